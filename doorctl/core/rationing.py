@@ -18,7 +18,7 @@ ORDER = {urgency: place for place, urgency in enumerate(Urgency)}
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class RaisedAlarm:
     """One alarm as it was raised; `at_s` is monotonic."""
 
     kind: str
@@ -41,13 +41,13 @@ class Ration:
 class Due:
     """A notice to send now: the latest alarm of its kind, and how many there were."""
 
-    heard: Heard
+    heard: RaisedAlarm
     times: int
 
 
 @dataclass(slots=True)
 class _Record:
-    heard: Heard
+    heard: RaisedAlarm
     waiting: int = 0
     since_s: float = 0.0
     sent_s: float | None = None
@@ -97,10 +97,10 @@ class Rationing:
         """Whether notices still wait."""
         return any(record.waiting for record in self._records.values())
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: RaisedAlarm) -> None:
         """Note an alarm; a kind that is not on the list counts as ``unlisted``."""
         if heard.kind not in KINDS:
-            heard = Heard(UNLISTED, f"{heard.kind}: {heard.why}", heard.at_s)
+            heard = RaisedAlarm(UNLISTED, f"{heard.kind}: {heard.why}", heard.at_s)
         if heard.kind in self._silenced:
             return
         if (raised := KINDS[heard.kind].clears) is not None:
@@ -200,7 +200,7 @@ class Rationing:
         self._told_of_waiting_s = now_s
         why = ", ".join(f"{record.heard.kind} x {record.waiting}" for record in waiting)
         times = sum(record.waiting for record in waiting)
-        return [Due(Heard(HELD_BACK, why, now_s), times)]
+        return [Due(RaisedAlarm(HELD_BACK, why, now_s), times)]
 
 
 def _rank(record: _Record) -> tuple[bool, bool, int, float]:

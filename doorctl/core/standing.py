@@ -14,7 +14,7 @@ from threading import Lock
 
 from doorctl.core.alarms import DOOR_SILENT, KINDS, UNLISTED, WITH_END, AlarmKind
 from doorctl.core.moments import Moment
-from doorctl.core.rationing import Heard
+from doorctl.core.rationing import RaisedAlarm
 from doorctl.core.staff_text import without_numbers
 
 LONGEST_WHY = 300
@@ -32,7 +32,7 @@ class Source(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AlarmChange:
     """An alarm, or the end of one, for the table; `kind` is on the list of alarms, `at` is aware.
 
     `why` is the alarm's own words, short and without numbers.
@@ -76,9 +76,9 @@ class Raised:
 
     def __init__(self) -> None:
         self._guard = Lock()
-        self._heard: dict[str, Heard] = {}
+        self._heard: dict[str, RaisedAlarm] = {}
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: RaisedAlarm) -> None:
         """Note an alarm or an end."""
         known = KINDS.get(heard.kind)
         if known is None:
@@ -89,7 +89,7 @@ class Raised:
             elif heard.kind in WITH_END:
                 self._heard[heard.kind] = heard
 
-    def standing(self) -> tuple[Heard, ...]:
+    def standing(self) -> tuple[RaisedAlarm, ...]:
         """Return each standing alarm, as it was raised last."""
         with self._guard:
             return tuple(self._heard.values())
@@ -99,12 +99,12 @@ class Raised:
 class Differences:
     """The changes that make the table agree with the processes."""
 
-    missing: tuple[Told, ...]
+    missing: tuple[AlarmChange, ...]
     over: frozenset[str]
 
 
 def differences(
-    kept: Sequence[AlarmRecord], raised: Collection[Told], now: datetime
+    kept: Sequence[AlarmRecord], raised: Collection[AlarmChange], now: datetime
 ) -> Differences:
     """Compare the table's standing alarms with those of the processes.
 
@@ -130,7 +130,7 @@ def differences(
     return Differences(tuple(missing), frozenset(over))
 
 
-def to_be_kept(heard: Heard, source: Source, moment: Moment, now_s: float) -> Told:
+def to_be_kept(heard: RaisedAlarm, source: Source, moment: Moment, now_s: float) -> AlarmChange:
     """Return an alarm for the table; a kind that is not on the list counts as ``unlisted``.
 
     `now_s` is `moment` by the monotonic clock, from which the alarm's time is counted back.
@@ -138,7 +138,7 @@ def to_be_kept(heard: Heard, source: Source, moment: Moment, now_s: float) -> To
     if heard.kind not in KINDS:
         heard = replace(heard, kind=UNLISTED, why=f"{heard.kind}: {heard.why}")
     at = known_time(moment) - timedelta(seconds=max(0.0, now_s - heard.at_s))
-    return Told(heard.kind, source, own_words(heard), at)
+    return AlarmChange(heard.kind, source, own_words(heard), at)
 
 
 def known_time(moment: Moment) -> datetime:
@@ -146,7 +146,7 @@ def known_time(moment: Moment) -> datetime:
     return moment.local if moment.dependable else moment.high_water
 
 
-def own_words(heard: Heard) -> str:
+def own_words(heard: RaisedAlarm) -> str:
     """Return an alarm's own words as they may be shown: one line, short, without numbers.
 
     Empty where its kind allows nothing beyond the list's sentences.

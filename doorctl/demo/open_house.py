@@ -57,7 +57,7 @@ from doorctl.ports import EventLog
 from doorctl.rpc import deeds
 from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App, system_clock
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.store.door_log import VisitHistory
 from doorctl.web.frame.frame import Frame, Person
 from doorctl.web.frame.frame import House as Branch
@@ -394,7 +394,7 @@ def signed_in(config: Config) -> Masked[str]:
     """
     app = App.of(config)
     password = Password(secrets.token_urlsafe())
-    with closing(BranchDesk(app)) as branch:
+    with closing(BranchThread(app)) as branch:
         branch.open()
         with closing(AccountsService(app, branch)) as accounts:
             hashed = accounts.hashed(password, NAME)

@@ -41,9 +41,9 @@ from doorctl.cards.reader import CardReader
 from doorctl.core.errors import StoreError
 from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed
 from doorctl.door.lamps import Signal
-from doorctl.doord.door_driver import Doorway
+from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.events import (
-    Mailbox,
+    EventQueue,
     PanelKeyPressed,
     PinsTouched,
     PostedEvent,
@@ -54,7 +54,7 @@ from doorctl.doord.events import (
 )
 from doorctl.doord.hours import BranchUnread, DailyRound, HoursRead
 from doorctl.doord.panel import Screen
-from doorctl.doord.slow_jobs import Questions
+from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.ports import BranchBook, Clock, EventLog, PatronLookup
 from doorctl.ports.devices import BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.privacy.statistics import counted_as
@@ -103,13 +103,13 @@ class Controller:
         *,
         rules: Rules,
         cards: CardReader,
-        doorway: Doorway,
+        doorway: DoorDriver,
         daily: DailyRound,
         clock: Clock,
         log: EventLog,
         cache: PatronLookup,
         branch: BranchBook,
-        questions: Questions,
+        jobs: SlowJobs,
         screen: Screen,
         last_number: int,
         lines: frozenset[str],
@@ -126,7 +126,7 @@ class Controller:
         self._log = log
         self._cache = cache
         self._branch = branch
-        self._questions = questions
+        self._jobs = jobs
         self._screen = screen
         self._untried = set(lines)
         self._when_ready = when_ready
@@ -154,7 +154,7 @@ class Controller:
         )
         return min((at for at in pending if at is not None), default=None)
 
-    def run(self, mailbox: Mailbox) -> None:
+    def run(self, event_queue: EventQueue) -> None:
         """Run the loop until `StopRequested`; the relay is off afterwards, whatever happened."""
         try:
             self._doorway.begin()
@@ -162,7 +162,7 @@ class Controller:
                 self._notice_stall()
                 self.pass_time()
                 self._each_turn()
-                for event in self._next(mailbox):
+                for event in self._next(event_queue):
                     if isinstance(event, StopRequested):
                         return
                     self._notice_stall()
@@ -170,18 +170,18 @@ class Controller:
         finally:
             self.shut_down()
 
-    def _next(self, mailbox: Mailbox) -> Sequence[PostedEvent]:
+    def _next(self, event_queue: EventQueue) -> Sequence[PostedEvent]:
         """Wait for an event; where a device pours out bytes, return all events but the device's."""
-        waiting, now_s = mailbox.qsize(), self._clock.monotonic_s()
+        waiting, now_s = event_queue.qsize(), self._clock.monotonic_s()
         if waiting < FEW or (waiting < FLOOD and now_s - self._kept_up_s <= BEHIND_S):
             try:
-                event = mailbox.get(timeout=self._wait_s())
+                event = event_queue.get(timeout=self._wait_s())
             except queue.Empty:
                 return ()
             if waiting < FEW:
                 self._kept_up_s = self._clock.monotonic_s()
             return (event,)
-        events = [mailbox.get_nowait() for _ in range(waiting)]
+        events = [event_queue.get_nowait() for _ in range(waiting)]
         kept = [event for event in events if not isinstance(event, BytesReceived)]
         if len(kept) > FEW:  # A buzzing contact, say, which is no reason to refuse anybody.
             return events
@@ -344,7 +344,7 @@ class Controller:
             if isinstance(reading, CardRead):
                 free = self._doorway.stands_free
                 self._doorway.show(Signal.GRANTED if free else Signal.CARD_READ)
-        elif isinstance(reading, CardRead) and self._questions.overloaded():
+        elif isinstance(reading, CardRead) and self._jobs.overloaded():
             self._turn_away(reading)
         else:
             if isinstance(reading, CardRead):
@@ -395,9 +395,9 @@ class Controller:
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Prepare() | LookAgain():
-                self._questions.prepare(effect, lambda: self._attempt.number)
+                self._jobs.prepare(effect, lambda: self._attempt.number)
             case AskLibrary():
-                if not self._questions.ask_library(effect):
+                if not self._jobs.ask_library(effect):
                     number = effect.prepared.attempt
                     self._step(LibraryAnswered(number, LibraryAnswer.SILENT))
             case Asked():
@@ -432,7 +432,7 @@ class Controller:
             # The attempt's number is not shown: somebody may read over a shoulder.
             self._log.emit("alarm", kind="duress")
         mode = counted_as(self._daily.mode_at(self._clock.moment())[0])
-        self._questions.settle(concluded, mode)
+        self._jobs.settle(concluded, mode)
 
     def _count(self, reason: Reason) -> None:
         self._refusals, unusual = self._refusals.after(reason, self._clock.monotonic_s())

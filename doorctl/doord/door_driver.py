@@ -64,7 +64,7 @@ class DoorRules:
     wait_s: float = 0.0
 
 
-class Doorway:
+class DoorDriver:
     """Drive the door. One thread, except `released`, `state` and `head_count`: any.
 
     `inputs` is None where nothing is wired. `log` takes `relay`, `door`, `fire` and `alarm` lines;

@@ -79,7 +79,7 @@ PostedEvent = (
     | StopRequested
     | ThreadFailed
 )
-Mailbox = queue.SimpleQueue[PostedEvent]
+EventQueue = queue.SimpleQueue[PostedEvent]
 
 
 class Worker(Protocol):
@@ -92,7 +92,7 @@ class Worker(Protocol):
         """Return how many jobs wait."""
 
 
-class LoopsMailbox(Mailbox):
+class LoopQueue(EventQueue):
     """The loop's queue. `put` may be called from any thread and from a signal's handler.
 
     In Python 3.11 a `get` of SimpleQueue's own that is woken when its time is over waits for ever:

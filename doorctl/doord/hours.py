@@ -30,7 +30,7 @@ from doorctl.access.day import (
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.door.lamps import Signal
-from doorctl.doord.door_driver import Doorway
+from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.self_test import due
 from doorctl.ports import BranchBook, EventLog, StoredCalendar
 from doorctl.ports.devices import Outputs
@@ -81,7 +81,7 @@ class DailyRound:
         calendar_of: Callable[[StoredCalendar], Calendar],
         branch: BranchBook,
         submit: Submits,
-        doorway: Doorway,
+        doorway: DoorDriver,
         outputs: Outputs | None,
         log: EventLog,
         stands_free: bool = True,

@@ -1,6 +1,6 @@
 """Jobs that the loop gives to other threads, and how many of them may wait.
 
-The loop itself never touches a disk or a network: the answers come back to its mailbox.
+The loop itself never touches a disk or a network: the answers come back to its queue.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class LibraryLine:
     keeper: Worker
 
 
-class Questions:
+class SlowJobs:
     """Submit jobs and return at once; on the loop's thread.
 
     `log` takes each failure to find something out. `library` is None where nobody is asked. `pause`

@@ -1,4 +1,4 @@
-"""The web process's alarm desk: one for each way out of the house, and a watch over the door."""
+"""The web process's notifiers: one for each way out, and a watch over the door."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from doorctl.core.alarms import DOOR_ANSWERS, DOOR_SILENT, KINDS, NOT_SENT, Urgency
 from doorctl.core.errors import DoorctlError, NotAnsweringError
 from doorctl.core.moments import Moment
-from doorctl.core.rationing import Due, Heard, Ration, Rationing
+from doorctl.core.rationing import Due, RaisedAlarm, Ration, Rationing
 from doorctl.core.standing import own_words
 from doorctl.ports import AlarmSink, Clock, EventLog, Notice, NotSentError
 
@@ -174,7 +174,7 @@ SILENT_AFTER = 3
 """Unanswered questions in a row before the alarm: a restart takes less."""
 
 
-class NoticeDesk:
+class Notifier:
     """Turn alarms into notices for one sink, limit how many, and have them sent.
 
     `hear` is thread-safe and never waits; `turn` waits for the sink, and for a turn under way. The
@@ -205,7 +205,7 @@ class NoticeDesk:
             self._rationing.ration = ration
         self._outbox.hurry()
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: RaisedAlarm) -> None:
         """Note an alarm."""
         with self._guard:
             self._rationing.hear(heard)
@@ -239,8 +239,8 @@ class NoticeDesk:
         self._log.emit("alarm", kind=NOT_SENT, why=f"{self._name}: {why}")
 
 
-Desks = dict[str, NoticeDesk]
-"""Each way's desk, by the way's name."""
+Notifiers = dict[str, Notifier]
+"""Each way's notifier, by the way's name."""
 
 
 def notice(due: Due, branch: str, moment: Moment, now_s: float) -> Notice:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from doorctl.core.rationing import Heard
+from doorctl.core.rationing import RaisedAlarm
 from doorctl.ports import Clock, EventLog
 
 ALARM = "alarm"
@@ -17,7 +17,7 @@ class AlarmLog:
     neither block nor raise.
     """
 
-    def __init__(self, log: EventLog, hear: Callable[[Heard], None], clock: Clock) -> None:
+    def __init__(self, log: EventLog, hear: Callable[[RaisedAlarm], None], clock: Clock) -> None:
         self._log = log
         self._hear = hear
         self._clock = clock
@@ -27,4 +27,4 @@ class AlarmLog:
         self._log.emit(event, **fields)
         if event == ALARM:
             kind, why = str(fields.get("kind", "")), str(fields.get("why") or "")
-            self._hear(Heard(kind, why, self._clock.monotonic_s()))
+            self._hear(RaisedAlarm(kind, why, self._clock.monotonic_s()))

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from doorctl.access.panel import Kind, PanelState
 from doorctl.core.errors import DoorctlError, InputError
-from doorctl.core.rationing import Heard
+from doorctl.core.rationing import RaisedAlarm
 from doorctl.ports import Clock, NotSentError
 from doorctl.ports.devices import PanelView
 from doorctl.privacy.subject import PartErased, Subject
@@ -190,7 +190,7 @@ class AlarmsOverSocket:
         self._path = path
         self._clock = clock
 
-    def send(self, heard: Heard) -> None:
+    def send(self, heard: RaisedAlarm) -> None:
         """Send one alarm, with how long it has waited.
 
         Raises:
@@ -202,7 +202,7 @@ class AlarmsOverSocket:
             raise NotSentError(str(err)) from err
 
 
-def alarm_answers(hear: Callable[[Heard], None], clock: Clock) -> Answers:
+def alarm_answers(hear: Callable[[RaisedAlarm], None], clock: Clock) -> Answers:
     """Return the web process's answer to the door's ``alarm``.
 
     `hear` takes note of an alarm and must not block; the monotonic seconds of web's own clock
@@ -216,7 +216,7 @@ def alarm_answers(hear: Callable[[Heard], None], clock: Clock) -> Answers:
     return ALARM.answered(answer)
 
 
-def standing_answers(standing: Callable[[], tuple[Heard, ...]], clock: Clock) -> Answers:
+def standing_answers(standing: Callable[[], tuple[RaisedAlarm, ...]], clock: Clock) -> Answers:
     """Return the door's answer to web's ``alarms``; `standing` must be thread-safe."""
 
     def answer(_about: Nothing) -> _Standing:
@@ -226,7 +226,7 @@ def standing_answers(standing: Callable[[], tuple[Heard, ...]], clock: Clock) ->
     return STANDING.answered(answer)
 
 
-def ask_standing(path: Path, clock: Clock) -> tuple[Heard, ...]:
+def ask_standing(path: Path, clock: Clock) -> tuple[RaisedAlarm, ...]:
     """Ask the door which of its alarms stand; web's own monotonic seconds count.
 
     Raises:
@@ -237,9 +237,9 @@ def ask_standing(path: Path, clock: Clock) -> tuple[Heard, ...]:
     return tuple(_heard(alarm, now_s) for alarm in found)
 
 
-def _sent(heard: Heard, now_s: float) -> _Alarm:
+def _sent(heard: RaisedAlarm, now_s: float) -> _Alarm:
     return _Alarm(heard.kind[:64], heard.why[:LONGEST_WHY], max(0.0, now_s - heard.at_s))
 
 
-def _heard(alarm: _Alarm, now_s: float) -> Heard:
-    return Heard(alarm.kind, alarm.why, now_s - alarm.ago_s)
+def _heard(alarm: _Alarm, now_s: float) -> RaisedAlarm:
+    return RaisedAlarm(alarm.kind, alarm.why, now_s - alarm.ago_s)

@@ -17,7 +17,7 @@ from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.deeds import OpenBranch, Request
 from doorctl.services.app import App
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.store.accounts import AccountRecords, ArgonPasswords
 
 ResultT = TypeVar("ResultT")
@@ -39,7 +39,7 @@ class AccountsService:
     def __init__(
         self,
         app: App,
-        branch: BranchDesk,
+        branch: BranchThread,
         *,
         hasher: PasswordHasher | None = None,
         provider: IdentityProvider | None = None,
@@ -135,7 +135,7 @@ class AccountsService:
         return self._records.every()
 
     def change(self, request: Request[ResultT], by: str) -> ResultT:
-        """Do a deed of the login `by`, who may do it; see `BranchDesk.run`."""
+        """Do a deed of the login `by`, who may do it; see `BranchThread.run`."""
         return self._branch.change(request, by)
 
     def hashed(self, password: Password, name: str) -> str:
@@ -158,7 +158,7 @@ class AccountsService:
 class _Audited:
     """A `Desk` that stores a change and the audit log's entry, or neither."""
 
-    def __init__(self, branch: BranchDesk) -> None:
+    def __init__(self, branch: BranchThread) -> None:
         self._branch = branch
 
     def run(self, use: Callable[[Books, Moment], Done[ResultT]]) -> ResultT:

@@ -9,8 +9,8 @@ from doorctl.config import Config
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.masked import Masked
-from doorctl.core.rationing import Due, Heard, Ration
-from doorctl.notices.sending import Desks, NoticeDesk, notice
+from doorctl.core.rationing import Due, RaisedAlarm, Ration
+from doorctl.notices.sending import Notifier, Notifiers, notice
 from doorctl.notices.ways import MailRoute, MailSink, WebhookSink
 from doorctl.ops.threads import Turns
 from doorctl.ports import AlarmSink, Clock, EventLog, NotSentError
@@ -23,39 +23,45 @@ from doorctl.sources.asking import read_password, trusting
 class Way:
     """A way out and its thread; implements `doorctl.services.alarms.Way`."""
 
-    desk: NoticeDesk
+    notifier: Notifier
     thread: Turns
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: RaisedAlarm) -> None:
         """Take note of an alarm."""
-        self.desk.hear(heard)
+        self.notifier.hear(heard)
         self.thread.wake()
 
     def silence(self, kind: str) -> None:
         """Send no more of a kind that was acknowledged."""
-        self.desk.silence(kind)
+        self.notifier.silence(kind)
 
     def listen(self, kind: str) -> None:
         """Send a kind again."""
-        self.desk.listen(kind)
+        self.notifier.listen(kind)
 
 
 def open_ways(
-    config: Config, log: EventLog, clock: Clock, stack: ExitStack, journal: EventLog, *, kept: Desks
+    config: Config,
+    log: EventLog,
+    clock: Clock,
+    stack: ExitStack,
+    journal: EventLog,
+    *,
+    kept: Notifiers,
 ) -> tuple[list[Way], dict[str, str]]:
     """Return every way out that can be used, each on its thread, and why each other one can't.
 
     `log` hears where one begins to fail, so that another one tells of it; `journal` hears of our
-    own faults, which go no further. A desk that is not `kept` yet is added there.
+    own faults, which go no further. A notifier that is not `kept` yet is added there.
     """
     ration = Ration(config.alarms.min_interval_min * 60, config.alarms.most_per_hour)
     found, unusable = sinks(config, stack)
     ways = []
     for name, sink in found.items():
-        new = NoticeDesk(config.branch.name, sink, ration, clock=clock, log=log, name=name)
-        desk = kept.setdefault(name, new)
-        desk.renew(sink, ration, clock=clock, log=log)
-        ways.append(Way(desk, started(desk.turn, name, journal, stack)))
+        new = Notifier(config.branch.name, sink, ration, clock=clock, log=log, name=name)
+        notifier = kept.setdefault(name, new)
+        notifier.renew(sink, ration, clock=clock, log=log)
+        ways.append(Way(notifier, started(notifier.turn, name, journal, stack)))
     return ways, unusable
 
 
@@ -71,7 +77,7 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
         raise InputError("alarms go nowhere: fill in [alarms.email] or [alarms.webhook]")
     clock = system_clock(config)
     now_s = clock.monotonic_s()
-    what = notice(Due(Heard(kind, why, now_s), 1), config.branch.name, clock.moment(), now_s)
+    what = notice(Due(RaisedAlarm(kind, why, now_s), 1), config.branch.name, clock.moment(), now_s)
     with ExitStack() as stack:
         found, failed = sinks(config, stack)
         for name, sink in found.items():

@@ -12,7 +12,7 @@ from doorctl.config import Config
 from doorctl.core.alarms import KINDS, Urgency
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import Moment
-from doorctl.core.rationing import Heard
+from doorctl.core.rationing import RaisedAlarm
 from doorctl.core.standing import (
     AlarmRecord,
     Raised,
@@ -21,7 +21,7 @@ from doorctl.core.standing import (
     known_time,
     to_be_kept,
 )
-from doorctl.notices.sending import Desks, DoorWatch, Outbox
+from doorctl.notices.sending import DoorWatch, Notifiers, Outbox
 from doorctl.ops.alarm_log import AlarmLog
 from doorctl.ports import Clock, EventLog, NotSentError
 from doorctl.privacy.audit import Action, Deed, account
@@ -29,7 +29,7 @@ from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.deeds import OpenBranch
 from doorctl.rpc.door import alarm_answers, ask_standing
 from doorctl.services.app import branch_db
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.services.door_alarms import not_sent, started
 from doorctl.store.alarms import AlarmRecords, StoredAlarms
 from doorctl.store.branch_writer import BranchRecordsWriter
@@ -45,7 +45,7 @@ ORDER = {urgency: place for place, urgency in enumerate(Urgency)}
 class Way(Protocol):
     """A way out of the house. Thread-safe, never waits."""
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: RaisedAlarm) -> None:
         """Take note of an alarm."""
 
     def silence(self, kind: str) -> None:
@@ -59,7 +59,7 @@ class Way(Protocol):
 class _Waiting:
     """An alarm on its way into the table."""
 
-    heard: Heard
+    heard: RaisedAlarm
     source: Source
 
     @property
@@ -76,11 +76,16 @@ class WebsAlarms:
     by the other way too.
 
     `journal` takes each line first. `log` is the log for all of web, `answers` what web answers to
-    the door about alarms. `desks` keeps each way's notices for whoever is built after this one.
+    the door about alarms. `notifiers` keeps each way's notices for whoever is built after this one.
     """
 
     def __init__(
-        self, config: Config, journal: EventLog, clock: Clock, stack: ExitStack, desks: Desks
+        self,
+        config: Config,
+        journal: EventLog,
+        clock: Clock,
+        stack: ExitStack,
+        notifiers: Notifiers,
     ) -> None:
         self._config = config
         self._journal = journal
@@ -90,22 +95,22 @@ class WebsAlarms:
         self._waiting: Outbox[_Waiting] = Outbox(
             self._keep, self._keeping_failed, given_up_s=math.inf
         )
-        self._branch: BranchDesk | None = None
+        self._branch: BranchThread | None = None
         self._wake: Callable[[], None] = _nothing
         self.log: EventLog = AlarmLog(journal, self._hear_own, clock)
         self.answers: Answers = alarm_answers(self._hear_doors, clock)
         if config.alarms.wanted:
-            self._open_ways(stack, desks)
+            self._open_ways(stack, notifiers)
 
-    def kept_in(self, branch: BranchDesk, stack: ExitStack) -> StandingAlarms:
-        """Begin to keep alarms in ``branch.db`` and to watch the door; return the pages' desk.
+    def kept_in(self, branch: BranchThread, stack: ExitStack) -> StandingAlarms:
+        """Begin to keep alarms in ``branch.db`` and to watch the door; return what pages show.
 
         `branch` must outlast the callbacks that are added to `stack` here.
         """
         self._branch = branch
         records = AlarmRecords(branch_db(self._config))
         stack.callback(records.close)
-        desk = StandingAlarms(records, branch, self._silence)
+        standing = StandingAlarms(records, branch, self._silence)
         self._silence_again(records)
         self._wake = started(self._turn, "standing", self._journal, stack).wake
         question = Question("status")
@@ -121,30 +126,30 @@ class WebsAlarms:
             return True
 
         started(look, "watch", self._journal, stack, WATCH_S)
-        return desk
+        return standing
 
     def add_way(self, way: Way) -> None:
         """Send alarms this way too from now on."""
         self._ways.append(way)
 
-    def _open_ways(self, stack: ExitStack, desks: Desks) -> None:
+    def _open_ways(self, stack: ExitStack, notifiers: Notifiers) -> None:
         # Mail and HTTP cost megabytes, and most branches have neither.
         from doorctl.services.alarm_ways import open_ways  # noqa: PLC0415 - as said
 
         clock, journal = self._clock, self._journal
-        ways, unusable = open_ways(self._config, self.log, clock, stack, journal, kept=desks)
+        ways, unusable = open_ways(self._config, self.log, clock, stack, journal, kept=notifiers)
         self._ways.extend(ways)
         for name, why in unusable.items():
             not_sent(self.log, f"{name}: {why}")
 
-    def _hear_own(self, heard: Heard) -> None:
+    def _hear_own(self, heard: RaisedAlarm) -> None:
         self._raised.hear(heard)
         self._hear(heard, Source.WEB)
 
-    def _hear_doors(self, heard: Heard) -> None:
+    def _hear_doors(self, heard: RaisedAlarm) -> None:
         self._hear(heard, Source.DOOR)
 
-    def _hear(self, heard: Heard, source: Source) -> None:
+    def _hear(self, heard: RaisedAlarm, source: Source) -> None:
         for way in self._ways:
             way.hear(heard)
         self._waiting.put(_Waiting(heard, source))
@@ -221,7 +226,7 @@ class StandingAlarms:
     """
 
     def __init__(
-        self, records: AlarmRecords, branch: BranchDesk, silence: Callable[[str], None]
+        self, records: AlarmRecords, branch: BranchThread, silence: Callable[[str], None]
     ) -> None:
         self._records = records
         self._branch = branch
@@ -257,7 +262,7 @@ class StandingAlarms:
 
 def _alarms(opened: OpenBranch) -> StoredAlarms:
     writer = opened.writer
-    assert isinstance(writer, BranchRecordsWriter)  # noqa: S101 - `BranchDesk` opens no other
+    assert isinstance(writer, BranchRecordsWriter)  # noqa: S101 - `BranchThread` opens no other
     return StoredAlarms(writer)
 
 

@@ -27,7 +27,7 @@ from doorctl.store.connection import create_private
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.visit_rows import HourlyHistory
 
-ROAD_S = 0.5
+VIA_WEB_S = 0.5
 """What the way through the web process may add to the library system's own limit."""
 
 UNTOLD = frozenset({"alarms", "lms", "outputs", "secrets", "signin", "sync"})
@@ -87,12 +87,12 @@ def branch_db(config: Config) -> Path:
 
 def ask_s(config: Config) -> float | None:
     """Return how long the library system's answer may take; None without a library system."""
-    return config.lms.timeout_s + ROAD_S if config.lms.wanted else None
+    return config.lms.timeout_s + VIA_WEB_S if config.lms.wanted else None
 
 
 def web_answers_s(config: Config) -> float:
     """Return how long the web process may take to pass on the library system's answer."""
-    return config.lms.timeout_s + ROAD_S - BACK_S
+    return config.lms.timeout_s + VIA_WEB_S - BACK_S
 
 
 def access_policy(config: Config) -> Policy:

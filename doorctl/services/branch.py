@@ -58,7 +58,7 @@ def change(app: App, request: Request[ResultT], by: str | None = None) -> Result
         ) from err
 
 
-class BranchDesk:
+class BranchThread:
     """The web process's ``branch.db``, on a thread of its own: a push keeps no lockdown waiting.
 
     The file is opened at the first use, and where that fails again at the next. Each use waits

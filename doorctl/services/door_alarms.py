@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from doorctl.config import Config
 from doorctl.core.alarms import NOT_SENT
-from doorctl.core.rationing import Heard
+from doorctl.core.rationing import RaisedAlarm
 from doorctl.core.standing import Raised
 from doorctl.notices.sending import Outbox
 from doorctl.ops.alarm_log import AlarmLog
@@ -52,7 +52,7 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         nonlocal wanted
         wanted = now
 
-    def standing() -> tuple[Heard, ...]:
+    def standing() -> tuple[RaisedAlarm, ...]:
         nonlocal asked_s
         asked_s = clock.monotonic_s()
         return raised.standing()
@@ -61,7 +61,7 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         if wanted:
             not_sent(log, why)
 
-    outbox: Outbox[Heard] = Outbox(road.send, failed, given_up_s=math.inf)
+    outbox: Outbox[RaisedAlarm] = Outbox(road.send, failed, given_up_s=math.inf)
 
     def turn() -> bool:
         outbox.turn(clock.monotonic_s())
@@ -69,7 +69,7 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
 
     thread = started(turn, "alarms", log, stack)
 
-    def hear(heard: Heard) -> None:
+    def hear(heard: RaisedAlarm) -> None:
         raised.hear(heard)
         outbox.put(heard)
         thread.wake()

@@ -12,7 +12,7 @@ from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_bef
 from doorctl.privacy.audit import verify as verify_chain
 from doorctl.rpc import deeds
 from doorctl.services.app import App
-from doorctl.services.branch import BranchDesk, change
+from doorctl.services.branch import BranchThread, change
 from doorctl.store.audit import AuditRecords
 
 
@@ -87,24 +87,24 @@ def head(app: App) -> Head:
         return records.head()
 
 
-class DesksAudit:
+class WebsAudit:
     """The web process's audit log. Thread-safe; each call may wait for a disk."""
 
-    def __init__(self, desk: BranchDesk) -> None:
-        self._desk = desk
+    def __init__(self, thread: BranchThread) -> None:
+        self._thread = thread
 
     def note(self, deed: Deed, by: str) -> None:
         """Put a deed on record, durably."""
-        self._desk.run(lambda branch, moment: branch.audit.append(deed, by, moment))
+        self._thread.run(lambda branch, moment: branch.audit.append(deed, by, moment))
 
     def head(self) -> str:
         """Return the chain's end."""
-        return str(self._desk.run(lambda branch, _moment: branch.audit.head()))
+        return str(self._thread.run(lambda branch, _moment: branch.audit.head()))
 
     def first_held(self, heads: Iterable[str]) -> str | None:
         """Return the first of some heads that is in the chain, None for none."""
         read = {text: Head.read(text) for text in heads}
-        return self._desk.run(
+        return self._thread.run(
             lambda branch, _moment: next(
                 (t for t, h in read.items() if branch.audit.holds(h)), None
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from doorctl.core.alarms import KINDS, WITH_END
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
-from doorctl.core.standing import AlarmRecord, Told
+from doorctl.core.standing import AlarmChange, AlarmRecord
 from doorctl.store.branch import BranchReader
 from doorctl.store.branch_rows import ALARMS, to_alarm
 from doorctl.store.branch_rules import known
@@ -62,7 +62,7 @@ class StoredAlarms:
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch
 
-    def hear(self, told: Told, moment: Moment) -> None:
+    def hear(self, told: AlarmChange, moment: Moment) -> None:
         """Record that an alarm was raised, or end the alarm that this one clears."""
         at_ms = to_ms(told.at)
         ends = KINDS[told.kind].clears

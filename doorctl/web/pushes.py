@@ -18,7 +18,7 @@ from starlette.responses import Response
 from doorctl.accounts.throttle import caller
 from doorctl.core.errors import PushTooLargeError, StoreError
 from doorctl.ports import EventLog
-from doorctl.services.records import DesksAudit
+from doorctl.services.records import WebsAudit
 from doorctl.sync.delivery import MOST_BYTES, read_exchange
 from doorctl.sync.document import Kind
 from doorctl.sync.receive import Received, Staging
@@ -168,7 +168,7 @@ class Pushes:
         worker: Executor,
         log: EventLog,
         patience: Patience,
-        record: DesksAudit,
+        record: WebsAudit,
         *,
         share: Callable[[dict[str, int]], dict[str, int]],
     ) -> None:

@@ -22,7 +22,7 @@ from doorctl.sync.document import SUBJECT, Kind, Manifest
 from doorctl.sync.receive import Applying, Received, Staging, Terms, judge, receive
 
 if TYPE_CHECKING:
-    from doorctl.services.records import DesksAudit
+    from doorctl.services.records import WebsAudit
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Noting:
     """
 
     def __init__(
-        self, reception: Reception, worker: Executor, log: EventLog, record: DesksAudit
+        self, reception: Reception, worker: Executor, log: EventLog, record: WebsAudit
     ) -> None:
         self._reception = reception
         self._worker = worker

@@ -20,12 +20,12 @@ from doorctl.devices.inputs import GpioInputs, GpioOutputs
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory, relay_risks
 from doorctl.devices.serial_line import SerialLine
 from doorctl.doord.controller import KEYPAD, READER, Controller
-from doorctl.doord.door_driver import Doorway
-from doorctl.doord.events import LoopsMailbox, Mailbox, PinsTouched, Reloaded, StopRequested
+from doorctl.doord.door_driver import DoorDriver
+from doorctl.doord.events import EventQueue, LoopQueue, PinsTouched, Reloaded, StopRequested
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
-from doorctl.doord.slow_jobs import LibraryLine, Questions
+from doorctl.doord.slow_jobs import LibraryLine, SlowJobs
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.ops.supervision import SystemdSupervisor
@@ -77,9 +77,9 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
     """
     share_one_heap()
     return_large_blocks()
-    mailbox = LoopsMailbox()
+    event_queue = LoopQueue()
     for number in STOPPING:
-        signal.signal(number, lambda _number, _frame: mailbox.put(StopRequested()))
+        signal.signal(number, lambda _number, _frame: event_queue.put(StopRequested()))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with ExitStack() as stack:
         journal = stack.enter_context(closing(JsonLog(stdout)))
@@ -97,12 +97,12 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         signals = GpioSignals(factory, gpio.green_pin, gpio.red_pin, gpio.buzzer_pin)
         stack.enter_context(closing(signals))
         tell_changes(config, config.storage.door_directory / STARTED_BY, log)
-        door = _Door(config, environment, mailbox, alarms, stack)
-        inputs = open_inputs(config, factory, lambda: mailbox.put(PinsTouched()), stack)
+        door = _Door(config, environment, event_queue, alarms, stack)
+        inputs = open_inputs(config, factory, lambda: event_queue.put(PinsTouched()), stack)
         outputs = open_outputs(config, factory, log, stack)
         controller = door.controller(relay, signals, inputs, outputs)
         signal.signal(signal.SIGHUP, lambda _number, _frame: door.reload())
-        controller.run(mailbox)
+        controller.run(event_queue)
         door.supervisor.stopping()
     return 0
 
@@ -114,7 +114,7 @@ class _Door:
         self,
         config: Config,
         environment: Mapping[str, str],
-        mailbox: Mailbox,
+        event_queue: EventQueue,
         alarms: DoorsAlarms,
         stack: ExitStack,
     ) -> None:
@@ -123,11 +123,11 @@ class _Door:
         self._alarms = alarms
         self._log = log = alarms.log
         self._stack = stack
-        self._mailbox = mailbox
+        self._event_queue = event_queue
         self.supervisor = SystemdSupervisor(environment)
         # Asked once: the kernel's answer does not change, and a release waits for nothing.
         self._grace_s = grace_s()
-        self._stores = stores = DoorStores(config, mailbox, log, stack)
+        self._stores = stores = DoorStores(config, event_queue, log, stack)
         self._purging = Purging(
             config,
             stores.visits,
@@ -136,7 +136,7 @@ class _Door:
             run=stores.answer,
             erased=partial(forget_left, config, stores.visits.open),
         )
-        self._panel = DoorsPanel(config, stores.clock, mailbox)
+        self._panel = DoorsPanel(config, stores.clock, event_queue)
         self._holding = Holding(config, stores.visits, stores.clock, run=stores.answer)
         self._chores = Chores(config, stores, self._purging, log)
         self._ledger = Ledger(
@@ -159,7 +159,7 @@ class _Door:
             config, taken = read
             take = partial(self._take, config, taken)
             new = Reloaded(rules(config), day_rules(config), panel_rules(config), take)
-            self._mailbox.put(new)
+            self._event_queue.put(new)
 
     def _take(self, config: Config, taken: str) -> None:
         self._config = self._chores.config = self._lookout.config = config
@@ -180,7 +180,7 @@ class _Door:
         lines = self._serial_lines()
         passages = Passages(stores.clock, lambda: _mode(daily.standing), self._chores.count)
         self._stack.callback(passages.finish)
-        doorway = Doorway(
+        doorway = DoorDriver(
             rules=door_rules(self._config),
             relay=relay,
             signals=signals,
@@ -206,7 +206,7 @@ class _Door:
             log=self._log,
             cache=stores.patrons,
             branch=stores.branch,
-            questions=Questions(
+            jobs=SlowJobs(
                 self._ledger, stores.worker, self._log, self._library(), pause=Event().wait
             ),
             screen=Screen(self._panel.board, self._panel.display),
@@ -223,7 +223,7 @@ class _Door:
             chores=self._chores,
             controller=controller,
             doorway=doorway,
-            mailbox=self._mailbox,
+            event_queue=self._event_queue,
         )
         self._lookout = Lookout(self._config, stores, answers.lines, self._alarms.asked_s)
         self._start(lines, answers.answers())
@@ -234,7 +234,7 @@ class _Door:
         self.supervisor.bound(None if left_s is None else max(0.0, left_s) + self._grace_s)
 
     def _daily_round(
-        self, doorway: Doorway, outputs: GpioOutputs | None, test: Callable[[], None]
+        self, doorway: DoorDriver, outputs: GpioOutputs | None, test: Callable[[], None]
     ) -> DailyRound:
         return DailyRound(
             rules=day_rules(self._config),
@@ -256,7 +256,7 @@ class _Door:
 
         stores = self._stores
         opened = open_library_line(
-            self._config, stores.clock, self._log, self._mailbox.put, stores.failed
+            self._config, stores.clock, self._log, self._event_queue.put, stores.failed
         )
         if opened is None:
             return None
@@ -272,7 +272,7 @@ class _Door:
         ports: dict[str, Reader | Keypad] = {READER: config.reader}
         if config.keypad.port:
             ports[KEYPAD] = config.keypad
-        put, waiting = self._mailbox.put, self._mailbox.qsize
+        put, waiting = self._event_queue.put, self._event_queue.qsize
         return {
             name: SerialLine(name, each.port, each.baud, put, waiting, bits=_bits(each))
             for name, each in ports.items()

@@ -16,8 +16,8 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.core.staff_text import refuse_purpose, refuse_text
 from doorctl.doord.controller import KEYPAD, READER, Controller
-from doorctl.doord.door_driver import Doorway
-from doorctl.doord.events import Mailbox, StaffOpened
+from doorctl.doord.door_driver import DoorDriver
+from doorctl.doord.events import EventQueue, StaffOpened
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.self_test import as_answer
 from doorctl.ops.clock import utc_now
@@ -136,15 +136,15 @@ class DoorAnswers:
         ledger: Ledger,
         chores: Chores,
         controller: Controller,
-        doorway: Doorway,
-        mailbox: Mailbox,
+        doorway: DoorDriver,
+        event_queue: EventQueue,
     ) -> None:
         self._stores = stores
         self._ledger = ledger
         self._chores = chores
         self._controller = controller
         self._doorway = doorway
-        self._mailbox = mailbox
+        self._event_queue = event_queue
         self._openings = Tokens(OPENINGS, OPENINGS.burst, stores.clock.monotonic_s())
         self._opening = threading.Lock()
 
@@ -199,7 +199,7 @@ class DoorAnswers:
         until_s = question.about.get("until_s")
         if not isinstance(until_s, float):
             raise InputError("that question does not say until when it counts")
-        self._mailbox.put(StaffOpened(reason, question.signed(by), until_s))
+        self._event_queue.put(StaffOpened(reason, question.signed(by), until_s))
         return {}
 
     def _ration(self) -> None:

@@ -14,7 +14,7 @@ from doorctl.access.panel import Display, PanelRules
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, StoreError, StuckError
 from doorctl.devices.pins import outputs_kept
-from doorctl.doord.events import Mailbox, PanelKeyPressed
+from doorctl.doord.events import EventQueue, PanelKeyPressed
 from doorctl.doord.self_test import Finding
 from doorctl.doord.self_test import run as run_self_test
 from doorctl.doord.watchdog import FREED_GRACE_S, KEPT_GRACE_S, Housekeeping, LastingFaults
@@ -274,8 +274,8 @@ class DoorsPanel:
     `clock` gives each run another first number.
     """
 
-    def __init__(self, config: Config, clock: Clock, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
+    def __init__(self, config: Config, clock: Clock, event_queue: EventQueue) -> None:
+        self._event_queue = event_queue
         self._rules = panel_rules(config)
         self.board = PanelBoard(round(clock.monotonic_s() * 1000) + 1)
 
@@ -289,9 +289,9 @@ class DoorsPanel:
         return panel_answers(self.board, self._press if self._rules.keys else None)
 
     def _press(self, key: str, attempt: int) -> None:
-        if self._mailbox.qsize() >= MOST_PENDING:
+        if self._event_queue.qsize() >= MOST_PENDING:
             raise StuckError("the door does not keep up; press the key again")
-        self._mailbox.put(PanelKeyPressed(key, attempt))
+        self._event_queue.put(PanelKeyPressed(key, attempt))
 
 
 def panel_rules(config: Config) -> PanelRules:

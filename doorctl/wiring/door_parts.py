@@ -17,7 +17,7 @@ from doorctl.devices.inputs import GpioInputs, GpioOutputs, InputPin, OutputPin
 from doorctl.devices.pins import Factory
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.door_driver import DoorRules
-from doorctl.doord.events import Mailbox, PostedEvent, ThreadFailed
+from doorctl.doord.events import EventQueue, PostedEvent, ThreadFailed
 from doorctl.doord.fallback_log import SteadyVisitLog
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.threads import WorkerThread
@@ -52,15 +52,17 @@ ResultT = TypeVar("ResultT")
 class DoorStores:
     """The door's databases, the thread that may wait for them, and what they are sealed with.
 
-    `mailbox` gets what the worker's jobs return; `stack` closes all of it.
+    `queue` gets what the worker's jobs return; `stack` closes all of it.
 
     Raises:
         DoorctlError: the key can't be read, or another process is the writer of the door log.
     """
 
-    def __init__(self, config: Config, mailbox: Mailbox, log: EventLog, stack: ExitStack) -> None:
+    def __init__(
+        self, config: Config, event_queue: EventQueue, log: EventLog, stack: ExitStack
+    ) -> None:
         self._config = config
-        self._mailbox = mailbox
+        self._event_queue = event_queue
         self._log = log
         self.clock: SystemClock = system_clock(config, wary=True)
         seal = config.seal
@@ -73,7 +75,7 @@ class DoorStores:
         self.branch = BranchRecords(branch_db(config), self.clock.monotonic_s)
         stack.callback(self.branch.close)
         # Ends before its files are closed: SQLite does not survive that in the middle of a query.
-        self.worker: WorkerThread[PostedEvent] = WorkerThread(mailbox.put, self.failed)
+        self.worker: WorkerThread[PostedEvent] = WorkerThread(event_queue.put, self.failed)
         self.worker.start()
         stack.callback(self.worker.stop, 10.0)
         self.stamp = CacheStamp(0, None, config.policy.minimum_age, 0)
@@ -87,7 +89,7 @@ class DoorStores:
 
     def failed(self, error: BaseException) -> None:
         """End the door by an unexpected exception, on the loop's own thread."""
-        self._mailbox.put(ThreadFailed(error))
+        self._event_queue.put(ThreadFailed(error))
 
     def answer(self, job: Callable[[], ResultT]) -> ResultT:
         """Have the worker do a job in its turn, and return its result or raise its error."""

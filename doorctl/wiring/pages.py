@@ -26,10 +26,10 @@ from doorctl.rpc.door import PanelOverSocket
 from doorctl.services.accounts import AccountsService
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.services.door_log import DoorLog
 from doorctl.services.numbers import DoorsNumbers
-from doorctl.services.records import DesksAudit
+from doorctl.services.records import WebsAudit
 from doorctl.store.connection import create_private
 from doorctl.web.app import Missing
 from doorctl.web.frame.frame import Frame, House, Person, shared_routes
@@ -134,8 +134,8 @@ class RefusalsOnRecord:
     Thread-safe.
     """
 
-    def __init__(self, branch: BranchDesk, clock: Clock) -> None:
-        self._audit = DesksAudit(branch)
+    def __init__(self, branch: BranchThread, clock: Clock) -> None:
+        self._audit = WebsAudit(branch)
         self._clock = clock
         self._refusals = Refusals()
         self._lock = Lock()
@@ -179,7 +179,7 @@ def pages(
     clock: Clock,
     log: EventLog,
     *,
-    branch: BranchDesk,
+    branch: BranchThread,
     alarms: StandingAlarms,
     stack: ExitStack,
 ) -> Pages:

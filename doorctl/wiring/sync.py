@@ -25,7 +25,7 @@ from doorctl.core.errors import (
 )
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
-from doorctl.core.rationing import Due, Heard
+from doorctl.core.rationing import Due, RaisedAlarm
 from doorctl.notices.sender import Book
 from doorctl.notices.sending import notice
 from doorctl.ports import AlarmSink, Clock, NotSentError
@@ -277,7 +277,9 @@ def _tell(
         for way, sink in found.items():
 
             def send(kind: str, why: str, sink: AlarmSink = sink) -> None:
-                what = notice(Due(Heard(kind, why, at_s), 1), config.branch.name, moment, at_s)
+                what = notice(
+                    Due(RaisedAlarm(kind, why, at_s), 1), config.branch.name, moment, at_s
+                )
                 # A report has many lines, and none of its words are a row's own.
                 sink.send(replace(what, why=why) if kind == "rows_set_aside" else what)
 

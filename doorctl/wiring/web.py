@@ -16,7 +16,7 @@ import doorctl
 from doorctl.access.throttle import TOLD_FROM
 from doorctl.config import Config
 from doorctl.core.errors import KeyFileError, NotAnsweringError, StoreError
-from doorctl.notices.sending import Desks
+from doorctl.notices.sending import Notifiers
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.ops.supervision import SystemdSupervisor
@@ -39,9 +39,9 @@ from doorctl.services.app import (
     tell_taken,
     visits_db,
 )
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.services.opening import TRUST_CLOCK, believes
-from doorctl.services.records import DesksAudit
+from doorctl.services.records import WebsAudit
 from doorctl.services.subject import Change
 from doorctl.store.audit import AuditRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
@@ -95,14 +95,14 @@ def expiry(
 # What the web process does for a person's rights: it owns the register and ``branch.db``.
 
 
-def webs_answers(desk: BranchDesk, worker: Executor, register: PatronCacheWriter) -> Answers:
+def webs_answers(branch: BranchThread, worker: Executor, register: PatronCacheWriter) -> Answers:
     """Return the web process's answers about a person's rights.
 
     `register` belongs to the one thread of `worker`.
     """
 
     def rights(asked: Asked) -> Done[PartErased]:
-        done = desk.run(
+        done = branch.run(
             lambda opened, moment: erase_rights(
                 _writer(opened), asked.subject, asked.epoch, asked.by, moment, why=asked.why
             )
@@ -115,7 +115,7 @@ def webs_answers(desk: BranchDesk, worker: Executor, register: PatronCacheWriter
 
     def changing(change: Change) -> Callable[[Asked], Done[None]]:
         def changed(asked: Asked) -> Done[None]:
-            desk.run(
+            branch.run(
                 lambda opened, moment: change(
                     _writer(opened), asked.subject, asked.by, moment, asked.why
                 )
@@ -133,7 +133,7 @@ def webs_answers(desk: BranchDesk, worker: Executor, register: PatronCacheWriter
 
 
 def _writer(opened: OpenBranch) -> BranchRecordsWriter:
-    assert isinstance(opened.writer, BranchRecordsWriter)  # noqa: S101 - whom the desk opens
+    assert isinstance(opened.writer, BranchRecordsWriter)  # noqa: S101 - whom the branch opens
     return opened.writer
 
 
@@ -189,7 +189,7 @@ class _Process:
         self.config = config
         self.taken: str | None = None
         self.supervisor = SystemdSupervisor(environment)
-        self.desks: Desks = {}
+        self.notifiers: Notifiers = {}
         self._new: SimpleQueue[tuple[Config, str | None]] = SimpleQueue()
         self._new.put((config, None))
         self._server: Server | None = None
@@ -256,7 +256,7 @@ class _Process:
 def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     config, supervisor = process.config, process.supervisor
     clock = system_clock(config, wary=True)
-    alarms = WebsAlarms(config, journal, clock, stack, process.desks)
+    alarms = WebsAlarms(config, journal, clock, stack, process.notifiers)
     log = alarms.log
     # One thread, for the cache's one writing connection belongs to the thread that opened it.
     worker = stack.enter_context(ThreadPoolExecutor(1, "store"))
@@ -290,7 +290,7 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
 
     certificates = _certificates(config)
     share = partial(_share, config, branch)
-    pushes = Pushes(reception, worker, log, patience, DesksAudit(branch), share=share)
+    pushes = Pushes(reception, worker, log, patience, WebsAudit(branch), share=share)
     pushes.catch_up()
     shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
     server = Server(
@@ -332,7 +332,7 @@ def _library(
 
 
 def _go_rounds(
-    config: Config, clock: Clock, log: EventLog, branch: BranchDesk, stack: ExitStack
+    config: Config, clock: Clock, log: EventLog, branch: BranchThread, stack: ExitStack
 ) -> None:
     opening = config.opening
     by_command = any(one.command for one in config.outputs)
@@ -343,22 +343,22 @@ def _go_rounds(
     stack.enter_context(rounds(config, clock, log, partial(_write, branch)))
 
 
-def _branch(app: App, log: EventLog, stack: ExitStack) -> BranchDesk:
-    desk = BranchDesk(app)
-    stack.callback(desk.close)
+def _branch(app: App, log: EventLog, stack: ExitStack) -> BranchThread:
+    branch = BranchThread(app)
+    stack.callback(branch.close)
     try:
-        desk.open()
+        branch.open()
     except StoreError as err:
         # Pushes come in all the same; each change tries to open it again, and says if it can't.
         log.emit("alarm", kind="branch_failing", why=str(err))
-    return desk
+    return branch
 
 
-def _write(branch: BranchDesk, job: Callable[[BranchWriter], object]) -> None:
+def _write(branch: BranchThread, job: Callable[[BranchWriter], object]) -> None:
     branch.run(lambda opened, _moment: job(opened.writer))
 
 
-def _share(config: Config, branch: BranchDesk, elsewhere: dict[str, int]) -> dict[str, int]:
+def _share(config: Config, branch: BranchThread, elsewhere: dict[str, int]) -> dict[str, int]:
     branch.run(lambda opened, moment: opened.writer.keep_wrong_pins(elsewhere, moment))
     with closing(VisitHistory(visits_db(config))) as visits:
         return visits.many_wrong_pins(TOLD_FROM, MOST_PATRONS)

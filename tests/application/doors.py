@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from doorctl.door.leaf import LeafRules
-from doorctl.doord.door_driver import DoorRules, Doorway
+from doorctl.doord.door_driver import DoorDriver, DoorRules
 from doorctl.ports.devices import Levels
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -44,7 +44,7 @@ class Door:
         self.clock, self.log = FakeClock(), FakeEventLog()
         self.relay = FakeRelay(self.clock.monotonic_s)
         self.bounds: list[tuple[float | None, bool]] = []
-        self.doorway = Doorway(
+        self.doorway = DoorDriver(
             rules=self.rules,
             relay=self.relay,
             signals=self.signals,

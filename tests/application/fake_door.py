@@ -19,13 +19,13 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.ask_library import Asking, Keeping
 from doorctl.doord.controller import KEYPAD, READER, Controller
-from doorctl.doord.door_driver import DoorRules, Doorway
+from doorctl.doord.door_driver import DoorDriver, DoorRules
 from doorctl.doord.events import PostedEvent, Worker
 from doorctl.doord.fallback_log import SteadyVisitLog
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
-from doorctl.doord.slow_jobs import LibraryLine, Questions
+from doorctl.doord.slow_jobs import LibraryLine, SlowJobs
 from doorctl.ports import SealedRow, Sealer, StoredCalendar, Visit
 from doorctl.ports.devices import BytesReceived, LineConnected, Relay
 from doorctl.sync.receive import unguarded
@@ -136,7 +136,7 @@ class FakeDoor:
 
     def build(self, relay: Relay, worker: Worker) -> Controller:
         """Return a controller over these ports."""
-        self.doorway = Doorway(
+        self.doorway = DoorDriver(
             rules=self.door_rules,
             relay=relay,
             signals=self.signals,
@@ -172,7 +172,7 @@ class FakeDoor:
             clock=self.clock,
             log=self.log,
             cache=self.patrons,
-            questions=Questions(ledger, worker, self.log, self._line(), pause=self.pause),
+            jobs=SlowJobs(ledger, worker, self.log, self._line(), pause=self.pause),
             screen=Screen(self.panel, Display(self.panel_rules)),
             last_number=self.steady.last_attempt(),
             lines=self.lines,

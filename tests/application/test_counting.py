@@ -16,7 +16,7 @@ from doorctl.access.typing import PadRules
 from doorctl.core.masked import Pin
 from doorctl.door.leaf import Entered, Left, Passed
 from doorctl.doord.ask_library import Asking, Keeping
-from doorctl.doord.door_driver import Doorway
+from doorctl.doord.door_driver import DoorDriver
 from doorctl.ports import ATTEMPT, HourCount, SealedRow
 from tests.application.doors import ALL_WIRED, RULES
 from tests.application.fake_door import (
@@ -112,7 +112,7 @@ def test_the_doorway_tells_of_each_passage() -> None:
     """Who comes in after a grant, who goes out by the button, and what nobody can explain."""
     clock, inputs = FakeClock(), FakeInputs(standing=ALL_WIRED)
     told: list[Entered | Left | Passed] = []
-    doorway = Doorway(
+    doorway = DoorDriver(
         rules=RULES,
         relay=FakeRelay(clock.monotonic_s),
         signals=FakeSignals(),

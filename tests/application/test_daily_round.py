@@ -9,7 +9,7 @@ from doorctl.access.calendar import OPEN, Calendar, Mode, ModeSpan
 from doorctl.access.day import DayRules, Output, Override
 from doorctl.core.errors import StoreError
 from doorctl.door.leaf import LeafRules
-from doorctl.doord.door_driver import DoorRules, Doorway
+from doorctl.doord.door_driver import DoorDriver, DoorRules
 from doorctl.doord.hours import AGAIN_TURNS, DailyRound, HoursRead
 from doorctl.ports import StoredCalendar
 from tests.fakes.branch_book import MemoryBranch
@@ -56,7 +56,7 @@ class House:
         self.jobs: list[Callable[[], HoursRead]] = []
         self.reads = 0
         self.calendar = TILL_TEN
-        self.doorway = Doorway(
+        self.doorway = DoorDriver(
             rules=DoorRules(release_s=5.0, leaf=LeafRules(held_open_s=30.0)),
             relay=self.relay,
             signals=self.signals,

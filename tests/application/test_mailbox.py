@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from doorctl.doord.events import LoopsMailbox, PinsTouched
+from doorctl.doord.events import LoopQueue, PinsTouched
 
 LONG_S = 60.0
 LATE_S = 4.0
@@ -39,18 +39,18 @@ def woken() -> Iterator[None]:
 @pytest.mark.usefixtures("woken")
 def test_a_wait_ends_whatever_wakes_it() -> None:
     """The loop that waited for ever would be deaf and blind until somebody swiped."""
-    mailbox, done = LoopsMailbox(), threading.Event()
+    event_queue, done = LoopQueue(), threading.Event()
 
     def rescue() -> None:
         while not done.wait(5.0):
-            mailbox.put(PinsTouched())
+            event_queue.put(PinsTouched())
 
     threading.Thread(target=rescue, daemon=True).start()
     longest_s = 0.0
     for turn in range(3_000):
         began_s = time.monotonic()
         with suppress(queue.Empty):
-            mailbox.get(timeout=(turn % 3) * 0.0005)
+            event_queue.get(timeout=(turn % 3) * 0.0005)
         longest_s = max(longest_s, time.monotonic() - began_s)
         if longest_s > LATE_S:
             break
@@ -61,40 +61,40 @@ def test_a_wait_ends_whatever_wakes_it() -> None:
 
 def test_what_is_posted_is_taken_in_order_by_whoever_waits() -> None:
     """Before the wait, during it, and several at once."""
-    mailbox, first, second = LoopsMailbox(), PinsTouched(), PinsTouched()
-    mailbox.put(first)
-    mailbox.put(second)
-    assert mailbox.get(timeout=0.0) is first
-    assert mailbox.get_nowait() is second
+    event_queue, first, second = LoopQueue(), PinsTouched(), PinsTouched()
+    event_queue.put(first)
+    event_queue.put(second)
+    assert event_queue.get(timeout=0.0) is first
+    assert event_queue.get_nowait() is second
     with pytest.raises(queue.Empty):
-        mailbox.get_nowait()
+        event_queue.get_nowait()
 
-    threading.Timer(0.05, mailbox.put, (first,)).start()
+    threading.Timer(0.05, event_queue.put, (first,)).start()
     end_s = time.monotonic() + LONG_S
     while time.monotonic() < end_s:
         with suppress(queue.Empty):
-            assert mailbox.get(timeout=1.0) is first
+            assert event_queue.get(timeout=1.0) is first
             return
     raise AssertionError("nothing came")
 
 
 def test_who_waits_without_a_limit_is_woken_by_a_post() -> None:
     """As one who has nothing else to do waits."""
-    mailbox = LoopsMailbox()
-    threading.Timer(0.05, mailbox.put, (PinsTouched(),)).start()
+    event_queue = LoopQueue()
+    threading.Timer(0.05, event_queue.put, (PinsTouched(),)).start()
 
-    assert mailbox.get() == PinsTouched()
+    assert event_queue.get() == PinsTouched()
 
 
 def test_a_wait_is_not_cut_short_by_an_event_that_was_taken_before_it_was_told() -> None:
     """Whoever posts may stand still between the two, on a busy machine."""
-    mailbox = LoopsMailbox()
-    mailbox.put(PinsTouched())
-    mailbox.get_nowait()
+    event_queue = LoopQueue()
+    event_queue.put(PinsTouched())
+    event_queue.get_nowait()
     began_s = time.monotonic()
-    threading.Timer(0.05, mailbox._posted.release).start()  # noqa: SLF001 - as `put` does at its end
+    threading.Timer(0.05, event_queue._posted.release).start()  # noqa: SLF001 - as `put` does at its end
 
     with pytest.raises(queue.Empty):
-        mailbox.get(timeout=0.3)
+        event_queue.get(timeout=0.3)
 
     assert time.monotonic() - began_s >= 0.3

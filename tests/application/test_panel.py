@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.fakes.event_queue import FakeQueue
 
 from doorctl.access.calendar import Calendar
 from doorctl.access.messages import Rules
@@ -21,7 +22,6 @@ from tests.application.fake_door import (
     WRONG_PIN,
     FakeDoor,
 )
-from tests.fakes.mailbox import FakeMailbox
 from tests.fakes.panel import FakePanel
 
 KEYS = PanelRules(keys=True)
@@ -159,8 +159,8 @@ def test_keys_pressed_while_the_door_stood_still_are_void() -> None:
     door = watched()
     attempt = swipe(door, CARD)
     still = [(0.0, PanelKeyPressed(key, attempt)) for key in RIGHT_PIN]
-    mailbox = FakeMailbox(door.clock, *still, (1.0, StopRequested()), turn_s=STALL_LIMIT_S + 0.1)
-    door.controller.run(mailbox)
+    event_queue = FakeQueue(door.clock, *still, (1.0, StopRequested()), turn_s=STALL_LIMIT_S + 0.1)
+    door.controller.run(event_queue)
 
     assert door.reasons == ["fault"]
     assert not door.relay.edges
@@ -169,9 +169,9 @@ def test_keys_pressed_while_the_door_stood_still_are_void() -> None:
 def test_keys_that_come_just_after_standing_still_are_void() -> None:
     """They were pressed before it; a moment later keys begin a code as ever."""
     door = watched(Rules(Policy(), PadRules(), codes=True))
-    door.controller.run(FakeMailbox(door.clock, (0.0, StopRequested())))
+    door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
     door.clock.advance(STALL_LIMIT_S + 0.1)
-    door.controller.run(FakeMailbox(door.clock, (0.0, StopRequested())))
+    door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
     press(door, "4", 0)
     assert kinds(door) == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from doorctl.access.messages import Prepare, PrepareFailed
 from doorctl.doord.events import PostedEvent
 from doorctl.doord.prepare import Ledger
-from doorctl.doord.slow_jobs import AGAIN_S, Questions
+from doorctl.doord.slow_jobs import AGAIN_S, SlowJobs
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, identifier
 from tests.fakes.worker import FakeWorker
 
@@ -23,7 +23,7 @@ def test_a_card_that_another_one_followed_is_not_prepared() -> None:
         counts_guesses=True,
     )
     worker = FakeWorker(posted.append)
-    questions = Questions(ledger, worker, door.log)
+    questions = SlowJobs(ledger, worker, door.log)
     numbers = [1]
     questions.prepare(Prepare(1, (identifier(CARD),)), lambda: numbers[-1])
     numbers.append(2)

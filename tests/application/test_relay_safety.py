@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fakes.event_queue import FakeQueue
 
 from doorctl.core.errors import DeviceError
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.door.lamps import Lamps
 from doorctl.doord.controller import KEYPAD, READER, TURN_LIMIT_S
-from doorctl.doord.events import Mailbox, PostedEvent, StopRequested, ThreadFailed
+from doorctl.doord.events import EventQueue, PostedEvent, StopRequested, ThreadFailed
 from doorctl.ops.threads import WorkerThread
 from doorctl.ports.devices import BytesReceived
 from tests.application.fake_door import CARD, RELEASE_S, RIGHT_PIN, FakeDoor, swiped
 from tests.fakes.event_log import FakeEventLog, Field
-from tests.fakes.mailbox import FakeMailbox
 from tests.fakes.memory_store import FastSealer
 from tests.fakes.relay import FakeRelay
 from tests.fakes.signals import FakeSignals
@@ -57,7 +57,7 @@ def pulse_s(door: FakeDoor) -> float:
 def test_the_relay_goes_off_at_its_deadline() -> None:
     """The loop wakes for it by itself, not a moment later."""
     door = opened()
-    door.controller.run(FakeMailbox(door.clock, stop()))
+    door.controller.run(FakeQueue(door.clock, stop()))
 
     assert pulse_s(door) == RELEASE_S
 
@@ -67,7 +67,7 @@ def test_a_flood_of_events_does_not_hold_the_relay(line: str) -> None:
     """However many events wait, the relay is late by one event at the most."""
     door = opened()
     flood: list[tuple[float, PostedEvent]] = [(0.0, BytesReceived(line, b"%;?\r"))] * 2000
-    door.controller.run(FakeMailbox(door.clock, *flood, stop(), turn_s=0.01))
+    door.controller.run(FakeQueue(door.clock, *flood, stop(), turn_s=0.01))
 
     assert RELEASE_S <= pulse_s(door) <= RELEASE_S + 0.02
 
@@ -80,7 +80,7 @@ def test_whenever_events_come_the_relay_is_on_for_the_release_alone(gaps: list[f
     for gap in gaps:
         at_s += gap
         events.append(noise(at_s))
-    door.controller.run(FakeMailbox(door.clock, *events, stop()))
+    door.controller.run(FakeQueue(door.clock, *events, stop()))
 
     assert pulse_s(door) == pytest.approx(RELEASE_S)
 
@@ -89,28 +89,28 @@ def test_the_loop_never_sleeps_past_a_deadline_or_a_second() -> None:
     """It waits for the nearest deadline, at most a second, so that the watchdog is fed."""
     door = opened()
     assert door.controller.deadline_s is not None
-    mailbox = FakeMailbox(door.clock, stop(60.0))
-    door.controller.run(mailbox)
+    event_queue = FakeQueue(door.clock, stop(60.0))
+    door.controller.run(event_queue)
 
-    assert max(mailbox.waits_s) == TURN_LIMIT_S
-    assert mailbox.waits_s[0] == pytest.approx(0.05), "the buzzer's click ends first"
+    assert max(event_queue.waits_s) == TURN_LIMIT_S
+    assert event_queue.waits_s[0] == pytest.approx(0.05), "the buzzer's click ends first"
     assert door.controller.deadline_s is None
 
 
 def test_a_deadline_that_is_past_is_not_waited_for() -> None:
     """A loop that was held up looks for events at once."""
     door = opened()
-    mailbox = FakeMailbox(door.clock, noise(0.0), stop(RELEASE_S), turn_s=RELEASE_S + 1)
-    door.controller.run(mailbox)
+    event_queue = FakeQueue(door.clock, noise(0.0), stop(RELEASE_S), turn_s=RELEASE_S + 1)
+    door.controller.run(event_queue)
 
-    assert min(mailbox.waits_s) >= 0.0
+    assert min(event_queue.waits_s) >= 0.0
     assert not door.relay.energised
 
 
 def test_a_stop_locks_the_door_at_once() -> None:
     """SIGTERM in the middle of a release does not wait for its end."""
     door = opened()
-    door.controller.run(FakeMailbox(door.clock, stop(1.0)))
+    door.controller.run(FakeQueue(door.clock, stop(1.0)))
 
     assert pulse_s(door) == 1.0
     assert door.log.named("relay")[-1]["energised"] is False
@@ -120,7 +120,7 @@ def test_a_thread_that_failed_ends_the_loop_with_its_error() -> None:
     """The daemon does not go on without it; the door is locked first."""
     door = opened()
     with pytest.raises(PortBrokeError):
-        door.controller.run(FakeMailbox(door.clock, (1.0, ThreadFailed(PortBrokeError()))))
+        door.controller.run(FakeQueue(door.clock, (1.0, ThreadFailed(PortBrokeError()))))
 
     assert not door.relay.energised
 
@@ -162,7 +162,7 @@ class BreakableLog(FakeEventLog):
 def run_into_a_bug(door: FakeDoor, *events: tuple[float, PostedEvent]) -> None:
     """Run until the loop dies of a bug, and see the door locked."""
     with pytest.raises(PortBrokeError):
-        door.controller.run(FakeMailbox(door.clock, *events, stop()))
+        door.controller.run(FakeQueue(door.clock, *events, stop()))
     assert not door.relay.energised
 
 
@@ -237,18 +237,18 @@ class BrokenSealer(FastSealer):
 
 
 def test_a_bug_on_the_workers_thread_ends_the_loop() -> None:
-    """With a real thread and a real mailbox: the error comes out of `run`, the relay is off."""
+    """With a real thread and a real queue: the error comes out of `run`, the relay is off."""
     door = FakeDoor(sealer=BrokenSealer())
-    mailbox: Mailbox = queue.SimpleQueue()
+    event_queue: EventQueue = queue.SimpleQueue()
     worker: WorkerThread[PostedEvent] = WorkerThread(
-        mailbox.put, lambda error: mailbox.put(ThreadFailed(error))
+        event_queue.put, lambda error: event_queue.put(ThreadFailed(error))
     )
     worker.start()
     controller = door.build(door.relay, worker)
-    mailbox.put(BytesReceived(READER, swiped(CARD)))
+    event_queue.put(BytesReceived(READER, swiped(CARD)))
 
     with pytest.raises(PortBrokeError):
-        controller.run(mailbox)
+        controller.run(event_queue)
     assert not door.relay.energised
 
 
@@ -289,7 +289,7 @@ def test_a_relay_that_cannot_be_switched_on_ends_the_process_without_a_grant() -
     door.work()
     keys = BytesReceived(KEYPAD, RIGHT_PIN.encode())
     with pytest.raises(DeviceError):
-        door.controller.run(FakeMailbox(door.clock, (0.0, keys), stop()))
+        door.controller.run(FakeQueue(door.clock, (0.0, keys), stop()))
 
     assert not relay.energised
     assert relay.tried == ["on", "off"]
@@ -308,7 +308,7 @@ def test_a_relay_that_will_not_go_off_is_tried_again_on_the_way_out() -> None:
     door.start(relay)
     door.visit(CARD, RIGHT_PIN)
     with pytest.raises(DeviceError):
-        door.controller.run(FakeMailbox(door.clock, stop()))
+        door.controller.run(FakeQueue(door.clock, stop()))
 
     assert relay.tried == ["on", "off"]
     assert not relay.energised

@@ -2,19 +2,20 @@ from __future__ import annotations
 
 import queue
 
+from tests.fakes.event_queue import FakeQueue
+
 from doorctl.devices.serial_line import MOST_PENDING
 from doorctl.doord.controller import BEHIND_S, FEW, FLOOD, KEYPAD, READER, STALE_S, STALL_LIMIT_S
-from doorctl.doord.events import Mailbox, PinsTouched, PostedEvent, StopRequested
+from doorctl.doord.events import EventQueue, PinsTouched, PostedEvent, StopRequested
 from doorctl.ports.devices import BytesReceived
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, swiped
-from tests.fakes.mailbox import FakeMailbox
 
 STOP: tuple[float, PostedEvent] = (60.0, StopRequested())
 
 
 def stand_still(door: FakeDoor, *events: tuple[float, PostedEvent], for_s: float) -> None:
     """Run, and be stopped for so long before each event is taken, as by SIGSTOP."""
-    door.controller.run(FakeMailbox(door.clock, *events, STOP, turn_s=for_s))
+    door.controller.run(FakeQueue(door.clock, *events, STOP, turn_s=for_s))
 
 
 def typed(pin: str) -> tuple[float, PostedEvent]:
@@ -46,15 +47,15 @@ def test_a_card_swiped_while_the_door_stood_still_is_forgotten() -> None:
 def test_what_the_lines_still_held_is_dropped_too() -> None:
     """The kernel hands it over a moment after the door goes on."""
     door = FakeDoor()
-    still = FakeMailbox(door.clock, (0.0, BytesReceived(READER, b"\r")), STOP, turn_s=4.0)
+    still = FakeQueue(door.clock, (0.0, BytesReceived(READER, b"\r")), STOP, turn_s=4.0)
     door.controller.run(still)
     door.controller.handle(BytesReceived(READER, swiped(CARD)))
     assert door.worker.backlog() == 1
 
     again = FakeDoor()
-    again.controller.run(FakeMailbox(again.clock, (0.0, BytesReceived(READER, b"\r")), STOP))
+    again.controller.run(FakeQueue(again.clock, (0.0, BytesReceived(READER, b"\r")), STOP))
     again.clock.advance(STALL_LIMIT_S + 1.0)
-    again.controller.run(FakeMailbox(again.clock, (0.0, BytesReceived(READER, swiped(CARD))), STOP))
+    again.controller.run(FakeQueue(again.clock, (0.0, BytesReceived(READER, swiped(CARD))), STOP))
     assert again.worker.backlog() == 0
 
 
@@ -68,12 +69,12 @@ def test_a_short_hitch_loses_nothing() -> None:
     assert door.reasons == ["ok"]
 
 
-def posted(*events: PostedEvent) -> Mailbox:
-    """Return a mailbox in which all of them wait, and the order to stop behind them."""
-    mailbox: Mailbox = queue.SimpleQueue()
+def posted(*events: PostedEvent) -> EventQueue:
+    """Return a queue in which all of them wait, and the order to stop behind them."""
+    event_queue: EventQueue = queue.SimpleQueue()
     for event in (*events, StopRequested()):
-        mailbox.put(event)
-    return mailbox
+        event_queue.put(event)
+    return event_queue
 
 
 def test_a_flood_is_dropped_and_told_of_once() -> None:
@@ -102,7 +103,7 @@ def test_a_loop_that_does_not_keep_up_drops_what_the_lines_bring() -> None:
 
 
 class Resting(queue.SimpleQueue[PostedEvent]):
-    """A mailbox whose first event is long in coming, and brings many with it."""
+    """A queue whose first event is long in coming, and brings many with it."""
 
     def __init__(self, door: FakeDoor, *events: PostedEvent) -> None:
         self._door = door

@@ -23,13 +23,13 @@ from doorctl.demo.door import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.controller import KEYPAD, READER, Controller
-from doorctl.doord.door_driver import DoorRules, Doorway
-from doorctl.doord.events import LoopsMailbox, PostedEvent, ThreadFailed
+from doorctl.doord.door_driver import DoorDriver, DoorRules
+from doorctl.doord.events import LoopQueue, PostedEvent, ThreadFailed
 from doorctl.doord.fallback_log import SteadyVisitLog
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
-from doorctl.doord.slow_jobs import Questions
+from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import spare_the_collector
@@ -84,18 +84,18 @@ class InProcessDoor:
 
     def __init__(self, register: Register) -> None:
         self._stack = ExitStack()
-        self._mailbox = LoopsMailbox()
+        self._event_queue = LoopQueue()
         sink = os.open(os.devnull, os.O_WRONLY)
         self._stack.callback(os.close, sink)
         log = self._stack.enter_context(closing(JsonLog(sink)))
-        self._worker: WorkerThread[PostedEvent] = WorkerThread(self._mailbox.put, self._failed)
+        self._worker: WorkerThread[PostedEvent] = WorkerThread(self._event_queue.put, self._failed)
         self._worker.start()
         self._stack.callback(self._worker.stop, LIMIT_S)
         self._relay, self._signals = self._pins(register.directory)
         self._controller = self._built(register, log)
         # The loop's first turn has the hours read.
         self._controller.pass_time()
-        self._controller.handle(self._mailbox.get(timeout=LIMIT_S))
+        self._controller.handle(self._event_queue.get(timeout=LIMIT_S))
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +112,7 @@ class InProcessDoor:
         """Swipe a card and return how long it takes until all is known of it."""
         before = time.perf_counter_ns()
         self._controller.handle(BytesReceived(READER, card.swipe))
-        prepared = self._mailbox.get(timeout=LIMIT_S)
+        prepared = self._event_queue.get(timeout=LIMIT_S)
         taken = time.perf_counter_ns() - before
         self._controller.handle(prepared)
         return taken
@@ -154,7 +154,7 @@ class InProcessDoor:
         clock = SystemClock("Europe/Copenhagen", "auto", BUILD_FLOOR)
         branch = BranchRecords(register.directory / "branch.db")
         self._stack.callback(branch.close)
-        doorway = Doorway(
+        doorway = DoorDriver(
             rules=DoorRules(release_s=0.0, leaf=LeafRules(held_open_s=60.0)),
             relay=self._relay,
             signals=self._signals,
@@ -188,7 +188,7 @@ class InProcessDoor:
             clock=clock,
             log=log,
             cache=cache,
-            questions=Questions(ledger, self._worker, log),
+            jobs=SlowJobs(ledger, self._worker, log),
             screen=Screen(),
             last_number=0,
             lines=frozenset(),
@@ -197,7 +197,7 @@ class InProcessDoor:
         )
 
     def _failed(self, error: BaseException) -> None:
-        self._mailbox.put(ThreadFailed(error))
+        self._event_queue.put(ThreadFailed(error))
 
 
 def measure(plan: Plan, work: Path) -> Iterator[Figure]:

@@ -20,7 +20,7 @@ from doorctl.demo.door import Stage, shipped
 from doorctl.ports import SealedRow
 from doorctl.privacy.subject import Subject
 from doorctl.services.app import App, access_policy, branch_db, patrons_db, visits_db
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.services.hours import calendar_of
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.keys import ArgonSealer, read_key
@@ -150,7 +150,7 @@ class House:
         policy = access_policy(self.config)
         with closing(erasures):
             open_or_create_patrons(path, self.sealer.seal, erasures, policy).close()
-        with closing(BranchDesk(App(self.config, FakeClock()))) as desk, suppress(StoreError):
+        with closing(BranchThread(App(self.config, FakeClock()))) as desk, suppress(StoreError):
             desk.open()
 
     def _visits(self, stores: DoorStores, log: FakeEventLog) -> list[str]:

@@ -28,7 +28,7 @@ from doorctl.services.accounts import (
     hashed,
 )
 from doorctl.services.app import App, branch_db
-from doorctl.services.branch import BranchDesk, change
+from doorctl.services.branch import BranchThread, change
 from doorctl.store.audit import AuditRecords
 from tests.bootstrap.branches import initialised
 from tests.fakes.accounts import MemoryProvider, QuickHasher
@@ -63,15 +63,15 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def branch(config: Config, clock: FakeClock) -> Iterator[BranchDesk]:
+def branch(config: Config, clock: FakeClock) -> Iterator[BranchThread]:
     """What web has of branch.db."""
-    branch = BranchDesk(App(config, clock))
+    branch = BranchThread(App(config, clock))
     yield branch
     branch.close()
 
 
 @pytest.fixture
-def desk(config: Config, clock: FakeClock, branch: BranchDesk) -> Iterator[AccountsService]:
+def desk(config: Config, clock: FakeClock, branch: BranchThread) -> Iterator[AccountsService]:
     """What the staff pages have, with a provider that vouches for one person."""
     provider = MemoryProvider(CLAIMS)
     with closing(
@@ -169,7 +169,7 @@ def test_what_is_refused_changes_nothing_and_is_not_on_record(
 
 
 def test_a_session_survives_a_restart_of_web(
-    config: Config, clock: FakeClock, desk: AccountsService, branch: BranchDesk
+    config: Config, clock: FakeClock, desk: AccountsService, branch: BranchThread
 ) -> None:
     """Nobody signs in anew because a process was updated; failures survive it too."""
     token = desk.signing_in.sign_in("grethe", RIGHT, HERE)
@@ -229,7 +229,7 @@ def test_a_real_provider_is_asked_as_it_is_configured(tmp_path: Path, clock: Fak
             ROLES,
         )
         with (
-            closing(BranchDesk(App(config, clock))) as branch,
+            closing(BranchThread(App(config, clock))) as branch,
             closing(AccountsService(App(config, clock), branch)) as desk,
         ):
             address, kept = desk.begin_oidc()
@@ -244,7 +244,7 @@ def test_without_a_provider_there_is_none_to_ask(tmp_path: Path, clock: FakeCloc
     """The page does not offer it, and who asks all the same is told."""
     config = initialised(tmp_path)
     with (
-        closing(BranchDesk(App(config, clock))) as branch,
+        closing(BranchThread(App(config, clock))) as branch,
         closing(AccountsService(App(config, clock), branch)) as desk,
     ):
         assert not desk.has_provider
@@ -256,7 +256,7 @@ def test_a_command_changes_accounts_with_and_without_web(config: Config, clock: 
     """Through web's socket while that runs: what was stretched here fits there at once."""
     change(App.of(config), adding("grethe", Role.MANAGER))
     with (
-        closing(BranchDesk(App(config, clock))) as branch,
+        closing(BranchThread(App(config, clock))) as branch,
         closing(AccountsService(App(config, clock), branch)) as desk,
     ):
         branch.open()

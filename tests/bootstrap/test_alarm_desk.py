@@ -15,14 +15,14 @@ import pytest
 from doorctl.config import Config
 from doorctl.core.alarms import KINDS, Urgency
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.rationing import Heard
+from doorctl.core.rationing import RaisedAlarm
 from doorctl.core.standing import AlarmRecord, Source
 from doorctl.ports import EventLog
 from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.services.alarms import StandingAlarms, Way, WebsAlarms
 from doorctl.services.app import App, branch_db
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.services.door_alarms import doors_alarms
 from doorctl.services.status import status
 from doorctl.store.alarms import AlarmRecords
@@ -72,7 +72,7 @@ def site(
     stack: ExitStack,
     *,
     ways: tuple[Way, ...] = (),
-    desk: type[BranchDesk] = BranchDesk,
+    desk: type[BranchThread] = BranchThread,
 ) -> Site:
     """Begin web's alarms."""
     log = FakeEventLog()
@@ -302,7 +302,7 @@ class Listener:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: RaisedAlarm) -> None:
         """Keep an alarm."""
         self.told.append(heard.kind)
 
@@ -363,7 +363,7 @@ def test_a_failing_table_is_not_told_twice(tmp_path: Path) -> None:
     """Where the file could not be opened at the start, that it can't be written is no news."""
     tried = Event()
 
-    class Failing(BranchDesk):
+    class Failing(BranchThread):
         """A desk that can do nothing, and says that it was asked twice."""
 
         asked = 0

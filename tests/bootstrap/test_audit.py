@@ -18,7 +18,7 @@ from doorctl.privacy.audit import KEPT, Action, Deed
 from doorctl.rpc import deeds
 from doorctl.services import records as audit
 from doorctl.services.app import App, branch_db, open_book, system_clock
-from doorctl.services.branch import BranchDesk, change
+from doorctl.services.branch import BranchThread, change
 from doorctl.services.status import status
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter
@@ -46,9 +46,9 @@ def test_who_it_was_can_be_somebody_else_than_who_calls(config: Config) -> None:
 
 def test_the_web_process_writes_and_reads_it(config: Config) -> None:
     """From whatever thread, with the account that it has seen log in."""
-    desk = BranchDesk(App.of(config))
+    desk = BranchThread(App.of(config))
     try:
-        record = audit.DesksAudit(desk)
+        record = audit.WebsAudit(desk)
         record.note(LOOK, "account-7")
         head = record.head()
     finally:

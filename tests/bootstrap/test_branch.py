@@ -22,7 +22,7 @@ from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
 from doorctl.rpc.deeds import OpenBranch
 from doorctl.services.app import App, branch_db, open_book, patrons_db, system_clock
-from doorctl.services.branch import BranchDesk, change
+from doorctl.services.branch import BranchThread, change
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.wiring.door_parts import DoorStores
 from tests.bootstrap.branches import configured, initialised
@@ -38,9 +38,9 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def desk(config: Config) -> Iterator[BranchDesk]:
+def desk(config: Config) -> Iterator[BranchThread]:
     """What web has of it."""
-    desk = BranchDesk(App.of(config))
+    desk = BranchThread(App.of(config))
     yield desk
     desk.close()
 
@@ -82,7 +82,7 @@ def test_reading_makes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_while_web_runs_it_is_the_writer(config: Config, desk: BranchDesk) -> None:
+def test_while_web_runs_it_is_the_writer(config: Config, desk: BranchThread) -> None:
     """It holds the file all the time, and is asked over its socket."""
     desk.open()
     server = ControlServer(config.web.socket, desk.answers())
@@ -98,7 +98,7 @@ def test_while_web_runs_it_is_the_writer(config: Config, desk: BranchDesk) -> No
         server.stop()
 
 
-def test_a_web_process_that_is_stuck_is_not_gone_round(config: Config, desk: BranchDesk) -> None:
+def test_a_web_process_that_is_stuck_is_not_gone_round(config: Config, desk: BranchThread) -> None:
     """Two writers could damage the file, so there is one line and nothing is changed."""
     desk.open()
 
@@ -108,7 +108,7 @@ def test_a_web_process_that_is_stuck_is_not_gone_round(config: Config, desk: Bra
     assert read(config) is None
 
 
-def test_what_web_may_have_done_is_not_done_again(config: Config, desk: BranchDesk) -> None:
+def test_what_web_may_have_done_is_not_done_again(config: Config, desk: BranchThread) -> None:
     """A web process that ends over a question leaves it open; nobody does it a second time."""
     with socket.socket(socket.AF_UNIX) as web:
         web.bind(str(config.web.socket))
@@ -137,7 +137,7 @@ def test_a_disk_that_hangs_is_not_waited_for_for_ever(config: Config) -> None:
         gate.wait()
         done.append("begun")
 
-    with closing(BranchDesk(App.of(config), limit_s=0.05)) as desk:
+    with closing(BranchThread(App.of(config), limit_s=0.05)) as desk:
         with pytest.raises(StuckError, match="it may be done yet"):
             desk.run(hang)
         assert begun.wait(LONG_S)
@@ -148,7 +148,9 @@ def test_a_disk_that_hangs_is_not_waited_for_for_ever(config: Config) -> None:
     assert done == ["begun"]
 
 
-def test_a_file_that_is_lost_is_told_and_looked_for_again(config: Config, desk: BranchDesk) -> None:
+def test_a_file_that_is_lost_is_told_and_looked_for_again(
+    config: Config, desk: BranchThread
+) -> None:
     """No empty one takes its place; once it is restored, web goes on without a restart."""
     path = branch_db(config)
     away = path.rename(path.with_name("backup"))
@@ -165,7 +167,7 @@ def test_a_file_that_is_lost_is_told_and_looked_for_again(config: Config, desk: 
 
 def test_the_file_is_free_once_web_has_ended(config: Config) -> None:
     """The next start, or the next command, is the writer."""
-    desk = BranchDesk(App.of(config))
+    desk = BranchThread(App.of(config))
     desk.open()
     desk.close()
 

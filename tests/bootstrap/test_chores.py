@@ -17,7 +17,7 @@ import pytest
 from doorctl.core.errors import StoreError
 from doorctl.devices.serial_line import SerialLine
 from doorctl.doord.controller import KEYPAD, READER
-from doorctl.doord.events import Mailbox
+from doorctl.doord.events import EventQueue
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.watchdog import KEEP_TIME_EVERY_S, SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
 from doorctl.ops.clock import SystemClock
@@ -47,16 +47,16 @@ def mistaken() -> NoReturn:
 def test_a_mistake_in_a_chore_ends_nothing(tmp_path: Path) -> None:
     """It is an alarm that quotes nothing; the worker works on and the loop hears of no failure."""
     config, log = initialised(tmp_path), FakeEventLog()
-    mailbox: Mailbox = queue.SimpleQueue()
+    event_queue: EventQueue = queue.SimpleQueue()
     with ExitStack() as stack:
-        stores = DoorStores(config, mailbox, log, stack)
+        stores = DoorStores(config, event_queue, log, stack)
         purging = Purging(config, stores.visits, stores.clock, key=stores.key, run=stores.answer)
         chores = Chores(config, stores, purging, log)
 
         chores.test(mistaken)
 
         assert stores.answer(lambda: "works") == "works"
-        assert mailbox.empty()
+        assert event_queue.empty()
     (alarm,) = log.named("alarm")
     assert alarm["kind"] == "rounds_failing"
     assert alarm["why"] == "self-test: KeyError"
@@ -65,9 +65,9 @@ def test_a_mistake_in_a_chore_ends_nothing(tmp_path: Path) -> None:
 def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
     """A door that is tested as it begins, for a minute just ended, tells of those that were."""
     config, log, door = initialised(tmp_path), FakeEventLog(), FakeDoor()
-    mailbox: Mailbox = queue.SimpleQueue()
+    event_queue: EventQueue = queue.SimpleQueue()
     with ExitStack() as stack:
-        stores = DoorStores(config, mailbox, log, stack)
+        stores = DoorStores(config, event_queue, log, stack)
         purging = Purging(config, stores.visits, stores.clock, key=stores.key, run=stores.answer)
         chores = Chores(config, stores, purging, log)
         ledger = Ledger(
@@ -84,7 +84,7 @@ def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
             chores=chores,
             controller=door.controller,
             doorway=door.doorway,
-            mailbox=mailbox,
+            event_queue=event_queue,
         )
 
         def lost() -> list[str]:
@@ -155,16 +155,18 @@ def kept(directory: Path, first: Callable[[], None] = lambda: None) -> Iterator[
         first: the first thing that each purge does.
     """
     config, log = initialised(directory), FakeEventLog()
-    mailbox: Mailbox = queue.SimpleQueue()
+    event_queue: EventQueue = queue.SimpleQueue()
     with ExitStack() as stack:
-        stores = DoorStores(config, mailbox, log, stack)
+        stores = DoorStores(config, event_queue, log, stack)
         clock = HurriedClock("Europe/Copenhagen", "always", stores.clock.moment().local)
         stores.clock = clock
         purging = Purging(
             config, stores.visits, clock, key=stores.key, run=stores.answer, erased=first
         )
         chores = Chores(config, stores, purging, log)
-        reader = SerialLine("reader", str(directory / "away"), 9600, mailbox.put, mailbox.qsize)
+        reader = SerialLine(
+            "reader", str(directory / "away"), 9600, event_queue.put, event_queue.qsize
+        )
         supervisor = FakeSupervisor()
         keeping = chores.housekeeping(supervisor, lambda: reader.alive, lambda: None, grace_s())
         for one in (reader, chores.schedule):

@@ -12,7 +12,7 @@ from doorctl.accounts.sessions import AT_ONCE, REFILL_S
 from doorctl.core.errors import StoreError
 from doorctl.privacy.audit import Action
 from doorctl.services.app import App, branch_db
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.store.audit import AuditRecords
 from doorctl.wiring.pages import RefusalsOnRecord
 from tests.bootstrap.branches import initialised
@@ -22,7 +22,7 @@ from tests.fakes.clock import FakeClock
 def test_who_was_refused_what_and_how_often(tmp_path: Path) -> None:
     """A script's thousand tries are a few entries, and the next one counts what was left out."""
     config, clock = initialised(tmp_path), FakeClock()
-    with closing(BranchDesk(App(config, clock))) as branch:
+    with closing(BranchThread(App(config, clock))) as branch:
         record = RefusalsOnRecord(branch, clock)
         for _ in range(1000):
             record.note("kaj", "/bans/{number}/lift", Permission.CHANGE_BANS)
@@ -46,5 +46,5 @@ def test_a_record_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """The page refuses all the same; that is for the page to see to."""
     config, clock = initialised(tmp_path), FakeClock()
     branch_db(config).write_bytes(b"no database" * 1000)
-    with closing(BranchDesk(App(config, clock))) as branch, pytest.raises(StoreError):
+    with closing(BranchThread(App(config, clock))) as branch, pytest.raises(StoreError):
         RefusalsOnRecord(branch, clock).note("kaj", "/audit", Permission.SEE_AUDIT)

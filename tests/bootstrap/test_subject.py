@@ -35,7 +35,7 @@ from doorctl.services import rights as staff
 from doorctl.services import subject as rights
 from doorctl.services import visits as command_desk
 from doorctl.services.app import App, branch_db, patrons_db, system_clock, visits_db
-from doorctl.services.branch import BranchDesk, change
+from doorctl.services.branch import BranchThread, change
 from doorctl.services.purging import doors_answers, purge_now
 from doorctl.services.subject import Named
 from doorctl.store.audit import AuditRecords
@@ -162,7 +162,7 @@ def start_web(config: Config, stack: ExitStack) -> None:
     erasures = stack.enter_context(closing(StoredErasures(branch_db(config))))
     writer = worker.submit(open_or_create_patrons, patrons_db(config), seal, erasures).result()
     stack.callback(lambda: worker.submit(writer.close).result())
-    desk = stack.enter_context(closing(BranchDesk(App.of(config))))
+    desk = stack.enter_context(closing(BranchThread(App.of(config))))
     desk.open()
     answers = {**desk.answers(), **webs_answers(desk, worker, writer)}
     serve(ControlServer(config.web.socket, answers), stack)
@@ -353,7 +353,7 @@ class TestErase:
     def test_without_the_tombstone_nothing_is_erased(self, branch: Config) -> None:
         """Else the other cards would be forgotten, and what is left be found by nobody."""
         with ExitStack() as stack:
-            desk = stack.enter_context(closing(BranchDesk(App.of(branch))))
+            desk = stack.enter_context(closing(BranchThread(App.of(branch))))
             desk.open()
             done = rights.erase(branch, BY_CARD)
 

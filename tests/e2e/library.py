@@ -38,7 +38,7 @@ PATIENT_S = 4.0
 BRIEF_S = 1.0
 """For answers that don't."""
 
-ROAD_S = 0.5
+VIA_WEB_S = 0.5
 """What the door grants the way through the web process besides."""
 
 HELD_S = 20.0

@@ -16,8 +16,8 @@ from tests.e2e.library import (
     BRIEF_S,
     KNOWN,
     NEW,
-    ROAD_S,
     STRANGERS,
+    VIA_WEB_S,
     Fbs,
     Made,
     fbs,
@@ -70,7 +70,7 @@ def test_a_library_system_that_fails_delays_nobody_it_knows(
     not_asked = branch.refused(KNOWN, KNOWN.wrong_pin)
 
     assert [reason for reason, _ in (*asked, not_asked)] == ["unknown_card"] * 2 + ["wrong_pin"]
-    assert all(took_s >= BRIEF_S + ROAD_S for _, took_s in (*asked, not_asked))
+    assert all(took_s >= BRIEF_S + VIA_WEB_S for _, took_s in (*asked, not_asked))
     assert branch.door.edges(branch.door.pid) == []
     # A machine that is busy may take all of that time to sign in, before anything is asked.
     assert silent.asked() <= 2

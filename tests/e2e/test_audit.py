@@ -18,7 +18,7 @@ from doorctl.config import load
 from doorctl.demo.door import Stage
 from doorctl.rpc.control import ControlServer
 from doorctl.services.app import App
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.store.connection import WriterLock
 from tests.e2e.door import Door, refusal
 from tests.e2e.people import ENTITLED
@@ -37,7 +37,7 @@ def branch(request: pytest.FixtureRequest, door: Door) -> Iterator[Door]:
         yield door
         return
     config = load(Path(door.options[0].removeprefix("--config=")), door.options[2::2])
-    with closing(BranchDesk(App.of(config))) as desk:
+    with closing(BranchThread(App.of(config))) as desk:
         desk.open()
         server = ControlServer(config.web.socket, desk.answers())
         server.start()

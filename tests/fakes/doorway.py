@@ -18,7 +18,7 @@ GONE = Traces(in_rows=False, in_bytes=False, listed=False)
 
 @dataclass
 class FakeDoorway:
-    """A `Doorway` that answers each fourth key, or each unreadable card, with the next reason.
+    """A `DoorDriver` that answers each fourth key, or each unreadable card, with the next reason.
 
     Args:
         answers: what it decides, in order; afterwards it is silent.

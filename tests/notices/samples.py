@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from doorctl.core.moments import ClockState, Moment
-from doorctl.core.rationing import Due, Heard
+from doorctl.core.rationing import Due, RaisedAlarm
 from doorctl.notices.sending import notice
 from doorctl.ports import Notice
 
@@ -19,5 +19,5 @@ MOMENT = Moment(AT, AT, ClockState.TRUSTED)
 
 def a_notice(kind: str = "door_forced", why: str = "", **changes: Any) -> Notice:
     """Return the notice of one alarm, heard at `AT`."""
-    made = notice(Due(Heard(kind, why, 10.0), 1), BRANCH, MOMENT, 10.0)
+    made = notice(Due(RaisedAlarm(kind, why, 10.0), 1), BRANCH, MOMENT, 10.0)
     return replace(made, **changes)

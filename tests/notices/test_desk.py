@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.core.moments import ClockState
-from doorctl.core.rationing import Due, Heard, Ration
+from doorctl.core.rationing import Due, RaisedAlarm, Ration
 from doorctl.core.standing import LONGEST_WHY
-from doorctl.notices.sending import SILENT_AFTER, DoorWatch, NoticeDesk, notice
+from doorctl.notices.sending import SILENT_AFTER, DoorWatch, Notifier, notice
 from doorctl.ports import Notice
 from tests.fakes.alarm_sink import FakeSink
 from tests.fakes.clock import FakeClock
@@ -42,14 +42,14 @@ def log() -> FakeEventLog:
 
 
 @pytest.fixture
-def desk(clock: FakeClock, sink: FakeSink, log: FakeEventLog) -> NoticeDesk:
+def desk(clock: FakeClock, sink: FakeSink, log: FakeEventLog) -> Notifier:
     """Return a desk that sends each kind once an hour."""
-    return NoticeDesk(BRANCH, sink, Ration(3600.0, 20), clock=clock, log=log, name="e-mail")
+    return Notifier(BRANCH, sink, Ration(3600.0, 20), clock=clock, log=log, name="e-mail")
 
 
 def test_a_notice_says_all_that_is_needed() -> None:
     """Where, what, how urgent, when, why, what to do: whoever is woken needs no manual."""
-    heard = Heard("visit_log_failing", "the disk is full", 40.0)
+    heard = RaisedAlarm("visit_log_failing", "the disk is full", 40.0)
     made = notice(Due(heard, 3), BRANCH, MOMENT, 100.0)
     known = KINDS["visit_log_failing"]
 
@@ -110,10 +110,10 @@ def test_each_notice_has_its_own_number() -> None:
     assert a_notice().id == a_notice().id
 
 
-def test_an_alarm_becomes_a_notice(desk: NoticeDesk, sink: FakeSink, clock: FakeClock) -> None:
+def test_an_alarm_becomes_a_notice(desk: Notifier, sink: FakeSink, clock: FakeClock) -> None:
     """It goes at the next turn, with the time at which it was raised."""
     raised = clock.moment().local
-    desk.hear(Heard("door_forced", "", clock.monotonic_s()))
+    desk.hear(RaisedAlarm("door_forced", "", clock.monotonic_s()))
     clock.advance(120)
 
     assert not desk.turn()
@@ -121,11 +121,11 @@ def test_an_alarm_becomes_a_notice(desk: NoticeDesk, sink: FakeSink, clock: Fake
 
 
 def test_a_sink_that_fails_is_tried_again_and_told_once(
-    desk: NoticeDesk, sink: FakeSink, clock: FakeClock, log: FakeEventLog
+    desk: Notifier, sink: FakeSink, clock: FakeClock, log: FakeEventLog
 ) -> None:
     """The log says by which way it did not go and why; nothing is lost when it works again."""
     sink.why = "the mail server: no connection"
-    desk.hear(Heard("door_forced", "", clock.monotonic_s()))
+    desk.hear(RaisedAlarm("door_forced", "", clock.monotonic_s()))
 
     assert desk.turn()
     clock.advance(10)
@@ -145,16 +145,16 @@ def test_a_sink_that_fails_is_tried_again_and_told_once(
 
 
 def test_a_desk_goes_on_with_another_way(
-    desk: NoticeDesk, sink: FakeSink, clock: FakeClock, log: FakeEventLog
+    desk: Notifier, sink: FakeSink, clock: FakeClock, log: FakeEventLog
 ) -> None:
     """What waits goes by the new one at once, and what was sent counts by the new ration."""
-    desk.hear(Heard("stalled", "", clock.monotonic_s()))
+    desk.hear(RaisedAlarm("stalled", "", clock.monotonic_s()))
     desk.turn()
     sink.why = "the mail server: no connection"
-    desk.hear(Heard("door_forced", "", clock.monotonic_s()))
+    desk.hear(RaisedAlarm("door_forced", "", clock.monotonic_s()))
     desk.turn()
     clock.advance(60)
-    desk.hear(Heard("stalled", "", clock.monotonic_s()))
+    desk.hear(RaisedAlarm("stalled", "", clock.monotonic_s()))
     assert desk.turn()
 
     other, now, later = FakeSink(), FakeClock(), FakeEventLog()
@@ -168,7 +168,7 @@ def test_a_desk_goes_on_with_another_way(
     assert [made.kind for made in other.taken] == ["door_forced", "stalled"]
 
     other.why = "no connection"
-    desk.hear(Heard("door_forced", "", now.monotonic_s()))
+    desk.hear(RaisedAlarm("door_forced", "", now.monotonic_s()))
     now.advance(3600)
     desk.turn()
     assert [len(one.lines) for one in (log, later)] == [1, 1]
@@ -188,8 +188,8 @@ def test_a_turn_waits_for_the_one_under_way(sink: FakeSink, log: FakeEventLog) -
             super().send(notice)
 
     slow, clock = Slow(), FakeClock()
-    desk = NoticeDesk(BRANCH, slow, Ration(3600.0, 20), clock=clock, log=log, name="e-mail")
-    desk.hear(Heard("door_forced", "", clock.monotonic_s()))
+    desk = Notifier(BRANCH, slow, Ration(3600.0, 20), clock=clock, log=log, name="e-mail")
+    desk.hear(RaisedAlarm("door_forced", "", clock.monotonic_s()))
     before = threading.Thread(target=desk.turn)
     before.start()
     asked.wait(10.0)
@@ -204,11 +204,11 @@ def test_a_turn_waits_for_the_one_under_way(sink: FakeSink, log: FakeEventLog) -
     assert [len(one.taken) for one in (slow, sink)] == [1, 0]
 
 
-def test_what_is_held_back_asks_for_another_turn(desk: NoticeDesk, clock: FakeClock) -> None:
+def test_what_is_held_back_asks_for_another_turn(desk: Notifier, clock: FakeClock) -> None:
     """The desk says that it is not done while something waits for its interval."""
-    desk.hear(Heard("stalled", "", clock.monotonic_s()))
+    desk.hear(RaisedAlarm("stalled", "", clock.monotonic_s()))
     assert not desk.turn()
-    desk.hear(Heard("stalled", "", clock.monotonic_s()))
+    desk.hear(RaisedAlarm("stalled", "", clock.monotonic_s()))
 
     assert desk.turn()
     clock.advance(3600)
@@ -216,11 +216,11 @@ def test_what_is_held_back_asks_for_another_turn(desk: NoticeDesk, clock: FakeCl
 
 
 def test_the_time_of_a_clock_that_is_not_set_is_marked(
-    desk: NoticeDesk, sink: FakeSink, clock: FakeClock
+    desk: Notifier, sink: FakeSink, clock: FakeClock
 ) -> None:
     """Nobody looks for a visitor at a time that is wrong."""
     clock.vouched = False
-    desk.hear(Heard("clock_untrusted_at_opening", "", clock.monotonic_s()))
+    desk.hear(RaisedAlarm("clock_untrusted_at_opening", "", clock.monotonic_s()))
     desk.turn()
 
     assert sink.taken[0].clock is ClockState.UNTRUSTED

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.alarms import HELD_BACK, KINDS, LEAF_REST_S, UNLISTED, Urgency
-from doorctl.core.rationing import HOUR_S, Due, Heard, Ration, Rationing
+from doorctl.core.rationing import HOUR_S, Due, RaisedAlarm, Ration, Rationing
 
 INTERVAL_S = 600.0
 ROOMY = Ration(INTERVAL_S, 50)
@@ -25,7 +25,7 @@ def told(found: list[Due]) -> list[tuple[str, int]]:
 def hear(rationing: Rationing, *kinds: str, at_s: float = 0.0) -> None:
     """Raise alarms, all at one time."""
     for kind in kinds:
-        rationing.hear(Heard(kind, "why", at_s))
+        rationing.hear(RaisedAlarm(kind, "why", at_s))
 
 
 def test_the_first_goes_at_once_and_the_next_with_their_number() -> None:
@@ -36,11 +36,11 @@ def test_the_first_goes_at_once_and_the_next_with_their_number() -> None:
     assert told(rationing.due(0.0)) == [("stalled", 1)]
 
     hear(rationing, "stalled", "stalled", at_s=10.0)
-    rationing.hear(Heard("stalled", "the latest", 20.0))
+    rationing.hear(RaisedAlarm("stalled", "the latest", 20.0))
 
     assert rationing.due(INTERVAL_S - 1) == []
     assert rationing.waits
-    assert rationing.due(INTERVAL_S) == [Due(Heard("stalled", "the latest", 20.0), 3)]
+    assert rationing.due(INTERVAL_S) == [Due(RaisedAlarm("stalled", "the latest", 20.0), 3)]
     assert not rationing.waits
 
 
@@ -126,7 +126,7 @@ def test_an_alarm_that_is_not_listed_is_told_all_the_same() -> None:
     rationing = Rationing(ROOMY)
     hear(rationing, "surprise", "another")
 
-    assert rationing.due(0.0) == [Due(Heard(UNLISTED, "another: why", 0.0), 2)]
+    assert rationing.due(0.0) == [Due(RaisedAlarm(UNLISTED, "another: why", 0.0), 2)]
 
 
 def test_each_call_for_help_goes_at_once() -> None:
@@ -200,7 +200,7 @@ def play(ration: Ration, evening: list[tuple[str, float]]) -> list[tuple[float, 
     now_s = 0.0
     for kind, pause_s in evening:
         now_s += pause_s
-        rationing.hear(Heard(kind, "", now_s))
+        rationing.hear(RaisedAlarm(kind, "", now_s))
         sent += [(now_s, due) for due in rationing.due(now_s)]
     turns = 0
     while rationing.waits:
@@ -278,9 +278,9 @@ def test_the_first_urgent_one_of_an_hour_goes_at_once(
     now_s = 0.0
     for kind, pause_s in patient:
         now_s += pause_s
-        rationing.hear(Heard(kind, "", now_s))
+        rationing.hear(RaisedAlarm(kind, "", now_s))
         rationing.due(now_s)
-    rationing.hear(Heard("door_forced", "", now_s))
+    rationing.hear(RaisedAlarm("door_forced", "", now_s))
 
     found = [due.heard.kind for due in rationing.due(now_s)]
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from doorctl.core.alarms import KINDS, WITH_END
 from doorctl.core.moments import ClockState, Moment
-from doorctl.core.rationing import Heard
+from doorctl.core.rationing import RaisedAlarm
 from doorctl.core.standing import (
     LONGEST_WHY,
     ON_THE_WAY,
+    AlarmChange,
     AlarmRecord,
     Raised,
     Source,
-    Told,
     differences,
     own_words,
     to_be_kept,
@@ -31,9 +31,9 @@ HELD = AlarmRecord("door_held", Source.DOOR, LONG_AGO, LONG_AGO, 1, "")
 SEEN = replace(HELD, acknowledged_by="grethe", acknowledged_at=LONG_AGO)
 
 
-def told(kind: str = "door_held", at_age: timedelta = 2 * ON_THE_WAY) -> Told:
+def told(kind: str = "door_held", at_age: timedelta = 2 * ON_THE_WAY) -> AlarmChange:
     """Return what a process says."""
-    return Told(kind, Source.DOOR, "", AT - at_age)
+    return AlarmChange(kind, Source.DOOR, "", AT - at_age)
 
 
 @given(st.lists(st.sampled_from([*KINDS, "not_on_the_list"])))
@@ -42,7 +42,7 @@ def test_what_a_process_has_raised_is_what_it_has_not_ended(kinds: list[str]) ->
     raised = Raised()
     expected: set[str] = set()
     for at_s, kind in enumerate(kinds):
-        raised.hear(Heard(kind, "", float(at_s)))
+        raised.hear(RaisedAlarm(kind, "", float(at_s)))
         if kind in WITH_END:
             expected.add(kind)
         elif kind in KINDS:
@@ -71,7 +71,7 @@ def test_what_was_missed_is_kept_late() -> None:
     ids=["unseen", "seen", "still said", "just raised", "without an end", "the door answers"],
 )
 def test_what_nobody_says_any_more(
-    kept: AlarmRecord, raised: tuple[Told, ...], over: set[str]
+    kept: AlarmRecord, raised: tuple[AlarmChange, ...], over: set[str]
 ) -> None:
     """It is over once staff have seen it, so that the next one is told again."""
     assert differences((kept,), raised, AT).over == over
@@ -79,11 +79,11 @@ def test_what_nobody_says_any_more(
 
 def test_an_alarm_is_kept_by_a_time_that_has_come() -> None:
     """Counted back from now; by a clock that nobody vouches for, from the latest time known."""
-    heard = Heard("door_held", "a wire", 40.0)
+    heard = RaisedAlarm("door_held", "a wire", 40.0)
     lost = Moment(AT.replace(year=1970), AT, ClockState.UNTRUSTED)
 
     kept = to_be_kept(heard, Source.DOOR, MOMENT, 70.0)
-    assert kept == Told("door_held", Source.DOOR, "a wire", AT - 30 * SECOND)
+    assert kept == AlarmChange("door_held", Source.DOOR, "a wire", AT - 30 * SECOND)
     assert to_be_kept(heard, Source.DOOR, lost, 70.0) == kept
     assert to_be_kept(heard, Source.DOOR, MOMENT, 10.0).at == AT
 
@@ -91,7 +91,7 @@ def test_an_alarm_is_kept_by_a_time_that_has_come() -> None:
 @given(kind=st.sampled_from(list(KINDS)), why=st.text(max_size=2 * LONGEST_WHY))
 def test_an_alarms_own_words_are_one_short_line(kind: str, why: str) -> None:
     """Whatever stands in them; a call for help has none."""
-    words = own_words(Heard(kind, f"card 3000001234\n{why}", 0.0))
+    words = own_words(RaisedAlarm(kind, f"card 3000001234\n{why}", 0.0))
 
     assert "3000001234" not in words
     assert len(words) <= LONGEST_WHY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 
-from doorctl.core.rationing import Heard
+from doorctl.core.rationing import RaisedAlarm
 from doorctl.ops.alarm_log import AlarmLog
 from doorctl.ops.threads import Turns
 from tests.fakes.clock import FakeClock
@@ -17,7 +17,7 @@ NEVER_S = 3600.0
 
 def test_every_line_is_written_and_alarms_go_further() -> None:
     """The journal has all; of an alarm its kind and words go on, and no other field."""
-    log, heard, clock = FakeEventLog(), list[Heard](), FakeClock(monotonic=7.0)
+    log, heard, clock = FakeEventLog(), list[RaisedAlarm](), FakeClock(monotonic=7.0)
     both = AlarmLog(log, heard.append, clock)
     both.emit("decision", verdict="refused", attempt=3)
     both.emit("alarm", kind="stalled", why="stood still", attempt=3)
@@ -26,9 +26,9 @@ def test_every_line_is_written_and_alarms_go_further() -> None:
 
     assert [line["event"] for line in log.lines] == ["decision", "alarm", "alarm", "alarm"]
     assert heard == [
-        Heard("stalled", "stood still", 7.0),
-        Heard("visit_log_cleared", "", 7.0),
-        Heard("log_dropped", "", 7.0),
+        RaisedAlarm("stalled", "stood still", 7.0),
+        RaisedAlarm("visit_log_cleared", "", 7.0),
+        RaisedAlarm("log_dropped", "", 7.0),
     ]
 
 

@@ -22,13 +22,13 @@ from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.controller import KEYPAD, READER, Controller
-from doorctl.doord.door_driver import DoorRules, Doorway
-from doorctl.doord.events import Mailbox, PostedEvent, ThreadFailed
+from doorctl.doord.door_driver import DoorDriver, DoorRules
+from doorctl.doord.events import EventQueue, PostedEvent, ThreadFailed
 from doorctl.doord.fallback_log import SteadyVisitLog
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
-from doorctl.doord.slow_jobs import Questions
+from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.doord.watchdog import Housekeeping
 from doorctl.ports import EventLog, HourCount
 from doorctl.privacy.canaries import Canaries
@@ -204,21 +204,21 @@ class DoorProcess:
 
     Args:
         machine: see there.
-        mailbox: what the loop waits at.
+        queue: what the loop waits at.
         watch: who looks on.
     """
 
     def __init__(
         self,
         machine: Machine,
-        mailbox: Mailbox,
+        event_queue: EventQueue,
         watch: Watches,
     ) -> None:
         self._machine = machine
         self._watch = watch
         disk, log = machine.disk, machine.log
         self._set_aside(disk, log)
-        self.worker = SimWorker(machine.agenda, machine.rng, mailbox.put)
+        self.worker = SimWorker(machine.agenda, machine.rng, event_queue.put)
         self.visits = SimVisits(disk, watch.opened, watch.closed)
         self.patrons = SimPatrons(disk.path(PATRONS), STORE_SEAL)
         self.branch = SimBranch(disk.path(BRANCH))
@@ -277,7 +277,7 @@ class DoorProcess:
 
     def _controller(self, watch: Watches) -> Controller:
         machine = self._machine
-        doorway = Doorway(
+        doorway = DoorDriver(
             rules=DOOR_RULES,
             relay=machine.relay,
             signals=machine.signals,
@@ -317,7 +317,7 @@ class DoorProcess:
             log=machine.log,
             cache=self.patrons,
             branch=self.branch,
-            questions=Questions(ledger, self.worker, machine.log),
+            jobs=SlowJobs(ledger, self.worker, machine.log),
             screen=Screen(),
             last_number=self.steady.last_attempt(),
             lines=frozenset({READER, KEYPAD}),
@@ -340,7 +340,7 @@ class DoorProcess:
 
         self.worker.submit(do)
 
-    def _daily(self, doorway: Doorway) -> DailyRound:
+    def _daily(self, doorway: DoorDriver) -> DailyRound:
         machine = self._machine
         return DailyRound(
             rules=DayRules(warn_min=(15, 5)),

@@ -159,7 +159,7 @@ def kill(world: World) -> None:
 
 def stop(world: World) -> None:
     """SIGTERM the door."""
-    world.mailbox.put(StopRequested())
+    world.event_queue.put(StopRequested())
 
 
 def freeze(world: World) -> None:

@@ -148,13 +148,13 @@ class World:
 
     def _stop(self) -> None:
         self.stopping = True
-        self.mailbox.put(StopRequested())
+        self.event_queue.put(StopRequested())
 
     def _live_once(self) -> None:
         self._boot()
         power_cut = False
         try:
-            self.door.controller.run(self.mailbox)
+            self.door.controller.run(self.event_queue)
         except PowerCutError:
             power_cut = True
         except KilledError:
@@ -167,13 +167,13 @@ class World:
             self._end(power_cut=power_cut)
 
     def _boot(self) -> None:
-        self.mailbox = SimMailbox(self)
+        self.event_queue = SimMailbox(self)
         if self.web is None:
             self.web = WebProcess(self.machine)
         self.machine.supervisor.is_ready = False
         self.cause_ms, self.causes, self.edges_on = LONG_AGO_MS, 0, 0
         self.machine.supervisor.alive()
-        self.door = DoorProcess(self.machine, self.mailbox, Onlooker(self))
+        self.door = DoorProcess(self.machine, self.event_queue, Onlooker(self))
         self.witness.branch.restarted(in_doubt=not self.now().dependable)
         self._settle()
         invariants.after_start(self)
@@ -321,13 +321,13 @@ class World:
         """Plug a line in."""
         if line not in self.connected:
             self.connected.add(line)
-            self.mailbox.put(LineConnected(line))
+            self.event_queue.put(LineConnected(line))
 
     def unplug(self, line: str) -> None:
         """Pull a line's cable."""
         if line in self.connected:
             self.connected.discard(line)
-            self.mailbox.put(LineLost(line, "unplugged"))
+            self.event_queue.put(LineLost(line, "unplugged"))
             if line == READER:
                 self.disturb()
 
@@ -336,7 +336,7 @@ class World:
         if line not in self.connected:
             return
         self.note("bytes", f"{line} {len(data)}")
-        self.mailbox.put(BytesReceived(line, data))
+        self.event_queue.put(BytesReceived(line, data))
         if card:
             self.counts["visits"] += 1
             self.witness.saw_swipe(card, self.clock.true_ms)
@@ -351,7 +351,7 @@ class World:
             contact_open=was.contact_open if contact_open is None else contact_open,
             exit_pressed=was.exit_pressed if exit_pressed is None else exit_pressed,
         )
-        self.mailbox.put(PinsTouched())
+        self.event_queue.put(PinsTouched())
 
     def press_exit(self) -> None:
         """Press the button inside; it counts once it has settled."""

@@ -14,7 +14,7 @@ from doorctl.ports import SealedRow
 from doorctl.rpc import deeds
 from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App, system_clock
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.sync.document import Kind
 from tests.web.branch import Branch, row
 
@@ -89,7 +89,7 @@ class Looking:
 def add_account(branch: Branch) -> None:
     """Make the account; works only while no web process runs."""
     clock = system_clock(branch.config)
-    with closing(BranchDesk(App(branch.config, clock))) as desk:
+    with closing(BranchThread(App(branch.config, clock))) as desk:
         desk.open()
         with closing(AccountsService(App(branch.config, clock), desk)) as accounts:
             hashed = accounts.hashed(Password(PASSWORD), NAME)

@@ -11,7 +11,7 @@ import pytest
 
 from doorctl.core.errors import StoreDamagedError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.core.standing import Source, Told
+from doorctl.core.standing import AlarmChange, Source
 from doorctl.store.alarms import LEFT_ENDED, MOST_ENDED, AlarmRecords, StoredAlarms
 from doorctl.store.branch_writer import KEPT_AFTER_END, BranchRecordsWriter, create_branch
 from tests.store.samples import DAY, NOON
@@ -41,9 +41,9 @@ def records(path: Path) -> Iterator[AlarmRecords]:
         yield records
 
 
-def told(kind: str) -> Told:
+def told(kind: str) -> AlarmChange:
     """Return an alarm of noon."""
-    return Told(kind, Source.DOOR, "", NOON)
+    return AlarmChange(kind, Source.DOOR, "", NOON)
 
 
 def test_a_leaf_that_flaps_fills_no_disk(

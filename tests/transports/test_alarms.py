@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import NotAnsweringError, StoreError
-from doorctl.core.rationing import Heard
+from doorctl.core.rationing import RaisedAlarm
 from doorctl.ports import NotSentError
 from doorctl.rpc.control import LINE_LIMIT, ControlServer
 from doorctl.rpc.door import (
@@ -32,7 +32,7 @@ class Web:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.heard: list[Heard] = []
+        self.heard: list[RaisedAlarm] = []
         answers = alarm_answers(self.heard.append, FakeClock(monotonic=WEBS_S))
         self.server = ControlServer(path, answers)
         self.server.start()
@@ -60,22 +60,22 @@ def road(path: Path) -> AlarmsOverSocket:
 
 def test_an_alarm_arrives_with_its_age(web: Web) -> None:
     """Kind and words as they are; by web's clock it was as long ago as by the door's."""
-    road(web.path).send(Heard("door_forced", "kontakten sprang op", DOORS_S - 30))
+    road(web.path).send(RaisedAlarm("door_forced", "kontakten sprang op", DOORS_S - 30))
 
-    assert web.heard == [Heard("door_forced", "kontakten sprang op", WEBS_S - 30)]
+    assert web.heard == [RaisedAlarm("door_forced", "kontakten sprang op", WEBS_S - 30)]
 
 
 def test_an_alarm_is_never_of_the_future(web: Web) -> None:
     """Where the clocks disagree, it was now."""
-    road(web.path).send(Heard("door_forced", "", DOORS_S + 30))
+    road(web.path).send(RaisedAlarm("door_forced", "", DOORS_S + 30))
 
-    assert web.heard == [Heard("door_forced", "", WEBS_S)]
+    assert web.heard == [RaisedAlarm("door_forced", "", WEBS_S)]
 
 
 def test_web_that_is_silent_is_told(tmp_path: Path) -> None:
     """The door hears that it did not go, and says nothing of the alarm."""
     with pytest.raises(NotSentError, match="the web process does not answer") as caught:
-        road(tmp_path / "web.sock").send(Heard("duress", "a word", DOORS_S))
+        road(tmp_path / "web.sock").send(RaisedAlarm("duress", "a word", DOORS_S))
 
     assert "duress" not in str(caught.value)
 
@@ -86,7 +86,7 @@ def test_web_that_takes_no_alarms_is_told(tmp_path: Path) -> None:
     server.start()
     try:
         with pytest.raises(NotSentError, match="not known"):
-            road(tmp_path / "web.sock").send(Heard("door_forced", "", DOORS_S))
+            road(tmp_path / "web.sock").send(RaisedAlarm("door_forced", "", DOORS_S))
     finally:
         server.stop()
 
@@ -103,9 +103,9 @@ def one_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 def test_any_words_fit_into_a_question(one_web: Web, why: str, kind: str) -> None:
     """Whatever the words are, they arrive, cut where they are long."""
     one_web.heard.clear()
-    road(one_web.path).send(Heard(kind, why, DOORS_S))
+    road(one_web.path).send(RaisedAlarm(kind, why, DOORS_S))
 
-    assert one_web.heard == [Heard(kind[:64], why[:LONGEST_WHY], WEBS_S)]
+    assert one_web.heard == [RaisedAlarm(kind[:64], why[:LONGEST_WHY], WEBS_S)]
 
 
 def test_the_longest_question_fits() -> None:
@@ -136,7 +136,10 @@ def test_what_is_no_alarm_is_refused(web: Web, about: dict[str, object]) -> None
 
 def test_web_can_ask_what_stands_at_the_door(tmp_path: Path) -> None:
     """Each with its age, by web's own clock."""
-    standing = (Heard("door_held", "a wire", DOORS_S - 60), Heard("calendar_unknown", "", DOORS_S))
+    standing = (
+        RaisedAlarm("door_held", "a wire", DOORS_S - 60),
+        RaisedAlarm("calendar_unknown", "", DOORS_S),
+    )
     answers = standing_answers(lambda: standing, FakeClock(monotonic=DOORS_S))
     server = ControlServer(tmp_path / "door.sock", answers)
     server.start()
@@ -146,8 +149,8 @@ def test_web_can_ask_what_stands_at_the_door(tmp_path: Path) -> None:
         server.stop()
 
     assert found == (
-        Heard("door_held", "a wire", WEBS_S - 60),
-        Heard("calendar_unknown", "", WEBS_S),
+        RaisedAlarm("door_held", "a wire", WEBS_S - 60),
+        RaisedAlarm("calendar_unknown", "", WEBS_S),
     )
 
 

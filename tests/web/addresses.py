@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 from doorctl.config import Config
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import App, system_clock
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.wiring.pages import pages
 from tests.fakes.event_log import FakeEventLog
 
@@ -24,7 +24,7 @@ def addresses(config: Config) -> Iterator[tuple[str, str]]:
     """
     with ExitStack() as stack:
         clock, log = system_clock(config), FakeEventLog()
-        branch = BranchDesk(App(config, clock))
+        branch = BranchThread(App(config, clock))
         stack.callback(branch.close)
         alarms = WebsAlarms(config, log, clock, stack, {}).kept_in(branch, stack)
         shown = pages(config, clock, log, branch=branch, alarms=alarms, stack=stack)

@@ -10,7 +10,7 @@ import pytest
 
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.store.alarms import AlarmRecords
 from tests.bootstrap.branches import configured, initialised
 from tests.fakes.clock import FakeClock
@@ -77,7 +77,7 @@ def app(apps: Apps) -> App:
 def alarms(app: App) -> Iterator[StandingAlarms]:
     """The alarms of that branch: none stands at first; to acknowledge one owns ``branch.db``."""
     with ExitStack() as stack:
-        branch = BranchDesk(app)
+        branch = BranchThread(app)
         stack.callback(branch.close)
         records = stack.enter_context(closing(AlarmRecords(app.branch_db)))
         yield StandingAlarms(records, branch, lambda _kind: None)

@@ -19,7 +19,7 @@ from doorctl.core.masked import Masked
 from doorctl.services.accounts import AccountsService
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.web.frame.frame import Person, path_of
 from doorctl.web.frame.pool import THREADS, Turns
 from doorctl.web.staff.calendar import CalendarPages
@@ -60,7 +60,7 @@ def test_strangers_take_no_threads_from_staff(app: App, alarms: StandingAlarms) 
     provider = HangingProvider()
     around = frame()
     with (
-        closing(BranchDesk(app)) as branch,
+        closing(BranchThread(app)) as branch,
         closing(AccountsService(app, branch, provider=provider)) as accounts,
     ):
         routes = [

@@ -29,7 +29,7 @@ from doorctl.rpc.control import ControlServer
 from doorctl.rpc.deeds import OpenBranch
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import App, access_policy, branch_db, patrons_db, system_clock, visits_db
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.services.numbers import own_numbers
 from doorctl.services.sealing import own_sealer
 from doorctl.store.branch_writer import BranchRecordsWriter
@@ -165,7 +165,7 @@ class Served:
 
     config: Config
     door: Stage
-    desk: BranchDesk
+    desk: BranchThread
     client: TestClient
     sessions: Mapping[Role, str]
 
@@ -225,7 +225,7 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
             stack.enter_context(branch.stage)
             branch.stage.start()
         clock, log = system_clock(config), FakeEventLog()
-        desk = BranchDesk(App(config, clock))
+        desk = BranchThread(App(config, clock))
         stack.callback(desk.close)
         desk.open()
         alarms = WebsAlarms(config, log, clock, stack, {})

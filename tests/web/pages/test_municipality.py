@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App
-from doorctl.services.branch import BranchDesk
+from doorctl.services.branch import BranchThread
 from doorctl.web.staff.entrance import BACK, PAGE, Entrance, MunicipalityPages
 from tests.bootstrap.branches import initialised
 from tests.fakes.clock import FakeClock
@@ -64,7 +64,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
             f"signin.oidc.redirect_url={REDIRECT}",
             'signin.oidc.roles=["staff=dør-personale"]',
         )
-        branch = stack.enter_context(closing(BranchDesk(App(config, clock))))
+        branch = stack.enter_context(closing(BranchThread(App(config, clock))))
         accounts = stack.enter_context(closing(AccountsService(App(config, clock), branch)))
         yield Town(script, accounts, clock)
 

@@ -16,13 +16,13 @@ from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
 from doorctl.accounts.account import Role
 from doorctl.core.masked import IdentifierKind
-from doorctl.core.standing import Source, Told
+from doorctl.core.standing import AlarmChange, Source
 from doorctl.privacy.audit import Action
 from doorctl.rpc import deeds
 from doorctl.rpc.control import Answer, Answers, ControlServer, Question
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, open_book
-from doorctl.services.branch import BranchDesk, change
+from doorctl.services.branch import BranchThread, change
 from doorctl.store.alarms import AlarmRecords, StoredAlarms
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.web.staff.now import NowPages, branch_now, faults
@@ -129,7 +129,7 @@ def test_hours_that_nobody_knows_and_a_register_that_is_gone(client: Clients, ap
 def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once(client: Clients, app: App) -> None:
     """Staff read what it means and what to do, and whoever has seen it stands there."""
     with closing(open_or_create_branch(app.branch_db)) as writer:
-        alarm = Told("door_held", Source.DOOR, "the door has been open for 60 s", NOW)
+        alarm = AlarmChange("door_held", Source.DOOR, "the door has been open for 60 s", NOW)
         StoredAlarms(writer).hear(alarm, app.clock.moment())
     staff = client()
 
@@ -350,7 +350,7 @@ def test_a_mode_is_offered_for_two_hours_at_most(
 ) -> None:
     """Until the calendar's next change where that comes first, and never over the night."""
     made = apps(*hours)
-    with closing(AlarmRecords(made.branch_db)) as records, closing(BranchDesk(made)) as branch:
+    with closing(AlarmRecords(made.branch_db)) as records, closing(BranchThread(made)) as branch:
         seen = StandingAlarms(records, branch, lambda _kind: None)
         page = browser(lambda frame: NowPages(frame, made, seen).routes()).get("/now").text
 

@@ -1,4 +1,4 @@
-"""A mailbox in which waiting costs no time but the fake clock's."""
+"""A queue in which waiting costs no time but the fake clock's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from doorctl.doord.events import PostedEvent
 from tests.fakes.clock import FakeClock
 
 
-class FakeMailbox(queue.SimpleQueue[PostedEvent]):
+class FakeQueue(queue.SimpleQueue[PostedEvent]):
     """Deliver events at their moments; where none is due, let the whole time-out pass.
 
     Args:
@@ -27,7 +27,7 @@ class FakeMailbox(queue.SimpleQueue[PostedEvent]):
         self.waits_s: list[float] = []
 
     def get(self, block: bool = True, timeout: float | None = None) -> PostedEvent:
-        """Return what is due within `timeout`; an empty mailbox would wait for ever."""
+        """Return what is due within `timeout`; an empty queue would wait for ever."""
         assert block
         assert timeout is not None
         assert self._events, "the loop goes on, but the test has no more events"
