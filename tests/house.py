@@ -16,13 +16,13 @@ import click
 ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "doorctl"
 LIMITS = {
-    "files": 280,
-    "lines": 56_600,
-    "lines of code": 37_060,
+    "files": 240,
+    "lines": 53_300,
+    "lines of code": 34_800,
     "lines of the longest file": 800,
-    "lines of the longest function": 70,
+    "lines of the longest function": 68,
     "modules without a room": 2,
-    "noqa": 180,
+    "noqa": 168,
 }
 """The most there may be; lowered with each step towards 150 files and 42 000 lines."""
 
