@@ -17,7 +17,7 @@ from doorctl.access.calendar import DAY_MINUTES, Calendar, DatedDay, Day, Mode, 
 from doorctl.config.wording import key, shown
 from doorctl.core.errors import Problem
 
-HoursSource = Literal["config", "staff", "website"]
+HoursSource = Literal["config", "website"]
 HolidayRule = Literal["ignore", "closed", "sunday"]
 HalfHoliday = Literal["christmas_eve", "constitution_day", "new_years_eve", "workers_day"]
 OpenMeans = Literal["ignore", "self_service", "staffed"]
@@ -49,8 +49,8 @@ class WrittenHours:
     saturday: Written = _day("The same for Saturdays.")
     sunday: Written = _day("The same for Sundays.")
     source: HoursSource = key(
-        "Where the hours come from: this file, the staff page, or the library's website. What is "
-        "said of a date in hours.exceptions goes before the website.",
+        "Where the hours come from: this file or the library's website. What is said of a date in "
+        "hours.exceptions goes before the website, and what staff set on the page before both.",
         "config",
     )
     holidays: HolidayRule = key(

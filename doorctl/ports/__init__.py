@@ -374,19 +374,13 @@ class StoredDays:
     fetched_at: datetime
 
 
-Week = tuple[Day, ...]
-"""Seven days' spans, Monday first."""
-
-
 @dataclass(frozen=True, slots=True)
 class StoredCalendar:
     """The branch's stored hours; the calendar decides which source goes before which.
 
-    `week` is the table that staff edited, None while the configuration's counts. `sources` has one
-    entry for each source that ever had any hours.
+    `sources` has one entry for each source that ever had any hours.
     """
 
-    week: Week | None = None
     sources: tuple[StoredDays, ...] = ()
 
 
@@ -422,9 +416,6 @@ class BranchBook(Protocol):
 
     def override(self) -> Override | None:
         """Return the mode set by hand last, unless staff ended it; its time may be over."""
-
-    def setting(self, key: str) -> str | None:
-        """Return a small value that a process stored for itself or another."""
 
     def version(self) -> int:
         """Return a number that changes with each commit; costs microseconds, no disk."""
@@ -472,17 +463,11 @@ class BranchWriter(Protocol):
         A date that is past or named twice is refused.
         """
 
-    def set_week(self, week: Week | None, moment: Moment) -> None:
-        """Replace the weekly table; None for the configuration's."""
-
     def set_override(self, override: Override, moment: Moment) -> None:
         """Set a mode by hand in place of any other; one that has ended already is refused."""
 
     def end_override(self, moment: Moment) -> Override:
         """End the mode set by hand; return it. Where none is set, that is refused."""
-
-    def keep_setting(self, key: str, value: str, moment: Moment) -> None:
-        """Store a small value under a key."""
 
     def keep_wrong_pins(self, elsewhere: Mapping[str, int], moment: Moment) -> None:
         """Replace the counts of patrons' wrong PINs at other branches, by patron number."""

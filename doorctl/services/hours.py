@@ -53,14 +53,12 @@ def calendar_of(opening: Opening, stored: StoredCalendar) -> Calendar:
     website's hours stand in place of the week and of the holidays.
     """
     said = {one.source: one for one in stored.sources}
-    base = _base(opening, stored, said)
+    base = _base(opening, said)
     staff = _dated(said.get(DaySource.STAFF), Cause.EXCEPTION)
     return replace(base, days={**base.days, **staff})
 
 
-def _base(
-    opening: Opening, stored: StoredCalendar, said: Mapping[DaySource, StoredDays]
-) -> Calendar:
+def _base(opening: Opening, said: Mapping[DaySource, StoredDays]) -> Calendar:
     if opening.source == "website":
         site = said.get(DaySource.WEBSITE)
         if site is None:
@@ -71,8 +69,6 @@ def _base(
             site.known_until or date.min,
         )
     calendar = opening.calendar
-    if opening.source == "staff" and stored.week is not None:
-        calendar = replace(calendar, week=stored.week)
     if opening.holidays == "ignore":
         return calendar
     holidays = said.get(DaySource.HOLIDAY)

@@ -28,7 +28,6 @@ from doorctl.store.branch_rows import (
     to_override,
     to_pass,
     to_spans,
-    to_week,
 )
 from doorctl.store.connection import (
     LOOP_PATIENCE_MS,
@@ -72,13 +71,11 @@ _OVERRIDE = f"""
     AND ended_ms IS NULL
 """  # noqa: S608 -- as said
 _CALENDAR = """
-    SELECT 'week', days, NULL, NULL, NULL FROM week
-    UNION ALL SELECT 'source', source, known_until, fetched_ms, NULL FROM day_sources
+    SELECT 'source', source, known_until, fetched_ms, NULL FROM day_sources
     UNION ALL SELECT 'day', source, day, spans, note FROM days
 """
 """One statement, so that all of it is of one commit."""
 
-_SETTING = "SELECT value FROM settings WHERE key = ?"
 _WRONG_ELSEWHERE = "SELECT wrong FROM wrong_pins_elsewhere WHERE patron_ref = ?"
 _CURE = "restore it from its backup"
 
@@ -171,7 +168,7 @@ class BranchRecords(BranchReader):
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours, as of one commit."""
-        self._refuse_broken("week", "days", "day_sources")
+        self._refuse_broken("days", "day_sources")
         return self._read(_to_calendar, self._records(_CALENDAR))
 
     def override(self) -> Override | None:
@@ -179,11 +176,6 @@ class BranchRecords(BranchReader):
         self._refuse_broken("overrides")
         found = self._fetch(to_override, _OVERRIDE)
         return found[0] if found else None
-
-    def setting(self, key: str) -> str | None:
-        """Return a small value that a process stored for itself or another."""
-        found = self._records(_SETTING, (key,))
-        return found[0][0] if found else None
 
     def every_ban(self) -> tuple[BanEntry, ...]:
         """Return every ban that is still stored, newest first."""
@@ -252,13 +244,9 @@ def _pseudonym(row_key: bytes) -> str:
 
 
 def _to_calendar(records: list[tuple[Any, ...]]) -> StoredCalendar:
-    weeks = [to_week(record[1]) for record in records if record[0] == "week"]
     sources = [record for record in records if record[0] == "source"]
     days = [record for record in records if record[0] == "day"]
-    return StoredCalendar(
-        week=weeks[0] if weeks else None,
-        sources=tuple(_to_days(source, days) for source in sorted(sources)),
-    )
+    return StoredCalendar(tuple(_to_days(source, days) for source in sorted(sources)))
 
 
 def _to_days(record: tuple[Any, ...], days: list[tuple[Any, ...]]) -> StoredDays:

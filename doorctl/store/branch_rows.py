@@ -22,7 +22,6 @@ from doorctl.accounts.sessions import Session
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.core.standing import AlarmRecord, Source
-from doorctl.ports import Week
 from doorctl.privacy.audit import Action, Deed, Entry, account, erased_before
 from doorctl.privacy.subject_table import BRANCH
 from doorctl.store import tables
@@ -293,18 +292,6 @@ def to_override(record: tuple[Any, ...]) -> Override:
     """
     mode, until_ms, cause, by = record
     return Override(Mode(mode), from_ms(until_ms), cause, by)
-
-
-def to_week(text: str) -> Week:
-    """Return the week that :func:`from_spans` wrote.
-
-    Raises:
-        TypeError, ValueError: :func:`from_spans` did not write it.
-    """
-    week = to_spans(text)
-    if len(week) != WEEKDAYS:
-        raise ValueError("a week has seven days")
-    return week
 
 
 def from_spans(days: tuple[Day, ...]) -> str:

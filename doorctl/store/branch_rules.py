@@ -15,8 +15,7 @@ from doorctl.access.rights import Ban, Pass
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose, refuse_text
-from doorctl.ports import StoredDay, Week
-from doorctl.store.branch_rows import WEEKDAYS
+from doorctl.ports import StoredDay
 
 MOST_PASSES = 6
 """So many passes in force has a card: each is tried at the door."""
@@ -73,12 +72,6 @@ def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:
             raise InputError("{day} is named twice; say once what it is", day=one.day)
         named.add(one.day)
         refuse_text("note for {day}", one.note, optional=True, day=one.day)
-
-
-def refuse_week(week: Week) -> None:
-    """Raise InputError for a week that has not seven days."""
-    if len(week) != WEEKDAYS:
-        raise InputError("the week has {n} days; give seven, Monday first", n=len(week))
 
 
 def refuse_override(override: Override, moment: Moment) -> None:

@@ -12,8 +12,7 @@ from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, codes_allowed
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
-from doorctl.core.staff_text import refuse_text
-from doorctl.ports import DaySource, StoredDay, StoredDays, Week
+from doorctl.ports import DaySource, StoredDay, StoredDays
 from doorctl.store.branch import lost, never_made
 from doorctl.store.branch_rows import (
     BANS,
@@ -36,7 +35,6 @@ from doorctl.store.branch_rules import (
     refuse_one_more,
     refuse_override,
     refuse_pass,
-    refuse_week,
     today,
 )
 from doorctl.store.connection import Writer, create_file, transaction, translated
@@ -246,17 +244,6 @@ class BranchRecordsWriter:
             )
         return StoredDays(source, listed, known_until, from_ms(fetched_ms))
 
-    def set_week(self, week: Week | None, moment: Moment) -> None:
-        """Replace the weekly table; None for the configuration's."""
-        if week is not None:
-            refuse_week(week)
-        with self.together(moment) as connection:
-            connection.execute("DELETE FROM week")
-            if week is not None:
-                connection.execute(
-                    "INSERT INTO week (only, days) VALUES (1, ?)", (from_spans(week),)
-                )
-
     def set_override(self, override: Override, moment: Moment) -> None:
         """Set a mode by hand in place of any other."""
         refuse_override(override, moment)
@@ -273,12 +260,6 @@ class BranchRecordsWriter:
             if not found:
                 raise InputError("no mode is set by hand, so there is none to end")
         return to_override(found[0])
-
-    def keep_setting(self, key: str, value: str, moment: Moment) -> None:
-        """Keep a small fact under a key."""
-        refuse_text(f"setting {key}", value)
-        with self.together(moment) as connection:
-            connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
 
     def keep_wrong_pins(self, elsewhere: Mapping[str, int], moment: Moment) -> None:
         """Replace patrons' counts of wrong PINs at other branches; the same costs nothing."""

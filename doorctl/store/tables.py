@@ -260,7 +260,6 @@ OVERRIDES = _apart(
     twice=("mode", "until_ms", "ended_ms"),
 )
 _HOURS = "the hours of the house"
-WEEK = _apart(BRANCH, "week", _HOURS, f"{_ONLY}, days TEXT NOT NULL", twice=("days",))
 DAYS = _apart(
     BRANCH,
     "days",
@@ -473,7 +472,7 @@ _OF_VISITS = (
 
 TABLES = (
     *(REGISTER, LEARNT, ASKED, SHUT_OUT, CACHE),
-    *(BANS, PASSES, RESTRICTIONS, WRONG_PINS_ELSEWHERE, OVERRIDES, WEEK, DAYS, DAY_SOURCES),
+    *(BANS, PASSES, RESTRICTIONS, WRONG_PINS_ELSEWHERE, OVERRIDES, DAYS, DAY_SOURCES),
     *(ACCOUNTS, SESSIONS, ALARMS, AUDIT, *_OF_BRANCH),
     *(ATTEMPTS, THROTTLES, WRONG_PINS, HOLDS, *_OF_VISITS),
 )

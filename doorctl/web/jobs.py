@@ -35,7 +35,6 @@ from doorctl.ports import (
     StoredCalendar,
     StoredDay,
     StoredDays,
-    Week,
 )
 from doorctl.ports.devices import Outputs
 from doorctl.sources.website import Asked, Published
@@ -186,8 +185,8 @@ class WebsiteRound:
 class HolidayRound:
     """Keep the public holidays of this year and the next in ``branch.db``. One thread.
 
-    They are stored at the start and again with another year or another week in ``branch.db``: the
-    configuration can change only before a start. `compute` raises DoorctlError.
+    They are stored at the start and again with another year: the configuration can change only
+    before a start. `compute` raises DoorctlError.
 
     Args:
         log: gets ``holidays_failing`` where they could not be computed or stored, once until they
@@ -199,20 +198,16 @@ class HolidayRound:
         opening: Opening,
         *,
         compute: Compute,
-        branch: BranchBook,
         write: Write,
         clock: Clock,
         log: EventLog,
     ) -> None:
         self._opening = opening
         self._compute = compute
-        self._branch = branch
         self._write = write
         self._clock = clock
         self._log = log
         self._due_s = -inf
-        self._version: int | None = None
-        self._week: Week | None = None
         self._stored: HolidaysWanted | None = None
         self._failing = False
 
@@ -222,8 +217,7 @@ class HolidayRound:
         if not moment.dependable or now_s < self._due_s:
             return
         try:
-            self._look_at_branch()
-            wanted = holidays_wanted(self._opening, self._week, moment.local.year, 2)
+            wanted = holidays_wanted(self._opening, moment.local.year, 2)
             if wanted != self._stored:
                 days = self._compute(wanted)
                 _store(self._write, self._clock, DaySource.HOLIDAY, days, wanted.known_until)
@@ -235,30 +229,18 @@ class HolidayRound:
                 self._failing = True
                 self._log.emit("alarm", kind="holidays_failing", why=str(error))
 
-    def _look_at_branch(self) -> None:
-        version = self._branch.version()
-        if version != self._version:
-            self._week = self._branch.calendar().week
-            self._version = version
-
 
 def are_holidays_wanted(opening: Opening) -> bool:
     """Tell whether public holidays are to be stored; the website's hours have them in place."""
     return opening.holidays != "ignore" and opening.source != "website"
 
 
-def holidays_wanted(
-    opening: Opening, staffs_week: Week | None, first_year: int, years: int
-) -> HolidaysWanted:
-    """Return what has to be computed for `years` years from `first_year` on, at least one.
-
-    `staffs_week` is the stored one, which counts where staff are the source.
-    """
-    own = opening.source == "staff" and staffs_week is not None
+def holidays_wanted(opening: Opening, first_year: int, years: int) -> HolidaysWanted:
+    """Return what has to be computed for `years` years from `first_year` on, at least one."""
     return HolidaysWanted(
         years=tuple(range(first_year, first_year + years)),
         rule=opening.holidays,
-        week=staffs_week if own else opening.calendar.week,
+        week=opening.calendar.week,
         also=opening.holidays_also,
     )
 
@@ -278,7 +260,7 @@ def store_initial_holidays(
         return
     known = moment.local if moment.dependable else moment.high_water
     first = known.astimezone(moment.local.tzinfo).date()
-    wanted = holidays_wanted(opening, None, first.year, INITIAL_YEARS)
+    wanted = holidays_wanted(opening, first.year, INITIAL_YEARS)
     days = _from(first, compute(wanted))
     writer.set_days(DaySource.HOLIDAY, days, moment, known_until=wanted.known_until)
 

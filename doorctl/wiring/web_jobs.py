@@ -88,9 +88,7 @@ def _slow_turn(
             opening, isil, fetch=fetch, branch=book, write=write, clock=clock, log=log
         ).turn
     if are_holidays_wanted(opening):
-        return HolidayRound(
-            opening, compute=computed_apart, branch=book, write=write, clock=clock, log=log
-        ).turn
+        return HolidayRound(opening, compute=computed_apart, write=write, clock=clock, log=log).turn
     return None
 
 

@@ -11,7 +11,7 @@ from doorctl.core.errors import StoreError
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.door_driver import DoorDriver, DoorRules
 from doorctl.doord.hours import AGAIN_TURNS, DailyRound, HoursRead
-from doorctl.ports import StoredCalendar
+from doorctl.ports import DaySource, StoredCalendar
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -141,7 +141,7 @@ def test_the_worker_reads_once_for_each_change() -> None:
     assert len(house.jobs) == 1
     house.work()
     house.turn()
-    house.branch.keep_setting("a", "b", house.clock.moment())
+    house.branch.set_days(DaySource.HOLIDAY, (), house.clock.moment(), known_until=None)
     house.turn()
     house.turn()
 
@@ -297,7 +297,7 @@ def test_a_branch_that_is_not_there_at_the_start_is_closed_and_told() -> None:
 def test_a_branch_that_fails_later_leaves_its_hours() -> None:
     """An entitled patron gets in by the hours that were read last; it is told once a spell."""
     house = opened()
-    house.branch.keep_setting("a", "b", house.clock.moment())
+    house.branch.set_days(DaySource.HOLIDAY, (), house.clock.moment(), known_until=None)
     house.branch.damaged = True
     for _ in range(3 * AGAIN_TURNS):
         house.turn()

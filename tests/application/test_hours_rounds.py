@@ -71,7 +71,6 @@ class Rounds:
         return HolidayRound(
             self.opening,
             compute=compute,
-            branch=self.branch,
             write=self.write,
             clock=self.clock,
             log=self.log,
@@ -553,31 +552,6 @@ def test_they_are_computed_anew_when_the_year_changes(almanac: Almanac) -> None:
     assert rounds.stored(DaySource.HOLIDAY).known_until == date(2028, 12, 31)
 
 
-def test_a_holiday_has_the_sunday_that_staff_have_set(almanac: Almanac) -> None:
-    """Where the hours are theirs, another week of theirs changes the holidays."""
-    rounds = Rounds(Opening(week=WEEK, source="staff", holidays="sunday"))
-    holidays = rounds.holidays(almanac)
-    holidays.turn()
-    assert rounds.stored(DaySource.HOLIDAY).days[0].spans == (
-        ModeSpan(Mode.SELF_SERVICE, 600, 840),
-    )
-
-    rounds.branch.set_week((NINE_TO_TEN,) * 7, rounds.clock.moment())
-    holidays.turn()
-    assert rounds.stored(DaySource.HOLIDAY).days[0].spans == NINE_TO_TEN
-
-
-def test_a_week_of_staffs_that_does_not_count_changes_nothing(almanac: Almanac) -> None:
-    """Where the hours are the configuration's, so is Sunday."""
-    rounds = Rounds(Opening(week=WEEK, holidays="sunday"))
-    holidays = rounds.holidays(almanac)
-    holidays.turn()
-    rounds.branch.set_week((NINE_TO_TEN,) * 7, rounds.clock.moment())
-    holidays.turn()
-
-    assert len(almanac.wanted) == 1
-
-
 @pytest.mark.parametrize("broken", ["almanac", "branch", "disk"])
 def test_holidays_that_fail_are_told_once_and_tried_again(almanac: Almanac, broken: str) -> None:
     """The ones that are stored stay meanwhile."""
@@ -630,10 +604,9 @@ def test_a_clock_that_is_lost_meanwhile_stores_nothing() -> None:
     [
         (Opening(week=WEEK), False),
         (Opening(week=WEEK, holidays="closed"), True),
-        (Opening(week=WEEK, holidays="sunday", source="staff"), True),
         (Opening(week=WEEK, holidays="closed", source="website"), False),
     ],
-    ids=["ignored", "closed", "staff", "website"],
+    ids=["ignored", "closed", "website"],
 )
 def test_where_holidays_are_wanted(opening: Opening, wanted: bool, almanac: Almanac) -> None:
     """Not where they are days like any other, nor where the website has them in its hours."""

@@ -34,7 +34,6 @@ SAID = {
 """Whoever comes first is heard."""
 
 KNOW_AN_END = frozenset({DaySource.WEBSITE, DaySource.HOLIDAY})
-WEEK = (hours(5),) * 7
 CONFIGURED_WEEK = ((Span(6 * 60, 7 * 60),),) * 7
 EXCEPTION = DatedHours("hours.exceptions[0]", DAY, (Span(2 * 60, 3 * 60),))
 
@@ -42,7 +41,6 @@ EXCEPTION = DatedHours("hours.exceptions[0]", DAY, (Span(2 * 60, 3 * 60),))
 def stored(sources: Iterable[DaySource]) -> StoredCalendar:
     """Return what branch.db holds of these."""
     return StoredCalendar(
-        WEEK,
         tuple(
             StoredDays(
                 source,
@@ -77,20 +75,13 @@ def test_of_one_date_the_first_is_heard(some: tuple[DaySource, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("source", "expected"),
-    [("config", hours(6)), ("staff", hours(5)), ("website", None)],
+    [("config", hours(6)), ("website", None)],
 )
 def test_the_week_is_the_sources(source: HoursSource, expected: Day | None) -> None:
     """On a date of which nobody speaks; the website is not asked about dates beyond its last."""
     calendar = calendar_of(Opening(week=CONFIGURED_WEEK, source=source), stored(SAID))
 
     assert calendar.day(DAY + timedelta(days=7)) == expected
-
-
-def test_staff_who_have_not_edited_the_week_leave_the_configurations() -> None:
-    """So a new branch opens by its file until somebody says otherwise."""
-    opening = Opening(week=CONFIGURED_WEEK, source="staff")
-
-    assert calendar_of(opening, StoredCalendar()).day(DAY) == hours(6)
 
 
 def test_what_the_website_said_counts_only_where_it_is_the_source() -> None:
@@ -105,13 +96,12 @@ def test_what_the_website_said_counts_only_where_it_is_the_source() -> None:
     [
         Opening(week=CONFIGURED_WEEK, source="website"),
         Opening(week=CONFIGURED_WEEK, holidays="closed"),
-        Opening(week=CONFIGURED_WEEK, source="staff", holidays="sunday"),
     ],
-    ids=["website", "holidays", "staff's week and holidays"],
+    ids=["website", "holidays"],
 )
 def test_a_source_that_never_spoke_opens_nothing(opening: Opening) -> None:
     """Not even where the file has hours: the mode is unknown, which somebody is told."""
-    calendar = calendar_of(opening, StoredCalendar(WEEK))
+    calendar = calendar_of(opening, StoredCalendar())
 
     assert calendar.mode_at(datetime(2026, 12, 24, 6, 30, tzinfo=ZONE)) is None
     assert calendar.cause_on(DAY) is Cause.UNKNOWN_CALENDAR

@@ -10,7 +10,7 @@ import pytest
 from doorctl.access.calendar import Mode, Span
 from doorctl.access.day import Output, Override
 from doorctl.config import DatedHours, Opening
-from doorctl.ports import StoredCalendar
+from doorctl.ports import DaySource, StoredCalendar
 from doorctl.services.hours import calendar_of
 from doorctl.web.jobs import SWITCH_AGAIN_S as AGAIN_S
 from doorctl.web.jobs import OutputsRound
@@ -165,7 +165,7 @@ def test_the_hours_are_read_once_for_each_commit() -> None:
         branch.turn()
     assert book.read == 1
 
-    book.set_week(None, branch.clock.moment())
+    book.set_days(DaySource.HOLIDAY, (), branch.clock.moment(), known_until=None)
     for _ in range(3):
         branch.turn()
     assert book.read == 2

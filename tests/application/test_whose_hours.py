@@ -18,7 +18,7 @@ DAY = date(2026, 12, 24)
 NEXT = DAY + timedelta(days=1)
 LAST = DAY + timedelta(days=7)
 FETCHED = datetime(2026, 12, 1, tzinfo=UTC)
-FILE, WEEK, STAFF, EXCEPTION, SITE, HOLIDAY = range(1, 7)
+FILE, STAFF, EXCEPTION, SITE, HOLIDAY = range(1, 6)
 """The hour at which each would open the house."""
 
 
@@ -28,7 +28,6 @@ class World:
 
     source: HoursSource
     holidays: HolidayRule
-    week: bool
     staff: bool
     exception: bool
     site: bool
@@ -56,7 +55,6 @@ class World:
             (self.holiday, DaySource.HOLIDAY, HOLIDAY, last),
         ]
         return StoredCalendar(
-            (_open(WEEK),) * 7 if self.week else None,
             tuple(
                 StoredDays(source, (StoredDay(DAY, _open(hour)),), known_until, FETCHED)
                 for spoke, source, hour, known_until in said
@@ -83,17 +81,12 @@ class World:
             return SITE, Cause.SCHEDULE
         if self.holidays != "ignore":
             return HOLIDAY, Cause.HOLIDAY
-        return self.of_the_week, Cause.SCHEDULE
-
-    @property
-    def of_the_week(self) -> int:
-        """Whose week counts."""
-        return WEEK if self.source == "staff" and self.week else FILE
+        return FILE, Cause.SCHEDULE
 
     @property
     def next_day(self) -> Day:
         """What counts on a date of which nobody has spoken."""
-        return () if self.source == "website" else _open(self.of_the_week)
+        return () if self.source == "website" else _open(FILE)
 
     @property
     def knows_an_end(self) -> bool:
@@ -111,7 +104,7 @@ def _open(hour: int) -> Day:
 
 def worlds() -> Iterator[World]:
     """Yield all of them."""
-    yes_or_no = [(False, True)] * 6
+    yes_or_no = [(False, True)] * 5
     for values in product(get_args(HoursSource), get_args(HolidayRule), *yes_or_no):
         yield World(*values)
 

@@ -17,7 +17,7 @@ from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.demo.door import Stage, shipped
-from doorctl.ports import SealedRow
+from doorctl.ports import DaySource, SealedRow, StoredDay
 from doorctl.privacy.subject import Subject
 from doorctl.services.app import App, access_policy, branch_db, patrons_db, visits_db
 from doorctl.services.branch import BranchThread
@@ -83,7 +83,7 @@ class House:
     slowest_s: float = 0.0
 
     def __post_init__(self) -> None:
-        branch = Branch(self.directory, 'hours.source="staff"')
+        branch = Branch(self.directory)
         self.branch = branch
         self.config = branch.config
         seal = self.config.seal
@@ -209,7 +209,8 @@ class House:
     def _fill_branch(self, branch: BranchRecordsWriter) -> None:
         moment = FakeClock().moment()
         day = (ModeSpan(Mode.SELF_SERVICE, 8 * 60, 20 * 60),)
-        branch.set_week((day,) * 7, moment)
+        days = [StoredDay(START.date() + ahead * DAY, day, "") for ahead in range(60)]
+        branch.set_days(DaySource.STAFF, days, moment, known_until=None)
         ban = Ban(0, "slog en rude i stykker", START - DAY, None, "karen", frozenset({"demo"}))
         for number in range(60):
             branch.ban(ban, moment, row_key=None, patron_ref=f"99{number}")

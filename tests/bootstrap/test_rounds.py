@@ -220,9 +220,7 @@ def test_a_mistake_of_ours_is_an_alarm(web: Web) -> None:
     assert web.log.lines == [line]
 
 
-@pytest.mark.parametrize(
-    "toml", ["", OPEN, f'{OPEN}source = "staff"\n', f'{OPEN}holidays = "ignore"\n']
-)
+@pytest.mark.parametrize("toml", ["", OPEN, f'{OPEN}holidays = "ignore"\n'])
 def test_where_nothing_is_wanted_nothing_runs(web: Web, toml: str) -> None:
     """Hours of the configuration or of staff need no round, and no thread."""
     config = web.config(toml)

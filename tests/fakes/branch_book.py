@@ -11,7 +11,6 @@ from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, codes_allowed
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
-from doorctl.core.staff_text import refuse_text
 from doorctl.ports import (
     BanEntry,
     DaySource,
@@ -19,7 +18,6 @@ from doorctl.ports import (
     StoredCalendar,
     StoredDay,
     StoredDays,
-    Week,
 )
 from doorctl.store.branch_rules import (
     known,
@@ -28,7 +26,6 @@ from doorctl.store.branch_rules import (
     refuse_one_more,
     refuse_override,
     refuse_pass,
-    refuse_week,
     today,
 )
 
@@ -71,10 +68,8 @@ class MemoryBranch:
         self._bans: dict[int, _Banned] = {}
         self._passes: dict[int, _Issued] = {}
         self._numbers = {"ban": 0, "pass": 0}
-        self._week: Week | None = None
         self._sources: dict[DaySource, StoredDays] = {}
         self._override: Override | None = None
-        self._settings: dict[str, str] = {}
         self.elsewhere: dict[str | None, int] = {}
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
@@ -112,17 +107,12 @@ class MemoryBranch:
         """Return the stored hours."""
         self._fail_if_broken()
         sources = sorted(self._sources.values(), key=lambda one: one.source.value)
-        return StoredCalendar(self._week, tuple(sources))
+        return StoredCalendar(tuple(sources))
 
     def override(self) -> Override | None:
         """Return the mode set by hand last, unless staff ended it."""
         self._fail_if_broken()
         return self._override
-
-    def setting(self, key: str) -> str | None:
-        """Return a small fact."""
-        self._fail_if_broken()
-        return self._settings.get(key)
 
     def version(self) -> int:
         """Return the number of calls that changed something."""
@@ -207,13 +197,6 @@ class MemoryBranch:
         self._commit(moment)
         return said
 
-    def set_week(self, week: Week | None, moment: Moment) -> None:
-        """Replace the weekly table."""
-        if week is not None:
-            refuse_week(week)
-        self._week = week
-        self._commit(moment)
-
     def set_override(self, override: Override, moment: Moment) -> None:
         """Set a mode by hand."""
         refuse_override(override, moment)
@@ -228,12 +211,6 @@ class MemoryBranch:
         self._override = None
         self._commit(moment)
         return found
-
-    def keep_setting(self, key: str, value: str, moment: Moment) -> None:
-        """Keep a small fact."""
-        refuse_text("setting", value)
-        self._settings[key] = value
-        self._commit(moment)
 
     def close(self) -> None:
         """Do nothing."""

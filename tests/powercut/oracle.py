@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from doorctl.core.errors import DoorctlError
+from doorctl.ports import DaySource
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
@@ -133,7 +134,7 @@ def _open_patrons(path: Path) -> None:
 def _open_branch(path: Path) -> None:
     # A damaged one stays where it is: an empty one would forget every ban.
     with closing(open_or_create_branch(path)) as branch:
-        branch.keep_setting("website_checked_at", "after the cut", FakeClock().moment())
+        branch.set_days(DaySource.HOLIDAY, (), FakeClock().moment(), known_until=None)
 
 
 OPENINGS: dict[str, Opening] = {

@@ -150,7 +150,7 @@ class Branch:
             Mode.CLOSED, moment.local + timedelta(hours=1), "an invented one", "staff-7"
         )
         yield lambda: writer.set_override(override, moment)
-        yield lambda: writer.keep_setting("website_checked_at", str(number), moment)
+        yield lambda: writer.set_days(DaySource.HOLIDAY, (), moment, known_until=None)
         if number % 2:
             yield lambda: writer.lift(number + 1, moment)
 

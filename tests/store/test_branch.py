@@ -82,12 +82,15 @@ def _later(days: float) -> Moment:
     return Moment(LOCAL + days * DAY, NOON + days * DAY, ClockState.TRUSTED)
 
 
+def _touch(writer: BranchRecordsWriter, moment: Moment) -> None:
+    writer.set_days(DaySource.HOLIDAY, (), moment, known_until=None)
+
+
 ASK: dict[str, Callable[[BranchRecords], object]] = {
     "bans": lambda book: book.bans(key_of(1), "p-1"),
     "pass": lambda book: book.passes_of(key_of(1)),
     "calendar": lambda book: book.calendar(),
     "override": lambda book: book.override(),
-    "setting": lambda book: book.setting("key"),
     "every ban": lambda book: book.every_ban(),
     "every pass": lambda book: book.every_pass(),
     "version": lambda book: book.version(),
@@ -112,7 +115,6 @@ def test_a_fresh_branch_has_nobody_and_its_file_is_found_when_it_appears(tmp_pat
             (),
             (),
             book.calendar(),
-            None,
             None,
             (),
             (),
@@ -179,8 +181,6 @@ def test_a_directory_that_can_not_be_entered_is_no_fresh_branch(tmp_path: Path) 
         ("UPDATE passes SET last_day = 'secret'", "pass"),
         ("UPDATE passes SET weekdays = '9'", "pass"),
         ("UPDATE passes SET weekdays = 'secret'", "every pass"),
-        ("UPDATE week SET days = '[]'", "calendar"),
-        ("UPDATE week SET days = '[[[\"secret\"]]]'", "calendar"),
         ("UPDATE days SET spans = '[]'", "calendar"),
         ("UPDATE days SET spans = '[[[\"lockdown\", 0, 9]]]'", "calendar"),
         ("UPDATE days SET day = 'secret'", "calendar"),
@@ -194,7 +194,6 @@ def test_a_row_that_nobody_wrote_is_damage_and_is_not_quoted(
     """Half a ban is no ban, so whoever asks is told that the file is damaged."""
     _ban(writer)
     writer.issue(PASS, NOW, row_key=key_of(1))
-    writer.set_week(((),) * 7, NOW)
     writer.set_override(Override(Mode.CLOSED, NOON + DAY, "cause", "staff-7"), NOW)
     writer.set_days(DaySource.STAFF, [StoredDay(LOCAL.date(), ())], NOW, known_until=None)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -309,11 +308,11 @@ def test_who_is_not_told_of_any_more_is_in_no_byte_of_the_file(
     raw = b"".join(file.read_bytes() for file in path.parent.glob("branch.db*"))
     assert (b"patron-one" in raw, b"patron-two" in raw) == (False, True)
 
-    writer.keep_setting("key", "value", seen_before(_later(29)))
+    _touch(writer, seen_before(_later(29)))
     with closing(BranchRecords(path)) as book:
         assert book.wrong_pins_elsewhere("patron-two") == 4
-        writer.keep_setting("key", "value", seen_before(_later(32)))
-        writer.keep_setting("key", "value", _later(32))
+        _touch(writer, seen_before(_later(32)))
+        _touch(writer, _later(32))
         assert book.wrong_pins_elsewhere("patron-two") == 0
 
 
@@ -323,12 +322,10 @@ WRITE: dict[str, Callable[[BranchRecordsWriter], object]] = {
     "issue": lambda writer: writer.issue(PASS, NOW, row_key=key_of(2)),
     "revoke": lambda writer: writer.revoke(1, NOW),
     "days": lambda writer: writer.set_days(DaySource.STAFF, [], NOW, known_until=None),
-    "week": lambda writer: writer.set_week(None, NOW),
     "override": lambda writer: writer.set_override(
         Override(Mode.LOCKDOWN, NOON + DAY, "cause", "staff-7"), NOW
     ),
     "end": lambda writer: writer.end_override(NOW),
-    "setting": lambda writer: writer.keep_setting("key", "value", NOW),
     "wrong": lambda writer: writer.keep_wrong_pins({"p-1": 4}, NOW),
 }
 
@@ -342,7 +339,6 @@ def test_a_write_that_fails_leaves_nothing_half_done(
     writer.issue(PASS, NOW, row_key=key_of(1))
     writer.set_override(Override(Mode.CLOSED, NOON + DAY, "cause", "staff-7"), NOW)
     writer.set_days(DaySource.STAFF, [StoredDay(LOCAL.date(), ())], NOW, known_until=None)
-    writer.set_week(((),) * 7, NOW)
     writer.set_days(DaySource.CONFIG, [StoredDay(LOCAL.date(), ())], NOW, known_until=None)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         # Deleting what is old is the last step, and this makes it fail.
@@ -388,8 +384,8 @@ def test_no_byte_is_left_of_what_ended_long_ago(path: Path, writer: BranchRecord
     writer.issue(PASS, NOW, row_key=key_of(2))
     assert _left(path) == list(MARKS)
 
-    writer.keep_setting("key", "value", seen_before(_later(32)))
-    writer.keep_setting("key", "value", _later(32))
+    _touch(writer, seen_before(_later(32)))
+    _touch(writer, _later(32))
 
     assert _left(path) == []
 
@@ -401,12 +397,12 @@ def test_an_evening_of_a_vouched_clock_that_is_years_ahead_deletes_nothing(
     _ban(writer)
     writer.issue(PASS, NOW, row_key=key_of(2))
     for hours in range(SEEN_FOR // HOUR):
-        writer.keep_setting("key", "value", _later(1500 + hours / 24))
-    writer.keep_setting("key", "value", _later(1))
+        _touch(writer, _later(1500 + hours / 24))
+    _touch(writer, _later(1))
     assert _left(path) == list(MARKS)
 
     for days in range(2, 33):
-        writer.keep_setting("key", "value", _later(days))
+        _touch(writer, _later(days))
 
     assert _left(path) == []
 
@@ -419,16 +415,16 @@ def test_a_time_that_leapt_is_believed_once_it_was_seen_for_hours(
     Another time that is years later still is not taken for the same one.
     """
     _ban(writer)
-    writer.keep_setting("key", "value", _later(100))
-    writer.keep_setting("key", "value", _later(1500))
+    _touch(writer, _later(100))
+    _touch(writer, _later(1500))
     assert _left(path) != []
     writer.close()
 
     with closing(BranchRecordsWriter(path)) as again:
-        again.keep_setting("key", "value", _later(100))
-        again.keep_setting("key", "value", _later(100.2))
+        _touch(again, _later(100))
+        _touch(again, _later(100.2))
         assert _left(path) != []
-        again.keep_setting("key", "value", _later(100.25))
+        _touch(again, _later(100.25))
         assert _left(path) == []
 
 
@@ -442,14 +438,14 @@ def test_bytes_that_a_reader_kept_go_with_the_next_write_or_start(
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM bans").fetchone()
-        writer.keep_setting("key", "value", seen_before(_later(32)))
-        writer.keep_setting("key", "value", _later(32))
+        _touch(writer, seen_before(_later(32)))
+        _touch(writer, _later(32))
         for suffix in ("", "-wal"):
             shutil.copy(f"{path}{suffix}", f"{cut}{suffix}")
     assert key_of(1) in _left(path)
     assert key_of(1) in _left(cut)
 
-    writer.keep_setting("key", "other", NOW)
+    _touch(writer, NOW)
     assert _left(path) == []
     with closing(BranchRecordsWriter(cut)):
         assert _left(cut) == []

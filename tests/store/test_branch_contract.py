@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan, Span
+from doorctl.access.calendar import Mode, ModeSpan, Span
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.errors import InputError
@@ -105,13 +105,16 @@ def test_what_other_branches_tell_of_wrong_pins_is_replaced(branch: Branch) -> N
         assert found == {ref: told.get(ref or "", 0) for ref in found}
 
 
+def _touch(branch: Branch, moment: Moment) -> None:
+    branch.writer.set_days(DaySource.WEBSITE, (), moment, known_until=None)
+
+
 def test_a_new_branch_has_nothing(branch: Branch) -> None:
     """Nobody is banned, nobody has a pass, no hours and no mode are stored."""
     assert branch.book.bans(key_of(1), "p-1") == ()
     assert branch.book.passes_of(key_of(1)) == ()
     assert branch.book.calendar() == StoredCalendar()
     assert branch.book.override() is None
-    assert branch.book.setting("website_checked_at") is None
     assert branch.book.every_ban() == ()
     assert branch.book.every_pass() == ()
     assert branch.book.wrong_pins_elsewhere("p-1") == 0
@@ -281,7 +284,7 @@ def test_hours_come_back_as_they_were_said(branch: Branch) -> None:
 
     assert said == StoredDays(DaySource.WEBSITE, (today, closed), TODAY + DAY, NOON)
     assert staff == StoredDays(DaySource.STAFF, (today,), None, NOON)
-    assert branch.book.calendar() == StoredCalendar(None, (staff, said))
+    assert branch.book.calendar() == StoredCalendar((staff, said))
 
 
 def test_a_source_replaces_what_it_said_of_today_and_later(branch: Branch) -> None:
@@ -311,20 +314,6 @@ def test_a_date_that_is_past_or_named_twice_is_refused(
         _says(branch, DaySource.STAFF, *offsets)
 
     assert branch.book.calendar() == before
-
-
-def test_the_week_is_kept_until_it_is_taken_away(branch: Branch) -> None:
-    """Seven days or none: the configuration's counts then."""
-    week = (EVENING, ALL_DAY, (), EVENING, EVENING, (), ())
-    branch.writer.set_week(week, at())
-    assert branch.book.calendar().week == week
-    with pytest.raises(InputError, match="the week has 6 days"):
-        branch.writer.set_week(week[:6], at())
-    assert branch.book.calendar().week == week
-
-    branch.writer.set_week(None, at())
-
-    assert branch.book.calendar().week is None
 
 
 LOCKDOWN = Override(Mode.LOCKDOWN, NOON + DAY, "a fight", "staff-7")
@@ -360,7 +349,7 @@ def test_a_lockdown_that_is_over_is_lifted_by_staff(branch: Branch) -> None:
     """It keeps the door from standing free until then, however long; afterwards it is forgotten."""
     branch.writer.set_override(LOCKDOWN, at())
     late = at(LOCAL + 40 * DAY)
-    branch.writer.keep_setting("a", "b", late)
+    _touch(branch, late)
     assert branch.book.override() == LOCKDOWN
 
     assert branch.writer.end_override(late) == LOCKDOWN
@@ -398,26 +387,14 @@ def test_an_unset_clock_can_lock_down(branch: Branch) -> None:
     assert branch.book.override() == LOCKDOWN
 
 
-def test_a_setting_is_kept_and_replaced(branch: Branch) -> None:
-    """Small facts that one process leaves for another, and no personal ones."""
-    branch.writer.keep_setting("website_checked_at", "2026-05-04T12:00:00+00:00", at())
-    branch.writer.keep_setting("website_checked_at", "2026-05-04T13:00:00+00:00", at())
-    with pytest.raises(InputError):
-        branch.writer.keep_setting("website_checked_at", "0101701234", at())
-
-    assert branch.book.setting("website_checked_at") == "2026-05-04T13:00:00+00:00"
-
-
 CHANGES: dict[str, Callable[[BranchWriter], object]] = {
     "ban": lambda writer: writer.ban(BAN, at(), row_key=key_of(9), patron_ref=None),
     "lift": lambda writer: writer.lift(1, at()),
     "issue": lambda writer: writer.issue(CODE, at(), row_key=key_of(9)),
     "revoke": lambda writer: writer.revoke(1, at()),
     "days": lambda writer: writer.set_days(DaySource.STAFF, [], at(), known_until=None),
-    "week": lambda writer: writer.set_week(None, at()),
     "set": lambda writer: writer.set_override(LOCKDOWN, at()),
     "end": lambda writer: writer.end_override(at()),
-    "setting": lambda writer: writer.keep_setting("key", "value", at()),
 }
 
 
@@ -451,7 +428,7 @@ def test_what_ended_more_than_a_month_ago_is_deleted(branch: Branch) -> None:
     branch.writer.set_override(LOCKDOWN, at())
     _says(branch, DaySource.HOLIDAY, 1)
 
-    branch.writer.keep_setting("a", "b", at(LOCAL + 31 * DAY))
+    _touch(branch, at(LOCAL + 31 * DAY))
     assert {entry.ban.number for entry in branch.book.every_ban()} == {
         ended.number,
         lifted.number,
@@ -462,7 +439,7 @@ def test_what_ended_more_than_a_month_ago_is_deleted(branch: Branch) -> None:
     assert branch.book.override() == LOCKDOWN
     assert len(branch.book.calendar().sources[0].days) == 1
 
-    branch.writer.keep_setting("a", "c", at(LOCAL + 32 * DAY))
+    _touch(branch, at(LOCAL + 32 * DAY))
     assert [entry.ban for entry in branch.book.every_ban()] == [endless]
     assert [entry.held for entry in branch.book.every_pass()] == [staff]
     assert branch.book.override() == LOCKDOWN, "it counts until it is lifted"
@@ -474,8 +451,8 @@ def test_nothing_is_deleted_by_a_clock_that_is_not_set(branch: Branch) -> None:
     ended = _ban(branch, replace(BAN, until=NOON + DAY))
     ahead = NOON + 400 * DAY
 
-    branch.writer.keep_setting("a", "b", Moment(LOCAL + 500 * DAY, ahead, ClockState.UNTRUSTED))
-    branch.writer.keep_setting("a", "c", Moment(LOCAL, ahead, ClockState.TRUSTED))
+    _touch(branch, Moment(LOCAL + 500 * DAY, ahead, ClockState.UNTRUSTED))
+    _touch(branch, Moment(LOCAL, ahead, ClockState.TRUSTED))
 
     assert branch.book.bans(key_of(1), None) == (ended,)
 
@@ -485,8 +462,8 @@ def test_numbers_are_never_given_twice(branch: Branch) -> None:
     ban = _ban(branch, replace(BAN, until=NOON + DAY))
     one = branch.writer.issue(CODE, at(), row_key=key_of(1))
     late = at(LOCAL + 60 * DAY)
-    branch.writer.keep_setting("a", "b", seen_before(late))
-    branch.writer.keep_setting("a", "b", late)
+    _touch(branch, seen_before(late))
+    _touch(branch, late)
     assert branch.book.every_ban() == ()
 
     again = branch.writer.ban(replace(BAN, until=None), late, row_key=key_of(1), patron_ref=None)

@@ -55,7 +55,6 @@ def test_a_file_of_somebody_else_is_no_older_one(tmp_path: Path) -> None:
             lambda: book.restricted(key_of(1), None),
             book.calendar,
             book.override,
-            lambda: book.setting("key"),
         )
         for ask in asks:
             with pytest.raises(StoreError, match="it does not hold doorctl's tables"):

@@ -10,7 +10,7 @@ import pytest
 from doorctl.access.patron import Patron
 from doorctl.core.errors import StoreBusyError, StoreError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import Push, SealedRow
+from doorctl.ports import DaySource, Push, SealedRow
 from doorctl.privacy.subject import KEPT, Subject, Tombstones
 from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
 from doorctl.store.branch import BranchRecords
@@ -184,8 +184,8 @@ class TestTombstones:
         """It is about a person too, if about nobody by name."""
         erase_rights(writer, WHO, 7, "eva", at())
         late = at(KEPT.days + 40)
-        writer.keep_setting("key", "value", seen_before(late))
-        writer.keep_setting("key", "value", late)
+        writer.set_days(DaySource.HOLIDAY, (), seen_before(late), known_until=None)
+        writer.set_days(DaySource.HOLIDAY, (), late, known_until=None)
 
         assert stones(tmp_path).by_mark == {}
 

@@ -16,7 +16,7 @@ from doorctl.access.day import Override
 from doorctl.access.patron import Patron
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.errors import StoreDamagedError, StoreError
-from doorctl.ports import SealedRow
+from doorctl.ports import DaySource, SealedRow, StoredDay
 from doorctl.privacy.subject import Subject
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
@@ -139,7 +139,9 @@ def branch(tmp_path: Path) -> Path:
             0, PassKind.CLASS, today, today + DAY, to_minute=720, pin_check=CHECK, label="x"
         )
         writer.issue(held, moment, row_key=CARD)
-        writer.set_week(((ModeSpan(Mode.SELF_SERVICE, 480, 1200),),) * 7, moment)
+        open_late = (ModeSpan(Mode.SELF_SERVICE, 480, 1200),)
+        day = StoredDay(today, open_late, "")
+        writer.set_days(DaySource.STAFF, (day,), moment, known_until=None)
         writer.set_override(Override(Mode.LOCKDOWN, START + DAY, "vand", "by"), moment)
     return path
 
@@ -153,10 +155,10 @@ def branch(tmp_path: Path) -> Path:
             "passes",
             lambda book: replace(*book.passes_of(CARD), number=0, pin_check=None, label="x"),
         ),
-        ("week", lambda book: book.calendar().week),
+        ("days", lambda book: book.calendar().sources[0].days),
         ("overrides", lambda book: book.override() and book.override().until),
     ],
-    ids=["bans", "restrictions", "passes", "week", "overrides"],
+    ids=["bans", "restrictions", "passes", "days", "overrides"],
 )
 def test_a_wrong_bit_in_what_staff_decided_changes_nothing(
     branch: Path, table: str, asked: Callable[[BranchRecords], object]
