@@ -92,7 +92,7 @@ def sync_directory(directory: Path) -> None:
 
 
 Step = Callable[[sqlite3.Connection], None]
-_DONE = "SELECT name FROM _sqlite_migrations WHERE migration_set = ?"
+_DONE = "SELECT migration_set, name FROM _sqlite_migrations"
 _LIST = (
     """
     CREATE TABLE _sqlite_migrations
@@ -135,13 +135,15 @@ class Layout:
 
     def done(self, database: sqlite3.Connection) -> frozenset[str]:
         """Return the steps that a file lists; none where it has no list of ours."""
-        try:
-            return frozenset(name for (name,) in database.execute(_DONE, (self.name,)))
-        except sqlite3.OperationalError as error:
-            # SQLITE_ERROR alone would be every trouble that has no code of its own.
-            if not str(error).startswith(("no such table: ", "no such column: ")):
-                raise
-            return frozenset()
+        return frozenset(name for whose, name in _listed(database) if whose == self.name)
+
+    def fits(self, database: sqlite3.Connection) -> bool:
+        """Tell whether a file's number and the length of its list are this program's.
+
+        A wrong bit in a name of the list changes neither.
+        """
+        (number,) = database.execute("PRAGMA user_version").fetchone()
+        return bool(number == newest(self) == len(_listed(database)))
 
     def pending(self, database: sqlite3.Connection) -> tuple[str, ...]:
         """Return the steps that a file does not list."""
@@ -176,6 +178,16 @@ class Layout:
         database.execute(f"PRAGMA user_version = {newest(self)}")
 
 
+def _listed(database: sqlite3.Connection) -> list[tuple[str, str]]:
+    try:
+        return database.execute(_DONE).fetchall()
+    except sqlite3.OperationalError as error:
+        # SQLITE_ERROR alone would be every trouble that has no code of its own.
+        if not str(error).startswith(("no such table: ", "no such column: ")):
+            raise
+        return []
+
+
 def newest(layout: Layout) -> int:
     """Return the number of this program's layout, which is how many steps it has."""
     return len(layout.steps)
@@ -196,6 +208,8 @@ def refuse_others(database: sqlite3.Connection, layout: Layout) -> None:
 
     By a newer one's file this program could overlook a ban; an older one's lacks what it needs.
     """
+    if layout.fits(database):
+        return
     if is_newer(database, layout):
         raise StoreError(
             f"{layout.name}.db was laid out by a newer doorctl than this one, which would not "
@@ -206,8 +220,8 @@ def refuse_others(database: sqlite3.Connection, layout: Layout) -> None:
     if len(pending) == newest(layout):
         raise StoreError(
             f"{layout.name}.db can't be used: it does not hold doorctl's tables, or those of 0.1, "
-            "which was never released; move it away, and make a new one by `doorctl init` and a "
-            "full push"
+            "which was never released; restore its backup, or move it away and make a new one by "
+            "`doorctl init` and a full push"
         )
     if pending:
         raise StoreError(
@@ -222,12 +236,12 @@ def lay_out(database: sqlite3.Connection, layout: Layout) -> None:
         StoreError: a newer doorctl laid it out, or one that was never released; nothing was
             changed.
     """
-    (number,) = database.execute("PRAGMA user_version").fetchone()
+    if layout.fits(database):
+        return
     done = layout.done(database)
     if is_newer(database, layout) or (done and done.isdisjoint(layout.steps)):
         refuse_others(database, layout)
-    if number != newest(layout) or layout.pending(database):
-        layout.apply(database)
+    layout.apply(database)
 
 
 BUSY_TIMEOUT_MS = 5000

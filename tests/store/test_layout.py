@@ -235,6 +235,20 @@ def test_a_number_alone_is_no_newer_file(tmp_path: Path) -> None:
     assert found == (newest(patron_rows.migrations),)
 
 
+def test_a_wrong_bit_in_the_list_of_steps_keeps_nobody_out(tmp_path: Path) -> None:
+    """The file's number and the list's length say enough: bans are read, and web can start."""
+    path = tmp_path / "branch.db"
+    create_branch(path)
+    content = path.read_bytes()
+    listed = content.rindex(b"branchrelease_0_2")
+    for byte in range(listed, listed + len(b"branchrelease_0_2")):
+        path.write_bytes(content[:byte] + bytes([content[byte] ^ 1]) + content[byte + 1 :])
+
+        with closing(BranchRecords(path)) as book:
+            assert book.bans(key_of(1), None) == ()
+        BranchRecordsWriter(path).close()
+
+
 def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     """All steps and the layout's number are one transaction."""
     path = tmp_path / "some.db"
