@@ -249,6 +249,16 @@ def test_a_wrong_bit_in_the_list_of_steps_keeps_nobody_out(tmp_path: Path) -> No
         BranchRecordsWriter(path).close()
 
 
+def test_a_list_that_can_not_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    """Else a writer would lay out a second time what stands there."""
+    path = tmp_path / "branch.db"
+    create_branch(path)
+    with closing(open_writer(path)) as database:
+        database.set_progress_handler(lambda: 1, 1)
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            branch_rows.migrations.pending(database)
+
+
 def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     """All steps and the layout's number are one transaction."""
     path = tmp_path / "some.db"

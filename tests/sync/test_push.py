@@ -479,6 +479,36 @@ def test_a_branch_that_is_away_is_asked_again(town: Town) -> None:
     assert waited == [PAUSES_S[0]]
 
 
+def test_a_push_whose_answer_is_lost_is_sent_again(town: Town) -> None:
+    """In the same run; a second arrival changes nothing."""
+    town.source.patrons = [patron(1)]
+    branch = town.branches[0]
+    branch.mute = True
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        branch.mute = False
+
+    _, deliveries = town.push(wait=wait)
+
+    assert deliveries[branch.name].result is Result.SENT
+    assert (len(branch.arrived), waited) == (2, [PAUSES_S[0]])
+
+
+def test_a_message_that_is_lost_is_not_sent_again(town: Town) -> None:
+    """Its nonce serves once, and the next run sends it; the push goes on."""
+    town.source.patrons = [patron(1)]
+    branch = town.branches[0]
+    branch.log, branch.deaf = [head(1)], True
+    waited: list[float] = []
+
+    _, deliveries = town.push(wait=waited.append)
+
+    assert deliveries[branch.name].result is Result.SENT
+    assert waited == []
+
+
 def test_a_rehearsal_is_checked_and_not_applied(tmp_path: Path) -> None:
     """No message is sent, and one that is too old to check a push is sent nothing at all."""
     young, strict = (FakeBranch(name, log=[head(1)]) for name in ("oest", "syd"))
