@@ -29,6 +29,7 @@ from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.ports import BranchBook, BranchWriter, DaySource, StoredDay
 from doorctl.privacy.audit import Action, AuditWriter, Deed, Details
+from doorctl.rpc.control import Unshown
 
 ArgumentsP = ParamSpec("ArgumentsP")
 ResultT = TypeVar("ResultT")
@@ -51,8 +52,8 @@ class Outcome(Generic[ResultT_co]):
 
     result: ResultT_co
     details: Details = field(default_factory=dict)
-    cards: tuple[bytes, ...] = ()
-    patron_ref: str | None = None
+    cards: tuple[bytes, ...] = field(default=(), repr=False)
+    patron_ref: str | None = field(default=None, repr=False)
     why: str = ""
     action: Action | None = None
 
@@ -82,7 +83,9 @@ class StaffDeed(Generic[ArgumentsP, ResultT_co]):
             (name, hints[name], *(() if one.default is one.empty else (one.default,)))
             for name, one in list(parameters.items())[2:]
         ]
-        return msgspec.defstruct(self.name, fields, frozen=True)
+        return msgspec.defstruct(
+            self.name, fields, bases=(Unshown,), frozen=True, forbid_unknown_fields=False
+        )
 
     @cached_property
     def result(self) -> Any:

@@ -413,9 +413,16 @@ def test_an_answer_of_another_version_is_told(tmp_path: Path) -> None:
 
 
 def test_no_request_shows_whose_card_it_is() -> None:
-    """A traceback may quote a request: row key and patron stay out of it."""
-    shown = repr(deeds.add_ban(BAN, KEY, "patron-1001")) + repr(deeds.issue_pass(PASS, KEY))
+    """A traceback may quote a request, or a part of it: row key, patron and hash stay out of it."""
+    requests: tuple[Request[Any], ...] = (
+        deeds.add_ban(BAN, KEY, "patron-1001"),
+        deeds.issue_pass(PASS, KEY),
+        ADD_KAJ,
+    )
+    done = deeds.Outcome(None, cards=(KEY,), patron_ref="patron-1001")
+    shown = f"{requests!r} {[one.arguments for one in requests]!r} {done!r}"
 
     assert "patron-1001" not in shown
+    assert "$argon2id$x" not in shown
     assert repr(KEY) not in shown
     assert repr(PASS.pin_check) not in shown
