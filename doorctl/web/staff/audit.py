@@ -157,14 +157,17 @@ class AuditPages:
         period, account = read_period(said("since"), said("until")), said("account")
         action = {one.value for one in Action} & {said("action")}
         since, until = period.starts(asked.words.zone), period.ends(asked.words.zone)
-        found = await asked.aside(records.entries, self._app, since, by=asked.by)
-        return tuple(
-            one
-            for one in reversed(found)
-            if (until is None or one.at < until)
-            and account in ("", one.by)
-            and (not action or one.deed.action.value in action)
-        )
+
+        def fitting() -> tuple[Entry, ...]:
+            return tuple(
+                one
+                for one in reversed(records.entries(self._app, since, by=asked.by))
+                if (until is None or one.at < until)
+                and account in ("", one.by)
+                and (not action or one.deed.action.value in action)
+            )
+
+        return await asked.aside(fitting)
 
     def _shown(self, asked: PageRequest, found: tuple[Entry, ...], wrong: str = "") -> Response:
         words = asked.words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,7 @@ from starlette.testclient import TestClient
 
 import doorctl
 from doorctl.accounts.account import NOBODY, PROVIDER, Role
-from doorctl.privacy.audit import SYNC, Action, Deed
+from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.services import records
 from doorctl.services.app import App
 from doorctl.web.staff.audit import DEEDS, DETAILS, SHOWN, AuditPages
@@ -125,6 +126,32 @@ def test_a_long_log_is_cut_and_says_so(app: App) -> None:
 
     assert page.count("<td>anne</td>") == SHOWN
     assert "2 ældre" in page
+
+
+@pytest.mark.parametrize("export", [False, True])
+def test_half_a_year_of_entries_keeps_no_other_page_waiting(
+    app: App, monkeypatch: pytest.MonkeyPatch, *, export: bool
+) -> None:
+    """What fits is looked for beside the event loop, on the threads that pages have for it."""
+    put(app, Deed(Action.MODE_ENDED))
+    threads: set[str] = set()
+
+    class Watched(tuple[Entry, ...]):
+        """Notes on which thread entries are gone through."""
+
+        __slots__ = ()
+
+        def __reversed__(self) -> Iterator[Entry]:
+            threads.add(threading.current_thread().name.partition("_")[0])
+            return iter(self[::-1])
+
+    found = records.entries
+    monkeypatch.setattr(records, "entries", lambda *args, **more: Watched(found(*args, **more)))
+    asking = client(app)
+    form = {"account": "anne"}
+    answer = asking.post("/audit/export", data=form) if export else asking.get("/audit")
+
+    assert (answer.status_code, threads) == (200, {"pages"})
 
 
 def test_a_file_of_what_fits(app: App) -> None:
