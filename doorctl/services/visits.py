@@ -249,7 +249,7 @@ def explain(
             visits=visits,
             clock=clock,
         )
-        known = filter(None, (patrons.find(one.key) for one in readings))
+        known = filter(None, (patrons.find(key) for one in readings for key in one.keys))
         whose = next((one.patron_ref for one in known), None)
     note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why), by)
     return found

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import html
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
@@ -18,7 +19,10 @@ from doorctl.ports import Stamped
 from doorctl.privacy.audit import Action
 from doorctl.services import rights
 from doorctl.services.app import App
-from doorctl.services.numbers import DoorsNumbers, Numbers, own_numbers
+from doorctl.services.lookup import Reading
+from doorctl.services.numbers import DoorsNumbers, Numbers, OwnNumbers, TakenAs, own_numbers
+from doorctl.services.sealing import own_sealer
+from doorctl.store.audit import AuditRecords
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff import why as why_words
 from doorctl.web.staff.why import REASONS, WhyPages
@@ -89,6 +93,30 @@ def test_a_register_of_unknown_age_is_told_in_danish(branch: App) -> None:
     answer = client(App(branch.config, clock)).post("/why", data=FORM)
 
     assert "af ukendt alder" in answer.text
+
+
+def test_whose_card_it_was_is_on_record_during_a_change_of_the_installation_key(
+    branch: App,
+) -> None:
+    """A row that is found under an earlier key is somebody's, who has a right to hear of the look.
+
+    The earlier key itself is not put on record.
+    """
+
+    class Rotating(OwnNumbers):
+        """Numbers of which the register still has the key of before."""
+
+        def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
+            """Return each reading with another key, and its own as the earlier one."""
+            found = super().readings(typed, taken_as)
+            return tuple(replace(one, key=bytes(16), earlier=(one.key,)) for one in found)
+
+    client(branch, numbers=Rotating(own_sealer(branch.config))).post("/why", data=FORM)
+
+    with closing(AuditRecords(branch.branch_db)) as audit:
+        (entry,) = audit.entries()
+    assert entry.deed.patron_ref == "1001"
+    assert {*entry.deed.cards} == {bytes(16)}
 
 
 @pytest.mark.parametrize(
