@@ -62,7 +62,10 @@ def client(
 
 
 def test_a_card_is_explained_and_its_number_is_nowhere(branch: App) -> None:
-    """The verdict, each check and what to do; the look has its reason in the branch's language."""
+    """The verdict, each check and what to do, at the local time that was asked about.
+
+    The look has its reason in the branch's language.
+    """
     waits(branch)
     answer = client(branch, language="en").post("/why", data={**FORM, "at": "2026-11-26T08:00"})
 
@@ -71,7 +74,7 @@ def test_a_card_is_explained_and_its_number_is_nowhere(branch: App) -> None:
     for said in ("Would be refused", "Too many wrong PINs", "The patron can", "Passed", "Failed"):
         assert said in answer.text
     assert " min old" in answer.text
-    assert "26/11/2026" in answer.text
+    assert "26/11/2026 at 08:00" in answer.text
     assert recorded(branch.config) == [(Action.PATRON_EXPLAINED, "Låneren ringer", "staff")]
 
 
