@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -270,10 +271,10 @@ def unlock(
     config = app.config
     readings = (numbers or own_numbers(config)).readings(typed, taken_as)
     note(app, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
-    for reading in readings:
-        question = Question("unlock", {"card": reading.key.hex()})
+    for key in chain.from_iterable(reading.keys for reading in readings):
+        question = Question("unlock", {"card": key.hex()})
         asked = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
-        alone = partial(_reset, config, reading.key)
+        alone = partial(_reset, config, key)
         by_the_owner(asked, alone, of=config.storage.door_directory)
 
 

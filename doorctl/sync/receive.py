@@ -296,7 +296,8 @@ class Staging:
 
 
 def _spool_failed(error: OSError) -> StoreError:
-    return StoreError(f"the push can't be kept while it is checked: {error.strerror}; make room")
+    hint = f"; look at {error.filename}" if error.filename else "; make room"
+    return StoreError(f"the push can't be kept while it is checked: {error.strerror}{hint}")
 
 
 LARGEST_STEP = 2**32

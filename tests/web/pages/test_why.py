@@ -98,6 +98,15 @@ def test_a_register_of_unknown_age_is_told_in_danish(branch: App) -> None:
     assert "af ukendt alder" in answer.text
 
 
+class Rotating(OwnNumbers):
+    """Numbers of which the register still has the key of before."""
+
+    def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
+        """Return each reading with another key, and its own as the earlier one."""
+        found = super().readings(typed, taken_as)
+        return tuple(replace(one, key=bytes(16), earlier=(one.key,)) for one in found)
+
+
 def test_whose_card_it_was_is_on_record_during_a_change_of_the_installation_key(
     branch: App,
 ) -> None:
@@ -105,15 +114,6 @@ def test_whose_card_it_was_is_on_record_during_a_change_of_the_installation_key(
 
     The earlier key itself is not put on record.
     """
-
-    class Rotating(OwnNumbers):
-        """Numbers of which the register still has the key of before."""
-
-        def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
-            """Return each reading with another key, and its own as the earlier one."""
-            found = super().readings(typed, taken_as)
-            return tuple(replace(one, key=bytes(16), earlier=(one.key,)) for one in found)
-
     client(branch, numbers=Rotating(own_sealer(branch.config))).post("/why", data=FORM)
 
     with closing(AuditRecords(branch.branch_db)) as audit:
@@ -185,6 +185,17 @@ def test_wrong_pins_are_forgotten(branch: App) -> None:
     assert recorded(branch.config)[-1] == (Action.CARD_UNLOCKED, "", "staff")
     assert "/why/unlock" not in asking.post("/why", data=FORM).text
     assert asking.post("/why/unlock", data={"card": ""}).status_code == 422
+
+
+def test_wrong_pins_under_an_earlier_installation_key_are_forgotten_too(branch: App) -> None:
+    """The door counts them while the key is changed, so the card would go on waiting."""
+    waits(branch)
+    asking = client(branch, numbers=Rotating(own_sealer(branch.config)))
+    assert "/why/unlock" in asking.post("/why", data=FORM).text
+
+    asking.post("/why/unlock", data={"card": CARD, "taken_as": "card"})
+
+    assert "/why/unlock" not in asking.post("/why", data=FORM).text
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.DPO, Role.TECHNICIAN])
