@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TRIED = """
+from hypothesis import core, given, settings, strategies
+import tests.conftest
+
+settings.load_profile("whole")
+for core.global_force_seed in (20261128, 20261128, 20261129):
+    tried = []
+    given(strategies.integers())(lambda number: tried.append(number))()
+    print(len(tried), tried)
+"""
+
+
+def test_a_draw_decides_which_examples_the_whole_profile_tries() -> None:
+    """In CI too, where Hypothesis would draw the same ones for ever: others for another draw."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRIED],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"CI": "true"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, again, other = done.stdout.splitlines()
+
+    assert first.startswith("150 ")
+    assert (again == first, other == first) == (True, False)
