@@ -1,1 +1,1 @@
-"""One command a file: parse, call, print."""
+"""One group of commands a file: parse, call, print."""

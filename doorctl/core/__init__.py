@@ -1,1 +1,1 @@
-"""Errors, masked values, time, readings, alarms, staff's words, a command's user."""
+"""Errors, masked values, time, readings, alarms, catalogues, staff's words, a command's user."""
