@@ -219,9 +219,9 @@ def refuse_others(database: sqlite3.Connection, layout: Layout) -> None:
     pending = layout.pending(database)
     if len(pending) == newest(layout):
         raise StoreError(
-            f"{layout.name}.db can't be used: it does not hold doorctl's tables, or those of 0.1, "
-            "which was never released; restore its backup, or move it away and make a new one by "
-            "`doorctl init` and a full push"
+            f"{layout.name}.db can't be used: it does not hold doorctl's tables, or was laid out "
+            "before doorctl was first released; restore its backup, or move it and doorctl's other "
+            "databases here away, and make new ones by `doorctl init` and a full push"
         )
     if pending:
         raise StoreError(
