@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.fakes.event_queue import FakeQueue
 
 from doorctl.access.calendar import Calendar
 from doorctl.access.messages import Rules
@@ -22,6 +21,7 @@ from tests.application.fake_door import (
     WRONG_PIN,
     FakeDoor,
 )
+from tests.fakes.event_queue import FakeQueue
 from tests.fakes.panel import FakePanel
 
 KEYS = PanelRules(keys=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fakes.event_queue import FakeQueue
 
 from doorctl.core.errors import DeviceError
 from doorctl.core.masked import Identifier, StretchedKey
@@ -19,6 +18,7 @@ from doorctl.ops.threads import WorkerThread
 from doorctl.ports.devices import BytesReceived
 from tests.application.fake_door import CARD, RELEASE_S, RIGHT_PIN, FakeDoor, swiped
 from tests.fakes.event_log import FakeEventLog, Field
+from tests.fakes.event_queue import FakeQueue
 from tests.fakes.memory_store import FastSealer
 from tests.fakes.relay import FakeRelay
 from tests.fakes.signals import FakeSignals

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import queue
 
-from tests.fakes.event_queue import FakeQueue
-
 from doorctl.devices.serial_line import MOST_PENDING
 from doorctl.doord.controller import BEHIND_S, FEW, FLOOD, KEYPAD, READER, STALE_S, STALL_LIMIT_S
 from doorctl.doord.events import EventQueue, PinsTouched, PostedEvent, StopRequested
 from doorctl.ports.devices import BytesReceived
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, swiped
+from tests.fakes.event_queue import FakeQueue
 
 STOP: tuple[float, PostedEvent] = (60.0, StopRequested())
 
