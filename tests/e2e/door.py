@@ -113,6 +113,8 @@ class Door(Stage):
             "OUTSIDE": " ".join(f"{pin}={level}" for pin, level in self._outside.items()),
             "BUSY_PINS": self.busy_pins,
             "PYTHONPATH": path,
+            # A full disk would cut off what Python writes, and all others would read it.
+            "PYTHONDONTWRITEBYTECODE": "1",
         }
 
     def configured(self, *overrides: str) -> Self:

@@ -61,6 +61,18 @@ def test_can_be_repeated_after_a_failure(bare: Door, limit: int) -> None:
     assert bare.call("init").returncode == 0
 
 
+def test_no_other_process_reads_bytecode_that_a_full_disk_cut_off(
+    bare: Door, tmp_path: Path
+) -> None:
+    """Python keeps what it wrote in part, and whoever imports that ends by an EOFError."""
+    command = ["prlimit", "--fsize=32", *bare.command("init")]
+    writing = {key: value for key, value in os.environ.items() if "DONTWRITE" not in key}
+    bytecode = {"PYTHONPYCACHEPREFIX": str(tmp_path / "bytecode")}
+    subprocess.run(command, capture_output=True, check=False, env=writing | bytecode)
+
+    assert not (tmp_path / "bytecode").exists()
+
+
 def test_a_failure_does_not_look_like_bans_that_were_lost(bare: Door) -> None:
     """Where branch.db is the one that can't be made, not even its lock is left alone."""
     in_the_way = bare.directory / "branch.db-wal"
