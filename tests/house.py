@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "doorctl"
 LIMITS = {
     "files": 240,
-    "lines": 53_300,
-    "lines of code": 34_800,
+    "lines": 53_260,
+    "lines of code": 34_770,
     "lines of the longest file": 800,
     "lines of the longest function": 68,
     "modules without a room": 2,
