@@ -40,7 +40,7 @@ class Clock(Protocol):
 
 
 class EventLog(Protocol):
-    """Where the fixed log lines go. Thread-safe, never blocks, never raises."""
+    """Takes the fixed log lines. Thread-safe, never blocks, never raises."""
 
     def emit(self, event: str, **fields: str | float | bool | None) -> None:
         """Write one line; keys that are not on the allow-list are left out."""
@@ -106,10 +106,10 @@ class Disk(Protocol):
     """The disk that the databases are on. One thread; raises StoreError."""
 
     def free_bytes(self) -> int:
-        """Return how many bytes the daemon may still write."""
+        """Return how many more bytes the daemon may write."""
 
     def prove_writable(self) -> None:
-        """Write a little to it and to the medium below; nothing of that stays."""
+        """Write a little to the disk and to its medium, and delete it again."""
 
 
 # The patron cache: sealing identifiers, looking patrons up, applying pushes.

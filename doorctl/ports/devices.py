@@ -42,7 +42,7 @@ class Panel(Protocol):
     """The screen at the door, as the loop sees it. Never blocks, never raises."""
 
     def show(self, state: PanelState) -> None:
-        """Show this from now on; a page that waits learns of it when it can."""
+        """Show this from now on; a waiting page gets it as soon as it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class LibrarySystem(Protocol):
 class Library(Protocol):
     """The library system as the door sees it: another process asks it. One thread.
 
-    It never raises, and nothing that fails behind it is the door's affair.
+    It never raises: a failure behind it does not concern the door.
     """
 
     def ask(

@@ -1,1 +1,1 @@
-"""What is asked over a network: library systems, the identity provider, the website, branches."""
+"""Clients of library systems, the identity provider, the website and branches."""

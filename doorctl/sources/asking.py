@@ -1,4 +1,4 @@
-"""One question, one time limit: over name lookup, connection, TLS and each byte of the answer."""
+"""What the clients share: cards and PINs in the clear, TLS, passwords, reasons of failures."""
 
 from __future__ import annotations
 

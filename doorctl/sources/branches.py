@@ -20,10 +20,10 @@ from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Parcel, Ref
 AnswerT = TypeVar("AnswerT")
 
 CONNECT_S = 5.0
-"""For the connection: a branch's line is up or it is not."""
+"""Longest wait for a connection."""
 
 ASK_S = 10.0
-"""Longest silence before the answer to a question that costs the branch one read."""
+"""Longest silence before the answer to a request that costs the branch one read."""
 
 APPLY_S = 300.0
 """Longest silence before the answer to a push: a small Pi needs minutes for a whole register."""
@@ -50,7 +50,7 @@ MEANINGS = {
 Epoch = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 HIGHEST_EPOCH = 2**53
-"""No mistake in counting gives a branch a higher number."""
+"""The highest number that is believed; no branch counts so far, even by mistake."""
 
 
 class EpochAnswer(msgspec.Struct, frozen=True):
@@ -208,23 +208,23 @@ def _why(status: int, body: bytes) -> str:
     return f"{meaning} ({own})" if own else meaning
 
 
-def _audit_head(told: Any) -> str | None:
+def _audit_head(head: Any) -> str | None:
     """Return the end of the branch's audit log; None for a wrong value, which stops no push."""
     try:
-        return str(Head.read(str(told)))
+        return str(Head.read(str(head)))
     except InputError:
         return None
 
 
 def _own_words(body: bytes) -> str:
     try:
-        told: Any = msgspec.json.decode(body)
+        answer: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
-    if not isinstance(told, dict):
+    if not isinstance(answer, dict):
         return ""
-    problems = told.get("problems")
-    words = problems if isinstance(problems, list) else [told.get("why") or told.get("error")]
+    problems = answer.get("problems")
+    words = problems if isinstance(problems, list) else [answer.get("why") or answer.get("error")]
     text = "; ".join(word for word in words if isinstance(word, str))
     # The branch may be an impostor: no word of it may control a terminal or a log.
     return "".join(c for c in text if c.isprintable())[:LONGEST_WHY]

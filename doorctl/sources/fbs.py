@@ -29,8 +29,9 @@ from doorctl.sources.time_limit import TimeLimit
 # built.
 
 PERSON = "PERSON"
-NOT_TOLD = "NOT_TOLD"
 """The only type of patron with a birthday and a residence in FBS."""
+
+NOT_TOLD = "NOT_TOLD"
 
 PatronId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
@@ -154,7 +155,7 @@ LOGIN_REFUSED = frozenset({400, 401, 403})
 
 @dataclass(slots=True)
 class _Question:
-    """How far one question got: FBS may have the PIN (`sent`), an expired session was replaced."""
+    """How far one request got: FBS may have the PIN (`sent`), an expired session was replaced."""
 
     sent: bool = False
     renewed: bool = False
@@ -165,7 +166,7 @@ class FbsLibrary:
 
     Proxies that the environment names are not used and no redirect is followed. Card numbers and
     PINs are sent in bodies only. The addresses are below `url`, such as
-    ``https://cms.example/rest``; `timeout_s` is for one question including login.
+    ``https://cms.example/rest``; `timeout_s` is for one request including login.
 
     Args:
         agency: the agency's ISIL.
@@ -202,12 +203,12 @@ class FbsLibrary:
 
         What no card or keypad can send is a no without being sent.
         """
-        told = spelt(identifier, pin)
-        if told is None:
+        card_and_pin = spelt(identifier, pin)
+        if card_and_pin is None:
             return LibraryReply(LibraryAnswer.NO)
         question = _Question()
         try:
-            return self._limit.run(lambda: self._ask(question, told, row_wanted=row_wanted))
+            return self._limit.run(lambda: self._ask(question, card_and_pin, row_wanted=row_wanted))
         except LibrarySystemError as error:
             why = str(error)
         except TimeoutError:
@@ -228,25 +229,25 @@ class FbsLibrary:
         self._limit.close()
 
     async def _ask(
-        self, question: _Question, told: tuple[str, str], *, row_wanted: bool
+        self, question: _Question, card_and_pin: tuple[str, str], *, row_wanted: bool
     ) -> LibraryReply:
-        content = dict(zip(("libraryCardNumber", "pincode"), told, strict=True))
+        content = dict(zip(("libraryCardNumber", "pincode"), card_and_pin, strict=True))
         path = "patrons/authenticate/v9"
-        said = await self._asked(question, "POST", path, Authenticated, content)
-        answer = ANSWERS[said.authenticate_status]
-        if answer is not LibraryAnswer.YES or not row_wanted or said.patron_id is None:
+        authenticated = await self._answer(question, "POST", path, Authenticated, content)
+        answer = ANSWERS[authenticated.authenticate_status]
+        if answer is not LibraryAnswer.YES or not row_wanted or authenticated.patron_id is None:
             return LibraryReply(answer)
-        if said.patron_type != PERSON:
-            return LibraryReply(answer, no_person(said.patron_id))
-        return LibraryReply(answer, await self._person(question, said.patron_id))
+        if authenticated.patron_type != PERSON:
+            return LibraryReply(answer, no_person(authenticated.patron_id))
+        return LibraryReply(answer, await self._person(question, authenticated.patron_id))
 
     async def _person(self, question: _Question, patron_id: int) -> LibraryPatron:
-        person = await self._asked(question, "GET", f"patrons/person/{patron_id}/v4", Person)
+        person = await self._answer(question, "GET", f"patrons/person/{patron_id}/v4", Person)
         if person.patron_id != patron_id:
             raise LibrarySystemError("it answers about another patron", spent=question.sent)
         return person.patron()
 
-    async def _asked(
+    async def _answer(
         self,
         question: _Question,
         method: str,

@@ -135,13 +135,13 @@ def read_token(tokens: Tokens, keys: Keys, wanted: Wanted) -> Claims:
     Raises:
         IdentityProviderError: it can't be believed; says which part, and nothing of the person.
     """
-    said = _checked(tokens, keys, wanted)
-    _refuse_otherwise(said, wanted)
-    return _claims(said, wanted)
+    claims = _checked(tokens, keys, wanted)
+    _refuse_otherwise(claims, wanted)
+    return _claims(claims, wanted)
 
 
 def _checked(tokens: Tokens, keys: Keys, wanted: Wanted) -> Mapping[str, Any]:
-    told = [key for key in keys.keys if key.get("kty") in KEY_KINDS and key.get("use") != "enc"]
+    usable = [key for key in keys.keys if key.get("kty") in KEY_KINDS and key.get("use") != "enc"]
     options = {
         "iss": {"essential": True, "value": wanted.issuer},
         "aud": {"essential": True, "value": wanted.client_id},
@@ -152,7 +152,7 @@ def _checked(tokens: Tokens, keys: Keys, wanted: Wanted) -> Mapping[str, Any]:
         "access_token": tokens.access_token,
     }
     try:
-        key_set = KeySet.import_key_set({"keys": told})
+        key_set = KeySet.import_key_set({"keys": usable})
         token = jwt.decode(tokens.id_token, key_set, algorithms=ALGORITHMS)
         claims = CodeIDToken(token.claims, token.header, options, params)
         claims.validate(now=wanted.now_s, leeway=LEEWAY_S)
@@ -169,18 +169,18 @@ def _checked(tokens: Tokens, keys: Keys, wanted: Wanted) -> Mapping[str, Any]:
     raise IdentityProviderError(why)
 
 
-def _refuse_otherwise(said: Mapping[str, Any], wanted: Wanted) -> None:
-    if wanted.acr and said.get("acr") != wanted.acr:
+def _refuse_otherwise(claims: Mapping[str, Any], wanted: Wanted) -> None:
+    if wanted.acr and claims.get("acr") != wanted.acr:
         raise IdentityProviderError("its token does not say what it should (acr)")
     if wanted.max_age_s:
-        at_s = said.get("auth_time", 0)
+        at_s = claims.get("auth_time", 0)
         if not wanted.now_s - at_s <= wanted.max_age_s + LEEWAY_S:
             raise IdentityProviderError("its token does not say what it should (auth_time)")
 
 
-def _claims(said: Mapping[str, Any], wanted: Wanted) -> Claims:
-    subject, name = said.get("sub"), said.get(wanted.name_claim)
-    groups = said.get(wanted.groups_claim, [])
+def _claims(claims: Mapping[str, Any], wanted: Wanted) -> Claims:
+    subject, name = claims.get("sub"), claims.get(wanted.name_claim)
+    groups = claims.get(wanted.groups_claim, [])
     if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT:
         raise IdentityProviderError("its token does not say what it should (sub)")
     if not isinstance(name, str):
@@ -188,12 +188,12 @@ def _claims(said: Mapping[str, Any], wanted: Wanted) -> Claims:
     listed = [groups] if isinstance(groups, str) else groups
     if not isinstance(listed, list):
         raise IdentityProviderError("its token lists no groups; see signin.oidc.groups_claim")
-    shown = said.get("name")
+    shown = claims.get("name")
     return Claims(
         subject=subject,
         name=name,
         shown=shown if isinstance(shown, str) else name,
-        groups=frozenset(one for one in listed[:MOST_GROUPS] if isinstance(one, str)),
+        groups=frozenset(group for group in listed[:MOST_GROUPS] if isinstance(group, str)),
     )
 
 
@@ -209,7 +209,7 @@ def _is_safe(url: str) -> bool:
 
 
 LIMIT_S = 10.0
-"""For each half of a sign-in, with all questions that belong to it."""
+"""For each half of a sign-in, with all its requests."""
 
 LONGEST_ANSWER_BYTES = 262_144
 """A token with a few hundred groups has 20 KiB."""
@@ -264,7 +264,7 @@ class OidcProvider:
     def begin(self, *, again: bool = False) -> tuple[str, Pending]:
         """Return the address to send the browser to, and what to keep until it comes back."""
         pending = Pending(*(Masked(secrets.token_urlsafe(RANDOM_BYTES)) for _ in range(3)))
-        document: Document = self._asked(self._document)
+        document: Document = self._run(self._document)
         wishes = {
             "acr_values": self._acr,
             "max_age": self._max_age_s,
@@ -298,14 +298,14 @@ class OidcProvider:
                 "the clock is not set, so nobody can say if its word still holds; use a local "
                 "account"
             )
-        claims: Claims = self._asked(
+        claims: Claims = self._run(
             lambda client: self._finished(client, pending, code, int(moment.local.timestamp()))
         )
         return claims
 
     def way_out(self) -> str:
         """Return the address where a browser signs out there; empty if there is none."""
-        document: Document = self._asked(self._document)
+        document: Document = self._run(self._document)
         if not document.end_session_endpoint:
             return ""
         # Without a hint, which would be a person's token, the provider asks for confirmation.
@@ -315,7 +315,7 @@ class OidcProvider:
         """End the calls that still run; idempotent."""
         self._limit.close()
 
-    def _asked(self, work: Callable[[httpx2.AsyncClient], Any]) -> Any:
+    def _run(self, work: Callable[[httpx2.AsyncClient], Any]) -> Any:
         async def asking() -> Any:
             async with httpx2.AsyncClient(
                 verify=self._context, trust_env=False, timeout=None, follow_redirects=False
@@ -382,9 +382,9 @@ async def _body(
     form: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> bytes:
-    asked = {"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})}
+    all_headers = {"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})}
     body = b""
-    async with client.stream(method, url, data=form, headers=asked) as response:
+    async with client.stream(method, url, data=form, headers=all_headers) as response:
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > LONGEST_ANSWER_BYTES:

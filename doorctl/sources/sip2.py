@@ -1,8 +1,8 @@
 """Any library system asked over SIP2: Patron Information (63), over TLS or on this machine.
 
-Each question has a connection of its own. A door asks a few times a day: a connection that is
-kept would be dead by then behind most firewalls, and finding out would cost the patron the whole
-time limit; and an answer that comes too late can't be taken for the next patron's.
+Each request has a connection of its own. A door asks a few times a day: most firewalls would have
+dropped a connection by then, and finding out would cost the patron the whole time limit. Also, an
+answer that comes too late can't be taken for the next patron's.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def read_information(message: bytes) -> Information | None:
     if not _FIXED.fullmatch(fixed) or not named.endswith(b"|"):
         return None
     fields: dict[bytes, list[bytes]] = {}
-    for each in named[:-1].split(b"|"):
-        name, value = each[:2], each[2:]
+    for part in named[:-1].split(b"|"):
+        name, value = part[:2], part[2:]
         if not _FIELD.fullmatch(name):
             return None
         fields.setdefault(name, []).append(value)
@@ -194,7 +194,7 @@ def read_patron(information: Information, dialect: Dialect) -> LibraryPatron:
     patron_class = information.first(PATRON_CLASS)
     return LibraryPatron(
         patron_ref=f"sip2-{secrets.token_hex(16)}",
-        resident=patron_class in {one.encode() for one in dialect.resident_classes},
+        resident=patron_class in {code.encode() for code in dialect.resident_classes},
         active=information.first(b"BL") == b"Y",
         birthday=_birthday(information),
         blocks=_blocks(information.flags, dialect.deny_flags),
@@ -239,13 +239,13 @@ NO_PASSWORD = Masked("")
 
 @dataclass(slots=True)
 class _Question:
-    """Whether the PIN of one question may have reached the library system."""
+    """Whether the PIN of one request may have reached the library system."""
 
     sent: bool = False
 
 
 class Sip2Library:
-    """Ask a SIP2 server; implements `LibrarySystem`. Thread-safe; one connection a question.
+    """Ask a SIP2 server; implements `LibrarySystem`. Thread-safe; one connection a request.
 
     Args:
         context: how its certificate is checked, see `trusting`; None for plain TCP, which is for
@@ -297,14 +297,14 @@ class Sip2Library:
 
         What no card or keypad can send, and so what could end a field, is a no without being sent.
         """
-        told = spelt(identifier, pin)
-        if told is None:
+        card_and_pin = spelt(identifier, pin)
+        if card_and_pin is None:
             return LibraryReply(LibraryAnswer.NO)
-        card, digits = (one.encode() for one in told)
+        card, digits = (text.encode() for text in card_and_pin)
         question = _Question()
         try:
-            said = self._limit.run(lambda: self._ask(question, card, digits))
-            return self._understood(said, row_wanted=row_wanted)
+            information = self._limit.run(lambda: self._ask(question, card, digits))
+            return self._understood(information, row_wanted=row_wanted)
         except LibrarySystemError as error:
             why = str(error)
         except TimeoutError:
@@ -322,12 +322,12 @@ class Sip2Library:
         """End its thread; idempotent."""
         self._limit.close()
 
-    def _understood(self, said: Information, *, row_wanted: bool) -> LibraryReply:
-        answer = meaning(said)
+    def _understood(self, information: Information, *, row_wanted: bool) -> LibraryReply:
+        answer = meaning(information)
         if answer is None:
             raise LibrarySystemError("it does not say whether the card is valid", spent=True)
         wanted = row_wanted and answer is LibraryAnswer.YES
-        return LibraryReply(answer, read_patron(said, self._dialect) if wanted else None)
+        return LibraryReply(answer, read_patron(information, self._dialect) if wanted else None)
 
     async def _ask(self, question: _Question, card: bytes, pin: bytes) -> Information:
         reader, writer = await asyncio.open_connection(
@@ -360,15 +360,15 @@ class Sip2Library:
             pin=pin,
         )
 
-    def _believed(self, said: Information | None) -> Information:
-        if said is None:
+    def _believed(self, information: Information | None) -> Information:
+        if information is None:
             raise LibrarySystemError("its answer is no whole message 64", spent=True)
         # It may name another of the patron's numbers than the one asked about; FBS puts LN: before.
-        if not (said.first(b"AA") or b"").strip():
+        if not (information.first(b"AA") or b"").strip():
             raise LibrarySystemError("it does not say about whom it answers", spent=True)
-        if (said.first(b"AO") or b"").strip() != self._institution:
+        if (information.first(b"AO") or b"").strip() != self._institution:
             raise LibrarySystemError("another institution answers; see lms.agency", spent=True)
-        return said
+        return information
 
     async def _exchange(
         self,

@@ -1,4 +1,4 @@
-"""One question, one time limit: over name lookup, connection, TLS and each byte."""
+"""A time limit for one request: over name lookup, connection, TLS and each byte."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CLOSE_S = 2.0
 
 
 class TimeLimit:
-    """Run a coroutine for a limited time. Thread-safe; questions run beside each other.
+    """Run a coroutine for a limited time. Thread-safe; requests run beside each other.
 
-    A socket's own time-out is one of each read, so a server that sends a byte now and then would
-    keep it waiting for ever, and a name lookup has none. So all runs on one event loop in a
-    thread of its own, which is started by the first question. `limit_s` is for each question.
+    A socket's own time-out is for each read, so a server that sends a byte now and then would keep
+    it waiting for ever, and a name lookup has none. So all runs on one event loop in a thread of
+    its own, which is started by the first request. `limit_s` is for each request.
     """
 
     def __init__(self, limit_s: float, name: str) -> None:
@@ -43,13 +43,13 @@ class TimeLimit:
             async with asyncio.timeout(self._limit_s):
                 return await work()
 
-        asked = asyncio.run_coroutine_threadsafe(limited(), self._running())
+        future = asyncio.run_coroutine_threadsafe(limited(), self._running())
         try:
-            return asked.result(self._limit_s + GRACE_S)
+            return future.result(self._limit_s + GRACE_S)
         except CancelledError:
             raise TimeoutError from None
         finally:
-            asked.cancel()
+            future.cancel()
 
     def close(self) -> None:
         """End the thread and all that still runs in it; idempotent."""

@@ -22,9 +22,9 @@ from doorctl.core.errors import InputError, Problem, WebsiteHoursError
 
 PATH = "/api/v1/opening_hours"
 MOST_ITEMS = 5000
-"""Of 90 days with 55 spans each; no branch has so many."""
+"""Those of 90 days with 55 spans each; no branch has so many."""
 
-TOLD_PROBLEMS = 20
+MOST_PROBLEMS = 20
 LAST_MINUTE = DAY_MINUTES - 1
 
 CATEGORIES: Mapping[str, Mode | None] = MappingProxyType(
@@ -43,8 +43,8 @@ _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question to the website, from a first to a last date.
+class HoursRequest:
+    """A request to the website, from a first to a last date.
 
     `branch` is the branch's number there; `isil` is "" where it has none. `open_means` is the mode
     of the category "Åbent"; None to leave it out.
@@ -105,7 +105,7 @@ class _Item(msgspec.Struct, frozen=True):
     branch_isil_id: str | None = None
 
 
-def read_opening_hours(answer: object, asked: Asked) -> Published:
+def read_opening_hours(answer: object, request: HoursRequest) -> Published:
     """Turn the website's answer, decoded JSON, into dated days; unused fields are left unread.
 
     Raises:
@@ -114,17 +114,17 @@ def read_opening_hours(answer: object, asked: Asked) -> Published:
     """
     items, problems = _items(answer)
     for place, item in items:
-        problems += (Problem(f"item {place}", what) for what in _wrong(item, asked))
+        problems += (Problem(f"item {place}", what) for what in _wrong(item, request))
     known = [item for _, item in items]
-    unknown = frozenset(one.category.title for one in known if not _is_known(one))
-    opens = any(_mode(one, asked) for one in known)
+    unknown = frozenset(item.category.title for item in known if not _is_known(item))
+    opens = any(_mode(item, request) for item in known)
     if not problems and not opens and unknown:
-        told = f"has no category that opens, only others such as {shown(min(unknown))}"
-        problems.append(Problem("the answer", told))
+        why = f"has no category that opens, only others such as {shown(min(unknown))}"
+        problems.append(Problem("the answer", why))
     if problems:
-        raise WebsiteHoursError("the website's hours", problems[:TOLD_PROBLEMS])
-    until = max(one.date for one in known) if opens else asked.last
-    return Published(_days(known, asked, until), until, unknown, opens)
+        raise WebsiteHoursError("the website's hours", problems[:MOST_PROBLEMS])
+    until = max(item.date for item in known) if opens else request.last
+    return Published(_days(known, request, until), until, unknown, opens)
 
 
 def _items(answer: object) -> tuple[list[tuple[int, _Item]], list[Problem]]:
@@ -144,13 +144,13 @@ def _items(answer: object) -> tuple[list[tuple[int, _Item]], list[Problem]]:
     return items, problems
 
 
-def _wrong(item: _Item, asked: Asked) -> Iterator[str]:
-    if str(item.branch_id) != asked.branch:
-        yield f"branch_id: found {shown(item.branch_id)}; asked for {shown(asked.branch)}"
-    if item.branch_isil_id and asked.isil and item.branch_isil_id != asked.isil:
-        yield f"branch_isil_id: found {shown(item.branch_isil_id)}; branch.isil is {asked.isil}"
-    if not asked.first <= item.date <= asked.last:
-        yield f"date: found {item.date}; asked for {asked.first} to {asked.last}"
+def _wrong(item: _Item, request: HoursRequest) -> Iterator[str]:
+    if str(item.branch_id) != request.branch:
+        yield f"branch_id: found {shown(item.branch_id)}; asked for {shown(request.branch)}"
+    if item.branch_isil_id and request.isil and item.branch_isil_id != request.isil:
+        yield f"branch_isil_id: found {shown(item.branch_isil_id)}; branch.isil is {request.isil}"
+    if not request.first <= item.date <= request.last:
+        yield f"date: found {item.date}; asked for {request.first} to {request.last}"
     starts, ends = _minute(item.start_time), _minute(item.end_time)
     for leaf, minute, text in (
         ("start_time", starts, item.start_time),
@@ -178,46 +178,46 @@ def _title(item: _Item) -> str:
     return item.category.title.strip().lower()
 
 
-def _mode(item: _Item, asked: Asked) -> Mode | None:
+def _mode(item: _Item, request: HoursRequest) -> Mode | None:
     title = _title(item)
-    return asked.open_means if title == OPEN_CATEGORY else CATEGORIES.get(title)
+    return request.open_means if title == OPEN_CATEGORY else CATEGORIES.get(title)
 
 
-def _days(items: list[_Item], asked: Asked, until: date) -> dict[date, DatedDay]:
+def _days(items: list[_Item], request: HoursRequest, until: date) -> dict[date, DatedDay]:
     spans: dict[date, set[ModeSpan]] = {
-        date.fromordinal(one): set()
-        for one in range(asked.first.toordinal(), until.toordinal() + 1)
+        date.fromordinal(ordinal): set()
+        for ordinal in range(request.first.toordinal(), until.toordinal() + 1)
     }
     for item in items:
-        mode = _mode(item, asked)
+        mode = _mode(item, request)
         starts, ends = _minute(item.start_time), _minute(item.end_time)
         if mode is not None and starts is not None and ends is not None:
             # The CMS can't write 24:00; a house that is open all night says 23:59.
             ends = DAY_MINUTES if ends == LAST_MINUTE else ends
             spans[item.date].add(ModeSpan(mode, starts, ends))
     return {
-        day: DatedDay(tuple(sorted(found, key=_order)), Cause.SCHEDULE)
-        for day, found in spans.items()
+        day: DatedDay(tuple(sorted(day_spans, key=_order)), Cause.SCHEDULE)
+        for day, day_spans in spans.items()
     }
 
 
-def _order(one: ModeSpan) -> tuple[int, int, str]:
-    return one.starts, one.ends, one.mode.value
+def _order(span: ModeSpan) -> tuple[int, int, str]:
+    return span.starts, span.ends, span.mode.value
 
 
 # Opening hours from the library's website, over HTTP.
 
 LIMIT_S = 15.0
-"""For all of it; a CMS that has to make up three months of hours takes a second or two."""
+"""For the whole request; a CMS takes a second or two to compute three months of hours."""
 
 LONGEST_ANSWER_BYTES = 2_097_152
-"""So many items as are read at most have 1.5 MB."""
+""":data:`MOST_ITEMS` items have 1.5 MB."""
 
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "doorctl"}
 
 
 class Website:
-    """Ask a website that runs DPL CMS. One thread at a time; nothing is kept between questions.
+    """Ask a website that runs DPL CMS. One thread at a time; nothing is kept between requests.
 
     Proxies that the environment names are not used and no redirect is followed: the hours open the
     door, so only the address in the configuration is believed. `limit_s` covers connection, TLS
@@ -237,7 +237,7 @@ class Website:
         self._limit_s = limit_s
         self._context = context
 
-    def opening_hours(self, asked: Asked) -> Published:
+    def opening_hours(self, request: HoursRequest) -> Published:
         """Ask once and return the website's hours.
 
         Waits for `limit_s` at the longest; a name lookup that hangs can't be ended, so until the
@@ -247,7 +247,7 @@ class Website:
             WebsiteHoursError: it was not reached, or its answer can't be used.
         """
         try:
-            body = asyncio.run(self._fetched(asked.target))
+            body = asyncio.run(self._fetched(request.target))
         except TimeoutError:
             raise _unusable(f"did not come within {self._limit_s:g} s") from None
         except httpx2.HTTPError as error:
@@ -256,7 +256,7 @@ class Website:
             answer = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _unusable("is no JSON; see whether hours.website_url is right") from None
-        return read_opening_hours(answer, asked)
+        return read_opening_hours(answer, request)
 
     async def _fetched(self, target: str) -> bytes:
         # Loading the system's authorities takes 20 ms and memory, so only for each question.
@@ -283,12 +283,12 @@ def _unusable(what: str) -> WebsiteHoursError:
 
 
 def _refusal(status: int) -> str:
-    told = f"has HTTP status {status}"
+    what = f"has HTTP status {status}"
     if httpx2.codes.is_redirect(status):
-        return f"{told}: the website has moved; see hours.website_url"
+        return f"{what}: the website has moved; see hours.website_url"
     if status == httpx2.codes.NOT_FOUND:
-        return f"{told}: there is no DPL CMS; see hours.website_url"
-    return told
+        return f"{what}: there is no DPL CMS; see hours.website_url"
+    return what
 
 
 def _unreached(error: BaseException) -> str:

@@ -35,10 +35,10 @@ from doorctl.store.keys import create_key, read_key
 from doorctl.store.visit_rows import to_ms
 
 KEPT_DISABLED = timedelta(days=30)
-"""Then nobody can have left the account disabled by mistake."""
+"""How long a disabled account is kept: long enough to notice a mistake."""
 
 KEPT_UNUSED = timedelta(days=185)
-"""An account that the identity provider made, and makes again: as long as the audit log."""
+"""How long an unused account of the identity provider is kept: as long as the audit log."""
 
 _CURE = "restore it from its backup"
 _FIND = f"SELECT {ACCOUNTS} FROM accounts WHERE login = ?"  # noqa: S608 -- constants
@@ -85,7 +85,7 @@ class StoredAccounts:
             return tuple(map(to_account, self._branch.database.execute(_EVERY).fetchall()))
 
     def keep(self, account: Account, moment: Moment) -> None:
-        """Add an account, or replace all but its password; forget those that left."""
+        """Add an account, or replace all but its password; delete those that are kept no longer."""
         now_ms = to_ms(known(moment))
         values = {
             "login": account.name,
@@ -104,10 +104,10 @@ class StoredAccounts:
     def password_of(self, name: str) -> str | None:
         """Return an account's password hash; None without an account or a password."""
         with translated(self._branch.path):
-            found = self._branch.database.execute(
+            record = self._branch.database.execute(
                 "SELECT password FROM accounts WHERE login = ?", (name,)
             ).fetchone()
-        return None if found is None else found[0]
+        return None if record is None else record[0]
 
     def keep_password(self, name: str, hashed: str) -> None:
         """Store the hash of an account's password."""
@@ -119,10 +119,10 @@ class StoredAccounts:
     def factor_of(self, name: str) -> SecondFactor | None:
         """Return an account's second factor; without its secret if that can't be read."""
         with translated(self._branch.path):
-            found = self._branch.database.execute(_FACTOR, (name,)).fetchone()
-        if found is None:
+            record = self._branch.database.execute(_FACTOR, (name,)).fetchone()
+        if record is None:
             return None
-        sealed, step, marks = found
+        sealed, step, marks = record
         cuts = range(0, len(marks), _MARK_BYTES)
         recovery = frozenset(marks[at : at + _MARK_BYTES] for at in cuts)
         try:
@@ -177,15 +177,15 @@ class StoredAccounts:
 class AccountRecords(BranchReader):
     """Look up who is signed in; implements `SignedInBook`.
 
-    Not on the writer's thread: that waits for the disk, and a page need not.
+    It does not use the writer's thread, which waits for the disk.
     """
 
     unreadable = f"an account can't be read; {_CURE}"
 
     def whose(self, digest: bytes) -> tuple[Account, Session] | None:
         """Return the session of a token's digest with its account."""
-        found = self._fetch(_to_both, _WHOSE, (digest,))
-        return found[0] if found else None
+        records = self._fetch(_to_both, _WHOSE, (digest,))
+        return records[0] if records else None
 
     def every(self) -> tuple[Account, ...]:
         """Return all accounts, in order of their logins."""
@@ -211,7 +211,7 @@ def _to_digest_too(record: tuple[Any, ...]) -> tuple[bytes, Session]:
 MARK_BYTES = 8
 
 MOST_KEPT = 5000
-"""Who tries more names than this in a day makes the oldest ones be forgotten, not the disk full."""
+"""Most counts that are kept; above it the oldest are deleted, so that they can't fill the disk."""
 
 _KEEP_FAILURES = "INSERT OR REPLACE INTO sign_in_failures VALUES (?, ?, ?, ?)"
 _FORGET_FAILURES = """
@@ -250,12 +250,12 @@ class StoredFailures:
         self._execute(_FORGET_FAILURES, values)
 
     def key(self) -> bytes:
-        """Return 32 bytes that nobody else has."""
+        """Return a secret key of 32 bytes, made from the salt."""
         return hmac.digest(self._salted(), b"key", hashlib.sha256)
 
     def _mark(self, kind: str, of: str) -> bytes:
-        told = f"{kind}:{of}".encode(errors="replace")
-        return hmac.digest(self._salted(), told, hashlib.sha256)[:MARK_BYTES]
+        text = f"{kind}:{of}".encode(errors="replace")
+        return hmac.digest(self._salted(), text, hashlib.sha256)[:MARK_BYTES]
 
     def _salted(self) -> bytes:
         if self._salt is None:
@@ -272,13 +272,13 @@ MEMORY_KIB, ITERATIONS, LANES = 19_456, 2, 1
 """OWASP's least (Password Storage Cheat Sheet); argon2-cffi's own is 64 MiB."""
 
 NOBODYS_BYTES = 32
-"""What an unknown account's password is compared with: nobody can have typed it."""
+"""Length of the random password that stands in for an unknown account's."""
 
 
 class ArgonPasswords:
     """Hash passwords with Argon2id; implements `PasswordHasher` of accounts. Thread-safe.
 
-    One at a time, for each takes 19 MiB of a small machine. Only tests give lower costs.
+    It hashes one password at a time, because a hash takes 19 MiB. Only tests give lower costs.
     """
 
     def __init__(self, memory_kib: int = MEMORY_KIB, iterations: int = ITERATIONS) -> None:
@@ -292,7 +292,7 @@ class ArgonPasswords:
             return self._argon.hash(_as_bytes(password))
 
     def fits(self, hashed: str | None, password: Password) -> bool:
-        """Tell whether a password fits a hash; None takes as long, and nothing fits."""
+        """Tell whether a password fits a hash; None takes as long, and no password fits it."""
         with self._one_at_a_time:
             # The first caller pays for it, known or not, and no start of web does.
             if self._nobodys is None:
@@ -334,7 +334,7 @@ class StoredSessions:
         self._execute(_ADD, digest, session.account, began.boot_id, began.ms, seen.ms)
 
     def find(self, digest: bytes) -> Session | None:
-        """Return the session of a token's digest, living or not."""
+        """Return the session of a token's digest, also one that is over."""
         record = self._execute(_FIND_SESSION, digest).fetchone()
         return None if record is None else to_session(record)
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from doorctl.store.branch_writer import BranchRecordsWriter
 
 MOST_ENDED, LEFT_ENDED = 500, 400
-"""A leaf that opens and shuts for a month fills no disk: what was over first is forgotten, many at
-a time, because the file is rewritten without them."""
+"""Above the first number, the ended alarms are deleted down to the second, the oldest first. Many
+go at a time, because the file is rewritten without them."""
 
 _RAISE = """
     INSERT INTO alarms (kind, source, first_ms, last_ms, count, why)
@@ -62,16 +62,21 @@ class StoredAlarms:
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch
 
-    def hear(self, told: AlarmChange, moment: Moment) -> None:
+    def hear(self, change: AlarmChange, moment: Moment) -> None:
         """Record that an alarm was raised, or end the alarm that this one clears."""
-        at_ms = to_ms(told.at)
-        ends = KINDS[told.kind].clears
+        at_ms = to_ms(change.at)
+        ends = KINDS[change.kind].clears
         with self._branch.together(moment) as connection:
             if ends is not None:
                 connection.execute(_END, (at_ms, ends))
                 self._forget(connection)
                 return
-            values = {"kind": told.kind, "source": told.source.value, "at": at_ms, "why": told.why}
+            values = {
+                "kind": change.kind,
+                "source": change.source.value,
+                "at": at_ms,
+                "why": change.why,
+            }
             connection.execute(_RAISE, values)
 
     def end(self, kinds: Collection[str], moment: Moment) -> None:
@@ -84,13 +89,13 @@ class StoredAlarms:
     def acknowledge(self, kind: str, by: str, moment: Moment) -> bool:
         """Record who has seen an alarm; this ends one that has no end of its own.
 
-        Return False where somebody had seen it already. Raises InputError where none stands.
+        Return False where it had been seen already. Raises InputError where none stands.
         """
         with self._branch.together(moment) as connection:
-            found = connection.execute(_ACKNOWLEDGED, (kind,)).fetchone()
-            if found is None:
+            record = connection.execute(_ACKNOWLEDGED, (kind,)).fetchone()
+            if record is None:
                 raise InputError("no such alarm stands; it may be over by now, so look again")
-            if found[0] is not None:
+            if record[0] is not None:
                 return False
             connection.execute(_ACKNOWLEDGE, (by, to_ms(known(moment)), kind))
             if kind not in WITH_END:

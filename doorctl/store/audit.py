@@ -55,7 +55,7 @@ _NUMBERED = (Action.PUSH_APPLIED.value, Action.PATRONS_RENUMBERED.value)
 class AuditTrail:
     """Write the audit log; implements `AuditWriter`.
 
-    On the thread of the branch's writer, whose transactions it shares.
+    It works on the thread of the branch's writer and shares its transactions.
     """
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
@@ -90,10 +90,10 @@ class AuditTrail:
             return _head(self._branch.database)
 
     def holds(self, head: Head) -> bool:
-        """Tell whether the chain once ended there."""
+        """Tell whether the chain has ever ended with this head."""
         with translated(self._branch.path):
-            found = self._branch.database.execute(_HOLDS, (head.number, head.hash))
-            return head == EMPTY or found.fetchone() is not None
+            cursor = self._branch.database.execute(_HOLDS, (head.number, head.hash))
+            return head == EMPTY or cursor.fetchone() is not None
 
 
 class AuditRecords(BranchReader):
@@ -113,8 +113,8 @@ class AuditRecords(BranchReader):
 
     def head(self) -> Head:
         """Return the chain's end."""
-        found = self._records(_HEAD)
-        return Head(*found[0]) if found else EMPTY
+        records = self._records(_HEAD)
+        return Head(*records[0]) if records else EMPTY
 
     def links(self) -> Iterator[Link]:
         """Yield every link of one commit, erased ones too, in the order of their numbers."""
@@ -126,13 +126,13 @@ class AuditRecords(BranchReader):
 
     def last_number(self) -> int:
         """Return the highest entry number ever given, 0 for none."""
-        found = self._records(_LAST_NUMBER)
-        return int(found[0][0]) if found else 0
+        records = self._records(_LAST_NUMBER)
+        return int(records[0][0]) if records else 0
 
     def last_push(self) -> int:
         """Return the number of the push applied last, or the lower one it got later; 0 for none."""
-        found = self._records(_LAST_PUSH, _NUMBERED)
-        return int(found[0][0]) if found else 0
+        records = self._records(_LAST_PUSH, _NUMBERED)
+        return int(records[0][0]) if records else 0
 
 
 def _to_entry(record: tuple[Any, ...]) -> Entry:
@@ -140,5 +140,5 @@ def _to_entry(record: tuple[Any, ...]) -> Entry:
 
 
 def _head(connection: sqlite3.Connection) -> Head:
-    found = connection.execute(_HEAD).fetchone()
-    return Head(*found) if found else EMPTY
+    record = connection.execute(_HEAD).fetchone()
+    return Head(*record) if record else EMPTY

@@ -53,8 +53,8 @@ _BROKEN = {
     for table in TABLES
     if table.database == BRANCH and table.twice
 }
-"""A ban's key can be what is wrong, so all bans are looked at, and none is looked for in an index,
-where a wrong bit would hide it. Without its own row a pass lets nobody in."""
+"""The queries for damaged rows. All bans are read, without an index, because a wrong bit in a ban's
+key would hide it. Of passes one card's are enough: a pass that is not found lets nobody in."""
 _BROKEN_PASS = f"{_BROKEN['passes']} AND row_key = ?"
 _RESTRICTED = """
     SELECT EXISTS (
@@ -62,7 +62,7 @@ _RESTRICTED = """
         OR row_key = ?1 AND (patron_ref IS NULL OR ?2 IS NULL)
     )
 """
-"""A card that has gone to another patron is that one's now."""
+"""A card that another patron has now is no longer the first patron's."""
 
 _EVERY_BAN = f"SELECT row_key, patron_ref, lifted_ms, {BANS} FROM bans ORDER BY number DESC"  # noqa: S608 -- as said
 _EVERY_PASS = f"SELECT row_key, revoked_ms, {PASSES} FROM passes ORDER BY number DESC"  # noqa: S608 -- as said
@@ -74,7 +74,7 @@ _CALENDAR = """
     SELECT 'source', source, known_until, fetched_ms, NULL FROM day_sources
     UNION ALL SELECT 'day', source, day, spans, note FROM days
 """
-"""One statement, so that all of it is of one commit."""
+"""It is one statement, so that it reads one commit."""
 
 _WRONG_ELSEWHERE = "SELECT wrong FROM wrong_pins_elsewhere WHERE patron_ref = ?"
 _CURE = "restore it from its backup"
@@ -90,7 +90,7 @@ class BranchReader:
     """
 
     unreadable = f"a row can't be read; {_CURE}"
-    """Ends the error of a row that was tampered with."""
+    """The end of the error's text for a row that was tampered with."""
 
     def __init__(self, path: Path, rows: WatchedReader | None = None) -> None:
         self.path = path
@@ -116,7 +116,7 @@ class BranchReader:
         sql: str,
         parameters: Sequence[object] | Mapping[str, object] = (),
     ) -> tuple[RecordT, ...]:
-        return self._read(lambda found: tuple(map(to_value, found)), self._records(sql, parameters))
+        return self._read(lambda rows: tuple(map(to_value, rows)), self._records(sql, parameters))
 
     def _read(
         self, to_value: Callable[[list[tuple[Any, ...]]], RecordT], records: list[tuple[Any, ...]]
@@ -158,13 +158,13 @@ class BranchRecords(BranchReader):
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
         """Tell whether staff have restricted the use of the data about a card or its patron."""
         self._refuse_broken("restrictions")
-        found = self._records(_RESTRICTED, (row_key, patron_ref))
-        return bool(found and found[0][0])
+        records = self._records(_RESTRICTED, (row_key, patron_ref))
+        return bool(records and records[0][0])
 
     def wrong_pins_elsewhere(self, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron other branches have reported."""
-        found = self._records(_WRONG_ELSEWHERE, (patron_ref,))
-        return found[0][0] if found else 0
+        records = self._records(_WRONG_ELSEWHERE, (patron_ref,))
+        return records[0][0] if records else 0
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours, as of one commit."""
@@ -174,8 +174,8 @@ class BranchRecords(BranchReader):
     def override(self) -> Override | None:
         """Return the mode set by hand last, unless staff ended it; its time may be over."""
         self._refuse_broken("overrides")
-        found = self._fetch(to_override, _OVERRIDE)
-        return found[0] if found else None
+        records = self._fetch(to_override, _OVERRIDE)
+        return records[0] if records else None
 
     def every_ban(self) -> tuple[BanEntry, ...]:
         """Return every ban that is still stored, newest first."""
@@ -199,8 +199,8 @@ class BranchRecords(BranchReader):
     def _refuse_broken(self, *tables: str) -> None:
         for table in tables:
             # A wrong bit in how many rows a page says to have hides them all.
-            found = self._records(f"PRAGMA quick_check({table})")
-            if found not in ([], [("ok",)]) or self._records(_BROKEN[table]):
+            records = self._records(f"PRAGMA quick_check({table})")
+            if records not in ([], [("ok",)]) or self._records(_BROKEN[table]):
                 raise self._damaged()
 
 

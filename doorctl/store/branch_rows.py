@@ -1,7 +1,6 @@
 """The tables of ``branch.db``: their migrations, and each record as a row and back.
 
-They name nobody: a card or code is stored under its row key, a patron under the library system's
-opaque number.
+A card or code is stored under its row key, a patron under the library system's opaque number.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ FACTOR = "EXISTS (SELECT 1 FROM second_factors AS factor WHERE factor.account = 
 """Whether an account has a second factor."""
 
 FACTOR_KEY = "second_factor.key"
-"""The file beside the database with the key that apps' secrets are sealed with: no copy of
-``branch.db`` holds them in the clear. A backup without it leaves the recovery codes."""
+"""The file with the key that seals the secrets of authenticator apps, so that no copy of
+``branch.db`` holds them in the clear. With a backup that lacks it only the recovery codes work."""
 
 ACCOUNTS = f"{tables.ACCOUNTS.but('password', 'used_ms')}, {FACTOR}"
-"""All that an account is, in the order of :func:`to_account`."""
+"""The columns of an account, in the order of :func:`to_account`."""
 
 SESSIONS = tables.SESSIONS.but("digest")
-"""All that a session is, in the order of :func:`to_session`."""
+"""The columns of a session, in the order of :func:`to_session`."""
 
 
 def to_account(record: tuple[Any, ...]) -> Account:
@@ -75,7 +74,7 @@ def to_session(record: tuple[Any, ...]) -> Session:
 # The table of alarms names nobody but staff.
 
 ALARMS = tables.ALARMS.but("number")
-"""All that an alarm is, in the order of :func:`to_alarm`."""
+"""The columns of an alarm, in the order of :func:`to_alarm`."""
 
 
 def to_alarm(record: tuple[Any, ...]) -> AlarmRecord:
@@ -106,7 +105,7 @@ ABOUT = """
         )
     )
 """
-"""Which records name one of some cards or a patron; see :func:`about_values`."""
+"""The condition for records that name one of the cards or the patron; see :func:`about_values`."""
 
 ERASE_ABOUT = f"UPDATE audit SET record = NULL, salt = NULL WHERE {ABOUT} RETURNING number"  # noqa: S608 -- constants
 
@@ -190,13 +189,13 @@ def to_entry(number: int, record: str) -> Entry:
 WEEKDAYS = 7
 
 BANS = tables.BANS.but("row_key", "patron_ref", "lifted_ms")
-"""All that a ban is, in the order of :func:`to_ban`."""
+"""The columns of a ban, in the order of :func:`to_ban`."""
 
 PASSES = tables.PASSES.but("row_key", "revoked_ms")
-"""All that a pass is, in the order of :func:`to_pass`."""
+"""The columns of a pass, in the order of :func:`to_pass`."""
 
 OVERRIDES = tables.OVERRIDES.but("number", "set_ms", "ended_ms")
-"""All that an override is, in the order of :func:`to_override`."""
+"""The columns of an override, in the order of :func:`to_override`."""
 
 migrations = Layout("branch")
 
@@ -234,22 +233,22 @@ def to_ban(record: tuple[Any, ...]) -> Ban:
     )
 
 
-def from_pass(one: Pass) -> tuple[object, ...]:
+def from_pass(issued: Pass) -> tuple[object, ...]:
     """Return a pass as the values of :data:`PASSES` without its number."""
     return (
-        one.kind.value,
-        one.first_day.isoformat(),
-        one.last_day.isoformat(),
-        "".join(map(str, sorted(one.weekdays))),
-        one.from_minute,
-        one.to_minute,
-        " ".join(f"{span.opens}-{span.closes}" for span in one.more_times),
-        one.outside_hours,
-        one.needs_pin,
-        one.pin_check,
-        one.code_digits,
-        one.companions_max,
-        one.label,
+        issued.kind.value,
+        issued.first_day.isoformat(),
+        issued.last_day.isoformat(),
+        "".join(map(str, sorted(issued.weekdays))),
+        issued.from_minute,
+        issued.to_minute,
+        " ".join(f"{span.opens}-{span.closes}" for span in issued.more_times),
+        issued.outside_hours,
+        issued.needs_pin,
+        issued.pin_check,
+        issued.code_digits,
+        issued.companions_max,
+        issued.label,
     )
 
 
@@ -275,7 +274,7 @@ def to_pass(record: tuple[Any, ...]) -> Pass:
         code_digits=code_digits,
         companions_max=companions_max,
         label=label,
-        more_times=tuple(Span(*map(int, one.split("-"))) for one in more_times.split()),
+        more_times=tuple(Span(*map(int, span.split("-"))) for span in more_times.split()),
     )
 
 
@@ -313,7 +312,7 @@ def to_spans(text: str) -> tuple[Day, ...]:
 
 
 def new_code(digits: int = MIN_CODE_DIGITS) -> Identifier:
-    """Draw a code that nobody tries first; 85 % of the six-digit codes remain.
+    """Draw a random code that is not an obvious guess; 85 % of the six-digit codes remain.
 
     The operating system's generator draws it; it is derived from nothing. Staff see the digits
     once, after ``code:`` in the identifier, and they are stored nowhere; a lost code is revoked

@@ -1,8 +1,8 @@
-"""What may not be written into ``branch.db``: things that are over already, or that clash.
+"""Refuse to write into ``branch.db`` what is over already or clashes.
 
-Judged by what is known of the time for certain, so that a clock that was not set refuses nothing
-that staff may want. What makes no sense at any time, its own class refuses. Each InputError here
-says what to do.
+The rules use the time that is known for certain, so that an unset clock refuses nothing that staff
+may want. What makes no sense at any time is refused by its own class. Each InputError says what to
+do.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from doorctl.core.staff_text import refuse_purpose, refuse_text
 from doorctl.ports import StoredDay
 
 MOST_PASSES = 6
-"""So many passes in force has a card: each is tried at the door."""
+"""Most passes in force for one card; the door tries each of them."""
 
 LONGEST_OVERRIDE = timedelta(days=31)
-"""A mode set by hand ends by itself; what lasts longer than a month belongs into the calendar."""
+"""The longest mode set by hand; longer ones belong into the calendar."""
 
 
 def known(moment: Moment) -> datetime:
     """Return the UTC time; while the clock is not set, the latest one known to have come.
 
-    A set clock goes before the high-water mark: a clock that once ran ahead would refuse for good.
+    A set clock counts before the high-water mark, which a clock that ran ahead may have raised.
     """
     return (moment.local if moment.dependable else moment.high_water).astimezone(UTC)
 
@@ -65,13 +65,13 @@ def refuse_one_more(new: Pass, taken: int) -> None:
 def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:
     """Raise InputError for dates that are past or named twice, or notes with a person's number."""
     named: set[date] = set()
-    for one in days:
-        if one.day < today(moment):
-            raise InputError("{day} is past; leave it out", day=one.day)
-        if one.day in named:
-            raise InputError("{day} is named twice; say once what it is", day=one.day)
-        named.add(one.day)
-        refuse_text("note for {day}", one.note, optional=True, day=one.day)
+    for day in days:
+        if day.day < today(moment):
+            raise InputError("{day} is past; leave it out", day=day.day)
+        if day.day in named:
+            raise InputError("{day} is named twice; say once what it is", day=day.day)
+        named.add(day.day)
+        refuse_text("note for {day}", day.note, optional=True, day=day.day)
 
 
 def refuse_override(override: Override, moment: Moment) -> None:

@@ -47,14 +47,14 @@ KEPT_AFTER_END = timedelta(days=30)
 """As long as visits are kept, which is the sector's standard (DPL CMS's privacy template)."""
 
 LEAP = timedelta(days=2)
-"""A time that is so much later than the last by which anything was deleted is not believed yet."""
+"""A time that is this much later than that of the last deletion is not trusted at once."""
 
 SEEN_FOR = timedelta(hours=6)
-"""How long such a time must have been seen; a clock that is wrong for an evening comes to no more.
-Else it would delete every ban, tombstone and audit record for good."""
+"""How long such a time must last before it is trusted. Else a clock that is wrong for an evening
+would delete every ban, tombstone and audit record."""
 
 SEEN_FOR_AT_MOST = timedelta(days=60)
-"""A time that is even later is another one, as of a battery clock that starts anywhere."""
+"""A time that is even later begins a new wait; a battery clock may start with any time."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 _DELETED_BY, _FIRST_SEEN = "deleted_by_ms", "later_time_seen_ms"
@@ -118,8 +118,8 @@ def _is_believed(connection: sqlite3.Connection, now_ms: int) -> bool:
 
 
 def _time(connection: sqlite3.Connection, key: str) -> int | None:
-    found: tuple[int] | None = connection.execute(_TIME, (key,)).fetchone()
-    return None if found is None else found[0]
+    record: tuple[int] | None = connection.execute(_TIME, (key,)).fetchone()
+    return None if record is None else record[0]
 
 
 # The column lists are all that these are made of; values are always bound.
@@ -224,7 +224,7 @@ class BranchRecordsWriter:
         known_until: date | None,
     ) -> StoredDays:
         """Replace a source's days from today on; return what it says now."""
-        listed = tuple(sorted(days, key=lambda one: one.day))
+        listed = tuple(sorted(days, key=lambda day: day.day))
         refuse_days(listed, moment)
         fetched_ms = to_ms(known(moment))
         until = None if known_until is None else known_until.isoformat()
@@ -233,7 +233,7 @@ class BranchRecordsWriter:
             connection.execute("DELETE FROM days WHERE source = ? AND day >= ?", ahead)
             connection.executemany(
                 "INSERT INTO days (source, day, spans, note) VALUES (?, ?, ?, ?)",
-                (_from_day(source, one) for one in listed),
+                (_from_day(source, day) for day in listed),
             )
             connection.execute(
                 """
@@ -256,13 +256,13 @@ class BranchRecordsWriter:
         """End the mode set by hand; return it."""
         with self.together(moment) as connection:
             now = {"now": to_ms(known(moment))}
-            found = connection.execute(_END_OVERRIDE, now).fetchall()
-            if not found:
+            records = connection.execute(_END_OVERRIDE, now).fetchall()
+            if not records:
                 raise InputError("no mode is set by hand, so there is none to end")
-        return to_override(found[0])
+        return to_override(records[0])
 
     def keep_wrong_pins(self, elsewhere: Mapping[str, int], moment: Moment) -> None:
-        """Replace patrons' counts of wrong PINs at other branches; the same costs nothing."""
+        """Replace patrons' counts of wrong PINs at other branches; equal counts are not written."""
         day = today(moment).isoformat()
         rows = {(ref, wrong, day) for ref, wrong in elsewhere.items()}
         with translated(self.path):
@@ -328,8 +328,8 @@ def open_or_create_branch(path: Path) -> BranchRecordsWriter:
     return BranchRecordsWriter(path)
 
 
-def _from_day(source: DaySource, one: StoredDay) -> tuple[str, ...]:
-    return source.value, one.day.isoformat(), from_spans((one.spans,)), one.note
+def _from_day(source: DaySource, day: StoredDay) -> tuple[str, ...]:
+    return source.value, day.day.isoformat(), from_spans((day.spans,)), day.note
 
 
 def _refuse_too_many_codes(connection: sqlite3.Connection, digits: int | None, day: date) -> None:

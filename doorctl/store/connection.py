@@ -1,4 +1,4 @@
-"""Open SQLite files in the one way that was proved: one writer, read-only readers, no surprises.
+"""Open SQLite files, each with one writer and read-only readers.
 
 WAL with ``synchronous=FULL`` lost nothing in 8 185 simulated power cuts. Debian 13's SQLite
 3.46.1 can corrupt a WAL file that two connections write or checkpoint; therefore one writer.
@@ -432,7 +432,7 @@ def _reader(patience_ms: int) -> tuple[str, ...]:
 
 
 def _refuse_pipes(path: Path) -> None:
-    """SQLite would open a pipe and wait for ever; the directory's owner can put one there."""
+    """Refuse a pipe: SQLite would wait for ever, and the directory's owner can put one there."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         name = path.with_name(f"{path.name}{suffix}")
         try:
@@ -463,9 +463,9 @@ def _connected(
 
 
 def _demand(path: Path, database: sqlite3.Connection, pragma: str, wanted: object) -> None:
-    found = database.execute(f"PRAGMA {pragma}").fetchone()[0]
-    if found != wanted:
-        raise StoreError(f"{path} can't be used: SQLite answers {found} to {pragma}")
+    answer = database.execute(f"PRAGMA {pragma}").fetchone()[0]
+    if answer != wanted:
+        raise StoreError(f"{path} can't be used: SQLite answers {answer} to {pragma}")
 
 
 # One writer a database, in one process: a lock file that a dead process can't leave locked.
@@ -570,11 +570,11 @@ class Writer:
 
 
 LOOP_PATIENCE_MS = 10
-"""For the door's loop, which must not wait: what is held for longer counts as unreadable."""
+"""How long the door's loop waits; a file that is held for longer counts as unreadable."""
 
 LASTS_S = 3.0
-"""For the door: so long a file that is replaced may be missing, unfinished or foreign, and the one
-before it still answers. Whoever replaces it could as well lay a good one there."""
+"""How long the door still reads the old file while the new one is missing, unfinished or foreign.
+An attacker gains nothing: whoever can replace the file can put a valid one there."""
 
 
 @dataclass(slots=True)
@@ -587,14 +587,14 @@ class Lasting:
     now_s: Callable[[], float]
     last: tuple[Sequence[int], float] = ((), -inf)
 
-    def found(self, file: Sequence[int]) -> None:
-        """Note that this file stands at the path, whole."""
+    def note(self, file: Sequence[int]) -> None:
+        """Note that this file stands at the path and is whole."""
         self.last = (file[:2], self.now_s())
 
     def holds(self, file: Sequence[int]) -> bool:
         """Tell whether this file may still answer; not once another one was found whole."""
-        last, found_s = self.last
-        return file[:2] == last and self.now_s() - found_s < LASTS_S
+        last, noted_s = self.last
+        return file[:2] == last and self.now_s() - noted_s < LASTS_S
 
 
 _COMMITS_BITS = 32
@@ -656,7 +656,7 @@ class WatchedReader:
                 if before is not None:
                     before.close()
             if self._lasting is not None:
-                self._lasting.found(self._file)
+                self._lasting.note(self._file)
         except StoreError:
             self._file, self.shared, self._immutable = read
             if not self._lasts():

@@ -59,8 +59,8 @@ class VisitHistory:
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row; a card never seen has none."""
-        found = self._fetch(THROTTLE, row_key)
-        return to_throttle(found[0] if found else None)
+        records = self._fetch(THROTTLE, row_key)
+        return to_throttle(records[0] if records else None)
 
     def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron or a card are on record."""
@@ -73,8 +73,8 @@ class VisitHistory:
 
     def high_water(self) -> datetime | None:
         """Return the highest trusted time ever stored, UTC."""
-        found = self._fetch("SELECT high_water_ms FROM clock")
-        return from_ms(found[0][0]) if found else None
+        records = self._fetch("SELECT high_water_ms FROM clock")
+        return from_ms(records[0][0]) if records else None
 
     def holds(self) -> tuple[Hold, ...]:
         """Return the stored holds, oldest first; the next purge deletes those that are over."""
@@ -109,7 +109,7 @@ def _card(row_key: bytes | None) -> str | None:
 
 
 OPEN = "open"
-"""The verdict that is asked for of attempts that are under way."""
+"""The verdict by which a filter selects attempts that are under way."""
 
 _ROWS = "SELECT at_ms, attempt, clock, verdict, reason, row_key FROM attempts WHERE "
 _MOST = 2**63 - 1
@@ -118,7 +118,7 @@ _MOST = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Which attempts are wanted; all of it must fit, and what is None or empty fits any.
+    """A filter of attempts: each field must fit, and None or empty fits any attempt.
 
     `verdict` is ``granted``, ``refused`` or :data:`OPEN`, `reasons` are fixed names of `Reason`.
     `since` is included and `until` is not; both are aware. `cards` are 16-byte row keys.
@@ -144,7 +144,7 @@ class LogFilter:
             parts.append((_any("reason", len(self.reasons)), sorted(self.reasons)))
         if self.cards is not None:
             parts.append((_any("row_key", len(self.cards)), sorted(self.cards)))
-        return " AND ".join(part for part, _ in parts), tuple(chain(*(one for _, one in parts)))
+        return " AND ".join(part for part, _ in parts), tuple(chain(*(bound for _, bound in parts)))
 
 
 EVERY = LogFilter()
@@ -175,24 +175,24 @@ class DoorLogRows(HourlyHistory):
 
     def row_key(self, attempt: int) -> bytes | None:
         """Return the row key of an attempt's card; None if it has none or there is no attempt."""
-        found = self._fetch(
+        records = self._fetch(
             "SELECT row_key FROM attempts WHERE attempt = ? AND at_ms >= ?",
             (attempt, to_ms(self.not_before)),
         )
-        return found[0][0] if found else None
+        return records[0][0] if records else None
 
     def counts(
         self, since: datetime, until: datetime, step_s: int
     ) -> list[tuple[datetime, int, int]]:
         """Return start, granted and refused of each step of UTC time that has attempts."""
-        found = self._fetch(
+        records = self._fetch(
             "SELECT at_ms / ?1, sum(verdict = 'granted'), sum(verdict = 'refused') FROM attempts"
             " WHERE at_ms >= ?2 AND at_ms < ?3 GROUP BY 1 ORDER BY 1",
             (step_s * 1000, to_ms(max(since, self.not_before)), to_ms(until)),
         )
         return [
             (from_ms(step * step_s * 1000), granted or 0, refused or 0)
-            for step, granted, refused in found
+            for step, granted, refused in records
         ]
 
     def _rows(self, chosen: LogFilter, place: str, *more: object) -> list[Visit]:

@@ -32,7 +32,7 @@ from doorctl.store.connection import (
 from doorctl.store.tables import person_tables
 
 MOST_KEYS = 64
-"""A new key each year for a lifetime."""
+"""Most keys in a file: a new one each year for a lifetime."""
 
 _ACL = "system.posix_acl_access"
 _ACL_HEADER_BYTES = 4
@@ -197,7 +197,7 @@ def key_id(key: InstallationKey) -> str:
 
 
 def first_key(key: InstallationKey) -> InstallationKey:
-    """Return the key over which all others were laid: it makes the salt, and it stays."""
+    """Return the oldest key: all others are laid over it, and it makes the salt."""
     return InstallationKey(key.reveal()[:KEY_BYTES])
 
 
@@ -223,7 +223,7 @@ class ArgonSealer:
         self, key: InstallationKey, memory_kib: int = MEMORY_KIB, iterations: int = ITERATIONS
     ) -> None:
         self.seal, *earlier = (
-            Seal(key_id(one), memory_kib, iterations) for one in (key, *earlier_keys(key))
+            Seal(key_id(any_key), memory_kib, iterations) for any_key in (key, *earlier_keys(key))
         )
         self.earlier = tuple(earlier)
         self._salt = hmac.digest(first_key(key).reveal(), b"salt", "sha256")
@@ -267,7 +267,7 @@ def seal_on_record(path: Path) -> Seal | None:
 
 
 def lay_over(writer: Writer, key: InstallationKey) -> bool:
-    """Rewrite a database from the key before to the newest; return whether there was need.
+    """Rewrite a database from the key before to the newest; return whether that was necessary.
 
     In one durable transaction, and only once, however often it is called.
 

@@ -179,7 +179,9 @@ class OutboxStore:
         before = self.standing()
         epoch = before.epoch + 1
         with translated(self.path), transaction(self._writer.database) as connection:
-            puts = connection.executemany(_PUT, (_to_put(one, epoch) for one in revisions))
+            puts = connection.executemany(
+                _PUT, (_to_put(revision, epoch) for revision in revisions)
+            )
             takings = connection.executemany(_TAKE_OUT, ((epoch, ref) for ref in removed))
             if max(0, puts.rowcount) + max(0, takings.rowcount) > 0:
                 floor_epoch = before.floor_epoch if terms.keep_rows(before.terms) else epoch
@@ -221,7 +223,7 @@ class OutboxStore:
 
     def was_sent(self, branch: str, epoch: int, digest: str | None, minimum_age: int) -> bool:
         """Tell whether a branch can hold this push from us."""
-        found = self._fetch(
+        records = self._fetch(
             "SELECT 1 FROM sent WHERE branch = :branch AND epoch = :epoch "
             "AND digest = coalesce(:digest, digest) AND minimum_age = :minimum_age",
             branch=branch,
@@ -229,7 +231,7 @@ class OutboxStore:
             digest=digest,
             minimum_age=minimum_age,
         )
-        return bool(found)
+        return bool(records)
 
     def audit_heads(self, branch: str) -> dict[str, str]:
         """Return day -> the end of a branch's audit log then; the last first."""
@@ -262,8 +264,8 @@ class OutboxStore:
 
     def alarms(self) -> bytes | None:
         """Return what the last run kept of its alarms; None for nothing."""
-        found = self._fetch("SELECT book FROM alarms")
-        return found[0][0] if found else None
+        records = self._fetch("SELECT book FROM alarms")
+        return records[0][0] if records else None
 
     def keep_alarms(self, book: bytes) -> None:
         """Keep the alarms for `alarms` to return."""

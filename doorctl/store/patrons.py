@@ -25,7 +25,7 @@ from doorctl.store.keys import Seal
 from doorctl.store.tables import ASKED, CACHE, LEARNT, REGISTER, create_tables, whole
 
 COLUMNS = REGISTER.but("row_key", "epoch")
-"""All that a patron is, in the order of :func:`to_patron`."""
+"""The columns of a patron, in the order of :func:`to_patron`."""
 
 migrations = Layout("patrons")
 
@@ -196,8 +196,8 @@ class PatronCache:
 
     def _fetch(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
         with translated(self.path):
-            found = self._rows.current().execute(statement, parameters)
-            record: tuple[Any, ...] | None = found.fetchone()
+            cursor = self._rows.current().execute(statement, parameters)
+            record: tuple[Any, ...] | None = cursor.fetchone()
             return record
 
     def _damaged(self) -> StoreDamagedError:

@@ -22,10 +22,10 @@ from doorctl.store.patrons import to_record
 from doorctl.store.tables import ASKED, REGISTER
 
 WEEK = timedelta(days=7)
-"""So long a card that was shut out counts, and so far ahead a row is judged."""
+"""How long a card that was shut out counts, and how far ahead a row is judged."""
 
 NO_CLOCK = datetime(1, 1, 2, tzinfo=UTC)
-"""Stands for today where nobody knows it: then no date is past."""
+"""Stands for today while the clock is not set: then no date is past."""
 
 _COUNTS = (
     "removed",
@@ -228,7 +228,7 @@ _REPLACE_MENTIONED = """
         SELECT 1 FROM patrons WHERE patrons.patron_ref = asked.patron_ref AND epoch = :epoch
     )
 """
-_REMOVE_ONE = "DELETE FROM asked WHERE patron_ref = ?"
+_REMOVE_PATRON = "DELETE FROM asked WHERE patron_ref = ?"
 _FORGET_LEARNT = (
     "DELETE FROM learnt WHERE good_until < ?",
     "DELETE FROM asked WHERE asked_until < ?",
@@ -287,7 +287,7 @@ def give_way(
 
 def forget_patrons(connection: sqlite3.Connection, patron_refs: Iterable[str]) -> None:
     """Forget the whole rows of patrons whom a push removes."""
-    connection.executemany(_REMOVE_ONE, ((ref,) for ref in patron_refs))
+    connection.executemany(_REMOVE_PATRON, ((ref,) for ref in patron_refs))
 
 
 def _forget_old(connection: sqlite3.Connection, at: datetime) -> None:
@@ -376,8 +376,8 @@ class Leaving:
     def _owners_robbed(self, batch: list[SealedRow]) -> Iterator[str]:
         owners = {row.row_key: row.patron.patron_ref for row in batch}
         find = _FIND_OWNERS.format(marks=_marks(owners))
-        found = self._connection.execute(find, (self._epoch, *owners))
-        return (owner for row_key, owner in found if owner != owners[row_key])
+        rows = self._connection.execute(find, (self._epoch, *owners))
+        return (owner for row_key, owner in rows if owner != owners[row_key])
 
 
 def _marks(values: Sized) -> str:
@@ -392,7 +392,8 @@ _FORGET_ASKED = "DELETE FROM asked WHERE learnt_on < ?"
 _STAMP_EXPIRED = (
     "UPDATE cache SET epoch = epoch + (epoch < 0x7FFFFFFFFFFFFFFF), digest = '', patrons = 0"
 )
-"""Another number: changes that follow on the push that is gone would leave everybody else out."""
+"""The number rises, so that no changes follow on the deleted push: they would leave the others
+out."""
 
 
 def expire(connection: sqlite3.Connection, before: datetime) -> int:
@@ -402,11 +403,11 @@ def expire(connection: sqlite3.Connection, before: datetime) -> int:
     library system's answers go by the day of the answer.
     """
     at = before.astimezone(UTC)
-    asked = connection.execute(_FORGET_ASKED, (at.date().isoformat(),)).rowcount
+    deleted = connection.execute(_FORGET_ASKED, (at.date().isoformat(),)).rowcount
     standing = connection.execute(_STANDING).fetchone()
     if standing is None or standing[0] is None or datetime.fromisoformat(standing[0]) >= at:
-        return asked
+        return deleted
     gone: int = connection.execute(_FORGET).rowcount
     if gone:
         connection.execute(_STAMP_EXPIRED)
-    return gone + asked
+    return gone + deleted

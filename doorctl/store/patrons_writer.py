@@ -19,16 +19,16 @@ from doorctl.store.patrons import migrations, to_record
 from doorctl.store.patrons_changes import Leaving
 from doorctl.store.quarantine import discard_set_aside
 from doorctl.store.subject import forget_restored
-from doorctl.store.tables import REGISTER, TWICE, said
+from doorctl.store.tables import REGISTER, TWICE, second_copy
 from doorctl.store.visit_purge import compact
 
 _PLACES = {name: f"?{n}" for n, name in enumerate(REGISTER.but().split(", "), 1)}
-_SAID = said(REGISTER, _PLACES.__getitem__)
+_SECOND_COPY = second_copy(REGISTER, _PLACES.__getitem__)
 _CHANGES = ", ".join(f"{name} = excluded.{name}" for name in [*list(_PLACES)[1:], TWICE])
 # The constants above are all that these are made of; values are always bound.
 _PUT = f"""
     INSERT INTO patrons ({", ".join(_PLACES)}, {TWICE})
-    VALUES ({", ".join(_PLACES.values())}, {_SAID})
+    VALUES ({", ".join(_PLACES.values())}, {_SECOND_COPY})
     ON CONFLICT (row_key) DO UPDATE SET {_CHANGES} WHERE patrons.epoch < excluded.epoch
 """  # noqa: S608 -- as said
 _STAMP = """
@@ -38,7 +38,7 @@ _STAMP = """
 _STAMP_ROWS = """
     UPDATE cache SET epoch = ?, digest = ?, patrons = (SELECT count(*) FROM patrons)
 """
-"""Some rows of a feed say nothing of the others: the cache gets no younger by them."""
+"""For a feed of some rows: it says nothing of the others, so the cache's age stays."""
 HIGHEST = 2**63 - 1
 """The highest number that SQLite keeps."""
 
@@ -147,7 +147,7 @@ class PatronCacheWriter:
     def keep(
         self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min
     ) -> None:
-        """Keep what the library system said of one card, durably; see `PatronWriter.keep`.
+        """Keep the library system's answer about one card, durably; see `PatronWriter.keep`.
 
         Raises:
             RowsClashError: the cache has another seal.

@@ -1,6 +1,6 @@
 """The journal of pushes that the audit log still lacks: a small file beside ``patrons.db``.
 
-There is no file while none is owed.
+There is no file while the audit log lacks none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from doorctl.store.connection import create_private, sync_directory
 from doorctl.sync.receive import Applying
 
 MOST_OWED = 1000
-"""Ten days of a push each quarter of an hour: an audit log that fails so long has been told of."""
+"""Ten days of a push each quarter of an hour; by then the audit log's failure has been reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,20 @@ class PushJournal:
     def begin(self, applying: Applying, held: Push) -> None:
         """Record, durably, that a push is about to be committed."""
         # Of those that were about to be, one is held now; the others were given up.
-        kept = [_Entry(one, committed=True) for one in self.owed(held)]
+        kept = [_Entry(owed, committed=True) for owed in self.owed(held)]
         self._write([*kept, _Entry(applying, committed=False)][-MOST_OWED:])
 
     def owed(self, held: Push) -> tuple[Applying, ...]:
         """Return the committed pushes that are not in the audit log, oldest first."""
         return tuple(
-            one.applying for one in self._read() if one.committed or one.applying.push == held
+            entry.applying
+            for entry in self._read()
+            if entry.committed or entry.applying.push == held
         )
 
     def noted(self, applying: Applying) -> None:
         """Forget a push that is in the audit log, durably."""
-        self._write([one for one in self._read() if one.applying != applying])
+        self._write([entry for entry in self._read() if entry.applying != applying])
 
     def _read(self) -> list[_Entry]:
         try:

@@ -28,7 +28,7 @@ from doorctl.store.connection import (
 )
 
 KEPT = timedelta(days=1)
-"""How long a damaged copy is there for whoever wants to look into it."""
+"""How long a damaged copy is kept for an examination."""
 
 _MARK = ".damaged-"
 _STAMP = "%Y%m%dT%H%M%S"
@@ -39,7 +39,7 @@ _LAYOUT = """
     AND tbl_name NOT LIKE '%sqlite%' ORDER BY name
 """
 _COMPANIONS = ("-wal", "-shm", "")
-"""The database itself goes last: cut off half-way, the next start finds it and goes on."""
+"""The database itself goes last, so that the next start can finish what was cut off."""
 
 
 def set_aside_if_damaged(path: Path, at: datetime, migrations: Layout | None = None) -> Path | None:
@@ -101,9 +101,9 @@ def _sound(path: Path, migrations: Layout | None) -> bool:
     try:
         with translated(path), closing(WatchedReader(path, "nothing is lost")) as reader:
             database = reader.current()
-            found = database.execute("PRAGMA quick_check(1)").fetchall()
+            answer = database.execute("PRAGMA quick_check(1)").fetchall()
             return (
-                found == [("ok",)]
+                answer == [("ok",)]
                 and _writable(path)
                 and (migrations is None or _laid_out(database, migrations))
             )
@@ -170,11 +170,11 @@ def trim(directory: Path) -> Trim:
         finally:
             os.close(descriptor)
     except OSError as error:
-        return _told(error.errno)
+        return _to_trim(error.errno)
     return Trim.DONE
 
 
-def _told(code: int | None) -> Trim:
+def _to_trim(code: int | None) -> Trim:
     if code in _NOT_PERMITTED:
         return Trim.NOT_PERMITTED
     return Trim.NOT_SUPPORTED if code in _NOT_SUPPORTED else Trim.FAILED

@@ -23,13 +23,13 @@ import msgspec
 
 CHUNK_BYTES = 1 << 20
 BLOCK_BYTES = 8
-"""What is compared at once: one number a block. A key of 16 bytes covers one whole block wherever
+"""Bytes that are compared at once, as one number. A key of 16 bytes covers one whole block wherever
 it stands, so 1.5 MB take 10 ms and not the quarter of a second of looking at every byte."""
 
 KEY_BYTES = 16
 TIME_BYTES = 6
 _CARRIED_BYTES = 2 * BLOCK_BYTES
-"""Of the chunk before, so that what lies across two is seen whole; keeps blocks aligned."""
+"""Bytes of the chunk before, so that a needle across two is found; keeps blocks aligned."""
 
 BATCH = 10_000
 """Keys looked for in one reading: their blocks take some 10 MB."""
@@ -39,7 +39,7 @@ NICENESS = 10
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A question: needles in hex, each a row key of 16 bytes or a time of 6, and paths.
+    """A request: needles in hex, each a row key of 16 bytes or a time of 6, and paths.
 
     A file that is missing is left out.
     """
@@ -87,12 +87,12 @@ def found_in(files: Iterable[Path], needles: Iterable[bytes]) -> tuple[set[bytes
 
 
 def main() -> None:
-    """Answer one question, at a low priority."""
+    """Answer one request, at a low priority."""
     # The door's unit may forbid it: then the search is as important as a purge.
     with suppress(OSError):
         os.nice(NICENESS)
     wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted)
-    needles = [bytes.fromhex(one) for one in wanted.needles]
+    needles = [bytes.fromhex(needle) for needle in wanted.needles]
     files = map(Path, wanted.files)
     found, bytes_read, names = found_in(files, needles)
     places = [place for place, needle in enumerate(needles) if needle in found]
@@ -134,7 +134,7 @@ def _key_finder(keys: Sequence[bytes]) -> Finder:
 
 
 def _shared_blocks(keys: Iterable[bytes], blocks: dict[int, bytes]) -> dict[int, list[bytes]]:
-    """Return the blocks that several keys share: invented keys do, real ones never."""
+    """Return the blocks that several keys share; those of real keys never do."""
     shared: dict[int, list[bytes]] = {}
     for key in keys:
         for first in range(BLOCK_BYTES):

@@ -49,7 +49,7 @@ def search_apart(
         StoreError: the search failed, so nothing is proved.
     """
     listed = sorted(needles)
-    wanted = Wanted([one.hex() for one in listed], _files(database))
+    wanted = Wanted([needle.hex() for needle in listed], _files(database))
     try:
         done = subprocess.run(  # noqa: S603 - our own program
             program,

@@ -44,13 +44,13 @@ from doorctl.store.visit_rows import TAKE_BACK_WRONG_PIN, from_ms, to_ms
 
 def select(connection: sqlite3.Connection, database: str, subject: Subject) -> list[HeldRow]:
     """Return all rows of a person in one database, table by table."""
-    found = []
+    held = []
     for table in person_tables(database):
         where, values = belongs(table, subject)
         columns = ", ".join(f'"{name}"' for name in table.names)
         rows = connection.execute(f"SELECT {columns} FROM {table.name} WHERE {where}", values)  # noqa: S608 -- as said
-        found += [HeldRow(table, tuple(row)) for row in rows]
-    return found
+        held += [HeldRow(table, tuple(row)) for row in rows]
+    return held
 
 
 def delete(connection: sqlite3.Connection, database: str, subject: Subject) -> int:
@@ -80,7 +80,7 @@ def belongs(table: Table, subject: Subject) -> tuple[str, tuple[Any, ...]]:
 
 def cards(connection: sqlite3.Connection, database: str, patron_ref: str) -> frozenset[bytes]:
     """Return the row keys in rows with a patron's number."""
-    found = (
+    cursors = (
         connection.execute(
             f"SELECT {CARD} FROM {table.name} WHERE {PATRON} = ? AND {CARD} IS NOT NULL",  # noqa: S608 -- as said
             (patron_ref,),
@@ -88,7 +88,7 @@ def cards(connection: sqlite3.Connection, database: str, patron_ref: str) -> fro
         for table in person_tables(database)
         if {CARD, PATRON} <= set(table.names)
     )
-    return frozenset(key for rows in found for (key,) in rows)
+    return frozenset(key for rows in cursors for (key,) in rows)
 
 
 def owners(
@@ -96,7 +96,7 @@ def owners(
 ) -> frozenset[str]:
     """Return the patrons' numbers in rows with one of these cards."""
     marks = ", ".join("?" * len(row_keys))
-    found = (
+    cursors = (
         connection.execute(
             f"SELECT {PATRON} FROM {table.name} WHERE {CARD} IN ({marks}) AND {PATRON} IS NOT NULL",  # noqa: S608 -- as said
             tuple(row_keys),
@@ -104,17 +104,17 @@ def owners(
         for table in person_tables(database)
         if {CARD, PATRON} <= set(table.names)
     )
-    return frozenset(ref for rows in found for (ref,) in rows)
+    return frozenset(ref for rows in cursors for (ref,) in rows)
 
 
 def every_card(connection: sqlite3.Connection, database: str) -> frozenset[bytes]:
     """Return all row keys of one database."""
-    found = (
+    cursors = (
         connection.execute(f"SELECT DISTINCT {CARD} FROM {table.name} WHERE {CARD} IS NOT NULL")  # noqa: S608 -- as said
         for table in person_tables(database)
         if CARD in table.names
     )
-    return frozenset(key for rows in found for (key,) in rows)
+    return frozenset(key for rows in cursors for (key,) in rows)
 
 
 _STONES = "SELECT mark, erasure, epoch, erased_ms, until_ms FROM tombstones ORDER BY mark"
@@ -199,7 +199,7 @@ def erase_rights(
 def restrict(
     writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment, why: str = ""
 ) -> None:
-    """Keep a person's data, by card and number, and use them for nothing.
+    """Restrict a person's data, by card and number: they are kept and not used.
 
     Raises:
         InputError: no card or number is named, the data are restricted already, or the reason may
@@ -220,7 +220,7 @@ def restrict(
 def unrestrict(
     writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment, why: str = ""
 ) -> None:
-    """Use a person's data again.
+    """End the restriction of a person's data.
 
     Raises:
         InputError: they are not restricted here, or the reason may not be recorded.
@@ -295,13 +295,13 @@ def erase_visits(path: Path, database: sqlite3.Connection, subject: Subject) -> 
     keys = tuple(sorted(subject.row_keys))
     marks = ", ".join("?" * len(keys))
     with translated(path), transaction(database) as connection:
-        found = connection.execute(_HOLDS.format(marks=marks), keys).fetchall()
+        records = connection.execute(_HOLDS.format(marks=marks), keys).fetchall()
         deleted = connection.execute(_KEEP_OPEN.format(marks=marks), keys).rowcount
         for statement in (_ERASE_VISITS, _ERASE_THROTTLES):
             deleted += connection.execute(statement.format(marks=marks), keys).rowcount
         where, values = belongs(WRONG_PINS, subject)
         deleted += connection.execute(f"DELETE FROM wrong_pins WHERE {where}", values).rowcount  # noqa: S608 -- as said
-    held = tuple(HeldVisit(number, case, from_ms(until)) for number, case, until in found)
+    held = tuple(HeldVisit(number, case, from_ms(until)) for number, case, until in records)
     return PartErased(deleted, _compacted(path, database), held=held)
 
 
@@ -378,7 +378,7 @@ _IN_FORCE = """
 """
 _EPOCH = "SELECT epoch FROM cache"
 
-_Found = tuple[list[HeldRow], list[tuple[int, int]]]
+_RowsAndHolds = tuple[list[HeldRow], list[tuple[int, int]]]
 """Rows of a person, and the windows of the holds in force: from, to."""
 
 ResultT = TypeVar("ResultT")
@@ -387,8 +387,8 @@ ResultT = TypeVar("ResultT")
 class SubjectReader:
     """Read one database for a person's rights, from any process; implements `Holdings`. One thread.
 
-    A missing register or door log holds nobody, for nothing else is left of it. A ``branch.db``
-    that was there and is gone is an error, as it is for the door. The file must have its own name.
+    A missing register or door log has no rows. A ``branch.db`` that was there and is gone is an
+    error, as it is for the door. The file must bear its database's name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -413,10 +413,10 @@ class SubjectReader:
         A dated row from before a UTC time is left out, unless a hold keeps it that is in force by
         the highest trusted time on record.
         """
-        nothing: _Found = ([], [])
-        found, held = self._read(partial(_rows_and_holds, subject=subject), nothing)
+        nothing: _RowsAndHolds = ([], [])
+        rows, held = self._read(partial(_rows_and_holds, subject=subject), nothing)
         return tuple(
-            row for row in found if _is_young(row, to_ms(not_before)) or _is_held(row, held)
+            row for row in rows if _is_young(row, to_ms(not_before)) or _is_held(row, held)
         )
 
     def epoch(self) -> int:
@@ -436,11 +436,11 @@ class SubjectReader:
 
 
 def _epoch(connection: sqlite3.Connection, _name: str) -> int:
-    found: tuple[int] | None = connection.execute(_EPOCH).fetchone()
-    return 0 if found is None else found[0]
+    record: tuple[int] | None = connection.execute(_EPOCH).fetchone()
+    return 0 if record is None else record[0]
 
 
-def _rows_and_holds(connection: sqlite3.Connection, name: str, subject: Subject) -> _Found:
+def _rows_and_holds(connection: sqlite3.Connection, name: str, subject: Subject) -> _RowsAndHolds:
     rows = select(connection, name, subject)
     in_force = connection.execute(_IN_FORCE).fetchall() if name == VISITS else []
     return rows, in_force

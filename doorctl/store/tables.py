@@ -1,7 +1,7 @@
-"""Every table and column of the three databases, declared once: what is stored, and of whom.
+"""Every table and column of the three databases: what is stored, and about whom.
 
-From here come the tables themselves, the lists of columns in statements, what is kept twice, and
-a person's export. Why each is stored, and for how long, says the README beside this file.
+They define the tables, the lists of columns in statements, what is kept twice, and a person's
+export. The README beside this file says why each is stored, and for how long.
 
 Rows that decide keep their values a second time, so that a wrong bit inside a value is found.
 SQLite has no checksums of its own (its checksum VFS is not in Python), and a flipped bit in a flag
@@ -28,7 +28,7 @@ from doorctl.privacy.subject_table import (
 
 TWICE = "twice"
 QUOTED = ("row_key", "pin_check", "patron_ref", "applied_at")
-"""Columns of bytes, and those of text that a wrong bit may not make the same bytes of."""
+"""Columns of bytes, and columns of text that a wrong bit could turn into the same bytes."""
 
 _INT, _TEXT = "INTEGER NOT NULL", "TEXT NOT NULL"
 _NUMBERED = "INTEGER PRIMARY KEY AUTOINCREMENT"
@@ -170,7 +170,7 @@ _WHOSE = (
     Column(CARD, f"BLOB {_IS_CARD}", *_CARD_WORDS, twice=True),
     Column(PATRON, "TEXT CHECK (patron_ref <> '')", *_PATRON_WORDS, twice=True),
 )
-_OF_SOMEBODY = "CHECK (row_key IS NOT NULL OR patron_ref IS NOT NULL)"
+_NAMES_A_PERSON = "CHECK (row_key IS NOT NULL OR patron_ref IS NOT NULL)"
 # AUTOINCREMENT, so that a number in a letter is never reused.
 BANS = Table(
     BRANCH,
@@ -188,7 +188,7 @@ BANS = Table(
     ),
     "Karantæner",
     "Bans",
-    rule=_OF_SOMEBODY,
+    rule=_NAMES_A_PERSON,
     beside=(
         "CREATE INDEX bans_by_card ON bans (row_key)",
         "CREATE INDEX bans_by_patron ON bans (patron_ref)",
@@ -234,7 +234,7 @@ RESTRICTIONS = Table(
     ),
     "Begrænset behandling, som du har bedt om",
     "Restrictions that you have asked for",
-    rule=_OF_SOMEBODY,
+    rule=_NAMES_A_PERSON,
     beside=(
         "CREATE INDEX restrictions_by_card ON restrictions (row_key)",
         "CREATE INDEX restrictions_by_patron ON restrictions (patron_ref)",
@@ -503,31 +503,31 @@ def _create(table: Table) -> str:
     return f"CREATE TABLE {table.name} (\n    {body}\n) STRICT{', WITHOUT ROWID' * bare}"
 
 
-def said(table: Table, called: Callable[[str], str] = str) -> str:
+def second_copy(table: Table, called: Callable[[str], str] = str) -> str:
     """Return the SQL expression for the second copy of a row.
 
     `called` turns a column's name into the name to use in the expression.
     """
     # One wrong bit moves nothing from one value to the next, so nothing has to part them. The full
     # stop keeps the last digits from what SQLite writes behind the row.
-    each = (
+    parts = (
         f"quote({called(name)})" if name in QUOTED else f"coalesce({called(name)}, '-')"
         for name in table.twice
     )
-    return " || ".join([*each, "'.'"])
+    return " || ".join([*parts, "'.'"])
 
 
 def whole(table: Table) -> str:
     """Return a condition that fails if a bit is wrong in what a row keeps twice."""
-    return f"({table.name}.{TWICE} IS {said(table, f'{table.name}.{{}}'.format)})"
+    return f"({table.name}.{TWICE} IS {second_copy(table, f'{table.name}.{{}}'.format)})"
 
 
 def _keep_twice(table: Table) -> Iterator[str]:
     if not table.twice:
         return
-    again = said(table, "new.{}".format)
-    keys = table.key or [each.name for each in table.columns if "PRIMARY KEY" in each.sql]
-    found = " AND ".join(f"{name} = new.{name}" for name in keys)
+    again = second_copy(table, "new.{}".format)
+    keys = table.key or [column.name for column in table.columns if "PRIMARY KEY" in column.sql]
+    condition = " AND ".join(f"{name} = new.{name}" for name in keys)
     when = f"new.{TWICE} IS NOT {again}"
     events = {"changed": f"UPDATE OF {', '.join(table.twice)}", "put": "INSERT"}
     if table.given_with:
@@ -537,5 +537,5 @@ def _keep_twice(table: Table) -> Iterator[str]:
         # Names of ours are all that these are made of.
         yield f"""
             CREATE TRIGGER {table.name}_{name} AFTER {event} ON {table.name} WHEN {when}
-            BEGIN UPDATE {table.name} SET {TWICE} = {again} WHERE {found}; END
+            BEGIN UPDATE {table.name} SET {TWICE} = {again} WHERE {condition}; END
         """  # noqa: S608 -- as said

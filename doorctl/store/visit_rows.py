@@ -86,7 +86,7 @@ def purge_wrong_pins(connection: sqlite3.Connection, now_ms: int) -> None:
 # outcome are all that was ever stored. They go with the file where it is lost or set aside.
 
 NO_HOUR = 0
-"""The hour of what happened while no clock could be trusted."""
+"""Stands for the hour of counts while no clock could be trusted."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
@@ -138,7 +138,7 @@ def count_attempt(
 def add_counts(connection: sqlite3.Connection, counts: Iterable[HourCount]) -> None:
     """Add counts to those of their hours; in the caller's transaction."""
     connection.executemany(
-        _ADD, ((_to_hour(one.hour), one.mode, one.kind, one.outcome, one.count) for one in counts)
+        _ADD, ((_to_hour(row.hour), row.mode, row.kind, row.outcome, row.count) for row in counts)
     )
 
 
@@ -159,13 +159,13 @@ class HourlyHistory:
         counts without an hour come too; `until` None means no end.
         """
         until_hour = _to_hour(min(until or _END, _END))
-        found: list[tuple[int, str, str, str, int]] = [(_to_hour(since), "", "", "", 0)]
-        while found:
-            *last, _ = found[-1]
+        records: list[tuple[int, str, str, str, int]] = [(_to_hour(since), "", "", "", 0)]
+        while records:
+            *last, _ = records[-1]
             with translated(self.path):
                 bounds = (*last, until_hour, SLICE_ROWS)
-                found = self._reader.current().execute(_SLICE, bounds).fetchall()
-            for hour, listed in groupby(found, _FIRST):
+                records = self._reader.current().execute(_SLICE, bounds).fetchall()
+            for hour, listed in groupby(records, _FIRST):
                 at = _from_hour(hour)
                 for _, mode, kind, outcome, count in listed:
                     yield HourCount(at, mode, kind, outcome, count)
@@ -179,7 +179,7 @@ class HourlyHistory:
         # goes by is kept once an hour, of a time that has stood for another.
         ahead = _HOUR if moment.dependable else 3 * _HOUR
         around = moment.latest_known - timedelta(days=2), moment.latest_known + ahead
-        hours = [one.hour for one in self.hours(*around) if one.kind == OPENED and one.hour]
+        hours = [count.hour for count in self.hours(*around) if count.kind == OPENED and count.hour]
         return hours[-1].astimezone(moment.local.tzinfo).date() if hours else None
 
     def close(self) -> None:
@@ -241,7 +241,7 @@ def to_throttle(record: tuple[int, str | None, int | None] | None) -> CardThrott
 # The table of holds: windows of the door log that staff have frozen until a time.
 
 MOST_HOLDS = 20
-"""More incidents at one time than any branch has; a script that adds one an hour ends here."""
+"""Most holds at one time: more than any branch needs; it stops a script that adds one an hour."""
 
 _COLUMNS = HOLDS_TABLE.but()
 
@@ -273,10 +273,10 @@ def lift_hold(connection: sqlite3.Connection, number: int) -> Hold:
     Raises:
         InputError: there is no such hold.
     """
-    found = connection.execute(_LIFT, (number,)).fetchall()
-    if not found:
+    records = connection.execute(_LIFT, (number,)).fetchall()
+    if not records:
         raise InputError("there is no hold {n}; list them with `doorctl hold list`", n=str(number))
-    return to_hold(found[0])
+    return to_hold(records[0])
 
 
 def end_holds(connection: sqlite3.Connection, now_ms: int) -> None:

@@ -97,10 +97,10 @@ def kept(connection: sqlite3.Connection, traces: Iterable[bytes]) -> frozenset[b
 
 def _is_kept(connection: sqlite3.Connection, trace: bytes) -> bool:
     if len(trace) == KEY_BYTES:
-        found = connection.execute(_KEPT_KEY, {"key": trace}).fetchone()
+        record = connection.execute(_KEPT_KEY, {"key": trace}).fetchone()
     else:
-        found = connection.execute(_KEPT_TIME, {"ms": int.from_bytes(trace, "big")}).fetchone()
-    return bool(found[0])
+        record = connection.execute(_KEPT_TIME, {"ms": int.from_bytes(trace, "big")}).fetchone()
+    return bool(record[0])
 
 
 def _written(times_ms: Iterable[int]) -> Iterator[bytes]:
@@ -159,7 +159,7 @@ class VisitStore:
         return (self._writer or self._begin()).database
 
     def is_there(self) -> bool:
-        """Tell whether the file is still at its path; a deleted one takes writes too."""
+        """Tell whether the file is still at its path; SQLite writes into a deleted file too."""
         return _identity(self.path) == self._file
 
     def open_attempt(
@@ -291,7 +291,7 @@ class VisitStore:
             return kept(self.database, traces)
 
     def plant(self, canary: bytes, at: datetime) -> None:
-        """Keep a canary of 16 bytes, purged like a visit of that UTC time; twice is once."""
+        """Keep a canary of 16 bytes, purged like a visit of that UTC time; may be repeated."""
         with self._transaction() as connection:
             connection.execute("INSERT OR IGNORE INTO canaries VALUES (?, ?)", (canary, to_ms(at)))
 

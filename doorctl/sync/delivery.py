@@ -1,7 +1,7 @@
 """The sender's outbox, and how every branch comes up to it; no branch waits for another.
 
-Only the questions to branches run in the pool; all that touches the outbox stays on the caller's
-thread. So a branch that does not answer delays nothing but its own conversation.
+Only the requests to branches run in the pool; the outbox is used on the caller's thread. So a
+branch that does not answer delays only its own delivery.
 """
 
 from __future__ import annotations
@@ -283,9 +283,9 @@ class Held:
     `epoch` is 0 for no push; any other field is None where the branch does not say it.
 
     Args:
-        digest: SHA-256 of its rows in hex; None if the branch does not say.
+        digest: SHA-256 of its rows in hex.
         nonce: what a message to it must repeat; None where it takes no messages.
-        key_id: names the key that its door seals cards with; None if it does not say.
+        key_id: names the key that its door seals cards with.
     """
 
     epoch: int
@@ -342,7 +342,7 @@ class Parcel:
 
 
 class Branch(Protocol):
-    """One branch. One thread at a time; what a branch can do wrong is an answer, never an error."""
+    """One branch. One thread at a time; a branch's failure is an answer, never an exception."""
 
     @property
     def name(self) -> str:
@@ -435,7 +435,7 @@ class Sender:
 
 
 PAUSES_S = (1.0, 4.0, 15.0)
-"""Outlasts a restart of the branch's web process; a longer absence is the next run's."""
+"""Together longer than a restart of the branch's web process; later the next run tries again."""
 
 LONGEST_PAUSE_S = 60.0
 """A branch that asks for more is tried again in the next run."""
@@ -542,7 +542,7 @@ class _Courier:
         return ask if wait is None else partial(insist, ask, wait)
 
     def _message(self, branch: Branch, nonce: str) -> Callable[[], Answer]:
-        """Return the question that sends a branch what is kept for it, and asks for its own."""
+        """Return the request that sends a branch what is kept for it, and asks for its own."""
         name = branch.name
         message = signed(
             name,

@@ -306,7 +306,7 @@ def _packed(target: BinaryIO, *, compress: bool) -> Iterator[BinaryIO | gzip.Gzi
 # Bytes of a push as they come, plain or gzip, in pieces that stay small.
 
 PIECE_BYTES = 64 * 1024
-"""So much a gzip bomb can unpack before its size is checked."""
+"""Most bytes that a gzip bomb can unpack before its size is checked."""
 
 GZIP_BYTE = 0x1F
 """The first byte of gzip's magic (RFC 1952); a manifest begins with ``{``."""

@@ -171,8 +171,8 @@ def _identifiers(rows: Iterable[Cells]) -> Iterator[Cells]:
             yield identifier
 
 
-TOLD_PROBLEMS = 20
-"""More helps nobody: an export that is wrong everywhere is wrong for one reason."""
+MOST_PROBLEMS = 20
+"""Most problems in an error: an export that is wrong everywhere is wrong for one reason."""
 
 FIELDS = frozenset(field.encode_name for field in msgspec.structs.fields(WrittenPatron))
 
@@ -280,7 +280,7 @@ def refusal(subject: str, wrong: Iterable[tuple[str, WrongRow]]) -> FeedError:
     problems: list[Problem] = []
     more = 0
     for file, row in wrong:
-        room = TOLD_PROBLEMS - len(problems)
+        room = MOST_PROBLEMS - len(problems)
         problems.extend(Problem(f"{file}line {row.line}", text) for text in row.why[:room])
         more += room == 0 and bool(row.why)
     if more:
@@ -306,8 +306,8 @@ class _Reading:
                 self._wrong.append(WrongRow(number, (str(value),)))
                 raise refusal(self._subject, (("", row) for row in self._wrong))
             self._take(number, value)
-        told = {row.line for row in self._wrong}
-        wrong = [*self._wrong, *(row for line, row in self._spoilt.items() if line not in told)]
+        known = {row.line for row in self._wrong}
+        wrong = [*self._wrong, *(row for line, row in self._spoilt.items() if line not in known)]
         lines = {row.line for row in wrong}
         right = [patron for line, patron in self._right.items() if line not in lines]
         return Rows(self._subject, right, wrong)
@@ -360,10 +360,10 @@ def _whose(value: object) -> tuple[str | None, bool]:
         return None, False
     ref = value.get("patronId")
     # As a right row spells it; a number that belongs to nobody there belongs to nobody here.
-    told = str(ref) if isinstance(ref, str | int) and not isinstance(ref, bool) else None
+    patron_ref = str(ref) if isinstance(ref, str | int) and not isinstance(ref, bool) else None
     readable = value.keys() <= FIELDS
     nothing_against = readable and not value.get("blockStatus") and value.get("onHold") is None
-    return told, value.get("resident") is True and nothing_against
+    return patron_ref, value.get("resident") is True and nothing_against
 
 
 def _patron(line: int, row: WrittenPatron) -> FeedPatron:
@@ -429,7 +429,7 @@ FULL, CHANGES = "full", "changes"
 SUFFIXES = frozenset({".ndjson", ".jsonl", ".csv"})
 
 LEAST_SET_ASIDE = 20
-"""Where wrong rows are set aside at all, so many are, however small the register."""
+"""At least so many wrong rows may be set aside, however small the register."""
 
 
 class FeedExports:
@@ -491,7 +491,7 @@ class FeedExports:
             raise FeedError(self._path.name, [_unreadable(error)]) from error
         if odd := [file.name for file in files if not (_is_full(file) or _is_changes(file))]:
             what = f"neither ends in {FULL} nor in {CHANGES}; rename it, or give it a leading dot"
-            raise FeedError(self._path.name, [Problem(name, what) for name in odd[:TOLD_PROBLEMS]])
+            raise FeedError(self._path.name, [Problem(name, what) for name in odd[:MOST_PROBLEMS]])
         if not files:
             what = f"holds no export; its name ends in {FULL}.ndjson or {FULL}.csv"
             raise FeedError(self._path.name, [Problem("directory", what)])
@@ -519,9 +519,9 @@ def _merged(parts: Iterable[Rows]) -> tuple[list[FeedPatron], list[tuple[str, Wr
     right: list[FeedPatron] = []
     wrong: list[tuple[str, WrongRow]] = []
     for rows in (nobodys, *placed.values()):
-        told = [(name, row) for name, row in rows if isinstance(row, WrongRow)]
-        wrong += told
-        right += [row for _, row in rows if isinstance(row, FeedPatron) and not told]
+        wrong_rows = [(name, row) for name, row in rows if isinstance(row, WrongRow)]
+        wrong += wrong_rows
+        right += [row for _, row in rows if isinstance(row, FeedPatron) and not wrong_rows]
     return right, wrong
 
 
@@ -531,11 +531,11 @@ def _set_sharers_aside(placed: Placed) -> None:
     Within one file :func:`read_rows` finds them before.
     """
     owners: dict[Identifier, tuple[str, FeedPatron]] = {}
-    rows = [one for rows in placed.values() for one in rows]
+    rows = [entry for rows in placed.values() for entry in rows]
     patrons = [(name, row) for name, row in rows if isinstance(row, FeedPatron)]
     for name, patron in patrons:
-        for each in patron.identifiers:
-            there, other = owners.setdefault(each.identifier, (name, patron))
+        for identifier in patron.identifiers:
+            there, other = owners.setdefault(identifier.identifier, (name, patron))
             if other is patron:
                 continue
             what = f"identifiers: one stands in {there} line {other.line} too"

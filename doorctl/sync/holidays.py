@@ -1,8 +1,8 @@
 """Public holidays as dated days, by the well-kept `holidays` package.
 
 The package takes 0.1 s to load and stays in memory then, 11 MB in the web process (measured). So
-that process runs this module in another one, a question on standard input, the days on standard
-output, both JSON; a command that ends soon calls :func:`computed`.
+that process runs this module in another one, with a request on standard input and the days on
+standard output, both JSON; a command that ends soon calls :func:`computed`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MODULE = "doorctl.sync.holidays"
 
 @dataclass(frozen=True, slots=True)
 class HolidaysWanted:
-    """The years and rules of the question; the fields are `public_holidays`'s own."""
+    """The years and rules of the request; the fields are `public_holidays`'s own."""
 
     years: tuple[int, ...]
     rule: HolidayRule
@@ -79,12 +79,12 @@ def public_holidays(
         return {}
     sunday = ALL_DAY if week is None else week[SUNDAY]
     spans: Day = () if rule == "closed" else sunday
-    wanted, chosen = sorted(set(years)), {ALSO[one] for one in also}
+    wanted, chosen = sorted(set(years)), {ALSO[name] for name in also}
     named = _named(country, wanted, "public")
     if chosen:
         optional = _named(country, wanted, "optional")
-        found = {day: name for day, name in optional.items() if (day.month, day.day) in chosen}
-        named = {**found, **named}
+        extra = {day: name for day, name in optional.items() if (day.month, day.day) in chosen}
+        named = {**extra, **named}
     return {day: DatedDay(spans, Cause.HOLIDAY, name) for day, name in sorted(named.items())}
 
 
@@ -103,7 +103,7 @@ def _named(country: str, years: list[int], category: str) -> dict[date, str]:
 LIMIT_S = 60.0
 """It takes 0.5 s here; the smallest Pi, just started, may need ten times as much."""
 
-TOLD_CHARACTERS = 200
+MOST_CHARACTERS = 200
 
 # Isolated: neither the environment nor the working directory says where code comes from.
 PROGRAM = (sys.executable, "-I", "-m", MODULE)
@@ -114,8 +114,8 @@ def computed_apart(
 ) -> Mapping[date, DatedDay]:
     """Return the holidays by date. Thread-safe; waits until they are there.
 
-    `program` reads the question on standard input, answers on standard output, and is killed
-    after `limit_s`.
+    `program` reads the request on standard input, answers on standard output, and is killed after
+    `limit_s`.
 
     Raises:
         NotAnsweringError: they could not be computed; says why.
@@ -146,12 +146,12 @@ def _not_computed(why: str) -> NotAnsweringError:
 
 def _last_words(error: subprocess.CalledProcessError) -> str:
     lines = error.stderr.decode("utf-8", "replace").strip().splitlines()
-    shown = "".join(char for char in (lines or [""])[-1] if char.isprintable())[:TOLD_CHARACTERS]
+    shown = "".join(char for char in (lines or [""])[-1] if char.isprintable())[:MOST_CHARACTERS]
     return f"it ended with {error.returncode}" + (f": {shown}" if shown else "")
 
 
 def main() -> None:
-    """Answer one question."""
+    """Answer one request."""
     wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=HolidaysWanted)
     sys.stdout.buffer.write(msgspec.json.encode(computed(wanted)))
 

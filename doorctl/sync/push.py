@@ -60,8 +60,8 @@ class Fingerprints:
 
     def _values(self, patron: FeedPatron) -> Iterator[object]:
         yield sorted(
-            (each.identifier.reveal(), each.active, _day(each.valid_until))
-            for each in patron.identifiers
+            (identifier.identifier.reveal(), identifier.active, _day(identifier.valid_until))
+            for identifier in patron.identifiers
         )
         yield None if patron.pin is None else patron.pin.reveal()
         yield patron.resident

@@ -36,8 +36,8 @@ from doorctl.sync.rows import LONGEST_LINE_BYTES, Line, Removal, parse, reread
 
 # Taking a push in: the signature, the whole and each row are checked before any of it is applied.
 
-TOLD_PROBLEMS = 20
-"""More helps nobody: rows that are wrong everywhere are wrong for one reason."""
+MOST_PROBLEMS = 20
+"""Most problems in an error: rows that are wrong everywhere are wrong for one reason."""
 
 MOST_ROWS = 2_000_000
 """Twice the largest library system's register (design, section 8)."""
@@ -205,8 +205,8 @@ class Staging:
         if self._problems:
             raise PushInvalidError(SUBJECT, self._problems)
         if self._rows != self.manifest.count:
-            told = f"{self.manifest.count} rows were announced, {self._rows} came"
-            self._refuse(f"missing; {told}")
+            counts = f"{self.manifest.count} rows were announced, {self._rows} came"
+            self._refuse(f"missing; {counts}")
         if self._digest.hexdigest() != self.manifest.sha256:
             problem = Problem("rows", "not those that were signed; send it again")
             raise PushInvalidError(SUBJECT, [problem])
@@ -278,7 +278,7 @@ class Staging:
 
     def _note(self, what: str) -> None:
         self._problems.append(Problem(f"line {self._rows + 1}", what))
-        if len(self._problems) == TOLD_PROBLEMS:
+        if len(self._problems) == MOST_PROBLEMS:
             raise PushInvalidError(SUBJECT, self._problems)
 
     def _refuse_long(self, line: bytes) -> None:
@@ -301,11 +301,11 @@ def _spool_failed(error: OSError) -> StoreError:
 
 
 LARGEST_STEP = 2**32
-"""A push's number may be so far above ours: no mistake and no thief uses up all numbers."""
+"""How far a push's number may be above ours, so that no mistake or thief uses up all numbers."""
 
 
 class _RehearsedError(Exception):
-    """All that a push would do has gone well; this error undoes it."""
+    """Undo a rehearsed push that has gone well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,10 +441,10 @@ def _refuse_age(manifest: Manifest, minimum_age: int) -> None:
 # The guard of a push: an export that went wrong must not lock the town out.
 
 FLOOR = 10
-"""So many identifiers may always be shut out: in a small branch 5 % is one family."""
+"""This many identifiers may always be shut out: in a small branch 5 % is one family."""
 
 SHARE_PERCENT = 5.0
-"""More of the register than this is not shut out in a week by anything but a mistake (design)."""
+"""A larger share of the register is shut out in a week only by mistake (design)."""
 
 
 def guard(max_percent: float = SHARE_PERCENT, floor: int = FLOOR) -> Guard:

@@ -142,7 +142,7 @@ class WrittenPatron(Written, frozen=True):
 
     def __post_init__(self) -> None:
         ref = str(self.patron_id)
-        numbers = {each.number for each in self.identifiers}
+        numbers = {identifier.number for identifier in self.identifiers}
         # The reference is stored in the clear, and a number may have lost its leading zero.
         if ref in numbers or ref.zfill(10) in numbers:
             raise ValueError("patronId: is also an identifier; give a number that opens no door")
@@ -154,7 +154,7 @@ SHORTEST_PIN = 4
 FIELD_NAME = re.compile(r"[a-z][A-Za-z_]{0,39}")
 """A name that can be quoted: no number hides in it."""
 
-FOUND = {
+JSON_KINDS = {
     bool: "true or false",
     dict: "an object",
     float: "a number",
@@ -179,7 +179,7 @@ class RowReader:
         self._longest = pin_length
 
     def read(self, value: object) -> WrittenPatron | list[str]:
-        """Return the row, or everything that is wrong with it; never both, never neither."""
+        """Return either the row or everything that is wrong with it."""
         try:
             return msgspec.convert(value, WrittenPatron, dec_hook=self._decode)
         except msgspec.ValidationError:
@@ -201,7 +201,7 @@ class RowReader:
 
     def _explain(self, value: object, part: type[Written], path: str) -> Iterator[str]:
         if not isinstance(value, dict):
-            yield f"{_name(path)}: found {_found(value)}; give an object"
+            yield f"{_name(path)}: found {_json_kind(value)}; give an object"
             return
         problems = [*_unknown(value, part, path), *self._fields(value, part, path)]
         if not problems and (sentence := _refusal(value, part, self._decode)):
@@ -225,7 +225,7 @@ class RowReader:
             for place, item in enumerate(value):
                 yield from self._explain(item, LISTS[where], f"{where}[{place}].")
         else:
-            yield f"{where}: found {_found(value)}; {self._hint(wanted)}"
+            yield f"{where}: found {_json_kind(value)}; {self._hint(wanted)}"
 
     def _hint(self, wanted: Any) -> str:
         few, many = self._shortest, self._longest
@@ -237,8 +237,8 @@ def _name(path: str) -> str:
     return path.rstrip(".") or "row"
 
 
-def _found(value: object) -> str:
-    return FOUND[type(value)]
+def _json_kind(value: object) -> str:
+    return JSON_KINDS[type(value)]
 
 
 def _unknown(value: dict[str, Any], part: type[Written], path: str) -> Iterator[str]:
@@ -439,7 +439,7 @@ def reread(line: bytes) -> Line:
 def parse(line: bytes) -> WrittenRow | Removal:
     """Check a line in half the time that it takes to decode it.
 
-    Only our own writing, byte by byte, is believed at once: it can't hide a repeated field.
+    Only a line that is byte for byte as we write it is trusted at once: it can't repeat a field.
 
     Raises:
         ValueError: not UTF-8, not JSON, a field twice, missing, unknown or wrong; the text says

@@ -115,7 +115,7 @@ def has_weak_pin(patron: FeedPatron) -> bool:
     """Tell whether a patron's PIN is known and too easy to guess."""
     if patron.pin is None:
         return False
-    identifiers = (each.identifier for each in patron.identifiers)
+    identifiers = (identifier.identifier for identifier in patron.identifiers)
     return weak_pins.weak(patron.pin, identifiers, patron.birthday)
 
 
@@ -143,8 +143,8 @@ def _youngest(patron: FeedPatron) -> date | None:
 
 
 def _cpr_numbers(patron: FeedPatron) -> Iterator[str]:
-    for each in patron.identifiers:
-        kind, _, number = each.identifier.reveal().partition(":")
+    for identifier in patron.identifiers:
+        kind, _, number = identifier.identifier.reveal().partition(":")
         if kind == IdentifierKind.CPR.value:
             yield number
 
@@ -152,7 +152,7 @@ def _cpr_numbers(patron: FeedPatron) -> Iterator[str]:
 # From the library system's answer about one card to a sealed row, as a push would bring it.
 
 NO_LINE = 0
-"""It stands in no file."""
+"""The line of a patron who stands in no file."""
 
 
 def lent_patron(
@@ -173,7 +173,7 @@ def lent_patron(
     # A birthday that can't be counts as unknown; a feed's row is refused for it.
     known = answer.birthday is not None and is_birthday(answer.birthday)
     birthday = answer.birthday if known else None
-    asked = FeedPatron(
+    patron = FeedPatron(
         line=NO_LINE,
         patron_ref=answer.patron_ref,
         identifiers=(FeedIdentifier(identifier, answer.active, answer.valid_until),),
@@ -187,9 +187,9 @@ def lent_patron(
         tags=answer.tags,
     )
     return replace(
-        patron_row(asked, asked.identifiers[0], enter_from(asked, minimum_age, on)),
+        patron_row(patron, patron.identifiers[0], enter_from(patron, minimum_age, on)),
         pin_check=pin_check(stretched, pin),
-        weak_pin=flags_weak and has_weak_pin(asked),
+        weak_pin=flags_weak and has_weak_pin(patron),
         pushed=False,
     )
 
@@ -263,7 +263,7 @@ def _refuse_surprises(subject: str, patrons: Sequence[FeedPatron], *, full: bool
 
 
 def _refuse_lost_cards(subject: str, patrons: Sequence[FeedPatron]) -> None:
-    """Changes are applied card by card: without one, a patron's old cards would stay in force."""
+    """Refuse changes of a patron without cards: the patron's old cards would stay in force."""
     bare = [patron for patron in patrons if not patron.identifiers]
     if bare:
         what = "identifiers: no card and no CPR number; only a full feed can take a last card away"

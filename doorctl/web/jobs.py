@@ -37,7 +37,7 @@ from doorctl.ports import (
     StoredDays,
 )
 from doorctl.ports.devices import Outputs
-from doorctl.sources.website import Asked, Published
+from doorctl.sources.website import HoursRequest, Published
 from doorctl.sync.holidays import HolidaysWanted
 
 FETCH_EVERY_S = 3 * 3600.0
@@ -81,7 +81,7 @@ class WebsiteRound:
         opening: Opening,
         isil: str,
         *,
-        fetch: Callable[[Asked], Published],
+        fetch: Callable[[HoursRequest], Published],
         branch: BranchBook,
         write: Write,
         clock: Clock,
@@ -123,7 +123,7 @@ class WebsiteRound:
         last = date.fromordinal(first.toordinal() + self._opening.website_days)
         means = self._opening.website_open_means
         opens = None if means == "ignore" else Mode(means)
-        asked = Asked(self._opening.website_branch, first, last, self._isil, opens)
+        asked = HoursRequest(self._opening.website_branch, first, last, self._isil, opens)
         published = self._fetch(asked)
         if not self._counts(published):
             return

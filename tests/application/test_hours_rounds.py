@@ -13,7 +13,7 @@ from doorctl.config import DatedHours, Opening
 from doorctl.core.errors import InputError, StoreError
 from doorctl.ports import BranchWriter, DaySource, StoredDay, StoredDays
 from doorctl.services.hours import calendar_of
-from doorctl.sources.website import Asked, Published, Website
+from doorctl.sources.website import HoursRequest, Published, Website
 from doorctl.sync.holidays import HolidaysWanted
 from doorctl.web.jobs import (
     AGAIN_S,
@@ -398,7 +398,7 @@ def test_midnight_during_the_answer(rounds: Rounds, script: WebsiteScript, url: 
     """A question of yesterday is stored from today on: what is past would refuse it whole."""
     rounds.clock.step(datetime(2026, 3, 2, 22, 59, 59, tzinfo=UTC))
 
-    def fetch(asked: Asked) -> Published:
+    def fetch(asked: HoursRequest) -> Published:
         published = Website(url).opening_hours(asked)
         rounds.clock.advance(2)
         return published

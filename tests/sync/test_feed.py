@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import FeedError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.sync.feed import TOLD_PROBLEMS, FeedPatron, read_feed
+from doorctl.sync.feed import MOST_PROBLEMS, FeedPatron, read_feed
 from doorctl.sync.rows import LONGEST_LINE_BYTES, RowReader
 
 Row = dict[str, object]
@@ -310,9 +310,9 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong_lines", "closing"),
     [
-        (TOLD_PROBLEMS, None),
-        (TOLD_PROBLEMS + 1, "further down: and 1 more line is wrong"),
-        (TOLD_PROBLEMS + 7, "further down: and 7 more lines are wrong"),
+        (MOST_PROBLEMS, None),
+        (MOST_PROBLEMS + 1, "further down: and 1 more line is wrong"),
+        (MOST_PROBLEMS + 7, "further down: and 7 more lines are wrong"),
     ],
 )
 def test_a_screenful_of_problems_is_enough(
@@ -321,12 +321,12 @@ def test_a_screenful_of_problems_is_enough(
     """After twenty problems the rest is counted, so that a wrong export does not fill a disk."""
     told = refusal(tmp_path, *[b"x"] * wrong_lines).splitlines()
 
-    assert told[TOLD_PROBLEMS:] == ([f"feed.ndjson: {closing}"] if closing else [])
+    assert told[MOST_PROBLEMS:] == ([f"feed.ndjson: {closing}"] if closing else [])
 
 
 def test_one_row_with_many_problems_is_cut_too(tmp_path: Path) -> None:
     """The bound holds within a row as well."""
-    assert len(refusal(tmp_path, row(identifiers=[{}] * 500)).splitlines()) == TOLD_PROBLEMS
+    assert len(refusal(tmp_path, row(identifiers=[{}] * 500)).splitlines()) == MOST_PROBLEMS
 
 
 def test_an_identifier_belongs_to_one_patron(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Cause, DatedDay, Mode, ModeSpan
 from doorctl.core.errors import WebsiteHoursError
-from doorctl.sources.website import Asked, Published, read_opening_hours
+from doorctl.sources.website import HoursRequest, Published, read_opening_hours
 
 MONDAY = date(2026, 3, 9)
-ASKED = Asked("12", MONDAY, MONDAY + timedelta(days=13), "DK-773000")
+ASKED = HoursRequest("12", MONDAY, MONDAY + timedelta(days=13), "DK-773000")
 
 
 def item(
@@ -42,7 +42,7 @@ GOOD = [
 ]
 
 
-def refusals(answer: object, asked: Asked = ASKED) -> list[str]:
+def refusals(answer: object, asked: HoursRequest = ASKED) -> list[str]:
     """Return what is wrong with an answer."""
     with pytest.raises(WebsiteHoursError) as caught:
         read_opening_hours(answer, asked)

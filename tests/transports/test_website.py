@@ -17,7 +17,7 @@ import pytest
 
 from doorctl.access.calendar import Mode, ModeSpan
 from doorctl.core.errors import InputError, WebsiteHoursError
-from doorctl.sources.website import LONGEST_ANSWER_BYTES, Asked, Website
+from doorctl.sources.website import LONGEST_ANSWER_BYTES, HoursRequest, Website
 from tests.transports.website_server import WebsiteScript, item, serving
 from tests.web.certificates import Authority
 
@@ -26,7 +26,7 @@ SHORT_S = 0.3
 """For a website that would never answer."""
 
 MONDAY = date(2026, 3, 2)
-ASKED = Asked("12", MONDAY, MONDAY + timedelta(days=14), "DK-773000")
+ASKED = HoursRequest("12", MONDAY, MONDAY + timedelta(days=14), "DK-773000")
 
 
 @pytest.fixture
