@@ -103,7 +103,7 @@ PERMITS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.TECHNICIAN: _TECHNICIAN,
     }
 )
-"""Role -> all that it may do. What is not here is refused."""
+"""What each role may do; anything else is refused."""
 
 
 def permits(role: Role, permission: Permission) -> bool:
@@ -116,11 +116,11 @@ LONGEST_NAME = 64
 _NAME = re.compile(rf"[a-z0-9][a-z0-9._@+-]{{0,{LONGEST_NAME - 1}}}")
 
 KEEPERS = frozenset({Role.MANAGER, Role.TECHNICIAN})
-"""One local account with such a role must work: else nobody gets in while the provider is down."""
+"""One local account of these roles must work: the identity provider may be down."""
 
 
 class Origin(Enum):
-    """The one who checks a person's identity; the values are fixed names."""
+    """Who checks a person's identity; the values are fixed names."""
 
     LOCAL = "local"
     PROVIDER = "provider"
@@ -131,7 +131,7 @@ class Account:
     """An account, without its password.
 
     Args:
-        shown: what colleagues see; for a duty account rather the duty than a person.
+        shown: what colleagues see; the name of the duty for an account that several people use.
         must_change: somebody else chose the password, so it has to be changed first.
         subject: the identity provider's own name for it, None for a local one.
     """
@@ -147,7 +147,7 @@ class Account:
 
     @property
     def keeps_the_house(self) -> bool:
-        """Whether it can be signed in to, whatever else is down, by one of :data:`KEEPERS`."""
+        """Whether one of :data:`KEEPERS` can sign in to it, whatever else is down."""
         return not self.disabled and self.origin is Origin.LOCAL and self.role in KEEPERS
 
 
@@ -156,7 +156,7 @@ class SecondFactor:
     """A person's second proof of identity, beside the password.
 
     Args:
-        secret: the app makes codes of it, in base32; None where it can't be read.
+        secret: what the app makes codes from, in base32; None where it can't be read.
         step: the last step of 30 seconds whose code was used: an older one never counts again.
         recovery: the SHA-256 of each recovery code that is left.
     """

@@ -1,7 +1,7 @@
 """The rules for passwords: long, and not easy to guess; no rules on which characters they have.
 
-NIST SP 800-63B and OWASP ASVS 5.0 V6.2: length, none that is common or was stolen, nothing of
-the account's.
+As NIST SP 800-63B and OWASP ASVS 5.0 V6.2 say: a password is long, neither common nor stolen, and
+not made of the login.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ LONGEST = 128
 """Characters; ASVS V6.2.9 wants 64 allowed. More only makes hashing slow."""
 
 SHORTEST_NAME = 4
-"""A login of fewer letters stands in many honest passwords."""
+"""Shorter logins are not looked for: they stand in many good passwords by chance."""
 
 SHORTEST_WALK = 6
-"""A shorter part of a password is made of neighbouring keys by chance."""
+"""Shorter parts of a password are not judged: their keys are neighbours by chance."""
 
 SHORTEST_STEP = 3
-"""A walk takes so many neighbours of one row before it goes to the next, as in ``qweasdzxc``."""
+"""A walk has at least so many keys of one row before it changes rows, as in ``qweasdzxc``."""
 
 _WORDS = """
 123456 123456789 12345678 12345 1234567 1234567890 123123 000000 111111 123321 654321 666666
@@ -61,7 +61,7 @@ _SIGNS = re.compile(r"[\W_]+\Z")
 _ROWS = ("qwertyuiopåasdfghjklæøzxcvbnm", "qwertyuiopasdfghjklzxcvbnm", "qwertz")
 _COLUMNS = ("1qaz", "2wsx", "3edc", "4rfv", "5tgb", "6yhn", "7ujm", "8ik", "9ol")
 _IN_ORDER = ("abcdefghijklmnopqrstuvwxyz", "0123456789012")
-_LINES = tuple(way for one in (*_ROWS, *_COLUMNS, *_IN_ORDER) for way in (one, one[::-1]))
+_LINES = tuple(way for row in (*_ROWS, *_COLUMNS, *_IN_ORDER) for way in (row, row[::-1]))
 
 
 class Password(Masked[str]):
@@ -119,9 +119,9 @@ def _is_stolen(typed: str) -> bool:
 
 
 def _is_walk(core: str) -> bool:
-    """Tell whether it is nothing but keys side by side, letters or digits in order, or repeats.
+    """Tell whether it is only neighbouring keys, letters or digits in order, or repeats.
 
-    Two walks in turns are one, as in ``1q2w3e4r5t6y``.
+    Two walks whose keys take turns count as one, as in ``1q2w3e4r5t6y``.
     """
     if len(core) < SHORTEST_WALK:
         return False
@@ -143,7 +143,7 @@ def _is_line(keys: str) -> bool:
 
 
 def _cores(typed: str) -> set[str]:
-    """Return what a password is made of: with repeats, with digits or signs at the end, without.
+    """Return a password with and without its repeats, and the digits or signs at its end.
 
     ``sommer2026!!`` is made of ``sommer``, ``123456123456`` of ``123456``.
     """

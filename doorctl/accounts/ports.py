@@ -94,7 +94,7 @@ class FailureStore(Protocol):
         """Store a count; forget the oldest ones, where there are too many."""
 
     def key(self) -> bytes:
-        """Return 32 bytes that nobody else has, the same for as long as the counts are kept."""
+        """Return the branch's secret of 32 bytes, the same for as long as the counts are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +150,15 @@ class PasswordHasher(Protocol):
         """Return a new hash, with its salt and cost in it."""
 
     def fits(self, hashed: str | None, password: Password) -> bool:
-        """Tell whether a password is the hash's; with None it takes as long and is not."""
+        """Tell whether a password fits a hash; None never fits, and takes as long."""
 
     def is_old(self, hashed: str) -> bool:
-        """Tell whether a hash was made at another cost than today's."""
+        """Tell whether a hash was made at another cost than the present one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A sign-in at the identity provider under way; the browser keeps it until it comes back.
+    """A sign-in under way at the identity provider; it is kept until the browser comes back.
 
     `verifier` proves that the browser with the code also began the sign-in (PKCE).
     """

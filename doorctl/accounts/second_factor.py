@@ -1,7 +1,7 @@
 """A second factor beside the password: codes of an app (TOTP, RFC 6238), and a few on paper.
 
-A code of the app counts for its own 30 seconds and the ones before and after, and each step once.
-It needs the time: while the clock is in doubt only the recovery codes count, each of them once.
+A code of the app counts once, in its own 30 seconds and the ones before and after. It needs the
+time: while the clock is in doubt only the recovery codes count, each of them once.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def begun(
         InputError: the code does not fit the secret now, or the clock is in doubt.
     """
     codes = tuple(_recovery_code() for _ in range(RECOVERY_CODES))
-    factor = SecondFactor(secret, 0, frozenset(_mark(one.reveal()) for one in codes))
+    factor = SecondFactor(secret, 0, frozenset(_mark(text.reveal()) for text in codes))
     used = used_up(factor, code, moment)
     if used is None:
         raise InputError("the code is not the one that the app shows now")

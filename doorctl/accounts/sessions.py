@@ -1,7 +1,7 @@
 """A session: a browser shows it instead of the password, and it ends by itself.
 
-It is judged by the time since the machine started: a wall clock that jumps neither prolongs nor
-ends one, and a restart ends all. OWASP ASVS 5.0 V7.2 and V7.3.
+Sessions are judged by the time since the machine started: a wall clock that jumps neither prolongs
+nor ends one, and a restart ends all. OWASP ASVS 5.0 V7.2 and V7.3.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ FRESH_MS = 5 * 60_000
 """For so long after a sign-in, accounts can be changed and sessions ended; then sign in again."""
 
 TOUCH_MS = 60_000
-"""So much of the idle time may be missing on disk, which is not written at each page."""
+"""How often the last action is stored: the disk is not written at each page."""
 
 
 class Token(Masked[str]):
-    """256 random bits as text; they alone let a browser in."""
+    """256 random bits as text; whoever has them is signed in."""
 
     __slots__ = ()
 
     @property
     def digest(self) -> bytes:
-        """The 32 bytes that are stored of it."""
+        """The SHA-256 of the token, which is stored in its place."""
         return hashlib.sha256(self.reveal().encode()).digest()
 
 
@@ -51,7 +51,7 @@ class Session:
     seen: BootTime
 
     def lives(self, now: BootTime, idle_ms: int = IDLE_MS) -> bool:
-        """Tell whether it still counts; a session from before a restart does not.
+        """Tell whether the session still counts; one from before a restart does not.
 
         It ends after `idle_ms` without an action, at most :data:`IDLE_MS`.
         """
@@ -70,7 +70,7 @@ class Session:
         return now.ms_since(self.seen) >= TOUCH_MS
 
     def touched(self, now: BootTime) -> Session:
-        """Return it as used at a moment."""
+        """Return the session as used at a moment."""
         return replace(self, seen=now)
 
 
@@ -81,17 +81,17 @@ def new_token() -> Token:
 
 # Refusals by role go on record: an account's first ones, then one an hour with a count.
 #
-# Pure: time is an argument. A script that asks again and again fills no disk, and hides nobody
-# else.
+# Pure: time is an argument. A script that repeats a request fills no disk, and keeps no other
+# account's refusals off the record.
 
 AT_ONCE = 10
-"""So many of one account go on record at once; browsing by hand makes fewer."""
+"""So many refusals of one account go on record at once; browsing by hand makes fewer."""
 
 REFILL_S = 3600.0
-"""Then one more in this time: 34 entries of an account on its worst day."""
+"""After that one more goes on record in this time: at most 34 entries of an account a day."""
 
 MOST = 500
-"""Accounts that are counted; the one that has been silent longest is forgotten."""
+"""The most accounts that are counted; the one without a refusal for longest is forgotten."""
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class _Account:
 
 
 class Refusals:
-    """Count what was refused. One thread."""
+    """Count refusals by account. One thread."""
 
     def __init__(self) -> None:
         self._of: dict[str, _Account] = {}
@@ -114,15 +114,15 @@ class Refusals:
             None where it stays off the record; else how many of the account's stayed off it since
             its last one on record.
         """
-        one = self._of.pop(account, None) or _Account(at_s=now_s)
-        self._of[account] = one
+        tally = self._of.pop(account, None) or _Account(at_s=now_s)
+        self._of[account] = tally
         if len(self._of) > MOST:
             del self._of[next(iter(self._of))]
-        one.spent = max(0.0, one.spent - (now_s - one.at_s) / REFILL_S)
-        one.at_s = now_s
-        if one.spent > AT_ONCE - 1:
-            one.left_out += 1
+        tally.spent = max(0.0, tally.spent - (now_s - tally.at_s) / REFILL_S)
+        tally.at_s = now_s
+        if tally.spent > AT_ONCE - 1:
+            tally.left_out += 1
             return None
-        one.spent += 1
-        left_out, one.left_out = one.left_out, 0
+        tally.spent += 1
+        left_out, tally.left_out = tally.left_out, 0
         return left_out

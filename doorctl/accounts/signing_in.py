@@ -49,7 +49,7 @@ from doorctl.core.moments import BootTime, Moment
 from doorctl.ports import Clock
 
 NO_NAME = ""
-"""Stands for every typed name that can be no login, so that it is stored nowhere."""
+"""Takes the place of a typed name that can be no login: such a name is stored nowhere."""
 
 NO_PASSWORD = Password("")
 
@@ -58,8 +58,8 @@ NO_PASSWORD = Password("")
 class Open:
     """A live session, as its account's owner sees it.
 
-    `number` names it, and lets nobody in; `seen_s`, since the last action, is too long by about a
-    minute at most.
+    `number` names the session but does not sign in. `seen_s`, the time since the last action, is at
+    most about a minute too long.
     """
 
     number: str
@@ -69,7 +69,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class _Admitted:
-    """A try that was charged: to whom, whose account it is, and the hash to compare with.
+    """A try that was charged to the throttle, its account, and the hash to compare with.
 
     `address` is None where a known browser was charged instead of its address; `used` is what is
     left of `factor` after the code.
@@ -92,7 +92,7 @@ class SigningIn:
     """Let staff in and out. Thread-safe; slow work is done outside of the writer's thread.
 
     Args:
-        roles: group of the identity provider -> role; the first one that fits a person counts.
+        roles: the role of each group of the identity provider; a person's first one counts.
         factor_required: whether a person without a second factor must set one up first.
     """
 
@@ -129,15 +129,15 @@ class SigningIn:
 
     @property
     def tells_time(self) -> bool:
-        """Whether codes of an app count: not while the clock is in doubt."""
+        """Whether codes of an app count; they don't while the clock is in doubt."""
         return self._clock.moment().dependable
 
     def asks_codes(self) -> bool:
         """Tell whether any account here has a second factor; raises StoreError."""
-        return any(one.second_factor for one in self._book.every())
+        return any(account.second_factor for account in self._book.every())
 
     def must_enrol(self, account: Account) -> bool:
-        """Tell whether an account needs a second factor first, and the clock lets it have one."""
+        """Tell whether an account must set up a second factor first, and the clock allows it."""
         local = account.origin is Origin.LOCAL and not account.second_factor
         return self._factor_required and local and self.tells_time
 
@@ -154,11 +154,11 @@ class SigningIn:
             SignInRefusedError: nobody is signed in, or not by a password of ours.
             StoreError, KeyFileError: it could not be stored.
         """
-        found = self.whose(token)
-        if found is None or found[0].origin is not Origin.LOCAL:
+        signed_in = self.whose(token)
+        if signed_in is None or signed_in[0].origin is not Origin.LOCAL:
             raise SignInRefusedError
         factor, codes = second_factor.begun(secret, code, self._clock.moment())
-        return self._desk.run(partial(self._enrolled, found[0].name, factor)), codes
+        return self._desk.run(partial(self._enrolled, signed_in[0].name, factor)), codes
 
     def sign_in(
         self, name: str, password: Password, address: str, shown: str = "", code: str = ""
@@ -166,9 +166,9 @@ class SigningIn:
         """Sign in by login, password and the account's second factor, if any; return a new token.
 
         Args:
-            address: the caller's, by which failures are counted.
-            shown: the cookie by which a browser is known; with it failures elsewhere don't count.
-            code: of the app or a recovery code; counts once.
+            address: failures are counted by it, unless `shown` is valid.
+            shown: the cookie of a browser that signed in before: failures elsewhere don't count.
+            code: the app's code or a recovery code; each counts once.
 
         Raises:
             SignInWaitsError: too many have failed; nothing was compared.
@@ -214,10 +214,10 @@ class SigningIn:
             InputError: the new password is not good enough; says why.
             SignInRefusedError: nobody is signed in, or the old password or the code is wrong.
         """
-        found = self.whose(token)
-        if found is None or found[0].origin is not Origin.LOCAL:
+        signed_in = self.whose(token)
+        if signed_in is None or signed_in[0].origin is not Origin.LOCAL:
             raise SignInRefusedError
-        name = found[0].name
+        name = signed_in[0].name
         refuse_password(new, name)
         # Before the try is charged: else the right password would lock its own account.
         if old == new:
@@ -234,11 +234,11 @@ class SigningIn:
         Raises:
             StoreError: it can't be read, so nobody is.
         """
-        found = self._book.whose(token.digest)
+        stored = self._book.whose(token.digest)
         now = self._clock.boot_time()
-        if found is None or found[0].disabled or not found[1].lives(now, self._idle_ms):
+        if stored is None or stored[0].disabled or not stored[1].lives(now, self._idle_ms):
             return None
-        account, session = found
+        account, session = stored
         if does and session.touch_due(now):
             # A full disk ends the session sooner, and shows the page all the same.
             with suppress(StoreError):
@@ -253,12 +253,12 @@ class SigningIn:
     def sessions(self, name: str) -> tuple[Open, ...]:
         """Return an account's live sessions, the most recently used first; raises StoreError."""
         now = self._clock.boot_time()
-        found = (
-            Open(digest.hex(), now.ms_since(one.began) // 1000, now.ms_since(one.seen) // 1000)
-            for digest, one in self._book.sessions(name)
-            if one.lives(now, self._idle_ms)
+        sessions = (
+            Open(digest.hex(), now.ms_since(live.began) // 1000, now.ms_since(live.seen) // 1000)
+            for digest, live in self._book.sessions(name)
+            if live.lives(now, self._idle_ms)
         )
-        return tuple(sorted(found, key=lambda one: one.seen_s))
+        return tuple(sorted(sessions, key=lambda session: session.seen_s))
 
     def end(self, name: str, number: str) -> None:
         """End one of an account's sessions; do nothing if it has none of that number."""
@@ -304,7 +304,7 @@ class SigningIn:
     def _admitted(
         self, typed: str, address: str, browser: str | None, books: Books, _moment: Moment
     ) -> Done[_Admitted | int]:
-        """Charge a try, or return for how many seconds to wait; polling is charged too."""
+        """Charge a try, or return how many seconds to wait; tries during a wait are charged too."""
         name, now, failures = login_name(typed) or NO_NAME, self._clock.boot_time(), books.failures
         charged = (ACCOUNT, name) if browser is None else (BROWSER, f"{browser} {name}")
         host = caller(address) if browser is None else None
@@ -350,9 +350,9 @@ class SigningIn:
         return Done(self._begun(account.name, books), changed)
 
     def _still(self, admitted: _Admitted, books: Books) -> Account:
-        """Return the account, unless it was changed while the password was compared.
+        """Return the account; refuse the try where it was changed during the comparison.
 
-        The code is used up: of two tries at once with the same code, the second is refused.
+        This uses the code up: of two tries at once with the same code, the second is refused.
         """
         account = books.accounts.find(admitted.name)
         if account is None or account.disabled:
@@ -385,14 +385,14 @@ class SigningIn:
             known = None if name is None else books.accounts.find(name)
             of_provider = known is not None and known.subject == claims.subject
             return Done(None, sign_in_refused(name if of_provider else None, Refusal.NO_ROLE))
-        found = books.accounts.find(name)
-        if found is not None and found.subject != claims.subject:
+        stored = books.accounts.find(name)
+        if stored is not None and stored.subject != claims.subject:
             return Done(None, sign_in_refused(name, Refusal.NAME_TAKEN))
-        if found is not None and found.disabled:
+        if stored is not None and stored.disabled:
             return Done(None, sign_in_refused(name, Refusal.DISABLED))
         account = _of_provider(name, role, claims)
         books.accounts.keep(account, moment)
-        if found is None or found.role is not role:
+        if stored is None or stored.role is not role:
             # Sessions of an earlier role would get the new one unasked.
             books.sessions.end_all(name)
             details = {"account": name, "role": role.value, "signed_in": 1}
@@ -419,11 +419,11 @@ def _touched(digest: bytes, now: BootTime, books: Books, _moment: Moment) -> Don
 
 
 def _signed_out(digest: bytes, books: Books, _moment: Moment) -> Done[None]:
-    found = books.sessions.find(digest)
-    if found is None:
+    session = books.sessions.find(digest)
+    if session is None:
         return Done(None)
     books.sessions.end(digest)
-    return Done(None, Event("signed_out", found.account, {"sessions": 1}))
+    return Done(None, Event("signed_out", session.account, {"sessions": 1}))
 
 
 def _all_signed_out(books: Books, name: str) -> Done[int]:
@@ -437,10 +437,10 @@ KEPT_S = 600.0
 """Time enough to find a telephone and type a code."""
 
 MOST = 500
-"""Of all; beyond it the oldest one begins again."""
+"""The most sign-ins that are kept; beyond it the oldest one must begin again."""
 
 MOST_OF_ONE = 8
-"""Of one address; beyond it the oldest one there begins again, and nobody else's."""
+"""The most of one address; beyond it the oldest one of that address must begin again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,9 +457,9 @@ class Begun:
 
 
 class PendingSignIns:
-    """Keep what a browser was sent away with. Thread-safe.
+    """Keep the sign-ins that are under way. Thread-safe.
 
-    A restart forgets them: those who were under way begin again.
+    A restart forgets them, and they must begin again.
     """
 
     def __init__(self) -> None:
@@ -473,7 +473,7 @@ class PendingSignIns:
         """
         token, host = new_token(), caller(address)
         with self._lock:
-            theirs = [one for one, (_, _, of) in self._kept.items() if of == host]
+            theirs = [digest for digest, (_, _, of) in self._kept.items() if of == host]
             if len(theirs) >= MOST_OF_ONE:
                 del self._kept[theirs[0]]
             self._kept[token.digest] = begun, now_s, host

@@ -1,10 +1,10 @@
-"""How many tries an account and an address get: tables over values that survive a restart.
+"""How many tries an account and an address get; the counts survive a restart.
 
 The waits grow and end: nobody can lock a colleague out for good. They count by CLOCK_BOOTTIME; a
-restart starts a wait afresh. Failures of names that are no account count the same.
+restart starts a wait afresh. Failures of unknown names count in the same way.
 
-A browser that has signed in to an account before shows a cookie that proves it, and has a count of
-its own there: deliberate failures from elsewhere keep nobody out (OWASP's device cookie).
+A browser that has signed in to an account before proves it by a cookie and has a count of its own:
+deliberate failures from elsewhere don't lock it out (OWASP's device cookie).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ WAIT_AFTER_S = MappingProxyType({5: 30, 6: 60, 7: 120, 8: 300})
 """Failures in a row -> seconds until the next try; four honest slips are free."""
 
 LONGEST_WAIT_S = 900
-"""After still more failures: 96 tries a day, and a colleague waits a quarter of an hour."""
+"""The wait after more failures: it allows 96 tries a day, and a colleague waits 15 minutes."""
 
 ADDRESS_BURST = 20
-"""Failures from one address that cost nobody a wait: a whole town hall may have only one."""
+"""Failures of an address before it has to wait: a whole town hall may share one address."""
 
 ADDRESS_REFILL_MS = 60_000
 """One failure of an address is forgiven each minute."""
@@ -38,21 +38,21 @@ KEPT_MS = 24 * 3_600_000
 """A count without a new failure for so long is forgotten."""
 
 MOST_ACCOUNTS = 8
-"""Of one browser, such as a desk's; the one that it signed in to first is forgotten first."""
+"""The most accounts in one browser's cookie; the oldest one is forgotten first."""
 
 _SHOWN = re.compile(r"([0-9a-f]{16})~([0-9a-f]{32})")
 """A browser's number and proof, for one account."""
 
 NETWORK_BITS = 64
-"""One household or office has all addresses of such an IPv6 network."""
+"""The length of an IPv6 network's prefix: a household or office has all its addresses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """The failures of an account, or what is left of an address's, and the time of the last one.
+    """The failures of an account or an address, and the time of the last one.
 
-    `count` is, of an account, how many in a row; of an address, milliseconds until all are
-    forgiven.
+    For an account, `count` is how many failed in a row; for an address, it is the milliseconds
+    until all are forgiven.
     """
 
     count: int = 0
@@ -99,7 +99,7 @@ def address_refunded(failures: Failures, now: BootTime) -> Failures:
 def browser_known(key: bytes, name: str, shown: str) -> str | None:
     """Return a browser's number, where its cookie proves that it has signed in to an account.
 
-    With the key, which is the branch's, anybody can make such cookies.
+    Whoever has the branch's key can make such cookies.
     """
     pairs: list[tuple[str, str]] = _SHOWN.findall(shown)
     for number, proof in pairs[:MOST_ACCOUNTS]:
@@ -115,7 +115,7 @@ def browser_cookie(key: bytes, name: str, shown: str) -> str:
     """
     if browser_known(key, name, shown) is not None:
         return shown
-    number, kept = secrets.token_hex(8), ["~".join(one) for one in _SHOWN.findall(shown)]
+    number, kept = secrets.token_hex(8), ["~".join(parts) for parts in _SHOWN.findall(shown)]
     return ".".join([*kept[1 - MOST_ACCOUNTS :], f"{number}~{_proof(key, name, number)}"])
 
 
@@ -124,16 +124,16 @@ def _proof(key: bytes, name: str, number: str) -> str:
 
 
 def caller(address: str) -> str:
-    """Return what an address counts as: itself, or of IPv6 its network; any text is taken."""
+    """Return what an address counts as: itself, or its network for IPv6. Takes any text."""
     try:
-        found = ip_address(address)
+        ip = ip_address(address)
     except ValueError:
         return address
-    if not isinstance(found, IPv6Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return f"{int(found) >> NETWORK_BITS:x}::"
+    if not isinstance(ip, IPv6Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return f"{int(ip) >> NETWORK_BITS:x}::"
 
 
 def _debt_ms(failures: Failures, now: BootTime) -> int:

@@ -1,1 +1,1 @@
-"""What the library promises its patrons: visits are gone after the retention; speaks to ports."""
+"""Retention, erasure, export and audit: what the library promises its patrons; speaks to ports."""

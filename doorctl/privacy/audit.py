@@ -30,7 +30,7 @@ from doorctl.core.staff_text import SHORT_TEXT, refuse_text
 # answer to the sync job.
 
 SALT_BYTES = 32
-"""As long as the hash, and of one length, so that salt and record can't be told apart otherwise."""
+"""The salt is as long as the hash, and of fixed length: so it can be told from the record."""
 
 ERASED = "subject_erased"
 """The action of an entry that says which records were erased for a person's sake."""
@@ -51,10 +51,10 @@ class Head:
     @classmethod
     def read(cls, text: str) -> Head:
         """Read a head from text such as ``41:9f86…``; raises InputError for any other text."""
-        found = _HEAD.fullmatch(text)
-        if found is None:
+        match = _HEAD.fullmatch(text)
+        if match is None:
             raise InputError("a head of the audit log is a number, a colon and 64 hex digits")
-        return cls(int(found[1]), bytes.fromhex(found[2]))
+        return cls(int(match[1]), bytes.fromhex(match[2]))
 
 
 EMPTY = Head(0, hashlib.sha256(b"doorctl-audit/1").digest())
@@ -189,16 +189,16 @@ def _sha256(first: bytes, second: bytes) -> bytes:
 
 
 KEPT = timedelta(days=185)
-"""Longest life of an entry: the 6 months of the old security order, which no half-year exceeds."""
+"""Longest life of an entry: the 6 months of the old security order; no half-year is longer."""
 
 SYNC = "sync"
-"""The name for what the sender of pushes did by itself."""
+"""The account of an entry that the sender of pushes caused."""
 
 NOT_A_NAME = "(not a name)"
 
 
 Details = Mapping[str, int | str]
-"""The part of an entry beside its reason."""
+"""An entry's details: numbers, dates and names of fields."""
 
 
 class Action(Enum):
@@ -253,7 +253,7 @@ class Action(Enum):
 
 
 LISTS = frozenset({Action.VISITS_LISTED, Action.BANS_LISTED, Action.PASSES_LISTED})
-"""Looks at everybody who stood in a list then, so each of them may be told of it."""
+"""Looks at a whole list: each person in the list may learn of them."""
 
 KEY = "key"
 """The detail that names an installation key: 8 hex digits, decimal ones at 1 of 43."""
@@ -265,8 +265,8 @@ class Deed:
 
     Args:
         cards: 16-byte row keys of the cards it was about; empty if it was about nobody.
-        details: numbers, names of fields, dates; never a value of a person. Texts are searched for
-            persons' numbers; an `int` is what our own code has counted or numbered.
+        details: numbers, names of fields and dates; never what is known of a person. Texts are
+            searched for persons' numbers; an `int` is a count or number of our own.
 
     Raises:
         InputError: the reason or a detail holds what has no place there.
@@ -356,9 +356,9 @@ class AuditReader(Protocol):
 def account(name: str) -> str:
     """Return the name of a person or program as it is kept: printable, short, nobody's number.
 
-    A strange name must not keep a deed off the record, so it is made fit and never refused.
+    A strange name is changed and never refused: the deed must go on record.
     """
-    shown = "".join(one if one.isprintable() else "?" for one in name)[:SHORT_TEXT]
+    shown = "".join(letter if letter.isprintable() else "?" for letter in name)[:SHORT_TEXT]
     try:
         refuse_text("account", shown)
     except InputError:

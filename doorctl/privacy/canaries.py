@@ -1,7 +1,7 @@
-"""Canaries: each day a row that is no visit, so that its absence proves what a purge did.
+"""Canaries: one row a day that is no visit. A purge has worked if the old ones are gone.
 
-Each is derived from the installation key and the date. So none has to be stored to be looked for,
-and to a thief of the disk it looks like any card's row key.
+Each is derived from the installation key and the date. So none has to be stored elsewhere, and a
+thief of the disk can't tell it from a card's row key.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CANARY_BYTES = 16
 """As long as a row key."""
 
 LOOKED_BACK = timedelta(days=400)
-"""How far back expired days are looked for: a branch that was shut for a year, and a month."""
+"""How far back expired canaries are looked for: a branch may have been shut for a year."""
 
 _ONE_DAY = timedelta(days=1)
 

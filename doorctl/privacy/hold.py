@@ -1,7 +1,7 @@
-"""An incident hold: a stated window of the door log that outlives the retention, for a while.
+"""An incident hold: it keeps a window of the door log for longer than the retention.
 
-It has a case number, a reason and an end, and nobody need remember it: after its end, by a clock
-that can be trusted, the next purge takes the hold and what it held.
+It has a case number, a reason and an end. After its end, by a clock that can be trusted, the next
+purge deletes the hold and what it kept.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from doorctl.privacy.retention import visible_since
 from doorctl.privacy.subject import may_be_cpr
 
 LONGEST = timedelta(days=180)
-"""How far from now a hold may end. An inquiry that takes longer has its copy of the evidence by
-then, in the case; a door log is no archive. Staff's own traces are kept as long."""
+"""How far from now a hold may end. An inquiry that takes longer has its own copy of the evidence by
+then. The audit log is kept about as long."""
 
 LONGEST_TEXT = 200
-"""Characters of a case number or a reason: a line, not a story with names in it."""
+"""Characters of a case number or a reason; a longer text might hold names."""
 
 FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -31,8 +31,8 @@ FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 class HoldAsked:
     """A hold as staff ask for it; all times aware.
 
-    The window ends just before `to`, the hold by itself at `until`; `case` is the incident's number
-    elsewhere, and `reason` names nobody.
+    The window ends just before `to`, and the hold ends by itself at `until`. `case` is the
+    incident's number elsewhere, and `reason` names nobody.
     """
 
     since: datetime
@@ -60,11 +60,11 @@ class Hold:
     by: str
 
     def numbered(self, number: int) -> Hold:
-        """Return it with its number."""
+        """Return the hold with its number."""
         return replace(self, number=number)
 
     def in_force(self, moment: Moment) -> bool:
-        """Tell whether it is certainly in force: while the clock is in doubt it may have ended."""
+        """Tell whether the hold is certainly in force; while the clock is in doubt it is not."""
         return moment.dependable and moment.latest_known < self.until
 
 
@@ -97,7 +97,7 @@ class HoldLifted:
     by: str
 
 
-def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
+def accepted(request: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     """Return a hold that may be stored, without a number yet.
 
     The window may not begin before the retention: a new hold can't keep what only another hold
@@ -115,7 +115,7 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     now, oldest = moment.local.astimezone(UTC), visible_since(moment.latest_known, retention)
     since, to, until = (
         _utc(what, at)
-        for what, at in (("from", asked.since), ("to", asked.to), ("until", asked.until))
+        for what, at in (("from", request.since), ("to", request.to), ("until", request.until))
     )
     problems = (
         (to <= since, "the window ends before it begins"),
@@ -123,17 +123,17 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
         (since < oldest, "the window begins before {time}, and that is gone"),
         (until <= now, "the hold would have ended already"),
         (until > now + LONGEST, f"a hold ends at most {LONGEST.days} days from now"),
-        (not _is_line(asked.case), f"give a case number of 1 to {LONGEST_TEXT} characters"),
-        (not _is_line(asked.reason), f"give a reason of 1 to {LONGEST_TEXT} characters"),
+        (not _is_line(request.case), f"give a case number of 1 to {LONGEST_TEXT} characters"),
+        (not _is_line(request.reason), f"give a reason of 1 to {LONGEST_TEXT} characters"),
     )
     for wrong, text in problems:
         if wrong:
             raise InputError(text, time=oldest.astimezone(moment.local.tzinfo))
     # The police's own numbers, 0700-12345-00001-26, have more digits than other texts may.
-    if may_be_cpr(asked.case):
+    if may_be_cpr(request.case):
         raise InputError("the case number may be a CPR number; give the case's own")
-    refuse_purpose(asked.reason, "reason")
-    return Hold(0, since, to, asked.case, asked.reason, until, now, asked.by)
+    refuse_purpose(request.reason, "reason")
+    return Hold(0, since, to, request.case, request.reason, until, now, request.by)
 
 
 def readable_since(hold: Hold, moment: Moment, retention: timedelta) -> datetime:

@@ -1,4 +1,4 @@
-"""All that is held of a person, as a page to read: one file, nothing loaded from anywhere."""
+"""The letters to patrons: a page with all that is held of a person, and the letter about a ban."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LISTED: Mapping[Action, str] = MappingProxyType(
         Action.PASSES_LISTED: "passes",
     }
 )
-"""Looks at a whole list, and the table whose rows stand in it."""
+"""The table of each list that staff can look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Export:
         return not self.rows and not self.lookups
 
     def as_dict(self, zone: tzinfo) -> dict[str, Any]:
-        """Return it for scripts: times in `zone`, bytes in hex, names as in the databases."""
+        """Return the export for scripts: times in `zone`, bytes in hex, the databases' names."""
         held: dict[str, dict[str, list[dict[str, Any]]]] = {}
         for row in self.rows:
             tables = held.setdefault(row.table.database, {})
@@ -60,8 +60,8 @@ class Export:
             "format": FORMAT,
             "held": held,
             "lookups": [
-                {"at": _time(one.at, zone), "what": one.what, "why": one.why}
-                for one in self.lookups
+                {"at": _time(lookup.at, zone), "what": lookup.what, "why": lookup.why}
+                for lookup in self.lookups
             ],
             "erased": [
                 {
@@ -76,10 +76,10 @@ class Export:
 
 
 class AuditedLookups:
-    """The audit log as a person may read it: what, when and why, and not who.
+    """The audit log as a person may read it: what, when and why, but not who.
 
-    A list that staff looked at counts as a look at each person in it; `rows` are the
-    person's, and show which lists those are.
+    A list that staff looked at counts as a look at each person in it; the person's `rows` show
+    which lists those are.
     """
 
     def __init__(self, audit: AuditReader, rows: Iterable[HeldRow]) -> None:
@@ -89,14 +89,14 @@ class AuditedLookups:
     def lookups(self, subject: Subject) -> tuple[Lookup, ...]:
         """Return what staff looked at or changed, oldest first."""
         named = self._audit.about(subject.row_keys, subject.patron_ref)
-        found = {entry.number: entry for entry in (*named, *self._lists())}
-        return tuple(_lookup(found[number]) for number in sorted(found))
+        entries = {entry.number: entry for entry in (*named, *self._lists())}
+        return tuple(_lookup(entries[number]) for number in sorted(entries))
 
     def _lists(self) -> Iterable[Entry]:
         wanted = {action for action, table in _LISTED.items() if table in self._tables}
         if not wanted:
             return ()
-        return (one for one in self._audit.entries() if one.deed.action in wanted)
+        return (entry for entry in self._audit.entries() if entry.deed.action in wanted)
 
 
 def value(column: Column, stored: Any, zone: tzinfo) -> str | int | None:
@@ -192,13 +192,13 @@ def _sections(export: Export, zone: tzinfo, language: Language) -> Iterator[str]
     for table, rows in groupby(export.rows, key=lambda row: row.table):
         yield f"<h2>{escape(_of(table, language))}</h2>"
         for row in rows:
-            yield _table(_told(row, zone, language))
+            yield _table(_lines(row, zone, language))
     if export.lookups:
         yield f"<h2>{escape(say('What staff have looked at or changed'))}</h2>"
-    for one in export.lookups:
-        what = say(_ACTIONS.get(one.what, one.what))
-        told = [(say("When"), _instant(one.at, zone, language)), (say("What"), what)]
-        yield _table([*told, *([(say("Reason"), one.why)] if one.why else [])])
+    for lookup in export.lookups:
+        what = say(_ACTIONS.get(lookup.what, lookup.what))
+        lines = [(say("When"), _instant(lookup.at, zone, language)), (say("What"), what)]
+        yield _table([*lines, *([(say("Reason"), lookup.why)] if lookup.why else [])])
     if export.tombstones:
         erased = "You were erased before. What is left is a mark without name or number"
         yield f"<h2>{escape(say(erased))}</h2>"
@@ -207,7 +207,7 @@ def _sections(export: Export, zone: tzinfo, language: Language) -> Iterator[str]
         yield _table([(say("When"), erased), (say("The mark goes"), until)])
 
 
-def _told(row: HeldRow, zone: tzinfo, language: Language) -> list[tuple[str, str]]:
+def _lines(row: HeldRow, zone: tzinfo, language: Language) -> list[tuple[str, str]]:
     pairs = zip(row.table.columns, row.values, strict=True)
     return [
         (_of(column, language), _in_words(column, stored, zone, language))
@@ -236,8 +236,8 @@ def of_the_week(column: Column, stored: Any, *, danish: bool) -> str:
     if column.shown is Shown.MINUTE:
         return _of_clock(stored, danish=danish)
     if column.shown is Shown.SPANS:
-        spans = (map(int, one.split("-")) for one in stored.split())
-        return ", ".join("-".join(_of_clock(one, danish=danish) for one in span) for span in spans)
+        spans = (map(int, span.split("-")) for span in stored.split())
+        return ", ".join("-".join(_of_clock(at, danish=danish) for at in span) for span in spans)
     return ""
 
 
@@ -251,8 +251,8 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 def _table(lines: list[tuple[str, str]]) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(told)}</td></tr>\n'
-        for name, told in lines
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>\n'
+        for name, text in lines
     )
     return f"<table>\n{rows}</table>"
 

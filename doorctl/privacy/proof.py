@@ -50,7 +50,7 @@ class Proof:
     """What is known after a purge; it names nobody.
 
     Args:
-        residue: how many of them stand in a file, and in no row that is kept.
+        residue: how many deleted byte strings still stand in a file, and in no row that is kept.
         canaries_kept: how many canaries of days that may be kept there are.
         canaries_seen: how many of those the search found: all, or it did not search well.
     """
@@ -67,12 +67,12 @@ class Proof:
 
     @property
     def clean(self) -> bool:
-        """Whether it is proved that nothing is left."""
+        """Whether nothing is left, as far as the search proves it."""
         seen_all = self.canaries_seen == self.canaries_kept
         return self.report.complete and not (self.residue or self.report.ahead) and seen_all
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as it is signed and printed."""
+        """Return the proof as it is signed and printed."""
         return {
             "format": FORMAT,
             "at": self.at.isoformat(timespec="seconds"),
@@ -108,8 +108,8 @@ def prove(
         report: of a purge that was not postponed.
         kept: the canaries that are in the door log after the purge. They are looked for too: a
             search that does not find them would not find a visit.
-        still_kept: returns those of some traces that a row holds now: a patron who stayed away
-            for a month may have come during the search.
+        still_kept: returns those of some traces that a row holds now: the patron may have come
+            again during the search.
 
     Raises:
         StoreError: the files could not be read; nothing is proved.
@@ -138,7 +138,7 @@ class ReportSigner:
     """Sign reports, and check them: HMAC-SHA256 in ``signature``.
 
     The key is ``HMAC-SHA256(installation key, "purge report")``, so that an auditor can be given
-    a key that opens nothing. The installation key is not kept.
+    a key that opens nothing else. The installation key is not kept.
     """
 
     def __init__(self, key: InstallationKey) -> None:

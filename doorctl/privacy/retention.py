@@ -1,4 +1,4 @@
-"""Visits are gone after the retention: deleted by trusted time only, listed by it always."""
+"""Visits go after the retention: deleted by trusted time only, and never listed after it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from doorctl.privacy.watched_time import WATCHED_S
 _ALL_GONE = (0, 0, 0)
 
 STEP = timedelta(days=1)
-"""So much of the log, from the oldest visit on, goes in one purge that no staff started.
+"""How much of the log, from the oldest visit on, a purge deletes that no staff started.
 
-An ordinary purge has 6 hours to take. More is due after a long outage, or by a wrong clock that was
+An ordinary purge deletes 6 hours. More is due after a long outage, or by a wrong clock that was
 believed, which must not empty the log before staff have seen the alarm.
 """
 
@@ -57,11 +57,11 @@ class PurgeReport:
         return self.checkpoint == _ALL_GONE
 
     def after(self, deleted: int) -> PurgeReport:
-        """Return it as the report of a repeated purge, of which earlier tries deleted `deleted`."""
+        """Return the report of a repeated purge; earlier tries deleted `deleted` more."""
         return replace(self, deleted=self.deleted + deleted)
 
     def as_dict(self) -> dict[str, int | str | bool | None]:
-        """Return it as it is logged and printed."""
+        """Return the report as it is logged and printed."""
         cutoff = None if self.cutoff is None else self.cutoff.isoformat(timespec="seconds")
         return {
             "deleted": self.deleted,
@@ -124,12 +124,12 @@ def purge(
     """Delete what is older than the retention and under no hold; safe to repeat at any time.
 
     Args:
-        believed: whether the time has stood for long enough to say that what lies after it was
-            dated wrongly. Else that stays as it is, and is counted: a clock that is behind for an
-            evening must not make every visit look old.
-        whole: whether all goes that is due, as staff ask for it; else a :data:`STEP` of it.
-        canaries: plants one for today; None where the installation key is out of reach.
-        earlier: the traces of purges before this one that were not complete.
+        believed: whether the clock has run evenly for so long that later attempts were dated
+            wrongly. Else they are only counted: a clock that is behind for an evening must not
+            make every visit look old.
+        whole: whether all that is due goes, as staff ask for it; else a :data:`STEP` of it.
+        canaries: makes the one of today; None where the installation key can't be read.
+        earlier: the traces of earlier purges that were not complete.
         remember: takes the report's traces before a row is deleted: if the disk is full then, a
             later proof looks for them all the same.
 
@@ -162,7 +162,7 @@ def purge(
 def visible_since(now: datetime, retention: timedelta) -> datetime:
     """Return the UTC time before which nothing may be listed, purged or not.
 
-    For a list, `now` is a moment's `latest_known`; never a guess.
+    For a list, `now` is a moment's `latest_known`.
     """
     return now.astimezone(UTC) - retention
 
@@ -177,14 +177,11 @@ UNCONFIRMED = timedelta(days=30)
 class PatronsRound:
     """Forget the register once no push has come for :data:`UNCONFIRMED`. One thread.
 
-    It must look that old for :data:`WATCHED_S` before it goes: a clock that is wrong for an
-    evening, or a push that came while it was not set, must not shut everybody out; pushes come
-    every few minutes.
-
-    Only a dependable clock counts.
+    It goes once it has looked that old for :data:`WATCHED_S` by a dependable clock: a clock that is
+    wrong for an evening, or was not set when a push came, must not shut everybody out.
 
     Args:
-        stamp: reads how old it is; may raise StoreError, and then its age is not known.
+        stamp: reads how old the register is; may raise StoreError, and then its age is not known.
         expire: deletes what was not confirmed since a time and returns how many rows; may raise
             StoreError.
         forget: deletes the notes of cards that pushes shut out more than a week before a time;

@@ -1,9 +1,8 @@
-"""From hourly counts to a table that may be shown to anybody: small cells are hidden.
+"""Tables of hourly counts that anybody may see, because small cells are hidden.
 
 Four rules decide how counts are hidden:
 
-- A cell below :data:`K` says only that it is below. None is left out for being 0: nothing stands
-  where nothing happened.
+- A cell below :data:`K` says only that it is below. Where nothing happened there is no cell.
 - All others are rounded to the nearest :data:`ROUNDED_TO`, so that what is hidden in one table is
   not the difference of two others: of months and of hours, or of all days and all but one.
 - A total adds up what is shown and nothing else. So it can't give a hidden cell away, and none has
@@ -92,7 +91,7 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Counts of local time. It holds them as they are; all that its methods return may be shown.
+    """Counts by local time. It holds true counts; its methods return only what may be shown.
 
     The weekdays of `_hours` count from 0 for Monday.
     """
@@ -116,8 +115,10 @@ class Gathered:
     def week(self) -> tuple[Statistics, ...]:
         """Return the counts by hour of each of the seven weekdays, Monday first."""
         return tuple(
-            _tabulated((_hour(hour), counts) for (day, hour), counts in self._week() if day == one)
-            for one in range(len(WEEKDAYS))
+            _tabulated(
+                (_hour(hour), counts) for (day, hour), counts in self._week() if day == weekday
+            )
+            for weekday in range(len(WEEKDAYS))
         )
 
     def _named(self, by: By) -> Iterator[tuple[str, _Counts]]:
@@ -148,9 +149,9 @@ def gather(counts: Iterable[HourCount], zone: tzinfo) -> Gathered:
         if hour is not None:
             local = hour.astimezone(zone)
             into = [days[local.date()], hours[local.weekday(), local.hour]]
-        for one in listed:
-            for found in into if one.kind != OPENED else ():
-                found[one.mode, one.kind, one.outcome] += one.count
+        for hour_count in listed:
+            for counter in into if hour_count.kind != OPENED else ():
+                counter[hour_count.mode, hour_count.kind, hour_count.outcome] += hour_count.count
     return Gathered(days, hours, undated)
 
 
@@ -221,7 +222,7 @@ def _midnight(day: date | None, zone: tzinfo) -> datetime | None:
 # a day's visitors. Nothing here can tell of a person: a contact sees a leaf.
 
 HAND_OVER_EVERY_S = 60.0
-"""How often counts are written at the most, and what of them a power cut takes."""
+"""How often counts are written at the most; a power cut takes those of this time."""
 
 UNKNOWN_MODE = "unknown"
 

@@ -1,4 +1,4 @@
-"""The person behind a card, and what a branch holds of that person: the base of their rights."""
+"""The person behind a card, what a branch holds of that person, and how it is erased."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Holdings(Protocol):
     """The rows that one database holds of people, read-only. One thread; raises StoreError."""
 
     def owners(self, row_keys: frozenset[bytes]) -> frozenset[str]:
-        """Return every `patron_ref` that stands beside one of some cards."""
+        """Return every `patron_ref` that has one of some cards."""
 
     def cards(self, patron_ref: str) -> frozenset[bytes]:
-        """Return the row keys that stand beside a patron's number."""
+        """Return the row keys of a patron's cards."""
 
     def every_card(self) -> frozenset[bytes]:
         """Return all row keys; only for a database with thousands of rows, not for a register."""
@@ -50,7 +50,7 @@ class Holdings(Protocol):
     def rows(self, subject: Subject, not_before: datetime) -> tuple[HeldRow, ...]:
         """Return all rows of a person.
 
-        Of a dated table none from before a UTC time, unless a hold in force keeps it.
+        Rows of a dated table from before a UTC time are left out, unless a hold keeps them.
         """
 
 
@@ -92,9 +92,9 @@ def find(typed: Sequence[bytes], register: Holdings, branch: Holdings) -> Subjec
 
 
 def with_cards(subject: Subject, register: Holdings, branch: Holdings) -> Subject:
-    """Return a person with all cards that stand beside the number, in either database.
+    """Return a person with all cards that have the same number, in either database.
 
-    A banned card that has since gone to somebody else is not the person's.
+    A banned card that now belongs to somebody else is left out.
     """
     ref = subject.patron_ref
     if ref is None:
@@ -113,7 +113,7 @@ TRACES = "a reader or the disk kept traces alive; erase again in a minute"
 
 @dataclass(frozen=True, slots=True)
 class HeldVisit:
-    """A visit that stays for now; the purge takes it when the hold has ended.
+    """A visit that a hold keeps; the purge deletes it when the hold has ended.
 
     `attempt` is its number in the door log; the hold with the number `case` ends at `until`, UTC.
     """
@@ -138,7 +138,7 @@ class PartErased:
 
 
 class Keeper(Protocol):
-    """The one writer of a database, or the way to it."""
+    """The one writer of a database, or a client of it."""
 
     def erase(self, subject: Subject, epoch: int) -> PartErased:
         """Erase a person, durably and without residue; doing it again changes nothing.
@@ -167,7 +167,7 @@ class Erasure:
 
     @property
     def held(self) -> tuple[HeldVisit, ...]:
-        """The visits that stay for now."""
+        """The visits that holds keep for now."""
         return tuple(visit for part in self.done.values() for visit in part.held)
 
 
@@ -210,8 +210,8 @@ def erase(subject: Subject, keepers: Mapping[str, Keeper], epoch: int) -> Erasur
 MARK_BYTES = 16
 
 KEPT = timedelta(days=3 * 366)
-"""How long a tombstone stands: as long as the library keeps an inactive patron. Nobody
-would load an older push than that."""
+"""How long a tombstone is kept: as long as the library keeps an inactive patron. An older push is
+never loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +253,9 @@ class Tombstones:
 
     def of(self, subject: Subject) -> tuple[Tombstone, ...]:
         """Return all tombstones of a person, those of other cards too, in order of their marks."""
-        found = {self.by_mark[mark].erasure for mark in self.marks(subject) & self.by_mark.keys()}
+        own = {self.by_mark[mark].erasure for mark in self.marks(subject) & self.by_mark.keys()}
         marked = sorted(self.by_mark.items())
-        return tuple(stone for _, stone in marked if stone.erasure in found)
+        return tuple(stone for _, stone in marked if stone.erasure in own)
 
     def marks(self, subject: Subject) -> frozenset[bytes]:
         """Return the marks that a person's cards and number have here."""
@@ -265,8 +265,8 @@ class Tombstones:
         return cards | {self._patron(subject.patron_ref)}
 
     def against(self, epoch: int) -> Tombstones:
-        """Return those that a push of this number can't undo."""
-        standing = {mark: one for mark, one in self.by_mark.items() if one.epoch >= epoch}
+        """Return the tombstones that a push of this number can't undo."""
+        standing = {mark: stone for mark, stone in self.by_mark.items() if stone.epoch >= epoch}
         return Tombstones(self.salt, standing)
 
     def without_erased(self, rows: Iterable[SealedRow]) -> Iterable[SealedRow]:
@@ -321,12 +321,12 @@ _REF = re.compile(rf"[0-9A-Za-z][0-9A-Za-z._:-]{{0,{LONGEST_REF - 1}}}")
 
 
 def may_be_cpr(typed: str) -> bool:
-    """Tell whether what was typed is a CPR number, however it is spaced, or a health card's swipe.
+    """Tell whether a typed text is a CPR number, however it is spaced, or a health card's swipe.
 
-    Ten digits are one if they begin with a date, whatever stands between them.
+    Ten digits that begin with a date are a CPR number, whatever stands between them.
     """
-    digits = "".join(str(int(one)) for one in typed if one.isdecimal())
-    return is_cpr(digits) or any(one.kind is IdentifierKind.CPR for one in normalise(typed))
+    digits = "".join(str(int(char)) for char in typed if char.isdecimal())
+    return is_cpr(digits) or any(reading.kind is IdentifierKind.CPR for reading in normalise(typed))
 
 
 def refuse_ref(typed: str) -> None:

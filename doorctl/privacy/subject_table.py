@@ -1,6 +1,6 @@
-"""A table and its columns, with the words for a person of whom it says something.
+"""How a table and its columns are declared, with their names for the person a row is about.
 
-`doorctl.store.tables` declares them; from the declaration a person's rows are exported and erased.
+`doorctl.store.tables` declares them; by the declaration a person's rows are exported and erased.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ PATRONS, BRANCH, VISITS = "patrons.db", "branch.db", "visits.db"
 """The databases, by the names of their files."""
 
 CARD, PATRON = "row_key", "patron_ref"
-"""The columns by which a row is somebody's: the sealed card, and the library system's number."""
+"""The columns that say whose a row is: the sealed card, and the library system's number."""
 
 
 class Shown(Enum):
@@ -29,9 +29,9 @@ class Shown(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name, its type and constraints, and in words for a person.
+    """One column: its name, its type and constraints, and its Danish and English name.
 
-    The words are empty in a table about nobody. The door decides by what is kept `twice`.
+    These are empty in a table about nobody. The door decides by columns that are kept `twice`.
     """
 
     name: str
@@ -47,8 +47,8 @@ class Table:
     """One table of a database.
 
     Attributes:
-        danish, english: what it holds, in words for a person; its rows are exported and erased.
-        apart: why it has no words instead.
+        danish, english: the table's name for a person; its rows are exported and erased.
+        apart: why it has no such name instead.
         key: the columns of the primary key where it has several.
         rule: a constraint on several columns.
         beside: statements that make its indexes and triggers.
@@ -56,8 +56,8 @@ class Table:
             rows are shown to nobody, and so not exported either.
         held: whether a hold keeps its rows for longer: staff can read what one in force keeps, and
             so it is exported too.
-        given_with: a column that the writer of many rows changes, who then gives what is kept twice
-            himself, with new rows too: to look at each row again takes a third more time.
+        given_with: a column that the writer of many rows sets. That writer also writes the second
+            copy itself, because to read each row again takes a third more time.
     """
 
     database: str

@@ -1,7 +1,7 @@
-"""How long a clock has run evenly: what can't be undone waits until a time has stood a while.
+"""How long a clock has run evenly: what can't be undone waits until it has run so for a while.
 
-Even a dependable clock can be wrong for an evening: a time server that errs, a battery clock that
-stood still.
+Even a dependable clock can be wrong for an evening: a time server errs, or a battery clock stood
+still.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from datetime import UTC, datetime, timedelta
 from doorctl.core.moments import SETTLED, SLEWED, Moment
 
 WATCHED_S = SETTLED.total_seconds()
-"""How long a time must be seen before what can't be undone is done by it; monotonic seconds."""
+"""How long a clock must run evenly before anything is done that can't be undone; seconds."""
 
 
 class WatchedTime:
-    """Watch one clock, for as long as the process lives. One thread."""
+    """Watch one clock. One thread."""
 
     def __init__(self) -> None:
         self._since: tuple[datetime, float] | None = None
 
     def stands(self, moment: Moment, now_s: float) -> bool:
-        """Tell whether a dependable time has run evenly for :data:`WATCHED_S`, as far as was seen.
+        """Tell whether a dependable clock was seen to run evenly for :data:`WATCHED_S`.
 
         `now_s` is monotonic seconds at the same time as `moment`.
         """

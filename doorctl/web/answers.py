@@ -26,7 +26,7 @@ from doorctl.core.errors import (
 from doorctl.web.frame.headers import MACHINES
 
 TOLD_PROBLEMS = 20
-"""More helps nobody: the rest is wrong for the same reason."""
+"""How many problems an answer names; the others mostly have the same reason."""
 
 RETRY_AFTER_S = 5
 """Sent with each 503: longer than a push of changes, shorter than a coffee."""
@@ -85,7 +85,7 @@ REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
     (RowsClashError, Refusal(422, "invalid")),
     (StoreError, Refusal(500, "failed", "patron_cache_failing")),
 )
-"""First match wins."""
+"""The refusal of each error; the first match counts."""
 
 REFUSED: tuple[type[Exception], ...] = tuple(kind for kind, _ in REFUSALS)
 
@@ -109,7 +109,7 @@ CERTIFIED: Final = "doorctl.certified"
 class SendersCertified:
     """An application that serves its machine addresses only to senders with a certificate.
 
-    Where a certificate is shown, the handshake has proved it; a bad one never comes so far.
+    The TLS handshake checks a certificate that is shown, and ends where it is bad.
     """
 
     def __init__(self, app: ASGIApp) -> None:

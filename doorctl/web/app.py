@@ -28,7 +28,7 @@ def application(
     encrypted: bool = False,
     senders_certified: bool = False,
 ) -> ASGIApp:
-    """Return the application; what it doesn't know is 404, and 405 for the method.
+    """Return the application; it answers 404 to an unknown address and 405 to a wrong method.
 
     Every answer of `pushes` is JSON, and `pages` are for people. `missing` makes the page for an
     unknown address, None for a plain one; `encrypted` says whether browsers use HTTPS.

@@ -45,19 +45,19 @@ AGAIN_S = 600.0
 """After a failure: at boot the network may come a little later than this process."""
 
 EMPTIED_S = 3600.0
-"""So much later hours that were emptied are read a second time, and then count: time for staff, who
-get an alarm at the first, to put back what was lost by mistake."""
+"""How long after the first time emptied hours must be read as empty again to count. Staff get an
+alarm at the first time, and can put back what was lost by mistake."""
 
 SILENT_S = 24 * 3600.0
-"""A website that is down for a night is no reason to call anybody."""
+"""How long the website may be silent without an alarm: it may be down for a night."""
 
 TOLD_CATEGORIES = 5
 
 INITIAL_YEARS = 10
-"""For a branch where no web process goes on from there: longer than a memory card lives."""
+"""Years for a branch that never runs a web process: longer than a memory card lives."""
 
 Write = Callable[[Callable[[BranchWriter], object]], None]
-"""Runs a job on the one writer's thread; returns once it is done, raises what it raised."""
+"""Runs a job on the writer's thread; returns when the job is done, and raises what it raised."""
 
 Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
 
@@ -102,7 +102,7 @@ class WebsiteRound:
         self._known_titles: frozenset[str] = frozenset()
 
     def turn(self) -> None:
-        """Ask, if it is time; never raises what the website or the disk does."""
+        """Fetch the hours if it is time; an error of the website or the disk goes to the log."""
         moment, now_s = self._clock.moment(), self._clock.monotonic_s()
         if not moment.dependable or now_s < self._due_s:
             return
@@ -123,8 +123,8 @@ class WebsiteRound:
         last = date.fromordinal(first.toordinal() + self._opening.website_days)
         means = self._opening.website_open_means
         opens = None if means == "ignore" else Mode(means)
-        asked = HoursRequest(self._opening.website_branch, first, last, self._isil, opens)
-        published = self._fetch(asked)
+        request = HoursRequest(self._opening.website_branch, first, last, self._isil, opens)
+        published = self._fetch(request)
         if not self._counts(published):
             return
         _store(self._write, self._clock, DaySource.WEBSITE, published.days, published.known_until)
@@ -134,12 +134,12 @@ class WebsiteRound:
         self._came(published)
 
     def _counts(self, published: Published) -> bool:
-        said = None if published.opens else self._said()
-        until = None if said is None else said.known_until
+        stored = None if published.opens else self._stored_days()
+        until = None if stored is None else stored.known_until
         if until is not None and until < min(published.days):
             # Nobody has emptied them: of the days after them nothing was ever published.
-            told = f"has no hours, and the last ones ran out on {until}; publish more of them"
-            raise WebsiteHoursError("the website's hours", [Problem("the answer", told)])
+            problem = f"has no hours, and the last ones ran out on {until}; publish more of them"
+            raise WebsiteHoursError("the website's hours", [Problem("the answer", problem)])
         now_s, kind = self._clock.monotonic_s(), ""
         if published.opens and self._emptied_s is not None:
             self._emptied_s, kind = None, "website_filled"
@@ -171,15 +171,15 @@ class WebsiteRound:
 
     def _last_good_s(self, moment: Moment, now_s: float) -> float:
         """Return when the last good answer came, by this boot's clock; long ago for never."""
-        said = self._said()
-        if said is None:
+        stored = self._stored_days()
+        if stored is None:
             return -inf
-        age = moment.local.astimezone(UTC) - said.fetched_at
+        age = moment.local.astimezone(UTC) - stored.fetched_at
         return now_s - max(0.0, age.total_seconds())
 
-    def _said(self) -> StoredDays | None:
+    def _stored_days(self) -> StoredDays | None:
         sources = self._branch.calendar().sources
-        return next((said for said in sources if said.source is DaySource.WEBSITE), None)
+        return next((stored for stored in sources if stored.source is DaySource.WEBSITE), None)
 
 
 class HolidayRound:
@@ -212,7 +212,7 @@ class HolidayRound:
         self._failing = False
 
     def turn(self) -> None:
-        """Compute and store them, if others are wanted than are stored."""
+        """Compute and store the holidays, if others are wanted than are stored."""
         moment, now_s = self._clock.moment(), self._clock.monotonic_s()
         if not moment.dependable or now_s < self._due_s:
             return
@@ -272,7 +272,7 @@ def _store(
     days: Mapping[date, DatedDay],
     known_until: date,
 ) -> None:
-    # Not the moment of the question: midnight may have passed, and a past day is refused.
+    # Not the moment of the request: midnight may have passed, and a past day is refused.
     moment = clock.moment()
     if not moment.dependable:
         raise StoreError("the clock is not set any more; the hours stay as they were stored")
@@ -292,7 +292,7 @@ def _from(first: date, days: Mapping[date, DatedDay]) -> tuple[StoredDay, ...]:
 NO_PULSES: Mapping[str, float] = MappingProxyType({})
 
 SWITCH_AGAIN_S = 300.0
-"""An output that is right already is not switched again, so this costs nothing; a failed one is."""
+"""How often failed outputs are switched again; one that is right already costs nothing."""
 
 
 class OutputsRound:

@@ -54,9 +54,9 @@ SAME: Final = "same-origin"
 
 
 def is_here(request: Request) -> bool:
-    """Tell whether a request comes from this machine, and asks for this machine by name.
+    """Tell whether a request comes from this machine and names this machine as its host.
 
-    The name keeps out pages whose own name was made to lead here (DNS rebinding).
+    The host's name keeps out pages whose own name was made to lead here (DNS rebinding).
     """
     if request.client is None or not _is_loopback(request.client.host):
         return False
@@ -67,7 +67,7 @@ def is_here(request: Request) -> bool:
 
 
 def is_own_page(request: Request) -> bool:
-    """Tell whether a page of ours sent a request; one that doesn't say where it is from did not."""
+    """Tell whether a page of ours sent a request; one without an origin was not."""
     site = request.headers.get("sec-fetch-site")
     if site is not None and site != SAME:
         return False
@@ -94,15 +94,15 @@ def _split(netloc: str) -> str | None:
         return None
 
 
-# One look at the door for all who look at the page: a thread waits and sends news to the event
-# loop. It runs only while somebody looks, and a while longer, so that a branch without a screen
-# asks its door nothing.
+# All pages share one look at the door: a thread waits for news and sends it to the event loop. It
+# runs only while a page is open, and a while longer, so a branch without a screen never polls its
+# door.
 
 FIRST_LOOK_S: Final = 2.0
 """Longest wait of a page for the first view; a door that hangs is out of order."""
 
 RETRY_S: Final = 1.0
-"""Between two questions to a door that does not answer."""
+"""Time between two requests to a door that does not answer."""
 
 STOP_LOOK_S: Final = 1.0
 """How often the thread checks whether its event loop is being ended."""
@@ -122,8 +122,8 @@ class Seen:
 class Watch:
     """Watches what the door shows; belongs to the event loop.
 
-    Only `stop` may be called from anywhere, from a signal handler too. `door` is asked by one
-    thread at a time, `retry_s` after a question that was not answered.
+    Any thread or signal handler may call `stop`. One thread at a time sends requests to `door`,
+    the next one `retry_s` after one without an answer.
     """
 
     def __init__(self, door: PanelDoor, retry_s: float = RETRY_S) -> None:
@@ -140,7 +140,7 @@ class Watch:
 
     @property
     def running(self) -> bool:
-        """Whether the thread asks the door."""
+        """Whether the thread is watching the door."""
         return self._running
 
     @property
@@ -150,7 +150,7 @@ class Watch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Keep looking for as long as this lasts."""
+        """Keep watching while the block runs."""
         self._watchers += 1
         try:
             yield
@@ -178,7 +178,7 @@ class Watch:
         return self._seen or Seen()
 
     def stop(self) -> None:
-        """Look no more; every page that waits gets its answer at once."""
+        """Stop watching; every page that waits gets its answer at once."""
         self._ending.set()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._tell)
@@ -244,13 +244,13 @@ COOKIE: Final = "doorctl-panel"
 """The proof that a browser on this machine was opened with the secret."""
 
 BEAT_S: Final = 15.0
-"""Longest silence on a stream of events; a page that hears less than that has lost the server."""
+"""Longest silence on a stream of events; after a longer one a page has lost the server."""
 
 MOST_CLIENTS: Final = 8
 """Screens that may listen at a time; a branch has one or two."""
 
 MOST_ELSEWHERE: Final = 4
-"""So many of them on other machines: the screen at the door always has a place."""
+"""Screens of other machines at a time: the screen at the door always has a place."""
 
 MOST_KEY_BYTES: Final = 96
 KEY_LIMIT_S: Final = 5.0
@@ -259,7 +259,7 @@ DIGITS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", CLEAR, "0", ENTER)
 """The keys as they stand on the pad, row by row."""
 
 AT_REST: Final = frozenset({Kind.IDLE, Kind.CLOSING, Kind.CLOSED, Kind.STAFFED, Kind.OUT_OF_ORDER})
-"""No patron is being served: the one who chose a language is done."""
+"""The screens while no patron is being served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +319,7 @@ class Panel:
 
     @property
     def watching(self) -> bool:
-        """Whether the door is being asked; it is while somebody looks, and a while longer."""
+        """Whether the door is watched: it is while a page is open, and a while longer."""
         return self._watch.running
 
     def stop(self) -> None:
@@ -330,19 +330,19 @@ class Panel:
         if not self._may_see(request):
             return _not_here()
         seen = await self._watch.now()
-        asked = request.query_params
-        language = self._languages.chosen(asked.get("lang"))
-        if _is_done(seen, asked.get("since")):
+        query = request.query_params
+        language = self._languages.chosen(query.get("lang"))
+        if _is_done(seen, query.get("since")):
             language = self._languages.first
         shown = self._shown(seen, language)
-        since = asked.get("since") or str(_attempt(seen))
+        since = query.get("since") or str(_attempt(seen))
         chosen = language is not self._languages.first
         page = self._templates.render(
             "panel.html",
             {
                 **shown,
                 "again": _address(language, since) if chosen else PAGE,
-                "choices": [(one, _address(one, _attempt(seen))) for one in self._offered()],
+                "choices": [(known, _address(known, _attempt(seen))) for known in self._offered()],
                 "chosen": chosen,
                 "events": f"{EVENTS}?{urlencode({'lang': language.code})}",
                 "showing": self._showing,
@@ -396,14 +396,14 @@ class Panel:
 
     def _event(self, seen: Seen, language: Language) -> str:
         shown = self._shown(seen, language)
-        told = {
+        event = {
             "html": self._templates.render("panel_screen.html", shown),
             "kind": shown["kind"],
             "keys": shown["keys"],
             "attempt": shown["attempt"],
             "rest": shown["rest"],
         }
-        return f"event: screen\ndata: {msgspec.json.encode(told).decode()}\n\n"
+        return f"event: screen\ndata: {msgspec.json.encode(event).decode()}\n\n"
 
     def _shown(self, seen: Seen, language: Language) -> dict[str, Any]:
         state = seen.state
@@ -462,13 +462,13 @@ BEAT: Final = "event: beat\ndata: .\n\n"
 
 
 class _Counted(StreamingResponse):
-    """A stream that counts from its first byte on: of many at once, only a few are let in."""
+    """A stream of events that is counted while it is sent."""
 
     def __init__(
-        self, told: AsyncIterator[str], counted: Callable[[], AbstractContextManager[None]]
+        self, events: AsyncIterator[str], counted: Callable[[], AbstractContextManager[None]]
     ) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(told, media_type="text/event-stream", headers=headers)
+        super().__init__(events, media_type="text/event-stream", headers=headers)
         self._counted = counted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -478,11 +478,11 @@ class _Counted(StreamingResponse):
 
 
 async def _read(request: Request) -> Mapping[str, str]:
-    """Return the few fields of a key; the bytes are wiped.
+    """Return the fields of a key's form; the bytes are wiped.
 
     Raises:
-        InputError: it is too long.
-        TimeoutError: it does not come.
+        InputError: the form is too long.
+        TimeoutError: the form does not come in time.
     """
     body = bytearray()
     try:

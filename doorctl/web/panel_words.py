@@ -1,7 +1,7 @@
 """The screen's text for each state: a headline, a few lines, a picture.
 
-Nothing here tells the queue why a patron was refused: after a proved PIN there is a code and a
-telephone number, before it there is one sentence for all.
+The screen never shows why a patron was refused, because others can read it: after a proved PIN it
+shows a code and a telephone number, before it one sentence for all.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Words every screen in one language.
+    """Writes every screen in one language.
 
     `phone` is the branch's number, empty for none; `keypad` says that digits are typed on the
     screen.
@@ -56,7 +56,7 @@ class Speaker:
         return Screen(headline, tuple(line for line in lines if line), picture)
 
     def lost(self) -> Screen:
-        """Return the screen that the page shows by itself once nothing comes any more."""
+        """Return the screen that the page shows by itself when it has lost the server."""
         say = self.words.say
         if self.keypad:
             return self.screen(None)
@@ -75,22 +75,22 @@ class Speaker:
         )
 
 
-_Said = tuple[str, tuple[str, ...], str]
+_Parts = tuple[str, tuple[str, ...], str]
 
 
-def _idle(by: Speaker, state: PanelState) -> _Said:
+def _idle(by: Speaker, state: PanelState) -> _Parts:
     say = by.words.say
     how = say("Then type your PIN.")
     return say("Scan your card"), (how, _today(by, state), _by_code(by, state)), "card"
 
 
-def _closing(by: Speaker, state: PanelState) -> _Said:
+def _closing(by: Speaker, state: PanelState) -> _Parts:
     say = by.words.say
     how = say("Scan your card to come in.") if state.entry else _no_entry(by)
     return _closes(by, state) or say("Closing soon"), (how,), "clock"
 
 
-def _closed(by: Speaker, state: PanelState) -> _Said:
+def _closed(by: Speaker, state: PanelState) -> _Parts:
     say = by.words.say
     if not state.entry:
         return say("Closing soon"), (_no_entry(by), _closes(by, state)), "clock"
@@ -98,17 +98,17 @@ def _closed(by: Speaker, state: PanelState) -> _Said:
     return say("The library is closed"), (opens, _by_code(by, state)), "moon"
 
 
-def _staffed(by: Speaker, state: PanelState) -> _Said:
+def _staffed(by: Speaker, state: PanelState) -> _Parts:
     say = by.words.say
     return say("Come in"), (say("Staff are here to help you."), _today(by, state)), "staff"
 
 
-def _out_of_order(by: Speaker, _state: PanelState) -> _Said:
+def _out_of_order(by: Speaker, _state: PanelState) -> _Parts:
     say = by.words.say
     return say("Out of order"), (say("We are sorry."), by.call(panel.OURS)), "repair"
 
 
-def _pin(by: Speaker, state: PanelState) -> _Said:
+def _pin(by: Speaker, state: PanelState) -> _Parts:
     say = by.words.say
     if state.keys is Keys.CODE or not state.wanted:
         first = say("Do you have a card? Scan it first.")
@@ -116,20 +116,20 @@ def _pin(by: Speaker, state: PanelState) -> _Said:
     return say("Type your PIN"), (), "keys"
 
 
-def _working(by: Speaker, _state: PanelState) -> _Said:
+def _working(by: Speaker, _state: PanelState) -> _Parts:
     return by.words.say("One moment"), (), "wait"
 
 
-def _welcome(by: Speaker, state: PanelState) -> _Said:
+def _welcome(by: Speaker, state: PanelState) -> _Parts:
     say = by.words.say
-    many = say("How many come with you? Press 1 to {most}.", most=state.companions)
-    one = say("Does anybody come with you? Press 1.")
-    company = "" if not state.companions else one if state.companions == 1 else many
+    several = say("How many come with you? Press 1 to {most}.", most=state.companions)
+    single = say("Does anybody come with you? Press 1.")
+    company = "" if not state.companions else single if state.companions == 1 else several
     letter = say("We have a message for you: ask at the desk for code {code}.", code=state.code)
     return say("Welcome"), (say("The door is open."), company, letter if state.code else ""), "door"
 
 
-def _refused(by: Speaker, state: PanelState) -> _Said:
+def _refused(by: Speaker, state: PanelState) -> _Parts:
     say = by.words.say
     if state.code == panel.NOT_PROVED:
         # The same for all, so a patron who has to wait must not read in it to try again at once.
@@ -143,7 +143,7 @@ def _refused(by: Speaker, state: PanelState) -> _Said:
     return say("Contact the library"), (by.call(state.code),), "phone"
 
 
-SCREENS: Mapping[Kind, Callable[[Speaker, PanelState], _Said]] = MappingProxyType(
+SCREENS: Mapping[Kind, Callable[[Speaker, PanelState], _Parts]] = MappingProxyType(
     {
         Kind.IDLE: _idle,
         Kind.CLOSING: _closing,
@@ -180,21 +180,21 @@ def _today(by: Speaker, state: PanelState) -> str:
     say, hours = by.words.say, state.hours
     if not hours:
         return ""
-    if [(one.starts, one.ends) for one in hours] == [(0, DAY_MINUTES)]:
+    if [(span.starts, span.ends) for span in hours] == [(0, DAY_MINUTES)]:
         return say("Open day and night")
-    said = (by.words.hours_of_day(starts, ends) for starts, ends in _joined(hours))
-    return say("Open today {hours}", hours=", ".join(said))
+    spans = (by.words.hours_of_day(starts, ends) for starts, ends in _joined(hours))
+    return say("Open today {hours}", hours=", ".join(spans))
 
 
 def _joined(hours: tuple[Hours, ...]) -> list[tuple[int, int]]:
     """Return when it is open at all, staffed or not."""
-    found: list[tuple[int, int]] = []
-    for one in hours:
-        if found and found[-1][1] == one.starts:
-            found[-1] = (found[-1][0], one.ends)
+    spans: list[tuple[int, int]] = []
+    for span in hours:
+        if spans and spans[-1][1] == span.starts:
+            spans[-1] = (spans[-1][0], span.ends)
         else:
-            found.append((one.starts, one.ends))
-    return found
+            spans.append((span.starts, span.ends))
+    return spans
 
 
 def _opens(by: Speaker, opens: Opens) -> str:

@@ -1,4 +1,4 @@
-"""The addresses of the patron cache: push all, push changes, ask what is held, and compare."""
+"""The addresses of the patron cache: push all or changes, see which push is held, compare."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from doorctl.web.reception import Noting, Reception
 from doorctl.web.serving import HERE
 
 DISCARDED_BYTES = 1024 * 1024
-"""So much of a refused body is still read: closing before would reset the connection, and a sender
+"""How much of a refused body is still read: closing before would reset the connection, and a sender
 that is still writing might never see the answer (RFC 9112, section 9.6)."""
 
 FIRST_LINE_S = 5.0
@@ -63,9 +63,9 @@ class Body:
         self._ended = False
 
     async def begin(self, take: Callable[[bytes], bool], limit: asyncio.Timeout) -> None:
-        """Hand each chunk to `take` up to the one for which it returns True, or all there are.
+        """Hand each chunk to `take` until it returns True or the body ends.
 
-        `limit` is for all of them; its owner may cut it short.
+        `limit` is for all chunks; its owner may shorten it.
 
         Raises:
             PushTooLargeError: it declares more bytes than are taken.
@@ -82,7 +82,7 @@ class Body:
             raise
 
     async def read(self, take: Callable[[bytes], Awaitable[None]]) -> None:
-        """Hand each chunk that is left to `take`, until the last; after :meth:`begin`.
+        """Hand all chunks that are left to `take`; call it after :meth:`begin`.
 
         Raises:
             TimeoutError: it comes too slowly.
@@ -99,7 +99,7 @@ class Body:
             raise
 
     async def drain(self) -> None:
-        """Throw away all that is left, so that a sender who is still writing sees the answer."""
+        """Read what is left and throw it away, so that a sender still writing sees the answer."""
 
         async def nowhere(_chunk: bytes) -> None:
             pass
@@ -136,7 +136,7 @@ class Body:
 ResultT = TypeVar("ResultT")
 
 MOST_WAITING = 8
-"""Pushes whose first line may be on its way at a time; a sender's own comes whole, at once."""
+"""Pushes that may wait for their first line at a time; a real sender's comes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ class Pushes:
         The sender says where the audit log ended and how many wrong PINs patrons had elsewhere; the
         answer says up to where the log is still that one, and how many they had here.
 
-        Each message that is taken has to hold a nonce of its own, so none can be said again.
+        Each message must hold a new nonce, so none can be replayed.
         """
         body, message, terms = Body(request, self._patience), bytearray(), self._reception.terms
 
@@ -225,13 +225,13 @@ class Pushes:
         if refused := await self._begin(body, take):
             return await self._refuse(body, refused)
         try:
-            told = read_exchange(bytes(message), terms.branch, self._nonce, terms.public_keys)
+            exchange = read_exchange(bytes(message), terms.branch, self._nonce, terms.public_keys)
             self._nonce = secrets.token_hex(16)
-            agreed = await asyncio.to_thread(self._noting.compare, told.heads)
+            agreed = await asyncio.to_thread(self._noting.compare, exchange.heads)
             here = None
             with suppress(StoreError):
-                if told.wrong_pins is not None:
-                    here = await asyncio.to_thread(self._share, told.wrong_pins)
+                if exchange.wrong_pins is not None:
+                    here = await asyncio.to_thread(self._share, exchange.wrong_pins)
         except StoreError:
             # The writer there raises the alarm, and the sender asks again.
             return await self._refuse(body, Refused(BUSY))
@@ -241,17 +241,17 @@ class Pushes:
 
     async def snapshot(self, request: Request) -> Response:
         """Take the whole register."""
-        return await self._one(request, "snapshot")
+        return await self._push(request, "snapshot")
 
     async def changes(self, request: Request) -> Response:
         """Take what has changed since the push before."""
-        return await self._one(request, "changes")
+        return await self._push(request, "changes")
 
     async def rehearsal(self, request: Request) -> Response:
         """Report the result that a push would have, and change nothing; there is no alarm."""
-        return await self._one(request, None)
+        return await self._push(request, None)
 
-    async def _one(self, request: Request, kind: Kind | None) -> Response:
+    async def _push(self, request: Request, kind: Kind | None) -> Response:
         body, staging = Body(request, self._patience), self._reception.staging()
         # The one place is for pushes with a valid signature: a stranger holds nobody off.
         refused = Refused(BUSY) if self._taking else await self._begin(body, staging.begin)

@@ -83,21 +83,21 @@ class Reception:
         return Held(push.epoch, push.digest, patrons)
 
     def staging(self) -> Staging:
-        """Return what takes the next document in, on any thread; the caller closes it."""
+        """Return a staging for the next document, on any thread; the caller closes it."""
         # Readable by nobody else and without a name: no crash can leave it behind.
         return Staging(self.terms, lambda: tempfile.TemporaryFile(dir=self._directory))
 
     def judge(self, manifest: Manifest | None) -> Received | None:
-        """Judge a push by its first line, if it has come: return the answer if it is held already.
+        """Judge a push by its first line, if there is one; return the answer if it is held already.
 
-        A push that is refused, whatever its rows are, then holds nobody up in vain.
+        A push that is refused whatever its rows are then costs no more time.
         """
         if manifest is None:
             return None
         return judge(manifest, self.writer.held(), self.terms, self._floor)
 
     def settle(self, staging: Staging, kind: Kind | None) -> Received:
-        """Apply the whole document, or change nothing; without a kind only see the result."""
+        """Apply the whole document, or change nothing; without a kind only return the result."""
         staged = staging.finish()
         manifest = staged.manifest
         if kind is not None and manifest.kind != kind:
@@ -137,8 +137,8 @@ class Reception:
 class Noting:
     """Puts each committed push on the audit log, after a kill or a full disk too.
 
-    The missing ones by the journal are put on record, then struck out of the journal: where the
-    process dies between the two, a push is on record twice and never not at all. One thread at a
+    The pushes that the journal holds are put on record, then removed from the journal: if the
+    process dies between the two, a push is on record twice, but never missing. One thread at a
     time; `reception` is used on `worker` alone, as in `doorctl.web.pushes.Pushes`.
     """
 
@@ -149,19 +149,19 @@ class Noting:
         self._worker = worker
         self._log = log
         self._record = record
-        self._told: set[Applying] = set()
+        self._alarmed: set[Applying] = set()
 
     def catch_up(self) -> None:
-        """Put all that is owed on record; where that fails there is an alarm, and no error.
+        """Put all that is owed on record; where that fails there is an alarm, but no error.
 
-        The pushes are committed: no fault here may make anybody think otherwise.
+        The pushes are committed, so a fault here must not look like a refused push.
         """
         try:
             for applying in self._worker.submit(self._reception.owed).result():
                 self._tell(applying)
                 self._note(applying)
                 self._worker.submit(self._reception.noted, applying).result()
-                self._told.discard(applying)
+                self._alarmed.discard(applying)
         except StoreError as err:
             self._log.emit("alarm", kind="branch_failing", why=str(err))
         except Exception as err:  # noqa: BLE001 - as said above
@@ -170,9 +170,9 @@ class Noting:
             self._log.emit("alarm", kind="branch_failing", why=why)
 
     def compare(self, heads: Mapping[str, str]) -> int:
-        """Return up to which number the audit log is the one that a sender saw; alarm if not whole.
+        """Return up to which number the audit log is the one a sender saw; alarm if entries miss.
 
-        `heads` has by day where it ended then, the last day first.
+        `heads` has the log's end of each day, the last day first.
 
         Raises:
             StoreError: it can't be read, or it can't be put on record that it is an older copy.
@@ -196,9 +196,9 @@ class Noting:
         return agreed
 
     def _tell(self, applying: Applying) -> None:
-        if applying.approved_by is None or applying in self._told:
+        if applying.approved_by is None or applying in self._alarmed:
             return
-        self._told.add(applying)
+        self._alarmed.add(applying)
         why = f"push {applying.epoch} was let past the guard, by the name that stands in it"
         self._log.emit("alarm", kind="push_approved", why=why)
 

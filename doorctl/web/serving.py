@@ -24,7 +24,7 @@ from doorctl.web.answers import Shown
 from doorctl.web.frame.headers import Headed, answer_headers
 
 STOP_LIMIT_S = 2
-"""How long a push that is still coming in has, once the process stops; its sender comes again."""
+"""How long a push may still come in once the process stops; its sender comes again."""
 
 HERE: Final = frozenset(map(caller, ("127.0.0.1", "::1")))
 """The panel's addresses: no other machine can take their places."""
@@ -48,10 +48,10 @@ HANDSHAKE_S = 5.0
 """Longest wait for TLS to begin, and to end."""
 
 TOLD_EVERY_S = 60.0
-"""For so long there is one line of each kind about connections, with how many there were."""
+"""In this time the log gets one line of each kind about connections, with their number."""
 
 TOLD_BEGINNING = 24
-"""Characters by which two such lines are of one kind: later ones may name a connection."""
+"""Lines whose first characters are equal are of one kind; later ones may name a connection."""
 
 CLOSED: Final = {"Connection": "close"}
 CROWDED: Final = PlainTextResponse("Too many connections; come again later.", 503, CLOSED)
@@ -77,18 +77,18 @@ class Certificates:
 class ImpatientProtocol(H11Protocol):
     """Closes a connection on which no request begins in time; uvicorn would wait for ever.
 
-    It also closes one whose request was answered and still comes in, for a slow sender is not
-    listened to; and it cuts one whose answer nobody reads.
+    It also closes a connection whose request still comes in long after its answer, and one whose
+    answer is not read.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait, and note whether a certificate was shown."""
+        """Start the wait for a request, and note whether a certificate was shown."""
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         shown = tls is not None and bool(tls.getpeercert())
         here = self.client is not None and caller(self.client[0]) in HERE
         self.stranger = not (shown or here)
-        strangers = sum(getattr(one, "stranger", False) for one in self.connections)
+        strangers = sum(getattr(connection, "stranger", False) for connection in self.connections)
         crowded = self.stranger and strangers > MOST_STRANGERS
         self._encrypted = tls is not None
         full = Headed(CROWDED, encrypted=self._encrypted)
@@ -100,18 +100,18 @@ class ImpatientProtocol(H11Protocol):
         self._unread: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """End all waits."""
         self._patience.cancel()
         self._all_read()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Wait for the reader, and not for ever."""
+        """Wait for the reader, but not for ever."""
         super().pause_writing()
         self._unread = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on: all was read."""
+        """Go on, because all was read."""
         self._all_read()
         super().resume_writing()
 
@@ -120,7 +120,7 @@ class ImpatientProtocol(H11Protocol):
             self._unread.cancel()
 
     def on_response_complete(self) -> None:
-        """Wait for what is left of an answered request, and not for ever."""
+        """Wait for the rest of an answered request, but not for ever."""
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:
             self._patience.cancel()
@@ -149,9 +149,9 @@ class ImpatientProtocol(H11Protocol):
 
 
 class Listener(socket.socket):
-    """Takes connections while there is room; one beyond it is closed before TLS, unheard.
+    """Takes connections while there is room, and closes any other before TLS.
 
-    A protocol learns of a connection only after the handshake, so it can't count those without one.
+    A protocol learns of a connection only after the handshake, so it can't count earlier ones.
     """
 
     def __init__(self, fileno: int) -> None:
@@ -167,7 +167,7 @@ class Listener(socket.socket):
         """
         accepted, address = super().accept()
         host = caller(address[0])
-        others = sum(count for one, count in self._taken.items() if one not in HERE)
+        others = sum(count for other, count in self._taken.items() if other not in HERE)
         if self._taken[host] >= MOST_OF_ONE or (host not in HERE and others >= MOST_ACCEPTED):
             accepted.close()
             raise ConnectionAbortedError
@@ -193,23 +193,23 @@ class _Accepted(socket.socket):
 class Rationed(logging.Filter):
     """Lets one line of a kind through each :data:`TOLD_EVERY_S`, so that no client can fill a log.
 
-    `seconds` is a clock that nobody sets.
+    `seconds` is a monotonic clock.
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         super().__init__()
         self._seconds = seconds
-        self._told: dict[tuple[str, object], tuple[float, int]] = {}
+        self._written: dict[tuple[str, object], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a line goes out; add to it how many of its kind did not."""
         kind = str(record.msg)[:TOLD_BEGINNING], record.exc_info and record.exc_info[0]
         now_s = self._seconds()
-        told_s, kept = self._told.get(kind, (float("-inf"), 0))
-        if now_s - told_s < TOLD_EVERY_S:
-            self._told[kind] = told_s, kept + 1
+        written_s, kept = self._written.get(kind, (float("-inf"), 0))
+        if now_s - written_s < TOLD_EVERY_S:
+            self._written[kind] = written_s, kept + 1
             return False
-        self._told[kind] = now_s, 0
+        self._written[kind] = now_s, 0
         if kept:
             record.msg = f"{record.msg} ({kept} more since the last such line)"
         return True
@@ -287,13 +287,13 @@ class Server(uvicorn.Server):
         self.servers = [
             await loop.create_server(
                 protocol,
-                sock=one,
+                sock=sock,
                 ssl=tls,
                 backlog=self.config.backlog,
                 ssl_handshake_timeout=limit_s,
                 ssl_shutdown_timeout=limit_s,
             )
-            for one in sockets or ()
+            for sock in sockets or ()
         ]
         self.started = True
         self._when_ready()
@@ -313,8 +313,8 @@ def listen(host: str, port: int) -> Listener:
         DeviceError: the address can't be had.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = addresses[0]
         listener = Listener(socket.create_server(address, family=family).detach())
         # What it accepts inherits this, which asyncio sets on sockets of its own making only: an
         # answer's second piece would wait 40 ms for a browser's late acknowledgement (measured).

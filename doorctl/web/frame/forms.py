@@ -1,4 +1,4 @@
-"""A form as it was sent: short, plain, each field once."""
+"""Forms that browsers send: how they are read, within limits of size and time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ URL_ENCODED: Final = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The filled-in fields; shown nowhere, since they may hold a card number or a password."""
+    """The fields of a form. `repr` hides their values, which may be card numbers or passwords."""
 
     fields: Mapping[str, tuple[str, ...]]
 

@@ -30,7 +30,7 @@ from doorctl.web.frame.words import Words
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One line of the menu: an address and its English name; often used ones come first."""
+    """One line of the menu: an address, its English name and the permission that it needs."""
 
     path: str
     name: str
@@ -67,7 +67,7 @@ FACTOR: Final = f"{OWN}/factor"
 START: Final = "/"
 
 LONGEST_QUERY: Final = 1000
-"""Characters; a filter of the log with every reason has fewer, and what has more is left out."""
+"""The most characters of a query that is passed on; the longest filter of the log has fewer."""
 
 TOLD: Final = "done"
 """The parameter with which a page reports once what a form did."""
@@ -79,16 +79,16 @@ AGAIN: Final = "again"
 """Its message to users who want to change accounts or end sessions long after they signed in."""
 
 SEEN_BY: Final = frozenset({"GET", "HEAD"})
-"""Methods with which nothing is sent."""
+"""Methods that send no form."""
 
 
 def path_of(request: Request) -> str:
-    """Return the path that was routed by; `request.url` is put together with the host's header."""
+    """Return the path that was routed by; `request.url` also depends on the `Host` header."""
     return str(request.scope["path"])
 
 
 def own_path(path: str) -> str:
-    """Return a path of this site as it is, and anything else as ``/``: no link leads elsewhere."""
+    """Return a path of this site as it is, and ``/`` for anything else, such as another site."""
     safe = path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if safe and path.isprintable() and "\\" not in path else START
 
@@ -99,13 +99,13 @@ def page_of(request: Request) -> str:
     if request.method in SEEN_BY:
         return path
     pages = (*(place.path for place in PLACES), SIGN_IN, OWN)
-    return next((one for one in pages if path == one or path.startswith(f"{one}/")), START)
+    return next((page for page in pages if path == page or path.startswith(f"{page}/")), START)
 
 
 def address_of(request: Request) -> str:
-    """Return the own address, with its query, of the page that a request belongs to.
+    """Return the address, with its query, of the page that a request belongs to.
 
-    What was sent as a form is left out, and so is a query that is longer than any of ours.
+    A form's fields are left out, and so is a query that is longer than any of ours.
     """
     return _with_query(request, without="")
 
@@ -113,18 +113,19 @@ def address_of(request: Request) -> str:
 def sign_in_first(request: Request) -> str:
     """Return the address of the sign-in that leads to the page that a request belongs to.
 
-    The result of an earlier form is not reported again; that this form did nothing is.
+    The page will not report an earlier form again. After a form the sign-in says that it did
+    nothing.
     """
-    told = "" if request.method in SEEN_BY else ENDED
-    return sign_in_at(_with_query(request, without=TOLD), told)
+    notice = "" if request.method in SEEN_BY else ENDED
+    return sign_in_at(_with_query(request, without=TOLD), notice)
 
 
-def sign_in_at(back: str, told: str = "") -> str:
+def sign_in_at(back: str, notice: str = "") -> str:
     """Return the address of the sign-in that leads on to a page of ours, `back`.
 
-    `told` is a key of the sign-in page's messages; empty for nothing.
+    `notice` is a key of the sign-in page's messages; empty for nothing.
     """
-    tells = f"{TOLD}={told}&" if told else ""
+    tells = f"{TOLD}={notice}&" if notice else ""
     return f"{SIGN_IN}?{tells}next={quote(back)}"
 
 
@@ -141,10 +142,10 @@ class Person:
     """A signed-in user; `account` is the name on the audit log, `origin` says who checks the user.
 
     Args:
-        must_change: somebody else chose the password, so it is changed before anything else.
-        fresh: whether they signed in so lately that they may change accounts or end sessions.
-        second_factor: whether they need a code beside the password.
-        must_enrol: they have none and need one, so it is set up before anything else.
+        must_change: whether the user must change the password first: somebody else chose it.
+        fresh: whether the sign-in is recent enough to change accounts and end sessions.
+        second_factor: whether the user needs a code beside the password.
+        must_enrol: whether the user must set up a second factor first.
     """
 
     account: str
@@ -168,14 +169,14 @@ class Sessions(Protocol):
         """Return who signed in with a token; None where the session is over."""
 
     def look(self, token: str) -> Person | None:
-        """As `person`, but for a page that asks by itself: it keeps no session alive."""
+        """As `person`, but for a request of a page without its user: it keeps no session alive."""
 
 
 class Refused(Protocol):
     """Records that a role was refused. Thread-safe; may wait for a disk."""
 
     def note(self, account: str, page: str, needs: Permission) -> None:
-        """Record it, by the route's own path; raises StoreError."""
+        """Record that an account lacks what a page, a route's path, needs; raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +218,10 @@ P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
 NOT_TOLD: Final = "the branch can't do that now; try again later, or ask the technician"
-"""A stranger's answer for a fault: where files are and which disk fails is not their concern."""
+"""The answer to a fault for users who are not signed in: it names no file and no disk."""
 
 RETRY_S: Final = "30"
-"""After so many seconds what was stuck has ended, one way or the other."""
+"""Seconds after which a job that is stuck has ended."""
 
 BY_ITSELF: Final = "hx-request"
 """A header of the requests that our pages make without a user's action."""
@@ -246,13 +247,13 @@ class PageRequest:
         """The account, for the audit log.
 
         Raises:
-            RuntimeError: nobody is signed in: a page that asks must be guarded.
+            RuntimeError: nobody is signed in; a page that reads this must be guarded.
         """
         return self.person.account
 
     @property
     def person(self) -> Person:
-        """Who is signed in; as :attr:`by`."""
+        """The signed-in user; as :attr:`by`."""
         if self._person is None:
             raise RuntimeError("a page that needs an account is open to everybody")
         return self._person
@@ -268,12 +269,12 @@ class PageRequest:
 
     @property
     def path(self) -> str:
-        """The requested path, whatever the request says of the host."""
+        """The requested path; see :func:`path_of`."""
         return path_of(self.request)
 
     @property
     def in_english(self) -> Words:
-        """The words of the pages as they are written."""
+        """The words of the pages in English."""
         return self._frame.house.words_of(ENGLISH)
 
     @property
@@ -283,7 +284,7 @@ class PageRequest:
 
     @property
     def now(self) -> datetime:
-        """The branch's local time; trusted as far as its clock is."""
+        """The branch's local time, by a clock that may be wrong."""
         return self._frame.house.now()
 
     @property
@@ -296,7 +297,7 @@ class PageRequest:
         """The key of one day's pseudonyms; see `House.pseudonym_key`."""
         return self._frame.house.pseudonym_key
 
-    def asked(self, name: str) -> str:
+    def query(self, name: str) -> str:
         """Return a parameter of the address without blanks around it; empty where absent."""
         return self.request.query_params.get(name, "").strip()
 
@@ -313,7 +314,7 @@ class PageRequest:
     def page(self, template: str, status: int = 200, **context: Any) -> Response:
         """Return a page from a file in `templates/`, which names things from `context`.
 
-        Every template has besides: `_` and `n_` (texts), `words`, `house`, `person`, `may`, `here`
+        Every template also has: `_` and `n_` (texts), `words`, `house`, `person`, `may`, `here`
         (the path), `address` (where to see it in another language), `places` (the menu), `done` (a
         key that :meth:`done` was given, or "").
         """
@@ -337,8 +338,8 @@ Page = Callable[[PageRequest], Awaitable[Response]]
 class Frame:
     """Makes routes of pages.
 
-    `refused` records what a role was refused, `aside` has the threads for jobs that wait, and `log`
-    gets unexpected errors.
+    `refused` records requests that a role may not make, `aside` runs jobs that wait, and `log` gets
+    unexpected errors.
     """
 
     def __init__(
@@ -371,13 +372,13 @@ class Frame:
     ) -> Route:
         """Return the route of a page for users with a permission; others sign in first.
 
-        With `fresh` so do those who signed in long ago.
+        With `fresh` users who signed in long ago sign in again.
         """
 
-        async def just_signed_in(asked: PageRequest) -> Response:
-            if fresh and not asked.person.fresh:
-                return asked.go(sign_in_at(page_of(asked.request), AGAIN))
-            return await page(asked)
+        async def just_signed_in(request: PageRequest) -> Response:
+            if fresh and not request.person.fresh:
+                return request.go(sign_in_at(page_of(request.request), AGAIN))
+            return await page(request)
 
         async def answer(request: Request) -> Response:
             return await self._answer(request, just_signed_in, (path, permission))
@@ -393,10 +394,10 @@ class Frame:
         return Route(path, answer, methods=list(methods))
 
     async def missing(self, request: Request, status: int) -> Response:
-        """Return the page for an address that is none of ours, or a method that it doesn't take."""
+        """Return the page for an unknown address or a wrong method."""
 
-        async def page(asked: PageRequest) -> Response:
-            return asked.page("missing.html", status)
+        async def page(page_request: PageRequest) -> Response:
+            return page_request.page("missing.html", status)
 
         return await self._answer(request, page, None)
 
@@ -404,45 +405,45 @@ class Frame:
         """Return the words in the language of a request."""
         return self.house.words_of(request.cookies.get(self.house.language_cookie))
 
-    def rendered(self, template: str, asked: PageRequest, context: dict[str, Any]) -> str:
+    def rendered(self, template: str, request: PageRequest, context: dict[str, Any]) -> str:
         """Return the text of a page; see :meth:`PageRequest.page`."""
-        person = asked._person  # noqa: SLF001 - the frame made it
+        person = request._person  # noqa: SLF001 - the frame made it
         shared = {
-            "_": asked.words.say,
-            "n_": asked.words.count,
-            "words": asked.words,
+            "_": request.words.say,
+            "n_": request.words.count,
+            "words": request.words,
             "languages": self.languages,
             "house": self.house,
             "person": person,
-            "may": lambda name: asked.may(Permission[name]),
-            "here": asked.path,
-            "address": address_of(asked.request),
+            "may": lambda name: request.may(Permission[name]),
+            "here": request.path,
+            "address": address_of(request.request),
             "places": () if person is None else places(person.role),
-            "done": asked.request.query_params.get("done", ""),
+            "done": request.request.query_params.get("done", ""),
         }
         return self._templates.render(template, shared | context)
 
     async def _answer(
         self, request: Request, page: Page, guard: tuple[str, Permission] | None
     ) -> Response:
-        asked = PageRequest(self, request, self.words(request), None)
+        page_request = PageRequest(self, request, self.words(request), None)
         try:
             person = await self.person(request)
-            asked = PageRequest(self, request, self.words(request), person)
+            page_request = PageRequest(self, request, self.words(request), person)
             if guard is not None:
                 if person is None:
                     return self._sign_in_first(request)
                 own = {OWN} if person.must_change else {OWN, FACTOR}
-                if (person.must_change or person.must_enrol) and asked.path not in own:
-                    return asked.go(OWN)
+                if (person.must_change or person.must_enrol) and page_request.path not in own:
+                    return page_request.go(OWN)
                 if not permits(person.role, guard[1]):
                     # It is refused, whether that can be recorded or not.
                     with suppress(DoorctlError):
                         await self.aside.run(self._refused.note, person.account, *guard)
-                    return asked.page("refused.html", 403)
-            return await page(asked)
+                    return page_request.page("refused.html", 403)
+            return await page(page_request)
         except DoorctlError as error:
-            return _failed(asked, error)
+            return _failed(page_request, error)
 
     async def person(self, request: Request) -> Person | None:
         """Return who is signed in by a request's cookie; None for nobody."""
@@ -464,33 +465,33 @@ class Frame:
 
 
 def _asks_by_itself(request: Request) -> bool:
-    """Tell whether the page asks by itself; that must not keep a session alive.
+    """Tell whether a page sent a request without its user: that must not keep a session alive.
 
-    A browser alone begins a broken stream again, for as long as the page is open.
+    A browser begins a broken stream again by itself, for as long as the page is open.
     """
     of_page = BY_ITSELF in request.headers or request.headers.get("accept") == STREAM
     return of_page and request.method in {"GET", "HEAD"}
 
 
-def _failed(asked: PageRequest, error: DoorctlError) -> Response:
+def _failed(request: PageRequest, error: DoorctlError) -> Response:
     status = 503
     # Strangers get nothing about files and faults.
-    is_theirs = asked.signed_in or isinstance(error, InputError | StuckError)
+    is_theirs = request.signed_in or isinstance(error, InputError | StuckError)
     shown = error if is_theirs else InputError(NOT_TOLD)
-    said, english = asked.words.refusal(shown), asked.in_english.refusal(shown)
+    why, english = request.words.refusal(shown), request.in_english.refusal(shown)
     if isinstance(error, InputError):
         # What an address names is not there; a mistake in a form can be mended.
-        named = asked.request.method in SEEN_BY and asked.request.path_params
+        named = request.request.method in SEEN_BY and request.request.path_params
         status = HTTPStatus.NOT_FOUND if named else HTTPStatus.UNPROCESSABLE_ENTITY
     stuck, silent = isinstance(error, StuckError), isinstance(error, NotRunningError)
-    response = asked.page(
+    response = request.page(
         "failed.html",
         status,
-        why=said,
-        foreign=said == english and asked.words.language.code != ENGLISH,
+        why=why,
+        foreign=why == english and request.words.language.code != ENGLISH,
         stuck=stuck,
         silent=silent,
-        back=page_of(asked.request),
+        back=page_of(request.request),
     )
     if stuck:
         response.headers["Retry-After"] = RETRY_S
@@ -503,9 +504,9 @@ A_YEAR_S: Final = 365 * 24 * 3600
 def shared_routes(frame: Frame) -> tuple[BaseRoute, ...]:
     """Return the routes of static files and of the choice of a language."""
 
-    async def language(asked: PageRequest) -> Response:
-        form = await asked.form()
-        response = asked.go(own_path(form.text("next")))
+    async def language(request: PageRequest) -> Response:
+        form = await request.form()
+        response = request.go(own_path(form.text("next")))
         code = form.text("language")
         if code in frame.languages.known:
             response.set_cookie(

@@ -1,6 +1,6 @@
 """The headers of every answer, and the requests that are refused before any page.
 
-Both are tables over headers; nothing else is looked at. Checked against OWASP ASVS 5.0: V3.4
+Only headers decide what is refused. Checked against OWASP ASVS 5.0: V3.4
 (headers), V3.5 (requests of other sites), V14.3 (nothing personal is kept by a browser).
 """
 
@@ -26,7 +26,7 @@ POLICY: Final = (
     "frame-ancestors 'none'; "
     "base-uri 'none'"
 )
-"""Nothing inline, nothing of another host, in nobody's frame."""
+"""The policy: nothing inline, nothing of another host, and no frame of another site."""
 
 ALWAYS: Mapping[str, str] = MappingProxyType(
     {
@@ -46,11 +46,11 @@ MACHINES: Final = "/v1/"
 """The senders' addresses: they have no browser's headers, and no session counts there."""
 
 SCREEN: Final = "/panel"
-"""A file on this machine opens it by a form, which no browser takes for ours; a secret in it proves
-it genuine, and all it gets is that screen's cookie."""
+"""A file on this machine opens this address by a form, which browsers take for another site's. The
+form holds a secret, and gets only the screen's cookie."""
 
 TWO_LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
-"""A server in front might see the request's end elsewhere than we do (RFC 9112, section 6.1)."""
+"""With both headers a server in front might see another end of the request (RFC 9112, 6.1)."""
 
 
 def answer_headers(*, encrypted: bool) -> Mapping[str, str]:
@@ -81,10 +81,10 @@ class Headed:
 
 
 class SameOrigin:
-    """An application in which no other site can change anything, nor hide a request inside another.
+    """An application that refuses what other sites send, and requests hidden in another request.
 
-    A browser says by `Sec-Fetch-Site` who sent a request, an older one by `Origin`; a client that
-    says neither is no browser of staff, and changes nothing.
+    A browser says by `Sec-Fetch-Site` which site sent a request, an older one by `Origin`. A client
+    that sends neither is not a browser of staff, and can change nothing.
     """
 
     def __init__(self, app: ASGIApp) -> None:

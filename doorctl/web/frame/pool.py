@@ -14,14 +14,14 @@ P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
 THREADS: Final = 4
-"""Each costs memory while it looks something up; staff are few."""
+"""Threads for staff, who are few; each costs memory while it works."""
 
 MOST_WAITING: Final = 32
-"""So many pages may wait for a thread; the next ones get "come again"."""
+"""The most pages that wait for a thread; the next ones are refused for now."""
 
 
 MOST_AT_ONCE: Final = 1
-"""So many threads are for requests before sign-in: the others are for staff."""
+"""The most threads for requests before sign-in; the others are for staff."""
 
 MOST_IN_LINE: Final = 16
 
@@ -29,10 +29,10 @@ MOST_IN_LINE: Final = 16
 class Turns:
     """A queue of requests before sign-in; belongs to the event loop.
 
-    A stranger may send slow requests, as often as they like. In a queue of their own they keep no
+    Strangers may send many slow requests. These have a queue of their own, so that they take no
     thread from the users who are signed in.
 
-    `at_once` have their turn at the same time, and `in_line` wait; the next ones get "come again".
+    `at_once` requests run at the same time, and `in_line` wait; the next ones are refused for now.
     """
 
     def __init__(self, at_once: int = MOST_AT_ONCE, in_line: int = MOST_IN_LINE) -> None:
@@ -42,7 +42,7 @@ class Turns:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it for as long as this lasts.
+        """Wait for a turn, and keep it while the block runs.
 
         Raises:
             StuckError: too many wait already.
@@ -65,7 +65,7 @@ class Aside:
         self._waiting = 0
 
     async def run(self, job: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
-        """Run a job, which may block; return what it returns, or raise what it raises.
+        """Run a job that may block; return its result or raise its error.
 
         Raises:
             StuckError: too many wait already.

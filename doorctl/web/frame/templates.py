@@ -1,4 +1,4 @@
-"""Templates and the static files that come with doorctl; what is filled in is escaped."""
+"""Templates, whose values are escaped, and the static files that come with doorctl."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 
 class Templates:
-    """The pages' templates; each is compiled once, at its first use or all before, and kept."""
+    """The pages' templates; each is compiled once and kept."""
 
     def __init__(self, directory: Path = HERE / "templates") -> None:
         self._environment = Environment(
@@ -34,7 +34,7 @@ class Templates:
         self._environment.globals["static"] = address_of
 
     def compile_all(self) -> None:
-        """Compile those of a branch, so that no page waits for it later, 0.1 s each.
+        """Compile the templates of a branch, so that no page waits 0.1 s for it later.
 
         The compiler's memory can be given back then: 2.3 MB (measured). On any thread.
         """

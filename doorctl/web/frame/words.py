@@ -24,11 +24,11 @@ MONTHS: Final = (
 )  # fmt: skip
 
 _LAST: Final = {"æ": "\U0010fffd", "ø": "\U0010fffe", "å": "\U0010ffff"}
-"""The three letters that follow z in Danish, in their order; by code point å would come first."""
+"""Sorts the three Danish letters after z in their order; by code point å would come first."""
 
 
 _NUMBER: Final = "1,234.5"
-"""A text like any other: its translation shows the signs between digits."""
+"""A text whose translation shows a language's signs between digits."""
 
 _MARKS: Final = re.compile(r"1(\D?)234(\D)5")
 
@@ -42,13 +42,13 @@ class Words:
 
     def say(self, text: str, /, **values: object) -> str:
         """Return a text of the pages in this language, its `{names}` filled in."""
-        said = self.language.words.gettext(text) if text else ""
-        return said.format(**values) if values else said
+        translated = self.language.words.gettext(text) if text else ""
+        return translated.format(**values) if values else translated
 
-    def count(self, one: str, many: str, number: int, /, **values: object) -> str:
+    def count(self, singular: str, plural: str, number: int, /, **values: object) -> str:
         """Return the form that fits a number, which is `{n}` in it."""
-        said = self.language.words.ngettext(one, many, number)
-        return said.format(n=self.number(number), **values)
+        form = self.language.words.ngettext(singular, plural, number)
+        return form.format(n=self.number(number), **values)
 
     def alarm(self, text: str) -> str:
         """Return a text of the list of alarms in this language."""
@@ -126,10 +126,10 @@ class Words:
         return at.astimezone(self.zone)
 
     def number(self, number: float, digits: int = 0) -> str:
-        """Return "1.234,5" in Danish, "1,234.5" in English and where a catalogue doesn't say."""
+        """Return "1.234,5" in Danish, and "1,234.5" in English or without a translation."""
         marks = _MARKS.fullmatch(self.say(_NUMBER))
-        said = f"{number:,.{digits}f}"
-        return said if marks is None else said.translate({ord(","): marks[1], ord("."): marks[2]})
+        text = f"{number:,.{digits}f}"
+        return text if marks is None else text.translate({ord(","): marks[1], ord("."): marks[2]})
 
     def sorted(self, names: Iterable[str]) -> list[str]:
         """Return names in the order of the Danish alphabet: æ, ø, å last, and aa as å."""
@@ -138,7 +138,7 @@ class Words:
 
 def _collated(name: str) -> tuple[str, str]:
     folded = name.casefold().replace("aa", "å")
-    return "".join(_LAST.get(one, one) for one in folded), name
+    return "".join(_LAST.get(letter, letter) for letter in folded), name
 
 
 # The English names of the modes and their causes, on every page that shows them.
@@ -171,5 +171,5 @@ SETTABLE: Final = (Mode.STAFFED, Mode.SELF_SERVICE, Mode.CLOSED, Mode.LOCKDOWN)
 
 def minutes(after_midnight: int) -> str:
     """Return "07:05" for minutes after midnight: 24:00 ends a day, 00:00 begins one."""
-    told = after_midnight if after_midnight <= DAY_MINUTES else after_midnight - DAY_MINUTES
-    return f"{told // 60:02}:{told % 60:02}"
+    minute = after_midnight if after_midnight <= DAY_MINUTES else after_midnight - DAY_MINUTES
+    return f"{minute // 60:02}:{minute % 60:02}"

@@ -1,1 +1,1 @@
-"""The staff pages, one file a page; each speaks to its own desk and the frame, nothing else."""
+"""The staff pages, one file a page; each uses the frame and its own services, nothing else."""

@@ -69,7 +69,7 @@ PAGE: Final = "/accounts"
 
 FIRST_WORDS: Final = 6
 WORD_BYTES: Final = 3
-"""A first password of six groups of six signs: 144 random bits, to be read out over a telephone."""
+"""A first password of six groups of six signs: 144 random bits, which can be read out by phone."""
 
 
 class Accounts(Protocol):
@@ -79,7 +79,7 @@ class Accounts(Protocol):
         """Return all accounts, in order of their logins."""
 
     def change(self, request: Request[ResultT], by: str) -> ResultT:
-        """Do a deed of an account's; a refused one raises InputError and changes nothing."""
+        """Change an account; raise InputError and change nothing where that is refused."""
 
     def hashed(self, password: Password, name: str) -> str:
         """Return the hash of a new password for a login."""
@@ -114,39 +114,39 @@ class AccountsPages:
             guarded(f"{PAGE}/{{change}}", self._change, may, post, fresh=True),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
-        return await self._shown(asked)
+    async def _page(self, request: PageRequest) -> Response:
+        return await self._shown(request)
 
-    async def _add(self, asked: PageRequest) -> Response:
-        form, first = await asked.form(), first_password()
+    async def _add(self, request: PageRequest) -> Response:
+        form, first = await request.form(), first_password()
         try:
             name, role = form.text("name"), _role(form.text("role"))
             shown = form.text("shown") or name
             account = Account(own_name(name), shown, role, must_change=True)
-            await asked.aside(self._added, account, Password(first), asked.by)
+            await request.aside(self._added, account, Password(first), request.by)
         except InputError as error:
-            return await self._shown(asked, asked.words.refusal(error), form)
-        return asked.page("account_password.html", account=name, first=first)
+            return await self._shown(request, request.words.refusal(error), form)
+        return request.page("account_password.html", account=name, first=first)
 
-    async def _password(self, asked: PageRequest) -> Response:
-        form, first = await asked.form(), first_password()
+    async def _password(self, request: PageRequest) -> Response:
+        form, first = await request.form(), first_password()
         name = form.text("name")
         try:
-            await asked.aside(self._set, name, Password(first), asked.by)
+            await request.aside(self._set, name, Password(first), request.by)
         except InputError as error:
-            return await self._shown(asked, asked.words.refusal(error))
-        return asked.page("account_password.html", account=name, first=first)
+            return await self._shown(request, request.words.refusal(error))
+        return request.page("account_password.html", account=name, first=first)
 
-    async def _change(self, asked: PageRequest) -> Response:
-        form, what = await asked.form(), asked.request.path_params["change"]
+    async def _change(self, request: PageRequest) -> Response:
+        form, what = await request.form(), request.request.path_params["change"]
         change = CHANGES.get(what)
         if change is None:
-            return await self._shown(asked, asked.words.say("that can't be done to an account"))
+            return await self._shown(request, request.words.say("that can't be done to an account"))
         try:
-            await asked.aside(self._accounts.change, change(form.text("name"), form), asked.by)
+            await request.aside(self._accounts.change, change(form.text("name"), form), request.by)
         except InputError as error:
-            return await self._shown(asked, asked.words.refusal(error))
-        return asked.done(PAGE, what)
+            return await self._shown(request, request.words.refusal(error))
+        return request.done(PAGE, what)
 
     def _added(self, account: Account, first: Password, by: str) -> None:
         refuse_account(account)
@@ -158,14 +158,14 @@ class AccountsPages:
         self._accounts.change(deeds.set_password(name, hashed, must_change=True), by)
 
     async def _shown(
-        self, asked: PageRequest, wrong: str = "", form: Form | None = None
+        self, request: PageRequest, wrong: str = "", form: Form | None = None
     ) -> Response:
-        return asked.page(
+        return request.page(
             "accounts.html",
             422 if wrong else 200,
-            accounts=await asked.aside(self._accounts.every),
+            accounts=await request.aside(self._accounts.every),
             roles=ROLES,
-            choices=[(role.value, asked.words.say(name)) for role, (name, _) in ROLES.items()],
+            choices=[(role.value, request.words.say(name)) for role, (name, _) in ROLES.items()],
             permissions=PERMISSIONS,
             permits=PERMITS,
             wrong=wrong,

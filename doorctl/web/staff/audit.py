@@ -118,7 +118,7 @@ NOBODIES: Mapping[str, str] = MappingProxyType(
         "(identity provider)": "(the municipality)",
     }
 )
-"""What the log has in place of an account, and what the page calls it."""
+"""What the log holds in place of an account, and the page's name for it."""
 
 
 class AuditPages:
@@ -137,53 +137,53 @@ class AuditPages:
             guarded(f"{PAGE}/export", self._export, see, post),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
+    async def _page(self, request: PageRequest) -> Response:
         try:
-            return self._shown(asked, await self._found(asked, asked.asked))
+            return self._shown(request, await self._entries(request, request.query))
         except InputError as error:
-            return self._shown(asked, (), asked.words.refusal(error))
+            return self._shown(request, (), request.words.refusal(error))
 
-    async def _verify(self, asked: PageRequest) -> Response:
-        verdict = await asked.aside(records.verify, self._app)
-        return asked.page("audit_verdict.html", verdict=verdict)
+    async def _verify(self, request: PageRequest) -> Response:
+        verdict = await request.aside(records.verify, self._app)
+        return request.page("audit_verdict.html", verdict=verdict)
 
-    async def _export(self, asked: PageRequest) -> Response:
-        form = await asked.form()
-        found = await self._found(asked, form.text)
+    async def _export(self, request: PageRequest) -> Response:
+        form = await request.form()
+        entries = await self._entries(request, form.text)
         headers = {"Content-Disposition": 'attachment; filename="doorctl-audit.json"'}
-        return JSONResponse([_as_dict(one) for one in found], headers=headers)
+        return JSONResponse([_as_dict(entry) for entry in entries], headers=headers)
 
-    async def _found(self, asked: PageRequest, said: Any) -> tuple[Entry, ...]:
-        period, account = read_period(said("since"), said("until")), said("account")
-        action = {one.value for one in Action} & {said("action")}
-        since, until = period.starts(asked.words.zone), period.ends(asked.words.zone)
+    async def _entries(self, request: PageRequest, text: Any) -> tuple[Entry, ...]:
+        period, account = read_period(text("since"), text("until")), text("account")
+        action = {member.value for member in Action} & {text("action")}
+        since, until = period.starts(request.words.zone), period.ends(request.words.zone)
 
         def fitting() -> tuple[Entry, ...]:
             return tuple(
-                one
-                for one in reversed(records.entries(self._app, since, by=asked.by))
-                if (until is None or one.at < until)
-                and account in ("", one.by)
-                and (not action or one.deed.action.value in action)
+                entry
+                for entry in reversed(records.entries(self._app, since, by=request.by))
+                if (until is None or entry.at < until)
+                and account in ("", entry.by)
+                and (not action or entry.deed.action.value in action)
             )
 
-        return await asked.aside(fitting)
+        return await request.aside(fitting)
 
-    def _shown(self, asked: PageRequest, found: tuple[Entry, ...], wrong: str = "") -> Response:
-        words = asked.words
-        deeds = ((one.value, words.say(text)) for one, text in DEEDS.items())
-        return asked.page(
+    def _shown(self, request: PageRequest, entries: tuple[Entry, ...], wrong: str = "") -> Response:
+        words = request.words
+        deeds = ((action.value, words.say(text)) for action, text in DEEDS.items())
+        return request.page(
             "audit.html",
             422 if wrong else 200,
             wrong=wrong,
-            entries=found[:SHOWN],
-            more=max(0, len(found) - SHOWN),
+            entries=entries[:SHOWN],
+            more=max(0, len(entries) - SHOWN),
             deeds=DEEDS,
             details=DETAILS,
             nobodies=NOBODIES,
-            choices=[("", words.say("All")), *sorted(deeds, key=lambda one: one[1])],
+            choices=[("", words.say("All")), *sorted(deeds, key=lambda choice: choice[1])],
             digits=CARD_HEX_DIGITS,
-            chosen={name: asked.asked(name) for name in ("since", "until", "account", "action")},
+            chosen={name: request.query(name) for name in ("since", "until", "account", "action")},
         )
 
 

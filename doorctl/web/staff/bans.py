@@ -83,28 +83,28 @@ class BansPages:
             guarded(f"{PAGE}/{{number}}/letter", self._letter, see),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
-        return await self._shown(asked)
+    async def _page(self, request: PageRequest) -> Response:
+        return await self._shown(request)
 
-    async def _add(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _add(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
-            made = await self._added(asked, form, self._wanted(form, asked.by))
+            made = await self._added(request, form, self._wanted(form, request.by))
         except InputError as error:
             return await self._shown(
-                asked, Wrong(asked.words.refusal(error), filled_in.shown_again(form))
+                request, Wrong(request.words.refusal(error), filled_in.shown_again(form))
             )
-        return asked.done(PAGE, _outcome(made))
+        return request.done(PAGE, _outcome(made))
 
-    async def _added(self, asked: PageRequest, form: Form, ban: Ban) -> tuple[Banned, ...]:
+    async def _added(self, request: PageRequest, form: Form, ban: Ban) -> tuple[Banned, ...]:
         ref, typed = form.text(filled_in.PATRON_REF), form.text(filled_in.CARD)
         if bool(ref) == bool(typed):
             raise InputError("give the card, or the number in the library system, and not both")
         if ref:
-            return (await asked.aside(rights.ban_patron, self._app, ref, ban, by=asked.by),)
+            return (await request.aside(rights.ban_patron, self._app, ref, ban, by=request.by),)
         read_as, numbers = filled_in.taken_as(form), self._numbers
-        return await asked.aside(
-            rights.ban_card, self._app, typed, read_as, ban, numbers=numbers, by=asked.by
+        return await request.aside(
+            rights.ban_card, self._app, typed, read_as, ban, numbers=numbers, by=request.by
         )
 
     def _wanted(self, form: Form, by: str) -> Ban:
@@ -125,26 +125,28 @@ class BansPages:
             note=form.text("note").replace("\r\n", "\n"),
         )
 
-    async def _lift(self, asked: PageRequest) -> Response:
-        ended = await asked.aside(rights.lift, self._app, filled_in.row_number(asked), by=asked.by)
-        return asked.done(PAGE, "still_banned" if ended.others else "lifted")
+    async def _lift(self, request: PageRequest) -> Response:
+        ended = await request.aside(
+            rights.lift, self._app, filled_in.row_number(request), by=request.by
+        )
+        return request.done(PAGE, "still_banned" if ended.others else "lifted")
 
-    async def _letter(self, asked: PageRequest) -> Response:
-        number = filled_in.row_number(asked)
-        ban = await asked.aside(rights.ban_to_write_of, self._app, number, asked.by)
+    async def _letter(self, request: PageRequest) -> Response:
+        number = filled_in.row_number(request)
+        ban = await request.aside(rights.ban_to_write_of, self._app, number, request.by)
         branch, moment = self._app.config.branch, self._app.clock.moment()
         words_of, texts = self._frame.house.words_of, []
         for code in ("da", "en"):
             reason = _reason_in(words_of(code), ban.reason, kept_in=words_of(None))
             text = letter_in(code, replace(ban, reason=reason), branch, moment)
             texts.append((words_of(code), text.split("\n\n")))
-        return asked.page("ban_letter.html", number=number, texts=texts, today=asked.today)
+        return request.page("ban_letter.html", number=number, texts=texts, today=request.today)
 
-    async def _shown(self, asked: PageRequest, wrong: Wrong | None = None) -> Response:
-        bans = await asked.aside(rights.every_ban, self._app, by=asked.by)
+    async def _shown(self, request: PageRequest, wrong: Wrong | None = None) -> Response:
+        bans = await request.aside(rights.every_ban, self._app, by=request.by)
         moment, here = self._app.clock.moment(), self._app.config.branch.id
         context: dict[str, Any] = {
-            "bans": [(one, rights.state_of(one, moment, here)) for one in bans],
+            "bans": [(ban, rights.state_of(ban, moment, here)) for ban in bans],
             "states": STATES,
             "in_force": BanState.HOLDS,
             "can_end": {BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
@@ -157,22 +159,22 @@ class BansPages:
             "longest": SHORT_TEXT // 2,
             "longest_note": LETTER_TEXT,
             "usual_days": USUAL_BAN.days,
-            "last": asked.today + USUAL_BAN - ONE_DAY,
-            "today": asked.today,
+            "last": request.today + USUAL_BAN - ONE_DAY,
+            "today": request.today,
         }
-        return asked.page("bans.html", 200 if wrong is None else 422, **context)
+        return request.page("bans.html", 200 if wrong is None else 422, **context)
 
 
 def _reason_in(words: Words, reason: str, kept_in: Words) -> str:
-    """Return a ban's reason in another language, as far as it is one of the list's."""
+    """Return a ban's reason in another language; a reason that is not listed stays as it is."""
     listed, colon, own = reason.partition(": ")
     known = {kept_in.say(text): text for text in REASONS.values()}
     return f"{words.say(known[listed])}{colon}{own}" if listed in known else reason
 
 
 def _outcome(made: tuple[Banned, ...]) -> str:
-    if any(not one.known for one in made):
+    if any(not banned.known for banned in made):
         return "not_yet"
-    if any(not one.whole_patron for one in made):
+    if any(not banned.whole_patron for banned in made):
         return "card_alone"
-    return "added" if all(one.follows for one in made) else "this_card"
+    return "added" if all(banned.follows for banned in made) else "this_card"

@@ -1,4 +1,4 @@
-"""Columns of bars on one scale: numbers for an SVG, nothing else."""
+"""Columns of bars on one scale, as numbers for an SVG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEIGHT: Final = 200
 LEFT: Final = 48
 BELOW: Final = 26
 GAP: Final = 0.25
-"""This part of a column's width stays empty."""
+"""The part of a column's width that stays empty."""
 
 WIDEST: Final = 112
 WIDTH: Final = 800
@@ -40,7 +40,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """The whole picture, with x of each name that has room and y of each mark on the left."""
+    """The whole picture; each name has its x, and each mark on the left its y."""
 
     bars: tuple[Bar, ...]
     names: tuple[tuple[float, str], ...]
@@ -51,17 +51,17 @@ class Bars:
 
 def bars(columns: Sequence[Column]) -> Bars:
     """Return the picture of some columns; without columns it is empty."""
-    top = scale_of(max((count for one in columns for count in one.counts), default=0))
+    top = scale_of(max((count for column in columns for count in column.counts), default=0))
     step = min(WIDEST, WIDTH / len(columns)) if columns else WIDEST
     drawn = [
         bar
-        for place, one in enumerate(columns)
-        for bar in _drawn(LEFT + place * step, step, one, top)
+        for place, column in enumerate(columns)
+        for bar in _drawn(LEFT + place * step, step, column, top)
     ]
     every = max(1, round(len(columns) / 12))
     names = tuple(
-        (round(LEFT + (place + 0.5) * step, 1), one.name)
-        for place, one in enumerate(columns)
+        (round(LEFT + (place + 0.5) * step, 1), column.name)
+        for place, column in enumerate(columns)
         if place % every == 0
     )
     marks = tuple((HEIGHT - HEIGHT * at / MARKS, top * at // MARKS) for at in range(MARKS + 1))

@@ -47,17 +47,17 @@ def filled(day: CalendarDay) -> dict[str, Any]:
     """Return a date's hours as the form's fields."""
     fields: dict[str, Any] = {"open": OPEN if day.spans else CLOSED, "note": day.note}
     for mode, name in KINDS:
-        found = [one for one in day.given if day.spans is not None and one.mode is mode]
-        for place, one in enumerate(found[:MOST_SPANS]):
-            fields[f"{name}-{place}-from"] = minutes(one.starts)
-            fields[f"{name}-{place}-to"] = minutes(one.ends)
+        spans = [span for span in day.given if day.spans is not None and span.mode is mode]
+        for place, span in enumerate(spans[:MOST_SPANS]):
+            fields[f"{name}-{place}-from"] = minutes(span.starts)
+            fields[f"{name}-{place}-to"] = minutes(span.ends)
     return fields
 
 
 def version(day: CalendarDay) -> str:
     """Return a hash that shows whether a date has changed since a form showed it."""
-    told = repr((day.spans, day.given, day.cause.value, day.note, day.by_staff))
-    return hashlib.sha256(told.encode()).hexdigest()[:VERSION_DIGITS]
+    text = repr((day.spans, day.given, day.cause.value, day.note, day.by_staff))
+    return hashlib.sha256(text.encode()).hexdigest()[:VERSION_DIGITS]
 
 
 def typed(form: Form) -> dict[str, Any]:
@@ -65,8 +65,8 @@ def typed(form: Form) -> dict[str, Any]:
     return {name: form.text(name) for name in form.fields}
 
 
-def asked_for(day: date, form: Form) -> StoredDay:
-    """Return the hours that the form gives a date.
+def wanted_day(day: date, form: Form) -> StoredDay:
+    """Return the hours of a date as a form gives them.
 
     Raises:
         InputError: they make no sense, or the form does not say whether the branch is open.
@@ -111,11 +111,11 @@ def _span(mode: Mode, starts: int, ends: int) -> ModeSpan:
 
 
 def _minutes(written: str) -> int:
-    found = _TIME.fullmatch(written)
-    told = int(found[1]) * 60 + int(found[2]) if found else DAY_MINUTES + 1
-    if told > DAY_MINUTES:
+    match = _TIME.fullmatch(written)
+    minute = int(match[1]) * 60 + int(match[2]) if match else DAY_MINUTES + 1
+    if minute > DAY_MINUTES:
         raise InputError("give both times of a span, as 07:00")
-    return told
+    return minute
 
 
 # Days as bands on a scale of 24 hours, for an SVG.
@@ -134,7 +134,7 @@ class Band:
     x: float
     width: float
     mode: str
-    told: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +166,9 @@ class Picture:
 
 def picture(words: Words, shown: Sequence[CalendarDay], now: datetime) -> Picture:
     """Return the picture of some days at a local moment."""
-    lines = tuple(_line(words, place, one) for place, one in enumerate(shown))
+    lines = tuple(_line(words, place, day) for place, day in enumerate(shown))
     today = next(
-        (line for line, one in zip(lines, shown, strict=True) if one.day == now.date()), None
+        (line for line, day in zip(lines, shown, strict=True) if day.day == now.date()), None
     )
     minute = now.hour * 60 + now.minute
     return Picture(
@@ -181,15 +181,15 @@ def picture(words: Words, shown: Sequence[CalendarDay], now: datetime) -> Pictur
 
 
 def _line(words: Words, place: int, day: CalendarDay) -> Line:
-    spans = sorted(day.spans or (), key=lambda one: one.starts)
+    spans = sorted(day.spans or (), key=lambda span: span.starts)
     bands = tuple(
         Band(
-            round(_x(one.starts), 1),
-            round(_x(min(one.ends, DAY_MINUTES)) - _x(one.starts), 1),
-            one.mode.value,
-            words.say(MODES[one.mode]),
+            round(_x(span.starts), 1),
+            round(_x(min(span.ends, DAY_MINUTES)) - _x(span.starts), 1),
+            span.mode.value,
+            words.say(MODES[span.mode]),
         )
-        for one in spans
+        for span in spans
     )
     name = f"{words.weekday(day.day)[:3]} {words.short_day(day.day)}"
     other = day.cause.value in {"exception", "holiday"}
@@ -209,7 +209,7 @@ HINTS: Mapping[Mode, str] = MappingProxyType(
         "at 24:00 at the latest.",
     }
 )
-"""What times of each mode mean, in English."""
+"""A hint for each mode's times, in English."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,80 +239,80 @@ class CalendarPages:
             guarded(f"{day}/clear", self._clear, may, post),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
-        today = asked.today
-        first = _date(asked.asked("from")) or today
-        shown = await asked.aside(days, self._app, first, SHOWN_DAYS)
-        return asked.page(
+    async def _page(self, request: PageRequest) -> Response:
+        today = request.today
+        first = _date(request.query("from")) or today
+        shown = await request.aside(days, self._app, first, SHOWN_DAYS)
+        return request.page(
             "calendar.html",
-            rows=[_row(asked, one) for one in shown],
-            picture=picture(asked.words, shown, asked.now),
+            rows=[_row(request, day) for day in shown],
+            picture=picture(request.words, shown, request.now),
             today=today,
             earlier=max(today, first - timedelta(days=SHOWN_DAYS)),
             later=first + timedelta(days=SHOWN_DAYS),
             first=first,
             causes=CAUSES,
-            saved=await self._saved(asked),
+            saved=await self._saved(request),
         )
 
-    async def _saved(self, asked: PageRequest) -> Row | None:
+    async def _saved(self, request: PageRequest) -> Row | None:
         """Return the date that the address says was changed, if staff have set its hours."""
-        day = _date(asked.asked("day"))
+        day = _date(request.query("day"))
         if day is None:
             return None
-        (found,) = await asked.aside(days, self._app, day, 1)
-        return _row(asked, found) if found.by_staff else None
+        (calendar_day,) = await request.aside(days, self._app, day, 1)
+        return _row(request, calendar_day) if calendar_day.by_staff else None
 
-    async def _day(self, asked: PageRequest) -> Response:
-        day = await self._found(asked)
-        return self._form(asked, day, filled(day))
+    async def _day(self, request: PageRequest) -> Response:
+        day = await self._shown_day(request)
+        return self._form(request, day, filled(day))
 
-    async def _set(self, asked: PageRequest) -> Response:
-        day, form = await self._found(asked), await asked.form()
+    async def _set(self, request: PageRequest) -> Response:
+        day, form = await self._shown_day(request), await request.form()
         try:
-            stored = asked_for(day.day, form)
-            await asked.aside(self._said, day.day, form.text(SHOWN), stored, asked.by)
+            stored = wanted_day(day.day, form)
+            await request.aside(self._save, day.day, form.text(SHOWN), stored, request.by)
         except InputError as error:
             return self._form(
-                asked, await self._found(asked), typed(form), asked.words.refusal(error)
+                request, await self._shown_day(request), typed(form), request.words.refusal(error)
             )
-        return asked.go(f"{PAGE}?done=set&day={day.day}")
+        return request.go(f"{PAGE}?done=set&day={day.day}")
 
-    async def _clear(self, asked: PageRequest) -> Response:
-        day, form = await self._found(asked), await asked.form()
+    async def _clear(self, request: PageRequest) -> Response:
+        day, form = await self._shown_day(request), await request.form()
         try:
-            await asked.aside(self._said, day.day, form.text(SHOWN), None, asked.by)
+            await request.aside(self._save, day.day, form.text(SHOWN), None, request.by)
         except InputError as error:
-            now = await self._found(asked)
-            return self._form(asked, now, filled(now), asked.words.refusal(error))
-        return asked.done(PAGE, "cleared")
+            now = await self._shown_day(request)
+            return self._form(request, now, filled(now), request.words.refusal(error))
+        return request.done(PAGE, "cleared")
 
-    def _said(self, day: date, shown: str, said: StoredDay | None, by: str) -> None:
-        """Set a date, or clear it for None, if it still is what the form showed."""
+    def _save(self, day: date, shown: str, hours: StoredDay | None, by: str) -> None:
+        """Set a date's hours, or clear them for None, if they still are what the form showed."""
         with self._changing:
             (now,) = days(self._app, day, 1)
             if version(now) != shown:
                 raise InputError("somebody else has changed this date; look, and save again")
-            if said is None:
+            if hours is None:
                 change(self._app, deeds.clear_day(day), by)
             else:
-                refuse_day(hours_now(self._app), said)
-                change(self._app, deeds.set_day(said), by)
+                refuse_day(hours_now(self._app), hours)
+                change(self._app, deeds.set_day(hours), by)
 
-    async def _found(self, asked: PageRequest) -> CalendarDay:
-        day = _date(asked.request.path_params["day"])
+    async def _shown_day(self, request: PageRequest) -> CalendarDay:
+        day = _date(request.request.path_params["day"])
         if day is None:
             raise InputError("that is no date")
-        (found,) = await asked.aside(days, self._app, day, 1)
-        return found
+        (calendar_day,) = await request.aside(days, self._app, day, 1)
+        return calendar_day
 
     def _form(
-        self, asked: PageRequest, day: CalendarDay, fields: dict[str, Any], wrong: str = ""
+        self, request: PageRequest, day: CalendarDay, fields: dict[str, Any], wrong: str = ""
     ) -> Response:
-        return asked.page(
+        return request.page(
             "calendar_day.html",
             422 if wrong else 200,
-            row=_row(asked, day),
+            row=_row(request, day),
             shown=version(day),
             fields=fields,
             slots=range(MOST_SPANS),
@@ -323,11 +323,11 @@ class CalendarPages:
         )
 
 
-def _row(asked: PageRequest, day: CalendarDay) -> Row:
-    spans = sorted(day.spans or (), key=lambda one: one.starts)
-    words = asked.words
-    hours = (words.hours_of_day(one.starts, one.ends) for one in spans)
-    modes = (words.say(MODES[one.mode]) for one in spans)
+def _row(request: PageRequest, day: CalendarDay) -> Row:
+    spans = sorted(day.spans or (), key=lambda span: span.starts)
+    words = request.words
+    hours = (words.hours_of_day(span.starts, span.ends) for span in spans)
+    modes = (words.say(MODES[span.mode]) for span in spans)
     return Row(day, tuple(zip(modes, hours, strict=True)))
 
 

@@ -58,7 +58,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
 MINUTE_S: Final = 60
 
 IN_SECONDS_S: Final = 120
-"""A shorter wait is told in seconds."""
+"""A shorter wait is given in seconds."""
 
 
 def waits(words: Words, error: SignInWaitsError) -> str:
@@ -79,7 +79,7 @@ def waits(words: Words, error: SignInWaitsError) -> str:
 SIGN_OUT: Final = "/sign-out"
 
 KNOWN_S: Final = 180 * 24 * 3600
-"""A browser is known for so long after its last sign-in."""
+"""How long a browser is known after its last sign-in."""
 
 SAID: Final = frozenset({"out", "everywhere", ENDED, AGAIN})
 """Keys of the messages that the sign-in page shows."""
@@ -96,8 +96,8 @@ class Entrance:
     """Let staff in and out.
 
     Args:
-        way_out: returns where a browser signs out at the municipality's identity provider, ""
-            for nowhere; blocks, as `signing_in` does.
+        way_out: returns the address at which a browser signs out at the identity provider, ""
+            for none; it blocks, as `signing_in` does.
     """
 
     def __init__(
@@ -126,41 +126,46 @@ class Entrance:
             ),
         )
 
-    async def _start(self, asked: PageRequest) -> Response:
-        if not asked.signed_in:
-            return asked.go(SIGN_IN)
-        return asked.go(places(asked.person.role)[0].path)
+    async def _start(self, request: PageRequest) -> Response:
+        if not request.signed_in:
+            return request.go(SIGN_IN)
+        return request.go(places(request.person.role)[0].path)
 
-    async def _form(self, asked: PageRequest) -> Response:
-        return await self._sign_in_page(asked, asked.asked("next"))
+    async def _form(self, request: PageRequest) -> Response:
+        return await self._sign_in_page(request, request.query("next"))
 
-    async def _sign_in(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _sign_in(self, request: PageRequest) -> Response:
+        form = await request.form()
         name, back = form.text("name"), form.text("next")
-        shown = self._shown(asked)
-        known = bool(shown) and await asked.aside(self._signing_in.knows, name, shown)
+        shown = self._shown(request)
+        known = bool(shown) and await request.aside(self._signing_in.knows, name, shown)
         password = Password(form.exact("password"))
         try:
             async with self._turns[known].one():
-                token = await asked.aside(
-                    self._signing_in.sign_in, name, password, asked.client, shown, form.text("code")
+                token = await request.aside(
+                    self._signing_in.sign_in,
+                    name,
+                    password,
+                    request.client,
+                    shown,
+                    form.text("code"),
                 )
         except (SignInWaitsError, SignInRefusedError) as error:
-            return await self._sign_in_page(asked, back, error, name)
-        await self._end_session(asked)
-        response = signed_in(self._frame, asked.go(own_path(back)), token)
-        return await self._remembered(asked, response, name, shown)
+            return await self._sign_in_page(request, back, error, name)
+        await self._end_session(request)
+        response = signed_in(self._frame, request.go(own_path(back)), token)
+        return await self._remembered(request, response, name, shown)
 
-    def _shown(self, asked: PageRequest) -> str:
-        return asked.request.cookies.get(self._frame.house.known_cookie, "")
+    def _shown(self, request: PageRequest) -> str:
+        return request.request.cookies.get(self._frame.house.known_cookie, "")
 
     async def _remembered(
-        self, asked: PageRequest, response: Response, name: str, shown: str
+        self, request: PageRequest, response: Response, name: str, shown: str
     ) -> Response:
         house = self._frame.house
         response.set_cookie(
             house.known_cookie,
-            await asked.aside(self._signing_in.cookie, name, shown),
+            await request.aside(self._signing_in.cookie, name, shown),
             max_age=KNOWN_S,
             httponly=True,
             samesite="strict",
@@ -170,18 +175,18 @@ class Entrance:
 
     async def _sign_in_page(
         self,
-        asked: PageRequest,
+        request: PageRequest,
         back: str,
         error: SignInRefusedError | SignInWaitsError | None = None,
         name: str = "",
     ) -> Response:
-        codes = await asked.aside(self._signing_in.asks_codes)
+        codes = await request.aside(self._signing_in.asks_codes)
         wrong = "any" if codes else "wrong"
-        refused = None if error is None else _refusal(asked.words, error, wrong)
+        refused = None if error is None else _refusal(request.words, error, wrong)
         status = HTTPStatus.OK if refused is None else refused.status
-        wanted, done = own_path(back), asked.asked("done")
-        told = done if refused is None and done in SAID else ""
-        response = asked.page(
+        wanted, done = own_path(back), request.query("done")
+        notice = done if refused is None and done in SAID else ""
+        response = request.page(
             "sign_in.html",
             status,
             refused=refused,
@@ -189,49 +194,50 @@ class Entrance:
             codes=codes,
             tells_time=self._signing_in.tells_time,
             next=wanted,
-            address=sign_in_at(wanted, told),
+            address=sign_in_at(wanted, notice),
         )
         return _with_wait(response, refused)
 
-    async def _sign_out(self, asked: PageRequest) -> Response:
-        await self._end_session(asked)
-        of_provider = asked.signed_in and asked.person.origin is Origin.PROVIDER
-        leads = await asked.aside(self._way_out) if of_provider else ""
-        if not leads:
-            return signed_out(self._frame, asked.go(f"{SIGN_IN}?done=out"))
+    async def _sign_out(self, request: PageRequest) -> Response:
+        await self._end_session(request)
+        of_provider = request.signed_in and request.person.origin is Origin.PROVIDER
+        site = await request.aside(self._way_out) if of_provider else ""
+        if not site:
+            return signed_out(self._frame, request.go(f"{SIGN_IN}?done=out"))
         # A page and no redirect: the policy lets no form's answer redirect to another site.
         return signed_out(
-            self._frame, asked.page("municipality.html", why="", back=leads, address="/", out=True)
+            self._frame,
+            request.page("municipality.html", why="", back=site, address="/", out=True),
         )
 
-    async def _end_session(self, asked: PageRequest) -> None:
-        token = session_of(self._frame, asked)
+    async def _end_session(self, request: PageRequest) -> None:
+        token = session_of(self._frame, request)
         if token is not None:
-            await asked.aside(self._signing_in.sign_out, token)
+            await request.aside(self._signing_in.sign_out, token)
 
-    async def _own(self, asked: PageRequest) -> Response:
-        return await self._own_page(asked)
+    async def _own(self, request: PageRequest) -> Response:
+        return await self._own_page(request)
 
-    async def _end(self, asked: PageRequest) -> Response:
-        form = await asked.form()
-        await asked.aside(self._signing_in.end, asked.by, form.text("session"))
-        return asked.done(OWN, "ended")
+    async def _end(self, request: PageRequest) -> Response:
+        form = await request.form()
+        await request.aside(self._signing_in.end, request.by, form.text("session"))
+        return request.done(OWN, "ended")
 
-    async def _own_page(self, asked: PageRequest, refused: _Refused | None = None) -> Response:
+    async def _own_page(self, request: PageRequest, refused: _Refused | None = None) -> Response:
         status = HTTPStatus.OK if refused is None else refused.status
-        own = session_of(self._frame, asked)
+        own = session_of(self._frame, request)
         here = "" if own is None else own.digest.hex()
         sessions = [
             {
-                "number": one.number,
-                "here": one.number == here,
-                "began": asked.now - timedelta(seconds=one.began_s),
-                "seen": asked.now - timedelta(seconds=one.seen_s),
+                "number": session.number,
+                "here": session.number == here,
+                "began": request.now - timedelta(seconds=session.began_s),
+                "seen": request.now - timedelta(seconds=session.seen_s),
             }
-            for one in await asked.aside(self._signing_in.sessions, asked.by)
+            for session in await request.aside(self._signing_in.sessions, request.by)
         ]
         return _with_wait(
-            asked.page(
+            request.page(
                 "me.html",
                 status,
                 refused=refused,
@@ -241,30 +247,30 @@ class Entrance:
             refused,
         )
 
-    async def _factor(self, asked: PageRequest) -> Response:
-        form, signing_in = await asked.form(), self._signing_in
-        if not asked.person.has_password or not signing_in.tells_time:
-            wrong = "clock" if asked.person.has_password else "elsewhere"
-            return await self._own_page(asked, _wrong(asked, wrong))
+    async def _factor(self, request: PageRequest) -> Response:
+        form, signing_in = await request.form(), self._signing_in
+        if not request.person.has_password or not signing_in.tells_time:
+            wrong = "clock" if request.person.has_password else "elsewhere"
+            return await self._own_page(request, _wrong(request, wrong))
         secret = second_factor.new_secret(form.text("secret"))
         if not form.text("code"):
-            return self._factor_page(asked, secret)
-        token = Token(asked.request.cookies[self._frame.house.session_cookie])
+            return self._factor_page(request, secret)
+        token = Token(request.request.cookies[self._frame.house.session_cookie])
         try:
-            new_token, codes = await asked.aside(signing_in.enrol, token, secret, form.text("code"))
+            renewed, codes = await request.aside(signing_in.enrol, token, secret, form.text("code"))
         except InputError:
-            return self._factor_page(asked, secret, _wrong(asked, "code"))
-        shown = asked.page("me_factor.html", codes=[one.reveal() for one in codes], refused=None)
-        return signed_in(self._frame, shown, new_token)
+            return self._factor_page(request, secret, _wrong(request, "code"))
+        page = request.page("me_factor.html", codes=[code.reveal() for code in codes], refused=None)
+        return signed_in(self._frame, page, renewed)
 
     def _factor_page(
-        self, asked: PageRequest, secret: Masked[str], refused: _Refused | None = None
+        self, request: PageRequest, secret: Masked[str], refused: _Refused | None = None
     ) -> Response:
         # Imported here to save memory: only this page needs it.
         import segno  # noqa: PLC0415 - as said
 
-        uri = second_factor.key_uri(secret, asked.by, self._frame.house.name)
-        return asked.page(
+        uri = second_factor.key_uri(secret, request.by, self._frame.house.name)
+        return request.page(
             "me_factor.html",
             HTTPStatus.OK if refused is None else refused.status,
             codes=(),
@@ -273,42 +279,42 @@ class Entrance:
             picture=segno.make_qr(uri.reveal()).svg_inline(scale=5, light="#fff", omitsize=False),
         )
 
-    async def _change(self, asked: PageRequest) -> Response:
-        form = await asked.form()
-        if not asked.person.has_password:
-            return await self._own_page(asked, _wrong(asked, "elsewhere"))
+    async def _change(self, request: PageRequest) -> Response:
+        form = await request.form()
+        if not request.person.has_password:
+            return await self._own_page(request, _wrong(request, "elsewhere"))
         old, new = Password(form.exact("old")), Password(form.exact("new"))
         if form.exact("new") != form.exact("again"):
-            return await self._own_page(asked, _wrong(asked, "twice"))
-        token = Token(asked.request.cookies[self._frame.house.session_cookie])
+            return await self._own_page(request, _wrong(request, "twice"))
+        token = Token(request.request.cookies[self._frame.house.session_cookie])
         try:
-            new_token = await asked.aside(
+            new_token = await request.aside(
                 self._signing_in.change_password,
                 token,
                 old,
                 new,
-                asked.client,
-                self._shown(asked),
+                request.client,
+                self._shown(request),
                 code=form.text("code"),
             )
         except SignInWaitsError as error:
-            return await self._own_page(asked, _refusal(asked.words, error))
+            return await self._own_page(request, _refusal(request.words, error))
         except SignInRefusedError:
-            wrong = "both" if asked.person.second_factor else "old"
-            return await self._own_page(asked, _wrong(asked, wrong))
+            wrong = "both" if request.person.second_factor else "old"
+            return await self._own_page(request, _wrong(request, wrong))
         except InputError as error:
-            said = asked.words.refusal(error)
-            return await self._own_page(asked, _Refused(said, HTTPStatus.UNPROCESSABLE_ENTITY))
-        return signed_in(self._frame, asked.done(OWN, "changed"), new_token)
+            why = request.words.refusal(error)
+            return await self._own_page(request, _Refused(why, HTTPStatus.UNPROCESSABLE_ENTITY))
+        return signed_in(self._frame, request.done(OWN, "changed"), new_token)
 
-    async def _everywhere(self, asked: PageRequest) -> Response:
-        await asked.aside(self._signing_in.sign_out_everywhere, asked.by)
-        return signed_out(self._frame, asked.go(f"{SIGN_IN}?done=everywhere"))
+    async def _everywhere(self, request: PageRequest) -> Response:
+        await request.aside(self._signing_in.sign_out_everywhere, request.by)
+        return signed_out(self._frame, request.go(f"{SIGN_IN}?done=everywhere"))
 
 
-def session_of(frame: Frame, asked: PageRequest) -> Token | None:
+def session_of(frame: Frame, request: PageRequest) -> Token | None:
     """Return the session token that a browser sends, valid or not; None where it sends none."""
-    token = asked.request.cookies.get(frame.house.session_cookie)
+    token = request.request.cookies.get(frame.house.session_cookie)
     return Token(token) if token else None
 
 
@@ -339,8 +345,8 @@ def _with_wait(response: Response, refused: _Refused | None) -> Response:
     return response
 
 
-def _wrong(asked: PageRequest, what: str) -> _Refused:
-    return _Refused(asked.words.say(REFUSED[what]), HTTPStatus.UNPROCESSABLE_ENTITY)
+def _wrong(request: PageRequest, what: str) -> _Refused:
+    return _Refused(request.words.say(REFUSED[what]), HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def _refusal(
@@ -363,7 +369,7 @@ TOLD_EVERY_S: Final = 60.0
 """The journal gets at most one line in this time, however often strangers ask."""
 
 ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
-"""What a browser says of a link on another site's page."""
+"""The values of `Sec-Fetch-Site` for a link on another site's page."""
 
 STOPPED: Final = "the municipality did not sign you in, or you stopped there"
 UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believed; try again later"
@@ -372,15 +378,15 @@ UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believ
 class MunicipalityPages:
     """Send a browser to the provider and take it back.
 
-    The way back is the one address that signs in by GET: the provider's protocol sends browsers by
-    links. What it brings counts once, and only in the browser that began.
+    The way back is the only address that signs in by GET, because the provider sends browsers back
+    by a link. Its code counts once, and only in the browser that began.
     """
 
     def __init__(self, frame: Frame, provider: AccountsService) -> None:
         self._frame = frame
         self._provider = provider
         self._turns = Turns()
-        self._told_s = float("-inf")
+        self._logged_s = float("-inf")
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
@@ -390,19 +396,19 @@ class MunicipalityPages:
     def _cookie(self) -> str:
         return "__Host-doorctl-begun" if self._frame.house.encrypted else "doorctl-begun"
 
-    async def _begin(self, asked: PageRequest) -> Response:
-        back = own_path(asked.asked("next"))
-        if asked.request.headers.get("sec-fetch-site") in ELSEWHERE:
+    async def _begin(self, request: PageRequest) -> Response:
+        back = own_path(request.query("next"))
+        if request.request.headers.get("sec-fetch-site") in ELSEWHERE:
             # Such a link brings no strict cookie, so an old session could not be ended.
-            return asked.go(sign_in_at(back))
-        session = session_of(self._frame, asked)
+            return request.go(sign_in_at(back))
+        session = session_of(self._frame, request)
         try:
             async with self._turns.one():
-                address, kept = await asked.aside(
-                    self._provider.begin_oidc, back, session, asked.client
+                address, kept = await request.aside(
+                    self._provider.begin_oidc, back, session, request.client
                 )
         except IdentityProviderError as error:
-            return self._unsure(asked, back, error)
+            return self._unsure(request, back, error)
         response = RedirectResponse(address, 303)
         # Lax: the way back is a link of another site, with which a strict cookie is not sent.
         response.set_cookie(
@@ -415,49 +421,49 @@ class MunicipalityPages:
         )
         return response
 
-    async def _back(self, asked: PageRequest) -> Response:
-        response = await self._finished(asked)
+    async def _back(self, request: PageRequest) -> Response:
+        response = await self._finished(request)
         response.delete_cookie(
             self._cookie, httponly=True, samesite="lax", secure=self._frame.house.encrypted
         )
         return response
 
-    async def _finished(self, asked: PageRequest) -> Response:
-        kept = Token(asked.request.cookies.get(self._cookie, ""))
+    async def _finished(self, request: PageRequest) -> Response:
+        kept = Token(request.request.cookies.get(self._cookie, ""))
         wanted = self._provider.wanted_oidc(kept)
-        if asked.asked("error"):
+        if request.query("error"):
             self._provider.stop_oidc(kept)
             # The provider's text is not shown: anybody can write such an address.
-            return _refused(asked, 403, wanted, STOPPED)
-        state, code = asked.asked("state"), asked.asked("code")
+            return _refused(request, 403, wanted, STOPPED)
+        state, code = request.query("state"), request.query("code")
         try:
             async with self._turns.one():
-                token, back = await asked.aside(
+                token, back = await request.aside(
                     self._provider.finish_oidc, kept, state=state, code=code
                 )
         except SignInRefusedError as error:
-            return _refused(asked, 403, wanted, str(error))
+            return _refused(request, 403, wanted, str(error))
         except InputError as error:
-            return _refused(asked, 422, wanted, str(error))
+            return _refused(request, 422, wanted, str(error))
         except IdentityProviderError as error:
-            return self._unsure(asked, wanted, error)
+            return self._unsure(request, wanted, error)
         # A page and no redirect: with one, a browser that comes from elsewhere would not yet send
         # the session's strict cookie.
         return signed_in(
-            self._frame, asked.page("municipality.html", why="", back=back, address=back), token
+            self._frame, request.page("municipality.html", why="", back=back, address=back), token
         )
 
-    def _unsure(self, asked: PageRequest, back: str, error: IdentityProviderError) -> Response:
+    def _unsure(self, request: PageRequest, back: str, error: IdentityProviderError) -> Response:
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._told_s >= TOLD_EVERY_S:
-            self._told_s = now_s
+        if now_s - self._logged_s >= TOLD_EVERY_S:
+            self._logged_s = now_s
             self._frame.log.emit("identity_provider", why=str(error))
-        return _refused(asked, 503, back, UNSURE, more=str(error))
+        return _refused(request, 503, back, UNSURE, more=str(error))
 
 
 def _refused(
-    asked: PageRequest, status: int, back: str, why: str, more: str | None = None
+    request: PageRequest, status: int, back: str, why: str, more: str | None = None
 ) -> Response:
     """Return a page that says why, with links to the other ways to sign in."""
     context = {"why": why, "back": back, "more": more, "address": sign_in_at(back)}
-    return asked.page("municipality.html", status, **context)
+    return request.page("municipality.html", status, **context)

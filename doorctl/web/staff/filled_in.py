@@ -1,7 +1,7 @@
 """What staff fill in on several pages: a card, a reason, a day, the number of a row.
 
-A card that was swiped or typed goes from the form to a desk and nowhere else: no page shows it
-again, not even where it could not be read.
+A card that was swiped or typed goes from the form to a service and nowhere else: no page shows it
+again, not even if it could not be read.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ READINGS: Final = (("", "Find out"), ("card", "A card number"), ("cpr", "A CPR n
 
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 MOST_DIGITS: Final = 9
-"""No row's number is longer; SQLite would refuse some longer ones."""
+"""The most digits of a row's number; SQLite would refuse some longer ones."""
 
 
 class FieldError(InputError):
-    """Staff's: one field of a form makes no sense."""
+    """Staff's fault: one field of a form makes no sense."""
 
     def __init__(self, field: str, text: str, /, **values: object) -> None:
         self.field = field
@@ -41,7 +41,7 @@ class FieldError(InputError):
 
 @contextmanager
 def of_field(name: str) -> Iterator[None]:
-    """Turn an InputError of the block into a `FieldError` of this field."""
+    """Turn an InputError of the block into a `FieldError` of a field."""
     try:
         yield
     except InputError as error:
@@ -89,8 +89,8 @@ def reason(form: Form, listed: Mapping[str, str], words: Words) -> str:
         raise InputError("write the reason in a few words")
     if chosen == OTHER:
         return own
-    said = words.say(listed[chosen])
-    return f"{said}: {own}" if own else said
+    text = words.say(listed[chosen])
+    return f"{text}: {own}" if own else text
 
 
 def day(written: str) -> date | None:
@@ -102,10 +102,10 @@ def day(written: str) -> date | None:
     if not written:
         return None
     try:
-        found = date.fromisoformat(written)
+        value = date.fromisoformat(written)
     except ValueError:
         raise InputError("that is no date") from None
-    return _of_our_time(found)
+    return _of_our_time(value)
 
 
 def moment(written: str) -> datetime | None:
@@ -113,26 +113,26 @@ def moment(written: str) -> datetime | None:
     if not written:
         return None
     try:
-        found = datetime.fromisoformat(written)
+        value = datetime.fromisoformat(written)
     except ValueError:
         raise InputError("that is no date") from None
-    _of_our_time(found.date())
-    return found.replace(tzinfo=None)
+    _of_our_time(value.date())
+    return value.replace(tzinfo=None)
 
 
-def row_number(asked: PageRequest) -> int:
+def row_number(request: PageRequest) -> int:
     """Return the row's number in the address.
 
     Raises:
         InputError: there can be no such row.
     """
-    written = str(asked.request.path_params["number"])
+    written = str(request.request.path_params["number"])
     if len(written) > MOST_DIGITS or not (written.isascii() and written.isdigit()):
         raise InputError("there is none of that number")
     return int(written)
 
 
-def _of_our_time(found: date) -> date:
-    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+def _of_our_time(value: date) -> date:
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
         raise InputError("that is no date")
-    return found
+    return value

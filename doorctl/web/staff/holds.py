@@ -30,7 +30,7 @@ ONE_DAY: Final = timedelta(days=1)
 MINUTE: Final = "%Y-%m-%dT%H:%M"
 
 ROWS: Final = 200
-"""Attempts on one page: a hold of a busy month has more than ten thousand."""
+"""Attempts on one page; a hold of a busy month has more than ten thousand."""
 
 NO_HOLD: Final = "There is no hold of that number."
 
@@ -66,71 +66,71 @@ class HoldPages:
             guarded(f"{PAGE}/{{number}}/lift", self._lift, may, post),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
+    async def _page(self, request: PageRequest) -> Response:
         try:
-            around = filled_in.moment(asked.asked("around"))
+            around = filled_in.moment(request.query("around"))
         except InputError:
             around = None
-        return await self._shown(asked, _offered(asked.now, around))
+        return await self._shown(request, _offered(request.now, around))
 
-    async def _add(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _add(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
-            wanted = _asked_for(form, asked.words, asked.by)
-            await asked.aside(holding.add, self._app, wanted)
+            wanted = _wanted(form, request.words, request.by)
+            await request.aside(holding.add, self._app, wanted)
         except InputError as error:
-            wrong = asked.words.refusal(error)
-            return await self._shown(asked, _typed(form), wrong=wrong)
-        return asked.done(PAGE, "added")
+            wrong = request.words.refusal(error)
+            return await self._shown(request, _typed(form), wrong=wrong)
+        return request.done(PAGE, "added")
 
-    async def _lift(self, asked: PageRequest) -> Response:
+    async def _lift(self, request: PageRequest) -> Response:
         try:
-            await asked.aside(holding.lift, self._app, filled_in.row_number(asked), asked.by)
+            await request.aside(holding.lift, self._app, filled_in.row_number(request), request.by)
         except InputError:
-            return await self._none(asked)
-        return asked.done(PAGE, "lifted")
+            return await self._none(request)
+        return request.done(PAGE, "lifted")
 
-    async def _visits(self, asked: PageRequest) -> Response:
+    async def _visits(self, request: PageRequest) -> Response:
         try:
-            number = filled_in.row_number(asked)
-            held = await asked.aside(self._held, asked, number)
+            number = filled_in.row_number(request)
+            held = await request.aside(self._held, request, number)
         except InputError:
-            return await self._none(asked)
-        return asked.page("holds_visits.html", number=number, held=held)
+            return await self._none(request)
+        return request.page("holds_visits.html", number=number, held=held)
 
-    def _held(self, asked: PageRequest, number: int) -> Part:
-        visits = holding.show(self._app, number, asked.by).visits
+    def _held(self, request: PageRequest, number: int) -> Part:
+        visits = holding.show(self._app, number, request.by).visits
         pages = max(1, -(-len(visits) // ROWS))
-        page = min(_page_number(asked.asked("page")), pages)
+        page = min(_page_number(request.query("page")), pages)
         begins = (page - 1) * ROWS
-        rows = tuple(row(asked, one) for one in visits[begins : begins + ROWS])
+        rows = tuple(row(request, visit) for visit in visits[begins : begins + ROWS])
         return Part(rows, page, begins + 1, len(visits), is_last=page == pages)
 
-    async def _none(self, asked: PageRequest) -> Response:
+    async def _none(self, request: PageRequest) -> Response:
         """Return the page with the message that there is no such hold."""
-        fields = _offered(asked.now, None)
-        return await self._shown(asked, fields, absent=asked.words.say(NO_HOLD))
+        fields = _offered(request.now, None)
+        return await self._shown(request, fields, absent=request.words.say(NO_HOLD))
 
     async def _shown(
-        self, asked: PageRequest, fields: Mapping[str, str], wrong: str = "", absent: str = ""
+        self, request: PageRequest, fields: Mapping[str, str], wrong: str = "", absent: str = ""
     ) -> Response:
-        holds, moment = await asked.aside(holding.stored, self._app)
-        return asked.page(
+        holds, moment = await request.aside(holding.stored, self._app)
+        return request.page(
             "holds.html",
             422 if wrong or absent else 200,
-            holds=[(one, one.in_force(moment)) for one in holds],
+            holds=[(hold, hold.in_force(moment)) for hold in holds],
             fields=fields,
             wrong=wrong,
             absent=absent,
             longest=LONGEST_TEXT,
-            latest=asked.today + LONGEST - ONE_DAY,
-            today=asked.today,
+            latest=request.today + LONGEST - ONE_DAY,
+            today=request.today,
             moment=timedelta(microseconds=1),
         )
 
 
 def _offered(now: datetime, around: datetime | None) -> dict[str, Any]:
-    """Return what the form offers: the window around an attempt, or none, and a usual end."""
+    """Return the form's first values: the window around an attempt, if any, and the usual end."""
     local = now.replace(tzinfo=None)
     ends = None if around is None else min(around + AROUND, local)
     return {
@@ -152,7 +152,7 @@ def _typed(form: Form) -> dict[str, str]:
     return {name: form.text(name) for name in ("from", "to", "case", "reason", "until")}
 
 
-def _asked_for(form: Form, words: Words, by: str) -> HoldAsked:
+def _wanted(form: Form, words: Words, by: str) -> HoldAsked:
     starts, ends = filled_in.moment(form.text("from")), filled_in.moment(form.text("to"))
     last = filled_in.day(form.text("until"))
     if starts is None or ends is None:

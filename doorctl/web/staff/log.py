@@ -36,7 +36,7 @@ from doorctl.web.staff.why import sentence
 
 GRANTED, REFUSED = "granted", "refused"
 OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
-REASONS: Final = frozenset(one.value for one in Reason)
+REASONS: Final = frozenset(reason.value for reason in Reason)
 
 
 def chosen(
@@ -44,8 +44,8 @@ def chosen(
 ) -> LogFilter:
     """Return the filter that an address or a form gives, for `today` where it gives no day.
 
-    It holds nobody's number, so it may stand in an address, and its times are local. `text` returns
-    a parameter, empty where absent. An unknown outcome or reason is left out.
+    The filter names no person, so it may stand in an address. Its times are local. `text` returns a
+    parameter, empty where absent. An unknown outcome or reason is left out.
 
     Raises:
         FieldError: a day or a time makes no sense.
@@ -83,7 +83,7 @@ def day_of(wanted: LogFilter) -> date:
 
 
 def _times(wanted: LogFilter) -> tuple[str, str]:
-    """Return from when to when on its day, empty for the day's beginning and its end."""
+    """Return the filter's first and last time of day; empty for the day's beginning and end."""
     starts, ends = wanted.since, wanted.until
     whole = ends is None or f"{ends:%F %R}" == f"{day_of(wanted) + timedelta(days=1)} 00:00"
     from_then = "" if starts is None or starts.time() == time() else f"{starts:%H:%M}"
@@ -91,7 +91,7 @@ def _times(wanted: LogFilter) -> tuple[str, str]:
 
 
 def follows(wanted: LogFilter, today: date) -> bool:
-    """Tell whether the page takes in new attempts: it shows the whole of today."""
+    """Tell whether the page shows the whole of today, so that it gets new attempts."""
     return day_of(wanted) == today and _times(wanted) == ("", "") and wanted.verdict != OPEN
 
 
@@ -99,7 +99,7 @@ def address(wanted: LogFilter, **others: object) -> str:
     """Return a filter as an address's query string, with other parameters."""
     fields = fields_of(wanted)
     pairs = [(name, fields[name]) for name in ("day", "from", "to", "outcome") if fields[name]]
-    pairs += [("reason", one) for one in sorted(wanted.reasons)]
+    pairs += [("reason", reason) for reason in sorted(wanted.reasons)]
     return urlencode([*pairs, *others.items()])
 
 
@@ -126,16 +126,16 @@ NAMES: Mapping[str, str] = MappingProxyType(
 """What each outcome is called, in English."""
 
 GROUP: Final = 4
-"""Digits in a row: people read a pseudonym aloud, and no spreadsheet takes it for a number."""
+"""Digits in a group: people read a pseudonym aloud, and spreadsheets must not calculate it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One attempt in the page's language, the same on a page and on a stream.
 
-    `state` is a key of :data:`NAMES`. `doubtful` says that the time may be wrong. `told` is empty
-    while the attempt is under way, and `pseudonym` for an unreadable card. `around` is the local
-    time as a browser writes it, around which a hold is offered.
+    `state` is a key of :data:`NAMES`. `doubtful` says that the time may be wrong. `meaning` is
+    empty while the attempt is under way, and `pseudonym` for an unreadable card. A hold is offered
+    around the time `around`, which is local and written as browsers do.
     """
 
     attempt: int
@@ -143,7 +143,7 @@ class Row:
     day: date
     clock: str
     doubtful: bool
-    told: str
+    meaning: str
     pseudonym: str
     around: str
 
@@ -153,22 +153,22 @@ class Row:
         return NAMES[self.state]
 
 
-def row(asked: PageRequest, visit: Visit) -> Row:
+def row(request: PageRequest, visit: Visit) -> Row:
     """Return an attempt as this account may see it, in its language.
 
     An account that may neither search the log for a card nor look up whose it is gets a pseudonym
-    of that day alone, because one look at the door must not link a month of visits.
+    of that day alone: seeing a person at the door must not tell a month of visits.
     """
-    words, local = asked.words, asked.words.local(visit.at)
-    links = asked.may(Permission.SEARCH_LOG) or asked.may(Permission.REVEAL)
-    pseudonym = visit.card if links else _of_day(asked, visit.card, local.date())
+    words, local = request.words, request.words.local(visit.at)
+    links = request.may(Permission.SEARCH_LOG) or request.may(Permission.REVEAL)
+    pseudonym = visit.card if links else _of_day(request, visit.card, local.date())
     return Row(
         attempt=visit.attempt,
         state=state(visit),
         day=local.date(),
         clock=words.say("{time}:{seconds}", time=words.clock(visit.at), seconds=f"{local:%S}"),
         doubtful=visit.clock is ClockState.UNTRUSTED,
-        told=ending(words, visit.reason),
+        meaning=ending(words, visit.reason),
         pseudonym=words.say("code") if visit.card == A_CODE else grouped(pseudonym),
         around=f"{local:%Y-%m-%dT%H:%M}",
     )
@@ -186,11 +186,11 @@ def ending(words: Words, reason: str | None) -> str:
     return sentence(words, Reason(reason)) if reason in REASONS else reason
 
 
-def _of_day(asked: PageRequest, card: str | None, day: date) -> str | None:
+def _of_day(request: PageRequest, card: str | None, day: date) -> str | None:
     if card is None:
         return None
-    told = hmac.digest(asked.pseudonym_key, f"{day}:{card}".encode(), hashlib.sha256)
-    return told.hex()[: len(card)]
+    digest = hmac.digest(request.pseudonym_key, f"{day}:{card}".encode(), hashlib.sha256)
+    return digest.hex()[: len(card)]
 
 
 def grouped(pseudonym: str | None) -> str:
@@ -238,14 +238,14 @@ def as_json(visits: Iterable[Visit]) -> bytes:
     return msgspec.json.encode(
         [
             {
-                "attempt": one.attempt,
-                "at": one.at.astimezone(UTC),
-                "clock": one.clock.value,
-                "verdict": one.verdict,
-                "reason": one.reason,
-                "card": one.card,
+                "attempt": visit.attempt,
+                "at": visit.at.astimezone(UTC),
+                "clock": visit.clock.value,
+                "verdict": visit.verdict,
+                "reason": visit.reason,
+                "card": visit.card,
             }
-            for one in visits
+            for visit in visits
         ]
     )
 
@@ -256,15 +256,15 @@ def inert(cell: str) -> str:
 
 
 def _cells(words: Words, visits: Iterable[Visit]) -> Iterator[list[str]]:
-    for one in visits:
+    for visit in visits:
         cells = (
-            str(one.attempt),
-            words.local(one.at).isoformat(sep=" ", timespec="seconds"),
-            one.clock.value,
-            state(one),
-            one.reason or "",
-            ending(words, one.reason),
-            grouped(one.card),
+            str(visit.attempt),
+            words.local(visit.at).isoformat(sep=" ", timespec="seconds"),
+            visit.clock.value,
+            state(visit),
+            visit.reason or "",
+            ending(words, visit.reason),
+            grouped(visit.card),
         )
         yield [inert(cell) for cell in cells]
 
@@ -361,70 +361,70 @@ class LogPages:
             guarded(f"{PAGE}/export", self._export, Permission.EXPORT_LOG, post),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
-        every, wanted = asked.request.query_params.getlist, _today(asked)
+    async def _page(self, request: PageRequest) -> Response:
+        every, wanted = request.request.query_params.getlist, _today(request)
         try:
-            wanted = chosen(asked.asked, every, asked.today, asked.words.zone)
+            wanted = chosen(request.query, every, request.today, request.words.zone)
         except FieldError as error:
-            return await self._wrong(asked, wanted, error, typed(asked.asked, every, wanted))
-        return await self._shown(asked, wanted, before=_number(asked.asked("before")))
+            return await self._wrong(request, wanted, error, typed(request.query, every, wanted))
+        return await self._shown(request, wanted, before=_number(request.query("before")))
 
-    async def _search(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _search(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
-            found = await asked.aside(self._found, filled_in.card(form), asked.by)
+            visits = await request.aside(self._visits_of, filled_in.card(form), request.by)
         except InputError as error:
             wrong = FieldError(filled_in.CARD, error.text, **error.values)
-            return await self._wrong(asked, _today(asked), wrong)
-        rows = [row(asked, one) for one in found[:MOST_FOUND]]
-        return asked.page("log_found.html", rows=rows, more=len(found) > MOST_FOUND)
+            return await self._wrong(request, _today(request), wrong)
+        rows = [row(request, visit) for visit in visits[:MOST_FOUND]]
+        return request.page("log_found.html", rows=rows, more=len(visits) > MOST_FOUND)
 
-    def _found(self, typed: str, by: str) -> tuple[Visit, ...]:
+    def _visits_of(self, typed: str, by: str) -> tuple[Visit, ...]:
         keys = self._log.search(typed, by)
         return self._log.page(LogFilter(cards=keys), limit=MOST_FOUND + 1).visits
 
-    async def _ask_purpose(self, asked: PageRequest) -> Response:
-        return await self._revealed(asked, _number(asked.asked("attempt")))
+    async def _ask_purpose(self, request: PageRequest) -> Response:
+        return await self._revealed(request, _number(request.query("attempt")))
 
-    async def _reveal(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _reveal(self, request: PageRequest) -> Response:
+        form = await request.form()
         number, purpose = _number(form.text("attempt")), form.text("purpose")
         if number is None:
             raise InputError("there is no such attempt in the door log")
         try:
-            ref = await asked.aside(self._log.reveal, number, purpose, asked.by)
+            ref = await request.aside(self._log.reveal, number, purpose, request.by)
         except InputError as error:
             return await self._revealed(
-                asked, number, purpose=purpose, wrong=asked.words.refusal(error)
+                request, number, purpose=purpose, wrong=request.words.refusal(error)
             )
-        return await self._revealed(asked, number, purpose=purpose, ref=ref, asks=False)
+        return await self._revealed(request, number, purpose=purpose, ref=ref, asks=False)
 
-    async def _revealed(self, asked: PageRequest, number: int | None, **more: Any) -> Response:
-        visit = None if number is None else await asked.aside(self._one, number)
+    async def _revealed(self, request: PageRequest, number: int | None, **more: Any) -> Response:
+        visit = None if number is None else await request.aside(self._visit, number)
         if visit is None:
             raise InputError("there is no such attempt in the door log")
         blank = {"purpose": "", "wrong": "", "ref": None, "asks": True, "longest": SHORT_TEXT}
         status = 422 if more.get("wrong") else 200
-        context = blank | {"row": row(asked, visit)} | more
-        return asked.page("log_reveal.html", status, **context)
+        context = blank | {"row": row(request, visit)} | more
+        return request.page("log_reveal.html", status, **context)
 
-    def _one(self, number: int) -> Visit | None:
-        found = self._log.after(number - 1, 1)
-        return found[0] if found and found[0].attempt == number else None
+    def _visit(self, number: int) -> Visit | None:
+        visits = self._log.after(number - 1, 1)
+        return visits[0] if visits and visits[0].attempt == number else None
 
-    async def _export(self, asked: PageRequest) -> Response:
-        form = await asked.form()
-        zone, wanted = asked.words.zone, _today(asked)
+    async def _export(self, request: PageRequest) -> Response:
+        form = await request.form()
+        zone, wanted = request.words.zone, _today(request)
         try:
-            wanted = chosen(form.text, form.every, asked.today, zone)
+            wanted = chosen(form.text, form.every, request.today, zone)
             first, last = days(form.text, wanted)
             span = spanned(wanted, first, last, zone)
-            visits = await asked.aside(self._saved, span, form.text("purpose"), asked.by)
+            visits = await request.aside(self._saved, span, form.text("purpose"), request.by)
         except FieldError as error:
             fields = typed(form.text, form.every, wanted)
-            return await self._wrong(asked, wanted, error, fields)
+            return await self._wrong(request, wanted, error, fields)
         name = f"doorctl-log-{first}-{last}"
-        return exported(asked.words, visits, format_of(form.text), name)
+        return exported(request.words, visits, format_of(form.text), name)
 
     def _saved(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
         with of_field("purpose"):
@@ -435,27 +435,27 @@ class LogPages:
 
     async def _wrong(
         self,
-        asked: PageRequest,
+        request: PageRequest,
         wanted: LogFilter,
         error: FieldError,
         fields: dict[str, Any] | None = None,
     ) -> Response:
         return await self._shown(
-            asked, wanted, fields=fields, wrong={error.field: asked.words.refusal(error)}
+            request, wanted, fields=fields, wrong={error.field: request.words.refusal(error)}
         )
 
     async def _shown(
         self,
-        asked: PageRequest,
+        request: PageRequest,
         wanted: LogFilter,
         before: int | None = None,
         *,
         fields: dict[str, Any] | None = None,
         wrong: Mapping[str, str] = NOTHING_WRONG,
     ) -> Response:
-        day, view = day_of(wanted), await asked.aside(self._view, wanted, before)
+        day, view = day_of(wanted), await request.aside(self._view, wanted, before)
         page = view.page
-        return asked.page(
+        return request.page(
             "log.html",
             422 if wrong else 200,
             day=day,
@@ -463,13 +463,13 @@ class LogPages:
             chosen=fields_of(wanted),
             fields=fields or fields_of(wanted),
             wrong=dict.fromkeys(FIELDS, "") | dict(wrong),
-            rows=[row(asked, one) for one in page.visits],
+            rows=[row(request, visit) for visit in page.visits],
             older=page.visits[-1].attempt if page.more else None,
             newest=before is None,
-            since=_place(view.newest) if before is None and follows(wanted, asked.today) else "",
-            timeline=timeline(asked.words, view.picture, asked.now),
-            reasons=_reasons(asked.words),
-            today=asked.today,
+            since=_place(view.newest) if before is None and follows(wanted, request.today) else "",
+            timeline=timeline(request.words, view.picture, request.now),
+            reasons=_reasons(request.words),
+            today=request.today,
             **FIXED,
         )
 
@@ -477,8 +477,8 @@ class LogPages:
         return self._log.view(wanted, day_of(wanted), before=before, limit=ROWS)
 
 
-def _today(asked: PageRequest) -> LogFilter:
-    return of_day(asked.today, asked.words.zone)
+def _today(request: PageRequest) -> LogFilter:
+    return of_day(request.today, request.words.zone)
 
 
 def _place(newest: Visit | None) -> str:
@@ -492,4 +492,4 @@ def _number(written: str) -> int | None:
 
 
 def _reasons(words: Words) -> list[tuple[str, str]]:
-    return [(one.value, sentence(words, one)) for one in SENTENCES if one is not Reason.OK]
+    return [(cause.value, sentence(words, cause)) for cause in SENTENCES if cause is not Reason.OK]

@@ -1,7 +1,7 @@
-"""The door log as it is written: a stream of rows for a page that is open.
+"""The stream that sends new rows of the door log to open pages.
 
-A row is sent when its attempt begins and again when it ends. Its id is `<attempt>-<state>`, so a
-browser that lost the stream says where it was and misses nothing.
+A row is sent when its attempt begins and again when it ends. Its id is `<attempt>-<state>`, which a
+browser sends when it comes again, so that it misses nothing.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ class Seen:
     """Which rows a browser has; each stream has its own.
 
     `attempt` is the highest number, :data:`NOTHING` for a browser that wants only new attempts;
-    `told` is that attempt's state.
+    `last_state` is that attempt's state.
     """
 
-    def __init__(self, attempt: int = NOTHING, told: str = OPEN) -> None:
+    def __init__(self, attempt: int = NOTHING, last_state: str = OPEN) -> None:
         self.attempt = attempt
-        self._under_way = {attempt} if told == OPEN else set()
+        self._under_way = {attempt} if last_state == OPEN else set()
 
     @classmethod
     def parsed(cls, last: str) -> Seen:
-        """Return what an event's id says; an invalid id says that nothing was seen."""
-        number, _, told = last.partition("-")
+        """Return what an event's id says; an invalid id means that nothing was seen."""
+        number, _, last_state = last.partition("-")
         if not number.isascii() or not number.isdigit() or len(number) > MOST_DIGITS:
             return cls()
-        return cls(int(number), told) if told in NAMES else cls()
+        return cls(int(number), last_state) if last_state in NAMES else cls()
 
     def begin(self, attempt: int) -> None:
         """Take all attempts up to this one as seen."""
@@ -79,14 +79,14 @@ class Stream(StreamingResponse):
 
     def __init__(
         self,
-        told: AsyncGenerator[str, None],
+        events: AsyncGenerator[str, None],
         counted: Callable[[], AbstractContextManager[None]],
         send_s: float,
     ) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(told, media_type="text/event-stream", headers=headers)
+        super().__init__(events, media_type="text/event-stream", headers=headers)
         self._counted = counted
-        self._told = told
+        self._events = events
         self._send_s = send_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,11 +97,11 @@ class Stream(StreamingResponse):
     async def stream_response(self, send: Send) -> None:
         """Send the head and the events."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        async with aclosing(self._told) as told:
-            async for one in told:
+        async with aclosing(self._events) as events:
+            async for event in events:
                 try:
                     async with asyncio.timeout(self._send_s):
-                        await send(_body(one.encode(), more=True))
+                        await send(_body(event.encode(), more=True))
                 except TimeoutError:
                     # An end could not be sent either; the server closes a stream that has none.
                     return
@@ -112,13 +112,13 @@ def _body(content: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": content, "more_body": more}
 
 
-# All streams share one look at the door log, and nothing looks while there is no stream.
+# All streams share one watch of the door log, and without a stream nothing watches.
 #
-# A stream remembers its place in the news and gets what came after it. Nothing is kept for a slow
-# stream but the last news, which all share: when it falls behind them, it begins anew.
+# A stream remembers its place in the news and gets what came after it. All streams share the last
+# news; a slow stream that falls behind them begins anew.
 
 EVERY_S: Final = 0.5
-"""Time between two looks whether anything was written; a look costs microseconds."""
+"""Time between two checks whether anything was written; a check costs microseconds."""
 
 KEPT: Final = 256
 """News that are kept: more than a busy hour brings."""
@@ -139,7 +139,7 @@ class News:
 
 
 class FellBehindError(Exception):
-    """A stream is too slow; what it missed is in the door log, not here."""
+    """A stream is too slow: the news that it missed are gone, but stand in the door log."""
 
 
 class LogWatch:
@@ -152,7 +152,7 @@ class LogWatch:
         self._news: deque[News] = deque(maxlen=KEPT)
         self._known: dict[int, str | None] = {}
         self._place = 0
-        self._told = asyncio.Event()
+        self._arrival = asyncio.Event()
         self._begun = asyncio.Event()
         self._watchers = 0
         self._task: asyncio.Task[None] | None = None
@@ -171,7 +171,7 @@ class LogWatch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Keep looking while the block runs."""
+        """Keep watching while the block runs."""
         self._watchers += 1
         if self._task is None:
             self._known.clear()
@@ -205,11 +205,11 @@ class LogWatch:
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 while self._place <= place and not self._ending:
-                    await self._told.wait()
-        found = tuple(one for one in self._news if one.place > place)
-        if self._place - place > len(found):
+                    await self._arrival.wait()
+        news = tuple(item for item in self._news if item.place > place)
+        if self._place - place > len(news):
             raise FellBehindError
-        return found
+        return news
 
     def stop(self) -> None:
         """Stop looking, and wake all streams that wait."""
@@ -229,13 +229,13 @@ class LogWatch:
 
     async def _look(self) -> bool:
         newest = max(self._known) if self._begun.is_set() else await self._aside.run(self._log.last)
-        found = await self._aside.run(self._log.after, max(0, newest - BACK), AT_ONCE)
+        visits = await self._aside.run(self._log.after, max(0, newest - BACK), AT_ONCE)
         if self._begun.is_set():
-            self._tell([one for one in found if self._is_news(one)])
-        elsewhere = newest if found or newest == 0 else await self._aside.run(self._log.last)
-        self._known = {one.attempt: one.verdict for one in found} or {elsewhere: None}
+            self._tell([visit for visit in visits if self._is_news(visit)])
+        elsewhere = newest if visits or newest == 0 else await self._aside.run(self._log.last)
+        self._known = {visit.attempt: visit.verdict for visit in visits} or {elsewhere: None}
         self._begun.set()
-        return len(found) < AT_ONCE
+        return len(visits) < AT_ONCE
 
     def _is_news(self, visit: Visit) -> bool:
         if visit.attempt in self._known:
@@ -252,8 +252,8 @@ class LogWatch:
 
     def _wake(self) -> None:
         # Streams that wait now are woken; a stream that comes later waits for the next event.
-        self._told.set()
-        self._told = asyncio.Event()
+        self._arrival.set()
+        self._arrival = asyncio.Event()
 
 
 PATH: Final = "/log/events"
@@ -333,19 +333,19 @@ class LogEvents:
         """End the streams so that the server can end; any thread or signal handler may call it."""
         self._watch.stop()
 
-    async def _events(self, asked: PageRequest) -> Response:
-        query = asked.request.query_params
-        wanted = chosen(asked.asked, query.getlist, asked.today, asked.words.zone)
-        full = self.clients >= MOST_CLIENTS or self._clients[asked.by] >= MOST_OF_ONE
+    async def _events(self, request: PageRequest) -> Response:
+        query = request.request.query_params
+        wanted = chosen(request.query, query.getlist, request.today, request.words.zone)
+        full = self.clients >= MOST_CLIENTS or self._clients[request.by] >= MOST_OF_ONE
         if self._watch.ending or full:
             return PlainTextResponse(
                 "Too many pages are listening.",
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 headers={"Retry-After": "10"},
             )
-        since = asked.request.headers.get("last-event-id") or asked.asked("since")
-        told = self._told(asked, wanted, Seen.parsed(since))
-        return Stream(told, partial(self._counted, asked.by), self._limits.send_s)
+        since = request.request.headers.get("last-event-id") or request.query("since")
+        events = self._stream(request, wanted, Seen.parsed(since))
+        return Stream(events, partial(self._counted, request.by), self._limits.send_s)
 
     @contextmanager
     def _counted(self, account: str) -> Iterator[None]:
@@ -356,37 +356,37 @@ class LogEvents:
             self._clients[account] -= 1
             self._clients += Counter()  # Accounts without any are forgotten.
 
-    async def _told(
-        self, asked: PageRequest, wanted: LogFilter, seen: Seen
+    async def _stream(
+        self, request: PageRequest, wanted: LogFilter, seen: Seen
     ) -> AsyncGenerator[str, None]:
         yield RETRY
         # After any failure the browser comes again and says where it was.
         with suppress(FellBehindError, TimeoutError, DoorctlError), self._watch.watching():
             place = await self._watch.begin(self._limits.begin_s)
-            for told in self._rows(asked, wanted, seen, await asked.aside(self._missed, seen)):
-                yield told
+            for event in self._rows(request, wanted, seen, await request.aside(self._missed, seen)):
+                yield event
             trust = Trust(self._limits)
             while not self._watch.ending:
                 news = await self._watch.after(place, self._limits.beat_s)
-                if trust.is_due and not await self._goes_on(asked, trust):
+                if trust.is_due and not await self._goes_on(request, trust):
                     return
-                for told in self._rows(asked, wanted, seen, (one.visit for one in news)):
-                    yield told
+                for event in self._rows(request, wanted, seen, (item.visit for item in news)):
+                    yield event
                 if not news:
                     yield BEAT
                 place = news[-1].place if news else place
 
-    async def _goes_on(self, asked: PageRequest, trust: Trust) -> bool:
-        token = asked.request.cookies.get(self._frame.house.session_cookie, "")
+    async def _goes_on(self, request: PageRequest, trust: Trust) -> bool:
+        token = request.request.cookies.get(self._frame.house.session_cookie, "")
         try:
-            person = await asked.aside(self._whose, token)
+            person = await request.aside(self._whose, token)
         except StuckError:
             # A full queue is no reason to end the stream of a browser that is signed in already.
             return not trust.is_over
         trust.renew()
         return (
             person is not None
-            and person.account == asked.by
+            and person.account == request.by
             and permits(person.role, Permission.SEE_LOG)
         )
 
@@ -400,16 +400,16 @@ class LogEvents:
         return self._log.after(max(0, since, last - MOST_MISSED), MOST_MISSED + 1)
 
     def _rows(
-        self, asked: PageRequest, wanted: LogFilter, seen: Seen, visits: Iterable[Visit]
+        self, request: PageRequest, wanted: LogFilter, seen: Seen, visits: Iterable[Visit]
     ) -> Iterator[str]:
         for visit in visits:
             known = seen.knows(visit)
             seen.note(visit)
             if not known and fits(visit, wanted):
-                yield self._row(asked, visit)
+                yield self._row(request, visit)
 
-    def _row(self, asked: PageRequest, visit: Visit) -> str:
-        shown = self._frame.rendered("log_row.html", asked, {"row": row(asked, visit)})
+    def _row(self, request: PageRequest, visit: Visit) -> str:
+        shown = self._frame.rendered("log_row.html", request, {"row": row(request, visit)})
         data = "".join(f"data: {line}\n" for line in shown.splitlines())
         return f"event: attempt\nid: {visit.attempt}-{state(visit)}\n{data}\n"
 
@@ -424,16 +424,16 @@ class Trust:
     @property
     def is_due(self) -> bool:
         """Whether the session should be checked."""
-        return _time() >= self._asked_at + self._limits.trust_s
+        return _time() >= self._checked_at + self._limits.trust_s
 
     @property
     def is_over(self) -> bool:
         """Whether the stream must end if its session can't be checked now."""
-        return _time() >= self._asked_at + self._limits.longest_s
+        return _time() >= self._checked_at + self._limits.longest_s
 
     def renew(self) -> None:
         """Note that the session was checked just now."""
-        self._asked_at = _time()
+        self._checked_at = _time()
 
 
 def _time() -> float:

@@ -39,7 +39,7 @@ from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
 
 LOOK_LIMIT_S: Final = 1.0
-"""Longest wait for the door's own word: a page is shown without it rather than late."""
+"""Longest wait for the door process; after it the page is shown without its state."""
 
 DEED_LIMIT_S: Final = 5.0
 
@@ -95,7 +95,7 @@ class BranchPicture:
 
 
 def branch_now(app: App) -> BranchPicture:
-    """Return the branch as it is now; what can't be had is None, and nothing is raised for it."""
+    """Return the branch as it is now, with None for what can't be read; raises no error."""
     return BranchPicture(
         at=app.clock.moment().local,
         door=_door(app),
@@ -169,10 +169,10 @@ CLOCKS: Mapping[str, str] = MappingProxyType(
 )
 
 OLD: Final = timedelta(hours=30)
-"""A register that is pushed each night is never older."""
+"""The age at which the register is too old; one that is pushed each night is never older."""
 
 LITTLE_BYTES: Final = 200_000_000
-"""With less free disk than that a purge has no room to work."""
+"""The least free disk with which a purge has room to work."""
 
 CONNECTED: Final = "connected"
 
@@ -290,40 +290,40 @@ class NowPages:
             guarded(f"{PAGE}/acknowledge", self._acknowledge, Permission.ACKNOWLEDGE, post),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
-        return await self._shown(asked)
+    async def _page(self, request: PageRequest) -> Response:
+        return await self._shown(request)
 
-    async def _open(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _open(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
-            await asked.aside(self._opened, form.text("reason"), asked.by)
+            await request.aside(self._opened, form.text("reason"), request.by)
         except InputError as error:
-            return await self._shown(asked, Wrong("open", asked.words.refusal(error), form))
-        return asked.done(PAGE, "opened")
+            return await self._shown(request, Wrong("open", request.words.refusal(error), form))
+        return request.done(PAGE, "opened")
 
-    async def _trust_clock(self, asked: PageRequest) -> Response:
-        await asked.aside(self._clock_trusted, asked.by)
-        return asked.done(PAGE, "clock")
+    async def _trust_clock(self, request: PageRequest) -> Response:
+        await request.aside(self._clock_trusted, request.by)
+        return request.done(PAGE, "clock")
 
-    async def _set_mode(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _set_mode(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
             with of_field("mode"):
                 mode = _mode(form.text("mode"))
             with of_field("cause"):
                 refuse_purpose(form.text("cause"), "reason")
             with of_field("until"):
-                until = _until(form.text("until"), asked.words)
-                override = Override(mode, until, form.text("cause"), asked.by)
-                await asked.aside(change, self._app, deeds.set_mode(override), asked.by)
+                until = _until(form.text("until"), request.words)
+                override = Override(mode, until, form.text("cause"), request.by)
+                await request.aside(change, self._app, deeds.set_mode(override), request.by)
         except FieldError as error:
-            text = asked.words.refusal(error)
-            return await self._shown(asked, Wrong("mode", text, form, error.field))
-        return asked.done(PAGE, "mode")
+            text = request.words.refusal(error)
+            return await self._shown(request, Wrong("mode", text, form, error.field))
+        return request.done(PAGE, "mode")
 
-    async def _end_mode(self, asked: PageRequest) -> Response:
-        await asked.aside(change, self._app, deeds.end_mode(), asked.by)
-        return asked.done(PAGE, "ended")
+    async def _end_mode(self, request: PageRequest) -> Response:
+        await request.aside(change, self._app, deeds.end_mode(), request.by)
+        return request.done(PAGE, "ended")
 
     def _opened(self, reason: str, by: str) -> None:
         refuse_purpose(reason, "reason")
@@ -339,15 +339,15 @@ class NowPages:
         ask(self._app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
         note(self._app, deed, by)
 
-    async def _acknowledge(self, asked: PageRequest) -> Response:
-        form = await asked.form()
-        await asked.aside(self._alarms.acknowledge, form.text("kind"), asked.by)
-        return asked.done(PAGE, "acknowledged")
+    async def _acknowledge(self, request: PageRequest) -> Response:
+        form = await request.form()
+        await request.aside(self._alarms.acknowledge, form.text("kind"), request.by)
+        return request.done(PAGE, "acknowledged")
 
-    async def _shown(self, asked: PageRequest, wrong: Wrong | None = None) -> Response:
-        now, alarms = await asked.aside(self._looked)
+    async def _shown(self, request: PageRequest, wrong: Wrong | None = None) -> Response:
+        now, alarms = await request.aside(self._looked)
         status = 200 if wrong is None else 422
-        return asked.page("now.html", status, **_context(asked.words, now, alarms, wrong))
+        return request.page("now.html", status, **_context(request.words, now, alarms, wrong))
 
     def _looked(self) -> tuple[BranchPicture, tuple[AlarmRecord, ...] | None]:
         now = branch_now(self._app)
@@ -387,7 +387,7 @@ def _context(
 
 
 def _settable(words: Words) -> Iterator[tuple[str, str]]:
-    return ((one.value, words.say(MODES[one])) for one in SETTABLE)
+    return ((mode.value, words.say(MODES[mode])) for mode in SETTABLE)
 
 
 def _offered(now: BranchPicture) -> datetime:

@@ -85,23 +85,23 @@ def _kind(name: str) -> PassKind:
 
 def _weekdays(form: Form) -> frozenset[int]:
     """Return the ticked days; every day where none is ticked."""
-    ticked = frozenset(_small(one, 0) for one in form.every("weekday"))
+    ticked = frozenset(_small(weekday, 0) for weekday in form.every("weekday"))
     return ticked or EVERY_DAY
 
 
 def _times(form: Form) -> list[Span]:
     """Return the times in a form; an end may be on the next day, and no times mean all day."""
     pairs = [(form.text(f"opens{n}"), form.text(f"closes{n}")) for n in SPAN_FIELDS]
-    found = [(_minute(opens), _minute(closes)) for opens, closes in pairs if opens or closes]
-    spans = [Span(first, last if last > first else last + DAY_MINUTES) for first, last in found]
+    times = [(_minute(opens), _minute(closes)) for opens, closes in pairs if opens or closes]
+    spans = [Span(first, last if last > first else last + DAY_MINUTES) for first, last in times]
     return spans or [Span(0, DAY_MINUTES)]
 
 
 def _minute(written: str) -> int:
-    found = _CLOCK.fullmatch(written)
-    if found is None:
+    match = _CLOCK.fullmatch(written)
+    if match is None:
         raise InputError("give both times of day, or none for all day")
-    return int(found[1]) * 60 + int(found[2])
+    return int(match[1]) * 60 + int(match[2])
 
 
 def _small(written: str, otherwise: int) -> int:
@@ -170,21 +170,21 @@ class PassesPages:
             guarded(f"{PAGE}/{{number}}/revoke", self._revoke, deeds.revoke_pass.permission, post),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
-        return await self._shown(asked, Form({}))
+    async def _page(self, request: PageRequest) -> Response:
+        return await self._shown(request, Form({}))
 
-    async def _issue(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _issue(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
-            new = new_pass(form, asked.today, by_code=form.text("bearer") == BY_CODE)
+            new = new_pass(form, request.today, by_code=form.text("bearer") == BY_CODE)
             if new.code_digits is not None:
-                return await self._code_issued(asked, new, form.text("once"))
-            await self._issue_for_card(asked, form, new)
+                return await self._code_issued(request, new, form.text("once"))
+            await self._issue_for_card(request, form, new)
         except InputError as error:
-            return await self._shown(asked, form, asked.words.refusal(error))
-        return asked.done(PAGE, "issued")
+            return await self._shown(request, form, request.words.refusal(error))
+        return request.done(PAGE, "issued")
 
-    async def _code_issued(self, asked: PageRequest, new: Pass, once: str) -> Response:
+    async def _code_issued(self, request: PageRequest, new: Pass, once: str) -> Response:
         # Shown on the answer itself, which no browser keeps: an address could be called again. A
         # page that is loaded again sends its form again, and must not make another live code.
         if once in self._sent:
@@ -192,22 +192,22 @@ class PassesPages:
         if once:
             self._sent.append(once)
         try:
-            held, code = await asked.aside(
-                rights.issue_for_code, self._app, new, numbers=self._numbers, by=asked.by
+            held, code = await request.aside(
+                rights.issue_for_code, self._app, new, numbers=self._numbers, by=request.by
             )
         except DoorctlError:
             if once:
                 self._sent.remove(once)
             raise
         groups = [code[start : start + 3] for start in range(0, len(code), 3)]
-        return asked.page(
-            "pass_code.html", held=held, groups=groups, hours=hours(asked.words, held)
+        return request.page(
+            "pass_code.html", held=held, groups=groups, hours=hours(request.words, held)
         )
 
-    async def _issue_for_card(self, asked: PageRequest, form: Form, new: Pass) -> None:
+    async def _issue_for_card(self, request: PageRequest, form: Form, new: Pass) -> None:
         pin = Pin(form.text("own_pin")) if form.text("pin") == OWN_PIN else None
         typed, read_as, numbers = filled_in.card(form), filled_in.taken_as(form), self._numbers
-        await asked.aside(
+        await request.aside(
             rights.issue_for_card,
             self._app,
             typed,
@@ -215,19 +215,20 @@ class PassesPages:
             new,
             pin,
             numbers=numbers,
-            by=asked.by,
+            by=request.by,
         )
 
-    async def _revoke(self, asked: PageRequest) -> Response:
-        request = deeds.revoke_pass(filled_in.row_number(asked))
-        await asked.aside(change, self._app, request, asked.by)
-        return asked.done(PAGE, "revoked")
+    async def _revoke(self, request: PageRequest) -> Response:
+        deed = deeds.revoke_pass(filled_in.row_number(request))
+        await request.aside(change, self._app, deed, request.by)
+        return request.done(PAGE, "revoked")
 
-    async def _shown(self, asked: PageRequest, form: Form, wrong: str = "") -> Response:
-        passes = await asked.aside(rights.every_pass, self._app, by=asked.by)
+    async def _shown(self, request: PageRequest, form: Form, wrong: str = "") -> Response:
+        passes = await request.aside(rights.every_pass, self._app, by=request.by)
         context: dict[str, Any] = {
             "passes": [
-                (one, pass_state(one, asked.today), hours(asked.words, one.held)) for one in passes
+                (issued, pass_state(issued, request.today), hours(request.words, issued.held))
+                for issued in passes
             ],
             "kinds": KINDS,
             "states": STATES,
@@ -244,9 +245,9 @@ class PassesPages:
             "code_lengths": range(MIN_CODE_DIGITS, MAX_CODE_DIGITS + 1),
             "companions": range(COMPANIONS_LIMIT + 1),
             "longest": SHORT_TEXT,
-            **_days(asked.today),
+            **_days(request.today),
         }
-        return asked.page("passes.html", 422 if wrong else 200, **context)
+        return request.page("passes.html", 422 if wrong else 200, **context)
 
 
 def _days(today: date) -> dict[str, date]:

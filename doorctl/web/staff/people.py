@@ -1,8 +1,8 @@
 """The page of people's rights: it shows, hands out, erases and restricts what is held of a person.
 
 Staff name a person by a card, a CPR number or the library system's number, always in a form and
-never in an address. Where the library system's number is known, it and not the card goes on from
-page to page; where it is not, the page asks for the card again.
+never in an address. The page passes on only the library system's number; where that is not known,
+staff give the card again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from doorctl.web.staff import filled_in
 # Files to hand out; a browser stores them and does not open them.
 
 SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
-"""If a browser opens the page all the same: no script, no form, nothing loaded, no session."""
+"""For a browser that opens the page all the same: no script, form, session or loaded file."""
 
 
 def as_json(export: Export, branch: str, at: datetime) -> Response:
@@ -70,7 +70,7 @@ def _file(text: str, kind: str, name: str) -> Response:
 
 RESTRICTIONS: Final = "restrictions"
 MOST_LOOKS: Final = 50
-"""The page shows so many of the last looks by staff; a file has them all."""
+"""How many of the last looks by staff the page shows; a file has them all."""
 
 ACTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -120,8 +120,8 @@ def cases(words: Words, export: Export) -> tuple[Case, ...]:
 def looks(words: Words, export: Export) -> tuple[Look, ...]:
     """Return the last looks by staff, newest first."""
     return tuple(
-        Look(words.moment(one.at), words.say(ACTIONS.get(one.what, one.what)), one.why)
-        for one in reversed(export.lookups[-MOST_LOOKS:])
+        Look(words.moment(lookup.at), words.say(ACTIONS.get(lookup.what, lookup.what)), lookup.why)
+        for lookup in reversed(export.lookups[-MOST_LOOKS:])
     )
 
 
@@ -207,75 +207,75 @@ class PeoplePages:
             *(self._frame.guarded(f"{PAGE}{end}", use, may, post) for end, use in forms.items()),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
-        return _shown(asked)
+    async def _page(self, request: PageRequest) -> Response:
+        return _shown(request)
 
     async def _do(
-        self, asked: PageRequest, deed: Callable[..., ResultT], named: Named, why: str
+        self, request: PageRequest, deed: Callable[..., ResultT], named: Named, why: str
     ) -> ResultT:
         config, numbers = self._app.config, self._numbers
-        return await asked.aside(deed, config, named, why, numbers=numbers, by=asked.by)
+        return await request.aside(deed, config, named, why, numbers=numbers, by=request.by)
 
-    async def _find(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _find(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
-            return await self._found(asked, form)
+            return await self._held_page(request, form)
         except InputError as error:
-            again, wrong = filled_in.shown_again(form), Wrong("find", asked.words.refusal(error))
-            return _shown(asked, 422, form=again, wrong=wrong)
+            again, wrong = filled_in.shown_again(form), Wrong("find", request.words.refusal(error))
+            return _shown(request, 422, form=again, wrong=wrong)
 
-    async def _found(self, asked: PageRequest, form: Form) -> Response:
+    async def _held_page(self, request: PageRequest, form: Form) -> Response:
         named, why = _named(form), _why(form)
-        export = await self._do(asked, subject.export, named, why)
+        export = await self._do(request, subject.export, named, why)
         held: dict[str, Any] = {
             "empty": export.empty,
-            "cases": cases(asked.words, export),
-            "looks": looks(asked.words, export),
+            "cases": cases(request.words, export),
+            "looks": looks(request.words, export),
             "stones": export.tombstones,
             "ref": named.patron_ref or known_ref(export),
             "restricted": restricted(export),
         }
-        return _shown(asked, form=form, held=held)
+        return _shown(request, form=form, held=held)
 
-    async def _export(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _export(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
-            export = await self._do(asked, subject.export, _named(form), _why(form))
+            export = await self._do(request, subject.export, _named(form), _why(form))
         except InputError as error:
-            return _again(asked, form, "export", error)
+            return _again(request, form, "export", error)
         if form.text("as") == "json":
-            return as_json(export, self._app.config.branch.id, asked.now)
-        return as_page(export, self._frame.house.name, asked.now)
+            return as_json(export, self._app.config.branch.id, request.now)
+        return as_page(export, self._frame.house.name, request.now)
 
-    async def _restrict(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _restrict(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
-            known = await self._do(asked, subject.restrict, _named(form), _why(form))
+            known = await self._do(request, subject.restrict, _named(form), _why(form))
         except InputError as error:
-            return _again(asked, form, "restrict", error)
-        return asked.done(PAGE, "restricted" if known else "not_yet")
+            return _again(request, form, "restrict", error)
+        return request.done(PAGE, "restricted" if known else "not_yet")
 
-    async def _unrestrict(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _unrestrict(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
-            await self._do(asked, subject.unrestrict, _named(form), _why(form))
+            await self._do(request, subject.unrestrict, _named(form), _why(form))
         except InputError as error:
-            return _again(asked, form, "unrestrict", error)
-        return asked.done(PAGE, "unrestricted")
+            return _again(request, form, "unrestrict", error)
+        return request.done(PAGE, "unrestricted")
 
-    async def _erase(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _erase(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
             named, why = _named(form), _why(form)
             _refuse_unless_understood(form)
-            done = await self._do(asked, subject.erase, named, why)
+            done = await self._do(request, subject.erase, named, why)
         except InputError as error:
-            return _again(asked, form, "erase", error)
+            return _again(request, form, "erase", error)
         # No redirect: what is left, and why, would have to stand in an address.
-        return asked.page("people_erased.html", done=done, left=left(done))
+        return request.page("people_erased.html", done=done, left=left(done))
 
 
-def _shown(asked: PageRequest, status: int = 200, **context: Any) -> Response:
+def _shown(request: PageRequest, status: int = 200, **context: Any) -> Response:
     blank = {
         "form": Form({}),
         "held": None,
@@ -284,13 +284,13 @@ def _shown(asked: PageRequest, status: int = 200, **context: Any) -> Response:
         "readings": filled_in.READINGS,
         "longest": SHORT_TEXT,
     }
-    return asked.page("people.html", status, **(blank | context))
+    return request.page("people.html", status, **(blank | context))
 
 
-def _again(asked: PageRequest, form: Form, what: str, error: InputError) -> Response:
+def _again(request: PageRequest, form: Form, what: str, error: InputError) -> Response:
     """Return only this action's form, with what is wrong; it asks for the person again."""
-    wrong = Wrong(what, asked.words.refusal(error))
-    return _shown(asked, 422, form=filled_in.shown_again(form), wrong=wrong, again=what)
+    wrong = Wrong(what, request.words.refusal(error))
+    return _shown(request, 422, form=filled_in.shown_again(form), wrong=wrong, again=what)
 
 
 def _named(form: Form) -> Named:

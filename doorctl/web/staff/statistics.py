@@ -73,7 +73,7 @@ def _midnight(begins: date | None, zone: tzinfo) -> datetime | None:
 OK: Final = "ok"
 HOURS: Final = tuple(f"{hour:02}" for hour in range(24))
 YEAR: Final = len(".2026")
-"""Length of the year, for which a bar's name has no room; every language writes it last."""
+"""Characters of the year, which every language writes last and a bar's name leaves out."""
 
 SHADES: Final = 4
 """Shades of a week's squares besides the empty one; each square has its number too."""
@@ -82,7 +82,7 @@ ENTERED: Final = "entered"
 SERIES: Mapping[str, str] = MappingProxyType(
     {"granted": "Let in", "refused": "Refused", ENTERED: "People who came in"}
 )
-"""What is drawn, in this order, and its name in English."""
+"""The series that are drawn, in this order, and their names in English."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class Count:
     number: int = 0
     short: bool = False
 
-    def told(self, words: Words) -> str:
-        """Return it as text: "<5", "120" or "120+"."""
+    def text(self, words: Words) -> str:
+        """Return the count as text: "<5", "120" or "120+"."""
         if self.short and not self.number:
             return f"<{K}"
         return words.number(self.number) + ("+" if self.short else "")
@@ -130,7 +130,7 @@ class Chart:
 class Square:
     """One hour of one weekday: its text, and its shade from 0 to :data:`SHADES`."""
 
-    told: str
+    text: str
     shade: int
 
 
@@ -169,28 +169,28 @@ def days_chart(words: Words, title: str, days: Iterable[tuple[date, Statistics]]
 def week(words: Words, days: Sequence[Statistics]) -> Week:
     """Return who was let in, as squares; the darkest is the fullest hour."""
     counts = [_by_hour(table) for table in days]
-    most = max((one.number for row in counts for one in row), default=0)
+    most = max((count.number for row in counts for count in row), default=0)
     names = (words.say(name) for name in WEEKDAY_NAMES)
     return Week(
         tuple(
-            (name, tuple(Square(_told(words, one), _shade(one, most)) for one in row))
+            (name, tuple(Square(_text(words, count), _shade(count, most)) for count in row))
             for name, row in zip(names, counts, strict=True)
         )
     )
 
 
 def _drawn(key: str, title: str, groups: Sequence[Group], *, downloads: bool = True) -> Chart:
-    series = {name: said for name, said in SERIES.items() if _is_counted(name, groups)}
+    series = {name: text for name, text in SERIES.items() if _is_counted(name, groups)}
     columns = [
-        Column(one.short_name or one.name, tuple(one.counts[name].number for name in series))
-        for one in groups
+        Column(group.short_name or group.name, tuple(group.counts[name].number for name in series))
+        for group in groups
     ]
     return Chart(key, title, tuple(groups), series, bars(columns), downloads)
 
 
 def _is_counted(series: str, groups: Iterable[Group]) -> bool:
-    """Tell whether the branch counts this: without a door contact nobody knows who walked in."""
-    return series != ENTERED or any(one.counts[ENTERED] != Count() for one in groups)
+    """Tell whether the branch counts this series: without a door contact it can't count people."""
+    return series != ENTERED or any(group.counts[ENTERED] != Count() for group in groups)
 
 
 def _by_hour(table: Statistics) -> tuple[Count, ...]:
@@ -198,8 +198,8 @@ def _by_hour(table: Statistics) -> tuple[Count, ...]:
     return tuple(_counts(cells[hour])["granted"] for hour in HOURS)
 
 
-def _told(words: Words, count: Count) -> str:
-    return count.told(words) if count.number or count.short else ""
+def _text(words: Words, count: Count) -> str:
+    return count.text(words) if count.number or count.short else ""
 
 
 def _shade(count: Count, most: int) -> int:
@@ -207,22 +207,22 @@ def _shade(count: Count, most: int) -> int:
 
 
 def _names(by: By, table: Statistics) -> Sequence[str]:
-    found = {cell.group for cell in table.cells}
-    last = (NOT_DATED,) if NOT_DATED in found else ()
+    groups = {cell.group for cell in table.cells}
+    last = (NOT_DATED,) if NOT_DATED in groups else ()
     if by is By.MONTH:
-        return (*sorted(found - {NOT_DATED}), *last)
+        return (*sorted(groups - {NOT_DATED}), *last)
     return (*(HOURS if by is By.HOUR else WEEKDAYS), *last)
 
 
 def _counts(cells: Iterable[Cell]) -> Mapping[str, Count]:
-    found = dict.fromkeys(SERIES, Count())
+    counts = dict.fromkeys(SERIES, Count())
     for cell in cells:
         series = _series(cell)
         if series is not None:
-            before = found[series]
+            before = counts[series]
             short = before.short or cell.count is None
-            found[series] = Count(before.number + (cell.count or 0), short)
-    return found
+            counts[series] = Count(before.number + (cell.count or 0), short)
+    return counts
 
 
 def _series(cell: Cell) -> str | None:
@@ -252,14 +252,14 @@ def _short(words: Words, by: By, name: str) -> str:
 
 PAGE: Final = "/statistics"
 MOST_DAYS: Final = 31
-"""In a period of up to a month each day has a bar of its own."""
+"""The longest period in which each day has a bar of its own."""
 
 TITLES: Final = ((By.HOUR, "By hour"), (By.WEEKDAY, "By weekday"), (By.MONTH, "By month"))
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """All pictures of a period, made beside the event loop: years of hours take a while."""
+    """All pictures of a period; they are made off the event loop, since years take a while."""
 
     charts: Sequence[Chart] = ()
     week: Week | None = None
@@ -280,18 +280,18 @@ class StatisticsPages:
             self._frame.guarded(f"{PAGE}.csv", self._csv, see),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
+    async def _page(self, request: PageRequest) -> Response:
         try:
-            period, wrong = _period(asked), ""
+            period, wrong = _period(request), ""
         except InputError as error:
-            period, wrong = Period(), asked.words.refusal(error)
-        drawn = Drawn() if wrong else await asked.aside(self._drawn, asked.words, period)
-        return asked.page(
+            period, wrong = Period(), request.words.refusal(error)
+        drawn = Drawn() if wrong else await request.aside(self._drawn, request.words, period)
+        return request.page(
             "statistics.html",
             422 if wrong else 200,
             charts=drawn.charts,
             week=drawn.week,
-            chosen=_chosen(asked, period, wrong),
+            chosen=_chosen(request, period, wrong),
             wrong=wrong,
             hours=HOURS,
             height=HEIGHT,
@@ -299,11 +299,11 @@ class StatisticsPages:
             no_days=not wrong and not _is_short(period),
         )
 
-    async def _csv(self, asked: PageRequest) -> Response:
-        period, name = _period(asked), asked.asked("by")
-        by = By(name) if name in {one.value for one in By} else By.HOUR
+    async def _csv(self, request: PageRequest) -> Response:
+        period, name = _period(request), request.query("by")
+        by = By(name) if name in {member.value for member in By} else By.HOUR
         headers = {"Content-Disposition": f'attachment; filename="doorctl-{by.value}.csv"'}
-        written = await asked.aside(self._written, period, by)
+        written = await request.aside(self._written, period, by)
         return Response(written, media_type="text/csv", headers=headers)
 
     def _drawn(self, words: Words, period: Period) -> Drawn:
@@ -311,8 +311,8 @@ class StatisticsPages:
         return Drawn(_charts(words, period, usage), week(words, usage.week()))
 
     def _written(self, period: Period, by: By) -> str:
-        found = visits.statistics(self._app, period.since, period.until)
-        return _as_csv(self._app.config.branch.id, found.table(by).cells)
+        usage = visits.statistics(self._app, period.since, period.until)
+        return _as_csv(self._app.config.branch.id, usage.table(by).cells)
 
 
 def _charts(words: Words, period: Period, usage: Gathered) -> list[Chart]:
@@ -322,14 +322,14 @@ def _charts(words: Words, period: Period, usage: Gathered) -> list[Chart]:
     return charts
 
 
-def _period(asked: PageRequest) -> Period:
-    days = read_period(asked.asked("since"), asked.asked("until"))
+def _period(request: PageRequest) -> Period:
+    days = read_period(request.query("since"), request.query("until"))
     return Period(*widened(days.since, days.until))
 
 
-def _chosen(asked: PageRequest, period: Period, wrong: str) -> dict[str, str]:
+def _chosen(request: PageRequest, period: Period, wrong: str) -> dict[str, str]:
     if wrong:
-        return {name: asked.asked(name) for name in ("since", "until")}
+        return {name: request.query(name) for name in ("since", "until")}
     days = {"since": period.since, "until": period.until}
     return {name: "" if day is None else day.isoformat() for name, day in days.items()}
 

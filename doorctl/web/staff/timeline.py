@@ -1,7 +1,7 @@
 """A day at the door drawn on a scale of 24 hours: numbers for an SVG, and the same by the hour.
 
-Who was let in stands above the line and who was refused below it, so that the picture is read
-without colours; people inside are a line of their own, and the modes a band along the bottom.
+Bars above the line are people let in and bars below it people refused, so that the picture needs no
+colours. The head-count is a line of its own, and the modes are a band along the bottom.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A mode for a while; `named` where there is room for its English name."""
+    """A mode's band; `named` says that it has room for the mode's English name."""
 
     x: float
     width: float
@@ -95,18 +95,18 @@ class Timeline:
     @property
     def modes(self) -> tuple[tuple[str, str], ...]:
         """Each mode of the bands with its English name, once and in order."""
-        return tuple(dict.fromkeys((one.mode, one.name) for one in self.bands))
+        return tuple(dict.fromkeys((band.mode, band.name) for band in self.bands))
 
 
 def timeline(words: Words, day: DayPicture, now: datetime) -> Timeline:
     """Return the picture of a day at a local moment."""
-    high = scale_of(max((one.granted for one in day.slots), default=0))
-    low = scale_of(max((one.refused for one in day.slots), default=0))
+    high = scale_of(max((slot.granted for slot in day.slots), default=0))
+    low = scale_of(max((slot.refused for slot in day.slots), default=0))
     unit = min(ABOVE / high, BELOW / low)
     most_inside = scale_of(max((count for _, count in day.inside), default=0))
     return Timeline(
-        bars=tuple(bar for one in day.slots for bar in _bars(words, one, unit)),
-        bands=tuple(_band(words, day.day, one) for one in day.bands),
+        bars=tuple(bar for slot in day.slots for bar in _bars(words, slot, unit)),
+        bands=tuple(_band(words, day.day, band) for band in day.bands),
         marks=tuple(_marks(high, low, unit)),
         marks_inside=_marks_inside(most_inside) if day.inside else (),
         inside=" ".join(
@@ -116,8 +116,8 @@ def timeline(words: Words, day: DayPicture, now: datetime) -> Timeline:
         hours=tuple((_x(hour * 60), f"{hour:02}") for hour in range(0, 25, 2)),
         now=_x(_minute(words, day.day, now)) if words.local(now).date() == day.day else None,
         rows=tuple(_rows(words, day)),
-        granted=sum(one.granted for one in day.slots),
-        refused=sum(one.refused for one in day.slots),
+        granted=sum(slot.granted for slot in day.slots),
+        refused=sum(slot.refused for slot in day.slots),
     )
 
 
@@ -153,21 +153,21 @@ def _rows(words: Words, day: DayPicture) -> Iterator[HourRow]:
     if day.inside and words.local(day.inside[-1][0]).date() > day.day:
         ends[24] = day.inside[-1][1]
     for hour in range(24):
-        slots = [one for one in day.slots if words.local(one.starts).hour == hour]
+        slots = [slot for slot in day.slots if words.local(slot.starts).hour == hour]
         yield HourRow(
             name=f"{hour:02}-{hour + 1:02}",
-            granted=sum(one.granted for one in slots),
-            refused=sum(one.refused for one in slots),
+            granted=sum(slot.granted for slot in slots),
+            refused=sum(slot.refused for slot in slots),
             inside=ends.get(hour + 1),
             modes=tuple(_modes(words, day.day, day.bands, hour * 60)),
         )
 
 
 def _modes(words: Words, day: date, bands: Sequence[ModeBand], starts: int) -> Iterator[str]:
-    for one in bands:
-        begins, ends = _minute(words, day, one.starts), _minute(words, day, one.ends)
+    for band in bands:
+        begins, ends = _minute(words, day, band.starts), _minute(words, day, band.ends)
         if begins < starts + 60 and ends > starts:
-            yield MODES[one.mode]
+            yield MODES[band.mode]
 
 
 def _minute(words: Words, day: date, at: datetime) -> int:

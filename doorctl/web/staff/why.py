@@ -51,7 +51,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "pass_first_card": "Whom the branch waits for has come in that day before the pass",
     }
 )
-"""What each check of `doorctl.access.policy` asks, by its name."""
+"""The question that each check of `doorctl.access.policy` answers, by the check's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,16 +238,16 @@ class WhyPages:
             guarded(f"{PAGE}/unlock", self._unlock, may, post),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
-        return _shown(asked)
+    async def _page(self, request: PageRequest) -> Response:
+        return _shown(request)
 
-    async def _explain(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _explain(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
             why = filled_in.reason(form, REASONS, self._frame.house.words_of(None))
             at = filled_in.moment(form.text("at"))
             typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
-            found = await asked.aside(
+            answer = await request.aside(
                 visits.explain,
                 self._app,
                 typed,
@@ -255,36 +255,36 @@ class WhyPages:
                 why,
                 taken_as=taken_as,
                 numbers=self._numbers,
-                by=asked.by,
+                by=request.by,
             )
         except InputError as error:
-            return _shown(asked, 422, form=form, wrong=asked.words.refusal(error))
+            return _shown(request, 422, form=form, wrong=request.words.refusal(error))
         except NotRunningError:
             # Only the door process has the key that finds a card.
-            return _shown(asked, 503, form=form, codes=_codes(asked.words))
-        return _shown(asked, found=found, form=form, **_found(asked.words, found))
+            return _shown(request, 503, form=form, codes=_codes(request.words))
+        return _shown(request, answer=answer, form=form, **_context(request.words, answer))
 
-    async def _unlock(self, asked: PageRequest) -> Response:
-        form = await asked.form()
+    async def _unlock(self, request: PageRequest) -> Response:
+        form = await request.form()
         try:
             typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
-            await asked.aside(
+            await request.aside(
                 visits.unlock,
                 self._app,
                 typed,
                 taken_as=taken_as,
                 numbers=self._numbers,
-                by=asked.by,
+                by=request.by,
             )
         except InputError as error:
-            return _shown(asked, 422, unlocking=True, wrong=asked.words.refusal(error))
-        return asked.done(PAGE, "unlocked")
+            return _shown(request, 422, unlocking=True, wrong=request.words.refusal(error))
+        return request.done(PAGE, "unlocked")
 
 
-def _shown(asked: PageRequest, status: int = 200, **context: Any) -> Response:
+def _shown(request: PageRequest, status: int = 200, **context: Any) -> Response:
     blank = {
         "form": Form({}),
-        "found": None,
+        "answer": None,
         "wrong": "",
         "unlocking": False,
         "codes": {},
@@ -292,33 +292,37 @@ def _shown(asked: PageRequest, status: int = 200, **context: Any) -> Response:
         "readings": filled_in.READINGS,
         "longest": SHORT_TEXT // 2,
     }
-    return asked.page("why.html", status, **(blank | context))
+    return request.page("why.html", status, **(blank | context))
 
 
 def _codes(words: Words) -> dict[int, list[str]]:
     """Return what each code on the door's screen may mean."""
-    said: dict[int, list[str]] = {}
+    meanings: dict[int, list[str]] = {}
     for reason, code in CODES.items():
-        said.setdefault(code, []).append(sentence(words, reason))
-    return said
+        meanings.setdefault(code, []).append(sentence(words, reason))
+    return meanings
 
 
-def _found(words: Words, found: Explanation) -> dict[str, Any]:
-    refused = next((one for one in found.findings if one.refused_with is found.reason), None)
+def _context(words: Words, answer: Explanation) -> dict[str, Any]:
+    refused = next(
+        (finding for finding in answer.findings if finding.refused_with is answer.reason),
+        None,
+    )
     return {
-        "told": sentence(words, found.reason),
+        "sentence": sentence(words, answer.reason),
         "help": None if refused is None else _check(refused).help,
-        "tables": _tables(found.findings),
-        "mode": MODES[found.standing.mode],
+        "tables": _tables(answer.findings),
+        "mode": MODES[answer.standing.mode],
         "unlocking": any(
-            one.check in THROTTLES and one.refused_with is not None for one in found.findings
+            finding.check in THROTTLES and finding.refused_with is not None
+            for finding in answer.findings
         ),
     }
 
 
 def _tables(findings: tuple[Finding, ...]) -> tuple[tuple[str, tuple[CheckShown, ...]], ...]:
-    own = tuple(_check(one) for one in findings if not one.check.startswith(PASS_CHECKS))
-    of_pass = tuple(_check(one) for one in findings if one.check.startswith(PASS_CHECKS))
+    own = tuple(_check(result) for result in findings if not result.check.startswith(PASS_CHECKS))
+    of_pass = tuple(_check(result) for result in findings if result.check.startswith(PASS_CHECKS))
     tables = (("What the register and the house rules say", own), ("What the pass says", of_pass))
     return tuple((title, checks) for title, checks in tables if checks)
 
