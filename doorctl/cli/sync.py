@@ -102,12 +102,12 @@ class _Report:
         self._say = say
         self.ages = sender.age_limits(config)
 
-    def refreshed(self, bar: Any, found: Refreshed) -> None:
+    def refreshed(self, bar: Any, result: Refreshed) -> None:
         bar.finish()
         bar.render_finish()
-        self._say(_found(found))
-        if found.set_aside:
-            click.echo(_set_aside(self._config, found), err=True)
+        self._say(_summary(result))
+        if result.set_aside:
+            click.echo(_set_aside(self._config, result), err=True)
 
     def delivered(self, delivery: Delivery) -> None:
         self._say(_delivered(delivery, self.ages[delivery.branch], dry_run=self._dry_run))
@@ -130,7 +130,7 @@ def _silent(_line: str) -> None:
     """Say nothing before the JSON."""
 
 
-def _found(refreshed: Refreshed) -> str:
+def _summary(refreshed: Refreshed) -> str:
     line = (
         f"epoch {refreshed.epoch}: {refreshed.patrons} patrons in the register, "
         f"{refreshed.changed} sealed again, {refreshed.removed} taken out"

@@ -225,9 +225,9 @@ class Notifier:
         with self._turning:
             now_s = self._clock.monotonic_s()
             with self._guard:
-                found = self._rationing.due(now_s)
+                notices = self._rationing.due(now_s)
             moment = self._clock.moment()
-            for due in found:
+            for due in notices:
                 self._outbox.put(notice(due, self._branch, moment, now_s))
             self._outbox.turn(now_s)
             return self._outbox.waits or self._rationing.waits

@@ -194,13 +194,13 @@ class _Handler(socketserver.StreamRequestHandler):
         """Read a line; return it with the user that the kernel vouches for."""
         line, users = b"", set()
         while b"\n" not in line and len(line) < LINE_LIMIT:
-            some, said, _, _ = self.connection.recvmsg(
+            some, ancillary, _, _ = self.connection.recvmsg(
                 LINE_LIMIT - len(line), socket.CMSG_SPACE(_CREDENTIALS.size)
             )
             if not some:
                 break
             line += some
-            users |= {_CREDENTIALS.unpack(one)[1] for _, _, one in said}
+            users |= {_CREDENTIALS.unpack(data)[1] for _, _, data in ancillary}
         return line.partition(b"\n")[0], max(users, default=ROOT)
 
     def _encoded(self, line: bytes, user: int) -> bytes:

@@ -195,7 +195,7 @@ def every_account(app: App) -> tuple[Account, ...]:
 
 
 def _roles(config: Config) -> tuple[tuple[str, Role], ...]:
-    written = (one.partition("=") for one in config.signin.oidc.roles)
+    written = (entry.partition("=") for entry in config.signin.oidc.roles)
     return tuple((group, Role(role)) for role, _, group in written)
 
 

@@ -55,9 +55,9 @@ def open_ways(
     own faults, which go no further. A notifier that is not `kept` yet is added there.
     """
     ration = Ration(config.alarms.min_interval_min * 60, config.alarms.most_per_hour)
-    found, unusable = sinks(config, stack)
+    usable, unusable = sinks(config, stack)
     ways = []
-    for name, sink in found.items():
+    for name, sink in usable.items():
         new = Notifier(config.branch.name, sink, ration, clock=clock, log=log, name=name)
         notifier = kept.setdefault(name, new)
         notifier.renew(sink, ration, clock=clock, log=log)
@@ -79,8 +79,8 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
     now_s = clock.monotonic_s()
     what = notice(Due(RaisedAlarm(kind, why, now_s), 1), config.branch.name, clock.moment(), now_s)
     with ExitStack() as stack:
-        found, failed = sinks(config, stack)
-        for name, sink in found.items():
+        usable, failed = sinks(config, stack)
+        for name, sink in usable.items():
             try:
                 sink.send(what)
             except NotSentError as err:
@@ -90,7 +90,7 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
 
 def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[str, str]]:
     """Return every way out that can be used, and why each other one can't, both by name."""
-    found: dict[str, AlarmSink] = {}
+    usable: dict[str, AlarmSink] = {}
     unusable: dict[str, str] = {}
     for name, wanted, build in (
         ("e-mail", config.alarms.email.wanted, _mail),
@@ -98,10 +98,10 @@ def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[
     ):
         if wanted:
             try:
-                found[name] = build(config, stack)
+                usable[name] = build(config, stack)
             except KeyFileError as err:
                 unusable[name] = str(err)
-    return found, unusable
+    return usable, unusable
 
 
 def _mail(config: Config, _stack: ExitStack) -> AlarmSink:

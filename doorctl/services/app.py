@@ -184,14 +184,14 @@ def tell_changes(config: Config, path: Path, log: EventLog) -> None:
     Nothing is logged at the first start, nor where the last values can't be read; what can't be
     written is logged again. `path` keeps the values, in each process's own directory.
     """
-    now = {name: _told(name, value) for name, value in config.origin.values.items()}
+    now = {name: _as_text(name, value) for name, value in config.origin.values.items()}
     try:
         before = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         before = None
     last = now if before is None else before
-    for name in [one for one in {**last, **now} if last.get(one) != now.get(one)]:
-        old, new = (one.get(name, "absent") for one in (last, now))
+    for name in [key for key in {**last, **now} if last.get(key) != now.get(key)]:
+        old, new = (state.get(name, "absent") for state in (last, now))
         values = "" if name.partition(".")[0] in UNTOLD else f": {new}, it was {old}"
         log.emit("config", state="changed", why=f"{name}{values}")
     new_file = path.with_name(f"{path.name}.new")
@@ -202,7 +202,7 @@ def tell_changes(config: Config, path: Path, log: EventLog) -> None:
             new_file.replace(path)
 
 
-def _told(name: str, value: object) -> str:
+def _as_text(name: str, value: object) -> str:
     written = msgspec.json.encode(value, enc_hook=str)
     if name.partition(".")[0] in UNTOLD:
         return sha256(written).hexdigest()
@@ -237,7 +237,7 @@ ResultT = TypeVar("ResultT")
 
 
 def by_the_owner(
-    asked: Callable[[], ResultT],
+    request: Callable[[], ResultT],
     alone: Callable[[], ResultT],
     *,
     absent: type[NotAnsweringError] = NotAnsweringError,
@@ -251,7 +251,7 @@ def by_the_owner(
     Args:
         alone: opens the database as its writer and does it here; called again from its first line
             on where another process is the writer.
-        absent: the error of `asked` after which it may be done here.
+        absent: the error of `request` after which it may be done here.
         of: the database's directory, where the caller may not be its owner: root's commands become
             that user while they do it here.
         limit_s: seconds from the call on, after which another process's lock is not awaited.
@@ -262,7 +262,7 @@ def by_the_owner(
     end_s = perf_counter() + limit_s
     while True:
         try:
-            return asked()
+            return request()
         except absent:
             pass
         try:

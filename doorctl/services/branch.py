@@ -39,7 +39,7 @@ def change(app: App, request: Request[ResultT], by: str | None = None) -> Result
     """
     whose = caller() if by is None else by
 
-    def asked() -> ResultT:
+    def by_web() -> ResultT:
         socket, now_s = app.config.web.socket, app.clock.monotonic_s()
         return ask_web(socket, request, by=whose, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s)
 
@@ -48,7 +48,7 @@ def change(app: App, request: Request[ResultT], by: str | None = None) -> Result
             return request.run(_opened(app, stack), whose, app.clock.moment())
 
     try:
-        return by_the_owner(asked, alone, absent=NotRunningError)
+        return by_the_owner(by_web, alone, absent=NotRunningError)
     except OverflowError:
         raise InputError("a number is larger than any that was ever given; list them") from None
     except NotAnsweringError as err:

@@ -27,13 +27,13 @@ class DoorsAlarms:
     """The door's end of the way; `log` also sends each alarm to web.
 
     Args:
-        asked_s: when web asked last, monotonic seconds; None where it never has.
+        request_s: when web asked last, monotonic seconds; None where it never has.
         want: whether mail or webhook is waited for, from now on.
     """
 
     log: EventLog
     answers: Answers
-    asked_s: Callable[[], float | None]
+    request_s: Callable[[], float | None]
     want: Callable[[bool], None]
 
 
@@ -45,7 +45,7 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
     its mail or webhook is waited for.
     """
     road, raised = AlarmsOverSocket(config.web.socket, clock), Raised()
-    asked_s: float | None = None
+    request_s: float | None = None
     wanted = config.alarms.wanted
 
     def want(now: bool) -> None:
@@ -53,8 +53,8 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         wanted = now
 
     def standing() -> tuple[RaisedAlarm, ...]:
-        nonlocal asked_s
-        asked_s = clock.monotonic_s()
+        nonlocal request_s
+        request_s = clock.monotonic_s()
         return raised.standing()
 
     def failed(why: str) -> None:
@@ -75,7 +75,7 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         thread.wake()
 
     return DoorsAlarms(
-        AlarmLog(log, hear, clock), standing_answers(standing, clock), lambda: asked_s, want
+        AlarmLog(log, hear, clock), standing_answers(standing, clock), lambda: request_s, want
     )
 
 

@@ -90,9 +90,9 @@ class Holding:
             InputError: it makes no sense.
             StoreError: nothing was changed.
         """
-        asked = msgspec.convert(question.about, HoldAsked)
-        asked = replace(asked, by=question.signed(asked.by))
-        hold = accepted(asked, self._clock.moment(), retention(self._config))
+        request = msgspec.convert(question.about, HoldAsked)
+        request = replace(request, by=question.signed(request.by))
+        hold = accepted(request, self._clock.moment(), retention(self._config))
         added: Hold = self._run(partial(self._book.add_hold, hold))
         self._audit(HoldAdded(added))
         return _as_answer(added)
@@ -104,14 +104,14 @@ class Holding:
             InputError: there is none of that number.
             StoreError: nothing was changed.
         """
-        asked = msgspec.convert(question.about, Lifting)
-        by = question.signed(asked.by)
-        lifted: Hold = self._run(partial(self._book.lift_hold, asked.number))
+        lifting = msgspec.convert(question.about, Lifting)
+        by = question.signed(lifting.by)
+        lifted: Hold = self._run(partial(self._book.lift_hold, lifting.number))
         self._audit(HoldLifted(lifted, by))
         return _as_answer(lifted)
 
 
-def add(app: App, asked: HoldAsked) -> Hold:
+def add(app: App, request: HoldAsked) -> Hold:
     """Add a hold, by the door where it runs; return it with its number.
 
     Audited: it is taken back where the entry can't be written.
@@ -119,14 +119,14 @@ def add(app: App, asked: HoldAsked) -> Hold:
     Raises:
         DoorctlError: it makes no sense, or it could not be stored.
     """
-    added = _changed(app, Question(ADD, msgspec.to_builtins(asked)), Holding.add)
+    added = _changed(app, Question(ADD, msgspec.to_builtins(request)), Holding.add)
     times = {"from": added.since, "to": added.to, "until": added.until}
     span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
     details: Details = {"number": added.number, **span}
     try:
-        _note(app, Deed(Action.HOLD_ADDED, why=asked.reason, details=details), asked.by)
+        _note(app, Deed(Action.HOLD_ADDED, why=request.reason, details=details), request.by)
     except DoorctlError:
-        _lift(app, added.number, asked.by)
+        _lift(app, added.number, request.by)
         raise
     return added
 
@@ -183,8 +183,8 @@ def _changed(
             holding = Holding(app.config, visits, app.clock, run=lambda job: job())
             return change(holding, question)
 
-    asked = partial(ask, app.config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
-    done = by_the_owner(asked, alone, of=app.config.storage.door_directory)
+    by_door = partial(ask, app.config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
+    done = by_the_owner(by_door, alone, of=app.config.storage.door_directory)
     return msgspec.convert(done, Hold)
 
 

@@ -77,16 +77,16 @@ def look_up(readings: Sequence[Reading], patrons: PatronLookup, branch: BranchBo
         BranchStoreError: bans and passes can't be read.
         StoreError: the patron cache can't be read.
     """
-    found = [
+    rows = [
         _read(reading.keys[level:], reading.kind, patrons, branch)
         for reading in readings
         for level in range(len(reading.keys))
     ]
-    known = [one for one in found if one.patron is not None]
-    with_pass = [one for one in found if one.passes]
-    best = (known or with_pass or found)[0]
-    others = [one for one in found if one is not best and may_be_one(one.patron, best.patron)]
-    return replace(united(best, others), other_keys=tuple(one.keys[0] for one in others))
+    known = [row for row in rows if row.patron is not None]
+    with_pass = [row for row in rows if row.passes]
+    best = (known or with_pass or rows)[0]
+    others = [row for row in rows if row is not best and may_be_one(row.patron, best.patron)]
+    return replace(united(best, others), other_keys=tuple(row.keys[0] for row in others))
 
 
 def rights_of(
@@ -137,7 +137,7 @@ def wait_of(
     if found.by_code:
         throttle = visits.card_throttle(CODES_KEY)
         return Wait(throttle, 0, codes_throttle.holds(throttle, now))
-    throttle = max(map(visits.card_throttle, found.keys), key=lambda one: one.failures)
+    throttle = max(map(visits.card_throttle, found.keys), key=lambda throttle: throttle.failures)
     wrong = max(visits.wrong_pins(key, found.patron_ref) for key in found.keys)
     try:
         elsewhere = 0 if branch is None else branch.wrong_pins_elsewhere(found.patron_ref)

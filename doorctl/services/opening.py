@@ -39,10 +39,10 @@ def trust_clock(app: App, limit_s: float) -> str:
         StoreError: the door took it, and could not store that.
     """
     question = Question(TRUST_CLOCK)
-    told = ask(app.config.control.socket, question, timeout_s=limit_s)
+    answer = ask(app.config.control.socket, question, timeout_s=limit_s)
     with suppress(NotAnsweringError):
         ask(app.config.web.socket, question, timeout_s=limit_s)
-    return str(told["at"])
+    return str(answer["at"])
 
 
 def believes(clock: SystemClock) -> dict[str, Any]:

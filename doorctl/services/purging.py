@@ -55,7 +55,7 @@ def doors_answers(
         forget(subject.row_keys)
         return erase_visits(visits.path, visits.database, subject)
 
-    return ERASE_VISITS.answered(lambda asked: Done(run(lambda: erase(asked.subject))))
+    return ERASE_VISITS.answered(lambda request: Done(run(lambda: erase(request.subject))))
 
 
 def forget_left(config: Config, opened: Opened) -> None:
@@ -235,7 +235,7 @@ def purge_now(config: Config, *, proved: bool) -> dict[str, Any]:
     question = Question("purge", {PROVE: True} if proved else {})
     limit_s = PROVE_LIMIT_S if proved else PURGE_LIMIT_S
 
-    def asked() -> dict[str, Any]:
+    def by_door() -> dict[str, Any]:
         return _trimmed(config, ask(config.control.socket, question, timeout_s=limit_s))
 
     def alone() -> dict[str, Any]:
@@ -251,7 +251,7 @@ def purge_now(config: Config, *, proved: bool) -> dict[str, Any]:
             )
             return dict(purging.answer(question))
 
-    return by_the_owner(asked, alone, of=config.storage.door_directory)
+    return by_the_owner(by_door, alone, of=config.storage.door_directory)
 
 
 def verify(config: Config, path: Path) -> dict[str, Any]:

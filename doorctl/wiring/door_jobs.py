@@ -168,7 +168,7 @@ class Chores:
         # A disk that fails is alarmed by the door log; what was counted meanwhile is lost, but for
         # the opening of the day: after a restart it would be shut to everybody.
         counts += self._opened
-        self._opened = tuple(one for one in counts if one.kind == OPENED)
+        self._opened = tuple(count for count in counts if count.kind == OPENED)
         with suppress(StoreError):
             self._stores.visits.add_counts(counts)
             self._opened = ()
@@ -205,7 +205,7 @@ class Lookout:
     `config` is public, for it may be read again.
 
     Args:
-        web_asked_s: when web asked the door last, monotonic seconds; None where it never has.
+        web_request_s: when web asked the door last, monotonic seconds; None where it never has.
     """
 
     def __init__(
@@ -213,13 +213,13 @@ class Lookout:
         config: Config,
         stores: DoorStores,
         lines: Callable[[], Mapping[str, bool]],
-        web_asked_s: Callable[[], float | None],
+        web_request_s: Callable[[], float | None],
     ) -> None:
         self._directory = config.storage.door_directory
         self.config = config
         self._stores = stores
         self._lines = lines
-        self._web_asked_s = web_asked_s
+        self._web_request_s = web_request_s
         self._faults = LastingFaults(stores.alarm)
         self._look_at_s = stores.clock.monotonic_s()
         self._looked: Mapping[str, str | None] = {}
@@ -230,20 +230,20 @@ class Lookout:
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + LOOK_EVERY_S
             self._stores.worker.submit(self._look)
-        found = {
+        faults = {
             f"{name}_lost": None if up else "it is not there" for name, up in self._lines().items()
         }
-        asked_s = self._web_asked_s()
-        if asked_s is not None:
-            silent = now_s - asked_s >= WEB_RESTS_S
-            found["web_silent"] = "it has stopped asking the door" if silent else None
-        self._faults.see({**self._looked, **found}, now_s)
+        request_s = self._web_request_s()
+        if request_s is not None:
+            silent = now_s - request_s >= WEB_RESTS_S
+            faults["web_silent"] = "it has stopped asking the door" if silent else None
+        self._faults.see({**self._looked, **faults}, now_s)
 
     def _look(self) -> None:
-        found = {"undervoltage": undervoltage(), **self._register()}
+        faults = {"undervoltage": undervoltage(), **self._register()}
         with suppress(OSError):
-            found["disk_low"] = disk_low(self._directory)
-        self._looked = found
+            faults["disk_low"] = disk_low(self._directory)
+        self._looked = faults
 
     def _register(self) -> dict[str, str | None]:
         moment = self._stores.clock.moment()
@@ -253,8 +253,8 @@ class Lookout:
             if age is None:
                 return {}
             limit = timedelta(hours=self.config.policy.max_cache_age_h)
-            told = f"it came {_hours(age)} ago; after {_hours(limit)} nobody is let in by it"
-            return {"register_old": told if age > limit * OLD_SHARE else None}
+            why = f"it came {_hours(age)} ago; after {_hours(limit)} nobody is let in by it"
+            return {"register_old": why if age > limit * OLD_SHARE else None}
         return {}
 
 

@@ -98,9 +98,9 @@ def opened_with(config: Config) -> str:
     secret, written = secrets.token_urlsafe(16), ""
     with suppress(OSError, UnicodeDecodeError):
         written = path.read_text(encoding="ascii")
-    found = _WRITTEN.search(written)
-    if found is not None and found[1] == address:
-        secret = found[2]
+    earlier = _WRITTEN.search(written)
+    if earlier is not None and earlier[1] == address:
+        secret = earlier[2]
     page = _PAGE.format(address, secret)
     if written == page:
         return secret
@@ -252,10 +252,10 @@ class SignedIn:
         """As `person`, without keeping the session alive."""
         return self._person(self._signing_in.whose(Token(token), does=False))
 
-    def _person(self, found: tuple[Account, Session] | None) -> Person | None:
-        if found is None:
+    def _person(self, signed_in: tuple[Account, Session] | None) -> Person | None:
+        if signed_in is None:
             return None
-        account, session = found
+        account, session = signed_in
         fresh = self._signing_in.fresh(session)
         return Person(
             account.name,
