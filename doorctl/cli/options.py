@@ -135,7 +135,7 @@ def print_json(value: object, **how: Any) -> None:
 
 
 def advancing(bar: Any) -> Callable[[int, int], None]:
-    """Return what moves click's progress bar to so many steps done of so many."""
+    """Return a callback that moves click's progress bar: steps done, and steps in all."""
 
     def advance(done: int, total: int) -> None:
         bar.length = total

@@ -141,7 +141,7 @@ def _explained(explanation: Explanation) -> str:
 
 
 def named(command: CommandT) -> CommandT:
-    """Give a command what names a person; below it stands `of_person`."""
+    """Give a command the options that name a person; `of_person` stands below it."""
     for option in (
         take_as_option,
         click.option("--patron-ref", metavar="REF", help="The number in the library system."),

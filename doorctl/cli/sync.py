@@ -94,7 +94,7 @@ def tell_failure(config: Config) -> None:
 
 
 class _Report:
-    """Says what a push finds and does, while it does it."""
+    """Prints what a push finds and does, as it goes on."""
 
     def __init__(self, config: Config, dry_run: bool, say: Callable[[str], None]) -> None:
         self._config = config

@@ -1,4 +1,4 @@
-"""What is said of the door log: ``visits``, ``hold``, ``statistics`` and ``purge``."""
+"""The door log's commands: ``visits``, ``hold``, ``statistics`` and ``purge``."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def list_visits(config: Config, since: datetime | None, why: str, as_json: bool)
 
 
 def _tell_hidden(config: Config) -> None:
-    """Say which visits are hidden since a clock was far ahead: an empty list is a riddle."""
+    """Say which visits are hidden since a clock was far ahead: an empty list explains nothing."""
     moment = system_clock(config).moment()
     if not moment.in_doubt:
         return

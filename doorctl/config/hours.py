@@ -268,13 +268,13 @@ class Clash:
 
     @property
     def values(self) -> dict[str, object]:
-        """What fills in the text; `place` is where the other span is written."""
+        """The values for the text; `place` is where the other span is written."""
         both = {"one": self.placed, "other": self.other, "place": self.other.key}
         return {**both, "n": self.gap_min, "least": SHORTEST_GAP_MIN}
 
     @property
     def problem(self) -> Problem:
-        """It as a mistake in the file."""
+        """The clash as a mistake in the file."""
         return Problem(self.placed.key, self.text.format(**self.values))
 
 

@@ -102,7 +102,7 @@ Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterator[Problem]]
 
 NONE = ("", Path(), ())
-"""Values of a key that says nothing."""
+"""Values that count as none."""
 
 PULLED_UP = frozenset({2, 3})
 """GPIO2 and GPIO3 have 1.8 kilohm to 3.3 V on every Pi: the chip's pull-down is too weak."""
@@ -414,7 +414,7 @@ RULES: tuple[Rule, ...] = (
     oidc_comes_back,
     outputs_fit,
 )
-"""In the order in which problems are told."""
+"""In the order in which problems are reported."""
 
 
 def _at_least(values: Values, name: str, other: str) -> Iterator[Problem]:

@@ -92,7 +92,7 @@ BUSY = Words(
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """All that is there while the demo lasts."""
+    """The parts of a running demo."""
 
     paper: Paper
     stage: Stage

@@ -214,7 +214,7 @@ class Hands:
         self._turn = threading.Lock()
 
     def take(self) -> bool:
-        """Take the door for oneself and return whether it is; never wait. `give` it back."""
+        """Take the door if it is free and return whether it was; never wait. `give` it back."""
         return self._turn.acquire(blocking=False)
 
     def give(self) -> None:
@@ -223,7 +223,7 @@ class Hands:
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """Yield whether the door is ours for as long as this lasts; never wait."""
+        """Take the door for the block if it is free, and yield whether it was; never wait."""
         ours = self.take()
         try:
             yield ours

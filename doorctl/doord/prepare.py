@@ -136,8 +136,7 @@ class Ledger:
         """Record how an attempt ended, and charge its card and this reader.
 
         A PIN that was `proved` ends the card's count, because nobody guesses. One that was
-        `unchecked` costs the card nothing, because its answer told nobody anything; the reader it
-        does cost.
+        `unchecked` costs the reader, but not the card, because its answer revealed nothing.
 
         The statistics count it under the mode `counted_as`, or not at all for None. They never
         count a patron whose data are restricted, because such data are used for nothing.

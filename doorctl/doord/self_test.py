@@ -112,7 +112,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a check says; the table knows its name and what to do."""
+    """A check's answer; the table holds the check's name and the advice."""
 
     ok: bool
     what: str

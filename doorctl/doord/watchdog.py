@@ -27,8 +27,7 @@ PURGE_LIMIT_S = 600.0
 SCHEDULE_LIMIT_S = 600.0
 """A purge that is this late does not come by itself, because the scheduler is dead or stuck.
 
-A door whose scheduler dies again at each start is then away for seconds in ten minutes, not for
-ever.
+A door whose scheduler dies at each start is then away for only seconds in ten minutes.
 """
 
 KEPT_GRACE_S, FREED_GRACE_S = 0.4, 0.7

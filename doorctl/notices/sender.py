@@ -93,9 +93,9 @@ class Book(Struct):
         self.stand("rows_set_aside", listed, mark=sha256(repr(wrong).encode()).hexdigest())
 
     def delivered(self, deliveries: Sequence[Delivery], now: datetime, patience: timedelta) -> None:
-        """Judge each branch; a branch that can't be asked still refuses, if it did before.
+        """Judge each branch; one that can't be reached still refuses, if it did before.
 
-        What was said of a branch that is no longer there has no end; its log's alarm is still told.
+        A branch that was taken out loses its alarms without a report, except that of its audit log.
         """
         for kind in ("branch_refuses", "branch_behind"):
             for gone in self.alarms.get(kind, {}).keys() - {

@@ -199,7 +199,7 @@ class Notifier:
         self.renew(sink, ration, clock=clock, log=log)
 
     def renew(self, sink: AlarmSink, ration: Ration, *, clock: Clock, log: EventLog) -> None:
-        """Go on with these; what waits is tried at the next turn. Thread-safe."""
+        """Switch to these; waiting notices are tried at the next turn. Thread-safe."""
         with self._guard:
             self._sink, self._clock, self._log = sink, clock, log
             self._rationing.ration = ration

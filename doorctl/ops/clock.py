@@ -195,7 +195,7 @@ class BatteryWatch:
         self._began: datetime | None = None
 
     def was_set(self, now: datetime | None, boot: timedelta) -> bool:
-        """Compare it with CLOCK_BOOTTIME and the first look; True if it gives no time."""
+        """Compare the battery clock and CLOCK_BOOTTIME with the first look; True without a time."""
         if now is None:
             return True
         self._began = self._began or now - boot

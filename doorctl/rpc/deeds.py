@@ -62,8 +62,8 @@ class Outcome(Generic[ResultT_co]):
 class StaffDeed(Generic[ArgumentsP, ResultT_co]):
     """A deed; call it with its arguments for a request.
 
-    `action` is None where the arguments say which; `permission` is what a page asks for, and a
-    command is root's.
+    `action` is None where the arguments say which. Pages need the `permission`; commands are
+    root's.
     """
 
     name: str
@@ -209,7 +209,7 @@ def clear_day(branch: OpenBranch, moment: Moment, day: date) -> Outcome[None]:
 
 @deed(None, Permission.SEE_NOW)
 def note(_branch: OpenBranch, _moment: Moment, deed: Deed) -> Outcome[None]:
-    """Put on record what changes nothing here, such as a look at somebody's data."""
+    """Put a deed on record that changes nothing here, such as a look at a person's data."""
     return Outcome(None, deed.details, deed.cards, deed.patron_ref, deed.why, deed.action)
 
 

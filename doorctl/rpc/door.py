@@ -143,7 +143,7 @@ def about(subject: Subject, by: str, epoch: int = 0, why: str = "") -> SubjectRe
 
 
 class Done(msgspec.Struct, Generic[DoneT], frozen=True):
-    """What came of it."""
+    """The result of a request."""
 
     done: DoneT
 

@@ -49,10 +49,10 @@ def open_ways(
     *,
     kept: Notifiers,
 ) -> tuple[list[Way], dict[str, str]]:
-    """Return every way out that can be used, each on its thread, and why each other one can't.
+    """Return the usable ways out, each on its thread, and the reason for each unusable one.
 
-    `log` hears where one begins to fail, so that another one tells of it; `journal` hears of our
-    own faults, which go no further. A notifier that is not `kept` yet is added there.
+    `log` gets an alarm where a way begins to fail, so that the others send it; `journal` gets our
+    own faults, which are sent nowhere. A new notifier is added to `kept`.
     """
     ration = Ration(config.alarms.min_interval_min * 60, config.alarms.most_per_hour)
     usable, unusable = sinks(config, stack)
@@ -89,7 +89,7 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
 
 
 def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[str, str]]:
-    """Return every way out that can be used, and why each other one can't, both by name."""
+    """Return the usable ways out and the reason for each unusable one, both by name."""
     usable: dict[str, AlarmSink] = {}
     unusable: dict[str, str] = {}
     for name, wanted, build in (

@@ -75,8 +75,8 @@ class WebsAlarms:
     whose password, secret or authority can't be read is left out and alarmed as ``alarm_not_sent``,
     by the other way too.
 
-    `journal` takes each line first. `log` is the log for all of web, `answers` what web answers to
-    the door about alarms. `notifiers` keeps each way's notices for whoever is built after this one.
+    `journal` takes each line first. `log` is the log for all of web, `answers` are web's answers to
+    the door about alarms. `notifiers` outlives this object and keeps each way's notices.
     """
 
     def __init__(
@@ -267,4 +267,4 @@ def _alarms(opened: OpenBranch) -> StoredAlarms:
 
 
 def _nothing() -> None:
-    """Wake nobody: there is no thread yet."""
+    """Do nothing: there is no thread to wake yet."""

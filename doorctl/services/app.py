@@ -44,14 +44,14 @@ compared would stay charged as a wrong one.
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What services are handed: built once by `wiring` in each process, or once in a command."""
+    """Configuration, clock and paths for the services; built once in each process or command."""
 
     config: Config
     clock: Clock
 
     @classmethod
     def of(cls, config: Config) -> App:
-        """Return what a command is handed; its clock never is in doubt."""
+        """Return the `App` of a command; its clock is never in doubt."""
         return cls(config, system_clock(config))
 
     @property
@@ -151,7 +151,7 @@ def system_clock(config: Config, *, wary: bool = False) -> SystemClock:
 def read_again(
     running: Config, environment: Mapping[str, str], log: EventLog
 ) -> tuple[Config, str] | None:
-    """Read a changed file; return what may be taken of it and the names of those keys.
+    """Read a changed file; return the configuration from now on and the names of its new keys.
 
     Returns None where the file is wrong. One `config` line says what is wrong or needs a restart.
     """
@@ -249,15 +249,15 @@ def by_the_owner(
     Where the owner runs but takes no questions, its lock refuses us, with one clear line.
 
     Args:
-        alone: opens the database as its writer and does it here; called again from its first line
-            on where another process is the writer.
+        alone: opens the database as its writer and does it here; called again while another
+            process is the writer.
         absent: the error of `request` after which it may be done here.
         of: the database's directory, where the caller may not be its owner: root's commands become
             that user while they do it here.
-        limit_s: seconds from the call on, after which another process's lock is not awaited.
+        limit_s: longest wait for another process's lock, in seconds from the call on.
 
     Raises:
-        StoreBusyError: another process is the writer, and stays it.
+        StoreBusyError: another process is the writer until the limit is over.
     """
     end_s = perf_counter() + limit_s
     while True:

@@ -27,8 +27,8 @@ class DoorsAlarms:
     """The door's end of the way; `log` also sends each alarm to web.
 
     Args:
-        request_s: when web asked last, monotonic seconds; None where it never has.
-        want: whether mail or webhook is waited for, from now on.
+        request_s: returns when web asked last, monotonic seconds; None where it never has.
+        want: sets whether mail or webhook is wanted from now on.
     """
 
     log: EventLog
@@ -40,9 +40,9 @@ class DoorsAlarms:
 def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) -> DoorsAlarms:
     """Return the log for the door process, whose alarms also go to web.
 
-    While web is down the newest wait for it, as many as an `Outbox` keeps. What stands by then is
-    not lost with the others, for web asks for it. A web process that is down is alarmed only where
-    its mail or webhook is waited for.
+    While web is down, the newest alarms wait for it, as many as an `Outbox` keeps. Older ones are
+    dropped, but web asks for those that still stand. A web process that is down is alarmed only
+    where mail or webhook is wanted.
     """
     road, raised = AlarmsOverSocket(config.web.socket, clock), Raised()
     request_s: float | None = None
@@ -90,9 +90,9 @@ def started(
     stack: ExitStack,
     rest_s: float = REST_S,
 ) -> Turns:
-    """Return a thread that has begun; its faults are told as ``alarm_not_sent``.
+    """Return a started thread whose faults are alarmed as ``alarm_not_sent``.
 
-    After `rest_s` comes another turn, unless one has returned False.
+    Another turn follows after `rest_s`, unless the last one returned False.
     """
 
     def failed(err: Exception) -> None:
@@ -105,5 +105,5 @@ def started(
 
 
 def not_sent(log: EventLog, why: str) -> None:
-    """Tell in the journal that an alarm went no further."""
+    """Log that an alarm was not sent."""
     log.emit("alarm", kind=NOT_SENT, why=why)

@@ -83,10 +83,7 @@ def head_counts(
 
     It begins with an empty house at midnight, as the door's own count does after closing. It is
     empty where no one was seen to come or go. `counts` are that day's, in any order; `start` is its
-    midnight, UTC.
-
-    Args:
-        until: UTC; the hour that it lies in is counted up to then.
+    midnight and `until` the end of the count, both UTC.
     """
     change: dict[datetime, int] = defaultdict(int)
     for entry in counts:
@@ -192,7 +189,7 @@ class DoorLog:
         """Return all attempts that fit, oldest first; audited.
 
         Raises:
-            InputError: there are too many: part of them is never taken for all.
+            InputError: there are too many; part of them would look like all.
         """
         refuse_purpose(purpose)
         with self._rows() as rows:

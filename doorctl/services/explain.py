@@ -91,7 +91,7 @@ def explain(
     clock: Clock,
     opened_on: date | None = None,
 ) -> Explanation:
-    """Ask every check about a card or a code, as if its PIN were right where one is known.
+    """Run every check on a card or a code; where its PIN is known, it counts as right.
 
     Args:
         readings: best first; at least one.

@@ -49,8 +49,7 @@ class Lifting:
 class Held:
     """A hold and the visits of it that may be shown now, oldest first.
 
-    Args:
-        in_force: whether it holds for certain; else only what any list shows is here.
+    Unless it is `in_force` for certain, these are only visits that any list shows.
     """
 
     hold: Hold
@@ -61,7 +60,7 @@ class Held:
 class Holding:
     """The door log's holds, on the side that writes them.
 
-    `run` has a job done on the thread that the door log belongs to; `audit` hears of each change.
+    `run` does a job on the door log's thread; `audit` gets each change.
     """
 
     def __init__(
@@ -149,7 +148,7 @@ def _lift(app: App, number: int, by: str) -> Hold:
 
 
 def stored(app: App) -> tuple[tuple[Hold, ...], Moment]:
-    """Return the holds, oldest first, and the time by which one is in force or not.
+    """Return the holds, oldest first, and the moment by which they are judged.
 
     Raises:
         StoreError: the door log can't be read.
@@ -159,7 +158,7 @@ def stored(app: App) -> tuple[tuple[Hold, ...], Moment]:
 
 
 def show(app: App, number: int, by: str, why: str = "") -> Held:
-    """Return what a hold holds, as far as it may be shown now; audited.
+    """Return a hold with its visits that may be shown now; audited.
 
     Raises:
         InputError: there is no such hold, or the reason says nothing.

@@ -49,8 +49,8 @@ NOT_KNOWN = Calendar(CLOSED_WEEK, known_until=date.min)
 def calendar_of(opening: Opening, stored: StoredCalendar) -> Calendar:
     """Return the calendar that counts; it knows no date where a source that it needs is silent.
 
-    What staff say of a date goes before the configuration, and that before public holidays. The
-    website's hours stand in place of the week and of the holidays.
+    Staff's hours for a date win over the configuration, and that over public holidays. The
+    website's hours replace the week and the holidays.
     """
     by_source = {source.source: source for source in stored.sources}
     base = _base(opening, by_source)
@@ -109,12 +109,12 @@ class Hours:
 
     @property
     def by_hand(self) -> Override | None:
-        """What staff have set, while that is why the mode is what it is."""
+        """The mode that staff have set, while it is in force."""
         return self.override if self.standing.cause in BY_STAFF else None
 
     @property
     def changes_at(self) -> datetime | None:
-        """When the mode of now ends, local; None if not within 14 days."""
+        """When the present mode ends, local; None if not within 14 days."""
         until = self.standing.until
         return None if until is None else until.astimezone(self.moment.local.tzinfo)
 
@@ -171,9 +171,8 @@ def branch_at(config: Config, book: BranchBook, moment: Moment) -> BranchNow:
 class CalendarDay:
     """One date; `spans` lie within it, and are None where the hours are not known.
 
-    `given` are the hours to begin with for whoever changes them: see `Calendar.spans`. `cause` is
-    their source, `note` names the day and may be empty; staff can take back the hours of a day that
-    is `by_staff`.
+    `given` are the hours that a change starts from: see `Calendar.spans`. `cause` is their source,
+    `note` names the day and may be empty; staff can take back the hours of a `by_staff` day.
     """
 
     day: date

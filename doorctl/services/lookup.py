@@ -38,7 +38,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is held of a card; where `restricted`, no pass is used and the row says so.
+    """Row, bans and passes of a card; where `restricted`, no pass is used and the row says so.
 
     `keys` are its row key and the earlier ones; `other_keys` are those of the card's other
     readings, without any that the register knows as another patron's.
@@ -68,10 +68,10 @@ class Wait:
 
 
 def look_up(readings: Sequence[Reading], patrons: PatronLookup, branch: BranchBook | None) -> Found:
-    """Look up each reading, best first, found or not, and return what is held of the best.
+    """Look up all readings, best first, even after a hit; return what is held of the best.
 
-    A row goes before a pass, a pass before nothing. What is held against the same person under
-    another reading counts too. `branch` is None where there are no bans and passes.
+    A row counts before a pass, and a pass before neither. Bans and restrictions of the same person
+    under another reading count too. `branch` is None where there are no bans and passes.
 
     Raises:
         BranchStoreError: bans and passes can't be read.
@@ -109,9 +109,9 @@ def rights_of(
 
 
 def united(own: Found, others: Iterable[Found]) -> Found:
-    """Add what is held against the person under other readings; not their passes.
+    """Add the bans and restrictions of the person's other readings, but not their passes.
 
-    What is restricted is used for nothing from here on.
+    Where one is restricted, row and passes are used for nothing.
     """
     for other in others:
         more = tuple(ban for ban in other.bans if ban not in own.bans)
@@ -121,7 +121,7 @@ def united(own: Found, others: Iterable[Found]) -> Found:
 
 
 def restricted(patron: Patron | None) -> Patron | None:
-    """Return a row as one that is used for nothing."""
+    """Return a row marked as restricted, which is used for nothing."""
     return None if patron is None else replace(patron, restricted=True)
 
 

@@ -1,8 +1,8 @@
 """Turns a typed number into the key of a row: by the installation key, or by the door.
 
-Only the door process has the key on a branch; root can read it too. The web process asks, and
-learns row keys, never what they are made of: so it can try no PINs. Of the PINs that passes have of
-their own it gets a few checks an hour.
+Only the door process has the key on a branch; root can read it too. The web process asks it and
+gets row keys, but not the secrets behind them, so it can try no PINs. For a pass's own PIN it gets
+a few checks an hour.
 """
 
 from __future__ import annotations

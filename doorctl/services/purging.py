@@ -46,8 +46,8 @@ def doors_answers(
 ) -> Answers:
     """Return the door process's answers about a person's rights.
 
-    `run` does a job on the door log's thread, and there `forget` takes the row keys that no attempt
-    which is still open may bring back.
+    `run` does a job on the door log's thread. There, `forget` takes row keys, so that no open
+    attempt stores them again.
     """
 
     def erase(subject: Subject) -> PartErased:
@@ -80,7 +80,7 @@ PROVE, REPORTS = "prove", "purges"
 
 Audited = PurgeReport | HoldAdded | HoldLifted
 Audit = Callable[[Audited], None]
-"""Takes what is to stand in the audit log; must not raise."""
+"""Puts an event on the audit log; must not raise."""
 
 ResultT = TypeVar("ResultT")
 Run = Callable[[Callable[[], ResultT]], ResultT]
@@ -99,10 +99,7 @@ class Purging:
     """One door log's purge.
 
     `audit` hears of each purge that was not postponed, and `erased` deletes what an erasure has
-    left for a purge, both on the door log's thread.
-
-    Args:
-        key: None where it is out of reach: then nothing can be proved.
+    left for a purge, both on the door log's thread. Without a `key` nothing can be proved.
 
     Attributes:
         purged_s: when a purge was last complete, or when this was made; monotonic seconds.

@@ -118,7 +118,7 @@ def ban_patron(app: App, patron_ref: str, ban: Ban, *, by: str | None = None) ->
     A patron whom the register does not know is banned too, for a later push may bring them.
 
     Raises:
-        InputError: what the register does not know is no such number, or may be a CPR number.
+        InputError: the register does not know it, and it is no such number or may be a CPR number.
     """
     known = knows_patron(app.config, patron_ref)
     if not known:

@@ -293,8 +293,8 @@ def _subject(
 ) -> tuple[Subject, Subject]:
     """Return a person, and the same with the keys under which the audit log still names a card.
 
-    Use those keys only to find and to erase: on record anew, they would tell a thief of the old key
-    who it is.
+    Use those keys only to find and to erase: a new record of them would tell a thief of the old key
+    who the person is.
     """
     readings: tuple[Reading, ...] = ()
     if named.typed is None:

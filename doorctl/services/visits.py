@@ -80,7 +80,7 @@ def load_patrons(
         FeedError: with every wrong row; nothing was changed.
         InputError: the approval names nobody, or nobody vouches for the clock, by which the age of
             the register is counted; nothing was changed.
-        DoorctlError: nothing was changed, or the text says that only the audit log was not.
+        DoorctlError: nothing was changed, or only the audit entry is missing: the text says which.
     """
     refuse_odd_name(approved_by)
     sealer = own_sealer(config)
@@ -116,7 +116,7 @@ def _apply(
     full: bool,
     approved: bool,
 ) -> Applied:
-    """Open the cache and write to it: before, a wrong feed leaves no file."""
+    """Write to the cache; it is opened only here, so that a wrong feed leaves no file."""
     path, push = patrons_db(config), config.web.push
     if full:
         # Only then: nobody is missed.

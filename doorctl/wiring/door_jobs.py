@@ -1,6 +1,6 @@
 """What the door does beside opening: purge, prove it, test itself, count, keep the time.
 
-None of it may end the door: a mistake of ours in one of them is an alarm, and patrons come in.
+None of them may end the door: our own mistake in one raises an alarm, and patrons come in.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ class Chores:
 
 
 LOOK_EVERY_S = 60.0
-"""How often the worker looks at what may make it wait."""
+"""How often the worker looks at power supply, register and disk."""
 
 WEB_RESTS_S = 60.0
 """Web asks the door every few seconds; a restart takes less."""
@@ -202,10 +202,8 @@ OLD_SHARE = 1 / 3
 class Lookout:
     """Watches lines, disk, register and web; one turn with each turn of the loop, one thread.
 
-    `config` is public, for it may be read again.
-
-    Args:
-        web_request_s: when web asked the door last, monotonic seconds; None where it never has.
+    `config` is public, for it may be read again. `web_request_s` returns when web asked the door
+    last, monotonic seconds; None where it never has.
     """
 
     def __init__(
@@ -269,7 +267,7 @@ MOST_PENDING = 32
 
 
 class DoorsPanel:
-    """The door's end: what is shown, and the keys that are pressed on the screen.
+    """The door's end of the screen: what it shows, and the keys that are pressed on it.
 
     `clock` gives each run another first number.
     """

@@ -1,4 +1,4 @@
-"""Builds the pages of the web process: the frame around them, and each on its own desk."""
+"""Builds the pages of the web process: the frame around them, and each with its service."""
 
 from __future__ import annotations
 
@@ -143,8 +143,7 @@ class RefusalsOnRecord:
     def note(self, account: str, page: str, needs: Permission) -> None:
         """Put on record that an account lacks what a page needs, unless it has had many refusals.
 
-        Args:
-            page: the route as the code has it, without what stood in the address.
+        `page` is the route as the code has it, without what stood in the address.
 
         Raises:
             StoreError: it could not be written.

@@ -178,7 +178,7 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
 
 
 class _Process:
-    """What stays when all else is built anew."""
+    """The parts of the process that outlive a change of the configuration."""
 
     def __init__(
         self, config: Config, environment: Mapping[str, str], journal: EventLog, stack: ExitStack
@@ -231,7 +231,7 @@ class _Process:
                 tell_taken("", self._journal)
 
     def run(self, server: Server) -> None:
-        """Serve until a signal ends it, or something new has come."""
+        """Serve until a signal ends it, or until a new configuration has come."""
         web = self.config.web
         if self._listener is None:
             self._listener = self._stack.enter_context(closing(listen(web.host, web.port)))
