@@ -124,8 +124,8 @@ def main() -> None:
         if stdout_refuses():
             click.echo(f"doorctl: the output can't be written: {err.strerror}", err=True)
         elif isinstance(err.filename, str | Path):
-            told = f"{err.filename} can't be used: {err.strerror}; see what it is and who owns it"
-            click.echo(f"doorctl: {told}", err=True)
+            what = f"{err.filename} can't be used: {err.strerror}; see what it is and who owns it"
+            click.echo(f"doorctl: {what}", err=True)
         else:
             raise
     sys.exit(1)

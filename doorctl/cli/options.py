@@ -135,7 +135,7 @@ def print_json(value: object, **how: Any) -> None:
 
 
 def advancing(bar: Any) -> Callable[[int, int], None]:
-    """Return what moves click's progress bar to so many steps done of so many."""
+    """Return a callback that moves click's progress bar: steps done, and steps in all."""
 
     def advance(done: int, total: int) -> None:
         bar.length = total
@@ -203,12 +203,12 @@ def dated(read: Callable[[str], DayT], form: str) -> Callable[[str], DayT]:
 
     def checked(text: str) -> DayT:
         try:
-            found = read(text)
+            value = read(text)
         except ValueError:
             raise ValueError(f"write it as {form}") from None
-        if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        if not FIRST_YEAR <= value.year <= LAST_YEAR:
             raise ValueError(f"give a year from {FIRST_YEAR} to {LAST_YEAR}")
-        return found
+        return value
 
     return checked
 

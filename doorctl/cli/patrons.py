@@ -108,11 +108,11 @@ def explain_card(app: App, identifier: str, at: datetime | None, why: str, as_js
     Give - to type the identifier unseen, so that it stands in no list of processes. It is
     never printed. The PIN is taken to be right.
     """
-    found = visits.explain(app, typed_unseen(IDENTIFIER, identifier), at, why)
+    explanation = visits.explain(app, typed_unseen(IDENTIFIER, identifier), at, why)
     if as_json:
-        print_json(found.as_dict())
+        print_json(explanation.as_dict())
     else:
-        click.echo(_explained(found))
+        click.echo(_explained(explanation))
 
 
 @patrons.command()
@@ -127,21 +127,21 @@ def unlock(app: App, identifier: str) -> None:
     click.echo("the card may try again")
 
 
-def _explained(found: Explanation) -> str:
-    danish, english = SENTENCES[found.reason]
-    colour = "green" if found.granted else "red"
-    head = click.style(f"{found.verdict}: {found.reason.value}", fg=colour, bold=True)
+def _explained(explanation: Explanation) -> str:
+    danish, english = SENTENCES[explanation.reason]
+    colour = "green" if explanation.granted else "red"
+    head = click.style(f"{explanation.verdict}: {explanation.reason.value}", fg=colour, bold=True)
     checks = [
         f"  {click.style('✓', fg='green')} {finding.check}"
         if finding.refused_with is None
         else f"  {click.style('✗', fg='red')} {finding.check}: {finding.refused_with.value}"
-        for finding in found.findings
+        for finding in explanation.findings
     ]
-    return "\n".join([head, f"  {danish} / {english}", *checks, f"  {found.source}"])
+    return "\n".join([head, f"  {danish} / {english}", *checks, f"  {explanation.source}"])
 
 
 def named(command: CommandT) -> CommandT:
-    """Give a command what names a person; below it stands `of_person`."""
+    """Give a command the options that name a person; `of_person` stands below it."""
     for option in (
         take_as_option,
         click.option("--patron-ref", metavar="REF", help="The number in the library system."),
@@ -208,20 +208,20 @@ def export(
     """
     if as_json and file is not None:
         raise click.UsageError("give --json or --page")
-    found = rights.export(config, who, why)
+    held = rights.export(config, who, why)
     local = system_clock(config).moment().local
     zone = local.tzinfo
     assert zone is not None  # noqa: S101 - a moment is aware
     if as_json:
         about = {"branch": config.branch.id, "at": iso(local)}
-        print_json({**about, **found.as_dict(zone)}, ensure_ascii=False)
+        print_json({**about, **held.as_dict(zone)}, ensure_ascii=False)
         return
-    text = page(found, branch=config.branch.name, at=local, zone=zone, language=language)
+    text = page(held, branch=config.branch.name, at=local, zone=zone, language=language)
     if file is None:
         click.echo(text, nl=False)
         return
     rights.write_page(file, text)
-    click.echo(f"{file}: {len(found.rows)} rows and {len(found.lookups)} looks by staff")
+    click.echo(f"{file}: {len(held.rows)} rows and {len(held.lookups)} looks by staff")
 
 
 @subject.command()

@@ -77,16 +77,16 @@ def status(config: Config, as_json: bool) -> None:
     """
     from doorctl.services.status import status as look
 
-    found = look(config)
+    state = look(config)
     if as_json:
-        print_json(found)
+        print_json(state)
     else:
-        for key, value in found.items():
+        for key, value in state.items():
             click.echo(f"{key:16} {_value(value)}")
-    if not found["running"]:
+    if not state["running"]:
         click.echo("doorctl: the door process is not running", err=True)
         raise SystemExit(1)
-    if found["alarms"] != [] or found["problem"] is not None:
+    if state["alarms"] != [] or state["problem"] is not None:
         click.echo("doorctl: the door decides, but something stands; see alarms, problem", err=True)
         raise SystemExit(SOMETHING_STANDS)
 
@@ -124,18 +124,20 @@ def doctor(config: Config, as_json: bool) -> None:
     _show(look(config), as_json=as_json)
 
 
-def _show(found: tuple[Finding, ...], *, as_json: bool) -> None:
+def _show(findings: tuple[Finding, ...], *, as_json: bool) -> None:
     from doorctl.doord.self_test import all_well, as_answer
 
     if as_json:
-        print_json(as_answer(found))
+        print_json(as_answer(findings))
     else:
         marked = _shows_marks()
-        for finding in found:
+        for finding in findings:
             click.echo(_as_line(finding, marked=marked))
-    if not all_well(found):
-        failing = [finding.check for finding in found if not finding.ok]
-        click.echo(f"doorctl: {len(failing)} of {len(found)} fail: {', '.join(failing)}", err=True)
+    if not all_well(findings):
+        failing = [finding.check for finding in findings if not finding.ok]
+        click.echo(
+            f"doorctl: {len(failing)} of {len(findings)} fail: {', '.join(failing)}", err=True
+        )
         raise SystemExit(1)
 
 

@@ -52,7 +52,7 @@ class Unfailing(TextIOBase):
 
     @property
     def file(self) -> TextIO:
-        """Itself as a `TextIO`, of which it has what is needed to write."""
+        """The stream as a `TextIO`; it has only the methods for writing."""
         return cast(TextIO, self)
 
     def write(self, text: str) -> int:

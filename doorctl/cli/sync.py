@@ -94,7 +94,7 @@ def tell_failure(config: Config) -> None:
 
 
 class _Report:
-    """Says what a push finds and does, while it does it."""
+    """Prints what a push finds and does, as it goes on."""
 
     def __init__(self, config: Config, dry_run: bool, say: Callable[[str], None]) -> None:
         self._config = config
@@ -102,12 +102,12 @@ class _Report:
         self._say = say
         self.ages = sender.age_limits(config)
 
-    def refreshed(self, bar: Any, found: Refreshed) -> None:
+    def refreshed(self, bar: Any, result: Refreshed) -> None:
         bar.finish()
         bar.render_finish()
-        self._say(_found(found))
-        if found.set_aside:
-            click.echo(_set_aside(self._config, found), err=True)
+        self._say(_summary(result))
+        if result.set_aside:
+            click.echo(_set_aside(self._config, result), err=True)
 
     def delivered(self, delivery: Delivery) -> None:
         self._say(_delivered(delivery, self.ages[delivery.branch], dry_run=self._dry_run))
@@ -130,7 +130,7 @@ def _silent(_line: str) -> None:
     """Say nothing before the JSON."""
 
 
-def _found(refreshed: Refreshed) -> str:
+def _summary(refreshed: Refreshed) -> str:
     line = (
         f"epoch {refreshed.epoch}: {refreshed.patrons} patrons in the register, "
         f"{refreshed.changed} sealed again, {refreshed.removed} taken out"

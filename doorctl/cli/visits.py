@@ -1,4 +1,4 @@
-"""What is said of the door log: ``visits``, ``hold``, ``statistics`` and ``purge``."""
+"""The door log's commands: ``visits``, ``hold``, ``statistics`` and ``purge``."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def list_visits(config: Config, since: datetime | None, why: str, as_json: bool)
 
 
 def _tell_hidden(config: Config) -> None:
-    """Say which visits are hidden since a clock was far ahead: an empty list is a riddle."""
+    """Say which visits are hidden since a clock was far ahead: an empty list explains nothing."""
     moment = system_clock(config).moment()
     if not moment.in_doubt:
         return
@@ -263,18 +263,18 @@ def statistics(
     if since is not None and until is not None and until < since:
         raise click.UsageError("--until lies before --since")
     since, until = widened(since, until)
-    found = log.statistics(app, since, until).table(By(by))
-    note(app, Deed(Action.STATISTICS_READ, details={"cells": len(found.cells)}))
+    counts = log.statistics(app, since, until).table(By(by))
+    note(app, Deed(Action.STATISTICS_READ, details={"cells": len(counts.cells)}))
     if as_json:
-        print_json(_counts_as_dict(app.config, since, until, by, found))
+        print_json(_counts_as_dict(app.config, since, until, by, counts))
     elif as_csv:
-        click.echo(_as_csv(app.config, found), nl=False)
+        click.echo(_as_csv(app.config, counts), nl=False)
     else:
-        _print(found)
+        _print(counts)
 
 
 def _counts_as_dict(
-    config: Config, since: date | None, until: date | None, by: str, found: Statistics
+    config: Config, since: date | None, until: date | None, by: str, counts: Statistics
 ) -> dict[str, Any]:
     return {
         "branch": config.branch.id,
@@ -284,10 +284,10 @@ def _counts_as_dict(
         "hidden_below": K,
         "rounded_to": ROUNDED_TO,
         "cells": [
-            {"group": cell.group, **_named(cell), "count": cell.count} for cell in found.cells
+            {"group": cell.group, **_named(cell), "count": cell.count} for cell in counts.cells
         ],
         "totals": [
-            {**_named(total), "count": total.count, "short": total.short} for total in found.totals
+            {**_named(total), "count": total.count, "short": total.short} for total in counts.totals
         ],
     }
 
@@ -296,27 +296,27 @@ def _named(counted: Cell | Total) -> dict[str, str]:
     return {"mode": counted.mode, "kind": counted.kind, "outcome": counted.outcome}
 
 
-def _as_csv(config: Config, found: Statistics) -> str:
+def _as_csv(config: Config, counts: Statistics) -> str:
     text = io.StringIO()
     lines = csv.writer(text)
     lines.writerow(COLUMNS)
-    for cell in found.cells:
+    for cell in counts.cells:
         lines.writerow([config.branch.id, cell.group, *_named(cell).values(), _count(cell.count)])
     return text.getvalue()
 
 
-def _print(found: Statistics) -> None:
-    if not found.cells:
+def _print(counts: Statistics) -> None:
+    if not counts.cells:
         click.echo("nothing was counted")
         return
     group = ""
-    for cell in found.cells:
+    for cell in counts.cells:
         if cell.group != group:
             group = cell.group
             click.secho(group, bold=True)
         click.echo(_cell_as_line(cell, _count(cell.count)))
     click.secho("all that is shown", bold=True)
-    for total in found.totals:
+    for total in counts.totals:
         click.echo(_cell_as_line(total, f"{total.count}{' or more' if total.short else ''}"))
 
 

@@ -190,8 +190,8 @@ class Opening:
     def dated(self) -> Mapping[dt.date, DatedDay]:
         """The exceptions, in the calendar's form."""
         return {
-            one.day: DatedDay(_merged(one.self_service, one.staffed), note=one.note)
-            for one in self.exceptions
+            dated.day: DatedDay(_merged(dated.self_service, dated.staffed), note=dated.note)
+            for dated in self.exceptions
         }
 
     @property
@@ -208,16 +208,18 @@ def past_exceptions(opening: Opening, today: dt.date) -> Iterator[Problem]:
 
     Only ``check-config`` calls this: a door must not stop because Christmas is over.
     """
-    for one in opening.exceptions:
-        if one.day < today:
-            told = f"found {shown(one.day)}, which is past"
-            yield Problem(f"{one.key}.date", f"{told}; take the exception out or correct the year")
+    for dated in opening.exceptions:
+        if dated.day < today:
+            what = f"found {shown(dated.day)}, which is past"
+            yield Problem(
+                f"{dated.key}.date", f"{what}; take the exception out or correct the year"
+            )
 
 
 def _merged(self_service: tuple[Span, ...], staffed: tuple[Span, ...]) -> Day:
     return (
-        *(ModeSpan(Mode.SELF_SERVICE, one.opens, one.closes) for one in self_service),
-        *(ModeSpan(Mode.STAFFED, one.opens, one.closes) for one in staffed),
+        *(ModeSpan(Mode.SELF_SERVICE, span.opens, span.closes) for span in self_service),
+        *(ModeSpan(Mode.STAFFED, span.opens, span.closes) for span in staffed),
     )
 
 
@@ -250,9 +252,9 @@ class Placed:
         return f'"{written(self.span)}"'
 
 
-def written(one: Span) -> str:
+def written(span: Span) -> str:
     """Return a span as it is written in the file."""
-    return f"{_clock(one.opens)}-{_clock(one.closes)}"
+    return f"{_clock(span.opens)}-{_clock(span.closes)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,20 +262,20 @@ class Clash:
     """Two spans that can't stand together: `text` says how, with places for `values`."""
 
     text: str
-    one: Placed
+    placed: Placed
     other: Placed
     gap_min: int = 0
 
     @property
     def values(self) -> dict[str, object]:
-        """What fills in the text; `place` is where the other span is written."""
-        both = {"one": self.one, "other": self.other, "place": self.other.key}
+        """The values for the text; `place` is where the other span is written."""
+        both = {"one": self.placed, "other": self.other, "place": self.other.key}
         return {**both, "n": self.gap_min, "least": SHORTEST_GAP_MIN}
 
     @property
     def problem(self) -> Problem:
-        """It as a mistake in the file."""
-        return Problem(self.one.key, self.text.format(**self.values))
+        """The clash as a mistake in the file."""
+        return Problem(self.placed.key, self.text.format(**self.values))
 
 
 def clashes_of_week(week: Week, staffed: Week) -> list[Clash]:
@@ -282,100 +284,100 @@ def clashes_of_week(week: Week, staffed: Week) -> list[Clash]:
 
 
 def clashes_of_date(
-    one: DatedHours, week: Week, staffed: Week, dates: AbstractSet[date]
+    dated: DatedHours, week: Week, staffed: Week, dates: AbstractSet[date]
 ) -> list[Clash]:
     """Return what is wrong with one date's hours, also against the day after.
 
     The date's own hours cut off the day before; all `dates` with own hours cut off this date.
     """
-    own = [Placed(f"{one.key}.self_service", each.opens, each) for each in one.self_service]
-    desk = [Placed(f"{one.key}.staffed", each.opens, each) for each in one.staffed]
-    if one.day + timedelta(days=1) in dates:
+    own = [Placed(f"{dated.key}.self_service", span.opens, span) for span in dated.self_service]
+    desk = [Placed(f"{dated.key}.staffed", span.opens, span) for span in dated.staffed]
+    if dated.day + timedelta(days=1) in dates:
         return _clashes(own, desk)
-    tomorrow = DAYS[(one.day.weekday() + 1) % 7]
+    tomorrow = DAYS[(dated.day.weekday() + 1) % 7]
     next_own, next_desk = (
         [
-            replace(each, starts=each.span.opens + DAY_MINUTES)
-            for each in _placed(table, days)
-            if each.key == f"{table}.{tomorrow}"
+            replace(placed, starts=placed.span.opens + DAY_MINUTES)
+            for placed in _placed(table, days)
+            if placed.key == f"{table}.{tomorrow}"
         ]
         for table, days in (("hours", week), ("hours.staffed", staffed))
     )
     known = _clashes(next_own, next_desk)
-    found = _clashes([*own, *next_own], [*desk, *next_desk])
-    return [clash for clash in found if clash not in known]
+    clashes = _clashes([*own, *next_own], [*desk, *next_desk])
+    return [clash for clash in clashes if clash not in known]
 
 
 def _placed(table: str, week: Week) -> list[Placed]:
     return [
-        Placed(f"{table}.{day}", place * DAY_MINUTES + one.opens, one)
+        Placed(f"{table}.{day}", place * DAY_MINUTES + span.opens, span)
         for place, (day, spans) in enumerate(zip(DAYS, week, strict=True))
-        for one in spans
+        for span in spans
     ]
 
 
 def _clashes(
     own: Sequence[Placed], staffed: Sequence[Placed], around: int | None = None
 ) -> list[Clash]:
-    found = [
+    clashes = [
         *_overlaps(own, around),
         *_overlaps(staffed, around),
         *_half_outside(own, staffed, around),
         *_short_gaps(staffed, around),
         *_short_gaps([*own, *staffed], around),
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(clashes))
 
 
 def _overlaps(placed: Sequence[Placed], around: int | None) -> Iterator[Clash]:
     """Yield one clash for each span that begins before an earlier one ends."""
-    for one, following in combinations(placed, 2):
-        if following.starts < one.ends:
-            yield _overlap(following, one)
-        elif around is not None and one.starts + around < following.ends:
-            yield _overlap(one, following)
+    for earlier, following in combinations(placed, 2):
+        if following.starts < earlier.ends:
+            yield _overlap(following, earlier)
+        elif around is not None and earlier.starts + around < following.ends:
+            yield _overlap(earlier, following)
 
 
-def _overlap(one: Placed, other: Placed) -> Clash:
-    return Clash("{one} overlaps {other} of {place}; join them or move one", one, other)
+def _overlap(placed: Placed, other: Placed) -> Clash:
+    return Clash("{one} overlaps {other} of {place}; join them or move one", placed, other)
 
 
 def _half_outside(
     own: Sequence[Placed], staffed: Sequence[Placed], around: int | None
 ) -> Iterator[Clash]:
-    for one in staffed:
-        shared = [(_shared(one, other, around), other) for other in own]
+    for placed in staffed:
+        shared = [(_shared(placed, other, around), other) for other in own]
         met = [other for minutes, other in shared if minutes]
-        if met and sum(minutes for minutes, _ in shared) < one.ends - one.starts:
+        if met and sum(minutes for minutes, _ in shared) < placed.ends - placed.starts:
             yield Clash(
                 "{one} lies only partly within {other} of {place}; let it lie within or apart",
-                one,
+                placed,
                 met[0],
             )
 
 
-def _shared(one: Placed, other: Placed, around: int | None) -> int:
+def _shared(placed: Placed, other: Placed, around: int | None) -> int:
     turns = (0,) if around is None else (-around, 0, around)
     return sum(
-        max(0, min(one.ends, other.ends + turn) - max(one.starts, other.starts + turn))
+        max(0, min(placed.ends, other.ends + turn) - max(placed.starts, other.starts + turn))
         for turn in turns
     )
 
 
 def _short_gaps(placed: Sequence[Placed], around: int | None) -> Iterator[Clash]:
-    line = sorted(placed, key=lambda one: one.starts)
+    line = sorted(placed, key=lambda span: span.starts)
     if around is not None and line:
         line.append(replace(line[0], starts=line[0].starts + around))
     reached = line[:1]
-    for one in line[1:]:
-        reached.append(max(reached[-1], one, key=lambda each: each.ends))
-    for last, one in zip(reached, line[1:], strict=False):
-        gap = one.starts - last.ends
+    for following in line[1:]:
+        reached.append(max(reached[-1], following, key=lambda span: span.ends))
+    for last, following in zip(reached, line[1:], strict=False):
+        gap = following.starts - last.ends
         if 0 < gap < SHORTEST_GAP_MIN:
             yield Clash(
                 "{one} begins {n} min after {other} of {place} ends; join them or leave at least "
                 "{least} min between",
-                one,
+                following,
                 last,
                 gap,
             )
@@ -428,8 +430,8 @@ def read_hours(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]
     exceptions = tuple(_exceptions(written, problems))
     problems += (clash.problem for clash in clashes_of_week(week, staffed))
     problems += _between(exceptions)
-    for one in exceptions:
-        clashes = clashes_of_date(one, week, staffed, {each.day for each in exceptions})
+    for exception in exceptions:
+        clashes = clashes_of_date(exception, week, staffed, {other.day for other in exceptions})
         problems += (clash.problem for clash in clashes)
     problems += _of_website(written)
     opening = Opening(week=week, staffed=staffed, exceptions=exceptions, **_settings(written))
@@ -450,35 +452,35 @@ def _week(table: str, written: Mapping[str, Any], problems: list[Problem]) -> We
 
 def _exceptions(written: Mapping[str, Any], problems: list[Problem]) -> Iterator[DatedHours]:
     listed: tuple[WrittenException | None, ...] = written.get(EXCEPTIONS, ())
-    for place, one in enumerate(listed):
-        if one is None:
+    for place, exception in enumerate(listed):
+        if exception is None:
             continue
         key = f"{EXCEPTIONS}[{place}]"
-        if not EARLIEST <= one.date <= LATEST:
-            told = f"found {shown(one.date)}; give a date from {EARLIEST} to {LATEST}"
-            problems.append(Problem(f"{key}.date", told))
+        if not EARLIEST <= exception.date <= LATEST:
+            what = f"found {shown(exception.date)}; give a date from {EARLIEST} to {LATEST}"
+            problems.append(Problem(f"{key}.date", what))
         else:
-            own = _spans(f"{key}.self_service", one.self_service, problems)
-            staffed = _spans(f"{key}.staffed", one.staffed, problems)
-            yield DatedHours(key, one.date, own, staffed, one.note)
+            own = _spans(f"{key}.self_service", exception.self_service, problems)
+            staffed = _spans(f"{key}.staffed", exception.staffed, problems)
+            yield DatedHours(key, exception.date, own, staffed, exception.note)
 
 
 def _spans(key: str, texts: Iterable[str], problems: list[Problem]) -> tuple[Span, ...]:
-    found = []
+    spans = []
     for text in texts:
         try:
-            found.append(span(text))
+            spans.append(span(text))
         except ValueError as error:
             problems.append(Problem(key, f"found {shown(text)}; {error}"))
-    return tuple(sorted(found, key=lambda one: (one.opens, one.closes)))
+    return tuple(sorted(spans, key=lambda span: (span.opens, span.closes)))
 
 
 def _between(exceptions: Iterable[DatedHours]) -> Iterator[Problem]:
     first: dict[object, str] = {}
-    for one in exceptions:
-        if (other := first.setdefault(one.day, one.key)) != one.key:
-            told = f"found {shown(one.day)}, which is {other}'s too"
-            yield Problem(f"{one.key}.date", f"{told}; say all of a date at one place")
+    for exception in exceptions:
+        if (other := first.setdefault(exception.day, exception.key)) != exception.key:
+            what = f"found {shown(exception.day)}, which is {other}'s too"
+            yield Problem(f"{exception.key}.date", f"{what}; say all of a date at one place")
 
 
 def _of_website(written: Mapping[str, Any]) -> Iterator[Problem]:

@@ -137,7 +137,7 @@ def reload(
     old, new = origin.values, read.values
     changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     taken = [
-        one for one in changed if one.partition(".")[0] in RELOADED and one not in NOT_RELOADED
+        name for name in changed if name.partition(".")[0] in RELOADED and name not in NOT_RELOADED
     ]
     values = {name: value for name, value in old.items() if name not in taken}
     values |= {name: new[name] for name in taken if name in new}
@@ -158,9 +158,9 @@ def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
     """
     tables, malformed = overridden(_read(path), overrides)
     values, wrong = checked(tables)
-    names = {*tables.keys() & TABLES.keys(), *(one.key for one in describe())}
-    guessed = [one for one in wrong if "gpio" not in tables and one.where not in names]
-    own = [one for one in wrong if one.where.partition(".")[0] == "gpio"]
+    names = {*tables.keys() & TABLES.keys(), *(key.key for key in describe())}
+    guessed = [problem for problem in wrong if "gpio" not in tables and problem.where not in names]
+    own = [problem for problem in wrong if problem.where.partition(".")[0] == "gpio"]
     if problems := [*malformed, *own, *guessed]:
         raise ConfigError(str(path), problems)
     pins = {name: value for name, value in values.items() if name.startswith("gpio.")}
@@ -255,11 +255,11 @@ def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]
         if (outer := table.partition(".")[0]) in MAY_BE_ABSENT and outer not in tables:
             continue
         if table in OF_A_DOOR and SENDER in tables and table not in tables:
-            values |= {one.name: _default_or_blank(one) for one in known.values()}
+            values |= {key.name: _default_or_blank(key) for key in known.values()}
             continue
         written = _written(tables, table)
         if table in LISTED:
-            values[table], wrong = _each(table, written)
+            values[table], wrong = _rows(table, written)
             problems += wrong
         elif isinstance(written, dict):
             problems += check_table(known, written, values)
@@ -272,20 +272,20 @@ def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]
     return values, problems
 
 
-def _each(table: str, written: object) -> tuple[tuple[Any, ...], list[Problem]]:
+def _rows(table: str, written: object) -> tuple[tuple[Any, ...], list[Problem]]:
     """Return the sections written one by one under ``[[table]]``; None in place of a wrong one."""
     if not written:
         return (), []
-    if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
+    if not isinstance(written, list) or not all(isinstance(row, dict) for row in written):
         what = f"found {shown(written)}; give each a table: [[{table}]]"
         return (), [Problem(table, what)]
     if len(written) > MOST_LISTED:
         return (), [Problem(table, f"found {len(written)} tables; give at most {MOST_LISTED}")]
-    read = [_one(f"{table}[{place}]", TABLES[table], one) for place, one in enumerate(written)]
-    return tuple(one for one, _ in read), [problem for _, wrong in read for problem in wrong]
+    read = [_row(f"{table}[{place}]", TABLES[table], row) for place, row in enumerate(written)]
+    return tuple(row for row, _ in read), [problem for _, wrong in read for problem in wrong]
 
 
-def _one(name: str, section: type[Any], written: Mapping[str, object]) -> tuple[Any, list[Problem]]:
+def _row(name: str, section: type[Any], written: Mapping[str, object]) -> tuple[Any, list[Problem]]:
     known = section_keys(name, section)
     values: dict[str, Any] = {}
     problems = list(check_table(known, written, values))
@@ -301,10 +301,10 @@ def _one(name: str, section: type[Any], written: Mapping[str, object]) -> tuple[
 
 def _written(tables: Mapping[str, object], table: str) -> object:
     """Return the value at a table's name; an empty one if a table around it is not a table."""
-    found: object = tables
+    value: object = tables
     for part in table.split("."):
-        found = found.get(part, {}) if isinstance(found, dict) else {}
-    return found
+        value = value.get(part, {}) if isinstance(value, dict) else {}
+    return value
 
 
 def _default_or_blank(key: Key) -> object:
@@ -409,7 +409,7 @@ def read_targets(
     targets: list[Target] = []
     for place, written in enumerate(values[TARGETS]):
         name = f"{TARGETS}[{place}]"
-        target, wrong = _one(name, Target, written)
+        target, wrong = _row(name, Target, written)
         wrong = wrong or list(_of_target(name, target))
         problems += wrong
         if not wrong:

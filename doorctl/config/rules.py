@@ -102,7 +102,7 @@ Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterator[Problem]]
 
 NONE = ("", Path(), ())
-"""Values of a key that says nothing."""
+"""Values that count as none."""
 
 PULLED_UP = frozenset({2, 3})
 """GPIO2 and GPIO3 have 1.8 kilohm to 3.3 V on every Pi: the chip's pull-down is too weak."""
@@ -251,10 +251,10 @@ def codes_can_be_typed(values: Values) -> Iterator[Problem]:
 
 def tls_is_whole(values: Values) -> Iterator[Problem]:
     """A certificate has its key, and clients' certificates are asked for under TLS only."""
-    for one in _together(values, "web.tls", TLS_FILES, "give its path"):
+    for problem in _together(values, "web.tls", TLS_FILES, "give its path"):
         # Without an authority for clients nobody is asked for a certificate.
-        if one.where != "web.tls.client_ca_file":
-            yield one
+        if problem.where != "web.tls.client_ca_file":
+            yield problem
 
 
 def plain_stays_here(values: Values) -> Iterator[Problem]:
@@ -278,7 +278,9 @@ def library_is_whole(values: Values) -> Iterator[Problem]:
     missing = [f"lms.{leaf}" for leaf in NEEDED[kind] if values.get(f"lms.{leaf}") in NONE]
     for name in missing:
         yield Problem(name, f"missing beside lms.kind = {shown(kind)}; give it")
-    yield from (one for one in _together(values, "lms", ACCOUNT) if one.where not in missing)
+    yield from (
+        problem for problem in _together(values, "lms", ACCOUNT) if problem.where not in missing
+    )
 
 
 def library_address_fits(values: Values) -> Iterator[Problem]:
@@ -288,8 +290,8 @@ def library_address_fits(values: Values) -> Iterator[Problem]:
         return
     address = read_address(url)
     if address is None or not _fits(kind, address):
-        told = f"found {shown(url)}, which is no address for {kind}"
-        yield Problem("lms.url", f"{told}; give one such as {shown(SAMPLES[kind])}")
+        what = f"found {shown(url)}, which is no address for {kind}"
+        yield Problem("lms.url", f"{what}; give one such as {shown(SAMPLES[kind])}")
 
 
 def library_is_encrypted(values: Values) -> Iterator[Problem]:
@@ -368,19 +370,21 @@ def oidc_comes_back(values: Values) -> Iterator[Problem]:
 def outputs_fit(values: Values) -> Iterator[Problem]:
     """Each output has its own name, and its own pin or command; a wrong one is None here."""
     listed: Sequence[WiredOutput | None] = values.get(OUTPUTS, ())
-    placed = [(f"{OUTPUTS}[{place}]", one) for place, one in enumerate(listed) if one is not None]
+    placed = [
+        (f"{OUTPUTS}[{place}]", output) for place, output in enumerate(listed) if output is not None
+    ]
     names: dict[str, str] = {}
     pins = {pin: name for name, pin in _pins(values)}
-    for where, one in placed:
-        yield from _of_output(where, one)
-        if (other := names.setdefault(one.name, where)) != where:
-            what = f"found {shown(one.name)}, which is {other}'s too; give each its own"
+    for where, output in placed:
+        yield from _of_output(where, output)
+        if (other := names.setdefault(output.name, where)) != where:
+            what = f"found {shown(output.name)}, which is {other}'s too; give each its own"
             yield Problem(f"{where}.name", what)
-        if one.pin is None:
+        if output.pin is None:
             continue
         mine = f"{where}.pin"
-        if (other := pins.setdefault(one.pin, mine)) != mine:
-            what = f"found {one.pin}, which is {other} too; {OWN_PIN}"
+        if (other := pins.setdefault(output.pin, mine)) != mine:
+            what = f"found {output.pin}, which is {other} too; {OWN_PIN}"
             yield Problem(mine, what)
 
 
@@ -410,7 +414,7 @@ RULES: tuple[Rule, ...] = (
     oidc_comes_back,
     outputs_fit,
 )
-"""In the order in which problems are told."""
+"""In the order in which problems are reported."""
 
 
 def _at_least(values: Values, name: str, other: str) -> Iterator[Problem]:
@@ -423,9 +427,9 @@ def _at_least(values: Values, name: str, other: str) -> Iterator[Problem]:
 def _together(
     values: Values, table: str, leaves: Sequence[str], advice: str = "give it"
 ) -> Iterator[Problem]:
-    found = {f"{table}.{leaf}": values.get(f"{table}.{leaf}") for leaf in leaves}
-    there = [name for name, value in found.items() if value is not None and value not in NONE]
-    for name, value in found.items():
+    given = {f"{table}.{leaf}": values.get(f"{table}.{leaf}") for leaf in leaves}
+    there = [name for name, value in given.items() if value is not None and value not in NONE]
+    for name, value in given.items():
         if there and value in NONE:
             yield Problem(name, f"missing beside {there[0]}; {advice}")
 
@@ -449,18 +453,18 @@ def _pins(values: Values) -> list[tuple[str, int]]:
     ]
 
 
-def _of_output(where: str, one: WiredOutput) -> Iterator[Problem]:
-    if one.pin is None and not one.command:
+def _of_output(where: str, output: WiredOutput) -> Iterator[Problem]:
+    if output.pin is None and not output.command:
         yield Problem(f"{where}.pin", "missing; give a pin, or a command instead")
-    elif one.pin is not None and one.command:
+    elif output.pin is not None and output.command:
         yield Problem(f"{where}.command", "found beside a pin; give one of them")
-    if one.pin is not None and one.at_warnings:
+    if output.pin is not None and output.at_warnings:
         what = "found beside a pin; give a command, for at a warning no pin is switched"
         yield Problem(f"{where}.at_warnings", what)
-    if not one.modes and not one.at_warnings:
+    if not output.modes and not output.at_warnings:
         yield Problem(f"{where}.modes", "found []; give those in which it is on, or at_warnings")
-    if one.command and not one.command[0].startswith("/"):
-        what = f"found {shown(one.command)}; begin with the command's whole path"
+    if output.command and not output.command[0].startswith("/"):
+        what = f"found {shown(output.command)}; begin with the command's whole path"
         yield Problem(f"{where}.command", what)
 
 

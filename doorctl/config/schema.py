@@ -202,9 +202,9 @@ class KeyDescription(NamedTuple):
 def describe() -> list[KeyDescription]:
     """Return every key in the order of ``config/doorctl.toml``."""
     return [
-        KeyDescription(one.name, one.allowed, _default(one.default), one.why)
+        KeyDescription(key.name, key.allowed, _default(key.default), key.why)
         for table in keys().values()
-        for one in table.values()
+        for key in table.values()
     ]
 
 
@@ -218,9 +218,9 @@ def section_keys(name: str, section: type[Any]) -> Mapping[str, Key]:
     """Return last part of a key -> key of one section that stands at `name`."""
     hints = get_type_hints(section, include_extras=True)
     return {
-        one.name: Key(name, one.name, Annotated[hints[one.name], meta], meta, one.default)
-        for one in dataclasses.fields(section)
-        if (meta := one.metadata.get("meta")) is not None
+        field.name: Key(name, field.name, Annotated[hints[field.name], meta], meta, field.default)
+        for field in dataclasses.fields(section)
+        if (meta := field.metadata.get("meta")) is not None
     }
 
 

@@ -38,7 +38,7 @@ def shown_key(*parts: str) -> str:
 def _toml(value: object) -> str:
     match value:
         case str():
-            return f'"{"".join(_escaped(one) for one in value[: LONGEST_SHOWN + 1])}"'
+            return f'"{"".join(_escaped(character) for character in value[: LONGEST_SHOWN + 1])}"'
         case Path():
             return _toml("" if value == Path() else str(value))
         case list() | tuple():

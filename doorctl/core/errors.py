@@ -68,8 +68,8 @@ class InputError(DoorctlError, ValueError):
 
     def __init__(self, text: str, /, **values: object) -> None:
         self.text, self.values = text, values
-        said = {name: _plain(value) for name, value in values.items()}
-        super().__init__(text.format(**said) if values else text)
+        shown = {name: _plain(value) for name, value in values.items()}
+        super().__init__(text.format(**shown) if values else text)
 
 
 def _plain(value: object) -> object:

@@ -97,7 +97,7 @@ def owner_of(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def as_root() -> Iterator[None]:
-    """Where root calls, act as root again for work that involves no path; as `owner_of`."""
+    """Where root calls, act as root again, as `owner_of` does, for work that involves no path."""
     before = os.geteuid()
     if os.getuid() == ROOT:
         os.seteuid(ROOT)

@@ -67,11 +67,11 @@ def languages(first: str = DANISH, more: Path | None = None) -> Languages:
         ConfigError: a file there is no catalogue, or its plural rule makes no sense.
     """
     dropped = sorted(more.glob("*.po")) if more is not None and more.is_dir() else []
-    found = {path.name: own(path.name) for path in OWN.iterdir() if path.is_dir()}
+    loaded = {path.name: own(path.name) for path in OWN.iterdir() if path.is_dir()}
     for path in dropped:
-        found[path.stem] = _language(path.stem, (*_files(path.stem), path))
-    order = sorted(found, key=lambda code: (code != first, code not in (DANISH, ENGLISH), code))
-    return Languages(MappingProxyType({code: found[code] for code in order}))
+        loaded[path.stem] = _language(path.stem, (*_files(path.stem), path))
+    order = sorted(loaded, key=lambda code: (code != first, code not in (DANISH, ENGLISH), code))
+    return Languages(MappingProxyType({code: loaded[code] for code in order}))
 
 
 @cache
@@ -109,10 +109,10 @@ def _language(code: str, paths: Iterable[Path]) -> Language:
 
 
 def _can_be_filled_in(entry: polib.POEntry) -> bool:
-    said = (entry.msgstr, *entry.msgstr_plural.values())
+    translations = (entry.msgstr, *entry.msgstr_plural.values())
     try:
         known = _names(entry.msgid) | _names(entry.msgid_plural)
-        return all(_names(text) <= known for text in said)
+        return all(_names(text) <= known for text in translations)
     except ValueError:
         return False
 

@@ -89,7 +89,7 @@ class Rationing:
         self.ration = ration
         self._records: dict[str, _Record] = {}
         self._sent: deque[_Sent] = deque()
-        self._told_of_waiting_s: float | None = None
+        self._summary_s: float | None = None
         self._silenced: set[str] = set()
 
     @property
@@ -137,8 +137,8 @@ class Rationing:
         """Return the notices to send now, in order, and count them as sent."""
         while self._sent and now_s - self._sent[0].at_s >= HOUR_S:
             self._sent.popleft()
-        found = list(chain.from_iterable(iter(lambda: list(self._round(now_s)), [])))
-        return found + self._summary(now_s)
+        notices = list(chain.from_iterable(iter(lambda: list(self._round(now_s)), [])))
+        return notices + self._summary(now_s)
 
     def _is_known(self, kind: str) -> bool:
         record = self._records.get(kind)
@@ -147,8 +147,8 @@ class Rationing:
     def _round(self, now_s: float) -> Iterator[Due]:
         # An end may follow in the same turn, once its alarm is on the way.
         for record in self._ready(now_s):
-            if self._has_room(one := self._as_sent(record, now_s)):
-                yield self._take(record, one)
+            if self._has_room(notice := self._as_sent(record, now_s)):
+                yield self._take(record, notice)
 
     def _ready(self, now_s: float) -> list[_Record]:
         ready = [
@@ -193,11 +193,11 @@ class Rationing:
         return due
 
     def _summary(self, now_s: float) -> list[Due]:
-        last_s = self._told_of_waiting_s
+        last_s = self._summary_s
         waiting = self._ready(now_s)
         if not waiting or (last_s is not None and now_s - last_s < HOUR_S):
             return []
-        self._told_of_waiting_s = now_s
+        self._summary_s = now_s
         why = ", ".join(f"{record.heard.kind} x {record.waiting}" for record in waiting)
         times = sum(record.waiting for record in waiting)
         return [Due(RaisedAlarm(HELD_BACK, why, now_s), times)]

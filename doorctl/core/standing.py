@@ -1,4 +1,4 @@
-"""Which alarms stand: the record of each, and how two accounts of it are brought together.
+"""Which alarms stand: their records, and how the table is made to agree with the processes.
 
 An alarm stands from its first line in the log until its end is reported, or, where its kind has
 no end, until somebody has acknowledged it.
@@ -71,7 +71,7 @@ class AlarmRecord:
 class Raised:
     """The alarms that a process has raised and not ended yet. Thread-safe, never waits for long.
 
-    Only kinds that have an end; all others are moments, which do not stand.
+    It keeps only kinds that have an end; other alarms are moments, which do not stand.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,6 @@ def differences(
     stands until somebody has, because a power cut must not make a forced door forgotten.
 
     Args:
-        kept: the rows that stand.
         raised: from both processes; the door has answered, so it is not silent.
         now: aware; alarms younger than :data:`ON_THE_WAY` are left as they are.
     """

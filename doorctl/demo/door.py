@@ -84,7 +84,7 @@ class Plug:
 PIPE = "DOORCTL_DEMO_PIPE"
 """Variable with the descriptor of the pipe's end."""
 
-ENTRY_POINT = "[gpiozero_mock_pin_classes]\ntold = doorctl.demo.door:ToldPin\n"
+ENTRY_POINT = "[gpiozero_mock_pin_classes]\ntold = doorctl.demo.door:ReportingPin\n"
 METADATA = "Metadata-Version: 2.1\nName: doorctl-demo-pins\nVersion: 1\n"
 
 
@@ -367,11 +367,11 @@ def shipped(name: str) -> Path:
     raise StoreError(f"{name} is missing from this installation; install doorctl again")
 
 
-# The real door process loads :class:`ToldPin` by gpiozero's own way for other mock pins, an entry
-# point and ``GPIOZERO_MOCK_PIN_CLASS``, and writes into a pipe that the demo reads.
+# The real door process loads :class:`ReportingPin` by gpiozero's own way for other mock pins, an
+# entry point and ``GPIOZERO_MOCK_PIN_CLASS``, and writes into a pipe that the demo reads.
 
 
-class ToldPin(MockPin):  # type: ignore[misc] # gpiozero has no types
+class ReportingPin(MockPin):  # type: ignore[misc] # gpiozero has no types
     """Write ``<pin> <level>`` for each change; the door goes on if the demo no longer reads."""
 
     def _set_state(self, value: Any) -> None:

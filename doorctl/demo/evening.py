@@ -454,11 +454,11 @@ class Player:
         self._show_traces("nu/now", case.after)
         return None if case.as_expected else Words("besøget er ikke glemt", "it is not forgotten")
 
-    def _show_traces(self, label: str, found: Traces) -> None:
+    def _show_traces(self, label: str, left: Traces) -> None:
         places = {
-            "i databasen / in the database": found.in_rows,
-            "i filens bytes / in the file's bytes": found.in_bytes,
-            "i / in doorctl visits list": found.listed,
+            "i databasen / in the database": left.in_rows,
+            "i filens bytes / in the file's bytes": left.in_bytes,
+            "i / in doorctl visits list": left.listed,
         }
         for number, (place, there) in enumerate(places.items()):
             self._paper.item("" if number else label, f"{'●' if there else '○'} {place}")

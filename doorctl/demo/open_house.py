@@ -92,7 +92,7 @@ BUSY = Words(
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """All that is there while the demo lasts."""
+    """The parts of a running demo."""
 
     paper: Paper
     stage: Stage
@@ -228,7 +228,7 @@ def receive(paper: Paper, source: BinaryIO, port: int, show: Callable[[str], Non
         house = _built(directory, paper, now, stack)
         with ExitStack() as opening:
             address = _open(house, listener, opening)
-            _welcome(paper, address, asked=port)
+            _welcome(paper, address, wanted=port)
             show(address)
             with suppress(KeyboardInterrupt):
                 _stay(house, source)
@@ -297,12 +297,12 @@ def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
     )
 
 
-def _welcome(paper: Paper, address: str, *, asked: int) -> None:
+def _welcome(paper: Paper, address: str, *, wanted: int) -> None:
     paper.write()
     paper.rule()
     paper.write(f"  {ADDRESS.da} / {ADDRESS.en}:  {address}", "good")
-    if f":{asked}/" not in address and asked:
-        paper.tell(Words(TAKEN.da.format(port=asked), TAKEN.en.format(port=asked)))
+    if f":{wanted}/" not in address and wanted:
+        paper.tell(Words(TAKEN.da.format(port=wanted), TAKEN.en.format(port=wanted)))
 
 
 def _stay(house: House, source: BinaryIO) -> None:

@@ -183,7 +183,7 @@ def _driven(sight: Sight, what: str, high: bool) -> Sight:
     return replace(sight, lit=lit, beeps=sight.beeps + (high and what == "buzzer"))
 
 
-ASKED_LIMIT_S = 5.0
+PROMPT_LIMIT_S = 5.0
 """Longest wait for the door to ask for a PIN."""
 
 KEY_S = 0.25
@@ -214,7 +214,7 @@ class Hands:
         self._turn = threading.Lock()
 
     def take(self) -> bool:
-        """Take the door for oneself and return whether it is; never wait. `give` it back."""
+        """Take the door if it is free and return whether it was; never wait. `give` it back."""
         return self._turn.acquire(blocking=False)
 
     def give(self) -> None:
@@ -223,7 +223,7 @@ class Hands:
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """Yield whether the door is ours for as long as this lasts; never wait."""
+        """Take the door for the block if it is free, and yield whether it was; never wait."""
         ours = self.take()
         try:
             yield ours
@@ -267,7 +267,7 @@ class Hands:
     def _swipe_and_type(self, role: Role) -> Deed:
         before = _attempt(self._window.sight)
         done = self._send(self._stage.reader, role.swipe)
-        if done is Deed.DONE and not self._asked(before):
+        if done is Deed.DONE and not self._wants_pin(before):
             return Deed.NOT_ASKED
         for key in role.pin if done is Deed.DONE else "":
             done = self._send(self._stage.keypad, key.encode())
@@ -295,11 +295,11 @@ class Hands:
         plug.send(data)
         return Deed.DONE
 
-    def _asked(self, before: int) -> bool:
+    def _wants_pin(self, before: int) -> bool:
         """Return whether the door asks for the PIN of a later attempt; wait for it."""
         news = threading.Event()
         with self._window.watched(news.set):
-            for _ in range(round(ASKED_LIMIT_S / KEY_S)):
+            for _ in range(round(PROMPT_LIMIT_S / KEY_S)):
                 screen = self._window.sight.screen
                 if screen is not None and screen.attempt > before and screen.kind is Kind.CARD_READ:
                     return True
@@ -511,15 +511,15 @@ class DemoPage:
             *(self._form(path, deed) for path, deed in forms.items()),
         )
 
-    async def _page(self, asked: PageRequest) -> Response:
-        if asked.request.url.hostname != HOST:
+    async def _page(self, request: PageRequest) -> Response:
+        if request.request.url.hostname != HOST:
             # The session's cookie belongs to this name, and so do the addresses of the staff pages.
-            return RedirectResponse(str(asked.request.url.replace(hostname=HOST)))
-        notices = {deed.value: asked.words.say(said) for deed, said in NOTICES.items()}
-        response = asked.page(
+            return RedirectResponse(str(request.request.url.replace(hostname=HOST)))
+        notices = {deed.value: request.words.say(notice) for deed, notice in NOTICES.items()}
+        response = request.page(
             "demo.html",
             sight=self._door.window.sight,
-            parts=self._parts(self._door.window.sight, asked.words),
+            parts=self._parts(self._door.window.sight, request.words),
             cast=[(role, ABOUT[role.name]) for role in CAST],
             pad=PAD,
             worn=WORN,
@@ -531,53 +531,53 @@ class DemoPage:
             response.set_cookie(name, self._door.token.reveal(), httponly=True, samesite="strict")
         return response
 
-    async def _stream(self, asked: PageRequest) -> Response:
-        return self.events.answer(asked.words)
+    async def _stream(self, request: PageRequest) -> Response:
+        return self.events.answer(request.words)
 
     def _form(self, path: str, act: Callable[[PageRequest], Awaitable[Deed]]) -> BaseRoute:
-        async def answer(asked: PageRequest) -> Response:
-            deed = await act(asked)
-            scripted = "text/html" not in asked.request.headers.get("accept", "")
+        async def answer(request: PageRequest) -> Response:
+            deed = await act(request)
+            scripted = "text/html" not in request.request.headers.get("accept", "")
             if scripted and deed is Deed.DONE:
                 return Response(status_code=204)
             if scripted:
-                return PlainTextResponse(asked.words.say(NOTICES[deed]), REFUSED_DEED)
-            return asked.go("/") if deed is Deed.DONE else asked.done("/", deed.value)
+                return PlainTextResponse(request.words.say(NOTICES[deed]), REFUSED_DEED)
+            return request.go("/") if deed is Deed.DONE else request.done("/", deed.value)
 
         return self.frame.open(path, answer, methods=("POST",))
 
-    async def _swipe(self, asked: PageRequest) -> Deed:
-        form = await asked.form()
+    async def _swipe(self, request: PageRequest) -> Deed:
+        form = await request.form()
         name = form.text("card")
         if name == WORN:
-            return await asked.aside(self._door.hands.swipe, WORN_STRIPE)
+            return await request.aside(self._door.hands.swipe, WORN_STRIPE)
         role = _role(name)
         if form.text("type"):
-            return await asked.aside(self._door.hands.swipe_and_type, role)
-        return await asked.aside(self._door.hands.swipe, role.swipe)
+            return await request.aside(self._door.hands.swipe_and_type, role)
+        return await request.aside(self._door.hands.swipe, role.swipe)
 
-    async def _key(self, asked: PageRequest) -> Deed:
-        key = (await asked.form()).text("key")
+    async def _key(self, request: PageRequest) -> Deed:
+        key = (await request.form()).text("key")
         if key not in KEYS:
             raise InputError("the keypad has no such key")
-        return await asked.aside(self._door.hands.press, key)
+        return await request.aside(self._door.hands.press, key)
 
-    async def _plug(self, asked: PageRequest) -> Deed:
-        form = await asked.form()
+    async def _plug(self, request: PageRequest) -> Deed:
+        form = await request.form()
         what, state = form.text("line"), form.text("state")
         if what not in PLUGS or state not in {"in", "out"}:
             raise InputError("there is no such plug")
         hands = self._door.hands
-        return await asked.aside(hands.plug, what, is_in=state == "in")
+        return await request.aside(hands.plug, what, is_in=state == "in")
 
-    async def _kill(self, asked: PageRequest) -> Deed:
-        return await asked.aside(self._door.hands.kill)
+    async def _kill(self, request: PageRequest) -> Deed:
+        return await request.aside(self._door.hands.kill)
 
-    async def _evening(self, asked: PageRequest) -> Deed:
-        if (await asked.form()).text("stop"):
+    async def _evening(self, request: PageRequest) -> Deed:
+        if (await request.form()).text("stop"):
             self._door.programme.stop()
             return Deed.DONE
-        return await asked.aside(self._door.programme.begin)
+        return await request.aside(self._door.programme.begin)
 
     def _parts(self, sight: Sight, words: Words) -> dict[str, str]:
         """Return the parts that change, each by the id of its element."""

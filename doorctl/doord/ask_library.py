@@ -58,12 +58,12 @@ class Asking:
     def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
         """Ask about the card and the PIN of an attempt."""
         try:
-            return self._asked(prepared, pin)
+            return self._outcome(prepared, pin)
         except ValueError:
             # Web's answer describes no possible patron; no answer of web may end the door process.
             return LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
 
-    def _asked(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
+    def _outcome(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
         silent = LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
         if prepared.identifier is None:
             return silent

@@ -81,7 +81,7 @@ FEW = 16
 BEHIND_S = 1.0
 """A loop that has had :data:`FEW` events or more waiting for this long does not keep up."""
 
-OVERLOAD_TOLD_S = 60.0
+OVERLOAD_REPORT_S = 60.0
 """Shortest time between two reports that too much comes."""
 
 UNREADABLE_GAP_S = 0.1
@@ -191,7 +191,7 @@ class Controller:
         return kept
 
     def _note_overload(self, why: str, now_s: float) -> None:
-        if now_s - self._overloaded_s >= OVERLOAD_TOLD_S:
+        if now_s - self._overloaded_s >= OVERLOAD_REPORT_S:
             self._overloaded_s = now_s
             self._log.emit("alarm", kind="overloaded", why=why)
 

@@ -68,7 +68,7 @@ class DoorDriver:
     """Drive the door. One thread, except `released`, `state` and `head_count`: any.
 
     `inputs` is None where nothing is wired. `log` takes `relay`, `door`, `fire` and `alarm` lines;
-    `told_of` is called for each opening by which somebody came in, went out or passed.
+    `on_passage` is called for each opening by which somebody came in, went out or passed.
 
     Args:
         bounded: called before the relay goes on with the end of the release, monotonic seconds, so
@@ -89,7 +89,7 @@ class DoorDriver:
         clock: Clock,
         log: EventLog,
         inputs: InputPins | None = None,
-        told_of: Callable[[Entered | Left | Passed], None] = lambda _passage: None,
+        on_passage: Callable[[Entered | Left | Passed], None] = lambda _passage: None,
         bounded: Callable[[float | None], None] = lambda _until_s: None,
     ) -> None:
         self._rules = rules
@@ -98,7 +98,7 @@ class DoorDriver:
         self._clock = clock
         self._log = log
         self._pins = inputs
-        self._told_of = told_of
+        self._on_passage = on_passage
         self._bounded = bounded
         self._strike = strike.Strike()
         self._leaf = Leaf()
@@ -312,7 +312,7 @@ class DoorDriver:
                 self.head_count = self.head_count.left()
             case Passed():
                 self.head_count = self.head_count.passed()
-        self._told_of(passage)
+        self._on_passage(passage)
 
     def _alarm(self, effect: AlarmRaised | AlarmCleared | FireReported) -> None:
         match effect:

@@ -95,8 +95,8 @@ class Worker(Protocol):
 class LoopQueue(EventQueue):
     """The loop's queue. `put` may be called from any thread and from a signal's handler.
 
-    In Python 3.11 a `get` of SimpleQueue's own that is woken when its time is over waits for ever:
-    the door was deaf and blind until somebody swiped. Here a lock is waited for, which ends.
+    In Python 3.11 SimpleQueue's own `get` waits for ever if it is woken when its time is over: the
+    door did nothing until the next swipe. This `get` waits for a lock, and that wait ends.
     """
 
     def __init__(self) -> None:

@@ -2,8 +2,8 @@
 
 The outage is alarmed once, and attempts during it are not on record. Guesses are still counted, in
 memory, and stored with the card's next attempt that can be. A restart before that forgets them,
-and a count that can't be read starts at zero. This is true of failures in a row only: those that no
-right PIN forgets are counted again once the disk works.
+and a count that can't be read starts at zero. This holds for failures in a row only: wrong PINs
+that no right PIN clears are counted again once the disk works.
 """
 
 from __future__ import annotations

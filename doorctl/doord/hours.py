@@ -1,4 +1,4 @@
-"""What the loop does about the hours: follow the mode, warn before closing, switch what follows it.
+"""The loop's work on the hours: follow the mode, warn before closing, switch outputs.
 
 Belongs to the controller's thread. The worker reads the calendar whenever branch.db has changed;
 before the first reading nobody comes in. Each turn and each step of an attempt first looks for a

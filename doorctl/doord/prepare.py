@@ -136,8 +136,7 @@ class Ledger:
         """Record how an attempt ended, and charge its card and this reader.
 
         A PIN that was `proved` ends the card's count, because nobody guesses. One that was
-        `unchecked` costs the card nothing, because its answer told nobody anything; the reader it
-        does cost.
+        `unchecked` costs the reader, but not the card, because its answer revealed nothing.
 
         The statistics count it under the mode `counted_as`, or not at all for None. They never
         count a patron whose data are restricted, because such data are used for nothing.
@@ -167,7 +166,7 @@ class Ledger:
     def _news_of(self, whose: str | bytes, now: BootTime) -> bool:
         """Note an alarm about a patron; tell whether it is the first in a day. Drop older notes."""
         lately = {
-            one: at for one, at in self._guessed.items() if now.ms_since(at) < ALARMED_AGAIN_MS
+            key: at for key, at in self._guessed.items() if now.ms_since(at) < ALARMED_AGAIN_MS
         }
         self._guessed = {whose: now} | lately
         return whose not in lately
@@ -205,8 +204,8 @@ class Ledger:
         stretched: dict[bytes, tuple[StretchedKey, Identifier]] = {}
         readings = []
         for identifier in identifiers:
-            by_key = {row_key(one): one for one in levels(self._sealer.stretch(identifier))}
-            stretched |= {key: (one, identifier) for key, one in by_key.items()}
+            by_key = {row_key(key): key for key in levels(self._sealer.stretch(identifier))}
+            stretched |= {key: (secret, identifier) for key, secret in by_key.items()}
             readings.append(Reading(identifier.kind, next(iter(by_key)), tuple(by_key)[1:]))
         found = look_up(readings, self._patrons, self._branch)
         key = found.keys[0]

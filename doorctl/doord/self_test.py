@@ -37,14 +37,14 @@ class Finding:
     do: str = ""
 
 
-def all_well(found: tuple[Finding, ...]) -> bool:
+def all_well(findings: tuple[Finding, ...]) -> bool:
     """Tell whether no check fails."""
-    return all(finding.ok for finding in found)
+    return all(finding.ok for finding in findings)
 
 
-def as_answer(found: tuple[Finding, ...]) -> dict[str, Any]:
+def as_answer(findings: tuple[Finding, ...]) -> dict[str, Any]:
     """Return the findings for JSON: on the control socket and for scripts."""
-    return {"ok": all_well(found), "findings": [asdict(finding) for finding in found]}
+    return {"ok": all_well(findings), "findings": [asdict(finding) for finding in findings]}
 
 
 def from_answer(answer: Mapping[str, Any]) -> tuple[Finding, ...]:
@@ -112,7 +112,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a check says; the table knows its name and what to do."""
+    """A check's answer; the table holds the check's name and the advice."""
 
     ok: bool
     what: str
@@ -510,8 +510,8 @@ def run(house: House) -> tuple[Finding, ...]:
     becomes a finding, never an exception.
     """
     seen = look(house)
-    found = (_ask(check, house, seen) for check in CHECKS)
-    return tuple(finding for finding in found if finding is not None)
+    findings = (_ask(check, house, seen) for check in CHECKS)
+    return tuple(finding for finding in findings if finding is not None)
 
 
 def _ask(check: Check, house: House, seen: Seen) -> Finding | None:

@@ -104,7 +104,7 @@ class SlowJobs:
                 # Another card came meanwhile: stretching this one would only keep that one waiting.
                 return PrepareFailed(number)
             try:
-                return self._found_at_last(wanted)
+                return self._prepared_at_last(wanted)
             except BranchStoreError as err:
                 why = str(err)
                 # The job that reads the hours reports it, once.
@@ -142,15 +142,15 @@ class SlowJobs:
             )
         )
 
-    def _found_at_last(self, wanted: Prepare | LookAgain) -> Prepared:
+    def _prepared_at_last(self, wanted: Prepare | LookAgain) -> Prepared:
         try:
-            return self._found(wanted)
+            return self._prepared(wanted)
         except StoreError:
             # Nothing is on record yet, and the patron still types.
             self._pause(AGAIN_S)
-            return self._found(wanted)
+            return self._prepared(wanted)
 
-    def _found(self, wanted: Prepare | LookAgain) -> Prepared:
+    def _prepared(self, wanted: Prepare | LookAgain) -> Prepared:
         if isinstance(wanted, Prepare):
             return self._ledger.prepare(wanted.attempt, wanted.identifiers)
         return self._ledger.look_again(wanted.prepared)

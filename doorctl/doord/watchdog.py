@@ -27,8 +27,7 @@ PURGE_LIMIT_S = 600.0
 SCHEDULE_LIMIT_S = 600.0
 """A purge that is this late does not come by itself, because the scheduler is dead or stuck.
 
-A door whose scheduler dies again at each start is then away for seconds in ten minutes, not for
-ever.
+A door whose scheduler dies at each start is then away for only seconds in ten minutes.
 """
 
 KEPT_GRACE_S, FREED_GRACE_S = 0.4, 0.7
@@ -195,28 +194,28 @@ class LastingFaults:
     def __init__(self, alarm: Callable[[str, str], None]) -> None:
         self._alarm = alarm
         self._since_s: dict[str, float] = {}
-        self._told_s: dict[str, float] = {}
+        self._reported_s: dict[str, float] = {}
 
-    def see(self, found: Mapping[str, str | None], now_s: float) -> None:
+    def see(self, faults: Mapping[str, str | None], now_s: float) -> None:
         """Take the current state of each fault.
 
         `found` gives the reason, or None where the fault is not there; a fault of :data:`FAULTS`
         that is left out is unknown now, and stays as it was. `now_s` is monotonic.
         """
-        for kind, why in found.items():
+        for kind, why in faults.items():
             if why is None:
                 self._end(kind)
             elif self._is_due(kind, now_s):
-                self._told_s[kind] = now_s
+                self._reported_s[kind] = now_s
                 self._alarm(kind, why)
 
     def _is_due(self, kind: str, now_s: float) -> bool:
-        patience, told_s = FAULTS[kind], self._told_s.get(kind)
-        if told_s is not None:
-            return now_s - told_s >= patience.again_s
+        patience, reported_s = FAULTS[kind], self._reported_s.get(kind)
+        if reported_s is not None:
+            return now_s - reported_s >= patience.again_s
         return now_s - self._since_s.setdefault(kind, now_s) >= patience.lasts_s
 
     def _end(self, kind: str) -> None:
         self._since_s.pop(kind, None)
-        if self._told_s.pop(kind, None) is not None:
+        if self._reported_s.pop(kind, None) is not None:
             self._alarm(f"{kind}_cleared", "")

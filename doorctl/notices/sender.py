@@ -60,16 +60,16 @@ class Book(Struct):
     told_at: datetime | None = None
 
     def stand(
-        self, kind: str, found: Mapping[str, str], unknown: Collection[str] = (), mark: str = ""
+        self, kind: str, subjects: Mapping[str, str], unknown: Collection[str] = (), mark: str = ""
     ) -> None:
         """Set which alarms of a kind stand, subject -> why; all others end, except the unknown."""
         known = self.alarms.setdefault(kind, {})
         for subject, alarm in known.items():
-            alarm.over = alarm.over or (subject not in found and subject not in unknown)
-        for subject, why in found.items():
+            alarm.over = alarm.over or (subject not in subjects and subject not in unknown)
+        for subject, why in subjects.items():
             before = known.get(subject)
-            told = before.told if before is not None and before.mark == mark else set()
-            known[subject] = Standing(why, mark, told)
+            ways = before.told if before is not None and before.mark == mark else set()
+            known[subject] = Standing(why, mark, ways)
 
     def exported(self, written: datetime, digest: str, now: datetime) -> None:
         """Judge by the newest file's age, and by whether the files hold the same as before."""
@@ -89,13 +89,13 @@ class Book(Struct):
         The alarm is sent anew if other patrons' rows are wrong, or for another reason.
         """
         wrong = sorted((row.patron_ref or "", row.why) for _, row in rows)
-        found = {"": "\n" + "".join(lines[:MOST_LISTED])} if rows else {}
-        self.stand("rows_set_aside", found, mark=sha256(repr(wrong).encode()).hexdigest())
+        listed = {"": "\n" + "".join(lines[:MOST_LISTED])} if rows else {}
+        self.stand("rows_set_aside", listed, mark=sha256(repr(wrong).encode()).hexdigest())
 
     def delivered(self, deliveries: Sequence[Delivery], now: datetime, patience: timedelta) -> None:
-        """Judge each branch; a branch that can't be asked still refuses, if it did before.
+        """Judge each branch; one that can't be reached still refuses, if it did before.
 
-        What was said of a branch that is no longer there has no end; its log's alarm is still told.
+        A branch that was taken out loses its alarms without a report, except that of its audit log.
         """
         for kind in ("branch_refuses", "branch_behind"):
             for gone in self.alarms.get(kind, {}).keys() - {
@@ -146,15 +146,15 @@ class Book(Struct):
 
         for kind, known in self.alarms.items():
             ends = kind in WITH_END
-            told = {name for name, alarm in known.items() if way in alarm.told}
-            over = {name for name in told if ends and known[name].over}
+            reported = {name for name, alarm in known.items() if way in alarm.told}
+            over = {name for name in reported if ends and known[name].over}
             # An alarm of a kind without an end is sent even if it is over.
             stands = {
                 name: alarm
                 for name, alarm in known.items()
-                if not alarm.over or (not ends and name not in told)
+                if not alarm.over or (not ends and name not in reported)
             }
-            after = AGAIN_AFTER if stands.keys() <= told else rest
+            after = AGAIN_AFTER if stands.keys() <= reported else rest
             if stands and went(kind, _words(stands), after):
                 for alarm in stands.values():
                     alarm.told.add(way)

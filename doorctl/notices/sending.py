@@ -199,7 +199,7 @@ class Notifier:
         self.renew(sink, ration, clock=clock, log=log)
 
     def renew(self, sink: AlarmSink, ration: Ration, *, clock: Clock, log: EventLog) -> None:
-        """Go on with these; what waits is tried at the next turn. Thread-safe."""
+        """Switch to these; waiting notices are tried at the next turn. Thread-safe."""
         with self._guard:
             self._sink, self._clock, self._log = sink, clock, log
             self._rationing.ration = ration
@@ -225,9 +225,9 @@ class Notifier:
         with self._turning:
             now_s = self._clock.monotonic_s()
             with self._guard:
-                found = self._rationing.due(now_s)
+                notices = self._rationing.due(now_s)
             moment = self._clock.moment()
-            for due in found:
+            for due in notices:
                 self._outbox.put(notice(due, self._branch, moment, now_s))
             self._outbox.turn(now_s)
             return self._outbox.waits or self._rationing.waits

@@ -1,4 +1,4 @@
-"""Where alarms leave the log for the way out."""
+"""Passes the log's alarms on to the ways out."""
 
 from __future__ import annotations
 

@@ -96,11 +96,11 @@ class TimeSources:
 
     def battery(self) -> datetime | None:
         """Return the battery clock's time, UTC; None if there is none that was ever set."""
-        said = _line(self.rtc / "since_epoch")
+        written = _line(self.rtc / "since_epoch")
         # Digits beyond any year are no time; 11 of them are the year 5138.
-        if not said.isdecimal() or len(said) > MOST_DIGITS:
+        if not written.isdecimal() or len(written) > MOST_DIGITS:
             return None
-        now = datetime.fromtimestamp(int(said), UTC)
+        now = datetime.fromtimestamp(int(written), UTC)
         return now if now.year >= RTC_FLOOR_YEAR else None
 
     def _from_battery(self, wall: datetime) -> bool:
@@ -140,7 +140,7 @@ class SystemClock:
         self._vouched = self._agreed = False
         self._battery = BatteryWatch()
         self._ask_again_s = 0.0
-        self._boot_id = _line(boot_id) or _told_boot_id() or uuid4().hex
+        self._boot_id = _line(boot_id) or _given_boot_id() or uuid4().hex
         self._lock = Lock()
         wary = wary and high_water > BUILD_FLOOR
         self._timekeeper = Timekeeper(max(high_water, BUILD_FLOOR), wary=wary)
@@ -195,7 +195,7 @@ class BatteryWatch:
         self._began: datetime | None = None
 
     def was_set(self, now: datetime | None, boot: timedelta) -> bool:
-        """Compare it with CLOCK_BOOTTIME and the first look; True if it gives no time."""
+        """Compare the battery clock and CLOCK_BOOTTIME with the first look; True without a time."""
         if now is None:
             return True
         self._began = self._began or now - boot
@@ -227,7 +227,7 @@ def _boot_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _told_boot_id() -> str:
+def _given_boot_id() -> str:
     try:
         # systemd leaves out the dashes that the kernel writes.
         return str(UUID(os.environ.get(BOOT_ID_VARIABLE, "")))

@@ -56,10 +56,10 @@ class DataDisk:
     def free_bytes(self) -> int:
         """Return the free bytes without the part that ext4 keeps for root."""
         try:
-            found = os.statvfs(self._directory)
+            usage = os.statvfs(self._directory)
         except OSError as err:
             raise StoreError(f"{self._directory} can't be asked: {err.strerror}") from err
-        return found.f_bavail * found.f_frsize
+        return usage.f_bavail * usage.f_frsize
 
     def prove_writable(self) -> None:
         """Write a page to a file without a name and wait until the medium has it.
@@ -116,10 +116,10 @@ def swap(root: Path = ROOT) -> str | None:
 
 def clear_feeds(directories: Iterable[Path]) -> str | None:
     """Look for exports of patrons in the places where they are loaded from."""
-    found = {path for place in directories for name in FEEDS for path in place.glob(name)}
-    if not found:
+    feeds = {path for place in directories for name in FEEDS for path in place.glob(name)}
+    if not feeds:
         return None
-    names = ", ".join(repr(str(path)) for path in sorted(found))
+    names = ", ".join(repr(str(path)) for path in sorted(feeds))
     return f"CPR numbers and PINs may stand in clear in {names}."
 
 

@@ -48,11 +48,11 @@ def do_without_tls() -> None:
 
 
 def spare_the_collector() -> None:
-    """Collect now, and never look again at what is alive now: some 40 000 objects of imports.
+    """Collect now, and exempt all that is alive from later collections: some 40 000 objects.
 
     A full collection over them takes 15 to 40 ms (measured), and nothing keeps one from coming
-    while somebody stands at the door. What the imports have let go of is given back: 0.5 MB. It may
-    be called again, once much of what was alive is no more.
+    while a patron stands at the door. Memory that the imports have freed is given back: 0.5 MB.
+    Call it again once many of these objects are gone.
     """
     gc.unfreeze()
     gc.collect()

@@ -166,7 +166,7 @@ def regular(
     log: EventLog,
     after_failure_s: float = AFTER_FAILURE_S,
 ) -> Turns:
-    """Return turns whose failures are told to `log` as ``rounds_failing``."""
+    """Return turns whose failures are logged as ``rounds_failing``."""
 
     def failed(error: Exception) -> None:
         # The text of a mistake of ours may quote anything; its kind says enough.

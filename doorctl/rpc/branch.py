@@ -36,8 +36,8 @@ def ask_web(
 ) -> ResultT:
     """Have the web process change ``branch.db`` by its own clock, audited; return the result.
 
-    `timeout_s` is the longest wait, more than :data:`MARGIN_S`. What has not begun that long before
-    its end is not done later either.
+    `timeout_s` is the longest wait, more than :data:`MARGIN_S`. A change that has not begun that
+    long before its end is dropped.
 
     Raises:
         InputError: it was refused, with the writer's reason; nothing was changed.

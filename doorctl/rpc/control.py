@@ -47,7 +47,7 @@ REFUSED = "refused"
 """The key of a refusal's reason in an answer; the mistake is the caller's."""
 
 _VALUES: Mapping[str, Any] = {"day": date, "time": datetime}
-"""What an `InputError`'s values of these names are."""
+"""The types of an `InputError`'s values of these names."""
 
 QUESTION_LIMIT_S = 2.0
 """A caller that says nothing for so long is cut off."""
@@ -72,7 +72,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     asker: str | None = None
 
     def signed(self, name: str) -> str:
-        """Return `name` as it goes on record: with the user who asks, for web could make it up."""
+        """Return `name` for the record, with the user who asks: web could make a name up."""
         return name if self.asker in {None, name} else f"{self.asker}, who names {name}"
 
     def __repr__(self) -> str:
@@ -194,13 +194,13 @@ class _Handler(socketserver.StreamRequestHandler):
         """Read a line; return it with the user that the kernel vouches for."""
         line, users = b"", set()
         while b"\n" not in line and len(line) < LINE_LIMIT:
-            some, said, _, _ = self.connection.recvmsg(
+            some, ancillary, _, _ = self.connection.recvmsg(
                 LINE_LIMIT - len(line), socket.CMSG_SPACE(_CREDENTIALS.size)
             )
             if not some:
                 break
             line += some
-            users |= {_CREDENTIALS.unpack(one)[1] for _, _, one in said}
+            users |= {_CREDENTIALS.unpack(data)[1] for _, _, data in ancillary}
         return line.partition(b"\n")[0], max(users, default=ROOT)
 
     def _encoded(self, line: bytes, user: int) -> bytes:
@@ -283,8 +283,8 @@ def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door")
 def _refusal(answer: dict[str, Any]) -> InputError:
     """Return a refusal as it was raised in the other process.
 
-    The sentence stands as it was sent, for no process fills in what another one wrote; only pages
-    have use for the values, and without them show the sentence.
+    The sentence stands as it was sent, for no process fills in another one's text; only pages use
+    the values, and show the sentence without them.
     """
     refusal = InputError(str(answer[REFUSED]))
     with contextlib.suppress(msgspec.ValidationError, KeyError):
@@ -302,19 +302,19 @@ ReplyT = TypeVar("ReplyT")
 
 
 class Unshown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What travels and can't be printed."""
+    """A message whose content can't be printed."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***)"
 
 
 class Nothing(msgspec.Struct, frozen=True):
-    """What travels where there is nothing to say."""
+    """An empty message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[AboutT, ReplyT]):
-    """A question that is declared once: its name, what travels there and back, and to whom."""
+    """A question, declared once: its name, the types of both messages, and who answers it."""
 
     name: str
     about: type[AboutT]

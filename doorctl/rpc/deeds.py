@@ -62,8 +62,8 @@ class Outcome(Generic[ResultT_co]):
 class StaffDeed(Generic[ArgumentsP, ResultT_co]):
     """A deed; call it with its arguments for a request.
 
-    `action` is None where the arguments say which; `permission` is what a page asks for, and a
-    command is root's.
+    `action` is None where the arguments say which. Pages need the `permission`; commands are
+    root's.
     """
 
     name: str
@@ -80,8 +80,8 @@ class StaffDeed(Generic[ArgumentsP, ResultT_co]):
         """The type of the arguments, as they travel."""
         hints, parameters = get_type_hints(self.function), signature(self.function).parameters
         fields = [
-            (name, hints[name], *(() if one.default is one.empty else (one.default,)))
-            for name, one in list(parameters.items())[2:]
+            (name, hints[name], *(() if arg.default is arg.empty else (arg.default,)))
+            for name, arg in list(parameters.items())[2:]
         ]
         return msgspec.defstruct(
             self.name, fields, bases=(Unshown,), frozen=True, forbid_unknown_fields=False
@@ -191,7 +191,7 @@ def end_mode(branch: OpenBranch, moment: Moment) -> Outcome[Override]:
 @deed(Action.CALENDAR_CHANGED, Permission.CHANGE_CALENDAR)
 def set_day(branch: OpenBranch, moment: Moment, day: StoredDay) -> Outcome[None]:
     """Set the hours of a date; the hours that staff set for other dates stay."""
-    others = (one for one in _set_by_staff(branch.book, moment) if one.day != day.day)
+    others = (stored for stored in _set_by_staff(branch.book, moment) if stored.day != day.day)
     branch.writer.set_days(DaySource.STAFF, [*others, day], moment, known_until=None)
     return Outcome(None, {"day": day.day.isoformat()})
 
@@ -200,7 +200,7 @@ def set_day(branch: OpenBranch, moment: Moment, day: StoredDay) -> Outcome[None]
 def clear_day(branch: OpenBranch, moment: Moment, day: date) -> Outcome[None]:
     """Take back the hours that staff set for a date; one without any, or past, is refused."""
     before = list(_set_by_staff(branch.book, moment))
-    others = [one for one in before if one.day != day]
+    others = [stored for stored in before if stored.day != day]
     if others == before:
         raise InputError("staff have set no hours for {day} that could be cleared", day=day)
     branch.writer.set_days(DaySource.STAFF, others, moment, known_until=None)
@@ -209,7 +209,7 @@ def clear_day(branch: OpenBranch, moment: Moment, day: date) -> Outcome[None]:
 
 @deed(None, Permission.SEE_NOW)
 def note(_branch: OpenBranch, _moment: Moment, deed: Deed) -> Outcome[None]:
-    """Put on record what changes nothing here, such as a look at somebody's data."""
+    """Put a deed on record that changes nothing here, such as a look at a person's data."""
     return Outcome(None, deed.details, deed.cards, deed.patron_ref, deed.why, deed.action)
 
 
@@ -235,7 +235,7 @@ def add_account(
 @deed(Action.ACCOUNT_CHANGED, Permission.ACCOUNTS)
 def set_role(branch: OpenBranch, moment: Moment, name: str, role: Role) -> Outcome[Account]:
     """Give an account another role, unless the identity provider does; returns it."""
-    account = _found(branch, name)
+    account = _account(branch, name)
     if account.origin is not Origin.LOCAL:
         raise InputError(
             "the role of {name} follows its groups at the identity provider", name=account.name
@@ -246,14 +246,14 @@ def set_role(branch: OpenBranch, moment: Moment, name: str, role: Role) -> Outco
 @deed(Action.ACCOUNT_DISABLED, Permission.ACCOUNTS)
 def disable_account(branch: OpenBranch, moment: Moment, name: str) -> Outcome[Account]:
     """Let nobody sign in to an account any more; returns it."""
-    account = _found(branch, name)
+    account = _account(branch, name)
     return _changed(branch, account, replace(account, disabled=True), moment)
 
 
 @deed(Action.ACCOUNT_ENABLED, Permission.ACCOUNTS)
 def enable_account(branch: OpenBranch, moment: Moment, name: str) -> Outcome[Account]:
     """Let an account be signed in to again, at once, and forget its failures; returns it."""
-    account = _found(branch, name)
+    account = _account(branch, name)
     branch.staff.failures.keep(ACCOUNT, account.name, NONE)
     return _changed(branch, account, replace(account, disabled=False), moment)
 
@@ -263,7 +263,7 @@ def set_password(
     branch: OpenBranch, moment: Moment, name: str, hashed: str, must_change: bool = False
 ) -> Outcome[Account]:
     """Give an account another password, and forget its failures; returns it."""
-    account = _found(branch, name)
+    account = _account(branch, name)
     if account.origin is not Origin.LOCAL:
         raise InputError("the password of {name} is the identity provider's", name=account.name)
     branch.staff.accounts.keep_password(account.name, hashed)
@@ -274,7 +274,7 @@ def set_password(
 @deed(Action.ACCOUNT_FACTOR_RESET, Permission.ACCOUNTS)
 def reset_factor(branch: OpenBranch, moment: Moment, name: str) -> Outcome[Account]:
     """Take an account's second factor, if it has one, which its owner has lost; returns it."""
-    account = _found(branch, name)
+    account = _account(branch, name)
     if not account.second_factor:
         raise InputError("{name} has no second factor that could be reset", name=account.name)
     branch.staff.accounts.keep_factor(account.name, None)
@@ -284,12 +284,12 @@ def reset_factor(branch: OpenBranch, moment: Moment, name: str) -> Outcome[Accou
 @deed(Action.SIGNED_OUT, Permission.ACCOUNTS)
 def sign_out_everywhere(branch: OpenBranch, _moment: Moment, name: str) -> Outcome[int]:
     """End all sessions of an account; returns their number."""
-    account = _found(branch, name)
+    account = _account(branch, name)
     ended = branch.staff.sessions.end_all(account.name)
     return Outcome(ended, {"account": account.name, "sessions": ended})
 
 
-def _found(branch: OpenBranch, typed: str) -> Account:
+def _account(branch: OpenBranch, typed: str) -> Account:
     name = own_name(typed)
     account = branch.staff.accounts.find(name)
     if account is None:
@@ -306,8 +306,8 @@ def _changed(
 ) -> Outcome[Account]:
     """Keep an account as it is from now on, and end its sessions."""
     if before.keeps_the_house and not after.keeps_the_house:
-        others = (one for one in branch.staff.accounts.every() if one.name != before.name)
-        if not any(one.keeps_the_house for one in others):
+        others = (other for other in branch.staff.accounts.every() if other.name != before.name)
+        if not any(other.keeps_the_house for other in others):
             raise InputError(
                 "{name} is the last local manager or technician who can sign in; add another one "
                 "first",
@@ -326,7 +326,7 @@ def refuse_second(ban: Ban, standing: Iterable[Ban]) -> None:
     Raises:
         InputError: there is such a ban.
     """
-    if any(_covers(one, ban) for one in standing):
+    if any(_covers(other, ban) for other in standing):
         raise InputError(
             "the card or patron is banned for as long already; lift that ban first if this one is "
             "to take its place"
@@ -345,4 +345,4 @@ def _set_by_staff(book: BranchBook, moment: Moment) -> Iterator[StoredDay]:
     today = known.astimezone(moment.local.tzinfo).date()
     for source in book.calendar().sources:
         if source.source is DaySource.STAFF:
-            yield from (one for one in source.days if one.day >= today)
+            yield from (day for day in source.days if day.day >= today)

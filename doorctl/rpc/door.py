@@ -118,7 +118,7 @@ DoneT = TypeVar("DoneT")
 
 
 # What is empty is left out, so that a process of the version before understands the rest.
-class Asked(Unshown, frozen=True, omit_defaults=True):
+class SubjectRequest(Unshown, frozen=True, omit_defaults=True):
     """A question to a database's writer about a person.
 
     `by` is the caller's login, on the caller's own word: the socket is for its owner and root.
@@ -137,24 +137,24 @@ class Asked(Unshown, frozen=True, omit_defaults=True):
         return Subject(frozenset(self.row_keys), self.patron_ref)
 
 
-def about(subject: Subject, by: str, epoch: int = 0, why: str = "") -> Asked:
+def about(subject: Subject, by: str, epoch: int = 0, why: str = "") -> SubjectRequest:
     """Return a question about a person."""
-    return Asked(sorted(subject.row_keys), subject.patron_ref, epoch, by, why)
+    return SubjectRequest(sorted(subject.row_keys), subject.patron_ref, epoch, by, why)
 
 
 class Done(msgspec.Struct, Generic[DoneT], frozen=True):
-    """What came of it."""
+    """The result of a request."""
 
     done: DoneT
 
 
 _TOO_LONG = "the person has too many cards for one question; name them one by one"
 
-ERASE_VISITS = Call("subject_erase_visits", Asked, Done[PartErased], "door", _TOO_LONG)
-ERASE_PATRON = Call("subject_erase_patron", Asked, Done[PartErased], "web", _TOO_LONG)
-ERASE_RIGHTS = Call("subject_erase_rights", Asked, Done[PartErased], "web", _TOO_LONG)
-RESTRICT = Call("subject_restrict", Asked, Done[None], "web", _TOO_LONG)
-UNRESTRICT = Call("subject_unrestrict", Asked, Done[None], "web", _TOO_LONG)
+ERASE_VISITS = Call("subject_erase_visits", SubjectRequest, Done[PartErased], "door", _TOO_LONG)
+ERASE_PATRON = Call("subject_erase_patron", SubjectRequest, Done[PartErased], "web", _TOO_LONG)
+ERASE_RIGHTS = Call("subject_erase_rights", SubjectRequest, Done[PartErased], "web", _TOO_LONG)
+RESTRICT = Call("subject_restrict", SubjectRequest, Done[None], "web", _TOO_LONG)
+UNRESTRICT = Call("subject_unrestrict", SubjectRequest, Done[None], "web", _TOO_LONG)
 
 
 # Alarms go from the door, which has no network, to web, over both Unix sockets.
@@ -232,9 +232,9 @@ def ask_standing(path: Path, clock: Clock) -> tuple[RaisedAlarm, ...]:
     Raises:
         DoorctlError: it does not answer, or not to this.
     """
-    found = STANDING.ask(path, Nothing(), timeout_s=LIMIT_S).standing
+    alarms = STANDING.ask(path, Nothing(), timeout_s=LIMIT_S).standing
     now_s = clock.monotonic_s()
-    return tuple(_heard(alarm, now_s) for alarm in found)
+    return tuple(_heard(alarm, now_s) for alarm in alarms)
 
 
 def _sent(heard: RaisedAlarm, now_s: float) -> _Alarm:

@@ -31,9 +31,7 @@ class AccountsService:
     """All that the staff pages need of accounts. Thread-safe; calls wait for disk or network.
 
     `signing_in` signs in and out, finds the session of a token and changes one's own password.
-
-    Args:
-        provider: None for what the configuration says, at the first use.
+    Without a `provider` the configured one is built at the first use.
     """
 
     def __init__(
@@ -99,7 +97,7 @@ class AccountsService:
     def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
         """Sign in the person that the provider sent back; return the session's token and path.
 
-        What `begin_oidc` gave the browser counts once; the path is where the person wanted to go.
+        The token of `begin_oidc` counts once; the path is the page that the person wanted.
 
         Raises:
             InputError: it was not begun here, or is over.
@@ -195,7 +193,7 @@ def every_account(app: App) -> tuple[Account, ...]:
 
 
 def _roles(config: Config) -> tuple[tuple[str, Role], ...]:
-    written = (one.partition("=") for one in config.signin.oidc.roles)
+    written = (entry.partition("=") for entry in config.signin.oidc.roles)
     return tuple((group, Role(role)) for role, _, group in written)
 
 

@@ -49,15 +49,15 @@ def open_ways(
     *,
     kept: Notifiers,
 ) -> tuple[list[Way], dict[str, str]]:
-    """Return every way out that can be used, each on its thread, and why each other one can't.
+    """Return the usable ways out, each on its thread, and the reason for each unusable one.
 
-    `log` hears where one begins to fail, so that another one tells of it; `journal` hears of our
-    own faults, which go no further. A notifier that is not `kept` yet is added there.
+    `log` gets an alarm where a way begins to fail, so that the others send it; `journal` gets our
+    own faults, which are sent nowhere. A new notifier is added to `kept`.
     """
     ration = Ration(config.alarms.min_interval_min * 60, config.alarms.most_per_hour)
-    found, unusable = sinks(config, stack)
+    usable, unusable = sinks(config, stack)
     ways = []
-    for name, sink in found.items():
+    for name, sink in usable.items():
         new = Notifier(config.branch.name, sink, ration, clock=clock, log=log, name=name)
         notifier = kept.setdefault(name, new)
         notifier.renew(sink, ration, clock=clock, log=log)
@@ -79,8 +79,8 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
     now_s = clock.monotonic_s()
     what = notice(Due(RaisedAlarm(kind, why, now_s), 1), config.branch.name, clock.moment(), now_s)
     with ExitStack() as stack:
-        found, failed = sinks(config, stack)
-        for name, sink in found.items():
+        usable, failed = sinks(config, stack)
+        for name, sink in usable.items():
             try:
                 sink.send(what)
             except NotSentError as err:
@@ -89,8 +89,8 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
 
 
 def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[str, str]]:
-    """Return every way out that can be used, and why each other one can't, both by name."""
-    found: dict[str, AlarmSink] = {}
+    """Return the usable ways out and the reason for each unusable one, both by name."""
+    usable: dict[str, AlarmSink] = {}
     unusable: dict[str, str] = {}
     for name, wanted, build in (
         ("e-mail", config.alarms.email.wanted, _mail),
@@ -98,10 +98,10 @@ def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[
     ):
         if wanted:
             try:
-                found[name] = build(config, stack)
+                usable[name] = build(config, stack)
             except KeyFileError as err:
                 unusable[name] = str(err)
-    return found, unusable
+    return usable, unusable
 
 
 def _mail(config: Config, _stack: ExitStack) -> AlarmSink:

@@ -75,8 +75,8 @@ class WebsAlarms:
     whose password, secret or authority can't be read is left out and alarmed as ``alarm_not_sent``,
     by the other way too.
 
-    `journal` takes each line first. `log` is the log for all of web, `answers` what web answers to
-    the door about alarms. `notifiers` keeps each way's notices for whoever is built after this one.
+    `journal` takes each line first. `log` is the log for all of web, `answers` are web's answers to
+    the door about alarms. `notifiers` outlives this object and keeps each way's notices.
     """
 
     def __init__(
@@ -159,14 +159,14 @@ class WebsAlarms:
         self._waiting.turn(self._clock.monotonic_s())
         return self._waiting.waits
 
-    def _keep(self, one: _Waiting) -> None:
+    def _keep(self, alarm: _Waiting) -> None:
         now_s = self._clock.monotonic_s()
 
         def use(alarms: StoredAlarms, moment: Moment) -> None:
-            alarms.hear(to_be_kept(one.heard, one.source, moment, now_s), moment)
+            alarms.hear(to_be_kept(alarm.heard, alarm.source, moment, now_s), moment)
 
         self._write(use)
-        known = KINDS.get(one.kind)
+        known = KINDS.get(alarm.kind)
         if known is not None and known.clears is not None:
             self._listen(known.clears)
 
@@ -178,21 +178,21 @@ class WebsAlarms:
     def _compare(self, records: AlarmRecords) -> None:
         doors = ask_standing(self._config.control.socket, self._clock)
         moment, now_s = self._clock.moment(), self._clock.monotonic_s()
-        said = [(one, Source.DOOR) for one in doors]
-        said += [(one, Source.WEB) for one in self._raised.standing()]
-        raised = [to_be_kept(one, source, moment, now_s) for one, source in said]
-        found = differences(records.standing(), raised, known_time(moment))
-        if not found.missing and not found.over:
+        heard = [(alarm, Source.DOOR) for alarm in doors]
+        heard += [(alarm, Source.WEB) for alarm in self._raised.standing()]
+        raised = [to_be_kept(alarm, source, moment, now_s) for alarm, source in heard]
+        changes = differences(records.standing(), raised, known_time(moment))
+        if not changes.missing and not changes.over:
             return
 
         def use(alarms: StoredAlarms, moment: Moment) -> None:
-            for told in found.missing:
-                alarms.hear(told, moment)
-            if found.over:
-                alarms.end(found.over, moment)
+            for change in changes.missing:
+                alarms.hear(change, moment)
+            if changes.over:
+                alarms.end(changes.over, moment)
 
         self._write(use)
-        for kind in found.over:
+        for kind in changes.over:
             self._listen(kind)
 
     def _write(self, use: Callable[[StoredAlarms, Moment], None]) -> None:
@@ -206,9 +206,9 @@ class WebsAlarms:
     def _silence_again(self, records: AlarmRecords) -> None:
         # What was acknowledged before web began anew is not sent again either.
         with suppress(StoreError):
-            for one in records.standing():
-                if one.acknowledged_at is not None:
-                    self._silence(one.kind)
+            for record in records.standing():
+                if record.acknowledged_at is not None:
+                    self._silence(record.kind)
 
     def _silence(self, kind: str) -> None:
         for way in self._ways:
@@ -234,7 +234,7 @@ class StandingAlarms:
 
     def standing(self) -> tuple[AlarmRecord, ...]:
         """Return what stands: the most urgent first, and of these the longest standing."""
-        return tuple(sorted(self._records.standing(), key=lambda one: ORDER[one.known.urgency]))
+        return tuple(sorted(self._records.standing(), key=lambda row: ORDER[row.known.urgency]))
 
     def acknowledge(self, kind: str, by: str) -> None:
         """Put on record that the login `by` has seen an alarm; it waits for the disk.
@@ -267,4 +267,4 @@ def _alarms(opened: OpenBranch) -> StoredAlarms:
 
 
 def _nothing() -> None:
-    """Wake nobody: there is no thread yet."""
+    """Do nothing: there is no thread to wake yet."""

@@ -44,14 +44,14 @@ compared would stay charged as a wrong one.
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What services are handed: built once by `wiring` in each process, or once in a command."""
+    """Configuration, clock and paths for the services; built once in each process or command."""
 
     config: Config
     clock: Clock
 
     @classmethod
     def of(cls, config: Config) -> App:
-        """Return what a command is handed; its clock never is in doubt."""
+        """Return the `App` of a command; its clock is never in doubt."""
         return cls(config, system_clock(config))
 
     @property
@@ -151,7 +151,7 @@ def system_clock(config: Config, *, wary: bool = False) -> SystemClock:
 def read_again(
     running: Config, environment: Mapping[str, str], log: EventLog
 ) -> tuple[Config, str] | None:
-    """Read a changed file; return what may be taken of it and the names of those keys.
+    """Read a changed file; return the configuration from now on and the names of its new keys.
 
     Returns None where the file is wrong. One `config` line says what is wrong or needs a restart.
     """
@@ -184,14 +184,14 @@ def tell_changes(config: Config, path: Path, log: EventLog) -> None:
     Nothing is logged at the first start, nor where the last values can't be read; what can't be
     written is logged again. `path` keeps the values, in each process's own directory.
     """
-    now = {name: _told(name, value) for name, value in config.origin.values.items()}
+    now = {name: _as_text(name, value) for name, value in config.origin.values.items()}
     try:
         before = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         before = None
     last = now if before is None else before
-    for name in [one for one in {**last, **now} if last.get(one) != now.get(one)]:
-        old, new = (one.get(name, "absent") for one in (last, now))
+    for name in [key for key in {**last, **now} if last.get(key) != now.get(key)]:
+        old, new = (state.get(name, "absent") for state in (last, now))
         values = "" if name.partition(".")[0] in UNTOLD else f": {new}, it was {old}"
         log.emit("config", state="changed", why=f"{name}{values}")
     new_file = path.with_name(f"{path.name}.new")
@@ -202,7 +202,7 @@ def tell_changes(config: Config, path: Path, log: EventLog) -> None:
             new_file.replace(path)
 
 
-def _told(name: str, value: object) -> str:
+def _as_text(name: str, value: object) -> str:
     written = msgspec.json.encode(value, enc_hook=str)
     if name.partition(".")[0] in UNTOLD:
         return sha256(written).hexdigest()
@@ -237,7 +237,7 @@ ResultT = TypeVar("ResultT")
 
 
 def by_the_owner(
-    asked: Callable[[], ResultT],
+    request: Callable[[], ResultT],
     alone: Callable[[], ResultT],
     *,
     absent: type[NotAnsweringError] = NotAnsweringError,
@@ -249,20 +249,20 @@ def by_the_owner(
     Where the owner runs but takes no questions, its lock refuses us, with one clear line.
 
     Args:
-        alone: opens the database as its writer and does it here; called again from its first line
-            on where another process is the writer.
-        absent: the error of `asked` after which it may be done here.
+        alone: opens the database as its writer and does it here; called again while another
+            process is the writer.
+        absent: the error of `request` after which it may be done here.
         of: the database's directory, where the caller may not be its owner: root's commands become
             that user while they do it here.
-        limit_s: seconds from the call on, after which another process's lock is not awaited.
+        limit_s: longest wait for another process's lock, in seconds from the call on.
 
     Raises:
-        StoreBusyError: another process is the writer, and stays it.
+        StoreBusyError: another process is the writer until the limit is over.
     """
     end_s = perf_counter() + limit_s
     while True:
         try:
-            return asked()
+            return request()
         except absent:
             pass
         try:

@@ -39,7 +39,7 @@ def change(app: App, request: Request[ResultT], by: str | None = None) -> Result
     """
     whose = caller() if by is None else by
 
-    def asked() -> ResultT:
+    def by_web() -> ResultT:
         socket, now_s = app.config.web.socket, app.clock.monotonic_s()
         return ask_web(socket, request, by=whose, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s)
 
@@ -48,7 +48,7 @@ def change(app: App, request: Request[ResultT], by: str | None = None) -> Result
             return request.run(_opened(app, stack), whose, app.clock.moment())
 
     try:
-        return by_the_owner(asked, alone, absent=NotRunningError)
+        return by_the_owner(by_web, alone, absent=NotRunningError)
     except OverflowError:
         raise InputError("a number is larger than any that was ever given; list them") from None
     except NotAnsweringError as err:
@@ -73,10 +73,10 @@ class BranchThread:
         self._worker = ThreadPoolExecutor(1, "branch")
 
     def run(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:
-        """Use the file on its thread, at the moment of that time, and return the result.
+        """Call `use` on the file's thread, with the moment of the call, and return its result.
 
         Raises:
-            StuckError: it did not end in time; what had not begun is not done later.
+            StuckError: it did not end in time; if it had not begun, it is dropped.
             StoreError: the file can't be opened, or whatever `use` raises.
         """
         return result_of(self._worker.submit(self._used, use), self._limit_s)
@@ -86,7 +86,7 @@ class BranchThread:
         return self.run(lambda branch, moment: request.run(branch, by, moment))
 
     def open(self) -> None:
-        """Open the file now, to learn of it early.
+        """Open the file now, so that a fault shows early.
 
         Raises:
             StoreError: it can't be opened; the next use tries again.
@@ -112,7 +112,7 @@ class BranchThread:
 def result_of(job: Future[ResultT], limit_s: float = WRITE_LIMIT_S) -> ResultT:
     """Return the result of a job on a thread of web's own that writes to a disk.
 
-    What has not begun after `limit_s` seconds is not done later either.
+    A job that has not begun after `limit_s` seconds is dropped.
 
     Raises:
         StuckError: it did not end in time; says whether it may be done all the same.

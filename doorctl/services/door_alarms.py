@@ -27,25 +27,25 @@ class DoorsAlarms:
     """The door's end of the way; `log` also sends each alarm to web.
 
     Args:
-        asked_s: when web asked last, monotonic seconds; None where it never has.
-        want: whether mail or webhook is waited for, from now on.
+        request_s: returns when web asked last, monotonic seconds; None where it never has.
+        want: sets whether mail or webhook is wanted from now on.
     """
 
     log: EventLog
     answers: Answers
-    asked_s: Callable[[], float | None]
+    request_s: Callable[[], float | None]
     want: Callable[[bool], None]
 
 
 def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) -> DoorsAlarms:
     """Return the log for the door process, whose alarms also go to web.
 
-    While web is down the newest wait for it, as many as an `Outbox` keeps. What stands by then is
-    not lost with the others, for web asks for it. A web process that is down is alarmed only where
-    its mail or webhook is waited for.
+    While web is down, the newest alarms wait for it, as many as an `Outbox` keeps. Older ones are
+    dropped, but web asks for those that still stand. A web process that is down is alarmed only
+    where mail or webhook is wanted.
     """
     road, raised = AlarmsOverSocket(config.web.socket, clock), Raised()
-    asked_s: float | None = None
+    request_s: float | None = None
     wanted = config.alarms.wanted
 
     def want(now: bool) -> None:
@@ -53,8 +53,8 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         wanted = now
 
     def standing() -> tuple[RaisedAlarm, ...]:
-        nonlocal asked_s
-        asked_s = clock.monotonic_s()
+        nonlocal request_s
+        request_s = clock.monotonic_s()
         return raised.standing()
 
     def failed(why: str) -> None:
@@ -75,7 +75,7 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         thread.wake()
 
     return DoorsAlarms(
-        AlarmLog(log, hear, clock), standing_answers(standing, clock), lambda: asked_s, want
+        AlarmLog(log, hear, clock), standing_answers(standing, clock), lambda: request_s, want
     )
 
 
@@ -90,9 +90,9 @@ def started(
     stack: ExitStack,
     rest_s: float = REST_S,
 ) -> Turns:
-    """Return a thread that has begun; its faults are told as ``alarm_not_sent``.
+    """Return a started thread whose faults are alarmed as ``alarm_not_sent``.
 
-    After `rest_s` comes another turn, unless one has returned False.
+    Another turn follows after `rest_s`, unless the last one returned False.
     """
 
     def failed(err: Exception) -> None:
@@ -105,5 +105,5 @@ def started(
 
 
 def not_sent(log: EventLog, why: str) -> None:
-    """Tell in the journal that an alarm went no further."""
+    """Log that an alarm was not sent."""
     log.emit("alarm", kind=NOT_SENT, why=why)

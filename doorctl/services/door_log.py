@@ -83,15 +83,12 @@ def head_counts(
 
     It begins with an empty house at midnight, as the door's own count does after closing. It is
     empty where no one was seen to come or go. `counts` are that day's, in any order; `start` is its
-    midnight, UTC.
-
-    Args:
-        until: UTC; the hour that it lies in is counted up to then.
+    midnight and `until` the end of the count, both UTC.
     """
     change: dict[datetime, int] = defaultdict(int)
-    for one in counts:
-        if one.kind == LEAF and one.hour is not None and one.outcome in {ENTERED, LEFT}:
-            change[one.hour] += one.count if one.outcome == ENTERED else -one.count
+    for entry in counts:
+        if entry.kind == LEAF and entry.hour is not None and entry.outcome in {ENTERED, LEFT}:
+            change[entry.hour] += entry.count if entry.outcome == ENTERED else -entry.count
     if not change:
         return ()
     return tuple(_summed(change, start, until))
@@ -192,20 +189,20 @@ class DoorLog:
         """Return all attempts that fit, oldest first; audited.
 
         Raises:
-            InputError: there are too many: part of them is never taken for all.
+            InputError: there are too many; part of them would look like all.
         """
         refuse_purpose(purpose)
         with self._rows() as rows:
-            found = rows.oldest(chosen, 0, MOST_EXPORTED + 1)
-        if len(found) > MOST_EXPORTED:
+            visits = rows.oldest(chosen, 0, MOST_EXPORTED + 1)
+        if len(visits) > MOST_EXPORTED:
             raise InputError(
                 "more than {n} attempts fit, and part of them would look like all; choose fewer "
                 "days",
                 n=MOST_EXPORTED,
             )
-        deed = Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(found)})
+        deed = Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(visits)})
         note(self._app, deed, by)
-        return tuple(found)
+        return tuple(visits)
 
     def _patron_ref(self, key: bytes) -> str | None:
         with open_register(self._app.config) as patrons:
@@ -248,8 +245,8 @@ class DoorLog:
 
 
 def _page(rows: DoorLogRows, chosen: LogFilter, before: int | None, limit: int) -> LogPage:
-    found = rows.newest(chosen, before, limit + 1)
-    return LogPage(tuple(found[:limit]), more=len(found) > limit)
+    visits = rows.newest(chosen, before, limit + 1)
+    return LogPage(tuple(visits[:limit]), more=len(visits) > limit)
 
 
 class Reveals:
@@ -282,7 +279,7 @@ class Reveals:
 
 def _state(path: Path, suffix: str) -> tuple[int, ...]:
     try:
-        found = path.with_name(f"{path.name}{suffix}").stat()
+        stat = path.with_name(f"{path.name}{suffix}").stat()
     except OSError:
         return ()
-    return (found.st_ino, found.st_mtime_ns, found.st_size)
+    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)

@@ -50,8 +50,8 @@ class Explanation:
         """The data behind the result, in one line."""
         age = "of unknown age" if self.data_age is None else f"{_hours(self.data_age)} old"
         rights = ", bans and passes as of now" if self.with_rights else ""
-        asked = f"{self.at:%Y-%m-%d %H:%M} ({self._branch})"
-        return f"by epoch {self.stamp.epoch} of the patron register, {age}{rights}, for {asked}"
+        when = f"{self.at:%Y-%m-%d %H:%M} ({self._branch})"
+        return f"by epoch {self.stamp.epoch} of the patron register, {age}{rights}, for {when}"
 
     @property
     def _branch(self) -> str:
@@ -91,7 +91,7 @@ def explain(
     clock: Clock,
     opened_on: date | None = None,
 ) -> Explanation:
-    """Ask every check about a card or a code, as if its PIN were right where one is known.
+    """Run every check on a card or a code; where its PIN is known, it counts as right.
 
     Args:
         readings: best first; at least one.
@@ -116,11 +116,11 @@ def explain(
         no_entry=standing.no_entry,
         opened_on=opened_on,
     )
-    by_each = [
-        replace(judged, held=one, pass_pin=_pass_pin(found, one, policy, known_pin))
-        for one in found.passes or (None,)
+    cases = [
+        replace(judged, held=held, pass_pin=_pass_pin(found, held, policy, known_pin))
+        for held in found.passes or (None,)
     ]
-    case = max(by_each, key=lambda case: rank(case.held, decide(policy, case)))
+    case = max(cases, key=lambda case: rank(case.held, decide(policy, case)))
     return Explanation(
         findings(policy, case),
         decide(policy, case).reason,

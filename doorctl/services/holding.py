@@ -49,8 +49,7 @@ class Lifting:
 class Held:
     """A hold and the visits of it that may be shown now, oldest first.
 
-    Args:
-        in_force: whether it holds for certain; else only what any list shows is here.
+    Unless it is `in_force` for certain, these are only visits that any list shows.
     """
 
     hold: Hold
@@ -61,7 +60,7 @@ class Held:
 class Holding:
     """The door log's holds, on the side that writes them.
 
-    `run` has a job done on the thread that the door log belongs to; `audit` hears of each change.
+    `run` does a job on the door log's thread; `audit` gets each change.
     """
 
     def __init__(
@@ -90,9 +89,9 @@ class Holding:
             InputError: it makes no sense.
             StoreError: nothing was changed.
         """
-        asked = msgspec.convert(question.about, HoldAsked)
-        asked = replace(asked, by=question.signed(asked.by))
-        hold = accepted(asked, self._clock.moment(), retention(self._config))
+        request = msgspec.convert(question.about, HoldAsked)
+        request = replace(request, by=question.signed(request.by))
+        hold = accepted(request, self._clock.moment(), retention(self._config))
         added: Hold = self._run(partial(self._book.add_hold, hold))
         self._audit(HoldAdded(added))
         return _as_answer(added)
@@ -104,14 +103,14 @@ class Holding:
             InputError: there is none of that number.
             StoreError: nothing was changed.
         """
-        asked = msgspec.convert(question.about, Lifting)
-        by = question.signed(asked.by)
-        lifted: Hold = self._run(partial(self._book.lift_hold, asked.number))
+        lifting = msgspec.convert(question.about, Lifting)
+        by = question.signed(lifting.by)
+        lifted: Hold = self._run(partial(self._book.lift_hold, lifting.number))
         self._audit(HoldLifted(lifted, by))
         return _as_answer(lifted)
 
 
-def add(app: App, asked: HoldAsked) -> Hold:
+def add(app: App, request: HoldAsked) -> Hold:
     """Add a hold, by the door where it runs; return it with its number.
 
     Audited: it is taken back where the entry can't be written.
@@ -119,14 +118,14 @@ def add(app: App, asked: HoldAsked) -> Hold:
     Raises:
         DoorctlError: it makes no sense, or it could not be stored.
     """
-    added = _changed(app, Question(ADD, msgspec.to_builtins(asked)), Holding.add)
+    added = _changed(app, Question(ADD, msgspec.to_builtins(request)), Holding.add)
     times = {"from": added.since, "to": added.to, "until": added.until}
     span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
     details: Details = {"number": added.number, **span}
     try:
-        _note(app, Deed(Action.HOLD_ADDED, why=asked.reason, details=details), asked.by)
+        _note(app, Deed(Action.HOLD_ADDED, why=request.reason, details=details), request.by)
     except DoorctlError:
-        _lift(app, added.number, asked.by)
+        _lift(app, added.number, request.by)
         raise
     return added
 
@@ -149,7 +148,7 @@ def _lift(app: App, number: int, by: str) -> Hold:
 
 
 def stored(app: App) -> tuple[tuple[Hold, ...], Moment]:
-    """Return the holds, oldest first, and the time by which one is in force or not.
+    """Return the holds, oldest first, and the moment by which they are judged.
 
     Raises:
         StoreError: the door log can't be read.
@@ -159,7 +158,7 @@ def stored(app: App) -> tuple[tuple[Hold, ...], Moment]:
 
 
 def show(app: App, number: int, by: str, why: str = "") -> Held:
-    """Return what a hold holds, as far as it may be shown now; audited.
+    """Return a hold with its visits that may be shown now; audited.
 
     Raises:
         InputError: there is no such hold, or the reason says nothing.
@@ -183,8 +182,8 @@ def _changed(
             holding = Holding(app.config, visits, app.clock, run=lambda job: job())
             return change(holding, question)
 
-    asked = partial(ask, app.config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
-    done = by_the_owner(asked, alone, of=app.config.storage.door_directory)
+    by_door = partial(ask, app.config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
+    done = by_the_owner(by_door, alone, of=app.config.storage.door_directory)
     return msgspec.convert(done, Hold)
 
 

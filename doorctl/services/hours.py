@@ -49,18 +49,18 @@ NOT_KNOWN = Calendar(CLOSED_WEEK, known_until=date.min)
 def calendar_of(opening: Opening, stored: StoredCalendar) -> Calendar:
     """Return the calendar that counts; it knows no date where a source that it needs is silent.
 
-    What staff say of a date goes before the configuration, and that before public holidays. The
-    website's hours stand in place of the week and of the holidays.
+    Staff's hours for a date win over the configuration, and that over public holidays. The
+    website's hours replace the week and the holidays.
     """
-    said = {one.source: one for one in stored.sources}
-    base = _base(opening, said)
-    staff = _dated(said.get(DaySource.STAFF), Cause.EXCEPTION)
+    by_source = {source.source: source for source in stored.sources}
+    base = _base(opening, by_source)
+    staff = _dated(by_source.get(DaySource.STAFF), Cause.EXCEPTION)
     return replace(base, days={**base.days, **staff})
 
 
-def _base(opening: Opening, said: Mapping[DaySource, StoredDays]) -> Calendar:
+def _base(opening: Opening, by_source: Mapping[DaySource, StoredDays]) -> Calendar:
     if opening.source == "website":
-        site = said.get(DaySource.WEBSITE)
+        site = by_source.get(DaySource.WEBSITE)
         if site is None:
             return NOT_KNOWN
         return Calendar(
@@ -71,16 +71,16 @@ def _base(opening: Opening, said: Mapping[DaySource, StoredDays]) -> Calendar:
     calendar = opening.calendar
     if opening.holidays == "ignore":
         return calendar
-    holidays = said.get(DaySource.HOLIDAY)
+    holidays = by_source.get(DaySource.HOLIDAY)
     if holidays is None:
         return NOT_KNOWN
     known = replace(calendar, known_until=holidays.known_until)
     return known.over(_dated(holidays, Cause.HOLIDAY))
 
 
-def _dated(said: StoredDays | None, cause: Cause) -> dict[date, DatedDay]:
-    days = () if said is None else said.days
-    return {one.day: DatedDay(one.spans, cause, one.note) for one in days}
+def _dated(stored: StoredDays | None, cause: Cause) -> dict[date, DatedDay]:
+    days = () if stored is None else stored.days
+    return {day.day: DatedDay(day.spans, cause, day.note) for day in days}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +109,12 @@ class Hours:
 
     @property
     def by_hand(self) -> Override | None:
-        """What staff have set, while that is why the mode is what it is."""
+        """The mode that staff have set, while it is in force."""
         return self.override if self.standing.cause in BY_STAFF else None
 
     @property
     def changes_at(self) -> datetime | None:
-        """When the mode of now ends, local; None if not within 14 days."""
+        """When the present mode ends, local; None if not within 14 days."""
         until = self.standing.until
         return None if until is None else until.astimezone(self.moment.local.tzinfo)
 
@@ -171,9 +171,8 @@ def branch_at(config: Config, book: BranchBook, moment: Moment) -> BranchNow:
 class CalendarDay:
     """One date; `spans` lie within it, and are None where the hours are not known.
 
-    `given` are the hours to begin with for whoever changes them: see `Calendar.spans`. `cause` is
-    their source, `note` names the day and may be empty; staff can take back the hours of a day that
-    is `by_staff`.
+    `given` are the hours that a change starts from: see `Calendar.spans`. `cause` is their source,
+    `note` names the day and may be empty; staff can take back the hours of a `by_staff` day.
     """
 
     day: date
@@ -193,7 +192,7 @@ def days(app: App, first: date, count: int) -> tuple[CalendarDay, ...]:
     with open_book(app.config) as book:
         stored = book.calendar()
     calendar = calendar_of(app.config.opening, stored)
-    staff = {day.day for one in stored.sources if one.source is DaySource.STAFF for day in one.days}
+    staff = {day.day for row in stored.sources if row.source is DaySource.STAFF for day in row.days}
     return tuple(
         CalendarDay(
             day,
@@ -222,15 +221,15 @@ def refuse_day(hours: Hours, day: StoredDay) -> None:
     )
     if clashes:
         first = clashes[0]
-        raise InputError(f"{{key}}: {first.text}", key=first.one.key, **first.values)
+        raise InputError(f"{{key}}: {first.text}", key=first.placed.key, **first.values)
 
 
 def _split(spans: Day) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    own = (one for one in spans if one.mode is Mode.SELF_SERVICE)
-    staffed = (one for one in spans if one.mode is Mode.STAFFED)
+    own = (span for span in spans if span.mode is Mode.SELF_SERVICE)
+    staffed = (span for span in spans if span.mode is Mode.STAFFED)
     return _plain(own), _plain(staffed)
 
 
 def _plain(spans: Iterable[ModeSpan]) -> tuple[Span, ...]:
-    plain = (Span(one.starts, one.ends) for one in spans)
-    return tuple(sorted(plain, key=lambda one: (one.opens, one.closes)))
+    plain = (Span(span.starts, span.ends) for span in spans)
+    return tuple(sorted(plain, key=lambda span: (span.opens, span.closes)))

@@ -23,9 +23,8 @@ WAITS = LibraryReply(LibraryAnswer.WAITS)
 class LibraryLimiter:
     """Spares the library system, and each patron's attempts there. Thread-safe.
 
-    A no never spends the patron's attempts at the library system twice in a row: after one, or
-    after an error that may have been one, the card rests for `pause_s` seconds. A card that is
-    being asked about is not asked about beside that.
+    After a no, or an error that may have been one, the card rests for `pause_s` seconds, so that
+    two attempts of the patron are never spent in a row. A card is asked about once at a time.
 
     `log` hears ``library_silent`` when it stops answering and ``library_answers`` when it is back,
     once each.
@@ -49,7 +48,7 @@ class LibraryLimiter:
     ) -> LibraryReply:
         """Ask about one card and PIN, within the library system's own time limit.
 
-        It never raises what the library system raises. The card rests under its row key, `card`;
+        Errors of the library system are not raised. The card rests under its row key, `card`;
         `row_wanted` asks for the patron's row too.
 
         Returns:
@@ -97,7 +96,7 @@ class LibraryLimiter:
             del self._resting[first]
 
     def _hear(self, why: str | None) -> None:
-        """Tell once that it fails, and once that it answers again."""
+        """Log once that it fails, and once that it answers again."""
         with self._guard:
             if why is not None and not self._failing:
                 self._log.emit("alarm", kind="library_silent", why=why)

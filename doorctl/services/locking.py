@@ -17,8 +17,8 @@ WORD = "relay"
 def lock(gpio: Gpio, environment: Mapping[str, str]) -> None:
     """Switch the relay off.
 
-    The driver's own file goes where systemd says, if it does, for a disk that is full must not keep
-    the strike released.
+    The driver's own file goes into systemd's runtime directory, if there is one: a full disk must
+    not keep the strike released.
 
     Raises:
         DeviceError: it can't be driven.

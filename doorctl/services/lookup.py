@@ -38,7 +38,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is held of a card; where `restricted`, no pass is used and the row says so.
+    """Row, bans and passes of a card; where `restricted`, no pass is used and the row says so.
 
     `keys` are its row key and the earlier ones; `other_keys` are those of the card's other
     readings, without any that the register knows as another patron's.
@@ -68,25 +68,25 @@ class Wait:
 
 
 def look_up(readings: Sequence[Reading], patrons: PatronLookup, branch: BranchBook | None) -> Found:
-    """Look up each reading, best first, found or not, and return what is held of the best.
+    """Look up all readings, best first, even after a hit; return what is held of the best.
 
-    A row goes before a pass, a pass before nothing. What is held against the same person under
-    another reading counts too. `branch` is None where there are no bans and passes.
+    A row counts before a pass, and a pass before neither. Bans and restrictions of the same person
+    under another reading count too. `branch` is None where there are no bans and passes.
 
     Raises:
         BranchStoreError: bans and passes can't be read.
         StoreError: the patron cache can't be read.
     """
-    found = [
+    rows = [
         _read(reading.keys[level:], reading.kind, patrons, branch)
         for reading in readings
         for level in range(len(reading.keys))
     ]
-    known = [one for one in found if one.patron is not None]
-    with_pass = [one for one in found if one.passes]
-    best = (known or with_pass or found)[0]
-    others = [one for one in found if one is not best and may_be_one(one.patron, best.patron)]
-    return replace(united(best, others), other_keys=tuple(one.keys[0] for one in others))
+    known = [row for row in rows if row.patron is not None]
+    with_pass = [row for row in rows if row.passes]
+    best = (known or with_pass or rows)[0]
+    others = [row for row in rows if row is not best and may_be_one(row.patron, best.patron)]
+    return replace(united(best, others), other_keys=tuple(row.keys[0] for row in others))
 
 
 def rights_of(
@@ -109,9 +109,9 @@ def rights_of(
 
 
 def united(own: Found, others: Iterable[Found]) -> Found:
-    """Add what is held against the person under other readings; not their passes.
+    """Add the bans and restrictions of the person's other readings, but not their passes.
 
-    What is restricted is used for nothing from here on.
+    Where one is restricted, row and passes are used for nothing.
     """
     for other in others:
         more = tuple(ban for ban in other.bans if ban not in own.bans)
@@ -121,7 +121,7 @@ def united(own: Found, others: Iterable[Found]) -> Found:
 
 
 def restricted(patron: Patron | None) -> Patron | None:
-    """Return a row as one that is used for nothing."""
+    """Return a row marked as restricted, which is used for nothing."""
     return None if patron is None else replace(patron, restricted=True)
 
 
@@ -137,7 +137,7 @@ def wait_of(
     if found.by_code:
         throttle = visits.card_throttle(CODES_KEY)
         return Wait(throttle, 0, codes_throttle.holds(throttle, now))
-    throttle = max(map(visits.card_throttle, found.keys), key=lambda one: one.failures)
+    throttle = max(map(visits.card_throttle, found.keys), key=lambda throttle: throttle.failures)
     wrong = max(visits.wrong_pins(key, found.patron_ref) for key in found.keys)
     try:
         elsewhere = 0 if branch is None else branch.wrong_pins_elsewhere(found.patron_ref)

@@ -1,8 +1,8 @@
 """Turns a typed number into the key of a row: by the installation key, or by the door.
 
-Only the door process has the key on a branch; root can read it too. The web process asks, and
-learns row keys, never what they are made of: so it can try no PINs. Of the PINs that passes have of
-their own it gets a few checks an hour.
+Only the door process has the key on a branch; root can read it too. The web process asks it and
+gets row keys, but not the secrets behind them, so it can try no PINs. For a pass's own PIN it gets
+a few checks an hour.
 """
 
 from __future__ import annotations
@@ -75,17 +75,19 @@ class OwnNumbers:
 
     def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
         """Return each reading of what was typed, best first; at least one."""
-        found = identified(typed, taken_as)
-        keys = ((one.kind, map(row_key, levels(self._sealer.stretch(one)))) for one in found)
+        numbers = identified(typed, taken_as)
+        keys = (
+            (number.kind, map(row_key, levels(self._sealer.stretch(number)))) for number in numbers
+        )
         return tuple(Reading(kind, next(newest), tuple(newest)) for kind, newest in keys)
 
     def pin_check(self, typed: str, reading: Reading, pin: Pin) -> bytes:
         """Return the check of a PIN for one of the readings of what was typed."""
-        stretched = (self._sealer.stretch(one) for one in normalise(typed))
-        found = next((one for one in stretched if row_key(one) == reading.key), None)
-        if found is None:
+        stretched = (self._sealer.stretch(number) for number in normalise(typed))
+        key = next((key for key in stretched if row_key(key) == reading.key), None)
+        if key is None:
             raise InputError("that reading is not of what was typed")
-        return pin_check(found, pin)
+        return pin_check(key, pin)
 
     def new_code(self, digits: int) -> NewCode:
         """Return a new code."""
@@ -106,14 +108,14 @@ class DoorsNumbers:
 
     def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
         """Return each reading of what was typed, best first; at least one."""
-        found = identified(typed, taken_as)
+        numbers = identified(typed, taken_as)
         answer = self._ask(KEYS, {"typed": typed, "as": taken_as})
-        keys = [[bytes.fromhex(key) for key in str(one).split()] for one in answer["keys"]]
-        if len(keys) != len(found):
+        keys = [[bytes.fromhex(key) for key in str(line).split()] for line in answer["keys"]]
+        if len(keys) != len(numbers):
             raise StoreError("the door process is of another version; restart it")
         return tuple(
-            Reading(one.kind, key, tuple(earlier))
-            for one, (key, *earlier) in zip(found, keys, strict=True)
+            Reading(number.kind, key, tuple(earlier))
+            for number, (key, *earlier) in zip(numbers, keys, strict=True)
         )
 
     def pin_check(self, typed: str, reading: Reading, pin: Pin) -> bytes:
@@ -145,11 +147,11 @@ def identified(typed: str, taken_as: TakenAs | None) -> tuple[Identifier, ...]:
     Raises:
         InputError: it is no number.
     """
-    found = tuple(one for one in normalise(typed) if taken_as in (None, one.kind.value))
-    if not found:
+    numbers = tuple(number for number in normalise(typed) if taken_as in (None, number.kind.value))
+    if not numbers:
         what = {"card": "card number", "cpr": "CPR number"}.get(taken_as or "")
         raise InputError(f"that is no {what or 'card number and no CPR number'}")
-    return found
+    return numbers
 
 
 def digits_of(code: Identifier) -> str:
@@ -159,4 +161,4 @@ def digits_of(code: Identifier) -> str:
 
 def keys_of(readings: Iterable[Reading]) -> tuple[bytes, ...]:
     """Return the keys alone."""
-    return tuple(one.key for one in readings)
+    return tuple(reading.key for reading in readings)

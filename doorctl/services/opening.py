@@ -31,21 +31,21 @@ def open_once(app: App, reason: str, by: str, limit_s: float) -> None:
 def trust_clock(app: App, limit_s: float) -> str:
     """Have door and web take the wall clock as right; return the door's time, ISO.
 
-    A web process that is not running needs no telling: it has no doubt of its own at a start, once
-    the door has mended the high-water mark.
+    A web process that is not running is left out: once the door has corrected the high-water mark,
+    it starts without a doubt.
 
     Raises:
         NotAnsweringError: the door did not answer in time.
         StoreError: the door took it, and could not store that.
     """
     question = Question(TRUST_CLOCK)
-    told = ask(app.config.control.socket, question, timeout_s=limit_s)
+    answer = ask(app.config.control.socket, question, timeout_s=limit_s)
     with suppress(NotAnsweringError):
         ask(app.config.web.socket, question, timeout_s=limit_s)
-    return str(told["at"])
+    return str(answer["at"])
 
 
 def believes(clock: SystemClock) -> dict[str, Any]:
-    """Take a clock as right, and return its time as the answer to that."""
+    """Take a clock as right, and return its time as the answer."""
     clock.believe()
     return {"at": clock.moment().local.isoformat(timespec="seconds")}

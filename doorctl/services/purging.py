@@ -46,8 +46,8 @@ def doors_answers(
 ) -> Answers:
     """Return the door process's answers about a person's rights.
 
-    `run` does a job on the door log's thread, and there `forget` takes the row keys that no attempt
-    which is still open may bring back.
+    `run` does a job on the door log's thread. There, `forget` takes row keys, so that no open
+    attempt stores them again.
     """
 
     def erase(subject: Subject) -> PartErased:
@@ -55,7 +55,7 @@ def doors_answers(
         forget(subject.row_keys)
         return erase_visits(visits.path, visits.database, subject)
 
-    return ERASE_VISITS.answered(lambda asked: Done(run(lambda: erase(asked.subject))))
+    return ERASE_VISITS.answered(lambda request: Done(run(lambda: erase(request.subject))))
 
 
 def forget_left(config: Config, opened: Opened) -> None:
@@ -80,7 +80,7 @@ PROVE, REPORTS = "prove", "purges"
 
 Audited = PurgeReport | HoldAdded | HoldLifted
 Audit = Callable[[Audited], None]
-"""Takes what is to stand in the audit log; must not raise."""
+"""Puts an event on the audit log; must not raise."""
 
 ResultT = TypeVar("ResultT")
 Run = Callable[[Callable[[], ResultT]], ResultT]
@@ -99,10 +99,7 @@ class Purging:
     """One door log's purge.
 
     `audit` hears of each purge that was not postponed, and `erased` deletes what an erasure has
-    left for a purge, both on the door log's thread.
-
-    Args:
-        key: None where it is out of reach: then nothing can be proved.
+    left for a purge, both on the door log's thread. Without a `key` nothing can be proved.
 
     Attributes:
         purged_s: when a purge was last complete, or when this was made; monotonic seconds.
@@ -235,7 +232,7 @@ def purge_now(config: Config, *, proved: bool) -> dict[str, Any]:
     question = Question("purge", {PROVE: True} if proved else {})
     limit_s = PROVE_LIMIT_S if proved else PURGE_LIMIT_S
 
-    def asked() -> dict[str, Any]:
+    def by_door() -> dict[str, Any]:
         return _trimmed(config, ask(config.control.socket, question, timeout_s=limit_s))
 
     def alone() -> dict[str, Any]:
@@ -251,7 +248,7 @@ def purge_now(config: Config, *, proved: bool) -> dict[str, Any]:
             )
             return dict(purging.answer(question))
 
-    return by_the_owner(asked, alone, of=config.storage.door_directory)
+    return by_the_owner(by_door, alone, of=config.storage.door_directory)
 
 
 def verify(config: Config, path: Path) -> dict[str, Any]:

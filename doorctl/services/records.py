@@ -54,13 +54,13 @@ def entries(
         StoreError: the log can't be read or can't be written.
     """
     moment = app.clock.moment()
-    asked = since
-    if asked is not None and asked.tzinfo is None:
-        asked = asked.replace(tzinfo=moment.local.tzinfo)
+    start = since
+    if start is not None and start.tzinfo is None:
+        start = start.replace(tzinfo=moment.local.tzinfo)
     oldest = erased_before(moment)
     with _records(app) as records:
-        found = records.entries(None if asked is None else asked.astimezone(UTC))
-    shown = tuple(one for one in found if oldest is None or one.at >= oldest)
+        kept = records.entries(None if start is None else start.astimezone(UTC))
+    shown = tuple(entry for entry in kept if oldest is None or entry.at >= oldest)
     note(app, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}), by)
     return shown
 

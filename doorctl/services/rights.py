@@ -118,7 +118,7 @@ def ban_patron(app: App, patron_ref: str, ban: Ban, *, by: str | None = None) ->
     A patron whom the register does not know is banned too, for a later push may bring them.
 
     Raises:
-        InputError: what the register does not know is no such number, or may be a CPR number.
+        InputError: the register does not know it, and it is no such number or may be a CPR number.
     """
     known = knows_patron(app.config, patron_ref)
     if not known:
@@ -137,14 +137,14 @@ def lift(app: App, number: int, *, by: str | None = None) -> Lifted:
         entries = book.every_ban()
     ban, here = change(app, deeds.lift_ban(number), by), app.config.branch.id
     moment = app.clock.moment()
-    whose = next((one for one in entries if one.ban.number == number), None)
+    whose = next((entry for entry in entries if entry.ban.number == number), None)
     others = (
-        one.ban.number
-        for one in entries
+        entry.ban.number
+        for entry in entries
         if whose is not None
-        and one is not whose
-        and one.is_of_the_same(whose)
-        and state_of(one, moment, here) is BanState.HOLDS
+        and entry is not whose
+        and entry.is_of_the_same(whose)
+        and state_of(entry, moment, here) is BanState.HOLDS
     )
     return Lifted(ban, tuple(others))
 
@@ -220,9 +220,9 @@ def every_ban(app: App, why: str = "", by: str | None = None) -> tuple[BanEntry,
         StoreError: they can't be read, or the look can't be put on record.
     """
     with open_book(app.config) as book:
-        found = book.every_ban()
-    note(app, Deed(Action.BANS_LISTED, why=why, details={"bans": len(found)}), by)
-    return found
+        entries = book.every_ban()
+    note(app, Deed(Action.BANS_LISTED, why=why, details={"bans": len(entries)}), by)
+    return entries
 
 
 def ban_to_write_of(app: App, number: int, by: str | None = None) -> Ban:
@@ -232,32 +232,32 @@ def ban_to_write_of(app: App, number: int, by: str | None = None) -> Ban:
         InputError: there is none of that number, or it was lifted.
         StoreError: as of :func:`every_ban`.
     """
-    for one in every_ban(app, f"letter about ban {number}", by):
-        if one.ban.number == number and one.lifted_at is None:
-            return one.ban
+    for entry in every_ban(app, f"letter about ban {number}", by):
+        if entry.ban.number == number and entry.lifted_at is None:
+            return entry.ban
     raise InputError("there is no ban of that number; list them")
 
 
-def state_of(one: BanEntry, moment: Moment, branch: str) -> BanState:
+def state_of(entry: BanEntry, moment: Moment, branch: str) -> BanState:
     """Return what a listed ban does at a branch now."""
-    return state(one.ban, moment, branch, lifted=one.lifted_at is not None)
+    return state(entry.ban, moment, branch, lifted=entry.lifted_at is not None)
 
 
 def every_pass(app: App, why: str = "", by: str | None = None) -> tuple[PassEntry, ...]:
     """Return every pass that is stored, newest first; as :func:`every_ban`."""
     with open_book(app.config) as book:
-        found = book.every_pass()
-    note(app, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(found)}), by)
-    return found
+        entries = book.every_pass()
+    note(app, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(entries)}), by)
+    return entries
 
 
-def pass_state(one: PassEntry, today: date) -> PassState:
+def pass_state(entry: PassEntry, today: date) -> PassState:
     """Return a pass's state on a local day."""
-    if one.revoked_at is not None:
+    if entry.revoked_at is not None:
         return PassState.REVOKED
-    if one.held.last_day < today:
+    if entry.held.last_day < today:
         return PassState.OVER
-    return PassState.AHEAD if one.held.first_day > today else PassState.VALID
+    return PassState.AHEAD if entry.held.first_day > today else PassState.VALID
 
 
 def _is_made_up(patron_ref: str | None) -> bool:
@@ -279,8 +279,8 @@ def _cards(config: Config, typed: str, taken_as: TakenAs | None, numbers: Number
     readings = numbers.readings(typed, taken_as)
     # Without a register the card alone is banned: that is no reason to ban nobody.
     with suppress(StoreError), open_register(config, numbers.seal()) as patrons:
-        return [Card(one, _patron_ref(patrons, one)) for one in readings]
-    return [Card(one, None) for one in readings]
+        return [Card(reading, _patron_ref(patrons, reading)) for reading in readings]
+    return [Card(reading, None) for reading in readings]
 
 
 def _patron_ref(patrons: PatronCache, reading: Reading) -> str | None:

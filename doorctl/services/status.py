@@ -26,21 +26,21 @@ def status(config: Config) -> dict[str, Any]:
     """
     try:
         door = ask(config.control.socket, Question("status"), timeout_s=ANSWER_LIMIT_S)
-        found: dict[str, Any] = {"running": True, **door}
+        state: dict[str, Any] = {"running": True, **door}
     except NotAnsweringError:
-        found = {"running": False}
+        state = {"running": False}
     alarms = _alarms_standing(config)
-    return {**found, **_cache_status(config), "alarms": alarms, "audit_head": _audit_head(config)}
+    return {**state, **_cache_status(config), "alarms": alarms, "audit_head": _audit_head(config)}
 
 
 def _alarms_standing(config: Config) -> list[dict[str, str]] | None:
     zone = ZoneInfo(config.branch.time_zone)
     try:
         with closing(AlarmRecords(branch_db(config))) as records:
-            found = records.standing()
+            rows = records.standing()
     except StoreError:
         return None
-    return [{"kind": one.kind, "since": one.since.astimezone(zone).isoformat()} for one in found]
+    return [{"kind": row.kind, "since": row.since.astimezone(zone).isoformat()} for row in rows]
 
 
 def _audit_head(config: Config) -> str | None:

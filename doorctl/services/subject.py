@@ -37,8 +37,8 @@ from doorctl.rpc.door import (
     ERASE_VISITS,
     RESTRICT,
     UNRESTRICT,
-    Asked,
     Done,
+    SubjectRequest,
     about,
 )
 from doorctl.services.app import (
@@ -108,14 +108,12 @@ def export(
             for row in book.rows(subject, oldest)
         )
     with closing(AuditRecords(branch_db(config))) as audit:
-        found = Export(
-            rows, AuditedLookups(audit, rows).lookups(before), books.erasures.of(subject)
-        )
+        held = Export(rows, AuditedLookups(audit, rows).lookups(before), books.erasures.of(subject))
     # Where nothing is held of a person, a look would be all that is.
-    cards = () if found.empty else tuple(sorted(subject.row_keys))
-    ref = None if found.empty else subject.patron_ref
+    cards = () if held.empty else tuple(sorted(subject.row_keys))
+    ref = None if held.empty else subject.patron_ref
     note(App.of(config), Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}), by)
-    return found
+    return held
 
 
 def erase(
@@ -215,9 +213,9 @@ Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]
 
 @dataclass(frozen=True, slots=True)
 class _Owner:
-    call: Call[Asked, Done[PartErased]]
+    call: Call[SubjectRequest, Done[PartErased]]
     socket: Path
-    alone: Callable[[Asked], PartErased]
+    alone: Callable[[SubjectRequest], PartErased]
     of: Path
 
 
@@ -230,43 +228,43 @@ class _Keeper:
     why: str
 
     def erase(self, subject: Subject, epoch: int) -> PartErased:
-        owner, asked = self.owner, about(subject, self.by, epoch, self.why)
+        owner, request = self.owner, about(subject, self.by, epoch, self.why)
 
         def by_the_process() -> PartErased:
-            return owner.call.ask(owner.socket, asked, timeout_s=OWNER_LIMIT_S).done
+            return owner.call.ask(owner.socket, request, timeout_s=OWNER_LIMIT_S).done
 
-        return by_the_owner(by_the_process, lambda: owner.alone(asked), of=owner.of)
+        return by_the_owner(by_the_process, lambda: owner.alone(request), of=owner.of)
 
 
-def _rights_alone(config: Config, asked: Asked) -> PartErased:
+def _rights_alone(config: Config, request: SubjectRequest) -> PartErased:
     moment = system_clock(config).moment()
     with closing(open_or_create_branch(branch_db(config))) as writer:
         return subject_rights.erase_rights(
-            writer, asked.subject, asked.epoch, asked.by, moment, why=asked.why
+            writer, request.subject, request.epoch, request.by, moment, why=request.why
         )
 
 
-def _visits_alone(config: Config, asked: Asked) -> PartErased:
+def _visits_alone(config: Config, request: SubjectRequest) -> PartErased:
     path = visits_db(config)
     if not path.exists():
         return PartErased(0, ALL_GONE)
     with closing(VisitStore(path)) as visits:
-        return erase_visits(path, visits.database, asked.subject)
+        return erase_visits(path, visits.database, request.subject)
 
 
-def _patron_alone(config: Config, asked: Asked) -> PartErased:
+def _patron_alone(config: Config, request: SubjectRequest) -> PartErased:
     path = patrons_db(config)
     if not path.exists():
         return PartErased(0, ALL_GONE)
     with closing(PatronCacheWriter(path, own_sealer(config).seal)) as writer:
-        return erase_patron(path, writer.database, asked.subject)
+        return erase_patron(path, writer.database, request.subject)
 
 
 def _change(
     config: Config,
     named: Named,
     why: str,
-    call: Call[Asked, Done[None]],
+    call: Call[SubjectRequest, Done[None]],
     change: Change,
     *,
     numbers: Numbers | None,
@@ -276,10 +274,10 @@ def _change(
     whose = caller() if by is None else by
     with _books(config) as books:
         subject, _ = _subject(config, named, books, numbers)
-    asked = about(subject, whose, why=why)
+    request = about(subject, whose, why=why)
 
     def by_web() -> None:
-        call.ask(config.web.socket, asked, timeout_s=OWNER_LIMIT_S)
+        call.ask(config.web.socket, request, timeout_s=OWNER_LIMIT_S)
 
     def alone() -> None:
         moment = system_clock(config).moment()
@@ -295,8 +293,8 @@ def _subject(
 ) -> tuple[Subject, Subject]:
     """Return a person, and the same with the keys under which the audit log still names a card.
 
-    Use those keys only to find and to erase: on record anew, they would tell a thief of the old key
-    who it is.
+    Use those keys only to find and to erase: a new record of them would tell a thief of the old key
+    who the person is.
     """
     readings: tuple[Reading, ...] = ()
     if named.typed is None:
@@ -305,7 +303,9 @@ def _subject(
         readings = (numbers or own_numbers(config)).readings(named.typed, named.taken_as)
         subject = find(list(keys_of(readings)), books.register, books.branch)
     subject = with_erased(subject, books.erasures, (books.branch, books.visits))
-    before = (key for one in readings if one.key in subject.row_keys for key in one.earlier)
+    before = (
+        key for reading in readings if reading.key in subject.row_keys for key in reading.earlier
+    )
     return subject, replace(subject, row_keys=subject.row_keys.union(before))
 
 

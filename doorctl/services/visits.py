@@ -80,7 +80,7 @@ def load_patrons(
         FeedError: with every wrong row; nothing was changed.
         InputError: the approval names nobody, or nobody vouches for the clock, by which the age of
             the register is counted; nothing was changed.
-        DoorctlError: nothing was changed, or the text says that only the audit log was not.
+        DoorctlError: nothing was changed, or only the audit entry is missing: the text says which.
     """
     refuse_odd_name(approved_by)
     sealer = own_sealer(config)
@@ -116,7 +116,7 @@ def _apply(
     full: bool,
     approved: bool,
 ) -> Applied:
-    """Open the cache and write to it: before, a wrong feed leaves no file."""
+    """Write to the cache; it is opened only here, so that a wrong feed leaves no file."""
     path, push = patrons_db(config), config.web.push
     if full:
         # Only then: nobody is missed.
@@ -191,12 +191,12 @@ def _files(part: object) -> Iterator[Path]:
     for field in fields(part) if is_dataclass(part) else ():
         value = getattr(part, field.name)
         if field.name.endswith(("_file", "_files")):
-            yield from (path for path in _each(value) if path != Path())
+            yield from (path for path in _paths(value) if path != Path())
         else:
             yield from _files(value)
 
 
-def _each(value: Path | tuple[Path, ...]) -> tuple[Path, ...]:
+def _paths(value: Path | tuple[Path, ...]) -> tuple[Path, ...]:
     return (value,) if isinstance(value, Path) else value
 
 
@@ -239,7 +239,7 @@ def explain(
         _history(config) as visits,
         open_book(config) as branch,
     ):
-        found = ask_why(
+        explanation = ask_why(
             readings,
             moment,
             standing=branch_at(config, branch, moment),
@@ -250,10 +250,10 @@ def explain(
             visits=visits,
             clock=clock,
         )
-        known = filter(None, (patrons.find(key) for one in readings for key in one.keys))
-        whose = next((one.patron_ref for one in known), None)
+        known = filter(None, (patrons.find(key) for reading in readings for key in reading.keys))
+        whose = next((patron.patron_ref for patron in known), None)
     note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why), by)
-    return found
+    return explanation
 
 
 def unlock(
@@ -273,9 +273,9 @@ def unlock(
     note(app, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
     for key in chain.from_iterable(reading.keys for reading in readings):
         question = Question("unlock", {"card": key.hex()})
-        asked = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
+        by_door = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
         alone = partial(_reset, config, key)
-        by_the_owner(asked, alone, of=config.storage.door_directory)
+        by_the_owner(by_door, alone, of=config.storage.door_directory)
 
 
 def list_visits(config: Config, since: datetime | None, why: str = "") -> list[Visit]:
@@ -290,11 +290,11 @@ def list_visits(config: Config, since: datetime | None, why: str = "") -> list[V
     if since is not None:
         not_before = max(not_before, _local(since, config))
     with _history(config) as history:
-        found = list(history.visits(not_before))
+        visits = list(history.visits(not_before))
     since_then = not_before.isoformat(timespec="seconds")
-    details: Details = {"since": since_then, "visits": len(found)}
+    details: Details = {"since": since_then, "visits": len(visits)}
     note(App.of(config), Deed(Action.VISITS_LISTED, why=why, details=details))
-    return found
+    return visits
 
 
 def statistics(app: App, since: date | None, until: date | None) -> Gathered:

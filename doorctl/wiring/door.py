@@ -187,7 +187,7 @@ class _Door:
             inputs=inputs,
             clock=stores.clock,
             log=self._log,
-            told_of=passages.note,
+            on_passage=passages.note,
             bounded=self._bound,
         )
         daily = self._daily_round(doorway, outputs, lambda: self._chores.test(answers.lines))
@@ -225,7 +225,7 @@ class _Door:
             doorway=doorway,
             event_queue=self._event_queue,
         )
-        self._lookout = Lookout(self._config, stores, answers.lines, self._alarms.asked_s)
+        self._lookout = Lookout(self._config, stores, answers.lines, self._alarms.request_s)
         self._start(lines, answers.answers())
         return controller
 
@@ -274,8 +274,8 @@ class _Door:
             ports[KEYPAD] = config.keypad
         put, waiting = self._event_queue.put, self._event_queue.qsize
         return {
-            name: SerialLine(name, each.port, each.baud, put, waiting, bits=_bits(each))
-            for name, each in ports.items()
+            name: SerialLine(name, device.port, device.baud, put, waiting, bits=_bits(device))
+            for name, device in ports.items()
         }
 
     def _start(self, lines: Mapping[str, SerialLine], answers: Answers) -> None:

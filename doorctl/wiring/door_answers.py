@@ -77,12 +77,12 @@ class DoorsSealing:
     def answers(self) -> Answers:
         """Return the answers on the door's socket."""
         return {
-            KEYS: self._one(self._keys, NUMBERS),
-            PIN_CHECK: self._one(self._pin_check, OWN_PINS),
-            NEW_CODE: self._one(self._new_code, NUMBERS),
+            KEYS: self._limited(self._keys, NUMBERS),
+            PIN_CHECK: self._limited(self._pin_check, OWN_PINS),
+            NEW_CODE: self._limited(self._new_code, NUMBERS),
         }
 
-    def _one(
+    def _limited(
         self, work: Callable[[Mapping[str, Any]], Mapping[str, Any]], rate: Rate
     ) -> Callable[[Question], Mapping[str, Any]]:
         def answer(question: Question) -> Mapping[str, Any]:
@@ -98,8 +98,8 @@ class DoorsSealing:
     def _keys(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
         typed, kind = str(about.get("typed", "")), about.get("as")
         readings = self._numbers.readings(typed, kind if kind in ("card", "cpr") else None)
-        keys = ((one.key, *one.earlier) for one in readings)
-        return {"keys": [" ".join(key.hex() for key in one) for one in keys]}
+        keys = ((reading.key, *reading.earlier) for reading in readings)
+        return {"keys": [" ".join(key.hex() for key in levels) for levels in keys]}
 
     def _pin_check(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
         typed, pin = str(about.get("typed", "")), str(about.get("pin", ""))

@@ -1,6 +1,6 @@
 """What the door does beside opening: purge, prove it, test itself, count, keep the time.
 
-None of it may end the door: a mistake of ours in one of them is an alarm, and patrons come in.
+None of them may end the door: our own mistake in one raises an alarm, and patrons come in.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Chores:
         # A disk that fails is alarmed by the door log; what was counted meanwhile is lost, but for
         # the opening of the day: after a restart it would be shut to everybody.
         counts += self._opened
-        self._opened = tuple(one for one in counts if one.kind == OPENED)
+        self._opened = tuple(count for count in counts if count.kind == OPENED)
         with suppress(StoreError):
             self._stores.visits.add_counts(counts)
             self._opened = ()
@@ -190,7 +190,7 @@ class Chores:
 
 
 LOOK_EVERY_S = 60.0
-"""How often the worker looks at what may make it wait."""
+"""How often the worker looks at power supply, register and disk."""
 
 WEB_RESTS_S = 60.0
 """Web asks the door every few seconds; a restart takes less."""
@@ -202,10 +202,8 @@ OLD_SHARE = 1 / 3
 class Lookout:
     """Watches lines, disk, register and web; one turn with each turn of the loop, one thread.
 
-    `config` is public, for it may be read again.
-
-    Args:
-        web_asked_s: when web asked the door last, monotonic seconds; None where it never has.
+    `config` is public, for it may be read again. `web_request_s` returns when web asked the door
+    last, monotonic seconds; None where it never has.
     """
 
     def __init__(
@@ -213,13 +211,13 @@ class Lookout:
         config: Config,
         stores: DoorStores,
         lines: Callable[[], Mapping[str, bool]],
-        web_asked_s: Callable[[], float | None],
+        web_request_s: Callable[[], float | None],
     ) -> None:
         self._directory = config.storage.door_directory
         self.config = config
         self._stores = stores
         self._lines = lines
-        self._web_asked_s = web_asked_s
+        self._web_request_s = web_request_s
         self._faults = LastingFaults(stores.alarm)
         self._look_at_s = stores.clock.monotonic_s()
         self._looked: Mapping[str, str | None] = {}
@@ -230,20 +228,20 @@ class Lookout:
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + LOOK_EVERY_S
             self._stores.worker.submit(self._look)
-        found = {
+        faults = {
             f"{name}_lost": None if up else "it is not there" for name, up in self._lines().items()
         }
-        asked_s = self._web_asked_s()
-        if asked_s is not None:
-            silent = now_s - asked_s >= WEB_RESTS_S
-            found["web_silent"] = "it has stopped asking the door" if silent else None
-        self._faults.see({**self._looked, **found}, now_s)
+        request_s = self._web_request_s()
+        if request_s is not None:
+            silent = now_s - request_s >= WEB_RESTS_S
+            faults["web_silent"] = "it has stopped asking the door" if silent else None
+        self._faults.see({**self._looked, **faults}, now_s)
 
     def _look(self) -> None:
-        found = {"undervoltage": undervoltage(), **self._register()}
+        faults = {"undervoltage": undervoltage(), **self._register()}
         with suppress(OSError):
-            found["disk_low"] = disk_low(self._directory)
-        self._looked = found
+            faults["disk_low"] = disk_low(self._directory)
+        self._looked = faults
 
     def _register(self) -> dict[str, str | None]:
         moment = self._stores.clock.moment()
@@ -253,8 +251,8 @@ class Lookout:
             if age is None:
                 return {}
             limit = timedelta(hours=self.config.policy.max_cache_age_h)
-            told = f"it came {_hours(age)} ago; after {_hours(limit)} nobody is let in by it"
-            return {"register_old": told if age > limit * OLD_SHARE else None}
+            why = f"it came {_hours(age)} ago; after {_hours(limit)} nobody is let in by it"
+            return {"register_old": why if age > limit * OLD_SHARE else None}
         return {}
 
 
@@ -269,7 +267,7 @@ MOST_PENDING = 32
 
 
 class DoorsPanel:
-    """The door's end: what is shown, and the keys that are pressed on the screen.
+    """The door's end of the screen: what it shows, and the keys that are pressed on it.
 
     `clock` gives each run another first number.
     """

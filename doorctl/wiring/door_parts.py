@@ -153,7 +153,7 @@ def day_rules(config: Config) -> DayRules:
     return DayRules(
         warn_min=config.closing.warn_min,
         no_entry_min=config.closing.no_entry_min,
-        outputs=tuple(one.rule for one in config.outputs if one.pin is not None),
+        outputs=tuple(output.rule for output in config.outputs if output.pin is not None),
     )
 
 
@@ -200,7 +200,9 @@ def open_outputs(
 
     A light that can't be switched keeps nobody out, so it is only alarmed.
     """
-    pins = [OutputPin(one.name, one.pin) for one in config.outputs if one.pin is not None]
+    pins = [
+        OutputPin(output.name, output.pin) for output in config.outputs if output.pin is not None
+    ]
     if not pins:
         return None
     try:

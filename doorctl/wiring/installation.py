@@ -44,10 +44,8 @@ def next_key_file(config: Config) -> Path:
 def rotate(config: Config, stolen: Collection[str] = ()) -> Path:
     """Make the next installation key and return its file, to be carried to each branch.
 
-    It runs on the sender, or on a branch that has no sender.
-
-    Args:
-        stolen: branches whose key a thief may have.
+    It runs on the sender, or on a branch that has no sender. A thief may have the key of the
+    `stolen` branches.
 
     Raises:
         InputError: one of these is still among the targets, so it would be sent patrons.

@@ -1,4 +1,4 @@
-"""Builds the pages of the web process: the frame around them, and each on its own desk."""
+"""Builds the pages of the web process: the frame around them, and each with its service."""
 
 from __future__ import annotations
 
@@ -98,9 +98,9 @@ def opened_with(config: Config) -> str:
     secret, written = secrets.token_urlsafe(16), ""
     with suppress(OSError, UnicodeDecodeError):
         written = path.read_text(encoding="ascii")
-    found = _WRITTEN.search(written)
-    if found is not None and found[1] == address:
-        secret = found[2]
+    earlier = _WRITTEN.search(written)
+    if earlier is not None and earlier[1] == address:
+        secret = earlier[2]
     page = _PAGE.format(address, secret)
     if written == page:
         return secret
@@ -143,8 +143,7 @@ class RefusalsOnRecord:
     def note(self, account: str, page: str, needs: Permission) -> None:
         """Put on record that an account lacks what a page needs, unless it has had many refusals.
 
-        Args:
-            page: the route as the code has it, without what stood in the address.
+        `page` is the route as the code has it, without what stood in the address.
 
         Raises:
             StoreError: it could not be written.
@@ -252,10 +251,10 @@ class SignedIn:
         """As `person`, without keeping the session alive."""
         return self._person(self._signing_in.whose(Token(token), does=False))
 
-    def _person(self, found: tuple[Account, Session] | None) -> Person | None:
-        if found is None:
+    def _person(self, signed_in: tuple[Account, Session] | None) -> Person | None:
+        if signed_in is None:
             return None
-        account, session = found
+        account, session = signed_in
         fresh = self._signing_in.fresh(session)
         return Person(
             account.name,

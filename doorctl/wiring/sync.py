@@ -131,7 +131,7 @@ def push(
     sender = Sender(
         private_key=read_signing_key(sync.signing_key_file),
         terms=_terms(config.policy.minimum_age, sealer, ages.values()),
-        links={key_id(each): links(each) for each in keys},
+        links={key_id(key): links(key) for key in keys},
         approved_by=wishes.approved_by,
         full=wishes.full,
         directory=sync.state_directory,
@@ -273,8 +273,8 @@ def _tell(
     moment, at_s = clock.moment(), clock.monotonic_s()
     rest = timedelta(minutes=config.alarms.min_interval_min)
     with ExitStack() as stack:
-        found, unsent = sinks(config, stack)
-        for way, sink in found.items():
+        usable, unsent = sinks(config, stack)
+        for way, sink in usable.items():
 
             def send(kind: str, why: str, sink: AlarmSink = sink) -> None:
                 what = notice(
@@ -287,7 +287,7 @@ def _tell(
                 book.tell(way, moment.local, rest, send)
             except Exception as err:  # noqa: BLE001 - no mistake in a notice may stop the push
                 unsent[way] = str(err) if isinstance(err, NotSentError) else type(err).__name__
-    book.forget({*found, *unsent})
+    book.forget({*usable, *unsent})
     book.told_at = clock.moment().local
     try:
         outbox.keep_alarms(msgspec.json.encode(book))
@@ -310,7 +310,11 @@ def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | 
     if not next_key_file(config).exists():
         return None
     new = key_id(keys_in_use(config)[0])
-    waiting = [one.branch for one in deliveries if not (one.up_to_date and one.key_id == new)]
+    waiting = [
+        delivery.branch
+        for delivery in deliveries
+        if not (delivery.up_to_date and delivery.key_id == new)
+    ]
     if not waiting:
         drop_old_key(config)
     return sorted(waiting)

@@ -26,7 +26,7 @@ from doorctl.privacy.retention import PatronsRound
 from doorctl.privacy.subject import PartErased
 from doorctl.rpc.control import Answers, ControlServer, Question, ask
 from doorctl.rpc.deeds import OpenBranch
-from doorctl.rpc.door import ERASE_PATRON, ERASE_RIGHTS, RESTRICT, UNRESTRICT, Asked, Done
+from doorctl.rpc.door import ERASE_PATRON, ERASE_RIGHTS, RESTRICT, UNRESTRICT, Done, SubjectRequest
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import (
     App,
@@ -101,23 +101,23 @@ def webs_answers(branch: BranchThread, worker: Executor, register: PatronCacheWr
     `register` belongs to the one thread of `worker`.
     """
 
-    def rights(asked: Asked) -> Done[PartErased]:
+    def rights(request: SubjectRequest) -> Done[PartErased]:
         done = branch.run(
             lambda opened, moment: erase_rights(
-                _writer(opened), asked.subject, asked.epoch, asked.by, moment, why=asked.why
+                _writer(opened), request.subject, request.epoch, request.by, moment, why=request.why
             )
         )
         return Done(done)
 
-    def patron(asked: Asked) -> Done[PartErased]:
-        job = partial(erase_patron, register.path, register.database, asked.subject)
+    def patron(request: SubjectRequest) -> Done[PartErased]:
+        job = partial(erase_patron, register.path, register.database, request.subject)
         return Done(worker.submit(job).result())
 
-    def changing(change: Change) -> Callable[[Asked], Done[None]]:
-        def changed(asked: Asked) -> Done[None]:
+    def changing(change: Change) -> Callable[[SubjectRequest], Done[None]]:
+        def changed(request: SubjectRequest) -> Done[None]:
             branch.run(
                 lambda opened, moment: change(
-                    _writer(opened), asked.subject, asked.by, moment, asked.why
+                    _writer(opened), request.subject, request.by, moment, request.why
                 )
             )
             return Done(None)
@@ -178,7 +178,7 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
 
 
 class _Process:
-    """What stays when all else is built anew."""
+    """The parts of the process that outlive a change of the configuration."""
 
     def __init__(
         self, config: Config, environment: Mapping[str, str], journal: EventLog, stack: ExitStack
@@ -231,7 +231,7 @@ class _Process:
                 tell_taken("", self._journal)
 
     def run(self, server: Server) -> None:
-        """Serve until a signal ends it, or something new has come."""
+        """Serve until a signal ends it, or until a new configuration has come."""
         web = self.config.web
         if self._listener is None:
             self._listener = self._stack.enter_context(closing(listen(web.host, web.port)))
@@ -335,7 +335,7 @@ def _go_rounds(
     config: Config, clock: Clock, log: EventLog, branch: BranchThread, stack: ExitStack
 ) -> None:
     opening = config.opening
-    by_command = any(one.command for one in config.outputs)
+    by_command = any(output.command for output in config.outputs)
     if opening.source != "website" and opening.holidays == "ignore" and not by_command:
         return
     from doorctl.wiring.web_jobs import rounds  # noqa: PLC0415 - as said above

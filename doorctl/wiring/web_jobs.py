@@ -35,7 +35,7 @@ def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterato
 
     `write` has the one writer of ``branch.db`` do a job; it is called from one of the threads.
     """
-    outputs = tuple(one for one in config.outputs if one.command)
+    outputs = tuple(output for output in config.outputs if output.command)
     # Each belongs to the thread of one round, which opens it.
     slow_book, book = BranchRecords(branch_db(config)), BranchRecords(branch_db(config))
     slow = _slow_turn(config, slow_book, clock, log, write)
@@ -45,20 +45,20 @@ def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterato
             stack.enter_context(turns.going(slow_book.close))
         if outputs:
             commands = (
-                OutputCommand(one.name, (*one.command, "on"), (*one.command, "off"))
-                for one in outputs
+                OutputCommand(output.name, (*output.command, "on"), (*output.command, "off"))
+                for output in outputs
             )
             switches = CommandOutputs(commands, clock.monotonic_s, partial(_failed_output, log))
             stack.callback(switches.stop)
             following = OutputsRound(
-                tuple(one.rule for one in outputs),
+                tuple(output.rule for output in outputs),
                 calendar_of=partial(calendar_of, config.opening),
                 branch=book,
                 switches=switches,
                 clock=clock,
                 log=log,
                 warn_min=config.closing.warn_min,
-                pulses_s={one.name: one.pulse_s for one in outputs if one.at_warnings},
+                pulses_s={output.name: output.pulse_s for output in outputs if output.at_warnings},
             )
             turns = regular("outputs", following.turn, OUTPUTS_PAUSE_S, log)
             stack.enter_context(turns.going(book.close))

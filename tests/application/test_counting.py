@@ -119,7 +119,7 @@ def test_the_doorway_tells_of_each_passage() -> None:
         inputs=inputs,
         clock=clock,
         log=FakeEventLog(),
-        told_of=told.append,
+        on_passage=told.append,
     )
     doorway.begin()
 

@@ -7,7 +7,7 @@ from gpiozero.pins.mock import MockFactory
 
 from doorctl.access.patron import Reason
 from doorctl.config.tables import Gpio
-from doorctl.demo.door import PIPE, Plug, ToldPin, Wires
+from doorctl.demo.door import PIPE, Plug, ReportingPin, Wires
 from doorctl.demo.page import MOST_LINES, MOST_VISITS, Seen, Window
 
 GPIO = Gpio(factory="mock", green_pin=23, red_pin=24, buzzer_pin=25)
@@ -65,7 +65,7 @@ def test_a_pin_says_each_level_down_the_pipe(tmp_path: Path) -> None:
     wires = Wires(tmp_path / "wires", lambda name, high: heard.append((name, high)))
     environment = wires.environment({"PYTHONPATH": "/elsewhere"})
     os.environ[PIPE] = environment[PIPE]
-    factory = MockFactory(pin_class=ToldPin)
+    factory = MockFactory(pin_class=ReportingPin)
     pin = factory.pin(17)
     pin.function = "output"
     pin.state = 1

@@ -371,7 +371,7 @@ FAULTS = (
     Fault(
         "a hold bears the name that web gives",
         "Holding.add",
-        "asked = replace(asked, by=question.signed(asked.by))",
+        "request = replace(request, by=question.signed(request.by))",
         "pass",
         "tests/rootplay/test_two_users.py",
     ),

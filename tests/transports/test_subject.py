@@ -12,7 +12,7 @@ import pytest
 from doorctl.core.errors import InputError, StoreError
 from doorctl.privacy.subject import ALL_GONE, HeldVisit, PartErased, Subject
 from doorctl.rpc.control import LINE_LIMIT, ControlServer, Question
-from doorctl.rpc.door import ERASE_RIGHTS, Asked, Done, about
+from doorctl.rpc.door import ERASE_RIGHTS, Done, SubjectRequest, about
 
 WHO = Subject(frozenset({bytes(16), bytes(range(16))}), "p-1")
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -20,7 +20,7 @@ LIMIT_S = 60.0
 
 
 @contextmanager
-def served(directory: Path, work: Callable[[Asked], Done[PartErased]]) -> Iterator[Path]:
+def served(directory: Path, work: Callable[[SubjectRequest], Done[PartErased]]) -> Iterator[Path]:
     """Answer one question on a socket."""
     server = ControlServer(directory / "s", ERASE_RIGHTS.answered(work))
     server.start()
@@ -39,7 +39,7 @@ def test_who_by_whom_and_what_came_of_it_arrive_whole(who: Subject, tmp_path: Pa
     part = PartErased(3, ALL_GONE, 7, (HeldVisit(4, "2026-17", NOON),))
     asked = []
 
-    def work(told: Asked) -> Done[PartErased]:
+    def work(told: SubjectRequest) -> Done[PartErased]:
         asked.append(told)
         return Done(part)
 
@@ -76,7 +76,7 @@ def test_a_refusal_and_a_failure_arrive_as_what_they_are(
 ) -> None:
     """With the owner's own sentence."""
 
-    def work(_asked: Asked) -> Done[PartErased]:
+    def work(_asked: SubjectRequest) -> Done[PartErased]:
         raise kind("why not")
 
     with served(tmp_path, work) as path, pytest.raises(kind, match="why not"):
