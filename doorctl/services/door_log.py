@@ -130,9 +130,10 @@ class DoorLog:
     Each method opens a database once. Raises `StoreError` where it can't be read.
     """
 
-    def __init__(self, app: App, numbers: Numbers) -> None:
+    def __init__(self, app: App, numbers: Numbers, most_exported: int = MOST_EXPORTED) -> None:
         self._app = app
         self._numbers = numbers
+        self._most_exported = most_exported
         self._reveals = Reveals()
 
     def view(self, chosen: LogFilter, day: date, *, before: int | None, limit: int) -> LogView:
@@ -193,12 +194,12 @@ class DoorLog:
         """
         refuse_purpose(purpose)
         with self._rows() as rows:
-            visits = rows.oldest(chosen, 0, MOST_EXPORTED + 1)
-        if len(visits) > MOST_EXPORTED:
+            visits = rows.oldest(chosen, 0, self._most_exported + 1)
+        if len(visits) > self._most_exported:
             raise InputError(
                 "more than {n} attempts fit, and part of them would look like all; choose fewer "
                 "days",
-                n=MOST_EXPORTED,
+                n=self._most_exported,
             )
         deed = Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(visits)})
         note(self._app, deed, by)

@@ -59,6 +59,10 @@ class WrittenLog:
         self.numbers = KnownNumbers(own_sealer(self.app.config))
         self.log = DoorLog(self.app, self.numbers)
 
+    def export_at_most(self, attempts: int) -> None:
+        """Let an export of more be too large."""
+        self.log = DoorLog(self.app, self.numbers, attempts)
+
     def write(self, *visits: Visit) -> None:
         """Commit attempts, new ones or as they have ended."""
         with closing(sqlite3.connect(self.app.visits_db)) as file, file:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from doorctl.core.errors import InputError, StoreError
 from doorctl.ports import LEAF, HourCount, Visit
 from doorctl.privacy.audit import Action
-from doorctl.services import door_log
 from doorctl.services.app import App
 from doorctl.services.door_log import REVEALS_AN_HOUR, DayPicture, DoorLog, head_counts
 from doorctl.store.door_log import EVERY, LogFilter
@@ -121,18 +119,18 @@ def picture(door: WrittenLog, day: date) -> DayPicture:
     return door.log.view(EVERY, day, before=None, limit=1).picture
 
 
-def test_a_look_opens_each_database_once(door: WrittenLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_opens_each_database_once(door: WrittenLog) -> None:
     """Rows, picture, head-count and hours of one page."""
     opened: Counter[str] = Counter()
-    connect = sqlite3.connect
+    looking = True
 
-    def counted(database: str, **more: Any) -> sqlite3.Connection:
-        opened[Path(database.partition("?")[0]).name] += 1
-        connection: sqlite3.Connection = connect(database, **more)
-        return connection
+    def count(event: str, details: tuple[object, ...]) -> None:
+        if looking and event == "sqlite3.connect":
+            opened[Path(str(details[0]).partition("?")[0]).name] += 1
 
-    monkeypatch.setattr(sqlite3, "connect", counted)
+    sys.addaudithook(count)
     picture(door, NOW.date())
+    looking = False
 
     assert opened == {"visits.db": 1, "branch.db": 1}
 
@@ -167,11 +165,9 @@ def test_every_look_at_somebody_is_on_record(door: WrittenLog) -> None:
     ]
 
 
-def test_an_export_that_is_too_large_is_none(
-    door: WrittenLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_export_that_is_too_large_is_none(door: WrittenLog) -> None:
     """Part of the attempts is never taken for all of them."""
-    monkeypatch.setattr(door_log, "MOST_EXPORTED", 1)
+    door.export_at_most(1)
     wrote(door, 1, 1, "ok", known=True)
     assert numbers(door.log.export(EVERY, "a case", "mette")) == [1]
     wrote(door, 2, 1, "ok", known=True)

@@ -278,10 +278,10 @@ def test_an_export_that_makes_no_sense(door: WrittenLog, sent: dict[str, str], f
     assert wrong == [field]
 
 
-def test_too_many_to_export(door: WrittenLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_to_export(door: WrittenLog) -> None:
     """It is the period that is to be made shorter, and not the purpose that is wrong."""
     written(door, "ok")
-    monkeypatch.setattr(door_log, "MOST_EXPORTED", 0)
+    door.export_at_most(0)
 
     page = client(door).post("/log/export", data={"purpose": "sag 12", "format": "csv"}).text
 
