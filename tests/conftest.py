@@ -20,7 +20,7 @@ settings.register_profile(
 settings.load_profile("suite")
 
 QUICK = {
-    *("access", "application", "cards", "door"),
+    *("access", "cards", "door", "doord"),
     *("test_alarms.py", "test_masked.py", "test_moments.py"),
 }
 """What `pytest -m quick` runs of this folder: the pure rooms and what the door does with them."""

@@ -31,7 +31,7 @@ from doorctl.store.subject import StoredErasures, restrict
 from doorctl.store.visits import VisitStore
 from doorctl.sync.receive import unguarded
 from doorctl.wiring.door_parts import DoorStores, rules
-from tests.application.fake_door import FakeDoor
+from tests.doord.fake_door import FakeDoor
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.web.branch import Branch

@@ -22,8 +22,8 @@ from doorctl.services.alarms import WebsAlarms
 from doorctl.services.door_alarms import doors_alarms
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.transports.branch_server import Script, serving
-from tests.transports.mail_server import Mailroom, mail_server
+from tests.notices.mail_server import Mailroom, mail_server
+from tests.sources.branch_server import Script, serving
 
 LONG_S = 20.0
 SECRET = "a-shared-Secret~1"

@@ -20,7 +20,7 @@ from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.wiring.web_jobs import rounds, store_holidays
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.transports.website_server import WebsiteScript, item, serving
+from tests.sources.website_server import WebsiteScript, item, serving
 
 LONG_S = 60.0
 """Only a failing test waits so long."""

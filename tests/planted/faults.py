@@ -240,14 +240,14 @@ FAULTS = (
         "judge",
         "if attempt.cache_version is None or attempt.cache_version != now.cache_version:",
         "if attempt.cache_version is None:",
-        "tests/application/test_door_model.py",
+        "tests/doord/test_door_model.py",
     ),
     Fault(
         "half a swipe outlives its cable",
         "Controller._hear_line",
         "self._cards.reset()",
         "pass",
-        "tests/application/test_door_model.py",
+        "tests/doord/test_door_model.py",
     ),
     Fault(
         "a lockdown ends in a door that stands free",
@@ -261,7 +261,7 @@ FAULTS = (
         "Housekeeping._limit_s",
         "return None if relocks_s is None else",
         "return None if relocks_s is not None else",
-        "tests/application/test_housekeeping.py",
+        "tests/doord/test_housekeeping.py",
     ),
     Fault(
         "deleted visits stay in the pages",

@@ -26,9 +26,9 @@ from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.ports.devices import LibraryPatron
 from doorctl.sources.asking import trusting
 from doorctl.sources.fbs import LONGEST_ANSWER_BYTES, Authenticated, FbsLibrary, Person, read_answer
+from tests.sources import branch_server
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known, person, serving
 from tests.sources.stages import BRIEF_S, card, fbs_library, nobody_listens
-from tests.transports import branch_server
 from tests.web.certificates import Authority
 
 CARD, PIN, SESSIONLESS = "3000001234", "4711", 401

@@ -1,0 +1,329 @@
+"""A year of guessing, by the ledger's own rules: how often a stolen or copied card gets in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from doorctl.access.codes_throttle import CODES_KEY
+from doorctl.access.patron import Reason
+from doorctl.access.throttle import GUESSED_AT, MOST_WRONG_PINS, TOLD_FROM
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.doord.prepare import ALARMED_AGAIN_MS, Ledger
+from doorctl.ports import SealedRow
+from doorctl.store.outbox import open_or_create_outbox
+from doorctl.store.visits import VisitStore, create_visits
+from doorctl.sync.delivery import Revision
+from doorctl.sync.receive import unguarded
+from tests.doord.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
+from tests.doord.test_ledger import Books
+from tests.fakes.branch_book import MemoryBranch
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.event_log import FakeEventLog
+from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+from tests.sync.senders import TERMS
+
+PINS = 10_000
+DAY_S = 86_400.0
+TYPO = 0.03
+"""How often an owner's single try is wrong; one owner in ten is :data:`CLUMSY`."""
+CLUMSY = 0.06
+TRIES = 5
+"""How often an owner tries at one visit before giving up."""
+
+
+@dataclass
+class Year:
+    """One patron's card at one door, day after day, with a purge each night."""
+
+    visits: VisitStore | MemoryVisits
+    rng: Random
+    log: FakeEventLog = field(default_factory=FakeEventLog)
+    clock: FakeClock = field(default_factory=FakeClock)
+    guesses: int = 0
+    attempts: int = 0
+    branch: MemoryBranch = field(default_factory=MemoryBranch)
+
+    def __post_init__(self) -> None:
+        patrons = MemoryPatrons()
+        rows = [SealedRow(key_of(CARD), resident(CARD))]
+        patrons.apply(rows, full=True, applied_at=START, minimum_age=0, guard=unguarded)
+        self._ledger = Ledger(
+            sealer=FastSealer(),
+            patrons=patrons,
+            visits=self.visits,
+            clock=self.clock,
+            log=self.log,
+            counts_guesses=True,
+            branch=self.branch,
+        )
+
+    def judged(self, *, right: bool) -> bool:
+        """Try a PIN; return whether it was compared at all."""
+        self.attempts += 1
+        waits = self._ledger.prepare(self.attempts, (identifier(CARD),)).throttled
+        wrong = Reason.THROTTLED if waits else Reason.WRONG_PIN
+        reason = Reason.OK if right and not waits else wrong
+        self.clock.advance(8.0)
+        self._ledger.settle(self.attempts, reason, proved=reason is Reason.OK)
+        return not waits
+
+    def come(self, typo: float) -> bool:
+        """Let the owner come; return whether the owner was turned away."""
+        for _ in range(TRIES):
+            is_right = self.rng.random() >= typo
+            if not self.judged(right=is_right):
+                return True
+            if is_right:
+                return False
+        return False
+
+    def guess(self, most: int) -> None:
+        """Let a thief guess until the card has to wait for longer than an hour."""
+        for _ in range(most):
+            if not self.judged(right=False):
+                self.clock.advance(3700.0)
+                if not self.judged(right=False):
+                    return
+            self.guesses += 1
+            self.clock.advance(1.0)
+
+    def night(self) -> None:
+        """Go on to the next day's hour, by way of the purge."""
+        self.clock.advance(DAY_S - (self.clock.wall - START).total_seconds() % DAY_S)
+        self.visits.keep_time(self.clock.wall, self.clock.boot_time())
+        self.visits.delete_before(self.clock.wall - timedelta(days=30))
+
+
+@contextmanager
+def year(path: Path, seed: int) -> Iterator[Year]:
+    """Begin a year on a real door log."""
+    create_visits(path)
+    with closing(VisitStore(path)) as visits:
+        yield Year(visits, Random(seed))  # noqa: S311 -- a simulation
+
+
+def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_most(tmp_path: Path) -> None:
+    """Nobody proves its PIN any more: a year's guesses are 20, 0.2 % of all PINs."""
+    with year(tmp_path / "visits.db", 1) as stolen:
+        for _ in range(365):
+            stolen.guess(most=12)
+            stolen.night()
+
+    assert 0 < stolen.guesses / PINS <= 0.003
+    assert stolen.log.lines == [], "nobody has been in with it, so there is nothing to tell"
+
+
+@pytest.mark.parametrize("apace", [1, 3, 10])
+def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_three_branches_too(
+    tmp_path: Path, apace: int
+) -> None:
+    """They tell each other by way of the sender: 20 guesses, or 30 before it has come by.
+
+    So many are made at each branch between two of its runs; at ten the card stands there anyway.
+    """
+    visits = [MemoryVisits() for _ in range(3)]
+    branches = [Year(log, Random(1)) for log in visits]  # noqa: S311 -- a simulation
+    ref = resident(CARD).patron_ref
+    with closing(open_or_create_outbox(tmp_path / "outbox.db")) as outbox:
+        outbox.record([Revision(ref, bytes(32), (b"x\n",))], [], TERMS)
+        for _ in range(365):
+            for number, stolen in enumerate(branches):
+                stolen.guess(most=apace)
+                here = visits[number].many_wrong_pins(TOLD_FROM, 500)
+                outbox.note_wrong_pins(str(number), here, stolen.clock.wall.date())
+            for number, stolen in enumerate(branches):
+                told = outbox.wrong_pins_elsewhere(str(number), 500)
+                stolen.branch.keep_wrong_pins(told, stolen.clock.moment())
+                stolen.night()
+    guesses = sum(stolen.guesses for stolen in branches)
+
+    assert 20 <= guesses <= 30 == 0.003 * PINS
+
+
+def test_no_owner_is_turned_away_for_what_branches_tell_each_other() -> None:
+    """Ten clumsy ones, each day at one of three branches: their own slips stay far from 20."""
+    most = 0
+    for owner in range(10):
+        visits = [MemoryVisits() for _ in range(3)]
+        rng = Random(owner)  # noqa: S311 -- a simulation
+        branches = [Year(log, rng) for log in visits]
+        for _ in range(365):
+            branches[rng.randrange(3)].come(CLUMSY)
+            slips = Counter[str]()
+            for log, branch in zip(visits, branches, strict=True):
+                slips.update(log.many_wrong_pins(1, 500))
+                branch.night()
+            most = max(most, slips.total())
+
+    assert 0 < most < MOST_WRONG_PINS // 2
+
+
+@pytest.mark.parametrize("daily", [1, 2, 5, 12])
+def test_a_copied_card_is_guessed_in_25_of_1000_years_at_most(tmp_path: Path, daily: int) -> None:
+    """Its owner comes daily and so ends each wait; 20 wrong PINs a month are borne, 2.5 % a year.
+
+    Staff are told of it on the way. One pace stands for all on real tables.
+    """
+    copied = Year(MemoryVisits(), Random(daily))  # noqa: S311 -- a simulation
+    with year(tmp_path / "visits.db", daily) if daily == 5 else nullcontext(copied) as copied:
+        for _ in range(365):
+            copied.come(TYPO)
+            copied.guess(most=daily)
+            copied.night()
+
+    assert 0 < copied.guesses / PINS <= 0.025
+    assert {line["kind"] for line in copied.log.lines} == {"card_guessed"}
+
+
+def test_owners_who_mistype_are_turned_away_once_in_10000_visits_at_most() -> None:
+    """100 owners who come daily for a year, 3 % of whose tries are wrong, of every tenth's 6 %."""
+    turned_away = 0
+    for owner in range(100):
+        days = Year(MemoryVisits(), Random(owner))  # noqa: S311 -- a simulation
+        for _ in range(365):
+            turned_away += days.come(TYPO if owner % 10 else CLUMSY)
+            days.night()
+
+    assert turned_away / (100 * 365) <= 1 / 10_000
+
+
+SECOND_CARD, THIRD_CARD = "3000001235", "3000001236"
+
+
+def two_cards() -> Books:
+    """Return the books where one patron has two cards."""
+    books = Books()
+    patron = resident(CARD)
+    books.push(SealedRow(key_of(CARD), patron), SealedRow(key_of(SECOND_CARD), patron))
+    return books
+
+
+def guesses(books: Books, count: int, *cards: str) -> int:
+    """Type wrong PINs, each after the patron came with the right one; return how many counted."""
+    counted = 0
+    for turn in range(count):
+        books.attempt(Reason.OK, proved=True)
+        books.open(identifier(cards[turn % len(cards)]))
+        counted += not books.prepared.throttled
+        books.ledger.settle(books.attempts, Reason.WRONG_PIN)
+        books.clock.advance(3600.0)
+    return counted
+
+
+def test_a_right_pin_does_not_end_a_patrons_count() -> None:
+    """20 wrong PINs over all cards, and both cards wait, though none had two wrong in a row."""
+    books = two_cards()
+
+    assert guesses(books, 40, CARD, SECOND_CARD) == MOST_WRONG_PINS
+    for card in (CARD, SECOND_CARD):
+        books.open(identifier(card))
+        assert books.prepared.throttled
+    books.open(identifier(UNKNOWN_CARD))
+    assert not books.prepared.throttled
+
+
+def test_staff_free_a_patron_by_any_card() -> None:
+    """The one that they were shown may be the one that nobody guessed at."""
+    books = two_cards()
+    guesses(books, 40, CARD)
+    books.ledger.unlock(key_of(SECOND_CARD))
+    books.open()
+
+    assert not books.prepared.throttled
+
+
+def test_wrong_pins_at_other_branches_count_here() -> None:
+    """However many: the right PIN still comes in, and a wrong one is the last."""
+    books = two_cards()
+    patron = resident(CARD).patron_ref
+    books.branch.elsewhere = {patron: 99, None: 99}
+    books.attempt(Reason.OK, proved=True)
+    assert books.log.lines[-1]["wrong"] == MOST_WRONG_PINS - 1
+
+    waits = [books.prepared.throttled]
+    books.attempt(Reason.WRONG_PIN, identifier(SECOND_CARD))
+    for elsewhere in (99, MOST_WRONG_PINS - 2):
+        books.branch.elsewhere = {patron: elsewhere}
+        books.open()
+        waits.append(books.prepared.throttled)
+    assert waits == [False, True, False]
+
+
+def test_a_right_pin_beside_many_wrong_ones_is_alarmed_and_names_nobody() -> None:
+    """Not before ten, and not for wrong ones alone; the alarm says how many and no more."""
+    books = two_cards()
+    guesses(books, GUESSED_AT, SECOND_CARD)
+    assert books.log.lines == []
+
+    books.attempt(Reason.BLOCKED, proved=True)
+    assert books.log.lines == [{"event": "alarm", "kind": "card_guessed", "wrong": GUESSED_AT}]
+
+
+@pytest.mark.parametrize(
+    ("reason", "unchecked", "counts"),
+    [
+        (Reason.WRONG_PIN, False, 1),
+        (Reason.WRONG_PIN, True, 0),
+        (Reason.PIN_TIMEOUT, False, 0),
+        (Reason.FAULT, False, 0),
+    ],
+)
+def test_only_a_pin_that_was_compared_and_wrong_stays(
+    reason: Reason, unchecked: bool, counts: int
+) -> None:
+    """Whoever walks away, or could not be told by anybody, loses nothing of the month's 20."""
+    books = Books()
+    books.attempt(reason, unchecked=unchecked)
+
+    assert books.visits.wrong_pins(key_of(CARD), resident(CARD).patron_ref) == counts
+
+
+def test_a_code_is_no_patrons_guess() -> None:
+    """A wrong code is nobody's; all codes together have a count of their own."""
+    books = Books()
+    books.attempt(Reason.UNKNOWN_CARD, Identifier(IdentifierKind.CODE, "123456"))
+
+    assert books.code_failures == 1
+    assert books.visits.wrong_pins(CODES_KEY, None) == 0
+
+
+def test_a_patron_who_is_guessed_at_is_alarmed_of_once_a_day() -> None:
+    """At whichever card, and each patron by themselves; not at each right PIN until staff unlock.
+
+    Who is erased meanwhile is kept in mind no longer.
+    """
+    books = Books()
+    theirs, other = resident(CARD), replace(resident(CARD), patron_ref="p-other")
+    books.push(
+        *(SealedRow(key_of(one), theirs) for one in (CARD, SECOND_CARD)),
+        SealedRow(key_of(THIRD_CARD), other),
+    )
+    for card in (CARD, THIRD_CARD):
+        for _ in range(GUESSED_AT):
+            books.attempt(Reason.OK, identifier(card), proved=True)
+            books.attempt(Reason.WRONG_PIN, identifier(card))
+
+    def right(card: str) -> int:
+        """Come with the right PIN; return how many alarms there were since."""
+        books.open(identifier(card))
+        books.ledger.settle(books.attempts, Reason.OK, proved=True)
+        return len(books.log.lines)
+
+    assert right(CARD) == 1
+    assert right(SECOND_CARD) == 1
+    assert right(THIRD_CARD) == 2
+    books.clock.advance(ALARMED_AGAIN_MS / 1000 - 0.001)
+    assert right(CARD) == 2
+    books.clock.advance(0.001)
+    assert right(CARD) == 3
+    assert right(CARD) == 3
+    books.ledger.forget(frozenset({key_of(THIRD_CARD)}))
+    assert right(CARD) == 4

@@ -1,0 +1,728 @@
+"""What an attempt costs, when it is charged, and whose card it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from doorctl.access.codes_throttle import A_CODE, CODES_KEY, MOST_FAILURES
+from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Reason, row_key
+from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.access.throttle import (
+    READER_BURST,
+    READER_DELAY_S,
+    READER_REFILL_MS,
+    STOP_AT_FAILURES,
+    CardThrottle,
+    ReaderThrottle,
+)
+from doorctl.core.errors import BranchStoreError, StoreError
+from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
+from doorctl.doord.prepare import Ledger
+from doorctl.ports import BranchBook, SealedRow, Visit
+from doorctl.sync.receive import unguarded
+from tests.doord.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
+from tests.fakes.branch_book import MemoryBranch
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.event_log import FakeEventLog
+from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+
+CPR = Identifier(IdentifierKind.CPR, "0101701234")
+TEN_DIGITS = (Identifier(IdentifierKind.CARD, "0101701234"), CPR)
+CPR_KEY = row_key(FastSealer().stretch(CPR))
+PLASTIC_KEY = row_key(FastSealer().stretch(TEN_DIGITS[0]))
+
+CODE = Identifier(IdentifierKind.CODE, "483920")
+CODE_KEY = row_key(FastSealer().stretch(CODE))
+BAN = Ban(0, "shouting", START - timedelta(days=1), None, "staff-7", frozenset({"*"}))
+CLUB = Pass(
+    0,
+    PassKind.ASSOCIATION,
+    START.date() - timedelta(days=9),
+    START.date() + timedelta(days=9),
+    needs_pin=False,
+    label="club",
+)
+
+PROVED = [reason for reason in Reason if reason not in BEFORE_PROOF | UNJUDGED]
+
+
+class CountingSealer(FastSealer):
+    """Remembers what it stretched."""
+
+    def __init__(self) -> None:
+        self.stretched: list[Identifier] = []
+
+    def stretch(self, identifier: Identifier) -> StretchedKey:
+        """Return the key, and remember for what."""
+        self.stretched.append(identifier)
+        return super().stretch(identifier)
+
+
+@dataclass
+class Books:
+    """A ledger and what it writes to."""
+
+    counts_guesses: bool = True
+    clock: FakeClock = field(default_factory=FakeClock)
+    sealer: CountingSealer = field(default_factory=CountingSealer)
+    patrons: MemoryPatrons = field(default_factory=MemoryPatrons)
+    visits: MemoryVisits = field(default_factory=MemoryVisits)
+    branch: MemoryBranch = field(default_factory=MemoryBranch)
+    log: FakeEventLog = field(default_factory=FakeEventLog)
+    attempts: int = 0
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(
+            sealer=self.sealer,
+            patrons=self.patrons,
+            visits=self.visits,
+            clock=self.clock,
+            log=self.log,
+            counts_guesses=self.counts_guesses,
+            branch=self.branch,
+        )
+        self.push(SealedRow(key_of(CARD), resident(CARD)))
+
+    def push(self, *rows: SealedRow) -> None:
+        """Replace the register."""
+        self.patrons.apply(rows, full=True, applied_at=START, minimum_age=0, guard=unguarded)
+
+    def open(self, *identifiers: Identifier) -> int:
+        """Prepare an attempt and return its number."""
+        self.attempts += 1
+        self.prepared = self.ledger.prepare(self.attempts, identifiers or (identifier(CARD),))
+        return self.attempts
+
+    def attempt(
+        self,
+        reason: Reason,
+        *identifiers: Identifier,
+        proved: bool = False,
+        unchecked: bool = False,
+    ) -> None:
+        """Prepare an attempt and settle it a second later."""
+        number = self.open(*identifiers)
+        self.clock.advance(1.0)
+        self.ledger.settle(number, reason, proved=proved, unchecked=unchecked)
+
+    def ban(self, ban: Ban = BAN, *, key: bytes | None = None, ref: str | None = None) -> Ban:
+        """Let staff ban a card or a patron."""
+        return self.branch.ban(ban, self.clock.moment(), row_key=key, patron_ref=ref)
+
+    def issue(self, new: Pass, key: bytes) -> Pass:
+        """Let staff issue a pass."""
+        return self.branch.issue(new, self.clock.moment(), row_key=key)
+
+    @property
+    def code_failures(self) -> int:
+        """All codes' failures."""
+        return self.visits.card_throttle(CODES_KEY).failures
+
+    def failures(self, number: str = CARD) -> int:
+        """Return a card's failures in a row."""
+        return self.visits.card_throttle(key_of(number)).failures
+
+    @property
+    def recorded(self) -> list[Visit]:
+        """The door log."""
+        return list(self.visits.visits(START.replace(year=2000)))
+
+
+def test_a_guess_is_charged_and_on_record_before_it_is_made() -> None:
+    """When `prepare` returns, a power cut costs the card a failure."""
+    books = Books()
+    books.open()
+
+    assert books.visits.card_throttle(key_of(CARD)) == CardThrottle(1, books.clock.boot_time())
+    assert books.recorded == [
+        Visit(1, START, books.clock.moment().state, None, None, key_of(CARD).hex()[:8])
+    ]
+
+
+@pytest.mark.parametrize("reason", sorted(UNJUDGED, key=str))
+def test_a_guess_that_was_never_judged_is_given_back(reason: Reason) -> None:
+    """As it was before, with the time of the last real failure."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    before = books.visits.card_throttle(key_of(CARD))
+    books.clock.advance(100.0)
+    books.attempt(reason)
+
+    assert books.visits.card_throttle(key_of(CARD)) == before
+    assert before.failures == 1
+
+
+def test_a_wrong_pin_is_charged_once_from_the_moment_of_the_answer() -> None:
+    """The wait begins when the patron hears of it."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+
+    assert books.visits.card_throttle(key_of(CARD)) == CardThrottle(1, books.clock.boot_time())
+
+
+@pytest.mark.parametrize("reason", PROVED)
+def test_a_proved_pin_ends_the_count(reason: Reason) -> None:
+    """Whether the patron is let in or not: who knows the PIN is nobody who guesses."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    books.attempt(Reason.WRONG_PIN)
+    books.attempt(reason, proved=True)
+
+    assert books.failures() == 0
+    assert books.visits.reader_throttle().spent_ms == 2 * READER_REFILL_MS - 1000
+
+
+@pytest.mark.parametrize(
+    ("number", "reasons"),
+    [(CARD, (Reason.WRONG_PIN, Reason.THROTTLED)), (UNKNOWN_CARD, (Reason.UNKNOWN_CARD,) * 2)],
+)
+def test_a_card_that_has_to_wait_pays_no_more_but_its_reader_does(
+    number: str, reasons: tuple[Reason, Reason]
+) -> None:
+    """Known or not: who tries during the wait doesn't prolong it, and a sweep is still slowed.
+
+    Were an unknown card charged on, a patron who registers later would be told by it.
+    """
+    books = Books()
+    for _ in range(3):
+        books.attempt(reasons[0], identifier(number))
+    held = books.visits.card_throttle(key_of(number))
+    books.attempt(reasons[1], identifier(number))
+
+    assert books.prepared.throttled
+    assert books.visits.card_throttle(key_of(number)) == held
+    assert books.visits.reader_throttle().spent_ms == 4 * READER_REFILL_MS - 3000
+
+
+def test_what_staff_reset_meanwhile_stays_reset() -> None:
+    """A card that was refused a try when it was swiped is free once staff say so."""
+    books = Books()
+    for _ in range(3):
+        books.attempt(Reason.WRONG_PIN)
+    number = books.open()
+    books.visits.reset_card(key_of(CARD))
+    books.ledger.settle(number, Reason.PIN_TIMEOUT)
+
+    assert books.failures() == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "failures"), [(Reason.PIN_TIMEOUT, 0), (Reason.WRONG_PIN, 1), (Reason.OK, 0)]
+)
+def test_an_unlock_outlasts_the_attempt_that_was_open(reason: Reason, failures: int) -> None:
+    """What staff forget while the card is at the reader does not come back when it leaves."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    books.attempt(Reason.WRONG_PIN)
+    number = books.open()
+    books.ledger.unlock(key_of(CARD))
+    books.ledger.settle(number, reason, proved=reason is Reason.OK)
+
+    assert books.failures() == failures
+
+
+def test_an_unlock_is_of_one_card() -> None:
+    """Another card that is at the reader meanwhile keeps its failures."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    number = books.open()
+    books.ledger.unlock(key_of(UNKNOWN_CARD))
+    books.ledger.settle(number, Reason.PIN_TIMEOUT)
+
+    assert books.failures() == 1
+
+
+def test_an_unlock_that_is_not_stored_forgets_nothing() -> None:
+    """Staff are told so and try again; the card is as it was."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    number = books.open()
+    books.visits.broken = True
+    with pytest.raises(StoreError):
+        books.ledger.unlock(key_of(CARD))
+    books.visits.broken = False
+    books.ledger.settle(number, Reason.PIN_TIMEOUT)
+
+    assert books.failures() == 1
+
+
+@pytest.mark.parametrize("reason", [Reason.OK, Reason.WRONG_PIN, Reason.PIN_TIMEOUT])
+def test_a_card_that_was_forgotten_does_not_come_back_with_its_attempt(reason: Reason) -> None:
+    """The attempt ends on record without it, and without a count of its failures."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    number = books.open()
+    books.visits.erase(key_of(CARD))
+    books.ledger.forget(frozenset({key_of(CARD)}))
+    books.ledger.settle(number, reason, proved=reason is Reason.OK)
+
+    (left,) = books.recorded
+    assert (left.attempt, left.reason, left.card) == (number, reason.value, None)
+    assert books.failures() == 0
+
+
+def test_another_card_at_the_reader_is_not_forgotten_with_it() -> None:
+    """It is on record as ever."""
+    books = Books()
+    number = books.open()
+    books.ledger.forget(frozenset({key_of(UNKNOWN_CARD)}))
+    books.ledger.settle(number, Reason.WRONG_PIN)
+
+    assert books.failures() == 1
+
+
+def test_each_failure_before_the_proof_is_the_readers_too() -> None:
+    """Ten on different cards, and every answer at this reader comes later."""
+    books = Books()
+    for number in range(READER_BURST):
+        assert books.prepared.delay_s == 0.0 if number else True
+        books.attempt(Reason.UNKNOWN_CARD, identifier(f"31{number:08}"))
+    books.open()
+
+    assert books.prepared.delay_s == READER_DELAY_S
+    assert not books.prepared.throttled
+
+
+def test_two_readings_are_both_stretched_whichever_is_known() -> None:
+    """Ten digits cost the same, known as a card, as a CPR number or not at all."""
+    for rows in ((), (CPR_KEY,), (PLASTIC_KEY,), (CPR_KEY, PLASTIC_KEY)):
+        books = Books()
+        books.push(*(SealedRow(key, replace(resident(CARD), patron_ref=key.hex())) for key in rows))
+        books.open(*TEN_DIGITS)
+
+        assert books.sealer.stretched == list(TEN_DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("known", "best"),
+    [
+        ((), PLASTIC_KEY),
+        ((CPR_KEY,), CPR_KEY),
+        ((PLASTIC_KEY,), PLASTIC_KEY),
+        ((CPR_KEY, PLASTIC_KEY), PLASTIC_KEY),
+    ],
+)
+def test_the_exact_card_number_wins(known: tuple[bytes, ...], best: bytes) -> None:
+    """Then the CPR number; an unknown card is charged as the first reading."""
+    books = Books()
+    books.push(*(SealedRow(key, replace(resident(CARD), patron_ref=key.hex())) for key in known))
+    books.open(*TEN_DIGITS)
+
+    assert books.prepared.row_key == best
+    assert books.prepared.patron == (
+        replace(resident(CARD), patron_ref=best.hex()) if known else None
+    )
+    assert books.visits.card_throttle(best).failures == 1
+    assert row_key(books.prepared.stretched) == best
+
+
+def test_an_unknown_card_takes_the_same_steps() -> None:
+    """It is put on record, charged and answered like a known one."""
+    books = Books()
+    books.attempt(Reason.UNKNOWN_CARD, identifier(UNKNOWN_CARD))
+
+    assert books.failures(UNKNOWN_CARD) == 1
+    assert [visit.card for visit in books.recorded] == [key_of(UNKNOWN_CARD).hex()[:8]]
+
+
+@pytest.mark.parametrize("reason", [Reason.OK, Reason.UNKNOWN_CARD, Reason.WRONG_PIN])
+def test_where_no_pin_is_asked_for_nothing_is_counted(reason: Reason) -> None:
+    """No card waits, no reader slows down, the attempt is on record."""
+    books = Books(counts_guesses=False)
+    for _ in range(READER_BURST + 1):
+        books.attempt(reason)
+
+    assert books.failures() == 0
+    assert books.visits.reader_throttle() == ReaderThrottle()
+    assert not books.prepared.throttled
+    assert books.prepared.delay_s == 0.0
+    assert {visit.reason for visit in books.recorded} == {reason.value}
+
+
+def test_an_unreadable_card_is_one_row_without_a_pseudonym() -> None:
+    """There was nothing to prepare; nobody is charged."""
+    books = Books()
+    books.ledger.settle(7, Reason.CARD_UNREADABLE)
+
+    assert [(visit.attempt, visit.reason, visit.card) for visit in books.recorded] == [
+        (7, "card_unreadable", None)
+    ]
+    assert books.visits.reader_throttle() == ReaderThrottle()
+
+
+def test_a_cache_that_fails_charges_nobody() -> None:
+    """The attempt is on record as a fault of ours, without a card."""
+    books = Books()
+    books.patrons.broken = True
+    with pytest.raises(StoreError):
+        books.open()
+    books.ledger.settle(1, Reason.FAULT)
+
+    assert books.failures() == 0
+    assert [(visit.reason, visit.card) for visit in books.recorded] == [("fault", None)]
+
+
+def test_a_second_look_changes_the_row_alone() -> None:
+    """After a push the patron and the cache's age are new; throttle and delay stay as they were."""
+    books = Books()
+    books.open()
+    prepared = replace(books.prepared, throttled=True, delay_s=5.0)
+    books.patrons.apply(
+        (), full=True, applied_at=START.replace(hour=19), minimum_age=0, guard=unguarded
+    )
+
+    again = books.ledger.look_again(prepared)
+
+    expected = replace(prepared, patron=None, cache_applied_at=START.replace(hour=19))
+    assert again == expected
+    assert books.failures() == 1
+
+
+def test_settled_attempts_are_forgotten() -> None:
+    """Nothing is kept in memory of an attempt that is over; ending it twice is no second row."""
+    books = Books()
+    books.attempt(Reason.OK)
+    with pytest.raises(StoreError):
+        books.ledger.settle(1, Reason.OK)
+
+    assert [visit.reason for visit in books.recorded] == ["ok"]
+
+
+def test_bans_and_the_pass_of_a_card_are_found_with_its_row() -> None:
+    """Those of the card and those of its patron; whether they hold is judged later."""
+    books = Books()
+    by_card = books.ban(key=key_of(CARD))
+    by_patron = books.ban(ref=resident(CARD).patron_ref)
+    books.ban(key=key_of(UNKNOWN_CARD))
+    older = books.issue(CLUB, key_of(CARD))
+    held = books.issue(CLUB, key_of(CARD))
+    books.open()
+
+    assert books.prepared.bans == (by_card, by_patron)
+    assert books.prepared.passes == (held, older)
+    assert books.prepared.patron == resident(CARD)
+
+
+def test_a_branch_without_a_book_has_neither() -> None:
+    """Nothing is asked, and nobody is banned."""
+    books = Books()
+    ledger = Ledger(
+        sealer=books.sealer,
+        patrons=books.patrons,
+        visits=books.visits,
+        clock=books.clock,
+        log=books.log,
+        counts_guesses=True,
+    )
+    prepared = ledger.prepare(1, (identifier(CARD),))
+
+    assert (prepared.bans, prepared.held) == ((), None)
+    assert ledger.look_again(prepared) == prepared
+
+
+@pytest.mark.parametrize("known", [(), (PLASTIC_KEY,), (CPR_KEY,)])
+@pytest.mark.parametrize("with_pass", [None, PLASTIC_KEY, CPR_KEY])
+def test_each_reading_is_looked_up_in_the_book_whichever_is_known(
+    known: tuple[bytes, ...], with_pass: bytes | None
+) -> None:
+    """The work does not tell; a row goes before a pass, a pass before nothing."""
+    books = Books()
+    books.push(*(SealedRow(key, replace(resident(CARD), patron_ref=key.hex())) for key in known))
+    if with_pass is not None:
+        books.issue(CLUB, with_pass)
+    counting = CountingBook(books.branch)
+    books.ledger = Ledger(
+        sealer=books.sealer,
+        patrons=books.patrons,
+        visits=books.visits,
+        clock=books.clock,
+        log=books.log,
+        counts_guesses=True,
+        branch=counting,
+    )
+    books.open(*TEN_DIGITS)
+
+    assert counting.asked == [PLASTIC_KEY, PLASTIC_KEY, CPR_KEY, CPR_KEY]
+    best = (*known, *([with_pass] if with_pass else []), PLASTIC_KEY)[0]
+    assert books.prepared.row_key == best
+    assert (books.prepared.held is not None) == (best == with_pass)
+
+
+class CountingBook(MemoryBranch):
+    """Remembers whose bans and passes were asked for."""
+
+    def __init__(self, book: MemoryBranch) -> None:
+        super().__init__()
+        self.book: BranchBook = book
+        self.asked: list[bytes] = []
+
+    def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
+        """Return the bans, and remember whose."""
+        self.asked.append(row_key)
+        return self.book.bans(row_key, patron_ref)
+
+    def passes_of(self, row_key: bytes) -> tuple[Pass, ...]:
+        """Return the passes, and remember whose."""
+        self.asked.append(row_key)
+        return self.book.passes_of(row_key)
+
+
+def test_a_book_that_fails_lets_nobody_be_judged() -> None:
+    """Who is banned is not known then; the attempt is on record as a fault of ours."""
+    books = Books()
+    books.branch.broken = True
+    with pytest.raises(BranchStoreError):
+        books.open()
+    books.ledger.settle(1, Reason.FAULT)
+
+    assert books.failures() == 0
+    assert [visit.reason for visit in books.recorded] == ["fault"]
+
+
+def test_a_second_look_reads_the_book_again() -> None:
+    """A ban and a pass that came meanwhile count, and one that was taken back does not."""
+    books = Books()
+    left = books.issue(CLUB, key_of(CARD))
+    held = books.issue(CLUB, key_of(CARD))
+    books.open()
+    books.branch.revoke(held.number, books.clock.moment())
+    ban = books.ban(key=key_of(CARD))
+
+    again = books.ledger.look_again(books.prepared)
+
+    assert again == replace(books.prepared, bans=(ban,), held=left, older=())
+
+
+def test_a_second_look_finds_the_bans_of_whom_the_library_system_named() -> None:
+    """The card is new to us, the patron may be not."""
+    books = Books()
+    ban = books.ban(ref="ref of a banned patron")
+    books.open(identifier(UNKNOWN_CARD))
+    lent = replace(resident(UNKNOWN_CARD), patron_ref="ref of a banned patron")
+
+    again = books.ledger.look_again(replace(books.prepared, lent=lent, proved=True))
+
+    assert books.prepared.bans == ()
+    assert (again.bans, again.lent, again.patron) == ((ban,), lent, None)
+
+
+def test_a_code_is_found_by_its_pass_and_never_by_a_row() -> None:
+    """Though a row stood under its key; the door log tells codes apart from cards alone."""
+    books = Books()
+    books.push(SealedRow(CODE_KEY, resident(CARD)))
+    held = books.issue(replace(CLUB, code_digits=6), CODE_KEY)
+    books.open(CODE)
+
+    assert (books.prepared.held, books.prepared.patron) == (held, None)
+    assert books.ledger.look_again(books.prepared) == books.prepared
+    assert [visit.card for visit in books.recorded] == [A_CODE]
+
+
+@pytest.mark.parametrize("counts_guesses", [True, False])
+def test_all_codes_share_one_count_and_no_card_feels_it(*, counts_guesses: bool) -> None:
+    """Another code waits as well, where PINs are asked for or not; cards and the reader don't."""
+    books = Books(counts_guesses=counts_guesses)
+    for at in range(3):
+        books.attempt(Reason.UNKNOWN_CARD, Identifier(IdentifierKind.CODE, f"48392{at}"))
+    code = books.ledger.prepare(11, (CODE,))
+    card = books.ledger.prepare(12, (identifier(CARD),))
+
+    assert (code.throttled, card.throttled) == (True, False)
+    assert books.visits.reader_throttle() == ReaderThrottle()
+    assert card.delay_s == 0.0
+
+
+def test_codes_never_stop_for_good() -> None:
+    """Ten and more wrong codes, each as soon as one may be typed, and an hour later one may."""
+    books = Books()
+    for _ in range(12):
+        books.attempt(Reason.UNKNOWN_CARD, CODE)
+        assert books.code_failures <= MOST_FAILURES
+        books.clock.advance(3600.0)
+    books.open(CODE)
+
+    assert not books.prepared.throttled
+
+
+@pytest.mark.parametrize("reason", [Reason.OK, Reason.NOT_PERMITTED, *sorted(UNJUDGED, key=str)])
+def test_a_right_code_costs_nothing_and_forgives_nothing(reason: Reason) -> None:
+    """Attack: guess at others' codes and type one's own in between. The count goes on."""
+    books = Books()
+    books.attempt(Reason.UNKNOWN_CARD, CODE)
+    books.attempt(Reason.UNKNOWN_CARD, CODE)
+    books.attempt(reason, CODE, proved=True)
+
+    assert books.code_failures == 2
+
+
+def test_a_code_that_has_to_wait_pays_no_more() -> None:
+    """Whoever types on doesn't prolong the wait for everybody."""
+    books = Books()
+    for _ in range(3):
+        books.attempt(Reason.UNKNOWN_CARD, CODE)
+    held = books.visits.card_throttle(CODES_KEY)
+    books.attempt(Reason.THROTTLED, CODE)
+
+    assert books.visits.card_throttle(CODES_KEY) == held
+
+
+def test_a_slowed_reader_slows_codes() -> None:
+    """The reader's delay is before every answer."""
+    books = Books()
+    for number in range(READER_BURST):
+        books.attempt(Reason.UNKNOWN_CARD, identifier(f"31{number:08}"))
+    books.open(CODE)
+
+    assert books.prepared.delay_s == READER_DELAY_S
+
+
+@pytest.mark.parametrize("needs_pin", [True, False])
+@pytest.mark.parametrize(("proved", "failures"), [(True, 0), (False, 2)])
+def test_a_pin_that_was_proved_forgives_and_a_pass_does_not(
+    *, needs_pin: bool, proved: bool, failures: int
+) -> None:
+    """Attack: swipe a found card when its pass opens, and guess at its PIN in between.
+
+    Its holder has slips of a year forgiven by typing the right one once.
+    """
+    books = Books()
+    books.issue(replace(CLUB, needs_pin=needs_pin), key_of(CARD))
+    books.attempt(Reason.WRONG_PIN)
+    books.attempt(Reason.WRONG_PIN)
+    books.attempt(Reason.OK, proved=proved)
+
+    assert books.failures() == failures
+
+
+@pytest.mark.parametrize("reason", [Reason.UNKNOWN_CARD, Reason.PIN_UNKNOWN])
+def test_a_pin_that_nobody_could_check_costs_the_card_nothing(reason: Reason) -> None:
+    """Ten right PINs while the library system is out don't stop a card; the reader still pays."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    before = books.visits.card_throttle(key_of(CARD))
+    for _ in range(STOP_AT_FAILURES):
+        books.attempt(reason, unchecked=True)
+
+    assert books.visits.card_throttle(key_of(CARD)) == before
+    assert books.visits.reader_throttle().spent_ms > READER_BURST * READER_REFILL_MS - 60_000
+    books.attempt(reason)
+    assert books.failures() == 2
+
+
+class TestReadings:
+    """A number may be read in two ways; what is held against one holds for the swipe."""
+
+    @pytest.mark.parametrize("held_against", [PLASTIC_KEY, CPR_KEY])
+    @pytest.mark.parametrize("known", [(), (PLASTIC_KEY,), (CPR_KEY,)])
+    def test_a_ban_of_either_reading_holds(
+        self, held_against: bytes, known: tuple[bytes, ...]
+    ) -> None:
+        """Banned by the stripe, back by the barcode. It holds on a second look, too."""
+        books = Books()
+        books.push(*(SealedRow(key, resident(CARD)) for key in known))
+        ban = books.ban(key=held_against)
+        books.open(*TEN_DIGITS)
+
+        assert books.prepared.bans == (ban,)
+        assert books.ledger.look_again(books.prepared) == books.prepared
+
+    def test_a_ban_of_both_readings_is_one(self) -> None:
+        """That of a patron is found under each card."""
+        books = Books()
+        books.push(*(SealedRow(key, resident(CARD)) for key in (PLASTIC_KEY, CPR_KEY)))
+        ban = books.ban(ref=resident(CARD).patron_ref)
+        books.open(*TEN_DIGITS)
+
+        assert books.prepared.bans == (ban,)
+
+    def test_a_reading_that_is_another_patrons_is_not_meant(self) -> None:
+        """One patron's card number can be another's CPR number: nobody is banned for a stranger."""
+        books = Books()
+        books.push(
+            SealedRow(PLASTIC_KEY, resident(CARD)),
+            SealedRow(CPR_KEY, replace(resident(CARD), patron_ref="another")),
+        )
+        books.ban(key=CPR_KEY)
+        books.branch.kept_unused = {"another"}
+        books.open(*TEN_DIGITS)
+
+        assert (books.prepared.bans, books.prepared.other_keys) == ((), ())
+        assert books.prepared.patron == resident(CARD)
+
+    @pytest.mark.parametrize("restricted", [PLASTIC_KEY, CPR_KEY])
+    @pytest.mark.parametrize("known", [(), (PLASTIC_KEY,), (CPR_KEY,)])
+    def test_a_restriction_of_either_reading_holds(
+        self, restricted: bytes, known: tuple[bytes, ...]
+    ) -> None:
+        """Neither row nor pass is used, on a second look as on the first."""
+        books = Books()
+        books.push(*(SealedRow(key, resident(CARD)) for key in known))
+        books.issue(CLUB, PLASTIC_KEY)
+        books.branch.kept_unused = {restricted}
+        books.open(*TEN_DIGITS)
+
+        assert books.prepared.held is None
+        assert books.prepared.patron == (
+            replace(resident(CARD), restricted=True) if known else None
+        )
+        assert books.ledger.look_again(books.prepared) == books.prepared
+
+
+class TestRestricted:
+    """What is restricted at this branch is used for nothing."""
+
+    @pytest.mark.parametrize("by", ["card", "patron"])
+    def test_a_patron_is_restricted_by_card_or_by_number(self, by: str) -> None:
+        """Whatever the push says; bans are still looked up, so the steps are the same."""
+        books = Books()
+        ban = books.ban(key=key_of(CARD))
+        patron = books.patrons.find(key_of(CARD))
+        assert patron is not None
+        books.branch.kept_unused = {key_of(CARD) if by == "card" else patron.patron_ref}
+        books.open()
+
+        assert books.prepared.patron == replace(patron, restricted=True)
+        assert books.prepared.bans == (ban,)
+
+    def test_a_pass_is_not_used_either(self) -> None:
+        """It is held of the same person."""
+        books = Books()
+        books.issue(CLUB, key_of(CARD))
+        books.branch.kept_unused = {key_of(CARD)}
+        books.open()
+
+        assert books.prepared.held is None
+
+    def test_one_that_begins_or_ends_meanwhile_counts(self) -> None:
+        """The door looks again after each commit."""
+        books = Books()
+        books.open()
+        first = books.prepared
+        books.branch.kept_unused = {key_of(CARD)}
+        during = books.ledger.look_again(first)
+        books.branch.kept_unused = set()
+        after = books.ledger.look_again(during)
+
+        found = [one.patron and one.patron.restricted for one in (first, during, after)]
+        assert found == [False, True, False]
+
+    def test_a_row_that_the_library_system_lent_is_restricted_too(self) -> None:
+        """Else a restricted patron would come in where the register lacks the card."""
+        books = Books()
+        books.open(identifier(UNKNOWN_CARD))
+        lent = replace(books.prepared, lent=resident(UNKNOWN_CARD))
+        books.branch.kept_unused = {resident(UNKNOWN_CARD).patron_ref}
+        again = books.ledger.look_again(lent)
+
+        assert again.lent == replace(resident(UNKNOWN_CARD), restricted=True)
+
+    def test_nobody_else_is(self) -> None:
+        """One person's restriction is no other's."""
+        books = Books()
+        books.branch.kept_unused = {key_of(UNKNOWN_CARD), "p-other"}
+        books.open()
+
+        assert books.prepared.patron == books.patrons.find(key_of(CARD))

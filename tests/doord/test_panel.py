@@ -1,0 +1,225 @@
+"""What the screen at the door shows while people come, and the keys that are pressed on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from doorctl.access.calendar import Calendar
+from doorctl.access.messages import Rules
+from doorctl.access.panel import OURS, Keys, Kind, PanelRules, PanelState
+from doorctl.access.policy import Policy
+from doorctl.access.typing import PadRules
+from doorctl.doord.controller import READER, STALE_S, STALL_LIMIT_S
+from doorctl.doord.events import PanelKeyPressed, StopRequested
+from doorctl.doord.slow_jobs import BACKLOG_LIMIT
+from doorctl.ports.devices import BytesReceived, LineConnected, LineLost
+from tests.doord.fake_door import (
+    CARD,
+    OTHER_CARD,
+    RIGHT_PIN,
+    UNKNOWN_CARD,
+    WRONG_PIN,
+    FakeDoor,
+)
+from tests.fakes.event_queue import FakeQueue
+from tests.fakes.panel import FakePanel
+
+KEYS = PanelRules(keys=True)
+COMPANY = Rules(Policy(), PadRules(), companions_max=3)
+ONLY_READER = frozenset({READER})
+CLOSED_WEEK = Calendar(((),) * 7)
+
+
+def watched(rules: Rules | None = None, *, calendar: Calendar | None = None) -> FakeDoor:
+    """Return a door with a screen that has keys, at which nothing was shown yet."""
+    door = FakeDoor(
+        rules=rules or Rules(Policy(), PadRules()),
+        panel=FakePanel(),
+        panel_rules=KEYS,
+        lines=ONLY_READER,
+        carries_keys=True,
+        calendar=calendar or Calendar(),
+    )
+    door.connect()
+    door.wait(0.0)
+    panel(door).shown.clear()
+    return door
+
+
+def panel(door: FakeDoor) -> FakePanel:
+    """Return the door's screen."""
+    assert door.panel is not None
+    return door.panel
+
+
+def kinds(door: FakeDoor) -> list[Kind]:
+    """Return which pictures were shown since, in order."""
+    return [state.kind for state in panel(door).shown]
+
+
+def swipe(door: FakeDoor, number: str) -> int:
+    """Swipe a card, have it looked up, and return the attempt that the screen shows."""
+    door.swipe(number)
+    door.wait(0.0)
+    door.work()
+    return panel(door).shown[-1].attempt
+
+
+def press(door: FakeDoor, pressed: str, attempt: int) -> None:
+    """Press keys on the screen."""
+    for key in pressed:
+        door.controller.handle(PanelKeyPressed(key, attempt))
+        door.wait(0.0)
+
+
+def test_a_grant_is_shown_step_by_step() -> None:
+    """Card, each digit as a dot, welcome, and the idle screen after its time."""
+    door = watched()
+    press(door, RIGHT_PIN, swipe(door, CARD))
+    door.wait(KEYS.message_s)
+
+    assert door.reasons == ["ok"]
+    assert kinds(door) == [Kind.CARD_READ, *[Kind.TYPING] * 3, Kind.WELCOME, Kind.IDLE]
+    assert [state.typed for state in panel(door).shown[:4]] == [0, 1, 2, 3]
+    assert panel(door).shown[0].keys is Keys.PIN
+
+
+def test_the_screen_comes_after_the_relay() -> None:
+    """The door is open before anybody is told."""
+    door = watched()
+    attempt = swipe(door, CARD)
+    for key in RIGHT_PIN:
+        door.controller.handle(PanelKeyPressed(key, attempt))
+
+    assert door.relay.energised
+    assert Kind.WELCOME not in kinds(door)
+
+
+def test_refusals_before_a_proof_are_shown_alike() -> None:
+    """An unknown card and a wrong PIN: the same states, one by one, and at the same times."""
+    seen = []
+    for number in (UNKNOWN_CARD, CARD):
+        door = watched()
+        press(door, WRONG_PIN, swipe(door, number))
+        door.wait(KEYS.message_s - 0.1)
+        assert kinds(door)[-1] is Kind.REFUSED
+        door.wait(0.1)
+        seen.append(list(panel(door).shown))
+
+    assert seen[0] == seen[1]
+    assert [state.kind for state in seen[0]][-2:] == [Kind.REFUSED, Kind.IDLE]
+
+
+def test_a_patron_who_types_nothing_is_refused_alike() -> None:
+    """The time-out is the same refusal, and the next card ends it."""
+    door = watched()
+    swipe(door, CARD)
+    door.wait(PadRules().digit_timeout_s)
+    assert panel(door).shown[-1] == PanelState(Kind.REFUSED, 1, code=1)
+
+    swipe(door, OTHER_CARD)
+    assert kinds(door) == [Kind.CARD_READ, Kind.REFUSED, Kind.CARD_READ]
+
+
+def test_closed_is_told_as_closed() -> None:
+    """Whoever comes by night is told nothing of themselves."""
+    door = watched(calendar=CLOSED_WEEK)
+    press(door, RIGHT_PIN, swipe(door, CARD))
+
+    assert door.reasons == ["closed"]
+    assert kinds(door)[-1] is Kind.CLOSED
+
+
+def test_companions_are_asked_for() -> None:
+    """A key says how many; then the welcome stands for the rest of its time."""
+    door = watched(COMPANY)
+    attempt = swipe(door, CARD)
+    press(door, RIGHT_PIN, attempt)
+    asked = panel(door).shown[-1]
+    press(door, "2", attempt)
+
+    assert (asked.kind, asked.keys, asked.companions) == (Kind.WELCOME, Keys.COMPANIONS, 3)
+    assert panel(door).shown[-1] == PanelState(Kind.WELCOME, attempt)
+    assert door.log.named("companions")[0]["count"] == 2
+
+
+@pytest.mark.parametrize("other", [-1, 1])
+def test_a_key_meant_for_another_attempt_is_void(other: int) -> None:
+    """What a page sends late is not the next patron's."""
+    door = watched()
+    attempt = swipe(door, CARD)
+    press(door, RIGHT_PIN, attempt + other)
+
+    assert door.reasons == []
+    assert kinds(door) == [Kind.CARD_READ]
+
+
+def test_keys_pressed_while_the_door_stood_still_are_void() -> None:
+    """Before it, and for a moment after it, as on any line."""
+    door = watched()
+    attempt = swipe(door, CARD)
+    still = [(0.0, PanelKeyPressed(key, attempt)) for key in RIGHT_PIN]
+    event_queue = FakeQueue(door.clock, *still, (1.0, StopRequested()), turn_s=STALL_LIMIT_S + 0.1)
+    door.controller.run(event_queue)
+
+    assert door.reasons == ["fault"]
+    assert not door.relay.edges
+
+
+def test_keys_that_come_just_after_standing_still_are_void() -> None:
+    """They were pressed before it; a moment later keys begin a code as ever."""
+    door = watched(Rules(Policy(), PadRules(), codes=True))
+    door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
+    door.clock.advance(STALL_LIMIT_S + 0.1)
+    door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
+    press(door, "4", 0)
+    assert kinds(door) == []
+
+    door.wait(STALE_S)
+    press(door, "4", 0)
+    assert kinds(door) == [Kind.TYPING]
+
+
+def test_a_lost_reader_is_out_of_order() -> None:
+    """Nobody is asked for a card that can't be read; once it is back, they are."""
+    door = watched()
+    door.controller.handle(LineLost(READER, "unplugged"))
+    door.wait(0.0)
+    door.controller.handle(LineConnected(READER))
+    door.wait(0.0)
+
+    assert kinds(door) == [Kind.OUT_OF_ORDER, Kind.IDLE]
+    assert panel(door).shown[0].code == OURS
+
+
+def test_a_card_that_is_turned_away_is_our_fault() -> None:
+    """More cards than can be looked up: the screen says sorry, not no."""
+    door = watched()
+    while door.worker.backlog() < BACKLOG_LIMIT:
+        door.worker.submit(lambda: None)
+    door.swipe(CARD)
+    door.wait(0.0)
+
+    assert panel(door).shown == [PanelState(Kind.REFUSED, code=OURS)]
+
+
+def test_an_unreadable_card_is_told_when_nobody_types() -> None:
+    """Turn it, says the screen; garbage on the line does not hide what somebody is typing."""
+    door = watched()
+    door.controller.handle(BytesReceived(READER, b"%rubbish?\r"))
+    door.wait(1.0)
+    assert panel(door).shown[-1].code == 2
+
+    swipe(door, CARD)
+    door.controller.handle(BytesReceived(READER, b"%rubbish?\r"))
+    door.wait(1.0)
+    assert kinds(door)[-1] is Kind.CARD_READ
+
+
+def test_the_same_state_is_shown_once() -> None:
+    """Turns in which nothing changes wake no page."""
+    door = watched()
+    for _ in range(5):
+        door.wait(1.0)
+
+    assert panel(door).shown == []

@@ -1,0 +1,370 @@
+"""Each fault is found under its own name, and no other is accused of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+
+import pytest
+
+from doorctl.access.attempt import Attempt, Step, after
+from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
+from doorctl.access.messages import Event, Now, Rules
+from doorctl.access.patron import Patron, row_key
+from doorctl.access.typing import PadRules
+from doorctl.cards.numbers import birth_date
+from doorctl.cards.reader import CardReader
+from doorctl.core.errors import StoreError
+from doorctl.core.masked import Identifier, StretchedKey
+from doorctl.core.readings import Reading
+from doorctl.door.strike import Strike, StrikeEvent, StrikeState, TimePassed
+from doorctl.doord.self_test import (
+    CARD,
+    CHECKS,
+    MIN_FREE_BYTES,
+    NUMBER,
+    PURGE_LATE_S,
+    all_well,
+    as_answer,
+    from_answer,
+    run,
+)
+from doorctl.ports import SealedRow
+from tests.doord.sound_houses import OPEN_ALL_WEEK, POLICY, SEALER, Parts, with_policy
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.disk import FakeDisk
+from tests.fakes.memory_store import MemoryPatrons, MemoryVisits
+
+ALL = {check.name for check in CHECKS}
+
+
+class DeafReader(CardReader):
+    """A parser that has lost the health card."""
+
+    def next_reading(self, *, awaiting_pin: bool) -> Reading | None:  # noqa: ARG002 - the parent's
+        """Return nothing."""
+        return None
+
+
+class FickleSealer:
+    """A sealer that never says the same twice."""
+
+    def __init__(self) -> None:
+        self._times = 0
+
+    def stretch(self, identifier: Identifier) -> StretchedKey:
+        """Return another key each time."""
+        self._times += 1
+        return StretchedKey(SEALER.stretch(identifier).reveal()[:-1] + bytes([self._times]))
+
+
+class StickyParts(Parts):
+    """A strike that is never locked by time."""
+
+    def turn(self, strike: Strike, event: StrikeEvent) -> Strike:
+        """Stay."""
+        return strike if isinstance(event, TimePassed) else strike.after(event)
+
+
+class StuckParts(Parts):
+    """A strike that no grant releases."""
+
+    def turn(self, strike: Strike, event: StrikeEvent) -> Strike:  # noqa: ARG002 - the parent's
+        """Stay locked."""
+        return strike
+
+
+class LateParts(Parts):
+    """A strike that is released for longer than it should be."""
+
+    def turn(self, strike: Strike, event: StrikeEvent) -> Strike:
+        """Add an hour."""
+        after = strike.after(event)
+        late = after.state is StrikeState.RELEASED and after.until_s is not None
+        return replace(after, until_s=3600.0) if late else after
+
+
+class FreeParts(Parts):
+    """A strike that a grant frees for ever."""
+
+    def turn(self, strike: Strike, event: StrikeEvent) -> Strike:  # noqa: ARG002 - the parent's
+        """Be free."""
+        return Strike(StrikeState.FREE)
+
+
+class EndlessParts(Parts):
+    """An attempt that nothing concludes."""
+
+    def attempt(self, attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:  # noqa: ARG002 - the parent's
+        """Do nothing."""
+        return attempt, ()
+
+
+class PinlessParts(Parts):
+    """An attempt that forgets to ask for the PIN."""
+
+    def attempt(self, attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+        """Go by other rules."""
+        lax = replace(rules, policy=replace(rules.policy, require_pin=False))
+        return after(attempt, event, now, lax)
+
+
+class BlocklessParts(Parts):
+    """An attempt that looks at no block."""
+
+    def attempt(self, attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+        """Go by other rules."""
+        policy = replace(rules.policy, deny_blocks=frozenset(), deny_other_blocks=False)
+        return after(attempt, event, now, replace(rules, policy=policy))
+
+
+def broken_patrons() -> Parts:
+    """Return a house whose cache fails after its push."""
+    parts = Parts(patrons=MemoryPatrons())
+    parts.house()
+    parts.pushed, parts.patrons.broken = False, True
+    return parts
+
+
+def broken_visits() -> Parts:
+    """Return a house whose door log can't be written."""
+    visits = MemoryVisits()
+    visits.broken = True
+    return Parts(visits=visits)
+
+
+def known_until(day: date) -> Calendar:
+    """Return hours that end with a day."""
+    return replace(OPEN_ALL_WEEK, known_until=day)
+
+
+TODAY = FakeClock().moment().local.date()
+
+FAULTS: dict[str, tuple[str, Callable[[], Parts]]] = {
+    "the parser reads no health card": (
+        "card",
+        lambda: Parts(reader=DeafReader(carries_keys=False)),
+    ),
+    "the sealer is fickle": ("seal", lambda: Parts(sealer=FickleSealer())),
+    "there is no time to type": ("right_pin", lambda: Parts(pad=PadRules(digit_timeout_s=0.0))),
+    "the attempt never ends": ("right_pin", EndlessParts),
+    "the attempt never asks for the PIN": ("wrong_pin", PinlessParts),
+    "the attempt sees no blocks": ("blocked", BlocklessParts),
+    "the strike stays released": ("strike", StickyParts),
+    "the strike is not released": ("strike", StuckParts),
+    "the strike is released too long": ("strike", LateParts),
+    "the strike is freed": ("strike", FreeParts),
+    "no door process": ("door", lambda: Parts(lines=None)),
+    "the reader is lost": ("reader", lambda: Parts(lines={"reader": False, "keypad": True})),
+    "the keypad is lost": ("keypad", lambda: Parts(lines={"reader": True, "keypad": False})),
+    "the cache can't be read": ("register", broken_patrons),
+    "no push ever came": ("register_filled", lambda: Parts(pushed=False)),
+    "an empty push came": ("register_filled", lambda: Parts(rows=())),
+    "the push is 4 days old": (
+        "register_age",
+        lambda: Parts(applied_at=START - timedelta(hours=96)),
+    ),
+    "the push will be too old when patrons come": (
+        "register_age",
+        lambda: Parts(applied_at=START - timedelta(hours=71, minutes=30)),
+    ),
+    "nobody knows how old the push is": ("register_age", lambda: Parts(applied_at=None)),
+    "the push is from the future": (
+        "register_age",
+        lambda: Parts(applied_at=START + timedelta(days=9)),
+    ),
+    "rows were made for no age limit": ("register_limit", lambda: Parts(minimum_age=0)),
+    "rows were made for a higher age limit": ("register_limit", lambda: Parts(minimum_age=18)),
+    "the register holds the self-test's card": (
+        "register_stranger",
+        lambda: Parts(rows=(SealedRow(row_key(SEALER.stretch(CARD)), Patron("1")),)),
+    ),
+    "nobody vouches for the clock": ("clock", lambda: Parts(clock=FakeClock(vouched=False))),
+    "the calendar is missing": ("hours", lambda: Parts(hours=None)),
+    "the calendar can't be read": ("hours", lambda: Parts(hours=StoreError("branch.db is lost"))),
+    "the calendar ends yesterday": (
+        "hours",
+        lambda: Parts(hours=known_until(TODAY - timedelta(days=1))),
+    ),
+    "the calendar ends today": ("hours", lambda: Parts(hours=known_until(TODAY))),
+    "the door log can't be written": ("visit_log", broken_visits),
+    "the disk is nearly full": ("disk", lambda: Parts(disk=FakeDisk(free=MIN_FREE_BYTES - 1))),
+    "the disk is read-only": ("disk_writable", lambda: Parts(disk=FakeDisk(read_only=True))),
+    "the kernel keeps the relay on": ("relay", lambda: Parts(relay_risks=("Kept.",))),
+    "no purge for half a day": ("purge", lambda: Parts(purged_s=999.0 - PURGE_LATE_S)),
+}
+"""A fault -> the check that finds it, and a house that has it."""
+
+
+def test_in_a_house_that_is_well_every_check_passes() -> None:
+    """Each of the table is asked, and none has anything to do."""
+    found = Parts().run()
+
+    assert set(found) == ALL
+    assert [one for one in found.values() if not one.ok or one.do] == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_found_under_its_own_name_only(fault: str) -> None:
+    """Who is called out looks at the right thing first, and is told what to do."""
+    check, build = FAULTS[fault]
+    parts = build()
+    found = parts.run()
+
+    assert [name for name, one in found.items() if not one.ok] == [check]
+    assert found[check].what.endswith(".")
+    assert found[check].do.endswith((".", "Full."))
+
+
+def test_a_disk_that_is_gone_fails_both_of_its_checks() -> None:
+    """It has neither room nor can it be written."""
+    assert Parts(disk=FakeDisk(gone=True)).failing() == ["disk", "disk_writable"]
+
+
+def test_every_check_has_a_fault_that_is_planted() -> None:
+    """A new check can't come without a fault that it finds."""
+    assert {check for check, _ in FAULTS.values()} == ALL
+
+
+@pytest.mark.parametrize(
+    ("left_out", "parts"),
+    [
+        ({"keypad"}, Parts(lines={"reader": True})),
+        ({"wrong_pin"}, Parts(policy=with_policy(require_pin=False))),
+        ({"blocked"}, Parts(policy=with_policy(deny_blocks=frozenset(), deny_other_blocks=False))),
+        ({"register_age"}, Parts(policy=with_policy(max_cache_age=None))),
+        ({"visit_log", "hours", "register_age"}, Parts(clock=FakeClock(vouched=False))),
+        ({"purge"}, Parts(purged_s=None)),
+        ({"right_pin", "wrong_pin", "blocked"}, Parts(hours=Calendar(((),) * 7))),
+        ({"reader", "keypad"}, Parts(lines=None)),
+    ],
+    ids=lambda value: ",".join(sorted(value)) if isinstance(value, set) else "",
+)
+def test_what_does_not_concern_this_door_is_left_out(left_out: set[str], parts: Parts) -> None:
+    """No finding says that all is well with what was never asked."""
+    assert ALL - set(parts.run()) == left_out
+
+
+@pytest.mark.parametrize("length", [4, 6, 12])
+@pytest.mark.parametrize("blocks", [frozenset("U"), frozenset()])
+def test_it_works_by_every_branchs_rules(length: int, blocks: frozenset[str]) -> None:
+    """Longer PINs, and blocks that are only known as "other reason"."""
+    parts = Parts(policy=with_policy(deny_blocks=blocks))
+    parts.pad = replace(parts.pad, pin_length=length)
+
+    assert parts.failing() == []
+
+
+def test_a_branch_that_never_closes_is_tested_now() -> None:
+    """There is no next opening, and patrons come in all the same."""
+    found = Parts(hours=Calendar()).run()
+
+    assert all(one.ok for one in found.values())
+    assert "2026-03-02 19:00" in found["right_pin"].what
+
+
+def test_the_visit_is_at_the_next_start_of_self_service() -> None:
+    """Staffed hours come first that day, but a card is asked for only after them."""
+    day = (ModeSpan(Mode.STAFFED, 600, 960), ModeSpan(Mode.SELF_SERVICE, 960, 1320))
+    holiday = {TODAY + timedelta(days=1): DatedDay(())}
+
+    found = Parts(hours=Calendar((day,) * 7, holiday)).run()
+
+    assert found["right_pin"].what == "An entitled patron gets in on 2026-03-04 16:00."
+
+
+@pytest.mark.parametrize("release_s", [0.5, 5.0, 30.0])
+def test_the_strikes_time_is_the_branchs(release_s: float) -> None:
+    """Whatever `door.release_s` says."""
+    found = Parts(release_s=release_s).run()["strike"]
+
+    assert found.ok
+    assert f"{release_s:g} s" in found.what
+
+
+def test_the_library_system_is_never_asked() -> None:
+    """A wrong PIN of somebody who doesn't exist is nothing to tell it."""
+    parts = CuriousParts()
+    parts.run()
+
+    assert parts.asked == {None}
+
+
+@dataclass
+class CuriousParts(Parts):
+    """Notes how long the library system might be asked for."""
+
+    asked: set[float | None] = field(default_factory=set)
+
+    def attempt(self, attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+        """Use the real table."""
+        self.asked.add(rules.ask_s)
+        return after(attempt, event, now, rules)
+
+
+def test_nothing_is_stored_and_nobody_is_on_record() -> None:
+    """Neither the patron nor an attempt; the door log keeps the time, which it does anyway."""
+    parts = Parts()
+    parts.run()
+
+    assert list(parts.visits.visits(START - timedelta(days=365))) == []
+    assert parts.visits.last_attempt() == 0
+    assert parts.visits.high_water() == START
+    assert parts.patrons.find(row_key(SEALER.stretch(CARD))) is None
+
+
+def test_an_unset_clock_is_never_kept() -> None:
+    """It would hide every visit until that time comes."""
+    parts = Parts(clock=FakeClock(vouched=False))
+    parts.run()
+
+    assert parts.visits.high_water() is None
+
+
+def test_the_synthetic_patron_is_not_born_yet() -> None:
+    """No register of today holds somebody with a birthday in 2057, nor a replacement number."""
+    born = birth_date(NUMBER)
+
+    assert born == date(2057, 12, 31)
+    assert int(NUMBER[:2]) <= 31
+
+
+@pytest.mark.parametrize("fault", ["", *FAULTS])
+def test_no_finding_identifies_anybody(fault: str) -> None:
+    """Neither the patron's number nor a PIN, a row key or a real patron's reference."""
+    parts = FAULTS[fault][1]() if fault else Parts()
+    said = repr(run(parts.house()))
+
+    key = row_key(SEALER.stretch(CARD)).hex()
+    for secret in (NUMBER, "4711", "5822", key[:8], "0101701234", "3000001234"):
+        assert secret not in said
+
+
+def test_an_answer_on_the_control_socket_comes_back_as_it_was() -> None:
+    """Through JSON, findings and all."""
+    found = run(Parts(lines=None).house())
+    answer = json.loads(json.dumps(as_answer(found)))
+
+    assert from_answer(answer) == found
+    assert answer["ok"] is all_well(found) is False
+    assert all_well(run(Parts().house()))
+
+
+def test_the_table_is_in_order_and_names_each_once() -> None:
+    """The patron's way first: who reads from the top reads what patrons meet."""
+    names = [check.name for check in CHECKS]
+
+    assert len(set(names)) == len(names)
+    assert names[:6] == ["card", "seal", "right_pin", "wrong_pin", "blocked", "strike"]
+    assert POLICY.require_pin
+
+
+def test_a_store_that_fails_says_why_in_its_own_words() -> None:
+    """Who reads it knows which file to look at."""
+    hours = Parts(hours=StoreError("branch.db is lost")).run()["hours"]
+    register = broken_patrons().run()["register"]
+
+    assert hours.what == "branch.db is lost."
+    assert register.what == "the memory cache was told to fail."

@@ -1,0 +1,566 @@
+"""Whole swipes through the real parser, policy and ledger, with a worker in slow motion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from doorctl.access.attempt import PREPARE_LIMIT_S
+from doorctl.access.messages import Rules
+from doorctl.access.patron import Patron
+from doorctl.access.policy import Policy
+from doorctl.access.rights import Pass, PassKind
+from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
+from doorctl.access.typing import PadRules
+from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
+from doorctl.doord.controller import READER, UNREADABLE_GAP_S
+from doorctl.doord.events import StaffOpened
+from doorctl.doord.slow_jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT
+from doorctl.ports.devices import BytesReceived
+from tests.doord.fake_door import (
+    CARD,
+    OTHER_CARD,
+    RELEASE_S,
+    RIGHT_PIN,
+    UNKNOWN_CARD,
+    WRONG_PIN,
+    FakeDoor,
+    key_of,
+    resident,
+    swiped,
+)
+from tests.fakes.clock import FakeClock
+from tests.fakes.relay import Edge
+
+WITHOUT_PIN = Rules(Policy(require_pin=False), PadRules())
+
+
+def work_before(door: FakeDoor) -> None:
+    """Be done before the first digit."""
+    door.work()
+    door.types(RIGHT_PIN)
+
+
+def work_between(door: FakeDoor) -> None:
+    """Be done while the patron types."""
+    door.types(RIGHT_PIN[:2])
+    door.work()
+    door.types(RIGHT_PIN[2:])
+
+
+def work_after(door: FakeDoor) -> None:
+    """Be done after the last digit."""
+    door.types(RIGHT_PIN)
+    assert door.reasons == []
+    door.worker.work_once()
+
+
+@pytest.mark.parametrize("carries_keys", [False, True])
+@pytest.mark.parametrize("typing", [work_before, work_between, work_after])
+def test_a_card_and_its_pin_open_the_door(
+    typing: Callable[[FakeDoor], None], carries_keys: bool
+) -> None:
+    """Whenever the worker is done, on one line or on two: one pulse, one decision, one row."""
+    door = FakeDoor(carries_keys=carries_keys)
+    door.swipe(CARD)
+    typing(door)
+
+    assert door.relay.energised
+    assert door.reasons == ["ok"]
+    assert door.outcomes == [None], "the outcome waits for the disk, the patron does not"
+    door.work()
+    assert door.outcomes == ["ok"]
+    assert door.recorded[0].card == key_of(CARD).hex()[:8]
+
+
+def test_the_relay_comes_before_the_log_line() -> None:
+    """At the moment of the pulse nothing is logged of the decision yet."""
+    door = FakeDoor()
+    before = len(door.log.lines)
+    door.relay.now = lambda: float(len(door.log.lines) - before)
+    door.visit(CARD, RIGHT_PIN)
+
+    lines = [line["event"] for line in door.log.lines[before:]]
+    assert lines == ["relay", "door", "decision"]
+    assert door.relay.edges == [Edge(energised=True, at_s=0.0)]
+
+
+def test_an_attempt_and_its_charge_are_on_record_before_the_answer() -> None:
+    """A power cut at the last digit leaves a row and a counted guess."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.work()
+
+    assert door.outcomes == [None]
+    assert door.visits.card_throttle(key_of(CARD)) == CardThrottle(1, door.clock.boot_time())
+    door.types(RIGHT_PIN)
+    assert door.visits.card_throttle(key_of(CARD)).failures == 1
+    door.work()
+    assert door.visits.card_throttle(key_of(CARD)) == CardThrottle()
+
+
+def test_the_log_line_says_which_edge_it_was() -> None:
+    """Both edges are logged with the monotonic time, and the attempt by its number."""
+    door = FakeDoor()
+    door.visit(CARD, RIGHT_PIN)
+    door.wait(RELEASE_S)
+
+    assert door.log.named("relay") == [
+        {"event": "relay", "energised": True, "monotonic_ns": 1_000_000_000_000},
+        {"event": "relay", "energised": False, "monotonic_ns": 1_005_000_000_000},
+    ]
+    assert [line["state"] for line in door.log.named("door")] == ["released", "locked"]
+    assert door.log.named("decision") == [
+        {"event": "decision", "verdict": "granted", "reason": "ok", "attempt": 1}
+    ]
+
+
+def test_nothing_that_is_logged_tells_who_came() -> None:
+    """No card number, PIN or row key is in any line."""
+    door = FakeDoor()
+    door.visit(CARD, RIGHT_PIN)
+    door.visit(UNKNOWN_CARD, WRONG_PIN)
+    door.says(b"30000\x001234\r")
+
+    said = repr(door.log.lines)
+    secrets = (CARD, UNKNOWN_CARD, RIGHT_PIN, WRONG_PIN, key_of(CARD).hex()[:8], "30000")
+    assert not [secret for secret in secrets if secret in said]
+
+
+def test_a_patron_gets_the_whole_release_and_no_more() -> None:
+    """The strike is released for `release_s` from the last digit on."""
+    door = FakeDoor()
+    door.visit(CARD, RIGHT_PIN)
+    door.wait(60.0)
+
+    assert door.relay.edges == [
+        Edge(energised=True, at_s=1000.0),
+        Edge(energised=False, at_s=1000.0 + RELEASE_S),
+    ]
+    assert not door.doorway.released
+
+
+def test_a_second_grant_prolongs_the_release() -> None:
+    """The second patron has the whole time too, in one pulse."""
+    door = FakeDoor()
+    door.visit(CARD, RIGHT_PIN)
+    door.wait(RELEASE_S - 1)
+    door.visit(OTHER_CARD, RIGHT_PIN)
+    door.wait(60.0)
+
+    assert [(edge.energised, edge.at_s) for edge in door.relay.edges] == [
+        (True, 1000.0),
+        (False, 1000.0 + RELEASE_S - 1 + RELEASE_S),
+    ]
+
+
+def lamps_of(number: str, pin: str, *, wrong_before: int = 0) -> list[tuple[int, Lamps]]:
+    """Return what the lamps show of a refused swipe: how many states so far, and the state."""
+    door = FakeDoor()
+    for _ in range(wrong_before):
+        door.visit(number, WRONG_PIN)
+    door.wait(10.0)
+    door.signals.shown.clear()
+    sampled: list[tuple[int, Lamps]] = []
+
+    def sample() -> None:
+        sampled.append((len(door.signals.shown), door.signals.lamps))
+
+    door.swipe(number)
+    door.work()
+    sample()
+    for key in pin:
+        door.wait(0.5)
+        door.types(key)
+        sample()
+    for _ in range(20):
+        door.work()
+        door.wait(0.25)
+        sample()
+    assert not door.relay.edges
+    return sampled
+
+
+def test_the_lamps_do_not_tell_why_until_the_pin_is_proved() -> None:
+    """Unknown card, wrong PIN and a card that has to wait look the same, state by state."""
+    wrong_pin = lamps_of(CARD, WRONG_PIN)
+
+    assert wrong_pin == lamps_of(UNKNOWN_CARD, WRONG_PIN)
+    assert wrong_pin == lamps_of(CARD, RIGHT_PIN, wrong_before=3)
+    assert wrong_pin == lamps_of(UNKNOWN_CARD, WRONG_PIN, wrong_before=3)
+
+
+def test_the_lamps_follow_the_visit() -> None:
+    """A click for the card and each key, green while the door can be pushed, then dark."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    assert door.signals.lamps == Lamps(buzzer=True)
+    door.work()
+    door.wait(1.0)
+    assert door.signals.lamps == Lamps()
+    door.types(RIGHT_PIN)
+    assert door.signals.lamps == Lamps(green=True, buzzer=True)
+    door.wait(GRANTED_S)
+    assert door.signals.lamps == Lamps()
+
+
+def test_garbage_turns_the_red_lamp_on_and_is_counted_by_shape() -> None:
+    """It is put on record without a card, and the lamp goes out again."""
+    door = FakeDoor()
+    door.says(b"<garbage>\r")
+    door.work()
+
+    assert door.signals.lamps == Lamps(red=True)
+    assert door.log.named("decision") == [
+        {
+            "event": "decision",
+            "verdict": "refused",
+            "reason": "card_unreadable",
+            "attempt": 1,
+            "shape": "garbage",
+        }
+    ]
+    assert [(visit.reason, visit.card) for visit in door.recorded] == [("card_unreadable", None)]
+    door.wait(REFUSED_S)
+    assert door.signals.lamps == Lamps()
+
+
+def test_a_card_that_is_swiped_over_another_takes_its_place() -> None:
+    """The first attempt ends silently as a time-out and costs nothing; the second one counts."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.work()
+    door.types("47")
+    door.swipe(OTHER_CARD)
+    assert not door.signals.lamps.red
+    door.types(RIGHT_PIN)
+    door.work()
+
+    assert door.reasons == ["pin_timeout", "ok"]
+    assert door.outcomes == ["pin_timeout", "ok"]
+    assert door.visits.card_throttle(key_of(CARD)) == CardThrottle()
+
+
+def test_an_answer_for_a_card_that_was_swiped_over_decides_nothing() -> None:
+    """What the worker finds out about the first card never meets the second one's PIN."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.swipe(UNKNOWN_CARD)
+    door.types(RIGHT_PIN)
+    door.work()
+
+    assert door.reasons == ["pin_timeout", "unknown_card"]
+    assert not door.relay.edges
+
+
+def test_a_pin_that_comes_too_late_opens_nothing() -> None:
+    """After the time-out the digits are nobody's, and the guess is given back."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.work()
+    door.wait(door.rules.pad.digit_timeout_s)
+    door.types(RIGHT_PIN)
+    door.work()
+
+    assert door.reasons == ["pin_timeout"]
+    assert door.outcomes == ["pin_timeout"]
+    assert not door.relay.edges
+    assert door.visits.card_throttle(key_of(CARD)) == CardThrottle()
+
+
+def test_a_worker_that_does_not_answer_is_a_fault() -> None:
+    """The patron waits for `PREPARE_LIMIT_S` at most; a late answer opens nothing."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.types(RIGHT_PIN)
+    door.wait(PREPARE_LIMIT_S)
+    assert door.reasons == ["fault"]
+    door.work()
+
+    assert door.reasons == ["fault"]
+    assert door.outcomes == ["fault"]
+    assert not door.relay.edges
+
+
+def test_a_cache_that_cannot_be_read_is_a_fault_and_an_alarm() -> None:
+    """Nobody gets in by it; the attempt is on record and costs nothing."""
+    door = FakeDoor()
+    door.patrons.broken = True
+
+    assert door.visit(CARD, RIGHT_PIN) == "fault"
+    assert [line["kind"] for line in door.log.named("alarm")] == ["patron_cache_failing"]
+    assert door.outcomes == ["fault"]
+    assert not door.relay.edges
+    assert door.visits.card_throttle(key_of(CARD)) == CardThrottle()
+    door.patrons.broken = False
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+
+
+def test_a_cache_that_fails_while_the_patron_types_is_a_fault() -> None:
+    """The row was read in time, but whether it still holds can't be told."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.work()
+    door.patrons.broken = True
+    door.types(RIGHT_PIN)
+
+    assert door.reasons == ["fault"]
+    assert not door.relay.edges
+
+
+def test_a_cache_that_fails_at_the_second_look_is_a_fault() -> None:
+    """As above, after a push that came in between."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.work()
+    door.push({CARD: resident(CARD)})
+    door.types(RIGHT_PIN)
+    door.patrons.broken = True
+    door.work()
+
+    assert door.reasons == ["fault"]
+    assert not door.relay.edges
+
+
+@pytest.mark.parametrize("pushed_after", ["card", "found", "digits"])
+@pytest.mark.parametrize(
+    ("register", "reason"),
+    [
+        ({CARD: resident(CARD)}, "ok"),
+        ({CARD: replace(resident(CARD), blocks=frozenset("U"))}, "blocked"),
+        ({CARD: resident(CARD, WRONG_PIN)}, "wrong_pin"),
+        ({}, "unknown_card"),
+    ],
+)
+def test_a_push_while_the_patron_types_decides(
+    pushed_after: str, register: dict[str, Patron], reason: str
+) -> None:
+    """The decision is by the newest row, whenever the push came before the last digit."""
+    door = FakeDoor()
+    steps: list[tuple[str, Callable[[], None]]] = [
+        ("card", lambda: door.swipe(CARD)),
+        ("found", door.work),
+        ("digits", lambda: door.types(RIGHT_PIN[:3])),
+    ]
+    for name, step in steps:
+        step()
+        if name == pushed_after:
+            door.push(register)
+    door.types(RIGHT_PIN[3])
+    door.work()
+
+    assert door.reasons == [reason]
+    assert door.outcomes == [reason]
+    assert door.relay.energised is (reason == "ok")
+
+
+def test_a_second_push_during_the_second_look_is_seen_too() -> None:
+    """However many pushes come, the last one before the answer decides."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.work()
+    door.push({CARD: resident(CARD)})
+    door.types(RIGHT_PIN)
+    look_again = door.worker.jobs.popleft()
+    seen = look_again()
+    door.push({})
+    assert seen is not None
+    door.controller.handle(seen)
+    door.work()
+
+    assert door.reasons == ["unknown_card"]
+
+
+def test_where_no_pin_is_asked_for_the_card_opens_the_door() -> None:
+    """No key is awaited and no guess is counted."""
+    door = FakeDoor(WITHOUT_PIN)
+    door.swipe(CARD)
+    door.work()
+    door.swipe(UNKNOWN_CARD)
+    door.work()
+
+    assert door.reasons == ["ok", "unknown_card"]
+    assert door.visits.card_throttle(key_of(UNKNOWN_CARD)) == CardThrottle()
+
+
+def test_an_exhausted_reader_delays_every_answer_alike() -> None:
+    """After a sweep over many cards a right PIN still opens, some seconds later."""
+    door = FakeDoor()
+    for number in range(READER_BURST):
+        door.visit(f"31{number:08}", WRONG_PIN)
+    door.swipe(CARD)
+    door.work()
+    door.types(RIGHT_PIN)
+    door.wait(READER_DELAY_S - 0.1)
+    assert len(door.reasons) == READER_BURST
+    door.wait(0.1)
+
+    assert door.reasons[-1] == "ok"
+    assert door.relay.energised
+
+
+def test_a_storm_of_unreadable_cards_fills_no_queue() -> None:
+    """What the worker can't keep up with is not put on record, though answered and logged."""
+    door = FakeDoor()
+    for _ in range(10 * BACKLOG_LIMIT):
+        door.wait(2 * UNREADABLE_GAP_S)
+        door.says(b"?\r")
+
+    assert door.worker.backlog() == UNRECORDED_LIMIT
+    assert door.reasons == ["card_unreadable"] * 10 * BACKLOG_LIMIT
+    door.work()
+    assert door.outcomes == ["card_unreadable"] * UNRECORDED_LIMIT
+
+
+def test_of_garbage_without_a_pause_one_answer_a_while_is_enough() -> None:
+    """Nobody swipes ten times a second: the rest fills no log."""
+    door = FakeDoor()
+    for _ in range(1000):
+        door.says(b"?\r")
+    door.wait(2 * UNREADABLE_GAP_S)
+    door.says(b"?\r")
+
+    assert door.reasons == ["card_unreadable"] * 2
+
+
+def test_a_storm_of_unreadable_cards_turns_no_card_away() -> None:
+    """Whoever swipes right after it is asked for the PIN at once."""
+    door = FakeDoor()
+    for _ in range(10 * BACKLOG_LIMIT):
+        door.says(b"?\r")
+
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+
+
+def test_a_reader_that_repeats_a_card_fills_no_queue() -> None:
+    """A card that comes while too much waits is turned away with a red lamp, and later taken."""
+    door = FakeDoor()
+    for _ in range(10 * BACKLOG_LIMIT):
+        door.controller.handle(BytesReceived(READER, swiped(CARD)))
+
+    assert door.worker.backlog() <= BACKLOG_LIMIT + 1
+    assert door.signals.lamps.red
+    door.work()
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+
+
+def test_keys_alone_mean_nothing() -> None:
+    """Who types without a card gets no click and no attempt."""
+    door = FakeDoor()
+    door.types(RIGHT_PIN)
+    door.work()
+
+    assert door.reasons == []
+    assert door.signals.shown == []
+
+
+def hang(door: FakeDoor) -> None:
+    """Swipe one card until so much waits for a worker that hangs that the next is turned away."""
+    while door.worker.backlog() < BACKLOG_LIMIT:
+        door.swipe(CARD)
+
+
+def test_who_is_turned_away_types_no_pin_of_whoever_came_before() -> None:
+    """The card before is nobody's any more, and its patron is charged for nothing."""
+    door = FakeDoor()
+    hang(door)
+    door.swipe(OTHER_CARD)
+    door.types(RIGHT_PIN)
+    door.work()
+
+    assert "ok" not in door.reasons
+    assert "wrong_pin" not in door.reasons
+    assert not door.relay.edges
+    assert door.visits.card_throttle(key_of(CARD)).failures == 0
+
+
+def test_a_reader_that_repeats_itself_takes_nobodys_attempt() -> None:
+    """The same card, turned away, is the same person, who goes on typing."""
+    door = FakeDoor()
+    hang(door)
+    door.swipe(CARD)
+    door.types(RIGHT_PIN)
+    door.work()
+
+    assert door.reasons[-1] == "ok"
+
+
+@pytest.mark.parametrize("carries_keys", [True, False])
+def test_companions_are_heard_on_whichever_line_the_keys_come(*, carries_keys: bool) -> None:
+    """On the reader's own line too, for as long as they may be said."""
+    rules = Rules(Policy(), PadRules(), companions_max=3)
+    door = FakeDoor(rules, carries_keys=carries_keys)
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    door.types("2")
+    door.wait(1.0)
+
+    assert [line["count"] for line in door.log.named("companions")] == [2]
+
+
+@pytest.mark.parametrize("carries_keys", [True, False])
+def test_the_next_card_is_a_card_while_companions_may_be_said(*, carries_keys: bool) -> None:
+    """Its digits bring nobody in."""
+    rules = Rules(Policy(), PadRules(), companions_max=3)
+    door = FakeDoor(rules, carries_keys=carries_keys)
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+
+    assert door.visit(OTHER_CARD, RIGHT_PIN) == "ok"
+    assert door.log.named("companions") == []
+
+
+@pytest.mark.parametrize(("late_s", "opens"), [(0.0, True), (4.9, True), (5.0, False)])
+def test_an_opening_by_staff_counts_until_they_hear_that_it_failed(
+    late_s: float, *, opens: bool
+) -> None:
+    """A door that stood still opens for nobody who has been told that it does not."""
+    door = FakeDoor()
+    asked = StaffOpened("delivery", "anna", door.clock.monotonic_s() + 5.0)
+    door.clock.advance(late_s)
+    door.controller.handle(asked)
+
+    assert door.relay.energised is opens
+    assert bool(door.log.named("opened_by_staff")) is opens
+
+
+WAITING = Rules(Policy(first_card=frozenset({"cleaner"})), PadRules())
+
+
+def test_nobody_before_whom_the_branch_waits_for() -> None:
+    """Staff's opening lets the others in: that day, across a restart, and until midnight."""
+    door = FakeDoor(WAITING)
+    assert door.visit(CARD, RIGHT_PIN) == "closed"
+
+    door.controller.handle(StaffOpened("first", "anna", door.clock.monotonic_s() + 5.0))
+    door.controller.handle(StaffOpened("again", "anna", door.clock.monotonic_s() + 5.0))
+    assert len(door.log.named("day_opened")) == 1
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    door.restart()
+    assert door.visit(OTHER_CARD, RIGHT_PIN) == "ok"
+
+    door.clock.advance(86_400.0)
+    assert door.visit(CARD, RIGHT_PIN) == "closed"
+
+
+def test_a_pass_that_opens_the_day_is_used_by_card() -> None:
+    """A cleaner's; where there is no such rule nothing is kept of it."""
+    for rules, first, kept in ((WAITING, "closed", 1), (Rules(Policy(), PadRules()), "ok", 0)):
+        door = FakeDoor(rules)
+        today = door.clock.moment().local.date()
+        cleaner = Pass(0, PassKind.CLEANER, today, today, label="x", needs_pin=False)
+        door.branch.issue(cleaner, door.clock.moment(), row_key=key_of(OTHER_CARD))
+
+        assert door.visit(CARD, RIGHT_PIN) == first
+        assert door.visit(OTHER_CARD, RIGHT_PIN) == "ok"
+        assert door.visit(CARD, RIGHT_PIN) == "ok"
+        assert len(door.log.named("day_opened")) == kept
+
+
+def test_a_day_that_nobody_knows_is_not_opened() -> None:
+    """While the clock is not set staff's opening opens the door alone."""
+    door = FakeDoor(WAITING, clock=FakeClock(vouched=False))
+    door.controller.handle(StaffOpened("first", "anna", door.clock.monotonic_s() + 5.0))
+
+    assert door.relay.energised
+    assert door.log.named("day_opened") == []

@@ -1,0 +1,287 @@
+"""Alarms by e-mail, through a real mail server: encrypted, plain to read, never half sent."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.core.alarms import KINDS
+from doorctl.core.masked import Masked
+from doorctl.core.moments import ClockState
+from doorctl.notices.ways import MailRoute, MailSink, lines, written
+from doorctl.ports import Notice, NotSentError
+from tests.notices.mail_server import PASSWORD, USER, Mailroom, dripping, mail_server, speaking
+from tests.notices.samples import BRANCH, a_notice
+from tests.web.certificates import Authority
+
+TO = ("vagt@randers.example", "teknik@randers.example")
+LONG_S = 30.0
+
+
+def route(port: int, security: str = "none", **changes: object) -> MailRoute:
+    """Return a route to a server on this machine."""
+    plain = MailRoute("127.0.0.1", port, security, "doorctl@randers.example", TO)
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def sink(where: MailRoute, authority: Path | None = None, **limits: float) -> MailSink:
+    """Return a sink that believes one authority."""
+    return MailSink(where, ssl.create_default_context(cafile=authority), **limits)
+
+
+def distrusted() -> AbstractContextManager[object]:
+    """Expect that the certificate is not accepted."""
+    return pytest.raises(NotSentError, match="certificate is not accepted")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Return whom both ends believe."""
+    return Authority(tmp_path_factory.mktemp("mail"), "authority")
+
+
+@pytest.fixture(scope="module")
+def certificate(authority: Authority) -> ssl.SSLContext:
+    """Return the mail server's certificate, for 127.0.0.1."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.issue("mail"))
+    return context
+
+
+@pytest.fixture
+def room() -> Mailroom:
+    """Return what takes the mail."""
+    return Mailroom()
+
+
+def test_a_message_says_what_and_what_to_do(room: Mailroom) -> None:
+    """Danish letters arrive; it is one part of plain text, and no machine answers to it."""
+    notice = a_notice("door_forced", "kontakten sprang op", times=3)
+    with mail_server(room) as port:
+        sink(route(port)).send(notice)
+
+    (message,) = room.messages
+    assert message["Subject"] == (
+        "NU: Randers Bibliotek, Øst: Døren blev åbnet, uden at nogen var lukket ind."
+    )
+    assert (message["From"], message["To"]) == (
+        "doorctl <doorctl@randers.example>",
+        ", ".join(TO),
+    )
+    assert room.envelopes == [("doorctl@randers.example", list(TO))]
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Date"] == "Mon, 02 Mar 2026 19:04:05 +0100"
+    assert message["Message-ID"] == f"<{notice.id}@randers.example>"
+    assert message.get_content_type() == "text/plain"
+    assert message.get_content().splitlines() == [
+        "Døren blev åbnet, uden at nogen var lukket ind.",
+        "",
+        "Gør: Se efter ved døren, eller ring til vagten.",
+        "Hvornår: 2026-03-02 19:04",
+        "Hvor: Randers Bibliotek, Øst",
+        "Hvorfor: kontakten sprang op",
+        "Antal siden sidst: 3",
+        "Alarm: door_forced",
+    ]
+    assert room.raw[0].isascii()
+
+
+def test_english_is_spoken_where_it_is_asked_for() -> None:
+    """The same in English; a time by a clock that nobody vouches for is marked."""
+    notice = a_notice("stalled", clock=ClockState.UNTRUSTED)
+
+    assert list(lines(notice, "en")) == [
+        "The door process stood still; what was typed is void.",
+        "",
+        "Do: Check power supply and SD card if it happens again.",
+        "When: 2026-03-02 19:04 (the clock is not set)",
+        f"Where: {BRANCH}",
+        "Alarm: stalled",
+    ]
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_the_way_is_encrypted_before_the_password_is_said(
+    security: str, room: Mailroom, authority: Authority, certificate: ssl.SSLContext
+) -> None:
+    """By either kind of TLS, with an account: the server asks for both."""
+    account = {"user": USER, "password": Masked(PASSWORD)} if security == "starttls" else {}
+    with mail_server(
+        room,
+        starttls=certificate if security == "starttls" else None,
+        tls=certificate if security == "tls" else None,
+        account=security == "starttls",
+    ) as port:
+        sink(route(port, security, **account), authority.path).send(a_notice())
+
+    assert len(room.messages) == 1
+
+
+def test_a_wrong_password_is_told_without_it(
+    room: Mailroom, authority: Authority, certificate: ssl.SSLContext
+) -> None:
+    """The code says what to look for; account and password stand nowhere."""
+    with mail_server(room, starttls=certificate, account=True) as port:
+        where = route(port, "starttls", user=USER, password=Masked("another"))
+        with pytest.raises(NotSentError, match=r"refuses it \(code 535\)") as caught:
+            sink(where, authority.path).send(a_notice())
+
+    assert "another" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert "another" not in repr(where)
+
+
+def test_nothing_is_sent_to_a_server_that_is_not_believed(
+    room: Mailroom, certificate: ssl.SSLContext
+) -> None:
+    """A certificate of an authority that nobody knows ends it, by either kind of TLS."""
+    with mail_server(room, starttls=certificate) as port, distrusted():
+        sink(route(port, "starttls")).send(a_notice())
+    with mail_server(room, tls=certificate) as port, distrusted():
+        sink(route(port, "tls")).send(a_notice())
+
+    assert room.messages == []
+
+
+def test_nothing_is_sent_for_another_name(
+    room: Mailroom, authority: Authority, certificate: ssl.SSLContext
+) -> None:
+    """The certificate must be for the name that is configured, not just of the authority."""
+    with mail_server(room, starttls=certificate) as port, distrusted():
+        sink(route(port, "starttls", host="localhost"), authority.path).send(a_notice())
+    with mail_server(room, tls=certificate) as port, distrusted():
+        sink(route(port, "tls", host="localhost"), authority.path).send(a_notice())
+
+    assert room.messages == []
+
+
+def test_nothing_is_sent_in_the_clear_where_tls_is_wanted(
+    room: Mailroom, authority: Authority
+) -> None:
+    """A server, or somebody on the way, that leaves STARTTLS out gets nothing."""
+    with mail_server(room) as port, pytest.raises(NotSentError, match="does not offer"):
+        sink(route(port, "starttls"), authority.path).send(a_notice())
+
+    assert room.messages == []
+
+
+def test_a_refusal_is_told_by_its_code(room: Mailroom) -> None:
+    """The mail server's own words may repeat an address; they are not repeated."""
+    room.answer = "451 4.3.0 vagt@randers.example is over quota"
+    with mail_server(room) as port, pytest.raises(NotSentError) as caught:
+        sink(route(port)).send(a_notice())
+
+    assert str(caught.value) == "the mail server refuses it (code 451)"
+
+
+def test_every_address_must_be_taken(room: Mailroom) -> None:
+    """An alarm that half of the list got counts as not sent, and the number says so."""
+    room.refused = TO[:1]
+    with (
+        mail_server(room) as port,
+        pytest.raises(NotSentError, match=r"does not take 1 of alarms\.email\.to"),
+    ):
+        sink(route(port)).send(a_notice())
+    room.refused = TO
+    with (
+        mail_server(room) as port,
+        pytest.raises(NotSentError, match=r"takes none of alarms\.email\.to"),
+    ):
+        sink(route(port)).send(a_notice())
+
+
+def test_nobody_there_is_told() -> None:
+    """A port where nothing listens is a plain refusal."""
+    with speaking(b"") as port:
+        pass
+    with pytest.raises(NotSentError, match=r"no connection \(Connection refused\)"):
+        sink(route(port)).send(a_notice())
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"220 mail", b"554 go away\r\n", b"220 mail\r\n", b"HTTP/1.1 400 Bad\r\n\r\n"]
+)
+def test_a_server_that_hangs_up_is_told(said: bytes) -> None:
+    """At whatever word it breaks off, it is one of our own errors."""
+    with speaking(said) as port, pytest.raises(NotSentError, match="the mail server"):
+        sink(route(port)).send(a_notice())
+
+
+def test_a_server_that_takes_no_mail_is_told() -> None:
+    """What it says first counts: a 554 is no greeting."""
+    with (
+        speaking(b"554 go away\r\n") as port,
+        pytest.raises(NotSentError, match=r"refuses it \(code 554\)"),
+    ):
+        sink(route(port)).send(a_notice())
+
+
+def test_a_silent_server_is_left() -> None:
+    """It takes the call and says nothing: the wait has an end."""
+    with (
+        speaking(b"", hold=threading.Event()) as port,
+        pytest.raises(NotSentError, match="does not answer in time"),
+    ):
+        sink(route(port), silence_s=0.2).send(a_notice())
+
+
+def test_a_server_that_drips_is_cut_off() -> None:
+    """A byte now and then keeps nobody waiting for ever: the whole has a limit too."""
+    with dripping() as (port, outlasted):
+        with pytest.raises(NotSentError, match="the mail server"):
+            sink(route(port), silence_s=LONG_S, total_s=0.5).send(a_notice())
+
+        assert not outlasted.is_set()
+
+
+@given(
+    branch=st.text(max_size=90).filter(lambda text: text.isprintable()),
+    why=st.text(max_size=400),
+    kind=st.sampled_from(list(KINDS)),
+)
+def test_nothing_of_a_notice_becomes_a_header(branch: str, why: str, kind: str) -> None:
+    """Whatever the words are, the message has the same headers and one plain part."""
+    notice = replace(a_notice(kind, why), branch=branch)
+    message = written(notice, route(25))
+    read = bytes(message)
+
+    head, _, _ = read.partition(b"\r\n\r\n")
+    names = [line.partition(b":")[0] for line in head.split(b"\r\n") if not line[:1].isspace()]
+    assert names == [
+        b"Subject",
+        b"From",
+        b"To",
+        b"Date",
+        b"Message-ID",
+        b"Auto-Submitted",
+        b"Content-Type",
+        b"Content-Transfer-Encoding",
+        b"MIME-Version",
+    ]
+    assert read.isascii()
+
+
+@pytest.mark.parametrize("broken", ["a\r\nBcc: x@y.example", "a\nb"])
+def test_a_line_break_that_slips_through_sends_nothing(broken: str, room: Mailroom) -> None:
+    """Where a break came as far as the subject, the message is not written at all."""
+    notice: Notice = a_notice(means=broken)
+    with mail_server(room) as port, pytest.raises(NotSentError, match="can't be written"):
+        sink(route(port)).send(notice)
+
+    assert room.messages == []
+
+
+def test_a_port_that_speaks_no_tls_is_told() -> None:
+    """Port and security that do not fit each other are a common mistake."""
+    with (
+        speaking(b"220 mail.example ESMTP\r\n") as port,
+        pytest.raises(NotSentError, match="TLS with it fails"),
+    ):
+        sink(route(port, "tls")).send(a_notice())

@@ -1,0 +1,433 @@
+"""Why? The answer names the check and the data's age, and never the person."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from doorctl.access.calendar import Mode
+from doorctl.access.codes_throttle import CODES_KEY
+from doorctl.access.patron import Patron, Reason, row_key
+from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding, Policy
+from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.access.throttle import CardThrottle
+from doorctl.core.errors import StoreError
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.ports import SealedRow, Stamped
+from doorctl.services.explain import Explanation, explain
+from doorctl.services.hours import BranchNow
+from doorctl.services.lookup import Reading
+from doorctl.sync.receive import unguarded
+from tests.doord.fake_door import CARD, identifier, key_of, resident
+from tests.fakes.branch_book import MemoryBranch
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+
+PLASTIC_OR_CPR = (
+    Identifier(IdentifierKind.CARD, "0101701234"),
+    Identifier(IdentifierKind.CPR, "0101701234"),
+)
+CLOSED = BranchNow(Mode.CLOSED)
+OPEN = BranchNow(Mode.SELF_SERVICE)
+CODE = Identifier(IdentifierKind.CODE, "483920")
+STAFF = Pass(
+    0,
+    PassKind.STAFF,
+    START.date() - timedelta(days=9),
+    START.date() + timedelta(days=9),
+    label="night watch",
+)
+
+
+@dataclass
+class Desk:
+    """What staff ask at, with one resident."""
+
+    patron: Patron = field(default_factory=lambda: resident(CARD))
+    standing: BranchNow = OPEN
+    policy: Policy = field(default_factory=Policy)
+    branch: MemoryBranch | None = None
+    clock: FakeClock = field(default_factory=FakeClock)
+    patrons: MemoryPatrons = field(default_factory=MemoryPatrons)
+    visits: MemoryVisits = field(default_factory=MemoryVisits)
+    applied_at: datetime | None = START - timedelta(hours=2, minutes=5)
+
+    def __post_init__(self) -> None:
+        row = SealedRow(key_of(CARD), self.patron)
+        self.patrons.apply(
+            [row], full=True, applied_at=self.applied_at, minimum_age=0, guard=unguarded
+        )
+
+    def throttle(self, failures: int) -> None:
+        """Let wrong PINs have come just now."""
+        at = Stamped(START, self.clock.moment().state, self.clock.boot_time())
+        charge = CardThrottle(failures, self.clock.boot_time())
+        self.visits.open_attempt(1, at, key_of(CARD), charge)
+
+    def give(self, held: Pass, key: bytes) -> None:
+        """Issue a pass."""
+        self.branch = self.branch or MemoryBranch()
+        self.branch.issue(held, self.clock.moment(), row_key=key)
+
+    def ban(self) -> None:
+        """Ban the resident."""
+        self.branch = self.branch or MemoryBranch()
+        ban = Ban(0, "shouting", START - timedelta(days=1), None, "staff-7", frozenset({"*"}))
+        ref = self.patron.patron_ref
+        self.branch.ban(ban, self.clock.moment(), row_key=None, patron_ref=ref)
+
+    def why(self, *identifiers: Identifier, opened_on: date | None = None) -> Explanation:
+        """Ask about a card, now."""
+        return explain(
+            readings(*identifiers or (identifier(CARD),)),
+            self.clock.moment(),
+            standing=self.standing,
+            policy=self.policy,
+            patrons=self.patrons,
+            branch=self.branch,
+            visits=self.visits,
+            clock=self.clock,
+            opened_on=opened_on,
+        )
+
+
+def readings(*identifiers: Identifier) -> tuple[Reading, ...]:
+    """Return the sealed readings of a number."""
+    sealer = FastSealer()
+    return tuple(Reading(one.kind, row_key(sealer.stretch(one))) for one in identifiers)
+
+
+def failed(found: Explanation) -> list[str]:
+    """Return the names of the checks that refuse."""
+    return [finding.check for finding in found.findings if finding.refused_with is not None]
+
+
+def test_each_check_appears_in_the_order_in_which_it_counts() -> None:
+    """So that a new check is explained without anybody thinking of it."""
+    found = Desk().why()
+
+    assert [finding.check for finding in found.findings] == [
+        "known",
+        *(check.name for check in CHECKS),
+    ]
+    assert found.granted
+    assert (found.verdict, found.reason) == ("granted", Reason.OK)
+
+
+@pytest.mark.parametrize(
+    ("desk", "checks", "reason"),
+    [
+        (Desk(replace(resident(CARD), blocks=frozenset("U"))), ["blocked"], Reason.BLOCKED),
+        (Desk(replace(resident(CARD), resident=False)), ["resident"], Reason.NOT_RESIDENT),
+        (Desk(replace(resident(CARD), restricted=True)), ["restricted"], Reason.RESTRICTED),
+        (Desk(replace(resident(CARD), enter_from=date(2030, 1, 1))), ["age"], Reason.UNDER_AGE),
+        (Desk(replace(resident(CARD), active=False)), ["expired"], Reason.EXPIRED),
+        (Desk(standing=CLOSED), ["hours"], Reason.CLOSED),
+        (Desk(standing=BranchNow(None)), ["hours"], Reason.CLOSED),
+        (Desk(standing=BranchNow(Mode.SELF_SERVICE, no_entry=True)), ["hours"], Reason.CLOSED),
+        (
+            Desk(policy=Policy(max_cache_age=timedelta(hours=1))),
+            ["cache_age"],
+            Reason.CACHE_TOO_OLD,
+        ),
+        (
+            Desk(replace(resident(CARD), resident=False, blocks=frozenset("U")), CLOSED),
+            ["blocked", "resident", "hours"],
+            Reason.BLOCKED,
+        ),
+    ],
+)
+def test_every_failing_check_is_told_and_the_first_is_the_reason(
+    desk: Desk, checks: list[str], reason: Reason
+) -> None:
+    """Staff see all that has to be mended, and what the patron met."""
+    found = desk.why()
+
+    assert failed(found) == checks
+    assert found.reason is reason
+    assert found.verdict == "refused"
+    assert not found.granted
+
+
+def test_the_pin_is_taken_for_right_where_there_is_one() -> None:
+    """Staff don't know it; but a patron without any is refused at the door, and so here."""
+    assert Desk(resident(CARD)).why().granted
+    assert Desk(replace(resident(CARD), pin_check=None)).why().reason is Reason.PIN_UNKNOWN
+
+
+def test_a_learnt_pin_counts_to_its_last_day() -> None:
+    """Staff see that the library system has to be asked again, on the day that they ask about."""
+    today = FakeClock().moment().local.date()
+
+    assert Desk(replace(resident(CARD), pin_until=today)).why().granted
+    over = Desk(replace(resident(CARD), pin_until=today - timedelta(days=1)))
+    assert over.why().reason is Reason.PIN_UNKNOWN
+    over.policy = Policy(require_pin=False)
+    assert over.why().granted
+
+
+def test_an_unknown_card_fails_one_check() -> None:
+    """There is nothing to ask about it."""
+    found = Desk().why(identifier("3000009999"))
+
+    assert failed(found) == ["known"]
+    assert found.reason is Reason.UNKNOWN_CARD
+
+
+def test_a_card_that_has_to_wait_is_told() -> None:
+    """Until the wait is over, and only where a PIN is asked for."""
+    desk = Desk()
+    desk.throttle(3)
+    assert desk.why().reason is Reason.THROTTLED
+    desk.policy = Policy(require_pin=False)
+    assert desk.why().granted
+    desk.policy = Policy()
+    desk.clock.advance(30.0)
+    assert desk.why().granted
+
+
+@pytest.mark.parametrize("reading", [0, 1])
+def test_any_reading_of_what_was_typed_may_be_the_known_one(reading: int) -> None:
+    """Ten digits are a plastic card or a CPR number."""
+    desk = Desk()
+    sealed = FastSealer().stretch(PLASTIC_OR_CPR[reading])
+    row = SealedRow(row_key(sealed), resident(CARD))
+    desk.patrons.apply([row], full=True, applied_at=START, minimum_age=0, guard=unguarded)
+
+    assert desk.why(*PLASTIC_OR_CPR).granted
+
+
+def test_nothing_in_the_answer_identifies_anybody() -> None:
+    """Neither number, row key, patron reference nor PIN check, however it is printed."""
+    desk = Desk(replace(resident(CARD), resident=False))
+    found = desk.why()
+    said = f"{found!r} {found.as_dict()} {found.source}"
+
+    check = desk.patron.pin_check
+    assert check is not None
+    secrets = (CARD, desk.patron.patron_ref, key_of(CARD).hex()[:8], check.hex(), repr(check))
+    assert not [secret for secret in secrets if secret in said]
+
+
+def test_the_source_says_by_which_data_and_for_when() -> None:
+    """Epoch, age in hours and minutes, and the local time that was asked about."""
+    assert Desk().why().source == (
+        "by epoch 1 of the patron register, 2 h 5 min old, for 2026-03-02 19:00 (self_service)"
+    )
+    desk = Desk(standing=BranchNow(None, no_entry=True))
+    desk.ban()
+    assert desk.why().source == (
+        "by epoch 1 of the patron register, 2 h 5 min old, bans and passes as of now, "
+        "for 2026-03-02 19:00 (hours not known, no entry any more)"
+    )
+
+
+@pytest.mark.parametrize(
+    "desk", [Desk(applied_at=None), Desk(clock=FakeClock(vouched=False))], ids=["never", "no clock"]
+)
+def test_an_age_that_nobody_knows_is_not_invented(desk: Desk) -> None:
+    """No push yet, or a clock that can't be trusted."""
+    found = desk.why()
+
+    assert found.data_age is None
+    assert "of unknown age" in found.source
+    assert found.as_dict()["data_age_s"] is None
+
+
+def test_a_push_from_the_future_is_no_negative_age() -> None:
+    """A clock that was set back a little does not confuse staff."""
+    found = Desk(applied_at=START + timedelta(seconds=30)).why()
+
+    assert "0 h 0 min old" in found.source
+
+
+def test_scripts_get_it_as_json() -> None:
+    """Whole, with each check."""
+    found = Desk(standing=CLOSED).why()
+    told = json.loads(json.dumps(found.as_dict()))
+
+    assert told.pop("checks")[9:] == [
+        {"check": "hours", "passed": False, "reason": "closed"},
+        {"check": "first_card", "passed": True, "reason": None},
+        {"check": "cache_age", "passed": True, "reason": None},
+        {"check": "weak_pin", "passed": True, "reason": None},
+    ]
+    assert told == {
+        "verdict": "refused",
+        "reason": "closed",
+        "at": "2026-03-02T19:00:00+01:00",
+        "mode": "closed",
+        "no_entry": False,
+        "epoch": 1,
+        "data_age_s": 7500,
+    }
+
+
+def test_a_cache_that_cannot_be_read_is_an_error() -> None:
+    """No answer is better than a wrong one."""
+    desk = Desk()
+    desk.patrons.broken = True
+    with pytest.raises(StoreError):
+        desk.why()
+
+
+def test_the_time_asked_about_is_another_than_the_time_of_asking() -> None:
+    """`at` decides about hours and dates; the data's age is as of now."""
+    desk = Desk(replace(resident(CARD), valid_until=date(2026, 3, 2)))
+    tomorrow = FakeClock(wall=datetime(2026, 3, 3, 12, tzinfo=UTC)).moment()
+    found = explain(
+        readings(identifier(CARD)),
+        tomorrow,
+        standing=OPEN,
+        policy=desk.policy,
+        patrons=desk.patrons,
+        branch=None,
+        visits=desk.visits,
+        clock=desk.clock,
+    )
+
+    assert found.reason is Reason.EXPIRED
+    assert found.data_age == timedelta(hours=2, minutes=5)
+
+
+def test_wrong_pins_at_other_branches_are_told_of_once_they_stop_the_card() -> None:
+    """As at the door: with them one wrong PIN here is enough, and none is not."""
+    branch = MemoryBranch()
+    desk = Desk(branch=branch)
+    branch.elsewhere = {desk.patron.patron_ref: 99}
+    assert failed(desk.why()) == []
+
+    at = Stamped(START, desk.clock.moment().state, desk.clock.boot_time())
+    desk.visits.open_attempt(1, at, key_of(CARD), None, desk.patron.patron_ref)
+    assert failed(desk.why()) == ["throttle"]
+
+
+def test_a_ban_is_a_check_of_its_own() -> None:
+    """Staff see that it is theirs, and that nothing else keeps the patron out."""
+    desk = Desk()
+    desk.ban()
+    found = desk.why()
+
+    assert failed(found) == ["banned"]
+    assert found.reason is Reason.BANNED
+
+
+@pytest.mark.parametrize("known", [0, 1])
+@pytest.mark.parametrize("held_against", [0, 1])
+def test_a_ban_of_either_reading_is_told(known: int, held_against: int) -> None:
+    """Staff are told what the door says: a ban of the stripe holds for the barcode."""
+    desk = Desk(branch=MemoryBranch())
+    keys = [row_key(FastSealer().stretch(reading)) for reading in PLASTIC_OR_CPR]
+    row = SealedRow(keys[known], resident(CARD))
+    desk.patrons.apply([row], full=True, applied_at=START, minimum_age=0, guard=unguarded)
+    ban = Ban(0, "shouting", START - timedelta(days=1), None, "staff-7", frozenset({"*"}))
+    assert desk.branch is not None
+    desk.branch.ban(ban, desk.clock.moment(), row_key=keys[held_against], patron_ref=None)
+
+    assert desk.why(*PLASTIC_OR_CPR).reason is Reason.BANNED
+
+
+def test_a_pass_opens_where_the_patron_may_not() -> None:
+    """Its checks come after the patron's and are enough; the patron's are told all the same."""
+    desk = Desk(standing=CLOSED)
+    desk.give(STAFF, key_of(CARD))
+    found = desk.why()
+
+    assert [finding.check for finding in found.findings] == [
+        "known",
+        *(check.name for check in CHECKS),
+        *(check.name for check in PASS_CHECKS),
+    ]
+    assert failed(found) == ["hours"]
+    assert found.granted
+
+
+def test_whom_the_branch_waits_for_is_told() -> None:
+    """Until somebody of `policy.first_card` came in that day; a day before counts for nothing."""
+    desk = Desk(policy=Policy(first_card=frozenset({"cleaner"})))
+    today = START.astimezone(desk.clock.moment().local.tzinfo).date()
+
+    for opened_on in (None, today - timedelta(days=1)):
+        found = desk.why(opened_on=opened_on)
+        assert (failed(found), found.reason) == (["first_card"], Reason.CLOSED)
+    assert desk.why(opened_on=today).granted
+
+
+def test_of_several_passes_the_one_that_opens_is_told_of() -> None:
+    """Else the newest."""
+    desk = Desk(standing=CLOSED)
+    over = replace(STAFF, kind=PassKind.CLASS)
+    desk.give(STAFF, key_of(CARD))
+    desk.give(over, key_of(CARD))
+    assert failed(desk.why()) == ["hours"]
+    assert desk.why().granted
+
+    other = Desk(standing=CLOSED)
+    for first_day in (STAFF.last_day, STAFF.first_day):
+        other.give(replace(over, first_day=first_day), key_of(CARD))
+    assert other.why().findings[-2] == Finding("pass_admits", Reason.CLOSED)
+    assert not other.why().granted
+
+
+@pytest.mark.parametrize(
+    ("held", "reason", "checks"),
+    [
+        (replace(STAFF, needs_pin=False), Reason.OK, ["known"]),
+        (STAFF, Reason.PIN_UNKNOWN, ["known", "pass_pin"]),
+        (replace(STAFF, pin_check=bytes(32)), Reason.OK, ["known"]),
+        (
+            replace(STAFF, needs_pin=False, first_day=STAFF.last_day),
+            Reason.UNKNOWN_CARD,
+            ["known", "pass_admits"],
+        ),
+    ],
+)
+def test_a_pass_of_an_unknown_card(held: Pass, reason: Reason, checks: list[str]) -> None:
+    """Its own PIN is taken for right; what the door says may be less than what staff see."""
+    desk = Desk()
+    desk.give(held, key_of("3000009999"))
+    found = desk.why(identifier("3000009999"))
+
+    assert failed(found) == checks
+    assert found.reason is reason
+
+
+@pytest.mark.parametrize("number", [CARD, "3000009999"])
+@pytest.mark.parametrize("check", [None, bytes(32)])
+def test_a_pass_whose_pin_is_never_asked_for_opens_nothing(
+    number: str, check: bytes | None
+) -> None:
+    """In a branch without PINs one that needs one is refused, as at the door; one without opens."""
+    desk = Desk(policy=Policy(require_pin=False), standing=CLOSED)
+    desk.give(replace(STAFF, pin_check=check), key_of(number))
+    other = Desk(policy=Policy(require_pin=False), standing=CLOSED)
+    other.give(replace(STAFF, needs_pin=False), key_of(number))
+
+    found = desk.why(identifier(number))
+    assert not found.granted
+    assert "pass_pin" in failed(found)
+    assert other.why(identifier(number)).granted
+
+
+def test_a_code_is_explained_like_a_card() -> None:
+    """By its pass alone."""
+    desk = Desk()
+    desk.give(replace(STAFF, code_digits=6, needs_pin=False), row_key(FastSealer().stretch(CODE)))
+
+    assert desk.why(CODE).reason is Reason.OK
+
+
+def test_codes_that_have_to_wait_are_told() -> None:
+    """All of them do at once, and no card does."""
+    desk = Desk()
+    desk.give(replace(STAFF, code_digits=6, needs_pin=False), row_key(FastSealer().stretch(CODE)))
+    at = Stamped(START, desk.clock.moment().state, desk.clock.boot_time())
+    desk.visits.open_attempt(1, at, CODES_KEY, CardThrottle(3, desk.clock.boot_time()))
+
+    assert desk.why(CODE).reason is Reason.THROTTLED
+    assert desk.why().granted
+    desk.clock.advance(30.0)
+    assert desk.why(CODE).granted

@@ -1,0 +1,646 @@
+"""What the web process keeps of the website's hours and of the holidays, whatever fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from doorctl.access.calendar import ALL_DAY, Calendar, Cause, DatedDay, Mode, ModeSpan, Span
+from doorctl.access.day import standing
+from doorctl.config import DatedHours, Opening
+from doorctl.core.errors import InputError, StoreError
+from doorctl.ports import BranchWriter, DaySource, StoredDay, StoredDays
+from doorctl.services.hours import calendar_of
+from doorctl.sources.website import HoursRequest, Published, Website
+from doorctl.sync.holidays import HolidaysWanted
+from doorctl.web.jobs import (
+    AGAIN_S,
+    EMPTIED_S,
+    FETCH_EVERY_S,
+    INITIAL_YEARS,
+    SILENT_S,
+    HolidayRound,
+    WebsiteRound,
+    are_holidays_wanted,
+    store_initial_holidays,
+)
+from tests.fakes.branch_book import MemoryBranch
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.event_log import FakeEventLog
+from tests.sources.website_server import WebsiteScript, item, serving
+
+DAY_S = 86_400.0
+MONDAY = date(2026, 3, 2)
+"""The clock's first day."""
+
+NINE_TO_TEN = (ModeSpan(Mode.SELF_SERVICE, 540, 600),)
+
+
+class Rounds:
+    """A branch, its clock and its log, and what goes the rounds there."""
+
+    def __init__(self, opening: Opening, clock: FakeClock | None = None) -> None:
+        self.opening = opening
+        self.clock = clock or FakeClock()
+        self.branch = MemoryBranch()
+        self.log = FakeEventLog()
+        self.disk_is_full = False
+
+    def write(self, job: Callable[[BranchWriter], object]) -> None:
+        """Do the job at once, while there is room."""
+        if self.disk_is_full:
+            raise StoreError("the disk is full")
+        job(self.branch)
+
+    def website(self, url: str) -> WebsiteRound:
+        """Return a round that asks a website."""
+        return WebsiteRound(
+            self.opening,
+            "DK-773000",
+            fetch=Website(url).opening_hours,
+            branch=self.branch,
+            write=self.write,
+            clock=self.clock,
+            log=self.log,
+        )
+
+    def holidays(self, compute: Compute) -> HolidayRound:
+        """Return a round that has holidays computed."""
+        return HolidayRound(
+            self.opening,
+            compute=compute,
+            write=self.write,
+            clock=self.clock,
+            log=self.log,
+        )
+
+    def calendar(self) -> Calendar:
+        """Return the calendar that counts."""
+        return calendar_of(self.opening, self.branch.calendar())
+
+    def stored(self, source: DaySource) -> StoredDays:
+        """Return what a source said last."""
+        (said,) = (one for one in self.branch.calendar().sources if one.source is source)
+        return said
+
+    def alarms(self) -> list[object]:
+        """Return the kinds of all alarms."""
+        return [line["kind"] for line in self.log.named("alarm")]
+
+
+@pytest.fixture
+def script() -> WebsiteScript:
+    """Return a website with hours for half a year."""
+    return WebsiteScript([item(MONDAY + timedelta(days=ahead)) for ahead in range(-5, 300)])
+
+
+@pytest.fixture
+def url(script: WebsiteScript) -> Iterator[str]:
+    """Return where that website is."""
+    with serving(script) as found:
+        yield found
+
+
+@pytest.fixture
+def rounds() -> Rounds:
+    """Return a branch whose hours come from the website."""
+    return Rounds(Opening(source="website", website_branch="12", website_days=14))
+
+
+def test_the_websites_hours_are_kept_as_far_ahead_as_configured(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """At the start today and the 14 days after it are asked for, and stand as the website's."""
+    rounds.website(url).turn()
+
+    said = rounds.stored(DaySource.WEBSITE)
+    assert [one.day for one in said.days] == [MONDAY + timedelta(days=one) for one in range(15)]
+    assert said.known_until == date(2026, 3, 16)
+    assert said.fetched_at == START
+    assert "from_date=2026-03-02&to_date=2026-03-16" in script.asked[0]
+    assert rounds.alarms() == []
+
+
+def test_it_is_asked_every_three_hours(rounds: Rounds, script: WebsiteScript, url: str) -> None:
+    """Turns in between ask nothing and write nothing."""
+    website = rounds.website(url)
+    website.turn()
+    version = rounds.branch.version()
+
+    rounds.clock.advance(FETCH_EVERY_S - 1)
+    website.turn()
+    assert (len(script.asked), rounds.branch.version()) == (1, version)
+
+    rounds.clock.advance(1)
+    website.turn()
+    assert len(script.asked) == 2
+
+
+def test_a_change_on_the_website_reaches_the_door(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """What staff wrote there this morning counts this evening."""
+    website = rounds.website(url)
+    website.turn()
+    script.items = [item(MONDAY + timedelta(days=1), "09:00", "10:00")]
+    rounds.clock.advance(FETCH_EVERY_S)
+    website.turn()
+
+    calendar = rounds.calendar()
+    assert calendar.day(MONDAY) == ()
+    assert calendar.day(MONDAY + timedelta(days=1)) == NINE_TO_TEN
+    assert calendar.day(MONDAY + timedelta(days=2)) is None
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'[{"date": "2026-03-02"}]'])
+def test_a_failure_changes_nothing(
+    rounds: Rounds, script: WebsiteScript, url: str, body: bytes
+) -> None:
+    """Whatever a bad answer says, the last good one counts, and it is asked again soon."""
+    website = rounds.website(url)
+    website.turn()
+    good = rounds.branch.calendar()
+    script.body = body
+    rounds.clock.advance(FETCH_EVERY_S)
+    website.turn()
+    website.turn()
+    rounds.clock.advance(AGAIN_S)
+    website.turn()
+
+    assert rounds.branch.calendar() == good
+    assert len(script.asked) == 3
+    assert rounds.alarms() == []
+
+
+def test_a_website_that_is_away_for_a_day_is_told_once(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """Not before a day without a good answer, once however long it lasts, and its end as well."""
+    website = rounds.website(url)
+    website.turn()
+    script.status = 503
+    until_s = rounds.clock.monotonic + SILENT_S
+    while rounds.clock.monotonic < until_s - AGAIN_S:
+        rounds.clock.advance(AGAIN_S)
+        website.turn()
+    assert rounds.alarms() == []
+    for _ in range(20):
+        rounds.clock.advance(AGAIN_S)
+        website.turn()
+    assert rounds.alarms() == ["website_silent"]
+    assert "HTTP status 503" in str(rounds.log.lines[0]["why"])
+
+    script.status = 200
+    rounds.clock.advance(AGAIN_S)
+    website.turn()
+    rounds.clock.advance(FETCH_EVERY_S)
+    website.turn()
+    assert rounds.alarms() == ["website_silent", "website_answers"]
+
+    script.status = 503
+    for _ in range(2):
+        rounds.clock.advance(SILENT_S)
+        website.turn()
+    assert rounds.alarms() == ["website_silent", "website_answers", "website_silent"]
+
+
+def test_hours_that_were_emptied_count_once_they_were_read_again(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """Staff are told at the first; the old hours let people in for an hour more, not a fortnight.
+
+    Hours that come back by then change nothing, and their coming back is told.
+    """
+    website = rounds.website(url)
+    website.turn()
+    hours, script.items = script.items, []
+    rounds.clock.advance(FETCH_EVERY_S)
+    website.turn()
+    assert rounds.alarms() == ["website_emptied"]
+    for _ in range(5):
+        rounds.clock.advance(AGAIN_S)
+        website.turn()
+        assert any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+
+    rounds.clock.advance(EMPTIED_S - 5 * AGAIN_S)
+    website.turn()
+    now = rounds.clock.moment()
+    assert standing(rounds.calendar(), None, now).mode is Mode.CLOSED
+    assert not standing(rounds.calendar(), None, now).problem
+    assert not any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+    assert rounds.alarms() == ["website_emptied"]
+
+    script.items = hours
+    rounds.clock.advance(FETCH_EVERY_S)
+    website.turn()
+    assert any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+    assert rounds.alarms() == ["website_emptied", "website_filled"]
+
+
+def test_hours_that_were_emptied_by_mistake_are_not_followed(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """Put back within the hour: nobody was shut out, and the next time is an hour again."""
+    website = rounds.website(url)
+    website.turn()
+    hours = script.items
+    for _ in range(2):
+        for script.items in ([], hours):
+            rounds.clock.advance(FETCH_EVERY_S)
+            website.turn()
+            assert any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+
+    assert rounds.alarms() == ["website_emptied", "website_filled"] * 2
+
+
+def test_hours_that_run_out_are_not_emptied(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """Nothing is known of the days after them: they are told as unknown, and never as closed."""
+    script.items = [item(MONDAY)]
+    website = rounds.website(url)
+    website.turn()
+    script.items = []
+    rounds.clock.advance(DAY_S)
+    for _ in range(3):
+        website.turn()
+        rounds.clock.advance(EMPTIED_S)
+
+    assert standing(rounds.calendar(), None, rounds.clock.moment()).problem
+    assert rounds.stored(DaySource.WEBSITE).known_until == MONDAY
+    assert rounds.alarms() == ["website_silent"]
+    assert "ran out on 2026-03-02" in str(rounds.log.lines[0]["why"])
+
+    script.items = [item(MONDAY + timedelta(days=1))]
+    website.turn()
+    assert rounds.alarms() == ["website_silent", "website_answers"]
+    assert not standing(rounds.calendar(), None, rounds.clock.moment()).problem
+
+
+def test_an_address_that_never_worked_is_told_at_once(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """The technician is still there: a wrong address need not wait for a day."""
+    script.status = 404
+    rounds.website(url).turn()
+
+    assert rounds.alarms() == ["website_silent"]
+    assert rounds.calendar().mode_at(rounds.clock.moment().local) is None
+
+
+@pytest.mark.parametrize(
+    ("hours", "alarms"), [(23, []), (25, ["website_silent"]), (-5, [])], ids=str
+)
+def test_the_silence_goes_on_across_a_restart(
+    rounds: Rounds, script: WebsiteScript, url: str, hours: int, alarms: list[str]
+) -> None:
+    """It counts from the last good answer on record; one from the future is taken for now."""
+    rounds.website(url).turn()
+    rounds.clock.step(rounds.clock.wall + timedelta(hours=hours))
+    rounds.clock.believe()
+    script.status = 500
+    rounds.website(url).turn()
+
+    assert rounds.alarms() == alarms
+
+
+def test_a_setting_of_the_clock_makes_no_silence(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """A day that did not pass is no day without an answer."""
+    website = rounds.website(url)
+    website.turn()
+    script.status = 500
+    rounds.clock.step(rounds.clock.wall + timedelta(days=3))
+    rounds.clock.believe()
+    rounds.clock.monotonic += FETCH_EVERY_S
+    website.turn()
+
+    assert len(script.asked) == 2
+    assert rounds.alarms() == []
+
+
+def test_a_website_that_is_down_for_15_days_closes_the_branch(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """The last good hours count to their end; after it nobody knows: closed, and two alarms."""
+    website = rounds.website(url)
+    website.turn()
+    script.raw = lambda writer: writer.close()
+    standings = []
+    for _ in range(15):
+        rounds.clock.advance(DAY_S)
+        website.turn()
+        standings.append(standing(rounds.calendar(), None, rounds.clock.moment()))
+
+    assert {one.mode for one in standings[:14]} == {Mode.SELF_SERVICE}
+    assert not any(one.problem for one in standings[:14])
+    assert (standings[14].mode, standings[14].cause) == (None, Cause.UNKNOWN_CALENDAR)
+    assert standings[14].problem
+    assert rounds.alarms() == ["website_silent"]
+
+
+def test_an_unheard_of_category_is_told_once(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """Each title once, harmlessly spelt; a new one again."""
+    later = MONDAY + timedelta(days=5)
+    script.items.append(item(later, title='Lektie\ncafé "x"'))
+    website = rounds.website(url)
+    for title in (None, None, "Strikkeklub"):
+        if title is not None:
+            script.items.append(item(later, title=title))
+        website.turn()
+        rounds.clock.advance(FETCH_EVERY_S)
+
+    assert rounds.alarms() == ["website_unknown_category"] * 2
+    first, second = (str(line["why"]) for line in rounds.log.lines)
+    assert 'nothing here: "Lektie\\u000acafé \\"x\\""' in first
+    assert second.endswith('nothing here: "Strikkeklub"')
+
+
+@pytest.mark.parametrize(
+    ("means", "spans"),
+    [
+        ("ignore", ()),
+        ("staffed", (ModeSpan(Mode.STAFFED, 540, 600),)),
+        ("self_service", NINE_TO_TEN),
+    ],
+)
+def test_what_open_means_is_as_configured(
+    script: WebsiteScript, url: str, means: str, spans: tuple[ModeSpan, ...]
+) -> None:
+    """The category "Åbent" is staffed, self-service or nothing."""
+    script.items = [item(MONDAY, "09:00", "10:00", "Åbent"), item(MONDAY, "11:00", "12:00")]
+    opening = Opening(source="website", website_branch="12", website_open_means=means)  # type: ignore[arg-type]
+    rounds = Rounds(opening)
+    rounds.website(url).turn()
+
+    found = rounds.stored(DaySource.WEBSITE).days[0].spans
+    assert found == (*spans, ModeSpan(Mode.SELF_SERVICE, 660, 720))
+
+
+def test_nothing_is_asked_before_the_clock_is_set(script: WebsiteScript, url: str) -> None:
+    """Nobody knows which days to ask for; as soon as the time is known, it is asked."""
+    rounds = Rounds(Opening(source="website", website_branch="12"), FakeClock(vouched=False))
+    website = rounds.website(url)
+    website.turn()
+    assert script.asked == []
+
+    rounds.clock.vouched = True
+    website.turn()
+    assert len(script.asked) == 1
+
+
+def test_midnight_during_the_answer(rounds: Rounds, script: WebsiteScript, url: str) -> None:
+    """A question of yesterday is stored from today on: what is past would refuse it whole."""
+    rounds.clock.step(datetime(2026, 3, 2, 22, 59, 59, tzinfo=UTC))
+
+    def fetch(asked: HoursRequest) -> Published:
+        published = Website(url).opening_hours(asked)
+        rounds.clock.advance(2)
+        return published
+
+    website = WebsiteRound(
+        rounds.opening,
+        "",
+        fetch=fetch,
+        branch=rounds.branch,
+        write=rounds.write,
+        clock=rounds.clock,
+        log=rounds.log,
+    )
+    website.turn()
+
+    assert "from_date=2026-03-02" in script.asked[0]
+    assert rounds.stored(DaySource.WEBSITE).days[0].day == date(2026, 3, 3)
+    assert rounds.alarms() == []
+
+
+@pytest.mark.parametrize(
+    ("utc", "first"),
+    [
+        (datetime(2026, 3, 28, 22, 59, tzinfo=UTC), date(2026, 3, 28)),
+        (datetime(2026, 3, 28, 23, 0, tzinfo=UTC), date(2026, 3, 29)),
+        (datetime(2026, 3, 29, 21, 59, tzinfo=UTC), date(2026, 3, 29)),
+        (datetime(2026, 3, 29, 22, 0, tzinfo=UTC), date(2026, 3, 30)),
+        (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), date(2026, 10, 25)),
+        (datetime(2026, 10, 25, 1, 30, tzinfo=UTC), date(2026, 10, 25)),
+        (datetime(2026, 10, 25, 23, 0, tzinfo=UTC), date(2026, 10, 26)),
+        (datetime(2026, 12, 31, 22, 59, tzinfo=UTC), date(2026, 12, 31)),
+        (datetime(2026, 12, 31, 23, 0, tzinfo=UTC), date(2027, 1, 1)),
+    ],
+    ids=str,
+)
+def test_today_is_the_branchs_own(
+    rounds: Rounds, script: WebsiteScript, url: str, utc: datetime, first: date
+) -> None:
+    """Both days on which the clocks change and New Year's Eve begin at the branch's midnight."""
+    script.items = [item(first + timedelta(days=one)) for one in range(-1, 20)]
+    rounds.clock.step(utc)
+    rounds.website(url).turn()
+
+    last = first + timedelta(days=14)
+    assert f"from_date={first}&to_date={last}" in script.asked[0]
+    said = rounds.stored(DaySource.WEBSITE)
+    assert (said.days[0].day, said.known_until) == (first, last)
+
+
+def test_three_hours_are_real_hours(rounds: Rounds, script: WebsiteScript, url: str) -> None:
+    """The night on which an hour comes twice makes no question late."""
+    rounds.clock.step(datetime(2026, 10, 24, 23, 30, tzinfo=UTC))
+    website = rounds.website(url)
+    for _ in range(3):
+        website.turn()
+        rounds.clock.advance(FETCH_EVERY_S)
+
+    assert len(script.asked) == 3
+
+
+def test_a_full_disk_is_told_once(rounds: Rounds, url: str) -> None:
+    """The website is not to blame; what is stored stays, and it is tried again."""
+    website = rounds.website(url)
+    website.turn()
+    good = rounds.branch.calendar()
+    rounds.disk_is_full = True
+    for _ in range(3):
+        rounds.clock.advance(FETCH_EVERY_S)
+        website.turn()
+    assert rounds.branch.calendar() == good
+
+    rounds.disk_is_full = False
+    rounds.clock.advance(AGAIN_S)
+    website.turn()
+    assert rounds.log.lines == [
+        {"event": "alarm", "kind": "branch_failing", "why": "the disk is full"}
+    ]
+    assert rounds.stored(DaySource.WEBSITE).fetched_at == rounds.clock.wall
+
+
+def test_a_disk_that_fails_at_the_start_delays_the_first_question(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """Nobody knows then how long the website was silent, nor could its answer be stored."""
+    rounds.branch.broken = True
+    website = rounds.website(url)
+    website.turn()
+    assert (script.asked, rounds.alarms()) == ([], ["branch_failing"])
+
+    rounds.branch.broken = False
+    rounds.clock.advance(AGAIN_S)
+    website.turn()
+    assert rounds.stored(DaySource.WEBSITE).days
+
+
+Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
+SUNDAY = (Span(600, 840),)
+WEEK = (((Span(480, 1320),),) * 6) + (SUNDAY,)
+
+
+class Almanac:
+    """Knows one holiday a year, its first day, and remembers what was wanted."""
+
+    def __init__(self) -> None:
+        self.wanted: list[HolidaysWanted] = []
+        self.failing = False
+
+    def __call__(self, wanted: HolidaysWanted) -> Mapping[date, DatedDay]:
+        """Return the holidays."""
+        self.wanted.append(wanted)
+        if self.failing:
+            raise InputError("the almanac was told to fail")
+        spans = () if wanted.rule == "closed" else (wanted.week or (ALL_DAY,) * 7)[6]
+        return {date(year, 1, 1): DatedDay(spans, Cause.HOLIDAY, "Nytår") for year in wanted.years}
+
+
+@pytest.fixture
+def almanac() -> Almanac:
+    """Return an almanac that was not asked yet."""
+    return Almanac()
+
+
+def test_this_year_and_the_next_are_stored(almanac: Almanac) -> None:
+    """At the start, from today on, and known to the end of the next year."""
+    rounds = Rounds(Opening(week=WEEK, holidays="closed", holidays_also=("christmas_eve",)))
+    rounds.holidays(almanac).turn()
+
+    (wanted,) = almanac.wanted
+    assert (wanted.years, wanted.rule, wanted.also) == ((2026, 2027), "closed", ("christmas_eve",))
+    said = rounds.stored(DaySource.HOLIDAY)
+    assert said.days == (StoredDay(date(2027, 1, 1), (), "Nytår"),)
+    assert said.known_until == date(2027, 12, 31)
+    calendar = rounds.calendar()
+    assert calendar.day(date(2027, 1, 1)) == ()
+    assert calendar.day(date(2028, 1, 1)) is None
+
+
+def test_they_are_computed_anew_when_the_year_changes(almanac: Almanac) -> None:
+    """At the branch's own New Year, and else not, however often it is looked at."""
+    rounds = Rounds(Opening(week=WEEK, holidays="closed"))
+    holidays = rounds.holidays(almanac)
+    rounds.clock.step(datetime(2026, 12, 31, 22, 59, 59, tzinfo=UTC))
+    for _ in range(3):
+        holidays.turn()
+    assert [one.years for one in almanac.wanted] == [(2026, 2027)]
+
+    rounds.clock.advance(1)
+    for _ in range(3):
+        holidays.turn()
+    assert [one.years for one in almanac.wanted] == [(2026, 2027), (2027, 2028)]
+    assert rounds.stored(DaySource.HOLIDAY).known_until == date(2028, 12, 31)
+
+
+@pytest.mark.parametrize("broken", ["almanac", "branch", "disk"])
+def test_holidays_that_fail_are_told_once_and_tried_again(almanac: Almanac, broken: str) -> None:
+    """The ones that are stored stay meanwhile."""
+    rounds = Rounds(Opening(week=WEEK, holidays="closed"))
+    holidays = rounds.holidays(almanac)
+    almanac.failing = broken == "almanac"
+    rounds.branch.broken = broken == "branch"
+    rounds.disk_is_full = broken == "disk"
+    for _ in range(5):
+        holidays.turn()
+        rounds.clock.advance(AGAIN_S / 2)
+    assert rounds.alarms() == ["holidays_failing"]
+
+    almanac.failing = rounds.branch.broken = rounds.disk_is_full = False
+    rounds.clock.advance(AGAIN_S)
+    holidays.turn()
+    assert rounds.stored(DaySource.HOLIDAY).days
+    assert rounds.alarms() == ["holidays_failing"]
+
+
+def test_no_holidays_before_the_clock_is_set(almanac: Almanac) -> None:
+    """A Pi that wakes up in another year must not store that one's."""
+    rounds = Rounds(Opening(week=WEEK, holidays="closed"), FakeClock(vouched=False))
+    holidays = rounds.holidays(almanac)
+    holidays.turn()
+    assert almanac.wanted == []
+
+    rounds.clock.vouched = True
+    holidays.turn()
+    assert len(almanac.wanted) == 1
+
+
+def test_a_clock_that_is_lost_meanwhile_stores_nothing() -> None:
+    """What was computed for a time that nobody vouches for any more is left out."""
+    rounds = Rounds(Opening(week=WEEK, holidays="closed"))
+
+    def rebooting(wanted: HolidaysWanted) -> Mapping[date, DatedDay]:
+        rounds.clock.vouched = False
+        rounds.clock.reboot("boot-2")
+        return Almanac()(wanted)
+
+    rounds.holidays(rebooting).turn()
+
+    assert rounds.branch.calendar().sources == ()
+    assert rounds.alarms() == ["holidays_failing"]
+
+
+@pytest.mark.parametrize(
+    ("opening", "wanted"),
+    [
+        (Opening(week=WEEK), False),
+        (Opening(week=WEEK, holidays="closed"), True),
+        (Opening(week=WEEK, holidays="closed", source="website"), False),
+    ],
+    ids=["ignored", "closed", "website"],
+)
+def test_where_holidays_are_wanted(opening: Opening, wanted: bool, almanac: Almanac) -> None:
+    """Not where they are days like any other, nor where the website has them in its hours."""
+    rounds = Rounds(opening)
+    store_initial_holidays(opening, rounds.branch, rounds.clock.moment(), almanac)
+
+    assert are_holidays_wanted(opening) is wanted
+    assert bool(rounds.branch.calendar().sources) is wanted
+
+
+def test_a_new_branch_has_its_holidays_for_years(almanac: Almanac) -> None:
+    """Without a web process nobody would store the next ones."""
+    rounds = Rounds(Opening(week=WEEK, holidays="closed"))
+    store_initial_holidays(rounds.opening, rounds.branch, rounds.clock.moment(), almanac)
+
+    said = rounds.stored(DaySource.HOLIDAY)
+    assert [one.day.year for one in said.days] == list(range(2027, 2026 + INITIAL_YEARS))
+    assert said.known_until == date(2025 + INITIAL_YEARS, 12, 31)
+
+
+def test_a_new_branch_without_a_clock_begins_with_what_is_certain(almanac: Almanac) -> None:
+    """The latest year that is known to have come is the first; a guess is not believed."""
+    clock = FakeClock(vouched=False, wall=datetime(2093, 5, 5, tzinfo=UTC))
+    rounds = Rounds(Opening(week=WEEK, holidays="closed"), clock)
+    store_initial_holidays(rounds.opening, rounds.branch, clock.moment(), almanac)
+
+    assert almanac.wanted[0].years[0] == 2026
+
+
+def test_a_date_of_the_configuration_goes_before_a_holiday(almanac: Almanac) -> None:
+    """Who writes that New Year's Day is open opens on it."""
+    new_year = DatedHours("hours.exceptions[0]", date(2027, 1, 1), (Span(540, 600),))
+    rounds = Rounds(Opening(week=WEEK, exceptions=(new_year,), holidays="closed"))
+    rounds.holidays(almanac).turn()
+
+    calendar = rounds.calendar()
+    assert calendar.day(date(2027, 1, 1)) == NINE_TO_TEN

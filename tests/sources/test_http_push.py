@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doorctl.core.errors import KeyFileError
+from doorctl.sources.branches import HttpBranch, tls_context
+from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Parcel, Refused, Taken
+from tests.sources.branch_server import Script, serving
+from tests.web.certificates import Authority
+
+PLAIN = ssl.create_default_context()
+NONE = Path()
+CONTENT = b"document " * 20_000
+
+Reached = Callable[..., HttpBranch]
+
+
+@pytest.fixture
+def script() -> Script:
+    """What the branch of a test answers."""
+    return Script()
+
+
+@pytest.fixture
+def reached() -> Iterator[Reached]:
+    """Return a function that gives a sender's view of what listens on a port."""
+    with ExitStack() as stack:
+
+        def branch(
+            port: int, context: ssl.SSLContext | None = None, wait_s: float = 10
+        ) -> HttpBranch:
+            scheme = "http" if context is None else "https"
+            url = f"{scheme}://127.0.0.1:{port}/"
+            made = HttpBranch("oest", url, context or PLAIN, apply_s=wait_s, ask_s=wait_s)
+            return stack.enter_context(closing(made))
+
+        yield branch
+
+
+@pytest.fixture
+def branch(script: Script, reached: Reached) -> Iterator[HttpBranch]:
+    """A branch that answers as the script says."""
+    with serving(script) as port:
+        yield reached(port)
+
+
+def parcel(*, snapshot: bool = True) -> Parcel:
+    """A document that was read before."""
+    content = BytesIO(CONTENT)
+    content.read()
+    return Parcel(snapshot, content, len(CONTENT))
+
+
+def test_it_is_asked_what_it_holds(branch: HttpBranch, script: Script) -> None:
+    """By number and digest; what else it says is its own affair."""
+    script.say(200, {"epoch": 41, "digest": "ab" * 32, "patrons": 7})
+
+    assert branch.held() == Held(41, "ab" * 32)
+    assert [request[:3] for request in script.requests] == [("GET", "/v1/patrons/epoch", b"")]
+
+
+def test_the_end_of_its_audit_log_is_kept(branch: HttpBranch, script: Script) -> None:
+    """To be anchored here, where nobody at the branch can change it."""
+    head = f"41:{'0f' * 32}"
+    script.say(200, {"epoch": 41, "audit_head": head})
+
+    assert branch.held() == Held(41, audit_head=head)
+
+
+@pytest.mark.parametrize("head", [None, "", "41", 7, ["x"], f"41:{'G' * 64}", "\x1b[2J"])
+def test_an_audit_head_that_is_none_holds_up_no_push(
+    head: object, branch: HttpBranch, script: Script
+) -> None:
+    """And nothing of it steers a terminal or a log."""
+    script.say(200, {"epoch": 41, "audit_head": head})
+
+    assert branch.held() == Held(41)
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_document_that_is_only_to_be_checked_goes_where_nothing_is_applied(
+    branch: HttpBranch, script: Script, snapshot: bool
+) -> None:
+    """An older branch has no such address: it answers 404 and applies nothing."""
+    script.say(200, {"epoch": 42, "applied": 3, "unchanged": False})
+
+    assert branch.send(replace(parcel(snapshot=snapshot), rehearsed=True)) == Taken(42)
+    assert script.requests[-1][:2] == ("POST", "/v1/patrons/rehearsal")
+
+
+def test_a_message_is_told_where_it_takes_one(branch: HttpBranch, script: Script) -> None:
+    """What the branch answers is a number; fields of a younger one are passed over."""
+    script.say(200, {"epoch": 0, "nonce": "ab"})
+    assert branch.held() == Held(0, nonce="ab")
+    script.say(200, {"agreed": 7, "younger": []})
+
+    assert branch.exchange(b"word") == Exchanged(7)
+    assert script.requests[-1][:3] == ("POST", "/v1/patrons/exchange", b"word")
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "answer"),
+    [(200, {"agreed": -1}, Refused), (200, {}, Refused), (503, {}, Away), (409, {}, OutOfOrder)],
+)
+def test_a_message_that_is_not_taken(
+    branch: HttpBranch, script: Script, status: int, said: dict[str, Any], answer: type
+) -> None:
+    """Is no error of the sender's."""
+    script.say(status, said)
+
+    assert isinstance(branch.exchange(b"word"), answer)
+
+
+def test_a_branch_that_tells_no_digest_is_believed(branch: HttpBranch, script: Script) -> None:
+    """The digest is a second proof only."""
+    script.say(200, {"epoch": 0})
+
+    assert branch.held() == Held(0)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "method", "path"),
+    [(True, "PUT", "/v1/patrons"), (False, "POST", "/v1/patrons/changes")],
+)
+def test_a_document_goes_to_where_its_kind_goes(
+    branch: HttpBranch, script: Script, snapshot: bool, method: str, path: str
+) -> None:
+    """Whole, from its beginning, with its length, and a second time just so."""
+    script.say(200, {"epoch": 42, "applied": 3, "unchanged": False})
+    sent = parcel(snapshot=snapshot)
+
+    assert branch.send(sent) == Taken(42)
+    assert branch.send(sent) == Taken(42)
+    for request in script.requests:
+        assert request[:3] == (method, path, CONTENT)
+        assert request[3]["Content-Length"] == str(len(CONTENT))
+        assert request[3]["Content-Encoding"] == "gzip"
+        assert "Transfer-Encoding" not in request[3]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 422, 301, 204, 418])
+def test_what_is_final(branch: HttpBranch, script: Script, status: int) -> None:
+    """A refusal is passed on with the branch's own words, and is not to be tried again."""
+    script.say(status, {"error": "x", "problems": ["line 2: pin: missing", "line 9: ref"]})
+    if status == 204:
+        script.body = b""
+
+    answer = branch.send(parcel())
+
+    assert isinstance(answer, Refused)
+    assert ("(line 2: pin: missing; line 9: ref)" in answer.why) == (status != 204)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_what_may_be_otherwise_later(branch: HttpBranch, script: Script, status: int) -> None:
+    """With the seconds for which the branch asks to be left alone."""
+    script.say(status, {"error": "busy"}, Retry_After="7")
+
+    answer = branch.held()
+
+    assert isinstance(answer, Away)
+    assert answer.retry_after_s == 7.0
+    assert "busy" in answer.why
+
+
+@pytest.mark.parametrize("written", ["", "soon", "-1", "Wed, 25 Nov 2026 10:00:00 GMT", "1e9", "²"])
+def test_a_time_to_come_again_that_is_none(
+    branch: HttpBranch, script: Script, written: str
+) -> None:
+    """Is as good as not given."""
+    script.say(503, {})
+    script.headers = {"Retry-After": written.encode().decode("latin-1")}
+
+    answer = branch.held()
+
+    assert isinstance(answer, Away)
+    assert answer.retry_after_s == 0.0
+
+
+def test_a_conflict_is_its_own_answer(branch: HttpBranch, script: Script) -> None:
+    """So that everything is sent; as the answer to a question it is a refusal."""
+    script.say(409, {"error": "out_of_order", "why": "push 9 is held"})
+
+    assert branch.send(parcel()) == OutOfOrder("it answers with HTTP status 409 (push 9 is held)")
+    assert isinstance(branch.held(), Refused)
+
+
+@pytest.mark.parametrize("epoch", [2**53, 2**53 + 1, 2**63 - 1])
+def test_a_number_that_none_can_follow_is_told(
+    branch: HttpBranch, script: Script, epoch: int
+) -> None:
+    """It is our branch, and somebody has to give it a lower one: the sender says how."""
+    script.say(200, {"epoch": epoch, "digest": ""})
+
+    held = branch.held()
+
+    assert (held == Held(epoch, "")) is (epoch == 2**53)
+    if isinstance(held, Refused):
+        assert held.why.startswith(f"it holds push {epoch}, a number that none of ours can follow")
+        assert "doorctl patrons renumber NUMBER" in held.why
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"hello", b"[]", b'{"epoch": -1}', b'{"epoch": "1"}',
+        b'{"epoch": 99999999999999999999}',
+        b"{}", b"\xff", b'{"epoch": 1, "digest": 7}', b'{"epoch": 1}' + b" " * 70_000,
+    ],
+)  # fmt: skip
+def test_something_else_that_answers_is_no_branch(
+    branch: HttpBranch, script: Script, body: bytes
+) -> None:
+    """A login page of a hotel network, or a number that can't be: nothing is sent there."""
+    script.body = body
+
+    assert branch.held() == Refused("what answers there is no doorctl; see sync.targets")
+
+
+def test_a_branchs_words_steer_no_terminal(branch: HttpBranch, script: Script) -> None:
+    """Control characters are dropped and a long speech is cut."""
+    script.say(422, {"why": "\x1b[2Jgone\n\r" + "x" * 5000})
+
+    answer = branch.send(parcel())
+
+    assert isinstance(answer, Refused)
+    assert answer.why.isprintable()
+    assert "[2Jgone" in answer.why
+    assert len(answer.why) < 700
+
+
+@pytest.mark.parametrize("body", [b"oops", b"[1]", b'{"why": 5}', b'{"problems": [1, "a"]}'])
+def test_a_refusal_without_words_has_ours(branch: HttpBranch, script: Script, body: bytes) -> None:
+    """What can't be read is left out."""
+    script.status, script.body = 401, body
+
+    answer = branch.held()
+
+    assert isinstance(answer, Refused)
+    assert answer.why.startswith("it does not accept our signature")
+
+
+def test_a_dead_port(reached: Reached) -> None:
+    """Nobody listens: the branch is away, and the reason is told."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    answer = reached(port).held()
+
+    assert answer == Away("no connection ([Errno 111] Connection refused)")
+
+
+def test_a_hanging_branch(reached: Reached, script: Script) -> None:
+    """One that takes the document and never answers is left after its own time."""
+    script.release = threading.Event()
+    with serving(script) as port:
+        answer = reached(port, wait_s=0.2).send(parcel())
+        script.release.set()
+
+    assert answer == Away("it does not answer in time")
+
+
+def test_a_connection_that_breaks(reached: Reached) -> None:
+    """One that hangs up without a word is away."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def hang_up() -> None:
+            connection, _ = listener.accept()
+            connection.recv(10)
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        answer = reached(port).held()
+        thread.join()
+
+    assert isinstance(answer, Away)
+    assert answer.why.startswith("no connection (")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whom both sides trust."""
+    return Authority(tmp_path_factory.mktemp("authority"), "authority")
+
+
+@pytest.fixture
+def https(script: Script, authority: Authority) -> Iterator[int]:
+    """The port of a branch that asks for the sender's certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.path)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(*authority.issue("branch"))
+    script.say(200, {"epoch": 3})
+    with serving(script, context) as port:
+        yield port
+
+
+def test_both_sides_show_a_certificate(
+    https: int, authority: Authority, reached: Reached, script: Script
+) -> None:
+    """Who is trusted on both sides is heard."""
+    context = tls_context(authority.path, *authority.issue("sender"))
+
+    assert reached(https, context).held() == Held(3)
+    assert len(script.requests) == 1
+
+
+def test_without_a_certificate_nothing_is_heard(
+    https: int, authority: Authority, reached: Reached, script: Script
+) -> None:
+    """The branch breaks off before it reads a request."""
+    context = tls_context(authority.path, NONE, NONE)
+
+    assert isinstance(reached(https, context).held(), Away)
+    assert script.requests == []
+
+
+def test_an_impostor_is_told_nothing(
+    https: int, authority: Authority, reached: Reached, script: Script, tmp_path: Path
+) -> None:
+    """A certificate of another authority: no request is sent, and the reason is told."""
+    other = Authority(tmp_path, "other")
+    context = tls_context(other.path, *authority.issue("sender"))
+
+    answer = reached(https, context).send(parcel())
+
+    assert isinstance(answer, Away)
+    assert answer.why.startswith("its certificate is not accepted: ")
+    assert script.requests == []
+
+
+def test_plain_words_to_a_tls_branch(https: int, reached: Reached) -> None:
+    """An address with http for https is told as no connection, not as a bug."""
+    assert isinstance(reached(https).held(), Away | Refused)
+
+
+def test_certificates_that_are_none(authority: Authority, tmp_path: Path) -> None:
+    """A wrong file is told before anything is sealed, and no password is asked for."""
+    junk = tmp_path / "junk.pem"
+    junk.write_text("no certificate")
+    certificate, _ = authority.issue("sender")
+
+    for files in (
+        (junk, NONE, NONE),
+        (tmp_path / "none", NONE, NONE),
+        (NONE, junk, junk),
+        (NONE, certificate, junk),
+        (authority.path, certificate, tmp_path / "none"),
+    ):
+        with pytest.raises(KeyFileError):
+            tls_context(*files)
