@@ -37,17 +37,13 @@ from doorctl.web.frame.pool import Aside
 from doorctl.web.frame.templates import Templates
 from doorctl.web.frame.words import Words
 from doorctl.web.panel import PAGE, Panel, Showing
-from doorctl.web.staff.accounts import AccountsPages
-from doorctl.web.staff.audit import AuditPages
-from doorctl.web.staff.bans import BansPages
+from doorctl.web.staff.accounts import AccountsPages, Entrance, MunicipalityPages
 from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.entrance import Entrance, MunicipalityPages
-from doorctl.web.staff.holds import HoldPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import NowPages
-from doorctl.web.staff.passes import PassesPages
-from doorctl.web.staff.people import PeoplePages
+from doorctl.web.staff.records import AuditPages, HoldPages, PeoplePages
+from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.statistics import StatisticsPages
 from doorctl.web.staff.why import WhyPages
 

@@ -22,10 +22,11 @@ from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.web.frame.frame import Person, path_of
 from doorctl.web.frame.pool import THREADS, Turns
+from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
+from doorctl.web.staff.accounts import MunicipalityPages
 from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.entrance import PAGE, MunicipalityPages
-from doorctl.web.staff.holds import HoldPages
 from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.records import HoldPages
 from doorctl.wiring.pages import SignedIn
 from tests.web.pages.doorstep import COOKIE, NAME, RIGHT, Doorstep
 from tests.web.pages.staging import FakeSessions, application, browser, frame

@@ -21,7 +21,7 @@ from doorctl.services import holding
 from doorctl.services.app import App, system_clock, visits_db
 from doorctl.services.holding import Holding
 from doorctl.store.visits import VisitStore
-from doorctl.web.staff.holds import HoldPages
+from doorctl.web.staff.records import HoldPages
 from tests.bootstrap.branches import initialised
 from tests.web.pages.staging import ZONE, browser
 

@@ -13,7 +13,7 @@ from doorctl.privacy.audit import Action
 from doorctl.services import rights, subject
 from doorctl.services.app import App
 from doorctl.services.subject import Named
-from doorctl.web.staff.people import known_ref, restricted
+from doorctl.web.staff.records import known_ref, restricted
 from tests.web.desk_records import recorded
 
 REF, WHY = "1001", "sag 2026-17"

@@ -1,30 +1,488 @@
-"""The page of accounts: who may sign in, in which role, and what a manager can change."""
+"""The pages of signing in and out, of a user's own account, and of all accounts."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final, Protocol, TypeVar
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
+from doorctl.accounts import second_factor
 from doorctl.accounts.account import (
     LONGEST_NAME,
     PERMITS,
     Account,
+    Origin,
     Permission,
     Role,
     own_name,
     refuse_account,
 )
 from doorctl.accounts.passwords import Password
-from doorctl.core.errors import InputError
+from doorctl.accounts.sessions import Token
+from doorctl.accounts.signing_in import SigningIn
+from doorctl.core.errors import (
+    IdentityProviderError,
+    InputError,
+    SignInRefusedError,
+    SignInWaitsError,
+)
+from doorctl.core.masked import Masked
 from doorctl.rpc import deeds
 from doorctl.rpc.deeds import Request
+from doorctl.services.accounts import AccountsService
 from doorctl.web.frame.forms import Form
-from doorctl.web.frame.frame import AGAIN, Frame, PageRequest, sign_in_at
+from doorctl.web.frame.frame import (
+    AGAIN,
+    ENDED,
+    FACTOR,
+    OWN,
+    SIGN_IN,
+    Frame,
+    PageRequest,
+    own_path,
+    places,
+    sign_in_at,
+)
+from doorctl.web.frame.pool import Turns
+from doorctl.web.frame.words import Words
+
+REFUSED: Mapping[str, str] = MappingProxyType(
+    {
+        "wrong": "The name and the password do not fit.",
+        "any": "The name, the password or the code does not fit.",
+        "code": "The code is not the one that the app shows now. Check the telephone's clock.",
+        "clock": "The clock of the branch is in doubt, so no second factor can be set up now.",
+        "both": "The password that you have now or the code is another one.",
+        "old": "The password that you have now is another one.",
+        "twice": "The two new passwords differ.",
+        "elsewhere": "There is no password of this branch's to change.",
+    }
+)
+"""The page never says which part of a sign-in was wrong."""
+
+MINUTE_S: Final = 60
+
+IN_SECONDS_S: Final = 120
+"""A shorter wait is given in seconds."""
+
+
+def waits(words: Words, error: SignInWaitsError) -> str:
+    """Return how long to wait, in the page's language: seconds, or minutes rounded up."""
+    if error.wait_s < IN_SECONDS_S:
+        return words.count(
+            "Too many have failed. Wait {n} second, and try again.",
+            "Too many have failed. Wait {n} seconds, and try again.",
+            error.wait_s,
+        )
+    return words.count(
+        "Too many have failed. Wait {n} minute, and try again.",
+        "Too many have failed. Wait {n} minutes, and try again.",
+        -(-error.wait_s // MINUTE_S),
+    )
+
+
+SIGN_OUT: Final = "/sign-out"
+
+KNOWN_S: Final = 180 * 24 * 3600
+"""How long a browser is known after its last sign-in."""
+
+SAID: Final = frozenset({"out", "everywhere", ENDED, AGAIN})
+"""Keys of the messages that the sign-in page shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    text: str
+    status: int = HTTPStatus.FORBIDDEN
+    wait_s: int = 0
+
+
+class Entrance:
+    """Let staff in and out.
+
+    Args:
+        way_out: returns the address at which a browser signs out at the identity provider, ""
+            for none; it blocks, as `signing_in` does.
+    """
+
+    def __init__(
+        self, frame: Frame, signing_in: SigningIn, way_out: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._frame = frame
+        self._signing_in = signing_in
+        self._way_out = way_out
+        self._turns = {known: Turns() for known in (True, False)}
+        """A queue of strangers, and one of browsers that signed in to the account before."""
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return the routes of these pages."""
+        frame = self._frame
+        return (
+            frame.open("/", self._start),
+            frame.open(SIGN_IN, self._form),
+            frame.open(SIGN_IN, self._sign_in, methods=("POST",)),
+            frame.open(SIGN_OUT, self._sign_out, methods=("POST",)),
+            frame.guarded(OWN, self._own, Permission.SEE_NOW),
+            frame.guarded(OWN, self._change, Permission.SEE_NOW, methods=("POST",)),
+            frame.guarded(FACTOR, self._factor, Permission.SEE_NOW, ("POST",), fresh=True),
+            frame.guarded(f"{OWN}/end", self._end, Permission.SEE_NOW, ("POST",), fresh=True),
+            frame.guarded(
+                f"{OWN}/everywhere", self._everywhere, Permission.SEE_NOW, ("POST",), fresh=True
+            ),
+        )
+
+    async def _start(self, request: PageRequest) -> Response:
+        if not request.signed_in:
+            return request.go(SIGN_IN)
+        return request.go(places(request.person.role)[0].path)
+
+    async def _form(self, request: PageRequest) -> Response:
+        return await self._sign_in_page(request, request.query("next"))
+
+    async def _sign_in(self, request: PageRequest) -> Response:
+        form = await request.form()
+        name, back = form.text("name"), form.text("next")
+        shown = self._shown(request)
+        known = bool(shown) and await request.aside(self._signing_in.knows, name, shown)
+        password = Password(form.exact("password"))
+        try:
+            async with self._turns[known].one():
+                token = await request.aside(
+                    self._signing_in.sign_in,
+                    name,
+                    password,
+                    request.client,
+                    shown,
+                    form.text("code"),
+                )
+        except (SignInWaitsError, SignInRefusedError) as error:
+            return await self._sign_in_page(request, back, error, name)
+        await self._end_session(request)
+        response = signed_in(self._frame, request.go(own_path(back)), token)
+        return await self._remembered(request, response, name, shown)
+
+    def _shown(self, request: PageRequest) -> str:
+        return request.request.cookies.get(self._frame.house.known_cookie, "")
+
+    async def _remembered(
+        self, request: PageRequest, response: Response, name: str, shown: str
+    ) -> Response:
+        house = self._frame.house
+        response.set_cookie(
+            house.known_cookie,
+            await request.aside(self._signing_in.cookie, name, shown),
+            max_age=KNOWN_S,
+            httponly=True,
+            samesite="strict",
+            secure=house.encrypted,
+        )
+        return response
+
+    async def _sign_in_page(
+        self,
+        request: PageRequest,
+        back: str,
+        error: SignInRefusedError | SignInWaitsError | None = None,
+        name: str = "",
+    ) -> Response:
+        codes = await request.aside(self._signing_in.asks_codes)
+        wrong = "any" if codes else "wrong"
+        refused = None if error is None else _refusal(request.words, error, wrong)
+        status = HTTPStatus.OK if refused is None else refused.status
+        wanted, done = own_path(back), request.query("done")
+        notice = done if refused is None and done in SAID else ""
+        response = request.page(
+            "sign_in.html",
+            status,
+            refused=refused,
+            name=name,
+            codes=codes,
+            tells_time=self._signing_in.tells_time,
+            next=wanted,
+            address=sign_in_at(wanted, notice),
+        )
+        return _with_wait(response, refused)
+
+    async def _sign_out(self, request: PageRequest) -> Response:
+        await self._end_session(request)
+        of_provider = request.signed_in and request.person.origin is Origin.PROVIDER
+        site = await request.aside(self._way_out) if of_provider else ""
+        if not site:
+            return signed_out(self._frame, request.go(f"{SIGN_IN}?done=out"))
+        # A page and no redirect: the policy lets no form's answer redirect to another site.
+        return signed_out(
+            self._frame,
+            request.page("municipality.html", why="", back=site, address="/", out=True),
+        )
+
+    async def _end_session(self, request: PageRequest) -> None:
+        token = session_of(self._frame, request)
+        if token is not None:
+            await request.aside(self._signing_in.sign_out, token)
+
+    async def _own(self, request: PageRequest) -> Response:
+        return await self._own_page(request)
+
+    async def _end(self, request: PageRequest) -> Response:
+        form = await request.form()
+        await request.aside(self._signing_in.end, request.by, form.text("session"))
+        return request.done(OWN, "ended")
+
+    async def _own_page(self, request: PageRequest, refused: _Refused | None = None) -> Response:
+        status = HTTPStatus.OK if refused is None else refused.status
+        own = session_of(self._frame, request)
+        here = "" if own is None else own.digest.hex()
+        sessions = [
+            {
+                "number": session.number,
+                "here": session.number == here,
+                "began": request.now - timedelta(seconds=session.began_s),
+                "seen": request.now - timedelta(seconds=session.seen_s),
+            }
+            for session in await request.aside(self._signing_in.sessions, request.by)
+        ]
+        return _with_wait(
+            request.page(
+                "me.html",
+                status,
+                refused=refused,
+                sessions=sessions,
+                tells_time=self._signing_in.tells_time,
+            ),
+            refused,
+        )
+
+    async def _factor(self, request: PageRequest) -> Response:
+        form, signing_in = await request.form(), self._signing_in
+        if not request.person.has_password or not signing_in.tells_time:
+            wrong = "clock" if request.person.has_password else "elsewhere"
+            return await self._own_page(request, _wrong(request, wrong))
+        secret = second_factor.new_secret(form.text("secret"))
+        if not form.text("code"):
+            return self._factor_page(request, secret)
+        token = Token(request.request.cookies[self._frame.house.session_cookie])
+        try:
+            renewed, codes = await request.aside(signing_in.enrol, token, secret, form.text("code"))
+        except InputError:
+            return self._factor_page(request, secret, _wrong(request, "code"))
+        page = request.page("me_factor.html", codes=[code.reveal() for code in codes], refused=None)
+        return signed_in(self._frame, page, renewed)
+
+    def _factor_page(
+        self, request: PageRequest, secret: Masked[str], refused: _Refused | None = None
+    ) -> Response:
+        # Imported here to save memory: only this page needs it.
+        import segno  # noqa: PLC0415 - as said
+
+        uri = second_factor.key_uri(secret, request.by, self._frame.house.name)
+        return request.page(
+            "me_factor.html",
+            HTTPStatus.OK if refused is None else refused.status,
+            codes=(),
+            refused=refused,
+            secret=secret.reveal(),
+            picture=segno.make_qr(uri.reveal()).svg_inline(scale=5, light="#fff", omitsize=False),
+        )
+
+    async def _change(self, request: PageRequest) -> Response:
+        form = await request.form()
+        if not request.person.has_password:
+            return await self._own_page(request, _wrong(request, "elsewhere"))
+        old, new = Password(form.exact("old")), Password(form.exact("new"))
+        if form.exact("new") != form.exact("again"):
+            return await self._own_page(request, _wrong(request, "twice"))
+        token = Token(request.request.cookies[self._frame.house.session_cookie])
+        try:
+            new_token = await request.aside(
+                self._signing_in.change_password,
+                token,
+                old,
+                new,
+                request.client,
+                self._shown(request),
+                code=form.text("code"),
+            )
+        except SignInWaitsError as error:
+            return await self._own_page(request, _refusal(request.words, error))
+        except SignInRefusedError:
+            wrong = "both" if request.person.second_factor else "old"
+            return await self._own_page(request, _wrong(request, wrong))
+        except InputError as error:
+            why = request.words.refusal(error)
+            return await self._own_page(request, _Refused(why, HTTPStatus.UNPROCESSABLE_ENTITY))
+        return signed_in(self._frame, request.done(OWN, "changed"), new_token)
+
+    async def _everywhere(self, request: PageRequest) -> Response:
+        await request.aside(self._signing_in.sign_out_everywhere, request.by)
+        return signed_out(self._frame, request.go(f"{SIGN_IN}?done=everywhere"))
+
+
+def session_of(frame: Frame, request: PageRequest) -> Token | None:
+    """Return the session token that a browser sends, valid or not; None where it sends none."""
+    token = request.request.cookies.get(frame.house.session_cookie)
+    return Token(token) if token else None
+
+
+def signed_in(frame: Frame, response: Response, token: Token) -> Response:
+    """Add the session's cookie to a response: for this host, until the browser is closed."""
+    response.set_cookie(
+        frame.house.session_cookie,
+        token.reveal(),
+        httponly=True,
+        samesite="strict",
+        secure=frame.house.encrypted,
+    )
+    return response
+
+
+def signed_out(frame: Frame, response: Response) -> Response:
+    """Make a response delete the browser's session, and what it may have kept of pages."""
+    response.delete_cookie(
+        frame.house.session_cookie, httponly=True, samesite="strict", secure=frame.house.encrypted
+    )
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+def _with_wait(response: Response, refused: _Refused | None) -> Response:
+    if refused is not None and refused.wait_s:
+        response.headers["Retry-After"] = str(refused.wait_s)
+    return response
+
+
+def _wrong(request: PageRequest, what: str) -> _Refused:
+    return _Refused(request.words.say(REFUSED[what]), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _refusal(
+    words: Words, error: SignInRefusedError | SignInWaitsError, wrong: str = "wrong"
+) -> _Refused:
+    if isinstance(error, SignInWaitsError):
+        return _Refused(waits(words, error), HTTPStatus.TOO_MANY_REQUESTS, error.wait_s)
+    return _Refused(words.say(REFUSED[wrong]))
+
+
+# Signing in by the municipality's identity provider.
+
+MUNICIPALITY: Final = "/sign-in/municipality"
+BACK: Final = f"{MUNICIPALITY}/back"
+
+BEGUN_S: Final = 600
+"""Longest time that a sign-in at the provider may take."""
+
+TOLD_EVERY_S: Final = 60.0
+"""The journal gets at most one line in this time, however often strangers ask."""
+
+ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
+"""The values of `Sec-Fetch-Site` for a link on another site's page."""
+
+STOPPED: Final = "the municipality did not sign you in, or you stopped there"
+UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believed; try again later"
+
+
+class MunicipalityPages:
+    """Send a browser to the provider and take it back.
+
+    The way back is the only address that signs in by GET, because the provider sends browsers back
+    by a link. Its code counts once, and only in the browser that began.
+    """
+
+    def __init__(self, frame: Frame, provider: AccountsService) -> None:
+        self._frame = frame
+        self._provider = provider
+        self._turns = Turns()
+        self._logged_s = float("-inf")
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return the routes of these pages."""
+        return (self._frame.open(MUNICIPALITY, self._begin), self._frame.open(BACK, self._back))
+
+    @property
+    def _cookie(self) -> str:
+        return "__Host-doorctl-begun" if self._frame.house.encrypted else "doorctl-begun"
+
+    async def _begin(self, request: PageRequest) -> Response:
+        back = own_path(request.query("next"))
+        if request.request.headers.get("sec-fetch-site") in ELSEWHERE:
+            # Such a link brings no strict cookie, so an old session could not be ended.
+            return request.go(sign_in_at(back))
+        session = session_of(self._frame, request)
+        try:
+            async with self._turns.one():
+                address, kept = await request.aside(
+                    self._provider.begin_oidc, back, session, request.client
+                )
+        except IdentityProviderError as error:
+            return self._unsure(request, back, error)
+        response = RedirectResponse(address, 303)
+        # Lax: the way back is a link of another site, with which a strict cookie is not sent.
+        response.set_cookie(
+            self._cookie,
+            kept.reveal(),
+            max_age=BEGUN_S,
+            httponly=True,
+            samesite="lax",
+            secure=self._frame.house.encrypted,
+        )
+        return response
+
+    async def _back(self, request: PageRequest) -> Response:
+        response = await self._finished(request)
+        response.delete_cookie(
+            self._cookie, httponly=True, samesite="lax", secure=self._frame.house.encrypted
+        )
+        return response
+
+    async def _finished(self, request: PageRequest) -> Response:
+        kept = Token(request.request.cookies.get(self._cookie, ""))
+        wanted = self._provider.wanted_oidc(kept)
+        if request.query("error"):
+            self._provider.stop_oidc(kept)
+            # The provider's text is not shown: anybody can write such an address.
+            return _refused(request, 403, wanted, STOPPED)
+        state, code = request.query("state"), request.query("code")
+        try:
+            async with self._turns.one():
+                token, back = await request.aside(
+                    self._provider.finish_oidc, kept, state=state, code=code
+                )
+        except SignInRefusedError as error:
+            return _refused(request, 403, wanted, str(error))
+        except InputError as error:
+            return _refused(request, 422, wanted, str(error))
+        except IdentityProviderError as error:
+            return self._unsure(request, wanted, error)
+        # A page and no redirect: with one, a browser that comes from elsewhere would not yet send
+        # the session's strict cookie.
+        return signed_in(
+            self._frame, request.page("municipality.html", why="", back=back, address=back), token
+        )
+
+    def _unsure(self, request: PageRequest, back: str, error: IdentityProviderError) -> Response:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._logged_s >= TOLD_EVERY_S:
+            self._logged_s = now_s
+            self._frame.log.emit("identity_provider", why=str(error))
+        return _refused(request, 503, back, UNSURE, more=str(error))
+
+
+def _refused(
+    request: PageRequest, status: int, back: str, why: str, more: str | None = None
+) -> Response:
+    """Return a page that says why, with links to the other ways to sign in."""
+    context = {"why": why, "back": back, "more": more, "address": sign_in_at(back)}
+    return request.page("municipality.html", status, **context)
+
+
+# The page of accounts: who may sign in, in which role, and what a manager can change.
 
 ResultT = TypeVar("ResultT")
 
@@ -65,7 +523,7 @@ PERMISSIONS: Mapping[Permission, str] = MappingProxyType(
 )
 """What each permission allows, in English, the commonest first."""
 
-PAGE: Final = "/accounts"
+ACCOUNTS: Final = "/accounts"
 
 FIRST_WORDS: Final = 6
 WORD_BYTES: Final = 3
@@ -108,10 +566,10 @@ class AccountsPages:
         """Return the routes of these pages."""
         guarded, may, post = self._frame.guarded, deeds.add_account.permission, ("POST",)
         return (
-            guarded(PAGE, self._page, may),
-            guarded(PAGE, self._add, may, post, fresh=True),
-            guarded(f"{PAGE}/password", self._password, may, post, fresh=True),
-            guarded(f"{PAGE}/{{change}}", self._change, may, post, fresh=True),
+            guarded(ACCOUNTS, self._page, may),
+            guarded(ACCOUNTS, self._add, may, post, fresh=True),
+            guarded(f"{ACCOUNTS}/password", self._password, may, post, fresh=True),
+            guarded(f"{ACCOUNTS}/{{change}}", self._change, may, post, fresh=True),
         )
 
     async def _page(self, request: PageRequest) -> Response:
@@ -146,7 +604,7 @@ class AccountsPages:
             await request.aside(self._accounts.change, change(form.text("name"), form), request.by)
         except InputError as error:
             return await self._shown(request, request.words.refusal(error))
-        return request.done(PAGE, what)
+        return request.done(ACCOUNTS, what)
 
     def _added(self, account: Account, first: Password, by: str) -> None:
         refuse_account(account)
@@ -171,7 +629,7 @@ class AccountsPages:
             wrong=wrong,
             form=form or Form({}),
             longest=LONGEST_NAME,
-            again=sign_in_at(PAGE, AGAIN),
+            again=sign_in_at(ACCOUNTS, AGAIN),
         )
 
 

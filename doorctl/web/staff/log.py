@@ -30,8 +30,8 @@ from doorctl.store.door_log import OPEN, LogFilter
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import Words
 from doorctl.web.staff import filled_in
+from doorctl.web.staff.drawing import timeline
 from doorctl.web.staff.filled_in import FieldError, of_field
-from doorctl.web.staff.timeline import timeline
 from doorctl.web.staff.why import sentence
 
 GRANTED, REFUSED = "granted", "refused"

@@ -31,7 +31,7 @@ from doorctl.services.app import App
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import WEEKDAYS as WEEKDAY_NAMES
 from doorctl.web.frame.words import Words
-from doorctl.web.staff.bars import HEIGHT, Bars, Column, bars
+from doorctl.web.staff.drawing import HEIGHT, Bars, Column, bars
 from doorctl.web.staff.filled_in import day
 from doorctl.web.staff.log import MARK, SEPARATOR
 

@@ -17,7 +17,7 @@ from doorctl.accounts.account import NOBODY, PROVIDER, Role
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.services import records
 from doorctl.services.app import App
-from doorctl.web.staff.audit import DEEDS, DETAILS, SHOWN, AuditPages
+from doorctl.web.staff.records import DEEDS, DETAILS, SHOWN, AuditPages
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import LANGUAGES, browser
 

@@ -15,7 +15,8 @@ from doorctl.privacy.audit import Action
 from doorctl.services import rights
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import own_numbers
-from doorctl.web.staff.bans import REASONS, STATES, BansPages
+from doorctl.web.staff.rights import BAN_STATES as STATES
+from doorctl.web.staff.rights import REASONS, BansPages
 from tests.bootstrap.branches import register
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import LANGUAGES, NOW, browser

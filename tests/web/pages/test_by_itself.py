@@ -15,7 +15,7 @@ from doorctl.services.app import App
 from doorctl.services.door_log import DoorLog
 from doorctl.services.numbers import own_numbers
 from doorctl.web.panel import Panel, Showing
-from doorctl.web.staff.entrance import Entrance
+from doorctl.web.staff.accounts import Entrance
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import NowPages

@@ -16,9 +16,8 @@ from doorctl.accounts.signing_in import SigningIn
 from doorctl.core.errors import SignInWaitsError
 from doorctl.web.frame.headers import Headed
 from doorctl.web.frame.words import Words
-from doorctl.web.staff import entrance as entrance_words
-from doorctl.web.staff.accounts import AccountsPages
-from doorctl.web.staff.entrance import KNOWN_S, Entrance
+from doorctl.web.staff import accounts as entrance_words
+from doorctl.web.staff.accounts import KNOWN_S, AccountsPages, Entrance
 from tests.fakes.accounts import MemoryDesk
 from tests.web.pages.doorstep import COOKIE, NAME, NEW, RIGHT, WRONG, Doorstep, browser_of
 from tests.web.pages.staging import LANGUAGES, ZONE

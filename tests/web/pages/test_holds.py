@@ -12,7 +12,7 @@ from doorctl.accounts.account import Role
 from doorctl.privacy.audit import Action
 from doorctl.services import holding
 from doorctl.services.app import App
-from doorctl.web.staff.holds import HoldPages
+from doorctl.web.staff.records import HoldPages
 from tests.web.desk_records import recorded
 from tests.web.door_log import WrittenLog, visit
 from tests.web.pages.staging import NOW, browser

@@ -14,7 +14,8 @@ from starlette.testclient import TestClient
 from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
-from doorctl.web.staff.entrance import BACK, PAGE, Entrance, MunicipalityPages
+from doorctl.web.staff.accounts import BACK, Entrance, MunicipalityPages
+from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
 from tests.bootstrap.branches import initialised
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

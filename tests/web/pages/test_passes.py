@@ -17,7 +17,8 @@ from doorctl.privacy.audit import Action
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import own_numbers
 from doorctl.services.rights import PassState
-from doorctl.web.staff.passes import KINDS, STATES, PassesPages
+from doorctl.web.staff.rights import KINDS, PassesPages
+from doorctl.web.staff.rights import PASS_STATES as STATES
 from tests.bootstrap.branches import stretched
 from tests.web.conftest import Apps
 from tests.web.desk_records import recorded

@@ -15,7 +15,7 @@ from doorctl.privacy.subject_table import BRANCH, VISITS
 from doorctl.services import rights, subject
 from doorctl.services.app import App
 from doorctl.services.numbers import own_numbers
-from doorctl.web.staff.people import ACTIONS, PeoplePages
+from doorctl.web.staff.records import ACTIONS, PeoplePages
 from tests.bootstrap.branches import register
 from tests.web.conftest import Apps
 from tests.web.desk_records import recorded

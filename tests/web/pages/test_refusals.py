@@ -19,7 +19,7 @@ from doorctl.web.frame.words import Words
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.now import NowPages
-from doorctl.web.staff.passes import PassesPages
+from doorctl.web.staff.rights import PassesPages
 from tests.web.conftest import Apps
 from tests.web.pages.staging import LANGUAGES, ZONE, browser
 

@@ -24,7 +24,9 @@ from doorctl.services import visits
 from doorctl.services.app import App
 from doorctl.store.visits import VisitStore
 from doorctl.web.frame.words import Words
-from doorctl.web.staff.bars import HEIGHT, LEFT, WIDTH, Column, bars, scale_of
+from doorctl.web.staff.drawing import BREADTH as WIDTH
+from doorctl.web.staff.drawing import HEIGHT, Column, bars, scale_of
+from doorctl.web.staff.drawing import SCALE as LEFT
 from doorctl.web.staff.log import MARK
 from doorctl.web.staff.statistics import StatisticsPages, chart
 from tests.web.conftest import Apps

@@ -1,10 +1,11 @@
-"""The page of passes: who comes in beside the register's rules, by a card or by a code."""
+"""The pages of bans and of passes: who may not come in, and who comes in beside the rules."""
 
 from __future__ import annotations
 
 import re
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from secrets import token_urlsafe
 from types import MappingProxyType
@@ -13,30 +14,190 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from doorctl.access import ban_terms
+from doorctl.access.ban_terms import ONE_DAY, BanState
 from doorctl.access.calendar import DAY_MINUTES, Span
 from doorctl.access.rights import (
+    ALL_BRANCHES,
     COMPANIONS_LIMIT,
     EVERY_DAY,
     MAX_CODE_DIGITS,
     MIN_CODE_DIGITS,
     MOST_SPANS,
+    USUAL_BAN,
+    Ban,
     Pass,
     PassKind,
 )
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.masked import Pin
-from doorctl.core.staff_text import SHORT_TEXT
+from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT
+from doorctl.privacy.letters import letter_in
 from doorctl.rpc import deeds
 from doorctl.services import rights
 from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.numbers import Numbers
-from doorctl.services.rights import PassState, pass_state
+from doorctl.services.rights import Banned, PassState, pass_state
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import WEEKDAYS, Words
 from doorctl.web.staff import filled_in
+
+BANS: Final = "/bans"
+DATE, OPEN_END = "date", "open"
+HERE, EVERYWHERE = "here", "everywhere"
+
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "noise": "Noise, or a nuisance to others",
+        "smoke": "Smoking, alcohol or drugs",
+        "damage": "Damage or theft",
+        "violence": "Threats or violence",
+        "lent": "The card was lent to somebody else",
+        "strangers": "Others were let in who may not come in",
+        "stayed": "Stayed after closing time",
+        filled_in.OTHER: "Another reason",
+    }
+)
+"""What a ban is for: a form's key and the English text."""
+
+BAN_STATES: Mapping[BanState, str] = MappingProxyType(
+    {
+        BanState.HOLDS: "In force",
+        BanState.AHEAD: "Not yet",
+        BanState.ENDED: "Over",
+        BanState.LIFTED: "Lifted",
+        BanState.ELSEWHERE: "Elsewhere",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What is wrong in the form, and what was typed except the card."""
+
+    text: str
+    form: Form
+
+
+class BansPages:
+    """List, add and lift bans, and print the letter."""
+
+    def __init__(self, frame: Frame, app: App, numbers: Numbers) -> None:
+        self._frame = frame
+        self._app = app
+        self._numbers = numbers
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return the routes of these pages."""
+        guarded, see, post = self._frame.guarded, Permission.SEE_BANS, ("POST",)
+        return (
+            guarded(BANS, self._page, see),
+            guarded(BANS, self._add, deeds.add_ban.permission, post),
+            guarded(f"{BANS}/{{number}}/lift", self._lift, deeds.lift_ban.permission, post),
+            guarded(f"{BANS}/{{number}}/letter", self._letter, see),
+        )
+
+    async def _page(self, request: PageRequest) -> Response:
+        return await self._shown(request)
+
+    async def _add(self, request: PageRequest) -> Response:
+        form = await request.form()
+        try:
+            made = await self._added(request, form, self._wanted(form, request.by))
+        except InputError as error:
+            return await self._shown(
+                request, Wrong(request.words.refusal(error), filled_in.shown_again(form))
+            )
+        return request.done(BANS, _outcome(made))
+
+    async def _added(self, request: PageRequest, form: Form, ban: Ban) -> tuple[Banned, ...]:
+        ref, typed = form.text(filled_in.PATRON_REF), form.text(filled_in.CARD)
+        if bool(ref) == bool(typed):
+            raise InputError("give the card, or the number in the library system, and not both")
+        if ref:
+            return (await request.aside(rights.ban_patron, self._app, ref, ban, by=request.by),)
+        read_as, numbers = filled_in.taken_as(form), self._numbers
+        return await request.aside(
+            rights.ban_card, self._app, typed, read_as, ban, numbers=numbers, by=request.by
+        )
+
+    def _wanted(self, form: Form, by: str) -> Ban:
+        last = filled_in.day(form.text("last"))
+        if form.text("end") not in {DATE, OPEN_END}:
+            raise InputError("say how long the ban lasts")
+        if form.text("end") == DATE and last is None:
+            raise InputError("give the last day of the ban, or choose until further notice")
+        moment, everywhere = self._app.clock.moment(), form.text("branches") == EVERYWHERE
+        return Ban(
+            number=0,
+            reason=filled_in.reason(form, REASONS, self._frame.house.words_of(None)),
+            since=ban_terms.since(filled_in.day(form.text("first")), moment),
+            until=ban_terms.until(last if form.text("end") == DATE else None, moment),
+            by=by,
+            branches=frozenset({ALL_BRANCHES if everywhere else self._app.config.branch.id}),
+            # A browser ends lines by CR LF; what is kept is printable.
+            note=form.text("note").replace("\r\n", "\n"),
+        )
+
+    async def _lift(self, request: PageRequest) -> Response:
+        ended = await request.aside(
+            rights.lift, self._app, filled_in.row_number(request), by=request.by
+        )
+        return request.done(BANS, "still_banned" if ended.others else "lifted")
+
+    async def _letter(self, request: PageRequest) -> Response:
+        number = filled_in.row_number(request)
+        ban = await request.aside(rights.ban_to_write_of, self._app, number, request.by)
+        branch, moment = self._app.config.branch, self._app.clock.moment()
+        words_of, texts = self._frame.house.words_of, []
+        for code in ("da", "en"):
+            reason = _reason_in(words_of(code), ban.reason, kept_in=words_of(None))
+            text = letter_in(code, replace(ban, reason=reason), branch, moment)
+            texts.append((words_of(code), text.split("\n\n")))
+        return request.page("ban_letter.html", number=number, texts=texts, today=request.today)
+
+    async def _shown(self, request: PageRequest, wrong: Wrong | None = None) -> Response:
+        bans = await request.aside(rights.every_ban, self._app, by=request.by)
+        moment, here = self._app.clock.moment(), self._app.config.branch.id
+        context: dict[str, Any] = {
+            "bans": [(ban, rights.state_of(ban, moment, here)) for ban in bans],
+            "states": BAN_STATES,
+            "in_force": BanState.HOLDS,
+            "can_end": {BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
+            "all_branches": ALL_BRANCHES,
+            "moment": timedelta.resolution,
+            "form": Form({}) if wrong is None else wrong.form,
+            "wrong": "" if wrong is None else wrong.text,
+            "reasons": REASONS,
+            "readings": filled_in.READINGS,
+            "longest": SHORT_TEXT // 2,
+            "longest_note": LETTER_TEXT,
+            "usual_days": USUAL_BAN.days,
+            "last": request.today + USUAL_BAN - ONE_DAY,
+            "today": request.today,
+        }
+        return request.page("bans.html", 200 if wrong is None else 422, **context)
+
+
+def _reason_in(words: Words, reason: str, kept_in: Words) -> str:
+    """Return a ban's reason in another language; a reason that is not listed stays as it is."""
+    listed, colon, own = reason.partition(": ")
+    known = {kept_in.say(text): text for text in REASONS.values()}
+    return f"{words.say(known[listed])}{colon}{own}" if listed in known else reason
+
+
+def _outcome(made: tuple[Banned, ...]) -> str:
+    if any(not banned.known for banned in made):
+        return "not_yet"
+    if any(not banned.whole_patron for banned in made):
+        return "card_alone"
+    return "added" if all(banned.follows for banned in made) else "this_card"
+
+
+# The page of passes: who comes in beside the register's rules, by a card or by a code.
 
 OWN_PIN, NO_PIN = "own", "none"
 """A form's words for a pass with a PIN of its own, and for a pass without a PIN."""
@@ -125,7 +286,7 @@ KINDS: Mapping[PassKind, str] = MappingProxyType(
 """What each kind is called in English, in the form's order."""
 
 
-STATES: Mapping[PassState, str] = MappingProxyType(
+PASS_STATES: Mapping[PassState, str] = MappingProxyType(
     {
         PassState.VALID: "Valid",
         PassState.AHEAD: "Not yet",
@@ -142,7 +303,7 @@ def hours(words: Words, held: Pass) -> str:
     return ", ".join(words.hours_of_day(span.opens, span.closes) for span in held.times)
 
 
-PAGE: Final = "/passes"
+PASSES: Final = "/passes"
 USUAL_SPAN: Final = timedelta(days=182)
 """The length that a form offers for a pass, so that staff review it twice a year."""
 
@@ -165,9 +326,11 @@ class PassesPages:
         """Return the routes of these pages."""
         guarded, post = self._frame.guarded, ("POST",)
         return (
-            guarded(PAGE, self._page, Permission.SEE_PASSES),
-            guarded(PAGE, self._issue, deeds.issue_pass.permission, post),
-            guarded(f"{PAGE}/{{number}}/revoke", self._revoke, deeds.revoke_pass.permission, post),
+            guarded(PASSES, self._page, Permission.SEE_PASSES),
+            guarded(PASSES, self._issue, deeds.issue_pass.permission, post),
+            guarded(
+                f"{PASSES}/{{number}}/revoke", self._revoke, deeds.revoke_pass.permission, post
+            ),
         )
 
     async def _page(self, request: PageRequest) -> Response:
@@ -182,7 +345,7 @@ class PassesPages:
             await self._issue_for_card(request, form, new)
         except InputError as error:
             return await self._shown(request, form, request.words.refusal(error))
-        return request.done(PAGE, "issued")
+        return request.done(PASSES, "issued")
 
     async def _code_issued(self, request: PageRequest, new: Pass, once: str) -> Response:
         # Shown on the answer itself, which no browser keeps: an address could be called again. A
@@ -221,7 +384,7 @@ class PassesPages:
     async def _revoke(self, request: PageRequest) -> Response:
         deed = deeds.revoke_pass(filled_in.row_number(request))
         await request.aside(change, self._app, deed, request.by)
-        return request.done(PAGE, "revoked")
+        return request.done(PASSES, "revoked")
 
     async def _shown(self, request: PageRequest, form: Form, wrong: str = "") -> Response:
         passes = await request.aside(rights.every_pass, self._app, by=request.by)
@@ -231,7 +394,7 @@ class PassesPages:
                 for issued in passes
             ],
             "kinds": KINDS,
-            "states": STATES,
+            "states": PASS_STATES,
             "valid": PassState.VALID,
             "can_end": {PassState.VALID, PassState.AHEAD},
             "form": form,
@@ -245,10 +408,10 @@ class PassesPages:
             "code_lengths": range(MIN_CODE_DIGITS, MAX_CODE_DIGITS + 1),
             "companions": range(COMPANIONS_LIMIT + 1),
             "longest": SHORT_TEXT,
-            **_days(request.today),
+            **_usual_days(request.today),
         }
         return request.page("passes.html", 422 if wrong else 200, **context)
 
 
-def _days(today: date) -> dict[str, date]:
+def _usual_days(today: date) -> dict[str, date]:
     return {"first": today, "last": today + USUAL_SPAN}

@@ -1,8 +1,4 @@
-"""A day at the door drawn on a scale of 24 hours: numbers for an SVG, and the same by the hour.
-
-Bars above the line are people let in and bars below it people refused, so that the picture needs no
-colours. The head-count is a line of its own, and the modes are a band along the bottom.
-"""
+"""Pictures as numbers for an SVG: a day at the door, and columns of counts."""
 
 from __future__ import annotations
 
@@ -14,7 +10,97 @@ from typing import Final
 from doorctl.access.calendar import DAY_MINUTES
 from doorctl.services.door_log import DayPicture, ModeBand, Slot
 from doorctl.web.frame.words import MODES, Words
-from doorctl.web.staff.bars import scale_of
+
+# Columns of bars on one scale, as numbers for an SVG.
+
+HEIGHT: Final = 200
+SCALE: Final = 48
+FOOT: Final = 26
+SPACE: Final = 0.25
+"""The part of a column's width that stays empty."""
+
+WIDEST: Final = 112
+BREADTH: Final = 800
+STEPS: Final = (1, 2, 3, 4, 5, 8)
+MARKS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One group's counts, in the order of the series."""
+
+    name: str
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnBar:
+    """One bar; lengths in the picture's units."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    series: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """The whole picture; each name has its x, and each mark on the left its y."""
+
+    bars: tuple[ColumnBar, ...]
+    names: tuple[tuple[float, str], ...]
+    marks: tuple[tuple[float, int], ...]
+    width: int = SCALE + BREADTH
+    height: int = HEIGHT + FOOT
+
+
+def bars(columns: Sequence[Column]) -> Bars:
+    """Return the picture of some columns; without columns it is empty."""
+    top = scale_of(max((count for column in columns for count in column.counts), default=0))
+    step = min(WIDEST, BREADTH / len(columns)) if columns else WIDEST
+    drawn = [
+        bar
+        for place, column in enumerate(columns)
+        for bar in _column(SCALE + place * step, step, column, top)
+    ]
+    every = max(1, round(len(columns) / 12))
+    names = tuple(
+        (round(SCALE + (place + 0.5) * step, 1), column.name)
+        for place, column in enumerate(columns)
+        if place % every == 0
+    )
+    marks = tuple((HEIGHT - HEIGHT * at / MARKS, top * at // MARKS) for at in range(MARKS + 1))
+    return Bars(tuple(drawn), names, marks)
+
+
+def scale_of(highest: int) -> int:
+    """Return the top of a scale: a round number of four equal parts, not below the highest."""
+    size = MARKS
+    while True:
+        for step in STEPS:
+            if size * step >= highest:
+                return size * step
+        size *= 10
+
+
+def _column(x: float, step: float, column: Column, top: int) -> list[ColumnBar]:
+    width = step * (1 - SPACE) / len(column.counts)
+    left = x + step * SPACE / 2
+    return [
+        ColumnBar(
+            round(left + place * width, 1),
+            round(HEIGHT - HEIGHT * count / top, 1),
+            round(width, 1),
+            round(HEIGHT * count / top, 1),
+            place,
+            count,
+        )
+        for place, count in enumerate(column.counts)
+        if count
+    ]
+
 
 LEFT: Final = 44
 WIDTH: Final = 864

@@ -1,0 +1,652 @@
+"""The pages of the audit log, of incident holds, and of people's rights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from itertools import groupby
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
+
+from doorctl.accounts.account import Permission
+from doorctl.core.errors import InputError
+from doorctl.core.language import DANISH
+from doorctl.core.staff_text import SHORT_TEXT
+from doorctl.privacy.audit import SYNC, Action, Entry
+from doorctl.privacy.hold import LONGEST, LONGEST_TEXT, HoldAsked
+from doorctl.privacy.letters import UNIX_EPOCH, Export, of_the_week, page, value
+from doorctl.privacy.subject import Erasure, HeldRow
+from doorctl.privacy.subject_table import PATRON, Column, Shown, Table
+from doorctl.services import holding, records, subject
+from doorctl.services.app import App
+from doorctl.services.numbers import Numbers
+from doorctl.services.subject import Named
+from doorctl.web.frame.forms import Form
+from doorctl.web.frame.frame import Frame, PageRequest
+from doorctl.web.frame.words import Words
+from doorctl.web.staff import filled_in
+from doorctl.web.staff.log import Row, row
+from doorctl.web.staff.statistics import read_period
+
+AUDIT: Final = "/audit"
+SHOWN: Final = 200
+CARD_HEX_DIGITS: Final = 8
+
+DEEDS: Mapping[Action, str] = MappingProxyType(
+    {
+        Action.VISITS_LISTED: "Listed the door log",
+        Action.PATRON_EXPLAINED: "Asked why a card is refused",
+        Action.CARD_UNLOCKED: "Forgot a card's wrong PINs",
+        Action.PATRONS_LOADED: "Loaded patrons from a file",
+        Action.PATRONS_RENUMBERED: "Gave the patron register a lower number",
+        Action.KEY_ADOPTED: "Took a new installation key into use",
+        Action.PUSH_APPLIED: "Took a push of patrons",
+        Action.PUSH_APPROVED: "Approved a push of patrons",
+        Action.BRANCH_ROLLED_BACK: "Heard that the branch's records are an older copy",
+        Action.BAN_ADDED: "Banned somebody",
+        Action.BAN_LIFTED: "Lifted a ban",
+        Action.BANS_LISTED: "Listed the bans",
+        Action.PASS_ISSUED: "Issued a pass",
+        Action.PASS_REVOKED: "Took a pass back",
+        Action.PASSES_LISTED: "Listed the passes",
+        Action.MODE_SET: "Set a mode by hand",
+        Action.MODE_ENDED: "Ended the mode that was set by hand",
+        Action.CALENDAR_CHANGED: "Changed the calendar",
+        Action.OPENED_ONCE: "Opened the door once",
+        Action.CLOCK_TRUSTED: "Said that the clock is right",
+        Action.PURGE_RUN: "Ran a purge",
+        Action.BACKUP_MADE: "Copied the branch's records",
+        Action.HOLD_ADDED: "Added an incident hold",
+        Action.HOLD_LIFTED: "Lifted an incident hold",
+        Action.HOLD_SHOWN: "Looked at an incident hold",
+        Action.SUBJECT_EXPORTED: "Exported what is held of a person",
+        Action.SUBJECT_ERASED: "Erased a person",
+        Action.SUBJECT_RESTRICTED: "Restricted a person's data",
+        Action.SUBJECT_UNRESTRICTED: "Lifted the restriction of a person's data",
+        Action.STATISTICS_READ: "Read the statistics",
+        Action.AUDIT_READ: "Read the audit log",
+        Action.CARD_SEARCHED: "Searched the door log for a card",
+        Action.VISIT_REVEALED: "Looked up who a visit was",
+        Action.VISITS_EXPORTED: "Exported the door log",
+        Action.ALARM_ACKNOWLEDGED: "Acknowledged an alarm",
+        Action.SIGNED_IN: "Signed in",
+        Action.SIGN_IN_REFUSED: "A sign-in was refused",
+        Action.SIGNED_OUT: "Signed out",
+        Action.PAGE_REFUSED: "Asked for what the role may not do",
+        Action.ACCOUNT_ADDED: "Added an account",
+        Action.ACCOUNT_CHANGED: "Changed an account",
+        Action.ACCOUNT_DISABLED: "Disabled an account",
+        Action.ACCOUNT_ENABLED: "Enabled an account",
+        Action.ACCOUNT_PASSWORD_SET: "Set an account's password",
+        Action.ACCOUNT_FACTOR_SET: "Gave their account a second factor",
+        Action.ACCOUNT_FACTOR_RESET: "Reset an account's second factor",
+    }
+)
+"""Each deed in words, in English."""
+
+DETAILS: Mapping[str, str] = MappingProxyType(
+    {
+        "account": "account",
+        "alarm": "alarm",
+        "applied": "lines taken",
+        "bans": "bans",
+        "cells": "counts",
+        "cleared": "exceptions taken back",
+        "codes_left": "recovery code used, left",
+        "day": "day",
+        "deleted": "visits deleted",
+        "entries": "entries",
+        "epoch": "push no.",
+        "from": "from",
+        "full": "whole register",
+        "key": "key",
+        "kind": "kind",
+        "left_out": "not put on record before",
+        "mode": "mode",
+        "needs": "needs the right",
+        "number": "no.",
+        "page": "page",
+        "passes": "passes",
+        "patrons": "patrons",
+        "role": "role",
+        "rows": "rows deleted",
+        "sessions": "sessions",
+        "signed_in": "signed in",
+        "since": "since",
+        "to": "to",
+        "until": "until",
+        "visits": "visits",
+        "wait_s": "wait in seconds",
+        "why": "because",
+    }
+)
+"""What a deed's details are called, in English; `from` to `until` are times of a hold."""
+
+NOBODIES: Mapping[str, str] = MappingProxyType(
+    {
+        SYNC: "The library system",
+        "(not signed in)": "(not signed in)",
+        "(identity provider)": "(the municipality)",
+    }
+)
+"""What the log holds in place of an account, and the page's name for it."""
+
+
+class AuditPages:
+    """Show the audit log."""
+
+    def __init__(self, frame: Frame, app: App) -> None:
+        self._frame = frame
+        self._app = app
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return the routes of these pages."""
+        guarded, see, post = self._frame.guarded, Permission.SEE_AUDIT, ("POST",)
+        return (
+            guarded(AUDIT, self._page, see),
+            guarded(f"{AUDIT}/verify", self._verify, see, post),
+            guarded(f"{AUDIT}/export", self._export, see, post),
+        )
+
+    async def _page(self, request: PageRequest) -> Response:
+        try:
+            return self._shown(request, await self._entries(request, request.query))
+        except InputError as error:
+            return self._shown(request, (), request.words.refusal(error))
+
+    async def _verify(self, request: PageRequest) -> Response:
+        verdict = await request.aside(records.verify, self._app)
+        return request.page("audit_verdict.html", verdict=verdict)
+
+    async def _export(self, request: PageRequest) -> Response:
+        form = await request.form()
+        entries = await self._entries(request, form.text)
+        headers = {"Content-Disposition": 'attachment; filename="doorctl-audit.json"'}
+        return JSONResponse([_as_dict(entry) for entry in entries], headers=headers)
+
+    async def _entries(self, request: PageRequest, text: Any) -> tuple[Entry, ...]:
+        period, account = read_period(text("since"), text("until")), text("account")
+        action = {member.value for member in Action} & {text("action")}
+        since, until = period.starts(request.words.zone), period.ends(request.words.zone)
+
+        def fitting() -> tuple[Entry, ...]:
+            return tuple(
+                entry
+                for entry in reversed(records.entries(self._app, since, by=request.by))
+                if (until is None or entry.at < until)
+                and account in ("", entry.by)
+                and (not action or entry.deed.action.value in action)
+            )
+
+        return await request.aside(fitting)
+
+    def _shown(self, request: PageRequest, entries: tuple[Entry, ...], wrong: str = "") -> Response:
+        words = request.words
+        deeds = ((action.value, words.say(text)) for action, text in DEEDS.items())
+        return request.page(
+            "audit.html",
+            422 if wrong else 200,
+            wrong=wrong,
+            entries=entries[:SHOWN],
+            more=max(0, len(entries) - SHOWN),
+            deeds=DEEDS,
+            details=DETAILS,
+            nobodies=NOBODIES,
+            choices=[("", words.say("All")), *sorted(deeds, key=lambda choice: choice[1])],
+            digits=CARD_HEX_DIGITS,
+            chosen={name: request.query(name) for name in ("since", "until", "account", "action")},
+        )
+
+
+def _as_dict(entry: Entry) -> dict[str, Any]:
+    deed = entry.deed
+    return {
+        "number": entry.number,
+        "at": entry.at.isoformat(timespec="seconds"),
+        "clock": entry.clock.value,
+        "by": entry.by,
+        "action": deed.action.value,
+        "cards": [card.hex()[:CARD_HEX_DIGITS] for card in deed.cards],
+        "patron_ref": deed.patron_ref,
+        "why": deed.why,
+        "details": dict(deed.details),
+    }
+
+
+# The page of incident holds: what the purge spares, for which case, and until when.
+
+HOLDS: Final = "/holds"
+AROUND: Final = timedelta(minutes=15)
+"""A form offers to hold so much time before and after an attempt."""
+
+USUAL_DAYS: Final = 60
+ONE_DAY: Final = timedelta(days=1)
+MINUTE: Final = "%Y-%m-%dT%H:%M"
+
+HOLD_ROWS: Final = 200
+"""Attempts on one page; a hold of a busy month has more than ten thousand."""
+
+NO_HOLD: Final = "There is no hold of that number."
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One page of a hold's attempts, oldest first; `page` counts from 1.
+
+    `first` is the place of the first row, from 1, among all `every` attempts.
+    """
+
+    rows: tuple[Row, ...]
+    page: int
+    first: int
+    every: int
+    is_last: bool
+
+
+class HoldPages:
+    """Show holds, add and lift them, and show a hold's attempts."""
+
+    def __init__(self, frame: Frame, app: App) -> None:
+        self._frame = frame
+        self._app = app
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return the routes of these pages."""
+        guarded, may, post = self._frame.guarded, Permission.HOLD, ("POST",)
+        return (
+            guarded(HOLDS, self._page, may),
+            guarded(HOLDS, self._add, may, post),
+            guarded(f"{HOLDS}/{{number}}", self._visits, may),
+            guarded(f"{HOLDS}/{{number}}/lift", self._lift, may, post),
+        )
+
+    async def _page(self, request: PageRequest) -> Response:
+        try:
+            around = filled_in.moment(request.query("around"))
+        except InputError:
+            around = None
+        return await self._shown(request, _offered(request.now, around))
+
+    async def _add(self, request: PageRequest) -> Response:
+        form = await request.form()
+        try:
+            wanted = _wanted(form, request.words, request.by)
+            await request.aside(holding.add, self._app, wanted)
+        except InputError as error:
+            wrong = request.words.refusal(error)
+            return await self._shown(request, _typed(form), wrong=wrong)
+        return request.done(HOLDS, "added")
+
+    async def _lift(self, request: PageRequest) -> Response:
+        try:
+            await request.aside(holding.lift, self._app, filled_in.row_number(request), request.by)
+        except InputError:
+            return await self._none(request)
+        return request.done(HOLDS, "lifted")
+
+    async def _visits(self, request: PageRequest) -> Response:
+        try:
+            number = filled_in.row_number(request)
+            held = await request.aside(self._held, request, number)
+        except InputError:
+            return await self._none(request)
+        return request.page("holds_visits.html", number=number, held=held)
+
+    def _held(self, request: PageRequest, number: int) -> Part:
+        visits = holding.show(self._app, number, request.by).visits
+        pages = max(1, -(-len(visits) // HOLD_ROWS))
+        page = min(_page_number(request.query("page")), pages)
+        begins = (page - 1) * HOLD_ROWS
+        rows = tuple(row(request, visit) for visit in visits[begins : begins + HOLD_ROWS])
+        return Part(rows, page, begins + 1, len(visits), is_last=page == pages)
+
+    async def _none(self, request: PageRequest) -> Response:
+        """Return the page with the message that there is no such hold."""
+        fields = _offered(request.now, None)
+        return await self._shown(request, fields, absent=request.words.say(NO_HOLD))
+
+    async def _shown(
+        self, request: PageRequest, fields: Mapping[str, str], wrong: str = "", absent: str = ""
+    ) -> Response:
+        holds, moment = await request.aside(holding.stored, self._app)
+        return request.page(
+            "holds.html",
+            422 if wrong or absent else 200,
+            holds=[(hold, hold.in_force(moment)) for hold in holds],
+            fields=fields,
+            wrong=wrong,
+            absent=absent,
+            longest=LONGEST_TEXT,
+            latest=request.today + LONGEST - ONE_DAY,
+            today=request.today,
+            moment=timedelta(microseconds=1),
+        )
+
+
+def _offered(now: datetime, around: datetime | None) -> dict[str, Any]:
+    """Return the form's first values: the window around an attempt, if any, and the usual end."""
+    local = now.replace(tzinfo=None)
+    ends = None if around is None else min(around + AROUND, local)
+    return {
+        "from": "" if around is None else f"{around - AROUND:{MINUTE}}",
+        "to": "" if ends is None else f"{ends:{MINUTE}}",
+        "case": "",
+        "reason": "",
+        "until": (local + timedelta(days=USUAL_DAYS)).date().isoformat(),
+    }
+
+
+def _page_number(written: str) -> int:
+    """Return the page number in an address; 1 where it makes no sense."""
+    known = written.isascii() and written.isdigit() and len(written) <= filled_in.MOST_DIGITS
+    return max(1, int(written)) if known else 1
+
+
+def _typed(form: Form) -> dict[str, str]:
+    return {name: form.text(name) for name in ("from", "to", "case", "reason", "until")}
+
+
+def _wanted(form: Form, words: Words, by: str) -> HoldAsked:
+    starts, ends = filled_in.moment(form.text("from")), filled_in.moment(form.text("to"))
+    last = filled_in.day(form.text("until"))
+    if starts is None or ends is None:
+        raise InputError("say from when and to when attempts are to be held")
+    if last is None:
+        raise InputError("say which day is the hold's last")
+    return HoldAsked(
+        since=starts.replace(tzinfo=words.zone),
+        to=ends.replace(tzinfo=words.zone),
+        case=form.text("case"),
+        reason=form.text("reason"),
+        until=datetime.combine(last + ONE_DAY, time(), words.zone),
+        by=by,
+    )
+
+
+# The page of people's rights: it shows, hands out, erases and restricts what is held of a person.
+#
+# Staff name a person by a card, a CPR number or the library system's number, always in a form and
+# never in an address. The page passes on only the library system's number; where that is not
+# known, staff give the card again.
+
+# Files to hand out; a browser stores them and does not open them.
+
+SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+"""For a browser that opens the page all the same: no script, form, session or loaded file."""
+
+
+def as_json(export: Export, branch: str, at: datetime) -> Response:
+    """Return the file for scripts, as `doorctl subject export --json` writes it.
+
+    `branch` is the branch's id; `at` is now, in the branch's time zone.
+    """
+    assert at.tzinfo is not None  # noqa: S101 - a branch's time is aware
+    about = {"branch": branch, "at": at.isoformat(timespec="seconds")}
+    text = json.dumps({**about, **export.as_dict(at.tzinfo)}, ensure_ascii=False)
+    return _file(text, "application/json", f"doorctl-{at:%Y-%m-%d}.json")
+
+
+def as_page(export: Export, branch: str, at: datetime) -> Response:
+    """Return the page for the person, in Danish; as :func:`as_json`, but `branch` is its name."""
+    assert at.tzinfo is not None  # noqa: S101 - as above
+    text = page(export, branch=branch, at=at, zone=at.tzinfo, language="da")
+    return _file(text, "text/html", f"oplysninger-{at:%Y-%m-%d}.html")
+
+
+def _file(text: str, kind: str, name: str) -> Response:
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Security-Policy": SANDBOX,
+    }
+    return Response(text, media_type=kind, headers=headers)
+
+
+# What is held of a person, as text for the page; it is escaped later.
+
+RESTRICTIONS: Final = "restrictions"
+MOST_LOOKS: Final = 50
+"""How many of the last looks by staff the page shows; a file has them all."""
+
+ACTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "visits_listed": "The door log was shown",
+        "visits_exported": "The door log was exported",
+        "card_searched": "The card was searched for",
+        "visit_revealed": "A visit was revealed",
+        "patron_explained": "The card was looked up",
+        "card_unlocked": "Wrong PINs were forgotten",
+        "ban_added": "A ban was added",
+        "bans_listed": "The list of bans was shown",
+        "pass_issued": "A pass was issued",
+        "passes_listed": "The list of passes was shown",
+        "subject_exported": "What is held was looked at or handed out",
+        "subject_restricted": "The data were restricted",
+        "subject_unrestricted": "The restriction was ended",
+    }
+)
+"""The audit log's names for what can be about one person, in English; others stay as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The rows of one table: its name, and for each row what each column says."""
+
+    name: str
+    rows: tuple[tuple[tuple[str, str], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What staff did: when, what and why, as text."""
+
+    at: str
+    what: str
+    why: str
+
+
+def cases(words: Words, export: Export) -> tuple[Case, ...]:
+    """Return what is held, by table: in Danish on a Danish page, else in English."""
+    return tuple(
+        Case(_name(words, table), tuple(_row(words, row) for row in rows))
+        for table, rows in groupby(export.rows, key=lambda row: row.table)
+    )
+
+
+def looks(words: Words, export: Export) -> tuple[Look, ...]:
+    """Return the last looks by staff, newest first."""
+    return tuple(
+        Look(words.moment(lookup.at), words.say(ACTIONS.get(lookup.what, lookup.what)), lookup.why)
+        for lookup in reversed(export.lookups[-MOST_LOOKS:])
+    )
+
+
+def known_ref(export: Export) -> str:
+    """Return the person's number in the library system; empty where no row has one."""
+    numbers = (
+        str(stored)
+        for row in export.rows
+        for name, stored in zip(row.table.names, row.values, strict=True)
+        if name == PATRON and stored
+    )
+    return next(numbers, "")
+
+
+def restricted(export: Export) -> bool:
+    """Tell whether the person's data are restricted here."""
+    return any(row.table.name == RESTRICTIONS for row in export.rows)
+
+
+def left(done: Erasure) -> tuple[tuple[str, str], ...]:
+    """Return each database that still holds something, and why."""
+    return tuple(sorted(done.left.items()))
+
+
+def _row(words: Words, row: HeldRow) -> tuple[tuple[str, str], ...]:
+    pairs = zip(row.table.columns, row.values, strict=True)
+    return tuple((_name(words, column), _value(words, column, stored)) for column, stored in pairs)
+
+
+def _value(words: Words, column: Column, stored: Any) -> str:
+    if column.shown is Shown.OF_STAFF:
+        return words.say("(a member of staff)")
+    if stored is None or stored in ("", "[]"):
+        return words.say("(none)")
+    if column.shown is Shown.FLAG:
+        return words.say("yes") if stored else words.say("no")
+    if column.shown is Shown.TIME:
+        return words.moment(_instant(stored))
+    danish = words.language.code == DANISH
+    return of_the_week(column, stored, danish=danish) or str(value(column, stored, words.zone))
+
+
+def _instant(stored: int) -> datetime:
+    return UNIX_EPOCH + timedelta(milliseconds=stored)
+
+
+def _name(words: Words, named: Table | Column) -> str:
+    return named.danish if words.language.code == DANISH else named.english
+
+
+PEOPLE: Final = "/people"
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Which form makes no sense, and why."""
+
+    where: str
+    text: str
+
+
+class PeoplePages:
+    """Show, hand out, erase and restrict what is held of a person."""
+
+    def __init__(self, frame: Frame, app: App, numbers: Numbers) -> None:
+        self._frame = frame
+        self._app = app
+        self._numbers = numbers
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return the routes of these pages."""
+        may, post = Permission.SUBJECT_RIGHTS, ("POST",)
+        forms = {
+            "/find": self._find,
+            "/export": self._export,
+            "/restrict": self._restrict,
+            "/unrestrict": self._unrestrict,
+            "/erase": self._erase,
+        }
+        return (
+            self._frame.guarded(PEOPLE, self._page, may),
+            *(self._frame.guarded(f"{PEOPLE}{end}", use, may, post) for end, use in forms.items()),
+        )
+
+    async def _page(self, request: PageRequest) -> Response:
+        return _shown(request)
+
+    async def _do(
+        self, request: PageRequest, deed: Callable[..., ResultT], named: Named, why: str
+    ) -> ResultT:
+        config, numbers = self._app.config, self._numbers
+        return await request.aside(deed, config, named, why, numbers=numbers, by=request.by)
+
+    async def _find(self, request: PageRequest) -> Response:
+        form = await request.form()
+        try:
+            return await self._held_page(request, form)
+        except InputError as error:
+            again, wrong = filled_in.shown_again(form), Wrong("find", request.words.refusal(error))
+            return _shown(request, 422, form=again, wrong=wrong)
+
+    async def _held_page(self, request: PageRequest, form: Form) -> Response:
+        named, why = _named(form), _why(form)
+        export = await self._do(request, subject.export, named, why)
+        held: dict[str, Any] = {
+            "empty": export.empty,
+            "cases": cases(request.words, export),
+            "looks": looks(request.words, export),
+            "stones": export.tombstones,
+            "ref": named.patron_ref or known_ref(export),
+            "restricted": restricted(export),
+        }
+        return _shown(request, form=form, held=held)
+
+    async def _export(self, request: PageRequest) -> Response:
+        form = await request.form()
+        try:
+            export = await self._do(request, subject.export, _named(form), _why(form))
+        except InputError as error:
+            return _again(request, form, "export", error)
+        if form.text("as") == "json":
+            return as_json(export, self._app.config.branch.id, request.now)
+        return as_page(export, self._frame.house.name, request.now)
+
+    async def _restrict(self, request: PageRequest) -> Response:
+        form = await request.form()
+        try:
+            known = await self._do(request, subject.restrict, _named(form), _why(form))
+        except InputError as error:
+            return _again(request, form, "restrict", error)
+        return request.done(PEOPLE, "restricted" if known else "not_yet")
+
+    async def _unrestrict(self, request: PageRequest) -> Response:
+        form = await request.form()
+        try:
+            await self._do(request, subject.unrestrict, _named(form), _why(form))
+        except InputError as error:
+            return _again(request, form, "unrestrict", error)
+        return request.done(PEOPLE, "unrestricted")
+
+    async def _erase(self, request: PageRequest) -> Response:
+        form = await request.form()
+        try:
+            named, why = _named(form), _why(form)
+            _refuse_unless_understood(form)
+            done = await self._do(request, subject.erase, named, why)
+        except InputError as error:
+            return _again(request, form, "erase", error)
+        # No redirect: what is left, and why, would have to stand in an address.
+        return request.page("people_erased.html", done=done, left=left(done))
+
+
+def _shown(request: PageRequest, status: int = 200, **context: Any) -> Response:
+    blank = {
+        "form": Form({}),
+        "held": None,
+        "wrong": None,
+        "again": "",
+        "readings": filled_in.READINGS,
+        "longest": SHORT_TEXT,
+    }
+    return request.page("people.html", status, **(blank | context))
+
+
+def _again(request: PageRequest, form: Form, what: str, error: InputError) -> Response:
+    """Return only this action's form, with what is wrong; it asks for the person again."""
+    wrong = Wrong(what, request.words.refusal(error))
+    return _shown(request, 422, form=filled_in.shown_again(form), wrong=wrong, again=what)
+
+
+def _named(form: Form) -> Named:
+    ref, typed = form.text(filled_in.PATRON_REF), form.text(filled_in.CARD)
+    if bool(ref) == bool(typed):
+        raise InputError("give the card, or the number in the library system, and not both")
+    return Named(typed or None, ref or None, filled_in.taken_as(form) if typed else None)
+
+
+def _why(form: Form) -> str:
+    why = form.text("why")
+    if not why:
+        raise InputError("write the reason, such as the number of the case")
+    return why
+
+
+def _refuse_unless_understood(form: Form) -> None:
+    if not form.ticked("understood"):
+        raise InputError("tick that you understand; nothing was erased")
