@@ -283,3 +283,45 @@ def _resolved(spans: Day) -> Day:
 
 def _later(local: datetime, by: timedelta) -> datetime:
     return (local.astimezone(UTC) + by).astimezone(local.tzinfo)
+
+
+class DaySource(Enum):
+    """Where the hours of a date come from."""
+
+    CONFIG = "config"
+    HOLIDAY = "holiday"
+    STAFF = "staff"
+    WEBSITE = "website"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDay:
+    """The hours of one date from one source; `note` is for people ("Grundlovsdag")."""
+
+    day: date
+    spans: Day
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDays:
+    """All the hours from one source; days that are past stay for a month.
+
+    `known_until` is the last date that the source covered, also by leaving it out; None where it
+    only names exceptions. `fetched_at` is UTC.
+    """
+
+    source: DaySource
+    days: tuple[StoredDay, ...]
+    known_until: date | None
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCalendar:
+    """The branch's stored hours; the calendar decides which source goes before which.
+
+    `sources` has one entry for each source that ever had any hours.
+    """
+
+    sources: tuple[StoredDays, ...] = ()

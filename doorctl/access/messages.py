@@ -232,3 +232,30 @@ class Rules:
     companions_max: int = 0
     long_release_tags: frozenset[str] = frozenset()
     codes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryPatron:
+    """What the library system knows of a patron, as far as the door may know it.
+
+    `patron_ref` is its opaque number, as text; the same as in a feed where both have one. `active`
+    says that the identifier in question is in force.
+    """
+
+    patron_ref: str
+    resident: bool
+    active: bool
+    birthday: date | None = field(repr=False)
+    blocks: frozenset[str]
+    valid_until: date | None
+    hold_from: date | None
+    hold_until: date | None
+    tags: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryReply:
+    """The library system's answer; `patron` only where it is yes and the row was wanted."""
+
+    answer: LibraryAnswer
+    patron: LibraryPatron | None = None

@@ -364,3 +364,11 @@ class Display:
     def state(self, attempt: Attempt, *, broken: bool) -> PanelState:
         """Return what is shown of an attempt; `broken` where no card can be read."""
         return panel_state(attempt, self.notice, self.outlook, self.rules, broken=broken)
+
+
+@dataclass(frozen=True, slots=True)
+class PanelView:
+    """What the screen shows, and a number that changes with it."""
+
+    seq: int
+    state: PanelState

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from enum import Enum
 
 from doorctl.core.masked import Pin, StretchedKey
+from doorctl.core.moments import Moment
 
 ROW_KEY_BYTES = 16
 PIN_CHECK_BYTES = 32
@@ -176,3 +177,50 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.FAULT: ("Fejl i anlægget.", "A fault in the system."),
 }
 """One sentence for each reason, Danish first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRow:
+    """One identifier's row as it is stored.
+
+    Args:
+        row_key: 16 bytes, which name the identifier to those who have the installation key.
+        pin_changed: the day on which the patron last changed the PIN, None for not known: a check
+            that was learnt on that day or before counts no more.
+    """
+
+    row_key: bytes = field(repr=False)
+    patron: Patron
+    pin_changed: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStamp:
+    """The patron cache's own state, of which a sender can compare `patrons` with its export.
+
+    Args:
+        epoch: number of the last document applied; it only grows.
+        applied_at: UTC, by whatever clock there was; None if there was none yet.
+        minimum_age: the age that the rows' `enter_from` was computed for.
+        patrons: how many identifiers it holds by a push.
+    """
+
+    epoch: int
+    applied_at: datetime | None
+    minimum_age: int
+    patrons: int
+
+    def age(self, now: Moment) -> timedelta | None:
+        """Return how old the cache is; None where that is not known."""
+        if self.applied_at is None or not now.dependable:
+            return None
+        return now.local - self.applied_at
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a push did: the new epoch and how many identifiers are now held."""
+
+    epoch: int
+    rows: int
+    removed: int

@@ -344,3 +344,31 @@ def _spans_that_may_hold(local: datetime) -> tuple[tuple[date, int], tuple[date,
     minute = local.hour * 60 + local.minute
     today = local.date()
     return (today, minute), (today - timedelta(days=1), minute + DAY_MINUTES)
+
+
+@dataclass(frozen=True, slots=True)
+class BanEntry:
+    """A ban as staff see it listed; times are UTC.
+
+    `card` is the first 8 hex digits of the row key, a pseudonym; None for a ban of the patron.
+    `patron_ref` is the library system's opaque number; None for a ban of the card alone.
+    """
+
+    ban: Ban
+    card: str | None
+    patron_ref: str | None = field(repr=False)
+    lifted_at: datetime | None = None
+
+    def is_of_the_same(self, other: BanEntry) -> bool:
+        """Tell whether both are of one patron or of one card."""
+        same_patron = self.patron_ref is not None and self.patron_ref == other.patron_ref
+        return same_patron or (self.card is not None and self.card == other.card)
+
+
+@dataclass(frozen=True, slots=True)
+class PassEntry:
+    """A pass as staff see it listed; `card` is a pseudonym as in :class:`BanEntry`."""
+
+    held: Pass
+    card: str
+    revoked_at: datetime | None = None

@@ -46,7 +46,7 @@ from doorctl.accounts.throttle import (
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, Moment
-from doorctl.ports import Clock
+from doorctl.core.ports import Clock
 
 NO_NAME = ""
 """Takes the place of a typed name that can be no login: such a name is stored nowhere."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from dataclasses import dataclass, field
 from math import inf
 from types import MappingProxyType
 
@@ -187,3 +188,29 @@ class CardReader:
     def _hold_track_1(self, now_s: float) -> None:
         if now_s >= self._spoke_s + FRAME_IDLE_S:
             self._track_1_until_s = now_s + FRAME_IDLE_S
+
+
+@dataclass(frozen=True, slots=True)
+class BytesReceived:
+    """Raw bytes of a serial line; personal data, so never shown."""
+
+    line: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LineConnected:
+    """A serial line was opened and what lay in its buffers was dropped."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineLost:
+    """A serial line could not be opened or was unplugged; it is tried again by itself."""
+
+    line: str
+    why: str
+
+
+LineEvent = BytesReceived | LineConnected | LineLost

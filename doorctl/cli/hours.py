@@ -194,7 +194,7 @@ def except_day(
 
     A span is HH:MM-HH:MM. Without any the branch is closed on DATE.
     """
-    from doorctl.ports import StoredDay
+    from doorctl.access.calendar import StoredDay
     from doorctl.rpc import deeds
     from doorctl.services.branch import change
 

@@ -11,8 +11,8 @@ from doorctl.cli.options import config_option, read_config, set_option, with_con
 from doorctl.config import Config, past_exceptions
 from doorctl.core.errors import ConfigError
 from doorctl.core.identity import as_root, unshared
+from doorctl.core.ports import NotSentError
 from doorctl.devices.pins import relay_risks
-from doorctl.ports import NotSentError
 from doorctl.services.alarm_ways import send_now
 from doorctl.services.app import system_clock
 from doorctl.services.visits import back_up

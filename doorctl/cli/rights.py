@@ -19,7 +19,9 @@ from doorctl.access.rights import (
     MOST_SPANS,
     USUAL_BAN,
     Ban,
+    BanEntry,
     Pass,
+    PassEntry,
     PassKind,
 )
 from doorctl.cli.options import (
@@ -43,7 +45,6 @@ from doorctl.core.errors import InputError
 from doorctl.core.identity import caller
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
-from doorctl.ports import BanEntry, PassEntry
 from doorctl.privacy.letters import letter, letter_day
 from doorctl.rpc import deeds
 from doorctl.services import rights

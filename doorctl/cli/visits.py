@@ -32,7 +32,6 @@ from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.core.identity import caller
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import Visit
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.hold import LONGEST, Hold, HoldAsked
 from doorctl.privacy.statistics import ROUNDED_TO, By, Cell, K, Statistics, Total, widened
@@ -41,6 +40,7 @@ from doorctl.services import holding, purging
 from doorctl.services import visits as log
 from doorctl.services.app import App, retention, system_clock
 from doorctl.services.records import note, note_done
+from doorctl.store.door_log import Visit
 
 ONE_DAY = timedelta(days=1)
 IN_FORCE, OVER, IN_DOUBT = "in force", "over", "in doubt"

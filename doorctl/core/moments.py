@@ -207,3 +207,12 @@ class Timekeeper:
 def _moved(since: _Reading | None, now: datetime, boot: timedelta) -> timedelta:
     """Return how far the wall clock was set against CLOCK_BOOTTIME; 0 where `since` is None."""
     return timedelta(0) if since is None else abs(now - since[0] - (boot - since[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """When something happened: by the wall clock, with its quality, and by the boot clock."""
+
+    utc: datetime
+    state: ClockState
+    boot: BootTime

@@ -14,12 +14,11 @@ from typing import Protocol
 
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
-from doorctl.core.moments import BootTime, ClockState
+from doorctl.core.moments import BootTime, ClockState, Stamped
 from doorctl.demo.door import EVER, Line, Stage, shipped
 from doorctl.demo.paper import Paper, Words, visible
 from doorctl.demo.patrons import CAST, Role, write_feed
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
-from doorctl.ports import Stamped
 from doorctl.store.door_log import CARD_HEX_DIGITS, VisitHistory
 from doorctl.store.visits import VisitStore
 

@@ -25,6 +25,7 @@ from doorctl.config import Config, load
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.core.language import languages
 from doorctl.core.masked import Masked
+from doorctl.core.ports import EventLog
 from doorctl.demo import tether
 from doorctl.demo.door import EVER, LIMIT_S, Stage, Wires, shipped
 from doorctl.demo.evening import (
@@ -53,7 +54,6 @@ from doorctl.demo.paper import Paper, Words
 from doorctl.demo.patrons import CAST
 from doorctl.ops.clock import utc_now
 from doorctl.ops.logs import JsonLog
-from doorctl.ports import EventLog
 from doorctl.rpc import deeds
 from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App, system_clock

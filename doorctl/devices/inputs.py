@@ -16,7 +16,7 @@ from gpiozero import GPIODevice
 
 from doorctl.core.errors import DeviceError
 from doorctl.devices.pins import Factory, claimed_output, telling
-from doorctl.ports.devices import IN_DOUBT, Levels
+from doorctl.door.inputs import IN_DOUBT, Levels
 
 
 @dataclass(frozen=True, slots=True)

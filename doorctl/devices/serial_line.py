@@ -12,7 +12,7 @@ from threading import Event, Lock, Thread, current_thread
 from serial import Serial
 from serial.serialutil import Timeout
 
-from doorctl.ports.devices import BytesReceived, LineConnected, LineEvent, LineLost
+from doorctl.cards.reader import BytesReceived, LineConnected, LineEvent, LineLost
 
 # Pure: time is counted in looks.
 

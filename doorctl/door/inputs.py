@@ -132,3 +132,22 @@ def _looked(one: Settling, level: bool | None, now_s: float) -> Settling:
 
 def _known(times: Iterable[float | None]) -> list[float]:
     return [at for at in times if at is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What the door's inputs say at one moment, unfiltered; None for an input that is not wired.
+
+    "Open" means that the leaf is not in its frame; the other door is the lobby's other leaf.
+    `failing` says which pins can't be read and why; each has its level of `IN_DOUBT`.
+    """
+
+    contact_open: bool | None = None
+    exit_pressed: bool | None = None
+    fire: bool | None = None
+    other_door_open: bool | None = None
+    failing: str | None = None
+
+
+IN_DOUBT = Levels(contact_open=True, exit_pressed=False, fire=True, other_door_open=True)
+"""The levels of a cut wire or a pin that can't be read: they raise an alarm and open nothing."""

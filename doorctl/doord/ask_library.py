@@ -9,14 +9,37 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Protocol
 
 from doorctl.access import weak_pins
-from doorctl.access.messages import LibraryAnswer, LibraryAnswered, Prepared
-from doorctl.access.patron import Patron, pin_check
-from doorctl.core.masked import Pin
-from doorctl.ports import Clock, SealedRow
-from doorctl.ports.devices import Library, LibraryPatron
+from doorctl.access.messages import (
+    LibraryAnswer,
+    LibraryAnswered,
+    LibraryPatron,
+    LibraryReply,
+    Prepared,
+)
+from doorctl.access.patron import Patron, SealedRow, pin_check
+from doorctl.core.masked import Identifier, Pin
+from doorctl.core.ports import Clock
 from doorctl.sync.seal import lent_patron
+
+
+class Library(Protocol):
+    """The library system as the door sees it: another process asks it. One thread.
+
+    It never raises: a failure behind it does not concern the door.
+    """
+
+    def ask(
+        self, card: bytes, identifier: Identifier, pin: Pin, *, row_wanted: bool
+    ) -> LibraryReply:
+        """Ask about a card, by its row key and its number; waits a second or two at the most."""
+
+    def keep(
+        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date
+    ) -> None:
+        """Have the patron cache's writer keep what was learnt; see `PatronWriter.keep`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,12 @@ from doorctl.access.messages import (
     TimePassed,
 )
 from doorctl.access.patron import Reason
+from doorctl.access.ports import BranchBook, PatronLookup
 from doorctl.access.unusual import Refusals
 from doorctl.cards.keypad import keys
-from doorctl.cards.reader import CardReader
+from doorctl.cards.reader import BytesReceived, CardReader, LineConnected, LineEvent, LineLost
 from doorctl.core.errors import StoreError
+from doorctl.core.ports import Clock, EventLog
 from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed
 from doorctl.door.lamps import Signal
 from doorctl.doord.door_driver import DoorDriver
@@ -55,8 +57,6 @@ from doorctl.doord.events import (
 from doorctl.doord.hours import BranchUnread, DailyRound, HoursRead
 from doorctl.doord.panel import Screen
 from doorctl.doord.slow_jobs import SlowJobs
-from doorctl.ports import BranchBook, Clock, EventLog, PatronLookup
-from doorctl.ports.devices import BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.privacy.statistics import counted_as
 
 READER = "reader"

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Protocol
 
 from doorctl.core.errors import DeviceError
+from doorctl.core.ports import Clock, EventLog
 from doorctl.door import leaf, strike
 from doorctl.door.head_count import HeadCount
-from doorctl.door.inputs import Input, InputChanged, Inputs
+from doorctl.door.inputs import Input, InputChanged, Inputs, Levels
 from doorctl.door.lamps import Indicator, Lamps, Signal
 from doorctl.door.leaf import (
     AlarmCleared,
@@ -34,9 +36,42 @@ from doorctl.door.leaf import (
     Relocked,
     Started,
 )
-from doorctl.ports import Clock, EventLog
-from doorctl.ports.devices import Inputs as InputPins
-from doorctl.ports.devices import Levels, Relay, Signals
+
+
+class Relay(Protocol):
+    """The strike's relay. One thread; both calls are idempotent.
+
+    Raises:
+        DeviceError: the output could not be driven.
+    """
+
+    def energise(self) -> None:
+        """Let the door be opened."""
+
+    def de_energise(self) -> None:
+        """Lock the door."""
+
+
+class Signals(Protocol):
+    """Lamps and buzzer at the reader. One thread; an output that is not wired is left out.
+
+    Raises:
+        DeviceError: an output could not be driven.
+    """
+
+    def show(self, lamps: Lamps) -> None:
+        """Switch all of them to the given state."""
+
+
+class InputPins(Protocol):
+    """Door contact, exit button, fire alarm and the other door's contact. One thread.
+
+    A wake-up tells that a level may have changed. One can be lost, so ask every second as well.
+    """
+
+    def levels(self) -> Levels:
+        """Read all of them now; never raises and filters nothing: a bounce shows as it is."""
+
 
 NAMES = MappingProxyType(
     {

@@ -14,8 +14,8 @@ from typing import Protocol
 from doorctl.access.day import DayRules
 from doorctl.access.messages import LibraryAnswered, Prepared, PrepareFailed, Rules
 from doorctl.access.panel import PanelRules
+from doorctl.cards.reader import LineEvent
 from doorctl.doord.hours import BranchUnread, HoursRead
-from doorctl.ports.devices import LineEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from doorctl.access.patron import Reason
+from doorctl.access.ports import VisitLog
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
-from doorctl.ports import EventLog, Stamped, VisitLog
+from doorctl.core.moments import Stamped
+from doorctl.core.ports import EventLog
 
 KEPT_CARDS = 10_000
 """Most cards whose failures are kept in memory; an evening sees a few hundred, and it is 2 MB."""

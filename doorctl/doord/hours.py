@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from doorctl.access.calendar import OPEN, Calendar, Cause, Mode
+from doorctl.access.calendar import OPEN, Calendar, Cause, Mode, StoredCalendar
 from doorctl.access.day import (
     CalendarFound,
     CalendarLost,
@@ -27,13 +27,13 @@ from doorctl.access.day import (
     turned,
     with_hours,
 )
+from doorctl.access.ports import BranchBook
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.core.moments import Moment
+from doorctl.core.ports import EventLog, Outputs
 from doorctl.door.lamps import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.self_test import due
-from doorctl.ports import BranchBook, EventLog, StoredCalendar
-from doorctl.ports.devices import Outputs
 
 CLOCK_PATIENCE_S = 300.0
 """How long after a start the clock may stay unset before an alarm."""

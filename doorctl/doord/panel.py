@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 from doorctl.access.attempt import Attempt
 from doorctl.access.calendar import Calendar
@@ -10,7 +11,13 @@ from doorctl.access.day import Override
 from doorctl.access.messages import Concluded
 from doorctl.access.panel import Display, PanelRules, PanelState, Standing, notice_of, turned_away
 from doorctl.core.moments import Moment
-from doorctl.ports.devices import Panel
+
+
+class Panel(Protocol):
+    """The screen at the door, as the loop sees it. Never blocks, never raises."""
+
+    def show(self, state: PanelState) -> None:
+        """Show this from now on; a waiting page gets it as soon as it can."""
 
 
 class Screen:

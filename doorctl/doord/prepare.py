@@ -13,10 +13,11 @@ from doorctl.access import codes_throttle
 from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.messages import Prepared
 from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Patron, Reason, levels, row_key
+from doorctl.access.ports import BranchBook, PatronLookup, VisitLog
 from doorctl.access.throttle import GUESSED_AT, CardThrottle
 from doorctl.core.masked import Identifier, StretchedKey
-from doorctl.core.moments import BootTime
-from doorctl.ports import BranchBook, Clock, EventLog, PatronLookup, Sealer, Stamped, VisitLog
+from doorctl.core.moments import BootTime, Stamped
+from doorctl.core.ports import Clock, EventLog, Sealer
 from doorctl.services.lookup import (
     Found,
     Reading,

@@ -16,15 +16,17 @@ from doorctl.access.attempt import Attempt, Step, after
 from doorctl.access.calendar import LOOK_AHEAD, Calendar, Mode
 from doorctl.access.day import judge
 from doorctl.access.messages import Concluded, Event, Now, Prepared, Rules
-from doorctl.access.patron import Patron, Reason, pin_check, row_key
+from doorctl.access.patron import CacheStamp, Patron, Reason, pin_check, row_key
 from doorctl.access.policy import Case, findings
+from doorctl.access.ports import PatronLookup
 from doorctl.cards.reader import CardReader
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import BootTime, ClockState, Moment
+from doorctl.core.ports import Disk, Sealer
 from doorctl.core.readings import CardRead, KeyPressed, Reading
 from doorctl.door.strike import Granted, Strike, StrikeEvent, TimePassed
-from doorctl.ports import CacheStamp, Disk, PatronLookup, Sealer, VisitRetention
+from doorctl.privacy.retention import VisitRetention
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from doorctl.access.messages import (
 )
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Pin
+from doorctl.core.ports import EventLog
 from doorctl.doord.events import PostedEvent, Worker
 from doorctl.doord.hours import BranchUnread
 from doorctl.doord.prepare import Ledger
-from doorctl.ports import EventLog
 
 BACKLOG_LIMIT = 8
 """Jobs in the worker's queue beyond which a card is turned away.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from doorctl.core.moments import Moment
-from doorctl.ports import Clock, Supervisor
+from doorctl.core.ports import Clock, Supervisor
 
 PING_EVERY_S = 5.0
 """How often the worker is asked whether it still works."""

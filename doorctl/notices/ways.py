@@ -24,7 +24,7 @@ from doorctl.core.alarms import Urgency
 from doorctl.core.errors import ConfigError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
-from doorctl.ports import Notice, NotSentError
+from doorctl.core.ports import Notice, NotSentError
 
 # The reason quotes neither what was sent nor what came back.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from doorctl.core.ports import Clock, EventLog
 from doorctl.core.rationing import RaisedAlarm
-from doorctl.ports import Clock, EventLog
 
 ALARM = "alarm"
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from doorctl.core.errors import NotAnsweringError
-from doorctl.ports import EventLog
+from doorctl.core.ports import EventLog
 
 PostedT = TypeVar("PostedT")
 ResultT = TypeVar("ResultT")

@@ -7,11 +7,31 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from doorctl.access.patron import CacheStamp
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import SLEWED, BootTime, Moment
-from doorctl.ports import CacheStamp, Clock, EventLog, VisitRetention
+from doorctl.core.ports import Clock, EventLog
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.watched_time import WATCHED_S
+
+
+class VisitRetention(Protocol):
+    """The purge's part of the door log. Same thread as the writer; raises StoreError."""
+
+    def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
+        """Date this boot's rows written before a trusted time (UTC), and store the highest.
+
+        Rows of this boot whose clock was untrusted get `now` minus their age by `boot`, the boot
+        clock at the same time. `high_water` is the highest time that has stood for a while; None
+        where `now` has.
+        """
+
+    def delete_before(self, cutoff: datetime) -> int:
+        """Delete attempts before a UTC time and throttles untouched since; return how many."""
+
+    def compact(self) -> tuple[int, int, int]:
+        """VACUUM, then ``wal_checkpoint(TRUNCATE)``; ``(0, 0, 0)`` says that all is gone."""
+
 
 _ALL_GONE = (0, 0, 0)
 

@@ -27,8 +27,8 @@ from itertools import chain, groupby
 from operator import attrgetter
 
 from doorctl.access.calendar import Mode
+from doorctl.core.ports import Clock
 from doorctl.door.leaf import Entered, Left, Passed
-from doorctl.ports import LEAF, OPENED, Clock, HourCount
 
 K = 5
 """The smallest count that is shown."""
@@ -301,3 +301,31 @@ def _seen(passage: Passage) -> tuple[str, int]:
             return "left", 1
         case Passed():
             return "passage", 1
+
+
+ATTEMPT = "attempt"
+
+
+LEAF = "leaf"
+
+
+OPENED = "opened"
+"""The first of `policy.first_card` came in; of no interest to statistics."""
+
+
+@dataclass(frozen=True, slots=True)
+class HourCount:
+    """How often something happened in an hour: all that is kept of visits for years.
+
+    Args:
+        hour: when it began, UTC; None where no clock could be trusted.
+        mode: of the branch; "unknown" where it was not known.
+        kind: :data:`ATTEMPT`, :data:`LEAF` for what passed the door, or :data:`OPENED`.
+        outcome: an attempt's reason; or "entered" (persons), "left" or "passage"; or "first".
+    """
+
+    hour: datetime | None
+    mode: str
+    kind: str
+    outcome: str
+    count: int

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from doorctl.access.patron import SealedRow
 from doorctl.cards.numbers import is_cpr, normalise
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.masked import IdentifierKind
-from doorctl.ports import SealedRow
 from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS, Table
 
 

@@ -20,14 +20,15 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, get_arg
 
 import msgspec
 
+from doorctl.access.calendar import DaySource, StoredDay
 from doorctl.access.day import Override
+from doorctl.access.ports import BranchBook, BranchWriter
 from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
 from doorctl.accounts.account import Account, Origin, Permission, Role, own_name, refuse_account
 from doorctl.accounts.ports import Books
 from doorctl.accounts.throttle import ACCOUNT, NONE
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
-from doorctl.ports import BranchBook, BranchWriter, DaySource, StoredDay
 from doorctl.privacy.audit import Action, AuditWriter, Deed, Details
 from doorctl.rpc.control import Unshown
 

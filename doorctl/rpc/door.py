@@ -10,11 +10,10 @@ from typing import Annotated, Final, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from doorctl.access.panel import Kind, PanelState
+from doorctl.access.panel import Kind, PanelState, PanelView
 from doorctl.core.errors import DoorctlError, InputError
+from doorctl.core.ports import Clock, NotSentError
 from doorctl.core.rationing import RaisedAlarm
-from doorctl.ports import Clock, NotSentError
-from doorctl.ports.devices import PanelView
 from doorctl.privacy.subject import PartErased, Subject
 from doorctl.rpc.control import Answers, Call, Nothing, Unshown
 

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from doorctl.access.messages import LibraryAnswer
-from doorctl.access.patron import ROW_KEY_BYTES
+from doorctl.access.messages import LibraryAnswer, LibraryReply
+from doorctl.access.patron import ROW_KEY_BYTES, SealedRow
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.ports import EventLog, SealedRow
-from doorctl.ports.devices import LibraryReply
+from doorctl.core.ports import EventLog
 from doorctl.rpc.control import Answers, Call, Nothing, Unshown
 from doorctl.sync.rows import decode_row, encode
 

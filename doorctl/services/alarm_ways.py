@@ -9,11 +9,11 @@ from doorctl.config import Config
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.masked import Masked
+from doorctl.core.ports import AlarmSink, Clock, EventLog, NotSentError
 from doorctl.core.rationing import Due, RaisedAlarm, Ration
 from doorctl.notices.sending import Notifier, Notifiers, notice
 from doorctl.notices.ways import MailRoute, MailSink, WebhookSink
 from doorctl.ops.threads import Turns
-from doorctl.ports import AlarmSink, Clock, EventLog, NotSentError
 from doorctl.services.app import system_clock
 from doorctl.services.door_alarms import started
 from doorctl.sources.asking import read_password, trusting

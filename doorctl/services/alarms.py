@@ -12,6 +12,7 @@ from doorctl.config import Config
 from doorctl.core.alarms import KINDS, Urgency
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import Moment
+from doorctl.core.ports import Clock, EventLog, NotSentError
 from doorctl.core.rationing import RaisedAlarm
 from doorctl.core.standing import (
     AlarmRecord,
@@ -23,7 +24,6 @@ from doorctl.core.standing import (
 )
 from doorctl.notices.sending import DoorWatch, Notifiers, Outbox
 from doorctl.ops.alarm_log import AlarmLog
-from doorctl.ports import Clock, EventLog, NotSentError
 from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.deeds import OpenBranch

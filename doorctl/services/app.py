@@ -15,13 +15,14 @@ from typing import TypeVar
 
 import msgspec
 
+from doorctl.access.patron import CacheStamp
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, reload
 from doorctl.core.errors import ConfigError, NotAnsweringError, Problem, StoreBusyError, StoreError
 from doorctl.core.identity import owner_of
 from doorctl.core.moments import Moment
+from doorctl.core.ports import Clock, EventLog
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
-from doorctl.ports import CacheStamp, Clock, EventLog
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
 from doorctl.store.door_log import VisitHistory

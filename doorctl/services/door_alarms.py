@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from doorctl.config import Config
 from doorctl.core.alarms import NOT_SENT
+from doorctl.core.ports import Clock, EventLog
 from doorctl.core.rationing import RaisedAlarm
 from doorctl.core.standing import Raised
 from doorctl.notices.sending import Outbox
 from doorctl.ops.alarm_log import AlarmLog
 from doorctl.ops.threads import Turns
-from doorctl.ports import Clock, EventLog
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import AlarmsOverSocket, standing_answers
 

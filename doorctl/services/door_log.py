@@ -16,15 +16,15 @@ from doorctl.access.calendar import Mode
 from doorctl.access.day import planned, planned_changes
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.staff_text import refuse_purpose
-from doorctl.ports import LEAF, HourCount, Visit
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import visible_since
+from doorctl.privacy.statistics import LEAF, HourCount
 from doorctl.services.app import App, open_book, retention
 from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import Numbers, keys_of
 from doorctl.services.records import note
 from doorctl.services.register import open_register
-from doorctl.store.door_log import EVERY, DoorLogRows, LogFilter
+from doorctl.store.door_log import EVERY, DoorLogRows, LogFilter, Visit
 
 # One day at the door as a picture: attempts by the quarter, the hours, and who may be inside.
 

@@ -7,11 +7,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from doorctl.access.judging import rank
-from doorctl.access.patron import Reason
+from doorctl.access.patron import CacheStamp, Reason
 from doorctl.access.policy import Case, Finding, PinProof, Policy, decide, findings, knows_pin
+from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
 from doorctl.access.rights import Pass, banned
 from doorctl.core.moments import Moment
-from doorctl.ports import BranchBook, CacheStamp, Clock, PatronLookup, VisitReader
+from doorctl.core.ports import Clock
 from doorctl.services.hours import BranchNow
 from doorctl.services.lookup import Found, Reading, look_up, wait_of
 

@@ -14,7 +14,7 @@ import msgspec
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError
 from doorctl.core.moments import Moment
-from doorctl.ports import Clock, Visit
+from doorctl.core.ports import Clock
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.hold import (
     Hold,
@@ -29,7 +29,7 @@ from doorctl.privacy.hold import (
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.services.app import App, by_the_owner, retention
 from doorctl.services.purging import Audit, Run, unaudited
-from doorctl.store.door_log import VisitHistory
+from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.visits import open_or_create_visits
 
 ADD, LIFT = "hold_add", "hold_lift"

@@ -15,9 +15,13 @@ from doorctl.access.calendar import (
     Cause,
     DatedDay,
     Day,
+    DaySource,
     Mode,
     ModeSpan,
     Span,
+    StoredCalendar,
+    StoredDay,
+    StoredDays,
 )
 from doorctl.access.day import (
     Override,
@@ -29,11 +33,11 @@ from doorctl.access.day import (
     planned_changes,
     standing,
 )
+from doorctl.access.ports import BranchBook
 from doorctl.config import Config, DatedHours
 from doorctl.config.hours import Opening, clashes_of_date
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
-from doorctl.ports import BranchBook, DaySource, StoredCalendar, StoredDay, StoredDays
 from doorctl.services.app import App, open_book
 
 # Which calendar counts: the configuration's hours with what branch.db adds to them.

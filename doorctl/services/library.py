@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from threading import Lock
 
-from doorctl.access.messages import LibraryAnswer
+from doorctl.access.messages import LibraryAnswer, LibraryReply
+from doorctl.access.ports import LibrarySystem
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, Pin
-from doorctl.ports import Clock, EventLog
-from doorctl.ports.devices import LibraryReply, LibrarySystem
+from doorctl.core.ports import Clock, EventLog
 
 AT_A_TIME = 2
 """Questions at the library system; one door has one reader, and a second swipe may follow."""

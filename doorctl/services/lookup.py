@@ -1,6 +1,6 @@
 """Looks a card up for the door and for "Why refused?": its row, bans, passes, and whether it waits.
 
-Speaks to ports only.
+It knows stores only by `access.ports`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from doorctl.access import codes_throttle
 from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.patron import Patron, may_be_one
+from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
 from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import MOST_WRONG_PINS, CardThrottle, everywhere
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import IdentifierKind
 from doorctl.core.moments import BootTime
-from doorctl.ports import BranchBook, PatronLookup, VisitLog, VisitReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +125,7 @@ def restricted(patron: Patron | None) -> Patron | None:
     return None if patron is None else replace(patron, restricted=True)
 
 
-def wait_of(
-    found: Found, visits: VisitLog | VisitReader, branch: BranchBook | None, now: BootTime
-) -> Wait:
+def wait_of(found: Found, visits: VisitReader, branch: BranchBook | None, now: BootTime) -> Wait:
     """Return whether a card has to wait after wrong PINs; all codes wait together.
 
     Raises:

@@ -16,7 +16,7 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError, KeyFileError, StoreError
 from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.masked import InstallationKey
-from doorctl.ports import Clock
+from doorctl.core.ports import Clock
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.hold import HoldAdded, HoldLifted
 from doorctl.privacy.proof import Proof, ReportSigner, Trim, prove

@@ -13,12 +13,11 @@ from datetime import date
 from enum import Enum
 
 from doorctl.access.ban_terms import BanState, state
-from doorctl.access.rights import Ban, Pass
+from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry
 from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
-from doorctl.ports import BanEntry, PassEntry
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import refuse_ref
 from doorctl.rpc import deeds

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from doorctl.access.patron import Applied, SealedRow
 from doorctl.config import Config
 from doorctl.core.errors import AlreadyExistsError, InputError, StoreError
 from doorctl.core.identity import owner_of
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import Applied, SealedRow, Visit
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import Gathered, gather, period
@@ -45,7 +45,7 @@ from doorctl.services.sealing import own_sealer
 from doorctl.store.audit import AuditRecords
 from doorctl.store.branch_rows import FACTOR_KEY
 from doorctl.store.connection import create_private, whole_copy
-from doorctl.store.door_log import VisitHistory
+from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.keys import Seal, seal_on_record
 from doorctl.store.patrons import migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons

@@ -15,11 +15,10 @@ import httpx2
 import msgspec
 from msgspec import Meta, Struct
 
-from doorctl.access.messages import LibraryAnswer
+from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
 from doorctl.config.network import is_this_machine
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
-from doorctl.ports.devices import LibraryPatron, LibraryReply
 from doorctl.sources.asking import spelt, unreached
 from doorctl.sources.time_limit import TimeLimit
 

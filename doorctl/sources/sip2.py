@@ -17,12 +17,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
 
-from doorctl.access.messages import LibraryAnswer
+from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
 from doorctl.config.network import is_this_machine
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
-from doorctl.ports import Clock
-from doorctl.ports.devices import LibraryPatron, LibraryReply
+from doorctl.core.ports import Clock
 from doorctl.sources.asking import spelt, unreached
 from doorctl.sources.time_limit import TimeLimit
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
+from doorctl.access.calendar import DaySource, StoredCalendar, StoredDay, StoredDays
 from doorctl.access.day import Override
-from doorctl.access.rights import Ban, Pass
+from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry
 from doorctl.core.errors import StoreDamagedError, StoreError
-from doorctl.ports import BanEntry, DaySource, PassEntry, StoredCalendar, StoredDay, StoredDays
 from doorctl.privacy.subject_table import BRANCH
 from doorctl.store.branch_rows import (
     BANS,

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+from doorctl.access.calendar import StoredDay
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose, refuse_text
-from doorctl.ports import StoredDay
 
 MOST_PASSES = 6
 """Most passes in force for one card; the door tries each of them."""

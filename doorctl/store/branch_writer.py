@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
 
+from doorctl.access.calendar import DaySource, StoredDay, StoredDays
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, codes_allowed
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
-from doorctl.ports import DaySource, StoredDay, StoredDays
 from doorctl.store.branch import lost, never_made
 from doorctl.store.branch_rows import (
     BANS,

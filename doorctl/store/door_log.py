@@ -12,7 +12,6 @@ from typing import Any
 from doorctl.access.codes_throttle import A_CODE, CODES_KEY
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.moments import ClockState
-from doorctl.ports import Visit
 from doorctl.privacy.hold import Hold
 from doorctl.store.connection import WatchedReader, translated
 from doorctl.store.visit_rows import (
@@ -27,6 +26,24 @@ from doorctl.store.visit_rows import (
     to_ms,
     to_throttle,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One row of the door log; `verdict` and `reason` are None while an attempt is open.
+
+    `attempt` only grows. `at` is the UTC time of the swipe, and `clock` says how good it is. `card`
+    is the first 8 hex digits of the row key, a pseudonym; "code" for any issued code, None for an
+    unreadable card.
+    """
+
+    attempt: int
+    at: datetime
+    clock: ClockState
+    verdict: str | None
+    reason: str | None
+    card: str | None
+
 
 PAGE_ROWS = 500
 """Rows read at a time; between two pages no transaction is open, however slow the caller."""

@@ -10,9 +10,8 @@ from typing import Any
 
 import orjson
 
-from doorctl.access.patron import Patron
+from doorctl.access.patron import CacheStamp, Patron, SealedRow
 from doorctl.core.errors import StoreDamagedError, StoreError
-from doorctl.ports import CacheStamp, SealedRow
 from doorctl.privacy.subject_table import PATRONS
 from doorctl.store.connection import (
     LOOP_PATIENCE_MS,

@@ -14,12 +14,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import orjson
 
+from doorctl.access.patron import SealedRow
 from doorctl.access.policy import KNOWN_BLOCKS, Policy, WeakPin
 from doorctl.core.errors import RowsClashError
-from doorctl.ports import Changes, SealedRow
 from doorctl.store.connection import batches
 from doorctl.store.patrons import to_record
 from doorctl.store.tables import ASKED, REGISTER
+from doorctl.sync.receive import Changes
 
 WEEK = timedelta(days=7)
 """How long a card that was shut out counts, and how far ahead a row is judged."""

@@ -8,9 +8,9 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from doorctl.access.patron import Applied, CacheStamp, SealedRow
 from doorctl.access.policy import Policy
 from doorctl.core.errors import RowsClashError, StoreError
-from doorctl.ports import Applied, CacheStamp, Guard, Push, SealedRow
 from doorctl.privacy.subject import Erasures, Tombstones
 from doorctl.store import patrons_changes
 from doorctl.store.connection import Writer, batches, create_file, transaction, translated
@@ -21,6 +21,7 @@ from doorctl.store.quarantine import discard_set_aside
 from doorctl.store.subject import forget_restored
 from doorctl.store.tables import REGISTER, TWICE, second_copy
 from doorctl.store.visit_purge import compact
+from doorctl.sync.receive import Guard, Push
 
 _PLACES = {name: f"?{n}" for n, name in enumerate(REGISTER.but().split(", "), 1)}
 _SECOND_COPY = second_copy(REGISTER, _PLACES.__getitem__)

@@ -11,9 +11,8 @@ from pathlib import Path
 import msgspec
 
 from doorctl.core.errors import StoreError
-from doorctl.ports import Push
 from doorctl.store.connection import create_private, sync_directory
-from doorctl.sync.receive import Applying
+from doorctl.sync.receive import Applying, Push
 
 MOST_OWED = 1000
 """Ten days of a push each quarter of an hour; by then the audit log's failure has been reported."""

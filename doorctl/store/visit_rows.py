@@ -14,8 +14,8 @@ from doorctl.access.patron import Reason
 from doorctl.access.throttle import UNANSWERED_DAYS, WRONG_PIN_DAYS, CardThrottle
 from doorctl.core.errors import InputError, StoreDamagedError
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.ports import ATTEMPT, OPENED, HourCount
 from doorctl.privacy.hold import Hold
+from doorctl.privacy.statistics import ATTEMPT, OPENED, HourCount
 from doorctl.privacy.subject_table import VISITS
 from doorctl.store.connection import Layout, WatchedReader, translated
 from doorctl.store.tables import HOLDS as HOLDS_TABLE

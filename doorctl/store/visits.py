@@ -11,9 +11,9 @@ from pathlib import Path
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
-from doorctl.core.moments import BootTime
-from doorctl.ports import HourCount, Stamped
+from doorctl.core.moments import BootTime, Stamped
 from doorctl.privacy.hold import Hold
+from doorctl.privacy.statistics import HourCount
 from doorctl.store.connection import Writer, create_file, transaction, translated
 from doorctl.store.quarantine import discard_set_aside
 from doorctl.store.visit_purge import (

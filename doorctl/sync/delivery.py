@@ -22,7 +22,7 @@ from typing import Annotated, BinaryIO, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from doorctl.access.patron import overlaid
+from doorctl.access.patron import SealedRow, overlaid
 from doorctl.core.errors import (
     Problem,
     PushInvalidError,
@@ -30,7 +30,6 @@ from doorctl.core.errors import (
     PushUnsignedError,
     StoreError,
 )
-from doorctl.ports import SealedRow
 from doorctl.sync.document import SealedWith, SigningKey, VerifyKey, write_document
 from doorctl.sync.rows import Line, Removal, decode_row
 

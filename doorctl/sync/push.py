@@ -10,9 +10,10 @@ from itertools import islice
 
 import msgspec
 
+from doorctl.access.patron import SealedRow
 from doorctl.core.errors import FeedError, Problem
 from doorctl.core.masked import InstallationKey
-from doorctl.ports import SealedRow, Sealer
+from doorctl.core.ports import Sealer
 from doorctl.sync.delivery import Outbox, Revision, Terms
 from doorctl.sync.feed import Export, FeedPatron, Source, WrongRow
 from doorctl.sync.rows import decode_row, encode

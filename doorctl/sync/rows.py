@@ -13,10 +13,9 @@ from typing import Annotated, Any, BinaryIO, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron
+from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, SealedRow
 from doorctl.cards.numbers import is_card_number, is_cpr
 from doorctl.core.masked import Pin
-from doorctl.ports import SealedRow
 
 EARLIEST_BIRTH = date(1850, 1, 1)
 """Exports write an unknown date as 0001-01-01; read as a birthday it would let every child in."""

@@ -10,13 +10,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from doorctl.access import weak_pins
-from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.access.messages import LibraryPatron
+from doorctl.access.patron import Applied, Patron, SealedRow, pin_check, row_key
 from doorctl.cards.numbers import birth_date
 from doorctl.core.errors import FeedError, Problem
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Moment
-from doorctl.ports import Applied, SealedRow, Sealer
-from doorctl.ports.devices import LibraryPatron
+from doorctl.core.ports import Sealer
 from doorctl.sync.feed import FeedIdentifier, FeedPatron, read_feed
 from doorctl.sync.rows import is_birthday, old_enough_from
 

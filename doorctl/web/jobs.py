@@ -12,7 +12,15 @@ from datetime import UTC, date
 from math import inf
 from types import MappingProxyType
 
-from doorctl.access.calendar import Calendar, DatedDay, Mode
+from doorctl.access.calendar import (
+    Calendar,
+    DatedDay,
+    DaySource,
+    Mode,
+    StoredCalendar,
+    StoredDay,
+    StoredDays,
+)
 from doorctl.access.day import (
     ClosingWarned,
     Day,
@@ -22,21 +30,12 @@ from doorctl.access.day import (
     turned,
     with_hours,
 )
+from doorctl.access.ports import BranchBook, BranchWriter
 from doorctl.config.hours import Opening
 from doorctl.config.wording import shown
 from doorctl.core.errors import DeviceError, DoorctlError, Problem, StoreError, WebsiteHoursError
 from doorctl.core.moments import Moment
-from doorctl.ports import (
-    BranchBook,
-    BranchWriter,
-    Clock,
-    DaySource,
-    EventLog,
-    StoredCalendar,
-    StoredDay,
-    StoredDays,
-)
-from doorctl.ports.devices import Outputs
+from doorctl.core.ports import Clock, EventLog, Outputs
 from doorctl.sources.website import HoursRequest, Published
 from doorctl.sync.holidays import HolidaysWanted
 

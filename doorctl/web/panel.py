@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -31,15 +31,39 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from doorctl.access.panel import Keys, Kind, PanelState
+from doorctl.access.panel import Keys, Kind, PanelState, PanelView
 from doorctl.access.typing import CLEAR, ENTER
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
-from doorctl.ports.devices import PanelDoor, PanelView
 from doorctl.web.frame.headers import SCREEN
 from doorctl.web.frame.templates import Templates
 from doorctl.web.frame.words import Words
 from doorctl.web.panel_words import Speaker
+
+
+class PanelDoor(Protocol):
+    """The door, as the screen's page sees it. Thread-safe.
+
+    Raises:
+        NotAnsweringError: the door doesn't run, or it gave no answer in time.
+        StoreError: it answered that it could not do it.
+    """
+
+    def look(self, after: int) -> PanelView:
+        """Return the view as soon as its number is not `after`, or after some 20 seconds.
+
+        `after` is the number of the view that is known; 0 for none.
+        """
+
+    def press(self, key: str, attempt: int) -> None:
+        """Press a key, ``0``-``9``, ``#`` or ``*``; it is stored nowhere.
+
+        `attempt` is the one of the view in which it was pressed; for any other the key is void.
+
+        Raises:
+            InputError: that is no key, or the screen has none.
+        """
+
 
 # Who may see the screen's page, and who may press its keys: a screen of this machine.
 #

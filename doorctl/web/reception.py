@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doorctl.core.errors import Problem, PushInvalidError, StoreError
-from doorctl.ports import Clock, EventLog
+from doorctl.core.ports import Clock, EventLog
 from doorctl.privacy.audit import SYNC, Action, Deed, Details
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter

@@ -13,6 +13,7 @@ from datetime import timedelta
 from doorctl.access.panel import Display, PanelRules
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, StoreError, StuckError
+from doorctl.core.ports import Clock, EventLog, Supervisor
 from doorctl.devices.pins import outputs_kept
 from doorctl.doord.events import EventQueue, PanelKeyPressed
 from doorctl.doord.self_test import Finding
@@ -20,8 +21,8 @@ from doorctl.doord.self_test import run as run_self_test
 from doorctl.doord.watchdog import FREED_GRACE_S, KEPT_GRACE_S, Housekeeping, LastingFaults
 from doorctl.ops.machine import disk_low, undervoltage
 from doorctl.ops.scheduler import PurgeSchedule
-from doorctl.ports import OPENED, Clock, EventLog, HourCount, Supervisor
 from doorctl.privacy.retention import PurgeReport
+from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import PanelBoard, panel_answers
 from doorctl.services.hours import calendar_of

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from doorctl.config import Config
+from doorctl.core.ports import Clock, EventLog
 from doorctl.doord.ask_library import Asking, Keeping
 from doorctl.doord.events import PostedEvent
 from doorctl.doord.slow_jobs import LibraryLine
 from doorctl.ops.threads import WorkerThread
-from doorctl.ports import Clock, EventLog
 from doorctl.rpc.library import LibraryOverSocket
 from doorctl.services.app import flags_weak, web_answers_s
 

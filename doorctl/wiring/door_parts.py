@@ -10,9 +10,11 @@ from typing import TypeVar
 
 from doorctl.access.day import DayRules
 from doorctl.access.messages import Rules
+from doorctl.access.patron import CacheStamp
 from doorctl.access.typing import PadRules
 from doorctl.config import Config
 from doorctl.core.errors import DeviceError, StoreBusyError, StoreError
+from doorctl.core.ports import EventLog
 from doorctl.devices.inputs import GpioInputs, GpioOutputs, InputPin, OutputPin
 from doorctl.devices.pins import Factory
 from doorctl.door.leaf import LeafRules
@@ -21,7 +23,6 @@ from doorctl.doord.events import EventQueue, PostedEvent, ThreadFailed
 from doorctl.doord.fallback_log import SteadyVisitLog
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.threads import WorkerThread
-from doorctl.ports import CacheStamp, EventLog
 from doorctl.services.app import (
     access_policy,
     ask_s,

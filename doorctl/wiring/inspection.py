@@ -7,14 +7,16 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from doorctl.access.calendar import Calendar
+from doorctl.access.ports import PatronLookup
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, NotAnsweringError
 from doorctl.core.identity import owner_of
+from doorctl.core.ports import Clock, Sealer
 from doorctl.devices.pins import relay_risks
 from doorctl.doord.self_test import Finding, House, from_answer, run
 from doorctl.ops import machine
-from doorctl.ports import Clock, PatronLookup, Sealer, VisitRetention
+from doorctl.privacy.retention import VisitRetention
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import branch_db, patrons_db, system_clock
 from doorctl.services.hours import calendar_of

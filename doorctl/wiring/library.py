@@ -8,12 +8,14 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from doorctl.access.messages import LibraryReply
+from doorctl.access.patron import SealedRow
+from doorctl.access.ports import LibrarySystem
 from doorctl.config import Config, Lms
 from doorctl.config.network import read_address
 from doorctl.core.errors import ConfigError, KeyFileError, Problem
 from doorctl.core.masked import Identifier, Masked, Pin
-from doorctl.ports import Clock, EventLog, PatronWriter, SealedRow
-from doorctl.ports.devices import LibraryReply, LibrarySystem
+from doorctl.core.ports import Clock, EventLog
 from doorctl.rpc.control import Answers
 from doorctl.rpc.library import library_answers
 from doorctl.services.branch import WRITE_LIMIT_S, result_of
@@ -21,6 +23,7 @@ from doorctl.services.library import LibraryLimiter
 from doorctl.sources.asking import read_password, trusting
 from doorctl.sources.fbs import FbsLibrary
 from doorctl.sources.sip2 import Dialect, Sip2Library
+from doorctl.sync.receive import PatronWriter
 
 
 def library_desk(

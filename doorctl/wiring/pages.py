@@ -20,7 +20,7 @@ from doorctl.accounts.signing_in import SigningIn
 from doorctl.config import Config
 from doorctl.core.errors import ConfigError, Problem
 from doorctl.core.language import Languages, languages
-from doorctl.ports import Clock, EventLog
+from doorctl.core.ports import Clock, EventLog
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.door import PanelOverSocket
 from doorctl.services.accounts import AccountsService

@@ -25,10 +25,10 @@ from doorctl.core.errors import (
 )
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
+from doorctl.core.ports import AlarmSink, Clock, NotSentError
 from doorctl.core.rationing import Due, RaisedAlarm
 from doorctl.notices.sender import Book
 from doorctl.notices.sending import notice
-from doorctl.ports import AlarmSink, Clock, NotSentError
 from doorctl.services.alarm_ways import send_now, sinks
 from doorctl.services.app import flags_weak, patrons_db
 from doorctl.sources.branches import HttpBranch, tls_context

@@ -13,15 +13,16 @@ from queue import SimpleQueue
 from threading import Thread
 
 import doorctl
+from doorctl.access.ports import BranchWriter
 from doorctl.access.throttle import TOLD_FROM
 from doorctl.config import Config
 from doorctl.core.errors import KeyFileError, NotAnsweringError, StoreError
+from doorctl.core.ports import Clock, EventLog
 from doorctl.notices.sending import Notifiers
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.ops.threads import regular
-from doorctl.ports import BranchWriter, Clock, EventLog, PatronWriter
 from doorctl.privacy.retention import PatronsRound
 from doorctl.privacy.subject import PartErased
 from doorctl.rpc.control import Answers, ControlServer, Question, ask
@@ -55,7 +56,7 @@ from doorctl.store.signing_keys import read_public_keys
 from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, restrict, unrestrict
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.document import SealedWith
-from doorctl.sync.receive import Limits, Terms, guard
+from doorctl.sync.receive import Limits, PatronWriter, Terms, guard
 from doorctl.web.app import application
 from doorctl.web.pushes import Patience, Pushes
 from doorctl.web.reception import Reception

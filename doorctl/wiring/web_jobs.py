@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from doorctl.access.ports import BranchBook, BranchWriter
 from doorctl.config import Config
 from doorctl.core.moments import Moment
+from doorctl.core.ports import Clock, EventLog
 from doorctl.devices.commands import CommandOutputs, OutputCommand
 from doorctl.ops.threads import regular
-from doorctl.ports import BranchBook, BranchWriter, Clock, EventLog
 from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.sources.website import Website

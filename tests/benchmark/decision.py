@@ -17,13 +17,14 @@ from typing import Self
 
 from doorctl.access.calendar import Calendar
 from doorctl.access.day import DayRules
-from doorctl.cards.reader import CardReader
+from doorctl.cards.reader import BytesReceived, CardReader
 from doorctl.config import load
+from doorctl.core.ports import EventLog
 from doorctl.demo.door import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.controller import KEYPAD, READER, Controller
-from doorctl.doord.door_driver import DoorDriver, DoorRules
+from doorctl.doord.door_driver import DoorDriver, DoorRules, Relay
 from doorctl.doord.events import LoopQueue, PostedEvent, ThreadFailed
 from doorctl.doord.fallback_log import SteadyVisitLog
 from doorctl.doord.hours import DailyRound
@@ -34,8 +35,6 @@ from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import spare_the_collector
 from doorctl.ops.threads import WorkerThread
-from doorctl.ports import EventLog
-from doorctl.ports.devices import BytesReceived, Relay
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.visits import open_or_create_visits

@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
+from doorctl.access.patron import SealedRow
 from doorctl.ops.clock import utc_now
-from doorctl.ports import SealedRow
 from doorctl.store.connection import open_writer, transaction
 from doorctl.store.keys import Seal
 from doorctl.store.patrons import COLUMNS, to_record

@@ -13,11 +13,17 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
-from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, pin_check, row_key
+from doorctl.access.patron import (
+    PIN_CHECK_BYTES,
+    ROW_KEY_BYTES,
+    Patron,
+    SealedRow,
+    pin_check,
+    row_key,
+)
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.demo.patrons import stripe, synthetic_feed
 from doorctl.ops.clock import utc_now
-from doorctl.ports import SealedRow
 from doorctl.store.keys import ArgonSealer, create_key, read_key
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.receive import unguarded

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from doorctl.ports import SealedRow
+from doorctl.access.patron import SealedRow
 from doorctl.sync.document import Kind, Manifest, sign, write_document, written
 from tests.benchmark.register import MINIMUM_AGE
 from tests.web.branch import CHANGES, SNAPSHOT, Branch

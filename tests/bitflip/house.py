@@ -10,14 +10,13 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from doorctl.access.calendar import Mode, ModeSpan
-from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.access.calendar import DaySource, Mode, ModeSpan, StoredDay
+from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.demo.door import Stage, shipped
-from doorctl.ports import DaySource, SealedRow, StoredDay
 from doorctl.privacy.subject import Subject
 from doorctl.services.app import App, access_policy, branch_db, patrons_db, visits_db
 from doorctl.services.branch import BranchThread

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from doorctl.access.patron import Patron, row_key
+from doorctl.access.patron import Patron, SealedRow, row_key
 from doorctl.config import Config, load
 from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.demo.door import shipped
-from doorctl.ports import SealedRow
 from doorctl.services.app import App
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons_writer import open_or_create_patrons

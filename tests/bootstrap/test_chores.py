@@ -14,7 +14,9 @@ from typing import NoReturn
 
 import pytest
 
+from doorctl.cards.reader import LineConnected, LineLost
 from doorctl.core.errors import StoreError
+from doorctl.core.moments import Stamped
 from doorctl.devices.serial_line import SerialLine
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.events import EventQueue
@@ -22,8 +24,7 @@ from doorctl.doord.prepare import Ledger
 from doorctl.doord.watchdog import KEEP_TIME_EVERY_S, SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.scheduler import JOB, PULSE_EVERY_S
-from doorctl.ports import LEAF, OPENED, HourCount, Stamped
-from doorctl.ports.devices import LineConnected, LineLost
+from doorctl.privacy.statistics import LEAF, OPENED, HourCount
 from doorctl.services.app import visits_db
 from doorctl.services.purging import Purging
 from doorctl.store.visit_rows import HourlyHistory

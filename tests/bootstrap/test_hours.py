@@ -8,11 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.calendar import Calendar, Cause, DatedDay, Day, Mode, ModeSpan, Span
+from doorctl.access.calendar import Calendar, Cause, DatedDay, Day, Mode, ModeSpan, Span, StoredDay
 from doorctl.access.day import Override
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import StoredDay
 from doorctl.services.hours import Hours, refuse_day
 
 ZONE = ZoneInfo("Europe/Copenhagen")

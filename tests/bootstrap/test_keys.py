@@ -14,15 +14,14 @@ from types import FrameType
 import pytest
 
 from doorctl.access.messages import Prepared
-from doorctl.access.patron import KEY_BYTES, Patron, pin_check, row_key
+from doorctl.access.patron import KEY_BYTES, Patron, SealedRow, pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.config import Config
 from doorctl.core.errors import AlreadyExistsError, InputError, KeyFileError, StoreBusyError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.core.moments import BootTime
+from doorctl.core.moments import BootTime, Stamped
 from doorctl.doord.prepare import Ledger
-from doorctl.ports import SealedRow, Stamped
 from doorctl.privacy.audit import Action, Deed
 from doorctl.services.app import App
 from doorctl.services.records import entries, note

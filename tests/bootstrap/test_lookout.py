@@ -8,10 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from doorctl.access.patron import CacheStamp
 from doorctl.config import Config, load
 from doorctl.core.errors import StoreError
 from doorctl.doord.watchdog import FAULTS
-from doorctl.ports import CacheStamp
 from doorctl.wiring.door_jobs import LOOK_EVERY_S, WEB_RESTS_S, Lookout
 from doorctl.wiring.door_parts import DoorStores
 from tests.fakes.clock import FakeClock

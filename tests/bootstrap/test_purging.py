@@ -11,8 +11,7 @@ import pytest
 
 from doorctl.config import Config
 from doorctl.core.errors import KeyFileError, StoreError
-from doorctl.core.moments import ClockState
-from doorctl.ports import Stamped
+from doorctl.core.moments import ClockState, Stamped
 from doorctl.privacy.hold import HoldAdded, HoldAsked, HoldLifted
 from doorctl.privacy.retention import PurgeReport
 from doorctl.rpc.control import Question

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.access.calendar import DaySource, StoredCalendar
+from doorctl.access.ports import BranchWriter
 from doorctl.config import Config, load
-from doorctl.ports import BranchWriter, DaySource, StoredCalendar
 from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.store.branch import BranchRecords

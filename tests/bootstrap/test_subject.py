@@ -14,16 +14,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from doorctl.access.patron import Patron, Reason, row_key
+from doorctl.access.patron import Patron, Reason, SealedRow, row_key
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle
 from doorctl.cli import patrons as commands
 from doorctl.config import Config
 from doorctl.core.errors import AlreadyExistsError, DoorctlError, InputError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
-from doorctl.core.moments import ClockState
+from doorctl.core.moments import ClockState, Stamped
 from doorctl.demo.door import shipped
-from doorctl.ports import Push, SealedRow, Stamped
 from doorctl.privacy.audit import Action
 from doorctl.privacy.hold import Hold
 from doorctl.privacy.letters import Export
@@ -44,7 +43,7 @@ from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.subject import StoredErasures
 from doorctl.store.visits import VisitStore
-from doorctl.sync.receive import unguarded
+from doorctl.sync.receive import Push, unguarded
 from doorctl.wiring.web import webs_answers
 from tests.bootstrap.branches import initialised
 from tests.store.samples import files_of

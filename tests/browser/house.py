@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.cards.numbers import normalise
 from doorctl.core.masked import Pin
-from doorctl.ports import SealedRow
 from doorctl.store.keys import ArgonSealer, read_key
 from tests.browser.past import keep_records, live_through
 from tests.web.branch import Branch, row

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 
-from doorctl.access.calendar import Mode, ModeSpan
+from doorctl.access.calendar import Mode, ModeSpan, StoredDay
 from doorctl.access.patron import Reason
 from doorctl.access.rights import ALL_BRANCHES, Ban, Pass, PassKind
 from doorctl.accounts.account import Account, Role
 from doorctl.accounts.passwords import Password
 from doorctl.config import Config
-from doorctl.ports import ATTEMPT, HourCount, StoredDay
 from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.statistics import ATTEMPT, HourCount
 from doorctl.rpc import deeds
 from doorctl.rpc.deeds import Request
 from doorctl.services.app import App, branch_db, visits_db

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import DeviceError
 from doorctl.devices.inputs import GpioInputs, InputPin
-from doorctl.ports.devices import IN_DOUBT, Inputs, Levels
+from doorctl.door.inputs import IN_DOUBT, Levels
+from doorctl.doord.door_driver import InputPins
 from tests.fakes.inputs import FakeInputs
 
 PINS = {"contact_open": 22, "exit_pressed": 27, "fire": 5, "other_door_open": 6}
@@ -54,7 +55,7 @@ class GpioRig:
             fire=fire,
             other_door=other,
         )
-        self.inputs: Inputs = self.gpio
+        self.inputs: InputPins = self.gpio
         for name in PINS:
             self.put(name, active=False)
 
@@ -77,7 +78,7 @@ class FakeRig:
     def __init__(self) -> None:
         self.wakes = 0
         self.fake = FakeInputs(self._woken, QUIET)
-        self.inputs: Inputs = self.fake
+        self.inputs: InputPins = self.fake
 
     def _woken(self) -> None:
         self.wakes += 1
@@ -186,7 +187,7 @@ def test_every_failing_pin_is_named() -> None:
 
 
 @pytest.mark.parametrize("inputs", [GpioInputs(MockFactory(), lambda: None), FakeInputs()])
-def test_what_is_not_wired_is_none(inputs: Inputs) -> None:
+def test_what_is_not_wired_is_none(inputs: InputPins) -> None:
     """None is neither open nor closed: without a second door nobody waits for it."""
     levels = inputs.levels()
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import DeviceError
+from doorctl.core.ports import Outputs
 from doorctl.devices.commands import CommandOutputs, OutputCommand
 from doorctl.devices.inputs import GpioOutputs, OutputPin
-from doorctl.ports.devices import Outputs
 from tests.fakes.outputs import FakeOutputs
 
 PINS = {"light": 12, "alarm": 13}

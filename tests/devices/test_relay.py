@@ -10,7 +10,7 @@ from gpiozero.pins.mock import MockFactory
 
 from doorctl.core.errors import DeviceError
 from doorctl.devices.pins import GpioRelay, outputs_kept, relay_off, relay_risks
-from doorctl.ports.devices import Relay
+from doorctl.doord.door_driver import Relay
 from tests.fakes.relay import FakeRelay
 
 PIN = 17

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from serial import Serial, SerialException
 
+from doorctl.cards.reader import BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.devices.serial_line import CHUNK_BYTES, DRAIN_QUIET_S, MOST_PENDING, SerialLine
-from doorctl.ports.devices import BytesReceived, LineConnected, LineEvent, LineLost
 from tests.fakes.serial_port import FakeSerialPort
 
 SWIPE = b";3000001234?\r"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from doorctl.core.errors import DeviceError
 from doorctl.devices.pins import GpioSignals
 from doorctl.door.lamps import Lamps
-from doorctl.ports.devices import Signals
+from doorctl.doord.door_driver import Signals
 from tests.fakes.signals import FakeSignals
 
 GREEN, RED, BUZZER = 22, 23, 24

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
+from doorctl.door.inputs import Levels
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.door_driver import DoorDriver, DoorRules
-from doorctl.ports.devices import Levels
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.inputs import FakeInputs

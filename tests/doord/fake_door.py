@@ -7,27 +7,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from doorctl.access.calendar import Calendar
+from doorctl.access.calendar import Calendar, StoredCalendar
 from doorctl.access.day import DayRules
 from doorctl.access.messages import Rules
 from doorctl.access.panel import Display, PanelRules
-from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.access.policy import Policy
 from doorctl.access.typing import PadRules
-from doorctl.cards.reader import CardReader
+from doorctl.cards.reader import BytesReceived, CardReader, LineConnected
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.ports import Sealer
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.ask_library import Asking, Keeping
 from doorctl.doord.controller import KEYPAD, READER, Controller
-from doorctl.doord.door_driver import DoorDriver, DoorRules
+from doorctl.doord.door_driver import DoorDriver, DoorRules, Relay
 from doorctl.doord.events import PostedEvent, Worker
 from doorctl.doord.fallback_log import SteadyVisitLog
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.slow_jobs import LibraryLine, SlowJobs
-from doorctl.ports import SealedRow, Sealer, StoredCalendar, Visit
-from doorctl.ports.devices import BytesReceived, LineConnected, Relay
+from doorctl.store.door_log import Visit
 from doorctl.sync.receive import unguarded
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock

@@ -10,14 +10,15 @@ from typing import Any
 from doorctl.access.attempt import Attempt, Step, after
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
 from doorctl.access.messages import Event, Now, Rules
+from doorctl.access.patron import SealedRow
 from doorctl.access.policy import Policy
 from doorctl.access.typing import PadRules
 from doorctl.cards.reader import CardReader
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import InstallationKey
+from doorctl.core.ports import Sealer
 from doorctl.door.strike import Strike, StrikeEvent
 from doorctl.doord.self_test import Finding, House, run
-from doorctl.ports import SealedRow, Sealer
 from doorctl.store.keys import ArgonSealer
 from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import CARD, key_of, resident

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
-from doorctl.core.moments import BootTime
+from doorctl.core.moments import BootTime, Stamped
 from doorctl.doord.fallback_log import KEPT_CARDS, SteadyVisitLog
 from doorctl.doord.prepare import Ledger
-from doorctl.ports import Stamped
 from tests.doord.fake_door import CARD, identifier, key_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

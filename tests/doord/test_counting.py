@@ -10,14 +10,14 @@ import pytest
 
 from doorctl.access.calendar import Calendar, Mode
 from doorctl.access.messages import LibraryAnswer, Prepared, Rules
-from doorctl.access.patron import Reason, pin_check
+from doorctl.access.patron import Reason, SealedRow, pin_check
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.access.typing import PadRules
 from doorctl.core.masked import Pin
 from doorctl.door.leaf import Entered, Left, Passed
 from doorctl.doord.ask_library import Asking, Keeping
 from doorctl.doord.door_driver import DoorDriver
-from doorctl.ports import ATTEMPT, HourCount, SealedRow
+from doorctl.privacy.statistics import ATTEMPT, HourCount
 from tests.doord.doors import ALL_WIRED, RULES
 from tests.doord.fake_door import (
     CARD,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from doorctl.access.calendar import OPEN, Calendar, Mode, ModeSpan
+from doorctl.access.calendar import OPEN, Calendar, DaySource, Mode, ModeSpan, StoredCalendar
 from doorctl.access.day import DayRules, Output, Override
 from doorctl.core.errors import StoreError
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.door_driver import DoorDriver, DoorRules
 from doorctl.doord.hours import AGAIN_TURNS, DailyRound, HoursRead
-from doorctl.ports import DaySource, StoredCalendar
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -16,8 +16,8 @@ from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import READER_DELAY_S
 from doorctl.access.typing import PadRules
+from doorctl.cards.reader import LineConnected, LineLost
 from doorctl.doord.controller import READER, UNREADABLE_GAP_S
-from doorctl.ports.devices import LineConnected, LineLost
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from doorctl.core.errors import DeviceError
+from doorctl.door.inputs import Levels
 from doorctl.door.lamps import Lamps, Signal
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.door_driver import DoorRules
-from doorctl.ports.devices import Levels
 from tests.doord.doors import (
     ALL_WIRED,
     EXIT_S,

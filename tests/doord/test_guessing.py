@@ -13,11 +13,10 @@ from random import Random
 import pytest
 
 from doorctl.access.codes_throttle import CODES_KEY
-from doorctl.access.patron import Reason
+from doorctl.access.patron import Reason, SealedRow
 from doorctl.access.throttle import GUESSED_AT, MOST_WRONG_PINS, TOLD_FROM
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.doord.prepare import ALARMED_AGAIN_MS, Ledger
-from doorctl.ports import SealedRow
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.delivery import Revision

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from doorctl.access.codes_throttle import A_CODE, CODES_KEY, MOST_FAILURES
-from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Reason, row_key
+from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Reason, SealedRow, row_key
+from doorctl.access.ports import BranchBook
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import (
     READER_BURST,
@@ -21,7 +22,7 @@ from doorctl.access.throttle import (
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.doord.prepare import Ledger
-from doorctl.ports import BranchBook, SealedRow, Visit
+from doorctl.store.door_log import Visit
 from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
 from tests.fakes.branch_book import MemoryBranch

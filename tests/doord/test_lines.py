@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.cards.framing import FRAME_IDLE_S
+from doorctl.cards.reader import LineConnected, LineLost
 from doorctl.doord.controller import KEYPAD, READER
-from doorctl.ports.devices import LineConnected, LineLost
 from tests.cards.samples import STRIPE
 from tests.doord.fake_door import CARD, RIGHT_PIN, FakeDoor, swiped
 

@@ -12,7 +12,7 @@ import pytest
 from doorctl.access.attempt import Attempt, Step, after
 from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
 from doorctl.access.messages import Event, Now, Rules
-from doorctl.access.patron import Patron, row_key
+from doorctl.access.patron import Patron, SealedRow, row_key
 from doorctl.access.typing import PadRules
 from doorctl.cards.numbers import birth_date
 from doorctl.cards.reader import CardReader
@@ -31,7 +31,6 @@ from doorctl.doord.self_test import (
     from_answer,
     run,
 )
-from doorctl.ports import SealedRow
 from tests.doord.sound_houses import OPEN_ALL_WEEK, POLICY, SEALER, Parts, with_policy
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.disk import FakeDisk

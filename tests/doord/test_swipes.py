@@ -14,11 +14,11 @@ from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
 from doorctl.access.typing import PadRules
+from doorctl.cards.reader import BytesReceived
 from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
 from doorctl.doord.controller import READER, UNREADABLE_GAP_S
 from doorctl.doord.events import StaffOpened
 from doorctl.doord.slow_jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT
-from doorctl.ports.devices import BytesReceived
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,

@@ -15,11 +15,10 @@ from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Protocol
 
-from doorctl.access.patron import pin_check, row_key
+from doorctl.access.patron import SealedRow, pin_check, row_key
 from doorctl.cards.numbers import normalise
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.demo.door import Line, shipped
-from doorctl.ports import SealedRow
 from doorctl.store.keys import ArgonSealer, read_key
 from tests.e2e.door import Door, until
 from tests.e2e.people import Person

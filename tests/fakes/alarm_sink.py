@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from doorctl.ports import Notice, NotSentError
+from doorctl.core.ports import Notice, NotSentError
 
 
 @dataclass

@@ -6,19 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-from doorctl.access.calendar import Mode
+from doorctl.access.calendar import DaySource, Mode, StoredCalendar, StoredDay, StoredDays
 from doorctl.access.day import Override
-from doorctl.access.rights import Ban, Pass, codes_allowed
+from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry, codes_allowed
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
-from doorctl.ports import (
-    BanEntry,
-    DaySource,
-    PassEntry,
-    StoredCalendar,
-    StoredDay,
-    StoredDays,
-)
 from doorctl.store.branch_rules import (
     known,
     refuse_ban,

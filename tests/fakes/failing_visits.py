@@ -9,7 +9,7 @@ from typing import TypeVar
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
-from doorctl.ports import Stamped
+from doorctl.core.moments import Stamped
 from tests.fakes.memory_store import MemoryVisits
 
 T = TypeVar("T")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 
-from doorctl.access.messages import LibraryAnswer
+from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
+from doorctl.access.patron import SealedRow
 from doorctl.core.masked import Identifier, Pin
-from doorctl.ports import SealedRow
-from doorctl.ports.devices import LibraryPatron, LibraryReply
 from tests.fakes.memory_store import MemoryPatrons
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from doorctl.access.messages import LibraryAnswer
+from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, Pin
-from doorctl.ports.devices import LibraryPatron, LibraryReply
 
 NOBODY = LibraryPatron(
     patron_ref="",

@@ -9,23 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from doorctl.access.codes_throttle import A_CODE, CODES_KEY
-from doorctl.access.patron import Patron, Reason
+from doorctl.access.patron import Applied, CacheStamp, Patron, Reason, SealedRow
 from doorctl.access.policy import Policy
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import RowsClashError, StoreError
 from doorctl.core.masked import Identifier, StretchedKey
-from doorctl.core.moments import BootTime, ClockState
-from doorctl.ports import (
-    ATTEMPT,
-    Applied,
-    CacheStamp,
-    Guard,
-    HourCount,
-    Push,
-    SealedRow,
-    Stamped,
-    Visit,
-)
+from doorctl.core.moments import BootTime, ClockState, Stamped
+from doorctl.privacy.statistics import ATTEMPT, HourCount
+from doorctl.store.door_log import Visit
+from doorctl.sync.receive import Guard, Push
 from tests.fakes.shut_out import Week
 
 

@@ -6,10 +6,9 @@ import threading
 from dataclasses import dataclass, field
 from typing import Final
 
-from doorctl.access.panel import Kind, PanelState
+from doorctl.access.panel import Kind, PanelState, PanelView
 from doorctl.cards.keypad import KEYS
 from doorctl.core.errors import InputError, NotAnsweringError
-from doorctl.ports.devices import PanelView
 
 AT_FIRST: Final = PanelState(Kind.WORKING)
 

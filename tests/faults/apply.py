@@ -9,8 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from doorctl.access.patron import SealedRow
 from doorctl.core.errors import DoorctlError
-from doorctl.ports import SealedRow
 from doorctl.store.patrons_writer import create_patrons
 from doorctl.sync.document import Kind
 from doorctl.sync.rows import Line, Removal

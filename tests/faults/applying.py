@@ -13,13 +13,13 @@ from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 
+from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import DoorctlError
-from doorctl.ports import Applied, Guard, Push, SealedRow
 from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.sync.document import Kind
-from doorctl.sync.receive import Limits, Terms, unguarded
+from doorctl.sync.receive import Guard, Limits, Push, Terms, unguarded
 from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock
 from tests.sync.pushes import KEY, SEAL

@@ -70,7 +70,7 @@ ROOMS = (
     ),
     Room(
         "attempt",
-        _access("attempt", "judging", "messages", "typing", "unusual"),
+        _access("attempt", "judging", "messages", "ports", "typing", "unusual"),
         _asks(
             *("attempt", "between_cards", "closing", "judging", "pin_pad", "proofs", "re*s"),
             *("first_card", "weak_pin"),

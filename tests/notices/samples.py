@@ -8,9 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from doorctl.core.moments import ClockState, Moment
+from doorctl.core.ports import Notice
 from doorctl.core.rationing import Due, RaisedAlarm
 from doorctl.notices.sending import notice
-from doorctl.ports import Notice
 
 BRANCH = "Randers Bibliotek, Øst"
 AT = datetime(2026, 3, 2, 19, 4, 5, tzinfo=ZoneInfo("Europe/Copenhagen"))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.core.ports import NotSentError
 from doorctl.notices.sending import FAR_PAUSES_S, GIVEN_UP_S, NEAR_PAUSES_S, URGENT_PAUSE_S, Outbox
-from doorctl.ports import NotSentError
 
 PATIENT, NOW, PEOPLE = "library_silent", "door_forced", "duress"
 ONE_TURN_S = 15.0

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 import pytest
 
 from doorctl.core.masked import Masked
+from doorctl.core.ports import AlarmSink, NotSentError
 from doorctl.notices.ways import MailRoute, MailSink, WebhookSink
-from doorctl.ports import AlarmSink, NotSentError
 from tests.fakes.alarm_sink import FakeSink
 from tests.notices.mail_server import Mailroom, mail_server
 from tests.notices.samples import a_notice

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from doorctl.core.alarms import KINDS
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
+from doorctl.core.ports import Notice, NotSentError
 from doorctl.notices.ways import MailRoute, MailSink, lines, written
-from doorctl.ports import Notice, NotSentError
 from tests.notices.mail_server import PASSWORD, USER, Mailroom, dripping, mail_server, speaking
 from tests.notices.samples import BRANCH, a_notice
 from tests.web.certificates import Authority

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.masked import Masked
+from doorctl.core.ports import NotSentError
 from doorctl.notices.ways import WebhookSink
-from doorctl.ports import NotSentError
 from tests.notices.mail_server import speaking
 from tests.notices.samples import BRANCH, a_notice
 from tests.sources.branch_server import Script, serving

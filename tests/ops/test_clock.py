@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.moments import ClockState
+from doorctl.core.ports import Clock
 from doorctl.ops.clock import (
     BUILD_FLOOR,
     STEP_S,
@@ -24,7 +25,6 @@ from doorctl.ops.clock import (
     kernel_synchronised,
     utc_now,
 )
-from doorctl.ports import Clock
 from tests.fakes.clock import FakeClock
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreError
+from doorctl.core.ports import Disk
 from doorctl.ops.machine import DataDisk
-from doorctl.ports import Disk
 from tests.fakes.disk import FakeDisk
 
 

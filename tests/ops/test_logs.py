@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.core.ports import EventLog
 from doorctl.ops.logs import ALLOWED_KEYS, LONGEST_TEXT, QUEUED_LINES, JsonLog
-from doorctl.ports import EventLog
 from tests.fakes.event_log import FakeEventLog
 
 

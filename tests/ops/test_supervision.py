@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.core.ports import Supervisor
 from doorctl.ops.supervision import SystemdSupervisor
-from doorctl.ports import Supervisor
 from tests.fakes.supervisor import FakeSupervisor
 
 

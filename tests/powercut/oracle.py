@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from doorctl.access.calendar import DaySource
 from doorctl.core.errors import DoorctlError
-from doorctl.ports import DaySource
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged

@@ -13,13 +13,12 @@ from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 
-from doorctl.access.calendar import ALL_DAY, Mode
+from doorctl.access.calendar import ALL_DAY, DaySource, Mode, StoredDay
 from doorctl.access.day import Override
 from doorctl.access.patron import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
 from doorctl.doord.prepare import Ledger
-from doorctl.ports import DaySource, StoredDay
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.retention import purge
 from doorctl.store.branch import BranchRecords

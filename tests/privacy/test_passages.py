@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
 from doorctl.door.leaf import Entered, Left, Passed
-from doorctl.ports import LEAF, OPENED, HourCount
-from doorctl.privacy.statistics import HAND_OVER_EVERY_S, Passage, Passages, counted_as
+from doorctl.privacy.statistics import (
+    HAND_OVER_EVERY_S,
+    LEAF,
+    OPENED,
+    HourCount,
+    Passage,
+    Passages,
+    counted_as,
+)
 from tests.fakes.clock import FakeClock
 
 SIX = datetime(2026, 3, 2, 18, tzinfo=UTC)

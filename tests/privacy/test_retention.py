@@ -7,8 +7,7 @@ import pytest
 
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import InstallationKey
-from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.ports import Stamped
+from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.hold import Hold
 from doorctl.privacy.retention import PurgeReport, purge, visible_since

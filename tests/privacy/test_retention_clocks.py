@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from doorctl.core.masked import InstallationKey
-from doorctl.core.moments import BootTime, ClockState, Moment, Timekeeper
-from doorctl.ports import Stamped
+from doorctl.core.moments import BootTime, ClockState, Moment, Stamped, Timekeeper
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.hold import Hold, HoldAsked, accepted, readable_since
 from doorctl.privacy.retention import purge, visible_since

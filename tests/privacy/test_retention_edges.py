@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from doorctl.access.patron import CacheStamp
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.ports import CacheStamp
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.retention import UNCONFIRMED, PatronsRound, PurgeReport, purge
 from doorctl.privacy.watched_time import WATCHED_S

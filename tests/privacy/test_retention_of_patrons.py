@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from doorctl.access.patron import CacheStamp
 from doorctl.core.errors import StoreError
-from doorctl.ports import CacheStamp
 from doorctl.privacy.retention import UNCONFIRMED, PatronsRound
 from doorctl.privacy.watched_time import WATCHED_S
 from tests.fakes.clock import START, FakeClock

@@ -13,12 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.ports import ATTEMPT, LEAF, HourCount
 from doorctl.privacy.statistics import (
+    ATTEMPT,
+    LEAF,
     NOT_DATED,
     ROUNDED_TO,
     By,
     Cell,
+    HourCount,
     K,
     Statistics,
     Total,

@@ -7,9 +7,8 @@ from types import MappingProxyType
 
 import pytest
 
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.errors import DoorctlError, InputError, StoreError
-from doorctl.ports import SealedRow
 from doorctl.privacy.subject import (
     ALL_GONE,
     KEPT,

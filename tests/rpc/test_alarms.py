@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import NotAnsweringError, StoreError
+from doorctl.core.ports import NotSentError
 from doorctl.core.rationing import RaisedAlarm
-from doorctl.ports import NotSentError
 from doorctl.rpc.control import LINE_LIMIT, ControlServer
 from doorctl.rpc.door import (
     LONGEST_WHY,

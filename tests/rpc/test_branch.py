@@ -12,14 +12,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan, Span
+from doorctl.access.calendar import ALL_DAY, DaySource, Mode, ModeSpan, Span, StoredDay
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.accounts.account import Account, Role, SecondFactor
 from doorctl.accounts.ports import Books
 from doorctl.core.errors import InputError, NotAnsweringError, StoreError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import DaySource, StoredDay
 from doorctl.privacy.audit import EMPTY, Action, Deed
 from doorctl.rpc import deeds
 from doorctl.rpc.branch import MARGIN_S, ask_web, branch_answers

@@ -17,12 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.messages import LibraryAnswer
-from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron
+from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
+from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, SealedRow
 from doorctl.core.errors import DoorctlError, StoreBusyError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.ports import SealedRow
-from doorctl.ports.devices import LibraryPatron, LibraryReply
 from doorctl.rpc import library
 from doorctl.rpc.control import ControlServer, Question, ask
 from doorctl.rpc.library import LibraryOverSocket, library_answers

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState
+from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState, PanelView
 from doorctl.core.errors import InputError, NotAnsweringError, StoreError
-from doorctl.ports.devices import PanelDoor, PanelView
 from doorctl.rpc.control import ControlServer, Question, ask
 from doorctl.rpc.door import MOST_WAITING, PanelBoard, PanelOverSocket, panel_answers
+from doorctl.web.panel import PanelDoor
 from tests.fakes.panel import FakePanelDoor
 
 LIMIT_S = 20.0

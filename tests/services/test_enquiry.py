@@ -10,13 +10,13 @@ import pytest
 
 from doorctl.access.calendar import Mode
 from doorctl.access.codes_throttle import CODES_KEY
-from doorctl.access.patron import Patron, Reason, row_key
+from doorctl.access.patron import Patron, Reason, SealedRow, row_key
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding, Policy
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
-from doorctl.ports import SealedRow, Stamped
+from doorctl.core.moments import Stamped
 from doorctl.services.explain import Explanation, explain
 from doorctl.services.hours import BranchNow
 from doorctl.services.lookup import Reading

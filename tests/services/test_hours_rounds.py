@@ -7,11 +7,22 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from doorctl.access.calendar import ALL_DAY, Calendar, Cause, DatedDay, Mode, ModeSpan, Span
+from doorctl.access.calendar import (
+    ALL_DAY,
+    Calendar,
+    Cause,
+    DatedDay,
+    DaySource,
+    Mode,
+    ModeSpan,
+    Span,
+    StoredDay,
+    StoredDays,
+)
 from doorctl.access.day import standing
+from doorctl.access.ports import BranchWriter
 from doorctl.config import DatedHours, Opening
 from doorctl.core.errors import InputError, StoreError
-from doorctl.ports import BranchWriter, DaySource, StoredDay, StoredDays
 from doorctl.services.hours import calendar_of
 from doorctl.sources.website import HoursRequest, Published, Website
 from doorctl.sync.holidays import HolidaysWanted

@@ -9,10 +9,20 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.calendar import ALL_DAY, Cause, Day, Mode, ModeSpan, Span
+from doorctl.access.calendar import (
+    ALL_DAY,
+    Cause,
+    Day,
+    DaySource,
+    Mode,
+    ModeSpan,
+    Span,
+    StoredCalendar,
+    StoredDay,
+    StoredDays,
+)
 from doorctl.config import DatedHours, Opening
 from doorctl.config.hours import HoursSource
-from doorctl.ports import DaySource, StoredCalendar, StoredDay, StoredDays
 from doorctl.services.hours import calendar_of
 
 DAY = date(2026, 12, 24)

@@ -8,10 +8,19 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from typing import get_args
 
-from doorctl.access.calendar import Cause, Day, Mode, ModeSpan, Span
+from doorctl.access.calendar import (
+    Cause,
+    Day,
+    DaySource,
+    Mode,
+    ModeSpan,
+    Span,
+    StoredCalendar,
+    StoredDay,
+    StoredDays,
+)
 from doorctl.config import DatedHours, Opening
 from doorctl.config.hours import HolidayRule, HoursSource
-from doorctl.ports import DaySource, StoredCalendar, StoredDay, StoredDays
 from doorctl.services.hours import calendar_of
 
 DAY = date(2026, 12, 24)

@@ -16,25 +16,19 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
+from doorctl.access.calendar import StoredCalendar
 from doorctl.access.day import Override
-from doorctl.access.patron import Patron, Reason
+from doorctl.access.patron import Applied, Patron, Reason, SealedRow
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
-from doorctl.ports import (
-    Applied,
-    Changes,
-    Guard,
-    HourCount,
-    Push,
-    SealedRow,
-    Stamped,
-    StoredCalendar,
-)
+from doorctl.core.moments import Stamped
+from doorctl.privacy.statistics import HourCount
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.visits import RetriedVisits
+from doorctl.sync.receive import Changes, Guard, Push
 
 VISITS, PATRONS, BRANCH = "visits.db", "patrons.db", "branch.db"
 FILES = (VISITS, PATRONS, BRANCH)

@@ -20,6 +20,7 @@ from doorctl.access.typing import PadRules
 from doorctl.cards.reader import CardReader
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
+from doorctl.core.ports import EventLog
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver, DoorRules
@@ -30,10 +31,9 @@ from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.doord.watchdog import Housekeeping
-from doorctl.ports import EventLog, HourCount
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.retention import PurgeReport, purge
-from doorctl.privacy.statistics import Passages
+from doorctl.privacy.statistics import HourCount, Passages
 from doorctl.privacy.watched_time import WatchedTime
 from doorctl.store.audit import AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch

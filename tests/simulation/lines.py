@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from doorctl.core.errors import DeviceError
+from doorctl.door.inputs import Levels
 from doorctl.door.lamps import Lamps
-from doorctl.ports.devices import Levels
 
 REST = Levels(contact_open=False, exit_pressed=False)
 

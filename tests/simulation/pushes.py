@@ -10,9 +10,8 @@ from datetime import date, timedelta
 from functools import cache
 from random import Random
 
-from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.ports import SealedRow
 from doorctl.sync.document import Kind, write_document
 from doorctl.sync.receive import Received
 from doorctl.sync.rows import Line, Removal

@@ -13,10 +13,11 @@ from pathlib import Path
 from random import Random
 
 from doorctl.access.policy import Policy
+from doorctl.cards.reader import BytesReceived, LineConnected, LineLost
 from doorctl.core.errors import DeviceError
+from doorctl.door.inputs import Levels
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.events import PinsTouched, PostedEvent, StopRequested
-from doorctl.ports.devices import BytesReceived, Levels, LineConnected, LineLost
 from tests.fakes.shut_out import Noted, Week
 from tests.simulation import invariants, oracle
 from tests.simulation.arrivals import take_over

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from random import Random
 
-from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.ports import SealedRow
 from doorctl.store.keys import ArgonSealer
 
 ENTITLED = 30

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from doorctl.access.panel import Kind
+from doorctl.access.panel import Kind, PanelView
 from doorctl.core.errors import DoorctlError
 from doorctl.demo.door import Stage
-from doorctl.ports.devices import PanelView
 from doorctl.rpc.door import PanelOverSocket
 from tests.soak.people import PIN, Visitor
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Protocol
 
+from doorctl.access.ports import LibrarySystem
 from doorctl.config.network import read_address
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
-from doorctl.ports.devices import LibrarySystem
 from doorctl.sources.asking import trusting
 from doorctl.sources.fbs import FbsLibrary
 from doorctl.sources.sip2 import Dialect, Sip2Library

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.messages import LibraryAnswer
+from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Pin
-from doorctl.ports.devices import LibraryPatron, LibraryReply
 from tests.sources.stages import BIRTHDAY, BRIEF_S, PATIENT_S, STAGES, Stage, card
 
 CARD, PIN = "3000001234", "4711"

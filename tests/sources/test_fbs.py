@@ -20,10 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.messages import LibraryAnswer
+from doorctl.access.messages import LibraryAnswer, LibraryPatron
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
-from doorctl.ports.devices import LibraryPatron
 from doorctl.sources.asking import trusting
 from doorctl.sources.fbs import LONGEST_ANSWER_BYTES, Authenticated, FbsLibrary, Person, read_answer
 from tests.sources import branch_server

@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from doorctl.access.messages import LibraryAnswer
+from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Masked, Pin
-from doorctl.ports.devices import LibraryReply
 from tests.sources.real_sip2_server import BLOCKED, EXPIRED, GOOD, PIN, UNSAID
 from tests.sources.stages import card, sip2_library
 

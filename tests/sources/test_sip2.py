@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 
-from doorctl.access.messages import LibraryAnswer
+from doorctl.access.messages import LibraryAnswer, LibraryPatron
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Masked, Pin
-from doorctl.ports.devices import LibraryPatron
 from doorctl.sources.asking import trusting
 from doorctl.sources.sip2 import LONGEST_FRAME_BYTES, Dialect, Sip2Library
 from tests.sources.sip2_server import (

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from doorctl.ports import Applied, Guard, PatronLookup, PatronWriter, Push, SealedRow
-from doorctl.sync.receive import unguarded
+from doorctl.access.patron import Applied, SealedRow
+from doorctl.access.ports import PatronLookup
+from doorctl.sync.receive import Guard, PatronWriter, Push, unguarded
 from tests.store.samples import NOON
 
 

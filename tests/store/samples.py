@@ -7,9 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from doorctl.access.patron import Patron
-from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.ports import SealedRow, Stamped
+from doorctl.access.patron import Patron, SealedRow
+from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
 from doorctl.store.branch_writer import SEEN_FOR
 from doorctl.store.keys import Seal
 

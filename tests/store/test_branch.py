@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.calendar import Mode
+from doorctl.access.calendar import DaySource, Mode, StoredDay
 from doorctl.access.day import Override
 from doorctl.access.patron import pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind, guessable
@@ -32,7 +32,6 @@ from doorctl.core.errors import (
 )
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import DaySource, StoredDay
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_rows import new_code
 from doorctl.store.branch_writer import (

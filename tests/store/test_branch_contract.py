@@ -11,21 +11,20 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.calendar import Mode, ModeSpan, Span
-from doorctl.access.day import Override
-from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.core.errors import InputError
-from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import (
-    BanEntry,
-    BranchBook,
-    BranchWriter,
+from doorctl.access.calendar import (
     DaySource,
-    PassEntry,
+    Mode,
+    ModeSpan,
+    Span,
     StoredCalendar,
     StoredDay,
     StoredDays,
 )
+from doorctl.access.day import Override
+from doorctl.access.ports import BranchBook, BranchWriter
+from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry, PassKind
+from doorctl.core.errors import InputError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_rules import MOST_PASSES
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch

@@ -14,14 +14,13 @@ from threading import Thread
 
 import pytest
 
-from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.core.errors import AlreadyExistsError, PushGuardedError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
-from doorctl.ports import Changes, SealedRow
 from doorctl.store.keys import ArgonSealer, Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
-from doorctl.sync.receive import unguarded
+from doorctl.sync.receive import Changes, unguarded
 from tests.store.samples import NOON, SEAL, files_of, key_of, sealed
 
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Applied, CacheStamp, Patron, SealedRow
 from doorctl.core.errors import FeedError, Problem, PushGuardedError, StoreError
-from doorctl.ports import Applied, CacheStamp, Changes, Push, SealedRow
-from doorctl.sync.receive import unguarded
+from doorctl.sync.receive import Changes, Push, unguarded
 from tests.store.patron_caches import Cache
 from tests.store.samples import DAY, NOON, key_of, sealed
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import RowsClashError
-from doorctl.ports import Push
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.receive import unguarded
+from doorctl.sync.receive import Push, unguarded
 from tests.store.samples import NOON, SEAL, files_of, key_of, sealed
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.errors import RowsClashError
-from doorctl.ports import SealedRow
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.receive import unguarded

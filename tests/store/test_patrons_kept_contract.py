@@ -10,9 +10,9 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Applied, CacheStamp, Patron, SealedRow
 from doorctl.core.errors import PushGuardedError, RowsClashError, StoreError
-from doorctl.ports import Applied, CacheStamp, Changes, Push, SealedRow
+from doorctl.sync.receive import Changes, Push
 from tests.store.patron_caches import Cache
 from tests.store.samples import DAY, NOON, key_of, sealed
 

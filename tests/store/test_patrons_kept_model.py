@@ -10,12 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.errors import RowsClashError
-from doorctl.ports import PatronWriter, SealedRow
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.receive import unguarded
+from doorctl.sync.receive import PatronWriter, unguarded
 from tests.fakes.memory_store import MemoryPatrons
 from tests.store.samples import NOON, SEAL, key_of
 

@@ -13,13 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.access.policy import Policy, WeakPin
-from doorctl.ports import Changes, SealedRow
 from doorctl.privacy.subject import Subject
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.subject import erase_patron
-from doorctl.sync.receive import unguarded
+from doorctl.sync.receive import Changes, unguarded
 from tests.fakes.shut_out import Week
 from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed
 

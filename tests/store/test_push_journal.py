@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreError
-from doorctl.ports import Push
 from doorctl.store.pushes import MOST_OWED, PushJournal
-from doorctl.sync.receive import Applying
+from doorctl.sync.receive import Applying, Push
 
 NOTHING = Push(0)
 

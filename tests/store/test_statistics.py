@@ -15,7 +15,7 @@ import pytest
 from doorctl.access.patron import Reason
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import ATTEMPT, LEAF, OPENED, HourCount
+from doorctl.privacy.statistics import ATTEMPT, LEAF, OPENED, HourCount
 from doorctl.store.visit_rows import SLICE_ROWS, HourlyHistory
 from doorctl.store.visits import RetriedVisits, VisitStore, create_visits
 from tests.fakes.memory_store import MemoryVisits

@@ -12,12 +12,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.patron import Patron, Reason
+from doorctl.access.patron import Patron, Reason, SealedRow
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import InputError
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.ports import SealedRow
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.letters import AuditedLookups, Export
 from doorctl.privacy.subject import ALL_GONE, HeldRow, Subject, find, with_cards, with_erased

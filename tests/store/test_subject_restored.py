@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.patron import Patron
+from doorctl.access.calendar import DaySource
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.errors import StoreBusyError, StoreError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import DaySource, Push, SealedRow
 from doorctl.privacy.subject import KEPT, Subject, Tombstones
 from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
 from doorctl.store.branch import BranchRecords
@@ -26,7 +26,7 @@ from doorctl.store.subject import (
     restrict,
 )
 from doorctl.store.visits import VisitStore, create_visits
-from doorctl.sync.receive import unguarded
+from doorctl.sync.receive import Push, unguarded
 from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed, seen_before, stamped
 
 TODAY = NOON.date()

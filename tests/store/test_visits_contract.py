@@ -14,9 +14,8 @@ from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState
-from doorctl.ports import Visit
 from doorctl.privacy.hold import Hold
-from doorctl.store.door_log import VisitHistory
+from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.visit_rows import MOST_HOLDS
 from doorctl.store.visits import RetriedVisits, VisitStore, create_visits
 from tests.fakes.memory_holds import ProvableVisits

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.calendar import Mode, ModeSpan
+from doorctl.access.calendar import DaySource, Mode, ModeSpan, StoredDay
 from doorctl.access.day import Override
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.errors import StoreDamagedError, StoreError
-from doorctl.ports import DaySource, SealedRow, StoredDay
 from doorctl.privacy.subject import Subject
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from doorctl.ports import SealedRow
+from doorctl.access.patron import SealedRow
 from doorctl.store.keys import Seal
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.sync.receive import Staged, receive

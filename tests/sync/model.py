@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.access.policy import Policy
-from doorctl.ports import SealedRow
 from doorctl.sync.rows import Removal
 from tests.fakes.shut_out import Noted, Week
 from tests.store.samples import NOON

@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import PushError
-from doorctl.ports import Applied, Changes, Guard, PatronWriter, Push, SealedRow
 from doorctl.store.keys import Seal
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.receive import receive
+from doorctl.sync.receive import Changes, Guard, PatronWriter, Push, receive
 from tests.sync.pushes import SEAL, TERMS, staging_of
 from tests.sync.tampering import HELD, Mutant, mutants
 

@@ -7,8 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from doorctl.access.patron import Patron
-from doorctl.ports import SealedRow
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
 from doorctl.sync.receive import Limits, Staged, Staging, Terms, unguarded
 from doorctl.sync.rows import Line

@@ -5,9 +5,9 @@ from datetime import date
 
 import pytest
 
+from doorctl.access.messages import LibraryPatron
 from doorctl.access.patron import Patron, pin_check
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.ports.devices import LibraryPatron
 from doorctl.sync.feed import FeedIdentifier, FeedPatron
 from doorctl.sync.seal import NEVER, lent_patron, seal_rows
 from tests.fakes.memory_store import FastSealer

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.patron import Reason
+from doorctl.access.patron import Reason, SealedRow
 from doorctl.access.policy import Case, Policy, decide
 from doorctl.core.errors import FeedError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import SealedRow
 from doorctl.sync.delivery import Result, Terms
 from doorctl.sync.document import SealedWith
 from doorctl.sync.feed import WrongRow

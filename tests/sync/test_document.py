@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.ports import SealedRow
+from doorctl.access.patron import SealedRow
 from doorctl.sync.document import SPOOLED_IN_MEMORY_BYTES, read_manifest, verify, write_document
 from doorctl.sync.receive import Limits
 from doorctl.sync.rows import Line, Removal

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import FeedError, StoreError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import Applied, SealedRow
 from doorctl.sync.receive import unguarded
 from doorctl.sync.seal import Loaded, load
 from tests.fakes.memory_store import FastSealer, MemoryPatrons

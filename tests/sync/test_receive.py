@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import msgspec
 import pytest
 
+from doorctl.access.patron import CacheStamp, SealedRow
 from doorctl.core.errors import (
     PushConflictError,
     PushGuardedError,
@@ -20,12 +21,23 @@ from doorctl.core.errors import (
     PushOutOfOrderError,
     StoreError,
 )
-from doorctl.ports import CacheStamp, Changes, Guard, PatronWriter, Push, SealedRow
 from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.document import write_document
-from doorctl.sync.receive import Limits, Received, Staged, Staging, judge, receive, unguarded
+from doorctl.sync.receive import (
+    Changes,
+    Guard,
+    Limits,
+    PatronWriter,
+    Push,
+    Received,
+    Staged,
+    Staging,
+    judge,
+    receive,
+    unguarded,
+)
 from doorctl.sync.rows import Line, Removal
 from tests.fakes.memory_store import MemoryPatrons
 from tests.sync.pushes import KEY, SEAL, TERMS, Document, row, stage

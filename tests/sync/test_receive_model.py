@@ -10,14 +10,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.errors import PushGuardedError, PushInvalidError, PushOutOfOrderError, StoreError
-from doorctl.ports import Push, SealedRow
 from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.document import SealedWith
-from doorctl.sync.receive import Staged, guard, receive
+from doorctl.sync.receive import Push, Staged, guard, receive
 from doorctl.sync.rows import Line, Removal
 from tests.store.samples import DAY, NOON, key_of
 from tests.sync.model import FAR, FLOOR, MINIMUM_AGE, Model

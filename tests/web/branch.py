@@ -18,11 +18,10 @@ from typing import Any, BinaryIO
 
 import httpx2
 
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.config import load
 from doorctl.demo import tether
 from doorctl.demo.door import Line, Stage, Wires, shipped
-from doorctl.ports import SealedRow
 from doorctl.store.keys import key_id, read_key
 from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from doorctl.access.codes_throttle import A_CODE, CODES_KEY
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.moments import ClockState
-from doorctl.ports import SealedRow, Visit
 from doorctl.services.app import App
 from doorctl.services.door_log import DoorLog
 from doorctl.services.lookup import Reading
 from doorctl.services.numbers import OwnNumbers, TakenAs
 from doorctl.services.sealing import own_sealer
+from doorctl.store.door_log import Visit
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.sync.receive import unguarded
 from tests.web.desk_records import recorded

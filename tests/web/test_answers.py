@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from doorctl.ports import SealedRow
+from doorctl.access.patron import SealedRow
 from doorctl.rpc.control import Question, ask
 from doorctl.services.opening import TRUST_CLOCK
 from doorctl.store.visit_rows import to_ms

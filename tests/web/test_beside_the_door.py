@@ -10,10 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from doorctl.access.patron import pin_check, row_key
+from doorctl.access.patron import SealedRow, pin_check, row_key
 from doorctl.cards.numbers import normalise
 from doorctl.core.masked import Pin
-from doorctl.ports import SealedRow
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.sync.rows import Line, Removal
 from tests.web.branch import LIMIT_S, Branch, row

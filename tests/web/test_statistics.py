@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from doorctl.ports import ATTEMPT, HourCount
-from doorctl.privacy.statistics import By
+from doorctl.privacy.statistics import ATTEMPT, By, HourCount
 from doorctl.services import visits
 from doorctl.services.app import App
 from doorctl.store.visits import VisitStore

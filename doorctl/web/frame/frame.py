@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from doorctl.accounts.account import Origin, Permission, Role, permits
 from doorctl.core.errors import DoorctlError, InputError, NotRunningError, StuckError
 from doorctl.core.language import ENGLISH, Languages
-from doorctl.ports import EventLog
+from doorctl.core.ports import EventLog
 from doorctl.web.frame.forms import Form, read_form
 from doorctl.web.frame.pool import Aside
 from doorctl.web.frame.templates import StaticPages, Templates

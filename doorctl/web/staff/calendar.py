@@ -14,11 +14,10 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import DAY_MINUTES, Day, Mode, ModeSpan
+from doorctl.access.calendar import DAY_MINUTES, Day, Mode, ModeSpan, StoredDay
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.staff_text import SHORT_TEXT
-from doorctl.ports import StoredDay
 from doorctl.rpc import deeds
 from doorctl.services.app import App
 from doorctl.services.branch import change

@@ -24,9 +24,8 @@ from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
-from doorctl.ports import Visit
 from doorctl.services.door_log import DoorLog, LogView
-from doorctl.store.door_log import OPEN, LogFilter
+from doorctl.store.door_log import OPEN, LogFilter, Visit
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import Words
 from doorctl.web.staff import filled_in

@@ -21,9 +21,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from doorctl.accounts.account import Permission, permits
 from doorctl.core.errors import DoorctlError, StuckError
-from doorctl.ports import Visit
 from doorctl.services.door_log import DoorLog
-from doorctl.store.door_log import OPEN, LogFilter
+from doorctl.store.door_log import OPEN, LogFilter, Visit
 from doorctl.web.frame.frame import Frame, PageRequest, Person
 from doorctl.web.frame.pool import Aside
 from doorctl.web.staff.log import NAMES, chosen, fits, row, state

@@ -15,8 +15,9 @@ from starlette.routing import BaseRoute
 
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
-from doorctl.ports import ATTEMPT, LEAF
 from doorctl.privacy.statistics import (
+    ATTEMPT,
+    LEAF,
     NOT_DATED,
     WEEKDAYS,
     By,

@@ -6,11 +6,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.access.ban_terms import BanState
-from doorctl.access.rights import Ban
+from doorctl.access.rights import Ban, BanEntry
 from doorctl.accounts.account import Role
 from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind
-from doorctl.ports import BanEntry
 from doorctl.privacy.audit import Action
 from doorctl.services import rights
 from doorctl.services.app import App, open_book

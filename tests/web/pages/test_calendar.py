@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from doorctl.access.calendar import Cause, Day, Mode, ModeSpan
+from doorctl.access.calendar import Cause, Day, Mode, ModeSpan, StoredDay
 from doorctl.accounts.account import Role
-from doorctl.ports import StoredDay
 from doorctl.rpc import deeds
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change

@@ -8,11 +8,10 @@ from starlette.testclient import TestClient
 
 from doorctl.access.calendar import Span
 from doorctl.access.patron import pin_check
-from doorctl.access.rights import EVERY_DAY, PassKind
+from doorctl.access.rights import EVERY_DAY, PassEntry, PassKind
 from doorctl.accounts.account import Role
 from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind, Pin
-from doorctl.ports import PassEntry
 from doorctl.privacy.audit import Action
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import own_numbers

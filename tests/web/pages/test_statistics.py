@@ -18,8 +18,7 @@ from starlette.testclient import TestClient
 from doorctl.accounts.account import Role
 from doorctl.cli.visits import COLUMNS
 from doorctl.core.language import languages
-from doorctl.ports import ATTEMPT, LEAF, HourCount
-from doorctl.privacy.statistics import By, Gathered
+from doorctl.privacy.statistics import ATTEMPT, LEAF, By, Gathered, HourCount
 from doorctl.services import visits
 from doorctl.services.app import App
 from doorctl.store.visits import VisitStore

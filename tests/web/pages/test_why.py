@@ -15,7 +15,7 @@ from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle
 from doorctl.accounts.account import Role
 from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind
-from doorctl.ports import Stamped
+from doorctl.core.moments import Stamped
 from doorctl.privacy.audit import Action
 from doorctl.services import rights
 from doorctl.services.app import App

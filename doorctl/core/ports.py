@@ -1,0 +1,117 @@
+"""The machine around the rules, as they see it: clocks, log, supervisor, disk, seal, alarms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from doorctl.core.alarms import Urgency
+from doorctl.core.errors import DoorctlError
+from doorctl.core.masked import Identifier, StretchedKey
+from doorctl.core.moments import BootTime, ClockState, Moment
+
+
+class Clock(Protocol):
+    """The machine's clocks. Thread-safe."""
+
+    def monotonic_s(self) -> float:
+        """Return CLOCK_MONOTONIC in seconds: for pulses, time-outs and deadlines."""
+
+    def boot_time(self) -> BootTime:
+        """Return CLOCK_BOOTTIME: for what must survive a restart."""
+
+    def moment(self) -> Moment:
+        """Return the wall clock in the branch's time zone and how far it can be trusted."""
+
+
+class EventLog(Protocol):
+    """Takes the fixed log lines. Thread-safe, never blocks, never raises."""
+
+    def emit(self, event: str, **fields: str | float | bool | None) -> None:
+        """Write one line; keys that are not on the allow-list are left out."""
+
+
+class Supervisor(Protocol):
+    """The program that restarts the daemon (systemd). Never raises."""
+
+    def ready(self) -> None:
+        """Say that the daemon decides from now on."""
+
+    def alive(self, within_s: float | None = None) -> None:
+        """Feed the watchdog; only from a loop that has just proved that it works.
+
+        Unless it is fed again within `within_s`, the process ends, even one that is stopped; None
+        for the usual interval.
+        """
+
+    def stopping(self) -> None:
+        """Say that the daemon is going down on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An alarm as it leaves the house; it names nobody.
+
+    Args:
+        id: 32 hex digits; the same for each try, so that a second copy can be told from news.
+        at: when it was heard last, local time, aware; `clock` says how good that time is.
+        times: how often it was heard since the last notice of this kind, at least 1.
+        clears: the kind whose end this is, None for an alarm.
+    """
+
+    id: str
+    branch: str
+    kind: str
+    urgency: Urgency
+    at: datetime
+    clock: ClockState
+    why: str
+    means: str
+    act: str
+    times: int = 1
+    clears: str | None = None
+
+
+class NotSentError(DoorctlError, ConnectionError):
+    """An alarm did not reach the mail server, the webhook or the web process; it is tried again."""
+
+
+class AlarmSink(Protocol):
+    """One way by which alarms leave the house. One thread; may wait for its own time limit.
+
+    Raises:
+        NotSentError: it did not go, or nobody knows; the text says nothing of what was sent.
+    """
+
+    def send(self, notice: Notice) -> None:
+        """Send one notice; return when the other end has taken it."""
+
+
+class Disk(Protocol):
+    """The disk that the databases are on. One thread; raises StoreError."""
+
+    def free_bytes(self) -> int:
+        """Return how many more bytes the daemon may write."""
+
+    def prove_writable(self) -> None:
+        """Write a little to the disk and to its medium, and delete it again."""
+
+
+class Sealer(Protocol):
+    """Stretches an identifier into the key under which its row is kept. Thread-safe, slow."""
+
+    def stretch(self, identifier: Identifier) -> StretchedKey:
+        """Return ``K`` of the design's section 4; about 0.3 s on the smallest Pi."""
+
+
+class Outputs(Protocol):
+    """Outputs that follow the hours, by name: light, alarm arming, announcement. Idempotent.
+
+    Raises:
+        DeviceError: there is none of that name or it could not be switched; the others are as they
+            were.
+    """
+
+    def switch(self, name: str, *, on: bool) -> None:
+        """Switch one of them."""
