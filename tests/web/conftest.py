@@ -12,8 +12,8 @@ from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.store.alarms import AlarmRecords
-from tests.bootstrap.branches import configured, initialised
 from tests.fakes.clock import FakeClock
+from tests.services.branches import configured, initialised
 from tests.web.branch import Branch
 from tests.web.pages.staging import NOW
 

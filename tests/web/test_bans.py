@@ -21,7 +21,7 @@ from doorctl.privacy.audit import Action
 from doorctl.privacy.letters import letter as written
 from doorctl.services import rights
 from doorctl.services.app import App
-from tests.bootstrap.branches import initialised
+from tests.services.branches import initialised
 from tests.web.desk_records import recorded
 
 EITHER = "0101701234"

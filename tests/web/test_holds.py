@@ -22,7 +22,7 @@ from doorctl.services.app import App, system_clock, visits_db
 from doorctl.services.holding import Holding
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.records import HoldPages
-from tests.bootstrap.branches import initialised
+from tests.services.branches import initialised
 from tests.web.pages.staging import ZONE, browser
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -16,7 +16,7 @@ from doorctl.services.app import App, open_book
 from doorctl.services.numbers import own_numbers
 from doorctl.web.staff.rights import BAN_STATES as STATES
 from doorctl.web.staff.rights import REASONS, BansPages
-from tests.bootstrap.branches import register
+from tests.services.branches import register
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import LANGUAGES, NOW, browser
 

@@ -16,9 +16,9 @@ from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.web.staff.accounts import BACK, Entrance, MunicipalityPages
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
-from tests.bootstrap.branches import initialised
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.services.branches import initialised
 from tests.sources.oidc_server import CLIENT, REDIRECT, SECRET, OidcScript, serving
 from tests.web.pages.doorstep import NEW, RIGHT, browser_of, house
 

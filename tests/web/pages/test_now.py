@@ -26,8 +26,8 @@ from doorctl.services.branch import BranchThread, change
 from doorctl.store.alarms import AlarmRecords, StoredAlarms
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.web.staff.now import NowPages, branch_now, faults
-from tests.bootstrap.branches import register
 from tests.fakes.clock import FakeClock
+from tests.services.branches import register
 from tests.web.conftest import Apps
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import NOW, browser

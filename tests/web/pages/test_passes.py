@@ -18,7 +18,7 @@ from doorctl.services.numbers import own_numbers
 from doorctl.services.rights import PassState
 from doorctl.web.staff.rights import KINDS, PassesPages
 from doorctl.web.staff.rights import PASS_STATES as STATES
-from tests.bootstrap.branches import stretched
+from tests.services.branches import stretched
 from tests.web.conftest import Apps
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import LANGUAGES, browser

@@ -16,7 +16,7 @@ from doorctl.services import rights, subject
 from doorctl.services.app import App
 from doorctl.services.numbers import own_numbers
 from doorctl.web.staff.records import ACTIONS, PeoplePages
-from tests.bootstrap.branches import register
+from tests.services.branches import register
 from tests.web.conftest import Apps
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import LANGUAGES, browser

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 import doorctl.web
 from doorctl.web.frame.frame import LONGEST_QUERY, page_of
-from tests.bootstrap.branches import initialised
+from tests.services.branches import initialised
 from tests.web.addresses import addresses
 from tests.web.pages.doorstep import NAME, RIGHT, WRONG, Doorstep
 

@@ -26,8 +26,8 @@ from doorctl.store.audit import AuditRecords
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff import why as why_words
 from doorctl.web.staff.why import REASONS, WhyPages
-from tests.bootstrap.branches import key, register
 from tests.fakes.clock import FakeClock
+from tests.services.branches import key, register
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import LANGUAGES, NOW, browser
 

@@ -6,8 +6,8 @@ import pytest
 
 from doorctl.config import load
 from doorctl.services.app import ask_s, tell_changes, web_answers_s
-from tests.bootstrap.branches import initialised
 from tests.fakes.event_log import FakeEventLog
+from tests.services.branches import initialised
 
 BASE = '[branch]\nname = "x"\nid = "x"\n[reader]\nport = "/dev/x"\n'
 POST = '[alarms.webhook]\nsecret_file = "/etc/s"\nurl = "https://alarms.example/'

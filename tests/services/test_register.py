@@ -10,7 +10,7 @@ from doorctl.core.errors import StoreError
 from doorctl.services import visits
 from doorctl.services.app import App
 from doorctl.services.register import open_register
-from tests.bootstrap.branches import initialised
+from tests.services.branches import initialised
 
 
 def test_another_installation_key_is_told_and_not_taken_for_an_unknown_card(tmp_path: Path) -> None:

@@ -35,9 +35,9 @@ from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.visits import VisitStore
 from doorctl.sync.receive import unguarded
 from doorctl.wiring.installation import adopt, rotate
-from tests.bootstrap.branches import initialised
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.services.branches import initialised
 
 PIN = Pin("4711")
 ENTITLED, LEARNT, BANNED, GUESSED, STRANGER = (

@@ -22,7 +22,7 @@ from doorctl.services.branch import BranchThread, change
 from doorctl.services.status import status
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter
-from tests.bootstrap.branches import initialised
+from tests.services.branches import initialised
 from tests.store.samples import key_of, seen_before
 
 LOOK = Deed(Action.PATRON_EXPLAINED, (key_of(1),), "1001")

@@ -13,7 +13,7 @@ from doorctl.core.language import languages
 from doorctl.wiring.door_jobs import panel_rules
 from doorctl.wiring.pages import SCREEN, offered, opened_with
 
-CONFIG = load(Path(__file__).parents[2] / "config" / "demo.toml", environment={})
+CONFIG = load(Path(__file__).parents[3] / "config" / "demo.toml", environment={})
 WITH_PAD = replace(CONFIG, panel=replace(CONFIG.panel, keypad=True))
 
 
@@ -48,7 +48,7 @@ def test_a_keypad_that_is_wired_goes_before_the_screen(port: str, *, keys: bool)
 def test_the_screen_is_opened_with_what_stands_in_a_file(tmp_path: Path) -> None:
     """For its owner alone; it stays the same, until somebody deletes it or the address changes."""
     config = load(
-        Path(__file__).parents[2] / "config" / "demo.toml",
+        Path(__file__).parents[3] / "config" / "demo.toml",
         [f"storage.directory={tmp_path}", "web.port=8081"],
         {},
     )

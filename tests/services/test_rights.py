@@ -15,7 +15,7 @@ from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.services import rights
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import TakenAs
-from tests.bootstrap.branches import initialised, key, register, stretched
+from tests.services.branches import initialised, key, register, stretched
 
 CARD, CPR, EITHER = "3000001234", "010170-1234", "0101701234"
 SOME_DAY = date(2099, 6, 1)

@@ -20,9 +20,9 @@ from doorctl.services.holding import ADD, LIFT, Holding
 from doorctl.services.purging import Audited, Purging, purge_now
 from doorctl.store.keys import read_key
 from doorctl.store.visits import VisitStore
-from tests.bootstrap.branches import initialised
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_holds import ProvableVisits
+from tests.services.branches import initialised
 
 
 @pytest.fixture

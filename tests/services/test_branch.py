@@ -25,8 +25,8 @@ from doorctl.services.app import App, branch_db, open_book, patrons_db, system_c
 from doorctl.services.branch import BranchThread, change
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.wiring.door_parts import DoorStores
-from tests.bootstrap.branches import configured, initialised
 from tests.fakes.event_log import FakeEventLog
+from tests.services.branches import configured, initialised
 
 LONG_S = 20.0
 

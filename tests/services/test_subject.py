@@ -45,7 +45,7 @@ from doorctl.store.subject import StoredErasures
 from doorctl.store.visits import VisitStore
 from doorctl.sync.receive import Push, unguarded
 from doorctl.wiring.web import webs_answers
-from tests.bootstrap.branches import initialised
+from tests.services.branches import initialised
 from tests.store.samples import files_of
 
 CARD, LOST, CPR, STRANGER = "3000001234", "3000009999", "010170-1234", "3000005678"

@@ -15,8 +15,8 @@ from doorctl.services.app import App, branch_db
 from doorctl.services.branch import BranchThread
 from doorctl.store.audit import AuditRecords
 from doorctl.wiring.pages import RefusalsOnRecord
-from tests.bootstrap.branches import initialised
 from tests.fakes.clock import FakeClock
+from tests.services.branches import initialised
 
 
 def test_who_was_refused_what_and_how_often(tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ from doorctl.services.accounts import (
 from doorctl.services.app import App, branch_db
 from doorctl.services.branch import BranchThread, change
 from doorctl.store.audit import AuditRecords
-from tests.bootstrap.branches import initialised
 from tests.fakes.accounts import MemoryProvider, QuickHasher
 from tests.fakes.clock import FakeClock
+from tests.services.branches import initialised
 from tests.sources.oidc_server import CLIENT, REDIRECT, SECRET, OidcScript, serving
 
 RIGHT, WRONG = Password("hest batteri klamme"), Password("gæt et ord mere")

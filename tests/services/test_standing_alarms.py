@@ -27,9 +27,9 @@ from doorctl.services.door_alarms import doors_alarms
 from doorctl.services.status import status
 from doorctl.store.alarms import AlarmRecords
 from doorctl.store.audit import AuditRecords
-from tests.bootstrap.branches import initialised
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.services.branches import initialised
 
 LONG_S = 20.0
 MINUTE = timedelta(minutes=1)

@@ -11,10 +11,10 @@ from pathlib import Path
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.rpc.library import LibraryOverSocket
 from doorctl.wiring.library import library_desk
-from tests.bootstrap.branches import configured
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import MemoryPatrons
+from tests.services.branches import configured
 from tests.store.samples import key_of, sealed
 
 LONG_S = 20.0

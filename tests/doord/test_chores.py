@@ -31,11 +31,11 @@ from doorctl.store.visit_rows import HourlyHistory
 from doorctl.wiring.door_answers import DoorAnswers
 from doorctl.wiring.door_jobs import PURGE_AGAIN_S, PURGE_STEP_S, Chores, grace_s
 from doorctl.wiring.door_parts import DoorStores
-from tests.bootstrap.branches import initialised
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.event_log import FakeEventLog, Field
 from tests.fakes.supervisor import FakeSupervisor
 from tests.ops.dead_scheduler import end_scheduler
+from tests.services.branches import initialised
 
 NUMBER = "0101701234"
 
