@@ -512,9 +512,9 @@ class DemoPage:
         )
 
     async def _page(self, request: PageRequest) -> Response:
-        if request.request.url.hostname != HOST:
+        if request.http.url.hostname != HOST:
             # The session's cookie belongs to this name, and so do the addresses of the staff pages.
-            return RedirectResponse(str(request.request.url.replace(hostname=HOST)))
+            return RedirectResponse(str(request.http.url.replace(hostname=HOST)))
         notices = {deed.value: request.words.say(notice) for deed, notice in NOTICES.items()}
         response = request.page(
             "demo.html",
@@ -537,7 +537,7 @@ class DemoPage:
     def _form(self, path: str, act: Callable[[PageRequest], Awaitable[Deed]]) -> BaseRoute:
         async def answer(request: PageRequest) -> Response:
             deed = await act(request)
-            scripted = "text/html" not in request.request.headers.get("accept", "")
+            scripted = "text/html" not in request.http.headers.get("accept", "")
             if scripted and deed is Deed.DONE:
                 return Response(status_code=204)
             if scripted:

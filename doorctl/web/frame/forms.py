@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -44,6 +45,9 @@ class Form:
     def every(self, name: str) -> tuple[str, ...]:
         """Return each value of a field that may be chosen more than once."""
         return self.fields.get(name, ())
+
+
+BLANK: Final = Form(MappingProxyType({}))
 
 
 async def read_form(request: Request) -> Form:

@@ -204,6 +204,11 @@ class House:
         return "__Host-doorctl" if self.encrypted else "doorctl"
 
     @property
+    def cookies(self) -> dict[str, Any]:
+        """How every cookie is set: no script reads it, and no other site sends it."""
+        return {"httponly": True, "samesite": "strict", "secure": self.encrypted}
+
+    @property
     def language_cookie(self) -> str:
         """The name of the cookie that keeps the language."""
         return f"{self.session_cookie}-language"
@@ -233,13 +238,13 @@ STREAM: Final = "text/event-stream"
 class PageRequest:
     """One request for a page, signed in or not; belongs to the event loop.
 
-    `request` is Starlette's.
+    `http` is Starlette's.
     """
 
     def __init__(self, frame: Frame, request: Request, words: Words, person: Person | None) -> None:
         self._frame = frame
         self._person = person
-        self.request = request
+        self.http = request
         self.words = words
 
     @property
@@ -270,7 +275,7 @@ class PageRequest:
     @property
     def path(self) -> str:
         """The requested path; see :func:`path_of`."""
-        return path_of(self.request)
+        return path_of(self.http)
 
     @property
     def in_english(self) -> Words:
@@ -280,7 +285,7 @@ class PageRequest:
     @property
     def client(self) -> str:
         """The client's address; empty where there is none."""
-        return "" if self.request.client is None else self.request.client.host
+        return "" if self.http.client is None else self.http.client.host
 
     @property
     def now(self) -> datetime:
@@ -299,7 +304,7 @@ class PageRequest:
 
     def query(self, name: str) -> str:
         """Return a parameter of the address without blanks around it; empty where absent."""
-        return self.request.query_params.get(name, "").strip()
+        return self.http.query_params.get(name, "").strip()
 
     async def aside(
         self, job: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
@@ -309,16 +314,19 @@ class PageRequest:
 
     async def form(self) -> Form:
         """Return the form that was sent; raises InputError."""
-        return await read_form(self.request)
+        return await read_form(self.http)
 
-    def page(self, template: str, status: int = 200, **context: Any) -> Response:
+    def page(self, template: str, status: int | None = None, **context: Any) -> Response:
         """Return a page from a file in `templates/`, which names things from `context`.
+
+        Without a `status` it is 422 where something is `wrong`, else 200.
 
         Every template also has: `_` and `n_` (texts), `words`, `house`, `person`, `may`, `here`
         (the path), `address` (where to see it in another language), `places` (the menu), `done` (a
         key that :meth:`done` was given, or "").
         """
-        return HTMLResponse(self._frame.rendered(template, self, context), status)
+        usual = HTTPStatus.UNPROCESSABLE_ENTITY if context.get("wrong") else HTTPStatus.OK
+        return HTMLResponse(self._frame.rendered(template, self, context), status or usual)
 
     def done(self, path: str, what: str) -> Response:
         """Return the answer to a form that did something: go to `path`, a page that reports it.
@@ -333,6 +341,8 @@ class PageRequest:
 
 
 Page = Callable[[PageRequest], Awaitable[Response]]
+Take = Callable[[PageRequest, Form], Awaitable[Response]]
+Again = Callable[[PageRequest, Form, InputError], Awaitable[Response]]
 
 
 class Frame:
@@ -377,13 +387,27 @@ class Frame:
 
         async def just_signed_in(request: PageRequest) -> Response:
             if fresh and not request.person.fresh:
-                return request.go(sign_in_at(page_of(request.request), AGAIN))
+                return request.go(sign_in_at(page_of(request.http), AGAIN))
             return await page(request)
 
         async def answer(request: Request) -> Response:
             return await self._answer(request, just_signed_in, (path, permission))
 
         return Route(path, answer, methods=list(methods))
+
+    def form(
+        self, path: str, take: Take, permission: Permission, again: Again, *, fresh: bool = False
+    ) -> Route:
+        """Return the route of a form: `take` does it, `again` shows it with what is wrong in it."""
+
+        async def page(request: PageRequest) -> Response:
+            form = await request.form()
+            try:
+                return await take(request, form)
+            except InputError as error:
+                return await again(request, form, error)
+
+        return self.guarded(path, page, permission, ("POST",), fresh=fresh)
 
     def open(self, path: str, page: Page, methods: Iterable[str] = ("GET",)) -> Route:
         """Return the route of a page for everybody."""
@@ -417,9 +441,9 @@ class Frame:
             "person": person,
             "may": lambda name: request.may(Permission[name]),
             "here": request.path,
-            "address": address_of(request.request),
+            "address": address_of(request.http),
             "places": () if person is None else places(person.role),
-            "done": request.request.query_params.get("done", ""),
+            "done": request.http.query_params.get("done", ""),
         }
         return self._templates.render(template, shared | context)
 
@@ -481,7 +505,7 @@ def _failed(request: PageRequest, error: DoorctlError) -> Response:
     why, english = request.words.refusal(shown), request.in_english.refusal(shown)
     if isinstance(error, InputError):
         # What an address names is not there; a mistake in a form can be mended.
-        named = request.request.method in SEEN_BY and request.request.path_params
+        named = request.http.method in SEEN_BY and request.http.path_params
         status = HTTPStatus.NOT_FOUND if named else HTTPStatus.UNPROCESSABLE_ENTITY
     stuck, silent = isinstance(error, StuckError), isinstance(error, NotRunningError)
     response = request.page(
@@ -491,7 +515,7 @@ def _failed(request: PageRequest, error: DoorctlError) -> Response:
         foreign=why == english and request.words.language.code != ENGLISH,
         stuck=stuck,
         silent=silent,
-        back=page_of(request.request),
+        back=page_of(request.http),
     )
     if stuck:
         response.headers["Retry-After"] = RETRY_S
@@ -509,14 +533,8 @@ def shared_routes(frame: Frame) -> tuple[BaseRoute, ...]:
         response = request.go(own_path(form.text("next")))
         code = form.text("language")
         if code in frame.languages.known:
-            response.set_cookie(
-                frame.house.language_cookie,
-                code,
-                max_age=A_YEAR_S,
-                httponly=True,
-                samesite="strict",
-                secure=frame.house.encrypted,
-            )
+            house = frame.house
+            response.set_cookie(house.language_cookie, code, A_YEAR_S, **house.cookies)
         return response
 
     return (

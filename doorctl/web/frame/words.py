@@ -54,8 +54,10 @@ class Words:
         """Return a text of the list of alarms in this language."""
         return self.language.words.pgettext("alarm", text)
 
-    def refusal(self, error: Exception) -> str:
-        """Return an error's sentence, with its values as this language writes them."""
+    def refusal(self, error: Exception | None) -> str:
+        """Return an error's sentence, with its values as this language writes them; "" for None."""
+        if error is None:
+            return ""
         if not isinstance(error, InputError):
             return self.say(str(error))
         return self.say(error.text, **{name: self._value(at) for name, at in error.values.items()})

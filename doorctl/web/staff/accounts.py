@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
@@ -29,6 +28,7 @@ from doorctl.accounts.passwords import Password
 from doorctl.accounts.sessions import Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.core.errors import (
+    DoorctlError,
     IdentityProviderError,
     InputError,
     SignInRefusedError,
@@ -38,7 +38,7 @@ from doorctl.core.masked import Masked
 from doorctl.rpc import deeds
 from doorctl.rpc.deeds import Request
 from doorctl.services.accounts import AccountsService
-from doorctl.web.frame.forms import Form
+from doorctl.web.frame.forms import BLANK, Form
 from doorctl.web.frame.frame import (
     AGAIN,
     ENDED,
@@ -54,19 +54,9 @@ from doorctl.web.frame.frame import (
 from doorctl.web.frame.pool import Turns
 from doorctl.web.frame.words import Words
 
-REFUSED: Mapping[str, str] = MappingProxyType(
-    {
-        "wrong": "The name and the password do not fit.",
-        "any": "The name, the password or the code does not fit.",
-        "code": "The code is not the one that the app shows now. Check the telephone's clock.",
-        "clock": "The clock of the branch is in doubt, so no second factor can be set up now.",
-        "both": "The password that you have now or the code is another one.",
-        "old": "The password that you have now is another one.",
-        "twice": "The two new passwords differ.",
-        "elsewhere": "There is no password of this branch's to change.",
-    }
-)
-"""The page never says which part of a sign-in was wrong."""
+NOT_OURS: Final = "There is no password of this branch's to change."
+NO_CLOCK: Final = "The clock of the branch is in doubt, so no second factor can be set up now."
+OTHER_CODE: Final = "The code is not the one that the app shows now. Check the telephone's clock."
 
 MINUTE_S: Final = 60
 
@@ -98,13 +88,6 @@ SAID: Final = frozenset({"out", "everywhere", ENDED, AGAIN})
 """Keys of the messages that the sign-in page shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    text: str
-    status: int = HTTPStatus.FORBIDDEN
-    wait_s: int = 0
-
-
 class Entrance:
     """Let staff in and out.
 
@@ -124,19 +107,17 @@ class Entrance:
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        frame = self._frame
+        frame, own, may = self._frame, self._own_page, Permission.SEE_NOW
         return (
             frame.open("/", self._start),
-            frame.open(SIGN_IN, self._form),
+            frame.open(SIGN_IN, self._sign_in_page),
             frame.open(SIGN_IN, self._sign_in, methods=("POST",)),
             frame.open(SIGN_OUT, self._sign_out, methods=("POST",)),
-            frame.guarded(OWN, self._own, Permission.SEE_NOW),
-            frame.guarded(OWN, self._change, Permission.SEE_NOW, methods=("POST",)),
-            frame.guarded(FACTOR, self._factor, Permission.SEE_NOW, ("POST",), fresh=True),
-            frame.guarded(f"{OWN}/end", self._end, Permission.SEE_NOW, ("POST",), fresh=True),
-            frame.guarded(
-                f"{OWN}/everywhere", self._everywhere, Permission.SEE_NOW, ("POST",), fresh=True
-            ),
+            frame.guarded(OWN, own, may),
+            frame.form(OWN, self._change, may, own),
+            frame.form(FACTOR, self._factor, may, own, fresh=True),
+            frame.form(f"{OWN}/end", self._end, may, own, fresh=True),
+            frame.guarded(f"{OWN}/everywhere", self._everywhere, may, ("POST",), fresh=True),
         )
 
     async def _start(self, request: PageRequest) -> Response:
@@ -144,72 +125,50 @@ class Entrance:
             return request.go(SIGN_IN)
         return request.go(places(request.person.role)[0].path)
 
-    async def _form(self, request: PageRequest) -> Response:
-        return await self._sign_in_page(request, request.query("next"))
-
     async def _sign_in(self, request: PageRequest) -> Response:
         form = await request.form()
-        name, back = form.text("name"), form.text("next")
-        shown = self._shown(request)
-        known = bool(shown) and await request.aside(self._signing_in.knows, name, shown)
-        password = Password(form.exact("password"))
+        name, signing_in, house = form.text("name"), self._signing_in, self._frame.house
+        shown, password = self._shown(request), Password(form.exact("password"))
+        known = bool(shown) and await request.aside(signing_in.knows, name, shown)
         try:
             async with self._turns[known].one():
                 token = await request.aside(
-                    self._signing_in.sign_in,
-                    name,
-                    password,
-                    request.client,
-                    shown,
-                    form.text("code"),
+                    signing_in.sign_in, name, password, request.client, shown, form.text("code")
                 )
-        except (SignInWaitsError, SignInRefusedError) as error:
-            return await self._sign_in_page(request, back, error, name)
+        except SignInRefusedError as error:
+            return await self._sign_in_page(request, form, error)
         await self._end_session(request)
-        response = signed_in(self._frame, request.go(own_path(back)), token)
-        return await self._remembered(request, response, name, shown)
+        response = signed_in(self._frame, request.go(own_path(form.text("next"))), token)
+        cookie = await request.aside(signing_in.cookie, name, shown)
+        response.set_cookie(house.known_cookie, cookie, KNOWN_S, **house.cookies)
+        return response
 
     def _shown(self, request: PageRequest) -> str:
-        return request.request.cookies.get(self._frame.house.known_cookie, "")
-
-    async def _remembered(
-        self, request: PageRequest, response: Response, name: str, shown: str
-    ) -> Response:
-        house = self._frame.house
-        response.set_cookie(
-            house.known_cookie,
-            await request.aside(self._signing_in.cookie, name, shown),
-            max_age=KNOWN_S,
-            httponly=True,
-            samesite="strict",
-            secure=house.encrypted,
-        )
-        return response
+        return request.http.cookies.get(self._frame.house.known_cookie, "")
 
     async def _sign_in_page(
         self,
         request: PageRequest,
-        back: str,
-        error: SignInRefusedError | SignInWaitsError | None = None,
-        name: str = "",
+        form: Form | None = None,
+        error: SignInRefusedError | None = None,
     ) -> Response:
         codes = await request.aside(self._signing_in.asks_codes)
-        wrong = "any" if codes else "wrong"
-        refused = None if error is None else _refusal(request.words, error, wrong)
-        status = HTTPStatus.OK if refused is None else refused.status
-        wanted, done = own_path(back), request.query("done")
-        notice = done if refused is None and done in SAID else ""
-        response = request.page(
+        if error is not None and not isinstance(error, SignInWaitsError):
+            # The page never says which part of a sign-in was wrong.
+            any_of = "The name, the password or the code does not fit."
+            error = SignInRefusedError(any_of if codes else "The name and the password do not fit.")
+        wanted = own_path(request.query("next") if form is None else form.text("next"))
+        done = request.query("done")
+        return _page(
+            request,
             "sign_in.html",
-            status,
-            refused=refused,
-            name=name,
+            error,
+            name="" if form is None else form.text("name"),
             codes=codes,
             tells_time=self._signing_in.tells_time,
             next=wanted,
-            address=sign_in_at(wanted, notice),
+            address=sign_in_at(wanted, done if error is None and done in SAID else ""),
         )
-        return _with_wait(response, refused)
 
     async def _sign_out(self, request: PageRequest) -> Response:
         await self._end_session(request)
@@ -228,97 +187,80 @@ class Entrance:
         if token is not None:
             await request.aside(self._signing_in.sign_out, token)
 
-    async def _own(self, request: PageRequest) -> Response:
-        return await self._own_page(request)
-
-    async def _end(self, request: PageRequest) -> Response:
-        form = await request.form()
+    async def _end(self, request: PageRequest, form: Form) -> Response:
         await request.aside(self._signing_in.end, request.by, form.text("session"))
         return request.done(OWN, "ended")
 
-    async def _own_page(self, request: PageRequest, refused: _Refused | None = None) -> Response:
-        status = HTTPStatus.OK if refused is None else refused.status
+    async def _own_page(
+        self,
+        request: PageRequest,
+        _form: Form | None = None,
+        error: InputError | SignInWaitsError | None = None,
+    ) -> Response:
         own = session_of(self._frame, request)
-        here = "" if own is None else own.digest.hex()
-        sessions = [
-            {
-                "number": session.number,
-                "here": session.number == here,
-                "began": request.now - timedelta(seconds=session.began_s),
-                "seen": request.now - timedelta(seconds=session.seen_s),
-            }
-            for session in await request.aside(self._signing_in.sessions, request.by)
-        ]
-        return _with_wait(
-            request.page(
-                "me.html",
-                status,
-                refused=refused,
-                sessions=sessions,
-                tells_time=self._signing_in.tells_time,
-            ),
-            refused,
+        return _page(
+            request,
+            "me.html",
+            error,
+            sessions=await request.aside(self._signing_in.sessions, request.by),
+            ago=lambda seconds: request.now - timedelta(seconds=seconds),
+            here="" if own is None else own.digest.hex(),
+            tells_time=self._signing_in.tells_time,
         )
 
-    async def _factor(self, request: PageRequest) -> Response:
-        form, signing_in = await request.form(), self._signing_in
-        if not request.person.has_password or not signing_in.tells_time:
-            wrong = "clock" if request.person.has_password else "elsewhere"
-            return await self._own_page(request, _wrong(request, wrong))
-        secret = second_factor.new_secret(form.text("secret"))
-        if not form.text("code"):
+    async def _factor(self, request: PageRequest, form: Form) -> Response:
+        if not request.person.has_password or not self._signing_in.tells_time:
+            raise InputError(NO_CLOCK if request.person.has_password else NOT_OURS)
+        secret, code = second_factor.new_secret(form.text("secret")), form.text("code")
+        if not code:
             return self._factor_page(request, secret)
-        token = Token(request.request.cookies[self._frame.house.session_cookie])
+        token = Token(request.http.cookies[self._frame.house.session_cookie])
         try:
-            renewed, codes = await request.aside(signing_in.enrol, token, secret, form.text("code"))
+            renewed, codes = await request.aside(self._signing_in.enrol, token, secret, code)
         except InputError:
-            return self._factor_page(request, secret, _wrong(request, "code"))
-        page = request.page("me_factor.html", codes=[code.reveal() for code in codes], refused=None)
+            return self._factor_page(request, secret, InputError(OTHER_CODE))
+        page = request.page("me_factor.html", codes=[code.reveal() for code in codes])
         return signed_in(self._frame, page, renewed)
 
     def _factor_page(
-        self, request: PageRequest, secret: Masked[str], refused: _Refused | None = None
+        self, request: PageRequest, secret: Masked[str], error: InputError | None = None
     ) -> Response:
         # Imported here to save memory: only this page needs it.
         import segno  # noqa: PLC0415 - as said
 
         uri = second_factor.key_uri(secret, request.by, self._frame.house.name)
-        return request.page(
+        return _page(
+            request,
             "me_factor.html",
-            HTTPStatus.OK if refused is None else refused.status,
+            error,
             codes=(),
-            refused=refused,
             secret=secret.reveal(),
             picture=segno.make_qr(uri.reveal()).svg_inline(scale=5, light="#fff", omitsize=False),
         )
 
-    async def _change(self, request: PageRequest) -> Response:
-        form = await request.form()
+    async def _change(self, request: PageRequest, form: Form) -> Response:
         if not request.person.has_password:
-            return await self._own_page(request, _wrong(request, "elsewhere"))
-        old, new = Password(form.exact("old")), Password(form.exact("new"))
+            raise InputError(NOT_OURS)
         if form.exact("new") != form.exact("again"):
-            return await self._own_page(request, _wrong(request, "twice"))
-        token = Token(request.request.cookies[self._frame.house.session_cookie])
+            raise InputError("The two new passwords differ.")
         try:
-            new_token = await request.aside(
+            token = await request.aside(
                 self._signing_in.change_password,
-                token,
-                old,
-                new,
+                Token(request.http.cookies[self._frame.house.session_cookie]),
+                Password(form.exact("old")),
+                Password(form.exact("new")),
                 request.client,
                 self._shown(request),
                 code=form.text("code"),
             )
         except SignInWaitsError as error:
-            return await self._own_page(request, _refusal(request.words, error))
+            return await self._own_page(request, form, error)
         except SignInRefusedError:
-            wrong = "both" if request.person.second_factor else "old"
-            return await self._own_page(request, _wrong(request, wrong))
-        except InputError as error:
-            why = request.words.refusal(error)
-            return await self._own_page(request, _Refused(why, HTTPStatus.UNPROCESSABLE_ENTITY))
-        return signed_in(self._frame, request.done(OWN, "changed"), new_token)
+            either = "The password that you have now or the code is another one."
+            factor = request.person.second_factor
+            text = either if factor else "The password that you have now is another one."
+            raise InputError(text) from None
+        return signed_in(self._frame, request.done(OWN, "changed"), token)
 
     async def _everywhere(self, request: PageRequest) -> Response:
         await request.aside(self._signing_in.sign_out_everywhere, request.by)
@@ -327,47 +269,35 @@ class Entrance:
 
 def session_of(frame: Frame, request: PageRequest) -> Token | None:
     """Return the session token that a browser sends, valid or not; None where it sends none."""
-    token = request.request.cookies.get(frame.house.session_cookie)
+    token = request.http.cookies.get(frame.house.session_cookie)
     return Token(token) if token else None
 
 
 def signed_in(frame: Frame, response: Response, token: Token) -> Response:
     """Add the session's cookie to a response: for this host, until the browser is closed."""
-    response.set_cookie(
-        frame.house.session_cookie,
-        token.reveal(),
-        httponly=True,
-        samesite="strict",
-        secure=frame.house.encrypted,
-    )
+    house = frame.house
+    response.set_cookie(house.session_cookie, token.reveal(), **house.cookies)
     return response
 
 
 def signed_out(frame: Frame, response: Response) -> Response:
     """Make a response delete the browser's session, and what it may have kept of pages."""
-    response.delete_cookie(
-        frame.house.session_cookie, httponly=True, samesite="strict", secure=frame.house.encrypted
-    )
+    response.delete_cookie(frame.house.session_cookie, **frame.house.cookies)
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 
 
-def _with_wait(response: Response, refused: _Refused | None) -> Response:
-    if refused is not None and refused.wait_s:
-        response.headers["Retry-After"] = str(refused.wait_s)
-    return response
-
-
-def _wrong(request: PageRequest, what: str) -> _Refused:
-    return _Refused(request.words.say(REFUSED[what]), HTTPStatus.UNPROCESSABLE_ENTITY)
-
-
-def _refusal(
-    words: Words, error: SignInRefusedError | SignInWaitsError, wrong: str = "wrong"
-) -> _Refused:
+def _page(
+    request: PageRequest, template: str, error: DoorctlError | None, **context: Any
+) -> Response:
+    """Return a page that says what was refused, if anything was, and when to try again."""
     if isinstance(error, SignInWaitsError):
-        return _Refused(waits(words, error), HTTPStatus.TOO_MANY_REQUESTS, error.wait_s)
-    return _Refused(words.say(REFUSED[wrong]))
+        status, wrong = HTTPStatus.TOO_MANY_REQUESTS, waits(request.words, error)
+        response = request.page(template, status, wrong=wrong, **context)
+        response.headers["Retry-After"] = str(error.wait_s)
+        return response
+    forbidden = HTTPStatus.FORBIDDEN if isinstance(error, SignInRefusedError) else None
+    return request.page(template, forbidden, wrong=request.words.refusal(error), **context)
 
 
 # Signing in by the municipality's identity provider.
@@ -399,19 +329,18 @@ class MunicipalityPages:
         self._frame = frame
         self._provider = provider
         self._turns = Turns()
+        self._cookie = "__Host-doorctl-begun" if frame.house.encrypted else "doorctl-begun"
+        # A link of another site leads back, with which no browser sends a strict cookie.
+        self._cookies = frame.house.cookies | {"samesite": "lax"}
         self._logged_s = float("-inf")
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
         return (self._frame.open(MUNICIPALITY, self._begin), self._frame.open(BACK, self._back))
 
-    @property
-    def _cookie(self) -> str:
-        return "__Host-doorctl-begun" if self._frame.house.encrypted else "doorctl-begun"
-
     async def _begin(self, request: PageRequest) -> Response:
         back = own_path(request.query("next"))
-        if request.request.headers.get("sec-fetch-site") in ELSEWHERE:
+        if request.http.headers.get("sec-fetch-site") in ELSEWHERE:
             # Such a link brings no strict cookie, so an old session could not be ended.
             return request.go(sign_in_at(back))
         session = session_of(self._frame, request)
@@ -423,41 +352,29 @@ class MunicipalityPages:
         except IdentityProviderError as error:
             return self._unsure(request, back, error)
         response = RedirectResponse(address, 303)
-        # Lax: the way back is a link of another site, with which a strict cookie is not sent.
-        response.set_cookie(
-            self._cookie,
-            kept.reveal(),
-            max_age=BEGUN_S,
-            httponly=True,
-            samesite="lax",
-            secure=self._frame.house.encrypted,
-        )
+        response.set_cookie(self._cookie, kept.reveal(), BEGUN_S, **self._cookies)
         return response
 
     async def _back(self, request: PageRequest) -> Response:
         response = await self._finished(request)
-        response.delete_cookie(
-            self._cookie, httponly=True, samesite="lax", secure=self._frame.house.encrypted
-        )
+        response.delete_cookie(self._cookie, **self._cookies)
         return response
 
     async def _finished(self, request: PageRequest) -> Response:
-        kept = Token(request.request.cookies.get(self._cookie, ""))
+        kept = Token(request.http.cookies.get(self._cookie, ""))
         wanted = self._provider.wanted_oidc(kept)
         if request.query("error"):
             self._provider.stop_oidc(kept)
             # The provider's text is not shown: anybody can write such an address.
             return _refused(request, 403, wanted, STOPPED)
         state, code = request.query("state"), request.query("code")
+        finish = self._provider.finish_oidc
         try:
             async with self._turns.one():
-                token, back = await request.aside(
-                    self._provider.finish_oidc, kept, state=state, code=code
-                )
-        except SignInRefusedError as error:
-            return _refused(request, 403, wanted, str(error))
-        except InputError as error:
-            return _refused(request, 422, wanted, str(error))
+                token, back = await request.aside(finish, kept, state=state, code=code)
+        except (SignInRefusedError, InputError) as error:
+            status = 422 if isinstance(error, InputError) else 403
+            return _refused(request, status, wanted, str(error))
         except IdentityProviderError as error:
             return self._unsure(request, wanted, error)
         # A page and no redirect: with one, a browser that comes from elsewhere would not yet send
@@ -564,46 +481,32 @@ class AccountsPages:
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        guarded, may, post = self._frame.guarded, deeds.add_account.permission, ("POST",)
+        form, may = self._frame.form, deeds.add_account.permission
         return (
-            guarded(ACCOUNTS, self._page, may),
-            guarded(ACCOUNTS, self._add, may, post, fresh=True),
-            guarded(f"{ACCOUNTS}/password", self._password, may, post, fresh=True),
-            guarded(f"{ACCOUNTS}/{{change}}", self._change, may, post, fresh=True),
+            self._frame.guarded(ACCOUNTS, self._shown, may),
+            form(ACCOUNTS, self._add, may, self._shown, fresh=True),
+            form(f"{ACCOUNTS}/password", self._password, may, self._refused, fresh=True),
+            form(f"{ACCOUNTS}/{{change}}", self._change, may, self._refused, fresh=True),
         )
 
-    async def _page(self, request: PageRequest) -> Response:
-        return await self._shown(request)
-
-    async def _add(self, request: PageRequest) -> Response:
-        form, first = await request.form(), first_password()
-        try:
-            name, role = form.text("name"), _role(form.text("role"))
-            shown = form.text("shown") or name
-            account = Account(own_name(name), shown, role, must_change=True)
-            await request.aside(self._added, account, Password(first), request.by)
-        except InputError as error:
-            return await self._shown(request, request.words.refusal(error), form)
+    async def _add(self, request: PageRequest, form: Form) -> Response:
+        name, first = form.text("name"), first_password()
+        role, shown = _role(form.text("role")), form.text("shown") or name
+        account = Account(own_name(name), shown, role, must_change=True)
+        await request.aside(self._added, account, Password(first), request.by)
         return request.page("account_password.html", account=name, first=first)
 
-    async def _password(self, request: PageRequest) -> Response:
-        form, first = await request.form(), first_password()
-        name = form.text("name")
-        try:
-            await request.aside(self._set, name, Password(first), request.by)
-        except InputError as error:
-            return await self._shown(request, request.words.refusal(error))
+    async def _password(self, request: PageRequest, form: Form) -> Response:
+        name, first = form.text("name"), first_password()
+        await request.aside(self._set, name, Password(first), request.by)
         return request.page("account_password.html", account=name, first=first)
 
-    async def _change(self, request: PageRequest) -> Response:
-        form, what = await request.form(), request.request.path_params["change"]
-        change = CHANGES.get(what)
-        if change is None:
-            return await self._shown(request, request.words.say("that can't be done to an account"))
-        try:
-            await request.aside(self._accounts.change, change(form.text("name"), form), request.by)
-        except InputError as error:
-            return await self._shown(request, request.words.refusal(error))
+    async def _change(self, request: PageRequest, form: Form) -> Response:
+        what = str(request.http.path_params["change"])
+        if what not in CHANGES:
+            raise InputError("that can't be done to an account")
+        change = CHANGES[what](form.text("name"), form)
+        await request.aside(self._accounts.change, change, request.by)
         return request.done(ACCOUNTS, what)
 
     def _added(self, account: Account, first: Password, by: str) -> None:
@@ -615,19 +518,21 @@ class AccountsPages:
         hashed = self._accounts.hashed(first, name)
         self._accounts.change(deeds.set_password(name, hashed, must_change=True), by)
 
+    async def _refused(self, request: PageRequest, _form: Form, error: InputError) -> Response:
+        return await self._shown(request, error=error)
+
     async def _shown(
-        self, request: PageRequest, wrong: str = "", form: Form | None = None
+        self, request: PageRequest, form: Form = BLANK, error: InputError | None = None
     ) -> Response:
         return request.page(
             "accounts.html",
-            422 if wrong else 200,
             accounts=await request.aside(self._accounts.every),
             roles=ROLES,
             choices=[(role.value, request.words.say(name)) for role, (name, _) in ROLES.items()],
             permissions=PERMISSIONS,
             permits=PERMITS,
-            wrong=wrong,
-            form=form or Form({}),
+            wrong=request.words.refusal(error),
+            form=form,
             longest=LONGEST_NAME,
             again=sign_in_at(ACCOUNTS, AGAIN),
         )

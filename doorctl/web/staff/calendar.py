@@ -299,7 +299,7 @@ class CalendarPages:
                 change(self._app, deeds.set_day(hours), by)
 
     async def _shown_day(self, request: PageRequest) -> CalendarDay:
-        day = _date(request.request.path_params["day"])
+        day = _date(request.http.path_params["day"])
         if day is None:
             raise InputError("that is no date")
         (calendar_day,) = await request.aside(days, self._app, day, 1)

@@ -126,7 +126,7 @@ def row_number(request: PageRequest) -> int:
     Raises:
         InputError: there can be no such row.
     """
-    written = str(request.request.path_params["number"])
+    written = str(request.http.path_params["number"])
     if len(written) > MOST_DIGITS or not (written.isascii() and written.isdigit()):
         raise InputError("there is none of that number")
     return int(written)

@@ -361,7 +361,7 @@ class LogPages:
         )
 
     async def _page(self, request: PageRequest) -> Response:
-        every, wanted = request.request.query_params.getlist, _today(request)
+        every, wanted = request.http.query_params.getlist, _today(request)
         try:
             wanted = chosen(request.query, every, request.today, request.words.zone)
         except FieldError as error:

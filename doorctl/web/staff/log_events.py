@@ -333,7 +333,7 @@ class LogEvents:
         self._watch.stop()
 
     async def _events(self, request: PageRequest) -> Response:
-        query = request.request.query_params
+        query = request.http.query_params
         wanted = chosen(request.query, query.getlist, request.today, request.words.zone)
         full = self.clients >= MOST_CLIENTS or self._clients[request.by] >= MOST_OF_ONE
         if self._watch.ending or full:
@@ -342,7 +342,7 @@ class LogEvents:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 headers={"Retry-After": "10"},
             )
-        since = request.request.headers.get("last-event-id") or request.query("since")
+        since = request.http.headers.get("last-event-id") or request.query("since")
         events = self._stream(request, wanted, Seen.parsed(since))
         return Stream(events, partial(self._counted, request.by), self._limits.send_s)
 
@@ -376,7 +376,7 @@ class LogEvents:
                 place = news[-1].place if news else place
 
     async def _goes_on(self, request: PageRequest, trust: Trust) -> bool:
-        token = request.request.cookies.get(self._frame.house.session_cookie, "")
+        token = request.http.cookies.get(self._frame.house.session_cookie, "")
         try:
             person = await request.aside(self._whose, token)
         except StuckError:
