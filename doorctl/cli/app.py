@@ -2,18 +2,102 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from io import TextIOBase, TextIOWrapper
 from pathlib import Path
+from typing import TextIO, cast
 
 import click
 
 import doorctl
-from doorctl.cli.streams import open_streams, stdout_refuses
 from doorctl.core.errors import DoorctlError, ProblemsError
 
+# The three standard streams, in whatever state the caller left them.
+
+STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+"""In the order of their file descriptors, 0 to 2."""
+
+
+def open_streams() -> None:
+    """Open ``/dev/null`` where a stream is closed, and let no odd character cause a failure.
+
+    The next file that is opened, a database, would else be taken for the missing stream.
+    """
+    for descriptor, (name, mode) in enumerate(STREAMS):
+        if getattr(sys, name) is None:
+            _put_null(descriptor)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - it lives as long as we do
+        stream = getattr(sys, name)
+        if isinstance(stream, TextIOWrapper):
+            # An ASCII-only terminal shows a ? for an å.
+            stream.reconfigure(errors="replace")
+
+
+def stdout_refuses() -> bool:
+    """Tell whether stdout accepts nothing, such as a full disk; if so, close it quietly."""
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        # What is buffered would fail once more at the interpreter's exit.
+        _put_null(sys.stdout.fileno())
+        return True
+    return False
+
+
+class Unfailing(TextIOBase):
+    """A stream that never fails to write: the work matters more than its report.
+
+    Attributes:
+        failed: why a write failed; None while none did.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self.failed: OSError | None = None
+
+    @property
+    def file(self) -> TextIO:
+        """The stream as a `TextIO`; it has only the methods for writing."""
+        return cast(TextIO, self)
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it."""
+        if self.failed is None:
+            try:
+                self._stream.write(text)
+            except OSError as err:
+                self.failed = err
+        return len(text)
+
+    def flush(self) -> None:
+        """Write the buffered text, or drop it."""
+        if self.failed is None:
+            try:
+                self._stream.flush()
+            except OSError as err:
+                self.failed = err
+
+    def isatty(self) -> bool:
+        """Tell whether the stream is a terminal."""
+        return self._stream.isatty()
+
+
+def _put_null(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, descriptor)
+    if null != descriptor:
+        os.close(null)
+
+
 COMMANDS = {
-    "demo": ("doorctl.cli.demo:demo", "Draw a library's door on a page, and swipe cards at it."),
+    "demo": (
+        "doorctl.cli.processes:demo",
+        "Draw a library's door on a page, and swipe cards at it.",
+    ),
     "run": (
         "doorctl.cli.processes:run",
         "Run the door: reader, keypad, decision, relay, door log.",
@@ -51,7 +135,7 @@ COMMANDS = {
         "doorctl.cli.rights:passes",
         "Let cleaners, classes and staff in, by a card or a code.",
     ),
-    "staff": ("doorctl.cli.staff:staff", "Say who may sign in to the staff pages."),
+    "staff": ("doorctl.cli.rights:staff", "Say who may sign in to the staff pages."),
     "visits": ("doorctl.cli.visits:visits", "Look at the door log."),
     "subject": (
         "doorctl.cli.patrons:subject",
@@ -62,7 +146,7 @@ COMMANDS = {
         "Count visits over hours, weekdays or months.",
     ),
     "purge": ("doorctl.cli.visits:purge", "Delete visits that are older than the retention."),
-    "audit": ("doorctl.cli.audit:audit", "Show who looked at or changed what, when and why."),
+    "audit": ("doorctl.cli.visits:audit", "Show who looked at or changed what, when and why."),
     "backup": ("doorctl.cli.installation:backup", "Copy branch.db, whole, while doorctl runs."),
     "hold": ("doorctl.cli.visits:hold", "Keep a part of the door log for an incident."),
     "status": ("doorctl.cli.processes:status", "Say how the door process and its databases are."),

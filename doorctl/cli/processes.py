@@ -1,4 +1,4 @@
-"""The processes, and how they are: ``run``, ``web``, ``relay-off``, ``status``, self-tests.
+"""``demo``, ``run``, ``web``, ``relay-off``, ``status`` and self-tests: processes, how they are.
 
 systemd calls some of these on a small Pi, so that each imports what it needs when it is called.
 """
@@ -20,8 +20,53 @@ if TYPE_CHECKING:
 
 SOMETHING_STANDS = 3
 
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
+"""Without any of them a browser would take over the terminal, or there is none."""
+
 MARKS = {True: ("✓", "green"), False: ("✗", "red")}
 WORDS = {True: "ok", False: "fails"}
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Play the evening and end; exit 0 if all went right.")
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Of the page, on this machine only; a free one where it is taken, or for 0.",
+)
+def demo(once: bool, port: int) -> None:
+    """Draw a library's door on a page of this machine, and let you swipe cards at it.
+
+    Needs no hardware, no configuration and no rights: the real door process runs on
+    pseudo-terminals and mock pins, with 1 000 invented patrons, in a temporary directory, and the
+    real staff pages run beside it. Cards can be swiped by typing, too.
+    """
+    from signal import SIGHUP, SIGTERM, default_int_handler, signal
+
+    from doorctl.demo.evening import spend
+    from doorctl.demo.paper import Paper
+
+    # As Ctrl-C, so that the door is stopped and the directory removed.
+    for number in (SIGTERM, SIGHUP):
+        signal(number, default_int_handler)
+    paper = Paper.fitting(sys.stdout, os.environ)
+    if not once:
+        # The evening alone does not need these, so it does not load them.
+        from doorctl.demo.open_house import receive
+
+        receive(paper, sys.stdin.buffer, port, _open_browser)
+    elif (wrong := spend(paper)) is not None:
+        click.echo(f"doorctl: {wrong}", err=True)
+        sys.exit(1)
+
+
+def _open_browser(address: str) -> None:
+    if any(os.environ.get(name) for name in DISPLAYS):
+        import webbrowser
+
+        webbrowser.open(address)
 
 
 @click.command()

@@ -1,7 +1,8 @@
-"""``doorctl bans`` and ``doorctl passes``: who is kept out, and who may come in besides."""
+"""``doorctl bans``, ``passes`` and ``staff``: who is kept out, who may come in, who may sign in."""
 
 from __future__ import annotations
 
+import sys
 from datetime import date, timedelta
 from typing import Any
 
@@ -24,6 +25,8 @@ from doorctl.access.rights import (
     PassEntry,
     PassKind,
 )
+from doorctl.accounts.account import Account, Role, own_name
+from doorctl.accounts.passwords import SHORTEST, Password
 from doorctl.cli.options import (
     DAYS,
     GIVEN_NUMBER,
@@ -48,6 +51,7 @@ from doorctl.core.moments import Moment
 from doorctl.privacy.letters import letter, letter_day
 from doorctl.rpc import deeds
 from doorctl.services import rights
+from doorctl.services.accounts import every_account, hashed
 from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.numbers import TakenAs
@@ -417,3 +421,154 @@ def _pin(held: Pass) -> str | None:
     if not held.needs_pin:
         return None
     return "register" if held.pin_check is None else "own"
+
+
+# ``doorctl staff``: who may sign in to the staff pages, and as what.
+
+ROLES = [role.value for role in Role]
+
+role_option = click.option(
+    "--role", required=True, type=click.Choice(ROLES), help="What the account may do."
+)
+stdin_option = click.option(
+    "--password-stdin",
+    "from_stdin",
+    is_flag=True,
+    help="Read the password from the first line of stdin instead of asking for it.",
+)
+must_change_option = click.option(
+    "--must-change",
+    is_flag=True,
+    help="Have whoever signs in choose another password first.",
+)
+
+
+@click.group()
+def staff() -> None:
+    """Say who may sign in to the staff pages; for root on this machine.
+
+    One local manager or technician always works: the way in while the municipality's identity
+    provider is down.
+    """
+
+
+@staff.command()
+@click.argument("name")
+@role_option
+@click.option("--shown", metavar="TEXT", help="What colleagues see; NAME if it is not given.")
+@must_change_option
+@stdin_option
+@with_app
+def add(
+    app: App,
+    *,
+    name: str,
+    role: str,
+    shown: str | None,
+    must_change: bool,
+    from_stdin: bool,
+) -> None:
+    """Add the account NAME; its password is asked for, twice and unseen."""
+    password = _password(from_stdin=from_stdin)
+    account = Account(own_name(name), shown or name, Role(role), must_change=must_change)
+    change(app, deeds.add_account(account, hashed(password, name)))
+    click.echo(f"{name} can sign in as {role}.")
+
+
+@staff.command("list")
+@json_option
+@with_app
+def list_accounts(app: App, as_json: bool) -> None:
+    """List the accounts."""
+    accounts = every_account(app)
+    print_list(
+        map(_account_as_dict, accounts),
+        map(_account_as_line, accounts),
+        as_json=as_json,
+        empty="There is no account; add one with `doorctl staff add`.",
+    )
+
+
+@staff.command("role")
+@click.argument("name")
+@click.argument("role", type=click.Choice(ROLES))
+@with_app
+def set_role(app: App, name: str, role: str) -> None:
+    """Give the account NAME another role; whoever is signed in to it signs in again."""
+    change(app, deeds.set_role(name, Role(role)))
+    click.echo(f"{name} is {role} from now on.")
+
+
+@staff.command()
+@click.argument("name")
+@with_app
+def disable(app: App, name: str) -> None:
+    """Let nobody sign in to the account NAME, and sign out whoever is."""
+    change(app, deeds.disable_account(name))
+    click.echo(f"{name} is disabled and signed out.")
+
+
+@staff.command()
+@click.argument("name")
+@with_app
+def enable(app: App, name: str) -> None:
+    """Let the account NAME be signed in to again, at once."""
+    change(app, deeds.enable_account(name))
+    click.echo(f"{name} can sign in.")
+
+
+@staff.command("password")
+@click.argument("name")
+@must_change_option
+@stdin_option
+@with_app
+def set_password(app: App, *, name: str, must_change: bool, from_stdin: bool) -> None:
+    """Give the account NAME another password, which is asked for, and sign out whoever is in."""
+    password = _password(from_stdin=from_stdin)
+    change(app, deeds.set_password(name, hashed(password, name), must_change))
+    click.echo(f"{name} has a new password.")
+
+
+@staff.command("reset-factor")
+@click.argument("name")
+@with_app
+def reset_factor(app: App, name: str) -> None:
+    """Take the second factor of the account NAME, who lost it, and sign out whoever is in."""
+    change(app, deeds.reset_factor(name))
+    click.echo(f"{name} signs in by password alone, until they set up another second factor.")
+
+
+@staff.command("signout")
+@click.argument("name")
+@with_app
+def sign_out(app: App, name: str) -> None:
+    """Sign the account NAME out everywhere."""
+    ended = change(app, deeds.sign_out_everywhere(name))
+    click.echo(f"{name} is signed out; sessions that ended: {ended}.")
+
+
+def _password(*, from_stdin: bool) -> Password:
+    if from_stdin:
+        return Password(sys.stdin.readline().rstrip("\r\n"))
+    if not sys.stdin.isatty():
+        raise InputError("there is no terminal to ask for the password; use --password-stdin")
+    what = f"Password, at least {SHORTEST} characters"
+    return Password(typed_twice(what, "passwords"))
+
+
+def _account_as_dict(account: Account) -> dict[str, Any]:
+    return {
+        "name": account.name,
+        "shown": account.shown,
+        "role": account.role.value,
+        "disabled": account.disabled,
+        "must_change": account.must_change,
+        "origin": account.origin.value,
+        "second_factor": account.second_factor,
+    }
+
+
+def _account_as_line(account: Account) -> str:
+    state = "disabled" if account.disabled else "works"
+    what = f"{account.role.value:10} {state:8} {account.origin.value}: {account.shown}"
+    return f"{account.name:24} {what}"

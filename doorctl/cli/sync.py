@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from doorctl.cli.app import Unfailing
 from doorctl.cli.options import advancing, json_option, with_config
-from doorctl.cli.streams import Unfailing
 from doorctl.config import Config
 from doorctl.services.app import system_clock
 from doorctl.sync.delivery import Delivery, Result

@@ -2,7 +2,7 @@
 
 from doorctl.access.calendar import Span
 from doorctl.config.hours import Closing, DatedHours, Opening, Week, past_exceptions
-from doorctl.config.loading import load, load_gpio, reload
+from doorctl.config.loading import Config, KeyDescription, describe, load, load_gpio, reload
 from doorctl.config.network import (
     AlarmEmail,
     Alarms,
@@ -14,7 +14,6 @@ from doorctl.config.network import (
     Tls,
     Web,
 )
-from doorctl.config.schema import Config, KeyDescription, describe
 from doorctl.config.tables import (
     Branch,
     ClockTrust,

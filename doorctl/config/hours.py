@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from doorctl.access.calendar import DAY_MINUTES, Calendar, DatedDay, Day, Mode, ModeSpan, Span
-from doorctl.config.wording import key, shown
+from doorctl.config.tables import key, shown
 from doorctl.core.errors import Problem
 
 HoursSource = Literal["config", "website"]

@@ -22,7 +22,7 @@ from gpiozero.pins.mock import MockPin
 
 import doorctl
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
-from doorctl.demo import tether
+from doorctl.demo import TETHERED, tether
 from doorctl.store.door_log import VisitHistory
 
 # A pseudo-terminal that can be unplugged and come back under the same name, like a USB reader.
@@ -194,13 +194,13 @@ class Stage:
         assert self._process is not None  # noqa: S101 - asked for before the start
         return self._process.pid
 
-    def command(self, *words: str, module: str = "doorctl") -> list[str]:
+    def command(self, *words: str, tethered: bool = False) -> list[str]:
         """Return a command line of doorctl for this stage's configuration.
 
-        With `tether.MODULE`, and `tether.tether()` as its stdin, it ends with this process, even by
-        SIGKILL.
+        If it is tethered, with `tether()` as its stdin, it ends with this process, even by SIGKILL.
         """
-        return [sys.executable, "-m", module, *words, *self.options]
+        program = ("-c", TETHERED) if tethered else ("-m", "doorctl")
+        return [sys.executable, *program, *words, *self.options]
 
     def call(
         self, *words: str, stdin: str = "", aloud: bool = False
@@ -229,8 +229,8 @@ class Stage:
         errors = (self.directory / "door.stderr").open("ab")
         with contextlib.closing(errors):
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                self.command("run", module=tether.MODULE),
-                stdin=tether.tether(),
+                self.command("run", tethered=True),
+                stdin=tether(),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=None if self._wires is None else self._wires.environment(os.environ),

@@ -339,8 +339,8 @@ class StaffPages:
         options = ("--set", f"web.host={HOST}", "--set", f"web.port={self.port}")
         with closing(self._errors.open("ab")) as errors:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [*self._stage.command("web", module=tether.MODULE), *options],
-                stdin=tether.tether(),
+                [*self._stage.command("web", tethered=True), *options],
+                stdin=tether(),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 encoding="utf-8",

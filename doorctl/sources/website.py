@@ -17,7 +17,7 @@ import msgspec
 
 from doorctl.access.calendar import DAY_MINUTES, Calendar, Cause, DatedDay, Mode, ModeSpan
 from doorctl.config.network import is_this_machine
-from doorctl.config.wording import shown
+from doorctl.config.tables import shown
 from doorctl.core.errors import InputError, Problem, WebsiteHoursError
 
 PATH = "/api/v1/opening_hours"

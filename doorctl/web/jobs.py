@@ -32,7 +32,7 @@ from doorctl.access.day import (
 )
 from doorctl.access.ports import BranchBook, BranchWriter
 from doorctl.config.hours import Opening
-from doorctl.config.wording import shown
+from doorctl.config.tables import shown
 from doorctl.core.errors import DeviceError, DoorctlError, Problem, StoreError, WebsiteHoursError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog, Outputs

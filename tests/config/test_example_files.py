@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import describe, load
-from doorctl.config.schema import LISTED, keys
-from doorctl.config.wording import REQUIRED
+from doorctl.config.loading import LISTED, keys
+from doorctl.config.tables import REQUIRED
 
 CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLE = CONFIG / "doorctl.toml"

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.config import Branch, Config, Gpio, Push, Reader, Seal, Tls, load
-from doorctl.config.loading import checked, from_values
-from doorctl.config.schema import Origin, keys
+from doorctl.config.loading import Origin, checked, from_values, keys
 from doorctl.core.errors import ConfigError
 
 RIGHT = """

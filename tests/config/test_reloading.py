@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import Config, load, reload
-from doorctl.config.loading import RELOADED
-from doorctl.config.schema import TABLES
+from doorctl.config.loading import RELOADED, TABLES
 from doorctl.core.errors import ConfigError
 from doorctl.services.app import read_again
 from tests.fakes.event_log import FakeEventLog

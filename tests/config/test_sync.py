@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import Config, Sync, Target, describe, load
-from doorctl.config.schema import keys, section_keys
-from doorctl.config.wording import REQUIRED, shown
+from doorctl.config.loading import keys, section_keys
+from doorctl.config.tables import REQUIRED, shown
 from doorctl.core.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "sync.toml"

@@ -90,10 +90,10 @@ class Door(Stage):
         self._outside = dict(LEFT_ALONE)
         self.busy_pins = ""
 
-    def command(self, *words: str, module: str = "doorctl") -> list[str]:
+    def command(self, *words: str, tethered: bool = False) -> list[str]:
         """Return the command line, with the pins' entry point laid over the environment."""
         environment = (f"{name}={value}" for name, value in self._environment().items())
-        return [*LEASH, "env", *environment, *super().command(*words, module=module)]
+        return [*LEASH, "env", *environment, *super().command(*words, tethered=tethered)]
 
     def call(
         self, *words: str, stdin: str = "", aloud: bool = False

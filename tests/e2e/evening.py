@@ -117,10 +117,10 @@ class Evening(Door):
         with (self.directory / "shift").open("r+b") as file:
             file.write(struct.pack("@q", by))
 
-    def command(self, *words: str, module: str = "doorctl") -> list[str]:
+    def command(self, *words: str, tethered: bool = False) -> list[str]:
         """Lay the clock over a process."""
         over = (f"LD_PRELOAD={self.library}", f"SHIFT={self.directory / 'shift'}")
-        return ["env", *over, *super().command(*words, module=module)]
+        return ["env", *over, *super().command(*words, tethered=tethered)]
 
     def start_door(self) -> Line:
         """Start it, and remember it for its pulses."""

@@ -229,9 +229,9 @@ class HinderedDoor(Door):
         super().__init__(like.directory, loaded.config, pins=loaded.pins)
         self._through = through
 
-    def command(self, *words: str, module: str = "doorctl") -> list[str]:
+    def command(self, *words: str, tethered: bool = False) -> list[str]:
         """Return the command line, behind what hinders it."""
-        return [*self._through, *super().command(*words, module=module)]
+        return [*self._through, *super().command(*words, tethered=tethered)]
 
 
 FULL = ("prlimit", "--fsize=16384:")

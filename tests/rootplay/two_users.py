@@ -82,9 +82,9 @@ class TwoUsers(Door):
         shutil.copy2(self.key, self._credential)
         os.chown(self._credential, DOOR, GROUP)
 
-    def command(self, *words: str, module: str = "doorctl") -> list[str]:
+    def command(self, *words: str, tethered: bool = False) -> list[str]:
         """Return a command line; the door's own is run by the door's user."""
-        line = super().command(*words, module=module)
+        line = super().command(*words, tethered=tethered)
         if words[0] != "run":
             return line
         key = f"secrets.installation_key_file={self._credential}"

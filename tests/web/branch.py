@@ -73,8 +73,8 @@ class Branch:
         self._unheard = queue.SimpleQueue()
         with (self.directory / "web.stderr").open("ab") as errors:
             self._process = subprocess.Popen(
-                self.stage.command("web", module=tether.MODULE),
-                stdin=tether.tether(),
+                self.stage.command("web", tethered=True),
+                stdin=tether(),
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
