@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.masked import (
+    CardRead,
     Identifier,
     IdentifierKind,
     InstallationKey,
+    KeyPressed,
     Masked,
     Pin,
     StretchedKey,
 )
-from doorctl.core.readings import CardRead, KeyPressed
 
 CARD = Identifier(IdentifierKind.CARD, "3000001234")
 CPR = Identifier(IdentifierKind.CPR, "0101701234")

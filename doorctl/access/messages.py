@@ -10,10 +10,32 @@ from doorctl.access.calendar import Mode
 from doorctl.access.patron import Patron, Reason
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass
-from doorctl.access.typing import PadRules
-from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
+from doorctl.core.masked import (
+    CardRead,
+    CardUnreadable,
+    Identifier,
+    IdentifierKind,
+    KeyPressed,
+    Pin,
+    Shape,
+    StretchedKey,
+)
 from doorctl.core.moments import Moment
-from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
+
+# x.
+
+
+@dataclass(frozen=True, slots=True)
+class PadRules:
+    """How long a PIN is and how long a patron may take.
+
+    A PIN of `pin_length` digits needs no enter key. `digit_timeout_s` is the longest wait for the
+    next key, `total_timeout_s` the longest time from the card to the last key.
+    """
+
+    pin_length: int = 4
+    digit_timeout_s: float = 10.0
+    total_timeout_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Policy:
         duress: whether a PIN whose last digit is one higher than the right one opens as well and
             raises a silent alarm. It costs a second right PIN for each patron: two of 10 000 open.
         weak_pin: what happens after a PIN that a row calls weak; see
-            :mod:`doorctl.access.weak_pins`. Nothing where no PIN is required.
+            :mod:`doorctl.access.patron`. Nothing where no PIN is required.
         first_card: kinds of passes, and tags of patrons, of which one has to come in on each local
             day before anybody else does by self-service; empty for no such rule. See
             :func:`opens_day`.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from itertools import pairwise
 from types import MappingProxyType
@@ -372,3 +372,47 @@ class PassEntry:
     held: Pass
     card: str
     revoked_at: datetime | None = None
+
+
+# When a ban begins and ends, in days as staff give them, and what it does now.
+
+ONE_DAY = timedelta(days=1)
+
+
+class BanState(Enum):
+    """What a ban does at a branch now; the values are fixed names in lists and scripts."""
+
+    HOLDS = "holds"
+    AHEAD = "ahead"
+    ENDED = "ended"
+    LIFTED = "lifted"
+    ELSEWHERE = "elsewhere"
+    """It is for other branches."""
+
+
+def ban_state(ban: Ban, moment: Moment, branch: str, *, lifted: bool) -> BanState:
+    """Return the state of a ban as stored; `lifted` says whether staff have lifted it."""
+    if lifted:
+        return BanState.LIFTED
+    if ban.holds(moment, branch):
+        return BanState.HOLDS
+    if ban.branches.isdisjoint({branch, ALL_BRANCHES}):
+        return BanState.ELSEWHERE
+    return BanState.AHEAD if ban.since > moment.latest_known else BanState.ENDED
+
+
+def ban_since(first: date | None, moment: Moment) -> datetime:
+    """Return the begin of a ban from its first local day on; None and today both mean now."""
+    if first is not None and first != moment.local.date():
+        return _midnight(first, moment)
+    # An unset clock may be ahead; what is certainly past has begun by any clock.
+    return moment.local if moment.dependable else moment.high_water
+
+
+def ban_until(last: date | None, moment: Moment) -> datetime | None:
+    """Return the end of a ban, just after its last local day; None for no end."""
+    return None if last is None else _midnight(last + ONE_DAY, moment)
+
+
+def _midnight(day: date, moment: Moment) -> datetime:
+    return datetime.combine(day, time(), moment.local.tzinfo)

@@ -11,9 +11,11 @@ Elapsed time is CLOCK_BOOTTIME; a reboot starts a wait afresh, so pulling the pl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from doorctl.access.patron import Reason
 from doorctl.core.moments import BootTime
 
 STOP_AT_FAILURES = 10
@@ -100,3 +102,219 @@ class ReaderThrottle:
         """Return how much later every answer at this reader comes: 0 or :data:`READER_DELAY_S`."""
         free_ms = READER_BURST * READER_REFILL_MS - self.left(now).spent_ms
         return READER_DELAY_S if free_ms < READER_REFILL_MS else 0.0
+
+
+# How many guesses all codes together get: a person who guesses any of them is in.
+#
+# A wrong code belongs to no card, so one count serves all of them. It never stops codes for good,
+# or anybody could stop them; but after six failures each further one costs an hour, and each hour
+# forgives one. So a guesser gets 6 tries in 12.5 minutes and then 24 a day. Of 1 000 000 codes of
+# six digits, with 10 in force, 24 a day hit one with a chance of 8.4 % in a year; with 1000 in
+# force, as many as EN 60839-11-1, table 4, allows at 1:1000, one is hit in six weeks on average.
+# Issue few and long ones. Unthrottled, at one try in 5 seconds, a single code would fall in 29
+# days on average.
+#
+# A right code forgives nothing: else its holder could guess at the others between two entries.
+# Cards are counted by themselves, and wrong codes slow no reader down.
+
+CODES_KEY = b"any issued code."
+"""The one key of all codes in the count and the door log: 16 bytes, nobody's row key."""
+
+A_CODE = "code"
+"""One name in lists for all codes: one pseudonym would make them, wrong ones too, one person's."""
+
+MOST_FAILURES = 6
+"""No more failures are counted; this many have the longest wait."""
+
+FORGIVEN_MS = 3_600_000
+"""One failure is forgiven for each hour without another, so honest slips don't add up."""
+
+
+def codes_left(throttle: CardThrottle, now: BootTime) -> int:
+    """Return how many failures still count."""
+    if throttle.at is None:
+        return 0
+    return max(0, throttle.failures - now.ms_since(throttle.at) // FORGIVEN_MS)
+
+
+def codes_charged(throttle: CardThrottle, now: BootTime) -> CardThrottle:
+    """Count a failure, before the result is known."""
+    return CardThrottle(min(codes_left(throttle, now) + 1, MOST_FAILURES), now)
+
+
+def codes_hold(throttle: CardThrottle, now: BootTime) -> bool:
+    """Tell whether codes have to wait."""
+    wait_s = WAIT_AFTER_S.get(codes_left(throttle, now), 0)
+    return throttle.at is not None and now.ms_since(throttle.at) < wait_s * 1000
+
+
+# Whether refusals for one reason are unusually many: the library hears of a fault before patrons.
+#
+# It sees reasons and times and nothing else, so it can't know who was refused; only the time shows
+# that the same patron tries again. All watched reasons stand in :data:`WATCHED`.
+
+LAST = 20
+"""How many decisions are looked at: on an evening of 50 visits that is two hours, so that a fault
+isn't hidden behind a day that went well, and a quarter of an hour's bad luck isn't one."""
+
+WINDOW_S = 24 * 3600.0
+"""Older decisions don't count: a fault of the evening before yesterday is no news."""
+
+AGAIN_S = 120.0
+"""A refusal for the same reason within so long counts as the same patron trying again. Of ten wrong
+PINs in a row, with the waits that they cost, 7 are left, spread over four hours."""
+
+CALM_SHARE = 0.5
+"""An alarm is over below this part of its own share: a share at the edge raises it only once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What makes refusals for one reason unusual.
+
+    Fewer than `at_least` of the last decisions are chance; `share` is the smallest part of them
+    that is unusual. `act` is a sentence on what to do about it.
+    """
+
+    at_least: int
+    share: float
+    act: str
+
+
+_OURS = (2, 0.1)
+"""No patron can cause these, so two patrons are enough."""
+
+_RULE = (6, 0.5)
+"""One in twenty meets each of these rules: half of all means that the feed or the rule is wrong."""
+
+_SLIP = (8, 0.6)
+"""One in seven slips, and one patron alone comes to 7 counted tries before staff are needed."""
+
+WATCHED: Mapping[Reason, Watch] = MappingProxyType(
+    {
+        Reason.FAULT: Watch(*_OURS, "Read the journal: journalctl -u doorctl-door."),
+        Reason.CACHE_TOO_OLD: Watch(
+            *_OURS, "Push the patrons again: doorctl sync push --full on the library's server."
+        ),
+        Reason.CLOCK_UNTRUSTED: Watch(
+            *_OURS, "Give the door its time server or a battery clock: timedatectl."
+        ),
+        Reason.NOT_RESIDENT: Watch(
+            *_RULE, "Look whether the export still says who lives in the municipality."
+        ),
+        Reason.BLOCKED: Watch(
+            *_RULE, "Look in the library system whether so many patrons were meant to be blocked."
+        ),
+        Reason.UNDER_AGE: Watch(
+            *_RULE, "Look whether the export has birthdays, and at policy.minimum_age."
+        ),
+        Reason.EXPIRED: Watch(
+            *_RULE, "Look whether the export still has the patrons' expiry dates right."
+        ),
+        Reason.WEAK_PIN: Watch(
+            *_RULE, "So many PINs are not weak: look whether the export has the right birthdays."
+        ),
+        Reason.NOT_PERMITTED: Watch(*_RULE, "Look at the passes' dates and hours."),
+        Reason.RESTRICTED: Watch(
+            *_RULE, "Look whether so many patrons' data were meant to be restricted."
+        ),
+        Reason.CLOSED: Watch(
+            *_RULE, "If the branch should be open, look at its hours and exceptions."
+        ),
+        Reason.UNKNOWN_CARD: Watch(
+            *_SLIP, "Look whether the last push held everybody: doorctl status."
+        ),
+        Reason.WRONG_PIN: Watch(
+            *_SLIP, "Try the keypad yourself; look whether the export still holds the PINs."
+        ),
+        Reason.PIN_UNKNOWN: Watch(
+            *_SLIP, "Look whether the export holds PINs and the library system can be asked."
+        ),
+        Reason.PIN_TIMEOUT: Watch(*_SLIP, "Try the keypad: a key or its cable may be dead."),
+        Reason.CARD_UNREADABLE: Watch(
+            *_SLIP, "Clean the reader's slot with a cleaning card and try it yourself."
+        ),
+    }
+)
+"""Each reason that can point at a fault of the house. `THROTTLED` follows wrong PINs, and `BANNED`
+is one person: staff decided both, so neither is a fault however often it comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusual:
+    """Refusals for one reason are unusually many: `count` of the last `of` decisions."""
+
+    reason: Reason
+    count: int
+    of: int
+
+    @property
+    def why(self) -> str:
+        """One sentence for an alarm; it names nobody."""
+        share = f"{self.count} of the last {self.of} decisions were {self.reason.value}"
+        return f"{share}. {WATCHED[self.reason].act}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    reason: Reason
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """The last decisions of one door; at most :data:`LAST` of them, oldest first.
+
+    `alarmed` holds the reasons whose alarm stands.
+    """
+
+    decisions: tuple[_Decision, ...] = ()
+    alarmed: frozenset[Reason] = frozenset()
+
+    def after(self, reason: Reason, now_s: float) -> tuple[Refusals, tuple[Unusual, ...]]:
+        """Count a decision; return the new state, and each alarm that is to be raised.
+
+        A reason is alarmed once, until its share has fallen well below its limit.
+
+        Args:
+            reason: how an attempt ended. Leave out those that another swipe superseded: a reader
+                that reads a card twice would count as patrons who didn't type.
+            now_s: seconds of a clock that never falls.
+        """
+        kept = tuple(decision for decision in self.decisions if now_s - decision.at_s < WINDOW_S)
+        if not _again(kept, reason, now_s):
+            kept = (*kept, _Decision(reason, now_s))[-LAST:]
+        counts = {watched: _counted(kept, watched) for watched in WATCHED}
+        new = tuple(
+            share for share in counts.values() if _is_unusual(share) and not self._stands(share)
+        )
+        stands = {
+            unusual.reason
+            for unusual in counts.values()
+            if self._stands(unusual) and not _is_calm(unusual)
+        }
+        return Refusals(kept, frozenset(stands) | {unusual.reason for unusual in new}), new
+
+    def _stands(self, found: Unusual) -> bool:
+        return found.reason in self.alarmed
+
+
+def _again(decisions: tuple[_Decision, ...], reason: Reason, now_s: float) -> bool:
+    if reason is Reason.OK:
+        return False
+    return any(
+        decision.reason is reason and now_s - decision.at_s < AGAIN_S for decision in decisions
+    )
+
+
+def _counted(decisions: tuple[_Decision, ...], reason: Reason) -> Unusual:
+    return Unusual(reason, sum(decision.reason is reason for decision in decisions), len(decisions))
+
+
+def _is_unusual(counted: Unusual) -> bool:
+    watch = WATCHED[counted.reason]
+    return counted.count >= watch.at_least and counted.count >= watch.share * counted.of
+
+
+def _is_calm(counted: Unusual) -> bool:
+    return counted.count < CALM_SHARE * WATCHED[counted.reason].share * counted.of

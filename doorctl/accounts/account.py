@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from doorctl.core.errors import InputError
 from doorctl.core.masked import Masked
+from doorctl.core.moments import BootTime, Moment
 from doorctl.core.staff_text import refuse_text
+
+if TYPE_CHECKING:
+    from doorctl.accounts.passwords import Password
+    from doorctl.accounts.throttle import Failures
 
 # Roles and what each may do: one table, checked at every request.
 
@@ -239,3 +247,313 @@ def sign_in_refused(account: str | None, why: Refusal, wait_s: int = 0) -> Event
     """Return the event of a refused sign-in; `account` is None where there is no such account."""
     known = {} if account is None else {"account": account}
     return Event("sign_in_refused", NOBODY, {**known, "why": why.value, "wait_s": wait_s})
+
+
+# A session: a browser shows it instead of the password, and it ends by itself.
+#
+# Sessions are judged by the time since the machine started: a wall clock that jumps neither
+# prolongs nor ends one, and a restart ends all. OWASP ASVS 5.0 V7.2 and V7.3.
+
+TOKEN_BYTES = 32
+
+IDLE_MS = 30 * 60_000
+"""A session ends after so long without an action; a branch may say less."""
+
+LONGEST_MS = 8 * 3_600_000
+"""A working day; then everybody signs in again."""
+
+FRESH_MS = 5 * 60_000
+"""For so long after a sign-in, accounts can be changed and sessions ended; then sign in again."""
+
+TOUCH_MS = 60_000
+"""How often the last action is stored: the disk is not written at each page."""
+
+
+class Token(Masked[str]):
+    """256 random bits as text; whoever has them is signed in."""
+
+    __slots__ = ()
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 of the token, which is stored in its place."""
+        return hashlib.sha256(self.reveal().encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One browser in which a person is signed in.
+
+    `seen`, the last time that they did something, is at most :data:`TOUCH_MS` too early.
+    """
+
+    account: str
+    began: BootTime
+    seen: BootTime
+
+    def lives(self, now: BootTime, idle_ms: int = IDLE_MS) -> bool:
+        """Tell whether the session still counts; one from before a restart does not.
+
+        It ends after `idle_ms` without an action, at most :data:`IDLE_MS`.
+        """
+        return (
+            self.began.boot_id == self.seen.boot_id == now.boot_id
+            and now.ms_since(self.began) < LONGEST_MS
+            and now.ms_since(self.seen) < min(idle_ms, IDLE_MS)
+        )
+
+    def fresh(self, now: BootTime) -> bool:
+        """Tell whether a live session's sign-in is recent."""
+        return now.ms_since(self.began) < FRESH_MS
+
+    def touch_due(self, now: BootTime) -> bool:
+        """Tell whether it is time to store that the session is still in use."""
+        return now.ms_since(self.seen) >= TOUCH_MS
+
+    def touched(self, now: BootTime) -> Session:
+        """Return the session as used at a moment."""
+        return replace(self, seen=now)
+
+
+def new_token() -> Token:
+    """Return a new random token."""
+    return Token(secrets.token_urlsafe(TOKEN_BYTES))
+
+
+# Refusals by role go on record: an account's first ones, then one an hour with a count.
+#
+# Pure: time is an argument. A script that repeats a request fills no disk, and keeps no other
+# account's refusals off the record.
+
+AT_ONCE = 10
+"""So many refusals of one account go on record at once; browsing by hand makes fewer."""
+
+REFILL_S = 3600.0
+"""After that one more goes on record in this time: at most 34 entries of an account a day."""
+
+MOST = 500
+"""The most accounts that are counted; the one without a refusal for longest is forgotten."""
+
+
+@dataclass(slots=True)
+class _Account:
+    spent: float = 0.0
+    at_s: float = 0.0
+    left_out: int = 0
+
+
+class Refusals:
+    """Count refusals by account. One thread."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, _Account] = {}
+
+    def due(self, account: str, now_s: float) -> int | None:
+        """Count an account's refusal; `now_s` is CLOCK_MONOTONIC.
+
+        Returns:
+            None where it stays off the record; else how many of the account's stayed off it since
+            its last one on record.
+        """
+        tally = self._of.pop(account, None) or _Account(at_s=now_s)
+        self._of[account] = tally
+        if len(self._of) > MOST:
+            del self._of[next(iter(self._of))]
+        tally.spent = max(0.0, tally.spent - (now_s - tally.at_s) / REFILL_S)
+        tally.at_s = now_s
+        if tally.spent > AT_ONCE - 1:
+            tally.left_out += 1
+            return None
+        tally.spent += 1
+        left_out, tally.left_out = tally.left_out, 0
+        return left_out
+
+
+# The interfaces of accounts to the world, 1-6 methods each, and the values that cross.
+#
+# Adapters stand in `store` and `sources`, fakes in `tests/fakes`; both pass one contract suite.
+
+ResultT = TypeVar("ResultT")
+
+
+class AccountStore(Protocol):
+    """The accounts, on the side that writes them. One thread, in one transaction of the caller's.
+
+    Raises:
+        StoreError: nothing was changed.
+    """
+
+    def find(self, name: str) -> Account | None:
+        """Return the account of a login."""
+
+    def every(self) -> tuple[Account, ...]:
+        """Return all accounts, in order of their logins."""
+
+    def keep(self, account: Account, moment: Moment) -> None:
+        """Add an account, or replace all that is stored of it but its password.
+
+        It counts as used then. Accounts that left long ago are forgotten at the same time.
+        """
+
+    def password_of(self, name: str) -> str | None:
+        """Return the hash of a password; None for no account, or one without a password."""
+
+    def keep_password(self, name: str, hashed: str) -> None:
+        """Store the hash of an account's password."""
+
+    def factor_of(self, name: str) -> SecondFactor | None:
+        """Return an account's second factor; None for none, without a secret if that is lost."""
+
+    def keep_factor(self, name: str, factor: SecondFactor | None) -> None:
+        """Store an account's second factor, or forget it.
+
+        Raises:
+            KeyFileError: the key that seals it can't be read or made; nothing was changed.
+        """
+
+
+class SessionStore(Protocol):
+    """The sessions, on the side that writes them. One thread, in the caller's transaction.
+
+    Raises:
+        StoreError: nothing was changed.
+    """
+
+    def add(self, digest: bytes, session: Session) -> None:
+        """Store a session under the digest of its token; forget those that are over."""
+
+    def find(self, digest: bytes) -> Session | None:
+        """Return the session of a token's digest, living or not."""
+
+    def touch(self, digest: bytes, seen: BootTime) -> None:
+        """Store that a session was just used; do nothing if it is gone."""
+
+    def end(self, digest: bytes) -> None:
+        """Forget a session; do nothing if it is gone."""
+
+    def end_all(self, name: str) -> int:
+        """Forget all sessions of an account; return how many there were."""
+
+
+class FailureStore(Protocol):
+    """The counts of failed sign-ins. One thread, in the caller's transaction.
+
+    Neither a name that was typed nor an address can be read from what is stored.
+
+    Raises:
+        StoreError: nothing was changed.
+    """
+
+    def find(self, kind: str, of: str) -> Failures:
+        """Return the count of an account's login, of a browser there, or a caller's address."""
+
+    def keep(self, kind: str, of: str, failures: Failures) -> None:
+        """Store a count; forget the oldest ones, where there are too many."""
+
+    def key(self) -> bytes:
+        """Return the branch's secret of 32 bytes, the same for as long as the counts are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The three stores in the hands of the one writer."""
+
+    accounts: AccountStore
+    sessions: SessionStore
+    failures: FailureStore
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[ResultT]):
+    """The result of a change, and its events for the audit log."""
+
+    result: ResultT
+    event: Event | None = None
+
+
+class Desk(Protocol):
+    """Has the writer make changes. Thread-safe."""
+
+    def run(self, use: Callable[[Books, Moment], Done[ResultT]]) -> ResultT:
+        """Make a change and put it on the audit log in one durable transaction; return the result.
+
+        Raises:
+            StoreError: nothing was changed.
+            DoorctlError: any error of `use`; nothing was changed.
+        """
+
+
+class SignedInBook(Protocol):
+    """The sessions and their accounts, read-only. Thread-safe.
+
+    Raises:
+        StoreError: they can't be read, so nobody is signed in.
+    """
+
+    def whose(self, digest: bytes) -> tuple[Account, Session] | None:
+        """Return the session of a token's digest with its account, living or not."""
+
+    def every(self) -> tuple[Account, ...]:
+        """Return all accounts, in order of their logins."""
+
+    def sessions(self, name: str) -> tuple[tuple[bytes, Session], ...]:
+        """Return an account's sessions with their tokens' digests, living or not."""
+
+
+class PasswordHasher(Protocol):
+    """Argon2id. Thread-safe, slow: one at a time, for each takes much memory."""
+
+    def hashed(self, password: Password) -> str:
+        """Return a new hash, with its salt and cost in it."""
+
+    def fits(self, hashed: str | None, password: Password) -> bool:
+        """Tell whether a password fits a hash; None never fits, and takes as long."""
+
+    def is_old(self, hashed: str) -> bool:
+        """Tell whether a hash was made at another cost than the present one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A sign-in under way at the identity provider; it is kept until the browser comes back.
+
+    `verifier` proves that the browser with the code also began the sign-in (PKCE).
+    """
+
+    state: Masked[str]
+    nonce: Masked[str]
+    verifier: Masked[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What the identity provider says of a person, after its signature was checked.
+
+    `subject` is its own name for them, which never goes to somebody else; `name` is the login,
+    `shown` what colleagues see.
+    """
+
+    subject: str = field(repr=False)
+    name: str = field(repr=False)
+    shown: str = field(repr=False)
+    groups: frozenset[str] = field(repr=False)
+
+
+class IdentityProvider(Protocol):
+    """The municipality's identity provider. Thread-safe; each call takes 10 s at most.
+
+    Raises:
+        IdentityProviderError: it can't be reached, or can't be believed; says why.
+    """
+
+    def begin(self, *, again: bool = False) -> tuple[str, Pending]:
+        """Return the address to send the browser to, and what it has to keep meanwhile.
+
+        With `again` the provider checks the person anew, even if they are signed in there already.
+        """
+
+    def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
+        """Return the claims about the person who came back with a code."""
+
+    def way_out(self) -> str:
+        """Return the address where a browser signs out there; empty for none."""

@@ -6,7 +6,7 @@ import re
 from enum import Enum, auto
 from math import inf
 
-from doorctl.core.readings import Shape
+from doorctl.core.masked import Shape
 
 STX, ETX = b"\x02\x03"
 TERMINATORS = frozenset((*b"\r\n\t", ETX))

@@ -7,8 +7,7 @@ from datetime import date
 from types import MappingProxyType
 
 from doorctl.cards.framing import MAX_FRAME_BYTES
-from doorctl.core.masked import Identifier, IdentifierKind
-from doorctl.core.readings import CardRead, CardUnreadable, Shape
+from doorctl.core.masked import CardRead, CardUnreadable, Identifier, IdentifierKind, Shape
 
 # CPR numbers: which ten digits can be one.
 

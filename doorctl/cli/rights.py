@@ -8,8 +8,6 @@ from typing import Any
 
 import click
 
-from doorctl.access import ban_terms
-from doorctl.access.ban_terms import ONE_DAY, BanState
 from doorctl.access.calendar import DAY_MINUTES, Span
 from doorctl.access.rights import (
     ALL_BRANCHES,
@@ -18,12 +16,16 @@ from doorctl.access.rights import (
     MAX_CODE_DIGITS,
     MIN_CODE_DIGITS,
     MOST_SPANS,
+    ONE_DAY,
     USUAL_BAN,
     Ban,
     BanEntry,
+    BanState,
     Pass,
     PassEntry,
     PassKind,
+    ban_since,
+    ban_until,
 )
 from doorctl.accounts.account import Account, Role, own_name
 from doorctl.accounts.passwords import SHORTEST, Password
@@ -114,8 +116,8 @@ def add_ban(
     ban = Ban(
         number=0,
         reason=reason,
-        since=ban_terms.since(first, moment),
-        until=ban_terms.until(_last(first or moment.local.date(), **end), moment),
+        since=ban_since(first, moment),
+        until=ban_until(_last(first or moment.local.date(), **end), moment),
         by=caller(),
         branches=_branches(branches, app.config.branch.id),
         note=note,

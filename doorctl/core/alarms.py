@@ -5,10 +5,16 @@ Pure. The log gives an alarm's name; people who are called out at night need the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import Enum
+from itertools import chain
 from types import MappingProxyType
+
+from doorctl.core.moments import Moment
+from doorctl.core.staff_text import without_numbers
 
 
 class Urgency(Enum):
@@ -92,11 +98,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Close it; remove what holds it.",
             rest_s=LEAF_REST_S,
         ),
-        "door_held_cleared": _over(
-            "door_held",
-            "The door is closed again.",
-            rest_s=LEAF_REST_S,
-        ),
+        "door_held_cleared": _over("door_held", "The door is closed again.", rest_s=LEAF_REST_S),
         "duress": AlarmKind(
             NOW,
             "Somebody at the door has silently asked for help.",
@@ -109,28 +111,19 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The door contact or another input can't be read.",
             "Check the wires and restart the Pi.",
         ),
-        "inputs_failing_cleared": _over(
-            "inputs_failing",
-            "The door's inputs can be read again.",
-        ),
+        "inputs_failing_cleared": _over("inputs_failing", "The door's inputs can be read again."),
         "reader_lost": AlarmKind(
             NOW,
             "The card reader is gone, so nobody can be let in.",
             "Check its cable and plug it in again.",
         ),
-        "reader_lost_cleared": _over(
-            "reader_lost",
-            "The card reader is back.",
-        ),
+        "reader_lost_cleared": _over("reader_lost", "The card reader is back."),
         "keypad_lost": AlarmKind(
             NOW,
             "The keypad is gone, so nobody can type a PIN.",
             "Check its cable and plug it in again.",
         ),
-        "keypad_lost_cleared": _over(
-            "keypad_lost",
-            "The keypad is back.",
-        ),
+        "keypad_lost_cleared": _over("keypad_lost", "The keypad is back."),
         "patron_cache_failing": AlarmKind(
             NOW,
             "The patron register can't be read, so no patron is let in.",
@@ -147,9 +140,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Send the register again (doorctl sync push --full) and soon change the SD card.",
         ),
         "self_test_failed": AlarmKind(
-            NOW,
-            "The morning's self-test found a fault.",
-            "Run doorctl selftest on the machine.",
+            NOW, "The morning's self-test found a fault.", "Run doorctl selftest on the machine."
         ),
         "relay_unsafe": AlarmKind(
             TODAY,
@@ -161,10 +152,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The opening hours are not known, so the door is closed to patrons.",
             "Write today's hours on the staff page, or mend [hours].",
         ),
-        "calendar_unknown_cleared": _over(
-            "calendar_unknown",
-            "The opening hours are known again.",
-        ),
+        "calendar_unknown_cleared": _over("calendar_unknown", "The opening hours are known again."),
         "clock_untrusted_at_opening": AlarmKind(
             NOW,
             "The clock is not set, so no patron is let in.",
@@ -267,37 +255,25 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The patron register has not come for long; soon no patron is let in.",
             "See on the server why: doorctl sync push.",
         ),
-        "register_old_cleared": _over(
-            "register_old",
-            "The patron register has come again.",
-        ),
+        "register_old_cleared": _over("register_old", "The patron register has come again."),
         "disk_low": AlarmKind(
             TODAY,
             "The disk is nearly full.",
             "Delete what other programs have left there (df, du).",
         ),
-        "disk_low_cleared": _over(
-            "disk_low",
-            "There is room on the disk again.",
-        ),
+        "disk_low_cleared": _over("disk_low", "There is room on the disk again."),
         "web_silent": AlarmKind(
             TODAY,
             "The web process does not answer; the door works, and hears nothing new.",
             "Run systemctl restart doorctl-web.",
         ),
-        "web_silent_cleared": _over(
-            "web_silent",
-            "The web process answers again.",
-        ),
+        "web_silent_cleared": _over("web_silent", "The web process answers again."),
         "undervoltage": AlarmKind(
             TODAY,
             "The power supply is too weak; the Pi may stop.",
             "Change the power supply for one that is made for this Pi.",
         ),
-        "undervoltage_cleared": _over(
-            "undervoltage",
-            "The power supply is good enough again.",
-        ),
+        "undervoltage_cleared": _over("undervoltage", "The power supply is good enough again."),
         "library_silent": AlarmKind(
             TODAY,
             "The library system does not answer; cards that are known still work.",
@@ -309,19 +285,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The website's hours can't be fetched; the last ones count.",
             "See whether the website is down before the kept days are used up.",
         ),
-        "website_answers": _over(
-            "website_silent",
-            "The website's hours are fetched again.",
-        ),
+        "website_answers": _over("website_silent", "The website's hours are fetched again."),
         "website_emptied": AlarmKind(
             TODAY,
             "The website has no opening hours any more; in an hour it is closed here.",
             "Put the hours back, or correct the number in hours.website_branch.",
         ),
-        "website_filled": _over(
-            "website_emptied",
-            "The website has opening hours again.",
-        ),
+        "website_filled": _over("website_emptied", "The website has opening hours again."),
         "website_unknown_category": AlarmKind(
             TODAY,
             "The website has a kind of hours that the door does not know.",
@@ -338,9 +308,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "See whether the disk is full or broken, and restart doorctl-web.",
         ),
         "rounds_failing": AlarmKind(
-            TODAY,
-            "A standing task of the door or the web process failed.",
-            JOURNAL,
+            TODAY, "A standing task of the door or the web process failed.", JOURNAL
         ),
         "output_failing": AlarmKind(
             TODAY,
@@ -348,13 +316,10 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Switch it by hand, and check its relay or command.",
         ),
         "lamps_failing": AlarmKind(
-            TODAY,
-            "Lamps or buzzer at the reader do not work.",
-            "Check the wires at the reader.",
+            TODAY, "Lamps or buzzer at the reader do not work.", "Check the wires at the reader."
         ),
         "lamps_failing_cleared": _over(
-            "lamps_failing",
-            "Lamps and buzzer at the reader work again.",
+            "lamps_failing", "Lamps and buzzer at the reader work again."
         ),
         "card_guessed": AlarmKind(
             TODAY,
@@ -381,23 +346,15 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The clock jumped, so it is taken to be wrong, and no hours open the door.",
             "See which time server the Pi uses. If the clock is right, say so on the page Now.",
         ),
-        "clock_stepped_cleared": _over(
-            "clock_stepped",
-            "The clock is taken to be right again.",
-        ),
+        "clock_stepped_cleared": _over("clock_stepped", "The clock is taken to be right again."),
         "clock_leapt": AlarmKind(
             NOW,
             "The clock is a day or more past the last one known: nothing is deleted for 6 hours.",
             "If the clock is wrong, pull the network cable and restart the Pi.",
         ),
-        "clock_leapt_cleared": _over(
-            "clock_leapt",
-            "The clock has run evenly for long enough.",
-        ),
+        "clock_leapt_cleared": _over("clock_leapt", "The clock has run evenly for long enough."),
         "purge_failed": AlarmKind(
-            TODAY,
-            "Old visits could not be deleted.",
-            "Run doorctl purge; check the disk.",
+            TODAY, "Old visits could not be deleted.", "Run doorctl purge; check the disk."
         ),
         "purge_incomplete": AlarmKind(
             TODAY,
@@ -420,25 +377,15 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The next visit asks again; check the disk if it goes on.",
         ),
         "log_dropped": AlarmKind(
-            TODAY,
-            "Log lines were lost because nobody read them.",
-            "See whether journald runs.",
+            TODAY, "Log lines were lost because nobody read them.", "See whether journald runs."
         ),
         NOT_SENT: AlarmKind(
             TODAY,
             "An alarm could not be sent.",
             "Mend [alarms], and try it: doorctl alarm send test.",
         ),
-        HELD_BACK: AlarmKind(
-            TODAY,
-            "So many alarms come that some have to wait.",
-            JOURNAL,
-        ),
-        UNLISTED: AlarmKind(
-            TODAY,
-            "An alarm that is not on the list.",
-            JOURNAL,
-        ),
+        HELD_BACK: AlarmKind(TODAY, "So many alarms come that some have to wait.", JOURNAL),
+        UNLISTED: AlarmKind(TODAY, "An alarm that is not on the list.", JOURNAL),
         TEST: AlarmKind(NOTE, "This is a test.", NOTHING),
     }
 )
@@ -446,3 +393,344 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
 
 WITH_END = frozenset(known.clears for known in KINDS.values() if known.clears is not None)
 """The kinds that another kind ends; all others are over once somebody has acknowledged them."""
+
+
+# How often people are called: each kind now and then, all kinds together so many times an hour.
+#
+# Pure: time is an argument. Nothing is lost for ever: what has to wait is counted and sent later.
+
+HOUR_S = 3600.0
+
+ORDER = {urgency: place for place, urgency in enumerate(Urgency)}
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedAlarm:
+    """One alarm as it was raised; `at_s` is monotonic."""
+
+    kind: str
+    why: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ration:
+    """At most one notice of a kind in `interval_s`, and `most_per_hour` in all, at least 2.
+
+    The last notice of an hour lists what waits.
+    """
+
+    interval_s: float
+    most_per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A notice to send now: the latest alarm of its kind, and how many there were."""
+
+    heard: RaisedAlarm
+    times: int
+
+
+@dataclass(slots=True)
+class _Record:
+    heard: RaisedAlarm
+    waiting: int = 0
+    since_s: float = 0.0
+    sent_s: float | None = None
+    # Whether people were notified and believe that this alarm stands.
+    reported: bool = False
+
+    def rests(self, now_s: float, rest_s: float) -> bool:
+        return self.sent_s is not None and now_s - self.sent_s < rest_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    at_s: float
+    kind: str
+    again: bool
+
+    @property
+    def patient(self) -> bool:
+        return KINDS[self.kind].urgency is not Urgency.NOW
+
+
+class Rationing:
+    """Decide which alarms are sent when. Not thread-safe; holds at most one record for each kind.
+
+    - The first alarm of each kind goes at once; the next after `interval_s`, with their number, or
+      sooner where the list of alarms says so.
+    - An alarm about a person in danger goes at once, each time, and counts for nothing below.
+    - The end of an alarm is sent if the alarm was or still will be, and after it. Raised again
+      before that, it has no end.
+    - In any hour at most `most_per_hour` go in all, and no more than half of them are of kinds that
+      can wait. Alarms that come again within `interval_s` have a quarter of them, each kind for
+      itself, so that one leaf that opens and shuts leaves room for the rest.
+    - An acknowledged alarm is not sent again while it stands; its end is sent.
+    - Waiting alarms go later: kinds that were never sent first, then the most urgent. A notice that
+      they wait is sent once an hour.
+    """
+
+    def __init__(self, ration: Ration) -> None:
+        self.ration = ration
+        self._records: dict[str, _Record] = {}
+        self._sent: deque[_Sent] = deque()
+        self._summary_s: float | None = None
+        self._silenced: set[str] = set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether notices still wait."""
+        return any(record.waiting for record in self._records.values())
+
+    def hear(self, heard: RaisedAlarm) -> None:
+        """Note an alarm; a kind that is not on the list counts as ``unlisted``."""
+        if heard.kind not in KINDS:
+            heard = RaisedAlarm(UNLISTED, f"{heard.kind}: {heard.why}", heard.at_s)
+        if heard.kind in self._silenced:
+            return
+        if (raised := KINDS[heard.kind].clears) is not None:
+            self.listen(raised)
+            if not self._is_known(raised):
+                return
+        for ending in (kind for kind, known in KINDS.items() if known.clears == heard.kind):
+            if ending in self._records:
+                self._records[ending].waiting = 0
+        record = self._records.setdefault(heard.kind, _Record(heard))
+        if not record.waiting:
+            record.since_s = heard.at_s
+        record.heard = heard
+        record.waiting += 1
+
+    def silence(self, kind: str) -> None:
+        """Drop the waiting and later alarms of a kind until its end; never a call for help.
+
+        A kind without an end is over once it is acknowledged; the next one is a new alarm.
+        """
+        known = KINDS.get(kind)
+        if known is None or known.for_people:
+            return
+        if kind in self._records:
+            self._records[kind].waiting = 0
+        if kind in WITH_END:
+            self._silenced.add(kind)
+
+    def listen(self, kind: str) -> None:
+        """End the silence of a kind, if it was silenced."""
+        self._silenced.discard(kind)
+
+    def due(self, now_s: float) -> list[Due]:
+        """Return the notices to send now, in order, and count them as sent."""
+        while self._sent and now_s - self._sent[0].at_s >= HOUR_S:
+            self._sent.popleft()
+        notices = list(chain.from_iterable(iter(lambda: list(self._round(now_s)), [])))
+        return notices + self._summary(now_s)
+
+    def _is_known(self, kind: str) -> bool:
+        record = self._records.get(kind)
+        return record is not None and (record.reported or record.waiting > 0)
+
+    def _round(self, now_s: float) -> Iterator[Due]:
+        # An end may follow in the same turn, once its alarm is on the way.
+        for record in self._ready(now_s):
+            if self._has_room(notice := self._as_sent(record, now_s)):
+                yield self._take(record, notice)
+
+    def _ready(self, now_s: float) -> list[_Record]:
+        ready = [
+            record
+            for record in self._records.values()
+            if record.waiting and not record.rests(now_s, self._rest_s(record.heard.kind))
+            if not self._is_early(record.heard.kind)
+        ]
+        return sorted(ready, key=_rank)
+
+    def _is_early(self, kind: str) -> bool:
+        raised = KINDS[kind].clears
+        return raised is not None and self._records[raised].waiting > 0
+
+    def _rest_s(self, kind: str) -> float:
+        known_s = KINDS[kind].rest_s
+        return self.ration.interval_s if known_s is None else min(known_s, self.ration.interval_s)
+
+    def _as_sent(self, record: _Record, now_s: float) -> _Sent:
+        again = record.rests(now_s, self.ration.interval_s)
+        return _Sent(now_s, record.heard.kind, again)
+
+    def _has_room(self, candidate: _Sent) -> bool:
+        if KINDS[candidate.kind].for_people:
+            return True
+        most = self.ration.most_per_hour
+        if len(self._sent) >= most - 1:
+            return False
+        if candidate.patient and sum(sent.patient for sent in self._sent) >= most // 2:
+            return False
+        repeats = sum(sent.again and sent.kind == candidate.kind for sent in self._sent)
+        return not candidate.again or repeats < max(1, most // 4)
+
+    def _take(self, record: _Record, sent: _Sent) -> Due:
+        kind = KINDS[sent.kind]
+        due = Due(record.heard, record.waiting)
+        record.waiting, record.sent_s, record.reported = 0, sent.at_s, True
+        if kind.clears is not None:
+            self._records[kind.clears].reported = False
+        if not kind.for_people:
+            self._sent.append(sent)
+        return due
+
+    def _summary(self, now_s: float) -> list[Due]:
+        last_s = self._summary_s
+        waiting = self._ready(now_s)
+        if not waiting or (last_s is not None and now_s - last_s < HOUR_S):
+            return []
+        self._summary_s = now_s
+        why = ", ".join(f"{record.heard.kind} x {record.waiting}" for record in waiting)
+        times = sum(record.waiting for record in waiting)
+        return [Due(RaisedAlarm(HELD_BACK, why, now_s), times)]
+
+
+def _rank(record: _Record) -> tuple[bool, bool, int, float]:
+    kind = KINDS[record.heard.kind]
+    again = record.sent_s is not None
+    return (not kind.for_people, again, ORDER[kind.urgency], record.since_s)
+
+
+# Which alarms stand: their records, and how the table is made to agree with the processes.
+#
+# An alarm stands from its first line in the log until its end is reported, or, where its kind has
+# no end, until somebody has acknowledged it.
+
+LONGEST_WHY = 300
+"""Characters of an alarm's own words; the rest is cut."""
+
+ON_THE_WAY = timedelta(seconds=30)
+"""An alarm that is younger may still be on its way from the door, and is left alone."""
+
+
+class Source(Enum):
+    """The process that raised an alarm; the values are fixed names in the table."""
+
+    DOOR = "door"
+    WEB = "web"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmChange:
+    """An alarm, or the end of one, for the table; `kind` is on the list of alarms, `at` is aware.
+
+    `why` is the alarm's own words, short and without numbers.
+    """
+
+    kind: str
+    source: Source
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRecord:
+    """An alarm that stands or stood; times are UTC, `cleared_at` is None while it stands.
+
+    `kind` is or was on the list of alarms. `since` is the first time that it was raised; `last` is
+    the last time, to which `source` and `why` belong.
+    """
+
+    kind: str
+    source: Source
+    since: datetime
+    last: datetime
+    count: int
+    why: str
+    cleared_at: datetime | None = None
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+
+    @property
+    def known(self) -> AlarmKind:
+        """What the list says of its kind; that of ``unlisted`` for one that left the list."""
+        return KINDS.get(self.kind, KINDS[UNLISTED])
+
+
+class Raised:
+    """The alarms that a process has raised and not ended yet. Thread-safe, never waits.
+
+    It keeps only kinds that have an end; other alarms are moments, which do not stand.
+    """
+
+    def __init__(self) -> None:
+        # Each use below is one operation of dict, which no other thread can come between.
+        self._heard: dict[str, RaisedAlarm] = {}
+
+    def hear(self, heard: RaisedAlarm) -> None:
+        """Note an alarm or an end."""
+        known = KINDS.get(heard.kind)
+        if known is not None and known.clears is not None:
+            self._heard.pop(known.clears, None)
+        elif heard.kind in WITH_END:
+            self._heard[heard.kind] = heard
+
+    def standing(self) -> tuple[RaisedAlarm, ...]:
+        """Return each standing alarm, as it was raised last."""
+        return tuple(self._heard.copy().values())
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """The changes that make the table agree with the processes."""
+
+    missing: tuple[AlarmChange, ...]
+    over: frozenset[str]
+
+
+def differences(
+    kept: Sequence[AlarmRecord], raised: Collection[AlarmChange], now: datetime
+) -> Differences:
+    """Compare the table's standing alarms with those of the processes.
+
+    A process that begins anew has forgotten its alarms. An alarm that staff have acknowledged is
+    over then: if it came again, it would have to be sent again. An alarm that nobody has seen
+    stands until somebody has, because a power cut must not make a forced door forgotten.
+
+    Args:
+        raised: from both processes; the door has answered, so it is not silent.
+        now: aware; alarms younger than :data:`ON_THE_WAY` are left as they are.
+    """
+    settled = now - ON_THE_WAY
+    names = {alarm.kind for alarm in raised}
+    standing = {alarm.kind for alarm in kept}
+    missing = (alarm for alarm in raised if alarm.kind not in standing and alarm.at <= settled)
+    over = (
+        row.kind
+        for row in kept
+        if row.kind in WITH_END and row.kind not in names and row.last <= settled
+        if row.acknowledged_at is not None or row.kind == DOOR_SILENT
+    )
+    return Differences(tuple(missing), frozenset(over))
+
+
+def to_be_kept(heard: RaisedAlarm, source: Source, moment: Moment, now_s: float) -> AlarmChange:
+    """Return an alarm for the table; a kind that is not on the list counts as ``unlisted``.
+
+    `now_s` is `moment` by the monotonic clock, from which the alarm's time is counted back.
+    """
+    if heard.kind not in KINDS:
+        heard = replace(heard, kind=UNLISTED, why=f"{heard.kind}: {heard.why}")
+    at = known_time(moment) - timedelta(seconds=max(0.0, now_s - heard.at_s))
+    return AlarmChange(heard.kind, source, own_words(heard), at)
+
+
+def known_time(moment: Moment) -> datetime:
+    """Return the time, or the latest one known to have come while the clock is not set."""
+    return moment.local if moment.dependable else moment.high_water
+
+
+def own_words(heard: RaisedAlarm) -> str:
+    """Return an alarm's own words as they may be shown: one line, short, without numbers.
+
+    Empty where its kind allows nothing beyond the list's sentences.
+    """
+    if KINDS[heard.kind].wordless:
+        return ""
+    plain = "".join(c if c.isprintable() else " " for c in heard.why)
+    return without_numbers(plain, "…")[:LONGEST_WHY]

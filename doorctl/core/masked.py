@@ -7,6 +7,7 @@ only access is :meth:`Masked.reveal`, which a reviewer can search for. They can'
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, NoReturn, TypeVar
 
@@ -92,3 +93,43 @@ class Identifier(Masked[str]):
 
 def _as_bytes(secret: str | bytes) -> bytes:
     return secret.encode() if isinstance(secret, str) else secret
+
+
+# The readings of card reader and keypad, which `cards` produces and `access` consumes.
+
+
+class Shape(Enum):
+    """How a frame was unreadable; nothing else of it is ever counted or logged."""
+
+    GARBAGE = "garbage"
+    TOO_LONG = "too_long"
+    CUT_OFF = "cut_off"
+    ONLY_TRACK_1 = "only_track_1"
+    BAD_DATE = "bad_date"
+
+
+@dataclass(frozen=True, slots=True)
+class CardRead:
+    """A card was read; `identifiers` are its 1 to 3 meanings, best first.
+
+    Ten bare digits are first an exact plastic-card number, then a CPR number.
+    """
+
+    identifiers: tuple[Identifier, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CardUnreadable:
+    """Bytes came that are no card."""
+
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """One key of the PIN pad: ``0``-``9``, ``#`` (enter) or ``*`` (clear)."""
+
+    key: str = field(repr=False)
+
+
+Reading = CardRead | CardUnreadable | KeyPressed

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Protocol
 
-from doorctl.access import weak_pins
 from doorctl.access.messages import (
     LibraryAnswer,
     LibraryAnswered,
@@ -19,7 +18,7 @@ from doorctl.access.messages import (
     LibraryReply,
     Prepared,
 )
-from doorctl.access.patron import Patron, SealedRow, pin_check
+from doorctl.access.patron import Patron, SealedRow, easy_to_guess, pin_check
 from doorctl.core.masked import Identifier, Pin
 from doorctl.core.ports import Clock
 from doorctl.sync.seal import lent_patron
@@ -101,7 +100,7 @@ class Asking:
                 return silent
             lent = self._lent(prepared, reply.patron, pin)
         if lent is None:
-            is_weak = self._flags_weak and weak_pins.weak(pin, (prepared.identifier,))
+            is_weak = self._flags_weak and easy_to_guess(pin, (prepared.identifier,))
         else:
             is_weak = lent.weak_pin
         known = lent or prepared.patron

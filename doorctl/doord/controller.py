@@ -36,12 +36,11 @@ from doorctl.access.messages import (
 )
 from doorctl.access.patron import Reason
 from doorctl.access.ports import BranchBook, PatronLookup
-from doorctl.access.unusual import Refusals
-from doorctl.cards.keypad import keys
-from doorctl.cards.reader import BytesReceived, CardReader, LineConnected, LineEvent, LineLost
+from doorctl.access.throttle import Refusals
+from doorctl.cards.reader import BytesReceived, CardReader, LineConnected, LineEvent, LineLost, keys
 from doorctl.core.errors import StoreError
+from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed
 from doorctl.core.ports import Clock, EventLog
-from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed
 from doorctl.door.lamps import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.events import (

@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from doorctl.access import codes_throttle
-from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.messages import Prepared
 from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Patron, Reason, levels, row_key
 from doorctl.access.ports import BranchBook, PatronLookup, VisitLog
-from doorctl.access.throttle import GUESSED_AT, CardThrottle
+from doorctl.access.throttle import CODES_KEY, GUESSED_AT, CardThrottle, codes_charged
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
 from doorctl.core.ports import Clock, EventLog, Sealer
@@ -235,7 +233,7 @@ def _with_rights(prepared: Prepared, found: Found) -> Prepared:
 
 
 def _charged(throttle: CardThrottle, now: BootTime, *, by_code: bool) -> CardThrottle:
-    return codes_throttle.charged(throttle, now) if by_code else throttle.charged(now)
+    return codes_charged(throttle, now) if by_code else throttle.charged(now)
 
 
 def _ref(patron: Patron | None) -> str | None:

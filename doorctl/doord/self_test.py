@@ -21,10 +21,17 @@ from doorctl.access.policy import Case, findings
 from doorctl.access.ports import PatronLookup
 from doorctl.cards.reader import CardReader
 from doorctl.core.errors import DoorctlError, StoreError
-from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
+from doorctl.core.masked import (
+    CardRead,
+    Identifier,
+    IdentifierKind,
+    KeyPressed,
+    Pin,
+    Reading,
+    StretchedKey,
+)
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.core.ports import Disk, Sealer
-from doorctl.core.readings import CardRead, KeyPressed, Reading
 from doorctl.door.strike import Granted, Strike, StrikeEvent, TimePassed
 from doorctl.privacy.retention import VisitRetention
 

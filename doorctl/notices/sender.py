@@ -11,8 +11,7 @@ from hashlib import sha256
 
 from msgspec import Struct
 
-from doorctl.core.alarms import KINDS, WITH_END
-from doorctl.core.standing import LONGEST_WHY
+from doorctl.core.alarms import KINDS, LONGEST_WHY, WITH_END
 from doorctl.sync.delivery import Delivery, number_of
 from doorctl.sync.feed import WrongRow
 

@@ -10,12 +10,21 @@ from hashlib import sha256
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
-from doorctl.core.alarms import DOOR_ANSWERS, DOOR_SILENT, KINDS, NOT_SENT, Urgency
+from doorctl.core.alarms import (
+    DOOR_ANSWERS,
+    DOOR_SILENT,
+    KINDS,
+    NOT_SENT,
+    Due,
+    RaisedAlarm,
+    Ration,
+    Rationing,
+    Urgency,
+    own_words,
+)
 from doorctl.core.errors import DoorctlError, NotAnsweringError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import AlarmSink, Clock, EventLog, Notice, NotSentError
-from doorctl.core.rationing import Due, RaisedAlarm, Ration, Rationing
-from doorctl.core.standing import own_words
 
 
 class OfAKind(Protocol):

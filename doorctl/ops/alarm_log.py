@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.ports import Clock, EventLog
-from doorctl.core.rationing import RaisedAlarm
 
 ALARM = "alarm"
 

@@ -24,8 +24,15 @@ from doorctl.access.calendar import DaySource, StoredDay
 from doorctl.access.day import Override
 from doorctl.access.ports import BranchBook, BranchWriter
 from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
-from doorctl.accounts.account import Account, Origin, Permission, Role, own_name, refuse_account
-from doorctl.accounts.ports import Books
+from doorctl.accounts.account import (
+    Account,
+    Books,
+    Origin,
+    Permission,
+    Role,
+    own_name,
+    refuse_account,
+)
 from doorctl.accounts.throttle import ACCOUNT, NONE
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from doorctl.access.panel import Kind, PanelState, PanelView
+from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.ports import Clock, NotSentError
-from doorctl.core.rationing import RaisedAlarm
 from doorctl.privacy.subject import PartErased, Subject
 from doorctl.rpc.control import Answers, Call, Nothing, Unshown
 

@@ -6,10 +6,18 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TypeVar
 
-from doorctl.accounts.account import Account, Role, own_name
+from doorctl.accounts.account import (
+    Account,
+    Books,
+    Done,
+    IdentityProvider,
+    PasswordHasher,
+    Role,
+    SignedInBook,
+    Token,
+    own_name,
+)
 from doorctl.accounts.passwords import Password, refuse_password
-from doorctl.accounts.ports import Books, Done, IdentityProvider, PasswordHasher, SignedInBook
-from doorctl.accounts.sessions import Token
 from doorctl.accounts.signing_in import Begun, PendingSignIns, SigningIn
 from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, InputError

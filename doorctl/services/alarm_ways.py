@@ -6,11 +6,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from doorctl.config import Config
-from doorctl.core.alarms import KINDS
+from doorctl.core.alarms import KINDS, Due, RaisedAlarm, Ration
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.masked import Masked
 from doorctl.core.ports import AlarmSink, Clock, EventLog, NotSentError
-from doorctl.core.rationing import Due, RaisedAlarm, Ration
 from doorctl.notices.sending import Notifier, Notifiers, notice
 from doorctl.notices.ways import MailRoute, MailSink, WebhookSink
 from doorctl.ops.threads import Turns

@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from doorctl.config import Config
-from doorctl.core.alarms import KINDS, Urgency
-from doorctl.core.errors import DoorctlError, StoreError
-from doorctl.core.moments import Moment
-from doorctl.core.ports import Clock, EventLog, NotSentError
-from doorctl.core.rationing import RaisedAlarm
-from doorctl.core.standing import (
+from doorctl.core.alarms import (
+    KINDS,
     AlarmRecord,
     Raised,
+    RaisedAlarm,
     Source,
+    Urgency,
     differences,
     known_time,
     to_be_kept,
 )
+from doorctl.core.errors import DoorctlError, StoreError
+from doorctl.core.moments import Moment
+from doorctl.core.ports import Clock, EventLog, NotSentError
 from doorctl.notices.sending import DoorWatch, Notifiers, Outbox
 from doorctl.ops.alarm_log import AlarmLog
 from doorctl.privacy.audit import Action, Deed, account

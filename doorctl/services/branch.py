@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from typing import TypeVar
 
-from doorctl.accounts.ports import Books
+from doorctl.accounts.account import Books
 from doorctl.core.errors import InputError, NotAnsweringError, NotRunningError, StuckError
 from doorctl.core.identity import caller
 from doorctl.core.moments import Moment

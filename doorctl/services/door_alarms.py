@@ -11,10 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from doorctl.config import Config
-from doorctl.core.alarms import NOT_SENT
+from doorctl.core.alarms import NOT_SENT, Raised, RaisedAlarm
 from doorctl.core.ports import Clock, EventLog
-from doorctl.core.rationing import RaisedAlarm
-from doorctl.core.standing import Raised
 from doorctl.notices.sending import Outbox
 from doorctl.ops.alarm_log import AlarmLog
 from doorctl.ops.threads import Turns

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from doorctl.access import codes_throttle
-from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.patron import Patron, may_be_one
 from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
 from doorctl.access.rights import Ban, Pass
-from doorctl.access.throttle import MOST_WRONG_PINS, CardThrottle, everywhere
+from doorctl.access.throttle import CODES_KEY, MOST_WRONG_PINS, CardThrottle, codes_hold, everywhere
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import IdentifierKind
 from doorctl.core.moments import BootTime
@@ -134,7 +132,7 @@ def wait_of(found: Found, visits: VisitReader, branch: BranchBook | None, now: B
     """
     if found.by_code:
         throttle = visits.card_throttle(CODES_KEY)
-        return Wait(throttle, 0, codes_throttle.holds(throttle, now))
+        return Wait(throttle, 0, codes_hold(throttle, now))
     throttle = max(map(visits.card_throttle, found.keys), key=lambda throttle: throttle.failures)
     wrong = max(visits.wrong_pins(key, found.patron_ref) for key in found.keys)
     try:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import Enum
 
-from doorctl.access.ban_terms import BanState, state
-from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry
+from doorctl.access.rights import Ban, BanEntry, BanState, Pass, PassEntry
+from doorctl.access.rights import ban_state as state
 from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Pin

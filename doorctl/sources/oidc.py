@@ -22,7 +22,7 @@ from joserfc import jwt
 from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, JoseError
 from joserfc.jwk import KeySet
 
-from doorctl.accounts.ports import Claims, Pending
+from doorctl.accounts.account import Claims, Pending
 from doorctl.config.network import is_this_machine
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked

@@ -6,10 +6,9 @@ import sqlite3
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from doorctl.core.alarms import KINDS, WITH_END
+from doorctl.core.alarms import KINDS, WITH_END, AlarmChange, AlarmRecord
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
-from doorctl.core.standing import AlarmChange, AlarmRecord
 from doorctl.store.branch import BranchReader
 from doorctl.store.branch_rows import ALARMS, to_alarm
 from doorctl.store.branch_rules import known

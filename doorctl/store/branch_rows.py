@@ -16,11 +16,10 @@ import orjson
 from doorctl.access.calendar import Day, Mode, ModeSpan, Span
 from doorctl.access.day import Override
 from doorctl.access.rights import MIN_CODE_DIGITS, Ban, Pass, PassKind, guessable
-from doorctl.accounts.account import Account, Origin, Role
-from doorctl.accounts.sessions import Session
+from doorctl.accounts.account import Account, Origin, Role, Session
+from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.core.standing import AlarmRecord, Source
 from doorctl.privacy.audit import Action, Deed, Entry, account, erased_before
 from doorctl.privacy.subject_table import BRANCH
 from doorctl.store import tables

@@ -9,8 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from doorctl.access.codes_throttle import A_CODE, CODES_KEY
-from doorctl.access.throttle import CardThrottle
+from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle
 from doorctl.core.moments import ClockState
 from doorctl.privacy.hold import Hold
 from doorctl.store.connection import WatchedReader, translated

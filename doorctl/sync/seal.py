@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from doorctl.access import weak_pins
 from doorctl.access.messages import LibraryPatron
-from doorctl.access.patron import Applied, Patron, SealedRow, pin_check, row_key
+from doorctl.access.patron import Applied, Patron, SealedRow, easy_to_guess, pin_check, row_key
 from doorctl.cards.numbers import birth_date
 from doorctl.core.errors import FeedError, Problem
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
@@ -116,7 +115,7 @@ def has_weak_pin(patron: FeedPatron) -> bool:
     if patron.pin is None:
         return False
     identifiers = (identifier.identifier for identifier in patron.identifiers)
-    return weak_pins.weak(patron.pin, identifiers, patron.birthday)
+    return easy_to_guess(patron.pin, identifiers, patron.birthday)
 
 
 def enter_from(patron: FeedPatron, minimum_age: int, on: date | None) -> date | None:

@@ -31,8 +31,8 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from doorctl.access.attempt import CLEAR, ENTER
 from doorctl.access.panel import Keys, Kind, PanelState, PanelView
-from doorctl.access.typing import CLEAR, ENTER
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
 from doorctl.web.frame.headers import SCREEN

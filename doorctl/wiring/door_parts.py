@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from doorctl.access.day import DayRules
-from doorctl.access.messages import Rules
+from doorctl.access.messages import PadRules, Rules
 from doorctl.access.patron import CacheStamp
-from doorctl.access.typing import PadRules
 from doorctl.config import Config
 from doorctl.core.errors import DeviceError, StoreBusyError, StoreError
 from doorctl.core.ports import EventLog

@@ -14,8 +14,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.routing import BaseRoute
 
-from doorctl.accounts.account import Account, Permission
-from doorctl.accounts.sessions import Refusals, Session, Token
+from doorctl.accounts.account import Account, Permission, Refusals, Session, Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.config import Config
 from doorctl.core.errors import ConfigError, Problem

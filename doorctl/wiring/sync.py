@@ -15,6 +15,7 @@ from threading import Event
 import msgspec
 
 from doorctl.config import Config, Sync
+from doorctl.core.alarms import Due, RaisedAlarm
 from doorctl.core.errors import (
     AlreadyExistsError,
     ConfigError,
@@ -26,7 +27,6 @@ from doorctl.core.errors import (
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.core.ports import AlarmSink, Clock, NotSentError
-from doorctl.core.rationing import Due, RaisedAlarm
 from doorctl.notices.sender import Book
 from doorctl.notices.sending import notice
 from doorctl.services.alarm_ways import send_now, sinks

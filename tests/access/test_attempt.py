@@ -17,6 +17,7 @@ from doorctl.access.messages import (
     LibraryAnswered,
     LookAgain,
     Now,
+    PadRules,
     Prepare,
     Prepared,
     PrepareFailed,
@@ -27,9 +28,7 @@ from doorctl.access.messages import (
 from doorctl.access.patron import Reason
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
-from doorctl.access.typing import PadRules
-from doorctl.core.masked import Pin
-from doorctl.core.readings import KeyPressed, Shape
+from doorctl.core.masked import KeyPressed, Pin, Shape
 from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, day
 from tests.access.telling import (
     CARD,

@@ -18,6 +18,7 @@ from doorctl.access.messages import (
     LibraryAnswered,
     LookAgain,
     Now,
+    PadRules,
     Prepared,
     Rules,
     Stalled,
@@ -26,9 +27,8 @@ from doorctl.access.messages import (
 from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Reason
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.access.typing import PadRules
+from doorctl.core.masked import KeyPressed
 from doorctl.core.moments import ClockState
-from doorctl.core.readings import KeyPressed
 from tests.access.samples import NOW, PATRON, RIGHT_PIN, WRONG_PIN, day, moment
 from tests.access.telling import CARD, KNOWN, NO_PIN_RULES, RULES, UNKNOWN, ended, keys, now, play
 

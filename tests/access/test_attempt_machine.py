@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from doorctl.access.attempt import TRANSITIONS, Attempt, Phase, after
+from doorctl.access.attempt import COMPANION_S, TRANSITIONS, Attempt, Phase, after
 from doorctl.access.calendar import Mode
 from doorctl.access.messages import (
     Accompanied,
@@ -21,6 +21,7 @@ from doorctl.access.messages import (
     LibraryAnswered,
     LookAgain,
     Now,
+    PadRules,
     Prepare,
     Prepared,
     PrepareFailed,
@@ -31,9 +32,16 @@ from doorctl.access.messages import (
 from doorctl.access.patron import BEFORE_PROOF, Patron, Reason, pin_check
 from doorctl.access.policy import Policy, knows_pin
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.access.typing import COMPANION_S, PadRules
-from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
-from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
+from doorctl.core.masked import (
+    CardRead,
+    CardUnreadable,
+    Identifier,
+    IdentifierKind,
+    KeyPressed,
+    Pin,
+    Shape,
+    StretchedKey,
+)
 from tests.access.register import CARDS, KEYS, PINS, SORTS, Job, row
 from tests.access.samples import NOW, ROW_KEY, day, moment
 

@@ -7,8 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.ban_terms import BanState, since, state, until
-from doorctl.access.rights import Ban
+from doorctl.access.rights import Ban, BanState
+from doorctl.access.rights import ban_since as since
+from doorctl.access.rights import ban_state as state
+from doorctl.access.rights import ban_until as until
 from doorctl.core.moments import ClockState, Moment
 
 ZONE = ZoneInfo("Europe/Copenhagen")

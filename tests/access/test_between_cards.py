@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from doorctl.access.attempt import PREPARE_LIMIT_S, Attempt, Phase, after, concluded
+from doorctl.access.attempt import (
+    COMPANION_S,
+    PREPARE_LIMIT_S,
+    TOO_MANY_DIGITS,
+    Attempt,
+    CodePad,
+    Phase,
+    after,
+    concluded,
+)
 from doorctl.access.calendar import OPEN, Mode
 from doorctl.access.judging import Verdict
 from doorctl.access.messages import (
@@ -15,6 +24,7 @@ from doorctl.access.messages import (
     Clicked,
     Concluded,
     Effect,
+    PadRules,
     Prepare,
     Prepared,
     Rules,
@@ -24,9 +34,7 @@ from doorctl.access.messages import (
 from doorctl.access.patron import BEFORE_PROOF, Reason
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
-from doorctl.access.typing import COMPANION_S, TOO_MANY_DIGITS, CodePad, PadRules
-from doorctl.core.masked import Identifier, IdentifierKind
-from doorctl.core.readings import KeyPressed
+from doorctl.core.masked import Identifier, IdentifierKind, KeyPressed
 from tests.access.samples import ROW_KEY, STRETCHED, day
 from tests.access.telling import CARD, GARBAGE, KNOWN, RULES, UNKNOWN, Told, ended, keys, now, play
 

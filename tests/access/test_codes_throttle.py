@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.codes_throttle import CODES_KEY, MOST_FAILURES, charged, holds, left
 from doorctl.access.patron import ROW_KEY_BYTES
-from doorctl.access.throttle import CardThrottle
+from doorctl.access.throttle import CODES_KEY, MOST_FAILURES, CardThrottle
+from doorctl.access.throttle import codes_charged as charged
+from doorctl.access.throttle import codes_hold as holds
+from doorctl.access.throttle import codes_left as left
 from doorctl.core.moments import BootTime
 
 HOUR_MS = 3_600_000

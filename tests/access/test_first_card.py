@@ -9,11 +9,10 @@ import pytest
 
 from doorctl.access.calendar import Mode
 from doorctl.access.judging import judged
-from doorctl.access.messages import Now, Prepared, Rules
+from doorctl.access.messages import Now, PadRules, Prepared, Rules
 from doorctl.access.patron import Reason
 from doorctl.access.policy import Case, PinProof, Policy, decide, findings
 from doorctl.access.rights import Pass, PassKind
-from doorctl.access.typing import PadRules
 from doorctl.core.moments import ClockState
 from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, WRONG_PIN, day, moment
 

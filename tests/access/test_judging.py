@@ -16,11 +16,10 @@ from doorctl.access.judging import (
     opens_without_pin,
     worth_asking,
 )
-from doorctl.access.messages import Now, Prepared, Rules
+from doorctl.access.messages import Now, PadRules, Prepared, Rules
 from doorctl.access.patron import BEFORE_PROOF, Patron, Reason, pin_check
 from doorctl.access.policy import Case, PinProof, Policy, WeakPin
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.access.typing import PadRules
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from tests.access.samples import NOW, PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, WRONG_PIN, day, moment
 from tests.access.test_policy_properties import WORSENINGS, cases, policies

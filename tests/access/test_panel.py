@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.attempt import Attempt, Phase, after
+from doorctl.access.attempt import Attempt, CodePad, Company, Phase, PinPad, after
 from doorctl.access.calendar import Mode
-from doorctl.access.messages import Concluded, Event, Prepared, Rules
+from doorctl.access.messages import Concluded, Event, PadRules, Prepared, Rules
 from doorctl.access.panel import (
     CODES,
     NEW_PIN,
@@ -29,8 +29,7 @@ from doorctl.access.panel import (
 )
 from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Reason
 from doorctl.access.policy import Policy
-from doorctl.access.typing import CodePad, Company, PadRules, PinPad
-from doorctl.core.readings import KeyPressed
+from doorctl.core.masked import KeyPressed
 from tests.access.samples import PATRON
 from tests.access.telling import CARD, KNOWN, RULES, Told, keys, now
 

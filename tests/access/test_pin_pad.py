@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from doorctl.access.typing import CLEAR, ENTER, PadRules, PinPad
+from doorctl.access.attempt import CLEAR, ENTER, PinPad
+from doorctl.access.messages import PadRules
 
 RULES = PadRules(pin_length=4, digit_timeout_s=10.0, total_timeout_s=30.0)
 

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.weak_pins import COMMON, PERSONAL, Known, Rule, weak
+from doorctl.access.patron import COMMON_PINS as COMMON
+from doorctl.access.patron import PERSONAL_PINS as PERSONAL
+from doorctl.access.patron import Known
+from doorctl.access.patron import WeakRule as Rule
+from doorctl.access.patron import easy_to_guess as weak
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 
 CPR = Identifier(IdentifierKind.CPR, "0203681237")

@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.patron import Reason
-from doorctl.access.throttle import STOP_AT_FAILURES, WAIT_AFTER_S
-from doorctl.access.unusual import AGAIN_S, LAST, WATCHED, WINDOW_S, Refusals, Unusual
+from doorctl.access.throttle import (
+    AGAIN_S,
+    LAST,
+    STOP_AT_FAILURES,
+    WAIT_AFTER_S,
+    WATCHED,
+    WINDOW_S,
+    Refusals,
+    Unusual,
+)
 
 VISIT_S = 360.0
 """50 visits in an evening of five hours."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.access.codes_throttle import FORGIVEN_MS, left
-from doorctl.access.throttle import READER_REFILL_MS, CardThrottle, ReaderThrottle
+from doorctl.access.throttle import FORGIVEN_MS, READER_REFILL_MS, CardThrottle, ReaderThrottle
+from doorctl.access.throttle import codes_left as left
 from doorctl.core.moments import BootTime
 
 

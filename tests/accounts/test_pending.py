@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from doorctl.accounts.ports import Pending
-from doorctl.accounts.sessions import new_token
+from doorctl.accounts.account import Pending, new_token
 from doorctl.accounts.signing_in import KEPT_S, MOST, MOST_OF_ONE, Begun, PendingSignIns
 from doorctl.core.masked import Masked
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from doorctl.accounts.sessions import AT_ONCE, MOST, REFILL_S, Refusals
+from doorctl.accounts.account import AT_ONCE, MOST, REFILL_S, Refusals
 
 
 def test_the_first_ones_are_on_record_and_then_one_an_hour() -> None:

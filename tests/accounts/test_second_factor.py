@@ -17,12 +17,14 @@ from doorctl.accounts.account import (
     Refusal,
     Role,
     SecondFactor,
+    Token,
+    new_token,
     sign_in_refused,
 )
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.second_factor import RECOVERY_CODES, begun, key_uri, new_secret, used_up
-from doorctl.accounts.sessions import Token, new_token
-from doorctl.accounts.signing_in import SigningIn
+from doorctl.accounts.signing_in import RECOVERY_CODES, SigningIn, key_uri, new_secret
+from doorctl.accounts.signing_in import factor_begun as begun
+from doorctl.accounts.signing_in import factor_used as used_up
 from doorctl.accounts.throttle import WAIT_AFTER_S
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError
 from doorctl.core.masked import Masked

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.accounts.sessions import IDLE_MS, LONGEST_MS, TOUCH_MS, Session, Token, new_token
+from doorctl.accounts.account import IDLE_MS, LONGEST_MS, TOUCH_MS, Session, Token, new_token
 from doorctl.core.moments import BootTime
 
 BEGAN = BootTime("boot-1", 1_000_000)

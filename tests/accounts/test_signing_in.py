@@ -8,17 +8,21 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from doorctl.accounts.account import (
+    IDLE_MS,
     PROVIDER,
+    TOUCH_MS,
     Account,
+    Books,
+    Claims,
+    Done,
     Event,
     Origin,
     Refusal,
     Role,
+    new_token,
     sign_in_refused,
 )
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.ports import Books, Claims, Done
-from doorctl.accounts.sessions import IDLE_MS, TOUCH_MS, new_token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.accounts.throttle import ACCOUNT, ADDRESS_BURST, MOST_ACCOUNTS, NONE, WAIT_AFTER_S
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError

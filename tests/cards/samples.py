@@ -3,8 +3,15 @@
 from collections.abc import Iterable
 
 from doorctl.cards.reader import CardReader
-from doorctl.core.masked import Identifier, IdentifierKind
-from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shape
+from doorctl.core.masked import (
+    CardRead,
+    CardUnreadable,
+    Identifier,
+    IdentifierKind,
+    KeyPressed,
+    Reading,
+    Shape,
+)
 
 TRACK_1 = b"DOE^JOHN JOHNNY                   ]L\\KKE ALLE 7 3                   4615000"
 TRACK_2 = b"9208100401017023451041173083461010814"

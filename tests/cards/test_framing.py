@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.cards.framing import BURST_GAP_S, FRAME_IDLE_S, MAX_FRAME_BYTES, Framer
-from doorctl.core.readings import Shape
+from doorctl.core.masked import Shape
 
 
 def frames_of(framer: Framer, data: bytes, now_s: float = 0.0) -> list[bytes | Shape]:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from doorctl.cards.framing import MAX_FRAME_BYTES
 from doorctl.cards.numbers import identify, normalise
-from doorctl.core.readings import CardRead
+from doorctl.core.masked import CardRead
 from tests.cards.samples import (
     BAD_DATE,
     GARBAGE,

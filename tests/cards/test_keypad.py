@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.keypad import KEYS, MOST_AT_ONCE, keys
+from doorctl.cards.reader import KEYS, MOST_AT_ONCE, keys
 from tests.cards.samples import pressed
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from doorctl.cards.framing import BURST_GAP_S, FRAME_IDLE_S
-from doorctl.cards.keypad import MAX_KEYS
-from doorctl.core.readings import CardRead
+from doorctl.cards.reader import MAX_KEYS
+from doorctl.core.masked import CardRead
 from tests.cards.samples import (
     CUT_OFF,
     GARBAGE,

@@ -7,8 +7,7 @@ import pytest
 
 from doorctl.access.patron import Reason
 from doorctl.cards.numbers import birth_date, identify
-from doorctl.core.masked import Identifier, IdentifierKind
-from doorctl.core.readings import CardRead
+from doorctl.core.masked import CardRead, Identifier, IdentifierKind
 from doorctl.demo.patrons import CAST, Role, stripe, synthetic_feed, write_feed
 from doorctl.sync.feed import FeedPatron, read_feed
 

@@ -9,11 +9,10 @@ from datetime import date, timedelta
 
 from doorctl.access.calendar import Calendar, StoredCalendar
 from doorctl.access.day import DayRules
-from doorctl.access.messages import Rules
+from doorctl.access.messages import PadRules, Rules
 from doorctl.access.panel import Display, PanelRules
 from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.access.policy import Policy
-from doorctl.access.typing import PadRules
 from doorctl.cards.reader import BytesReceived, CardReader, LineConnected
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import Sealer

@@ -9,10 +9,9 @@ from typing import Any
 
 from doorctl.access.attempt import Attempt, Step, after
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
-from doorctl.access.messages import Event, Now, Rules
+from doorctl.access.messages import Event, Now, PadRules, Rules
 from doorctl.access.patron import SealedRow
 from doorctl.access.policy import Policy
-from doorctl.access.typing import PadRules
 from doorctl.cards.reader import CardReader
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import InstallationKey

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
-from doorctl.access.messages import LibraryAnswer, Rules
+from doorctl.access.messages import LibraryAnswer, PadRules, Rules
 from doorctl.access.policy import Policy
-from doorctl.access.typing import PadRules
 from tests.doord.fake_door import (
     CARD,
     RELEASE_S,

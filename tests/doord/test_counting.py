@@ -9,10 +9,9 @@ from datetime import timedelta
 import pytest
 
 from doorctl.access.calendar import Calendar, Mode
-from doorctl.access.messages import LibraryAnswer, Prepared, Rules
+from doorctl.access.messages import LibraryAnswer, PadRules, Prepared, Rules
 from doorctl.access.patron import Reason, SealedRow, pin_check
 from doorctl.access.policy import Policy, WeakPin
-from doorctl.access.typing import PadRules
 from doorctl.core.masked import Pin
 from doorctl.door.leaf import Entered, Left, Passed
 from doorctl.doord.ask_library import Asking, Keeping

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
-from doorctl.access.messages import Rules
+from doorctl.access.messages import PadRules, Rules
 from doorctl.access.patron import Patron
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import READER_DELAY_S
-from doorctl.access.typing import PadRules
 from doorctl.cards.reader import LineConnected, LineLost
 from doorctl.doord.controller import READER, UNREADABLE_GAP_S
 from tests.doord.fake_door import (

@@ -12,9 +12,8 @@ from random import Random
 
 import pytest
 
-from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.patron import Reason, SealedRow
-from doorctl.access.throttle import GUESSED_AT, MOST_WRONG_PINS, TOLD_FROM
+from doorctl.access.throttle import CODES_KEY, GUESSED_AT, MOST_WRONG_PINS, TOLD_FROM
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.doord.prepare import ALARMED_AGAIN_MS, Ledger
 from doorctl.store.outbox import open_or_create_outbox

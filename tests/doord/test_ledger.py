@@ -7,11 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from doorctl.access.codes_throttle import A_CODE, CODES_KEY, MOST_FAILURES
 from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Reason, SealedRow, row_key
 from doorctl.access.ports import BranchBook
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import (
+    A_CODE,
+    CODES_KEY,
+    MOST_FAILURES,
     READER_BURST,
     READER_DELAY_S,
     READER_REFILL_MS,

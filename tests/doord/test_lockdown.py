@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import OPEN, Calendar, Mode, ModeSpan
 from doorctl.access.day import Override
-from doorctl.access.messages import Rules
+from doorctl.access.messages import PadRules, Rules
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.access.typing import PadRules
 from doorctl.core.errors import BranchStoreError
 from doorctl.doord.events import PinsTouched
 from tests.doord.doors import ALL_WIRED, RULES, SETTLED_S

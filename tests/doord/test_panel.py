@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from doorctl.access.calendar import Calendar
-from doorctl.access.messages import Rules
+from doorctl.access.messages import PadRules, Rules
 from doorctl.access.panel import OURS, Keys, Kind, PanelRules, PanelState
 from doorctl.access.policy import Policy
-from doorctl.access.typing import PadRules
 from doorctl.cards.reader import BytesReceived, LineConnected, LineLost
 from doorctl.doord.controller import READER, STALE_S, STALL_LIMIT_S
 from doorctl.doord.events import PanelKeyPressed, StopRequested

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
 from doorctl.access.day import DayRules, Override
-from doorctl.access.messages import Rules
+from doorctl.access.messages import PadRules, Rules
 from doorctl.access.panel import PanelRules
 from doorctl.access.policy import Policy
-from doorctl.access.typing import PadRules
 from doorctl.doord.events import Reloaded
 from tests.doord.fake_door import (
     CARD,

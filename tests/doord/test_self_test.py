@@ -11,14 +11,12 @@ import pytest
 
 from doorctl.access.attempt import Attempt, Step, after
 from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
-from doorctl.access.messages import Event, Now, Rules
+from doorctl.access.messages import Event, Now, PadRules, Rules
 from doorctl.access.patron import Patron, SealedRow, row_key
-from doorctl.access.typing import PadRules
 from doorctl.cards.numbers import birth_date
 from doorctl.cards.reader import CardReader
 from doorctl.core.errors import StoreError
-from doorctl.core.masked import Identifier, StretchedKey
-from doorctl.core.readings import Reading
+from doorctl.core.masked import Identifier, Reading, StretchedKey
 from doorctl.door.strike import Strike, StrikeEvent, StrikeState, TimePassed
 from doorctl.doord.self_test import (
     CARD,

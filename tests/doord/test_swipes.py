@@ -8,12 +8,11 @@ from dataclasses import replace
 import pytest
 
 from doorctl.access.attempt import PREPARE_LIMIT_S
-from doorctl.access.messages import Rules
+from doorctl.access.messages import PadRules, Rules
 from doorctl.access.patron import Patron
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
-from doorctl.access.typing import PadRules
 from doorctl.cards.reader import BytesReceived
 from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
 from doorctl.doord.controller import READER, UNREADABLE_GAP_S

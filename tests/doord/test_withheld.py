@@ -7,11 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from doorctl.access.messages import LibraryAnswer, Rules
+from doorctl.access.messages import LibraryAnswer, PadRules, Rules
 from doorctl.access.patron import Patron, pin_check
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
-from doorctl.access.typing import PadRules
 from doorctl.core.masked import Pin
 from tests.doord.fake_door import (
     CARD,

@@ -8,10 +8,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from doorctl.accounts.account import Account, Event, Origin, SecondFactor
+from doorctl.accounts.account import (
+    Account,
+    Books,
+    Claims,
+    Done,
+    Event,
+    Origin,
+    Pending,
+    SecondFactor,
+    Session,
+)
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.ports import Books, Claims, Done, Pending
-from doorctl.accounts.sessions import Session
 from doorctl.accounts.throttle import NONE, Failures
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Masked

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-from doorctl.access.codes_throttle import A_CODE, CODES_KEY
 from doorctl.access.patron import Applied, CacheStamp, Patron, Reason, SealedRow
 from doorctl.access.policy import Policy
-from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
 from doorctl.core.errors import RowsClashError, StoreError
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.moments import BootTime, ClockState, Stamped

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from doorctl.access.panel import Kind, PanelState, PanelView
-from doorctl.cards.keypad import KEYS
+from doorctl.cards.reader import KEYS
 from doorctl.core.errors import InputError, NotAnsweringError
 
 AT_FIRST: Final = PanelState(Kind.WORKING)

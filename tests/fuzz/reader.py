@@ -11,11 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 
 from doorctl.cards.framing import FRAME_IDLE_S, MAX_FRAME_BYTES, Framer
-from doorctl.cards.keypad import KEYS, MOST_AT_ONCE, keys
 from doorctl.cards.numbers import ONLY_TRACK_1, identify, is_cpr
-from doorctl.cards.reader import CardReader
-from doorctl.core.masked import Identifier, IdentifierKind
-from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shape
+from doorctl.cards.reader import KEYS, MOST_AT_ONCE, CardReader, keys
+from doorctl.core.masked import (
+    CardRead,
+    CardUnreadable,
+    Identifier,
+    IdentifierKind,
+    KeyPressed,
+    Reading,
+    Shape,
+)
 from tests.cards.samples import HEALTH_CARD, PIN_LENGTH, STRIPE, TRACK_1, TRACK_2, TRACK_3
 
 SEEDS = (

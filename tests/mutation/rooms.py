@@ -65,12 +65,12 @@ ROOMS = (
     ),
     Room(
         "throttle",
-        (*_access("throttle", "codes_throttle"), "doorctl/accounts/throttle.py"),
-        (*_asks("throttle", "codes_throttle"), "tests/accounts/test_throttle*.py"),
+        (*_access("throttle"), "doorctl/accounts/throttle.py"),
+        (*_asks("throttle", "codes_throttle", "refusals"), "tests/accounts/test_throttle*.py"),
     ),
     Room(
         "attempt",
-        _access("attempt", "judging", "messages", "ports", "typing", "unusual"),
+        _access("attempt", "judging", "messages", "ports"),
         _asks(
             *("attempt", "between_cards", "closing", "judging", "pin_pad", "proofs", "re*s"),
             *("first_card", "weak_pin"),
@@ -83,7 +83,7 @@ ROOMS = (
     ),
     Room(
         "rights",
-        (*_access("ban_terms", "patron", "rights", "weak_pins"), "doorctl/core/staff_text.py"),
+        (*_access("patron", "rights"), "doorctl/core/staff_text.py"),
         _asks(
             *("ban_terms", "codes", "patron", "person_numbers", "pin_quality", "rights"),
             "policy_pass",

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from doorctl.core.alarms import Due, RaisedAlarm
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Notice
-from doorctl.core.rationing import Due, RaisedAlarm
 from doorctl.notices.sending import notice
 
 BRANCH = "Randers Bibliotek, Øst"

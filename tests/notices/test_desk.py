@@ -10,12 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.alarms import KINDS
+from doorctl.core.alarms import KINDS, LONGEST_WHY, Due, RaisedAlarm, Ration
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import Notice
-from doorctl.core.rationing import Due, RaisedAlarm, Ration
-from doorctl.core.standing import LONGEST_WHY
 from doorctl.notices.sending import SILENT_AFTER, DoorWatch, Notifier, notice
 from tests.fakes.alarm_sink import FakeSink
 from tests.fakes.clock import FakeClock

@@ -8,8 +8,18 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.alarms import HELD_BACK, KINDS, LEAF_REST_S, UNLISTED, Urgency
-from doorctl.core.rationing import HOUR_S, Due, RaisedAlarm, Ration, Rationing
+from doorctl.core.alarms import (
+    HELD_BACK,
+    HOUR_S,
+    KINDS,
+    LEAF_REST_S,
+    UNLISTED,
+    Due,
+    RaisedAlarm,
+    Ration,
+    Rationing,
+    Urgency,
+)
 
 INTERVAL_S = 600.0
 ROOMY = Ration(INTERVAL_S, 50)

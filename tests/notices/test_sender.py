@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.alarms import KINDS, WITH_END
-from doorctl.core.standing import LONGEST_WHY
+from doorctl.core.alarms import KINDS, LONGEST_WHY, WITH_END
 from doorctl.notices.sender import AGAIN_AFTER, ENDS, MOST_LISTED, NEWS_AFTER, Book
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.feed import WrongRow

@@ -9,20 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.alarms import KINDS, WITH_END
-from doorctl.core.moments import ClockState, Moment
-from doorctl.core.rationing import RaisedAlarm
-from doorctl.core.standing import (
+from doorctl.core.alarms import (
+    KINDS,
     LONGEST_WHY,
     ON_THE_WAY,
+    WITH_END,
     AlarmChange,
     AlarmRecord,
     Raised,
+    RaisedAlarm,
     Source,
     differences,
     own_words,
     to_be_kept,
 )
+from doorctl.core.moments import ClockState, Moment
 from tests.notices.samples import AT, MOMENT
 
 SECOND = timedelta(seconds=1)

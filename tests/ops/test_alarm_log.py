@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 
-from doorctl.core.rationing import RaisedAlarm
+from doorctl.core.alarms import RaisedAlarm
 from doorctl.ops.alarm_log import AlarmLog
 from doorctl.ops.threads import Turns
 from tests.fakes.clock import FakeClock

@@ -4,9 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from doorctl.accounts.account import Account, Origin, Role
-from doorctl.accounts.ports import Books
-from doorctl.accounts.sessions import Session
+from doorctl.accounts.account import Account, Books, Origin, Role, Session
 from doorctl.accounts.throttle import NONE, account_charged
 from doorctl.core.errors import InputError
 from doorctl.core.moments import BootTime

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.core.ports import NotSentError
-from doorctl.core.rationing import RaisedAlarm
 from doorctl.rpc.control import LINE_LIMIT, ControlServer
 from doorctl.rpc.door import (
     LONGEST_WHY,

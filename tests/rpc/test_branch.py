@@ -15,8 +15,7 @@ import pytest
 from doorctl.access.calendar import ALL_DAY, DaySource, Mode, ModeSpan, Span, StoredDay
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.accounts.account import Account, Role, SecondFactor
-from doorctl.accounts.ports import Books
+from doorctl.accounts.account import Account, Books, Role, SecondFactor
 from doorctl.core.errors import InputError, NotAnsweringError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Action, Deed

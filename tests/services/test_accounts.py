@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from pyotp import TOTP
 
-from doorctl.accounts.account import NOBODY, PROVIDER, Account, Role
+from doorctl.accounts.account import NOBODY, PROVIDER, Account, Claims, Role
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.ports import Claims
-from doorctl.accounts.second_factor import new_secret
+from doorctl.accounts.signing_in import new_secret
 from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, InputError, SignInRefusedError, StoreError
 from doorctl.privacy.audit import Action, Entry

@@ -9,11 +9,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from doorctl.access.calendar import Mode
-from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.patron import Patron, Reason, SealedRow, row_key
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding, Policy
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.access.throttle import CardThrottle
+from doorctl.access.throttle import CODES_KEY, CardThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import Stamped

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
 from doorctl.access.judging import judged
-from doorctl.access.messages import Now, Rules
+from doorctl.access.messages import Now, PadRules, Rules
 from doorctl.access.patron import Patron, SealedRow, levels, pin_check, row_key
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
-from doorctl.access.typing import PadRules
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Stamped
 from doorctl.doord.prepare import Ledger

@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 
 from doorctl.config import Config
-from doorctl.core.alarms import KINDS, Urgency
+from doorctl.core.alarms import KINDS, AlarmRecord, RaisedAlarm, Source, Urgency
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.ports import EventLog
-from doorctl.core.rationing import RaisedAlarm
-from doorctl.core.standing import AlarmRecord, Source
 from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.services.alarms import StandingAlarms, Way, WebsAlarms

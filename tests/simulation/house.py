@@ -13,10 +13,9 @@ from typing import Protocol
 
 from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
 from doorctl.access.day import DayRules
-from doorctl.access.messages import Prepared, Rules
+from doorctl.access.messages import PadRules, Prepared, Rules
 from doorctl.access.patron import Reason
 from doorctl.access.policy import Policy
-from doorctl.access.typing import PadRules
 from doorctl.cards.reader import CardReader
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey

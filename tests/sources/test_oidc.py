@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from joserfc.jwk import OctKey
 
-from doorctl.accounts.ports import Claims, Pending
+from doorctl.accounts.account import Claims, Pending
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.sources.asking import trusting

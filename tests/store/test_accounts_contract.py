@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.accounts.account import Account, Origin, Role, SecondFactor
-from doorctl.accounts.ports import Books
-from doorctl.accounts.sessions import IDLE_MS, LONGEST_MS, Session
+from doorctl.accounts.account import (
+    IDLE_MS,
+    LONGEST_MS,
+    Account,
+    Books,
+    Origin,
+    Role,
+    SecondFactor,
+    Session,
+)
 from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, ClockState, Moment

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.core.alarms import AlarmChange, Source
 from doorctl.core.errors import StoreDamagedError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.core.standing import AlarmChange, Source
 from doorctl.store.alarms import LEFT_ENDED, MOST_ENDED, AlarmRecords, StoredAlarms
 from doorctl.store.branch_writer import KEPT_AFTER_END, BranchRecordsWriter, create_branch
 from tests.store.samples import DAY, NOON

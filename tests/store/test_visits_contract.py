@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.codes_throttle import A_CODE, CODES_KEY
 from doorctl.access.patron import Reason
-from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState
 from doorctl.privacy.hold import Hold

@@ -11,9 +11,7 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Role
-from doorctl.accounts.ports import Claims, Pending
-from doorctl.accounts.sessions import IDLE_MS
+from doorctl.accounts.account import IDLE_MS, Claims, Pending, Role
 from doorctl.core.errors import InputError, StoreError, StuckError
 from doorctl.core.masked import Masked
 from doorctl.services.accounts import AccountsService

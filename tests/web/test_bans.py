@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from doorctl.access import ban_terms
-from doorctl.access.ban_terms import BanState
-from doorctl.access.rights import ALL_BRANCHES, Ban
+from doorctl.access.rights import ALL_BRANCHES, Ban, BanState, ban_since, ban_until
 from doorctl.cli import rights as commands
 from doorctl.config import Config
 from doorctl.core.errors import InputError
@@ -31,7 +29,7 @@ LAST = date(2099, 6, 1)
 def wanted(app: App, first: date | None, last: date | None, reason: str = "støj") -> Ban:
     """Return a ban of days, as the page asks for it."""
     moment = app.clock.moment()
-    since, until = ban_terms.since(first, moment), ban_terms.until(last, moment)
+    since, until = ban_since(first, moment), ban_until(last, moment)
     return Ban(0, reason, since, until, "anne", frozenset({app.config.branch.id}), "Brevet.")
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.accounts.account import Permission
-from doorctl.accounts.sessions import AT_ONCE, REFILL_S
+from doorctl.accounts.account import AT_ONCE, REFILL_S, Permission
 from doorctl.core.errors import StoreError
 from doorctl.privacy.audit import Action
 from doorctl.services.app import App, branch_db

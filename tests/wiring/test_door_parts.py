@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.access.messages import PadRules
 from doorctl.access.patron import CacheStamp
 from doorctl.access.policy import Policy
-from doorctl.access.typing import PadRules
 from doorctl.config import Config, load
 from doorctl.core.moments import BootTime
 from doorctl.ops.clock import BUILD_FLOOR

@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol, TypeVar
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from doorctl.accounts import second_factor
 from doorctl.accounts.account import (
     LONGEST_NAME,
     PERMITS,
@@ -21,12 +20,12 @@ from doorctl.accounts.account import (
     Origin,
     Permission,
     Role,
+    Token,
     own_name,
     refuse_account,
 )
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.sessions import Token
-from doorctl.accounts.signing_in import SigningIn
+from doorctl.accounts.signing_in import SigningIn, key_uri, new_secret
 from doorctl.core.errors import (
     DoorctlError,
     IdentityProviderError,
@@ -211,7 +210,7 @@ class Entrance:
     async def _factor(self, request: PageRequest, form: Form) -> Response:
         if not request.person.has_password or not self._signing_in.tells_time:
             raise InputError(NO_CLOCK if request.person.has_password else NOT_OURS)
-        secret, code = second_factor.new_secret(form.text("secret")), form.text("code")
+        secret, code = new_secret(form.text("secret")), form.text("code")
         if not code:
             return self._factor_page(request, secret)
         token = Token(request.http.cookies[self._frame.house.session_cookie])
@@ -228,7 +227,7 @@ class Entrance:
         # Imported here to save memory: only this page needs it.
         import segno  # noqa: PLC0415 - as said
 
-        uri = second_factor.key_uri(secret, request.by, self._frame.house.name)
+        uri = key_uri(secret, request.by, self._frame.house.name)
         return _page(
             request,
             "me_factor.html",

@@ -18,8 +18,8 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.codes_throttle import A_CODE
 from doorctl.access.patron import SENTENCES, Reason
+from doorctl.access.throttle import A_CODE
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState

@@ -16,11 +16,10 @@ import doorctl
 from doorctl.access.calendar import Cause, Mode
 from doorctl.access.day import Override
 from doorctl.accounts.account import Permission
-from doorctl.core.alarms import Urgency
+from doorctl.core.alarms import AlarmRecord, Urgency
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
-from doorctl.core.standing import AlarmRecord
 from doorctl.ops.machine import DataDisk
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc import deeds

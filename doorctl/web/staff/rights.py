@@ -14,8 +14,6 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access import ban_terms
-from doorctl.access.ban_terms import ONE_DAY, BanState
 from doorctl.access.calendar import DAY_MINUTES, Span
 from doorctl.access.rights import (
     ALL_BRANCHES,
@@ -24,10 +22,14 @@ from doorctl.access.rights import (
     MAX_CODE_DIGITS,
     MIN_CODE_DIGITS,
     MOST_SPANS,
+    ONE_DAY,
     USUAL_BAN,
     Ban,
+    BanState,
     Pass,
     PassKind,
+    ban_since,
+    ban_until,
 )
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import DoorctlError, InputError
@@ -134,8 +136,8 @@ class BansPages:
         return Ban(
             number=0,
             reason=filled_in.reason(form, REASONS, self._frame.house.words_of(None)),
-            since=ban_terms.since(filled_in.day(form.text("first")), moment),
-            until=ban_terms.until(last if form.text("end") == DATE else None, moment),
+            since=ban_since(filled_in.day(form.text("first")), moment),
+            until=ban_until(last if form.text("end") == DATE else None, moment),
             by=by,
             branches=frozenset({ALL_BRANCHES if everywhere else self._app.config.branch.id}),
             # A browser ends lines by CR LF; what is kept is printable.

@@ -7,9 +7,8 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Account, Origin, Permission, Role
+from doorctl.accounts.account import Account, Books, Done, Origin, Permission, Role
 from doorctl.accounts.passwords import Password, refuse_password
-from doorctl.accounts.ports import Books, Done
 from doorctl.core.moments import Moment
 from doorctl.rpc import deeds
 from doorctl.web.staff.accounts import PERMISSIONS, ROLES, AccountsPages, first_password

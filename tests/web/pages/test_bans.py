@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.access.ban_terms import BanState
-from doorctl.access.rights import Ban, BanEntry
+from doorctl.access.rights import Ban, BanEntry, BanState
 from doorctl.accounts.account import Role
 from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import doorctl.web
-from doorctl.accounts.sessions import IDLE_MS
+from doorctl.accounts.account import IDLE_MS
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.door_log import DoorLog

@@ -10,8 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from doorctl.accounts import passwords
-from doorctl.accounts.account import Event
-from doorctl.accounts.sessions import FRESH_MS, IDLE_MS, LONGEST_MS, Token
+from doorctl.accounts.account import FRESH_MS, IDLE_MS, LONGEST_MS, Event, Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.core.errors import SignInWaitsError
 from doorctl.web.frame.headers import Headed

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.access.codes_throttle import A_CODE
+from doorctl.access.throttle import A_CODE
 from doorctl.accounts.account import Role
 from doorctl.core.moments import ClockState
 from doorctl.services import door_log

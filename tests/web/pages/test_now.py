@@ -15,8 +15,8 @@ import doorctl
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
 from doorctl.accounts.account import Role
+from doorctl.core.alarms import AlarmChange, Source
 from doorctl.core.masked import IdentifierKind
-from doorctl.core.standing import AlarmChange, Source
 from doorctl.privacy.audit import Action
 from doorctl.rpc import deeds
 from doorctl.rpc.control import Answer, Answers, ControlServer, Question

@@ -8,7 +8,7 @@ import pyotp
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.accounts.sessions import FRESH_MS
+from doorctl.accounts.account import FRESH_MS
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.web.staff.accounts import AccountsPages
 from tests.fakes.accounts import QuickHasher
