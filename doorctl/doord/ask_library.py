@@ -21,7 +21,7 @@ from doorctl.access.messages import (
 from doorctl.access.patron import Patron, SealedRow, easy_to_guess, pin_check
 from doorctl.core.masked import Identifier, Pin
 from doorctl.core.ports import Clock
-from doorctl.sync.seal import lent_patron
+from doorctl.sync.feed import lent_patron
 
 
 class Library(Protocol):

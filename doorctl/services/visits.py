@@ -54,9 +54,8 @@ from doorctl.store.subject import StoredErasures
 from doorctl.store.visit_rows import HourlyHistory
 from doorctl.store.visits import open_or_create_visits
 from doorctl.sync.document import refuse_odd_name
-from doorctl.sync.receive import guard, unguarded
-from doorctl.sync.seal import Loaded
-from doorctl.sync.seal import load as load_feed
+from doorctl.sync.receive import Loaded, guard, unguarded
+from doorctl.sync.receive import load as load_feed
 
 ANSWER_LIMIT_S = 5.0
 

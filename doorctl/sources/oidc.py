@@ -28,7 +28,7 @@ from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import Moment
 from doorctl.sources.asking import unreached
-from doorctl.sources.time_limit import TimeLimit
+from doorctl.sources.library import TimeLimit
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 """Algorithms with which only the provider can sign; never ``none``, never a shared secret."""

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from itertools import chain
+from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
 from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import (
+    FeedError,
     Problem,
     PushConflictError,
     PushGuardedError,
@@ -21,6 +23,8 @@ from doorctl.core.errors import (
     PushUnsignedError,
     StoreError,
 )
+from doorctl.core.moments import Moment
+from doorctl.core.ports import Sealer
 from doorctl.sync.document import (
     SUBJECT,
     Kind,
@@ -32,6 +36,7 @@ from doorctl.sync.document import (
     read_manifest,
     verify,
 )
+from doorctl.sync.feed import FeedPatron, read_feed, seal_rows
 from doorctl.sync.rows import LONGEST_LINE_BYTES, Line, Removal, parse, reread
 
 # Taking a push in: the signature, the whole and each row are checked before any of it is applied.
@@ -236,8 +241,8 @@ class Staging:
                 self._bytes += len(piece)
                 self._refuse_size(self._bytes)
                 *whole, rest = piece.split(b"\n")
-                for line in whole:
-                    line, self._beginning = self._beginning + line, b""  # noqa: PLW2901
+                for end in whole:
+                    line, self._beginning = self._beginning + end, b""
                     self._refuse_long(line)
                     yield line
                 self._beginning += rest
@@ -637,3 +642,79 @@ class PatronWriter(Protocol):
 
         `now` is aware, and by a clock that can be trusted.
         """
+
+
+# Load a feed into this machine's patron cache: read, seal, apply; all of it or nothing.
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load did.
+
+    `left_out` counts identifiers of types that no reader reads, `removed` those that the cache held
+    before and no longer holds.
+    """
+
+    epoch: int
+    patrons: int
+    identifiers: int
+    left_out: int
+    removed: int
+
+
+def load(
+    path: Path,
+    *,
+    sealer: Sealer,
+    apply: Callable[[Sequence[SealedRow], datetime], Applied],
+    moment: Moment,
+    pin_length: int,
+    minimum_age: int,
+    full: bool,
+    workers: int,
+    on_progress: Callable[[int, int], None],
+    flags_weak: bool = False,
+) -> Loaded:
+    """Read, check and seal the whole feed, then apply it in one transaction.
+
+    `apply` gets the rows and the time in UTC from which the cache's age counts, `moment`'s. It is
+    called last and once, on this thread, so it need not hold a lock for the hour that sealing a
+    town takes. `full` says that the feed is the whole register. The others are as for `seal_rows`.
+
+    Raises:
+        FeedError: a row is wrong, or the feed would do something else than it seems to.
+        StoreError: the cache can't be written; nothing was changed.
+    """
+    patrons = read_feed(path, pin_length=pin_length)
+    _refuse_surprises(path.name, patrons, full=full)
+    rows = list(
+        seal_rows(
+            patrons,
+            sealer,
+            minimum_age=minimum_age,
+            on=moment.latest_known.date(),
+            workers=workers,
+            on_progress=on_progress,
+            flags_weak=flags_weak,
+        )
+    )
+    # Even an unset clock's time is kept: it is seldom ahead, and a future date counts as too old.
+    applied = apply(rows, moment.local.astimezone(UTC))
+    left_out = sum(patron.left_out for patron in patrons)
+    return Loaded(applied.epoch, len(patrons), len(rows), left_out, applied.removed)
+
+
+def _refuse_surprises(subject: str, patrons: Sequence[FeedPatron], *, full: bool) -> None:
+    if full and not any(patron.identifiers for patron in patrons):
+        what = "holds no card and no CPR number, so it would lock everybody out; export it again"
+        raise FeedError(subject, [Problem("file", what)])
+    if not full:
+        _refuse_lost_cards(subject, patrons)
+
+
+def _refuse_lost_cards(subject: str, patrons: Sequence[FeedPatron]) -> None:
+    """Refuse changes of a patron without cards: the patron's old cards would stay in force."""
+    bare = [patron for patron in patrons if not patron.identifiers]
+    if bare:
+        what = "identifiers: no card and no CPR number; only a full feed can take a last card away"
+        raise FeedError(subject, [Problem(f"line {patron.line}", what) for patron in bare[:20]])

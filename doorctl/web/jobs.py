@@ -36,8 +36,7 @@ from doorctl.config.tables import shown
 from doorctl.core.errors import DeviceError, DoorctlError, Problem, StoreError, WebsiteHoursError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog, Outputs
-from doorctl.sources.website import HoursRequest, Published
-from doorctl.sync.holidays import HolidaysWanted
+from doorctl.sources.hours import HolidaysWanted, HoursRequest, Published
 
 FETCH_EVERY_S = 3 * 3600.0
 AGAIN_S = 600.0

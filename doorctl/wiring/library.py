@@ -21,8 +21,7 @@ from doorctl.rpc.library import library_answers
 from doorctl.services.branch import WRITE_LIMIT_S, result_of
 from doorctl.services.library import LibraryLimiter
 from doorctl.sources.asking import read_password, trusting
-from doorctl.sources.fbs import FbsLibrary
-from doorctl.sources.sip2 import Dialect, Sip2Library
+from doorctl.sources.library import Dialect, FbsLibrary, Sip2Library
 from doorctl.sync.receive import PatronWriter
 
 

@@ -27,7 +27,6 @@ from doorctl.core.errors import (
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.core.ports import AlarmSink, Clock, NotSentError
-from doorctl.notices.sender import Book
 from doorctl.notices.sending import notice
 from doorctl.services.alarm_ways import send_now, sinks
 from doorctl.services.app import flags_weak, patrons_db
@@ -44,7 +43,7 @@ from doorctl.sync.delivery import (
 )
 from doorctl.sync.document import SealedWith, refuse_odd_name
 from doorctl.sync.feed import FeedExports, WrongRow
-from doorctl.sync.push import Refreshed, refresh
+from doorctl.sync.push import Book, Refreshed, refresh
 from doorctl.wiring.installation import drop_old_key, keys_in_use, make_directory, next_key_file
 
 OUTBOX = "outbox.db"

@@ -14,9 +14,8 @@ from doorctl.devices.commands import CommandOutputs, OutputCommand
 from doorctl.ops.threads import regular
 from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
-from doorctl.sources.website import Website
+from doorctl.sources.hours import Website, computed, computed_apart
 from doorctl.store.branch import BranchRecords
-from doorctl.sync.holidays import computed, computed_apart
 from doorctl.web.jobs import (
     HolidayRound,
     OutputsRound,

@@ -23,9 +23,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from doorctl.demo.door import LIMIT_S, Line
+from doorctl.sources.hours import public_holidays
 from doorctl.store.keys import key_id, read_key
 from doorctl.sync.document import SealedWith
-from doorctl.sync.holidays import public_holidays
 from tests.e2e import people
 from tests.e2e.door import Door, Drive, until
 from tests.e2e.hours import in_s

@@ -11,15 +11,15 @@ import pytest
 
 from doorctl.access.calendar import Mode, ModeSpan
 from doorctl.core.errors import NotAnsweringError
-from doorctl.sync.holidays import PROGRAM, HolidaysWanted, computed, computed_apart
+from doorctl.sources.hours import PROGRAM, HolidaysWanted, computed, computed_apart
 
 SUNDAY = (ModeSpan(Mode.SELF_SERVICE, 600, 840), ModeSpan(Mode.STAFFED, 660, 720))
 WANTED = HolidaysWanted((2026, 2027), "sunday", (*((),) * 6, SUNDAY), ("christmas_eve",))
 
 RESIDENT = """
 import json, re, sys
-from doorctl.sync.holidays import computed_apart
-from doorctl.sync.holidays import HolidaysWanted
+from doorctl.sources.hours import computed_apart
+from doorctl.sources.hours import HolidaysWanted
 found = computed_apart(HolidaysWanted((2026, 2027), "closed", None))
 print(json.dumps([len(found), "holidays" in sys.modules]))
 """

@@ -24,8 +24,7 @@ from doorctl.access.ports import BranchWriter
 from doorctl.config import DatedHours, Opening
 from doorctl.core.errors import InputError, StoreError
 from doorctl.services.hours import calendar_of
-from doorctl.sources.website import HoursRequest, Published, Website
-from doorctl.sync.holidays import HolidaysWanted
+from doorctl.sources.hours import HolidaysWanted, HoursRequest, Published, Website
 from doorctl.web.jobs import (
     AGAIN_S,
     EMPTIED_S,

@@ -17,8 +17,7 @@ from doorctl.config.network import read_address
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.sources.asking import trusting
-from doorctl.sources.fbs import FbsLibrary
-from doorctl.sources.sip2 import Dialect, Sip2Library
+from doorctl.sources.library import Dialect, FbsLibrary, Sip2Library
 from tests.fakes.clock import FakeClock
 from tests.fakes.library_system import NOBODY, FakeLibrarySystem
 from tests.sources import fbs_server, sip2_server

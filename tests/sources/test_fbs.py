@@ -24,7 +24,13 @@ from doorctl.access.messages import LibraryAnswer, LibraryPatron
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.sources.asking import trusting
-from doorctl.sources.fbs import LONGEST_ANSWER_BYTES, Authenticated, FbsLibrary, Person, read_answer
+from doorctl.sources.library import (
+    LONGEST_ANSWER_BYTES,
+    Authenticated,
+    FbsLibrary,
+    Person,
+    read_answer,
+)
 from tests.sources import branch_server
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known, person, serving
 from tests.sources.stages import BRIEF_S, card, fbs_library, nobody_listens

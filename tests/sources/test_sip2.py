@@ -20,7 +20,7 @@ from doorctl.access.messages import LibraryAnswer, LibraryPatron
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Masked, Pin
 from doorctl.sources.asking import trusting
-from doorctl.sources.sip2 import LONGEST_FRAME_BYTES, Dialect, Sip2Library
+from doorctl.sources.library import LONGEST_FRAME_BYTES, Dialect, Sip2Library
 from tests.sources.sip2_server import (
     AT,
     INSTITUTION,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Pin
-from doorctl.sources.sip2 import (
+from doorctl.sources.library import (
     framed,
     information_request,
     login,

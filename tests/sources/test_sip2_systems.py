@@ -13,7 +13,7 @@ from datetime import date
 import pytest
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.sources.sip2 import Dialect, Information, meaning, read_information, read_patron
+from doorctl.sources.library import Dialect, Information, meaning, read_information, read_patron
 
 YES, NO = LibraryAnswer.YES, LibraryAnswer.NO
 

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from doorctl.sources.time_limit import TimeLimit
+from doorctl.sources.library import TimeLimit
 
 WAIT_S = 20.0
 NAME = "a limit under test"

@@ -17,7 +17,7 @@ import pytest
 
 from doorctl.access.calendar import Mode, ModeSpan
 from doorctl.core.errors import InputError, WebsiteHoursError
-from doorctl.sources.website import LONGEST_ANSWER_BYTES, HoursRequest, Website
+from doorctl.sources.hours import LONGEST_ANSWER_BYTES, HoursRequest, Website
 from tests.sources.website_server import WebsiteScript, item, serving
 from tests.web.certificates import Authority
 

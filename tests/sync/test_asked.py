@@ -8,8 +8,7 @@ import pytest
 from doorctl.access.messages import LibraryPatron
 from doorctl.access.patron import Patron, pin_check
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.sync.feed import FeedIdentifier, FeedPatron
-from doorctl.sync.seal import NEVER, lent_patron, seal_rows
+from doorctl.sync.feed import NEVER, FeedIdentifier, FeedPatron, lent_patron, seal_rows
 from tests.fakes.memory_store import FastSealer
 
 CPR = Identifier(IdentifierKind.CPR, "0101701234")

@@ -18,9 +18,8 @@ from doorctl.core.errors import FeedError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.sync.delivery import Result, Terms
 from doorctl.sync.document import SealedWith
-from doorctl.sync.feed import WrongRow
+from doorctl.sync.feed import WrongRow, seal_rows
 from doorctl.sync.rows import decode, encode
-from doorctl.sync.seal import seal_rows
 from tests.fakes.branch import FakeBranch
 from tests.fakes.memory_store import FastSealer
 from tests.sync.senders import TERMS, TODAY, ListSource, Town, patron

@@ -9,8 +9,7 @@ import pytest
 from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import FeedError, StoreError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.sync.receive import unguarded
-from doorctl.sync.seal import Loaded, load
+from doorctl.sync.receive import Loaded, load, unguarded
 from tests.fakes.memory_store import FastSealer, MemoryPatrons
 
 Apply = Callable[[Sequence[SealedRow], datetime], Applied]

@@ -4,7 +4,7 @@ import pytest
 
 from doorctl.access.calendar import ALL_DAY, Calendar, Cause, DatedDay, Mode, ModeSpan
 from doorctl.core.errors import InputError
-from doorctl.sync.holidays import public_holidays
+from doorctl.sources.hours import public_holidays
 
 SUNDAY = (ModeSpan(Mode.SELF_SERVICE, 600, 840),)
 WEEK = (*((ModeSpan(Mode.SELF_SERVICE, 420, 1320),),) * 6, SUNDAY)

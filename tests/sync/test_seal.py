@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
-from doorctl.sync.feed import FeedIdentifier, FeedPatron
-from doorctl.sync.seal import IN_FLIGHT_PER_WORKER, seal_rows
+from doorctl.sync.feed import IN_FLIGHT_PER_WORKER, FeedIdentifier, FeedPatron, seal_rows
 from tests.fakes.memory_store import FastSealer
 
 

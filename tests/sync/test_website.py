@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Cause, DatedDay, Mode, ModeSpan
 from doorctl.core.errors import WebsiteHoursError
-from doorctl.sources.website import HoursRequest, Published, read_opening_hours
+from doorctl.sources.hours import HoursRequest, Published, read_opening_hours
 
 MONDAY = date(2026, 3, 9)
 ASKED = HoursRequest("12", MONDAY, MONDAY + timedelta(days=13), "DK-773000")

@@ -1,4 +1,4 @@
-"""Opening hours from the library's website: asked over HTTP, checked, turned into days."""
+"""Hours that others set: those on the library's website, and public holidays."""
 
 from __future__ import annotations
 
@@ -6,19 +6,31 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from http import HTTPStatus
 from types import MappingProxyType
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
-import httpx2
 import msgspec
 
-from doorctl.access.calendar import DAY_MINUTES, Calendar, Cause, DatedDay, Mode, ModeSpan
+from doorctl.access.calendar import (
+    ALL_DAY,
+    DAY_MINUTES,
+    Calendar,
+    Cause,
+    DatedDay,
+    Day,
+    Mode,
+    ModeSpan,
+)
+from doorctl.config.hours import HalfHoliday, HolidayRule
 from doorctl.config.network import is_this_machine
 from doorctl.config.tables import shown
-from doorctl.core.errors import InputError, Problem, WebsiteHoursError
+from doorctl.core.errors import InputError, NotAnsweringError, Problem, WebsiteHoursError
 
 PATH = "/api/v1/opening_hours"
 MOST_ITEMS = 5000
@@ -230,8 +242,8 @@ class Website:
     def __init__(
         self, url: str, *, limit_s: float = LIMIT_S, context: ssl.SSLContext | None = None
     ) -> None:
-        address = httpx2.URL(url)
-        if address.scheme != "https" and not is_this_machine(address.host):
+        address = urlsplit(url)
+        if address.scheme != "https" and not is_this_machine(address.hostname or ""):
             raise InputError("the website is asked over https only; see hours.website_url")
         self._base = url.rstrip("/")
         self._limit_s = limit_s
@@ -250,8 +262,6 @@ class Website:
             body = asyncio.run(self._fetched(request.target))
         except TimeoutError:
             raise _unusable(f"did not come within {self._limit_s:g} s") from None
-        except httpx2.HTTPError as error:
-            raise _unusable(_unreached(error)) from error
         try:
             answer = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -259,23 +269,29 @@ class Website:
         return read_opening_hours(answer, request)
 
     async def _fetched(self, target: str) -> bytes:
-        # Loading the system's authorities takes 20 ms and memory, so only for each question.
+        # It costs memory, and the process that computes holidays needs none of it.
+        import httpx2  # noqa: PLC0415 - as said
+
+        # Loading the system's authorities takes 20 ms and memory, so only for each request.
         context = self._context or ssl.create_default_context()
-        async with (
-            asyncio.timeout(self._limit_s),
-            httpx2.AsyncClient(
-                verify=context, trust_env=False, timeout=None, headers=HEADERS
-            ) as client,
-            client.stream("GET", self._base + target) as response,
-        ):
-            if response.status_code != httpx2.codes.OK:
-                raise _unusable(_refusal(response.status_code))
-            body = b""
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > LONGEST_ANSWER_BYTES:
-                    raise _unusable(f"has more than {LONGEST_ANSWER_BYTES} bytes")
-            return body
+        try:
+            async with (
+                asyncio.timeout(self._limit_s),
+                httpx2.AsyncClient(
+                    verify=context, trust_env=False, timeout=None, headers=HEADERS
+                ) as client,
+                client.stream("GET", self._base + target) as response,
+            ):
+                if response.status_code != HTTPStatus.OK:
+                    raise _unusable(_refusal(response.status_code))
+                body = b""
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) > LONGEST_ANSWER_BYTES:
+                        raise _unusable(f"has more than {LONGEST_ANSWER_BYTES} bytes")
+                return body
+        except httpx2.HTTPError as error:
+            raise _unusable(_unreached(error)) from error
 
 
 def _unusable(what: str) -> WebsiteHoursError:
@@ -284,9 +300,9 @@ def _unusable(what: str) -> WebsiteHoursError:
 
 def _refusal(status: int) -> str:
     what = f"has HTTP status {status}"
-    if httpx2.codes.is_redirect(status):
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return f"{what}: the website has moved; see hours.website_url"
-    if status == httpx2.codes.NOT_FOUND:
+    if status == HTTPStatus.NOT_FOUND:
         return f"{what}: there is no DPL CMS; see hours.website_url"
     return what
 
@@ -305,3 +321,150 @@ def _unreached(error: BaseException) -> str:
             return f"did not come: no connection ({own})"
         cause = cause.__cause__ or cause.__context__
     return f"did not come whole ({type(error).__name__})"
+
+
+# Public holidays as dated days, by the well-kept `holidays` package.
+#
+# The package takes 0.1 s to load and stays in memory then, 11 MB in the web process (measured). So
+# that process runs this module in another one, with a request on standard input and the days on
+# standard output, both JSON; a command that ends soon calls :func:`computed`.
+
+MODULE = "doorctl.sources.hours"
+
+
+@dataclass(frozen=True, slots=True)
+class HolidaysWanted:
+    """The years and rules of the request; the fields are `public_holidays`'s own."""
+
+    years: tuple[int, ...]
+    rule: HolidayRule
+    week: tuple[Day, ...] | None
+    also: tuple[HalfHoliday, ...] = ()
+
+    @property
+    def known_until(self) -> date:
+        """The last date that the answer covers."""
+        return date(max(self.years), 12, 31)
+
+
+def computed(wanted: HolidaysWanted) -> Mapping[date, DatedDay]:
+    """Return the holidays by date; loads the package that knows them.
+
+    Raises:
+        InputError: the country's holidays are not known.
+    """
+    return public_holidays(wanted.years, wanted.rule, wanted.week, wanted.also)
+
+
+SUNDAY = 6
+
+ALSO: dict[HalfHoliday, tuple[int, int]] = {
+    "workers_day": (5, 1),
+    "constitution_day": (6, 5),
+    "christmas_eve": (12, 24),
+    "new_years_eve": (12, 31),
+}
+"""Month and day of days on which many close, though they are no public holidays in Denmark."""
+
+LANGUAGES = {"DK": "da"}
+
+
+def public_holidays(
+    years: Iterable[int],
+    rule: HolidayRule,
+    week: tuple[Day, ...] | None,
+    also: Iterable[HalfHoliday] = (),
+    country: str = "DK",
+) -> dict[date, DatedDay]:
+    """Return each public holiday's hours, with its name in the country's language as a note.
+
+    Store bededag is none since 2024. By `rule` a holiday is like any other day (then nothing is
+    returned), closed, or a day with Sunday's hours; those are in `week`, the branch's own, None for
+    self-service at all hours. `also` are Danish days that count as holidays here.
+
+    Raises:
+        InputError: the country's holidays are not known.
+    """
+    if rule == "ignore":
+        return {}
+    sunday = ALL_DAY if week is None else week[SUNDAY]
+    spans: Day = () if rule == "closed" else sunday
+    wanted, chosen = sorted(set(years)), {ALSO[name] for name in also}
+    named = _named(country, wanted, "public")
+    if chosen:
+        optional = _named(country, wanted, "optional")
+        extra = {day: name for day, name in optional.items() if (day.month, day.day) in chosen}
+        named = {**extra, **named}
+    return {day: DatedDay(spans, Cause.HOLIDAY, name) for day, name in sorted(named.items())}
+
+
+def _named(country: str, years: list[int], category: str) -> dict[date, str]:
+    import holidays  # noqa: PLC0415 - it costs memory, see above
+
+    try:
+        known = holidays.country_holidays(
+            country, years=years, language=LANGUAGES.get(country), categories=(category,)
+        )
+    except (NotImplementedError, ValueError) as error:
+        raise InputError(f"{country}: no {category} holidays are known; give another") from error
+    return dict(known.items())
+
+
+HOLIDAYS_LIMIT_S = 60.0
+"""It takes 0.5 s here; the smallest Pi, just started, may need ten times as much."""
+
+MOST_CHARACTERS = 200
+
+# Isolated: neither the environment nor the working directory says where code comes from.
+PROGRAM = (sys.executable, "-I", "-m", MODULE)
+
+
+def computed_apart(
+    wanted: HolidaysWanted, *, program: Sequence[str] = PROGRAM, limit_s: float = HOLIDAYS_LIMIT_S
+) -> Mapping[date, DatedDay]:
+    """Return the holidays by date. Thread-safe; waits until they are there.
+
+    `program` reads the request on standard input, answers on standard output, and is killed after
+    `limit_s`.
+
+    Raises:
+        NotAnsweringError: they could not be computed; says why.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - our own program
+            program,
+            input=msgspec.json.encode(wanted),
+            capture_output=True,
+            check=True,
+            cwd="/",
+            timeout=limit_s,
+        )
+        return msgspec.json.decode(done.stdout, type=dict[date, DatedDay])
+    except subprocess.TimeoutExpired:
+        raise _not_computed(f"it took more than {limit_s:g} s") from None
+    except subprocess.CalledProcessError as error:
+        raise _not_computed(_last_words(error)) from None
+    except OSError as error:
+        raise _not_computed(f"it can't be started: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _not_computed("what came is no list of holidays") from error
+
+
+def _not_computed(why: str) -> NotAnsweringError:
+    return NotAnsweringError(f"the public holidays were not computed: {why}")
+
+
+def _last_words(error: subprocess.CalledProcessError) -> str:
+    lines = error.stderr.decode("utf-8", "replace").strip().splitlines()
+    shown = "".join(char for char in (lines or [""])[-1] if char.isprintable())[:MOST_CHARACTERS]
+    return f"it ended with {error.returncode}" + (f": {shown}" if shown else "")
+
+
+def main() -> None:
+    """Answer one request."""
+    wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=HolidaysWanted)
+    sys.stdout.buffer.write(msgspec.json.encode(computed(wanted)))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.alarms import KINDS, LONGEST_WHY, WITH_END
-from doorctl.notices.sender import AGAIN_AFTER, ENDS, MOST_LISTED, NEWS_AFTER, Book
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.feed import WrongRow
+from doorctl.sync.push import AGAIN_AFTER, ENDS, MOST_LISTED, NEWS_AFTER, Book
 
 NOW = datetime(2026, 3, 2, 3, tzinfo=UTC)
 REST = timedelta(hours=1)

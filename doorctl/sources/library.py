@@ -1,0 +1,788 @@
+"""The library system asked about one card: FBS (Cicero) over its CMS API, any other over SIP2."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import ssl
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date
+from threading import Lock, Thread
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
+
+import httpx2
+import msgspec
+from msgspec import Meta, Struct
+
+from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
+from doorctl.config.network import is_this_machine
+from doorctl.core.errors import InputError, LibrarySystemError
+from doorctl.core.masked import Identifier, Masked, Pin
+from doorctl.core.ports import Clock
+from doorctl.sources.asking import spelt, unreached
+
+# A time limit for one request: over name lookup, connection, TLS and each byte.
+
+T = TypeVar("T")
+
+GRACE_S = 1.0
+"""How long beyond the limit the caller waits for the cancelled work to end."""
+
+CLOSE_S = 2.0
+"""How long `close` waits: a name lookup that hangs can't be ended."""
+
+
+class TimeLimit:
+    """Run a coroutine for a limited time. Thread-safe; requests run beside each other.
+
+    A socket's own time-out is for each read, so a server that sends a byte now and then would keep
+    it waiting for ever, and a name lookup has none. So all runs on one event loop in a thread of
+    its own, which is started by the first request. `limit_s` is for each request.
+    """
+
+    def __init__(self, limit_s: float, name: str) -> None:
+        self._limit_s = limit_s
+        self._name = name
+        self._starting = Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: Thread | None = None
+
+    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return or raise what `work` does.
+
+        Raises:
+            TimeoutError: the limit was reached, or `close` was called; `work` was cancelled.
+        """
+
+        async def limited() -> T:
+            async with asyncio.timeout(self._limit_s):
+                return await work()
+
+        future = asyncio.run_coroutine_threadsafe(limited(), self._running())
+        try:
+            return future.result(self._limit_s + GRACE_S)
+        except CancelledError:
+            raise TimeoutError from None
+        finally:
+            future.cancel()
+
+    def close(self) -> None:
+        """End the thread and all that still runs in it; idempotent."""
+        with self._starting:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(CLOSE_S)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = Thread(
+                    target=_serve, args=(self._loop,), name=self._name, daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+# Field names, types and meanings: danskernesdigitalebibliotek/dpl-fbs-adapter-tool,
+# ``external_agencyid_patrons.json`` and ``external_v1_agencyid_authentication.json``. Fields that
+# are not named here (names, addresses, telephone numbers) are skipped by the decoder and never
+# built.
+
+PERSON = "PERSON"
+"""The only type of patron with a birthday and a residence in FBS."""
+
+NOT_TOLD = "NOT_TOLD"
+
+PatronId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Answer(Struct, frozen=True, rename="camel"):
+    """What all answers share: exact types, and a `repr` that shows no values."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+
+class LoggedIn(Answer, frozen=True):
+    """The answer to a login."""
+
+    session_key: Annotated[str, Meta(pattern=r"\A[!-~]{1,1024}\Z")]
+
+
+class Authenticated(Answer, frozen=True):
+    """The answer about a card and a PIN; the last two fields are there where it is ``VALID``."""
+
+    authenticate_status: Literal["VALID", "INVALID", "LOANER_LOCKED_OUT"]
+    patron_id: PatronId | None = None
+    patron_type: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.authenticate_status == "VALID" and None in (self.patron_id, self.patron_type):
+            raise ValueError("half an answer")
+
+
+class Block(Answer, frozen=True):
+    """A block; a code with a stray blank would match no code that is denied."""
+
+    blocked_reason: Annotated[str, Meta(pattern=r"\A[!-~]{1,32}\Z")]
+
+
+class Hold(Answer, frozen=True):
+    """A period on hold; without an end it is open."""
+
+    starts: date | None = msgspec.field(default=None, name="from")
+    ends: date | None = msgspec.field(default=None, name="to")
+
+    def __post_init__(self) -> None:
+        if self.starts is not None and self.ends is not None and self.ends < self.starts:
+            raise ValueError("ends before it starts")
+
+
+class Person(Answer, frozen=True):
+    """PersonPatronV4, only the fields that we use; `block_status` and `tags` may be null."""
+
+    patron_id: PatronId
+    resident: bool
+    birthday: date | None = None
+    block_status: list[Block] | None = None
+    on_hold: Hold | None = None
+    tags: list[Annotated[str, Meta(max_length=64)]] | None = None
+
+    def patron(self) -> LibraryPatron:
+        """Return what the door may know; the card was authenticated, so it is in force."""
+        hold = self.on_hold
+        return LibraryPatron(
+            patron_ref=str(self.patron_id),
+            resident=self.resident,
+            active=True,
+            birthday=self.birthday,
+            blocks=frozenset(block.blocked_reason for block in self.block_status or ()),
+            valid_until=None,
+            hold_from=None if hold is None else hold.starts or date.min,
+            hold_until=None if hold is None else hold.ends,
+            tags=frozenset(self.tags or ()),
+        )
+
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
+def read_answer(body: bytes, kind: type[AnswerT]) -> AnswerT | None:
+    """Return the answer that a body holds, or None if it is not complete."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def no_person(patron_id: int) -> LibraryPatron:
+    """Return the row of a company, a library or a group: no residence and no birthday.
+
+    Its blocks are stored elsewhere and are not asked for, so it gets an unknown block.
+    """
+    return LibraryPatron(
+        patron_ref=str(patron_id),
+        resident=False,
+        active=True,
+        birthday=None,
+        blocks=frozenset({NOT_TOLD}),
+        valid_until=None,
+        hold_from=None,
+        hold_until=None,
+        tags=frozenset(),
+    )
+
+
+TIMEOUT_S = 2.0
+
+KEPT_S = 5.0
+"""A connection that is idle for longer may be dead behind a firewall, without notice."""
+
+LONGEST_ANSWER_BYTES = 65_536
+"""A person with addresses, notes and interests has 2 KiB."""
+
+ANSWERS: Mapping[str, LibraryAnswer] = MappingProxyType(
+    {
+        "VALID": LibraryAnswer.YES,
+        "INVALID": LibraryAnswer.NO,
+        "LOANER_LOCKED_OUT": LibraryAnswer.WAITS,
+    }
+)
+
+LOGIN_REFUSED = frozenset({400, 401, 403})
+"""FBS answers 403 to a client whose name or password is wrong (its own document)."""
+
+
+@dataclass(slots=True)
+class _Question:
+    """How far one request got: FBS may have the PIN (`sent`), an expired session was replaced."""
+
+    sent: bool = False
+    renewed: bool = False
+
+
+class FbsLibrary:
+    """Ask FBS; implements `LibrarySystem`. Thread-safe; one session is kept, one login at a time.
+
+    Proxies that the environment names are not used and no redirect is followed. Card numbers and
+    PINs are sent in bodies only. The addresses are below `url`, such as
+    ``https://cms.example/rest``; `timeout_s` is for one request including login.
+
+    Args:
+        agency: the agency's ISIL.
+
+    Raises:
+        InputError: `url` would send PINs to another machine in the clear.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        agency: str,
+        user: str,
+        password: Masked[str],
+        context: ssl.SSLContext,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        address = httpx2.URL(url)
+        if address.scheme != "https" and not is_this_machine(address.host):
+            raise InputError("FBS is asked over https only; see lms.url")
+        self._base = url.rstrip("/")
+        self._agency = agency
+        self._user = user
+        self._password = password
+        self._context = context
+        self._limit = TimeLimit(timeout_s, "fbs")
+        self._logging_in = asyncio.Lock()
+        self._session: Masked[str] | None = None
+        self._client: httpx2.AsyncClient | None = None
+
+    def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
+        """Ask whether the PIN is the card's.
+
+        What no card or keypad can send is a no without being sent.
+        """
+        card_and_pin = spelt(identifier, pin)
+        if card_and_pin is None:
+            return LibraryReply(LibraryAnswer.NO)
+        question = _Question()
+        try:
+            return self._limit.run(lambda: self._ask(question, card_and_pin, row_wanted=row_wanted))
+        except LibrarySystemError as error:
+            why = str(error)
+        except TimeoutError:
+            why = "it does not answer in time"
+        except httpx2.ConnectError as error:
+            why = unreached(error)
+        except httpx2.HTTPError:
+            why = "it breaks off in the middle of an answer"
+        # Raised out here, so that no exception with the library's answer is its context.
+        raise LibrarySystemError(why, spent=question.sent)
+
+    def close(self) -> None:
+        """Close its connections; idempotent."""
+        with suppress(TimeoutError, httpx2.HTTPError):
+            if self._client is not None:
+                self._limit.run(self._client.aclose)
+        self._client = None
+        self._limit.close()
+
+    async def _ask(
+        self, question: _Question, card_and_pin: tuple[str, str], *, row_wanted: bool
+    ) -> LibraryReply:
+        content = dict(zip(("libraryCardNumber", "pincode"), card_and_pin, strict=True))
+        path = "patrons/authenticate/v9"
+        authenticated = await self._answer(question, "POST", path, Authenticated, content)
+        answer = ANSWERS[authenticated.authenticate_status]
+        if answer is not LibraryAnswer.YES or not row_wanted or authenticated.patron_id is None:
+            return LibraryReply(answer)
+        if authenticated.patron_type != PERSON:
+            return LibraryReply(answer, no_person(authenticated.patron_id))
+        return LibraryReply(answer, await self._person(question, authenticated.patron_id))
+
+    async def _person(self, question: _Question, patron_id: int) -> LibraryPatron:
+        person = await self._answer(question, "GET", f"patrons/person/{patron_id}/v4", Person)
+        if person.patron_id != patron_id:
+            raise LibrarySystemError("it answers about another patron", spent=question.sent)
+        return person.patron()
+
+    async def _answer(
+        self,
+        question: _Question,
+        method: str,
+        path: str,
+        kind: type[AnswerT],
+        content: Mapping[str, str] | None = None,
+    ) -> AnswerT:
+        session = await self._logged_in(None)
+        address = f"/external/{self._agency}/{path}"
+        status, body = await self._exchange(method, address, content, session, question)
+        if status == httpx2.codes.UNAUTHORIZED and not question.renewed:
+            question.renewed = True
+            session = await self._logged_in(session)
+            status, body = await self._exchange(method, address, content, session, question)
+        return _read(status, body, kind, spent=question.sent)
+
+    async def _logged_in(self, expired: Masked[str] | None) -> Masked[str]:
+        async with self._logging_in:
+            if self._session is None or self._session == expired:
+                self._session = None
+                self._session = await self._log_in()
+            return self._session
+
+    async def _log_in(self) -> Masked[str]:
+        account = {"username": self._user, "password": self._password.reveal()}
+        address = f"/external/v1/{self._agency}/authentication/login"
+        status, body = await self._exchange("POST", address, account)
+        if status in LOGIN_REFUSED:
+            why = "it does not accept doorctl's account; see lms.user and lms.password_file"
+            raise LibrarySystemError(why, spent=False)
+        return Masked(_read(status, body, LoggedIn, spent=False).session_key)
+
+    async def _exchange(
+        self,
+        method: str,
+        address: str,
+        content: Mapping[str, str] | None,
+        session: Masked[str] | None = None,
+        question: _Question | None = None,
+    ) -> tuple[int, bytes]:
+        async def note(event: str, _info: object) -> None:
+            if question is not None and content and event.endswith("send_request_headers.started"):
+                question.sent = True
+
+        request = self._opened().build_request(
+            method,
+            address,
+            content=None if content is None else msgspec.json.encode(content),
+            headers=_headers(content, session),
+            extensions={"trace": note},
+        )
+        response = await self._opened().send(request, stream=True)
+        try:
+            return response.status_code, await _body(response)
+        finally:
+            await response.aclose()
+
+    def _opened(self) -> httpx2.AsyncClient:
+        if self._client is None:
+            self._client = httpx2.AsyncClient(
+                base_url=self._base,
+                verify=self._context,
+                trust_env=False,
+                timeout=None,
+                limits=httpx2.Limits(keepalive_expiry=KEPT_S),
+            )
+        return self._client
+
+
+def _headers(content: object, session: Masked[str] | None) -> dict[str, str]:
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    if content is not None:
+        headers["Content-Type"] = "application/json"
+    if session is not None:
+        headers["X-Session"] = session.reveal()
+    return headers
+
+
+async def _body(response: httpx2.Response) -> bytes:
+    body = b""
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > LONGEST_ANSWER_BYTES:
+            return b""
+    return body
+
+
+def _read(status: int, body: bytes, kind: type[AnswerT], *, spent: bool) -> AnswerT:
+    if status != httpx2.codes.OK:
+        raise LibrarySystemError(f"it answers with HTTP status {status}", spent=spent)
+    answer = read_answer(body, kind)
+    if answer is None:
+        raise LibrarySystemError("its answer is none that FBS gives; see lms.url", spent=spent)
+    return answer
+
+
+# Any library system asked over SIP2: Patron Information (63), over TLS or on this machine.
+#
+# Each request has a connection of its own. A door asks a few times a day: most firewalls would
+# have dropped a connection by then, and finding out would cost the patron the whole time limit.
+# Also, an answer that comes too late can't be taken for the next patron's.
+
+# 3M Standard Interchange Protocol 2.00. An answer is believed only whole: any other is None here.
+# Names and addresses in it stay undecoded bytes, so it does not matter which of the DOS character
+# sets they are in, and they are dropped with the frame.
+
+END = b"\r"
+
+LONGEST_FRAME_BYTES = 16_384
+"""An answer that lists no items has 0.5 KiB; each field may have 255 bytes."""
+
+INFORMATION_BYTES = 61
+"""Fixed part of message 64: number, 14 flags, language, date, six counts of four digits."""
+
+REQUEST_LANGUAGE, NO_SUMMARY = b"000", b" " * 10
+
+DECISIVE = (b"AO", b"AA", b"BL", b"CQ")
+"""Fields that decide, so an answer may have each only once."""
+
+_TRAILER = re.compile(rb"AY([0-9])AZ([0-9A-Fa-f]{4})\Z")
+_TRAILER_BYTES = 9
+_ANY_TRAILER = re.compile(rb"(?:AY[0-9])?(?:AZ[0-9A-Fa-f]{4})?\Z")
+_FIXED = re.compile(rb"64[ -~]{14}[ -~]{3}[ -~]{18}[ -~]{24}")
+_FIELD = re.compile(rb"[A-Z][A-Z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Information:
+    """A whole Patron Information Response (64).
+
+    Args:
+        flags: the places, from 1, of the patron status that are set.
+        fields: by name, all values of each, in order; undecoded.
+    """
+
+    flags: frozenset[int]
+    fields: dict[bytes, list[bytes]] = field(repr=False)
+
+    def first(self, name: bytes) -> bytes | None:
+        """Return the first value of a field, None where it is missing."""
+        return self.fields.get(name, [None])[0]
+
+
+def framed(message: bytes, sequence: int | None) -> bytes:
+    """Return a message with sequence number (0 to 9) and checksum, if any, and its end."""
+    if sequence is None:
+        return message + END
+    summed = message + b"AY%dAZ" % sequence
+    return summed + b"%04X" % (-sum(summed) & 0xFFFF) + END
+
+
+def login(user: bytes, password: bytes) -> bytes:
+    """Return message 93, in which nothing is encrypted."""
+    return b"9300" + _named((b"CN", user), (b"CO", password))
+
+
+def information_request(
+    *, at: str, institution: bytes, card: bytes, terminal_password: bytes, pin: bytes
+) -> bytes:
+    """Return message 63; `at` is ``YYYYMMDD``, four blanks, ``HHMMSS`` in local time."""
+    return (
+        b"63"
+        + REQUEST_LANGUAGE
+        + at.encode("ascii")
+        + NO_SUMMARY
+        + _named((b"AO", institution), (b"AA", card), (b"AC", terminal_password), (b"AD", pin))
+    )
+
+
+def unframed(frame: bytes, sequence: int) -> bytes | None:
+    """Return the message of a frame without its end, if its trailer is right, else None."""
+    trailer = _TRAILER.search(frame)
+    if trailer is None or trailer[1] != b"%d" % sequence:
+        return None
+    expected = -int(trailer[2], 16) & 0xFFFF
+    return frame[:-_TRAILER_BYTES] if expected in _sums(frame[:-4]) else None
+
+
+def without_trailer(frame: bytes) -> bytes:
+    """Return the message of a frame whose trailer, if it has one, proves nothing."""
+    return _ANY_TRAILER.sub(b"", frame, count=1)
+
+
+def read_login(message: bytes) -> bool | None:
+    """Return whether message 94 accepts the account, None where it is not a 94."""
+    return {b"941": True, b"940": False}.get(message)
+
+
+def read_information(message: bytes) -> Information | None:
+    """Return what message 64 says, None where it is incomplete or contradicts itself."""
+    fixed, named = message[:INFORMATION_BYTES], message[INFORMATION_BYTES:]
+    if not _FIXED.fullmatch(fixed) or not named.endswith(b"|"):
+        return None
+    fields: dict[bytes, list[bytes]] = {}
+    for part in named[:-1].split(b"|"):
+        name, value = part[:2], part[2:]
+        if not _FIELD.fullmatch(name):
+            return None
+        fields.setdefault(name, []).append(value)
+    if any(len(fields.get(name, ())) > 1 for name in DECISIVE):
+        return None
+    status = fixed[2:16]
+    # A flag that is neither blank nor a plain no counts as set: any doubt refuses.
+    return Information(
+        frozenset(place for place, flag in enumerate(status, 1) if flag not in b" N"), fields
+    )
+
+
+def _named(*pairs: tuple[bytes, bytes]) -> bytes:
+    return b"".join(name + value + b"|" for name, value in pairs)
+
+
+def _sums(text: bytes) -> Sequence[int]:
+    """Return the checksums that a server may have made: of bytes, or of characters before UTF-8."""
+    sums = [sum(text) & 0xFFFF]
+    with suppress(UnicodeDecodeError):
+        sums.append(sum(map(ord, text.decode())) & 0xFFFF)
+    return sums
+
+
+LOST_CARD, FINES, FEES = 5, 11, 12
+BLOCKS: Mapping[int, str] = MappingProxyType({LOST_CARD: "O", FINES: "E", FEES: "E"})
+"""Places of the patron status that mean one of FBS's own block codes."""
+
+DENIED = "S"
+
+BIRTHDAYS = (b"PB", b"BC", b"PD")
+"""Dialects of servers, PD is Horizon's; the protocol itself has no birthday."""
+
+EXPIRIES = (b"PA", b"PX", b"PE")
+"""PX is Polaris', which means something else by PA; PE is some Symphony's, elsewhere a branch."""
+
+PATRON_CLASS = b"PC"
+
+_DATE = re.compile(rb"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})(?:[ A-Z]{4}[0-9]{6})?")
+"""A day, by some servers with the protocol's time of day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a library means by its own codes.
+
+    Args:
+        resident_classes: the patron classes whose patrons live in the municipality.
+        deny_flags: places, from 1, of the patron status that count as block S.
+    """
+
+    resident_classes: frozenset[str] = frozenset()
+    deny_flags: frozenset[int] = frozenset()
+
+
+def meaning(information: Information) -> LibraryAnswer | None:
+    """Return what the answer says of the PIN; None if it is not clear whether the card is valid.
+
+    A blank or missing CQ is a no: servers answer so about cards that they don't know.
+    """
+    if information.first(b"CQ") != b"Y":
+        return LibraryAnswer.NO
+    return LibraryAnswer.YES if information.first(b"BL") in {b"Y", b"N"} else None
+
+
+def read_patron(information: Information, dialect: Dialect) -> LibraryPatron:
+    """Return the row of an answer whose meaning is yes.
+
+    SIP2 has no patron's number but the card's, so the reference is a random one of this answer.
+    A card that is not valid (BL N, as for an expired one) is not active, and opens no door.
+    """
+    patron_class = information.first(PATRON_CLASS)
+    return LibraryPatron(
+        patron_ref=f"sip2-{secrets.token_hex(16)}",
+        resident=patron_class in {code.encode() for code in dialect.resident_classes},
+        active=information.first(b"BL") == b"Y",
+        birthday=_birthday(information),
+        blocks=_blocks(information.flags, dialect.deny_flags),
+        valid_until=min(_days(information, EXPIRIES), default=None),
+        hold_from=None,
+        hold_until=None,
+        tags=frozenset(),
+    )
+
+
+def _blocks(flags: frozenset[int], denied: frozenset[int]) -> frozenset[str]:
+    known = {BLOCKS[flag] for flag in flags & BLOCKS.keys()}
+    return frozenset(known | {DENIED} if flags & denied else known)
+
+
+def _birthday(information: Information) -> date | None:
+    """Return the one birthday that all dialects name, None where they name none or several."""
+    days = _days(information, BIRTHDAYS)
+    return days.pop() if len(days) == 1 else None
+
+
+def _days(information: Information, names: tuple[bytes, ...]) -> set[date]:
+    return {day for name in names if (day := _day(information.first(name))) is not None}
+
+
+def _day(written: bytes | None) -> date | None:
+    match = _DATE.fullmatch(written or b"")
+    if match is None:
+        return None
+    try:
+        return date(int(match[1]), int(match[3]), int(match[4]))
+    except ValueError:
+        return None
+
+
+LOGIN, INFORMATION = 0, 1
+"""Sequence numbers of a connection's two messages."""
+
+NO_PASSWORD = Masked("")
+
+
+class Sip2Library:
+    """Ask a SIP2 server; implements `LibrarySystem`. Thread-safe; one connection a request.
+
+    Args:
+        context: how its certificate is checked, see `trusting`; None for plain TCP, which is for
+            this machine only (a tunnel's end).
+        institution: what is sent as AO; an answer of another institution is not believed. Blanks
+            around it don't count, and it may be empty.
+        clock: for the date of a message; it need not be trusted.
+        user: the login's account; empty for no login.
+        terminal_password: what is sent as AC.
+        checksum: whether messages carry a sequence number and a checksum; without them what comes
+            on the question's own connection is believed.
+        timeout_s: for one question including the connection, in seconds.
+
+    Raises:
+        InputError: it would send PINs to another machine in the clear.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None,
+        institution: str,
+        clock: Clock,
+        user: str = "",
+        password: Masked[str] = NO_PASSWORD,
+        terminal_password: Masked[str] = NO_PASSWORD,
+        dialect: Dialect = Dialect(),
+        checksum: bool = True,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        if context is None and not is_this_machine(host):
+            raise InputError("another machine is asked over TLS only; see lms.url")
+        self._host = host
+        self._port = port
+        self._context = context
+        self._institution = institution.encode()
+        self._clock = clock
+        self._user = user.encode()
+        self._password = password
+        self._terminal_password = terminal_password
+        self._dialect = dialect
+        self._checksum = checksum
+        self._limit = TimeLimit(timeout_s, "sip2")
+
+    def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
+        """Ask whether the PIN is the card's.
+
+        What no card or keypad can send, and so what could end a field, is a no without being sent.
+        """
+        card_and_pin = spelt(identifier, pin)
+        if card_and_pin is None:
+            return LibraryReply(LibraryAnswer.NO)
+        card, digits = (text.encode() for text in card_and_pin)
+        question = _Question()
+        try:
+            information = self._limit.run(lambda: self._ask(question, card, digits))
+            return self._understood(information, row_wanted=row_wanted)
+        except LibrarySystemError as error:
+            why = str(error)
+        except TimeoutError:
+            why = "it does not answer in time"
+        except EOFError:
+            why = "it breaks off in the middle of an answer"
+        except OSError as error:
+            why = unreached(error)
+        except asyncio.LimitOverrunError:
+            why = "its answer is too long"
+        # Raised out here, so that no exception with the library's answer is its context.
+        raise LibrarySystemError(why, spent=question.sent)
+
+    def close(self) -> None:
+        """End its thread; idempotent."""
+        self._limit.close()
+
+    def _understood(self, information: Information, *, row_wanted: bool) -> LibraryReply:
+        answer = meaning(information)
+        if answer is None:
+            raise LibrarySystemError("it does not say whether the card is valid", spent=True)
+        wanted = row_wanted and answer is LibraryAnswer.YES
+        return LibraryReply(answer, read_patron(information, self._dialect) if wanted else None)
+
+    async def _ask(self, question: _Question, card: bytes, pin: bytes) -> Information:
+        reader, writer = await asyncio.open_connection(
+            self._host, self._port, ssl=self._context, limit=LONGEST_FRAME_BYTES
+        )
+        try:
+            if self._user:
+                await self._log_in(reader, writer)
+            request = self._request(card, pin)
+            question.sent = True
+            answer = await self._exchange(reader, writer, request, INFORMATION)
+        finally:
+            # A polite end of TLS would wait for the other side.
+            writer.transport.abort()
+        return self._believed(read_information(answer))
+
+    async def _log_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = login(self._user, self._password.reveal().encode())
+        accepted = read_login(await self._exchange(reader, writer, request, LOGIN))
+        if not accepted:
+            why = "it does not accept doorctl's account; see lms.user and lms.password_file"
+            raise LibrarySystemError(why, spent=False)
+
+    def _request(self, card: bytes, pin: bytes) -> bytes:
+        return information_request(
+            at=self._clock.moment().local.strftime("%Y%m%d    %H%M%S"),
+            institution=self._institution,
+            card=card,
+            terminal_password=self._terminal_password.reveal().encode(),
+            pin=pin,
+        )
+
+    def _believed(self, information: Information | None) -> Information:
+        if information is None:
+            raise LibrarySystemError("its answer is no whole message 64", spent=True)
+        # It may name another of the patron's numbers than the one asked about; FBS puts LN: before.
+        if not (information.first(b"AA") or b"").strip():
+            raise LibrarySystemError("it does not say about whom it answers", spent=True)
+        if (information.first(b"AO") or b"").strip() != self._institution:
+            raise LibrarySystemError("another institution answers; see lms.agency", spent=True)
+        return information
+
+    async def _exchange(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        message: bytes,
+        sequence: int,
+    ) -> bytes:
+        writer.write(framed(message, sequence if self._checksum else None))
+        await writer.drain()
+        frame = b""
+        while not frame:
+            # Some servers end a message with CR LF, so a line feed may stand before the next one.
+            frame = (await reader.readuntil(END)).strip(b"\r\n")
+        answer = unframed(frame, sequence) if self._checksum else without_trailer(frame)
+        if answer is None:
+            why = (
+                "its answer has no right checksum; turn on error detection at the SIP2 server, "
+                "or see lms.checksum"
+            )
+            raise LibrarySystemError(why, spent=True)
+        return answer
