@@ -32,8 +32,8 @@ from doorctl.rpc.door import alarm_answers, ask_standing
 from doorctl.services.app import branch_db
 from doorctl.services.branch import BranchThread
 from doorctl.services.door_alarms import not_sent, started
-from doorctl.store.alarms import AlarmRecords, StoredAlarms
 from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.records import AlarmRecords, StoredAlarms
 
 WATCH_S = 20.0
 """Between two questions whether the door process is there."""

@@ -25,8 +25,7 @@ from doorctl.core.ports import Clock, EventLog
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
-from doorctl.store.door_log import VisitHistory
-from doorctl.store.visit_rows import HourlyHistory
+from doorctl.store.door_log import HourlyHistory, VisitHistory
 
 VIA_WEB_S = 0.5
 """What the way through the web process may add to the library system's own limit."""

@@ -16,9 +16,9 @@ from doorctl.rpc.control import Answers
 from doorctl.rpc.deeds import OpenBranch, Request
 from doorctl.services.app import App, by_the_owner
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
-from doorctl.store.audit import AuditTrail
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.store.records import AuditTrail
 
 ResultT = TypeVar("ResultT")
 

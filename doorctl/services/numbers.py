@@ -20,7 +20,7 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.rpc.control import Question, ask
 from doorctl.services.lookup import Reading
 from doorctl.services.sealing import own_sealer
-from doorctl.store.branch_rows import new_code
+from doorctl.store.branch import new_code
 from doorctl.store.keys import ArgonSealer, Seal
 
 TakenAs = Literal["card", "cpr"]

@@ -27,9 +27,7 @@ from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.door import ERASE_VISITS, Done
 from doorctl.services.app import branch_db, by_the_owner, retention, system_clock, visits_db
 from doorctl.store.keys import earlier_keys, first_key, read_key
-from doorctl.store.purge_reports import PurgeReports, read_report
-from doorctl.store.quarantine import trim
-from doorctl.store.residue_apart import search_apart
+from doorctl.store.residue import PurgeReports, read_report, search_apart, trim
 from doorctl.store.subject import StoredErasures, erase_visits, forget_erased
 from doorctl.store.visits import VisitStore, open_or_create_visits
 

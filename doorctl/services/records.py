@@ -13,7 +13,7 @@ from doorctl.privacy.audit import verify as verify_chain
 from doorctl.rpc import deeds
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread, change
-from doorctl.store.audit import AuditRecords
+from doorctl.store.records import AuditRecords
 
 
 def note(app: App, deed: Deed, by: str | None = None) -> None:

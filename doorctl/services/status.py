@@ -11,10 +11,9 @@ from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import branch_db, open_book, outdated, patrons_db, system_clock, visits_db
 from doorctl.services.sealing import own_sealer
-from doorctl.store.alarms import AlarmRecords
-from doorctl.store.audit import AuditRecords
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
+from doorctl.store.records import AlarmRecords, AuditRecords
 
 ANSWER_LIMIT_S = 5.0
 

@@ -55,10 +55,10 @@ from doorctl.services.numbers import Numbers, TakenAs, keys_of, own_numbers
 from doorctl.services.records import note
 from doorctl.services.sealing import own_sealer
 from doorctl.store import subject as subject_rights
-from doorctl.store.audit import AuditRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import create_private
 from doorctl.store.patrons_writer import PatronCacheWriter
+from doorctl.store.records import AuditRecords
 from doorctl.store.subject import StoredErasures, SubjectReader, erase_patron, erase_visits
 from doorctl.store.visits import VisitStore
 

@@ -42,16 +42,15 @@ from doorctl.services.numbers import Numbers, TakenAs, keys_of, own_numbers
 from doorctl.services.records import note, note_done
 from doorctl.services.register import open_register
 from doorctl.services.sealing import own_sealer
-from doorctl.store.audit import AuditRecords
-from doorctl.store.branch_rows import FACTOR_KEY
+from doorctl.store.branch import FACTOR_KEY
 from doorctl.store.connection import create_private, whole_copy
-from doorctl.store.door_log import Visit, VisitHistory
+from doorctl.store.door_log import HourlyHistory, Visit, VisitHistory
 from doorctl.store.keys import Seal, seal_on_record
 from doorctl.store.patrons import migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
-from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.records import AuditRecords
+from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures
-from doorctl.store.visit_rows import HourlyHistory
 from doorctl.store.visits import open_or_create_visits
 from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.receive import Loaded, guard, unguarded

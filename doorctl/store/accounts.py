@@ -19,19 +19,65 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from nacl.exceptions import CryptoError
 from nacl.secret import Aead
 
-from doorctl.accounts.account import IDLE_MS, LONGEST_MS, Account, Origin, SecondFactor, Session
+from doorctl.accounts.account import (
+    IDLE_MS,
+    LONGEST_MS,
+    Account,
+    Origin,
+    Role,
+    SecondFactor,
+    Session,
+)
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
 from doorctl.core.errors import KeyFileError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, Moment
-from doorctl.store.branch import BranchReader
-from doorctl.store.branch_rows import ACCOUNTS, FACTOR_KEY, SESSIONS, to_account, to_session
-from doorctl.store.branch_rules import known
+from doorctl.store import tables
+from doorctl.store.branch import FACTOR_KEY, BranchReader, known
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import translated
 from doorctl.store.keys import create_key, read_key
-from doorctl.store.visit_rows import to_ms
+from doorctl.store.tables import select, to_ms
+
+FACTOR = "EXISTS (SELECT 1 FROM second_factors AS factor WHERE factor.account = login)"
+"""Whether an account has a second factor."""
+
+ACCOUNTS = f"{tables.ACCOUNTS.but('password', 'used_ms')}, {FACTOR}"
+"""The columns of an account, in the order of :func:`to_account`."""
+
+SESSIONS = tables.SESSIONS.but("digest")
+"""The columns of a session, in the order of :func:`to_session`."""
+
+
+def to_account(record: tuple[Any, ...]) -> Account:
+    """Return the account of a record of :data:`ACCOUNTS`.
+
+    Raises:
+        TypeError, ValueError: it is no such record; the text may quote it.
+    """
+    login, shown, role, disabled_ms, must_change, origin, subject, factor = record
+    return Account(
+        name=login,
+        shown=shown,
+        role=Role(role),
+        disabled=disabled_ms is not None,
+        must_change=bool(must_change),
+        origin=Origin(origin),
+        subject=subject,
+        second_factor=bool(factor),
+    )
+
+
+def to_session(record: tuple[Any, ...]) -> Session:
+    """Return the session of a record of :data:`SESSIONS`.
+
+    Raises:
+        TypeError, ValueError: it is no such record.
+    """
+    account, boot_id, began_ms, seen_ms = record
+    return Session(account, BootTime(boot_id, began_ms), BootTime(boot_id, seen_ms))
+
 
 KEPT_DISABLED = timedelta(days=30)
 """How long a disabled account is kept: long enough to notice a mistake."""
@@ -40,12 +86,12 @@ KEPT_UNUSED = timedelta(days=185)
 """How long an unused account of the identity provider is kept: as long as the audit log."""
 
 _CURE = "restore it from its backup"
-_FIND = f"SELECT {ACCOUNTS} FROM accounts WHERE login = ?"  # noqa: S608 -- constants
-_EVERY = f"SELECT {ACCOUNTS} FROM accounts ORDER BY login"  # noqa: S608 -- constants
-_WHOSE = f"""
-    SELECT {ACCOUNTS}, {SESSIONS} FROM sessions JOIN accounts ON login = account WHERE digest = ?
-"""  # noqa: S608 -- constants
-_SESSIONS = f"SELECT digest, {SESSIONS} FROM sessions WHERE account = ?"  # noqa: S608 -- constants
+_FIND = select(ACCOUNTS, "accounts WHERE login = ?")
+_EVERY = select(ACCOUNTS, "accounts ORDER BY login")
+_WHOSE = select(
+    f"{ACCOUNTS}, {SESSIONS}", "sessions JOIN accounts ON login = account WHERE digest = ?"
+)
+_SESSIONS = select(f"digest, {SESSIONS}", "sessions WHERE account = ?")
 
 _KEEP = """
     INSERT INTO accounts (login, shown, role, disabled_ms, must_change, origin, subject, used_ms)
@@ -313,7 +359,7 @@ def _as_bytes(password: Password) -> bytes:
 
 
 _ADD = f"INSERT INTO sessions (digest, {SESSIONS}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 -- constants
-_FIND_SESSION = f"SELECT {SESSIONS} FROM sessions WHERE digest = ?"  # noqa: S608 -- constants
+_FIND_SESSION = select(SESSIONS, "sessions WHERE digest = ?")
 _TOUCH = "UPDATE sessions SET seen_boot_ms = ? WHERE digest = ? AND boot_id = ?"
 _FORGET_SESSIONS = (
     "DELETE FROM sessions WHERE boot_id <> ? OR began_boot_ms <= ? OR seen_boot_ms <= ?"

@@ -8,36 +8,190 @@ it read last: see `WatchedReader`.
 
 from __future__ import annotations
 
+import secrets
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from doorctl.access.calendar import DaySource, StoredCalendar, StoredDay, StoredDays
+import orjson
+
+from doorctl.access.calendar import (
+    Day,
+    DaySource,
+    Mode,
+    ModeSpan,
+    Span,
+    StoredCalendar,
+    StoredDay,
+    StoredDays,
+)
 from doorctl.access.day import Override
-from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry
+from doorctl.access.rights import (
+    MIN_CODE_DIGITS,
+    Ban,
+    BanEntry,
+    Pass,
+    PassEntry,
+    PassKind,
+    guessable,
+)
 from doorctl.core.errors import StoreDamagedError, StoreError
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.moments import Moment
 from doorctl.privacy.subject_table import BRANCH
-from doorctl.store.branch_rows import (
-    BANS,
-    OVERRIDES,
-    PASSES,
-    migrations,
-    to_ban,
-    to_override,
-    to_pass,
-    to_spans,
-)
-from doorctl.store.connection import (
-    LOOP_PATIENCE_MS,
-    Lasting,
-    WatchedReader,
-    translated,
-)
+from doorctl.store import tables
+from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated
 from doorctl.store.door_log import CARD_HEX_DIGITS
-from doorctl.store.tables import TABLES, whole
-from doorctl.store.visit_rows import from_ms
+from doorctl.store.tables import TABLES, Layout, create_tables, from_ms, to_ms, whole
+
+# The tables of ``branch.db``: their migrations, and each record as a row and back.
+#
+# A card or code is stored under its row key, a patron under the library system's opaque number.
+
+FACTOR_KEY = "second_factor.key"
+"""The file with the key that seals the secrets of authenticator apps, so that no copy of
+``branch.db`` holds them in the clear. With a backup that lacks it only the recovery codes work."""
+
+
+WEEKDAYS = 7
+
+BANS = tables.BANS.but("row_key", "patron_ref", "lifted_ms")
+"""The columns of a ban, in the order of :func:`to_ban`."""
+
+PASSES = tables.PASSES.but("row_key", "revoked_ms")
+"""The columns of a pass, in the order of :func:`to_pass`."""
+
+OVERRIDES = tables.OVERRIDES.but("number", "set_ms", "ended_ms")
+"""The columns of an override, in the order of :func:`to_override`."""
+
+migrations = Layout("branch")
+
+
+@migrations()
+def release_0_2(database: sqlite3.Connection) -> None:
+    """Lay out all tables, and draw their salts."""
+    create_tables(database, BRANCH)
+    for table, size in (("tombstone_salt", 16), ("sign_in_salt", 32)):
+        database.execute(f"INSERT INTO {table} VALUES (1, ?)", (secrets.token_bytes(size),))  # noqa: S608 -- ours
+
+
+def from_ban(ban: Ban) -> tuple[object, ...]:
+    """Return a ban as the values of :data:`BANS` without its number."""
+    until_ms = None if ban.until is None else to_ms(ban.until)
+    branches = orjson.dumps(sorted(ban.branches)).decode()
+    return ban.reason, to_ms(ban.since), until_ms, ban.by, branches, ban.note
+
+
+def to_ban(record: tuple[Any, ...]) -> Ban:
+    """Return the ban of a record of :data:`BANS`.
+
+    Raises:
+        TypeError, ValueError: :func:`from_ban` did not make the record; the text may quote it.
+    """
+    number, reason, since_ms, until_ms, by, branches, note = record
+    return Ban(
+        number=number,
+        reason=reason,
+        since=from_ms(since_ms),
+        until=None if until_ms is None else from_ms(until_ms),
+        by=by,
+        branches=frozenset(orjson.loads(branches)),
+        note=note,
+    )
+
+
+def from_pass(issued: Pass) -> tuple[object, ...]:
+    """Return a pass as the values of :data:`PASSES` without its number."""
+    return (
+        issued.kind.value,
+        issued.first_day.isoformat(),
+        issued.last_day.isoformat(),
+        "".join(map(str, sorted(issued.weekdays))),
+        issued.from_minute,
+        issued.to_minute,
+        " ".join(f"{span.opens}-{span.closes}" for span in issued.more_times),
+        issued.outside_hours,
+        issued.needs_pin,
+        issued.pin_check,
+        issued.code_digits,
+        issued.companions_max,
+        issued.label,
+    )
+
+
+def to_pass(record: tuple[Any, ...]) -> Pass:
+    """Return the pass of a record of :data:`PASSES`.
+
+    Raises:
+        TypeError, ValueError: :func:`from_pass` did not make the record; the text may quote it.
+    """
+    number, kind, first_day, last_day, weekdays, from_minute, to_minute, more_times = record[:8]
+    outside, needs_pin, pin_check, code_digits, companions_max, label = record[8:]
+    return Pass(
+        number=number,
+        kind=PassKind(kind),
+        first_day=date.fromisoformat(first_day),
+        last_day=date.fromisoformat(last_day),
+        weekdays=frozenset(map(int, weekdays)),
+        from_minute=from_minute,
+        to_minute=to_minute,
+        outside_hours=bool(outside),
+        needs_pin=bool(needs_pin),
+        pin_check=pin_check,
+        code_digits=code_digits,
+        companions_max=companions_max,
+        label=label,
+        more_times=tuple(Span(*map(int, span.split("-"))) for span in more_times.split()),
+    )
+
+
+def from_override(override: Override) -> tuple[object, ...]:
+    """Return an override as the values of :data:`OVERRIDES`."""
+    return override.mode.value, to_ms(override.until), override.cause, override.by
+
+
+def to_override(record: tuple[Any, ...]) -> Override:
+    """Return the override of a record of :data:`OVERRIDES`.
+
+    Raises:
+        ValueError: :func:`from_override` did not make the record.
+    """
+    mode, until_ms, cause, by = record
+    return Override(Mode(mode), from_ms(until_ms), cause, by)
+
+
+def from_spans(days: tuple[Day, ...]) -> str:
+    """Return days' spans as JSON: for each day a list of mode, start and end in minutes."""
+    lists = [[(span.mode.value, span.starts, span.ends) for span in day] for day in days]
+    return orjson.dumps(lists).decode()
+
+
+def to_spans(text: str) -> tuple[Day, ...]:
+    """Return the spans that :func:`from_spans` wrote.
+
+    Raises:
+        TypeError, ValueError: :func:`from_spans` did not write them.
+    """
+    return tuple(
+        tuple(ModeSpan(Mode(mode), starts, ends) for mode, starts, ends in day)
+        for day in orjson.loads(text)
+    )
+
+
+def new_code(digits: int = MIN_CODE_DIGITS) -> Identifier:
+    """Draw a random code that is not an obvious guess; 85 % of the six-digit codes remain.
+
+    The operating system's generator draws it; it is derived from nothing. Staff see the digits
+    once, after ``code:`` in the identifier, and they are stored nowhere; a lost code is revoked
+    and replaced. A code that is taken is refused when it is issued: draw another then.
+    """
+    while guessable(code := f"{secrets.randbelow(10**digits):0{digits}}"):
+        pass
+    return Identifier(IdentifierKind.CODE, code)
+
 
 # The column lists and conditions are all that these are made of; values are always bound.
 _BANS = f"""
@@ -260,3 +414,16 @@ def _to_days(record: tuple[Any, ...], days: list[tuple[Any, ...]]) -> StoredDays
         known_until=None if known_until is None else date.fromisoformat(known_until),
         fetched_at=from_ms(fetched_ms),
     )
+
+
+def known(moment: Moment) -> datetime:
+    """Return the UTC time; while the clock is not set, the latest one known to have come.
+
+    A set clock counts before the high-water mark, which a clock that ran ahead may have raised.
+    """
+    return (moment.local if moment.dependable else moment.high_water).astimezone(UTC)
+
+
+def today(moment: Moment) -> date:
+    """Return the local date of :func:`known`."""
+    return known(moment).astimezone(moment.local.tzinfo).date()

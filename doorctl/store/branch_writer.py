@@ -1,9 +1,12 @@
-"""The one writer of bans, passes and hours: each call is one transaction, durable or undone."""
+"""The one writer of ``branch.db``: bans, passes and hours, and what ends there.
+
+Each call is one transaction, durable or undone.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,34 +15,92 @@ from doorctl.access.calendar import DaySource, StoredDay, StoredDays
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, codes_allowed
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.moments import Moment
-from doorctl.store.branch import lost, never_made
-from doorctl.store.branch_rows import (
+from doorctl.core.moments import ClockState, Moment
+from doorctl.core.staff_text import refuse_purpose, refuse_text
+from doorctl.privacy.audit import erased_before
+from doorctl.store.branch import (
     BANS,
     OVERRIDES,
     PASSES,
-    erase_expired,
     from_ban,
     from_override,
     from_pass,
     from_spans,
+    known,
+    lost,
     migrations,
+    never_made,
     to_ban,
     to_override,
     to_pass,
-)
-from doorctl.store.branch_rules import (
-    known,
-    refuse_ban,
-    refuse_days,
-    refuse_one_more,
-    refuse_override,
-    refuse_pass,
     today,
 )
 from doorctl.store.connection import Writer, create_file, transaction, translated
+from doorctl.store.tables import from_ms, to_ms
 from doorctl.store.visit_purge import compact
-from doorctl.store.visit_rows import from_ms, to_ms
+
+# Refuse to write into ``branch.db`` what is over already or clashes.
+#
+# The rules use the time that is known for certain, so that an unset clock refuses nothing that
+# staff may want. What makes no sense at any time is refused by its own class. Each InputError says
+# what to do.
+
+MOST_PASSES = 6
+"""Most passes in force for one card; the door tries each of them."""
+
+LONGEST_OVERRIDE = timedelta(days=31)
+"""The longest mode set by hand; longer ones belong into the calendar."""
+
+
+def refuse_ban(ban: Ban, moment: Moment, row_key: bytes | None, patron_ref: str | None) -> None:
+    """Raise InputError for a ban of nobody, without a reason, or one that is over."""
+    refuse_purpose(ban.reason, "reason")
+    if not row_key and not patron_ref:
+        raise InputError("the ban is of nobody; swipe or name a card, or name the patron")
+    if ban.until is not None and ban.until <= known(moment):
+        raise InputError("the ban would be over already; give a later end")
+
+
+def refuse_pass(new: Pass, moment: Moment) -> None:
+    """Raise InputError for a pass that is over."""
+    if new.last_day < today(moment):
+        raise InputError(
+            "the pass would be over since {day}; give a later last day", day=new.last_day
+        )
+
+
+def refuse_one_more(new: Pass, taken: int) -> None:
+    """Raise InputError for one pass too many of a code or card that has `taken` in force."""
+    if taken and new.code_digits is not None:
+        raise InputError("the code has a pass already; revoke that one first")
+    if taken >= MOST_PASSES:
+        raise InputError("the card has {n} passes already; revoke one of them first", n=taken)
+
+
+def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:
+    """Raise InputError for dates that are past or named twice, or notes with a person's number."""
+    named: set[date] = set()
+    for day in days:
+        if day.day < today(moment):
+            raise InputError("{day} is past; leave it out", day=day.day)
+        if day.day in named:
+            raise InputError("{day} is named twice; say once what it is", day=day.day)
+        named.add(day.day)
+        refuse_text("note for {day}", day.note, optional=True, day=day.day)
+
+
+def refuse_override(override: Override, moment: Moment) -> None:
+    """Raise InputError for a mode set by hand that is over, or so long that staff would forget."""
+    refuse_purpose(override.cause, "reason")
+    refuse_text("account", override.by)
+    if override.until <= known(moment):
+        raise InputError("the mode would end before now; give a later end")
+    # While nobody knows the time, a lockdown must be possible all the same.
+    if moment.dependable and override.until > moment.local + LONGEST_OVERRIDE:
+        raise InputError(
+            "the mode would last more than {n} days; change the calendar", n=LONGEST_OVERRIDE.days
+        )
+
 
 # What ended long ago is about people too, so it is deleted.
 
@@ -120,6 +181,45 @@ def _is_believed(connection: sqlite3.Connection, now_ms: int) -> bool:
 def _time(connection: sqlite3.Connection, key: str) -> int | None:
     record: tuple[int] | None = connection.execute(_TIME, (key,)).fetchone()
     return None if record is None else record[0]
+
+
+# A record that was written before one which a good clock dates is older, whatever its own says:
+# a clock that was not set may have been years ahead.
+_LAST_EXPIRED = """
+    SELECT max(number) FROM audit INDEXED BY audit_by_time
+    WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') < :cutoff
+        AND json_extract(record, '$.clock') <> :untrusted AND number < :before
+"""
+_FIRST_YOUNG = """
+    SELECT min(number) FROM audit
+    WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') BETWEEN :cutoff AND :now
+        AND json_extract(record, '$.clock') <> :untrusted AND number < :before
+"""
+_ERASE_TO = "UPDATE audit SET record = NULL, salt = NULL WHERE record IS NOT NULL AND number <= ?"
+_ABOVE_ALL = 2**63 - 1
+
+
+def erase_expired(connection: sqlite3.Connection, moment: Moment) -> int:
+    """Erase the records that are too old to keep; return how many."""
+    cutoff = erased_before(moment)
+    if cutoff is None:
+        return 0
+    last = _last_expired(connection, to_ms(cutoff), to_ms(moment.local))
+    return 0 if last is None else connection.execute(_ERASE_TO, (last,)).rowcount
+
+
+def _last_expired(connection: sqlite3.Connection, cutoff_ms: int, now_ms: int) -> int | None:
+    values = {"cutoff": cutoff_ms, "now": now_ms, "untrusted": ClockState.UNTRUSTED.value}
+    last: int | None = connection.execute(
+        _LAST_EXPIRED, values | {"before": _ABOVE_ALL}
+    ).fetchone()[0]
+    if last is None:
+        return None
+    # One that a good clock was wrong about, years behind, makes nothing old that is before it.
+    (young,) = connection.execute(_FIRST_YOUNG, values | {"before": last}).fetchone()
+    if young is not None:
+        (last,) = connection.execute(_LAST_EXPIRED, values | {"before": young}).fetchone()
+    return last
 
 
 # The column lists are all that these are made of; values are always bound.

@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
 from doorctl.core.identity import shared_in
+from doorctl.store.tables import Layout, lay_out, refuse_others
 
 
 def create_private(path: Path, content: bytes = b"") -> None:
@@ -89,159 +90,6 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-Step = Callable[[sqlite3.Connection], None]
-_DONE = "SELECT migration_set, name FROM _sqlite_migrations"
-_LIST = (
-    """
-    CREATE TABLE _sqlite_migrations
-    (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)
-    """,
-    """
-    CREATE UNIQUE INDEX idx__sqlite_migrations_migration_set_name
-    ON _sqlite_migrations (migration_set, name)
-    """,
-)
-"""As sqlite-utils makes it."""
-_LISTED = """
-    INSERT INTO _sqlite_migrations (migration_set, name, applied_at)
-    VALUES (?, ?, datetime('now') || '+00:00')
-"""
-
-
-class Layout:
-    """How a database is laid out: one step for each release of doorctl that changed it.
-
-    A file lists the steps that it has had, and bears their number. ``@layout()`` adds a function
-    as the next step. `name` is the database's, without ``.db``. SQLite's own errors pass through.
-
-    Attributes:
-        steps: each by the name under which a file lists it.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.steps: dict[str, Step] = {}
-
-    def __call__(self) -> Callable[[Step], Step]:
-        """Return a decorator that adds a step and leaves its function as it is."""
-
-        def added(step: Step) -> Step:
-            self.steps[step.__name__] = step
-            return step
-
-        return added
-
-    def done(self, database: sqlite3.Connection) -> frozenset[str]:
-        """Return the steps that a file lists; none where it has no list of ours."""
-        return frozenset(name for whose, name in _listed(database) if whose == self.name)
-
-    def fits(self, database: sqlite3.Connection) -> bool:
-        """Tell whether a file's number and the length of its list are this program's.
-
-        A wrong bit in a name of the list changes neither.
-        """
-        (number,) = database.execute("PRAGMA user_version").fetchone()
-        return bool(number == newest(self) == len(_listed(database)))
-
-    def pending(self, database: sqlite3.Connection) -> tuple[str, ...]:
-        """Return the steps that a file does not list."""
-        done = self.done(database)
-        return tuple(name for name in self.steps if name not in done)
-
-    def apply(self, database: sqlite3.Connection) -> None:
-        """Do the pending steps and number the file, in one transaction."""
-        # The library is loaded only here: that takes 0.17 s.
-        from sqlite_utils import Database, Migrations  # noqa: PLC0415 - as said
-
-        migrations = Migrations(self.name)
-        for name, step in self.steps.items():
-            migrations(name=name)(lambda wrapped, step=step: step(wrapped.conn))
-        # Plugins are whatever else is installed on the machine; none of them belongs at a door.
-        wrapped = Database(database, recursive_triggers=False, execute_plugins=False)
-        with wrapped.atomic():
-            migrations.apply(wrapped)
-            self._number(database)
-
-    def begin(self, database: sqlite3.Connection) -> None:
-        """Do all steps in an empty file as `apply` does, but at once: a patron may be waiting."""
-        with transaction(database):
-            for statement in _LIST:
-                database.execute(statement)
-            for name, step in self.steps.items():
-                step(database)
-                database.execute(_LISTED, (self.name, name))
-            self._number(database)
-
-    def _number(self, database: sqlite3.Connection) -> None:
-        database.execute(f"PRAGMA user_version = {newest(self)}")
-
-
-def _listed(database: sqlite3.Connection) -> list[tuple[str, str]]:
-    try:
-        return database.execute(_DONE).fetchall()
-    except sqlite3.OperationalError as error:
-        # SQLITE_ERROR alone would be every trouble that has no code of its own.
-        if not str(error).startswith(("no such table: ", "no such column: ")):
-            raise
-        return []
-
-
-def newest(layout: Layout) -> int:
-    """Return the number of this program's layout, which is how many steps it has."""
-    return len(layout.steps)
-
-
-def is_newer(database: sqlite3.Connection, layout: Layout) -> bool:
-    """Tell whether a newer doorctl laid the file out.
-
-    Its number alone could be one wrong bit, so the list of steps must agree.
-    """
-    (number,) = database.execute("PRAGMA user_version").fetchone()
-    done = layout.done(database)
-    return number > newest(layout) and len(done) == number and done.issuperset(layout.steps)
-
-
-def refuse_others(database: sqlite3.Connection, layout: Layout) -> None:
-    """Raise StoreError for a file that is not laid out as this doorctl's.
-
-    By a newer one's file this program could overlook a ban; an older one's lacks what it needs.
-    """
-    if layout.fits(database):
-        return
-    if is_newer(database, layout):
-        raise StoreError(
-            f"{layout.name}.db was laid out by a newer doorctl than this one, which would not "
-            "heed all that stands there; install the newer one again, or restore the file from "
-            "before the upgrade"
-        )
-    pending = layout.pending(database)
-    if len(pending) == newest(layout):
-        raise StoreError(
-            f"{layout.name}.db can't be used: it does not hold doorctl's tables, or was laid out "
-            "before doorctl was first released; restore its backup, or move it and doorctl's other "
-            "databases here away, and make new ones by `doorctl init` and a full push"
-        )
-    if pending:
-        raise StoreError(
-            f"{layout.name}.db is of an older doorctl; start the process that writes it"
-        )
-
-
-def lay_out(database: sqlite3.Connection, layout: Layout) -> None:
-    """Bring a file that may be empty to this program's layout, in one transaction.
-
-    Raises:
-        StoreError: a newer doorctl laid it out, or one that was never released; nothing was
-            changed.
-    """
-    if layout.fits(database):
-        return
-    done = layout.done(database)
-    if is_newer(database, layout) or (done and done.isdisjoint(layout.steps)):
-        refuse_others(database, layout)
-    layout.apply(database)
 
 
 BUSY_TIMEOUT_MS = 5000
@@ -335,8 +183,11 @@ def create_file(path: Path, layout: Layout | None = None, *, at_once: bool = Fal
             closing(open_writer(new)) as database,
         ):
             os.fchmod(descriptor, shared_in(path.parent) & ~stat.S_IWGRP)
-            if layout is not None:
-                (layout.begin if at_once else layout.apply)(database)
+            if layout is not None and at_once:
+                with transaction(database):
+                    layout.begin(database)
+            elif layout is not None:
+                layout.apply(database)
     except StoreError:
         raise
     except FileExistsError:

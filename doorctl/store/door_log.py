@@ -2,29 +2,157 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import chain
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle
-from doorctl.core.moments import ClockState
+from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.hold import Hold
+from doorctl.privacy.statistics import OPENED, HourCount
+from doorctl.privacy.subject_table import VISITS
 from doorctl.store.connection import WatchedReader, translated
-from doorctl.store.visit_rows import (
-    COUNT_WRONG_PINS,
-    HOLDS,
-    MANY_WRONG_PINS,
-    THROTTLE,
-    HourlyHistory,
-    from_ms,
-    migrations,
-    to_hold,
-    to_ms,
-    to_throttle,
-)
+from doorctl.store.tables import HOLDS as HOLDS_TABLE
+from doorctl.store.tables import Layout, create_tables, from_ms, to_ms
+
+# Each patron's wrong PINs, which no right PIN forgets; written by the door log's one writer.
+#
+# A row is charged before its PIN is compared and goes again unless the PIN was wrong. It holds its
+# day and no more, and a patron's holds no card. The patron's number is the same at all branches.
+
+COUNT_WRONG_PINS = "SELECT count(*) FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
+TAKE_BACK_WRONG_PIN = "DELETE FROM wrong_pins WHERE attempt = ?"
+
+MANY_WRONG_PINS = """
+    SELECT patron_ref, count(*) AS wrong FROM wrong_pins WHERE patron_ref IS NOT NULL
+    GROUP BY patron_ref HAVING wrong >= ? ORDER BY wrong DESC LIMIT ?
+"""
+
+
+# Hourly counts outlive the visits, and hold no number, card or person.
+#
+# An attempt is counted in the transaction that closes it, so the counts are never behind the door
+# log; what passes the door is written once a minute. No purge touches them: an hour, a mode and an
+# outcome are all that was ever stored. They go with the file where it is lost or set aside.
+
+NO_HOUR = 0
+"""Stands for the hour of counts while no clock could be trusted."""
+_HOUR = timedelta(hours=1)
+_HOUR_MS = 3_600_000
+_FIRST = itemgetter(0)
+_END = datetime(9999, 12, 31, tzinfo=UTC)
+"""Later hours are left out: at the calendar's very end no time zone can be applied."""
+_SLICE = """
+    SELECT hour, mode, kind, outcome, count FROM hourly
+    WHERE (hour, mode, kind, outcome) > (?, ?, ?, ?) AND hour < ?
+    ORDER BY hour, mode, kind, outcome LIMIT ?
+"""
+SLICE_ROWS = 2000
+"""Rows that are read at once: no purge waits for a reader of years, and memory stays small."""
+
+
+class HourlyHistory:
+    """Read the hourly counts from any process, while the door writes.
+
+    One thread. The file is opened at the first call and again when another file takes its place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = WatchedReader(path, "start the door, which makes one")
+
+    def hours(self, since: datetime | None, until: datetime | None) -> Iterator[HourCount]:
+        """Yield the counts from the hour of a UTC time up to before another, oldest first.
+
+        They are read in slices, so new counts may be among them or not. With `since` None the
+        counts without an hour come too; `until` None means no end.
+        """
+        until_hour = to_hour(min(until or _END, _END))
+        records: list[tuple[int, str, str, str, int]] = [(to_hour(since), "", "", "", 0)]
+        while records:
+            *last, _ = records[-1]
+            with translated(self.path):
+                bounds = (*last, until_hour, SLICE_ROWS)
+                records = self._reader.current().execute(_SLICE, bounds).fetchall()
+            for hour, listed in groupby(records, _FIRST):
+                at = _from_hour(hour)
+                for _, mode, kind, outcome, count in listed:
+                    yield HourCount(at, mode, kind, outcome, count)
+
+    def opened_on(self, moment: Moment) -> date | None:
+        """Return the latest day on which `policy.first_card` came in; None for none lately.
+
+        The day is local to the zone of `moment`, which is now.
+        """
+        # A day written by a clock that was ahead is no day of opening. The mark that an unset clock
+        # goes by is kept once an hour, of a time that has stood for another.
+        ahead = _HOUR if moment.dependable else 3 * _HOUR
+        around = moment.latest_known - timedelta(days=2), moment.latest_known + ahead
+        hours = [count.hour for count in self.hours(*around) if count.kind == OPENED and count.hour]
+        return hours[-1].astimezone(moment.local.tzinfo).date() if hours else None
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        self._reader.close()
+
+
+def to_hour(at: datetime | None) -> int:
+    """Return a time's hour as it is stored; :data:`NO_HOUR` for None."""
+    return NO_HOUR if at is None else to_ms(at) // _HOUR_MS
+
+
+def _from_hour(hour: int) -> datetime | None:
+    return None if hour == NO_HOUR else from_ms(hour * _HOUR_MS)
+
+
+THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
+
+migrations = Layout("visits")
+
+
+@migrations()
+def release_0_2(database: sqlite3.Connection) -> None:
+    """Lay out all tables."""
+    create_tables(database, VISITS)
+
+
+def to_boot(boot_id: str | None, ms: int | None) -> BootTime | None:
+    """Return the boot time of two columns, None where they are empty."""
+    return None if boot_id is None or ms is None else BootTime(boot_id, ms)
+
+
+def to_throttle(record: tuple[int, str | None, int | None] | None) -> CardThrottle:
+    """Return the throttle of a record of :data:`THROTTLE`; no record is no failure."""
+    if record is None:
+        return CardThrottle()
+    failures, boot_id, boot_ms = record
+    return CardThrottle(failures, to_boot(boot_id, boot_ms))
+
+
+HOLD_COLUMNS = HOLDS_TABLE.but()
+
+# The constant above is all that these are made of; values are always bound.
+HOLDS = f"SELECT {HOLD_COLUMNS} FROM holds ORDER BY number"  # noqa: S608 -- as said
+
+
+def to_hold(record: tuple[Any, ...]) -> Hold:
+    """Return the hold of a record of :data:`HOLDS`."""
+    number, since_ms, to_ms_, case, reason, until_ms, added_ms, by = record
+    return Hold(
+        number=number,
+        since=from_ms(since_ms),
+        to=from_ms(to_ms_),
+        case=case,
+        reason=reason,
+        until=from_ms(until_ms),
+        added_at=from_ms(added_ms),
+        by=by,
+    )
 
 
 @dataclass(frozen=True, slots=True)

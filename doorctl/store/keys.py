@@ -1,7 +1,13 @@
-"""The installation key on disk: 32 bytes that only doorctl may read, and 32 of each later key."""
+"""Keys in files, and what an identifier is sealed with.
+
+The installation key is 32 bytes that only doorctl may read, and 32 of each later key; the sender's
+signing key and the public one that goes to the branches are Ed25519, in PEM files.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import errno
 import hmac
 import os
@@ -9,9 +15,11 @@ import secrets
 import sqlite3
 import stat
 import struct
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from argon2.low_level import Type, hash_secret_raw
 
@@ -30,6 +38,10 @@ from doorctl.store.connection import (
     translated,
 )
 from doorctl.store.tables import person_tables
+
+if TYPE_CHECKING:
+    # A door signs nothing, and needs no NaCl.
+    from doorctl.sync.document import SigningKey, VerifyKey
 
 MOST_KEYS = 64
 """Most keys in a file: a new one each year for a lifetime."""
@@ -305,3 +317,133 @@ def _restamped(connection: sqlite3.Connection, key: InstallationKey) -> bool:
     change = "UPDATE cache SET key_id = ?, digest = '' WHERE key_id = ?"
     before = key_id(earlier_keys(key)[0])
     return connection.execute(change, (key_id(key), before)).rowcount == 1
+
+
+# The sender's signing key, and the public one that goes to the branches: Ed25519, in PEM files.
+
+# An Ed25519 key in a PEM file (RFC 8410) is read and written by hand, for it is two constant
+# beginnings and 32 bytes: a library's reader loads every kind of key there is.
+
+LARGEST_FILE_BYTES = 16 * 1024
+"""An Ed25519 key in PEM has 0.1 KiB; comments may stand before it."""
+
+
+class Form(NamedTuple):
+    """One half of a pair in a file; nobody else may read a private one.
+
+    Args:
+        label: between the dashes.
+        before: what DER writes before the 32 bytes.
+    """
+
+    label: bytes
+    before: bytes
+    private: bool
+
+
+PUBLIC = Form(b"PUBLIC KEY", bytes.fromhex("302a300506032b6570032100"), private=False)
+"""A SubjectPublicKeyInfo."""
+
+PRIVATE = Form(b"PRIVATE KEY", bytes.fromhex("302e020100300506032b657004220420"), private=True)
+"""PKCS #8 without a password and without the public half, as `openssl genpkey` makes it."""
+
+
+def written(form: Form, key: bytes) -> bytes:
+    """Return the PEM text of a key."""
+    text = base64.b64encode(form.before + key)
+    return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (form.label, text, form.label)
+
+
+def read(form: Form, path: Path) -> bytes:
+    """Return a file's first key of a form, whatever is around it; nothing if it is damaged.
+
+    The result may have any length: the caller finds out whether it is a key.
+
+    Raises:
+        KeyFileError: see :func:`read_key_file`.
+    """
+    text = read_key_file(
+        path, LARGEST_FILE_BYTES, made_by="doorctl sync init", private=form.private
+    )
+    # Another key may follow one that is cut off; it is not taken in its place.
+    _, begun, rest = text.partition(b"-----BEGIN %b-----" % form.label)
+    inside, ended, _ = rest.partition(b"-----END %b-----" % form.label)
+    try:
+        der = binascii.a2b_base64(b"".join(inside.split()), strict_mode=True)
+    except binascii.Error:
+        return b""
+    whole = begun and ended and der.startswith(form.before)
+    return der[len(form.before) :] if whole else b""
+
+
+def create_signing_key(private: Path, public: Path) -> None:
+    """Write a sender's new pair, durably: the private key has mode 0600, the public one 0644.
+
+    Raises:
+        AlreadyExistsError: something stands at one of the paths; nothing was touched.
+        KeyFileError: a file can't be written.
+    """
+    with owner_of(private.parent):
+        _create_pair(private, public)
+
+
+def _create_pair(private: Path, public: Path) -> None:
+    from doorctl.sync.document import SigningKey  # noqa: PLC0415 - as said above
+
+    key = SigningKey()
+    _create(public, written(PUBLIC, key.verify_key().content))
+    try:
+        _create(private, written(PRIVATE, key.content()))
+    except BaseException:
+        # Half a pair would stand in the way of the next attempt.
+        public.unlink()
+        raise
+    public.chmod(0o644)
+
+
+def read_signing_key(path: Path) -> SigningKey:
+    """Read the private key of a regular file that neither its group nor others can read.
+
+    Raises:
+        KeyFileError: it is missing, too open, not a file, or no Ed25519 key without a password.
+    """
+    from doorctl.sync.document import SigningKey  # noqa: PLC0415 - as said above
+
+    try:
+        return SigningKey(read(PRIVATE, path))
+    except ValueError:
+        raise KeyFileError(
+            f"{path} holds no Ed25519 private key in PEM without a password; "
+            "put the right one back from its backup"
+        ) from None
+
+
+def read_public_keys(paths: Sequence[Path]) -> list[VerifyKey]:
+    """Read one public key of each file, in their order.
+
+    Raises:
+        KeyFileError: a file is missing, no file, or no Ed25519 public key.
+    """
+    return [_read_public(path) for path in paths]
+
+
+def _read_public(path: Path) -> VerifyKey:
+    from doorctl.sync.document import VerifyKey  # noqa: PLC0415 - as said above
+
+    try:
+        return VerifyKey(read(PUBLIC, path))
+    except ValueError:
+        raise KeyFileError(
+            f"{path} holds no Ed25519 public key in PEM; copy the .pub file of the sender's key"
+        ) from None
+
+
+def _create(path: Path, content: bytes) -> None:
+    try:
+        create_private(path, content)
+    except FileExistsError:
+        raise AlreadyExistsError(
+            f"{path} already exists; a new key would have to be given to every branch"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be written: {error.strerror}") from error

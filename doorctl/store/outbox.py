@@ -13,14 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from doorctl.store.connection import (
-    Layout,
-    Writer,
-    create_file,
-    open_reader,
-    transaction,
-    translated,
-)
+from doorctl.store.connection import Writer, create_file, open_reader, transaction, translated
+from doorctl.store.tables import Layout
 from doorctl.sync.delivery import Revision, Standing, Terms, Volume
 from doorctl.sync.document import SealedWith
 

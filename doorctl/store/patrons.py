@@ -13,15 +13,9 @@ import orjson
 from doorctl.access.patron import CacheStamp, Patron, SealedRow
 from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.privacy.subject_table import PATRONS
-from doorctl.store.connection import (
-    LOOP_PATIENCE_MS,
-    Lasting,
-    Layout,
-    WatchedReader,
-    translated,
-)
+from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated
 from doorctl.store.keys import Seal
-from doorctl.store.tables import ASKED, CACHE, LEARNT, REGISTER, create_tables, whole
+from doorctl.store.tables import ASKED, CACHE, LEARNT, REGISTER, Layout, create_tables, whole
 
 COLUMNS = REGISTER.but("row_key", "epoch")
 """The columns of a patron, in the order of :func:`to_patron`."""

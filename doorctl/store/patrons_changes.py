@@ -1,5 +1,7 @@
 """What a push changes: whom pushes shut out within a week, what was learnt, and rows that go.
 
+The journal of pushes that the audit log still lacks stands here too.
+
 A temporary trigger notes how a row was before the first push that shut it out: to compare whole
 registers would read everything twice, and a copy of one would double the file. What is noted is
 judged anew at each push, so a note that another push has put right is forgotten. The conditions
@@ -10,17 +12,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
+import msgspec
 import orjson
 
 from doorctl.access.patron import SealedRow
 from doorctl.access.policy import KNOWN_BLOCKS, Policy, WeakPin
-from doorctl.core.errors import RowsClashError
-from doorctl.store.connection import batches
+from doorctl.core.errors import RowsClashError, StoreError
+from doorctl.store.connection import batches, create_private, sync_directory
 from doorctl.store.patrons import to_record
 from doorctl.store.tables import ASKED, REGISTER
-from doorctl.sync.receive import Changes
+from doorctl.sync.receive import Applying, Changes, Push
 
 WEEK = timedelta(days=7)
 """How long a card that was shut out counts, and how far ahead a row is judged."""
@@ -412,3 +417,66 @@ def expire(connection: sqlite3.Connection, before: datetime) -> int:
     if gone:
         connection.execute(_STAMP_EXPIRED)
     return gone + deleted
+
+
+# The journal of pushes that the audit log still lacks: a small file beside ``patrons.db``.
+#
+# There is no file while the audit log lacks none.
+
+MOST_OWED = 1000
+"""Ten days of a push each quarter of an hour; by then the audit log's failure has been reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    applying: Applying
+    committed: bool
+
+
+class PushJournal:
+    """Keep the pushes that the audit log is owed; implements `Journal`. One thread.
+
+    A file that is no journal, as after a disk has failed, counts as none: patrons must not wait.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, applying: Applying, held: Push) -> None:
+        """Record, durably, that a push is about to be committed."""
+        # Of those that were about to be, one is held now; the others were given up.
+        kept = [_Entry(owed, committed=True) for owed in self.owed(held)]
+        self._write([*kept, _Entry(applying, committed=False)][-MOST_OWED:])
+
+    def owed(self, held: Push) -> tuple[Applying, ...]:
+        """Return the committed pushes that are not in the audit log, oldest first."""
+        return tuple(
+            entry.applying
+            for entry in self._read()
+            if entry.committed or entry.applying.push == held
+        )
+
+    def noted(self, applying: Applying) -> None:
+        """Forget a push that is in the audit log, durably."""
+        self._write([entry for entry in self._read() if entry.applying != applying])
+
+    def _read(self) -> list[_Entry]:
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=list[_Entry])
+        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+            return []
+        except OSError as err:
+            raise StoreError(f"{self.path} can't be read: {err.strerror}") from err
+
+    def _write(self, entries: list[_Entry]) -> None:
+        new = self.path.with_name(f"{self.path.name}.new")
+        try:
+            if entries:
+                new.unlink(missing_ok=True)
+                create_private(new, msgspec.json.encode(entries))
+                new.replace(self.path)
+            else:
+                self.path.unlink(missing_ok=True)
+            sync_directory(self.path.parent)
+        except OSError as err:
+            raise StoreError(f"{self.path} can't be written: {err.strerror}; make room") from err

@@ -17,7 +17,7 @@ from doorctl.store.connection import Writer, batches, create_file, transaction, 
 from doorctl.store.keys import Seal
 from doorctl.store.patrons import migrations, to_record
 from doorctl.store.patrons_changes import Leaving
-from doorctl.store.quarantine import discard_set_aside
+from doorctl.store.residue import discard_set_aside
 from doorctl.store.subject import forget_restored
 from doorctl.store.tables import REGISTER, TWICE, second_copy
 from doorctl.store.visit_purge import compact

@@ -30,14 +30,13 @@ from doorctl.privacy.subject_table import (
     VISITS,
     Table,
 )
-from doorctl.store.audit import AuditTrail
-from doorctl.store.branch import BranchReader, never_made
-from doorctl.store.branch_rules import known
+from doorctl.store.branch import BranchReader, known, never_made
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import WatchedReader, transaction, translated
-from doorctl.store.tables import WRONG_PINS, person_tables
+from doorctl.store.door_log import TAKE_BACK_WRONG_PIN
+from doorctl.store.records import AuditTrail
+from doorctl.store.tables import WRONG_PINS, from_ms, person_tables, to_ms
 from doorctl.store.visit_purge import HELD, compact
-from doorctl.store.visit_rows import TAKE_BACK_WRONG_PIN, from_ms, to_ms
 
 # Names of tables and columns are all that these are made of; values are always bound.
 

@@ -8,9 +8,32 @@ from __future__ import annotations
 
 import sqlite3
 
+from doorctl.access.throttle import UNANSWERED_DAYS, WRONG_PIN_DAYS
 from doorctl.core.moments import BootTime, ClockState
 from doorctl.store.connection import BUSY_TIMEOUT_MS, transaction
-from doorctl.store.visit_rows import date_wrong_pins
+
+_DATE = """
+    UPDATE wrong_pins SET day = date(at_ms / 1000, 'unixepoch') FROM attempts
+    WHERE attempts.attempt = wrong_pins.attempt AND day <> date(at_ms / 1000, 'unixepoch')
+"""
+# A card that is nobody's is forgotten with its visits.
+_PURGE = """
+    DELETE FROM wrong_pins
+    WHERE patron_ref IS NULL AND attempt NOT IN (SELECT attempt FROM attempts)
+    OR day < date(:now / 1000, 'unixepoch', CASE WHEN answered THEN :answered ELSE :longest END)
+"""
+
+
+def date_wrong_pins(connection: sqlite3.Connection) -> None:
+    """Give each wrong PIN its attempt's day, once that is known better."""
+    connection.execute(_DATE)
+
+
+def purge_wrong_pins(connection: sqlite3.Connection, now_ms: int) -> None:
+    """Delete wrong PINs that no longer count, by the highest trusted time; after the visits."""
+    ages = {"answered": f"-{WRONG_PIN_DAYS} days", "longest": f"-{UNANSWERED_DAYS} days"}
+    connection.execute(_PURGE, {"now": now_ms, **ages})
+
 
 BATCH_ROWS = 500
 """Rows in one deleting transaction: a swipe waits 0.2 ms for it, not 230 ms (measured)."""

@@ -10,12 +10,25 @@ from pathlib import Path
 
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
-from doorctl.core.errors import StoreError
-from doorctl.core.moments import BootTime, Stamped
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.moments import BootTime, ClockState, Stamped
 from doorctl.privacy.hold import Hold
-from doorctl.privacy.statistics import HourCount
+from doorctl.privacy.statistics import ATTEMPT, HourCount
 from doorctl.store.connection import Writer, create_file, transaction, translated
-from doorctl.store.quarantine import discard_set_aside
+from doorctl.store.door_log import (
+    COUNT_WRONG_PINS,
+    HOLD_COLUMNS,
+    NO_HOUR,
+    TAKE_BACK_WRONG_PIN,
+    THROTTLE,
+    migrations,
+    to_boot,
+    to_hold,
+    to_hour,
+    to_throttle,
+)
+from doorctl.store.residue import discard_set_aside
+from doorctl.store.tables import from_ms, to_ms
 from doorctl.store.visit_purge import (
     HELD,
     OLDEST,
@@ -23,26 +36,115 @@ from doorctl.store.visit_purge import (
     date_rows,
     delete_attempts,
     delete_throttles,
+    purge_wrong_pins,
     settle_rows,
 )
-from doorctl.store.visit_rows import (
-    COUNT_WRONG_PINS,
-    FORGET_WRONG_PINS,
-    THROTTLE,
-    add_counts,
-    add_hold,
-    charge_wrong_pin,
-    count_attempt,
-    end_holds,
-    from_ms,
-    lift_hold,
-    migrations,
-    purge_wrong_pins,
-    settle_wrong_pin,
-    to_boot,
-    to_ms,
-    to_throttle,
-)
+
+FORGET_WRONG_PINS = "DELETE FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
+
+_CHARGE = "INSERT INTO wrong_pins VALUES (?, date(? / 1000, 'unixepoch'), ?, ?, 0)"
+_ANSWER = """
+    UPDATE wrong_pins SET answered = 1 FROM wrong_pins AS right
+    WHERE right.attempt = ? AND wrong_pins.patron_ref = right.patron_ref
+"""
+
+
+def charge_wrong_pin(
+    connection: sqlite3.Connection, attempt: int, at_ms: int, whose: str | bytes
+) -> None:
+    """Count a PIN as wrong before it is compared, for a patron or for a card of no patron."""
+    card, patron = (None, whose) if isinstance(whose, str) else (whose, None)
+    connection.execute(_CHARGE, (attempt, at_ms, card, patron))
+
+
+def settle_wrong_pin(connection: sqlite3.Connection, attempt: int, *, right: bool | None) -> None:
+    """Keep the charge only if the PIN was wrong; a right PIN marks the patron's others answered."""
+    if right:
+        connection.execute(_ANSWER, (attempt,))
+    if right is not False:
+        connection.execute(TAKE_BACK_WRONG_PIN, (attempt,))
+
+
+_COUNT_ATTEMPT = """
+    INSERT INTO hourly (hour, mode, kind, outcome, count)
+    SELECT CASE clock WHEN :untrusted THEN :no_hour ELSE at_ms / 3600000 END,
+    :mode, :kind, :outcome, 1
+    FROM attempts WHERE attempt = :attempt
+    ON CONFLICT DO UPDATE SET count = count + 1
+"""
+_ADD = """
+    INSERT INTO hourly (hour, mode, kind, outcome, count) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET count = count + excluded.count
+"""
+
+
+def count_attempt(
+    connection: sqlite3.Connection, attempt: int, mode: str | None, reason: Reason
+) -> None:
+    """Count an attempt in the hour in which it began; in the caller's transaction.
+
+    Its number is not stored. `mode` is the branch's; None counts nothing.
+    """
+    if mode is None:
+        return
+    values = {
+        "attempt": attempt,
+        "mode": mode,
+        "kind": ATTEMPT,
+        "outcome": reason.value,
+        "untrusted": ClockState.UNTRUSTED.value,
+        "no_hour": NO_HOUR,
+    }
+    connection.execute(_COUNT_ATTEMPT, values)
+
+
+def add_counts(connection: sqlite3.Connection, counts: Iterable[HourCount]) -> None:
+    """Add counts to those of their hours; in the caller's transaction."""
+    connection.executemany(
+        _ADD, ((to_hour(row.hour), row.mode, row.kind, row.outcome, row.count) for row in counts)
+    )
+
+
+# The table of holds: windows of the door log that staff have frozen until a time.
+
+MOST_HOLDS = 20
+"""Most holds at one time: more than any branch needs; it stops a script that adds one an hour."""
+_ADD_HOLD = f"INSERT INTO holds ({HOLD_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_LIFT = f"DELETE FROM holds WHERE number = ? RETURNING {HOLD_COLUMNS}"  # noqa: S608
+
+
+def add_hold(connection: sqlite3.Connection, hold: Hold) -> Hold:
+    """Store a hold, in the caller's transaction; return it with its number.
+
+    Raises:
+        InputError: there are :data:`MOST_HOLDS` already.
+    """
+    (stored,) = connection.execute("SELECT count(*) FROM holds").fetchone()
+    if stored >= MOST_HOLDS:
+        raise InputError("there are {n} holds already; lift those that are not needed", n=stored)
+    window = (to_ms(hold.since), to_ms(hold.to))
+    why = (hold.case, hold.reason)
+    times = (to_ms(hold.until), to_ms(hold.added_at))
+    added = connection.execute(_ADD_HOLD, (*window, *why, *times, hold.by)).lastrowid
+    return hold.numbered(added or 0)
+
+
+def lift_hold(connection: sqlite3.Connection, number: int) -> Hold:
+    """Delete a hold, in the caller's transaction, and return it.
+
+    Raises:
+        InputError: there is no such hold.
+    """
+    records = connection.execute(_LIFT, (number,)).fetchall()
+    if not records:
+        raise InputError("there is no hold {n}; list them with `doorctl hold list`", n=str(number))
+    return to_hold(records[0])
+
+
+def end_holds(connection: sqlite3.Connection, now_ms: int) -> None:
+    """Delete the holds whose end has come, in the caller's transaction."""
+    connection.execute("DELETE FROM holds WHERE until_ms <= ?", (now_ms,))
+
 
 # What a deleted visit could leave in a file: its row key and its time, as SQLite writes them.
 #

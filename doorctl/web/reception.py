@@ -15,8 +15,8 @@ from doorctl.core.errors import Problem, PushInvalidError, StoreError
 from doorctl.core.ports import Clock, EventLog
 from doorctl.privacy.audit import SYNC, Action, Deed, Details
 from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.store.pushes import PushJournal
 from doorctl.sync.delivery import number_of
 from doorctl.sync.document import SUBJECT, Kind, Manifest
 from doorctl.sync.receive import Applying, Received, Staging, Terms, judge, receive

@@ -31,13 +31,13 @@ from doorctl.services.app import (
     system_clock,
     visits_db,
 )
+from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows
-from doorctl.store import visit_rows
 from doorctl.store.branch import BranchRecords
-from doorctl.store.connection import Layout
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons import PatronCache
-from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.residue import set_aside_if_damaged
+from doorctl.store.tables import Layout
 from doorctl.store.visits import RetriedVisits
 
 STORES_LIMIT_S = 60.0
@@ -97,7 +97,7 @@ class DoorStores:
 
     def _open(self) -> RetriedVisits:
         path = visits_db(self._config)
-        sound = partial(self._set_aside, path, visit_rows.migrations)
+        sound = partial(self._set_aside, path, door_log.migrations)
         sound()
         self._set_aside(patrons_db(self._config), patron_rows.migrations)
         visits = RetriedVisits(path, partial(self.alarm, "store_damaged"), sound)

@@ -16,10 +16,11 @@ from doorctl.privacy.audit import KEY, Action, Deed
 from doorctl.services.app import App, branch_db, patrons_db, system_clock, visits_db
 from doorctl.services.records import note_done
 from doorctl.services.sealing import own_sealer
-from doorctl.store import branch_rows, visit_rows
+from doorctl.store import branch as branch_rows
+from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch_writer import create_branch, open_or_create_branch
-from doorctl.store.connection import Layout, Writer
+from doorctl.store.connection import Writer
 from doorctl.store.keys import (
     create_key,
     earlier_keys,
@@ -30,6 +31,7 @@ from doorctl.store.keys import (
     replace_key,
 )
 from doorctl.store.patrons_writer import create_patrons
+from doorctl.store.tables import Layout
 from doorctl.store.visits import create_visits
 
 # Takes a new installation key into use after a theft: on the sender, then branch by branch.
@@ -111,7 +113,7 @@ def lay_over_all(
     """
     databases: Mapping[Path, Layout] = {
         patrons_db(config): patron_rows.migrations,
-        visits_db(config): visit_rows.migrations,
+        visits_db(config): door_log.migrations,
         branch_db(config): branch_rows.migrations,
     }
     with ExitStack() as stack:

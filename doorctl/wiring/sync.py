@@ -32,9 +32,16 @@ from doorctl.services.alarm_ways import send_now, sinks
 from doorctl.services.app import flags_weak, patrons_db
 from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.store.connection import WriterLock
-from doorctl.store.keys import ArgonSealer, create_key, first_key, key_id, links
+from doorctl.store.keys import (
+    ArgonSealer,
+    create_key,
+    create_signing_key,
+    first_key,
+    key_id,
+    links,
+    read_signing_key,
+)
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
-from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.delivery import (
     Delivery,
     Sender,

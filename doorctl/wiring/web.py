@@ -44,15 +44,14 @@ from doorctl.services.branch import BranchThread
 from doorctl.services.opening import TRUST_CLOCK, believes
 from doorctl.services.records import WebsAudit
 from doorctl.services.subject import Change
-from doorctl.store.audit import AuditRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import Seal, key_id, read_key, seal_on_record
+from doorctl.store.keys import Seal, key_id, read_key, read_public_keys, seal_on_record
 from doorctl.store.patrons import PatronCache, migrations
+from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
-from doorctl.store.pushes import PushJournal
-from doorctl.store.quarantine import set_aside_if_damaged
-from doorctl.store.signing_keys import read_public_keys
+from doorctl.store.records import AuditRecords
+from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, restrict, unrestrict
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.document import SealedWith

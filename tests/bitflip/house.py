@@ -25,7 +25,7 @@ from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons import migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
-from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, restrict
 from doorctl.store.visits import VisitStore
 from doorctl.sync.receive import unguarded

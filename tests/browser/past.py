@@ -22,8 +22,8 @@ from doorctl.rpc.deeds import Request
 from doorctl.services.app import App, branch_db, visits_db
 from doorctl.services.branch import change
 from doorctl.store.accounts import ArgonPasswords
-from doorctl.store.visit_rows import add_counts as add
-from doorctl.store.visit_rows import to_ms
+from doorctl.store.tables import to_ms
+from doorctl.store.visits import add_counts as add
 
 DAYS = 30
 SEED = 20261125

@@ -27,7 +27,7 @@ from doorctl.ops.scheduler import JOB, PULSE_EVERY_S
 from doorctl.privacy.statistics import LEAF, OPENED, HourCount
 from doorctl.services.app import visits_db
 from doorctl.services.purging import Purging
-from doorctl.store.visit_rows import HourlyHistory
+from doorctl.store.door_log import HourlyHistory
 from doorctl.wiring.door_answers import DoorAnswers
 from doorctl.wiring.door_jobs import PURGE_AGAIN_S, PURGE_STEP_S, Chores, grace_s
 from doorctl.wiring.door_parts import DoorStores

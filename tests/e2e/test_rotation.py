@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from doorctl.access.patron import KEY_BYTES
-from doorctl.store.signing_keys import read_signing_key
+from doorctl.store.keys import read_signing_key
 from tests.web.branch import LIMIT_S, Branch, rows
 
 ENTITLED, BANNED, GUESSED, STRANGER = "3000000001", "3000000002", "3000000003", "3000009999"

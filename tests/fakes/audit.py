@@ -11,7 +11,7 @@ from datetime import datetime
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Deed, Entry, Head, Link, erased_before, head_of, linked
-from doorctl.store.branch_rows import from_deed, to_entry
+from doorctl.store.records import from_deed, to_entry
 
 
 class MemoryAudit:

@@ -11,14 +11,13 @@ from doorctl.access.day import Override
 from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry, codes_allowed
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
-from doorctl.store.branch_rules import (
-    known,
+from doorctl.store.branch import known, today
+from doorctl.store.branch_writer import (
     refuse_ban,
     refuse_days,
     refuse_one_more,
     refuse_override,
     refuse_pass,
-    today,
 )
 
 KEPT = timedelta(days=30)

@@ -9,7 +9,8 @@ from datetime import datetime
 from doorctl.core.errors import InputError
 from doorctl.core.moments import BootTime, ClockState
 from doorctl.privacy.hold import Hold
-from doorctl.store.visit_rows import MOST_HOLDS, to_ms
+from doorctl.store.tables import to_ms
+from doorctl.store.visits import MOST_HOLDS
 from tests.fakes.memory_store import MemoryVisits, dated
 
 

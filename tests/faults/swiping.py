@@ -18,7 +18,7 @@ from doorctl.doord.prepare import Ledger
 from doorctl.store.branch import BranchRecords
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons import PatronCache
-from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.visits import RetriedVisits
 from tests.fakes.clock import FakeClock
 from tests.faults.branches import CARD

@@ -28,7 +28,7 @@ from doorctl.services.accounts import (
 )
 from doorctl.services.app import App, branch_db
 from doorctl.services.branch import BranchThread, change
-from doorctl.store.audit import AuditRecords
+from doorctl.store.records import AuditRecords
 from tests.fakes.accounts import MemoryProvider, QuickHasher
 from tests.fakes.clock import FakeClock
 from tests.services.branches import initialised

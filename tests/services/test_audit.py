@@ -20,8 +20,8 @@ from doorctl.services import records as audit
 from doorctl.services.app import App, branch_db, open_book, system_clock
 from doorctl.services.branch import BranchThread, change
 from doorctl.services.status import status
-from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.records import AuditRecords, AuditTrail
 from tests.services.branches import initialised
 from tests.store.samples import key_of, seen_before
 

@@ -23,8 +23,7 @@ from doorctl.services.app import App, branch_db
 from doorctl.services.branch import BranchThread
 from doorctl.services.door_alarms import doors_alarms
 from doorctl.services.status import status
-from doorctl.store.alarms import AlarmRecords
-from doorctl.store.audit import AuditRecords
+from doorctl.store.records import AlarmRecords, AuditRecords
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import initialised

@@ -37,10 +37,10 @@ from doorctl.services.app import App, branch_db, patrons_db, system_clock, visit
 from doorctl.services.branch import BranchThread, change
 from doorctl.services.purging import doors_answers, purge_now
 from doorctl.services.subject import Named
-from doorctl.store.audit import AuditRecords
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
+from doorctl.store.records import AuditRecords
 from doorctl.store.subject import StoredErasures
 from doorctl.store.visits import VisitStore
 from doorctl.sync.receive import Push, unguarded

@@ -34,15 +34,14 @@ from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.retention import PurgeReport, purge
 from doorctl.privacy.statistics import HourCount, Passages
 from doorctl.privacy.watched_time import WatchedTime
-from doorctl.store.audit import AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import create_file
-from doorctl.store.door_log import VisitHistory
+from doorctl.store.door_log import HourlyHistory, VisitHistory
 from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
-from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.records import AuditTrail
+from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, forget_erased
-from doorctl.store.visit_rows import HourlyHistory
 from doorctl.sync.receive import Limits, Terms, guard
 from doorctl.web.reception import Reception
 from tests.fakes.memory_store import FastSealer

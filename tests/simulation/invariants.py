@@ -19,8 +19,8 @@ from doorctl.access.policy import Case, PinProof, decide
 from doorctl.cards.reader import CardReader
 from doorctl.privacy.audit import verify
 from doorctl.privacy.retention import PurgeReport, visible_since
-from doorctl.store.audit import AuditRecords
 from doorctl.store.door_log import VisitHistory
+from doorctl.store.records import AuditRecords
 from tests.simulation import oracle
 from tests.simulation.clock import COPENHAGEN
 from tests.simulation.disk import BRANCH, PATRONS, VISITS

@@ -23,7 +23,7 @@ from doorctl.store.accounts import (
     StoredFailures,
     StoredSessions,
 )
-from doorctl.store.branch_rows import FACTOR_KEY
+from doorctl.store.branch import FACTOR_KEY
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from tests.store.samples import NOON
 

@@ -12,8 +12,8 @@ import pytest
 from doorctl.core.alarms import AlarmChange, Source
 from doorctl.core.errors import StoreDamagedError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.store.alarms import LEFT_ENDED, MOST_ENDED, AlarmRecords, StoredAlarms
 from doorctl.store.branch_writer import KEPT_AFTER_END, BranchRecordsWriter, create_branch
+from doorctl.store.records import LEFT_ENDED, MOST_ENDED, AlarmRecords, StoredAlarms
 from tests.store.samples import DAY, NOON
 
 NOW = Moment(NOON, NOON, ClockState.TRUSTED)

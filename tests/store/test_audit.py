@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from doorctl.core.errors import StoreBusyError, StoreDamagedError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Action, Deed, Head, Verdict, erased_numbers, verify
-from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch, open_or_create_branch
+from doorctl.store.records import AuditRecords, AuditTrail
 from tests.store.samples import DAY, NOON, files_of, key_of, seen_before
 from tests.store.test_branch import BAN
 

@@ -24,8 +24,8 @@ from doorctl.privacy.audit import (
     erased_numbers,
     verify,
 )
-from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.records import AuditRecords, AuditTrail
 from tests.fakes.audit import MemoryAudit
 from tests.store.samples import DAY, NOON, key_of, seen_before
 

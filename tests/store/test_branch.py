@@ -32,8 +32,7 @@ from doorctl.core.errors import (
 )
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.core.moments import ClockState, Moment
-from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_rows import new_code
+from doorctl.store.branch import BranchRecords, new_code
 from doorctl.store.branch_writer import (
     SEEN_FOR,
     BranchRecordsWriter,
@@ -41,7 +40,7 @@ from doorctl.store.branch_writer import (
     open_or_create_branch,
 )
 from doorctl.store.keys import ArgonSealer
-from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.residue import set_aside_if_damaged
 from tests.store.samples import DAY, NOON, files_of, key_of, seen_before
 
 LOCAL = NOON.astimezone(ZoneInfo("Europe/Copenhagen"))

@@ -26,8 +26,7 @@ from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry, PassKind
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_rules import MOST_PASSES
-from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.branch_writer import MOST_PASSES, BranchRecordsWriter, create_branch
 from tests.fakes.branch_book import MemoryBranch
 from tests.store.samples import DAY, NOON, key_of, seen_before
 

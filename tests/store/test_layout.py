@@ -13,24 +13,18 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreError
-from doorctl.store import branch_rows, outbox, visit_rows
+from doorctl.store import branch as branch_rows
+from doorctl.store import door_log as visit_rows
+from doorctl.store import outbox
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.connection import (
-    Layout,
-    WatchedReader,
-    Writer,
-    create_file,
-    lay_out,
-    newest,
-    open_writer,
-    transaction,
-)
+from doorctl.store.connection import WatchedReader, Writer, create_file, open_writer, transaction
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.residue import set_aside_if_damaged
+from doorctl.store.tables import Layout, lay_out, newest
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
 from tests.store.samples import NOON, SEAL, key_of
 

@@ -33,7 +33,7 @@ def test_what_can_not_be_written_leaves_no_file(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from doorctl.store.branch_rows import migrations
+from doorctl.store.branch import migrations
 from doorctl.store.connection import create_file
 
 @migrations()

@@ -8,8 +8,8 @@ import pytest
 
 from doorctl.core.errors import StoreError
 from doorctl.privacy.proof import Trim
-from doorctl.store.purge_reports import KEPT, LARGEST_BYTES, PurgeReports, read_report
-from doorctl.store.quarantine import trim
+from doorctl.store.residue import LARGEST_BYTES, PurgeReports, read_report, trim
+from doorctl.store.residue import REPORTS_KEPT as KEPT
 from tests.store.samples import NOON
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreError
-from doorctl.store.pushes import MOST_OWED, PushJournal
+from doorctl.store.patrons_changes import MOST_OWED, PushJournal
 from doorctl.sync.receive import Applying, Push
 
 NOTHING = Push(0)

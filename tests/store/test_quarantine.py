@@ -10,10 +10,11 @@ import pytest
 
 from doorctl.core.errors import StoreBusyError, StoreDamagedError
 from doorctl.core.moments import BootTime
-from doorctl.store.connection import Layout, create_file
+from doorctl.store.connection import create_file
 from doorctl.store.patrons import PatronCache, migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
-from doorctl.store.quarantine import discard_set_aside, set_aside_if_damaged
+from doorctl.store.residue import discard_set_aside, set_aside_if_damaged
+from doorctl.store.tables import Layout
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
 from doorctl.sync.receive import unguarded
 from tests.store.samples import DAY, NOON, SEAL, key_of, sealed, stamped

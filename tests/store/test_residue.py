@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import StoreError
 from doorctl.store import residue
-from doorctl.store.residue import CHUNK_BYTES, found_in
-from doorctl.store.residue_apart import search_apart
+from doorctl.store.residue import CHUNK_BYTES, found_in, search_apart
 from doorctl.store.visits import VisitStore, create_visits
 from tests.store.samples import key_of, stamped
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from doorctl.core.errors import AlreadyExistsError, KeyFileError
-from doorctl.store.signing_keys import create_signing_key, read_public_keys, read_signing_key
+from doorctl.store.keys import create_signing_key, read_public_keys, read_signing_key
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from doorctl.access.patron import Reason
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.statistics import ATTEMPT, LEAF, OPENED, HourCount
-from doorctl.store.visit_rows import SLICE_ROWS, HourlyHistory
+from doorctl.store.door_log import SLICE_ROWS, HourlyHistory
 from doorctl.store.visits import RetriedVisits, VisitStore, create_visits
 from tests.fakes.memory_store import MemoryVisits
 from tests.store.samples import DAY, NOON, key_of, stamped

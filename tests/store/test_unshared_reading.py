@@ -15,7 +15,7 @@ import pytest
 from doorctl.core.errors import StoreError
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.residue import set_aside_if_damaged
 from doorctl.sync.receive import unguarded
 from tests.store.samples import NOON, SEAL, key_of, sealed
 

@@ -18,8 +18,8 @@ from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreError
 from doorctl.core.moments import BootTime
 from doorctl.store.door_log import PAGE_ROWS, VisitHistory
-from doorctl.store.quarantine import set_aside_if_damaged
-from doorctl.store.visit_rows import from_ms, to_ms
+from doorctl.store.residue import set_aside_if_damaged
+from doorctl.store.tables import from_ms, to_ms
 from doorctl.store.visits import (
     CACHE_KIB,
     RetriedVisits,

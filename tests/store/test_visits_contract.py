@@ -15,8 +15,7 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState
 from doorctl.privacy.hold import Hold
 from doorctl.store.door_log import Visit, VisitHistory
-from doorctl.store.visit_rows import MOST_HOLDS
-from doorctl.store.visits import RetriedVisits, VisitStore, create_visits
+from doorctl.store.visits import MOST_HOLDS, RetriedVisits, VisitStore, create_visits
 from tests.fakes.memory_holds import ProvableVisits
 from tests.store.samples import DAY, NOON, key_of, stamped
 

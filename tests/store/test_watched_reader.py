@@ -13,8 +13,7 @@ import pytest
 from doorctl.access.rights import Ban
 from doorctl.core.errors import StoreBusyError, StoreError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_rows import migrations
+from doorctl.store.branch import BranchRecords, migrations
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.connection import (
     BUSY_TIMEOUT_MS,

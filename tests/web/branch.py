@@ -22,8 +22,7 @@ from doorctl.access.patron import Patron, SealedRow
 from doorctl.config import load
 from doorctl.demo import tether
 from doorctl.demo.door import Line, Stage, Wires, shipped
-from doorctl.store.keys import key_id, read_key
-from doorctl.store.signing_keys import create_signing_key, read_signing_key
+from doorctl.store.keys import create_signing_key, key_id, read_key, read_signing_key
 from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
 from doorctl.sync.rows import Line as Written
 from doorctl.wiring.installation import initialise

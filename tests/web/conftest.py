@@ -11,7 +11,7 @@ import pytest
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
-from doorctl.store.alarms import AlarmRecords
+from doorctl.store.records import AlarmRecords
 from tests.fakes.clock import FakeClock
 from tests.services.branches import configured, initialised
 from tests.web.branch import Branch

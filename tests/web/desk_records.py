@@ -7,7 +7,7 @@ from contextlib import closing
 from doorctl.config import Config
 from doorctl.privacy.audit import Action
 from doorctl.services.app import branch_db
-from doorctl.store.audit import AuditRecords
+from doorctl.store.records import AuditRecords
 
 
 def recorded(config: Config) -> list[tuple[Action, str, str]]:

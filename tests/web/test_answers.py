@@ -15,7 +15,7 @@ import pytest
 from doorctl.access.patron import SealedRow
 from doorctl.rpc.control import Question, ask
 from doorctl.services.opening import TRUST_CLOCK
-from doorctl.store.visit_rows import to_ms
+from doorctl.store.tables import to_ms
 from doorctl.sync.document import SigningKey
 from doorctl.sync.rows import Removal, encode
 from tests.web.branch import CHANGES, EPOCH, LIMIT_S, SNAPSHOT, Branch, row, rows

@@ -12,7 +12,7 @@ from doorctl.core.errors import StoreError
 from doorctl.privacy.audit import Action
 from doorctl.services.app import App, branch_db
 from doorctl.services.branch import BranchThread
-from doorctl.store.audit import AuditRecords
+from doorctl.store.records import AuditRecords
 from doorctl.wiring.pages import RefusalsOnRecord
 from tests.fakes.clock import FakeClock
 from tests.services.branches import initialised

@@ -23,8 +23,8 @@ from doorctl.rpc.control import Answer, Answers, ControlServer, Question
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import BranchThread, change
-from doorctl.store.alarms import AlarmRecords, StoredAlarms
 from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.store.records import AlarmRecords, StoredAlarms
 from doorctl.web.staff.now import NowPages, branch_now, faults
 from tests.fakes.clock import FakeClock
 from tests.services.branches import register

@@ -22,7 +22,7 @@ from doorctl.services.app import App
 from doorctl.services.lookup import Reading
 from doorctl.services.numbers import DoorsNumbers, Numbers, OwnNumbers, TakenAs, own_numbers
 from doorctl.services.sealing import own_sealer
-from doorctl.store.audit import AuditRecords
+from doorctl.store.records import AuditRecords
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff import why as why_words
 from doorctl.web.staff.why import REASONS, WhyPages

@@ -1,0 +1,334 @@
+"""What happened at a branch: its audit log and its alarms, each with a writer and a reader.
+
+The writers work beside that of bans and hours, on its thread, and share its transactions.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from doorctl.core.alarms import KINDS, WITH_END, AlarmChange, AlarmRecord, Source
+from doorctl.core.errors import InputError
+from doorctl.core.moments import ClockState, Moment
+from doorctl.privacy.audit import (
+    EMPTY,
+    SALT_BYTES,
+    Action,
+    Deed,
+    Entry,
+    Head,
+    Link,
+    account,
+    head_of,
+    linked,
+)
+from doorctl.store import tables
+from doorctl.store.branch import BranchReader, known, never_made
+from doorctl.store.connection import translated
+from doorctl.store.tables import from_ms, select, to_ms
+
+if TYPE_CHECKING:
+    from doorctl.store.branch_writer import BranchRecordsWriter
+
+
+# The table of alarms names nobody but staff.
+
+ALARMS = tables.ALARMS.but("number")
+"""The columns of an alarm, in the order of :func:`to_alarm`."""
+
+
+def to_alarm(record: tuple[Any, ...]) -> AlarmRecord:
+    """Return the alarm of a record of :data:`ALARMS`.
+
+    Raises:
+        TypeError, ValueError: it is no such record; the text may quote it.
+    """
+    kind, source, first_ms, last_ms, count, why, cleared_ms, by, acknowledged_ms = record
+    return AlarmRecord(
+        kind=kind,
+        source=Source(source),
+        since=from_ms(first_ms),
+        last=from_ms(last_ms),
+        count=count,
+        why=why,
+        cleared_at=None if cleared_ms is None else from_ms(cleared_ms),
+        acknowledged_by=by,
+        acknowledged_at=None if acknowledged_ms is None else from_ms(acknowledged_ms),
+    )
+
+
+ABOUT = """
+    record IS NOT NULL AND (
+        json_extract(record, '$.patron_ref') = :patron_ref OR EXISTS (
+            SELECT 1 FROM json_each(record, '$.cards')
+            WHERE value IN (SELECT value FROM json_each(:cards))
+        )
+    )
+"""
+"""The condition for records that name one of the cards or the patron; see :func:`about_values`."""
+
+ERASE_ABOUT = f"UPDATE audit SET record = NULL, salt = NULL WHERE {ABOUT} RETURNING number"  # noqa: S608 -- constants
+
+
+def about_values(cards: Collection[bytes], patron_ref: str | None) -> dict[str, str | None]:
+    """Return the parameters of :data:`ABOUT`."""
+    return {
+        "patron_ref": patron_ref,
+        "cards": orjson.dumps([card.hex() for card in cards]).decode(),
+    }
+
+
+def from_deed(deed: Deed, by: str, moment: Moment) -> bytes:
+    """Return the record of a deed, as JSON."""
+    record = {
+        "at_ms": to_ms(moment.local),
+        "clock": moment.state.value,
+        "by": account(by),
+        "action": deed.action.value,
+        "cards": [card.hex() for card in deed.cards],
+        "patron_ref": deed.patron_ref,
+        "why": deed.why,
+        "details": dict(deed.details),
+    }
+    return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+
+
+def to_entry(number: int, record: str) -> Entry:
+    """Return the entry of a record that :func:`from_deed` made.
+
+    Raises:
+        TypeError, ValueError, LookupError: it did not make it; the text may quote the record.
+    """
+    read: dict[str, Any] = orjson.loads(record)
+    deed = Deed(
+        action=Action(read["action"]),
+        cards=tuple(map(bytes.fromhex, read["cards"])),
+        patron_ref=read["patron_ref"],
+        why=read["why"],
+        details=read["details"],
+    )
+    return Entry(number, from_ms(read["at_ms"]), ClockState(read["clock"]), read["by"], deed)
+
+
+_HEAD = "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1"
+_HOLDS = "SELECT 1 FROM audit WHERE number = ? AND hash = ?"
+_ADD = "INSERT INTO audit (number, record, salt, commitment, hash) VALUES (?, ?, ?, ?, ?)"
+# As bytes, for what was tampered with may hold what is no text.
+_LINKS = "SELECT number, CAST(record AS BLOB), salt, commitment, hash FROM audit ORDER BY number"
+_ABOUT = select("number, record", f"audit WHERE {ABOUT} ORDER BY number")
+_ENTRIES = "SELECT number, record FROM audit WHERE record IS NOT NULL ORDER BY number"
+_SINCE = """
+    SELECT number, record FROM audit
+    WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') >= ? ORDER BY number
+"""
+_LAST_NUMBER = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'"
+
+# The newest first, so that no more than a push's worth of entries is looked at.
+_LAST_PUSH = """
+    SELECT json_extract(record, '$.details.epoch') FROM audit
+    WHERE record IS NOT NULL AND json_extract(record, '$.action') IN (?, ?)
+    ORDER BY number DESC LIMIT 1
+"""
+_NUMBERED = (Action.PUSH_APPLIED.value, Action.PATRONS_RENUMBERED.value)
+
+
+class AuditTrail:
+    """Write the audit log; implements `AuditWriter`.
+
+    It works on the thread of the branch's writer and shares its transactions.
+    """
+
+    def __init__(self, branch: BranchRecordsWriter) -> None:
+        self._branch = branch
+
+    def together(self, moment: Moment) -> AbstractContextManager[sqlite3.Connection]:
+        """Make all that a block writes to ``branch.db`` one transaction; an exception undoes it."""
+        return self._branch.together(moment)
+
+    def append(self, deed: Deed, by: str, moment: Moment) -> Head:
+        """Record a deed; return the chain's new end."""
+        record, salt = from_deed(deed, by, moment), secrets.token_bytes(SALT_BYTES)
+        with self._branch.together(moment) as connection:
+            link = linked(_head(connection), record, salt)
+            values = (link.number, record.decode(), link.salt, link.commitment, link.hash)
+            connection.execute(_ADD, values)
+        return head_of(link)
+
+    def erase_about(
+        self, cards: Collection[bytes], patron_ref: str | None, moment: Moment
+    ) -> tuple[int, ...]:
+        """Erase the records that name one of the cards or the patron; return their numbers."""
+        with self._branch.together(moment) as connection:
+            erased = connection.execute(ERASE_ABOUT, about_values(cards, patron_ref)).fetchall()
+            if erased:
+                self._branch.rewrite_after()
+        return tuple(number for (number,) in erased)
+
+    def head(self) -> Head:
+        """Return the chain's end."""
+        with translated(self._branch.path):
+            return _head(self._branch.database)
+
+    def holds(self, head: Head) -> bool:
+        """Tell whether the chain has ever ended with this head."""
+        with translated(self._branch.path):
+            cursor = self._branch.database.execute(_HOLDS, (head.number, head.hash))
+            return head == EMPTY or cursor.fetchone() is not None
+
+
+class AuditRecords(BranchReader):
+    """Read the audit log; implements `AuditReader`."""
+
+    unreadable = "an audit record can't be read; run `doorctl audit verify`"
+
+    def entries(self, since: datetime | None = None) -> tuple[Entry, ...]:
+        """Return the entries that were not erased, from a UTC time on, oldest first."""
+        if since is None:
+            return self._fetch(_to_entry, _ENTRIES)
+        return self._fetch(_to_entry, _SINCE, (to_ms(since),))
+
+    def about(self, cards: Collection[bytes], patron_ref: str | None) -> tuple[Entry, ...]:
+        """Return the entries that name one of the cards or the patron, oldest first."""
+        return self._fetch(_to_entry, _ABOUT, about_values(cards, patron_ref))
+
+    def head(self) -> Head:
+        """Return the chain's end."""
+        records = self._records(_HEAD)
+        return Head(*records[0]) if records else EMPTY
+
+    def links(self) -> Iterator[Link]:
+        """Yield every link of one commit, erased ones too, in the order of their numbers."""
+        if never_made(self.path):
+            return
+        with translated(self.path):
+            for record in self._rows.current().execute(_LINKS):
+                yield Link(*record)
+
+    def last_number(self) -> int:
+        """Return the highest entry number ever given, 0 for none."""
+        records = self._records(_LAST_NUMBER)
+        return int(records[0][0]) if records else 0
+
+    def last_push(self) -> int:
+        """Return the number of the push applied last, or the lower one it got later; 0 for none."""
+        records = self._records(_LAST_PUSH, _NUMBERED)
+        return int(records[0][0]) if records else 0
+
+
+def _to_entry(record: tuple[Any, ...]) -> Entry:
+    return to_entry(*record)
+
+
+def _head(connection: sqlite3.Connection) -> Head:
+    record = connection.execute(_HEAD).fetchone()
+    return Head(*record) if record else EMPTY
+
+
+# Alarms in ``branch.db``: their one writer, beside that of bans and hours, and a reader.
+
+MOST_ENDED, LEFT_ENDED = 500, 400
+"""Above the first number, the ended alarms are deleted down to the second, the oldest first. Many
+go at a time, because the file is rewritten without them."""
+
+_RAISE = """
+    INSERT INTO alarms (kind, source, first_ms, last_ms, count, why)
+    VALUES (:kind, :source, :at, :at, 1, :why)
+    ON CONFLICT (kind) WHERE cleared_ms IS NULL DO UPDATE SET
+        source = excluded.source, last_ms = max(last_ms, excluded.last_ms),
+        count = count + 1, why = excluded.why
+"""
+_END_ALARM = """
+    UPDATE alarms SET cleared_ms = max(last_ms, ?) WHERE kind = ? AND cleared_ms IS NULL
+"""
+_FORGET_ALARMS = """
+    DELETE FROM alarms WHERE number IN (
+        SELECT number FROM alarms WHERE cleared_ms IS NOT NULL
+        ORDER BY cleared_ms DESC, number DESC LIMIT -1 OFFSET ?
+    )
+"""
+_COUNT_ENDED = "SELECT count(*) FROM alarms WHERE cleared_ms IS NOT NULL"
+_ACKNOWLEDGED = "SELECT acknowledged_ms FROM alarms WHERE kind = ? AND cleared_ms IS NULL"
+_ACKNOWLEDGE = """
+    UPDATE alarms SET acknowledged_by = ?, acknowledged_ms = ?
+    WHERE kind = ? AND cleared_ms IS NULL
+"""
+_STANDING = select(ALARMS, "alarms WHERE cleared_ms IS NULL ORDER BY first_ms, number")
+_ENDED = select(
+    ALARMS,
+    "alarms WHERE cleared_ms IS NOT NULL ORDER BY cleared_ms DESC, number DESC LIMIT max(0, ?)",
+)
+
+
+class StoredAlarms:
+    """Write alarms, on the thread of the branch's writer, whose transactions it shares.
+
+    Each call is one durable transaction or part of one; where it raises `StoreError` nothing was
+    changed.
+    """
+
+    def __init__(self, branch: BranchRecordsWriter) -> None:
+        self._branch = branch
+
+    def hear(self, change: AlarmChange, moment: Moment) -> None:
+        """Record that an alarm was raised, or end the alarm that this one clears."""
+        at_ms = to_ms(change.at)
+        ends = KINDS[change.kind].clears
+        with self._branch.together(moment) as connection:
+            if ends is not None:
+                connection.execute(_END_ALARM, (at_ms, ends))
+                self._forget(connection)
+                return
+            values = {
+                "kind": change.kind,
+                "source": change.source.value,
+                "at": at_ms,
+                "why": change.why,
+            }
+            connection.execute(_RAISE, values)
+
+    def end(self, kinds: Collection[str], moment: Moment) -> None:
+        """End the standing alarms of these kinds."""
+        now_ms = to_ms(known(moment))
+        with self._branch.together(moment) as connection:
+            connection.executemany(_END_ALARM, [(now_ms, kind) for kind in kinds])
+            self._forget(connection)
+
+    def acknowledge(self, kind: str, by: str, moment: Moment) -> bool:
+        """Record who has seen an alarm; this ends one that has no end of its own.
+
+        Return False where it had been seen already. Raises InputError where none stands.
+        """
+        with self._branch.together(moment) as connection:
+            record = connection.execute(_ACKNOWLEDGED, (kind,)).fetchone()
+            if record is None:
+                raise InputError("no such alarm stands; it may be over by now, so look again")
+            if record[0] is not None:
+                return False
+            connection.execute(_ACKNOWLEDGE, (by, to_ms(known(moment)), kind))
+            if kind not in WITH_END:
+                self.end((kind,), moment)
+        return True
+
+    def _forget(self, connection: sqlite3.Connection) -> None:
+        if connection.execute(_COUNT_ENDED).fetchone()[0] > MOST_ENDED:
+            connection.execute(_FORGET_ALARMS, (LEFT_ENDED,))
+            self._branch.rewrite_after()
+
+
+class AlarmRecords(BranchReader):
+    """Read alarms; raises `StoreError` where they can't be read."""
+
+    def standing(self) -> tuple[AlarmRecord, ...]:
+        """Return the standing alarms, the longest standing first."""
+        return self._fetch(to_alarm, _STANDING)
+
+    def ended(self, limit: int) -> tuple[AlarmRecord, ...]:
+        """Return the last alarms that are over, the latest end first; none for a limit of 0."""
+        return self._fetch(to_alarm, _ENDED, (limit,))
