@@ -82,10 +82,12 @@ LEGEND = f"{INK[Mode.STAFFED]} staffed  {INK[Mode.SELF_SERVICE]} self-service  {
 def open_once(app: App, reason: str) -> None:
     """Have the running door open once, as if a card had been let in. It stands in the log."""
     from doorctl.privacy.audit import Action, Deed
-    from doorctl.services import opening, records, visits
+    from doorctl.services.app import ANSWER_LIMIT_S
+    from doorctl.services.branch import note_done
+    from doorctl.services.hours import open_once
 
-    opening.open_once(app, reason, caller(), visits.ANSWER_LIMIT_S)
-    records.note_done(app, Deed(Action.OPENED_ONCE, why=reason))
+    open_once(app, reason, caller(), ANSWER_LIMIT_S)
+    note_done(app, Deed(Action.OPENED_ONCE, why=reason))
     click.echo("The door is released, once.")
 
 
@@ -94,10 +96,12 @@ def open_once(app: App, reason: str) -> None:
 def trust_clock(app: App) -> None:
     """Say that the clock, which is in doubt after a jump, is right. Look at it first: date."""
     from doorctl.privacy.audit import Action, Deed
-    from doorctl.services import opening, records, visits
+    from doorctl.services.app import ANSWER_LIMIT_S
+    from doorctl.services.branch import note_done
+    from doorctl.services.hours import trust_clock as doors_time
 
-    at = opening.trust_clock(app, visits.ANSWER_LIMIT_S)
-    records.note_done(app, Deed(Action.CLOCK_TRUSTED))
+    at = doors_time(app, ANSWER_LIMIT_S)
+    note_done(app, Deed(Action.CLOCK_TRUSTED))
     click.echo(f"The clock is right: {at}")
 
 

@@ -15,7 +15,7 @@ from doorctl.core.ports import NotSentError
 from doorctl.devices.pins import relay_risks
 from doorctl.services.alarm_ways import send_now
 from doorctl.services.app import system_clock
-from doorctl.services.visits import back_up
+from doorctl.services.branch import back_up
 from doorctl.wiring import installation
 
 

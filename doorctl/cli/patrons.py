@@ -30,10 +30,10 @@ from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.privacy.letters import Language, page
 from doorctl.privacy.subject import Erasure, HeldVisit
+from doorctl.services import cards as on_cards
 from doorctl.services import subject as rights
-from doorctl.services import visits
 from doorctl.services.app import App, system_clock
-from doorctl.services.explain import Explanation
+from doorctl.services.cards import Explanation
 from doorctl.services.numbers import TakenAs
 from doorctl.services.subject import Named
 from doorctl.wiring.sync import refuse_beside_web
@@ -69,7 +69,7 @@ def load(config: Config, feed: Path, full: bool, approved_by: str | None) -> Non
     # Sealing takes every core for minutes; the patron at the door comes first.
     os.nice(10)
     with click.progressbar(length=1, label="Sealing", show_pos=True) as bar:
-        loaded = visits.load_patrons(
+        loaded = on_cards.load_patrons(
             config, feed, full=full, approved_by=approved_by, on_progress=advancing(bar)
         )
     click.echo(
@@ -92,7 +92,7 @@ def renumber(config: Config, number: int, why: str) -> None:
     Take that of the sender's last true push: those between could come again. Not while `doorctl
     web` runs. The next push has to be a snapshot (doorctl sync push sends one by itself).
     """
-    held = visits.renumber(config, number, why)
+    held = on_cards.renumber(config, number, why)
     click.echo(f"push {held} is push {number} now; the next one may have any number above that")
 
 
@@ -108,7 +108,7 @@ def explain_card(app: App, identifier: str, at: datetime | None, why: str, as_js
     Give - to type the identifier unseen, so that it stands in no list of processes. It is
     never printed. The PIN is taken to be right.
     """
-    explanation = visits.explain(app, typed_unseen(IDENTIFIER, identifier), at, why)
+    explanation = on_cards.explain(app, typed_unseen(IDENTIFIER, identifier), at, why)
     if as_json:
         print_json(explanation.as_dict())
     else:
@@ -123,7 +123,7 @@ def unlock(app: App, identifier: str) -> None:
 
     Give - to type the identifier unseen.
     """
-    visits.unlock(app, typed_unseen(IDENTIFIER, identifier))
+    on_cards.unlock(app, typed_unseen(IDENTIFIER, identifier))
     click.echo("the card may try again")
 
 

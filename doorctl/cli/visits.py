@@ -33,15 +33,13 @@ from doorctl.core.errors import StoreError
 from doorctl.core.identity import caller
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict
-from doorctl.privacy.hold import LONGEST, Hold, HoldAsked
+from doorctl.privacy.retention import LONGEST, WATCHED_S, Hold, HoldAsked
 from doorctl.privacy.statistics import ROUNDED_TO, By, Cell, K, Statistics, Total, widened
-from doorctl.privacy.watched_time import WATCHED_S
-from doorctl.services import holding, purging
-from doorctl.services import records as book
+from doorctl.services import branch as book
+from doorctl.services import purging
 from doorctl.services import visits as log
-from doorctl.services.app import App, retention, system_clock
-from doorctl.services.records import note, note_done
-from doorctl.services.visits import zone
+from doorctl.services.app import App, retention, system_clock, zone
+from doorctl.services.branch import note, note_done
 from doorctl.store.door_log import Visit
 
 ONE_DAY = timedelta(days=1)
@@ -68,7 +66,7 @@ def list_visits(config: Config, since: datetime | None, why: str, as_json: bool)
     shown = log.list_visits(config, since, why)
     print_list(
         map(_visit_as_dict, shown),
-        _by_days(shown, log.zone(config), english=config.branch.language == "en"),
+        _by_days(shown, zone(config), english=config.branch.language == "en"),
         as_json=as_json,
         empty="no visits",
     )
@@ -144,7 +142,7 @@ def add_hold(
     moment = app.clock.moment()
     after = datetime.combine(last + ONE_DAY, time(), moment.local.tzinfo)
     window = (instant(since, moment), instant(to, moment, last=True))
-    added = holding.add(app, HoldAsked(*window, case, reason, after, caller()))
+    added = purging.add_hold(app, HoldAsked(*window, case, reason, after, caller()))
     click.echo(f"Hold {added.number} holds until the end of {last}.")
 
 
@@ -153,7 +151,7 @@ def add_hold(
 @with_app
 def list_holds(app: App, as_json: bool) -> None:
     """List the holds, oldest first; one that is over goes with the next purge."""
-    stored, moment = holding.stored(app)
+    stored, moment = purging.stored_holds(app)
     print_list(
         (_hold_as_dict(held, moment) for held in stored),
         (_hold_as_line(held, moment) for held in stored),
@@ -167,7 +165,7 @@ def list_holds(app: App, as_json: bool) -> None:
 @with_app
 def lift_hold(app: App, number: int) -> None:
     """End the hold NUMBER now; the next purge takes what it held."""
-    holding.lift(app, number, caller())
+    purging.lift_hold(app, number, caller())
     click.echo(f"Hold {number} is lifted.")
 
 
@@ -178,14 +176,14 @@ def lift_hold(app: App, number: int) -> None:
 @with_app
 def show_hold(app: App, number: int, why: str, as_json: bool) -> None:
     """List the visits that the hold NUMBER holds, oldest first; a card is a pseudonym."""
-    held = holding.show(app, number, caller(), why)
+    held = purging.show_hold(app, number, caller(), why)
     if not held.in_force:
         click.echo(
             f"doorctl: hold {number} is over or the clock is not set, so only what any list "
             "shows is shown",
             err=True,
         )
-    branch, english = log.zone(app.config), app.config.branch.language == "en"
+    branch, english = zone(app.config), app.config.branch.language == "en"
     at = ((visit, visit.at.astimezone(branch)) for visit in held.visits)
     print_list(
         map(_visit_as_dict, held.visits),
@@ -429,7 +427,7 @@ def list_entries(app: App, since: datetime | None, why: str, as_json: bool) -> N
     A card is shown as a pseudonym; ? marks a time by a clock that nobody vouched for. That you
     read it goes on the log too.
     """
-    shown = book.entries(app, since, why)
+    shown = book.audit_entries(app, since, why)
     branch = zone(app.config)
     print_list(
         map(_entry_as_dict, shown),
@@ -454,7 +452,7 @@ def verify_chain(app: App, anchors: tuple[Head, ...], as_json: bool) -> None:
 
     Whoever can write the file can write the whole chain anew; only an anchor tells of that.
     """
-    verdict = book.verify(app, anchors)
+    verdict = book.verify_audit(app, anchors)
     if as_json:
         print_json(_verdict_as_dict(verdict))
     elif verdict.broken is None:
@@ -468,7 +466,7 @@ def verify_chain(app: App, anchors: tuple[Head, ...], as_json: bool) -> None:
 @with_app
 def show_head(app: App) -> None:
     """Print where the log ends, to be kept elsewhere and given to `audit verify --anchor`."""
-    click.echo(str(book.head(app)))
+    click.echo(str(book.audit_head(app)))
 
 
 def _verified(verdict: Verdict, anchors: int) -> str:

@@ -16,15 +16,7 @@ from doorctl.access.throttle import CODES_KEY, GUESSED_AT, CardThrottle, codes_c
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
 from doorctl.core.ports import Clock, EventLog, Sealer
-from doorctl.services.lookup import (
-    Found,
-    Reading,
-    look_up,
-    restricted,
-    rights_of,
-    united,
-    wait_of,
-)
+from doorctl.services.numbers import Found, Reading, look_up, restricted, rights_of, united, wait_of
 
 ALARMED_AGAIN_MS = 24 * 3_600_000
 """A right PIN of a patron after many wrong ones is alarmed once in this time."""

@@ -16,8 +16,7 @@ from doorctl.access.rights import Ban
 from doorctl.config import Branch
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, AuditReader, Entry
-from doorctl.privacy.subject import HeldRow, Lookup, Subject, Tombstone
-from doorctl.privacy.subject_table import Column, Shown, Table
+from doorctl.privacy.subject import Column, HeldRow, Lookup, Shown, Subject, Table, Tombstone
 
 FORMAT = "doorctl-subject/1"
 

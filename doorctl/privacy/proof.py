@@ -13,8 +13,7 @@ from typing import Any
 from doorctl.core.errors import InputError
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import Moment
-from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.retention import PurgeReport
+from doorctl.privacy.retention import Canaries, PurgeReport
 
 FORMAT = "doorctl-purge/1"
 

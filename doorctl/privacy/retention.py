@@ -2,17 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hmac
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
 from doorctl.access.patron import CacheStamp
-from doorctl.core.errors import StoreError
-from doorctl.core.moments import SLEWED, BootTime, Moment
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.masked import InstallationKey
+from doorctl.core.moments import SETTLED, SLEWED, BootTime, Moment
 from doorctl.core.ports import Clock, EventLog
-from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.watched_time import WATCHED_S
+from doorctl.core.staff_text import refuse_purpose
+from doorctl.privacy.subject import may_be_cpr
+
+# Canaries: one row a day that is no visit. A purge has worked if the old ones are gone.
+#
+# Each is derived from the installation key and the date. So none has to be stored elsewhere, and a
+# thief of the disk can't tell it from a card's row key.
+
+CANARY_BYTES = 16
+"""As long as a row key."""
+
+LOOKED_BACK = timedelta(days=400)
+"""How far back expired canaries are looked for: a branch may have been shut for a year."""
+
+_ONE_DAY = timedelta(days=1)
+
+
+class Canaries:
+    """Derive canaries: ``HMAC-SHA256(HMAC-SHA256(key, "canary"), "2026-05-04")``, cut.
+
+    The installation key is not kept.
+    """
+
+    def __init__(self, key: InstallationKey) -> None:
+        self._key = InstallationKey(hmac.digest(key.reveal(), b"canary", "sha256"))
+
+    def of(self, day: date) -> bytes:
+        """Return a UTC day's canary."""
+        text = day.isoformat().encode()
+        return hmac.digest(self._key.reveal(), text, "sha256")[:CANARY_BYTES]
+
+    def expired(self, cutoff: datetime) -> frozenset[bytes]:
+        """Return those of the days that ended before a UTC time, :data:`LOOKED_BACK` at most.
+
+        A hold may still keep some of them.
+        """
+        return frozenset(map(self.of, _days_before(cutoff.date())))
+
+
+def _days_before(day: date) -> Iterator[date]:
+    for back in range(1, LOOKED_BACK.days + 1):
+        yield day - back * _ONE_DAY
+
+
+# How long a clock has run evenly: what can't be undone waits until it has run so for a while.
+#
+# Even a dependable clock can be wrong for an evening: a time server errs, or a battery clock stood
+# still.
+
+WATCHED_S = SETTLED.total_seconds()
+"""How long a clock must run evenly before anything is done that can't be undone; seconds."""
+
+
+class WatchedTime:
+    """Watch one clock. One thread."""
+
+    def __init__(self) -> None:
+        self._since: tuple[datetime, float] | None = None
+
+    def stands(self, moment: Moment, now_s: float) -> bool:
+        """Tell whether a dependable clock was seen to run evenly for :data:`WATCHED_S`.
+
+        `now_s` is monotonic seconds at the same time as `moment`.
+        """
+        if not moment.dependable:
+            self._since = None
+            return False
+        now = moment.local.astimezone(UTC)
+        if self._since is None or self._was_set(*self._since, now, now_s):
+            self._since = (now, now_s)
+        return now_s - self._since[1] >= WATCHED_S
+
+    @staticmethod
+    def _was_set(then: datetime, then_s: float, now: datetime, now_s: float) -> bool:
+        return abs(now - then - timedelta(seconds=now_s - then_s)) >= SLEWED
 
 
 class VisitRetention(Protocol):
@@ -251,3 +326,155 @@ class PatronsRound:
         except StoreError:
             return False
         return stamp.patrons > 0 and stamp.applied_at is not None and stamp.applied_at < before
+
+
+# An incident hold: it keeps a window of the door log for longer than the retention.
+#
+# It has a case number, a reason and an end. After its end, by a clock that can be trusted, the
+# next purge deletes the hold and what it kept.
+
+LONGEST = timedelta(days=180)
+"""How far from now a hold may end. An inquiry that takes longer has its own copy of the evidence by
+then. The audit log is kept about as long."""
+
+LONGEST_TEXT = 200
+"""Characters of a case number or a reason; a longer text might hold names."""
+
+FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAsked:
+    """A hold as staff ask for it; all times aware.
+
+    The window ends just before `to`, and the hold ends by itself at `until`. `case` is the
+    incident's number elsewhere, and `reason` names nobody.
+    """
+
+    since: datetime
+    to: datetime
+    case: str
+    reason: str
+    until: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A hold as it is stored; all times UTC. See :class:`HoldAsked`.
+
+    `number`, by which it is lifted and shown, is never given twice.
+    """
+
+    number: int
+    since: datetime
+    to: datetime
+    case: str
+    reason: str
+    until: datetime
+    added_at: datetime
+    by: str
+
+    def numbered(self, number: int) -> Hold:
+        """Return the hold with its number."""
+        return replace(self, number=number)
+
+    def in_force(self, moment: Moment) -> bool:
+        """Tell whether the hold is certainly in force; while the clock is in doubt it is not."""
+        return moment.dependable and moment.latest_known < self.until
+
+
+class HoldBook(Protocol):
+    """The one writer of holds: the door log's. One thread; each call is one durable transaction.
+
+    Raises:
+        StoreError: nothing was changed.
+    """
+
+    def add_hold(self, hold: Hold) -> Hold:
+        """Store a hold; return it with its number. Raises InputError where there are too many."""
+
+    def lift_hold(self, number: int) -> Hold:
+        """Forget a hold; return it as it was. Raises InputError where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAdded:
+    """Staff froze a window; for the audit log."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class HoldLifted:
+    """Staff lifted a hold before its end; for the audit log."""
+
+    hold: Hold
+    by: str
+
+
+def accepted(request: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
+    """Return a hold that may be stored, without a number yet.
+
+    The window may not begin before the retention: a new hold can't keep what only another hold
+    has kept.
+
+    Raises:
+        InputError: it makes no sense, the clock can't say when it would end, or a text of it may
+            hold a person's number; a time in it is local.
+    """
+    if not moment.dependable:
+        raise InputError(
+            "the clock is not set, so nobody can say when the hold would end; nothing is purged "
+            "until it is set, so add the hold then"
+        )
+    now, oldest = moment.local.astimezone(UTC), visible_since(moment.latest_known, retention)
+    since, to, until = (
+        _utc(what, at)
+        for what, at in (("from", request.since), ("to", request.to), ("until", request.until))
+    )
+    problems = (
+        (to <= since, "the window ends before it begins"),
+        (to > now, "the window ends in the future; a hold is for what has happened"),
+        (since < oldest, "the window begins before {time}, and that is gone"),
+        (until <= now, "the hold would have ended already"),
+        (until > now + LONGEST, f"a hold ends at most {LONGEST.days} days from now"),
+        (not _is_line(request.case), f"give a case number of 1 to {LONGEST_TEXT} characters"),
+        (not _is_line(request.reason), f"give a reason of 1 to {LONGEST_TEXT} characters"),
+    )
+    for wrong, text in problems:
+        if wrong:
+            raise InputError(text, time=oldest.astimezone(moment.local.tzinfo))
+    # The police's own numbers, 0700-12345-00001-26, have more digits than other texts may.
+    if may_be_cpr(request.case):
+        raise InputError("the case number may be a CPR number; give the case's own")
+    refuse_purpose(request.reason, "reason")
+    return Hold(0, since, to, request.case, request.reason, until, now, request.by)
+
+
+def readable_since(hold: Hold, moment: Moment, retention: timedelta) -> datetime:
+    """Return the UTC time from which on a hold's visits may be shown.
+
+    A hold that may have ended shows no more than any list does.
+    """
+    if hold.in_force(moment):
+        return hold.since
+    return max(hold.since, visible_since(moment.latest_known, retention))
+
+
+def chosen(holds: Iterable[Hold], number: int) -> Hold:
+    """Return the hold of a number; raises InputError if there is none."""
+    for hold in holds:
+        if hold.number == number:
+            return hold
+    raise InputError("there is no hold {n}; list them with `doorctl hold list`", n=str(number))
+
+
+def _utc(what: str, at: datetime) -> datetime:
+    if at.tzinfo is None or at < FIRST_DAY:
+        raise InputError(f"--{what} is no time that a door log can know")
+    return at.astimezone(UTC)
+
+
+def _is_line(text: str) -> bool:
+    return bool(text.strip()) and len(text) <= LONGEST_TEXT and text.isprintable()

@@ -1,21 +1,113 @@
-"""Builds the ways by which alarms leave the web process: mail and webhook."""
+"""The ways of an alarm: from the door to the web process, and from web by mail and webhook."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from doorctl.config import Config
-from doorctl.core.alarms import KINDS, Due, RaisedAlarm, Ration
+from doorctl.core.alarms import KINDS, NOT_SENT, Due, Raised, RaisedAlarm, Ration
 from doorctl.core.errors import InputError, KeyFileError
-from doorctl.core.masked import Masked
 from doorctl.core.ports import AlarmSink, Clock, EventLog, NotSentError
-from doorctl.notices.sending import Notifier, Notifiers, notice
-from doorctl.notices.ways import MailRoute, MailSink, WebhookSink
+from doorctl.notices.sending import Notifier, Notifiers, Outbox, notice
+from doorctl.ops.alarm_log import AlarmLog
 from doorctl.ops.threads import Turns
+from doorctl.rpc.control import Answers
+from doorctl.rpc.door import AlarmsOverSocket, standing_answers
 from doorctl.services.app import system_clock
-from doorctl.services.door_alarms import started
-from doorctl.sources.asking import read_password, trusting
+
+# Builds the first half of an alarm's way: from the door to the web process.
+#
+# The door imports neither mail nor HTTP for it; see `doorctl.services.alarms` for the other half.
+
+
+@dataclass(frozen=True, slots=True)
+class DoorsAlarms:
+    """The door's end of the way; `log` also sends each alarm to web.
+
+    Args:
+        request_s: returns when web asked last, monotonic seconds; None where it never has.
+        want: sets whether mail or webhook is wanted from now on.
+    """
+
+    log: EventLog
+    answers: Answers
+    request_s: Callable[[], float | None]
+    want: Callable[[bool], None]
+
+
+def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) -> DoorsAlarms:
+    """Return the log for the door process, whose alarms also go to web.
+
+    While web is down, the newest alarms wait for it, as many as an `Outbox` keeps. Older ones are
+    dropped, but web asks for those that still stand. A web process that is down is alarmed only
+    where mail or webhook is wanted.
+    """
+    road, raised = AlarmsOverSocket(config.web.socket, clock), Raised()
+    request_s: float | None = None
+    wanted = config.alarms.wanted
+
+    def want(now: bool) -> None:
+        nonlocal wanted
+        wanted = now
+
+    def standing() -> tuple[RaisedAlarm, ...]:
+        nonlocal request_s
+        request_s = clock.monotonic_s()
+        return raised.standing()
+
+    def failed(why: str) -> None:
+        if wanted:
+            not_sent(log, why)
+
+    outbox: Outbox[RaisedAlarm] = Outbox(road.send, failed, given_up_s=math.inf)
+
+    def turn() -> bool:
+        outbox.turn(clock.monotonic_s())
+        return outbox.waits
+
+    thread = started(turn, "alarms", log, stack)
+
+    def hear(heard: RaisedAlarm) -> None:
+        raised.hear(heard)
+        outbox.put(heard)
+        thread.wake()
+
+    return DoorsAlarms(
+        AlarmLog(log, hear, clock), standing_answers(standing, clock), lambda: request_s, want
+    )
+
+
+REST_S = 15.0
+"""Pause between two turns while an item waits; the shortest after a failure is 5 s."""
+
+
+def started(
+    turn: Callable[[], bool],
+    name: str,
+    log: EventLog,
+    stack: ExitStack,
+    rest_s: float = REST_S,
+) -> Turns:
+    """Return a started thread whose faults are alarmed as ``alarm_not_sent``.
+
+    Another turn follows after `rest_s`, unless the last one returned False.
+    """
+
+    def failed(err: Exception) -> None:
+        not_sent(log, f"{name}: a fault of doorctl's own ({type(err).__name__})")
+
+    thread = Turns(name, turn, rest_s, failed)
+    thread.start()
+    stack.callback(thread.stop, 1.0)
+    return thread
+
+
+def not_sent(log: EventLog, why: str) -> None:
+    """Log that an alarm was not sent."""
+    log.emit("alarm", kind=NOT_SENT, why=why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,40 +183,36 @@ def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[
     """Return the usable ways out and the reason for each unusable one, both by name."""
     usable: dict[str, AlarmSink] = {}
     unusable: dict[str, str] = {}
-    for name, wanted, build in (
-        ("e-mail", config.alarms.email.wanted, _mail),
-        ("webhook", config.alarms.webhook.wanted, _webhook),
-    ):
-        if wanted:
-            try:
-                usable[name] = build(config, stack)
-            except KeyFileError as err:
-                unusable[name] = str(err)
+    email, webhook = config.alarms.email, config.alarms.webhook
+    if not config.alarms.wanted:
+        return usable, unusable
+    # Mail and HTTP cost megabytes; the door sends nothing itself, and most branches have neither.
+    from doorctl.notices.ways import MailRoute, MailSink, WebhookSink  # noqa: PLC0415 - as said
+    from doorctl.sources.asking import read_password, trusting  # noqa: PLC0415 - as said
+
+    def by_mail() -> AlarmSink:
+        route = MailRoute(
+            host=email.host,
+            port=email.port,
+            security=email.security,
+            sender=email.sender,
+            to=email.to,
+            language=config.alarms.language,
+            user=email.user,
+            password=read_password(email.password_file) if email.user else None,
+        )
+        return MailSink(route, trusting(email.ca_file))
+
+    def by_webhook() -> AlarmSink:
+        secret, context = read_password(webhook.secret_file), trusting(webhook.ca_file)
+        posting = WebhookSink(webhook.url, secret, context)
+        stack.callback(posting.close)
+        return posting
+
+    wanted = (("e-mail", email.wanted, by_mail), ("webhook", webhook.wanted, by_webhook))
+    for name, build in ((name, build) for name, used, build in wanted if used):
+        try:
+            usable[name] = build()
+        except KeyFileError as err:
+            unusable[name] = str(err)
     return usable, unusable
-
-
-def _mail(config: Config, _stack: ExitStack) -> AlarmSink:
-    return MailSink(_route(config), trusting(config.alarms.email.ca_file))
-
-
-def _webhook(config: Config, stack: ExitStack) -> AlarmSink:
-    webhook = config.alarms.webhook
-    secret, context = read_password(webhook.secret_file), trusting(webhook.ca_file)
-    posting = WebhookSink(webhook.url, secret, context)
-    stack.callback(posting.close)
-    return posting
-
-
-def _route(config: Config) -> MailRoute:
-    email = config.alarms.email
-    password: Masked[str] | None = read_password(email.password_file) if email.user else None
-    return MailRoute(
-        host=email.host,
-        port=email.port,
-        security=email.security,
-        sender=email.sender,
-        to=email.to,
-        language=config.alarms.language,
-        user=email.user,
-        password=password,
-    )

@@ -29,9 +29,9 @@ from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.deeds import OpenBranch
 from doorctl.rpc.door import alarm_answers, ask_standing
+from doorctl.services.alarm_ways import not_sent, open_ways, started
 from doorctl.services.app import branch_db
 from doorctl.services.branch import BranchThread
-from doorctl.services.door_alarms import not_sent, started
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AlarmRecords, StoredAlarms
 
@@ -134,9 +134,6 @@ class WebsAlarms:
         self._ways.append(way)
 
     def _open_ways(self, stack: ExitStack, notifiers: Notifiers) -> None:
-        # Mail and HTTP cost megabytes, and most branches have neither.
-        from doorctl.services.alarm_ways import open_ways  # noqa: PLC0415 - as said
-
         clock, journal = self._clock, self._journal
         ways, unusable = open_ways(self._config, self.log, clock, stack, journal, kept=notifiers)
         self._ways.extend(ways)

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
 from time import perf_counter
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -83,6 +84,17 @@ def visits_db(config: Config) -> Path:
 def branch_db(config: Config) -> Path:
     """Return where bans, passes and hours are."""
     return config.storage.directory / "branch.db"
+
+
+def zone(config: Config) -> ZoneInfo:
+    """Return the branch's time zone."""
+    return ZoneInfo(config.branch.time_zone)
+
+
+def local(at: datetime, config: Config) -> datetime:
+    """Return a time in the branch's zone; one without an offset is local."""
+    branch = zone(config)
+    return at.replace(tzinfo=branch) if at.tzinfo is None else at.astimezone(branch)
 
 
 def ask_s(config: Config) -> float | None:
@@ -227,6 +239,8 @@ def open_book(config: Config) -> Iterator[BranchRecords]:
 
 
 # A database is changed by the process that owns it, or here while that is not running.
+
+ANSWER_LIMIT_S = 5.0
 
 LIMIT_S = 5.0
 """Longest wait for another command; it takes milliseconds, only a load or a purge takes longer."""

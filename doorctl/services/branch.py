@@ -1,24 +1,40 @@
-"""Builds both ends of ``branch.db``: its one writer, and those that ask it or only read."""
+"""Both ends of ``branch.db`` and its audit log: its writer, and those that ask it or only read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 from doorctl.accounts.account import Books
-from doorctl.core.errors import InputError, NotAnsweringError, NotRunningError, StuckError
-from doorctl.core.identity import caller
+from doorctl.config import Config
+from doorctl.core.errors import (
+    AlreadyExistsError,
+    InputError,
+    NotAnsweringError,
+    NotRunningError,
+    StoreError,
+    StuckError,
+)
+from doorctl.core.identity import caller, owner_of
 from doorctl.core.moments import Moment
+from doorctl.core.staff_text import refuse_purpose
+from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_before
+from doorctl.privacy.audit import verify as verify_chain
+from doorctl.rpc import deeds
 from doorctl.rpc.branch import ask_web, branch_answers
 from doorctl.rpc.control import Answers
 from doorctl.rpc.deeds import OpenBranch, Request
-from doorctl.services.app import App, by_the_owner
+from doorctl.services.app import App, branch_db, by_the_owner
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
-from doorctl.store.branch import BranchRecords
+from doorctl.store.branch import FACTOR_KEY, BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.store.records import AuditTrail
+from doorctl.store.connection import create_private, whole_copy
+from doorctl.store.records import AuditRecords, AuditTrail
 
 ResultT = TypeVar("ResultT")
 
@@ -130,3 +146,148 @@ def _opened(app: App, stack: ExitStack) -> OpenBranch:
     book = stack.enter_context(closing(BranchRecords(path)))
     staff = Books(StoredAccounts(writer), StoredSessions(writer), StoredFailures(writer))
     return OpenBranch(book, writer, AuditTrail(writer), staff)
+
+
+# Builds both ends of the audit log: commands that write it, and questions to it.
+
+
+def note(app: App, deed: Deed, by: str | None = None) -> None:
+    """Put a look or a deed on the audit log, durably; `by` None means the caller.
+
+    Code that shows personal data calls this first and shows nothing if it raises.
+
+    Raises:
+        InputError: it has a reason that says nothing.
+        StoreError: it could not be written.
+    """
+    refuse_purpose(deed.why, "reason", optional=True)
+    change(app, deeds.note(deed), by)
+
+
+def note_done(app: App, deed: Deed, by: str | None = None) -> None:
+    """Put on the audit log what has been done already, as :func:`note` does.
+
+    Call it before any output about the deed: an output may fail.
+
+    Raises:
+        StoreError: it could not be written; the text says that it is done all the same.
+    """
+    try:
+        note(app, deed, by)
+    except StoreError as err:
+        raise StoreError(f"it is done, but the audit log does not say so: {err}") from err
+
+
+def audit_entries(
+    app: App, since: datetime | None, why: str = "", by: str | None = None
+) -> tuple[Entry, ...]:
+    """Return the entries that are kept, oldest first; the look is first noted on the log.
+
+    A `since` without an offset is local, None means all; `by` None means the caller.
+
+    Raises:
+        StoreError: the log can't be read or can't be written.
+    """
+    moment = app.clock.moment()
+    start = since
+    if start is not None and start.tzinfo is None:
+        start = start.replace(tzinfo=moment.local.tzinfo)
+    oldest = erased_before(moment)
+    with _records(app) as records:
+        kept = records.entries(None if start is None else start.astimezone(UTC))
+    shown = tuple(entry for entry in kept if oldest is None or entry.at >= oldest)
+    note(app, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}), by)
+    return shown
+
+
+def verify_audit(app: App, anchors: Collection[Head] = ()) -> Verdict:
+    """Check the whole chain; see `doorctl.privacy.audit.verify`.
+
+    Raises:
+        StoreError: it can't be read.
+    """
+    with _records(app) as records:
+        # Asked before the links: what is added in between is no break.
+        last_number = records.last_number()
+        return verify_chain(records.links(), last_number, anchors)
+
+
+def audit_head(app: App) -> Head:
+    """Return the chain's end.
+
+    Raises:
+        StoreError: it can't be read.
+    """
+    with _records(app) as records:
+        return records.head()
+
+
+class WebsAudit:
+    """The web process's audit log. Thread-safe; each call may wait for a disk."""
+
+    def __init__(self, thread: BranchThread) -> None:
+        self._thread = thread
+
+    def note(self, deed: Deed, by: str) -> None:
+        """Put a deed on record, durably."""
+        self._thread.run(lambda branch, moment: branch.audit.append(deed, by, moment))
+
+    def head(self) -> str:
+        """Return the chain's end."""
+        return str(self._thread.run(lambda branch, _moment: branch.audit.head()))
+
+    def first_held(self, heads: Iterable[str]) -> str | None:
+        """Return the first of some heads that is in the chain, None for none."""
+        read = {text: Head.read(text) for text in heads}
+        return self._thread.run(
+            lambda branch, _moment: next(
+                (t for t, h in read.items() if branch.audit.holds(h)), None
+            )
+        )
+
+
+@contextmanager
+def _records(app: App) -> Iterator[AuditRecords]:
+    with closing(AuditRecords(app.branch_db)) as records:
+        yield records
+
+
+# A copy of branch.db, to be kept elsewhere.
+
+
+def back_up(config: Config, file: Path) -> list[Path]:
+    """Copy ``branch.db`` to a new file, 0600 and durable; first noted on the audit log.
+
+    Returns:
+        The files to keep beside it: what opens second factors, and what the configuration names.
+
+    Raises:
+        AlreadyExistsError: there is a file already; it was not touched.
+        StoreError: ``branch.db`` can't be read or noted in, or the copy can't be written.
+    """
+    content = whole_copy(branch_db(config))
+    note(App.of(config), Deed(Action.BACKUP_MADE))
+    try:
+        with owner_of(file.parent):
+            create_private(file, content)
+    except StoreError:
+        raise
+    except FileExistsError:
+        raise AlreadyExistsError(f"{file} is there already; nothing was changed") from None
+    except OSError as err:
+        raise StoreError(f"{file} can't be written: {err.strerror}") from err
+    factors = branch_db(config).with_name(FACTOR_KEY)
+    return sorted({*_files(config), *([factors] if factors.exists() else [])})
+
+
+def _files(part: object) -> Iterator[Path]:
+    for field in fields(part) if is_dataclass(part) else ():
+        value = getattr(part, field.name)
+        if field.name.endswith(("_file", "_files")):
+            yield from (path for path in _paths(value) if path != Path())
+        else:
+            yield from _files(value)
+
+
+def _paths(value: Path | tuple[Path, ...]) -> tuple[Path, ...]:
+    return (value,) if isinstance(value, Path) else value

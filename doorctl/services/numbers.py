@@ -7,21 +7,178 @@ a few checks an hour.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from doorctl.access.patron import levels, pin_check, row_key
+from doorctl.access.patron import Patron, levels, may_be_one, pin_check, row_key
+from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
+from doorctl.access.rights import Ban, Pass
+from doorctl.access.throttle import CODES_KEY, MOST_WRONG_PINS, CardThrottle, codes_hold, everywhere
 from doorctl.cards.numbers import normalise
 from doorctl.config import Config
-from doorctl.core.errors import InputError, StoreError
+from doorctl.core.errors import BranchStoreError, InputError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.moments import BootTime
 from doorctl.rpc.control import Question, ask
-from doorctl.services.lookup import Reading
-from doorctl.services.sealing import own_sealer
 from doorctl.store.branch import new_code
-from doorctl.store.keys import ArgonSealer, Seal
+from doorctl.store.keys import ArgonSealer, Seal, read_key
+
+# Looks a card up for the door and for "Why refused?": its row, bans, passes, and whether it waits.
+#
+# It knows stores only by `access.ports`.
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of a typed number; `key` is the 16 bytes under which its row is kept.
+
+    `earlier` are its keys before another installation key was laid over, the newest first.
+    """
+
+    kind: IdentifierKind
+    key: bytes = field(repr=False)
+    earlier: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """Every key under which something may be kept: a rotation may be half done."""
+        return (self.key, *self.earlier)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Row, bans and passes of a card; where `restricted`, no pass is used and the row says so.
+
+    `keys` are its row key and the earlier ones; `other_keys` are those of the card's other
+    readings, without any that the register knows as another patron's.
+    """
+
+    keys: tuple[bytes, ...] = field(repr=False)
+    by_code: bool
+    patron: Patron | None = None
+    bans: tuple[Ban, ...] = ()
+    passes: tuple[Pass, ...] = ()
+    restricted: bool = False
+    other_keys: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def patron_ref(self) -> str | None:
+        """The patron's number in the library system."""
+        return None if self.patron is None else self.patron.patron_ref
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A card's wrong PINs: in a row, the patron's on record, and whether it has to wait."""
+
+    throttle: CardThrottle
+    wrong_pins: int
+    holds: bool
+
+
+def look_up(readings: Sequence[Reading], patrons: PatronLookup, branch: BranchBook | None) -> Found:
+    """Look up all readings, best first, even after a hit; return what is held of the best.
+
+    A row counts before a pass, and a pass before neither. Bans and restrictions of the same person
+    under another reading count too. `branch` is None where there are no bans and passes.
+
+    Raises:
+        BranchStoreError: bans and passes can't be read.
+        StoreError: the patron cache can't be read.
+    """
+    rows = [
+        _read(reading.keys[level:], reading.kind, patrons, branch)
+        for reading in readings
+        for level in range(len(reading.keys))
+    ]
+    known = [row for row in rows if row.patron is not None]
+    with_pass = [row for row in rows if row.passes]
+    best = (known or with_pass or rows)[0]
+    others = [row for row in rows if row is not best and may_be_one(row.patron, best.patron)]
+    return replace(united(best, others), other_keys=tuple(row.keys[0] for row in others))
+
+
+def rights_of(
+    key: bytes, patron: Patron | None, branch: BranchBook | None, *, by_code: bool = False
+) -> Found:
+    """Return a row with the bans, passes and restriction that the branch holds of it.
+
+    Raises:
+        BranchStoreError: they can't be read.
+    """
+    found = Found((key,), by_code, patron)
+    if branch is None:
+        return found
+    try:
+        bans, passes = branch.bans(key, found.patron_ref), branch.passes_of(key)
+        restricted = branch.restricted(key, found.patron_ref)
+    except StoreError as err:
+        raise BranchStoreError(str(err)) from err
+    return replace(found, bans=bans, passes=passes, restricted=restricted)
+
+
+def united(own: Found, others: Iterable[Found]) -> Found:
+    """Add the bans and restrictions of the person's other readings, but not their passes.
+
+    Where one is restricted, row and passes are used for nothing.
+    """
+    for other in others:
+        more = tuple(ban for ban in other.bans if ban not in own.bans)
+        own = replace(own, bans=(*own.bans, *more), restricted=own.restricted or other.restricted)
+    # A pass is not used either: it rests on the same person.
+    return replace(own, patron=restricted(own.patron), passes=()) if own.restricted else own
+
+
+def restricted(patron: Patron | None) -> Patron | None:
+    """Return a row marked as restricted, which is used for nothing."""
+    return None if patron is None else replace(patron, restricted=True)
+
+
+def wait_of(found: Found, visits: VisitReader, branch: BranchBook | None, now: BootTime) -> Wait:
+    """Return whether a card has to wait after wrong PINs; all codes wait together.
+
+    Raises:
+        BranchStoreError: the wrong PINs at other branches can't be read.
+        StoreError: the door log can't be read.
+    """
+    if found.by_code:
+        throttle = visits.card_throttle(CODES_KEY)
+        return Wait(throttle, 0, codes_hold(throttle, now))
+    throttle = max(map(visits.card_throttle, found.keys), key=lambda throttle: throttle.failures)
+    wrong = max(visits.wrong_pins(key, found.patron_ref) for key in found.keys)
+    try:
+        elsewhere = 0 if branch is None else branch.wrong_pins_elsewhere(found.patron_ref)
+    except StoreError as err:
+        raise BranchStoreError(str(err)) from err
+    wrong = everywhere(wrong, elsewhere)
+    return Wait(throttle, wrong, wrong >= MOST_WRONG_PINS or throttle.holds(now))
+
+
+def _read(
+    keys: tuple[bytes, ...],
+    kind: IdentifierKind,
+    patrons: PatronLookup,
+    branch: BranchBook | None,
+) -> Found:
+    by_code = kind is IdentifierKind.CODE
+    patron = None if by_code else patrons.find(keys[0])
+    return replace(rights_of(keys[0], patron, branch, by_code=by_code), keys=keys)
+
+
+# The sealer of this installation, by its key and its configuration; loads Argon2.
+
+
+def own_sealer(config: Config) -> ArgonSealer:
+    """Return the sealer that rows of this installation are sealed with.
+
+    Raises:
+        KeyFileError: the installation key can't be read.
+    """
+    key = read_key(config.secrets.installation_key_file)
+    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+
 
 TakenAs = Literal["card", "cpr"]
 

@@ -1,4 +1,4 @@
-"""Builds the purge and its proof, for the door process and for a command while there is none."""
+"""The purge, its proof, and holds: for the door process, and for a command while there is none."""
 
 from __future__ import annotations
 
@@ -6,26 +6,43 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 import doorctl
 from doorctl.config import Config
-from doorctl.core.errors import InputError, KeyFileError, StoreError
+from doorctl.core.errors import DoorctlError, InputError, KeyFileError, StoreError
 from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.masked import InstallationKey
+from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock
-from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.hold import HoldAdded, HoldLifted
+from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.proof import Proof, ReportSigner, Trim, prove
-from doorctl.privacy.retention import ProvableRetention, PurgeReport, purge
+from doorctl.privacy.retention import (
+    Canaries,
+    Hold,
+    HoldAdded,
+    HoldAsked,
+    HoldBook,
+    HoldLifted,
+    ProvableRetention,
+    PurgeReport,
+    WatchedTime,
+    accepted,
+    chosen,
+    purge,
+    readable_since,
+)
 from doorctl.privacy.subject import PartErased, Subject
-from doorctl.privacy.watched_time import WatchedTime
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.door import ERASE_VISITS, Done
-from doorctl.services.app import branch_db, by_the_owner, retention, system_clock, visits_db
+from doorctl.services.app import App, branch_db, by_the_owner, retention, system_clock, visits_db
+from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.keys import earlier_keys, first_key, read_key
 from doorctl.store.residue import PurgeReports, read_report, search_apart, trim
 from doorctl.store.subject import StoredErasures, erase_visits, forget_erased
@@ -122,8 +139,7 @@ class Purging:
         self.purged_s = clock.monotonic_s()
         self.since_s: float | None = None
         # Those of the days before a rotation are looked for as well, and are no secret.
-        self._canaries = None if key is None else Canaries(first_key(key))
-        self._signer = None if key is None else ReportSigner(key)
+        self._keys = None if key is None else (Canaries(first_key(key)), ReportSigner(key))
         self._run = run
         self._audit = audit
         self._reports = PurgeReports(config.storage.door_directory / REPORTS)
@@ -156,7 +172,7 @@ class Purging:
             retention(self._config),
             believed=self._watched.stands(moment, self._clock.monotonic_s()),
             whole=whole,
-            canaries=self._canaries,
+            canaries=self._keys and self._keys[0],
             earlier=self._pending,
             remember=self._remember,
         )
@@ -176,20 +192,20 @@ class Purging:
         Raises:
             DoorctlError: nothing was proved, or the report could not be kept.
         """
-        assert self._canaries is not None  # noqa: S101 - a proof needs the key
-        assert self._signer is not None  # noqa: S101 - as above
+        assert self._keys is not None  # noqa: S101 - a proof needs the key
+        canaries, signer = self._keys
         with self._proving:
             moment = self._clock.moment()
             proof = prove(
                 report,
                 moment,
-                self._canaries,
+                canaries,
                 kept=self._run(self._visits.canaries),
                 still_kept=self._still_kept,
                 search=partial(search_apart, visits_db(self._config)),
                 trim=partial(trim, self._config.storage.door_directory),
             )
-            return proof, self._reports.keep(self._signer.signed(self._fields(proof)), proof.at)
+            return proof, self._reports.keep(signer.signed(self._fields(proof)), proof.at)
 
     def answer(self, question: Question) -> Mapping[str, Any]:
         """Purge, with a proof if that is wanted, and return the report. Not on the log's thread."""
@@ -280,3 +296,171 @@ def _key(config: Config, *, needed: bool) -> InstallationKey | None:
         if needed:
             raise
         return None
+
+
+# Incident holds: the door process's side, and a command's.
+
+ADD, LIFT = "hold_add", "hold_lift"
+HOLD_LIMIT_S = 30.0
+"""Longest wait for the door; a hold takes milliseconds, a purge before it longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifting:
+    """The number of a hold to be lifted, and who lifts it."""
+
+    number: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A hold and the visits of it that may be shown now, oldest first.
+
+    Unless it is `in_force` for certain, these are only visits that any list shows.
+    """
+
+    hold: Hold
+    in_force: bool
+    visits: tuple[Visit, ...]
+
+
+class Holding:
+    """The door log's holds, on the side that writes them.
+
+    `run` does a job on the door log's thread; `audit` gets each change.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        book: HoldBook,
+        clock: Clock,
+        *,
+        run: Run[Any],
+        audit: Audit = unaudited,
+    ) -> None:
+        self._config = config
+        self._book = book
+        self._clock = clock
+        self._run = run
+        self._audit = audit
+
+    def answers(self) -> Answers:
+        """Return the answers on the door's socket."""
+        return {ADD: self.add, LIFT: self.lift}
+
+    def add(self, question: Question) -> dict[str, Any]:
+        """Add a hold, a :class:`HoldAsked`, and return it.
+
+        Raises:
+            InputError: it makes no sense.
+            StoreError: nothing was changed.
+        """
+        request = msgspec.convert(question.about, HoldAsked)
+        request = replace(request, by=question.signed(request.by))
+        hold = accepted(request, self._clock.moment(), retention(self._config))
+        added: Hold = self._run(partial(self._book.add_hold, hold))
+        self._audit(HoldAdded(added))
+        return _as_answer(added)
+
+    def lift(self, question: Question) -> dict[str, Any]:
+        """Lift a hold, a :class:`Lifting`, and return it as it was.
+
+        Raises:
+            InputError: there is none of that number.
+            StoreError: nothing was changed.
+        """
+        lifting = msgspec.convert(question.about, Lifting)
+        by = question.signed(lifting.by)
+        lifted: Hold = self._run(partial(self._book.lift_hold, lifting.number))
+        self._audit(HoldLifted(lifted, by))
+        return _as_answer(lifted)
+
+
+def add_hold(app: App, request: HoldAsked) -> Hold:
+    """Add a hold, by the door where it runs; return it with its number.
+
+    Audited: it is taken back where the entry can't be written.
+
+    Raises:
+        DoorctlError: it makes no sense, or it could not be stored.
+    """
+    added = _changed(app, Question(ADD, msgspec.to_builtins(request)), Holding.add)
+    times = {"from": added.since, "to": added.to, "until": added.until}
+    span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
+    details: Details = {"number": added.number, **span}
+    try:
+        _note_hold(app, Deed(Action.HOLD_ADDED, why=request.reason, details=details), request.by)
+    except DoorctlError:
+        _lift(app, added.number, request.by)
+        raise
+    return added
+
+
+def lift_hold(app: App, number: int, by: str) -> Hold:
+    """Lift a hold, by the door where it runs, if the audit log takes the entry.
+
+    Return it as it was.
+
+    Raises:
+        DoorctlError: there is none of that number, or it could not be lifted.
+    """
+    chosen(stored_holds(app)[0], number)
+    _note_hold(app, Deed(Action.HOLD_LIFTED, details={"number": number}), by)
+    return _lift(app, number, by)
+
+
+def _lift(app: App, number: int, by: str) -> Hold:
+    return _changed(app, Question(LIFT, msgspec.to_builtins(Lifting(number, by))), Holding.lift)
+
+
+def stored_holds(app: App) -> tuple[tuple[Hold, ...], Moment]:
+    """Return the holds, oldest first, and the moment by which they are judged.
+
+    Raises:
+        StoreError: the door log can't be read.
+    """
+    with closing(VisitHistory(app.visits_db)) as history:
+        return history.holds(), app.clock.moment()
+
+
+def show_hold(app: App, number: int, by: str, why: str = "") -> Held:
+    """Return a hold with its visits that may be shown now; audited.
+
+    Raises:
+        InputError: there is no such hold, or the reason says nothing.
+        StoreError: the door log can't be read, or the look can't be put on record.
+    """
+    moment = app.clock.moment()
+    with closing(VisitHistory(app.visits_db)) as history:
+        hold = chosen(history.holds(), number)
+        since = readable_since(hold, moment, retention(app.config))
+        visits = tuple(takewhile(lambda visit: visit.at < hold.to, history.visits(since)))
+    details = {"number": number, "visits": len(visits)}
+    _note_hold(app, Deed(Action.HOLD_SHOWN, why=why, details=details), by)
+    return Held(hold, hold.in_force(moment), visits)
+
+
+def _changed(
+    app: App, question: Question, change: Callable[[Holding, Question], dict[str, Any]]
+) -> Hold:
+    def alone() -> dict[str, Any]:
+        with closing(open_or_create_visits(app.visits_db)) as visits:
+            holding = Holding(app.config, visits, app.clock, run=lambda job: job())
+            return change(holding, question)
+
+    by_door = partial(ask, app.config.control.socket, question, timeout_s=HOLD_LIMIT_S)
+    done = by_the_owner(by_door, alone, of=app.config.storage.door_directory)
+    return msgspec.convert(done, Hold)
+
+
+def _as_answer(hold: Hold) -> dict[str, Any]:
+    answer: dict[str, Any] = msgspec.to_builtins(hold)
+    return answer
+
+
+def _note_hold(app: App, deed: Deed, by: str) -> None:
+    from doorctl.services.branch import note  # noqa: PLC0415 - the door process does without
+
+    note(app, deed, by)

@@ -22,11 +22,9 @@ from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import refuse_ref
 from doorctl.rpc import deeds
 from doorctl.services.app import App, open_book
-from doorctl.services.branch import change
-from doorctl.services.lookup import Reading
-from doorctl.services.numbers import Numbers, TakenAs, own_numbers
-from doorctl.services.records import note
-from doorctl.services.register import knows_patron, open_register
+from doorctl.services.branch import change, note
+from doorctl.services.cards import knows_patron, open_register
+from doorctl.services.numbers import Numbers, Reading, TakenAs, own_numbers
 from doorctl.store.patrons import PatronCache
 
 MADE_UP_REF = "sip2-"

@@ -9,13 +9,19 @@ from zoneinfo import ZoneInfo
 from doorctl.config import Config
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import branch_db, open_book, outdated, patrons_db, system_clock, visits_db
-from doorctl.services.sealing import own_sealer
+from doorctl.services.app import (
+    ANSWER_LIMIT_S,
+    branch_db,
+    open_book,
+    outdated,
+    patrons_db,
+    system_clock,
+    visits_db,
+)
+from doorctl.services.numbers import own_sealer
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.records import AlarmRecords, AuditRecords
-
-ANSWER_LIMIT_S = 5.0
 
 
 def status(config: Config) -> dict[str, Any]:

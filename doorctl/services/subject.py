@@ -19,6 +19,9 @@ from doorctl.privacy.letters import AuditedLookups, Export
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.subject import (
     ALL_GONE,
+    BRANCH,
+    PATRONS,
+    VISITS,
     Erasure,
     PartErased,
     Subject,
@@ -29,7 +32,6 @@ from doorctl.privacy.subject import (
     with_erased,
 )
 from doorctl.privacy.subject import erase as erase_everywhere
-from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
 from doorctl.rpc.control import Call
 from doorctl.rpc.door import (
     ERASE_PATRON,
@@ -50,10 +52,8 @@ from doorctl.services.app import (
     system_clock,
     visits_db,
 )
-from doorctl.services.lookup import Reading
-from doorctl.services.numbers import Numbers, TakenAs, keys_of, own_numbers
-from doorctl.services.records import note
-from doorctl.services.sealing import own_sealer
+from doorctl.services.branch import note
+from doorctl.services.numbers import Numbers, Reading, TakenAs, keys_of, own_numbers, own_sealer
 from doorctl.store import subject as subject_rights
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import create_private

@@ -1,279 +1,293 @@
-"""Builds what a single command needs, runs it once and closes it."""
+"""The door log: read from the file, searched by keys that the door makes, and counted."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import fields, is_dataclass
-from datetime import date, datetime
-from functools import partial
-from itertools import chain
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import Final
 
-from doorctl.access.patron import Applied, SealedRow
+from doorctl.access.calendar import Mode
+from doorctl.access.day import planned, planned_changes
 from doorctl.config import Config
-from doorctl.core.errors import AlreadyExistsError, InputError, StoreError
-from doorctl.core.identity import owner_of
-from doorctl.core.moments import ClockState, Moment
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
-from doorctl.privacy.statistics import Gathered, gather, period
-from doorctl.rpc.control import Question, ask
-from doorctl.services.app import (
-    App,
-    access_policy,
-    branch_db,
-    by_the_owner,
-    flags_weak,
-    open_book,
-    opened_on,
-    patrons_db,
-    retention,
-    system_clock,
-    visits_db,
-)
-from doorctl.services.explain import Explanation
-from doorctl.services.explain import explain as ask_why
-from doorctl.services.hours import branch_at
-from doorctl.services.numbers import Numbers, TakenAs, keys_of, own_numbers
-from doorctl.services.records import note, note_done
-from doorctl.services.register import open_register
-from doorctl.services.sealing import own_sealer
-from doorctl.store.branch import FACTOR_KEY
-from doorctl.store.connection import create_private, whole_copy
-from doorctl.store.door_log import HourlyHistory, Visit, VisitHistory
-from doorctl.store.keys import Seal, seal_on_record
-from doorctl.store.patrons import migrations
-from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
-from doorctl.store.records import AuditRecords
-from doorctl.store.residue import set_aside_if_damaged
-from doorctl.store.subject import StoredErasures
-from doorctl.store.visits import open_or_create_visits
-from doorctl.sync.document import refuse_odd_name
-from doorctl.sync.receive import Loaded, guard, unguarded
-from doorctl.sync.receive import load as load_feed
+from doorctl.privacy.statistics import LEAF, Gathered, HourCount, gather, period
+from doorctl.services.app import App, local, open_book, retention, system_clock, visits_db, zone
+from doorctl.services.branch import note
+from doorctl.services.cards import open_register
+from doorctl.services.hours import calendar_of
+from doorctl.services.numbers import Numbers, keys_of
+from doorctl.store.door_log import EVERY, DoorLogRows, HourlyHistory, LogFilter, Visit, VisitHistory
 
-ANSWER_LIMIT_S = 5.0
+# One day at the door as a picture: attempts by the quarter, the hours, and who may be inside.
+
+SLOT: Final = timedelta(minutes=15)
+HOUR: Final = timedelta(hours=1)
+ONE_DAY: Final = timedelta(days=1)
+
+ENTERED, LEFT = "entered", "left"
 
 
-def zone(config: Config) -> ZoneInfo:
-    """Return the branch's time zone."""
-    return ZoneInfo(config.branch.time_zone)
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Attempts, newest first, and whether there are older ones that fit."""
+
+    visits: tuple[Visit, ...]
+    more: bool
 
 
-def load_patrons(
-    config: Config,
-    feed: Path,
-    *,
-    full: bool,
-    approved_by: str | None = None,
-    on_progress: Callable[[int, int], None],
-) -> Loaded:
-    """Seal a feed and put it into the cache.
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Attempts in a quarter of an hour, by outcome; `starts` is local."""
 
-    Raises:
-        FeedError: with every wrong row; nothing was changed.
-        InputError: the approval names nobody, or nobody vouches for the clock, by which the age of
-            the register is counted; nothing was changed.
-        DoorctlError: nothing was changed, or only the audit entry is missing: the text says which.
+    starts: datetime
+    granted: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModeBand:
+    """The branch's mode, past or planned, for a part of one day; local times."""
+
+    starts: datetime
+    ends: datetime
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class DayPicture:
+    """One local day at the door.
+
+    `slots` are only those in which something happened, and `bands` leave no gaps between midnight
+    and midnight where the hours are known; both are in order. `inside` estimates the head-count at
+    local times, where it is known.
     """
-    refuse_odd_name(approved_by)
-    sealer = own_sealer(config)
-    moment = system_clock(config).moment()
-    if not moment.dependable:
-        raise InputError(
-            f"nobody vouches for this machine's clock, which says {moment.local:%Y-%m-%d %H:%M}: a "
-            "register with a wrong date lets nobody in; wait until timedatectl says synchronized, "
-            "or, if that time is right, load with --set clock.trust=always"
-        )
-    loaded = load_feed(
-        feed,
-        sealer=sealer,
-        apply=partial(_apply, config, sealer.seal, full=full, approved=approved_by is not None),
-        moment=moment,
-        pin_length=config.policy.pin_length,
-        minimum_age=config.policy.minimum_age,
-        full=full,
-        workers=os.cpu_count() or 1,
-        on_progress=on_progress,
-        flags_weak=flags_weak(config),
-    )
-    _note_load(config, loaded, full=full, approved_by=approved_by)
-    return loaded
+
+    day: date
+    slots: tuple[Slot, ...]
+    bands: tuple[ModeBand, ...]
+    inside: tuple[tuple[datetime, int], ...] = ()
 
 
-def _apply(
-    config: Config,
-    seal: Seal,
-    rows: Iterable[SealedRow],
-    applied_at: datetime,
-    *,
-    full: bool,
-    approved: bool,
-) -> Applied:
-    """Write to the cache; it is opened only here, so that a wrong feed leaves no file."""
-    path, push = patrons_db(config), config.web.push
-    if full:
-        # Only then: nobody is missed.
-        set_aside_if_damaged(path, applied_at.astimezone(zone(config)), migrations)
-    with (
-        closing(StoredErasures(branch_db(config))) as erasures,
-        closing(open_or_create_patrons(path, seal, erasures, access_policy(config))) as writer,
-    ):
-        return writer.apply(
-            rows,
-            full=full,
-            applied_at=applied_at,
-            minimum_age=config.policy.minimum_age,
-            guard=unguarded if approved else guard(push.max_removed_percent, push.removed_floor),
-            approved=approved,
-        )
+def head_counts(
+    counts: Iterable[HourCount], start: datetime, until: datetime
+) -> tuple[tuple[datetime, int], ...]:
+    """Return how many may have been inside at the end of each hour of a day, in UTC.
 
-
-def renumber(config: Config, number: int, why: str = "") -> int:
-    """Give the register a lower number and return its old one; first noted on the audit log.
-
-    Pushes of numbers between the two can come again, so give the number of the last true push.
-
-    Raises:
-        InputError: the number is not lower; nothing was changed.
-        StoreBusyError: the web process runs; nothing was changed.
-        StoreError: there is no register, or it can't be written.
+    It begins with an empty house at midnight, as the door's own count does after closing. It is
+    empty where no one was seen to come or go. `counts` are that day's, in any order; `start` is its
+    midnight and `until` the end of the count, both UTC.
     """
-    path = patrons_db(config)
-    seal = seal_on_record(path)
-    if seal is None:
-        raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
-    with (
-        closing(PatronCacheWriter(path, seal)) as writer,
-        closing(AuditRecords(branch_db(config))) as audit,
-    ):
-        held = max(writer.held().epoch, audit.last_push())
-        if number >= held:
-            raise InputError(f"push {held} is held; give a lower number")
-        # Where only this is done, the number is still too high, and the same can be done again.
-        note(App.of(config), Deed(Action.PATRONS_RENUMBERED, why=why, details={"epoch": number}))
-        writer.renumber(number)
-    return held
+    change: dict[datetime, int] = defaultdict(int)
+    for entry in counts:
+        if entry.kind == LEAF and entry.hour is not None and entry.outcome in {ENTERED, LEFT}:
+            change[entry.hour] += entry.count if entry.outcome == ENTERED else -entry.count
+    if not change:
+        return ()
+    return tuple(_summed(change, start, until))
 
 
-def back_up(config: Config, file: Path) -> list[Path]:
-    """Copy ``branch.db`` to a new file, 0600 and durable; first noted on the audit log.
+def _summed(
+    change: dict[datetime, int], start: datetime, until: datetime
+) -> Iterator[tuple[datetime, int]]:
+    at, inside = start, 0
+    yield at, inside
+    while at < until:
+        inside = max(0, inside + change.get(at, 0))
+        at = min(at + HOUR, until)
+        yield at, inside
 
-    Returns:
-        The files to keep beside it: what opens second factors, and what the configuration names.
 
-    Raises:
-        AlreadyExistsError: there is a file already; it was not touched.
-        StoreError: ``branch.db`` can't be read or noted in, or the copy can't be written.
+MOST_EXPORTED: Final = 20_000
+"""Attempts in one export: twice what a busy branch keeps, and a few megabytes of memory."""
+
+REVEALS_AN_HOUR: Final = 20
+"""People that one account may look up in an hour: a case has a few, a snooper has many."""
+REVEALS_A_DAY: Final = 60
+HOUR_S: Final = 3600.0
+DAY_S: Final = 24 * HOUR_S
+
+
+@dataclass(frozen=True, slots=True)
+class LogView:
+    """A day's attempts and picture, and the newest attempt of all that may be shown."""
+
+    newest: Visit | None
+    page: LogPage
+    picture: DayPicture
+
+
+class DoorLog:
+    """The door log, pseudonymous; it never returns what is too old to be shown. Thread-safe.
+
+    Each method opens a database once. Raises `StoreError` where it can't be read.
     """
-    content = whole_copy(branch_db(config))
-    note(App.of(config), Deed(Action.BACKUP_MADE))
+
+    def __init__(self, app: App, numbers: Numbers, most_exported: int = MOST_EXPORTED) -> None:
+        self._app = app
+        self._numbers = numbers
+        self._most_exported = most_exported
+        self._reveals = Reveals()
+
+    def view(self, chosen: LogFilter, day: date, *, before: int | None, limit: int) -> LogView:
+        """Return attempts with numbers below `before`, or the newest, and a local day's picture."""
+        with self._rows() as rows:
+            # Read first: what is written meanwhile is shown twice rather than not at all.
+            newest = rows.newest(EVERY, None, 1)
+            page = _page(rows, chosen, before, limit)
+            return LogView(newest[0] if newest else None, page, self._day(rows, day))
+
+    def page(
+        self, chosen: LogFilter = EVERY, *, before: int | None = None, limit: int = 50
+    ) -> LogPage:
+        """Return attempts with numbers below `before`, or the newest."""
+        with self._rows() as rows:
+            return _page(rows, chosen, before, limit)
+
+    def after(self, number: int, limit: int = 100) -> tuple[Visit, ...]:
+        """Return attempts with higher numbers, oldest first."""
+        with self._rows() as rows:
+            return tuple(rows.oldest(EVERY, number, limit))
+
+    def last(self) -> int:
+        """Return the highest attempt number that may be shown, 0 for none."""
+        newest = self.page(limit=1).visits
+        return newest[0].attempt if newest else 0
+
+    def version(self) -> int:
+        """Return a number that changes with each commit; costs microseconds, and never raises."""
+        return hash(tuple(_state(self._app.visits_db, suffix) for suffix in ("", "-wal")))
+
+    def search(self, typed: str, by: str) -> frozenset[bytes]:
+        """Return the row keys of a swiped or typed number, sealed by the door; audited."""
+        keys = keys_of(self._numbers.readings(typed, None))
+        note(self._app, Deed(Action.CARD_SEARCHED, keys), by)
+        return frozenset(keys)
+
+    def reveal(self, attempt: int, purpose: str, by: str) -> str | None:
+        """Return the library system's number of a visit's patron; None where it is not known.
+
+        Audited, and refused beyond so many an hour and account.
+        """
+        refuse_purpose(purpose)
+        self._reveals.count(by, self._app.clock.monotonic_s())
+        with self._rows() as rows:
+            key = rows.row_key(attempt)
+        ref = None if key is None else self._patron_ref(key)
+        cards = () if key is None else (key,)
+        deed = Deed(Action.VISIT_REVEALED, cards, ref, purpose, {"attempt": attempt})
+        note(self._app, deed, by)
+        return ref
+
+    def export(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
+        """Return all attempts that fit, oldest first; audited.
+
+        Raises:
+            InputError: there are too many; part of them would look like all.
+        """
+        refuse_purpose(purpose)
+        with self._rows() as rows:
+            visits = rows.oldest(chosen, 0, self._most_exported + 1)
+        if len(visits) > self._most_exported:
+            raise InputError(
+                "more than {n} attempts fit, and part of them would look like all; choose fewer "
+                "days",
+                n=self._most_exported,
+            )
+        deed = Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(visits)})
+        note(self._app, deed, by)
+        return tuple(visits)
+
+    def _patron_ref(self, key: bytes) -> str | None:
+        with open_register(self._app.config) as patrons:
+            patron = patrons.find(key)
+        return None if patron is None else patron.patron_ref
+
+    @contextmanager
+    def _rows(self) -> Iterator[DoorLogRows]:
+        latest = self._app.clock.moment().latest_known
+        oldest = visible_since(latest, retention(self._app.config))
+        with closing(DoorLogRows(self._app.visits_db, oldest)) as rows:
+            yield rows
+
+    def _day(self, rows: DoorLogRows, day: date) -> DayPicture:
+        now = self._app.clock.moment().local
+        zone = now.tzinfo or UTC
+        start = datetime.combine(day, time(), zone).astimezone(UTC)
+        end = datetime.combine(day + ONE_DAY, time(), zone).astimezone(UTC)
+        counted = rows.counts(start, end, int(SLOT.total_seconds()))
+        slots = tuple(Slot(at.astimezone(zone), *numbers) for at, *numbers in counted)
+        inside: tuple[tuple[datetime, int], ...] = ()
+        if rows.not_before <= start:
+            until = min(now.astimezone(UTC), end)
+            inside = head_counts(rows.hours(start, end), start, until)
+        local = tuple((at.astimezone(zone), count) for at, count in inside)
+        return DayPicture(day, slots, tuple(self._bands(start, end, zone)), local)
+
+    def _bands(self, start: datetime, end: datetime, zone: tzinfo) -> Iterator[ModeBand]:
+        config = self._app.config
+        try:
+            with open_book(config) as book:
+                calendar = calendar_of(config.opening, book.calendar())
+        except StoreError:
+            return
+        changes = planned_changes(calendar, None, start.astimezone(zone), end)
+        inner = [instant for instant, _ in changes if start < instant < end]
+        for begins, stops in pairwise([start, *inner, end]):
+            local = begins.astimezone(zone)
+            yield ModeBand(local, stops.astimezone(zone), planned(calendar, None, local))
+
+
+def _page(rows: DoorLogRows, chosen: LogFilter, before: int | None, limit: int) -> LogPage:
+    visits = rows.newest(chosen, before, limit + 1)
+    return LogPage(tuple(visits[:limit]), more=len(visits) > limit)
+
+
+class Reveals:
+    """How many people each account has looked up lately. Thread-safe; a restart forgets it."""
+
+    def __init__(self) -> None:
+        self._at_s: dict[str, deque[float]] = {}
+        self._lock = threading.Lock()
+
+    def count(self, by: str, now_s: float) -> None:
+        """Count one more look-up.
+
+        Raises:
+            InputError: it is one too many; nothing was counted.
+        """
+        with self._lock:
+            times = self._at_s.setdefault(by, deque())
+            while times and now_s - times[0] >= DAY_S:
+                times.popleft()
+            lately = sum(now_s - at_s < HOUR_S for at_s in times)
+            if lately >= REVEALS_AN_HOUR or len(times) >= REVEALS_A_DAY:
+                raise InputError(
+                    "an account may look up {n} people an hour and {most} a day; ask a colleague, "
+                    "or wait",
+                    n=REVEALS_AN_HOUR,
+                    most=REVEALS_A_DAY,
+                )
+            times.append(now_s)
+
+
+def _state(path: Path, suffix: str) -> tuple[int, ...]:
     try:
-        with owner_of(file.parent):
-            create_private(file, content)
-    except StoreError:
-        raise
-    except FileExistsError:
-        raise AlreadyExistsError(f"{file} is there already; nothing was changed") from None
-    except OSError as err:
-        raise StoreError(f"{file} can't be written: {err.strerror}") from err
-    factors = branch_db(config).with_name(FACTOR_KEY)
-    return sorted({*_files(config), *([factors] if factors.exists() else [])})
+        stat = path.with_name(f"{path.name}{suffix}").stat()
+    except OSError:
+        return ()
+    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 
-def _files(part: object) -> Iterator[Path]:
-    for field in fields(part) if is_dataclass(part) else ():
-        value = getattr(part, field.name)
-        if field.name.endswith(("_file", "_files")):
-            yield from (path for path in _paths(value) if path != Path())
-        else:
-            yield from _files(value)
-
-
-def _paths(value: Path | tuple[Path, ...]) -> tuple[Path, ...]:
-    return (value,) if isinstance(value, Path) else value
-
-
-def _note_load(config: Config, loaded: Loaded, *, full: bool, approved_by: str | None) -> None:
-    details = {"epoch": loaded.epoch, "patrons": loaded.patrons, "full": int(full)}
-    note_done(App.of(config), Deed(Action.PATRONS_LOADED, details=details))
-    if approved_by is not None:
-        deed = Deed(Action.PUSH_APPROVED, details={"epoch": loaded.epoch})
-        note_done(App.of(config), deed, by=approved_by)
-
-
-def explain(
-    app: App,
-    typed: str,
-    at: datetime | None,
-    why: str = "",
-    *,
-    taken_as: TakenAs | None = None,
-    numbers: Numbers | None = None,
-    by: str | None = None,
-) -> Explanation:
-    """Say whether a card would get in, and why not; the look is first noted on the audit log.
-
-    A time without an offset is local. None means now for `at`, each reading for `taken_as`, this
-    machine's installation key for `numbers`, and the caller for `by`.
-
-    Raises:
-        InputError: it is no card number and no CPR number.
-        DoorctlError: a key or a database can't be read, or the look can't be put on record.
-    """
-    config, clock = app.config, app.clock
-    moment = clock.moment()
-    if at is not None:
-        local = _local(at, config)
-        moment = Moment(local, moment.high_water, ClockState.TRUSTED)
-    seals = numbers or own_numbers(config)
-    readings = seals.readings(typed, taken_as)
-    with (
-        open_register(config, seals.seal()) as patrons,
-        _history(config) as visits,
-        open_book(config) as branch,
-    ):
-        explanation = ask_why(
-            readings,
-            moment,
-            standing=branch_at(config, branch, moment),
-            branch=branch,
-            policy=access_policy(config),
-            opened_on=opened_on(config, clock.moment()),
-            patrons=patrons,
-            visits=visits,
-            clock=clock,
-        )
-        known = filter(None, (patrons.find(key) for reading in readings for key in reading.keys))
-        whose = next((patron.patron_ref for patron in known), None)
-    note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why), by)
-    return explanation
-
-
-def unlock(
-    app: App,
-    typed: str,
-    *,
-    taken_as: TakenAs | None = None,
-    numbers: Numbers | None = None,
-    by: str | None = None,
-) -> None:
-    """Forget a card's failures and its patron's, under each reading; first noted on the audit log.
-
-    Arguments and errors are those of :func:`explain`.
-    """
-    config = app.config
-    readings = (numbers or own_numbers(config)).readings(typed, taken_as)
-    note(app, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
-    for key in chain.from_iterable(reading.keys for reading in readings):
-        question = Question("unlock", {"card": key.hex()})
-        by_door = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
-        alone = partial(_reset, config, key)
-        by_the_owner(by_door, alone, of=config.storage.door_directory)
+# Builds what a single command needs, runs it once and closes it.
 
 
 def list_visits(config: Config, since: datetime | None, why: str = "") -> list[Visit]:
@@ -286,8 +300,8 @@ def list_visits(config: Config, since: datetime | None, why: str = "") -> list[V
     """
     not_before = visible_since(system_clock(config).moment().latest_known, retention(config))
     if since is not None:
-        not_before = max(not_before, _local(since, config))
-    with _history(config) as history:
+        not_before = max(not_before, local(since, config))
+    with closing(VisitHistory(visits_db(config))) as history:
         visits = list(history.visits(not_before))
     since_then = not_before.isoformat(timespec="seconds")
     details: Details = {"since": since_then, "visits": len(visits)}
@@ -306,22 +320,3 @@ def statistics(app: App, since: date | None, until: date | None) -> Gathered:
     branch = zone(app.config)
     with closing(HourlyHistory(app.visits_db)) as history:
         return gather(history.hours(*period(since, until, branch)), branch)
-
-
-def _local(at: datetime, config: Config) -> datetime:
-    branch = zone(config)
-    return at.replace(tzinfo=branch) if at.tzinfo is None else at.astimezone(branch)
-
-
-def _reset(config: Config, key: bytes) -> dict[str, Any]:
-    with closing(open_or_create_visits(visits_db(config))) as visits:
-        with open_register(config) as patrons:
-            patron = patrons.find(key)
-        visits.reset_card(key, None if patron is None else patron.patron_ref)
-    return {}
-
-
-@contextmanager
-def _history(config: Config) -> Iterator[VisitHistory]:
-    with closing(VisitHistory(visits_db(config))) as history:
-        yield history

@@ -41,7 +41,7 @@ from doorctl.access.rights import (
 from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import Moment
-from doorctl.privacy.subject_table import BRANCH
+from doorctl.privacy.subject import BRANCH
 from doorctl.store import tables
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated
 from doorctl.store.door_log import CARD_HEX_DIGITS

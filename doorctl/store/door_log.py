@@ -13,9 +13,9 @@ from typing import Any
 
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.privacy.hold import Hold
+from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import OPENED, HourCount
-from doorctl.privacy.subject_table import VISITS
+from doorctl.privacy.subject import VISITS
 from doorctl.store.connection import WatchedReader, translated
 from doorctl.store.tables import HOLDS as HOLDS_TABLE
 from doorctl.store.tables import Layout, create_tables, from_ms, to_ms

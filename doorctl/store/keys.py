@@ -28,7 +28,7 @@ from doorctl.access.throttle import CODES_KEY
 from doorctl.core.errors import AlreadyExistsError, KeyFileError, StoreError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import Identifier, InstallationKey, StretchedKey
-from doorctl.privacy.subject_table import CARD, PATRONS
+from doorctl.privacy.subject import CARD, PATRONS
 from doorctl.store.connection import (
     Writer,
     create_private,

@@ -14,21 +14,19 @@ from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed, erased_numbers
 from doorctl.privacy.subject import (
+    BRANCH,
+    CARD,
     KEPT,
+    PATRON,
+    PATRONS,
+    VISITS,
     HeldRow,
     HeldVisit,
     PartErased,
     Subject,
+    Table,
     Tombstone,
     Tombstones,
-)
-from doorctl.privacy.subject_table import (
-    BRANCH,
-    CARD,
-    PATRON,
-    PATRONS,
-    VISITS,
-    Table,
 )
 from doorctl.store.branch import BranchReader, known, never_made
 from doorctl.store.branch_writer import BranchRecordsWriter

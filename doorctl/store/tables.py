@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from doorctl.core.errors import StoreDamagedError, StoreError
-from doorctl.privacy.subject_table import (
+from doorctl.privacy.subject import (
     BRANCH,
     CARD,
     PATRON,

@@ -12,7 +12,7 @@ from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState, Stamped
-from doorctl.privacy.hold import Hold
+from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import ATTEMPT, HourCount
 from doorctl.store.connection import Writer, create_file, transaction, translated
 from doorctl.store.door_log import (

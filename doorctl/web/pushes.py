@@ -18,7 +18,7 @@ from starlette.responses import Response
 from doorctl.accounts.throttle import caller
 from doorctl.core.errors import PushTooLargeError, StoreError
 from doorctl.core.ports import EventLog
-from doorctl.services.records import WebsAudit
+from doorctl.services.branch import WebsAudit
 from doorctl.sync.delivery import MOST_BYTES, read_exchange
 from doorctl.sync.document import Kind
 from doorctl.sync.receive import Received, Staging

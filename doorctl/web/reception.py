@@ -22,7 +22,7 @@ from doorctl.sync.document import SUBJECT, Kind, Manifest
 from doorctl.sync.receive import Applying, Received, Staging, Terms, judge, receive
 
 if TYPE_CHECKING:
-    from doorctl.services.records import WebsAudit
+    from doorctl.services.branch import WebsAudit
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from doorctl.config import Config
 from doorctl.config.tables import Keypad, Reader
 from doorctl.core.errors import StoreError
 from doorctl.devices.inputs import GpioInputs, GpioOutputs
-from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory, relay_risks
+from doorctl.devices.pins import GpioRelay, GpioSignals, leave_word, open_factory, relay_risks
 from doorctl.devices.serial_line import SerialLine
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
@@ -31,6 +31,7 @@ from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_co
 from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.privacy.statistics import Passages
 from doorctl.rpc.control import Answers, ControlServer
+from doorctl.services.alarm_ways import DoorsAlarms, doors_alarms
 from doorctl.services.app import (
     opened_on,
     read_again,
@@ -39,12 +40,9 @@ from doorctl.services.app import (
     tell_taken,
     work_directory,
 )
-from doorctl.services.door_alarms import DoorsAlarms, doors_alarms
-from doorctl.services.holding import Holding
 from doorctl.services.hours import calendar_of
-from doorctl.services.locking import leave_word
 from doorctl.services.numbers import OwnNumbers
-from doorctl.services.purging import Purging, doors_answers, forget_left
+from doorctl.services.purging import Holding, Purging, doors_answers, forget_left
 from doorctl.wiring.door_answers import DoorAnswers, DoorsSealing
 from doorctl.wiring.door_jobs import Chores, DoorsPanel, Lookout, grace_s, panel_rules
 from doorctl.wiring.door_parts import (

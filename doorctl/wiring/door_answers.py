@@ -22,9 +22,8 @@ from doorctl.doord.prepare import Ledger
 from doorctl.doord.self_test import as_answer
 from doorctl.ops.clock import utc_now
 from doorctl.rpc.control import Answers, Question
-from doorctl.services.lookup import Reading
-from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers
-from doorctl.services.opening import TRUST_CLOCK, believes
+from doorctl.services.hours import TRUST_CLOCK, believes
+from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, Reading
 from doorctl.wiring.door_jobs import Chores
 from doorctl.wiring.door_parts import DoorStores
 

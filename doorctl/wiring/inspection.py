@@ -20,7 +20,7 @@ from doorctl.privacy.retention import VisitRetention
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import branch_db, patrons_db, system_clock
 from doorctl.services.hours import calendar_of
-from doorctl.services.sealing import own_sealer
+from doorctl.services.numbers import own_sealer
 from doorctl.store.branch import BranchRecords
 from doorctl.store.keys import read_key
 from doorctl.store.patrons import PatronCache

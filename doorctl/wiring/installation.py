@@ -14,8 +14,8 @@ from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.privacy.audit import KEY, Action, Deed
 from doorctl.services.app import App, branch_db, patrons_db, system_clock, visits_db
-from doorctl.services.records import note_done
-from doorctl.services.sealing import own_sealer
+from doorctl.services.branch import note_done
+from doorctl.services.numbers import own_sealer
 from doorctl.store import branch as branch_rows
 from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows

@@ -25,10 +25,9 @@ from doorctl.rpc.door import PanelOverSocket
 from doorctl.services.accounts import AccountsService
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
-from doorctl.services.branch import BranchThread
-from doorctl.services.door_log import DoorLog
+from doorctl.services.branch import BranchThread, WebsAudit
 from doorctl.services.numbers import DoorsNumbers
-from doorctl.services.records import WebsAudit
+from doorctl.services.visits import DoorLog
 from doorctl.store.connection import create_private
 from doorctl.web.app import Missing
 from doorctl.web.frame.frame import Frame, House, Person, shared_routes

@@ -40,9 +40,8 @@ from doorctl.services.app import (
     tell_taken,
     visits_db,
 )
-from doorctl.services.branch import BranchThread
-from doorctl.services.opening import TRUST_CLOCK, believes
-from doorctl.services.records import WebsAudit
+from doorctl.services.branch import BranchThread, WebsAudit
+from doorctl.services.hours import TRUST_CLOCK, believes
 from doorctl.services.subject import Change
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.door_log import VisitHistory

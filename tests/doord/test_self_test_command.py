@@ -19,7 +19,7 @@ from doorctl.cli.processes import selftest
 from doorctl.config import Config, load
 from doorctl.doord.self_test import CHECKS, Finding, as_answer, run
 from doorctl.rpc.control import ControlServer
-from doorctl.services import visits
+from doorctl.services import cards
 from doorctl.wiring.inspection import self_test
 from doorctl.wiring.installation import initialise
 from tests.doord.sound_houses import Parts
@@ -77,9 +77,7 @@ def fill(config_file: Path) -> None:
     """Load one patron."""
     feed = config_file.with_name("feed.ndjson")
     feed.write_text(json.dumps(ROW) + "\n", encoding="utf-8")
-    visits.load_patrons(
-        config(config_file), feed, full=True, on_progress=lambda _done, _total: None
-    )
+    cards.load_patrons(config(config_file), feed, full=True, on_progress=lambda _done, _total: None)
 
 
 @contextmanager

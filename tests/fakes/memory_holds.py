@@ -8,7 +8,7 @@ from datetime import datetime
 
 from doorctl.core.errors import InputError
 from doorctl.core.moments import BootTime, ClockState
-from doorctl.privacy.hold import Hold
+from doorctl.privacy.retention import Hold
 from doorctl.store.tables import to_ms
 from doorctl.store.visits import MOST_HOLDS
 from tests.fakes.memory_store import MemoryVisits, dated

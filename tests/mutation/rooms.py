@@ -99,7 +99,11 @@ ROOMS = (
     Room(
         "retention",
         ("doorctl/privacy/retention*.py",),
-        ("tests/privacy/test_retention*.py",),
+        (
+            "tests/privacy/test_retention*.py",
+            "tests/privacy/test_hold.py",
+            "tests/privacy/test_watched_time.py",
+        ),
     ),
     Room(
         "purge",

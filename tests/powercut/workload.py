@@ -19,8 +19,7 @@ from doorctl.access.patron import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
 from doorctl.doord.prepare import Ledger
-from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.retention import purge
+from doorctl.privacy.retention import Canaries, purge
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.keys import ArgonSealer

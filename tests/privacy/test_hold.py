@@ -7,7 +7,7 @@ import pytest
 
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.privacy.hold import (
+from doorctl.privacy.retention import (
     LONGEST,
     LONGEST_TEXT,
     Hold,

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from doorctl.core.errors import InputError
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import ClockState, Moment
-from doorctl.privacy.canaries import LOOKED_BACK, Canaries
 from doorctl.privacy.proof import FORMAT, Found, Proof, ReportSigner, Trim, prove
-from doorctl.privacy.retention import PurgeReport
+from doorctl.privacy.retention import LOOKED_BACK, Canaries, PurgeReport
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -8,9 +8,7 @@ import pytest
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
-from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.hold import Hold
-from doorctl.privacy.retention import PurgeReport, purge, visible_since
+from doorctl.privacy.retention import Canaries, Hold, PurgeReport, purge, visible_since
 from tests.fakes.memory_holds import ProvableVisits
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -8,10 +8,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped, Timekeeper
-from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.hold import Hold, HoldAsked, accepted, readable_since
-from doorctl.privacy.retention import purge, visible_since
-from doorctl.privacy.watched_time import WatchedTime
+from doorctl.privacy.retention import (
+    Canaries,
+    Hold,
+    HoldAsked,
+    WatchedTime,
+    accepted,
+    purge,
+    readable_since,
+    visible_since,
+)
 from tests.fakes.memory_holds import ProvableVisits
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -11,9 +11,14 @@ import pytest
 from doorctl.access.patron import CacheStamp
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.retention import UNCONFIRMED, PatronsRound, PurgeReport, purge
-from doorctl.privacy.watched_time import WATCHED_S
+from doorctl.privacy.retention import (
+    UNCONFIRMED,
+    WATCHED_S,
+    Canaries,
+    PatronsRound,
+    PurgeReport,
+    purge,
+)
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_holds import ProvableVisits

@@ -7,8 +7,7 @@ import pytest
 
 from doorctl.access.patron import CacheStamp
 from doorctl.core.errors import StoreError
-from doorctl.privacy.retention import UNCONFIRMED, PatronsRound
-from doorctl.privacy.watched_time import WATCHED_S
+from doorctl.privacy.retention import UNCONFIRMED, WATCHED_S, PatronsRound
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 

@@ -11,8 +11,11 @@ from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.privacy.subject import (
     ALL_GONE,
+    BRANCH,
     KEPT,
+    PATRONS,
     TRACES,
+    VISITS,
     HeldRow,
     PartErased,
     Subject,
@@ -23,7 +26,6 @@ from doorctl.privacy.subject import (
     with_cards,
     with_erased,
 )
-from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
 
 A, B, C = (bytes([number]) * 16 for number in (1, 2, 3))
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

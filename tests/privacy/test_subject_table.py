@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from doorctl.privacy.subject_table import BRANCH, CARD, PATRON, PATRONS, VISITS
+from doorctl.privacy.subject import BRANCH, CARD, PATRON, PATRONS, VISITS
 from doorctl.store.tables import TABLES, create_tables
 
 OF_A_PERSON = {CARD, PATRON, "pin_check", "card", "cards", "cpr", "name", "birthday", "identifier"}

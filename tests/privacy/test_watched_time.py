@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from doorctl.privacy.watched_time import WATCHED_S, WatchedTime
+from doorctl.privacy.retention import WATCHED_S, WatchedTime
 from tests.fakes.clock import START, FakeClock
 
 YEARS = timedelta(days=1400)

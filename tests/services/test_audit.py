@@ -16,7 +16,7 @@ from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import KEPT, Action, Deed
 from doorctl.rpc import deeds
-from doorctl.services import records as audit
+from doorctl.services import branch as audit
 from doorctl.services.app import App, branch_db, open_book, system_clock
 from doorctl.services.branch import BranchThread, change
 from doorctl.services.status import status
@@ -39,7 +39,7 @@ def test_who_it_was_can_be_somebody_else_than_who_calls(config: Config) -> None:
     audit.note(App.of(config), LOOK)
     audit.note_done(App.of(config), LOOK, by="Karen")
 
-    mine, hers = audit.entries(App.of(config), None)
+    mine, hers = audit.audit_entries(App.of(config), None)
     assert mine.by != "Karen"
     assert hers.by == "Karen"
 
@@ -54,8 +54,8 @@ def test_the_web_process_writes_and_reads_it(config: Config) -> None:
     finally:
         desk.close()
 
-    assert head == str(audit.head(App.of(config))) == status(config)["audit_head"]
-    assert [one.by for one in audit.entries(App.of(config), None)] == ["account-7"]
+    assert head == str(audit.audit_head(App.of(config))) == status(config)["audit_head"]
+    assert [one.by for one in audit.audit_entries(App.of(config), None)] == ["account-7"]
 
 
 def test_what_is_too_old_is_not_shown_though_nothing_has_erased_it_yet(config: Config) -> None:
@@ -68,8 +68,8 @@ def test_what_is_too_old_is_not_shown_though_nothing_has_erased_it_yet(config: C
         pass
     with_old.close()
 
-    assert audit.entries(App.of(config), None) == ()
-    assert audit.verify(App.of(config)).erased == 1
+    assert audit.audit_entries(App.of(config), None) == ()
+    assert audit.verify_audit(App.of(config)).erased == 1
 
 
 def test_a_change_that_can_not_be_put_on_record_is_not_made(config: Config) -> None:

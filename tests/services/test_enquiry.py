@@ -16,9 +16,10 @@ from doorctl.access.throttle import CODES_KEY, CardThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import Stamped
-from doorctl.services.explain import Explanation, explain
+from doorctl.services.cards import Explanation
+from doorctl.services.cards import judged as explain
 from doorctl.services.hours import BranchNow
-from doorctl.services.lookup import Reading
+from doorctl.services.numbers import Reading
 from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import CARD, identifier, key_of, resident
 from tests.fakes.branch_book import MemoryBranch

@@ -9,7 +9,7 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 
 from doorctl.config import Gpio
-from doorctl.services.locking import leave_word
+from doorctl.devices.pins import leave_word
 
 
 @dataclass

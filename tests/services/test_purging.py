@@ -12,12 +12,10 @@ import pytest
 from doorctl.config import Config
 from doorctl.core.errors import KeyFileError, StoreError
 from doorctl.core.moments import ClockState, Stamped
-from doorctl.privacy.hold import HoldAdded, HoldAsked, HoldLifted
-from doorctl.privacy.retention import PurgeReport
+from doorctl.privacy.retention import HoldAdded, HoldAsked, HoldLifted, PurgeReport
 from doorctl.rpc.control import Question
 from doorctl.services.app import visits_db
-from doorctl.services.holding import ADD, LIFT, Holding
-from doorctl.services.purging import Audited, Purging, purge_now
+from doorctl.services.purging import ADD, LIFT, Audited, Holding, Purging, purge_now
 from doorctl.store.keys import read_key
 from doorctl.store.visits import VisitStore
 from tests.fakes.clock import START, FakeClock

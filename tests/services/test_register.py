@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreError
-from doorctl.services import visits
+from doorctl.services import cards
 from doorctl.services.app import App
-from doorctl.services.register import open_register
+from doorctl.services.cards import open_register
 from tests.services.branches import initialised
 
 
@@ -20,7 +20,7 @@ def test_another_installation_key_is_told_and_not_taken_for_an_unknown_card(tmp_
     key.write_bytes(bytes(range(32)))
 
     with pytest.raises(StoreError, match="sealed with another installation key"):
-        visits.explain(App.of(config), "3000001234", None)
+        cards.explain(App.of(config), "3000001234", None)
 
 
 def test_a_register_that_is_not_there_is_told(tmp_path: Path) -> None:

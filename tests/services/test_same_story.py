@@ -18,9 +18,9 @@ from doorctl.access.throttle import CardThrottle
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Stamped
 from doorctl.doord.prepare import Ledger
-from doorctl.services.explain import explain
+from doorctl.services.cards import judged as explain
 from doorctl.services.hours import BranchNow
-from doorctl.services.lookup import Reading
+from doorctl.services.numbers import Reading
 from doorctl.sync.receive import unguarded
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock

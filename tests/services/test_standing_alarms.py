@@ -18,10 +18,10 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.ports import EventLog
 from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answers, ControlServer
+from doorctl.services.alarm_ways import doors_alarms
 from doorctl.services.alarms import StandingAlarms, Way, WebsAlarms
 from doorctl.services.app import App, branch_db
 from doorctl.services.branch import BranchThread
-from doorctl.services.door_alarms import doors_alarms
 from doorctl.services.status import status
 from doorctl.store.records import AlarmRecords, AuditRecords
 from tests.fakes.clock import START, FakeClock

@@ -24,15 +24,15 @@ from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import ClockState, Stamped
 from doorctl.demo.door import shipped
 from doorctl.privacy.audit import Action
-from doorctl.privacy.hold import Hold
 from doorctl.privacy.letters import Export
-from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
+from doorctl.privacy.retention import Hold
+from doorctl.privacy.subject import BRANCH, PATRONS, VISITS
 from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
-from doorctl.services import records as book
+from doorctl.services import branch as book
+from doorctl.services import cards as command_desk
 from doorctl.services import rights as staff
 from doorctl.services import subject as rights
-from doorctl.services import visits as command_desk
 from doorctl.services.app import App, branch_db, patrons_db, system_clock, visits_db
 from doorctl.services.branch import BranchThread, change
 from doorctl.services.purging import doors_answers, purge_now
@@ -288,14 +288,14 @@ class TestErase:
         """A record that is gone without that is found, whoever took it away."""
         rights.export(branch, BY_CARD)
         rights.erase(branch, BY_CARD)
-        assert book.verify(App.of(branch)).broken is None
+        assert book.verify_audit(App.of(branch)).broken is None
         rights.export(branch, BY_CARD)
         with closing(sqlite3.connect(branch_db(branch))) as database, database:
             sql = "UPDATE audit SET record = NULL, salt = NULL WHERE number = {}"
             last = database.execute("SELECT max(number) FROM audit").fetchone()[0]
             database.execute(sql.format(last))
 
-        assert book.verify(App.of(branch)).broken == last
+        assert book.verify_audit(App.of(branch)).broken == last
 
     def test_an_older_push_brings_nobody_back_to_a_new_register(self, branch: Config) -> None:
         """A stick with last week's snapshot, after the register was lost: all but the person."""

@@ -30,10 +30,8 @@ from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.doord.watchdog import Housekeeping
-from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.retention import PurgeReport, purge
+from doorctl.privacy.retention import Canaries, PurgeReport, WatchedTime, purge
 from doorctl.privacy.statistics import HourCount, Passages
-from doorctl.privacy.watched_time import WatchedTime
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import create_file
 from doorctl.store.door_log import HourlyHistory, VisitHistory

@@ -13,9 +13,7 @@ from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.hold import Hold, HoldAsked, accepted
-from doorctl.privacy.retention import purge
+from doorctl.privacy.retention import Canaries, Hold, HoldAsked, accepted, purge
 from doorctl.store.residue import found_in
 from doorctl.store.visits import VisitStore, create_visits
 from tests.store.samples import DAY, NOON, key_of, stamped

@@ -19,8 +19,17 @@ from doorctl.core.errors import InputError
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.letters import AuditedLookups, Export
-from doorctl.privacy.subject import ALL_GONE, HeldRow, Subject, find, with_cards, with_erased
-from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
+from doorctl.privacy.subject import (
+    ALL_GONE,
+    BRANCH,
+    PATRONS,
+    VISITS,
+    HeldRow,
+    Subject,
+    find,
+    with_cards,
+    with_erased,
+)
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.records import AuditRecords, AuditTrail

@@ -11,8 +11,7 @@ from doorctl.access.calendar import DaySource
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.errors import StoreBusyError, StoreError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.privacy.subject import KEPT, Subject, Tombstones
-from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
+from doorctl.privacy.subject import BRANCH, KEPT, PATRONS, VISITS, Subject, Tombstones
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.connection import open_reader

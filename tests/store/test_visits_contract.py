@@ -13,7 +13,7 @@ from doorctl.access.patron import Reason
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState
-from doorctl.privacy.hold import Hold
+from doorctl.privacy.retention import Hold
 from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.visits import MOST_HOLDS, RetriedVisits, VisitStore, create_visits
 from tests.fakes.memory_holds import ProvableVisits

@@ -11,10 +11,8 @@ from doorctl.access.patron import Patron, SealedRow
 from doorctl.access.throttle import A_CODE, CODES_KEY
 from doorctl.core.moments import ClockState
 from doorctl.services.app import App
-from doorctl.services.door_log import DoorLog
-from doorctl.services.lookup import Reading
-from doorctl.services.numbers import OwnNumbers, TakenAs
-from doorctl.services.sealing import own_sealer
+from doorctl.services.numbers import OwnNumbers, Reading, TakenAs, own_sealer
+from doorctl.services.visits import DoorLog
 from doorctl.store.door_log import Visit
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.sync.receive import unguarded

@@ -14,7 +14,7 @@ import pytest
 
 from doorctl.access.patron import SealedRow
 from doorctl.rpc.control import Question, ask
-from doorctl.services.opening import TRUST_CLOCK
+from doorctl.services.hours import TRUST_CLOCK
 from doorctl.store.tables import to_ms
 from doorctl.sync.document import SigningKey
 from doorctl.sync.rows import Removal, encode

@@ -16,7 +16,7 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.privacy.audit import Action
 from doorctl.privacy.statistics import LEAF, HourCount
 from doorctl.services.app import App
-from doorctl.services.door_log import REVEALS_AN_HOUR, DayPicture, DoorLog, head_counts
+from doorctl.services.visits import REVEALS_AN_HOUR, DayPicture, DoorLog, head_counts
 from doorctl.store.door_log import EVERY, LogFilter, Visit
 from doorctl.store.visits import open_or_create_visits
 from tests.web.desk_records import recorded

@@ -30,8 +30,7 @@ from doorctl.rpc.deeds import OpenBranch
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import App, access_policy, branch_db, patrons_db, system_clock, visits_db
 from doorctl.services.branch import BranchThread
-from doorctl.services.numbers import own_numbers
-from doorctl.services.sealing import own_sealer
+from doorctl.services.numbers import own_numbers, own_sealer
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.subject import StoredErasures

@@ -15,11 +15,11 @@ from starlette.testclient import TestClient
 from doorctl.accounts.account import Role
 from doorctl.config import Config
 from doorctl.core.errors import InputError
-from doorctl.privacy.hold import HoldAsked
+from doorctl.privacy.retention import HoldAsked
 from doorctl.rpc.control import ControlServer
-from doorctl.services import holding
+from doorctl.services import purging
 from doorctl.services.app import App, system_clock, visits_db
-from doorctl.services.holding import Holding
+from doorctl.services.purging import Holding
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.records import HoldPages
 from tests.services.branches import initialised
@@ -63,19 +63,19 @@ def test_what_the_door_refuses_is_the_callers_mistake(
 ) -> None:
     """And no fault of the machine: it can be mended by whoever asked."""
     with pytest.raises(InputError, match=why):
-        holding.add(App.of(config), asked)
+        purging.add_hold(App.of(config), asked)
 
-    assert holding.stored(App.of(config))[0] == ()
+    assert purging.stored_holds(App.of(config))[0] == ()
 
 
 def test_a_hold_is_added_and_lifted_once(config: Config) -> None:
     """The second time there is none."""
     app = App.of(config)
-    number = holding.add(app, GOOD).number
-    holding.lift(app, number, "mette")
+    number = purging.add_hold(app, GOOD).number
+    purging.lift_hold(app, number, "mette")
 
     with pytest.raises(InputError, match="no hold"):
-        holding.lift(app, number, "mette")
+        purging.lift_hold(app, number, "mette")
 
 
 def client(config: Config) -> TestClient:

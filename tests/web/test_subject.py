@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from doorctl.privacy.subject_table import PATRONS
+from doorctl.privacy.subject import PATRONS
 from doorctl.services.app import patrons_db
 from doorctl.store.subject import SubjectReader
 from tests.store.samples import files_of

@@ -24,8 +24,9 @@ from doorctl.core.moments import BootTime, Stamped
 from doorctl.doord.prepare import Ledger
 from doorctl.privacy.audit import Action, Deed
 from doorctl.services.app import App
-from doorctl.services.records import entries, note
-from doorctl.services.sealing import own_sealer
+from doorctl.services.branch import audit_entries as entries
+from doorctl.services.branch import note
+from doorctl.services.numbers import own_sealer
 from doorctl.services.subject import Named, erase, export
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter

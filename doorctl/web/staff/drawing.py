@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from doorctl.access.calendar import DAY_MINUTES
-from doorctl.services.door_log import DayPicture, ModeBand, Slot
+from doorctl.services.visits import DayPicture, ModeBand, Slot
 from doorctl.web.frame.words import MODES, Words
 
 # Columns of bars on one scale, as numbers for an SVG.

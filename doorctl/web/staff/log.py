@@ -24,7 +24,7 @@ from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
-from doorctl.services.door_log import DoorLog, LogView
+from doorctl.services.visits import DoorLog, LogView
 from doorctl.store.door_log import OPEN, LogFilter, Visit
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import Words

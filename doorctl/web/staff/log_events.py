@@ -21,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from doorctl.accounts.account import Permission, permits
 from doorctl.core.errors import DoorctlError, StuckError
-from doorctl.services.door_log import DoorLog
+from doorctl.services.visits import DoorLog
 from doorctl.store.door_log import OPEN, LogFilter, Visit
 from doorctl.web.frame.frame import Frame, PageRequest, Person
 from doorctl.web.frame.pool import Aside

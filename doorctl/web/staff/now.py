@@ -24,13 +24,11 @@ from doorctl.ops.machine import DataDisk
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc import deeds
 from doorctl.rpc.control import Question, ask
-from doorctl.services import opening
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, outdated
-from doorctl.services.branch import change
-from doorctl.services.hours import Hours, hours_now
-from doorctl.services.records import note
-from doorctl.services.register import open_register
+from doorctl.services.branch import change, note
+from doorctl.services.cards import open_register
+from doorctl.services.hours import Hours, hours_now, open_once, trust_clock
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import CAUSES, MODES, SETTABLE, Words
@@ -327,11 +325,11 @@ class NowPages:
     def _opened(self, reason: str, by: str) -> None:
         refuse_purpose(reason, "reason")
         self._note(Deed(Action.OPENED_ONCE, why=reason), by)
-        opening.open_once(self._app, reason, by, DEED_LIMIT_S)
+        open_once(self._app, reason, by, DEED_LIMIT_S)
 
     def _clock_trusted(self, by: str) -> None:
         self._note(Deed(Action.CLOCK_TRUSTED), by)
-        opening.trust_clock(self._app, DEED_LIMIT_S)
+        trust_clock(self._app, DEED_LIMIT_S)
 
     def _note(self, deed: Deed, by: str) -> None:
         # A door that does not run does nothing that could go on record.

@@ -18,12 +18,12 @@ from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import SYNC, Action, Entry
-from doorctl.privacy.hold import LONGEST, LONGEST_TEXT, HoldAsked
 from doorctl.privacy.letters import UNIX_EPOCH, Export, of_the_week, page, value
-from doorctl.privacy.subject import Erasure, HeldRow
-from doorctl.privacy.subject_table import PATRON, Column, Shown, Table
-from doorctl.services import holding, records, subject
+from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, HoldAsked
+from doorctl.privacy.subject import PATRON, Column, Erasure, HeldRow, Shown, Table
+from doorctl.services import purging, subject
 from doorctl.services.app import App
+from doorctl.services.branch import audit_entries, verify_audit
 from doorctl.services.numbers import Numbers
 from doorctl.services.subject import Named
 from doorctl.web.frame.forms import Form
@@ -160,7 +160,7 @@ class AuditPages:
             return self._shown(request, (), request.words.refusal(error))
 
     async def _verify(self, request: PageRequest) -> Response:
-        verdict = await request.aside(records.verify, self._app)
+        verdict = await request.aside(verify_audit, self._app)
         return request.page("audit_verdict.html", verdict=verdict)
 
     async def _export(self, request: PageRequest) -> Response:
@@ -177,7 +177,7 @@ class AuditPages:
         def fitting() -> tuple[Entry, ...]:
             return tuple(
                 entry
-                for entry in reversed(records.entries(self._app, since, by=request.by))
+                for entry in reversed(audit_entries(self._app, since, by=request.by))
                 if (until is None or entry.at < until)
                 and account in ("", entry.by)
                 and (not action or entry.deed.action.value in action)
@@ -276,7 +276,7 @@ class HoldPages:
         form = await request.form()
         try:
             wanted = _wanted(form, request.words, request.by)
-            await request.aside(holding.add, self._app, wanted)
+            await request.aside(purging.add_hold, self._app, wanted)
         except InputError as error:
             wrong = request.words.refusal(error)
             return await self._shown(request, _typed(form), wrong=wrong)
@@ -284,7 +284,9 @@ class HoldPages:
 
     async def _lift(self, request: PageRequest) -> Response:
         try:
-            await request.aside(holding.lift, self._app, filled_in.row_number(request), request.by)
+            await request.aside(
+                purging.lift_hold, self._app, filled_in.row_number(request), request.by
+            )
         except InputError:
             return await self._none(request)
         return request.done(HOLDS, "lifted")
@@ -298,7 +300,7 @@ class HoldPages:
         return request.page("holds_visits.html", number=number, held=held)
 
     def _held(self, request: PageRequest, number: int) -> Part:
-        visits = holding.show(self._app, number, request.by).visits
+        visits = purging.show_hold(self._app, number, request.by).visits
         pages = max(1, -(-len(visits) // HOLD_ROWS))
         page = min(_page_number(request.query("page")), pages)
         begins = (page - 1) * HOLD_ROWS
@@ -313,7 +315,7 @@ class HoldPages:
     async def _shown(
         self, request: PageRequest, fields: Mapping[str, str], wrong: str = "", absent: str = ""
     ) -> Response:
-        holds, moment = await request.aside(holding.stored, self._app)
+        holds, moment = await request.aside(purging.stored_holds, self._app)
         return request.page(
             "holds.html",
             422 if wrong or absent else 200,

@@ -17,9 +17,9 @@ from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError, NotRunningError
 from doorctl.core.language import DANISH
 from doorctl.core.staff_text import SHORT_TEXT
-from doorctl.services import visits
+from doorctl.services import cards
 from doorctl.services.app import App
-from doorctl.services.explain import Explanation
+from doorctl.services.cards import Explanation
 from doorctl.services.numbers import Numbers
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
@@ -248,7 +248,7 @@ class WhyPages:
             at = filled_in.moment(form.text("at"))
             typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
             answer = await request.aside(
-                visits.explain,
+                cards.explain,
                 self._app,
                 typed,
                 at,
@@ -269,7 +269,7 @@ class WhyPages:
         try:
             typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
             await request.aside(
-                visits.unlock,
+                cards.unlock,
                 self._app,
                 typed,
                 taken_as=taken_as,

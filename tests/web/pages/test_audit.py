@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 import doorctl
 from doorctl.accounts.account import NOBODY, PROVIDER, Role
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
-from doorctl.services import records
+from doorctl.services import branch
 from doorctl.services.app import App
 from doorctl.web.staff.records import DEEDS, DETAILS, SHOWN, AuditPages
 from tests.web.desk_records import recorded
@@ -33,7 +33,7 @@ def client(app: App, role: Role | None = Role.MANAGER, language: str = "da") -> 
 def put(app: App, *deeds: Deed, by: str = "anne") -> App:
     """Put deeds on record."""
     for one in deeds:
-        records.note(app, one, by)
+        branch.note(app, one, by)
     return app
 
 
@@ -145,8 +145,9 @@ def test_half_a_year_of_entries_keeps_no_other_page_waiting(
             threads.add(threading.current_thread().name.partition("_")[0])
             return iter(self[::-1])
 
-    found = records.entries
-    monkeypatch.setattr(records, "entries", lambda *args, **more: Watched(found(*args, **more)))
+    found = branch.audit_entries
+    watched = "doorctl.web.staff.records.audit_entries"
+    monkeypatch.setattr(watched, lambda *args, **more: Watched(found(*args, **more)))
     asking = client(app)
     form = {"account": "anne"}
     answer = asking.post("/audit/export", data=form) if export else asking.get("/audit")
@@ -168,7 +169,7 @@ def test_a_file_of_what_fits(app: App) -> None:
 def test_a_whole_chain_and_a_broken_one(app: App) -> None:
     """The end is shown to be compared; a break says which entry it is."""
     put(app, Deed(Action.MODE_ENDED))
-    whole, end = client(app).post("/audit/verify").text, str(records.head(app))
+    whole, end = client(app).post("/audit/verify").text, str(branch.audit_head(app))
     put(app, Deed(Action.MODE_ENDED))
     with closing(sqlite3.connect(app.branch_db)) as file, file:
         find = "SELECT name FROM sqlite_schema WHERE type = 'trigger'"

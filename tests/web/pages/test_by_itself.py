@@ -12,8 +12,8 @@ import doorctl.web
 from doorctl.accounts.account import IDLE_MS
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
-from doorctl.services.door_log import DoorLog
 from doorctl.services.numbers import own_numbers
+from doorctl.services.visits import DoorLog
 from doorctl.web.panel import Panel, Showing
 from doorctl.web.staff.accounts import Entrance
 from doorctl.web.staff.log import LogPages

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
 from doorctl.privacy.audit import Action
-from doorctl.services import holding
+from doorctl.services import purging
 from doorctl.services.app import App
 from doorctl.web.staff.records import HoldPages
 from tests.web.desk_records import recorded
@@ -126,7 +126,7 @@ def test_a_hold_that_makes_no_sense(app: App, wrong: dict[str, str], told: str) 
     answer = client(app).post("/holds", data=ASKED | wrong)
 
     assert (answer.status_code, recorded(app.config)) == (422, [])
-    assert holding.stored(app)[0] == ()
+    assert purging.stored_holds(app)[0] == ()
     assert told in answer.text
     assert ASKED["case"] in answer.text or "case" in wrong
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from doorctl.access.throttle import A_CODE
 from doorctl.accounts.account import Role
 from doorctl.core.moments import ClockState
-from doorctl.services import door_log
+from doorctl.services import visits as door_log
 from doorctl.services.app import App
 from doorctl.web.staff.log import LogPages, inert
 from tests.web.conftest import Apps

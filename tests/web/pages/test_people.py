@@ -10,8 +10,7 @@ from doorctl.accounts.account import Role
 from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind
 from doorctl.privacy.audit import Action
-from doorctl.privacy.subject import ALL_GONE, Erasure, HeldVisit, PartErased
-from doorctl.privacy.subject_table import BRANCH, VISITS
+from doorctl.privacy.subject import ALL_GONE, BRANCH, VISITS, Erasure, HeldVisit, PartErased
 from doorctl.services import rights, subject
 from doorctl.services.app import App
 from doorctl.services.numbers import own_numbers

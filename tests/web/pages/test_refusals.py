@@ -13,8 +13,8 @@ from doorctl.accounts.account import Role
 from doorctl.core.errors import InputError, StoreError
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
-from doorctl.services.door_log import DoorLog
 from doorctl.services.numbers import own_numbers
+from doorctl.services.visits import DoorLog
 from doorctl.web.frame.words import Words
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages

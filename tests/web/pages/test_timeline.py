@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
-from doorctl.services.door_log import DayPicture, ModeBand, Slot
+from doorctl.services.visits import DayPicture, ModeBand, Slot
 from doorctl.web.frame.words import Words
 from doorctl.web.staff.drawing import ABOVE, BAND_Y, BASE, LEFT, TOP, WIDTH, timeline
 from tests.web.pages.staging import LANGUAGES, NOW, ZONE

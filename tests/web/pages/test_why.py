@@ -19,9 +19,15 @@ from doorctl.core.moments import Stamped
 from doorctl.privacy.audit import Action
 from doorctl.services import rights
 from doorctl.services.app import App
-from doorctl.services.lookup import Reading
-from doorctl.services.numbers import DoorsNumbers, Numbers, OwnNumbers, TakenAs, own_numbers
-from doorctl.services.sealing import own_sealer
+from doorctl.services.numbers import (
+    DoorsNumbers,
+    Numbers,
+    OwnNumbers,
+    Reading,
+    TakenAs,
+    own_numbers,
+    own_sealer,
+)
 from doorctl.store.records import AuditRecords
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff import why as why_words

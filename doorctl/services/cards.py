@@ -1,0 +1,409 @@
+"""What staff ask of a card: whether it would get in, and why not; and the patron register."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from doorctl.access.judging import rank
+from doorctl.access.patron import Applied, CacheStamp, Reason, SealedRow
+from doorctl.access.policy import Case, Finding, PinProof, Policy, decide, findings, knows_pin
+from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
+from doorctl.access.rights import Pass, banned
+from doorctl.config import Config
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.moments import ClockState, Moment
+from doorctl.core.ports import Clock
+from doorctl.privacy.audit import Action, Deed
+from doorctl.rpc.control import Question, ask
+from doorctl.services.app import (
+    ANSWER_LIMIT_S,
+    App,
+    access_policy,
+    branch_db,
+    by_the_owner,
+    flags_weak,
+    local,
+    open_book,
+    opened_on,
+    patrons_db,
+    system_clock,
+    visits_db,
+    zone,
+)
+from doorctl.services.branch import note, note_done
+from doorctl.services.hours import BranchNow, branch_at
+from doorctl.services.numbers import (
+    Found,
+    Numbers,
+    Reading,
+    TakenAs,
+    keys_of,
+    look_up,
+    own_numbers,
+    own_sealer,
+    wait_of,
+)
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.keys import Seal, seal_on_record
+from doorctl.store.patrons import PatronCache, migrations
+from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
+from doorctl.store.records import AuditRecords
+from doorctl.store.residue import set_aside_if_damaged
+from doorctl.store.subject import StoredErasures, SubjectReader
+from doorctl.store.visits import open_or_create_visits
+from doorctl.sync.document import refuse_odd_name
+from doorctl.sync.receive import Loaded, guard, unguarded
+from doorctl.sync.receive import load as load_feed
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The result; it names nobody.
+
+    Args:
+        findings: each check's answer, in the order in which it counts; a pass's come last and are
+            enough by themselves.
+        at: the local time in question.
+        data_age: how old the cache is now; None where that is not known.
+    """
+
+    findings: tuple[Finding, ...]
+    reason: Reason
+    at: datetime
+    standing: BranchNow
+    stamp: CacheStamp
+    data_age: timedelta | None
+    with_rights: bool = False
+
+    @property
+    def granted(self) -> bool:
+        """Whether the card would get in."""
+        return self.reason is Reason.OK
+
+    @property
+    def verdict(self) -> str:
+        """``granted`` or ``refused``."""
+        return self.reason.verdict
+
+    @property
+    def source(self) -> str:
+        """The data behind the result, in one line."""
+        age = "of unknown age" if self.data_age is None else f"{_hours(self.data_age)} old"
+        rights = ", bans and passes as of now" if self.with_rights else ""
+        when = f"{self.at:%Y-%m-%d %H:%M} ({self._branch})"
+        return f"by epoch {self.stamp.epoch} of the patron register, {age}{rights}, for {when}"
+
+    @property
+    def _branch(self) -> str:
+        mode = "hours not known" if self.standing.mode is None else self.standing.mode.value
+        return f"{mode}, no entry any more" if self.standing.no_entry else mode
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for scripts."""
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason.value,
+            "checks": [
+                {
+                    "check": finding.check,
+                    "passed": finding.refused_with is None,
+                    "reason": finding.refused_with.value if finding.refused_with else None,
+                }
+                for finding in self.findings
+            ],
+            "at": self.at.isoformat(),
+            "mode": None if self.standing.mode is None else self.standing.mode.value,
+            "no_entry": self.standing.no_entry,
+            "epoch": self.stamp.epoch,
+            "data_age_s": None if self.data_age is None else round(self.data_age.total_seconds()),
+        }
+
+
+def judged(
+    readings: tuple[Reading, ...],
+    moment: Moment,
+    *,
+    standing: BranchNow,
+    policy: Policy,
+    patrons: PatronLookup,
+    branch: BranchBook | None,
+    visits: VisitReader,
+    clock: Clock,
+    opened_on: date | None = None,
+) -> Explanation:
+    """Run every check on a card or a code; where its PIN is known, it counts as right.
+
+    Args:
+        readings: best first; at least one.
+        branch: bans and passes, as they are now; None where there are none.
+        opened_on: the local day that `Policy.first_card` was heeded on last; None for none known.
+
+    Raises:
+        StoreError: a database can't be read.
+    """
+    found, stamp = look_up(readings, patrons, branch), patrons.stamp()
+    wait = wait_of(found, visits, branch, clock.boot_time())
+    known_pin = PinProof.PROVED if knows_pin(found.patron, moment) else PinProof.UNKNOWN
+    judged = Case(
+        patron=found.patron,
+        moment=moment,
+        pin=known_pin,
+        throttled=wait.holds and (policy.require_pin or found.by_code),
+        banned=banned(found.bans, moment, policy.branch),
+        cache_applied_at=stamp.applied_at,
+        cache_minimum_age=stamp.minimum_age,
+        mode=standing.mode,
+        no_entry=standing.no_entry,
+        opened_on=opened_on,
+    )
+    cases = [
+        replace(judged, held=held, pass_pin=_pass_pin(found, held, policy, known_pin))
+        for held in found.passes or (None,)
+    ]
+    case = max(cases, key=lambda case: rank(case.held, decide(policy, case)))
+    return Explanation(
+        findings(policy, case),
+        decide(policy, case).reason,
+        moment.local,
+        standing,
+        stamp,
+        stamp.age(clock.moment()),
+        with_rights=branch is not None,
+    )
+
+
+def _pass_pin(found: Found, held: Pass | None, policy: Policy, of_register: PinProof) -> PinProof:
+    if held is None:
+        return of_register
+    # A code is asked for no PIN, so one that needs one opens nothing.
+    if found.by_code:
+        return of_register if held.needs_pin else PinProof.PROVED
+    # Where no card's PIN is asked for, nobody can prove the pass's.
+    if not policy.require_pin:
+        return PinProof.NOT_GIVEN
+    return of_register if held.pin_check is None else PinProof.PROVED
+
+
+def _hours(age: timedelta) -> str:
+    minutes = max(0, int(age.total_seconds() // 60))
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+# The patron register, read by whoever has no key, as the web process.
+
+
+@contextmanager
+def open_register(config: Config, seal: Seal | None = None) -> Iterator[PatronCache]:
+    """Open the patron register to read it, which needs no key.
+
+    `seal` is that of the numbers to be looked up; None takes the register's, where none is looked
+    up.
+
+    Raises:
+        StoreError: it is missing, empty, sealed otherwise or can't be read.
+    """
+    path = patrons_db(config)
+    made = seal_on_record(path) if seal is None else seal
+    if made is None:
+        raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
+    with closing(PatronCache(path, made)) as cache:
+        yield cache
+
+
+def knows_patron(config: Config, patron_ref: str) -> bool:
+    """Tell whether the register has a card of a patron; no where it can't be read."""
+    with suppress(StoreError), closing(SubjectReader(patrons_db(config))) as register:
+        return bool(register.cards(patron_ref))
+    return False
+
+
+# What staff ask of a card, and how the register gets its cards.
+
+
+def load_patrons(
+    config: Config,
+    feed: Path,
+    *,
+    full: bool,
+    approved_by: str | None = None,
+    on_progress: Callable[[int, int], None],
+) -> Loaded:
+    """Seal a feed and put it into the cache.
+
+    Raises:
+        FeedError: with every wrong row; nothing was changed.
+        InputError: the approval names nobody, or nobody vouches for the clock, by which the age of
+            the register is counted; nothing was changed.
+        DoorctlError: nothing was changed, or only the audit entry is missing: the text says which.
+    """
+    refuse_odd_name(approved_by)
+    sealer = own_sealer(config)
+    moment = system_clock(config).moment()
+    if not moment.dependable:
+        raise InputError(
+            f"nobody vouches for this machine's clock, which says {moment.local:%Y-%m-%d %H:%M}: a "
+            "register with a wrong date lets nobody in; wait until timedatectl says synchronized, "
+            "or, if that time is right, load with --set clock.trust=always"
+        )
+    loaded = load_feed(
+        feed,
+        sealer=sealer,
+        apply=partial(_apply, config, sealer.seal, full=full, approved=approved_by is not None),
+        moment=moment,
+        pin_length=config.policy.pin_length,
+        minimum_age=config.policy.minimum_age,
+        full=full,
+        workers=os.cpu_count() or 1,
+        on_progress=on_progress,
+        flags_weak=flags_weak(config),
+    )
+    _note_load(config, loaded, full=full, approved_by=approved_by)
+    return loaded
+
+
+def _apply(
+    config: Config,
+    seal: Seal,
+    rows: Iterable[SealedRow],
+    applied_at: datetime,
+    *,
+    full: bool,
+    approved: bool,
+) -> Applied:
+    """Write to the cache; it is opened only here, so that a wrong feed leaves no file."""
+    path, push = patrons_db(config), config.web.push
+    if full:
+        # Only then: nobody is missed.
+        set_aside_if_damaged(path, applied_at.astimezone(zone(config)), migrations)
+    with (
+        closing(StoredErasures(branch_db(config))) as erasures,
+        closing(open_or_create_patrons(path, seal, erasures, access_policy(config))) as writer,
+    ):
+        return writer.apply(
+            rows,
+            full=full,
+            applied_at=applied_at,
+            minimum_age=config.policy.minimum_age,
+            guard=unguarded if approved else guard(push.max_removed_percent, push.removed_floor),
+            approved=approved,
+        )
+
+
+def renumber(config: Config, number: int, why: str = "") -> int:
+    """Give the register a lower number and return its old one; first noted on the audit log.
+
+    Pushes of numbers between the two can come again, so give the number of the last true push.
+
+    Raises:
+        InputError: the number is not lower; nothing was changed.
+        StoreBusyError: the web process runs; nothing was changed.
+        StoreError: there is no register, or it can't be written.
+    """
+    path = patrons_db(config)
+    seal = seal_on_record(path)
+    if seal is None:
+        raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
+    with (
+        closing(PatronCacheWriter(path, seal)) as writer,
+        closing(AuditRecords(branch_db(config))) as audit,
+    ):
+        held = max(writer.held().epoch, audit.last_push())
+        if number >= held:
+            raise InputError(f"push {held} is held; give a lower number")
+        # Where only this is done, the number is still too high, and the same can be done again.
+        note(App.of(config), Deed(Action.PATRONS_RENUMBERED, why=why, details={"epoch": number}))
+        writer.renumber(number)
+    return held
+
+
+def _note_load(config: Config, loaded: Loaded, *, full: bool, approved_by: str | None) -> None:
+    details = {"epoch": loaded.epoch, "patrons": loaded.patrons, "full": int(full)}
+    note_done(App.of(config), Deed(Action.PATRONS_LOADED, details=details))
+    if approved_by is not None:
+        deed = Deed(Action.PUSH_APPROVED, details={"epoch": loaded.epoch})
+        note_done(App.of(config), deed, by=approved_by)
+
+
+def explain(
+    app: App,
+    typed: str,
+    at: datetime | None,
+    why: str = "",
+    *,
+    taken_as: TakenAs | None = None,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> Explanation:
+    """Say whether a card would get in, and why not; the look is first noted on the audit log.
+
+    A time without an offset is local. None means now for `at`, each reading for `taken_as`, this
+    machine's installation key for `numbers`, and the caller for `by`.
+
+    Raises:
+        InputError: it is no card number and no CPR number.
+        DoorctlError: a key or a database can't be read, or the look can't be put on record.
+    """
+    config, clock = app.config, app.clock
+    moment = clock.moment()
+    if at is not None:
+        moment = Moment(local(at, config), moment.high_water, ClockState.TRUSTED)
+    seals = numbers or own_numbers(config)
+    readings = seals.readings(typed, taken_as)
+    with (
+        open_register(config, seals.seal()) as patrons,
+        closing(VisitHistory(visits_db(config))) as visits,
+        open_book(config) as branch,
+    ):
+        explanation = judged(
+            readings,
+            moment,
+            standing=branch_at(config, branch, moment),
+            branch=branch,
+            policy=access_policy(config),
+            opened_on=opened_on(config, clock.moment()),
+            patrons=patrons,
+            visits=visits,
+            clock=clock,
+        )
+        known = filter(None, (patrons.find(key) for reading in readings for key in reading.keys))
+        whose = next((patron.patron_ref for patron in known), None)
+    note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why), by)
+    return explanation
+
+
+def unlock(
+    app: App,
+    typed: str,
+    *,
+    taken_as: TakenAs | None = None,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> None:
+    """Forget a card's failures and its patron's, under each reading; first noted on the audit log.
+
+    Arguments and errors are those of :func:`explain`.
+    """
+    config = app.config
+    readings = (numbers or own_numbers(config)).readings(typed, taken_as)
+    note(app, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
+    for key in chain.from_iterable(reading.keys for reading in readings):
+        question = Question("unlock", {"card": key.hex()})
+        by_door = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
+        alone = partial(_reset, config, key)
+        by_the_owner(by_door, alone, of=config.storage.door_directory)
+
+
+def _reset(config: Config, key: bytes) -> dict[str, Any]:
+    with closing(open_or_create_visits(visits_db(config))) as visits:
+        with open_register(config) as patrons:
+            patron = patrons.find(key)
+        visits.reset_card(key, None if patron is None else patron.patron_ref)
+    return {}
