@@ -213,16 +213,5 @@ def _provider(app: App) -> IdentityProvider:
     from doorctl.sources.asking import read_password, trusting  # noqa: PLC0415 - as said
     from doorctl.sources.oidc import OidcProvider  # noqa: PLC0415 - as said
 
-    return OidcProvider(
-        issuer=oidc.issuer,
-        token_issuer=oidc.token_issuer,
-        client_id=oidc.client_id,
-        secret=read_password(oidc.client_secret_file),
-        redirect_url=oidc.redirect_url,
-        name_claim=oidc.name_claim,
-        groups_claim=oidc.groups_claim,
-        acr=oidc.acr,
-        max_age_s=60 * oidc.max_age_min,
-        context=trusting(oidc.ca_file),
-        moment=app.clock.moment,
-    )
+    secret, context = read_password(oidc.client_secret_file), trusting(oidc.ca_file)
+    return OidcProvider(oidc, secret, context, app.clock.moment)

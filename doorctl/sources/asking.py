@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 import stat
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from doorctl.core.errors import KeyFileError
@@ -78,13 +79,29 @@ def read_password(path: Path) -> Masked[str]:
     return Masked(line)
 
 
+async def body_of(pieces: AsyncIterator[bytes], most: int) -> bytes | None:
+    """Return an answer's bytes; None where it has more than so many."""
+    body = b""
+    async for piece in pieces:
+        body += piece
+        if len(body) > most:
+            return None
+    return body
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def unreached(error: BaseException, table: str = "lms") -> str:
     """Return why a connection failed or broke off, without a word of what came through it.
 
     `table` of the configuration says whom to trust.
     """
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = cause.verify_message
             return f"its certificate is not accepted: {why}; see {table}.ca_file"
@@ -92,5 +109,4 @@ def unreached(error: BaseException, table: str = "lms") -> str:
             return f"TLS with it fails ({cause.reason or 'no reason given'})"
         if isinstance(cause, OSError) and cause.strerror:
             return f"no connection ({cause.strerror})"
-        cause = cause.__cause__ or cause.__context__
     return f"no connection ({type(error).__name__})"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import httpx2
 import msgspec
@@ -15,6 +15,7 @@ from msgspec import Meta
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.privacy.audit import Head
+from doorctl.sources.asking import causes, trusting
 from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Parcel, Refused, Taken
 
 AnswerT = TypeVar("AnswerT")
@@ -64,11 +65,7 @@ class EpochAnswer(msgspec.Struct, frozen=True):
 
 
 class HttpBranch:
-    """Ask one branch over HTTP or HTTPS; implements `Branch`. One thread at a time.
-
-    Its addresses are below `url`, such as ``https://oest.example:8443``. Proxies that the
-    environment names are not used and no redirect is followed.
-    """
+    """One branch over HTTP or HTTPS, below `url`; no proxy is used and no redirect followed."""
 
     def __init__(
         self,
@@ -91,7 +88,7 @@ class HttpBranch:
         )
 
     def held(self) -> Held | Refused | Away:
-        """Ask the branch what it holds."""
+        """See `Branch.held`."""
         answer = self._call(self._client.build_request("GET", "/v1/patrons/epoch"), EpochAnswer)
         if isinstance(answer, EpochAnswer) and answer.epoch > HIGHEST_EPOCH:
             return Refused(
@@ -105,23 +102,25 @@ class HttpBranch:
         return Refused(answer.why) if isinstance(answer, OutOfOrder) else answer
 
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
-        """Give the branch what the sender keeps for it."""
+        """See `Branch.exchange`."""
         request = self._client.build_request("POST", "/v1/patrons/exchange", content=message)
         return self._call(request, Exchanged)
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
-        """Send a document; the same document may be sent again."""
-        method, path = (
-            ("PUT", "/v1/patrons") if parcel.snapshot else ("POST", "/v1/patrons/changes")
-        )
+        """See `Branch.send`."""
+        if parcel.rehearsed:
+            method, path = "POST", "/v1/patrons/rehearsal"
+        elif parcel.snapshot:
+            method, path = "PUT", "/v1/patrons"
+        else:
+            method, path = "POST", "/v1/patrons/changes"
         headers = {
             "Content-Type": "application/x-ndjson",
             "Content-Encoding": "gzip",
             "Content-Length": str(parcel.bytes_long),
         }
-        if parcel.rehearsed:
-            method, path = "POST", "/v1/patrons/rehearsal"
-        body = _chunks(parcel.content)
+        parcel.content.seek(0)
+        body = iter(partial(parcel.content.read, CHUNK_BYTES), b"")
         request = self._client.build_request(
             method, path, content=body, headers=headers, timeout=self._apply
         )
@@ -136,11 +135,8 @@ class HttpBranch:
         self, request: httpx2.Request, part: type[AnswerT]
     ) -> AnswerT | OutOfOrder | Refused | Away:
         try:
-            response = self._client.send(request, stream=True)
-            try:
+            with closing(self._client.send(request, stream=True)) as response:
                 return _meaning(response, _read(response), part)
-            finally:
-                response.close()
         except httpx2.TimeoutException:
             return Away("it does not answer in time")
         except httpx2.TransportError as error:
@@ -155,10 +151,7 @@ def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SS
     Raises:
         KeyFileError: one of the files can't be read or used.
     """
-    try:
-        context = ssl.create_default_context(cafile=None if ca_file == Path() else ca_file)
-    except (OSError, ValueError) as error:
-        raise KeyFileError(f"{ca_file} holds no certificate authority in PEM") from error
+    context = trusting(ca_file)
     if certificate_file != Path():
         try:
             # Without a password function OpenSSL would ask on the terminal.
@@ -169,12 +162,6 @@ def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SS
                 f"{certificate_file} and {key_file} are no certificate and its key in PEM"
             ) from error
     return context
-
-
-def _chunks(content: BinaryIO) -> Iterator[bytes]:
-    content.seek(0)
-    while chunk := content.read(CHUNK_BYTES):
-        yield chunk
 
 
 def _read(response: httpx2.Response) -> bytes:
@@ -237,11 +224,9 @@ def _retry_after_s(response: httpx2.Response) -> float:
 
 
 def _without_connection(error: httpx2.TransportError) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not accepted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
             return f"TLS with it fails ({cause.reason or 'no reason given'})"
-        cause = cause.__cause__ or cause.__context__
     return f"no connection ({str(error) or type(error).__name__})"

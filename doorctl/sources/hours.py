@@ -8,10 +8,11 @@ import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from http import HTTPStatus
+from operator import attrgetter
 from types import MappingProxyType
 from urllib.parse import urlencode, urlsplit
 
@@ -31,6 +32,7 @@ from doorctl.config.hours import HalfHoliday, HolidayRule
 from doorctl.config.network import is_this_machine
 from doorctl.config.tables import shown
 from doorctl.core.errors import InputError, NotAnsweringError, Problem, WebsiteHoursError
+from doorctl.sources.asking import body_of, causes
 
 PATH = "/api/v1/opening_hours"
 MOST_ITEMS = 5000
@@ -51,6 +53,7 @@ CATEGORIES: Mapping[str, Mode | None] = MappingProxyType(
 
 OPEN_CATEGORY = "åbent"
 
+_ORDER = attrgetter("starts", "ends", "mode.value")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -116,6 +119,10 @@ class _Item(msgspec.Struct, frozen=True):
     branch_id: int | str
     branch_isil_id: str | None = None
 
+    @property
+    def name(self) -> str:
+        return self.category.title.strip().lower()
+
 
 def read_opening_hours(answer: object, request: HoursRequest) -> Published:
     """Turn the website's answer, decoded JSON, into dated days; unused fields are left unread.
@@ -128,8 +135,9 @@ def read_opening_hours(answer: object, request: HoursRequest) -> Published:
     for place, item in items:
         problems += (Problem(f"item {place}", what) for what in _wrong(item, request))
     known = [item for _, item in items]
-    unknown = frozenset(item.category.title for item in known if not _is_known(item))
-    opens = any(_mode(item, request) for item in known)
+    modes = _modes(request)
+    unknown = frozenset(item.category.title for item in known if item.name not in modes)
+    opens = any(modes.get(item.name) for item in known)
     if not problems and not opens and unknown:
         why = f"has no category that opens, only others such as {shown(min(unknown))}"
         problems.append(Problem("the answer", why))
@@ -143,9 +151,8 @@ def _items(answer: object) -> tuple[list[tuple[int, _Item]], list[Problem]]:
     if not isinstance(answer, list):
         return [], [Problem("the answer", "is no list; see whether hours.website_url is right")]
     if len(answer) > MOST_ITEMS:
-        return [], [
-            Problem("the answer", f"has {len(answer)} items; at most {MOST_ITEMS} are read")
-        ]
+        what = f"has {len(answer)} items; at most {MOST_ITEMS} are read"
+        return [], [Problem("the answer", what)]
     items: list[tuple[int, _Item]] = []
     problems: list[Problem] = []
     for place, written in enumerate(answer):
@@ -164,15 +171,13 @@ def _wrong(item: _Item, request: HoursRequest) -> Iterator[str]:
     if not request.first <= item.date <= request.last:
         yield f"date: found {item.date}; asked for {request.first} to {request.last}"
     starts, ends = _minute(item.start_time), _minute(item.end_time)
-    for leaf, minute, text in (
-        ("start_time", starts, item.start_time),
-        ("end_time", ends, item.end_time),
-    ):
-        if minute is None:
-            yield f'{leaf}: found {shown(text)}; wanted is "HH:MM"'
+    if starts is None:
+        yield f'start_time: found {shown(item.start_time)}; wanted is "HH:MM"'
+    if ends is None:
+        yield f'end_time: found {shown(item.end_time)}; wanted is "HH:MM"'
     if starts is not None and ends is not None and ends <= starts:
         yield f"end_time: found {shown(item.end_time)}, which is not after {item.start_time}"
-    if not item.category.title.strip():
+    if not item.name:
         yield "category: has no title"
 
 
@@ -181,18 +186,8 @@ def _minute(text: str) -> int | None:
     return None if match is None else int(match[1]) * 60 + int(match[2])
 
 
-def _is_known(item: _Item) -> bool:
-    title = _title(item)
-    return title in CATEGORIES or title == OPEN_CATEGORY
-
-
-def _title(item: _Item) -> str:
-    return item.category.title.strip().lower()
-
-
-def _mode(item: _Item, request: HoursRequest) -> Mode | None:
-    title = _title(item)
-    return request.open_means if title == OPEN_CATEGORY else CATEGORIES.get(title)
+def _modes(request: HoursRequest) -> dict[str, Mode | None]:
+    return {**CATEGORIES, OPEN_CATEGORY: request.open_means}
 
 
 def _days(items: list[_Item], request: HoursRequest, until: date) -> dict[date, DatedDay]:
@@ -200,21 +195,18 @@ def _days(items: list[_Item], request: HoursRequest, until: date) -> dict[date, 
         date.fromordinal(ordinal): set()
         for ordinal in range(request.first.toordinal(), until.toordinal() + 1)
     }
+    modes = _modes(request)
     for item in items:
-        mode = _mode(item, request)
+        mode = modes.get(item.name)
         starts, ends = _minute(item.start_time), _minute(item.end_time)
         if mode is not None and starts is not None and ends is not None:
             # The CMS can't write 24:00; a house that is open all night says 23:59.
             ends = DAY_MINUTES if ends == LAST_MINUTE else ends
             spans[item.date].add(ModeSpan(mode, starts, ends))
     return {
-        day: DatedDay(tuple(sorted(day_spans, key=_order)), Cause.SCHEDULE)
+        day: DatedDay(tuple(sorted(day_spans, key=_ORDER)), Cause.SCHEDULE)
         for day, day_spans in spans.items()
     }
-
-
-def _order(span: ModeSpan) -> tuple[int, int, str]:
-    return span.starts, span.ends, span.mode.value
 
 
 # Opening hours from the library's website, over HTTP.
@@ -284,11 +276,9 @@ class Website:
             ):
                 if response.status_code != HTTPStatus.OK:
                     raise _unusable(_refusal(response.status_code))
-                body = b""
-                async for chunk in response.aiter_raw():
-                    body += chunk
-                    if len(body) > LONGEST_ANSWER_BYTES:
-                        raise _unusable(f"has more than {LONGEST_ANSWER_BYTES} bytes")
+                body = await body_of(response.aiter_raw(), LONGEST_ANSWER_BYTES)
+                if body is None:
+                    raise _unusable(f"has more than {LONGEST_ANSWER_BYTES} bytes")
                 return body
         except httpx2.HTTPError as error:
             raise _unusable(_unreached(error)) from error
@@ -309,8 +299,7 @@ def _refusal(status: int) -> str:
 
 def _unreached(error: BaseException) -> str:
     """Return why no answer came, without a word of what did come."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"did not come: its certificate is not accepted ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError):
@@ -319,7 +308,6 @@ def _unreached(error: BaseException) -> str:
             # A failed lookup has a number of its own kind; asyncio's words for others are long.
             own = os.strerror(cause.errno) if cause.errno > 0 else cause.strerror
             return f"did not come: no connection ({own})"
-        cause = cause.__cause__ or cause.__context__
     return f"did not come whole ({type(error).__name__})"
 
 
@@ -334,7 +322,12 @@ MODULE = "doorctl.sources.hours"
 
 @dataclass(frozen=True, slots=True)
 class HolidaysWanted:
-    """The years and rules of the request; the fields are `public_holidays`'s own."""
+    """The request.
+
+    By `rule` a holiday is like any other day (then nothing is returned), closed, or a day with
+    Sunday's hours; those are in `week`, the branch's own, None for self-service at all hours.
+    `also` are Danish days that count as holidays here.
+    """
 
     years: tuple[int, ...]
     rule: HolidayRule
@@ -345,15 +338,6 @@ class HolidaysWanted:
     def known_until(self) -> date:
         """The last date that the answer covers."""
         return date(max(self.years), 12, 31)
-
-
-def computed(wanted: HolidaysWanted) -> Mapping[date, DatedDay]:
-    """Return the holidays by date; loads the package that knows them.
-
-    Raises:
-        InputError: the country's holidays are not known.
-    """
-    return public_holidays(wanted.years, wanted.rule, wanted.week, wanted.also)
 
 
 SUNDAY = 6
@@ -369,30 +353,22 @@ ALSO: dict[HalfHoliday, tuple[int, int]] = {
 LANGUAGES = {"DK": "da"}
 
 
-def public_holidays(
-    years: Iterable[int],
-    rule: HolidayRule,
-    week: tuple[Day, ...] | None,
-    also: Iterable[HalfHoliday] = (),
-    country: str = "DK",
-) -> dict[date, DatedDay]:
+def computed(wanted: HolidaysWanted, country: str = "DK") -> dict[date, DatedDay]:
     """Return each public holiday's hours, with its name in the country's language as a note.
 
-    Store bededag is none since 2024. By `rule` a holiday is like any other day (then nothing is
-    returned), closed, or a day with Sunday's hours; those are in `week`, the branch's own, None for
-    self-service at all hours. `also` are Danish days that count as holidays here.
+    Store bededag is none since 2024. It loads the package that knows them.
 
     Raises:
         InputError: the country's holidays are not known.
     """
-    if rule == "ignore":
+    if wanted.rule == "ignore":
         return {}
-    sunday = ALL_DAY if week is None else week[SUNDAY]
-    spans: Day = () if rule == "closed" else sunday
-    wanted, chosen = sorted(set(years)), {ALSO[name] for name in also}
-    named = _named(country, wanted, "public")
+    sunday = ALL_DAY if wanted.week is None else wanted.week[SUNDAY]
+    spans: Day = () if wanted.rule == "closed" else sunday
+    years, chosen = sorted(set(wanted.years)), {ALSO[name] for name in wanted.also}
+    named = _named(country, years, "public")
     if chosen:
-        optional = _named(country, wanted, "optional")
+        optional = _named(country, years, "optional")
         extra = {day: name for day, name in optional.items() if (day.month, day.day) in chosen}
         named = {**extra, **named}
     return {day: DatedDay(spans, Cause.HOLIDAY, name) for day, name in sorted(named.items())}

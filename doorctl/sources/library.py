@@ -24,7 +24,7 @@ from doorctl.config.network import is_this_machine
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.core.ports import Clock
-from doorctl.sources.asking import spelt, unreached
+from doorctl.sources.asking import body_of, spelt, unreached
 
 # A time limit for one request: over name lookup, connection, TLS and each byte.
 
@@ -234,13 +234,53 @@ LOGIN_REFUSED = frozenset({400, 401, 403})
 
 @dataclass(slots=True)
 class _Question:
-    """How far one request got: FBS may have the PIN (`sent`), an expired session was replaced."""
+    """How far one request got: it may have the PIN (`sent`), FBS's expired session was replaced."""
 
     sent: bool = False
     renewed: bool = False
 
 
-class FbsLibrary:
+class _Library:
+    """What both have in common; `timeout_s` is for each request, with login and connection."""
+
+    def __init__(self, timeout_s: float, name: str) -> None:
+        self._limit = TimeLimit(timeout_s, name)
+
+    def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
+        """Ask whether the PIN is the card's.
+
+        What no card or keypad can send, and so what could end a field, is a no without being sent.
+        """
+        card_and_pin = spelt(identifier, pin)
+        if card_and_pin is None:
+            return LibraryReply(LibraryAnswer.NO)
+        question = _Question()
+        try:
+            return self._limit.run(lambda: self._ask(question, *card_and_pin, row_wanted))
+        except LibrarySystemError as error:
+            why = str(error)
+        except TimeoutError:
+            why = "it does not answer in time"
+        except (httpx2.ConnectError, OSError) as error:
+            why = unreached(error)
+        except (httpx2.HTTPError, EOFError):
+            why = "it breaks off in the middle of an answer"
+        except asyncio.LimitOverrunError:
+            why = "its answer is too long"
+        # Raised out here, so that no exception with the library's answer is its context.
+        raise LibrarySystemError(why, spent=question.sent)
+
+    async def _ask(
+        self, question: _Question, card: str, pin: str, row_wanted: bool
+    ) -> LibraryReply:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End its thread; idempotent."""
+        self._limit.close()
+
+
+class FbsLibrary(_Library):
     """Ask FBS; implements `LibrarySystem`. Thread-safe; one session is kept, one login at a time.
 
     Proxies that the environment names are not used and no redirect is followed. Card numbers and
@@ -272,32 +312,10 @@ class FbsLibrary:
         self._user = user
         self._password = password
         self._context = context
-        self._limit = TimeLimit(timeout_s, "fbs")
+        super().__init__(timeout_s, "fbs")
         self._logging_in = asyncio.Lock()
         self._session: Masked[str] | None = None
         self._client: httpx2.AsyncClient | None = None
-
-    def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
-        """Ask whether the PIN is the card's.
-
-        What no card or keypad can send is a no without being sent.
-        """
-        card_and_pin = spelt(identifier, pin)
-        if card_and_pin is None:
-            return LibraryReply(LibraryAnswer.NO)
-        question = _Question()
-        try:
-            return self._limit.run(lambda: self._ask(question, card_and_pin, row_wanted=row_wanted))
-        except LibrarySystemError as error:
-            why = str(error)
-        except TimeoutError:
-            why = "it does not answer in time"
-        except httpx2.ConnectError as error:
-            why = unreached(error)
-        except httpx2.HTTPError:
-            why = "it breaks off in the middle of an answer"
-        # Raised out here, so that no exception with the library's answer is its context.
-        raise LibrarySystemError(why, spent=question.sent)
 
     def close(self) -> None:
         """Close its connections; idempotent."""
@@ -305,12 +323,12 @@ class FbsLibrary:
             if self._client is not None:
                 self._limit.run(self._client.aclose)
         self._client = None
-        self._limit.close()
+        super().close()
 
     async def _ask(
-        self, question: _Question, card_and_pin: tuple[str, str], *, row_wanted: bool
+        self, question: _Question, card: str, pin: str, row_wanted: bool
     ) -> LibraryReply:
-        content = dict(zip(("libraryCardNumber", "pincode"), card_and_pin, strict=True))
+        content = {"libraryCardNumber": card, "pincode": pin}
         path = "patrons/authenticate/v9"
         authenticated = await self._answer(question, "POST", path, Authenticated, content)
         answer = ANSWERS[authenticated.authenticate_status]
@@ -380,7 +398,8 @@ class FbsLibrary:
         )
         response = await self._opened().send(request, stream=True)
         try:
-            return response.status_code, await _body(response)
+            body = await body_of(response.aiter_raw(), LONGEST_ANSWER_BYTES)
+            return response.status_code, body or b""
         finally:
             await response.aclose()
 
@@ -403,15 +422,6 @@ def _headers(content: object, session: Masked[str] | None) -> dict[str, str]:
     if session is not None:
         headers["X-Session"] = session.reveal()
     return headers
-
-
-async def _body(response: httpx2.Response) -> bytes:
-    body = b""
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > LONGEST_ANSWER_BYTES:
-            return b""
-    return body
 
 
 def _read(status: int, body: bytes, kind: type[AnswerT], *, spent: bool) -> AnswerT:
@@ -639,7 +649,7 @@ LOGIN, INFORMATION = 0, 1
 NO_PASSWORD = Masked("")
 
 
-class Sip2Library:
+class Sip2Library(_Library):
     """Ask a SIP2 server; implements `LibrarySystem`. Thread-safe; one connection a request.
 
     Args:
@@ -685,59 +695,29 @@ class Sip2Library:
         self._terminal_password = terminal_password
         self._dialect = dialect
         self._checksum = checksum
-        self._limit = TimeLimit(timeout_s, "sip2")
+        super().__init__(timeout_s, "sip2")
 
-    def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
-        """Ask whether the PIN is the card's.
-
-        What no card or keypad can send, and so what could end a field, is a no without being sent.
-        """
-        card_and_pin = spelt(identifier, pin)
-        if card_and_pin is None:
-            return LibraryReply(LibraryAnswer.NO)
-        card, digits = (text.encode() for text in card_and_pin)
-        question = _Question()
-        try:
-            information = self._limit.run(lambda: self._ask(question, card, digits))
-            return self._understood(information, row_wanted=row_wanted)
-        except LibrarySystemError as error:
-            why = str(error)
-        except TimeoutError:
-            why = "it does not answer in time"
-        except EOFError:
-            why = "it breaks off in the middle of an answer"
-        except OSError as error:
-            why = unreached(error)
-        except asyncio.LimitOverrunError:
-            why = "its answer is too long"
-        # Raised out here, so that no exception with the library's answer is its context.
-        raise LibrarySystemError(why, spent=question.sent)
-
-    def close(self) -> None:
-        """End its thread; idempotent."""
-        self._limit.close()
-
-    def _understood(self, information: Information, *, row_wanted: bool) -> LibraryReply:
-        answer = meaning(information)
-        if answer is None:
-            raise LibrarySystemError("it does not say whether the card is valid", spent=True)
-        wanted = row_wanted and answer is LibraryAnswer.YES
-        return LibraryReply(answer, read_patron(information, self._dialect) if wanted else None)
-
-    async def _ask(self, question: _Question, card: bytes, pin: bytes) -> Information:
+    async def _ask(
+        self, question: _Question, card: str, pin: str, row_wanted: bool
+    ) -> LibraryReply:
         reader, writer = await asyncio.open_connection(
             self._host, self._port, ssl=self._context, limit=LONGEST_FRAME_BYTES
         )
         try:
             if self._user:
                 await self._log_in(reader, writer)
-            request = self._request(card, pin)
+            request = self._request(card.encode(), pin.encode())
             question.sent = True
-            answer = await self._exchange(reader, writer, request, INFORMATION)
+            message = await self._exchange(reader, writer, request, INFORMATION)
         finally:
             # A polite end of TLS would wait for the other side.
             writer.transport.abort()
-        return self._believed(read_information(answer))
+        information = self._believed(read_information(message))
+        answer = meaning(information)
+        if answer is None:
+            raise LibrarySystemError("it does not say whether the card is valid", spent=True)
+        wanted = row_wanted and answer is LibraryAnswer.YES
+        return LibraryReply(answer, read_patron(information, self._dialect) if wanted else None)
 
     async def _log_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = login(self._user, self._password.reveal().encode())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -23,11 +22,11 @@ from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, Jos
 from joserfc.jwk import KeySet
 
 from doorctl.accounts.account import Claims, Pending
-from doorctl.config.network import is_this_machine
+from doorctl.config.network import Oidc, is_this_machine
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import Moment
-from doorctl.sources.asking import unreached
+from doorctl.sources.asking import body_of, unreached
 from doorctl.sources.library import TimeLimit
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
@@ -76,30 +75,6 @@ class Keys(msgspec.Struct, frozen=True):
     keys: list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a token has to say to be believed.
-
-    Args:
-        client_id: for whom it has to be issued.
-        nonce: of the question that it has to answer.
-        now_s: the time now, in seconds since 1970.
-        name_claim: the claim that holds the login.
-        groups_claim: the claim that lists the groups.
-        acr: how the person has to have signed in there; empty for anyhow.
-        max_age_s: how long ago at most; 0 for any time.
-    """
-
-    issuer: str
-    client_id: str
-    nonce: Masked[str]
-    now_s: int
-    name_claim: str
-    groups_claim: str
-    acr: str = ""
-    max_age_s: int = 0
-
-
 def read_document(written: bytes, issuer: str) -> Document:
     """Return the discovery document.
 
@@ -129,33 +104,31 @@ def read(written: bytes, kind: type[Any]) -> Any:
     raise IdentityProviderError(NO_ANSWER)
 
 
-def read_token(tokens: Tokens, keys: Keys, wanted: Wanted) -> Claims:
+def read_token(
+    tokens: Tokens, keys: Keys, settings: Oidc, *, issuer: str, nonce: Masked[str], now_s: int
+) -> Claims:
     """Return the person that a token is about, after checking its signature and all its claims.
+
+    `now_s` is the time now, in seconds since 1970.
 
     Raises:
         IdentityProviderError: it can't be believed; says which part, and nothing of the person.
     """
-    claims = _checked(tokens, keys, wanted)
-    _refuse_otherwise(claims, wanted)
-    return _claims(claims, wanted)
-
-
-def _checked(tokens: Tokens, keys: Keys, wanted: Wanted) -> Mapping[str, Any]:
     usable = [key for key in keys.keys if key.get("kty") in KEY_KINDS and key.get("use") != "enc"]
     options = {
-        "iss": {"essential": True, "value": wanted.issuer},
-        "aud": {"essential": True, "value": wanted.client_id},
+        "iss": {"essential": True, "value": issuer},
+        "aud": {"essential": True, "value": settings.client_id},
     }
     params = {
-        "nonce": wanted.nonce.reveal(),
-        "client_id": wanted.client_id,
+        "nonce": nonce.reveal(),
+        "client_id": settings.client_id,
         "access_token": tokens.access_token,
     }
     try:
         key_set = KeySet.import_key_set({"keys": usable})
         token = jwt.decode(tokens.id_token, key_set, algorithms=ALGORITHMS)
         claims = CodeIDToken(token.claims, token.header, options, params)
-        claims.validate(now=wanted.now_s, leeway=LEEWAY_S)
+        claims.validate(now=now_s, leeway=LEEWAY_S)
         if str(token.header.get("typ", "")).lower() not in TOKEN_KINDS:
             raise InvalidClaimError("typ")
     except ExpiredTokenError:
@@ -165,22 +138,22 @@ def _checked(tokens: Tokens, keys: Keys, wanted: Wanted) -> Mapping[str, Any]:
     except (JoseError, ValueError, TypeError, KeyError):
         why = "its token is not signed by a key of its own"
     else:
-        return dict(claims)
+        _refuse_otherwise(claims, settings, now_s)
+        return _claims(claims, settings)
     raise IdentityProviderError(why)
 
 
-def _refuse_otherwise(claims: Mapping[str, Any], wanted: Wanted) -> None:
-    if wanted.acr and claims.get("acr") != wanted.acr:
+def _refuse_otherwise(claims: Mapping[str, Any], settings: Oidc, now_s: int) -> None:
+    if settings.acr and claims.get("acr") != settings.acr:
         raise IdentityProviderError("its token does not say what it should (acr)")
-    if wanted.max_age_s:
-        at_s = claims.get("auth_time", 0)
-        if not wanted.now_s - at_s <= wanted.max_age_s + LEEWAY_S:
-            raise IdentityProviderError("its token does not say what it should (auth_time)")
+    oldest_s = now_s - 60 * settings.max_age_min - LEEWAY_S
+    if settings.max_age_min and not claims.get("auth_time", 0) >= oldest_s:
+        raise IdentityProviderError("its token does not say what it should (auth_time)")
 
 
-def _claims(claims: Mapping[str, Any], wanted: Wanted) -> Claims:
-    subject, name = claims.get("sub"), claims.get(wanted.name_claim)
-    groups = claims.get(wanted.groups_claim, [])
+def _claims(claims: Mapping[str, Any], settings: Oidc) -> Claims:
+    subject, name = claims.get("sub"), claims.get(settings.name_claim)
+    groups = claims.get(settings.groups_claim, [])
     if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT:
         raise IdentityProviderError("its token does not say what it should (sub)")
     if not isinstance(name, str):
@@ -224,39 +197,20 @@ RANDOM_BYTES = 32
 class OidcProvider:
     """Ask an identity provider; implements `IdentityProvider`. Thread-safe.
 
-    The claims, `acr` and `max_age_s` are as in `Wanted`; `limit_s` is for each call.
-
-    Args:
-        token_issuer: the issuer that its tokens name; empty for what its document says.
-        redirect_url: where it sends browsers back to.
-        moment: tells the time, by which tokens expire.
+    `limit_s` is for each call; `moment` tells the time, by which tokens expire.
     """
 
     def __init__(
         self,
-        *,
-        issuer: str,
-        token_issuer: str = "",
-        client_id: str,
+        settings: Oidc,
         secret: Masked[str],
-        redirect_url: str,
-        name_claim: str,
-        groups_claim: str,
-        acr: str = "",
-        max_age_s: int = 0,
         context: ssl.SSLContext,
         moment: Callable[[], Moment],
+        *,
         limit_s: float = LIMIT_S,
     ) -> None:
-        self._issuer = issuer
-        self._token_issuer = token_issuer
-        self._client_id = client_id
+        self._settings = settings
         self._secret = secret
-        self._redirect_url = redirect_url
-        self._name_claim = name_claim
-        self._groups_claim = groups_claim
-        self._acr = acr
-        self._max_age_s = max_age_s
         self._context = context
         self._moment = moment
         self._limit = TimeLimit(limit_s, "oidc")
@@ -266,15 +220,15 @@ class OidcProvider:
         pending = Pending(*(Masked(secrets.token_urlsafe(RANDOM_BYTES)) for _ in range(3)))
         document: Document = self._run(self._document)
         wishes = {
-            "acr_values": self._acr,
-            "max_age": self._max_age_s,
+            "acr_values": self._settings.acr,
+            "max_age": 60 * self._settings.max_age_min,
             "prompt": "login" if again else "",
         }
         address = prepare_grant_uri(
             document.authorization_endpoint,
-            self._client_id,
+            self._settings.client_id,
             "code",
-            redirect_uri=self._redirect_url,
+            redirect_uri=self._settings.redirect_url,
             scope=SCOPE,
             state=pending.state.reveal(),
             nonce=pending.nonce.reveal(),
@@ -309,7 +263,8 @@ class OidcProvider:
         if not document.end_session_endpoint:
             return ""
         # Without a hint, which would be a person's token, the provider asks for confirmation.
-        return str(httpx2.URL(document.end_session_endpoint, params={"client_id": self._client_id}))
+        params = {"client_id": self._settings.client_id}
+        return str(httpx2.URL(document.end_session_endpoint, params=params))
 
     def close(self) -> None:
         """End the calls that still run; idempotent."""
@@ -334,8 +289,8 @@ class OidcProvider:
         raise IdentityProviderError(f"the identity provider: {why}")
 
     async def _document(self, client: httpx2.AsyncClient) -> Document:
-        written = await _body(client, "GET", self._issuer.rstrip("/") + DOCUMENT)
-        return read_document(written, self._issuer)
+        issuer = self._settings.issuer
+        return read_document(await _body(client, "GET", issuer.rstrip("/") + DOCUMENT), issuer)
 
     async def _finished(
         self, client: httpx2.AsyncClient, pending: Pending, code: str, now_s: int
@@ -344,17 +299,14 @@ class OidcProvider:
         form, headers = self._shown(document, pending, code)
         answer = await _body(client, "POST", document.token_endpoint, form, headers)
         keys = await _body(client, "GET", document.jwks_uri)
-        wanted = Wanted(
-            issuer=self._token_issuer or document.issuer,
-            client_id=self._client_id,
+        return read_token(
+            read(answer, Tokens),
+            read(keys, Keys),
+            self._settings,
+            issuer=self._settings.token_issuer or document.issuer,
             nonce=pending.nonce,
             now_s=now_s,
-            name_claim=self._name_claim,
-            groups_claim=self._groups_claim,
-            acr=self._acr,
-            max_age_s=self._max_age_s,
         )
-        return read_token(read(answer, Tokens), read(keys, Keys), wanted)
 
     def _shown(
         self, document: Document, pending: Pending, code: str
@@ -363,10 +315,10 @@ class OidcProvider:
         form = {
             "grant_type": "authorization_code",
             "code": code,
-            "redirect_uri": self._redirect_url,
+            "redirect_uri": self._settings.redirect_url,
             "code_verifier": pending.verifier.reveal(),
         }
-        own, secret = self._client_id, self._secret.reveal()
+        own, secret = self._settings.client_id, self._secret.reveal()
         if "client_secret_basic" not in document.token_endpoint_auth_methods_supported:
             return {**form, "client_id": own, "client_secret": secret}, {}
         # RFC 6749, section 2.3.1: both are encoded as in a form before they are joined.
@@ -383,12 +335,10 @@ async def _body(
     headers: Mapping[str, str] | None = None,
 ) -> bytes:
     all_headers = {"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})}
-    body = b""
     async with client.stream(method, url, data=form, headers=all_headers) as response:
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > LONGEST_ANSWER_BYTES:
-                raise IdentityProviderError("the identity provider: its answer is too long")
+        body = await body_of(response.aiter_raw(), LONGEST_ANSWER_BYTES)
+        if body is None:
+            raise IdentityProviderError("the identity provider: its answer is too long")
         if response.status_code != httpx2.codes.OK:
             why = f"it answers with HTTP status {response.status_code}"
             raise IdentityProviderError(f"the identity provider: {why}")

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from doorctl.demo.door import LIMIT_S, Line
-from doorctl.sources.hours import public_holidays
+from doorctl.sources.hours import HolidaysWanted, computed
 from doorctl.store.keys import key_id, read_key
 from doorctl.sync.document import SealedWith
 from tests.e2e import people
@@ -87,7 +87,7 @@ def begins(when: str) -> datetime:
     day, _, time_of_day = when.partition(" ")
     if day == "easter":
         years = (TODAY.year, TODAY.year + 1)
-        known = public_holidays(years, "closed", None).items()
+        known = computed(HolidaysWanted(years, "closed", None)).items()
         eves = [on - timedelta(days=1) for on, what in known if what.note == "Påskedag"]
         on = next(eve for eve in eves if eve > TODAY)
     elif day == "leap":

@@ -15,6 +15,7 @@ import pytest
 from joserfc.jwk import OctKey
 
 from doorctl.accounts.account import Claims, Pending
+from doorctl.config.network import Oidc
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.sources.asking import trusting
@@ -59,18 +60,16 @@ class Provider:
 
 def asking(issuer: str, clock: FakeClock, **changed: Any) -> OidcProvider:
     """Return a client of a provider."""
+    limit_s, context = changed.pop("limit_s", LONG_S), changed.pop("context", trusting(Path()))
     told: dict[str, Any] = {
         "issuer": issuer,
         "client_id": CLIENT,
-        "secret": Masked(SECRET),
         "redirect_url": REDIRECT,
         "name_claim": "preferred_username",
         "groups_claim": "groups",
-        "context": trusting(Path()),
-        "moment": clock.moment,
-        "limit_s": LONG_S,
     }
-    return OidcProvider(**{**told, **changed})
+    settings = Oidc(**{**told, **changed})
+    return OidcProvider(settings, Masked(SECRET), context, clock.moment, limit_s=limit_s)
 
 
 @pytest.fixture
@@ -222,7 +221,7 @@ def test_how_and_when_somebody_signed_in_there_can_be_asked_for(provider: Provid
     provider.script.claims = {"acr": "one", "auth_time": 1}
     provider.sign_in()
 
-    strict = {"acr": "two", "max_age_s": 300}
+    strict = {"acr": "two", "max_age_min": 5}
     with closing(asking(provider.script.issuer, provider.clock, **strict)) as oidc:
         asked = question(oidc.begin(again=True)[0])
         assert (asked["acr_values"], asked["max_age"], asked["prompt"]) == ("two", "300", "login")

@@ -1,10 +1,12 @@
+from collections.abc import Mapping
 from datetime import date
 
 import pytest
 
-from doorctl.access.calendar import ALL_DAY, Calendar, Cause, DatedDay, Mode, ModeSpan
+from doorctl.access.calendar import ALL_DAY, Calendar, Cause, DatedDay, Day, Mode, ModeSpan
+from doorctl.config.hours import HalfHoliday, HolidayRule
 from doorctl.core.errors import InputError
-from doorctl.sources.hours import public_holidays
+from doorctl.sources.hours import HolidaysWanted, computed
 
 SUNDAY = (ModeSpan(Mode.SELF_SERVICE, 600, 840),)
 WEEK = (*((ModeSpan(Mode.SELF_SERVICE, 420, 1320),),) * 6, SUNDAY)
@@ -23,28 +25,39 @@ OF_2026 = {
 }
 
 
+def holidays(
+    years: tuple[int, ...],
+    rule: HolidayRule,
+    week: tuple[Day, ...] | None,
+    also: tuple[HalfHoliday, ...] = (),
+    country: str = "DK",
+) -> Mapping[date, DatedDay]:
+    """Ask for holidays."""
+    return computed(HolidaysWanted(years, rule, week, also), country)
+
+
 def test_holidays_may_be_closed() -> None:
     """Each public holiday of the year is a closed day that says which one it is."""
-    assert public_holidays([2026], "closed", WEEK) == {
+    assert holidays((2026,), "closed", WEEK) == {
         day: DatedDay((), Cause.HOLIDAY, name) for day, name in OF_2026.items()
     }
 
 
 def test_holidays_may_be_like_sundays() -> None:
     """They have Sunday's hours; where it is always open, they are open all day."""
-    assert {one.spans for one in public_holidays([2026], "sunday", WEEK).values()} == {SUNDAY}
-    assert {one.spans for one in public_holidays([2026], "sunday", None).values()} == {ALL_DAY}
+    assert {one.spans for one in holidays((2026,), "sunday", WEEK).values()} == {SUNDAY}
+    assert {one.spans for one in holidays((2026,), "sunday", None).values()} == {ALL_DAY}
 
 
 def test_holidays_may_be_days_like_any_other() -> None:
     """Then nothing is said of them."""
-    assert public_holidays([2026], "ignore", WEEK, ["christmas_eve"]) == {}
+    assert holidays((2026,), "ignore", WEEK, ("christmas_eve",)) == {}
 
 
 def test_store_bededag_is_gone() -> None:
     """The fourth Friday after Easter was one until 2023 and is none since."""
     names = {
-        year: {one.note for one in public_holidays([year], "closed", WEEK).values()}
+        year: {one.note for one in holidays((year,), "closed", WEEK).values()}
         for year in (2023, 2024, 2026)
     }
 
@@ -53,8 +66,10 @@ def test_store_bededag_is_gone() -> None:
 
 def test_other_days_count_where_they_are_named() -> None:
     """Christmas Eve and the like are none unless the branch says so, and only those it names."""
-    named = public_holidays([2026, 2027], "closed", WEEK, ["christmas_eve", "constitution_day"])
-    added = sorted(set(named) - set(public_holidays([2026, 2027], "closed", WEEK)))
+    named = computed(
+        HolidaysWanted((2026, 2027), "closed", WEEK, ("christmas_eve", "constitution_day"))
+    )
+    added = sorted(set(named) - set(holidays((2026, 2027), "closed", WEEK)))
 
     assert added == [
         date(2026, 6, 5),
@@ -67,7 +82,7 @@ def test_other_days_count_where_they_are_named() -> None:
 
 def test_a_day_that_is_both_is_a_public_holiday() -> None:
     """5 June 2028 is Pentecost Monday; it is told by that name."""
-    named = public_holidays([2028], "closed", WEEK, ["constitution_day"])
+    named = holidays((2028,), "closed", WEEK, ("constitution_day",))
 
     assert named[date(2028, 6, 5)].note == "Anden pinsedag"
 
@@ -75,7 +90,7 @@ def test_a_day_that_is_both_is_a_public_holiday() -> None:
 def test_an_exception_goes_before_a_holiday() -> None:
     """Laid under a calendar, holidays change the dates that have no hours of their own."""
     own = {date(2026, 12, 25): DatedDay(SUNDAY, note="Koncert")}
-    calendar = Calendar(WEEK, own).over(public_holidays([2026], "closed", WEEK))
+    calendar = Calendar(WEEK, own).over(holidays((2026,), "closed", WEEK))
 
     assert calendar.day(date(2026, 12, 25)) == SUNDAY
     assert calendar.day(date(2026, 12, 26)) == ()
@@ -85,4 +100,4 @@ def test_an_exception_goes_before_a_holiday() -> None:
 def test_a_country_nobody_knows_is_refused() -> None:
     """A mistyped country is told; it does not mean a year without holidays."""
     with pytest.raises(InputError, match="XX: no public holidays are known"):
-        public_holidays([2026], "closed", WEEK, country="XX")
+        holidays((2026,), "closed", WEEK, country="XX")
