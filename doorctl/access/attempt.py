@@ -16,8 +16,10 @@ from types import MappingProxyType
 
 from doorctl.access.calendar import OPEN, Mode
 from doorctl.access.judging import (
+    Foreseen,
     Verdict,
     compares_nothing,
+    foreseen,
     judged,
     opens_without_pin,
     refusal,
@@ -87,11 +89,12 @@ class PinPad:
 
     def pressed(self, key: str, now_s: float) -> PinPad:
         """Take one key: a digit is added, clear empties the pad, enter alone changes nothing."""
+        digits = self.digits
         if key == CLEAR:
-            return replace(self, digits="", last_key_s=now_s)
-        if key == ENTER or self.full:
-            return replace(self, last_key_s=now_s)
-        return replace(self, digits=self.digits + key, last_key_s=now_s)
+            digits = ""
+        elif key != ENTER and not self.full:
+            digits += key
+        return PinPad(self.rules, self.opened_s, now_s, digits)
 
     def entered(self, key: str) -> Pin | None:
         """Return the PIN if `key`, which has just been pressed, completed it."""
@@ -212,6 +215,7 @@ class Attempt:
         withheld: the refusal that is shown then; only while `ASKING` and `WITHHELD`.
         unchecked: the PIN could not be checked; only while `WITHHELD`.
         early: a pass seemed to open without a PIN, so none was waited for.
+        foreseen: what the right PIN would bring, as of the last key; only while `TYPING`.
     """
 
     phase: Phase = Phase.IDLE
@@ -227,6 +231,7 @@ class Attempt:
     early: bool = False
     code_pad: CodePad | None = None
     company: Company | None = None
+    foreseen: Foreseen | None = None
 
     @property
     def deadline_s(self) -> float | None:
@@ -244,7 +249,8 @@ Handler = Callable[[Attempt, Event, Now, Rules], Step]
 
 def due(attempt: Attempt, now: Now, late_s: float = 0.0) -> bool:
     """Tell whether the deadline passed at least `late_s` seconds ago."""
-    return attempt.deadline_s is not None and now.s >= attempt.deadline_s + late_s
+    deadline_s = attempt.deadline_s
+    return deadline_s is not None and now.s >= deadline_s + late_s
 
 
 def idle(attempt: Attempt, company: Company | None = None) -> Attempt:
@@ -299,10 +305,18 @@ def keep(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     pass: everybody sees that a pass opens, nobody sees that one does not.
     """
     assert isinstance(event, Prepared)  # noqa: S101 - the table's key says so
-    kept = replace(attempt, prepared=event)
+    kept = replace(attempt, prepared=event, foreseen=_foreseen(attempt, event, now, rules))
     if due(attempt, now) or not opens_without_pin(event, now, rules):
         return kept, ()
     return judge(checking(replace(kept, early=True), now), now, rules)
+
+
+def _foreseen(
+    attempt: Attempt, prepared: Prepared | None, now: Now, rules: Rules
+) -> Foreseen | None:
+    if prepared is None or attempt.cache_version is None:
+        return None
+    return foreseen(prepared, replace(now, cache_version=attempt.cache_version), rules)
 
 
 def keep_and_judge(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
@@ -315,7 +329,8 @@ def keep_and_judge(attempt: Attempt, event: Event, now: Now, rules: Rules) -> St
 
 def checking(attempt: Attempt, now: Now) -> Attempt:
     """Return the attempt after the last digit."""
-    return replace(attempt, phase=Phase.CHECKING, pad=None, until_s=now.s + PREPARE_LIMIT_S)
+    until_s = now.s + PREPARE_LIMIT_S
+    return replace(attempt, phase=Phase.CHECKING, pad=None, until_s=until_s, foreseen=None)
 
 
 def judge(attempt: Attempt, now: Now, rules: Rules) -> Step:
@@ -515,10 +530,14 @@ def _type(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
         return refused(attempt, Reason.PIN_TIMEOUT)
     pad = attempt.pad.pressed(event.key, now.s)
     pin = pad.entered(event.key)
+    prepared, seen = attempt.prepared, attempt.foreseen
     if pin is None:
-        return replace(attempt, pad=pad), (Clicked(),)
-    entered = checking(replace(attempt, pin=pin), now)
-    answered, effects = judge(entered, now, rules)
+        seen = _foreseen(attempt, prepared, now, rules)
+        return replace(attempt, pad=pad, foreseen=seen), (Clicked(),)
+    if seen and prepared and seen.holds(now) and seen.proved_by(prepared.stretched, pin):
+        answered, effects = concluded(attempt, seen.verdict, now)
+    else:
+        answered, effects = judge(checking(replace(attempt, pin=pin), now), now, rules)
     return answered, (*effects, Clicked())
 
 

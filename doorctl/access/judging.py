@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 
 from doorctl.access.messages import LibraryAnswer, Now, Prepared, Rules
 from doorctl.access.patron import BEFORE_PROOF, PIN_CHECK_BYTES, Reason, pin_check
 from doorctl.access.policy import (
+    CLOCK_SLACK,
     Case,
     Decision,
     PinProof,
@@ -132,9 +135,14 @@ def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdi
 def _judged(
     prepared: Prepared, pin: Pin | None, now: Now, rules: Rules
 ) -> tuple[tuple[int, ...], Verdict]:
-    """Return the verdict by at most one pass, and before it the key for the best of several."""
     known = _as_proved(_with_lent(prepared, now, rules))
-    proved = proofs(known, pin, now.moment, duress=rules.policy.duress)
+    return _ranked(known, proofs(known, pin, now.moment, duress=rules.policy.duress), now, rules)
+
+
+def _ranked(
+    known: Prepared, proved: Proofs, now: Now, rules: Rules
+) -> tuple[tuple[int, ...], Verdict]:
+    """Return the verdict by at most one pass, and before it the key for the best of several."""
     decision = decide(rules.policy, _case(known, proved, now, rules))
     opens, _, shown = ranked = rank(known.held, decision)
     verdict = Verdict(
@@ -148,6 +156,60 @@ def _judged(
     )
     gives = (verdict.opens_day, verdict.companions_max)
     return (*ranked, not verdict.duress, *gives), verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """The verdict after the right PIN, found before its last digit, so that only an HMAC is left.
+
+    It holds from `since` to just before `until`, UTC, while everything else is as in `now`. Unknown
+    cards have one too, for the same work: `known` is None where no PIN can be proved.
+    """
+
+    now: Now
+    since: datetime
+    until: datetime
+    known: bytes | None = field(repr=False)
+    verdict: Verdict
+
+    def holds(self, now: Now) -> bool:
+        """Tell whether :func:`judged` would come to the same verdict now."""
+        then, moment = self.now, now.moment
+        facts = (then.cache_version, then.mode, then.no_entry, then.opened_on, then.moment.state)
+        if facts != (now.cache_version, now.mode, now.no_entry, now.opened_on, moment.state):
+            return False
+        if not moment.dependable:
+            return moment.high_water == then.moment.high_water
+        return self.since <= moment.local < self.until
+
+    def proved_by(self, stretched: StretchedKey, pin: Pin) -> bool:
+        """Tell whether it is the right PIN, in constant time."""
+        right = hmac.compare_digest(pin_check(stretched, pin), self.known or NO_PIN)
+        return right and self.known is not None
+
+
+def foreseen(prepared: Prepared, now: Now, rules: Rules) -> Foreseen | None:
+    """Judge a card as if its right PIN were typed; None where more than one HMAC will decide."""
+    row, policy = prepared.patron, rules.policy
+    by_more = prepared.held or prepared.lent or prepared.proved or prepared.delay_s
+    if by_more or policy.duress:
+        return None
+    verdict = _ranked(prepared, Proofs(PinProof.PROVED, PinProof.PROVED), now, rules)[1]
+    known = None
+    if row is not None and knows_pin(row, now.moment) and verdict.reason not in BEFORE_PROOF:
+        known = row.pin_check
+    since = now.moment.local.astimezone(UTC)
+    return Foreseen(now, since, min(_edges(prepared, since, rules)), known, verdict)
+
+
+def _edges(prepared: Prepared, since: datetime, rules: Rules) -> Iterator[datetime]:
+    """Yield when the verdict may change next; all days end with a minute."""
+    yield since.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    edges = [edge for ban in prepared.bans for edge in (ban.since, ban.until)]
+    oldest, applied_at = rules.policy.max_cache_age, prepared.cache_applied_at
+    if oldest is not None and applied_at is not None:
+        edges += [applied_at - CLOCK_SLACK, applied_at + oldest]
+    yield from (edge for edge in edges if edge is not None and edge > since)
 
 
 def rank(held: Pass | None, decision: Decision) -> tuple[bool, bool, bool]:

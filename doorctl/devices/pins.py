@@ -101,8 +101,11 @@ class Steady:
             super()._disable_event_detect()  # type: ignore[misc]
 
     def _drive(self, call: Callable[[int, int, int], int], state: bool) -> None:
-        with self._telling("driven"):
+        try:
             call(self._handle, self._number, int(state))
+        except self.lines.error:
+            with self._telling("driven"):
+                raise
 
     @property
     def _handle(self) -> int:
@@ -156,8 +159,11 @@ class GpioRelay:
 
     def energise(self) -> None:
         """Let the door be opened."""
-        with telling(f"{self._name} can't be driven"):
+        try:
             self._output.on()
+        except (GPIOZeroError, OSError):
+            with telling(f"{self._name} can't be driven"):
+                raise
 
     def de_energise(self) -> None:
         """Lock the door."""

@@ -121,7 +121,7 @@ class Strike:
     @property
     def energised(self) -> bool:
         """Whether the relay has to be on."""
-        return self.state in {StrikeState.RELEASED, StrikeState.FREE}
+        return self.state is StrikeState.RELEASED or self.state is StrikeState.FREE
 
     @property
     def deadline_s(self) -> float | None:
@@ -141,7 +141,7 @@ def _release(strike: Strike, event: StrikeEvent) -> Strike:
     assert isinstance(event, Granted | Prolonged | ExitPressed)  # noqa: S101 - the table's key says so
     # A second patron's grant never shortens the first one's.
     ends_s = max(strike.until_s or 0.0, event.now_s + event.release_s)
-    return replace(strike, state=StrikeState.RELEASED, until_s=ends_s)
+    return Strike(StrikeState.RELEASED, ends_s, strike.release_s, strike.other_open)
 
 
 def _release_or_wait(strike: Strike, event: StrikeEvent) -> Strike:

@@ -393,6 +393,8 @@ class Controller:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
+            case Concluded():
+                self._conclude(effect)
             case Prepare() | LookAgain():
                 self._jobs.prepare(effect, lambda: self._attempt.number)
             case AskLibrary():
@@ -407,8 +409,6 @@ class Controller:
             case Accompanied(attempt=number, companions=companions):
                 self._doorway.bring(companions)
                 self._log.emit("companions", attempt=number, count=companions)
-            case Concluded():
-                self._conclude(effect)
 
     def _conclude(self, concluded: Concluded) -> None:
         reason, number = concluded.reason, concluded.attempt

@@ -220,9 +220,15 @@ class DoorDriver:
         release_s = rules.release_s
         if needs_time:
             release_s = max(release_s, rules.long_release_s)
+        now_s = self._clock.monotonic_s()
+        self._drive(self._strike.after(strike.Granted(now_s, release_s, rules.wait_s)))
         # A patron who needs longer to open needs longer to walk through as well.
         longer_s = rules.leaf.held_open_s + release_s - rules.release_s if needs_time else 0.0
-        self._grant(release_s, persons=1, held_open_s=longer_s)
+        if self._strike.state is strike.StrikeState.WAITING:
+            self._waiting += 1
+            self._waiting_open_s = max(self._waiting_open_s, longer_s)
+        else:
+            self._note_release(now_s, 1, longer_s)
 
     def bring(self, companions: int) -> None:
         """Expect so many companions behind the patron, and prolong the release for them.
@@ -268,15 +274,6 @@ class DoorDriver:
             self._relay.de_energise()
         self._tell_leaf(strike.ShutDown())
 
-    def _grant(self, release_s: float, *, persons: int, held_open_s: float = 0.0) -> None:
-        now_s = self._clock.monotonic_s()
-        self._drive(self._strike.after(strike.Granted(now_s, release_s, self._rules.wait_s)))
-        if self._strike.state is strike.StrikeState.WAITING:
-            self._waiting += persons
-            self._waiting_open_s = max(self._waiting_open_s, held_open_s)
-        else:
-            self._note_release(now_s, persons, held_open_s)
-
     def _note_release(self, now_s: float, persons: int, held_open_s: float = 0.0) -> None:
         if self._strike.energised and self._strike.until_s is not None:
             self._tell_leaf(Released(now_s, self._strike.until_s, persons, held_open_s))
@@ -304,20 +301,21 @@ class DoorDriver:
         self._note_waiting(change.now_s)
 
     def _drive(self, after: strike.Strike) -> None:
-        if self._stopped and after.energised:
+        energised = after.energised
+        if self._stopped and energised:
             return
-        if after.energised == self._strike.energised:
+        if energised == self._strike.energised:
             self._strike = after
             return
-        if after.energised:
+        if energised:
             self._bounded(after.until_s)
             self._relay.energise()
         else:
             self._relay.de_energise()
         self._strike = after
         edge_s = self._clock.monotonic_s()
-        self._log.emit("relay", energised=after.energised, monotonic_ns=round(edge_s * 1e9))
-        if not after.energised:
+        self._log.emit("relay", energised=energised, monotonic_ns=round(edge_s * 1e9))
+        if not energised:
             self._tell_leaf(Relocked(edge_s))
 
     def _tell_leaf(self, event: LeafEvent) -> None:

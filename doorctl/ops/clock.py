@@ -157,7 +157,7 @@ class SystemClock:
     def moment(self) -> Moment:
         """Return the wall clock in the branch's zone, judged; a few system calls."""
         with self._lock:
-            wall = utc_now().astimezone(self._zone)
+            wall = datetime.fromtimestamp(_wall_s(), self._zone)
             boot_s = _boot_s()
             boot = timedelta(seconds=boot_s)
             if boot_s >= self._ask_again_s:

@@ -8,6 +8,7 @@ it read last: see `WatchedReader`.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -363,7 +364,8 @@ def never_made(path: Path) -> bool:
 
     A writer leaves its lock file behind, so where that stands alone the database was lost.
     """
-    return _absent(path) and _absent(path.with_name(f"{path.name}.lock"))
+    name = str(path)
+    return _absent(name) and _absent(f"{name}.lock")
 
 
 def lost(path: Path) -> StoreError:
@@ -371,9 +373,9 @@ def lost(path: Path) -> StoreError:
     return StoreError(f"{path} is missing; {_CURE}")
 
 
-def _absent(file: Path) -> bool:
+def _absent(file: str) -> bool:
     try:
-        file.lstat()
+        os.lstat(file)
     except OSError as error:
         # Any other doubt, such as a link that leads nowhere, shows when the file is opened.
         return isinstance(error, FileNotFoundError)

@@ -481,6 +481,7 @@ class WatchedReader:
         lasting: Lasting | None = None,
     ) -> None:
         self.path = path
+        self._name = str(path)
         self.generation = 0
         self.shared = True
         self._cure = cure
@@ -518,11 +519,13 @@ class WatchedReader:
 
     def version(self) -> int:
         """Return a number that changes with each commit and each new file."""
-        with translated(self.path):
-            database = self.current()
-            commits = 0
-            if self.shared:
+        database, commits = self.current(), 0
+        if self.shared:
+            try:
                 commits = database.execute("PRAGMA data_version").fetchone()[0]
+            except sqlite3.Error:
+                with translated(self.path):
+                    raise
         return (self.generation << _COMMITS_BITS) + commits
 
     def close(self) -> None:
@@ -573,7 +576,7 @@ class WatchedReader:
 
     def _identify(self) -> tuple[int, ...]:
         try:
-            status = self.path.stat()
+            status = os.stat(self._name)  # noqa: PTH116 - before each swipe's relay
         except FileNotFoundError:
             raise StoreError(f"{self.path} is missing; {self._cure}") from None
         except OSError as error:

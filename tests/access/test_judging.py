@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, timedelta
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,15 +13,17 @@ from doorctl.access.calendar import Mode
 from doorctl.access.judging import (
     Verdict,
     compares_nothing,
+    foreseen,
     judged,
     opens_without_pin,
     worth_asking,
 )
 from doorctl.access.messages import Now, PadRules, Prepared, Rules
 from doorctl.access.patron import BEFORE_PROOF, Patron, Reason, pin_check
-from doorctl.access.policy import Case, PinProof, Policy, WeakPin
+from doorctl.access.policy import CLOCK_SLACK, Case, PinProof, Policy, WeakPin
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.moments import ClockState
 from tests.access.samples import NOW, PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, WRONG_PIN, day, moment
 from tests.access.test_policy_properties import WORSENINGS, cases, policies
 
@@ -361,3 +364,116 @@ def test_a_pass_that_opens_by_the_patron_s_pin_is_worth_asking_about() -> None:
     assert worth_asking(both, now, rules_of(Policy()))
     assert not worth_asking(replace(both, older=(OUT_OF_TIME,)), now, rules_of(Policy()))
     assert not compares_nothing(replace(both, held=STAFF, older=(OWN,)), Reason.PIN_UNKNOWN)
+
+
+@given(policies, cases, st.sampled_from([RIGHT_PIN, WRONG_PIN]), st.integers(-2, 61), st.booleans())
+def test_what_is_foreseen_is_what_the_right_pin_gets(
+    policy: Policy, case: Case, pin: Pin, later_s: int, banned: bool
+) -> None:
+    """While the patron types, the verdict after the right PIN is found as it will be found then."""
+    assert case.patron is not None
+    row = replace(case.patron, pin_check=KNOWN.patron.pin_check if KNOWN.patron else None)
+    prepared = replace(
+        KNOWN,
+        patron=row,
+        throttled=case.throttled,
+        cache_applied_at=case.cache_applied_at,
+        cache_minimum_age=case.cache_minimum_age,
+        bans=(BAN,) if banned else (),
+        held=case.held,
+    )
+    rules, now = rules_of(policy), at(case)
+    seen = foreseen(prepared, now, rules)
+    local = now.moment.local + timedelta(seconds=later_s)
+    then = replace(now, moment=replace(now.moment, local=local))
+    if seen is not None and seen.holds(then) and seen.proved_by(STRETCHED, pin):
+        assert seen.verdict == judged(prepared, pin, then, rules)
+        assert seen.verdict.reason not in BEFORE_PROOF
+
+
+@pytest.mark.parametrize(
+    ("changes", "ends_s"),
+    [
+        ({}, 60),
+        ({"bans": (replace(BAN, since=NOW + timedelta(seconds=20)),)}, 20),
+        ({"bans": (replace(BAN, until=NOW + timedelta(seconds=30)),)}, 30),
+        ({"bans": (replace(BAN, until=NOW + timedelta(days=3)),)}, 60),
+        ({"cache_applied_at": NOW - timedelta(hours=2, seconds=-10)}, 10),
+        ({"cache_applied_at": NOW + CLOCK_SLACK + timedelta(seconds=5)}, 5),
+        ({"cache_applied_at": NOW - timedelta(hours=3)}, 60),
+    ],
+)
+def test_a_verdict_is_foreseen_until_it_may_change(changes: dict[str, Any], ends_s: int) -> None:
+    """A minute, a ban or the register's age ends it, and a clock that was set back."""
+    policy = Policy(branch="oest", max_cache_age=timedelta(hours=2))
+    now = Now(0.0, moment(), 1)
+    seen = foreseen(replace(KNOWN, **changes), now, rules_of(policy))
+    assert seen is not None
+
+    def holds(later_s: float) -> bool:
+        local = NOW + timedelta(seconds=later_s)
+        return seen.holds(replace(now, moment=replace(now.moment, local=local)))
+
+    assert holds(0)
+    assert holds(ends_s - 0.001)
+    assert not holds(ends_s)
+    assert not holds(-0.001)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cache_version": 2},
+        {"mode": Mode.CLOSED},
+        {"no_entry": True},
+        {"opened_on": day(0)},
+        {"moment": moment(ClockState.HOLDOVER)},
+        {"moment": moment(ClockState.UNTRUSTED)},
+    ],
+)
+def test_a_verdict_is_foreseen_for_the_facts_of_then(change: dict[str, Any]) -> None:
+    """A push, other hours, an opening or a doubtful clock: the card is judged anew."""
+    now = Now(0.0, moment(), 1)
+    seen = foreseen(KNOWN, now, rules_of(Policy()))
+    assert seen is not None
+    assert seen.holds(replace(now, s=9.0))
+    assert not seen.holds(replace(now, **change))
+
+
+def test_a_verdict_by_an_unset_clock_is_foreseen_while_its_mark_stands() -> None:
+    """Only the high-water mark is certain then."""
+    now = Now(0.0, moment(ClockState.UNTRUSTED), 1)
+    seen = foreseen(KNOWN, now, rules_of(Policy()))
+    assert seen is not None
+    years_later = replace(now.moment, local=NOW.replace(year=2035))
+    assert seen.holds(replace(now, moment=years_later))
+    risen = replace(now.moment, high_water=now.moment.high_water + timedelta(seconds=1))
+    assert not seen.holds(replace(now, moment=risen))
+
+
+@pytest.mark.parametrize(
+    "prepared",
+    [
+        KNOWN,
+        replace(KNOWN, patron=None),
+        replace(KNOWN, patron=replace(PATRON, pin_check=None)),
+        replace(KNOWN, patron=replace(PATRON, pin_until=day(-1))),
+        replace(KNOWN, throttled=True),
+    ],
+)
+def test_only_a_right_pin_that_may_be_compared_is_foreseen(prepared: Prepared) -> None:
+    """The work is the same for all, and only the first one's right PIN proves anything."""
+    seen = foreseen(prepared, Now(0.0, moment(), 1), rules_of(Policy()))
+    assert seen is not None
+    assert seen.proved_by(STRETCHED, RIGHT_PIN) is (prepared is KNOWN)
+    assert not seen.proved_by(STRETCHED, WRONG_PIN)
+
+
+@pytest.mark.parametrize(
+    "more", [{"held": STAFF}, {"lent": PATRON}, {"proved": True}, {"delay_s": 1.0}]
+)
+def test_what_takes_more_than_a_pin_is_not_foreseen(more: dict[str, Any]) -> None:
+    """Passes, the library system's word, a delay and duress need all of :func:`judged`."""
+    now = Now(0.0, moment(), 1)
+    assert foreseen(replace(KNOWN, **more), now, rules_of(Policy())) is None
+    assert foreseen(KNOWN, now, rules_of(Policy(duress=True))) is None
