@@ -151,7 +151,7 @@ def selftest(config: Config, as_json: bool) -> None:
     Nothing is opened and nobody is put on record. The running door tests itself; without it the
     rest is tested. Prints one line a check. Exit 1 if one fails.
     """
-    from doorctl.wiring.inspection import self_test
+    from doorctl.doord.self_test import self_test
 
     _show(self_test(config), as_json=as_json)
 
@@ -164,7 +164,7 @@ def doctor(config: Config, as_json: bool) -> None:
 
     Nothing is changed. Prints one line a check. Exit 1 if something is lacking.
     """
-    from doorctl.wiring.inspection import doctor as look
+    from doorctl.doord.self_test import doctor as look
 
     _show(look(config), as_json=as_json)
 

@@ -59,12 +59,10 @@ from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread
 from doorctl.store.door_log import VisitHistory
-from doorctl.web.frame.frame import Frame, Person
-from doorctl.web.frame.frame import House as Branch
-from doorctl.web.frame.pool import Aside
-from doorctl.web.frame.templates import Templates
-from doorctl.web.frame.words import Words as Spoken
+from doorctl.web.frame import Aside, Frame, Person, Templates
+from doorctl.web.frame import House as Branch
 from doorctl.web.serving import listen
+from doorctl.web.words import Words as Spoken
 
 INVITATION = Words(
     "Prøv døren på siden, eller her: skriv et navn eller et kortnummer fra listen, eller hvad du "

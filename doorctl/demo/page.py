@@ -37,12 +37,11 @@ from doorctl.demo.evening import (
 )
 from doorctl.demo.patrons import CAST, Role
 from doorctl.rpc.door import PanelOverSocket
-from doorctl.web.frame.frame import Frame, PageRequest, shared_routes
-from doorctl.web.frame.headers import Headed, SameOrigin
-from doorctl.web.frame.templates import Templates
-from doorctl.web.frame.words import Words
-from doorctl.web.panel_words import Speaker
+from doorctl.web.answers import Headed, SameOrigin
+from doorctl.web.frame import Frame, PageRequest, Templates, shared_routes
+from doorctl.web.panel import Speaker
 from doorctl.web.serving import Server, listen
+from doorctl.web.words import Words
 
 # All that the drawn door shows comes from the real one: pins, log lines, screen, door log.
 

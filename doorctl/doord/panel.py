@@ -10,7 +10,13 @@ from doorctl.access.calendar import Calendar
 from doorctl.access.day import Override
 from doorctl.access.messages import Concluded
 from doorctl.access.panel import Display, PanelRules, PanelState, Standing, notice_of, turned_away
+from doorctl.config import Config
+from doorctl.core.errors import StuckError
 from doorctl.core.moments import Moment
+from doorctl.core.ports import Clock
+from doorctl.doord.events import EventQueue, PanelKeyPressed
+from doorctl.rpc.control import Answers
+from doorctl.rpc.door import PanelBoard, panel_answers
 
 
 class Panel(Protocol):
@@ -79,3 +85,48 @@ class Screen:
         if state != self._shown:
             self._shown = state
             self._panel.show(state)
+
+
+# The door's end of the screen.
+
+# The door's end of the screen.
+
+MOST_PENDING = 32
+"""With this many events waiting the door takes no key: it hangs, and a late key is a danger."""
+
+
+class DoorsPanel:
+    """The door's end of the screen: what it shows, and the keys that are pressed on it.
+
+    `clock` gives each run another first number.
+    """
+
+    def __init__(self, config: Config, clock: Clock, event_queue: EventQueue) -> None:
+        self._event_queue = event_queue
+        self._rules = panel_rules(config)
+        self.board = PanelBoard(round(clock.monotonic_s() * 1000) + 1)
+
+    @property
+    def display(self) -> Display:
+        """The display before anything has happened."""
+        return Display(self._rules)
+
+    def answers(self) -> Answers:
+        """Return the answers on the door's socket."""
+        return panel_answers(self.board, self._press if self._rules.keys else None)
+
+    def _press(self, key: str, attempt: int) -> None:
+        if self._event_queue.qsize() >= MOST_PENDING:
+            raise StuckError("the door does not keep up; press the key again")
+        self._event_queue.put(PanelKeyPressed(key, attempt))
+
+
+def panel_rules(config: Config) -> PanelRules:
+    """Return how the screen behaves; it has keys only where no keypad is wired."""
+    panel = config.panel
+    return PanelRules(
+        keys=panel.keypad and not config.keypad.port,
+        codes=config.policy.code_entry,
+        message_s=panel.message_s,
+        countdown_min=max(panel.countdown_min, config.closing.no_entry_min),
+    )

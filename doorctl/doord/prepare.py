@@ -40,7 +40,7 @@ class _OpenAttempt:
 class Ledger:
     """Prepare attempts and settle them.
 
-    Wrap the door log `visits` in :class:`~doorctl.doord.fallback_log.SteadyVisitLog` so that a full
+    Wrap the door log `visits` in :class:`~doorctl.doord.stores.SteadyVisitLog` so that a full
     disk keeps nobody out. `counts_guesses` says whether a PIN is required at all; codes are counted
     in any case. `branch` is None where there are no bans and passes.
 

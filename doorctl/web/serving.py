@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn with h11, in one process, quiet, on a socket that is bound already."""
+"""The web process's server, uvicorn with h11 on a bound socket, and its application."""
 
 from __future__ import annotations
 
@@ -7,27 +7,41 @@ import logging
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 import h11
 import uvicorn
-from starlette.responses import PlainTextResponse
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from doorctl.accounts.throttle import caller
 from doorctl.core.errors import DeviceError, KeyFileError
-from doorctl.web.answers import Shown
-from doorctl.web.frame.headers import Headed, answer_headers
+from doorctl.web.answers import (
+    FAULT,
+    HERE,
+    MACHINES,
+    NOT_FOUND,
+    WRONG_METHOD,
+    Headed,
+    SameOrigin,
+    SendersCertified,
+    Shown,
+    answer_headers,
+)
+from doorctl.web.pushes import Pushes
 
 STOP_LIMIT_S = 2
 """How long a push may still come in once the process stops; its sender comes again."""
-
-HERE: Final = frozenset(map(caller, ("127.0.0.1", "::1")))
-"""The panel's addresses: no other machine can take their places."""
 
 MOST_OF_ONE = 64
 """Connections of one address, or one IPv6 network of 64 bits, which may be a whole town hall's:
@@ -368,3 +382,71 @@ def _refuse_unreadable(path: Path | None) -> None:
             path.read_bytes()
     except OSError as err:
         raise KeyFileError(f"{path} can't be read: {err.strerror}; see web.tls") from err
+
+
+# The web process's addresses, as an ASGI application: pushes for machines, pages for people.
+
+Missing = Callable[[Request, int], Awaitable[Response]]
+
+
+def application(
+    pushes: Pushes,
+    pages: Iterable[BaseRoute] = (),
+    *,
+    missing: Missing | None = None,
+    encrypted: bool = False,
+    senders_certified: bool = False,
+) -> ASGIApp:
+    """Return the application; it answers 404 to an unknown address and 405 to a wrong method.
+
+    Every answer of `pushes` is JSON, and `pages` are for people. `missing` makes the page for an
+    unknown address, None for a plain one; `encrypted` says whether browsers use HTTPS.
+    """
+    app = Starlette(
+        routes=[
+            Route("/v1/patrons", pushes.snapshot, methods=["PUT"]),
+            Route("/v1/patrons/changes", pushes.changes, methods=["POST"]),
+            Route("/v1/patrons/rehearsal", pushes.rehearsal, methods=["POST"]),
+            Route("/v1/patrons/epoch", pushes.epoch, methods=["GET"]),
+            Route("/v1/patrons/exchange", pushes.exchange, methods=["POST"]),
+            *pages,
+        ],
+        exception_handlers={HTTPException: partial(_refused, missing), Exception: _faulty},
+    )
+    app.router.redirect_slashes = False
+    inner: ASGIApp = SendersCertified(app) if senders_certified else app
+    return Headed(SameOrigin(inner), encrypted=encrypted)
+
+
+async def _refused(missing: Missing | None, request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - that's what it is registered for
+    if not request.scope["path"].startswith(MACHINES):
+        if missing is not None and error.status_code == NOT_FOUND.status:
+            return await missing(request, NOT_FOUND.status)
+        return _plain_page(error.status_code, error.headers)
+    refusal = WRONG_METHOD if error.status_code == WRONG_METHOD.status else NOT_FOUND
+    return refusal.answer(headers=error.headers)
+
+
+async def _faulty(request: Request, _error: Exception) -> Response:
+    # A bug of ours: the traceback goes to the journal, the caller learns no more than that.
+    if not request.scope["path"].startswith(MACHINES):
+        return _plain_page(HTTPStatus.INTERNAL_SERVER_ERROR)
+    return FAULT.answer()
+
+
+_SAID = {
+    404: ("Siden findes ikke", "There is no such page"),
+    405: ("Det kan siden ikke", "The page can't do that"),
+    500: ("Fejl i anlægget", "A fault in the system"),
+}
+
+
+def _plain_page(status: int, headers: object = None) -> Response:
+    danish, english = _SAID.get(status, ("Det lykkedes ikke", "That did not work"))
+    page = (
+        f'<!DOCTYPE html><html lang="da"><meta charset="utf-8"><title>{danish}</title>'
+        f'<main><h1>{danish}</h1><p lang="en">{english}</p><p><a href="/">doorctl</a></p></main>'
+    )
+    allowed = dict(headers) if isinstance(headers, dict) else None
+    return HTMLResponse(page, status, allowed)

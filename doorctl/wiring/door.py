@@ -6,54 +6,67 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from datetime import timedelta
 from functools import partial
 from threading import Event
 
 import doorctl
 from doorctl.access.calendar import Mode
-from doorctl.access.day import Standing
+from doorctl.access.day import DayRules, Standing
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.config.tables import Keypad, Reader
-from doorctl.core.errors import StoreError
-from doorctl.devices.inputs import GpioInputs, GpioOutputs
-from doorctl.devices.pins import GpioRelay, GpioSignals, leave_word, open_factory, relay_risks
+from doorctl.core.errors import DeviceError, StoreError
+from doorctl.core.ports import Clock, EventLog
+from doorctl.devices.inputs import GpioInputs, GpioOutputs, InputPin, OutputPin
+from doorctl.devices.pins import (
+    Factory,
+    GpioRelay,
+    GpioSignals,
+    leave_word,
+    open_factory,
+    relay_risks,
+)
 from doorctl.devices.serial_line import SerialLine
+from doorctl.door.leaf import LeafRules
+from doorctl.doord.answers import DoorAnswers, DoorsSealing
+from doorctl.doord.chores import Chores, Lookout, grace_s
 from doorctl.doord.controller import KEYPAD, READER, Controller
-from doorctl.doord.door_driver import DoorDriver
-from doorctl.doord.events import EventQueue, LoopQueue, PinsTouched, Reloaded, StopRequested
+from doorctl.doord.door_driver import DoorDriver, DoorRules
+from doorctl.doord.events import (
+    EventQueue,
+    LoopQueue,
+    PinsTouched,
+    PostedEvent,
+    Reloaded,
+    StopRequested,
+)
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.panel import Screen
+from doorctl.doord.panel import DoorsPanel, Screen, panel_rules
 from doorctl.doord.prepare import Ledger
+from doorctl.doord.self_test import rules
 from doorctl.doord.slow_jobs import LibraryLine, SlowJobs
+from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.ops.supervision import SystemdSupervisor
+from doorctl.ops.threads import WorkerThread
 from doorctl.privacy.statistics import Passages
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.services.alarm_ways import DoorsAlarms, doors_alarms
 from doorctl.services.app import (
+    flags_weak,
     opened_on,
     read_again,
     system_clock,
     tell_changes,
     tell_taken,
+    web_answers_s,
     work_directory,
 )
 from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import OwnNumbers
 from doorctl.services.purging import Holding, Purging, doors_answers, forget_left
-from doorctl.wiring.door_answers import DoorAnswers, DoorsSealing
-from doorctl.wiring.door_jobs import Chores, DoorsPanel, Lookout, grace_s, panel_rules
-from doorctl.wiring.door_parts import (
-    STORES_LIMIT_S,
-    DoorStores,
-    day_rules,
-    door_rules,
-    open_inputs,
-    open_outputs,
-    rules,
-)
 
 ASKING_STOP_S = 4.0
 """Longest wait at the end for a question to the library system that is under way."""
@@ -247,11 +260,6 @@ class _Door:
         )
 
     def _library(self) -> LibraryLine | None:
-        if not self._config.lms.wanted:
-            return None
-        # On a Pi it costs megabytes, and most doors ask nobody.
-        from doorctl.wiring.door_library import open_library_line  # noqa: PLC0415 - as said
-
         stores = self._stores
         opened = open_library_line(
             self._config, stores.clock, self._log, self._event_queue.put, stores.failed
@@ -331,3 +339,101 @@ def _bits(line: Reader | Keypad) -> str:
 
 def _mode(standing: Standing | None) -> Mode | None:
     return None if standing is None else standing.mode
+
+
+def open_library_line(
+    config: Config,
+    clock: Clock,
+    log: EventLog,
+    post: Callable[[PostedEvent], None],
+    failed: Callable[[BaseException], None],
+) -> tuple[LibraryLine, tuple[WorkerThread[PostedEvent], ...]] | None:
+    """Return the door's end and its threads, not yet started; None where it is off."""
+    if not config.lms.wanted:
+        return None
+    # On a Pi it costs megabytes, and most doors ask nobody.
+    from doorctl.doord.ask_library import Asking, Keeping  # noqa: PLC0415 - as said
+    from doorctl.rpc.library import LibraryOverSocket  # noqa: PLC0415 - as said
+
+    asking = Asking(
+        LibraryOverSocket(config.web.socket, web_answers_s(config), log),
+        clock,
+        minimum_age=config.policy.minimum_age,
+        keeping=Keeping(timedelta(days=config.lms.row_days), timedelta(days=config.lms.pin_days)),
+        flags_weak=flags_weak(config),
+    )
+    asker: WorkerThread[PostedEvent] = WorkerThread(post, failed)
+    keeper: WorkerThread[PostedEvent] = WorkerThread(post, failed)
+    return LibraryLine(asking, asker, keeper), (asker, keeper)
+
+
+def door_rules(config: Config) -> DoorRules:
+    """Return the rules of the door itself."""
+    door, gpio = config.door, config.gpio
+    return DoorRules(
+        release_s=door.release_s,
+        long_release_s=door.long_release_s,
+        exit_release_s=door.exit_release_s,
+        wait_s=door.interlock_wait_s,
+        leaf=LeafRules(
+            held_open_s=door.held_open_s,
+            prewarn_s=door.prewarn_s,
+            exit_is_free=gpio.exit_button_pin is None,
+        ),
+    )
+
+
+def day_rules(config: Config) -> DayRules:
+    """Return the rules of the day; outputs on pins only, for web runs the commands."""
+    return DayRules(
+        warn_min=config.closing.warn_min,
+        no_entry_min=config.closing.no_entry_min,
+        outputs=tuple(output.rule for output in config.outputs if output.pin is not None),
+    )
+
+
+def open_inputs(
+    config: Config, factory: Factory, on_change: Callable[[], None], stack: ExitStack
+) -> GpioInputs | None:
+    """Return the inputs that are wired, None where none is.
+
+    Raises:
+        DeviceError: a pin can't be had: an unwatched door must not seem to be watched.
+    """
+    gpio = config.gpio
+    wired = {
+        "contact": _pin(gpio.contact_pin, active_high=gpio.contact_open_high),
+        "exit_button": _pin(gpio.exit_button_pin, active_high=gpio.exit_button_active_high),
+        "fire": _pin(gpio.fire_pin, active_high=gpio.fire_active_high),
+        "other_door": _pin(gpio.other_door_pin, active_high=gpio.other_door_open_high),
+    }
+    if not any(wired.values()):
+        return None
+    inputs = GpioInputs(factory, on_change, **wired)
+    stack.enter_context(closing(inputs))
+    return inputs
+
+
+def open_outputs(
+    config: Config, factory: Factory, log: EventLog, stack: ExitStack
+) -> GpioOutputs | None:
+    """Return the outputs on pins; None where there is none, or where one can't be had.
+
+    A light that can't be switched keeps nobody out, so it is only alarmed.
+    """
+    pins = [
+        OutputPin(output.name, output.pin) for output in config.outputs if output.pin is not None
+    ]
+    if not pins:
+        return None
+    try:
+        outputs = GpioOutputs(factory, pins)
+    except DeviceError as err:
+        log.emit("alarm", kind="output_failing", why=str(err))
+        return None
+    stack.enter_context(closing(outputs))
+    return outputs
+
+
+def _pin(number: int | None, *, active_high: bool) -> InputPin | None:
+    return None if number is None else InputPin(number, active_high)

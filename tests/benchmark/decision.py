@@ -26,11 +26,12 @@ from doorctl.door.leaf import LeafRules
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver, DoorRules, Relay
 from doorctl.doord.events import LoopQueue, PostedEvent, ThreadFailed
-from doorctl.doord.fallback_log import SteadyVisitLog
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
+from doorctl.doord.self_test import rules
 from doorctl.doord.slow_jobs import SlowJobs
+from doorctl.doord.stores import SteadyVisitLog
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import spare_the_collector
@@ -38,7 +39,6 @@ from doorctl.ops.threads import WorkerThread
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.visits import open_or_create_visits
-from doorctl.wiring.door_parts import rules
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.floor import least_ns
 from tests.benchmark.plan import Plan

@@ -17,6 +17,8 @@ from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.demo.door import Stage, shipped
+from doorctl.doord.self_test import rules
+from doorctl.doord.stores import DoorStores
 from doorctl.privacy.subject import Subject
 from doorctl.services.app import App, access_policy, branch_db, patrons_db, visits_db
 from doorctl.services.branch import BranchThread
@@ -29,7 +31,6 @@ from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, restrict
 from doorctl.store.visits import VisitStore
 from doorctl.sync.receive import unguarded
-from doorctl.wiring.door_parts import DoorStores, rules
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

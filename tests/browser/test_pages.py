@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from doorctl.accounts.account import Role
-from doorctl.web.frame.frame import PLACES
+from doorctl.web.frame import PLACES
 from tests.browser.visitor import LANGUAGES, VIEWS, View, Visitors
 from tests.browser.walk import BESIDE, STOPS, Stop, by_role
 

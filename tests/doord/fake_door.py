@@ -21,11 +21,11 @@ from doorctl.doord.ask_library import Asking, Keeping
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver, DoorRules, Relay
 from doorctl.doord.events import PostedEvent, Worker
-from doorctl.doord.fallback_log import SteadyVisitLog
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.slow_jobs import LibraryLine, SlowJobs
+from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.door_log import Visit
 from doorctl.sync.receive import unguarded
 from tests.fakes.branch_book import MemoryBranch

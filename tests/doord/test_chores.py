@@ -18,9 +18,12 @@ from doorctl.cards.reader import LineConnected, LineLost
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Stamped
 from doorctl.devices.serial_line import SerialLine
+from doorctl.doord.answers import DoorAnswers
+from doorctl.doord.chores import PURGE_AGAIN_S, PURGE_STEP_S, Chores, grace_s
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.events import EventQueue
 from doorctl.doord.prepare import Ledger
+from doorctl.doord.stores import DoorStores
 from doorctl.doord.watchdog import KEEP_TIME_EVERY_S, SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.scheduler import JOB, PULSE_EVERY_S
@@ -28,9 +31,6 @@ from doorctl.privacy.statistics import LEAF, OPENED, HourCount
 from doorctl.services.app import visits_db
 from doorctl.services.purging import Purging
 from doorctl.store.door_log import HourlyHistory
-from doorctl.wiring.door_answers import DoorAnswers
-from doorctl.wiring.door_jobs import PURGE_AGAIN_S, PURGE_STEP_S, Chores, grace_s
-from doorctl.wiring.door_parts import DoorStores
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.event_log import FakeEventLog, Field
 from tests.fakes.supervisor import FakeSupervisor

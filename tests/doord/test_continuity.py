@@ -13,8 +13,8 @@ from doorctl.access.patron import Reason
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import BootTime, Stamped
-from doorctl.doord.fallback_log import KEPT_CARDS, SteadyVisitLog
 from doorctl.doord.prepare import Ledger
+from doorctl.doord.stores import KEPT_CARDS, SteadyVisitLog
 from tests.doord.fake_door import CARD, identifier, key_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -10,10 +10,10 @@ import pytest
 
 from doorctl.core.errors import InputError, NotRunningError, StoreError
 from doorctl.core.masked import InstallationKey, Pin
+from doorctl.doord.answers import NUMBERS, OWN_PINS, DoorsSealing, Rate, Tokens
 from doorctl.rpc.control import ControlServer, Question, ask
 from doorctl.services.numbers import DoorsNumbers, OwnNumbers
 from doorctl.store.keys import ArgonSealer
-from doorctl.wiring.door_answers import NUMBERS, OWN_PINS, DoorsSealing, Rate, Tokens
 from tests.fakes.clock import FakeClock
 
 CARD, CPR = "3000001234", "0101701234"

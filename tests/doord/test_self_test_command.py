@@ -17,10 +17,9 @@ from click.testing import CliRunner, Result
 
 from doorctl.cli.processes import selftest
 from doorctl.config import Config, load
-from doorctl.doord.self_test import CHECKS, Finding, as_answer, run
+from doorctl.doord.self_test import CHECKS, Finding, as_answer, run, self_test
 from doorctl.rpc.control import ControlServer
 from doorctl.services import cards
-from doorctl.wiring.inspection import self_test
 from doorctl.wiring.installation import initialise
 from tests.doord.sound_houses import Parts
 from tests.fakes.clock import START

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.wiring.door_library import open_library_line
+from doorctl.wiring.door import open_library_line
 from tests.e2e.conftest import Loaded
 from tests.e2e.door import until
 from tests.e2e.library import (

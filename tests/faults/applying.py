@@ -20,7 +20,7 @@ from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.sync.document import Kind
 from doorctl.sync.receive import Guard, Limits, Push, Terms, unguarded
-from doorctl.web.reception import Reception
+from doorctl.web.pushes import Reception
 from tests.fakes.clock import FakeClock
 from tests.sync.pushes import KEY, SEAL
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from doorctl.access.patron import Reason
 from doorctl.core.errors import DoorctlError
 from doorctl.core.masked import Identifier, IdentifierKind
-from doorctl.doord.fallback_log import SteadyVisitLog
 from doorctl.doord.prepare import Ledger
+from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.branch import BranchRecords
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons import PatronCache

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from starlette.requests import Request
 
 from doorctl.core.errors import InputError, PushTooLargeError
-from doorctl.web.frame.forms import MOST_BYTES, MOST_FIELDS, Form, parsed, read_form
+from doorctl.web.frame import MOST_FIELDS, Form, parsed, read_form
+from doorctl.web.frame import MOST_FORM_BYTES as MOST_BYTES
 from doorctl.web.pushes import Body, Patience
 
 SEEDS = (

@@ -18,13 +18,13 @@ from doorctl.access.rights import ALL_BRANCHES, Ban, Pass, PassKind
 from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreBusyError, StoreError, StuckError
 from doorctl.core.moments import Moment
+from doorctl.doord.stores import DoorStores
 from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
 from doorctl.rpc.deeds import OpenBranch
 from doorctl.services.app import App, branch_db, open_book, patrons_db, system_clock
 from doorctl.services.branch import BranchThread, change
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.wiring.door_parts import DoorStores
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import configured, initialised
 

@@ -24,11 +24,11 @@ from doorctl.door.leaf import LeafRules
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver, DoorRules
 from doorctl.doord.events import EventQueue, PostedEvent, ThreadFailed
-from doorctl.doord.fallback_log import SteadyVisitLog
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.slow_jobs import SlowJobs
+from doorctl.doord.stores import SteadyVisitLog
 from doorctl.doord.watchdog import Housekeeping
 from doorctl.privacy.retention import Canaries, PurgeReport, WatchedTime, purge
 from doorctl.privacy.statistics import HourCount, Passages
@@ -41,7 +41,7 @@ from doorctl.store.records import AuditTrail
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, forget_erased
 from doorctl.sync.receive import Limits, Terms, guard
-from doorctl.web.reception import Reception
+from doorctl.web.pushes import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.simulation import oracle
 from tests.simulation.clock import Agenda, SimClock

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from doorctl.access.messages import Prepared
 from doorctl.access.throttle import CardThrottle
+from doorctl.doord.chores import PURGE_STEP_S
 from doorctl.privacy.retention import PurgeReport
-from doorctl.wiring.door_jobs import PURGE_STEP_S
 from tests.simulation import invariants
 from tests.simulation.disk import VISITS
 from tests.simulation.oracle import MOST_WRONG_PINS, STAFF_ONLY_AFTER, Guesses

@@ -12,7 +12,7 @@ from doorctl.config import Config
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread
-from doorctl.wiring.pages import pages
+from doorctl.wiring.web import pages
 from tests.fakes.event_log import FakeEventLog
 
 

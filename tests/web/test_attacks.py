@@ -18,14 +18,13 @@ from doorctl.services.accounts import AccountsService
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
-from doorctl.web.frame.frame import Person, path_of
-from doorctl.web.frame.pool import THREADS, Turns
+from doorctl.web.frame import THREADS, Person, Turns, path_of
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
 from doorctl.web.staff.accounts import MunicipalityPages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.records import HoldPages
-from doorctl.wiring.pages import SignedIn
+from doorctl.wiring.web import SignedIn
 from tests.web.pages.doorstep import COOKIE, NAME, RIGHT, Doorstep
 from tests.web.pages.staging import FakeSessions, application, browser, frame
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, suppress
 import httpx2
 import pytest
 
-from doorctl.web.frame.headers import ALWAYS
+from doorctl.web.answers import ALWAYS
 from doorctl.web.serving import MOST_OF_ONE, MOST_STRANGERS
 from tests.web.branch import EPOCH, LIMIT_S, SNAPSHOT, Branch, answer_of
 

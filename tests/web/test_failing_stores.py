@@ -34,9 +34,8 @@ from doorctl.services.numbers import own_numbers, own_sealer
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.subject import StoredErasures
-from doorctl.web.frame.headers import Headed, SameOrigin
-from doorctl.wiring.pages import pages
-from doorctl.wiring.web import webs_answers
+from doorctl.web.answers import Headed, SameOrigin
+from doorctl.wiring.web import pages, webs_answers
 from tests.browser.past import PASSWORD, keep_records, live_through
 from tests.fakes.event_log import FakeEventLog
 from tests.web.addresses import addresses

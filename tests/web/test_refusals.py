@@ -13,7 +13,7 @@ from doorctl.privacy.audit import Action
 from doorctl.services.app import App, branch_db
 from doorctl.services.branch import BranchThread
 from doorctl.store.records import AuditRecords
-from doorctl.wiring.pages import RefusalsOnRecord
+from doorctl.wiring.web import RefusalsOnRecord
 from tests.fakes.clock import FakeClock
 from tests.services.branches import initialised
 

@@ -12,6 +12,7 @@ from doorctl.access.patron import CacheStamp
 from doorctl.access.policy import Policy
 from doorctl.config import Config, load
 from doorctl.core.moments import BootTime
+from doorctl.doord.self_test import rules
 from doorctl.ops.clock import BUILD_FLOOR
 from doorctl.services.app import (
     access_policy,
@@ -23,7 +24,6 @@ from doorctl.services.app import (
     work_directory,
 )
 from doorctl.store.visits import VisitStore, create_visits
-from doorctl.wiring.door_parts import rules
 
 RIGHT = """
 [branch]

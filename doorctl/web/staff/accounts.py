@@ -37,21 +37,22 @@ from doorctl.core.masked import Masked
 from doorctl.rpc import deeds
 from doorctl.rpc.deeds import Request
 from doorctl.services.accounts import AccountsService
-from doorctl.web.frame.forms import BLANK, Form
-from doorctl.web.frame.frame import (
+from doorctl.web.frame import (
     AGAIN,
+    BLANK,
     ENDED,
     FACTOR,
     OWN,
     SIGN_IN,
+    Form,
     Frame,
     PageRequest,
+    Turns,
     own_path,
     places,
     sign_in_at,
 )
-from doorctl.web.frame.pool import Turns
-from doorctl.web.frame.words import Words
+from doorctl.web.words import Words
 
 NOT_OURS: Final = "There is no password of this branch's to change."
 NO_CLOCK: Final = "The clock of the branch is in doubt, so no second factor can be set up now."

@@ -22,10 +22,9 @@ from doorctl.rpc import deeds
 from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.hours import CalendarDay, days, hours_now, refuse_day
-from doorctl.web.frame.forms import Form
-from doorctl.web.frame.frame import Frame, PageRequest
-from doorctl.web.frame.words import CAUSES, MODES, Words, minutes
+from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
+from doorctl.web.words import CAUSES, MODES, Words, minutes
 
 MOST_SPANS: Final = 4
 """Spans of each kind in a form; no branch opens and closes more often in a day."""

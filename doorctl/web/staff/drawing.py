@@ -9,7 +9,7 @@ from typing import Final
 
 from doorctl.access.calendar import DAY_MINUTES
 from doorctl.services.visits import DayPicture, ModeBand, Slot
-from doorctl.web.frame.words import MODES, Words
+from doorctl.web.words import MODES, Words
 
 # Columns of bars on one scale, as numbers for an SVG.
 

@@ -14,9 +14,8 @@ from typing import Final, cast
 from doorctl.core.errors import InputError
 from doorctl.privacy.subject import may_be_cpr
 from doorctl.services.numbers import TakenAs
-from doorctl.web.frame.forms import Form
-from doorctl.web.frame.frame import PageRequest
-from doorctl.web.frame.words import Words
+from doorctl.web.frame import Form, PageRequest
+from doorctl.web.words import Words
 
 CARD, TAKEN_AS, REASON, OWN_WORDS = "card", "taken_as", "reason", "own_words"
 PATRON_REF: Final = "patron_ref"

@@ -26,12 +26,12 @@ from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
 from doorctl.services.visits import DoorLog, LogView
 from doorctl.store.door_log import OPEN, LogFilter, Visit
-from doorctl.web.frame.frame import Frame, PageRequest
-from doorctl.web.frame.words import Words
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.drawing import timeline
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.why import sentence
+from doorctl.web.words import Words
 
 GRANTED, REFUSED = "granted", "refused"
 OUTCOMES: Final = (GRANTED, REFUSED, OPEN)

@@ -23,8 +23,7 @@ from doorctl.accounts.account import Permission, permits
 from doorctl.core.errors import DoorctlError, StuckError
 from doorctl.services.visits import DoorLog
 from doorctl.store.door_log import OPEN, LogFilter, Visit
-from doorctl.web.frame.frame import Frame, PageRequest, Person
-from doorctl.web.frame.pool import Aside
+from doorctl.web.frame import Aside, Frame, PageRequest, Person
 from doorctl.web.staff.log import NAMES, chosen, fits, row, state
 
 MOST_DIGITS: Final = 18

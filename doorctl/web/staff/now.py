@@ -29,11 +29,10 @@ from doorctl.services.app import App, outdated
 from doorctl.services.branch import change, note
 from doorctl.services.cards import open_register
 from doorctl.services.hours import Hours, hours_now, open_once, trust_clock
-from doorctl.web.frame.forms import Form
-from doorctl.web.frame.frame import Frame, PageRequest
-from doorctl.web.frame.words import CAUSES, MODES, SETTABLE, Words
+from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
+from doorctl.web.words import CAUSES, MODES, SETTABLE, Words
 
 LOOK_LIMIT_S: Final = 1.0
 """Longest wait for the door process; after it the page is shown without its state."""

@@ -26,12 +26,11 @@ from doorctl.services.app import App
 from doorctl.services.branch import audit_entries, verify_audit
 from doorctl.services.numbers import Numbers
 from doorctl.services.subject import Named
-from doorctl.web.frame.forms import Form
-from doorctl.web.frame.frame import Frame, PageRequest
-from doorctl.web.frame.words import Words
+from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.log import Row, row
 from doorctl.web.staff.statistics import read_period
+from doorctl.web.words import Words
 
 AUDIT: Final = "/audit"
 SHOWN: Final = 200

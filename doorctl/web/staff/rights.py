@@ -42,10 +42,9 @@ from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.numbers import Numbers
 from doorctl.services.rights import Banned, PassState, pass_state
-from doorctl.web.frame.forms import Form
-from doorctl.web.frame.frame import Frame, PageRequest
-from doorctl.web.frame.words import WEEKDAYS, Words
+from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
+from doorctl.web.words import WEEKDAYS, Words
 
 BANS: Final = "/bans"
 DATE, OPEN_END = "date", "open"

@@ -29,12 +29,12 @@ from doorctl.privacy.statistics import (
 )
 from doorctl.services import visits
 from doorctl.services.app import App
-from doorctl.web.frame.frame import Frame, PageRequest
-from doorctl.web.frame.words import WEEKDAYS as WEEKDAY_NAMES
-from doorctl.web.frame.words import Words
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff.drawing import HEIGHT, Bars, Column, bars
 from doorctl.web.staff.filled_in import day
 from doorctl.web.staff.log import MARK, SEPARATOR
+from doorctl.web.words import WEEKDAYS as WEEKDAY_NAMES
+from doorctl.web.words import Words
 
 ONE_DAY: Final = timedelta(days=1)
 

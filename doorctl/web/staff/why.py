@@ -21,10 +21,9 @@ from doorctl.services import cards
 from doorctl.services.app import App
 from doorctl.services.cards import Explanation
 from doorctl.services.numbers import Numbers
-from doorctl.web.frame.forms import Form
-from doorctl.web.frame.frame import Frame, PageRequest
-from doorctl.web.frame.words import MODES, Words
+from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
+from doorctl.web.words import MODES, Words
 
 # These texts are in English and for staff, not for patrons at the door.
 

@@ -14,9 +14,9 @@ from doorctl.accounts.account import Account, Permission, Role
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.rpc import deeds
-from doorctl.web.frame.frame import Frame, PageRequest, Person
+from doorctl.web.frame import Frame, PageRequest, Person
 from doorctl.web.staff.accounts import Entrance
-from doorctl.wiring.pages import SignedIn
+from doorctl.wiring.web import SignedIn
 from tests.fakes.accounts import MemoryDesk, QuickHasher
 from tests.web.pages.staging import FakeSessions, application
 from tests.web.pages.staging import frame as staged

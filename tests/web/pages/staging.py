@@ -14,11 +14,9 @@ from starlette.types import ASGIApp
 from doorctl.accounts.account import Permission, Role
 from doorctl.core.errors import StoreError
 from doorctl.core.language import languages
-from doorctl.web.frame.frame import Frame, House, Person, shared_routes
-from doorctl.web.frame.headers import Headed, SameOrigin
-from doorctl.web.frame.pool import Aside
-from doorctl.web.frame.templates import Templates
-from doorctl.web.frame.words import Words
+from doorctl.web.answers import Headed, SameOrigin
+from doorctl.web.frame import Aside, Frame, House, Person, Templates, shared_routes
+from doorctl.web.words import Words
 from tests.fakes.event_log import FakeEventLog
 
 ZONE = ZoneInfo("Europe/Copenhagen")

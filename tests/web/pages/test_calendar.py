@@ -15,8 +15,8 @@ from doorctl.rpc import deeds
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change
 from doorctl.services.hours import CalendarDay, days
-from doorctl.web.frame.words import Words, minutes
 from doorctl.web.staff.calendar import LEFT, WIDTH, CalendarPages, picture
+from doorctl.web.words import Words, minutes
 from tests.web.conftest import Apps
 from tests.web.pages.staging import LANGUAGES, NOW, ZONE, browser
 

@@ -13,10 +13,10 @@ from doorctl.accounts import passwords
 from doorctl.accounts.account import FRESH_MS, IDLE_MS, LONGEST_MS, Event, Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.core.errors import SignInWaitsError
-from doorctl.web.frame.headers import Headed
-from doorctl.web.frame.words import Words
+from doorctl.web.answers import Headed
 from doorctl.web.staff import accounts as entrance_words
 from doorctl.web.staff.accounts import KNOWN_S, AccountsPages, Entrance
+from doorctl.web.words import Words
 from tests.fakes.accounts import MemoryDesk
 from tests.web.pages.doorstep import COOKIE, NAME, NEW, RIGHT, WRONG, Doorstep, browser_of
 from tests.web.pages.staging import LANGUAGES, ZONE

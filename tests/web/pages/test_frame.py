@@ -11,12 +11,10 @@ from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Permission, Role
 from doorctl.core.errors import InputError, NotRunningError, StoreError, StuckError
-from doorctl.web.app import application as application_of
-from doorctl.web.frame.forms import parsed
-from doorctl.web.frame.frame import Frame, PageRequest, own_path
-from doorctl.web.frame.headers import ALWAYS
-from doorctl.web.frame.templates import STATIC
+from doorctl.web.answers import ALWAYS
+from doorctl.web.frame import STATIC, Frame, PageRequest, own_path, parsed
 from doorctl.web.pushes import Pushes
+from doorctl.web.serving import application as application_of
 from tests.web.pages.staging import FakeRefused, application, browser, frame
 
 KINDS = {

@@ -9,9 +9,9 @@ import pytest
 
 from doorctl.core.errors import ConfigError
 from doorctl.core.language import OWN, languages
-from doorctl.web.frame.frame import PLACES
-from doorctl.web.frame.templates import HERE
-from doorctl.web.frame.words import MONTHS, WEEKDAYS, Words
+from doorctl.web.frame import PLACES
+from doorctl.web.frame import WEB as HERE
+from doorctl.web.words import MONTHS, WEEKDAYS, Words
 from tests.web.pages.staging import ZONE
 
 SAID = re.compile(r"""\b_\(\s*(?P<quote>["'])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)""")

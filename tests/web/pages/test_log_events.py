@@ -14,8 +14,7 @@ from starlette.types import Message, Scope
 
 from doorctl.accounts.account import Role
 from doorctl.services.app import App
-from doorctl.web.frame.frame import Person
-from doorctl.web.frame.pool import Aside
+from doorctl.web.frame import Aside, Person
 from doorctl.web.serving import Server, listen
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import (

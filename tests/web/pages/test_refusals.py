@@ -15,11 +15,11 @@ from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.numbers import own_numbers
 from doorctl.services.visits import DoorLog
-from doorctl.web.frame.words import Words
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.rights import PassesPages
+from doorctl.web.words import Words
 from tests.web.conftest import Apps
 from tests.web.pages.staging import LANGUAGES, ZONE, browser
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jinja2 import TemplateNotFound
 
-from doorctl.web.frame.templates import Templates
+from doorctl.web.frame import Templates
 
 
 def test_whoever_opens_a_page_first_does_not_wait_for_its_template(tmp_path: Path) -> None:

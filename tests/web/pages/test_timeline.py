@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
 from doorctl.services.visits import DayPicture, ModeBand, Slot
-from doorctl.web.frame.words import Words
 from doorctl.web.staff.drawing import ABOVE, BAND_Y, BASE, LEFT, TOP, WIDTH, timeline
+from doorctl.web.words import Words
 from tests.web.pages.staging import LANGUAGES, NOW, ZONE
 
 WORDS = Words(LANGUAGES.chosen("da"), ZONE)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 import doorctl.web
-from doorctl.web.frame.frame import LONGEST_QUERY, page_of
+from doorctl.web.frame import LONGEST_QUERY, page_of
 from tests.services.branches import initialised
 from tests.web.addresses import addresses
 from tests.web.pages.doorstep import NAME, RIGHT, WRONG, Doorstep

@@ -15,8 +15,8 @@ from starlette.types import ASGIApp
 
 from doorctl.access.panel import OURS, Hours, Keys, Kind, Opens, PanelState
 from doorctl.core.language import Languages, languages
-from doorctl.web.frame.headers import Headed, SameOrigin
-from doorctl.web.frame.templates import StaticPages, Templates
+from doorctl.web.answers import Headed, SameOrigin
+from doorctl.web.frame import StaticPages, Templates
 from doorctl.web.panel import Panel, Showing
 from tests.fakes.panel import FakePanelDoor
 

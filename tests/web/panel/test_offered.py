@@ -10,8 +10,8 @@ import pytest
 from doorctl.config import load
 from doorctl.core.errors import ConfigError
 from doorctl.core.language import languages
-from doorctl.wiring.door_jobs import panel_rules
-from doorctl.wiring.pages import SCREEN, offered, opened_with
+from doorctl.doord.panel import panel_rules
+from doorctl.wiring.web import SCREEN, offered, opened_with
 
 CONFIG = load(Path(__file__).parents[3] / "config" / "demo.toml", environment={})
 WITH_PAD = replace(CONFIG, panel=replace(CONFIG.panel, keypad=True))

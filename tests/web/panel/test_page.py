@@ -16,7 +16,7 @@ import doorctl.web
 from doorctl.access.panel import CODES, NOT_PROVED, OURS, UNREADABLE, Hours, Kind, PanelState
 from doorctl.access.patron import SENTENCES
 from doorctl.core.language import OWN, languages
-from doorctl.web.frame.headers import POLICY
+from doorctl.web.answers import POLICY
 from tests.web.panel.screens import IDLE, PHONE, SHOWING, STATES, Stage
 
 THERE = {"lang": "en", "since": "4"}
@@ -262,7 +262,7 @@ def test_everything_is_said_in_danish() -> None:
     web = Path(doorctl.web.__file__).parent
     catalogue = polib.pofile(str(OWN / "da" / "panel.po"))
     frame = polib.pofile(str(OWN / "da" / "frame.po"))
-    sources = [web / "panel_words.py", *(web / "templates").glob("panel*.html")]
+    sources = [web / "panel.py", *(web / "templates").glob("panel*.html")]
     text = "".join(path.read_text("utf-8") for path in sources)
     used = set(re.findall(r"""\bsay\(\s*["']([^"']+)["']""", text))
     used |= {one for pair in re.findall(r'count\("([^"]+)", "([^"]+)"', text) for one in pair}

@@ -10,25 +10,20 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 
-from doorctl.access.panel import Display, PanelRules
 from doorctl.config import Config
-from doorctl.core.errors import DoorctlError, StoreError, StuckError
-from doorctl.core.ports import Clock, EventLog, Supervisor
+from doorctl.core.errors import DoorctlError, StoreError
+from doorctl.core.ports import EventLog, Supervisor
 from doorctl.devices.pins import outputs_kept
-from doorctl.doord.events import EventQueue, PanelKeyPressed
-from doorctl.doord.self_test import Finding
+from doorctl.doord.self_test import Finding, house
 from doorctl.doord.self_test import run as run_self_test
+from doorctl.doord.stores import DoorStores
 from doorctl.doord.watchdog import FREED_GRACE_S, KEPT_GRACE_S, Housekeeping, LastingFaults
 from doorctl.ops.machine import disk_low, undervoltage
 from doorctl.ops.scheduler import PurgeSchedule
 from doorctl.privacy.retention import PurgeReport
 from doorctl.privacy.statistics import OPENED, HourCount
-from doorctl.rpc.control import Answers
-from doorctl.rpc.door import PanelBoard, panel_answers
 from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging
-from doorctl.wiring.door_parts import DoorStores
-from doorctl.wiring.inspection import house
 
 PURGE_EVERY_H = 6.0
 PURGE_AGAIN_S = 60.0
@@ -259,46 +254,3 @@ class Lookout:
 
 def _hours(span: timedelta) -> str:
     return f"{span.total_seconds() / 3600:.0f} h"
-
-
-# The door's end of the screen.
-
-MOST_PENDING = 32
-"""With this many events waiting the door takes no key: it hangs, and a late key is a danger."""
-
-
-class DoorsPanel:
-    """The door's end of the screen: what it shows, and the keys that are pressed on it.
-
-    `clock` gives each run another first number.
-    """
-
-    def __init__(self, config: Config, clock: Clock, event_queue: EventQueue) -> None:
-        self._event_queue = event_queue
-        self._rules = panel_rules(config)
-        self.board = PanelBoard(round(clock.monotonic_s() * 1000) + 1)
-
-    @property
-    def display(self) -> Display:
-        """The display before anything has happened."""
-        return Display(self._rules)
-
-    def answers(self) -> Answers:
-        """Return the answers on the door's socket."""
-        return panel_answers(self.board, self._press if self._rules.keys else None)
-
-    def _press(self, key: str, attempt: int) -> None:
-        if self._event_queue.qsize() >= MOST_PENDING:
-            raise StuckError("the door does not keep up; press the key again")
-        self._event_queue.put(PanelKeyPressed(key, attempt))
-
-
-def panel_rules(config: Config) -> PanelRules:
-    """Return how the screen behaves; it has keys only where no keypad is wired."""
-    panel = config.panel
-    return PanelRules(
-        keys=panel.keypad and not config.keypad.port,
-        codes=config.policy.code_entry,
-        message_s=panel.message_s,
-        countdown_min=max(panel.countdown_min, config.closing.no_entry_min),
-    )

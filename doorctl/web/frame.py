@@ -5,27 +5,254 @@ A page is a function of a :class:`PageRequest` that returns a response; it never
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 from http import HTTPStatus
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
-from starlette.requests import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from doorctl.accounts.account import Origin, Permission, Role, permits
 from doorctl.core.errors import DoorctlError, InputError, NotRunningError, StuckError
 from doorctl.core.language import ENGLISH, Languages
 from doorctl.core.ports import EventLog
-from doorctl.web.frame.forms import Form, read_form
-from doorctl.web.frame.pool import Aside
-from doorctl.web.frame.templates import StaticPages, Templates
-from doorctl.web.frame.words import Words
+from doorctl.web.words import Words
+
+# Forms that browsers send: how they are read, within limits of size and time.
+
+MOST_FORM_BYTES: Final = 32 * 1024
+MOST_FIELDS: Final = 200
+FORM_LIMIT_S: Final = 10.0
+"""Longest wait for a form's bytes."""
+
+URL_ENCODED: Final = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a form. `repr` hides their values, which may be card numbers or passwords."""
+
+    fields: Mapping[str, tuple[str, ...]]
+
+    def __repr__(self) -> str:
+        return f"Form({', '.join(self.fields)})"
+
+    def text(self, name: str) -> str:
+        """Return a field without the blanks around it; empty where it was not sent."""
+        return self.exact(name).strip()
+
+    def exact(self, name: str) -> str:
+        """Return a field as it was typed, such as a password."""
+        return self.fields.get(name, ("",))[0]
+
+    def ticked(self, name: str) -> bool:
+        """Tell whether a box was ticked."""
+        return name in self.fields
+
+    def every(self, name: str) -> tuple[str, ...]:
+        """Return each value of a field that may be chosen more than once."""
+        return self.fields.get(name, ())
+
+
+BLANK: Final = Form(MappingProxyType({}))
+
+
+async def read_form(request: Request) -> Form:
+    """Read the form of a request.
+
+    Raises:
+        InputError: it is too long, too slow, or no form.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != URL_ENCODED:
+        raise InputError("that is no form; send it as application/x-www-form-urlencoded")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(FORM_LIMIT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_FORM_BYTES:
+                    raise InputError(f"the form is longer than {MOST_FORM_BYTES} bytes")
+    except (TimeoutError, ClientDisconnect):
+        # A client that has hung up gets no answer, and is no fault of ours with a traceback.
+        raise InputError("the form did not come in time; send it again") from None
+    return parsed(bytes(body))
+
+
+def parsed(body: bytes) -> Form:
+    """Return the form in a body.
+
+    Raises:
+        InputError: it is no form.
+    """
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            encoding="utf-8",
+            errors="strict",
+            max_num_fields=MOST_FIELDS,
+        )
+    except ValueError:
+        raise InputError("the form can't be read") from None
+    fields: dict[str, tuple[str, ...]] = {}
+    for name, value in pairs:
+        fields[name] = (*fields.get(name, ()), value.replace("\0", ""))
+    return Form(fields)
+
+
+# Threads for work that waits for a disk or another process, and the order of their use.
+
+P = ParamSpec("P")
+ResultT = TypeVar("ResultT")
+
+THREADS: Final = 4
+"""Threads for staff, who are few; each costs memory while it works."""
+
+MOST_WAITING: Final = 32
+"""The most pages that wait for a thread; the next ones are refused for now."""
+
+
+MOST_AT_ONCE: Final = 1
+"""The most threads for requests before sign-in; the others are for staff."""
+
+MOST_IN_LINE: Final = 16
+
+
+class Turns:
+    """A queue of requests before sign-in; belongs to the event loop.
+
+    Strangers may send many slow requests. These have a queue of their own, so that they take no
+    thread from the users who are signed in.
+
+    `at_once` requests run at the same time, and `in_line` wait; the next ones are refused for now.
+    """
+
+    def __init__(self, at_once: int = MOST_AT_ONCE, in_line: int = MOST_IN_LINE) -> None:
+        self._turn = asyncio.Semaphore(at_once)
+        self._most = at_once + in_line
+        self._here = 0
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Wait for a turn, and keep it while the block runs.
+
+        Raises:
+            StuckError: too many wait already.
+        """
+        if self._here >= self._most:
+            raise StuckError("too many sign in at once; try again in a moment")
+        self._here += 1
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._here -= 1
+
+
+class Aside:
+    """A few threads; :meth:`run` belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, "pages")
+        self._waiting = 0
+
+    async def run(self, job: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        """Run a job that may block; return its result or raise its error.
+
+        Raises:
+            StuckError: too many wait already.
+        """
+        if self._waiting >= MOST_WAITING:
+            raise StuckError("too many pages are asked for at once; try again in a moment")
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, lambda: job(*args, **kwargs))
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """End the threads once their jobs are done."""
+        self._threads.shutdown(cancel_futures=True)
+
+
+# Templates, whose values are escaped, and the static files that come with doorctl.
+
+WEB: Final = Path(__file__).parent
+STATIC: Final = WEB / "static"
+
+A_DAY: Final = "public, max-age=86400"
+FOR_EVER: Final = "public, max-age=31536000, immutable"
+
+
+class Templates:
+    """The pages' templates; each is compiled once and kept."""
+
+    def __init__(self, directory: Path = WEB / "templates") -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(directory),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals["static"] = static_address
+
+    def compile_all(self) -> None:
+        """Compile the templates of a branch, so that no page waits 0.1 s for it later.
+
+        The compiler's memory can be given back then: 2.3 MB (measured). On any thread.
+        """
+        for name in self._environment.list_templates(filter_func=_is_of_a_branch):
+            self._environment.get_template(name)
+
+    def render(self, name: str, context: dict[str, Any]) -> str:
+        """Return a page; a name that is missing from `context` is an error of ours."""
+        return self._environment.get_template(name).render(context)
+
+
+def _is_of_a_branch(name: str) -> bool:
+    return not name.startswith("demo")
+
+
+@cache
+def static_address(name: str) -> str:
+    """Return the address of a file of `static/`; it changes with the file."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:8]
+    return f"/static/{name}?v={digest}"
+
+
+class StaticPages(StaticFiles):
+    """The files of `static/`; an answer to an :func:`address_of` may be kept for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=STATIC)
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return a file."""
+        response = await super().get_response(path, scope)
+        versioned = scope["query_string"].startswith(b"v=")
+        response.headers["Cache-Control"] = FOR_EVER if versioned else A_DAY
+        if response.media_type == "image/svg+xml":
+            response.headers["Content-Type"] = f"{response.media_type}; charset=utf-8"
+        return response
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +445,6 @@ class House:
         """The name of the cookie of a browser that has signed in before."""
         return f"{self.session_cookie}-known"
 
-
-P = ParamSpec("P")
-ResultT = TypeVar("ResultT")
 
 NOT_TOLD: Final = "the branch can't do that now; try again later, or ask the technician"
 """The answer to a fault for users who are not signed in: it names no file and no disk."""
@@ -431,7 +655,7 @@ class Frame:
 
     def rendered(self, template: str, request: PageRequest, context: dict[str, Any]) -> str:
         """Return the text of a page; see :meth:`PageRequest.page`."""
-        person = request._person  # noqa: SLF001 - the frame made it
+        person = request.person if request.signed_in else None
         shared = {
             "_": request.words.say,
             "n_": request.words.count,

@@ -15,17 +15,17 @@ from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.core.staff_text import refuse_purpose, refuse_text
+from doorctl.doord.chores import Chores
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.events import EventQueue, StaffOpened
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.self_test import as_answer
+from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import utc_now
 from doorctl.rpc.control import Answers, Question
 from doorctl.services.hours import TRUST_CLOCK, believes
 from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, Reading
-from doorctl.wiring.door_jobs import Chores
-from doorctl.wiring.door_parts import DoorStores
 
 # What the door process seals for staff at the pages: slowly, so that nobody can try numbers.
 

@@ -1,0 +1,248 @@
+"""The door's databases; a log that can't be written keeps nobody out.
+
+The outage is alarmed once, and attempts during it are not on record. Guesses are still counted, in
+memory, and stored with the card's next attempt that can be. A restart before that forgets them,
+and a count that can't be read starts at zero. This holds for failures in a row only: wrong PINs
+that no right PIN clears are counted again once the disk works.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from doorctl.access.patron import CacheStamp, Reason
+from doorctl.access.ports import VisitLog
+from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.config import Config
+from doorctl.core.errors import StoreBusyError, StoreError
+from doorctl.core.moments import Stamped
+from doorctl.core.ports import EventLog
+from doorctl.doord.events import EventQueue, PostedEvent, ThreadFailed
+from doorctl.ops.clock import SystemClock
+from doorctl.ops.threads import WorkerThread
+from doorctl.services.app import branch_db, outdated, patrons_db, system_clock, visits_db
+from doorctl.store import door_log
+from doorctl.store import patrons as patron_rows
+from doorctl.store.branch import BranchRecords
+from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.store.patrons import PatronCache
+from doorctl.store.residue import set_aside_if_damaged
+from doorctl.store.tables import Layout
+from doorctl.store.visits import RetriedVisits
+
+# The door goes on when its log can't be written: a full or failing disk keeps nobody out.
+#
+# The outage is alarmed once, and attempts during it are not on record. Guesses are still counted,
+# in memory, and stored with the card's next attempt that can be. A restart before that forgets
+# them, and a count that can't be read starts at zero. This holds for failures in a row only: wrong
+# PINs that no right PIN clears are counted again once the disk works.
+
+KEPT_CARDS = 10_000
+"""Most cards whose failures are kept in memory; an evening sees a few hundred, and it is 2 MB."""
+
+T = TypeVar("T")
+
+
+class SteadyVisitLog:
+    """A `VisitLog` that never raises `StoreError`; same thread rules as the log that it wraps."""
+
+    def __init__(self, inner: VisitLog, log: EventLog) -> None:
+        self._inner = inner
+        self._log = log
+        self._failing = False
+        self._cards: OrderedDict[bytes, CardThrottle] = OrderedDict()
+        self._reader: ReaderThrottle | None = None
+        self._last_attempt = 0
+
+    def open_attempt(
+        self,
+        attempt: int,
+        at: Stamped,
+        row_key: bytes | None,
+        throttle: CardThrottle | None,
+        whose: str | bytes | None = None,
+    ) -> None:
+        """Put an attempt on record, or at least keep its charge in memory."""
+        self._last_attempt = max(self._last_attempt, attempt)
+        stored = self._tried(
+            lambda: self._inner.open_attempt(attempt, at, row_key, throttle, whose)
+        )
+        self._note(row_key, throttle, stored=stored)
+
+    def close_attempt(
+        self,
+        attempt: int,
+        reason: Reason,
+        row_key: bytes | None = None,
+        throttle: CardThrottle | None = None,
+        reader: ReaderThrottle | None = None,
+        *,
+        counted_as: str | None = None,
+        right: bool | None = None,
+    ) -> None:
+        """Record an outcome, or at least keep its cost in memory."""
+        stored = self._tried(
+            lambda: self._inner.close_attempt(
+                attempt, reason, row_key, throttle, reader, counted_as=counted_as, right=right
+            )
+        )
+        self._note(row_key, throttle, stored=stored)
+        if reader is not None:
+            self._reader = None if stored else reader
+
+    def card_throttle(self, row_key: bytes) -> CardThrottle:
+        """Return a card's failures, from memory where they could not be stored."""
+        kept = self._cards.get(row_key)
+        if kept is not None:
+            return kept
+        return self._read(lambda: self._inner.card_throttle(row_key), CardThrottle())
+
+    def reader_throttle(self) -> ReaderThrottle:
+        """Return the reader's bucket, from memory where it could not be stored."""
+        if self._reader is not None:
+            return self._reader
+        return self._read(self._inner.reader_throttle, ReaderThrottle())
+
+    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron or a card are stored and can be read."""
+        return self._read(lambda: self._inner.wrong_pins(row_key, patron_ref), 0)
+
+    def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
+        """Forget a card's failures and a patron's.
+
+        Raises:
+            StoreError: it could not be stored; staff see the error and try again.
+        """
+        self._inner.reset_card(row_key, patron_ref)
+        self._cards.pop(row_key, None)
+
+    def last_attempt(self) -> int:
+        """Return the highest attempt number, at least of those that this process has seen."""
+        return max(self._last_attempt, self._read(self._inner.last_attempt, 0))
+
+    def _tried(self, write: Callable[[], None]) -> bool:
+        try:
+            write()
+        except StoreError as err:
+            self._raise_alarm(str(err))
+            return False
+        if self._failing:
+            self._failing = False
+            self._log.emit("alarm", kind="visit_log_cleared")
+        return True
+
+    def _read(self, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except StoreError as err:
+            self._raise_alarm(str(err))
+            return otherwise
+
+    def _raise_alarm(self, why: str) -> None:
+        if not self._failing:
+            self._failing = True
+            self._log.emit("alarm", kind="visit_log_failing", why=why)
+
+    def _note(self, row_key: bytes | None, throttle: CardThrottle | None, *, stored: bool) -> None:
+        if row_key is None or throttle is None:
+            return
+        if stored:
+            self._cards.pop(row_key, None)
+            return
+        self._cards[row_key] = throttle
+        self._cards.move_to_end(row_key)
+        if len(self._cards) > KEPT_CARDS:
+            self._cards.popitem(last=False)
+
+
+STORES_LIMIT_S = 60.0
+"""Longest wait for the databases at the start; a check of 100 000 patrons takes 20 ms."""
+
+ANSWER_LIMIT_S = 30.0
+"""Longest wait for the worker to answer a question from outside the loop."""
+
+ResultT = TypeVar("ResultT")
+
+
+class DoorStores:
+    """The door's databases, the thread that may wait for them, and what they are sealed with.
+
+    `queue` gets what the worker's jobs return; `stack` closes all of it.
+
+    Raises:
+        DoorctlError: the key can't be read, or another process is the writer of the door log.
+    """
+
+    def __init__(
+        self, config: Config, event_queue: EventQueue, log: EventLog, stack: ExitStack
+    ) -> None:
+        self._config = config
+        self._event_queue = event_queue
+        self._log = log
+        self.clock: SystemClock = system_clock(config, wary=True)
+        seal = config.seal
+        self.key = read_key(config.secrets.installation_key_file)
+        self.sealer = ArgonSealer(self.key, seal.memory_kib, seal.iterations)
+        self.patrons = PatronCache(
+            patrons_db(config), self.sealer.seal, self.sealer.earlier, self.clock.monotonic_s
+        )
+        stack.callback(self.patrons.close)
+        self.branch = BranchRecords(branch_db(config), self.clock.monotonic_s)
+        stack.callback(self.branch.close)
+        # Ends before its files are closed: SQLite does not survive that in the middle of a query.
+        self.worker: WorkerThread[PostedEvent] = WorkerThread(event_queue.put, self.failed)
+        self.worker.start()
+        stack.callback(self.worker.stop, 10.0)
+        self.stamp = CacheStamp(0, None, config.policy.minimum_age, 0)
+        self.visits = self.worker.call(self._open, timeout_s=STORES_LIMIT_S)
+        stack.callback(lambda: self.worker.submit(self.visits.close))
+        self.steady = SteadyVisitLog(self.visits, log)
+
+    def alarm(self, kind: str, why: str) -> None:
+        """Emit an alarm."""
+        self._log.emit("alarm", kind=kind, why=why)
+
+    def failed(self, error: BaseException) -> None:
+        """End the door by an unexpected exception, on the loop's own thread."""
+        self._event_queue.put(ThreadFailed(error))
+
+    def answer(self, job: Callable[[], ResultT]) -> ResultT:
+        """Have the worker do a job in its turn, and return its result or raise its error."""
+        return self.worker.call(job, timeout_s=ANSWER_LIMIT_S)
+
+    def _open(self) -> RetriedVisits:
+        path = visits_db(self._config)
+        sound = partial(self._set_aside, path, door_log.migrations)
+        sound()
+        self._set_aside(patrons_db(self._config), patron_rows.migrations)
+        visits = RetriedVisits(path, partial(self.alarm, "store_damaged"), sound)
+        try:
+            visits.open()
+        except StoreBusyError:
+            raise
+        except StoreError:
+            # A disk that fails keeps nobody out; the first call that needs the log alarms.
+            pass
+        try:
+            self.stamp = self.patrons.stamp()
+        except StoreError as err:
+            self.alarm("patron_cache_failing", str(err))
+        problem = outdated(self.stamp, self._config)
+        if problem is not None:
+            self.alarm("patrons_outdated", problem)
+        return visits
+
+    def _set_aside(self, path: Path, migrations: Layout) -> None:
+        try:
+            aside = set_aside_if_damaged(path, self.clock.moment().local, migrations)
+        except OSError as err:  # Ours are, and a disk that fails keeps nobody out.
+            self.alarm("store_damaged", str(err))
+            return
+        if aside is not None:
+            why = f"{path.name} is damaged and was set aside as {aside.name}"
+            self.alarm("store_damaged", why)

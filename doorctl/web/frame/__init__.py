@@ -1,1 +1,0 @@
-"""What all pages share: templates, languages, headers, forms and sign-in; no page itself."""
