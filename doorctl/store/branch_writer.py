@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -107,17 +108,19 @@ def refuse_override(override: Override, moment: Moment) -> None:
 KEPT_AFTER_END = timedelta(days=30)
 """As long as visits are kept, which is the sector's standard (DPL CMS's privacy template)."""
 
-LEAP = timedelta(days=2)
+LEAP_MS = 2 * 24 * 3_600_000
 """A time that is this much later than that of the last deletion is not trusted at once."""
 
-SEEN_FOR = timedelta(hours=6)
+SEEN_FOR_MS = 6 * 3_600_000
 """How long such a time must last before it is trusted. Else a clock that is wrong for an evening
 would delete every ban, tombstone and audit record."""
 
-SEEN_FOR_AT_MOST = timedelta(days=60)
+SEEN_FOR_AT_MOST_MS = 60 * 24 * 3_600_000
 """A time that is even later begins a new wait; a battery clock may start with any time."""
 
-_MILLISECOND = timedelta(milliseconds=1)
+STEP_MS, STEP_EACH_MS = 24 * 3_600_000, 3_600_000
+"""What is deleted by such a time: a day's rows an hour, as of the door log, for it may be wrong."""
+
 _DELETED_BY, _FIRST_SEEN = "deleted_by_ms", "later_time_seen_ms"
 _TIME = "SELECT CAST(value AS INTEGER) FROM settings WHERE key = ?"
 _KEEP_TIME = "INSERT OR REPLACE INTO settings VALUES (?, ?)"
@@ -146,36 +149,39 @@ def delete_ended(connection: sqlite3.Connection, moment: Moment) -> bool:
 
     Bans without an end stay until they are lifted, and the audit log keeps its records for longer.
     Nothing is deleted while the clock is not set, or before a time that leapt ahead has stood for
-    :data:`SEEN_FOR`.
+    :data:`SEEN_FOR_MS`; then a day's rows go an hour.
     """
-    if not (moment.dependable and _is_believed(connection, to_ms(moment.local))):
+    by_ms = _deletes_by(connection, to_ms(moment.local)) if moment.dependable else None
+    if by_ms is None:
         return False
-    cutoff = known(moment) - KEPT_AFTER_END
-    first_day = today(moment) - KEPT_AFTER_END
-    deleted = 0
-    for statement in _BY_TIME:
-        deleted += connection.execute(statement, (to_ms(cutoff),)).rowcount
-    for statement in _BY_DAY:
-        deleted += connection.execute(statement, (first_day.isoformat(),)).rowcount
-    return erase_expired(connection, moment) + deleted > 0
+    by = replace(moment, local=from_ms(by_ms).astimezone(moment.local.tzinfo))
+    cutoff = to_ms(known(by) - KEPT_AFTER_END)
+    first_day = (today(by) - KEPT_AFTER_END).isoformat()
+    statements = [*((sql, cutoff) for sql in _BY_TIME), *((sql, first_day) for sql in _BY_DAY)]
+    deleted = sum(connection.execute(sql, (before,)).rowcount for sql, before in statements)
+    return _erase_expired(connection, by, to_ms(moment.local)) + deleted > 0
 
 
-def _is_believed(connection: sqlite3.Connection, now_ms: int) -> bool:
-    """Tell whether to delete by a dependable time, and store it.
+def _deletes_by(connection: sqlite3.Connection, now_ms: int) -> int | None:
+    """Return the time to delete by, if any, at a dependable time, and store it.
 
     It is stored because a machine that is restarted every day must delete all the same.
     """
     deleted_by, seen = _time(connection, _DELETED_BY), _time(connection, _FIRST_SEEN)
-    if deleted_by is not None and now_ms - deleted_by > LEAP // _MILLISECOND:
-        for_ms = -1 if seen is None else now_ms - seen
-        if not 0 <= for_ms <= SEEN_FOR_AT_MOST // _MILLISECOND:
-            connection.execute(_KEEP_TIME, (_FIRST_SEEN, str(now_ms)))
-            return False
-        if for_ms < SEEN_FOR // _MILLISECOND:
-            return False
-    connection.execute(_KEEP_TIME, (_DELETED_BY, str(now_ms)))
-    connection.execute(_FORGET_TIME, (_FIRST_SEEN,))
-    return True
+    if deleted_by is None or now_ms - deleted_by <= LEAP_MS:
+        by_ms = now_ms
+        connection.execute(_FORGET_TIME, (_FIRST_SEEN,))
+    elif seen is None or not 0 <= now_ms - seen <= SEEN_FOR_AT_MOST_MS:
+        connection.execute(_KEEP_TIME, (_FIRST_SEEN, str(now_ms)))
+        return None
+    elif now_ms - seen < SEEN_FOR_MS:
+        return None
+    else:
+        steps = 1 + (now_ms - seen - SEEN_FOR_MS) // STEP_EACH_MS
+        by_ms = min(now_ms, deleted_by + steps * STEP_MS)
+        connection.execute(_KEEP_TIME, (_FIRST_SEEN, str(now_ms - SEEN_FOR_MS + STEP_EACH_MS)))
+    connection.execute(_KEEP_TIME, (_DELETED_BY, str(by_ms)))
+    return by_ms
 
 
 def _time(connection: sqlite3.Connection, key: str) -> int | None:
@@ -199,12 +205,10 @@ _ERASE_TO = "UPDATE audit SET record = NULL, salt = NULL WHERE record IS NOT NUL
 _ABOVE_ALL = 2**63 - 1
 
 
-def erase_expired(connection: sqlite3.Connection, moment: Moment) -> int:
-    """Erase the records that are too old to keep; return how many."""
+def _erase_expired(connection: sqlite3.Connection, moment: Moment, now_ms: int) -> int:
+    """Erase the records that are too old to keep by a moment; return how many."""
     cutoff = erased_before(moment)
-    if cutoff is None:
-        return 0
-    last = _last_expired(connection, to_ms(cutoff), to_ms(moment.local))
+    last = None if cutoff is None else _last_expired(connection, to_ms(cutoff), now_ms)
     return 0 if last is None else connection.execute(_ERASE_TO, (last,)).rowcount
 
 

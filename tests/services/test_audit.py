@@ -23,7 +23,7 @@ from doorctl.services.status import status
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AuditRecords, AuditTrail
 from tests.services.branches import initialised
-from tests.store.samples import key_of, seen_before
+from tests.store.samples import in_use_until, key_of
 
 LOOK = Deed(Action.PATRON_EXPLAINED, (key_of(1),), "1001")
 
@@ -64,8 +64,7 @@ def test_what_is_too_old_is_not_shown_though_nothing_has_erased_it_yet(config: C
     with_old = BranchRecordsWriter(branch_db(config))
     old = Moment(now - KEPT - timedelta(days=1), now, ClockState.TRUSTED)
     AuditTrail(with_old).append(LOOK, "grethe", old)
-    with AuditTrail(with_old).together(seen_before(Moment(now, now, ClockState.TRUSTED))):
-        pass
+    in_use_until(with_old, Moment(now, now, ClockState.TRUSTED))
     with_old.close()
 
     assert audit.audit_entries(App.of(config), None) == ()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
-from doorctl.store.branch_writer import SEEN_FOR
+from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.keys import Seal
+from doorctl.store.tables import to_ms
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SEAL = Seal("0badcafe", 64, 1)
@@ -37,9 +37,10 @@ def stamped(
     return Stamped(at, state, boot or BootTime("boot-1", 60_000))
 
 
-def seen_before(moment: Moment) -> Moment:
-    """Return one long enough before another for ``branch.db`` to delete by that one, once seen."""
-    return replace(moment, local=moment.local - SEEN_FOR)
+def in_use_until(branch: BranchRecordsWriter, moment: Moment) -> None:
+    """Let a file that was written before be as after a write at this time."""
+    last = (str(to_ms(moment.local)), "deleted_by_ms")
+    assert branch.database.execute("UPDATE settings SET value = ? WHERE key = ?", last).rowcount
 
 
 def files_of(directory: Path) -> dict[str, bytes]:

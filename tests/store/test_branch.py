@@ -34,14 +34,13 @@ from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.core.moments import ClockState, Moment
 from doorctl.store.branch import BranchRecords, new_code
 from doorctl.store.branch_writer import (
-    SEEN_FOR,
     BranchRecordsWriter,
     create_branch,
     open_or_create_branch,
 )
 from doorctl.store.keys import ArgonSealer
 from doorctl.store.residue import set_aside_if_damaged
-from tests.store.samples import DAY, NOON, files_of, key_of, seen_before
+from tests.store.samples import DAY, NOON, files_of, in_use_until, key_of
 
 LOCAL = NOON.astimezone(ZoneInfo("Europe/Copenhagen"))
 NOW = Moment(LOCAL, NOON, ClockState.TRUSTED)
@@ -306,10 +305,11 @@ def test_who_is_not_told_of_any_more_is_in_no_byte_of_the_file(
     raw = b"".join(file.read_bytes() for file in path.parent.glob("branch.db*"))
     assert (b"patron-one" in raw, b"patron-two" in raw) == (False, True)
 
-    _touch(writer, seen_before(_later(29)))
+    in_use_until(writer, _later(29))
+    _touch(writer, _later(29))
     with closing(BranchRecords(path)) as book:
         assert book.wrong_pins_elsewhere("patron-two") == 4
-        _touch(writer, seen_before(_later(32)))
+        in_use_until(writer, _later(32))
         _touch(writer, _later(32))
         assert book.wrong_pins_elsewhere("patron-two") == 0
 
@@ -382,7 +382,7 @@ def test_no_byte_is_left_of_what_ended_long_ago(path: Path, writer: BranchRecord
     writer.issue(PASS, NOW, row_key=key_of(2))
     assert _left(path) == list(MARKS)
 
-    _touch(writer, seen_before(_later(32)))
+    in_use_until(writer, _later(32))
     _touch(writer, _later(32))
 
     assert _left(path) == []
@@ -391,11 +391,14 @@ def test_no_byte_is_left_of_what_ended_long_ago(path: Path, writer: BranchRecord
 def test_an_evening_of_a_vouched_clock_that_is_years_ahead_deletes_nothing(
     path: Path, writer: BranchRecordsWriter
 ) -> None:
-    """However often it is written meanwhile; and the right time is believed at once afterwards."""
+    """However often it is written meanwhile; and the right time is believed at once afterwards.
+
+    After six hours it is believed, but a day's rows go in an hour then, and no more.
+    """
     _ban(writer)
     writer.issue(PASS, NOW, row_key=key_of(2))
-    for hours in range(SEEN_FOR // HOUR):
-        _touch(writer, _later(1500 + hours / 24))
+    for quarters in range(4 * 18):
+        _touch(writer, _later(1500 + quarters / 96))
     _touch(writer, _later(1))
     assert _left(path) == list(MARKS)
 
@@ -408,7 +411,7 @@ def test_an_evening_of_a_vouched_clock_that_is_years_ahead_deletes_nothing(
 def test_a_time_that_leapt_is_believed_once_it_was_seen_for_hours(
     path: Path, writer: BranchRecordsWriter
 ) -> None:
-    """A machine that was off for months forgets on its first day, restarted meanwhile or not.
+    """A machine that was off for months forgets a day's rows an hour then, restarted or not.
 
     Another time that is years later still is not taken for the same one.
     """
@@ -421,8 +424,9 @@ def test_a_time_that_leapt_is_believed_once_it_was_seen_for_hours(
     with closing(BranchRecordsWriter(path)) as again:
         _touch(again, _later(100))
         _touch(again, _later(100.2))
-        assert _left(path) != []
-        _touch(again, _later(100.25))
+        for hours in range(6, 6 + 32):
+            assert _left(path) != []
+            _touch(again, _later(100 + hours / 24))
         assert _left(path) == []
 
 
@@ -436,7 +440,7 @@ def test_bytes_that_a_reader_kept_go_with_the_next_write_or_start(
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM bans").fetchone()
-        _touch(writer, seen_before(_later(32)))
+        in_use_until(writer, _later(32))
         _touch(writer, _later(32))
         for suffix in ("", "-wal"):
             shutil.copy(f"{path}{suffix}", f"{cut}{suffix}")

@@ -26,7 +26,7 @@ from doorctl.store.subject import (
 )
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.receive import Push, unguarded
-from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed, seen_before, stamped
+from tests.store.samples import DAY, NOON, SEAL, files_of, in_use_until, key_of, sealed, stamped
 
 TODAY = NOON.date()
 CARD, OTHER = key_of(1), key_of(2)
@@ -183,7 +183,7 @@ class TestTombstones:
         """It is about a person too, if about nobody by name."""
         erase_rights(writer, WHO, 7, "eva", at())
         late = at(KEPT.days + 40)
-        writer.set_days(DaySource.HOLIDAY, (), seen_before(late), known_until=None)
+        in_use_until(writer, late)
         writer.set_days(DaySource.HOLIDAY, (), late, known_until=None)
 
         assert stones(tmp_path).by_mark == {}
