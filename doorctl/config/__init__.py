@@ -2,7 +2,7 @@
 
 from doorctl.access.calendar import Span
 from doorctl.config.hours import Closing, DatedHours, Opening, Week, past_exceptions
-from doorctl.config.loading import Config, KeyDescription, describe, load, load_gpio, reload
+from doorctl.config.loading import Config, load, load_gpio, reload
 from doorctl.config.network import (
     AlarmEmail,
     Alarms,
@@ -42,7 +42,6 @@ __all__ = [
     "DatedHours",
     "Door",
     "Gpio",
-    "KeyDescription",
     "Keypad",
     "Lms",
     "Opening",
@@ -60,7 +59,6 @@ __all__ = [
     "Web",
     "Week",
     "WiredOutput",
-    "describe",
     "load",
     "load_gpio",
     "past_exceptions",

@@ -30,108 +30,63 @@ _PORT = "(:[0-9]{1,5})?"
 _SITE = rf"^(https://[A-Za-z0-9.-]{{1,253}}{_PORT}|http://(localhost|127\.0\.0\.1){_PORT})?\Z"
 
 
-def _day(why: str, example: str = "08:00-22:00") -> Any:
-    return key(why, (), example=[example], allowed=_SPANS, max_length=MOST_SPANS)
+def _day(example: str = "08:00-22:00") -> Any:
+    return key((), example=[example], allowed=_SPANS, max_length=MOST_SPANS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenHours:
     """The self-service hours as written, in the branch's local time, and their source."""
 
-    monday: Written = _day(
-        "Spans of local time in which patrons come in on Mondays. 24:00 may end a span; one that "
-        "ends before it starts goes on past midnight. Empty or absent: closed.",
-    )
-    tuesday: Written = _day("The same for Tuesdays.")
-    wednesday: Written = _day("The same for Wednesdays.")
-    thursday: Written = _day("The same for Thursdays.")
-    friday: Written = _day("The same for Fridays.")
-    saturday: Written = _day("The same for Saturdays.")
-    sunday: Written = _day("The same for Sundays.")
-    source: HoursSource = key(
-        "Where the hours come from: this file or the library's website. What is said of a date in "
-        "hours.exceptions goes before the website, and what staff set on the page before both.",
-        "config",
-    )
-    holidays: HolidayRule = key(
-        "What a Danish public holiday is, where no exception speaks of it: a day like any other, "
-        "closed, or a day with Sunday's hours.",
-        "ignore",
-    )
+    monday: Written = _day()
+    tuesday: Written = _day()
+    wednesday: Written = _day()
+    thursday: Written = _day()
+    friday: Written = _day()
+    saturday: Written = _day()
+    sunday: Written = _day()
+    source: HoursSource = key("config")
+    holidays: HolidayRule = key("ignore")
     holidays_also: tuple[HalfHoliday, ...] = key(
-        "Days that are no public holidays but count as such here: 24 December, 5 June, 31 "
-        "December, 1 May.",
         (),
         example=["christmas_eve", "new_years_eve"],
         allowed='a list of "christmas_eve", "constitution_day", "new_years_eve", "workers_day"',
         max_length=4,
     )
     website_url: str = key(
-        "The library's website (DPL CMS), asked for /api/v1/opening_hours. Plain http only to "
-        "this machine: whoever changes the answer opens the door.",
         "",
         example="https://bibliotek.example",
         allowed='an address that begins with https://, or ""',
         pattern=_SITE,
     )
     website_branch: str = key(
-        "The branch's number there (branch_id). Where the answer names an ISIL, it must be "
-        "branch.isil.",
-        "",
-        example="12",
-        allowed='at most 9 digits, or ""',
-        pattern=r"^[0-9]{0,9}\Z",
+        "", example="12", allowed='at most 9 digits, or ""', pattern=r"^[0-9]{0,9}\Z"
     )
-    website_days: int = key(
-        "Days ahead for which the website's hours are kept: it may be away so long.",
-        14,
-        within=(2, 90),
-    )
-    website_open_means: OpenMeans = key(
-        'What the website\'s category "Åbent" is; "Med betjening" is staffed and '
-        '"Selvbetjening" self-service.',
-        "self_service",
-    )
+    website_days: int = key(14, within=(2, 90))
+    website_open_means: OpenMeans = key("self_service")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenStaffed:
     """The staffed hours as written, in the branch's local time."""
 
-    monday: Written = _day(
-        "Spans of local time in which somebody is at the desk on Mondays and the door is free: "
-        "each within a span of self-service or apart from all.",
-        "10:00-18:00",
-    )
-    tuesday: Written = _day("The same for Tuesdays.", "10:00-18:00")
-    wednesday: Written = _day("The same for Wednesdays.", "10:00-18:00")
-    thursday: Written = _day("The same for Thursdays.", "10:00-18:00")
-    friday: Written = _day("The same for Fridays.", "10:00-18:00")
-    saturday: Written = _day("The same for Saturdays.", "10:00-18:00")
-    sunday: Written = _day("The same for Sundays.", "10:00-18:00")
+    monday: Written = _day("10:00-18:00")
+    tuesday: Written = _day("10:00-18:00")
+    wednesday: Written = _day("10:00-18:00")
+    thursday: Written = _day("10:00-18:00")
+    friday: Written = _day("10:00-18:00")
+    saturday: Written = _day("10:00-18:00")
+    sunday: Written = _day("10:00-18:00")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenException:
     """One date with hours of its own, as written."""
 
-    date: dt.date = key(
-        "The date whose hours are other than the week's: all day, also the end of a span that "
-        "began the day before.",
-        example="2030-12-24",
-        allowed='a date, "YYYY-MM-DD"',
-    )
-    self_service: Written = _day(
-        "Spans as in [hours]. With staffed empty too: closed.", "10:00-14:00"
-    )
-    staffed: Written = _day("Spans as in [hours.staffed].", "10:00-12:00")
-    note: str = key(
-        "What the day is, for patrons and staff.",
-        "",
-        example="Juleaften",
-        allowed="text of at most 80 characters",
-        max_length=80,
-    )
+    date: dt.date = key(example="2030-12-24", allowed='a date, "YYYY-MM-DD"')
+    self_service: Written = _day("10:00-14:00")
+    staffed: Written = _day("10:00-12:00")
+    note: str = key("", example="Juleaften", allowed="text of at most 80 characters", max_length=80)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,15 +94,12 @@ class Closing:
     """What happens before patrons must be out."""
 
     warn_min: tuple[WarningMinutes, ...] = key(
-        "Minutes before patrons must be out at which they are warned.",
         (15, 10, 5),
         example=[15, 10, 5],
         allowed="a list of at most 8 whole numbers from 1 to 120",
         max_length=8,
     )
-    no_entry_min: int = key(
-        "Minutes before self-service ends in which nobody new comes in.", 0, within=(0, 120)
-    )
+    no_entry_min: int = key(0, within=(0, 120))
 
 
 Week = tuple[tuple[Span, ...], ...]

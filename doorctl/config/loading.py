@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 from msgspec import Meta, inspect
@@ -38,7 +38,7 @@ from doorctl.config.network import (
     Web,
     WrittenSync,
 )
-from doorctl.config.rules import FILES, RULES, placed, placed_file
+from doorctl.config.rules import RULES, is_file, placed, placed_file
 from doorctl.config.tables import (
     LONGEST_SHOWN,
     REQUIRED,
@@ -155,7 +155,7 @@ LISTED = frozenset({"hours.exceptions", "outputs"})
 """Tables of which a file may have many, each under ``[[name]]``."""
 
 
-# Messages, the example file's comments and the documentation are all made of these.
+# Messages are made of these.
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -172,11 +172,6 @@ class Key:
     def name(self) -> str:
         """The full key, such as ``door.release_s``."""
         return f"{self.table}.{self.leaf}"
-
-    @property
-    def why(self) -> str:
-        """Its unit and reason."""
-        return self.meta.description or ""
 
     @property
     def allowed(self) -> str:
@@ -202,24 +197,6 @@ class Key:
         return self.default in ("", Path())
 
 
-class KeyDescription(NamedTuple):
-    """A key as the documentation shows it; `default` is TOML, ``required`` or ``absent``."""
-
-    key: str
-    type: str
-    default: str
-    why: str
-
-
-def describe() -> list[KeyDescription]:
-    """Return every key in the order of ``config/doorctl.toml``."""
-    return [
-        KeyDescription(key.name, key.allowed, _default(key.default), key.why)
-        for table in keys().values()
-        for key in table.values()
-    ]
-
-
 @cache
 def keys() -> Mapping[str, Mapping[str, Key]]:
     """Return table, such as ``web.tls`` -> last part of a key -> key, in the schema's order."""
@@ -234,12 +211,6 @@ def section_keys(name: str, section: type[Any]) -> Mapping[str, Key]:
         for field in dataclasses.fields(section)
         if (meta := field.metadata.get("meta")) is not None
     }
-
-
-def _default(value: object) -> str:
-    if value is REQUIRED:
-        return "required"
-    return "absent" if value is None else shown(value)
 
 
 def _allowed(info: inspect.Type) -> str:
@@ -314,9 +285,9 @@ _PLACE = re.compile(r"(.*) \(at (line \d+, column \d+|end of document)\)", re.DO
 RELOADED = frozenset({"policy", "hours", "closing", "alarms"})
 """Tables that a running process reloads; others hold things that it has opened already."""
 
-NOT_RELOADED = FILES | {"policy.minimum_age", "policy.weak_pin"}
-"""Keys of these that wait for a restart: systemd hands over files at the start alone, and rows are
-sealed by the other two."""
+SEALED_BY = frozenset({"policy.minimum_age", "policy.weak_pin"})
+"""Keys of these that wait for a restart, for rows are sealed by them; so do files, which systemd
+hands over at the start alone."""
 
 NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 
@@ -365,7 +336,9 @@ def reload(
     old, new = origin.values, read.values
     changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     taken = [
-        name for name in changed if name.partition(".")[0] in RELOADED and name not in NOT_RELOADED
+        name
+        for name in changed
+        if name.partition(".")[0] in RELOADED and name not in SEALED_BY and not is_file(name)
     ]
     values = {name: value for name, value in old.items() if name not in taken}
     values |= {name: new[name] for name in taken if name in new}
@@ -386,7 +359,10 @@ def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
     """
     tables, malformed = overridden(_read(path), overrides)
     values, wrong = checked(tables)
-    names = {*tables.keys() & TABLES.keys(), *(key.key for key in describe())}
+    names = {
+        *tables.keys() & TABLES.keys(),
+        *(key.name for known in keys().values() for key in known.values()),
+    }
     guessed = [problem for problem in wrong if "gpio" not in tables and problem.where not in names]
     own = [problem for problem in wrong if problem.where.partition(".")[0] == "gpio"]
     if problems := [*malformed, *own, *guessed]:

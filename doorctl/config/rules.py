@@ -7,6 +7,7 @@ doesn't hide another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from os import fsencode
 from os.path import normpath
 from pathlib import Path
@@ -25,26 +26,6 @@ SOCKETS = {"control.socket": "door.sock", "web.socket": "web.sock"}
 
 WEBS, DOORS = "storage.directory", "storage.door_directory"
 
-FILES = frozenset(
-    {
-        "alarms.email.ca_file",
-        "alarms.email.password_file",
-        "alarms.webhook.ca_file",
-        "alarms.webhook.secret_file",
-        "lms.ca_file",
-        "lms.password_file",
-        "lms.terminal_password_file",
-        "secrets.installation_key_file",
-        "signin.oidc.ca_file",
-        "signin.oidc.client_secret_file",
-        "sync.signing_key_file",
-        "web.tls.certificate_file",
-        "web.tls.key_file",
-        "web.tls.client_ca_file",
-    }
-)
-"""Keys that name a file which systemd may hand over; an empty one names none."""
-
 DIRECTORIES = frozenset({WEBS, "sync.feed", "sync.state_directory", "web.catalogues"})
 """Keys whose path is only made absolute."""
 
@@ -61,13 +42,14 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
             stays in the path, and a rule reports it.
     """
     result = dict(values)
-    for name in DIRECTORIES & result.keys():
-        result[name] = base / result[name]
+    for name, written in values.items():
+        if name in DIRECTORIES:
+            result[name] = base / written
+        elif is_file(name):
+            result[name] = placed_file(written, base, environment)
     if DOORS in result:
         own = result[DOORS] != Path()
         result[DOORS] = base / result[DOORS] if own else result.get(WEBS, Path())
-    for name in FILES & result.keys():
-        result[name] = placed_file(result[name], base, environment)
     if PUBLIC_KEYS in result:
         result[PUBLIC_KEYS] = tuple(base / written for written in result[PUBLIC_KEYS])
     for name in SOCKETS.keys() & result.keys():
@@ -77,6 +59,11 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
         else:
             result[name] = socket
     return result
+
+
+def is_file(name: str) -> bool:
+    """Tell whether a key names a file, which systemd may hand over; an empty one names none."""
+    return name.endswith("_file")
 
 
 def placed_file(written: Path, base: Path, environment: Mapping[str, str]) -> Path:
@@ -121,11 +108,8 @@ SOCKET_PATH_BYTES = 107
 
 TLS_FILES = ("certificate_file", "key_file", "client_ca_file")
 OIDC = ("issuer", "client_id", "client_secret_file", "redirect_url", "roles")
-EMAIL, ACCOUNT, WEBHOOK = (
-    ("host", "sender", "to"),
-    ("user", "password_file"),
-    ("url", "secret_file"),
-)
+ACCOUNT = ("user", "password_file")
+PROOFS = "by which anybody on the way could sign in"
 
 BACK = "/sign-in/municipality/back"
 
@@ -170,11 +154,6 @@ def ports_differ(values: Values) -> Iterator[Problem]:
             f"found {shown(port)}, which is reader.port too; "
             'give "" if the keys come on the reader\'s line',
         )
-
-
-def timeouts_nest(values: Values) -> Iterator[Problem]:
-    """The whole PIN may take at least as long as one digit."""
-    yield from _at_least(values, "keypad.total_timeout_s", "keypad.digit_timeout_s")
 
 
 def pins_differ(values: Values) -> Iterator[Problem]:
@@ -322,13 +301,6 @@ def library_keys_are_used(values: Values) -> Iterator[Problem]:
             yield Problem(f"lms.{leaf}", 'does nothing beside lms.kind = "fbs"; leave it out')
 
 
-def alarm_ways_are_whole(values: Values) -> Iterator[Problem]:
-    """Keys that need each other are all there: mail server and addresses, secret and address."""
-    yield from _together(values, "alarms.email", EMAIL)
-    yield from _together(values, "alarms.email", ACCOUNT)
-    yield from _together(values, "alarms.webhook", WEBHOOK)
-
-
 def mail_is_encrypted(values: Values) -> Iterator[Problem]:
     """A password is never sent in the clear to another machine."""
     host, security = values.get("alarms.email.host"), values.get("alarms.email.security")
@@ -339,24 +311,6 @@ def mail_is_encrypted(values: Values) -> Iterator[Problem]:
             'found "none" beside a user, whose password would go in the clear; '
             'give "starttls" or "tls"',
         )
-
-
-def webhook_is_encrypted(values: Values) -> Iterator[Problem]:
-    """Alarms are posted to another machine encrypted only."""
-    danger = "which tells another machine of alarms in the clear"
-    yield from _encrypted(values, "alarms.webhook.url", danger)
-
-
-def oidc_is_whole(values: Values) -> Iterator[Problem]:
-    """All that an identity provider needs is there, or nothing of it."""
-    yield from _together(values, "signin.oidc", OIDC)
-
-
-def oidc_is_encrypted(values: Values) -> Iterator[Problem]:
-    """Proofs of identity go to another machine, and come back from it, encrypted only."""
-    for leaf in ("issuer", "redirect_url"):
-        danger = "by which anybody on the way could sign in"
-        yield from _encrypted(values, f"signin.oidc.{leaf}", danger)
 
 
 def oidc_comes_back(values: Values) -> Iterator[Problem]:
@@ -385,35 +339,6 @@ def outputs_fit(values: Values) -> Iterator[Problem]:
         if (other := pins.setdefault(output.pin, mine)) != mine:
             what = f"found {output.pin}, which is {other} too; {OWN_PIN}"
             yield Problem(mine, what)
-
-
-RULES: tuple[Rule, ...] = (
-    zone_exists,
-    credentials_are_there,
-    ports_differ,
-    timeouts_nest,
-    pins_differ,
-    pulls_fit,
-    warning_comes_before_alarm,
-    longer_is_longer,
-    socket_fits,
-    sockets_differ,
-    codes_can_be_typed,
-    tls_is_whole,
-    plain_stays_here,
-    library_is_whole,
-    library_address_fits,
-    library_is_encrypted,
-    library_keys_are_used,
-    alarm_ways_are_whole,
-    mail_is_encrypted,
-    webhook_is_encrypted,
-    oidc_is_whole,
-    oidc_is_encrypted,
-    oidc_comes_back,
-    outputs_fit,
-)
-"""In the order in which problems are reported."""
 
 
 def _at_least(values: Values, name: str, other: str) -> Iterator[Problem]:
@@ -479,3 +404,39 @@ def _is_zone(name: str) -> bool:
     except (KeyError, ValueError, OSError):
         return False
     return True
+
+
+RULES: tuple[Rule, ...] = (
+    zone_exists,
+    credentials_are_there,
+    ports_differ,
+    partial(_at_least, name="keypad.total_timeout_s", other="keypad.digit_timeout_s"),
+    pins_differ,
+    pulls_fit,
+    warning_comes_before_alarm,
+    longer_is_longer,
+    socket_fits,
+    sockets_differ,
+    codes_can_be_typed,
+    tls_is_whole,
+    plain_stays_here,
+    library_is_whole,
+    library_address_fits,
+    library_is_encrypted,
+    library_keys_are_used,
+    partial(_together, table="alarms.email", leaves=("host", "sender", "to")),
+    partial(_together, table="alarms.email", leaves=ACCOUNT),
+    partial(_together, table="alarms.webhook", leaves=("url", "secret_file")),
+    mail_is_encrypted,
+    partial(
+        _encrypted,
+        name="alarms.webhook.url",
+        danger="which tells another machine of alarms in the clear",
+    ),
+    partial(_together, table="signin.oidc", leaves=OIDC),
+    partial(_encrypted, name="signin.oidc.issuer", danger=PROOFS),
+    partial(_encrypted, name="signin.oidc.redirect_url", danger=PROOFS),
+    oidc_comes_back,
+    outputs_fit,
+)
+"""In the order in which problems are reported."""

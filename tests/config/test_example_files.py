@@ -2,11 +2,9 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
-
-from doorctl.config import describe, load
-from doorctl.config.loading import LISTED, keys
-from doorctl.config.tables import REQUIRED
+from doorctl.config import load
+from doorctl.config.loading import LISTED, Key, keys
+from doorctl.config.tables import REQUIRED, shown
 
 CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLE = CONFIG / "doorctl.toml"
@@ -17,7 +15,7 @@ SAMPLES = {
 }
 """Keys whose default says "none", shown with what a branch would write."""
 
-DESCRIBED = [one for one in describe() if not one.key.startswith("sync.")]
+DESCRIBED = [key for table, known in keys().items() if table != "sync" for key in known.values()]
 """The sender's keys are shown in an example of their own, so that a door's stays readable."""
 
 _COMMENTED = re.compile(r"^# (\[\[?[a-z.]+\]?\]|[a-z_]+ = .*)$", re.MULTILINE)
@@ -96,47 +94,32 @@ def test_the_example_with_every_comment_taken_off_loads(tmp_path: Path) -> None:
 def test_the_example_shows_the_defaults() -> None:
     """Each key that is not commented out has the schema's default, or is a known sample."""
     written = written_tables(EXAMPLE.read_text(encoding="utf-8"))
-    defaults = {one.key: one.default for one in describe()}
 
     for table, section in written.items():
         for leaf, value in section.items():
             default = keys()[table][leaf].default
             if default is REQUIRED or f"{table}.{leaf}" in SAMPLES:
                 continue
-            shown = tomllib.loads(f"default = {defaults[f'{table}.{leaf}']}")["default"]
-            assert (leaf, type(value), value) == (leaf, type(shown), shown)
+            read = tomllib.loads(f"default = {shown(default)}")["default"]
+            assert (leaf, type(value), value) == (leaf, type(read), read)
 
 
 def test_what_is_commented_out_is_absent_by_default() -> None:
     """A key stands behind a # only where leaving it out means something of its own."""
     written = written_tables(EXAMPLE.read_text(encoding="utf-8"))
-    left_out = {
-        one.key
-        for one in DESCRIBED
-        for table, _, leaf in [one.key.rpartition(".")]
-        if leaf not in written.get(table, {})
-    }
+    left_out = {key.name for key in DESCRIBED if key.leaf not in written.get(key.table, {})}
 
     assert left_out == {
-        one.key
-        for one in DESCRIBED
-        if one.default == "absent" or one.key.startswith("hours.") or table_of(one.key) in LISTED
+        key.name
+        for key in DESCRIBED
+        if key.default is None or key.name.startswith("hours.") or key.table in LISTED
     }
 
 
-def table_of(key: str) -> str:
-    """Return the table in which a key stands."""
-    return key.rpartition(".")[0]
-
-
-@pytest.mark.parametrize("one", DESCRIBED, ids=lambda one: one.key)
-def test_the_example_says_what_the_schema_says(one: tuple[str, str, str, str]) -> None:
-    """The comment above a key is the schema's: unit and why, what is allowed, the default."""
-    key, allowed, default, why = one
-    told = {"required": "Required.", "absent": "Absent by default."}
-    note = told.get(default, f"Default {default}.")
-
-    assert comments()[key].endswith(f"{why} Allowed: {allowed}. {note}")
+def note(key: Key) -> str:
+    """Return how the comment above a key ends: what is allowed, and the default."""
+    told = {REQUIRED: "Required.", None: "Absent by default."}.get(key.default)
+    return f" Allowed: {key.allowed}. {told or f'Default {shown(key.default)}.'}"
 
 
 UNITS = {
@@ -152,14 +135,17 @@ UNITS = {
 }
 
 
-@pytest.mark.parametrize("one", describe(), ids=lambda one: one.key)
-def test_a_unit_in_the_name_is_told_first(one: tuple[str, str, str, str]) -> None:
-    """A key whose name ends in a unit is described by that unit."""
-    key, _, _, why = one
-    unit = next((word for end, word in UNITS.items() if key.endswith(end)), "")
+def test_the_example_says_what_the_schema_says() -> None:
+    """Above a key: its unit first, if its name ends in one, and why; what is allowed; the default.
 
-    assert why.startswith(unit) or key in {"policy.require_pin", "policy.weak_pin"}
-    assert why.endswith(".")
+    It is the one place where a key is explained.
+    """
+    for key in DESCRIBED:
+        comment = comments()[key.name]
+        assert comment.endswith(note(key)), key.name
+        assert comment.removesuffix(note(key)).endswith(".")
+        unit = next((word for end, word in UNITS.items() if key.leaf.endswith(end)), "")
+        assert unit in comment or key.leaf in {"require_pin", "weak_pin"}
 
 
 def test_the_demo_file_is_cheap_safe_and_short() -> None:
