@@ -52,9 +52,9 @@ class Patron:
     hold_from: date | None = None
     hold_until: date | None = None
     tags: frozenset[str] = frozenset()
+    weak_pin: bool = False
     pin_until: date | None = None
     pushed: bool = True
-    weak_pin: bool = False
 
 
 def may_be_one(patron: Patron | None, other: Patron | None) -> bool:

@@ -250,10 +250,9 @@ def write_document(
     private_key: SigningKey,
     compress: bool,
 ) -> Manifest:
-    """Write a signed push, return its manifest; the same lines and numbers give the same bytes.
+    """Write a signed push to where `target` stands, return its manifest; memory stays flat.
 
-    Memory stays flat: `lines` is read once. `target` is written from where it stands and left
-    open. The other arguments are as in `Manifest`.
+    The same lines and numbers give the same bytes. Other arguments are as in `Manifest`.
 
     Raises:
         OSError: the disk failed, that of `target` or that of the machine's temporary files.

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import msgspec
 
@@ -220,6 +221,11 @@ class FeedPatron:
     tags: frozenset[str]
     pin_changed: date | None = None
 
+    @property
+    def numbers(self) -> tuple[Identifier, ...]:
+        """The numbers of its cards and its CPR numbers."""
+        return tuple(identifier.identifier for identifier in self.identifiers)
+
 
 @dataclass(frozen=True, slots=True)
 class WrongRow:
@@ -422,17 +428,6 @@ class Export:
     set_aside: Sequence[tuple[str, WrongRow]] = ()
 
 
-class Source(Protocol):
-    """A library system, or an export of it. One thread."""
-
-    def read(self) -> Export:
-        """Return what there is now; a few wrong rows are set aside.
-
-        Raises:
-            FeedError: something in it is wrong, so none of it can be used.
-        """
-
-
 FULL, CHANGES = "full", "changes"
 SUFFIXES = frozenset({".ndjson", ".jsonl", ".csv"})
 
@@ -441,7 +436,7 @@ LEAST_SET_ASIDE = 20
 
 
 class FeedExports:
-    """Read an export; implements `Source`.
+    """An export of the library system, which falls into a directory. One thread.
 
     A file is the whole register unless its name, without the suffix, ends in ``changes``. In a
     directory the last name that ends in ``full`` counts, and all after it that end in
@@ -460,7 +455,11 @@ class FeedExports:
         self._wrong_share = wrong_share
 
     def read(self) -> Export:
-        """Return the rows that count, each checked by itself and against all others."""
+        """Return the rows that count, each checked by itself and against all others.
+
+        Raises:
+            FeedError: too many rows are wrong, or it can't be read: none of it can be used.
+        """
         files = self._files()
         parts = [read_rows(file, pin_length=self._pin_length) for file in files]
         for part in parts:
@@ -600,35 +599,30 @@ def seal_rows(
             the row, so it says so only where the policy makes use of it.
     """
     total = sum(len(patron.identifiers) for patron in patrons)
-    drafts = _drafts(patrons, minimum_age, on, flags_weak=flags_weak)
+    drafts = _drafts(patrons, sealer, minimum_age, on, flags_weak=flags_weak)
     with ThreadPoolExecutor(workers, thread_name_prefix="seal") as pool:
-        for done, row in enumerate(_in_order(pool, sealer, drafts, workers), start=1):
+        for done, row in enumerate(_in_order(pool, drafts, workers), start=1):
             on_progress(done, total)
             yield row
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A row that still lacks its key and its PIN check."""
-
-    identifier: Identifier
-    pin: Pin | None
-    pin_changed: date | None
-    patron: Patron
-
-    def seal(self, sealer: Sealer) -> SealedRow:
-        stretched = sealer.stretch(self.identifier)
-        check = None if self.pin is None else pin_check(stretched, self.pin)
-        patron = replace(self.patron, pin_check=check)
-        return SealedRow(row_key(stretched), patron, self.pin_changed)
+def _sealed(
+    sealer: Sealer, patron: FeedPatron, identifier: FeedIdentifier, row: Patron
+) -> SealedRow:
+    stretched = sealer.stretch(identifier.identifier)
+    check = None if patron.pin is None else pin_check(stretched, patron.pin)
+    row = replace(
+        row, pin_check=check, active=identifier.active, valid_until=identifier.valid_until
+    )
+    return SealedRow(row_key(stretched), row, patron.pin_changed)
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, sealer: Sealer, drafts: Iterable[_Draft], workers: int
+    pool: ThreadPoolExecutor, drafts: Iterable[Callable[[], SealedRow]], workers: int
 ) -> Iterator[SealedRow]:
     pending: deque[Future[SealedRow]] = deque()
     for draft in drafts:
-        pending.append(pool.submit(draft.seal, sealer))
+        pending.append(pool.submit(draft))
         if len(pending) >= workers * IN_FLIGHT_PER_WORKER:
             yield pending.popleft().result()
     while pending:
@@ -636,44 +630,46 @@ def _in_order(
 
 
 def _drafts(
-    patrons: Iterable[FeedPatron], minimum_age: int, on: date | None, *, flags_weak: bool
-) -> Iterator[_Draft]:
+    patrons: Iterable[FeedPatron],
+    sealer: Sealer,
+    minimum_age: int,
+    on: date | None,
+    *,
+    flags_weak: bool,
+) -> Iterator[Callable[[], SealedRow]]:
     for patron in patrons:
-        first_day = enter_from(patron, minimum_age, on)
-        is_weak = flags_weak and has_weak_pin(patron)
+        row = Patron(
+            patron.patron_ref,
+            resident=patron.resident,
+            blocks=patron.blocks,
+            hold_from=patron.hold_from,
+            hold_until=patron.hold_until,
+            tags=patron.tags,
+            enter_from=enter_from(patron.birthday, patron.numbers, minimum_age, on),
+            weak_pin=flags_weak and has_weak_pin(patron),
+        )
         for identifier in patron.identifiers:
-            row = replace(patron_row(patron, identifier, first_day), weak_pin=is_weak)
-            yield _Draft(identifier.identifier, patron.pin, patron.pin_changed, row)
-
-
-def patron_row(patron: FeedPatron, identifier: FeedIdentifier, first_day: date | None) -> Patron:
-    """Return the row of one identifier, without a PIN check; `first_day` as of `enter_from`."""
-    return Patron(
-        patron_ref=patron.patron_ref,
-        resident=patron.resident,
-        active=identifier.active,
-        blocks=patron.blocks,
-        enter_from=first_day,
-        valid_until=identifier.valid_until,
-        hold_from=patron.hold_from,
-        hold_until=patron.hold_until,
-        tags=patron.tags,
-    )
+            yield partial(_sealed, sealer, patron, identifier, row)
 
 
 def has_weak_pin(patron: FeedPatron) -> bool:
     """Tell whether a patron's PIN is known and too easy to guess."""
-    if patron.pin is None:
-        return False
-    identifiers = (identifier.identifier for identifier in patron.identifiers)
-    return easy_to_guess(patron.pin, identifiers, patron.birthday)
+    pin = patron.pin
+    return pin is not None and easy_to_guess(pin, patron.numbers, patron.birthday)
 
 
-def enter_from(patron: FeedPatron, minimum_age: int, on: date | None) -> date | None:
-    """Return the day on which a patron is old enough, None if it has certainly come."""
+def enter_from(
+    birthday: date | None, numbers: Iterable[Identifier], minimum_age: int, on: date | None
+) -> date | None:
+    """Return the day on which a patron is old enough, None if it has certainly come.
+
+    Without a birthday, the latest one in the patron's CPR numbers counts; institutions have none.
+    """
     if minimum_age == 0:
         return None
-    birthday = patron.birthday or _youngest(patron)
+    revealed = (number.reveal().partition(":") for number in numbers)
+    born = (birth_date(text) for kind, _, text in revealed if kind == IdentifierKind.CPR.value)
+    birthday = birthday or max((day for day in born if day is not None), default=None)
     if birthday is None:
         return NEVER
     day = old_enough_from(birthday, minimum_age)
@@ -682,27 +678,11 @@ def enter_from(patron: FeedPatron, minimum_age: int, on: date | None) -> date | 
 
 def other_days(patron: FeedPatron, ages: Iterable[int], on: date | None) -> dict[int, date]:
     """Return `enter_from` for each of several age limits that a patron is too young for."""
-    days = {age: enter_from(patron, age, on) for age in ages}
+    days = {age: enter_from(patron.birthday, patron.numbers, age, on) for age in ages}
     return {age: day for age, day in days.items() if day is not None}
 
 
-def _youngest(patron: FeedPatron) -> date | None:
-    """Return the latest birthday in the patron's CPR numbers; institutions have none."""
-    born = (birth_date(number) for number in _cpr_numbers(patron))
-    return max((birthday for birthday in born if birthday is not None), default=None)
-
-
-def _cpr_numbers(patron: FeedPatron) -> Iterator[str]:
-    for identifier in patron.identifiers:
-        kind, _, number = identifier.identifier.reveal().partition(":")
-        if kind == IdentifierKind.CPR.value:
-            yield number
-
-
 # From the library system's answer about one card to a sealed row, as a push would bring it.
-
-NO_LINE = 0
-"""The line of a patron who stands in no file."""
 
 
 def lent_patron(
@@ -723,22 +703,17 @@ def lent_patron(
     # A birthday that can't be counts as unknown; a feed's row is refused for it.
     known = answer.birthday is not None and is_birthday(answer.birthday)
     birthday = answer.birthday if known else None
-    patron = FeedPatron(
-        line=NO_LINE,
+    return Patron(
         patron_ref=answer.patron_ref,
-        identifiers=(FeedIdentifier(identifier, answer.active, answer.valid_until),),
-        left_out=0,
-        pin=pin,
+        pin_check=pin_check(stretched, pin),
         resident=answer.resident,
-        birthday=birthday,
+        active=answer.active,
         blocks=answer.blocks,
+        enter_from=enter_from(birthday, [identifier], minimum_age, on),
+        valid_until=answer.valid_until,
         hold_from=date.min if answer.hold_from is None and answer.hold_until else answer.hold_from,
         hold_until=answer.hold_until,
         tags=answer.tags,
-    )
-    return replace(
-        patron_row(patron, patron.identifiers[0], enter_from(patron, minimum_age, on)),
-        pin_check=pin_check(stretched, pin),
-        weak_pin=flags_weak and has_weak_pin(patron),
+        weak_pin=flags_weak and easy_to_guess(pin, [identifier], birthday),
         pushed=False,
     )

@@ -22,7 +22,6 @@ from doorctl.sync.feed import (
     NEVER,
     Export,
     FeedPatron,
-    Source,
     WrongRow,
     enter_from,
     has_weak_pin,
@@ -79,7 +78,8 @@ class Fingerprints:
         yield None if patron.pin is None else patron.pin.reveal()
         yield patron.resident
         yield sorted(patron.blocks)
-        yield _day(enter_from(patron, self._terms.minimum_age, self._on))
+        age = self._terms.minimum_age
+        yield _day(enter_from(patron.birthday, patron.numbers, age, self._on))
         yield _day(patron.hold_from)
         yield _day(patron.hold_until)
         yield sorted(patron.tags)
@@ -167,7 +167,7 @@ class Refreshed:
 
 
 def refresh(
-    source: Source,
+    export: Export,
     outbox: Outbox,
     *,
     sealer: Sealer,
@@ -178,21 +178,16 @@ def refresh(
     on_progress: Callable[[int, int], None],
     flags_weak: bool = False,
 ) -> Refreshed:
-    """Record what has changed at the source, under a new epoch if anything has.
+    """Record what an export has changed, under a new epoch if anything; one transaction.
 
-    The source is read whole before anything is sealed; the outbox changes in one transaction.
-
-    Args:
-        sealer: called from `workers` threads at once.
-        on: a day that has certainly come; see `seal_rows`.
-        flags_weak: as for `seal_rows`. After a switch, an export of the whole register brings it
-            to everybody, one of changes only to the patrons in it.
+    `sealer` is called from `workers` threads at once; the other arguments are as for `seal_rows`.
+    After a switch of `flags_weak`, an export of the whole register brings it to everybody, one of
+    changes only to the patrons in it.
 
     Raises:
-        FeedError: something in the source is wrong, or would do something else than it seems to.
+        FeedError: the export would do something else than it seems to.
         StoreError: the outbox failed; nothing was changed.
     """
-    export = source.read()
     had = outbox.standing().terms
     same_terms = terms.keep_rows(had)
     new_ages = set(terms.other_ages).difference(had.other_ages if had else ())

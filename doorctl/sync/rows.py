@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import date
+from operator import attrgetter
 from typing import Annotated, Any, BinaryIO, get_args
 
 import msgspec
@@ -333,21 +334,24 @@ Line = SealedRow | Removal
 
 
 class WrittenRow(Struct, frozen=True, forbid_unknown_fields=True):
-    """A row as it is written; every row has every field."""
+    """A row as it is written; every row has every field.
 
-    key: Annotated[
+    From `patron_ref` to `tags`, and then `weak_pin`, they are those of `Patron` in its order.
+    """
+
+    row_key: Annotated[
         bytes,
         Meta(
             min_length=ROW_KEY_BYTES,
             max_length=ROW_KEY_BYTES,
             description=f"give the base64 of {ROW_KEY_BYTES} bytes",
         ),
-    ]
-    ref: Ref
-    pin: Annotated[
+    ] = msgspec.field(name="key")
+    patron_ref: Ref = msgspec.field(name="ref")
+    pin_check: Annotated[
         Annotated[bytes, Meta(min_length=PIN_CHECK_BYTES, max_length=PIN_CHECK_BYTES)] | None,
         Meta(description=f"give the base64 of {PIN_CHECK_BYTES} bytes, or null"),
-    ]
+    ] = msgspec.field(name="pin")
     resident: Flag
     active: Flag
     blocks: Annotated[
@@ -377,22 +381,10 @@ class WrittenRow(Struct, frozen=True, forbid_unknown_fields=True):
 
     def row(self) -> SealedRow:
         """Return it as the patron cache takes it."""
-        patron = Patron(
-            patron_ref=self.ref,
-            pin_check=self.pin,
-            resident=self.resident,
-            active=self.active,
-            blocks=self.blocks,
-            restricted=self.restricted,
-            enter_from=self.enter_from,
-            valid_until=self.valid_until,
-            hold_from=self.hold_from,
-            hold_until=self.hold_until,
-            tags=self.tags,
-            weak_pin=self.weak_pin,
-        )
-        return SealedRow(self.key, patron, self.pin_changed)
+        return SealedRow(self.row_key, Patron(*_of_patron(self)), self.pin_changed)
 
+
+_of_patron = attrgetter(*WrittenRow.__struct_fields__[1:-2], "weak_pin")
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _ROWS = msgspec.json.Decoder(WrittenRow)
@@ -504,20 +496,5 @@ def _hint(wanted: Any) -> str:
 def _written(line: Line) -> WrittenRow | Removal:
     if isinstance(line, Removal):
         return line
-    patron = line.patron
-    return WrittenRow(
-        key=line.row_key,
-        ref=patron.patron_ref,
-        pin=patron.pin_check,
-        resident=patron.resident,
-        active=patron.active,
-        blocks=patron.blocks,
-        restricted=patron.restricted,
-        enter_from=patron.enter_from,
-        valid_until=patron.valid_until,
-        hold_from=patron.hold_from,
-        hold_until=patron.hold_until,
-        tags=patron.tags,
-        pin_changed=line.pin_changed,
-        weak_pin=patron.weak_pin,
-    )
+    *values, weak_pin = _of_patron(line.patron)
+    return WrittenRow(*(line.row_key, *values, line.pin_changed, weak_pin))

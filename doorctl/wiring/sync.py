@@ -195,7 +195,7 @@ def _refreshed(
     if stamp := exports.stamp():
         book.exported(datetime.fromtimestamp(stamp[0], now.tzinfo), stamp[1], now)
     return refresh(
-        exports,
+        exports.read(),
         outbox,
         sealer=sealer,
         key=key,

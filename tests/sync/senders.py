@@ -55,7 +55,7 @@ def card(number: int) -> FeedIdentifier:
 
 @dataclass
 class ListSource:
-    """A `Source` that says what it is told to."""
+    """Exports of whatever is wanted."""
 
     patrons: Sequence[FeedPatron] = ()
     whole: bool = True
@@ -115,7 +115,7 @@ class Town:
         terms = replace(terms, other_ages=tuple(others))
         with closing(open_or_create_outbox(self.outbox_path)) as outbox:
             refreshed = refresh(
-                self.source,
+                self.source.read(),
                 outbox,
                 sealer=self.sealer,
                 key=KEY,
