@@ -77,10 +77,7 @@ def test_holdover_ignores_every_jump_of_the_wall_clock(wall: datetime) -> None:
 @pytest.mark.parametrize(
     ("trusted", "later"),
     [
-        (
-            datetime(2026, 3, 29, 1, 30, tzinfo=ZONE),
-            datetime(2026, 3, 29, 3, 30, tzinfo=ZONE),
-        ),
+        (datetime(2026, 3, 29, 1, 30, tzinfo=ZONE), datetime(2026, 3, 29, 3, 30, tzinfo=ZONE)),
         (
             datetime(2026, 10, 25, 2, 30, tzinfo=ZONE),
             datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZONE),
@@ -100,10 +97,7 @@ def test_holdover_carries_on_over_a_clock_change(trusted: datetime, later: datet
 
 @pytest.mark.parametrize(
     ("age", "state"),
-    [
-        (HOLDOVER_LIMIT, HOLDOVER),
-        (HOLDOVER_LIMIT + timedelta(microseconds=1), UNTRUSTED),
-    ],
+    [(HOLDOVER_LIMIT, HOLDOVER), (HOLDOVER_LIMIT + timedelta(microseconds=1), UNTRUSTED)],
 )
 def test_holdover_ends_after_seven_days(age: timedelta, state: ClockState) -> None:
     """A crystal is believed for seven days to the microsecond, then the clock is untrusted."""

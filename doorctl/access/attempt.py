@@ -17,7 +17,6 @@ from types import MappingProxyType
 from doorctl.access.calendar import OPEN, Mode
 from doorctl.access.judging import (
     Foreseen,
-    Verdict,
     compares_nothing,
     foreseen,
     judged,
@@ -63,29 +62,26 @@ CLEAR = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class PinPad:
-    """The digits typed since a card was read; never longer than `rules.pin_length`, never shown.
-
-    Times are monotonic seconds; `last_key_s` is `opened_s` at first.
-    """
+class _Pad:
+    """The digits that were typed, never shown; `last_key_s` is `opened_s` at first, monotonic."""
 
     rules: PadRules
     opened_s: float
     last_key_s: float
     digits: str = field(default="", repr=False)
 
-    @classmethod
-    def opened(cls, rules: PadRules, now_s: float) -> PinPad:
-        """Start with an empty pad for a card that has just been read."""
-        return cls(rules, now_s, now_s)
-
     @property
     def deadline_s(self) -> float:
-        """When the patron has taken too long, monotonic seconds."""
+        """When the person has taken too long, monotonic seconds."""
         return min(
-            self.last_key_s + self.rules.digit_timeout_s,
-            self.opened_s + self.rules.total_timeout_s,
+            self.last_key_s + self.rules.digit_timeout_s, self.opened_s + self.rules.total_timeout_s
         )
+
+
+class PinPad(_Pad):
+    """The digits typed since a card was read, at most `rules.pin_length`."""
+
+    __slots__ = ()
 
     def pressed(self, key: str, now_s: float) -> PinPad:
         """Take one key: a digit is added, clear empties the pad, enter alone changes nothing."""
@@ -107,33 +103,17 @@ class PinPad:
         return len(self.digits) >= self.rules.pin_length
 
 
-# The pad where no card was read: digits and a time go in, a code comes out at ``#``.
-#
-# Too few digits, or more than a code can have, count as nothing.
-
 TOO_MANY_DIGITS = MAX_CODE_DIGITS + 1
 """A longer entry keeps this many digits, which shows that it is no code."""
 
 
-@dataclass(frozen=True, slots=True)
-class CodePad:
-    """The digits typed since the first key, at most `TOO_MANY_DIGITS`; never shown.
+class CodePad(_Pad):
+    """The digits typed where no card was read, at most `TOO_MANY_DIGITS`; a code ends with ``#``.
 
-    The time-outs are the same as for a PIN; times are monotonic seconds.
+    Too few digits, or more than a code can have, count as nothing.
     """
 
-    rules: PadRules
-    opened_s: float
-    last_key_s: float
-    digits: str = field(default="", repr=False)
-
-    @property
-    def deadline_s(self) -> float:
-        """When the person has taken too long, monotonic seconds."""
-        return min(
-            self.last_key_s + self.rules.digit_timeout_s,
-            self.opened_s + self.rules.total_timeout_s,
-        )
+    __slots__ = ()
 
     def pressed(self, key: str, now_s: float) -> CodePad | None:
         """Take one key; clear and enter empty the pad, and the result is None."""
@@ -263,21 +243,12 @@ def refused(attempt: Attempt, reason: Reason) -> Step:
     return idle(attempt), (Concluded(attempt.number, reason, unchecked=attempt.unchecked),)
 
 
-def concluded(attempt: Attempt, verdict: Verdict, now: Now) -> Step:
-    """End an attempt by its verdict."""
+def concluded(attempt: Attempt, end: Concluded, now: Now) -> Step:
+    """End an attempt that was judged; its patron may say who comes along."""
     company = None
-    if verdict.companions_max and now.mode is not None:
+    if end.companions_max and now.mode is not None:
         until_s = now.s + COMPANION_S
-        company = Company(attempt.number, verdict.companions_max, until_s, now.mode)
-    end = Concluded(
-        attempt.number,
-        verdict.reason,
-        duress=verdict.duress,
-        long_release=verdict.long_release,
-        weak_pin=verdict.weak_pin,
-        proved=verdict.proved,
-        opens_day=verdict.opens_day,
-    )
+        company = Company(attempt.number, end.companions_max, until_s, now.mode)
     return idle(attempt, company), (end,)
 
 
@@ -358,19 +329,17 @@ def _look_again(attempt: Attempt, prepared: Prepared, now: Now) -> Step:
 
 
 def _decide(attempt: Attempt, prepared: Prepared, now: Now, rules: Rules) -> Step:
-    verdict = judged(prepared, attempt.pin, now, rules)
-    if attempt.early and verdict.reason is not Reason.OK:
+    end = judged(prepared, attempt.pin, now, rules)
+    if attempt.early and end.reason is not Reason.OK:
         # The pass ended while we looked: no guess was made, and the next swipe asks for a PIN.
         return refused(attempt, Reason.PIN_TIMEOUT)
     # Without a PIN: none is required, or it was sent with the question, which is put once.
-    if verdict.reason not in BEFORE_PROOF or attempt.pin is None or rules.ask_s is None:
-        return concluded(attempt, verdict, now)
+    if end.reason not in BEFORE_PROOF or attempt.pin is None or rules.ask_s is None:
+        return concluded(attempt, end, now)
     until_s = now.s + rules.ask_s
     if not worth_asking(prepared, now, rules):
-        return _withhold(attempt, verdict.reason, until_s)
-    asking = replace(
-        attempt, phase=Phase.ASKING, pin=None, withheld=verdict.reason, until_s=until_s
-    )
+        return _withhold(attempt, end.reason, until_s)
+    asking = replace(attempt, phase=Phase.ASKING, pin=None, withheld=end.reason, until_s=until_s)
     return asking, (AskLibrary(prepared, attempt.pin),)
 
 
@@ -500,7 +469,7 @@ def _begin(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
         Phase.TYPING,
         number,
         number,
-        PinPad.opened(rules.pad, now.s),
+        PinPad(rules.pad, now.s, now.s),
         cache_version=now.cache_version,
     )
     if not rules.policy.require_pin:
@@ -535,7 +504,7 @@ def _type(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
         seen = _foreseen(attempt, prepared, now, rules)
         return replace(attempt, pad=pad, foreseen=seen), (Clicked(),)
     if seen and prepared and seen.holds(now) and seen.proved_by(prepared.stretched, pin):
-        answered, effects = concluded(attempt, seen.verdict, now)
+        answered, effects = concluded(attempt, seen.end, now)
     else:
         answered, effects = judge(checking(replace(attempt, pin=pin), now), now, rules)
     return answered, (*effects, Clicked())

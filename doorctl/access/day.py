@@ -125,10 +125,7 @@ def planned(calendar: Calendar | None, override: Override | None, local: datetim
 
 
 def planned_changes(
-    calendar: Calendar | None,
-    override: Override | None,
-    after: datetime,
-    until: datetime,
+    calendar: Calendar | None, override: Override | None, after: datetime, until: datetime
 ) -> Iterator[tuple[datetime, Mode]]:
     """Yield each instant at which `planned` changes, and its new mode.
 
@@ -197,10 +194,7 @@ class Output:
 
 
 def outputs_on(
-    outputs: Iterable[Output],
-    calendar: Calendar | None,
-    override: Override | None,
-    local: datetime,
+    outputs: Iterable[Output], calendar: Calendar | None, override: Override | None, local: datetime
 ) -> frozenset[str]:
     """Return the names of the outputs that are on; `local` is trusted and aware.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 
-from doorctl.access.messages import LibraryAnswer, Now, Prepared, Rules
+from doorctl.access.messages import Concluded, LibraryAnswer, Now, Prepared, Rules
 from doorctl.access.patron import BEFORE_PROOF, PIN_CHECK_BYTES, Reason, pin_check
 from doorctl.access.policy import (
     CLOCK_SLACK,
@@ -97,29 +97,7 @@ def _compared(checks: tuple[bytes, ...], known: bytes | None) -> _Answer:
     return _Answer(PinProof.PROVED if any(matches) else PinProof.WRONG, forced=not matches[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How an attempt ends: ``ok`` or the refusal.
-
-    `long_release`, `companions_max` (0-9), `weak_pin` and `opens_day` are set only with ``ok``.
-
-    Args:
-        duress: a PIN under duress was proved, whether it opens or not.
-        weak_pin: the patron's PIN opened but is too easy to guess; only where the policy warns.
-        proved: a PIN was proved, whether it opens or not; nobody guesses at this card.
-        opens_day: others may come in from now on, by `Policy.first_card`.
-    """
-
-    reason: Reason
-    duress: bool = False
-    long_release: bool = False
-    companions_max: int = 0
-    weak_pin: bool = False
-    proved: bool = False
-    opens_day: bool = False
-
-
-def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdict:
+def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Concluded:
     """Return how an attempt ends by what is known now; `pin` is None where none was given.
 
     Of several passes the best opens: before all others a pass that requires no PIN, so that nothing
@@ -134,18 +112,19 @@ def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdi
 
 def _judged(
     prepared: Prepared, pin: Pin | None, now: Now, rules: Rules
-) -> tuple[tuple[int, ...], Verdict]:
+) -> tuple[tuple[int, ...], Concluded]:
     known = _as_proved(_with_lent(prepared, now, rules))
     return _ranked(known, proofs(known, pin, now.moment, duress=rules.policy.duress), now, rules)
 
 
 def _ranked(
     known: Prepared, proved: Proofs, now: Now, rules: Rules
-) -> tuple[tuple[int, ...], Verdict]:
-    """Return the verdict by at most one pass, and before it the key for the best of several."""
+) -> tuple[tuple[int, ...], Concluded]:
+    """Return the end by at most one pass, and before it the key for the best of several."""
     decision = decide(rules.policy, _case(known, proved, now, rules))
     opens, _, shown = ranked = rank(known.held, decision)
-    verdict = Verdict(
+    end = Concluded(
+        known.attempt,
         decision.reason,
         duress=proved.duress and shown,
         long_release=opens and _needs_long(known, rules),
@@ -154,13 +133,13 @@ def _ranked(
         opens_day=opens and _opens_day(known, decision, rules),
         proved=shown and PinProof.PROVED in {proved.patron, proved.held},
     )
-    gives = (verdict.opens_day, verdict.companions_max)
-    return (*ranked, not verdict.duress, *gives), verdict
+    gives = (end.opens_day, end.companions_max)
+    return (*ranked, not end.duress, *gives), end
 
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """The verdict after the right PIN, found before its last digit, so that only an HMAC is left.
+    """The end after the right PIN, found before its last digit, so that only an HMAC is left.
 
     It holds from `since` to just before `until`, UTC, while everything else is as in `now`. Unknown
     cards have one too, for the same work: `known` is None where no PIN can be proved.
@@ -170,10 +149,10 @@ class Foreseen:
     since: datetime
     until: datetime
     known: bytes | None = field(repr=False)
-    verdict: Verdict
+    end: Concluded
 
     def holds(self, now: Now) -> bool:
-        """Tell whether :func:`judged` would come to the same verdict now."""
+        """Tell whether :func:`judged` would come to the same end now."""
         then, moment = self.now, now.moment
         facts = (then.cache_version, then.mode, then.no_entry, then.opened_on, then.moment.state)
         if facts != (now.cache_version, now.mode, now.no_entry, now.opened_on, moment.state):
@@ -194,16 +173,16 @@ def foreseen(prepared: Prepared, now: Now, rules: Rules) -> Foreseen | None:
     by_more = prepared.held or prepared.lent or prepared.proved or prepared.delay_s
     if by_more or policy.duress:
         return None
-    verdict = _ranked(prepared, Proofs(PinProof.PROVED, PinProof.PROVED), now, rules)[1]
+    end = _ranked(prepared, Proofs(PinProof.PROVED, PinProof.PROVED), now, rules)[1]
     known = None
-    if row is not None and knows_pin(row, now.moment) and verdict.reason not in BEFORE_PROOF:
+    if row is not None and knows_pin(row, now.moment) and end.reason not in BEFORE_PROOF:
         known = row.pin_check
     since = now.moment.local.astimezone(UTC)
-    return Foreseen(now, since, min(_edges(prepared, since, rules)), known, verdict)
+    return Foreseen(now, since, min(_edges(prepared, since, rules)), known, end)
 
 
 def _edges(prepared: Prepared, since: datetime, rules: Rules) -> Iterator[datetime]:
-    """Yield when the verdict may change next; all days end with a minute."""
+    """Yield when the end may change next; all days end with a minute."""
     yield since.replace(second=0, microsecond=0) + timedelta(minutes=1)
     edges = [edge for ban in prepared.bans for edge in (ban.since, ban.until)]
     oldest, applied_at = rules.policy.max_cache_age, prepared.cache_applied_at

@@ -201,16 +201,18 @@ class Clicked:
 class Concluded:
     """An attempt is over: open the door or don't, show, log and record it.
 
+    `long_release`, `companions_max`, `weak_pin` and `opens_day` are set only where it opens.
+
     Args:
         shape: why a card was unreadable.
         silent: superseded by another card, which is being answered already.
-        duress: the PIN was one higher in its last digit: raise an alarm that nobody at the door
-            notices.
-        long_release: this patron needs longer to get through the door; only where it opens.
-        weak_pin: the PIN is too easy to guess: warn the patron; only where it opens.
+        duress: a PIN under duress was proved: raise an alarm that nobody at the door notices.
+        long_release: this patron needs longer to get through the door.
+        companions_max: how many others the patron may let in, 0-9.
+        weak_pin: the patron's PIN is too easy to guess, and the policy warns.
         proved: a PIN was proved: the card's wrong PINs are forgiven.
         unchecked: the PIN could not be checked: no guess was spent on the card.
-        opens_day: others may come in from now on, by `Policy.first_card`; only where it opens.
+        opens_day: others may come in from now on, by `Policy.first_card`.
     """
 
     attempt: int
@@ -219,6 +221,7 @@ class Concluded:
     silent: bool = False
     duress: bool = False
     long_release: bool = False
+    companions_max: int = 0
     weak_pin: bool = False
     proved: bool = False
     unchecked: bool = False

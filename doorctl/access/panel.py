@@ -253,12 +253,7 @@ def turned_away(rules: PanelRules, now_s: float) -> Notice:
 
 
 def panel_state(
-    attempt: Attempt,
-    notice: Notice | None,
-    outlook: Outlook,
-    rules: PanelRules,
-    *,
-    broken: bool,
+    attempt: Attempt, notice: Notice | None, outlook: Outlook, rules: PanelRules, *, broken: bool
 ) -> PanelState:
     """Return what the screen shows; `broken` where no card can be read.
 

@@ -147,15 +147,9 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
         "Too many wrong PINs; the card has to wait.",
     ),
     Reason.NOT_RESIDENT: ("Bor ikke i kommunen.", "Does not live in the municipality."),
-    Reason.BLOCKED: (
-        "Spærret i bibliotekssystemet.",
-        "Blocked in the library system.",
-    ),
+    Reason.BLOCKED: ("Spærret i bibliotekssystemet.", "Blocked in the library system."),
     Reason.UNDER_AGE: ("For ung til selvbetjening.", "Too young for self-service."),
-    Reason.EXPIRED: (
-        "Kortet er udløbet eller sat i bero.",
-        "The card has expired or is on hold.",
-    ),
+    Reason.EXPIRED: ("Kortet er udløbet eller sat i bero.", "The card has expired or is on hold."),
     Reason.BANNED: ("Har karantæne fra biblioteket.", "Banned by the library."),
     Reason.CLOSED: ("Biblioteket er lukket nu.", "The library is closed now."),
     Reason.NOT_PERMITTED: (

@@ -11,6 +11,7 @@ Elapsed time is CLOCK_BOOTTIME; a reboot starts a wait afresh, so pulling the pl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -254,67 +255,38 @@ class Unusual:
         share = f"{self.count} of the last {self.of} decisions were {self.reason.value}"
         return f"{share}. {WATCHED[self.reason].act}"
 
+    def reaches(self, part: float) -> bool:
+        """Tell whether they are at least a part of the unusual share."""
+        return self.count >= part * WATCHED[self.reason].share * self.of
 
-@dataclass(frozen=True, slots=True)
-class _Decision:
-    reason: Reason
-    at_s: float
+    def begins(self) -> bool:
+        """Tell whether they are enough to raise an alarm."""
+        return self.count >= WATCHED[self.reason].at_least and self.reaches(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """The last decisions of one door; at most :data:`LAST` of them, oldest first.
+    """The last decisions of one door: reasons and times, at most :data:`LAST`, oldest first.
 
     `alarmed` holds the reasons whose alarm stands.
     """
 
-    decisions: tuple[_Decision, ...] = ()
+    decisions: tuple[tuple[Reason, float], ...] = ()
     alarmed: frozenset[Reason] = frozenset()
 
     def after(self, reason: Reason, now_s: float) -> tuple[Refusals, tuple[Unusual, ...]]:
         """Count a decision; return the new state, and each alarm that is to be raised.
 
-        A reason is alarmed once, until its share has fallen well below its limit.
-
-        Args:
-            reason: how an attempt ended. Leave out those that another swipe superseded: a reader
-                that reads a card twice would count as patrons who didn't type.
-            now_s: seconds of a clock that never falls.
+        A reason is alarmed once, until its share has fallen well below its limit. Leave out
+        attempts that another swipe superseded: a reader that reads a card twice would count as
+        patrons who didn't type. `now_s` never falls.
         """
-        kept = tuple(decision for decision in self.decisions if now_s - decision.at_s < WINDOW_S)
-        if not _again(kept, reason, now_s):
-            kept = (*kept, _Decision(reason, now_s))[-LAST:]
-        counts = {watched: _counted(kept, watched) for watched in WATCHED}
-        new = tuple(
-            share for share in counts.values() if _is_unusual(share) and not self._stands(share)
-        )
-        stands = {
-            unusual.reason
-            for unusual in counts.values()
-            if self._stands(unusual) and not _is_calm(unusual)
-        }
-        return Refusals(kept, frozenset(stands) | {unusual.reason for unusual in new}), new
-
-    def _stands(self, found: Unusual) -> bool:
-        return found.reason in self.alarmed
-
-
-def _again(decisions: tuple[_Decision, ...], reason: Reason, now_s: float) -> bool:
-    if reason is Reason.OK:
-        return False
-    return any(
-        decision.reason is reason and now_s - decision.at_s < AGAIN_S for decision in decisions
-    )
-
-
-def _counted(decisions: tuple[_Decision, ...], reason: Reason) -> Unusual:
-    return Unusual(reason, sum(decision.reason is reason for decision in decisions), len(decisions))
-
-
-def _is_unusual(counted: Unusual) -> bool:
-    watch = WATCHED[counted.reason]
-    return counted.count >= watch.at_least and counted.count >= watch.share * counted.of
-
-
-def _is_calm(counted: Unusual) -> bool:
-    return counted.count < CALM_SHARE * WATCHED[counted.reason].share * counted.of
+        kept = tuple((each, at_s) for each, at_s in self.decisions if now_s - at_s < WINDOW_S)
+        again = any(each is reason and now_s - at_s < AGAIN_S for each, at_s in kept)
+        if reason is Reason.OK or not again:
+            kept = (*kept, (reason, now_s))[-LAST:]
+        counts = Counter(each for each, _ in kept)
+        found = [Unusual(watched, counts[watched], len(kept)) for watched in WATCHED]
+        new = tuple(each for each in found if each.reason not in self.alarmed and each.begins())
+        stand = self.alarmed & {each.reason for each in found if each.reaches(CALM_SHARE)}
+        return Refusals(kept, stand | {each.reason for each in new}), new

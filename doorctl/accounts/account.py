@@ -59,12 +59,7 @@ class Permission(Enum):
 
 
 _VIEWER = frozenset(
-    {
-        Permission.SEE_NOW,
-        Permission.SEE_LOG,
-        Permission.SEE_CALENDAR,
-        Permission.SEE_STATISTICS,
-    }
+    {Permission.SEE_NOW, Permission.SEE_LOG, Permission.SEE_CALENDAR, Permission.SEE_STATISTICS}
 )
 _STAFF = _VIEWER | {
     Permission.SEARCH_LOG,

@@ -243,11 +243,9 @@ class SigningIn:
             SignInRefusedError: nobody is signed in, or not by a password of ours.
             StoreError, KeyFileError: it could not be stored.
         """
-        signed_in = self.whose(token)
-        if signed_in is None or signed_in[0].origin is not Origin.LOCAL:
-            raise SignInRefusedError
+        name = self._local(token)
         factor, codes = factor_begun(secret, code, self._clock.moment())
-        return self._desk.run(partial(self._enrolled, signed_in[0].name, factor)), codes
+        return self._desk.run(partial(self._enrolled, name, factor)), codes
 
     def sign_in(
         self, name: str, password: Password, address: str, shown: str = "", code: str = ""
@@ -303,10 +301,7 @@ class SigningIn:
             InputError: the new password is not good enough; says why.
             SignInRefusedError: nobody is signed in, or the old password or the code is wrong.
         """
-        signed_in = self.whose(token)
-        if signed_in is None or signed_in[0].origin is not Origin.LOCAL:
-            raise SignInRefusedError
-        name = signed_in[0].name
+        name = self._local(token)
         refuse_password(new, name)
         # Before the try is charged: else the right password would lock its own account.
         if old == new:
@@ -335,6 +330,13 @@ class SigningIn:
             session = session.touched(now)
         return account, session
 
+    def _local(self, token: Token) -> str:
+        """Return the login of a person who signed in by a password of ours."""
+        signed_in = self.whose(token)
+        if signed_in is None or signed_in[0].origin is not Origin.LOCAL:
+            raise SignInRefusedError
+        return signed_in[0].name
+
     def fresh(self, session: Session) -> bool:
         """Tell whether the sign-in is recent enough to change accounts."""
         return session.fresh(self._clock.boot_time())
@@ -351,9 +353,9 @@ class SigningIn:
 
     def end(self, name: str, number: str) -> None:
         """End one of an account's sessions; do nothing if it has none of that number."""
-        theirs = [digest for digest, _ in self._book.sessions(name) if digest.hex() == number]
-        for digest in theirs:
-            self._desk.run(partial(_signed_out, digest))
+        for digest, _ in self._book.sessions(name):
+            if digest.hex() == number:
+                self._desk.run(partial(_signed_out, digest))
 
     def sign_out(self, token: Token) -> None:
         """End a session; do nothing if there is none."""
@@ -409,8 +411,7 @@ class SigningIn:
         return Done(_Admitted(name, charged, host, account, hashed, factor))
 
     def _refused(self, admitted: _Admitted, books: Books, _moment: Moment) -> Done[None]:
-        failures = books.failures.find(*admitted.charged)
-        wait_s = account_wait_s(failures, self._clock.boot_time())
+        wait_s = account_wait_s(books.failures.find(*admitted.charged), self._clock.boot_time())
         known = None if admitted.account is None else admitted.account.name
         return Done(None, sign_in_refused(known, admitted.refusal or Refusal.WRONG, wait_s))
 
@@ -443,15 +444,13 @@ class SigningIn:
 
         This uses the code up: of two tries at once with the same code, the second is refused.
         """
-        account = books.accounts.find(admitted.name)
-        if account is None or account.disabled:
-            raise SignInRefusedError
-        if books.accounts.password_of(admitted.name) != admitted.hashed:
-            raise SignInRefusedError
-        if books.accounts.factor_of(admitted.name) != admitted.factor:
+        name, accounts = admitted.name, books.accounts
+        account, before = accounts.find(name), (admitted.hashed, admitted.factor)
+        now = accounts.password_of(name), accounts.factor_of(name)
+        if account is None or account.disabled or now != before:
             raise SignInRefusedError
         if admitted.used is not None:
-            books.accounts.keep_factor(admitted.name, admitted.used)
+            accounts.keep_factor(name, admitted.used)
         return account
 
     def _enrolled(
@@ -470,16 +469,15 @@ class SigningIn:
 
     def _provided(self, claims: Claims, books: Books, moment: Moment) -> Done[Token | None]:
         name, role = login_name(claims.name), self._role(claims.groups)
+        stored = None if name is None else books.accounts.find(name)
+        theirs = stored is not None and stored.subject == claims.subject
         if name is None or role is None:
-            known = None if name is None else books.accounts.find(name)
-            of_provider = known is not None and known.subject == claims.subject
-            return Done(None, sign_in_refused(name if of_provider else None, Refusal.NO_ROLE))
-        stored = books.accounts.find(name)
-        if stored is not None and stored.subject != claims.subject:
-            return Done(None, sign_in_refused(name, Refusal.NAME_TAKEN))
-        if stored is not None and stored.disabled:
-            return Done(None, sign_in_refused(name, Refusal.DISABLED))
-        account = _of_provider(name, role, claims)
+            return Done(None, sign_in_refused(name if theirs else None, Refusal.NO_ROLE))
+        if stored is not None and (stored.disabled or not theirs):
+            why = Refusal.DISABLED if theirs else Refusal.NAME_TAKEN
+            return Done(None, sign_in_refused(name, why))
+        shown = "".join(filter(str.isprintable, claims.shown)).strip()[:LONGEST_NAME] or name
+        account = Account(name, shown, role, origin=Origin.PROVIDER, subject=claims.subject)
         books.accounts.keep(account, moment)
         if stored is None or stored.role is not role:
             # Sessions of an earlier role would get the new one unasked.
@@ -495,11 +493,6 @@ class SigningIn:
         token, now = new_token(), self._clock.boot_time()
         books.sessions.add(token.digest, Session(name, now, now))
         return token
-
-
-def _of_provider(name: str, role: Role, claims: Claims) -> Account:
-    shown = "".join(filter(str.isprintable, claims.shown)).strip()[:LONGEST_NAME] or name
-    return Account(name, shown, role, origin=Origin.PROVIDER, subject=claims.subject)
 
 
 def _touched(digest: bytes, now: BootTime, books: Books, _moment: Moment) -> Done[None]:
@@ -570,14 +563,9 @@ class PendingSignIns:
                 self._kept.popitem(last=False)
         return token
 
-    def peek(self, token: Token, now_s: float) -> Begun | None:
-        """Return what was kept, and keep it; None where it has expired or was never here."""
+    def take(self, token: Token, now_s: float, *, stays: bool = False) -> Begun | None:
+        """Return what was kept, once unless it `stays`; None where it is over or was never here."""
         with self._lock:
-            begun, begun_s, _ = self._kept.get(token.digest, (None, now_s, ""))
-        return begun if now_s - begun_s < KEPT_S else None
-
-    def take(self, token: Token, now_s: float) -> Begun | None:
-        """Return what was kept, once; None where it has expired or was never here."""
-        with self._lock:
-            begun, begun_s, _ = self._kept.pop(token.digest, (None, now_s, ""))
+            found = self._kept.get if stays else self._kept.pop
+            begun, begun_s, _ = found(token.digest, (None, now_s, ""))
         return begun if now_s - begun_s < KEPT_S else None

@@ -156,8 +156,7 @@ _PLASTIC_TRACK = re.compile(
 """ISO/IEC 7813 lets a ``=`` and dates follow the number."""
 
 _ONLY_OTHER = re.compile(
-    _PREFIX + rb"(?:[%+][^;]*\?.?|" + _THIRD + rb")|[^0-9;][^;]{67,}[0-9]{7}.?",
-    re.DOTALL,
+    _PREFIX + rb"(?:[%+][^;]*\?.?|" + _THIRD + rb")|[^0-9;][^;]{67,}[0-9]{7}.?", re.DOTALL
 )
 
 _CPR = slice(8, 18)

@@ -79,9 +79,6 @@ def _plain(value: object) -> object:
 class AlreadyExistsError(DoorctlError, FileExistsError):
     """The technician's: doorctl refuses to overwrite a file that exists."""
 
-    def __str__(self) -> str:
-        return str(self.args[0])
-
 
 class KeyFileError(DoorctlError, OSError):
     """The technician's: the installation key is missing, too open or of the wrong length."""
@@ -161,18 +158,12 @@ class LibrarySystemError(DoorctlError, ConnectionError):
         super().__init__(why)
         self.spent = spent
 
-    def __str__(self) -> str:
-        return str(self.args[0])
-
 
 class SignInRefusedError(DoorctlError, PermissionError):
     """The sign-in was refused; the text never says which part was wrong."""
 
     def __init__(self, why: str = "the login or the password is not right") -> None:
         super().__init__(why)
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 class SignInWaitsError(SignInRefusedError):
@@ -188,6 +179,3 @@ class SignInWaitsError(SignInRefusedError):
 
 class IdentityProviderError(DoorctlError, ConnectionError):
     """The identity provider's: it was not reached, or its answer can't be believed."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])

@@ -60,12 +60,7 @@ LETTER_TEXT = 2000
 
 
 def refuse_text(
-    what: str,
-    text: str,
-    *,
-    longest: int = SHORT_TEXT,
-    optional: bool = False,
-    **values: object,
+    what: str, text: str, *, longest: int = SHORT_TEXT, optional: bool = False, **values: object
 ) -> None:
     """Refuse a text that is empty, too long, not printable, or may hold a CPR or card number.
 

@@ -95,7 +95,7 @@ class AccountsService:
 
         Nothing is stored, and the sign-in stays under way.
         """
-        begun = self._pending.peek(kept, self._app.clock.monotonic_s())
+        begun = self._pending.take(kept, self._app.clock.monotonic_s(), stays=True)
         return "/" if begun is None else begun.back
 
     def stop_oidc(self, kept: Token) -> None:

@@ -331,10 +331,7 @@ class AttemptMachine(RuleBasedStateMachine):
         if self.window is not None:
             self.now_s = max(self.now_s, self.window[2])
 
-    @rule(
-        who=st.sampled_from([*CARDS, *CODES]),
-        sort=st.sampled_from([None, "free", "own PIN"]),
-    )
+    @rule(who=st.sampled_from([*CARDS, *CODES]), sort=st.sampled_from([None, "free", "own PIN"]))
     def issue(self, who: Identifier, sort: str | None) -> None:
         """Let staff issue a pass, or take it back."""
         self.passes.pop(who, None)

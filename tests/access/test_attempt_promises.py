@@ -147,10 +147,7 @@ VERSIONS = {
     "unknown card": (replace(BEFORE, patron=None), Reason.UNKNOWN_CARD),
     "wrong PIN": (replace(BEFORE, patron=replace(PATRON, pin_check=WRONG_CHECK)), Reason.WRONG_PIN),
     "waiting card": (replace(BEFORE, throttled=True), Reason.THROTTLED),
-    "waiting unknown card": (
-        replace(BEFORE, patron=None, throttled=True),
-        Reason.UNKNOWN_CARD,
-    ),
+    "waiting unknown card": (replace(BEFORE, patron=None, throttled=True), Reason.UNKNOWN_CARD),
     "no PIN": (replace(BEFORE, patron=replace(PATRON, pin_check=None)), Reason.PIN_UNKNOWN),
     "learnt long ago": (
         replace(BEFORE, patron=replace(PATRON, pin_until=day(-1))),

@@ -17,7 +17,6 @@ from doorctl.access.attempt import (
     concluded,
 )
 from doorctl.access.calendar import OPEN, Mode
-from doorctl.access.judging import Verdict
 from doorctl.access.messages import (
     Accompanied,
     Asked,
@@ -217,7 +216,7 @@ def test_the_company_of_a_pass_comes_in_by_what_the_branch_was(
     """Who opens a closed house by a pass brings others into it, but not into a stricter one."""
     granting = replace(now(4.0), mode=granted_in)
     attempt, _ = concluded(
-        Attempt(number=1, last_number=1), Verdict(Reason.OK, companions_max=3), granting
+        Attempt(number=1, last_number=1), Concluded(1, Reason.OK, companions_max=3), granting
     )
     _, effects = after(attempt, KeyPressed("2"), replace(now(5.0), mode=mode), RULES)
 

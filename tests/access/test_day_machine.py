@@ -147,10 +147,7 @@ class DayMachine(RuleBasedStateMachine):
             day.calendar, day.override, moment.local, RULES.no_entry_min
         )
 
-        assert day.mode_at(moment, RULES) == (
-            judge(day.calendar, day.override, moment).mode,
-            late,
-        )
+        assert day.mode_at(moment, RULES) == (judge(day.calendar, day.override, moment).mode, late)
 
     def _become(self, local: datetime, state: ClockState) -> None:
         high_water = self.moment.high_water

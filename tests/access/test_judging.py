@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
 from doorctl.access.judging import (
-    Verdict,
     compares_nothing,
     foreseen,
     judged,
     opens_without_pin,
     worth_asking,
 )
-from doorctl.access.messages import Now, PadRules, Prepared, Rules
+from doorctl.access.messages import Concluded, Now, PadRules, Prepared, Rules
 from doorctl.access.patron import BEFORE_PROOF, Patron, Reason, pin_check
 from doorctl.access.policy import CLOCK_SLACK, Case, PinProof, Policy, WeakPin
 from doorctl.access.rights import Ban, Pass, PassKind
@@ -50,7 +49,7 @@ def verdict(
     pin: Pin | None = RIGHT_PIN,
     mode: Mode | None = Mode.SELF_SERVICE,
     policy: Policy | None = None,
-) -> Verdict:
+) -> Concluded:
     """Judge at `NOW`."""
     now = Now(0.0, moment(), 1, mode)
     return judged(prepared, pin, now, rules_of(policy or Policy(branch="oest")))
@@ -255,7 +254,7 @@ def test_a_pass_that_opens_without_a_pin_tells_nothing_of_one(
     ended = verdict(replace(KNOWN, patron=weak, held=held), pin, policy=policy)
 
     shown = replace(ended, proved=False)
-    assert shown == Verdict(Reason.OK, companions_max=companions_max)
+    assert shown == Concluded(1, Reason.OK, companions_max=companions_max)
     assert ended.proved == (pin is RIGHT_PIN)
 
 
@@ -387,8 +386,8 @@ def test_what_is_foreseen_is_what_the_right_pin_gets(
     local = now.moment.local + timedelta(seconds=later_s)
     then = replace(now, moment=replace(now.moment, local=local))
     if seen is not None and seen.holds(then) and seen.proved_by(STRETCHED, pin):
-        assert seen.verdict == judged(prepared, pin, then, rules)
-        assert seen.verdict.reason not in BEFORE_PROOF
+        assert seen.end == judged(prepared, pin, then, rules)
+        assert seen.end.reason not in BEFORE_PROOF
 
 
 @pytest.mark.parametrize(

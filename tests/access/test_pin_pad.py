@@ -15,7 +15,7 @@ RULES = PadRules(pin_length=4, digit_timeout_s=10.0, total_timeout_s=30.0)
 
 def typed(keys: str, rules: PadRules = RULES, gap_s: float = 1.0) -> tuple[PinPad, list[str]]:
     """Type keys at a steady pace; return the pad and every PIN that came out."""
-    pad, pins = PinPad.opened(rules, 0.0), []
+    pad, pins = PinPad(rules, 0.0, 0.0), []
     for at, key in enumerate(keys, start=1):
         pad = pad.pressed(key, at * gap_s)
         pin = pad.entered(key)
@@ -56,13 +56,13 @@ def test_the_length_is_the_rules(length: int) -> None:
 
 def test_deadlines() -> None:
     """Ten seconds from the latest key, whichever it was, thirty from the card."""
-    pad = PinPad.opened(RULES, 100.0)
+    pad = PinPad(RULES, 100.0, 100.0)
     assert pad.deadline_s == 110.0
 
     for key in ("4", CLEAR, ENTER):
         pad = pad.pressed(key, 109.0)
         assert pad.deadline_s == 119.0
-        pad = PinPad.opened(RULES, 100.0)
+        pad = PinPad(RULES, 100.0, 100.0)
 
     assert pad.pressed("4", 109.0).pressed("7", 118.0).pressed("1", 127.0).deadline_s == 130.0
 
@@ -98,7 +98,7 @@ class TypingMachine(RuleBasedStateMachine):
     def open(self, at: float) -> None:
         """Read a card."""
         self.now_s = at
-        self.pad = PinPad.opened(RULES, at)
+        self.pad = PinPad(RULES, at, at)
         self.model = Model(at, last_s=at)
 
     @rule(key=st.sampled_from([*"0123456789", ENTER, CLEAR]), gap_s=st.floats(0, 15))

@@ -107,10 +107,7 @@ CACHE = (
     always((None, None)),
     always((2 * DAY, NOW.astimezone(UTC) - 2 * DAY)),
     Option((2 * DAY, HIGH_WATER - 2 * DAY), Reason.CACHE_TOO_OLD, None),
-    always(
-        (2 * DAY, HIGH_WATER - 2 * DAY - MICROSECOND),
-        Reason.CACHE_TOO_OLD,
-    ),
+    always((2 * DAY, HIGH_WATER - 2 * DAY - MICROSECOND), Reason.CACHE_TOO_OLD),
     always((2 * DAY, None), Reason.CACHE_TOO_OLD),
     always((2 * DAY, NOW.astimezone(UTC) + CLOCK_SLACK)),
     Option((2 * DAY, NOW.astimezone(UTC) + CLOCK_SLACK + MICROSECOND), Reason.CACHE_TOO_OLD, None),

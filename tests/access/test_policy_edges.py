@@ -114,12 +114,7 @@ def test_a_push_after_the_high_water_mark_is_no_doubt_for_an_unset_clock() -> No
 
 @pytest.mark.parametrize(
     ("pushed", "applied_at", "reason"),
-    [
-        (True, None, TOO_OLD),
-        (True, UTC_NOW, TOO_OLD),
-        (False, UTC_NOW, TOO_OLD),
-        (False, None, OK),
-    ],
+    [(True, None, TOO_OLD), (True, UTC_NOW, TOO_OLD), (False, UTC_NOW, TOO_OLD), (False, None, OK)],
 )
 def test_which_rows_an_age_limit_may_not_have_been_asked_for(
     pushed: bool, applied_at: Any, reason: Reason

@@ -39,7 +39,7 @@ def tell(
     """Tell decisions at even distances; return what is remembered and every alarm."""
     refusals = start or Refusals()
     alarms: list[Unusual] = []
-    begins_s = refusals.decisions[-1].at_s + every_s if refusals.decisions else LONG_UP_S
+    begins_s = refusals.decisions[-1][1] + every_s if refusals.decisions else LONG_UP_S
     for number, reason in enumerate(decisions):
         refusals, new = refusals.after(reason, begins_s + number * every_s)
         alarms += new
@@ -180,7 +180,7 @@ def test_yesterdays_refusals_are_forgotten() -> None:
     """What was refused more than 24 h ago counts for nothing."""
     watch = WATCHED[Reason.EXPIRED]
     refusals, _ = tell([Reason.EXPIRED] * (watch.at_least - 1))
-    _, new = refusals.after(Reason.EXPIRED, refusals.decisions[0].at_s + WINDOW_S)
+    _, new = refusals.after(Reason.EXPIRED, refusals.decisions[0][1] + WINDOW_S)
 
     assert new == ()
 
@@ -212,9 +212,9 @@ def test_memory_is_bounded_and_holds_reasons_and_times_only(
         refusals, new = refusals.after(reason, now_s)
 
         assert len(refusals.decisions) <= LAST
-        assert all(now_s - one.at_s < WINDOW_S for one in refusals.decisions)
+        assert all(now_s - at_s < WINDOW_S for _, at_s in refusals.decisions)
         for alarm in new:
-            told = [one.reason for one in refusals.decisions]
+            told = [reason for reason, _ in refusals.decisions]
             watch = WATCHED[alarm.reason]
             assert alarm.reason not in before
             assert (alarm.count, alarm.of) == (told.count(alarm.reason), len(told))

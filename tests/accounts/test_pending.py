@@ -37,11 +37,11 @@ def test_looking_uses_nothing_up() -> None:
     kept = PendingSignIns()
     token = kept.keep(begun(), 0.0, "192.0.2.1")
 
-    assert kept.peek(token, 1.0) == kept.peek(token, 1.0) == begun()
-    assert kept.peek(token, KEPT_S) is None
-    assert kept.peek(new_token(), 1.0) is None
+    assert kept.take(token, 1.0, stays=True) == kept.take(token, 1.0, stays=True) == begun()
+    assert kept.take(token, KEPT_S, stays=True) is None
+    assert kept.take(new_token(), 1.0, stays=True) is None
     assert kept.take(token, 1.0) == begun()
-    assert kept.peek(token, 1.0) is None
+    assert kept.take(token, 1.0, stays=True) is None
 
 
 def test_nobody_pushes_others_out() -> None:

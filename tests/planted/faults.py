@@ -158,12 +158,7 @@ FAULTS = (
         "if not any((key.has_signed(signature, message) for key in public_keys)):",
         "if not public_keys:",
     ),
-    Fault(
-        "the guard sleeps",
-        "guard",
-        "return count > floor and",
-        "return count < 0 and",
-    ),
+    Fault("the guard sleeps", "guard", "return count > floor and", "return count < 0 and"),
     Fault(
         "the guard looks at today only",
         "watch",
