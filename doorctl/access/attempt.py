@@ -139,8 +139,7 @@ COMPANION_S = 8.0
 class Company:
     """The companions that may still be announced for an attempt that opened the door.
 
-    Keys 1 to `companions_max`, at most 9, count until just before `until_s`, monotonic seconds;
-    `granted_in` is the branch's mode at the grant.
+    Keys 1 to `companions_max`, at most 9, count until just before `until_s`, monotonic seconds.
     """
 
     attempt: int
@@ -155,8 +154,7 @@ class Company:
     def may_follow(self, mode: Mode) -> bool:
         """Tell whether companions may come in by now; shortly before closing they may.
 
-        A pass that opens a closed branch opens it for the holder's companions too, until staff make
-        it something stricter.
+        A pass that opens a closed branch lets them in too, until staff make it stricter.
         """
         return mode in OPEN or mode is self.granted_in
 
@@ -185,8 +183,8 @@ class Phase(Enum):
 class Attempt:
     """The current attempt, or the idle reader after the last one.
 
-    Until they are complete `pin` and `prepared` are None; `code_pad` and `company` are set only
-    while `IDLE`.
+    `pin` and `prepared` are None until complete; `code_pad` and `company` are set only while
+    `IDLE`.
 
     Args:
         last_number: the highest number given out; an unreadable card takes a number as well.
@@ -270,10 +268,9 @@ def fail(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
 
 
 def keep(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
-    """Keep the card's row while the PIN is typed, or let the card in by a pass at once.
+    """Keep the card's row while the PIN is typed, or let it in at once by a pass without a PIN.
 
-    A patron who may enter by a pass without a PIN is not asked for one. All others are, with any
-    pass: everybody sees that a pass opens, nobody sees that one does not.
+    Everybody sees that a pass opens, nobody sees that one does not.
     """
     assert isinstance(event, Prepared)  # noqa: S101 - the table's key says so
     kept = replace(attempt, prepared=event, foreseen=_foreseen(attempt, event, now, rules))
@@ -399,12 +396,10 @@ def give_up(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
 
 
 def press(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
-    """Take a key.
+    """Take a key: how many companions the last patron brings, else part of a code.
 
-    While the last patron may say how many companions come along, keys mean nothing else, so that no
-    code begins then; a person who types a code is the next to come and waits for the door anyway.
-    Where the house has closed meanwhile, companions no longer count; while the mode is unknown, a
-    key counts for nothing.
+    A code begins only when no companions may be said any more; its person waits for the door
+    anyway. Where the house has closed, companions no longer count; in an unknown mode no key does.
     """
     assert isinstance(event, KeyPressed)  # noqa: S101 - the table's key says so
     company, over = attempt.company, due(attempt, now)
@@ -454,8 +449,7 @@ Answer = Prepared | PrepareFailed | LibraryAnswered
 def after(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     """Return the attempt as it stands after `event`, and what has to be done.
 
-    A deadline counts for every event, not for `TimePassed` alone: a loop that was held up may
-    take a key or a row before it lets time pass.
+    A deadline counts for every event, not for `TimePassed` alone.
     """
     if isinstance(event, Answer) and event.attempt != attempt.number:
         return attempt, ()

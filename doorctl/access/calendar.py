@@ -35,10 +35,9 @@ ONE_DAY = timedelta(days=1)
 
 
 def instants_of(day: date, minutes: Iterable[int], zone: tzinfo | None) -> Iterator[datetime]:
-    """Yield the instants, in UTC, at which the wall may show minutes after a day's midnight.
+    """Yield the instants, in UTC, at which the wall may show minutes, 0-1439, after midnight.
 
-    Minutes are 0-1439. A minute that comes twice has two instants; a skipped one has two beside the
-    change, which show another time.
+    A minute that comes twice has two; a skipped one has two beside the change.
     """
     midnight = datetime.combine(day, time(), zone)
     for minute in minutes:
@@ -102,13 +101,9 @@ BY_STAFF = frozenset({Cause.STAFF, Cause.LOCKDOWN})
 
 @dataclass(frozen=True, slots=True)
 class ModeSpan:
-    """A mode of `OPEN` from `starts` until just before `ends`; time outside all spans is closed.
+    """A mode of `OPEN` from `starts`, 0-1439, until just before `ends`, at most a day later.
 
-    `starts` is 0-1439 minutes after midnight. `ends` counts from the same midnight and is more by
-    at most a day; over 1440 for a span that ends on the next day.
-
-    Raises:
-        ValueError: the bounds or the mode are others.
+    Both count from the same midnight; outside all spans it is closed. ValueError: other values.
     """
 
     mode: Mode
@@ -130,10 +125,7 @@ ALL_DAY: Day = (ModeSpan(Mode.SELF_SERVICE, 0, DAY_MINUTES),)
 
 @dataclass(frozen=True, slots=True)
 class DatedDay:
-    """All hours of one date, in place of the week's; `note` may be the holiday's name.
-
-    `cause` is exception or holiday; schedule where every date is given.
-    """
+    """All hours of one date, in place of the week's; `note` may be the holiday's name."""
 
     spans: Day
     cause: Cause = Cause.EXCEPTION
@@ -144,9 +136,8 @@ class DatedDay:
 class Calendar:
     """The branch's hours; immutable, so thread-safe.
 
-    `week` is seven days, Monday first; None for self-service at all hours. `days` count in place of
-    the week for the whole local date, also for the tail of a span that began the day before.
-    `known_until` is the last date that it covers; None for ever.
+    `week` is seven days, Monday first; None for self-service at all hours. `days` replace whole
+    local dates, tails too. `known_until` is the last date that it covers; None for ever.
     """
 
     week: tuple[Day, ...] | None = None
@@ -162,10 +153,7 @@ class Calendar:
         return self.week is None and not self.days and self.known_until is None
 
     def mode_at(self, local: datetime) -> Mode | None:
-        """Return the mode at a local time, to the microsecond; None after `known_until`.
-
-        None opens nothing: the door treats it as closed and raises an alarm.
-        """
+        """Return the mode at a local time; None, which opens nothing, after `known_until`."""
         if not self._knows(local.date()):
             return None
         # Spans begin and end on whole minutes, so what goes beyond the minute can't matter.
@@ -179,19 +167,14 @@ class Calendar:
         return Cause.SCHEDULE if dated is None else dated.cause
 
     def day(self, day: date) -> Day | None:
-        """Return a date's open spans, in order and without overlaps; None after `known_until`.
+        """Return a date's open spans, from midnight to midnight, in order and without overlaps.
 
-        They lie within the date, from midnight to midnight, with the tail of the day before and
-        without their own; of two that overlap only `Mode.STAFFED` is left.
+        None after `known_until`; of two that overlap only `Mode.STAFFED` is left.
         """
         return _resolved(self.spans(day)) if self._knows(day) else None
 
     def spans(self, day: date) -> Day:
-        """Return a date's hours as they were given.
-
-        They may go on past midnight, and begin with the tail of the day before: given anew, they
-        change nothing.
-        """
+        """Return a date's hours as given: they may begin with the tail of the day before."""
         if day in self.days:
             return self._own(day)
         before = self._own(day - ONE_DAY)
@@ -205,8 +188,7 @@ class Calendar:
     def changes(self, after: datetime, until: datetime) -> Iterator[tuple[datetime, Mode | None]]:
         """Yield each instant at which `mode_at` changes, in the zone of `after`, and its new mode.
 
-        From `after`, not included, aware and in the branch's time zone, to `until`, included,
-        aware.
+        From `after`, aware, not included, to `until`, included.
         """
         zone = after.tzinfo
         mode = self.mode_at(after)

@@ -27,10 +27,7 @@ from doorctl.core.moments import Moment
 class Override:
     """A mode that staff have set, until just before an aware instant, kept in UTC.
 
-    `cause` is staff's own words, `by` their account.
-
-    Raises:
-        ValueError: `until` has no time zone.
+    `cause` is staff's own words, `by` their account. ValueError: `until` has no time zone.
     """
 
     mode: Mode
@@ -46,14 +43,10 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The current state of the branch.
+    """The current state of the branch; `mode` None is unknown, and nobody comes in.
 
-    Args:
-        mode: None for unknown: nobody comes in, as when closed.
-        until: when it changes or is judged anew, aware; None where that is not known, or not within
-            14 days.
-        problem: whether the calendar is missing, unreadable or at its end: an alarm is due, even
-            while staff have set a mode.
+    `until` is when it changes or is judged anew, None where not known or not within 14 days.
+    `problem`: the calendar is missing, unreadable or at its end, also while staff have set a mode.
     """
 
     mode: Mode | None
@@ -63,10 +56,7 @@ class Standing:
 
 
 def standing(calendar: Calendar | None, override: Override | None, moment: Moment) -> Standing:
-    """Return the state of the branch at a moment, and until when; arguments as for `judge`.
-
-    Finding the end takes some 0.1 ms, on a Pi more; a decision about a card calls `judge`.
-    """
+    """Return the state of the branch at a moment, and until when; some 0.1 ms, on a Pi more."""
     found = judge(calendar, override, moment)
     if not moment.dependable:
         return found
@@ -79,9 +69,8 @@ def standing(calendar: Calendar | None, override: Override | None, moment: Momen
 def judge(calendar: Calendar | None, override: Override | None, moment: Moment) -> Standing:
     """Return the state of the branch at a moment; `until` is left None.
 
-    Without a calendar it is closed. An `override` that is over counts for nothing, unless it is a
-    lockdown that staff have not ended. By an untrusted clock only a calendar without hours opens;
-    an override that closes still holds, one that opens does not.
+    Without a calendar it is closed. An `override` that is over counts for nothing, but a lockdown.
+    By an untrusted clock an override that closes holds, one that opens does not.
     """
     problem = calendar is None or (moment.dependable and calendar.mode_at(moment.local) is None)
     if override is not None and _holds(override, moment):
@@ -129,8 +118,7 @@ def planned_changes(
 ) -> Iterator[tuple[datetime, Mode]]:
     """Yield each instant at which `planned` changes, and its new mode.
 
-    From `after`, not included, aware and in the branch's time zone, to `until`, included, aware.
-    The override is assumed to have stood since before `after`.
+    From `after`, aware, not included, to `until`, included; the override is taken to stand before.
     """
     mode = planned(calendar, override, after)
     for instant in _instants(calendar, override, after, until):
@@ -166,8 +154,7 @@ def no_entry(
 ) -> bool:
     """Tell whether self-service is so near its end that nobody new comes in; `local` is trusted.
 
-    `last_min` is the number of real minutes before self-service ends in closed (or lockdown); 0 for
-    none. Where staff take over, everybody may come in.
+    `last_min` are real minutes before it ends in closed or lockdown, not in staffed; 0 for none.
     """
     if planned(calendar, override, local) is not Mode.SELF_SERVICE:
         return False
@@ -181,10 +168,9 @@ def no_entry(
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output that is on in some modes, with offsets in real minutes.
+    """An output that is on in some modes, with offsets in real minutes, which may be negative.
 
-    It goes on `lead_min` before such a mode starts and off `lag_min` after such a mode ends;
-    negative offsets are the other way.
+    On `lead_min` before such a mode starts, off `lag_min` after it ends.
     """
 
     name: str
@@ -198,8 +184,7 @@ def outputs_on(
 ) -> frozenset[str]:
     """Return the names of the outputs that are on; `local` is trusted and aware.
 
-    While staff have set the mode, it alone counts, without offsets: nobody could have known of
-    it before, and a lockdown must not wait. Where the calendar is silent it is closed.
+    A mode that staff have set counts alone, without offsets: a lockdown must not wait.
     """
     if override is not None and local.astimezone(UTC) < override.until:
         return frozenset(output.name for output in outputs if override.mode in output.modes)
@@ -246,10 +231,10 @@ SET_BACK = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class DayRules:
-    """The branch's rules about its hours.
+    """The branch's rules about its hours, in minutes before closing.
 
-    Those inside are warned `warn_min` minutes before closing; nobody new comes in for the last
-    `no_entry_min` minutes before self-service ends in closed.
+    Those inside are warned at `warn_min`; in the last `no_entry_min` before self-service ends in
+    closed nobody new comes in.
     """
 
     warn_min: tuple[int, ...] = ()
@@ -300,8 +285,7 @@ class Day:
         seen: the moment of the last look; None where a new look is due.
         until: up to when that look holds; None by an unset clock.
         looked_until: up to when warnings were looked for.
-        closes: when patrons have to be out as planned; None where that is further away than
-            any warning, or where nobody may be in.
+        closes: when patrons have to be out as planned; None where that is far or nobody may be in.
         last_entry: from when on nobody new comes in; None likewise.
         on: the outputs that are on; None before the first look by a dependable clock.
     """
@@ -319,8 +303,7 @@ class Day:
     def mode_at(self, moment: Moment, rules: DayRules) -> tuple[Mode | None, bool]:
         """Return the mode at a moment, and whether nobody new comes in shortly before closing.
 
-        As `judge` and `no_entry`, to the microsecond, also where the last look is a second old or
-        there was none.
+        As `judge` and `no_entry`, to the microsecond, also where the last look is old or missing.
         """
         if self.standing is None or not self.looked_at(moment):
             last_min = rules.no_entry_min if moment.dependable else 0
@@ -346,8 +329,8 @@ def with_hours(day: Day, calendar: Calendar | None, override: Override | None) -
 def turned(day: Day, moment: Moment, rules: DayRules) -> tuple[Day, tuple[DayEffect, ...]]:
     """Look at the clock: return the day as it stands now, and what has to be done.
 
-    Warnings and outputs need a dependable clock; without one they stay as they are, while the mode
-    is found all the same.
+    Without a dependable clock warnings and outputs stay as they are; the mode is found all the
+    same.
     """
     if day.looked_at(moment):
         return day, ()
@@ -392,10 +375,7 @@ def _dated(day: Day, now: Standing, moment: Moment, rules: DayRules) -> Day:
 def _closing(
     day: Day, now: Standing, moment: Moment, rules: DayRules
 ) -> tuple[datetime | None, datetime | None]:
-    """Return in UTC when patrons have to be out, and from when on nobody new comes in.
-
-    Staff and self-service may follow each other before that; then everybody comes in.
-    """
+    """Return in UTC when patrons have to be out, and from when on nobody new comes in."""
     farthest_min = max((rules.no_entry_min, *rules.warn_min))
     if now.mode not in OPEN or not farthest_min:
         return None, None

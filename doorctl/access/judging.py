@@ -57,9 +57,8 @@ class _Answer:
 def proofs(prepared: Prepared, pin: Pin | None, moment: Moment, *, duress: bool) -> Proofs:
     """Return what a PIN proves; `pin` is None where none was given.
 
-    The library system checks the PIN as typed, so a PIN that it calls right is never taken for
-    duress. The moment decides for how long a learnt PIN counts. With `duress` the PIN one higher
-    counts too, and each card costs a second HMAC. The row that counts is the cache's or a lent one.
+    The library system checks the PIN as typed, so one that it calls right is never duress. With
+    `duress` the PIN one higher counts too, and each card costs a second HMAC.
     """
     checks = () if pin is None else _checks(prepared.stretched, pin, duress=duress)
     row, held = prepared.patron, prepared.held
@@ -100,9 +99,8 @@ def _compared(checks: tuple[bytes, ...], known: bytes | None) -> _Answer:
 def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Concluded:
     """Return how an attempt ends by what is known now; `pin` is None where none was given.
 
-    Of several passes the best opens: before all others a pass that requires no PIN, so that nothing
-    shows whether the typed PIN was right. Where none opens, a refusal after a proved PIN goes
-    first.
+    Of several passes the best opens: first one that requires no PIN, so that nothing shows whether
+    the typed PIN was right. Where none opens, a refusal after a proved PIN goes first.
     """
     by_each = (
         _judged(replace(prepared, held=by), pin, now, rules) for by in prepared.passes or (None,)
@@ -194,8 +192,7 @@ def _edges(prepared: Prepared, since: datetime, rules: Rules) -> Iterator[dateti
 def rank(held: Pass | None, decision: Decision) -> tuple[bool, bool, bool]:
     """Return how good a decision by one of several passes is; the greatest counts.
 
-    It says whether it opens, whether it does so without a PIN, and whether it refuses only after a
-    proved PIN.
+    Whether it opens, whether without a PIN, and whether it refuses only after a proved PIN.
     """
     shown = decision.reason not in BEFORE_PROOF
     return decision.reason is Reason.OK, _opened_unasked(held, decision), shown
@@ -280,9 +277,8 @@ def opens_without_pin(prepared: Prepared, now: Now, rules: Rules) -> bool:
 def worth_asking(prepared: Prepared, now: Now, rules: Rules) -> bool:
     """Tell whether the library system may prove a PIN that nothing here proves.
 
-    The patron has few tries there: none is spent on a card that has to wait, where the right
-    PIN would open nothing for the hour, or on a PIN that a push brought. A learnt PIN may have
-    been changed meanwhile.
+    None of the patron's few tries there is spent on a card that has to wait, on a PIN that would
+    open nothing now, or on one that a push brought; a learnt PIN may have been changed.
     """
     if prepared.throttled:
         return False

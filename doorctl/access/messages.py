@@ -42,22 +42,18 @@ class PadRules:
 class Prepared:
     """Everything known of a card; the answer to `Prepare`.
 
-    `patron` is None for an unknown card; `row_key` is the 16 bytes that stand for the card in the
-    door log; `identifier` is the card's number, for the library system, or the code.
-
     Args:
+        row_key: the 16 bytes that stand for the card in the door log.
+        patron: the cache's row, None for an unknown card.
         delay_s: what the reader's own throttle adds to the answer.
         cache_applied_at: when the latest push came, UTC, or None.
         cache_minimum_age: the age limit that the rows were sealed for, in years.
-        lent: the row that the library system has just given for a card that the cache lacks; a
-            row of the cache goes before it.
-        proved: whether the library system has just called the PIN right.
-        weak_pin: whether that PIN is too easy to guess; only with `proved`.
+        lent: the row that the library system has just given; a row of the cache goes before it.
+        proved: the library system has just called the PIN right, and `weak_pin` easy to guess.
+        identifier: the card's number, for the library system, or the code.
         bans: of the card and its patron, in force or not, except lifted ones.
-        held: the newest pass of the card or code, in force or not.
-        older: the card's other passes; the one that opens best counts.
-        other_keys: row keys of the card's other readings, for the bans of the person they mean;
-            no key that the register knows as another patron's.
+        held: the newest pass, in force or not; `older` are others, of which the best counts.
+        other_keys: row keys of the card's other readings that no other patron has, for bans.
     """
 
     attempt: int
@@ -110,9 +106,8 @@ class LibraryAnswer(Enum):
 class LibraryAnswered:
     """The library system answered `AskLibrary`, or will not.
 
-    `lent` is the card's row, sealed here, where the cache has none and the answer is yes.
-    `weak_pin` says that the PIN is too easy to guess; only where the answer is yes and the policy
-    makes use of it.
+    `lent` is the card's row where the cache has none; `weak_pin`: easy to guess. Both only with
+    yes.
     """
 
     attempt: int
@@ -147,9 +142,8 @@ Event = (
 class Now:
     """What may have changed since the last event; `s` is monotonic.
 
-    `cache_version` is another number after each push and each change of bans or passes; None while
-    they can't be read. `mode` is None where it is unknown. With `no_entry` the branch closes so
-    soon that nobody new comes in. `opened_on` is as of :class:`doorctl.access.policy.Case`.
+    `cache_version` changes with each push, ban or pass; None while they can't be read. `mode` is
+    None where unknown; with `no_entry` nobody new comes in. `opened_on` is as of `policy.Case`.
     """
 
     s: float
@@ -170,11 +164,7 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class LookAgain:
-    """The row is out of date: read row, bans and pass again; answer `Prepared`.
-
-    A push came meanwhile, or the library system has lent the row of a patron whose bans nobody
-    has looked up yet.
-    """
+    """The row is out of date, or its patron's bans are not looked up yet; answer `Prepared`."""
 
     prepared: Prepared
 
@@ -241,12 +231,11 @@ Effect = Prepare | LookAgain | AskLibrary | Asked | Clicked | Concluded | Accomp
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The branch's rules for one attempt; `codes` says whether codes count where no card was read.
+    """The branch's rules for one attempt; with `codes` they count where no card was read.
 
     Args:
-        ask_s: how long the library system may take over a card that the cache can't judge, in
-            seconds; None where it is never asked. Every refusal before the PIN is proved takes as
-            long, so that none tells whether the card is known.
+        ask_s: how long the library system may take, in seconds; None where it is never asked. Every
+            refusal before the PIN is proved takes as long, so that none tells a known card.
         companions_max: how many others a patron may let in; 0 for nobody. A pass has its own.
         long_release_tags: tags of patrons for whom the door stays released for longer.
     """

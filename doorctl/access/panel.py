@@ -47,11 +47,8 @@ class Opens:
 class Outlook:
     """The hours at one minute; `mode` is None where it is unknown.
 
-    Args:
-        entry: whether somebody new may come in before the house closes.
-        minutes: until it closes, rounded up; None unless that is soon.
-        hours: today's; None where the calendar doesn't count or the date is not known.
-        opens: when it opens again; None unless it is closed by plan.
+    `entry`: somebody new may come in; `minutes` until it closes, rounded up, None unless soon;
+    `hours` today's, None where not known or not counting; `opens` next, None unless closed by plan.
     """
 
     mode: Mode | None
@@ -70,9 +67,8 @@ def outlook(
 ) -> Outlook:
     """Return the hours for the screen; they hold for the minute of the moment.
 
-    To find the next opening takes about 1 ms. `calendar` is None where it is missing or was not
-    read yet; by an untrusted clock no time of day is shown. The last `countdown_min` minutes before
-    closing are counted.
+    The next opening takes about 1 ms. `calendar` is None where it was not read; by an untrusted
+    clock no time of day is shown. The last `countdown_min` minutes before closing are counted.
     """
     mode, no_entry = standing
     if calendar is None or not moment.dependable:
@@ -150,12 +146,10 @@ class PanelState:
     Args:
         attempt: the current attempt or the last one; a key that was meant for another is void.
         wanted: how many digits a PIN has; 0 where none is required.
-        code: of a refusal, one of `CODES`; with a welcome, that the desk wants to speak to the
+        code: of a refusal, one of `CODES`; of a welcome, that the desk wants to speak to the
             patron.
         companions: how many may come along, 0-9.
-        minutes: as in :class:`Outlook`, like `entry`.
-        hours: today's open hours; None where they are not known or staff have changed them.
-        opens: when it opens again; None where it is open or where that is unknown.
+        minutes: as in :class:`Outlook`, like `entry`, `hours` and `opens`.
     """
 
     kind: Kind
@@ -215,8 +209,7 @@ STANDING: Mapping[Mode | None, Kind] = MappingProxyType(
 class PanelRules:
     """The branch's rules for its screen; `keys` is True where no keypad is wired.
 
-    A welcome and any refusal are shown for the same `message_s` seconds. The last `countdown_min`
-    minutes before closing are counted down. With `codes` a code opens without a card.
+    Messages stay `message_s` seconds; the last `countdown_min` minutes are counted down.
     """
 
     keys: bool = False
@@ -257,8 +250,7 @@ def panel_state(
 ) -> PanelState:
     """Return what the screen shows; `broken` where no card can be read.
 
-    `attempt` is the current attempt or the idle reader; `notice` the last message, while it is
-    shown.
+    `notice` is the last message, while it is shown.
     """
     if attempt.phase is not Phase.IDLE or attempt.company is not None or attempt.code_pad:
         return _at_work(attempt, notice, rules)
@@ -319,10 +311,9 @@ Standing = tuple[Mode | None, bool]
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """The screen as it stands; `calendar` is None until it was read.
+    """The screen as it stands; `calendar` is None until it was read, `notice` once it is over.
 
-    `notice` is None once it has been shown for long enough. `outlook` holds for the minute since
-    1970 and the standing in `found_for`; None to find it anew.
+    `outlook` holds for the minute since 1970 and the standing in `found_for`; None to find it anew.
     """
 
     rules: PanelRules = field(default_factory=PanelRules)

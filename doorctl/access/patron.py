@@ -24,21 +24,18 @@ KEY_BYTES = 32
 class Patron:
     """One identifier's row of the cache, as sealed on the library's server.
 
+    Days are local; `valid_until`, `hold_until` and `pin_until` are last days, None for none.
+
     Args:
         patron_ref: the library system's opaque number, as text.
         pin_check: ``HMAC(K, "pin" + PIN)``, 32 bytes; None while no PIN is known.
         active: the identifier itself is in force at the library system.
         restricted: the data may be kept but not used (GDPR article 18).
         enter_from: the day on which a patron who is still too young becomes old enough.
-        valid_until: the last day, as are `hold_until` and `pin_until`.
-        hold_from: first day of a period on hold; `hold_until` is None for an open end.
         tags: rights that the library system carries.
-        pin_until: for a check that was learnt from the library system; None for a check that a push
-            brought. Only with `pin_check`.
-        pushed: whether a push brought the row; else the library system was asked about the card,
-            and the row counts as long as its PIN check.
-        weak_pin: whether the PIN is too easy to guess; only where the row was sealed under a policy
-            that makes use of it, else False.
+        pin_until: for a check that was learnt from the library system; None for a push's.
+        pushed: a push brought the row; else it counts as long as its PIN check.
+        weak_pin: the PIN is too easy to guess; False where the policy makes no use of it.
     """
 
     patron_ref: str
@@ -246,8 +243,7 @@ _REPLACEMENT_DAY = 60
 class Known:
     """What a finder of the patron's cards can read or work out; digits only.
 
-    Numbers of plastic cards are without their letters; a birthday is day, month and year, two
-    digits each.
+    A birthday is day, month and year, two digits each.
     """
 
     cpr: tuple[str, ...] = field(repr=False)
@@ -259,8 +255,7 @@ class Known:
 class WeakRule:
     """One row of a table; its guesses may come twice.
 
-    `of_10_000` is how many PINs of four digits it calls weak, at most: for a patron with one CPR
-    number and one card.
+    `of_10_000` is how many PINs of four digits it calls weak, for one CPR number and one card.
     """
 
     name: str
@@ -320,10 +315,9 @@ PERSONAL_PINS: tuple[WeakRule, ...] = (
 def easy_to_guess(
     pin: Pin, identifiers: Iterable[Identifier], birthday: date | None = None
 ) -> bool:
-    """Tell whether a PIN of 4 to 12 digits is too easy to guess for a finder of the patron's cards.
+    """Tell whether a finder of all the patron's cards guesses a PIN of 4 to 12 digits too easily.
 
-    `identifiers` are all the patron's cards and CPR numbers. The birthday is as the library system
-    has it, None for not known; the one in a CPR number counts as well.
+    The birthday is the library system's, or None; the one in a CPR number counts as well.
     """
     digits = pin.reveal()
     if digits in _common(len(digits)):

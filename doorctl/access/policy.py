@@ -49,16 +49,14 @@ class Policy:
     """The branch's rules; `minimum_age` is in years, 0 for no age limit.
 
     Args:
-        deny_other_blocks: whether a code outside :data:`KNOWN_BLOCKS` keeps a patron out as well.
+        deny_other_blocks: a code outside :data:`KNOWN_BLOCKS` keeps a patron out as well.
         max_cache_age: of the copy of the patron register; None for any age.
         branch: this branch's identity, as bans name it.
-        duress: whether a PIN whose last digit is one higher than the right one opens as well and
-            raises a silent alarm. It costs a second right PIN for each patron: two of 10 000 open.
-        weak_pin: what happens after a PIN that a row calls weak; see
-            :mod:`doorctl.access.patron`. Nothing where no PIN is required.
+        duress: a PIN whose last digit is one higher opens as well and raises a silent alarm, which
+            costs a second right PIN for each patron: two of 10 000 open.
+        weak_pin: what happens after a PIN that a row calls weak; nothing where none is required.
         first_card: kinds of passes, and tags of patrons, of which one has to come in on each local
-            day before anybody else does by self-service; empty for no such rule. See
-            :func:`opens_day`.
+            day before anybody else does by self-service; empty for no such rule.
     """
 
     require_pin: bool = True
@@ -341,8 +339,7 @@ def decide(policy: Policy, case: Case) -> Decision:
     """Return ``ok`` where either table lets the patron in, else the refusal to show.
 
     That is the patron's; the pass's where the card has no row, or where its PIN alone was proved.
-    Where nothing was proved it is one of :data:`BEFORE_PROOF`, so that a pass can't be told from
-    none.
+    Before a proof it is one of :data:`BEFORE_PROOF`, so that a pass can't be told from none.
     """
     by_patron = Reason.UNKNOWN_CARD
     if case.patron is not None:

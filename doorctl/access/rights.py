@@ -44,11 +44,7 @@ def codes_allowed(digits: int) -> int:
 
 
 def guessable(code: str) -> bool:
-    """Tell whether people try this code of digits first, so that it is never issued.
-
-    That is a run up or down (also past 9), few different digits, one group repeated, or a date in
-    any of the usual orders, because dates are birthdays.
-    """
+    """Tell whether people try this code first: a run, few digits, a repeated group, or a date."""
     return (
         len(set(code)) < MIN_DIFFERENT_DIGITS
         or _is_run(code)
@@ -134,16 +130,11 @@ OPEN_BY_ANY_CLOCK = frozenset({PassKind.STAFF, PassKind.EMERGENCY})
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A patron whom the library keeps out of some of its branches; number 0 is not stored yet.
+    """A patron whom the library keeps out of `branches`, or :data:`ALL_BRANCHES`; 0 is not stored.
 
-    `reason` is what happened, for staff, with no name and no number of anybody. `by` is the staff
-    account that decided it, `note` the text of the letter to the patron.
-
-    Args:
-        since: aware, kept in UTC; a letter may have to come first, so it can lie ahead.
-        until: the ban ends just before, aware, kept in UTC; None for no end, which must be meant:
-            :data:`USUAL_BAN` is what a page or a command proposes.
-        branches: identities of branches, or :data:`ALL_BRANCHES`; never empty.
+    `reason` is what happened, for staff, `by` the account that decided it, `note` the text of the
+    letter. It begins at `since`, maybe ahead, and ends just before `until`, None for no end; both
+    aware, kept in UTC.
 
     Raises:
         InputError: the values make no sense together, or a text holds a person's number.
@@ -171,8 +162,8 @@ class Ban:
     def holds(self, moment: Moment, branch: str) -> bool:
         """Tell whether it keeps the patron out of a branch now.
 
-        While the time is unknown, a ban that lies ahead may have begun, so it counts as begun; and
-        it has ended only if its end is certainly past.
+        While the time is unknown it counts as begun, and has ended only if its end is certainly
+        past.
         """
         if self.branches.isdisjoint({branch, ALL_BRANCHES}):
             return False
@@ -189,25 +180,19 @@ def banned(bans: Iterable[Ban], moment: Moment, branch: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A right to come in on some days at some times, bound to a card or to a code.
+    """A right to come in on some days at some times, bound to a card or to a code; 0 is not stored.
 
-    Number 0 is not stored yet; days are local. The time of day begins on one of `weekdays` (0 is
-    Monday) at `from_minute`, 0-1439, and lasts until just before `to_minute` of the same midnight,
-    at most a day later; over 1440 for a time that ends on the next day.
+    Days are local. A time begins on one of `weekdays` (0 is Monday) at `from_minute`, 0-1439, and
+    lasts until just before `to_minute` of the same midnight, at most a day later.
 
     Args:
-        last_day: not more than :data:`LONGEST_PASS` after the first, but for staff and
-            emergencies, whose cards are taken back by hand.
-        outside_hours: whether it opens while the branch is closed too; staff and emergency passes
-            do without it.
-        needs_pin: whether a PIN has to be proved after the card; never for a code.
-        pin_check: its own PIN, sealed as a patron's is; None for the PIN that `patrons.db` holds
-            for the card. Only with `needs_pin`.
-        code_digits: length of the code; None for a card. A code is name and secret in one, and
-            nothing is typed after it, so it needs no PIN.
+        last_day: at most :data:`LONGEST_PASS` after the first, but for staff and emergencies.
+        outside_hours: it opens while the branch is closed too, as staff and emergency passes do.
+        needs_pin: a PIN has to be proved after the card; never for a code, which is its own secret.
+        pin_check: its own PIN, sealed as a patron's; None for the patron's. Only with `needs_pin`.
+        code_digits: length of the code; None for a card.
         companions_max: how many others the holder may let in with them, 0-9.
-        label: the association, firm or school and its purpose ("Skakklubben, Tuesdays"), never a
-            person's name: the branch keeps a list of who has which pass elsewhere.
+        label: the association, firm or school and its purpose, never a person's name.
         more_times: other times of the same days, :data:`MOST_SPANS` in all.
 
     Raises:
@@ -243,10 +228,8 @@ class Pass:
     def admits(self, moment: Moment, mode: Mode | None) -> Reason:
         """Return ``ok``, or why the pass does not open now; the PIN is checked elsewhere.
 
-        ``expired`` after its last day, ``closed`` where the branch's mode forbids it,
-        ``clock_untrusted`` where its days can't be judged, ``not_permitted`` on other days and at
-        other times. An unknown mode is judged as closed. Staff's and an emergency's first
-        day counts by any clock.
+        An unknown mode is judged as closed; staff's and an emergency's first day counts by any
+        clock.
         """
         if self._over(moment):
             return Reason.EXPIRED

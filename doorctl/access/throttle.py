@@ -156,7 +156,7 @@ def codes_hold(throttle: CardThrottle, now: BootTime) -> bool:
 
 LAST = 20
 """How many decisions are looked at: on an evening of 50 visits that is two hours, so that a fault
-isn't hidden behind a day that went well, and a quarter of an hour's bad luck isn't one."""
+isn't hidden behind a good day."""
 
 WINDOW_S = 24 * 3600.0
 """Older decisions don't count: a fault of the evening before yesterday is no news."""
@@ -171,10 +171,9 @@ CALM_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What makes refusals for one reason unusual.
+    """What makes refusals for one reason unusual, and a sentence on what to do about it.
 
-    Fewer than `at_least` of the last decisions are chance; `share` is the smallest part of them
-    that is unusual. `act` is a sentence on what to do about it.
+    Fewer than `at_least` of the last decisions are chance; `share` is the smallest unusual part.
     """
 
     at_least: int

@@ -131,12 +131,9 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account, without its password.
+    """An account, without its password; `shown` is the duty's name where several people use it.
 
-    Args:
-        shown: what colleagues see; the name of the duty for an account that several people use.
-        must_change: somebody else chose the password, so it has to be changed first.
-        subject: the identity provider's own name for it, None for a local one.
+    `must_change`: somebody else chose the password. `subject` is the provider's own name for it.
     """
 
     name: str
@@ -158,10 +155,8 @@ class Account:
 class SecondFactor:
     """A person's second proof of identity, beside the password.
 
-    Args:
-        secret: what the app makes codes from, in base32; None where it can't be read.
-        step: the last step of 30 seconds whose code was used: an older one never counts again.
-        recovery: the SHA-256 of each recovery code that is left.
+    `secret` is base32, None where it can't be read; `step` the last step of 30 s whose code was
+    used; `recovery` the SHA-256 of each recovery code that is left.
     """
 
     secret: Masked[str] | None
@@ -170,10 +165,7 @@ class SecondFactor:
 
 
 def login_name(typed: str) -> str | None:
-    """Return the login that was typed, in lower case; None for a text that can be no login.
-
-    A text with as many digits in a row as a CPR or card number is no login.
-    """
+    """Return the login that was typed, in lower case; None for a text that can be no login."""
     name = typed.strip().lower()
     if not typed.isascii() or _NAME.fullmatch(name) is None:
         return None
@@ -185,11 +177,7 @@ def login_name(typed: str) -> str | None:
 
 
 def own_name(typed: str) -> str:
-    """Return the login that was written, in lower case.
-
-    Raises:
-        InputError: it can be no login; says what a login is, and not what was written.
-    """
+    """Return the login that was written, in lower case; InputError says what a login is."""
     name = login_name(typed)
     if name is None:
         raise InputError(
@@ -200,11 +188,7 @@ def own_name(typed: str) -> str:
 
 
 def refuse_account(account: Account) -> None:
-    """Refuse an account that can't be stored.
-
-    Raises:
-        InputError: its login or shown name is not valid; says what one is.
-    """
+    """Raise InputError where an account's login or shown name is not valid."""
     if own_name(account.name) != account.name:
         raise InputError("a login is stored in lower case")
     refuse_text("shown name", account.shown, longest=LONGEST_NAME)
@@ -277,20 +261,14 @@ class Token(Masked[str]):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One browser in which a person is signed in.
-
-    `seen`, the last time that they did something, is at most :data:`TOUCH_MS` too early.
-    """
+    """One browser in which a person is signed in; `seen` is at most :data:`TOUCH_MS` too early."""
 
     account: str
     began: BootTime
     seen: BootTime
 
     def lives(self, now: BootTime, idle_ms: int = IDLE_MS) -> bool:
-        """Tell whether the session still counts; one from before a restart does not.
-
-        It ends after `idle_ms` without an action, at most :data:`IDLE_MS`.
-        """
+        """Tell whether it counts: not after a restart, a day, or `idle_ms` without an action."""
         return (
             self.began.boot_id == self.seen.boot_id == now.boot_id
             and now.ms_since(self.began) < LONGEST_MS
@@ -344,11 +322,9 @@ class Refusals:
         self._of: dict[str, _Account] = {}
 
     def due(self, account: str, now_s: float) -> int | None:
-        """Count an account's refusal; `now_s` is CLOCK_MONOTONIC.
+        """Count an account's refusal at `now_s`, CLOCK_MONOTONIC; None to keep it off the record.
 
-        Returns:
-            None where it stays off the record; else how many of the account's stayed off it since
-            its last one on record.
+        Else return how many of the account's stayed off it since its last one on record.
         """
         tally = self._of.pop(account, None) or _Account(at_s=now_s)
         self._of[account] = tally
@@ -372,11 +348,7 @@ ResultT = TypeVar("ResultT")
 
 
 class AccountStore(Protocol):
-    """The accounts, on the side that writes them. One thread, in one transaction of the caller's.
-
-    Raises:
-        StoreError: nothing was changed.
-    """
+    """The accounts, for the one writing thread, in the caller's transaction; raises StoreError."""
 
     def find(self, name: str) -> Account | None:
         """Return the account of a login."""
@@ -385,9 +357,9 @@ class AccountStore(Protocol):
         """Return all accounts, in order of their logins."""
 
     def keep(self, account: Account, moment: Moment) -> None:
-        """Add an account, or replace all that is stored of it but its password.
+        """Add an account, or replace all but its password; it counts as used then.
 
-        It counts as used then. Accounts that left long ago are forgotten at the same time.
+        Accounts that left long ago are forgotten at the same time.
         """
 
     def password_of(self, name: str) -> str | None:
@@ -400,19 +372,11 @@ class AccountStore(Protocol):
         """Return an account's second factor; None for none, without a secret if that is lost."""
 
     def keep_factor(self, name: str, factor: SecondFactor | None) -> None:
-        """Store an account's second factor, or forget it.
-
-        Raises:
-            KeyFileError: the key that seals it can't be read or made; nothing was changed.
-        """
+        """Store a second factor, or forget it; KeyFileError where its key can't be read or made."""
 
 
 class SessionStore(Protocol):
-    """The sessions, on the side that writes them. One thread, in the caller's transaction.
-
-    Raises:
-        StoreError: nothing was changed.
-    """
+    """The sessions, for the one writing thread, in the caller's transaction; raises StoreError."""
 
     def add(self, digest: bytes, session: Session) -> None:
         """Store a session under the digest of its token; forget those that are over."""
@@ -431,13 +395,7 @@ class SessionStore(Protocol):
 
 
 class FailureStore(Protocol):
-    """The counts of failed sign-ins. One thread, in the caller's transaction.
-
-    Neither a name that was typed nor an address can be read from what is stored.
-
-    Raises:
-        StoreError: nothing was changed.
-    """
+    """The counts of failed sign-ins, likewise; no name or address can be read from them."""
 
     def find(self, kind: str, of: str) -> Failures:
         """Return the count of an account's login, of a browser there, or a caller's address."""
@@ -472,18 +430,12 @@ class Desk(Protocol):
     def run(self, use: Callable[[Books, Moment], Done[ResultT]]) -> ResultT:
         """Make a change and put it on the audit log in one durable transaction; return the result.
 
-        Raises:
-            StoreError: nothing was changed.
-            DoorctlError: any error of `use`; nothing was changed.
+        Raises StoreError, and any DoorctlError of `use`; nothing was changed then.
         """
 
 
 class SignedInBook(Protocol):
-    """The sessions and their accounts, read-only. Thread-safe.
-
-    Raises:
-        StoreError: they can't be read, so nobody is signed in.
-    """
+    """The sessions and their accounts, read-only. Thread-safe; StoreError: nobody is signed in."""
 
     def whose(self, digest: bytes) -> tuple[Account, Session] | None:
         """Return the session of a token's digest with its account, living or not."""
@@ -510,10 +462,7 @@ class PasswordHasher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A sign-in under way at the identity provider; it is kept until the browser comes back.
-
-    `verifier` proves that the browser with the code also began the sign-in (PKCE).
-    """
+    """A sign-in under way at the identity provider; `verifier` proves that the browser began it."""
 
     state: Masked[str]
     nonce: Masked[str]
@@ -524,8 +473,7 @@ class Pending:
 class Claims:
     """What the identity provider says of a person, after its signature was checked.
 
-    `subject` is its own name for them, which never goes to somebody else; `name` is the login,
-    `shown` what colleagues see.
+    `subject` is its own name for them, which never goes to somebody else; `name` is the login.
     """
 
     subject: str = field(repr=False)
@@ -535,16 +483,15 @@ class Claims:
 
 
 class IdentityProvider(Protocol):
-    """The municipality's identity provider. Thread-safe; each call takes 10 s at most.
+    """The municipality's identity provider. Thread-safe; a call takes 10 s at most.
 
-    Raises:
-        IdentityProviderError: it can't be reached, or can't be believed; says why.
+    Raises IdentityProviderError: it can't be reached, or can't be believed.
     """
 
     def begin(self, *, again: bool = False) -> tuple[str, Pending]:
-        """Return the address to send the browser to, and what it has to keep meanwhile.
+        """Return the address to send the browser to, and what it has to keep.
 
-        With `again` the provider checks the person anew, even if they are signed in there already.
+        With `again` the provider checks anew a person who is signed in there already.
         """
 
     def finish(self, pending: Pending, *, state: str, code: str) -> Claims:

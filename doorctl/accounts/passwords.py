@@ -74,11 +74,7 @@ class Password(Masked[str]):
 
 
 def refuse_password(password: Password, name: str) -> None:
-    """Refuse a new password that is easy to guess; `name` is the account's login.
-
-    Raises:
-        InputError: says which rule it breaks, and nothing of the password.
-    """
+    """Raise InputError, which says the rule, for a new password that is easy to guess."""
     typed = password.reveal()
     if len(typed) < SHORTEST:
         raise InputError(

@@ -94,8 +94,7 @@ def factor_begun(
 ) -> tuple[SecondFactor, tuple[Masked[str], ...]]:
     """Return a second factor whose app has shown its first code, and its recovery codes.
 
-    Raises:
-        InputError: the code does not fit the secret now, or the clock is in doubt.
+    InputError: the code does not fit the secret now, or the clock is in doubt.
     """
     codes = tuple(_recovery_code() for _ in range(RECOVERY_CODES))
     factor = SecondFactor(secret, 0, frozenset(_mark(text.reveal()) for text in codes))
@@ -145,10 +144,9 @@ NO_PASSWORD = Password("")
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A live session, as its account's owner sees it.
+    """A live session, as its account's owner sees it; `number` names it but does not sign in.
 
-    `number` names the session but does not sign in. `seen_s`, the time since the last action, is at
-    most about a minute too long.
+    `seen_s`, the time since the last action, is at most about a minute too long.
     """
 
     number: str
@@ -206,10 +204,7 @@ class SigningIn:
         self._key: bytes | None = None
 
     def knows(self, name: str, shown: str) -> bool:
-        """Tell whether a browser's cookie proves that it has signed in to an account before.
-
-        `name` is the login as it was typed.
-        """
+        """Tell whether a cookie proves that its browser signed in to the login `name` before."""
         return self._browser(name, shown) is not None
 
     def cookie(self, name: str, shown: str) -> str:
@@ -233,15 +228,10 @@ class SigningIn:
     def enrol(
         self, token: Token, secret: Masked[str], code: str
     ) -> tuple[Token, tuple[Masked[str], ...]]:
-        """Give the caller's own account a second factor, in place of any earlier one.
+        """Give the caller's own account a second factor; all sessions end.
 
-        Returns:
-            The new token, for all sessions end, and the recovery codes, which are shown only now.
-
-        Raises:
-            InputError: the code does not fit the secret now.
-            SignInRefusedError: nobody is signed in, or not by a password of ours.
-            StoreError, KeyFileError: it could not be stored.
+        Returns the new token and the recovery codes, which are shown only now. InputError: the code
+        does not fit. SignInRefusedError: nobody is signed in by a password of ours.
         """
         name = self._local(token)
         factor, codes = factor_begun(secret, code, self._clock.moment())
@@ -252,10 +242,8 @@ class SigningIn:
     ) -> Token:
         """Sign in by login, password and the account's second factor, if any; return a new token.
 
-        Args:
-            address: failures are counted by it, unless `shown` is valid.
-            shown: the cookie of a browser that signed in before: failures elsewhere don't count.
-            code: the app's code or a recovery code; each counts once.
+        Failures are counted by `address`, unless `shown` is the cookie of a browser that signed in
+        before. `code` is the app's or a recovery code; each counts once.
 
         Raises:
             SignInWaitsError: too many have failed; nothing was compared.
@@ -271,12 +259,8 @@ class SigningIn:
     def sign_in_by_oidc(self, claims: Claims) -> Token:
         """Sign in a person that the identity provider knows; return a new token.
 
-        The first sign-in makes the account; the groups give the role each time.
-
-        Raises:
-            SignInRefusedError: no group has a role here, or the account is disabled, or the login
-                belongs to somebody else.
-            StoreError: it could not be stored, so nobody was signed in.
+        The first sign-in makes the account; the groups give the role each time. SignInRefusedError:
+        no role, disabled, or the login belongs to somebody else.
         """
         token = self._desk.run(partial(self._provided, claims))
         if token is None:
@@ -295,11 +279,8 @@ class SigningIn:
     ) -> Token:
         """Change the caller's own password; return the new token. All sessions end, this one too.
 
-        `address`, `shown` and `code` are as in :meth:`sign_in`.
-
-        Raises:
-            InputError: the new password is not good enough; says why.
-            SignInRefusedError: nobody is signed in, or the old password or the code is wrong.
+        Arguments as in :meth:`sign_in`. InputError: the new password is not good enough.
+        SignInRefusedError: nobody is signed in, or the old password or the code is wrong.
         """
         name = self._local(token)
         refuse_password(new, name)
@@ -313,10 +294,7 @@ class SigningIn:
     def whose(self, token: Token, *, does: bool = True) -> tuple[Account, Session] | None:
         """Return the account and session of a token; None if nobody is signed in by it.
 
-        `does` says that the person does something just now, which keeps the session alive.
-
-        Raises:
-            StoreError: it can't be read, so nobody is.
+        With `does` the session is kept alive. StoreError: it can't be read, so nobody is.
         """
         stored = self._book.whose(token.digest)
         now = self._clock.boot_time()
@@ -527,10 +505,9 @@ MOST_OF_ONE = 8
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A sign-in that was begun in a browser.
+    """A sign-in that was begun in a browser: `back` is the path of ours to show afterwards.
 
-    `back` is the path of ours to show afterwards. The session that the browser had, if any, ends
-    when the new one begins.
+    The session that the browser had, if any, ends when the new one begins.
     """
 
     pending: Pending
@@ -539,20 +516,14 @@ class Begun:
 
 
 class PendingSignIns:
-    """Keep the sign-ins that are under way. Thread-safe.
-
-    A restart forgets them, and they must begin again.
-    """
+    """Keep the sign-ins that are under way, until a restart. Thread-safe."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[bytes, tuple[Begun, float, str]] = OrderedDict()
         self._lock = Lock()
 
     def keep(self, begun: Begun, now_s: float, address: str) -> Token:
-        """Keep a sign-in; return the token by which the browser takes it again.
-
-        `now_s` is CLOCK_MONOTONIC; `address` may be any text.
-        """
+        """Keep a sign-in; return the token by which the browser takes it again."""
         token, host = new_token(), caller(address)
         with self._lock:
             theirs = [digest for digest, (_, _, of) in self._kept.items() if of == host]

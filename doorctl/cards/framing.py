@@ -86,8 +86,8 @@ class Framer:
     def skip(self, data: bytes, start: int, now_s: float) -> int:
         """Throw away at once what :meth:`take` would byte by byte, and return how many bytes.
 
-        0 unless the rest of a frame that was too long is awaited. A device that pours out a
-        megabyte must not hold up the loop for as long as a megabyte of cards would.
+        0 unless the rest of a frame that was too long is awaited: a megabyte must not hold up the
+        loop.
         """
         if self._state is not _State.DISCARDING:
             return 0
@@ -100,12 +100,8 @@ class Framer:
     def take_run(self, data: bytes, start: int, end: int, now_s: float) -> int:
         """Take at once what :meth:`take` would byte by byte, and return how many bytes.
 
-        Stops before the byte that is one too many for a frame, so that :meth:`take` reports it.
-        0 while the rest of such a frame is awaited.
-
-        Args:
-            start: the first byte to take.
-            end: the first byte after it that ends or begins a frame, or that the caller looks at.
+        From `start` to before `end`, the first byte that may end or begin a frame, and before the
+        byte that is one too many. 0 while the rest of such a frame is awaited.
         """
         room = MAX_FRAME_BYTES - len(self._held)
         run = b"" if self._state is _State.DISCARDING else data[start : min(end, start + room)]

@@ -124,12 +124,9 @@ class CardReader:
     """Read one line; the result does not depend on how its bytes are cut into chunks.
 
     Call :meth:`receive` or :meth:`pass_time`, then :meth:`next_reading` until it returns None, then
-    wait until :attr:`deadline_s`. Not thread-safe; all times are monotonic seconds and never fall.
-
-    A track 1 or 3 in a frame of its own is held for :data:`FRAME_IDLE_S` and vanishes beside any
-    other frame, so that one swipe is one reading.
-
-    `carries_keys` says whether the PIN pad's keys come on this line too.
+    wait until :attr:`deadline_s`. Not thread-safe; times are monotonic seconds and never fall. With
+    `carries_keys` the PIN pad's keys come on this line too. A track 1 or 3 in a frame of its own
+    vanishes beside any other frame, so that one swipe is one reading.
     """
 
     def __init__(self, *, carries_keys: bool) -> None:
@@ -147,8 +144,8 @@ class CardReader:
     def receive(self, data: bytes, now_s: float) -> None:
         """Keep bytes until they are pulled.
 
-        One call may bring any amount. Where more than :data:`MAX_BACKLOG_BYTES` would pile up over
-        several calls, nobody is pulling: all of it is given up and is one ``TOO_LONG``.
+        Where more than :data:`MAX_BACKLOG_BYTES` would pile up over several calls, nobody is
+        pulling: all of it is given up and is one ``TOO_LONG``.
         """
         if self._backlog_bytes and self._backlog_bytes + len(data) > MAX_BACKLOG_BYTES:
             self.reset()
@@ -166,8 +163,8 @@ class CardReader:
     def next_reading(self, *, awaiting_pin: bool) -> Reading | None:
         """Return the next reading, or None when more bytes or more time are needed.
 
-        `awaiting_pin` says whether digits that come now are keys. It may change between two calls,
-        even if both readings came in one chunk. Keys that nobody awaits vanish.
+        `awaiting_pin` says whether digits that come now are keys; others vanish. It may change
+        between two calls, even if both readings came in one chunk.
         """
         while True:
             while self._ready:

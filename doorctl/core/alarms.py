@@ -31,9 +31,7 @@ NOW, TODAY, NOTE = Urgency.NOW, Urgency.TODAY, Urgency.NOTE
 NO_REST_S = 0.0
 """A person is in danger: each alarm is sent at once, and none uses up the hour's limit.
 
-Only `duress` is such an alarm. A fire is no alarm here: the building's own panel calls for help,
-and the door only opens.
-"""
+Only `duress`: for a fire the building's own panel calls for help, and the door only opens."""
 
 LEAF_REST_S = 300.0
 """A door that is forced or held: five minutes. An attempt in the morning, or a door held open to
@@ -44,12 +42,9 @@ make everybody tired of the alarm, must not hide what comes after it."""
 class AlarmKind:
     """The fixed facts about one kind of alarm: what it means and what to do, in English.
 
-    `clears` is the kind that this one ends, None for an alarm of its own. Of a `wordless` kind
-    nothing may be said beyond these sentences.
-
-    `rest_s` is the longest rest between two notices, in seconds, whatever the branch's own
-    interval; None for that interval, :data:`NO_REST_S` for no rest and no hourly limit. An end
-    rests no longer than its alarm.
+    `clears` is the kind that this one ends. Of a `wordless` kind nothing may be said beyond these
+    sentences. `rest_s` is the longest rest between two notices, None for the branch's own interval,
+    :data:`NO_REST_S` for no rest and no hourly limit; an end rests no longer than its alarm.
     """
 
     urgency: Urgency
@@ -406,19 +401,16 @@ class _Sent:
 
 
 class Rationing:
-    """Decide which alarms are sent when. Not thread-safe; holds at most one record for each kind.
+    """Decide which alarms are sent when. Not thread-safe; at most one record for each kind.
 
-    - The first alarm of each kind goes at once; the next after `interval_s`, with their number, or
-      sooner where the list of alarms says so.
+    - The first of each kind goes at once; the next after its rest, with their number.
     - An alarm about a person in danger goes at once, each time, and counts for nothing below.
-    - The end of an alarm is sent if the alarm was or still will be, and after it. Raised again
-      before that, it has no end.
-    - In any hour at most `most_per_hour` go in all, and no more than half of them are of kinds that
-      can wait. Alarms that come again within `interval_s` have a quarter of them, each kind for
-      itself, so that one leaf that opens and shuts leaves room for the rest.
+    - An end is sent after its alarm, if that was or will be. Raised again before, it has no end.
+    - In any hour at most `most_per_hour` go, no more than half of them of kinds that can wait, and
+    a quarter for each kind that comes again within `interval_s`.
     - An acknowledged alarm is not sent again while it stands; its end is sent.
-    - Waiting alarms go later: kinds that were never sent first, then the most urgent. A notice that
-      they wait is sent once an hour.
+    - Waiting alarms go later: kinds never sent first, then the most urgent; once an hour a notice
+    says that they wait.
     """
 
     def __init__(self, ration: Ration) -> None:
@@ -453,10 +445,7 @@ class Rationing:
         record.waiting += 1
 
     def silence(self, kind: str) -> None:
-        """Drop the waiting and later alarms of a kind until its end; never a call for help.
-
-        A kind without an end is over once it is acknowledged; the next one is a new alarm.
-        """
+        """Drop the waiting and later alarms of a kind until its end; never a call for help."""
         known = KINDS.get(kind)
         if known is None or known.for_people:
             return
@@ -566,10 +555,7 @@ class Source(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AlarmChange:
-    """An alarm, or the end of one, for the table; `kind` is on the list of alarms, `at` is aware.
-
-    `why` is the alarm's own words, short and without numbers.
-    """
+    """An alarm, or an end, for the table; `at` is aware, `why` short and without numbers."""
 
     kind: str
     source: Source
@@ -581,8 +567,7 @@ class AlarmChange:
 class AlarmRecord:
     """An alarm that stands or stood; times are UTC, `cleared_at` is None while it stands.
 
-    `kind` is or was on the list of alarms. `since` is the first time that it was raised; `last` is
-    the last time, to which `source` and `why` belong.
+    `since` is when it was first raised, `last` when last, to which `source` and `why` belong.
     """
 
     kind: str
@@ -635,15 +620,11 @@ class Differences:
 def differences(
     kept: Sequence[AlarmRecord], raised: Collection[AlarmChange], now: datetime
 ) -> Differences:
-    """Compare the table's standing alarms with those of the processes.
+    """Compare the table's standing alarms with those of both processes, which have answered.
 
-    A process that begins anew has forgotten its alarms. An alarm that staff have acknowledged is
-    over then: if it came again, it would have to be sent again. An alarm that nobody has seen
-    stands until somebody has, because a power cut must not make a forced door forgotten.
-
-    Args:
-        raised: from both processes; the door has answered, so it is not silent.
-        now: aware; alarms younger than :data:`ON_THE_WAY` are left as they are.
+    A process that begins anew has forgotten its alarms: one that staff have acknowledged is over
+    then, else it stands, because a power cut must not make a forced door forgotten. Those younger
+    than :data:`ON_THE_WAY` at `now`, aware, are left as they are.
     """
     settled = now - ON_THE_WAY
     names = {alarm.kind for alarm in raised}
@@ -675,10 +656,7 @@ def known_time(moment: Moment) -> datetime:
 
 
 def own_words(heard: RaisedAlarm) -> str:
-    """Return an alarm's own words as they may be shown: one line, short, without numbers.
-
-    Empty where its kind allows nothing beyond the list's sentences.
-    """
+    """Return an alarm's own words as they may be shown: one line, short, without numbers."""
     if KINDS[heard.kind].wordless:
         return ""
     plain = "".join(c if c.isprintable() else " " for c in heard.why)

@@ -1,8 +1,7 @@
 """One exception tree. Each leaf says whose fault it is; each text says what to do next.
 
-An adapter turns a library's exception into one of these at its edge; the command line catches
-:class:`DoorctlError` at one place and prints one line. Any other exception is a bug of ours: the
-relay goes off, the traceback goes to the journal and systemd starts the daemon again.
+An adapter turns a library's exception into one of these at its edge; the command line prints one
+line. Any other exception is a bug of ours: the relay goes off, systemd starts the daemon again.
 
 No text in this tree may hold a PIN, a card number, a CPR number, a name or an address.
 """
@@ -20,10 +19,9 @@ class DoorctlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a file that a person wrote.
+    """One mistake in a file that a person wrote: `where` is the key or the line.
 
-    `where` is the key (``door.release_s``) or the line (``line 7``). `what` says what is wrong,
-    what was found and what would be right, without a final full stop.
+    `what` says what is wrong, what was found and what would be right, without a full stop.
     """
 
     where: str
@@ -61,9 +59,9 @@ class InputError(DoorctlError, ValueError):
     """The caller's: something typed on the command line can't be read.
 
     `text` is English, with a place in braces for each of its `values`, and the key of its
-    translations. Pages write a `date`, a local `datetime` and an `int` as their language does; the
-    number of a ban or a hold is a name, and given as `str`. A value called `day` is such a date,
-    one called `time` such a datetime, in another process too.
+    translations. Pages write a `date`, a local `datetime` and an `int` as their language does; a
+    ban's number is a name, a `str`. A value called `day` or `time` is such a date or datetime in
+    another process too.
     """
 
     def __init__(self, text: str, /, **values: object) -> None:

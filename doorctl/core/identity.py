@@ -1,8 +1,7 @@
 """The user of a command on this machine: root's commands touch a directory as its owner.
 
-The owner of a directory decides what its names lead to, and may put a link to any file there. So
-root does nothing there that the owner could not do. Only the effective user changes: the real one
-stays root, so that the owner can neither stop nor trace the command, and the log knows who called.
+The owner may put a link to any file there, so root does nothing there that the owner could not do.
+Only the effective user changes: the owner can neither stop nor trace the command.
 """
 
 from __future__ import annotations
@@ -37,11 +36,7 @@ def login(uid: int) -> str:
 def shared_in(directory: Path) -> int:
     """Return the part of mode 0660 that a new file in a directory gets: 0600, or all of it.
 
-    The group gets a part only where the directory is made for that: its group may read it, others
-    may not even look. So two processes with a user each can share files.
-
-    Raises:
-        OSError: the directory can't be looked at.
+    The group gets a part where its group may read it and others not even look. Raises OSError.
     """
     mode = stat.S_IMODE(directory.stat().st_mode)
     return 0o660 if mode & stat.S_IRGRP and not mode & stat.S_IRWXO else 0o600
@@ -50,8 +45,7 @@ def shared_in(directory: Path) -> int:
 def unshared(webs: Path, doors: Path) -> Iterator[str]:
     """Yield each problem that keeps web and door, two users, from having a directory each.
 
-    A directory of `webs` that is not there yet, for systemd to make, is no problem. Where both
-    directories are the same, one user has it, and nothing is yielded.
+    A directory of `webs` that is not there yet is none; nothing is yielded where both are the same.
     """
     both = (webs, doors) if webs != doors else ()
     # A directory that this caller may not look at is skipped.
@@ -69,12 +63,9 @@ def unshared(webs: Path, doors: Path) -> Iterator[str]:
 
 
 def become_owner(directory: Path) -> None:
-    """Where root calls, continue as the owner of a directory, or of its nearest existing parent.
+    """Where root calls, continue as the owner, with its groups, of the nearest existing directory.
 
-    The owner's groups become ours. For any other caller nothing changes.
-
-    Raises:
-        StoreError: this root may not.
+    For any other caller nothing changes. StoreError: this root may not.
     """
     if os.getuid() == ROOT:
         _become(*_owner(directory))
@@ -82,10 +73,7 @@ def become_owner(directory: Path) -> None:
 
 @contextmanager
 def owner_of(directory: Path) -> Iterator[None]:
-    """Work outside our own directory as its owner; as `become_owner`, for a while.
-
-    Not while another thread touches files, because the threads of a process are one user.
-    """
+    """Work outside our own directory as its owner, while no other thread touches files."""
     before = os.geteuid(), os.getegid(), os.getgroups()
     become_owner(directory)
     try:

@@ -60,11 +60,8 @@ class Languages:
 def languages(first: str = DANISH, more: Path | None = None) -> Languages:
     """Load every catalogue; `first` is the code of the branch's own language.
 
-    `more` is a directory with a `.po` file for each further language, named after its code; None or
-    an absent one for none.
-
-    Raises:
-        ConfigError: a file there is no catalogue, or its plural rule makes no sense.
+    `more` is a directory with a `.po` file for each further language, named after its code.
+    ConfigError: a file there is no catalogue, or its plural rule makes no sense.
     """
     dropped = sorted(more.glob("*.po")) if more is not None and more.is_dir() else []
     loaded = {path.name: own(path.name) for path in OWN.iterdir() if path.is_dir()}
@@ -76,11 +73,7 @@ def languages(first: str = DANISH, more: Path | None = None) -> Languages:
 
 @cache
 def own(code: str) -> Language:
-    """Return a language that comes with doorctl; it is read once.
-
-    Raises:
-        ConfigError: its files can't be read.
-    """
+    """Return a language that comes with doorctl; it is read once. ConfigError: it can't be read."""
     return _language(code, _files(code))
 
 

@@ -62,14 +62,10 @@ class BootTime:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A wall-clock reading.
+    """A wall-clock reading: `local` is the best guess, aware; right where `dependable`.
 
-    Args:
-        local: the best guess, aware, in the branch's time zone; right where `dependable`.
-        high_water: the highest trusted time that ever stood for a while, UTC; while the clock is
-            untrusted, only this is certain: it is not earlier.
-        stepped: whether the clock is in doubt, see :class:`Timekeeper`, or was until a few hours
-            ago: then nothing is deleted by it.
+    While the clock is untrusted only `high_water`, UTC, is certain: it is not earlier. `stepped`:
+    the clock is in doubt, or was until a few hours ago: then nothing is deleted by it.
     """
 
     local: datetime
@@ -144,10 +140,10 @@ class Timekeeper:
     def read(
         self, wall: datetime, boot: timedelta, *, vouched: bool, agreed: bool = False
     ) -> Moment:
-        """Turn one simultaneous reading of both clocks into a moment.
+        """Turn one simultaneous reading of both clocks into a moment; `wall` is aware.
 
-        `wall` is aware, in the branch's time zone. `vouched` says whether a time source calls it
-        right just now, `agreed` whether a second source that does not follow the first agrees.
+        `vouched`: a time source calls it right just now; `agreed`: a second, independent one
+        agrees.
         """
         self._began = boot if self._began is None else self._began
         if vouched:

@@ -62,13 +62,10 @@ LETTER_TEXT = 2000
 def refuse_text(
     what: str, text: str, *, longest: int = SHORT_TEXT, optional: bool = False, **values: object
 ) -> None:
-    """Refuse a text that is empty, too long, not printable, or may hold a CPR or card number.
+    """Raise InputError for a text that is empty, too long, not printable, or may hold a number.
 
     Line breaks are fine. `what` names the text in the message, by `values` if it has places for
-    them; `longest` is in characters, and an `optional` text may be empty.
-
-    Raises:
-        InputError: names the text, and never quotes it.
+    them; `longest` is in characters, and an `optional` text may be empty. It is never quoted.
     """
     if not text.strip() and not optional:
         raise InputError(f"the {what} is empty; write one", **values)
@@ -87,11 +84,7 @@ def refuse_text(
 
 
 def refuse_purpose(text: str, what: str = "purpose", *, optional: bool = False) -> None:
-    """Refuse a purpose that explains nothing: "x", "-----"; on pages and in commands.
-
-    Raises:
-        InputError: it holds no word of :data:`PURPOSE_LETTERS`; or as `refuse_text`.
-    """
+    """Raise InputError for a purpose without a word of :data:`PURPOSE_LETTERS`, or as above."""
     refuse_text(what, text, optional=optional)
     letters = set(filter(str.isalpha, text.lower()))
     if text.strip() and (len(letters) < PURPOSE_LETTERS or letters.isdisjoint(_VOWELS)):
