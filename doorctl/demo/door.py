@@ -1,4 +1,4 @@
-"""The real door process on pseudo-terminals and mock pins, watched through its log lines."""
+"""The real door process on pseudo-terminals and mock pins, and what can be seen and done at it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ import subprocess
 import sys
 import threading
 import tty
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import Enum
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, BinaryIO, Self
 
 from gpiozero.pins.mock import MockPin
 
 import doorctl
+from doorctl.access.panel import Kind, PanelState
+from doorctl.access.patron import Reason
+from doorctl.config import Gpio
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.demo import TETHERED, tether
+from doorctl.demo.patrons import Role, Scene
 from doorctl.store.door_log import VisitHistory
 
 # A pseudo-terminal that can be unplugged and come back under the same name, like a USB reader.
@@ -133,6 +140,12 @@ class Wires:
 
 
 Line = dict[str, Any]
+
+
+def as_written(line: Line) -> str:
+    """Return a log line with its keys in the door's order."""
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+
 
 LIMIT_S = 20.0
 """Longest wait for a line, or for the end: a busy machine is slow."""
@@ -384,3 +397,253 @@ class ReportingPin(MockPin):  # type: ignore[misc] # gpiozero has no types
         # gpiozero keeps every state of a mock pin: 0.25 KiB for each visit (measured in a soak).
         del self.states[:-1]
         return changed
+
+
+# All that the drawn door shows comes from the real one: pins, log lines, screen, door log.
+
+MOST_VISITS = 12
+MOST_LINES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One attempt, as staff see it; `card` is the pseudonym in the door log, None for no card."""
+
+    at: datetime
+    reason: Reason
+    attempt: int
+    card: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Everything that can be seen at one moment; visits and lines have the newest first.
+
+    Args:
+        lit: which of green, red, buzzer and relay are on.
+        beeps: how often the buzzer has sounded; most beeps are shorter than a look.
+        screen: what the screen at the door shows; None while the door does not say.
+        plugs: which of reader and keypad are plugged in.
+        scene: the one that is played; None outside an evening.
+        staff_pages: port of the staff pages; 0 while they are not there, and `hurdle` says why.
+    """
+
+    lit: frozenset[str] = frozenset()
+    beeps: int = 0
+    screen: PanelState | None = None
+    plugs: frozenset[str] = frozenset()
+    scene: Scene | None = None
+    visits: tuple[Seen, ...] = ()
+    lines: tuple[str, ...] = ()
+    staff_pages: int = 0
+    hurdle: str = ""
+
+
+class Window:
+    """Holds the `sight` of this moment and calls its watchers at each change. Thread-safe.
+
+    `card_of` returns the pseudonym of an attempt's card in the door log.
+    """
+
+    def __init__(self, gpio: Gpio, card_of: Callable[[int], str | None]) -> None:
+        names = {
+            gpio.green_pin: "green",
+            gpio.red_pin: "red",
+            gpio.buzzer_pin: "buzzer",
+            gpio.relay_pin: "relay",
+        }
+        self._names = MappingProxyType({f"GPIO{pin}": name for pin, name in names.items()})
+        self._card_of = card_of
+        self._lock = threading.Lock()
+        self._changed: set[Callable[[], None]] = set()
+        self.sight = Sight()
+
+    @contextmanager
+    def watched(self, changed: Callable[[], None]) -> Iterator[None]:
+        """Call `changed` at each change for as long as this lasts, from any thread."""
+        with self._lock:
+            self._changed.add(changed)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._changed.discard(changed)
+
+    def wake(self) -> None:
+        """Call all watchers."""
+        with self._lock:
+            watchers = tuple(self._changed)
+        for changed in watchers:
+            changed()
+
+    def change(self, step: Callable[[Sight], Sight]) -> None:
+        """Replace the sight by what `step` makes of it."""
+        with self._lock:
+            before, self.sight = self.sight, step(self.sight)
+        if before != self.sight:
+            self.wake()
+
+    def pin(self, name: str, high: bool) -> None:
+        """Note that the door has set a pin."""
+        if what := self._names.get(name):
+            self.change(lambda sight: _driven(sight, what, high))
+
+    def dark(self) -> None:
+        """Note that the door's process has ended: the kernel releases its pins, and all is off."""
+        self.note(lit=frozenset())
+
+    def line(self, line: Line) -> None:
+        """Note a log line of the door."""
+        seen = (self._visit(line),) if line["event"] == "decision" else ()
+        self.change(
+            lambda sight: replace(
+                sight,
+                lines=(as_written(line), *sight.lines)[:MOST_LINES],
+                visits=(*seen, *sight.visits)[:MOST_VISITS],
+            )
+        )
+
+    def plugged(self, what: str, is_in: bool) -> None:
+        """Note whether the reader or the keypad is plugged in."""
+        self.change(
+            lambda sight: replace(
+                sight, plugs=sight.plugs | {what} if is_in else sight.plugs - {what}
+            )
+        )
+
+    def note(self, **what: Any) -> None:
+        """Note the new value of some of the fields of `Sight`, such as ``screen=``."""
+        self.change(lambda sight: replace(sight, **what))
+
+    def _visit(self, line: Line) -> Seen:
+        attempt = line["attempt"]
+        at = datetime.fromisoformat(line["at"])
+        return Seen(at, Reason(line["reason"]), attempt, self._card_of(attempt))
+
+
+def _driven(sight: Sight, what: str, high: bool) -> Sight:
+    if high == (what in sight.lit):
+        return sight
+    lit = sight.lit | {what} if high else sight.lit - {what}
+    return replace(sight, lit=lit, beeps=sight.beeps + (high and what == "buzzer"))
+
+
+PROMPT_LIMIT_S = 5.0
+"""Longest wait for the door to ask for a PIN."""
+
+KEY_S = 0.25
+"""Between two keys that the demo types: visible, and as fast as people type."""
+
+DEAD_S = 2.0
+"""How long a killed door stays dead, as in its unit: to be seen."""
+
+PLUGS = ("reader", "keypad")
+KEYS = frozenset("0123456789#*")
+
+
+class Deed(Enum):
+    """How an act at the door ended; the values are the page's own names of a notice."""
+
+    DONE = "done"
+    BUSY = "busy"
+    UNPLUGGED = "unplugged"
+    NOT_ASKED = "not_asked"
+
+
+class Hands:
+    """Acts at the door. Thread-safe; an act during another one is refused, not queued.
+
+    Who has taken `lock` has the door; it may be released from another thread.
+    """
+
+    def __init__(self, stage: Stage, window: Window) -> None:
+        self._stage = stage
+        self._window = window
+        self.lock = threading.Lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Take the door for the block if it is free, and yield whether it was; never wait."""
+        ours = self.lock.acquire(blocking=False)
+        try:
+            yield ours
+        finally:
+            if ours:
+                self.lock.release()
+
+    def swipe(self, data: bytes) -> Deed:
+        """Pull a card through the reader."""
+        return self._alone(lambda: self._send(self._stage.reader, data))
+
+    def swipe_and_type(self, role: Role) -> Deed:
+        """Pull a card through the reader and type its PIN once the door asks for it."""
+        return self._alone(lambda: self._swipe_and_type(role))
+
+    def press(self, key: str) -> Deed:
+        """Press one of :data:`KEYS`."""
+        return self._alone(lambda: self._send(self._stage.keypad, key.encode()))
+
+    def plug(self, what: str, *, is_in: bool) -> Deed:
+        """Pull the reader's or the keypad's plug, or put it in; no change if it is so already."""
+        return self._alone(lambda: self._move(what, is_in=is_in))
+
+    def kill(self) -> Deed:
+        """Kill the door's process and start it again, as systemd would; return when it is ready.
+
+        Raises:
+            NotAnsweringError: the door does not start again.
+        """
+        return self._alone(self._kill)
+
+    def plug_in(self) -> None:
+        """Plug in all that is out; only for the caller who has the turn."""
+        for what in PLUGS:
+            self._move(what, is_in=True)
+
+    def _alone(self, act: Callable[[], Deed]) -> Deed:
+        with self.turn() as ours:
+            return act() if ours else Deed.BUSY
+
+    def _swipe_and_type(self, role: Role) -> Deed:
+        screen = self._window.sight.screen
+        before = 0 if screen is None else screen.attempt
+        done = self._send(self._stage.reader, role.swipe)
+        if done is Deed.DONE and not self._wants_pin(before):
+            return Deed.NOT_ASKED
+        for key in role.pin if done is Deed.DONE else "":
+            done = self._send(self._stage.keypad, key.encode())
+            threading.Event().wait(KEY_S)
+        return done
+
+    def _kill(self) -> Deed:
+        self._stage.cut()
+        self._window.dark()
+        threading.Event().wait(DEAD_S)
+        self._stage.start_door()
+        return Deed.DONE
+
+    def _move(self, what: str, *, is_in: bool) -> Deed:
+        plug = self._stage.reader if what == "reader" else self._stage.keypad
+        if is_in and not plug.is_in:
+            plug.put_in()
+        elif not is_in:
+            plug.pull()
+        return Deed.DONE
+
+    def _send(self, plug: Plug, data: bytes) -> Deed:
+        if not plug.is_in:
+            return Deed.UNPLUGGED
+        plug.send(data)
+        return Deed.DONE
+
+    def _wants_pin(self, before: int) -> bool:
+        """Return whether the door asks for the PIN of a later attempt; wait for it."""
+        news = threading.Event()
+        with self._window.watched(news.set):
+            for _ in range(round(PROMPT_LIMIT_S / KEY_S)):
+                screen = self._window.sight.screen
+                if screen is not None and screen.attempt > before and screen.kind is Kind.CARD_READ:
+                    return True
+                news.wait(KEY_S)
+                news.clear()
+        return False

@@ -1,210 +1,201 @@
-"""The evening: its scenes as a table, who plays them at a door, and the library made for it."""
+"""The evening as it is played: paper, the old visit, the player, and the library made for it."""
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import tempfile
+import textwrap
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Protocol, TextIO
+
+import click
 
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
+from doorctl.core.language import DANISH, own
 from doorctl.core.moments import BootTime, ClockState, Stamped
-from doorctl.demo.door import EVER, Line, Stage, shipped
-from doorctl.demo.paper import Paper, Words, visible
-from doorctl.demo.patrons import CAST, Role, write_feed
+from doorctl.demo.door import EVER, Line, Stage, as_written, shipped
+from doorctl.demo.patrons import (
+    EVENING,
+    Act,
+    Answer,
+    Forget,
+    Pull,
+    PutBack,
+    Scene,
+    Silence,
+    Swipe,
+    Type,
+    write_feed,
+)
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
 from doorctl.store.door_log import CARD_HEX_DIGITS, VisitHistory
 from doorctl.store.visits import VisitStore
 
-# The table: who comes, what the reader and the keypad send, how the door must answer.
+# What is written to the viewer: two languages, colours and line ends that fit the terminal.
+
+LABEL_COLUMNS = 13
+NARROWEST, WIDEST = 60, 120
+"""Longer lines than this are hard to read, shorter ones can't hold a scene's title."""
+
+PLAIN_COLUMNS = 80
+"""For output without a terminal: a file, a mail, a CI log."""
+
+ASCII = str.maketrans(
+    {
+        "æ": "ae", "ø": "oe", "å": "aa", "Æ": "Ae", "Ø": "Oe", "Å": "Aa",
+        "●": "(*)", "○": "( )", "✓": "ok", "✗": "NO", "─": "-", "…": "...",
+    }
+)  # fmt: skip
+"""As Danes write where the letters are missing; anything else becomes a question mark."""
+
+TRACK_1 = re.compile(r"^(%.{15}).{20,}(?=;)")
+
+SHADES: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        "heading": {"bold": True, "fg": "cyan"},
+        "quiet": {"dim": True},
+        "good": {"bold": True, "fg": "green"},
+        "bad": {"bold": True, "fg": "red"},
+        "plain": {},
+    }
+)
+
+
+def in_both(text: str, **values: object) -> tuple[str, str]:
+    """Return an English text in Danish too, Danish first; `values` fill in its places."""
+    danish = own(DANISH).words.gettext(text)
+    return danish.format(**values), text.format(**values)
 
 
 @dataclass(frozen=True, slots=True)
-class Swipe:
-    """The reader sends a card; the door then asks for a PIN, if it is `readable`."""
+class Paper:
+    """Where the story is written, in prose of at most `columns`. One thread.
 
-    data: bytes
-    readable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Type:
-    """Digits on the keypad, one at a time."""
-
-    pin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The door must decide with this reason."""
-
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """The door must not decide anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pull:
-    """The reader's plug comes out."""
-
-
-@dataclass(frozen=True, slots=True)
-class PutBack:
-    """The plug goes in again; the reader sends what it stored meanwhile."""
-
-    stored: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """The visit of 31 days ago must be gone."""
-
-
-Act = Swipe | Type | Answer | Silence | Pull | PutBack | Forget
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """One scene: who comes (`title`), what they do and why it ends as it does (`story`).
-
-    `at` is the evening's time, as Danes write it; `name` is fixed, for the summary.
+    With `live` somebody watches: raw lines are then broken, to be read, not copied.
     """
 
-    at: str
-    name: str
-    title: Words
-    story: Words
-    acts: tuple[Act, ...]
+    columns: int = PLAIN_COLUMNS
+    colour: bool = False
+    ascii_only: bool = False
+    live: bool = False
 
-    @property
-    def expected(self) -> tuple[Reason, ...]:
-        """Every decision of the scene; one more or one less is wrong."""
-        return tuple(act.reason for act in self.acts if isinstance(act, Answer))
+    @classmethod
+    def fitting(cls, stream: TextIO, environment: Mapping[str, str]) -> Paper:
+        """Return the paper for a stream, by what its terminal can show."""
+        live = stream.isatty()
+        dull = "NO_COLOR" in environment or environment.get("TERM", "dumb") == "dumb"
+        columns = shutil.get_terminal_size((PLAIN_COLUMNS, 24)).columns if live else PLAIN_COLUMNS
+        return cls(
+            columns=min(max(columns, NARROWEST), WIDEST),
+            colour=live and not dull,
+            ascii_only=_ascii_only(stream, environment),
+            live=live,
+        )
+
+    def write(self, text: str = "", shade: str = "plain", *, end: str = "\n") -> None:
+        """Write text as it is, in a shade of :data:`SHADES`."""
+        shown = self._fit(text.encode("utf-8", "replace").decode("utf-8"))
+        if self.colour and shown:
+            shown = click.style(shown, **SHADES[shade])  # type: ignore[arg-type]
+        click.echo(f"{shown}{end}", nl=False, color=self.colour)
+
+    def rule(self) -> None:
+        """Draw a line across."""
+        self.write("─" * self.columns, "quiet")
+
+    def heading(self, at: str, title: str, count: str) -> None:
+        """Open a scene: its time, its title and how far the evening is."""
+        danish, english = in_both(title)
+        self.write()
+        self.rule()
+        room = self.columns - len(at) - len(count) - 3
+        self.write(f"{at}  {self._fit(danish):<{room}} {count}", "heading")
+        self.write(f"{' ' * len(at)}  {english}", "quiet")
+
+    def tell(self, text: str, **values: object) -> None:
+        """Write a paragraph in both languages, Danish first."""
+        for told, shade in zip(in_both(text, **values), ("plain", "quiet"), strict=True):
+            for line in textwrap.wrap(self._fit(told), self.columns - 2):
+                self.write(f"  {line}", shade)
+
+    def item(self, label: str, text: str, shade: str = "plain") -> None:
+        """Write one labelled line, or as many as it takes."""
+        room = self.columns - LABEL_COLUMNS - 2
+        lines = textwrap.wrap(self._fit(text), room, break_long_words=True) or [""]
+        for number, line in enumerate(lines):
+            self.label(label if number == 0 else "")
+            self.write(line, shade)
+
+    def label(self, label: str) -> None:
+        """Write a label and stay on its line."""
+        self.write(f"  {self._fit(label):<{LABEL_COLUMNS}}", "quiet", end="")
+
+    def raw(self, label: str, line: str) -> None:
+        """Write a log line of the door, unbroken where a program may read it."""
+        parts = _broken(line, self.columns - LABEL_COLUMNS - 2) if self.live else [line]
+        for number, part in enumerate(parts):
+            self.label(label if number == 0 else "")
+            self.write(part)
+
+    def quote(self, text: str) -> None:
+        """Write what a command printed, line by line."""
+        for line in self._fit(text).splitlines():
+            for part in textwrap.wrap(line, self.columns, subsequent_indent="    "):
+                self.write(part)
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Write rows below each other; the first one, the head, in a quiet shade."""
+        fitted = [[self._fit(cell) for cell in row] for row in rows]
+        widths = [max(len(row[column]) for row in fitted) for column in range(len(fitted[0]) - 1)]
+        for number, row in enumerate(fitted):
+            cells = (f"{cell:<{width}}  " for cell, width in zip(row, widths, strict=False))
+            start = f"  {''.join(cells)}"
+            for line in textwrap.wrap(row[-1], self.columns - len(start)):
+                self.write(f"{start}{line}", "plain" if number else "quiet")
+                start = " " * len(start)
+
+    def _fit(self, text: str) -> str:
+        if not self.ascii_only:
+            return text
+        return text.translate(ASCII).encode("ascii", "replace").decode("ascii")
 
 
-ANNA, BO, CARL, DORTE, EMIL, FREJA = CAST
-
-WORN_STRIPE = b"%DOE^J#\x00 ?;92081#04\xff11?\r"
-WRONG_PIN = "4712"
-
-
-def comes(role: Role, pin: str = "", reason: Reason | None = None) -> tuple[Act, ...]:
-    """Return what a visitor does and gets: by default their own PIN, and what is expected of it."""
-    return Swipe(role.swipe), Type(pin or role.pin), Answer(reason or role.expected)
+def visible(data: bytes) -> str:
+    """Return bytes as readable text: escapes for non-ASCII bytes, track 1 cut."""
+    text = data.decode("ascii", "surrogateescape").encode("unicode_escape").decode("ascii")
+    text = text.replace("\\udc", "\\x").replace("\\\\", "\\")
+    return TRACK_1.sub(r"\1 … ", text)
 
 
-EVENING = (
-    Scene(
-        "19.02",
-        "granted",
-        Words("Anna kommer med sit sundhedskort", "Anna comes with her health card"),
-        Words(
-            "Hun bor i kommunen og kan sin pinkode. Kun CPR-nummeret læses fra kortet.",
-            "She lives here and knows her PIN. Only the CPR number is read from the card.",
-        ),
-        comes(ANNA),
-    ),
-    Scene(
-        "19.15",
-        "wrong_pin_then_right",
-        Words("Anna har glemt sin paraply", "Anna has left her umbrella behind"),
-        Words(
-            "Hun taster forkert og prøver igen. Tre fejl er gratis; derefter holder kortet pause.",
-            "She mistypes and tries again. Three mistakes are free; then the card has to wait.",
-        ),
-        (*comes(ANNA, WRONG_PIN, Reason.WRONG_PIN), *comes(ANNA)),
-    ),
-    Scene(
-        "19.31",
-        "not_resident",
-        Words("Bo kommer fra nabokommunen", "Bo comes from the next municipality"),
-        Words(
-            "Han er låner her, men om aftenen er døren for kommunens egne.",
-            "He is a patron here, but after hours the door is for residents.",
-        ),
-        comes(BO),
-    ),
-    Scene(
-        "19.48",
-        "stolen",
-        Words("Nogen kommer med Carls stjålne kort", "Somebody comes with Carl's stolen card"),
-        Words(
-            "Pinkoden lå i samme pung, men kortet er meldt stjålet (spærring O).",
-            "The PIN was in the same purse, but the card is reported stolen (block O).",
-        ),
-        comes(CARL),
-    ),
-    Scene(
-        "20.05",
-        "debt_only",
-        Words("Dorte skylder et gebyr", "Dorte owes a fee"),
-        Words(
-            "Gæld (spærring E) lukker for lån, ikke for læsesalen: hun kommer ind.",
-            "A debt (block E) stops loans, not the reading room: she gets in.",
-        ),
-        comes(DORTE),
-    ),
-    Scene(
-        "20.20",
-        "under_age",
-        Words(f"Emil på {EMIL.age} år vil ind alene", f"Emil, aged {EMIL.age}, wants in alone"),
-        Words(
-            "Grænsen er 14 år her; hvert bibliotek sætter sin egen.",
-            "The limit here is 14 years; each library sets its own.",
-        ),
-        comes(EMIL),
-    ),
-    Scene(
-        "20.33",
-        "unknown_card",
-        Words("Freja har et kort, ingen kender", "Freja has a card that nobody knows"),
-        Words(
-            "Hun ser det samme som ved en forkert kode: døren røber ikke, hvilke kort der findes.",
-            "She sees the same as for a wrong PIN: the door does not tell which cards exist.",
-        ),
-        comes(FREJA),
-    ),
-    Scene(
-        "20.47",
-        "worn_stripe",
-        Words("Et kort med slidt magnetstribe", "A card with a worn stripe"),
-        Words(
-            "Læseren sender volapyk. Kun dets art kommer i loggen, ikke tegnene.",
-            "The reader sends gibberish. Only its kind is logged, not what it said.",
-        ),
-        (Swipe(WORN_STRIPE, readable=False), Answer(Reason.CARD_UNREADABLE)),
-    ),
-    Scene(
-        "21.00",
-        "reader_unplugged",
-        Words("Nogen snubler over læserens ledning", "Somebody trips over the reader's cable"),
-        Words(
-            "Læseren afleverer et gemt strøg, når stikket er i igen; et gammelt strøg åbner ikke.",
-            "Back in, the reader hands over a swipe that it kept: an old swipe never opens.",
-        ),
-        (Pull(), PutBack(ANNA.swipe), Type(ANNA.pin), Silence(), *comes(ANNA)),
-    ),
-    Scene(
-        "22.00",
-        "purged",
-        Words("Besøget for 31 dage siden er glemt", "The visit of 31 days ago is forgotten"),
-        Words(
-            "Besøg gemmes i 30 dage. Da døren startede, blev det gamle slettet for alvor.",
-            "Visits are kept for 30 days. When the door started, the old one was deleted for good.",
-        ),
-        (Forget(),),
-    ),
-)
-"""The times are the story's; the door's own lines carry the real time, in UTC."""
+def _ascii_only(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    if (stream.encoding or "ascii").lower().replace("-", "") != "utf8":
+        return True
+    # Under LANG=C Python takes UTF-8 for granted and even sets LC_CTYPE (PEP 538, PEP 540);
+    # the terminal may know better.
+    overall = environment.get("LC_ALL")
+    chosen = environment.get("LC_CTYPE", "") if overall is None else ""
+    if chosen in {"C.UTF-8", "C.utf8", "UTF-8"}:
+        chosen = ""
+    return (overall or chosen or environment.get("LANG")) in {"C", "POSIX"}
+
+
+def _broken(line: str, room: int) -> list[str]:
+    """Break JSON behind its commas."""
+    lines = [""]
+    for part in re.split(r"(?<=,)", line):
+        if lines[-1] and len(lines[-1]) + len(part) > room:
+            lines.append("")
+        lines[-1] += part
+    return lines
 
 
 # A visit of 31 days ago: put into the door log before the evening, looked for after it.
@@ -311,10 +302,10 @@ ANSWER_LIMIT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a scene ended; `wrong` is None if as expected."""
+    """How a scene ended; `wrong` says in both languages why not as expected, else it is None."""
 
     scene: Scene
-    wrong: Words | None
+    wrong: str | None
 
 
 class Player:
@@ -393,7 +384,7 @@ class Player:
         try:
             complaints = [self._act(act) for act in scene.acts]
         except NotAnsweringError as err:
-            wrong: Words | None = Words(str(err), str(err))
+            wrong: str | None = f"{err} / {err}"
         else:
             judged = judge(scene.expected, self._door.lines[start:])
             wrong = next((complaint for complaint in complaints if complaint), judged)
@@ -402,11 +393,11 @@ class Player:
             what = f"som ventet / as expected{': ' if reasons else ''}{reasons}"
             self._paper.item("✓", what, "good")
         else:
-            self._paper.item("✗", f"{wrong.da} / {wrong.en}", "bad")
+            self._paper.item("✗", wrong, "bad")
         self._enough.wait(self._pace.scene_s)
         return Outcome(scene, wrong)
 
-    def _act(self, act: Act) -> Words | None:
+    def _act(self, act: Act) -> str | None:
         match act:
             case Swipe(data=data, readable=readable):
                 self.swipe(data, readable=readable)
@@ -431,13 +422,13 @@ class Player:
                 return self._show_forgotten(self._old_visit())
         return None
 
-    def _hear_nothing(self) -> Words | None:
+    def _hear_nothing(self) -> str | None:
         try:
             line = self._door.wait_for("decision", timeout_s=SILENCE_S)
         except NotAnsweringError:
             self._paper.item("svar/answer", "intet / nothing")
             return None
-        return Words(f"ventet intet, men fik {line['reason']}", f"unexpected {line['reason']}")
+        return " / ".join(in_both("unexpected {reason}", reason=line["reason"]))
 
     def _show_locking(self) -> None:
         off = self._door.wait_for("relay", energised=False)
@@ -446,12 +437,12 @@ class Player:
         danish = seconds.replace(".", ",")
         self._paper.item("relæ/relay", f"○ FRA efter {danish} s / off after {seconds} s")
 
-    def _show_forgotten(self, case: Forgotten) -> Words | None:
+    def _show_forgotten(self, case: Forgotten) -> str | None:
         self._show_traces("før/before", case.before)
         if case.purge is not None:
             self._paper.raw("log", as_written(case.purge))
         self._show_traces("nu/now", case.after)
-        return None if case.as_expected else Words("besøget er ikke glemt", "it is not forgotten")
+        return None if case.as_expected else " / ".join(in_both("it is not forgotten"))
 
     def _show_traces(self, label: str, left: Traces) -> None:
         places = {
@@ -464,7 +455,7 @@ class Player:
         self._beat()
 
 
-def judge(expected: Sequence[Reason], lines: Iterable[Line]) -> Words | None:
+def judge(expected: Sequence[Reason], lines: Iterable[Line]) -> str | None:
     """Compare what a door logged with what was expected; None if it is the same.
 
     The reasons must be these and no more, and the relay must have been on and off again once
@@ -475,36 +466,15 @@ def judge(expected: Sequence[Reason], lines: Iterable[Line]) -> Words | None:
     got = [line["reason"] for line in heard if line["event"] == "decision"]
     if got != wanted:
         want, have = ", ".join(wanted) or "-", ", ".join(got) or "-"
-        return Words(f"ventet {want}, men fik {have}", f"expected {want}, got {have}")
+        return " / ".join(in_both("expected {want}, got {have}", want=want, have=have))
     edges = [line["energised"] for line in heard if line["event"] == "relay"]
     if edges != [True, False] * wanted.count(Reason.OK.value):
-        return Words("relæet fulgte ikke svaret", "the relay did not follow the answer")
+        return " / ".join(in_both("the relay did not follow the answer"))
     return None
-
-
-def as_written(line: Line) -> str:
-    """Return a log line with its keys in the door's order."""
-    return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
 
 PATRONS = 1000
 SEED = 1
-
-TITLE = Words("doorctl demo: en aften ved døren", "an evening at the door")
-OPENING = Words(
-    "Klokken er 19, og personalet er gået hjem. Lånere, kort og klokkeslæt er opfundet; kun læser, "
-    "tastatur og relæ er efterlignet. Linjerne ved log er dørens egne, i UTC.",
-    "It is 7 p.m. and the staff have gone home. Patrons, cards and times are invented; only "
-    "reader, keypad and relay are imitated. The lines at log are the door's own, in UTC.",
-)
-PREPARING = Words(
-    f"{PATRONS} opfundne lånere forsegles, så intet CPR-nummer kan læses på disken.",
-    f"{PATRONS} invented patrons are sealed, so that no CPR number can be read from the disk.",
-)
-CLOSING = Words(
-    "Døren er låst, dens proces standset og den midlertidige mappe slettet.",
-    "The door is locked, its process stopped and the temporary directory deleted.",
-)
 
 
 def spend(paper: Paper) -> str | None:
@@ -533,7 +503,7 @@ def close(stage: Stage, paper: Paper) -> None:
     """Stop the door and say so; NotAnsweringError where it ended with an error."""
     if code := stage.stop():
         raise NotAnsweringError(f"the door ended with exit code {code}: {stage.complaint()}")
-    paper.tell(CLOSING)
+    paper.tell("The door is locked, its process stopped and the temporary directory deleted.")
 
 
 def complaint(outcomes: Sequence[Outcome]) -> str | None:
@@ -568,11 +538,19 @@ def opened(stage: Stage, paper: Paper, now: datetime) -> Callable[[], Forgotten]
     Raises:
         DoorctlError: it can't be done on this machine.
     """
-    paper.write(TITLE.da, "heading", end=" / ")
-    paper.write(TITLE.en, "quiet")
-    for words in (OPENING, PREPARING):
-        paper.write()
-        paper.tell(words)
+    danish, english = in_both("an evening at the door")
+    paper.write(danish, "heading", end=" / ")
+    paper.write(english, "quiet")
+    paper.write()
+    paper.tell(
+        "It is 7 p.m. and the staff have gone home. Patrons, cards and times are invented; only "
+        "reader, keypad and relay are imitated. The lines at log are the door's own, in UTC."
+    )
+    paper.write()
+    paper.tell(
+        "{patrons} invented patrons are sealed, so that no CPR number can be read from the disk.",
+        patrons=PATRONS,
+    )
     paper.write()
     feed = stage.directory / "patrons.ndjson"
     write_feed(feed, PATRONS, SEED, now.date())

@@ -2,90 +2,148 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import IO, BinaryIO
+from types import MappingProxyType
+from typing import IO, BinaryIO, Final
 from zoneinfo import ZoneInfo
 
+from starlette.applications import Starlette
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute
+
+from doorctl.access.panel import PanelState
 from doorctl.access.patron import SENTENCES
 from doorctl.accounts.account import Account, Permission, Role
 from doorctl.accounts.passwords import Password
 from doorctl.cards.numbers import normalise
 from doorctl.config import Config, load
-from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
-from doorctl.core.language import languages
+from doorctl.core.errors import (
+    DeviceError,
+    DoorctlError,
+    InputError,
+    NotAnsweringError,
+    StoreError,
+)
+from doorctl.core.language import DANISH, languages
 from doorctl.core.masked import Masked
 from doorctl.core.ports import EventLog
 from doorctl.demo import tether
-from doorctl.demo.door import EVER, LIMIT_S, Stage, Wires, shipped
+from doorctl.demo.door import (
+    EVER,
+    KEYS,
+    LIMIT_S,
+    PLUGS,
+    Deed,
+    Hands,
+    Sight,
+    Stage,
+    Window,
+    Wires,
+    shipped,
+)
 from doorctl.demo.evening import (
     AT_ONCE,
     READABLE,
+    Paper,
     Player,
     close,
+    in_both,
     opened,
     printed,
     refuse_wrong_clock,
     temporary,
 )
-from doorctl.demo.page import (
-    HOST,
-    DemoPage,
-    Door,
-    Hands,
-    Programme,
-    Site,
-    Window,
-    bound,
-    follow_screen,
-    site,
-)
-from doorctl.demo.paper import Paper, Words
-from doorctl.demo.patrons import CAST
+from doorctl.demo.patrons import CAST, EVENING, WORN_STRIPE
 from doorctl.ops.clock import utc_now
 from doorctl.ops.logs import JsonLog
 from doorctl.rpc import deeds
+from doorctl.rpc.door import PanelOverSocket
 from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread
 from doorctl.store.door_log import VisitHistory
-from doorctl.web.frame import Aside, Frame, Person, Templates
+from doorctl.web.answers import Headed, SameOrigin
+from doorctl.web.frame import Aside, Frame, PageRequest, Person, Templates, shared_routes
 from doorctl.web.frame import House as Branch
-from doorctl.web.serving import listen
-from doorctl.web.words import Words as Spoken
+from doorctl.web.panel import Speaker
+from doorctl.web.serving import Server, listen
+from doorctl.web.words import Words
 
-INVITATION = Words(
-    "Prøv døren på siden, eller her: skriv et navn eller et kortnummer fra listen, eller hvad du "
-    "ellers vil lade læseren sende, og så en pinkode. Tom pinkode: gå din vej uden at taste.",
-    "Try the door on the page, or here: type a name or a card number from the list, or whatever "
-    "else the reader shall send, and then a PIN. Empty PIN: walk away without typing.",
-)
-COMMANDS = (
-    ("kort | cards", "denne liste / this list"),
-    ("log", "dørloggen, som personalet ser den / the door log as staff see it"),
-    ("pull, plug", "læserens stik ud og i / the reader's plug out and in"),
-    ("spil | play", "en aften i ti optrin / an evening in ten scenes"),
-    ("quit", "slut, også med Ctrl-D / end, also by Ctrl-D"),
-)
-CARD_PROMPT = "kort/card> "
-PIN_PROMPT = "pin (en rigtig dør viser den aldrig / a real door never shows it)> "
-UNPLUGGED = Words(
-    "Stikket er ude: læseren hører intet. Skriv plug.",
-    "The plug is out: the reader hears nothing. Type plug.",
-)
-BUSY = Words(
-    "Der er nogen ved døren lige nu; prøv igen.", "Somebody is at the door; try again in a moment."
-)
+
+class Programme:
+    """Plays the evening, once at a time. Thread-safe; nobody else is at the door meanwhile."""
+
+    def __init__(self, player: Player, hands: Hands, window: Window) -> None:
+        self._player = player
+        self._hands = hands
+        self._window = window
+        self._enough = threading.Event()
+        self._thread = threading.Thread()
+
+    def begin(self) -> Deed:
+        """Play it on a thread of its own."""
+        if not self._hands.lock.acquire(blocking=False):
+            return Deed.BUSY
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+        return Deed.DONE
+
+    def play(self) -> None:
+        """Play it, and wait for its end; do nothing where somebody is at the door."""
+        if self.begin() is Deed.DONE:
+            self._thread.join()
+
+    def stop(self) -> None:
+        """End the evening after the present scene; do not wait."""
+        self._enough.set()
+
+    def close(self) -> None:
+        """End the evening and wait for its end, while the door is still there."""
+        self.stop()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _play(self) -> None:
+        try:
+            self._hands.plug_in()
+            self._player.play(EVENING, self._enough)
+        finally:
+            self._window.note(scene=None)
+            self._hands.lock.release()
+
+
+# The screen at the door, fetched as the web process fetches it.
+
+RETRY_S = 0.5
+"""Pause between two questions to a door that does not answer."""
+
+
+def follow_screen(socket: Path, window: Window, ended: threading.Event) -> None:
+    """Show the screen at the door in the window, until `ended` is set and the door answers."""
+    door, after = PanelOverSocket(socket), 0
+    while not ended.is_set():
+        state: PanelState | None = None
+        try:
+            view = door.look(after)
+            after, state = view.seq, view.state
+        except DoorctlError:
+            after = 0
+            ended.wait(RETRY_S)
+        window.note(screen=state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +157,17 @@ class House:
     hands: Hands
     player: Player
     programme: Programme
+
+
+COMMANDS = (
+    ("kort | cards", "denne liste / this list"),
+    ("log", "dørloggen, som personalet ser den / the door log as staff see it"),
+    ("pull, plug", "læserens stik ud og i / the reader's plug out and in"),
+    ("spil | play", "en aften i ti optrin / an evening in ten scenes"),
+    ("quit", "slut, også med Ctrl-D / end, also by Ctrl-D"),
+)
+CARD_PROMPT = "kort/card> "
+PIN_PROMPT = "pin (en rigtig dør viser den aldrig / a real door never shows it)> "
 
 
 class Visitor:
@@ -122,7 +191,11 @@ class Visitor:
         """Go on until ``quit`` or the end of the input."""
         self._paper.write()
         self._paper.rule()
-        self._paper.tell(INVITATION)
+        self._paper.tell(
+            "Try the door on the page, or here: type a name or a card number from the list, or "
+            "whatever else the reader shall send, and then a PIN. Empty PIN: walk away without "
+            "typing."
+        )
         self._list_cards()
         while (typed := self._ask(CARD_PROMPT)) not in {"quit", "exit", "slut"} and not self._ended:
             try:
@@ -136,7 +209,7 @@ class Visitor:
         elif typed and self._house.stage.reader.is_in:
             self._swipe(typed)
         elif typed:
-            self._paper.tell(UNPLUGGED)
+            self._paper.tell("The plug is out: the reader hears nothing. Type plug.")
 
     def _swipe(self, typed: str) -> None:
         role = next((role for role in CAST if role.first_name.lower() == typed.lower()), None)
@@ -146,7 +219,7 @@ class Visitor:
         pin = self._ask(PIN_PROMPT) if readable else ""
         with self._house.hands.turn() as ours:
             if not ours:
-                self._paper.tell(BUSY)
+                self._paper.tell("Somebody is at the door; try again in a moment.")
                 return
             self._player.swipe(data, readable=readable)
             if readable:
@@ -183,17 +256,237 @@ class Visitor:
         self._paper.item("stik/plug", "i / in" if reader.is_in else "ude / out")
 
 
+HOST: Final = "127.0.0.1"
+HOSTS = (HOST, "localhost")
+"""Host names for a browser on this machine; any other name was made to point here."""
+
+HEAD_LIMIT_S = 30.0
+START_LIMIT_S = 30.0
+
+BEAT_S = 10.0
+"""Longest silence of a page's events; then a browser notices that its server is gone."""
+
+MOST_PAGES = 16
+"""Pages that may listen at a time; a viewer has one or two."""
+
+PAD: Final = tuple("123456789*0#")
+"""The keys, row by row."""
+
+WORN: Final = "worn_stripe"
+
+ABOUT: Mapping[str, str] = MappingProxyType(
+    {
+        "granted": "Lives in the municipality and may come in",
+        "not_resident": "Lives in the next municipality",
+        "stolen": "The card has been reported stolen",
+        "debt_only": "Owes a fee, but may use the reading room",
+        "under_age": "9 years old: too young to come alone",
+        "unknown_card": "A card that nobody knows",
+    }
+)
+"""The special trait of each of the cast."""
+
+NOTICES: Mapping[Deed, str] = MappingProxyType(
+    {
+        Deed.BUSY: "Somebody is at the door already. Wait a moment, or stop the evening.",
+        Deed.UNPLUGGED: "The plug is out, so the door hears nothing. Put it in again.",
+        Deed.NOT_ASKED: "The door did not ask for a PIN. Look at its screen.",
+    }
+)
+
+REFUSED_DEED: Final = 409
+
+
+class DemoPage:
+    """The page, its forms and its events; belongs to the event loop, except :meth:`end`.
+
+    `templates` has the parts that change; `token` signs the browser in at the staff pages.
+    """
+
+    def __init__(
+        self, frame: Frame, templates: Templates, house: House, token: Masked[str]
+    ) -> None:
+        self.frame = frame
+        self._templates = templates
+        self._house = house
+        self._token = token
+        self._pages = 0
+        self._ended = False
+
+    def end(self) -> None:
+        """End all streams of events, so that the server can end; from any thread."""
+        self._ended = True
+        self._house.window.wake()
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return the addresses."""
+        forms: Mapping[str, Callable[[PageRequest], Awaitable[Deed]]] = {
+            "/swipe": self._swipe,
+            "/key": self._key,
+            "/plug": self._plug,
+            "/kill": self._kill,
+            "/evening": self._evening,
+        }
+        return (
+            self.frame.open("/", self._page),
+            self.frame.open("/events", self._events),
+            *(self._form(path, deed) for path, deed in forms.items()),
+        )
+
+    async def _page(self, request: PageRequest) -> Response:
+        if request.http.url.hostname != HOST:
+            # The session's cookie belongs to this name, and so do the addresses of the staff pages.
+            return RedirectResponse(str(request.http.url.replace(hostname=HOST)))
+        notices = {deed.value: request.words.say(notice) for deed, notice in NOTICES.items()}
+        response = request.page(
+            "demo.html",
+            sight=self._house.window.sight,
+            parts=self._parts(self._house.window.sight, request.words),
+            cast=[(role, ABOUT[role.name]) for role in CAST],
+            pad=PAD,
+            worn=WORN,
+            notices=notices,
+        )
+        # A cookie has no port: the staff pages of the same host get it too.
+        name = self.frame.house.session_cookie
+        response.set_cookie(name, self._token.reveal(), httponly=True, samesite="strict")
+        return response
+
+    async def _events(self, request: PageRequest) -> Response:
+        if self._pages >= MOST_PAGES:
+            return PlainTextResponse("Too many pages are open.", 503, {"Retry-After": "5"})
+        return StreamingResponse(
+            self._stream(request.words),
+            media_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no"},
+        )
+
+    async def _stream(self, words: Words) -> AsyncIterator[str]:
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+        known: dict[str, object] = {}
+        self._pages += 1
+        try:
+            with self._house.window.watched(lambda: _wake(loop, news)):
+                yield "retry: 1000\n\n"
+                while not self._ended:
+                    yield self._event(words, known)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(news.wait(), BEAT_S)
+                    news.clear()
+        finally:
+            self._pages -= 1
+
+    def _event(self, words: Words, known: dict[str, object]) -> str:
+        sight = self._house.window.sight
+        state = {"lit": sorted(sight.lit), "beeps": sight.beeps, "plugs": sorted(sight.plugs)}
+        now = {"state": state, **self._parts(sight, words)}
+        fresh = {name: value for name, value in now.items() if known.get(name) != value}
+        known.update(fresh)
+        return f"event: sight\ndata: {json.dumps(fresh, ensure_ascii=False)}\n\n"
+
+    def _form(self, path: str, act: Callable[[PageRequest], Awaitable[Deed]]) -> BaseRoute:
+        async def answer(request: PageRequest) -> Response:
+            deed = await act(request)
+            scripted = "text/html" not in request.http.headers.get("accept", "")
+            if scripted and deed is Deed.DONE:
+                return Response(status_code=204)
+            if scripted:
+                return PlainTextResponse(request.words.say(NOTICES[deed]), REFUSED_DEED)
+            return request.go("/") if deed is Deed.DONE else request.done("/", deed.value)
+
+        return self.frame.open(path, answer, methods=("POST",))
+
+    async def _swipe(self, request: PageRequest) -> Deed:
+        form = await request.form()
+        name = form.text("card")
+        if name == WORN:
+            return await request.aside(self._house.hands.swipe, WORN_STRIPE)
+        role = next((role for role in CAST if role.name == name), None)
+        if role is None:
+            raise InputError("nobody in the list has that card")
+        if form.text("type"):
+            return await request.aside(self._house.hands.swipe_and_type, role)
+        return await request.aside(self._house.hands.swipe, role.swipe)
+
+    async def _key(self, request: PageRequest) -> Deed:
+        key = (await request.form()).text("key")
+        if key not in KEYS:
+            raise InputError("the keypad has no such key")
+        return await request.aside(self._house.hands.press, key)
+
+    async def _plug(self, request: PageRequest) -> Deed:
+        form = await request.form()
+        what, state = form.text("line"), form.text("state")
+        if what not in PLUGS or state not in {"in", "out"}:
+            raise InputError("there is no such plug")
+        hands = self._house.hands
+        return await request.aside(hands.plug, what, is_in=state == "in")
+
+    async def _kill(self, request: PageRequest) -> Deed:
+        return await request.aside(self._house.hands.kill)
+
+    async def _evening(self, request: PageRequest) -> Deed:
+        if (await request.form()).text("stop"):
+            self._house.programme.stop()
+            return Deed.DONE
+        return await request.aside(self._house.programme.begin)
+
+    def _parts(self, sight: Sight, words: Words) -> dict[str, str]:
+        """Return the parts that change, each by the id of its element."""
+        context = {
+            "_": words.say,
+            "words": words,
+            "sight": sight,
+            "danish": words.language.code == DANISH,
+            "sentences": SENTENCES,
+            "screen": Speaker(words, self.frame.house.phone).screen(sight.screen),
+            "host": HOST,
+        }
+        render = self._templates.render
+        names = ("screen", "states", "story", "visits", "lines", "staff", "plugs")
+        return {name: render(f"demo_{name}.html", context).strip() for name in names}
+
+
+def _wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:
+    # A closed loop has no listeners left.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(news.set)
+
+
+@contextmanager
+def served(page: DemoPage, listener: socket.socket) -> Iterator[None]:
+    """Serve the page from a thread of its own; `listener` is bound, and closed at the end.
+
+    Raises:
+        DeviceError: the server does not start.
+    """
+    app = Starlette(routes=[*shared_routes(page.frame), *page.routes()])
+    app.router.redirect_slashes = False
+    ready = threading.Event()
+    server = Server(
+        Headed(TrustedHostMiddleware(SameOrigin(app), HOSTS, www_redirect=False), encrypted=False),
+        None,
+        head_s=HEAD_LIMIT_S,
+        when_ready=ready.set,
+        when_stopping=page.end,
+        alive=lambda: None,
+    )
+    # A daemon thread: if the terminal's side fails, it ends with the process.
+    serve = partial(asyncio.run, server.serve([listener]))
+    thread = threading.Thread(target=serve, name="site", daemon=True)
+    thread.start()
+    if not ready.wait(START_LIMIT_S):
+        raise DeviceError("the page can't be served")
+    try:
+        yield
+    finally:
+        server.stop()
+        thread.join()
+        listener.close()
+
+
 UNHURRIED = ("door.release_s=4.0", "keypad.digit_timeout_s=15.0", "keypad.total_timeout_s=45.0")
 """Times for a viewer who clicks: long enough to see the door open and to find the keys."""
-
-ADDRESS = Words("Døren står her", "The door is here")
-TAKEN = Words(
-    "Port {port} er optaget, så den fik en anden.", "Port {port} is taken, so it got another one."
-)
-SERVING = Words(
-    "Ingen skriver her, så siden bliver stående, til processen standses.",
-    "Nobody types here, so the page stays until the process is stopped.",
-)
 
 
 class NobodySignsIn:
@@ -221,7 +514,7 @@ def receive(paper: Paper, source: BinaryIO, port: int, show: Callable[[str], Non
     now = utc_now()
     refuse_wrong_clock(now)
     with ExitStack() as stack:
-        listener = stack.enter_context(closing(bound(port)))
+        listener = stack.enter_context(closing(_bound(port)))
         directory = stack.enter_context(temporary())
         house = _built(directory, paper, now, stack)
         with ExitStack() as opening:
@@ -247,10 +540,17 @@ def _built(directory: Path, paper: Paper, now: datetime, stack: ExitStack) -> Ho
     )
     hands = Hands(stage, window)
     old_visit = opened(stage, paper, now)
-    evening = Player(stage, paper, READABLE, old_visit, window.scene)
+    evening = Player(*(stage, paper, READABLE, old_visit), lambda scene: window.note(scene=scene))
     player = Player(stage, paper, READABLE if paper.live else AT_ONCE, old_visit)
     programme = Programme(evening, hands, window)
     return House(paper, stage, load(path, stage.overrides), window, hands, player, programme)
+
+
+def _bound(port: int) -> socket.socket:
+    """Return a socket on the port, or on a free port if that is taken."""
+    with suppress(DeviceError):
+        return listen(HOST, port)
+    return listen(HOST, 0)
 
 
 def _open(house: House, listener: socket.socket, opening: ExitStack) -> str:
@@ -260,17 +560,12 @@ def _open(house: House, listener: socket.socket, opening: ExitStack) -> str:
     opening.callback(ended.set)
     screen = (house.config.control.socket, house.window, ended)
     threading.Thread(target=follow_screen, args=screen, name="screen", daemon=True).start()
-    account = signed_in(house.config)
-    staff_pages = StaffPages(house.stage, house.window)
-    opening.callback(staff_pages.stop)
-    staff_pages.start()
-    door = Door(house.hands, house.window, house.programme, account)
+    token = signed_in(house.config)
+    opening.enter_context(staff_pages(house.stage, house.window))
     aside = opening.enter_context(closing(Aside()))
     log = opening.enter_context(closing(JsonLog(sys.stderr.fileno())))
-    page = DemoPage(_frame(house.config, aside, log), Templates(), door)
-    served = Site(site(page), page, listener)
-    served.start()
-    opening.callback(served.stop)
+    page = DemoPage(_frame(house.config, aside, log), Templates(), house, token)
+    opening.enter_context(served(page, listener))
     return f"http://{HOST}:{listener.getsockname()[1]}/"
 
 
@@ -282,7 +577,7 @@ def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
         house=Branch(
             name=config.branch.name,
             phone=config.branch.phone,
-            words_of=lambda code: Spoken(known.chosen(code), zone),
+            words_of=lambda code: Words(known.chosen(code), zone),
             now=lambda: clock.moment().local,
             encrypted=False,
         ),
@@ -298,15 +593,15 @@ def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
 def _welcome(paper: Paper, address: str, *, wanted: int) -> None:
     paper.write()
     paper.rule()
-    paper.write(f"  {ADDRESS.da} / {ADDRESS.en}:  {address}", "good")
+    paper.write(f"  {' / '.join(in_both('The door is here'))}:  {address}", "good")
     if f":{wanted}/" not in address and wanted:
-        paper.tell(Words(TAKEN.da.format(port=wanted), TAKEN.en.format(port=wanted)))
+        paper.tell("Port {port} is taken, so it got another one.", port=wanted)
 
 
 def _stay(house: House, source: BinaryIO) -> None:
     Visitor(house, source).stay()
     if not source.isatty():
-        house.paper.tell(SERVING)
+        house.paper.tell("Nobody types here, so the page stays until the process is stopped.")
         threading.Event().wait()
 
 
@@ -319,39 +614,27 @@ def _card_of(visits: Path, attempt: int) -> str | None:
     return None
 
 
-# The real staff pages beside the demo, as a process of its own.
-
-
-class StaffPages:
-    """Start and stop the staff pages; the window shows their port or what is wrong. One thread."""
-
-    def __init__(self, stage: Stage, window: Window) -> None:
-        self._stage = stage
-        self._window = window
-        self._errors = stage.directory / "web.stderr"
-        self.port = _free_port()
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        """Start them and return at once."""
-        options = ("--set", f"web.host={HOST}", "--set", f"web.port={self.port}")
-        with closing(self._errors.open("ab")) as errors:
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [*self._stage.command("web", tethered=True), *options],
-                stdin=tether(),
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                encoding="utf-8",
-            )
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        listening = (self._process.stdout,)
-        threading.Thread(target=self._listen, args=listening, daemon=True).start()
-
-    def stop(self) -> None:
-        """End them; idempotent."""
-        process, self._process = self._process, None
-        if process is None:
-            return
+@contextmanager
+def staff_pages(stage: Stage, window: Window) -> Iterator[None]:
+    """Run the real staff pages beside the demo; the window shows their port or what is wrong."""
+    with closing(listen(HOST, 0)) as listener:
+        port = int(listener.getsockname()[1])
+    errors = stage.directory / "web.stderr"
+    options = ("--set", f"web.host={HOST}", "--set", f"web.port={port}")
+    with closing(errors.open("ab")) as file:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [*stage.command("web", tethered=True), *options],
+            stdin=tether(),
+            stdout=subprocess.PIPE,
+            stderr=file,
+            encoding="utf-8",
+        )
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    following = (process.stdout, errors, port, window)
+    threading.Thread(target=_follow_staff_pages, args=following, daemon=True).start()
+    try:
+        yield
+    finally:
         process.terminate()
         try:
             process.wait(LIMIT_S)
@@ -359,23 +642,14 @@ class StaffPages:
             process.kill()
             process.wait()
 
-    def _listen(self, stdout: IO[str]) -> None:
-        with stdout:
-            for line in stdout:
-                if json.loads(line)["event"] == "ready":
-                    self._window.change(lambda sight: replace(sight, staff_pages=self.port))
-        why = _last_line(self._errors)
-        self._window.change(lambda sight: replace(sight, staff_pages=0, hurdle=why))
 
-
-def _free_port() -> int:
-    with closing(listen(HOST, 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def _last_line(errors: Path) -> str:
-    written = errors.read_text(errors="replace").strip() if errors.exists() else ""
-    return written.rsplit("\n", 1)[-1].removeprefix("doorctl: ")
+def _follow_staff_pages(stdout: IO[str], errors: Path, port: int, window: Window) -> None:
+    with stdout:
+        for line in stdout:
+            if json.loads(line)["event"] == "ready":
+                window.note(staff_pages=port)
+    last = errors.read_text(errors="replace").strip().rsplit("\n", 1)[-1]
+    window.note(staff_pages=0, hurdle=last.removeprefix("doorctl: "))
 
 
 NAME = "demo"

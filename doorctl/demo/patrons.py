@@ -1,4 +1,6 @@
-"""Invented patrons for the demo, the tests and the benchmark; no number is a real person's.
+"""Invented patrons for the demo, the tests and the benchmark, and the evening that some spend.
+
+No number is a real person's.
 
 Every CPR number here fails modulus 11 and belongs to no 1 January: numbers that fail it have so
 far been given only to people born on a 1 January (cpr.dk, "Personnumre uden kontrolciffer
@@ -196,3 +198,159 @@ def _cast_row(index: int, role: Role, today: date) -> Row:
         born = today.replace(year=today.year - role.age, day=min(today.day, 28))
         row["birthday"] = born.isoformat()
     return row
+
+
+# The table: who comes, what the reader and the keypad send, how the door must answer.
+
+
+@dataclass(frozen=True, slots=True)
+class Swipe:
+    """The reader sends a card; the door then asks for a PIN, if it is `readable`."""
+
+    data: bytes
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """Digits on the keypad, one at a time."""
+
+    pin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The door must decide with this reason."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The door must not decide anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """The reader's plug comes out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """The plug goes in again; the reader sends what it stored meanwhile."""
+
+    stored: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The visit of 31 days ago must be gone."""
+
+
+Act = Swipe | Type | Answer | Silence | Pull | PutBack | Forget
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One scene: who comes (`title`), what they do and why it ends as it does (`story`).
+
+    `at` is the evening's time, as Danes write it; `name` is fixed, for the summary. Texts are in
+    English; the catalogue has the Danish.
+    """
+
+    at: str
+    name: str
+    title: str
+    story: str
+    acts: tuple[Act, ...]
+
+    @property
+    def expected(self) -> tuple[Reason, ...]:
+        """Every decision of the scene; one more or one less is wrong."""
+        return tuple(act.reason for act in self.acts if isinstance(act, Answer))
+
+
+ANNA, BO, CARL, DORTE, EMIL, FREJA = CAST
+
+WORN_STRIPE = b"%DOE^J#\x00 ?;92081#04\xff11?\r"
+WRONG_PIN = "4712"
+
+
+def comes(role: Role, pin: str = "", reason: Reason | None = None) -> tuple[Act, ...]:
+    """Return what a visitor does and gets: by default their own PIN, and what is expected of it."""
+    return Swipe(role.swipe), Type(pin or role.pin), Answer(reason or role.expected)
+
+
+EVENING = (
+    Scene(
+        "19.02",
+        "granted",
+        "Anna comes with her health card",
+        "She lives here and knows her PIN. Only the CPR number is read from the card.",
+        comes(ANNA),
+    ),
+    Scene(
+        "19.15",
+        "wrong_pin_then_right",
+        "Anna has left her umbrella behind",
+        "She mistypes and tries again. Three mistakes are free; then the card has to wait.",
+        (*comes(ANNA, WRONG_PIN, Reason.WRONG_PIN), *comes(ANNA)),
+    ),
+    Scene(
+        "19.31",
+        "not_resident",
+        "Bo comes from the next municipality",
+        "He is a patron here, but after hours the door is for residents.",
+        comes(BO),
+    ),
+    Scene(
+        "19.48",
+        "stolen",
+        "Somebody comes with Carl's stolen card",
+        "The PIN was in the same purse, but the card is reported stolen (block O).",
+        comes(CARL),
+    ),
+    Scene(
+        "20.05",
+        "debt_only",
+        "Dorte owes a fee",
+        "A debt (block E) stops loans, not the reading room: she gets in.",
+        comes(DORTE),
+    ),
+    Scene(
+        "20.20",
+        "under_age",
+        "Emil, aged 9, wants in alone",
+        "The limit here is 14 years; each library sets its own.",
+        comes(EMIL),
+    ),
+    Scene(
+        "20.33",
+        "unknown_card",
+        "Freja has a card that nobody knows",
+        "She sees the same as for a wrong PIN: the door does not tell which cards exist.",
+        comes(FREJA),
+    ),
+    Scene(
+        "20.47",
+        "worn_stripe",
+        "A card with a worn stripe",
+        "The reader sends gibberish. Only its kind is logged, not what it said.",
+        (Swipe(WORN_STRIPE, readable=False), Answer(Reason.CARD_UNREADABLE)),
+    ),
+    Scene(
+        "21.00",
+        "reader_unplugged",
+        "Somebody trips over the reader's cable",
+        "Back in, the reader hands over a swipe that it kept: an old swipe never opens.",
+        (Pull(), PutBack(ANNA.swipe), Type(ANNA.pin), Silence(), *comes(ANNA)),
+    ),
+    Scene(
+        "22.00",
+        "purged",
+        "The visit of 31 days ago is forgotten",
+        "Visits are kept for 30 days. When the door started, the old one was deleted for good.",
+        (Forget(),),
+    ),
+)
+"""The times are the story's; the door's own lines carry the real time, in UTC."""

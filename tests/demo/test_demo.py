@@ -15,9 +15,8 @@ from typing import IO
 import pytest
 
 from doorctl.core.errors import DeviceError
-from doorctl.demo.evening import EVENING, refuse_wrong_clock
-from doorctl.demo.paper import visible
-from doorctl.demo.patrons import CAST
+from doorctl.demo.evening import in_both, refuse_wrong_clock, visible
+from doorctl.demo.patrons import CAST, EVENING
 from tests.e2e.door import LEASH
 
 LIMIT_S = 60
@@ -98,7 +97,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Ended:
 
 def test_once_every_scene_ends_as_expected(once: Ended) -> None:
     """Exit code 0, every heading in order, one check mark each, the summary counts them."""
-    found = [once.output.find(f"{scene.at}  {scene.title.da}") for scene in EVENING]
+    found = [once.output.find(f"{scene.at}  {in_both(scene.title)[0]}") for scene in EVENING]
 
     assert (once.code, once.errors) == (0, "")
     assert -1 not in found
@@ -193,7 +192,7 @@ def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> Non
     timer = limited(process)
     assert process.stdout is not None
     with process:
-        output = read_until(process.stdout, EVENING[0].title.da)
+        output = read_until(process.stdout, in_both(EVENING[0].title)[0])
         process.send_signal(number)
         output += process.stdout.read()
     timer.cancel()

@@ -21,7 +21,7 @@ import httpx2
 import pytest
 
 from doorctl.core.language import languages
-from doorctl.demo.page import ABOUT, NOTICES
+from doorctl.demo.open_house import ABOUT, NOTICES
 from doorctl.demo.patrons import CAST
 from doorctl.web.answers import ALWAYS
 from tests.e2e.door import LEASH

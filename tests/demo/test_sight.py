@@ -7,8 +7,7 @@ from gpiozero.pins.mock import MockFactory
 
 from doorctl.access.patron import Reason
 from doorctl.config.tables import Gpio
-from doorctl.demo.door import PIPE, Plug, ReportingPin, Wires
-from doorctl.demo.page import MOST_LINES, MOST_VISITS, Seen, Window
+from doorctl.demo.door import MOST_LINES, MOST_VISITS, PIPE, Plug, ReportingPin, Seen, Window, Wires
 
 GPIO = Gpio(factory="mock", green_pin=23, red_pin=24, buzzer_pin=25)
 AT = "2026-01-02T20:00:00Z"
