@@ -87,7 +87,8 @@ d the door log lost | A 4711 . !stop !lose:visits.db !start A 4711 . | ok ok
 d web killed | !web A 47 !push:3000 !kill_web 11 . B 8052 . | ok ok
 # d cut after each last digit: test_power_cut.test_killed_just_after_a_wrong_pin
 # d the plug in mid-swipe: test_away.test_half_a_swipe
-# d the disk is full: test_faults.test_disk_full, test_faults.test_started_on_a_full_disk
+# d the disk is full: test_faults.test_disk_full, test_faults.test_started_on_a_full_disk; a real
+#   small one: tests.soak
 e no key at a locked door | A 4711 . !press:2 !wait:0.5 B 8052 . | ok ok | companions
 e comes in | A 4711 , !open !shut ?door=locked | ok | companions
 e nobody comes in | A 4711 . ?door=no_entry | ok | wired
