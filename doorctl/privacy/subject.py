@@ -39,6 +39,7 @@ class Column:
     """One column: its name, its type and constraints, and its Danish and English name.
 
     These are empty in a table about nobody. The door decides by columns that are kept `twice`.
+    `since` is the release of doorctl that brought it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Column:
     english: str = ""
     shown: Shown = Shown.AS_IS
     twice: bool = False
+    since: tuple[int, int] = (0, 2)
 
 
 @dataclass(frozen=True, slots=True)

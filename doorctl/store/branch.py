@@ -46,7 +46,7 @@ from doorctl.privacy.subject import BRANCH
 from doorctl.store import tables
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated
 from doorctl.store.door_log import CARD_HEX_DIGITS
-from doorctl.store.tables import TABLES, Layout, create_tables, from_ms, to_ms, whole
+from doorctl.store.tables import Layout, create_tables, from_ms, of_database, to_ms, whole
 
 # The tables of ``branch.db``: their migrations, and each record as a row and back.
 #
@@ -74,7 +74,7 @@ migrations = Layout("branch")
 @migrations()
 def release_0_2(database: sqlite3.Connection) -> None:
     """Lay out all tables, and draw their salts."""
-    create_tables(database, BRANCH)
+    create_tables(database, of_database(BRANCH), (0, 2))
     for table, size in (("tombstone_salt", 16), ("sign_in_salt", 32)):
         database.execute(f"INSERT INTO {table} VALUES (1, ?)", (secrets.token_bytes(size),))  # noqa: S608 -- ours
 
@@ -205,8 +205,8 @@ _PASS = f"""
 """  # noqa: S608 -- as said
 _BROKEN = {
     table.name: f"SELECT 1 FROM {table.name} WHERE NOT {whole(table)}"  # noqa: S608 -- as said
-    for table in TABLES
-    if table.database == BRANCH and table.twice
+    for table in of_database(BRANCH)
+    if table.twice
 }
 """The queries for damaged rows. All bans are read, without an index, because a wrong bit in a ban's
 key would hide it. Of passes one card's are enough: a pass that is not found lets nobody in."""

@@ -18,7 +18,7 @@ from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.privacy.subject import VISITS
 from doorctl.store.connection import WatchedReader, translated
 from doorctl.store.tables import HOLDS as HOLDS_TABLE
-from doorctl.store.tables import Layout, create_tables, from_ms, to_ms
+from doorctl.store.tables import Layout, create_tables, from_ms, of_database, to_ms
 
 # Each patron's wrong PINs, which no right PIN forgets; written by the door log's one writer.
 #
@@ -118,7 +118,7 @@ migrations = Layout("visits")
 @migrations()
 def release_0_2(database: sqlite3.Connection) -> None:
     """Lay out all tables."""
-    create_tables(database, VISITS)
+    create_tables(database, of_database(VISITS), (0, 2))
 
 
 def to_boot(boot_id: str | None, ms: int | None) -> BootTime | None:

@@ -15,7 +15,16 @@ from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.privacy.subject import PATRONS
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated
 from doorctl.store.keys import Seal
-from doorctl.store.tables import ASKED, CACHE, LEARNT, REGISTER, Layout, create_tables, whole
+from doorctl.store.tables import (
+    ASKED,
+    CACHE,
+    LEARNT,
+    REGISTER,
+    Layout,
+    create_tables,
+    of_database,
+    whole,
+)
 
 COLUMNS = REGISTER.but("row_key", "epoch")
 """The columns of a patron, in the order of :func:`to_patron`."""
@@ -26,7 +35,7 @@ migrations = Layout("patrons")
 @migrations()
 def release_0_2(database: sqlite3.Connection) -> None:
     """Lay out all tables."""
-    create_tables(database, PATRONS)
+    create_tables(database, of_database(PATRONS), (0, 2))
 
 
 def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:

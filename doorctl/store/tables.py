@@ -12,7 +12,8 @@ that SQL's own functions make: no program needs anything of ours to write or to 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -481,9 +482,14 @@ TABLES = (
 """Every table; those about people in the order in which they are shown."""
 
 
+def of_database(database: str) -> tuple[Table, ...]:
+    """Return the tables of one database."""
+    return tuple(table for table in TABLES if table.database == database)
+
+
 def person_tables(database: str) -> tuple[Table, ...]:
     """Return the tables about people in one database."""
-    return tuple(table for table in TABLES if table.database == database and table.danish)
+    return tuple(table for table in of_database(database) if table.danish)
 
 
 def select(columns: str, rest: str) -> str:
@@ -491,13 +497,25 @@ def select(columns: str, rest: str) -> str:
     return f"SELECT {columns} FROM {rest}"  # noqa: S608 -- as said
 
 
-def create_tables(connection: sqlite3.Connection, database: str) -> None:
-    """Make all tables of a database, with what keeps their second copies."""
-    for table in TABLES:
-        if table.database == database:
-            connection.execute(_create(table))
-            for statement in (*table.beside, *_keep_twice(table)):
-                connection.execute(statement)
+def create_tables(
+    connection: sqlite3.Connection, tables: Iterable[Table], release: tuple[int, int]
+) -> None:
+    """Make the tables and columns that came with a release, with what keeps second copies.
+
+    Later ones are left out, so that the layout of a release never changes. A column of a table that
+    is there already needs a default, or may be empty; an index that comes later is made by the step
+    of its release.
+    """
+    for table in tables:
+        then = replace(table, columns=tuple(one for one in table.columns if one.since <= release))
+        new = [column for column in then.columns if column.since == release]
+        if len(new) == len(then.columns):
+            statements = [_create(then), *then.beside, *_keep_twice(then)] if new else []
+        else:
+            added = (f"ALTER TABLE {table.name} ADD COLUMN {one.name} {one.sql}" for one in new)
+            statements = [*added, *_kept_anew(then)] if new else []
+        for statement in statements:
+            connection.execute(statement)
 
 
 def _create(table: Table) -> str:
@@ -527,6 +545,13 @@ def second_copy(table: Table, called: Callable[[str], str] = str) -> str:
 def whole(table: Table) -> str:
     """Return a condition that fails if a bit is wrong in what a row keeps twice."""
     return f"({table.name}.{TWICE} IS {second_copy(table, f'{table.name}.{{}}'.format)})"
+
+
+def _kept_anew(table: Table) -> Iterator[str]:
+    if table.twice:
+        yield from (f"DROP TRIGGER IF EXISTS {table.name}_{event}" for event in ("changed", "put"))
+        yield f"UPDATE {table.name} SET {TWICE} = {second_copy(table)}"  # noqa: S608 -- as said
+        yield from _keep_twice(table)
 
 
 def _keep_twice(table: Table) -> Iterator[str]:

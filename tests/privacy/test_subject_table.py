@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from doorctl.privacy.subject import BRANCH, CARD, PATRON, PATRONS, VISITS
-from doorctl.store.tables import TABLES, create_tables
+from doorctl.store.tables import TABLES, create_tables, of_database
 
 OF_A_PERSON = {CARD, PATRON, "pin_check", "card", "cards", "cpr", "name", "birthday", "identifier"}
 """Names of columns that say something of a person wherever they stand."""
@@ -18,7 +18,7 @@ PERSON_TABLES = [table for table in TABLES if table.danish]
 def test_every_table_is_made_as_it_is_declared(database: str) -> None:
     """So what is exported and erased is all that is stored."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        create_tables(connection, database)
+        create_tables(connection, of_database(database), (0, 2))
         made = connection.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         ).fetchall()

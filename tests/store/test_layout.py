@@ -8,11 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from doorctl.access.rights import Ban
 from doorctl.core.errors import StoreError
+from doorctl.core.moments import ClockState, Moment
+from doorctl.privacy.subject import BRANCH, Column
 from doorctl.store import branch as branch_rows
 from doorctl.store import door_log as visit_rows
 from doorctl.store import outbox
@@ -24,7 +29,7 @@ from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.residue import set_aside_if_damaged
-from doorctl.store.tables import Layout, lay_out, newest
+from doorctl.store.tables import Layout, create_tables, lay_out, newest, of_database, select, whole
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
 from tests.store.samples import NOON, SEAL, key_of
 
@@ -171,6 +176,36 @@ def _upgraded(path: Path, migrations: Layout) -> Path:
 
 
 REFUSED = pytest.raises(StoreError, match=r"db was laid out by a newer doorctl")
+
+
+HINT = Column("hint", "TEXT NOT NULL DEFAULT 'none'", "Et råd", "A hint", twice=True, since=(9, 1))
+
+
+def test_a_column_that_comes_with_a_later_release_changes_no_earlier_layout(tmp_path: Path) -> None:
+    """A file of 0.2 with its rows is no damaged one; its writer adds the column to all of them."""
+    tables = [
+        replace(table, columns=(*table.columns[:3], HINT, *table.columns[3:]))
+        if table.name == "bans"
+        else table
+        for table in of_database(BRANCH)
+    ]
+    layout = Layout("branch")
+    for name, release in {"release_0_2": (0, 2), "release_9_1": (9, 1)}.items():
+        layout.steps[name] = partial(create_tables, tables=tables, release=release)
+    path = tmp_path / "branch.db"
+    create_branch(path)
+    with closing(BranchRecordsWriter(path)) as branch:
+        ban = Ban(0, "reason", NOON, None, "staff-7", frozenset({"oest"}), "")
+        branch.ban(ban, Moment(NOON, NOON, ClockState.TRUSTED), row_key=key_of(1), patron_ref=None)
+
+    assert set_aside_if_damaged(path, NOON, layout) is None
+    (bans,) = (table for table in tables if table.name == "bans")
+    rows = select("reason, hint", f"bans WHERE {whole(bans)}")
+    with closing(Writer(path, layout)) as writer:
+        assert writer.database.execute(rows).fetchall() == [("reason", "none")]
+        writer.database.execute("UPDATE bans SET hint = 'ring'")
+        assert writer.database.execute(rows).fetchall() == [("reason", "ring")]
+    assert set_aside_if_damaged(path, NOON, layout) is None
 
 
 def test_a_newer_register_lets_nobody_in(tmp_path: Path) -> None:
