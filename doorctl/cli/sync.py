@@ -110,7 +110,14 @@ class _Report:
             click.echo(_set_aside(self._config, result), err=True)
 
     def delivered(self, delivery: Delivery) -> None:
-        self._say(_delivered(delivery, self.ages[delivery.branch], dry_run=self._dry_run))
+        age, own = self.ages[delivery.branch], delivery.minimum_age
+        self._say(_delivered(delivery, age, dry_run=self._dry_run))
+        if own is not None and own < age:
+            click.echo(
+                f"doorctl: {delivery.branch} lets in from {own} years, but its rows say from "
+                f"{age}: those in between stay out; see its minimum_age in sync.targets",
+                err=True,
+            )
 
 
 def _complaints(deliveries: Sequence[Delivery]) -> list[str]:
@@ -196,6 +203,7 @@ def _as_dict(
             {
                 "branch": delivery.branch,
                 "minimum_age": ages[delivery.branch],
+                "minimum_age_there": delivery.minimum_age,
                 "result": delivery.result.value,
                 "epoch": delivery.epoch,
                 "kind": _kind(delivery),

@@ -62,6 +62,7 @@ class EpochAnswer(msgspec.Struct, frozen=True):
     audit_head: Any = None
     nonce: Annotated[str, Meta(max_length=64)] | None = None
     key_id: Annotated[str, Meta(max_length=64)] | None = None
+    minimum_age: int | None = None
 
 
 class HttpBranch:
@@ -98,7 +99,8 @@ class HttpBranch:
             )
         if isinstance(answer, EpochAnswer):
             head = _audit_head(answer.audit_head)
-            return Held(answer.epoch, answer.digest, head, answer.nonce, answer.key_id)
+            says = answer.nonce, answer.key_id, answer.minimum_age
+            return Held(answer.epoch, answer.digest, head, *says)
         return Refused(answer.why) if isinstance(answer, OutOfOrder) else answer
 
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:

@@ -285,6 +285,7 @@ class Held:
         digest: SHA-256 of its rows in hex.
         nonce: what a message to it must repeat; None where it takes no messages.
         key_id: names the key that its door seals cards with.
+        minimum_age: its own age limit, in years.
     """
 
     epoch: int
@@ -292,6 +293,7 @@ class Held:
     audit_head: str | None = None
     nonce: str | None = None
     key_id: str | None = None
+    minimum_age: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +381,8 @@ class Result(Enum):
 class Delivery:
     """What one branch got.
 
-    `epoch` is None if it failed, `audit_head` and `key_id` if the branch did not say them.
+    `epoch` is None if it failed; `audit_head`, `key_id` and `minimum_age`, its own age limit, are
+    None where the branch did not say them.
 
     Args:
         result: all but `FAILED` say that the branch is up to date.
@@ -398,6 +401,7 @@ class Delivery:
     audit_head: str | None = None
     audit_kept: str | None = None
     key_id: str | None = None
+    minimum_age: int | None = None
 
     @property
     def up_to_date(self) -> bool:
@@ -534,7 +538,13 @@ class _Courier:
         except StoreError as err:
             # The new head is kept by now: no later run would find that it is another one.
             delivery = Delivery(branch.name, Result.FAILED, why=str(err))
-        return replace(delivery, audit_head=held.audit_head, audit_kept=kept, key_id=held.key_id)
+        return replace(
+            delivery,
+            audit_head=held.audit_head,
+            audit_kept=kept,
+            key_id=held.key_id,
+            minimum_age=held.minimum_age,
+        )
 
     def _asking(self, ask: Callable[[], Answer]) -> Callable[[], Answer]:
         wait = self._sender.wait

@@ -416,6 +416,7 @@ class Pushes:
                 "audit_head": await self._audit_head(),
                 "nonce": self._nonce,
                 "key_id": self._reception.terms.seal.key_id,
+                "minimum_age": self._reception.terms.minimum_age,
             }
         )
 

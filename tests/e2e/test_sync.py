@@ -241,18 +241,26 @@ def test_a_dry_run(sender: SenderDirectory, branch: Branch) -> None:
 def test_a_branch_with_an_age_limit_of_its_own(
     sender: SenderDirectory, branch: Branch, age: int, *, taken: bool
 ) -> None:
-    """Its table says so and the manifest too; a dry run shows a limit that the branch refuses."""
+    """Its table says so and the manifest too; a dry run shows a limit that the branch refuses.
+
+    Of one above the branch's own, which keeps out those in between, both runs tell.
+    """
     with (sender.directory / "sync.toml").open("a", encoding="utf-8") as file:
         file.write(f"minimum_age = {age}\n")
     sender.export("01-full.ndjson", *map(patron, (1, 2, 3, 4)))
 
-    rehearsed = sender.call("push", "--dry-run").stdout
+    done = sender.call("push", "--dry-run")
 
-    assert f"demo (from {age} years): would " in rehearsed
+    assert f"demo (from {age} years): would " in done.stdout
+    above = "demo lets in from 14 years, but its rows say from 15: " in done.stderr
+    assert above is taken
     if not taken:
-        assert "minimum age of 13, so this branch, which asks for 14" in rehearsed
+        assert "minimum age of 13, so this branch, which asks for 14" in done.stdout
         return
-    assert sender.push("--approved-by", "B. Hansen")["minimum_age"] == 15
+    pushed = sender.call("push", "--approved-by", "B. Hansen")
+    assert "; see its minimum_age in sync.targets\n" in pushed.stderr
+    told = sender.push()
+    assert (told["minimum_age"], told["minimum_age_there"]) == (15, 14)
     with closing(sqlite3.connect(branch.config.storage.directory / "patrons.db")) as database:
         assert database.execute("SELECT minimum_age FROM cache").fetchall() == [(15,)]
 
