@@ -530,6 +530,12 @@ class PageRequest:
         """Return a parameter of the address without blanks around it; empty where absent."""
         return self.http.query_params.get(name, "").strip()
 
+    @property
+    def queried(self) -> Form:
+        """The address's parameters, as a form has its fields; the last of a name counts first."""
+        query = self.http.query_params
+        return Form({name: tuple(query.getlist(name)[::-1]) for name in query})
+
     async def aside(
         self, job: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
     ) -> ResultT:

@@ -52,6 +52,7 @@ from doorctl.web.frame import (
     places,
     sign_in_at,
 )
+from doorctl.web.staff import filled_in
 from doorctl.web.words import Words
 
 NOT_OURS: Final = "There is no password of this branch's to change."
@@ -460,9 +461,13 @@ class Accounts(Protocol):
         """Return the hash of a new password for a login."""
 
 
+def _role(form: Form) -> Role:
+    return filled_in.member(Role, form.text("role"), "choose one of the roles")
+
+
 CHANGES: Mapping[str, Callable[[str, Form], Request[object]]] = MappingProxyType(
     {
-        "role": lambda name, form: deeds.set_role(name, _role(form.text("role"))),
+        "role": lambda name, form: deeds.set_role(name, _role(form)),
         "disable": lambda name, _form: deeds.disable_account(name),
         "enable": lambda name, _form: deeds.enable_account(name),
         "factor": lambda name, _form: deeds.reset_factor(name),
@@ -491,7 +496,7 @@ class AccountsPages:
 
     async def _add(self, request: PageRequest, form: Form) -> Response:
         name, first = form.text("name"), first_password()
-        role, shown = _role(form.text("role")), form.text("shown") or name
+        role, shown = _role(form), form.text("shown") or name
         account = Account(own_name(name), shown, role, must_change=True)
         await request.aside(self._added, account, Password(first), request.by)
         return request.page("account_password.html", account=name, first=first)
@@ -541,10 +546,3 @@ class AccountsPages:
 def first_password() -> str:
     """Return a new random password; it is shown once and changed at the first sign-in."""
     return "-".join(secrets.token_hex(WORD_BYTES) for _ in range(FIRST_WORDS))
-
-
-def _role(name: str) -> Role:
-    try:
-        return Role(name)
-    except ValueError:
-        raise InputError("choose one of the roles") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from doorctl.access.calendar import DAY_MINUTES
 from doorctl.services.visits import DayPicture, ModeBand, Slot
@@ -23,14 +23,6 @@ WIDEST: Final = 112
 BREADTH: Final = 800
 STEPS: Final = (1, 2, 3, 4, 5, 8)
 MARKS: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One group's counts, in the order of the series."""
-
-    name: str
-    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +48,19 @@ class Bars:
     height: int = HEIGHT + FOOT
 
 
-def bars(columns: Sequence[Column]) -> Bars:
-    """Return the picture of some columns; without columns it is empty."""
-    top = scale_of(max((count for column in columns for count in column.counts), default=0))
+def bars(columns: Sequence[tuple[str, Sequence[int]]]) -> Bars:
+    """Return the picture of some columns, by name and counts in the order of the series."""
+    top = scale_of(max((count for _, counts in columns for count in counts), default=0))
     step = min(WIDEST, BREADTH / len(columns)) if columns else WIDEST
     drawn = [
         bar
-        for place, column in enumerate(columns)
-        for bar in _column(SCALE + place * step, step, column, top)
+        for place, (_, counts) in enumerate(columns)
+        for bar in _column(SCALE + place * step, step, counts, top)
     ]
     every = max(1, round(len(columns) / 12))
     names = tuple(
-        (round(SCALE + (place + 0.5) * step, 1), column.name)
-        for place, column in enumerate(columns)
+        (round(SCALE + (place + 0.5) * step, 1), name)
+        for place, (name, _) in enumerate(columns)
         if place % every == 0
     )
     marks = tuple((HEIGHT - HEIGHT * at / MARKS, top * at // MARKS) for at in range(MARKS + 1))
@@ -85,8 +77,8 @@ def scale_of(highest: int) -> int:
         size *= 10
 
 
-def _column(x: float, step: float, column: Column, top: int) -> list[ColumnBar]:
-    width = step * (1 - SPACE) / len(column.counts)
+def _column(x: float, step: float, counts: Sequence[int], top: int) -> list[ColumnBar]:
+    width = step * (1 - SPACE) / len(counts)
     left = x + step * SPACE / 2
     return [
         ColumnBar(
@@ -97,7 +89,7 @@ def _column(x: float, step: float, column: Column, top: int) -> list[ColumnBar]:
             place,
             count,
         )
-        for place, count in enumerate(column.counts)
+        for place, count in enumerate(counts)
         if count
     ]
 
@@ -119,109 +111,55 @@ ROOM_FOR_NAME: Final = 90
 """A narrower band shows no name; the legend names all bands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A bar for a quarter of an hour; lengths in the picture's units."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    granted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """A mode's band; `named` says that it has room for the mode's English name."""
-
-    x: float
-    width: float
-    mode: str
-    name: str
-    named: bool
-
-
-@dataclass(frozen=True, slots=True)
-class HourRow:
-    """One hour of the table, named as ``08-09``, with its modes in English and in order.
-
-    `inside` is how many may be inside at its end; None where not known.
-    """
-
-    name: str
-    granted: int
-    refused: int
-    inside: int | None
-    modes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """The whole picture, with the table's rows.
+def timeline(words: Words, day: DayPicture, now: datetime) -> dict[str, Any]:
+    """Return the picture of a day at a local moment, with the table's rows.
 
     `marks` are y and number of each mark of the scale on the left, `marks_inside` on the right.
     `inside` are the points of the head-count's line, as SVG writes them; both are empty where the
     head-count is not known. `hours` are x and name of each mark of the day; `now` is x of this
-    moment, None on another day.
+    moment, None on another day. `modes` has each mode of the bands with its English name, in order.
     """
-
-    bars: tuple[Bar, ...]
-    bands: tuple[Band, ...]
-    marks: tuple[tuple[float, int], ...]
-    marks_inside: tuple[tuple[float, int], ...]
-    inside: str
-    hours: tuple[tuple[float, str], ...]
-    now: float | None
-    rows: tuple[HourRow, ...]
-    granted: int
-    refused: int
-    width: int = LEFT + WIDTH + RIGHT
-    height: int = BAND_Y + BAND + 4
-
-    @property
-    def modes(self) -> tuple[tuple[str, str], ...]:
-        """Each mode of the bands with its English name, once and in order."""
-        return tuple(dict.fromkeys((band.mode, band.name) for band in self.bands))
-
-
-def timeline(words: Words, day: DayPicture, now: datetime) -> Timeline:
-    """Return the picture of a day at a local moment."""
     high = scale_of(max((slot.granted for slot in day.slots), default=0))
     low = scale_of(max((slot.refused for slot in day.slots), default=0))
     unit = min(ABOVE / high, BELOW / low)
     most_inside = scale_of(max((count for _, count in day.inside), default=0))
-    return Timeline(
-        bars=tuple(bar for slot in day.slots for bar in _bars(words, slot, unit)),
-        bands=tuple(_band(words, day.day, band) for band in day.bands),
-        marks=tuple(_marks(high, low, unit)),
-        marks_inside=_marks_inside(most_inside) if day.inside else (),
-        inside=" ".join(
+    bands = [_band(words, day.day, band) for band in day.bands]
+    return {
+        "bars": [bar for slot in day.slots for bar in _bars(words, slot, unit)],
+        "bands": bands,
+        "modes": {band["mode"]: band["name"] for band in bands},
+        "marks": list(_marks(high, low, unit)),
+        "marks_inside": _marks_inside(most_inside) if day.inside else [],
+        "inside": " ".join(
             f"{_x(_minute(words, day.day, at))},{round(BASE - ABOVE * count / most_inside, 1)}"
             for at, count in day.inside
         ),
-        hours=tuple((_x(hour * 60), f"{hour:02}") for hour in range(0, 25, 2)),
-        now=_x(_minute(words, day.day, now)) if words.local(now).date() == day.day else None,
-        rows=tuple(_rows(words, day)),
-        granted=sum(slot.granted for slot in day.slots),
-        refused=sum(slot.refused for slot in day.slots),
-    )
+        "hours": [(_x(hour * 60), f"{hour:02}") for hour in range(0, 25, 2)],
+        "now": _x(_minute(words, day.day, now)) if words.local(now).date() == day.day else None,
+        "rows": list(_rows(words, day)),
+        "granted": sum(slot.granted for slot in day.slots),
+        "refused": sum(slot.refused for slot in day.slots),
+        "width": LEFT + WIDTH + RIGHT,
+        "height": BAND_Y + BAND + 4,
+    }
 
 
-def _bars(words: Words, slot: Slot, unit: float) -> Iterator[Bar]:
+def _bars(words: Words, slot: Slot, unit: float) -> Iterator[dict[str, Any]]:
     local = words.local(slot.starts)
     x = _x(local.hour * 60 + local.minute) + 1
     width = round(WIDTH * SLOT_MINUTES / DAY_MINUTES - 2, 1)
+    up, down = round(slot.granted * unit, 1), round(slot.refused * unit, 1)
     if slot.granted:
-        height = round(slot.granted * unit, 1)
-        yield Bar(x, round(BASE - height, 1), width, height, granted=True)
+        yield {"x": x, "y": round(BASE - up, 1), "width": width, "height": up, "granted": True}
     if slot.refused:
-        yield Bar(x, BASE, width, round(slot.refused * unit, 1), granted=False)
+        yield {"x": x, "y": BASE, "width": width, "height": down, "granted": False}
 
 
-def _band(words: Words, day: date, band: ModeBand) -> Band:
-    x = _x(_minute(words, day, band.starts))
+def _band(words: Words, day: date, band: ModeBand) -> dict[str, Any]:
+    x, mode = _x(_minute(words, day, band.starts)), band.mode
     width = round(_x(_minute(words, day, band.ends)) - x, 1)
-    return Band(x, width, band.mode.value, MODES[band.mode], width >= ROOM_FOR_NAME)
+    named = width >= ROOM_FOR_NAME
+    return {"x": x, "width": width, "mode": mode.value, "name": MODES[mode], "named": named}
 
 
 def _marks(high: int, low: int, unit: float) -> Iterator[tuple[float, int]]:
@@ -230,23 +168,23 @@ def _marks(high: int, low: int, unit: float) -> Iterator[tuple[float, int]]:
     yield round(BASE + low * unit, 1), low
 
 
-def _marks_inside(most: int) -> tuple[tuple[float, int], ...]:
-    return tuple((round(BASE - ABOVE * count / most, 1), count) for count in (most, most // 2, 0))
+def _marks_inside(most: int) -> list[tuple[float, int]]:
+    return [(round(BASE - ABOVE * count / most, 1), count) for count in (most, most // 2, 0)]
 
 
-def _rows(words: Words, day: DayPicture) -> Iterator[HourRow]:
+def _rows(words: Words, day: DayPicture) -> Iterator[dict[str, Any]]:
     ends = {words.local(at).hour: count for at, count in day.inside if words.local(at).minute == 0}
     if day.inside and words.local(day.inside[-1][0]).date() > day.day:
         ends[24] = day.inside[-1][1]
     for hour in range(24):
         slots = [slot for slot in day.slots if words.local(slot.starts).hour == hour]
-        yield HourRow(
-            name=f"{hour:02}-{hour + 1:02}",
-            granted=sum(slot.granted for slot in slots),
-            refused=sum(slot.refused for slot in slots),
-            inside=ends.get(hour + 1),
-            modes=tuple(_modes(words, day.day, day.bands, hour * 60)),
-        )
+        yield {
+            "name": f"{hour:02}-{hour + 1:02}",
+            "granted": sum(slot.granted for slot in slots),
+            "refused": sum(slot.refused for slot in slots),
+            "inside": ends.get(hour + 1),
+            "modes": list(_modes(words, day.day, day.bands, hour * 60)),
+        }
 
 
 def _modes(words: Words, day: date, bands: Sequence[ModeBand], starts: int) -> Iterator[str]:

@@ -6,16 +6,20 @@ again, not even if it could not be read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from doorctl.core.errors import InputError
 from doorctl.privacy.subject import may_be_cpr
 from doorctl.services.numbers import TakenAs
+from doorctl.services.subject import Named
 from doorctl.web.frame import Form, PageRequest
 from doorctl.web.words import Words
+
+DayT = TypeVar("DayT", bound=date)
+ResultT = TypeVar("ResultT")
 
 CARD, TAKEN_AS, REASON, OWN_WORDS = "card", "taken_as", "reason", "own_words"
 PATRON_REF: Final = "patron_ref"
@@ -48,15 +52,27 @@ def of_field(name: str) -> Iterator[None]:
 
 
 def card(form: Form) -> str:
-    """Return the card as it was swiped or typed.
-
-    Raises:
-        InputError: the field is empty.
-    """
+    """Return the card as it was swiped or typed; raises InputError for none."""
     typed = form.text(CARD)
     if not typed:
         raise InputError("swipe the card, or type its number")
     return typed
+
+
+def named(form: Form) -> Named:
+    """Return whom a form names, by a card or by the library system's number, and not by both."""
+    ref, typed = form.text(PATRON_REF), form.text(CARD)
+    if bool(ref) == bool(typed):
+        raise InputError("give the card, or the number in the library system, and not both")
+    return Named(typed or None, ref or None, taken_as(form) if typed else None)
+
+
+def member(kind: Callable[[str], ResultT], written: str, refusal: str) -> ResultT:
+    """Return the member of an enumeration that a form chooses, or refuse with this text."""
+    try:
+        return kind(written)
+    except ValueError:
+        raise InputError(refusal) from None
 
 
 def shown_again(form: Form) -> Form:
@@ -98,40 +114,27 @@ def day(written: str) -> date | None:
     Raises:
         InputError: it is no day of this century.
     """
-    if not written:
-        return None
-    try:
-        value = date.fromisoformat(written)
-    except ValueError:
-        raise InputError("that is no date") from None
-    return _of_our_time(value)
+    return _of_our_time(written, date.fromisoformat)
 
 
 def moment(written: str) -> datetime | None:
     """Return the local time that a browser sends, without a zone; else as :func:`day`."""
+    at = _of_our_time(written, datetime.fromisoformat)
+    return at and at.replace(tzinfo=None)
+
+
+def _of_our_time(written: str, read: Callable[[str], DayT]) -> DayT | None:
     if not written:
         return None
-    try:
-        value = datetime.fromisoformat(written)
-    except ValueError:
-        raise InputError("that is no date") from None
-    _of_our_time(value.date())
-    return value.replace(tzinfo=None)
+    value = member(read, written, "that is no date")
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise InputError("that is no date")
+    return value
 
 
 def row_number(request: PageRequest) -> int:
-    """Return the row's number in the address.
-
-    Raises:
-        InputError: there can be no such row.
-    """
+    """Return the row's number in the address; raises InputError where there can be no such row."""
     written = str(request.http.path_params["number"])
     if len(written) > MOST_DIGITS or not (written.isascii() and written.isdigit()):
         raise InputError("there is none of that number")
     return int(written)
-
-
-def _of_our_time(value: date) -> date:
-    if not FIRST_YEAR <= value.year <= LAST_YEAR:
-        raise InputError("that is no date")
-    return value

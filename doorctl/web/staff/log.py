@@ -6,8 +6,9 @@ import csv
 import hashlib
 import hmac
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import partial
 from types import MappingProxyType
@@ -24,9 +25,9 @@ from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
-from doorctl.services.visits import DoorLog, LogView
+from doorctl.services.visits import DoorLog
 from doorctl.store.door_log import OPEN, LogFilter, Visit
-from doorctl.web.frame import Frame, PageRequest
+from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.drawing import timeline
 from doorctl.web.staff.filled_in import FieldError, of_field
@@ -38,24 +39,22 @@ OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
 REASONS: Final = frozenset(reason.value for reason in Reason)
 
 
-def chosen(
-    text: Callable[[str], str], every: Callable[[str], Sequence[str]], today: date, zone: tzinfo
-) -> LogFilter:
+def chosen(form: Form, today: date, zone: tzinfo) -> LogFilter:
     """Return the filter that an address or a form gives, for `today` where it gives no day.
 
-    The filter names no person, so it may stand in an address. Its times are local. `text` returns a
-    parameter, empty where absent. An unknown outcome or reason is left out.
+    The filter names no person, so it may stand in an address. Its times are local. An unknown
+    outcome or reason is left out.
 
     Raises:
         FieldError: a day or a time makes no sense.
     """
-    outcome = text("outcome")
+    outcome = form.text("outcome")
     with of_field("day"):
-        day = filled_in.day(text("day")) or today
+        day = filled_in.day(form.text("day")) or today
     with of_field("from"):
-        starts = _time(text("from"))
+        starts = _time(form.text("from"))
     with of_field("to"):
-        ends = _time(text("to"))
+        ends = _time(form.text("to"))
     if starts is not None and ends is not None and ends <= starts:
         raise FieldError("to", "the time ends before it begins")
     span = of_day(day, zone)
@@ -64,7 +63,7 @@ def chosen(
         since=span.since if starts is None else datetime.combine(day, starts, zone),
         until=span.until if ends is None else datetime.combine(day, ends, zone),
         verdict=outcome if outcome in OUTCOMES else None,
-        reasons=frozenset(every("reason")) & REASONS,
+        reasons=frozenset(form.every("reason")) & REASONS,
     )
 
 
@@ -113,10 +112,8 @@ def fits(visit: Visit, wanted: LogFilter) -> bool:
 def _time(written: str) -> time | None:
     if not written:
         return None
-    try:
-        return time.fromisoformat(written).replace(second=0, microsecond=0, tzinfo=None)
-    except ValueError:
-        raise InputError("give a time of day as 07:30") from None
+    at = filled_in.member(time.fromisoformat, written, "give a time of day as 07:30")
+    return at.replace(second=0, microsecond=0, tzinfo=None)
 
 
 NAMES: Mapping[str, str] = MappingProxyType(
@@ -128,32 +125,12 @@ GROUP: Final = 4
 """Digits in a group: people read a pseudonym aloud, and spreadsheets must not calculate it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One attempt in the page's language, the same on a page and on a stream.
+def row(request: PageRequest, visit: Visit) -> dict[str, Any]:
+    """Return an attempt as this account may see it, in its language: on a page and on a stream.
 
-    `state` is a key of :data:`NAMES`. `doubtful` says that the time may be wrong. `meaning` is
-    empty while the attempt is under way, and `pseudonym` for an unreadable card. A hold is offered
-    around the time `around`, which is local and written as browsers do.
-    """
-
-    attempt: int
-    state: str
-    day: date
-    clock: str
-    doubtful: bool
-    meaning: str
-    pseudonym: str
-    around: str
-
-    @property
-    def name(self) -> str:
-        """What its outcome is called, in English."""
-        return NAMES[self.state]
-
-
-def row(request: PageRequest, visit: Visit) -> Row:
-    """Return an attempt as this account may see it, in its language.
+    `state` is a key of :data:`NAMES`, and `name` its English name. `doubtful` says that the time
+    may be wrong. `meaning` is empty while the attempt is under way, and `pseudonym` for an
+    unreadable card. A hold is offered around the local time `around`, written as browsers do.
 
     An account that may neither search the log for a card nor look up whose it is gets a pseudonym
     of that day alone: seeing a person at the door must not tell a month of visits.
@@ -161,16 +138,17 @@ def row(request: PageRequest, visit: Visit) -> Row:
     words, local = request.words, request.words.local(visit.at)
     links = request.may(Permission.SEARCH_LOG) or request.may(Permission.REVEAL)
     pseudonym = visit.card if links else _of_day(request, visit.card, local.date())
-    return Row(
-        attempt=visit.attempt,
-        state=state(visit),
-        day=local.date(),
-        clock=words.say("{time}:{seconds}", time=words.clock(visit.at), seconds=f"{local:%S}"),
-        doubtful=visit.clock is ClockState.UNTRUSTED,
-        meaning=ending(words, visit.reason),
-        pseudonym=words.say("code") if visit.card == A_CODE else grouped(pseudonym),
-        around=f"{local:%Y-%m-%dT%H:%M}",
-    )
+    return {
+        "attempt": visit.attempt,
+        "state": state(visit),
+        "name": NAMES[state(visit)],
+        "day": local.date(),
+        "clock": words.say("{time}:{seconds}", time=words.clock(visit.at), seconds=f"{local:%S}"),
+        "doubtful": visit.clock is ClockState.UNTRUSTED,
+        "meaning": ending(words, visit.reason),
+        "pseudonym": words.say("code") if visit.card == A_CODE else grouped(pseudonym),
+        "around": f"{local:%Y-%m-%dT%H:%M}",
+    }
 
 
 def state(visit: Visit) -> str:
@@ -215,21 +193,9 @@ ACTIVE: Final = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS: Final = ("attempt", "time", "clock", "outcome", "reason", "meaning", "card")
 
 
-def exported(words: Words, visits: Iterable[Visit], form: str, name: str) -> Response:
-    """Return a CSV or JSON file to download; `name` is plain ASCII without the ending."""
-    content = as_json(visits) if form == JSON else as_csv(words, visits)
-    kind = "application/json" if form == JSON else "text/csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
-    return Response(content, media_type=kind, headers=headers)
-
-
 def as_csv(words: Words, visits: Iterable[Visit]) -> str:
     """Return a table with a head line; times are local, with their offset."""
-    written = io.StringIO()
-    table = csv.writer(written, delimiter=SEPARATOR)
-    table.writerow(COLUMNS)
-    table.writerows(_cells(words, visits))
-    return MARK + written.getvalue()
+    return table_of((COLUMNS, *_cells(words, visits)))
 
 
 def as_json(visits: Iterable[Visit]) -> bytes:
@@ -247,6 +213,13 @@ def as_json(visits: Iterable[Visit]) -> bytes:
             for visit in visits
         ]
     )
+
+
+def table_of(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as CSV that Danish spreadsheets open by themselves."""
+    written = io.StringIO()
+    csv.writer(written, delimiter=SEPARATOR).writerows(rows)
+    return MARK + written.getvalue()
 
 
 def inert(cell: str) -> str:
@@ -268,10 +241,6 @@ def _cells(words: Words, visits: Iterable[Visit]) -> Iterator[list[str]]:
         yield [inert(cell) for cell in cells]
 
 
-Text = Callable[[str], str]
-"""Returns a form's field, empty where absent."""
-
-
 def fields_of(wanted: LogFilter) -> dict[str, Any]:
     """Return the fields of the filter's and the export's form for this filter."""
     day, (starts, ends) = str(day_of(wanted)), _times(wanted)
@@ -288,28 +257,27 @@ def fields_of(wanted: LogFilter) -> dict[str, Any]:
     }
 
 
-def typed(text: Text, every: Callable[[str], Sequence[str]], wanted: LogFilter) -> dict[str, Any]:
+def typed(form: Form, wanted: LogFilter) -> dict[str, Any]:
     """Return these fields as they were filled in; an empty one gets the filter's value."""
-    shown = {name: text(name) or usual for name, usual in fields_of(wanted).items()}
-    return shown | {"reason": frozenset(every("reason")), "format": format_of(text)}
+    shown = {name: form.text(name) or usual for name, usual in fields_of(wanted).items()}
+    return shown | {"reason": frozenset(form.every("reason")), "format": format_of(form)}
 
 
-def format_of(text: Text) -> str:
+def format_of(form: Form) -> str:
     """Return the chosen format; the first where the form gives no known one."""
-    chosen = text("format")
-    return chosen if chosen in FORMATS else FORMATS[0]
+    return form.text("format") if form.text("format") in FORMATS else FORMATS[0]
 
 
-def days(text: Text, wanted: LogFilter) -> tuple[date, date]:
+def days(form: Form, wanted: LogFilter) -> tuple[date, date]:
     """Return the first and the last day to save.
 
     Raises:
         FieldError: a field is no day, or the last day is before the first.
     """
     with of_field("first"):
-        first = filled_in.day(text("first")) or day_of(wanted)
+        first = filled_in.day(form.text("first")) or day_of(wanted)
     with of_field("last"):
-        last = filled_in.day(text("last")) or first
+        last = filled_in.day(form.text("last")) or first
     if last < first:
         raise FieldError("last", "the last day is before the first")
     return first, last
@@ -329,6 +297,7 @@ ROWS: Final = 50
 MOST_FOUND: Final = 200
 """Attempts of one card that are shown: a month of many visits a day."""
 
+NO_ATTEMPT: Final = "there is no such attempt in the door log"
 MOST_DIGITS: Final = 18
 """Digits of an attempt number: a door does not live to see a few billion attempts."""
 FIXED: Mapping[str, Any] = MappingProxyType(
@@ -338,8 +307,6 @@ FIXED: Mapping[str, Any] = MappingProxyType(
 
 FIELDS: Final = ("day", "from", "to", "first", "last", "purpose", filled_in.CARD)
 """The fields of the page's forms that can be wrong."""
-
-NOTHING_WRONG: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class LogPages:
@@ -351,30 +318,25 @@ class LogPages:
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        guarded, post = self._frame.guarded, ("POST",)
+        guarded, form = self._frame.guarded, self._frame.form
         return (
             guarded(PAGE, self._page, Permission.SEE_LOG),
-            guarded(f"{PAGE}/search", self._search, Permission.SEARCH_LOG, post),
-            guarded(f"{PAGE}/reveal", self._ask_purpose, Permission.REVEAL),
-            guarded(f"{PAGE}/reveal", self._reveal, Permission.REVEAL, post),
-            guarded(f"{PAGE}/export", self._export, Permission.EXPORT_LOG, post),
+            form(f"{PAGE}/search", self._search, Permission.SEARCH_LOG, self._again),
+            guarded(f"{PAGE}/reveal", self._revealed, Permission.REVEAL),
+            form(f"{PAGE}/reveal", self._reveal, Permission.REVEAL, self._revealed),
+            form(f"{PAGE}/export", self._export, Permission.EXPORT_LOG, self._again),
         )
 
     async def _page(self, request: PageRequest) -> Response:
-        every, wanted = request.http.query_params.getlist, _today(request)
         try:
-            wanted = chosen(request.query, every, request.today, request.words.zone)
+            wanted = chosen(request.queried, request.today, request.words.zone)
         except FieldError as error:
-            return await self._wrong(request, wanted, error, typed(request.query, every, wanted))
+            return await self._again(request, request.queried, error)
         return await self._shown(request, wanted, before=_number(request.query("before")))
 
-    async def _search(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
+    async def _search(self, request: PageRequest, form: Form) -> Response:
+        with of_field(filled_in.CARD):
             visits = await request.aside(self._visits_of, filled_in.card(form), request.by)
-        except InputError as error:
-            wrong = FieldError(filled_in.CARD, error.text, **error.values)
-            return await self._wrong(request, _today(request), wrong)
         rows = [row(request, visit) for visit in visits[:MOST_FOUND]]
         return request.page("log_found.html", rows=rows, more=len(visits) > MOST_FOUND)
 
@@ -382,48 +344,50 @@ class LogPages:
         keys = self._log.search(typed, by)
         return self._log.page(LogFilter(cards=keys), limit=MOST_FOUND + 1).visits
 
-    async def _ask_purpose(self, request: PageRequest) -> Response:
-        return await self._revealed(request, _number(request.query("attempt")))
-
-    async def _reveal(self, request: PageRequest) -> Response:
-        form = await request.form()
-        number, purpose = _number(form.text("attempt")), form.text("purpose")
+    async def _reveal(self, request: PageRequest, form: Form) -> Response:
+        number = _number(form.text("attempt"))
         if number is None:
-            raise InputError("there is no such attempt in the door log")
-        try:
-            ref = await request.aside(self._log.reveal, number, purpose, request.by)
-        except InputError as error:
-            return await self._revealed(
-                request, number, purpose=purpose, wrong=request.words.refusal(error)
-            )
-        return await self._revealed(request, number, purpose=purpose, ref=ref, asks=False)
+            raise InputError(NO_ATTEMPT)
+        ref = await request.aside(self._log.reveal, number, form.text("purpose"), request.by)
+        return await self._revealed(request, form, ref=ref, asks=False)
 
-    async def _revealed(self, request: PageRequest, number: int | None, **more: Any) -> Response:
+    async def _revealed(
+        self,
+        request: PageRequest,
+        form: Form | None = None,
+        error: InputError | None = None,
+        *,
+        ref: str | None = None,
+        asks: bool = True,
+    ) -> Response:
+        number = _number(request.query("attempt") if form is None else form.text("attempt"))
         visit = None if number is None else await request.aside(self._visit, number)
         if visit is None:
-            raise InputError("there is no such attempt in the door log")
-        blank = {"purpose": "", "wrong": "", "ref": None, "asks": True, "longest": SHORT_TEXT}
-        status = 422 if more.get("wrong") else 200
-        context = blank | {"row": row(request, visit)} | more
-        return request.page("log_reveal.html", status, **context)
+            raise InputError(NO_ATTEMPT)
+        return request.page(
+            "log_reveal.html",
+            row=row(request, visit),
+            purpose="" if form is None else form.text("purpose"),
+            wrong=request.words.refusal(error),
+            ref=ref,
+            asks=asks,
+            longest=SHORT_TEXT,
+        )
 
     def _visit(self, number: int) -> Visit | None:
         visits = self._log.after(number - 1, 1)
         return visits[0] if visits and visits[0].attempt == number else None
 
-    async def _export(self, request: PageRequest) -> Response:
-        form = await request.form()
-        zone, wanted = request.words.zone, _today(request)
-        try:
-            wanted = chosen(form.text, form.every, request.today, zone)
-            first, last = days(form.text, wanted)
-            span = spanned(wanted, first, last, zone)
-            visits = await request.aside(self._saved, span, form.text("purpose"), request.by)
-        except FieldError as error:
-            fields = typed(form.text, form.every, wanted)
-            return await self._wrong(request, wanted, error, fields)
-        name = f"doorctl-log-{first}-{last}"
-        return exported(request.words, visits, format_of(form.text), name)
+    async def _export(self, request: PageRequest, form: Form) -> Response:
+        zone, kind = request.words.zone, format_of(form)
+        wanted = chosen(form, request.today, zone)
+        first, last = days(form, wanted)
+        span = spanned(wanted, first, last, zone)
+        visits = await request.aside(self._saved, span, form.text("purpose"), request.by)
+        content = as_json(visits) if kind == JSON else as_csv(request.words, visits)
+        named = f'attachment; filename="doorctl-log-{first}-{last}.{kind}"'
+        media = "application/json" if kind == JSON else "text/csv"
+        return Response(content, media_type=media, headers={"Content-Disposition": named})
 
     def _saved(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
         with of_field("purpose"):
@@ -432,16 +396,13 @@ class LogPages:
         with of_field("last"):
             return self._log.export(chosen, purpose, by)
 
-    async def _wrong(
-        self,
-        request: PageRequest,
-        wanted: LogFilter,
-        error: FieldError,
-        fields: dict[str, Any] | None = None,
-    ) -> Response:
-        return await self._shown(
-            request, wanted, fields=fields, wrong={error.field: request.words.refusal(error)}
-        )
+    async def _again(self, request: PageRequest, form: Form, error: InputError) -> Response:
+        wanted = of_day(request.today, request.words.zone)
+        with suppress(InputError):
+            wanted = chosen(form, request.today, request.words.zone)
+        field = error.field if isinstance(error, FieldError) else "last"
+        wrong = {field: request.words.refusal(error)}
+        return await self._shown(request, wanted, fields=typed(form, wanted), wrong=wrong)
 
     async def _shown(
         self,
@@ -450,10 +411,11 @@ class LogPages:
         before: int | None = None,
         *,
         fields: dict[str, Any] | None = None,
-        wrong: Mapping[str, str] = NOTHING_WRONG,
+        wrong: Mapping[str, str] | None = None,
     ) -> Response:
-        day, view = day_of(wanted), await request.aside(self._view, wanted, before)
-        page = view.page
+        day, words = day_of(wanted), request.words
+        view = await request.aside(self._log.view, wanted, day, before=before, limit=ROWS)
+        page, newest = view.page, before is None
         return request.page(
             "log.html",
             422 if wrong else 200,
@@ -461,23 +423,18 @@ class LogPages:
             address=partial(address, wanted),
             chosen=fields_of(wanted),
             fields=fields or fields_of(wanted),
-            wrong=dict.fromkeys(FIELDS, "") | dict(wrong),
+            wrong=dict.fromkeys(FIELDS, "") | dict(wrong or {}),
             rows=[row(request, visit) for visit in page.visits],
             older=page.visits[-1].attempt if page.more else None,
-            newest=before is None,
-            since=_place(view.newest) if before is None and follows(wanted, request.today) else "",
-            timeline=timeline(request.words, view.picture, request.now),
-            reasons=_reasons(request.words),
+            newest=newest,
+            since=_place(view.newest) if newest and follows(wanted, request.today) else "",
+            timeline=timeline(words, view.picture, request.now),
+            reasons=[
+                (why.value, sentence(words, why)) for why in SENTENCES if why is not Reason.OK
+            ],
             today=request.today,
             **FIXED,
         )
-
-    def _view(self, wanted: LogFilter, before: int | None) -> LogView:
-        return self._log.view(wanted, day_of(wanted), before=before, limit=ROWS)
-
-
-def _today(request: PageRequest) -> LogFilter:
-    return of_day(request.today, request.words.zone)
 
 
 def _place(newest: Visit | None) -> str:
@@ -488,7 +445,3 @@ def _number(written: str) -> int | None:
     if not written.isascii() or not written.isdigit() or len(written) > MOST_DIGITS:
         return None
     return int(written)
-
-
-def _reasons(words: Words) -> list[tuple[str, str]]:
-    return [(cause.value, sentence(words, cause)) for cause in SENTENCES if cause is not Reason.OK]

@@ -332,8 +332,7 @@ class LogEvents:
         self._watch.stop()
 
     async def _events(self, request: PageRequest) -> Response:
-        query = request.http.query_params
-        wanted = chosen(request.query, query.getlist, request.today, request.words.zone)
+        wanted = chosen(request.queried, request.today, request.words.zone)
         full = self.clients >= MOST_CLIENTS or self._clients[request.by] >= MOST_OF_ONE
         if self._watch.ending or full:
             return PlainTextResponse(

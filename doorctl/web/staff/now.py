@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ from doorctl.services.app import App, outdated
 from doorctl.services.branch import change, note
 from doorctl.services.cards import open_register
 from doorctl.services.hours import Hours, hours_now, open_once, trust_clock
-from doorctl.web.frame import Form, Frame, PageRequest
+from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.words import CAUSES, MODES, SETTABLE, Words
@@ -40,24 +40,14 @@ LOOK_LIMIT_S: Final = 1.0
 DEED_LIMIT_S: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class DoorNow:
-    """The door process's own state; see `doorctl status`.
-
-    `reader` and `keypad` are ``connected``, ``lost``, or None where that one is not configured.
-    `inside` estimates the people inside, None where nothing counts them. `in_doubt` is the time by
-    the door's clock, where that is in doubt.
-    """
-
-    reader: str | None
-    keypad: str | None
-    leaf: str
-    inside: int | None
-    inside_low: int | None
-    inside_high: int | None
-    clock: str
-    version: str
-    in_doubt: datetime | None = None
+DoorNow = Mapping[str, Any]
+"""What the door process answers of its state; see `doorctl status`. None stands for what an older
+one does not answer, for a line that is not configured, and for a head-count that is not known.
+"""
+ANSWERED: Final = (
+    *("reader", "keypad", "door", "inside", "inside_low", "inside_high"),
+    *("clock", "clock_in_doubt", "version"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +97,7 @@ def _door(app: App) -> DoorNow | None:
         state = ask(app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
     except DoorctlError:
         return None
-    doubt = state.get("clock_in_doubt")
-    return DoorNow(
-        reader=state.get("reader"),
-        keypad=state.get("keypad"),
-        leaf=str(state.get("door")),
-        inside=state.get("inside"),
-        inside_low=state.get("inside_low"),
-        inside_high=state.get("inside_high"),
-        clock=str(state.get("clock")),
-        version=str(state.get("version")),
-        in_doubt=datetime.fromisoformat(doubt) if isinstance(doubt, str) else None,
-    )
+    return dict.fromkeys(ANSWERED) | dict(state)
 
 
 def _hours(app: App) -> Hours | None:
@@ -181,13 +160,13 @@ def _of_door(wrong: Callable[[DoorNow], bool]) -> Callable[[BranchPicture], bool
 FAULTS: Mapping[str, Callable[[BranchPicture], bool]] = MappingProxyType(
     {
         "Mode": lambda now: now.hours is None or now.hours.standing.mode is None,
-        "Door": _of_door(lambda door: door.leaf in {"held", "forced"}),
-        "Card reader": _of_door(lambda door: door.reader not in {CONNECTED, None}),
-        "Keypad": _of_door(lambda door: door.keypad not in {CONNECTED, None}),
-        "Clock": _of_door(lambda door: door.clock == ClockState.UNTRUSTED.value),
+        "Door": _of_door(lambda door: door["door"] in {"held", "forced"}),
+        "Card reader": _of_door(lambda door: door["reader"] not in {CONNECTED, None}),
+        "Keypad": _of_door(lambda door: door["keypad"] not in {CONNECTED, None}),
+        "Clock": _of_door(lambda door: door["clock"] == ClockState.UNTRUSTED.value),
         "Patron register": lambda now: now.register.problem is not None or is_old(now),
         "Free disk": lambda now: _is_little(now.disk_free_bytes),
-        "Version": lambda now: now.door is not None and now.door.version != now.version,
+        "Version": lambda now: now.door is not None and now.door["version"] != now.version,
     }
 )
 """What can be wrong, by its English name on the page, and the test for it."""
@@ -253,19 +232,6 @@ USUAL_SPAN: Final = timedelta(hours=2)
 """The length that a form offers for a mode: one click leaves no door unlocked overnight."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """What is wrong in a form, and what was typed, to be shown again.
-
-    `field` is the name of the wrong field; empty where the form has no other.
-    """
-
-    form: str
-    text: str
-    fields: Form
-    field: str = ""
-
-
 class NowPages:
     """Show the branch and carry out what staff ask for."""
 
@@ -276,45 +242,34 @@ class NowPages:
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        guarded, post = self._frame.guarded, ("POST",)
+        guarded, form, post = self._frame.guarded, self._frame.form, ("POST",)
         return (
-            guarded(PAGE, self._page, Permission.SEE_NOW),
-            guarded(f"{PAGE}/open", self._open, Permission.OPEN_ONCE, post),
+            guarded(PAGE, self._shown, Permission.SEE_NOW),
+            form(f"{PAGE}/open", self._open, Permission.OPEN_ONCE, self._shown),
             guarded(f"{PAGE}/clock", self._trust_clock, Permission.SET_MODE, post),
-            guarded(f"{PAGE}/mode", self._set_mode, Permission.SET_MODE, post),
+            form(f"{PAGE}/mode", self._set_mode, Permission.SET_MODE, self._shown),
             guarded(f"{PAGE}/mode/end", self._end_mode, Permission.SET_MODE, post),
             guarded(f"{PAGE}/acknowledge", self._acknowledge, Permission.ACKNOWLEDGE, post),
         )
 
-    async def _page(self, request: PageRequest) -> Response:
-        return await self._shown(request)
-
-    async def _open(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
+    async def _open(self, request: PageRequest, form: Form) -> Response:
+        with of_field("reason"):
             await request.aside(self._opened, form.text("reason"), request.by)
-        except InputError as error:
-            return await self._shown(request, Wrong("open", request.words.refusal(error), form))
         return request.done(PAGE, "opened")
 
     async def _trust_clock(self, request: PageRequest) -> Response:
         await request.aside(self._clock_trusted, request.by)
         return request.done(PAGE, "clock")
 
-    async def _set_mode(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
-            with of_field("mode"):
-                mode = _mode(form.text("mode"))
-            with of_field("cause"):
-                refuse_purpose(form.text("cause"), "reason")
-            with of_field("until"):
-                until = _until(form.text("until"), request.words)
-                override = Override(mode, until, form.text("cause"), request.by)
-                await request.aside(change, self._app, deeds.set_mode(override), request.by)
-        except FieldError as error:
-            text = request.words.refusal(error)
-            return await self._shown(request, Wrong("mode", text, form, error.field))
+    async def _set_mode(self, request: PageRequest, form: Form) -> Response:
+        cause = form.text("cause")
+        with of_field("mode"):
+            mode = filled_in.member(Mode, form.text("mode"), "choose one of the modes")
+        with of_field("cause"):
+            refuse_purpose(cause, "reason")
+        with of_field("until"):
+            override = Override(mode, _until(form.text("until"), request.words), cause, request.by)
+            await request.aside(change, self._app, deeds.set_mode(override), request.by)
         return request.done(PAGE, "mode")
 
     async def _end_mode(self, request: PageRequest) -> Response:
@@ -340,10 +295,13 @@ class NowPages:
         await request.aside(self._alarms.acknowledge, form.text("kind"), request.by)
         return request.done(PAGE, "acknowledged")
 
-    async def _shown(self, request: PageRequest, wrong: Wrong | None = None) -> Response:
+    async def _shown(
+        self, request: PageRequest, form: Form = BLANK, error: InputError | None = None
+    ) -> Response:
         now, alarms = await request.aside(self._looked)
-        status = 200 if wrong is None else 422
-        return request.page("now.html", status, **_context(request.words, now, alarms, wrong))
+        wrong = {error.field: request.words.refusal(error)} if isinstance(error, FieldError) else {}
+        context = _context(request.words, now, alarms)
+        return request.page("now.html", form=form, wrong=wrong, **context)
 
     def _looked(self) -> tuple[BranchPicture, tuple[AlarmRecord, ...] | None]:
         now = branch_now(self._app)
@@ -354,13 +312,11 @@ class NowPages:
 
 
 def _context(
-    words: Words,
-    now: BranchPicture,
-    alarms: tuple[AlarmRecord, ...] | None,
-    wrong: Wrong | None,
+    words: Words, now: BranchPicture, alarms: tuple[AlarmRecord, ...] | None
 ) -> dict[str, Any]:
     hours = now.hours
     following = None if hours is None else hours.next_change
+    doubt = None if now.door is None else now.door["clock_in_doubt"]
     return {
         "now": now,
         "alarms": alarms,
@@ -374,16 +330,15 @@ def _context(
         "clocks": CLOCKS,
         "faults": faults(now),
         "register_is_old": is_old(now),
-        "settable": [("", words.say("Choose")), *_settable(words)],
+        "settable": [
+            ("", words.say("Choose")),
+            *((mode.value, words.say(MODES[mode])) for mode in SETTABLE),
+        ],
         "until": f"{words.local(_offered(now)):%Y-%m-%dT%H:%M}",
         "longest": SHORT_TEXT,
-        "wrong": wrong,
         "modes": MODES,
+        "in_doubt": doubt and datetime.fromisoformat(doubt),
     }
-
-
-def _settable(words: Words) -> Iterator[tuple[str, str]]:
-    return ((mode.value, words.say(MODES[mode])) for mode in SETTABLE)
 
 
 def _offered(now: BranchPicture) -> datetime:
@@ -394,18 +349,10 @@ def _offered(now: BranchPicture) -> datetime:
     return min(hours.changes_at, usual)
 
 
-def _mode(name: str) -> Mode:
-    try:
-        return Mode(name)
-    except ValueError:
-        raise InputError("choose one of the modes") from None
-
-
 def _until(written: str, words: Words) -> datetime:
-    try:
+    until = None
+    with suppress(InputError):
         until = filled_in.moment(written)
-    except InputError:
-        until = None
     if until is None:
         raise InputError("give the day and time at which it ends")
     return until.replace(tzinfo=words.zone)

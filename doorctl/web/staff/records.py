@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime, time, timedelta
 from itertools import groupby
 from types import MappingProxyType
@@ -20,15 +20,15 @@ from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import SYNC, Action, Entry
 from doorctl.privacy.letters import UNIX_EPOCH, Export, of_the_week, page, value
 from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, HoldAsked
-from doorctl.privacy.subject import PATRON, Column, Erasure, HeldRow, Shown, Table
+from doorctl.privacy.subject import PATRON, Column, HeldRow, Shown, Table
 from doorctl.services import purging, subject
 from doorctl.services.app import App
 from doorctl.services.branch import audit_entries, verify_audit
 from doorctl.services.numbers import Numbers
 from doorctl.services.subject import Named
-from doorctl.web.frame import Form, Frame, PageRequest
+from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.log import Row, row
+from doorctl.web.staff.log import row
 from doorctl.web.staff.statistics import read_period
 from doorctl.web.words import Words
 
@@ -154,7 +154,7 @@ class AuditPages:
 
     async def _page(self, request: PageRequest) -> Response:
         try:
-            return self._shown(request, await self._entries(request, request.query))
+            return self._shown(request, await self._entries(request, request.queried))
         except InputError as error:
             return self._shown(request, (), request.words.refusal(error))
 
@@ -163,14 +163,13 @@ class AuditPages:
         return request.page("audit_verdict.html", verdict=verdict)
 
     async def _export(self, request: PageRequest) -> Response:
-        form = await request.form()
-        entries = await self._entries(request, form.text)
+        entries = await self._entries(request, await request.form())
         headers = {"Content-Disposition": 'attachment; filename="doorctl-audit.json"'}
         return JSONResponse([_as_dict(entry) for entry in entries], headers=headers)
 
-    async def _entries(self, request: PageRequest, text: Any) -> tuple[Entry, ...]:
-        period, account = read_period(text("since"), text("until")), text("account")
-        action = {member.value for member in Action} & {text("action")}
+    async def _entries(self, request: PageRequest, form: Form) -> tuple[Entry, ...]:
+        period, account = read_period(form), form.text("account")
+        action = {member.value for member in Action} & {form.text("action")}
         since, until = period.starts(request.words.zone), period.ends(request.words.zone)
 
         def fitting() -> tuple[Entry, ...]:
@@ -189,7 +188,6 @@ class AuditPages:
         deeds = ((action.value, words.say(text)) for action, text in DEEDS.items())
         return request.page(
             "audit.html",
-            422 if wrong else 200,
             wrong=wrong,
             entries=entries[:SHOWN],
             more=max(0, len(entries) - SHOWN),
@@ -233,20 +231,6 @@ HOLD_ROWS: Final = 200
 NO_HOLD: Final = "There is no hold of that number."
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One page of a hold's attempts, oldest first; `page` counts from 1.
-
-    `first` is the place of the first row, from 1, among all `every` attempts.
-    """
-
-    rows: tuple[Row, ...]
-    page: int
-    first: int
-    every: int
-    is_last: bool
-
-
 class HoldPages:
     """Show holds, add and lift them, and show a hold's attempts."""
 
@@ -258,27 +242,14 @@ class HoldPages:
         """Return the routes of these pages."""
         guarded, may, post = self._frame.guarded, Permission.HOLD, ("POST",)
         return (
-            guarded(HOLDS, self._page, may),
-            guarded(HOLDS, self._add, may, post),
+            guarded(HOLDS, self._shown, may),
+            self._frame.form(HOLDS, self._add, may, self._shown),
             guarded(f"{HOLDS}/{{number}}", self._visits, may),
             guarded(f"{HOLDS}/{{number}}/lift", self._lift, may, post),
         )
 
-    async def _page(self, request: PageRequest) -> Response:
-        try:
-            around = filled_in.moment(request.query("around"))
-        except InputError:
-            around = None
-        return await self._shown(request, _offered(request.now, around))
-
-    async def _add(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
-            wanted = _wanted(form, request.words, request.by)
-            await request.aside(purging.add_hold, self._app, wanted)
-        except InputError as error:
-            wrong = request.words.refusal(error)
-            return await self._shown(request, _typed(form), wrong=wrong)
+    async def _add(self, request: PageRequest, form: Form) -> Response:
+        await request.aside(purging.add_hold, self._app, _wanted(form, request.words, request.by))
         return request.done(HOLDS, "added")
 
     async def _lift(self, request: PageRequest) -> Response:
@@ -287,7 +258,7 @@ class HoldPages:
                 purging.lift_hold, self._app, filled_in.row_number(request), request.by
             )
         except InputError:
-            return await self._none(request)
+            return await self._shown(request, absent=NO_HOLD)
         return request.done(HOLDS, "lifted")
 
     async def _visits(self, request: PageRequest) -> Response:
@@ -295,33 +266,39 @@ class HoldPages:
             number = filled_in.row_number(request)
             held = await request.aside(self._held, request, number)
         except InputError:
-            return await self._none(request)
-        return request.page("holds_visits.html", number=number, held=held)
+            return await self._shown(request, absent=NO_HOLD)
+        return request.page("holds_visits.html", number=number, **held)
 
-    def _held(self, request: PageRequest, number: int) -> Part:
+    def _held(self, request: PageRequest, number: int) -> dict[str, Any]:
+        """Return one page of a hold's attempts, oldest first, and where it is among all."""
         visits = purging.show_hold(self._app, number, request.by).visits
         pages = max(1, -(-len(visits) // HOLD_ROWS))
         page = min(_page_number(request.query("page")), pages)
         begins = (page - 1) * HOLD_ROWS
-        rows = tuple(row(request, visit) for visit in visits[begins : begins + HOLD_ROWS])
-        return Part(rows, page, begins + 1, len(visits), is_last=page == pages)
-
-    async def _none(self, request: PageRequest) -> Response:
-        """Return the page with the message that there is no such hold."""
-        fields = _offered(request.now, None)
-        return await self._shown(request, fields, absent=request.words.say(NO_HOLD))
+        return {
+            "rows": [row(request, visit) for visit in visits[begins : begins + HOLD_ROWS]],
+            "page": page,
+            "first": begins + 1,
+            "every": len(visits),
+            "is_last": page == pages,
+        }
 
     async def _shown(
-        self, request: PageRequest, fields: Mapping[str, str], wrong: str = "", absent: str = ""
+        self,
+        request: PageRequest,
+        form: Form | None = None,
+        error: InputError | None = None,
+        *,
+        absent: str = "",
     ) -> Response:
         holds, moment = await request.aside(purging.stored_holds, self._app)
         return request.page(
             "holds.html",
-            422 if wrong or absent else 200,
+            422 if error or absent else 200,
             holds=[(hold, hold.in_force(moment)) for hold in holds],
-            fields=fields,
-            wrong=wrong,
-            absent=absent,
+            fields=_offered(request) if form is None else _typed(form),
+            wrong=request.words.refusal(error),
+            absent=request.words.say(absent),
             longest=LONGEST_TEXT,
             latest=request.today + LONGEST - ONE_DAY,
             today=request.today,
@@ -329,13 +306,14 @@ class HoldPages:
         )
 
 
-def _offered(now: datetime, around: datetime | None) -> dict[str, Any]:
+def _offered(request: PageRequest) -> dict[str, Any]:
     """Return the form's first values: the window around an attempt, if any, and the usual end."""
-    local = now.replace(tzinfo=None)
-    ends = None if around is None else min(around + AROUND, local)
+    local, around = request.now.replace(tzinfo=None), None
+    with suppress(InputError):
+        around = filled_in.moment(request.query("around"))
     return {
         "from": "" if around is None else f"{around - AROUND:{MINUTE}}",
-        "to": "" if ends is None else f"{ends:{MINUTE}}",
+        "to": "" if around is None else f"{min(around + AROUND, local):{MINUTE}}",
         "case": "",
         "reason": "",
         "until": (local + timedelta(days=USUAL_DAYS)).date().isoformat(),
@@ -381,24 +359,6 @@ SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 """For a browser that opens the page all the same: no script, form, session or loaded file."""
 
 
-def as_json(export: Export, branch: str, at: datetime) -> Response:
-    """Return the file for scripts, as `doorctl subject export --json` writes it.
-
-    `branch` is the branch's id; `at` is now, in the branch's time zone.
-    """
-    assert at.tzinfo is not None  # noqa: S101 - a branch's time is aware
-    about = {"branch": branch, "at": at.isoformat(timespec="seconds")}
-    text = json.dumps({**about, **export.as_dict(at.tzinfo)}, ensure_ascii=False)
-    return _file(text, "application/json", f"doorctl-{at:%Y-%m-%d}.json")
-
-
-def as_page(export: Export, branch: str, at: datetime) -> Response:
-    """Return the page for the person, in Danish; as :func:`as_json`, but `branch` is its name."""
-    assert at.tzinfo is not None  # noqa: S101 - as above
-    text = page(export, branch=branch, at=at, zone=at.tzinfo, language="da")
-    return _file(text, "text/html", f"oplysninger-{at:%Y-%m-%d}.html")
-
-
 def _file(text: str, kind: str, name: str) -> Response:
     headers = {
         "Content-Disposition": f'attachment; filename="{name}"',
@@ -433,37 +393,12 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
 """The audit log's names for what can be about one person, in English; others stay as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """The rows of one table: its name, and for each row what each column says."""
-
-    name: str
-    rows: tuple[tuple[tuple[str, str], ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What staff did: when, what and why, as text."""
-
-    at: str
-    what: str
-    why: str
-
-
-def cases(words: Words, export: Export) -> tuple[Case, ...]:
-    """Return what is held, by table: in Danish on a Danish page, else in English."""
-    return tuple(
-        Case(_name(words, table), tuple(_row(words, row) for row in rows))
+def cases(words: Words, export: Export) -> list[tuple[str, list[list[tuple[str, str]]]]]:
+    """Return each table's name and rows of names and values, in Danish on a Danish page."""
+    return [
+        (_name(words, table), [_row(words, row) for row in rows])
         for table, rows in groupby(export.rows, key=lambda row: row.table)
-    )
-
-
-def looks(words: Words, export: Export) -> tuple[Look, ...]:
-    """Return the last looks by staff, newest first."""
-    return tuple(
-        Look(words.moment(lookup.at), words.say(ACTIONS.get(lookup.what, lookup.what)), lookup.why)
-        for lookup in reversed(export.lookups[-MOST_LOOKS:])
-    )
+    ]
 
 
 def known_ref(export: Export) -> str:
@@ -482,14 +417,9 @@ def restricted(export: Export) -> bool:
     return any(row.table.name == RESTRICTIONS for row in export.rows)
 
 
-def left(done: Erasure) -> tuple[tuple[str, str], ...]:
-    """Return each database that still holds something, and why."""
-    return tuple(sorted(done.left.items()))
-
-
-def _row(words: Words, row: HeldRow) -> tuple[tuple[str, str], ...]:
+def _row(words: Words, row: HeldRow) -> list[tuple[str, str]]:
     pairs = zip(row.table.columns, row.values, strict=True)
-    return tuple((_name(words, column), _value(words, column, stored)) for column, stored in pairs)
+    return [(_name(words, column), _value(words, column, stored)) for column, stored in pairs]
 
 
 def _value(words: Words, column: Column, stored: Any) -> str:
@@ -500,13 +430,9 @@ def _value(words: Words, column: Column, stored: Any) -> str:
     if column.shown is Shown.FLAG:
         return words.say("yes") if stored else words.say("no")
     if column.shown is Shown.TIME:
-        return words.moment(_instant(stored))
+        return words.moment(UNIX_EPOCH + timedelta(milliseconds=stored))
     danish = words.language.code == DANISH
     return of_the_week(column, stored, danish=danish) or str(value(column, stored, words.zone))
-
-
-def _instant(stored: int) -> datetime:
-    return UNIX_EPOCH + timedelta(milliseconds=stored)
 
 
 def _name(words: Words, named: Table | Column) -> str:
@@ -515,14 +441,6 @@ def _name(words: Words, named: Table | Column) -> str:
 
 PEOPLE: Final = "/people"
 ResultT = TypeVar("ResultT")
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """Which form makes no sense, and why."""
-
-    where: str
-    text: str
 
 
 class PeoplePages:
@@ -535,119 +453,96 @@ class PeoplePages:
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        may, post = Permission.SUBJECT_RIGHTS, ("POST",)
+        may = Permission.SUBJECT_RIGHTS
         forms = {
-            "/find": self._find,
-            "/export": self._export,
-            "/restrict": self._restrict,
-            "/unrestrict": self._unrestrict,
-            "/erase": self._erase,
+            "find": self._find,
+            "export": self._export,
+            "restrict": self._restrict,
+            "unrestrict": self._unrestrict,
+            "erase": self._erase,
         }
         return (
-            self._frame.guarded(PEOPLE, self._page, may),
-            *(self._frame.guarded(f"{PEOPLE}{end}", use, may, post) for end, use in forms.items()),
+            self._frame.guarded(PEOPLE, _held, may),
+            *(
+                self._frame.form(f"{PEOPLE}/{name}", use, may, _again)
+                for name, use in forms.items()
+            ),
         )
 
-    async def _page(self, request: PageRequest) -> Response:
-        return _shown(request)
-
     async def _do(
-        self, request: PageRequest, deed: Callable[..., ResultT], named: Named, why: str
+        self, request: PageRequest, deed: Callable[..., ResultT], about: tuple[Named, str]
     ) -> ResultT:
         config, numbers = self._app.config, self._numbers
-        return await request.aside(deed, config, named, why, numbers=numbers, by=request.by)
+        return await request.aside(deed, config, *about, numbers=numbers, by=request.by)
 
-    async def _find(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
-            return await self._held_page(request, form)
-        except InputError as error:
-            again, wrong = filled_in.shown_again(form), Wrong("find", request.words.refusal(error))
-            return _shown(request, 422, form=again, wrong=wrong)
-
-    async def _held_page(self, request: PageRequest, form: Form) -> Response:
-        named, why = _named(form), _why(form)
-        export = await self._do(request, subject.export, named, why)
+    async def _find(self, request: PageRequest, form: Form) -> Response:
+        about = named, _ = _about(form)
+        export = await self._do(request, subject.export, about)
         held: dict[str, Any] = {
             "empty": export.empty,
             "cases": cases(request.words, export),
-            "looks": looks(request.words, export),
+            "looks": export.lookups[: -MOST_LOOKS - 1 : -1],
             "stones": export.tombstones,
             "ref": named.patron_ref or known_ref(export),
             "restricted": restricted(export),
         }
-        return _shown(request, form=form, held=held)
+        return await _held(request, form=form, held=held, actions=ACTIONS)
 
-    async def _export(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
-            export = await self._do(request, subject.export, _named(form), _why(form))
-        except InputError as error:
-            return _again(request, form, "export", error)
+    async def _export(self, request: PageRequest, form: Form) -> Response:
+        export = await self._do(request, subject.export, _about(form))
+        now, zone = request.now, request.words.zone
         if form.text("as") == "json":
-            return as_json(export, self._app.config.branch.id, request.now)
-        return as_page(export, self._frame.house.name, request.now)
+            # As `doorctl subject export --json` writes it.
+            branch, at = self._app.config.branch.id, now.isoformat(timespec="seconds")
+            about = {"branch": branch, "at": at, **export.as_dict(zone)}
+            text = json.dumps(about, ensure_ascii=False)
+            return _file(text, "application/json", f"doorctl-{now:%Y-%m-%d}.json")
+        text = page(export, branch=self._frame.house.name, at=now, zone=zone, language="da")
+        return _file(text, "text/html", f"oplysninger-{now:%Y-%m-%d}.html")
 
-    async def _restrict(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
-            known = await self._do(request, subject.restrict, _named(form), _why(form))
-        except InputError as error:
-            return _again(request, form, "restrict", error)
+    async def _restrict(self, request: PageRequest, form: Form) -> Response:
+        known = await self._do(request, subject.restrict, _about(form))
         return request.done(PEOPLE, "restricted" if known else "not_yet")
 
-    async def _unrestrict(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
-            await self._do(request, subject.unrestrict, _named(form), _why(form))
-        except InputError as error:
-            return _again(request, form, "unrestrict", error)
+    async def _unrestrict(self, request: PageRequest, form: Form) -> Response:
+        await self._do(request, subject.unrestrict, _about(form))
         return request.done(PEOPLE, "unrestricted")
 
-    async def _erase(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
-            named, why = _named(form), _why(form)
-            _refuse_unless_understood(form)
-            done = await self._do(request, subject.erase, named, why)
-        except InputError as error:
-            return _again(request, form, "erase", error)
+    async def _erase(self, request: PageRequest, form: Form) -> Response:
+        about = _about(form)
+        if not form.ticked("understood"):
+            raise InputError("tick that you understand; nothing was erased")
+        done = await self._do(request, subject.erase, about)
         # No redirect: what is left, and why, would have to stand in an address.
-        return request.page("people_erased.html", done=done, left=left(done))
+        return request.page("people_erased.html", done=done)
 
 
-def _shown(request: PageRequest, status: int = 200, **context: Any) -> Response:
+async def _held(request: PageRequest, **context: Any) -> Response:
     blank = {
-        "form": Form({}),
+        "form": BLANK,
         "held": None,
-        "wrong": None,
+        "wrong": "",
         "again": "",
         "readings": filled_in.READINGS,
         "longest": SHORT_TEXT,
     }
-    return request.page("people.html", status, **(blank | context))
+    return request.page("people.html", **(blank | context))
 
 
-def _again(request: PageRequest, form: Form, what: str, error: InputError) -> Response:
+async def _again(request: PageRequest, form: Form, error: InputError) -> Response:
     """Return only this action's form, with what is wrong; it asks for the person again."""
-    wrong = Wrong(what, request.words.refusal(error))
-    return _shown(request, 422, form=filled_in.shown_again(form), wrong=wrong, again=what)
+    action = request.path.rpartition("/")[2]
+    return await _held(
+        request,
+        form=filled_in.shown_again(form),
+        wrong=request.words.refusal(error),
+        again="" if action == "find" else action,
+    )
 
 
-def _named(form: Form) -> Named:
-    ref, typed = form.text(filled_in.PATRON_REF), form.text(filled_in.CARD)
-    if bool(ref) == bool(typed):
-        raise InputError("give the card, or the number in the library system, and not both")
-    return Named(typed or None, ref or None, filled_in.taken_as(form) if typed else None)
-
-
-def _why(form: Form) -> str:
-    why = form.text("why")
+def _about(form: Form) -> tuple[Named, str]:
+    """Return whom a form names, and why."""
+    named, why = filled_in.named(form), form.text("why")
     if not why:
         raise InputError("write the reason, such as the number of the case")
-    return why
-
-
-def _refuse_unless_understood(form: Form) -> None:
-    if not form.ticked("understood"):
-        raise InputError("tick that you understand; nothing was erased")
+    return named, why

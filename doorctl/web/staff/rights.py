@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from secrets import token_urlsafe
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -42,7 +42,7 @@ from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.numbers import Numbers
 from doorctl.services.rights import Banned, PassState, pass_state
-from doorctl.web.frame import Form, Frame, PageRequest
+from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.words import WEEKDAYS, Words
 
@@ -75,14 +75,6 @@ BAN_STATES: Mapping[BanState, str] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """What is wrong in the form, and what was typed except the card."""
-
-    text: str
-    form: Form
-
-
 class BansPages:
     """List, add and lift bans, and print the letter."""
 
@@ -95,35 +87,23 @@ class BansPages:
         """Return the routes of these pages."""
         guarded, see, post = self._frame.guarded, Permission.SEE_BANS, ("POST",)
         return (
-            guarded(BANS, self._page, see),
-            guarded(BANS, self._add, deeds.add_ban.permission, post),
+            guarded(BANS, self._shown, see),
+            self._frame.form(BANS, self._add, deeds.add_ban.permission, self._shown),
             guarded(f"{BANS}/{{number}}/lift", self._lift, deeds.lift_ban.permission, post),
             guarded(f"{BANS}/{{number}}/letter", self._letter, see),
         )
 
-    async def _page(self, request: PageRequest) -> Response:
-        return await self._shown(request)
-
-    async def _add(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
-            made = await self._added(request, form, self._wanted(form, request.by))
-        except InputError as error:
-            return await self._shown(
-                request, Wrong(request.words.refusal(error), filled_in.shown_again(form))
-            )
-        return request.done(BANS, _outcome(made))
-
-    async def _added(self, request: PageRequest, form: Form, ban: Ban) -> tuple[Banned, ...]:
-        ref, typed = form.text(filled_in.PATRON_REF), form.text(filled_in.CARD)
-        if bool(ref) == bool(typed):
-            raise InputError("give the card, or the number in the library system, and not both")
-        if ref:
-            return (await request.aside(rights.ban_patron, self._app, ref, ban, by=request.by),)
-        read_as, numbers = filled_in.taken_as(form), self._numbers
-        return await request.aside(
-            rights.ban_card, self._app, typed, read_as, ban, numbers=numbers, by=request.by
+    async def _add(self, request: PageRequest, form: Form) -> Response:
+        ban, app, by = self._wanted(form, request.by), self._app, request.by
+        named, numbers = filled_in.named(form), self._numbers
+        if named.patron_ref:
+            banned = await request.aside(rights.ban_patron, app, named.patron_ref, ban, by=by)
+            return request.done(BANS, _outcome((banned,)))
+        typed, read_as = named.typed or "", named.taken_as
+        made = await request.aside(
+            rights.ban_card, app, typed, read_as, ban, numbers=numbers, by=by
         )
+        return request.done(BANS, _outcome(made))
 
     def _wanted(self, form: Form, by: str) -> Ban:
         last = filled_in.day(form.text("last"))
@@ -160,27 +140,29 @@ class BansPages:
             texts.append((words_of(code), text.split("\n\n")))
         return request.page("ban_letter.html", number=number, texts=texts, today=request.today)
 
-    async def _shown(self, request: PageRequest, wrong: Wrong | None = None) -> Response:
+    async def _shown(
+        self, request: PageRequest, form: Form = BLANK, error: InputError | None = None
+    ) -> Response:
         bans = await request.aside(rights.every_ban, self._app, by=request.by)
         moment, here = self._app.clock.moment(), self._app.config.branch.id
-        context: dict[str, Any] = {
-            "bans": [(ban, rights.state_of(ban, moment, here)) for ban in bans],
-            "states": BAN_STATES,
-            "in_force": BanState.HOLDS,
-            "can_end": {BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
-            "all_branches": ALL_BRANCHES,
-            "moment": timedelta.resolution,
-            "form": Form({}) if wrong is None else wrong.form,
-            "wrong": "" if wrong is None else wrong.text,
-            "reasons": REASONS,
-            "readings": filled_in.READINGS,
-            "longest": SHORT_TEXT // 2,
-            "longest_note": LETTER_TEXT,
-            "usual_days": USUAL_BAN.days,
-            "last": request.today + USUAL_BAN - ONE_DAY,
-            "today": request.today,
-        }
-        return request.page("bans.html", 200 if wrong is None else 422, **context)
+        return request.page(
+            "bans.html",
+            bans=[(ban, rights.state_of(ban, moment, here)) for ban in bans],
+            states=BAN_STATES,
+            in_force=BanState.HOLDS,
+            can_end={BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
+            all_branches=ALL_BRANCHES,
+            moment=timedelta.resolution,
+            form=filled_in.shown_again(form),
+            wrong=request.words.refusal(error),
+            reasons=REASONS,
+            readings=filled_in.READINGS,
+            longest=SHORT_TEXT // 2,
+            longest_note=LETTER_TEXT,
+            usual_days=USUAL_BAN.days,
+            last=request.today + USUAL_BAN - ONE_DAY,
+            today=request.today,
+        )
 
 
 def _reason_in(words: Words, reason: str, kept_in: Words) -> str:
@@ -223,7 +205,7 @@ def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
     first, *more = _times(form)
     return Pass(
         number=0,
-        kind=_kind(form.text("kind")),
+        kind=filled_in.member(PassKind, form.text("kind"), "choose whom the pass is for"),
         first_day=filled_in.day(form.text("first")) or today,
         last_day=last,
         weekdays=_weekdays(form),
@@ -236,13 +218,6 @@ def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
         label=form.text("label"),
         more_times=tuple(more),
     )
-
-
-def _kind(name: str) -> PassKind:
-    try:
-        return PassKind(name)
-    except ValueError:
-        raise InputError("choose whom the pass is for") from None
 
 
 def _weekdays(form: Form) -> frozenset[int]:
@@ -327,25 +302,25 @@ class PassesPages:
         """Return the routes of these pages."""
         guarded, post = self._frame.guarded, ("POST",)
         return (
-            guarded(PASSES, self._page, Permission.SEE_PASSES),
-            guarded(PASSES, self._issue, deeds.issue_pass.permission, post),
+            guarded(PASSES, self._shown, Permission.SEE_PASSES),
+            self._frame.form(PASSES, self._issue, deeds.issue_pass.permission, self._shown),
             guarded(
                 f"{PASSES}/{{number}}/revoke", self._revoke, deeds.revoke_pass.permission, post
             ),
         )
 
-    async def _page(self, request: PageRequest) -> Response:
-        return await self._shown(request, Form({}))
-
-    async def _issue(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
-            new = new_pass(form, request.today, by_code=form.text("bearer") == BY_CODE)
-            if new.code_digits is not None:
-                return await self._code_issued(request, new, form.text("once"))
-            await self._issue_for_card(request, form, new)
-        except InputError as error:
-            return await self._shown(request, form, request.words.refusal(error))
+    async def _issue(self, request: PageRequest, form: Form) -> Response:
+        new = new_pass(form, request.today, by_code=form.text("bearer") == BY_CODE)
+        if new.code_digits is not None:
+            return await self._code_issued(request, new, form.text("once"))
+        pin = Pin(form.text("own_pin")) if form.text("pin") == OWN_PIN else None
+        typed, read_as, numbers = filled_in.card(form), filled_in.taken_as(form), self._numbers
+        await request.aside(
+            rights.issue_for_card,
+            *(self._app, typed, read_as, new, pin),
+            numbers=numbers,
+            by=request.by,
+        )
         return request.done(PASSES, "issued")
 
     async def _code_issued(self, request: PageRequest, new: Pass, once: str) -> Response:
@@ -368,51 +343,37 @@ class PassesPages:
             "pass_code.html", held=held, groups=groups, hours=hours(request.words, held)
         )
 
-    async def _issue_for_card(self, request: PageRequest, form: Form, new: Pass) -> None:
-        pin = Pin(form.text("own_pin")) if form.text("pin") == OWN_PIN else None
-        typed, read_as, numbers = filled_in.card(form), filled_in.taken_as(form), self._numbers
-        await request.aside(
-            rights.issue_for_card,
-            self._app,
-            typed,
-            read_as,
-            new,
-            pin,
-            numbers=numbers,
-            by=request.by,
-        )
-
     async def _revoke(self, request: PageRequest) -> Response:
         deed = deeds.revoke_pass(filled_in.row_number(request))
         await request.aside(change, self._app, deed, request.by)
         return request.done(PASSES, "revoked")
 
-    async def _shown(self, request: PageRequest, form: Form, wrong: str = "") -> Response:
+    async def _shown(
+        self, request: PageRequest, form: Form = BLANK, error: InputError | None = None
+    ) -> Response:
+        words = request.words
         passes = await request.aside(rights.every_pass, self._app, by=request.by)
-        context: dict[str, Any] = {
-            "passes": [
-                (issued, pass_state(issued, request.today), hours(request.words, issued.held))
+        return request.page(
+            "passes.html",
+            passes=[
+                (issued, pass_state(issued, request.today), hours(words, issued.held))
                 for issued in passes
             ],
-            "kinds": KINDS,
-            "states": PASS_STATES,
-            "valid": PassState.VALID,
-            "can_end": {PassState.VALID, PassState.AHEAD},
-            "form": form,
-            "once": token_urlsafe(9),
-            "wrong": wrong,
-            "weekdays": WEEKDAYS,
-            "every_day": EVERY_DAY,
-            "span_fields": SPAN_FIELDS,
-            "readings": filled_in.READINGS,
-            "pin_length": self._app.config.policy.pin_length,
-            "code_lengths": range(MIN_CODE_DIGITS, MAX_CODE_DIGITS + 1),
-            "companions": range(COMPANIONS_LIMIT + 1),
-            "longest": SHORT_TEXT,
-            **_usual_days(request.today),
-        }
-        return request.page("passes.html", 422 if wrong else 200, **context)
-
-
-def _usual_days(today: date) -> dict[str, date]:
-    return {"first": today, "last": today + USUAL_SPAN}
+            kinds=KINDS,
+            states=PASS_STATES,
+            valid=PassState.VALID,
+            can_end={PassState.VALID, PassState.AHEAD},
+            form=form,
+            once=token_urlsafe(9),
+            wrong=words.refusal(error),
+            weekdays=WEEKDAYS,
+            every_day=EVERY_DAY,
+            span_fields=SPAN_FIELDS,
+            readings=filled_in.READINGS,
+            pin_length=self._app.config.policy.pin_length,
+            code_lengths=range(MIN_CODE_DIGITS, MAX_CODE_DIGITS + 1),
+            companions=range(COMPANIONS_LIMIT + 1),
+            longest=SHORT_TEXT,
+            first=request.today,
+            last=request.today + USUAL_SPAN,
+        )

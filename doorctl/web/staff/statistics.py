@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -29,10 +27,10 @@ from doorctl.privacy.statistics import (
 )
 from doorctl.services import visits
 from doorctl.services.app import App
-from doorctl.web.frame import Frame, PageRequest
-from doorctl.web.staff.drawing import HEIGHT, Bars, Column, bars
+from doorctl.web.frame import Form, Frame, PageRequest
+from doorctl.web.staff.drawing import HEIGHT, Bars, bars
 from doorctl.web.staff.filled_in import day
-from doorctl.web.staff.log import MARK, SEPARATOR
+from doorctl.web.staff.log import table_of
 from doorctl.web.words import WEEKDAYS as WEEKDAY_NAMES
 from doorctl.web.words import Words
 
@@ -55,13 +53,13 @@ class Period:
         return _midnight(None if self.until is None else self.until + ONE_DAY, zone)
 
 
-def read_period(since: str, until: str) -> Period:
-    """Return the period that two fields give; an empty field is no bound.
+def read_period(form: Form) -> Period:
+    """Return the period that `since` and `until` give; an empty field is no bound.
 
     Raises:
         InputError: a field is no date of this century, or the last day lies before the first.
     """
-    first, last = day(since), day(until)
+    first, last = day(form.text("since")), day(form.text("until"))
     if first is not None and last is not None and last < first:
         raise InputError("the last day lies before the first")
     return Period(first, last)
@@ -127,21 +125,6 @@ class Chart:
     downloads: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Square:
-    """One hour of one weekday: its text, and its shade from 0 to :data:`SHADES`."""
-
-    text: str
-    shade: int
-
-
-@dataclass(frozen=True, slots=True)
-class Week:
-    """Who was let in, by weekday and hour."""
-
-    rows: tuple[tuple[str, tuple[Square, ...]], ...]
-
-
 def chart(words: Words, by: By, title: str, table: Statistics) -> Chart:
     """Return a table's picture with every hour or weekday, or the months that have counts.
 
@@ -167,23 +150,23 @@ def days_chart(words: Words, title: str, days: Iterable[tuple[date, Statistics]]
     return _drawn("day", title, groups, downloads=False)
 
 
-def week(words: Words, days: Sequence[Statistics]) -> Week:
-    """Return who was let in, as squares; the darkest is the fullest hour."""
+def week(words: Words, days: Sequence[Statistics]) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Return who was let in, by weekday and hour: each square's text, and its shade.
+
+    Shades are 0 to :data:`SHADES`; the darkest is the fullest hour.
+    """
     counts = [_by_hour(table) for table in days]
     most = max((count.number for row in counts for count in row), default=0)
-    names = (words.say(name) for name in WEEKDAY_NAMES)
-    return Week(
-        tuple(
-            (name, tuple(Square(_text(words, count), _shade(count, most)) for count in row))
-            for name, row in zip(names, counts, strict=True)
-        )
-    )
+    return [
+        (words.say(name), [(_text(words, count), _shade(count, most)) for count in row])
+        for name, row in zip(WEEKDAY_NAMES, counts, strict=True)
+    ]
 
 
 def _drawn(key: str, title: str, groups: Sequence[Group], *, downloads: bool = True) -> Chart:
     series = {name: text for name, text in SERIES.items() if _is_counted(name, groups)}
     columns = [
-        Column(group.short_name or group.name, tuple(group.counts[name].number for name in series))
+        (group.short_name or group.name, [group.counts[name].number for name in series])
         for group in groups
     ]
     return Chart(key, title, tuple(groups), series, bars(columns), downloads)
@@ -258,14 +241,6 @@ MOST_DAYS: Final = 31
 TITLES: Final = ((By.HOUR, "By hour"), (By.WEEKDAY, "By weekday"), (By.MONTH, "By month"))
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """All pictures of a period; they are made off the event loop, since years take a while."""
-
-    charts: Sequence[Chart] = ()
-    week: Week | None = None
-
-
 class StatisticsPages:
     """Show counts."""
 
@@ -286,12 +261,10 @@ class StatisticsPages:
             period, wrong = _period(request), ""
         except InputError as error:
             period, wrong = Period(), request.words.refusal(error)
-        drawn = Drawn() if wrong else await request.aside(self._drawn, request.words, period)
+        drawn = {} if wrong else await request.aside(self._drawn, request.words, period)
         return request.page(
             "statistics.html",
-            422 if wrong else 200,
-            charts=drawn.charts,
-            week=drawn.week,
+            **({"charts": (), "week": None} | drawn),
             chosen=_chosen(request, period, wrong),
             wrong=wrong,
             hours=HOURS,
@@ -307,13 +280,14 @@ class StatisticsPages:
         written = await request.aside(self._written, period, by)
         return Response(written, media_type="text/csv", headers=headers)
 
-    def _drawn(self, words: Words, period: Period) -> Drawn:
+    def _drawn(self, words: Words, period: Period) -> dict[str, Any]:
+        """Return all pictures of a period; years take a while, so it is off the event loop."""
         usage = visits.statistics(self._app, period.since, period.until)
-        return Drawn(_charts(words, period, usage), week(words, usage.week()))
+        return {"charts": _charts(words, period, usage), "week": week(words, usage.week())}
 
     def _written(self, period: Period, by: By) -> str:
         usage = visits.statistics(self._app, period.since, period.until)
-        return _as_csv(self._app.config.branch.id, usage.table(by).cells)
+        return table_of(_rows(self._app.config.branch.id, usage.table(by).cells))
 
 
 def _charts(words: Words, period: Period, usage: Gathered) -> list[Chart]:
@@ -324,7 +298,7 @@ def _charts(words: Words, period: Period, usage: Gathered) -> list[Chart]:
 
 
 def _period(request: PageRequest) -> Period:
-    days = read_period(request.query("since"), request.query("until"))
+    days = read_period(request.queried)
     return Period(*widened(days.since, days.until))
 
 
@@ -339,13 +313,6 @@ def _is_short(period: Period) -> bool:
     if period.since is None or period.until is None:
         return False
     return (period.until - period.since).days < MOST_DAYS
-
-
-def _as_csv(branch: str, cells: Sequence[Cell]) -> str:
-    """Return what `doorctl statistics --csv` prints, as Danish spreadsheets open it."""
-    written = io.StringIO()
-    csv.writer(written, delimiter=SEPARATOR).writerows(_rows(branch, cells))
-    return MARK + written.getvalue()
 
 
 def _rows(branch: str, cells: Sequence[Cell]) -> Iterator[tuple[str, ...]]:

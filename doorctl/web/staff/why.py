@@ -21,7 +21,7 @@ from doorctl.services import cards
 from doorctl.services.app import App
 from doorctl.services.cards import Explanation
 from doorctl.services.numbers import Numbers
-from doorctl.web.frame import Form, Frame, PageRequest
+from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.words import MODES, Words
 
@@ -182,11 +182,14 @@ _FIRST_CARD = Help(
 )
 
 
-def help_with(check: str, reason: Reason) -> Help:
-    """Return the help for a check that refused with this reason."""
+def help_with(finding: Finding) -> Help | None:
+    """Return the help for a check that refused; None for one that passed."""
+    check, reason = finding.check, finding.refused_with
+    if reason is None:
+        return None
     if check in {"first_card", "pass_first_card"}:
         return _FIRST_CARD
-    of_pass = _OF_PASSES.get(reason) if check.startswith("pass_") else None
+    of_pass = _OF_PASSES.get(reason) if check.startswith(PASS_CHECKS) else None
     return of_pass or _HELP.get(reason, _ANY)
 
 
@@ -211,15 +214,6 @@ REASONS: Mapping[str, str] = MappingProxyType(
 """Why staff look: a form's key and the English text; the first is the usual reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckShown:
-    """One check as the page shows it; `title` is in English, `help` None where it passed."""
-
-    title: str
-    passed: bool
-    help: Help | None
-
-
 class WhyPages:
     """Explain a card, and forget its wrong PINs."""
 
@@ -230,68 +224,56 @@ class WhyPages:
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        guarded, may, post = self._frame.guarded, Permission.EXPLAIN, ("POST",)
+        guarded, form, may = self._frame.guarded, self._frame.form, Permission.EXPLAIN
         return (
-            guarded(PAGE, self._page, may),
-            guarded(PAGE, self._explain, may, post),
-            guarded(f"{PAGE}/unlock", self._unlock, may, post),
+            guarded(PAGE, _shown, may),
+            form(PAGE, self._explain, may, _shown),
+            form(f"{PAGE}/unlock", self._unlock, may, _locked),
         )
 
-    async def _page(self, request: PageRequest) -> Response:
-        return _shown(request)
-
-    async def _explain(self, request: PageRequest) -> Response:
-        form = await request.form()
+    async def _explain(self, request: PageRequest, form: Form) -> Response:
+        why = filled_in.reason(form, REASONS, self._frame.house.words_of(None))
+        at = filled_in.moment(form.text("at"))
+        typed, taken_as, numbers = filled_in.card(form), filled_in.taken_as(form), self._numbers
         try:
-            why = filled_in.reason(form, REASONS, self._frame.house.words_of(None))
-            at = filled_in.moment(form.text("at"))
-            typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
             answer = await request.aside(
                 cards.explain,
-                self._app,
-                typed,
-                at,
-                why,
+                *(self._app, typed, at, why),
                 taken_as=taken_as,
-                numbers=self._numbers,
+                numbers=numbers,
                 by=request.by,
             )
-        except InputError as error:
-            return _shown(request, 422, form=form, wrong=request.words.refusal(error))
         except NotRunningError:
             # Only the door process has the key that finds a card.
-            return _shown(request, 503, form=form, codes=_codes(request.words))
-        return _shown(request, answer=answer, form=form, **_context(request.words, answer))
+            return await _shown(request, form, status=503, codes=_codes(request.words))
+        return await _shown(request, form, answer=answer, **_context(request.words, answer))
 
-    async def _unlock(self, request: PageRequest) -> Response:
-        form = await request.form()
-        try:
-            typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
-            await request.aside(
-                cards.unlock,
-                self._app,
-                typed,
-                taken_as=taken_as,
-                numbers=self._numbers,
-                by=request.by,
-            )
-        except InputError as error:
-            return _shown(request, 422, unlocking=True, wrong=request.words.refusal(error))
+    async def _unlock(self, request: PageRequest, form: Form) -> Response:
+        typed, taken_as, numbers = filled_in.card(form), filled_in.taken_as(form), self._numbers
+        await request.aside(
+            cards.unlock, self._app, typed, taken_as=taken_as, numbers=numbers, by=request.by
+        )
         return request.done(PAGE, "unlocked")
 
 
-def _shown(request: PageRequest, status: int = 200, **context: Any) -> Response:
+async def _shown(
+    request: PageRequest, form: Form = BLANK, error: InputError | None = None, **context: Any
+) -> Response:
     blank = {
-        "form": Form({}),
+        "form": form,
         "answer": None,
-        "wrong": "",
+        "wrong": request.words.refusal(error),
         "unlocking": False,
         "codes": {},
         "reasons": REASONS,
         "readings": filled_in.READINGS,
         "longest": SHORT_TEXT // 2,
     }
-    return request.page("why.html", status, **(blank | context))
+    return request.page("why.html", **(blank | context))
+
+
+async def _locked(request: PageRequest, _form: Form, error: InputError) -> Response:
+    return await _shown(request, error=error, unlocking=True)
 
 
 def _codes(words: Words) -> dict[int, list[str]]:
@@ -303,33 +285,21 @@ def _codes(words: Words) -> dict[int, list[str]]:
 
 
 def _context(words: Words, answer: Explanation) -> dict[str, Any]:
-    refused = next(
-        (finding for finding in answer.findings if finding.refused_with is answer.reason),
-        None,
-    )
+    findings = answer.findings
+    refused = (finding for finding in findings if finding.refused_with is answer.reason)
+    own = [finding for finding in findings if not finding.check.startswith(PASS_CHECKS)]
+    of_pass = [finding for finding in findings if finding.check.startswith(PASS_CHECKS)]
     return {
         "sentence": sentence(words, answer.reason),
-        "help": None if refused is None else _check(refused).help,
-        "tables": _tables(answer.findings),
+        "help": next(map(help_with, refused), None),
+        "help_with": help_with,
+        "questions": CHECKS,
+        "tables": {
+            "What the register and the house rules say": own,
+            "What the pass says": of_pass,
+        },
         "mode": MODES[answer.standing.mode],
         "unlocking": any(
-            finding.check in THROTTLES and finding.refused_with is not None
-            for finding in answer.findings
+            finding.check in THROTTLES and finding.refused_with is not None for finding in findings
         ),
     }
-
-
-def _tables(findings: tuple[Finding, ...]) -> tuple[tuple[str, tuple[CheckShown, ...]], ...]:
-    own = tuple(_check(result) for result in findings if not result.check.startswith(PASS_CHECKS))
-    of_pass = tuple(_check(result) for result in findings if result.check.startswith(PASS_CHECKS))
-    tables = (("What the register and the house rules say", own), ("What the pass says", of_pass))
-    return tuple((title, checks) for title, checks in tables if checks)
-
-
-def _check(finding: Finding) -> CheckShown:
-    reason = finding.refused_with
-    return CheckShown(
-        CHECKS[finding.check],
-        reason is None,
-        None if reason is None else help_with(finding.check, reason),
-    )

@@ -23,7 +23,7 @@ from doorctl.services import visits
 from doorctl.services.app import App
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.drawing import BREADTH as WIDTH
-from doorctl.web.staff.drawing import HEIGHT, Column, bars, scale_of
+from doorctl.web.staff.drawing import HEIGHT, bars, scale_of
 from doorctl.web.staff.drawing import SCALE as LEFT
 from doorctl.web.staff.log import MARK
 from doorctl.web.staff.statistics import StatisticsPages, chart
@@ -202,7 +202,7 @@ def test_a_scale_holds_the_highest(highest: int) -> None:
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=120))
 def test_every_bar_is_inside_the_picture(counts: list[tuple[int, int]]) -> None:
     """However many there are, and however high."""
-    drawn = bars([Column(str(place), both) for place, both in enumerate(counts)])
+    drawn = bars([(str(place), both) for place, both in enumerate(counts)])
 
     for bar in drawn.bars:
         assert bar.x >= LEFT

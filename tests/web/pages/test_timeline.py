@@ -31,23 +31,28 @@ def test_an_evening() -> None:
 
     drawn = timeline(WORDS, DayPicture(DAY, (Slot(at, 3, 1),), bands, inside), NOW)
 
-    up, down = drawn.bars
-    assert (up.granted, down.granted) == (True, False)
-    assert up.y + up.height == BASE == down.y
-    assert up.height == 3 * down.height
-    row = drawn.rows[18]
-    assert (row.name, row.granted, row.refused, row.inside) == ("18-19", 3, 1, 4)
-    assert row.modes == ("Self-service",)
-    assert drawn.inside == f"692.0,{BASE - ABOVE / 4} 728.0,{TOP}.0"
-    assert drawn.now == 746.0
+    up, down = drawn["bars"]
+    assert (up["granted"], down["granted"]) == (True, False)
+    assert up["y"] + up["height"] == BASE == down["y"]
+    assert up["height"] == 3 * down["height"]
+    row = drawn["rows"][18]
+    assert (row["name"], row["granted"], row["refused"], row["inside"]) == ("18-19", 3, 1, 4)
+    assert row["modes"] == ["Self-service"]
+    assert drawn["inside"] == f"692.0,{BASE - ABOVE / 4} 728.0,{TOP}.0"
+    assert drawn["now"] == 746.0
 
 
 def test_an_empty_day_that_is_not_today() -> None:
     """Nothing is drawn but the scale; no moment is now, and nobody is told to be inside."""
     drawn = timeline(WORDS, DayPicture(DAY - timedelta(days=1), (), ()), NOW)
 
-    assert (drawn.bars, drawn.inside, drawn.now, drawn.marks_inside) == ((), "", None, ())
-    assert len(drawn.rows) == 24
+    assert (drawn["bars"], drawn["inside"], drawn["now"], drawn["marks_inside"]) == (
+        [],
+        "",
+        None,
+        [],
+    )
+    assert len(drawn["rows"]) == 24
 
 
 def test_the_hour_that_comes_twice_is_counted_whole() -> None:
@@ -60,8 +65,8 @@ def test_the_hour_that_comes_twice_is_counted_whole() -> None:
 
     drawn = timeline(WORDS, DayPicture(day, slots, (band,)), NOW)
 
-    assert drawn.rows[2].granted == drawn.granted == 3
-    assert (drawn.bands[0].x, drawn.bands[0].width) == (LEFT, WIDTH)
+    assert drawn["rows"][2]["granted"] == drawn["granted"] == 3
+    assert (drawn["bands"][0]["x"], drawn["bands"][0]["width"]) == (LEFT, WIDTH)
 
 
 @given(QUARTERS)
@@ -74,8 +79,8 @@ def test_nothing_leaves_the_picture(quarters: list[tuple[int, int, int]]) -> Non
 
     drawn = timeline(WORDS, DayPicture(DAY, slots, ()), NOW)
 
-    for bar in drawn.bars:
-        assert LEFT <= bar.x <= bar.x + bar.width <= LEFT + WIDTH
-        assert TOP <= bar.y <= bar.y + bar.height <= BAND_Y
-    assert sum(row.granted for row in drawn.rows) == drawn.granted
-    assert sum(row.refused for row in drawn.rows) == drawn.refused
+    for bar in drawn["bars"]:
+        assert LEFT <= bar["x"] <= bar["x"] + bar["width"] <= LEFT + WIDTH
+        assert TOP <= bar["y"] <= bar["y"] + bar["height"] <= BAND_Y
+    assert sum(row["granted"] for row in drawn["rows"]) == drawn["granted"]
+    assert sum(row["refused"] for row in drawn["rows"]) == drawn["refused"]

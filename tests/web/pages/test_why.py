@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES, Reason
-from doorctl.access.policy import CHECKS, PASS_CHECKS
+from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding
 from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle
 from doorctl.accounts.account import Role
@@ -219,7 +219,7 @@ def test_every_check_and_reason_has_words_in_danish() -> None:
     """A new check of the policy is explained before it is shipped."""
     names = {"known", *(one.name for one in CHECKS), *(one.name for one in PASS_CHECKS)}
     helps = [
-        why_words.help_with(name, one)
+        why_words.help_with(Finding(name, one)) or pytest.fail(name)
         for name in ("known", "pass_pin", "first_card")
         for one in Reason
     ]
