@@ -304,7 +304,7 @@ AT_ONCE = 10
 REFILL_S = 3600.0
 """After that one more goes on record in this time: at most 34 entries of an account a day."""
 
-MOST = 500
+MOST_COUNTED = 500
 """The most accounts that are counted; the one without a refusal for longest is forgotten."""
 
 
@@ -328,7 +328,7 @@ class Refusals:
         """
         tally = self._of.pop(account, None) or _Account(at_s=now_s)
         self._of[account] = tally
-        if len(self._of) > MOST:
+        if len(self._of) > MOST_COUNTED:
             del self._of[next(iter(self._of))]
         tally.spent = max(0.0, tally.spent - (now_s - tally.at_s) / REFILL_S)
         tally.at_s = now_s

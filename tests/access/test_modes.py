@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from doorctl.access.calendar import OPEN as OPENS
 from doorctl.access.calendar import Calendar, Cause, DatedDay, Mode, ModeSpan
 from doorctl.access.day import (
+    Output,
     Override,
     Standing,
     judge,
     next_planned_change,
+    no_entry,
+    outputs_on,
     planned,
     planned_changes,
     standing,
@@ -22,7 +25,11 @@ from doorctl.core.moments import ClockState, Moment
 from tests.access.calendars import CLOSED, OPEN, STAFFED, at, calendars, every_day, times
 
 LIBRARY = every_day(ModeSpan(OPEN, 420, 1320), ModeSpan(STAFFED, 600, 1080))
+
+
 NOON = at("2026-12-24T12:00")
+
+
 SOON, LATE = NOON + timedelta(hours=1), NOON + timedelta(hours=12)
 
 
@@ -48,6 +55,8 @@ CALENDARS = {
     "dated": Calendar(None, {NOON.date(): DatedDay(())}),
     "holiday": Calendar(LIBRARY.week, {NOON.date(): DatedDay((), Cause.HOLIDAY)}),
 }
+
+
 BY_CALENDAR = {
     "none": (CLOSED, Cause.UNKNOWN_CALENDAR),
     "always": (OPEN, Cause.SCHEDULE),
@@ -57,13 +66,20 @@ BY_CALENDAR = {
     "dated": (CLOSED, Cause.EXCEPTION),
     "holiday": (CLOSED, Cause.HOLIDAY),
 }
+
+
 BY_UNSET_CLOCK = {
     **dict.fromkeys(CALENDARS, (None, Cause.CLOCK)),
     "none": (CLOSED, Cause.UNKNOWN_CALENDAR),
     "always": (OPEN, Cause.SCHEDULE),
 }
+
+
 PROBLEM = {"none": (True, True), "ended": (True, False)}
+
+
 """Calendar -> whether somebody has to be told, by a right clock and by an unset one."""
+
 
 ENDS = {"running": SOON, "at its end": NOON, "ended": NOON - timedelta(hours=1)}
 
@@ -90,14 +106,6 @@ def test_the_whole_table(name: str, state: ClockState) -> None:
 
     without = standing(CALENDARS[name], None, moment(NOON, state))
     assert (without.mode, without.cause, without.problem) == (*by_calendar, told)
-
-
-def test_any_doubt_closes() -> None:
-    """By an unset clock nothing opens but a calendar that needs no clock."""
-    for name, mode in product(CALENDARS, Mode):
-        found = standing(CALENDARS[name], until(mode), moment(NOON, ClockState.UNTRUSTED))
-
-        assert found.mode not in OPENS or (name == "always" and mode in OPENS)
 
 
 def test_an_unset_clock_that_is_certainly_past_the_end() -> None:
@@ -223,3 +231,153 @@ def test_what_stands_is_what_was_planned(
     assert (standing(calendar, override, moment(local)).mode or CLOSED) is planned(
         calendar, override, local
     )
+
+
+@pytest.mark.parametrize(
+    ("clock", "last_min", "refused"),
+    [
+        ("21:44:59.999999", 15, False),
+        ("21:45:00", 15, True),
+        ("21:59:59.999999", 15, True),
+        ("22:00:00", 15, False),
+        ("21:59:59.999999", 0, False),
+        ("09:50:00", 15, False),
+        ("17:50:00", 15, False),
+        ("12:00:00", 15, False),
+    ],
+)
+def test_nobody_new_comes_in_at_the_end(clock: str, last_min: int, refused: bool) -> None:
+    """In the last minutes of self-service before closed, not before staff take over."""
+    assert no_entry(LIBRARY, None, at(f"2026-12-24T{clock}"), last_min) is refused
+
+
+def test_the_end_by_staff_is_an_end_too() -> None:
+    """Self-service that staff have prolonged ends when they said, and any other by lockdown."""
+    late = Override(OPEN, at("2026-12-24T23:00"))
+
+    assert not no_entry(LIBRARY, late, at("2026-12-24T21:55"), 15)
+    assert no_entry(LIBRARY, late, at("2026-12-24T22:50"), 15)
+    assert no_entry(None, late, at("2026-12-24T22:50"), 15)
+
+
+def test_the_end_of_what_is_known_is_an_end() -> None:
+    """Where the calendar ends while open, nobody comes in just before it."""
+    calendar = Calendar(known_until=date(2026, 12, 24))
+
+    assert no_entry(calendar, None, at("2026-12-24T23:50"), 15)
+    assert not no_entry(Calendar(), None, at("2026-12-24T23:50"), 15)
+
+
+@given(calendars, times(), st.integers(1, 60))
+def test_no_entry_means_out_in_so_many_minutes(
+    calendar: Calendar, local: datetime, last_min: int
+) -> None:
+    """Where nobody new comes in, it is self-service now and not open at some time until then."""
+    end = (local.astimezone(UTC) + timedelta(minutes=last_min)).astimezone(local.tzinfo)
+    changes = [mode or CLOSED for _, mode in calendar.changes(local, end)]
+
+    assert no_entry(calendar, None, local, last_min) is (
+        calendar.mode_at(local) is OPEN and changes[:1] == [CLOSED]
+    )
+
+
+INSIDE = frozenset({STAFFED, OPEN})
+
+
+LIGHT = Output("light", INSIDE, lead_min=10, lag_min=5)
+
+
+ALARM = Output("alarm", frozenset({CLOSED}), lead_min=-5, lag_min=-10)
+
+
+PLAIN = Output("plain", INSIDE)
+
+
+EARLY = Output("early", INSIDE, lead_min=-30, lag_min=30)
+
+
+ALL = (LIGHT, ALARM, PLAIN, EARLY)
+
+
+@pytest.mark.parametrize(
+    ("clock", "on"),
+    [
+        ("06:49:59.999999", {"alarm"}),
+        ("06:50:00", {"light"}),
+        ("07:00:00", {"light", "plain"}),
+        ("07:30:00", {"light", "plain", "early"}),
+        ("10:00:00", {"light", "plain", "early"}),
+        ("21:59:59.999999", {"light", "plain", "early"}),
+        ("22:00:00", {"light", "early"}),
+        ("22:05:00", {"alarm", "early"}),
+        ("22:30:00", {"alarm"}),
+        ("23:59:59", {"alarm"}),
+        ("00:00:00", {"alarm"}),
+    ],
+)
+def test_offsets_move_both_ends(clock: str, on: set[str]) -> None:
+    """Light comes on before opening and stays after; the alarm sleeps a while at both ends."""
+    assert outputs_on(ALL, LIBRARY, None, at(f"2026-12-24T{clock}")) == on
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_what_staff_set_acts_at_once(mode: Mode) -> None:
+    """Their mode alone counts while it holds, without offsets, and at its end the calendar."""
+    siren = Output("siren", frozenset({Mode.LOCKDOWN}), lead_min=30, lag_min=30)
+    override = Override(mode, at("2026-12-24T22:03"))
+    before, after = at("2026-12-24T22:02:59"), at("2026-12-24T22:03")
+
+    held = outputs_on((*ALL, siren), LIBRARY, override, before)
+
+    assert held == {one.name for one in (*ALL, siren) if mode in one.modes}
+    assert outputs_on((*ALL, siren), LIBRARY, override, after) == {"light", "early"}
+
+
+def test_without_a_calendar_it_is_closed() -> None:
+    """What is on while closed stays on, whatever its offsets."""
+    assert outputs_on(ALL, None, None, at("2026-12-24T12:00")) == {"alarm"}
+
+
+def test_a_short_break_is_bridged() -> None:
+    """Light that stays on as long as the break lasts does not go off in between."""
+    lunch = every_day(ModeSpan(OPEN, 480, 720), ModeSpan(OPEN, 735, 1320))
+    light = Output("light", INSIDE, lead_min=10, lag_min=5)
+
+    assert all(
+        outputs_on([light], lunch, None, at(f"2026-12-24T12:{minute:02}")) for minute in range(20)
+    )
+
+
+outputs = st.builds(
+    Output,
+    st.just("x"),
+    st.frozensets(st.sampled_from(Mode), min_size=1),
+    st.integers(-90, 90),
+    st.integers(-90, 90),
+)
+
+
+@given(calendars, times(), outputs)
+def test_offsets_look_at_the_minutes_around(
+    calendar: Calendar, local: datetime, output: Output
+) -> None:
+    """Told minute by minute: an end is moved out by what is near, in by what is missing near."""
+    now = local.astimezone(UTC)
+
+    def in_modes(minutes: int, before: bool = False) -> bool:
+        instant = now + timedelta(minutes=minutes) - timedelta(microseconds=before)
+        return planned(calendar, None, instant.astimezone(local.tzinfo)) in output.modes
+
+    if output.lead_min >= 0 and output.lag_min >= 0:
+        around = range(-output.lag_min, output.lead_min + 1)
+        expected = any(in_modes(one) for one in around) or any(
+            in_modes(one, before=True) for one in around if one > -output.lag_min
+        )
+    elif output.lead_min <= 0 and output.lag_min <= 0:
+        around = range(output.lead_min, -output.lag_min + 1)
+        expected = all(in_modes(one) for one in around) and all(
+            in_modes(one, before=True) for one in around if one > output.lead_min
+        )
+    else:
+        return
+    assert bool(outputs_on([output], calendar, None, local)) is expected

@@ -125,6 +125,14 @@ def test_which_rows_an_age_limit_may_not_have_been_asked_for(
     assert reason_of(Policy(minimum_age=14), case) is reason
 
 
+@pytest.mark.parametrize(("sealed_for", "reason"), [(0, TOO_OLD), (14, OK), (18, OK)])
+def test_rows_sealed_for_a_lower_age_limit_let_nobody_in(sealed_for: int, reason: Reason) -> None:
+    """A row without a date was old enough for the limit of then; for a higher one it is doubt."""
+    case = replace(WELCOME, cache_minimum_age=sealed_for)
+
+    assert reason_of(Policy(minimum_age=14), case) is reason
+
+
 @pytest.mark.parametrize(
     ("held", "reason"),
     [

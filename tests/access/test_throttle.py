@@ -1,17 +1,33 @@
-from __future__ import annotations
+"""How many guesses cards, codes and readers get, by the clock of the boot."""
 
-from dataclasses import replace
+from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from doorctl.access.throttle import MOST_WRONG_PINS, CardThrottle, ReaderThrottle, everywhere
+from doorctl.access.patron import ROW_KEY_BYTES
+from doorctl.access.throttle import (
+    CODES_KEY,
+    FORGIVEN_MS,
+    MOST_FAILURES,
+    MOST_WRONG_PINS,
+    READER_REFILL_MS,
+    CardThrottle,
+    ReaderThrottle,
+    codes_charged,
+    codes_hold,
+    codes_left,
+    everywhere,
+)
 from doorctl.core.moments import BootTime
 
 WAITS_S = [0, 0, 0, 30, 120, 600, 3600, 3600, 3600, 3600]
+
+
 """Seconds to wait after so many failures, as the issue and NIST SP 800-63B have them."""
+
 
 FOREVER_MS = 10 * 365 * 24 * 3600 * 1000
 
@@ -52,14 +68,6 @@ def test_ten_failures_stop_a_card_for_good(later: BootTime) -> None:
 def test_a_stopped_card_on_record_without_a_time_is_stopped() -> None:
     """The count alone stops a card, even where the time of the failure is lost."""
     assert CardThrottle(10, None).holds(at(FOREVER_MS))
-
-
-def test_a_reboot_begins_the_wait_afresh() -> None:
-    """Of the time before a reboot nothing is certain, so the whole wait is served after it."""
-    throttle = failed(4, ms=0)
-
-    assert throttle.holds(at(119_999, boot=2))
-    assert not throttle.holds(at(120_000, boot=2))
 
 
 class CardMachine(RuleBasedStateMachine):
@@ -146,6 +154,8 @@ class CardMachine(RuleBasedStateMachine):
 
 
 TestCard = CardMachine.TestCase
+
+
 TestCard.settings = settings(stateful_step_count=40)
 
 
@@ -173,15 +183,6 @@ def test_a_sweep_over_many_cards_is_slowed_from_the_eleventh_on() -> None:
         reader = reader.charged(at(0))
 
     assert delays == [0.0] * 10 + [5.0] * 3
-
-
-def test_an_honest_evening_is_never_slowed() -> None:
-    """A slip every two minutes for eight hours costs nobody a wait."""
-    reader = ReaderThrottle()
-    for slip in range(240):
-        now = at(slip * 120_000)
-        assert reader.delay_s(now) == 0.0
-        reader = reader.charged(now)
 
 
 def test_a_sweep_stays_slow_for_good() -> None:
@@ -267,15 +268,9 @@ class ReaderMachine(RuleBasedStateMachine):
 
 
 TestReader = ReaderMachine.TestCase
+
+
 TestReader.settings = settings(stateful_step_count=30)
-
-
-@given(st.integers(0, 700_000), st.integers(0, 10**9))
-def test_the_delay_is_nothing_or_five_seconds(spent_ms: int, ms: int) -> None:
-    """Whatever stands on record, others wait five seconds at the most."""
-    reader = replace(ReaderThrottle(), spent_ms=spent_ms, at=at(0))
-
-    assert reader.delay_s(at(ms)) in {0.0, 5.0}
 
 
 @given(here=st.integers(0, 40), elsewhere=st.integers(0, 10**9))
@@ -290,3 +285,91 @@ def test_what_other_branches_tell_adds_and_stops_nobody_by_itself(
     assert everywhere(0, elsewhere) < MOST_WRONG_PINS
     assert everywhere(here, elsewhere + 1) >= wrong
     assert (wrong >= MOST_WRONG_PINS) or here + elsewhere < MOST_WRONG_PINS or here == 0
+
+
+@pytest.mark.parametrize(
+    ("later_ms", "still_count"),
+    [(0, 3), (FORGIVEN_MS - 1, 3), (FORGIVEN_MS, 2), (3 * FORGIVEN_MS, 0), (9 * FORGIVEN_MS, 0)],
+)
+def test_each_hour_forgives_one_wrong_code(later_ms: int, still_count: int) -> None:
+    """To the millisecond, and never more than there were."""
+    throttle = CardThrottle(3, at(0))
+
+    assert codes_left(throttle, at(later_ms)) == still_count
+
+
+def test_what_a_reader_owes_since_nobody_knows_when_is_owed_whole() -> None:
+    """Time that is on no record forgives nothing."""
+    now = at(5_000)
+
+    assert ReaderThrottle(READER_REFILL_MS).left(now) == ReaderThrottle(READER_REFILL_MS, now)
+
+
+HOUR_MS = 3_600_000
+
+
+def guess_for(ms: int, *, pause_ms: int = 0) -> int:
+    """Guess wrongly whenever codes need not wait; return how often in so long."""
+    throttle, guesses, now_ms = CardThrottle(), 0, 0
+    while now_ms < ms:
+        if codes_hold(throttle, at(now_ms)):
+            now_ms += 1000
+        else:
+            throttle, guesses = codes_charged(throttle, at(now_ms)), guesses + 1
+            now_ms += 1000 + pause_ms
+    return guesses
+
+
+def test_the_waits_grow_to_an_hour() -> None:
+    """Three slips are free, the next ones cost what they cost a card."""
+    throttle, waits = CardThrottle(), []
+    now_ms = 0
+    for _ in range(9):
+        throttle = codes_charged(throttle, at(now_ms))
+        begun_ms = now_ms
+        while codes_hold(throttle, at(now_ms)):
+            now_ms += 1000
+        waits.append((now_ms - begun_ms) // 1000)
+
+    assert waits == [0, 0, 30, 120, 600, 3600, 3600, 3600, 3600]
+
+
+def test_a_guesser_gets_six_tries_at_once_and_one_an_hour() -> None:
+    """So a million codes with ten in force last: 30 for the first day, 24 for each further one."""
+    assert guess_for(HOUR_MS // 2) == 6
+    assert guess_for(24 * HOUR_MS) <= 30
+    assert guess_for(10 * 24 * HOUR_MS) <= 6 + 240
+
+
+@pytest.mark.parametrize("pause_h", [1, 2, 5])
+def test_waiting_longer_gains_nothing(pause_h: int) -> None:
+    """Whoever saves forgiven failures up guesses no more often in the long run."""
+    assert guess_for(10 * 24 * HOUR_MS, pause_ms=pause_h * HOUR_MS) <= 6 + 240
+
+
+@given(st.integers(0, 20), st.integers(0, 10**9))
+def test_codes_never_stop_for_good(failures: int, later_ms: int) -> None:
+    """However many failures are on record, an hour later a code may be typed."""
+    throttle = CardThrottle(min(failures, MOST_FAILURES), at(0))
+
+    assert not codes_hold(throttle, at(later_ms + HOUR_MS))
+    assert codes_left(codes_charged(throttle, at(later_ms)), at(later_ms)) <= MOST_FAILURES
+
+
+def test_a_reboot_gives_nothing_away() -> None:
+    """How long the power was off is not known, so the wait begins anew."""
+    throttle = CardThrottle(MOST_FAILURES, at(50 * HOUR_MS))
+
+    assert codes_hold(throttle, at(HOUR_MS - 1, boot=2))
+    assert not codes_hold(throttle, at(HOUR_MS, boot=2))
+
+
+def test_nobody_has_failed_yet() -> None:
+    """A new file has no failures and nobody waits."""
+    assert codes_left(CardThrottle(), at(0)) == 0
+    assert not codes_hold(CardThrottle(), at(0))
+
+
+def test_the_key_is_as_long_as_any_other() -> None:
+    """The door log takes it like a row key."""
+    assert len(CODES_KEY) == ROW_KEY_BYTES

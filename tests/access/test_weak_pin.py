@@ -20,7 +20,7 @@ from doorctl.access.patron import Patron, Reason
 from doorctl.access.policy import Case, Policy, WeakPin, findings
 from doorctl.core.masked import Pin
 from tests.access.deciding import reason_of
-from tests.access.samples import PATRON, ROW_KEY, STRETCHED, WRONG_PIN, moment
+from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, WRONG_PIN, moment
 from tests.access.telling import CARD, RULES, UNKNOWN, keys, now, play
 from tests.access.test_attempt_asking import ASKING_RULES, LENT, NO_PIN, answered, looked_up
 from tests.access.test_judging import KNOWN, STAFF, verdict
@@ -30,59 +30,34 @@ WEAK = replace(KNOWN, patron=replace(PATRON, weak_pin=True))
 REFUSE, WARN = Policy(weak_pin=WeakPin.REFUSE), Policy(weak_pin=WeakPin.WARN)
 
 
+ALLOW = Policy(weak_pin=WeakPin.ALLOW)
+NO_PIN_REFUSE, NO_PIN_WARN = replace(REFUSE, require_pin=False), replace(WARN, require_pin=False)
+
+
 @pytest.mark.parametrize(
-    ("policy", "reason", "warned"),
+    ("prepared", "pin", "policies", "reason", "warned"),
     [
-        (Policy(weak_pin=WeakPin.ALLOW), Reason.OK, False),
-        (Policy(), Reason.OK, True),
-        (WARN, Reason.OK, True),
-        (REFUSE, Reason.WEAK_PIN, False),
+        # It opens, opens with a word, or is refused: after the proof nothing is hidden.
+        (WEAK, RIGHT_PIN, [ALLOW], Reason.OK, False),
+        (WEAK, RIGHT_PIN, [Policy(), WARN], Reason.OK, True),
+        (WEAK, RIGHT_PIN, [REFUSE], Reason.WEAK_PIN, False),
+        # Another PIN is not spoken of, and who guesses does not learn that it is an easy one.
+        (KNOWN, RIGHT_PIN, [Policy(), WARN, REFUSE], Reason.OK, False),
+        (WEAK, WRONG_PIN, [Policy(), WARN, REFUSE], Reason.WRONG_PIN, False),
+        # A row may say so where no PIN is required: it was sealed for other branches too.
+        (WEAK, None, [NO_PIN_WARN, NO_PIN_REFUSE], Reason.OK, False),
+        (replace(KNOWN, patron=None), RIGHT_PIN, [WARN, REFUSE], Reason.UNKNOWN_CARD, False),
+        # A pass takes no right away and gives none to the patron: so nothing is said either.
+        (replace(WEAK, held=STAFF), RIGHT_PIN, [REFUSE], Reason.OK, False),
     ],
 )
-def test_what_a_weak_pin_comes_to(policy: Policy, reason: Reason, *, warned: bool) -> None:
-    """It opens, opens with a word, or is refused and told so: after the proof nothing is hidden."""
-    told = verdict(WEAK, policy=policy)
-
-    assert (told.reason, told.weak_pin) == (reason, warned)
-
-
-@pytest.mark.parametrize("policy", [Policy(), WARN, REFUSE])
-def test_another_pin_is_not_spoken_of(policy: Policy) -> None:
-    """Whatever the policy."""
-    told = verdict(KNOWN, policy=policy)
-
-    assert (told.reason, told.weak_pin) == (Reason.OK, False)
-
-
-@pytest.mark.parametrize("policy", [Policy(), WARN, REFUSE])
-def test_a_wrong_pin_says_nothing_of_the_right_one(policy: Policy) -> None:
-    """Who guesses does not learn that the PIN is an easy one."""
-    told = verdict(WEAK, WRONG_PIN, policy=policy)
-
-    assert (told.reason, told.weak_pin) == (Reason.WRONG_PIN, False)
-
-
-@pytest.mark.parametrize("policy", [WARN, REFUSE])
-def test_a_branch_that_asks_for_no_pin_does_not_judge_it(policy: Policy) -> None:
-    """A row may still say so: it was sealed for other branches too."""
-    told = verdict(WEAK, None, policy=replace(policy, require_pin=False))
-
-    assert (told.reason, told.weak_pin) == (Reason.OK, False)
-
-
-@pytest.mark.parametrize("policy", [WARN, REFUSE])
-def test_an_unknown_card_has_no_weak_pin(policy: Policy) -> None:
-    """There is nothing to warn of."""
-    told = verdict(replace(KNOWN, patron=None), policy=policy)
-
-    assert (told.reason, told.weak_pin) == (Reason.UNKNOWN_CARD, False)
-
-
-def test_a_pass_opens_whatever_the_patron_s_pin_is() -> None:
-    """A pass takes no right away and gives none to the patron: so nothing is said either."""
-    told = verdict(replace(WEAK, held=STAFF), policy=REFUSE)
-
-    assert (told.reason, told.weak_pin) == (Reason.OK, False)
+def test_what_a_weak_pin_comes_to(
+    prepared: Prepared, pin: Pin | None, policies: list[Policy], reason: Reason, *, warned: bool
+) -> None:
+    """By the branch's policy, and only where the patron's own PIN opened."""
+    for policy in policies:
+        end = verdict(prepared, pin, policy=policy)
+        assert (end.reason, end.weak_pin) == (reason, warned)
 
 
 def test_whatever_else_refuses_is_told_first() -> None:

@@ -2,10 +2,26 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.accounts.account import IDLE_MS, LONGEST_MS, TOUCH_MS, Session, Token, new_token
+from doorctl.accounts.account import (
+    AT_ONCE,
+    IDLE_MS,
+    LONGEST_MS,
+    MOST_COUNTED,
+    REFILL_S,
+    TOUCH_MS,
+    Pending,
+    Refusals,
+    Session,
+    Token,
+    new_token,
+)
+from doorctl.accounts.signing_in import KEPT_S, MOST, MOST_OF_ONE, Begun, PendingSignIns
+from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime
 
 BEGAN = BootTime("boot-1", 1_000_000)
+
+
 SESSION = Session("grethe", BEGAN, BEGAN)
 
 
@@ -48,3 +64,98 @@ def test_a_token_is_long_new_and_not_shown() -> None:
     assert all(len(one) == 43 for one in tokens)
     assert "xyz" not in repr(Token("xyz"))
     assert len(Token("xyz").digest) == 32
+
+
+def test_the_first_ones_are_on_record_and_then_one_an_hour() -> None:
+    """Whoever asks all day leaves a few entries, and the next one tells how many were left out."""
+    refusals = Refusals()
+    first = [refusals.due("kaj", 0.0) for _ in range(AT_ONCE + 3)]
+    later = [refusals.due("kaj", REFILL_S), refusals.due("kaj", REFILL_S + 1)]
+
+    assert first == [0] * AT_ONCE + [None] * 3
+    assert later == [3, None]
+    day = [refusals.due("kaj", REFILL_S + second) for second in range(2, 24 * 3600)]
+    assert sum(one is not None for one in day) == 23
+
+
+def test_after_a_quiet_night_there_is_room_again() -> None:
+    """For as many as at first, and not for more."""
+    refusals = Refusals()
+    for _ in range(AT_ONCE):
+        refusals.due("kaj", 0.0)
+    again = [refusals.due("kaj", 1000 * REFILL_S) for _ in range(AT_ONCE + 1)]
+
+    assert again == [0] * AT_ONCE + [None]
+
+
+def test_nobody_is_hidden_behind_somebody_elses_refusals() -> None:
+    """Each account has its own first ones."""
+    refusals = Refusals()
+    for _ in range(AT_ONCE + 1):
+        refusals.due("kaj", 0.0)
+
+    assert refusals.due("grethe", 0.0) == 0
+
+
+def test_only_so_many_accounts_are_counted() -> None:
+    """A whole municipality that may sign in fills no memory."""
+    refusals = Refusals()
+    for _ in range(AT_ONCE + 1):
+        refusals.due("kaj", 0.0)
+        refusals.due("grethe", 0.0)
+    for number in range(MOST_COUNTED - 1):
+        refusals.due(f"name-{number}", 0.0)
+
+    assert len(refusals._of) == MOST_COUNTED  # noqa: SLF001 - what is kept shows nowhere else
+    assert refusals.due("grethe", 0.0) is None
+    assert refusals.due("kaj", 0.0) == 0
+
+
+def begun(state: str = "s") -> Begun:
+    """Return what a browser was sent away with."""
+    return Begun(Pending(Masked(state), Masked("n"), Masked("v")), "/log")
+
+
+def test_what_was_begun_counts_once_and_not_for_long() -> None:
+    """A second use of the cookie, a late one, and one that nobody was given find nothing."""
+    kept = PendingSignIns()
+    first, late = kept.keep(begun(), 0.0, "192.0.2.1"), kept.keep(begun(), 0.0, "192.0.2.1")
+
+    assert kept.take(first, 1.0) == begun()
+    assert kept.take(first, 1.0) is None
+    assert kept.take(late, KEPT_S) is None
+    assert kept.take(new_token(), 1.0) is None
+
+
+def test_only_so_many_are_kept() -> None:
+    """Whoever begins them by the thousand fills no memory; the oldest are forgotten."""
+    kept = PendingSignIns()
+    tokens = [
+        kept.keep(begun(str(one)), 0.0, f"10.0.{one >> 8}.{one & 255}") for one in range(MOST + 1)
+    ]
+
+    assert kept.take(tokens[0], 0.0) is None
+    assert kept.take(tokens[1], 0.0) == begun("1")
+
+
+def test_looking_uses_nothing_up() -> None:
+    """What was begun can be looked at again and again, for as long as it counts."""
+    kept = PendingSignIns()
+    token = kept.keep(begun(), 0.0, "192.0.2.1")
+
+    assert kept.take(token, 1.0, stays=True) == kept.take(token, 1.0, stays=True) == begun()
+    assert kept.take(token, KEPT_S, stays=True) is None
+    assert kept.take(new_token(), 1.0, stays=True) is None
+    assert kept.take(token, 1.0) == begun()
+    assert kept.take(token, 1.0, stays=True) is None
+
+
+def test_nobody_pushes_others_out() -> None:
+    """Whoever begins many of them makes their own be forgotten, all of one IPv6 network's alike."""
+    kept = PendingSignIns()
+    mine = kept.keep(begun(), 0.0, "192.0.2.1")
+    theirs = [kept.keep(begun(), 0.0, f"2001:db8::{one:x}") for one in range(2 * MOST_OF_ONE)]
+
+    assert kept.take(mine, 1.0) == begun()
+    there = [kept.take(one, 1.0) is not None for one in theirs]
+    assert there == [False] * MOST_OF_ONE + [True] * MOST_OF_ONE
