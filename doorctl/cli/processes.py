@@ -76,7 +76,7 @@ def run(config: Config) -> None:
     Prints one JSON line an event on stdout. The relay goes off first when it starts, and when
     it stops for whatever reason.
     """
-    from doorctl.ops.memory import do_without_tls
+    from doorctl.ops.process import do_without_tls
 
     do_without_tls()
     from doorctl.wiring.door import open_door  # asyncio comes with it

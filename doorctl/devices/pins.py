@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 from tempfile import gettempdir
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from gpiozero import GPIOZeroError, OutputDevice, PinFixedPull
+from gpiozero import GPIODevice, GPIOZeroError, OutputDevice, PinFixedPull
 from gpiozero.pins.local import LocalPiPin
 from gpiozero.pins.mock import MockFactory
 
 from doorctl.config import Gpio
 from doorctl.core.errors import DeviceError
+from doorctl.door.inputs import IN_DOUBT, Levels
 from doorctl.door.lamps import Lamps
 
 # gpiozero's lgpio pins, made safe for a strike: no pin passes through an unwanted level.
@@ -342,3 +344,186 @@ def leave_word(gpio: Gpio, factory: Factory, environment: Mapping[str, str]) -> 
     off = 0 if gpio.relay_active_high else 1
     with suppress(OSError):
         Path(directory, WORD).write_text(f"{chip} {gpio.relay_pin} {off}\n", encoding="ascii")
+
+
+# Door contact, exit button, fire alarm and the other door's contact on GPIO pins.
+#
+# Each pin is pulled to the level that a cut wire has to count as (`IN_DOUBT`), so the pull follows
+# from the level that means open, pressed or fire and is no setting of its own. The driver filters
+# nothing, because each driver filters in another way; debouncing is pure code elsewhere.
+
+
+@dataclass(frozen=True, slots=True)
+class InputPin:
+    """One input's Broadcom pin, and whether its high level means open, pressed or fire."""
+
+    pin: int
+    active_high: bool
+
+
+class GpioInputs:
+    """The real Inputs; None for what is not wired.
+
+    A pin that fails later has its level of `IN_DOUBT` until it can be read again.
+
+    Args:
+        on_change: called from the driver's thread at the first edge after each `levels`, so that
+            a wire that chatters fills no queue; must only post, never raise.
+
+    Raises:
+        DeviceError: a pin can't be claimed, or not with its pull; none is kept then.
+    """
+
+    def __init__(
+        self,
+        factory: Factory,
+        on_change: Callable[[], None],
+        *,
+        contact: InputPin | None = None,
+        exit_button: InputPin | None = None,
+        fire: InputPin | None = None,
+        other_door: InputPin | None = None,
+    ) -> None:
+        self._wires: dict[str, _Wire] = {}
+        self._on_change = on_change
+        self._announced = False
+        wired = {
+            "contact_open": contact,
+            "exit_pressed": exit_button,
+            "fire": fire,
+            "other_door_open": other_door,
+        }
+        with ExitStack() as undoing:
+            undoing.callback(self.close)
+            for name, pin in wired.items():
+                if pin is not None:
+                    doubt = getattr(IN_DOUBT, name)
+                    self._wires[name] = _Wire(factory, pin, self._changed, in_doubt=doubt)
+            undoing.pop_all()
+
+    def levels(self) -> Levels:
+        """Read all pins."""
+        # Before the first reading: an edge from now on may not show in it.
+        self._announced = False
+        states: dict[str, bool] = {}
+        failing = []
+        for name, wire in self._wires.items():
+            try:
+                states[name] = wire.active()
+            except DeviceError as error:
+                states[name] = wire.in_doubt
+                failing.append(str(error))
+        return Levels(**states, failing="; ".join(failing) or None)
+
+    def close(self) -> None:
+        """Stop calling `on_change` and give the pins back, no longer pulled; idempotent.
+
+        Raises:
+            DeviceError: a pin failed; the others are given back all the same.
+        """
+        with ExitStack() as all_of_them:
+            for wire in self._wires.values():
+                all_of_them.callback(wire.close)
+
+    def _changed(self) -> None:
+        if not self._announced:
+            self._announced = True
+            self._on_change()
+
+
+class _Wire:
+    """One claimed input pin."""
+
+    def __init__(
+        self, factory: Factory, wiring: InputPin, changed: Callable[[], None], *, in_doubt: bool
+    ) -> None:
+        self.in_doubt = in_doubt
+        self._name = f"GPIO{wiring.pin}"
+        self._active_high = wiring.active_high
+        self._tell = changed
+        with telling(f"{self._name} can't be read"), ExitStack() as undoing:
+            self._device: Any = GPIODevice(wiring.pin, pin_factory=factory)
+            undoing.callback(self._device.close)
+            high_in_doubt = in_doubt is wiring.active_high
+            self._device.pin.input_with_pull("up" if high_in_doubt else "down")
+            # The driver keeps a weak reference, so this has to be a method of what lives on.
+            self._device.pin.when_changed = self._changed
+            undoing.pop_all()
+
+    def active(self) -> bool:
+        if self._device.closed:
+            raise DeviceError(f"{self._name} can't be read: it was closed")
+        with telling(f"{self._name} can't be read"):
+            return bool(self._device.pin.state) is self._active_high
+
+    def close(self) -> None:
+        if self._device.closed:
+            return
+        with telling(f"{self._name} can't be given back"), ExitStack() as both:
+            both.callback(self._device.close)
+            self._device.pin.when_changed = None
+
+    def _changed(self, _ticks: object, _state: object) -> None:
+        self._tell()
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPin:
+    """One output, on a Broadcom pin that is never the relay's.
+
+    `name` is unique in the configuration.
+    """
+
+    name: str
+    pin: int
+    active_high: bool = True
+
+
+class GpioOutputs:
+    """The real Outputs. Each is off from the first moment and after :meth:`close`. One thread.
+
+    The pins are free between two runs of the daemon, so no output can be promised to stay on over
+    a restart. Wire each so that off does no harm: a light by its relay's normally-closed contact.
+
+    Raises:
+        DeviceError: a pin can't be claimed, and none is kept.
+    """
+
+    def __init__(self, factory: Factory, outputs: Iterable[OutputPin]) -> None:
+        self._outputs: dict[str, Any] = {}
+        with ExitStack() as undoing:
+            undoing.callback(self.close)
+            for output in outputs:
+                self._outputs[output.name] = _claimed(factory, output)
+            undoing.pop_all()
+
+    def switch(self, name: str, *, on: bool) -> None:
+        """Switch one output; raises DeviceError, and the others keep their state."""
+        output = self._outputs.get(name)
+        if output is None:
+            raise DeviceError(f"there is no output {name}")
+        _switch(name, output, on=on)
+
+    def close(self) -> None:
+        """Switch all off, then give the pins back; idempotent.
+
+        Raises:
+            DeviceError: a pin failed; the others are off all the same.
+        """
+        outputs, self._outputs = self._outputs, {}
+        with ExitStack() as all_of_them:
+            for name, output in outputs.items():
+                all_of_them.callback(output.close)
+                all_of_them.callback(_switch, name, output, on=False)
+
+
+def _claimed(factory: Factory, one: OutputPin) -> Any:
+    try:
+        return claimed_output(factory, one.pin, active_high=one.active_high)
+    except DeviceError as error:
+        raise DeviceError(f"the output {one.name}: {error}") from error
+
+
+def _switch(name: str, output: Any, *, on: bool) -> None:
+    with telling(f"the output {name} can't be driven"):
+        output.value = on

@@ -541,3 +541,53 @@ TRANSITIONS: Mapping[tuple[LeafState, type[LeafEvent]], Transition] = MappingPro
         (_F, ShutDown): Transition(shut_down_open, (_F,)),
     }
 )
+
+
+# How many people are inside: entries minus exits, and how far that can be trusted.
+#
+# A contact sees that a leaf opened, not how many walked through it. Each opening may have let one
+# more pass than was reported, so the estimate comes with a lower and an upper limit. It serves to
+# say before closing that the house may not be empty, and never that it is.
+
+
+@dataclass(frozen=True, slots=True)
+class HeadCount:
+    """The count since the last :meth:`closed`; when the house is closed, start a new one.
+
+    `estimate` is never below 0; so many `fewer` may have left unseen, and so many `more` have come.
+    """
+
+    estimate: int = 0
+    fewer: int = 0
+    more: int = 0
+
+    @property
+    def low(self) -> int:
+        """The least that may be inside, never below 0."""
+        return max(0, self.estimate - self.fewer)
+
+    @property
+    def high(self) -> int:
+        """The most that may be inside, if at each opening one more came in unseen."""
+        return self.estimate + self.more
+
+    def entered(self, persons: int = 1) -> HeadCount:
+        """Count an opening after grants to `persons`, companions included; one more may follow."""
+        return replace(self, estimate=self.estimate + persons, more=self.more + 1)
+
+    def left(self) -> HeadCount:
+        """Count an opening from inside; another person may have left too.
+
+        Where the count was 0, a person came in uncounted, and may not be the last.
+        """
+        if self.estimate == 0:
+            return replace(self, more=self.more + 1)
+        return replace(self, estimate=self.estimate - 1, fewer=self.fewer + 1)
+
+    def passed(self) -> HeadCount:
+        """Count an opening of unknown direction: staffed hours, a forced door."""
+        return replace(self, fewer=self.fewer + 1, more=self.more + 1)
+
+    def closed(self) -> HeadCount:
+        """Begin anew: the house was closed, and the person who looked after it found it empty."""
+        return HeadCount()

@@ -14,7 +14,6 @@ from typing import Protocol
 from doorctl.core.errors import DeviceError
 from doorctl.core.ports import Clock, EventLog
 from doorctl.door import leaf, strike
-from doorctl.door.head_count import HeadCount
 from doorctl.door.inputs import Input, InputChanged, Inputs, Levels
 from doorctl.door.lamps import Indicator, Lamps, Signal
 from doorctl.door.leaf import (
@@ -24,6 +23,7 @@ from doorctl.door.leaf import (
     Entered,
     FireChanged,
     FireReported,
+    HeadCount,
     HeldWarned,
     Leaf,
     LeafEffect,

@@ -24,7 +24,7 @@ from doorctl.core.moments import Stamped
 from doorctl.core.ports import EventLog
 from doorctl.doord.events import EventQueue, PostedEvent, ThreadFailed
 from doorctl.ops.clock import SystemClock
-from doorctl.ops.threads import WorkerThread
+from doorctl.ops.process import WorkerThread
 from doorctl.services.app import branch_db, outdated, patrons_db, system_clock, visits_db
 from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows

@@ -13,7 +13,7 @@ from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.ports import AlarmSink, Clock, EventLog, NotSentError
 from doorctl.notices.sending import Notifier, Notifiers, Outbox, notice
 from doorctl.ops.alarm_log import AlarmLog
-from doorctl.ops.threads import Turns
+from doorctl.ops.process import Turns
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import AlarmsOverSocket, standing_answers
 from doorctl.services.app import system_clock

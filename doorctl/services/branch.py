@@ -26,9 +26,8 @@ from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_before
 from doorctl.privacy.audit import verify as verify_chain
 from doorctl.rpc import deeds
-from doorctl.rpc.branch import ask_web, branch_answers
 from doorctl.rpc.control import Answers
-from doorctl.rpc.deeds import OpenBranch, Request
+from doorctl.rpc.deeds import OpenBranch, Request, ask_web, branch_answers
 from doorctl.services.app import App, branch_db, by_the_owner
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.branch import FACTOR_KEY, BranchRecords

@@ -18,11 +18,14 @@ from doorctl.config import Config
 from doorctl.config.tables import Keypad, Reader
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.core.ports import Clock, EventLog
-from doorctl.devices.inputs import GpioInputs, GpioOutputs, InputPin, OutputPin
 from doorctl.devices.pins import (
     Factory,
+    GpioInputs,
+    GpioOutputs,
     GpioRelay,
     GpioSignals,
+    InputPin,
+    OutputPin,
     leave_word,
     open_factory,
     relay_risks,
@@ -31,26 +34,30 @@ from doorctl.devices.serial_line import SerialLine
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.answers import DoorAnswers, DoorsSealing
 from doorctl.doord.chores import Chores, Lookout, grace_s
-from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.controller import KEYPAD, READER, Controller, DoorsPanel, Screen, panel_rules
 from doorctl.doord.door_driver import DoorDriver, DoorRules
 from doorctl.doord.events import (
     EventQueue,
+    LibraryLine,
     LoopQueue,
     PinsTouched,
     PostedEvent,
     Reloaded,
+    SlowJobs,
     StopRequested,
 )
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.panel import DoorsPanel, Screen, panel_rules
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.self_test import rules
-from doorctl.doord.slow_jobs import LibraryLine, SlowJobs
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
 from doorctl.ops.logs import JsonLog
-from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
-from doorctl.ops.supervision import SystemdSupervisor
-from doorctl.ops.threads import WorkerThread
+from doorctl.ops.process import (
+    SystemdSupervisor,
+    WorkerThread,
+    return_large_blocks,
+    share_one_heap,
+    spare_the_collector,
+)
 from doorctl.privacy.statistics import Passages
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.services.alarm_ways import DoorsAlarms, doors_alarms

@@ -31,9 +31,13 @@ from doorctl.core.language import Languages, languages
 from doorctl.core.ports import Clock, EventLog
 from doorctl.notices.sending import Notifiers
 from doorctl.ops.logs import JsonLog
-from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
-from doorctl.ops.supervision import SystemdSupervisor
-from doorctl.ops.threads import regular
+from doorctl.ops.process import (
+    SystemdSupervisor,
+    regular,
+    return_large_blocks,
+    share_one_heap,
+    spare_the_collector,
+)
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import PatronsRound
 from doorctl.privacy.subject import PartErased

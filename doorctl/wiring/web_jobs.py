@@ -11,7 +11,7 @@ from doorctl.config import Config
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog
 from doorctl.devices.commands import CommandOutputs, OutputCommand
-from doorctl.ops.threads import regular
+from doorctl.ops.process import regular
 from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.sources.hours import Website, computed, computed_apart

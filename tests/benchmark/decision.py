@@ -23,19 +23,16 @@ from doorctl.core.ports import EventLog
 from doorctl.demo.door import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.door.leaf import LeafRules
-from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
 from doorctl.doord.door_driver import DoorDriver, DoorRules, Relay
-from doorctl.doord.events import LoopQueue, PostedEvent, ThreadFailed
+from doorctl.doord.events import LoopQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.self_test import rules
-from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
-from doorctl.ops.memory import spare_the_collector
-from doorctl.ops.threads import WorkerThread
+from doorctl.ops.process import WorkerThread, spare_the_collector
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.visits import open_or_create_visits

@@ -9,8 +9,7 @@ import pytest
 from doorctl.config import Config, load
 from doorctl.config.rules import HIGH_WHEN_CUT, PULLED_UP
 from doorctl.core.errors import ConfigError, DeviceError
-from doorctl.devices.inputs import GpioInputs, InputPin
-from doorctl.devices.pins import open_factory
+from doorctl.devices.pins import GpioInputs, InputPin, open_factory
 
 RIGHT = '[branch]\nname = "Ø"\nid = "oest"\n[reader]\nport = "/dev/ttyUSB0"\n'
 

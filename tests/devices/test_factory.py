@@ -75,8 +75,8 @@ def gpio_get_mode(handle, gpio):
 PRELUDE = """
 import lgpio
 from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
-from doorctl.devices.inputs import GpioInputs, InputPin
-from doorctl.devices.inputs import GpioOutputs, OutputPin
+from doorctl.devices.pins import GpioInputs, InputPin
+from doorctl.devices.pins import GpioOutputs, OutputPin
 from doorctl.devices.pins import GpioRelay, GpioSignals, relay_off
 from doorctl.devices.pins import steady_pin
 

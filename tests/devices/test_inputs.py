@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import DeviceError
-from doorctl.devices.inputs import GpioInputs, InputPin
+from doorctl.devices.pins import GpioInputs, InputPin
 from doorctl.door.inputs import IN_DOUBT, Levels
 from doorctl.doord.door_driver import InputPins
 from tests.fakes.inputs import FakeInputs

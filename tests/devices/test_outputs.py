@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from doorctl.core.errors import DeviceError
 from doorctl.core.ports import Outputs
 from doorctl.devices.commands import CommandOutputs, OutputCommand
-from doorctl.devices.inputs import GpioOutputs, OutputPin
+from doorctl.devices.pins import GpioOutputs, OutputPin
 from tests.fakes.outputs import FakeOutputs
 
 PINS = {"light": 12, "alarm": 13}

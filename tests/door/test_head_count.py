@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from doorctl.door.head_count import HeadCount
+from doorctl.door.leaf import HeadCount
 
 
 def test_an_empty_house_is_empty() -> None:

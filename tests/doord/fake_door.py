@@ -18,13 +18,11 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import Sealer
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.ask_library import Asking, Keeping
-from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
 from doorctl.doord.door_driver import DoorDriver, DoorRules, Relay
-from doorctl.doord.events import PostedEvent, Worker
+from doorctl.doord.events import LibraryLine, PostedEvent, SlowJobs, Worker
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
-from doorctl.doord.slow_jobs import LibraryLine, SlowJobs
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.door_log import Visit
 from doorctl.sync.receive import unguarded

@@ -10,8 +10,7 @@ from doorctl.access.panel import OURS, Keys, Kind, PanelRules, PanelState
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import BytesReceived, LineConnected, LineLost
 from doorctl.doord.controller import READER, STALE_S, STALL_LIMIT_S
-from doorctl.doord.events import PanelKeyPressed, StopRequested
-from doorctl.doord.slow_jobs import BACKLOG_LIMIT
+from doorctl.doord.events import BACKLOG_LIMIT, PanelKeyPressed, StopRequested
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,

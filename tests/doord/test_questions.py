@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from doorctl.access.messages import Prepare, PrepareFailed
-from doorctl.doord.events import PostedEvent
+from doorctl.doord.events import AGAIN_S, PostedEvent, SlowJobs
 from doorctl.doord.prepare import Ledger
-from doorctl.doord.slow_jobs import AGAIN_S, SlowJobs
 from tests.doord.fake_door import CARD, RIGHT_PIN, FakeDoor, identifier
 from tests.fakes.worker import FakeWorker
 

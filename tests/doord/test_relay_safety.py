@@ -15,7 +15,7 @@ from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.door.lamps import Lamps
 from doorctl.doord.controller import KEYPAD, READER, TURN_LIMIT_S
 from doorctl.doord.events import EventQueue, PostedEvent, StopRequested, ThreadFailed
-from doorctl.ops.threads import WorkerThread
+from doorctl.ops.process import WorkerThread
 from tests.doord.fake_door import CARD, RELEASE_S, RIGHT_PIN, FakeDoor, swiped
 from tests.fakes.event_log import FakeEventLog, Field
 from tests.fakes.event_queue import FakeQueue

@@ -16,8 +16,7 @@ from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
 from doorctl.cards.reader import BytesReceived
 from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
 from doorctl.doord.controller import READER, UNREADABLE_GAP_S
-from doorctl.doord.events import StaffOpened
-from doorctl.doord.slow_jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT
+from doorctl.doord.events import BACKLOG_LIMIT, UNRECORDED_LIMIT, StaffOpened
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,

@@ -7,7 +7,7 @@ import threading
 
 from doorctl.core.alarms import RaisedAlarm
 from doorctl.ops.alarm_log import AlarmLog
-from doorctl.ops.threads import Turns
+from doorctl.ops.process import Turns
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 

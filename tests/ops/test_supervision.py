@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.ports import Supervisor
-from doorctl.ops.supervision import SystemdSupervisor
+from doorctl.ops.process import SystemdSupervisor
 from tests.fakes.supervisor import FakeSupervisor
 
 
@@ -57,7 +57,7 @@ def test_systemd_hears_each_state(
 
 CHILD = """
 import os, signal, sys, time
-from doorctl.ops.supervision import SystemdSupervisor
+from doorctl.ops.process import SystemdSupervisor
 supervisor = SystemdSupervisor(dict(os.environ))
 {deeds}
 print("fed", flush=True)

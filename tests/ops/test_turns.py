@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from doorctl.ops.threads import Turns, regular
+from doorctl.ops.process import Turns, regular
 from tests.fakes.event_log import FakeEventLog, Field
 
 LONG_S = 30.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from doorctl.core.errors import NotAnsweringError
-from doorctl.ops.threads import WorkerThread
+from doorctl.ops.process import WorkerThread
 
 LONG_S = 5.0
 

@@ -20,9 +20,8 @@ from doorctl.core.errors import InputError, NotAnsweringError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Action, Deed
 from doorctl.rpc import deeds
-from doorctl.rpc.branch import MARGIN_S, ask_web, branch_answers
 from doorctl.rpc.control import LINE_LIMIT, ControlServer, Question, ask
-from doorctl.rpc.deeds import DEEDS, OpenBranch, Request
+from doorctl.rpc.deeds import DEEDS, MARGIN_S, OpenBranch, Request, ask_web, branch_answers
 from tests.fakes.accounts import memory_books
 from tests.fakes.audit import MemoryAudit
 from tests.fakes.branch_book import MemoryBranch

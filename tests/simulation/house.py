@@ -21,13 +21,11 @@ from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.core.ports import EventLog
 from doorctl.door.leaf import LeafRules
-from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
 from doorctl.doord.door_driver import DoorDriver, DoorRules
-from doorctl.doord.events import EventQueue, PostedEvent, ThreadFailed
+from doorctl.doord.events import EventQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
-from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.doord.watchdog import Housekeeping
 from doorctl.privacy.retention import Canaries, PurgeReport, WatchedTime, purge

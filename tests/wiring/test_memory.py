@@ -6,7 +6,7 @@ import sys
 
 SWIPES = """
 import json, re, threading
-from doorctl.ops.memory import return_large_blocks
+from doorctl.ops.process import return_large_blocks
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
 from doorctl.store.keys import ArgonSealer
 
@@ -29,7 +29,7 @@ print(json.dumps(resident_kib() - before))
 
 COLLECTOR = """
 import gc, json, weakref
-from doorctl.ops.memory import spare_the_collector
+from doorctl.ops.process import spare_the_collector
 class Loop: pass
 loop = Loop()
 loop.itself = loop
@@ -45,7 +45,7 @@ DOOR = """
 import json, sys
 import doorctl.cli.processes
 too_early = "asyncio" in sys.modules
-from doorctl.ops.memory import do_without_tls
+from doorctl.ops.process import do_without_tls
 do_without_tls()
 import doorctl.wiring.door
 print(json.dumps([too_early, "asyncio" in sys.modules, "_ssl" in sys.modules]))
@@ -54,7 +54,7 @@ print(json.dumps([too_early, "asyncio" in sys.modules, "_ssl" in sys.modules]))
 LOADED = """
 import json, sys
 import ssl
-from doorctl.ops.memory import do_without_tls
+from doorctl.ops.process import do_without_tls
 do_without_tls()
 print(json.dumps(sys.modules["ssl"] is ssl))
 """

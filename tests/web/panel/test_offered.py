@@ -10,7 +10,7 @@ import pytest
 from doorctl.config import load
 from doorctl.core.errors import ConfigError
 from doorctl.core.language import languages
-from doorctl.doord.panel import panel_rules
+from doorctl.doord.controller import panel_rules
 from doorctl.wiring.web import SCREEN, offered, opened_with
 
 CONFIG = load(Path(__file__).parents[3] / "config" / "demo.toml", environment={})
