@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from doorctl.config import load
+from tests.e2e.door import COMMANDS
 
 BASE = """
 [branch]
@@ -35,8 +36,9 @@ def exception(day: str) -> str:
 
 def check(path: Path) -> subprocess.CompletedProcess[str]:
     """Check a configuration."""
-    command = [sys.executable, "-m", "doorctl", "check-config", str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = COMMANDS.run(("check-config", str(path)), os.environ, "")
+    assert done is not None
+    return done
 
 
 @pytest.fixture
