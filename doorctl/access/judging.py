@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
+from typing import TypeVar
 
 from doorctl.access.messages import Concluded, LibraryAnswer, Now, Prepared, Rules
 from doorctl.access.patron import BEFORE_PROOF, PIN_CHECK_BYTES, Reason, pin_check
@@ -54,6 +55,9 @@ class _Answer:
     forced: bool = False
 
 
+ProofT = TypeVar("ProofT", PinProof, _Answer)
+
+
 def proofs(prepared: Prepared, pin: Pin | None, moment: Moment, *, duress: bool) -> Proofs:
     """Return what a PIN proves; `pin` is None where none was given.
 
@@ -67,13 +71,19 @@ def proofs(prepared: Prepared, pin: Pin | None, moment: Moment, *, duress: bool)
     own = _compared(checks, None if held is None else held.pin_check)
     if prepared.proved:
         patron = _Answer(PinProof.PROVED)
-    if held is None or held.pin_check is None:
-        own = patron
-    if prepared.by_code and held is not None and not held.needs_pin:
-        # A code is name and secret in one: typing it proves it.
-        own = _Answer(PinProof.PROVED)
+    own = pass_proof(held, patron, own, _Answer(PinProof.PROVED), by_code=prepared.by_code)
     proved = [answer.forced for answer in (patron, own) if answer.proof is PinProof.PROVED]
     return Proofs(patron.proof, own.proof, duress=bool(proved) and all(proved))
+
+
+def pass_proof(
+    held: Pass | None, patron: ProofT, own: ProofT, proved: ProofT, *, by_code: bool
+) -> ProofT:
+    """Return the proof that counts for a pass: the patron's, that of its own PIN, or `proved`."""
+    if by_code and held is not None and not held.needs_pin:
+        # A code is name and secret in one: typing it proves it.
+        return proved
+    return patron if held is None or held.pin_check is None else own
 
 
 def _checks(stretched: StretchedKey, pin: Pin, *, duress: bool) -> tuple[bytes, ...]:
@@ -119,7 +129,7 @@ def _ranked(
     known: Prepared, proved: Proofs, now: Now, rules: Rules
 ) -> tuple[tuple[int, ...], Concluded]:
     """Return the end by at most one pass, and before it the key for the best of several."""
-    decision = decide(rules.policy, _case(known, proved, now, rules))
+    decision = decide(rules.policy, case_of(known, proved, now, rules.policy.branch))
     opens, _, shown = ranked = rank(known.held, decision)
     end = Concluded(
         known.attempt,
@@ -198,13 +208,14 @@ def rank(held: Pass | None, decision: Decision) -> tuple[bool, bool, bool]:
     return decision.reason is Reason.OK, _opened_unasked(held, decision), shown
 
 
-def _case(known: Prepared, proved: Proofs, now: Now, rules: Rules) -> Case:
+def case_of(known: Prepared, proved: Proofs, now: Now, branch: str) -> Case:
+    """Return the facts for a decision at the branch named; a library system's row is left out."""
     return Case(
         patron=known.patron,
         moment=now.moment,
         pin=proved.patron,
         throttled=known.throttled,
-        banned=banned(known.bans, now.moment, rules.policy.branch),
+        banned=banned(known.bans, now.moment, branch),
         cache_applied_at=known.cache_applied_at,
         cache_minimum_age=known.cache_minimum_age,
         mode=now.mode,
@@ -295,8 +306,9 @@ def _open(now: Now) -> bool:
 def _pass_may_open(prepared: Prepared, now: Now, rules: Rules) -> bool:
     """Tell whether the patron's right PIN would let the pass's holder in."""
     right = Proofs(PinProof.PROVED, PinProof.PROVED)
+    policy = rules.policy
     return any(
-        decide(rules.policy, _case(replace(prepared, held=held), right, now, rules)).by_pass
+        decide(policy, case_of(replace(prepared, held=held), right, now, policy.branch)).by_pass
         for held in prepared.passes
         if held.pin_check is None
     )

@@ -14,7 +14,7 @@ from doorctl.core.identity import as_root, unshared
 from doorctl.core.ports import NotSentError
 from doorctl.devices.pins import relay_risks
 from doorctl.services.alarm_ways import send_now
-from doorctl.services.app import system_clock
+from doorctl.services.app import App, system_clock
 from doorctl.services.branch import back_up
 from doorctl.wiring import installation
 
@@ -107,7 +107,7 @@ def backup(file: Path, config_path: Path, overrides: tuple[str, ...]) -> None:
     `cp` is no backup: it misses what still lies in branch.db-wal. The copy holds bans, passes and
     accounts: keep it where only those get at it who may see them, and no longer than 30 days.
     """
-    also = back_up(read_config(config_path, overrides), file.absolute())
+    also = back_up(App.of(read_config(config_path, overrides)), file.absolute())
     click.echo(f"made {file}, a copy of branch.db")
     click.echo("Copy these too, and keep the keys among them apart from it:")
     for path in (config_path.absolute(), *also):

@@ -24,15 +24,13 @@ from doorctl.cli.options import (
     typed_unseen,
     why_option,
     with_app,
-    with_config,
 )
-from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.privacy.letters import Language, page
 from doorctl.privacy.subject import Erasure, HeldVisit
 from doorctl.services import cards as on_cards
 from doorctl.services import subject as rights
-from doorctl.services.app import App, system_clock
+from doorctl.services.app import App
 from doorctl.services.cards import Explanation
 from doorctl.services.numbers import TakenAs
 from doorctl.services.subject import Named
@@ -58,19 +56,19 @@ def patrons() -> None:
     metavar="NAME",
     help="Somebody looked at the feed: load it however many patrons it shuts out.",
 )
-@with_config
-def load(config: Config, feed: Path, full: bool, approved_by: str | None) -> None:
+@with_app
+def load(app: App, feed: Path, full: bool, approved_by: str | None) -> None:
     """Seal the patrons of FEED.ndjson and put them into the cache, all or none.
 
     One JSON object a line. Without --full the patrons in the feed are added or replaced. Not while
     `doorctl web` runs: stop it for the load, or push.
     """
-    refuse_beside_web(config)
+    refuse_beside_web(app.config)
     # Sealing takes every core for minutes; the patron at the door comes first.
     os.nice(10)
     with click.progressbar(length=1, label="Sealing", show_pos=True) as bar:
         loaded = on_cards.load_patrons(
-            config, feed, full=full, approved_by=approved_by, on_progress=advancing(bar)
+            app, feed, full=full, approved_by=approved_by, on_progress=advancing(bar)
         )
     click.echo(
         f"epoch {loaded.epoch}: {loaded.patrons} patrons with {loaded.identifiers} cards loaded, "
@@ -85,14 +83,14 @@ def load(config: Config, feed: Path, full: bool, approved_by: str | None) -> Non
 @patrons.command()
 @click.argument("number", type=click.IntRange(min=0))
 @why_option
-@with_config
-def renumber(config: Config, number: int, why: str) -> None:
+@with_app
+def renumber(app: App, number: int, why: str) -> None:
     """Give the register that is held the lower number NUMBER, where no push can follow any more.
 
     Take that of the sender's last true push: those between could come again. Not while `doorctl
     web` runs. The next push has to be a snapshot (doorctl sync push sends one by itself).
     """
-    held = on_cards.renumber(config, number, why)
+    held = on_cards.renumber(app, number, why)
     click.echo(f"push {held} is push {number} now; the next one may have any number above that")
 
 
@@ -152,13 +150,13 @@ def named(command: CommandT) -> CommandT:
 
 
 def of_person(command: Callable[..., None]) -> Callable[..., None]:
-    """Call a command with the configuration and the person whom `named`'s options name."""
+    """Call a command with the `App` and the person whom `named`'s options name."""
 
     @click.option("--why", default="", metavar="R", help="The reason, for the audit log.")
-    @with_config
+    @with_app
     @wraps(command)
     def naming(
-        config: Config,
+        app: App,
         *,
         identifier: str | None,
         patron_ref: str | None,
@@ -168,7 +166,7 @@ def of_person(command: Callable[..., None]) -> Callable[..., None]:
         if (identifier is None) == (patron_ref is None):
             raise click.UsageError(f"give {IDENTIFIER} or --patron-ref")
         typed = None if identifier is None else typed_unseen(IDENTIFIER, identifier)
-        command(config, Named(typed, patron_ref, taken_as), **arguments)
+        command(app, Named(typed, patron_ref, taken_as), **arguments)
 
     return naming
 
@@ -200,7 +198,7 @@ def subject() -> None:
 )
 @of_person
 def export(
-    config: Config, who: Named, why: str, *, as_json: bool, file: Path | None, language: Language
+    app: App, who: Named, why: str, *, as_json: bool, file: Path | None, language: Language
 ) -> None:
     """Show all that any database holds of a person, and when staff looked at it.
 
@@ -208,8 +206,8 @@ def export(
     """
     if as_json and file is not None:
         raise click.UsageError("give --json or --page")
-    held = rights.export(config, who, why)
-    local = system_clock(config).moment().local
+    held = rights.export(app, who, why)
+    config, local = app.config, app.clock.moment().local
     zone = local.tzinfo
     assert zone is not None  # noqa: S101 - a moment is aware
     if as_json:
@@ -227,12 +225,12 @@ def export(
 @subject.command()
 @named
 @of_person
-def erase(config: Config, who: Named, why: str) -> None:
+def erase(app: App, who: Named, why: str) -> None:
     """Erase all that is held of a person, and let no older push bring it back.
 
     What is left after a failure can be erased by doing it again.
     """
-    done = rights.erase(config, who, why)
+    done = rights.erase(app, who, why)
     if done.left or done.held:
         raise StoreError(_left(done))
     click.echo(f"{done.rows} rows erased; no byte of them is left in the databases")
@@ -242,9 +240,9 @@ def erase(config: Config, who: Named, why: str) -> None:
 @subject.command()
 @named
 @of_person
-def restrict(config: Config, who: Named, why: str) -> None:
+def restrict(app: App, who: Named, why: str) -> None:
     """Keep a person's data, use them for nothing: the door refuses with `restricted`."""
-    known = rights.restrict(config, who, why)
+    known = rights.restrict(app, who, why)
     click.echo("The person's data are restricted: kept, and used for nothing until it is ended.")
     if not known:
         click.echo(UNKNOWN_REF)
@@ -253,9 +251,9 @@ def restrict(config: Config, who: Named, why: str) -> None:
 @subject.command()
 @named
 @of_person
-def unrestrict(config: Config, who: Named, why: str) -> None:
+def unrestrict(app: App, who: Named, why: str) -> None:
     """End a restriction; the door uses the person's data again."""
-    rights.unrestrict(config, who, why)
+    rights.unrestrict(app, who, why)
     click.echo("The restriction is ended.")
 
 

@@ -119,9 +119,10 @@ def status(config: Config, as_json: bool) -> None:
     Exit 0 if all is well, 1 if the door is not running, 3 if it decides but something stands: an
     alarm, or a database that is missing, old or can't be read.
     """
+    from doorctl.services.app import App
     from doorctl.services.status import status as look
 
-    state = look(config)
+    state = look(App.of(config))
     if as_json:
         print_json(state)
     else:

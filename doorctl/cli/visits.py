@@ -26,7 +26,6 @@ from doorctl.cli.options import (
     print_list,
     why_option,
     with_app,
-    with_config,
 )
 from doorctl.config import Config
 from doorctl.core.errors import StoreError
@@ -38,7 +37,7 @@ from doorctl.privacy.statistics import ROUNDED_TO, By, Cell, K, Statistics, Tota
 from doorctl.services import branch as book
 from doorctl.services import purging
 from doorctl.services import visits as log
-from doorctl.services.app import App, retention, system_clock, zone
+from doorctl.services.app import App, retention, zone
 from doorctl.services.branch import note, note_done
 from doorctl.store.door_log import Visit
 
@@ -56,28 +55,28 @@ def visits() -> None:
 @click.option("--since", type=ISO_TIME, help="From this local time on.")
 @why_option
 @json_option
-@with_config
-def list_visits(config: Config, since: datetime | None, why: str, as_json: bool) -> None:
+@with_app
+def list_visits(app: App, since: datetime | None, why: str, as_json: bool) -> None:
     """List attempts, oldest first: time, attempt, card, outcome.
 
     A card is shown as a pseudonym; ? marks a time by a clock that nobody vouched for.
     """
-    _tell_hidden(config)
-    shown = log.list_visits(config, since, why)
+    _tell_hidden(app)
+    shown = log.list_visits(app, since, why)
     print_list(
         map(_visit_as_dict, shown),
-        _by_days(shown, zone(config), english=config.branch.language == "en"),
+        _by_days(shown, zone(app.config), english=app.config.branch.language == "en"),
         as_json=as_json,
         empty="no visits",
     )
 
 
-def _tell_hidden(config: Config) -> None:
+def _tell_hidden(app: App) -> None:
     """Say which visits are hidden since a clock was far ahead: an empty list explains nothing."""
-    moment = system_clock(config).moment()
+    moment = app.clock.moment()
     if not moment.in_doubt:
         return
-    from_then = f"{moment.high_water - retention(config):%Y-%m-%d}"
+    from_then = f"{moment.high_water - retention(app.config):%Y-%m-%d}"
     click.echo(
         f"doorctl: a trusted clock once said {moment.high_water:%Y-%m-%d}; "
         f"visits before {from_then} are hidden",
@@ -338,8 +337,8 @@ def _count(count: int | None) -> str:
     help="Check a report and do nothing else.",
 )
 @json_option
-@with_config
-def purge(config: Config, *, prove: bool, report_path: Path | None, as_json: bool) -> None:
+@with_app
+def purge(app: App, *, prove: bool, report_path: Path | None, as_json: bool) -> None:
     """Delete visits that are older than the retention, for good.
 
     The door does so by itself at its start and every 6 hours, a day's visits an hour at most,
@@ -349,11 +348,11 @@ def purge(config: Config, *, prove: bool, report_path: Path | None, as_json: boo
     if report_path is not None:
         if prove:
             raise click.UsageError("give one of --prove and --verify")
-        _verify(config, report_path, as_json=as_json)
+        _verify(app, report_path, as_json=as_json)
         return
-    report = purging.purge_now(config, proved=prove)
+    report = purging.purge_now(app, proved=prove)
     if not report["postponed"]:
-        note_done(App.of(config), Deed(Action.PURGE_RUN, details={"deleted": report["deleted"]}))
+        note_done(app, Deed(Action.PURGE_RUN, details={"deleted": report["deleted"]}))
     if as_json:
         print_json(report)
     elif not report["postponed"]:
@@ -364,8 +363,8 @@ def purge(config: Config, *, prove: bool, report_path: Path | None, as_json: boo
     _refuse(report)
 
 
-def _verify(config: Config, path: Path, *, as_json: bool) -> None:
-    report = purging.verify(config, path)
+def _verify(app: App, path: Path, *, as_json: bool) -> None:
+    report = purging.verify(app, path)
     if as_json:
         print_json(report)
     else:

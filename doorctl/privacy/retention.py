@@ -398,21 +398,6 @@ class HoldBook(Protocol):
         """Forget a hold; return it as it was. Raises InputError where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class HoldAdded:
-    """Staff froze a window; for the audit log."""
-
-    hold: Hold
-
-
-@dataclass(frozen=True, slots=True)
-class HoldLifted:
-    """Staff lifted a hold before its end; for the audit log."""
-
-    hold: Hold
-    by: str
-
-
 def accepted(request: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     """Return a hold that may be stored, without a number yet.
 

@@ -232,9 +232,9 @@ def outdated(stamp: CacheStamp, config: Config) -> str | None:
 
 
 @contextmanager
-def open_book(config: Config) -> Iterator[BranchRecords]:
+def open_book(app: App) -> Iterator[BranchRecords]:
     """Open ``branch.db`` to read it beside its writer; no file is made where there is none."""
-    with closing(BranchRecords(branch_db(config))) as book:
+    with closing(BranchRecords(app.branch_db)) as book:
         yield book
 
 

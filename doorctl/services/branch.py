@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from doorctl.accounts.account import Books
-from doorctl.config import Config
 from doorctl.core.errors import (
     AlreadyExistsError,
     InputError,
@@ -28,7 +27,7 @@ from doorctl.privacy.audit import verify as verify_chain
 from doorctl.rpc import deeds
 from doorctl.rpc.control import Answers
 from doorctl.rpc.deeds import OpenBranch, Request, ask_web, branch_answers
-from doorctl.services.app import App, branch_db, by_the_owner
+from doorctl.services.app import App, by_the_owner
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.branch import FACTOR_KEY, BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
@@ -254,7 +253,7 @@ def _records(app: App) -> Iterator[AuditRecords]:
 # A copy of branch.db, to be kept elsewhere.
 
 
-def back_up(config: Config, file: Path) -> list[Path]:
+def back_up(app: App, file: Path) -> list[Path]:
     """Copy ``branch.db`` to a new file, 0600 and durable; first noted on the audit log.
 
     Returns:
@@ -264,8 +263,8 @@ def back_up(config: Config, file: Path) -> list[Path]:
         AlreadyExistsError: there is a file already; it was not touched.
         StoreError: ``branch.db`` can't be read or noted in, or the copy can't be written.
     """
-    content = whole_copy(branch_db(config))
-    note(App.of(config), Deed(Action.BACKUP_MADE))
+    content = whole_copy(app.branch_db)
+    note(app, Deed(Action.BACKUP_MADE))
     try:
         with owner_of(file.parent):
             create_private(file, content)
@@ -275,8 +274,8 @@ def back_up(config: Config, file: Path) -> list[Path]:
         raise AlreadyExistsError(f"{file} is there already; nothing was changed") from None
     except OSError as err:
         raise StoreError(f"{file} can't be written: {err.strerror}") from err
-    factors = branch_db(config).with_name(FACTOR_KEY)
-    return sorted({*_files(config), *([factors] if factors.exists() else [])})
+    factors = app.branch_db.with_name(FACTOR_KEY)
+    return sorted({*_files(app.config), *([factors] if factors.exists() else [])})
 
 
 def _files(part: object) -> Iterator[Path]:

@@ -6,19 +6,20 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from doorctl.access.judging import rank
+from doorctl.access.judging import Proofs, case_of, pass_proof, rank
+from doorctl.access.messages import Now, Prepared
 from doorctl.access.patron import Applied, CacheStamp, Reason, SealedRow
-from doorctl.access.policy import Case, Finding, PinProof, Policy, decide, findings, knows_pin
+from doorctl.access.policy import Finding, PinProof, Policy, decide, findings, knows_pin
 from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
-from doorctl.access.rights import Pass, banned
-from doorctl.config import Config
+from doorctl.access.rights import Pass
 from doorctl.core.errors import InputError, StoreError
+from doorctl.core.masked import StretchedKey
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Clock
 from doorctl.privacy.audit import Action, Deed
@@ -27,19 +28,14 @@ from doorctl.services.app import (
     ANSWER_LIMIT_S,
     App,
     access_policy,
-    branch_db,
     by_the_owner,
     flags_weak,
     local,
     open_book,
-    opened_on,
-    patrons_db,
-    system_clock,
-    visits_db,
     zone,
 )
 from doorctl.services.branch import note, note_done
-from doorctl.services.hours import BranchNow, branch_at
+from doorctl.services.hours import branch_at
 from doorctl.services.numbers import (
     Found,
     Numbers,
@@ -71,14 +67,13 @@ class Explanation:
     Args:
         findings: each check's answer, in the order in which it counts; a pass's come last and are
             enough by themselves.
-        at: the local time in question.
+        now: the branch at the time in question.
         data_age: how old the cache is now; None where that is not known.
     """
 
     findings: tuple[Finding, ...]
     reason: Reason
-    at: datetime
-    standing: BranchNow
+    now: Now
     stamp: CacheStamp
     data_age: timedelta | None
     with_rights: bool = False
@@ -98,13 +93,15 @@ class Explanation:
         """The data behind the result, in one line."""
         age = "of unknown age" if self.data_age is None else f"{_hours(self.data_age)} old"
         rights = ", bans and passes as of now" if self.with_rights else ""
-        when = f"{self.at:%Y-%m-%d %H:%M} ({self._branch})"
+        mode = "hours not known" if self.now.mode is None else self.now.mode.value
+        late = ", no entry any more" if self.now.no_entry else ""
+        when = f"{self.at:%Y-%m-%d %H:%M} ({mode}{late})"
         return f"by epoch {self.stamp.epoch} of the patron register, {age}{rights}, for {when}"
 
     @property
-    def _branch(self) -> str:
-        mode = "hours not known" if self.standing.mode is None else self.standing.mode.value
-        return f"{mode}, no entry any more" if self.standing.no_entry else mode
+    def at(self) -> datetime:
+        """The local time in question."""
+        return self.now.moment.local
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for scripts."""
@@ -120,76 +117,65 @@ class Explanation:
                 for finding in self.findings
             ],
             "at": self.at.isoformat(),
-            "mode": None if self.standing.mode is None else self.standing.mode.value,
-            "no_entry": self.standing.no_entry,
+            "mode": None if self.now.mode is None else self.now.mode.value,
+            "no_entry": self.now.no_entry,
             "epoch": self.stamp.epoch,
             "data_age_s": None if self.data_age is None else round(self.data_age.total_seconds()),
         }
 
 
-def judged(
+def explained(
     readings: tuple[Reading, ...],
-    moment: Moment,
-    *,
-    standing: BranchNow,
+    now: Now,
     policy: Policy,
+    *,
     patrons: PatronLookup,
     branch: BranchBook | None,
     visits: VisitReader,
     clock: Clock,
-    opened_on: date | None = None,
 ) -> Explanation:
-    """Run every check on a card or a code; where its PIN is known, it counts as right.
+    """Run the door's checks on a card or a code; where its PIN is known, it counts as right.
 
-    Args:
-        readings: best first; at least one.
-        branch: bans and passes, as they are now; None where there are none.
-        opened_on: the local day that `Policy.first_card` was heeded on last; None for none known.
+    `readings` are best first, at least one; `branch` is None where there are no bans and passes.
 
     Raises:
         StoreError: a database can't be read.
     """
     found, stamp = look_up(readings, patrons, branch), patrons.stamp()
     wait = wait_of(found, visits, branch, clock.boot_time())
-    known_pin = PinProof.PROVED if knows_pin(found.patron, moment) else PinProof.UNKNOWN
-    judged = Case(
+    card = Prepared(
+        attempt=0,
+        # Nothing is compared here.
+        stretched=StretchedKey(b""),
+        row_key=found.keys[0],
         patron=found.patron,
-        moment=moment,
-        pin=known_pin,
         throttled=wait.holds and (policy.require_pin or found.by_code),
-        banned=banned(found.bans, moment, policy.branch),
         cache_applied_at=stamp.applied_at,
         cache_minimum_age=stamp.minimum_age,
-        mode=standing.mode,
-        no_entry=standing.no_entry,
-        opened_on=opened_on,
+        bans=found.bans,
     )
-    cases = [
-        replace(judged, held=held, pass_pin=_pass_pin(found, held, policy, known_pin))
+    cases = (
+        case_of(replace(card, held=held), _right(found, held, now, policy), now, policy.branch)
         for held in found.passes or (None,)
-    ]
+    )
     case = max(cases, key=lambda case: rank(case.held, decide(policy, case)))
     return Explanation(
         findings(policy, case),
         decide(policy, case).reason,
-        moment.local,
-        standing,
+        now,
         stamp,
         stamp.age(clock.moment()),
         with_rights=branch is not None,
     )
 
 
-def _pass_pin(found: Found, held: Pass | None, policy: Policy, of_register: PinProof) -> PinProof:
-    if held is None:
-        return of_register
-    # A code is asked for no PIN, so one that needs one opens nothing.
-    if found.by_code:
-        return of_register if held.needs_pin else PinProof.PROVED
-    # Where no card's PIN is asked for, nobody can prove the pass's.
-    if not policy.require_pin:
-        return PinProof.NOT_GIVEN
-    return of_register if held.pin_check is None else PinProof.PROVED
+def _right(found: Found, held: Pass | None, now: Now, policy: Policy) -> Proofs:
+    """Return what the right PIN would prove, for one of the passes."""
+    known = PinProof.PROVED if knows_pin(found.patron, now.moment) else PinProof.UNKNOWN
+    # Where no PIN is asked for, as of a code, nobody can prove the pass's.
+    asked = policy.require_pin and not found.by_code
+    patron, own = (known, PinProof.PROVED) if asked else (PinProof.NOT_GIVEN,) * 2
+    return Proofs(known, pass_proof(held, patron, own, PinProof.PROVED, by_code=found.by_code))
 
 
 def _hours(age: timedelta) -> str:
@@ -201,7 +187,7 @@ def _hours(age: timedelta) -> str:
 
 
 @contextmanager
-def open_register(config: Config, seal: Seal | None = None) -> Iterator[PatronCache]:
+def open_register(app: App, seal: Seal | None = None) -> Iterator[PatronCache]:
     """Open the patron register to read it, which needs no key.
 
     `seal` is that of the numbers to be looked up; None takes the register's, where none is looked
@@ -210,7 +196,7 @@ def open_register(config: Config, seal: Seal | None = None) -> Iterator[PatronCa
     Raises:
         StoreError: it is missing, empty, sealed otherwise or can't be read.
     """
-    path = patrons_db(config)
+    path = app.patrons_db
     made = seal_on_record(path) if seal is None else seal
     if made is None:
         raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
@@ -218,9 +204,9 @@ def open_register(config: Config, seal: Seal | None = None) -> Iterator[PatronCa
         yield cache
 
 
-def knows_patron(config: Config, patron_ref: str) -> bool:
+def knows_patron(app: App, patron_ref: str) -> bool:
     """Tell whether the register has a card of a patron; no where it can't be read."""
-    with suppress(StoreError), closing(SubjectReader(patrons_db(config))) as register:
+    with suppress(StoreError), closing(SubjectReader(app.patrons_db)) as register:
         return bool(register.cards(patron_ref))
     return False
 
@@ -229,7 +215,7 @@ def knows_patron(config: Config, patron_ref: str) -> bool:
 
 
 def load_patrons(
-    config: Config,
+    app: App,
     feed: Path,
     *,
     full: bool,
@@ -245,8 +231,7 @@ def load_patrons(
         DoorctlError: nothing was changed, or only the audit entry is missing: the text says which.
     """
     refuse_odd_name(approved_by)
-    sealer = own_sealer(config)
-    moment = system_clock(config).moment()
+    config, sealer, moment = app.config, own_sealer(app.config), app.clock.moment()
     if not moment.dependable:
         raise InputError(
             f"nobody vouches for this machine's clock, which says {moment.local:%Y-%m-%d %H:%M}: a "
@@ -256,7 +241,7 @@ def load_patrons(
     loaded = load_feed(
         feed,
         sealer=sealer,
-        apply=partial(_apply, config, sealer.seal, full=full, approved=approved_by is not None),
+        apply=partial(_apply, app, sealer.seal, full=full, approved=approved_by is not None),
         moment=moment,
         pin_length=config.policy.pin_length,
         minimum_age=config.policy.minimum_age,
@@ -265,12 +250,15 @@ def load_patrons(
         on_progress=on_progress,
         flags_weak=flags_weak(config),
     )
-    _note_load(config, loaded, full=full, approved_by=approved_by)
+    details = {"epoch": loaded.epoch, "patrons": loaded.patrons, "full": int(full)}
+    note_done(app, Deed(Action.PATRONS_LOADED, details=details))
+    if approved_by is not None:
+        note_done(app, Deed(Action.PUSH_APPROVED, details={"epoch": loaded.epoch}), approved_by)
     return loaded
 
 
 def _apply(
-    config: Config,
+    app: App,
     seal: Seal,
     rows: Iterable[SealedRow],
     applied_at: datetime,
@@ -279,12 +267,13 @@ def _apply(
     approved: bool,
 ) -> Applied:
     """Write to the cache; it is opened only here, so that a wrong feed leaves no file."""
-    path, push = patrons_db(config), config.web.push
+    config, path = app.config, app.patrons_db
+    push = config.web.push
     if full:
         # Only then: nobody is missed.
         set_aside_if_damaged(path, applied_at.astimezone(zone(config)), migrations)
     with (
-        closing(StoredErasures(branch_db(config))) as erasures,
+        closing(StoredErasures(app.branch_db)) as erasures,
         closing(open_or_create_patrons(path, seal, erasures, access_policy(config))) as writer,
     ):
         return writer.apply(
@@ -297,7 +286,7 @@ def _apply(
         )
 
 
-def renumber(config: Config, number: int, why: str = "") -> int:
+def renumber(app: App, number: int, why: str = "") -> int:
     """Give the register a lower number and return its old one; first noted on the audit log.
 
     Pushes of numbers between the two can come again, so give the number of the last true push.
@@ -307,29 +296,21 @@ def renumber(config: Config, number: int, why: str = "") -> int:
         StoreBusyError: the web process runs; nothing was changed.
         StoreError: there is no register, or it can't be written.
     """
-    path = patrons_db(config)
+    path = app.patrons_db
     seal = seal_on_record(path)
     if seal is None:
         raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
     with (
         closing(PatronCacheWriter(path, seal)) as writer,
-        closing(AuditRecords(branch_db(config))) as audit,
+        closing(AuditRecords(app.branch_db)) as audit,
     ):
         held = max(writer.held().epoch, audit.last_push())
         if number >= held:
             raise InputError(f"push {held} is held; give a lower number")
         # Where only this is done, the number is still too high, and the same can be done again.
-        note(App.of(config), Deed(Action.PATRONS_RENUMBERED, why=why, details={"epoch": number}))
+        note(app, Deed(Action.PATRONS_RENUMBERED, why=why, details={"epoch": number}))
         writer.renumber(number)
     return held
-
-
-def _note_load(config: Config, loaded: Loaded, *, full: bool, approved_by: str | None) -> None:
-    details = {"epoch": loaded.epoch, "patrons": loaded.patrons, "full": int(full)}
-    note_done(App.of(config), Deed(Action.PATRONS_LOADED, details=details))
-    if approved_by is not None:
-        deed = Deed(Action.PUSH_APPROVED, details={"epoch": loaded.epoch})
-        note_done(App.of(config), deed, by=approved_by)
 
 
 def explain(
@@ -351,27 +332,20 @@ def explain(
         InputError: it is no card number and no CPR number.
         DoorctlError: a key or a database can't be read, or the look can't be put on record.
     """
-    config, clock = app.config, app.clock
-    moment = clock.moment()
+    moment = app.clock.moment()
     if at is not None:
-        moment = Moment(local(at, config), moment.high_water, ClockState.TRUSTED)
-    seals = numbers or own_numbers(config)
+        moment = Moment(local(at, app.config), moment.high_water, ClockState.TRUSTED)
+    seals = numbers or own_numbers(app)
     readings = seals.readings(typed, taken_as)
     with (
-        open_register(config, seals.seal()) as patrons,
-        closing(VisitHistory(visits_db(config))) as visits,
-        open_book(config) as branch,
+        open_register(app, seals.seal()) as patrons,
+        closing(VisitHistory(app.visits_db)) as visits,
+        open_book(app) as branch,
     ):
-        explanation = judged(
-            readings,
-            moment,
-            standing=branch_at(config, branch, moment),
-            branch=branch,
-            policy=access_policy(config),
-            opened_on=opened_on(config, clock.moment()),
-            patrons=patrons,
-            visits=visits,
-            clock=clock,
+        now = branch_at(app, branch, moment)
+        policy = access_policy(app.config)
+        explanation = explained(
+            readings, now, policy, patrons=patrons, branch=branch, visits=visits, clock=app.clock
         )
         known = filter(None, (patrons.find(key) for reading in readings for key in reading.keys))
         whose = next((patron.patron_ref for patron in known), None)
@@ -392,18 +366,18 @@ def unlock(
     Arguments and errors are those of :func:`explain`.
     """
     config = app.config
-    readings = (numbers or own_numbers(config)).readings(typed, taken_as)
+    readings = (numbers or own_numbers(app)).readings(typed, taken_as)
     note(app, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
     for key in chain.from_iterable(reading.keys for reading in readings):
         question = Question("unlock", {"card": key.hex()})
         by_door = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
-        alone = partial(_reset, config, key)
+        alone = partial(_reset, app, key)
         by_the_owner(by_door, alone, of=config.storage.door_directory)
 
 
-def _reset(config: Config, key: bytes) -> dict[str, Any]:
-    with closing(open_or_create_visits(visits_db(config))) as visits:
-        with open_register(config) as patrons:
+def _reset(app: App, key: bytes) -> dict[str, Any]:
+    with closing(open_or_create_visits(app.visits_db)) as visits:
+        with open_register(app) as patrons:
             patron = patrons.find(key)
         visits.reset_card(key, None if patron is None else patron.patron_ref)
     return {}

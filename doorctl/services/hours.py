@@ -35,15 +35,16 @@ from doorctl.access.day import (
     planned_changes,
     standing,
 )
+from doorctl.access.messages import Now
 from doorctl.access.ports import BranchBook
-from doorctl.config import Config, DatedHours
+from doorctl.config import DatedHours
 from doorctl.config.hours import Opening, clashes_of_date
 from doorctl.core.errors import InputError, NotAnsweringError
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.ops.clock import SystemClock
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import App, open_book
+from doorctl.services.app import App, open_book, opened_on
 
 # Which calendar counts: the configuration's hours with what branch.db adds to them.
 
@@ -90,17 +91,6 @@ def _base(opening: Opening, by_source: Mapping[DaySource, StoredDays]) -> Calend
 def _dated(stored: StoredDays | None, cause: Cause) -> dict[date, DatedDay]:
     days = () if stored is None else stored.days
     return {day.day: DatedDay(day.spans, cause, day.note) for day in days}
-
-
-@dataclass(frozen=True, slots=True)
-class BranchNow:
-    """The branch at the time in question; `mode` is None where it is not known.
-
-    `no_entry` says whether it closes so soon that nobody new comes in.
-    """
-
-    mode: Mode | None
-    no_entry: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,22 +148,23 @@ def hours_now(app: App) -> Hours:
     Raises:
         StoreError: ``branch.db`` is lost or can't be read; the door is closed to patrons then.
     """
-    with open_book(app.config) as book:
+    with open_book(app) as book:
         calendar = calendar_of(app.config.opening, book.calendar())
         return Hours(calendar, book.override(), app.clock.moment())
 
 
-def branch_at(config: Config, book: BranchBook, moment: Moment) -> BranchNow:
+def branch_at(app: App, book: BranchBook, moment: Moment) -> Now:
     """Return the branch at a moment, as the door would judge it then.
 
     Raises:
         StoreError: ``branch.db`` is lost or can't be read.
     """
-    calendar, override = calendar_of(config.opening, book.calendar()), book.override()
+    calendar, override = calendar_of(app.config.opening, book.calendar()), book.override()
     late = moment.dependable and no_entry(
-        calendar, override, moment.local, config.closing.no_entry_min
+        calendar, override, moment.local, app.config.closing.no_entry_min
     )
-    return BranchNow(judge(calendar, override, moment).mode, late)
+    mode = judge(calendar, override, moment).mode
+    return Now(0.0, moment, None, mode, late, opened_on(app.config, app.clock.moment()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +189,7 @@ def days(app: App, first: date, count: int) -> tuple[CalendarDay, ...]:
     Raises:
         StoreError: as of :func:`hours_now`.
     """
-    with open_book(app.config) as book:
+    with open_book(app) as book:
         stored = book.calendar()
     calendar = calendar_of(app.config.opening, stored)
     staff = {day.day for row in stored.sources if row.source is DaySource.STAFF for day in row.days}

@@ -20,16 +20,13 @@ from doorctl.core.errors import DoorctlError, InputError, KeyFileError, StoreErr
 from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import Moment
-from doorctl.core.ports import Clock
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.proof import Proof, ReportSigner, Trim, prove
 from doorctl.privacy.retention import (
     Canaries,
     Hold,
-    HoldAdded,
     HoldAsked,
     HoldBook,
-    HoldLifted,
     ProvableRetention,
     PurgeReport,
     WatchedTime,
@@ -39,9 +36,9 @@ from doorctl.privacy.retention import (
     readable_since,
 )
 from doorctl.privacy.subject import PartErased, Subject
-from doorctl.rpc.control import Answers, Question, ask
+from doorctl.rpc.control import Answer, Answers, Question, ask
 from doorctl.rpc.door import ERASE_VISITS, Done
-from doorctl.services.app import App, branch_db, by_the_owner, retention, system_clock, visits_db
+from doorctl.services.app import App, by_the_owner, retention
 from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.keys import earlier_keys, first_key, read_key
 from doorctl.store.residue import PurgeReports, read_report, search_apart, trim
@@ -73,12 +70,12 @@ def doors_answers(
     return ERASE_VISITS.answered(lambda request: Done(run(lambda: erase(request.subject))))
 
 
-def forget_left(config: Config, opened: Opened) -> None:
+def forget_left(app: App, opened: Opened) -> None:
     """Delete what an erasure had to leave in the door log; a part of each purge, on its thread.
 
     Where the erasures can't be read, the purge goes on without this.
     """
-    with suppress(StoreError), closing(StoredErasures(branch_db(config))) as erasures:
+    with suppress(StoreError), closing(StoredErasures(app.branch_db)) as erasures:
         visits = opened()
         forget_erased(visits.path, visits.database, erasures.tombstones())
 
@@ -93,17 +90,9 @@ the 500 rows that it reads at a time."""
 
 PROVE, REPORTS = "prove", "purges"
 
-Audited = PurgeReport | HoldAdded | HoldLifted
-Audit = Callable[[Audited], None]
-"""Puts an event on the audit log; must not raise."""
-
 ResultT = TypeVar("ResultT")
 Run = Callable[[Callable[[], ResultT]], ResultT]
 """Does a job on the thread that the door log belongs to, and returns its result."""
-
-
-def unaudited(_event: Audited) -> None:
-    """Drop an event where nothing is audited."""
 
 
 def nobody_erased() -> None:
@@ -113,8 +102,8 @@ def nobody_erased() -> None:
 class Purging:
     """One door log's purge.
 
-    `audit` hears of each purge that was not postponed, and `erased` deletes what an erasure has
-    left for a purge, both on the door log's thread. Without a `key` nothing can be proved.
+    `run` does a job on the door log's thread. There, `erased` deletes what an erasure has left for
+    a purge. Without a `key` nothing can be proved.
 
     Attributes:
         purged_s: when a purge was last complete, or when this was made; monotonic seconds.
@@ -123,26 +112,22 @@ class Purging:
 
     def __init__(
         self,
-        config: Config,
+        app: App,
         visits: ProvableRetention,
-        clock: Clock,
         *,
         key: InstallationKey | None,
         run: Run[Any],
-        audit: Audit = unaudited,
         erased: Callable[[], None] = nobody_erased,
     ) -> None:
-        self._config = config
+        self._app = app
         self._erased = erased
         self._visits = visits
-        self._clock = clock
-        self.purged_s = clock.monotonic_s()
+        self.purged_s = app.clock.monotonic_s()
         self.since_s: float | None = None
         # Those of the days before a rotation are looked for as well, and are no secret.
         self._keys = None if key is None else (Canaries(first_key(key)), ReportSigner(key))
         self._run = run
-        self._audit = audit
-        self._reports = PurgeReports(config.storage.door_directory / REPORTS)
+        self._reports = PurgeReports(app.config.storage.door_directory / REPORTS)
         self._pending: frozenset[bytes] = frozenset()
         self._watched = WatchedTime()
         # Two searches at a time would only be in each other's way.
@@ -156,31 +141,27 @@ class Purging:
         Raises:
             StoreError: the door log failed.
         """
-        self.since_s = self._clock.monotonic_s()
+        clock = self._app.clock
+        self.since_s = clock.monotonic_s()
         try:
-            return self._purge(whole=whole)
+            self._erased()
+            moment = clock.moment()
+            report = purge(
+                self._visits,
+                moment,
+                clock.boot_time(),
+                retention(self._app.config),
+                believed=self._watched.stands(moment, clock.monotonic_s()),
+                whole=whole,
+                canaries=self._keys and self._keys[0],
+                earlier=self._pending,
+                remember=self._remember,
+            )
         finally:
             self.since_s = None
-
-    def _purge(self, *, whole: bool) -> PurgeReport:
-        self._erased()
-        moment = self._clock.moment()
-        report = purge(
-            self._visits,
-            moment,
-            self._clock.boot_time(),
-            retention(self._config),
-            believed=self._watched.stands(moment, self._clock.monotonic_s()),
-            whole=whole,
-            canaries=self._keys and self._keys[0],
-            earlier=self._pending,
-            remember=self._remember,
-        )
         self._pending = frozenset() if report.complete else report.traces
         if report.complete:
-            self.purged_s = self._clock.monotonic_s()
-        if not report.postponed:
-            self._audit(replace(report, traces=frozenset()))
+            self.purged_s = clock.monotonic_s()
         return report
 
     def _remember(self, traces: frozenset[bytes]) -> None:
@@ -195,15 +176,15 @@ class Purging:
         assert self._keys is not None  # noqa: S101 - a proof needs the key
         canaries, signer = self._keys
         with self._proving:
-            moment = self._clock.moment()
+            moment = self._app.clock.moment()
             proof = prove(
                 report,
                 moment,
                 canaries,
                 kept=self._run(self._visits.canaries),
                 still_kept=self._still_kept,
-                search=partial(search_apart, visits_db(self._config)),
-                trim=partial(trim, self._config.storage.door_directory),
+                search=partial(search_apart, self._app.visits_db),
+                trim=partial(trim, self._app.config.storage.door_directory),
             )
             return proof, self._reports.keep(signer.signed(self._fields(proof)), proof.at)
 
@@ -234,16 +215,16 @@ class Purging:
         return kept
 
     def _fields(self, proof: Proof) -> dict[str, Any]:
-        whose = {"branch": self._config.branch.id, "version": doorctl.__version__}
+        whose = {"branch": self._app.config.branch.id, "version": doorctl.__version__}
         return {**proof.as_dict(), **whose}
 
 
-def purge_now(config: Config, *, proved: bool) -> dict[str, Any]:
+def purge_now(app: App, *, proved: bool) -> dict[str, Any]:
     """Have the running door purge, or do it here while none is running; return the report.
 
     `proved` searches the files afterwards and keeps a signed report.
     """
-    question = Question("purge", {PROVE: True} if proved else {})
+    config, question = app.config, Question("purge", {PROVE: True} if proved else {})
     limit_s = PROVE_LIMIT_S if proved else PURGE_LIMIT_S
 
     def by_door() -> dict[str, Any]:
@@ -251,28 +232,22 @@ def purge_now(config: Config, *, proved: bool) -> dict[str, Any]:
 
     def alone() -> dict[str, Any]:
         key = _key(config, needed=proved)
-        with closing(open_or_create_visits(visits_db(config))) as visits:
-            purging = Purging(
-                config,
-                visits,
-                system_clock(config),
-                key=key,
-                run=lambda job: job(),
-                erased=lambda: forget_left(config, lambda: visits),
-            )
+        with closing(open_or_create_visits(app.visits_db)) as visits:
+            erased = partial(forget_left, app, lambda: visits)
+            purging = Purging(app, visits, key=key, run=lambda job: job(), erased=erased)
             return dict(purging.answer(question))
 
     return by_the_owner(by_door, alone, of=config.storage.door_directory)
 
 
-def verify(config: Config, path: Path) -> dict[str, Any]:
+def verify(app: App, path: Path) -> dict[str, Any]:
     """Return what a purge report says, if its signature is this installation's.
 
     Raises:
         InputError: it was changed, or is none of this installation's.
         DoorctlError: it or the installation key can't be read.
     """
-    key = read_key(config.secrets.installation_key_file)
+    key = read_key(app.config.secrets.installation_key_file)
     with owner_of(path.parent):
         report = read_report(path)
     for earlier in earlier_keys(key):
@@ -325,57 +300,20 @@ class Held:
     visits: tuple[Visit, ...]
 
 
-class Holding:
-    """The door log's holds, on the side that writes them.
+def hold_answers(app: App, book: HoldBook, run: Run[Hold]) -> Answers:
+    """Return the answers about holds on the door's socket; `run` is that of :class:`Purging`."""
 
-    `run` does a job on the door log's thread; `audit` gets each change.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        book: HoldBook,
-        clock: Clock,
-        *,
-        run: Run[Any],
-        audit: Audit = unaudited,
-    ) -> None:
-        self._config = config
-        self._book = book
-        self._clock = clock
-        self._run = run
-        self._audit = audit
-
-    def answers(self) -> Answers:
-        """Return the answers on the door's socket."""
-        return {ADD: self.add, LIFT: self.lift}
-
-    def add(self, question: Question) -> dict[str, Any]:
-        """Add a hold, a :class:`HoldAsked`, and return it.
-
-        Raises:
-            InputError: it makes no sense.
-            StoreError: nothing was changed.
-        """
+    def add(question: Question) -> dict[str, Any]:
         request = msgspec.convert(question.about, HoldAsked)
         request = replace(request, by=question.signed(request.by))
-        hold = accepted(request, self._clock.moment(), retention(self._config))
-        added: Hold = self._run(partial(self._book.add_hold, hold))
-        self._audit(HoldAdded(added))
-        return _as_answer(added)
+        hold = accepted(request, app.clock.moment(), retention(app.config))
+        return _as_answer(run(partial(book.add_hold, hold)))
 
-    def lift(self, question: Question) -> dict[str, Any]:
-        """Lift a hold, a :class:`Lifting`, and return it as it was.
-
-        Raises:
-            InputError: there is none of that number.
-            StoreError: nothing was changed.
-        """
+    def lift(question: Question) -> dict[str, Any]:
         lifting = msgspec.convert(question.about, Lifting)
-        by = question.signed(lifting.by)
-        lifted: Hold = self._run(partial(self._book.lift_hold, lifting.number))
-        self._audit(HoldLifted(lifted, by))
-        return _as_answer(lifted)
+        return _as_answer(run(partial(book.lift_hold, lifting.number)))
+
+    return {ADD: add, LIFT: lift}
 
 
 def add_hold(app: App, request: HoldAsked) -> Hold:
@@ -386,7 +324,7 @@ def add_hold(app: App, request: HoldAsked) -> Hold:
     Raises:
         DoorctlError: it makes no sense, or it could not be stored.
     """
-    added = _changed(app, Question(ADD, msgspec.to_builtins(request)), Holding.add)
+    added = _changed(app, Question(ADD, msgspec.to_builtins(request)))
     times = {"from": added.since, "to": added.to, "until": added.until}
     span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
     details: Details = {"number": added.number, **span}
@@ -412,7 +350,7 @@ def lift_hold(app: App, number: int, by: str) -> Hold:
 
 
 def _lift(app: App, number: int, by: str) -> Hold:
-    return _changed(app, Question(LIFT, msgspec.to_builtins(Lifting(number, by))), Holding.lift)
+    return _changed(app, Question(LIFT, msgspec.to_builtins(Lifting(number, by))))
 
 
 def stored_holds(app: App) -> tuple[tuple[Hold, ...], Moment]:
@@ -442,13 +380,10 @@ def show_hold(app: App, number: int, by: str, why: str = "") -> Held:
     return Held(hold, hold.in_force(moment), visits)
 
 
-def _changed(
-    app: App, question: Question, change: Callable[[Holding, Question], dict[str, Any]]
-) -> Hold:
-    def alone() -> dict[str, Any]:
+def _changed(app: App, question: Question) -> Hold:
+    def alone() -> Answer:
         with closing(open_or_create_visits(app.visits_db)) as visits:
-            holding = Holding(app.config, visits, app.clock, run=lambda job: job())
-            return change(holding, question)
+            return hold_answers(app, visits, lambda job: job())[question.ask](question)
 
     by_door = partial(ask, app.config.control.socket, question, timeout_s=HOLD_LIMIT_S)
     done = by_the_owner(by_door, alone, of=app.config.storage.door_directory)

@@ -14,7 +14,6 @@ from enum import Enum
 
 from doorctl.access.rights import Ban, BanEntry, BanState, Pass, PassEntry
 from doorctl.access.rights import ban_state as state
-from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
@@ -95,7 +94,7 @@ def ban_card(
             changed.
     """
     made, refusal = [], None
-    for card in _known(_cards(app.config, typed, taken_as, numbers or own_numbers(app.config))):
+    for card in _known(_cards(app, typed, taken_as, numbers or own_numbers(app))):
         whole, follows = card.patron_ref is not None, not _is_made_up(card.patron_ref)
         try:
             stored = change(app, deeds.add_ban(ban, card.key, card.patron_ref), by)
@@ -117,7 +116,7 @@ def ban_patron(app: App, patron_ref: str, ban: Ban, *, by: str | None = None) ->
     Raises:
         InputError: the register does not know it, and it is no such number or may be a CPR number.
     """
-    known = knows_patron(app.config, patron_ref)
+    known = knows_patron(app, patron_ref)
     if not known:
         refuse_ref(patron_ref)
     stored = change(app, deeds.add_ban(ban, None, patron_ref), by)
@@ -130,7 +129,7 @@ def lift(app: App, number: int, *, by: str | None = None) -> Lifted:
     Raises:
         InputError: there is none of that number, or it was lifted.
     """
-    with open_book(app.config) as book:
+    with open_book(app) as book:
         entries = book.every_ban()
     ban, here = change(app, deeds.lift_ban(number), by), app.config.branch.id
     moment = app.clock.moment()
@@ -169,8 +168,8 @@ def issue_for_card(
             "this branch asks for no PIN, so a pass that needs one would never open; issue it "
             "without one (--no-pin)"
         )
-    seal = numbers or own_numbers(app.config)
-    card, *others = _known(_cards(app.config, typed, taken_as, seal))
+    seal = numbers or own_numbers(app)
+    card, *others = _known(_cards(app, typed, taken_as, seal))
     if others:
         raise InputError(
             "that may be a card's number or a CPR number, and the register knows neither; "
@@ -201,8 +200,8 @@ def issue_for_code(
             "no code can be typed at this branch's door, so one would never open; issue the pass "
             "for a card, or have a technician turn on policy.code_entry"
         )
-    seal = numbers or own_numbers(app.config)
-    with open_book(app.config) as book:
+    seal = numbers or own_numbers(app)
+    with open_book(app) as book:
         while True:
             code = seal.new_code(new.code_digits or 0)
             if not book.passes_of(code.key):
@@ -216,7 +215,7 @@ def every_ban(app: App, why: str = "", by: str | None = None) -> tuple[BanEntry,
     Raises:
         StoreError: they can't be read, or the look can't be put on record.
     """
-    with open_book(app.config) as book:
+    with open_book(app) as book:
         entries = book.every_ban()
     note(app, Deed(Action.BANS_LISTED, why=why, details={"bans": len(entries)}), by)
     return entries
@@ -242,7 +241,7 @@ def state_of(entry: BanEntry, moment: Moment, branch: str) -> BanState:
 
 def every_pass(app: App, why: str = "", by: str | None = None) -> tuple[PassEntry, ...]:
     """Return every pass that is stored, newest first; as :func:`every_ban`."""
-    with open_book(app.config) as book:
+    with open_book(app) as book:
         entries = book.every_pass()
     note(app, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(entries)}), by)
     return entries
@@ -272,10 +271,10 @@ def _known(cards: Iterable[Card]) -> tuple[Card, ...]:
     return known or every
 
 
-def _cards(config: Config, typed: str, taken_as: TakenAs | None, numbers: Numbers) -> list[Card]:
+def _cards(app: App, typed: str, taken_as: TakenAs | None, numbers: Numbers) -> list[Card]:
     readings = numbers.readings(typed, taken_as)
     # Without a register the card alone is banned: that is no reason to ban nobody.
-    with suppress(StoreError), open_register(config, numbers.seal()) as patrons:
+    with suppress(StoreError), open_register(app, numbers.seal()) as patrons:
         return [Card(reading, _patron_ref(patrons, reading)) for reading in readings]
     return [Card(reading, None) for reading in readings]
 

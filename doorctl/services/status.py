@@ -6,60 +6,51 @@ from contextlib import closing
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from doorctl.config import Config
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import (
-    ANSWER_LIMIT_S,
-    branch_db,
-    open_book,
-    outdated,
-    patrons_db,
-    system_clock,
-    visits_db,
-)
+from doorctl.services.app import ANSWER_LIMIT_S, App, open_book, outdated
 from doorctl.services.numbers import own_sealer
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.records import AlarmRecords, AuditRecords
 
 
-def status(config: Config) -> dict[str, Any]:
+def status(app: App) -> dict[str, Any]:
     """Return the state of the door process and the databases, and which alarms stand.
 
     ``alarms`` is a list of kind and since when, None where ``branch.db`` can't be read.
     """
     try:
-        door = ask(config.control.socket, Question("status"), timeout_s=ANSWER_LIMIT_S)
+        door = ask(app.config.control.socket, Question("status"), timeout_s=ANSWER_LIMIT_S)
         state: dict[str, Any] = {"running": True, **door}
     except NotAnsweringError:
         state = {"running": False}
-    alarms = _alarms_standing(config)
-    return {**state, **_cache_status(config), "alarms": alarms, "audit_head": _audit_head(config)}
+    alarms = _alarms_standing(app)
+    return {**state, **_cache_status(app), "alarms": alarms, "audit_head": _audit_head(app)}
 
 
-def _alarms_standing(config: Config) -> list[dict[str, str]] | None:
-    zone = ZoneInfo(config.branch.time_zone)
+def _alarms_standing(app: App) -> list[dict[str, str]] | None:
+    zone = ZoneInfo(app.config.branch.time_zone)
     try:
-        with closing(AlarmRecords(branch_db(config))) as records:
+        with closing(AlarmRecords(app.branch_db)) as records:
             rows = records.standing()
     except StoreError:
         return None
     return [{"kind": row.kind, "since": row.since.astimezone(zone).isoformat()} for row in rows]
 
 
-def _audit_head(config: Config) -> str | None:
+def _audit_head(app: App) -> str | None:
     try:
-        with closing(AuditRecords(branch_db(config))) as records:
+        with closing(AuditRecords(app.branch_db)) as records:
             return str(records.head())
     except StoreError:
         return None
 
 
-def _cache_status(config: Config) -> dict[str, Any]:
-    now = system_clock(config).moment()
+def _cache_status(app: App) -> dict[str, Any]:
+    now = app.clock.moment()
     try:
-        with closing(PatronCache(patrons_db(config), own_sealer(config).seal)) as cache:
+        with closing(PatronCache(app.patrons_db, own_sealer(app.config).seal)) as cache:
             stamp = cache.stamp()
     except StoreError as err:
         return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
@@ -68,13 +59,13 @@ def _cache_status(config: Config) -> dict[str, Any]:
         "epoch": stamp.epoch,
         "patrons": stamp.patrons,
         "cache_age_s": None if age is None else round(age.total_seconds()),
-        "problem": outdated(stamp, config) or _unreadable(config),
+        "problem": outdated(stamp, app.config) or _unreadable(app),
     }
 
 
-def _unreadable(config: Config) -> str | None:
+def _unreadable(app: App) -> str | None:
     try:
-        with open_book(config) as book, closing(VisitHistory(visits_db(config))) as history:
+        with open_book(app) as book, closing(VisitHistory(app.visits_db)) as history:
             book.override()
             history.high_water()
     except StoreError as err:

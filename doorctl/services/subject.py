@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from doorctl.config import Config
 from doorctl.core.errors import AlreadyExistsError, StoreError
 from doorctl.core.identity import caller
 from doorctl.core.moments import Moment
@@ -45,12 +44,8 @@ from doorctl.rpc.door import (
 )
 from doorctl.services.app import (
     App,
-    branch_db,
     by_the_owner,
-    patrons_db,
     retention,
-    system_clock,
-    visits_db,
 )
 from doorctl.services.branch import note
 from doorctl.services.numbers import Numbers, Reading, TakenAs, keys_of, own_numbers, own_sealer
@@ -86,7 +81,7 @@ class _Books:
 
 
 def export(
-    config: Config,
+    app: App,
     named: Named,
     why: str = "",
     *,
@@ -99,25 +94,25 @@ def export(
         InputError: it is no number, or two patrons'.
         StoreError: a database can't be read, or the look can't be put on record.
     """
-    oldest = visible_since(system_clock(config).moment().latest_known, retention(config))
-    with _books(config) as books:
-        subject, before = _subject(config, named, books, numbers)
+    oldest = visible_since(app.clock.moment().latest_known, retention(app.config))
+    with _books(app) as books:
+        subject, before = _subject(app, named, books, numbers)
         rows = tuple(
             row
             for book in (books.register, books.branch, books.visits)
             for row in book.rows(subject, oldest)
         )
-    with closing(AuditRecords(branch_db(config))) as audit:
+    with closing(AuditRecords(app.branch_db)) as audit:
         held = Export(rows, AuditedLookups(audit, rows).lookups(before), books.erasures.of(subject))
     # Where nothing is held of a person, a look would be all that is.
     cards = () if held.empty else tuple(sorted(subject.row_keys))
     ref = None if held.empty else subject.patron_ref
-    note(App.of(config), Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}), by)
+    note(app, Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}), by)
     return held
 
 
 def erase(
-    config: Config,
+    app: App,
     named: Named,
     why: str = "",
     *,
@@ -135,27 +130,22 @@ def erase(
     """
     refuse_purpose(why, "reason", optional=True)
     whose = caller() if by is None else by
-    with _books(config) as books:
-        _, subject = _subject(config, named, books, numbers)
+    with _books(app) as books:
+        _, subject = _subject(app, named, books, numbers)
         epoch = books.register.epoch()
-    socket, webs = config.web.socket, config.storage.directory
-    door, doors = config.control.socket, config.storage.door_directory
-    alone: Mapping[str, _Owner] = {
-        BRANCH: _Owner(ERASE_RIGHTS, socket, partial(_rights_alone, config), webs),
-        VISITS: _Owner(ERASE_VISITS, door, partial(_visits_alone, config), doors),
-        PATRONS: _Owner(ERASE_PATRON, socket, partial(_patron_alone, config), webs),
-    }
-    # Only the owner of the audit log has to know why.
-    reasons = {BRANCH: why}
+    web = app.config.web.socket, app.config.storage.directory
+    door = app.config.control.socket, app.config.storage.door_directory
     keepers = {
-        database: _Keeper(owner, whose, reasons.get(database, ""))
-        for database, owner in alone.items()
+        # Only the owner of the audit log has to know why.
+        BRANCH: _Keeper(ERASE_RIGHTS, partial(_rights_alone, app), *web, whose, why),
+        VISITS: _Keeper(ERASE_VISITS, partial(_visits_alone, app), *door, whose),
+        PATRONS: _Keeper(ERASE_PATRON, partial(_patron_alone, app), *web, whose),
     }
     return erase_everywhere(subject, keepers, epoch)
 
 
 def restrict(
-    config: Config,
+    app: App,
     named: Named,
     why: str = "",
     *,
@@ -172,25 +162,20 @@ def restrict(
             no place on record; nothing was changed.
         StoreError: it could not be done.
     """
-    subject = _change(config, named, why, RESTRICT, subject_rights.restrict, numbers=numbers, by=by)
+    subject = _change(app, named, why, (RESTRICT, subject_rights.restrict), numbers=numbers, by=by)
     return bool(subject.row_keys)
 
 
 def unrestrict(
-    config: Config,
+    app: App,
     named: Named,
     why: str = "",
     *,
     numbers: Numbers | None = None,
     by: str | None = None,
 ) -> None:
-    """Use a person's data again; as :func:`restrict`.
-
-    Raises:
-        InputError: as of :func:`restrict`, or they are not restricted here.
-        StoreError: it could not be done.
-    """
-    _change(config, named, why, UNRESTRICT, subject_rights.unrestrict, numbers=numbers, by=by)
+    """Use a person's data again; raises as :func:`restrict`, or if they are not restricted."""
+    _change(app, named, why, (UNRESTRICT, subject_rights.unrestrict), numbers=numbers, by=by)
 
 
 def write_page(path: Path, page: str) -> None:
@@ -212,84 +197,77 @@ Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Owner:
-    call: Call[SubjectRequest, Done[PartErased]]
-    socket: Path
-    alone: Callable[[SubjectRequest], PartErased]
-    of: Path
-
-
-@dataclass(frozen=True, slots=True)
 class _Keeper:
     """A `Keeper` that asks the owner, and erases here only while the owner is not running."""
 
-    owner: _Owner
+    call: Call[SubjectRequest, Done[PartErased]]
+    alone: Callable[[SubjectRequest], PartErased]
+    socket: Path
+    directory: Path
     by: str
-    why: str
+    why: str = ""
 
     def erase(self, subject: Subject, epoch: int) -> PartErased:
-        owner, request = self.owner, about(subject, self.by, epoch, self.why)
+        request = about(subject, self.by, epoch, self.why)
 
         def by_the_process() -> PartErased:
-            return owner.call.ask(owner.socket, request, timeout_s=OWNER_LIMIT_S).done
+            return self.call.ask(self.socket, request, timeout_s=OWNER_LIMIT_S).done
 
-        return by_the_owner(by_the_process, lambda: owner.alone(request), of=owner.of)
+        return by_the_owner(by_the_process, lambda: self.alone(request), of=self.directory)
 
 
-def _rights_alone(config: Config, request: SubjectRequest) -> PartErased:
-    moment = system_clock(config).moment()
-    with closing(open_or_create_branch(branch_db(config))) as writer:
+def _rights_alone(app: App, request: SubjectRequest) -> PartErased:
+    with closing(open_or_create_branch(app.branch_db)) as writer:
         return subject_rights.erase_rights(
-            writer, request.subject, request.epoch, request.by, moment, why=request.why
+            writer, request.subject, request.epoch, request.by, app.clock.moment(), why=request.why
         )
 
 
-def _visits_alone(config: Config, request: SubjectRequest) -> PartErased:
-    path = visits_db(config)
+def _visits_alone(app: App, request: SubjectRequest) -> PartErased:
+    path = app.visits_db
     if not path.exists():
         return PartErased(0, ALL_GONE)
     with closing(VisitStore(path)) as visits:
         return erase_visits(path, visits.database, request.subject)
 
 
-def _patron_alone(config: Config, request: SubjectRequest) -> PartErased:
-    path = patrons_db(config)
+def _patron_alone(app: App, request: SubjectRequest) -> PartErased:
+    path = app.patrons_db
     if not path.exists():
         return PartErased(0, ALL_GONE)
-    with closing(PatronCacheWriter(path, own_sealer(config).seal)) as writer:
+    with closing(PatronCacheWriter(path, own_sealer(app.config).seal)) as writer:
         return erase_patron(path, writer.database, request.subject)
 
 
 def _change(
-    config: Config,
+    app: App,
     named: Named,
     why: str,
-    call: Call[SubjectRequest, Done[None]],
-    change: Change,
+    how: tuple[Call[SubjectRequest, Done[None]], Change],
     *,
     numbers: Numbers | None,
     by: str | None,
 ) -> Subject:
     refuse_purpose(why, "reason", optional=True)
     whose = caller() if by is None else by
-    with _books(config) as books:
-        subject, _ = _subject(config, named, books, numbers)
-    request = about(subject, whose, why=why)
+    with _books(app) as books:
+        subject, _ = _subject(app, named, books, numbers)
+    call, change = how
 
     def by_web() -> None:
-        call.ask(config.web.socket, request, timeout_s=OWNER_LIMIT_S)
+        request = about(subject, whose, why=why)
+        call.ask(app.config.web.socket, request, timeout_s=OWNER_LIMIT_S)
 
     def alone() -> None:
-        moment = system_clock(config).moment()
-        with closing(open_or_create_branch(branch_db(config))) as writer:
-            change(writer, subject, whose, moment, why)
+        with closing(open_or_create_branch(app.branch_db)) as writer:
+            change(writer, subject, whose, app.clock.moment(), why)
 
     by_the_owner(by_web, alone)
     return subject
 
 
 def _subject(
-    config: Config, named: Named, books: _Books, numbers: Numbers | None
+    app: App, named: Named, books: _Books, numbers: Numbers | None
 ) -> tuple[Subject, Subject]:
     """Return a person, and the same with the keys under which the audit log still names a card.
 
@@ -298,9 +276,9 @@ def _subject(
     """
     readings: tuple[Reading, ...] = ()
     if named.typed is None:
-        subject = _by_number(config, named.patron_ref or "", books)
+        subject = _by_number(app, named.patron_ref or "", books)
     else:
-        readings = (numbers or own_numbers(config)).readings(named.typed, named.taken_as)
+        readings = (numbers or own_numbers(app)).readings(named.typed, named.taken_as)
         subject = find(list(keys_of(readings)), books.register, books.branch)
     subject = with_erased(subject, books.erasures, (books.branch, books.visits))
     before = (
@@ -309,22 +287,22 @@ def _subject(
     return subject, replace(subject, row_keys=subject.row_keys.union(before))
 
 
-def _by_number(config: Config, patron_ref: str, books: _Books) -> Subject:
+def _by_number(app: App, patron_ref: str, books: _Books) -> Subject:
     """Return the person of a number; where nothing is held under it, it must be a valid one."""
     subject = with_cards(Subject(frozenset(), patron_ref), books.register, books.branch)
     if not subject.row_keys and not books.branch.rows(subject, EVER):
-        with closing(AuditRecords(branch_db(config))) as audit:
+        with closing(AuditRecords(app.branch_db)) as audit:
             if not audit.about((), patron_ref):
                 refuse_ref(patron_ref)
     return subject
 
 
 @contextmanager
-def _books(config: Config) -> Iterator[_Books]:
+def _books(app: App) -> Iterator[_Books]:
     with (
-        closing(SubjectReader(patrons_db(config))) as register,
-        closing(SubjectReader(branch_db(config))) as branch,
-        closing(SubjectReader(visits_db(config))) as visits,
-        closing(StoredErasures(branch_db(config))) as erasures,
+        closing(SubjectReader(app.patrons_db)) as register,
+        closing(SubjectReader(app.branch_db)) as branch,
+        closing(SubjectReader(app.visits_db)) as visits,
+        closing(StoredErasures(app.branch_db)) as erasures,
     ):
         yield _Books(register, branch, visits, erasures.tombstones())

@@ -14,13 +14,12 @@ from typing import Final
 
 from doorctl.access.calendar import Mode
 from doorctl.access.day import planned, planned_changes
-from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import LEAF, Gathered, HourCount, gather, period
-from doorctl.services.app import App, local, open_book, retention, system_clock, visits_db, zone
+from doorctl.services.app import App, local, open_book, retention, zone
 from doorctl.services.branch import note
 from doorctl.services.cards import open_register
 from doorctl.services.hours import calendar_of
@@ -207,7 +206,7 @@ class DoorLog:
         return tuple(visits)
 
     def _patron_ref(self, key: bytes) -> str | None:
-        with open_register(self._app.config) as patrons:
+        with open_register(self._app) as patrons:
             patron = patrons.find(key)
         return None if patron is None else patron.patron_ref
 
@@ -235,7 +234,7 @@ class DoorLog:
     def _bands(self, start: datetime, end: datetime, zone: tzinfo) -> Iterator[ModeBand]:
         config = self._app.config
         try:
-            with open_book(config) as book:
+            with open_book(self._app) as book:
                 calendar = calendar_of(config.opening, book.calendar())
         except StoreError:
             return
@@ -290,7 +289,7 @@ def _state(path: Path, suffix: str) -> tuple[int, ...]:
 # Builds what a single command needs, runs it once and closes it.
 
 
-def list_visits(config: Config, since: datetime | None, why: str = "") -> list[Visit]:
+def list_visits(app: App, since: datetime | None, why: str = "") -> list[Visit]:
     """Return the visits that may be shown, oldest first; the look is first noted on the audit log.
 
     A `since` without an offset is local; None means all.
@@ -298,14 +297,14 @@ def list_visits(config: Config, since: datetime | None, why: str = "") -> list[V
     Raises:
         StoreError: they can't be read, or the look can't be put on record.
     """
-    not_before = visible_since(system_clock(config).moment().latest_known, retention(config))
+    not_before = visible_since(app.clock.moment().latest_known, retention(app.config))
     if since is not None:
-        not_before = max(not_before, local(since, config))
-    with closing(VisitHistory(visits_db(config))) as history:
+        not_before = max(not_before, local(since, app.config))
+    with closing(VisitHistory(app.visits_db)) as history:
         visits = list(history.visits(not_before))
     since_then = not_before.isoformat(timespec="seconds")
     details: Details = {"since": since_then, "visits": len(visits)}
-    note(App.of(config), Deed(Action.VISITS_LISTED, why=why, details=details))
+    note(app, Deed(Action.VISITS_LISTED, why=why, details=details))
     return visits
 
 

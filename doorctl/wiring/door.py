@@ -62,6 +62,7 @@ from doorctl.privacy.statistics import Passages
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.services.alarm_ways import DoorsAlarms, doors_alarms
 from doorctl.services.app import (
+    App,
     flags_weak,
     opened_on,
     read_again,
@@ -73,7 +74,7 @@ from doorctl.services.app import (
 )
 from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import OwnNumbers
-from doorctl.services.purging import Holding, Purging, doors_answers, forget_left
+from doorctl.services.purging import Purging, doors_answers, forget_left, hold_answers
 
 ASKING_STOP_S = 4.0
 """Longest wait at the end for a question to the library system that is under way."""
@@ -146,16 +147,15 @@ class _Door:
         # Asked once: the kernel's answer does not change, and a release waits for nothing.
         self._grace_s = grace_s()
         self._stores = stores = DoorStores(config, event_queue, log, stack)
+        self._app = app = App(config, stores.clock)
         self._purging = Purging(
-            config,
+            app,
             stores.visits,
-            stores.clock,
             key=stores.key,
             run=stores.answer,
-            erased=partial(forget_left, config, stores.visits.open),
+            erased=partial(forget_left, app, stores.visits.open),
         )
         self._panel = DoorsPanel(config, stores.clock, event_queue)
-        self._holding = Holding(config, stores.visits, stores.clock, run=stores.answer)
         self._chores = Chores(config, stores, self._purging, log)
         self._ledger = Ledger(
             sealer=stores.sealer,
@@ -296,7 +296,7 @@ class _Door:
         answers = {
             **answers,
             "purge": self._purging.answer,
-            **self._holding.answers(),
+            **hold_answers(self._app, stores.visits, stores.answer),
             **self._panel.answers(),
             **DoorsSealing(OwnNumbers(stores.sealer), stores.clock.monotonic_s).answers(),
             **self._alarms.answers,

@@ -28,7 +28,7 @@ from doorctl.doord.watchdog import KEEP_TIME_EVERY_S, SCHEDULE_LIMIT_S, WORKER_L
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.scheduler import JOB, PULSE_EVERY_S
 from doorctl.privacy.statistics import LEAF, OPENED, HourCount
-from doorctl.services.app import visits_db
+from doorctl.services.app import App, visits_db
 from doorctl.services.purging import Purging
 from doorctl.store.door_log import HourlyHistory
 from tests.doord.fake_door import FakeDoor
@@ -51,7 +51,9 @@ def test_a_mistake_in_a_chore_ends_nothing(tmp_path: Path) -> None:
     event_queue: EventQueue = queue.SimpleQueue()
     with ExitStack() as stack:
         stores = DoorStores(config, event_queue, log, stack)
-        purging = Purging(config, stores.visits, stores.clock, key=stores.key, run=stores.answer)
+        purging = Purging(
+            App(config, stores.clock), stores.visits, key=stores.key, run=stores.answer
+        )
         chores = Chores(config, stores, purging, log)
 
         chores.test(mistaken)
@@ -69,7 +71,9 @@ def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
     event_queue: EventQueue = queue.SimpleQueue()
     with ExitStack() as stack:
         stores = DoorStores(config, event_queue, log, stack)
-        purging = Purging(config, stores.visits, stores.clock, key=stores.key, run=stores.answer)
+        purging = Purging(
+            App(config, stores.clock), stores.visits, key=stores.key, run=stores.answer
+        )
         chores = Chores(config, stores, purging, log)
         ledger = Ledger(
             sealer=stores.sealer,
@@ -162,7 +166,7 @@ def kept(directory: Path, first: Callable[[], None] = lambda: None) -> Iterator[
         clock = HurriedClock("Europe/Copenhagen", "always", stores.clock.moment().local)
         stores.clock = clock
         purging = Purging(
-            config, stores.visits, clock, key=stores.key, run=stores.answer, erased=first
+            App(config, clock), stores.visits, key=stores.key, run=stores.answer, erased=first
         )
         chores = Chores(config, stores, purging, log)
         reader = SerialLine(

@@ -20,6 +20,7 @@ from doorctl.config import Config, load
 from doorctl.doord.self_test import CHECKS, Finding, as_answer, run, self_test
 from doorctl.rpc.control import ControlServer
 from doorctl.services import cards
+from doorctl.services.app import App
 from doorctl.wiring.installation import initialise
 from tests.doord.sound_houses import Parts
 from tests.fakes.clock import START
@@ -76,7 +77,8 @@ def fill(config_file: Path) -> None:
     """Load one patron."""
     feed = config_file.with_name("feed.ndjson")
     feed.write_text(json.dumps(ROW) + "\n", encoding="utf-8")
-    cards.load_patrons(config(config_file), feed, full=True, on_progress=lambda _done, _total: None)
+    app = App.of(config(config_file))
+    cards.load_patrons(app, feed, full=True, on_progress=lambda _done, _total: None)
 
 
 @contextmanager

@@ -72,8 +72,8 @@ FAULTS = (
     ),
     Fault(
         "bans are forgotten",
-        "_case",
-        "banned=banned(known.bans, now.moment, rules.policy.branch)",
+        "case_of",
+        "banned=banned(known.bans, now.moment, branch)",
         "banned=False",
     ),
     Fault(
@@ -365,7 +365,7 @@ FAULTS = (
     ),
     Fault(
         "a hold bears the name that web gives",
-        "Holding.add",
+        "hold_answers",
         "request = replace(request, by=question.signed(request.by))",
         "pass",
         "tests/rootplay/test_two_users.py",

@@ -54,7 +54,7 @@ def test_the_web_process_writes_and_reads_it(config: Config) -> None:
     finally:
         desk.close()
 
-    assert head == str(audit.audit_head(App.of(config))) == status(config)["audit_head"]
+    assert head == str(audit.audit_head(App.of(config))) == status(App.of(config))["audit_head"]
     assert [one.by for one in audit.audit_entries(App.of(config), None)] == ["account-7"]
 
 
@@ -82,7 +82,7 @@ def test_a_change_that_can_not_be_put_on_record_is_not_made(config: Config) -> N
     with pytest.raises(StoreError):
         change(App.of(config), deeds.set_mode(Override(Mode.CLOSED, ends, "test", "staff-7")))
 
-    with open_book(config) as book:
+    with open_book(App.of(config)) as book:
         assert book.override() is None
 
 
@@ -90,7 +90,7 @@ def test_a_log_that_can_not_be_read_has_no_end(config: Config) -> None:
     """`status` says so by telling none, and goes on."""
     branch_db(config).unlink()
 
-    assert status(config)["audit_head"] is None
+    assert status(App.of(config))["audit_head"] is None
 
 
 def test_it_is_the_file_that_the_readers_open(config: Config) -> None:

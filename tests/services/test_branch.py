@@ -53,7 +53,7 @@ def override(config: Config) -> Override:
 
 def read(config: Config) -> Override | None:
     """Return the mode that is set by hand."""
-    with open_book(config) as book:
+    with open_book(App.of(config)) as book:
         return book.override()
 
 

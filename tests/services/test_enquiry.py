@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from doorctl.access.calendar import Mode
+from doorctl.access.messages import Now
 from doorctl.access.patron import Patron, Reason, SealedRow, row_key
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding, Policy
 from doorctl.access.rights import Ban, Pass, PassKind
@@ -16,9 +17,7 @@ from doorctl.access.throttle import CODES_KEY, CardThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import Stamped
-from doorctl.services.cards import Explanation
-from doorctl.services.cards import judged as explain
-from doorctl.services.hours import BranchNow
+from doorctl.services.cards import Explanation, explained
 from doorctl.services.numbers import Reading
 from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import CARD, identifier, key_of, resident
@@ -30,8 +29,8 @@ PLASTIC_OR_CPR = (
     Identifier(IdentifierKind.CARD, "0101701234"),
     Identifier(IdentifierKind.CPR, "0101701234"),
 )
-CLOSED = BranchNow(Mode.CLOSED)
-OPEN = BranchNow(Mode.SELF_SERVICE)
+CLOSED: tuple[Mode | None, bool] = (Mode.CLOSED, False)
+OPEN: tuple[Mode | None, bool] = (Mode.SELF_SERVICE, False)
 CODE = Identifier(IdentifierKind.CODE, "483920")
 STAFF = Pass(
     0,
@@ -47,7 +46,7 @@ class Desk:
     """What staff ask at, with one resident."""
 
     patron: Patron = field(default_factory=lambda: resident(CARD))
-    standing: BranchNow = OPEN
+    standing: tuple[Mode | None, bool] = OPEN
     policy: Policy = field(default_factory=Policy)
     branch: MemoryBranch | None = None
     clock: FakeClock = field(default_factory=FakeClock)
@@ -81,16 +80,14 @@ class Desk:
 
     def why(self, *identifiers: Identifier, opened_on: date | None = None) -> Explanation:
         """Ask about a card, now."""
-        return explain(
+        return explained(
             readings(*identifiers or (identifier(CARD),)),
-            self.clock.moment(),
-            standing=self.standing,
-            policy=self.policy,
+            Now(0.0, self.clock.moment(), None, *self.standing, opened_on),
+            self.policy,
             patrons=self.patrons,
             branch=self.branch,
             visits=self.visits,
             clock=self.clock,
-            opened_on=opened_on,
         )
 
 
@@ -126,8 +123,8 @@ def test_each_check_appears_in_the_order_in_which_it_counts() -> None:
         (Desk(replace(resident(CARD), enter_from=date(2030, 1, 1))), ["age"], Reason.UNDER_AGE),
         (Desk(replace(resident(CARD), active=False)), ["expired"], Reason.EXPIRED),
         (Desk(standing=CLOSED), ["hours"], Reason.CLOSED),
-        (Desk(standing=BranchNow(None)), ["hours"], Reason.CLOSED),
-        (Desk(standing=BranchNow(Mode.SELF_SERVICE, no_entry=True)), ["hours"], Reason.CLOSED),
+        (Desk(standing=(None, False)), ["hours"], Reason.CLOSED),
+        (Desk(standing=(Mode.SELF_SERVICE, True)), ["hours"], Reason.CLOSED),
         (
             Desk(policy=Policy(max_cache_age=timedelta(hours=1))),
             ["cache_age"],
@@ -217,7 +214,7 @@ def test_the_source_says_by_which_data_and_for_when() -> None:
     assert Desk().why().source == (
         "by epoch 1 of the patron register, 2 h 5 min old, for 2026-03-02 19:00 (self_service)"
     )
-    desk = Desk(standing=BranchNow(None, no_entry=True))
+    desk = Desk(standing=(None, True))
     desk.ban()
     assert desk.why().source == (
         "by epoch 1 of the patron register, 2 h 5 min old, bans and passes as of now, "
@@ -278,11 +275,10 @@ def test_the_time_asked_about_is_another_than_the_time_of_asking() -> None:
     """`at` decides about hours and dates; the data's age is as of now."""
     desk = Desk(replace(resident(CARD), valid_until=date(2026, 3, 2)))
     tomorrow = FakeClock(wall=datetime(2026, 3, 3, 12, tzinfo=UTC)).moment()
-    found = explain(
+    found = explained(
         readings(identifier(CARD)),
-        tomorrow,
-        standing=OPEN,
-        policy=desk.policy,
+        Now(0.0, tomorrow, None, *OPEN),
+        desk.policy,
         patrons=desk.patrons,
         branch=None,
         visits=desk.visits,

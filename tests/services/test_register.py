@@ -28,6 +28,6 @@ def test_a_register_that_is_not_there_is_told(tmp_path: Path) -> None:
     config = initialised(tmp_path)
     (config.storage.directory / "patrons.db").unlink()
 
-    with pytest.raises(StoreError), open_register(config):
+    with pytest.raises(StoreError), open_register(App.of(config)):
         pass
     assert not (config.storage.directory / "patrons.db").exists()

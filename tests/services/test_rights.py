@@ -40,7 +40,7 @@ class TestBans:
         (banned,) = rights.ban_card(app, CARD, None, BAN)
 
         assert banned.whole_patron
-        with open_book(app.config) as book:
+        with open_book(app) as book:
             assert book.bans(bytes(16), "1001") == (banned.ban,)
             assert book.bans(key(app, IdentifierKind.CARD, CARD), None) == (banned.ban,)
 
@@ -59,7 +59,7 @@ class TestBans:
         banned = rights.ban_card(app, EITHER, None, BAN)
 
         assert [one.whole_patron for one in banned] == [False, False]
-        with open_book(app.config) as book:
+        with open_book(app) as book:
             for kind in (IdentifierKind.CARD, IdentifierKind.CPR):
                 assert len(book.bans(key(app, kind, EITHER), None)) == 1
 
@@ -69,7 +69,7 @@ class TestBans:
         (banned,) = rights.ban_card(app, EITHER, None, BAN)
 
         assert banned.whole_patron
-        with open_book(app.config) as book:
+        with open_book(app) as book:
             assert book.bans(key(app, IdentifierKind.CARD, EITHER), None) == ()
 
     def test_of_a_number_that_is_two_patrons_is_refused_until_it_is_said(self, app: App) -> None:
@@ -83,7 +83,7 @@ class TestBans:
             rights.ban_card(app, EITHER, None, BAN)
         rights.ban_card(app, EITHER, "card", BAN)
 
-        with open_book(app.config) as book:
+        with open_book(app) as book:
             assert book.bans(bytes(16), "1001") == ()
             assert len(book.bans(bytes(16), "1002")) == 1
 
@@ -100,7 +100,7 @@ class TestBans:
         banned = rights.ban_patron(app, "1001", BAN)
 
         assert banned.known
-        with open_book(app.config) as book:
+        with open_book(app) as book:
             assert book.bans(bytes(16), "1001") == (banned.ban,)
 
     def test_of_a_number_that_nobody_has_holds_once_somebody_has(self, app: App) -> None:
@@ -108,7 +108,7 @@ class TestBans:
         banned = rights.ban_patron(app, "1001", BAN)
 
         assert not banned.known
-        with open_book(app.config) as book:
+        with open_book(app) as book:
             assert book.bans(bytes(16), "1001") == (banned.ban,)
 
     @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ class TestPasses:
 
         assert len(digits) == 7
         assert digits.isdigit()
-        with open_book(app.config) as book:
+        with open_book(app) as book:
             assert book.passes_of(key(app, IdentifierKind.CODE, digits)) == (held,)
 
     def test_a_pin_of_its_own_is_proved_with_the_card(self, app: App) -> None:
@@ -178,7 +178,7 @@ class TestPasses:
             rights.issue_for_card(app, EITHER, None, CARD_PASS, None)
         held = rights.issue_for_card(app, EITHER, "cpr", CARD_PASS, None)
 
-        with open_book(app.config) as book:
+        with open_book(app) as book:
             assert book.passes_of(key(app, IdentifierKind.CPR, EITHER)) == (held,)
 
     @pytest.mark.parametrize("pin", [None, Pin("4711")])

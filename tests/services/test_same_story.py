@@ -18,8 +18,7 @@ from doorctl.access.throttle import CardThrottle
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Stamped
 from doorctl.doord.prepare import Ledger
-from doorctl.services.cards import judged as explain
-from doorctl.services.hours import BranchNow
+from doorctl.services.cards import explained
 from doorctl.services.numbers import Reading
 from doorctl.sync.receive import unguarded
 from tests.fakes.branch_book import MemoryBranch
@@ -173,16 +172,14 @@ def test_staff_read_what_the_door_would_answer_to_the_right_pin(
     for identifier in identifiers:
         newest, *earlier = map(row_key, levels(SEALER.stretch(identifier)))
         readings.append(Reading(identifier.kind, newest, tuple(earlier)))
-    explained = explain(
+    staff_read = explained(
         tuple(readings),
-        world.now.moment,
-        standing=BranchNow(world.now.mode, world.now.no_entry),
-        policy=world.policy,
+        world.now,
+        world.policy,
         patrons=world.patrons,
         branch=world.branch,
         visits=world.visits,
         clock=world.clock,
-        opened_on=world.now.opened_on,
     )
 
     ledger = Ledger(
@@ -196,4 +193,4 @@ def test_staff_read_what_the_door_would_answer_to_the_right_pin(
     )
     pin = PIN if world.policy.require_pin else None
     rules = Rules(world.policy, PadRules())
-    assert explained.reason is judged(ledger.prepare(1, identifiers), pin, world.now, rules).reason
+    assert staff_read.reason is judged(ledger.prepare(1, identifiers), pin, world.now, rules).reason

@@ -388,8 +388,8 @@ def test_status_tells_what_stands(web: Site) -> None:
     web.alarms.log.emit("alarm", kind="door_held")
     until(lambda: web.kinds() == {"door_held"})
 
-    assert status(web.config)["alarms"] == [
+    assert status(App.of(web.config))["alarms"] == [
         {"kind": "door_held", "since": "2026-03-02T19:00:00+01:00"}
     ]
     branch_db(web.config).write_bytes(b"no database")
-    assert status(web.config)["alarms"] is None
+    assert status(App.of(web.config))["alarms"] is None

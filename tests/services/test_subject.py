@@ -189,16 +189,16 @@ class TestExport:
 
     def test_shows_every_database_by_card_or_by_number(self, owned: Config) -> None:
         """Any of the cards stands for the person; the stranger's rows are not among them."""
-        by_card = rights.export(owned, BY_CARD)
+        by_card = rights.export(App.of(owned), BY_CARD)
 
         assert held(by_card) == {"attempts": 1, "bans": 1, "patrons": 2, "throttles": 1}
-        assert held(rights.export(owned, BY_CPR)) == held(by_card)
-        assert held(rights.export(owned, BY_REF)) == held(by_card)
+        assert held(rights.export(App.of(owned), BY_CPR)) == held(by_card)
+        assert held(rights.export(App.of(owned), BY_REF)) == held(by_card)
 
     def test_is_itself_a_look_that_the_next_one_shows(self, branch: Config) -> None:
         """What and when and why, and not which member of staff."""
-        rights.export(branch, BY_CARD, "asked at the desk")
-        looks = rights.export(branch, BY_REF).lookups
+        rights.export(App.of(branch), BY_CARD, "asked at the desk")
+        looks = rights.export(App.of(branch), BY_REF).lookups
 
         exported = [one for one in looks if one.what == Action.SUBJECT_EXPORTED.value]
         assert [one.why for one in exported] == ["asked at the desk"]
@@ -206,14 +206,14 @@ class TestExport:
 
     def test_of_somebody_unknown_is_empty_and_makes_no_data_of_them(self, branch: Config) -> None:
         """The audit log says that somebody looked, and at nobody."""
-        assert rights.export(branch, Named(LOST, None)).empty
+        assert rights.export(App.of(branch), Named(LOST, None)).empty
         assert traces(branch, LOST) == traces(branch)
 
     def test_shows_nothing_older_than_the_retention(self, branch: Config) -> None:
         """What no list may show any more, purged or not, is not shown here either."""
         came(branch, CARD, at=NOW - timedelta(days=40))
 
-        assert held(rights.export(branch, BY_CARD))["attempts"] == 1
+        assert held(rights.export(App.of(branch), BY_CARD))["attempts"] == 1
 
     def test_shows_what_a_hold_in_force_keeps(self, branch: Config) -> None:
         """Staff can read it, so its person may; once the hold is over nobody reads it."""
@@ -224,7 +224,7 @@ class TestExport:
                 boot = system_clock(branch).boot_time()
                 visits.keep_time(NOW, boot)
                 visits.add_hold(replace(HOLD, since=old - HOUR, to=old + HOUR, until=until))
-            assert held(rights.export(branch, BY_CARD))["attempts"] == shown
+            assert held(rights.export(App.of(branch), BY_CARD))["attempts"] == shown
 
     def test_tells_two_patrons_apart_only_if_it_is_said(self, branch: Config) -> None:
         """One patron's card number can be another's CPR number; neither is shown the other's."""
@@ -234,21 +234,25 @@ class TestExport:
             apply(writer, rows, 8)
 
         with pytest.raises(InputError, match="--as card"):
-            rights.export(branch, Named(ambiguous, None))
-        assert "patrons" in held(rights.export(branch, Named(ambiguous, None, "cpr")))
+            rights.export(App.of(branch), Named(ambiguous, None))
+        assert "patrons" in held(rights.export(App.of(branch), Named(ambiguous, None, "cpr")))
 
     def test_without_a_register_shows_what_the_others_hold(self, branch: Config) -> None:
         """A ban knows whose it is; a lost register is no reason to say that nothing is held."""
         patrons_db(branch).unlink()
 
-        assert held(rights.export(branch, BY_CARD)) == {"attempts": 1, "bans": 1, "throttles": 1}
+        assert held(rights.export(App.of(branch), BY_CARD)) == {
+            "attempts": 1,
+            "bans": 1,
+            "throttles": 1,
+        }
 
     def test_of_a_lost_branch_file_is_refused(self, branch: Config) -> None:
         """Without it nobody knows all that is held."""
         branch_db(branch).unlink()
 
         with pytest.raises(StoreError, match="restore it"):
-            rights.export(branch, BY_CARD)
+            rights.export(App.of(branch), BY_CARD)
 
 
 class TestErase:
@@ -256,27 +260,27 @@ class TestErase:
 
     def test_leaves_no_byte_in_any_file_and_the_stranger_alone(self, owned: Config) -> None:
         """Rows, indexes, -wal: none holds a key of the person or the number."""
-        before = held(rights.export(owned, Named(STRANGER, None)))
-        done = rights.erase(owned, BY_CARD)
+        before = held(rights.export(App.of(owned), Named(STRANGER, None)))
+        done = rights.erase(App.of(owned), BY_CARD)
 
         assert (dict(done.left), done.held) == ({}, ())
         assert {name: part.rows > 0 for name, part in done.done.items()} == dict.fromkeys(
             (BRANCH, VISITS, PATRONS), True
         )
         assert traces(owned, CARD, CPR) == []
-        assert rights.export(owned, BY_CARD).empty
-        assert held(rights.export(owned, Named(STRANGER, None))) == before
+        assert rights.export(App.of(owned), BY_CARD).empty
+        assert held(rights.export(App.of(owned), Named(STRANGER, None))) == before
 
     def test_again_changes_nothing(self, owned: Config) -> None:
         """A command that was interrupted can be given again."""
-        rights.erase(owned, BY_CARD)
-        again = rights.erase(owned, BY_CARD)
+        rights.erase(App.of(owned), BY_CARD)
+        again = rights.erase(App.of(owned), BY_CARD)
 
         assert (again.rows, dict(again.left)) == (0, {})
 
     def test_says_on_record_that_somebody_was_erased_and_not_who(self, branch: Config) -> None:
         """The audit log's entry about it names nobody."""
-        rights.erase(branch, BY_CARD)
+        rights.erase(App.of(branch), BY_CARD)
         with closing(AuditRecords(branch_db(branch))) as audit:
             (deed,) = [
                 one.deed for one in audit.entries() if one.deed.action is Action.SUBJECT_ERASED
@@ -286,10 +290,10 @@ class TestErase:
 
     def test_says_which_entries_went_and_the_log_is_whole(self, branch: Config) -> None:
         """A record that is gone without that is found, whoever took it away."""
-        rights.export(branch, BY_CARD)
-        rights.erase(branch, BY_CARD)
+        rights.export(App.of(branch), BY_CARD)
+        rights.erase(App.of(branch), BY_CARD)
         assert book.verify_audit(App.of(branch)).broken is None
-        rights.export(branch, BY_CARD)
+        rights.export(App.of(branch), BY_CARD)
         with closing(sqlite3.connect(branch_db(branch))) as database, database:
             sql = "UPDATE audit SET record = NULL, salt = NULL WHERE number = {}"
             last = database.execute("SELECT max(number) FROM audit").fetchone()[0]
@@ -299,7 +303,7 @@ class TestErase:
 
     def test_an_older_push_brings_nobody_back_to_a_new_register(self, branch: Config) -> None:
         """A stick with last week's snapshot, after the register was lost: all but the person."""
-        rights.erase(branch, BY_CARD)
+        rights.erase(App.of(branch), BY_CARD)
         patrons_db(branch).unlink()
         push(branch, 7)
 
@@ -309,7 +313,7 @@ class TestErase:
     def test_an_older_copy_of_the_register_brings_nobody_back(self, branch: Config) -> None:
         """A restored file loses the person as soon as its owner opens it."""
         copy = patrons_db(branch).read_bytes()
-        rights.erase(branch, BY_CARD)
+        rights.erase(App.of(branch), BY_CARD)
         patrons_db(branch).write_bytes(copy)
         with closing(StoredErasures(branch_db(branch))) as erasures:
             open_or_create_patrons(patrons_db(branch), sealer(branch).seal, erasures).close()
@@ -321,14 +325,14 @@ class TestErase:
         self, branch: Config
     ) -> None:
         """The library system is where somebody is a patron; so it is said to erase there too."""
-        rights.erase(branch, BY_CARD)
+        rights.erase(App.of(branch), BY_CARD)
         push(branch, 8)
 
         assert knows(branch, CARD)
 
     def test_a_push_is_refused_while_nobody_knows_who_was_erased(self, branch: Config) -> None:
         """In doubt nobody comes back; the door refuses everybody then, too."""
-        rights.erase(branch, BY_CARD)
+        rights.erase(App.of(branch), BY_CARD)
         branch_db(branch).unlink()
 
         with pytest.raises(StoreError, match="restore it"):
@@ -339,12 +343,12 @@ class TestErase:
         came(branch, CPR)
         with closing(VisitStore(visits_db(branch))):
             # A door that runs and does not answer.
-            first = rights.erase(branch, BY_CARD)
+            first = rights.erase(App.of(branch), BY_CARD)
         assert list(first.left) == [VISITS]
         assert traces(branch, CARD, CPR) != []
         assert not knows(branch, CARD)
 
-        second = rights.erase(branch, BY_CARD)
+        second = rights.erase(App.of(branch), BY_CARD)
 
         assert dict(second.left) == {}
         assert traces(branch, CARD, CPR) == []
@@ -354,7 +358,7 @@ class TestErase:
         with ExitStack() as stack:
             desk = stack.enter_context(closing(BranchThread(App.of(branch))))
             desk.open()
-            done = rights.erase(branch, BY_CARD)
+            done = rights.erase(App.of(branch), BY_CARD)
 
         assert set(done.left) == {BRANCH, VISITS, PATRONS}
         assert knows(branch, CARD)
@@ -365,26 +369,26 @@ class TestErase:
         """They are named with case and end; everything else is erased at once."""
         with closing(VisitStore(visits_db(branch))) as visits:
             number = visits.add_hold(HOLD).number
-        done = rights.erase(branch, BY_CARD)
-        purge_now(branch, proved=False)
+        done = rights.erase(App.of(branch), BY_CARD)
+        purge_now(App.of(branch), proved=False)
 
         assert [(one.attempt, one.case) for one in done.held] == [(1, HOLD.case)]
         assert traces(branch, CARD, CPR) == [VISITS]
 
         with closing(VisitStore(visits_db(branch))) as visits:
             visits.lift_hold(number)
-        purge_now(branch, proved=False)
+        purge_now(App.of(branch), proved=False)
 
         assert traces(branch, CARD, CPR) == []
-        assert held(rights.export(branch, Named(STRANGER, None)))["attempts"] == 1
+        assert held(rights.export(App.of(branch), Named(STRANGER, None)))["attempts"] == 1
 
     def test_who_comes_again_after_it_is_kept_by_the_purge(self, branch: Config) -> None:
         """The tombstone is against what is old, not against the person."""
-        rights.erase(branch, BY_CARD)
+        rights.erase(App.of(branch), BY_CARD)
         came(branch, CARD, at=datetime.now(UTC) + timedelta(seconds=5))
-        purge_now(branch, proved=False)
+        purge_now(App.of(branch), proved=False)
 
-        assert held(rights.export(branch, BY_CARD)) == {"attempts": 1, "throttles": 1}
+        assert held(rights.export(App.of(branch), BY_CARD)) == {"attempts": 1, "throttles": 1}
 
 
 class TestRestrict:
@@ -392,10 +396,10 @@ class TestRestrict:
 
     def test_the_door_refuses_all_cards_until_it_is_ended(self, owned: Config) -> None:
         """Explain says what the door says."""
-        rights.restrict(owned, BY_CARD)
+        rights.restrict(App.of(owned), BY_CARD)
         during = [command_desk.explain(App.of(owned), one, None).reason for one in (CARD, CPR)]
         stranger = command_desk.explain(App.of(owned), STRANGER, None).reason
-        rights.unrestrict(owned, BY_REF)
+        rights.unrestrict(App.of(owned), BY_REF)
 
         assert during == [Reason.RESTRICTED] * 2
         assert stranger is not Reason.RESTRICTED
@@ -403,7 +407,7 @@ class TestRestrict:
 
     def test_survives_pushes_and_a_lost_register(self, branch: Config) -> None:
         """It is the branch's own word, which no push knows of."""
-        rights.restrict(branch, BY_CARD)
+        rights.restrict(App.of(branch), BY_CARD)
         patrons_db(branch).unlink()
         push(branch, 9)
 
@@ -413,26 +417,26 @@ class TestRestrict:
         ("change", "says"), [(rights.restrict, "already"), (rights.unrestrict, "not restricted")]
     )
     def test_twice_or_never_is_refused(
-        self, change: Callable[[Config, Named], object], says: str, owned: Config
+        self, change: Callable[[App, Named], object], says: str, owned: Config
     ) -> None:
         """Whoever asks learns that nothing was changed."""
-        rights.restrict(owned, BY_CARD)
+        rights.restrict(App.of(owned), BY_CARD)
         if change is rights.unrestrict:
-            change(owned, BY_CARD)
+            change(App.of(owned), BY_CARD)
 
         with pytest.raises(InputError, match=says):
-            change(owned, BY_CARD)
+            change(App.of(owned), BY_CARD)
 
     def test_says_whether_anybody_has_the_number(self, branch: Config) -> None:
         """A mistyped one restricts nobody until a push brings somebody who has it."""
-        assert rights.restrict(branch, BY_REF)
-        assert not rights.restrict(branch, Named(None, "1999"))
+        assert rights.restrict(App.of(branch), BY_REF)
+        assert not rights.restrict(App.of(branch), Named(None, "1999"))
 
     def test_is_exported_and_erased(self, branch: Config) -> None:
         """It is about the person too."""
-        rights.restrict(branch, BY_CARD)
-        shown = held(rights.export(branch, BY_CARD))
-        rights.erase(branch, BY_CARD)
+        rights.restrict(App.of(branch), BY_CARD)
+        shown = held(rights.export(App.of(branch), BY_CARD))
+        rights.erase(App.of(branch), BY_CARD)
 
         assert shown["restrictions"] == 2
         assert traces(branch, CARD, CPR) == []
@@ -446,13 +450,13 @@ class TestNumber:
         "deed", [rights.export, rights.erase, rights.restrict, rights.unrestrict]
     )
     def test_a_cpr_number_is_refused_before_anything_is_on_record(
-        self, deed: Callable[[Config, Named], object], ref: str, branch: Config
+        self, deed: Callable[[App, Named], object], ref: str, branch: Config
     ) -> None:
         """It belongs where a card is typed, and the line does not repeat it."""
         with closing(AuditRecords(branch_db(branch))) as audit:
             before = audit.entries()
             with pytest.raises(InputError, match="as the card") as refusal:
-                deed(branch, Named(None, ref))
+                deed(App.of(branch), Named(None, ref))
 
             assert audit.entries() == before
         assert ref not in str(refusal.value)
@@ -462,8 +466,8 @@ class TestNumber:
         cpr = "0101701234"
         change(App.of(branch), deeds.add_ban(BAN, None, cpr))
 
-        assert held(rights.export(branch, Named(None, cpr))) == {"bans": 1}
-        rights.erase(branch, Named(None, cpr))
+        assert held(rights.export(App.of(branch), Named(None, cpr))) == {"bans": 1}
+        rights.erase(App.of(branch), Named(None, cpr))
         contents = files_of(branch.storage.directory)
         assert [name for name, content in contents.items() if cpr.encode() in content] == []
 
@@ -537,7 +541,7 @@ class TestCommands:
     ) -> None:
         """No fault can leave a deed without its reason, whoever owns the audit log."""
         if command == "unrestrict":
-            rights.restrict(owned, BY_CARD, "sag 2026-16")
+            rights.restrict(App.of(owned), BY_CARD, "sag 2026-16")
         assert call(owned, command, CARD, "--why", "sag 2026-17").exit_code == 0
 
         with closing(AuditRecords(branch_db(owned))) as audit:
@@ -550,12 +554,12 @@ class TestCommands:
         self, command: str, owned: Config
     ) -> None:
         """A card number in it would outlast the person; it is refused before anything is done."""
-        before = held(rights.export(owned, BY_CARD))
+        before = held(rights.export(App.of(owned), BY_CARD))
         failed = call(owned, command, CARD, "--why", f"card {CARD}").exception
 
         assert isinstance(failed, InputError)
         assert CARD not in str(failed)
-        assert held(rights.export(owned, BY_CARD)) == before
+        assert held(rights.export(App.of(owned), BY_CARD)) == before
 
     def test_restrict_and_unrestrict_say_what_holds(self, branch: Config) -> None:
         """In one line each."""

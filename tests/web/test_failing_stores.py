@@ -216,7 +216,7 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
     live_through(config, 1, [row(1).row_key])
     keep_records(config, row(1).row_key)
     with closing(Connection(visits_db(config))) as visits, visits:
-        key = own_numbers(config).readings(CARD, None)[0].key
+        key = own_numbers(App.of(config)).readings(CARD, None)[0].key
         visits.execute("INSERT INTO throttles VALUES (?, 10, 'a boot', 0, ?)", (key, NOW_MS))
     with ExitStack() as stack:
         if door:

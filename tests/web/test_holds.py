@@ -18,8 +18,8 @@ from doorctl.core.errors import InputError
 from doorctl.privacy.retention import HoldAsked
 from doorctl.rpc.control import ControlServer
 from doorctl.services import purging
-from doorctl.services.app import App, system_clock, visits_db
-from doorctl.services.purging import Holding
+from doorctl.services.app import App, visits_db
+from doorctl.services.purging import hold_answers
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.records import HoldPages
 from tests.services.branches import initialised
@@ -38,10 +38,8 @@ def config(tmp_path: Path) -> Iterator[Config]:
         worker = stack.enter_context(ThreadPoolExecutor(1))
         visits = worker.submit(VisitStore, visits_db(config)).result()
         stack.callback(lambda: worker.submit(visits.close).result())
-        holding = Holding(
-            config, visits, system_clock(config), run=lambda job: worker.submit(job).result()
-        )
-        server = ControlServer(config.control.socket, holding.answers())
+        answers = hold_answers(App.of(config), visits, lambda job: worker.submit(job).result())
+        server = ControlServer(config.control.socket, answers)
         server.start()
         stack.callback(server.stop)
         yield config

@@ -30,7 +30,7 @@ def config(app: App) -> Config:
 
 def test_what_is_held_is_found_by_the_number(config: Config) -> None:
     """The look itself is told of at the next one."""
-    first, second = (subject.export(config, PERSON, WHY, by="dpo") for _ in range(2))
+    first, second = (subject.export(App.of(config), PERSON, WHY, by="dpo") for _ in range(2))
 
     assert [one.table.name for one in first.rows] == ["bans"]
     assert known_ref(first) == REF
@@ -39,28 +39,28 @@ def test_what_is_held_is_found_by_the_number(config: Config) -> None:
 
 def test_of_somebody_else_nothing_is_held(config: Config) -> None:
     """By a card that nobody knows."""
-    assert subject.export(config, Named("3000001234"), WHY, by="dpo").empty
+    assert subject.export(App.of(config), Named("3000001234"), WHY, by="dpo").empty
 
 
 def test_a_restriction_is_begun_and_ended_once(config: Config) -> None:
     """It shows in what is held."""
     with pytest.raises(InputError):
-        subject.unrestrict(config, PERSON, WHY, by="dpo")
-    subject.restrict(config, PERSON, WHY, by="dpo")
+        subject.unrestrict(App.of(config), PERSON, WHY, by="dpo")
+    subject.restrict(App.of(config), PERSON, WHY, by="dpo")
     with pytest.raises(InputError):
-        subject.restrict(config, PERSON, WHY, by="dpo")
-    assert restricted(subject.export(config, PERSON, WHY, by="dpo"))
-    subject.unrestrict(config, PERSON, WHY, by="dpo")
-    assert not restricted(subject.export(config, PERSON, WHY, by="dpo"))
+        subject.restrict(App.of(config), PERSON, WHY, by="dpo")
+    assert restricted(subject.export(App.of(config), PERSON, WHY, by="dpo"))
+    subject.unrestrict(App.of(config), PERSON, WHY, by="dpo")
+    assert not restricted(subject.export(App.of(config), PERSON, WHY, by="dpo"))
 
 
 def test_whoever_is_erased_is_gone(config: Config) -> None:
     """Nothing is left, and it can be done again."""
-    done = subject.erase(config, PERSON, WHY, by="dpo")
+    done = subject.erase(App.of(config), PERSON, WHY, by="dpo")
 
     assert (done.rows >= 1, done.left, done.held) == (True, {}, ())
-    assert subject.export(config, PERSON, WHY, by="dpo").rows == ()
-    subject.erase(config, PERSON, WHY, by="dpo")
+    assert subject.export(App.of(config), PERSON, WHY, by="dpo").rows == ()
+    subject.erase(App.of(config), PERSON, WHY, by="dpo")
 
 
 @pytest.mark.parametrize(
@@ -70,18 +70,18 @@ def test_what_makes_no_sense_changes_nothing(config: Config, named: Named, why: 
     """No number, or a reason that has no place on record: it is refused before anything is done."""
     for deed in (subject.export, subject.erase, subject.restrict):
         with pytest.raises(InputError):
-            deed(config, named, why, by="dpo")
+            deed(App.of(config), named, why, by="dpo")
 
-    found = subject.export(config, PERSON, WHY, by="dpo")
+    found = subject.export(App.of(config), PERSON, WHY, by="dpo")
     assert [one.table.name for one in found.rows] == ["bans"]
 
 
 def test_reasons_are_on_record(config: Config) -> None:
     """In the deed's own entry, which no fault parts from it; of an erasure it says not whose."""
-    subject.restrict(config, PERSON, "sag 1", by="dpo")
-    subject.unrestrict(config, PERSON, "sag 2", by="dpo")
+    subject.restrict(App.of(config), PERSON, "sag 1", by="dpo")
+    subject.unrestrict(App.of(config), PERSON, "sag 2", by="dpo")
     before = recorded(config)
-    subject.erase(config, PERSON, "sag 3", by="dpo")
+    subject.erase(App.of(config), PERSON, "sag 3", by="dpo")
 
     assert before[1:] == [
         (Action.SUBJECT_RESTRICTED, "sag 1", "dpo"),

@@ -109,7 +109,7 @@ def _hours(app: App) -> Hours | None:
 def _register(app: App) -> RegisterNow:
     now = app.clock.moment()
     try:
-        with open_register(app.config) as patrons:
+        with open_register(app) as patrons:
             stamp = patrons.stamp()
     except StoreError as error:
         return RegisterNow(None, 0, None, str(error))

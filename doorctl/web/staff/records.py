@@ -472,8 +472,8 @@ class PeoplePages:
     async def _do(
         self, request: PageRequest, deed: Callable[..., ResultT], about: tuple[Named, str]
     ) -> ResultT:
-        config, numbers = self._app.config, self._numbers
-        return await request.aside(deed, config, *about, numbers=numbers, by=request.by)
+        app, numbers = self._app, self._numbers
+        return await request.aside(deed, app, *about, numbers=numbers, by=request.by)
 
     async def _find(self, request: PageRequest, form: Form) -> Response:
         about = named, _ = _about(form)

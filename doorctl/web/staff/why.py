@@ -298,7 +298,7 @@ def _context(words: Words, answer: Explanation) -> dict[str, Any]:
             "What the register and the house rules say": own,
             "What the pass says": of_pass,
         },
-        "mode": MODES[answer.standing.mode],
+        "mode": MODES[answer.now.mode],
         "unlocking": any(
             finding.check in THROTTLES and finding.refused_with is not None for finding in findings
         ),

@@ -35,7 +35,7 @@ BAN = Ban(0, "støj", NOW, None, "staff", frozenset({"demo"}))
 
 def client(app: App, role: Role = Role.STAFF, language: str = DANISH) -> TestClient:
     """Return a browser for the page."""
-    numbers = own_numbers(app.config)
+    numbers = own_numbers(app)
     return browser(lambda frame: BansPages(frame, app, numbers).routes(), role, language)
 
 
@@ -46,7 +46,7 @@ def known(app: App, ref: str) -> None:
 
 def stored(app: App) -> tuple[BanEntry, ...]:
     """Return every ban, newest first."""
-    with open_book(app.config) as book:
+    with open_book(app) as book:
         return book.every_ban()
 
 

@@ -39,7 +39,7 @@ ASKED = [
 
 def signed_in(step: Doorstep, app: App, alarms: StandingAlarms) -> TestClient:
     """Return a browser with a session, before every page that asks by itself; no stream goes on."""
-    around, log = step.around, DoorLog(app, own_numbers(app.config))
+    around, log = step.around, DoorLog(app, own_numbers(app))
     panel = Panel(FakePanelDoor(), Showing("Øst", elsewhere=True), LANGUAGES, TEMPLATES)
     events = LogEvents(around, log, around.sessions.look)
     panel.stop()

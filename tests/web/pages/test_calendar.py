@@ -33,7 +33,7 @@ def app(apps: Apps) -> App:
 
 def stored(app: App) -> dict[date, StoredDay]:
     """Return what staff said of dates."""
-    with open_book(app.config) as book:
+    with open_book(app) as book:
         sources = book.calendar().sources
     return {day.day: day for one in sources for day in one.days}
 

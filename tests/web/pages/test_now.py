@@ -276,7 +276,7 @@ def test_a_mode_is_set_until_a_local_time_and_ended(client: Clients, app: App) -
     sent = {"mode": "lockdown", "until": f"{until:%Y-%m-%dT%H:%M}", "cause": "uro"}
     assert staff.post("/now/mode", data=sent).status_code == 303
     page = staff.get("/now").text
-    with open_book(app.config) as book:
+    with open_book(app) as book:
         assert book.override() == Override(Mode.LOCKDOWN, until, "uro", "staff")
     staff.post("/now/mode/end")
 

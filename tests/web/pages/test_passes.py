@@ -39,13 +39,13 @@ CODE = FORM | {"bearer": "code", "card": "", "digits": "7"}
 
 def client(app: App, role: Role = Role.STAFF, language: str = DANISH) -> TestClient:
     """Return a browser for the page."""
-    numbers = own_numbers(app.config)
+    numbers = own_numbers(app)
     return browser(lambda frame: PassesPages(frame, app, numbers).routes(), role, language)
 
 
 def stored(app: App) -> tuple[PassEntry, ...]:
     """Return every pass, newest first."""
-    with open_book(app.config) as book:
+    with open_book(app) as book:
         return book.every_pass()
 
 

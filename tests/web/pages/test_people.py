@@ -41,7 +41,7 @@ def app(apps: Apps) -> App:
 
 def client(app: App, role: Role = Role.DPO, language: str = DANISH) -> TestClient:
     """Return a browser for the page."""
-    numbers = own_numbers(app.config)
+    numbers = own_numbers(app)
     return browser(lambda frame: PeoplePages(frame, app, numbers).routes(), role, language)
 
 

@@ -39,7 +39,7 @@ def app(apps: Apps) -> App:
 
 def staff(app: App, alarms: StandingAlarms, language: str) -> TestClient:
     """Return a browser before the pages of a real branch, whose processes do not run."""
-    numbers = own_numbers(app.config)
+    numbers = own_numbers(app)
     return browser(
         lambda frame: (
             *CalendarPages(frame, app).routes(),

@@ -63,7 +63,7 @@ def client(
     app: App, role: Role = Role.STAFF, language: str = DANISH, numbers: Numbers | None = None
 ) -> TestClient:
     """Return a browser for the page."""
-    sealing = numbers or own_numbers(app.config)
+    sealing = numbers or own_numbers(app)
     return browser(lambda frame: WhyPages(frame, app, sealing).routes(), role, language)
 
 
@@ -86,7 +86,7 @@ def test_a_card_is_explained_and_its_number_is_nowhere(branch: App) -> None:
 
 def test_a_pass_is_told_apart_from_the_register(branch: App) -> None:
     """It is enough by itself, so what else fails does not make the verdict."""
-    numbers = own_numbers(branch.config)
+    numbers = own_numbers(branch)
     rights.issue_for_card(branch, CARD, "card", CLUB, None, numbers=numbers, by="anne")
     answer = client(branch, language="en").post("/why", data=FORM)
 
