@@ -8,7 +8,6 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -20,6 +19,7 @@ from typing import Any
 import httpx2
 import msgspec
 
+from doorctl.config.network import AlarmEmail
 from doorctl.core.alarms import Urgency
 from doorctl.core.errors import ConfigError
 from doorctl.core.masked import Masked
@@ -75,46 +75,34 @@ def translated(text: str, language: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class MailRoute:
-    """The mail server, and from whom to whom, in ``da`` or ``en``; an empty `user` for no account.
-
-    `security` is ``starttls`` (often port 587), ``tls`` (465) or ``none``, and never less.
-    """
-
-    host: str
-    port: int
-    security: str
-    sender: str
-    to: tuple[str, ...]
-    language: str = "da"
-    user: str = ""
-    password: Masked[str] | None = None
-
-
 class MailSink:
-    """Send each notice as one plain-text message; implements `AlarmSink`.
+    """Send each notice as one plain-text message, in ``da`` or ``en``; implements `AlarmSink`.
 
-    The TLS `context` checks the server's certificate and name.
+    The TLS `context` checks the server's certificate and name; without a password the server asks
+    for no account.
     """
 
     def __init__(
         self,
-        route: MailRoute,
+        email: AlarmEmail,
         context: ssl.SSLContext,
         *,
+        language: str = "da",
+        password: Masked[str] | None = None,
         silence_s: float = SILENCE_S,
         total_s: float = TOTAL_S,
     ) -> None:
-        self._route = route
+        self._email = email
         self._context = context
+        self._language = language
+        self._password = password
         self._silence_s = silence_s
         self._total_s = total_s
 
     def send(self, notice: Notice) -> None:
         """Send it; the server must accept every address, else it counts as not sent."""
         try:
-            message = written(notice, self._route)
+            message = written(notice, self._email, self._language)
             with self._opened() as server:
                 refused = server.send_message(message)
         except smtplib.SMTPResponseException as err:
@@ -135,26 +123,25 @@ class MailSink:
 
     @contextmanager
     def _opened(self) -> Iterator[smtplib.SMTP]:
-        route, tls = self._route, self._route.security == "tls"
-        server = (
-            smtplib.SMTP_SSL(local_hostname=HELLO, timeout=self._silence_s, context=self._context)
-            if tls
-            else smtplib.SMTP(local_hostname=HELLO, timeout=self._silence_s)
-        )
+        email, server = self._email, smtplib.SMTP(local_hostname=HELLO, timeout=self._silence_s)
+        if email.security == "tls":
+            server = smtplib.SMTP_SSL(
+                local_hostname=HELLO, timeout=self._silence_s, context=self._context
+            )
         # The certificate's name is compared with this. The constructor would set it, but it would
         # also connect, before there is a connection that can be cut off.
-        server._host = route.host  # type: ignore[attr-defined]  # noqa: SLF001
+        server._host = email.host  # type: ignore[attr-defined]  # noqa: SLF001
         limit = Timer(self._total_s, _cut, [server])
         limit.daemon = True
         limit.start()
         try:
-            code, words = server.connect(route.host, route.port)
+            code, words = server.connect(email.host, email.port)
             if code != GREETING:
                 raise smtplib.SMTPConnectError(code, words)
-            if route.security == "starttls":
+            if email.security == "starttls":
                 server.starttls(context=self._context)
-            if route.password is not None:
-                server.login(route.user, route.password.reveal())
+            if self._password is not None:
+                server.login(email.user, self._password.reveal())
             yield server
             with suppress(OSError, smtplib.SMTPException):
                 # The message was accepted; how the server says good-bye does not matter.
@@ -164,21 +151,19 @@ class MailSink:
             server.close()
 
 
-def written(notice: Notice, route: MailRoute) -> EmailMessage:
+def written(notice: Notice, email: AlarmEmail, language: str) -> EmailMessage:
     """Return the message; no text of a notice can add a header or an address to it."""
     message = EmailMessage(policy=SMTP)
-    urgency = translated(URGENCY[notice.urgency], route.language)
-    means = translated(notice.means, route.language)
+    urgency = translated(URGENCY[notice.urgency], language)
+    means = translated(notice.means, language)
     message["Subject"] = f"{urgency}: {notice.branch}: {means}"
-    message["From"] = Address("doorctl", addr_spec=route.sender)
-    message["To"] = [Address(addr_spec=address) for address in route.to]
+    message["From"] = Address("doorctl", addr_spec=email.sender)
+    message["To"] = [Address(addr_spec=address) for address in email.to]
     message["Date"] = format_datetime(notice.at)
-    message["Message-ID"] = f"<{notice.id}@{route.sender.partition('@')[2]}>"
+    message["Message-ID"] = f"<{notice.id}@{email.sender.partition('@')[2]}>"
     # RFC 3834: so that no absence notice answers it.
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(
-        "\n".join(lines(notice, route.language)), charset="utf-8", cte="quoted-printable"
-    )
+    message.set_content("\n".join(lines(notice, language)), charset="utf-8", cte="quoted-printable")
     return message
 
 

@@ -187,21 +187,13 @@ def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[
     if not config.alarms.wanted:
         return usable, unusable
     # Mail and HTTP cost megabytes; the door sends nothing itself, and most branches have neither.
-    from doorctl.notices.ways import MailRoute, MailSink, WebhookSink  # noqa: PLC0415 - as said
+    from doorctl.notices.ways import MailSink, WebhookSink  # noqa: PLC0415 - as said
     from doorctl.sources.asking import read_password, trusting  # noqa: PLC0415 - as said
 
     def by_mail() -> AlarmSink:
-        route = MailRoute(
-            host=email.host,
-            port=email.port,
-            security=email.security,
-            sender=email.sender,
-            to=email.to,
-            language=config.alarms.language,
-            user=email.user,
-            password=read_password(email.password_file) if email.user else None,
-        )
-        return MailSink(route, trusting(email.ca_file))
+        password = read_password(email.password_file) if email.user else None
+        context, language = trusting(email.ca_file), config.alarms.language
+        return MailSink(email, context, language=language, password=password)
 
     def by_webhook() -> AlarmSink:
         secret, context = read_password(webhook.secret_file), trusting(webhook.ca_file)

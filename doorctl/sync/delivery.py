@@ -38,9 +38,7 @@ from doorctl.sync.rows import Line, Removal, decode_row
 class Terms:
     """The key, cost and ages of sealing; rows of other terms are of no use to a door.
 
-    Args:
-        minimum_age: in years; what `enter_from` was computed for.
-        other_ages: the limits of branches that have another one, ascending.
+    Ages are in years; `other_ages` are the limits of branches that have another one, ascending.
     """
 
     seal: SealedWith
@@ -54,11 +52,9 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A patron who is new or has changed.
+    """A patron who is new or has changed, with one line for each identifier, at least one.
 
-    Args:
-        lines: one sealed row for each identifier, as they go over the wire; at least one.
-        other_days: `enter_from` for each other age limit that the patron is too young for.
+    `other_days` are `enter_from` for each other age limit that the patron is too young for.
     """
 
     patron_ref: str
@@ -69,10 +65,9 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The state of the outbox.
+    """The state of the outbox; `epoch` is 0 before the first push.
 
-    `epoch` is 0 before the first push. A branch that holds an earlier one than `floor_epoch` needs
-    all rows: the outbox no longer knows what has changed since.
+    What has changed since an epoch before `floor_epoch` is no longer known: that takes all rows.
     """
 
     epoch: int
@@ -104,7 +99,7 @@ class Outbox(Protocol):
     """
 
     def standing(self) -> Standing:
-        """Return its state."""
+        """Return the outbox's state."""
 
     def fingerprints(self) -> dict[str, bytes]:
         """Return patron_ref -> fingerprint of everyone in the register."""
@@ -168,11 +163,6 @@ class Outbox(Protocol):
         """Forget patrons taken out up to an epoch that every branch holds; raises the floor."""
 
 
-# Bring every branch up to the outbox by the shortest way; no branch waits for another.
-#
-# Only the questions to branches run in the pool; all that touches the outbox stays on the caller's
-# thread. So a branch that does not answer delays nothing but its own conversation.
-
 # Beside pushes, sender and branch exchange a short signed message and its answer. It is signed as
 # it travels, so that fields which a younger sender adds hold up no older branch.
 
@@ -198,10 +188,9 @@ def number_of(head: str) -> int:
 
 
 class Exchange(Struct, frozen=True):
-    """A sender's message to a branch.
+    """A sender's message to a branch; `nonce` is the one that the branch gave last.
 
     Args:
-        nonce: the one that the branch gave last, so that nobody can send this message again.
         heads: day -> where the branch's audit log ended then, as the sender kept it.
         wrong_pins: patron_ref -> wrong PINs at all other branches; None where there are none, and
             then the branch keeps its own to itself.
@@ -215,12 +204,9 @@ class Exchange(Struct, frozen=True):
 
 
 class Exchanged(Struct, frozen=True):
-    """The branch's answer.
+    """The branch's answer: the highest number of those heads that is in its log, 0 for none.
 
-    Args:
-        agreed: the highest number of those heads that is in its log, 0 for none.
-        wrong_pins: patron_ref -> wrong PINs here, of patrons who have many; None where they can't
-            be read, or the sender did not ask.
+    `wrong_pins` are patrons' who have many here; None where they can't be read or are not wanted.
     """
 
     agreed: Annotated[int, Meta(ge=0)]
@@ -243,13 +229,7 @@ def signed(
 def read_exchange(
     message: bytes, branch: str, nonce: str, public_keys: Sequence[VerifyKey]
 ) -> Exchange:
-    """Read a message.
-
-    Raises:
-        PushUnsignedError: signed by none of the keys, or for another branch.
-        PushOutOfOrderError: its nonce is not the one that the branch gave last.
-        PushInvalidError: signed, but malformed.
-    """
+    """Read a message; raise PushUnsignedError, PushInvalidError, or for its nonce OutOfOrder."""
     signature, _, text = message.partition(b"\n")
     if not any(key.has_signed(_bytes(signature), text) for key in public_keys):
         raise PushUnsignedError("the message is signed by no key of this branch")
@@ -277,15 +257,10 @@ def _bytes(signature: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a branch holds.
+    """What a branch holds; `epoch` is 0 for no push, and None is what it does not say.
 
-    `epoch` is 0 for no push; any other field is None where the branch does not say it.
-
-    Args:
-        digest: SHA-256 of its rows in hex.
-        nonce: what a message to it must repeat; None where it takes no messages.
-        key_id: names the key that its door seals cards with.
-        minimum_age: its own age limit, in years.
+    `digest` is the SHA-256 of its rows in hex, `nonce` what a message to it must repeat, `key_id`
+    of the key that its door seals cards with, and `minimum_age` its own age limit, in years.
     """
 
     epoch: int
@@ -319,10 +294,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """The branch can't be reached, or not just now: a later try may help.
-
-    `retry_after_s` is how long the branch asked to be left alone, in seconds.
-    """
+    """The branch can't be reached, or wants to be left alone so long; a later try may help."""
 
     why: str
     retry_after_s: float = 0.0
@@ -330,11 +302,7 @@ class Away:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A signed document, ready to go; `content` may be read again from its beginning.
-
-    A snapshot is the whole register, else it is changes. If rehearsed, the branch only says what
-    the push would do.
-    """
+    """A signed document; if rehearsed, the branch only says what the push would do."""
 
     snapshot: bool
     content: BinaryIO = field(repr=False)
@@ -384,11 +352,8 @@ class Delivery:
     `epoch` is None if it failed; `audit_head`, `key_id` and `minimum_age`, its own age limit, are
     None where the branch did not say them.
 
-    Args:
-        result: all but `FAILED` say that the branch is up to date.
-        refused: whether it will fail the same way until a person does something.
-        audit_kept: where it ended in an earlier run, if the log no longer holds that: it was
-            rolled back or written anew.
+    If `refused`, it will fail the same way until a person does something. `audit_kept` is where its
+    log ended in an earlier run, if it no longer holds that: it was rolled back or written anew.
     """
 
     branch: str
@@ -447,7 +412,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 def insist(ask: Callable[[], AnswerT], wait: Callable[[float], object]) -> AnswerT:
-    """Ask a branch up to four times, ever later, while it is away; `wait` lets seconds pass."""
+    """Ask a branch up to four times, ever later, while it is away; `wait` is in seconds."""
     answer = ask()
     for pause_s in PAUSES_S:
         if not isinstance(answer, Away) or answer.retry_after_s > LONGEST_PAUSE_S:
@@ -462,9 +427,8 @@ def deliver(
 ) -> Iterator[Delivery]:
     """Yield each branch's delivery as soon as it has ended; forget what every branch knows.
 
-    A failure of this machine's disk ends the delivery to one branch only. Branches have different
-    names; the outbox is used on this thread only; with a thread for each branch in the pool, all
-    are asked at once.
+    A failure of this machine's disk ends the delivery to one branch only. The outbox is used on
+    this thread only; with a thread for each branch in the pool, all are asked at once.
     """
     courier = _Courier(outbox, sender, shares=len(branches) > 1)
     epochs: list[int] = []

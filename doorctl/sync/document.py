@@ -32,13 +32,7 @@ SIGNATURE_BYTES: Final = 64
 
 
 class VerifyKey:
-    """A sender's public key, by which a branch checks a push.
-
-    Any 32 bytes make a key; most of those that no sender made prove nothing.
-
-    Raises:
-        ValueError: it has not 32 bytes.
-    """
+    """A sender's public key, of 32 bytes, else ValueError; a branch checks a push by it."""
 
     __slots__ = ("_key", "content")
 
@@ -58,13 +52,7 @@ class VerifyKey:
 
 
 class SigningKey:
-    """A sender's secret key; neither printing nor formatting shows it.
-
-    Without `content`, its 32 secret bytes, it is a new random key.
-
-    Raises:
-        ValueError: it has not 32 bytes.
-    """
+    """A sender's secret key, of 32 bytes, else ValueError; without them it is a new random one."""
 
     __slots__ = ("_key",)
 
@@ -101,10 +89,7 @@ Positive = Annotated[
 
 
 class SealedWith(Struct, frozen=True, forbid_unknown_fields=True):
-    """The key and the cost with which the rows were sealed.
-
-    `key_id` names the installation key, in hex; see `doorctl.store.keys.key_id`.
-    """
+    """The key, by `doorctl.store.keys.key_id`, and the cost with which the rows were sealed."""
 
     key_id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
     memory_kib: Positive
@@ -154,10 +139,7 @@ LONGEST_NAME = 64
 
 
 def refuse_odd_name(name: str | None) -> None:
-    """Refuse an approval without a proper name, by InputError; None is no approval.
-
-    A name is not empty nor too long, is printable, and neither begins nor ends with a blank.
-    """
+    """Refuse an approval whose name is empty, too long, unprintable or padded, by InputError."""
     if name is not None and not (
         name.isprintable() and name == name.strip() and 0 < len(name) <= LONGEST_NAME
     ):

@@ -199,13 +199,9 @@ class FeedIdentifier:
 
 @dataclass(frozen=True, slots=True)
 class FeedPatron:
-    """A row of the feed, checked.
+    """A row of the feed, checked; `left_out` counts identifiers that no reader can read.
 
-    Args:
-        identifiers: those that a reader can read; may be empty.
-        left_out: how many identifiers of other types the row has.
-        hold_from: first day on hold, `date.min` for an open beginning; None if not on hold.
-        hold_until: last day on hold, None for an open end.
+    `hold_from` is `date.min` for an open beginning; `hold_until` is None for an open end.
     """
 
     line: int
@@ -269,8 +265,6 @@ def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
 
 def read_rows(path: Path, *, pin_length: int) -> Rows:
     """Read and check every row of a file of JSON lines, or of CSV if its suffix is ``.csv``.
-
-    It is UTF-8; blank lines are skipped. `pin_length` is the most digits of a PIN at this door.
 
     Raises:
         FeedError: the file can't be read, or not to its end.
@@ -589,12 +583,11 @@ def seal_rows(
     """Seal each identifier, in the order of the feed.
 
     Args:
-        sealer: called from `workers` threads at once.
+        sealer: called from `workers` threads at once; Argon2 runs outside Python's lock.
         minimum_age: in years; 0 where the door has no age limit.
         on: a day that has certainly come, so that no `enter_from` is kept for those already old
             enough; None keeps it for everybody.
-        workers: 1 or more; Argon2 runs outside Python's lock.
-        on_progress: called on the caller's thread with how many rows are sealed, and of how many.
+        on_progress: called on this thread with how many rows are sealed, and of how many.
         flags_weak: whether a row says that its PIN is too easy to guess. That helps a thief of
             the row, so it says so only where the policy makes use of it.
     """

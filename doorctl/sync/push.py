@@ -44,10 +44,7 @@ class Fingerprints:
     patron comes of age, and that day is forgotten. With the installation key, guesses at a
     fingerprint are fast: the outbox belongs on the machine that reads the export in the clear.
 
-    Args:
-        on: a day that has certainly come; None keeps everyone's `enter_from`.
-        flags_weak: whether a row says that its PIN is too easy to guess; switching it changes
-            only the rows of patrons with such a PIN.
+    `on` and `flags_weak` are as for `seal_rows`.
     """
 
     def __init__(
@@ -95,10 +92,9 @@ class Fingerprints:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What has to be recorded.
+    """What has to be recorded; `fingerprints` are those of `changed`, in the same order.
 
-    `fingerprints` are those of `changed`, in the same order. `removed` can't enter any more; `kept`
-    stay in the register as they are: their row was set aside, or one was that may be theirs.
+    `kept` stay in the register as they are: a row was set aside that is or may be theirs.
     """
 
     changed: Sequence[FeedPatron]
@@ -152,11 +148,7 @@ def _day(day: date | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What a run found.
-
-    `left_out` counts identifiers of types that no reader reads; `set_aside` has wrong rows, each
-    with the name of its file.
-    """
+    """What a run found; `set_aside` has wrong rows, each with the name of its file."""
 
     epoch: int
     patrons: int
@@ -394,17 +386,8 @@ class Book(Struct):
             return True
 
         for kind, known in self.alarms.items():
-            ends = kind in WITH_END
-            reported = {name for name, alarm in known.items() if way in alarm.told}
-            over = {name for name in reported if ends and known[name].over}
-            # An alarm of a kind without an end is sent even if it is over.
-            stands = {
-                name: alarm
-                for name, alarm in known.items()
-                if not alarm.over or (not ends and name not in reported)
-            }
-            after = AGAIN_AFTER if stands.keys() <= reported else rest
-            if stands and went(kind, _words(stands), after):
+            stands, over, news = _due(kind, known, way)
+            if stands and went(kind, _words(stands), rest if news else AGAIN_AFTER):
                 for alarm in stands.values():
                     alarm.told.add(way)
             if over and went(ENDS[kind], ", ".join(sorted(filter(None, over))), rest):
@@ -421,6 +404,24 @@ class Book(Struct):
                 waits = alarm.told if kind in WITH_END else set(ways) - alarm.told
                 if alarm.over and not waits:
                     del known[subject]
+
+
+def _due(
+    kind: str, known: Mapping[str, Standing], way: str
+) -> tuple[dict[str, Standing], set[str], bool]:
+    """Return what stands of a kind, what is over and was reported, and whether some is news.
+
+    An alarm of a kind without an end is sent even if it is over.
+    """
+    ends = kind in WITH_END
+    reported = {name for name, alarm in known.items() if way in alarm.told}
+    over = {name for name in reported if ends and known[name].over}
+    stands = {
+        name: alarm
+        for name, alarm in known.items()
+        if not alarm.over or (not ends and name not in reported)
+    }
+    return stands, over, not stands.keys() <= reported
 
 
 def _words(standing: Mapping[str, Standing]) -> str:

@@ -55,13 +55,7 @@ _CHANGED = "the disk does not give back the push that was kept on it; send it ag
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a push may be.
-
-    Args:
-        max_bytes: as it travels, and uncompressed.
-        max_line_bytes: without the line feed; no more than `LONGEST_LINE_BYTES`.
-        max_rows: lines after the manifest.
-    """
+    """How large a push may be, as it travels and uncompressed; a line without its line feed."""
 
     max_bytes: int = MOST_BYTES
     max_line_bytes: int = LONGEST_LINE_BYTES
@@ -70,11 +64,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Which pushes a branch believes.
+    """Which pushes a branch believes; `minimum_age` is its own, in years.
 
-    Nobody may sign where `public_keys` is empty; two may while one replaces the other. `seal` is
-    how rows have to be sealed, `guard` limits the changes of a push without an approver, and
-    `minimum_age` is the branch's, in years: rows that were sealed for less let nobody in.
+    Two may sign while one's key replaces the other's. `guard` limits a push without an approver.
     """
 
     branch: str
@@ -154,8 +146,8 @@ class Staging:
     def begin(self, chunk: bytes) -> bool:
         """Take the next bytes up to the end of the first line; tell whether it is there and right.
 
-        It touches no disk and reads no more than that line, so its cost is bounded; what follows in
-        the chunk waits for the next :meth:`feed` or :meth:`finish`. Raises as :meth:`feed`.
+        It touches no disk, so its cost is bounded; what follows in the chunk waits for the next
+        :meth:`feed` or :meth:`finish`. Raises as :meth:`feed`.
         """
         self._continue()
         self._waiting = self._lines(chunk)
@@ -315,11 +307,7 @@ class _RehearsedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The answer to a push; the same push again gets the same answer.
-
-    `unchanged` says that the push was held already; `warning` is what needs a look though the push
-    was applied, None for nothing.
-    """
+    """The answer to a push; `unchanged` says that it was held, `warning` what needs a look."""
 
     epoch: int
     applied: int
@@ -339,9 +327,8 @@ def receive(
 ) -> Received:
     """Apply a push in one durable transaction, or change nothing. On the writer's thread.
 
-    `applied_at` is UTC, by whatever clock there is; None for not known. `before_commit` is called
-    when only the commit is left to do; its errors pass through, and nothing is changed. What is
-    rehearsed is undone before the commit; only the answer is wanted.
+    `before_commit` is called when only the commit is left to do; its errors pass through. What is
+    rehearsed is undone before the commit.
 
     Raises:
         PushError: as :func:`judge`, or `PushGuardedError`: it would lock out too many.
@@ -457,10 +444,6 @@ def guard(max_percent: float = SHARE_PERCENT, floor: int = FLOOR) -> Guard:
 
     Each card shut out counts once, for whatever reason, together with those that the pushes of
     the last seven days have shut out. As many cards let in at once are let in, with a warning.
-
-    Args:
-        max_percent: of the identifiers held before, 0-100.
-        floor: identifiers that are never too many.
     """
 
     def refuse(changes: Changes) -> str | None:
@@ -541,14 +524,9 @@ class Changes:
 
     Args:
         held: how many were held, with those that were removed within the week.
-        shut_out: how many opened before and don't, are not held, or ask for another PIN.
+        shut_out: how many opened before and don't, are not held, or ask for another PIN; the
+            others say how many of them for which reason.
         let_in: how many were held and did not open, and do so by this push alone.
-        removed: of those shut out, how many are not held.
-        newly_blocked: by a block code that the branch denies.
-        newly_expired: because they are not active, past their last day or on hold.
-        newly_restricted: because their data may not be used.
-        newly_weak: because their PIN is too easy to guess.
-        pins_lost: because there is no PIN to compare with any more.
     """
 
     held: int
@@ -595,16 +573,11 @@ class PatronWriter(Protocol):
     ) -> Applied:
         """Apply rows in one durable transaction, or change nothing.
 
-        Each `patron_ref` among the sealed `rows` is replaced with all its identifiers, and each in
-        `removals`, which is read later, is removed with all of them. `applied_at` is UTC, by
-        whatever clock there is, None for not known. `minimum_age` is the one that `enter_from` was
-        computed for, and `guard` is called before the commit.
-
-        Args:
-            full: whether the rows are the whole register, so that everyone else is removed.
-            push: None for the next number and no digest.
-            approved: whether somebody has approved of it by name: the patrons whom it shuts out,
-                and those shut out before, count for no later push.
+        Each `patron_ref` among `rows` is replaced with all its identifiers; each in `removals`,
+        which is read later, is removed with all of them; if `full`, everyone else too. `applied_at`
+        is UTC, by whatever clock there is. `guard` is called before the commit. Without a `push` it
+        gets the next number and no digest. Whom an `approved` one shuts out counts for no later
+        one.
         """
 
     def keep(
@@ -612,18 +585,16 @@ class PatronWriter(Protocol):
     ) -> None:
         """Keep the library system's answer about one card, durably; the push held stays the same.
 
-        Where a push has brought the card's row, only the PIN check is kept, and only if the push
-        brought none. Else the whole row is kept until the next snapshot, or the next push that has
-        it or its patron, at the longest until the end of `row_until`; if that push brings the card
-        without a PIN check, this one stays with it. The same again changes nothing.
+        Where a push has brought the card's row, only the PIN check is kept, until `pin_until`, and
+        only if the push brought none. Else the whole row is kept until the next snapshot, or the
+        next push that has it or its patron, at the longest until `row_until`; if that push brings
+        the card without a PIN check, this one stays with it. The same again changes nothing.
 
         Args:
-            row: sealed here, with a PIN check.
-            row_until: the last day on which a row that no push has brought counts. None where a
-                push had brought it: if another has removed it meanwhile, nothing is kept.
-            pin_until: the last day on which the PIN check counts for a row that a push brought.
-            learnt_on: the day of the library system's answer; `date.min` for not known: then every
-                change of the PIN in a push counts as a later one.
+            row_until: None where a push had brought the row: if another has removed it meanwhile,
+                nothing is kept.
+            learnt_on: the day of the answer; `date.min` for not known: then every change of the
+                PIN in a push counts as a later one.
 
         Raises:
             RowsClashError: the cache was sealed otherwise, so no card would find the row.
@@ -649,11 +620,7 @@ class PatronWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a load did.
-
-    `left_out` counts identifiers of types that no reader reads, `removed` those that the cache held
-    before and no longer holds.
-    """
+    """What a load did; `left_out` counts identifiers of types that no reader reads."""
 
     epoch: int
     patrons: int

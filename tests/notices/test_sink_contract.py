@@ -9,9 +9,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from doorctl.config.network import AlarmEmail
 from doorctl.core.masked import Masked
 from doorctl.core.ports import AlarmSink, NotSentError
-from doorctl.notices.ways import MailRoute, MailSink, WebhookSink
+from doorctl.notices.ways import MailSink, WebhookSink
 from tests.fakes.alarm_sink import FakeSink
 from tests.notices.mail_server import Mailroom, mail_server
 from tests.notices.samples import a_notice
@@ -61,8 +62,14 @@ class MailWay(Way):
     def __init__(self, stack: ExitStack) -> None:
         self._room = Mailroom()
         port = stack.enter_context(mail_server(self._room))
-        route = MailRoute("127.0.0.1", port, "none", "doorctl@r.example", ("vagt@r.example",))
-        self.sink = MailSink(route, ssl.create_default_context())
+        email = AlarmEmail(
+            host="127.0.0.1",
+            port=port,
+            security="none",
+            sender="doorctl@r.example",
+            to=("vagt@r.example",),
+        )
+        self.sink = MailSink(email, ssl.create_default_context())
 
     def refuse(self) -> None:
         """As `Way`."""

@@ -7,16 +7,18 @@ import threading
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.config.network import AlarmEmail
 from doorctl.core.alarms import KINDS
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import Notice, NotSentError
-from doorctl.notices.ways import MailRoute, MailSink, lines, written
+from doorctl.notices.ways import MailSink, lines, written
 from tests.notices.mail_server import PASSWORD, USER, Mailroom, dripping, mail_server, speaking
 from tests.notices.samples import BRANCH, a_notice
 from tests.web.certificates import Authority
@@ -25,15 +27,15 @@ TO = ("vagt@randers.example", "teknik@randers.example")
 LONG_S = 30.0
 
 
-def route(port: int, security: str = "none", **changes: object) -> MailRoute:
+def route(port: int, security: str = "none", **changes: Any) -> AlarmEmail:
     """Return a route to a server on this machine."""
-    plain = MailRoute("127.0.0.1", port, security, "doorctl@randers.example", TO)
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    known: dict[str, Any] = {"host": "127.0.0.1", "sender": "doorctl@randers.example", "to": TO}
+    return AlarmEmail(**{**known, "port": port, "security": security, **changes})
 
 
-def sink(where: MailRoute, authority: Path | None = None, **limits: float) -> MailSink:
+def sink(where: AlarmEmail, authority: Path | None = None, **more: Any) -> MailSink:
     """Return a sink that believes one authority."""
-    return MailSink(where, ssl.create_default_context(cafile=authority), **limits)
+    return MailSink(where, ssl.create_default_context(cafile=authority), **more)
 
 
 def distrusted() -> AbstractContextManager[object]:
@@ -112,14 +114,14 @@ def test_the_way_is_encrypted_before_the_password_is_said(
     security: str, room: Mailroom, authority: Authority, certificate: ssl.SSLContext
 ) -> None:
     """By either kind of TLS, with an account: the server asks for both."""
-    account = {"user": USER, "password": Masked(PASSWORD)} if security == "starttls" else {}
+    account = {"password": Masked(PASSWORD)} if security == "starttls" else {}
     with mail_server(
         room,
         starttls=certificate if security == "starttls" else None,
         tls=certificate if security == "tls" else None,
         account=security == "starttls",
     ) as port:
-        sink(route(port, security, **account), authority.path).send(a_notice())
+        sink(route(port, security, user=USER), authority.path, **account).send(a_notice())
 
     assert len(room.messages) == 1
 
@@ -129,9 +131,9 @@ def test_a_wrong_password_is_told_without_it(
 ) -> None:
     """The code says what to look for; account and password stand nowhere."""
     with mail_server(room, starttls=certificate, account=True) as port:
-        where = route(port, "starttls", user=USER, password=Masked("another"))
+        where = route(port, "starttls", user=USER)
         with pytest.raises(NotSentError, match=r"refuses it \(code 535\)") as caught:
-            sink(where, authority.path).send(a_notice())
+            sink(where, authority.path, password=Masked("another")).send(a_notice())
 
     assert "another" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -249,7 +251,7 @@ def test_a_server_that_drips_is_cut_off() -> None:
 def test_nothing_of_a_notice_becomes_a_header(branch: str, why: str, kind: str) -> None:
     """Whatever the words are, the message has the same headers and one plain part."""
     notice = replace(a_notice(kind, why), branch=branch)
-    message = written(notice, route(25))
+    message = written(notice, route(25), "da")
     read = bytes(message)
 
     head, _, _ = read.partition(b"\r\n\r\n")
