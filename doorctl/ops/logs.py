@@ -6,21 +6,45 @@ queue.
 
 from __future__ import annotations
 
-import logging
 import os
 import queue
 import re
 import select
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping
 from threading import RLock, Thread
 from typing import Any
 
 import orjson
-import structlog
-from structlog.processors import JSONRenderer, TimeStamper, add_log_level
 
+from doorctl.core.alarms import RaisedAlarm
+from doorctl.core.ports import Clock, EventLog
 from doorctl.core.staff_text import without_numbers
-from doorctl.ops.alarm_log import ALARM
+from doorctl.ops.clock import utc_now
+
+# Passes the log's alarms on to the ways out.
+
+ALARM = "alarm"
+
+
+class AlarmLog:
+    """An EventLog that also passes on each ``alarm``. Thread-safe, never blocks, never raises.
+
+    `log` gets every line first, so that the journal has it whatever happens then; `hear` must
+    neither block nor raise.
+    """
+
+    def __init__(self, log: EventLog, hear: Callable[[RaisedAlarm], None], clock: Clock) -> None:
+        self._log = log
+        self._hear = hear
+        self._clock = clock
+
+    def emit(self, event: str, **fields: str | float | bool | None) -> None:
+        """Write one line; of an alarm only its kind and its words are passed on."""
+        self._log.emit(event, **fields)
+        if event == ALARM:
+            kind, why = str(fields.get("kind", "")), str(fields.get("why") or "")
+            self._hear(RaisedAlarm(kind, why, self._clock.monotonic_s()))
+
 
 QUEUED_LINES = 1000
 """Lines kept while nobody reads: a busy evening's, 0.7 MB at the longest."""
@@ -141,8 +165,6 @@ BREAKS = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 WIDEST_INTEGER = 2**63
 
-EventDict = MutableMapping[str, Any]
-
 
 class JsonLog:
     """The real EventLog. Lines are in the order of their `emit` calls; `fd` stays open.
@@ -152,18 +174,7 @@ class JsonLog:
     """
 
     def __init__(self, fd: int, allowed: Collection[str] = ALLOWED_KEYS) -> None:
-        self._lines = structlog.wrap_logger(
-            structlog.ReturnLogger(),
-            processors=[
-                _AllowList(allowed),
-                _plain,
-                add_log_level,
-                TimeStamper(fmt="iso", utc=True, key="at"),
-                JSONRenderer(serializer=orjson.dumps),
-            ],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-            context_class=dict,
-        ).bind()
+        self._allowed = frozenset(allowed)
         self._writer = LineWriter(fd, gap=self._gap)
 
     def emit(self, event: str, **fields: str | float | bool | None) -> None:
@@ -178,23 +189,10 @@ class JsonLog:
         return self._rendered(ALARM, {"kind": "log_dropped", "dropped": dropped})
 
     def _rendered(self, event: str, fields: Mapping[str, Any]) -> bytes:
-        level = self._lines.warning if event == ALARM else self._lines.info
-        line: bytes = level(event, **fields)
-        return line
-
-
-class _AllowList:
-    """The first link: drops keys that are not allowed, whatever they hold."""
-
-    def __init__(self, allowed: Collection[str]) -> None:
-        self._allowed = frozenset(allowed) | {"event"}
-
-    def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
-        return {key: value for key, value in line.items() if key in self._allowed}
-
-
-def _plain(_logger: object, _method: str, line: EventDict) -> EventDict:
-    return {key: _plain_value(value) for key, value in line.items()}
+        shown = {key: _plain_value(value) for key, value in fields.items() if key in self._allowed}
+        level = "warning" if event == ALARM else "info"
+        at = utc_now().isoformat().replace("+00:00", "Z")
+        return orjson.dumps({**shown, "event": _plain_value(event), "level": level, "at": at})
 
 
 def _plain_value(value: object) -> str | float | bool | None:

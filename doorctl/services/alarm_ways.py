@@ -12,7 +12,7 @@ from doorctl.core.alarms import KINDS, NOT_SENT, Due, Raised, RaisedAlarm, Ratio
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.ports import AlarmSink, Clock, EventLog, NotSentError
 from doorctl.notices.sending import Notifier, Notifiers, Outbox, notice
-from doorctl.ops.alarm_log import AlarmLog
+from doorctl.ops.logs import AlarmLog
 from doorctl.ops.process import Turns
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import AlarmsOverSocket, standing_answers
