@@ -19,8 +19,7 @@ from doorctl.core.moments import Moment
 # The current mode: staff's change until it ends, else the calendar; any doubt closes.
 #
 # A change by staff holds at once and ends by itself; only a lockdown never ends into a door that
-# stands free: until staff lift it, the calendar's staffed hours are closed. For warnings and
-# outputs, :func:`planned` and :func:`planned_changes` give the planned mode from the same two.
+# stands free: until staff lift it, the calendar's staffed hours are closed.
 
 
 @dataclass(frozen=True, slots=True)

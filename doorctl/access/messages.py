@@ -22,8 +22,6 @@ from doorctl.core.masked import (
 )
 from doorctl.core.moments import Moment
 
-# x.
-
 
 @dataclass(frozen=True, slots=True)
 class PadRules:

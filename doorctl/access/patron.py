@@ -221,15 +221,11 @@ class Applied:
 
 # PINs that are easy to guess: the usual ones, and those that the card itself gives away.
 #
-# A health card shows its number, and with it the birthday; the first guesses of a finder open more
-# accounts than chance would (Bonneau and others, 2012). All weak PINs are in :data:`COMMON` and
-# :data:`PERSONAL`, as lists of guesses; of 10 000 PINs they take 224 from a patron with one CPR
-# number and one card, 2.2 %.
-#
-# What the answer, a single bit, gives away: a thief who has it looks for the PIN among 224, not 10
-# 000. It does not say whose PIN it is, and with the installation key all 10 000 are tried in a
-# moment anyway. Without the key it is worth ten tries at the door, where one in 22 hits and not
-# one in 1 000. Therefore it is kept only where the policy makes use of it, never just in case.
+# A health card shows its number, and with it the birthday (Bonneau and others, 2012). All weak PINs
+# are in :data:`COMMON_PINS` and :data:`PERSONAL_PINS`, as lists of guesses: 224 of 10 000 for one
+# CPR number and one card, 2.2 %. Whoever reads the bit looks for the PIN among them: with the
+# installation key all are tried in a moment anyway, without it one in 22 hits in ten tries at the
+# door, not one in 1 000. So the bit is kept only where the policy makes use of it.
 
 DIGITS = "0123456789"
 CENTURIES = ("19", "20")

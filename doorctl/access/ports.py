@@ -17,10 +17,9 @@ from doorctl.core.moments import Moment, Stamped
 
 
 class PatronLookup(Protocol):
-    """The patron cache, read-only. All calls on one thread, except `version` (any one thread).
+    """The patron cache, read-only, on one thread; `version` on any one.
 
-    Raises:
-        StoreError: the cache is missing or can't be read; nobody can be let in by it.
+    StoreError: it is missing or can't be read, and nobody can be let in by it.
     """
 
     def find(self, row_key: bytes) -> Patron | None:
@@ -34,12 +33,9 @@ class PatronLookup(Protocol):
 
 
 class BranchBook(Protocol):
-    """Bans, passes and hours, read-only. All calls on one thread, except `version` (any one).
+    """Bans, passes and hours, read-only, on one thread; `version` on any one. It may hold none.
 
-    A branch that never stored any has none of them.
-
-    Raises:
-        StoreError: they are lost or can't be read; it is not known then who is banned.
+    StoreError: they can't be read, and it is not known who is banned.
     """
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
@@ -73,12 +69,8 @@ class BranchBook(Protocol):
 class BranchWriter(Protocol):
     """The one writer of ``branch.db``. One thread; each call is one durable transaction.
 
-    A change of bans or passes also deletes those that ended more than 30 days ago, where the clock
-    is dependable.
-
-    Raises:
-        InputError: it makes no sense; nothing was changed.
-        StoreError: nothing was changed.
+    A change of bans or passes deletes those that ended more than 30 days ago by a dependable clock.
+    InputError: it makes no sense. StoreError. Nothing was changed then.
     """
 
     def ban(
@@ -92,8 +84,8 @@ class BranchWriter(Protocol):
     def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
         """Issue a pass for a card or code; return it with its number.
 
-        Refused where the code has one already or the card as many as it may, and where so many
-        codes of that length are in force that one could be guessed.
+        Refused where the code has one already or the card as many as it may, and where one of the
+        codes could be guessed.
         """
 
     def revoke(self, number: int, moment: Moment) -> Pass:
@@ -135,10 +127,7 @@ class VisitReader(Protocol):
 class VisitLog(VisitReader, Protocol):
     """The door log's one writer: attempts, throttles, the clock's high-water mark. One thread.
 
-    Each call is one durable transaction: what has returned survives a power cut.
-
-    Raises:
-        StoreError: nothing was written.
+    What has returned survives a power cut. StoreError: nothing was written.
     """
 
     def open_attempt(
@@ -168,8 +157,8 @@ class VisitLog(VisitReader, Protocol):
     ) -> None:
         """Record how an attempt ended, with the throttles as they stand after it.
 
-        It is counted for the statistics under the mode `counted_as`; None counts nothing. The PIN
-        that was charged was `right`, wrong, or not compared (None): only a wrong one stays.
+        It is counted under the mode `counted_as`, None for not at all. The charged PIN was `right`,
+        wrong, or not compared (None): only a wrong one stays.
         """
 
     def reader_throttle(self) -> ReaderThrottle:
@@ -185,15 +174,11 @@ class VisitLog(VisitReader, Protocol):
 class LibrarySystem(Protocol):
     """The library's own system, asked about one card and one PIN. Thread-safe.
 
-    Raises:
-        LibrarySystemError: it was not reached, or gave no answer that can be read in time;
-            `spent` says whether it may have counted a wrong PIN.
+    LibrarySystemError: no answer that can be read in time; `spent` says if it may have counted.
     """
 
     def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
         """Ask whether the PIN is the card's, once, within the adapter's time limit.
 
-        Never says yes to an empty PIN, to an answer that leaves anything open, or by default.
-        The answer is ``YES``, ``NO`` or, where the library system has locked the patron out,
-        ``WAITS``.
+        Never ``YES`` to an empty PIN or by default; ``WAITS`` where the patron is locked out there.
         """

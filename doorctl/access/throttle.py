@@ -107,16 +107,12 @@ class ReaderThrottle:
 
 # How many guesses all codes together get: a person who guesses any of them is in.
 #
-# A wrong code belongs to no card, so one count serves all of them. It never stops codes for good,
-# or anybody could stop them; but after six failures each further one costs an hour, and each hour
-# forgives one. So a guesser gets 6 tries in 12.5 minutes and then 24 a day. Of 1 000 000 codes of
-# six digits, with 10 in force, 24 a day hit one with a chance of 8.4 % in a year; with 1000 in
-# force, as many as EN 60839-11-1, table 4, allows at 1:1000, one is hit in six weeks on average.
-# Issue few and long ones. Unthrottled, at one try in 5 seconds, a single code would fall in 29
-# days on average.
-#
-# A right code forgives nothing: else its holder could guess at the others between two entries.
-# Cards are counted by themselves, and wrong codes slow no reader down.
+# A wrong code belongs to no card, so one count serves all. It never stops codes for good, or
+# anybody could stop them; but after six failures each further one costs an hour, and each hour
+# forgives one: 6 tries in 12.5 minutes, then 24 a day. Of 1 000 000 codes of six digits, with 10
+# in force, they hit one with a chance of 8.4 % in a year; with 1000, as many as EN 60839-11-1,
+# table 4, allows, in six weeks on average. Issue few and long ones. A right code forgives nothing:
+# else its holder could guess at the others between two entries.
 
 CODES_KEY = b"any issued code."
 """The one key of all codes in the count and the door log: 16 bytes, nobody's row key."""
@@ -150,9 +146,7 @@ def codes_hold(throttle: CardThrottle, now: BootTime) -> bool:
 
 
 # Whether refusals for one reason are unusually many: the library hears of a fault before patrons.
-#
-# It sees reasons and times and nothing else, so it can't know who was refused; only the time shows
-# that the same patron tries again. All watched reasons stand in :data:`WATCHED`.
+# Reasons and times say nothing of who was refused.
 
 LAST = 20
 """How many decisions are looked at: on an evening of 50 visits that is two hours, so that a fault

@@ -228,10 +228,8 @@ def sign_in_refused(account: str | None, why: Refusal, wait_s: int = 0) -> Event
     return Event("sign_in_refused", NOBODY, {**known, "why": why.value, "wait_s": wait_s})
 
 
-# A session: a browser shows it instead of the password, and it ends by itself.
-#
-# Sessions are judged by the time since the machine started: a wall clock that jumps neither
-# prolongs nor ends one, and a restart ends all. OWASP ASVS 5.0 V7.2 and V7.3.
+# A session, judged by the time since the machine started: a wall clock that jumps neither prolongs
+# nor ends one, and a restart ends all. OWASP ASVS 5.0 V7.2 and V7.3.
 
 TOKEN_BYTES = 32
 
@@ -293,10 +291,8 @@ def new_token() -> Token:
     return Token(secrets.token_urlsafe(TOKEN_BYTES))
 
 
-# Refusals by role go on record: an account's first ones, then one an hour with a count.
-#
-# Pure: time is an argument. A script that repeats a request fills no disk, and keeps no other
-# account's refusals off the record.
+# Refusals by role go on record: an account's first ones, then one an hour with a count, so that a
+# script fills no disk and keeps no other account's refusals off the record.
 
 AT_ONCE = 10
 """So many refusals of one account go on record at once; browsing by hand makes fewer."""
@@ -340,9 +336,7 @@ class Refusals:
         return left_out
 
 
-# The interfaces of accounts to the world, 1-6 methods each, and the values that cross.
-#
-# Adapters stand in `store` and `sources`, fakes in `tests/fakes`; both pass one contract suite.
+# The stores, the hasher and the provider; each with its fake passes one contract suite.
 
 ResultT = TypeVar("ResultT")
 

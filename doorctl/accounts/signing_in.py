@@ -63,10 +63,8 @@ from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, Moment
 from doorctl.core.ports import Clock
 
-# A second factor beside the password: codes of an app (TOTP, RFC 6238), and a few on paper.
-#
-# A code of the app counts once, in its own 30 seconds and the ones before and after. It needs the
-# time: while the clock is in doubt only the recovery codes count, each of them once.
+# A second factor beside the password: codes of an app (TOTP, RFC 6238), and a few on paper, each
+# once. The app's need the time: while the clock is in doubt only the recovery codes count.
 
 RECOVERY_CODES = 10
 RECOVERY_BYTES = 15

@@ -339,9 +339,7 @@ WITH_END = frozenset(known.clears for known in KINDS.values() if known.clears is
 """The kinds that another kind ends; all others are over once somebody has acknowledged them."""
 
 
-# How often people are called: each kind now and then, all kinds together so many times an hour.
-#
-# Pure: time is an argument. Nothing is lost for ever: what has to wait is counted and sent later.
+# How often people are called. Nothing is lost for ever: what has to wait is counted and sent later.
 
 HOUR_S = 3600.0
 

@@ -41,8 +41,8 @@ class Supervisor(Protocol):
     def alive(self, within_s: float | None = None) -> None:
         """Feed the watchdog; only from a loop that has just proved that it works.
 
-        Unless it is fed again within `within_s`, the process ends, even one that is stopped; None
-        for the usual interval.
+        Unless fed again within `within_s`, None for the usual, the process ends, even a stopped
+        one.
         """
 
     def stopping(self) -> None:
@@ -53,11 +53,8 @@ class Supervisor(Protocol):
 class Notice:
     """An alarm as it leaves the house; it names nobody.
 
-    Args:
-        id: 32 hex digits; the same for each try, so that a second copy can be told from news.
-        at: when it was heard last, local time, aware; `clock` says how good that time is.
-        times: how often it was heard since the last notice of this kind, at least 1.
-        clears: the kind whose end this is, None for an alarm.
+    `id` is 32 hex digits, the same for each try. It was heard last `at`, aware, by a clock as good
+    as `clock`, and `times` since the last notice of its kind; `clears` is the kind whose end it is.
     """
 
     id: str
@@ -80,8 +77,7 @@ class NotSentError(DoorctlError, ConnectionError):
 class AlarmSink(Protocol):
     """One way by which alarms leave the house. One thread; may wait for its own time limit.
 
-    Raises:
-        NotSentError: it did not go, or nobody knows; the text says nothing of what was sent.
+    NotSentError: it did not go, or nobody knows; the text says nothing of what was sent.
     """
 
     def send(self, notice: Notice) -> None:
@@ -106,11 +102,10 @@ class Sealer(Protocol):
 
 
 class Outputs(Protocol):
-    """Outputs that follow the hours, by name: light, alarm arming, announcement. Idempotent.
+    """Outputs that follow the hours, by name. Idempotent.
 
-    Raises:
-        DeviceError: there is none of that name or it could not be switched; the others are as they
-            were.
+    DeviceError: there is none of that name or it could not be switched; the others are as they
+    were.
     """
 
     def switch(self, name: str, *, on: bool) -> None:
