@@ -243,18 +243,6 @@ def test_a_form_that_came_too_late_is_not_lost_without_a_word(
     assert told[0] not in again
 
 
-def test_a_page_that_asks_by_itself_keeps_no_session_alive() -> None:
-    """A screen that is left on is signed out, though its page asks every few seconds."""
-    step = Doorstep()
-    client = step.signed_in()
-    statuses = []
-    for _ in range(4):
-        step.memory.clock.advance(IDLE_MS / 2000)
-        statuses.append(client.get("/log", headers={"HX-Request": "true"}).status_code)
-
-    assert statuses == [200, 401, 401, 401]
-
-
 def test_signing_out_ends_the_session_and_clears_the_browser() -> None:
     """A copy of the cookie is worth nothing afterwards, and no page is left in the browser."""
     step = Doorstep()

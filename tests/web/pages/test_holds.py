@@ -131,17 +131,9 @@ def test_a_hold_that_makes_no_sense(app: App, wrong: dict[str, str], told: str) 
     assert ASKED["case"] in answer.text or "case" in wrong
 
 
-def test_a_hold_that_is_none_and_who_may(app: App) -> None:
-    """No such number is told; staff neither see holds nor change them."""
-    manager, staff = client(app), client(app, Role.STAFF)
+def test_a_hold_that_is_none(app: App) -> None:
+    """No such number is told."""
+    manager = client(app)
 
     assert manager.get("/holds/7").status_code == 422
     assert manager.post("/holds/7/lift").status_code == 422
-    assert manager.get("/holds/7/lift").status_code == 405
-    assert staff.get("/holds").status_code == 403
-    assert staff.post("/holds", data=ASKED).status_code == 403
-
-
-def test_english(app: App) -> None:
-    """The same page in the other language."""
-    assert "There is no hold." in client(app, language="en").get("/holds").text

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polib
 import pytest
 
+from doorctl.access.patron import SENTENCES, Reason
+from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding
+from doorctl.access.rights import BanState, PassKind
+from doorctl.accounts.account import Permission, Role
 from doorctl.core.errors import ConfigError
 from doorctl.core.language import OWN, languages
+from doorctl.privacy.audit import Action
+from doorctl.services.rights import PassState
 from doorctl.web.frame import PLACES
 from doorctl.web.frame import WEB as HERE
+from doorctl.web.staff import accounts, records, rights, why
 from doorctl.web.words import MONTHS, WEEKDAYS, Words
 from tests.web.pages.staging import ZONE
 
@@ -49,6 +57,44 @@ def test_every_text_has_its_danish() -> None:
     missing = sorted(text for text in spoken() if text and text not in catalogue)
 
     assert missing == []
+
+
+TABLES = (
+    (accounts.PERMISSIONS, Permission),
+    ({role: name for role, (name, _) in accounts.ROLES.items()}, Role),
+    ({role: purpose for role, (_, purpose) in accounts.ROLES.items()}, Role),
+    (records.DEEDS, Action),
+    (records.ACTIONS, ()),
+    (rights.REASONS, ()),
+    (rights.BAN_STATES, BanState),
+    (rights.KINDS, PassKind),
+    (rights.PASS_STATES, PassState),
+    (why.REASONS, ()),
+    (why.CHECKS, ["known", *(one.name for one in CHECKS), *(one.name for one in PASS_CHECKS)]),
+)
+
+
+@pytest.mark.parametrize(("table", "keys"), TABLES)
+def test_every_table_of_the_pages_is_whole_and_in_danish(
+    table: Mapping[object, str], keys: Iterable[object]
+) -> None:
+    """A new role, deed, state or check needs words before anybody can have it; no two are alike."""
+    say = words("da").say
+
+    assert set(table) == (set(keys) or set(table))
+    assert [text for text in table.values() if say(text) == text] == []
+    assert len(set(map(say, table.values()))) == len(table) or keys is not Action
+
+
+def test_every_refusal_has_its_help_in_danish() -> None:
+    """What it means, and what the patron and staff can do, for each check that may refuse."""
+    checks = ("known", "pass_pin", "first_card")
+    helps = [why.help_with(Finding(name, reason)) for name in checks for reason in Reason]
+    texts = {text for one in helps if one for text in (one.means, one.patron, one.staff)}
+
+    assert None not in helps
+    assert set(SENTENCES) == set(Reason)
+    assert [text for text in sorted(texts) if words("da").say(text) == text] == []
 
 
 def test_every_catalogue_keeps_the_places() -> None:

@@ -14,11 +14,11 @@ from doorctl.privacy.subject import ALL_GONE, BRANCH, VISITS, Erasure, HeldVisit
 from doorctl.services import rights, subject
 from doorctl.services.app import App
 from doorctl.services.numbers import own_numbers
-from doorctl.web.staff.records import ACTIONS, PeoplePages
+from doorctl.web.staff.records import PeoplePages
 from tests.services.branches import register
 from tests.web.conftest import Apps
 from tests.web.desk_records import recorded
-from tests.web.pages.staging import LANGUAGES, browser
+from tests.web.pages.staging import browser
 
 CARD, UNKNOWN, REF, SCRIPT = "3000001234", "3000009999", "1001", "<script>alert(1)</script>"
 BY_CARD = {"card": CARD, "why": "sag 2026-17"}
@@ -175,22 +175,3 @@ def test_what_makes_no_sense_does_nothing(app: App, wrong: dict[str, str], deed:
     assert recorded(app.config) == BEFORE
     assert CARD not in answer.text
     assert SCRIPT not in answer.text
-
-
-@pytest.mark.parametrize("role", [one for one in Role if one is not Role.DPO])
-def test_who_may_not(app: App, role: Role) -> None:
-    """The data-protection officer alone, and never by an address."""
-    asking = client(app, role)
-
-    assert asking.get("/people").status_code == 403
-    for deed in ("find", "export", "restrict", "unrestrict", "erase"):
-        assert asking.post(f"/people/{deed}", data=BY_REF).status_code == 403
-        assert client(app).get(f"/people/{deed}?card={CARD}").status_code == 405
-    assert recorded(app.config) == BEFORE
-
-
-def test_what_staff_did_is_said_in_danish() -> None:
-    """Every deed that can be about one person."""
-    danish = LANGUAGES.chosen(DANISH).words
-
-    assert [text for text in ACTIONS.values() if danish.gettext(text) == text] == []

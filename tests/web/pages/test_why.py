@@ -8,8 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.access.panel import CODES
-from doorctl.access.patron import SENTENCES, Reason
-from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding
+from doorctl.access.patron import SENTENCES
 from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle
 from doorctl.accounts.account import Role
@@ -30,12 +29,11 @@ from doorctl.services.numbers import (
 )
 from doorctl.store.records import AuditRecords
 from doorctl.store.visits import VisitStore
-from doorctl.web.staff import why as why_words
-from doorctl.web.staff.why import REASONS, WhyPages
+from doorctl.web.staff.why import WhyPages
 from tests.fakes.clock import FakeClock
 from tests.services.branches import key, register
 from tests.web.desk_records import recorded
-from tests.web.pages.staging import LANGUAGES, NOW, browser
+from tests.web.pages.staging import NOW, browser
 
 CARD = "3000001234"
 FORM = {"card": CARD, "reason": "calls", "own_words": "", "at": ""}
@@ -202,31 +200,3 @@ def test_wrong_pins_under_an_earlier_installation_key_are_forgotten_too(branch: 
     asking.post("/why/unlock", data={"card": CARD, "taken_as": "card"})
 
     assert "/why/unlock" not in asking.post("/why", data=FORM).text
-
-
-@pytest.mark.parametrize("role", [Role.VIEWER, Role.DPO, Role.TECHNICIAN])
-def test_who_may_not(branch: App, role: Role) -> None:
-    """Whoever may not explain a card sees neither the page nor an answer."""
-    asking = client(branch, role)
-
-    assert asking.get("/why").status_code == 403
-    assert asking.post("/why", data=FORM).status_code == 403
-    assert asking.post("/why/unlock", data=FORM).status_code == 403
-    assert recorded(branch.config) == []
-
-
-def test_every_check_and_reason_has_words_in_danish() -> None:
-    """A new check of the policy is explained before it is shipped."""
-    names = {"known", *(one.name for one in CHECKS), *(one.name for one in PASS_CHECKS)}
-    helps = [
-        why_words.help_with(Finding(name, one)) or pytest.fail(name)
-        for name in ("known", "pass_pin", "first_card")
-        for one in Reason
-    ]
-    texts = {*REASONS.values(), *why_words.CHECKS.values()}
-    texts |= {text for one in helps for text in (one.means, one.patron, one.staff)}
-    danish = LANGUAGES.chosen(DANISH).words
-
-    assert names == set(why_words.CHECKS)
-    assert set(SENTENCES) == set(Reason)
-    assert [text for text in sorted(texts) if danish.gettext(text) == text] == []

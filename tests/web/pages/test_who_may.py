@@ -1,0 +1,107 @@
+"""Who may do what on which page: each address, for each role."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from starlette.routing import BaseRoute, Route
+from starlette.testclient import TestClient
+
+from doorctl.accounts.account import Permission, Role, permits
+from doorctl.services.alarms import StandingAlarms
+from doorctl.services.app import App
+from doorctl.services.numbers import own_numbers
+from doorctl.services.visits import DoorLog
+from doorctl.web.frame import Frame
+from doorctl.web.staff.accounts import AccountsPages
+from doorctl.web.staff.calendar import CalendarPages
+from doorctl.web.staff.log import LogPages
+from doorctl.web.staff.log_events import LogEvents
+from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.records import AuditPages, HoldPages, PeoplePages
+from doorctl.web.staff.rights import BansPages, PassesPages
+from doorctl.web.staff.statistics import StatisticsPages
+from doorctl.web.staff.why import WhyPages
+from tests.fakes.accounts import MemoryDesk
+from tests.web.desk_records import recorded
+from tests.web.pages.staging import FakeRefused, application, everybody, frame
+
+WHO = {
+    "SEE_NOW": ["GET /now"],
+    "OPEN_ONCE": ["POST /now/open"],
+    "SET_MODE": ["POST /now/clock", "POST /now/mode", "POST /now/mode/end"],
+    "ACKNOWLEDGE": ["POST /now/acknowledge"],
+    "SEE_LOG": ["GET /log", "GET /log/events"],
+    "SEARCH_LOG": ["POST /log/search"],
+    "REVEAL": ["GET /log/reveal", "POST /log/reveal"],
+    "EXPORT_LOG": ["POST /log/export"],
+    "EXPLAIN": ["GET /why", "POST /why", "POST /why/unlock"],
+    "SEE_BANS": ["GET /bans", "GET /bans/{number}/letter"],
+    "CHANGE_BANS": ["POST /bans", "POST /bans/{number}/lift"],
+    "SEE_PASSES": ["GET /passes"],
+    "CHANGE_PASSES": ["POST /passes", "POST /passes/{number}/revoke"],
+    "SEE_CALENDAR": ["GET /calendar"],
+    "CHANGE_CALENDAR": [
+        *("GET /calendar/{day}", "POST /calendar/{day}", "POST /calendar/{day}/clear"),
+    ],
+    "SEE_STATISTICS": ["GET /statistics", "GET /statistics.csv"],
+    "SUBJECT_RIGHTS": [
+        "GET /people",
+        *(f"POST /people/{do}" for do in ("find", "export", "restrict", "unrestrict", "erase")),
+    ],
+    "HOLD": ["GET /holds", "POST /holds", "GET /holds/{number}", "POST /holds/{number}/lift"],
+    "SEE_AUDIT": ["GET /audit", "POST /audit/verify", "POST /audit/export"],
+    "ACCOUNTS": [
+        *("GET /accounts", "POST /accounts", "POST /accounts/password"),
+        "POST /accounts/{change}",
+    ],
+}
+
+
+@pytest.fixture
+def routes(app: App, alarms: StandingAlarms) -> tuple[Frame, FakeRefused, list[Route]]:
+    """The pages of staff; no stream goes on."""
+    refused, numbers = FakeRefused(), own_numbers(app.config)
+    around = frame(everybody(), refused)
+    log = DoorLog(app, numbers)
+    events = LogEvents(around, log, around.sessions.look)
+    events.stop()
+    pages = (
+        *(NowPages(around, app, alarms), LogPages(around, log), events),
+        *(WhyPages(around, app, numbers), BansPages(around, app, numbers)),
+        *(PassesPages(around, app, numbers), CalendarPages(around, app)),
+        *(StatisticsPages(around, app), PeoplePages(around, app, numbers)),
+        *(HoldPages(around, app), AuditPages(around, app), AccountsPages(around, MemoryDesk())),
+    )
+    found: list[BaseRoute] = [route for page in pages for route in page.routes()]
+    return around, refused, [route for route in found if isinstance(route, Route)]
+
+
+def test_each_address_is_for_those_who_may(
+    app: App, routes: tuple[Frame, FakeRefused, list[Route]]
+) -> None:
+    """Others are refused, whatever they send, and it does nothing; each role sees its own pages."""
+    around, refused, found = routes
+    known = {f"{method} {path}" for paths in WHO.values() for method, path in map(str.split, paths)}
+    assert known == {f"{one} {r.path}" for r in found for one in r.methods or () if one != "HEAD"}
+    client = TestClient(
+        application(found, around),
+        headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"},
+        follow_redirects=False,
+    )
+    filled = {"number": "1", "day": "2026-12-24", "change": "disable"}
+    expected = []
+    for role, (needs, addresses) in product(Role, WHO.items()):
+        client.cookies.set("doorctl", role.value)
+        for method, path in map(str.split, addresses):
+            if not permits(role, Permission[needs]):
+                answer = client.request(method, path.format(**filled), data={"name": "kaj"})
+                assert answer.status_code == 403, (role, path)
+                expected.append((role.value, path, Permission[needs]))
+    assert (recorded(app.config), refused.noted) == ([], expected)
+    for role, (needs, addresses) in product(Role, WHO.items()):
+        client.cookies.set("doorctl", role.value)
+        for method, path in map(str.split, addresses):
+            if method == "GET" and permits(role, Permission[needs]):
+                assert client.get(path.format(**filled)).status_code != 403, (role, path)
