@@ -420,7 +420,7 @@ class LogPages:
             "log.html",
             422 if wrong else 200,
             day=day,
-            address=partial(address, wanted),
+            filtered=partial(address, wanted),
             chosen=fields_of(wanted),
             fields=fields or fields_of(wanted),
             wrong=dict.fromkeys(FIELDS, "") | dict(wrong or {}),
