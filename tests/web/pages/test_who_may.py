@@ -62,7 +62,7 @@ WHO = {
 @pytest.fixture
 def routes(app: App, alarms: StandingAlarms) -> tuple[Frame, FakeRefused, list[Route]]:
     """The pages of staff; no stream goes on."""
-    refused, numbers = FakeRefused(), own_numbers(app.config)
+    refused, numbers = FakeRefused(), own_numbers(app)
     around = frame(everybody(), refused)
     log = DoorLog(app, numbers)
     events = LogEvents(around, log, around.sessions.look)
