@@ -675,13 +675,8 @@ def _refuse_surprises(subject: str, patrons: Sequence[FeedPatron], *, full: bool
     if full and not any(patron.identifiers for patron in patrons):
         what = "holds no card and no CPR number, so it would lock everybody out; export it again"
         raise FeedError(subject, [Problem("file", what)])
-    if not full:
-        _refuse_lost_cards(subject, patrons)
-
-
-def _refuse_lost_cards(subject: str, patrons: Sequence[FeedPatron]) -> None:
-    """Refuse changes of a patron without cards: the patron's old cards would stay in force."""
+    # The old cards of a patron without any would stay in force.
     bare = [patron for patron in patrons if not patron.identifiers]
-    if bare:
+    if bare and not full:
         what = "identifiers: no card and no CPR number; only a full feed can take a last card away"
         raise FeedError(subject, [Problem(f"line {patron.line}", what) for patron in bare[:20]])

@@ -447,13 +447,6 @@ def test_nothing_personal_is_logged(fbs: Fbs, caplog: pytest.LogCaptureFixture) 
         assert secret not in caplog.text
 
 
-@pytest.mark.parametrize("pin", ["47 11", "47\r1", "\uff14\uff17\uff11\uff11", "47\udc80", "æøå!"])
-def test_what_no_keypad_says_is_not_sent(fbs: Fbs, pin: str) -> None:
-    """Blanks, line ends and letters of other alphabets are a no at once."""
-    assert fbs.ask(pin) is NO
-    assert fbs.script.requests == []
-
-
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_bytes_are_an_answer_by_chance(body: bytes) -> None:
     """What comes by chance is none, and nothing is raised."""

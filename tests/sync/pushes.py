@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 from doorctl.access.patron import Patron, SealedRow
-from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
+from doorctl.sync.document import Kind, Manifest, SealedWith, SigningKey, write_document
 from doorctl.sync.receive import Limits, Staged, Staging, Terms, unguarded
 from doorctl.sync.rows import Line
 
@@ -32,7 +33,7 @@ def row(number: int, patron_ref: str = "", *, resident: bool = True, blocks: str
 class Document:
     """What goes into a push; valid for branch oest as it stands."""
 
-    lines: Sequence[Line] = ()
+    lines: Iterable[Line] = ()
     kind: Kind = "snapshot"
     epoch: int = 1
     previous_epoch: int = 0
@@ -45,7 +46,12 @@ class Document:
     def data(self, *, compress: bool = False) -> bytes:
         """Return the bytes that travel."""
         target = io.BytesIO()
-        write_document(
+        self.write(target, compress=compress)
+        return target.getvalue()
+
+    def write(self, target: BinaryIO, *, compress: bool = False) -> Manifest:
+        """Write it, with the lines read once."""
+        return write_document(
             target,
             self.lines,
             branch=self.branch,
@@ -58,7 +64,6 @@ class Document:
             private_key=self.key,
             compress=compress,
         )
-        return target.getvalue()
 
 
 def stage(*chunks: bytes, limits: Limits = LIMITS) -> Staged:

@@ -11,11 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.patron import SealedRow
-from doorctl.sync.document import SPOOLED_IN_MEMORY_BYTES, read_manifest, verify, write_document
+from doorctl.sync.document import (
+    SPOOLED_IN_MEMORY_BYTES,
+    read_manifest,
+    verify,
+)
 from doorctl.sync.receive import Limits
 from doorctl.sync.rows import Line, Removal
 from tests.sync.any_lines import LINES, ROWS
-from tests.sync.pushes import EMPTY_DIGEST, KEY, SEAL, Document, row, stage
+from tests.sync.pushes import EMPTY_DIGEST, KEY, Document, row, stage
 
 ONE_OF_EACH: list[Line] = [row(1), Removal("2")]
 WIDE = Limits(max_bytes=10_000_000, max_line_bytes=65_536, max_rows=1000)
@@ -52,19 +56,10 @@ def test_lines_come_back_byte_by_byte(rows: list[SealedRow], compress: bool) -> 
 def test_the_manifest_tells_what_is_in_it(compress: bool) -> None:
     """Number, digest and signature are those of the uncompressed bytes; it is returned too."""
     target = io.BytesIO()
-    manifest = write_document(
-        target,
-        iter(ONE_OF_EACH),
-        branch="syd",
-        kind="changes",
-        epoch=42,
-        previous_epoch=41,
-        seal=SEAL,
-        minimum_age=15,
-        approved_by="somebody",
-        private_key=KEY,
-        compress=compress,
+    document = Document(
+        ONE_OF_EACH, "changes", 42, 41, "syd", minimum_age=15, approved_by="somebody"
     )
+    manifest = document.write(target, compress=compress)
     data = target.getvalue()
     first, _, rest = (gzip.decompress(data) if compress else data).partition(b"\n")
 
@@ -105,19 +100,7 @@ def test_a_removal_in_a_snapshot_is_not_written() -> None:
     """A snapshot removes by leaving out; nothing is written and the target stays empty."""
     target = io.BytesIO()
     with pytest.raises(ValueError, match="a snapshot removes by leaving out"):
-        write_document(
-            target,
-            [row(1), Removal("2")],
-            branch="oest",
-            kind="snapshot",
-            epoch=1,
-            previous_epoch=0,
-            seal=SEAL,
-            minimum_age=14,
-            approved_by=None,
-            private_key=KEY,
-            compress=False,
-        )
+        Document(ONE_OF_EACH).write(target)
 
     assert target.getvalue() == b""
 
@@ -132,19 +115,7 @@ def test_writing_keeps_memory_flat(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         with (tmp_path / "push").open("wb") as target:
-            write_document(
-                target,
-                rows(),
-                branch="oest",
-                kind="snapshot",
-                epoch=1,
-                previous_epoch=0,
-                seal=SEAL,
-                minimum_age=14,
-                approved_by=None,
-                private_key=KEY,
-                compress=False,
-            )
+            Document(rows()).write(target)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -24,7 +24,6 @@ from doorctl.core.errors import (
 from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.document import write_document
 from doorctl.sync.receive import (
     Changes,
     Guard,
@@ -40,7 +39,7 @@ from doorctl.sync.receive import (
 )
 from doorctl.sync.rows import Line, Removal
 from tests.fakes.memory_store import MemoryPatrons
-from tests.sync.pushes import KEY, SEAL, TERMS, Document, row, stage
+from tests.sync.pushes import SEAL, TERMS, Document, row, stage
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
@@ -394,15 +393,16 @@ def test_a_disk_that_fails_at_any_line_changes_nothing(
     """Rows already written are taken back, in the first reading and in that for removals."""
     _apply(writer, stage(Document([row(n) for n in range(9)], epoch=1).data()))
     before = dump(path)
-    document = Document([row(n, resident=False) for n in range(3, 12)], epoch=2)
+    lines: list[Line] = [row(n, resident=False) for n in range(3, 12)]
+    document = Document(lines, epoch=2)
     if kind == "changes":
-        lines = [*document.lines[:5], Removal("0"), *document.lines[5:]]
+        lines.insert(5, Removal("0"))
         document = Document(lines, "changes", epoch=2, previous_epoch=1)
     staged = stage(document.data())
     content = staged.spool.read() if staged.spool.seek(0) == 0 else b""
     readings = 1 if kind == "snapshot" else 2
 
-    for line in range(len(document.lines) * readings):
+    for line in range(len(lines) * readings):
         with pytest.raises(StoreError):
             _apply(writer, replace(staged, spool=disk(content, line)))
         assert dump(path) == before
@@ -491,19 +491,7 @@ def test_a_town_is_taken_in_with_flat_memory(
 
     pushed = tmp_path / "push"
     with pushed.open("wb") as target:
-        write_document(
-            target,
-            rows(),
-            branch="oest",
-            kind="snapshot",
-            epoch=1,
-            previous_epoch=0,
-            seal=SEAL,
-            minimum_age=14,
-            approved_by=None,
-            private_key=KEY,
-            compress=False,
-        )
+        Document(rows()).write(target)
     tracemalloc.start()
     try:
         with pushed.open("rb") as source, (tmp_path / "spool").open("w+b") as spool:

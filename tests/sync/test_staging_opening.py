@@ -20,11 +20,11 @@ PLAIN, PACKED = DOCUMENT.data(), DOCUMENT.data(compress=True)
 FIRST = PLAIN.index(b"\n") + 1
 
 
-def opening(*keys: SigningKey, branch: str = "oest") -> Staging:
+def opening(*keys: SigningKey) -> Staging:
     """Return what takes a push in for a branch that knows two keys; its disk is not touched."""
     public_keys = [key.verify_key() for key in keys or (OTHER_KEY, KEY)]
     limits = replace(LIMITS, max_line_bytes=LONGEST_LINE_BYTES)
-    return Staging(Terms(branch, public_keys, limits, SEAL, unguarded), untouched)
+    return Staging(Terms("oest", public_keys, limits, SEAL, unguarded), untouched)
 
 
 def untouched() -> BinaryIO:
@@ -51,24 +51,12 @@ def test_packed_it_is_the_same(step: int) -> None:
     assert any(reader.begin(PACKED[at : at + step]) for at in range(0, len(PACKED), step))
 
 
-@pytest.mark.parametrize("key", [KEY, OTHER_KEY])
-def test_either_key_vouches(key: object) -> None:
-    """While the sender's key is replaced, pushes of both are taken."""
-    assert opening().begin(Document([row(1)], key=key).data())  # type: ignore[arg-type]
-
-
 def test_a_stranger_is_refused_at_once() -> None:
     """Nobody vouches for it; nothing after the line is waited for."""
     reader = opening(OTHER_KEY)
 
     with pytest.raises(PushUnsignedError, match="by no key of this branch"):
         reader.begin(PLAIN[:FIRST])
-
-
-def test_a_push_for_another_branch_is_refused() -> None:
-    """Also a rightly signed one, and the sentence names which branch this is."""
-    with pytest.raises(PushUnsignedError, match="for another branch than syd;"):
-        opening(branch="syd").begin(PLAIN)
 
 
 @pytest.mark.parametrize("step", [1000, LONGEST_LINE_BYTES + 1])
