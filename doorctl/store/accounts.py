@@ -57,16 +57,8 @@ def to_account(record: tuple[Any, ...]) -> Account:
         TypeError, ValueError: it is no such record; the text may quote it.
     """
     login, shown, role, disabled_ms, must_change, origin, subject, factor = record
-    return Account(
-        name=login,
-        shown=shown,
-        role=Role(role),
-        disabled=disabled_ms is not None,
-        must_change=bool(must_change),
-        origin=Origin(origin),
-        subject=subject,
-        second_factor=bool(factor),
-    )
+    may_enter = (Role(role), disabled_ms is not None, bool(must_change))
+    return Account(login, shown, *may_enter, Origin(origin), subject, bool(factor))
 
 
 def to_session(record: tuple[Any, ...]) -> Session:

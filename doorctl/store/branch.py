@@ -46,7 +46,7 @@ from doorctl.privacy.subject import BRANCH
 from doorctl.store import tables
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated
 from doorctl.store.door_log import CARD_HEX_DIGITS
-from doorctl.store.tables import Layout, create_tables, from_ms, of_database, to_ms, whole
+from doorctl.store.tables import Layout, create_tables, from_ms, maybe, of_database, to_ms, whole
 
 # The tables of ``branch.db``: their migrations, and each record as a row and back.
 #
@@ -57,13 +57,13 @@ FACTOR_KEY = "second_factor.key"
 ``branch.db`` holds them in the clear. With a backup that lacks it only the recovery codes work."""
 
 
-WEEKDAYS = 7
-
 BANS = tables.BANS.but("row_key", "patron_ref", "lifted_ms")
 """The columns of a ban, in the order of :func:`to_ban`."""
 
 PASSES = tables.PASSES.but("row_key", "revoked_ms")
-"""The columns of a pass, in the order of :func:`to_pass`."""
+"""The columns of a pass, named as its fields, in the order of :func:`to_pass`."""
+
+_PASS_FIELDS = PASSES.split(", ")
 
 OVERRIDES = tables.OVERRIDES.but("number", "set_ms", "ended_ms")
 """The columns of an override, in the order of :func:`to_override`."""
@@ -81,9 +81,9 @@ def release_0_2(database: sqlite3.Connection) -> None:
 
 def from_ban(ban: Ban) -> tuple[object, ...]:
     """Return a ban as the values of :data:`BANS` without its number."""
-    until_ms = None if ban.until is None else to_ms(ban.until)
     branches = orjson.dumps(sorted(ban.branches)).decode()
-    return ban.reason, to_ms(ban.since), until_ms, ban.by, branches, ban.note
+    times = (to_ms(ban.since), maybe(to_ms, ban.until))
+    return ban.reason, *times, ban.by, branches, ban.note
 
 
 def to_ban(record: tuple[Any, ...]) -> Ban:
@@ -93,34 +93,18 @@ def to_ban(record: tuple[Any, ...]) -> Ban:
         TypeError, ValueError: :func:`from_ban` did not make the record; the text may quote it.
     """
     number, reason, since_ms, until_ms, by, branches, note = record
-    return Ban(
-        number=number,
-        reason=reason,
-        since=from_ms(since_ms),
-        until=None if until_ms is None else from_ms(until_ms),
-        by=by,
-        branches=frozenset(orjson.loads(branches)),
-        note=note,
-    )
+    times = (from_ms(since_ms), maybe(from_ms, until_ms))
+    return Ban(number, reason, *times, by, frozenset(orjson.loads(branches)), note)
 
 
 def from_pass(issued: Pass) -> tuple[object, ...]:
     """Return a pass as the values of :data:`PASSES` without its number."""
-    return (
-        issued.kind.value,
-        issued.first_day.isoformat(),
-        issued.last_day.isoformat(),
-        "".join(map(str, sorted(issued.weekdays))),
-        issued.from_minute,
-        issued.to_minute,
-        " ".join(f"{span.opens}-{span.closes}" for span in issued.more_times),
-        issued.outside_hours,
-        issued.needs_pin,
-        issued.pin_check,
-        issued.code_digits,
-        issued.companions_max,
-        issued.label,
-    )
+    days = (issued.first_day.isoformat(), issued.last_day.isoformat())
+    weekdays = "".join(map(str, sorted(issued.weekdays)))
+    spans = " ".join(f"{span.opens}-{span.closes}" for span in issued.more_times)
+    times = (weekdays, issued.from_minute, issued.to_minute, spans, issued.outside_hours)
+    use = (issued.needs_pin, issued.pin_check, issued.code_digits, issued.companions_max)
+    return issued.kind.value, *days, *times, *use, issued.label
 
 
 def to_pass(record: tuple[Any, ...]) -> Pass:
@@ -129,23 +113,17 @@ def to_pass(record: tuple[Any, ...]) -> Pass:
     Raises:
         TypeError, ValueError: :func:`from_pass` did not make the record; the text may quote it.
     """
-    number, kind, first_day, last_day, weekdays, from_minute, to_minute, more_times = record[:8]
-    outside, needs_pin, pin_check, code_digits, companions_max, label = record[8:]
+    values = dict(zip(_PASS_FIELDS, record, strict=True))
+    spans = values["more_times"].split()
     return Pass(
-        number=number,
-        kind=PassKind(kind),
-        first_day=date.fromisoformat(first_day),
-        last_day=date.fromisoformat(last_day),
-        weekdays=frozenset(map(int, weekdays)),
-        from_minute=from_minute,
-        to_minute=to_minute,
-        outside_hours=bool(outside),
-        needs_pin=bool(needs_pin),
-        pin_check=pin_check,
-        code_digits=code_digits,
-        companions_max=companions_max,
-        label=label,
-        more_times=tuple(Span(*map(int, span.split("-"))) for span in more_times.split()),
+        **values
+        | {name: date.fromisoformat(values[name]) for name in ("first_day", "last_day")}
+        | {name: bool(values[name]) for name in ("outside_hours", "needs_pin")}
+        | {
+            "kind": PassKind(values["kind"]),
+            "weekdays": frozenset(map(int, values["weekdays"])),
+            "more_times": tuple(Span(*map(int, span.split("-"))) for span in spans),
+        }
     )
 
 
@@ -384,15 +362,13 @@ def _absent(file: str) -> bool:
 
 def _to_ban_entry(record: tuple[Any, ...]) -> BanEntry:
     row_key, patron_ref, lifted_ms, *ban = record
-    card = None if row_key is None else _pseudonym(row_key)
-    lifted_at = None if lifted_ms is None else from_ms(lifted_ms)
+    card, lifted_at = maybe(_pseudonym, row_key), maybe(from_ms, lifted_ms)
     return BanEntry(to_ban(tuple(ban)), card, patron_ref, lifted_at)
 
 
 def _to_pass_entry(record: tuple[Any, ...]) -> PassEntry:
     row_key, revoked_ms, *held = record
-    revoked_at = None if revoked_ms is None else from_ms(revoked_ms)
-    return PassEntry(to_pass(tuple(held)), _pseudonym(row_key), revoked_at)
+    return PassEntry(to_pass(tuple(held)), _pseudonym(row_key), maybe(from_ms, revoked_ms))
 
 
 def _pseudonym(row_key: bytes) -> str:
@@ -408,14 +384,11 @@ def _to_calendar(records: list[tuple[Any, ...]]) -> StoredCalendar:
 def _to_days(record: tuple[Any, ...], days: list[tuple[Any, ...]]) -> StoredDays:
     _, source, known_until, fetched_ms, _ = record
     own = sorted((day, spans, note) for _, whose, day, spans, note in days if whose == source)
-    return StoredDays(
-        source=DaySource(source),
-        days=tuple(
-            StoredDay(date.fromisoformat(day), to_spans(spans)[0], note) for day, spans, note in own
-        ),
-        known_until=None if known_until is None else date.fromisoformat(known_until),
-        fetched_at=from_ms(fetched_ms),
+    listed = (
+        StoredDay(date.fromisoformat(day), to_spans(spans)[0], note) for day, spans, note in own
     )
+    known = maybe(date.fromisoformat, known_until)
+    return StoredDays(DaySource(source), tuple(listed), known, from_ms(fetched_ms))
 
 
 def known(moment: Moment) -> datetime:

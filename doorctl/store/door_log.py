@@ -143,16 +143,8 @@ HOLDS = f"SELECT {HOLD_COLUMNS} FROM holds ORDER BY number"  # noqa: S608 -- as 
 def to_hold(record: tuple[Any, ...]) -> Hold:
     """Return the hold of a record of :data:`HOLDS`."""
     number, since_ms, to_ms_, case, reason, until_ms, added_ms, by = record
-    return Hold(
-        number=number,
-        since=from_ms(since_ms),
-        to=from_ms(to_ms_),
-        case=case,
-        reason=reason,
-        until=from_ms(until_ms),
-        added_at=from_ms(added_ms),
-        by=by,
-    )
+    window, times = (from_ms(since_ms), from_ms(to_ms_)), (from_ms(until_ms), from_ms(added_ms))
+    return Hold(number, *window, case, reason, *times, by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,14 +228,7 @@ class VisitHistory:
 def to_visit(record: tuple[Any, ...]) -> Visit:
     """Return the visit of a record of time, number, clock, verdict, reason and row key."""
     at_ms, attempt, clock, verdict, reason, row_key = record
-    return Visit(
-        attempt=attempt,
-        at=from_ms(at_ms),
-        clock=ClockState(clock),
-        verdict=verdict,
-        reason=reason,
-        card=_card(row_key),
-    )
+    return Visit(attempt, from_ms(at_ms), ClockState(clock), verdict, reason, _card(row_key))
 
 
 def _card(row_key: bytes | None) -> str | None:

@@ -32,7 +32,7 @@ from doorctl.privacy.audit import (
 from doorctl.store import tables
 from doorctl.store.branch import BranchReader, known, never_made
 from doorctl.store.connection import translated
-from doorctl.store.tables import from_ms, select, to_ms
+from doorctl.store.tables import from_ms, maybe, select, to_ms
 
 if TYPE_CHECKING:
     from doorctl.store.branch_writer import BranchRecordsWriter
@@ -51,17 +51,9 @@ def to_alarm(record: tuple[Any, ...]) -> AlarmRecord:
         TypeError, ValueError: it is no such record; the text may quote it.
     """
     kind, source, first_ms, last_ms, count, why, cleared_ms, by, acknowledged_ms = record
-    return AlarmRecord(
-        kind=kind,
-        source=Source(source),
-        since=from_ms(first_ms),
-        last=from_ms(last_ms),
-        count=count,
-        why=why,
-        cleared_at=None if cleared_ms is None else from_ms(cleared_ms),
-        acknowledged_by=by,
-        acknowledged_at=None if acknowledged_ms is None else from_ms(acknowledged_ms),
-    )
+    raised = (Source(source), from_ms(first_ms), from_ms(last_ms), count, why)
+    ended = (maybe(from_ms, cleared_ms), by, maybe(from_ms, acknowledged_ms))
+    return AlarmRecord(kind, *raised, *ended)
 
 
 ABOUT = """
@@ -285,13 +277,8 @@ class StoredAlarms:
                 connection.execute(_END_ALARM, (at_ms, ends))
                 self._forget(connection)
                 return
-            values = {
-                "kind": change.kind,
-                "source": change.source.value,
-                "at": at_ms,
-                "why": change.why,
-            }
-            connection.execute(_RAISE, values)
+            raised = {"kind": change.kind, "source": change.source.value, "why": change.why}
+            connection.execute(_RAISE, raised | {"at": at_ms})
 
     def end(self, kinds: Collection[str], moment: Moment) -> None:
         """End the standing alarms of these kinds."""

@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.privacy.subject import (
@@ -578,11 +578,18 @@ def _keep_twice(table: Table) -> Iterator[str]:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MILLISECOND = timedelta(milliseconds=1)
+ValueT = TypeVar("ValueT")
+ResultT = TypeVar("ResultT")
 
 
 def to_ms(at: datetime) -> int:
     """Return an aware time as whole milliseconds since 1970, rounded down."""
     return (at - _EPOCH) // _MILLISECOND
+
+
+def maybe(convert: Callable[[ValueT], ResultT], value: ValueT | None) -> ResultT | None:
+    """Return a value converted, and None for None: an empty column."""
+    return None if value is None else convert(value)
 
 
 def from_ms(ms: int) -> datetime:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
@@ -111,39 +112,6 @@ MOST_HOLDS = 20
 """Most holds at one time: more than any branch needs; it stops a script that adds one an hour."""
 _ADD_HOLD = f"INSERT INTO holds ({HOLD_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _LIFT = f"DELETE FROM holds WHERE number = ? RETURNING {HOLD_COLUMNS}"  # noqa: S608
-
-
-def add_hold(connection: sqlite3.Connection, hold: Hold) -> Hold:
-    """Store a hold, in the caller's transaction; return it with its number.
-
-    Raises:
-        InputError: there are :data:`MOST_HOLDS` already.
-    """
-    (stored,) = connection.execute("SELECT count(*) FROM holds").fetchone()
-    if stored >= MOST_HOLDS:
-        raise InputError("there are {n} holds already; lift those that are not needed", n=stored)
-    window = (to_ms(hold.since), to_ms(hold.to))
-    why = (hold.case, hold.reason)
-    times = (to_ms(hold.until), to_ms(hold.added_at))
-    added = connection.execute(_ADD_HOLD, (*window, *why, *times, hold.by)).lastrowid
-    return hold.numbered(added or 0)
-
-
-def lift_hold(connection: sqlite3.Connection, number: int) -> Hold:
-    """Delete a hold, in the caller's transaction, and return it.
-
-    Raises:
-        InputError: there is no such hold.
-    """
-    records = connection.execute(_LIFT, (number,)).fetchall()
-    if not records:
-        raise InputError("there is no hold {n}; list them with `doorctl hold list`", n=str(number))
-    return to_hold(records[0])
-
-
-def end_holds(connection: sqlite3.Connection, now_ms: int) -> None:
-    """Delete the holds whose end has come, in the caller's transaction."""
-    connection.execute("DELETE FROM holds WHERE until_ms <= ?", (now_ms,))
 
 
 # What a deleted visit could leave in a file: its row key and its time, as SQLite writes them.
@@ -408,8 +376,15 @@ class VisitStore:
         Raises:
             InputError: there are too many to keep in view.
         """
+        window, times = (hold.since, hold.to), (hold.until, hold.added_at)
+        values = (*map(to_ms, window), hold.case, hold.reason, *map(to_ms, times), hold.by)
         with self._transaction() as connection:
-            return add_hold(connection, hold)
+            stored = _value(connection, "SELECT count(*) FROM holds") or 0
+            if stored >= MOST_HOLDS:
+                raise InputError(
+                    "there are {n} holds already; lift those that are not needed", n=stored
+                )
+            return hold.numbered(connection.execute(_ADD_HOLD, values).lastrowid or 0)
 
     def lift_hold(self, number: int) -> Hold:
         """Forget a hold and return it; the next purge takes what it held.
@@ -418,12 +393,17 @@ class VisitStore:
             InputError: there is no such hold.
         """
         with self._transaction() as connection:
-            return lift_hold(connection, number)
+            record = connection.execute(_LIFT, (number,)).fetchone()
+        if record is None:
+            raise InputError(
+                "there is no hold {n}; list them with `doorctl hold list`", n=str(number)
+            )
+        return to_hold(record)
 
     def end_holds(self, now: datetime) -> None:
         """Forget the holds whose end has come by a UTC time that is right."""
         with self._transaction() as connection:
-            end_holds(connection, to_ms(now))
+            connection.execute("DELETE FROM holds WHERE until_ms <= ?", (to_ms(now),))
 
     def oldest(self) -> datetime | None:
         """Return the UTC time of the oldest attempt that no hold spares; None for no attempt."""
@@ -577,36 +557,16 @@ class RetriedVisits(VisitStore):
             self._begin()
         return self
 
-    def open_attempt(
-        self,
-        attempt: int,
-        at: Stamped,
-        row_key: bytes | None,
-        throttle: CardThrottle | None,
-        whose: str | bytes | None = None,
-    ) -> None:
+    def open_attempt(self, attempt: int, *charged: Any, **more: Any) -> None:
         """Record an attempt."""
         self.open()
         if self._shift is None:
             self._shift = super().last_attempt()
-        super().open_attempt(attempt + self._shift, at, row_key, throttle, whose)
+        super().open_attempt(attempt + self._shift, *charged, **more)
 
-    def close_attempt(
-        self,
-        attempt: int,
-        reason: Reason,
-        row_key: bytes | None = None,
-        throttle: CardThrottle | None = None,
-        reader: ReaderThrottle | None = None,
-        *,
-        counted_as: str | None = None,
-        right: bool | None = None,
-    ) -> None:
+    def close_attempt(self, attempt: int, *ending: Any, **more: Any) -> None:
         """Record how an attempt ended."""
-        number = attempt + (self._shift or 0)
-        super().close_attempt(
-            number, reason, row_key, throttle, reader, counted_as=counted_as, right=right
-        )
+        super().close_attempt(attempt + (self._shift or 0), *ending, **more)
 
     def last_attempt(self) -> int:
         """Return the highest attempt number ever on record."""
