@@ -12,7 +12,7 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, cast
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -36,9 +36,8 @@ from doorctl.core.moments import BootTime, Moment
 from doorctl.store import tables
 from doorctl.store.branch import FACTOR_KEY, BranchReader, known
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.connection import translated
 from doorctl.store.keys import create_key, read_key
-from doorctl.store.tables import select, to_ms
+from doorctl.store.tables import maybe, select, to_ms
 
 FACTOR = "EXISTS (SELECT 1 FROM second_factors AS factor WHERE factor.account = login)"
 """Whether an account has a second factor."""
@@ -53,8 +52,7 @@ SESSIONS = tables.SESSIONS.but("digest")
 def to_account(record: tuple[Any, ...]) -> Account:
     """Return the account of a record of :data:`ACCOUNTS`.
 
-    Raises:
-        TypeError, ValueError: it is no such record; the text may quote it.
+    Raises TypeError, ValueError: it is no such record; the text may quote it.
     """
     login, shown, role, disabled_ms, must_change, origin, subject, factor = record
     may_enter = (Role(role), disabled_ms is not None, bool(must_change))
@@ -64,8 +62,7 @@ def to_account(record: tuple[Any, ...]) -> Account:
 def to_session(record: tuple[Any, ...]) -> Session:
     """Return the session of a record of :data:`SESSIONS`.
 
-    Raises:
-        TypeError, ValueError: it is no such record.
+    Raises TypeError, ValueError: it is no such record.
     """
     account, boot_id, began_ms, seen_ms = record
     return Session(account, BootTime(boot_id, began_ms), BootTime(boot_id, seen_ms))
@@ -101,8 +98,6 @@ _FORGET = """
 _FACTOR = "SELECT secret, step, recovery FROM second_factors WHERE account = ?"
 _MARK_BYTES = 32
 
-ResultT = TypeVar("ResultT")
-
 
 class StoredAccounts:
     """Write accounts; implements `AccountStore`."""
@@ -112,14 +107,11 @@ class StoredAccounts:
 
     def find(self, name: str) -> Account | None:
         """Return the account of a login."""
-        with translated(self._branch.path):
-            record = self._branch.database.execute(_FIND, (name,)).fetchone()
-        return None if record is None else to_account(record)
+        return maybe(to_account, self._branch.execute(_FIND, (name,)).fetchone())
 
     def every(self) -> tuple[Account, ...]:
         """Return all accounts, in order of their logins."""
-        with translated(self._branch.path):
-            return tuple(map(to_account, self._branch.database.execute(_EVERY).fetchall()))
+        return tuple(map(to_account, self._branch.execute(_EVERY).fetchall()))
 
     def keep(self, account: Account, moment: Moment) -> None:
         """Add an account, or replace all but its password; delete those that are kept no longer."""
@@ -140,23 +132,17 @@ class StoredAccounts:
 
     def password_of(self, name: str) -> str | None:
         """Return an account's password hash; None without an account or a password."""
-        with translated(self._branch.path):
-            record = self._branch.database.execute(
-                "SELECT password FROM accounts WHERE login = ?", (name,)
-            ).fetchone()
-        return None if record is None else record[0]
+        find = "SELECT password FROM accounts WHERE login = ?"
+        (password,) = self._branch.execute(find, (name,)).fetchone() or (None,)
+        return cast("str | None", password)
 
     def keep_password(self, name: str, hashed: str) -> None:
         """Store the hash of an account's password."""
-        with translated(self._branch.path):
-            self._branch.database.execute(
-                "UPDATE accounts SET password = ? WHERE login = ?", (hashed, name)
-            )
+        self._branch.execute("UPDATE accounts SET password = ? WHERE login = ?", (hashed, name))
 
     def factor_of(self, name: str) -> SecondFactor | None:
         """Return an account's second factor; without its secret if that can't be read."""
-        with translated(self._branch.path):
-            record = self._branch.database.execute(_FACTOR, (name,)).fetchone()
+        record = self._branch.execute(_FACTOR, (name,)).fetchone()
         if record is None:
             return None
         sealed, step, marks = record
@@ -170,24 +156,19 @@ class StoredAccounts:
 
     def keep_factor(self, name: str, factor: SecondFactor | None) -> None:
         """Store an account's second factor, or forget it; without a secret the stored one stays."""
-        with translated(self._branch.path):
-            if factor is None:
-                self._branch.database.execute(
-                    "DELETE FROM second_factors WHERE account = ?", (name,)
-                )
-                return
-            marks = b"".join(sorted(factor.recovery))
-            if factor.secret is None:
-                spent = "UPDATE second_factors SET recovery = ? WHERE account = ?"
-                self._branch.database.execute(spent, (marks, name))
-                return
-            if not self._key_file.exists():
-                create_key(self._key_file)
-            sealed = self._box().encrypt(factor.secret.reveal().encode(), name.encode())
-            values = (name, bytes(sealed), factor.step, marks)
-            self._branch.database.execute(
-                "INSERT OR REPLACE INTO second_factors VALUES (?,?,?,?)", values
-            )
+        execute = self._branch.execute
+        if factor is None:
+            execute("DELETE FROM second_factors WHERE account = ?", (name,))
+            return
+        marks = b"".join(sorted(factor.recovery))
+        if factor.secret is None:
+            execute("UPDATE second_factors SET recovery = ? WHERE account = ?", (marks, name))
+            return
+        if not self._key_file.exists():
+            create_key(self._key_file)
+        sealed = self._box().encrypt(factor.secret.reveal().encode(), name.encode())
+        values = (name, bytes(sealed), factor.step, marks)
+        execute("INSERT OR REPLACE INTO second_factors VALUES (?,?,?,?)", values)
 
     @property
     def _key_file(self) -> Path:
@@ -265,7 +246,7 @@ class StoredFailures:
     """Write counts of failed sign-ins; implements `FailureStore`."""
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
-        self._branch = branch
+        self._execute = branch.execute
         self._salt: bytes | None = None
 
     def find(self, kind: str, of: str) -> Failures:
@@ -296,13 +277,9 @@ class StoredFailures:
 
     def _salted(self) -> bytes:
         if self._salt is None:
-            (self._salt,) = self._execute("SELECT salt FROM sign_in_salt", ()).fetchone()
+            (self._salt,) = self._execute("SELECT salt FROM sign_in_salt").fetchone()
         salt: bytes = self._salt
         return salt
-
-    def _execute(self, sql: str, values: tuple[object, ...] | dict[str, object]) -> sqlite3.Cursor:
-        with translated(self._branch.path):
-            return self._branch.database.execute(sql, values)
 
 
 MEMORY_KIB, ITERATIONS, LANES = 19_456, 2, 1
@@ -362,31 +339,27 @@ class StoredSessions:
     """Write sessions of staff, each under the digest of its token; implements `SessionStore`."""
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
-        self._branch = branch
+        self._execute = branch.execute
 
     def add(self, digest: bytes, session: Session) -> None:
         """Store a session; forget those that are over."""
         began, seen = session.began, session.seen
-        self._execute(_FORGET_SESSIONS, began.boot_id, began.ms - LONGEST_MS, began.ms - IDLE_MS)
-        self._execute(_ADD, digest, session.account, began.boot_id, began.ms, seen.ms)
+        longest_ago, idle_since = began.ms - LONGEST_MS, began.ms - IDLE_MS
+        self._execute(_FORGET_SESSIONS, (began.boot_id, longest_ago, idle_since))
+        self._execute(_ADD, (digest, session.account, began.boot_id, began.ms, seen.ms))
 
     def find(self, digest: bytes) -> Session | None:
         """Return the session of a token's digest, also one that is over."""
-        record = self._execute(_FIND_SESSION, digest).fetchone()
-        return None if record is None else to_session(record)
+        return maybe(to_session, self._execute(_FIND_SESSION, (digest,)).fetchone())
 
     def touch(self, digest: bytes, seen: BootTime) -> None:
         """Store that a session was used; nothing if it is gone."""
-        self._execute(_TOUCH, seen.ms, digest, seen.boot_id)
+        self._execute(_TOUCH, (seen.ms, digest, seen.boot_id))
 
     def end(self, digest: bytes) -> None:
         """Forget a session; nothing if it is gone."""
-        self._execute("DELETE FROM sessions WHERE digest = ?", digest)
+        self._execute("DELETE FROM sessions WHERE digest = ?", (digest,))
 
     def end_all(self, name: str) -> int:
         """Forget all sessions of an account; return how many there were."""
-        return self._execute("DELETE FROM sessions WHERE account = ?", name).rowcount
-
-    def _execute(self, sql: str, *values: object) -> sqlite3.Cursor:
-        with translated(self._branch.path):
-            return self._branch.database.execute(sql, values)
+        return self._execute("DELETE FROM sessions WHERE account = ?", (name,)).rowcount

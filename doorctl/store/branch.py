@@ -89,8 +89,7 @@ def from_ban(ban: Ban) -> tuple[object, ...]:
 def to_ban(record: tuple[Any, ...]) -> Ban:
     """Return the ban of a record of :data:`BANS`.
 
-    Raises:
-        TypeError, ValueError: :func:`from_ban` did not make the record; the text may quote it.
+    Raises TypeError, ValueError: :func:`from_ban` did not make the record; the text may quote it.
     """
     number, reason, since_ms, until_ms, by, branches, note = record
     times = (from_ms(since_ms), maybe(from_ms, until_ms))
@@ -110,8 +109,7 @@ def from_pass(issued: Pass) -> tuple[object, ...]:
 def to_pass(record: tuple[Any, ...]) -> Pass:
     """Return the pass of a record of :data:`PASSES`.
 
-    Raises:
-        TypeError, ValueError: :func:`from_pass` did not make the record; the text may quote it.
+    Raises TypeError, ValueError: :func:`from_pass` did not make the record; the text may quote it.
     """
     values = dict(zip(_PASS_FIELDS, record, strict=True))
     spans = values["more_times"].split()
@@ -135,8 +133,7 @@ def from_override(override: Override) -> tuple[object, ...]:
 def to_override(record: tuple[Any, ...]) -> Override:
     """Return the override of a record of :data:`OVERRIDES`.
 
-    Raises:
-        ValueError: :func:`from_override` did not make the record.
+    Raises ValueError: :func:`from_override` did not make the record.
     """
     mode, until_ms, cause, by = record
     return Override(Mode(mode), from_ms(until_ms), cause, by)
@@ -151,8 +148,7 @@ def from_spans(days: tuple[Day, ...]) -> str:
 def to_spans(text: str) -> tuple[Day, ...]:
     """Return the spans that :func:`from_spans` wrote.
 
-    Raises:
-        TypeError, ValueError: :func:`from_spans` did not write them.
+    Raises TypeError, ValueError: :func:`from_spans` did not write them.
     """
     return tuple(
         tuple(ModeSpan(Mode(mode), starts, ends) for mode, starts, ends in day)

@@ -259,10 +259,8 @@ class BranchRecordsWriter:
 
     The file must exist. Each call also deletes what ended more than a month ago, and then rewrites
     the file without it. If a reader or the disk prevents that, the next call or start does it.
-
-    Raises:
-        StoreBusyError: another process is the writer.
-        StoreError: the file is missing or can't be used.
+    Raises StoreBusyError: another process is the writer. StoreError: the file is missing or can't
+    be used.
     """
 
     def __init__(self, path: Path) -> None:
@@ -278,6 +276,13 @@ class BranchRecordsWriter:
     def database(self) -> sqlite3.Connection:
         """The one writing connection, for the file's other tables on the same thread."""
         return self._writer.database
+
+    def execute(
+        self, sql: str, values: tuple[object, ...] | Mapping[str, object] = ()
+    ) -> sqlite3.Cursor:
+        """Run a statement on the file's other tables; raises StoreError."""
+        with translated(self.path):
+            return self.database.execute(sql, values)
 
     def ban(
         self, ban: Ban, moment: Moment, *, row_key: bytes | None, patron_ref: str | None
@@ -412,9 +417,8 @@ class BranchRecordsWriter:
 def create_branch(path: Path) -> None:
     """Create an empty file, mode 0600, without bans, passes or hours.
 
-    Raises:
-        AlreadyExistsError: the path is taken; nothing was touched.
-        StoreError: it can't be created.
+    Raises AlreadyExistsError: the path is taken; nothing was touched. StoreError: it can't be
+    created.
     """
     create_file(path, migrations)
     BranchRecordsWriter(path).close()
@@ -423,9 +427,8 @@ def create_branch(path: Path) -> None:
 def open_or_create_branch(path: Path) -> BranchRecordsWriter:
     """Open the writer, on an empty file if the branch never had one.
 
-    Raises:
-        StoreBusyError: another process is the writer.
-        StoreError: the file was there and is gone, or can't be used.
+    Raises StoreBusyError: another process is the writer. StoreError: the file was there and is
+    gone, or can't be used.
     """
     if never_made(path):
         create_file(path, migrations)

@@ -19,7 +19,7 @@ from itertools import islice
 from math import inf
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
@@ -30,9 +30,8 @@ from doorctl.store.tables import Layout, lay_out, refuse_others
 def create_private(path: Path, content: bytes = b"") -> None:
     """Create a file with mode 0600 and make it and its name durable.
 
-    Raises:
-        FileExistsError: the path is taken, also by a dangling link; nothing was touched.
-        OSError: the file can't be written; there is none then.
+    Raises FileExistsError: the path is taken, also by a dangling link; nothing was touched.
+    OSError: the file can't be written; there is none then.
     """
     with named_when_whole(path) as (_, descriptor), open(descriptor, "wb", closefd=False) as file:
         file.write(content)
@@ -43,12 +42,10 @@ def named_when_whole(path: Path) -> Iterator[tuple[Path, int]]:
     """Make a file as ``<name>.new`` in a block; it gets its name, durably, at the block's end.
 
     A reader meanwhile, or after a power cut, finds the whole file or none; what a killed process
-    left is overwritten. The block gets the path of the still empty file and its descriptor.
-
-    Raises:
-        FileExistsError: the path is taken, also by a dangling link; nothing was touched.
-        BlockingIOError: another process is making it.
-        OSError: the file can't be written; there is none then.
+    left is overwritten. The block gets the path of the still empty file and its descriptor. Raises
+    FileExistsError: the path is taken, also by a dangling link; nothing was touched.
+    BlockingIOError: another process is making it. OSError: the file can't be written; there is none
+    then.
     """
     made = new = path.with_name(f"{path.name}.new")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -135,10 +132,8 @@ _HINTS = {
 def translated(path: Path) -> Iterator[None]:
     """Turn SQLite's exceptions into ours; their texts name the file and never a row's value.
 
-    Raises:
-        StoreDamagedError: the file is malformed or no database.
-        StoreBusyError: another connection holds it.
-        StoreError: anything else that SQLite itself reports.
+    Raises StoreDamagedError: the file is malformed or no database. StoreBusyError: another
+    connection holds it. StoreError: anything else that SQLite itself reports.
     """
     try:
         yield
@@ -169,12 +164,9 @@ def create_file(path: Path, layout: Layout | None = None, *, at_once: bool = Fal
     """Create a database under its name once it is whole, without tables if `layout` is None.
 
     Its mode, also that of -wal and -shm, is 0600, or 0640 in a directory that the group may read:
-    see `identity.shared_in`. `at_once` is for where a patron may be waiting.
-
-    Raises:
-        AlreadyExistsError: the path is taken; nothing was touched.
-        StoreBusyError: another process is making it.
-        StoreError: it can't be created.
+    see `identity.shared_in`. `at_once` is for where a patron may be waiting. Raises
+    AlreadyExistsError: the path is taken; nothing was touched. StoreBusyError: another process is
+    making it. StoreError: it can't be created.
     """
     try:
         with (
@@ -201,8 +193,7 @@ def create_file(path: Path, layout: Layout | None = None, *, at_once: bool = Fal
 def open_writer(path: Path) -> sqlite3.Connection:
     """Open an existing file for the one connection that writes it, on the calling thread.
 
-    Raises:
-        StoreError: it is missing, or SQLite does not give what durability and purge rest on.
+    Raises StoreError: it is missing, or SQLite does not give what durability and purge rest on.
     """
     with translated(path):
         database = _connected(path, "rw", _WRITER, same_thread=True)
@@ -219,10 +210,8 @@ def open_reader(path: Path, *, patience_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Co
     """Open an existing file so that it can't be written, whatever is executed.
 
     One thread at a time uses it; another may close it. Each call waits up to `patience_ms` while
-    another connection holds the whole file.
-
-    Raises:
-        StoreError: it is missing or can't be opened, or its -shm can't be made.
+    another connection holds the whole file. Raises StoreError: it is missing or can't be opened, or
+    its -shm can't be made.
     """
     with translated(path):
         return _connected(path, "ro", _reader(patience_ms), same_thread=False)
@@ -231,9 +220,8 @@ def open_reader(path: Path, *, patience_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Co
 def whole_copy(path: Path) -> bytes:
     """Return a database's last commit as the bytes of a file, also while a process writes it.
 
-    Raises:
-        StoreDamagedError: it is damaged, so this would be no backup.
-        StoreError: it is missing or can't be read.
+    Raises StoreDamagedError: it is damaged, so this would be no backup. StoreError: it is missing
+    or can't be read.
     """
     with (
         translated(path),
@@ -252,10 +240,7 @@ def open_unshared_reader(path: Path) -> sqlite3.Connection:
     """Open an existing file as one that nobody can write; its -wal is ignored.
 
     Needs no -shm, so it works on a full or read-only disk. A change of the file is not seen, or
-    half of it is read: open it anew then.
-
-    Raises:
-        StoreError: it is missing or can't be opened.
+    half of it is read: open it anew then. Raises StoreError: it is missing or can't be opened.
     """
     with translated(path):
         return _connected(path, "ro&immutable=1", _reader(BUSY_TIMEOUT_MS), same_thread=False)
@@ -327,11 +312,9 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class WriterLock:
     """Hold ``<database>.lock`` from construction to :meth:`close`; the kernel lets go if we die.
 
-    The file stays: removing it would let two processes lock two files of the same name.
-
-    Raises:
-        StoreBusyError: another writer holds it, in this process or another.
-        StoreError: the lock file can't be opened, or is no regular file with just this name.
+    The file stays: removing it would let two processes lock two files of the same name. Raises
+    StoreBusyError: another writer holds it, in this process or another. StoreError: the lock file
+    can't be opened, or is no regular file with just this name.
     """
 
     def __init__(self, database: Path) -> None:
@@ -385,9 +368,8 @@ class Writer:
         checkpoints: copy each commit into the file at once: a wrong bit in the WAL loses the last
             commits, and what keeps people out must not depend on it.
 
-    Raises:
-        StoreBusyError: another process is the writer.
-        StoreError: the file is missing, laid out by another doorctl, or can't be used.
+    Raises StoreBusyError: another process is the writer. StoreError: the file is missing, laid out
+    by another doorctl, or can't be used.
     """
 
     def __init__(self, path: Path, migrations: Layout, *, checkpoints: bool = False) -> None:
@@ -497,8 +479,7 @@ class WatchedReader:
     def current(self) -> sqlite3.Connection:
         """Return a connection to the file now at the path; costs one stat, or two.
 
-        Raises:
-            StoreError: the file is missing, not this doorctl's, or can't be opened.
+        Raises StoreError: the file is missing, not this doorctl's, or can't be opened.
         """
         before, read = self._database, (self._file, self.shared, self._immutable)
         try:
@@ -516,6 +497,11 @@ class WatchedReader:
                 raise
         assert self._database is not None  # noqa: S101 - opened, or lasting
         return self._database
+
+    def fetch(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Return all records of a query; raises StoreError as `current` and `translated` do."""
+        with translated(self.path):
+            return self.current().execute(sql, parameters).fetchall()
 
     def version(self) -> int:
         """Return a number that changes with each commit and each new file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain, groupby
@@ -16,7 +16,7 @@ from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.privacy.subject import VISITS
-from doorctl.store.connection import WatchedReader, translated
+from doorctl.store.connection import WatchedReader
 from doorctl.store.tables import HOLDS as HOLDS_TABLE
 from doorctl.store.tables import Layout, create_tables, from_ms, of_database, to_ms
 
@@ -65,6 +65,7 @@ class HourlyHistory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._reader = WatchedReader(path, "start the door, which makes one")
+        self._fetch = self._reader.fetch
 
     def hours(self, since: datetime | None, until: datetime | None) -> Iterator[HourCount]:
         """Yield the counts from the hour of a UTC time up to before another, oldest first.
@@ -76,9 +77,7 @@ class HourlyHistory:
         records: list[tuple[int, str, str, str, int]] = [(to_hour(since), "", "", "", 0)]
         while records:
             *last, _ = records[-1]
-            with translated(self.path):
-                bounds = (*last, until_hour, SLICE_ROWS)
-                records = self._reader.current().execute(_SLICE, bounds).fetchall()
+            records = self._fetch(_SLICE, *last, until_hour, SLICE_ROWS)
             for hour, listed in groupby(records, _FIRST):
                 at = _from_hour(hour)
                 for _, mode, kind, outcome, count in listed:
@@ -185,6 +184,7 @@ class VisitHistory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._reader = WatchedReader(path, "start the door, which makes one", migrations)
+        self._fetch = self._reader.fetch
 
     def visits(self, not_before: datetime) -> Iterator[Visit]:
         """Yield attempts from a UTC time on, oldest first; those that end meanwhile may show it."""
@@ -219,10 +219,6 @@ class VisitHistory:
     def close(self) -> None:
         """Close the connection; idempotent."""
         self._reader.close()
-
-    def _fetch(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with translated(self.path):
-            return self._reader.current().execute(sql, parameters).fetchall()
 
 
 def to_visit(record: tuple[Any, ...]) -> Visit:
@@ -306,7 +302,8 @@ class DoorLogRows(HourlyHistory):
         """Return the row key of an attempt's card; None if it has none or there is no attempt."""
         records = self._fetch(
             "SELECT row_key FROM attempts WHERE attempt = ? AND at_ms >= ?",
-            (attempt, to_ms(self.not_before)),
+            attempt,
+            to_ms(self.not_before),
         )
         return records[0][0] if records else None
 
@@ -317,7 +314,9 @@ class DoorLogRows(HourlyHistory):
         records = self._fetch(
             "SELECT at_ms / ?1, sum(verdict = 'granted'), sum(verdict = 'refused') FROM attempts"
             " WHERE at_ms >= ?2 AND at_ms < ?3 GROUP BY 1 ORDER BY 1",
-            (step_s * 1000, to_ms(max(since, self.not_before)), to_ms(until)),
+            step_s * 1000,
+            to_ms(max(since, self.not_before)),
+            to_ms(until),
         )
         return [
             (from_ms(step * step_s * 1000), granted or 0, refused or 0)
@@ -327,8 +326,4 @@ class DoorLogRows(HourlyHistory):
     def _rows(self, chosen: LogFilter, place: str, *more: object) -> list[Visit]:
         condition, values = chosen.condition(self.not_before)
         statement = f"{_ROWS}{condition} AND {place}"
-        return [to_visit(row) for row in self._fetch(statement, (*values, *more))]
-
-    def _fetch(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        with translated(self.path):
-            return self._reader.current().execute(statement, tuple(values)).fetchall()
+        return [to_visit(row) for row in self._fetch(statement, *values, *more)]

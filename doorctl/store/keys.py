@@ -58,9 +58,8 @@ _READABLE = 4
 def create_key(path: Path, *, after: bytes = b"") -> None:
     """Write a new random key after those of `after`, durably, with mode 0600.
 
-    Raises:
-        AlreadyExistsError: something stands there; it was not touched.
-        KeyFileError: it can't be written.
+    Raises AlreadyExistsError: something stands there; it was not touched. KeyFileError: it can't be
+    written.
     """
     try:
         with owner_of(path.parent):
@@ -76,8 +75,7 @@ def create_key(path: Path, *, after: bytes = b"") -> None:
 def read_key(path: Path) -> InstallationKey:
     """Read the key of a regular file that neither its group nor others can read.
 
-    Raises:
-        KeyFileError: it is missing, too open, no file or no whole keys; says what to do.
+    Raises KeyFileError: it is missing, too open, no file or no whole keys; says what to do.
     """
     key = read_key_file(path, MOST_KEYS * KEY_BYTES + 1, made_by="doorctl init", private=True)
     if not key or len(key) % KEY_BYTES:
@@ -91,10 +89,7 @@ def read_key(path: Path) -> InstallationKey:
 def replace_key(path: Path, new: Path) -> None:
     """Replace the key of `path` by that of `new`, durably; a kill leaves one of the two, whole.
 
-    The file `new` stays.
-
-    Raises:
-        KeyFileError: the new key can't be read or written.
+    The file `new` stays. Raises KeyFileError: the new key can't be read or written.
     """
     key = read_key(new).reveal()
     whole = path.with_name(f"{path.name}.whole")
@@ -111,11 +106,7 @@ def replace_key(path: Path, new: Path) -> None:
 
 
 def remove_key(path: Path) -> None:
-    """Remove a key's file, durably, if it is there.
-
-    Raises:
-        KeyFileError: it can't be removed.
-    """
+    """Remove a key's file, durably, if it is there. Raises KeyFileError: it can't be removed."""
     try:
         with owner_of(path.parent):
             path.unlink(missing_ok=True)
@@ -133,8 +124,7 @@ def read_key_file(path: Path, most_bytes: int, *, made_by: str, private: bool) -
         made_by: the command that makes such a file, for the error's text.
         private: whether it must be a regular file that neither its group nor others can read.
 
-    Raises:
-        KeyFileError: it is missing, too open or can't be read; says what to do.
+    Raises KeyFileError: it is missing, too open or can't be read; says what to do.
     """
     try:
         # Without O_NONBLOCK a named pipe in its place would hold the start for ever.
@@ -261,10 +251,8 @@ class ArgonSealer:
 def seal_on_record(path: Path) -> Seal | None:
     """Return the seal that a cache was made or last filled with; None for a bare file.
 
-    For a process that must not have the key.
-
-    Raises:
-        StoreError: the cache is missing or can't be read.
+    For a process that must not have the key. Raises StoreError: the cache is missing or can't be
+    read.
     """
     with translated(path), closing(open_reader(path)) as database:
         record = database.execute("SELECT key_id, memory_kib, iterations FROM cache").fetchone()
@@ -281,10 +269,8 @@ def seal_on_record(path: Path) -> Seal | None:
 def lay_over(writer: Writer, key: InstallationKey) -> bool:
     """Rewrite a database from the key before to the newest; return whether that was necessary.
 
-    In one durable transaction, and only once, however often it is called.
-
-    Raises:
-        StoreError: nothing was changed.
+    In one durable transaction, and only once, however often it is called. Raises StoreError:
+    nothing was changed.
     """
     path, mark = writer.path, int(key_id(key), 16) >> 1
     with translated(path), transaction(writer.database) as connection:
@@ -357,10 +343,8 @@ def written(form: Form, key: bytes) -> bytes:
 def read(form: Form, path: Path) -> bytes:
     """Return a file's first key of a form, whatever is around it; nothing if it is damaged.
 
-    The result may have any length: the caller finds out whether it is a key.
-
-    Raises:
-        KeyFileError: see :func:`read_key_file`.
+    The result may have any length: the caller finds out whether it is a key. Raises KeyFileError:
+    see :func:`read_key_file`.
     """
     text = read_key_file(
         path, LARGEST_FILE_BYTES, made_by="doorctl sync init", private=form.private
@@ -379,9 +363,8 @@ def read(form: Form, path: Path) -> bytes:
 def create_signing_key(private: Path, public: Path) -> None:
     """Write a sender's new pair, durably: the private key has mode 0600, the public one 0644.
 
-    Raises:
-        AlreadyExistsError: something stands at one of the paths; nothing was touched.
-        KeyFileError: a file can't be written.
+    Raises AlreadyExistsError: something stands at one of the paths; nothing was touched.
+    KeyFileError: a file can't be written.
     """
     with owner_of(private.parent):
         _create_pair(private, public)
@@ -404,8 +387,7 @@ def _create_pair(private: Path, public: Path) -> None:
 def read_signing_key(path: Path) -> SigningKey:
     """Read the private key of a regular file that neither its group nor others can read.
 
-    Raises:
-        KeyFileError: it is missing, too open, not a file, or no Ed25519 key without a password.
+    Raises KeyFileError: it is missing, too open, not a file, or no Ed25519 key without a password.
     """
     from doorctl.sync.document import SigningKey  # noqa: PLC0415 - as said above
 
@@ -421,8 +403,7 @@ def read_signing_key(path: Path) -> SigningKey:
 def read_public_keys(paths: Sequence[Path]) -> list[VerifyKey]:
     """Read one public key of each file, in their order.
 
-    Raises:
-        KeyFileError: a file is missing, no file, or no Ed25519 public key.
+    Raises KeyFileError: a file is missing, no file, or no Ed25519 public key.
     """
     return [_read_public(path) for path in paths]
 

@@ -146,9 +146,8 @@ def release_0_2(database: sqlite3.Connection) -> None:
 class OutboxStore:
     """Keep ``outbox.db``, which must exist; implements `Outbox`. Belongs to its maker's thread.
 
-    Raises:
-        StoreBusyError: another sender is at work.
-        StoreError: the file is missing or can't be used.
+    Raises StoreBusyError: another sender is at work. StoreError: the file is missing or can't be
+    used.
     """
 
     def __init__(self, path: Path) -> None:
@@ -282,8 +281,7 @@ class OutboxStore:
 def open_or_create_outbox(path: Path) -> OutboxStore:
     """Open the outbox, an empty one if it is missing: every patron is then sealed again.
 
-    Raises:
-        StoreError: it can't be created or used.
+    Raises StoreError: it can't be created or used.
     """
     if not path.exists():
         create_file(path, migrations)
@@ -293,8 +291,7 @@ def open_or_create_outbox(path: Path) -> OutboxStore:
 def copy_outbox(path: Path, copy: Path) -> None:
     """Copy the outbox's last commit to a new file, which stays empty if there is no outbox.
 
-    Raises:
-        StoreError: the outbox can't be read or the copy can't be written.
+    Raises StoreError: the outbox can't be read or the copy can't be written.
     """
     create_file(copy)
     if path.exists():

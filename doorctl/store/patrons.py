@@ -62,8 +62,7 @@ def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
 def to_patron(record: tuple[Any, ...]) -> Patron:
     """Return the patron of a record of :data:`COLUMNS`, `pin_until` and `pushed`.
 
-    Raises:
-        TypeError, ValueError: :func:`to_record` did not make the record; the text may quote it.
+    Raises TypeError, ValueError: :func:`to_record` did not make the record; the text may quote it.
     """
     pin_check, patron_ref, resident, active, blocks, restricted, *days = record[:10]
     tags, weak_pin, end, pushed = record[10:]
@@ -167,8 +166,7 @@ class PatronCache:
     def stamp(self) -> CacheStamp:
         """Return the cache's epoch and age.
 
-        Raises:
-            StoreError: the cache can't be read, was never filled, or is under another seal.
+        Raises StoreError: the cache can't be read, was never filled, or is under another seal.
         """
         record = self._fetch(_STAMP)
         if record is None:

@@ -345,11 +345,9 @@ class Leaving:
     def remove(self, removals: Iterable[str]) -> int:
         """Remove rows, once all of the push's are put; return how many.
 
-        `removals` are the `patron_ref` that the push removes by name; they are read once.
-
-        Raises:
-            RowsClashError: a row has taken an identifier from a patron who is neither among the
-                rows nor removed.
+        `removals` are the `patron_ref` that the push removes by name; they are read once. Raises
+        RowsClashError: a row has taken an identifier from a patron who is neither among the rows
+        nor removed.
         """
         named = sum(map(self._remove_named, batches(removals)))
         self._refuse_robbery()

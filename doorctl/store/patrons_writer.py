@@ -55,9 +55,8 @@ class PatronCacheWriter:
             for nobody.
         policy: the branch's rules, by which the guard learns whom a push shuts out.
 
-    Raises:
-        StoreBusyError: another process is the writer.
-        StoreError: the file is missing or can't be used.
+    Raises StoreBusyError: another process is the writer. StoreError: the file is missing or can't
+    be used.
     """
 
     def __init__(
@@ -106,11 +105,9 @@ class PatronCacheWriter:
 
         What `rows` and `guard` raise passes through. Memory does not grow with the number of rows.
         Of removed rows no byte is left in any file, as after a purge, for the file is rewritten.
-
-        Raises:
-            RowsClashError: two rows are of one identifier; a row takes an identifier from a patron
-                who is neither among the rows nor removed; the seal or the age limit differs.
-            StoreError: the disk failed, or the erased persons can't be read.
+        Raises RowsClashError: two rows are of one identifier; a row takes an identifier from a
+        patron who is neither among the rows nor removed; the seal or the age limit differs.
+        StoreError: the disk failed, or the erased persons can't be read.
         """
         at = None if applied_at is None else applied_at.astimezone(UTC)
         erased = self._erased()
@@ -150,9 +147,8 @@ class PatronCacheWriter:
     ) -> None:
         """Keep the library system's answer about one card, durably; see `PatronWriter.keep`.
 
-        Raises:
-            RowsClashError: the cache has another seal.
-            StoreError: the row has no PIN check, or the disk failed.
+        Raises RowsClashError: the cache has another seal. StoreError: the row has no PIN check, or
+        the disk failed.
         """
         with translated(self.path), transaction(self._writer.database) as connection:
             self._refuse_other_seal(connection)
@@ -181,8 +177,7 @@ class PatronCacheWriter:
     def renumber(self, epoch: int) -> None:
         """Lower the number of the push that is held to `epoch`, so that a snapshot can follow.
 
-        Raises:
-            StoreError: the disk failed; nothing was changed.
+        Raises StoreError: the disk failed; nothing was changed.
         """
         with translated(self.path), transaction(self._writer.database) as connection:
             connection.execute("UPDATE patrons SET epoch = min(epoch, ?)", (epoch,))
@@ -237,9 +232,8 @@ class PatronCacheWriter:
 def create_patrons(path: Path, seal: Seal) -> None:
     """Create an empty cache, mode 0600, with epoch 0.
 
-    Raises:
-        AlreadyExistsError: the path is taken; nothing was touched.
-        StoreError: it can't be created.
+    Raises AlreadyExistsError: the path is taken; nothing was touched. StoreError: it can't be
+    created.
     """
     create_file(path, migrations)
     PatronCacheWriter(path, seal).close()

@@ -47,8 +47,7 @@ ALARMS = tables.ALARMS.but("number")
 def to_alarm(record: tuple[Any, ...]) -> AlarmRecord:
     """Return the alarm of a record of :data:`ALARMS`.
 
-    Raises:
-        TypeError, ValueError: it is no such record; the text may quote it.
+    Raises TypeError, ValueError: it is no such record; the text may quote it.
     """
     kind, source, first_ms, last_ms, count, why, cleared_ms, by, acknowledged_ms = record
     raised = (Source(source), from_ms(first_ms), from_ms(last_ms), count, why)
@@ -95,8 +94,7 @@ def from_deed(deed: Deed, by: str, moment: Moment) -> bytes:
 def to_entry(number: int, record: str) -> Entry:
     """Return the entry of a record that :func:`from_deed` made.
 
-    Raises:
-        TypeError, ValueError, LookupError: it did not make it; the text may quote the record.
+    Raises TypeError, ValueError, LookupError: it did not make it; the text may quote the record.
     """
     read: dict[str, Any] = orjson.loads(record)
     deed = Deed(
@@ -170,9 +168,8 @@ class AuditTrail:
 
     def holds(self, head: Head) -> bool:
         """Tell whether the chain has ever ended with this head."""
-        with translated(self._branch.path):
-            cursor = self._branch.database.execute(_HOLDS, (head.number, head.hash))
-            return head == EMPTY or cursor.fetchone() is not None
+        cursor = self._branch.execute(_HOLDS, (head.number, head.hash))
+        return head == EMPTY or cursor.fetchone() is not None
 
 
 class AuditRecords(BranchReader):

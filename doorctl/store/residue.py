@@ -85,9 +85,8 @@ Finder = Callable[[bytes], set[bytes]]
 def found_in(files: Iterable[Path], needles: Iterable[bytes]) -> tuple[set[bytes], int, list[str]]:
     """Return the needles found in any of the files, the bytes read, and the names of files read.
 
-    Raises:
-        OSError: a file that exists could not be read.
-        ValueError: a needle has an unknown length.
+    Raises OSError: a file that exists could not be read. ValueError: a needle has an unknown
+    length.
     """
     finders = _finders(sorted(needles))
     found: set[bytes] = set()
@@ -205,10 +204,8 @@ def search_apart(
     """Look for row keys and times in a database, in SQLite's files beside it, and in leftovers.
 
     The database may be open in this process. Copies that were set aside as damaged are not read:
-    they are kept for a day as evidence. The program is killed after `limit_s`.
-
-    Raises:
-        StoreError: the search failed, so nothing is proved.
+    they are kept for a day as evidence. The program is killed after `limit_s`. Raises StoreError:
+    the search failed, so nothing is proved.
     """
     listed = sorted(needles)
     wanted = Wanted([needle.hex() for needle in listed], _files(database))
@@ -279,9 +276,6 @@ REPORTS_KEPT = timedelta(days=183)
 LARGEST_BYTES = 64 * 1024
 """A report has under 1 KiB."""
 
-_REPORT_STAMP = "%Y%m%dT%H%M%SZ"
-_REPORT_CHARACTERS = len("20260102T030405Z")
-
 
 class PurgeReports:
     """Keep reports in a directory, mode 0700, each file 0600. One thread at a time.
@@ -295,15 +289,12 @@ class PurgeReports:
     def keep(self, content: bytes, at: datetime) -> Path:
         """Write a signed report, durably; return its path. Delete those older than :data:`KEPT`.
 
-        `at` is now, aware and trusted.
-
-        Raises:
-            StoreError: it could not be written.
+        `at` is now, aware and trusted. Raises StoreError: it could not be written.
         """
         try:
             self._make_directory()
             self._discard_before(at - REPORTS_KEPT)
-            return self._written(content, _report_stamp(at))
+            return self._written(content, f"{_stamp(at)}Z")
         except OSError as error:
             raise StoreError(
                 f"{self._directory}: a purge report can't be written: {error.strerror}"
@@ -329,15 +320,14 @@ class PurgeReports:
 
     def _discard_before(self, oldest: datetime) -> None:
         for file in self._directory.glob("*.json"):
-            if file.name[:_REPORT_CHARACTERS] < _report_stamp(oldest):
+            if file.name[:_STAMP_CHARACTERS] < _stamp(oldest):
                 file.unlink()
 
 
 def read_report(path: Path) -> bytes:
     """Return the bytes of a report.
 
-    Raises:
-        StoreError: it can't be read, is no regular file, or is far too large.
+    Raises StoreError: it can't be read, is no regular file, or is far too large.
     """
     try:
         # Without O_NONBLOCK a named pipe would be waited for, for ever.
@@ -354,10 +344,6 @@ def read_report(path: Path) -> bytes:
     if len(content) > LARGEST_BYTES:
         raise StoreError(f"{path} is no purge report: it is too large")
     return content
-
-
-def _report_stamp(at: datetime) -> str:
-    return at.astimezone(UTC).strftime(_REPORT_STAMP)
 
 
 # A damaged database is set aside as evidence for a day, and free blocks of the card are trimmed.
@@ -384,13 +370,10 @@ def set_aside_if_damaged(path: Path, at: datetime, migrations: Layout | None = N
 
     Reads the whole file once: 20 ms for 100 000 patrons on a 2-core virtual machine (measured).
     SQLite can't see a changed byte inside a value; that is found when its row is looked up: see
-    `doorctl.store.tables`. A missing file is not damaged; a file that is no database is, and
-    where `migrations` are given, one with other tables or columns. `at` is the aware time for the
-    new name.
-
-    Raises:
-        StoreBusyError: it is damaged, but its writer is still running.
-        StoreError: it can't be read or renamed.
+    `doorctl.store.tables`. A missing file is not damaged; a file that is no database is, and where
+    `migrations` are given, one with other tables or columns. `at` is the aware time for the new
+    name. Raises StoreBusyError: it is damaged, but its writer is still running. StoreError: it
+    can't be read or renamed.
     """
     if not path.exists() or _sound(path, migrations):
         return None
@@ -412,10 +395,7 @@ def discard_set_aside(directory: Path, now: datetime) -> int:
     """Delete what was set aside in a directory more than :data:`KEPT` ago; return how many files.
 
     Files with a future time, from a clock that was wrong then, go as well. `now` must be aware and
-    trusted.
-
-    Raises:
-        StoreError: one can't be deleted.
+    trusted. Raises StoreError: one can't be deleted.
     """
     kept = (_stamp(now - KEPT), _stamp(now))
     try:

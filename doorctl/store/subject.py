@@ -33,13 +33,13 @@ from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import WatchedReader, transaction, translated
 from doorctl.store.door_log import TAKE_BACK_WRONG_PIN
 from doorctl.store.records import AuditTrail
-from doorctl.store.tables import WRONG_PINS, from_ms, person_tables, to_ms
+from doorctl.store.tables import WRONG_PINS, from_ms, person_tables, select, to_ms
 from doorctl.store.visit_purge import HELD, compact
 
 # Names of tables and columns are all that these are made of; values are always bound.
 
 
-def select(connection: sqlite3.Connection, database: str, subject: Subject) -> list[HeldRow]:
+def held_rows(connection: sqlite3.Connection, database: str, subject: Subject) -> list[HeldRow]:
     """Return all rows of a person in one database, table by table."""
     held = []
     for table in person_tables(database):
@@ -75,43 +75,39 @@ def belongs(table: Table, subject: Subject) -> tuple[str, tuple[Any, ...]]:
     return f"{PATRON} = ? OR ({PATRON} IS NULL AND {by_card})", (subject.patron_ref, *keys)
 
 
-def cards(connection: sqlite3.Connection, database: str, patron_ref: str) -> frozenset[bytes]:
+def cards(connection: sqlite3.Connection, database: str, patron_ref: str) -> frozenset[Any]:
     """Return the row keys in rows with a patron's number."""
-    cursors = (
-        connection.execute(
-            f"SELECT {CARD} FROM {table.name} WHERE {PATRON} = ? AND {CARD} IS NOT NULL",  # noqa: S608 -- as said
-            (patron_ref,),
-        )
-        for table in person_tables(database)
-        if {CARD, PATRON} <= set(table.names)
-    )
-    return frozenset(key for rows in cursors for (key,) in rows)
+    return _values(connection, database, CARD, f"{PATRON} = ?", (patron_ref,))
 
 
 def owners(
     connection: sqlite3.Connection, database: str, row_keys: frozenset[bytes]
-) -> frozenset[str]:
+) -> frozenset[Any]:
     """Return the patrons' numbers in rows with one of these cards."""
     marks = ", ".join("?" * len(row_keys))
-    cursors = (
-        connection.execute(
-            f"SELECT {PATRON} FROM {table.name} WHERE {CARD} IN ({marks}) AND {PATRON} IS NOT NULL",  # noqa: S608 -- as said
-            tuple(row_keys),
-        )
-        for table in person_tables(database)
-        if {CARD, PATRON} <= set(table.names)
-    )
-    return frozenset(ref for rows in cursors for (ref,) in rows)
+    return _values(connection, database, PATRON, f"{CARD} IN ({marks})", tuple(row_keys))
 
 
-def every_card(connection: sqlite3.Connection, database: str) -> frozenset[bytes]:
+def every_card(connection: sqlite3.Connection, database: str) -> frozenset[Any]:
     """Return all row keys of one database."""
+    return _values(connection, database, CARD)
+
+
+def _values(
+    connection: sqlite3.Connection,
+    database: str,
+    column: str,
+    where: str = "",
+    values: tuple[object, ...] = (),
+) -> frozenset[Any]:
+    wanted = {CARD, PATRON} if where else {column}
+    condition = " AND ".join(filter(None, (where, f"{column} IS NOT NULL")))
     cursors = (
-        connection.execute(f"SELECT DISTINCT {CARD} FROM {table.name} WHERE {CARD} IS NOT NULL")  # noqa: S608 -- as said
+        connection.execute(select(f"DISTINCT {column}", f"{table.name} WHERE {condition}"), values)
         for table in person_tables(database)
-        if CARD in table.names
+        if wanted <= set(table.names)
     )
-    return frozenset(key for rows in cursors for (key,) in rows)
+    return frozenset(value for rows in cursors for (value,) in rows)
 
 
 _STONES = "SELECT mark, erasure, epoch, erased_ms, until_ms FROM tombstones ORDER BY mark"
@@ -175,10 +171,8 @@ def erase_rights(
 ) -> PartErased:
     """Erase a person's bans, passes, restrictions and audit records, and set a tombstone.
 
-    The audit log says by whom, why and which entries were erased, and not whose they were.
-
-    Raises:
-        InputError: the reason may not be recorded; nothing was changed.
+    The audit log says by whom, why and which entries were erased, and not whose they were. Raises
+    InputError: the reason may not be recorded; nothing was changed.
     """
     audit = AuditTrail(writer)
     with writer.together(moment) as connection:
@@ -198,9 +192,8 @@ def restrict(
 ) -> None:
     """Restrict a person's data, by card and number: they are kept and not used.
 
-    Raises:
-        InputError: no card or number is named, the data are restricted already, or the reason may
-            not be recorded; nothing was changed.
+    Raises InputError: no card or number is named, the data are restricted already, or the reason
+    may not be recorded; nothing was changed.
     """
     if not subject.row_keys and subject.patron_ref is None:
         raise InputError("name a card or a patron whose data are to be restricted")
@@ -219,8 +212,7 @@ def unrestrict(
 ) -> None:
     """End the restriction of a person's data.
 
-    Raises:
-        InputError: they are not restricted here, or the reason may not be recorded.
+    Raises InputError: they are not restricted here, or the reason may not be recorded.
     """
     with writer.together(moment) as connection:
         numbers = _restrictions(connection, subject)
@@ -242,7 +234,7 @@ def _about(action: Action, subject: Subject, why: str) -> Deed:
 def _restrictions(connection: sqlite3.Connection, subject: Subject) -> list[int]:
     return [
         row.values[row.table.names.index("number")]
-        for row in select(connection, BRANCH, subject)
+        for row in held_rows(connection, BRANCH, subject)
         if row.table.name == "restrictions"
     ]
 
@@ -438,7 +430,7 @@ def _epoch(connection: sqlite3.Connection, _name: str) -> int:
 
 
 def _rows_and_holds(connection: sqlite3.Connection, name: str, subject: Subject) -> _RowsAndHolds:
-    rows = select(connection, name, subject)
+    rows = held_rows(connection, name, subject)
     in_force = connection.execute(_IN_FORCE).fetchall() if name == VISITS else []
     return rows, in_force
 

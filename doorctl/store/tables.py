@@ -595,8 +595,7 @@ def maybe(convert: Callable[[ValueT], ResultT], value: ValueT | None) -> ResultT
 def from_ms(ms: int) -> datetime:
     """Return the UTC time of milliseconds since 1970.
 
-    Raises:
-        StoreDamagedError: no calendar has that time.
+    Raises StoreDamagedError: no calendar has that time.
     """
     try:
         return _EPOCH + ms * _MILLISECOND
@@ -749,9 +748,8 @@ def refuse_others(database: sqlite3.Connection, layout: Layout) -> None:
 def lay_out(database: sqlite3.Connection, layout: Layout) -> None:
     """Bring a file that may be empty to this program's layout, in one transaction.
 
-    Raises:
-        StoreError: a newer doorctl laid it out, or one that was never released; nothing was
-            changed.
+    Raises StoreError: a newer doorctl laid it out, or one that was never released; nothing was
+    changed.
     """
     if layout.fits(database):
         return

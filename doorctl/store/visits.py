@@ -195,11 +195,8 @@ class VisitStore:
     """Write ``visits.db``; implements `VisitLog`, `ProvableRetention` and `HoldBook`.
 
     Belongs to the thread that makes it; the file must exist. Opening it closes attempts that a
-    power cut left open as refused by a fault; what their throttle was charged stays charged.
-
-    Raises:
-        StoreBusyError: another process is the writer.
-        StoreError: the file is missing or can't be used.
+    power cut left open as refused by a fault; what their throttle was charged stays charged. Raises
+    StoreBusyError: another process is the writer. StoreError: the file is missing or can't be used.
     """
 
     _writer: Writer | None = None
@@ -265,8 +262,7 @@ class VisitStore:
     ) -> None:
         """Record how an attempt ended, with the throttles as they stand after it.
 
-        Raises:
-            StoreError: there is no such attempt, or it has ended before; nothing was written.
+        Raises StoreError: there is no such attempt, or it has ended before; nothing was written.
         """
         with self._transaction() as connection:
             ending = (reason.verdict, reason.value, row_key, attempt)
@@ -320,8 +316,7 @@ class VisitStore:
     def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
         """Store the highest trusted time and date rows that were written before it was known.
 
-        Raises:
-            StoreError: also if the file was removed or replaced: all that is written is lost.
+        Raises StoreError: also if the file was removed or replaced: all that is written is lost.
         """
         with self._transaction() as connection:
             if not self.is_there():
@@ -373,8 +368,7 @@ class VisitStore:
     def add_hold(self, hold: Hold) -> Hold:
         """Store a hold; return it with its number.
 
-        Raises:
-            InputError: there are too many to keep in view.
+        Raises InputError: there are too many to keep in view.
         """
         window, times = (hold.since, hold.to), (hold.until, hold.added_at)
         values = (*map(to_ms, window), hold.case, hold.reason, *map(to_ms, times), hold.by)
@@ -389,8 +383,7 @@ class VisitStore:
     def lift_hold(self, number: int) -> Hold:
         """Forget a hold and return it; the next purge takes what it held.
 
-        Raises:
-            InputError: there is no such hold.
+        Raises InputError: there is no such hold.
         """
         with self._transaction() as connection:
             record = connection.execute(_LIFT, (number,)).fetchone()
@@ -448,9 +441,8 @@ class VisitStore:
 def create_visits(path: Path) -> None:
     """Create an empty door log, mode 0600.
 
-    Raises:
-        AlreadyExistsError: the path is taken; nothing was touched.
-        StoreError: it can't be created.
+    Raises AlreadyExistsError: the path is taken; nothing was touched. StoreError: it can't be
+    created.
     """
     create_file(path, migrations)
 

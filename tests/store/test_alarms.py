@@ -14,7 +14,7 @@ from doorctl.core.errors import StoreDamagedError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.store.branch_writer import KEPT_AFTER_END, BranchRecordsWriter, create_branch
 from doorctl.store.records import LEFT_ENDED, MOST_ENDED, AlarmRecords, StoredAlarms
-from tests.store.samples import DAY, NOON
+from tests.store.samples import DAY, NOON, in_use_until
 
 NOW = Moment(NOON, NOON, ClockState.TRUSTED)
 
@@ -68,6 +68,7 @@ def test_what_is_over_is_kept_for_a_month(
     alarms = StoredAlarms(writer)
     for kind in ("door_held", "inputs_failing", "door_held_cleared"):
         alarms.hear(told(kind), NOW)
+    in_use_until(writer, Moment(NOON + KEPT_AFTER_END, NOON, ClockState.TRUSTED))
     for days, left in ((0, 1), (1, 0)):
         at = NOON + KEPT_AFTER_END + days * DAY
         alarms.end((), Moment(at, at, ClockState.TRUSTED))
