@@ -37,7 +37,7 @@ from doorctl.store.branch import (
     today,
 )
 from doorctl.store.connection import Writer, create_file, transaction, translated
-from doorctl.store.tables import from_ms, to_ms
+from doorctl.store.tables import from_ms, maybe, to_ms
 from doorctl.store.visit_purge import compact
 
 # Refuse to write into ``branch.db`` what is over already or clashes.
@@ -245,6 +245,7 @@ _END_OVERRIDE = f"""
     AND (until_ms > :now OR mode = 'lockdown')
     RETURNING {OVERRIDES}
 """  # noqa: S608 -- as said
+_SAID = "INSERT OR REPLACE INTO day_sources (source, known_until, fetched_ms) VALUES (?, ?, ?)"
 _TAKEN = """
     SELECT count(*) FROM passes WHERE row_key = ? AND revoked_ms IS NULL AND last_day >= ?
 """
@@ -336,7 +337,7 @@ class BranchRecordsWriter:
         listed = tuple(sorted(days, key=lambda day: day.day))
         refuse_days(listed, moment)
         fetched_ms = to_ms(known(moment))
-        until = None if known_until is None else known_until.isoformat()
+        until = maybe(date.isoformat, known_until)
         with self.together(moment) as connection:
             ahead = (source.value, today(moment).isoformat())
             connection.execute("DELETE FROM days WHERE source = ? AND day >= ?", ahead)
@@ -344,13 +345,7 @@ class BranchRecordsWriter:
                 "INSERT INTO days (source, day, spans, note) VALUES (?, ?, ?, ?)",
                 (_from_day(source, day) for day in listed),
             )
-            connection.execute(
-                """
-                INSERT OR REPLACE INTO day_sources (source, known_until, fetched_ms)
-                VALUES (?, ?, ?)
-                """,
-                (source.value, until, fetched_ms),
-            )
+            connection.execute(_SAID, (source.value, until, fetched_ms))
         return StoredDays(source, listed, known_until, from_ms(fetched_ms))
 
     def set_override(self, override: Override, moment: Moment) -> None:

@@ -389,6 +389,12 @@ class Writer:
             self.close()
             raise
 
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run a block as one durable transaction; SQLite's errors become ours."""
+        with translated(self.path), transaction(self.database) as connection:
+            yield connection
+
     def close(self) -> None:
         """Close the connection, then let the next writer in; idempotent.
 

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from doorctl.store.connection import Writer, create_file, open_reader, transaction, translated
+from doorctl.store.connection import Writer, create_file, open_reader, translated
 from doorctl.store.tables import Layout
 from doorctl.sync.delivery import Revision, Standing, Terms, Volume
 from doorctl.sync.document import SealedWith
@@ -171,7 +171,7 @@ class OutboxStore:
         """Put patrons and take others out, under the next epoch."""
         before = self.standing()
         epoch = before.epoch + 1
-        with translated(self.path), transaction(self._writer.database) as connection:
+        with self._writer.transaction() as connection:
             puts = connection.executemany(
                 _PUT, (_to_put(revision, epoch) for revision in revisions)
             )
@@ -185,7 +185,7 @@ class OutboxStore:
 
     def outrank(self, epoch: int) -> int:
         """Make the epoch one more than `epoch` if it is not higher, and return it."""
-        with translated(self.path), transaction(self._writer.database) as connection:
+        with self._writer.transaction() as connection:
             connection.execute("UPDATE outbox SET epoch = max(epoch, ? + 1)", (epoch,))
         return self.standing().epoch
 
@@ -207,7 +207,7 @@ class OutboxStore:
 
     def note_sent(self, branch: str, held: int, epoch: int, digest: str, minimum_age: int) -> None:
         """Remember a push before it is sent."""
-        with translated(self.path), transaction(self._writer.database) as connection:
+        with self._writer.transaction() as connection:
             connection.execute("DELETE FROM sent WHERE branch = ? AND epoch < ?", (branch, held))
             connection.execute(
                 "INSERT OR IGNORE INTO sent VALUES (?, ?, ?, ?)",
@@ -216,15 +216,11 @@ class OutboxStore:
 
     def was_sent(self, branch: str, epoch: int, digest: str | None, minimum_age: int) -> bool:
         """Tell whether a branch can hold this push from us."""
-        records = self._fetch(
-            "SELECT 1 FROM sent WHERE branch = :branch AND epoch = :epoch "
-            "AND digest = coalesce(:digest, digest) AND minimum_age = :minimum_age",
-            branch=branch,
-            epoch=epoch,
-            digest=digest,
-            minimum_age=minimum_age,
-        )
-        return bool(records)
+        find = """
+            SELECT 1 FROM sent WHERE branch = :branch AND epoch = :epoch
+            AND digest = coalesce(:digest, digest) AND minimum_age = :age
+        """
+        return bool(self._fetch(find, branch=branch, epoch=epoch, digest=digest, age=minimum_age))
 
     def audit_heads(self, branch: str) -> dict[str, str]:
         """Return day -> the end of a branch's audit log then; the last first."""
@@ -233,14 +229,14 @@ class OutboxStore:
     def note_audit_head(self, branch: str, head: str, on: date, agreed: int) -> None:
         """Keep the end of a branch's audit log."""
         values = {"branch": branch, "day": on.isoformat(), "head": head, "agreed": agreed}
-        with translated(self.path), transaction(self._writer.database) as connection:
+        with self._writer.transaction() as connection:
             connection.execute(_FORGET_HEADS, values)
             connection.execute(_KEEP_HEAD, values)
 
     def note_wrong_pins(self, branch: str, here: Mapping[str, int], on: date) -> None:
         """Replace a branch's counts of patrons' wrong PINs."""
         day = on.isoformat()
-        with translated(self.path), transaction(self._writer.database) as connection:
+        with self._writer.transaction() as connection:
             connection.execute(_FORGET_WRONG_PINS, (branch, day))
             rows = [(branch, ref, wrong, day) for ref, wrong in here.items()]
             connection.executemany("INSERT INTO wrong_pins VALUES (?, ?, ?, ?)", rows)
@@ -251,7 +247,7 @@ class OutboxStore:
 
     def forget_removed(self, through: int) -> None:
         """Forget the patrons taken out up to an epoch that every branch holds; raise the floor."""
-        with translated(self.path), transaction(self._writer.database) as connection:
+        with self._writer.transaction() as connection:
             connection.execute(_RAISE_FLOOR, {"through": through})
             connection.execute(_FORGET, {"through": through})
 
@@ -262,7 +258,7 @@ class OutboxStore:
 
     def keep_alarms(self, book: bytes) -> None:
         """Keep the alarms for `alarms` to return."""
-        with translated(self.path), transaction(self._writer.database) as connection:
+        with self._writer.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO alarms VALUES (1, ?)", (book,))
 
     def close(self) -> None:

@@ -293,7 +293,9 @@ class PurgeReports:
         """
         try:
             self._make_directory()
-            self._discard_before(at - REPORTS_KEPT)
+            for file in self._directory.glob("*.json"):
+                if file.name[:_STAMP_CHARACTERS] < _stamp(at - REPORTS_KEPT):
+                    file.unlink()
             return self._written(content, f"{_stamp(at)}Z")
         except OSError as error:
             raise StoreError(
@@ -317,11 +319,6 @@ class PurgeReports:
                 continue
             return path
         raise AssertionError  # count() has no end.
-
-    def _discard_before(self, oldest: datetime) -> None:
-        for file in self._directory.glob("*.json"):
-            if file.name[:_STAMP_CHARACTERS] < _stamp(oldest):
-                file.unlink()
 
 
 def read_report(path: Path) -> bytes:
@@ -470,8 +467,9 @@ FITRIM = 0xC0185879
 
 _RANGE = struct.Struct("=QQQ")
 _WHOLE = (0, 2**64 - 1, 0)
-_NOT_PERMITTED = frozenset({errno.EPERM, errno.EACCES})
-_NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
+_TRIMS = dict.fromkeys((errno.EPERM, errno.EACCES), Trim.NOT_PERMITTED) | dict.fromkeys(
+    (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL), Trim.NOT_SUPPORTED
+)
 
 
 def trim(directory: Path) -> Trim:
@@ -487,14 +485,8 @@ def trim(directory: Path) -> Trim:
         finally:
             os.close(descriptor)
     except OSError as error:
-        return _to_trim(error.errno)
+        return _TRIMS.get(error.errno or 0, Trim.FAILED)
     return Trim.DONE
-
-
-def _to_trim(code: int | None) -> Trim:
-    if code in _NOT_PERMITTED:
-        return Trim.NOT_PERMITTED
-    return Trim.NOT_SUPPORTED if code in _NOT_SUPPORTED else Trim.FAILED
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -258,12 +257,11 @@ _CARDS = """
 """
 _FORGET_VISITS = f"DELETE FROM attempts WHERE NOT {HELD} AND row_key = ? AND at_ms <= ?"  # noqa: S608 -- as said
 _FORGET_THROTTLE = "DELETE FROM throttles WHERE row_key = ? AND touched_ms <= ?"
-_PUSHED = "SELECT row_key, patron_ref, epoch, '' FROM patrons"
-_ASKED = "SELECT row_key, patron_ref, 0, learnt_on FROM asked"
-_SHUT_OUT = "SELECT row_key, '', 0, '' FROM shut_out"
-_FORGET_PATRON = "DELETE FROM patrons WHERE row_key = ?"
-_FORGET_ASKED = "DELETE FROM asked WHERE row_key = ?"
-_FORGET_SHUT_OUT = "DELETE FROM shut_out WHERE row_key = ?"
+_RESTORED = {
+    "patrons": "SELECT row_key, patron_ref, epoch, '' FROM patrons",
+    "asked": "SELECT row_key, patron_ref, 0, learnt_on FROM asked",
+    "shut_out": "SELECT row_key, '', 0, '' FROM shut_out",
+}
 _RECOUNT = "UPDATE cache SET patrons = (SELECT count(*) FROM patrons)"
 
 
@@ -325,19 +323,15 @@ def forget_restored(
     Reads the whole register, but only if its push is not newer than an erasure. What the library
     system said of a card on the day of the erasure or later stays.
     """
-    standing = tombstones.against(epoch)
+    standing, deleted = tombstones.against(epoch), 0
     if not standing.by_mark:
         return 0
     with translated(path), transaction(database) as connection:
-        doomed = (
-            [(_FORGET_PATRON, key) for key in _restored(connection, _PUSHED, standing)],
-            [(_FORGET_ASKED, key) for key in _restored(connection, _ASKED, standing)],
-            [(_FORGET_SHUT_OUT, key) for key in _restored(connection, _SHUT_OUT, standing)],
-        )
-        for statement, key in chain(*doomed):
-            connection.execute(statement, (key,))
+        for table, rows in _RESTORED.items():
+            keys = [(key,) for key in _restored(connection, rows, standing)]
+            connection.executemany(f"DELETE FROM {table} WHERE row_key = ?", keys)  # noqa: S608 -- ours
+            deleted += len(keys)
         connection.execute(_RECOUNT)
-    deleted = sum(map(len, doomed))
     if deleted:
         _compacted(path, database)
     return deleted
@@ -430,9 +424,8 @@ def _epoch(connection: sqlite3.Connection, _name: str) -> int:
 
 
 def _rows_and_holds(connection: sqlite3.Connection, name: str, subject: Subject) -> _RowsAndHolds:
-    rows = held_rows(connection, name, subject)
     in_force = connection.execute(_IN_FORCE).fetchall() if name == VISITS else []
-    return rows, in_force
+    return held_rows(connection, name, subject), in_force
 
 
 def _is_held(row: HeldRow, held: list[tuple[int, int]]) -> bool:

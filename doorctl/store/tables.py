@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from doorctl.core.errors import StoreDamagedError, StoreError
@@ -51,6 +52,7 @@ def _apart(
 _CARD_WORDS = ("Kortets nummer, forseglet", "The card's number, sealed")
 _PIN_WORDS = ("Kontrol af pinkoden, forseglet", "The check of the PIN, sealed")
 _PATRON_WORDS = ("Dit nummer i bibliotekssystemet", "Your number in the library system")
+_kept = partial(Column, twice=True)
 _KEY = Column(CARD, f"BLOB NOT NULL PRIMARY KEY {_IS_CARD}", *_CARD_WORDS)
 _CARD = Column(CARD, "BLOB", *_CARD_WORDS)
 _PIN = Column("pin_check", f"BLOB {_IS_CHECK}", *_PIN_WORDS)
@@ -63,30 +65,24 @@ _TWICE = Column(
 _ONLY = "only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1)"
 _LEARNT = (
     Column("learnt_on", _TEXT, "Den dag bibliotekssystemet blev spurgt", "The day of the question"),
-    Column("good_until", _TEXT, "Pinkoden gælder til og med", "The PIN counts until", twice=True),
+    _kept("good_until", _TEXT, "Pinkoden gælder til og med", "The PIN counts until"),
 )
-_WEAK = Column(
-    "weak_pin", _INT, "Pinkoden er let at gætte", "The PIN is easy to guess", Shown.FLAG, twice=True
-)
+_WEAK = _kept("weak_pin", _INT, "Pinkoden er let at gætte", "The PIN is easy to guess", Shown.FLAG)
 _RESTRICTED_WORDS = (
     "Under begrænset behandling ifølge bibliotekssystemet",
     "Restricted by the library system",
 )
 _OF_A_PATRON = (
-    Column(PATRON, _TEXT, *_PATRON_WORDS, twice=True),
-    Column("resident", _INT, "Bor i kommunen", "Lives in the municipality", Shown.FLAG, twice=True),
-    Column("active", _INT, "Kortet er i kraft", "The card is in force", Shown.FLAG, twice=True),
-    Column("blocks", _TEXT, "Spærringer, med deres koder", "Blocks, by their codes", twice=True),
-    Column("restricted", _INT, *_RESTRICTED_WORDS, Shown.FLAG, twice=True),
-    Column(
-        "enter_from", "TEXT", "For ung indtil denne dag", "Too young until this day", twice=True
-    ),
-    Column(
-        "valid_until", "TEXT", "Kortet gælder til og med", "The card is valid until", twice=True
-    ),
-    Column("hold_from", "TEXT", "Sat i bero fra", "On hold from", twice=True),
-    Column("hold_until", "TEXT", "Sat i bero til og med", "On hold until", twice=True),
-    Column("tags", _TEXT, "Særlige rettigheder", "Special rights", twice=True),
+    _kept(PATRON, _TEXT, *_PATRON_WORDS),
+    _kept("resident", _INT, "Bor i kommunen", "Lives in the municipality", Shown.FLAG),
+    _kept("active", _INT, "Kortet er i kraft", "The card is in force", Shown.FLAG),
+    _kept("blocks", _TEXT, "Spærringer, med deres koder", "Blocks, by their codes"),
+    _kept("restricted", _INT, *_RESTRICTED_WORDS, Shown.FLAG),
+    _kept("enter_from", "TEXT", "For ung indtil denne dag", "Too young until this day"),
+    _kept("valid_until", "TEXT", "Kortet gælder til og med", "The card is valid until"),
+    _kept("hold_from", "TEXT", "Sat i bero fra", "On hold from"),
+    _kept("hold_until", "TEXT", "Sat i bero til og med", "On hold until"),
+    _kept("tags", _TEXT, "Særlige rettigheder", "Special rights"),
     _WEAK,
 )
 
@@ -133,9 +129,7 @@ ASKED = Table(
     "asked",
     (
         *(_KEY, _SURE_PIN, *_OF_A_PATRON, *_LEARNT),
-        Column(
-            "asked_until", _TEXT, "Oplysningerne gælder til og med", "It counts until", twice=True
-        ),
+        _kept("asked_until", _TEXT, "Oplysningerne gælder til og med", "It counts until"),
         _TWICE,
     ),
     "Oplysninger, som bibliotekssystemet gav, da kortet blev brugt ved døren",
@@ -170,8 +164,8 @@ CACHE = _apart(
 )
 
 _WHOSE = (
-    Column(CARD, f"BLOB {_IS_CARD}", *_CARD_WORDS, twice=True),
-    Column(PATRON, "TEXT CHECK (patron_ref <> '')", *_PATRON_WORDS, twice=True),
+    _kept(CARD, f"BLOB {_IS_CARD}", *_CARD_WORDS),
+    _kept(PATRON, "TEXT CHECK (patron_ref <> '')", *_PATRON_WORDS),
 )
 _NAMES_A_PERSON = "CHECK (row_key IS NOT NULL OR patron_ref IS NOT NULL)"
 # AUTOINCREMENT, so that a number in a letter is never reused.
@@ -181,12 +175,12 @@ BANS = Table(
     (
         *(_NUMBER, *_WHOSE),
         Column("reason", _TEXT, "Begrundelse", "Reason"),
-        Column("since_ms", _INT, "Fra", "From", Shown.TIME, twice=True),
-        Column("until_ms", "INTEGER", "Indtil", "Until", Shown.TIME, twice=True),
+        _kept("since_ms", _INT, "Fra", "From", Shown.TIME),
+        _kept("until_ms", "INTEGER", "Indtil", "Until", Shown.TIME),
         _BY,
-        Column("branches", _TEXT, "Hvilke filialer", "Which branches", twice=True),
+        _kept("branches", _TEXT, "Hvilke filialer", "Which branches"),
         Column("note", _TEXT, "Bemærkning i brevet", "Note in the letter"),
-        Column("lifted_ms", "INTEGER", "Ophævet", "Lifted", Shown.TIME, twice=True),
+        _kept("lifted_ms", "INTEGER", "Ophævet", "Lifted", Shown.TIME),
         _TWICE,
     ),
     "Karantæner",
@@ -204,23 +198,21 @@ PASSES = Table(
     "passes",
     (
         _NUMBER,
-        Column(CARD, f"BLOB NOT NULL {_IS_CARD}", *_CARD_WORDS, twice=True),
-        Column("kind", _TEXT, "Slags", "Kind", twice=True),
-        Column("first_day", _TEXT, "Første dag", "First day", twice=True),
-        Column("last_day", _TEXT, "Sidste dag", "Last day", twice=True),
-        Column("weekdays", _TEXT, "Ugedage", "Weekdays", Shown.WEEKDAYS, twice=True),
-        Column("from_minute", _INT, "Fra klokken", "From", Shown.MINUTE, twice=True),
-        Column("to_minute", _INT, "Til klokken", "To", Shown.MINUTE, twice=True),
-        Column(
-            "more_times", _TEXT, "Også disse tider", "At these times too", Shown.SPANS, twice=True
-        ),
-        Column("outside_hours", _INT, *_ALSO, Shown.FLAG, twice=True),
-        Column("needs_pin", _INT, "Kræver pinkode", "Asks for a PIN", Shown.FLAG, twice=True),
-        Column("pin_check", f"BLOB {_IS_CHECK}", *_PIN_WORDS, twice=True),
-        Column("code_digits", "INTEGER", "Kodens antal cifre", "Digits of the code", twice=True),
-        Column("companions_max", _INT, *_COMPANIONS, twice=True),
+        _kept(CARD, f"BLOB NOT NULL {_IS_CARD}", *_CARD_WORDS),
+        _kept("kind", _TEXT, "Slags", "Kind"),
+        _kept("first_day", _TEXT, "Første dag", "First day"),
+        _kept("last_day", _TEXT, "Sidste dag", "Last day"),
+        _kept("weekdays", _TEXT, "Ugedage", "Weekdays", Shown.WEEKDAYS),
+        _kept("from_minute", _INT, "Fra klokken", "From", Shown.MINUTE),
+        _kept("to_minute", _INT, "Til klokken", "To", Shown.MINUTE),
+        _kept("more_times", _TEXT, "Også disse tider", "At these times too", Shown.SPANS),
+        _kept("outside_hours", _INT, *_ALSO, Shown.FLAG),
+        _kept("needs_pin", _INT, "Kræver pinkode", "Asks for a PIN", Shown.FLAG),
+        _kept("pin_check", f"BLOB {_IS_CHECK}", *_PIN_WORDS),
+        _kept("code_digits", "INTEGER", "Kodens antal cifre", "Digits of the code"),
+        _kept("companions_max", _INT, *_COMPANIONS),
         Column("label", _TEXT, "Betegnelse", "Label"),
-        Column("revoked_ms", "INTEGER", "Taget tilbage", "Revoked", Shown.TIME, twice=True),
+        _kept("revoked_ms", "INTEGER", "Taget tilbage", "Revoked", Shown.TIME),
         _TWICE,
     ),
     "Særlig adgang",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,8 @@ def settle_wrong_pin(connection: sqlite3.Connection, attempt: int, *, right: boo
 
 _COUNT_ATTEMPT = """
     INSERT INTO hourly (hour, mode, kind, outcome, count)
-    SELECT CASE clock WHEN :untrusted THEN :no_hour ELSE at_ms / 3600000 END,
-    :mode, :kind, :outcome, 1
-    FROM attempts WHERE attempt = :attempt
+    SELECT CASE clock WHEN ? THEN ? ELSE at_ms / 3600000 END, ?, ?, ?, 1
+    FROM attempts WHERE attempt = ?
     ON CONFLICT DO UPDATE SET count = count + 1
 """
 _ADD = """
@@ -88,14 +87,7 @@ def count_attempt(
     """
     if mode is None:
         return
-    values = {
-        "attempt": attempt,
-        "mode": mode,
-        "kind": ATTEMPT,
-        "outcome": reason.value,
-        "untrusted": ClockState.UNTRUSTED.value,
-        "no_hour": NO_HOUR,
-    }
+    values = (ClockState.UNTRUSTED.value, NO_HOUR, mode, ATTEMPT, reason.value, attempt)
     connection.execute(_COUNT_ATTEMPT, values)
 
 
@@ -141,15 +133,15 @@ _AT = f"""
     EXCEPT SELECT added_ms FROM holds
 """  # noqa: S608 -- as said
 _KEPT_KEY = """
-    SELECT EXISTS (SELECT 1 FROM throttles WHERE row_key = :key)
-    OR EXISTS (SELECT 1 FROM canaries WHERE row_key = :key)
-    OR EXISTS (SELECT 1 FROM attempts WHERE row_key = :key)
+    SELECT EXISTS (SELECT 1 FROM throttles WHERE row_key = ?1)
+    OR EXISTS (SELECT 1 FROM canaries WHERE row_key = ?1)
+    OR EXISTS (SELECT 1 FROM attempts WHERE row_key = ?1)
 """
 _KEPT_TIME = """
-    SELECT EXISTS (SELECT 1 FROM attempts WHERE at_ms = :ms)
-    OR EXISTS (SELECT 1 FROM canaries WHERE at_ms = :ms)
-    OR EXISTS (SELECT 1 FROM throttles WHERE touched_ms = :ms)
-    OR EXISTS (SELECT 1 FROM holds WHERE :ms IN (since_ms, to_ms, until_ms, added_ms))
+    SELECT EXISTS (SELECT 1 FROM attempts WHERE at_ms = ?1)
+    OR EXISTS (SELECT 1 FROM canaries WHERE at_ms = ?1)
+    OR EXISTS (SELECT 1 FROM throttles WHERE touched_ms = ?1)
+    OR EXISTS (SELECT 1 FROM holds WHERE ?1 IN (since_ms, to_ms, until_ms, added_ms))
 """
 
 
@@ -157,24 +149,23 @@ def expiring(connection: sqlite3.Connection, cutoff_ms: int) -> frozenset[bytes]
     """Return the row keys and times of rows before a time that no row which stays holds."""
     times = {"cutoff": cutoff_ms}
     keys = (key for (key,) in connection.execute(_KEYS, times) if len(key) == KEY_BYTES)
-    return frozenset((*keys, *_written(ms for (ms,) in connection.execute(_AT, times))))
+    ats = (
+        ms.to_bytes(TIME_BYTES, "big") for (ms,) in connection.execute(_AT, times) if ms in _TIMES
+    )
+    return frozenset((*keys, *ats))
 
 
 def kept(connection: sqlite3.Connection, traces: Iterable[bytes]) -> frozenset[bytes]:
     """Return the traces that a row holds. Reads the whole log for each, so give it only a few."""
-    return frozenset(trace for trace in traces if _is_kept(connection, trace))
-
-
-def _is_kept(connection: sqlite3.Connection, trace: bytes) -> bool:
-    if len(trace) == KEY_BYTES:
-        record = connection.execute(_KEPT_KEY, {"key": trace}).fetchone()
-    else:
-        record = connection.execute(_KEPT_TIME, {"ms": int.from_bytes(trace, "big")}).fetchone()
-    return bool(record[0])
-
-
-def _written(times_ms: Iterable[int]) -> Iterator[bytes]:
-    return (ms.to_bytes(TIME_BYTES, "big") for ms in times_ms if ms in _TIMES)
+    return frozenset(
+        trace
+        for trace in traces
+        if _value(connection, _KEPT_KEY, trace)
+        or (
+            len(trace) == TIME_BYTES
+            and _value(connection, _KEPT_TIME, int.from_bytes(trace, "big"))
+        )
+    )
 
 
 _CLOSE = """
@@ -489,11 +480,10 @@ def _columns(boot: BootTime | None) -> tuple[str | None, int | None]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    try:
+    with suppress(OSError):
         status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+        return status.st_dev, status.st_ino
+    return None
 
 
 def _value(connection: sqlite3.Connection, sql: str, *parameters: object) -> int | None:
