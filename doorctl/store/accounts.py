@@ -50,20 +50,14 @@ SESSIONS = tables.SESSIONS.but("digest")
 
 
 def to_account(record: tuple[Any, ...]) -> Account:
-    """Return the account of a record of :data:`ACCOUNTS`.
-
-    Raises TypeError, ValueError: it is no such record; the text may quote it.
-    """
+    """Return the account of a record of :data:`ACCOUNTS`, else raise TypeError or ValueError."""
     login, shown, role, disabled_ms, must_change, origin, subject, factor = record
     may_enter = (Role(role), disabled_ms is not None, bool(must_change))
     return Account(login, shown, *may_enter, Origin(origin), subject, bool(factor))
 
 
 def to_session(record: tuple[Any, ...]) -> Session:
-    """Return the session of a record of :data:`SESSIONS`.
-
-    Raises TypeError, ValueError: it is no such record.
-    """
+    """Return the session of a record of :data:`SESSIONS`, else raise TypeError or ValueError."""
     account, boot_id, began_ms, seen_ms = record
     return Session(account, BootTime(boot_id, began_ms), BootTime(boot_id, seen_ms))
 
@@ -193,10 +187,7 @@ class StoredAccounts:
 
 
 class AccountRecords(BranchReader):
-    """Look up who is signed in; implements `SignedInBook`.
-
-    It does not use the writer's thread, which waits for the disk.
-    """
+    """Look up who is signed in, not on the writer's thread; implements `SignedInBook`."""
 
     unreadable = f"an account can't be read; {_CURE}"
 

@@ -87,10 +87,7 @@ def from_ban(ban: Ban) -> tuple[object, ...]:
 
 
 def to_ban(record: tuple[Any, ...]) -> Ban:
-    """Return the ban of a record of :data:`BANS`.
-
-    Raises TypeError, ValueError: :func:`from_ban` did not make the record; the text may quote it.
-    """
+    """Return the ban of a record of :data:`BANS`, else raise TypeError or ValueError."""
     number, reason, since_ms, until_ms, by, branches, note = record
     times = (from_ms(since_ms), maybe(from_ms, until_ms))
     return Ban(number, reason, *times, by, frozenset(orjson.loads(branches)), note)
@@ -107,10 +104,7 @@ def from_pass(issued: Pass) -> tuple[object, ...]:
 
 
 def to_pass(record: tuple[Any, ...]) -> Pass:
-    """Return the pass of a record of :data:`PASSES`.
-
-    Raises TypeError, ValueError: :func:`from_pass` did not make the record; the text may quote it.
-    """
+    """Return the pass of a record of :data:`PASSES`, else raise TypeError or ValueError."""
     values = dict(zip(_PASS_FIELDS, record, strict=True))
     spans = values["more_times"].split()
     return Pass(
@@ -131,10 +125,7 @@ def from_override(override: Override) -> tuple[object, ...]:
 
 
 def to_override(record: tuple[Any, ...]) -> Override:
-    """Return the override of a record of :data:`OVERRIDES`.
-
-    Raises ValueError: :func:`from_override` did not make the record.
-    """
+    """Return the override of a record of :data:`OVERRIDES`, else raise TypeError or ValueError."""
     mode, until_ms, cause, by = record
     return Override(Mode(mode), from_ms(until_ms), cause, by)
 
@@ -146,10 +137,7 @@ def from_spans(days: tuple[Day, ...]) -> str:
 
 
 def to_spans(text: str) -> tuple[Day, ...]:
-    """Return the spans that :func:`from_spans` wrote.
-
-    Raises TypeError, ValueError: :func:`from_spans` did not write them.
-    """
+    """Return the spans that :func:`from_spans` wrote, else raise TypeError or ValueError."""
     return tuple(
         tuple(ModeSpan(Mode(mode), starts, ends) for mode, starts, ends in day)
         for day in orjson.loads(text)
@@ -261,10 +249,7 @@ class BranchReader:
 
 
 class BranchRecords(BranchReader):
-    """Look up ``branch.db``; implements `BranchBook`.
-
-    `version` has a connection of its own, so that it never waits. `now_s` is as in `Lasting`.
-    """
+    """Look up ``branch.db``; implements `BranchBook`. `version` never waits; `now_s`: `Lasting`."""
 
     def __init__(self, path: Path, now_s: Callable[[], float] | None = None) -> None:
         lasting = None if now_s is None else Lasting(now_s)
@@ -334,10 +319,7 @@ class BranchRecords(BranchReader):
 
 
 def never_made(path: Path) -> bool:
-    """Tell whether a branch has no such file and never had one.
-
-    A writer leaves its lock file behind, so where that stands alone the database was lost.
-    """
+    """Tell whether there was never such a file: a writer leaves its lock file behind."""
     name = str(path)
     return _absent(name) and _absent(f"{name}.lock")
 
@@ -388,10 +370,7 @@ def _to_days(record: tuple[Any, ...], days: list[tuple[Any, ...]]) -> StoredDays
 
 
 def known(moment: Moment) -> datetime:
-    """Return the UTC time; while the clock is not set, the latest one known to have come.
-
-    A set clock counts before the high-water mark, which a clock that ran ahead may have raised.
-    """
+    """Return the UTC time; of a clock that is not set the high-water mark, else never that."""
     return (moment.local if moment.dependable else moment.high_water).astimezone(UTC)
 
 

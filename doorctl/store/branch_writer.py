@@ -260,8 +260,7 @@ class BranchRecordsWriter:
 
     The file must exist. Each call also deletes what ended more than a month ago, and then rewrites
     the file without it. If a reader or the disk prevents that, the next call or start does it.
-    Raises StoreBusyError: another process is the writer. StoreError: the file is missing or can't
-    be used.
+    Raises as `Writer`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -389,10 +388,7 @@ class BranchRecordsWriter:
 
     @contextmanager
     def together(self, moment: Moment) -> Iterator[sqlite3.Connection]:
-        """Make a block's calls and its own writing one transaction; an exception undoes it.
-
-        May be nested: the outermost block commits.
-        """
+        """Make a block one transaction that an exception undoes; the outermost commits."""
         if self.database.in_transaction:
             yield self.database
             return
@@ -410,21 +406,13 @@ class BranchRecordsWriter:
 
 
 def create_branch(path: Path) -> None:
-    """Create an empty file, mode 0600, without bans, passes or hours.
-
-    Raises AlreadyExistsError: the path is taken; nothing was touched. StoreError: it can't be
-    created.
-    """
+    """Create an empty file without bans, passes or hours; raises as `create_file`."""
     create_file(path, migrations)
     BranchRecordsWriter(path).close()
 
 
 def open_or_create_branch(path: Path) -> BranchRecordsWriter:
-    """Open the writer, on an empty file if the branch never had one.
-
-    Raises StoreBusyError: another process is the writer. StoreError: the file was there and is
-    gone, or can't be used.
-    """
+    """Open the writer, on an empty file if the branch never had one; raises as the writer."""
     if never_made(path):
         create_file(path, migrations)
     return BranchRecordsWriter(path)

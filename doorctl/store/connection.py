@@ -28,11 +28,7 @@ from doorctl.store.tables import Layout, lay_out, refuse_others
 
 
 def create_private(path: Path, content: bytes = b"") -> None:
-    """Create a file with mode 0600 and make it and its name durable.
-
-    Raises FileExistsError: the path is taken, also by a dangling link; nothing was touched.
-    OSError: the file can't be written; there is none then.
-    """
+    """Create a file of mode 0600, durably, or none; raises FileExistsError, also for a link."""
     with named_when_whole(path) as (_, descriptor), open(descriptor, "wb", closefd=False) as file:
         file.write(content)
 
@@ -191,10 +187,7 @@ def create_file(path: Path, layout: Layout | None = None, *, at_once: bool = Fal
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
-    """Open an existing file for the one connection that writes it, on the calling thread.
-
-    Raises StoreError: it is missing, or SQLite does not give what durability and purge rest on.
-    """
+    """Open an existing file for the one connection that writes it; StoreError if not durable."""
     with translated(path):
         database = _connected(path, "rw", _WRITER, same_thread=True)
         try:
@@ -248,10 +241,8 @@ def open_unshared_reader(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Run a block as one durable transaction; any exception undoes all of it.
-
-    A transaction that began deferred would fail with SQLITE_BUSY_SNAPSHOT without waiting.
-    """
+    """Run a block as one durable transaction; any exception undoes all of it."""
+    # One that began deferred would fail with SQLITE_BUSY_SNAPSHOT without waiting.
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield connection
@@ -483,10 +474,7 @@ class WatchedReader:
         self._database: sqlite3.Connection | None = None
 
     def current(self) -> sqlite3.Connection:
-        """Return a connection to the file now at the path; costs one stat, or two.
-
-        Raises StoreError: the file is missing, not this doorctl's, or can't be opened.
-        """
+        """Return a connection to the file now at the path; one stat or two. Raises StoreError."""
         before, read = self._database, (self._file, self.shared, self._immutable)
         try:
             if before is None or self._identify() != self._file:

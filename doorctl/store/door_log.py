@@ -57,10 +57,7 @@ SLICE_ROWS = 2000
 
 
 class HourlyHistory:
-    """Read the hourly counts from any process, while the door writes.
-
-    One thread. The file is opened at the first call and again when another file takes its place.
-    """
+    """Read the hourly counts, in any process and while the door writes; one thread."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -84,10 +81,7 @@ class HourlyHistory:
                     yield HourCount(at, mode, kind, outcome, count)
 
     def opened_on(self, moment: Moment) -> date | None:
-        """Return the latest day on which `policy.first_card` came in; None for none lately.
-
-        The day is local to the zone of `moment`, which is now.
-        """
+        """Return the last local day on which `policy.first_card` came in; None for none lately."""
         # A day written by a clock that was ahead is no day of opening. The mark that an unset clock
         # goes by is kept once an hour, of a time that has stood for another.
         ahead = _HOUR if moment.dependable else 3 * _HOUR
@@ -175,11 +169,7 @@ _PAGE = """
 
 
 class VisitHistory:
-    """Read ``visits.db`` from any process; implements `VisitReader`. One thread.
-
-    Works while the door writes, and never blocks a purge. The file is opened at the first call and
-    again when another file takes its place.
-    """
+    """Read ``visits.db`` in any process, while the door writes; one thread. It blocks no purge."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -280,10 +270,7 @@ def _any(column: str, count: int) -> str:
 
 
 class DoorLogRows(HourlyHistory):
-    """Query ``visits.db`` and its hourly counts, read-only, from any process. One thread.
-
-    Nothing before `not_before`, UTC, is returned.
-    """
+    """Query ``visits.db`` and its hourly counts from `not_before`, UTC, on; one thread."""
 
     def __init__(self, path: Path, not_before: datetime) -> None:
         super().__init__(path)

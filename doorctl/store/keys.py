@@ -56,11 +56,7 @@ _READABLE = 4
 
 
 def create_key(path: Path, *, after: bytes = b"") -> None:
-    """Write a new random key after those of `after`, durably, with mode 0600.
-
-    Raises AlreadyExistsError: something stands there; it was not touched. KeyFileError: it can't be
-    written.
-    """
+    """Write a new random key after those of `after`, durably; AlreadyExistsError, KeyFileError."""
     try:
         with owner_of(path.parent):
             create_private(path, after + secrets.token_bytes(KEY_BYTES))
@@ -73,10 +69,7 @@ def create_key(path: Path, *, after: bytes = b"") -> None:
 
 
 def read_key(path: Path) -> InstallationKey:
-    """Read the key of a regular file that neither its group nor others can read.
-
-    Raises KeyFileError: it is missing, too open, no file or no whole keys; says what to do.
-    """
+    """Read the key of a file that its owner alone can read; KeyFileError says what is wrong."""
     key = read_key_file(path, MOST_KEYS * KEY_BYTES + 1, made_by="doorctl init", private=True)
     if not key or len(key) % KEY_BYTES:
         raise KeyFileError(
@@ -87,10 +80,7 @@ def read_key(path: Path) -> InstallationKey:
 
 
 def replace_key(path: Path, new: Path) -> None:
-    """Replace the key of `path` by that of `new`, durably; a kill leaves one of the two, whole.
-
-    The file `new` stays. Raises KeyFileError: the new key can't be read or written.
-    """
+    """Replace a key by that of `new`, which stays; a kill leaves one whole. KeyFileError."""
     key = read_key(new).reveal()
     whole = path.with_name(f"{path.name}.whole")
     try:
@@ -183,10 +173,7 @@ ITERATIONS = 2
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What rows were sealed with; kept beside them, because no other seal finds them.
-
-    `key_id` names the installation key and reveals nothing of it; the rest is Argon2id's cost.
-    """
+    """What rows were sealed with: the key's name, which reveals nothing, and Argon2id's cost."""
 
     key_id: str
     memory_kib: int
@@ -232,10 +219,7 @@ class ArgonSealer:
         self._links = b"".join(links(key))
 
     def stretch(self, identifier: Identifier) -> StretchedKey:
-        """Return ``K``: 32 bytes of Argon2id over the identifier with its kind, one lane.
-
-        The links of later keys follow them.
-        """
+        """Return ``K``, 32 bytes of Argon2id over identifier and kind, then later keys' links."""
         stretched = hash_secret_raw(
             secret=identifier.reveal().encode(),
             salt=self._salt,
@@ -249,11 +233,7 @@ class ArgonSealer:
 
 
 def seal_on_record(path: Path) -> Seal | None:
-    """Return the seal that a cache was made or last filled with; None for a bare file.
-
-    For a process that must not have the key. Raises StoreError: the cache is missing or can't be
-    read.
-    """
+    """Return the seal that a cache was last filled with, None for a bare file; StoreError."""
     with translated(path), closing(open_reader(path)) as database:
         record = database.execute("SELECT key_id, memory_kib, iterations FROM cache").fetchone()
     return None if record is None else Seal(*record)
@@ -296,10 +276,7 @@ def lay_over(writer: Writer, key: InstallationKey) -> bool:
 
 
 def _restamped(connection: sqlite3.Connection, key: InstallationKey) -> bool:
-    """Record the newest key in a cache whose rows are of the key before; leave any other cache.
-
-    Without a digest the sender sends all rows once more.
-    """
+    """Record the newest key in a cache of the key before; without a digest all is sent again."""
     change = "UPDATE cache SET key_id = ?, digest = '' WHERE key_id = ?"
     before = key_id(earlier_keys(key)[0])
     return connection.execute(change, (key_id(key), before)).rowcount == 1
@@ -341,11 +318,7 @@ def written(form: Form, key: bytes) -> bytes:
 
 
 def read(form: Form, path: Path) -> bytes:
-    """Return a file's first key of a form, whatever is around it; nothing if it is damaged.
-
-    The result may have any length: the caller finds out whether it is a key. Raises KeyFileError:
-    see :func:`read_key_file`.
-    """
+    """Return a file's first key of a form, of any length, none if damaged. KeyFileError."""
     text = read_key_file(
         path, LARGEST_FILE_BYTES, made_by="doorctl sync init", private=form.private
     )
@@ -361,11 +334,7 @@ def read(form: Form, path: Path) -> bytes:
 
 
 def create_signing_key(private: Path, public: Path) -> None:
-    """Write a sender's new pair, durably: the private key has mode 0600, the public one 0644.
-
-    Raises AlreadyExistsError: something stands at one of the paths; nothing was touched.
-    KeyFileError: a file can't be written.
-    """
+    """Write a new pair, modes 0600 and 0644, or nothing: AlreadyExistsError, KeyFileError."""
     with owner_of(private.parent):
         _create_pair(private, public)
 
@@ -385,10 +354,7 @@ def _create_pair(private: Path, public: Path) -> None:
 
 
 def read_signing_key(path: Path) -> SigningKey:
-    """Read the private key of a regular file that neither its group nor others can read.
-
-    Raises KeyFileError: it is missing, too open, not a file, or no Ed25519 key without a password.
-    """
+    """Read the private key of a file that its owner alone can read; raises KeyFileError."""
     from doorctl.sync.document import SigningKey  # noqa: PLC0415 - as said above
 
     try:
@@ -401,10 +367,7 @@ def read_signing_key(path: Path) -> SigningKey:
 
 
 def read_public_keys(paths: Sequence[Path]) -> list[VerifyKey]:
-    """Read one public key of each file, in their order.
-
-    Raises KeyFileError: a file is missing, no file, or no Ed25519 public key.
-    """
+    """Read one public key of each file, in their order; raises KeyFileError."""
     return [_read_public(path) for path in paths]
 
 

@@ -144,11 +144,7 @@ def release_0_2(database: sqlite3.Connection) -> None:
 
 
 class OutboxStore:
-    """Keep ``outbox.db``, which must exist; implements `Outbox`. Belongs to its maker's thread.
-
-    Raises StoreBusyError: another sender is at work. StoreError: the file is missing or can't be
-    used.
-    """
+    """Keep ``outbox.db``, which must exist; implements `Outbox`. One thread; raises as `Writer`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -275,20 +271,14 @@ class OutboxStore:
 
 
 def open_or_create_outbox(path: Path) -> OutboxStore:
-    """Open the outbox, an empty one if it is missing: every patron is then sealed again.
-
-    Raises StoreError: it can't be created or used.
-    """
+    """Open the outbox, an empty one if it is missing: every patron is then sealed again."""
     if not path.exists():
         create_file(path, migrations)
     return OutboxStore(path)
 
 
 def copy_outbox(path: Path, copy: Path) -> None:
-    """Copy the outbox's last commit to a new file, which stays empty if there is no outbox.
-
-    Raises StoreError: the outbox can't be read or the copy can't be written.
-    """
+    """Copy the outbox's last commit to a new file, empty if there is none; raises StoreError."""
     create_file(copy)
     if path.exists():
         with (

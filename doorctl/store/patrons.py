@@ -60,10 +60,7 @@ def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
 
 
 def to_patron(record: tuple[Any, ...]) -> Patron:
-    """Return the patron of a record of :data:`COLUMNS`, `pin_until` and `pushed`.
-
-    Raises TypeError, ValueError: :func:`to_record` did not make the record; the text may quote it.
-    """
+    """Return the patron of :data:`COLUMNS`, `pin_until`, `pushed`; else TypeError or ValueError."""
     pin_check, patron_ref, resident, active, blocks, restricted, *days = record[:10]
     tags, weak_pin, end, pushed = record[10:]
     enter_from, valid_until, hold_from, hold_until, pin_until = map(_to_day, (*days, end))
@@ -164,10 +161,7 @@ class PatronCache:
             raise self._damaged() from None
 
     def stamp(self) -> CacheStamp:
-        """Return the cache's epoch and age.
-
-        Raises StoreError: the cache can't be read, was never filled, or is under another seal.
-        """
+        """Return the cache's epoch and age; StoreError if never filled, or under another seal."""
         record = self._fetch(_STAMP)
         if record is None:
             raise StoreError(f"{self.path} was never filled; load the full feed")

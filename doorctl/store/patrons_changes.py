@@ -188,10 +188,7 @@ def counted(connection: sqlite3.Connection) -> Changes:
 
 
 def stop(connection: sqlite3.Connection, *, forgets: bool) -> None:
-    """Stop noting, in the push's transaction: other removals shut out nobody by mistake.
-
-    `forgets` drops the notes too: staff have approved of the push and so of all that is noted.
-    """
+    """Stop noting: other removals shut out nobody by mistake. `forgets`: staff approved of all."""
     connection.execute("DELETE FROM watching")
     if forgets:
         connection.execute("DELETE FROM shut_out")
@@ -249,10 +246,7 @@ def keep(
     pin_until: date,
     learnt_on: date,
 ) -> None:
-    """Keep a row, or only its PIN check if a push brought the row; see `PatronWriter.keep`.
-
-    In the caller's transaction.
-    """
+    """Keep a row, or only its PIN check if a push brought the row; in the caller's transaction."""
     days = (learnt_on.isoformat(), pin_until.isoformat())
     pushed = connection.execute(
         "SELECT pin_check FROM patrons WHERE row_key = ?", (row.row_key,)
@@ -322,10 +316,7 @@ _IS_BROUGHT = "SELECT EXISTS (SELECT 1 FROM patrons WHERE patron_ref = ? AND epo
 
 
 class Leaving:
-    """Find and remove the rows that a push names for removal or leaves out; in its transaction.
-
-    Memory grows only with the number of cards that change hands.
-    """
+    """Rows that a push leaves out or removes; memory grows with cards that change hands only."""
 
     def __init__(self, connection: sqlite3.Connection, epoch: int, *, full: bool) -> None:
         self._connection = connection

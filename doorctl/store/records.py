@@ -45,10 +45,7 @@ ALARMS = tables.ALARMS.but("number")
 
 
 def to_alarm(record: tuple[Any, ...]) -> AlarmRecord:
-    """Return the alarm of a record of :data:`ALARMS`.
-
-    Raises TypeError, ValueError: it is no such record; the text may quote it.
-    """
+    """Return the alarm of a record of :data:`ALARMS`, else raise TypeError or ValueError."""
     kind, source, first_ms, last_ms, count, why, cleared_ms, by, acknowledged_ms = record
     raised = (Source(source), from_ms(first_ms), from_ms(last_ms), count, why)
     ended = (maybe(from_ms, cleared_ms), by, maybe(from_ms, acknowledged_ms))
@@ -92,10 +89,7 @@ def from_deed(deed: Deed, by: str, moment: Moment) -> bytes:
 
 
 def to_entry(number: int, record: str) -> Entry:
-    """Return the entry of a record that :func:`from_deed` made.
-
-    Raises TypeError, ValueError, LookupError: it did not make it; the text may quote the record.
-    """
+    """Return the entry that `from_deed` made, else raise TypeError, ValueError or LookupError."""
     read: dict[str, Any] = orjson.loads(record)
     deed = Deed(
         action=Action(read["action"]),
@@ -130,10 +124,7 @@ _NUMBERED = (Action.PUSH_APPLIED.value, Action.PATRONS_RENUMBERED.value)
 
 
 class AuditTrail:
-    """Write the audit log; implements `AuditWriter`.
-
-    It works on the thread of the branch's writer and shares its transactions.
-    """
+    """Write the audit log in the transactions of the branch's writer; implements `AuditWriter`."""
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch
@@ -256,11 +247,7 @@ _ENDED = select(
 
 
 class StoredAlarms:
-    """Write alarms, on the thread of the branch's writer, whose transactions it shares.
-
-    Each call is one durable transaction or part of one; where it raises `StoreError` nothing was
-    changed.
-    """
+    """Write alarms in the transactions of the branch's writer; nothing where it raises."""
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch
@@ -285,10 +272,7 @@ class StoredAlarms:
             self._forget(connection)
 
     def acknowledge(self, kind: str, by: str, moment: Moment) -> bool:
-        """Record who has seen an alarm; this ends one that has no end of its own.
-
-        Return False where it had been seen already. Raises InputError where none stands.
-        """
+        """Record who saw an alarm, False if it was seen; ends one that has no end of its own."""
         with self._branch.together(moment) as connection:
             record = connection.execute(_ACKNOWLEDGED, (kind,)).fetchone()
             if record is None:

@@ -59,10 +59,7 @@ NICENESS = 10
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A request: needles in hex, each a row key of 16 bytes or a time of 6, and paths.
-
-    A file that is missing is left out.
-    """
+    """A request: row keys of 16 bytes or times of 6, in hex, and paths that may be missing."""
 
     needles: list[str]
     files: list[str]
@@ -233,10 +230,7 @@ def search_apart(
 
 
 def nameless() -> Iterator[Path]:
-    """Yield paths under which another process can read the deleted files that this one has open.
-
-    SQLite unlinks its temporary files as soon as they are open.
-    """
+    """Yield paths of deleted files that this process has open: SQLite unlinks temporary files."""
     own = Path(f"/proc/{os.getpid()}/fd")
     for entry in own.iterdir():
         try:
@@ -278,19 +272,13 @@ LARGEST_BYTES = 64 * 1024
 
 
 class PurgeReports:
-    """Keep reports in a directory, mode 0700, each file 0600. One thread at a time.
-
-    The first report makes the directory.
-    """
+    """Keep reports in a directory, mode 0700, made by the first; each file 0600. One thread."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def keep(self, content: bytes, at: datetime) -> Path:
-        """Write a signed report, durably; return its path. Delete those older than :data:`KEPT`.
-
-        `at` is now, aware and trusted. Raises StoreError: it could not be written.
-        """
+        """Write a signed report, durably, and delete those older than :data:`REPORTS_KEPT`."""
         try:
             self._make_directory()
             for file in self._directory.glob("*.json"):
@@ -322,10 +310,7 @@ class PurgeReports:
 
 
 def read_report(path: Path) -> bytes:
-    """Return the bytes of a report.
-
-    Raises StoreError: it can't be read, is no regular file, or is far too large.
-    """
+    """Return a report's bytes; StoreError if it is no regular file, or is far too large."""
     try:
         # Without O_NONBLOCK a named pipe would be waited for, for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -137,10 +137,7 @@ def read(connection: sqlite3.Connection) -> Tombstones:
 
 
 def set_up(connection: sqlite3.Connection, subject: Subject, epoch: int, at: datetime) -> None:
-    """Set a person's tombstones or renew them, in the caller's transaction.
-
-    Expired tombstones are left to the purge, which does not believe every clock.
-    """
+    """Set a person's tombstones or renew them, in the caller's transaction; none expires here."""
     tombstones = read(connection)
     standing = tombstones.of(subject)
     erasure = standing[0].erasure if standing else connection.execute(_NEXT).fetchone()[0]
@@ -209,10 +206,7 @@ def restrict(
 def unrestrict(
     writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment, why: str = ""
 ) -> None:
-    """End the restriction of a person's data.
-
-    Raises InputError: they are not restricted here, or the reason may not be recorded.
-    """
+    """End the restriction of a person's data; InputError where there is none, or for the reason."""
     with writer.together(moment) as connection:
         numbers = _restrictions(connection, subject)
         if not numbers:

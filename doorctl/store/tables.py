@@ -521,10 +521,7 @@ def _create(table: Table) -> str:
 
 
 def second_copy(table: Table, called: Callable[[str], str] = str) -> str:
-    """Return the SQL expression for the second copy of a row.
-
-    `called` turns a column's name into the name to use in the expression.
-    """
+    """Return a row's second copy as SQL; `called` turns a column's name into the one to use."""
     # One wrong bit moves nothing from one value to the next, so nothing has to part them. The full
     # stop keeps the last digits from what SQLite writes behind the row.
     parts = (
@@ -585,10 +582,7 @@ def maybe(convert: Callable[[ValueT], ResultT], value: ValueT | None) -> ResultT
 
 
 def from_ms(ms: int) -> datetime:
-    """Return the UTC time of milliseconds since 1970.
-
-    Raises StoreDamagedError: no calendar has that time.
-    """
+    """Return the UTC time of milliseconds since 1970; StoreDamagedError beyond the calendar."""
     try:
         return _EPOCH + ms * _MILLISECOND
     except OverflowError:
@@ -644,10 +638,7 @@ class Layout:
         return frozenset(name for whose, name in _listed(database) if whose == self.name)
 
     def fits(self, database: sqlite3.Connection) -> bool:
-        """Tell whether a file's number and the length of its list are this program's.
-
-        A wrong bit in a name of the list changes neither.
-        """
+        """Tell whether a file has this program's number and count of steps; names don't matter."""
         (number,) = database.execute("PRAGMA user_version").fetchone()
         return bool(number == newest(self) == len(_listed(database)))
 
@@ -671,10 +662,7 @@ class Layout:
             self._number(database)
 
     def begin(self, database: sqlite3.Connection) -> None:
-        """Do all steps in an empty file as `apply` does, in the caller's transaction.
-
-        It loads no library: a patron may be waiting.
-        """
+        """Do all steps in an empty file, without the library: a patron may be waiting."""
         for statement in _LIST:
             database.execute(statement)
         for name, step in self.steps.items():
@@ -702,20 +690,14 @@ def newest(layout: Layout) -> int:
 
 
 def is_newer(database: sqlite3.Connection, layout: Layout) -> bool:
-    """Tell whether a newer doorctl laid the file out.
-
-    Its number alone could be one wrong bit, so the list of steps must agree.
-    """
+    """Tell whether a newer doorctl laid the file out, by its number and list: not by one bit."""
     (number,) = database.execute("PRAGMA user_version").fetchone()
     done = layout.done(database)
     return number > newest(layout) and len(done) == number and done.issuperset(layout.steps)
 
 
 def refuse_others(database: sqlite3.Connection, layout: Layout) -> None:
-    """Raise StoreError for a file that is not laid out as this doorctl's.
-
-    By a newer one's file this program could overlook a ban; an older one's lacks what it needs.
-    """
+    """Raise StoreError for another's file: by a newer one's a ban could be overlooked."""
     if layout.fits(database):
         return
     if is_newer(database, layout):
@@ -738,11 +720,7 @@ def refuse_others(database: sqlite3.Connection, layout: Layout) -> None:
 
 
 def lay_out(database: sqlite3.Connection, layout: Layout) -> None:
-    """Bring a file that may be empty to this program's layout, in one transaction.
-
-    Raises StoreError: a newer doorctl laid it out, or one that was never released; nothing was
-    changed.
-    """
+    """Bring a file that may be empty to this layout in one transaction; StoreError for others."""
     if layout.fits(database):
         return
     done = layout.done(database)

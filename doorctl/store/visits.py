@@ -81,10 +81,7 @@ _ADD = """
 def count_attempt(
     connection: sqlite3.Connection, attempt: int, mode: str | None, reason: Reason
 ) -> None:
-    """Count an attempt in the hour in which it began; in the caller's transaction.
-
-    Its number is not stored. `mode` is the branch's; None counts nothing.
-    """
+    """Count an attempt, without its number, in its hour; `mode` None counts nothing."""
     if mode is None:
         return
     values = (ClockState.UNTRUSTED.value, NO_HOUR, mode, ATTEMPT, reason.value, attempt)
@@ -187,7 +184,7 @@ class VisitStore:
 
     Belongs to the thread that makes it; the file must exist. Opening it closes attempts that a
     power cut left open as refused by a fault; what their throttle was charged stays charged. Raises
-    StoreBusyError: another process is the writer. StoreError: the file is missing or can't be used.
+    as `Writer`.
     """
 
     _writer: Writer | None = None
@@ -251,10 +248,7 @@ class VisitStore:
         counted_as: str | None = None,
         right: bool | None = None,
     ) -> None:
-        """Record how an attempt ended, with the throttles as they stand after it.
-
-        Raises StoreError: there is no such attempt, or it has ended before; nothing was written.
-        """
+        """Record how an attempt ended, with the throttles then; StoreError if none is open."""
         with self._transaction() as connection:
             ending = (reason.verdict, reason.value, row_key, attempt)
             if connection.execute(_CLOSE, ending).rowcount != 1:
@@ -334,10 +328,7 @@ class VisitStore:
         return deleted
 
     def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
-        """Return the bytes that no file may hold once :meth:`delete_before` is done.
-
-        They are about people: neither show nor keep them.
-        """
+        """Return the bytes that no file may hold after :meth:`delete_before`; never show them."""
         with translated(self.path):
             return expiring(self.database, to_ms(cutoff))
 
@@ -357,10 +348,7 @@ class VisitStore:
             return frozenset(key for (key,) in self.database.execute(_CANARIES))
 
     def add_hold(self, hold: Hold) -> Hold:
-        """Store a hold; return it with its number.
-
-        Raises InputError: there are too many to keep in view.
-        """
+        """Store a hold; return it with its number. Raises InputError: there are too many."""
         window, times = (hold.since, hold.to), (hold.until, hold.added_at)
         values = (*map(to_ms, window), hold.case, hold.reason, *map(to_ms, times), hold.by)
         with self._transaction() as connection:
@@ -372,10 +360,7 @@ class VisitStore:
             return hold.numbered(connection.execute(_ADD_HOLD, values).lastrowid or 0)
 
     def lift_hold(self, number: int) -> Hold:
-        """Forget a hold and return it; the next purge takes what it held.
-
-        Raises InputError: there is no such hold.
-        """
+        """Forget a hold and return it; InputError where there is none. A purge takes the visits."""
         with self._transaction() as connection:
             record = connection.execute(_LIFT, (number,)).fetchone()
         if record is None:
@@ -401,10 +386,7 @@ class VisitStore:
             return _value(self.database, _HELD_ATTEMPTS) or 0
 
     def settle(self, now: datetime, boot: BootTime) -> None:
-        """Date rows anew that lie after a right UTC time: a clock that was ahead dated them.
-
-        Canaries too; see `doorctl.store.visit_purge.settle_rows`.
-        """
+        """Date rows anew that lie after a right UTC time; see :func:`settle_rows`."""
         with self._transaction() as connection:
             settle_rows(connection, to_ms(now), boot)
 
@@ -430,11 +412,7 @@ class VisitStore:
 
 
 def create_visits(path: Path) -> None:
-    """Create an empty door log, mode 0600.
-
-    Raises AlreadyExistsError: the path is taken; nothing was touched. StoreError: it can't be
-    created.
-    """
+    """Create an empty door log; raises as `create_file`."""
     create_file(path, migrations)
 
 
