@@ -1,4 +1,4 @@
-"""The caches that the contract suites of the patron cache are held over."""
+"""The patron caches of the contract suites, and an empty ``branch.db``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from tests.fakes.memory_store import MemoryPatrons
@@ -29,3 +31,24 @@ def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cache]:
         closing(PatronCacheWriter(path, SEAL)) as writer,
     ):
         yield Cache(lookup, writer)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where an empty ``branch.db`` stands."""
+    create_branch(tmp_path / "branch.db")
+    return tmp_path / "branch.db"
+
+
+@pytest.fixture
+def book(path: Path) -> Iterator[BranchRecords]:
+    """Its reading side."""
+    with closing(BranchRecords(path)) as book:
+        yield book
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[BranchRecordsWriter]:
+    """Its one writer."""
+    with closing(BranchRecordsWriter(path)) as writer:
+        yield writer

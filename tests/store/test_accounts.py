@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,26 +23,12 @@ from doorctl.store.accounts import (
     StoredSessions,
 )
 from doorctl.store.branch import FACTOR_KEY
-from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.branch_writer import BranchRecordsWriter
 from tests.store.samples import NOON
 
 NOW = BootTime("boot-1", 50_000_000)
 MOMENT = Moment(NOON, NOON, ClockState.TRUSTED)
 KAJ = Account("kaj", "Kaj", Role.TECHNICIAN)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """An empty branch.db."""
-    create_branch(tmp_path / "branch.db")
-    return tmp_path / "branch.db"
-
-
-@pytest.fixture
-def writer(path: Path) -> Iterator[BranchRecordsWriter]:
-    """Its writer."""
-    with closing(BranchRecordsWriter(path)) as writer:
-        yield writer
 
 
 def test_who_is_signed_in_is_read_beside_the_writer(

@@ -12,26 +12,11 @@ import pytest
 from doorctl.core.alarms import AlarmChange, Source
 from doorctl.core.errors import StoreDamagedError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.store.branch_writer import KEPT_AFTER_END, BranchRecordsWriter, create_branch
+from doorctl.store.branch_writer import KEPT_AFTER_END, BranchRecordsWriter
 from doorctl.store.records import LEFT_ENDED, MOST_ENDED, AlarmRecords, StoredAlarms
 from tests.store.samples import DAY, NOON, in_use_until
 
 NOW = Moment(NOON, NOON, ClockState.TRUSTED)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A branch's file on which nothing stands."""
-    path = tmp_path / "branch.db"
-    create_branch(path)
-    return path
-
-
-@pytest.fixture
-def writer(path: Path) -> Iterator[BranchRecordsWriter]:
-    """Its one writer."""
-    with closing(BranchRecordsWriter(path)) as writer:
-        yield writer
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
@@ -41,21 +41,6 @@ def explain(trail: AuditTrail, erased: tuple[int, ...], moment: Moment = NOW) ->
     """Say on the log which entries were erased, as an erasure does."""
     deed = Deed(Action.SUBJECT_ERASED, details=erased_numbers(erased))
     return trail.append(deed, "grethe", moment)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where an empty file stands."""
-    path = tmp_path / "branch.db"
-    create_branch(path)
-    return path
-
-
-@pytest.fixture
-def writer(path: Path) -> Iterator[BranchRecordsWriter]:
-    """The one writer of the file."""
-    with closing(BranchRecordsWriter(path)) as writer:
-        yield writer
 
 
 @pytest.fixture

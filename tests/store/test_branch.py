@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, timedelta
@@ -47,28 +47,6 @@ NOW = Moment(LOCAL, NOON, ClockState.TRUSTED)
 HOUR = timedelta(hours=1)
 BAN = Ban(0, "a marked reason", NOON, NOON + DAY, "staff-7", frozenset({"oest"}), "a marked letter")
 PASS = Pass(0, PassKind.CLASS, LOCAL.date(), LOCAL.date() + DAY, label="a marked label")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where an empty file stands."""
-    path = tmp_path / "branch.db"
-    create_branch(path)
-    return path
-
-
-@pytest.fixture
-def book(path: Path) -> Iterator[BranchRecords]:
-    """The reading side."""
-    with closing(BranchRecords(path)) as book:
-        yield book
-
-
-@pytest.fixture
-def writer(path: Path) -> Iterator[BranchRecordsWriter]:
-    """The writing side."""
-    with closing(BranchRecordsWriter(path)) as writer:
-        yield writer
 
 
 def _ban(writer: BranchRecordsWriter, number: int = 1, ban: Ban = BAN) -> Ban:
