@@ -342,7 +342,10 @@ class BranchRecordsWriter:
             connection.execute("DELETE FROM days WHERE source = ? AND day >= ?", ahead)
             connection.executemany(
                 "INSERT INTO days (source, day, spans, note) VALUES (?, ?, ?, ?)",
-                (_from_day(source, day) for day in listed),
+                (
+                    (source.value, day.day.isoformat(), from_spans((day.spans,)), day.note)
+                    for day in listed
+                ),
             )
             connection.execute(_SAID, (source.value, until, fetched_ms))
         return StoredDays(source, listed, known_until, from_ms(fetched_ms))
@@ -416,10 +419,6 @@ def open_or_create_branch(path: Path) -> BranchRecordsWriter:
     if never_made(path):
         create_file(path, migrations)
     return BranchRecordsWriter(path)
-
-
-def _from_day(source: DaySource, day: StoredDay) -> tuple[str, ...]:
-    return source.value, day.day.isoformat(), from_spans((day.spans,)), day.note
 
 
 def _refuse_too_many_codes(connection: sqlite3.Connection, digits: int | None, day: date) -> None:

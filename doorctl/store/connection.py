@@ -18,7 +18,6 @@ from functools import partial
 from itertools import islice
 from math import inf
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
@@ -315,7 +314,9 @@ class WriterLock:
         except OSError as error:
             raise StoreError(f"{lock} can't be opened: {error.strerror}") from error
         try:
-            _refuse_other(lock, os.fstat(self._descriptor))
+            status = os.fstat(self._descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+                raise StoreError(f"{lock} is not a file of its own; see what it is, and remove it")
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self.close()
@@ -336,18 +337,8 @@ class WriterLock:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _refuse_other(lock: Path, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-        raise StoreError(f"{lock} is not a file of its own; see what it is, and remove it")
 
 
 class Writer:

@@ -282,19 +282,9 @@ def give_way(
     else:
         connection.execute(_REPLACE_MENTIONED, {"epoch": epoch})
     if at is not None:
-        _forget_old(connection, at)
-
-
-def forget_patrons(connection: sqlite3.Connection, patron_refs: Iterable[str]) -> None:
-    """Forget the whole rows of patrons whom a push removes."""
-    connection.executemany(_REMOVE_PATRON, ((ref,) for ref in patron_refs))
-
-
-def _forget_old(connection: sqlite3.Connection, at: datetime) -> None:
-    # A day ends earlier in Denmark than in UTC: nothing goes before its last day is over.
-    today = at.date().isoformat()
-    for statement in _FORGET_LEARNT:
-        connection.execute(statement, (today,))
+        # A day ends earlier in Denmark than in UTC: nothing goes before its last day is over.
+        for statement in _FORGET_LEARNT:
+            connection.execute(statement, (at.date().isoformat(),))
 
 
 MOST_KEPT = 10_000
@@ -346,8 +336,9 @@ class Leaving:
 
     def _remove_named(self, batch: list[str]) -> int:
         self._robbed.difference_update(batch)
-        forget_patrons(self._connection, batch)
-        return self._connection.executemany(_REMOVE_NAMED, ((ref,) for ref in batch)).rowcount
+        refs = [(ref,) for ref in batch]
+        self._connection.executemany(_REMOVE_PATRON, refs)
+        return self._connection.executemany(_REMOVE_NAMED, refs).rowcount
 
     def _remove_others(self) -> int:
         if self._full or len(self._brought) > MOST_KEPT:

@@ -259,7 +259,8 @@ class VisitStore:
                 _keep_throttle(connection, row_key, throttle, at_ms or 0)
             settle_wrong_pin(connection, attempt, right=right)
             if reader is not None:
-                _keep_reader(connection, reader)
+                values = (reader.spent_ms, *_columns(reader.at))
+                connection.execute("INSERT OR REPLACE INTO reader VALUES (1, ?, ?, ?)", values)
 
     def add_counts(self, counts: Iterable[HourCount]) -> None:
         """Add to the hourly counts, which no purge touches."""
@@ -445,12 +446,6 @@ def _keep_throttle(
 
 def _forget_throttle(connection: sqlite3.Connection, row_key: bytes) -> None:
     connection.execute("DELETE FROM throttles WHERE row_key = ?", (row_key,))
-
-
-def _keep_reader(connection: sqlite3.Connection, reader: ReaderThrottle) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO reader VALUES (1, ?, ?, ?)", (reader.spent_ms, *_columns(reader.at))
-    )
 
 
 def _columns(boot: BootTime | None) -> tuple[str | None, int | None]:
