@@ -62,24 +62,12 @@ def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
 def to_patron(record: tuple[Any, ...]) -> Patron:
     """Return the patron of :data:`COLUMNS`, `pin_until`, `pushed`; else TypeError or ValueError."""
     pin_check, patron_ref, resident, active, blocks, restricted, *days = record[:10]
-    tags, weak_pin, end, pushed = record[10:]
-    enter_from, valid_until, hold_from, hold_until, pin_until = map(_to_day, (*days, end))
-    return Patron(
-        patron_ref=patron_ref,
-        pin_check=pin_check,
-        resident=bool(resident),
-        active=bool(active),
-        blocks=_to_codes(blocks),
-        restricted=bool(restricted),
-        enter_from=enter_from,
-        valid_until=valid_until,
-        hold_from=hold_from,
-        hold_until=hold_until,
-        tags=_to_codes(tags),
-        pin_until=pin_until,
-        weak_pin=bool(weak_pin),
-        pushed=bool(pushed),
-    )
+    tags, weak_pin, pin_until, pushed = record[10:]
+    enter_from, valid_until, hold_from, hold_until = map(_to_day, days)
+    barred = (_to_codes(blocks), bool(restricted), enter_from, valid_until, hold_from, hold_until)
+    may_enter = (pin_check, bool(resident), bool(active), *barred)
+    learnt = (bool(weak_pin), _to_day(pin_until), bool(pushed))
+    return Patron(patron_ref, *may_enter, _to_codes(tags), *learnt)
 
 
 def _from_codes(codes: frozenset[str]) -> str:
