@@ -74,69 +74,9 @@ def test_the_first_look_tells_all() -> None:
 
     assert [type(one) for one in effects] == [ModeChanged, OutputsChanged]
     assert effects[1] == OutputsChanged(frozenset({"light"}))
+    assert looked(clock("21:00:00"), day=Day(LIBRARY, LOCKDOWN))[0].on == frozenset()
     assert day.standing is not None
     assert (day.standing.mode, day.standing.until) == (OPEN, at("2026-12-24T22:00"))
-
-
-def test_nothing_is_told_twice() -> None:
-    """Neither in the same minute nor in the next one."""
-    assert looked(clock("20:00:00"), clock("20:00:59"))[1] == ()
-    assert looked(clock("20:00:00"), clock("20:01:00"))[1] == ()
-
-
-def test_the_mode_changes_at_its_end() -> None:
-    """Not a microsecond earlier or later, whenever the last look was."""
-    day, _ = looked(clock("21:59:30"))
-
-    assert day.mode_at(clock("21:59:59.999999"), RULES) == (OPEN, True)
-    assert day.mode_at(clock("22:00:00"), RULES) == (CLOSED, False)
-    assert [type(one) for one in turned(day, clock("22:00:00"), RULES)[1]] == [ModeChanged]
-
-
-def test_a_change_by_staff_ends_within_a_minute_too() -> None:
-    """Staff's own end is to the second, and the last look was before it."""
-    lockdown = Override(Mode.LOCKDOWN, at("2026-12-24T20:00:30"))
-    day, _ = looked(clock("20:00:00"), day=Day(LIBRARY, lockdown))
-
-    assert day.mode_at(clock("20:00:29.999999"), RULES) == (Mode.LOCKDOWN, False)
-    assert day.mode_at(clock("20:00:30"), RULES) == (OPEN, False)
-
-
-def test_before_the_first_look_it_is_judged_all_the_same() -> None:
-    """Nobody comes in by mistake: without a calendar it is closed."""
-    assert Day(None).mode_at(clock("12:00:00"), RULES) == (CLOSED, False)
-    assert Day(LIBRARY).mode_at(clock("21:50:00"), RULES) == (OPEN, True)
-
-
-@pytest.mark.parametrize("looked_before", [True, False])
-@pytest.mark.parametrize(
-    ("text", "late"),
-    [
-        ("21:44:59.999999", False),
-        ("21:45:00", True),
-        ("21:59:59.999999", True),
-        ("17:59:00", False),
-    ],
-)
-def test_the_last_minutes(text: str, *, late: bool, looked_before: bool) -> None:
-    """From 15 minutes before closing on nobody new comes in, to the microsecond."""
-    moment = clock(text)
-    minute = moment.local.replace(second=0, microsecond=0)
-    day = (
-        looked(Moment(minute, moment.high_water, moment.state))[0]
-        if looked_before
-        else Day(LIBRARY)
-    )
-
-    assert day.mode_at(moment, RULES)[1] is late
-
-
-def test_where_staff_take_over_everybody_comes_in() -> None:
-    """Even where the staffed hours close soon after: the door is free then anyway."""
-    short = every_day(ModeSpan(OPEN, 420, 1075), ModeSpan(STAFFED, 1075, 1080))
-    day, _ = looked(clock("17:54:00"), day=Day(short))
-
-    assert day.mode_at(clock("17:54:30"), RULES) == (OPEN, False)
 
 
 def test_without_last_minutes_everybody_comes_in_until_the_end() -> None:
@@ -146,18 +86,6 @@ def test_without_last_minutes_everybody_comes_in_until_the_end() -> None:
 
     assert day.mode_at(clock("21:59:59.999999"), rules) == (OPEN, False)
     assert Day(LIBRARY).mode_at(clock("21:59:59.999999"), rules) == (OPEN, False)
-
-
-def test_warnings_come_once() -> None:
-    """At 15, 10 and 5 minutes, by looks each half minute, none at the first look."""
-    start = at("2026-12-24T21:40")
-    looks = [
-        Moment(start + step * 30 * SECOND, start.astimezone(UTC), ClockState.TRUSTED)
-        for step in range(60)
-    ]
-
-    assert warnings(*looks) == [15, 10, 5]
-    assert warnings(clock("21:45:00"), clock("21:49:00")) == []
 
 
 def test_whoever_looks_late_says_the_shortest() -> None:
@@ -192,13 +120,6 @@ def test_a_new_calendar_warns_of_its_own_closing() -> None:
     assert warnings(clock("21:45:30"), clock("21:50:00"), day=with_hours(day, LIBRARY, None)) == [
         10
     ]
-
-
-def test_outputs_follow_with_their_offsets() -> None:
-    """Told once, when they change; what is off already after closing stays so."""
-    assert looked(clock("22:14:00"), clock("22:14:59"))[1] == ()
-    assert looked(clock("22:14:00"), clock("22:15:00"))[1] == (OutputsChanged(frozenset()),)
-    assert looked(clock("22:15:00"), clock("22:16:00"))[1] == ()
 
 
 def test_by_an_unset_clock_outputs_and_warnings_stay() -> None:
@@ -285,28 +206,6 @@ def test_of_the_end_that_staff_have_set_everybody_is_warned() -> None:
     assert warnings(clock("22:44:30"), clock("22:45:00"), day=Day(LIBRARY, LATE)) == [15]
 
 
-def test_what_staff_set_counts_with_the_next_look() -> None:
-    """And what they take back as well, within the same minute."""
-    day = with_hours(after_looks(clock("20:00:00")), LIBRARY, LOCKDOWN)
-    day, (locked,) = turned(day, clock("20:00:01"), PLAIN)
-    assert isinstance(locked, ModeChanged)
-    assert locked.standing.mode is Mode.LOCKDOWN
-
-    day, (opened,) = turned(with_hours(day, LIBRARY, None), clock("20:00:02"), PLAIN)
-    assert isinstance(opened, ModeChanged)
-    assert opened.standing.mode is OPEN
-
-
-def test_a_clock_that_was_lost_is_asked_by_what_is_certain() -> None:
-    """A look by the right clock before it does not hold for the rest of its minute."""
-    day = Day(Calendar(), Override(CLOSED, at("2026-12-24T12:00")))
-    day = after_looks(clock("11:59:30"), unset("11:59:40"), day=day)
-    over = unset("11:59:50", at("2026-12-24T12:30").astimezone(UTC))
-
-    assert day.mode_at(unset("11:59:50"), PLAIN) == (CLOSED, False)
-    assert day.mode_at(over, PLAIN) == (OPEN, False)
-
-
 @pytest.mark.parametrize(
     ("day", "rules"), [(Day(LIBRARY), DayRules()), (Day(LIBRARY, LOCKDOWN), PLAIN)]
 )
@@ -338,3 +237,21 @@ def test_hours_that_staff_have_drawn_out_are_warned_of_by_their_own_end() -> Non
     drawn_out = Day(LIBRARY, Override(OPEN, at("2026-12-24T22:14")))
 
     assert warnings(clock("21:58:00"), clock("22:02:00"), day=drawn_out) == [15]
+
+
+def test_where_staff_take_over_everybody_comes_in() -> None:
+    """Even where the staffed hours close soon after: the door is free then anyway."""
+    short = every_day(ModeSpan(OPEN, 420, 1075), ModeSpan(STAFFED, 1075, 1080))
+    day, _ = looked(clock("17:54:00"), day=Day(short))
+
+    assert day.mode_at(clock("17:54:30"), RULES) == (OPEN, False)
+
+
+def test_a_clock_that_was_lost_is_asked_by_what_is_certain() -> None:
+    """A look by the right clock before it does not hold for the rest of its minute."""
+    day = Day(Calendar(), Override(CLOSED, at("2026-12-24T12:00")))
+    day = after_looks(clock("11:59:30"), unset("11:59:40"), day=day)
+    over = unset("11:59:50", at("2026-12-24T12:30").astimezone(UTC))
+
+    assert day.mode_at(unset("11:59:50"), PLAIN) == (CLOSED, False)
+    assert day.mode_at(over, PLAIN) == (OPEN, False)

@@ -24,27 +24,6 @@ def typed(keys: str, rules: PadRules = RULES, gap_s: float = 1.0) -> tuple[PinPa
     return pad, pins
 
 
-@pytest.mark.parametrize(
-    ("keys", "pins"),
-    [
-        ("4711", ["4711"]),
-        ("0042", ["0042"]),
-        ("471", []),
-        ("47*4711", ["4711"]),
-        ("47*11", []),
-        ("***4711", ["4711"]),
-        ("47#", ["47"]),
-        ("#", []),
-        ("##4711", ["4711"]),
-        ("47*#", []),
-        ("*", []),
-    ],
-)
-def test_what_comes_out(keys: str, pins: list[str]) -> None:
-    """A full PIN needs no enter; enter ends a shorter one, clear starts afresh, empty is none."""
-    assert typed(keys)[1] == pins
-
-
 @pytest.mark.parametrize("length", [4, 5, 8])
 def test_the_length_is_the_rules(length: int) -> None:
     """A PIN is complete at the configured length, no digit earlier."""
@@ -52,28 +31,6 @@ def test_the_length_is_the_rules(length: int) -> None:
 
     assert typed(digits, PadRules(pin_length=length))[1] == [digits]
     assert typed(digits[:-1], PadRules(pin_length=length))[1] == []
-
-
-def test_deadlines() -> None:
-    """Ten seconds from the latest key, whichever it was, thirty from the card."""
-    pad = PinPad(RULES, 100.0, 100.0)
-    assert pad.deadline_s == 110.0
-
-    for key in ("4", CLEAR, ENTER):
-        pad = pad.pressed(key, 109.0)
-        assert pad.deadline_s == 119.0
-        pad = PinPad(RULES, 100.0, 100.0)
-
-    assert pad.pressed("4", 109.0).pressed("7", 118.0).pressed("1", 127.0).deadline_s == 130.0
-
-
-def test_a_pad_shows_no_digits() -> None:
-    """A pad in a traceback doesn't tell what was typed."""
-    pad, _ = typed("471")
-
-    assert pad.digits == "471"
-    assert "471" not in repr(pad)
-    assert "digits" not in repr(pad)
 
 
 @dataclass
