@@ -35,20 +35,12 @@ from tests.access.calendars import (
 )
 
 LIBRARY = every_day(ModeSpan(OPEN, 7 * 60, 22 * 60), ModeSpan(STAFFED, 10 * 60, 18 * 60))
-
-
 """Self-service from 7 to 22, somebody at the desk from 10 to 18."""
 
-
 NIGHT = Calendar(((), (), (), (), (), (ModeSpan(OPEN, 20 * 60, 26 * 60),), ()))
-
-
 """Saturdays from 20 until 2 on Sunday, which is when clocks are changed."""
 
-
 CHRISTMAS = date(2026, 12, 24)
-
-
 CLOSED_ON_CHRISTMAS = {CHRISTMAS: DatedDay((), note="Juleaften")}
 
 

@@ -24,17 +24,9 @@ from doorctl.core.moments import ClockState, Moment
 from tests.access.calendars import CLOSED, OPEN, STAFFED, at, every_day
 
 LIBRARY = every_day(ModeSpan(OPEN, 420, 1320), ModeSpan(STAFFED, 600, 1080))
-
-
 LIGHT = Output("light", frozenset({STAFFED, OPEN}), lead_min=10, lag_min=15)
-
-
 RULES = DayRules(warn_min=(5, 10, 15), no_entry_min=15, outputs=(LIGHT,))
-
-
 SECOND = timedelta(seconds=1)
-
-
 LONG_AGO = datetime(2026, 12, 1, tzinfo=UTC)
 
 
@@ -151,11 +143,7 @@ def test_a_lost_calendar_is_told_once_and_its_end_too() -> None:
 
 
 PLAIN = DayRules(warn_min=(5, 10, 15), no_entry_min=15)
-
-
 LATE = Override(OPEN, at("2026-12-24T23:00"))
-
-
 LOCKDOWN = Override(Mode.LOCKDOWN, at("2026-12-24T22:05"))
 
 

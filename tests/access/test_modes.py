@@ -25,11 +25,7 @@ from doorctl.core.moments import ClockState, Moment
 from tests.access.calendars import CLOSED, OPEN, STAFFED, at, calendars, every_day, times
 
 LIBRARY = every_day(ModeSpan(OPEN, 420, 1320), ModeSpan(STAFFED, 600, 1080))
-
-
 NOON = at("2026-12-24T12:00")
-
-
 SOON, LATE = NOON + timedelta(hours=1), NOON + timedelta(hours=12)
 
 
@@ -55,8 +51,6 @@ CALENDARS = {
     "dated": Calendar(None, {NOON.date(): DatedDay(())}),
     "holiday": Calendar(LIBRARY.week, {NOON.date(): DatedDay((), Cause.HOLIDAY)}),
 }
-
-
 BY_CALENDAR = {
     "none": (CLOSED, Cause.UNKNOWN_CALENDAR),
     "always": (OPEN, Cause.SCHEDULE),
@@ -66,20 +60,13 @@ BY_CALENDAR = {
     "dated": (CLOSED, Cause.EXCEPTION),
     "holiday": (CLOSED, Cause.HOLIDAY),
 }
-
-
 BY_UNSET_CLOCK = {
     **dict.fromkeys(CALENDARS, (None, Cause.CLOCK)),
     "none": (CLOSED, Cause.UNKNOWN_CALENDAR),
     "always": (OPEN, Cause.SCHEDULE),
 }
-
-
 PROBLEM = {"none": (True, True), "ended": (True, False)}
-
-
 """Calendar -> whether somebody has to be told, by a right clock and by an unset one."""
-
 
 ENDS = {"running": SOON, "at its end": NOON, "ended": NOON - timedelta(hours=1)}
 
@@ -282,20 +269,10 @@ def test_no_entry_means_out_in_so_many_minutes(
 
 
 INSIDE = frozenset({STAFFED, OPEN})
-
-
 LIGHT = Output("light", INSIDE, lead_min=10, lag_min=5)
-
-
 ALARM = Output("alarm", frozenset({CLOSED}), lead_min=-5, lag_min=-10)
-
-
 PLAIN = Output("plain", INSIDE)
-
-
 EARLY = Output("early", INSIDE, lead_min=-30, lag_min=30)
-
-
 ALL = (LIGHT, ALARM, PLAIN, EARLY)
 
 

@@ -24,8 +24,6 @@ from doorctl.core.masked import Pin, StretchedKey
 from tests.access.samples import PATRON
 
 keys = st.binary(min_size=32, max_size=32).map(StretchedKey)
-
-
 pins = st.text("0123456789", min_size=1, max_size=8).map(Pin)
 
 
@@ -56,8 +54,6 @@ def test_repr_shows_no_pin_check() -> None:
 
 
 PIN = Pin("4711")
-
-
 FIRST, SECOND, THIRD = (bytes([number]) * KEY_BYTES for number in (1, 2, 3))
 
 

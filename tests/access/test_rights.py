@@ -29,14 +29,8 @@ from doorctl.core.moments import ClockState, Moment
 from tests.access.samples import COPENHAGEN, HIGH_WATER, NOW, RIGHT_PIN, STRETCHED, day, moment
 
 HERE = "oest"
-
-
 HOUR = timedelta(hours=1)
-
-
 UNSET = moment(ClockState.UNTRUSTED)
-
-
 BAN = Ban(
     number=1,
     reason="smoked in the reading room",
@@ -45,8 +39,6 @@ BAN = Ban(
     by="staff-7",
     branches=frozenset({HERE}),
 )
-
-
 CLEANERS = Pass(
     number=1,
     kind=PassKind.CLEANER,
@@ -56,8 +48,6 @@ CLEANERS = Pass(
     to_minute=20 * 60,
     label="Rent Hus A/S, evenings",
 )
-
-
 CHECK = pin_check(STRETCHED, RIGHT_PIN)
 
 
@@ -434,22 +424,13 @@ def test_en_60839_11_1_t4_possible_to_allocated_codes(digits: int, allowed: int)
 
 
 FIRST, LAST = date(2026, 3, 20), date(2026, 11, 10)
-
-
 """Both clock changes of the year lie between."""
-
 
 instants = st.integers(0, 240 * 24 * 60).map(
     lambda minute: datetime(2026, 3, 18, tzinfo=UTC) + timedelta(minutes=minute)
 )
-
-
 days = st.dates(FIRST, LAST)
-
-
 weekdays = st.frozensets(st.integers(0, 6), min_size=1)
-
-
 minutes = st.integers(0, DAY_MINUTES - 1)
 
 

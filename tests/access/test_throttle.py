@@ -24,10 +24,7 @@ from doorctl.access.throttle import (
 from doorctl.core.moments import BootTime
 
 WAITS_S = [0, 0, 0, 30, 120, 600, 3600, 3600, 3600, 3600]
-
-
 """Seconds to wait after so many failures, as the issue and NIST SP 800-63B have them."""
-
 
 FOREVER_MS = 10 * 365 * 24 * 3600 * 1000
 
@@ -154,8 +151,6 @@ class CardMachine(RuleBasedStateMachine):
 
 
 TestCard = CardMachine.TestCase
-
-
 TestCard.settings = settings(stateful_step_count=40)
 
 
@@ -268,8 +263,6 @@ class ReaderMachine(RuleBasedStateMachine):
 
 
 TestReader = ReaderMachine.TestCase
-
-
 TestReader.settings = settings(stateful_step_count=30)
 
 

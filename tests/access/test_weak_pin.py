@@ -28,8 +28,6 @@ from tests.access.test_policy_properties import cases, policies
 
 WEAK = replace(KNOWN, patron=replace(PATRON, weak_pin=True))
 REFUSE, WARN = Policy(weak_pin=WeakPin.REFUSE), Policy(weak_pin=WeakPin.WARN)
-
-
 ALLOW = Policy(weak_pin=WeakPin.ALLOW)
 NO_PIN_REFUSE, NO_PIN_WARN = replace(REFUSE, require_pin=False), replace(WARN, require_pin=False)
 

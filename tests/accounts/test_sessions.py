@@ -20,8 +20,6 @@ from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime
 
 BEGAN = BootTime("boot-1", 1_000_000)
-
-
 SESSION = Session("grethe", BEGAN, BEGAN)
 
 

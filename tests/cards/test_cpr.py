@@ -9,38 +9,6 @@ from hypothesis import strategies as st
 from doorctl.cards.numbers import birth_date, is_cpr
 
 
-@pytest.mark.parametrize("seventh", "0123")
-@pytest.mark.parametrize("year", ["00", "36", "37", "57", "58", "99"])
-def test_a_seventh_digit_0_to_3_means_the_1900s(seventh: str, year: str) -> None:
-    """1900 was no leap year; every other leap year of the 1900s is a multiple of four."""
-    leap = int(year) % 4 == 0 and year != "00"
-
-    assert is_cpr(f"2902{year}{seventh}111") is leap
-
-
-@pytest.mark.parametrize(
-    ("digits", "real"),
-    [
-        ("2902004111", True),  # 2000
-        ("2902364111", True),  # 2036
-        ("2902374111", False),  # 1937
-        ("2902404111", True),  # 1940
-        ("2902009111", True),  # 2000
-        ("2902369111", True),  # 2036
-        ("2902379111", False),  # 1937
-        ("2902005111", True),  # 2000
-        ("2902565111", True),  # 2056
-        ("2902575111", False),  # 2057
-        ("2902588111", False),  # 1858
-        ("2902608111", True),  # 1860
-        ("2902968111", True),  # 1896
-    ],
-)
-def test_29_february_needs_a_leap_year_of_the_right_century(digits: str, *, real: bool) -> None:
-    """The seventh digit and the year decide on the century, and the century on the leap year."""
-    assert is_cpr(digits) is real
-
-
 @pytest.mark.parametrize("seventh", "0123456789")
 def test_each_seventh_digit_places_the_years_as_the_table_says(seventh: str) -> None:
     """An oracle of its own: the table written out as ranges of whole years."""
