@@ -243,3 +243,24 @@ def test_a_clock_that_was_lost_is_asked_by_what_is_certain() -> None:
 
     assert day.mode_at(unset("11:59:50"), PLAIN) == (CLOSED, False)
     assert day.mode_at(over, PLAIN) == (OPEN, False)
+
+
+def test_a_change_by_staff_ends_within_a_minute_too() -> None:
+    """Staff's own end is to the second, and the last look was before it."""
+    lockdown = Override(Mode.LOCKDOWN, at("2026-12-24T20:00:30"))
+    day, _ = looked(clock("20:00:00"), day=Day(LIBRARY, lockdown))
+
+    assert day.mode_at(clock("20:00:29.999999"), RULES) == (Mode.LOCKDOWN, False)
+    assert day.mode_at(clock("20:00:30"), RULES) == (OPEN, False)
+
+
+def test_what_staff_set_counts_with_the_next_look() -> None:
+    """And what they take back as well, within the same minute."""
+    day = with_hours(after_looks(clock("20:00:00")), LIBRARY, LOCKDOWN)
+    day, (locked,) = turned(day, clock("20:00:01"), PLAIN)
+    assert isinstance(locked, ModeChanged)
+    assert locked.standing.mode is Mode.LOCKDOWN
+
+    day, (opened,) = turned(with_hours(day, LIBRARY, None), clock("20:00:02"), PLAIN)
+    assert isinstance(opened, ModeChanged)
+    assert opened.standing.mode is OPEN
