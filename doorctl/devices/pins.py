@@ -181,41 +181,6 @@ class GpioRelay:
                 self._output.close()
 
 
-class GpioSignals:
-    """Green and red lamp and buzzer, active high; None for what is not wired. All off at first."""
-
-    def __init__(
-        self, factory: Factory, green: int | None, red: int | None, buzzer: int | None
-    ) -> None:
-        self._outputs: dict[str, Any] = {}
-        for name, pin in (("green", green), ("red", red), ("buzzer", buzzer)):
-            if pin is not None:
-                self._outputs[name] = claimed_output(factory, pin, active_high=True)
-
-    def show(self, lamps: Lamps) -> None:
-        """Switch all of them to the given state.
-
-        Raises:
-            DeviceError: about the first that can't be driven; the others are switched all the same.
-        """
-        with ExitStack() as all_of_them:
-            for name, output in self._outputs.items():
-                all_of_them.callback(_light, name, output, lit=getattr(lamps, name))
-
-    def close(self) -> None:
-        """Switch all off, then give the pins back; idempotent. Raises as `show` does."""
-        outputs, self._outputs = self._outputs, {}
-        with ExitStack() as all_of_them:
-            for name, output in outputs.items():
-                all_of_them.callback(output.close)
-                all_of_them.callback(_light, name, output, lit=False)
-
-
-def _light(name: str, output: Any, *, lit: bool) -> None:
-    with telling(f"the output {name} can't be driven"):
-        output.value = lit
-
-
 def relay_off(factory: Factory, pin: int, *, active_high: bool) -> None:
     """Drive the relay's pin to its off level, whatever its level was; raises DeviceError."""
     GpioRelay(factory, pin, active_high=active_high).close()
@@ -515,6 +480,27 @@ class GpioOutputs:
             for name, output in outputs.items():
                 all_of_them.callback(output.close)
                 all_of_them.callback(_switch, name, output, on=False)
+
+
+class GpioSignals(GpioOutputs):
+    """Green and red lamp and buzzer, active high; None for what is not wired. All off at first."""
+
+    def __init__(
+        self, factory: Factory, green: int | None, red: int | None, buzzer: int | None
+    ) -> None:
+        pins = {"green": green, "red": red, "buzzer": buzzer}
+        wired = [OutputPin(name, pin) for name, pin in pins.items() if pin is not None]
+        super().__init__(factory, wired)
+
+    def show(self, lamps: Lamps) -> None:
+        """Switch all of them to the given state.
+
+        Raises:
+            DeviceError: about the first that can't be driven; the others are switched all the same.
+        """
+        with ExitStack() as all_of_them:
+            for name in self._outputs:
+                all_of_them.callback(self.switch, name, on=getattr(lamps, name))
 
 
 def _claimed(factory: Factory, one: OutputPin) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from doorctl.access.calendar import OPEN, Calendar, Cause, Mode, StoredCalendar
 from doorctl.access.day import (
@@ -58,13 +57,6 @@ class BranchUnread:
     why: str
 
 
-class Submits(Protocol):
-    """A thread that does a job and posts its result."""
-
-    def __call__(self, job: Callable[[], HoursRead]) -> None:
-        """Queue the job."""
-
-
 class DailyRound:
     """Keep to the hours. One thread.
 
@@ -80,7 +72,7 @@ class DailyRound:
         rules: DayRules,
         calendar_of: Callable[[StoredCalendar], Calendar],
         branch: BranchBook,
-        submit: Submits,
+        submit: Callable[[Callable[[], HoursRead]], None],
         doorway: DoorDriver,
         outputs: Outputs | None,
         log: EventLog,
