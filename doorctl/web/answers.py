@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -33,15 +32,8 @@ from doorctl.core.errors import (
 # (requests of other sites), V14.3 (nothing personal is kept by a browser).
 
 POLICY: Final = (
-    "default-src 'none'; "
-    "object-src 'none'; "
-    "script-src 'self'; "
-    "style-src 'self'; "
-    "img-src 'self'; "
-    "font-src 'self'; "
-    "connect-src 'self'; "
-    "form-action 'self'; "
-    "frame-ancestors 'none'; "
+    "default-src 'none'; object-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; "
     "base-uri 'none'"
 )
 """The policy: nothing inline, nothing of another host, and no frame of another site."""
@@ -110,15 +102,12 @@ class SameOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer requests from our own pages, and refuse the rest."""
+        app = self._app
         if scope["type"] == "http" and {name for name, _ in scope["headers"]} >= TWO_LENGTHS:
-            refused = PlainTextResponse("That has two lengths.", 400, {"Connection": "close"})
-            await refused(scope, receive, send)
-            return
-        if scope["type"] == "http" and _strange(scope):
-            refused = PlainTextResponse("This request came from another site.", 403)
-            await refused(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+            app = PlainTextResponse("That has two lengths.", 400, {"Connection": "close"})
+        elif scope["type"] == "http" and _strange(scope):
+            app = PlainTextResponse("This request came from another site.", 403)
+        await app(scope, receive, send)
 
 
 def _strange(scope: Scope) -> bool:
@@ -169,11 +158,7 @@ class Refusal:
             content["problems"] = [str(problem) for problem in cause.problems[:TOLD_PROBLEMS]]
         elif isinstance(cause, DoorctlError):
             content["why"] = str(cause)
-        later = (
-            {"Retry-After": str(RETRY_AFTER_S)}
-            if self.status == HTTPStatus.SERVICE_UNAVAILABLE
-            else {}
-        )
+        later = {"Retry-After": str(RETRY_AFTER_S)} if self in {BUSY, STOPPING} else {}
         return JSONResponse(content, self.status, {**HEADERS, **later, **(headers or {})})
 
 
@@ -198,7 +183,7 @@ REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
 )
 """The refusal of each error; the first match counts."""
 
-REFUSED: tuple[type[Exception], ...] = tuple(kind for kind, _ in REFUSALS)
+REFUSED = tuple(kind for kind, _ in REFUSALS)
 
 
 def refusal_of(error: Exception) -> Refusal:
@@ -217,31 +202,24 @@ CERTIFIED: Final = "doorctl.certified"
 """A key of the scope: whether the other end has shown a certificate that the authority issued."""
 
 
-class SendersCertified:
-    """An application that serves its machine addresses only to senders with a certificate.
+def senders_certified(app: ASGIApp) -> ASGIApp:
+    """Return the application that serves machine addresses only to senders with a certificate.
 
     The TLS handshake checks a certificate that is shown, and ends where it is bad.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        refused = scope["path"].startswith(MACHINES) and not scope.get(CERTIFIED, False)
+        await (UNCERTIFIED.answer() if refused else app)(scope, receive, send)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or refuse a sender without a certificate."""
-        if scope["path"].startswith(MACHINES) and not scope.get(CERTIFIED, False):
-            await UNCERTIFIED.answer()(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+    return answered
 
 
-class Shown:
-    """An application on one connection; its scope says whether a certificate was shown there."""
+def shown(app: ASGIApp, *, certified: bool) -> ASGIApp:
+    """Return an application whose scope says whether a certificate was shown on a connection."""
 
-    def __init__(self, app: ASGIApp, *, certified: bool) -> None:
-        self._app = app
-        self._certified = certified
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[CERTIFIED] = certified
+        await app(scope, receive, send)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, as the application does."""
-        scope[CERTIFIED] = self._certified
-        await self._app(scope, receive, send)
+    return answered

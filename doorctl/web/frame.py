@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -127,7 +127,6 @@ THREADS: Final = 4
 MOST_WAITING: Final = 32
 """The most pages that wait for a thread; the next ones are refused for now."""
 
-
 MOST_AT_ONCE: Final = 1
 """The most threads for requests before sign-in; the others are for staff."""
 
@@ -220,16 +219,14 @@ class Templates:
 
         The compiler's memory can be given back then: 2.3 MB (measured). On any thread.
         """
-        for name in self._environment.list_templates(filter_func=_is_of_a_branch):
+        for name in self._environment.list_templates(
+            filter_func=lambda name: not name.startswith("demo")
+        ):
             self._environment.get_template(name)
 
     def render(self, name: str, context: dict[str, Any]) -> str:
         """Return a page; a name that is missing from `context` is an error of ours."""
         return self._environment.get_template(name).render(context)
-
-
-def _is_of_a_branch(name: str) -> bool:
-    return not name.startswith("demo")
 
 
 @cache
@@ -240,7 +237,7 @@ def static_address(name: str) -> str:
 
 
 class StaticPages(StaticFiles):
-    """The files of `static/`; an answer to an :func:`address_of` may be kept for ever."""
+    """The files of `static/`; an answer to a :func:`static_address` may be kept for ever."""
 
     def __init__(self) -> None:
         super().__init__(directory=STATIC)
@@ -620,9 +617,7 @@ class Frame:
                 return request.go(sign_in_at(page_of(request.http), AGAIN))
             return await page(request)
 
-        async def answer(request: Request) -> Response:
-            return await self._answer(request, just_signed_in, (path, permission))
-
+        answer = partial(self._answer, page=just_signed_in, guard=(path, permission))
         return Route(path, answer, methods=list(methods))
 
     def form(
@@ -641,11 +636,7 @@ class Frame:
 
     def open(self, path: str, page: Page, methods: Iterable[str] = ("GET",)) -> Route:
         """Return the route of a page for everybody."""
-
-        async def answer(request: Request) -> Response:
-            return await self._answer(request, page, None)
-
-        return Route(path, answer, methods=list(methods))
+        return Route(path, partial(self._answer, page=page), methods=list(methods))
 
     async def missing(self, request: Request, status: int) -> Response:
         """Return the page for an unknown address or a wrong method."""
@@ -653,7 +644,7 @@ class Frame:
         async def page(page_request: PageRequest) -> Response:
             return page_request.page("missing.html", status)
 
-        return await self._answer(request, page, None)
+        return await self._answer(request, page)
 
     def words(self, request: Request) -> Words:
         """Return the words in the language of a request."""
@@ -678,7 +669,7 @@ class Frame:
         return self._templates.render(template, shared | context)
 
     async def _answer(
-        self, request: Request, page: Page, guard: tuple[str, Permission] | None
+        self, request: Request, page: Page, guard: tuple[str, Permission] | None = None
     ) -> Response:
         page_request = PageRequest(self, request, self.words(request), None)
         try:

@@ -567,7 +567,10 @@ class Panel:
             {
                 **shown,
                 "again": _address(language, since) if chosen else PAGE,
-                "choices": [(known, _address(known, _attempt(seen))) for known in self._offered()],
+                "choices": [
+                    (known, _address(known, _attempt(seen)))
+                    for known in self._languages.known.values()
+                ],
                 "chosen": chosen,
                 "events": f"{EVENTS}?{urlencode({'lang': language.code})}",
                 "showing": self._showing,
@@ -621,27 +624,22 @@ class Panel:
 
     def _event(self, seen: Seen, language: Language) -> str:
         shown = self._shown(seen, language)
-        event = {
-            "html": self._templates.render("panel_screen.html", shown),
-            "kind": shown["kind"],
-            "keys": shown["keys"],
-            "attempt": shown["attempt"],
-            "rest": shown["rest"],
-        }
+        event = {name: shown[name] for name in ("kind", "keys", "attempt", "rest")}
+        event["html"] = self._templates.render("panel_screen.html", shown)
         return f"event: screen\ndata: {msgspec.json.encode(event).decode()}\n\n"
 
     def _shown(self, seen: Seen, language: Language) -> dict[str, Any]:
-        state = seen.state
+        state, speaker = seen.state, self._speaker(language)
         keys = Keys.NONE if state is None else state.keys
         return {
-            "screen": self._speaker(language).screen(state),
+            "screen": speaker.screen(state),
             "kind": (Kind.OUT_OF_ORDER if state is None else state.kind).value,
             "state": state,
             "keys": keys.value if self._showing.keypad else Keys.NONE.value,
             "attempt": _attempt(seen),
             "rest": state is None or state.kind in AT_REST,
             "language": language,
-            "say": self._words(language).say,
+            "say": speaker.words.say,
         }
 
     async def _key(self, request: Request) -> Response:
@@ -673,14 +671,9 @@ class Panel:
     def _is_secret(self, shown: str) -> bool:
         return hmac.compare_digest(shown.encode(), self._secret.encode())
 
-    def _offered(self) -> list[Language]:
-        return list(self._languages.known.values())
-
-    def _words(self, language: Language) -> Words:
-        return Words(language, self._showing.zone)
-
     def _speaker(self, language: Language) -> Speaker:
-        return Speaker(self._words(language), self._showing.phone, self._showing.keypad)
+        words = Words(language, self._showing.zone)
+        return Speaker(words, self._showing.phone, self._showing.keypad)
 
 
 BEAT: Final = "event: beat\ndata: .\n\n"

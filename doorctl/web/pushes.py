@@ -303,12 +303,8 @@ class Body:
 
     async def drain(self) -> None:
         """Read what is left and throw it away, so that a sender still writing sees the answer."""
-
-        async def nowhere(_chunk: bytes) -> None:
-            pass
-
         with suppress(TimeoutError, ClientDisconnect):
-            await self.read(nowhere)
+            await self.read(lambda _chunk: asyncio.sleep(0))
 
     async def discard(self) -> None:
         """Throw away what is left, up to a limit, so that the answer arrives."""
@@ -381,7 +377,7 @@ class Pushes:
         self._log = log
         self._patience = patience
         self._record = record
-        self._noting = Noting(reception, worker, log, record)
+        self.noting = Noting(reception, worker, log, record)
         self._nonce = secrets.token_hex(16)
         self._taking = False
         self._waiting: deque[asyncio.Timeout] = deque()
@@ -389,16 +385,12 @@ class Pushes:
     def routes(self) -> tuple[Route, ...]:
         """Return the addresses."""
         return (
-            Route("/v1/patrons", self.snapshot, methods=["PUT"]),
-            Route("/v1/patrons/changes", self.changes, methods=["POST"]),
-            Route("/v1/patrons/rehearsal", self.rehearsal, methods=["POST"]),
+            Route("/v1/patrons", partial(self.push, kind="snapshot"), methods=["PUT"]),
+            Route("/v1/patrons/changes", partial(self.push, kind="changes"), methods=["POST"]),
+            Route("/v1/patrons/rehearsal", partial(self.push, kind=None), methods=["POST"]),
             Route("/v1/patrons/epoch", self.epoch, methods=["GET"]),
             Route("/v1/patrons/exchange", self.exchange, methods=["POST"]),
         )
-
-    def catch_up(self) -> None:
-        """Write missing entries to the audit log; before the first request, or after the last."""
-        self._noting.catch_up()
 
     async def epoch(self, request: Request) -> Response:
         """Say which push is held; strangers are not told how many patrons are in it."""
@@ -421,10 +413,7 @@ class Pushes:
         )
 
     async def exchange(self, request: Request) -> Response:
-        """Compare the audit log with the end that a sender saw; exchange counts of wrong PINs.
-
-        The sender says where the audit log ended and how many wrong PINs patrons had elsewhere; the
-        answer says up to where the log is still that one, and how many they had here.
+        """Say up to where the audit log is the one a sender saw; exchange counts of wrong PINs.
 
         Each message must hold a new nonce, so none can be replayed.
         """
@@ -441,7 +430,7 @@ class Pushes:
         try:
             exchange = read_exchange(bytes(message), terms.branch, self._nonce, terms.public_keys)
             self._nonce = secrets.token_hex(16)
-            agreed = await asyncio.to_thread(self._noting.compare, exchange.heads)
+            agreed = await asyncio.to_thread(self.noting.compare, exchange.heads)
             here = None
             with suppress(StoreError):
                 if exchange.wrong_pins is not None:
@@ -453,19 +442,8 @@ class Pushes:
             return await self._refuse(body, Refused(refusal_of(err), cause=err))
         return answer({"agreed": agreed, "wrong_pins": here})
 
-    async def snapshot(self, request: Request) -> Response:
-        """Take the whole register."""
-        return await self._push(request, "snapshot")
-
-    async def changes(self, request: Request) -> Response:
-        """Take what has changed since the push before."""
-        return await self._push(request, "changes")
-
-    async def rehearsal(self, request: Request) -> Response:
-        """Report the result that a push would have, and change nothing; there is no alarm."""
-        return await self._push(request, None)
-
-    async def _push(self, request: Request, kind: Kind | None) -> Response:
+    async def push(self, request: Request, kind: Kind | None) -> Response:
+        """Take the register or its changes; without a kind only report the result, and no alarm."""
         body, staging = Body(request, self._patience), self._reception.staging()
         # The one place is for pushes with a valid signature: a stranger holds nobody off.
         refused = Refused(BUSY) if self._taking else await self._begin(body, staging.begin)
@@ -522,12 +500,15 @@ class Pushes:
             # Queued behind any job that still reads it, so that a commit under way comes to its
             # end.
             self._worker.submit(staging.close)
+        result = "rehearsed" if kind is None else "unchanged" if received.unchanged else "applied"
+        self._log.emit("push", epoch=received.epoch, result=result)
         if kind is None:
-            self._log.emit("push", epoch=received.epoch, result="rehearsed")
             return received
-        self._tell(received)
+        if received.warning is not None:
+            why = f"push {received.epoch}: {received.warning}"
+            self._log.emit("alarm", kind="push_widened", why=why)
         # Unchanged ones too: such a push may repeat one that was never recorded.
-        await asyncio.to_thread(self._noting.catch_up)
+        await asyncio.to_thread(self.noting.catch_up)
         return received
 
     async def _audit_head(self) -> str | None:
@@ -535,13 +516,6 @@ class Pushes:
             return await asyncio.to_thread(self._record.head)
         except StoreError:
             return None
-
-    def _tell(self, received: Received) -> None:
-        result = "unchanged" if received.unchanged else "applied"
-        self._log.emit("push", epoch=received.epoch, result=result)
-        if received.warning is not None:
-            why = f"push {received.epoch}: {received.warning}"
-            self._log.emit("alarm", kind="push_widened", why=why)
 
     async def _refuse(self, body: Body, refused: Refused, *, rehearsed: bool = False) -> Response:
         refusal = refused.refusal

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -34,11 +34,12 @@ from doorctl.web.answers import (
     WRONG_METHOD,
     Headed,
     SameOrigin,
-    SendersCertified,
-    Shown,
     answer_headers,
+    shown,
 )
-from doorctl.web.pushes import Pushes
+from doorctl.web.answers import (
+    senders_certified as certified_only,
+)
 
 STOP_LIMIT_S = 2
 """How long a push may still come in once the process stops; its sender comes again."""
@@ -99,14 +100,14 @@ class ImpatientProtocol(H11Protocol):
         """Start the wait for a request, and note whether a certificate was shown."""
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
-        shown = tls is not None and bool(tls.getpeercert())
+        certified = tls is not None and bool(tls.getpeercert())
         here = self.client is not None and caller(self.client[0]) in HERE
-        self.stranger = not (shown or here)
+        self.stranger = not (certified or here)
         strangers = sum(getattr(connection, "stranger", False) for connection in self.connections)
         crowded = self.stranger and strangers > MOST_STRANGERS
         self._encrypted = tls is not None
         full = Headed(CROWDED, encrypted=self._encrypted)
-        self.app = full if crowded else Shown(self.app, certified=shown)
+        self.app = full if crowded else shown(self.app, certified=certified)
         self._patience = self.loop.call_later(self.timeout_keep_alive, self._lose_patience)
         # `pause_writing` is called for every byte that waits for its reader, and not only after 64
         # KB.
@@ -362,8 +363,11 @@ def refuse_unusable(certificates: Certificates | None) -> None:
     if certificates is None:
         return
     certificate, key, authority = certificates.certificate, certificates.key, certificates.client_ca
-    for path in (certificate, key, authority):
-        _refuse_unreadable(path)
+    for path in filter(None, (certificate, key, authority)):
+        try:
+            path.read_bytes()
+        except OSError as err:
+            raise KeyFileError(f"{path} can't be read: {err.strerror}; see web.tls") from err
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key)
@@ -376,22 +380,13 @@ def refuse_unusable(certificates: Certificates | None) -> None:
         ) from None
 
 
-def _refuse_unreadable(path: Path | None) -> None:
-    try:
-        if path is not None:
-            path.read_bytes()
-    except OSError as err:
-        raise KeyFileError(f"{path} can't be read: {err.strerror}; see web.tls") from err
-
-
 # The web process's addresses, as an ASGI application: pushes for machines, pages for people.
 
 Missing = Callable[[Request, int], Awaitable[Response]]
 
 
 def application(
-    pushes: Pushes,
-    pages: Iterable[BaseRoute] = (),
+    routes: Iterable[BaseRoute],
     *,
     missing: Missing | None = None,
     encrypted: bool = False,
@@ -399,22 +394,15 @@ def application(
 ) -> ASGIApp:
     """Return the application; it answers 404 to an unknown address and 405 to a wrong method.
 
-    Every answer of `pushes` is JSON, and `pages` are for people. `missing` makes the page for an
-    unknown address, None for a plain one; `encrypted` says whether browsers use HTTPS.
+    `missing` makes the page for an unknown address, None for a plain one; `encrypted` says whether
+    browsers use HTTPS.
     """
     app = Starlette(
-        routes=[
-            Route("/v1/patrons", pushes.snapshot, methods=["PUT"]),
-            Route("/v1/patrons/changes", pushes.changes, methods=["POST"]),
-            Route("/v1/patrons/rehearsal", pushes.rehearsal, methods=["POST"]),
-            Route("/v1/patrons/epoch", pushes.epoch, methods=["GET"]),
-            Route("/v1/patrons/exchange", pushes.exchange, methods=["POST"]),
-            *pages,
-        ],
+        routes=list(routes),
         exception_handlers={HTTPException: partial(_refused, missing), Exception: _faulty},
     )
     app.router.redirect_slashes = False
-    inner: ASGIApp = SendersCertified(app) if senders_certified else app
+    inner: ASGIApp = certified_only(app) if senders_certified else app
     return Headed(SameOrigin(inner), encrypted=encrypted)
 
 

@@ -198,23 +198,20 @@ class _Door:
         lines = self._serial_lines()
         passages = Passages(stores.clock, lambda: _mode(daily.standing), self._chores.count)
         self._stack.callback(passages.finish)
-        doorway = DoorDriver(
-            rules=door_rules(self._config),
-            relay=relay,
-            signals=signals,
-            inputs=inputs,
-            clock=stores.clock,
-            log=self._log,
-            on_passage=passages.note,
-            bounded=self._bound,
-        )
-        daily = self._daily_round(doorway, outputs, lambda: self._chores.test(answers.lines))
+        doorway = self._doorway(relay, signals, inputs, passages)
+        daily = self._daily_round(doorway, outputs, lambda: self._chores.test(self._answers.lines))
         housekeeping = self._chores.housekeeping(
             self.supervisor,
             lambda: all(line.alive for line in lines.values()),
             lambda: doorway.relocks_s,
             self._grace_s,
         )
+
+        def turn() -> None:
+            housekeeping.turn()
+            passages.turn()
+            self._lookout.turn()
+
         controller = Controller(
             rules=rules(self._config),
             cards=CardReader(carries_keys=not self._config.keypad.port),
@@ -224,18 +221,16 @@ class _Door:
             log=self._log,
             cache=stores.patrons,
             branch=stores.branch,
-            jobs=SlowJobs(
-                self._ledger, stores.worker, self._log, self._library(), pause=Event().wait
-            ),
+            jobs=self._slow_jobs(),
             screen=Screen(self._panel.board, self._panel.display),
             last_number=stores.worker.call(stores.steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,
-            each_turn=lambda: _all(housekeeping.turn, passages.turn, self._lookout.turn),
+            each_turn=turn,
             opened_on=opened_on(self._config, stores.clock.moment()),
             day_opened=passages.note_opened,
         )
-        answers = DoorAnswers(
+        self._answers = DoorAnswers(
             stores,
             ledger=self._ledger,
             chores=self._chores,
@@ -243,9 +238,31 @@ class _Door:
             doorway=doorway,
             event_queue=self._event_queue,
         )
-        self._lookout = Lookout(self._config, stores, answers.lines, self._alarms.request_s)
-        self._start(lines, answers.answers())
+        self._lookout = Lookout(self._config, stores, self._answers.lines, self._alarms.request_s)
+        self._start(lines)
         return controller
+
+    def _doorway(
+        self,
+        relay: GpioRelay,
+        signals: GpioSignals,
+        inputs: GpioInputs | None,
+        passages: Passages,
+    ) -> DoorDriver:
+        return DoorDriver(
+            rules=door_rules(self._config),
+            relay=relay,
+            signals=signals,
+            inputs=inputs,
+            clock=self._stores.clock,
+            log=self._log,
+            on_passage=passages.note,
+            bounded=self._bound,
+        )
+
+    def _slow_jobs(self) -> SlowJobs:
+        worker = self._stores.worker
+        return SlowJobs(self._ledger, worker, self._log, self._library(), pause=Event().wait)
 
     def _bound(self, until_s: float | None) -> None:
         left_s = None if until_s is None else until_s - self._stores.clock.monotonic_s()
@@ -291,10 +308,10 @@ class _Door:
             for name, device in ports.items()
         }
 
-    def _start(self, lines: Mapping[str, SerialLine], answers: Answers) -> None:
+    def _start(self, lines: Mapping[str, SerialLine]) -> None:
         stores = self._stores
-        answers = {
-            **answers,
+        answers: Answers = {
+            **self._answers.answers(),
             "purge": self._purging.answer,
             **hold_answers(self._app, stores.visits, stores.answer),
             **self._panel.answers(),
@@ -333,11 +350,6 @@ class _Door:
         )
         self.supervisor.ready()
         spare_the_collector()
-
-
-def _all(*jobs: Callable[[], None]) -> None:
-    for job in jobs:
-        job()
 
 
 def _bits(line: Reader | Keypad) -> str:

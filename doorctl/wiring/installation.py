@@ -77,13 +77,9 @@ def adopt(config: Config, new: Path) -> bool:
     """Take a new key into use on a branch whose processes are stopped; remove its copy.
 
     The key comes first, and is in force with the one before it: killed at any point, the door finds
-    every card, ban and count at its next start, and this goes on where it stopped.
-
-    Args:
-        new: the file that `rotate` made, or the installation key itself to go on.
-
-    Returns:
-        Whether anything was left to do.
+    every card, ban and count at its next start, and this goes on where it stopped. `new` is the
+    file that `rotate` made, or the installation key itself to go on. Returns whether anything was
+    left to do.
 
     Raises:
         InputError: it does not follow on this branch's key.
@@ -180,15 +176,12 @@ def initialise(config: Config) -> Initialised:
     with ExitStack() as undo:
         if not kept:
             create_key(key)
-            undo.callback(_remove_key, key)
+            undo.callback(_remove, key)
         sealer = own_sealer(config)
-        seal = sealer.seal
-        _create(patrons, partial(create_patrons, seal=seal))
-        undo.callback(_remove, patrons)
-        _create(visits, create_visits)
-        undo.callback(_remove, visits)
-        _create(branch, _create_branch)
-        undo.callback(_remove_branch, branch)
+        _create(patrons, partial(create_patrons, seal=sealer.seal), undo)
+        _create(visits, create_visits, undo)
+        # A lock that is left alone would say that bans were lost.
+        _create(branch, create_branch, undo, ".lock")
         if sealer.earlier:
             # No later call takes what these are to hold for something of an earlier key.
             lay_over_all(config, read_key(key))
@@ -198,32 +191,17 @@ def initialise(config: Config) -> Initialised:
     return Initialised(made if kept else (key, *made), kept)
 
 
-def _create(database: Path, create: Callable[[Path], None]) -> None:
+def _create(database: Path, create: Callable[[Path], None], undo: ExitStack, *others: str) -> None:
+    remove = partial(_remove, database, "-wal", "-shm", *others)
     try:
         with owner_of(database.parent):
             create(database)
     except AlreadyExistsError:
-        raise  # Made meanwhile, by another process.
+        raise  # Made meanwhile, by another process, whose the lock is too.
     except BaseException:
-        _remove(database)
+        remove()
         raise
-
-
-def _create_branch(database: Path) -> None:
-    try:
-        create_branch(database)
-    except AlreadyExistsError:
-        raise  # Its lock is another process's.
-    except BaseException:
-        _remove_branch(database)
-        raise
-
-
-def _remove_branch(database: Path) -> None:
-    # A lock that is left alone would say that bans were lost.
-    for path in (database, database.with_name(f"{database.name}.lock")):
-        with suppress(OSError):
-            path.unlink()
+    undo.callback(remove)
 
 
 def _store_holidays(config: Config, branch: Path) -> None:
@@ -235,13 +213,8 @@ def _store_holidays(config: Config, branch: Path) -> None:
         store_holidays(config, writer, system_clock(config).moment())
 
 
-def _remove_key(key: Path) -> None:
-    with owner_of(key.parent), suppress(OSError):
-        key.unlink()
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
+def _remove(path: Path, *suffixes: str) -> None:
+    for suffix in ("", *suffixes):
         with owner_of(path.parent), suppress(OSError):
             path.with_name(f"{path.name}{suffix}").unlink()
 

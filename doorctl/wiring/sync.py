@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
@@ -130,23 +130,11 @@ def push(
     """
     sync = _sync(config)
     refuse_odd_name(wishes.approved_by)
-    keys, ages = keys_in_use(config), age_limits(config)
+    keys, moment = keys_in_use(config), clock.moment()
     # The outbox is of the first key for ever: what was laid over it since costs no sealing anew.
-    key, moment = first_key(keys[0]), clock.moment()
+    key = first_key(keys[0])
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
-    sender = Sender(
-        private_key=read_signing_key(sync.signing_key_file),
-        terms=_terms(config.policy.minimum_age, sealer, ages.values()),
-        links={key_id(key): links(key) for key in keys},
-        approved_by=wishes.approved_by,
-        full=wishes.full,
-        directory=sync.state_directory,
-        on=moment.latest_known.date(),
-        ages=ages,
-        rehearsed=wishes.dry_run,
-        wait=None if wishes.dry_run else Event().wait,
-    )
-    now = moment.local
+    sender = _sender(config, wishes, sealer, keys, moment.latest_known.date())
     deliveries: list[Delivery] = []
     with (
         _branches(sync) as branches,
@@ -157,11 +145,11 @@ def push(
         refreshed = _refreshed(
             config,
             outbox,
-            sealer=sealer,
             key=key,
+            sealer=sealer,
             sender=sender,
             book=book,
-            now=now,
+            now=moment.local,
             on_progress=on_progress,
         )
         lines = _listed(refreshed.set_aside)
@@ -173,16 +161,39 @@ def push(
             for delivery in deliver(branches, outbox, sender, pool):
                 on_delivery(delivery)
                 deliveries.append(delivery)
-        book.delivered(deliveries, now, timedelta(hours=sync.branch_behind_h))
+        book.delivered(deliveries, moment.local, timedelta(hours=sync.branch_behind_h))
     return refreshed, deliveries
+
+
+def _sender(
+    config: Config,
+    wishes: Wishes,
+    sealer: ArgonSealer,
+    keys: Sequence[InstallationKey],
+    on: date,
+) -> Sender:
+    sync, own, ages = _sync(config), config.policy.minimum_age, age_limits(config)
+    seal = SealedWith(sealer.seal.key_id, sealer.seal.memory_kib, sealer.seal.iterations)
+    return Sender(
+        private_key=read_signing_key(sync.signing_key_file),
+        terms=Terms(seal, own, tuple(sorted({*ages.values()} - {own}))),
+        links={key_id(key): links(key) for key in keys},
+        approved_by=wishes.approved_by,
+        full=wishes.full,
+        directory=sync.state_directory,
+        on=on,
+        ages=ages,
+        rehearsed=wishes.dry_run,
+        wait=None if wishes.dry_run else Event().wait,
+    )
 
 
 def _refreshed(
     config: Config,
     outbox: OutboxStore,
     *,
-    sealer: ArgonSealer,
     key: InstallationKey,
+    sealer: ArgonSealer,
     sender: Sender,
     book: Book,
     now: datetime,
@@ -205,11 +216,6 @@ def _refreshed(
         on_progress=on_progress,
         flags_weak=flags_weak(config),
     )
-
-
-def _terms(own: int, sealer: ArgonSealer, ages: Iterable[int]) -> Terms:
-    seal = SealedWith(sealer.seal.key_id, sealer.seal.memory_kib, sealer.seal.iterations)
-    return Terms(seal, own, tuple(sorted({*ages} - {own})))
 
 
 def age_limits(config: Config) -> dict[str, int]:
@@ -306,9 +312,7 @@ def _tell(
 def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | None:
     """Drop the old key once every branch holds a push that was sealed with the new one.
 
-    Returns:
-        The branches that still lack one, none where the old key was dropped just now; None where no
-        rotation is under way.
+    Returns the branches that still lack one; None where no rotation is under way.
 
     Raises:
         KeyFileError: a key can't be read or written.

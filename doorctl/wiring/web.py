@@ -82,7 +82,7 @@ from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, restrict, unrestrict
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.document import SealedWith
-from doorctl.sync.receive import Limits, PatronWriter, Terms, guard
+from doorctl.sync.receive import Limits, Terms, guard
 from doorctl.web.frame import Aside, Frame, House, Person, Templates, shared_routes
 from doorctl.web.panel import PAGE, Panel, Showing
 from doorctl.web.pushes import Patience, Pushes, Reception
@@ -244,23 +244,12 @@ def pages(
     Raises:
         ConfigError: a catalogue can't be used.
     """
-    spoken = languages(config.branch.language, config.web.catalogues)
-    templates = Templates()
-    aside = Aside()
-    stack.callback(aside.close)
     app, numbers = App(config, clock), DoorsNumbers(config.control.socket)
     accounts = AccountsService(app, branch)
     stack.callback(accounts.close)
-    frame = Frame(
-        house=_house(config, clock, spoken, elsewhere=accounts.has_provider),
-        languages=spoken,
-        sessions=SignedIn(accounts.signing_in),
-        refused=RefusalsOnRecord(branch, clock),
-        templates=templates,
-        aside=aside,
-        log=log,
-    )
-    panel = panel_page(config, spoken, templates)
+    templates = Templates()
+    frame = _frame(app, log, accounts, branch, templates=templates, stack=stack)
+    panel = panel_page(config, frame.languages, templates)
     door_log = DoorLog(app, numbers)
     events = LogEvents(frame, door_log, frame.sessions.look)
     routes = (
@@ -287,6 +276,39 @@ def pages(
         events.stop()
 
     return Pages(routes, frame.missing, templates.compile_all, stop)
+
+
+def _frame(
+    app: App,
+    log: EventLog,
+    accounts: AccountsService,
+    branch: BranchThread,
+    *,
+    templates: Templates,
+    stack: ExitStack,
+) -> Frame:
+    config, clock = app.config, app.clock
+    spoken = languages(config.branch.language, config.web.catalogues)
+    aside = Aside()
+    stack.callback(aside.close)
+    zone = ZoneInfo(config.branch.time_zone)
+    house = House(
+        name=config.branch.name,
+        phone=config.branch.phone,
+        words_of=lambda code: Words(spoken.chosen(code), zone),
+        now=lambda: clock.moment().local,
+        encrypted=encrypted(config),
+        signs_in_elsewhere=accounts.has_provider,
+    )
+    return Frame(
+        house=house,
+        languages=spoken,
+        sessions=SignedIn(accounts.signing_in),
+        refused=RefusalsOnRecord(branch, clock),
+        templates=templates,
+        aside=aside,
+        log=log,
+    )
 
 
 def encrypted(config: Config) -> bool:
@@ -322,18 +344,6 @@ class SignedIn:
             account.second_factor,
             self._signing_in.must_enrol(account),
         )
-
-
-def _house(config: Config, clock: Clock, spoken: Languages, *, elsewhere: bool) -> House:
-    zone = ZoneInfo(config.branch.time_zone)
-    return House(
-        name=config.branch.name,
-        phone=config.branch.phone,
-        words_of=lambda code: Words(spoken.chosen(code), zone),
-        now=lambda: clock.moment().local,
-        encrypted=encrypted(config),
-        signs_in_elsewhere=elsewhere,
-    )
 
 
 # The round that forgets a register which nobody confirms.
@@ -376,12 +386,14 @@ def webs_answers(branch: BranchThread, worker: Executor, register: PatronCacheWr
     """
 
     def rights(request: SubjectRequest) -> Done[PartErased]:
-        done = branch.run(
-            lambda opened, moment: erase_rights(
-                _writer(opened), request.subject, request.epoch, request.by, moment, why=request.why
+        about, by, why = request.subject, request.by, request.why
+        return Done(
+            branch.run(
+                lambda opened, moment: erase_rights(
+                    _writer(opened), about, request.epoch, by, moment, why=why
+                )
             )
         )
-        return Done(done)
 
     def patron(request: SubjectRequest) -> Done[PartErased]:
         job = partial(erase_patron, register.path, register.database, request.subject)
@@ -528,7 +540,7 @@ class _Process:
 
 
 def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
-    config, supervisor = process.config, process.supervisor
+    config = process.config
     clock = system_clock(config, wary=True)
     alarms = WebsAlarms(config, journal, clock, stack, process.notifiers)
     log = alarms.log
@@ -537,17 +549,34 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     stores = ExitStack()
     stack.callback(worker.submit, stores.close)
     reception = worker.submit(partial(_reception, config, clock, log, stores)).result()
-    library = _library(config, clock, log, stack, worker=worker, writer=reception.writer)
     branch = _branch(App(config, clock), log, stack)
     standing = alarms.kept_in(branch, stack)
-    rights = webs_answers(branch, worker, reception.writer)
-    own = {TRUST_CLOCK: lambda _question: believes(clock)}
-    answers = {**library, **branch.answers(), **rights, **alarms.answers, **own}
+    answers = {
+        **branch.answers(),
+        **webs_answers(branch, worker, reception.writer),
+        **alarms.answers,
+        TRUST_CLOCK: lambda _question: believes(clock),
+    }
+    if config.lms.wanted:
+        from doorctl.wiring.library import library_desk  # noqa: PLC0415 - as said below
+
+        answers |= library_desk(config, clock, log, stack, worker=worker, writer=reception.writer)
     _answer(config, answers, log, stack)
     _go_rounds(config, clock, log, branch, stack)
     stack.enter_context(expiry(config, clock, log, worker=worker, reception=reception))
     push = config.web.push
     patience = Patience(push.max_bytes, push.chunk_timeout_s, push.total_timeout_s)
+    share = partial(_share, config, branch)
+    pushes = Pushes(reception, worker, log, patience, WebsAudit(branch), share=share)
+    pushes.noting.catch_up()
+    shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
+    process.run(_server(process, pushes, shown, log))
+    # Of a push whose commit was under way.
+    pushes.noting.catch_up()
+
+
+def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> Server:
+    config, certificates = process.config, _certificates(process.config)
 
     def compiled() -> None:
         shown.compile()
@@ -558,51 +587,26 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
             log.emit("ready", version=doorctl.__version__, pid=os.getpid())
         else:
             tell_taken(process.taken, log)
-        supervisor.ready()
+        process.supervisor.ready()
         # Half of a start's work, and a push or a panel needs little of it.
         Thread(target=compiled, name="templates", daemon=True).start()
 
-    certificates = _certificates(config)
-    share = partial(_share, config, branch)
-    pushes = Pushes(reception, worker, log, patience, WebsAudit(branch), share=share)
-    pushes.catch_up()
-    shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
-    server = Server(
+    return Server(
         application(
-            pushes,
-            shown.routes,
+            (*pushes.routes(), *shown.routes),
             missing=shown.missing,
             encrypted=encrypted(config),
             senders_certified=certificates is not None and certificates.client_ca is not None,
         ),
         certificates,
-        head_s=push.chunk_timeout_s,
+        head_s=config.web.push.chunk_timeout_s,
         when_ready=ready,
         when_stopping=shown.stop,
-        alive=supervisor.alive,
+        alive=process.supervisor.alive,
     )
-    process.run(server)
-    # Of a push whose commit was under way.
-    pushes.catch_up()
 
 
 # What a branch does not use is not loaded: on a Pi each of these costs megabytes.
-
-
-def _library(
-    config: Config,
-    clock: Clock,
-    log: EventLog,
-    stack: ExitStack,
-    *,
-    worker: ThreadPoolExecutor,
-    writer: PatronWriter,
-) -> Answers:
-    if not config.lms.wanted:
-        return {}
-    from doorctl.wiring.library import library_desk  # noqa: PLC0415 - as said above
-
-    return library_desk(config, clock, log, stack, worker=worker, writer=writer)
 
 
 def _go_rounds(
@@ -697,15 +701,11 @@ def _set_aside(path: Path, clock: Clock, log: EventLog) -> None:
 
 
 def _own_seal(config: Config) -> Seal:
-    """Return what the door seals cards with.
-
-    On a branch this process can't read the installation key: the door says which key it is, or,
-    while the door is not running, the cache does.
-    """
+    """Return what the door seals cards with; on a branch this process can't read the key itself."""
     try:
         name: str | None = key_id(read_key(config.secrets.installation_key_file))
     except KeyFileError as unreadable:
-        name = _doors_key(config) or _key_on_record(config)
+        name = _key_in_use(config)
         if name is None:
             raise KeyFileError(
                 f"{unreadable}; without it the door has to be running, or patrons.db to be there: "
@@ -715,20 +715,14 @@ def _own_seal(config: Config) -> Seal:
     return Seal(name, config.seal.memory_kib, config.seal.iterations)
 
 
-def _doors_key(config: Config) -> str | None:
-    try:
-        answer = ask(config.control.socket, Question("seal"), timeout_s=DOOR_LIMIT_S)
-    except (NotAnsweringError, StoreError):
-        return None
-    return str(answer["key_id"])
-
-
-def _key_on_record(config: Config) -> str | None:
-    try:
+def _key_in_use(config: Config) -> str | None:
+    """Return which key the door has, or, while it is not running, the cache; None where neither."""
+    with suppress(NotAnsweringError, StoreError):
+        return str(ask(config.control.socket, Question("seal"), timeout_s=DOOR_LIMIT_S)["key_id"])
+    with suppress(StoreError):
         seal = seal_on_record(patrons_db(config))
-    except StoreError:
-        return None
-    return None if seal is None else seal.key_id
+        return None if seal is None else seal.key_id
+    return None
 
 
 def _certificates(config: Config) -> Certificates | None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.core.errors import KeyFileError
+from doorctl.web.serving import Certificates, refuse_unusable
 from tests.web.branch import Branch, rows
 from tests.web.certificates import Authority
 
@@ -80,19 +82,15 @@ def test_a_port_that_is_taken(branches: Branches) -> None:
     assert f"127.0.0.1 port {branch.port} can't be listened on: Address already in use" in line
 
 
-@pytest.mark.parametrize("leaf", ["certificate_file", "key_file", "client_ca_file"])
-def test_files_of_tls_that_are_not_there(branches: Branches, tmp_path: Path, leaf: str) -> None:
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_files_of_tls_that_are_not_there(tmp_path: Path, missing: int) -> None:
     """The missing one is named."""
     authority = Authority(tmp_path, "authority")
-    certificate, key = authority.issue("branch")
-    files = {
-        "web__tls__certificate_file": str(certificate),
-        "web__tls__key_file": str(key),
-        "web__tls__client_ca_file": str(authority.path),
-        f"web__tls__{leaf}": "/nowhere/x.pem",
-    }
+    files = [*authority.issue("branch"), authority.path]
+    files[missing] = Path("/nowhere/x.pem")
 
-    assert "/nowhere/x.pem can't be read" in refusal(branches(), **files)
+    with pytest.raises(KeyFileError, match=r"/nowhere/x\.pem can't be read"):
+        refuse_unusable(Certificates(*files))
 
 
 def test_files_of_tls_that_do_not_belong_together(branches: Branches, tmp_path: Path) -> None:

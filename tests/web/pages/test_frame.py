@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
 
 import pytest
 from starlette.requests import Request
@@ -13,7 +12,6 @@ from doorctl.accounts.account import Permission, Role
 from doorctl.core.errors import InputError, NotRunningError, StoreError, StuckError
 from doorctl.web.answers import ALWAYS
 from doorctl.web.frame import STATIC, Frame, PageRequest, own_path, parsed
-from doorctl.web.pushes import Pushes
 from doorctl.web.serving import application as application_of
 from tests.web.pages.staging import FakeRefused, application, browser, frame
 
@@ -25,16 +23,6 @@ KINDS = {
     ".md": "text/markdown; charset=utf-8",
     ".woff2": "font/woff2",
 }
-
-
-class NoPushes:
-    """Takes none."""
-
-    async def snapshot(self, request: Request) -> Response:
-        """Fail."""
-        raise NotImplementedError
-
-    changes = epoch = exchange = rehearsal = snapshot
 
 
 def pages(around: Frame) -> list[BaseRoute]:
@@ -297,7 +285,7 @@ def test_a_fault_of_ours_is_told_to_nobody(path: str) -> None:
     async def broken(_request: Request) -> Response:
         raise RuntimeError("secret of /var/lib/doorctl")
 
-    app = application_of(cast("Pushes", NoPushes()), [Route(path, broken)])
+    app = application_of([Route(path, broken)])
     answer = TestClient(app, raise_server_exceptions=False).get(path)
 
     assert answer.status_code == 500
