@@ -125,26 +125,19 @@ OPENINGS = Rate(5, 5 / 60)
 ROW_KEY = re.compile("[0-9a-f]{32}")
 
 
+@dataclass(eq=False)
 class DoorAnswers:
     """Answers questions about the running door; on the socket's threads."""
 
-    def __init__(
-        self,
-        stores: DoorStores,
-        *,
-        ledger: Ledger,
-        chores: Chores,
-        controller: Controller,
-        doorway: DoorDriver,
-        event_queue: EventQueue,
-    ) -> None:
-        self._stores = stores
-        self._ledger = ledger
-        self._chores = chores
-        self._controller = controller
-        self._doorway = doorway
-        self._event_queue = event_queue
-        self._openings = Tokens(OPENINGS, OPENINGS.burst, stores.clock.monotonic_s())
+    stores: DoorStores
+    ledger: Ledger
+    chores: Chores
+    controller: Controller
+    doorway: DoorDriver
+    event_queue: EventQueue
+
+    def __post_init__(self) -> None:
+        self._openings = Tokens(OPENINGS, OPENINGS.burst, self.stores.clock.monotonic_s())
         self._opening = threading.Lock()
 
     def answers(self) -> Answers:
@@ -160,16 +153,16 @@ class DoorAnswers:
 
     def lines(self) -> dict[str, bool]:
         """Return which lines are connected, of those that were tried so far."""
-        return {name: up for name, up in self._controller.connected.items() if up is not None}
+        return {name: up for name, up in self.controller.connected.items() if up is not None}
 
     def _status(self, _question: Question) -> Mapping[str, Any]:
-        connected, moment = self._controller.connected, self._stores.clock.moment()
-        count = self._doorway.head_count if self._doorway.watched else None
+        connected, moment = self.controller.connected, self.stores.clock.moment()
+        count = self.doorway.head_count if self.doorway.watched else None
         return {
             "reader": _connected(connected.get(READER)),
             "keypad": _connected(connected.get(KEYPAD)),
-            "released": self._doorway.released,
-            "door": self._doorway.state,
+            "released": self.doorway.released,
+            "door": self.doorway.state,
             "inside": None if count is None else count.estimate,
             "inside_low": None if count is None else count.low,
             "inside_high": None if count is None else count.high,
@@ -181,12 +174,12 @@ class DoorAnswers:
 
     def _unlock(self, question: Question) -> Mapping[str, Any]:
         key = _row_key(str(question.about.get("card", "")))
-        self._stores.answer(lambda: self._ledger.unlock(key))
+        self.stores.answer(lambda: self.ledger.unlock(key))
         return {}
 
     def _self_test(self, _question: Question) -> Mapping[str, Any]:
         lines = self.lines()
-        return self._stores.answer(lambda: as_answer(self._chores.self_test(lines)))
+        return self.stores.answer(lambda: as_answer(self.chores.self_test(lines)))
 
     def _open_once(self, question: Question) -> Mapping[str, Any]:
         reason, by = (str(question.about.get(name, "")) for name in ("reason", "by"))
@@ -198,25 +191,25 @@ class DoorAnswers:
         until_s = question.about.get("until_s")
         if not isinstance(until_s, float):
             raise InputError("that question does not say until when it counts")
-        self._event_queue.put(StaffOpened(reason, question.signed(by), until_s))
+        self.event_queue.put(StaffOpened(reason, question.signed(by), until_s))
         return {}
 
     def _ration(self) -> None:
         with self._opening:
-            left = self._openings.taken(self._stores.clock.monotonic_s())
+            left = self._openings.taken(self.stores.clock.monotonic_s())
             if left is None:
                 raise InputError("the door was opened too often just now; wait a minute")
             self._openings = left
 
     def _trust_clock(self, _question: Question) -> Mapping[str, Any]:
-        stores = self._stores
+        stores = self.stores
         answer = believes(stores.clock)
         now, boot = stores.clock.moment().local, stores.clock.boot_time()
         stores.answer(lambda: stores.visits.settle(now.astimezone(UTC), boot))
         return answer
 
     def _seal(self, _question: Question) -> Mapping[str, Any]:
-        seal = self._stores.sealer.seal
+        seal = self.stores.sealer.seal
         return {
             "key_id": seal.key_id,
             "memory_kib": seal.memory_kib,

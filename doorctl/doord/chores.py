@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 from doorctl.config import Config
@@ -36,21 +37,23 @@ def grace_s() -> float:
     return FREED_GRACE_S if outputs_kept() is False else KEPT_GRACE_S
 
 
+@dataclass(eq=False)
 class Chores:
     """The door's standing tasks; each call only has the worker do it.
 
     `config` is public, for it may be read again.
     """
 
-    def __init__(self, config: Config, stores: DoorStores, purging: Purging, log: EventLog) -> None:
-        self.config = config
-        self._stores = stores
-        self._purging = purging
-        self._log = log
+    config: Config
+    stores: DoorStores
+    purging: Purging
+    log: EventLog
+
+    def __post_init__(self) -> None:
         self._next_step_s = 0.0
         self._opened: tuple[HourCount, ...] = ()
         self.schedule = PurgeSchedule(
-            PURGE_EVERY_H, lambda: self.do("purge", self._purge), stores.clock.monotonic_s
+            PURGE_EVERY_H, lambda: self.do("purge", self._purge), self.stores.clock.monotonic_s
         )
 
     def housekeeping(
@@ -67,16 +70,16 @@ class Chores:
         :class:`~doorctl.doord.watchdog.Housekeeping`.
         """
         return Housekeeping(
-            clock=self._stores.clock,
+            clock=self.stores.clock,
             supervisor=supervisor,
             threads_alive=lines_alive,
             overdue_s=self.schedule.overdue_s,
-            purging_since_s=lambda: self._purging.since_s,
-            stepped=self._stores.clock.stepped,
+            purging_since_s=lambda: self.purging.since_s,
+            stepped=self.stores.clock.stepped,
             purge_soon=self.schedule.nudge,
             keep_time=self.keep_time,
-            ping=self._stores.worker.submit,
-            alarm=self._stores.alarm,
+            ping=self.stores.worker.submit,
+            alarm=self.stores.alarm,
             relocks_s=relocks_s,
             grace_s=grace_s,
         )
@@ -97,7 +100,7 @@ class Chores:
 
     def self_test(self, lines: dict[str, bool]) -> tuple[Finding, ...]:
         """Return the findings of the self-test; on the worker's thread."""
-        stores = self._stores
+        stores = self.stores
         return run_self_test(
             house(
                 self.config,
@@ -107,7 +110,7 @@ class Chores:
                 calendar=lambda: calendar_of(self.config.opening, stores.branch.calendar()),
                 visits=stores.visits,
                 lines=lines,
-                purged_s=self._purging.purged_s,
+                purged_s=self.purging.purged_s,
             )
         )
 
@@ -119,46 +122,46 @@ class Chores:
                 chore()
             except Exception as err:  # noqa: BLE001 - see the head of this file
                 # The text may quote anything; the kind says enough to be found.
-                self._stores.alarm("rounds_failing", f"{name}: {type(err).__name__}")
+                self.stores.alarm("rounds_failing", f"{name}: {type(err).__name__}")
 
-        self._stores.worker.submit(guarded)
+        self.stores.worker.submit(guarded)
 
     def _purge(self) -> None:
-        now_s = self._stores.clock.monotonic_s()
+        now_s = self.stores.clock.monotonic_s()
         if now_s < self._next_step_s:
             # The clock was set: this call took the place of the one that was to come.
             self.schedule.nudge(in_s=self._next_step_s - now_s)
             return
         try:
-            report = self._purging.purge(whole=False)
+            report = self.purging.purge(whole=False)
         except StoreError as err:
-            self._stores.alarm("purge_failed", str(err))
+            self.stores.alarm("purge_failed", str(err))
             return
         if report.limited:
             self._next_step_s = now_s + PURGE_STEP_S
             why = f"everything before {report.cutoff:%Y-%m-%d} UTC is gone; the rest waits an hour"
-            self._stores.alarm("purge_limited", why)
+            self.stores.alarm("purge_limited", why)
             self.schedule.nudge(in_s=PURGE_STEP_S)
         if not report.complete and not report.postponed:
             when = "with the rest" if report.limited else "in a minute"
             why = f"a reader kept traces alive; trying again {when}"
-            self._stores.alarm("purge_incomplete", why)
+            self.stores.alarm("purge_incomplete", why)
             if not report.limited:
                 self.schedule.nudge(in_s=PURGE_AGAIN_S)
-        self._log.emit("purge", **report.as_dict())
+        self.log.emit("purge", **report.as_dict())
         if report.complete:
             # A patron at the door does not wait for the search, nor does a stop.
             threading.Thread(target=self._prove, args=(report,), name="proof", daemon=True).start()
 
     def _prove(self, report: PurgeReport) -> None:
         try:
-            proof, path = self._purging.prove(report)
+            proof, path = self.purging.prove(report)
         except DoorctlError as err:
-            self._stores.alarm("purge_failed", str(err))
+            self.stores.alarm("purge_failed", str(err))
             return
         if not proof.clean:
             why = f"it is not proved that all is gone; see {path.name}"
-            self._stores.alarm("purge_incomplete", why)
+            self.stores.alarm("purge_incomplete", why)
 
     def _count(self, counts: tuple[HourCount, ...]) -> None:
         # A disk that fails is alarmed by the door log; what was counted meanwhile is lost, but for
@@ -166,23 +169,23 @@ class Chores:
         counts += self._opened
         self._opened = tuple(count for count in counts if count.kind == OPENED)
         with suppress(StoreError):
-            self._stores.visits.add_counts(counts)
+            self.stores.visits.add_counts(counts)
             self._opened = ()
 
     def _keep_time(self) -> None:
-        moment = self._stores.clock.moment()
+        moment = self.stores.clock.moment()
         if not moment.dependable:
             return
-        boot = self._stores.clock.boot_time()
+        boot = self.stores.clock.boot_time()
         try:
-            self._stores.visits.keep_time(moment.local, boot, moment.high_water)
+            self.stores.visits.keep_time(moment.local, boot, moment.high_water)
         except StoreError as err:
-            self._stores.alarm("visit_log_failing", str(err))
+            self.stores.alarm("visit_log_failing", str(err))
 
     def _test(self, lines: dict[str, bool]) -> None:
         for finding in self.self_test(lines):
             if not finding.ok:
-                self._stores.alarm("self_test_failed", f"{finding.what} {finding.do}")
+                self.stores.alarm("self_test_failed", f"{finding.what} {finding.do}")
 
 
 LOOK_EVERY_S = 60.0
@@ -195,6 +198,7 @@ OLD_SHARE = 1 / 3
 """Share of the age at which nobody is let in: with the usual 72 h a day: time for staff to act."""
 
 
+@dataclass(eq=False)
 class Lookout:
     """Watches lines, disk, register and web; one turn with each turn of the loop, one thread.
 
@@ -202,32 +206,27 @@ class Lookout:
     last, monotonic seconds; None where it never has.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        stores: DoorStores,
-        lines: Callable[[], Mapping[str, bool]],
-        web_request_s: Callable[[], float | None],
-    ) -> None:
-        self._directory = config.storage.door_directory
-        self.config = config
-        self._stores = stores
-        self._lines = lines
-        self._web_request_s = web_request_s
-        self._faults = LastingFaults(stores.alarm)
-        self._look_at_s = stores.clock.monotonic_s()
+    config: Config
+    stores: DoorStores
+    lines: Callable[[], Mapping[str, bool]]
+    web_request_s: Callable[[], float | None]
+
+    def __post_init__(self) -> None:
+        self._directory = self.config.storage.door_directory
+        self._faults = LastingFaults(self.stores.alarm)
+        self._look_at_s = self.stores.clock.monotonic_s()
         self._looked: Mapping[str, str | None] = {}
 
     def turn(self) -> None:
         """Alarm the faults that have lasted."""
-        now_s = self._stores.clock.monotonic_s()
+        now_s = self.stores.clock.monotonic_s()
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + LOOK_EVERY_S
-            self._stores.worker.submit(self._look)
+            self.stores.worker.submit(self._look)
         faults = {
-            f"{name}_lost": None if up else "it is not there" for name, up in self._lines().items()
+            f"{name}_lost": None if up else "it is not there" for name, up in self.lines().items()
         }
-        request_s = self._web_request_s()
+        request_s = self.web_request_s()
         if request_s is not None:
             silent = now_s - request_s >= WEB_RESTS_S
             faults["web_silent"] = "it has stopped asking the door" if silent else None
@@ -240,10 +239,10 @@ class Lookout:
         self._looked = faults
 
     def _register(self) -> dict[str, str | None]:
-        moment = self._stores.clock.moment()
+        moment = self.stores.clock.moment()
         # What can't be read is told elsewhere, and by a clock in doubt everybody is refused.
         with suppress(StoreError):
-            age = self._stores.patrons.stamp().age(moment)
+            age = self.stores.patrons.stamp().age(moment)
             if age is None:
                 return {}
             limit = timedelta(hours=self.config.policy.max_cache_age_h)

@@ -73,11 +73,7 @@ BLANK: Final = Form(MappingProxyType({}))
 
 
 async def read_form(request: Request) -> Form:
-    """Read the form of a request.
-
-    Raises:
-        InputError: it is too long, too slow, or no form.
-    """
+    """Read the form of a request. Raises InputError: it is too long, too slow, or no form."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != URL_ENCODED:
         raise InputError("that is no form; send it as application/x-www-form-urlencoded")
@@ -95,11 +91,7 @@ async def read_form(request: Request) -> Form:
 
 
 def parsed(body: bytes) -> Form:
-    """Return the form in a body.
-
-    Raises:
-        InputError: it is no form.
-    """
+    """Return the form in a body. Raises InputError: it is no form."""
     try:
         pairs = parse_qsl(
             body.decode("ascii"),
@@ -136,10 +128,8 @@ MOST_IN_LINE: Final = 16
 class Turns:
     """A queue of requests before sign-in; belongs to the event loop.
 
-    Strangers may send many slow requests. These have a queue of their own, so that they take no
-    thread from the users who are signed in.
-
-    `at_once` requests run at the same time, and `in_line` wait; the next ones are refused for now.
+    So many slow requests of strangers take no thread from users who are signed in. `at_once` run at
+    the same time, and `in_line` wait; the next ones are refused for now.
     """
 
     def __init__(self, at_once: int = MOST_AT_ONCE, in_line: int = MOST_IN_LINE) -> None:
@@ -151,8 +141,7 @@ class Turns:
     async def one(self) -> AsyncIterator[None]:
         """Wait for a turn, and keep it while the block runs.
 
-        Raises:
-            StuckError: too many wait already.
+        Raises StuckError: too many wait already.
         """
         if self._here >= self._most:
             raise StuckError("too many sign in at once; try again in a moment")
@@ -174,8 +163,7 @@ class Aside:
     async def run(self, job: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
         """Run a job that may block; return its result or raise its error.
 
-        Raises:
-            StuckError: too many wait already.
+        Raises StuckError: too many wait already.
         """
         if self._waiting >= MOST_WAITING:
             raise StuckError("too many pages are asked for at once; try again in a moment")
@@ -365,11 +353,8 @@ def _with_query(request: Request, *, without: str) -> str:
 class Person:
     """A signed-in user; `account` is the name on the audit log, `origin` says who checks the user.
 
-    Args:
-        must_change: whether the user must change the password first: somebody else chose it.
-        fresh: whether the sign-in is recent enough to change accounts and end sessions.
-        second_factor: whether the user needs a code beside the password.
-        must_enrol: whether the user must set up a second factor first.
+    Users who `must_change` the password, which somebody else chose, or who `must_enrol` a second
+    factor do that first. A `fresh` sign-in may change accounts and end sessions.
     """
 
     account: str
@@ -407,11 +392,8 @@ class Refused(Protocol):
 class House:
     """What every page says of the branch, and how browsers reach it.
 
-    `phone` is for refused patrons and may be empty; `now` returns the branch's local time.
-
-    Args:
-        signs_in_elsewhere: whether the municipality's identity provider is asked.
-        pseudonym_key: of this start of the web process alone, so nobody can ask for it later.
+    `phone` is for refused patrons and may be empty; `now` returns the branch's local time. The key
+    of pseudonyms is of this start of the web process alone, so nobody can ask for it later.
     """
 
     name: str
@@ -472,8 +454,7 @@ class PageRequest:
     def by(self) -> str:
         """The account, for the audit log.
 
-        Raises:
-            RuntimeError: nobody is signed in; a page that reads this must be guarded.
+        Raises RuntimeError: nobody is signed in; a page that reads this must be guarded.
         """
         return self.person.account
 
@@ -572,6 +553,7 @@ Take = Callable[[PageRequest, Form], Awaitable[Response]]
 Again = Callable[[PageRequest, Form, InputError], Awaitable[Response]]
 
 
+@dataclass(eq=False)
 class Frame:
     """Makes routes of pages.
 
@@ -579,24 +561,13 @@ class Frame:
     unexpected errors.
     """
 
-    def __init__(
-        self,
-        *,
-        house: House,
-        languages: Languages,
-        sessions: Sessions,
-        refused: Refused,
-        templates: Templates,
-        aside: Aside,
-        log: EventLog,
-    ) -> None:
-        self.house = house
-        self.languages = languages
-        self.aside = aside
-        self.sessions = sessions
-        self._refused = refused
-        self._templates = templates
-        self.log = log
+    house: House
+    languages: Languages
+    sessions: Sessions
+    refused: Refused
+    templates: Templates
+    aside: Aside
+    log: EventLog
 
     def guarded(
         self,
@@ -666,7 +637,7 @@ class Frame:
             "places": () if person is None else places(person.role),
             "done": request.http.query_params.get("done", ""),
         }
-        return self._templates.render(template, shared | context)
+        return self.templates.render(template, shared | context)
 
     async def _answer(
         self, request: Request, page: Page, guard: tuple[str, Permission] | None = None
@@ -684,7 +655,7 @@ class Frame:
                 if not permits(person.role, guard[1]):
                     # It is refused, whether that can be recorded or not.
                     with suppress(DoorctlError):
-                        await self.aside.run(self._refused.note, person.account, *guard)
+                        await self.aside.run(self.refused.note, person.account, *guard)
                     return page_request.page("refused.html", 403)
             return await page(page_request)
         except DoorctlError as error:

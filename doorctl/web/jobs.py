@@ -8,6 +8,7 @@ are not known then.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date
 from math import inf
 from types import MappingProxyType
@@ -60,38 +61,25 @@ Write = Callable[[Callable[[BranchWriter], object]], None]
 Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
 
 
+@dataclass(eq=False)
 class WebsiteRound:
     """Keep the website's hours in ``branch.db``, as far ahead as configured. One thread.
 
     A failure changes nothing that is stored: the last good answer counts until its end. Hours that
     were emptied count once they were read a second time, after :data:`EMPTIED_S`; those that ran
-    out are a failure. `isil` may be empty, and `fetch` raises WebsiteHoursError.
-
-    Args:
-        log: gets ``website_silent`` once there has been no good answer for a day, or ever;
-            ``website_answers`` once there is one again; ``website_unknown_category`` once for each
-            title; ``website_emptied`` once where it is open on no day any more, and
-            ``website_filled`` once it is; ``branch_failing`` once until an answer can be stored.
+    out are a failure. `isil` may be empty, and `fetch` raises WebsiteHoursError. The log gets each
+    alarm once until the opposite is true.
     """
 
-    def __init__(
-        self,
-        opening: Opening,
-        isil: str,
-        *,
-        fetch: Callable[[HoursRequest], Published],
-        branch: BranchBook,
-        write: Write,
-        clock: Clock,
-        log: EventLog,
-    ) -> None:
-        self._opening = opening
-        self._isil = isil
-        self._fetch = fetch
-        self._branch = branch
-        self._write = write
-        self._clock = clock
-        self._log = log
+    opening: Opening
+    isil: str
+    fetch: Callable[[HoursRequest], Published]
+    branch: BranchBook
+    write: Write
+    clock: Clock
+    log: EventLog
+
+    def __post_init__(self) -> None:
         self._due_s = -inf
         self._good_s: float | None = None
         self._silent = False
@@ -101,7 +89,7 @@ class WebsiteRound:
 
     def turn(self) -> None:
         """Fetch the hours if it is time; an error of the website or the disk goes to the log."""
-        moment, now_s = self._clock.moment(), self._clock.monotonic_s()
+        moment, now_s = self.clock.moment(), self.clock.monotonic_s()
         if not moment.dependable or now_s < self._due_s:
             return
         self._due_s = now_s + AGAIN_S
@@ -114,19 +102,19 @@ class WebsiteRound:
         except DoorctlError as error:
             if not self._branch_failing:
                 self._branch_failing = True
-                self._log.emit("alarm", kind="branch_failing", why=str(error))
+                self.log.emit("alarm", kind="branch_failing", why=str(error))
 
     def _ask(self, moment: Moment) -> None:
         first = moment.local.date()
-        last = date.fromordinal(first.toordinal() + self._opening.website_days)
-        means = self._opening.website_open_means
+        last = date.fromordinal(first.toordinal() + self.opening.website_days)
+        means = self.opening.website_open_means
         opens = None if means == "ignore" else Mode(means)
-        request = HoursRequest(self._opening.website_branch, first, last, self._isil, opens)
-        published = self._fetch(request)
+        request = HoursRequest(self.opening.website_branch, first, last, self.isil, opens)
+        published = self.fetch(request)
         if not self._counts(published):
             return
-        _store(self._write, self._clock, DaySource.WEBSITE, published.days, published.known_until)
-        self._good_s = self._clock.monotonic_s()
+        _store(self.write, self.clock, DaySource.WEBSITE, published.days, published.known_until)
+        self._good_s = self.clock.monotonic_s()
         self._due_s = self._good_s + FETCH_EVERY_S
         self._branch_failing = False
         self._came(published)
@@ -138,34 +126,34 @@ class WebsiteRound:
             # Nobody has emptied them: of the days after them nothing was ever published.
             problem = f"has no hours, and the last ones ran out on {until}; publish more of them"
             raise WebsiteHoursError("the website's hours", [Problem("the answer", problem)])
-        now_s, kind = self._clock.monotonic_s(), ""
+        now_s, kind = self.clock.monotonic_s(), ""
         if published.opens and self._emptied_s is not None:
             self._emptied_s, kind = None, "website_filled"
         elif not published.opens and self._emptied_s is None:
             self._emptied_s, kind = now_s, "website_emptied"
         if kind:
-            self._log.emit("alarm", kind=kind)
+            self.log.emit("alarm", kind=kind)
         return self._emptied_s is None or now_s - self._emptied_s >= EMPTIED_S
 
     def _came(self, published: Published) -> None:
         if self._silent:
             self._silent = False
-            self._log.emit("alarm", kind="website_answers")
+            self.log.emit("alarm", kind="website_answers")
         new = sorted(published.unknown - self._known_titles)
         if new:
             self._known_titles |= published.unknown
             named = ", ".join(map(shown, new[:TOLD_CATEGORIES]))
             why = f"the website has categories that open nothing here: {named}"
-            self._log.emit("alarm", kind="website_unknown_category", why=why)
+            self.log.emit("alarm", kind="website_unknown_category", why=why)
 
     def _missed(self, error: WebsiteHoursError) -> None:
         good_s = -inf if self._good_s is None else self._good_s
-        if self._silent or self._clock.monotonic_s() - good_s < SILENT_S:
+        if self._silent or self.clock.monotonic_s() - good_s < SILENT_S:
             return
         self._silent = True
         more = len(error.problems) - 1
         why = f"{error.subject}: {error.problems[0]}" + (f" (and {more} more)" if more else "")
-        self._log.emit("alarm", kind="website_silent", why=why)
+        self.log.emit("alarm", kind="website_silent", why=why)
 
     def _last_good_s(self, moment: Moment, now_s: float) -> float:
         """Return when the last good answer came, by this boot's clock; long ago for never."""
@@ -176,56 +164,46 @@ class WebsiteRound:
         return now_s - max(0.0, age.total_seconds())
 
     def _stored_days(self) -> StoredDays | None:
-        sources = self._branch.calendar().sources
+        sources = self.branch.calendar().sources
         return next((stored for stored in sources if stored.source is DaySource.WEBSITE), None)
 
 
+@dataclass(eq=False)
 class HolidayRound:
     """Keep the public holidays of this year and the next in ``branch.db``. One thread.
 
-    They are stored at the start and again with another year: the configuration can change only
-    before a start. `compute` raises DoorctlError.
-
-    Args:
-        log: gets ``holidays_failing`` where they could not be computed or stored, once until they
-            could.
+    They are stored at the start and with another year. `compute` raises DoorctlError; the log gets
+    ``holidays_failing`` once until they could be computed and stored.
     """
 
-    def __init__(
-        self,
-        opening: Opening,
-        *,
-        compute: Compute,
-        write: Write,
-        clock: Clock,
-        log: EventLog,
-    ) -> None:
-        self._opening = opening
-        self._compute = compute
-        self._write = write
-        self._clock = clock
-        self._log = log
+    opening: Opening
+    compute: Compute
+    write: Write
+    clock: Clock
+    log: EventLog
+
+    def __post_init__(self) -> None:
         self._due_s = -inf
         self._stored: HolidaysWanted | None = None
         self._failing = False
 
     def turn(self) -> None:
         """Compute and store the holidays, if others are wanted than are stored."""
-        moment, now_s = self._clock.moment(), self._clock.monotonic_s()
+        moment, now_s = self.clock.moment(), self.clock.monotonic_s()
         if not moment.dependable or now_s < self._due_s:
             return
         try:
-            wanted = holidays_wanted(self._opening, moment.local.year, 2)
+            wanted = holidays_wanted(self.opening, moment.local.year, 2)
             if wanted != self._stored:
-                days = self._compute(wanted)
-                _store(self._write, self._clock, DaySource.HOLIDAY, days, wanted.known_until)
+                days = self.compute(wanted)
+                _store(self.write, self.clock, DaySource.HOLIDAY, days, wanted.known_until)
                 self._stored = wanted
             self._failing = False
         except DoorctlError as error:
             self._due_s = now_s + AGAIN_S
             if not self._failing:
                 self._failing = True
-                self._log.emit("alarm", kind="holidays_failing", why=str(error))
+                self.log.emit("alarm", kind="holidays_failing", why=str(error))
 
 
 def are_holidays_wanted(opening: Opening) -> bool:
@@ -249,10 +227,8 @@ def store_initial_holidays(
     """Store the holidays of `INITIAL_YEARS`, for a branch that may never run a web process.
 
     Does nothing where none are wanted, and needs an empty ``branch.db``. While the clock is not
-    set, they begin with the latest year that is known to have come.
-
-    Raises:
-        DoorctlError: they can't be computed or stored; nothing was changed.
+    set, they begin with the latest year that is known to have come. Raises DoorctlError: they can't
+    be computed or stored; nothing was changed.
     """
     if not are_holidays_wanted(opening):
         return

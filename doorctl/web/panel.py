@@ -260,9 +260,7 @@ class PanelDoor(Protocol):
         """Press a key, ``0``-``9``, ``#`` or ``*``; it is stored nowhere.
 
         `attempt` is the one of the view in which it was pressed; for any other the key is void.
-
-        Raises:
-            InputError: that is no key, or the screen has none.
+        Raises InputError: that is no key, or the screen has none.
         """
 
 
@@ -344,29 +342,25 @@ class Seen:
     state: PanelState | None = None
 
 
+@dataclass(eq=False)
 class Watch:
     """Watches what the door shows; belongs to the event loop.
 
-    Any thread or signal handler may call `stop`. One thread at a time sends requests to `door`,
-    the next one `retry_s` after one without an answer.
+    Any thread or signal handler may call `stop`. One thread at a time sends requests to `door`;
+    while it does, `running` is true.
     """
 
-    def __init__(self, door: PanelDoor, retry_s: float = RETRY_S) -> None:
-        self._door = door
-        self._retry_s = retry_s
+    door: PanelDoor
+
+    def __post_init__(self) -> None:
         self._seen: Seen | None = None
         self._number = 0
         self._news: set[asyncio.Event] = set()
         self._watchers = 0
         self._looked_at = False
-        self._running = False
+        self.running = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ending = threading.Event()
-
-    @property
-    def running(self) -> bool:
-        """Whether the thread is watching the door."""
-        return self._running
 
     @property
     def ending(self) -> bool:
@@ -411,9 +405,9 @@ class Watch:
     def _look(self) -> None:
         self._looked_at = True
         self._loop = asyncio.get_running_loop()
-        if self._running or self.ending:
+        if self.running or self.ending:
             return
-        self._running = True
+        self.running = True
         # A view from before the pause is old.
         self._seen = None
         threading.Thread(
@@ -426,11 +420,11 @@ class Watch:
             view = self._ask(0 if view is None else view.seq)
             wanted = self._heard_by(loop, None if view is None else view.state)
             if view is None:
-                self._ending.wait(self._retry_s)
+                self._ending.wait(RETRY_S)
 
     def _ask(self, after: int) -> PanelView | None:
         try:
-            return self._door.look(after)
+            return self.door.look(after)
         except DoorctlError:
             return None
 
@@ -440,7 +434,7 @@ class Watch:
             loop.call_soon_threadsafe(lambda: wanted.set_result(self._heard(state)))
         except RuntimeError:
             # A loop that is closed takes nothing, and nobody looks any more.
-            self._running = False
+            self.running = False
             return False
         while not self.ending:
             with suppress(TimeoutError):
@@ -452,9 +446,9 @@ class Watch:
             self._number += 1
             self._seen = Seen(self._number, state)
             self._tell()
-        self._running = self._watchers > 0 or self._looked_at
+        self.running = self._watchers > 0 or self._looked_at
         self._looked_at = False
-        return self._running
+        return self.running
 
     def _tell(self) -> None:
         for news in self._news:
@@ -489,13 +483,10 @@ AT_REST: Final = frozenset({Kind.IDLE, Kind.CLOSING, Kind.CLOSED, Kind.STAFFED, 
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """What this branch's screen says and offers.
+    """What this branch's screen says and offers; `phone` may be empty.
 
-    Args:
-        phone: the branch's number; empty for none.
-        keypad: whether keys on the screen are taken.
-        elsewhere: whether other machines may see the page.
-        idle_s: after how many seconds of rest a chosen language gives way.
+    `keypad` says whether keys on the screen are taken, `elsewhere` whether other machines may see
+    the page; a chosen language gives way after `idle_s` of rest.
     """
 
     branch: str
@@ -507,6 +498,7 @@ class Showing:
     idle_s: int = 30
 
 
+@dataclass(eq=False)
 class Panel:
     """The screen's addresses; belongs to the event loop, except `stop`.
 
@@ -514,23 +506,15 @@ class Panel:
     screen on this machine must have been opened with `secret`, unless that is empty.
     """
 
-    def __init__(
-        self,
-        door: PanelDoor,
-        showing: Showing,
-        languages: Languages,
-        templates: Templates,
-        beat_s: float = BEAT_S,
-        *,
-        secret: str = "",
-    ) -> None:
-        self._door = door
-        self._showing = showing
-        self._languages = languages
-        self._templates = templates
-        self._beat_s = beat_s
-        self._secret = secret
-        self._watch = Watch(door)
+    door: PanelDoor
+    showing: Showing
+    languages: Languages
+    templates: Templates
+    beat_s: float = BEAT_S
+    secret: str = ""
+
+    def __post_init__(self) -> None:
+        self._watch = Watch(self.door)
         self._clients = 0
 
     def routes(self) -> list[Route]:
@@ -556,24 +540,24 @@ class Panel:
             return _not_here()
         seen = await self._watch.now()
         query = request.query_params
-        language = self._languages.chosen(query.get("lang"))
+        language = self.languages.chosen(query.get("lang"))
         if _is_done(seen, query.get("since")):
-            language = self._languages.first
+            language = self.languages.first
         shown = self._shown(seen, language)
         since = query.get("since") or str(_attempt(seen))
-        chosen = language is not self._languages.first
-        page = self._templates.render(
+        chosen = language is not self.languages.first
+        page = self.templates.render(
             "panel.html",
             {
                 **shown,
                 "again": _address(language, since) if chosen else PAGE,
                 "choices": [
                     (known, _address(known, _attempt(seen)))
-                    for known in self._languages.known.values()
+                    for known in self.languages.known.values()
                 ],
                 "chosen": chosen,
                 "events": f"{EVENTS}?{urlencode({'lang': language.code})}",
-                "showing": self._showing,
+                "showing": self.showing,
                 "lost": self._speaker(language).lost(),
                 "digits": DIGITS,
             },
@@ -584,12 +568,12 @@ class Panel:
         sent: Mapping[str, str] = {}
         with suppress(InputError, ValueError, TimeoutError, ClientDisconnect):
             sent = await _read(request)
-        if not self._secret or not is_here(request) or not self._is_secret(sent.get("key", "")):
+        if not self.secret or not is_here(request) or not self._is_secret(sent.get("key", "")):
             return _not_here()
         # A page and no redirect: with one, a file's form would not yet bring the strict cookie.
         response = HTMLResponse(f'<meta http-equiv="refresh" content="0;url={PAGE}">')
         response.set_cookie(
-            _cookie(request), self._secret, httponly=True, samesite="strict",
+            _cookie(request), self.secret, httponly=True, samesite="strict",
             secure=request.url.scheme == "https",
         )  # fmt: skip
         return response
@@ -602,7 +586,7 @@ class Panel:
             return PlainTextResponse(
                 "Too many screens are listening.", 503, headers={"Retry-After": "5"}
             )
-        language = self._languages.chosen(request.query_params.get("lang"))
+        language = self.languages.chosen(request.query_params.get("lang"))
         return _Counted(self._stream(language), self._counted)
 
     @contextmanager
@@ -619,13 +603,13 @@ class Panel:
             yield self._event(seen, language)
             while not self._watch.ending:
                 before = seen.number
-                seen = await self._watch.after(before, self._beat_s)
+                seen = await self._watch.after(before, self.beat_s)
                 yield self._event(seen, language) if seen.number != before else BEAT
 
     def _event(self, seen: Seen, language: Language) -> str:
         shown = self._shown(seen, language)
         event = {name: shown[name] for name in ("kind", "keys", "attempt", "rest")}
-        event["html"] = self._templates.render("panel_screen.html", shown)
+        event["html"] = self.templates.render("panel_screen.html", shown)
         return f"event: screen\ndata: {msgspec.json.encode(event).decode()}\n\n"
 
     def _shown(self, seen: Seen, language: Language) -> dict[str, Any]:
@@ -635,7 +619,7 @@ class Panel:
             "screen": speaker.screen(state),
             "kind": (Kind.OUT_OF_ORDER if state is None else state.kind).value,
             "state": state,
-            "keys": keys.value if self._showing.keypad else Keys.NONE.value,
+            "keys": keys.value if self.showing.keypad else Keys.NONE.value,
             "attempt": _attempt(seen),
             "rest": state is None or state.kind in AT_REST,
             "language": language,
@@ -643,13 +627,13 @@ class Panel:
         }
 
     async def _key(self, request: Request) -> Response:
-        if not self._showing.keypad or not self._is_screen(request) or not is_own_page(request):
+        if not self.showing.keypad or not self._is_screen(request) or not is_own_page(request):
             return _not_here()
         scripted = request.headers.get("accept") == "application/json"
         try:
             sent = await _read(request)
             attempt = int(sent.get("attempt", ""))
-            await run_in_threadpool(self._door.press, sent.get("key", ""), attempt)
+            await run_in_threadpool(self.door.press, sent.get("key", ""), attempt)
         except (InputError, ValueError, TimeoutError, ClientDisconnect):
             return PlainTextResponse("That is no key.", 400)
         except DoorctlError:
@@ -657,23 +641,23 @@ class Panel:
             return PlainTextResponse("The door does not answer.", 503)
         if scripted:
             return Response(status_code=204)
-        language = self._languages.chosen(sent.get("lang"))
+        language = self.languages.chosen(sent.get("lang"))
         return RedirectResponse(_address(language, attempt), 303)
 
     def _may_see(self, request: Request) -> bool:
-        return self._showing.elsewhere or self._is_screen(request)
+        return self.showing.elsewhere or self._is_screen(request)
 
     def _is_screen(self, request: Request) -> bool:
         if not is_here(request):
             return False
-        return not self._secret or self._is_secret(request.cookies.get(_cookie(request), ""))
+        return not self.secret or self._is_secret(request.cookies.get(_cookie(request), ""))
 
     def _is_secret(self, shown: str) -> bool:
-        return hmac.compare_digest(shown.encode(), self._secret.encode())
+        return hmac.compare_digest(shown.encode(), self.secret.encode())
 
     def _speaker(self, language: Language) -> Speaker:
-        words = Words(language, self._showing.zone)
-        return Speaker(words, self._showing.phone, self._showing.keypad)
+        words = Words(language, self.showing.zone)
+        return Speaker(words, self.showing.phone, self.showing.keypad)
 
 
 BEAT: Final = "event: beat\ndata: .\n\n"

@@ -57,54 +57,42 @@ class Held:
     patrons: int
 
 
+@dataclass(eq=False)
 class Reception:
     """Takes pushes in, one at a time. Belongs to the thread that made `writer`.
 
     `lookup` is the same cache as the writer's, for counting. In `directory`, on the databases' own
     disk, a document waits for its last byte. `journal` keeps which pushes the audit log is owed;
     None where there is no audit log. `floor` is the highest number that the branch has taken, by
-    its audit log.
-
-    Raises:
-        StoreError: by each method: the cache or the journal can't be read or written.
+    its audit log. Raises StoreError: by each method: the cache or the journal can't be read or
+    written.
     """
 
-    def __init__(
-        self,
-        terms: Terms,
-        *,
-        writer: PatronCacheWriter,
-        lookup: PatronCache,
-        clock: Clock,
-        directory: Path,
-        journal: PushJournal | None = None,
-        floor: int = 0,
-    ) -> None:
-        self.terms = terms
-        self.writer = writer
-        self._lookup = lookup
-        self._clock = clock
-        self._directory = directory
-        self._journal = journal
-        self._floor = floor
+    terms: Terms
+    writer: PatronCacheWriter
+    lookup: PatronCache
+    clock: Clock
+    directory: Path
+    journal: PushJournal | None = None
+    floor: int = 0
 
     def held(self) -> Held:
         """Return which push is held."""
         push = self.writer.held()
         try:
-            patrons = self._lookup.stamp().patrons
+            patrons = self.lookup.stamp().patrons
         except StoreError:
             # The call just before has read the same row of the same file.
             patrons = 0
-        if push.epoch < self._floor:
+        if push.epoch < self.floor:
             # The sender knows of no push without a digest, so it sends all rows, numbered above.
-            return Held(self._floor, "", patrons)
+            return Held(self.floor, "", patrons)
         return Held(push.epoch, push.digest, patrons)
 
     def staging(self) -> Staging:
         """Return a staging for the next document, on any thread; the caller closes it."""
         # Readable by nobody else and without a name: no crash can leave it behind.
-        return Staging(self.terms, lambda: tempfile.TemporaryFile(dir=self._directory))
+        return Staging(self.terms, lambda: tempfile.TemporaryFile(dir=self.directory))
 
     def judge(self, manifest: Manifest | None) -> Received | None:
         """Judge a push by its first line, if there is one; return the answer if it is held already.
@@ -113,7 +101,7 @@ class Reception:
         """
         if manifest is None:
             return None
-        return judge(manifest, self.writer.held(), self.terms, self._floor)
+        return judge(manifest, self.writer.held(), self.terms, self.floor)
 
     def settle(self, staging: Staging, kind: Kind | None) -> Received:
         """Apply the whole document, or change nothing; without a kind only return the result."""
@@ -126,23 +114,23 @@ class Reception:
             staged,
             self.writer,
             self.terms,
-            applied_at=self._clock.moment().local.astimezone(UTC),
-            floor=self._floor,
+            applied_at=self.clock.moment().local.astimezone(UTC),
+            floor=self.floor,
             before_commit=partial(self._owe, manifest),
             rehearsed=kind is None,
         )
 
     def owed(self) -> tuple[Applying, ...]:
         """Return the pushes that were committed and are not on the audit log."""
-        return self._journal.owed(self.writer.held()) if self._journal else ()
+        return self.journal.owed(self.writer.held()) if self.journal else ()
 
     def noted(self, applying: Applying) -> None:
         """Note that a push is on the audit log."""
-        if self._journal:
-            self._journal.noted(applying)
+        if self.journal:
+            self.journal.noted(applying)
 
     def _owe(self, manifest: Manifest) -> None:
-        if self._journal:
+        if self.journal:
             applying = Applying(
                 epoch=manifest.epoch,
                 digest=manifest.sha256,
@@ -150,9 +138,10 @@ class Reception:
                 lines=manifest.count,
                 approved_by=manifest.approved_by,
             )
-            self._journal.begin(applying, self.writer.held())
+            self.journal.begin(applying, self.writer.held())
 
 
+@dataclass(eq=False)
 class Noting:
     """Puts each committed push on the audit log, after a kill or a full disk too.
 
@@ -161,13 +150,12 @@ class Noting:
     time; `reception` is used on `worker` alone, as in `doorctl.web.pushes.Pushes`.
     """
 
-    def __init__(
-        self, reception: Reception, worker: Executor, log: EventLog, record: WebsAudit
-    ) -> None:
-        self._reception = reception
-        self._worker = worker
-        self._log = log
-        self._record = record
+    reception: Reception
+    worker: Executor
+    log: EventLog
+    record: WebsAudit
+
+    def __post_init__(self) -> None:
         self._alarmed: set[Applying] = set()
 
     def catch_up(self) -> None:
@@ -176,30 +164,28 @@ class Noting:
         The pushes are committed, so a fault here must not look like a refused push.
         """
         try:
-            for applying in self._worker.submit(self._reception.owed).result():
+            for applying in self.worker.submit(self.reception.owed).result():
                 self._tell(applying)
                 self._note(applying)
-                self._worker.submit(self._reception.noted, applying).result()
+                self.worker.submit(self.reception.noted, applying).result()
                 self._alarmed.discard(applying)
         except StoreError as err:
-            self._log.emit("alarm", kind="branch_failing", why=str(err))
+            self.log.emit("alarm", kind="branch_failing", why=str(err))
         except Exception as err:  # noqa: BLE001 - as said above
             # The text may quote anything; the kind says enough to be found.
             why = f"a push is not on the audit log: a fault of doorctl's own ({type(err).__name__})"
-            self._log.emit("alarm", kind="branch_failing", why=why)
+            self.log.emit("alarm", kind="branch_failing", why=why)
 
     def compare(self, heads: Mapping[str, str]) -> int:
         """Return up to which number the audit log is the one a sender saw; alarm if entries miss.
 
-        `heads` has the log's end of each day, the last day first.
-
-        Raises:
-            StoreError: it can't be read, or it can't be put on record that it is an older copy.
+        `heads` has the log's end of each day, the last day first. Raises StoreError: it can't be
+        read, or it can't be put on record that it is an older copy.
         """
         if not heads:
             return 0
         last_day, last = next(iter(heads.items()))
-        held = self._record.first_held(heads.values())
+        held = self.record.first_held(heads.values())
         agreed = 0 if held is None else number_of(held)
         missing = number_of(last) - agreed
         if missing > 0:
@@ -209,9 +195,9 @@ class Noting:
                 f"{last_day}, as many as {missing} are missing, from number {agreed + 1} on: "
                 f"what was done since {since} and before the copy was put back"
             )
-            self._log.emit("alarm", kind="branch_rolled_back", why=why)
+            self.log.emit("alarm", kind="branch_rolled_back", why=why)
             details: Details = {"entries": missing, "from": agreed + 1, "since": since}
-            self._record.note(Deed(Action.BRANCH_ROLLED_BACK, details=details), SYNC)
+            self.record.note(Deed(Action.BRANCH_ROLLED_BACK, details=details), SYNC)
         return agreed
 
     def _tell(self, applying: Applying) -> None:
@@ -219,14 +205,14 @@ class Noting:
             return
         self._alarmed.add(applying)
         why = f"push {applying.epoch} was let past the guard, by the name that stands in it"
-        self._log.emit("alarm", kind="push_approved", why=why)
+        self.log.emit("alarm", kind="push_approved", why=why)
 
     def _note(self, applying: Applying) -> None:
         details = {"epoch": applying.epoch, "kind": applying.kind, "applied": applying.lines}
-        self._record.note(Deed(Action.PUSH_APPLIED, details=details), SYNC)
+        self.record.note(Deed(Action.PUSH_APPLIED, details=details), SYNC)
         if applying.approved_by is not None:
             approval = Deed(Action.PUSH_APPROVED, details={"epoch": applying.epoch})
-            self._record.note(approval, applying.approved_by)
+            self.record.note(approval, applying.approved_by)
 
 
 DISCARDED_BYTES = 1024 * 1024
@@ -254,31 +240,30 @@ class Patience:
     total_s: float
 
 
+@dataclass(eq=False)
 class Body:
     """The body of one request, chunk by chunk: in time, within bounds, and never whole in memory.
 
     Belongs to the event loop.
     """
 
-    def __init__(self, request: Request, patience: Patience) -> None:
-        self._request = request
-        self._patience = patience
+    request: Request
+    patience: Patience
+
+    def __post_init__(self) -> None:
         self._ended = False
 
     async def begin(self, take: Callable[[bytes], bool], limit: asyncio.Timeout) -> None:
         """Hand each chunk to `take` until it returns True or the body ends.
 
-        `limit` is for all chunks; its owner may shorten it.
-
-        Raises:
-            PushTooLargeError: it declares more bytes than are taken.
-            TimeoutError, ClientDisconnect: as :meth:`read`.
+        `limit` is for all chunks; its owner may shorten it. Raises PushTooLargeError where more
+        bytes are declared than are taken, else as :meth:`read`.
         """
-        self._refuse_declared(self._patience.max_bytes)
+        self._refuse_declared(self.patience.max_bytes)
         try:
             async with limit:
                 while not self._ended:
-                    if take(await self._next(self._patience.chunk_s)):
+                    if take(await self._next(self.patience.chunk_s)):
                         break
         except (TimeoutError, asyncio.CancelledError):
             self._ended = True
@@ -287,14 +272,12 @@ class Body:
     async def read(self, take: Callable[[bytes], Awaitable[None]]) -> None:
         """Hand all chunks that are left to `take`; call it after :meth:`begin`.
 
-        Raises:
-            TimeoutError: it comes too slowly.
-            ClientDisconnect: the sender went away.
+        Raises TimeoutError where it comes too slowly, ClientDisconnect where the sender went away.
         """
         try:
-            async with asyncio.timeout(self._patience.total_s):
+            async with asyncio.timeout(self.patience.total_s):
                 while not self._ended:
-                    if chunk := await self._next(self._patience.chunk_s):
+                    if chunk := await self._next(self.patience.chunk_s):
                         await take(chunk)
         except (TimeoutError, asyncio.CancelledError):
             # A sender that was waited for in vain is not waited for again.
@@ -316,7 +299,7 @@ class Body:
 
     async def _next(self, limit_s: float) -> bytes:
         async with asyncio.timeout(limit_s):
-            message = await self._request.receive()
+            message = await self.request.receive()
         # Once it has ended, the server would wait for the sender to hang up.
         self._ended = not message.get("more_body", False)
         if message["type"] == "http.disconnect":
@@ -326,7 +309,7 @@ class Body:
 
     def _refuse_declared(self, limit: int) -> None:
         # The server has checked that it is a number, or that there is none.
-        if int(self._request.headers.get("content-length", 0)) > limit:
+        if int(self.request.headers.get("content-length", 0)) > limit:
             raise PushTooLargeError(
                 f"the push has more than {limit} bytes; send changes, or see web.push.max_bytes"
             )
@@ -347,37 +330,26 @@ class Refused:
     cause: Exception | None = None
 
 
+@dataclass(eq=False)
 class Pushes:
     """Answer requests about the patron cache; belongs to the event loop.
 
     A push is on the audit log before it is answered. Where that can't be written there is an alarm,
-    and pushes come in all the same; what is missing is written at the next push or start. The log
-    gets one `push` line a push.
-
-    Args:
-        worker: of one thread, so that a database connection can belong to it; runs `reception`.
-        record: the audit log; its end is sent to each sender that asks which push is held, to be
-            kept there.
-        share: keeps how many wrong PINs patrons had elsewhere, and returns how many here.
+    and pushes come in all the same; what is missing is written at the next push or start. `worker`
+    has the one thread that `reception` belongs to. The end of the audit log, `record`, is sent to
+    each sender that asks which push is held. `share` keeps how many wrong PINs patrons had
+    elsewhere, and returns how many here.
     """
 
-    def __init__(
-        self,
-        reception: Reception,
-        worker: Executor,
-        log: EventLog,
-        patience: Patience,
-        record: WebsAudit,
-        *,
-        share: Callable[[dict[str, int]], dict[str, int]],
-    ) -> None:
-        self._share = share
-        self._reception = reception
-        self._worker = worker
-        self._log = log
-        self._patience = patience
-        self._record = record
-        self.noting = Noting(reception, worker, log, record)
+    reception: Reception
+    worker: Executor
+    log: EventLog
+    patience: Patience
+    record: WebsAudit
+    share: Callable[[dict[str, int]], dict[str, int]]
+
+    def __post_init__(self) -> None:
+        self.noting = Noting(self.reception, self.worker, self.log, self.record)
         self._nonce = secrets.token_hex(16)
         self._taking = False
         self._waiting: deque[asyncio.Timeout] = deque()
@@ -395,7 +367,7 @@ class Pushes:
     async def epoch(self, request: Request) -> Response:
         """Say which push is held; strangers are not told how many patrons are in it."""
         try:
-            held = await self._work(self._reception.held)
+            held = await self._work(self.reception.held)
         except REFUSED as err:
             return refusal_of(err).answer(err)
         here = request.client is not None and caller(request.client.host) in HERE
@@ -407,8 +379,8 @@ class Pushes:
                 **({"patrons": held.patrons} if known else {}),
                 "audit_head": await self._audit_head(),
                 "nonce": self._nonce,
-                "key_id": self._reception.terms.seal.key_id,
-                "minimum_age": self._reception.terms.minimum_age,
+                "key_id": self.reception.terms.seal.key_id,
+                "minimum_age": self.reception.terms.minimum_age,
             }
         )
 
@@ -417,7 +389,7 @@ class Pushes:
 
         Each message must hold a new nonce, so none can be replayed.
         """
-        body, message, terms = Body(request, self._patience), bytearray(), self._reception.terms
+        body, message, terms = Body(request, self.patience), bytearray(), self.reception.terms
 
         def take(chunk: bytes) -> bool:
             message.extend(chunk)
@@ -434,7 +406,7 @@ class Pushes:
             here = None
             with suppress(StoreError):
                 if exchange.wrong_pins is not None:
-                    here = await asyncio.to_thread(self._share, exchange.wrong_pins)
+                    here = await asyncio.to_thread(self.share, exchange.wrong_pins)
         except StoreError:
             # The writer there raises the alarm, and the sender asks again.
             return await self._refuse(body, Refused(BUSY))
@@ -444,7 +416,7 @@ class Pushes:
 
     async def push(self, request: Request, kind: Kind | None) -> Response:
         """Take the register or its changes; without a kind only report the result, and no alarm."""
-        body, staging = Body(request, self._patience), self._reception.staging()
+        body, staging = Body(request, self.patience), self.reception.staging()
         # The one place is for pushes with a valid signature: a stranger holds nobody off.
         refused = Refused(BUSY) if self._taking else await self._begin(body, staging.begin)
         if refused is None and self._taking:
@@ -483,7 +455,7 @@ class Pushes:
         return None
 
     async def _outcome(self, body: Body, staging: Staging, kind: Kind | None) -> Received | Refused:
-        manifest, reception = staging.manifest, self._reception
+        manifest, reception = staging.manifest, self.reception
         epoch = None if manifest is None else manifest.epoch
         try:
             received = await self._work(partial(reception.judge, manifest))
@@ -499,31 +471,31 @@ class Pushes:
         finally:
             # Queued behind any job that still reads it, so that a commit under way comes to its
             # end.
-            self._worker.submit(staging.close)
+            self.worker.submit(staging.close)
         result = "rehearsed" if kind is None else "unchanged" if received.unchanged else "applied"
-        self._log.emit("push", epoch=received.epoch, result=result)
+        self.log.emit("push", epoch=received.epoch, result=result)
         if kind is None:
             return received
         if received.warning is not None:
             why = f"push {received.epoch}: {received.warning}"
-            self._log.emit("alarm", kind="push_widened", why=why)
+            self.log.emit("alarm", kind="push_widened", why=why)
         # Unchanged ones too: such a push may repeat one that was never recorded.
         await asyncio.to_thread(self.noting.catch_up)
         return received
 
     async def _audit_head(self) -> str | None:
         try:
-            return await asyncio.to_thread(self._record.head)
+            return await asyncio.to_thread(self.record.head)
         except StoreError:
             return None
 
     async def _refuse(self, body: Body, refused: Refused, *, rehearsed: bool = False) -> Response:
         refusal = refused.refusal
-        self._log.emit("push", epoch=refused.epoch, result=refusal.result)
+        self.log.emit("push", epoch=refused.epoch, result=refusal.result)
         if refusal.alarm is not None and not rehearsed:
-            self._log.emit("alarm", kind=refusal.alarm, why=str(refused.cause))
+            self.log.emit("alarm", kind=refusal.alarm, why=str(refused.cause))
         await body.discard()
         return refusal.answer(refused.cause)
 
     async def _work(self, job: Callable[[], ResultT]) -> ResultT:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, job)
+        return await asyncio.get_running_loop().run_in_executor(self.worker, job)

@@ -176,9 +176,7 @@ class Listener(socket.socket):
     def accept(self) -> tuple[socket.socket, Any]:
         """Return the next connection, whose place is free again once it is closed.
 
-        Raises:
-            ConnectionAbortedError: it was closed; asyncio goes on to the next one.
-            OSError: as the socket's own.
+        Raises ConnectionAbortedError where it was closed: asyncio goes on to the next one.
         """
         accepted, address = super().accept()
         host = caller(address[0])
@@ -234,16 +232,10 @@ class Server(uvicorn.Server):
     """Serve one application; belongs to the main thread, except :meth:`stop`.
 
     Without certificates it is plain HTTP. The loop that answers calls `alive` every
-    :data:`ALIVE_EVERY_S`.
-
-    Args:
-        head_s: longest wait for the head of a request, and for a piece of an answer to be read;
-            rounded to seconds, at least 1.
-        when_ready: called once it answers.
-        when_stopping: called before it waits for what is still being answered: streams end then.
-
-    Raises:
-        KeyFileError: a certificate or its key can't be used.
+    :data:`ALIVE_EVERY_S`. `head_s` is the longest wait for the head of a request, and for a piece
+    of an answer to be read; whole seconds, at least 1. `when_stopping` is called before it waits
+    for what is still being answered: streams end then. Raises KeyFileError where a certificate or
+    its key can't be used.
     """
 
     def __init__(
@@ -322,11 +314,7 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> Listener:
-    """Return a bound socket.
-
-    Raises:
-        DeviceError: the address can't be had.
-    """
+    """Return a bound socket. Raises DeviceError: the address can't be had."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = addresses[0]
@@ -357,8 +345,7 @@ def _tls(certificates: Certificates | None) -> dict[str, Any]:
 def refuse_unusable(certificates: Certificates | None) -> None:
     """Load the files of web.tls and keep nothing.
 
-    Raises:
-        KeyFileError: one can't be used; says which, as far as it is known.
+    Raises KeyFileError: one can't be used; says which, as far as it is known.
     """
     if certificates is None:
         return

@@ -89,10 +89,8 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
     """Run the door until one of :data:`STOPPING` comes, and return the exit code 0.
 
     SIGHUP reads the configuration again. `environment` is the process's, through which systemd
-    speaks; log lines go to the file descriptor `stdout`.
-
-    Raises:
-        DoorctlError: the door can't start. The relay is off all the same.
+    speaks; log lines go to the file descriptor `stdout`. Raises DoorctlError: the door can't start.
+    The relay is off all the same.
     """
     share_one_heap()
     return_large_blocks()
@@ -416,8 +414,7 @@ def open_inputs(
 ) -> GpioInputs | None:
     """Return the inputs that are wired, None where none is.
 
-    Raises:
-        DeviceError: a pin can't be had: an unwatched door must not seem to be watched.
+    Raises DeviceError: a pin can't be had: an unwatched door must not seem to be watched.
     """
     gpio = config.gpio
     wired = {

@@ -47,12 +47,8 @@ def rotate(config: Config, stolen: Collection[str] = ()) -> Path:
     """Make the next installation key and return its file, to be carried to each branch.
 
     It runs on the sender, or on a branch that has no sender. A thief may have the key of the
-    `stolen` branches.
-
-    Raises:
-        InputError: one of these is still among the targets, so it would be sent patrons.
-        AlreadyExistsError: a rotation is under way.
-        KeyFileError: the key can't be read or written.
+    `stolen` branches: InputError where one is still sent patrons. Raises AlreadyExistsError while
+    a rotation is under way, KeyFileError where the key can't be read or written.
     """
     targets = () if config.sync is None else config.sync.targets
     for target in targets:
@@ -81,10 +77,8 @@ def adopt(config: Config, new: Path) -> bool:
     file that `rotate` made, or the installation key itself to go on. Returns whether anything was
     left to do.
 
-    Raises:
-        InputError: it does not follow on this branch's key.
-        StoreBusyError: door or web runs; nothing was changed.
-        DoorctlError: a key or a database can't be read or written.
+    Raises InputError where it does not follow on this branch's key, StoreBusyError where door or
+    web runs and nothing was changed, else DoorctlError.
     """
     path = config.secrets.installation_key_file
     before, key = read_key(path), read_key(new)
@@ -127,8 +121,7 @@ def lay_over_all(
 def keys_in_use(config: Config) -> tuple[InstallationKey, ...]:
     """Return the keys that a sender serves: the newest, and the old while branches wait.
 
-    Raises:
-        KeyFileError: one can't be read.
+    Raises KeyFileError: one can't be read.
     """
     path = next_key_file(config)
     if not path.exists():
@@ -140,8 +133,7 @@ def keys_in_use(config: Config) -> tuple[InstallationKey, ...]:
 def drop_old_key(config: Config) -> None:
     """End a rotation on the sender: from now on a branch with the old key is sent nothing.
 
-    Raises:
-        KeyFileError: it can't be written.
+    Raises KeyFileError: it can't be written.
     """
     replace_key(config.secrets.installation_key_file, next_key_file(config))
     remove_key(next_key_file(config))
@@ -220,11 +212,7 @@ def _remove(path: Path, *suffixes: str) -> None:
 
 
 def make_directory(directory: Path) -> None:
-    """Make a directory, mode 0700, unless it is there.
-
-    Raises:
-        StoreError: it can't be made.
-    """
+    """Make a directory, mode 0700, unless it is there. Raises StoreError: it can't be made."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as err:

@@ -38,10 +38,8 @@ def library_desk(
 
     None either where its password or certificate can't be read: that is alarmed as
     ``library_silent``, and the branch goes on without it until web is started again. `writer`
-    belongs to the one thread of `worker`, for which it waits `limit_s` seconds at most.
-
-    Raises:
-        ConfigError: its address lacks the port.
+    belongs to the one thread of `worker`, for which it waits `limit_s` seconds at most. Raises
+    ConfigError: its address lacks the port.
     """
     if not config.lms.wanted:
         return {}

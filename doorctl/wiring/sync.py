@@ -65,9 +65,8 @@ SHARED = "another line has what stands here, and says so"
 class Wishes:
     """The options of one run; `full` sends every branch all rows.
 
-    Args:
-        dry_run: seal and compare, but send nothing and remember nothing.
-        approved_by: who approves of the run whatever a branch's guard says.
+    A `dry_run` seals and compares, but sends and remembers nothing. `approved_by` approves of the
+    run whatever a branch's guard says.
     """
 
     full: bool = False
@@ -121,12 +120,9 @@ def push(
 
     `on_progress` gets how many identifiers are sealed so far and how many there are. `on_refreshed`
     is called once, before anything is sent, `on_delivery` as soon as a branch has ended, and
-    `on_unsent` with the reason why an alarm did not go; the next run tries it again.
-
-    Raises:
-        FeedError: with every wrong row; nothing was changed.
-        StoreBusyError: another run is at work.
-        DoorctlError: nothing was sent.
+    `on_unsent` with the reason why an alarm did not go; the next run tries it again. Raises
+    FeedError with every wrong row, StoreBusyError beside another run, DoorctlError: nothing was
+    sent.
     """
     sync = _sync(config)
     refuse_odd_name(wishes.approved_by)
@@ -230,9 +226,8 @@ def age_limits(config: Config) -> dict[str, int]:
 def tell_failure(config: Config, clock: Clock, *, on_unsent: Callable[[str], None]) -> None:
     """Report that a run has failed, once and then daily, if the run could not report it.
 
-    Raises:
-        StoreBusyError: another run is at work, and reports its own result.
-        DoorctlError: the report was sent, but it can't be stored that it was.
+    Raises StoreBusyError where another run is at work and reports its own result, DoorctlError
+    where it can't be stored that the report was sent.
     """
     try:
         with _outbox(_sync(config), dry_run=False) as outbox:
@@ -312,10 +307,8 @@ def _tell(
 def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | None:
     """Drop the old key once every branch holds a push that was sealed with the new one.
 
-    Returns the branches that still lack one; None where no rotation is under way.
-
-    Raises:
-        KeyFileError: a key can't be read or written.
+    Returns the branches that still lack one; None where no rotation is under way. Raises
+    KeyFileError: a key can't be read or written.
     """
     if not next_key_file(config).exists():
         return None
@@ -390,11 +383,8 @@ def _sync(config: Config) -> Sync:
 def refuse_beside_web(config: Config) -> None:
     """Refuse while another process writes the patron cache: sealing a town takes half an hour.
 
-    It holds no lock, so a process that starts meanwhile still wins. It makes no file.
-
-    Raises:
-        StoreBusyError: another process writes it, most likely web; says what to do.
-        StoreError: the lock can't be read.
+    It holds no lock, so a process that starts meanwhile still wins. It makes no file. Raises
+    StoreBusyError, which says what to do, or StoreError where the lock can't be read.
     """
     database = patrons_db(config)
     if not database.with_name(f"{database.name}.lock").exists():

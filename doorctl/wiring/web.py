@@ -124,8 +124,7 @@ _WRITTEN = re.compile(r'(https?://[^"?]+)(?:\?key=|".* value=")([\w-]+)"')
 def panel_page(config: Config, languages: Languages, templates: Templates) -> Panel:
     """Return the screen's page; call its `stop` before the server's, for it ends the streams.
 
-    Raises:
-        ConfigError: a language that is offered has no catalogue.
+    Raises ConfigError: a language that is offered has no catalogue.
     """
     branch, panel = config.branch, config.panel
     showing = Showing(
@@ -171,8 +170,7 @@ def opened_with(config: Config) -> str:
 def offered(languages: Languages, codes: tuple[str, ...]) -> Languages:
     """Return the languages to choose from on the screen: the branch's own, then those of `codes`.
 
-    Raises:
-        ConfigError: one of them has no catalogue.
+    Raises ConfigError: one of them has no catalogue.
     """
     if not codes:
         return languages
@@ -186,10 +184,7 @@ def offered(languages: Languages, codes: tuple[str, ...]) -> Languages:
 
 
 class RefusalsOnRecord:
-    """Puts refused pages on the audit log; implements `doorctl.web.frame.Refused`.
-
-    Thread-safe.
-    """
+    """Puts refused pages on the audit log; implements `doorctl.web.frame.Refused`. Thread-safe."""
 
     def __init__(self, branch: BranchThread, clock: Clock) -> None:
         self._audit = WebsAudit(branch)
@@ -200,28 +195,24 @@ class RefusalsOnRecord:
     def note(self, account: str, page: str, needs: Permission) -> None:
         """Put on record that an account lacks what a page needs, unless it has had many refusals.
 
-        `page` is the route as the code has it, without what stood in the address.
-
-        Raises:
-            StoreError: it could not be written.
+        `page` is the route as the code has it, without what stood in the address. Raises
+        StoreError: it could not be written.
         """
         with self._lock:
             left_out = self._refusals.due(account, self._clock.monotonic_s())
         if left_out is None:
             return
-        details: dict[str, int | str] = {"page": page, "needs": needs.value}
-        if left_out:
-            details["left_out"] = left_out
+        more = {"left_out": left_out} if left_out else {}
+        details = {"page": page, "needs": needs.value, **more}
         self._audit.note(Deed(Action.PAGE_REFUSED, details=details), account)
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Every page; `missing` makes the page of an unknown address.
+    """Every page, and what makes that of an unknown address.
 
-    Args:
-        compile: compiles the remaining templates, for later visitors.
-        stop: ends the streams, so that the server can end; from any thread.
+    `compile` compiles the remaining templates for later visitors. `stop` ends the streams, so that
+    the server can end; from any thread.
     """
 
     routes: tuple[BaseRoute, ...]
@@ -239,11 +230,7 @@ def pages(
     alarms: StandingAlarms,
     stack: ExitStack,
 ) -> Pages:
-    """Return every page of a branch.
-
-    Raises:
-        ConfigError: a catalogue can't be used.
-    """
+    """Return every page of a branch. Raises ConfigError: a catalogue can't be used."""
     app, numbers = App(config, clock), DoorsNumbers(config.control.socket)
     accounts = AccountsService(app, branch)
     stack.callback(accounts.close)
@@ -316,25 +303,25 @@ def encrypted(config: Config) -> bool:
     return config.web.tls.wanted or config.web.allow_plain
 
 
+@dataclass(eq=False)
 class SignedIn:
     """Finds the session of a request; implements `Sessions`. Thread-safe."""
 
-    def __init__(self, signing_in: SigningIn) -> None:
-        self._signing_in = signing_in
+    signing_in: SigningIn
 
     def person(self, token: str) -> Person | None:
         """Return the person who signed in with a token; None where the session is over."""
-        return self._person(self._signing_in.whose(Token(token)))
+        return self._person(self.signing_in.whose(Token(token)))
 
     def look(self, token: str) -> Person | None:
         """As `person`, without keeping the session alive."""
-        return self._person(self._signing_in.whose(Token(token), does=False))
+        return self._person(self.signing_in.whose(Token(token), does=False))
 
     def _person(self, signed_in: tuple[Account, Session] | None) -> Person | None:
         if signed_in is None:
             return None
         account, session = signed_in
-        fresh = self._signing_in.fresh(session)
+        fresh = self.signing_in.fresh(session)
         return Person(
             account.name,
             account.role,
@@ -342,7 +329,7 @@ class SignedIn:
             account.origin,
             fresh,
             account.second_factor,
-            self._signing_in.must_enrol(account),
+            self.signing_in.must_enrol(account),
         )
 
 
@@ -436,15 +423,10 @@ DOOR_LIMIT_S = 2.0
 def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int:
     """Run the web process until SIGTERM or SIGINT, and return the exit code 0.
 
-    A commit under way is finished first. SIGHUP reads the configuration again. Where that changes
-    something, all but the process and its listening socket is built anew: a client that connects
-    meanwhile waits, and is not refused.
-
-    `environment` is the process's, through which systemd speaks; log lines go to the file
-    descriptor `stdout`.
-
-    Raises:
-        DoorctlError: the process can't start.
+    A commit under way is finished first. Where SIGHUP brings another configuration, all but the
+    process and its listening socket is built anew: a client that connects meanwhile waits.
+    `environment` is the process's; log lines go to the file descriptor `stdout`. Raises
+    DoorctlError: the process can't start.
     """
     share_one_heap()
     return_large_blocks()
@@ -618,7 +600,10 @@ def _go_rounds(
         return
     from doorctl.wiring.web_jobs import rounds  # noqa: PLC0415 - as said above
 
-    stack.enter_context(rounds(config, clock, log, partial(_write, branch)))
+    def write(job: Callable[[BranchWriter], object]) -> None:
+        branch.run(lambda opened, _moment: job(opened.writer))
+
+    stack.enter_context(rounds(config, clock, log, write))
 
 
 def _branch(app: App, log: EventLog, stack: ExitStack) -> BranchThread:
@@ -632,10 +617,6 @@ def _branch(app: App, log: EventLog, stack: ExitStack) -> BranchThread:
     return branch
 
 
-def _write(branch: BranchThread, job: Callable[[BranchWriter], object]) -> None:
-    branch.run(lambda opened, _moment: job(opened.writer))
-
-
 def _share(config: Config, branch: BranchThread, elsewhere: dict[str, int]) -> dict[str, int]:
     branch.run(lambda opened, moment: opened.writer.keep_wrong_pins(elsewhere, moment))
     with closing(VisitHistory(visits_db(config))) as visits:
@@ -643,18 +624,17 @@ def _share(config: Config, branch: BranchThread, elsewhere: dict[str, int]) -> d
 
 
 def _answer(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -> None:
+    def failed(kind: str) -> None:
+        why = f"control: a fault of doorctl's own ({kind})"
+        log.emit("alarm", kind="rounds_failing", why=why)
+
     try:
-        failed = partial(_own_fault, log)
         server = ControlServer(config.web.socket, answers, "web", failed, others=_DOORS)
     except StoreError as err:
         log.emit("alarm", kind="control_failing", why=str(err))
         return
     server.start()
     stack.callback(server.stop)
-
-
-def _own_fault(log: EventLog, kind: str) -> None:
-    log.emit("alarm", kind="rounds_failing", why=f"control: a fault of doorctl's own ({kind})")
 
 
 def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -> Reception:

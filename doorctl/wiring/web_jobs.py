@@ -68,10 +68,8 @@ def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterato
 def store_holidays(config: Config, writer: BranchWriter, moment: Moment) -> None:
     """Store the public holidays in a new ``branch.db``; see `store_initial_holidays`.
 
-    It loads the holidays package into this process, so it is for a command that ends soon.
-
-    Raises:
-        DoorctlError: they can't be computed or stored; nothing was changed.
+    It loads the holidays package into this process, so it is for a command that ends soon. Raises
+    DoorctlError: they can't be computed or stored; nothing was changed.
     """
     store_initial_holidays(config.opening, writer, moment, computed)
 

@@ -41,16 +41,25 @@ def count(branch: Branch) -> tuple[int, bool]:
     return len(held), PERSON.row_key in held
 
 
-def test_the_running_owner_erases_and_goes_on_taking_pushes(branch: Branch) -> None:
-    """No byte is left; the next push of the library system counts, whoever it still has."""
+def test_the_running_owner_restricts_erases_and_goes_on_taking_pushes(branch: Branch) -> None:
+    """A restriction is no affair of the pushes, and it ends.
+
+    Of whoever is erased no byte is left; the next push of the library system counts, whoever it
+    still has.
+    """
+    call(branch, "restrict")
+    assert branch.push(branch.document(rows(10), 6)).status_code == 200
+    assert '"restrictions"' in call(branch, "export", "--json")
+    call(branch, "unrestrict")
+    assert '"restrictions"' not in call(branch, "export", "--json")
     assert "library system too" in call(branch, "erase")
 
     assert count(branch) == (9, False)
     assert [
         name for name, content in files_of(branch.directory).items() if PERSON.row_key in content
     ] == []
-    assert branch.held()["epoch"] == 5
-    assert branch.push(branch.document(rows(10), 6)).status_code == 200
+    assert branch.held()["epoch"] == 6
+    assert branch.push(branch.document(rows(10), 7)).status_code == 200
     assert count(branch) == (10, True)
 
 
@@ -67,13 +76,3 @@ def test_a_lost_register_takes_nobody_back_from_an_older_push(branch: Branch) ->
     others = [each for each in rows(10) if each.row_key != PERSON.row_key]
     assert branch.push(branch.document(others, 6)).status_code == 200
     assert count(branch) == (9, False)
-
-
-def test_a_restriction_is_begun_and_ended_by_the_running_owner(branch: Branch) -> None:
-    """And is no affair of the pushes."""
-    call(branch, "restrict")
-    assert branch.push(branch.document(rows(10), 6)).status_code == 200
-    assert '"restrictions"' in call(branch, "export", "--json")
-    call(branch, "unrestrict")
-
-    assert '"restrictions"' not in call(branch, "export", "--json")
