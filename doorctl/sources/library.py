@@ -199,17 +199,7 @@ def no_person(patron_id: int) -> LibraryPatron:
 
     Its blocks are stored elsewhere and are not asked for, so it gets an unknown block.
     """
-    return LibraryPatron(
-        patron_ref=str(patron_id),
-        resident=False,
-        active=True,
-        birthday=None,
-        blocks=frozenset({NOT_TOLD}),
-        valid_until=None,
-        hold_from=None,
-        hold_until=None,
-        tags=frozenset(),
-    )
+    return Person(patron_id, resident=False, block_status=[Block(NOT_TOLD)]).patron()
 
 
 TIMEOUT_S = 2.0
@@ -227,6 +217,8 @@ ANSWERS: Mapping[str, LibraryAnswer] = MappingProxyType(
         "LOANER_LOCKED_OUT": LibraryAnswer.WAITS,
     }
 )
+
+HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 LOGIN_REFUSED = frozenset({400, 401, 403})
 """FBS answers 403 to a client whose name or password is wrong (its own document)."""
@@ -393,7 +385,11 @@ class FbsLibrary(_Library):
             method,
             address,
             content=None if content is None else msgspec.json.encode(content),
-            headers=_headers(content, session),
+            headers={
+                **HEADERS,
+                **({} if content is None else {"Content-Type": "application/json"}),
+                **({} if session is None else {"X-Session": session.reveal()}),
+            },
             extensions={"trace": note},
         )
         response = await self._opened().send(request, stream=True)
@@ -413,15 +409,6 @@ class FbsLibrary(_Library):
                 limits=httpx2.Limits(keepalive_expiry=KEPT_S),
             )
         return self._client
-
-
-def _headers(content: object, session: Masked[str] | None) -> dict[str, str]:
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    if content is not None:
-        headers["Content-Type"] = "application/json"
-    if session is not None:
-        headers["X-Session"] = session.reveal()
-    return headers
 
 
 def _read(status: int, body: bytes, kind: type[AnswerT], *, spent: bool) -> AnswerT:

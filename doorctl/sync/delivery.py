@@ -31,7 +31,7 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.sync.document import SealedWith, SigningKey, VerifyKey, write_document
-from doorctl.sync.rows import Line, Removal, decode_row
+from doorctl.sync.rows import Line, Ref, Removal, decode_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,6 @@ MOST_BYTES = 131_072
 MOST_PATRONS = 500
 """Patrons, those with most wrong PINs, in one message: a lying branch can bring in no more."""
 
-Ref = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
 WrongPins = Annotated[
     dict[Ref, Annotated[int, Meta(ge=1, le=10**6)]], Meta(max_length=MOST_PATRONS)
 ]

@@ -20,7 +20,7 @@ from nacl.signing import SigningKey as _SigningKey
 from nacl.signing import VerifyKey as _VerifyKey
 
 from doorctl.core.errors import InputError, Problem, PushInvalidError, PushUnsignedError
-from doorctl.sync.rows import Line, NotJsonError, Removal, decoded, encode, wrong
+from doorctl.sync.rows import Line, NotJsonError, Removal, Tag, decoded, encode, wrong
 
 # The signature under a push: Ed25519 (RFC 8032).
 #
@@ -124,7 +124,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     ]
     minimum_age: Annotated[int, Meta(ge=0, le=150, description="give a whole number from 0 to 150")]
     approved_by: Annotated[
-        Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")] | None,
+        Tag | None,
         Meta(description="give a name of 1 to 64 letters or leave it out"),
     ] = None
     signature: Annotated[str, Meta(max_length=88, description="give the base64 of 64 bytes")] = ""

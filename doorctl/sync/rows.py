@@ -52,15 +52,21 @@ class Birthday(date):
     """A date on which a person now alive can have been born."""
 
 
-DateField = Annotated[date | None, Meta(description="give a date as YYYY-MM-DD, or null")]
+Day = Annotated[date | None, Meta(description="give a date as YYYY-MM-DD, or null")]
+Flag = Annotated[bool, Meta(description="give true or false")]
+BlockCode = Annotated[str, Meta(pattern=r"\A[!-~]{1,32}\Z")]
 Tag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
 
 
-class Written(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """The base of all parts of a row: exact field names, and a `repr` that shows nothing."""
+class Unshown(Struct, frozen=True, forbid_unknown_fields=True):
+    """The base of all rows and their parts: exact field names, and a `repr` that shows nothing."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***)"
+
+
+class Written(Unshown, frozen=True, rename="camel"):
+    """The base of all parts of a feed's row."""
 
 
 class WrittenIdentifier(Written, frozen=True):
@@ -69,7 +75,7 @@ class WrittenIdentifier(Written, frozen=True):
     identifier: Annotated[str, Meta(description="give the number as text")]
     identifier_type: Annotated[str, Meta(description='give "CPR", "CARD" or another type')]
     status: Annotated[str, Meta(description='give "ACTIVE" or another status')]
-    expiry_date: DateField = None
+    expiry_date: Day = None
     description: Annotated[str | None, Meta(description="give a text or leave it out")] = None
 
     def __post_init__(self) -> None:
@@ -91,9 +97,7 @@ class WrittenIdentifier(Written, frozen=True):
 class WrittenBlock(Written, frozen=True):
     """A block; only the code is used. A code with a stray blank would match none that is denied."""
 
-    blocked_reason: Annotated[
-        str, Meta(pattern=r"\A[!-~]{1,32}\Z", description="give the code without blanks")
-    ]
+    blocked_reason: Annotated[BlockCode, Meta(description="give the code without blanks")]
     blocked_since: str | None = None
     message: Annotated[str | None, Meta(description="give a text or leave it out")] = None
 
@@ -101,8 +105,8 @@ class WrittenBlock(Written, frozen=True):
 class WrittenHold(Written, frozen=True):
     """A period on hold; a missing end is open."""
 
-    starts: DateField = msgspec.field(default=None, name="from")
-    ends: DateField = msgspec.field(default=None, name="to")
+    starts: Day = msgspec.field(default=None, name="from")
+    ends: Day = msgspec.field(default=None, name="to")
 
     def __post_init__(self) -> None:
         if self.starts is not None and self.ends is not None and self.ends < self.starts:
@@ -121,7 +125,7 @@ class WrittenPatron(Written, frozen=True):
         Meta(description="give the library system's number, or a text of 1 to 64 visible letters"),
     ]
     identifiers: Annotated[list[WrittenIdentifier], Meta(description="give a list, [] for none")]
-    resident: Annotated[bool, Meta(description="give true or false")]
+    resident: Flag
     pincode: Annotated[Pin | None, Meta(description="give {pin_digits} digits as text")] = None
     birthday: Annotated[
         Birthday | None, Meta(description="give a date from 1850 to 2199, or null if unknown")
@@ -135,7 +139,7 @@ class WrittenPatron(Written, frozen=True):
     tags: Annotated[
         list[Tag], Meta(description="give a list of texts of 1 to 64 letters without outer blanks")
     ] = []
-    pincode_changed: DateField = None
+    pincode_changed: Day = None
     preferred_pickup_branch: Annotated[
         str | None, Meta(description="give the branch's ISIL or leave it out")
     ] = None
@@ -201,7 +205,7 @@ class RowReader:
 
     def _explain(self, value: object, part: type[Written], path: str) -> Iterator[str]:
         if not isinstance(value, dict):
-            yield f"{_name(path)}: found {_json_kind(value)}; give an object"
+            yield f"{_name(path)}: found {JSON_KINDS[type(value)]}; give an object"
             return
         problems = [*_unknown(value, part, path), *self._fields(value, part, path)]
         if not problems and (sentence := _refusal(value, part, self._decode)):
@@ -225,7 +229,7 @@ class RowReader:
             for place, item in enumerate(value):
                 yield from self._explain(item, LISTS[where], f"{where}[{place}].")
         else:
-            yield f"{where}: found {_json_kind(value)}; {self._hint(wanted)}"
+            yield f"{where}: found {JSON_KINDS[type(value)]}; {self._hint(wanted)}"
 
     def _hint(self, wanted: Any) -> str:
         few, many = self._shortest, self._longest
@@ -235,10 +239,6 @@ class RowReader:
 
 def _name(path: str) -> str:
     return path.rstrip(".") or "row"
-
-
-def _json_kind(value: object) -> str:
-    return JSON_KINDS[type(value)]
 
 
 def _unknown(value: dict[str, Any], part: type[Written], path: str) -> Iterator[str]:
@@ -316,24 +316,18 @@ MOST_CODES = 256
 Ref = Annotated[
     str, Meta(pattern=r"\A[!-~]{1,64}\Z", description="give a text of 1 to 64 visible letters")
 ]
-Flag = Annotated[bool, Meta(description="give true or false")]
-Day = Annotated[date | None, Meta(description="give a date as YYYY-MM-DD, or null")]
-Block = Annotated[str, Meta(pattern=r"\A[!-~]{1,32}\Z")]
 
 
-class Removal(Struct, frozen=True, forbid_unknown_fields=True):
+class Removal(Unshown, frozen=True):
     """A patron who is removed with all identifiers."""
 
     patron_ref: Ref = msgspec.field(name="remove")
-
-    def __repr__(self) -> str:
-        return "Removal(***)"
 
 
 Line = SealedRow | Removal
 
 
-class WrittenRow(Struct, frozen=True, forbid_unknown_fields=True):
+class WrittenRow(Unshown, frozen=True):
     """A row as it is written; every row has every field.
 
     From `patron_ref` to `tags`, and then `weak_pin`, they are those of `Patron` in its order.
@@ -355,7 +349,7 @@ class WrittenRow(Struct, frozen=True, forbid_unknown_fields=True):
     resident: Flag
     active: Flag
     blocks: Annotated[
-        frozenset[Block],
+        frozenset[BlockCode],
         Meta(max_length=MOST_CODES, description="give a list of codes without blanks, [] for none"),
     ]
     restricted: Flag
@@ -375,9 +369,6 @@ class WrittenRow(Struct, frozen=True, forbid_unknown_fields=True):
             return
         if self.hold_from is None or self.hold_until < self.hold_from:
             raise ValueError("hold_until: not on or after hold_from; give both dates in order")
-
-    def __repr__(self) -> str:
-        return "WrittenRow(***)"
 
     def row(self) -> SealedRow:
         """Return it as the patron cache takes it."""
@@ -489,8 +480,8 @@ def _refusal(
 
 
 def _hint(wanted: Any) -> str:
-    descriptions = (meta.description for meta in get_args(wanted) if isinstance(meta, Meta))
-    return next(descriptions, None) or "not as it should be"
+    metas = (meta for meta in get_args(wanted) if isinstance(meta, Meta))
+    return next((meta.description for meta in metas if meta.description), "not as it should be")
 
 
 def _written(line: Line) -> WrittenRow | Removal:
