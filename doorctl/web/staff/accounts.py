@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
 
 from starlette.responses import RedirectResponse, Response
@@ -404,41 +403,37 @@ def _refused(
 
 ResultT = TypeVar("ResultT")
 
-ROLES: Mapping[Role, tuple[str, str]] = MappingProxyType(
-    {
-        Role.VIEWER: ("Viewer", "sees the branch, the log by pseudonym, hours and counts"),
-        Role.STAFF: ("Staff", "also opens, sets modes and hours, bans, issues passes"),
-        Role.MANAGER: ("Manager", "also looks up who a visit was, reads the audit log, accounts"),
-        Role.DPO: ("Data protection officer", "sees all that is kept of people, and erases it"),
-        Role.TECHNICIAN: ("Technician", "works on the door, and looks at nobody"),
-    }
-)
+ROLES: Mapping[Role, tuple[str, str]] = {
+    Role.VIEWER: ("Viewer", "sees the branch, the log by pseudonym, hours and counts"),
+    Role.STAFF: ("Staff", "also opens, sets modes and hours, bans, issues passes"),
+    Role.MANAGER: ("Manager", "also looks up who a visit was, reads the audit log, accounts"),
+    Role.DPO: ("Data protection officer", "sees all that is kept of people, and erases it"),
+    Role.TECHNICIAN: ("Technician", "works on the door, and looks at nobody"),
+}
 """What each role is called in English, and what it is for."""
 
-PERMISSIONS: Mapping[Permission, str] = MappingProxyType(
-    {
-        Permission.SEE_NOW: "See the branch now",
-        Permission.SEE_LOG: "See the door log, by pseudonym",
-        Permission.SEE_CALENDAR: "See the calendar",
-        Permission.SEE_STATISTICS: "See the statistics",
-        Permission.OPEN_ONCE: "Let somebody in once",
-        Permission.SET_MODE: "Set modes by hand",
-        Permission.ACKNOWLEDGE: "Acknowledge alarms",
-        Permission.CHANGE_CALENDAR: "Change the calendar",
-        Permission.EXPLAIN: "Ask why a card is refused",
-        Permission.SEARCH_LOG: "Search the door log for a card",
-        Permission.SEE_BANS: "See bans",
-        Permission.CHANGE_BANS: "Ban somebody, and lift a ban",
-        Permission.SEE_PASSES: "See passes",
-        Permission.CHANGE_PASSES: "Issue a pass, and take it back",
-        Permission.REVEAL: "Look up who a visit was",
-        Permission.EXPORT_LOG: "Download the door log",
-        Permission.HOLD: "Keep visits because of an incident",
-        Permission.SEE_AUDIT: "See the audit log",
-        Permission.SUBJECT_RIGHTS: "Give out, erase and restrict a person's data",
-        Permission.ACCOUNTS: "Look after accounts",
-    }
-)
+PERMISSIONS: Mapping[Permission, str] = {
+    Permission.SEE_NOW: "See the branch now",
+    Permission.SEE_LOG: "See the door log, by pseudonym",
+    Permission.SEE_CALENDAR: "See the calendar",
+    Permission.SEE_STATISTICS: "See the statistics",
+    Permission.OPEN_ONCE: "Let somebody in once",
+    Permission.SET_MODE: "Set modes by hand",
+    Permission.ACKNOWLEDGE: "Acknowledge alarms",
+    Permission.CHANGE_CALENDAR: "Change the calendar",
+    Permission.EXPLAIN: "Ask why a card is refused",
+    Permission.SEARCH_LOG: "Search the door log for a card",
+    Permission.SEE_BANS: "See bans",
+    Permission.CHANGE_BANS: "Ban somebody, and lift a ban",
+    Permission.SEE_PASSES: "See passes",
+    Permission.CHANGE_PASSES: "Issue a pass, and take it back",
+    Permission.REVEAL: "Look up who a visit was",
+    Permission.EXPORT_LOG: "Download the door log",
+    Permission.HOLD: "Keep visits because of an incident",
+    Permission.SEE_AUDIT: "See the audit log",
+    Permission.SUBJECT_RIGHTS: "Give out, erase and restrict a person's data",
+    Permission.ACCOUNTS: "Look after accounts",
+}
 """What each permission allows, in English, the commonest first."""
 
 ACCOUNTS: Final = "/accounts"
@@ -465,15 +460,13 @@ def _role(form: Form) -> Role:
     return filled_in.member(Role, form.text("role"), "choose one of the roles")
 
 
-CHANGES: Mapping[str, Callable[[str, Form], Request[object]]] = MappingProxyType(
-    {
-        "role": lambda name, form: deeds.set_role(name, _role(form)),
-        "disable": lambda name, _form: deeds.disable_account(name),
-        "enable": lambda name, _form: deeds.enable_account(name),
-        "factor": lambda name, _form: deeds.reset_factor(name),
-        "signout": lambda name, _form: deeds.sign_out_everywhere(name),
-    }
-)
+CHANGES: Mapping[str, Callable[[str, Form], Request[object]]] = {
+    "role": lambda name, form: deeds.set_role(name, _role(form)),
+    "disable": lambda name, _form: deeds.disable_account(name),
+    "enable": lambda name, _form: deeds.enable_account(name),
+    "factor": lambda name, _form: deeds.reset_factor(name),
+    "signout": lambda name, _form: deeds.sign_out_everywhere(name),
+}
 """What a form can do to an account, by the last part of its address."""
 
 

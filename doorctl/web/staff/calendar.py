@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -103,13 +102,11 @@ def _minutes(written: str) -> int:
 
 PAGE: Final = "/calendar"
 SHOWN_DAYS: Final = 14
-HINTS: Mapping[Mode, str] = MappingProxyType(
-    {
-        Mode.SELF_SERVICE: "An earlier time under To is one of the next day.",
-        Mode.STAFFED: "The door stands unlocked in these hours. They end on the same day, "
-        "at 24:00 at the latest.",
-    }
-)
+HINTS: Mapping[Mode, str] = {
+    Mode.SELF_SERVICE: "An earlier time under To is one of the next day.",
+    Mode.STAFFED: "The door stands unlocked in these hours. They end on the same day, "
+    "at 24:00 at the latest.",
+}
 """A hint for each mode's times, in English."""
 
 

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -116,9 +115,7 @@ def _time(written: str) -> time | None:
     return at.replace(second=0, microsecond=0, tzinfo=None)
 
 
-NAMES: Mapping[str, str] = MappingProxyType(
-    {GRANTED: "Let in", REFUSED: "Refused", OPEN: "Under way"}
-)
+NAMES: Mapping[str, str] = {GRANTED: "Let in", REFUSED: "Refused", OPEN: "Under way"}
 """What each outcome is called, in English."""
 
 GROUP: Final = 4
@@ -300,9 +297,12 @@ MOST_FOUND: Final = 200
 NO_ATTEMPT: Final = "there is no such attempt in the door log"
 MOST_DIGITS: Final = 18
 """Digits of an attempt number: a door does not live to see a few billion attempts."""
-FIXED: Mapping[str, Any] = MappingProxyType(
-    {"names": NAMES, "outcomes": OUTCOMES, "one_day": timedelta(days=1), "longest": SHORT_TEXT}
-)
+FIXED: Mapping[str, Any] = {
+    "names": NAMES,
+    "outcomes": OUTCOMES,
+    "one_day": timedelta(days=1),
+    "longest": SHORT_TEXT,
+}
 """What the template uses and no request changes."""
 
 FIELDS: Final = ("day", "from", "to", "first", "last", "purpose", filled_in.CARD)

@@ -362,30 +362,30 @@ class LogEvents:
             place = await self._watch.begin(self._limits.begin_s)
             for event in self._rows(request, wanted, seen, await request.aside(self._missed, seen)):
                 yield event
-            trust = Trust(self._limits)
+            checked_at = _time()
             while not self._watch.ending:
                 news = await self._watch.after(place, self._limits.beat_s)
-                if trust.is_due and not await self._goes_on(request, trust):
-                    return
+                if _time() >= checked_at + self._limits.trust_s:
+                    goes_on, checked_at = await self._checked(request, checked_at)
+                    if not goes_on:
+                        return
                 for event in self._rows(request, wanted, seen, (item.visit for item in news)):
                     yield event
                 if not news:
                     yield BEAT
                 place = news[-1].place if news else place
 
-    async def _goes_on(self, request: PageRequest, trust: Trust) -> bool:
+    async def _checked(self, request: PageRequest, before: float) -> tuple[bool, float]:
+        """Tell whether the stream goes on, and when its session was checked last."""
         token = request.http.cookies.get(self._frame.house.session_cookie, "")
         try:
             person = await request.aside(self._whose, token)
         except StuckError:
             # A full queue is no reason to end the stream of a browser that is signed in already.
-            return not trust.is_over
-        trust.renew()
-        return (
-            person is not None
-            and person.account == request.by
-            and permits(person.role, Permission.SEE_LOG)
-        )
+            return _time() < before + self._limits.longest_s, before
+        if person is None or person.account != request.by:
+            return False, before
+        return permits(person.role, Permission.SEE_LOG), _time()
 
     def _missed(self, seen: Seen) -> tuple[Visit, ...]:
         last = self._log.last()
@@ -409,28 +409,6 @@ class LogEvents:
         shown = self._frame.rendered("log_row.html", request, {"row": row(request, visit)})
         data = "".join(f"data: {line}\n" for line in shown.splitlines())
         return f"event: attempt\nid: {visit.attempt}-{state(visit)}\n{data}\n"
-
-
-class Trust:
-    """How long a stream may go on before its session is checked."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self.renew()
-
-    @property
-    def is_due(self) -> bool:
-        """Whether the session should be checked."""
-        return _time() >= self._checked_at + self._limits.trust_s
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the stream must end if its session can't be checked now."""
-        return _time() >= self._checked_at + self._limits.longest_s
-
-    def renew(self) -> None:
-        """Note that the session was checked just now."""
-        self._checked_at = _time()
 
 
 def _time() -> float:

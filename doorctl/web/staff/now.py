@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -125,23 +124,19 @@ def _free_bytes(app: App) -> int | None:
 
 # What is wrong is decided here alone, so that the page's first sentence names what the page marks.
 
-LEAVES: Mapping[str, str] = MappingProxyType(
-    {
-        "locked": "Locked",
-        "released": "Released",
-        "open": "Open",
-        "held": "Held open",
-        "forced": "Forced open",
-    }
-)
+LEAVES: Mapping[str, str] = {
+    "locked": "Locked",
+    "released": "Released",
+    "open": "Open",
+    "held": "Held open",
+    "forced": "Forced open",
+}
 
-CLOCKS: Mapping[str, str] = MappingProxyType(
-    {
-        ClockState.TRUSTED.value: "Set",
-        ClockState.HOLDOVER.value: "Set, and carried on without the network",
-        ClockState.UNTRUSTED.value: "Not set",
-    }
-)
+CLOCKS: Mapping[str, str] = {
+    ClockState.TRUSTED.value: "Set",
+    ClockState.HOLDOVER.value: "Set, and carried on without the network",
+    ClockState.UNTRUSTED.value: "Not set",
+}
 
 OLD: Final = timedelta(hours=30)
 """The age at which the register is too old; one that is pushed each night is never older."""
@@ -157,18 +152,16 @@ def _of_door(wrong: Callable[[DoorNow], bool]) -> Callable[[BranchPicture], bool
     return lambda now: now.door is not None and wrong(now.door)
 
 
-FAULTS: Mapping[str, Callable[[BranchPicture], bool]] = MappingProxyType(
-    {
-        "Mode": lambda now: now.hours is None or now.hours.standing.mode is None,
-        "Door": _of_door(lambda door: door["door"] in {"held", "forced"}),
-        "Card reader": _of_door(lambda door: door["reader"] not in {CONNECTED, None}),
-        "Keypad": _of_door(lambda door: door["keypad"] not in {CONNECTED, None}),
-        "Clock": _of_door(lambda door: door["clock"] == ClockState.UNTRUSTED.value),
-        "Patron register": lambda now: now.register.problem is not None or is_old(now),
-        "Free disk": lambda now: _is_little(now.disk_free_bytes),
-        "Version": lambda now: now.door is not None and now.door["version"] != now.version,
-    }
-)
+FAULTS: Mapping[str, Callable[[BranchPicture], bool]] = {
+    "Mode": lambda now: now.hours is None or now.hours.standing.mode is None,
+    "Door": _of_door(lambda door: door["door"] in {"held", "forced"}),
+    "Card reader": _of_door(lambda door: door["reader"] not in {CONNECTED, None}),
+    "Keypad": _of_door(lambda door: door["keypad"] not in {CONNECTED, None}),
+    "Clock": _of_door(lambda door: door["clock"] == ClockState.UNTRUSTED.value),
+    "Patron register": lambda now: now.register.problem is not None or is_old(now),
+    "Free disk": lambda now: _is_little(now.disk_free_bytes),
+    "Version": lambda now: now.door is not None and now.door["version"] != now.version,
+}
 """What can be wrong, by its English name on the page, and the test for it."""
 
 

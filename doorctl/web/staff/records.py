@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, time, timedelta
 from itertools import groupby
-from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from starlette.responses import JSONResponse, Response
@@ -36,103 +35,97 @@ AUDIT: Final = "/audit"
 SHOWN: Final = 200
 CARD_HEX_DIGITS: Final = 8
 
-DEEDS: Mapping[Action, str] = MappingProxyType(
-    {
-        Action.VISITS_LISTED: "Listed the door log",
-        Action.PATRON_EXPLAINED: "Asked why a card is refused",
-        Action.CARD_UNLOCKED: "Forgot a card's wrong PINs",
-        Action.PATRONS_LOADED: "Loaded patrons from a file",
-        Action.PATRONS_RENUMBERED: "Gave the patron register a lower number",
-        Action.KEY_ADOPTED: "Took a new installation key into use",
-        Action.PUSH_APPLIED: "Took a push of patrons",
-        Action.PUSH_APPROVED: "Approved a push of patrons",
-        Action.BRANCH_ROLLED_BACK: "Heard that the branch's records are an older copy",
-        Action.BAN_ADDED: "Banned somebody",
-        Action.BAN_LIFTED: "Lifted a ban",
-        Action.BANS_LISTED: "Listed the bans",
-        Action.PASS_ISSUED: "Issued a pass",
-        Action.PASS_REVOKED: "Took a pass back",
-        Action.PASSES_LISTED: "Listed the passes",
-        Action.MODE_SET: "Set a mode by hand",
-        Action.MODE_ENDED: "Ended the mode that was set by hand",
-        Action.CALENDAR_CHANGED: "Changed the calendar",
-        Action.OPENED_ONCE: "Opened the door once",
-        Action.CLOCK_TRUSTED: "Said that the clock is right",
-        Action.PURGE_RUN: "Ran a purge",
-        Action.BACKUP_MADE: "Copied the branch's records",
-        Action.HOLD_ADDED: "Added an incident hold",
-        Action.HOLD_LIFTED: "Lifted an incident hold",
-        Action.HOLD_SHOWN: "Looked at an incident hold",
-        Action.SUBJECT_EXPORTED: "Exported what is held of a person",
-        Action.SUBJECT_ERASED: "Erased a person",
-        Action.SUBJECT_RESTRICTED: "Restricted a person's data",
-        Action.SUBJECT_UNRESTRICTED: "Lifted the restriction of a person's data",
-        Action.STATISTICS_READ: "Read the statistics",
-        Action.AUDIT_READ: "Read the audit log",
-        Action.CARD_SEARCHED: "Searched the door log for a card",
-        Action.VISIT_REVEALED: "Looked up who a visit was",
-        Action.VISITS_EXPORTED: "Exported the door log",
-        Action.ALARM_ACKNOWLEDGED: "Acknowledged an alarm",
-        Action.SIGNED_IN: "Signed in",
-        Action.SIGN_IN_REFUSED: "A sign-in was refused",
-        Action.SIGNED_OUT: "Signed out",
-        Action.PAGE_REFUSED: "Asked for what the role may not do",
-        Action.ACCOUNT_ADDED: "Added an account",
-        Action.ACCOUNT_CHANGED: "Changed an account",
-        Action.ACCOUNT_DISABLED: "Disabled an account",
-        Action.ACCOUNT_ENABLED: "Enabled an account",
-        Action.ACCOUNT_PASSWORD_SET: "Set an account's password",
-        Action.ACCOUNT_FACTOR_SET: "Gave their account a second factor",
-        Action.ACCOUNT_FACTOR_RESET: "Reset an account's second factor",
-    }
-)
+DEEDS: Mapping[Action, str] = {
+    Action.VISITS_LISTED: "Listed the door log",
+    Action.PATRON_EXPLAINED: "Asked why a card is refused",
+    Action.CARD_UNLOCKED: "Forgot a card's wrong PINs",
+    Action.PATRONS_LOADED: "Loaded patrons from a file",
+    Action.PATRONS_RENUMBERED: "Gave the patron register a lower number",
+    Action.KEY_ADOPTED: "Took a new installation key into use",
+    Action.PUSH_APPLIED: "Took a push of patrons",
+    Action.PUSH_APPROVED: "Approved a push of patrons",
+    Action.BRANCH_ROLLED_BACK: "Heard that the branch's records are an older copy",
+    Action.BAN_ADDED: "Banned somebody",
+    Action.BAN_LIFTED: "Lifted a ban",
+    Action.BANS_LISTED: "Listed the bans",
+    Action.PASS_ISSUED: "Issued a pass",
+    Action.PASS_REVOKED: "Took a pass back",
+    Action.PASSES_LISTED: "Listed the passes",
+    Action.MODE_SET: "Set a mode by hand",
+    Action.MODE_ENDED: "Ended the mode that was set by hand",
+    Action.CALENDAR_CHANGED: "Changed the calendar",
+    Action.OPENED_ONCE: "Opened the door once",
+    Action.CLOCK_TRUSTED: "Said that the clock is right",
+    Action.PURGE_RUN: "Ran a purge",
+    Action.BACKUP_MADE: "Copied the branch's records",
+    Action.HOLD_ADDED: "Added an incident hold",
+    Action.HOLD_LIFTED: "Lifted an incident hold",
+    Action.HOLD_SHOWN: "Looked at an incident hold",
+    Action.SUBJECT_EXPORTED: "Exported what is held of a person",
+    Action.SUBJECT_ERASED: "Erased a person",
+    Action.SUBJECT_RESTRICTED: "Restricted a person's data",
+    Action.SUBJECT_UNRESTRICTED: "Lifted the restriction of a person's data",
+    Action.STATISTICS_READ: "Read the statistics",
+    Action.AUDIT_READ: "Read the audit log",
+    Action.CARD_SEARCHED: "Searched the door log for a card",
+    Action.VISIT_REVEALED: "Looked up who a visit was",
+    Action.VISITS_EXPORTED: "Exported the door log",
+    Action.ALARM_ACKNOWLEDGED: "Acknowledged an alarm",
+    Action.SIGNED_IN: "Signed in",
+    Action.SIGN_IN_REFUSED: "A sign-in was refused",
+    Action.SIGNED_OUT: "Signed out",
+    Action.PAGE_REFUSED: "Asked for what the role may not do",
+    Action.ACCOUNT_ADDED: "Added an account",
+    Action.ACCOUNT_CHANGED: "Changed an account",
+    Action.ACCOUNT_DISABLED: "Disabled an account",
+    Action.ACCOUNT_ENABLED: "Enabled an account",
+    Action.ACCOUNT_PASSWORD_SET: "Set an account's password",
+    Action.ACCOUNT_FACTOR_SET: "Gave their account a second factor",
+    Action.ACCOUNT_FACTOR_RESET: "Reset an account's second factor",
+}
 """Each deed in words, in English."""
 
-DETAILS: Mapping[str, str] = MappingProxyType(
-    {
-        "account": "account",
-        "alarm": "alarm",
-        "applied": "lines taken",
-        "bans": "bans",
-        "cells": "counts",
-        "cleared": "exceptions taken back",
-        "codes_left": "recovery code used, left",
-        "day": "day",
-        "deleted": "visits deleted",
-        "entries": "entries",
-        "epoch": "push no.",
-        "from": "from",
-        "full": "whole register",
-        "key": "key",
-        "kind": "kind",
-        "left_out": "not put on record before",
-        "mode": "mode",
-        "needs": "needs the right",
-        "number": "no.",
-        "page": "page",
-        "passes": "passes",
-        "patrons": "patrons",
-        "role": "role",
-        "rows": "rows deleted",
-        "sessions": "sessions",
-        "signed_in": "signed in",
-        "since": "since",
-        "to": "to",
-        "until": "until",
-        "visits": "visits",
-        "wait_s": "wait in seconds",
-        "why": "because",
-    }
-)
+DETAILS: Mapping[str, str] = {
+    "account": "account",
+    "alarm": "alarm",
+    "applied": "lines taken",
+    "bans": "bans",
+    "cells": "counts",
+    "cleared": "exceptions taken back",
+    "codes_left": "recovery code used, left",
+    "day": "day",
+    "deleted": "visits deleted",
+    "entries": "entries",
+    "epoch": "push no.",
+    "from": "from",
+    "full": "whole register",
+    "key": "key",
+    "kind": "kind",
+    "left_out": "not put on record before",
+    "mode": "mode",
+    "needs": "needs the right",
+    "number": "no.",
+    "page": "page",
+    "passes": "passes",
+    "patrons": "patrons",
+    "role": "role",
+    "rows": "rows deleted",
+    "sessions": "sessions",
+    "signed_in": "signed in",
+    "since": "since",
+    "to": "to",
+    "until": "until",
+    "visits": "visits",
+    "wait_s": "wait in seconds",
+    "why": "because",
+}
 """What a deed's details are called, in English; `from` to `until` are times of a hold."""
 
-NOBODIES: Mapping[str, str] = MappingProxyType(
-    {
-        SYNC: "The library system",
-        "(not signed in)": "(not signed in)",
-        "(identity provider)": "(the municipality)",
-    }
-)
+NOBODIES: Mapping[str, str] = {
+    SYNC: "The library system",
+    "(not signed in)": "(not signed in)",
+    "(identity provider)": "(the municipality)",
+}
 """What the log holds in place of an account, and the page's name for it."""
 
 
@@ -373,23 +366,21 @@ RESTRICTIONS: Final = "restrictions"
 MOST_LOOKS: Final = 50
 """How many of the last looks by staff the page shows; a file has them all."""
 
-ACTIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "visits_listed": "The door log was shown",
-        "visits_exported": "The door log was exported",
-        "card_searched": "The card was searched for",
-        "visit_revealed": "A visit was revealed",
-        "patron_explained": "The card was looked up",
-        "card_unlocked": "Wrong PINs were forgotten",
-        "ban_added": "A ban was added",
-        "bans_listed": "The list of bans was shown",
-        "pass_issued": "A pass was issued",
-        "passes_listed": "The list of passes was shown",
-        "subject_exported": "What is held was looked at or handed out",
-        "subject_restricted": "The data were restricted",
-        "subject_unrestricted": "The restriction was ended",
-    }
-)
+ACTIONS: Mapping[str, str] = {
+    "visits_listed": "The door log was shown",
+    "visits_exported": "The door log was exported",
+    "card_searched": "The card was searched for",
+    "visit_revealed": "A visit was revealed",
+    "patron_explained": "The card was looked up",
+    "card_unlocked": "Wrong PINs were forgotten",
+    "ban_added": "A ban was added",
+    "bans_listed": "The list of bans was shown",
+    "pass_issued": "A pass was issued",
+    "passes_listed": "The list of passes was shown",
+    "subject_exported": "What is held was looked at or handed out",
+    "subject_restricted": "The data were restricted",
+    "subject_unrestricted": "The restriction was ended",
+}
 """The audit log's names for what can be about one person, in English; others stay as they are."""
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from secrets import token_urlsafe
-from types import MappingProxyType
 from typing import Final
 
 from starlette.responses import Response
@@ -50,29 +49,25 @@ BANS: Final = "/bans"
 DATE, OPEN_END = "date", "open"
 HERE, EVERYWHERE = "here", "everywhere"
 
-REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        "noise": "Noise, or a nuisance to others",
-        "smoke": "Smoking, alcohol or drugs",
-        "damage": "Damage or theft",
-        "violence": "Threats or violence",
-        "lent": "The card was lent to somebody else",
-        "strangers": "Others were let in who may not come in",
-        "stayed": "Stayed after closing time",
-        filled_in.OTHER: "Another reason",
-    }
-)
+REASONS: Mapping[str, str] = {
+    "noise": "Noise, or a nuisance to others",
+    "smoke": "Smoking, alcohol or drugs",
+    "damage": "Damage or theft",
+    "violence": "Threats or violence",
+    "lent": "The card was lent to somebody else",
+    "strangers": "Others were let in who may not come in",
+    "stayed": "Stayed after closing time",
+    filled_in.OTHER: "Another reason",
+}
 """What a ban is for: a form's key and the English text."""
 
-BAN_STATES: Mapping[BanState, str] = MappingProxyType(
-    {
-        BanState.HOLDS: "In force",
-        BanState.AHEAD: "Not yet",
-        BanState.ENDED: "Over",
-        BanState.LIFTED: "Lifted",
-        BanState.ELSEWHERE: "Elsewhere",
-    }
-)
+BAN_STATES: Mapping[BanState, str] = {
+    BanState.HOLDS: "In force",
+    BanState.AHEAD: "Not yet",
+    BanState.ENDED: "Over",
+    BanState.LIFTED: "Lifted",
+    BanState.ELSEWHERE: "Elsewhere",
+}
 
 
 class BansPages:
@@ -249,27 +244,23 @@ def _small(written: str, otherwise: int) -> int:
     return int(written)
 
 
-KINDS: Mapping[PassKind, str] = MappingProxyType(
-    {
-        PassKind.ASSOCIATION: "Association",
-        PassKind.CLASS: "School class",
-        PassKind.CLEANER: "Cleaning",
-        PassKind.TECHNICIAN: "Technician",
-        PassKind.STAFF: "Staff: opens while it is closed too",
-        PassKind.EMERGENCY: "Emergency: always opens",
-    }
-)
+KINDS: Mapping[PassKind, str] = {
+    PassKind.ASSOCIATION: "Association",
+    PassKind.CLASS: "School class",
+    PassKind.CLEANER: "Cleaning",
+    PassKind.TECHNICIAN: "Technician",
+    PassKind.STAFF: "Staff: opens while it is closed too",
+    PassKind.EMERGENCY: "Emergency: always opens",
+}
 """What each kind is called in English, in the form's order."""
 
 
-PASS_STATES: Mapping[PassState, str] = MappingProxyType(
-    {
-        PassState.VALID: "Valid",
-        PassState.AHEAD: "Not yet",
-        PassState.OVER: "Over",
-        PassState.REVOKED: "Revoked",
-    }
-)
+PASS_STATES: Mapping[PassState, str] = {
+    PassState.VALID: "Valid",
+    PassState.AHEAD: "Not yet",
+    PassState.OVER: "Over",
+    PassState.REVOKED: "Revoked",
+}
 
 
 def hours(words: Words, held: Pass) -> str:

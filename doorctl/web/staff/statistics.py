@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -78,9 +77,11 @@ SHADES: Final = 4
 """Shades of a week's squares besides the empty one; each square has its number too."""
 
 ENTERED: Final = "entered"
-SERIES: Mapping[str, str] = MappingProxyType(
-    {"granted": "Let in", "refused": "Refused", ENTERED: "People who came in"}
-)
+SERIES: Mapping[str, str] = {
+    "granted": "Let in",
+    "refused": "Refused",
+    ENTERED: "People who came in",
+}
 """The series that are drawn, in this order, and their names in English."""
 
 
