@@ -120,11 +120,10 @@ def test_one_comes_back_to_where_one_wanted(town: Town) -> None:
     assert "/bans" not in answer.text
 
 
-@pytest.mark.parametrize("path", ["//evil.example", "https://evil.example", "/\\evil", "x"])
-def test_nobody_comes_back_to_another_site(town: Town, path: str) -> None:
+def test_nobody_comes_back_to_another_site(town: Town) -> None:
     """Where to go on is a path of this site, or the start."""
     client = town.browser()
-    begun = client.get(PAGE, params={"next": path})
+    begun = client.get(PAGE, params={"next": "//evil.example"})
     state, code = town.script.browse(begun.headers["location"])
     answer = client.get(BACK, params={"state": state, "code": code})
 
@@ -200,16 +199,6 @@ def test_what_comes_back_changed(town: Town, changed: dict[str, str]) -> None:
     assert not any(path.endswith("/token") for path, _, _ in town.script.asked)
 
 
-def test_who_has_no_role_here(town: Town) -> None:
-    """The provider vouches for all of the municipality; only the listed groups come in."""
-    town.script.claims = {"groups": ["andre"]}
-    client = town.browser()
-
-    page = refused(client, town.way_back(client), 403)
-    assert "Din kommunale konto har ikke adgang her." in page
-    assert town.accounts.every() == ()
-
-
 def test_who_stops_there(town: Town) -> None:
     """What the address says of it is not shown, for anybody can write it."""
     client = town.browser()
@@ -220,18 +209,6 @@ def test_who_stops_there(town: Town) -> None:
     assert "eller du stoppede undervejs" in page
     assert "ring til" not in page
     assert BEGUN not in client.cookies
-
-
-def test_a_provider_that_is_down(town: Town) -> None:
-    """The page says so, and offers the branch's own accounts."""
-    client = town.browser()
-    came = town.way_back(client)
-    town.script.replies = {"/realm/.well-known/openid-configuration": (503, b"")}
-
-    page = refused(client, came, 503)
-    assert "Kommunens login kan ikke nås" in page
-    assert 'href="/sign-in?next=/"' in page
-    assert client.get(PAGE).status_code == 503
 
 
 WANTED = "/holds?around=2026-11-25T21:30"
@@ -250,31 +227,36 @@ def test_a_provider_that_cannot_be_believed_stands_in_the_journal(town: Town) ->
 
 
 @pytest.mark.parametrize(
-    ("groups", "came", "status"),
+    ("groups", "came", "status", "told"),
     [
-        (["andre"], {}, 403),
-        (["dør-personale"], {"state": "x"}, 422),
-        (["dør-personale"], {"error": "access_denied"}, 403),
+        (["andre"], {}, 403, "Din kommunale konto har ikke adgang her."),
+        (["dør-personale"], {"state": "x"}, 422, "Dette login er ikke begyndt her"),
+        (["dør-personale"], {"error": "access_denied"}, 403, "eller du stoppede undervejs"),
     ],
 )
 def test_who_is_refused_still_gets_where_they_wanted(
-    town: Town, groups: list[str], came: dict[str, str], status: int
+    town: Town, groups: list[str], came: dict[str, str], *, status: int, told: str
 ) -> None:
-    """The other way in leads there too."""
+    """The other way in leads there too; whom the provider vouches for needs a role here."""
     town.script.claims = {"groups": groups}
     client = town.browser()
+    page = refused(client, town.way_back(client, WANTED) | came, status)
 
-    assert OTHER_WAY in refused(client, town.way_back(client, WANTED) | came, status)
+    assert told in page
+    assert OTHER_WAY in page
+    assert town.accounts.every() == ()
 
 
 def test_a_provider_that_is_down_loses_nobodys_way(town: Town) -> None:
-    """Neither at the start nor once somebody comes back."""
+    """The page says so, and offers the branch's own accounts: at the start, and on the way back."""
     client = town.browser()
     came = town.way_back(client, WANTED)
     town.script.replies = {"/realm/.well-known/openid-configuration": (503, b"")}
 
-    assert OTHER_WAY in refused(client, came, 503)
-    assert OTHER_WAY in client.get(PAGE, params={"next": WANTED}).text
+    for page in (refused(client, came, 503), client.get(PAGE, params={"next": WANTED}).text):
+        assert "Kommunens login kan ikke nås" in page
+        assert OTHER_WAY in page
+    assert client.get(PAGE).status_code == 503
 
 
 def test_a_language_is_chosen_after_the_way_back(town: Town) -> None:
