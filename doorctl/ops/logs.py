@@ -6,22 +6,22 @@ queue.
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import re
 import select
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from threading import RLock, Thread
 from typing import Any
 
 import orjson
+import structlog
+from structlog.processors import JSONRenderer, TimeStamper, add_log_level
 
 from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.ports import Clock, EventLog
 from doorctl.core.staff_text import without_numbers
-from doorctl.ops.clock import utc_now
-
-# Passes the log's alarms on to the ways out.
 
 ALARM = "alarm"
 
@@ -166,6 +166,9 @@ BREAKS = re.compile("[\x7f-\x9f\u2028\u2029]")
 WIDEST_INTEGER = 2**63
 
 
+EventDict = MutableMapping[str, Any]
+
+
 class JsonLog:
     """The real EventLog. Lines are in the order of their `emit` calls; `fd` stays open.
 
@@ -174,7 +177,18 @@ class JsonLog:
     """
 
     def __init__(self, fd: int, allowed: Collection[str] = ALLOWED_KEYS) -> None:
-        self._allowed = frozenset(allowed)
+        self._lines = structlog.wrap_logger(
+            structlog.ReturnLogger(),
+            processors=[
+                _AllowList(allowed),
+                _plain,
+                add_log_level,
+                TimeStamper(fmt="iso", utc=True, key="at"),
+                JSONRenderer(serializer=orjson.dumps),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+            context_class=dict,
+        ).bind()
         self._writer = LineWriter(fd, gap=self._gap)
 
     def emit(self, event: str, **fields: str | float | bool | None) -> None:
@@ -189,10 +203,23 @@ class JsonLog:
         return self._rendered(ALARM, {"kind": "log_dropped", "dropped": dropped})
 
     def _rendered(self, event: str, fields: Mapping[str, Any]) -> bytes:
-        shown = {key: _plain_value(value) for key, value in fields.items() if key in self._allowed}
-        level = "warning" if event == ALARM else "info"
-        at = utc_now().isoformat().replace("+00:00", "Z")
-        return orjson.dumps({**shown, "event": _plain_value(event), "level": level, "at": at})
+        level = self._lines.warning if event == ALARM else self._lines.info
+        line: bytes = level(event, **fields)
+        return line
+
+
+class _AllowList:
+    """The first link: drops keys that are not allowed, whatever they hold."""
+
+    def __init__(self, allowed: Collection[str]) -> None:
+        self._allowed = frozenset(allowed) | {"event"}
+
+    def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
+        return {key: value for key, value in line.items() if key in self._allowed}
+
+
+def _plain(_logger: object, _method: str, line: EventDict) -> EventDict:
+    return {key: _plain_value(value) for key, value in line.items()}
 
 
 def _plain_value(value: object) -> str | float | bool | None:

@@ -316,7 +316,7 @@ def share_one_heap() -> None:
 def do_without_tls() -> None:
     """Keep TLS out of a process that has no network; call it before asyncio is imported.
 
-    APScheduler brings asyncio, which takes TLS along where there is any: 1.2 MB
+    APScheduler and structlog bring asyncio, which takes TLS along where there is any: 1.2 MB
     (measured). Does nothing where it is loaded already; an import of it fails from then on.
     """
     sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]

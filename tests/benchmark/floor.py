@@ -18,7 +18,7 @@ from doorctl.demo.door import Plug
 
 PACKAGES = (
     "apscheduler.schedulers.background, argon2.low_level, click, gpiozero.pins.mock, msgspec, "
-    "orjson, serial, sqlite_utils"
+    "orjson, serial, sqlite_utils, structlog"
 )
 """What the door process imports that is not ours."""
 

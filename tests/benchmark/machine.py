@@ -6,6 +6,7 @@ import os
 import platform
 import sqlite3
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent.parent
@@ -21,7 +22,14 @@ def described() -> dict[str, str]:
         "commit": _commit(),
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "SQLite": sqlite3.sqlite_version,
+        "packages": _packages(),
     }
+
+
+def _packages() -> str:
+    if find_spec("rich") is None:
+        return "as on a door"
+    return "more than on a door: structlog finds rich and imports it (slower start, more memory)"
 
 
 def _processor() -> str:

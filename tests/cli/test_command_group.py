@@ -75,7 +75,7 @@ def test_every_problem_of_a_file_is_a_line_of_its_own(tmp_path: Path) -> None:
 
 def test_the_front_door_alone_imports_no_driver() -> None:
     """A command pays for what it needs; `run` is ready in half a second on a small Pi."""
-    heavy = {"gpiozero", "serial", "apscheduler", "argon2", "sqlite_utils"}
+    heavy = {"gpiozero", "serial", "apscheduler", "argon2", "structlog", "sqlite_utils"}
     script = "import sys, doorctl.cli.app; print(*sys.modules)"
     imported = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
