@@ -76,12 +76,9 @@ class Link:
 class Verdict:
     """The result of checking a chain.
 
-    Args:
-        entries: how many there are up to the first broken one.
-        erased: how many of these have no record any more.
-        erased_singly: how many of these came after one that is kept: not by age.
-        head: the chain's end; where it breaks, the last good one.
-        broken: the number of the first entry that is not as it was written; None for none.
+    `entries` are those up to the first broken one. Of these `erased` have no record any more, and
+    `erased_singly` of them came after one that is kept: not by age. `head` is the last good one,
+    `broken` the number of the first entry that is not as it was written.
     """
 
     entries: int
@@ -106,9 +103,8 @@ def head_of(link: Link) -> Head:
 def verify(links: Iterable[Link], last_number: int = 0, anchors: Collection[Head] = ()) -> Verdict:
     """Check a chain from its beginning.
 
-    Args:
-        last_number: the highest number that was ever given; fewer entries are a break.
-        anchors: heads that were kept elsewhere; each must be in the chain.
+    Fewer entries than `last_number`, the highest that was ever given, are a break. So is a chain
+    without one of the `anchors`, heads that were kept elsewhere.
     """
     head, erased, singly, unexplained = EMPTY, 0, 0, set[int]()
     kept_seen = False
@@ -263,10 +259,8 @@ KEY = "key"
 class Deed:
     """What a person did or looked at.
 
-    Args:
-        cards: 16-byte row keys of the cards it was about; empty if it was about nobody.
-        details: numbers, names of fields and dates; never what is known of a person. Texts are
-            searched for persons' numbers; an `int` is a count or number of our own.
+    `cards` are 16-byte row keys. `details` are never what is known of a person: texts are searched
+    for persons' numbers, and an `int` is a count or number of our own.
 
     Raises:
         InputError: the reason or a detail holds what has no place there.

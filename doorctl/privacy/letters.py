@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from doorctl.access.rights import Ban
 from doorctl.config import Branch
 from doorctl.core.moments import Moment
-from doorctl.privacy.audit import Action, AuditReader, Entry
+from doorctl.privacy.audit import Action, AuditReader
 from doorctl.privacy.subject import Column, HeldRow, Lookup, Shown, Subject, Table, Tombstone
 
 FORMAT = "doorctl-subject/1"
@@ -74,28 +74,22 @@ class Export:
         }
 
 
-class AuditedLookups:
-    """The audit log as a person may read it: what, when and why, but not who.
+def lookups(audit: AuditReader, rows: Collection[HeldRow], subject: Subject) -> tuple[Lookup, ...]:
+    """Return what staff looked at or changed of a person, oldest first; not who did.
 
     A list that staff looked at counts as a look at each person in it; the person's `rows` show
     which lists those are.
     """
-
-    def __init__(self, audit: AuditReader, rows: Iterable[HeldRow]) -> None:
-        self._audit = audit
-        self._tables = frozenset(row.table.name for row in rows)
-
-    def lookups(self, subject: Subject) -> tuple[Lookup, ...]:
-        """Return what staff looked at or changed, oldest first."""
-        named = self._audit.about(subject.row_keys, subject.patron_ref)
-        entries = {entry.number: entry for entry in (*named, *self._lists())}
-        return tuple(_lookup(entries[number]) for number in sorted(entries))
-
-    def _lists(self) -> Iterable[Entry]:
-        wanted = {action for action, table in _LISTED.items() if table in self._tables}
-        if not wanted:
-            return ()
-        return (entry for entry in self._audit.entries() if entry.deed.action in wanted)
+    tables = {row.table.name for row in rows}
+    wanted = {action for action, table in _LISTED.items() if table in tables}
+    lists = audit.entries() if wanted else ()
+    named = audit.about(subject.row_keys, subject.patron_ref)
+    found = {entry.number: entry for entry in lists if entry.deed.action in wanted}
+    found |= {entry.number: entry for entry in named}
+    return tuple(
+        Lookup(entry.at, entry.deed.action.value, entry.deed.why)
+        for _, entry in sorted(found.items())
+    )
 
 
 def value(column: Column, stored: Any, zone: tzinfo) -> str | int | None:
@@ -116,10 +110,6 @@ def _row(row: HeldRow, zone: tzinfo) -> dict[str, str | int | None]:
 
 def _time(at: datetime, zone: tzinfo) -> str:
     return at.astimezone(zone).isoformat(timespec="milliseconds")
-
-
-def _lookup(entry: Entry) -> Lookup:
-    return Lookup(entry.at, entry.deed.action.value, entry.deed.why)
 
 
 Language = Literal["da", "en"]
@@ -266,7 +256,7 @@ def _instant(at: datetime, zone: tzinfo, language: Language) -> str:
     return f"{_day(local, language)} {'kl. ' if language == 'da' else ''}{clock}"
 
 
-def _day(local: datetime, language: Language) -> str:
+def _day(local: date, language: Language) -> str:
     if language == "da":
         return f"{local.day}.{local.month}.{local.year}"
     return f"{local.day} {local:%B %Y}"
@@ -298,11 +288,11 @@ def letter_day(at: datetime, moment: Moment) -> date:
 
 
 def _danish(ban: Ban, branch: Branch, first: date, last: date | None) -> str:
-    begins = _danish_day(first)
+    begins = _day(first, "da")
     span = (
         f"fra den {begins} og indtil videre. Vi ser på det igen, når der er gået et år"
         if last is None
-        else f"fra den {begins} til og med den {_danish_day(last)}"
+        else f"fra den {begins} til og med den {_day(last, 'da')}"
     )
     call = f" på {branch.phone}" if branch.phone else ""
     return _joined(
@@ -318,11 +308,11 @@ def _danish(ban: Ban, branch: Branch, first: date, last: date | None) -> str:
 
 
 def _english(ban: Ban, branch: Branch, first: date, last: date | None) -> str:
-    begins = _english_day(first)
+    begins = _day(first, "en")
     span = (
         f"from {begins} until further notice. We shall look at it again after a year"
         if last is None
-        else f"from {begins} until {_english_day(last)}, that day too"
+        else f"from {begins} until {_day(last, 'en')}, that day too"
     )
     call = f" on {branch.phone}" if branch.phone else ""
     return _joined(
@@ -339,11 +329,3 @@ def _english(ban: Ban, branch: Branch, first: date, last: date | None) -> str:
 
 def _joined(*paragraphs: str) -> str:
     return "\n\n".join(filter(None, paragraphs))
-
-
-def _danish_day(day: date) -> str:
-    return f"{day.day}.{day.month}.{day.year}"
-
-
-def _english_day(day: date) -> str:
-    return f"{day.day} {day:%B %Y}"

@@ -48,10 +48,9 @@ Search = Callable[[frozenset[bytes]], Found]
 class Proof:
     """What is known after a purge; it names nobody.
 
-    Args:
-        residue: how many deleted byte strings still stand in a file, and in no row that is kept.
-        canaries_kept: how many canaries of days that may be kept there are.
-        canaries_seen: how many of those the search found: all, or it did not search well.
+    `residue` counts the deleted byte strings that still stand in a file, and in no row that is
+    kept. `canaries_seen` are those of `canaries_kept` that the search found: all, or it did not
+    search well.
     """
 
     report: PurgeReport
@@ -103,12 +102,9 @@ def prove(
 ) -> Proof:
     """Search for what a purge has deleted in every byte that it could have left.
 
-    Args:
-        report: of a purge that was not postponed.
-        kept: the canaries that are in the door log after the purge. They are looked for too: a
-            search that does not find them would not find a visit.
-        still_kept: returns those of some traces that a row holds now: the patron may have come
-            again during the search.
+    `report` is of a purge that was not postponed. The canaries `kept` after it are looked for too:
+    a search that misses them would miss a visit. `still_kept` returns those of some traces that a
+    row holds now: the patron may have come again during the search.
 
     Raises:
         StoreError: the files could not be read; nothing is proved.

@@ -122,15 +122,11 @@ believed, which must not empty the log before staff have seen the alarm.
 class PurgeReport:
     """What a purge did.
 
-    Args:
-        cutoff: what happened before it is deleted, UTC; None if the purge was postponed.
-        checkpoint: the answer of ``wal_checkpoint(TRUNCATE)``; None if the purge was postponed.
-        held: attempts that are in the window of a hold, however old.
-        ahead: attempts that a wrong clock has dated after now, so that they would stay for longer;
-            none if :func:`purge` may believe the clock.
-        limited: whether more was due than a :data:`STEP`, so that the rest waits.
-        traces: the bytes that may stand in no file any more, of this purge and of earlier ones
-            that were not complete; never shown.
+    `cutoff` (UTC) and `checkpoint`, the answer of ``wal_checkpoint(TRUNCATE)``, are None if the
+    purge was postponed. `held` counts attempts in the window of a hold, `ahead` those that a wrong
+    clock has dated after now, unless :func:`purge` may believe the clock. If `limited`, more was
+    due than a :data:`STEP`. `traces` are the bytes that may stand in no file any more, of this
+    purge and of earlier ones that were not complete; never shown.
     """
 
     deleted: int = 0
@@ -218,15 +214,11 @@ def purge(
 ) -> PurgeReport:
     """Delete what is older than the retention and under no hold; safe to repeat at any time.
 
-    Args:
-        believed: whether the clock has run evenly for so long that later attempts were dated
-            wrongly. Else they are only counted: a clock that is behind for an evening must not
-            make every visit look old.
-        whole: whether all that is due goes, as staff ask for it; else a :data:`STEP` of it.
-        canaries: makes the one of today; None where the installation key can't be read.
-        earlier: the traces of earlier purges that were not complete.
-        remember: takes the report's traces before a row is deleted: if the disk is full then, a
-            later proof looks for them all the same.
+    Later attempts are dated anew only where the clock is `believed`, having run evenly for long:
+    one that is behind for an evening must not make every visit look old. `whole` takes all that is
+    due, as staff ask for it, else a :data:`STEP`. `canaries` is None without the installation key.
+    `earlier` are the traces of purges that were not complete; `remember` takes this one's before a
+    row is deleted: if the disk is full then, a later proof looks for them all the same.
 
     Raises:
         StoreError: the door log failed; purge again.
@@ -269,6 +261,7 @@ UNCONFIRMED = timedelta(days=30)
 """How long rows are kept that no push confirms: as long as visits (the sector's standard)."""
 
 
+@dataclass(slots=True, kw_only=True)
 class PatronsRound:
     """Forget the register once no push has come for :data:`UNCONFIRMED`. One thread.
 
@@ -276,28 +269,17 @@ class PatronsRound:
     wrong for an evening, or was not set when a push came, must not shut everybody out.
 
     Args:
-        stamp: reads how old the register is; may raise StoreError, and then its age is not known.
-        expire: deletes what was not confirmed since a time and returns how many rows; may raise
-            StoreError.
-        forget: deletes the notes of cards that pushes shut out more than a week before a time;
-            may raise StoreError.
+        stamp: reads how old the register is; where it raises StoreError its age is not known.
+        expire: deletes what was not confirmed since a time and returns how many rows.
+        forget: deletes the notes of cards that pushes shut out more than a week before a time.
     """
 
-    def __init__(
-        self,
-        *,
-        stamp: Callable[[], CacheStamp],
-        expire: Callable[[datetime], int],
-        forget: Callable[[datetime], object],
-        clock: Clock,
-        log: EventLog,
-    ) -> None:
-        self._stamp = stamp
-        self._expire = expire
-        self._forget = forget
-        self._clock = clock
-        self._log = log
-        self._old_since_s: float | None = None
+    stamp: Callable[[], CacheStamp]
+    expire: Callable[[datetime], int]
+    forget: Callable[[datetime], object]
+    clock: Clock
+    log: EventLog
+    _old_since_s: float | None = None
 
     def turn(self) -> None:
         """Look, and delete what is due.
@@ -305,24 +287,24 @@ class PatronsRound:
         Raises:
             StoreError: it could not be deleted; the next turn tries again.
         """
-        moment, now_s = self._clock.moment(), self._clock.monotonic_s()
+        moment, now_s = self.clock.moment(), self.clock.monotonic_s()
         before = moment.local.astimezone(UTC) - UNCONFIRMED
         if moment.dependable:
-            self._forget(moment.local)
+            self.forget(moment.local)
         if not moment.dependable or not self._is_older(before):
             self._old_since_s = None
         elif self._old_since_s is None:
             self._old_since_s = now_s
         elif now_s - self._old_since_s >= WATCHED_S:
-            gone = self._expire(before)
+            gone = self.expire(before)
             self._old_since_s = None
             if gone:
                 why = f"no push since {before:%Y-%m-%d}: {gone} rows were deleted"
-                self._log.emit("alarm", kind="patrons_expired", why=why)
+                self.log.emit("alarm", kind="patrons_expired", why=why)
 
     def _is_older(self, before: datetime) -> bool:
         try:
-            stamp = self._stamp()
+            stamp = self.stamp()
         except StoreError:
             return False
         return stamp.patrons > 0 and stamp.applied_at is not None and stamp.applied_at < before

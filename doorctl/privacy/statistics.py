@@ -58,9 +58,8 @@ _Counts = Counter[tuple[str, str, str]]
 class Cell:
     """How often something happened in one group.
 
-    Args:
-        group: an hour ("21"), a weekday, a month ("2026-03") or :data:`NOT_DATED`.
-        count: rounded; None where it is below :data:`K`, but not 0.
+    `group` is an hour ("21"), a weekday, a month ("2026-03") or :data:`NOT_DATED`; `count` is
+    rounded, and None where it is below :data:`K`, but not 0.
     """
 
     group: str
@@ -240,10 +239,9 @@ def counted_as(mode: Mode | None) -> str:
 class Passages:
     """Keep counts for a minute at the most, then hand them over. One thread.
 
-    Args:
-        clock: for the hour; what happens while it can't be trusted is counted without one.
-        hand_over: takes the counts of the last minute, once; it may leave the writing to another
-            thread, and what can't be written is lost.
+    What happens while the clock can't be trusted is counted without an hour. `hand_over` takes the
+    counts of the last minute, once; it may leave the writing to another thread, and what can't be
+    written is lost.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -55,18 +55,12 @@ class Column:
 class Table:
     """One table of a database.
 
-    Attributes:
-        danish, english: the table's name for a person; its rows are exported and erased.
-        apart: why it has no such name instead.
-        key: the columns of the primary key where it has several.
-        rule: a constraint on several columns.
-        beside: statements that make its indexes and triggers.
-        dated: the column of milliseconds by which its rows grow older than the retention: older
-            rows are shown to nobody, and so not exported either.
-        held: whether a hold keeps its rows for longer: staff can read what one in force keeps, and
-            so it is exported too.
-        given_with: a column that the writer of many rows sets. That writer also writes the second
-            copy itself, because to read each row again takes a third more time.
+    With a `danish` and an `english` name its rows are exported and erased; else `apart` says why
+    not. `key` has the columns of a primary key of several, `rule` a constraint on several, `beside`
+    the statements that make indexes and triggers. By `dated`, a column of milliseconds, rows grow
+    older than the retention and are shown to nobody, unless a hold keeps them (`held`). The writer
+    of many rows sets the column `given_with`, and the second copy itself: to read each row again
+    takes a third more time.
     """
 
     database: str
@@ -221,17 +215,12 @@ class PartErased:
     held: tuple[HeldVisit, ...] = ()
 
 
-class Keeper(Protocol):
-    """The one writer of a database, or a client of it."""
+Keeper = Callable[[Subject, int], PartErased]
+"""Erases a person in one database, durably and without residue; doing it again changes nothing.
 
-    def erase(self, subject: Subject, epoch: int) -> PartErased:
-        """Erase a person, durably and without residue; doing it again changes nothing.
-
-        `epoch` is the push that the register holds, for the tombstone.
-
-        Raises:
-            DoorctlError: the owner did not answer or could not do it.
-        """
+It is the one writer of a database or a client of it, and gets the push that the register holds, for
+the tombstone. It raises a DoorctlError where the owner does not answer or can't do it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,13 +259,13 @@ def erase(subject: Subject, keepers: Mapping[str, Keeper], epoch: int) -> Erasur
             if BRANCH in left:
                 left[database] = f"not touched, for {BRANCH} comes first"
             else:
-                done[database] = keepers[database].erase(subject, epoch)
+                done[database] = keepers[database](subject, epoch)
         except DoorctlError as err:
             left[database] = str(err)
     if PATRONS in done and done[PATRONS].epoch > epoch:
         # A push came meanwhile: it is older than the erasure too.
         try:
-            again = keepers[BRANCH].erase(subject, done[PATRONS].epoch)
+            again = keepers[BRANCH](subject, done[PATRONS].epoch)
             done[BRANCH] = replace(again, rows=done[BRANCH].rows + again.rows)
         except DoorctlError as err:
             left[BRANCH] = str(err)

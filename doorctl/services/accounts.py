@@ -76,10 +76,8 @@ class AccountsService:
     ) -> tuple[str, Token]:
         """Return where to send the browser, and what it has to bring back in a cookie.
 
-        Args:
-            back: the path of ours that `finish_oidc` returns.
-            session: the one that the browser has already; it ends when the new one begins.
-            address: the caller's, of which few are under way at a time.
+        `back` is the path of ours that `finish_oidc` returns. A `session` that the browser has
+        already ends when the new one begins. Few are under way at a time from one `address`.
 
         Raises:
             IdentityProviderError: there is none, or it can't be reached.

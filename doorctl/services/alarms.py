@@ -97,7 +97,7 @@ class WebsAlarms:
             self._keep, self._keeping_failed, given_up_s=math.inf
         )
         self._branch: BranchThread | None = None
-        self._wake: Callable[[], None] = _nothing
+        self._wake: Callable[[], None] = lambda: None
         self.log: EventLog = AlarmLog(journal, self._hear_own, clock)
         self.answers: Answers = alarm_answers(self._hear_doors, clock)
         if config.alarms.wanted:
@@ -262,7 +262,3 @@ def _alarms(opened: OpenBranch) -> StoredAlarms:
     writer = opened.writer
     assert isinstance(writer, BranchRecordsWriter)  # noqa: S101 - `BranchThread` opens no other
     return StoredAlarms(writer)
-
-
-def _nothing() -> None:
-    """Do nothing: there is no thread to wake yet."""

@@ -260,15 +260,9 @@ def by_the_owner(
 ) -> ResultT:
     """Ask the owner; do it here while it is not running, once other commands are done.
 
-    Where the owner runs but takes no questions, its lock refuses us, with one clear line.
-
-    Args:
-        alone: opens the database as its writer and does it here; called again while another
-            process is the writer.
-        absent: the error of `request` after which it may be done here.
-        of: the database's directory, where the caller may not be its owner: root's commands become
-            that user while they do it here.
-        limit_s: longest wait for another process's lock, in seconds from the call on.
+    `alone` opens the database as its writer; it is called again while another process is that, for
+    `limit_s` seconds from the call on. It may be called where `request` raises `absent`. Root's
+    commands become the owner of the directory `of` while they do it here.
 
     Raises:
         StoreBusyError: another process is the writer until the limit is over.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -191,7 +191,7 @@ def audit_entries(
     if start is not None and start.tzinfo is None:
         start = start.replace(tzinfo=moment.local.tzinfo)
     oldest = erased_before(moment)
-    with _records(app) as records:
+    with closing(AuditRecords(app.branch_db)) as records:
         kept = records.entries(None if start is None else start.astimezone(UTC))
     shown = tuple(entry for entry in kept if oldest is None or entry.at >= oldest)
     note(app, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}), by)
@@ -204,7 +204,7 @@ def verify_audit(app: App, anchors: Collection[Head] = ()) -> Verdict:
     Raises:
         StoreError: it can't be read.
     """
-    with _records(app) as records:
+    with closing(AuditRecords(app.branch_db)) as records:
         # Asked before the links: what is added in between is no break.
         last_number = records.last_number()
         return verify_chain(records.links(), last_number, anchors)
@@ -216,7 +216,7 @@ def audit_head(app: App) -> Head:
     Raises:
         StoreError: it can't be read.
     """
-    with _records(app) as records:
+    with closing(AuditRecords(app.branch_db)) as records:
         return records.head()
 
 
@@ -242,12 +242,6 @@ class WebsAudit:
                 (t for t, h in read.items() if branch.audit.holds(h)), None
             )
         )
-
-
-@contextmanager
-def _records(app: App) -> Iterator[AuditRecords]:
-    with closing(AuditRecords(app.branch_db)) as records:
-        yield records
 
 
 # A copy of branch.db, to be kept elsewhere.

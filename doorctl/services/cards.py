@@ -64,11 +64,9 @@ from doorctl.sync.receive import load as load_feed
 class Explanation:
     """The result; it names nobody.
 
-    Args:
-        findings: each check's answer, in the order in which it counts; a pass's come last and are
-            enough by themselves.
-        now: the branch at the time in question.
-        data_age: how old the cache is now; None where that is not known.
+    `findings` are in the order in which they count; a pass's come last and are enough by
+    themselves. `now` is the branch at the time in question; the cache's age is as of now, and None
+    where that is not known.
     """
 
     findings: tuple[Finding, ...]

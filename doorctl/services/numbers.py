@@ -250,7 +250,7 @@ class OwnNumbers:
     def new_code(self, digits: int) -> NewCode:
         """Return a new code."""
         code = new_code(digits)
-        return NewCode(digits_of(code), row_key(self._sealer.stretch(code)))
+        return NewCode(code.reveal().removeprefix(CODE_PREFIX), row_key(self._sealer.stretch(code)))
 
 
 class DoorsNumbers:
@@ -310,11 +310,6 @@ def identified(typed: str, taken_as: TakenAs | None) -> tuple[Identifier, ...]:
         what = {"card": "card number", "cpr": "CPR number"}.get(taken_as or "")
         raise InputError(f"that is no {what or 'card number and no CPR number'}")
     return numbers
-
-
-def digits_of(code: Identifier) -> str:
-    """Return a code's digits, to be shown once."""
-    return code.reveal().removeprefix(CODE_PREFIX)
 
 
 def keys_of(readings: Iterable[Reading]) -> tuple[bytes, ...]:

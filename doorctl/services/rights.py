@@ -47,9 +47,8 @@ class Card:
 class Banned:
     """A ban with its number; `whole_patron` says that it is of the patron with all cards.
 
-    Args:
-        follows: whether it holds for a card that the patron gets later.
-        known: whether the register has the patron who was named by number; else the ban waits.
+    `follows` says whether it holds for a card that the patron gets later, `known` whether the
+    register has the patron who was named by number; else the ban waits.
     """
 
     ban: Ban

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from doorctl.core.errors import AlreadyExistsError, StoreError
@@ -14,7 +13,7 @@ from doorctl.core.identity import caller
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.letters import AuditedLookups, Export
+from doorctl.privacy.letters import Export, lookups
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.subject import (
     ALL_GONE,
@@ -22,6 +21,7 @@ from doorctl.privacy.subject import (
     PATRONS,
     VISITS,
     Erasure,
+    Keeper,
     PartErased,
     Subject,
     Tombstones,
@@ -103,7 +103,7 @@ def export(
             for row in book.rows(subject, oldest)
         )
     with closing(AuditRecords(app.branch_db)) as audit:
-        held = Export(rows, AuditedLookups(audit, rows).lookups(before), books.erasures.of(subject))
+        held = Export(rows, lookups(audit, rows, before), books.erasures.of(subject))
     # Where nothing is held of a person, a look would be all that is.
     cards = () if held.empty else tuple(sorted(subject.row_keys))
     ref = None if held.empty else subject.patron_ref
@@ -133,13 +133,11 @@ def erase(
     with _books(app) as books:
         _, subject = _subject(app, named, books, numbers)
         epoch = books.register.epoch()
-    web = app.config.web.socket, app.config.storage.directory
-    door = app.config.control.socket, app.config.storage.door_directory
     keepers = {
         # Only the owner of the audit log has to know why.
-        BRANCH: _Keeper(ERASE_RIGHTS, partial(_rights_alone, app), *web, whose, why),
-        VISITS: _Keeper(ERASE_VISITS, partial(_visits_alone, app), *door, whose),
-        PATRONS: _Keeper(ERASE_PATRON, partial(_patron_alone, app), *web, whose),
+        BRANCH: _keeper(ERASE_RIGHTS, _rights_alone, app, whose, why),
+        VISITS: _keeper(ERASE_VISITS, _visits_alone, app, whose),
+        PATRONS: _keeper(ERASE_PATRON, _patron_alone, app, whose),
     }
     return erase_everywhere(subject, keepers, epoch)
 
@@ -196,24 +194,30 @@ def write_page(path: Path, page: str) -> None:
 Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Keeper:
-    """A `Keeper` that asks the owner, and erases here only while the owner is not running."""
+def _keeper(
+    call: Call[SubjectRequest, Done[PartErased]],
+    alone: Callable[[App, SubjectRequest], PartErased],
+    app: App,
+    by: str,
+    why: str = "",
+) -> Keeper:
+    """Return what asks the owner, and erases here only while the owner is not running."""
+    config = app.config
+    socket, directory = (
+        (config.control.socket, config.storage.door_directory)
+        if call.whom == "door"
+        else (config.web.socket, config.storage.directory)
+    )
 
-    call: Call[SubjectRequest, Done[PartErased]]
-    alone: Callable[[SubjectRequest], PartErased]
-    socket: Path
-    directory: Path
-    by: str
-    why: str = ""
+    def erased(subject: Subject, epoch: int) -> PartErased:
+        request = about(subject, by, epoch, why)
+        return by_the_owner(
+            lambda: call.ask(socket, request, timeout_s=OWNER_LIMIT_S).done,
+            lambda: alone(app, request),
+            of=directory,
+        )
 
-    def erase(self, subject: Subject, epoch: int) -> PartErased:
-        request = about(subject, self.by, epoch, self.why)
-
-        def by_the_process() -> PartErased:
-            return self.call.ask(self.socket, request, timeout_s=OWNER_LIMIT_S).done
-
-        return by_the_owner(by_the_process, lambda: self.alone(request), of=self.directory)
+    return erased
 
 
 def _rights_alone(app: App, request: SubjectRequest) -> PartErased:

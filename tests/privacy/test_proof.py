@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from doorctl.core.errors import InputError
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import ClockState, Moment
-from doorctl.privacy.proof import FORMAT, Found, Proof, ReportSigner, Trim, prove
+from doorctl.privacy.proof import Found, Proof, ReportSigner, Trim, prove
 from doorctl.privacy.retention import LOOKED_BACK, Canaries, PurgeReport
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -115,13 +115,6 @@ def test_a_signed_report_is_told_from_a_changed_one() -> None:
         ReportSigner(InstallationKey(b"o" * 32)).verified(content)
 
 
-@pytest.mark.parametrize("signature", ["", "\ud800", "æ" * 64, None, 7])
-def test_a_signature_that_is_none_is_a_wrong_one(signature: object) -> None:
-    """Whatever stands there, half a character too, it is one line and no traceback."""
-    with pytest.raises(InputError, match="signature"):
-        SIGNER.verified(json.dumps({"format": FORMAT, "signature": signature}).encode())
-
-
 FIELDS = proved(TODAY, OLD).as_dict()
 
 
@@ -144,9 +137,9 @@ def test_anything_else_is_no_report(content: bytes) -> None:
         SIGNER.verified(content)
 
 
-@pytest.mark.parametrize("signature", [None, 5, "", "ø", "0" * 64])
+@pytest.mark.parametrize("signature", [None, 5, "", "\ud800", "æ" * 64, "0" * 64])
 def test_a_signature_that_is_none_is_wrong(signature: object) -> None:
-    """Missing, of another type, or of other letters."""
+    """Missing, of another type, of other letters or half a character: one line, no traceback."""
     report = {**FIELDS, "signature": signature}
 
     with pytest.raises(InputError, match="signature"):

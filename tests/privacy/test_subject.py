@@ -153,7 +153,7 @@ class Owner:
     fails: DoorctlError | None = None
     asked: list[int] = field(default_factory=list)
 
-    def erase(self, subject: Subject, epoch: int) -> PartErased:
+    def __call__(self, subject: Subject, epoch: int) -> PartErased:
         """Remember the epoch, then fail or answer."""
         assert subject == WHO
         self.asked.append(epoch)
@@ -214,10 +214,10 @@ class TestErase:
         class Once(Owner):
             """Fails the second time."""
 
-            def erase(self, subject: Subject, epoch: int) -> PartErased:
+            def __call__(self, subject: Subject, epoch: int) -> PartErased:
                 """Answer once."""
                 self.fails = StoreError("full") if self.asked else None
-                return super().erase(subject, epoch)
+                return super().__call__(subject, epoch)
 
         register = Owner(PartErased(1, ALL_GONE, epoch=8))
 

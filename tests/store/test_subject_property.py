@@ -18,7 +18,7 @@ from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import InputError
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.letters import AuditedLookups, Export
+from doorctl.privacy.letters import Export, lookups
 from doorctl.privacy.subject import (
     ALL_GONE,
     BRANCH,
@@ -141,7 +141,7 @@ class House:
     def export(self, subject: Subject) -> Export:
         """Return all that is held of a person."""
         rows = tuple(row for one in self.readers.values() for row in one.rows(subject, EVER))
-        looks = AuditedLookups(self.looks, rows).lookups(subject)
+        looks = lookups(self.looks, rows, subject)
         return Export(rows, looks, self.erasures.tombstones().of(subject))
 
     def erase(self, subject: Subject) -> None:
