@@ -94,74 +94,38 @@ def _put_null(descriptor: int) -> None:
 
 
 COMMANDS = {
-    "demo": (
-        "doorctl.cli.processes:demo",
-        "Draw a library's door on a page, and swipe cards at it.",
-    ),
-    "run": (
-        "doorctl.cli.processes:run",
-        "Run the door: reader, keypad, decision, relay, door log.",
-    ),
-    "web": ("doorctl.cli.processes:web", "Take pushes of patrons and serve the staff's pages."),
-    "init": (
-        "doorctl.cli.installation:init",
-        "Make the key and the empty databases of a new branch.",
-    ),
+    "demo": ("processes:demo", "Draw a library's door on a page, and swipe cards at it."),
+    "run": ("processes:run", "Run the door: reader, keypad, decision, relay, door log."),
+    "web": ("processes:web", "Take pushes of patrons and serve the staff's pages."),
+    "init": ("installation:init", "Make the key and the empty databases of a new branch."),
     "check-config": (
-        "doorctl.cli.installation:check_config",
+        "installation:check_config",
         "Say all that is wrong with the configuration file.",
     ),
-    "patrons": (
-        "doorctl.cli.patrons:patrons",
-        "Load patrons, explain a refusal, let a card try again.",
-    ),
-    "sync": ("doorctl.cli.sync:sync", "Push patrons to every branch, from the library's server."),
-    "keys": (
-        "doorctl.cli.installation:keys",
-        "Take a new installation key into use, after a theft.",
-    ),
-    "mode": ("doorctl.cli.hours:mode", "Say what the branch is just now, or set it by hand."),
-    "open": ("doorctl.cli.hours:open_once", "Have the running door open once."),
-    "trust-clock": (
-        "doorctl.cli.hours:trust_clock",
-        "Say that the clock, which is in doubt, is right.",
-    ),
-    "calendar": (
-        "doorctl.cli.hours:calendar",
-        "Show the next days' hours, or give a date its own.",
-    ),
-    "bans": ("doorctl.cli.rights:bans", "Keep somebody out for a while, by the house rules."),
-    "passes": (
-        "doorctl.cli.rights:passes",
-        "Let cleaners, classes and staff in, by a card or a code.",
-    ),
-    "staff": ("doorctl.cli.rights:staff", "Say who may sign in to the staff pages."),
-    "visits": ("doorctl.cli.visits:visits", "Look at the door log."),
-    "subject": (
-        "doorctl.cli.patrons:subject",
-        "Show, erase or restrict what is held of one person.",
-    ),
-    "statistics": (
-        "doorctl.cli.visits:statistics",
-        "Count visits over hours, weekdays or months.",
-    ),
-    "purge": ("doorctl.cli.visits:purge", "Delete visits that are older than the retention."),
-    "audit": ("doorctl.cli.visits:audit", "Show who looked at or changed what, when and why."),
-    "backup": ("doorctl.cli.installation:backup", "Copy branch.db, whole, while doorctl runs."),
-    "hold": ("doorctl.cli.visits:hold", "Keep a part of the door log for an incident."),
-    "status": ("doorctl.cli.processes:status", "Say how the door process and its databases are."),
-    "selftest": (
-        "doorctl.cli.processes:selftest",
-        "Let a made-up patron come to the door, and look.",
-    ),
-    "doctor": ("doorctl.cli.processes:doctor", "Say what this machine's own safety lacks."),
-    "alarm": ("doorctl.cli.installation:alarm", "Send a test alarm out of the house."),
-    "relay-off": (
-        "doorctl.cli.processes:relay_off",
-        "Lock the door, whatever happened to the daemon.",
-    ),
+    "patrons": ("patrons:patrons", "Load patrons, explain a refusal, let a card try again."),
+    "sync": ("sync:sync", "Push patrons to every branch, from the library's server."),
+    "keys": ("installation:keys", "Take a new installation key into use, after a theft."),
+    "mode": ("hours:mode", "Say what the branch is just now, or set it by hand."),
+    "open": ("hours:open_once", "Have the running door open once."),
+    "trust-clock": ("hours:trust_clock", "Say that the clock, which is in doubt, is right."),
+    "calendar": ("hours:calendar", "Show the next days' hours, or give a date its own."),
+    "bans": ("rights:bans", "Keep somebody out for a while, by the house rules."),
+    "passes": ("rights:passes", "Let cleaners, classes and staff in, by a card or a code."),
+    "staff": ("rights:staff", "Say who may sign in to the staff pages."),
+    "visits": ("visits:visits", "Look at the door log."),
+    "subject": ("patrons:subject", "Show, erase or restrict what is held of one person."),
+    "statistics": ("visits:statistics", "Count visits over hours, weekdays or months."),
+    "purge": ("visits:purge", "Delete visits that are older than the retention."),
+    "audit": ("visits:audit", "Show who looked at or changed what, when and why."),
+    "backup": ("installation:backup", "Copy branch.db, whole, while doorctl runs."),
+    "hold": ("visits:hold", "Keep a part of the door log for an incident."),
+    "status": ("processes:status", "Say how the door process and its databases are."),
+    "selftest": ("processes:selftest", "Let a made-up patron come to the door, and look."),
+    "doctor": ("processes:doctor", "Say what this machine's own safety lacks."),
+    "alarm": ("installation:alarm", "Send a test alarm out of the house."),
+    "relay-off": ("processes:relay_off", "Lock the door, whatever happened to the daemon."),
 }
-"""Name -> where it is, and its line in ``--help``; in the order in which a newcomer needs them."""
+"""Name -> module and function, and its line in ``--help``; in the order of a newcomer's need."""
 
 
 class LazyGroup(click.Group):
@@ -176,7 +140,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(import_module(module), name)
+        command: click.Command = getattr(import_module(f"doorctl.cli.{module}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

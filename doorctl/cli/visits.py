@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import date, datetime, time, timedelta, tzinfo
 from itertools import groupby
 from pathlib import Path
@@ -453,7 +454,7 @@ def verify_chain(app: App, anchors: tuple[Head, ...], as_json: bool) -> None:
     """
     verdict = book.verify_audit(app, anchors)
     if as_json:
-        print_json(_verdict_as_dict(verdict))
+        print_json(asdict(verdict) | {"head": str(verdict.head)})
     elif verdict.broken is None:
         click.echo(_verified(verdict, len(anchors)))
     if verdict.broken is not None:
@@ -478,17 +479,6 @@ def _verified(verdict: Verdict, anchors: int) -> str:
     if anchors:
         lines.append("it agrees with what was kept elsewhere")
     return "\n".join(lines)
-
-
-def _verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "entries": verdict.entries,
-        "erased": verdict.erased,
-        "erased_singly": verdict.erased_singly,
-        "head": str(verdict.head),
-        "broken": verdict.broken,
-        "why": verdict.why,
-    }
 
 
 def _entry_as_dict(entry: Entry) -> dict[str, Any]:

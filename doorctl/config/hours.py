@@ -351,9 +351,7 @@ _SPAN = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5
 def span(text: str) -> Span:
     """Read ``HH:MM-HH:MM``; an end before the start is on the next day.
 
-    Raises:
-        ValueError: says what is wrong. Equal times are refused: they could mean the
-            whole day as well as nothing at all.
+    ValueError says what is wrong. Equal times could mean the whole day as well as nothing at all.
     """
     match = _SPAN.fullmatch(text)
     if match is None:
@@ -368,10 +366,8 @@ def span(text: str) -> Span:
 def read_hours(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     """Turn the keys under ``hours.`` into ``opening`` and its week into ``hours``.
 
-    Args:
-        values: the valid ones, by full key. Without any key under ``hours.`` it is always open.
-            Values that are missing because they are wrong count as empty: their problem is known
-            already, and nothing is built.
+    Without any it is always open. Those that are missing because they are wrong count as empty:
+    their problem is known already, and nothing is built.
     """
     result = {name: value for name, value in values.items() if not name.startswith("hours.")}
     written = {name: value for name, value in values.items() if name.startswith("hours.")}

@@ -81,12 +81,8 @@ class Origin:
 class Config:
     """The whole configuration; thread-safe, because nothing in it changes.
 
-    Args:
-        hours: seven days of self-service, Monday first, local time; None for always open.
-        opening: all hours in the configuration; `hours` is its week.
-        outputs: what else follows the mode, each name and pin once.
-        sync: None where this machine sends to no branch.
-        control: `socket` is absolute once loaded; a `Config` built by hand has no usable default.
+    `hours` is the week of `opening`, Monday first, local time; None for always open. `sync` is None
+    where this machine sends to no branch. `control.socket` is absolute once loaded.
     """
 
     branch: Branch
@@ -297,12 +293,10 @@ def load(
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] = NO_ENVIRONMENT,
 ) -> Config:
-    """Read a configuration file.
+    """Read a configuration file; relative paths count from its directory.
 
-    Args:
-        path: the file; relative paths in it, or in an override, count from its directory.
-        overrides: ``table.key=value`` each, as ``--set`` gives them; the last one wins.
-        environment: where a leading ``$CREDENTIALS_DIRECTORY/`` is looked up.
+    `overrides` are ``table.key=value``, as ``--set`` gives them, and the last one wins;
+    `environment` is where a leading ``$CREDENTIALS_DIRECTORY/`` is looked up.
 
     Raises:
         ConfigError: with all problems: of the overrides, then of the keys in the schema's order,
@@ -352,10 +346,8 @@ def reload(
 def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
     """Read the pins alone, so that the relay can be switched off in spite of other mistakes.
 
-    Raises:
-        ConfigError: with all problems that may be the pins': of [gpio] itself, of overrides that
-            can't be read and, where there is no [gpio], of names that may be a misspelt one.
-            A pin that is guessed could be the wrong one.
+    ConfigError has all problems that may be the pins': of [gpio] itself, of overrides that can't be
+    read and, where there is no [gpio], of names that may be a misspelt one: no pin is guessed.
     """
     tables, malformed = overridden(_read(path), overrides)
     values, wrong = checked(tables)
@@ -374,11 +366,7 @@ def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
 def from_values(
     origin: Origin, environment: Mapping[str, str], known: Sequence[Problem] = ()
 ) -> Config:
-    """Turn values that are each valid into a `Config`, as `load` does.
-
-    Raises:
-        ConfigError: with all problems, those that are `known` already first.
-    """
+    """Turn values that are each valid into a `Config`; ConfigError has those `known` first."""
     base = origin.path.absolute().parent
     values, unreadable = read_hours(placed(origin.values, base, environment))
     values, wrong_targets = read_targets(values, base, environment)

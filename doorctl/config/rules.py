@@ -33,13 +33,9 @@ PUBLIC_KEYS = "web.push.public_key_files"
 
 
 def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values with every path made absolute.
+    """Return the values with every path made absolute, from `base` on; keys may be missing.
 
-    Args:
-        values: the valid ones, by full key; keys may be missing.
-        base: absolute directory from which relative paths count.
-        environment: where ``$CREDENTIALS_DIRECTORY`` is looked up. If it isn't set, the name
-            stays in the path, and a rule reports it.
+    Where ``$CREDENTIALS_DIRECTORY`` isn't set, the name stays in the path, and a rule reports it.
     """
     result = dict(values)
     for name, written in values.items():

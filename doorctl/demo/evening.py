@@ -251,11 +251,7 @@ def traces(stage: Stage) -> Traces:
 
 
 class Doorway(Protocol):
-    """A door with its reader, keypad and log lines. One thread.
-
-    Raises:
-        NotAnsweringError: what was expected did not come in time.
-    """
+    """A door whose methods raise NotAnsweringError where nothing comes in time. One thread."""
 
     @property
     def lines(self) -> Sequence[Line]:
@@ -481,9 +477,7 @@ def spend(paper: Paper) -> str | None:
     """Play the evening without pauses; return a line that names the scenes that failed, or None.
 
     Nothing is left behind: the door is stopped and the directory removed, also on Ctrl-C.
-
-    Raises:
-        DoorctlError: the demo can't be played on this machine.
+    DoorctlError where the demo can't be played on this machine.
     """
     now = utc_now()
     refuse_wrong_clock(now)
@@ -533,10 +527,9 @@ def temporary() -> Iterator[Path]:
 
 
 def opened(stage: Stage, paper: Paper, now: datetime) -> Callable[[], Forgotten]:
-    """Make the library and open its door; `now` is aware. Return what looks for the old visit.
+    """Make the library, open its door and return what looks for the old visit; `now` is aware.
 
-    Raises:
-        DoorctlError: it can't be done on this machine.
+    DoorctlError where it can't be done on this machine.
     """
     danish, english = in_both("an evening at the door")
     paper.write(danish, "heading", end=" / ")

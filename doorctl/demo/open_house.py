@@ -455,10 +455,9 @@ def _wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:
 
 @contextmanager
 def served(page: DemoPage, listener: socket.socket) -> Iterator[None]:
-    """Serve the page from a thread of its own; `listener` is bound, and closed at the end.
+    """Serve the page from a thread of its own; DeviceError if it does not start.
 
-    Raises:
-        DeviceError: the server does not start.
+    `listener` is bound, and closed at the end.
     """
     app = Starlette(routes=[*shared_routes(page.frame), *page.routes()])
     app.router.redirect_slashes = False
@@ -507,9 +506,7 @@ def receive(paper: Paper, source: BinaryIO, port: int, show: Callable[[str], Non
 
     Nothing is left behind: both processes are stopped and the directory is removed. If `source`
     is no terminal, its end does not close the house. If `port` is taken, another is used.
-
-    Raises:
-        DoorctlError: the demo can't be shown on this machine.
+    DoorctlError where the demo can't be shown on this machine.
     """
     now = utc_now()
     refuse_wrong_clock(now)
@@ -656,13 +653,9 @@ NAME = "demo"
 
 
 def signed_in(config: Config) -> Masked[str]:
-    """Make a manager's account and return the token of its session.
+    """Make a manager's account and return the token of its session; StoreError if it can't be.
 
-    Nobody ever learns the password: the browser is given the session. Works only while nothing
-    else writes ``branch.db``.
-
-    Raises:
-        StoreError: it could not be stored.
+    Nobody ever learns the password. Works only while nothing else writes ``branch.db``.
     """
     app = App.of(config)
     password = Password(secrets.token_urlsafe())

@@ -55,11 +55,8 @@ FIRST_CAST_ID = 1001
 class Role:
     """A person in the demo's evening.
 
-    Args:
-        number: of the card: ten digits of a CPR number, or a plastic card's number.
-        kind: ``CPR`` or ``CARD``, as in the feed.
-        expected: how a swipe with the right PIN ends.
-        age: in years on the day of the demo.
+    `number` and `kind`, ``CPR`` or ``CARD``, are the card's, as in the feed; `expected` is how a
+    swipe with the right PIN ends, `age` is in years on the day of the demo.
     """
 
     name: str
