@@ -237,18 +237,21 @@ class Stage:
             self.keypad.put_in()
         return self.start_door()
 
+    def run_door(self, errors: BinaryIO) -> subprocess.Popen[bytes]:
+        """Start the door's process, tethered to this one; it writes its log to a pipe."""
+        return subprocess.Popen(  # noqa: S603 - our own command
+            self.command("run", tethered=True),
+            stdin=tether(),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=None if self._wires is None else self._wires.environment(os.environ),
+            pass_fds=() if self._wires is None else (self._wires.writing,),
+        )
+
     def start_door(self) -> Line:
         """Start the door alone and return its `ready` line."""
-        errors = (self.directory / "door.stderr").open("ab")
-        with contextlib.closing(errors):
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
-                self.command("run", tethered=True),
-                stdin=tether(),
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=None if self._wires is None else self._wires.environment(os.environ),
-                pass_fds=() if self._wires is None else (self._wires.writing,),
-            )
+        with (self.directory / "door.stderr").open("ab") as errors:
+            self._process = self.run_door(errors)
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
         return self.wait_for("ready", timeout_s=START_LIMIT_S)
@@ -275,11 +278,7 @@ class Stage:
             pass
 
     def wait_for(self, event: str, *, timeout_s: float = LIMIT_S, **fields: object) -> Line:
-        """Return the next line of that name with those fields.
-
-        Raises:
-            NotAnsweringError: the line did not come in time, or the door ended.
-        """
+        """Return the next line of that name with those fields; NotAnsweringError if none comes."""
         wanted = {"event": event, **fields}
         while True:
             try:
@@ -419,13 +418,9 @@ class Seen:
 class Sight:
     """Everything that can be seen at one moment; visits and lines have the newest first.
 
-    Args:
-        lit: which of green, red, buzzer and relay are on.
-        beeps: how often the buzzer has sounded; most beeps are shorter than a look.
-        screen: what the screen at the door shows; None while the door does not say.
-        plugs: which of reader and keypad are plugged in.
-        scene: the one that is played; None outside an evening.
-        staff_pages: port of the staff pages; 0 while they are not there, and `hurdle` says why.
+    `lit` are those of green, red, buzzer and relay that are on; most of the buzzer's `beeps` are
+    shorter than a look. `screen` is None while the door does not say what it shows, `staff_pages`
+    0 while they are not there, and `hurdle` says why.
     """
 
     lit: frozenset[str] = frozenset()
@@ -588,10 +583,9 @@ class Hands:
         return self._alone(lambda: self._move(what, is_in=is_in))
 
     def kill(self) -> Deed:
-        """Kill the door's process and start it again, as systemd would; return when it is ready.
+        """Kill the door's process and start it again, as systemd would.
 
-        Raises:
-            NotAnsweringError: the door does not start again.
+        Return when it is ready; NotAnsweringError if it does not start again.
         """
         return self._alone(self._kill)
 

@@ -2,6 +2,7 @@
 
 Each command is a process of its own, with its own environment and streams, as from a shell. What it
 is spared is half a second of imports, which :mod:`tests.e2e.test_usage` proves for every command.
+So is a door that is started as ``Door.forked``; it is tethered as any other is.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ import json
 import os
 import pkgutil
 import runpy
+import select
+import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import doorctl.cli
+import doorctl.demo
 import doorctl.services
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +84,112 @@ class Commands:
         return subprocess.CompletedProcess(words, code, *told)
 
 
+class Forked:
+    """A door's process from `Forking`, with those methods of a `Popen` that a `Stage` uses."""
+
+    def __init__(self, pid: int, stdout: BinaryIO, code: int) -> None:
+        self.pid = pid
+        self.stdout = stdout
+        self._code = code
+        self._returned: int | None = None
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self._returned is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its exit code, as `Popen` does; TimeoutExpired while it runs."""
+        if self._returned is None:
+            if not select.select([self._code], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("doorctl", timeout or 0)
+            self._returned = int(os.read(self._code, 16))
+            os.close(self._code)
+        return self._returned
+
+
+class Forking:
+    """Starts doors from a process that has imported all that they need. One thread."""
+
+    def __init__(self) -> None:
+        self._asking: socket.socket | None = None
+
+    def start(
+        self, words: Sequence[str], environment: Mapping[str, str], stdin: int, stderr: int
+    ) -> Forked:
+        """Start one command, whose stdout is the process's."""
+        if self._asking is None:
+            self._asking, theirs = socket.socketpair()
+            with theirs:
+                command = [sys.executable, "-m", "tests.e2e.commands", str(theirs.fileno())]
+                process = subprocess.Popen(command, cwd=ROOT, pass_fds=(theirs.fileno(),))
+            # It ends when nobody can ask any more.
+            atexit.register(process.wait)
+            atexit.register(self._asking.close)
+        reading, writing = os.pipe()
+        code, ended = os.pipe()
+        asked = {
+            "words": list(words),
+            "environment": dict(environment),
+            "directory": str(Path.cwd()),
+        }
+        written = json.dumps(asked).encode()
+        given = [stdin, writing, stderr, ended]
+        socket.send_fds(self._asking, [struct.pack("!I", len(written))], given)
+        self._asking.sendall(written)
+        os.close(writing)
+        os.close(ended)
+        pid = int(self._asking.recv(16))
+        return Forked(pid, os.fdopen(reading, "rb"), code)
+
+
+def fork_doors(asking: socket.socket) -> None:
+    """Fork for each door that is asked for, and tell each one's end, until nobody asks any more."""
+    importlib.import_module("doorctl.wiring.door")
+    children: dict[int, tuple[int, int]] = {}
+    while True:
+        for ready in select.select([asking.fileno(), *children], [], [])[0]:
+            if ready in children:
+                pid, ended = children.pop(ready)
+                os.write(ended, str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+                os.close(ended)
+                os.close(ready)
+                continue
+            head, given, _, _ = socket.recv_fds(asking, 4, 4)
+            if not head:
+                return
+            (length,) = struct.unpack("!I", head)
+            asked = json.loads(asking.recv(length, socket.MSG_WAITALL))
+            pid = os.fork()
+            if not pid:
+                for descriptor in (asking.fileno(), given[3], *children):
+                    os.close(descriptor)
+                for _, ended in children.values():
+                    os.close(ended)
+                _take(asked, given[:3])
+                # Those of the parent are files, in which one can seek.
+                sys.stdin, sys.stdout, sys.stderr = (
+                    open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+                    for number, mode in enumerate("rww")
+                )
+                sys.argv = ["doorctl", *asked["words"]]
+                doorctl.demo.main()
+                return
+            for descriptor in given[:3]:
+                os.close(descriptor)
+            children[os.pidfd_open(pid)] = (pid, given[3])
+            asking.sendall(str(pid).encode())
+
+
 def serve() -> None:
     """Fork for each line on stdin, and answer with an exit code as `subprocess` tells it."""
     for room in (doorctl.cli, doorctl.services):
@@ -94,17 +207,24 @@ def serve() -> None:
 
 def _become(asked: Mapping[str, Any]) -> None:
     """Run a command as `python -m doorctl` does; it ends with this process."""
-    os.environ.clear()
-    os.environ.update(asked["environment"])
-    os.chdir(asked["directory"])
-    sys.path[:0] = filter(None, asked["environment"].get("PYTHONPATH", "").split(os.pathsep))
-    for number, (file, flags) in enumerate(zip(asked["files"], STREAMS, strict=True)):
-        opened = os.open(file, flags)
-        os.dup2(opened, number)
-        os.close(opened)
+    _take(asked, [os.open(*stream) for stream in zip(asked["files"], STREAMS, strict=True)])
     sys.argv = ["doorctl", *asked["words"]]
     runpy.run_module("doorctl", run_name="__main__", alter_sys=True)
 
 
+def _take(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
+    """Take over the environment, the directory and the three standard streams."""
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    os.chdir(asked["directory"])
+    sys.path[:0] = filter(None, asked["environment"].get("PYTHONPATH", "").split(os.pathsep))
+    for number, opened in enumerate(streams):
+        os.dup2(opened, number)
+        os.close(opened)
+
+
 if __name__ == "__main__":
-    serve()
+    if len(sys.argv) > 1:
+        fork_doors(socket.socket(fileno=int(sys.argv[1])))
+    else:
+        serve()

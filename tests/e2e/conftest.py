@@ -51,6 +51,21 @@ IMPATIENT = ("keypad.digit_timeout_s=1", "keypad.total_timeout_s=2")
 LOADED = ("installation.key", "patrons.db", "visits.db")
 
 
+FORKED = {
+    *("test_door_leaf", "test_hostile_bytes", "test_keys", "test_modes", "test_questions"),
+    *("test_reasons", "test_reloading", "test_selftest", "test_throttling", "test_asking"),
+}
+"""Files whose doors are spared their imports: they look at what a door does, not at its process."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forking(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start the doors of a file as forks."""
+    Door.forked = Path(request.path).stem in FORKED
+    yield
+    Door.forked = False
+
+
 class Doors:
     """Makes doors whose patrons are loaded already; each has a directory of its own."""
 

@@ -14,11 +14,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar, cast
 
 from doorctl.access.patron import KEY_BYTES
+from doorctl.demo import tether
 from doorctl.demo.door import LIMIT_S, Line, Stage
-from tests.e2e.commands import Commands
+from tests.e2e.commands import Commands, Forking
 from tests.e2e.people import Person
 
 KEY_GAP_S = 0.05
@@ -45,6 +46,7 @@ LEFT_ALONE = {CONTACT: 0, EXIT: 1, FIRE: 0, OTHER_DOOR: 0}
 
 T = TypeVar("T")
 COMMANDS = Commands()
+DOORS = Forking()
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ class Door(Stage):
 
     Args:
         pins: a directory with the entry point of :class:`tests.e2e.recorded_pins.RecordedPin`.
+        forked: whether its process is spared its imports; not where a test looks at the process.
     """
+
+    forked = False
 
     def __init__(
         self,
@@ -94,6 +99,15 @@ class Door(Stage):
         """Return the command line, with the pins' entry point laid over the environment."""
         environment = (f"{name}={value}" for name, value in self._environment().items())
         return [*LEASH, "env", *environment, *super().command(*words, tethered=tethered)]
+
+    def run_door(self, errors: BinaryIO) -> subprocess.Popen[bytes]:
+        """Start the door's process: its own, or a fork of one that has imported doorctl."""
+        if not self.forked or type(self).command is not Door.command:
+            return super().run_door(errors)
+        environment = {**os.environ, **self._environment()}
+        words = ("run", *self.options)
+        started: Any = DOORS.start(words, environment, tether(), errors.fileno())
+        return cast("subprocess.Popen[bytes]", started)
 
     def call(
         self, *words: str, stdin: str = "", aloud: bool = False
