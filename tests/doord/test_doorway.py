@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -400,3 +401,40 @@ def test_after_a_stop_nothing_releases_the_strike(standing: Levels) -> None:
 
     assert [edge.energised for edge in door.relay.edges] == [True, False]
     assert door.doorway.state == "locked"
+
+
+# When the strike has to be locked again, which bounds how long the loop may hang meanwhile.
+
+
+def test_a_release_says_when_it_ends() -> None:
+    """From the grant on, and nothing is said before and after."""
+    door = Door(inputs=None)
+    said = [door.doorway.relocks_s]
+    door.doorway.let_in()
+    ends_s = door.clock.monotonic_s() + RELEASE_S
+    said.append(door.doorway.relocks_s)
+    door.wait(60)
+    said.append(door.doorway.relocks_s)
+
+    assert said == [None, ends_s, None]
+
+
+def test_a_door_that_stands_free_has_no_end() -> None:
+    """Not even where somebody is let in meanwhile; once staff go, that release has its end."""
+    door = Door(inputs=None)
+    door.doorway.stand_free(free=True)
+    door.doorway.let_in()
+    said = [door.doorway.relocks_s]
+    door.doorway.stand_free(free=False)
+    said.append(door.doorway.relocks_s)
+
+    assert said == [None, door.clock.monotonic_s() + RELEASE_S]
+
+
+def test_a_grant_that_waits_is_no_release() -> None:
+    """The lobby's other door stands open: the relay is off, and its end is not awaited."""
+    door = Door(inputs=FakeInputs(standing=replace(ALL_WIRED, other_door_open=True)))
+    door.doorway.let_in()
+
+    assert not door.doorway.released
+    assert door.doorway.relocks_s is None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from doorctl.ops.machine import LEAST_FREE_BYTES, disk_low, undervoltage
+from doorctl.core.errors import StoreError
+from doorctl.core.ports import Disk
+from doorctl.ops.machine import LEAST_FREE_BYTES, DataDisk, disk_low, undervoltage
+from tests.fakes.disk import FakeDisk
 
 
 def sensor(hwmon: Path, number: int, name: str, low: str | None) -> None:
@@ -43,3 +48,59 @@ def test_a_disk_is_low_by_what_is_free_on_it(tmp_path: Path) -> None:
     # The kernel's own small file system: it has no room at all.
     assert LEAST_FREE_BYTES > 0
     assert (disk_low(Path("/proc")) or "").startswith("0 MiB are free where /proc lies")
+
+
+# The disk, real and invented, told the same.
+
+
+def disks(directory: Path) -> tuple[Disk, ...]:
+    """Return the real one and the fake."""
+    return DataDisk(directory), FakeDisk()
+
+
+def test_a_disk_with_room_has_some(tmp_path: Path) -> None:
+    """Both say how many bytes are free, and can be written."""
+    for disk in disks(tmp_path):
+        assert disk.free_bytes() > 0
+        disk.prove_writable()
+
+
+def test_the_free_bytes_are_those_of_the_directorys_disk(tmp_path: Path) -> None:
+    """Not those that the root user alone may fill: `df` says the same, but for what changes."""
+    free = shutil.disk_usage(tmp_path).free
+
+    assert abs(DataDisk(tmp_path).free_bytes() - free) < max(free // 10, 1_000_000_000)
+
+
+def test_the_proof_leaves_nothing(tmp_path: Path) -> None:
+    """A thousand self-tests leave no file, and neither does one that was killed half-way."""
+    DataDisk(tmp_path).prove_writable()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_gone_is_our_error(tmp_path: Path) -> None:
+    """Both raise what the self-test makes a finding of."""
+    gone: tuple[Disk, ...] = (DataDisk(tmp_path / "missing"), FakeDisk(gone=True))
+    for disk in gone:
+        with pytest.raises(StoreError):
+            disk.free_bytes()
+        with pytest.raises(StoreError):
+            disk.prove_writable()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_directory_that_is_not_ours_is_our_error(tmp_path: Path) -> None:
+    """It can be asked and not written: two findings, of which one fails."""
+    tmp_path.chmod(0o500)
+    disk = DataDisk(tmp_path)
+
+    assert disk.free_bytes() > 0
+    with pytest.raises(StoreError, match="can't be written"):
+        disk.prove_writable()
+
+
+def test_what_can_never_be_written_is_our_error() -> None:
+    """Not even root makes a file in ``/proc``."""
+    with pytest.raises(StoreError, match="can't be written"):
+        DataDisk(Path("/proc")).prove_writable()
