@@ -8,32 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 
-from doorctl.access.throttle import UNANSWERED_DAYS, WRONG_PIN_DAYS
 from doorctl.core.moments import BootTime, ClockState
 from doorctl.store.connection import BUSY_TIMEOUT_MS, transaction
 
-_DATE = """
+_DATE_WRONG_PINS = """
     UPDATE wrong_pins SET day = date(at_ms / 1000, 'unixepoch') FROM attempts
     WHERE attempts.attempt = wrong_pins.attempt AND day <> date(at_ms / 1000, 'unixepoch')
 """
-# A card that is nobody's is forgotten with its visits.
-_PURGE = """
-    DELETE FROM wrong_pins
-    WHERE patron_ref IS NULL AND attempt NOT IN (SELECT attempt FROM attempts)
-    OR day < date(:now / 1000, 'unixepoch', CASE WHEN answered THEN :answered ELSE :longest END)
-"""
-
-
-def date_wrong_pins(connection: sqlite3.Connection) -> None:
-    """Give each wrong PIN its attempt's day, once that is known better."""
-    connection.execute(_DATE)
-
-
-def purge_wrong_pins(connection: sqlite3.Connection, now_ms: int) -> None:
-    """Delete wrong PINs that no longer count, by the highest trusted time; after the visits."""
-    ages = {"answered": f"-{WRONG_PIN_DAYS} days", "longest": f"-{UNANSWERED_DAYS} days"}
-    connection.execute(_PURGE, {"now": now_ms, **ages})
-
 
 BATCH_ROWS = 500
 """Rows in one deleting transaction: a swipe waits 0.2 ms for it, not 230 ms (measured)."""
@@ -95,7 +76,7 @@ def date_rows(
     connection.execute(_DATE_EARLIER_BOOTS, times)
     connection.execute(_DATE_EARLIER_THROTTLES, times)
     connection.execute(_DATE_THROTTLES_OF_THIS_BOOT, times)
-    date_wrong_pins(connection)
+    connection.execute(_DATE_WRONG_PINS)
 
 
 def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> None:
@@ -108,7 +89,7 @@ def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> 
     connection.execute(_SETTLE_THIS_BOOT, times)
     connection.execute(_SETTLE_EARLIER_BOOTS, times)
     connection.execute(_SETTLE_CANARIES, times)
-    date_wrong_pins(connection)
+    connection.execute(_DATE_WRONG_PINS)
     connection.execute(_SETTLE_MARK, times)
 
 

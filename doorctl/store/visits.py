@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from doorctl.access.patron import Reason
-from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.access.throttle import (
+    UNANSWERED_DAYS,
+    WRONG_PIN_DAYS,
+    CardThrottle,
+    ReaderThrottle,
+)
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState, Stamped
 from doorctl.privacy.retention import Hold
@@ -37,7 +42,6 @@ from doorctl.store.visit_purge import (
     date_rows,
     delete_attempts,
     delete_throttles,
-    purge_wrong_pins,
     settle_rows,
 )
 
@@ -174,6 +178,13 @@ _HELD_ATTEMPTS = f"SELECT count(*) FROM attempts WHERE {HELD}"  # noqa: S608 -- 
 _AHEAD = "SELECT count(*) FROM attempts WHERE at_ms > ?"
 _CLOSE_ALL = "UPDATE attempts SET verdict = ?, reason = ? WHERE verdict IS NULL"
 
+
+# A card that is nobody's is forgotten with its visits.
+_PURGE_WRONG_PINS = """
+    DELETE FROM wrong_pins
+    WHERE patron_ref IS NULL AND attempt NOT IN (SELECT attempt FROM attempts)
+    OR day < date(:now / 1000, 'unixepoch', CASE WHEN answered THEN :answered ELSE :longest END)
+"""
 
 CACHE_KIB = 256
 """SQLite's own would grow to 2 MB at each purge and stay: 1.4 MB of the door (measured)."""
@@ -324,7 +335,12 @@ class VisitStore:
             mark_ms = _value(self.database, "SELECT high_water_ms FROM clock")
             now_ms = mark_ms if self._now_ms is None else self._now_ms
             with transaction(self.database) as connection:
-                purge_wrong_pins(connection, to_ms(cutoff) if now_ms is None else now_ms)
+                ages = {
+                    "answered": f"-{WRONG_PIN_DAYS} days",
+                    "longest": f"-{UNANSWERED_DAYS} days",
+                }
+                by_ms = to_ms(cutoff) if now_ms is None else now_ms
+                connection.execute(_PURGE_WRONG_PINS, {"now": by_ms, **ages})
         discard_set_aside(self.path.parent, cutoff if now_ms is None else from_ms(now_ms))
         return deleted
 
