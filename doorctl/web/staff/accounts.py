@@ -91,9 +91,7 @@ SAID: Final = frozenset({"out", "everywhere", ENDED, AGAIN})
 class Entrance:
     """Let staff in and out.
 
-    Args:
-        way_out: returns the address at which a browser signs out at the identity provider, ""
-            for none; it blocks, as `signing_in` does.
+    `way_out` returns where a browser signs out at the identity provider, "" for nowhere; it blocks.
     """
 
     def __init__(

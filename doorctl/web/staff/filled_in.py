@@ -92,10 +92,7 @@ def reason(form: Form, listed: Mapping[str, str], words: Words) -> str:
     """Return the reason that was chosen, with the text that was written beside it.
 
     `listed` has the English reasons by the form's keys. `words` are of the branch's own language,
-    because others read what is kept.
-
-    Raises:
-        InputError: no reason was chosen, or the reason that needs a text has none.
+    because others read what is kept. Raises InputError where a reason or its text is missing.
     """
     chosen, own = form.text(REASON), form.text(OWN_WORDS)
     if chosen not in listed:
@@ -109,11 +106,7 @@ def reason(form: Form, listed: Mapping[str, str], words: Words) -> str:
 
 
 def day(written: str) -> date | None:
-    """Return the day that a browser sends; None for an empty field.
-
-    Raises:
-        InputError: it is no day of this century.
-    """
+    """Return the day that a browser sends, None for an empty field; one of this century."""
     return _of_our_time(written, date.fromisoformat)
 
 

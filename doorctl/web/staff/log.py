@@ -42,10 +42,7 @@ def chosen(form: Form, today: date, zone: tzinfo) -> LogFilter:
     """Return the filter that an address or a form gives, for `today` where it gives no day.
 
     The filter names no person, so it may stand in an address. Its times are local. An unknown
-    outcome or reason is left out.
-
-    Raises:
-        FieldError: a day or a time makes no sense.
+    outcome or reason is left out. Raises FieldError where a day or a time makes no sense.
     """
     outcome = form.text("outcome")
     with of_field("day"):
@@ -266,11 +263,7 @@ def format_of(form: Form) -> str:
 
 
 def days(form: Form, wanted: LogFilter) -> tuple[date, date]:
-    """Return the first and the last day to save.
-
-    Raises:
-        FieldError: a field is no day, or the last day is before the first.
-    """
+    """Return the first and the last day to save; raises FieldError."""
     with of_field("first"):
         first = filled_in.day(form.text("first")) or day_of(wanted)
     with of_field("last"):

@@ -70,10 +70,7 @@ class Seen:
 
 
 class Stream(StreamingResponse):
-    """A stream of events that ends when the browser takes longer than `send_s` for one.
-
-    `counted` counts the stream for as long as it lasts.
-    """
+    """Events, until the browser takes longer than `send_s` for one; `counted` while they last."""
 
     def __init__(
         self,
@@ -185,11 +182,7 @@ class LogWatch:
                 self._task = None
 
     async def begin(self, limit_s: float) -> int:
-        """Return the place of the last news, after the first look at the door log.
-
-        Raises:
-            TimeoutError: the door log could not be read in time.
-        """
+        """Return the place of the last news, after the first look; raises TimeoutError."""
         async with asyncio.timeout(limit_s):
             await self._begun.wait()
         return self._place
@@ -197,8 +190,7 @@ class LogWatch:
     async def after(self, place: int, limit_s: float) -> tuple[News, ...]:
         """Return the news after a place as soon as there are any; none once `limit_s` is over.
 
-        Raises:
-            FellBehindError: some news after that place are gone.
+        Raises FellBehindError where some of them are gone.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
@@ -271,13 +263,9 @@ BEAT: Final = ": beat\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long things may take.
+    """The longest silence, wait for the door log, and time until a session is checked again.
 
-    Args:
-        beat_s: longest silence on a stream.
-        trust_s: time until a session is checked again.
-        longest_s: time until the stream ends where the session can't be checked.
-        begin_s: longest wait for the door log.
+    A stream ends after `longest_s` where its session can't be checked.
     """
 
     beat_s: float = 10.0
@@ -294,9 +282,8 @@ USUAL: Final = Limits()
 class LogEvents:
     """The stream's address; belongs to the event loop, except `stop`.
 
-    Args:
-        whose: returns who is signed in with a session's token, None once it is over; it should not
-            keep the session alive, since an open page does not mean that somebody sits there.
+    `whose` returns who is signed in with a token, None once the session is over. It keeps none
+    alive: an open page does not mean that somebody sits there.
     """
 
     def __init__(

@@ -51,11 +51,7 @@ ANSWERED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RegisterNow:
-    """The copy of the patron register.
-
-    `epoch` is None where it can't be read, `age` where it is not known; `problem` is a sentence on
-    what is wrong with it.
-    """
+    """The copy of the patron register; None for what can't be read. `problem` is a sentence."""
 
     epoch: int | None
     patrons: int

@@ -190,9 +190,7 @@ def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
     """Return the pass that a form asks for, without its number and its own PIN.
 
     `today` is the first day where the form gives none; `by_code` means a new code and no card.
-
-    Raises:
-        InputError: the form makes no sense.
+    Raises InputError where the form makes no sense.
     """
     last = filled_in.day(form.text("last"))
     if last is None:

@@ -55,8 +55,7 @@ class Period:
 def read_period(form: Form) -> Period:
     """Return the period that `since` and `until` give; an empty field is no bound.
 
-    Raises:
-        InputError: a field is no date of this century, or the last day lies before the first.
+    Raises InputError for what is no date, or where the last day lies before the first.
     """
     first, last = day(form.text("since")), day(form.text("until"))
     if first is not None and last is not None and last < first:
@@ -152,10 +151,7 @@ def days_chart(words: Words, title: str, days: Iterable[tuple[date, Statistics]]
 
 
 def week(words: Words, days: Sequence[Statistics]) -> list[tuple[str, list[tuple[str, int]]]]:
-    """Return who was let in, by weekday and hour: each square's text, and its shade.
-
-    Shades are 0 to :data:`SHADES`; the darkest is the fullest hour.
-    """
+    """Return who was let in, by weekday and hour: each square's text, and its shade."""
     counts = [_by_hour(table) for table in days]
     most = max((count.number for row in counts for count in row), default=0)
     return [

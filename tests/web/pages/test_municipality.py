@@ -247,7 +247,7 @@ def test_who_is_refused_still_gets_where_they_wanted(
     assert town.accounts.every() == ()
 
 
-def test_a_provider_that_is_down_loses_nobodys_way(town: Town) -> None:
+def test_a_provider_that_is_down(town: Town) -> None:
     """The page says so, and offers the branch's own accounts: at the start, and on the way back."""
     client = town.browser()
     came = town.way_back(client, WANTED)
