@@ -50,6 +50,7 @@ from doorctl.doord.hours import DailyRound
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
+from doorctl.doord.watchdog import Housekeeping
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.process import (
     SystemdSupervisor,
@@ -198,12 +199,7 @@ class _Door:
         self._stack.callback(passages.finish)
         doorway = self._doorway(relay, signals, inputs, passages)
         daily = self._daily_round(doorway, outputs, lambda: self._chores.test(self._answers.lines))
-        housekeeping = self._chores.housekeeping(
-            self.supervisor,
-            lambda: all(line.alive for line in lines.values()),
-            lambda: doorway.relocks_s,
-            self._grace_s,
-        )
+        housekeeping = self._housekeeping(lines, doorway)
 
         def turn() -> None:
             housekeeping.turn()
@@ -228,17 +224,28 @@ class _Door:
             opened_on=opened_on(self._config, stores.clock.moment()),
             day_opened=passages.note_opened,
         )
-        self._answers = DoorAnswers(
-            stores,
+        self._answers = self._answers_of(controller, doorway)
+        self._lookout = Lookout(self._config, stores, self._answers.lines, self._alarms.request_s)
+        self._start(lines)
+        return controller
+
+    def _housekeeping(self, lines: Mapping[str, SerialLine], doorway: DoorDriver) -> Housekeeping:
+        return self._chores.housekeeping(
+            self.supervisor,
+            lambda: all(line.alive for line in lines.values()),
+            lambda: doorway.relocks_s,
+            self._grace_s,
+        )
+
+    def _answers_of(self, controller: Controller, doorway: DoorDriver) -> DoorAnswers:
+        return DoorAnswers(
+            self._stores,
             ledger=self._ledger,
             chores=self._chores,
             controller=controller,
             doorway=doorway,
             event_queue=self._event_queue,
         )
-        self._lookout = Lookout(self._config, stores, self._answers.lines, self._alarms.request_s)
-        self._start(lines)
-        return controller
 
     def _doorway(
         self,

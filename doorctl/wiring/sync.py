@@ -148,10 +148,6 @@ def push(
             now=moment.local,
             on_progress=on_progress,
         )
-        lines = _listed(refreshed.set_aside)
-        book.set_aside(refreshed.set_aside, lines)
-        if not wishes.dry_run:
-            _write_set_aside(set_aside_file(sync), lines)
         on_refreshed(refreshed)
         with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
             for delivery in deliver(branches, outbox, sender, pool):
@@ -201,7 +197,7 @@ def _refreshed(
     )
     if stamp := exports.stamp():
         book.exported(datetime.fromtimestamp(stamp[0], now.tzinfo), stamp[1], now)
-    return refresh(
+    refreshed = refresh(
         exports.read(),
         outbox,
         sealer=sealer,
@@ -212,6 +208,11 @@ def _refreshed(
         on_progress=on_progress,
         flags_weak=flags_weak(config),
     )
+    lines = _listed(refreshed.set_aside)
+    book.set_aside(refreshed.set_aside, lines)
+    if not sender.rehearsed:
+        _write_set_aside(set_aside_file(sync), lines)
+    return refreshed
 
 
 def age_limits(config: Config) -> dict[str, int]:
