@@ -69,7 +69,6 @@ class Outbox(Generic[T]):
     `put` is thread-safe and never waits; `turn` is for one thread.
 
     Args:
-        send: hands over one item; raises `NotSentError`.
         failed: called with the reason, once until an item goes again.
         most: items kept, and as many again about somebody in danger.
         pauses_s: seconds after each failure in a row; the last one goes on.

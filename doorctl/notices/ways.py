@@ -205,8 +205,7 @@ class WebhookSink:
 
     The header ``X-Doorctl-Signature`` is ``sha256=`` and the hex HMAC-SHA256 of the body's bytes,
     by the `secret` that the receiver has too. Any 2xx means accepted. No redirect is followed and
-    no proxy of the environment used; the answer's body is not read. The TLS `context` checks the
-    certificate and the name in it.
+    no proxy of the environment used.
     """
 
     def __init__(

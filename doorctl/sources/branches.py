@@ -146,9 +146,7 @@ class HttpBranch:
 
 
 def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SSLContext:
-    """Return how the sender checks a branch's certificate and shows its own.
-
-    Without `ca_file` the system's authorities count; without `certificate_file` none is shown.
+    """Return how a branch's certificate is checked and the sender's own, if any, is shown.
 
     Raises:
         KeyFileError: one of the files can't be read or used.

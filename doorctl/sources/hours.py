@@ -59,10 +59,9 @@ _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 @dataclass(frozen=True, slots=True)
 class HoursRequest:
-    """A request to the website, from a first to a last date.
+    """A request to the website, from a first to a last date; `branch` is a number there.
 
-    `branch` is the branch's number there; `isil` is "" where it has none. `open_means` is the mode
-    of the category "Åbent"; None to leave it out.
+    `open_means` is the mode of the category "Åbent"; None to leave it out.
     """
 
     branch: str
@@ -88,10 +87,10 @@ class Published:
     """The website's hours.
 
     Args:
-        days: every date from the first one asked for to `known_until`; without spans: closed.
-        known_until: the last date with an item, at most the last one asked for. The dates after
-            it have no hours yet, which is not the same as closed.
-        unknown: titles of unknown categories; they open nothing.
+        days: every date from the first one to `known_until`; without spans: closed.
+        known_until: the last date with an item. The dates after it have no hours yet, which is not
+            the same as closed.
+        unknown: titles of categories that open nothing because nobody knows them.
         opens: whether it is open on any of these days; if not, the hours were emptied or the
             number is another branch's: read a second time before it counts.
     """
@@ -242,10 +241,7 @@ class Website:
         self._context = context
 
     def opening_hours(self, request: HoursRequest) -> Published:
-        """Ask once and return the website's hours.
-
-        Waits for `limit_s` at the longest; a name lookup that hangs can't be ended, so until the
-        resolver gives up. Not for a thread that runs an event loop.
+        """Ask once; a name lookup that hangs can't be ended. Not in a thread with an event loop.
 
         Raises:
             WebsiteHoursError: it was not reached, or its answer can't be used.
@@ -398,10 +394,7 @@ PROGRAM = (sys.executable, "-I", "-m", MODULE)
 def computed_apart(
     wanted: HolidaysWanted, *, program: Sequence[str] = PROGRAM, limit_s: float = HOLIDAYS_LIMIT_S
 ) -> Mapping[date, DatedDay]:
-    """Return the holidays by date. Thread-safe; waits until they are there.
-
-    `program` reads the request on standard input, answers on standard output, and is killed after
-    `limit_s`.
+    """Return the holidays by date, computed by a program of its own. Thread-safe; waits for them.
 
     Raises:
         NotAnsweringError: they could not be computed; says why.

@@ -275,12 +275,8 @@ class _Library:
 class FbsLibrary(_Library):
     """Ask FBS; implements `LibrarySystem`. Thread-safe; one session is kept, one login at a time.
 
-    Proxies that the environment names are not used and no redirect is followed. Card numbers and
-    PINs are sent in bodies only. The addresses are below `url`, such as
-    ``https://cms.example/rest``; `timeout_s` is for one request including login.
-
-    Args:
-        agency: the agency's ISIL.
+    No proxy of the environment is used and no redirect followed; card numbers and PINs are sent in
+    bodies only. `agency` is an ISIL.
 
     Raises:
         InputError: `url` would send PINs to another machine in the clear.
@@ -452,12 +448,7 @@ _FIELD = re.compile(rb"[A-Z][A-Z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Information:
-    """A whole Patron Information Response (64).
-
-    Args:
-        flags: the places, from 1, of the patron status that are set.
-        fields: by name, all values of each, in order; undecoded.
-    """
+    """A whole Patron Information Response (64): which places of the status are set, and fields."""
 
     flags: frozenset[int]
     fields: dict[bytes, list[bytes]] = field(repr=False)
@@ -564,12 +555,7 @@ _DATE = re.compile(rb"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})(?:[ A-Z]{4}[0-9]{6})?
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What a library means by its own codes.
-
-    Args:
-        resident_classes: the patron classes whose patrons live in the municipality.
-        deny_flags: places, from 1, of the patron status that count as block S.
-    """
+    """Which patron classes live in the municipality, and which places of the status are block S."""
 
     resident_classes: frozenset[str] = frozenset()
     deny_flags: frozenset[int] = frozenset()
@@ -640,16 +626,13 @@ class Sip2Library(_Library):
     """Ask a SIP2 server; implements `LibrarySystem`. Thread-safe; one connection a request.
 
     Args:
-        context: how its certificate is checked, see `trusting`; None for plain TCP, which is for
-            this machine only (a tunnel's end).
-        institution: what is sent as AO; an answer of another institution is not believed. Blanks
-            around it don't count, and it may be empty.
+        context: None for plain TCP, which is for this machine only (a tunnel's end).
+        institution: what is sent as AO, maybe empty; another one's answer is not believed.
         clock: for the date of a message; it need not be trusted.
-        user: the login's account; empty for no login.
+        user: empty for no login.
         terminal_password: what is sent as AC.
         checksum: whether messages carry a sequence number and a checksum; without them what comes
-            on the question's own connection is believed.
-        timeout_s: for one question including the connection, in seconds.
+            on the request's own connection is believed.
 
     Raises:
         InputError: it would send PINs to another machine in the clear.

@@ -225,14 +225,10 @@ class FeedPatron:
 
 @dataclass(frozen=True, slots=True)
 class WrongRow:
-    """A row that is wrong.
+    """A row that is wrong; `why` is empty where another line says so, and quotes field names only.
 
-    Args:
-        why: everything that is wrong with it, empty where another line says so; quotes nothing of
-            it but field names.
-        patron_ref: its patron; None where that can't be read.
-        may_stay: whether what can be read of it says nothing against its patron: lives in the
-            municipality, has no block and is not on hold.
+    `may_stay` tells that what can be read says nothing against its patron: lives in the
+    municipality, has no block and is not on hold.
     """
 
     line: int
@@ -407,13 +403,10 @@ def _identifier(written: WrittenIdentifier) -> Identifier | None:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What a source gave, every row of it checked.
+    """What was exported, every row checked; a patron without identifiers can't enter any more.
 
-    Args:
-        patrons: one row each; one without identifiers can't enter any more.
-        whole: whether they are the whole register, so that all who are missing are removed.
-        set_aside: wrong rows, each with the name of its file; their patrons are not among
-            `patrons`.
+    If `whole`, all who are missing are removed. `set_aside` are wrong rows, each with the name of
+    its file; their patrons are not among `patrons`.
     """
 
     subject: str
@@ -434,13 +427,9 @@ class FeedExports:
 
     A file is the whole register unless its name, without the suffix, ends in ``changes``. In a
     directory the last name that ends in ``full`` counts, and all after it that end in
-    ``changes``, so the names begin with a date: ``2026-11-25T0200-full.ndjson``. A changed row
-    replaces the patron's earlier one. Names that begin with a dot or have another suffix than
-    :data:`SUFFIXES` are ignored: write an export under such a name, then rename it, so that a
-    half-written one is never read.
-
-    Args:
-        wrong_share: this share of all rows may be wrong and is set aside, and 20 in any case.
+    ``changes``, so the names begin with a date: ``2026-11-25T0200-full.ndjson``. Names that begin
+    with a dot or have another suffix than :data:`SUFFIXES` are ignored: write an export under such
+    a name, then rename it. `wrong_share` of all rows, and 20 in any case, may be wrong.
     """
 
     def __init__(self, path: Path, *, pin_length: int, wrong_share: float = 0.0) -> None:
@@ -463,10 +452,9 @@ class FeedExports:
         return Export(self._path.name, right, not _is_changes(files[0]), wrong)
 
     def stamp(self) -> tuple[float, str] | None:
-        """Return when the newest file that counts was written, and a digest of them all.
+        """Return when the newest file that counts was written (s since 1970), and a digest of all.
 
-        None where a file can't be read; raises FeedError of the directory as `read` does. The time
-        is the file's own, in seconds since 1970.
+        None where a file can't be read; raises FeedError of the directory as `read` does.
         """
         newest, digest = 0.0, sha256()
         try:
@@ -690,8 +678,7 @@ def lent_patron(
 ) -> Patron:
     """Return the row of a patron whom no push has brought yet, with the PIN that was proved.
 
-    `stretched` is made of `identifier`, the number that the answer is about; `minimum_age`, `on`
-    and `flags_weak` are as for `seal_rows`.
+    `stretched` is made of `identifier`, which the answer is about; others are as for `seal_rows`.
     """
     # A birthday that can't be counts as unknown; a feed's row is refused for it.
     known = answer.birthday is not None and is_birthday(answer.birthday)

@@ -34,7 +34,7 @@ def old_enough_from(birthday: date, minimum_age: int) -> date:
     """Return the day on which a person turns `minimum_age` years.
 
     Born on 29 February: 1 March in a year without that day, since a year of age is complete only
-    when its last day is over. Birthdays reach up to the year 2199.
+    when its last day is over.
     """
     year = birthday.year + minimum_age
     try:
@@ -419,9 +419,7 @@ def reread(line: bytes) -> Line:
 
 
 def parse(line: bytes) -> WrittenRow | Removal:
-    """Check a line in half the time that it takes to decode it.
-
-    Only a line that is byte for byte as we write it is trusted at once: it can't repeat a field.
+    """Check a line; one that is byte for byte as we write it is trusted at once: no field is twice.
 
     Raises:
         ValueError: not UTF-8, not JSON, a field twice, missing, unknown or wrong; the text says
