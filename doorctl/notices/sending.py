@@ -60,6 +60,26 @@ class _Kept(Generic[T]):
     tried_s: float | None = None
 
 
+class AlarmLog:
+    """An EventLog that also passes on each ``alarm``. Thread-safe, never blocks, never raises.
+
+    `log` gets every line first, so that the journal has it whatever happens then; `hear` must
+    neither block nor raise.
+    """
+
+    def __init__(self, log: EventLog, hear: Callable[[RaisedAlarm], None], clock: Clock) -> None:
+        self._log = log
+        self._hear = hear
+        self._clock = clock
+
+    def emit(self, event: str, **fields: str | float | bool | None) -> None:
+        """Write one line; of an alarm only its kind and its words are passed on."""
+        self._log.emit(event, **fields)
+        if event == "alarm":
+            kind, why = str(fields.get("kind", "")), str(fields.get("why") or "")
+            self._hear(RaisedAlarm(kind, why, self._clock.monotonic_s()))
+
+
 class Outbox(Generic[T]):
     """Keep items in order and try to hand over the oldest until that works.
 

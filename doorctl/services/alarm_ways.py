@@ -11,8 +11,7 @@ from doorctl.config import Config
 from doorctl.core.alarms import KINDS, NOT_SENT, Due, Raised, RaisedAlarm, Ration
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.ports import AlarmSink, Clock, EventLog, NotSentError
-from doorctl.notices.sending import Notifier, Notifiers, Outbox, notice
-from doorctl.ops.logs import AlarmLog
+from doorctl.notices.sending import AlarmLog, Notifier, Notifiers, Outbox, notice
 from doorctl.ops.process import Turns
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import AlarmsOverSocket, standing_answers

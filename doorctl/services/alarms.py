@@ -23,8 +23,7 @@ from doorctl.core.alarms import (
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog, NotSentError
-from doorctl.notices.sending import DoorWatch, Notifiers, Outbox
-from doorctl.ops.logs import AlarmLog
+from doorctl.notices.sending import AlarmLog, DoorWatch, Notifiers, Outbox
 from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.deeds import OpenBranch

@@ -6,7 +6,7 @@ import queue
 import threading
 
 from doorctl.core.alarms import RaisedAlarm
-from doorctl.ops.logs import AlarmLog
+from doorctl.notices.sending import AlarmLog
 from doorctl.ops.process import Turns
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
