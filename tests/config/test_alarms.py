@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.config import Alarms, load
-from doorctl.core.errors import ConfigError
+from doorctl.config import Alarms
+from tests.config.conftest import RIGHT, Configured, Wrong
 
-RIGHT = """
-[branch]
-name = "Randers Bibliotek, Øst"
-id = "oest"
-[reader]
-port = "/dev/ttyUSB0"
-"""
 EMAIL = """
 [alarms.email]
 host = "mail.example"
@@ -30,31 +23,13 @@ secret_file = "hook.secret"
 """
 
 Loading = Callable[[str], Alarms]
-Wrong = Callable[[str], list[str]]
 
 
 @pytest.fixture
-def loaded(tmp_path: Path) -> Loading:
+def loaded(configured: Configured) -> Loading:
     """Return a function that loads tables."""
-
-    def load_tables(text: str) -> Alarms:
-        path = tmp_path / "doorctl.toml"
-        path.write_text(RIGHT + text, encoding="utf-8")
-        return load(path, environment={"CREDENTIALS_DIRECTORY": "/run/credentials"}).alarms
-
-    return load_tables
-
-
-@pytest.fixture
-def wrong(loaded: Loading) -> Wrong:
-    """Return a function that loads tables and returns the problems' lines."""
-
-    def lines_of(text: str) -> list[str]:
-        with pytest.raises(ConfigError) as caught:
-            loaded(text)
-        return [str(problem) for problem in caught.value.problems]
-
-    return lines_of
+    environment = {"CREDENTIALS_DIRECTORY": "/run/credentials"}
+    return lambda text: configured(RIGHT + text, environment=environment).alarms
 
 
 def test_nothing_is_sent_by_default(loaded: Loading) -> None:

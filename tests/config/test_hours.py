@@ -9,14 +9,7 @@ from doorctl.access.calendar import DAY_MINUTES, DatedDay, Mode, ModeSpan
 from doorctl.config import Opening, Span, Week, load, past_exceptions
 from doorctl.config.hours import WEEK_MINUTES, clashes_of_week, span, written
 from doorctl.core.errors import ConfigError
-
-RIGHT = """
-[branch]
-name = "Randers Bibliotek, Øst"
-id = "oest"
-[reader]
-port = "/dev/ttyUSB0"
-"""
+from tests.config.conftest import RIGHT
 
 
 def week(tmp_path: Path, hours: str) -> Week | None:

@@ -5,17 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.config import Lms, load
+from doorctl.config import Lms
 from doorctl.config.network import Address, is_this_machine, read_address
-from doorctl.core.errors import ConfigError
+from tests.config.conftest import RIGHT, Configured, Wrong
 
-RIGHT = """
-[branch]
-name = "Randers Bibliotek, Øst"
-id = "oest"
-[reader]
-port = "/dev/ttyUSB0"
-"""
 FBS = {
     "kind": "'fbs'",
     "url": "'https://cms.example/rest'",
@@ -30,32 +23,18 @@ AN_ADDRESS = (
 )
 
 Loading = Callable[..., Lms]
-Wrong = Callable[..., list[str]]
 
 
 @pytest.fixture
-def loaded(tmp_path: Path) -> Loading:
+def loaded(configured: Configured) -> Loading:
     """Return a function that loads keys of the table."""
 
     def load_keys(**keys: str) -> Lms:
-        path = tmp_path / "doorctl.toml"
         table = "\n".join(f"{leaf} = {value}" for leaf, value in keys.items())
-        path.write_text(f"{RIGHT}[lms]\n{table}\n", encoding="utf-8")
-        return load(path, environment={"CREDENTIALS_DIRECTORY": "/run/credentials"}).lms
+        environment = {"CREDENTIALS_DIRECTORY": "/run/credentials"}
+        return configured(f"{RIGHT}[lms]\n{table}\n", environment=environment).lms
 
     return load_keys
-
-
-@pytest.fixture
-def wrong(loaded: Loading) -> Wrong:
-    """Return a function that loads keys of the table and returns the problems' lines."""
-
-    def lines_of(**keys: str) -> list[str]:
-        with pytest.raises(ConfigError) as caught:
-            loaded(**keys)
-        return [str(problem) for problem in caught.value.problems]
-
-    return lines_of
 
 
 def test_nothing_is_asked_by_default(loaded: Loading) -> None:

@@ -10,14 +10,7 @@ from hypothesis import strategies as st
 from doorctl.config import Branch, Config, Gpio, Push, Reader, Seal, Tls, load
 from doorctl.config.loading import Origin, checked, from_values, keys
 from doorctl.core.errors import ConfigError
-
-RIGHT = """
-[branch]
-name = "Randers Bibliotek, Øst"
-id = "oest"
-[reader]
-port = "/dev/ttyUSB0"
-"""
+from tests.config.conftest import RIGHT
 
 
 @pytest.fixture

@@ -6,14 +6,8 @@ from doorctl.access.calendar import Mode
 from doorctl.access.day import Output
 from doorctl.config import WiredOutput, load
 from doorctl.core.errors import ConfigError
+from tests.config.conftest import RIGHT
 
-RIGHT = """
-[branch]
-name = "Randers Bibliotek, Øst"
-id = "oest"
-[reader]
-port = "/dev/ttyUSB0"
-"""
 LIGHT = '[[outputs]]\nname = "light"\npin = 12\nmodes = ["staffed", "self_service"]\n'
 PCS = '[[outputs]]\nname = "pcs"\ncommand = ["/usr/local/bin/pcs", "--all"]\nmodes = ["staffed"]\n'
 

@@ -2,14 +2,16 @@
 
 import re
 import tomllib
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from doorctl.config import Config, Sync, Target, load
+from doorctl.config import Sync, Target, load
 from doorctl.config.loading import keys, section_keys
 from doorctl.core.errors import ConfigError
+from tests.config.conftest import Configured, Wrong
+from tests.config.conftest import Configured as Loading
 from tests.config.test_example_files import note
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "sync.toml"
@@ -25,32 +27,11 @@ url = "http://127.0.0.1:8080"
 """
 AN_ADDRESS = 'an address that begins with https:// or http://, such as "https://oest.example:8443"'
 
-Loading = Callable[..., Config]
-Wrong = Callable[[str], list[str]]
-
 
 @pytest.fixture
-def loaded(tmp_path: Path) -> Loading:
-    """Return a function that loads a text."""
-
-    def load_text(text: str, *overrides: str) -> Config:
-        path = tmp_path / "sync.toml"
-        path.write_text(text, encoding="utf-8")
-        return load(path, overrides, environment={"CREDENTIALS_DIRECTORY": "/run/credentials"})
-
-    return load_text
-
-
-@pytest.fixture
-def wrong(loaded: Loading) -> Wrong:
-    """Return a function that loads a text and returns its problems' lines."""
-
-    def lines_of(text: str) -> list[str]:
-        with pytest.raises(ConfigError) as caught:
-            loaded(text)
-        return [str(problem) for problem in caught.value.problems]
-
-    return lines_of
+def loaded(configured: Configured) -> Loading:
+    """Return a function that loads a text, where systemd hands over credentials."""
+    return partial(configured, environment={"CREDENTIALS_DIRECTORY": "/run/credentials"})
 
 
 def test_a_senders_file_needs_no_door(loaded: Loading, tmp_path: Path) -> None:

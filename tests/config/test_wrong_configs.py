@@ -1,38 +1,9 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from doorctl.config import load
-from doorctl.core.errors import ConfigError
-
-RIGHT = """
-[branch]
-name = "Randers Bibliotek, Øst"
-id = "oest"
-[reader]
-port = "/dev/ttyUSB0"
-"""
-
-Wrong = Callable[..., list[str]]
-
-
-@pytest.fixture
-def wrong(tmp_path: Path) -> Wrong:
-    """Return a function that loads a text and returns the problems' lines."""
-
-    def lines_of(text: str, *overrides: str) -> list[str]:
-        path = tmp_path / "doorctl.toml"
-        path.write_text(text, encoding="utf-8")
-        with pytest.raises(ConfigError) as caught:
-            load(path, overrides, environment={})
-        assert str(caught.value).splitlines() == [
-            f"{path}: {problem}" for problem in caught.value.problems
-        ]
-        return [str(problem) for problem in caught.value.problems]
-
-    return lines_of
-
+from tests.config.conftest import RIGHT, Wrong
 
 ONE_KEY = [
     (
