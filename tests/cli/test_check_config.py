@@ -1,4 +1,4 @@
-"""What `check-config` says of the directories of two users, on a real disk."""
+"""What `check-config` says of the directories of two users, and of hours that are past."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from doorctl.cli.installation import check_config
+from doorctl.config import load
+from doorctl.core.errors import ConfigError
 from doorctl.core.identity import unshared
 from doorctl.demo.door import shipped
+from tests.config.conftest import RIGHT
 
 WEB, DOOR, GROUP = 64001, 64002, 64003
 
@@ -72,3 +75,20 @@ def test_a_user_each_and_one_group(places: tuple[Path, Path]) -> None:
     os.chown(places[1], DOOR, GROUP + 1)
     (line,) = unshared(*places)
     assert "of two groups" in line
+
+
+def test_hours_that_are_past_are_told_here_alone(tmp_path: Path) -> None:
+    """Each exception is one problem; every process loads the same file without a word."""
+    path = tmp_path / "doorctl.toml"
+    dates = ("2025-12-24", "2199-12-24", "2025-12-31")
+    listed = "".join(f"[[hours.exceptions]]\ndate = {date}\n" for date in dates)
+    path.write_text(f'{RIGHT}[hours]\nmonday = ["08:00-20:00"]\n{listed}', encoding="utf-8")
+
+    done = CliRunner().invoke(check_config, [str(path), "--set", f"storage.directory={tmp_path}"])
+
+    assert isinstance(done.exception, ConfigError)
+    assert [problem.where for problem in done.exception.problems] == [
+        "hours.exceptions[0].date",
+        "hours.exceptions[2].date",
+    ]
+    assert len(load(path).opening.exceptions) == 3
