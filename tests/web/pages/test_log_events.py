@@ -8,6 +8,8 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import wraps
+from typing import ParamSpec
 
 import pytest
 from starlette.types import Message, Scope
@@ -30,6 +32,7 @@ from doorctl.web.staff.log_events import Limits as Lasting
 from tests.web.door_log import WrittenLog, visit
 from tests.web.pages import staging
 
+P = ParamSpec("P")
 LIMIT_S = 10.0
 QUIET = Lasting(beat_s=LIMIT_S, trust_s=LIMIT_S, send_s=LIMIT_S, begin_s=LIMIT_S, look_s=0.02)
 CROWD = 400
@@ -119,37 +122,39 @@ async def listening(browser: Browser) -> AsyncIterator[asyncio.Task[None]]:
             await task
 
 
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    """Play a scene to its end."""
+def played(scene: Callable[P, Awaitable[None]]) -> Callable[P, None]:
+    """Play a test to its end, and not for ever."""
 
-    async def played() -> None:
-        """Play it, and not for ever."""
-        async with asyncio.timeout(3 * LIMIT_S):
-            await scene()
-
-    asyncio.run(played())
-
-
-def test_an_attempt_is_told_when_it_begins_and_when_it_ends(app: App) -> None:
-    """Rendered as on the page; the same number again takes the row's place."""
-
-    async def scene() -> None:
+    @wraps(scene)
+    def play(*args: P.args, **kwargs: P.kwargs) -> None:
         """Play it."""
-        house = House(app)
-        house.door.write(visit(1))
-        browser = Browser(house, query="since=1-granted")
-        async with listening(browser):
-            assert (await browser.event()).startswith("retry: ")
-            house.door.write(visit(2, None))
-            assert await browser.event() == "2-open"
-            house.door.write(visit(2, "wrong_pin"))
-            told = await browser.told.get()
-            assert "event: attempt\nid: 2-refused\n" in told
-            assert 'data: <tr id="attempt-2"' in told
-            assert "Forkert pinkode." in told
-        assert (house.events.clients, house.events.watching) == (0, False)
 
-    play(scene)
+        async def limited() -> None:
+            """End it by force where it goes on for ever."""
+            async with asyncio.timeout(3 * LIMIT_S):
+                await scene(*args, **kwargs)
+
+        asyncio.run(limited())
+
+    return play
+
+
+@played
+async def test_an_attempt_is_told_when_it_begins_and_when_it_ends(app: App) -> None:
+    """Rendered as on the page; the same number again takes the row's place."""
+    house = House(app)
+    house.door.write(visit(1))
+    browser = Browser(house, query="since=1-granted")
+    async with listening(browser):
+        assert (await browser.event()).startswith("retry: ")
+        house.door.write(visit(2, None))
+        assert await browser.event() == "2-open"
+        house.door.write(visit(2, "wrong_pin"))
+        told = await browser.told.get()
+        assert "event: attempt\nid: 2-refused\n" in told
+        assert 'data: <tr id="attempt-2"' in told
+        assert "Forkert pinkode." in told
+    assert (house.events.clients, house.events.watching) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -161,153 +166,123 @@ def test_an_attempt_is_told_when_it_begins_and_when_it_ends(app: App) -> None:
         ("0-granted", ["1-granted", "2-granted", "3-refused", "4-open"]),
     ],
 )
-def test_a_browser_that_was_away_misses_nothing(app: App, last: str, expected: list[str]) -> None:
+@played
+async def test_a_browser_that_was_away_misses_nothing(
+    app: App, last: str, expected: list[str]
+) -> None:
     """Its last event says what it has; what has ended meanwhile is told again."""
-
-    async def scene() -> None:
-        """Play it."""
-        house = House(app)
-        house.door.write(visit(1), visit(2), visit(3, "closed"), visit(4, None))
-        browser = Browser(house, last=last, query="since=0-granted")
-        async with listening(browser):
-            await browser.event()
-            assert [await browser.event() for _ in expected] == expected
-            house.door.write(visit(4), visit(5))
-            assert [await browser.event() for _ in range(2)] == ["4-granted", "5-granted"]
-
-    play(scene)
+    house = House(app)
+    house.door.write(visit(1), visit(2), visit(3, "closed"), visit(4, None))
+    browser = Browser(house, last=last, query="since=0-granted")
+    async with listening(browser):
+        await browser.event()
+        assert [await browser.event() for _ in expected] == expected
+        house.door.write(visit(4), visit(5))
+        assert [await browser.event() for _ in range(2)] == ["4-granted", "5-granted"]
 
 
 @pytest.mark.parametrize("last", ["", "x", "7", "9-nonsense", "²-open", "9" * 30 + "-open"])
-def test_an_id_that_is_none_means_from_now_on(app: App, last: str) -> None:
+@played
+async def test_an_id_that_is_none_means_from_now_on(app: App, last: str) -> None:
     """And one of a door log that is gone means the same: nobody waits for ever."""
     assert Seen.parsed(last).attempt == -1
-
-    async def scene() -> None:
-        """Play it."""
-        house = House(app, Lasting(beat_s=0.05, look_s=0.02))
-        house.door.write(visit(1))
-        for number, given in ((2, last), (3, "900-granted")):
-            browser = Browser(house, last=given)
-            async with listening(browser):
-                await browser.event()
-                # A beat says that it has begun to look.
-                assert await browser.event() == ": beat\n\n"
-                house.door.write(visit(number))
-                while (told := await browser.event()) == ": beat\n\n":
-                    pass
-                assert told == f"{number}-granted"
-
-    play(scene)
-
-
-def test_only_what_was_chosen_comes(app: App) -> None:
-    """The filter of the page is the stream's; an attempt under way has no reason yet."""
-
-    async def scene() -> None:
-        """Play it."""
-        house = House(app)
-        browser = Browser(house, query="since=0-granted&outcome=refused&reason=closed")
-        house.door.write(visit(1), visit(2, "closed"), visit(3, "banned"), visit(4, None))
+    house = House(app, Lasting(beat_s=0.05, look_s=0.02))
+    house.door.write(visit(1))
+    for number, given in ((2, last), (3, "900-granted")):
+        browser = Browser(house, last=given)
         async with listening(browser):
             await browser.event()
-            assert await browser.event() == "2-refused"
-            house.door.write(visit(4, "closed"))
-            assert await browser.event() == "4-refused"
-
-    play(scene)
-
-
-def test_silence_is_broken_and_a_log_that_fails_is_asked_again(app: App) -> None:
-    """A beat comes without news; a disk that fails for a while ends no stream."""
-
-    async def scene() -> None:
-        """Play it."""
-        house = House(app, Lasting(beat_s=0.05, look_s=0.02))
-        browser = Browser(house, query="since=0-granted")
-        async with listening(browser):
-            await browser.event()
+            # A beat says that it has begun to look.
             assert await browser.event() == ": beat\n\n"
-            house.door.break_it()
-            await asyncio.sleep(0.2)
-            house.door.mend_it()
-            house.door.write(visit(1))
+            house.door.write(visit(number))
             while (told := await browser.event()) == ": beat\n\n":
                 pass
-            assert told == "1-granted"
+            assert told == f"{number}-granted"
 
-    play(scene)
+
+@played
+async def test_only_what_was_chosen_comes(app: App) -> None:
+    """The filter of the page is the stream's; an attempt under way has no reason yet."""
+    house = House(app)
+    browser = Browser(house, query="since=0-granted&outcome=refused&reason=closed")
+    house.door.write(visit(1), visit(2, "closed"), visit(3, "banned"), visit(4, None))
+    async with listening(browser):
+        await browser.event()
+        assert await browser.event() == "2-refused"
+        house.door.write(visit(4, "closed"))
+        assert await browser.event() == "4-refused"
+
+
+@played
+async def test_silence_is_broken_and_a_log_that_fails_is_asked_again(app: App) -> None:
+    """A beat comes without news; a disk that fails for a while ends no stream."""
+    house = House(app, Lasting(beat_s=0.05, look_s=0.02))
+    browser = Browser(house, query="since=0-granted")
+    async with listening(browser):
+        await browser.event()
+        assert await browser.event() == ": beat\n\n"
+        house.door.break_it()
+        await asyncio.sleep(0.2)
+        house.door.mend_it()
+        house.door.write(visit(1))
+        while (told := await browser.event()) == ": beat\n\n":
+            pass
+        assert told == "1-granted"
 
 
 @pytest.mark.parametrize("ended", ["signed out", "another's"])
-def test_a_session_that_ends_ends_its_stream(app: App, ended: str) -> None:
+@played
+async def test_a_session_that_ends_ends_its_stream(app: App, ended: str) -> None:
     """Nobody goes on reading who was signed out or replaced."""
-
-    async def scene() -> None:
-        """Play it."""
-        house = House(app, Lasting(beat_s=0.05, trust_s=0.0, look_s=0.02))
-        browser = Browser(house)
-        async with listening(browser) as task:
-            await browser.event()
-            await browser.event()
-            if ended == "signed out":
-                house.sessions.people.clear()
-            else:
-                house.sessions.people["viewer"] = Person("somebody", Role.VIEWER)
-            async with asyncio.timeout(LIMIT_S):
-                await asyncio.shield(task)
-
-    play(scene)
+    house = House(app, Lasting(beat_s=0.05, trust_s=0.0, look_s=0.02))
+    browser = Browser(house)
+    async with listening(browser) as task:
+        await browser.event()
+        await browser.event()
+        if ended == "signed out":
+            house.sessions.people.clear()
+        else:
+            house.sessions.people["viewer"] = Person("somebody", Role.VIEWER)
+        async with asyncio.timeout(LIMIT_S):
+            await asyncio.shield(task)
 
 
-def test_a_browser_that_takes_nothing_is_dropped(app: App) -> None:
+@played
+async def test_a_browser_that_takes_nothing_is_dropped(app: App) -> None:
     """It is not waited for, and its place is free again."""
-
-    async def scene() -> None:
-        """Play it."""
-        house = House(app, Lasting(send_s=0.05, look_s=0.02))
-        house.door.write(visit(1))
-        browser = Browser(house, query="since=0-granted", stuck=True)
-        async with listening(browser) as task:
-            async with asyncio.timeout(LIMIT_S):
-                await asyncio.shield(task)
-            assert house.events.clients == 0
-
-    play(scene)
+    house = House(app, Lasting(send_s=0.05, look_s=0.02))
+    house.door.write(visit(1))
+    browser = Browser(house, query="since=0-granted", stuck=True)
+    async with listening(browser) as task:
+        async with asyncio.timeout(LIMIT_S):
+            await asyncio.shield(task)
+        assert house.events.clients == 0
 
 
-def test_one_that_falls_behind_the_news_begins_anew(app: App) -> None:
+@played
+async def test_one_that_falls_behind_the_news_begins_anew(app: App) -> None:
     """News are kept for a while and not for anybody: whoever missed some is told so."""
-
-    async def scene() -> None:
-        """Play it."""
-        door = WrittenLog(app)
-        watch = LogWatch(door.log, Aside(), every_s=0.01)
-        with watch.watching():
-            place = await watch.begin(LIMIT_S)
-            for first in range(1, 2 * KEPT, 50):
-                door.write(*(visit(number) for number in range(first, first + 50)))
-                seen = await watch.after(place + first - 1, LIMIT_S)
-                assert seen[0].visit.attempt == first
-            with pytest.raises(FellBehindError):
-                await watch.after(place, LIMIT_S)
-
-    play(scene)
+    door = WrittenLog(app)
+    watch = LogWatch(door.log, Aside(), every_s=0.01)
+    with watch.watching():
+        place = await watch.begin(LIMIT_S)
+        for first in range(1, 2 * KEPT, 50):
+            door.write(*(visit(number) for number in range(first, first + 50)))
+            seen = await watch.after(place + first - 1, LIMIT_S)
+            assert seen[0].visit.attempt == first
+        with pytest.raises(FellBehindError):
+            await watch.after(place, LIMIT_S)
 
 
-def test_who_may_not_look_gets_no_stream(app: App) -> None:
+@played
+async def test_who_may_not_look_gets_no_stream(app: App) -> None:
     """Nobody signed in is told so plainly, for no page is wanted."""
-
-    async def scene() -> None:
-        """Play it."""
-        house = House(app)
-        house.sessions.people.clear()
-        browser = Browser(house)
-        async with listening(browser) as task:
-            await task
-        assert browser.status == 401
-
-    play(scene)
+    house = House(app)
+    house.sessions.people.clear()
+    browser = Browser(house)
+    async with listening(browser) as task:
+        await task
+    assert browser.status == 401
 
 
 @contextmanager
@@ -334,27 +309,23 @@ def served(house: House) -> Iterator[int]:
     assert not serving.is_alive()
 
 
-def test_one_account_shuts_nobody_out(app: App) -> None:
+@played
+async def test_one_account_shuts_nobody_out(app: App) -> None:
     """Beyond so many streams of it the answer is 503, for it alone, until one ends."""
-
-    async def scene() -> None:
-        """Play it."""
-        house = House(app)
-        house.door.write(visit(1))
-        async with AsyncExitStack() as stack:
-            for _ in range(MOST_OF_ONE):
-                one = Browser(house)
-                await stack.enter_async_context(listening(one))
-                await one.event()
-            more = Browser(house)
-            await more.run()
-            assert more.status == 503
-            manager = Browser(house, role=Role.MANAGER)
-            await stack.enter_async_context(listening(manager))
-            assert (await manager.event()).startswith("retry: ")
-        assert house.events.clients == 0
-
-    play(scene)
+    house = House(app)
+    house.door.write(visit(1))
+    async with AsyncExitStack() as stack:
+        for _ in range(MOST_OF_ONE):
+            one = Browser(house)
+            await stack.enter_async_context(listening(one))
+            await one.event()
+        more = Browser(house)
+        await more.run()
+        assert more.status == 503
+        manager = Browser(house, role=Role.MANAGER)
+        await stack.enter_async_context(listening(manager))
+        assert (await manager.event()).startswith("retry: ")
+    assert house.events.clients == 0
 
 
 def test_a_crowd_breaks_nothing(app: App) -> None:
