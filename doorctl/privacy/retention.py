@@ -240,8 +240,7 @@ def purge(
         visits.plant(canaries.of(now.date()), now)
     traces = earlier | visits.traces_before(cutoff)
     remember(traces)
-    deleted = visits.delete_before(cutoff)
-    checkpoint = visits.compact()
+    deleted, checkpoint = visits.delete_before(cutoff), visits.compact()
     ahead = visits.ahead(now + SLEWED)
     return PurgeReport(deleted, cutoff, checkpoint, visits.held(), ahead, limited, traces)
 

@@ -141,12 +141,9 @@ def explained(
     """
     found, stamp = look_up(readings, patrons, branch), patrons.stamp()
     wait = wait_of(found, visits, branch, clock.boot_time())
+    # Nothing is compared here, so its key is none.
     card = Prepared(
-        attempt=0,
-        # Nothing is compared here.
-        stretched=StretchedKey(b""),
-        row_key=found.keys[0],
-        patron=found.patron,
+        *(0, StretchedKey(b""), found.keys[0], found.patron),
         throttled=wait.holds and (policy.require_pin or found.by_code),
         cache_applied_at=stamp.applied_at,
         cache_minimum_age=stamp.minimum_age,
@@ -224,8 +221,7 @@ def load_patrons(
 
     Raises:
         FeedError: with every wrong row; nothing was changed.
-        InputError: the approval names nobody, or nobody vouches for the clock, by which the age of
-            the register is counted; nothing was changed.
+        InputError: the approval names nobody, or nobody vouches for the clock; nothing was changed.
         DoorctlError: nothing was changed, or only the audit entry is missing: the text says which.
     """
     refuse_odd_name(approved_by)
