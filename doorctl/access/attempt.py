@@ -193,7 +193,7 @@ class Attempt:
         withheld: the refusal that is shown then; only while `ASKING` and `WITHHELD`.
         unchecked: the PIN could not be checked; only while `WITHHELD`.
         early: a pass seemed to open without a PIN, so none was waited for.
-        foreseen: what the right PIN would bring, as of the last key; only while `TYPING`.
+        foreseen: what the right PIN would bring, as of the last key; used only while `TYPING`.
     """
 
     phase: Phase = Phase.IDLE
@@ -297,8 +297,7 @@ def keep_and_judge(attempt: Attempt, event: Event, now: Now, rules: Rules) -> St
 
 def checking(attempt: Attempt, now: Now) -> Attempt:
     """Return the attempt after the last digit."""
-    until_s = now.s + PREPARE_LIMIT_S
-    return replace(attempt, phase=Phase.CHECKING, pad=None, until_s=until_s, foreseen=None)
+    return replace(attempt, phase=Phase.CHECKING, pad=None, until_s=now.s + PREPARE_LIMIT_S)
 
 
 def judge(attempt: Attempt, now: Now, rules: Rules) -> Step:

@@ -150,13 +150,13 @@ class Foreseen:
     """The end after the right PIN, found before its last digit, so that only an HMAC is left.
 
     It holds from `since` to just before `until`, UTC, while everything else is as in `now`. Unknown
-    cards have one too, for the same work: `known` is None where no PIN can be proved.
+    cards have one too, for the same work: `known` is `NO_PIN` where no PIN can be proved.
     """
 
     now: Now
     since: datetime
     until: datetime
-    known: bytes | None = field(repr=False)
+    known: bytes = field(repr=False)
     end: Concluded
 
     def holds(self, now: Now) -> bool:
@@ -171,8 +171,7 @@ class Foreseen:
 
     def proved_by(self, stretched: StretchedKey, pin: Pin) -> bool:
         """Tell whether it is the right PIN, in constant time."""
-        right = hmac.compare_digest(pin_check(stretched, pin), self.known or NO_PIN)
-        return right and self.known is not None
+        return hmac.compare_digest(pin_check(stretched, pin), self.known)
 
 
 def foreseen(prepared: Prepared, now: Now, rules: Rules) -> Foreseen | None:
@@ -182,9 +181,9 @@ def foreseen(prepared: Prepared, now: Now, rules: Rules) -> Foreseen | None:
     if by_more or policy.duress:
         return None
     end = _ranked(prepared, Proofs(PinProof.PROVED, PinProof.PROVED), now, rules)[1]
-    known = None
+    known = NO_PIN
     if row is not None and knows_pin(row, now.moment) and end.reason not in BEFORE_PROOF:
-        known = row.pin_check
+        known = row.pin_check or NO_PIN
     since = now.moment.local.astimezone(UTC)
     return Foreseen(now, since, min(_edges(prepared, since, rules)), known, end)
 

@@ -72,6 +72,18 @@ def test_the_row_may_come_after_the_pin() -> None:
     assert attempt.pin is None
 
 
+def test_the_verdict_is_found_before_the_last_digit() -> None:
+    """At each key, and when the row comes after them: the last digit costs an HMAC."""
+    typing, _ = play((CARD, 0.0), (KNOWN, 0.5), *keys("471"))
+    late, _ = play((CARD, 0.0), *keys("471", 1.0), (KNOWN, 4.5))
+
+    assert typing.foreseen is not None
+    assert typing.pad is not None
+    assert typing.foreseen.now.s == typing.pad.last_key_s
+    assert late.foreseen is not None
+    assert late.foreseen.now.s == 4.5
+
+
 def test_without_a_pin_the_row_decides() -> None:
     """Where no PIN is required keys do nothing and the row opens the door."""
     attempt, effects = play((CARD, 0.0), *keys("4"), (KNOWN, 2.0), rules=NO_PIN_RULES)

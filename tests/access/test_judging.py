@@ -400,6 +400,7 @@ def test_what_is_foreseen_is_what_the_right_pin_gets(
         ({"cache_applied_at": NOW - timedelta(hours=2, seconds=-10)}, 10),
         ({"cache_applied_at": NOW + CLOCK_SLACK + timedelta(seconds=5)}, 5),
         ({"cache_applied_at": NOW - timedelta(hours=3)}, 60),
+        ({"bans": (replace(BAN, since=NOW),)}, 60),
     ],
 )
 def test_a_verdict_is_foreseen_until_it_may_change(changes: dict[str, Any], ends_s: int) -> None:
@@ -417,6 +418,16 @@ def test_a_verdict_is_foreseen_until_it_may_change(changes: dict[str, Any], ends
     assert holds(ends_s - 0.001)
     assert not holds(ends_s)
     assert not holds(-0.001)
+
+
+def test_a_verdict_is_foreseen_to_the_end_of_its_minute() -> None:
+    """All days end with one, whatever second the key came in."""
+    local = NOW + timedelta(seconds=20, milliseconds=300)
+    now = Now(0.0, replace(moment(), local=local), 1)
+    seen = foreseen(KNOWN, now, rules_of(Policy()))
+
+    assert seen is not None
+    assert seen.until == NOW + timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
