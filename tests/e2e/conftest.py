@@ -54,6 +54,8 @@ LOADED = ("installation.key", "patrons.db", "visits.db")
 FORKED = {
     *("test_door_leaf", "test_hostile_bytes", "test_keys", "test_modes", "test_questions"),
     *("test_reasons", "test_reloading", "test_selftest", "test_throttling", "test_asking"),
+    *("test_away", "test_panel", "test_people", "test_retention", "test_statistics"),
+    "test_subject",
 }
 """Files whose doors are spared their imports: they look at what a door does, not at its process."""
 
