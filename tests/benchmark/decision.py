@@ -219,8 +219,7 @@ def measure(plan: Plan, work: Path) -> Iterator[Figure]:
 def _figures(
     how: str, doors: dict[int, InProcessDoor], attempts: int, rest_s: float
 ) -> Iterator[Figure]:
-    floor = Spread.of_ns(least_ns(WARM_UP + attempts, rest_s)[WARM_UP:])
-    spreads = _timed(doors, attempts, rest_s)
+    spreads, floor = _timed(doors, attempts, rest_s)
     for size, spread in spreads.items():
         yield from spread.figures(f"{PART}, {size:,} patrons, {how}", floor, p50=P50_MS, p99=P99_MS)
     yield from growth(f"{PART}, growth, {how}", spreads)
@@ -234,9 +233,17 @@ def growth(part: str, spreads: dict[int, Spread]) -> Iterator[Figure]:
         yield Figure(part, what, spread.p50 / base.p50, "x", spread.n, budget=GROWTH)
 
 
-def _timed(doors: dict[int, InProcessDoor], attempts: int, rest_s: float) -> dict[int, Spread]:
+def _timed(
+    doors: dict[int, InProcessDoor], attempts: int, rest_s: float
+) -> tuple[dict[int, Spread], Spread]:
+    """Return each door's times, and the floor's: in turn with them, after the same rest."""
     taken: dict[int, list[int]] = {size: [] for size in doors}
-    for card in islice(cards(), WARM_UP + attempts):
-        for size, door in doors.items():
-            taken[size].append(door.open_ns(card, rest_s))
-    return {size: Spread.of_ns(each[WARM_UP:]) for size, each in taken.items()}
+    floor = []
+    with least_ns() as least:
+        for card in islice(cards(), WARM_UP + attempts):
+            for size, door in doors.items():
+                taken[size].append(door.open_ns(card, rest_s))
+            time.sleep(rest_s)
+            floor.append(least())
+    spreads = {size: Spread.of_ns(each[WARM_UP:]) for size, each in taken.items()}
+    return spreads, Spread.of_ns(floor[WARM_UP:])

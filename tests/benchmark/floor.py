@@ -6,7 +6,9 @@ import hmac
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -63,19 +65,14 @@ class Echo:
         return self._process.stdout.readline()
 
 
-def least_ns(times: int, rest_s: float) -> list[int]:
-    """Return how long the least that opens a door takes: an HMAC, a compare, a mock pin.
-
-    Args:
-        times: how often to measure.
-        rest_s: seconds of sleep before each time.
-    """
+@contextmanager
+def least_ns() -> Iterator[Callable[[], int]]:
+    """Yield a function that times the least that opens a door: an HMAC, a compare, a mock pin."""
     with closing(MockFactory()) as factory, OutputDevice(17, pin_factory=factory) as output:
-        return [_least_ns(output, rest_s) for _ in range(times)]
+        yield partial(_least_ns, output)
 
 
-def _least_ns(output: OutputDevice, rest_s: float) -> int:
-    time.sleep(rest_s)
+def _least_ns(output: OutputDevice) -> int:
     before = time.perf_counter_ns()
     if hmac.compare_digest(hmac.digest(bytes(32), b"pin4711", "sha256"), bytes(32)):
         raise AssertionError
