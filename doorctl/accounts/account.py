@@ -1,4 +1,4 @@
-"""A member of staff's account: a login, the name that colleagues see, a role, whether it works."""
+"""Staff accounts, their roles and sessions, and the ports to what stores and checks them."""
 
 from __future__ import annotations
 

@@ -151,9 +151,6 @@ LISTED = frozenset({"hours.exceptions", "outputs"})
 """Tables of which a file may have many, each under ``[[name]]``."""
 
 
-# Messages are made of these.
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Key:
     """One key of the schema; `default` is `REQUIRED` where there is none."""

@@ -1,4 +1,4 @@
-"""Tables about the installation: which branch, where its files are, how it is reached."""
+"""Tables about the installation: its branch, files, devices and door; and how values are shown."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from msgspec import Meta
 
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Output
-
-# How keys and values of the configuration are shown in a message: as TOML, short, harmless.
 
 REQUIRED: Final = dataclasses.MISSING
 

@@ -1,4 +1,4 @@
-"""Every alarm: its urgency, its meaning, what to do, and which other alarm it ends.
+"""Every alarm: its urgency, meaning and end; how often people are called, and which stand.
 
 Pure. The log gives an alarm's name; people who are called out at night need these two sentences.
 """

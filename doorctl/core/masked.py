@@ -1,4 +1,4 @@
-"""Values that cannot be printed: a PIN, a card number, a CPR number, a stretched key.
+"""Values that cannot be printed: PINs, card and CPR numbers, keys; and the readings with them.
 
 ``repr``, ``str``, ``format``, a traceback, a log line and a failing assertion show ``***``. The
 only access is :meth:`Masked.reveal`, which a reviewer can search for. They can't be pickled.

@@ -1,4 +1,4 @@
-"""The strike's relay and the lamps on GPIO pins, through a named gpiozero factory."""
+"""The strike's relay, lamps, outputs and inputs on GPIO pins, by a named gpiozero factory."""
 
 from __future__ import annotations
 

@@ -65,8 +65,6 @@ from doorctl.privacy.statistics import counted_as
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import PanelBoard, panel_answers
 
-# The screen at the door: it is sent what it shows when that changes.
-
 
 class Panel(Protocol):
     """The screen at the door, as the loop sees it. Never blocks, never raises."""
@@ -135,10 +133,6 @@ class Screen:
             self._shown = state
             self._panel.show(state)
 
-
-# The door's end of the screen.
-
-# The door's end of the screen.
 
 MOST_PENDING = 32
 """With this many events waiting the door takes no key: it hangs, and a late key is a danger."""

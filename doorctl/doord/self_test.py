@@ -546,9 +546,6 @@ def _ask(check: Check, house: House, seen: Seen) -> Finding | None:
     return Finding(check.name, answer.ok, answer.what, "" if answer.ok else check.do)
 
 
-# Rules.
-
-
 def rules(config: Config) -> Rules:
     """Return the rules of one attempt."""
     keypad, policy = config.keypad, config.policy
@@ -562,8 +559,6 @@ def rules(config: Config) -> Rules:
         codes=policy.code_entry,
     )
 
-
-# Builds what a self-test looks at: beside the running door, or in place of it.
 
 KEY_DAYS = 3 * 365
 """How long a branch that has lost no Pi keeps its key."""

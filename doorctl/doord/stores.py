@@ -35,13 +35,6 @@ from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.tables import Layout
 from doorctl.store.visits import RetriedVisits
 
-# The door goes on when its log can't be written: a full or failing disk keeps nobody out.
-#
-# The outage is alarmed once, and attempts during it are not on record. Guesses are still counted,
-# in memory, and stored with the card's next attempt that can be. A restart before that forgets
-# them, and a count that can't be read starts at zero. This holds for failures in a row only: wrong
-# PINs that no right PIN clears are counted again once the disk works.
-
 KEPT_CARDS = 10_000
 """Most cards whose failures are kept in memory; an evening sees a few hundred, and it is 2 MB."""
 

@@ -1,4 +1,7 @@
-"""The ways of an alarm: from the door to the web process, and from web by mail and webhook."""
+"""The ways of an alarm: from the door to the web process, and from web by mail and webhook.
+
+The door imports neither mail nor HTTP. What web does in between: `doorctl.services.alarms`.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,6 @@ from doorctl.ops.process import Turns
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import AlarmsOverSocket, standing_answers
 from doorctl.services.app import system_clock
-
-# Builds the first half of an alarm's way: from the door to the web process.
-#
-# The door imports neither mail nor HTTP for it; see `doorctl.services.alarms` for the other half.
 
 
 @dataclass(frozen=True, slots=True)

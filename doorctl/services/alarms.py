@@ -1,4 +1,4 @@
-"""Builds the second half of an alarm's way: from both logs to the table, the pages and out."""
+"""An alarm in the web process: from both processes' logs to the table, the pages and out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds what both processes go by from the configuration's values."""
+"""The `App` that services are given, and what both processes make of the configuration."""
 
 from __future__ import annotations
 

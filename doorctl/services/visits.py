@@ -26,8 +26,6 @@ from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import Numbers, keys_of
 from doorctl.store.door_log import EVERY, DoorLogRows, HourlyHistory, LogFilter, Visit, VisitHistory
 
-# One day at the door as a picture: attempts by the quarter, the hours, and who may be inside.
-
 SLOT: Final = timedelta(minutes=15)
 HOUR: Final = timedelta(hours=1)
 ONE_DAY: Final = timedelta(days=1)
@@ -284,9 +282,6 @@ def _state(path: Path, suffix: str) -> tuple[int, ...]:
     except OSError:
         return ()
     return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-
-
-# Builds what a single command needs, runs it once and closes it.
 
 
 def list_visits(app: App, since: datetime | None, why: str = "") -> list[Visit]:

@@ -421,7 +421,7 @@ def _read(status: int, body: bytes, kind: type[AnswerT], *, spent: bool) -> Answ
 # Each request has a connection of its own. A door asks a few times a day: most firewalls would
 # have dropped a connection by then, and finding out would cost the patron the whole time limit.
 # Also, an answer that comes too late can't be taken for the next patron's.
-
+#
 # 3M Standard Interchange Protocol 2.00. An answer is believed only whole: any other is None here.
 # Names and addresses in it stay undecoded bytes, so it does not matter which of the DOS character
 # sets they are in, and they are dropped with the frame.

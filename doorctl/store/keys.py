@@ -282,8 +282,6 @@ def _restamped(connection: sqlite3.Connection, key: InstallationKey) -> bool:
     return connection.execute(change, (key_id(key), before)).rowcount == 1
 
 
-# The sender's signing key, and the public one that goes to the branches: Ed25519, in PEM files.
-
 # An Ed25519 key in a PEM file (RFC 8410) is read and written by hand, for it is two constant
 # beginnings and 32 bytes: a library's reader loads every kind of key there is.
 

@@ -1,9 +1,9 @@
-"""Search raw bytes for thousands of byte strings at once, in a program of its own.
+"""What a purge may have left: search for it, keep the signed reports, discard copies, trim.
 
-The reason is a trap: closing a file drops all POSIX locks that the process has on it, SQLite's too
-(its "how to corrupt", section 2.2). The door would lose the lock by which another process knows
-that the WAL is in use. A process that only searches has no lock to lose, and its memory and its
-hold on Python's interpreter end with it.
+The search is a program of its own because of a trap: closing a file drops all POSIX locks that the
+process has on it, SQLite's too (its "how to corrupt", section 2.2). The door would lose the lock by
+which another process knows that the WAL is in use. A process that only searches has no lock to
+lose, and its memory and its hold on Python's interpreter end with it.
 
 ``python -I -m doorctl.store.residue`` reads a :class:`Wanted` as JSON on standard input and writes
 a :class:`Seen`. The byte strings are in no argument and come back only as numbers.
@@ -171,8 +171,6 @@ def _time_finder(times: set[bytes]) -> Finder:
     return find
 
 
-# The search for what a purge left, in a process of its own; see `doorctl.store.residue`.
-
 LIMIT_S = 120.0
 """3 MB take a tenth of a second here and most of it is Python's start; an SD card of the slowest
 sort reads 150 MB in this time, which is 30 days of 50 000 visits."""
@@ -262,8 +260,6 @@ def _failed(why: str) -> StoreError:
     return StoreError(f"the files of the door log were not searched: {why}")
 
 
-# The directory of signed purge reports: one file each, which name nobody.
-
 REPORTS_KEPT = timedelta(days=183)
 """Six months, as long as staff's own traces are kept: what an inspection asks for."""
 
@@ -272,7 +268,7 @@ LARGEST_BYTES = 64 * 1024
 
 
 class PurgeReports:
-    """Keep reports in a directory, mode 0700, made by the first; each file 0600. One thread."""
+    """Keep reports, which name nobody, in a directory, mode 0700, a file 0600 each. One thread."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -328,9 +324,7 @@ def read_report(path: Path) -> bytes:
     return content
 
 
-# A damaged database is set aside as evidence for a day, and free blocks of the card are trimmed.
-#
-# The rows of a damaged one can be as old as visits may be, and nothing purges them.
+# The rows of a damaged database can be as old as visits may be, and nothing purges them.
 
 KEPT = timedelta(days=1)
 """How long a damaged copy is kept for an examination."""

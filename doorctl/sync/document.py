@@ -1,4 +1,4 @@
-"""Writing a push: rows go to a spool first, since the manifest counts and hashes them."""
+"""A push as a document: its signature and manifest, how it is written, and how it is unpacked."""
 
 from __future__ import annotations
 

@@ -549,7 +549,7 @@ def _unreadable(error: OSError) -> Problem:
     return Problem("directory", f"can't be read ({error.strerror}); check its permissions")
 
 
-# From a feed's patrons to sealed rows, and into this machine's patron cache.
+# From a feed's patrons to sealed rows.
 
 NEVER = date.max
 """A patron of unknown age is never old enough: any doubt refuses."""
@@ -661,9 +661,6 @@ def other_days(patron: FeedPatron, ages: Iterable[int], on: date | None) -> dict
     """Return `enter_from` for each of several age limits that a patron is too young for."""
     days = {age: enter_from(patron.birthday, patron.numbers, age, on) for age in ages}
     return {age: day for age, day in days.items() if day is not None}
-
-
-# From the library system's answer about one card to a sealed row, as a push would bring it.
 
 
 def lent_patron(

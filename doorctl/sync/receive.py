@@ -1,4 +1,4 @@
-"""Take a push in and apply it: signed, in order, past the guard, once, all of it or nothing."""
+"""Take a push in, or load a feed: signed or local, past the guard, once, all of it or nothing."""
 
 from __future__ import annotations
 
@@ -38,8 +38,6 @@ from doorctl.sync.document import (
 )
 from doorctl.sync.feed import FeedPatron, read_feed, seal_rows
 from doorctl.sync.rows import LONGEST_LINE_BYTES, Line, Removal, parse, reread
-
-# Taking a push in: the signature, the whole and each row are checked before any of it is applied.
 
 MOST_PROBLEMS = 20
 """Most problems in an error: rows that are wrong everywhere are wrong for one reason."""
@@ -613,9 +611,6 @@ class PatronWriter(Protocol):
 
         `now` is aware, and by a clock that can be trusted.
         """
-
-
-# Load a feed into this machine's patron cache: read, seal, apply; all of it or nothing.
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The headers of every answer, and how each end of a push is reported: in HTTP, log and alarm."""
+"""Headers of every answer, requests refused before any page, and the answers to a push."""
 
 from __future__ import annotations
 
@@ -26,8 +26,6 @@ from doorctl.core.errors import (
     StoreError,
 )
 
-# The headers of every answer, and the requests that are refused before any page.
-#
 # Only headers decide what is refused. Checked against OWASP ASVS 5.0: V3.4 (headers), V3.5
 # (requests of other sites), V14.3 (nothing personal is kept by a browser).
 

@@ -1,4 +1,4 @@
-"""The frame around every page: sign-in, permission, language and error pages.
+"""The frame around every page: forms, templates, sign-in, permission, language and error pages.
 
 A page is a function of a :class:`PageRequest` that returns a response; it never sees a cookie.
 """

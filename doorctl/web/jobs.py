@@ -1,6 +1,6 @@
-"""The web process's jobs about the hours: ask the website, have the holidays computed.
+"""The web process's jobs about the hours: ask the website, store the holidays, switch outputs.
 
-The door has no network and no room for either. Each round belongs to one thread, which may wait,
+The door has no network and no room for them. Each round belongs to one thread, which may wait,
 and gets a turn every few seconds. Nothing is done while the clock is not set: the days to ask for
 are not known then.
 """
@@ -260,8 +260,7 @@ def _from(first: date, days: Mapping[date, DatedDay]) -> tuple[StoredDay, ...]:
     )
 
 
-# The web process switches outputs by command with the mode, for the door has no network. The rules
-# are the door's own, over the same ``branch.db`` and configuration.
+# The rules of outputs are the door's own, over the same ``branch.db`` and configuration.
 
 NO_PULSES: Mapping[str, float] = MappingProxyType({})
 

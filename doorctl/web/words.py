@@ -1,4 +1,4 @@
-"""Dates, times, numbers and order as each language writes them; day names in its catalogue."""
+"""Dates, times, numbers and order as each language writes them; names of days and modes."""
 
 from __future__ import annotations
 
@@ -142,8 +142,6 @@ def _collated(name: str) -> tuple[str, str]:
     folded = name.casefold().replace("aa", "å")
     return "".join(_LAST.get(letter, letter) for letter in folded), name
 
-
-# The English names of the modes and their causes, on every page that shows them.
 
 MODES: Mapping[Mode | None, str] = MappingProxyType(
     {

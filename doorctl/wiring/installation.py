@@ -1,4 +1,4 @@
-"""Makes a new installation: its key and its empty databases, or nothing of them."""
+"""Makes a new installation, or nothing of it, and later takes a new key into use, after a theft."""
 
 from __future__ import annotations
 
@@ -33,8 +33,6 @@ from doorctl.store.keys import (
 from doorctl.store.patrons_writer import create_patrons
 from doorctl.store.tables import Layout
 from doorctl.store.visits import create_visits
-
-# Takes a new installation key into use after a theft: on the sender, then branch by branch.
 
 
 def next_key_file(config: Config) -> Path:

@@ -1,4 +1,4 @@
-"""Builds the sender, runs it once and closes it."""
+"""Makes a sender, and runs it: one push, its alarms, the end of a rotation of keys."""
 
 from __future__ import annotations
 
@@ -376,9 +376,6 @@ def _sync(config: Config) -> Sync:
         what = "missing; this machine is no sender until there is one, see config/sync.toml"
         raise ConfigError("configuration", [Problem("[sync]", what)])
     return config.sync
-
-
-# A load that could not be written at its end is refused before it begins.
 
 
 def refuse_beside_web(config: Config) -> None:

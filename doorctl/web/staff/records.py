@@ -346,8 +346,6 @@ def _wanted(form: Form, words: Words, by: str) -> HoldAsked:
 # never in an address. The page passes on only the library system's number; where that is not
 # known, staff give the card again.
 
-# Files to hand out; a browser stores them and does not open them.
-
 SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 """For a browser that opens the page all the same: no script, form, session or loaded file."""
 
