@@ -284,7 +284,9 @@ def _foreseen(
 ) -> Foreseen | None:
     if prepared is None or attempt.cache_version is None:
         return None
-    return foreseen(prepared, replace(now, cache_version=attempt.cache_version), rules)
+    if attempt.cache_version != now.cache_version:
+        return None
+    return foreseen(prepared, now, rules)
 
 
 def keep_and_judge(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
@@ -494,7 +496,8 @@ def _type(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     pin = pad.entered(event.key)
     prepared, seen = attempt.prepared, attempt.foreseen
     if pin is None:
-        seen = _foreseen(attempt, prepared, now, rules)
+        if seen is None or not seen.holds(now):
+            seen = _foreseen(attempt, prepared, now, rules)
         return replace(attempt, pad=pad, foreseen=seen), (Clicked(),)
     if seen and prepared and seen.holds(now) and seen.proved_by(prepared.stretched, pin):
         answered, effects = concluded(attempt, seen.end, now)

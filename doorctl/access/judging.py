@@ -167,7 +167,9 @@ class Foreseen:
             return False
         if not moment.dependable:
             return moment.high_water == then.moment.high_water
-        return self.since <= moment.local < self.until
+        # Staff can lower the mark, and a ban that has begun by it goes on below it.
+        lowered = moment.high_water < then.moment.high_water
+        return not lowered and self.since <= moment.local and moment.latest_known < self.until
 
     def proved_by(self, stretched: StretchedKey, pin: Pin) -> bool:
         """Tell whether it is the right PIN, in constant time."""
@@ -195,7 +197,7 @@ def _edges(prepared: Prepared, since: datetime, rules: Rules) -> Iterator[dateti
     oldest, applied_at = rules.policy.max_cache_age, prepared.cache_applied_at
     if oldest is not None and applied_at is not None:
         edges += [applied_at - CLOCK_SLACK, applied_at + oldest]
-    yield from (edge for edge in edges if edge is not None and edge > since)
+    yield from (edge for edge in edges if edge is not None and edge >= since)
 
 
 def rank(held: Pass | None, decision: Decision) -> tuple[bool, bool, bool]:

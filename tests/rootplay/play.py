@@ -291,7 +291,7 @@ def _awaited(child: int) -> int | None:
 def preload() -> None:
     """Import every command once, so that each play forks from what is there already."""
     for module, _ in COMMANDS.values():
-        import_module(module.split(":")[0])
+        import_module(f"doorctl.cli.{module.partition(':')[0]}")
 
 
 Lay = Callable[[House, Path], None]
