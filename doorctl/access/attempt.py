@@ -193,7 +193,7 @@ class Attempt:
         withheld: the refusal that is shown then; only while `ASKING` and `WITHHELD`.
         unchecked: the PIN could not be checked; only while `WITHHELD`.
         early: a pass seemed to open without a PIN, so none was waited for.
-        foreseen: what the right PIN would bring, as of the last key; used only while `TYPING`.
+        foreseen: what the right PIN would bring; only while `TYPING`.
     """
 
     phase: Phase = Phase.IDLE
@@ -282,9 +282,7 @@ def keep(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
 def _foreseen(
     attempt: Attempt, prepared: Prepared | None, now: Now, rules: Rules
 ) -> Foreseen | None:
-    if prepared is None or attempt.cache_version is None:
-        return None
-    if attempt.cache_version != now.cache_version:
+    if prepared is None or now.cache_version is None or attempt.cache_version != now.cache_version:
         return None
     return foreseen(prepared, now, rules)
 
@@ -299,7 +297,8 @@ def keep_and_judge(attempt: Attempt, event: Event, now: Now, rules: Rules) -> St
 
 def checking(attempt: Attempt, now: Now) -> Attempt:
     """Return the attempt after the last digit."""
-    return replace(attempt, phase=Phase.CHECKING, pad=None, until_s=now.s + PREPARE_LIMIT_S)
+    until_s = now.s + PREPARE_LIMIT_S
+    return replace(attempt, phase=Phase.CHECKING, pad=None, until_s=until_s, foreseen=None)
 
 
 def judge(attempt: Attempt, now: Now, rules: Rules) -> Step:
@@ -496,10 +495,11 @@ def _type(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     pin = pad.entered(event.key)
     prepared, seen = attempt.prepared, attempt.foreseen
     if pin is None:
-        if seen is None or not seen.holds(now):
+        # Judged anew only where it must be: a key takes as long whoever's card it is.
+        if seen is None or not seen.holds(now, rules):
             seen = _foreseen(attempt, prepared, now, rules)
         return replace(attempt, pad=pad, foreseen=seen), (Clicked(),)
-    if seen and prepared and seen.holds(now) and seen.proved_by(prepared.stretched, pin):
+    if seen and prepared and seen.holds(now, rules) and seen.proved_by(prepared.stretched, pin):
         answered, effects = concluded(attempt, seen.end, now)
     else:
         answered, effects = judge(checking(replace(attempt, pin=pin), now), now, rules)

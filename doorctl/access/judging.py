@@ -157,13 +157,16 @@ class Foreseen:
     since: datetime
     until: datetime
     known: bytes = field(repr=False)
-    end: Concluded
+    end: Concluded = field(repr=False)
+    rules: Rules = field(repr=False)
 
-    def holds(self, now: Now) -> bool:
+    def holds(self, now: Now, rules: Rules) -> bool:
         """Tell whether :func:`judged` would come to the same end now."""
         then, moment = self.now, now.moment
         facts = (then.cache_version, then.mode, then.no_entry, then.opened_on, then.moment.state)
         if facts != (now.cache_version, now.mode, now.no_entry, now.opened_on, moment.state):
+            return False
+        if rules is not self.rules:
             return False
         if not moment.dependable:
             return moment.high_water == then.moment.high_water
@@ -187,7 +190,7 @@ def foreseen(prepared: Prepared, now: Now, rules: Rules) -> Foreseen | None:
     if row is not None and knows_pin(row, now.moment) and end.reason not in BEFORE_PROOF:
         known = row.pin_check or NO_PIN
     since = now.moment.local.astimezone(UTC)
-    return Foreseen(now, since, min(_edges(prepared, since, rules)), known, end)
+    return Foreseen(now, since, min(_edges(prepared, since, rules)), known, end, rules)
 
 
 def _edges(prepared: Prepared, since: datetime, rules: Rules) -> Iterator[datetime]:

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from doorctl.access.attempt import PREPARE_LIMIT_S, TRANSITIONS, Attempt, Phase, after
+from doorctl.access.attempt import PREPARE_LIMIT_S, TRANSITIONS, Attempt, Phase, after, checking
 from doorctl.access.messages import (
     Asked,
     Clicked,
@@ -73,15 +73,15 @@ def test_the_row_may_come_after_the_pin() -> None:
 
 
 def test_the_verdict_is_found_before_the_last_digit() -> None:
-    """At each key, and when the row comes after them: the last digit costs an HMAC."""
+    """Once, when the row comes: a key takes as long whoever's card it is, the last one an HMAC."""
     typing, _ = play((CARD, 0.0), (KNOWN, 0.5), *keys("471"))
     late, _ = play((CARD, 0.0), *keys("471", 1.0), (KNOWN, 4.5))
 
     assert typing.foreseen is not None
-    assert typing.pad is not None
-    assert typing.foreseen.now.s == typing.pad.last_key_s
+    assert typing.foreseen.now.s == 0.5
     assert late.foreseen is not None
     assert late.foreseen.now.s == 4.5
+    assert checking(typing, typing.foreseen.now).foreseen is None
 
 
 def test_without_a_pin_the_row_decides() -> None:

@@ -22,7 +22,7 @@ from doorctl.access.patron import BEFORE_PROOF, Patron, Reason, pin_check
 from doorctl.access.policy import CLOCK_SLACK, Case, PinProof, Policy, WeakPin
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.core.moments import ClockState
+from doorctl.core.moments import ClockState, Moment
 from tests.access.samples import NOW, PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, WRONG_PIN, day, moment
 from tests.access.test_policy_properties import WORSENINGS, cases, policies
 
@@ -385,7 +385,7 @@ def test_what_is_foreseen_is_what_the_right_pin_gets(
     seen = foreseen(prepared, now, rules)
     local = now.moment.local + timedelta(seconds=later_s)
     then = replace(now, moment=replace(now.moment, local=local))
-    if seen is not None and seen.holds(then) and seen.proved_by(STRETCHED, pin):
+    if seen is not None and seen.holds(then, rules) and seen.proved_by(STRETCHED, pin):
         assert seen.end == judged(prepared, pin, then, rules)
         assert seen.end.reason not in BEFORE_PROOF
 
@@ -400,19 +400,18 @@ def test_what_is_foreseen_is_what_the_right_pin_gets(
         ({"cache_applied_at": NOW - timedelta(hours=2, seconds=-10)}, 10),
         ({"cache_applied_at": NOW + CLOCK_SLACK + timedelta(seconds=5)}, 5),
         ({"cache_applied_at": NOW - timedelta(hours=3)}, 60),
-        ({"bans": (replace(BAN, since=NOW),)}, 60),
     ],
 )
 def test_a_verdict_is_foreseen_until_it_may_change(changes: dict[str, Any], ends_s: int) -> None:
     """A minute, a ban or the register's age ends it, and a clock that was set back."""
     policy = Policy(branch="oest", max_cache_age=timedelta(hours=2))
-    now = Now(0.0, moment(), 1)
-    seen = foreseen(replace(KNOWN, **changes), now, rules_of(policy))
+    now, rules = Now(0.0, moment(), 1), rules_of(policy)
+    seen = foreseen(replace(KNOWN, **changes), now, rules)
     assert seen is not None
 
     def holds(later_s: float) -> bool:
         local = NOW + timedelta(seconds=later_s)
-        return seen.holds(replace(now, moment=replace(now.moment, local=local)))
+        return seen.holds(replace(now, moment=replace(now.moment, local=local)), rules)
 
     assert holds(0)
     assert holds(ends_s - 0.001)
@@ -443,22 +442,47 @@ def test_a_verdict_is_foreseen_to_the_end_of_its_minute() -> None:
 )
 def test_a_verdict_is_foreseen_for_the_facts_of_then(change: dict[str, Any]) -> None:
     """A push, other hours, an opening or a doubtful clock: the card is judged anew."""
-    now = Now(0.0, moment(), 1)
-    seen = foreseen(KNOWN, now, rules_of(Policy()))
+    now, rules = Now(0.0, moment(), 1), rules_of(Policy())
+    seen = foreseen(KNOWN, now, rules)
     assert seen is not None
-    assert seen.holds(replace(now, s=9.0))
-    assert not seen.holds(replace(now, **change))
+    assert seen.holds(replace(now, s=9.0), rules)
+    assert not seen.holds(replace(now, **change), rules)
+    assert not seen.holds(now, rules_of(Policy()))
+
+
+def test_nothing_is_foreseen_on_an_edge() -> None:
+    """What ends the verdict at this very moment is not overlooked."""
+    rules = rules_of(Policy(branch="oest", max_cache_age=timedelta(hours=2)))
+    now = Now(0.0, moment(), 1)
+    seen = foreseen(replace(KNOWN, cache_applied_at=NOW - timedelta(hours=2)), now, rules)
+    assert seen is not None
+    assert not seen.holds(now, rules)
+
+
+@pytest.mark.parametrize(("then_s", "now_s"), [(0, 11), (120, 6)])
+def test_a_ban_may_begin_by_the_mark_alone(then_s: int, now_s: int) -> None:
+    """A clock that is set back stays behind it; staff who confirm a clock can lower it."""
+    rules = rules_of(Policy(branch="oest"))
+    ban = replace(BAN, since=NOW + timedelta(seconds=10))
+    later = replace(moment(), local=NOW + timedelta(seconds=6))
+
+    def marked(seconds: int) -> Moment:
+        return replace(later, high_water=(NOW + timedelta(seconds=seconds)).astimezone(UTC))
+
+    seen = foreseen(replace(KNOWN, bans=(ban,)), Now(0.0, marked(then_s), 1), rules)
+    assert seen is not None
+    assert not seen.holds(Now(1.0, marked(now_s), 1), rules)
 
 
 def test_a_verdict_by_an_unset_clock_is_foreseen_while_its_mark_stands() -> None:
     """Only the high-water mark is certain then."""
-    now = Now(0.0, moment(ClockState.UNTRUSTED), 1)
-    seen = foreseen(KNOWN, now, rules_of(Policy()))
+    now, rules = Now(0.0, moment(ClockState.UNTRUSTED), 1), rules_of(Policy())
+    seen = foreseen(KNOWN, now, rules)
     assert seen is not None
     years_later = replace(now.moment, local=NOW.replace(year=2035))
-    assert seen.holds(replace(now, moment=years_later))
+    assert seen.holds(replace(now, moment=years_later), rules)
     risen = replace(now.moment, high_water=now.moment.high_water + timedelta(seconds=1))
-    assert not seen.holds(replace(now, moment=risen))
+    assert not seen.holds(replace(now, moment=risen), rules)
 
 
 @pytest.mark.parametrize(
