@@ -52,7 +52,8 @@ class PurgeSchedule:
                 id=job,
                 coalesce=True,
                 misfire_grace_time=None,
-                max_instances=1,
+                # The second one waits for the only thread: a nudge during a run is not lost.
+                max_instances=2,
                 next_run_time=utc_now(),
             )
 
@@ -64,15 +65,17 @@ class PurgeSchedule:
     def nudge(self, in_s: float = 0) -> None:
         """Run soon: the wall clock was set, so the due time means nothing. Thread-safe.
 
-        It runs `in_s` seconds from now, or after the interval if that is shorter. While a run is
-        going on, running now does nothing.
+        It runs `in_s` seconds from now at the latest, or after the interval if that is shorter, but
+        not before the run that is going on has ended.
 
         Needed because APScheduler 3 waits out a clock that was set back (its issues 351 and 752).
         """
         if self._scheduler.running:
             for job, every_s in self._every_s.items():
                 due = utc_now() + timedelta(seconds=min(in_s, every_s))
-                self._scheduler.modify_job(job, next_run_time=due)
+                # One that is wanted at once is not put off by one that is wanted later.
+                waiting = self._scheduler.get_job(job).next_run_time
+                self._scheduler.modify_job(job, next_run_time=min(due, waiting))
 
     def overdue_s(self) -> float:
         """Return how long due work has not been started, monotonic seconds. Thread-safe.

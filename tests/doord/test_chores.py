@@ -263,46 +263,41 @@ def is_due_in(house: Keeping, wait_s: float) -> bool:
 
     A nudge that nobody has answered yet is due at once.
     """
-    for turn in range(1, round(LIMIT_S / 0.01)):
+    for _ in range(round(LIMIT_S / 0.01)):
         house.stores.answer(lambda: None)
         job = house.chores.schedule._scheduler.get_job(JOB)  # noqa: SLF001 - nothing else tells it
         due: datetime = job.next_run_time
         if 0 <= wait_s - (due - datetime.now(UTC)).total_seconds() <= LIMIT_S:
             return True
-        # One that comes while the run before it ends is dropped.
-        if turn % 200 == 0:
-            house.chores.schedule.nudge()
         threading.Event().wait(0.01)
     return False
+
+
+def purges(house: Keeping, number: int) -> list[Field]:
+    """Wait for so many purges, and return how many rows each has deleted."""
+    for _ in range(round(LIMIT_S / 0.01)):
+        if len(house.log.named("purge")) >= number:
+            break
+        threading.Event().wait(0.01)
+    return [line["deleted"] for line in house.log.named("purge")]
 
 
 def test_a_purge_that_has_too_much_to_take_goes_a_day_an_hour(tmp_path: Path) -> None:
     """It is alarmed, and a clock that is set again and again does not hasten it."""
     with kept(tmp_path) as house:
-
-        def deleted(purges: int) -> list[Field]:
-            for turn in range(1, round(LIMIT_S / 0.01)):
-                if len(house.log.named("purge")) >= purges:
-                    break
-                # One that comes while the run before it ends is dropped.
-                if turn % 200 == 0:
-                    house.chores.schedule.nudge()
-                threading.Event().wait(0.01)
-            return [line["deleted"] for line in house.log.named("purge")]
-
-        assert deleted(1) == [0]
+        assert purges(house, 1) == [0]
         for attempt, days in enumerate((60, 50, 40, 31, 2), start=1):
             put_visit(house.stores, attempt, days)
         house.chores.schedule.nudge()
-        assert deleted(2) == [0, 1]
+        assert purges(house, 2) == [0, 1]
         house.chores.schedule.nudge()
         threading.Event().wait(0.3)
-        assert deleted(2) == [0, 1]
+        assert purges(house, 2) == [0, 1]
         assert is_due_in(house, PURGE_STEP_S), "the step that waits still comes"
         for step in range(2, 6):
             house.clock.ahead_s += PURGE_STEP_S
             house.chores.schedule.nudge()
-            assert deleted(1 + step) == [0] + [1] * min(step, 4) + [0] * (step - 4)
+            assert purges(house, 1 + step) == [0] + [1] * min(step, 4) + [0] * (step - 4)
     assert {line["kind"] for line in house.log.named("alarm")} == {"purge_limited"}
 
 
@@ -316,13 +311,7 @@ def test_a_reader_does_not_hasten_a_purge_that_has_too_much_to_take(tmp_path: Pa
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM attempts").fetchall()
             house.chores.schedule.nudge()
-            for turn in range(1, round(LIMIT_S / 0.01)):
-                if len(house.log.named("purge")) == 2:
-                    break
-                # One that comes while the run before it ends is dropped.
-                if turn % 200 == 0:
-                    house.chores.schedule.nudge()
-                threading.Event().wait(0.01)
+            purges(house, 2)
             house.clock.ahead_s += PURGE_AGAIN_S
             house.chores.schedule.nudge()
             assert is_due_in(house, PURGE_STEP_S - PURGE_AGAIN_S)
