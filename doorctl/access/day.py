@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from doorctl.access.calendar import LOOK_AHEAD, OPEN, Calendar, Cause, Mode
+from doorctl.access.calendar import LOOK_AHEAD, MINUTE, OPEN, Calendar, Cause, Mode
 from doorctl.core.moments import Moment
 
 # The current mode: staff's change until it ends, else the calendar; any doubt closes.
@@ -222,8 +222,6 @@ def _runs(
         yield started, None
 
 
-ONE_MINUTE = timedelta(minutes=1)
-
 SET_BACK = timedelta(days=1)
 """A clock that goes back by more than this was wrong before: warnings begin anew."""
 
@@ -356,7 +354,7 @@ def _changed(before: Standing | None, now: Standing) -> tuple[DayEffect, ...]:
 def _dated(day: Day, now: Standing, moment: Moment, rules: DayRules) -> Day:
     """Return the day with everything that needs a right clock."""
     at = _utc(moment)
-    minute_ends = at.replace(second=0, microsecond=0) + ONE_MINUTE
+    minute_ends = at.replace(second=0, microsecond=0) + MINUTE
     mode_ends = minute_ends if now.until is None else now.until.astimezone(UTC)
     closes, last_entry = _closing(day, now, moment, rules)
     set_back = day.looked_until is not None and day.looked_until - at > SET_BACK
@@ -378,7 +376,7 @@ def _closing(
     farthest_min = max((rules.no_entry_min, *rules.warn_min))
     if now.mode not in OPEN or not farthest_min:
         return None, None
-    end = _utc(moment) + timedelta(minutes=farthest_min) + ONE_MINUTE
+    end = _utc(moment) + timedelta(minutes=farthest_min) + MINUTE
     changes = list(planned_changes(day.calendar, day.override, moment.local, end))
     closings = (instant.astimezone(UTC) for instant, mode in changes if mode not in OPEN)
     closes = next(closings, None)

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import Enum
 from types import MappingProxyType
 
 from doorctl.access.attempt import Attempt, Phase
-from doorctl.access.calendar import LOOK_AHEAD, OPEN, Calendar, Mode
+from doorctl.access.calendar import LOOK_AHEAD, MINUTE, OPEN, Calendar, Mode
 from doorctl.access.day import Override, planned_changes
 from doorctl.access.messages import Concluded
 from doorctl.access.patron import BEFORE_PROOF, Reason
 from doorctl.core.moments import Moment
 
 # The hours on the screen: today's, how soon it closes, when it opens.
-
-ONE_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +85,11 @@ def _minutes(
     calendar: Calendar, override: Override | None, local: datetime, countdown_min: int
 ) -> int | None:
     now = local.astimezone(UTC)
-    changes = planned_changes(calendar, override, local, now + countdown_min * ONE_MINUTE)
+    changes = planned_changes(calendar, override, local, now + countdown_min * MINUTE)
     closes = next((instant for instant, mode in changes if mode not in OPEN), None)
     if closes is None:
         return None
-    return -((now - closes) // ONE_MINUTE)
+    return -((now - closes) // MINUTE)
 
 
 def _overridden(override: Override | None, local: datetime) -> bool:

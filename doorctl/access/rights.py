@@ -14,7 +14,7 @@ from enum import Enum
 from itertools import pairwise
 from types import MappingProxyType
 
-from doorctl.access.calendar import DAY_MINUTES, Mode, Span
+from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Mode, Span
 from doorctl.access.patron import PIN_CHECK_BYTES, Reason
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
@@ -358,8 +358,6 @@ class PassEntry:
 
 
 # When a ban begins and ends, in days as staff give them, and what it does now.
-
-ONE_DAY = timedelta(days=1)
 
 
 class BanState(Enum):

@@ -29,7 +29,6 @@ from doorctl.cli.options import (
     END_TIME,
     HOURS,
     ISO_DATE,
-    clock,
     config_option,
     instant,
     iso,
@@ -40,6 +39,7 @@ from doorctl.cli.options import (
     shows_by_itself,
     with_app,
 )
+from doorctl.config.hours import clock
 from doorctl.core.identity import caller
 from doorctl.services.app import App
 from doorctl.services.hours import Hours, hours_now, refuse_day

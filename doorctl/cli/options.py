@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import click
 
-from doorctl.access.calendar import DAY_MINUTES
 from doorctl.config import Config, load
 from doorctl.config.hours import span
 from doorctl.core.errors import InputError
@@ -259,12 +258,6 @@ def instant(end: datetime | time, moment: Moment, *, last: bool = False) -> date
     second = local.replace(fold=1)
     # In the night in which an hour is left out the second lies before the first.
     return second if last and second.astimezone(UTC) > local.astimezone(UTC) else local
-
-
-def clock(minutes: int) -> str:
-    """Return minutes after midnight as ``HH:MM``, those of the next day too; midnight is 24:00."""
-    within = minutes if minutes <= DAY_MINUTES else minutes - DAY_MINUTES
-    return f"{within // 60:02}:{within % 60:02}"
 
 
 def weekday_names(days: frozenset[int]) -> list[str]:

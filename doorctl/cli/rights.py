@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from doorctl.access.calendar import DAY_MINUTES, Span
+from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Span
 from doorctl.access.rights import (
     ALL_BRANCHES,
     COMPANIONS_LIMIT,
@@ -16,7 +16,6 @@ from doorctl.access.rights import (
     MAX_CODE_DIGITS,
     MIN_CODE_DIGITS,
     MOST_SPANS,
-    ONE_DAY,
     USUAL_BAN,
     Ban,
     BanEntry,
@@ -35,7 +34,6 @@ from doorctl.cli.options import (
     HOURS,
     IDENTIFIER,
     ISO_DATE,
-    clock,
     iso,
     json_option,
     print_list,
@@ -46,6 +44,7 @@ from doorctl.cli.options import (
     why_option,
     with_app,
 )
+from doorctl.config.hours import clock
 from doorctl.core.errors import InputError
 from doorctl.core.identity import caller
 from doorctl.core.masked import Pin

@@ -6,13 +6,14 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, tzinfo
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import click
 
+from doorctl.access.calendar import ONE_DAY
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.cli.options import (
     GIVEN_NUMBER,
@@ -40,9 +41,8 @@ from doorctl.services import purging
 from doorctl.services import visits as log
 from doorctl.services.app import App, retention, zone
 from doorctl.services.branch import note, note_done
-from doorctl.store.door_log import Visit
+from doorctl.store.door_log import CARD_HEX_DIGITS, Visit
 
-ONE_DAY = timedelta(days=1)
 IN_FORCE, OVER, IN_DOUBT = "in force", "over", "in doubt"
 COLUMNS = ("branch", "group", "mode", "kind", "outcome", "count")
 
@@ -406,9 +406,6 @@ def _refuse(report: dict[str, Any]) -> None:
 
 
 # ``doorctl audit``: who did or looked at what, and the proof that nobody changed the log.
-
-CARD_HEX_DIGITS = 8
-"""As many digits of a row key as the door log shows."""
 
 
 @click.group()

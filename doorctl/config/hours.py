@@ -206,7 +206,7 @@ class Placed:
 
 def written(span: Span) -> str:
     """Return a span as it is written in the file."""
-    return f"{_clock(span.opens)}-{_clock(span.closes)}"
+    return f"{clock(span.opens)}-{clock(span.closes)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +335,8 @@ def _short_gaps(placed: Sequence[Placed], around: int | None) -> Iterator[Clash]
             )
 
 
-def _clock(minutes: int) -> str:
+def clock(minutes: int) -> str:
+    """Return minutes after midnight as ``HH:MM``, those of the next day too; midnight is 24:00."""
     within = minutes if minutes <= DAY_MINUTES else minutes - DAY_MINUTES
     return f"{within // 60:02}:{within % 60:02}"
 

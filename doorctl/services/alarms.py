@@ -11,11 +11,11 @@ from typing import Protocol
 from doorctl.config import Config
 from doorctl.core.alarms import (
     KINDS,
+    ORDER,
     AlarmRecord,
     Raised,
     RaisedAlarm,
     Source,
-    Urgency,
     differences,
     known_time,
     to_be_kept,
@@ -38,8 +38,6 @@ WATCH_S = 20.0
 """Between two questions whether the door process is there."""
 
 WATCH_LIMIT_S = 2.0
-
-ORDER = {urgency: place for place, urgency in enumerate(Urgency)}
 
 
 class Way(Protocol):

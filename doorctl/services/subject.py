@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from doorctl.core.errors import AlreadyExistsError, StoreError
@@ -13,7 +12,7 @@ from doorctl.core.identity import caller
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.letters import Export, lookups
+from doorctl.privacy.letters import UNIX_EPOCH, Export, lookups
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.subject import (
     ALL_GONE,
@@ -56,8 +55,6 @@ from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.records import AuditRecords
 from doorctl.store.subject import StoredErasures, SubjectReader, erase_patron, erase_visits
 from doorctl.store.visits import VisitStore
-
-EVER = datetime.fromtimestamp(0, UTC)
 
 OWNER_LIMIT_S = 30.0
 """Longest wait for an owner; rewriting a register of 100 000 patrons takes seconds on a Pi."""
@@ -294,7 +291,7 @@ def _subject(
 def _by_number(app: App, patron_ref: str, books: _Books) -> Subject:
     """Return the person of a number; where nothing is held under it, it must be a valid one."""
     subject = with_cards(Subject(frozenset(), patron_ref), books.register, books.branch)
-    if not subject.row_keys and not books.branch.rows(subject, EVER):
+    if not subject.row_keys and not books.branch.rows(subject, UNIX_EPOCH):
         with closing(AuditRecords(app.branch_db)) as audit:
             if not audit.about((), patron_ref):
                 refuse_ref(patron_ref)

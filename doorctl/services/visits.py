@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from doorctl.access.calendar import Mode
+from doorctl.access.calendar import ONE_DAY, Mode
 from doorctl.access.day import planned, planned_changes
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.staff_text import refuse_purpose
@@ -28,7 +28,6 @@ from doorctl.store.door_log import EVERY, DoorLogRows, HourlyHistory, LogFilter,
 
 SLOT: Final = timedelta(minutes=15)
 HOUR: Final = timedelta(hours=1)
-ONE_DAY: Final = timedelta(days=1)
 
 ENTERED, LEFT = "entered", "left"
 

@@ -33,7 +33,7 @@ from doorctl.store.door_log import (
     to_hour,
     to_throttle,
 )
-from doorctl.store.residue import discard_set_aside
+from doorctl.store.residue import KEY_BYTES, TIME_BYTES, discard_set_aside
 from doorctl.store.tables import from_ms, to_ms
 from doorctl.store.visit_purge import (
     HELD,
@@ -113,8 +113,6 @@ _LIFT = f"DELETE FROM holds WHERE number = ? RETURNING {HOLD_COLUMNS}"  # noqa: 
 # which are the milliseconds of all days from 1970-01-26 to the year 6429. A time outside tells
 # nobody anything.
 
-KEY_BYTES = 16
-TIME_BYTES = 6
 _TIMES = range(2**31, 2**47)
 
 # The constant is all that these are made of; values are always bound.

@@ -167,9 +167,3 @@ CAUSES: Mapping[Cause, str] = MappingProxyType(
 
 SETTABLE: Final = (Mode.STAFFED, Mode.SELF_SERVICE, Mode.CLOSED, Mode.LOCKDOWN)
 """The modes that staff may set by hand, in the order in which they are offered."""
-
-
-def minutes(after_midnight: int) -> str:
-    """Return "07:05" for minutes after midnight: 24:00 ends a day, 00:00 begins one."""
-    minute = after_midnight if after_midnight <= DAY_MINUTES else after_midnight - DAY_MINUTES
-    return f"{minute // 60:02}:{minute % 60:02}"

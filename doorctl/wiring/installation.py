@@ -197,10 +197,11 @@ def _create(database: Path, create: Callable[[Path], None], undo: ExitStack, *ot
 def _store_holidays(config: Config, branch: Path) -> None:
     if config.opening.holidays == "ignore":
         return
-    from doorctl.wiring.web_jobs import store_holidays  # noqa: PLC0415 - loads what `init` alone needs
+    from doorctl.sources.hours import computed  # noqa: PLC0415 - loads what `init` alone needs
+    from doorctl.web.jobs import store_initial_holidays  # noqa: PLC0415 - as said
 
     with closing(open_or_create_branch(branch)) as writer:
-        store_holidays(config, writer, system_clock(config).moment())
+        store_initial_holidays(config.opening, writer, system_clock(config).moment(), computed)
 
 
 def _remove(path: Path, *suffixes: str) -> None:

@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from doorctl.access.ports import BranchBook, BranchWriter
+from doorctl.access.ports import BranchBook
 from doorctl.config import Config
-from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog
 from doorctl.devices.commands import CommandOutputs, OutputCommand
 from doorctl.ops.process import regular
 from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
-from doorctl.sources.hours import Website, computed, computed_apart
+from doorctl.sources.hours import Website, computed_apart
 from doorctl.store.branch import BranchRecords
 from doorctl.web.jobs import (
     HolidayRound,
@@ -22,7 +21,6 @@ from doorctl.web.jobs import (
     WebsiteRound,
     Write,
     are_holidays_wanted,
-    store_initial_holidays,
 )
 
 SLOW_PAUSE_S = 10.0
@@ -63,15 +61,6 @@ def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterato
             turns = regular("outputs", following.turn, OUTPUTS_PAUSE_S, log)
             stack.enter_context(turns.going(book.close))
         yield
-
-
-def store_holidays(config: Config, writer: BranchWriter, moment: Moment) -> None:
-    """Store the public holidays in a new ``branch.db``; see `store_initial_holidays`.
-
-    It loads the holidays package into this process, so it is for a command that ends soon. Raises
-    DoorctlError: they can't be computed or stored; nothing was changed.
-    """
-    store_initial_holidays(config.opening, writer, moment, computed)
 
 
 def _slow_turn(

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import DAY_MINUTES
-from doorctl.cli.options import DAYS, END_TIME, HOURS, clock, instant, weekday_names
+from doorctl.cli.options import DAYS, END_TIME, HOURS, instant, weekday_names
+from doorctl.config.hours import clock
 from doorctl.core.moments import ClockState, Moment
 
 ZONE = ZoneInfo("Europe/Copenhagen")

@@ -16,9 +16,11 @@ from doorctl.access.ports import BranchWriter
 from doorctl.config import Config, load
 from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
+from doorctl.sources.hours import computed
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.wiring.web_jobs import rounds, store_holidays
+from doorctl.web.jobs import store_initial_holidays
+from doorctl.wiring.web_jobs import rounds
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.sources.website_server import WebsiteScript, item, serving
@@ -234,9 +236,9 @@ def test_a_new_branch_gets_its_holidays(web: Web) -> None:
     """`init` stores them for years, before any web process runs; none where none are wanted."""
     config = web.config(f'{OPEN}holidays = "sunday"\n')
     with closing(open_or_create_branch(branch_db(config))) as writer:
-        store_holidays(web.config(OPEN), writer, web.clock.moment())
+        store_initial_holidays(web.config(OPEN).opening, writer, web.clock.moment(), computed)
         assert web.stored(config).sources == ()
-        store_holidays(config, writer, web.clock.moment())
+        store_initial_holidays(config.opening, writer, web.clock.moment(), computed)
 
     (said,) = web.stored(config).sources
     assert len(said.days) > 90

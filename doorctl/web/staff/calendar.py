@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 
 from doorctl.access.calendar import DAY_MINUTES, Day, Mode, ModeSpan, StoredDay
 from doorctl.accounts.account import Permission
+from doorctl.config.hours import clock
 from doorctl.core.errors import InputError
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.rpc import deeds
@@ -22,7 +23,7 @@ from doorctl.services.branch import change
 from doorctl.services.hours import CalendarDay, days, hours_now, refuse_day
 from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
-from doorctl.web.words import CAUSES, MODES, minutes
+from doorctl.web.words import CAUSES, MODES
 
 MOST_SPANS: Final = 4
 """Spans of each kind in a form; no branch opens and closes more often in a day."""
@@ -45,8 +46,8 @@ def filled(day: CalendarDay) -> dict[str, Any]:
     for mode, name in KINDS:
         spans = [span for span in day.given if day.spans is not None and span.mode is mode]
         for place, span in enumerate(spans[:MOST_SPANS]):
-            fields[f"{name}-{place}-from"] = minutes(span.starts)
-            fields[f"{name}-{place}-to"] = minutes(span.ends)
+            fields[f"{name}-{place}-from"] = clock(span.starts)
+            fields[f"{name}-{place}-to"] = clock(span.ends)
     return fields
 
 

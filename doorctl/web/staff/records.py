@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
+from doorctl.access.calendar import ONE_DAY
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH
@@ -25,6 +26,7 @@ from doorctl.services.app import App
 from doorctl.services.branch import audit_entries, verify_audit
 from doorctl.services.numbers import Numbers
 from doorctl.services.subject import Named
+from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.log import row
@@ -33,7 +35,6 @@ from doorctl.web.words import Words
 
 AUDIT: Final = "/audit"
 SHOWN: Final = 200
-CARD_HEX_DIGITS: Final = 8
 
 DEEDS: Mapping[Action, str] = {
     Action.VISITS_LISTED: "Listed the door log",
@@ -215,7 +216,6 @@ AROUND: Final = timedelta(minutes=15)
 """A form offers to hold so much time before and after an attempt."""
 
 USUAL_DAYS: Final = 60
-ONE_DAY: Final = timedelta(days=1)
 MINUTE: Final = "%Y-%m-%dT%H:%M"
 
 HOLD_ROWS: Final = 200

@@ -13,7 +13,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import DAY_MINUTES, Span
+from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Span
 from doorctl.access.rights import (
     ALL_BRANCHES,
     COMPANIONS_LIMIT,
@@ -21,7 +21,6 @@ from doorctl.access.rights import (
     MAX_CODE_DIGITS,
     MIN_CODE_DIGITS,
     MOST_SPANS,
-    ONE_DAY,
     USUAL_BAN,
     Ban,
     BanState,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from doorctl.access.calendar import ONE_DAY
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.privacy.statistics import (
@@ -32,8 +33,6 @@ from doorctl.web.staff.filled_in import day
 from doorctl.web.staff.log import table_of
 from doorctl.web.words import WEEKDAYS as WEEKDAY_NAMES
 from doorctl.web.words import Words
-
-ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from starlette.testclient import TestClient
 
 from doorctl.access.calendar import Day, Mode, ModeSpan, StoredDay
 from doorctl.accounts.account import Role
+from doorctl.config.hours import clock
 from doorctl.rpc import deeds
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change
 from doorctl.services.hours import days
 from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.words import minutes
 from tests.web.conftest import Apps
 from tests.web.pages.staging import browser
 
@@ -293,6 +293,6 @@ def test_no_band_leaves_the_scale(app: App) -> None:
 @given(st.integers(0, 2880))
 def test_minutes_are_told_as_on_a_clock(after: int) -> None:
     """A day ends at 24:00, and what comes after belongs to the next."""
-    hours, rest = minutes(after).split(":")
+    hours, rest = clock(after).split(":")
 
     assert (int(hours) * 60 + int(rest)) % 1440 == after % 1440
