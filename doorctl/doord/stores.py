@@ -38,7 +38,7 @@ from doorctl.store.visits import RetriedVisits
 KEPT_CARDS = 10_000
 """Most cards whose failures are kept in memory; an evening sees a few hundred, and it is 2 MB."""
 
-T = TypeVar("T")
+ResultT = TypeVar("ResultT")
 
 
 class SteadyVisitLog:
@@ -129,7 +129,7 @@ class SteadyVisitLog:
             self._log.emit("alarm", kind="visit_log_cleared")
         return True
 
-    def _read(self, read: Callable[[], T], otherwise: T) -> T:
+    def _read(self, read: Callable[[], ResultT], otherwise: ResultT) -> ResultT:
         try:
             return read()
         except StoreError as err:
@@ -158,8 +158,6 @@ STORES_LIMIT_S = 60.0
 
 ANSWER_LIMIT_S = 30.0
 """Longest wait for the worker to answer a question from outside the loop."""
-
-ResultT = TypeVar("ResultT")
 
 
 class DoorStores:

@@ -14,7 +14,7 @@ from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import SETTLED, SLEWED, BootTime, Moment
 from doorctl.core.ports import Clock, EventLog
 from doorctl.core.staff_text import refuse_purpose
-from doorctl.privacy.subject import may_be_cpr
+from doorctl.privacy.subject import ALL_GONE, may_be_cpr
 
 # Canaries: one row a day that is no visit. A purge has worked if the old ones are gone.
 #
@@ -108,8 +108,6 @@ class VisitRetention(Protocol):
         """VACUUM, then ``wal_checkpoint(TRUNCATE)``; ``(0, 0, 0)`` says that all is gone."""
 
 
-_ALL_GONE = (0, 0, 0)
-
 STEP = timedelta(days=1)
 """How much of the log, from the oldest visit on, a purge deletes that no staff started.
 
@@ -145,7 +143,7 @@ class PurgeReport:
     @property
     def complete(self) -> bool:
         """Whether no byte of what was deleted is left in the files; else purge again soon."""
-        return self.checkpoint == _ALL_GONE
+        return self.checkpoint == ALL_GONE
 
     def after(self, deleted: int) -> PurgeReport:
         """Return the report of a repeated purge; earlier tries deleted `deleted` more."""

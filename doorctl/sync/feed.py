@@ -67,11 +67,6 @@ class SheetEndedError(SheetError):
     """A line after which nothing can be read reliably."""
 
 
-def is_sheet(path: Path) -> bool:
-    """Tell by its name whether a feed is a CSV file."""
-    return path.suffix.lower() == SUFFIX
-
-
 def sheet_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
     """Yield each patron's first line with its row as JSON would hold it, or a `SheetError`."""
     patrons: dict[str, list[tuple[int, Cells]]] = {}
@@ -269,7 +264,7 @@ def read_rows(path: Path, *, pin_length: int) -> Rows:
         with owner_of(path.parent):
             feed = path.open("rb")
         with feed as file:
-            rows = sheet_rows(file) if is_sheet(path) else _json_rows(file)
+            rows = sheet_rows(file) if path.suffix.lower() == SUFFIX else _json_rows(file)
             return _Reading(path.name, RowReader(pin_length)).read(rows)
     except OSError as error:
         what = f"can't be read ({error.strerror}); check the path and its permissions"

@@ -24,9 +24,8 @@ from doorctl.core.errors import DoorctlError, StuckError
 from doorctl.services.visits import DoorLog
 from doorctl.store.door_log import OPEN, LogFilter, Visit
 from doorctl.web.frame import Aside, Frame, PageRequest, Person
-from doorctl.web.staff.log import NAMES, chosen, fits, row, state
+from doorctl.web.staff.log import MOST_DIGITS, NAMES, chosen, fits, row, state
 
-MOST_DIGITS: Final = 18
 NOTHING: Final = -1
 
 
