@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
+from typing import Any
 
 from doorctl.access.calendar import OPEN, Mode
 from doorctl.access.judging import (
@@ -222,7 +223,7 @@ class Attempt:
 
 
 Step = tuple[Attempt, tuple[Effect, ...]]
-Handler = Callable[[Attempt, Event, Now, Rules], Step]
+Handler = Callable[[Attempt, Any, Now, Rules], Step]
 
 
 def due(attempt: Attempt, now: Now, late_s: float = 0.0) -> bool:
@@ -267,12 +268,11 @@ def fail(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
 # time must not tell which cards are known.
 
 
-def keep(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+def keep(attempt: Attempt, event: Prepared, now: Now, rules: Rules) -> Step:
     """Keep the card's row while the PIN is typed, or let it in at once by a pass without a PIN.
 
     Everybody sees that a pass opens, nobody sees that one does not.
     """
-    assert isinstance(event, Prepared)  # noqa: S101 - the table's key says so
     kept = replace(attempt, prepared=event, foreseen=_foreseen(attempt, event, now, rules))
     if due(attempt, now) or not opens_without_pin(event, now, rules):
         return kept, ()
@@ -287,9 +287,8 @@ def _foreseen(
     return foreseen(prepared, now, rules)
 
 
-def keep_and_judge(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+def keep_and_judge(attempt: Attempt, event: Prepared, now: Now, rules: Rules) -> Step:
     """Judge by the row, which came after the last digit."""
-    assert isinstance(event, Prepared)  # noqa: S101 - the table's key says so
     if due(attempt, now):
         return refused(attempt, Reason.FAULT)
     return judge(replace(attempt, prepared=event), now, rules)
@@ -345,9 +344,8 @@ def _withhold(attempt: Attempt, reason: Reason, until_s: float | None) -> Step:
     return replace(withheld, pin=None, prepared=None), ()
 
 
-def hear(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+def hear(attempt: Attempt, event: LibraryAnswered, now: Now, rules: Rules) -> Step:
     """Take the library system's answer, if it comes in time."""
-    assert isinstance(event, LibraryAnswered)  # noqa: S101 - the table's key says so
     assert attempt.prepared is not None  # noqa: S101 - asking has a card
     assert attempt.withheld is not None  # noqa: S101 - asking withholds
     if due(attempt, now):
@@ -395,13 +393,12 @@ def give_up(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
 # Keys while there is no card: how many companions the last patron brings, or a code.
 
 
-def press(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+def press(attempt: Attempt, event: KeyPressed, now: Now, rules: Rules) -> Step:
     """Take a key: how many companions the last patron brings, else part of a code.
 
     A code begins only when no companions may be said any more; its person waits for the door
     anyway. Where the house has closed, companions no longer count; in an unknown mode no key does.
     """
-    assert isinstance(event, KeyPressed)  # noqa: S101 - the table's key says so
     company, over = attempt.company, due(attempt, now)
     if company is not None and not over:
         if now.mode is None:
@@ -456,8 +453,7 @@ def after(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     return TRANSITIONS[attempt.phase, type(event)].handler(attempt, event, now, rules)
 
 
-def _begin(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
-    assert isinstance(event, CardRead)  # noqa: S101 - the table's key says so
+def _begin(attempt: Attempt, event: CardRead, now: Now, rules: Rules) -> Step:
     number = attempt.last_number + 1
     begun = Attempt(
         Phase.TYPING,
@@ -471,7 +467,7 @@ def _begin(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     return begun, (Prepare(number, event.identifiers), Asked())
 
 
-def _begin_afresh(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+def _begin_afresh(attempt: Attempt, event: CardRead, now: Now, rules: Rules) -> Step:
     begun, effects = _begin(attempt, event, now, rules)
     # A guess that was made still counts: else a swipe before its answer would make each guess free.
     reason = attempt.withheld or Reason.PIN_TIMEOUT
@@ -479,15 +475,13 @@ def _begin_afresh(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Ste
     return begun, (superseded, *effects)
 
 
-def _complain(attempt: Attempt, event: Event, _now: Now, _rules: Rules) -> Step:
-    assert isinstance(event, CardUnreadable)  # noqa: S101 - the table's key says so
+def _complain(attempt: Attempt, event: CardUnreadable, _now: Now, _rules: Rules) -> Step:
     number = attempt.last_number + 1
     unreadable = Concluded(number, Reason.CARD_UNREADABLE, event.shape)
     return replace(attempt, last_number=number), (unreadable,)
 
 
-def _type(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
-    assert isinstance(event, KeyPressed)  # noqa: S101 - the table's key says so
+def _type(attempt: Attempt, event: KeyPressed, now: Now, rules: Rules) -> Step:
     assert attempt.pad is not None  # noqa: S101 - typing has a pad
     if due(attempt, now):
         return refused(attempt, Reason.PIN_TIMEOUT)

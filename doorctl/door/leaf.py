@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
+from typing import Any
 
 from doorctl.door.strike import Freed, ShutDown, TimePassed, Unfreed
 
@@ -228,19 +229,17 @@ class Leaf:
 # The steps that :data:`TRANSITIONS` names.
 
 Step = tuple[Leaf, tuple[LeafEffect, ...]]
-Handler = Callable[[Leaf, LeafEvent, LeafRules], Step]
+Handler = Callable[[Leaf, Any, LeafRules], Step]
 
 
-def start(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+def start(leaf: Leaf, event: Started, rules: LeafRules) -> Step:
     """Begin with the leaf as the contact shows it; an open one is neither forced nor yet held."""
-    assert isinstance(event, Started)  # noqa: S101 - the table's key says so
     begun = _begun(leaf, event)
     return (_opened(begun, event.now_s, rules) if event.open else begun), ()
 
 
-def start_alarmed(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+def start_alarmed(leaf: Leaf, event: Started, _rules: LeafRules) -> Step:
     """Begin anew under an alarm: it stays while the leaf is open, else it is cleared."""
-    assert isinstance(event, Started)  # noqa: S101 - the table's key says so
     return (leaf, ()) if event.open else (_begun(leaf, event), _clears(leaf))
 
 
@@ -248,9 +247,8 @@ def _begun(leaf: Leaf, event: Started) -> Leaf:
     return Leaf(contact=event.open is not None, fire=leaf.fire)
 
 
-def await_opening(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+def await_opening(leaf: Leaf, event: Released, _rules: LeafRules) -> Step:
     """Expect the person who was let in or out to open; a free door expects nobody."""
-    assert isinstance(event, Released)  # noqa: S101 - the table's key says so
     noted = _noted(leaf, event)
     if leaf.free:
         return noted, ()
@@ -263,9 +261,8 @@ def await_opening(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
     return awaited, ()
 
 
-def walk_through(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+def walk_through(leaf: Leaf, event: Released, rules: LeafRules) -> Step:
     """Count the persons who are let in or out while the leaf stands open."""
-    assert isinstance(event, Released)  # noqa: S101 - the table's key says so
     noted = _noted(leaf, event)
     if leaf.free:
         return noted, ()
@@ -283,23 +280,20 @@ def _noted(leaf: Leaf, event: Released) -> Leaf:
     )
 
 
-def relock(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+def relock(leaf: Leaf, event: Relocked, _rules: LeafRules) -> Step:
     """Lock when the strike does; a free door locks only at the end of its freedom."""
-    assert isinstance(event, Relocked)  # noqa: S101 - the table's key says so
     return (leaf if leaf.free else _locked(leaf, event.now_s)), ()
 
 
-def note_relock(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+def note_relock(leaf: Leaf, event: Relocked, _rules: LeafRules) -> Step:
     """Note that the release is over, where the leaf shows something else."""
-    assert isinstance(event, Relocked)  # noqa: S101 - the table's key says so
     if leaf.released_s is None:
         return leaf, ()
     return replace(leaf, released_s=min(leaf.released_s, event.now_s)), ()
 
 
-def end_release(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+def end_release(leaf: Leaf, event: TimePassed, _rules: LeafRules) -> Step:
     """Lock at the end of the release, even if the strike did not report it."""
-    assert isinstance(event, TimePassed)  # noqa: S101 - the table's key says so
     return _locked(leaf, event.now_s), ()
 
 
@@ -316,9 +310,8 @@ def end_grace(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
     return Leaf(contact=leaf.contact, fire=leaf.fire), reports
 
 
-def open_or_force(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+def open_or_force(leaf: Leaf, event: ContactChanged, rules: LeafRules) -> Step:
     """Open a locked leaf: explained by a recent release or by the free exit, or else forced."""
-    assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
     if leaf.released_s is not None:
         return open_leaf(leaf, event, rules)
     if not event.open or not leaf.contact:
@@ -329,9 +322,8 @@ def open_or_force(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
     return forced, (*reports, Passed(event.now_s))
 
 
-def open_leaf(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+def open_leaf(leaf: Leaf, event: ContactChanged, rules: LeafRules) -> Step:
     """Open the leaf for the persons who were let in or out."""
-    assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
     if not event.open or not leaf.contact:
         return leaf, ()
     passages = _passages(leaf.persons, leaving=leaf.leaving, now_s=event.now_s)
@@ -350,9 +342,8 @@ def _passages(persons: int, *, leaving: bool, now_s: float) -> tuple[LeafEffect,
     return (*entered, *left) or (Passed(now_s),)
 
 
-def close(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+def close(leaf: Leaf, event: ContactChanged, _rules: LeafRules) -> Step:
     """Close the leaf and end its alarm; a release that is not over still stands."""
-    assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
     return _closed(leaf, event)
 
 
@@ -371,9 +362,8 @@ def _closed(leaf: Leaf, event: ContactChanged) -> Step:
     return shut, _clears(leaf)
 
 
-def close_forced(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+def close_forced(leaf: Leaf, event: ContactChanged, _rules: LeafRules) -> Step:
     """Close a forced leaf; the release before it explains no later opening."""
-    assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
     shut, reports = _closed(leaf, event)
     unexplained = shut.state is LeafState.LOCKED
     return (replace(shut, released_s=None, held_open_s=0.0) if unexplained else shut), reports
@@ -383,9 +373,8 @@ def _releases(leaf: Leaf, now_s: float) -> bool:
     return leaf.released_s is not None and now_s < leaf.released_s
 
 
-def warn_or_hold(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+def warn_or_hold(leaf: Leaf, event: TimePassed, _rules: LeafRules) -> Step:
     """Warn, or find the leaf held open; a late warning is left out."""
-    assert isinstance(event, TimePassed)  # noqa: S101 - the table's key says so
     if leaf.held_s is not None and event.now_s >= leaf.held_s:
         return _alarmed(leaf, LeafState.HELD)
     return replace(leaf, warn_s=None), (() if leaf.fire else (HeldWarned(),))
@@ -414,25 +403,22 @@ def _freed(leaf: Leaf, state: LeafState) -> Leaf:
     return Leaf(state, contact=leaf.contact, free=True, fire=leaf.fire, released_s=leaf.released_s)
 
 
-def unfree(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+def unfree(leaf: Leaf, event: Unfreed, _rules: LeafRules) -> Step:
     """Lock when staff have gone, unless an earlier pulse still runs."""
-    assert isinstance(event, Unfreed)  # noqa: S101 - the table's key says so
     if not leaf.free or _releases(leaf, event.now_s):
         return replace(leaf, free=False), ()
     return _locked(replace(leaf, released_s=None), event.now_s), ()
 
 
-def unfree_open(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+def unfree_open(leaf: Leaf, event: Unfreed, rules: LeafRules) -> Step:
     """Start the time that an open leaf has, when staff have gone."""
-    assert isinstance(event, Unfreed)  # noqa: S101 - the table's key says so
     if not leaf.free:
         return leaf, ()
     return _opened(replace(leaf, free=False), event.now_s, rules), ()
 
 
-def note_fire(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+def note_fire(leaf: Leaf, event: FireChanged, _rules: LeafRules) -> Step:
     """Put the fire input on record; when it goes back, report the alarm that it kept back."""
-    assert isinstance(event, FireChanged)  # noqa: S101 - the table's key says so
     if event.active is leaf.fire:
         return leaf, ()
     noted, report = replace(leaf, fire=event.active), FireReported(event.active)

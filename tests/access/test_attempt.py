@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -48,6 +48,13 @@ from tests.access.telling import (
 def test_every_event_has_its_answer_in_every_phase() -> None:
     """No pair of phase and event is left out of the table."""
     assert set(TRANSITIONS) == set(product(Phase, get_args(Event)))
+
+
+def test_every_step_takes_the_event_of_its_row() -> None:
+    """The table calls a step with its row's event unchecked, so the annotations must agree."""
+    for (_, event), transition in TRANSITIONS.items():
+        _, takes, *_ = get_type_hints(transition.handler).values()
+        assert issubclass(event, takes), transition.handler
 
 
 def test_the_way_in() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -51,6 +51,13 @@ FORCED_RAISED, FORCED_CLEARED = AlarmRaised(Alarm.FORCED), AlarmCleared(Alarm.FO
 def test_every_event_has_its_answer_in_every_state() -> None:
     """No pair of state and event is left out of the table."""
     assert set(TRANSITIONS) == set(product(LeafState, get_args(LeafEvent)))
+
+
+def test_every_step_takes_the_event_of_its_row() -> None:
+    """The table calls a step with its row's event unchecked, so the annotations must agree."""
+    for (_, event), transition in TRANSITIONS.items():
+        _, takes, *_ = get_type_hints(transition.step).values()
+        assert issubclass(event, takes), transition.step
 
 
 def test_the_table_says_where_each_transition_leads() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -61,6 +61,13 @@ EVENTS: tuple[StrikeEvent, ...] = (
 def test_every_event_has_its_answer_in_every_state() -> None:
     """No pair of state and event is left out of the table."""
     assert set(TRANSITIONS) == set(product(StrikeState, get_args(StrikeEvent)))
+
+
+def test_every_step_takes_the_event_of_its_row() -> None:
+    """The table calls a step with its row's event unchecked, so the annotations must agree."""
+    for (_, event), transition in TRANSITIONS.items():
+        _, takes, *_ = get_type_hints(transition.step).values()
+        assert issubclass(event, takes), transition.step
 
 
 def test_the_table_says_where_each_transition_leads() -> None:
