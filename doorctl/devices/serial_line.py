@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import termios
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread, current_thread
 
@@ -105,6 +105,7 @@ WHAT_TO_CHECK = {
 }
 
 
+@dataclass(eq=False)
 class SerialLine:
     """Raw bytes, opened exclusively; `post` is called from the line's own thread.
 
@@ -122,31 +123,23 @@ class SerialLine:
         fresh_s: a device counts as new if it was missing at most so long ago.
     """
 
-    def __init__(
-        self,
-        name: str,
-        port: str,
-        baud: int,
-        post: Callable[[LineEvent], None],
-        pending: Callable[[], int],
-        *,
-        bits: str = "8N1",
-        fresh_s: float = FRESH_S,
-    ) -> None:
-        self._name = name
-        self._port = port
-        self._baud = baud
-        self._bits = bits
-        self._fresh_s = fresh_s
-        self._post = post
-        self._pending = pending
+    name: str
+    port: str
+    baud: int
+    post: Callable[[LineEvent], None]
+    pending: Callable[[], int]
+    _: KW_ONLY
+    bits: str = "8N1"
+    fresh_s: float = FRESH_S
+
+    def __post_init__(self) -> None:
         self._stopping = Event()
         self._lost = False
         self._reopening = Reopening()
         self._fresh = Timeout(0.0)
         self._lock = Lock()
         self._open: Serial | None = None
-        self._thread = Thread(target=self._run, name=f"serial-{name}", daemon=True)
+        self._thread = Thread(target=self._run, name=f"serial-{self.name}", daemon=True)
 
     @property
     def alive(self) -> bool:
@@ -168,13 +161,13 @@ class SerialLine:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._reopening = self._reopening.looked(node_at(self._port))
+            self._reopening = self._reopening.looked(node_at(self.port))
             if self._reopening.due:
                 self._reopening = self._reopening.tried()
                 self._use()
             elif self._reopening.node is None:
-                self._fresh = Timeout(self._fresh_s)
-                self._lose(f"{self._port} {WHAT_TO_CHECK[errno.ENOENT]}")
+                self._fresh = Timeout(self.fresh_s)
+                self._lose(f"{self.port} {WHAT_TO_CHECK[errno.ENOENT]}")
             # Also after a loss: a device that dies as soon as it is opened must not make this spin.
             self._stopping.wait(LOOK_S)
 
@@ -183,7 +176,7 @@ class SerialLine:
         try:
             line = self._opened(_Fresh if fresh else Serial)
         except FAILURES as failure:
-            self._lose(f"{self._port} {_what_to_check(failure)}")
+            self._lose(f"{self.port} {_what_to_check(failure)}")
             return
         try:
             if not fresh:
@@ -199,15 +192,15 @@ class SerialLine:
             # Before the next look at the path: a node that is held open is numbered anew.
             self._close(line)
         if lost:
-            self._lose(f"{self._port} was unplugged or stopped answering; check the cable")
+            self._lose(f"{self.port} was unplugged or stopped answering; check the cable")
 
     def _opened(self, kind: type[Serial]) -> Serial:
         line = kind(
-            self._port,
-            self._baud,
-            bytesize=int(self._bits[0]),
-            parity=self._bits[1],
-            stopbits=int(self._bits[2]),
+            self.port,
+            self.baud,
+            bytesize=int(self.bits[0]),
+            parity=self.bits[1],
+            stopbits=int(self.bits[2]),
             timeout=DRAIN_QUIET_S,
             exclusive=True,
         )
@@ -228,23 +221,23 @@ class SerialLine:
 
     def _read(self, line: Serial) -> None:
         while not self._stopping.is_set():
-            if self._pending() > MOST_PENDING:
+            if self.pending() > MOST_PENDING:
                 self._stopping.wait(PAUSE_S)
                 continue
             data = line.read(min(line.in_waiting or 1, CHUNK_BYTES))
             if data and not self._stopping.is_set():
                 self._reopening = self._reopening.worked()
-                self._post(BytesReceived(self._name, data))
+                self.post(BytesReceived(self.name, data))
 
     def _connect(self) -> None:
         if not self._stopping.is_set():
             self._lost = False
-            self._post(LineConnected(self._name))
+            self.post(LineConnected(self.name))
 
     def _lose(self, why: str) -> None:
         if not self._lost and not self._stopping.is_set():
             self._lost = True
-            self._post(LineLost(self._name, why))
+            self.post(LineLost(self.name, why))
 
 
 class _Fresh(Serial):

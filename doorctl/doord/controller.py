@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import InitVar, dataclass, replace
 from datetime import date
 from math import inf
 from typing import Protocol
@@ -73,50 +73,48 @@ class Panel(Protocol):
         """Show this from now on; a waiting page gets it as soon as it can."""
 
 
+@dataclass(eq=False)
 class Screen:
     """Show people at the door their state; on the loop's thread. No screen: `panel` is None."""
 
-    def __init__(
-        self,
-        panel: Panel | None = None,
-        display: Display = Display(),  # noqa: B008 - frozen
-    ) -> None:
-        self._panel = panel
-        self._display = display
+    panel: Panel | None = None
+    display: Display = Display()  # noqa: RUF009 - frozen
+
+    def __post_init__(self) -> None:
         self._shown: PanelState | None = None
 
     @property
     def is_there(self) -> bool:
         """Whether there is a screen; else nothing need be computed for it."""
-        return self._panel is not None
+        return self.panel is not None
 
     @property
     def deadline_s(self) -> float | None:
         """When :meth:`show` has to be called next, monotonic seconds; None for no deadline."""
-        return self._display.deadline_s
+        return self.display.deadline_s
 
     def hear_hours(self, calendar: Calendar | None, override: Override | None) -> None:
         """Switch to other hours."""
-        self._display = self._display.heard(calendar, override)
+        self.display = self.display.heard(calendar, override)
 
     def reload(self, rules: PanelRules) -> None:
         """Switch to other rules."""
-        self._display = replace(self._display, rules=rules, found_for=None)
+        self.display = replace(self.display, rules=rules, found_for=None)
 
     def ask(self) -> None:
         """Remove the message to the person before."""
-        self._display = self._display.telling(None)
+        self.display = self.display.telling(None)
 
     def tell(self, concluded: Concluded, now_s: float) -> None:
         """Show how an attempt ended."""
-        if self._panel is not None:
-            notice = notice_of(concluded, self._display.rules, now_s)
-            self._display = self._display.telling(notice)
+        if self.panel is not None:
+            notice = notice_of(concluded, self.display.rules, now_s)
+            self.display = self.display.telling(notice)
 
     def turn_away(self, now_s: float) -> None:
         """Ask a person to wait for those who came before."""
-        if self._panel is not None:
-            self._display = self._display.telling(turned_away(self._display.rules, now_s))
+        if self.panel is not None:
+            self.display = self.display.telling(turned_away(self.display.rules, now_s))
 
     def show(
         self, attempt: Attempt, now_s: float, moment: Moment, standing: Standing, *, broken: bool
@@ -125,13 +123,13 @@ class Screen:
 
         `now_s` is monotonic; `moment` is the same time by the wall clock.
         """
-        if self._panel is None:
+        if self.panel is None:
             return
-        self._display = self._display.at(now_s, moment, standing)
-        state = self._display.state(attempt, broken=broken)
+        self.display = self.display.at(now_s, moment, standing)
+        state = self.display.state(attempt, broken=broken)
         if state != self._shown:
             self._shown = state
-            self._panel.show(state)
+            self.panel.show(state)
 
 
 MOST_PENDING = 32
@@ -204,6 +202,7 @@ UNREADABLE_GAP_S = 0.1
 """Nobody swipes twice so soon: faster garbage gets one answer in this time."""
 
 
+@dataclass(eq=False, kw_only=True)
 class Controller:
     """Run the door.
 
@@ -214,41 +213,25 @@ class Controller:
     (watchdog, clock watch).
     """
 
-    def __init__(
-        self,
-        *,
-        rules: Rules,
-        cards: CardReader,
-        doorway: DoorDriver,
-        daily: DailyRound,
-        clock: Clock,
-        log: EventLog,
-        cache: PatronLookup,
-        branch: BranchBook,
-        jobs: SlowJobs,
-        screen: Screen,
-        last_number: int,
-        lines: frozenset[str],
-        when_ready: Callable[[], None],
-        each_turn: Callable[[], None],
-        opened_on: date | None = None,
-        day_opened: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._rules = rules
-        self._cards = cards
-        self._doorway = doorway
-        self._daily = daily
-        self._clock = clock
-        self._log = log
-        self._cache = cache
-        self._branch = branch
-        self._jobs = jobs
-        self._screen = screen
+    rules: Rules
+    cards: CardReader
+    doorway: DoorDriver
+    daily: DailyRound
+    clock: Clock
+    log: EventLog
+    cache: PatronLookup
+    branch: BranchBook
+    jobs: SlowJobs
+    screen: Screen
+    last_number: InitVar[int]
+    lines: InitVar[frozenset[str]]
+    when_ready: Callable[[], None]
+    each_turn: Callable[[], None]
+    opened_on: date | None = None
+    day_opened: Callable[[], None] = lambda: None
+
+    def __post_init__(self, last_number: int, lines: frozenset[str]) -> None:
         self._untried = set(lines)
-        self._when_ready = when_ready
-        self._each_turn = each_turn
-        self._opened_on = opened_on
-        self._day_opened = day_opened
         self.connected: dict[str, bool | None] = dict.fromkeys(lines)
         self._attempt = Attempt(number=last_number, last_number=last_number)
         self._reloaded: Reloaded | None = None
@@ -263,21 +246,21 @@ class Controller:
     def deadline_s(self) -> float | None:
         """When :meth:`pass_time` is due next, monotonic seconds; None while nothing is pending."""
         pending = (
-            self._doorway.deadline_s,
+            self.doorway.deadline_s,
             self._attempt.deadline_s,
-            self._cards.deadline_s,
-            self._screen.deadline_s,
+            self.cards.deadline_s,
+            self.screen.deadline_s,
         )
         return min((at for at in pending if at is not None), default=None)
 
     def run(self, event_queue: EventQueue) -> None:
         """Run the loop until `StopRequested`; the relay is off afterwards, whatever happened."""
         try:
-            self._doorway.begin()
+            self.doorway.begin()
             while True:
                 self._notice_stall()
                 self.pass_time()
-                self._each_turn()
+                self.each_turn()
                 for event in self._next(event_queue):
                     if isinstance(event, StopRequested):
                         return
@@ -288,14 +271,14 @@ class Controller:
 
     def _next(self, event_queue: EventQueue) -> Sequence[PostedEvent]:
         """Wait for an event; where a device pours out bytes, return all events but the device's."""
-        waiting, now_s = event_queue.qsize(), self._clock.monotonic_s()
+        waiting, now_s = event_queue.qsize(), self.clock.monotonic_s()
         if waiting < FEW or (waiting < FLOOD and now_s - self._kept_up_s <= BEHIND_S):
             try:
                 event = event_queue.get(timeout=self._wait_s())
             except queue.Empty:
                 return ()
             if waiting < FEW:
-                self._kept_up_s = self._clock.monotonic_s()
+                self._kept_up_s = self.clock.monotonic_s()
             return (event,)
         events = [event_queue.get_nowait() for _ in range(waiting)]
         kept = [event for event in events if not isinstance(event, BytesReceived)]
@@ -309,35 +292,35 @@ class Controller:
     def _note_overload(self, why: str, now_s: float) -> None:
         if now_s - self._overloaded_s >= OVERLOAD_REPORT_S:
             self._overloaded_s = now_s
-            self._log.emit("alarm", kind="overloaded", why=why)
+            self.log.emit("alarm", kind="overloaded", why=why)
 
     def _notice_stall(self) -> None:
-        now_s = self._clock.monotonic_s()
+        now_s = self.clock.monotonic_s()
         if self._turned_s is not None and now_s - self._turned_s > STALL_LIMIT_S:
-            self._log.emit(
+            self.log.emit(
                 "alarm", kind="stalled", why="the door stood still; what was typed is void"
             )
             self._void(now_s)
         self._turned_s = now_s
 
     def _void(self, now_s: float) -> None:
-        self._cards.reset()
+        self.cards.reset()
         self._step(Stalled())
         self._stale_until_s = now_s + STALE_S
 
     def shut_down(self) -> None:
         """Lock the door; idempotent."""
-        self._doorway.shut_down()
+        self.doorway.shut_down()
 
     def pass_time(self) -> None:
         """Carry out every deadline that is due."""
-        now_s = self._clock.monotonic_s()
+        now_s = self.clock.monotonic_s()
         if self._attempt_is_over():
             self._take_reloaded()
-        self._doorway.pass_time()
-        self._daily.turn(self._clock.moment(), now_s)
+        self.doorway.pass_time()
+        self.daily.turn(self.clock.moment(), now_s)
         self._look_at_cache()
-        self._cards.pass_time(now_s)
+        self.cards.pass_time(now_s)
         self._take_readings()
         if self._attempt.deadline_s is not None and now_s >= self._attempt.deadline_s:
             self._step(TimePassed())
@@ -346,7 +329,7 @@ class Controller:
     def _look_at_cache(self) -> None:
         # A file that is replaced answers for some seconds more, counted from the last look.
         with suppress(StoreError):
-            self._cache.version()
+            self.cache.version()
 
     def handle(self, event: PostedEvent) -> None:
         """Process one event."""
@@ -358,109 +341,109 @@ class Controller:
             case HoursRead():
                 self._hear_hours(event)
             case BranchUnread():
-                self._daily.missed(event, self._clock.moment())
+                self.daily.missed(event, self.clock.moment())
             case PanelKeyPressed():
                 self._hear_panel(event)
             case StaffOpened():
                 self._open_for_staff(event)
             case PinsTouched():
-                self._doorway.look()
+                self.doorway.look()
             case Reloaded():
                 self._reloaded = event
             case ThreadFailed(error=error):
                 raise error
 
     def _hear_hours(self, read: HoursRead) -> None:
-        self._daily.heard(read, self._clock.moment())
+        self.daily.heard(read, self.clock.moment())
         if read.failing is None:
-            self._screen.hear_hours(read.calendar, read.override)
+            self.screen.hear_hours(read.calendar, read.override)
 
     def _take_reloaded(self) -> None:
         """Switch to other rules between two attempts, so that each is judged by one policy."""
         new, self._reloaded = self._reloaded, None
         if new is not None:
-            self._rules = new.rules
+            self.rules = new.rules
             new.taken()
-            self._daily.reload(new.day)
-            self._screen.reload(new.panel)
+            self.daily.reload(new.day)
+            self.screen.reload(new.panel)
 
     def _open_for_staff(self, opened: StaffOpened) -> None:
-        if self._clock.monotonic_s() >= opened.until_s:
+        if self.clock.monotonic_s() >= opened.until_s:
             # Staff were told that the door did not answer, and the visitor may be gone.
-            self._log.emit("alarm", kind="stalled", why="staff's opening came too late and is void")
+            self.log.emit("alarm", kind="stalled", why="staff's opening came too late and is void")
             return
-        self._log.emit("opened_by_staff", why=opened.reason, by=opened.by)
-        self._doorway.let_in()
-        if self._rules.policy.first_card:
+        self.log.emit("opened_by_staff", why=opened.reason, by=opened.by)
+        self.doorway.let_in()
+        if self.rules.policy.first_card:
             self._open_day()
 
     def _open_day(self) -> None:
-        moment = self._clock.moment()
-        if moment.dependable and moment.local.date() != self._opened_on:
-            self._opened_on = moment.local.date()
-            self._day_opened()
+        moment = self.clock.moment()
+        if moment.dependable and moment.local.date() != self.opened_on:
+            self.opened_on = moment.local.date()
+            self.day_opened()
 
     def _hear_line(self, event: LineEvent) -> None:
         match event:
-            case BytesReceived() if self._clock.monotonic_s() < self._stale_until_s:
+            case BytesReceived() if self.clock.monotonic_s() < self._stale_until_s:
                 pass
             case BytesReceived(line=line, data=data) if line == KEYPAD:
                 for key in keys(data):
                     self._take_reading(key)
             case BytesReceived(data=data):
-                self._cards.receive(data, self._clock.monotonic_s())
+                self.cards.receive(data, self.clock.monotonic_s())
                 self._take_readings()
             case LineConnected(line=line):
-                self._log.emit(line, state="connected")
+                self.log.emit(line, state="connected")
                 self._note_line(line, connected=True)
             case LineLost(line=line, why=why):
                 if line == READER:
-                    self._cards.reset()
-                self._log.emit(line, state="lost", why=why)
+                    self.cards.reset()
+                self.log.emit(line, state="lost", why=why)
                 self._note_line(line, connected=False)
 
     def _hear_panel(self, pressed: PanelKeyPressed) -> None:
-        stale = self._clock.monotonic_s() < self._stale_until_s
+        stale = self.clock.monotonic_s() < self._stale_until_s
         # A page that was held up may hold what an earlier person typed.
         if not stale and pressed.attempt == self._attempt.number:
             self._take_reading(KeyPressed(pressed.key))
 
     def _show(self, now_s: float) -> None:
-        if not self._screen.is_there:
+        if not self.screen.is_there:
             return
-        moment = self._clock.moment()
-        standing = self._daily.mode_at(moment)
+        moment = self.clock.moment()
+        standing = self.daily.mode_at(moment)
         broken = not self.connected.get(READER, True)
-        self._screen.show(self._attempt, now_s, moment, standing, broken=broken)
+        self.screen.show(self._attempt, now_s, moment, standing, broken=broken)
 
     def _note_line(self, line: str, *, connected: bool) -> None:
         self.connected[line] = connected
         if self._untried:
             self._untried.discard(line)
             if not self._untried:
-                self._when_ready()
+                self.when_ready()
 
     def _take_readings(self) -> None:
         while True:
             typing = self._attempt.phase is Phase.TYPING or self._attempt.company is not None
-            reading = self._cards.next_reading(awaiting_pin=typing)
+            reading = self.cards.next_reading(awaiting_pin=typing)
             if reading is None:
                 return
             self._take_reading(reading)
 
     def _take_reading(self, reading: CardRead | CardUnreadable | KeyPressed) -> None:
-        standing = self._daily.standing
+        standing = self.daily.standing
         if isinstance(reading, CardUnreadable):
-            now_s = self._clock.monotonic_s()
+            now_s = self.clock.monotonic_s()
             if now_s - self._unreadable_s < UNREADABLE_GAP_S:
                 return
             self._unreadable_s = now_s
         if standing is not None and standing.mode is Mode.STAFFED and self._attempt_is_over():
             # In staffed hours no card is judged; the branch decides if the door stands free.
             if isinstance(reading, CardRead):
-                free = self._doorway.stands_free
-                self._doorway.show(Signal.GRANTED if free else Signal.CARD_READ)
-        elif isinstance(reading, CardRead) and self._jobs.overloaded():
+                free = self.doorway.stands_free
+                self.doorway.show(Signal.GRANTED if free else Signal.CARD_READ)
+        elif isinstance(reading, CardRead) and self.jobs.overloaded():
             self._turn_away(reading)
         else:
             if isinstance(reading, CardRead):
@@ -470,28 +453,28 @@ class Controller:
             self._step(reading)
 
     def _turn_away(self, card: CardRead) -> None:
-        now_s = self._clock.monotonic_s()
+        now_s = self.clock.monotonic_s()
         self._note_overload("cards come faster than they are looked up", now_s)
         if card != self._card:
             # The person before has stepped back: the next one's keys are not for that attempt.
             self._step(PrepareFailed(self._attempt.number))
-        self._doorway.show(Signal.REFUSED)
-        self._screen.turn_away(now_s)
+        self.doorway.show(Signal.REFUSED)
+        self.screen.turn_away(now_s)
 
     def _attempt_is_over(self) -> bool:
         return self._attempt.phase is Phase.IDLE
 
     def _step(self, event: Event) -> None:
-        moment = self._clock.moment()
+        moment = self.clock.moment()
         # This comes first: it may show that the hours are older than the card.
         version = self._version()
-        mode, no_entry = self._daily.mode_at(moment)
-        in_doubt = version is None or self._daily.is_reading
+        mode, no_entry = self.daily.mode_at(moment)
+        in_doubt = version is None or self.daily.is_reading
         if in_doubt and self._attempt_is_over():
             # A card is looked at again after that; who brings companions can't wait for it.
             mode = None
-        now = Now(self._clock.monotonic_s(), moment, version, mode, no_entry, self._opened_on)
-        self._attempt, effects = after(self._attempt, event, now, self._rules)
+        now = Now(self.clock.monotonic_s(), moment, version, mode, no_entry, self.opened_on)
+        self._attempt, effects = after(self._attempt, event, now, self.rules)
         for effect in effects:
             self._carry_out(effect)
 
@@ -502,9 +485,9 @@ class Controller:
         questions to it are answered after the hours.
         """
         try:
-            branch = self._branch.version()
-            self._daily.look(branch)
-            return (self._cache.version() << VERSION_BITS) + branch
+            branch = self.branch.version()
+            self.daily.look(branch)
+            return (self.cache.version() << VERSION_BITS) + branch
         except StoreError:
             return None
 
@@ -513,50 +496,50 @@ class Controller:
             case Concluded():
                 self._conclude(effect)
             case Prepare() | LookAgain():
-                self._jobs.prepare(effect, lambda: self._attempt.number)
+                self.jobs.prepare(effect, lambda: self._attempt.number)
             case AskLibrary():
-                if not self._jobs.ask_library(effect):
+                if not self.jobs.ask_library(effect):
                     number = effect.prepared.attempt
                     self._step(LibraryAnswered(number, LibraryAnswer.SILENT))
             case Asked():
-                self._doorway.show(Signal.CARD_READ)
-                self._screen.ask()
+                self.doorway.show(Signal.CARD_READ)
+                self.screen.ask()
             case Clicked():
-                self._doorway.show(Signal.KEY)
+                self.doorway.show(Signal.KEY)
             case Accompanied(attempt=number, companions=companions):
-                self._doorway.bring(companions)
-                self._log.emit("companions", attempt=number, count=companions)
+                self.doorway.bring(companions)
+                self.log.emit("companions", attempt=number, count=companions)
 
     def _conclude(self, concluded: Concluded) -> None:
         reason, number = concluded.reason, concluded.attempt
         if reason is Reason.OK:
-            self._doorway.let_in(needs_time=concluded.long_release)
+            self.doorway.let_in(needs_time=concluded.long_release)
             if concluded.opens_day:
                 self._open_day()
         if not concluded.silent:
-            self._doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
-            self._screen.tell(concluded, self._clock.monotonic_s())
+            self.doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
+            self.screen.tell(concluded, self.clock.monotonic_s())
         more = {} if concluded.shape is None else {"shape": concluded.shape.value}
         if concluded.weak_pin:
             more["hint"] = Reason.WEAK_PIN.value
-        self._log.emit(
+        self.log.emit(
             "decision", verdict=reason.verdict, reason=reason.value, attempt=number, **more
         )
         if not concluded.silent:
             self._count(reason)
         if concluded.duress:
             # The attempt's number is not shown: somebody may read over a shoulder.
-            self._log.emit("alarm", kind="duress")
-        mode = counted_as(self._daily.mode_at(self._clock.moment())[0])
-        self._jobs.settle(concluded, mode)
+            self.log.emit("alarm", kind="duress")
+        mode = counted_as(self.daily.mode_at(self.clock.moment())[0])
+        self.jobs.settle(concluded, mode)
 
     def _count(self, reason: Reason) -> None:
-        self._refusals, unusual = self._refusals.after(reason, self._clock.monotonic_s())
+        self._refusals, unusual = self._refusals.after(reason, self.clock.monotonic_s())
         for report in unusual:
-            self._log.emit("alarm", kind="refusals_unusual", why=report.why)
+            self.log.emit("alarm", kind="refusals_unusual", why=report.why)
 
     def _wait_s(self) -> float:
         deadline_s = self.deadline_s
         if deadline_s is None:
             return TURN_LIMIT_S
-        return max(0.0, min(TURN_LIMIT_S, deadline_s - self._clock.monotonic_s()))
+        return max(0.0, min(TURN_LIMIT_S, deadline_s - self.clock.monotonic_s()))

@@ -99,6 +99,7 @@ class DoorRules:
     wait_s: float = 0.0
 
 
+@dataclass(eq=False, kw_only=True)
 class DoorDriver:
     """Drive the door. One thread, except `released`, `state` and `head_count`: any.
 
@@ -115,26 +116,16 @@ class DoorDriver:
             switching does not count as done.
     """
 
-    def __init__(
-        self,
-        *,
-        rules: DoorRules,
-        relay: Relay,
-        signals: Signals,
-        clock: Clock,
-        log: EventLog,
-        inputs: InputPins | None = None,
-        on_passage: Callable[[Entered | Left | Passed], None] = lambda _passage: None,
-        bounded: Callable[[float | None], None] = lambda _until_s: None,
-    ) -> None:
-        self._rules = rules
-        self._relay = relay
-        self._signals = signals
-        self._clock = clock
-        self._log = log
-        self._pins = inputs
-        self._on_passage = on_passage
-        self._bounded = bounded
+    rules: DoorRules
+    relay: Relay
+    signals: Signals
+    clock: Clock
+    log: EventLog
+    inputs: InputPins | None = None
+    on_passage: Callable[[Entered | Left | Passed], None] = lambda _passage: None
+    bounded: Callable[[float | None], None] = lambda _until_s: None
+
+    def __post_init__(self) -> None:
         self._strike = strike.Strike()
         self._leaf = Leaf()
         self._indicator = Indicator()
@@ -185,10 +176,10 @@ class DoorDriver:
 
     def begin(self) -> None:
         """Take the inputs as they are: a leaf that is already open is open, and not forced."""
-        if self._pins is None:
+        if self.inputs is None:
             return
-        now_s = self._clock.monotonic_s()
-        levels = self._read(self._pins)
+        now_s = self.clock.monotonic_s()
+        levels = self._read(self.inputs)
         self._inputs = Inputs.started(levels, now_s)
         self._tell_leaf(Started(levels.get(Input.CONTACT), now_s))
         if levels.get(Input.FIRE):
@@ -198,7 +189,7 @@ class DoorDriver:
 
     def pass_time(self) -> None:
         """Carry out every deadline that is due, and look at the inputs."""
-        now_s = self._clock.monotonic_s()
+        now_s = self.clock.monotonic_s()
         self._drive(self._strike.after(strike.TimePassed(now_s)))
         self._note_waiting(now_s)
         self.look()
@@ -207,20 +198,20 @@ class DoorDriver:
 
     def look(self) -> None:
         """Read the inputs, because one of them may have changed."""
-        if self._pins is None:
+        if self.inputs is None:
             return
-        levels = self._read(self._pins)
-        self._inputs, changes = self._inputs.sampled(levels, self._clock.monotonic_s())
+        levels = self._read(self.inputs)
+        self._inputs, changes = self._inputs.sampled(levels, self.clock.monotonic_s())
         for change in changes:
             self._take(change)
 
     def let_in(self, *, needs_time: bool = False) -> None:
         """Release the strike for somebody who may enter."""
-        rules = self._rules
+        rules = self.rules
         release_s = rules.release_s
         if needs_time:
             release_s = max(release_s, rules.long_release_s)
-        now_s = self._clock.monotonic_s()
+        now_s = self.clock.monotonic_s()
         self._drive(self._strike.after(strike.Granted(now_s, release_s, rules.wait_s)))
         # A patron who needs longer to open needs longer to walk through as well.
         longer_s = rules.leaf.held_open_s + release_s - rules.release_s if needs_time else 0.0
@@ -235,8 +226,8 @@ class DoorDriver:
 
         A strike that has locked meanwhile stays locked, because anybody may press that key.
         """
-        now_s = self._clock.monotonic_s()
-        self._drive(self._strike.after(strike.Prolonged(now_s, self._rules.release_s)))
+        now_s = self.clock.monotonic_s()
+        self._drive(self._strike.after(strike.Prolonged(now_s, self.rules.release_s)))
         if self._strike.state is strike.StrikeState.WAITING:
             self._waiting += companions
         else:
@@ -246,7 +237,7 @@ class DoorDriver:
         """Keep the strike released while the branch is staffed, or stop doing so."""
         if self._stopped:
             return
-        now_s = self._clock.monotonic_s()
+        now_s = self.clock.monotonic_s()
         event = strike.Freed(now_s) if free else strike.Unfreed(now_s)
         self._drive(self._strike.after(event))
         self._note_waiting(now_s)
@@ -258,12 +249,12 @@ class DoorDriver:
         A release that is running keeps its time; `stand_free` locks a door that stands free.
         """
         self._drive(self._strike.after(strike.HouseClosed()))
-        self._note_waiting(self._clock.monotonic_s())
+        self._note_waiting(self.clock.monotonic_s())
         self.head_count = self.head_count.closed()
 
     def show(self, signal: Signal) -> None:
         """Light or sound a signal from now on."""
-        self._indicate(self._indicator.signalled(signal, self._clock.monotonic_s()))
+        self._indicate(self._indicator.signalled(signal, self.clock.monotonic_s()))
 
     def shut_down(self) -> None:
         """Lock the door for good: nothing releases it any more; idempotent."""
@@ -271,7 +262,7 @@ class DoorDriver:
         try:
             self._drive(self._strike.after(strike.ShutDown()))
         finally:
-            self._relay.de_energise()
+            self.relay.de_energise()
         self._tell_leaf(strike.ShutDown())
 
     def _note_release(self, now_s: float, persons: int, held_open_s: float = 0.0) -> None:
@@ -294,7 +285,7 @@ class DoorDriver:
                 other = strike.OtherDoorChanged(open=change.active, now_s=change.now_s)
                 self._drive(self._strike.after(other))
             case Input.EXIT_BUTTON if change.active:
-                exit_s = self._rules.exit_release_s
+                exit_s = self.rules.exit_release_s
                 self._drive(self._strike.after(strike.ExitPressed(change.now_s, exit_s)))
                 self._note_release(change.now_s, persons=0)
                 self.show(Signal.EXIT)
@@ -308,21 +299,21 @@ class DoorDriver:
             self._strike = after
             return
         if energised:
-            self._bounded(after.until_s)
-            self._relay.energise()
+            self.bounded(after.until_s)
+            self.relay.energise()
         else:
-            self._relay.de_energise()
+            self.relay.de_energise()
         self._strike = after
-        edge_s = self._clock.monotonic_s()
-        self._log.emit("relay", energised=energised, monotonic_ns=round(edge_s * 1e9))
+        edge_s = self.clock.monotonic_s()
+        self.log.emit("relay", energised=energised, monotonic_ns=round(edge_s * 1e9))
         if not energised:
             self._tell_leaf(Relocked(edge_s))
 
     def _tell_leaf(self, event: LeafEvent) -> None:
         before = self._leaf.state
-        self._leaf, effects = leaf.after(self._leaf, event, self._rules.leaf)
+        self._leaf, effects = leaf.after(self._leaf, event, self.rules.leaf)
         if self._leaf.state is not before:
-            self._log.emit("door", state=self._leaf.state.value)
+            self.log.emit("door", state=self._leaf.state.value)
         for effect in effects:
             self._carry_out(effect)
 
@@ -333,7 +324,7 @@ class DoorDriver:
             case HeldWarned():
                 self.show(Signal.HELD_WARNING)
             case NoEntry():
-                self._log.emit("door", state="no_entry")
+                self.log.emit("door", state="no_entry")
             case AlarmRaised() | AlarmCleared() | FireReported():
                 self._alarm(effect)
 
@@ -345,16 +336,16 @@ class DoorDriver:
                 self.head_count = self.head_count.left()
             case Passed():
                 self.head_count = self.head_count.passed()
-        self._on_passage(passage)
+        self.on_passage(passage)
 
     def _alarm(self, effect: AlarmRaised | AlarmCleared | FireReported) -> None:
         match effect:
             case AlarmRaised(alarm=alarm):
-                self._log.emit("alarm", kind=alarm.value)
+                self.log.emit("alarm", kind=alarm.value)
             case AlarmCleared(alarm=alarm):
-                self._log.emit("alarm", kind=f"{alarm.value}_cleared")
+                self.log.emit("alarm", kind=f"{alarm.value}_cleared")
             case FireReported(active=active):
-                self._log.emit("fire", state="active" if active else "over")
+                self.log.emit("fire", state="active" if active else "over")
         self.show(Signal.ALARM if self._leaf.sounding else Signal.SILENCE)
 
     def _read(self, pins: InputPins) -> Mapping[Input, bool]:
@@ -365,9 +356,9 @@ class DoorDriver:
 
     def _note_failing(self, levels: Levels) -> None:
         if levels.failing is not None and self._failing is None:
-            self._log.emit("alarm", kind="inputs_failing", why=levels.failing)
+            self.log.emit("alarm", kind="inputs_failing", why=levels.failing)
         elif levels.failing is None and self._failing is not None:
-            self._log.emit("alarm", kind="inputs_failing_cleared")
+            self.log.emit("alarm", kind="inputs_failing_cleared")
         self._failing = levels.failing
 
     def _indicate(self, after: Indicator) -> None:
@@ -377,13 +368,13 @@ class DoorDriver:
 
     def _light(self, lamps: Lamps) -> None:
         try:
-            self._signals.show(lamps)
+            self.signals.show(lamps)
         except DeviceError as err:
             # A broken lamp keeps nobody out; each further failure would say the same.
             if not self._lamps_failing:
-                self._log.emit("alarm", kind="lamps_failing", why=str(err))
+                self.log.emit("alarm", kind="lamps_failing", why=str(err))
             self._lamps_failing = True
         else:
             if self._lamps_failing:
-                self._log.emit("alarm", kind="lamps_failing_cleared")
+                self.log.emit("alarm", kind="lamps_failing_cleared")
             self._lamps_failing = False

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from math import inf
 from typing import Protocol
 
@@ -180,6 +180,7 @@ class LibraryLine:
     keeper: Worker
 
 
+@dataclass(eq=False)
 class SlowJobs:
     """Submit jobs and return at once; on the loop's thread.
 
@@ -187,24 +188,16 @@ class SlowJobs:
     lets the worker's thread wait for so many seconds.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        worker: Worker,
-        log: EventLog,
-        library: LibraryLine | None = None,
-        *,
-        pause: Callable[[float], object] = lambda _s: None,
-    ) -> None:
-        self._ledger = ledger
-        self._worker = worker
-        self._log = log
-        self._library = library
-        self._pause = pause
+    ledger: Ledger
+    worker: Worker
+    log: EventLog
+    library: LibraryLine | None = None
+    _: KW_ONLY
+    pause: Callable[[float], object] = lambda _s: None
 
     def overloaded(self) -> bool:
         """Tell whether so many jobs wait that the next card is turned away."""
-        return self._worker.backlog() >= BACKLOG_LIMIT
+        return self.worker.backlog() >= BACKLOG_LIMIT
 
     def prepare(self, wanted: Prepare | LookAgain, newest: Callable[[], int]) -> None:
         """Have an attempt prepared, or looked at again; `Prepared` or `PrepareFailed` follows.
@@ -223,17 +216,17 @@ class SlowJobs:
             except BranchStoreError as err:
                 why = str(err)
                 # The job that reads the hours reports it, once.
-                self._worker.submit(lambda: BranchUnread(why))
+                self.worker.submit(lambda: BranchUnread(why))
                 return PrepareFailed(number)
             except StoreError as err:
-                self._log.emit("alarm", kind="patron_cache_failing", why=str(err))
+                self.log.emit("alarm", kind="patron_cache_failing", why=str(err))
                 return PrepareFailed(number)
 
-        self._worker.submit(answered)
+        self.worker.submit(answered)
 
     def ask_library(self, question: AskLibrary) -> bool:
         """Put a question and have its answer kept; tell whether it was put."""
-        library = self._library
+        library = self.library
         if library is None or library.asker.backlog() >= ASKING_LIMIT:
             return False
 
@@ -247,12 +240,12 @@ class SlowJobs:
 
     def settle(self, concluded: Concluded, counted_as: str | None) -> None:
         """Have an attempt's end recorded; see :meth:`Ledger.settle`."""
-        if concluded.shape is not None and self._worker.backlog() >= UNRECORDED_LIMIT:
+        if concluded.shape is not None and self.worker.backlog() >= UNRECORDED_LIMIT:
             return
         number, reason = concluded.attempt, concluded.reason
         proved, unchecked = concluded.proved, concluded.unchecked
-        self._worker.submit(
-            lambda: self._ledger.settle(
+        self.worker.submit(
+            lambda: self.ledger.settle(
                 number, reason, counted_as, proved=proved, unchecked=unchecked
             )
         )
@@ -262,10 +255,10 @@ class SlowJobs:
             return self._prepared(wanted)
         except StoreError:
             # Nothing is on record yet, and the patron still types.
-            self._pause(AGAIN_S)
+            self.pause(AGAIN_S)
             return self._prepared(wanted)
 
     def _prepared(self, wanted: Prepare | LookAgain) -> Prepared:
         if isinstance(wanted, Prepare):
-            return self._ledger.prepare(wanted.attempt, wanted.identifiers)
-        return self._ledger.look_again(wanted.prepared)
+            return self.ledger.prepare(wanted.attempt, wanted.identifiers)
+        return self.ledger.look_again(wanted.prepared)

@@ -57,6 +57,7 @@ class BranchUnread:
     why: str
 
 
+@dataclass(eq=False, kw_only=True)
 class DailyRound:
     """Keep to the hours. One thread.
 
@@ -66,28 +67,17 @@ class DailyRound:
     and `branch_failing` once until the hours are read.
     """
 
-    def __init__(
-        self,
-        *,
-        rules: DayRules,
-        calendar_of: Callable[[StoredCalendar], Calendar],
-        branch: BranchBook,
-        submit: Callable[[Callable[[], HoursRead]], None],
-        doorway: DoorDriver,
-        outputs: Outputs | None,
-        log: EventLog,
-        stands_free: bool = True,
-        test: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._rules = rules
-        self._calendar_of = calendar_of
-        self._branch = branch
-        self._submit = submit
-        self._doorway = doorway
-        self._outputs = outputs
-        self._log = log
-        self._stands_free = stands_free
-        self._test = test
+    rules: DayRules
+    calendar_of: Callable[[StoredCalendar], Calendar]
+    branch: BranchBook
+    submit: Callable[[Callable[[], HoursRead]], None]
+    doorway: DoorDriver
+    outputs: Outputs | None
+    log: EventLog
+    stands_free: bool = True
+    test: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
         self._tested: datetime | None = None
         self._clockless_since_s: float | None = None
         self._clockless_alarmed = False
@@ -113,7 +103,7 @@ class DailyRound:
         """Return the mode by the hours read last, and whether nobody new comes in any more."""
         if not self._was_read:
             return Mode.CLOSED, False
-        return self._day.mode_at(moment, self._rules)
+        return self._day.mode_at(moment, self.rules)
 
     def turn(self, moment: Moment, now_s: float) -> None:
         """Look at the clock and at the stored hours; about once a second.
@@ -134,7 +124,7 @@ class DailyRound:
 
     def reload(self, rules: DayRules) -> None:
         """Switch to other rules, and have the hours read: the calendar may have changed too."""
-        self._rules, self._read_at = rules, None
+        self.rules, self._read_at = rules, None
 
     def heard(self, read: HoursRead, moment: Moment) -> None:
         """Take the worker's reading, or its failure.
@@ -162,7 +152,7 @@ class DailyRound:
         if not self._was_read and not self._branch_failing:
             return
         before = self._day
-        self._day, effects = turned(before, moment, self._rules)
+        self._day, effects = turned(before, moment, self.rules)
         for effect in effects:
             self._carry_out(effect)
         # Not at the very start: a reader that is still connecting is no fault.
@@ -177,11 +167,11 @@ class DailyRound:
             self._clockless_since_s, self._clockless_alarmed = now_s, False
         elif not self._clockless_alarmed and now_s - self._clockless_since_s >= CLOCK_PATIENCE_S:
             self._clockless_alarmed = True
-            self._log.emit("alarm", kind="clock_untrusted_at_opening")
+            self.log.emit("alarm", kind="clock_untrusted_at_opening")
 
     def _look_at_branch(self) -> None:
         try:
-            version = self._branch.version()
+            version = self.branch.version()
         except StoreError as err:
             self._note_failing(str(err))
             # The database has to be read once it is back, in any version.
@@ -195,17 +185,17 @@ class DailyRound:
     def _ask_for(self, version: int) -> None:
         self._read_at = version
         self._reading += 1
-        self._submit(self._read)
+        self.submit(self._read)
 
     def _read(self) -> HoursRead:
         try:
-            return HoursRead(self._calendar_of(self._branch.calendar()), self._branch.override())
+            return HoursRead(self.calendar_of(self.branch.calendar()), self.branch.override())
         except StoreError as err:
             return HoursRead(None, None, str(err))
 
     def _note_failing(self, why: str) -> None:
         if not self._branch_failing:
-            self._log.emit("alarm", kind="branch_failing", why=why)
+            self.log.emit("alarm", kind="branch_failing", why=why)
         self._branch_failing = True
 
     def _carry_out(self, effect: DayEffect) -> None:
@@ -213,14 +203,14 @@ class DailyRound:
             case ModeChanged(standing=standing):
                 self._change(standing)
             case ClosingWarned(minutes=minutes):
-                self._log.emit("closing", minutes=minutes)
-                self._doorway.show(Signal.CLOSING_WARNING)
+                self.log.emit("closing", minutes=minutes)
+                self.doorway.show(Signal.CLOSING_WARNING)
             case OutputsChanged(on=on):
                 self._switch(on)
             case CalendarLost():
-                self._log.emit("alarm", kind="calendar_unknown")
+                self.log.emit("alarm", kind="calendar_unknown")
             case CalendarFound():
-                self._log.emit("alarm", kind="calendar_unknown_cleared")
+                self.log.emit("alarm", kind="calendar_unknown_cleared")
 
     def _test_when_due(self, moment: Moment) -> None:
         calendar = self._day.calendar
@@ -228,29 +218,29 @@ class DailyRound:
             self._tested, calendar.opens_next(moment.local), moment.local
         ):
             self._tested = moment.local
-            self._test()
+            self.test()
 
     def _change(self, standing: Standing) -> None:
         mode, until = standing.mode, standing.until
-        self._log.emit(
+        self.log.emit(
             "mode",
             state="unknown" if mode is None else mode.value,
             cause=standing.cause.value,
             until=None if until is None else until.isoformat(),
         )
-        self._doorway.stand_free(free=self._stands_free and mode is Mode.STAFFED)
+        self.doorway.stand_free(free=self.stands_free and mode is Mode.STAFFED)
         if mode not in OPEN:
-            self._doorway.close_house()
+            self.doorway.close_house()
 
     def _switch(self, on: frozenset[str]) -> None:
-        if self._outputs is None:
+        if self.outputs is None:
             return
         failing = set()
-        for output in self._rules.outputs:
+        for output in self.rules.outputs:
             try:
-                self._outputs.switch(output.name, on=output.name in on)
+                self.outputs.switch(output.name, on=output.name in on)
             except DeviceError as err:
                 failing.add(output.name)
                 if output.name not in self._failing:
-                    self._log.emit("alarm", kind="output_failing", why=str(err))
+                    self.log.emit("alarm", kind="output_failing", why=str(err))
         self._failing = frozenset(failing)

@@ -42,6 +42,7 @@ KEEP_TIME_EVERY_S = 600.0
 """How often the high-water mark goes to disk; a power cut loses no more than this."""
 
 
+@dataclass(eq=False, kw_only=True)
 class Housekeeping:
     """Do the duties of one turn of the loop; one thread.
 
@@ -59,50 +60,36 @@ class Housekeeping:
         grace_s: how much later the process is ended if the loop has not locked by then.
     """
 
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        supervisor: Supervisor,
-        threads_alive: Callable[[], bool],
-        overdue_s: Callable[[], float],
-        purging_since_s: Callable[[], float | None],
-        stepped: Callable[[], bool],
-        purge_soon: Callable[[], None],
-        keep_time: Callable[[], None],
-        ping: Callable[[Callable[[], None]], None],
-        alarm: Callable[[str, str], None],
-        relocks_s: Callable[[], float | None] = lambda: None,
-        grace_s: float = KEPT_GRACE_S,
-    ) -> None:
-        self._clock = clock
-        self._supervisor = supervisor
-        self._threads_alive = threads_alive
-        self._overdue_s = overdue_s
-        self._purging_since_s = purging_since_s
-        self._stepped = stepped
-        self._purge_soon = purge_soon
-        self._keep_time = keep_time
-        self._ping = ping
-        self._alarm = alarm
-        self._relocks_s = relocks_s
-        self._grace_s = grace_s
-        self._answered_s = self._pinged_s = self._kept_s = clock.monotonic_s()
-        moment = clock.moment()
+    clock: Clock
+    supervisor: Supervisor
+    threads_alive: Callable[[], bool]
+    overdue_s: Callable[[], float]
+    purging_since_s: Callable[[], float | None]
+    stepped: Callable[[], bool]
+    purge_soon: Callable[[], None]
+    keep_time: Callable[[], None]
+    ping: Callable[[Callable[[], None]], None]
+    alarm: Callable[[str, str], None]
+    relocks_s: Callable[[], float | None] = lambda: None
+    grace_s: float = KEPT_GRACE_S
+
+    def __post_init__(self) -> None:
+        self._answered_s = self._pinged_s = self._kept_s = self.clock.monotonic_s()
+        moment = self.clock.moment()
         self._settled = moment.dependable and not moment.stepped
         self._in_doubt = self._leapt = False
         self._stuck = self._reported = ""
 
     def turn(self) -> None:
         """Feed the watchdog if all is well, and do every duty that is due."""
-        now_s = self._clock.monotonic_s()
+        now_s = self.clock.monotonic_s()
         if now_s - self._pinged_s >= PING_EVERY_S:
             self._pinged_s = now_s
-            self._ping(self._answer)
+            self.ping(self._answer)
         self._feed(now_s)
-        if self._stepped():
-            self._purge_soon()
-        moment = self._clock.moment()
+        if self.stepped():
+            self.purge_soon()
+        moment = self.clock.moment()
         self._tell_of_doubt(moment)
         self._keep_time_when_due(now_s, settled=moment.dependable and not moment.stepped)
 
@@ -110,53 +97,53 @@ class Housekeeping:
         before, self._stuck = self._stuck, self._what_is_stuck(now_s)
         if not self._stuck:
             self._reported = ""
-            self._supervisor.alive(self._limit_s(now_s))
+            self.supervisor.alive(self._limit_s(now_s))
         elif self._stuck == before != self._reported:
             # In seconds systemd kills the process, and nothing else would say why. Not in the first
             # turn: after the whole process stood still, the worker has not been asked again yet.
             self._reported = self._stuck
-            self._alarm("process_stuck", self._stuck)
+            self.alarm("process_stuck", self._stuck)
 
     def _what_is_stuck(self, now_s: float) -> str:
-        since_s = self._purging_since_s()
+        since_s = self.purging_since_s()
         if since_s is not None and now_s - since_s < PURGE_LIMIT_S:
             self._answered_s = now_s
         if now_s - self._answered_s >= WORKER_LIMIT_S:
             return "the thread that reads and writes does not answer"
-        if not self._threads_alive():
+        if not self.threads_alive():
             return "the thread of a serial line has ended"
-        if self._overdue_s() >= SCHEDULE_LIMIT_S:
+        if self.overdue_s() >= SCHEDULE_LIMIT_S:
             return f"a purge should have begun {SCHEDULE_LIMIT_S:.0f} s ago"
         return ""
 
     def _limit_s(self, now_s: float) -> float | None:
-        relocks_s = self._relocks_s()
-        return None if relocks_s is None else max(0.0, relocks_s - now_s) + self._grace_s
+        relocks_s = self.relocks_s()
+        return None if relocks_s is None else max(0.0, relocks_s - now_s) + self.grace_s
 
     def _answer(self) -> None:
-        self._answered_s = self._clock.monotonic_s()
+        self._answered_s = self.clock.monotonic_s()
 
     def _tell_of_doubt(self, moment: Moment) -> None:
         before, self._in_doubt = self._in_doubt, moment.in_doubt
         if moment.in_doubt and not before:
             why = f"a source vouches for another time than {moment.local:%Y-%m-%d %H:%M}"
-            self._alarm("clock_stepped", why)
+            self.alarm("clock_stepped", why)
         elif before and not moment.in_doubt:
-            self._alarm("clock_stepped_cleared", f"it is {moment.local:%Y-%m-%d %H:%M}")
+            self.alarm("clock_stepped_cleared", f"it is {moment.local:%Y-%m-%d %H:%M}")
         before, self._leapt = self._leapt, moment.leapt
         if moment.leapt is not before:
             kind = "clock_leapt" if moment.leapt else "clock_leapt_cleared"
-            self._alarm(kind, f"{moment.high_water:%Y-%m-%d %H:%M} UTC was the last time known")
+            self.alarm(kind, f"{moment.high_water:%Y-%m-%d %H:%M} UTC was the last time known")
 
     def _keep_time_when_due(self, now_s: float, *, settled: bool) -> None:
         newly = settled and not self._settled
         self._settled = settled
         if newly:
             # A purge is postponed while the clock is in doubt, or nobody vouches for it.
-            self._purge_soon()
+            self.purge_soon()
         if newly or (settled and now_s - self._kept_s >= KEEP_TIME_EVERY_S):
             self._kept_s = now_s
-            self._keep_time()
+            self.keep_time()
 
 
 # Faults of the machine and its devices, reported when they have lasted, and again when they end.

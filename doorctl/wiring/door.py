@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from threading import Event
@@ -125,28 +126,23 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
     return 0
 
 
+@dataclass(eq=False, repr=False)
 class _Door:
     """Everything behind the controller, in the order in which it must start."""
 
-    def __init__(
-        self,
-        config: Config,
-        environment: Mapping[str, str],
-        event_queue: EventQueue,
-        alarms: DoorsAlarms,
-        stack: ExitStack,
-    ) -> None:
-        self._config = config
-        self._environment = environment
-        self._alarms = alarms
-        self._log = log = alarms.log
-        self._stack = stack
-        self._event_queue = event_queue
-        self.supervisor = SystemdSupervisor(environment)
+    config: Config
+    environment: Mapping[str, str]
+    event_queue: EventQueue
+    alarms: DoorsAlarms
+    stack: ExitStack
+
+    def __post_init__(self) -> None:
+        self._log = log = self.alarms.log
+        self.supervisor = SystemdSupervisor(self.environment)
         # Asked once: the kernel's answer does not change, and a release waits for nothing.
         self._grace_s = grace_s()
-        self._stores = stores = DoorStores(config, event_queue, log, stack)
-        self._app = app = App(config, stores.clock)
+        self._stores = stores = DoorStores(self.config, self.event_queue, log, self.stack)
+        self._app = app = App(self.config, stores.clock)
         self._purging = Purging(
             app,
             stores.visits,
@@ -154,8 +150,8 @@ class _Door:
             run=stores.answer,
             erased=partial(forget_left, app, stores.visits.open),
         )
-        self._panel = DoorsPanel(config, stores.clock, event_queue)
-        self._chores = Chores(config, stores, self._purging, log)
+        self._panel = DoorsPanel(self.config, stores.clock, self.event_queue)
+        self._chores = Chores(self.config, stores, self._purging, log)
         self._ledger = Ledger(
             sealer=stores.sealer,
             patrons=stores.patrons,
@@ -163,7 +159,7 @@ class _Door:
             visits=stores.steady,
             clock=stores.clock,
             log=log,
-            counts_guesses=config.policy.require_pin,
+            counts_guesses=self.config.policy.require_pin,
         )
 
     def reload(self) -> None:
@@ -171,16 +167,16 @@ class _Door:
         self._chores.do("reload", self._read_again)
 
     def _read_again(self) -> None:
-        read = read_again(self._config, self._environment, self._log)
+        read = read_again(self.config, self.environment, self._log)
         if read is not None:
             config, taken = read
             take = partial(self._take, config, taken)
             new = Reloaded(rules(config), day_rules(config), panel_rules(config), take)
-            self._event_queue.put(new)
+            self.event_queue.put(new)
 
     def _take(self, config: Config, taken: str) -> None:
-        self._config = self._chores.config = self._lookout.config = config
-        self._alarms.want(config.alarms.wanted)
+        self.config = self._chores.config = self._lookout.config = config
+        self.alarms.want(config.alarms.wanted)
         wanted = config.policy.require_pin
         self._stores.worker.submit(lambda: self._ledger.count_guesses(wanted=wanted))
         tell_taken(taken, self._log)
@@ -196,7 +192,7 @@ class _Door:
         stores = self._stores
         lines = self._serial_lines()
         passages = Passages(stores.clock, lambda: _mode(daily.standing), self._chores.count)
-        self._stack.callback(passages.finish)
+        self.stack.callback(passages.finish)
         doorway = self._doorway(relay, signals, inputs, passages)
         daily = self._daily_round(doorway, outputs, lambda: self._chores.test(self._answers.lines))
         housekeeping = self._housekeeping(lines, doorway)
@@ -207,8 +203,8 @@ class _Door:
             self._lookout.turn()
 
         controller = Controller(
-            rules=rules(self._config),
-            cards=CardReader(carries_keys=not self._config.keypad.port),
+            rules=rules(self.config),
+            cards=CardReader(carries_keys=not self.config.keypad.port),
             doorway=doorway,
             daily=daily,
             clock=stores.clock,
@@ -221,11 +217,11 @@ class _Door:
             lines=frozenset(lines),
             when_ready=self._ready,
             each_turn=turn,
-            opened_on=opened_on(self._config, stores.clock.moment()),
+            opened_on=opened_on(self.config, stores.clock.moment()),
             day_opened=passages.note_opened,
         )
         self._answers = self._answers_of(controller, doorway)
-        self._lookout = Lookout(self._config, stores, self._answers.lines, self._alarms.request_s)
+        self._lookout = Lookout(self.config, stores, self._answers.lines, self.alarms.request_s)
         self._start(lines)
         return controller
 
@@ -244,7 +240,7 @@ class _Door:
             chores=self._chores,
             controller=controller,
             doorway=doorway,
-            event_queue=self._event_queue,
+            event_queue=self.event_queue,
         )
 
     def _doorway(
@@ -255,7 +251,7 @@ class _Door:
         passages: Passages,
     ) -> DoorDriver:
         return DoorDriver(
-            rules=door_rules(self._config),
+            rules=door_rules(self.config),
             relay=relay,
             signals=signals,
             inputs=inputs,
@@ -277,21 +273,21 @@ class _Door:
         self, doorway: DoorDriver, outputs: GpioOutputs | None, test: Callable[[], None]
     ) -> DailyRound:
         return DailyRound(
-            rules=day_rules(self._config),
-            calendar_of=lambda stored: calendar_of(self._config.opening, stored),
+            rules=day_rules(self.config),
+            calendar_of=lambda stored: calendar_of(self.config.opening, stored),
             branch=self._stores.branch,
             submit=self._stores.worker.submit,
             doorway=doorway,
             outputs=outputs,
             log=self._log,
-            stands_free=self._config.door.free_when_staffed,
+            stands_free=self.config.door.free_when_staffed,
             test=test,
         )
 
     def _library(self) -> LibraryLine | None:
         stores = self._stores
         opened = open_library_line(
-            self._config, stores.clock, self._log, self._event_queue.put, stores.failed
+            self.config, stores.clock, self._log, self.event_queue.put, stores.failed
         )
         if opened is None:
             return None
@@ -299,15 +295,15 @@ class _Door:
         # Started last is stopped first: the asker, which then gives the keeper nothing more.
         for worker in reversed(workers):
             worker.start()
-            self._stack.callback(worker.stop, ASKING_STOP_S)
+            self.stack.callback(worker.stop, ASKING_STOP_S)
         return line
 
     def _serial_lines(self) -> dict[str, SerialLine]:
-        config = self._config
+        config = self.config
         ports: dict[str, Reader | Keypad] = {READER: config.reader}
         if config.keypad.port:
             ports[KEYPAD] = config.keypad
-        put, waiting = self._event_queue.put, self._event_queue.qsize
+        put, waiting = self.event_queue.put, self.event_queue.qsize
         return {
             name: SerialLine(name, device.port, device.baud, put, waiting, bits=_bits(device))
             for name, device in ports.items()
@@ -321,27 +317,27 @@ class _Door:
             **hold_answers(self._app, stores.visits, stores.answer),
             **self._panel.answers(),
             **DoorsSealing(OwnNumbers(stores.sealer), stores.clock.monotonic_s).answers(),
-            **self._alarms.answers,
+            **self.alarms.answers,
             **doors_answers(stores.answer, stores.visits.open, self._ledger.forget),
         }
         try:
             server = ControlServer(
-                self._config.control.socket,
+                self.config.control.socket,
                 answers,
                 failed=lambda kind: stores.alarm("rounds_failing", f"control: {kind}"),
-                kept=frozenset(self._config.control.kept_from_web),
+                kept=frozenset(self.config.control.kept_from_web),
                 peer="doorctl-web",
             )
         except StoreError as err:
             stores.alarm("control_failing", str(err))
         else:
             server.start()
-            self._stack.callback(server.stop)
+            self.stack.callback(server.stop)
         self._chores.schedule.start()
-        self._stack.callback(self._chores.schedule.stop)
+        self.stack.callback(self._chores.schedule.stop)
         for line in lines.values():
             line.start()
-            self._stack.callback(line.stop)
+            self.stack.callback(line.stop)
 
     def _ready(self) -> None:
         stores = self._stores
