@@ -42,8 +42,8 @@ FAULTS = (
     Fault(
         "free in self-service",
         "DailyRound._change",
-        "free=self._stands_free and mode is Mode.STAFFED",
-        "free=self._stands_free and mode in OPEN",
+        "free=self.stands_free and mode is Mode.STAFFED",
+        "free=self.stands_free and mode in OPEN",
     ),
     Fault(
         "any PIN is right",
@@ -122,8 +122,8 @@ FAULTS = (
     Fault(
         "lamps tell an unknown card",
         "Controller._conclude",
-        "self._doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)",
-        "self._doorway.show(Signal.REFUSED if reason is Reason.WRONG_PIN else Signal.GRANTED)",
+        "self.doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)",
+        "self.doorway.show(Signal.REFUSED if reason is Reason.WRONG_PIN else Signal.GRANTED)",
     ),
     Fault(
         "commits that a power cut loses", "_WRITER", "'synchronous=FULL'", "'synchronous=NORMAL'"
@@ -240,7 +240,7 @@ FAULTS = (
     Fault(
         "half a swipe outlives its cable",
         "Controller._hear_line",
-        "self._cards.reset()",
+        "self.cards.reset()",
         "pass",
         "tests/doord/test_door_model.py",
     ),
