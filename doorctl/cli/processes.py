@@ -138,8 +138,15 @@ def status(config: Config, as_json: bool) -> None:
 
 def _value(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(f"{alarm['kind']} since {alarm['since']}" for alarm in value) or "none"
+        return f"\n{'':17}".join(_alarm(**alarm) for alarm in value) or "none"
     return "-" if value is None else str(value)
+
+
+def _alarm(kind: str, since: str) -> str:
+    from doorctl.core.alarms import KINDS, UNLISTED
+
+    known = KINDS.get(kind, KINDS[UNLISTED])
+    return f"{kind} since {since}: {known.means} {known.act}"
 
 
 @click.command()

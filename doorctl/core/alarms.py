@@ -600,10 +600,11 @@ class Raised:
         if known is not None and known.clears is not None:
             self._heard.pop(known.clears, None)
         elif heard.kind in WITH_END:
-            self._heard[heard.kind] = heard
+            first = self._heard.get(heard.kind, heard)
+            self._heard[heard.kind] = replace(heard, at_s=first.at_s)
 
     def standing(self) -> tuple[RaisedAlarm, ...]:
-        """Return each standing alarm, as it was raised last."""
+        """Return each standing alarm: its last reason, and when it was first raised."""
         return tuple(self._heard.copy().values())
 
 

@@ -7,13 +7,15 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 import doorctl
 from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
+from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import IdentifierKind, Pin
+from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose, refuse_text
 from doorctl.doord.chores import Chores
 from doorctl.doord.controller import KEYPAD, READER, Controller
@@ -127,7 +129,10 @@ ROW_KEY = re.compile("[0-9a-f]{32}")
 
 @dataclass(eq=False)
 class DoorAnswers:
-    """Answers questions about the running door; on the socket's threads."""
+    """Answers questions about the running door; on the socket's threads.
+
+    `standing` returns the door's own alarms that stand, and must be thread-safe.
+    """
 
     stores: DoorStores
     ledger: Ledger
@@ -135,6 +140,7 @@ class DoorAnswers:
     controller: Controller
     doorway: DoorDriver
     event_queue: EventQueue
+    standing: Callable[[], tuple[RaisedAlarm, ...]]
 
     def __post_init__(self) -> None:
         self._openings = Tokens(OPENINGS, OPENINGS.burst, self.stores.clock.monotonic_s())
@@ -168,9 +174,19 @@ class DoorAnswers:
             "inside_high": None if count is None else count.high,
             "clock": moment.state.value,
             "clock_in_doubt": utc_now().isoformat() if moment.in_doubt else None,
+            "alarms": self._alarms(moment),
             "pid": os.getpid(),
             "version": doorctl.__version__,
         }
+
+    def _alarms(self, moment: Moment) -> list[dict[str, str]]:
+        # By the machine's own clock, set or not: whoever asks compares with that.
+        now, now_s = moment.local.astimezone(UTC), self.stores.clock.monotonic_s()
+        ago = {heard.kind: timedelta(seconds=now_s - heard.at_s) for heard in self.standing()}
+        since = {kind: (now - age).astimezone(moment.local.tzinfo) for kind, age in ago.items()}
+        return [
+            {"kind": kind, "since": at.isoformat(timespec="seconds")} for kind, at in since.items()
+        ]
 
     def _unlock(self, question: Question) -> Mapping[str, Any]:
         key = _row_key(str(question.about.get("card", "")))

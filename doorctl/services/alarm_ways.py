@@ -26,12 +26,14 @@ class DoorsAlarms:
     """The door's end of the way; `log` also sends each alarm to web.
 
     Args:
+        standing: returns the door's alarms that stand, and unlike `answers` is no sign of web.
         request_s: returns when web asked last, monotonic seconds; None where it never has.
         want: sets whether mail or webhook is wanted from now on.
     """
 
     log: EventLog
     answers: Answers
+    standing: Callable[[], tuple[RaisedAlarm, ...]]
     request_s: Callable[[], float | None]
     want: Callable[[bool], None]
 
@@ -51,7 +53,7 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         nonlocal wanted
         wanted = now
 
-    def standing() -> tuple[RaisedAlarm, ...]:
+    def asked_by_web() -> tuple[RaisedAlarm, ...]:
         nonlocal request_s
         request_s = clock.monotonic_s()
         return raised.standing()
@@ -73,8 +75,9 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         outbox.put(heard)
         thread.wake()
 
+    answers = standing_answers(asked_by_web, clock)
     return DoorsAlarms(
-        AlarmLog(log, hear, clock), standing_answers(standing, clock), lambda: request_s, want
+        AlarmLog(log, hear, clock), answers, raised.standing, lambda: request_s, want
     )
 
 

@@ -18,25 +18,28 @@ from doorctl.store.records import AlarmRecords, AuditRecords
 def status(app: App) -> dict[str, Any]:
     """Return the state of the door process and the databases, and which alarms stand.
 
-    ``alarms`` is a list of kind and since when, None where ``branch.db`` can't be read.
+    ``alarms`` is a list of kind and since when, from ``branch.db`` and, for web may be down, from
+    the door; None where ``branch.db`` can't be read and the door names none.
     """
     try:
         door = ask(app.config.control.socket, Question("status"), timeout_s=ANSWER_LIMIT_S)
         state: dict[str, Any] = {"running": True, **door}
     except NotAnsweringError:
         state = {"running": False}
-    alarms = _alarms_standing(app)
+    alarms = _alarms_standing(app, state.pop("alarms", []))
     return {**state, **_cache_status(app), "alarms": alarms, "audit_head": _audit_head(app)}
 
 
-def _alarms_standing(app: App) -> list[dict[str, str]] | None:
+def _alarms_standing(app: App, doors: list[dict[str, str]]) -> list[dict[str, str]] | None:
     zone = ZoneInfo(app.config.branch.time_zone)
     try:
         with closing(AlarmRecords(app.branch_db)) as records:
             rows = records.standing()
     except StoreError:
-        return None
-    return [{"kind": row.kind, "since": row.since.astimezone(zone).isoformat()} for row in rows]
+        return doors or None
+    kept = {row.kind: row.since.astimezone(zone).isoformat() for row in rows}
+    alarms = [{"kind": kind, "since": since} for kind, since in kept.items()]
+    return alarms + [alarm for alarm in doors if alarm["kind"] not in kept]
 
 
 def _audit_head(app: App) -> str | None:

@@ -241,6 +241,7 @@ class _Door:
             controller=controller,
             doorway=doorway,
             event_queue=self.event_queue,
+            standing=self.alarms.standing,
         )
 
     def _doorway(

@@ -90,6 +90,7 @@ def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
             controller=door.controller,
             doorway=door.doorway,
             event_queue=event_queue,
+            standing=tuple,
         )
 
         def lost() -> list[str]:

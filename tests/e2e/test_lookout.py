@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 
 from doorctl.doord.watchdog import FAULTS
@@ -15,16 +17,22 @@ def kinds(door: Door) -> list[str]:
 
 
 def test_a_reader_that_stays_away_is_told_and_its_return_too(door: Door) -> None:
-    """After 20 s and not before; the next swipe opens, and the alarm is over."""
+    """After 20 s and not before, by `status` without web too; the next swipe opens, and it ends."""
     door.start()
     door.let_in(ENTITLED)
     door.reader.pull()
     time.sleep(FAULTS["reader_lost"].lasts_s - 1.0)
     assert "reader_lost" not in kinds(door)
     until(lambda: "reader_lost" in kinds(door))
+    told, for_scripts = door.call("status"), door.call("status", "--json")
+    (alarm,) = json.loads(for_scripts.stdout)["alarms"]
+
+    assert (told.returncode, for_scripts.returncode, alarm["kind"]) == (3, 3, "reader_lost")
+    assert re.search("reader_lost since [-+:0-9T]+: The card reader is gone", told.stdout)
 
     door.reader.put_in()
     until(lambda: "reader_lost_cleared" in kinds(door))
+    assert door.call("status").returncode == 0
     door.let_in(ENTITLED)
 
 

@@ -393,3 +393,23 @@ def test_status_tells_what_stands(web: Site) -> None:
     ]
     branch_db(web.config).write_bytes(b"no database")
     assert status(App.of(web.config))["alarms"] is None
+
+
+def test_status_tells_what_the_door_says_beside_the_table(web: Site) -> None:
+    """Each kind once, as long as the table knows it; the door's own where the table is gone."""
+    web.alarms.log.emit("alarm", kind="door_held")
+    until(lambda: web.kinds() == {"door_held"})
+    now = "2026-03-02T19:05:00+01:00"
+    doors = [{"kind": kind, "since": now} for kind in ("door_held", "reader_lost")]
+    server = ControlServer(
+        web.config.control.socket, {"status": lambda _question: {"alarms": doors}}
+    )
+    server.start()
+    web.stack.callback(server.stop)
+
+    assert status(App.of(web.config))["alarms"] == [
+        {"kind": "door_held", "since": "2026-03-02T19:00:00+01:00"},
+        {"kind": "reader_lost", "since": now},
+    ]
+    branch_db(web.config).write_bytes(b"no database")
+    assert status(App.of(web.config))["alarms"] == doors
