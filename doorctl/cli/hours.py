@@ -140,7 +140,10 @@ def set_mode(app: App, name: str, until: datetime | time, reason: str) -> None:
     end = instant(until, moment)
     wanted = Mode(name)
     change(app, deeds.set_mode(Override(wanted, end, reason, caller())))
-    click.echo(f"The branch is {SHOWN[wanted]} until {_at(end)}; then its calendar counts again.")
+    then = "its calendar counts again"
+    if wanted is Mode.LOCKDOWN:
+        then += ", but in staffed hours the door stays closed until doorctl mode end"
+    click.echo(f"The branch is {SHOWN[wanted]} until {_at(end)}; then {then}.")
     if wanted in OPEN and not moment.dependable:
         click.echo("The clock is not set: until it is, this lets nobody in.", err=True)
 

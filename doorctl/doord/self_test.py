@@ -41,10 +41,18 @@ from doorctl.door.strike import Granted, Strike, StrikeEvent, TimePassed
 from doorctl.ops import machine
 from doorctl.privacy.retention import VisitRetention
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import access_policy, ask_s, branch_db, patrons_db, system_clock
+from doorctl.services.app import (
+    access_policy,
+    ask_s,
+    branch_db,
+    patrons_db,
+    system_clock,
+    visits_db,
+)
 from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import own_sealer
 from doorctl.store.branch import BranchRecords
+from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import read_key
 from doorctl.store.patrons import PatronCache
 
@@ -90,7 +98,7 @@ class House:
     Args:
         calendar: reads the hours that count, None where nobody knows them. May raise StoreError.
         visits: the door log's writer, not a wrapper that hides its faults; None where another
-            process writes it.
+            process writes it, so that `read_log` alone proves something.
         lines: ``reader`` and, if there is one, ``keypad``: whether it is connected; None where the
             door process does not run.
         relay_risks: what could leave the relay on after the door process dies, a sentence each.
@@ -108,6 +116,7 @@ class House:
     disk: Disk
     calendar: Callable[[], Calendar | None]
     visits: VisitRetention | None = None
+    read_log: Callable[[], object] | None = None
     lines: Mapping[str, bool] | None = None
     purged_s: float | None = None
     relay_risks: tuple[str, ...] = ()
@@ -291,7 +300,10 @@ def hours(house: House, seen: Seen) -> Answer | None:
 
 
 def visit_log(house: House, _seen: Seen) -> Answer | None:
-    """Write to the door log; skipped where another process writes it."""
+    """Write to the door log, or read it where another process writes it."""
+    if house.read_log is not None:
+        house.read_log()
+        return Answer(ok=True, what="The door log can be read.")
     # The door writes the time anyway, and durably; the time of an unset clock is never kept.
     if house.visits is None or not house.moment.dependable:
         return None
@@ -578,6 +590,7 @@ def house(
     patrons: PatronLookup,
     calendar: Callable[[], Calendar | None],
     visits: VisitRetention | None = None,
+    read_log: Callable[[], object] | None = None,
     lines: Mapping[str, bool] | None = None,
     purged_s: float | None = None,
 ) -> House:
@@ -593,6 +606,7 @@ def house(
         disk=machine.DataDisk(config.storage.door_directory),
         calendar=calendar,
         visits=visits,
+        read_log=read_log,
         lines=lines,
         purged_s=purged_s,
         relay_risks=relay_risks(config.gpio.factory),
@@ -619,8 +633,9 @@ def _without_the_door(config: Config) -> tuple[Finding, ...]:
     with (
         closing(PatronCache(patrons_db(config), sealer.seal)) as patrons,
         closing(BranchRecords(branch_db(config))) as branch,
+        closing(VisitHistory(visits_db(config))) as history,
     ):
-        # The door log has its own writer, which may be hanging: it is left alone.
+        # The door log has its own writer, which may be hanging: it is read, and left as it is.
         return run(
             house(
                 config,
@@ -628,6 +643,7 @@ def _without_the_door(config: Config) -> tuple[Finding, ...]:
                 sealer=sealer,
                 patrons=patrons,
                 calendar=lambda: calendar_of(config.opening, branch.calendar()),
+                read_log=history.high_water,
             )
         )
 

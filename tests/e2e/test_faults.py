@@ -425,6 +425,30 @@ def test_a_newer_file(doors: Doors, loaded: Loaded, name: str) -> None:
     assert {line["event"] for line in told} == {"alarm"}
 
 
+def test_a_newer_door_log(doors: Doors) -> None:
+    """It keeps no entitled patron out and gets no byte; the alarm and both commands name it."""
+    door = doors.made()
+    log = door.directory / "visits.db"
+    done = "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
+    door.change(f"{done} VALUES ('visits', 'later', '')")
+    door.change(f"PRAGMA user_version = {layout_of(log)}")
+    content = log.read_bytes()
+    for command in ("status", "selftest"):
+        told = door.call(command)
+        assert told.returncode == 1, told
+        assert "visits.db was laid out by a newer doorctl" in told.stdout + told.stderr
+    door.start()
+
+    door.hear_click(lambda: door.reader.send(ENTITLED.swipe))
+    door.press(ENTITLED.pin)
+
+    assert door.wait_for("decision")["reason"] == "ok"
+    alarm = next(line for line in door.said("alarm") if line["kind"] == "visit_log_failing")
+    assert "newer doorctl" in alarm["why"]
+    assert door.stop() == 0
+    assert log.read_bytes() == content
+
+
 def layout_of(path: Path) -> int:
     """Return how many steps a file says were done to it."""
     with contextlib.closing(sqlite3.connect(path)) as database:

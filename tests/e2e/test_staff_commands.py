@@ -93,6 +93,7 @@ def test_a_mode_is_set_seen_and_ended(branch: Door) -> None:
 
     assert (usual["mode"], usual["cause"], usual["next"]) == ("self_service", "schedule", None)
     assert by_hand.startswith("The branch is locked down until ")
+    assert "in staffed hours the door stays closed until doorctl mode end" in by_hand
     assert {"mode": "lockdown", "cause": "staff", "reason": "threat"}.items() <= during.items()
     assert datetime.fromisoformat(during["until"]) == datetime.fromisoformat(IN_AN_HOUR)
     assert during["next"] == {"at": during["until"], "mode": "self_service"}

@@ -30,11 +30,7 @@ def test_every_block_of_the_page_is_accounted_for() -> None:
     others = {block.what for block in found if block.place == "elsewhere"}
     tested = {name for name in others if (ROOT / name).is_file()}
     assert tested == {"tests/systemd/test_units.py", "tests/e2e/test_rotation.py"}
-    assert others - tested == {
-        "a board's own file",
-        "an installation of an older version",
-        "needs a screen",
-    }
+    assert others - tested == {"a board's own file", "needs a screen"}
 
 
 def test_every_file_of_the_folder_is_installed() -> None:

@@ -115,6 +115,23 @@ def test_a_door_that_does_not_answer_is_said_first(client: Clients) -> None:
     assert "Intet at gøre" not in page
 
 
+def test_a_door_that_does_not_answer_is_not_opened_from_the_page(
+    client: Clients, request: pytest.FixtureRequest
+) -> None:
+    """The button can't be pressed, and the reason stands beside it; both change with the door."""
+    button = '<button class="button button-primary" id="open-once-button"'
+    staff = client()
+    dead = staff.get("/now").text
+    request.getfixturevalue("door")
+    alive = staff.get("/now").text
+
+    beside = dead.partition('<div id="open-once">')[2].partition("</div>")[0]
+    assert f'{button} disabled aria-describedby="open-once-why">' in beside
+    assert '<p id="open-once-why"><strong>Dørens program svarer ikke.</strong></p>' in beside
+    assert f"{button}>" in alive
+    assert 'hx-select-oob="#open-once"' in alive
+
+
 def test_hours_that_nobody_knows_and_a_register_that_is_gone(client: Clients, app: App) -> None:
     """What can't be read is said in its place; the page is there all the same."""
     app.branch_db.unlink()
