@@ -13,9 +13,10 @@ from typing import Any
 import doorctl
 from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
 from doorctl.core.alarms import RaisedAlarm
-from doorctl.core.errors import InputError, StoreError
+from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.core.moments import Moment
+from doorctl.core.ports import EventLog
 from doorctl.core.staff_text import refuse_purpose, refuse_text
 from doorctl.doord.chores import Chores
 from doorctl.doord.controller import KEYPAD, READER, Controller
@@ -34,19 +35,46 @@ from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, Reading
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A limit on questions: `burst` at once, and then `per_second`."""
+    """A limit on questions: `burst` at once, and then `per_second`; more get the `refusal`."""
 
     burst: int
     per_second: float
+    refusal: str
 
 
-NUMBERS = Rate(10, 3.0)
+_NUMBERS_REFUSED = "too many numbers were asked for at once; try again later"
+
+NUMBERS = Rate(10, 3.0, _NUMBERS_REFUSED)
 """At this rate all CPR numbers of one birth date take an hour, and those of a century some 35 000:
 more than staff ever need, and too few for a captured web process."""
 
-OWN_PINS = Rate(5, 5 / 3600)
+OWN_PINS = Rate(5, 5 / 3600, _NUMBERS_REFUSED)
 """A pass with a PIN of its own is rare. A thief of the register could compare the answers with
 it: all four-digit PINs of one known card take twelve weeks, and each answer is a trace."""
+
+
+NEW_CODES = Rate(20, 20 / 3600, "the door made too many codes just now; wait a few minutes")
+"""More than an event needs; each is a line in the journal."""
+
+OPENINGS = Rate(5, 5 / 60, "the door was opened too often just now; wait a minute")
+"""More than a desk needs where people stand in a row; a captured web process has no more."""
+
+UNLOCKS = Rate(
+    24,
+    1 / 3600,
+    "too many cards were unlocked just now; wait an hour, or have a technician run doorctl patrons "
+    "unlock",
+)
+"""The cards of a busy evening at once; of a captured web process as many as staff would do."""
+
+UNLOCKS_OF_ONE = Rate(
+    3,
+    1 / (7 * 86_400),
+    "this card was unlocked too often lately; have its PIN changed, or have a technician run "
+    "doorctl patrons unlock",
+)
+"""Each gives a card ten guesses at its PIN: so some 560 in a year, 5.6 % of all. Root has no limit,
+and a patron who forgets a PIN that often needs another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +85,50 @@ class Tokens:
     left: float
     at_s: float
 
+    def as_of(self, now_s: float) -> float:
+        """Return how many are left at a time."""
+        more = max(0.0, now_s - self.at_s) * self.rate.per_second
+        return min(float(self.rate.burst), self.left + more)
+
     def taken(self, now_s: float) -> Tokens | None:
         """Return the tokens after one more question; None where none is left."""
-        more = max(0.0, now_s - self.at_s) * self.rate.per_second
-        left = min(float(self.rate.burst), self.left + more)
+        left = self.as_of(now_s)
         return Tokens(self.rate, left - 1, now_s) if left >= 1 else None
+
+
+class Rations:
+    """The door's limits for web, by rate and what it is about; thread-safe.
+
+    They begin anew with the door process, which web's user can't restart.
+    """
+
+    def __init__(self, monotonic_s: Callable[[], float]) -> None:
+        self._monotonic_s = monotonic_s
+        self._guard = threading.Lock()
+        self.left: dict[tuple[Rate, bytes], Tokens] = {}
+
+    def take(self, rate: Rate, what: bytes = b"") -> None:
+        """Count a question; raise InputError where it is above the limit."""
+        now_s = self._monotonic_s()
+        with self._guard:
+            self.left = {
+                about: tokens
+                for about, tokens in self.left.items()
+                if tokens.as_of(now_s) < tokens.rate.burst
+            }
+            taken = self.left.get((rate, what), Tokens(rate, rate.burst, now_s)).taken(now_s)
+            if taken is None:
+                raise InputError(rate.refusal)
+            self.left[rate, what] = taken
 
 
 class DoorsSealing:
     """Answers the questions of `DoorsNumbers`; on the socket's threads, one at a time."""
 
-    def __init__(self, numbers: Numbers, monotonic_s: Callable[[], float]) -> None:
+    def __init__(self, numbers: Numbers, rations: Rations, log: EventLog) -> None:
         self._numbers = numbers
-        self._monotonic_s = monotonic_s
-        now_s = monotonic_s()
-        self._left = {rate: Tokens(rate, rate.burst, now_s) for rate in (NUMBERS, OWN_PINS)}
+        self._rations = rations
+        self._log = log
         # Each takes 19 MiB for a moment, and a patron may be waiting for as much.
         self._alone = threading.Lock()
 
@@ -80,18 +137,15 @@ class DoorsSealing:
         return {
             KEYS: self._limited(self._keys, NUMBERS),
             PIN_CHECK: self._limited(self._pin_check, OWN_PINS),
-            NEW_CODE: self._limited(self._new_code, NUMBERS),
+            NEW_CODE: self._new_code,
         }
 
     def _limited(
         self, work: Callable[[Mapping[str, Any]], Mapping[str, Any]], rate: Rate
     ) -> Callable[[Question], Mapping[str, Any]]:
         def answer(question: Question) -> Mapping[str, Any]:
+            self._rations.take(rate)
             with self._alone:
-                taken = self._left[rate].taken(self._monotonic_s())
-                if taken is None:
-                    raise StoreError("too many numbers were asked for at once; try again later")
-                self._left[rate] = taken
                 return work(question.about)
 
         return answer
@@ -113,16 +167,16 @@ class DoorsSealing:
         reading = Reading(IdentifierKind.CARD, key)
         return {"check": self._numbers.pin_check(typed, reading, Pin(pin)).hex()}
 
-    def _new_code(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
-        digits = about.get("digits")
+    def _new_code(self, question: Question) -> Mapping[str, Any]:
+        digits, by = question.about.get("digits"), _by(question)
         if not isinstance(digits, int) or not MIN_CODE_DIGITS <= digits <= MAX_CODE_DIGITS:
             raise InputError(f"a code has {MIN_CODE_DIGITS} to {MAX_CODE_DIGITS} digits")
-        made = self._numbers.new_code(digits)
+        self._rations.take(NEW_CODES)
+        self._log.emit("new_code", by=by)
+        with self._alone:
+            made = self._numbers.new_code(digits, by)
         return {"code": made.digits, "key": made.key.hex()}
 
-
-OPENINGS = Rate(5, 5 / 60)
-"""More than a desk needs where people stand in a row; a captured web process has no more."""
 
 ROW_KEY = re.compile("[0-9a-f]{32}")
 
@@ -141,10 +195,7 @@ class DoorAnswers:
     doorway: DoorDriver
     event_queue: EventQueue
     standing: Callable[[], tuple[RaisedAlarm, ...]]
-
-    def __post_init__(self) -> None:
-        self._openings = Tokens(OPENINGS, OPENINGS.burst, self.stores.clock.monotonic_s())
-        self._opening = threading.Lock()
+    rations: Rations
 
     def answers(self) -> Answers:
         """Return the answers on the door's socket."""
@@ -189,8 +240,19 @@ class DoorAnswers:
         ]
 
     def _unlock(self, question: Question) -> Mapping[str, Any]:
-        key = _row_key(str(question.about.get("card", "")))
-        self.stores.answer(lambda: self.ledger.unlock(key))
+        key, by = _row_key(str(question.about.get("card", ""))), _by(question)
+
+        def unlock() -> None:
+            # A number has several readings, and only those with something to forget count.
+            if not self.ledger.has_failures(key):
+                return
+            if question.asker is not None:
+                self.rations.take(UNLOCKS)
+                self.rations.take(UNLOCKS_OF_ONE, key)
+            self.ledger.unlock(key)
+            self.controller.log.emit("unlocked", by=by)
+
+        self.stores.answer(unlock)
         return {}
 
     def _self_test(self, _question: Question) -> Mapping[str, Any]:
@@ -198,24 +260,16 @@ class DoorAnswers:
         return self.stores.answer(lambda: as_answer(self.chores.self_test(lines)))
 
     def _open_once(self, question: Question) -> Mapping[str, Any]:
-        reason, by = (str(question.about.get(name, "")) for name in ("reason", "by"))
-        # Both go on the log, which nobody can take anything out of.
+        reason, by = str(question.about.get("reason", "")), _by(question)
+        # It goes on the log, which nobody can take anything out of.
         refuse_purpose(reason, "reason")
-        refuse_text("account", by)
         if question.asker is not None:
-            self._ration()
+            self.rations.take(OPENINGS)
         until_s = question.about.get("until_s")
         if not isinstance(until_s, float):
             raise InputError("that question does not say until when it counts")
-        self.event_queue.put(StaffOpened(reason, question.signed(by), until_s))
+        self.event_queue.put(StaffOpened(reason, by, until_s))
         return {}
-
-    def _ration(self) -> None:
-        with self._opening:
-            left = self._openings.taken(self.stores.clock.monotonic_s())
-            if left is None:
-                raise InputError("the door was opened too often just now; wait a minute")
-            self._openings = left
 
     def _trust_clock(self, _question: Question) -> Mapping[str, Any]:
         stores = self.stores
@@ -231,6 +285,13 @@ class DoorAnswers:
             "memory_kib": seal.memory_kib,
             "iterations": seal.iterations,
         }
+
+
+def _by(question: Question) -> str:
+    """Return who asks, for a log which nobody can take anything out of."""
+    by = str(question.about.get("by", ""))
+    refuse_text("account", by)
+    return question.signed(by)
 
 
 def _row_key(card: str) -> bytes:

@@ -162,6 +162,16 @@ class Ledger:
         self._guessed = {whose: now} | lately
         return whose not in lately
 
+    def has_failures(self, row_key: bytes) -> bool:
+        """Tell whether `unlock` has anything to forget.
+
+        Raises:
+            StoreError: the patron cache can't be read.
+        """
+        whose = _ref(self._patrons.find(row_key))
+        wrong = self._visits.wrong_pins(row_key, whose)
+        return wrong > 0 or self._visits.card_throttle(row_key).failures > 0
+
     def unlock(self, row_key: bytes) -> None:
         """Forget a card's failures, and its patron's; no open attempt brings them back.
 

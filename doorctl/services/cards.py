@@ -19,6 +19,7 @@ from doorctl.access.policy import Finding, PinProof, Policy, decide, findings, k
 from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
 from doorctl.access.rights import Pass
 from doorctl.core.errors import InputError, StoreError
+from doorctl.core.identity import caller
 from doorctl.core.masked import StretchedKey
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Clock
@@ -361,9 +362,10 @@ def unlock(
     """
     config = app.config
     readings = (numbers or own_numbers(app)).readings(typed, taken_as)
-    note(app, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
+    whose = caller() if by is None else by
+    note(app, Deed(Action.CARD_UNLOCKED, keys_of(readings)), whose)
     for key in chain.from_iterable(reading.keys for reading in readings):
-        question = Question("unlock", {"card": key.hex()})
+        question = Question("unlock", {"card": key.hex(), "by": whose})
         by_door = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
         alone = partial(_reset, app, key)
         by_the_owner(by_door, alone, of=config.storage.door_directory)

@@ -217,8 +217,8 @@ class Numbers(Protocol):
     def pin_check(self, typed: str, reading: Reading, pin: Pin) -> bytes:
         """Return the check of a PIN for one of the readings of what was typed."""
 
-    def new_code(self, digits: int) -> NewCode:
-        """Return a new code."""
+    def new_code(self, digits: int, by: str, /) -> NewCode:
+        """Return a new code for an account or a login."""
 
 
 class OwnNumbers:
@@ -247,7 +247,7 @@ class OwnNumbers:
             raise InputError("that reading is not of what was typed")
         return pin_check(key, pin)
 
-    def new_code(self, digits: int) -> NewCode:
+    def new_code(self, digits: int, _by: str) -> NewCode:
         """Return a new code."""
         code = new_code(digits)
         return NewCode(code.reveal().removeprefix(CODE_PREFIX), row_key(self._sealer.stretch(code)))
@@ -281,9 +281,9 @@ class DoorsNumbers:
         about = {"typed": typed, "key": reading.key.hex(), "pin": pin.reveal()}
         return bytes.fromhex(str(self._ask(PIN_CHECK, about)["check"]))
 
-    def new_code(self, digits: int) -> NewCode:
+    def new_code(self, digits: int, by: str) -> NewCode:
         """Return a new code."""
-        answer = self._ask(NEW_CODE, {"digits": digits})
+        answer = self._ask(NEW_CODE, {"digits": digits, "by": by})
         return NewCode(str(answer["code"]), bytes.fromhex(str(answer["key"])))
 
     def _ask(self, what: str, about: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from enum import Enum
 from doorctl.access.rights import Ban, BanEntry, BanState, Pass, PassEntry
 from doorctl.access.rights import ban_state as state
 from doorctl.core.errors import InputError, StoreError
+from doorctl.core.identity import caller
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed
@@ -202,7 +203,7 @@ def issue_for_code(
     seal = numbers or own_numbers(app)
     with open_book(app) as book:
         while True:
-            code = seal.new_code(new.code_digits or 0)
+            code = seal.new_code(new.code_digits or 0, caller() if by is None else by)
             if not book.passes_of(code.key):
                 break
     return change(app, deeds.issue_pass(new, code.key), by), code.digits

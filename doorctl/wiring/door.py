@@ -33,7 +33,7 @@ from doorctl.devices.pins import (
 )
 from doorctl.devices.serial_line import SerialLine
 from doorctl.door.leaf import LeafRules
-from doorctl.doord.answers import DoorAnswers, DoorsSealing
+from doorctl.doord.answers import DoorAnswers, DoorsSealing, Rations
 from doorctl.doord.chores import Chores, Lookout, grace_s
 from doorctl.doord.controller import KEYPAD, READER, Controller, DoorsPanel, Screen, panel_rules
 from doorctl.doord.door_driver import DoorDriver, DoorRules
@@ -142,6 +142,7 @@ class _Door:
         # Asked once: the kernel's answer does not change, and a release waits for nothing.
         self._grace_s = grace_s()
         self._stores = stores = DoorStores(self.config, self.event_queue, log, self.stack)
+        self._rations = Rations(stores.clock.monotonic_s)
         self._app = app = App(self.config, stores.clock)
         self._purging = Purging(
             app,
@@ -242,6 +243,7 @@ class _Door:
             doorway=doorway,
             event_queue=self.event_queue,
             standing=self.alarms.standing,
+            rations=self._rations,
         )
 
     def _doorway(
@@ -317,7 +319,7 @@ class _Door:
             "purge": self._purging.answer,
             **hold_answers(self._app, stores.visits, stores.answer),
             **self._panel.answers(),
-            **DoorsSealing(OwnNumbers(stores.sealer), stores.clock.monotonic_s).answers(),
+            **DoorsSealing(OwnNumbers(stores.sealer), self._rations, self._log).answers(),
             **self.alarms.answers,
             **doors_answers(stores.answer, stores.visits.open, self._ledger.forget),
         }

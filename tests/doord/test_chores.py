@@ -18,7 +18,7 @@ from doorctl.cards.reader import LineConnected, LineLost
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Stamped
 from doorctl.devices.serial_line import SerialLine
-from doorctl.doord.answers import DoorAnswers
+from doorctl.doord.answers import DoorAnswers, Rations
 from doorctl.doord.chores import PURGE_AGAIN_S, PURGE_STEP_S, Chores, grace_s
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.events import EventQueue
@@ -91,6 +91,7 @@ def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
             doorway=door.doorway,
             event_queue=event_queue,
             standing=tuple,
+            rations=Rations(stores.clock.monotonic_s),
         )
 
         def lost() -> list[str]:
