@@ -330,17 +330,122 @@ def test_the_mark_rises_in_the_hour_that_comes_twice() -> None:
     assert utc(stood(second, first).high_water) == utc(second)
 
 
+def restarted(keeper: Timekeeper, boot: timedelta, boot_id: str = "boot-1") -> Timekeeper:
+    """Return the next process's keeper; any name but that of ``boot-1`` is another boot."""
+    kept = keeper.kept(BootTime("boot-1", boot // timedelta(milliseconds=1)))
+    after = Timekeeper(keeper.high_water, wary=True)
+    if kept is not None:
+        after.resume(kept, boot_id)
+    return after
+
+
+@pytest.mark.parametrize("step", [timedelta(days=2.4), -timedelta(days=2.4), HOUR])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_restart_ends_no_doubt(step: timedelta, *, told: bool) -> None:
+    """Whoever has set the clock and makes the door crash is not believed, seen before it or not."""
+    keeper, short = stood(NOON), timedelta(seconds=10)
+    if told:
+        assert keeper.read(NOON + step, UP, vouched=True).in_doubt
+
+    after = restarted(keeper, UP)
+
+    moment = after.read(NOON + step + short, UP + short, vouched=True)
+    assert (moment.local, moment.in_doubt) == (NOON + short, True)
+    assert after.read(NOON + HOUR, UP + HOUR, vouched=True).state is TRUSTED
+
+
+@pytest.mark.parametrize("off", [timedelta(0), timedelta(minutes=59), -timedelta(minutes=4)])
+def test_a_restart_within_a_boot_is_no_step(off: timedelta) -> None:
+    """The door is free at once, however long it was down; a mark far behind says nothing then."""
+    week = timedelta(days=7)
+    after = restarted(stood(NOON), UP)
+
+    moment = after.read(NOON + week + off, UP + week, vouched=True)
+
+    assert (moment.local, moment.state, moment.stepped) == (NOON + week + off, TRUSTED, False)
+
+
+def test_a_doubts_hour_and_its_six_hours_go_on_over_a_restart() -> None:
+    """A door that starts often is not in doubt for longer, and deletes nothing earlier."""
+    keeper, wrong, half = stood(NOON), NOON + timedelta(days=3), HOUR / 2
+    keeper.read(wrong, UP, vouched=True, agreed=True)
+    keeper = restarted(keeper, UP)
+    assert keeper.read(wrong + half, UP + half, vouched=True, agreed=True).in_doubt
+    keeper = restarted(keeper, UP + half)
+
+    moment = keeper.read(wrong + HOUR, UP + HOUR, vouched=True, agreed=True)
+
+    assert (moment.state, moment.stepped) == (TRUSTED, True)
+    keeper, later = restarted(keeper, UP + HOUR), 2 * HOUR
+    assert keeper.read(wrong + later, UP + later, vouched=True).stepped
+    assert not keeper.read(wrong + 7 * HOUR, UP + 7 * HOUR, vouched=True).stepped
+
+
+def test_a_reboot_ends_no_doubt_unless_the_time_is_where_it_was() -> None:
+    """A time far off stays in doubt through one reboot after another, until it is right again."""
+    keeper, days = stood(NOON), timedelta(days=2.4)
+    keeper.read(NOON + days, UP, vouched=True)
+    keeper = restarted(keeper, UP, "boot-2")
+    unset = keeper.read(LONG_AGO, HOUR, vouched=False)
+    assert (unset.local, unset.in_doubt) == (NOON + HOUR, True)
+    assert keeper.read(NOON + days + HOUR, HOUR, vouched=True).in_doubt
+
+    keeper = restarted(keeper, HOUR, "boot-3")
+    assert keeper.read(NOON + days + 2 * HOUR, HOUR, vouched=True).in_doubt
+    off = timedelta(minutes=50)
+    moment = keeper.read(NOON + 2 * HOUR + off, HOUR, vouched=True)
+    assert (moment.state, moment.stepped) == (TRUSTED, True)
+    # How long the power was off is known now: a correction counts from there.
+    assert keeper.read(NOON + 3 * HOUR + 2 * off, 2 * HOUR, vouched=True).state is TRUSTED
+
+
+@pytest.mark.parametrize("off", [HOUR, timedelta(hours=9), timedelta(weeks=3)])
+def test_after_a_power_cut_the_first_vouched_time_is_the_time(off: timedelta) -> None:
+    """Without a doubt on record a start is none, though the network comes half a minute later.
+
+    In the meantime the clock is the saved one, and nobody vouches for it.
+    """
+    keeper, late = restarted(stood(NOON), UP, "boot-2"), timedelta(seconds=30)
+    assert keeper.read(NOON, late, vouched=False) == Moment(NOON, utc(NOON), UNTRUSTED)
+
+    moment = keeper.read(NOON + off, late, vouched=True)
+
+    assert (moment.local, moment.state) == (NOON + off, TRUSTED)
+    assert moment.leapt is (off > timedelta(days=1))
+
+
+def test_staff_end_a_doubt_for_every_later_start() -> None:
+    """In this boot and in another."""
+    keeper, wrong = stood(NOON), NOON + timedelta(days=3)
+    keeper.read(wrong, UP, vouched=True)
+    keeper.believe(wrong, UP)
+
+    for boot_id in ("boot-1", "boot-2"):
+        after = restarted(keeper, UP, boot_id)
+        assert after.read(wrong + HOUR, UP + HOUR, vouched=True).state is TRUSTED
+
+
+def test_a_keeper_that_believed_nothing_keeps_nothing() -> None:
+    """So what an earlier process has stored stays there."""
+    keeper = Timekeeper(NOON)
+    keeper.read(NOON, UP, vouched=False)
+
+    assert keeper.kept(BootTime("boot-1", 0)) is None
+
+
 @dataclass(frozen=True)
 class Look:
     """One look at both clocks, `passed` after the one before.
 
-    `off` is how far the wall clock is from a time that runs evenly.
+    `off` is how far the wall clock is from a time that runs evenly. Where `start` names a boot, the
+    process began afresh in it.
     """
 
     off: timedelta
     passed: timedelta
     vouched: bool
     agreed: bool
+    start: str
 
 
 offs = st.one_of(
@@ -353,7 +458,16 @@ passing = st.one_of(
     st.timedeltas(timedelta(0), timedelta(hours=2)), st.timedeltas(timedelta(0), timedelta(days=9))
 )
 looks = st.lists(
-    st.builds(Look, offs, passing, st.booleans(), st.booleans()), min_size=1, max_size=12
+    st.builds(
+        Look,
+        offs,
+        passing,
+        st.booleans(),
+        st.booleans(),
+        st.sampled_from(["", "", "boot-1", "boot-2"]),
+    ),
+    min_size=1,
+    max_size=12,
 )
 
 
@@ -361,17 +475,23 @@ looks = st.lists(
 def test_whatever_the_clocks_do(taken: list[Look], behind: timedelta) -> None:
     """No doubtful reading is trusted, no trusted one is far from where it was, marks only rise.
 
-    Times that are trusted, one after another, lie on lines less than an hour apart each week.
+    Times that are trusted, one after another, lie on lines less than an hour apart each week. A
+    restart changes nothing of that, nor does a reboot in doubt; after another one time is anew.
     """
     mark = utc(NOON) - behind
-    keeper, passed = Timekeeper(mark), timedelta(0)
+    keeper, passed, boot = Timekeeper(mark), timedelta(0), UP
     last: tuple[datetime, timedelta] | None = None
     in_doubt = False
     for look in taken:
+        if look.start:
+            keeper = restarted(keeper, boot, look.start)
+        if look.start == "boot-2":
+            boot, last = timedelta(0), last if in_doubt else None
         passed += look.passed
+        boot += look.passed
         wall = NOON.astimezone(UTC) + passed + look.off
         before = keeper.high_water
-        moment = keeper.read(wall, UP + passed, vouched=look.vouched, agreed=look.agreed)
+        moment = keeper.read(wall, boot, vouched=look.vouched, agreed=look.agreed)
         confirmed = in_doubt and look.vouched and look.agreed and moment.dependable
         assert moment.high_water == keeper.high_water
         assert confirmed or keeper.high_water >= before

@@ -94,6 +94,21 @@ class Moment:
         return max(self.local, self.high_water) if self.dependable else self.high_water
 
 
+@dataclass(frozen=True, slots=True)
+class KeptReadings:
+    """What a `Timekeeper` knows of the clock in one boot, for the process after it.
+
+    Each reading is the wall clock in UTC and CLOCK_BOOTTIME at the same time. `accepted`: where the
+    clock should be; `doubt`: since when it is elsewhere, None where it is not; `doubted_at`: when
+    it was in doubt last.
+    """
+
+    boot_id: str
+    accepted: _Reading
+    doubt: _Reading | None = None
+    doubted_at: timedelta | None = None
+
+
 class Timekeeper:
     """Judge wall-clock readings by what is known of the clock; not thread-safe.
 
@@ -117,7 +132,8 @@ class Timekeeper:
     ======== =========================================== ============================
 
     A start has nothing to compare with but the mark, which may lie far behind after an outage: a
-    time that is :data:`AWAY` above it is believed, and `stepped` unless two sources agree.
+    time that is :data:`AWAY` above it is believed, and `stepped` unless two sources agree. What an
+    earlier process knew is taken up by :meth:`resume`, so that no restart ends a doubt.
     The mark rises only by a time that has run evenly for :data:`STOOD`, and not while `stepped`.
 
     Args:
@@ -154,7 +170,7 @@ class Timekeeper:
         carried_on = self._carried_on(boot)
         if self._doubt is None and carried_on is not None:
             return self._dependable(carried_on.astimezone(wall.tzinfo), boot, ClockState.HOLDOVER)
-        guess = carried_on or max(wall.astimezone(UTC), self.high_water)
+        guess = carried_on or max(self._should_be(wall, boot), self.high_water)
         local = guess.astimezone(wall.tzinfo)
         return Moment(local, self.high_water, ClockState.UNTRUSTED, stepped=self._stepped(boot))
 
@@ -164,6 +180,31 @@ class Timekeeper:
         self._doubt, self._doubted_at = None, boot
         self._trusted = self._anchor = self._even = (now, boot)
         self.high_water = now
+
+    def kept(self, boot: BootTime) -> KeptReadings | None:
+        """Return what the next process has to know; None before a reading was believed."""
+        if self._anchor is None:
+            return None
+        now = timedelta(milliseconds=boot.ms)
+        return KeptReadings(
+            boot.boot_id, (_carried(self._anchor, now), now), self._doubt, self._doubted_at
+        )
+
+    def resume(self, kept: KeptReadings, boot_id: str) -> None:
+        """Go on from what an earlier process knew; before the first reading.
+
+        After a reboot CLOCK_BOOTTIME has begun anew and nobody knows how long the power was off. If
+        no doubt stood, that is a start like any other. Else it stands on, unless the time is where
+        it should be if the power was off for less than :data:`SLEWED`.
+        """
+        if kept.boot_id == boot_id:
+            self._wary = False
+            self._anchor, self._doubt, self._doubted_at = kept.accepted, kept.doubt, kept.doubted_at
+        elif kept.doubt is not None:
+            began, self._doubted_at = kept.accepted[0], timedelta(0)
+            self._doubt = (began, timedelta(0))
+            # So old that the first time which is believed takes its place.
+            self._anchor = (began - HOLDOVER_LIMIT, -HOLDOVER_LIMIT)
 
     def _judge(self, now: datetime, boot: timedelta, *, agreed: bool) -> None:
         if self.high_water - now < SMALL and _moved(self._anchor, now, boot) < SLEWED:
@@ -184,7 +225,12 @@ class Timekeeper:
     def _carried_on(self, boot: timedelta) -> datetime | None:
         if self._trusted is None or boot - self._trusted[1] > HOLDOVER_LIMIT:
             return None
-        return self._trusted[0] + (boot - self._trusted[1])
+        return _carried(self._trusted, boot)
+
+    def _should_be(self, wall: datetime, boot: timedelta) -> datetime:
+        if self._doubt is None or self._anchor is None:
+            return wall.astimezone(UTC)
+        return _carried(self._anchor, boot)
 
     def _stepped(self, boot: timedelta) -> bool:
         if self._doubt is not None:
@@ -202,7 +248,11 @@ class Timekeeper:
 
 def _moved(since: _Reading | None, now: datetime, boot: timedelta) -> timedelta:
     """Return how far the wall clock was set against CLOCK_BOOTTIME; 0 where `since` is None."""
-    return timedelta(0) if since is None else abs(now - since[0] - (boot - since[1]))
+    return timedelta(0) if since is None else abs(now - _carried(since, boot))
+
+
+def _carried(since: _Reading, boot: timedelta) -> datetime:
+    return since[0] + (boot - since[1])
 
 
 @dataclass(frozen=True, slots=True)

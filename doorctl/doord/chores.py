@@ -78,6 +78,7 @@ class Chores:
             stepped=self.stores.clock.stepped,
             purge_soon=self.schedule.nudge,
             keep_time=self.keep_time,
+            keep_clock=lambda: self.do("clock", self._keep_clock),
             ping=self.stores.worker.submit,
             alarm=self.stores.alarm,
             relocks_s=relocks_s,
@@ -171,6 +172,13 @@ class Chores:
         with suppress(StoreError):
             self.stores.visits.add_counts(counts)
             self._opened = ()
+
+    def _keep_clock(self) -> None:
+        try:
+            if kept := self.stores.clock.kept():
+                self.stores.visits.keep_clock(kept)
+        except StoreError as err:
+            self.stores.alarm("visit_log_failing", str(err))
 
     def _keep_time(self) -> None:
         moment = self.stores.clock.moment()

@@ -175,7 +175,9 @@ class DoorStores:
         self._config = config
         self._event_queue = event_queue
         self._log = log
-        self.clock: SystemClock = system_clock(config, wary=True)
+        self.clock: SystemClock = system_clock(
+            config, wary=True, damaged=partial(self.alarm, "store_damaged")
+        )
         seal = config.seal
         self.key = read_key(config.secrets.installation_key_file)
         self.sealer = ArgonSealer(self.key, seal.memory_kib, seal.iterations)

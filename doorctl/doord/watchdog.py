@@ -53,6 +53,8 @@ class Housekeeping:
         stepped: whether the wall clock jumped since the last call.
         purge_soon: called after a jump, or once a clock can be trusted: visits may be old.
         keep_time: has the worker store the highest trusted time.
+        keep_clock: has it store what the next process has to know of the clock: a crash ends no
+            doubt.
         alarm: takes a kind and why, once for each thing that stops and stays so for a turn, and
             for each doubt about the clock and its end.
         relocks_s: when the strike has to be locked again, monotonic seconds; None while it is, or
@@ -68,6 +70,7 @@ class Housekeeping:
     stepped: Callable[[], bool]
     purge_soon: Callable[[], None]
     keep_time: Callable[[], None]
+    keep_clock: Callable[[], None]
     ping: Callable[[Callable[[], None]], None]
     alarm: Callable[[str, str], None]
     relocks_s: Callable[[], float | None] = lambda: None
@@ -78,6 +81,8 @@ class Housekeeping:
         moment = self.clock.moment()
         self._settled = moment.dependable and not moment.stepped
         self._in_doubt = self._leapt = False
+        self._known: tuple[bool, bool] | None = None
+        self._known_s = 0.0
         self._stuck = self._reported = ""
 
     def turn(self) -> None:
@@ -92,6 +97,7 @@ class Housekeeping:
         moment = self.clock.moment()
         self._tell_of_doubt(moment)
         self._keep_time_when_due(now_s, settled=moment.dependable and not moment.stepped)
+        self._keep_clock_when_due(now_s, (moment.dependable, moment.stepped))
 
     def _feed(self, now_s: float) -> None:
         before, self._stuck = self._stuck, self._what_is_stuck(now_s)
@@ -144,6 +150,11 @@ class Housekeeping:
         if newly or (settled and now_s - self._kept_s >= KEEP_TIME_EVERY_S):
             self._kept_s = now_s
             self.keep_time()
+
+    def _keep_clock_when_due(self, now_s: float, known: tuple[bool, bool]) -> None:
+        if known != self._known or now_s - self._known_s >= KEEP_TIME_EVERY_S:
+            self._known, self._known_s = known, now_s
+            self.keep_clock()
 
 
 # Faults of the machine and its devices, reported when they have lasted, and again when they end.

@@ -15,7 +15,7 @@ from typing import Literal
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from doorctl.core.moments import SMALL, BootTime, Moment, Timekeeper
+from doorctl.core.moments import SMALL, BootTime, KeptReadings, Moment, Timekeeper
 
 BUILD_FLOOR = datetime(2026, 1, 1, tzinfo=UTC)
 """The time is later than this: the program did not exist before."""
@@ -120,6 +120,7 @@ class SystemClock:
         boot_id: the file that names this boot; without it, and without
             :data:`BOOT_ID_VARIABLE`, each start counts as a boot.
         ask_every_s: how long an answer of `sources` holds.
+        kept: what an earlier process knew of the clock, see :meth:`kept`; None for a first start.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class SystemClock:
         *,
         wary: bool = False,
         ask_every_s: float = ASK_EVERY_S,
+        kept: KeptReadings | None = None,
     ) -> None:
         self._zone: tzinfo = ZoneInfo(zone)
         self._always = trust == "always"
@@ -144,6 +146,8 @@ class SystemClock:
         self._lock = Lock()
         wary = wary and high_water > BUILD_FLOOR
         self._timekeeper = Timekeeper(max(high_water, BUILD_FLOOR), wary=wary)
+        if kept is not None:
+            self._timekeeper.resume(kept, self._boot_id)
         self._steps = StepWatch()
 
     def monotonic_s(self) -> float:
@@ -170,6 +174,11 @@ class SystemClock:
         with self._lock:
             wall, boot = utc_now(), timedelta(seconds=_boot_s())
             self._timekeeper.believe(wall, boot)
+
+    def kept(self) -> KeptReadings | None:
+        """Return what the next process has to know of the clock; None before it was believed."""
+        with self._lock:
+            return self._timekeeper.kept(self.boot_time())
 
     def _ask(self, wall: datetime, boot: timedelta) -> None:
         if self._always:

@@ -19,7 +19,14 @@ import msgspec
 from doorctl.access.patron import CacheStamp
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, reload
-from doorctl.core.errors import ConfigError, NotAnsweringError, Problem, StoreBusyError, StoreError
+from doorctl.core.errors import (
+    ConfigError,
+    NotAnsweringError,
+    Problem,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreError,
+)
 from doorctl.core.identity import owner_of
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog
@@ -147,17 +154,24 @@ def retention(config: Config) -> timedelta:
     return timedelta(days=config.visits.retention_days)
 
 
-def system_clock(config: Config, *, wary: bool = False) -> SystemClock:
+def system_clock(
+    config: Config, *, wary: bool = False, damaged: Callable[[str], None] = lambda _why: None
+) -> SystemClock:
     """Return this machine's clock, which never undercuts the highest trusted time on record.
 
-    Door and web, which run for long, are `wary`: see :class:`~doorctl.ops.clock.SystemClock`.
+    Door and web, which run for long, are `wary`: see :class:`~doorctl.ops.clock.SystemClock`. A
+    doubt that the door has on record stands on. Where that record is `damaged`, which is told, it
+    is a start like the first one.
     """
-    try:
-        with closing(VisitHistory(visits_db(config))) as history:
-            high_water = history.high_water() or BUILD_FLOOR
-    except StoreError:
-        high_water = BUILD_FLOOR
-    return SystemClock(config.branch.time_zone, config.clock.trust, high_water, wary=wary)
+    high_water, kept = BUILD_FLOOR, None
+    with suppress(StoreError), closing(VisitHistory(visits_db(config))) as history:
+        high_water = history.high_water() or BUILD_FLOOR
+        try:
+            kept = history.clock_readings()
+        except StoreDamagedError as err:
+            damaged(str(err))
+    branch, clock = config.branch, config.clock
+    return SystemClock(branch.time_zone, clock.trust, high_water, wary=wary, kept=kept)
 
 
 def read_again(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain, groupby
@@ -12,13 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle
-from doorctl.core.moments import BootTime, ClockState, Moment
+from doorctl.core.errors import StoreDamagedError
+from doorctl.core.moments import BootTime, ClockState, KeptReadings, Moment
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.privacy.subject import VISITS
 from doorctl.store.connection import WatchedReader
+from doorctl.store.tables import (
+    CLOCK_READINGS,
+    Layout,
+    create_tables,
+    from_ms,
+    maybe,
+    of_database,
+    select,
+    to_ms,
+    whole,
+)
 from doorctl.store.tables import HOLDS as HOLDS_TABLE
-from doorctl.store.tables import Layout, create_tables, from_ms, of_database, to_ms
 
 # Each patron's wrong PINs, which no right PIN forgets; written by the door log's one writer.
 #
@@ -127,6 +138,20 @@ def to_throttle(record: tuple[int, str | None, int | None] | None) -> CardThrott
     return CardThrottle(failures, to_boot(boot_id, boot_ms))
 
 
+_READINGS = select(f"{whole(CLOCK_READINGS)}, {CLOCK_READINGS.but('only')}", "clock_readings")
+
+
+def _to_readings(record: Sequence[Any]) -> KeptReadings:
+    boot_id, accepted_ms, accepted_boot_ms, doubt_ms, doubt_boot_ms, doubted_boot_ms = record
+    accepted = from_ms(accepted_ms), _span(accepted_boot_ms)
+    doubt = None if doubt_ms is None else (from_ms(doubt_ms), _span(doubt_boot_ms))
+    return KeptReadings(boot_id, accepted, doubt, maybe(_span, doubted_boot_ms))
+
+
+def _span(ms: int) -> timedelta:
+    return timedelta(milliseconds=ms)
+
+
 HOLD_COLUMNS = HOLDS_TABLE.but()
 
 # The constant above is all that these are made of; values are always bound.
@@ -201,6 +226,17 @@ class VisitHistory:
         """Return the highest trusted time ever stored, UTC."""
         records = self._fetch("SELECT high_water_ms FROM clock")
         return from_ms(records[0][0]) if records else None
+
+    def clock_readings(self) -> KeptReadings | None:
+        """Return what the door knew of the clock; None where it has stored nothing.
+
+        Raises StoreDamagedError where a bit of it is wrong, else as the other calls.
+        """
+        for is_whole, *record in self._fetch(_READINGS):
+            if not is_whole:
+                raise StoreDamagedError(f"{self.path} is damaged: a doubt of the clock may be lost")
+            return _to_readings(record)
+        return None
 
     def holds(self) -> tuple[Hold, ...]:
         """Return the stored holds, oldest first; the next purge deletes those that are over."""

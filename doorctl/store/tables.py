@@ -439,6 +439,19 @@ HOLDS = _apart(
     "case_number TEXT NOT NULL, reason TEXT NOT NULL, until_ms INTEGER NOT NULL, "
     "added_ms INTEGER NOT NULL, added_by TEXT NOT NULL",
 )
+# A wrong bit in these would be a doubt that nobody had, or none where there was one.
+CLOCK_READINGS = _apart(
+    VISITS,
+    "clock_readings",
+    "the time",
+    f"{_ONLY}, boot_id TEXT NOT NULL, accepted_ms INTEGER NOT NULL, "
+    "accepted_boot_ms INTEGER NOT NULL, doubt_ms INTEGER, doubt_boot_ms INTEGER, "
+    "doubted_boot_ms INTEGER",
+    twice=(
+        *("boot_id", "accepted_ms", "accepted_boot_ms"),
+        *("doubt_ms", "doubt_boot_ms", "doubted_boot_ms"),
+    ),
+)
 _OF_VISITS = (
     _apart(
         VISITS,
@@ -447,6 +460,7 @@ _OF_VISITS = (
         f"{_ONLY}, spent_ms INTEGER NOT NULL, boot_id TEXT, boot_ms INTEGER",
     ),
     _apart(VISITS, "clock", "the time", f"{_ONLY}, high_water_ms INTEGER NOT NULL"),
+    CLOCK_READINGS,
     # Theirs is the layout in which deleting alone leaves most: a table with an index on its keys.
     _apart(
         VISITS,

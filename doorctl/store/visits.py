@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from doorctl.access.throttle import (
     ReaderThrottle,
 )
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.moments import BootTime, ClockState, Stamped
+from doorctl.core.moments import BootTime, ClockState, KeptReadings, Stamped
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import ATTEMPT, HourCount
 from doorctl.store.connection import Writer, create_file, transaction, translated
@@ -34,7 +34,7 @@ from doorctl.store.door_log import (
     to_throttle,
 )
 from doorctl.store.residue import KEY_BYTES, TIME_BYTES, discard_set_aside
-from doorctl.store.tables import from_ms, to_ms
+from doorctl.store.tables import from_ms, maybe, to_ms
 from doorctl.store.visit_purge import (
     HELD,
     OLDEST,
@@ -184,6 +184,11 @@ _PURGE_WRONG_PINS = """
     OR day < date(:now / 1000, 'unixepoch', CASE WHEN answered THEN :answered ELSE :longest END)
 """
 
+_KEEP_CLOCK = """
+    INSERT OR REPLACE INTO clock_readings (only, boot_id, accepted_ms, doubt_ms,
+    accepted_boot_ms, doubt_boot_ms, doubted_boot_ms) VALUES (1, ?, ?, ?, ?, ?, ?)
+"""
+
 CACHE_KIB = 256
 """SQLite's own would grow to 2 MB at each purge and stay: 1.4 MB of the door (measured)."""
 
@@ -318,6 +323,14 @@ class VisitStore:
                 raise StoreError(f"{self.path} was removed or replaced meanwhile; restart the door")
             self._now_ms = to_ms(now)
             date_rows(connection, self._now_ms, boot, to_ms(high_water or now))
+
+    def keep_clock(self, kept: KeptReadings) -> None:
+        """Store what the next process has to know of the clock, in place of what stood there."""
+        accepted, doubt = kept.accepted, kept.doubt or (None, None)
+        walls_ms = (to_ms(accepted[0]), maybe(to_ms, doubt[0]))
+        boots_ms = [maybe(_in_ms, at) for at in (accepted[1], doubt[1], kept.doubted_at)]
+        with self._transaction() as connection:
+            connection.execute(_KEEP_CLOCK, (kept.boot_id, *walls_ms, *boots_ms))
 
     def delete_before(self, cutoff: datetime) -> int:
         """Delete what is from before a UTC time; return the number of attempts.
@@ -460,6 +473,10 @@ def _keep_throttle(
 
 def _forget_throttle(connection: sqlite3.Connection, row_key: bytes) -> None:
     connection.execute("DELETE FROM throttles WHERE row_key = ?", (row_key,))
+
+
+def _in_ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
 
 
 def _columns(boot: BootTime | None) -> tuple[str | None, int | None]:

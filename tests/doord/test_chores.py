@@ -30,7 +30,7 @@ from doorctl.ops.scheduler import JOB, PULSE_EVERY_S
 from doorctl.privacy.statistics import LEAF, OPENED, HourCount
 from doorctl.services.app import App, visits_db
 from doorctl.services.purging import Purging
-from doorctl.store.door_log import HourlyHistory
+from doorctl.store.door_log import HourlyHistory, VisitHistory
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.event_log import FakeEventLog, Field
 from tests.fakes.supervisor import FakeSupervisor
@@ -251,6 +251,29 @@ def test_an_opened_day_whose_write_failed_is_written_later(tmp_path: Path) -> No
         house.answered()
         assert history.opened_on(moment) == moment.local.date()
         assert [*history.hours(None, None)] == [opened]
+
+
+def test_what_is_known_of_the_clock_is_stored_or_it_is_told(tmp_path: Path) -> None:
+    """A disk that fails ends nothing; a start that can't read it says so and is like the first."""
+    path = tmp_path / "visits.db"
+    with kept(tmp_path) as house:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            house.answered()
+        assert [alarm["kind"] for alarm in house.log.named("alarm")] == ["visit_log_failing"]
+        house.clock.ahead_s += KEEP_TIME_EVERY_S
+        house.answered()
+        assert house.fed()
+        with closing(VisitHistory(path)) as history:
+            assert history.clock_readings()
+
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE clock_readings SET twice = 'boot-7' || twice")
+    log = FakeEventLog()
+    with ExitStack() as stack:
+        stores = DoorStores(house.chores.config, queue.SimpleQueue(), log, stack)
+        assert stores.clock.moment().dependable
+    assert [alarm["kind"] for alarm in log.named("alarm")] == ["store_damaged"]
 
 
 def put_visit(stores: DoorStores, attempt: int, days: float) -> None:

@@ -40,6 +40,7 @@ class House:
     steps: int = 0
     purges: int = 0
     times_kept: list[float] = field(default_factory=list)
+    clocks_kept: list[float] = field(default_factory=list)
     pings: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -53,6 +54,7 @@ class House:
             stepped=self._take_step,
             purge_soon=self._purge,
             keep_time=lambda: self.times_kept.append(self.clock.monotonic_s() - self.began_s),
+            keep_clock=lambda: self.clocks_kept.append(self.clock.monotonic_s() - self.began_s),
             ping=self._ping,
             alarm=lambda kind, why: self.alarms.append((kind, why)),
             relocks_s=lambda: self.relocks_s,
@@ -315,6 +317,21 @@ def test_a_doubt_about_the_clock_is_told_once_and_so_is_its_end() -> None:
     house.turn(6 * 3600)
     assert (house.purges, len(house.alarms)) == (1, 2)
     assert house.times_kept
+
+
+def test_what_the_next_process_has_to_know_of_the_clock_is_stored_at_once() -> None:
+    """In the first turn, with each change of what is known, every ten minutes; also in doubt."""
+    house = House()
+    house.turn(60)
+    assert house.clocks_kept == [0.0]
+
+    house.clock.step(house.clock.wall + timedelta(days=2))
+    house.turn(KEEP_TIME_EVERY_S)
+    assert house.clocks_kept == [0.0, 60.0, 60.0 + KEEP_TIME_EVERY_S]
+
+    house.clock.believe()
+    house.turn(60)
+    assert len(house.clocks_kept) == 4
 
 
 # Which faults are told, when, and when they are told to be over.

@@ -11,12 +11,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import IMPATIENT, LOADED, Loaded
-from tests.e2e.door import WIRED
+from tests.e2e.door import WIRED, until
 from tests.e2e.evening import Evening, begins, built
 from tests.e2e.hours import DAYS, SELF_SERVICE
 
@@ -155,6 +156,59 @@ def made(directory: Path, loaded: Loaded, preset: str, when: str) -> Evening:
     evening = Evening(directory, loaded.config, settings, pins=loaded.pins)
     evening.set_clock(begins(when))
     return evening
+
+
+AS_AFTER_A_REBOOT = """
+    UPDATE clock_readings SET boot_id = 'another', accepted_ms = accepted_ms - accepted_boot_ms
+"""
+"""The clock that counts from the start began anew then, but this machine's goes on."""
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("reboots", [False, True])
+def test_no_restart_makes_a_leap_of_the_clock_open_the_door(
+    tmp_path: Path, loaded: Loaded, *, reboots: bool
+) -> None:
+    """The strike stays locked in hours that staff have, and staff are told, until they say it."""
+    with made(tmp_path, loaded, "staffed", "tomorrow 23:40") as evening:
+        evening.start()
+        evening.play("@+3620 ?alarm=clock_stepped")
+        until(lambda: evening.query("SELECT 1 FROM clock_readings WHERE doubt_ms IS NOT NULL"))
+        evening.play("!cut")
+        if reboots:
+            evening.change(AS_AFTER_A_REBOOT)
+        alarms = len(evening.alarms())
+        ready = evening.start_door()
+
+        until(lambda: "clock_stepped" in evening.alarms()[alarms:])
+        evening.play("A 4711 .")
+        assert (ready["clock"], evening.relay()) == ("untrusted", [])
+
+        evening.tell("trust-clock")
+        until(lambda: len(evening.relay()) == 1)
+        evening.play("!cut !start")
+        until(lambda: len(evening.relay()) == 2)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("off_h", [0, 1, 21 * 24])
+def test_a_door_is_free_at_once_when_the_power_comes_back(
+    off_h: int, tmp_path: Path, loaded: Loaded
+) -> None:
+    """After an ordinary restart, and an hour and three weeks without; no doubt is told."""
+    with made(tmp_path, loaded, "staffed", "tomorrow 11:00") as evening:
+        evening.start()
+        until(lambda: evening.relay() and evening.query("SELECT 1 FROM clock_readings"))
+        evening.play("!cut")
+        evening.change("INSERT OR REPLACE INTO clock SELECT 1, accepted_ms FROM clock_readings")
+        if off_h:
+            evening.change(AS_AFTER_A_REBOOT)
+            evening.set_clock(evening.now + timedelta(hours=off_h))
+        alarms = len(evening.alarms())
+
+        assert evening.start_door()["clock"] == "trusted"
+        until(lambda: len(evening.relay()) == 2)
+        assert "clock_stepped" not in evening.alarms()[alarms:]
 
 
 def each(reasons: str) -> list[str]:

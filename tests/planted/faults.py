@@ -101,6 +101,18 @@ FAULTS = (
         "boot >= timedelta(0)",
     ),
     Fault(
+        "a restart ends a doubt of the clock",
+        "Timekeeper.resume",
+        "kept.accepted, kept.doubt, kept.doubted_at)",
+        "None, None, None)",
+    ),
+    Fault(
+        "a reboot ends a doubt of the clock",
+        "Timekeeper.resume",
+        "elif kept.doubt is not None:",
+        "elif kept.doubt is kept:",
+    ),
+    Fault(
         "a wrong PIN costs nothing",
         "_throttle_after",
         "return opened.charged(now)",

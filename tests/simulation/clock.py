@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
-from doorctl.core.moments import BootTime, Moment, Timekeeper
+from doorctl.core.moments import SLEWED, BootTime, KeptReadings, Moment, Timekeeper
 from doorctl.ops.clock import BUILD_FLOOR, StepWatch
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
@@ -101,19 +101,39 @@ class SimClock:
         self.true_ms += ms
         self.boot_ms += ms
 
-    def restart(self, high_water: datetime | None, *, power_cut: bool) -> None:
+    def kept(self) -> KeptReadings | None:
+        """Return what the next process has to know of the clock."""
+        return self._keeper.kept(self.boot_time())
+
+    def restart(
+        self, high_water: datetime | None, kept: KeptReadings | None, *, power_cut: bool
+    ) -> None:
         """Begin another process, after a power cut another boot as well."""
         self._watch = StepWatch()
         self.known = max(high_water or BUILD_FLOOR, BUILD_FLOOR)
         self._vouched_ms = None
         self._lied = False
-        if self.lies:
-            # At a start nothing contradicts a source, as systemd/README.md says.
-            self.off_ms = 0
-        self._keeper = Timekeeper(self.known, wary=high_water is not None)
         if power_cut:
             self.boot += 1
             self.mono_ms = self.boot_ms = 20_000
+        if kept is not None and kept.boot_id != self.boot_time().boot_id:
+            kept = self._after_cut(kept)
+        if kept is None and self.lies:
+            # At a start nothing contradicts a source, as systemd/README.md says.
+            self.off_ms = 0
+        self._keeper = Timekeeper(self.known, wary=high_water is not None)
+        if kept is not None:
+            self._keeper.resume(kept, self.boot_time().boot_id)
+
+    def _after_cut(self, kept: KeptReadings) -> KeptReadings | None:
+        """Return what still tells a lie from the truth; None where nothing does.
+
+        That is a doubt that stood, unless the lie comes within an hour of the time on record. Where
+        the truth does not, the power was off for long: staff say at once that the clock is right.
+        """
+        off = self.true - kept.accepted[0] - timedelta(milliseconds=self.boot_ms)
+        told = not self.lies or abs(off + timedelta(milliseconds=self.off_ms)) >= SLEWED
+        return kept if kept.doubt is not None and told and abs(off) < SLEWED else None
 
 
 class Agenda:

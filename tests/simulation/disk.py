@@ -22,7 +22,7 @@ from doorctl.access.patron import Applied, Patron, Reason, SealedRow
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
-from doorctl.core.moments import Stamped
+from doorctl.core.moments import KeptReadings, Stamped
 from doorctl.privacy.statistics import HourCount
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
@@ -194,6 +194,10 @@ class SimVisits(RetriedVisits):
             self._told[1](self._numbers[attempt], reason.value, row_key)
 
         self._disk.around(VISITS, "close", do)
+
+    def keep_clock(self, kept: KeptReadings) -> None:
+        """Store what the next process has to know of the clock, or fail."""
+        self._disk.around(VISITS, "clock", lambda: super(SimVisits, self).keep_clock(kept))
 
     def add_counts(self, counts: Iterable[HourCount]) -> None:
         """Count, or fail."""

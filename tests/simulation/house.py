@@ -19,6 +19,7 @@ from doorctl.access.policy import Policy
 from doorctl.cards.reader import CardReader
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
+from doorctl.core.moments import KeptReadings
 from doorctl.core.ports import EventLog
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
@@ -298,6 +299,7 @@ class DoorProcess:
             stepped=machine.clock.stepped,
             purge_soon=lambda: self.worker.submit(self.purge_in_rounds),
             keep_time=lambda: self.worker.submit(self._keep_time),
+            keep_clock=lambda: self.worker.submit(self._keep_clock),
             ping=self.worker.submit,
             alarm=lambda kind, why: machine.log.emit("alarm", kind=kind, why=why),
             relocks_s=lambda: doorway.relocks_s,
@@ -363,6 +365,12 @@ class DoorProcess:
                 boot = self._machine.clock.boot_time()
                 self.visits.keep_time(moment.local, boot, moment.high_water)
 
+    def _keep_clock(self) -> None:
+        kept = self._machine.clock.kept()
+        if kept is not None:
+            with suppress(StoreError):
+                self.visits.keep_clock(kept)
+
 
 class WebProcess:
     """What takes pushes in and owns the register and ``branch.db``."""
@@ -395,8 +403,8 @@ class WebProcess:
                 one.close()
 
 
-def high_water(disk: Disk) -> datetime | None:
-    """Return the highest trusted time on record, as a start reads it."""
+def clock_on_record(disk: Disk) -> tuple[datetime | None, KeptReadings | None]:
+    """Return the highest trusted time and what was known of the clock, as a start reads it."""
     with suppress(StoreError), closing(VisitHistory(disk.path(VISITS))) as history:
-        return history.high_water()
-    return None
+        return history.high_water(), history.clock_readings()
+    return None, None

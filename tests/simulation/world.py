@@ -23,7 +23,7 @@ from tests.simulation import invariants, oracle
 from tests.simulation.arrivals import take_over
 from tests.simulation.clock import COPENHAGEN, Agenda, SimClock
 from tests.simulation.disk import BRANCH, PATRONS, Disk, PowerCutError
-from tests.simulation.house import DoorProcess, Machine, WebProcess, high_water
+from tests.simulation.house import DoorProcess, Machine, WebProcess, clock_on_record
 from tests.simulation.lines import SimInputs, SimRelay, SimSignals, SimSupervisor
 from tests.simulation.onlooker import Onlooker
 from tests.simulation.oracle import Now, Person
@@ -208,7 +208,7 @@ class World:
         else:
             self.counts["restarts"] += 1
             self.clock.advance(self.rng.randrange(500, 3_000))
-        self.clock.restart(high_water(self.disk), power_cut=power_cut)
+        self.clock.restart(*clock_on_record(self.disk), power_cut=power_cut)
         self.disturb()
         if power_cut:
             self._set_after_cut()

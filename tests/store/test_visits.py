@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle
-from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreError
-from doorctl.core.moments import BootTime
+from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
+from doorctl.core.moments import BootTime, KeptReadings
 from doorctl.store.door_log import PAGE_ROWS, VisitHistory
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.tables import from_ms, to_ms
@@ -161,6 +161,28 @@ def test_a_log_that_was_taken_away_is_noticed(path: Path, store: VisitStore) -> 
 
     with pytest.raises(StoreError, match="restart the door"):
         store.keep_time(NOON, boot)
+
+
+@pytest.mark.parametrize("doubted", [None, timedelta(hours=4)])
+@pytest.mark.parametrize("doubt", [None, (NOON + DAY, timedelta(hours=3))])
+def test_what_was_known_of_the_clock_comes_back(
+    path: Path,
+    store: VisitStore,
+    doubt: tuple[datetime, timedelta] | None,
+    doubted: timedelta | None,
+) -> None:
+    """The last that was stored, whole; a wrong bit in it is noticed, and no doubt is made of it."""
+    kept = KeptReadings("boot-2", (NOON, -timedelta(minutes=1)), doubt, doubted)
+    with closing(VisitHistory(path)) as history:
+        assert history.clock_readings() is None
+        store.keep_clock(KeptReadings("boot-1", (NOON, DAY), (NOON, DAY), DAY))
+        store.keep_clock(kept)
+        assert history.clock_readings() == kept
+
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("UPDATE clock_readings SET twice = replace(twice, 'boot-2', 'boot-3')")
+        with pytest.raises(StoreDamagedError, match="doubt of the clock"):
+            history.clock_readings()
 
 
 def test_the_doors_log_that_is_taken_away_is_begun_anew(tmp_path: Path) -> None:
