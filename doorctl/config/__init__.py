@@ -3,30 +3,28 @@
 from doorctl.access.calendar import Span
 from doorctl.config.hours import Closing, DatedHours, Opening, Week, past_exceptions
 from doorctl.config.loading import Config, load, load_gpio, reload
-from doorctl.config.network import (
+from doorctl.config.tables import (
     AlarmEmail,
     Alarms,
     AlarmWebhook,
-    Lms,
-    Push,
-    Sync,
-    Target,
-    Tls,
-    Web,
-)
-from doorctl.config.tables import (
     Branch,
     ClockTrust,
     Control,
     Door,
     Gpio,
     Keypad,
+    Lms,
     Policy,
+    Push,
     Reader,
     Seal,
     Secrets,
     Storage,
+    Sync,
+    Target,
+    Tls,
     Visits,
+    Web,
     WiredOutput,
 )
 

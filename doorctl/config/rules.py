@@ -15,8 +15,7 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from doorctl.config.network import Address, is_this_machine, read_address
-from doorctl.config.tables import WiredOutput, shown
+from doorctl.config.tables import Address, WiredOutput, is_this_machine, read_address, shown
 from doorctl.core.errors import Problem
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"

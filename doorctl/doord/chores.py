@@ -5,26 +5,338 @@ None of them may end the door: our own mistake in one raises an alarm, and patro
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
+from functools import partial
+from types import MappingProxyType
+
+from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, StoreError
-from doorctl.core.ports import EventLog, Supervisor
+from doorctl.core.moments import Moment
+from doorctl.core.ports import Clock, EventLog, Supervisor
 from doorctl.devices.pins import outputs_kept
 from doorctl.doord.self_test import Finding, house
 from doorctl.doord.self_test import run as run_self_test
 from doorctl.doord.stores import DoorStores
-from doorctl.doord.watchdog import FREED_GRACE_S, KEPT_GRACE_S, Housekeeping, LastingFaults
+from doorctl.ops.clock import utc_now
 from doorctl.ops.machine import disk_low, undervoltage
-from doorctl.ops.scheduler import PurgeSchedule
 from doorctl.privacy.retention import PurgeReport
 from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging
+
+PING_EVERY_S = 5.0
+"""How often the worker is asked whether it still works."""
+
+WORKER_LIMIT_S = 60.0
+"""A worker silent for so long is stuck: the watchdog is not fed and systemd starts afresh.
+
+The jobs that a patron waits for take a second, or a few on a dying disk.
+"""
+
+PURGE_LIMIT_S = 600.0
+"""A purge may hold the worker this long: if killed, it would only begin again at the next start.
+
+5 million rows are 10 000 transactions of 20 ms on a slow card, and then a VACUUM (not measured).
+"""
+
+SCHEDULE_LIMIT_S = 600.0
+"""A purge that is this late does not come by itself, because the scheduler is dead or stuck.
+
+A door whose scheduler dies at each start is then away for only seconds in ten minutes.
+"""
+
+KEPT_GRACE_S, FREED_GRACE_S = 0.4, 0.7
+"""How late the loop may lock before the kernel ends it, to be locked a second after the release.
+
+Where the kernel keeps a dead process's outputs, systemd still has to lock: 0.3 to 0.7 s on an
+emulated Pi (tests/pi). Where it frees them, the pin falls at once and the loop may have more. Both
+are longer than the 0.3 s for which an SD card stalls; the loop itself never waits for one.
+"""
+
+KEEP_TIME_EVERY_S = 600.0
+"""How often the high-water mark goes to disk; a power cut loses no more than this."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Housekeeping:
+    """Do the duties of one turn of the loop; one thread.
+
+    Args:
+        supervisor: fed only while everything answers.
+        overdue_s: for how long a job of the scheduler has been due, seconds.
+        purging_since_s: when the running purge began, monotonic seconds; None while none runs.
+        stepped: whether the wall clock jumped since the last call.
+        purge_soon: called after a jump, or once a clock can be trusted: visits may be old.
+        keep_time: has the worker store the highest trusted time.
+        keep_clock: has it store what the next process has to know of the clock: a crash ends no
+            doubt.
+        alarm: takes a kind and why, once for each thing that stops and stays so for a turn, and
+            for each doubt about the clock and its end.
+        relocks_s: when the strike has to be locked again, monotonic seconds; None while it is, or
+            while it stands free.
+        grace_s: how much later the process is ended if the loop has not locked by then.
+    """
+
+    clock: Clock
+    supervisor: Supervisor
+    threads_alive: Callable[[], bool]
+    overdue_s: Callable[[], float]
+    purging_since_s: Callable[[], float | None]
+    stepped: Callable[[], bool]
+    purge_soon: Callable[[], None]
+    keep_time: Callable[[], None]
+    keep_clock: Callable[[], None]
+    ping: Callable[[Callable[[], None]], None]
+    alarm: Callable[[str, str], None]
+    relocks_s: Callable[[], float | None] = lambda: None
+    grace_s: float = KEPT_GRACE_S
+
+    def __post_init__(self) -> None:
+        self._answered_s = self._pinged_s = self._kept_s = self.clock.monotonic_s()
+        moment = self.clock.moment()
+        self._settled = moment.dependable and not moment.stepped
+        self._in_doubt = self._leapt = False
+        self._known: tuple[bool, bool] | None = None
+        self._known_s = 0.0
+        self._stuck = self._reported = ""
+
+    def turn(self) -> None:
+        """Feed the watchdog if all is well, and do every duty that is due."""
+        now_s = self.clock.monotonic_s()
+        if now_s - self._pinged_s >= PING_EVERY_S:
+            self._pinged_s = now_s
+            self.ping(self._answer)
+        self._feed(now_s)
+        if self.stepped():
+            self.purge_soon()
+        moment = self.clock.moment()
+        self._tell_of_doubt(moment)
+        self._keep_time_when_due(now_s, settled=moment.dependable and not moment.stepped)
+        self._keep_clock_when_due(now_s, (moment.dependable, moment.stepped))
+
+    def _feed(self, now_s: float) -> None:
+        before, self._stuck = self._stuck, self._what_is_stuck(now_s)
+        if not self._stuck:
+            self._reported = ""
+            self.supervisor.alive(self._limit_s(now_s))
+        elif self._stuck == before != self._reported:
+            # In seconds systemd kills the process, and nothing else would say why. Not in the first
+            # turn: after the whole process stood still, the worker has not been asked again yet.
+            self._reported = self._stuck
+            self.alarm("process_stuck", self._stuck)
+
+    def _what_is_stuck(self, now_s: float) -> str:
+        since_s = self.purging_since_s()
+        if since_s is not None and now_s - since_s < PURGE_LIMIT_S:
+            self._answered_s = now_s
+        if now_s - self._answered_s >= WORKER_LIMIT_S:
+            return "the thread that reads and writes does not answer"
+        if not self.threads_alive():
+            return "the thread of a serial line has ended"
+        if self.overdue_s() >= SCHEDULE_LIMIT_S:
+            return f"a purge should have begun {SCHEDULE_LIMIT_S:.0f} s ago"
+        return ""
+
+    def _limit_s(self, now_s: float) -> float | None:
+        relocks_s = self.relocks_s()
+        return None if relocks_s is None else max(0.0, relocks_s - now_s) + self.grace_s
+
+    def _answer(self) -> None:
+        self._answered_s = self.clock.monotonic_s()
+
+    def _tell_of_doubt(self, moment: Moment) -> None:
+        before, self._in_doubt = self._in_doubt, moment.in_doubt
+        if moment.in_doubt and not before:
+            why = f"a source vouches for another time than {moment.local:%Y-%m-%d %H:%M}"
+            self.alarm("clock_stepped", why)
+        elif before and not moment.in_doubt:
+            self.alarm("clock_stepped_cleared", f"it is {moment.local:%Y-%m-%d %H:%M}")
+        before, self._leapt = self._leapt, moment.leapt
+        if moment.leapt is not before:
+            kind = "clock_leapt" if moment.leapt else "clock_leapt_cleared"
+            self.alarm(kind, f"{moment.high_water:%Y-%m-%d %H:%M} UTC was the last time known")
+
+    def _keep_time_when_due(self, now_s: float, *, settled: bool) -> None:
+        newly = settled and not self._settled
+        self._settled = settled
+        if newly:
+            # A purge is postponed while the clock is in doubt, or nobody vouches for it.
+            self.purge_soon()
+        if newly or (settled and now_s - self._kept_s >= KEEP_TIME_EVERY_S):
+            self._kept_s = now_s
+            self.keep_time()
+
+    def _keep_clock_when_due(self, now_s: float, known: tuple[bool, bool]) -> None:
+        if known != self._known or now_s - self._known_s >= KEEP_TIME_EVERY_S:
+            self._known, self._known_s = known, now_s
+            self.keep_clock()
+
+
+# Faults of the machine and its devices, reported when they have lasted, and again when they end.
+#
+# What begins and ends within a moment (a cable pushed in anew, web restarting) wakes nobody at
+# night; a lasting fault is reported before a patron stands outside because of it.
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a fault lasts before it is reported, and how soon it is reported again, seconds."""
+
+    lasts_s: float = 0.0
+    again_s: float = DAY_S
+
+
+FAULTS: Mapping[str, Patience] = MappingProxyType(
+    {
+        "reader_lost": Patience(20.0),
+        "keypad_lost": Patience(20.0),
+        "register_old": Patience(),
+        "disk_low": Patience(),
+        "web_silent": Patience(180.0),
+        "undervoltage": Patience(),
+    }
+)
+"""Alarm -> its patience; its end is the same name with ``_cleared``."""
+
+
+class LastingFaults:
+    """Keep the current faults, and report those that last. One thread."""
+
+    def __init__(self, alarm: Callable[[str, str], None]) -> None:
+        self._alarm = alarm
+        self._since_s: dict[str, float] = {}
+        self._reported_s: dict[str, float] = {}
+
+    def see(self, faults: Mapping[str, str | None], now_s: float) -> None:
+        """Take the current state of each fault.
+
+        `found` gives the reason, or None where the fault is not there; a fault of :data:`FAULTS`
+        that is left out is unknown now, and stays as it was. `now_s` is monotonic.
+        """
+        for kind, why in faults.items():
+            if why is None:
+                self._end(kind)
+            elif self._is_due(kind, now_s):
+                self._reported_s[kind] = now_s
+                self._alarm(kind, why)
+
+    def _is_due(self, kind: str, now_s: float) -> bool:
+        patience, reported_s = FAULTS[kind], self._reported_s.get(kind)
+        if reported_s is not None:
+            return now_s - reported_s >= patience.again_s
+        return now_s - self._since_s.setdefault(kind, now_s) >= patience.lasts_s
+
+    def _end(self, kind: str) -> None:
+        self._since_s.pop(kind, None)
+        if self._reported_s.pop(kind, None) is not None:
+            self._alarm(f"{kind}_cleared", "")
+
+
+JOB, PULSE = "purge", "pulse"
+
+PULSE_EVERY_S = 60.0
+"""How often the scheduler shows that it still starts what is due."""
+
+
+class PurgeSchedule:
+    """Calls `run` on a thread of its own, never twice at once; it must be harmless to repeat.
+
+    A run that was missed is made up for, once. An exception of `run` ends that run only, and goes
+    to `failed` on the same thread. `run` has to be quick, else the schedule counts as stuck.
+    """
+
+    def __init__(
+        self,
+        interval_h: float,
+        run: Callable[[], None],
+        monotonic_s: Callable[[], float],
+        *,
+        failed: Callable[[BaseException], None] = lambda _error: None,
+        pulse_every_s: float = PULSE_EVERY_S,
+    ) -> None:
+        self._failed = failed
+        self._monotonic_s = monotonic_s
+        self._every_s = {JOB: interval_h * 3600, PULSE: pulse_every_s}
+        self._began_s = dict.fromkeys(self._every_s, monotonic_s())
+        # A zone without rules: due times can't fall into a daylight-saving gap.
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC, executors={"default": ThreadPoolExecutor(1)}
+        )
+        self._scheduler.add_listener(self._on_error, EVENT_JOB_ERROR)
+        for job, work in ((JOB, run), (PULSE, lambda: None)):
+            self._scheduler.add_job(
+                partial(self._begin, job, work),
+                "interval",
+                seconds=self._every_s[job],
+                id=job,
+                coalesce=True,
+                misfire_grace_time=None,
+                # The second one waits for the only thread: a nudge during a run is not lost.
+                max_instances=2,
+                next_run_time=utc_now(),
+            )
+
+    def start(self) -> None:
+        """Run for the first time, at once; call once."""
+        _silence()
+        self._scheduler.start()
+
+    def nudge(self, in_s: float = 0) -> None:
+        """Run soon: the wall clock was set, so the due time means nothing. Thread-safe.
+
+        It runs `in_s` seconds from now at the latest, or after the interval if that is shorter, but
+        not before the run that is going on has ended.
+
+        Needed because APScheduler 3 waits out a clock that was set back (its issues 351 and 752).
+        """
+        if self._scheduler.running:
+            for job, every_s in self._every_s.items():
+                due = utc_now() + timedelta(seconds=min(in_s, every_s))
+                # One that is wanted at once is not put off by one that is wanted later.
+                waiting = self._scheduler.get_job(job).next_run_time
+                self._scheduler.modify_job(job, next_run_time=min(due, waiting))
+
+    def overdue_s(self) -> float:
+        """Return how long due work has not been started, monotonic seconds. Thread-safe.
+
+        It is about 0 while all is well. It grows where the scheduler's thread has died, where
+        either of its threads hangs, and where it waits for a time that does not come.
+        """
+        now_s = self._monotonic_s()
+        late_s = (now_s - self._began_s[job] - every_s for job, every_s in self._every_s.items())
+        return max(0.0, *late_s)
+
+    def stop(self) -> None:
+        """Start no other run; does not wait for a run that is going on. Idempotent."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def _begin(self, job: str, work: Callable[[], None]) -> None:
+        self._began_s[job] = self._monotonic_s()
+        work()
+
+    def _on_error(self, event: JobExecutionEvent) -> None:
+        self._failed(event.exception)
+
+
+def _silence() -> None:
+    # The standard library would print warnings of a logger without handlers on stderr.
+    logger = logging.getLogger("apscheduler")
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
 
 PURGE_EVERY_H = 6.0
 PURGE_AGAIN_S = 60.0
@@ -66,8 +378,7 @@ class Chores:
         """Return what feeds the watchdog while everything that the door rests on works.
 
         `lines_alive` tells whether each serial line's thread runs, even where the device is
-        missing; `relocks_s` and `grace_s` are those of
-        :class:`~doorctl.doord.watchdog.Housekeeping`.
+        missing; `relocks_s` and `grace_s` are those of `Housekeeping`.
         """
         return Housekeeping(
             clock=self.stores.clock,

@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 import msgspec
 
-from doorctl.config.network import AlarmEmail
+from doorctl.config.tables import AlarmEmail
 from doorctl.core.alarms import Urgency
 from doorctl.core.errors import ConfigError
 from doorctl.core.masked import Masked

@@ -29,8 +29,7 @@ from doorctl.access.calendar import (
     ModeSpan,
 )
 from doorctl.config.hours import HalfHoliday, HolidayRule
-from doorctl.config.network import is_this_machine
-from doorctl.config.tables import shown
+from doorctl.config.tables import is_this_machine, shown
 from doorctl.core.errors import InputError, NotAnsweringError, Problem, WebsiteHoursError
 from doorctl.sources.asking import body_of, causes
 

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
-from doorctl.config.network import is_this_machine
+from doorctl.config.tables import is_this_machine
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.core.ports import Clock

@@ -22,7 +22,7 @@ from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, Jos
 from joserfc.jwk import KeySet
 
 from doorctl.accounts.account import Claims, Pending
-from doorctl.config.network import Oidc, is_this_machine
+from doorctl.config.tables import Oidc, is_this_machine
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import Moment

@@ -36,9 +36,8 @@ from doorctl.store.branch import (
     to_pass,
     today,
 )
-from doorctl.store.connection import Writer, create_file, transaction, translated
+from doorctl.store.connection import Writer, compact, create_file, transaction, translated
 from doorctl.store.tables import from_ms, maybe, to_ms
-from doorctl.store.visit_purge import compact
 
 # Refuse to write into ``branch.db`` what is over already or clashes.
 #

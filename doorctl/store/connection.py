@@ -253,6 +253,21 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
+COMPACT_WAIT_MS = 200
+"""How long a purge waits for readers; the door's own writes wait behind it."""
+
+
+def compact(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Run VACUUM and ``wal_checkpoint(TRUNCATE)``; return the latter's busy, log, checkpointed."""
+    connection.execute(f"PRAGMA busy_timeout={COMPACT_WAIT_MS}")
+    try:
+        connection.execute("VACUUM")
+        busy, log, done = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    return busy, log, done
+
+
 def _reader(patience_ms: int) -> tuple[str, ...]:
     return (f"busy_timeout={patience_ms}", *_READER)
 

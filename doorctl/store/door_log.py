@@ -158,6 +158,10 @@ HOLD_COLUMNS = HOLDS_TABLE.but()
 HOLDS = f"SELECT {HOLD_COLUMNS} FROM holds ORDER BY number"  # noqa: S608 -- as said
 
 
+HELD = "EXISTS (SELECT 1 FROM holds WHERE at_ms >= since_ms AND at_ms < to_ms)"
+"""Whether staff have put a hold on the time of a row of ``attempts`` or ``canaries``."""
+
+
 def to_hold(record: tuple[Any, ...]) -> Hold:
     """Return the hold of a record of :data:`HOLDS`."""
     number, since_ms, to_ms_, case, reason, until_ms, added_ms, by = record

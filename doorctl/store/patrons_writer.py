@@ -13,14 +13,13 @@ from doorctl.access.policy import Policy
 from doorctl.core.errors import RowsClashError, StoreError
 from doorctl.privacy.subject import Erasures, Tombstones
 from doorctl.store import patrons_changes
-from doorctl.store.connection import Writer, batches, create_file, transaction, translated
+from doorctl.store.connection import Writer, batches, compact, create_file, transaction, translated
 from doorctl.store.keys import Seal
 from doorctl.store.patrons import migrations, to_record
 from doorctl.store.patrons_changes import Leaving
 from doorctl.store.residue import discard_set_aside
 from doorctl.store.subject import forget_restored
 from doorctl.store.tables import REGISTER, TWICE, second_copy
-from doorctl.store.visit_purge import compact
 from doorctl.sync.receive import Guard, Push
 
 _PLACES = {name: f"?{n}" for n, name in enumerate(REGISTER.but().split(", "), 1)}

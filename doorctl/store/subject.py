@@ -29,11 +29,10 @@ from doorctl.privacy.subject import (
 )
 from doorctl.store.branch import BranchReader, known, never_made
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.connection import WatchedReader, transaction, translated
-from doorctl.store.door_log import TAKE_BACK_WRONG_PIN
+from doorctl.store.connection import WatchedReader, compact, transaction, translated
+from doorctl.store.door_log import HELD, TAKE_BACK_WRONG_PIN
 from doorctl.store.records import AuditTrail
 from doorctl.store.tables import WRONG_PINS, from_ms, person_tables, select, to_ms
-from doorctl.store.visit_purge import HELD, compact
 
 # Names of tables and columns are all that these are made of; values are always bound.
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sqlite3
 
 from doorctl.core.moments import BootTime, ClockState
-from doorctl.store.connection import BUSY_TIMEOUT_MS, transaction
+from doorctl.store.connection import transaction
+from doorctl.store.door_log import HELD
 
 _DATE_WRONG_PINS = """
     UPDATE wrong_pins SET day = date(at_ms / 1000, 'unixepoch') FROM attempts
@@ -18,9 +19,6 @@ _DATE_WRONG_PINS = """
 
 BATCH_ROWS = 500
 """Rows in one deleting transaction: a swipe waits 0.2 ms for it, not 230 ms (measured)."""
-
-COMPACT_WAIT_MS = 200
-"""How long a purge waits for readers; the door's own writes wait behind it."""
 
 _DATE_THIS_BOOT = """
     UPDATE attempts SET at_ms = :now - max(0, :boot_ms - boot_ms), clock = :holdover
@@ -49,10 +47,7 @@ _KEEP_TIME = """
     ON CONFLICT DO UPDATE SET high_water_ms = max(high_water_ms, excluded.high_water_ms)
 """
 
-HELD = "EXISTS (SELECT 1 FROM holds WHERE at_ms >= since_ms AND at_ms < to_ms)"
-"""Whether staff have put a hold on the time of a row of ``attempts`` or ``canaries``."""
-
-# The constant above is all that these are made of; values are always bound.
+# The condition of a hold is all that these are made of; values are always bound.
 _DELETE_ATTEMPTS = f"""
     DELETE FROM attempts WHERE attempt IN
     (SELECT attempt FROM attempts WHERE at_ms < ? AND NOT {HELD} ORDER BY at_ms LIMIT ?)
@@ -114,17 +109,6 @@ def delete_throttles(database: sqlite3.Connection, cutoff_ms: int) -> None:
     """Delete throttles untouched since a time."""
     with transaction(database) as connection:
         connection.execute("DELETE FROM throttles WHERE touched_ms < ?", (cutoff_ms,))
-
-
-def compact(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """Run VACUUM and ``wal_checkpoint(TRUNCATE)``; return the latter's busy, log, checkpointed."""
-    connection.execute(f"PRAGMA busy_timeout={COMPACT_WAIT_MS}")
-    try:
-        connection.execute("VACUUM")
-        busy, log, done = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    finally:
-        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    return busy, log, done
 
 
 def _times(now_ms: int, boot: BootTime) -> dict[str, int | str]:

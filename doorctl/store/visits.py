@@ -20,9 +20,10 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState, KeptReadings, Stamped
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import ATTEMPT, HourCount
-from doorctl.store.connection import Writer, create_file, transaction, translated
+from doorctl.store.connection import Writer, compact, create_file, transaction, translated
 from doorctl.store.door_log import (
     COUNT_WRONG_PINS,
+    HELD,
     HOLD_COLUMNS,
     NO_HOUR,
     TAKE_BACK_WRONG_PIN,
@@ -36,9 +37,7 @@ from doorctl.store.door_log import (
 from doorctl.store.residue import KEY_BYTES, TIME_BYTES, discard_set_aside
 from doorctl.store.tables import from_ms, maybe, to_ms
 from doorctl.store.visit_purge import (
-    HELD,
     OLDEST,
-    compact,
     date_rows,
     delete_attempts,
     delete_throttles,

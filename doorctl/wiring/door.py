@@ -34,7 +34,7 @@ from doorctl.devices.pins import (
 from doorctl.devices.serial_line import SerialLine
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.answers import DoorAnswers, DoorsSealing, Rations
-from doorctl.doord.chores import Chores, Lookout, grace_s
+from doorctl.doord.chores import Chores, Housekeeping, Lookout, grace_s
 from doorctl.doord.controller import KEYPAD, READER, Controller, DoorsPanel, Screen, panel_rules
 from doorctl.doord.door_driver import DoorDriver, DoorRules
 from doorctl.doord.events import (
@@ -51,7 +51,6 @@ from doorctl.doord.hours import DailyRound
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
-from doorctl.doord.watchdog import Housekeeping
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.process import (
     SystemdSupervisor,

@@ -12,7 +12,7 @@ from doorctl.access.messages import LibraryReply
 from doorctl.access.patron import SealedRow
 from doorctl.access.ports import LibrarySystem
 from doorctl.config import Config, Lms
-from doorctl.config.network import read_address
+from doorctl.config.tables import read_address
 from doorctl.core.errors import ConfigError, KeyFileError, Problem
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.core.ports import Clock, EventLog

@@ -19,14 +19,23 @@ from doorctl.core.errors import StoreError
 from doorctl.core.moments import Stamped
 from doorctl.devices.serial_line import SerialLine
 from doorctl.doord.answers import DoorAnswers, Rations
-from doorctl.doord.chores import PURGE_AGAIN_S, PURGE_STEP_S, Chores, grace_s
+from doorctl.doord.chores import (
+    JOB,
+    KEEP_TIME_EVERY_S,
+    PULSE_EVERY_S,
+    PURGE_AGAIN_S,
+    PURGE_STEP_S,
+    SCHEDULE_LIMIT_S,
+    WORKER_LIMIT_S,
+    Chores,
+    Housekeeping,
+    grace_s,
+)
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.events import EventQueue
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.stores import DoorStores
-from doorctl.doord.watchdog import KEEP_TIME_EVERY_S, SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
 from doorctl.ops.clock import SystemClock
-from doorctl.ops.scheduler import JOB, PULSE_EVERY_S
 from doorctl.privacy.statistics import LEAF, OPENED, HourCount
 from doorctl.services.app import App, visits_db
 from doorctl.services.purging import Purging

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from doorctl.core.alarms import KINDS
-from doorctl.doord.watchdog import (
+from doorctl.doord.chores import (
     DAY_S,
     FAULTS,
     KEEP_TIME_EVERY_S,

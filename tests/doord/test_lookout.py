@@ -11,9 +11,8 @@ from typing import Any, cast
 from doorctl.access.patron import CacheStamp
 from doorctl.config import Config, load
 from doorctl.core.errors import StoreError
-from doorctl.doord.chores import LOOK_EVERY_S, WEB_RESTS_S, Lookout
+from doorctl.doord.chores import FAULTS, LOOK_EVERY_S, WEB_RESTS_S, Lookout
 from doorctl.doord.stores import DoorStores
-from doorctl.doord.watchdog import FAULTS
 from tests.fakes.clock import FakeClock
 
 WEB_S = WEB_RESTS_S + FAULTS["web_silent"].lasts_s + 2.0

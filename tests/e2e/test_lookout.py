@@ -6,7 +6,7 @@ import json
 import re
 import time
 
-from doorctl.doord.watchdog import FAULTS
+from doorctl.doord.chores import FAULTS
 from tests.e2e.door import Door, until
 from tests.e2e.people import ENTITLED
 

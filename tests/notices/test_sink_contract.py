@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from doorctl.config.network import AlarmEmail
+from doorctl.config.tables import AlarmEmail
 from doorctl.core.masked import Masked
 from doorctl.core.ports import AlarmSink, NotSentError
 from doorctl.notices.ways import MailSink, WebhookSink

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.config.network import AlarmEmail
+from doorctl.config.tables import AlarmEmail
 from doorctl.core.alarms import KINDS
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState

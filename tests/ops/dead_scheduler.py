@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from doorctl.ops.scheduler import PurgeSchedule
+from doorctl.doord.chores import PurgeSchedule
 
 LIMIT_S = 10.0
 LOGGER = logging.getLogger("apscheduler.scheduler")

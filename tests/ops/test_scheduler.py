@@ -14,7 +14,7 @@ from time import monotonic
 
 import pytest
 
-from doorctl.ops.scheduler import PurgeSchedule
+from doorctl.doord.chores import PurgeSchedule
 from tests.ops.dead_scheduler import end_scheduler
 
 LONG_S = 5.0
@@ -85,7 +85,7 @@ def test_a_run_that_fails_is_told_and_not_the_last(runs: queue.SimpleQueue[str])
 FAILING_RUN = """
 import threading
 from time import monotonic
-from doorctl.ops.scheduler import PurgeSchedule
+from doorctl.doord.chores import PurgeSchedule
 
 told = threading.Event()
 schedule = PurgeSchedule(6, lambda: 1 / 0, monotonic, failed=lambda error: told.set())

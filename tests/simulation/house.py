@@ -22,13 +22,13 @@ from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.core.moments import KeptReadings
 from doorctl.core.ports import EventLog
 from doorctl.door.leaf import LeafRules
+from doorctl.doord.chores import Housekeeping
 from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
 from doorctl.doord.door_driver import DoorDriver, DoorRules
 from doorctl.doord.events import EventQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.stores import SteadyVisitLog
-from doorctl.doord.watchdog import Housekeeping
 from doorctl.privacy.retention import Canaries, PurgeReport, WatchedTime, purge
 from doorctl.privacy.statistics import HourCount, Passages
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch

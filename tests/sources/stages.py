@@ -13,7 +13,7 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Protocol
 
 from doorctl.access.ports import LibrarySystem
-from doorctl.config.network import read_address
+from doorctl.config.tables import read_address
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.sources.asking import trusting

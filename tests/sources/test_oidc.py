@@ -15,7 +15,7 @@ import pytest
 from joserfc.jwk import OctKey
 
 from doorctl.accounts.account import Claims, Pending
-from doorctl.config.network import Oidc
+from doorctl.config.tables import Oidc
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.sources.asking import trusting
