@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from doorctl.cli.options import config_option, read_config, set_option, with_config
-from doorctl.config import Config, past_exceptions
+from doorctl.config import Config
+from doorctl.config.hours import past_exceptions
 from doorctl.core.errors import ConfigError
 from doorctl.core.identity import as_root, unshared
 from doorctl.core.ports import NotSentError

@@ -26,7 +26,7 @@ from gpiozero.pins.mock import MockPin
 import doorctl
 from doorctl.access.panel import Kind, PanelState
 from doorctl.access.patron import Reason
-from doorctl.config import Gpio
+from doorctl.config.tables import Gpio
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.demo import TETHERED, tether
 from doorctl.demo.patrons import Role, Scene

@@ -17,7 +17,7 @@ from gpiozero import GPIODevice, GPIOZeroError, OutputDevice, PinFixedPull
 from gpiozero.pins.local import LocalPiPin
 from gpiozero.pins.mock import MockFactory
 
-from doorctl.config import Gpio
+from doorctl.config.tables import Gpio
 from doorctl.core.errors import DeviceError
 from doorctl.door.inputs import IN_DOUBT, Levels
 from doorctl.door.lamps import Lamps

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from doorctl.access.rights import Ban
-from doorctl.config import Branch
+from doorctl.config.tables import Branch
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, AuditReader
 from doorctl.privacy.subject import Column, HeldRow, Lookup, Shown, Subject, Table, Tombstone

@@ -37,8 +37,7 @@ from doorctl.access.day import (
 )
 from doorctl.access.messages import Now
 from doorctl.access.ports import BranchBook
-from doorctl.config import DatedHours
-from doorctl.config.hours import Opening, clashes_of_date
+from doorctl.config.hours import DatedHours, Opening, clashes_of_date
 from doorctl.core.errors import InputError, NotAnsweringError
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose

@@ -11,8 +11,8 @@ from pathlib import Path
 from doorctl.access.messages import LibraryReply
 from doorctl.access.patron import SealedRow
 from doorctl.access.ports import LibrarySystem
-from doorctl.config import Config, Lms
-from doorctl.config.tables import read_address
+from doorctl.config import Config
+from doorctl.config.tables import Lms, read_address
 from doorctl.core.errors import ConfigError, KeyFileError, Problem
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.core.ports import Clock, EventLog

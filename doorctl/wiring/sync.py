@@ -14,7 +14,8 @@ from threading import Event
 
 import msgspec
 
-from doorctl.config import Config, Sync
+from doorctl.config import Config
+from doorctl.config.tables import Sync
 from doorctl.core.alarms import Due, RaisedAlarm
 from doorctl.core.errors import (
     AlreadyExistsError,

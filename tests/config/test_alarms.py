@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.config import Alarms
+from doorctl.config.tables import Alarms
 from tests.config.conftest import RIGHT, Configured, Wrong
 
 EMAIL = """

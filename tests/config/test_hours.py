@@ -5,9 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.calendar import DAY_MINUTES, DatedDay, Mode, ModeSpan
-from doorctl.config import Opening, Span, Week, load, past_exceptions
-from doorctl.config.hours import WEEK_MINUTES, clashes_of_week, span, written
+from doorctl.access.calendar import DAY_MINUTES, DatedDay, Mode, ModeSpan, Span
+from doorctl.config import load
+from doorctl.config.hours import (
+    WEEK_MINUTES,
+    Opening,
+    Week,
+    clashes_of_week,
+    past_exceptions,
+    span,
+    written,
+)
 from doorctl.core.errors import ConfigError
 from tests.config.conftest import RIGHT
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.config import Lms
-from doorctl.config.tables import Address, is_this_machine, read_address
+from doorctl.config.tables import Address, Lms, is_this_machine, read_address
 from tests.config.conftest import RIGHT, Configured, Wrong
 
 FBS = {

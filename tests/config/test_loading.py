@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.config import Branch, Config, Gpio, Push, Reader, Seal, Tls, load
+from doorctl.config import Config, load
 from doorctl.config.loading import Origin, checked, from_values, keys
+from doorctl.config.tables import Branch, Gpio, Push, Reader, Seal, Tls
 from doorctl.core.errors import ConfigError
 from tests.config.conftest import RIGHT
 

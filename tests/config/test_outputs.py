@@ -4,7 +4,8 @@ import pytest
 
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Output
-from doorctl.config import WiredOutput, load
+from doorctl.config import load
+from doorctl.config.tables import WiredOutput
 from doorctl.core.errors import ConfigError
 from tests.config.conftest import RIGHT
 

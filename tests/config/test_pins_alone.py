@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.config import Gpio, load, load_gpio
+from doorctl.config import load, load_gpio
+from doorctl.config.tables import Gpio
 from doorctl.core.errors import ConfigError
 
 PINS = """

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.config import Sync, Target, load
+from doorctl.config import load
 from doorctl.config.loading import keys, section_keys
+from doorctl.config.tables import Sync, Target
 from doorctl.core.errors import ConfigError
 from tests.config.conftest import Configured, Wrong
 from tests.config.conftest import Configured as Loading

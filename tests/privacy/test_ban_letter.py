@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import doorctl
 from doorctl.access.rights import Ban
-from doorctl.config import Branch
+from doorctl.config.tables import Branch
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.letters import letter
 

@@ -21,7 +21,7 @@ from doorctl.access.calendar import (
 )
 from doorctl.access.day import standing
 from doorctl.access.ports import BranchWriter
-from doorctl.config import DatedHours, Opening
+from doorctl.config.hours import DatedHours, Opening
 from doorctl.core.errors import InputError, StoreError
 from doorctl.services.hours import calendar_of
 from doorctl.sources.hours import HolidaysWanted, HoursRequest, Published, Website

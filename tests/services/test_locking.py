@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from doorctl.config import Gpio
+from doorctl.config.tables import Gpio
 from doorctl.devices.pins import leave_word
 
 

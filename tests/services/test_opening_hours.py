@@ -21,8 +21,7 @@ from doorctl.access.calendar import (
     StoredDay,
     StoredDays,
 )
-from doorctl.config import DatedHours, Opening
-from doorctl.config.hours import HoursSource
+from doorctl.config.hours import DatedHours, HoursSource, Opening
 from doorctl.services.hours import calendar_of
 
 DAY = date(2026, 12, 24)

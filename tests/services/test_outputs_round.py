@@ -9,7 +9,7 @@ import pytest
 
 from doorctl.access.calendar import DaySource, Mode, Span, StoredCalendar
 from doorctl.access.day import Output, Override
-from doorctl.config import DatedHours, Opening
+from doorctl.config.hours import DatedHours, Opening
 from doorctl.services.hours import calendar_of
 from doorctl.web.jobs import SWITCH_AGAIN_S as AGAIN_S
 from doorctl.web.jobs import OutputsRound

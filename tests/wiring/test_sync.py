@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from doorctl.cli.app import app
-from doorctl.config import Config, Sync, load
+from doorctl.config import Config, load
+from doorctl.config.tables import Sync
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import FeedError, StoreBusyError, StoreError
 from doorctl.notices.ways import translated
