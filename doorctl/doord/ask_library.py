@@ -7,7 +7,7 @@ not know. Speaks to ports only.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, timedelta
 from typing import Protocol
 
@@ -53,6 +53,7 @@ class Keeping:
     pin: timedelta
 
 
+@dataclass(eq=False)
 class Asking:
     """Ask about one attempt at a time, on one thread; keep the answers, on another.
 
@@ -61,20 +62,14 @@ class Asking:
     makes use of it.
     """
 
-    def __init__(
-        self,
-        library: Library,
-        clock: Clock,
-        *,
-        minimum_age: int,
-        keeping: Keeping,
-        flags_weak: bool = False,
-    ) -> None:
-        self._library = library
-        self._clock = clock
-        self._minimum_age = minimum_age
-        self._keeping = keeping
-        self._flags_weak = flags_weak
+    library: Library
+    clock: Clock
+    _: KW_ONLY
+    minimum_age: int
+    keeping: Keeping
+    flags_weak: bool = False
+
+    def __post_init__(self) -> None:
         self._learnt: deque[SealedRow] = deque()
 
     def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
@@ -91,7 +86,7 @@ class Asking:
             return silent
         # A row from an earlier answer is requested anew: its rights may have changed.
         row_wanted = prepared.patron is None or not prepared.patron.pushed
-        reply = self._library.ask(prepared.row_key, prepared.identifier, pin, row_wanted=row_wanted)
+        reply = self.library.ask(prepared.row_key, prepared.identifier, pin, row_wanted=row_wanted)
         if reply.answer is not LibraryAnswer.YES:
             return LibraryAnswered(prepared.attempt, reply.answer)
         lent = None
@@ -100,7 +95,7 @@ class Asking:
                 return silent
             lent = self._lent(prepared, reply.patron, pin)
         if lent is None:
-            is_weak = self._flags_weak and easy_to_guess(pin, (prepared.identifier,))
+            is_weak = self.flags_weak and easy_to_guess(pin, (prepared.identifier,))
         else:
             is_weak = lent.weak_pin
         known = lent or prepared.patron
@@ -114,10 +109,10 @@ class Asking:
         """Store the answers, if there are any; called after the door has its answer."""
         while self._learnt:
             row, today = self._learnt.popleft(), self._today()
-            self._library.keep(
+            self.library.keep(
                 row,
-                row_until=None if row.patron.pushed else today + self._keeping.row,
-                pin_until=today + self._keeping.pin,
+                row_until=None if row.patron.pushed else today + self.keeping.row,
+                pin_until=today + self.keeping.pin,
                 learnt_on=today,
             )
 
@@ -128,10 +123,10 @@ class Asking:
             prepared.identifier,
             prepared.stretched,
             pin,
-            minimum_age=self._minimum_age,
+            minimum_age=self.minimum_age,
             on=self._today(),
-            flags_weak=self._flags_weak,
+            flags_weak=self.flags_weak,
         )
 
     def _today(self) -> date:
-        return self._clock.moment().latest_known.date()
+        return self.clock.moment().latest_known.date()

@@ -37,6 +37,7 @@ class _OpenAttempt:
         return _charged(self.before or CardThrottle(), now, by_code=self.by_code)
 
 
+@dataclass(eq=False, kw_only=True)
 class Ledger:
     """Prepare attempts and settle them.
 
@@ -49,30 +50,21 @@ class Ledger:
         StoreError: from these two: the patron cache can't be read.
     """
 
-    def __init__(
-        self,
-        *,
-        sealer: Sealer,
-        patrons: PatronLookup,
-        visits: VisitLog,
-        clock: Clock,
-        log: EventLog,
-        counts_guesses: bool,
-        branch: BranchBook | None = None,
-    ) -> None:
-        self._sealer = sealer
-        self._patrons = patrons
-        self._visits = visits
-        self._clock = clock
-        self._log = log
-        self._counts_guesses = counts_guesses
-        self._branch = branch
+    sealer: Sealer
+    patrons: PatronLookup
+    visits: VisitLog
+    clock: Clock
+    log: EventLog
+    counts_guesses: bool
+    branch: BranchBook | None = None
+
+    def __post_init__(self) -> None:
         self._open: dict[int, _OpenAttempt] = {}
         self._guessed: dict[str | bytes, BootTime] = {}
 
     def count_guesses(self, *, wanted: bool) -> None:
         """Switch the counting of guesses on or off, from the next attempt on."""
-        self._counts_guesses = wanted
+        self.counts_guesses = wanted
 
     def prepare(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         """Find out everything about a card or a code and put the attempt on record, durably.
@@ -82,10 +74,10 @@ class Ledger:
         the door log does not tell which was used.
         """
         prepared, found = self._find(attempt, identifiers)
-        now = self._clock.boot_time()
+        now = self.clock.boot_time()
         key = CODES_KEY if found.by_code else prepared.row_key
-        wait = wait_of(found, self._visits, self._branch, now)
-        counts = self._counts_guesses or found.by_code
+        wait = wait_of(found, self.visits, self.branch, now)
+        counts = self.counts_guesses or found.by_code
         throttled = counts and wait.holds
         opened = _OpenAttempt(
             key,
@@ -97,9 +89,9 @@ class Ledger:
         )
         charged = None if opened.before is None else opened.charged(now)
         whose = None if charged is None or found.by_code else opened.whose
-        self._visits.open_attempt(attempt, self._stamped(now), key, charged, whose)
+        self.visits.open_attempt(attempt, self._stamped(now), key, charged, whose)
         self._open[attempt] = opened
-        delay_s = self._visits.reader_throttle().delay_s(now) if self._counts_guesses else 0.0
+        delay_s = self.visits.reader_throttle().delay_s(now) if self.counts_guesses else 0.0
         return replace(prepared, throttled=throttled, delay_s=delay_s)
 
     def look_again(self, prepared: Prepared) -> Prepared:
@@ -108,9 +100,9 @@ class Ledger:
         This includes the bans of a patron whom the library system has just named.
         """
         key, lent = prepared.row_key, prepared.lent
-        patron = None if prepared.by_code else self._patrons.find(key)
-        own = rights_of(key, patron or lent, self._branch, by_code=prepared.by_code)
-        others = (rights_of(key, None, self._branch) for key in prepared.other_keys)
+        patron = None if prepared.by_code else self.patrons.find(key)
+        own = rights_of(key, patron or lent, self.branch, by_code=prepared.by_code)
+        others = (rights_of(key, None, self.branch) for key in prepared.other_keys)
         found = united(own, others)
         again = replace(prepared, patron=patron, **self._cache())
         return _with_rights(again, found)
@@ -132,15 +124,15 @@ class Ledger:
         The statistics count it under the mode `counted_as`, or not at all for None. They never
         count a patron whose data are restricted, because such data are used for nothing.
         """
-        now = self._clock.boot_time()
+        now = self.clock.boot_time()
         opened = self._open.pop(attempt, None)
         if opened is None:
-            self._visits.open_attempt(attempt, self._stamped(now), None, None)
-            self._visits.close_attempt(attempt, reason, counted_as=counted_as)
+            self.visits.open_attempt(attempt, self._stamped(now), None, None)
+            self.visits.close_attempt(attempt, reason, counted_as=counted_as)
             return
         reader = None
-        if self._counts_guesses and reason in BEFORE_PROOF and not opened.by_code:
-            reader = self._visits.reader_throttle().charged(now)
+        if self.counts_guesses and reason in BEFORE_PROOF and not opened.by_code:
+            reader = self.visits.reader_throttle().charged(now)
         if unchecked:
             throttle = opened.before
         else:
@@ -148,11 +140,11 @@ class Ledger:
         if opened.restricted or reason is Reason.RESTRICTED:
             counted_as = None
         right = None if unchecked or opened.before is None else _was_right(reason, proved=proved)
-        self._visits.close_attempt(
+        self.visits.close_attempt(
             attempt, reason, opened.row_key, throttle, reader, counted_as=counted_as, right=right
         )
         if right and opened.wrong_pins >= GUESSED_AT and self._news_of(opened.whose, now):
-            self._log.emit("alarm", kind="card_guessed", wrong=opened.wrong_pins)
+            self.log.emit("alarm", kind="card_guessed", wrong=opened.wrong_pins)
 
     def _news_of(self, whose: str | bytes, now: BootTime) -> bool:
         """Note an alarm about a patron; tell whether it is the first in a day. Drop older notes."""
@@ -168,9 +160,9 @@ class Ledger:
         Raises:
             StoreError: the patron cache can't be read.
         """
-        whose = _ref(self._patrons.find(row_key))
-        wrong = self._visits.wrong_pins(row_key, whose)
-        return wrong > 0 or self._visits.card_throttle(row_key).failures > 0
+        whose = _ref(self.patrons.find(row_key))
+        wrong = self.visits.wrong_pins(row_key, whose)
+        return wrong > 0 or self.visits.card_throttle(row_key).failures > 0
 
     def unlock(self, row_key: bytes) -> None:
         """Forget a card's failures, and its patron's; no open attempt brings them back.
@@ -179,7 +171,7 @@ class Ledger:
             StoreError: it could not be stored, or the patron cache can't be read; nothing is
                 forgotten.
         """
-        self._visits.reset_card(row_key, _ref(self._patrons.find(row_key)))
+        self.visits.reset_card(row_key, _ref(self.patrons.find(row_key)))
         for number, opened in self._open.items():
             if opened.row_key == row_key and opened.before is not None:
                 self._open[number] = replace(opened, before=CardThrottle())
@@ -193,7 +185,7 @@ class Ledger:
             StoreError: their failures could not be deleted; call this again.
         """
         for key in row_keys:
-            self._visits.reset_card(key)
+            self.visits.reset_card(key)
         for number, opened in self._open.items():
             if opened.row_key in row_keys:
                 self._open[number] = replace(opened, row_key=None, whose=b"")
@@ -205,10 +197,10 @@ class Ledger:
         stretched: dict[bytes, tuple[StretchedKey, Identifier]] = {}
         readings = []
         for identifier in identifiers:
-            by_key = {row_key(key): key for key in levels(self._sealer.stretch(identifier))}
+            by_key = {row_key(key): key for key in levels(self.sealer.stretch(identifier))}
             stretched |= {key: (secret, identifier) for key, secret in by_key.items()}
             readings.append(Reading(identifier.kind, next(iter(by_key)), tuple(by_key)[1:]))
-        found = look_up(readings, self._patrons, self._branch)
+        found = look_up(readings, self.patrons, self.branch)
         key = found.keys[0]
         secret, meant = stretched[key]
         prepared = Prepared(attempt, secret, key, found.patron, identifier=meant)
@@ -216,11 +208,11 @@ class Ledger:
         return _with_rights(prepared, found), found
 
     def _cache(self) -> dict[str, Any]:
-        stamp = self._patrons.stamp()
+        stamp = self.patrons.stamp()
         return {"cache_applied_at": stamp.applied_at, "cache_minimum_age": stamp.minimum_age}
 
     def _stamped(self, now: BootTime) -> Stamped:
-        moment = self._clock.moment()
+        moment = self.clock.moment()
         return Stamped(moment.local, moment.state, now)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, InitVar, dataclass
 from datetime import timedelta
 from hashlib import sha256
 from threading import Lock
@@ -60,6 +60,7 @@ class _Kept(Generic[T]):
     tried_s: float | None = None
 
 
+@dataclass(eq=False)
 class AlarmLog:
     """An EventLog that also passes on each ``alarm``. Thread-safe, never blocks, never raises.
 
@@ -67,19 +68,19 @@ class AlarmLog:
     neither block nor raise.
     """
 
-    def __init__(self, log: EventLog, hear: Callable[[RaisedAlarm], None], clock: Clock) -> None:
-        self._log = log
-        self._hear = hear
-        self._clock = clock
+    log: EventLog
+    hear: Callable[[RaisedAlarm], None]
+    clock: Clock
 
     def emit(self, event: str, **fields: str | float | bool | None) -> None:
         """Write one line; of an alarm only its kind and its words are passed on."""
-        self._log.emit(event, **fields)
+        self.log.emit(event, **fields)
         if event == "alarm":
             kind, why = str(fields.get("kind", "")), str(fields.get("why") or "")
-            self._hear(RaisedAlarm(kind, why, self._clock.monotonic_s()))
+            self.hear(RaisedAlarm(kind, why, self.clock.monotonic_s()))
 
 
+@dataclass(eq=False)
 class Outbox(Generic[T]):
     """Keep items in order and try to hand over the oldest until that works.
 
@@ -94,19 +95,14 @@ class Outbox(Generic[T]):
         pauses_s: seconds after each failure in a row; the last one goes on.
     """
 
-    def __init__(
-        self,
-        send: Callable[[T], None],
-        failed: Callable[[str], None],
-        *,
-        most: int = MOST_WAITING,
-        pauses_s: Sequence[float] = NEAR_PAUSES_S,
-        given_up_s: float = GIVEN_UP_S,
-    ) -> None:
-        self._send = send
-        self._failed = failed
-        self._pauses_s = pauses_s
-        self._given_up_s = given_up_s
+    send: Callable[[T], None]
+    failed: Callable[[str], None]
+    _: KW_ONLY
+    most: InitVar[int] = MOST_WAITING
+    pauses_s: Sequence[float] = NEAR_PAUSES_S
+    given_up_s: float = GIVEN_UP_S
+
+    def __post_init__(self, most: int) -> None:
         self._guard = Lock()
         self._for_people: deque[_Kept[T]] = deque(maxlen=most)
         self._others: deque[_Kept[T]] = deque(maxlen=most)
@@ -144,7 +140,7 @@ class Outbox(Generic[T]):
         """
         while (kept := self._next(now_s)) is not None:
             try:
-                self._send(kept.item)
+                self.send(kept.item)
             except NotSentError as err:
                 self._put_off(kept, str(err), now_s)
             except BaseException:
@@ -173,14 +169,14 @@ class Outbox(Generic[T]):
         self._failures += 1
         if kept.tried_s is None:
             kept.tried_s = now_s
-        if now_s - kept.tried_s >= self._given_up_s:
+        if now_s - kept.tried_s >= self.given_up_s:
             self._drop(kept)
         if not self._down:
             self._down = True
-            self._failed(why)
+            self.failed(why)
 
     def _pause_s(self) -> float:
-        pause_s = self._pauses_s[min(self._failures, len(self._pauses_s) - 1)]
+        pause_s = self.pauses_s[min(self._failures, len(self.pauses_s) - 1)]
         with self._guard:
             urgent = self._for_people or any(_is_urgent(kept.item) for kept in self._others)
         return min(pause_s, URGENT_PAUSE_S) if urgent else pause_s

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import KW_ONLY, dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -75,6 +76,7 @@ def translated(text: str, language: str) -> str:
     return text
 
 
+@dataclass(eq=False, repr=False)
 class MailSink:
     """Send each notice as one plain-text message, in ``da`` or ``en``; implements `AlarmSink`.
 
@@ -82,27 +84,18 @@ class MailSink:
     for no account.
     """
 
-    def __init__(
-        self,
-        email: AlarmEmail,
-        context: ssl.SSLContext,
-        *,
-        language: str = "da",
-        password: Masked[str] | None = None,
-        silence_s: float = SILENCE_S,
-        total_s: float = TOTAL_S,
-    ) -> None:
-        self._email = email
-        self._context = context
-        self._language = language
-        self._password = password
-        self._silence_s = silence_s
-        self._total_s = total_s
+    email: AlarmEmail
+    context: ssl.SSLContext
+    _: KW_ONLY
+    language: str = "da"
+    password: Masked[str] | None = None
+    silence_s: float = SILENCE_S
+    total_s: float = TOTAL_S
 
     def send(self, notice: Notice) -> None:
         """Send it; the server must accept every address, else it counts as not sent."""
         try:
-            message = written(notice, self._email, self._language)
+            message = written(notice, self.email, self.language)
             with self._opened() as server:
                 refused = server.send_message(message)
         except smtplib.SMTPResponseException as err:
@@ -123,15 +116,15 @@ class MailSink:
 
     @contextmanager
     def _opened(self) -> Iterator[smtplib.SMTP]:
-        email, server = self._email, smtplib.SMTP(local_hostname=HELLO, timeout=self._silence_s)
+        email, server = self.email, smtplib.SMTP(local_hostname=HELLO, timeout=self.silence_s)
         if email.security == "tls":
             server = smtplib.SMTP_SSL(
-                local_hostname=HELLO, timeout=self._silence_s, context=self._context
+                local_hostname=HELLO, timeout=self.silence_s, context=self.context
             )
         # The certificate's name is compared with this. The constructor would set it, but it would
         # also connect, before there is a connection that can be cut off.
         server._host = email.host  # type: ignore[attr-defined]  # noqa: SLF001
-        limit = Timer(self._total_s, _cut, [server])
+        limit = Timer(self.total_s, _cut, [server])
         limit.daemon = True
         limit.start()
         try:
@@ -139,9 +132,9 @@ class MailSink:
             if code != GREETING:
                 raise smtplib.SMTPConnectError(code, words)
             if email.security == "starttls":
-                server.starttls(context=self._context)
-            if self._password is not None:
-                server.login(email.user, self._password.reveal())
+                server.starttls(context=self.context)
+            if self.password is not None:
+                server.login(email.user, self.password.reveal())
             yield server
             with suppress(OSError, smtplib.SMTPException):
                 # The message was accepted; how the server says good-bye does not matter.

@@ -236,6 +236,7 @@ def counted_as(mode: Mode | None) -> str:
     return UNKNOWN_MODE if mode is None else mode.value
 
 
+@dataclass(eq=False)
 class Passages:
     """Keep counts for a minute at the most, then hand them over. One thread.
 
@@ -244,31 +245,27 @@ class Passages:
     written is lost.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        mode: Callable[[], Mode | None],
-        hand_over: Callable[[tuple[HourCount, ...]], None],
-    ) -> None:
-        self._clock = clock
-        self._mode = mode
-        self._hand_over = hand_over
+    clock: Clock
+    mode: Callable[[], Mode | None]
+    hand_over: Callable[[tuple[HourCount, ...]], None]
+
+    def __post_init__(self) -> None:
         self._counts: Counter[_Cell] = Counter()
-        self._handed_s = clock.monotonic_s()
+        self._handed_s = self.clock.monotonic_s()
 
     def note(self, passage: Passage) -> None:
         """Count one opening of the leaf, or everybody who came in by it."""
         outcome, count = _seen(passage)
-        self._counts[self._hour(), counted_as(self._mode()), outcome] += count
+        self._counts[self._hour(), counted_as(self.mode()), outcome] += count
 
     def note_opened(self) -> None:
         """Write at once that the day was opened: a restart must not shut it again."""
-        mode = counted_as(self._mode())
-        self._hand_over((HourCount(self._hour(), mode, OPENED, "first", 1),))
+        mode = counted_as(self.mode())
+        self.hand_over((HourCount(self._hour(), mode, OPENED, "first", 1),))
 
     def turn(self) -> None:
         """Hand over the counts if a minute is over; called with each turn of the loop."""
-        now_s = self._clock.monotonic_s()
+        now_s = self.clock.monotonic_s()
         if self._counts and now_s - self._handed_s >= HAND_OVER_EVERY_S:
             self._handed_s = now_s
             self.finish()
@@ -277,7 +274,7 @@ class Passages:
         """Hand over the remaining counts, if any; at the end of a run."""
         counts, self._counts = self._counts, Counter()
         if counts:
-            self._hand_over(
+            self.hand_over(
                 tuple(
                     HourCount(hour, mode, LEAF, outcome, count)
                     for (hour, mode, outcome), count in counts.items()
@@ -285,7 +282,7 @@ class Passages:
             )
 
     def _hour(self) -> datetime | None:
-        moment = self._clock.moment()
+        moment = self.clock.moment()
         if not moment.dependable:
             return None
         return moment.local.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import date
 from threading import Lock, Thread
 from types import MappingProxyType
@@ -622,6 +622,7 @@ LOGIN, INFORMATION = 0, 1
 NO_PASSWORD = Masked("")
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Sip2Library(_Library):
     """Ask a SIP2 server; implements `LibrarySystem`. Thread-safe; one connection a request.
 
@@ -638,40 +639,30 @@ class Sip2Library(_Library):
         InputError: it would send PINs to another machine in the clear.
     """
 
-    def __init__(
-        self,
-        *,
-        host: str,
-        port: int,
-        context: ssl.SSLContext | None,
-        institution: str,
-        clock: Clock,
-        user: str = "",
-        password: Masked[str] = NO_PASSWORD,
-        terminal_password: Masked[str] = NO_PASSWORD,
-        dialect: Dialect = Dialect(),
-        checksum: bool = True,
-        timeout_s: float = TIMEOUT_S,
-    ) -> None:
-        if context is None and not is_this_machine(host):
+    host: str
+    port: int
+    context: ssl.SSLContext | None
+    institution: InitVar[str]
+    clock: Clock
+    user: InitVar[str] = ""
+    password: Masked[str] = NO_PASSWORD
+    terminal_password: Masked[str] = NO_PASSWORD
+    dialect: Dialect = Dialect()
+    checksum: bool = True
+    timeout_s: InitVar[float] = TIMEOUT_S
+
+    def __post_init__(self, institution: str, user: str, timeout_s: float) -> None:
+        if self.context is None and not is_this_machine(self.host):
             raise InputError("another machine is asked over TLS only; see lms.url")
-        self._host = host
-        self._port = port
-        self._context = context
         self._institution = institution.encode()
-        self._clock = clock
         self._user = user.encode()
-        self._password = password
-        self._terminal_password = terminal_password
-        self._dialect = dialect
-        self._checksum = checksum
         super().__init__(timeout_s, "sip2")
 
     async def _ask(
         self, question: _Question, card: str, pin: str, row_wanted: bool
     ) -> LibraryReply:
         reader, writer = await asyncio.open_connection(
-            self._host, self._port, ssl=self._context, limit=LONGEST_FRAME_BYTES
+            self.host, self.port, ssl=self.context, limit=LONGEST_FRAME_BYTES
         )
         try:
             if self._user:
@@ -687,10 +678,10 @@ class Sip2Library(_Library):
         if answer is None:
             raise LibrarySystemError("it does not say whether the card is valid", spent=True)
         wanted = row_wanted and answer is LibraryAnswer.YES
-        return LibraryReply(answer, read_patron(information, self._dialect) if wanted else None)
+        return LibraryReply(answer, read_patron(information, self.dialect) if wanted else None)
 
     async def _log_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = login(self._user, self._password.reveal().encode())
+        request = login(self._user, self.password.reveal().encode())
         accepted = read_login(await self._exchange(reader, writer, request, LOGIN))
         if not accepted:
             why = "it does not accept doorctl's account; see lms.user and lms.password_file"
@@ -698,10 +689,10 @@ class Sip2Library(_Library):
 
     def _request(self, card: bytes, pin: bytes) -> bytes:
         return information_request(
-            at=self._clock.moment().local.strftime("%Y%m%d    %H%M%S"),
+            at=self.clock.moment().local.strftime("%Y%m%d    %H%M%S"),
             institution=self._institution,
             card=card,
-            terminal_password=self._terminal_password.reveal().encode(),
+            terminal_password=self.terminal_password.reveal().encode(),
             pin=pin,
         )
 
@@ -722,13 +713,13 @@ class Sip2Library(_Library):
         message: bytes,
         sequence: int,
     ) -> bytes:
-        writer.write(framed(message, sequence if self._checksum else None))
+        writer.write(framed(message, sequence if self.checksum else None))
         await writer.drain()
         frame = b""
         while not frame:
             # Some servers end a message with CR LF, so a line feed may stand before the next one.
             frame = (await reader.readuntil(END)).strip(b"\r\n")
-        answer = unframed(frame, sequence) if self._checksum else without_trailer(frame)
+        answer = unframed(frame, sequence) if self.checksum else without_trailer(frame)
         if answer is None:
             why = (
                 "its answer has no right checksum; turn on error detection at the SIP2 server, "

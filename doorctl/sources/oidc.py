@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, InitVar, dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -194,25 +195,21 @@ DOCUMENT = "/.well-known/openid-configuration"
 RANDOM_BYTES = 32
 
 
+@dataclass(eq=False, repr=False)
 class OidcProvider:
     """Ask an identity provider; implements `IdentityProvider`. Thread-safe.
 
     `limit_s` is for each call; `moment` tells the time, by which tokens expire.
     """
 
-    def __init__(
-        self,
-        settings: Oidc,
-        secret: Masked[str],
-        context: ssl.SSLContext,
-        moment: Callable[[], Moment],
-        *,
-        limit_s: float = LIMIT_S,
-    ) -> None:
-        self._settings = settings
-        self._secret = secret
-        self._context = context
-        self._moment = moment
+    settings: Oidc
+    secret: Masked[str]
+    context: ssl.SSLContext
+    moment: Callable[[], Moment]
+    _: KW_ONLY
+    limit_s: InitVar[float] = LIMIT_S
+
+    def __post_init__(self, limit_s: float) -> None:
         self._limit = TimeLimit(limit_s, "oidc")
 
     def begin(self, *, again: bool = False) -> tuple[str, Pending]:
@@ -220,15 +217,15 @@ class OidcProvider:
         pending = Pending(*(Masked(secrets.token_urlsafe(RANDOM_BYTES)) for _ in range(3)))
         document: Document = self._run(self._document)
         wishes = {
-            "acr_values": self._settings.acr,
-            "max_age": 60 * self._settings.max_age_min,
+            "acr_values": self.settings.acr,
+            "max_age": 60 * self.settings.max_age_min,
             "prompt": "login" if again else "",
         }
         address = prepare_grant_uri(
             document.authorization_endpoint,
-            self._settings.client_id,
+            self.settings.client_id,
             "code",
-            redirect_uri=self._settings.redirect_url,
+            redirect_uri=self.settings.redirect_url,
             scope=SCOPE,
             state=pending.state.reveal(),
             nonce=pending.nonce.reveal(),
@@ -246,7 +243,7 @@ class OidcProvider:
         """
         if Masked(state) != pending.state or not 0 < len(code) <= LONGEST_CODE:
             raise InputError("this sign-in was not begun here, or is over; begin again")
-        moment = self._moment()
+        moment = self.moment()
         if not moment.dependable:
             raise IdentityProviderError(
                 "the clock is not set, so nobody can say if its word still holds; use a local "
@@ -263,7 +260,7 @@ class OidcProvider:
         if not document.end_session_endpoint:
             return ""
         # Without a hint, which would be a person's token, the provider asks for confirmation.
-        params = {"client_id": self._settings.client_id}
+        params = {"client_id": self.settings.client_id}
         return str(httpx2.URL(document.end_session_endpoint, params=params))
 
     def close(self) -> None:
@@ -273,7 +270,7 @@ class OidcProvider:
     def _run(self, work: Callable[[httpx2.AsyncClient], Any]) -> Any:
         async def asking() -> Any:
             async with httpx2.AsyncClient(
-                verify=self._context, trust_env=False, timeout=None, follow_redirects=False
+                verify=self.context, trust_env=False, timeout=None, follow_redirects=False
             ) as client:
                 return await work(client)
 
@@ -289,7 +286,7 @@ class OidcProvider:
         raise IdentityProviderError(f"the identity provider: {why}")
 
     async def _document(self, client: httpx2.AsyncClient) -> Document:
-        issuer = self._settings.issuer
+        issuer = self.settings.issuer
         return read_document(await _body(client, "GET", issuer.rstrip("/") + DOCUMENT), issuer)
 
     async def _finished(
@@ -302,8 +299,8 @@ class OidcProvider:
         return read_token(
             read(answer, Tokens),
             read(keys, Keys),
-            self._settings,
-            issuer=self._settings.token_issuer or document.issuer,
+            self.settings,
+            issuer=self.settings.token_issuer or document.issuer,
             nonce=pending.nonce,
             now_s=now_s,
         )
@@ -315,10 +312,10 @@ class OidcProvider:
         form = {
             "grant_type": "authorization_code",
             "code": code,
-            "redirect_uri": self._settings.redirect_url,
+            "redirect_uri": self.settings.redirect_url,
             "code_verifier": pending.verifier.reveal(),
         }
-        own, secret = self._settings.client_id, self._secret.reveal()
+        own, secret = self.settings.client_id, self.secret.reveal()
         if "client_secret_basic" not in document.token_endpoint_auth_methods_supported:
             return {**form, "client_id": own, "client_secret": secret}, {}
         # RFC 6749, section 2.3.1: both are encoded as in a form before they are joined.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -43,6 +44,7 @@ HIGHEST = 2**63 - 1
 """The highest number that SQLite keeps."""
 
 
+@dataclass(eq=False)
 class PatronCacheWriter:
     """Fill ``patrons.db``; implements `PatronWriter`. Belongs to the thread that makes it.
 
@@ -58,18 +60,13 @@ class PatronCacheWriter:
     be used.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        seal: Seal,
-        erasures: Erasures | None = None,
-        policy: Policy = Policy(),  # noqa: B008 - frozen
-    ) -> None:
-        self.path = path
-        self._policy = policy
-        self._seal = seal
-        self._erasures = erasures
-        self._writer = Writer(path, migrations, checkpoints=True)
+    path: Path
+    seal: Seal
+    erasures: Erasures | None = None
+    policy: Policy = Policy()  # noqa: RUF009 - frozen
+
+    def __post_init__(self) -> None:
+        self._writer = Writer(self.path, migrations, checkpoints=True)
         try:
             self._start_empty()
             self._forget_restored()
@@ -115,7 +112,7 @@ class PatronCacheWriter:
             # A numbered push follows on what is held; a feed without a number proves nothing.
             whole = full or push is not None or before.epoch == 0
             push = push or Push(_following(before.epoch))
-            patrons_changes.watch(connection, self._policy, at)
+            patrons_changes.watch(connection, self.policy, at)
             leaving = Leaving(connection, push.epoch, full=full)
             remaining = erased.against(push.epoch).without_erased(rows)
             _put(connection, remaining, push.epoch, leaving)
@@ -137,7 +134,7 @@ class PatronCacheWriter:
     def _stamp(
         self, connection: sqlite3.Connection, push: Push, at: datetime | None, minimum_age: int
     ) -> None:
-        seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
+        seal = (self.seal.key_id, self.seal.memory_kib, self.seal.iterations)
         when = None if at is None else at.isoformat()
         connection.execute(_STAMP, (push.epoch, push.digest, when, minimum_age, *seal))
 
@@ -194,11 +191,11 @@ class PatronCacheWriter:
                 (only, epoch, applied_at, minimum_age, patrons, key_id, memory_kib, iterations)
                 VALUES (1, 0, NULL, 0, 0, ?, ?, ?)
                 """,
-                (self._seal.key_id, self._seal.memory_kib, self._seal.iterations),
+                (self.seal.key_id, self.seal.memory_kib, self.seal.iterations),
             )
 
     def _erased(self) -> Tombstones:
-        return Tombstones() if self._erasures is None else self._erasures.tombstones()
+        return Tombstones() if self.erasures is None else self.erasures.tombstones()
 
     def _forget_restored(self) -> None:
         # While the erased persons can't be read, the door refuses everybody and every push.
@@ -221,7 +218,7 @@ class PatronCacheWriter:
 
     def _refuse_other_seal(self, connection: sqlite3.Connection) -> None:
         seal = connection.execute("SELECT key_id, memory_kib, iterations FROM cache").fetchone()
-        if Seal(*seal) != self._seal:
+        if Seal(*seal) != self.seal:
             raise RowsClashError(
                 f"{self.path} was sealed with another installation key or other seal costs; "
                 "load the full feed again"

@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import date
 from functools import partial
 from hashlib import file_digest, sha256
@@ -417,6 +417,7 @@ LEAST_SET_ASIDE = 20
 """At least so many wrong rows may be set aside, however small the register."""
 
 
+@dataclass(eq=False)
 class FeedExports:
     """An export of the library system, which falls into a directory. One thread.
 
@@ -427,10 +428,10 @@ class FeedExports:
     a name, then rename it. `wrong_share` of all rows, and 20 in any case, may be wrong.
     """
 
-    def __init__(self, path: Path, *, pin_length: int, wrong_share: float = 0.0) -> None:
-        self._path = path
-        self._pin_length = pin_length
-        self._wrong_share = wrong_share
+    path: Path
+    _: KW_ONLY
+    pin_length: int
+    wrong_share: float = 0.0
 
     def read(self) -> Export:
         """Return the rows that count, each checked by itself and against all others.
@@ -439,12 +440,12 @@ class FeedExports:
             FeedError: too many rows are wrong, or it can't be read: none of it can be used.
         """
         files = self._files()
-        parts = [read_rows(file, pin_length=self._pin_length) for file in files]
+        parts = [read_rows(file, pin_length=self.pin_length) for file in files]
         for part in parts:
             self._refuse_many(part.subject, len(part.right), [("", row) for row in part.wrong])
         right, wrong = _merged(parts)
-        self._refuse_many(self._path.name, len(right), [(f"{name} ", row) for name, row in wrong])
-        return Export(self._path.name, right, not _is_changes(files[0]), wrong)
+        self._refuse_many(self.path.name, len(right), [(f"{name} ", row) for name, row in wrong])
+        return Export(self.path.name, right, not _is_changes(files[0]), wrong)
 
     def stamp(self) -> tuple[float, str] | None:
         """Return when the newest file that counts was written (s since 1970), and a digest of all.
@@ -462,23 +463,23 @@ class FeedExports:
         return newest, digest.hexdigest()
 
     def _refuse_many(self, subject: str, right: int, wrong: list[tuple[str, WrongRow]]) -> None:
-        share = int(self._wrong_share * (right + len(wrong)))
-        if len(wrong) > (max(LEAST_SET_ASIDE, share) if self._wrong_share else 0):
+        share = int(self.wrong_share * (right + len(wrong)))
+        if len(wrong) > (max(LEAST_SET_ASIDE, share) if self.wrong_share else 0):
             raise refusal(subject, wrong)
 
     def _files(self) -> Sequence[Path]:
-        if not self._path.is_dir():
-            return [self._path]
+        if not self.path.is_dir():
+            return [self.path]
         try:
-            files = sorted(file for file in self._path.iterdir() if _is_export(file))
+            files = sorted(file for file in self.path.iterdir() if _is_export(file))
         except OSError as error:
-            raise FeedError(self._path.name, [_unreadable(error)]) from error
+            raise FeedError(self.path.name, [_unreadable(error)]) from error
         if odd := [file.name for file in files if not (_is_full(file) or _is_changes(file))]:
             what = f"neither ends in {FULL} nor in {CHANGES}; rename it, or give it a leading dot"
-            raise FeedError(self._path.name, [Problem(name, what) for name in odd[:MOST_PROBLEMS]])
+            raise FeedError(self.path.name, [Problem(name, what) for name in odd[:MOST_PROBLEMS]])
         if not files:
             what = f"holds no export; its name ends in {FULL}.ndjson or {FULL}.csv"
-            raise FeedError(self._path.name, [Problem("directory", what)])
+            raise FeedError(self.path.name, [Problem("directory", what)])
         newest = max((place for place, file in enumerate(files) if _is_full(file)), default=0)
         return files[newest:]
 

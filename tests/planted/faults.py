@@ -206,7 +206,7 @@ FAULTS = (
     ),
     Fault(
         "the erased come back with an old file",
-        "PatronCacheWriter.__init__",
+        "PatronCacheWriter.__post_init__",
         "self._forget_restored()",
         "pass",
     ),
