@@ -136,8 +136,7 @@ class Ban:
     letter. It begins at `since`, maybe ahead, and ends just before `until`, None for no end; both
     aware, kept in UTC.
 
-    Raises:
-        InputError: the values make no sense together, or a text holds a person's number.
+    Raises InputError: the values make no sense together, or a text holds a person's number.
     """
 
     number: int
@@ -195,8 +194,7 @@ class Pass:
         label: the association, firm or school and its purpose, never a person's name.
         more_times: other times of the same days, :data:`MOST_SPANS` in all.
 
-    Raises:
-        InputError: the values make no sense together, or the label holds a person's number.
+    Raises InputError: the values make no sense together, or the label holds a person's number.
     """
 
     number: int

@@ -293,10 +293,9 @@ def load(
     `overrides` are ``table.key=value``, as ``--set`` gives them, and the last one wins;
     `environment` is where a leading ``$CREDENTIALS_DIRECTORY/`` is looked up.
 
-    Raises:
-        ConfigError: with all problems: of the overrides, then of the keys in the schema's order,
-            then of unknown tables, then between keys. A file that can't be read or is no TOML
-            has one problem.
+    Raises ConfigError: with all problems: of the overrides, then of the keys in the schema's order,
+    then of unknown tables, then between keys. A file that can't be read or is no TOML has one
+    problem.
     """
     file = _read(path)
     tables, malformed = overridden(file, overrides)

@@ -137,8 +137,7 @@ def open_factory(name: str, work_directory: Path) -> Factory:
     Args:
         work_directory: writable; lgpio puts a FIFO there. Don't fork afterwards: it has a thread.
 
-    Raises:
-        DeviceError: there is no such factory, it is not installed or the chip can't be opened.
+    Raises DeviceError: there is no such factory, it is not installed or the chip can't be opened.
     """
     try:
         opener = OPENERS[name]
@@ -151,8 +150,7 @@ def open_factory(name: str, work_directory: Path) -> Factory:
 class GpioRelay:
     """The relay on one Broadcom pin; an output at its off level from the first moment.
 
-    Raises:
-        DeviceError: the pin can't be claimed; later, from every call, that it can't be driven.
+    Raises DeviceError: the pin can't be claimed; later, from every call, that it can't be driven.
     """
 
     def __init__(self, factory: Factory, pin: int, *, active_high: bool) -> None:
@@ -287,10 +285,7 @@ def lock(gpio: Gpio, environment: Mapping[str, str]) -> None:
     """Switch the relay off.
 
     The driver's own file goes into systemd's runtime directory, if there is one: a full disk must
-    not keep the strike released.
-
-    Raises:
-        DeviceError: it can't be driven.
+    not keep the strike released. Raises DeviceError: it can't be driven.
     """
     work_directory = Path(environment.get("RUNTIME_DIRECTORY") or gettempdir())
     with closing(open_factory(gpio.factory, work_directory)) as factory:
@@ -335,8 +330,7 @@ class GpioInputs:
         on_change: called from the driver's thread at the first edge after each `levels`, so that
             a wire that chatters fills no queue; must only post, never raise.
 
-    Raises:
-        DeviceError: a pin can't be claimed, or not with its pull; none is kept then.
+    Raises DeviceError: a pin can't be claimed, or not with its pull; none is kept then.
     """
 
     def __init__(
@@ -383,8 +377,7 @@ class GpioInputs:
     def close(self) -> None:
         """Stop calling `on_change` and give the pins back, no longer pulled; idempotent.
 
-        Raises:
-            DeviceError: a pin failed; the others are given back all the same.
+        Raises DeviceError: a pin failed; the others are given back all the same.
         """
         with ExitStack() as all_of_them:
             for wire in self._wires.values():
@@ -447,11 +440,9 @@ class OutputPin:
 class GpioOutputs:
     """The real Outputs. Each is off from the first moment and after :meth:`close`. One thread.
 
-    The pins are free between two runs of the daemon, so no output can be promised to stay on over
-    a restart. Wire each so that off does no harm: a light by its relay's normally-closed contact.
-
-    Raises:
-        DeviceError: a pin can't be claimed, and none is kept.
+    The pins are free between two runs of the daemon, so no output can be promised to stay on over a
+    restart. Wire each so that off does no harm: a light by its relay's normally-closed contact.
+    Raises DeviceError: a pin can't be claimed, and none is kept.
     """
 
     def __init__(self, factory: Factory, outputs: Iterable[OutputPin]) -> None:
@@ -472,8 +463,7 @@ class GpioOutputs:
     def close(self) -> None:
         """Switch all off, then give the pins back; idempotent.
 
-        Raises:
-            DeviceError: a pin failed; the others are off all the same.
+        Raises DeviceError: a pin failed; the others are off all the same.
         """
         outputs, self._outputs = self._outputs, {}
         with ExitStack() as all_of_them:
@@ -495,8 +485,8 @@ class GpioSignals(GpioOutputs):
     def show(self, lamps: Lamps) -> None:
         """Switch all of them to the given state.
 
-        Raises:
-            DeviceError: about the first that can't be driven; the others are switched all the same.
+        Raises DeviceError: about the first that can't be driven; the others are switched all the
+        same.
         """
         with ExitStack() as all_of_them:
             for name in self._outputs:

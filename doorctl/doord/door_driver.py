@@ -41,8 +41,7 @@ from doorctl.door.leaf import (
 class Relay(Protocol):
     """The strike's relay. One thread; both calls are idempotent.
 
-    Raises:
-        DeviceError: the output could not be driven.
+    Raises DeviceError: the output could not be driven.
     """
 
     def energise(self) -> None:
@@ -55,8 +54,7 @@ class Relay(Protocol):
 class Signals(Protocol):
     """Lamps and buzzer at the reader. One thread; an output that is not wired is left out.
 
-    Raises:
-        DeviceError: an output could not be driven.
+    Raises DeviceError: an output could not be driven.
     """
 
     def show(self, lamps: Lamps) -> None:
@@ -111,9 +109,8 @@ class DoorDriver:
             that a process that freezes in the next moment does not hold it; None where the door
             stands free.
 
-    Raises:
-        DeviceError: from every method that switches the relay: it can't be driven, and the
-            switching does not count as done.
+    Raises DeviceError: from every method that switches the relay: it can't be driven, and the
+    switching does not count as done.
     """
 
     rules: DoorRules

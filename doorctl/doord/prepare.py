@@ -41,13 +41,11 @@ class _OpenAttempt:
 class Ledger:
     """Prepare attempts and settle them.
 
-    Wrap the door log `visits` in :class:`~doorctl.doord.stores.SteadyVisitLog` so that a full
-    disk keeps nobody out. `counts_guesses` says whether a PIN is required at all; codes are counted
-    in any case. `branch` is None where there are no bans and passes.
-
-    Raises:
-        BranchStoreError: from `prepare` and `look_again`: bans and passes can't be read.
-        StoreError: from these two: the patron cache can't be read.
+    Wrap the door log `visits` in :class:`~doorctl.doord.stores.SteadyVisitLog` so that a full disk
+    keeps nobody out. `counts_guesses` says whether a PIN is required at all; codes are counted in
+    any case. `branch` is None where there are no bans and passes. Raises BranchStoreError: from
+    `prepare` and `look_again`: bans and passes can't be read. StoreError: from these two: the
+    patron cache can't be read.
     """
 
     sealer: Sealer
@@ -167,9 +165,8 @@ class Ledger:
     def unlock(self, row_key: bytes) -> None:
         """Forget a card's failures, and its patron's; no open attempt brings them back.
 
-        Raises:
-            StoreError: it could not be stored, or the patron cache can't be read; nothing is
-                forgotten.
+        Raises StoreError: it could not be stored, or the patron cache can't be read; nothing is
+        forgotten.
         """
         self.visits.reset_card(row_key, _ref(self.patrons.find(row_key)))
         for number, opened in self._open.items():
@@ -179,10 +176,8 @@ class Ledger:
     def forget(self, row_keys: frozenset[bytes]) -> None:
         """Forget an erased person's cards, so that no open attempt brings them back when it ends.
 
-        The open attempt goes on, and its record names nobody.
-
-        Raises:
-            StoreError: their failures could not be deleted; call this again.
+        The open attempt goes on, and its record names nobody. Raises StoreError: their failures
+        could not be deleted; call this again.
         """
         for key in row_keys:
             self.visits.reset_card(key)

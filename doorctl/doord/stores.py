@@ -108,8 +108,7 @@ class SteadyVisitLog:
     def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
         """Forget a card's failures and a patron's.
 
-        Raises:
-            StoreError: it could not be stored; staff see the error and try again.
+        Raises StoreError: it could not be stored; staff see the error and try again.
         """
         self._inner.reset_card(row_key, patron_ref)
         self._cards.pop(row_key, None)
@@ -165,8 +164,7 @@ class DoorStores:
 
     `queue` gets what the worker's jobs return; `stack` closes all of it.
 
-    Raises:
-        DoorctlError: the key can't be read, or another process is the writer of the door log.
+    Raises DoorctlError: the key can't be read, or another process is the writer of the door log.
     """
 
     def __init__(

@@ -21,8 +21,7 @@ HWMON = Path("/sys/class/hwmon")
 def disk_low(directory: Path) -> str | None:
     """Return how little room is left on the disk of `directory`; None where it is enough.
 
-    Raises:
-        OSError: the disk can't be read.
+    Raises OSError: the disk can't be read.
     """
     free = shutil.disk_usage(directory).free
     if free >= LEAST_FREE_BYTES:

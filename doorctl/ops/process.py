@@ -49,9 +49,7 @@ class WorkerThread(Generic[PostedT]):
         """Do a job in its turn and return its result, or raise its error.
 
         Thread-safe; not for the worker itself, nor for the controller's loop, which it would hold.
-
-        Raises:
-            NotAnsweringError: it was not done in time; it is done later all the same.
+        Raises NotAnsweringError: it was not done in time; it is done later all the same.
         """
         done: Future[ResultT] = Future()
 
@@ -210,10 +208,7 @@ class KillTimer:
     """A timer of the kernel's own that ends this process by SIGKILL, even one that is stopped.
 
     systemd's watchdog needs systemd to be given a processor, and looks up to 0.25 s late; this
-    timer needs no other process. One thread.
-
-    Raises:
-        OSError: the kernel gives none.
+    timer needs no other process. One thread. Raises OSError: the kernel gives none.
     """
 
     def __init__(self) -> None:

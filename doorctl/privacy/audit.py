@@ -262,8 +262,7 @@ class Deed:
     `cards` are 16-byte row keys. `details` are never what is known of a person: texts are searched
     for persons' numbers, and an `int` is a count or number of our own.
 
-    Raises:
-        InputError: the reason or a detail holds what has no place there.
+    Raises InputError: the reason or a detail holds what has no place there.
     """
 
     action: Action
@@ -296,10 +295,8 @@ class Entry:
 class AuditWriter(Protocol):
     """The audit log's one writer. One thread; each call is one durable transaction.
 
-    A call also erases what is older than :data:`KEPT`, where the clock is dependable.
-
-    Raises:
-        StoreError: nothing was written, so what was to be shown may not be.
+    A call also erases what is older than :data:`KEPT`, where the clock is dependable. Raises
+    StoreError: nothing was written, so what was to be shown may not be.
     """
 
     def together(self, moment: Moment) -> AbstractContextManager[object]:
@@ -326,9 +323,7 @@ class AuditWriter(Protocol):
 class AuditReader(Protocol):
     """The audit log, read-only. One thread.
 
-    Raises:
-        StoreDamagedError: a record can't be read.
-        StoreError: it is lost or can't be read.
+    Raises StoreDamagedError: a record can't be read. StoreError: it is lost or can't be read.
     """
 
     def entries(self, since: datetime | None = None) -> tuple[Entry, ...]:

@@ -106,8 +106,7 @@ def prove(
     a search that misses them would miss a visit. `still_kept` returns those of some traces that a
     row holds now: the patron may have come again during the search.
 
-    Raises:
-        StoreError: the files could not be read; nothing is proved.
+    Raises StoreError: the files could not be read; nothing is proved.
     """
     assert report.cutoff is not None  # noqa: S101 - as said above
     gone = (report.traces | canaries.expired(report.cutoff)) - kept
@@ -147,8 +146,7 @@ class ReportSigner:
     def verified(self, content: bytes) -> dict[str, Any]:
         """Return a report that bears this installation's signature.
 
-        Raises:
-            InputError: it is no report, it was changed, or another installation signed it.
+        Raises InputError: it is no report, it was changed, or another installation signed it.
         """
         try:
             fields = json.loads(content)

@@ -218,8 +218,7 @@ def purge(
     `earlier` are the traces of purges that were not complete; `remember` takes this one's before a
     row is deleted: if the disk is full then, a later proof looks for them all the same.
 
-    Raises:
-        StoreError: the door log failed; purge again.
+    Raises StoreError: the door log failed; purge again.
     """
     if moment.stepped or not moment.dependable:
         return PurgeReport(traces=earlier)
@@ -281,8 +280,7 @@ class PatronsRound:
     def turn(self) -> None:
         """Look, and delete what is due.
 
-        Raises:
-            StoreError: it could not be deleted; the next turn tries again.
+        Raises StoreError: it could not be deleted; the next turn tries again.
         """
         moment, now_s = self.clock.moment(), self.clock.monotonic_s()
         before = moment.local.astimezone(UTC) - UNCONFIRMED
@@ -366,8 +364,7 @@ class Hold:
 class HoldBook(Protocol):
     """The one writer of holds: the door log's. One thread; each call is one durable transaction.
 
-    Raises:
-        StoreError: nothing was changed.
+    Raises StoreError: nothing was changed.
     """
 
     def add_hold(self, hold: Hold) -> Hold:
@@ -380,12 +377,9 @@ class HoldBook(Protocol):
 def accepted(request: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     """Return a hold that may be stored, without a number yet.
 
-    The window may not begin before the retention: a new hold can't keep what only another hold
-    has kept.
-
-    Raises:
-        InputError: it makes no sense, the clock can't say when it would end, or a text of it may
-            hold a person's number; a time in it is local.
+    The window may not begin before the retention: a new hold can't keep what only another hold has
+    kept. Raises InputError: it makes no sense, the clock can't say when it would end, or a text of
+    it may hold a person's number; a time in it is local.
     """
     if not moment.dependable:
         raise InputError(

@@ -151,9 +151,7 @@ def find(typed: Sequence[bytes], register: Holdings, branch: Holdings) -> Subjec
 
     `typed` holds the row key of each reading of the typed text, as a card and as a CPR number.
 
-    Raises:
-        InputError: two patrons own it.
-        StoreError: a database can't be read.
+    Raises InputError: two patrons own it. StoreError: a database can't be read.
     """
     for book in (register, branch):
         owners = {key: book.owners(frozenset({key})) for key in typed}
@@ -362,8 +360,7 @@ class Tombstones:
 class Erasures(Protocol):
     """The stored tombstones, read-only. One thread.
 
-    Raises:
-        StoreError: they are lost or can't be read, so it is not known who was erased.
+    Raises StoreError: they are lost or can't be read, so it is not known who was erased.
     """
 
     def tombstones(self) -> Tombstones:
@@ -406,9 +403,8 @@ def refuse_ref(typed: str) -> None:
     """Refuse a text that may not go on record as the number of an unknown patron.
 
     Call it only where nothing is held under it: a library system's number may look like anything.
-
-    Raises:
-        InputError: it may be a CPR number, or is no number of a library system; it is not quoted.
+    Raises InputError: it may be a CPR number, or is no number of a library system; it is not
+    quoted.
     """
     if may_be_cpr(typed):
         raise InputError(

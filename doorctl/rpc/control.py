@@ -97,9 +97,8 @@ class ControlServer:
         others: the questions that users may ask who are neither root nor ours; None for all.
         peer: the name of a user whom the kernel does not name: the one other that comes here.
 
-    Raises:
-        AlreadyExistsError: something that is no socket is there; it was not touched.
-        StoreError: the socket could not be made.
+    Raises AlreadyExistsError: something that is no socket is there; it was not touched. StoreError:
+    the socket could not be made.
     """
 
     def __init__(
@@ -247,11 +246,10 @@ class _Handler(socketserver.StreamRequestHandler):
 def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door") -> dict[str, Any]:
     """Ask a process and return its answer; `timeout_s` is for the whole answer.
 
-    Raises:
-        InputError: it was refused, with the answerer's reason; nothing was changed.
-        NotRunningError: nobody takes questions there; nothing was asked.
-        NotAnsweringError: it was asked, and gave no answer in time; it may be done all the same.
-        StoreError: it answered that it could not do it, or this process has no socket to ask by.
+    Raises InputError: it was refused, with the answerer's reason; nothing was changed.
+    NotRunningError: nobody takes questions there; nothing was asked. NotAnsweringError: it was
+    asked, and gave no answer in time; it may be done all the same. StoreError: it answered that it
+    could not do it, or this process has no socket to ask by.
     """
     error: type[NotAnsweringError] = NotRunningError
     try:
@@ -325,9 +323,8 @@ class Call(Generic[AboutT, ReplyT]):
     def ask(self, path: Path, about: AboutT, *, timeout_s: float) -> ReplyT:
         """Ask it, as :func:`ask` does.
 
-        Raises:
-            InputError: also where it does not fit into a line; it was not asked then.
-            StoreError: also where the reply can't be read.
+        Raises InputError: also where it does not fit into a line; it was not asked then.
+        StoreError: also where the reply can't be read.
         """
         question = Question(self.name, msgspec.to_builtins(about))
         if len(msgspec.json.encode(question)) >= LINE_LIMIT:

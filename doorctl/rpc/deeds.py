@@ -332,8 +332,7 @@ def refuse_second(ban: Ban, standing: Iterable[Ban]) -> None:
 
     `standing` are those of the same card or patron that were not lifted, in force or not.
 
-    Raises:
-        InputError: there is such a ban.
+    Raises InputError: there is such a ban.
     """
     if any(_covers(other, ban) for other in standing):
         raise InputError(
@@ -382,10 +381,9 @@ def ask_web(
     `timeout_s` is the longest wait, more than :data:`MARGIN_S`. A change that has not begun that
     long before its end is dropped.
 
-    Raises:
-        InputError: it was refused, with the writer's reason; nothing was changed.
-        NotAnsweringError: web is not running, or it did not answer in time.
-        StoreError: the file can't be written; nothing was changed.
+    Raises InputError: it was refused, with the writer's reason; nothing was changed.
+    NotAnsweringError: web is not running, or it did not answer in time. StoreError: the file can't
+    be written; nothing was changed.
     """
     arguments = msgspec.to_builtins(request.arguments)
     about = _Message(arguments, by, monotonic_s + timeout_s - MARGIN_S)

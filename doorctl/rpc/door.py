@@ -192,8 +192,7 @@ class AlarmsOverSocket:
     def send(self, heard: RaisedAlarm) -> None:
         """Send one alarm, with how long it has waited.
 
-        Raises:
-            NotSentError: web does not answer, or does not take alarms.
+        Raises NotSentError: web does not answer, or does not take alarms.
         """
         try:
             ALARM.ask(self._path, _sent(heard, self._clock.monotonic_s()), timeout_s=LIMIT_S)
@@ -228,8 +227,7 @@ def standing_answers(standing: Callable[[], tuple[RaisedAlarm, ...]], clock: Clo
 def ask_standing(path: Path, clock: Clock) -> tuple[RaisedAlarm, ...]:
     """Ask the door which of its alarms stand; web's own monotonic seconds count.
 
-    Raises:
-        DoorctlError: it does not answer, or not to this.
+    Raises DoorctlError: it does not answer, or not to this.
     """
     alarms = STANDING.ask(path, Nothing(), timeout_s=LIMIT_S).standing
     now_s = clock.monotonic_s()

@@ -41,8 +41,7 @@ def trusting(ca_file: Path) -> ssl.SSLContext:
 
     `ca_file` holds the authority in PEM; empty for the system's own.
 
-    Raises:
-        KeyFileError: the file can't be read or used.
+    Raises KeyFileError: the file can't be read or used.
     """
     try:
         return ssl.create_default_context(cafile=None if ca_file == Path() else ca_file)
@@ -53,9 +52,8 @@ def trusting(ca_file: Path) -> ssl.SSLContext:
 def read_password(path: Path) -> Masked[str]:
     """Return the one line of a password file, without its line end.
 
-    Raises:
-        KeyFileError: the file is missing, everybody may read it, or it does not hold one line of
-            visible ASCII without ``|``; says what to do and quotes nothing of the file.
+    Raises KeyFileError: the file is missing, everybody may read it, or it does not hold one line of
+    visible ASCII without ``|``; says what to do and quotes nothing of the file.
     """
     try:
         # Without O_NONBLOCK a named pipe in its place would hold the start for ever.

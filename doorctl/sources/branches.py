@@ -148,8 +148,7 @@ class HttpBranch:
 def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SSLContext:
     """Return how a branch's certificate is checked and the sender's own, if any, is shown.
 
-    Raises:
-        KeyFileError: one of the files can't be read or used.
+    Raises KeyFileError: one of the files can't be read or used.
     """
     context = trusting(ca_file)
     if certificate_file != Path():

@@ -125,9 +125,8 @@ class _Item(msgspec.Struct, frozen=True):
 def read_opening_hours(answer: object, request: HoursRequest) -> Published:
     """Turn the website's answer, decoded JSON, into dated days; unused fields are left unread.
 
-    Raises:
-        WebsiteHoursError: it is no list of items, an item is wrong or of another branch or date,
-            or all its categories are unknown; names the first 20 problems.
+    Raises WebsiteHoursError: it is no list of items, an item is wrong or of another branch or date,
+    or all its categories are unknown; names the first 20 problems.
     """
     items, problems = _items(answer)
     for place, item in items:
@@ -222,11 +221,9 @@ class Website:
     """Ask a website that runs DPL CMS. One thread at a time; nothing is kept between requests.
 
     Proxies that the environment names are not used and no redirect is followed: the hours open the
-    door, so only the address in the configuration is believed. `limit_s` covers connection, TLS
-    and every byte of the answer; without `context` the system's authorities count.
-
-    Raises:
-        InputError: `url` is plain http to another machine.
+    door, so only the address in the configuration is believed. `limit_s` covers connection, TLS and
+    every byte of the answer; without `context` the system's authorities count. Raises InputError:
+    `url` is plain http to another machine.
     """
 
     def __init__(
@@ -242,8 +239,7 @@ class Website:
     def opening_hours(self, request: HoursRequest) -> Published:
         """Ask once; a name lookup that hangs can't be ended. Not in a thread with an event loop.
 
-        Raises:
-            WebsiteHoursError: it was not reached, or its answer can't be used.
+        Raises WebsiteHoursError: it was not reached, or its answer can't be used.
         """
         try:
             body = asyncio.run(self._fetched(request.target))
@@ -351,10 +347,8 @@ LANGUAGES = {"DK": "da"}
 def computed(wanted: HolidaysWanted, country: str = "DK") -> dict[date, DatedDay]:
     """Return each public holiday's hours, with its name in the country's language as a note.
 
-    Store bededag is none since 2024. It loads the package that knows them.
-
-    Raises:
-        InputError: the country's holidays are not known.
+    Store bededag is none since 2024. It loads the package that knows them. Raises InputError: the
+    country's holidays are not known.
     """
     if wanted.rule == "ignore":
         return {}
@@ -395,8 +389,7 @@ def computed_apart(
 ) -> Mapping[date, DatedDay]:
     """Return the holidays by date, computed by a program of its own. Thread-safe; waits for them.
 
-    Raises:
-        NotAnsweringError: they could not be computed; says why.
+    Raises NotAnsweringError: they could not be computed; says why.
     """
     try:
         done = subprocess.run(  # noqa: S603 - our own program

@@ -55,8 +55,7 @@ class TimeLimit:
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return or raise what `work` does.
 
-        Raises:
-            TimeoutError: the limit was reached, or `close` was called; `work` was cancelled.
+        Raises TimeoutError: the limit was reached, or `close` was called; `work` was cancelled.
         """
 
         async def limited() -> T:
@@ -276,10 +275,8 @@ class FbsLibrary(_Library):
     """Ask FBS; implements `LibrarySystem`. Thread-safe; one session is kept, one login at a time.
 
     No proxy of the environment is used and no redirect followed; card numbers and PINs are sent in
-    bodies only. `agency` is an ISIL.
-
-    Raises:
-        InputError: `url` would send PINs to another machine in the clear.
+    bodies only. `agency` is an ISIL. Raises InputError: `url` would send PINs to another machine in
+    the clear.
     """
 
     def __init__(
@@ -635,8 +632,7 @@ class Sip2Library(_Library):
         checksum: whether messages carry a sequence number and a checksum; without them what comes
             on the request's own connection is believed.
 
-    Raises:
-        InputError: it would send PINs to another machine in the clear.
+    Raises InputError: it would send PINs to another machine in the clear.
     """
 
     host: str

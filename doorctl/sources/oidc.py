@@ -79,8 +79,7 @@ class Keys(msgspec.Struct, frozen=True):
 def read_document(written: bytes, issuer: str) -> Document:
     """Return the discovery document.
 
-    Raises:
-        IdentityProviderError: it is not valid, is another provider's, or leads out of TLS.
+    Raises IdentityProviderError: it is not valid, is another provider's, or leads out of TLS.
     """
     document: Document = read(written, Document)
     if document.issuer.rstrip("/") != issuer.rstrip("/"):
@@ -95,8 +94,7 @@ def read_document(written: bytes, issuer: str) -> Document:
 def read(written: bytes, kind: type[Any]) -> Any:
     """Return an answer of the given kind.
 
-    Raises:
-        IdentityProviderError: the answer is not of that kind; quotes nothing of it.
+    Raises IdentityProviderError: the answer is not of that kind; quotes nothing of it.
     """
     try:
         return msgspec.json.decode(written, type=kind)
@@ -112,8 +110,7 @@ def read_token(
 
     `now_s` is the time now, in seconds since 1970.
 
-    Raises:
-        IdentityProviderError: it can't be believed; says which part, and nothing of the person.
+    Raises IdentityProviderError: it can't be believed; says which part, and nothing of the person.
     """
     usable = [key for key in keys.keys if key.get("kty") in KEY_KINDS and key.get("use") != "enc"]
     options = {
@@ -238,8 +235,7 @@ class OidcProvider:
     def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
         """Return the claims about the person who came back with a code.
 
-        Raises:
-            InputError: it is not the browser that was sent there; begin again.
+        Raises InputError: it is not the browser that was sent there; begin again.
         """
         if Masked(state) != pending.state or not 0 < len(code) <= LONGEST_CODE:
             raise InputError("this sign-in was not begun here, or is over; begin again")

@@ -170,9 +170,8 @@ def verify(manifest: Manifest, public_keys: Sequence[VerifyKey]) -> None:
 def read_manifest(line: bytes) -> Manifest:
     r"""Read the first line of a push, with or without its ``\n``; the signature is not checked.
 
-    Raises:
-        PushInvalidError: it is no manifest, or not written as :func:`written` writes it, which
-            leaves no room for a second meaning.
+    Raises PushInvalidError: it is no manifest, or not written as :func:`written` writes it, which
+    leaves no room for a second meaning.
     """
     line = line.removesuffix(b"\n")
     manifest = _typed(line)
@@ -234,11 +233,9 @@ def write_document(
 ) -> Manifest:
     """Write a signed push to where `target` stands, return its manifest; memory stays flat.
 
-    The same lines and numbers give the same bytes. Other arguments are as in `Manifest`.
-
-    Raises:
-        OSError: the disk failed, that of `target` or that of the machine's temporary files.
-        ValueError: a removal stands in a snapshot; nothing was written.
+    The same lines and numbers give the same bytes. Other arguments are as in `Manifest`. Raises
+    OSError: the disk failed, that of `target` or that of the machine's temporary files. ValueError:
+    a removal stands in a snapshot; nothing was written.
     """
     with tempfile.SpooledTemporaryFile(max_size=SPOOLED_IN_MEMORY_BYTES) as spool:
         count, sha256 = _spool(spool, lines, kind)
@@ -309,8 +306,7 @@ class Unpacking:
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
         """Yield what a chunk unpacks to, at most `PIECE_BYTES` of gzip at a time.
 
-        Raises:
-            UnpackingError: the gzip stream is damaged, or bytes follow it.
+        Raises UnpackingError: the gzip stream is damaged, or bytes follow it.
         """
         if self._is_gzip is None and chunk:
             self._is_gzip = chunk[0] == GZIP_BYTE

@@ -244,9 +244,8 @@ class Rows:
 def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
     """Read and check every row, as :func:`read_rows`; return them all or raise.
 
-    Raises:
-        FeedError: the file can't be read or a row is wrong; names the first 20 problems and how
-            many more lines are wrong, and quotes nothing of a row but field names.
+    Raises FeedError: the file can't be read or a row is wrong; names the first 20 problems and how
+    many more lines are wrong, and quotes nothing of a row but field names.
     """
     rows = read_rows(path, pin_length=pin_length)
     if rows.wrong:
@@ -257,8 +256,7 @@ def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
 def read_rows(path: Path, *, pin_length: int) -> Rows:
     """Read and check every row of a file of JSON lines, or of CSV if its suffix is ``.csv``.
 
-    Raises:
-        FeedError: the file can't be read, or not to its end.
+    Raises FeedError: the file can't be read, or not to its end.
     """
     try:
         with owner_of(path.parent):
@@ -436,8 +434,7 @@ class FeedExports:
     def read(self) -> Export:
         """Return the rows that count, each checked by itself and against all others.
 
-        Raises:
-            FeedError: too many rows are wrong, or it can't be read: none of it can be used.
+        Raises FeedError: too many rows are wrong, or it can't be read: none of it can be used.
         """
         files = self._files()
         parts = [read_rows(file, pin_length=self.pin_length) for file in files]

@@ -176,9 +176,8 @@ def refresh(
     After a switch of `flags_weak`, an export of the whole register brings it to everybody, one of
     changes only to the patrons in it.
 
-    Raises:
-        FeedError: the export would do something else than it seems to.
-        StoreError: the outbox failed; nothing was changed.
+    Raises FeedError: the export would do something else than it seems to. StoreError: the outbox
+    failed; nothing was changed.
     """
     had = outbox.standing().terms
     same_terms = terms.keep_rows(had)

@@ -96,8 +96,8 @@ def lay_over_all(
 ) -> bool:
     """Rewrite every database for a new key, and tell whether there was anything to do.
 
-    Raises:
-        StoreError: one is in use, and nothing was changed; or it failed, and this can be repeated.
+    Raises StoreError: one is in use, and nothing was changed; or it failed, and this can be
+    repeated.
     """
     databases: Mapping[Path, Layout] = {
         patrons_db(config): patron_rows.migrations,
@@ -148,9 +148,8 @@ class Initialised:
 def initialise(config: Config) -> Initialised:
     """Make the installation key, unless there is one, and the empty databases.
 
-    Raises:
-        AlreadyExistsError: one of the databases is there; nothing was changed.
-        DoorctlError: one can't be made, or the key can't be used; no file was left.
+    Raises AlreadyExistsError: one of the databases is there; nothing was changed. DoorctlError: one
+    can't be made, or the key can't be used; no file was left.
     """
     key = config.secrets.installation_key_file
     patrons, visits, branch = patrons_db(config), visits_db(config), branch_db(config)
