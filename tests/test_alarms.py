@@ -18,6 +18,7 @@ from doorctl.core.alarms import (
 )
 from doorctl.door.leaf import Alarm
 from doorctl.notices.ways import translated
+from doorctl.sync.receive import Changes, guard
 
 PACKAGE = Path(__file__).parents[1] / "doorctl"
 SOURCES = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
@@ -26,6 +27,7 @@ ALL = "\n".join(SOURCES.values())
 EMITTED = re.compile(r'(?:"alarm",\s*kind=|_alarm\(\s*|\balarm=)"(\w+)"')
 BY_NAME = re.compile(r'"alarm",\s*kind=([^",)]+)[,)]')
 DERIVED = {
+    "alarm",
     "alarm.value",
     'f"{alarm.value}_cleared"',
     "kind",
@@ -50,6 +52,14 @@ def test_a_kind_that_is_not_written_on_the_spot_is_known_here() -> None:
     names = set(BY_NAME.findall(re.sub(r'f"\{alarm\.value\}_cleared"', "cleared_leaf", ALL)))
 
     assert names - DERIVED - {"cleared_leaf"} == set()
+
+
+def test_what_the_guard_warns_of_is_listed() -> None:
+    """A push that was applied names its alarms itself."""
+    warnings = guard()(Changes(10_000, let_in=10_000, moved=10_000))
+
+    assert warnings is not None
+    assert len(warnings.keys() & KINDS.keys()) == 2
 
 
 @pytest.mark.parametrize("alarm", list(Alarm))

@@ -177,6 +177,10 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "A push lets in many patrons who were refused before.",
             "Check whether the export lacks blocks or municipalities.",
         ),
+        "push_unusual": _today(
+            "A push changes unusually many cards and was applied; soon it may shut patrons out.",
+            "Check end dates and patron numbers (patronId) in the export.",
+        ),
         "push_conflict": _today(
             "Two pushes have the same number and other contents.",
             "Find out whether two servers send to this branch.",

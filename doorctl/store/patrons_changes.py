@@ -25,10 +25,10 @@ from doorctl.core.errors import RowsClashError, StoreError
 from doorctl.store.connection import batches, create_private, sync_directory
 from doorctl.store.patrons import to_record
 from doorctl.store.tables import ASKED, REGISTER
-from doorctl.sync.receive import Applying, Changes, Push
+from doorctl.sync.receive import MOST_CARDS, SOON, Applying, Changes, Push
 
 WEEK = timedelta(days=7)
-"""How long a card that was shut out counts, and how far ahead a row is judged."""
+"""How long a card that was shut out counts, and how far ahead of it a card counts as shut out."""
 
 NO_CLOCK = datetime(1, 1, 2, tzinfo=UTC)
 """Stands for today while the clock is not set: then no date is past."""
@@ -66,62 +66,85 @@ _OVER = """(
 _YOUNG = "coalesce({row}.enter_from > day, 0)"
 _DATED = f"({_OVER} OR {_YOUNG})"
 
+# Most dates lie outside the days ahead, and are not looked at one by one.
+_FIRST = "(SELECT day FROM ahead WHERE n = 0)"
+_LAST = f"(SELECT day FROM ahead WHERE n = {SOON.days})"  # noqa: S608 -- constants of ours
+_ENDS = f"({{row}}.valid_until < {_LAST} OR {{row}}.hold_from <= {_LAST})"
+_MAY_CLOSE = f"({_ENDS} OR {{row}}.enter_from > {_FIRST})"
+
 # A row that never had a check is no refusal: the library system is asked about its PIN.
 _PIN_GONE = "(needs_pin AND old.pin_check IS NOT NULL AND new.pin_check IS NOT old.pin_check)"
-_DAYS = f"(SELECT coalesce(sum(1 << n), 0) FROM ahead WHERE NOT {_DATED.format(row='old')})"  # noqa: S608 -- constants of ours
+_DAYS = f"""
+    CASE WHEN {_MAY_CLOSE.format(row="old")}
+    THEN (SELECT coalesce(sum(1 << n), 0) FROM ahead WHERE NOT {_DATED.format(row="old")})
+    ELSE {(2 << SOON.days) - 1} END
+"""  # noqa: S608 -- as said
 _NOTE = f"""
     INSERT INTO shut_out (row_key, at, days, pin_check)
     SELECT old.row_key, at, {_DAYS}, old.pin_check FROM watching
     WHERE NOT EXISTS (SELECT 1 FROM shut_out AS noted WHERE noted.row_key = old.row_key)
-    AND NOT {_CLOSED.format(row="old")} AND {_DAYS}
+    AND NOT {_CLOSED.format(row="old")} AND EXISTS (
+        SELECT 1 FROM ahead WHERE n <= {WEEK.days} AND NOT {_DATED.format(row="old")}
+    )
 """  # noqa: S608 -- constants of ours
 _DIFFERENT = " OR ".join(
     f"old.{name} IS NOT new.{name}"
     for name in REGISTER.but("row_key", "patron_ref", "tags", "epoch").split(", ")
 )
 _OPENS_TODAY = f"(NOT {_CLOSED} AND EXISTS (SELECT 1 FROM ahead WHERE n = 0 AND NOT {_DATED}))"  # noqa: S608
-# A day that lies before or behind the week that was noted counts as one that was not open.
-_WAS_OPEN = "(days >> CAST(julianday(day) - julianday(substr(since, 1, 10)) AS INTEGER) & 1)"
-_AHEAD = f"EXISTS (SELECT 1 FROM ahead WHERE {_WAS_OPEN} AND {{dated}})"  # noqa: S608
-# Most dates lie outside these days, and are not looked at one by one.
-_FIRST, _LAST = "(SELECT min(day) FROM ahead)", "(SELECT max(day) FROM ahead)"
+# A day that lies before or behind those that were noted counts as one that was not open. Who is
+# shut out is asked of the first week alone: an end that staff were told of refuses no later push.
+_WAS_OPEN = "({days} >> CAST(julianday(day) - julianday(substr(since, 1, 10)) AS INTEGER) & 1)"
+_WEEK_OPEN = _WAS_OPEN.format(days=f"(days & {(2 << WEEK.days) - 1})")
+_IN_WEEK = f"EXISTS (SELECT 1 FROM ahead WHERE n <= {WEEK.days} AND {{dated}} AND {_WEEK_OPEN})"  # noqa: S608
+_SOON = f"EXISTS (SELECT 1 FROM ahead WHERE {{dated}} AND {_WAS_OPEN.format(days='days')})"  # noqa: S608
 
 # The constants above are all that these are made of; values are always bound.
 _WATCH = (
     """
     CREATE TEMP TABLE IF NOT EXISTS watching (
-        at, needs_resident, needs_pin, refuses_weak, denied, known, denies_other, held, let_in
+        at, needs_resident, needs_pin, refuses_weak, denied, known, denies_other, held, let_in,
+        moved
     )
     """,
+    "CREATE TEMP TABLE IF NOT EXISTS crowds (patron_ref TEXT PRIMARY KEY, cards) WITHOUT ROWID",
     "CREATE TEMP TABLE IF NOT EXISTS ahead (n INTEGER PRIMARY KEY, day TEXT NOT NULL)",
     # Most rows of a push are as they were: for those nothing but this comparison is done.
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS note_changed AFTER UPDATE ON patrons WHEN {_DIFFERENT}
     BEGIN
         {_NOTE} AND (
-            {_CLOSED.format(row="new")} OR {_PIN_GONE} OR EXISTS (
+            {_CLOSED.format(row="new")} OR {_PIN_GONE}
+            OR {_MAY_CLOSE.format(row="new")} AND EXISTS (
                 SELECT 1 FROM ahead
-                WHERE NOT {_DATED.format(row="old")} AND {_DATED.format(row="new")}
+                WHERE {_DATED.format(row="new")} AND NOT {_DATED.format(row="old")}
             )
         );
         UPDATE watching SET let_in = let_in + 1
         WHERE NOT {_OPENS_TODAY.format(row="old")} AND {_OPENS_TODAY.format(row="new")};
     END
     """,  # noqa: S608 -- as said
+    """
+    CREATE TEMP TRIGGER IF NOT EXISTS note_moved AFTER UPDATE ON patrons
+    WHEN old.patron_ref <> new.patron_ref
+    BEGIN UPDATE watching SET moved = moved + 1; END
+    """,
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS note_removed AFTER DELETE ON patrons BEGIN {_NOTE}; END
     """,
     f"""
     CREATE TEMP VIEW IF NOT EXISTS judged AS
-    SELECT noted.row_key,
+    SELECT noted.row_key, since = at AS is_new,
         now.row_key IS NULL AS removed,
         coalesce({_BLOCKED.format(row="now")}, 0) AS newly_blocked,
         coalesce({_NON_RESIDENT.format(row="now")}, 0) AS newly_non_resident,
         CASE WHEN NOT now.active THEN 1
-            WHEN now.valid_until < {_LAST} OR now.hold_from <= {_LAST}
-            THEN {_AHEAD.format(dated=_OVER.format(row="now"))} ELSE 0 END AS newly_expired,
+            WHEN {_ENDS.format(row="now")}
+            THEN {_IN_WEEK.format(dated=_OVER.format(row="now"))} ELSE 0 END AS newly_expired,
+        CASE WHEN {_ENDS.format(row="now")}
+            THEN {_SOON.format(dated=_OVER.format(row="now"))} ELSE 0 END AS ending,
         CASE WHEN now.enter_from > {_FIRST}
-            THEN {_AHEAD.format(dated=_YOUNG.format(row="now"))} ELSE 0 END AS newly_under_age,
+            THEN {_IN_WEEK.format(dated=_YOUNG.format(row="now"))} ELSE 0 END AS newly_under_age,
         coalesce(now.restricted, 0) AS newly_restricted,
         coalesce({_WEAK.format(row="now")}, 0) AS newly_weak,
         needs_pin AND now.row_key IS NOT NULL AND noted.pin_check IS NOT NULL
@@ -133,21 +156,35 @@ _WATCH = (
     """,  # noqa: S608 -- as said
     "DELETE FROM watching",
     "DELETE FROM ahead",
+    "DELETE FROM crowds",
 )
+_CROWDED = f"""
+    SELECT patron_ref, count(*) AS cards FROM patrons
+    GROUP BY patron_ref HAVING count(*) > {MOST_CARDS}
+"""  # noqa: S608 -- as said
+_COUNT_CROWDED = f"""
+    SELECT total(cards - before), coalesce(max(cards), 0) FROM (
+        SELECT now.cards, coalesce(crowds.cards, 0) AS before
+        FROM ({_CROWDED}) AS now LEFT JOIN crowds USING (patron_ref)
+    ) WHERE cards > before
+"""  # noqa: S608 -- as said
 _BEGIN = """
     INSERT INTO watching
     SELECT ?, ?, ?, ?, ?, ?, ?, cache.patrons + (
         SELECT count(*) FROM shut_out
         WHERE NOT EXISTS (SELECT 1 FROM patrons WHERE patrons.row_key = shut_out.row_key)
-    ), 0 FROM cache
+    ), 0, 0 FROM cache
 """
 _LOST = " OR ".join(_COUNTS)
 _COUNT = f"""
-    SELECT count(*), total({_LOST}), {", ".join(f"total({name})" for name in _COUNTS)}
+    SELECT count(*), total({_LOST}), total(ending AND NOT ({_LOST})),
+        total(ending AND is_new AND NOT ({_LOST})),
+        {", ".join(f"total({name})" for name in _COUNTS)}
     FROM (SELECT * FROM judged LIMIT -1)
 """  # noqa: S608 -- as said
 _FORGET_HEALED = f"""
-    DELETE FROM shut_out WHERE row_key IN (SELECT row_key FROM judged WHERE NOT ({_LOST}))
+    DELETE FROM shut_out
+    WHERE row_key IN (SELECT row_key FROM judged WHERE NOT (ending OR {_LOST}))
 """  # noqa: S608 -- as said
 # What stands more than a day ahead was dated by a clock that was wrong.
 _FORGET_OLD = "DELETE FROM shut_out WHERE at <= ? OR at > ?"
@@ -163,8 +200,9 @@ def watch(connection: sqlite3.Connection, policy: Policy, at: datetime | None) -
     if at is not None:
         forget(connection, at)
     now = NO_CLOCK if at is None else at
-    days = [(n, (now.date() + timedelta(n)).isoformat()) for n in range(WEEK.days + 1)]
+    days = [(n, (now.date() + timedelta(n)).isoformat()) for n in range(SOON.days + 1)]
     connection.executemany("INSERT INTO ahead VALUES (?, ?)", days)
+    connection.execute(f"INSERT INTO crowds {_CROWDED}")
     rules = (
         _text(now),
         policy.require_resident,
@@ -179,12 +217,25 @@ def watch(connection: sqlite3.Connection, policy: Policy, at: datetime | None) -
 
 def counted(connection: sqlite3.Connection) -> Changes:
     """Return what the pushes of a week changed; call it once all rows are put and removed."""
-    held, let_in = connection.execute("SELECT held, let_in FROM watching").fetchone()
-    noted, shut_out, *counts = map(int, connection.execute(_COUNT).fetchone())
-    if noted > shut_out:
+    held, let_in, moved = connection.execute("SELECT held, let_in, moved FROM watching").fetchone()
+    counts = map(int, connection.execute(_COUNT).fetchone())
+    noted, shut_out, ending, ending_now, *reasons = counts
+    if noted > shut_out + ending:
         connection.execute(_FORGET_HEALED)
-    by_name = dict(zip(_COUNTS, counts, strict=True))
-    return Changes(held=held, shut_out=shut_out, let_in=let_in, **by_name)
+    crowded, largest = map(int, connection.execute(_COUNT_CROWDED).fetchone())
+    if not held:
+        (held,) = connection.execute("SELECT count(*) FROM patrons").fetchone()
+    return Changes(
+        held=held,
+        shut_out=shut_out,
+        let_in=let_in,
+        ending=ending,
+        ending_now=ending_now,
+        moved=moved,
+        crowded=crowded,
+        largest=largest,
+        **dict(zip(_COUNTS, reasons, strict=True)),
+    )
 
 
 def stop(connection: sqlite3.Connection, *, forgets: bool) -> None:

@@ -149,8 +149,8 @@ SHUT_OUT = Table(
         ),
         _PIN,
     ),
-    "Kort, som en opdatering har lukket ude inden for de sidste syv dage",
-    "Cards that an update has shut out within the last seven days",
+    "Kort, som en opdatering inden for de sidste syv dage lukker ude nu eller inden for 60 dage",
+    "Cards that an update within the last seven days shuts out now or within 60 days",
 )
 # `digest` is of the push that is held: the same one is answered and not applied again.
 CACHE = _apart(

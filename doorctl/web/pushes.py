@@ -476,9 +476,8 @@ class Pushes:
         self.log.emit("push", epoch=received.epoch, result=result)
         if kind is None:
             return received
-        if received.warning is not None:
-            why = f"push {received.epoch}: {received.warning}"
-            self.log.emit("alarm", kind="push_widened", why=why)
+        for alarm, why in received.warnings.items():
+            self.log.emit("alarm", kind=alarm, why=f"push {received.epoch}: {why}")
         # Unchanged ones too: such a push may repeat one that was never recorded.
         await asyncio.to_thread(self.noting.catch_up)
         return received

@@ -146,17 +146,17 @@ def test_no_half_made_file_is_ever_seen(sender: SenderDirectory) -> None:
 
 def test_a_day_of_a_sender(sender: SenderDirectory, branch: Branch) -> None:
     """Everything first, then what has changed, then nothing; the branch's database agrees."""
-    sender.export("01-full.ndjson", *map(patron, (1, 2, 3)))
+    sender.export("01-full.ndjson", *map(patron, (1, 2, 3, 4)))
     first = sender.push("--approved-by", "B. Hansen")
     sender.export("02-changes.ndjson", patron(1, pin="0815"), {**patron(2), "identifiers": []})
     second = sender.push()
     third = sender.push()
 
-    assert (first["kind"], first["cards"], first["removed"]) == ("snapshot", 3, 0)
+    assert (first["kind"], first["cards"], first["removed"]) == ("snapshot", 4, 0)
     assert (second["kind"], second["cards"], second["removed"]) == ("changes", 1, 1)
     assert second["epoch"] == first["epoch"] + 1
     assert third == {**third, "result": "unchanged", "epoch": second["epoch"], "kind": None}
-    assert held(branch) == (second["epoch"], {"1", "3"})
+    assert held(branch) == (second["epoch"], {"1", "3", "4"})
 
 
 def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, authority: Authority) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -49,19 +50,29 @@ class Week:
         """
         brought = passing or {}
         now = NO_CLOCK if at is None else at.astimezone(UTC)
-        days = [now.date() + n * DAY for n in range(8)]
+        soon = [now.date() + n * DAY for n in range(61)]
+        days = soon[:8]
         standing = self.recent(at)
         held = before.keys() | standing.keys()
         noted = {
             key: (now, old)
             for rows in (brought, before)
             for key, old in rows.items()
-            if self._opens(old, days) and self._reasons(old, days, after.get(key), days)
+            if self._opens(old, days)
+            and (
+                self._reasons(old, days, after.get(key), days)
+                or self._ends(old, soon, after.get(key), soon)
+            )
         } | standing
         lost = {
             key: reasons
             for key, (since, old) in noted.items()
-            if (reasons := self._reasons(old, _week_of(since), after.get(key), days))
+            if (reasons := self._reasons(old, _days_of(since, 8), after.get(key), days))
+        }
+        ending = {
+            key: since
+            for key, (since, old) in noted.items()
+            if key not in lost and self._ends(old, _days_of(since, 61), after.get(key), soon)
         }
         counts = dict.fromkeys([*COUNTED.values(), "removed", "pins_lost", "pins_changed"], 0)
         for reason in (reason for reasons in lost.values() for reason in reasons):
@@ -70,8 +81,19 @@ class Week:
         pairs = [(old, put[key]) for key, old in before.items() if key in put]
         today = days[:1]
         let_in = sum(not self._opens(old, today) and self._opens(new, today) for old, new in pairs)
-        told = Changes(held=len(held), shut_out=len(lost), let_in=let_in, **counts)
-        return told, {key: noted[key] for key in lost}
+        grown = _crowd(after) - _crowd(before)
+        told = Changes(
+            held=len(held) or len(after),
+            shut_out=len(lost),
+            let_in=let_in,
+            ending=len(ending),
+            ending_now=sum(since == now for since in ending.values()),
+            moved=sum(old.patron_ref != new.patron_ref for old, new in pairs),
+            crowded=len(grown),
+            largest=max((place for _, place in grown), default=0),
+            **counts,
+        )
+        return told, {key: noted[key] for key in lost | ending}
 
     def recent(self, at: datetime | None) -> Noted:
         """Return what is no older than a week."""
@@ -94,6 +116,15 @@ class Week:
                 reasons |= self._refusals(new, day)
         return reasons
 
+    def _ends(self, old: Patron, known: list[date], new: Patron | None, days: list[date]) -> bool:
+        """Tell whether dates alone close the card on a day on which it opened."""
+        return new is not None and any(
+            "newly_expired" in self._refusals(replace(new, active=True), day)
+            and self._opens(old, [day])
+            for day in days
+            if day in known
+        )
+
     def _pins(self, old: Patron, new: Patron) -> Iterator[str]:
         if not self._policy.require_pin or old.pin_check in (None, new.pin_check):
             return
@@ -111,5 +142,11 @@ class Week:
         }
 
 
-def _week_of(since: datetime) -> list[date]:
-    return [since.date() + n * DAY for n in range(8)]
+def _days_of(since: datetime, number: int) -> list[date]:
+    return [since.date() + n * DAY for n in range(number)]
+
+
+def _crowd(rows: Rows) -> set[tuple[str, int]]:
+    """Return a place for each card of patrons who have more than eight, from 1 for each."""
+    numbers = Counter(patron.patron_ref for patron in rows.values())
+    return {(ref, n + 1) for ref, number in numbers.items() if number > 8 for n in range(number)}

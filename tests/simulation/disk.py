@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -285,7 +285,7 @@ class SimRegister(PatronCacheWriter):
     ) -> Applied:
         """Apply a push, or fail before its commit; the power may be cut after it."""
 
-        def guarded(changes: Changes) -> str | None:
+        def guarded(changes: Changes) -> Mapping[str, str] | None:
             told = guard(changes)
             self.disk.strike(PATRONS, "commit")
             return told

@@ -381,27 +381,91 @@ def test_whatever_a_row_says_that_shuts_out_is_told(
     "changed",
     [
         {"valid_until": None},
-        {"valid_until": TODAY + 7 * DAY},
-        {"hold_from": TODAY + 8 * DAY},
+        {"valid_until": TODAY + 60 * DAY},
+        {"hold_from": TODAY + 61 * DAY},
         {"hold_from": TODAY - 2 * DAY, "hold_until": TODAY - DAY},
         {"enter_from": TODAY},
         {"blocks": frozenset("EW")},
         {"weak_pin": True},
         {"tags": frozenset({"x"})},
-        {"patron_ref": "b"},
     ],
 )
 def test_what_shuts_nobody_out_is_not_held_against_a_push(
     cache: Cache, changed: dict[str, Any]
 ) -> None:
-    """A date after a week, a code that the branch lets in, and all that no rule asks for."""
+    """A date after 60 days, a code that the branch lets in, and all that no rule asks for."""
     seen: list[Changes] = []
     cache.push(SealedRow(key_of(1), OLD))
 
-    row = SealedRow(key_of(1), replace(OLD, **changed))
-    cache.push(row, guard=seen.append, removals=["a"] if "patron_ref" in changed else ())
+    cache.push(SealedRow(key_of(1), replace(OLD, **changed)), guard=seen.append)
 
     assert seen == [Changes(held=1)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"valid_until": TODAY + 7 * DAY},
+        {"valid_until": TODAY + 59 * DAY},
+        {"hold_from": TODAY + 8 * DAY},
+        {"hold_from": TODAY + 60 * DAY},
+        {"hold_from": TODAY + 20 * DAY, "hold_until": TODAY + 20 * DAY},
+    ],
+)
+def test_who_newly_ends_after_a_week_is_told(cache: Cache, changed: dict[str, Any]) -> None:
+    """The week's pushes together, each card once; and it shuts nobody out when the day is near."""
+    seen: list[Changes] = []
+    new = SealedRow(key_of(1), replace(OLD, **changed))
+    cache.push(SealedRow(key_of(1), OLD))
+
+    for at in (NOON, NOON + 6 * DAY, NOON + 7 * DAY):
+        cache.push(new, at=at, guard=seen.append)
+
+    assert seen == [
+        Changes(held=1, ending=1, ending_now=1),
+        Changes(held=1, ending=1),
+        Changes(held=1),
+    ]
+
+
+@pytest.mark.parametrize("until", [TODAY + 7 * DAY, TODAY + 20 * DAY])
+def test_an_end_that_stood_or_was_sooner_is_no_news(cache: Cache, until: date) -> None:
+    """A year's memberships end on one day: that is no push's doing, and to renew them neither."""
+    seen: list[Changes] = []
+    cache.push(SealedRow(key_of(1), replace(OLD, valid_until=TODAY + 7 * DAY)))
+
+    new = replace(OLD, valid_until=until, tags=frozenset({"x"}))
+    cache.push(SealedRow(key_of(1), new), guard=seen.append)
+
+    assert seen == [Changes(held=1)]
+
+
+def test_who_is_put_under_another_patron_is_told(cache: Cache) -> None:
+    """Wrong PINs and bans count by patron; a new card is no such thing."""
+    seen: list[Changes] = []
+    cache.push(sealed(1, "a"), sealed(2, "b"))
+
+    cache.push(sealed(1, "c"), sealed(3, "d"), removals=["a"], guard=seen.append)
+
+    assert seen == [Changes(held=2, moved=1)]
+
+
+def test_patrons_of_many_cards_are_told(cache: Cache) -> None:
+    """Nine cards of one patron are one too many; later only those that have come."""
+    seen: list[Changes] = []
+    cards = [sealed(number, "a") for number in range(11)]
+
+    cache.push(*cards[:8], guard=seen.append)
+    cache.push(*cards[:9], guard=seen.append)
+    cache.push(*cards[:9], guard=seen.append)
+    cache.push(*cards, guard=seen.append)
+
+    assert seen == [
+        Changes(held=8),
+        Changes(held=8, crowded=9, largest=9),
+        Changes(held=9),
+        Changes(held=9, crowded=2, largest=11),
+    ]
 
 
 def test_who_was_shut_out_before_is_not_shut_out_again(cache: Cache) -> None:

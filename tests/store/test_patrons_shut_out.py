@@ -24,7 +24,7 @@ from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed
 
 CODES = st.frozensets(st.sampled_from(["O", "U", "E", "W", "Q", "", "two words", 'quo"te']))
 DAYS = st.none() | st.sampled_from(
-    [NOON.date() + number * DAY for number in (-2, -1, 0, 1, 4, 7, 8)]
+    [NOON.date() + number * DAY for number in (-2, -1, 0, 1, 4, 7, 8, 59, 60, 61)]
 )
 PATRONS = st.builds(
     Patron,

@@ -31,7 +31,7 @@ class Model:
         self._week = Week(Policy())
 
     def receive(self, document: Document, digest: str) -> str:
-        """Return "applied", "widened", "unchanged" or why it is refused; hold what is right."""
+        """Return "applied", its alarms, "unchanged" or why it is refused; hold what is right."""
         early = self._by_its_first_line(document, digest)
         if early:
             return early
@@ -51,10 +51,19 @@ class Model:
         passing = {key: row for key, row in new.items() if key not in after}
         told, noted = self._week.judged(self.rows, after, self.now, passing)
         approved = document.approved_by is not None
-        if not approved and self._too_many(told.shut_out, told.held):
+        if not approved and self._too_many(
+            max(told.shut_out, told.crowded, told.largest), told.held
+        ):
             return "guarded"
         self._take(document, digest, after, {} if approved else noted)
-        return "applied" if approved or not self._too_many(told.let_in, told.held) else "widened"
+        if approved:
+            return "applied"
+        ends = told.ending_now > 0 and self._too_many(told.shut_out + told.ending, told.held)
+        unusual = ends or told.crowded > 0 or self._too_many(told.moved, told.held)
+        alarms = (["push_widened"] if self._too_many(told.let_in, told.held) else []) + (
+            ["push_unusual"] if unusual else []
+        )
+        return " ".join(alarms) or "applied"
 
     def _by_its_first_line(self, document: Document, digest: str) -> str:
         if (document.epoch, digest) == (self.epoch, self.digest):
@@ -75,7 +84,7 @@ class Model:
         self.minimum_age = document.minimum_age
 
     def _too_many(self, count: int, held: int) -> bool:
-        return count > FLOOR and count * 2 > held
+        return count > min(FLOOR, held // 2) and count * 2 > held
 
     def _without_removed(
         self, document: Document, rows: dict[bytes, Patron]

@@ -37,7 +37,7 @@ def test_share_and_floor_are_the_technicians() -> None:
     """A town that moves its register once sets them for that day."""
     assert not _refuses(_changes(shut_out=2000), max_percent=20.0)
     assert _refuses(_changes(shut_out=2001), max_percent=20.0)
-    assert not _refuses(_changes(held=60, shut_out=50), floor=50)
+    assert not _refuses(_changes(held=100, shut_out=50), floor=50)
     assert not _refuses(_changes(held=60, shut_out=60), max_percent=100.0, floor=0)
     assert _refuses(_changes(held=60, shut_out=1), max_percent=0.0, floor=0)
 
@@ -55,7 +55,7 @@ def test_the_text_says_what_would_happen_and_what_to_do() -> None:
 
 def test_each_reason_has_its_words() -> None:
     """In the order of the export's fields; those that shut nobody out are not listed."""
-    names = [field.name for field in fields(Changes)][3:]
+    names = [field.name for field in fields(Changes)][3:12]
     counts = {name: place for place, name in enumerate(names, start=1)}
     with pytest.raises(PushGuardedError) as refused:
         guard()(_changes(shut_out=501, **counts))
@@ -71,9 +71,54 @@ def test_each_reason_has_its_words() -> None:
 
 def test_a_mass_widening_is_told_and_taken() -> None:
     """An export without blocks lets in whom it should not; to refuse it would keep others out."""
-    assert guard()(_changes(let_in=500)) is None
-    assert guard()(_changes(let_in=501)) == "it lets in 501 of 10000 cards that were kept out"
-    assert guard()(_changes(held=55, let_in=10)) is None
+    assert guard()(_changes(let_in=500)) == {}
+    why = "it lets in 501 of 10000 cards that were kept out"
+    assert guard()(_changes(let_in=501)) == {"push_widened": why}
+    assert guard()(_changes(held=55, let_in=10)) == {}
+
+
+def test_no_floor_empties_a_small_branch() -> None:
+    """Half of the register is the most that may be shut out, however small it is."""
+    assert not _refuses(_changes(held=12, shut_out=6))
+    assert _refuses(_changes(held=12, shut_out=7))
+    assert _refuses(_changes(held=1, shut_out=1))
+    assert _refuses(_changes(held=60, shut_out=31), floor=1_000_000)
+
+
+def test_many_that_newly_end_are_told_and_taken() -> None:
+    """Staff have weeks to mend it; with those that are shut out, and only where it is news."""
+    assert guard()(_changes(ending=500, ending_now=500)) == {}
+    assert guard()(_changes(ending=501)) == {}
+    assert guard()(_changes(shut_out=300, removed=300, ending=201, ending_now=1)) == {
+        "push_unusual": "with the pushes of seven days 201 of 10000 cards newly end or go on hold "
+        "within 60 days, besides 300 that are shut out"
+    }
+
+
+def test_many_under_another_patron_are_told_and_taken() -> None:
+    """A library system that was exchanged gives everybody another number."""
+    assert guard()(_changes(moved=500)) == {}
+    assert guard()(_changes(let_in=501, moved=501)) == {
+        "push_widened": "it lets in 501 of 10000 cards that were kept out",
+        "push_unusual": "it puts 501 of 10000 cards under another patron",
+    }
+
+
+def test_a_patron_of_many_cards_is_told_and_of_too_many_refused() -> None:
+    """A school has twenty; a thousand would all be shut out by one patron's wrong PINs.
+
+    One that grows slowly beyond it is refused too, and so are many such patrons at once.
+    """
+    assert guard()(_changes(crowded=20, largest=20)) == {
+        "push_unusual": "it puts 20 cards more under patrons of more than 8 cards, 20 under one"
+    }
+    with pytest.raises(
+        PushGuardedError,
+        match=r"it would put 1 cards more under patrons of more than 8 cards, 501 of 10000 under "
+        r"one, more than 5 % and more than 10; one patron's wrong PINs or ban .*--approved-by",
+    ):
+        guard()(_changes(crowded=1, largest=501))
+    assert _refuses(_changes(crowded=501, largest=9))
 
 
 CHANGES = st.builds(Changes, *[st.integers(0, 10**6)] * 3)

@@ -142,9 +142,11 @@ def test_a_branch_without_a_limit_takes_the_first_push_for_any_age() -> None:
 def test_whom_a_push_lets_in_is_told(branch: Branch) -> None:
     """It is applied, and what the guard says of it is in the answer; an approver knows it."""
     document = Document([row(4)], epoch=6)
-    assert branch.takes(document, guard=lambda _changes: "wide").warning == "wide"
+    assert branch.takes(document, guard=lambda _changes: {"wide": "why"}).warnings == {
+        "wide": "why"
+    }
     approved = Document([row(4)], epoch=7, approved_by="M. Bech")
-    assert branch.takes(approved, guard=lambda _changes: "wide").warning is None
+    assert branch.takes(approved, guard=lambda _changes: {"wide": "why"}).warnings == {}
 
 
 def test_a_push_is_judged_by_its_first_line() -> None:

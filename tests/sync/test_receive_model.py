@@ -24,8 +24,8 @@ from tests.sync.pushes import SEAL, Document, stage
 from tests.sync.pushes import TERMS as SENT
 
 STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
-NUMBERS = range(6)
-DAYS = st.none() | st.sampled_from([NOON.date() + n * DAY for n in (-1, 0, 1, 5, 7, 8, 30)])
+NUMBERS = range(12)
+DAYS = st.none() | st.sampled_from([NOON.date() + n * DAY for n in (-1, 0, 1, 5, 7, 8, 30, 60, 61)])
 PATRONS = st.builds(
     Patron,
     st.sampled_from("abc"),
@@ -161,9 +161,7 @@ class PushesAgainstModel(RuleBasedStateMachine):
             return "seal"
         except StoreError:
             return "conflict"
-        if received.warning is not None:
-            return "widened"
-        return "unchanged" if received.unchanged else "applied"
+        return " ".join(received.warnings) or ("unchanged" if received.unchanged else "applied")
 
 
 TestPushesAgainstModel = PushesAgainstModel.TestCase

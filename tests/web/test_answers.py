@@ -231,6 +231,28 @@ def test_a_mass_widening_is_applied_and_an_alarm(shared: Branch) -> None:
     assert alarm["why"] == f"push {epoch + 1}: it lets in 40 of 40 cards that were kept out"
 
 
+def test_cards_that_all_end_next_week_are_an_alarm(shared: Branch) -> None:
+    """Beyond the week in which the guard refuses: nobody is kept out yet, and staff have time."""
+    epoch = shared.fill(40) + 1
+    until = datetime.now(UTC).date() + timedelta(days=9)
+
+    pushed = shared.push(shared.document(rows(40, valid_until=until), epoch))
+
+    assert pushed.status_code == 200
+    alarm = shared.wait_for("alarm", kind="push_unusual")
+    assert alarm["why"].startswith(f"push {epoch}: with the pushes of seven days 40 of 40 cards ")
+
+
+def test_one_patron_for_all_cards_is_refused(shared: Branch) -> None:
+    """One stranger's wrong PINs, or one ban, would shut the town out."""
+    epoch = shared.fill(40) + 1
+
+    status, answer = refusal(shared, shared.document(rows(40, patron_ref="1"), epoch))
+
+    assert (status, answer["error"]) == (422, "guarded")
+    assert "40 of 40 under one" in answer["why"]
+
+
 def test_an_approved_push_passes_the_guard_and_is_told(shared: Branch) -> None:
     """The same snapshot with an approver is applied, on record, without the name."""
     epoch = shared.fill(400) + 1
