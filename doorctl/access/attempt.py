@@ -36,6 +36,7 @@ from doorctl.access.messages import (
     LibraryAnswer,
     LibraryAnswered,
     LookAgain,
+    NoCode,
     Now,
     PadRules,
     Prepare,
@@ -140,7 +141,8 @@ COMPANION_S = 8.0
 class Company:
     """The companions that may still be announced for an attempt that opened the door.
 
-    Keys 1 to `companions_max`, at most 9, count until just before `until_s`, monotonic seconds.
+    Keys 1 to `companions_max`, at most 9, count until just before `until_s`, monotonic seconds, or
+    until the strike locks.
     """
 
     attempt: int
@@ -228,6 +230,8 @@ Handler = Callable[[Attempt, Any, Now, Rules], Step]
 
 def due(attempt: Attempt, now: Now, late_s: float = 0.0) -> bool:
     """Tell whether the deadline passed at least `late_s` seconds ago."""
+    if attempt.company is not None and now.locked:
+        return True
     deadline_s = attempt.deadline_s
     return deadline_s is not None and now.s >= deadline_s + late_s
 
@@ -420,7 +424,8 @@ def _type_between(attempt: Attempt, key: str, now: Now, rules: Rules) -> Step:
     pad = attempt.code_pad or CodePad(rules.pad, now.s, now.s)
     if key == ENTER and pad.code is not None:
         return _begin_code(attempt, pad.code, now)
-    return replace(attempt, code_pad=pad.pressed(key, now.s)), (Clicked(),)
+    effects = (Clicked(), NoCode()) if key == ENTER and pad.digits else (Clicked(),)
+    return replace(attempt, code_pad=pad.pressed(key, now.s)), effects
 
 
 def _begin_code(attempt: Attempt, code: Identifier, now: Now) -> Step:
@@ -430,7 +435,7 @@ def _begin_code(attempt: Attempt, code: Identifier, now: Now) -> Step:
 
 
 def clear_when_due(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
-    """Forget digits that were typed too long ago."""
+    """Forget digits that were typed too long ago, and who can no longer be followed."""
     return (idle(attempt) if due(attempt, now) else attempt), ()
 
 

@@ -142,6 +142,7 @@ class Now:
 
     `cache_version` changes with each push, ban or pass; None while they can't be read. `mode` is
     None where unknown; with `no_entry` nobody new comes in. `opened_on` is as of `policy.Case`.
+    While the strike is `locked` nobody can follow the last patron.
     """
 
     s: float
@@ -150,6 +151,7 @@ class Now:
     mode: Mode | None = Mode.SELF_SERVICE
     no_entry: bool = False
     opened_on: date | None = None
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,11 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Clicked:
     """A key was pressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoCode:
+    """Digits were entered without a card that no code can have; nothing is judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +231,7 @@ class Accompanied:
     companions: int
 
 
-Effect = Prepare | LookAgain | AskLibrary | Asked | Clicked | Concluded | Accompanied
+Effect = Prepare | LookAgain | AskLibrary | Asked | Clicked | NoCode | Concluded | Accompanied
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,8 +144,8 @@ class PanelState:
     Args:
         attempt: the current attempt or the last one; a key that was meant for another is void.
         wanted: how many digits a PIN has; 0 where none is required.
-        code: of a refusal, one of `CODES`; of a welcome, that the desk wants to speak to the
-            patron.
+        code: of a refusal, one of `CODES` or `CARD_FIRST`; of a welcome, that the desk wants to
+            speak to the patron.
         companions: how many may come along, 0-9.
         minutes: as in :class:`Outlook`, like `entry`, `hours` and `opens`.
     """
@@ -162,6 +162,9 @@ class PanelState:
     hours: tuple[Hours, ...] | None = None
     opens: Opens | None = None
 
+
+CARD_FIRST = 0
+"""Digits without a card that no code can have: no refusal, and the same for all of them."""
 
 NOT_PROVED = 1
 UNREADABLE = 2
@@ -238,9 +241,9 @@ def notice_of(end: Concluded, rules: PanelRules, now_s: float) -> Notice | None:
     return Notice(Kind.REFUSED, CODES[end.reason], until_s)
 
 
-def turned_away(rules: PanelRules, now_s: float) -> Notice:
-    """Return the message to a patron who can't be looked up now."""
-    return Notice(Kind.REFUSED, OURS, now_s + rules.message_s)
+def turned_away(code: int, rules: PanelRules, now_s: float) -> Notice:
+    """Return the message to somebody for whom no attempt begins."""
+    return Notice(Kind.REFUSED, code, now_s + rules.message_s)
 
 
 def panel_state(
@@ -257,6 +260,8 @@ def panel_state(
         return standing
     if notice.kind is Kind.CLOSED:
         return replace(standing, kind=Kind.CLOSED, keys=Keys.NONE, code=0)
+    if notice.kind is Kind.REFUSED and notice.code == CARD_FIRST:
+        return replace(standing, kind=Kind.REFUSED, code=CARD_FIRST)
     return PanelState(notice.kind, attempt.number, code=notice.code)
 
 

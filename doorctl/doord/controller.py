@@ -29,6 +29,7 @@ from doorctl.access.messages import (
     LibraryAnswer,
     LibraryAnswered,
     LookAgain,
+    NoCode,
     Now,
     Prepare,
     Prepared,
@@ -37,7 +38,16 @@ from doorctl.access.messages import (
     Stalled,
     TimePassed,
 )
-from doorctl.access.panel import Display, PanelRules, PanelState, Standing, notice_of, turned_away
+from doorctl.access.panel import (
+    CARD_FIRST,
+    OURS,
+    Display,
+    PanelRules,
+    PanelState,
+    Standing,
+    notice_of,
+    turned_away,
+)
 from doorctl.access.patron import Reason
 from doorctl.access.ports import BranchBook, PatronLookup
 from doorctl.access.throttle import Refusals
@@ -111,10 +121,10 @@ class Screen:
             notice = notice_of(concluded, self.display.rules, now_s)
             self.display = self.display.telling(notice)
 
-    def turn_away(self, now_s: float) -> None:
-        """Ask a person to wait for those who came before."""
+    def turn_away(self, code: int, now_s: float) -> None:
+        """Tell somebody for whom no attempt begins what to do instead."""
         if self.panel is not None:
-            self.display = self.display.telling(turned_away(self.display.rules, now_s))
+            self.display = self.display.telling(turned_away(code, self.display.rules, now_s))
 
     def show(
         self, attempt: Attempt, now_s: float, moment: Moment, standing: Standing, *, broken: bool
@@ -322,7 +332,8 @@ class Controller:
         self._look_at_cache()
         self.cards.pass_time(now_s)
         self._take_readings()
-        if self._attempt.deadline_s is not None and now_s >= self._attempt.deadline_s:
+        due_s, company = self._attempt.deadline_s, self._attempt.company
+        if (due_s is not None and now_s >= due_s) or (company and self.doorway.locked):
             self._step(TimePassed())
         self._show(now_s)
 
@@ -459,7 +470,7 @@ class Controller:
             # The person before has stepped back: the next one's keys are not for that attempt.
             self._step(PrepareFailed(self._attempt.number))
         self.doorway.show(Signal.REFUSED)
-        self.screen.turn_away(now_s)
+        self.screen.turn_away(OURS, now_s)
 
     def _attempt_is_over(self) -> bool:
         return self._attempt.phase is Phase.IDLE
@@ -473,7 +484,15 @@ class Controller:
         if in_doubt and self._attempt_is_over():
             # A card is looked at again after that; who brings companions can't wait for it.
             mode = None
-        now = Now(self.clock.monotonic_s(), moment, version, mode, no_entry, self.opened_on)
+        now = Now(
+            self.clock.monotonic_s(),
+            moment,
+            version,
+            mode,
+            no_entry,
+            self.opened_on,
+            self.doorway.locked,
+        )
         self._attempt, effects = after(self._attempt, event, now, self.rules)
         for effect in effects:
             self._carry_out(effect)
@@ -506,6 +525,8 @@ class Controller:
                 self.screen.ask()
             case Clicked():
                 self.doorway.show(Signal.KEY)
+            case NoCode():
+                self.screen.turn_away(CARD_FIRST, self.clock.monotonic_s())
             case Accompanied(attempt=number, companions=companions):
                 self.doorway.bring(companions)
                 self.log.emit("companions", attempt=number, count=companions)

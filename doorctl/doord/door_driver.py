@@ -140,6 +140,11 @@ class DoorDriver:
         return self._strike.energised
 
     @property
+    def locked(self) -> bool:
+        """Whether nobody is let in: no release runs, and none waits for the other door."""
+        return self._strike.state is strike.StrikeState.LOCKED
+
+    @property
     def relocks_s(self) -> float | None:
         """When the strike is locked again, monotonic seconds; None unless a release is running."""
         released = self._strike.state is strike.StrikeState.RELEASED

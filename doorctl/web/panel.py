@@ -162,6 +162,8 @@ def _welcome(by: Speaker, state: PanelState) -> _Parts:
 
 def _refused(by: Speaker, state: PanelState) -> _Parts:
     say = by.words.say
+    if state.code == panel.CARD_FIRST:
+        return say("That did not work"), (say("Do you have a card? Scan it first."),), "card"
     if state.code == panel.NOT_PROVED:
         # The same for all, so a patron who has to wait must not read in it to try again at once.
         again = say("Scan the card again. After three tries, wait a few minutes.")

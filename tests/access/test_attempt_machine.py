@@ -20,6 +20,7 @@ from doorctl.access.messages import (
     LibraryAnswer,
     LibraryAnswered,
     LookAgain,
+    NoCode,
     Now,
     PadRules,
     Prepare,
@@ -107,6 +108,7 @@ class AttemptMachine(RuleBasedStateMachine):
         self.code_digits = ""
         self.code_times = (0.0, 0.0)
         self.window: tuple[int, int, float, Mode | None] | None = None
+        self.locked = True
         self.accompanied: Counter[int] = Counter()
         self.attempt = Attempt(number=last, last_number=last)
         self.now_s = 100.0
@@ -129,7 +131,7 @@ class AttemptMachine(RuleBasedStateMachine):
 
     def _tell(self, event: Event) -> tuple[Effect, ...]:
         before = self.attempt
-        now = Now(self.now_s, moment(), self.version, self.mode)
+        now = Now(self.now_s, moment(), self.version, self.mode, locked=self.locked)
         self.attempt, effects = after(before, event, now, self.branch)
         if isinstance(event, CardRead | Stalled):
             self.code_digits, self.window = "", None
@@ -200,6 +202,7 @@ class AttemptMachine(RuleBasedStateMachine):
         along += [FREE.companions_max] * by_pass
         opens = (number, max(along), self.now_s + COMPANION_S, self.mode)
         self.window = opens if max(along) and self.mode is not None else None
+        self.locked = False
         # Nothing waits longer than its own limit: 10 s for a key, 5 s for a row, 5 + 5 s delayed.
         assert self.now_s - self.latest_s < 10.0
 
@@ -290,7 +293,7 @@ class AttemptMachine(RuleBasedStateMachine):
         if (
             window is not None
             and self.now_s < window[2]
-            and self.mode not in {*OPEN_MODES, window[3]}
+            and (self.locked or self.mode not in {*OPEN_MODES, window[3]})
         ):
             self.window = window = None
         if window is not None and self.now_s < window[2]:
@@ -313,8 +316,8 @@ class AttemptMachine(RuleBasedStateMachine):
             (asked,) = [effect for effect in effects if isinstance(effect, Prepare)]
             assert asked.identifiers == (Identifier(IdentifierKind.CODE, typed),)
         else:
-            clicks = (Clicked(),) if self.branch.codes else ()
-            assert self._tell(KeyPressed(key)) == clicks
+            told = (Clicked(), NoCode()) if key == "#" and typed else (Clicked(),)
+            assert self._tell(KeyPressed(key)) == (told if self.branch.codes else ())
 
     @precondition(lambda self: self.attempt.phase is Phase.IDLE and self.branch.codes)
     @rule(code=st.sampled_from(CODES), work=st.booleans())
@@ -330,6 +333,14 @@ class AttemptMachine(RuleBasedStateMachine):
         """Wait until nobody can say any more who comes along."""
         if self.window is not None:
             self.now_s = max(self.now_s, self.window[2])
+
+    @rule(heard=st.booleans())
+    def lock(self, heard: bool) -> None:
+        """Let the strike lock; nobody may follow from then on, told or not."""
+        self.locked = True
+        if heard:
+            self.pass_time(0.0)
+            assert self.attempt.company is None
 
     @rule(who=st.sampled_from([*CARDS, *CODES]), sort=st.sampled_from([None, "free", "own PIN"]))
     def issue(self, who: Identifier, sort: str | None) -> None:
@@ -360,9 +371,12 @@ class AttemptMachine(RuleBasedStateMachine):
         pin=st.sampled_from(PINS),
         throttled=st.sampled_from([False, False, False, True]),
         work_first=st.booleans(),
+        locks=st.booleans(),
     )
-    def visit(self, card: Identifier, pin: str, throttled: bool, work_first: bool) -> None:
-        """Swipe and type, with the worker before or after the keys."""
+    def visit(
+        self, card: Identifier, pin: str, throttled: bool, work_first: bool, locks: bool = False
+    ) -> None:
+        """Swipe and type, with the worker before or after the keys; perhaps the strike locks."""
         self.swipe(card, 0.0, throttled=throttled)
         if work_first:
             self.work()
@@ -370,6 +384,8 @@ class AttemptMachine(RuleBasedStateMachine):
             self.type_a_pin(pin)
         if not work_first:
             self.work()
+        if locks:
+            self.lock(heard=work_first)
 
     @precondition(lambda self: self.attempt.phase is Phase.TYPING)
     @rule(pin=st.sampled_from(PINS))

@@ -23,6 +23,7 @@ from doorctl.access.messages import (
     Clicked,
     Concluded,
     Effect,
+    NoCode,
     PadRules,
     Prepare,
     Prepared,
@@ -88,15 +89,25 @@ def test_a_slowed_reader_slows_codes_too() -> None:
     assert ended(play(*typed, (TimePassed(), 13.0), rules=CODES)[1]) == [(1, Reason.OK)]
 
 
-@pytest.mark.parametrize(
-    "typed", ["#", "48392#", "12345678901#", "1234567890#", "483*920#", "483#920#", "*", "483920*#"]
-)
-def test_what_is_no_code_does_nothing_at_all(typed: str) -> None:
-    """Too few digits, too many, or cleared: no attempt, no number, and no digit stays."""
+@pytest.mark.parametrize("typed", ["#", "*", "*#", "483920*#", "483920*"])
+def test_keys_without_a_digit_do_nothing_at_all(typed: str) -> None:
+    """Cleared, or an enter too many after a PIN: no attempt, no number, not a word."""
     attempt, effects = play(*keys(typed), rules=CODES)
 
-    assert set(map(type, effects)) == {Clicked}
+    assert effects == [Clicked()] * len(typed)
     assert attempt == Attempt()
+
+
+@pytest.mark.parametrize(
+    "typed", ["4#", "4711#", "48392#", "12345678901#", "1234567890#", "4*920#"]
+)
+def test_digits_that_are_no_code_are_told_and_no_more(typed: str) -> None:
+    """Too few or too many, told alike and at once: no attempt, no number, and no digit stays."""
+    attempt, effects = play(*keys(typed), rules=CODES)
+
+    assert effects == [*[Clicked()] * len(typed), NoCode()]
+    assert attempt == Attempt()
+    assert play(*keys(typed))[1] == [], "where no codes are taken the screen asks for a card anyway"
 
 
 @pytest.mark.parametrize("digits", ["483920", "4839201", "483920123"])
@@ -234,6 +245,18 @@ def test_a_code_may_be_typed_as_soon_as_companions_may_not_come() -> None:
     assert effects == (Clicked(),)
     assert done.code_pad is not None
     assert done.company is None
+
+
+@pytest.mark.parametrize("event", [KeyPressed("2"), TimePassed()])
+def test_nobody_follows_through_a_locked_door(event: KeyPressed | TimePassed) -> None:
+    """The time for companions ends as the strike locks, and a code's first digit is its own."""
+    both = replace(COMPANY, codes=True)
+    attempt, _ = granted(rules=both)
+    done, effects = after(attempt, event, replace(now(5.0), locked=True), both)
+
+    assert done.company is None
+    assert effects == ((Clicked(),) if isinstance(event, KeyPressed) else ())
+    assert (done.code_pad is not None) is isinstance(event, KeyPressed)
 
 
 def test_nobody_is_asked_for_companions_after_a_refusal_or_where_there_are_none() -> None:

@@ -10,6 +10,7 @@ from doorctl.access.attempt import Attempt, CodePad, Company, Phase, PinPad, aft
 from doorctl.access.calendar import Mode
 from doorctl.access.messages import Concluded, Event, PadRules, Prepared, Rules
 from doorctl.access.panel import (
+    CARD_FIRST,
     CODES,
     NEW_PIN,
     NOT_PROVED,
@@ -93,8 +94,19 @@ def test_every_refusal_stands_for_as_long(reason: Reason) -> None:
 
     assert told is not None
     assert (told.kind, told.until_s) == (Kind.REFUSED, AT_S + WITHOUT_KEYS.message_s)
-    away = turned_away(WITHOUT_KEYS, AT_S)
+    away = turned_away(OURS, WITHOUT_KEYS, AT_S)
     assert away == Notice(Kind.REFUSED, OURS, told.until_s)
+
+
+@pytest.mark.parametrize("mode", [Mode.SELF_SERVICE, Mode.CLOSED])
+def test_digits_that_are_no_code_may_be_typed_anew_at_once(mode: Mode) -> None:
+    """The screen's keys stay while it asks for a card first; it stands as long as a refusal."""
+    told = turned_away(CARD_FIRST, WITH_KEYS, AT_S)
+    state = shown(notice=told, outlook=Outlook(mode), rules=WITH_KEYS)
+
+    assert told.until_s == AT_S + WITH_KEYS.message_s
+    assert (state.kind, state.code, state.keys) == (Kind.REFUSED, CARD_FIRST, Keys.CODE)
+    assert CARD_FIRST not in CODES.values()
 
 
 def test_a_code_tells_no_reason() -> None:

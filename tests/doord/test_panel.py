@@ -6,7 +6,7 @@ import pytest
 
 from doorctl.access.calendar import Calendar
 from doorctl.access.messages import PadRules, Rules
-from doorctl.access.panel import OURS, Keys, Kind, PanelRules, PanelState
+from doorctl.access.panel import CARD_FIRST, OURS, Keys, Kind, PanelRules, PanelState
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import BytesReceived, LineConnected, LineLost
 from doorctl.doord.controller import READER, STALE_S, STALL_LIMIT_S
@@ -14,6 +14,7 @@ from doorctl.doord.events import BACKLOG_LIMIT, PanelKeyPressed, StopRequested
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,
+    RELEASE_S,
     RIGHT_PIN,
     UNKNOWN_CARD,
     WRONG_PIN,
@@ -126,6 +127,36 @@ def test_closed_is_told_as_closed() -> None:
 
     assert door.reasons == ["closed"]
     assert kinds(door)[-1] is Kind.CLOSED
+
+
+@pytest.mark.parametrize("typed", ["4711#", "48392#", "12345678901#"])
+def test_digits_that_are_no_code_are_answered(typed: str) -> None:
+    """Whoever types a PIN before the card is told what to do, whatever the number of digits."""
+    door = watched(Rules(Policy(), PadRules(), codes=True))
+    press(door, typed, 0)
+
+    asked = panel(door).shown[-1]
+    assert (asked.kind, asked.code) == (Kind.REFUSED, CARD_FIRST)
+    door.wait(KEYS.message_s - 0.1)
+    assert panel(door).shown[-1] == asked
+    door.wait(0.1)
+    assert panel(door).shown[-1].kind is Kind.IDLE
+    assert door.reasons == []
+
+
+def test_a_locked_door_asks_for_no_companions() -> None:
+    """The question goes as the strike locks, and the next keys are the next person's code."""
+    door = watched(Rules(Policy(), PadRules(), companions_max=3, codes=True))
+    attempt = swipe(door, CARD)
+    press(door, RIGHT_PIN, attempt)
+    assert panel(door).shown[-1].keys is Keys.COMPANIONS
+    door.wait(RELEASE_S)
+
+    assert not door.relay.energised
+    assert panel(door).shown[-1].keys is not Keys.COMPANIONS
+    press(door, "1", attempt)
+    assert (panel(door).shown[-1].kind, panel(door).shown[-1].typed) == (Kind.TYPING, 1)
+    assert door.log.named("companions") == []
 
 
 def test_companions_are_asked_for() -> None:

@@ -56,6 +56,7 @@ STATES: MappingProxyType[str, PanelState] = MappingProxyType(
         "welcome with a message": PanelState(Kind.WELCOME, 5, code=6),
         "welcome all": PanelState(Kind.WELCOME, 5, keys=Keys.COMPANIONS, companions=4),
         "welcome both": PanelState(Kind.WELCOME, 5, companions=1),
+        "no code": PanelState(Kind.REFUSED, 5, keys=Keys.CODE),
         **{f"refused {code}": PanelState(Kind.REFUSED, 5, code=code) for code in range(1, 7)},
     }
 )
