@@ -80,7 +80,7 @@ class Moment:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the clock is untrusted although a source vouches for it."""
+        """Whether the clock is untrusted though a source vouches for it, or did before a start."""
         return self.stepped and not self.dependable
 
     @property

@@ -104,7 +104,9 @@ class Housekeeping:
         self._answered_s = self._pinged_s = self._kept_s = self.clock.monotonic_s()
         moment = self.clock.moment()
         self._settled = moment.dependable and not moment.stepped
-        self._in_doubt = self._leapt = False
+        # The doubt of an earlier process may be over by now, which nobody else would say.
+        self._in_doubt = moment.dependable and moment.stepped and not moment.leapt
+        self._leapt = False
         self._known: tuple[bool, bool] | None = None
         self._known_s = 0.0
         self._stuck = self._reported = ""

@@ -319,6 +319,23 @@ def test_a_doubt_about_the_clock_is_told_once_and_so_is_its_end() -> None:
     assert house.times_kept
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_the_next_process_tells_of_the_doubt_or_of_its_end(*, right: bool) -> None:
+    """No alarm stands on about a clock that is right; one that is wrong is told again."""
+    house, days = House(), timedelta(days=2)
+    house.turn(3601)
+    house.clock.step(house.clock.wall + days)
+    house.turn(60)
+    house.clock.restart()
+    if right:
+        house.clock.step(house.clock.wall - days)
+
+    after = House(house.clock)
+    after.turn(60)
+
+    assert [kind for kind, _ in after.alarms] == [f"clock_stepped{'_cleared' * right}"]
+
+
 def test_what_the_next_process_has_to_know_of_the_clock_is_stored_at_once() -> None:
     """In the first turn, with each change of what is known, every ten minutes; also in doubt."""
     house = House()

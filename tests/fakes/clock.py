@@ -71,6 +71,13 @@ class FakeClock:
         """Take `wall` as right, because staff say so."""
         self._timekeeper.believe(self.wall, timedelta(milliseconds=self.boot_ms))
 
+    def restart(self) -> None:
+        """Begin another process, which takes up what this one knew."""
+        kept = self._timekeeper.kept(self.boot_time())
+        self._timekeeper = Timekeeper(self.high_water, wary=self.wary)
+        if kept is not None:
+            self._timekeeper.resume(kept, self.boot_id)
+
     def reboot(self, boot_id: str) -> None:
         """Begin another boot: both running clocks start anew, what vouched is forgotten."""
         self.boot_id, self.boot_ms, self.monotonic = boot_id, 0, 0.0

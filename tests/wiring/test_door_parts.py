@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from doorctl.access.messages import PadRules
 from doorctl.access.patron import CacheStamp
 from doorctl.access.policy import Policy
 from doorctl.config import Config, load
-from doorctl.core.moments import BootTime
+from doorctl.core.moments import BootTime, KeptReadings
 from doorctl.doord.self_test import rules
-from doorctl.ops.clock import BUILD_FLOOR
+from doorctl.ops.clock import BUILD_FLOOR, utc_now
 from doorctl.services.app import (
     access_policy,
     outdated,
@@ -110,6 +111,24 @@ def test_the_clock_never_undercuts_the_time_on_record(tmp_path: Path) -> None:
     store.close()
 
     assert system_clock(config).moment().high_water >= recorded
+
+
+@pytest.mark.parametrize("wary", [True, False])
+@pytest.mark.parametrize(("off", "in_doubt"), [(timedelta(0), False), (timedelta(days=2), True)])
+def test_each_clock_of_the_machine_takes_up_what_the_door_knew(
+    tmp_path: Path, off: timedelta, *, in_doubt: bool, wary: bool
+) -> None:
+    """Web and commands judge the time by the door's record; a web that restarts purges nothing."""
+    config = config_of(tmp_path, "clock.trust=always")
+    boot = system_clock(config).boot_time()
+    create_visits(visits_db(config))
+    with closing(VisitStore(visits_db(config))) as store:
+        accepted = utc_now() - off, timedelta(milliseconds=boot.ms)
+        store.keep_clock(KeptReadings(boot.boot_id, accepted))
+
+    moment = system_clock(config, wary=wary).moment()
+
+    assert (moment.in_doubt, moment.stepped) == (in_doubt, in_doubt)
 
 
 @pytest.mark.parametrize(("epoch", "age", "told"), [(0, 99, False), (7, 15, False), (7, 99, True)])
