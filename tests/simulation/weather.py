@@ -178,12 +178,16 @@ def clock_jump(world: World) -> None:
 def clock_lies(world: World) -> None:
     """Have the time server vouch for a time that is hours or years off, and come right again.
 
-    Only after the right time was seen in this process: at a start nothing contradicts it.
+    Only after the right time was seen in this process: at a start nothing contradicts it. Whoever
+    lies may have the door crash, too, or cut its power.
     """
     if world.clock.moment().dependable and world.clock.vouched:
         world.clock.off_ms = world.rng.choice((-1, 1)) * world.rng.randrange(HOUR, 400 * DAY)
         world.disturb()
         world.agenda.after(world.rng.randrange(SECOND, 10 * HOUR), world.set_clock)
+        if world.rng.random() < 0.5:
+            crash = world.rng.choice((kill, power_cut))
+            world.agenda.after(world.rng.randrange(SECOND, HOUR), lambda: crash(world))
 
 
 def relay_fails(world: World) -> None:
