@@ -23,6 +23,7 @@ from pyotp.exceptions import OTPVerificationError
 from doorctl.accounts.account import (
     IDLE_MS,
     LONGEST_NAME,
+    LONGEST_PASSWORD,
     PROVIDER,
     Account,
     Books,
@@ -31,6 +32,7 @@ from doorctl.accounts.account import (
     Done,
     Event,
     Origin,
+    Password,
     PasswordHasher,
     Pending,
     Refusal,
@@ -41,9 +43,9 @@ from doorctl.accounts.account import (
     Token,
     login_name,
     new_token,
+    refuse_password,
     sign_in_refused,
 )
-from doorctl.accounts.passwords import LONGEST, Password, refuse_password
 from doorctl.accounts.throttle import (
     ACCOUNT,
     ADDRESS,
@@ -358,7 +360,7 @@ class SigningIn:
         admitted = self._desk.run(partial(self._admitted, typed, address, browser))
         if isinstance(admitted, int):
             raise SignInWaitsError(admitted)
-        compared = password if len(password.reveal()) <= LONGEST else NO_PASSWORD
+        compared = password if len(password.reveal()) <= LONGEST_PASSWORD else NO_PASSWORD
         fits = self._hasher.fits(admitted.hashed, compared) and compared is password
         if fits and admitted.factor is not None:
             used = factor_used(admitted.factor, code, self._clock.moment())

@@ -26,8 +26,7 @@ from doorctl.access.rights import (
     ban_since,
     ban_until,
 )
-from doorctl.accounts.account import Account, Role, own_name
-from doorctl.accounts.passwords import SHORTEST, Password
+from doorctl.accounts.account import SHORTEST_PASSWORD, Account, Password, Role, own_name
 from doorctl.cli.options import (
     DAYS,
     GIVEN_NUMBER,
@@ -553,7 +552,7 @@ def _password(*, from_stdin: bool) -> Password:
         return Password(sys.stdin.readline().rstrip("\r\n"))
     if not sys.stdin.isatty():
         raise InputError("there is no terminal to ask for the password; use --password-stdin")
-    what = f"Password, at least {SHORTEST} characters"
+    what = f"Password, at least {SHORTEST_PASSWORD} characters"
     return Password(typed_twice(what, "passwords"))
 
 

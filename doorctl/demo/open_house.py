@@ -26,8 +26,7 @@ from starlette.routing import BaseRoute
 
 from doorctl.access.panel import PanelState
 from doorctl.access.patron import SENTENCES
-from doorctl.accounts.account import Account, Permission, Role
-from doorctl.accounts.passwords import Password
+from doorctl.accounts.account import Account, Password, Permission, Role
 from doorctl.cards.numbers import normalise
 from doorctl.config import Config, load
 from doorctl.core.errors import (
@@ -75,11 +74,10 @@ from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread
 from doorctl.store.door_log import VisitHistory
-from doorctl.web.answers import Headed, SameOrigin
 from doorctl.web.frame import Aside, Frame, PageRequest, Person, Templates, shared_routes
 from doorctl.web.frame import House as Branch
 from doorctl.web.panel import Speaker
-from doorctl.web.serving import Server, listen
+from doorctl.web.serving import Headed, SameOrigin, Server, listen
 from doorctl.web.words import Words
 
 

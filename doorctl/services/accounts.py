@@ -11,13 +11,14 @@ from doorctl.accounts.account import (
     Books,
     Done,
     IdentityProvider,
+    Password,
     PasswordHasher,
     Role,
     SignedInBook,
     Token,
     own_name,
+    refuse_password,
 )
-from doorctl.accounts.passwords import Password, refuse_password
 from doorctl.accounts.signing_in import Begun, PendingSignIns, SigningIn
 from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, InputError

@@ -24,11 +24,11 @@ from doorctl.accounts.account import (
     LONGEST_MS,
     Account,
     Origin,
+    Password,
     Role,
     SecondFactor,
     Session,
 )
-from doorctl.accounts.passwords import Password
 from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
 from doorctl.core.errors import KeyFileError
 from doorctl.core.masked import Masked

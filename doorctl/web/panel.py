@@ -38,8 +38,8 @@ from doorctl.access.calendar import DAY_MINUTES
 from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState, PanelView
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
-from doorctl.web.answers import SCREEN
 from doorctl.web.frame import Templates
+from doorctl.web.serving import SCREEN
 from doorctl.web.words import WEEKDAYS, Words
 
 # The screen's text for each state: a headline, a few lines, a picture.

@@ -30,7 +30,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.sync.delivery import MOST_BYTES, number_of, read_exchange
 from doorctl.sync.document import SUBJECT, Kind, Manifest
 from doorctl.sync.receive import Applying, Received, Staging, Terms, judge, receive
-from doorctl.web.answers import (
+from doorctl.web.serving import (
     BUSY,
     CERTIFIED,
     HERE,

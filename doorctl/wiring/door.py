@@ -375,7 +375,7 @@ def open_library_line(
         return None
     # On a Pi it costs megabytes, and most doors ask nobody.
     from doorctl.doord.ask_library import Asking, Keeping  # noqa: PLC0415 - as said
-    from doorctl.rpc.library import LibraryOverSocket  # noqa: PLC0415 - as said
+    from doorctl.rpc.door import LibraryOverSocket  # noqa: PLC0415 - as said
 
     asking = Asking(
         LibraryOverSocket(config.web.socket, web_answers_s(config), log),

@@ -17,7 +17,7 @@ from doorctl.core.errors import ConfigError, KeyFileError, Problem
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.core.ports import Clock, EventLog
 from doorctl.rpc.control import Answers
-from doorctl.rpc.library import LibraryLimiter, library_answers
+from doorctl.rpc.door import LibraryLimiter, library_answers
 from doorctl.services.branch import WRITE_LIMIT_S, result_of
 from doorctl.sources.asking import read_password, trusting
 from doorctl.sources.library import Dialect, FbsLibrary, Sip2Library

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.accounts.passwords import (
+from doorctl.accounts.account import (
     LIST,
-    LONGEST,
+    LONGEST_PASSWORD,
     MARK_BYTES,
-    SHORTEST,
+    SHORTEST_PASSWORD,
     Password,
     refuse_password,
 )
@@ -116,8 +116,8 @@ def test_a_short_login_forbids_nothing() -> None:
 def test_the_bounds_themselves_are_taken() -> None:
     """Twelve characters are enough, and 128 are not too many."""
     letters = "kq7 " * 32
-    refuse_password(Password("vqzxkw jmpbt"[:SHORTEST]), "x")
-    refuse_password(Password((letters + "z")[-LONGEST:]), "x")
+    refuse_password(Password("vqzxkw jmpbt"[:SHORTEST_PASSWORD]), "x")
+    refuse_password(Password((letters + "z")[-LONGEST_PASSWORD:]), "x")
 
 
 def test_both_ways_of_writing_a_letter_are_one() -> None:

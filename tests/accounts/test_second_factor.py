@@ -14,6 +14,7 @@ from doorctl.accounts.account import (
     Account,
     Event,
     Origin,
+    Password,
     Refusal,
     Role,
     SecondFactor,
@@ -21,7 +22,6 @@ from doorctl.accounts.account import (
     new_token,
     sign_in_refused,
 )
-from doorctl.accounts.passwords import Password
 from doorctl.accounts.signing_in import RECOVERY_CODES, SigningIn, key_uri, new_secret
 from doorctl.accounts.signing_in import factor_begun as begun
 from doorctl.accounts.signing_in import factor_used as used_up

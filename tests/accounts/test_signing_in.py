@@ -17,12 +17,12 @@ from doorctl.accounts.account import (
     Done,
     Event,
     Origin,
+    Password,
     Refusal,
     Role,
     new_token,
     sign_in_refused,
 )
-from doorctl.accounts.passwords import Password
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.accounts.throttle import ACCOUNT, ADDRESS_BURST, MOST_ACCOUNTS, NONE, WAIT_AFTER_S
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError

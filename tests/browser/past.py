@@ -12,8 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from doorctl.access.calendar import Mode, ModeSpan, StoredDay
 from doorctl.access.patron import Reason
 from doorctl.access.rights import ALL_BRANCHES, Ban, Pass, PassKind
-from doorctl.accounts.account import Account, Role
-from doorctl.accounts.passwords import Password
+from doorctl.accounts.account import Account, Password, Role
 from doorctl.config import Config
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.statistics import ATTEMPT, HourCount

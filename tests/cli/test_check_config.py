@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from doorctl.cli.installation import check_config
+from doorctl.cli.processes import check_config
 from doorctl.config import load
 from doorctl.core.errors import ConfigError
 from doorctl.core.identity import unshared

@@ -23,7 +23,7 @@ import pytest
 from doorctl.core.language import languages
 from doorctl.demo.open_house import ABOUT, NOTICES
 from doorctl.demo.patrons import CAST
-from doorctl.web.answers import ALWAYS
+from doorctl.web.serving import ALWAYS
 from tests.e2e.door import LEASH
 
 LIMIT_S = 60.0

@@ -15,11 +15,11 @@ from doorctl.accounts.account import (
     Done,
     Event,
     Origin,
+    Password,
     Pending,
     SecondFactor,
     Session,
 )
-from doorctl.accounts.passwords import Password
 from doorctl.accounts.throttle import NONE, Failures
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Masked

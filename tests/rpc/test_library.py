@@ -21,9 +21,9 @@ from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
 from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, SealedRow
 from doorctl.core.errors import DoorctlError, StoreBusyError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.rpc import library
+from doorctl.rpc import door as rpc
 from doorctl.rpc.control import ControlServer, Question, ask
-from doorctl.rpc.library import LibraryOverSocket, library_answers
+from doorctl.rpc.door import LibraryOverSocket, library_answers
 from doorctl.sync.rows import Removal, encode
 from tests.fakes.event_log import FakeEventLog
 
@@ -199,7 +199,7 @@ def test_web_that_hangs_is_silent_in_time(tmp_path: Path) -> None:
 
 def test_a_row_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hanging web is told of like any other."""
-    monkeypatch.setattr(library, "KEEP_LIMIT_S", SHORT_S)
+    monkeypatch.setattr(rpc, "KEEP_LIMIT_S", SHORT_S)
     with saying(tmp_path / "web.sock", None) as path:
         assert [line["kind"] for line in kept(path)] == ["not_kept"]
 
@@ -321,8 +321,8 @@ def test_neither_number_nor_pin_can_be_printed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Not by what is sent, nor by a question, nor by whatever went wrong on the way."""
-    card = library._Card(KEY, IdentifierKind.CARD, NUMBER, PIN_DIGITS, row_wanted=True)  # noqa: SLF001 - what is sent
-    row = library._Kept("CANARY", *DAYS)  # noqa: SLF001 - what is sent
+    card = rpc._Card(KEY, IdentifierKind.CARD, NUMBER, PIN_DIGITS, row_wanted=True)  # noqa: SLF001 - what is sent
+    row = rpc._Kept("CANARY", *DAYS)  # noqa: SLF001 - what is sent
     shown = [repr(card), str(card), f"{row!r}", repr(Question("library", QUESTION))]
     for said in (None, b"CANARY\n", b'{"error": "no"}\n'):
         with saying(tmp_path / f"{said!r:.8}.sock".replace("/", ""), said) as path:

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from pyotp import TOTP
 
-from doorctl.accounts.account import NOBODY, PROVIDER, Account, Claims, Role
-from doorctl.accounts.passwords import Password
+from doorctl.accounts.account import NOBODY, PROVIDER, Account, Claims, Password, Role
 from doorctl.accounts.signing_in import new_secret
 from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, InputError, SignInRefusedError, StoreError

@@ -9,8 +9,7 @@ from contextlib import closing
 import httpx2
 
 from doorctl.access.patron import SealedRow
-from doorctl.accounts.account import Account, Role
-from doorctl.accounts.passwords import Password
+from doorctl.accounts.account import Account, Password, Role
 from doorctl.rpc import deeds
 from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App, system_clock

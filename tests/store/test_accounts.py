@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.accounts.account import Account, Role, SecondFactor, Session, new_token
-from doorctl.accounts.passwords import Password
+from doorctl.accounts.account import Account, Password, Role, SecondFactor, Session, new_token
 from doorctl.accounts.throttle import Failures
 from doorctl.core.errors import KeyFileError, StoreDamagedError, StoreError
 from doorctl.core.masked import Masked

@@ -10,8 +10,7 @@ from contextlib import ExitStack, closing, suppress
 import httpx2
 import pytest
 
-from doorctl.web.answers import ALWAYS
-from doorctl.web.serving import MOST_OF_ONE, MOST_STRANGERS
+from doorctl.web.serving import ALWAYS, MOST_OF_ONE, MOST_STRANGERS
 from tests.web.branch import EPOCH, LIMIT_S, SNAPSHOT, Branch, answer_of
 
 DRIP_S = 0.2

@@ -34,7 +34,7 @@ from doorctl.services.numbers import own_numbers, own_sealer
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.subject import StoredErasures
-from doorctl.web.answers import Headed, SameOrigin
+from doorctl.web.serving import Headed, SameOrigin
 from doorctl.wiring.web import pages, webs_answers
 from tests.browser.past import PASSWORD, keep_records, live_through
 from tests.fakes.event_log import FakeEventLog

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from doorctl.rpc.control import Answers, ControlServer
-from doorctl.rpc.library import LibraryOverSocket
+from doorctl.rpc.door import LibraryOverSocket
 from doorctl.wiring.library import library_desk
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -17,13 +17,13 @@ from doorctl.accounts.account import (
     PERMITS,
     Account,
     Origin,
+    Password,
     Permission,
     Role,
     Token,
     own_name,
     refuse_account,
 )
-from doorctl.accounts.passwords import Password
 from doorctl.accounts.signing_in import SigningIn, key_uri, new_secret
 from doorctl.core.errors import (
     DoorctlError,

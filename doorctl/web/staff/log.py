@@ -18,20 +18,20 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from doorctl.access.calendar import DAY_MINUTES
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.throttle import A_CODE
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
-from doorctl.services.visits import DoorLog
+from doorctl.services.visits import DayPicture, DoorLog, ModeBand, Slot
 from doorctl.store.door_log import OPEN, LogFilter, Visit
 from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.drawing import timeline
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.why import sentence
-from doorctl.web.words import Words
+from doorctl.web.words import MODES, Words
 
 GRANTED, REFUSED = "granted", "refused"
 OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
@@ -280,6 +280,136 @@ def spanned(wanted: LogFilter, first: date, last: date, zone: tzinfo) -> LogFilt
     if first == last:
         since, until = (at and at + ahead for at in (wanted.since, wanted.until))
     return replace(wanted, since=since, until=until)
+
+
+# The picture of a day at the door, as numbers for an SVG.
+
+STEPS: Final = (1, 2, 3, 4, 5, 8)
+MARKS: Final = 4
+
+LEFT: Final = 44
+WIDTH: Final = 864
+RIGHT: Final = 44
+TOP: Final = 12
+ABOVE: Final = 130
+BELOW: Final = 70
+BAND: Final = 22
+GAP: Final = 24
+"""Room for the hours between the bars and the band."""
+
+BASE: Final = TOP + ABOVE
+BAND_Y: Final = BASE + BELOW + GAP
+SLOT_MINUTES: Final = 15
+ROOM_FOR_NAME: Final = 90
+"""A narrower band shows no name; the legend names all bands."""
+
+
+def scale_of(highest: int) -> int:
+    """Return the top of a scale: a round number of four equal parts, not below the highest."""
+    size = MARKS
+    while True:
+        for step in STEPS:
+            if size * step >= highest:
+                return size * step
+        size *= 10
+
+
+def timeline(words: Words, day: DayPicture, now: datetime) -> dict[str, Any]:
+    """Return the picture of a day at a local moment, with the table's rows.
+
+    `marks` are y and number of each mark of the scale on the left, `marks_inside` on the right.
+    `inside` are the points of the head-count's line, as SVG writes them; both are empty where the
+    head-count is not known. `hours` are x and name of each mark of the day; `now` is x of this
+    moment, None on another day. `modes` has each mode of the bands with its English name, in order.
+    """
+    high = scale_of(max((slot.granted for slot in day.slots), default=0))
+    low = scale_of(max((slot.refused for slot in day.slots), default=0))
+    unit = min(ABOVE / high, BELOW / low)
+    most_inside = scale_of(max((count for _, count in day.inside), default=0))
+    bands = [_band(words, day.day, band) for band in day.bands]
+    return {
+        "bars": [bar for slot in day.slots for bar in _bars(words, slot, unit)],
+        "bands": bands,
+        "modes": {band["mode"]: band["name"] for band in bands},
+        "marks": list(_marks(high, low, unit)),
+        "marks_inside": _marks_inside(most_inside) if day.inside else [],
+        "inside": " ".join(
+            f"{_x(_minute(words, day.day, at))},{round(BASE - ABOVE * count / most_inside, 1)}"
+            for at, count in day.inside
+        ),
+        "hours": [(_x(hour * 60), f"{hour:02}") for hour in range(0, 25, 2)],
+        "now": _x(_minute(words, day.day, now)) if words.local(now).date() == day.day else None,
+        "rows": list(_rows(words, day)),
+        "granted": sum(slot.granted for slot in day.slots),
+        "refused": sum(slot.refused for slot in day.slots),
+        "width": LEFT + WIDTH + RIGHT,
+        "height": BAND_Y + BAND + 4,
+    }
+
+
+def _bars(words: Words, slot: Slot, unit: float) -> Iterator[dict[str, Any]]:
+    local = words.local(slot.starts)
+    x = _x(local.hour * 60 + local.minute) + 1
+    width = round(WIDTH * SLOT_MINUTES / DAY_MINUTES - 2, 1)
+    up, down = round(slot.granted * unit, 1), round(slot.refused * unit, 1)
+    if slot.granted:
+        yield {"x": x, "y": round(BASE - up, 1), "width": width, "height": up, "granted": True}
+    if slot.refused:
+        yield {"x": x, "y": BASE, "width": width, "height": down, "granted": False}
+
+
+def _band(words: Words, day: date, band: ModeBand) -> dict[str, Any]:
+    x, mode = _x(_minute(words, day, band.starts)), band.mode
+    width = round(_x(_minute(words, day, band.ends)) - x, 1)
+    named = width >= ROOM_FOR_NAME
+    return {"x": x, "width": width, "mode": mode.value, "name": MODES[mode], "named": named}
+
+
+def _marks(high: int, low: int, unit: float) -> Iterator[tuple[float, int]]:
+    for count in (high, high // 2, 0):
+        yield round(BASE - count * unit, 1), count
+    yield round(BASE + low * unit, 1), low
+
+
+def _marks_inside(most: int) -> list[tuple[float, int]]:
+    return [(round(BASE - ABOVE * count / most, 1), count) for count in (most, most // 2, 0)]
+
+
+def _rows(words: Words, day: DayPicture) -> Iterator[dict[str, Any]]:
+    ends = {words.local(at).hour: count for at, count in day.inside if words.local(at).minute == 0}
+    if day.inside and words.local(day.inside[-1][0]).date() > day.day:
+        ends[24] = day.inside[-1][1]
+    for hour in range(24):
+        slots = [slot for slot in day.slots if words.local(slot.starts).hour == hour]
+        yield {
+            "name": f"{hour:02}-{hour + 1:02}",
+            "granted": sum(slot.granted for slot in slots),
+            "refused": sum(slot.refused for slot in slots),
+            "inside": ends.get(hour + 1),
+            "modes": list(_modes(words, day.day, day.bands, hour * 60)),
+        }
+
+
+def _modes(words: Words, day: date, bands: Sequence[ModeBand], starts: int) -> Iterator[str]:
+    for band in bands:
+        begins, ends = _minute(words, day, band.starts), _minute(words, day, band.ends)
+        if begins < starts + 60 and ends > starts:
+            yield MODES[band.mode]
+
+
+def _minute(words: Words, day: date, at: datetime) -> int:
+    """Return the minutes after a day's midnight, by the clock on the wall.
+
+    The hour that summer time skips stays empty; a repeated hour is drawn on the first one.
+    """
+    local = words.local(at)
+    if local.date() >= day + timedelta(days=1):
+        return DAY_MINUTES
+    return 0 if local.date() < day else local.hour * 60 + local.minute
+
+
+def _x(minute: float) -> float:
+    return round(LEFT + WIDTH * minute / DAY_MINUTES, 1)
 
 
 PAGE: Final = "/log"

@@ -28,11 +28,80 @@ from doorctl.privacy.statistics import (
 from doorctl.services import visits
 from doorctl.services.app import App
 from doorctl.web.frame import Form, Frame, PageRequest
-from doorctl.web.staff.drawing import HEIGHT, Bars, bars
 from doorctl.web.staff.filled_in import day
-from doorctl.web.staff.log import table_of
+from doorctl.web.staff.log import MARKS, scale_of, table_of
 from doorctl.web.words import WEEKDAYS as WEEKDAY_NAMES
 from doorctl.web.words import Words
+
+# Columns of bars on one scale, as numbers for an SVG.
+
+HEIGHT: Final = 200
+SCALE: Final = 48
+FOOT: Final = 26
+SPACE: Final = 0.25
+"""The part of a column's width that stays empty."""
+
+WIDEST: Final = 112
+BREADTH: Final = 800
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnBar:
+    """One bar; lengths in the picture's units."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    series: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """The whole picture; each name has its x, and each mark on the left its y."""
+
+    bars: tuple[ColumnBar, ...]
+    names: tuple[tuple[float, str], ...]
+    marks: tuple[tuple[float, int], ...]
+    width: int = SCALE + BREADTH
+    height: int = HEIGHT + FOOT
+
+
+def bars(columns: Sequence[tuple[str, Sequence[int]]]) -> Bars:
+    """Return the picture of some columns, by name and counts in the order of the series."""
+    top = scale_of(max((count for _, counts in columns for count in counts), default=0))
+    step = min(WIDEST, BREADTH / len(columns)) if columns else WIDEST
+    drawn = [
+        bar
+        for place, (_, counts) in enumerate(columns)
+        for bar in _column(SCALE + place * step, step, counts, top)
+    ]
+    every = max(1, round(len(columns) / 12))
+    names = tuple(
+        (round(SCALE + (place + 0.5) * step, 1), name)
+        for place, (name, _) in enumerate(columns)
+        if place % every == 0
+    )
+    marks = tuple((HEIGHT - HEIGHT * at / MARKS, top * at // MARKS) for at in range(MARKS + 1))
+    return Bars(tuple(drawn), names, marks)
+
+
+def _column(x: float, step: float, counts: Sequence[int], top: int) -> list[ColumnBar]:
+    width = step * (1 - SPACE) / len(counts)
+    left = x + step * SPACE / 2
+    return [
+        ColumnBar(
+            round(left + place * width, 1),
+            round(HEIGHT - HEIGHT * count / top, 1),
+            round(width, 1),
+            round(HEIGHT * count / top, 1),
+            place,
+            count,
+        )
+        for place, count in enumerate(counts)
+        if count
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Account, Permission, Role
-from doorctl.accounts.passwords import Password
+from doorctl.accounts.account import Account, Password, Permission, Role
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.rpc import deeds
 from doorctl.web.frame import Frame, PageRequest, Person

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp
 from doorctl.accounts.account import Permission, Role
 from doorctl.core.errors import StoreError
 from doorctl.core.language import languages
-from doorctl.web.answers import Headed, SameOrigin
 from doorctl.web.frame import Aside, Frame, House, Person, Templates, shared_routes
+from doorctl.web.serving import Headed, SameOrigin
 from doorctl.web.words import Words
 from tests.fakes.event_log import FakeEventLog
 

@@ -7,8 +7,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Account, Books, Done, Origin, Role
-from doorctl.accounts.passwords import Password, refuse_password
+from doorctl.accounts.account import Account, Books, Done, Origin, Password, Role, refuse_password
 from doorctl.core.moments import Moment
 from doorctl.rpc import deeds
 from doorctl.web.staff.accounts import AccountsPages, first_password

@@ -9,11 +9,10 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from doorctl.accounts import passwords
-from doorctl.accounts.account import FRESH_MS, IDLE_MS, LONGEST_MS, Event, Token
+from doorctl.accounts.account import FRESH_MS, IDLE_MS, LONGEST_MS, Event, Token, refuse_password
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.core.errors import SignInWaitsError
-from doorctl.web.answers import Headed
+from doorctl.web.serving import Headed
 from doorctl.web.staff import accounts as entrance_words
 from doorctl.web.staff.accounts import KNOWN_S, AccountsPages, Entrance
 from doorctl.web.words import Words
@@ -349,7 +348,7 @@ def test_a_password_that_is_not_taken(old: str, typed: str, again: str, told: st
 
 def test_every_rule_of_passwords_has_its_words() -> None:
     """Each refusal in the code is one that was tried above."""
-    rules = inspect.getsource(passwords) + inspect.getsource(SigningIn.change_password)
+    rules = inspect.getsource(refuse_password) + inspect.getsource(SigningIn.change_password)
 
     assert rules.count("raise InputError(") == len(NOT_TAKEN)
 

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Permission, Role
 from doorctl.core.errors import InputError, NotRunningError, StoreError, StuckError
-from doorctl.web.answers import ALWAYS
 from doorctl.web.frame import STATIC, Frame, PageRequest, own_path, parsed
+from doorctl.web.serving import ALWAYS
 from doorctl.web.serving import application as application_of
 from tests.web.pages.staging import FakeRefused, application, browser, frame
 

@@ -22,11 +22,10 @@ from doorctl.privacy.statistics import ATTEMPT, LEAF, By, Gathered, HourCount
 from doorctl.services import visits
 from doorctl.services.app import App
 from doorctl.store.visits import VisitStore
-from doorctl.web.staff.drawing import BREADTH as WIDTH
-from doorctl.web.staff.drawing import HEIGHT, bars, scale_of
-from doorctl.web.staff.drawing import SCALE as LEFT
-from doorctl.web.staff.log import MARK
-from doorctl.web.staff.statistics import StatisticsPages, chart
+from doorctl.web.staff.log import MARK, scale_of
+from doorctl.web.staff.statistics import BREADTH as WIDTH
+from doorctl.web.staff.statistics import HEIGHT, StatisticsPages, bars, chart
+from doorctl.web.staff.statistics import SCALE as LEFT
 from doorctl.web.words import Words
 from tests.web.conftest import Apps
 from tests.web.pages.staging import ZONE, browser

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
 from doorctl.services.visits import DayPicture, ModeBand, Slot
-from doorctl.web.staff.drawing import ABOVE, BAND_Y, BASE, LEFT, TOP, WIDTH, timeline
+from doorctl.web.staff.log import ABOVE, BAND_Y, BASE, LEFT, TOP, WIDTH, timeline
 from doorctl.web.words import Words
 from tests.web.pages.staging import LANGUAGES, NOW, ZONE
 

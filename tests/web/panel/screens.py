@@ -15,9 +15,9 @@ from starlette.types import ASGIApp
 
 from doorctl.access.panel import OURS, Hours, Keys, Kind, Opens, PanelState
 from doorctl.core.language import Languages, languages
-from doorctl.web.answers import Headed, SameOrigin
 from doorctl.web.frame import StaticPages, Templates
 from doorctl.web.panel import Panel, Showing
+from doorctl.web.serving import Headed, SameOrigin
 from tests.fakes.panel import FakePanelDoor
 
 PHONE = "12 34 56 78"

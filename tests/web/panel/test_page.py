@@ -16,7 +16,7 @@ import doorctl.web
 from doorctl.access.panel import CODES, NOT_PROVED, OURS, UNREADABLE, Hours, Kind, PanelState
 from doorctl.access.patron import SENTENCES
 from doorctl.core.language import OWN, languages
-from doorctl.web.answers import POLICY
+from doorctl.web.serving import POLICY
 from tests.web.panel.screens import IDLE, PHONE, SHOWING, STATES, Stage
 
 THERE = {"lang": "en", "since": "4"}
