@@ -40,7 +40,6 @@ from doorctl.cli.options import (
     with_app,
 )
 from doorctl.config.hours import clock
-from doorctl.core.identity import caller
 from doorctl.services.app import App
 from doorctl.services.hours import Hours, hours_now, refuse_day
 
@@ -86,7 +85,7 @@ def open_once(app: App, reason: str) -> None:
     from doorctl.services.branch import note_done
     from doorctl.services.hours import open_once
 
-    open_once(app, reason, caller(), ANSWER_LIMIT_S)
+    open_once(app, reason, ANSWER_LIMIT_S)
     note_done(app, Deed(Action.OPENED_ONCE, why=reason))
     click.echo("The door is released, once.")
 
@@ -139,7 +138,7 @@ def set_mode(app: App, name: str, until: datetime | time, reason: str) -> None:
     moment = app.clock.moment()
     end = instant(until, moment)
     wanted = Mode(name)
-    change(app, deeds.set_mode(Override(wanted, end, reason, caller())))
+    change(app, deeds.set_mode(Override(wanted, end, reason, app.by)))
     then = "its calendar counts again"
     if wanted is Mode.LOCKDOWN:
         then += ", but in staffed hours the door stays closed until doorctl mode end"

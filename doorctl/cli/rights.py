@@ -45,7 +45,6 @@ from doorctl.cli.options import (
 )
 from doorctl.config.hours import clock
 from doorctl.core.errors import InputError
-from doorctl.core.identity import caller
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
 from doorctl.privacy.letters import letter, letter_day
@@ -116,7 +115,7 @@ def add_ban(
         reason=reason,
         since=ban_since(first, moment),
         until=ban_until(_last(first or moment.local.date(), **end), moment),
-        by=caller(),
+        by=app.by,
         branches=_branches(branches, app.config.branch.id),
         note=note,
     )

@@ -31,7 +31,6 @@ from doorctl.cli.options import (
 )
 from doorctl.config import Config
 from doorctl.core.errors import StoreError
-from doorctl.core.identity import caller
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict
 from doorctl.privacy.retention import LONGEST, WATCHED_S, Hold, HoldAsked
@@ -142,7 +141,7 @@ def add_hold(
     moment = app.clock.moment()
     after = datetime.combine(last + ONE_DAY, time(), moment.local.tzinfo)
     window = (instant(since, moment), instant(to, moment, last=True))
-    added = purging.add_hold(app, HoldAsked(*window, case, reason, after, caller()))
+    added = purging.add_hold(app, HoldAsked(*window, case, reason, after, app.by))
     click.echo(f"Hold {added.number} holds until the end of {last}.")
 
 
@@ -165,7 +164,7 @@ def list_holds(app: App, as_json: bool) -> None:
 @with_app
 def lift_hold(app: App, number: int) -> None:
     """End the hold NUMBER now; the next purge takes what it held."""
-    purging.lift_hold(app, number, caller())
+    purging.lift_hold(app, number)
     click.echo(f"Hold {number} is lifted.")
 
 
@@ -176,7 +175,7 @@ def lift_hold(app: App, number: int) -> None:
 @with_app
 def show_hold(app: App, number: int, why: str, as_json: bool) -> None:
     """List the visits that the hold NUMBER holds, oldest first; a card is a pseudonym."""
-    held = purging.show_hold(app, number, caller(), why)
+    held = purging.show_hold(app, number, why)
     if not held.in_force:
         click.echo(
             f"doorctl: hold {number} is over or the clock is not set, so only what any list "

@@ -71,7 +71,7 @@ from doorctl.ops.logs import JsonLog
 from doorctl.rpc import deeds
 from doorctl.rpc.door import PanelOverSocket
 from doorctl.services.accounts import AccountsService
-from doorctl.services.app import App, system_clock
+from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.store.door_log import VisitHistory
 from doorctl.web.frame import Aside, Frame, PageRequest, Person, Templates, shared_routes
@@ -565,15 +565,15 @@ def _open(house: House, listener: socket.socket, opening: ExitStack) -> str:
 
 
 def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
-    zone, known = ZoneInfo(config.branch.time_zone), languages()
-    clock = system_clock(config)
+    zone, known, app = ZoneInfo(config.branch.time_zone), languages(), App.of(config)
     nobody = NobodySignsIn()
     return Frame(
+        app=app,
         house=Branch(
             name=config.branch.name,
             phone=config.branch.phone,
             words_of=lambda code: Words(known.chosen(code), zone),
-            now=lambda: clock.moment().local,
+            now=lambda: app.clock.moment().local,
             encrypted=False,
         ),
         languages=known,

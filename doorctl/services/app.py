@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
 from time import perf_counter
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -27,13 +27,16 @@ from doorctl.core.errors import (
     StoreDamagedError,
     StoreError,
 )
-from doorctl.core.identity import owner_of
+from doorctl.core.identity import caller, owner_of
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
 from doorctl.store.door_log import HourlyHistory, VisitHistory
+
+if TYPE_CHECKING:
+    from doorctl.services.numbers import Numbers
 
 VIA_WEB_S = 0.5
 """What the way through the web process may add to the library system's own limit."""
@@ -52,15 +55,30 @@ compared would stay charged as a wrong one.
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Configuration, clock and paths for the services; built once in each process or command."""
+    """Configuration, clock and paths for the services; built once in each process or command.
+
+    `numbers` makes keys of card numbers; None for this machine's installation key. `account` is the
+    one that acts; None for the caller of a command.
+    """
 
     config: Config
     clock: Clock
+    numbers: Numbers | None = None
+    account: str | None = None
 
     @classmethod
     def of(cls, config: Config) -> App:
         """Return the `App` of a command; its clock is never in doubt."""
         return cls(config, system_clock(config))
+
+    def acting(self, account: str) -> App:
+        """Return the same for what an account does."""
+        return replace(self, account=account)
+
+    @property
+    def by(self) -> str:
+        """Who acts, for the audit log."""
+        return caller() if self.account is None else self.account
 
     @property
     def patrons_db(self) -> Path:

@@ -19,7 +19,7 @@ from doorctl.core.errors import (
     StoreError,
     StuckError,
 )
-from doorctl.core.identity import caller, owner_of
+from doorctl.core.identity import owner_of
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_before
@@ -40,26 +40,24 @@ WRITE_LIMIT_S = 30.0
 """Longest wait for a write; it takes milliseconds, on a failing disk long."""
 
 
-def change(app: App, request: Request[ResultT], by: str | None = None) -> ResultT:
+def change(app: App, request: Request[ResultT]) -> ResultT:
     """Have the web process, which owns ``branch.db``, change it; own it while web is not running.
 
-    The change and its entry on the audit log are made together, or neither; `by` None means the
-    caller.
+    The change and its entry on the audit log are made together, or neither.
 
     Raises:
         InputError: it makes no sense; nothing was changed.
         StuckError: web was asked and did not answer; it may have been done.
         DoorctlError: it could not be done.
     """
-    whose = caller() if by is None else by
 
     def by_web() -> ResultT:
         socket, now_s = app.config.web.socket, app.clock.monotonic_s()
-        return ask_web(socket, request, by=whose, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s)
+        return ask_web(socket, request, by=app.by, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s)
 
     def alone() -> ResultT:
         with ExitStack() as stack:
-            return request.run(_opened(app, stack), whose, app.clock.moment())
+            return request.run(_opened(app, stack), app.by, app.clock.moment())
 
     try:
         return by_the_owner(by_web, alone, absent=NotRunningError)
@@ -149,8 +147,8 @@ def _opened(app: App, stack: ExitStack) -> OpenBranch:
 # Builds both ends of the audit log: commands that write it, and questions to it.
 
 
-def note(app: App, deed: Deed, by: str | None = None) -> None:
-    """Put a look or a deed on the audit log, durably; `by` None means the caller.
+def note(app: App, deed: Deed) -> None:
+    """Put a look or a deed on the audit log, durably.
 
     Code that shows personal data calls this first and shows nothing if it raises.
 
@@ -159,10 +157,10 @@ def note(app: App, deed: Deed, by: str | None = None) -> None:
         StoreError: it could not be written.
     """
     refuse_purpose(deed.why, "reason", optional=True)
-    change(app, deeds.note(deed), by)
+    change(app, deeds.note(deed))
 
 
-def note_done(app: App, deed: Deed, by: str | None = None) -> None:
+def note_done(app: App, deed: Deed) -> None:
     """Put on the audit log what has been done already, as :func:`note` does.
 
     Call it before any output about the deed: an output may fail.
@@ -171,17 +169,15 @@ def note_done(app: App, deed: Deed, by: str | None = None) -> None:
         StoreError: it could not be written; the text says that it is done all the same.
     """
     try:
-        note(app, deed, by)
+        note(app, deed)
     except StoreError as err:
         raise StoreError(f"it is done, but the audit log does not say so: {err}") from err
 
 
-def audit_entries(
-    app: App, since: datetime | None, why: str = "", by: str | None = None
-) -> tuple[Entry, ...]:
+def audit_entries(app: App, since: datetime | None, why: str = "") -> tuple[Entry, ...]:
     """Return the entries that are kept, oldest first; the look is first noted on the log.
 
-    A `since` without an offset is local, None means all; `by` None means the caller.
+    A `since` without an offset is local; None means all.
 
     Raises:
         StoreError: the log can't be read or can't be written.
@@ -194,7 +190,7 @@ def audit_entries(
     with closing(AuditRecords(app.branch_db)) as records:
         kept = records.entries(None if start is None else start.astimezone(UTC))
     shown = tuple(entry for entry in kept if oldest is None or entry.at >= oldest)
-    note(app, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}), by)
+    note(app, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}))
     return shown
 
 

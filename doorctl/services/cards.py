@@ -19,7 +19,6 @@ from doorctl.access.policy import Finding, PinProof, Policy, decide, findings, k
 from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
 from doorctl.access.rights import Pass
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.identity import caller
 from doorctl.core.masked import StretchedKey
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Clock
@@ -40,11 +39,11 @@ from doorctl.services.hours import branch_at
 from doorctl.services.numbers import (
     Found,
     Numbers,
+    OwnNumbers,
     Reading,
     TakenAs,
     keys_of,
     look_up,
-    own_numbers,
     own_sealer,
     wait_of,
 )
@@ -248,7 +247,8 @@ def load_patrons(
     details = {"epoch": loaded.epoch, "patrons": loaded.patrons, "full": int(full)}
     note_done(app, Deed(Action.PATRONS_LOADED, details=details))
     if approved_by is not None:
-        note_done(app, Deed(Action.PUSH_APPROVED, details={"epoch": loaded.epoch}), approved_by)
+        approval = Deed(Action.PUSH_APPROVED, details={"epoch": loaded.epoch})
+        note_done(app.acting(approved_by), approval)
     return loaded
 
 
@@ -308,6 +308,11 @@ def renumber(app: App, number: int, why: str = "") -> int:
     return held
 
 
+def numbers_of(app: App) -> Numbers:
+    """Return the app's own; else what seals by this machine's key, KeyFileError without it."""
+    return app.numbers or OwnNumbers(own_sealer(app.config))
+
+
 def explain(
     app: App,
     typed: str,
@@ -315,13 +320,10 @@ def explain(
     why: str = "",
     *,
     taken_as: TakenAs | None = None,
-    numbers: Numbers | None = None,
-    by: str | None = None,
 ) -> Explanation:
     """Say whether a card would get in, and why not; the look is first noted on the audit log.
 
-    A time without an offset is local. None means now for `at`, each reading for `taken_as`, this
-    machine's installation key for `numbers`, and the caller for `by`.
+    A time without an offset is local. None means now for `at`, and each reading for `taken_as`.
 
     Raises:
         InputError: it is no card number and no CPR number.
@@ -330,7 +332,7 @@ def explain(
     moment = app.clock.moment()
     if at is not None:
         moment = Moment(local(at, app.config), moment.high_water, ClockState.TRUSTED)
-    seals = numbers or own_numbers(app)
+    seals = numbers_of(app)
     readings = seals.readings(typed, taken_as)
     with (
         open_register(app, seals.seal()) as patrons,
@@ -344,7 +346,7 @@ def explain(
         )
         known = filter(None, (patrons.find(key) for reading in readings for key in reading.keys))
         whose = next((patron.patron_ref for patron in known), None)
-    note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why), by)
+    note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why))
     return explanation
 
 
@@ -353,19 +355,16 @@ def unlock(
     typed: str,
     *,
     taken_as: TakenAs | None = None,
-    numbers: Numbers | None = None,
-    by: str | None = None,
 ) -> None:
     """Forget a card's failures and its patron's, under each reading; first noted on the audit log.
 
     Arguments and errors are those of :func:`explain`.
     """
     config = app.config
-    readings = (numbers or own_numbers(app)).readings(typed, taken_as)
-    whose = caller() if by is None else by
-    note(app, Deed(Action.CARD_UNLOCKED, keys_of(readings)), whose)
+    readings = numbers_of(app).readings(typed, taken_as)
+    note(app, Deed(Action.CARD_UNLOCKED, keys_of(readings)))
     for key in chain.from_iterable(reading.keys for reading in readings):
-        question = Question("unlock", {"card": key.hex(), "by": whose})
+        question = Question("unlock", {"card": key.hex(), "by": app.by})
         by_door = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
         alone = partial(_reset, app, key)
         by_the_owner(by_door, alone, of=config.storage.door_directory)

@@ -239,7 +239,7 @@ def _plain(spans: Iterable[ModeSpan]) -> tuple[Span, ...]:
 TRUST_CLOCK = "trust_clock"
 
 
-def open_once(app: App, reason: str, by: str, limit_s: float) -> None:
+def open_once(app: App, reason: str, limit_s: float) -> None:
     """Have the door released once; after the limit it is not, whatever the door does later.
 
     Raises:
@@ -249,7 +249,7 @@ def open_once(app: App, reason: str, by: str, limit_s: float) -> None:
     """
     refuse_purpose(reason, "reason")
     until_s = app.clock.monotonic_s() + limit_s
-    question = Question("open", {"reason": reason, "by": by, "until_s": until_s})
+    question = Question("open", {"reason": reason, "by": app.by, "until_s": until_s})
     ask(app.config.control.socket, question, timeout_s=limit_s)
 
 

@@ -22,7 +22,6 @@ from doorctl.core.errors import BranchStoreError, InputError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.moments import BootTime
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import App
 from doorctl.store.branch import new_code
 from doorctl.store.keys import ArgonSealer, Seal, read_key
 
@@ -288,15 +287,6 @@ class DoorsNumbers:
 
     def _ask(self, what: str, about: dict[str, Any]) -> dict[str, Any]:
         return ask(self._socket, Question(what, about), timeout_s=SEAL_LIMIT_S)
-
-
-def own_numbers(app: App) -> OwnNumbers:
-    """Return what seals by this machine's installation key.
-
-    Raises:
-        KeyFileError: it can't be read.
-    """
-    return OwnNumbers(own_sealer(app.config))
 
 
 def identified(typed: str, taken_as: TakenAs | None) -> tuple[Identifier, ...]:

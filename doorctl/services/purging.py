@@ -329,14 +329,14 @@ def add_hold(app: App, request: HoldAsked) -> Hold:
     span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
     details: Details = {"number": added.number, **span}
     try:
-        _note_hold(app, Deed(Action.HOLD_ADDED, why=request.reason, details=details), request.by)
+        _note_hold(app, Deed(Action.HOLD_ADDED, why=request.reason, details=details))
     except DoorctlError:
-        _lift(app, added.number, request.by)
+        _lift(app, added.number)
         raise
     return added
 
 
-def lift_hold(app: App, number: int, by: str) -> Hold:
+def lift_hold(app: App, number: int) -> Hold:
     """Lift a hold, by the door where it runs, if the audit log takes the entry.
 
     Return it as it was.
@@ -345,12 +345,12 @@ def lift_hold(app: App, number: int, by: str) -> Hold:
         DoorctlError: there is none of that number, or it could not be lifted.
     """
     chosen(stored_holds(app)[0], number)
-    _note_hold(app, Deed(Action.HOLD_LIFTED, details={"number": number}), by)
-    return _lift(app, number, by)
+    _note_hold(app, Deed(Action.HOLD_LIFTED, details={"number": number}))
+    return _lift(app, number)
 
 
-def _lift(app: App, number: int, by: str) -> Hold:
-    return _changed(app, Question(LIFT, msgspec.to_builtins(Lifting(number, by))))
+def _lift(app: App, number: int) -> Hold:
+    return _changed(app, Question(LIFT, msgspec.to_builtins(Lifting(number, app.by))))
 
 
 def stored_holds(app: App) -> tuple[tuple[Hold, ...], Moment]:
@@ -363,7 +363,7 @@ def stored_holds(app: App) -> tuple[tuple[Hold, ...], Moment]:
         return history.holds(), app.clock.moment()
 
 
-def show_hold(app: App, number: int, by: str, why: str = "") -> Held:
+def show_hold(app: App, number: int, why: str = "") -> Held:
     """Return a hold with its visits that may be shown now; audited.
 
     Raises:
@@ -376,7 +376,7 @@ def show_hold(app: App, number: int, by: str, why: str = "") -> Held:
         since = readable_since(hold, moment, retention(app.config))
         visits = tuple(takewhile(lambda visit: visit.at < hold.to, history.visits(since)))
     details = {"number": number, "visits": len(visits)}
-    _note_hold(app, Deed(Action.HOLD_SHOWN, why=why, details=details), by)
+    _note_hold(app, Deed(Action.HOLD_SHOWN, why=why, details=details))
     return Held(hold, hold.in_force(moment), visits)
 
 
@@ -395,7 +395,7 @@ def _as_answer(hold: Hold) -> dict[str, Any]:
     return answer
 
 
-def _note_hold(app: App, deed: Deed, by: str) -> None:
+def _note_hold(app: App, deed: Deed) -> None:
     from doorctl.services.branch import note  # noqa: PLC0415 - the door process does without
 
-    note(app, deed, by)
+    note(app, deed)

@@ -1,7 +1,6 @@
 """Bans and passes as staff ask for them: a number is sealed here and goes no further.
 
-None means each reading for `taken_as`, this machine's installation key for `numbers`, and the
-caller for `by`. What could not be done raises a `DoorctlError`.
+None means each reading for `taken_as`. What could not be done raises a `DoorctlError`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from enum import Enum
 from doorctl.access.rights import Ban, BanEntry, BanState, Pass, PassEntry
 from doorctl.access.rights import ban_state as state
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.identity import caller
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed
@@ -23,8 +21,8 @@ from doorctl.privacy.subject import refuse_ref
 from doorctl.rpc import deeds
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change, note
-from doorctl.services.cards import knows_patron, open_register
-from doorctl.services.numbers import Numbers, Reading, TakenAs, own_numbers
+from doorctl.services.cards import knows_patron, numbers_of, open_register
+from doorctl.services.numbers import Numbers, Reading, TakenAs
 from doorctl.store.patrons import PatronCache
 
 MADE_UP_REF = "sip2-"
@@ -75,15 +73,7 @@ class PassState(Enum):
     REVOKED = "revoked"
 
 
-def ban_card(
-    app: App,
-    typed: str,
-    taken_as: TakenAs | None,
-    ban: Ban,
-    *,
-    numbers: Numbers | None = None,
-    by: str | None = None,
-) -> tuple[Banned, ...]:
+def ban_card(app: App, typed: str, taken_as: TakenAs | None, ban: Ban) -> tuple[Banned, ...]:
     """Ban a card, and its patron with all cards where the register knows it.
 
     Ten digits that may be a card's or a CPR number, and that the register does not know, are banned
@@ -94,10 +84,10 @@ def ban_card(
             changed.
     """
     made, refusal = [], None
-    for card in _known(_cards(app, typed, taken_as, numbers or own_numbers(app))):
+    for card in _known(_cards(app, typed, taken_as, numbers_of(app))):
         whole, follows = card.patron_ref is not None, not _is_made_up(card.patron_ref)
         try:
-            stored = change(app, deeds.add_ban(ban, card.key, card.patron_ref), by)
+            stored = change(app, deeds.add_ban(ban, card.key, card.patron_ref))
         except InputError as error:
             # One of two readings may be banned already, and the other not.
             refusal = error
@@ -108,7 +98,7 @@ def ban_card(
     return tuple(made)
 
 
-def ban_patron(app: App, patron_ref: str, ban: Ban, *, by: str | None = None) -> Banned:
+def ban_patron(app: App, patron_ref: str, ban: Ban) -> Banned:
     """Ban a patron with all cards, by the library system's own number.
 
     A patron whom the register does not know is banned too, for a later push may bring them.
@@ -119,11 +109,11 @@ def ban_patron(app: App, patron_ref: str, ban: Ban, *, by: str | None = None) ->
     known = knows_patron(app, patron_ref)
     if not known:
         refuse_ref(patron_ref)
-    stored = change(app, deeds.add_ban(ban, None, patron_ref), by)
+    stored = change(app, deeds.add_ban(ban, None, patron_ref))
     return Banned(stored, whole_patron=True, known=known)
 
 
-def lift(app: App, number: int, *, by: str | None = None) -> Lifted:
+def lift(app: App, number: int) -> Lifted:
     """Lift a ban before its end, and find which others still hold.
 
     Raises:
@@ -131,7 +121,7 @@ def lift(app: App, number: int, *, by: str | None = None) -> Lifted:
     """
     with open_book(app) as book:
         entries = book.every_ban()
-    ban, here = change(app, deeds.lift_ban(number), by), app.config.branch.id
+    ban, here = change(app, deeds.lift_ban(number)), app.config.branch.id
     moment = app.clock.moment()
     whose = next((entry for entry in entries if entry.ban.number == number), None)
     others = (
@@ -146,14 +136,7 @@ def lift(app: App, number: int, *, by: str | None = None) -> Lifted:
 
 
 def issue_for_card(
-    app: App,
-    typed: str,
-    taken_as: TakenAs | None,
-    new: Pass,
-    own_pin: Pin | None,
-    *,
-    numbers: Numbers | None = None,
-    by: str | None = None,
+    app: App, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None
 ) -> Pass:
     """Issue a pass for a card, with a PIN of its own or, where that is None, the register's.
 
@@ -168,7 +151,7 @@ def issue_for_card(
             "this branch asks for no PIN, so a pass that needs one would never open; issue it "
             "without one (--no-pin)"
         )
-    seal = numbers or own_numbers(app)
+    seal = numbers_of(app)
     card, *others = _known(_cards(app, typed, taken_as, seal))
     if others:
         raise InputError(
@@ -178,7 +161,7 @@ def issue_for_card(
     if own_pin is not None:
         check = seal.pin_check(typed, card.reading, own_pin)
         new = replace(new, needs_pin=True, pin_check=check)
-    return change(app, deeds.issue_pass(new, card.key), by)
+    return change(app, deeds.issue_pass(new, card.key))
 
 
 def _refuse_pin(pin: Pin, length: int) -> None:
@@ -187,9 +170,7 @@ def _refuse_pin(pin: Pin, length: int) -> None:
         raise InputError("a PIN is {n} digits here; nothing was changed", n=length)
 
 
-def issue_for_code(
-    app: App, new: Pass, *, numbers: Numbers | None = None, by: str | None = None
-) -> tuple[Pass, str]:
+def issue_for_code(app: App, new: Pass) -> tuple[Pass, str]:
     """Issue a pass for a new code of `code_digits`; return both, for the code is kept nowhere.
 
     Raises:
@@ -200,16 +181,16 @@ def issue_for_code(
             "no code can be typed at this branch's door, so one would never open; issue the pass "
             "for a card, or have a technician turn on policy.code_entry"
         )
-    seal = numbers or own_numbers(app)
+    seal = numbers_of(app)
     with open_book(app) as book:
         while True:
-            code = seal.new_code(new.code_digits or 0, caller() if by is None else by)
+            code = seal.new_code(new.code_digits or 0, app.by)
             if not book.passes_of(code.key):
                 break
-    return change(app, deeds.issue_pass(new, code.key), by), code.digits
+    return change(app, deeds.issue_pass(new, code.key)), code.digits
 
 
-def every_ban(app: App, why: str = "", by: str | None = None) -> tuple[BanEntry, ...]:
+def every_ban(app: App, why: str = "") -> tuple[BanEntry, ...]:
     """Return every ban that is stored, newest first; the look is first noted on the audit log.
 
     Raises:
@@ -217,18 +198,18 @@ def every_ban(app: App, why: str = "", by: str | None = None) -> tuple[BanEntry,
     """
     with open_book(app) as book:
         entries = book.every_ban()
-    note(app, Deed(Action.BANS_LISTED, why=why, details={"bans": len(entries)}), by)
+    note(app, Deed(Action.BANS_LISTED, why=why, details={"bans": len(entries)}))
     return entries
 
 
-def ban_to_write_of(app: App, number: int, by: str | None = None) -> Ban:
+def ban_to_write_of(app: App, number: int) -> Ban:
     """Return a ban that a letter can be about; the look is noted as in `every_ban`.
 
     Raises:
         InputError: there is none of that number, or it was lifted.
         StoreError: as of :func:`every_ban`.
     """
-    for entry in every_ban(app, f"letter about ban {number}", by):
+    for entry in every_ban(app, f"letter about ban {number}"):
         if entry.ban.number == number and entry.lifted_at is None:
             return entry.ban
     raise InputError("there is no ban of that number; list them")
@@ -239,11 +220,11 @@ def state_of(entry: BanEntry, moment: Moment, branch: str) -> BanState:
     return state(entry.ban, moment, branch, lifted=entry.lifted_at is not None)
 
 
-def every_pass(app: App, why: str = "", by: str | None = None) -> tuple[PassEntry, ...]:
+def every_pass(app: App, why: str = "") -> tuple[PassEntry, ...]:
     """Return every pass that is stored, newest first; as :func:`every_ban`."""
     with open_book(app) as book:
         entries = book.every_pass()
-    note(app, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(entries)}), by)
+    note(app, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(entries)}))
     return entries
 
 

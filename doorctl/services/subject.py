@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from doorctl.core.errors import AlreadyExistsError, StoreError
-from doorctl.core.identity import caller
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed
@@ -47,7 +46,8 @@ from doorctl.services.app import (
     retention,
 )
 from doorctl.services.branch import note
-from doorctl.services.numbers import Numbers, Reading, TakenAs, keys_of, own_numbers, own_sealer
+from doorctl.services.cards import numbers_of
+from doorctl.services.numbers import Reading, TakenAs, keys_of, own_sealer
 from doorctl.store import subject as subject_rights
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import create_private
@@ -77,14 +77,7 @@ class _Books:
     erasures: Tombstones
 
 
-def export(
-    app: App,
-    named: Named,
-    why: str = "",
-    *,
-    numbers: Numbers | None = None,
-    by: str | None = None,
-) -> Export:
+def export(app: App, named: Named, why: str = "") -> Export:
     """Return all that is held of a person; the look is first noted on the audit log.
 
     Raises:
@@ -93,7 +86,7 @@ def export(
     """
     oldest = visible_since(app.clock.moment().latest_known, retention(app.config))
     with _books(app) as books:
-        subject, before = _subject(app, named, books, numbers)
+        subject, before = _subject(app, named, books)
         rows = tuple(
             row
             for book in (books.register, books.branch, books.visits)
@@ -104,18 +97,11 @@ def export(
     # Where nothing is held of a person, a look would be all that is.
     cards = () if held.empty else tuple(sorted(subject.row_keys))
     ref = None if held.empty else subject.patron_ref
-    note(app, Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}), by)
+    note(app, Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}))
     return held
 
 
-def erase(
-    app: App,
-    named: Named,
-    why: str = "",
-    *,
-    numbers: Numbers | None = None,
-    by: str | None = None,
-) -> Erasure:
+def erase(app: App, named: Named, why: str = "") -> Erasure:
     """Erase a person in every database, each by its owner; can be done again.
 
     The audit log says that a person was erased, and why.
@@ -126,27 +112,19 @@ def erase(
         StoreError: the person can't be found out; nothing was changed.
     """
     refuse_purpose(why, "reason", optional=True)
-    whose = caller() if by is None else by
     with _books(app) as books:
-        _, subject = _subject(app, named, books, numbers)
+        _, subject = _subject(app, named, books)
         epoch = books.register.epoch()
     keepers = {
         # Only the owner of the audit log has to know why.
-        BRANCH: _keeper(ERASE_RIGHTS, _rights_alone, app, whose, why),
-        VISITS: _keeper(ERASE_VISITS, _visits_alone, app, whose),
-        PATRONS: _keeper(ERASE_PATRON, _patron_alone, app, whose),
+        BRANCH: _keeper(ERASE_RIGHTS, _rights_alone, app, why),
+        VISITS: _keeper(ERASE_VISITS, _visits_alone, app),
+        PATRONS: _keeper(ERASE_PATRON, _patron_alone, app),
     }
     return erase_everywhere(subject, keepers, epoch)
 
 
-def restrict(
-    app: App,
-    named: Named,
-    why: str = "",
-    *,
-    numbers: Numbers | None = None,
-    by: str | None = None,
-) -> bool:
+def restrict(app: App, named: Named, why: str = "") -> bool:
     """Keep a person's data and use them for nothing; that and the reason go on record together.
 
     Returns:
@@ -157,20 +135,12 @@ def restrict(
             no place on record; nothing was changed.
         StoreError: it could not be done.
     """
-    subject = _change(app, named, why, (RESTRICT, subject_rights.restrict), numbers=numbers, by=by)
-    return bool(subject.row_keys)
+    return bool(_change(app, named, why, RESTRICT, subject_rights.restrict).row_keys)
 
 
-def unrestrict(
-    app: App,
-    named: Named,
-    why: str = "",
-    *,
-    numbers: Numbers | None = None,
-    by: str | None = None,
-) -> None:
+def unrestrict(app: App, named: Named, why: str = "") -> None:
     """Use a person's data again; raises as :func:`restrict`, or if they are not restricted."""
-    _change(app, named, why, (UNRESTRICT, subject_rights.unrestrict), numbers=numbers, by=by)
+    _change(app, named, why, UNRESTRICT, subject_rights.unrestrict)
 
 
 def write_page(path: Path, page: str) -> None:
@@ -195,7 +165,6 @@ def _keeper(
     call: Call[SubjectRequest, Done[PartErased]],
     alone: Callable[[App, SubjectRequest], PartErased],
     app: App,
-    by: str,
     why: str = "",
 ) -> Keeper:
     """Return what asks the owner, and erases here only while the owner is not running."""
@@ -207,7 +176,7 @@ def _keeper(
     )
 
     def erased(subject: Subject, epoch: int) -> PartErased:
-        request = about(subject, by, epoch, why)
+        request = about(subject, app.by, epoch, why)
         return by_the_owner(
             lambda: call.ask(socket, request, timeout_s=OWNER_LIMIT_S).done,
             lambda: alone(app, request),
@@ -241,35 +210,25 @@ def _patron_alone(app: App, request: SubjectRequest) -> PartErased:
 
 
 def _change(
-    app: App,
-    named: Named,
-    why: str,
-    how: tuple[Call[SubjectRequest, Done[None]], Change],
-    *,
-    numbers: Numbers | None,
-    by: str | None,
+    app: App, named: Named, why: str, call: Call[SubjectRequest, Done[None]], change: Change
 ) -> Subject:
     refuse_purpose(why, "reason", optional=True)
-    whose = caller() if by is None else by
     with _books(app) as books:
-        subject, _ = _subject(app, named, books, numbers)
-    call, change = how
+        subject, _ = _subject(app, named, books)
 
     def by_web() -> None:
-        request = about(subject, whose, why=why)
+        request = about(subject, app.by, why=why)
         call.ask(app.config.web.socket, request, timeout_s=OWNER_LIMIT_S)
 
     def alone() -> None:
         with closing(open_or_create_branch(app.branch_db)) as writer:
-            change(writer, subject, whose, app.clock.moment(), why)
+            change(writer, subject, app.by, app.clock.moment(), why)
 
     by_the_owner(by_web, alone)
     return subject
 
 
-def _subject(
-    app: App, named: Named, books: _Books, numbers: Numbers | None
-) -> tuple[Subject, Subject]:
+def _subject(app: App, named: Named, books: _Books) -> tuple[Subject, Subject]:
     """Return a person, and the same with the keys under which the audit log still names a card.
 
     Use those keys only to find and to erase: a new record of them would tell a thief of the old key
@@ -279,7 +238,7 @@ def _subject(
     if named.typed is None:
         subject = _by_number(app, named.patron_ref or "", books)
     else:
-        readings = (numbers or own_numbers(app)).readings(named.typed, named.taken_as)
+        readings = numbers_of(app).readings(named.typed, named.taken_as)
         subject = find(list(keys_of(readings)), books.register, books.branch)
     subject = with_erased(subject, books.erasures, (books.branch, books.visits))
     before = (

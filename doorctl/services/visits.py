@@ -21,9 +21,9 @@ from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import LEAF, Gathered, HourCount, gather, period
 from doorctl.services.app import App, local, open_book, retention, zone
 from doorctl.services.branch import note
-from doorctl.services.cards import open_register
+from doorctl.services.cards import numbers_of, open_register
 from doorctl.services.hours import calendar_of
-from doorctl.services.numbers import Numbers, keys_of
+from doorctl.services.numbers import keys_of
 from doorctl.store.door_log import EVERY, DoorLogRows, HourlyHistory, LogFilter, Visit, VisitHistory
 
 SLOT: Final = timedelta(minutes=15)
@@ -127,9 +127,8 @@ class DoorLog:
     Each method opens a database once. Raises `StoreError` where it can't be read.
     """
 
-    def __init__(self, app: App, numbers: Numbers, most_exported: int = MOST_EXPORTED) -> None:
+    def __init__(self, app: App, most_exported: int = MOST_EXPORTED) -> None:
         self._app = app
-        self._numbers = numbers
         self._most_exported = most_exported
         self._reveals = Reveals()
 
@@ -164,8 +163,8 @@ class DoorLog:
 
     def search(self, typed: str, by: str) -> frozenset[bytes]:
         """Return the row keys of a swiped or typed number, sealed by the door; audited."""
-        keys = keys_of(self._numbers.readings(typed, None))
-        note(self._app, Deed(Action.CARD_SEARCHED, keys), by)
+        keys = keys_of(numbers_of(self._app).readings(typed, None))
+        note(self._app.acting(by), Deed(Action.CARD_SEARCHED, keys))
         return frozenset(keys)
 
     def reveal(self, attempt: int, purpose: str, by: str) -> str | None:
@@ -180,7 +179,7 @@ class DoorLog:
         ref = None if key is None else self._patron_ref(key)
         cards = () if key is None else (key,)
         deed = Deed(Action.VISIT_REVEALED, cards, ref, purpose, {"attempt": attempt})
-        note(self._app, deed, by)
+        note(self._app.acting(by), deed)
         return ref
 
     def export(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
@@ -199,7 +198,7 @@ class DoorLog:
                 n=self._most_exported,
             )
         deed = Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(visits)})
-        note(self._app, deed, by)
+        note(self._app.acting(by), deed)
         return tuple(visits)
 
     def _patron_ref(self, key: bytes) -> str | None:

@@ -17,7 +17,7 @@ from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -31,6 +31,7 @@ from doorctl.accounts.account import Origin, Permission, Role, permits
 from doorctl.core.errors import DoorctlError, InputError, NotRunningError, StuckError
 from doorctl.core.language import ENGLISH, Languages
 from doorctl.core.ports import EventLog
+from doorctl.services.app import App
 from doorctl.web.words import Words
 
 # Forms that browsers send: how they are read, within limits of size and time.
@@ -466,6 +467,16 @@ class PageRequest:
         return self._person
 
     @property
+    def app(self) -> App:
+        """What services are given: the signed-in user acts; as :attr:`by`."""
+        return self._frame.app.acting(self.by)
+
+    @property
+    def house(self) -> House:
+        """What every page says of the branch."""
+        return self._frame.house
+
+    @property
     def signed_in(self) -> bool:
         """Whether there is a signed-in user."""
         return self._person is not None
@@ -520,6 +531,12 @@ class PageRequest:
         """Run a job that may wait for a disk or another process; return its result."""
         return await self._frame.aside.run(job, *args, **kwargs)
 
+    async def do(
+        self, service: Callable[Concatenate[App, P], ResultT], /, *args: P.args, **kwargs: P.kwargs
+    ) -> ResultT:
+        """Have a service do a thing for the signed-in user, as :meth:`aside`."""
+        return await self.aside(service, self.app, *args, **kwargs)
+
     async def form(self) -> Form:
         """Return the form that was sent; raises InputError."""
         return await read_form(self.http)
@@ -557,10 +574,11 @@ Again = Callable[[PageRequest, Form, InputError], Awaitable[Response]]
 class Frame:
     """Makes routes of pages.
 
-    `refused` records requests that a role may not make, `aside` runs jobs that wait, and `log` gets
-    unexpected errors.
+    Services are given `app`. `refused` records requests that a role may not make, `aside` runs jobs
+    that wait, and `log` gets unexpected errors.
     """
 
+    app: App
     house: House
     languages: Languages
     sessions: Sessions

@@ -100,10 +100,10 @@ from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import NowPages
-from doorctl.web.staff.records import AuditPages, HoldPages, PeoplePages
-from doorctl.web.staff.rights import BansPages, PassesPages
-from doorctl.web.staff.statistics import StatisticsPages
-from doorctl.web.staff.why import WhyPages
+from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
+from doorctl.web.staff.rights import PassesPages, bans_pages
+from doorctl.web.staff.statistics import statistics_pages
+from doorctl.web.staff.why import why_pages
 from doorctl.web.words import Words
 
 # Builds the pages of the web process: the frame around them, and each with its service.
@@ -231,28 +231,28 @@ def pages(
     stack: ExitStack,
 ) -> Pages:
     """Return every page of a branch. Raises ConfigError: a catalogue can't be used."""
-    app, numbers = App(config, clock), DoorsNumbers(config.control.socket)
+    app = App(config, clock, DoorsNumbers(config.control.socket))
     accounts = AccountsService(app, branch)
     stack.callback(accounts.close)
     templates = Templates()
     frame = _frame(app, log, accounts, branch, templates=templates, stack=stack)
     panel = panel_page(config, frame.languages, templates)
-    door_log = DoorLog(app, numbers)
+    door_log = DoorLog(app)
     events = LogEvents(frame, door_log, frame.sessions.look)
     routes = (
         *shared_routes(frame),
         *Entrance(frame, accounts.signing_in, accounts.way_out).routes(),
-        *NowPages(frame, app, alarms).routes(),
+        *NowPages(frame, alarms).routes(),
         *LogPages(frame, door_log).routes(),
         *events.routes(),
-        *WhyPages(frame, app, numbers).routes(),
-        *BansPages(frame, app, numbers).routes(),
-        *PassesPages(frame, app, numbers).routes(),
-        *CalendarPages(frame, app).routes(),
-        *StatisticsPages(frame, app).routes(),
-        *PeoplePages(frame, app, numbers).routes(),
-        *HoldPages(frame, app).routes(),
-        *AuditPages(frame, app).routes(),
+        *why_pages(frame),
+        *bans_pages(frame),
+        *PassesPages(frame).routes(),
+        *CalendarPages(frame).routes(),
+        *statistics_pages(frame),
+        *people_pages(frame),
+        *hold_pages(frame),
+        *audit_pages(frame),
         *AccountsPages(frame, accounts).routes(),
         *(MunicipalityPages(frame, accounts).routes() if accounts.has_provider else ()),
         *panel.routes(),
@@ -288,6 +288,7 @@ def _frame(
         signs_in_elsewhere=accounts.has_provider,
     )
     return Frame(
+        app=app,
         house=house,
         languages=spoken,
         sessions=SignedIn(accounts.signing_in),

@@ -77,7 +77,7 @@ def keep_records(config: Config, card: bytes) -> None:
         card: the row key of somebody who is in the register and gets a pass.
     """
     for request in _requests(datetime.now().astimezone(), card):
-        change(App.of(config), request, by="manager")
+        change(App.of(config).acting("manager"), request)
     now_ms = to_ms(datetime.now().astimezone())
     with closing(sqlite3.connect(branch_db(config))) as connection, connection:
         for kind, source in (("door_forced", "door"), ("push_guarded", "web")):

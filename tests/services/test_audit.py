@@ -37,7 +37,7 @@ def config(tmp_path: Path) -> Config:
 def test_who_it_was_can_be_somebody_else_than_who_calls(config: Config) -> None:
     """An approver is named in the document, not at the shell."""
     audit.note(App.of(config), LOOK)
-    audit.note_done(App.of(config), LOOK, by="Karen")
+    audit.note_done(App.of(config).acting("Karen"), LOOK)
 
     mine, hers = audit.audit_entries(App.of(config), None)
     assert mine.by != "Karen"

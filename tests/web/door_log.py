@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from doorctl.access.patron import Patron, SealedRow
@@ -55,11 +55,12 @@ class WrittenLog:
 
     def __post_init__(self) -> None:
         self.numbers = KnownNumbers(own_sealer(self.app.config))
-        self.log = DoorLog(self.app, self.numbers)
+        self.app = replace(self.app, numbers=self.numbers)
+        self.log = DoorLog(self.app)
 
     def export_at_most(self, attempts: int) -> None:
         """Let an export of more be too large."""
-        self.log = DoorLog(self.app, self.numbers, attempts)
+        self.log = DoorLog(self.app, attempts)
 
     def write(self, *visits: Visit) -> None:
         """Commit attempts, new ones or as they have ended."""

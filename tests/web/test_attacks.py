@@ -23,7 +23,7 @@ from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
 from doorctl.web.staff.accounts import MunicipalityPages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.now import NowPages
-from doorctl.web.staff.records import HoldPages
+from doorctl.web.staff.records import hold_pages
 from doorctl.wiring.web import SignedIn
 from tests.web.pages.doorstep import COOKIE, NAME, RIGHT, Doorstep
 from tests.web.pages.staging import FakeSessions, application, browser, frame
@@ -56,14 +56,14 @@ class HangingProvider:
 def test_strangers_take_no_threads_from_staff(app: App, alarms: StandingAlarms) -> None:
     """However many wait for a provider that hangs, who is signed in gets their page at once."""
     provider = HangingProvider()
-    around = frame()
+    around = frame(app=app)
     with (
         closing(BranchThread(app)) as branch,
         closing(AccountsService(app, branch, provider=provider)) as accounts,
     ):
         routes = [
             *MunicipalityPages(around, accounts).routes(),
-            *NowPages(around, app, alarms).routes(),
+            *NowPages(around, alarms).routes(),
         ]
         client = TestClient(application(routes, around), follow_redirects=False)
         with client, ThreadPoolExecutor(CROWD + 1) as crowd:
@@ -158,7 +158,7 @@ def test_a_number_that_is_none_is_no_fault_of_ours(app: App) -> None:
 
     def status(role: Role | None) -> int:
         """Ask for a hold that there can't be."""
-        client = browser(lambda around: HoldPages(around, app).routes(), role)
+        client = browser(hold_pages, role, app=app)
         return client.get(f"/holds/{'9' * 5000}").status_code
 
     assert (status(None), status(Role.MANAGER)) == (303, 422)
@@ -174,8 +174,8 @@ class FailingSessions(FakeSessions):
 
 def test_a_stranger_learns_nothing_of_files(app: App, alarms: StandingAlarms) -> None:
     """A fault is told in full to those alone who are signed in."""
-    around = frame(FailingSessions())
-    routes = NowPages(around, app, alarms).routes()
+    around = frame(FailingSessions(), app=app)
+    routes = NowPages(around, alarms).routes()
     client = TestClient(application(routes, around), headers={"Cookie": "doorctl=x"})
     answer = client.get("/now")
 
@@ -188,10 +188,11 @@ def test_days_beyond_all_calendars(day: str, app: App, alarms: StandingAlarms) -
     """They are refused or taken for none, and are no fault of ours."""
     around = browser(
         lambda around: (
-            *CalendarPages(around, app).routes(),
-            *NowPages(around, app, alarms).routes(),
+            *CalendarPages(around).routes(),
+            *NowPages(around, alarms).routes(),
         ),
         Role.STAFF,
+        app=app,
     )
     form = {"mode": "closed", "until": f"{day}T00:00", "cause": "en prøve"}
 

@@ -46,7 +46,7 @@ def state_of(app: App, place: int) -> BanState:
 
 def test_a_ban_is_in_force_until_it_is_lifted(app: App, ban: Ban) -> None:
     """Its last day counts too, by local time."""
-    made = rights.ban_patron(app, "1001", ban, by="anne")
+    made = rights.ban_patron(app.acting("anne"), "1001", ban)
     (listed,) = rights.every_ban(app)
 
     assert made.whole_patron
@@ -188,10 +188,10 @@ def bans(config: Config, *words: str) -> str:
 
 def test_deeds_and_looks_are_on_record(app: App, ban: Ban) -> None:
     """Each by its account."""
-    made = rights.ban_patron(app, "1001", ban, by="anne")
-    rights.every_ban(app, by="bo")
-    rights.ban_to_write_of(app, made.ban.number, by="bo")
-    rights.lift(app, made.ban.number, by="anne")
+    made = rights.ban_patron(app.acting("anne"), "1001", ban)
+    rights.every_ban(app.acting("bo"))
+    rights.ban_to_write_of(app.acting("bo"), made.ban.number)
+    rights.lift(app.acting("anne"), made.ban.number)
 
     assert [(action, by) for action, _, by in recorded(app.config)] == [
         (Action.BAN_ADDED, "anne"),

@@ -30,7 +30,7 @@ from doorctl.rpc.deeds import OpenBranch
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import App, access_policy, branch_db, patrons_db, system_clock, visits_db
 from doorctl.services.branch import BranchThread
-from doorctl.services.numbers import own_numbers, own_sealer
+from doorctl.services.numbers import OwnNumbers, own_sealer
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.subject import StoredErasures
@@ -216,7 +216,7 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
     live_through(config, 1, [row(1).row_key])
     keep_records(config, row(1).row_key)
     with closing(Connection(visits_db(config))) as visits, visits:
-        key = own_numbers(App.of(config)).readings(CARD, None)[0].key
+        key = OwnNumbers(own_sealer(config)).readings(CARD, None)[0].key
         visits.execute("INSERT INTO throttles VALUES (?, 10, 'a boot', 0, ?)", (key, NOW_MS))
     with ExitStack() as stack:
         if door:

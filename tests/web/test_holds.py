@@ -21,7 +21,7 @@ from doorctl.services import purging
 from doorctl.services.app import App, visits_db
 from doorctl.services.purging import hold_answers
 from doorctl.store.visits import VisitStore
-from doorctl.web.staff.records import HoldPages
+from doorctl.web.staff.records import hold_pages
 from tests.services.branches import initialised
 from tests.web.pages.staging import ZONE, browser
 
@@ -70,16 +70,15 @@ def test_a_hold_is_added_and_lifted_once(config: Config) -> None:
     """The second time there is none."""
     app = App.of(config)
     number = purging.add_hold(app, GOOD).number
-    purging.lift_hold(app, number, "mette")
+    purging.lift_hold(app, number)
 
     with pytest.raises(InputError, match="no hold"):
-        purging.lift_hold(app, number, "mette")
+        purging.lift_hold(app, number)
 
 
 def client(config: Config) -> TestClient:
     """Return a manager's browser before the page of holds."""
-    app = App.of(config)
-    return browser(lambda frame: HoldPages(frame, app).routes(), Role.MANAGER)
+    return browser(hold_pages, Role.MANAGER, app=App.of(config))
 
 
 def test_the_form_comes_back_and_says_what_is_gone_by_local_time(config: Config) -> None:

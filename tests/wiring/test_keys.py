@@ -273,13 +273,13 @@ def test_what_the_audit_log_says_of_a_card_is_found_after_a_rotation(config: Con
     """
     card = Named("3000000000", None, "card")
     old = row_key(own_sealer(config).stretch(ENTITLED))
-    note(App.of(config), Deed(Action.PATRON_EXPLAINED, (old,)), "grethe")
+    note(App.of(config), Deed(Action.PATRON_EXPLAINED, (old,)))
     for _ in range(2):
         adopt(config, rotate(config))
 
-    assert len(export(App.of(config), card, by="dpo").lookups) == 1
+    assert len(export(App.of(config), card).lookups) == 1
     named = [one.deed.cards for one in entries(App.of(config), None)]
     assert [cards for cards in named if old in cards] == [(old,)]
 
-    erase(App.of(config), card, by="dpo")
+    erase(App.of(config), card)
     assert not any(old in one.deed.cards for one in entries(App.of(config), None))

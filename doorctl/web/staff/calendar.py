@@ -114,9 +114,8 @@ HINTS: Mapping[Mode, str] = {
 class CalendarPages:
     """Show the hours and change those of single dates."""
 
-    def __init__(self, frame: Frame, app: App) -> None:
+    def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._app = app
         self._changing = threading.Lock()
 
     def routes(self) -> tuple[BaseRoute, ...]:
@@ -133,7 +132,7 @@ class CalendarPages:
     async def _page(self, request: PageRequest) -> Response:
         today = request.today
         first = _date(request.query("from")) or today
-        shown = await request.aside(days, self._app, first, SHOWN_DAYS)
+        shown = await request.do(days, first, SHOWN_DAYS)
         return request.page(
             "calendar.html",
             days=shown,
@@ -152,39 +151,39 @@ class CalendarPages:
         day = _date(request.query("day"))
         if day is None:
             return None
-        (calendar_day,) = await request.aside(days, self._app, day, 1)
+        (calendar_day,) = await request.do(days, day, 1)
         return calendar_day if calendar_day.by_staff else None
 
     async def _set(self, request: PageRequest, form: Form) -> Response:
         day = _shown_day(request)
         stored = StoredDay(day, _hours(form), form.text("note"))
-        await request.aside(self._save, day, form.text(SHOWN), stored, request.by)
+        await request.do(self._save, day, form.text(SHOWN), stored)
         return request.go(f"{PAGE}?done=set&day={day}")
 
     async def _clear(self, request: PageRequest, form: Form) -> Response:
         day = _shown_day(request)
-        await request.aside(self._save, day, form.text(SHOWN), None, request.by)
+        await request.do(self._save, day, form.text(SHOWN), None)
         return request.done(PAGE, "cleared")
 
     async def _not_cleared(self, request: PageRequest, _form: Form, error: InputError) -> Response:
         return await self._day(request, error=error)
 
-    def _save(self, day: date, shown: str, hours: StoredDay | None, by: str) -> None:
+    def _save(self, app: App, day: date, shown: str, hours: StoredDay | None) -> None:
         """Set a date's hours, or clear them for None, if they still are what the form showed."""
         with self._changing:
-            (now,) = days(self._app, day, 1)
+            (now,) = days(app, day, 1)
             if version(now) != shown:
                 raise InputError("somebody else has changed this date; look, and save again")
             if hours is None:
-                change(self._app, deeds.clear_day(day), by)
+                change(app, deeds.clear_day(day))
             else:
-                refuse_day(hours_now(self._app), hours)
-                change(self._app, deeds.set_day(hours), by)
+                refuse_day(hours_now(app), hours)
+                change(app, deeds.set_day(hours))
 
     async def _day(
         self, request: PageRequest, form: Form | None = None, error: InputError | None = None
     ) -> Response:
-        (day,) = await request.aside(days, self._app, _shown_day(request), 1)
+        (day,) = await request.do(days, _shown_day(request), 1)
         return request.page(
             "calendar_day.html",
             day=day,

@@ -224,9 +224,8 @@ USUAL_SPAN: Final = timedelta(hours=2)
 class NowPages:
     """Show the branch and carry out what staff ask for."""
 
-    def __init__(self, frame: Frame, app: App, alarms: StandingAlarms) -> None:
+    def __init__(self, frame: Frame, alarms: StandingAlarms) -> None:
         self._frame = frame
-        self._app = app
         self._alarms = alarms
 
     def routes(self) -> tuple[BaseRoute, ...]:
@@ -243,11 +242,11 @@ class NowPages:
 
     async def _open(self, request: PageRequest, form: Form) -> Response:
         with of_field("reason"):
-            await request.aside(self._opened, form.text("reason"), request.by)
+            await request.do(_opened, form.text("reason"))
         return request.done(PAGE, "opened")
 
     async def _trust_clock(self, request: PageRequest) -> Response:
-        await request.aside(self._clock_trusted, request.by)
+        await request.do(_clock_trusted)
         return request.done(PAGE, "clock")
 
     async def _set_mode(self, request: PageRequest, form: Form) -> Response:
@@ -258,26 +257,12 @@ class NowPages:
             refuse_purpose(cause, "reason")
         with of_field("until"):
             override = Override(mode, _until(form.text("until"), request.words), cause, request.by)
-            await request.aside(change, self._app, deeds.set_mode(override), request.by)
+            await request.do(change, deeds.set_mode(override))
         return request.done(PAGE, "mode")
 
     async def _end_mode(self, request: PageRequest) -> Response:
-        await request.aside(change, self._app, deeds.end_mode(), request.by)
+        await request.do(change, deeds.end_mode())
         return request.done(PAGE, "ended")
-
-    def _opened(self, reason: str, by: str) -> None:
-        refuse_purpose(reason, "reason")
-        self._note(Deed(Action.OPENED_ONCE, why=reason), by)
-        open_once(self._app, reason, by, DEED_LIMIT_S)
-
-    def _clock_trusted(self, by: str) -> None:
-        self._note(Deed(Action.CLOCK_TRUSTED), by)
-        trust_clock(self._app, DEED_LIMIT_S)
-
-    def _note(self, deed: Deed, by: str) -> None:
-        # A door that does not run does nothing that could go on record.
-        ask(self._app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
-        note(self._app, deed, by)
 
     async def _acknowledge(self, request: PageRequest) -> Response:
         form = await request.form()
@@ -287,17 +272,34 @@ class NowPages:
     async def _shown(
         self, request: PageRequest, form: Form = BLANK, error: InputError | None = None
     ) -> Response:
-        now, alarms = await request.aside(self._looked)
+        now, alarms = await request.do(self._looked)
         wrong = {error.field: request.words.refusal(error)} if isinstance(error, FieldError) else {}
         context = _context(request.words, now, alarms)
         return request.page("now.html", form=form, wrong=wrong, **context)
 
-    def _looked(self) -> tuple[BranchPicture, tuple[AlarmRecord, ...] | None]:
-        now = branch_now(self._app)
+    def _looked(self, app: App) -> tuple[BranchPicture, tuple[AlarmRecord, ...] | None]:
+        now = branch_now(app)
         try:
             return now, self._alarms.standing()
         except StoreError:
             return now, None
+
+
+def _opened(app: App, reason: str) -> None:
+    refuse_purpose(reason, "reason")
+    _note(app, Deed(Action.OPENED_ONCE, why=reason))
+    open_once(app, reason, DEED_LIMIT_S)
+
+
+def _clock_trusted(app: App) -> None:
+    _note(app, Deed(Action.CLOCK_TRUSTED))
+    trust_clock(app, DEED_LIMIT_S)
+
+
+def _note(app: App, deed: Deed) -> None:
+    # A door that does not run does nothing that could go on record.
+    ask(app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
+    note(app, deed)
 
 
 def _context(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, time, timedelta
 from itertools import groupby
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
@@ -24,7 +24,6 @@ from doorctl.privacy.subject import PATRON, Column, HeldRow, Shown, Table
 from doorctl.services import purging, subject
 from doorctl.services.app import App
 from doorctl.services.branch import audit_entries, verify_audit
-from doorctl.services.numbers import Numbers
 from doorctl.services.subject import Named
 from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
@@ -130,68 +129,66 @@ NOBODIES: Mapping[str, str] = {
 """What the log holds in place of an account, and the page's name for it."""
 
 
-class AuditPages:
-    """Show the audit log."""
+def audit_pages(frame: Frame) -> tuple[BaseRoute, ...]:
+    """Return the routes that show, check and save the audit log."""
+    guarded, see, post = frame.guarded, Permission.SEE_AUDIT, ("POST",)
+    return (
+        guarded(AUDIT, _audit, see),
+        guarded(f"{AUDIT}/verify", _verify, see, post),
+        guarded(f"{AUDIT}/export", _export_audit, see, post),
+    )
 
-    def __init__(self, frame: Frame, app: App) -> None:
-        self._frame = frame
-        self._app = app
 
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """Return the routes of these pages."""
-        guarded, see, post = self._frame.guarded, Permission.SEE_AUDIT, ("POST",)
-        return (
-            guarded(AUDIT, self._page, see),
-            guarded(f"{AUDIT}/verify", self._verify, see, post),
-            guarded(f"{AUDIT}/export", self._export, see, post),
+async def _audit(request: PageRequest) -> Response:
+    try:
+        return _shown_audit(request, await _entries(request, request.queried))
+    except InputError as error:
+        return _shown_audit(request, (), request.words.refusal(error))
+
+
+async def _verify(request: PageRequest) -> Response:
+    verdict = await request.do(verify_audit)
+    return request.page("audit_verdict.html", verdict=verdict)
+
+
+async def _export_audit(request: PageRequest) -> Response:
+    entries = await _entries(request, await request.form())
+    headers = {"Content-Disposition": 'attachment; filename="doorctl-audit.json"'}
+    return JSONResponse([_as_dict(entry) for entry in entries], headers=headers)
+
+
+async def _entries(request: PageRequest, form: Form) -> tuple[Entry, ...]:
+    period, account = read_period(form), form.text("account")
+    action = {member.value for member in Action} & {form.text("action")}
+    since, until = period.starts(request.words.zone), period.ends(request.words.zone)
+
+    def fitting(app: App) -> tuple[Entry, ...]:
+        return tuple(
+            entry
+            for entry in reversed(audit_entries(app, since))
+            if (until is None or entry.at < until)
+            and account in ("", entry.by)
+            and (not action or entry.deed.action.value in action)
         )
 
-    async def _page(self, request: PageRequest) -> Response:
-        try:
-            return self._shown(request, await self._entries(request, request.queried))
-        except InputError as error:
-            return self._shown(request, (), request.words.refusal(error))
+    return await request.do(fitting)
 
-    async def _verify(self, request: PageRequest) -> Response:
-        verdict = await request.aside(verify_audit, self._app)
-        return request.page("audit_verdict.html", verdict=verdict)
 
-    async def _export(self, request: PageRequest) -> Response:
-        entries = await self._entries(request, await request.form())
-        headers = {"Content-Disposition": 'attachment; filename="doorctl-audit.json"'}
-        return JSONResponse([_as_dict(entry) for entry in entries], headers=headers)
-
-    async def _entries(self, request: PageRequest, form: Form) -> tuple[Entry, ...]:
-        period, account = read_period(form), form.text("account")
-        action = {member.value for member in Action} & {form.text("action")}
-        since, until = period.starts(request.words.zone), period.ends(request.words.zone)
-
-        def fitting() -> tuple[Entry, ...]:
-            return tuple(
-                entry
-                for entry in reversed(audit_entries(self._app, since, by=request.by))
-                if (until is None or entry.at < until)
-                and account in ("", entry.by)
-                and (not action or entry.deed.action.value in action)
-            )
-
-        return await request.aside(fitting)
-
-    def _shown(self, request: PageRequest, entries: tuple[Entry, ...], wrong: str = "") -> Response:
-        words = request.words
-        deeds = ((action.value, words.say(text)) for action, text in DEEDS.items())
-        return request.page(
-            "audit.html",
-            wrong=wrong,
-            entries=entries[:SHOWN],
-            more=max(0, len(entries) - SHOWN),
-            deeds=DEEDS,
-            details=DETAILS,
-            nobodies=NOBODIES,
-            choices=[("", words.say("All")), *sorted(deeds, key=lambda choice: choice[1])],
-            digits=CARD_HEX_DIGITS,
-            chosen={name: request.query(name) for name in ("since", "until", "account", "action")},
-        )
+def _shown_audit(request: PageRequest, entries: tuple[Entry, ...], wrong: str = "") -> Response:
+    words = request.words
+    deeds = ((action.value, words.say(text)) for action, text in DEEDS.items())
+    return request.page(
+        "audit.html",
+        wrong=wrong,
+        entries=entries[:SHOWN],
+        more=max(0, len(entries) - SHOWN),
+        deeds=DEEDS,
+        details=DETAILS,
+        nobodies=NOBODIES,
+        choices=[("", words.say("All")), *sorted(deeds, key=lambda choice: choice[1])],
+        digits=CARD_HEX_DIGITS,
+        chosen={name: request.query(name) for name in ("since", "until", "account", "action")},
+    )
 
 
 def _as_dict(entry: Entry) -> dict[str, Any]:
@@ -224,79 +221,74 @@ HOLD_ROWS: Final = 200
 NO_HOLD: Final = "There is no hold of that number."
 
 
-class HoldPages:
-    """Show holds, add and lift them, and show a hold's attempts."""
+def hold_pages(frame: Frame) -> tuple[BaseRoute, ...]:
+    """Return the routes that show holds, add and lift them, and show a hold's attempts."""
+    guarded, may, post = frame.guarded, Permission.HOLD, ("POST",)
+    return (
+        guarded(HOLDS, _holds, may),
+        frame.form(HOLDS, _add_hold, may, _holds),
+        guarded(f"{HOLDS}/{{number}}", _visits, may),
+        guarded(f"{HOLDS}/{{number}}/lift", _lift_hold, may, post),
+    )
 
-    def __init__(self, frame: Frame, app: App) -> None:
-        self._frame = frame
-        self._app = app
 
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """Return the routes of these pages."""
-        guarded, may, post = self._frame.guarded, Permission.HOLD, ("POST",)
-        return (
-            guarded(HOLDS, self._shown, may),
-            self._frame.form(HOLDS, self._add, may, self._shown),
-            guarded(f"{HOLDS}/{{number}}", self._visits, may),
-            guarded(f"{HOLDS}/{{number}}/lift", self._lift, may, post),
-        )
+async def _add_hold(request: PageRequest, form: Form) -> Response:
+    await request.do(purging.add_hold, _wanted(form, request.words, request.by))
+    return request.done(HOLDS, "added")
 
-    async def _add(self, request: PageRequest, form: Form) -> Response:
-        await request.aside(purging.add_hold, self._app, _wanted(form, request.words, request.by))
-        return request.done(HOLDS, "added")
 
-    async def _lift(self, request: PageRequest) -> Response:
-        try:
-            await request.aside(
-                purging.lift_hold, self._app, filled_in.row_number(request), request.by
-            )
-        except InputError:
-            return await self._shown(request, absent=NO_HOLD)
-        return request.done(HOLDS, "lifted")
+async def _lift_hold(request: PageRequest) -> Response:
+    try:
+        await request.do(purging.lift_hold, filled_in.row_number(request))
+    except InputError:
+        return await _holds(request, absent=NO_HOLD)
+    return request.done(HOLDS, "lifted")
 
-    async def _visits(self, request: PageRequest) -> Response:
-        try:
-            number = filled_in.row_number(request)
-            held = await request.aside(self._held, request, number)
-        except InputError:
-            return await self._shown(request, absent=NO_HOLD)
-        return request.page("holds_visits.html", number=number, **held)
 
-    def _held(self, request: PageRequest, number: int) -> dict[str, Any]:
-        """Return one page of a hold's attempts, oldest first, and where it is among all."""
-        visits = purging.show_hold(self._app, number, request.by).visits
-        pages = max(1, -(-len(visits) // HOLD_ROWS))
-        page = min(_page_number(request.query("page")), pages)
-        begins = (page - 1) * HOLD_ROWS
-        return {
-            "rows": [row(request, visit) for visit in visits[begins : begins + HOLD_ROWS]],
-            "page": page,
-            "first": begins + 1,
-            "every": len(visits),
-            "is_last": page == pages,
-        }
+async def _visits(request: PageRequest) -> Response:
+    try:
+        number = filled_in.row_number(request)
+        held = await request.do(_held_visits, request, number)
+    except InputError:
+        return await _holds(request, absent=NO_HOLD)
+    return request.page("holds_visits.html", number=number, **held)
 
-    async def _shown(
-        self,
-        request: PageRequest,
-        form: Form | None = None,
-        error: InputError | None = None,
-        *,
-        absent: str = "",
-    ) -> Response:
-        holds, moment = await request.aside(purging.stored_holds, self._app)
-        return request.page(
-            "holds.html",
-            422 if error or absent else 200,
-            holds=[(hold, hold.in_force(moment)) for hold in holds],
-            fields=_offered(request) if form is None else _typed(form),
-            wrong=request.words.refusal(error),
-            absent=request.words.say(absent),
-            longest=LONGEST_TEXT,
-            latest=request.today + LONGEST - ONE_DAY,
-            today=request.today,
-            moment=timedelta(microseconds=1),
-        )
+
+def _held_visits(app: App, request: PageRequest, number: int) -> dict[str, Any]:
+    """Return one page of a hold's attempts, oldest first, and where it is among all."""
+    visits = purging.show_hold(app, number).visits
+    pages = max(1, -(-len(visits) // HOLD_ROWS))
+    page = min(_page_number(request.query("page")), pages)
+    begins = (page - 1) * HOLD_ROWS
+    return {
+        "rows": [row(request, visit) for visit in visits[begins : begins + HOLD_ROWS]],
+        "page": page,
+        "first": begins + 1,
+        "every": len(visits),
+        "is_last": page == pages,
+    }
+
+
+async def _holds(
+    request: PageRequest,
+    form: Form | None = None,
+    error: InputError | None = None,
+    *,
+    absent: str = "",
+) -> Response:
+    holds, moment = await request.do(purging.stored_holds)
+    return request.page(
+        "holds.html",
+        422 if error or absent else 200,
+        holds=[(hold, hold.in_force(moment)) for hold in holds],
+        fields=_offered(request) if form is None else _typed(form),
+        wrong=request.words.refusal(error),
+        absent=request.words.say(absent),
+        longest=LONGEST_TEXT,
+        latest=request.today + LONGEST - ONE_DAY,
+        today=request.today,
+        moment=timedelta(microseconds=1),
+    )
 
 
 def _offered(request: PageRequest) -> dict[str, Any]:
@@ -429,81 +421,68 @@ def _name(words: Words, named: Table | Column) -> str:
 
 
 PEOPLE: Final = "/people"
-ResultT = TypeVar("ResultT")
 
 
-class PeoplePages:
-    """Show, hand out, erase and restrict what is held of a person."""
+def people_pages(frame: Frame) -> tuple[BaseRoute, ...]:
+    """Return the routes that show, hand out, erase and restrict what is held of a person."""
+    may = Permission.SUBJECT_RIGHTS
+    forms = {
+        "find": _find,
+        "export": _export_person,
+        "restrict": _restrict,
+        "unrestrict": _unrestrict,
+        "erase": _erase,
+    }
+    return (
+        frame.guarded(PEOPLE, _held, may),
+        *(frame.form(f"{PEOPLE}/{name}", use, may, _again) for name, use in forms.items()),
+    )
 
-    def __init__(self, frame: Frame, app: App, numbers: Numbers) -> None:
-        self._frame = frame
-        self._app = app
-        self._numbers = numbers
 
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """Return the routes of these pages."""
-        may = Permission.SUBJECT_RIGHTS
-        forms = {
-            "find": self._find,
-            "export": self._export,
-            "restrict": self._restrict,
-            "unrestrict": self._unrestrict,
-            "erase": self._erase,
-        }
-        return (
-            self._frame.guarded(PEOPLE, _held, may),
-            *(
-                self._frame.form(f"{PEOPLE}/{name}", use, may, _again)
-                for name, use in forms.items()
-            ),
-        )
+async def _find(request: PageRequest, form: Form) -> Response:
+    named, why = _about(form)
+    export = await request.do(subject.export, named, why)
+    held: dict[str, Any] = {
+        "empty": export.empty,
+        "cases": cases(request.words, export),
+        "looks": export.lookups[: -MOST_LOOKS - 1 : -1],
+        "stones": export.tombstones,
+        "ref": named.patron_ref or known_ref(export),
+        "restricted": restricted(export),
+    }
+    return await _held(request, form=form, held=held, actions=ACTIONS)
 
-    async def _do(
-        self, request: PageRequest, deed: Callable[..., ResultT], about: tuple[Named, str]
-    ) -> ResultT:
-        app, numbers = self._app, self._numbers
-        return await request.aside(deed, app, *about, numbers=numbers, by=request.by)
 
-    async def _find(self, request: PageRequest, form: Form) -> Response:
-        about = named, _ = _about(form)
-        export = await self._do(request, subject.export, about)
-        held: dict[str, Any] = {
-            "empty": export.empty,
-            "cases": cases(request.words, export),
-            "looks": export.lookups[: -MOST_LOOKS - 1 : -1],
-            "stones": export.tombstones,
-            "ref": named.patron_ref or known_ref(export),
-            "restricted": restricted(export),
-        }
-        return await _held(request, form=form, held=held, actions=ACTIONS)
+async def _export_person(request: PageRequest, form: Form) -> Response:
+    export = await request.do(subject.export, *_about(form))
+    now, zone = request.now, request.words.zone
+    if form.text("as") == "json":
+        # As `doorctl subject export --json` writes it.
+        branch, at = request.app.config.branch.id, now.isoformat(timespec="seconds")
+        about = {"branch": branch, "at": at, **export.as_dict(zone)}
+        text = json.dumps(about, ensure_ascii=False)
+        return _file(text, "application/json", f"doorctl-{now:%Y-%m-%d}.json")
+    text = page(export, branch=request.house.name, at=now, zone=zone, language="da")
+    return _file(text, "text/html", f"oplysninger-{now:%Y-%m-%d}.html")
 
-    async def _export(self, request: PageRequest, form: Form) -> Response:
-        export = await self._do(request, subject.export, _about(form))
-        now, zone = request.now, request.words.zone
-        if form.text("as") == "json":
-            # As `doorctl subject export --json` writes it.
-            branch, at = self._app.config.branch.id, now.isoformat(timespec="seconds")
-            about = {"branch": branch, "at": at, **export.as_dict(zone)}
-            text = json.dumps(about, ensure_ascii=False)
-            return _file(text, "application/json", f"doorctl-{now:%Y-%m-%d}.json")
-        text = page(export, branch=self._frame.house.name, at=now, zone=zone, language="da")
-        return _file(text, "text/html", f"oplysninger-{now:%Y-%m-%d}.html")
 
-    async def _restrict(self, request: PageRequest, form: Form) -> Response:
-        known = await self._do(request, subject.restrict, _about(form))
-        return request.done(PEOPLE, "restricted" if known else "not_yet")
+async def _restrict(request: PageRequest, form: Form) -> Response:
+    known = await request.do(subject.restrict, *_about(form))
+    return request.done(PEOPLE, "restricted" if known else "not_yet")
 
-    async def _unrestrict(self, request: PageRequest, form: Form) -> Response:
-        await self._do(request, subject.unrestrict, _about(form))
-        return request.done(PEOPLE, "unrestricted")
 
-    async def _erase(self, request: PageRequest, form: Form) -> Response:
-        about = _about(form)
-        if not form.ticked("understood"):
-            raise InputError("tick that you understand; nothing was erased")
-        done = await self._do(request, subject.erase, about)
-        # No redirect: what is left, and why, would have to stand in an address.
-        return request.page("people_erased.html", done=done)
+async def _unrestrict(request: PageRequest, form: Form) -> Response:
+    await request.do(subject.unrestrict, *_about(form))
+    return request.done(PEOPLE, "unrestricted")
+
+
+async def _erase(request: PageRequest, form: Form) -> Response:
+    about = _about(form)
+    if not form.ticked("understood"):
+        raise InputError("tick that you understand; nothing was erased")
+    done = await request.do(subject.erase, *about)
+    # No redirect: what is left, and why, would have to stand in an address.
+    return request.page("people_erased.html", done=done)
 
 
 async def _held(request: PageRequest, **context: Any) -> Response:

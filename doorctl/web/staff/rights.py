@@ -36,9 +36,7 @@ from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT
 from doorctl.privacy.letters import letter_in
 from doorctl.rpc import deeds
 from doorctl.services import rights
-from doorctl.services.app import App
 from doorctl.services.branch import change
-from doorctl.services.numbers import Numbers
 from doorctl.services.rights import Banned, PassState, pass_state
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
@@ -69,94 +67,86 @@ BAN_STATES: Mapping[BanState, str] = {
 }
 
 
-class BansPages:
-    """List, add and lift bans, and print the letter."""
+def bans_pages(frame: Frame) -> tuple[BaseRoute, ...]:
+    """Return the routes that list, add and lift bans, and print the letter."""
+    guarded, see, post = frame.guarded, Permission.SEE_BANS, ("POST",)
+    return (
+        guarded(BANS, _bans, see),
+        frame.form(BANS, _add_ban, deeds.add_ban.permission, _bans),
+        guarded(f"{BANS}/{{number}}/lift", _lift_ban, deeds.lift_ban.permission, post),
+        guarded(f"{BANS}/{{number}}/letter", _letter, see),
+    )
 
-    def __init__(self, frame: Frame, app: App, numbers: Numbers) -> None:
-        self._frame = frame
-        self._app = app
-        self._numbers = numbers
 
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """Return the routes of these pages."""
-        guarded, see, post = self._frame.guarded, Permission.SEE_BANS, ("POST",)
-        return (
-            guarded(BANS, self._shown, see),
-            self._frame.form(BANS, self._add, deeds.add_ban.permission, self._shown),
-            guarded(f"{BANS}/{{number}}/lift", self._lift, deeds.lift_ban.permission, post),
-            guarded(f"{BANS}/{{number}}/letter", self._letter, see),
-        )
+async def _add_ban(request: PageRequest, form: Form) -> Response:
+    ban, named = _wanted_ban(request, form), filled_in.named(form)
+    if named.patron_ref:
+        banned = await request.do(rights.ban_patron, named.patron_ref, ban)
+        return request.done(BANS, _outcome((banned,)))
+    made = await request.do(rights.ban_card, named.typed or "", named.taken_as, ban)
+    return request.done(BANS, _outcome(made))
 
-    async def _add(self, request: PageRequest, form: Form) -> Response:
-        ban, app, by = self._wanted(form, request.by), self._app, request.by
-        named, numbers = filled_in.named(form), self._numbers
-        if named.patron_ref:
-            banned = await request.aside(rights.ban_patron, app, named.patron_ref, ban, by=by)
-            return request.done(BANS, _outcome((banned,)))
-        typed, read_as = named.typed or "", named.taken_as
-        made = await request.aside(
-            rights.ban_card, app, typed, read_as, ban, numbers=numbers, by=by
-        )
-        return request.done(BANS, _outcome(made))
 
-    def _wanted(self, form: Form, by: str) -> Ban:
-        last = filled_in.day(form.text("last"))
-        if form.text("end") not in {DATE, OPEN_END}:
-            raise InputError("say how long the ban lasts")
-        if form.text("end") == DATE and last is None:
-            raise InputError("give the last day of the ban, or choose until further notice")
-        moment, everywhere = self._app.clock.moment(), form.text("branches") == EVERYWHERE
-        return Ban(
-            number=0,
-            reason=filled_in.reason(form, REASONS, self._frame.house.words_of(None)),
-            since=ban_since(filled_in.day(form.text("first")), moment),
-            until=ban_until(last if form.text("end") == DATE else None, moment),
-            by=by,
-            branches=frozenset({ALL_BRANCHES if everywhere else self._app.config.branch.id}),
-            # A browser ends lines by CR LF; what is kept is printable.
-            note=form.text("note").replace("\r\n", "\n"),
-        )
+def _wanted_ban(request: PageRequest, form: Form) -> Ban:
+    last = filled_in.day(form.text("last"))
+    if form.text("end") not in {DATE, OPEN_END}:
+        raise InputError("say how long the ban lasts")
+    if form.text("end") == DATE and last is None:
+        raise InputError("give the last day of the ban, or choose until further notice")
+    app, everywhere = request.app, form.text("branches") == EVERYWHERE
+    moment = app.clock.moment()
+    return Ban(
+        number=0,
+        reason=filled_in.reason(form, REASONS, request.house.words_of(None)),
+        since=ban_since(filled_in.day(form.text("first")), moment),
+        until=ban_until(last if form.text("end") == DATE else None, moment),
+        by=app.by,
+        branches=frozenset({ALL_BRANCHES if everywhere else app.config.branch.id}),
+        # A browser ends lines by CR LF; what is kept is printable.
+        note=form.text("note").replace("\r\n", "\n"),
+    )
 
-    async def _lift(self, request: PageRequest) -> Response:
-        ended = await request.aside(
-            rights.lift, self._app, filled_in.row_number(request), by=request.by
-        )
-        return request.done(BANS, "still_banned" if ended.others else "lifted")
 
-    async def _letter(self, request: PageRequest) -> Response:
-        number = filled_in.row_number(request)
-        ban = await request.aside(rights.ban_to_write_of, self._app, number, request.by)
-        branch, moment = self._app.config.branch, self._app.clock.moment()
-        words_of, texts = self._frame.house.words_of, []
-        for code in ("da", "en"):
-            reason = _reason_in(words_of(code), ban.reason, kept_in=words_of(None))
-            text = letter_in(code, replace(ban, reason=reason), branch, moment)
-            texts.append((words_of(code), text.split("\n\n")))
-        return request.page("ban_letter.html", number=number, texts=texts, today=request.today)
+async def _lift_ban(request: PageRequest) -> Response:
+    ended = await request.do(rights.lift, filled_in.row_number(request))
+    return request.done(BANS, "still_banned" if ended.others else "lifted")
 
-    async def _shown(
-        self, request: PageRequest, form: Form = BLANK, error: InputError | None = None
-    ) -> Response:
-        bans = await request.aside(rights.every_ban, self._app, by=request.by)
-        moment, here = self._app.clock.moment(), self._app.config.branch.id
-        return request.page(
-            "bans.html",
-            bans=[(ban, rights.state_of(ban, moment, here)) for ban in bans],
-            states=BAN_STATES,
-            in_force=BanState.HOLDS,
-            can_end={BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
-            all_branches=ALL_BRANCHES,
-            moment=timedelta.resolution,
-            form=filled_in.shown_again(form),
-            wrong=request.words.refusal(error),
-            reasons=REASONS,
-            readings=filled_in.READINGS,
-            longest=SHORT_TEXT // 2,
-            longest_note=LETTER_TEXT,
-            usual_days=USUAL_BAN.days,
-            last=request.today + USUAL_BAN - ONE_DAY,
-            today=request.today,
-        )
+
+async def _letter(request: PageRequest) -> Response:
+    number = filled_in.row_number(request)
+    ban = await request.do(rights.ban_to_write_of, number)
+    branch, moment = request.app.config.branch, request.app.clock.moment()
+    words_of, texts = request.house.words_of, []
+    for code in ("da", "en"):
+        reason = _reason_in(words_of(code), ban.reason, kept_in=words_of(None))
+        text = letter_in(code, replace(ban, reason=reason), branch, moment)
+        texts.append((words_of(code), text.split("\n\n")))
+    return request.page("ban_letter.html", number=number, texts=texts, today=request.today)
+
+
+async def _bans(
+    request: PageRequest, form: Form = BLANK, error: InputError | None = None
+) -> Response:
+    bans = await request.do(rights.every_ban)
+    moment, here = request.app.clock.moment(), request.app.config.branch.id
+    return request.page(
+        "bans.html",
+        bans=[(ban, rights.state_of(ban, moment, here)) for ban in bans],
+        states=BAN_STATES,
+        in_force=BanState.HOLDS,
+        can_end={BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
+        all_branches=ALL_BRANCHES,
+        moment=timedelta.resolution,
+        form=filled_in.shown_again(form),
+        wrong=request.words.refusal(error),
+        reasons=REASONS,
+        readings=filled_in.READINGS,
+        longest=SHORT_TEXT // 2,
+        longest_note=LETTER_TEXT,
+        usual_days=USUAL_BAN.days,
+        last=request.today + USUAL_BAN - ONE_DAY,
+        today=request.today,
+    )
 
 
 def _reason_in(words: Words, reason: str, kept_in: Words) -> str:
@@ -280,10 +270,8 @@ BY_CARD, BY_CODE = "card", "code"
 class PassesPages:
     """List, issue and revoke passes."""
 
-    def __init__(self, frame: Frame, app: App, numbers: Numbers) -> None:
+    def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._app = app
-        self._numbers = numbers
         self._sent: deque[str] = deque(maxlen=FORMS_KEPT)
 
     def routes(self) -> tuple[BaseRoute, ...]:
@@ -302,13 +290,8 @@ class PassesPages:
         if new.code_digits is not None:
             return await self._code_issued(request, new, form.text("once"))
         pin = Pin(form.text("own_pin")) if form.text("pin") == OWN_PIN else None
-        typed, read_as, numbers = filled_in.card(form), filled_in.taken_as(form), self._numbers
-        await request.aside(
-            rights.issue_for_card,
-            *(self._app, typed, read_as, new, pin),
-            numbers=numbers,
-            by=request.by,
-        )
+        typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
+        await request.do(rights.issue_for_card, typed, taken_as, new, pin)
         return request.done(PASSES, "issued")
 
     async def _code_issued(self, request: PageRequest, new: Pass, once: str) -> Response:
@@ -319,9 +302,7 @@ class PassesPages:
         if once:
             self._sent.append(once)
         try:
-            held, code = await request.aside(
-                rights.issue_for_code, self._app, new, numbers=self._numbers, by=request.by
-            )
+            held, code = await request.do(rights.issue_for_code, new)
         except DoorctlError:
             if once:
                 self._sent.remove(once)
@@ -332,15 +313,14 @@ class PassesPages:
         )
 
     async def _revoke(self, request: PageRequest) -> Response:
-        deed = deeds.revoke_pass(filled_in.row_number(request))
-        await request.aside(change, self._app, deed, request.by)
+        await request.do(change, deeds.revoke_pass(filled_in.row_number(request)))
         return request.done(PASSES, "revoked")
 
     async def _shown(
         self, request: PageRequest, form: Form = BLANK, error: InputError | None = None
     ) -> Response:
         words = request.words
-        passes = await request.aside(rights.every_pass, self._app, by=request.by)
+        passes = await request.do(rights.every_pass)
         return request.page(
             "passes.html",
             passes=[
@@ -358,7 +338,7 @@ class PassesPages:
             every_day=EVERY_DAY,
             span_fields=SPAN_FIELDS,
             readings=filled_in.READINGS,
-            pin_length=self._app.config.policy.pin_length,
+            pin_length=request.app.config.policy.pin_length,
             code_lengths=range(MIN_CODE_DIGITS, MAX_CODE_DIGITS + 1),
             companions=range(COMPANIONS_LIMIT + 1),
             longest=SHORT_TEXT,

@@ -306,53 +306,47 @@ MOST_DAYS: Final = 31
 TITLES: Final = ((By.HOUR, "By hour"), (By.WEEKDAY, "By weekday"), (By.MONTH, "By month"))
 
 
-class StatisticsPages:
-    """Show counts."""
+def statistics_pages(frame: Frame) -> tuple[BaseRoute, ...]:
+    """Return the routes that show counts."""
+    see = Permission.SEE_STATISTICS
+    return (frame.guarded(PAGE, _page, see), frame.guarded(f"{PAGE}.csv", _csv, see))
 
-    def __init__(self, frame: Frame, app: App) -> None:
-        self._frame = frame
-        self._app = app
 
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """Return the routes of these pages."""
-        see = Permission.SEE_STATISTICS
-        return (
-            self._frame.guarded(PAGE, self._page, see),
-            self._frame.guarded(f"{PAGE}.csv", self._csv, see),
-        )
+async def _page(request: PageRequest) -> Response:
+    try:
+        period, wrong = _period(request), ""
+    except InputError as error:
+        period, wrong = Period(), request.words.refusal(error)
+    drawn = {} if wrong else await request.do(_pictures, request.words, period)
+    return request.page(
+        "statistics.html",
+        **({"charts": (), "week": None} | drawn),
+        chosen=_chosen(request, period, wrong),
+        wrong=wrong,
+        hours=HOURS,
+        height=HEIGHT,
+        least=K,
+        no_days=not wrong and not _is_short(period),
+    )
 
-    async def _page(self, request: PageRequest) -> Response:
-        try:
-            period, wrong = _period(request), ""
-        except InputError as error:
-            period, wrong = Period(), request.words.refusal(error)
-        drawn = {} if wrong else await request.aside(self._drawn, request.words, period)
-        return request.page(
-            "statistics.html",
-            **({"charts": (), "week": None} | drawn),
-            chosen=_chosen(request, period, wrong),
-            wrong=wrong,
-            hours=HOURS,
-            height=HEIGHT,
-            least=K,
-            no_days=not wrong and not _is_short(period),
-        )
 
-    async def _csv(self, request: PageRequest) -> Response:
-        period, name = _period(request), request.query("by")
-        by = By(name) if name in {member.value for member in By} else By.HOUR
-        headers = {"Content-Disposition": f'attachment; filename="doorctl-{by.value}.csv"'}
-        written = await request.aside(self._written, period, by)
-        return Response(written, media_type="text/csv", headers=headers)
+async def _csv(request: PageRequest) -> Response:
+    period, name = _period(request), request.query("by")
+    by = By(name) if name in {member.value for member in By} else By.HOUR
+    headers = {"Content-Disposition": f'attachment; filename="doorctl-{by.value}.csv"'}
+    written = await request.do(_written, period, by)
+    return Response(written, media_type="text/csv", headers=headers)
 
-    def _drawn(self, words: Words, period: Period) -> dict[str, Any]:
-        """Return all pictures of a period; years take a while, so it is off the event loop."""
-        usage = visits.statistics(self._app, period.since, period.until)
-        return {"charts": _charts(words, period, usage), "week": week(words, usage.week())}
 
-    def _written(self, period: Period, by: By) -> str:
-        usage = visits.statistics(self._app, period.since, period.until)
-        return table_of(_rows(self._app.config.branch.id, usage.table(by).cells))
+def _pictures(app: App, words: Words, period: Period) -> dict[str, Any]:
+    """Return all pictures of a period; years take a while, so it is off the event loop."""
+    usage = visits.statistics(app, period.since, period.until)
+    return {"charts": _charts(words, period, usage), "week": week(words, usage.week())}
+
+
+def _written(app: App, period: Period, by: By) -> str:
+    usage = visits.statistics(app, period.since, period.until)
+    return table_of(_rows(app.config.branch.id, usage.table(by).cells))
 
 
 def _charts(words: Words, period: Period, usage: Gathered) -> list[Chart]:

@@ -17,9 +17,7 @@ from doorctl.core.errors import InputError, NotRunningError
 from doorctl.core.language import DANISH
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.services import cards
-from doorctl.services.app import App
 from doorctl.services.cards import Explanation
-from doorctl.services.numbers import Numbers
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.words import MODES, Words
@@ -205,46 +203,32 @@ REASONS: Mapping[str, str] = {
 """Why staff look: a form's key and the English text; the first is the usual reason."""
 
 
-class WhyPages:
-    """Explain a card, and forget its wrong PINs."""
+def why_pages(frame: Frame) -> tuple[BaseRoute, ...]:
+    """Return the routes that explain a card, and forget its wrong PINs."""
+    may = Permission.EXPLAIN
+    return (
+        frame.guarded(PAGE, _shown, may),
+        frame.form(PAGE, _explain, may, _shown),
+        frame.form(f"{PAGE}/unlock", _unlock, may, _locked),
+    )
 
-    def __init__(self, frame: Frame, app: App, numbers: Numbers) -> None:
-        self._frame = frame
-        self._app = app
-        self._numbers = numbers
 
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """Return the routes of these pages."""
-        guarded, form, may = self._frame.guarded, self._frame.form, Permission.EXPLAIN
-        return (
-            guarded(PAGE, _shown, may),
-            form(PAGE, self._explain, may, _shown),
-            form(f"{PAGE}/unlock", self._unlock, may, _locked),
-        )
+async def _explain(request: PageRequest, form: Form) -> Response:
+    why = filled_in.reason(form, REASONS, request.house.words_of(None))
+    at = filled_in.moment(form.text("at"))
+    typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
+    try:
+        answer = await request.do(cards.explain, typed, at, why, taken_as=taken_as)
+    except NotRunningError:
+        # Only the door process has the key that finds a card.
+        return await _shown(request, form, status=503, codes=_codes(request.words))
+    return await _shown(request, form, answer=answer, **_context(request.words, answer))
 
-    async def _explain(self, request: PageRequest, form: Form) -> Response:
-        why = filled_in.reason(form, REASONS, self._frame.house.words_of(None))
-        at = filled_in.moment(form.text("at"))
-        typed, taken_as, numbers = filled_in.card(form), filled_in.taken_as(form), self._numbers
-        try:
-            answer = await request.aside(
-                cards.explain,
-                *(self._app, typed, at, why),
-                taken_as=taken_as,
-                numbers=numbers,
-                by=request.by,
-            )
-        except NotRunningError:
-            # Only the door process has the key that finds a card.
-            return await _shown(request, form, status=503, codes=_codes(request.words))
-        return await _shown(request, form, answer=answer, **_context(request.words, answer))
 
-    async def _unlock(self, request: PageRequest, form: Form) -> Response:
-        typed, taken_as, numbers = filled_in.card(form), filled_in.taken_as(form), self._numbers
-        await request.aside(
-            cards.unlock, self._app, typed, taken_as=taken_as, numbers=numbers, by=request.by
-        )
-        return request.done(PAGE, "unlocked")
+async def _unlock(request: PageRequest, form: Form) -> Response:
+    typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
+    await request.do(cards.unlock, typed, taken_as=taken_as)
+    return request.done(PAGE, "unlocked")
 
 
 async def _shown(

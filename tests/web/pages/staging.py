@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from starlette.routing import BaseRoute
@@ -14,10 +15,13 @@ from starlette.types import ASGIApp
 from doorctl.accounts.account import Permission, Role
 from doorctl.core.errors import StoreError
 from doorctl.core.language import languages
+from doorctl.services.app import App
 from doorctl.web.frame import Aside, Frame, House, Person, Templates, shared_routes
 from doorctl.web.serving import Headed, SameOrigin
 from doorctl.web.words import Words
+from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.services.branches import configured
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 NOW = datetime(2026, 11, 25, 19, 30, tzinfo=ZONE)
@@ -61,9 +65,16 @@ def everybody() -> FakeSessions:
     return FakeSessions({role.value: Person(role.value, role, fresh=True) for role in Role})
 
 
-def frame(sessions: FakeSessions | None = None, refused: FakeRefused | None = None) -> Frame:
+NOWHERE = App(configured(Path("/nowhere")), FakeClock(wall=NOW))
+"""Of a branch whose files are not there, for pages that need none."""
+
+
+def frame(
+    sessions: FakeSessions | None = None, refused: FakeRefused | None = None, app: App = NOWHERE
+) -> Frame:
     """Return a frame for a branch that speaks Danish first."""
     return Frame(
+        app=app,
         house=House(
             name="Randers Bibliotek, Øst",
             phone="89 15 45 00",
@@ -92,6 +103,7 @@ def browser(
     make: Callable[[Frame], Iterable[BaseRoute]],
     role: Role | None = Role.STAFF,
     language: str = "da",
+    app: App = NOWHERE,
 ) -> TestClient:
     """Return a browser that is signed in, and asks as browsers of today do.
 
@@ -99,8 +111,9 @@ def browser(
         make: returns the routes of the pages in question.
         role: of who is signed in; None for nobody.
         language: that was chosen.
+        app: of the branch.
     """
-    around = frame()
+    around = frame(app=app)
     client = TestClient(
         application(make(around), around),
         base_url="http://testserver",

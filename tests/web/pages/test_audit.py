@@ -17,7 +17,7 @@ from doorctl.accounts.account import NOBODY, PROVIDER, Role
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.services import branch
 from doorctl.services.app import App
-from doorctl.web.staff.records import DETAILS, SHOWN, AuditPages
+from doorctl.web.staff.records import DETAILS, SHOWN, audit_pages
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import LANGUAGES, browser
 
@@ -27,13 +27,13 @@ CARD = bytes.fromhex("3f1c9a04") + bytes(12)
 
 def client(app: App, role: Role | None = Role.MANAGER, language: str = "da") -> TestClient:
     """Return a browser before the page."""
-    return browser(lambda frame: AuditPages(frame, app).routes(), role, language)
+    return browser(audit_pages, role, language, app)
 
 
 def put(app: App, *deeds: Deed, by: str = "anne") -> App:
     """Put deeds on record."""
     for one in deeds:
-        branch.note(app, one, by)
+        branch.note(app.acting(by), one)
     return app
 
 

@@ -10,8 +10,7 @@ from doorctl.core.masked import IdentifierKind
 from doorctl.privacy.audit import Action
 from doorctl.services import rights
 from doorctl.services.app import App, open_book
-from doorctl.services.numbers import own_numbers
-from doorctl.web.staff.rights import BansPages
+from doorctl.web.staff.rights import bans_pages
 from tests.services.branches import register
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import NOW, browser
@@ -32,8 +31,7 @@ BAN = Ban(0, "støj", NOW, None, "staff", frozenset({"demo"}))
 
 def client(app: App, role: Role = Role.STAFF, language: str = DANISH) -> TestClient:
     """Return a browser for the page."""
-    numbers = own_numbers(app)
-    return browser(lambda frame: BansPages(frame, app, numbers).routes(), role, language)
+    return browser(bans_pages, role, language, app)
 
 
 def known(app: App, ref: str) -> None:

@@ -12,7 +12,6 @@ import doorctl.web
 from doorctl.accounts.account import IDLE_MS
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
-from doorctl.services.numbers import own_numbers
 from doorctl.services.visits import DoorLog
 from doorctl.web.panel import Panel, Showing
 from doorctl.web.staff.accounts import Entrance
@@ -39,14 +38,15 @@ ASKED = [
 
 def signed_in(step: Doorstep, app: App, alarms: StandingAlarms) -> TestClient:
     """Return a browser with a session, before every page that asks by itself; no stream goes on."""
-    around, log = step.around, DoorLog(app, own_numbers(app))
+    around, log = step.around, DoorLog(app)
+    around.app = app
     panel = Panel(FakePanelDoor(), Showing("Øst", elsewhere=True), LANGUAGES, TEMPLATES)
     events = LogEvents(around, log, around.sessions.look)
     panel.stop()
     events.stop()
     pages = (
         Entrance(around, step.signing_in),
-        NowPages(around, app, alarms),
+        NowPages(around, alarms),
         LogPages(around, log),
         events,
         panel,

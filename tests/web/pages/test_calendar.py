@@ -40,7 +40,7 @@ def stored(app: App) -> dict[date, StoredDay]:
 
 def client(app: App, role: Role = Role.STAFF, language: str = "da") -> TestClient:
     """Return a browser before the page."""
-    return browser(lambda frame: CalendarPages(frame, app).routes(), role, language)
+    return browser(lambda frame: CalendarPages(frame).routes(), role, language, app)
 
 
 def said(staff: TestClient, form: dict[str, str], what: str = "") -> Response:
@@ -89,7 +89,7 @@ def test_a_date_gets_hours_of_its_own_and_the_usual_ones_back(app: App) -> None:
 )
 def test_a_form_that_is_sent_as_it_was_shown_changes_no_hours(app: App, spans: Day) -> None:
     """Neither those past midnight nor those with staff among them, nor the next morning's."""
-    change(app, deeds.set_day(StoredDay(DAY, spans)), "anne")
+    change(app.acting("anne"), deeds.set_day(StoredDay(DAY, spans)))
     staff, before = client(app), days(app, DAY, 2)
     page = staff.get(f"/calendar/{DAY}").text
     fields = dict(re.findall(r'name="([a-z0-9-]+)"[^>]*? value="([^"]*)"', page))
@@ -110,7 +110,7 @@ def test_closed_all_day(app: App) -> None:
 def test_the_form_shows_what_stands(app: App) -> None:
     """Whoever changes one thing need not type the rest anew, and saving it changes nothing."""
     spans = (ModeSpan(Mode.STAFFED, 600, 1080), ModeSpan(Mode.SELF_SERVICE, 1320, 1500))
-    change(app, deeds.set_day(StoredDay(DAY, spans, "aften")), "anne")
+    change(app.acting("anne"), deeds.set_day(StoredDay(DAY, spans, "aften")))
     page = client(app).get(f"/calendar/{DAY}").text
 
     for text in ('value="10:00"', 'value="18:00"', 'value="22:00"', 'value="01:00"', "aften"):
@@ -239,7 +239,7 @@ def test_what_a_colleague_said_meanwhile_is_not_lost(
     """Whoever sends a form that is out of date is shown what stands now, and sends it again."""
     staff = client(app, language=language)
     before = shown(staff)
-    change(app, deeds.set_day(OTHERS), "anne")
+    change(app.acting("anne"), deeds.set_day(OTHERS))
 
     late = staff.post(f"/calendar/{DAY}{what}", data={**CLOSED, "shown": before})
 
@@ -278,7 +278,7 @@ def test_who_may_only_look(app: App) -> None:
 def test_no_band_leaves_the_scale(app: App) -> None:
     """Hours until the next day are drawn on both, each between midnight and midnight."""
     spans = (ModeSpan(Mode.SELF_SERVICE, 1320, 1500), ModeSpan(Mode.STAFFED, 600, 1080))
-    change(app, deeds.set_day(StoredDay(DAY, spans)), "anne")
+    change(app.acting("anne"), deeds.set_day(StoredDay(DAY, spans)))
     page = client(app).get(f"/calendar?from={DAY}").text
     bands = re.findall(r'class="(s\w+)" x="([\d.]+)" y="(\d+)" width="([\d.]+)"', page)
 

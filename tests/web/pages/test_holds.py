@@ -12,7 +12,7 @@ from doorctl.accounts.account import Role
 from doorctl.privacy.audit import Action
 from doorctl.services import purging
 from doorctl.services.app import App
-from doorctl.web.staff.records import HoldPages
+from doorctl.web.staff.records import hold_pages
 from tests.web.desk_records import recorded
 from tests.web.door_log import WrittenLog, visit
 from tests.web.pages.staging import NOW, browser
@@ -29,7 +29,7 @@ ASKED = {
 
 def client(app: App, role: Role = Role.MANAGER, language: str = "da") -> TestClient:
     """Return a browser before the page."""
-    return browser(lambda frame: HoldPages(frame, app).routes(), role, language)
+    return browser(hold_pages, role, language, app)
 
 
 def test_a_window_is_held_shown_and_lifted(app: App) -> None:

@@ -47,7 +47,7 @@ class House:
     def __init__(self, app: App, limits: Lasting = QUIET) -> None:
         self.door = WrittenLog(app)
         self.sessions = staging.everybody()
-        around = staging.frame(self.sessions)
+        around = staging.frame(self.sessions, app=app)
         self.events = LogEvents(around, self.door.log, self.sessions.person, limits)
         pages = LogPages(around, self.door.log)
         self.app = staging.application((*pages.routes(), *self.events.routes()), around)

@@ -79,7 +79,7 @@ def client(app: App, alarms: StandingAlarms) -> Clients:
     """Return a browser before the page, at each call."""
 
     def made(role: Role = Role.STAFF, language: str = "da") -> TestClient:
-        return browser(lambda frame: NowPages(frame, app, alarms).routes(), role, language)
+        return browser(lambda frame: NowPages(frame, alarms).routes(), role, language, app)
 
     return made
 
@@ -311,7 +311,7 @@ def test_a_lockdown_that_is_over_waits_for_staff(client: Clients, app: App) -> N
     noon = NOW.replace(hour=12, minute=0)
     app.clock.step(noon)
     lapsing = Override(Mode.LOCKDOWN, noon + timedelta(minutes=5), "uro", "staff")
-    change(app, deeds.set_mode(lapsing), "staff")
+    change(app, deeds.set_mode(lapsing))
     app.clock.advance(600)
     page = client().get("/now").text
 
@@ -371,7 +371,8 @@ def test_a_mode_is_offered_for_two_hours_at_most(
     made = apps(*hours)
     with closing(AlarmRecords(made.branch_db)) as records, closing(BranchThread(made)) as branch:
         seen = StandingAlarms(records, branch, lambda _kind: None)
-        page = browser(lambda frame: NowPages(frame, made, seen).routes()).get("/now").text
+        staff = browser(lambda frame: NowPages(frame, seen).routes(), app=made)
+        page = staff.get("/now").text
 
     assert f'name="until" type="datetime-local" value="{offered}"' in page
 

@@ -14,7 +14,6 @@ from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.privacy.audit import Action
 from doorctl.services.app import App, open_book
-from doorctl.services.numbers import own_numbers
 from doorctl.web.staff.rights import PassesPages
 from tests.services.branches import stretched
 from tests.web.conftest import Apps
@@ -37,8 +36,7 @@ CODE = FORM | {"bearer": "code", "card": "", "digits": "7"}
 
 def client(app: App, role: Role = Role.STAFF, language: str = DANISH) -> TestClient:
     """Return a browser for the page."""
-    numbers = own_numbers(app)
-    return browser(lambda frame: PassesPages(frame, app, numbers).routes(), role, language)
+    return browser(lambda frame: PassesPages(frame).routes(), role, language, app)
 
 
 def stored(app: App) -> tuple[PassEntry, ...]:

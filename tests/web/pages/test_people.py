@@ -13,8 +13,7 @@ from doorctl.privacy.audit import Action
 from doorctl.privacy.subject import ALL_GONE, BRANCH, VISITS, Erasure, HeldVisit, PartErased
 from doorctl.services import rights, subject
 from doorctl.services.app import App
-from doorctl.services.numbers import own_numbers
-from doorctl.web.staff.records import PeoplePages
+from doorctl.web.staff.records import people_pages
 from tests.services.branches import register
 from tests.web.conftest import Apps
 from tests.web.desk_records import recorded
@@ -35,14 +34,13 @@ def app(apps: Apps) -> App:
     """A branch that holds a row of the register and a hostile ban of one person."""
     app = apps("branch.id=oest")
     register(app, (IdentifierKind.CARD, CARD, REF))
-    rights.ban_patron(app, REF, BAN, by="anne")
+    rights.ban_patron(app.acting("anne"), REF, BAN)
     return app
 
 
 def client(app: App, role: Role = Role.DPO, language: str = DANISH) -> TestClient:
     """Return a browser for the page."""
-    numbers = own_numbers(app)
-    return browser(lambda frame: PeoplePages(frame, app, numbers).routes(), role, language)
+    return browser(people_pages, role, language, app)
 
 
 def test_a_person_is_found_and_told_of_in_words(app: App) -> None:

@@ -13,7 +13,6 @@ from doorctl.accounts.account import Role
 from doorctl.core.errors import InputError, StoreError
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
-from doorctl.services.numbers import own_numbers
 from doorctl.services.visits import DoorLog
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
@@ -39,16 +38,16 @@ def app(apps: Apps) -> App:
 
 def staff(app: App, alarms: StandingAlarms, language: str) -> TestClient:
     """Return a browser before the pages of a real branch, whose processes do not run."""
-    numbers = own_numbers(app)
     return browser(
         lambda frame: (
-            *CalendarPages(frame, app).routes(),
-            *LogPages(frame, DoorLog(app, numbers)).routes(),
-            *NowPages(frame, app, alarms).routes(),
-            *PassesPages(frame, app, numbers).routes(),
+            *CalendarPages(frame).routes(),
+            *LogPages(frame, DoorLog(app)).routes(),
+            *NowPages(frame, alarms).routes(),
+            *PassesPages(frame).routes(),
         ),
         Role.MANAGER,
         language,
+        app,
     )
 
 

@@ -24,7 +24,7 @@ from doorctl.services.app import App
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.log import MARK, scale_of
 from doorctl.web.staff.statistics import BREADTH as WIDTH
-from doorctl.web.staff.statistics import HEIGHT, StatisticsPages, bars, chart
+from doorctl.web.staff.statistics import HEIGHT, bars, chart, statistics_pages
 from doorctl.web.staff.statistics import SCALE as LEFT
 from doorctl.web.words import Words
 from tests.web.conftest import Apps
@@ -54,7 +54,7 @@ def counted(app: App, *counts: HourCount) -> App:
 
 def client(app: App, language: str = "da", role: Role = Role.VIEWER) -> TestClient:
     """Return a browser before the page."""
-    return browser(lambda frame: StatisticsPages(frame, app).routes(), role, language)
+    return browser(statistics_pages, role, language, app)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from starlette.testclient import TestClient
 from doorctl.accounts.account import Permission, Role, permits
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
-from doorctl.services.numbers import own_numbers
 from doorctl.services.visits import DoorLog
 from doorctl.web.frame import Frame
 from doorctl.web.staff.accounts import AccountsPages
@@ -19,10 +18,10 @@ from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import NowPages
-from doorctl.web.staff.records import AuditPages, HoldPages, PeoplePages
-from doorctl.web.staff.rights import BansPages, PassesPages
-from doorctl.web.staff.statistics import StatisticsPages
-from doorctl.web.staff.why import WhyPages
+from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
+from doorctl.web.staff.rights import PassesPages, bans_pages
+from doorctl.web.staff.statistics import statistics_pages
+from doorctl.web.staff.why import why_pages
 from tests.fakes.accounts import MemoryDesk
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import FakeRefused, application, everybody, frame
@@ -62,19 +61,18 @@ WHO = {
 @pytest.fixture
 def routes(app: App, alarms: StandingAlarms) -> tuple[Frame, FakeRefused, list[Route]]:
     """The pages of staff; no stream goes on."""
-    refused, numbers = FakeRefused(), own_numbers(app)
-    around = frame(everybody(), refused)
-    log = DoorLog(app, numbers)
+    refused = FakeRefused()
+    around = frame(everybody(), refused, app)
+    log = DoorLog(app)
     events = LogEvents(around, log, around.sessions.look)
     events.stop()
     pages = (
-        *(NowPages(around, app, alarms), LogPages(around, log), events),
-        *(WhyPages(around, app, numbers), BansPages(around, app, numbers)),
-        *(PassesPages(around, app, numbers), CalendarPages(around, app)),
-        *(StatisticsPages(around, app), PeoplePages(around, app, numbers)),
-        *(HoldPages(around, app), AuditPages(around, app), AccountsPages(around, MemoryDesk())),
+        *(NowPages(around, alarms), LogPages(around, log), events),
+        *(PassesPages(around), CalendarPages(around), AccountsPages(around, MemoryDesk())),
     )
     found: list[BaseRoute] = [route for page in pages for route in page.routes()]
+    others = (why_pages, bans_pages, statistics_pages, people_pages, hold_pages, audit_pages)
+    found += [route for page in others for route in page(around)]
     return around, refused, [route for route in found if isinstance(route, Route)]
 
 

@@ -24,12 +24,11 @@ from doorctl.services.numbers import (
     OwnNumbers,
     Reading,
     TakenAs,
-    own_numbers,
     own_sealer,
 )
 from doorctl.store.records import AuditRecords
 from doorctl.store.visits import VisitStore
-from doorctl.web.staff.why import WhyPages
+from doorctl.web.staff.why import why_pages
 from tests.fakes.clock import FakeClock
 from tests.services.branches import key, register
 from tests.web.desk_records import recorded
@@ -61,8 +60,7 @@ def client(
     app: App, role: Role = Role.STAFF, language: str = DANISH, numbers: Numbers | None = None
 ) -> TestClient:
     """Return a browser for the page."""
-    sealing = numbers or own_numbers(app)
-    return browser(lambda frame: WhyPages(frame, app, sealing).routes(), role, language)
+    return browser(why_pages, role, language, replace(app, numbers=numbers))
 
 
 def test_a_card_is_explained_and_its_number_is_nowhere(branch: App) -> None:
@@ -84,8 +82,7 @@ def test_a_card_is_explained_and_its_number_is_nowhere(branch: App) -> None:
 
 def test_a_pass_is_told_apart_from_the_register(branch: App) -> None:
     """It is enough by itself, so what else fails does not make the verdict."""
-    numbers = own_numbers(branch)
-    rights.issue_for_card(branch, CARD, "card", CLUB, None, numbers=numbers, by="anne")
+    rights.issue_for_card(branch, CARD, "card", CLUB, None)
     answer = client(branch, language="en").post("/why", data=FORM)
 
     assert "Would be let in" in answer.text
