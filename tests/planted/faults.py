@@ -391,7 +391,7 @@ FAULTS = (
     ),
     Fault(
         "the door signs as whom web names",
-        "DoorAnswers._open_once",
+        "_by",
         "question.signed(by)",
         "by",
         "tests/e2e/test_modes.py",
