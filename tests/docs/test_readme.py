@@ -97,6 +97,7 @@ def test_the_top_level_holds_what_was_agreed() -> None:
         "README.md",
         "config",
         "doorctl",
+        "packaging",
         "pyproject.toml",
         "requirements.lock",
         "systemd",

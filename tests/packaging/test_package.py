@@ -1,0 +1,239 @@
+"""What packaging/build made, looked at without installing it: `packaging/README.md` says how."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from doorctl.cli.app import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "packaging" / "build"
+MACHINES = {"amd64": 62, "arm64": 183}
+"""Numbers of the processors in the head of a compiled file (ELF, ``e_machine``)."""
+
+UNCHECKED_HASH = 1
+"""The flag of bytecode that Python takes as it is, without asking for a file's date (PEP 552)."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A built package, and where its two halves were unpacked."""
+
+    file: Path
+    root: Path
+    control: Path
+
+    def field(self, name: str) -> str:
+        """Return a field of its control file."""
+        command = ("dpkg-deb", "--field", self.file, name)
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    @property
+    def release(self) -> Path:
+        """The folder of its version."""
+        (folder,) = (self.root / "opt/doorctl/releases").iterdir()
+        return folder
+
+    @property
+    def site(self) -> Path:
+        """Its libraries."""
+        return self.release / "lib/python3.13/site-packages"
+
+    def names(self) -> set[str]:
+        """Return the names of all its files, from the root on."""
+        return {str(one.relative_to(self.root)) for one in self.root.rglob("*") if not one.is_dir()}
+
+
+def built() -> list[Path]:
+    """Return the packages that are to be looked at."""
+    return sorted(Path(os.environ.get("DOORCTL_PACKAGES", "/nowhere")).glob("doorctl_*.deb"))
+
+
+@pytest.fixture(scope="module", params=MACHINES)
+def package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """Return the package for an architecture, unpacked; skip where it was not built."""
+    found = [one for one in built() if one.stem.endswith(f"_{request.param}")]
+    if not found:
+        pytest.skip("DOORCTL_PACKAGES names no folder with this package; see packaging/README.md")
+    room = tmp_path_factory.mktemp("package")
+    for option, name in (("--extract", "root"), ("--control", "control")):
+        subprocess.run(("dpkg-deb", option, found[0], room / name), check=True)
+    return Package(found[0], room / "root", room / "control")
+
+
+def test_it_is_tied_to_the_python_that_its_libraries_are_for(package: Package) -> None:
+    """Apt takes nothing away under it, and asks for what switches the relay off without Python."""
+    depends = package.field("Depends").split(", ")
+
+    assert {"python3 (>= 3.13)", "python3 (<< 3.14)", "gpiod", "age"} <= set(depends)
+    assert package.release.name == package.field("Version")
+
+
+def test_all_that_systemd_reads_is_where_debian_has_it(package: Package) -> None:
+    """No unit or setting of the folder is forgotten; watchdog and journal are a board's only."""
+    names = package.names()
+    units = {one.name for one in (ROOT / "systemd").glob("doorctl*.service")}
+    units |= {one.name for one in (ROOT / "systemd").glob("doorctl*.timer")}
+    wanted = {f"usr/lib/systemd/system/{name}" for name in units} | {
+        "usr/lib/sysusers.d/doorctl.conf",
+        "usr/lib/sysusers.d/doorctl-sync.conf",
+        "usr/lib/tmpfiles.d/doorctl.conf",
+        "usr/lib/modules-load.d/doorctl.conf",
+        "usr/lib/udev/rules.d/60-doorctl.rules",
+        "usr/lib/systemd/system-preset/50-doorctl.preset",
+    }
+    board = {f"usr/lib/systemd/{one}.conf.d/50-doorctl.conf" for one in ("system", "journald")}
+
+    assert wanted <= names
+    assert names & board == (board if package.field("Architecture") == "arm64" else set())
+
+
+def test_its_units_call_the_program_by_the_link(package: Package) -> None:
+    """Whichever version the link names is run, and the page that a unit names is there."""
+    units = sorted((package.root / "usr/lib/systemd/system").glob("*.service"))
+    text = "".join(one.read_text(encoding="utf-8") for one in units)
+    folder = package.root / "opt/doorctl"
+
+    assert set(re.findall(r"/opt/doorctl/\S+", text)) == {"/opt/doorctl/current/bin/doorctl"}
+    link = (package.root / "usr/bin/doorctl").readlink()
+    assert str(link) == "/opt/doorctl/current/bin/doorctl"
+    assert [one.name for one in folder.iterdir()] == ["releases"]
+    for page in set(re.findall("^Documentation=file:(.*)$", text, re.MULTILINE)):
+        assert (package.root / page.lstrip("/")).is_file()
+
+
+def test_installing_begins_nothing(package: Package) -> None:
+    """No unit is enabled or started, so no relay moves before somebody says so."""
+    preset = package.root / "usr/lib/systemd/system-preset/50-doorctl.preset"
+    scripts = "".join(
+        (package.control / name).read_text(encoding="utf-8") for name in ("postinst", "prerm")
+    )
+
+    assert "disable doorctl-*" in preset.read_text(encoding="utf-8").splitlines()
+    assert not re.search(r"systemctl.* (enable|start|restart) [^;\n]*doorctl", scripts)
+    assert not [name for name in package.names() if ".wants/" in name or name.startswith("etc/")]
+
+
+def test_nothing_is_inside_that_only_builds_or_tests(package: Package) -> None:
+    """An installer on the door's machine would be one more way in."""
+    names = {one.name.partition("-")[0].lower() for one in package.site.iterdir()}
+
+    assert names & {"pip", "setuptools", "wheel", "pytest", "tests", "bin", "share"} == set()
+    assert sorted(one.name for one in (package.release / "bin").iterdir()) == ["doorctl", "python3"]
+
+
+def test_every_module_has_bytecode_that_is_taken_as_it_is(package: Package) -> None:
+    """A start neither compiles nor writes anything, and asks no clock."""
+    missing = []
+    for module in package.site.rglob("*.py"):
+        compiled = module.parent / "__pycache__" / f"{module.stem}.cpython-313.pyc"
+        head = compiled.read_bytes()[:8] if compiled.exists() else b""
+        if head[4:] != UNCHECKED_HASH.to_bytes(4, "little"):
+            missing.append(module)
+
+    assert missing == []
+
+
+def test_what_is_compiled_is_for_its_processor(package: Package) -> None:
+    """The libraries were made for the machine that the package says, lgpio too."""
+    wanted = MACHINES[package.field("Architecture")]
+    compiled = list(package.site.rglob("*.so"))
+
+    assert "_lgpio.so" in {one.name for one in compiled}
+    assert {int.from_bytes(one.read_bytes()[18:20], "little") for one in compiled} == {wanted}
+
+
+def test_the_list_of_parts_is_that_of_the_lock(package: Package) -> None:
+    """Each library that is inside stands in the SBOM with the version and a digest of the lock."""
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    lock += (ROOT / "systemd/lgpio.lock").read_text(encoding="utf-8")
+    listed = json.loads((package.root / "usr/share/doc/doorctl/doorctl.cdx.json").read_bytes())
+    parts = {part["purl"]: part for part in listed["components"]}
+    folders = [one.name for one in package.site.glob("*.dist-info")]
+
+    assert (listed["bomFormat"], listed["specVersion"]) == ("CycloneDX", "1.6")
+    assert len(parts) == len(folders) - 1
+    for part in parts.values():
+        assert f"sha256:{part['hashes'][0]['content']}" in lock
+        name = re.sub(r"[-_.]+", "-", part["name"]).lower()
+        assert re.search(rf"^{name}=={re.escape(part['version'])} ", lock, re.MULTILINE)
+    inside = {one["name"] for part in parts.values() for one in part.get("components", ())}
+    assert {"openssl", "libsodium", "libargon2"} <= inside
+
+
+def test_each_command_has_a_page_and_each_shell_its_completion(package: Package) -> None:
+    """``man doorctl-NAME`` and the tabulator know what the program knows."""
+    pages = package.root / "usr/share/man/man1"
+    first = gzip.decompress((pages / "doorctl.1.gz").read_bytes()).decode()
+
+    for name in COMMANDS:
+        page = gzip.decompress((pages / f"doorctl-{name}.1.gz").read_bytes()).decode()
+        assert rf".BR doorctl\-{name}".replace("-", r"\-").replace(r"\\-", r"\-") in first
+        assert ".SH SYNOPSIS" in page
+    for where in (
+        "bash-completion/completions/doorctl",
+        "zsh/vendor-completions/_doorctl",
+        "fish/vendor_completions.d/doorctl.fish",
+    ):
+        text = (package.root / "usr/share" / where).read_text(encoding="utf-8")
+        assert "_DOORCTL_COMPLETE" in text
+
+
+def test_the_program_in_it_runs(package: Package) -> None:
+    """With Debian's Python and nothing but what is inside, it says its version and its examples."""
+    python = shutil.which("/usr/bin/python3.13") or shutil.which("python3.13")
+    if python is None or package.field("Architecture") != "amd64":
+        pytest.skip("no Python 3.13 here, or another processor")
+    code = f"import sys; sys.path.insert(0, {str(package.site)!r}); import doorctl.cli.app as a"
+    for end in (
+        "a.app(['--version'])",
+        "from doorctl.demo.door import shipped; shipped('demo.toml')",
+    ):
+        command = (python, "-IS", "-c", f"{code}\n{end}")
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_purge_keeps_data_unless_somebody_says_otherwise(package: Package) -> None:
+    """Where nobody can answer, the answer is no; and nothing else deletes keys or databases."""
+    template = (package.control / "templates").read_text(encoding="utf-8")
+    deleting = {
+        name: (package.control / name).read_text(encoding="utf-8").count("/var/lib/doorctl")
+        for name in ("postinst", "prerm", "postrm")
+    }
+
+    assert "\nDefault: false\n" in template
+    assert "\nDescription-da.UTF-8:" in template
+    assert deleting == {"postinst": 0, "prerm": 0, "postrm": 3}
+
+
+def test_a_second_build_has_the_same_bytes(package: Package, tmp_path: Path) -> None:
+    """Whoever doubts a package builds it anew, elsewhere and as somebody else, and compares."""
+    if package.field("Architecture") != "amd64":
+        pytest.skip("one architecture shows it")
+    other = {
+        "HOME": str(tmp_path),
+        "TZ": "Asia/Tokyo",
+        "LANG": "da_DK.UTF-8",
+        "TMPDIR": str(tmp_path),
+    }
+    words = ("--quick", "--output", str(tmp_path / "again"), "amd64")
+    subprocess.run(
+        ("sh", "-c", 'umask 077; exec "$0" "$@"', BUILD, *words),
+        check=True,
+        env=os.environ | other,
+        stdout=subprocess.DEVNULL,
+    )
+    (again,) = (tmp_path / "again").glob("*.deb")
+
+    assert again.name == package.file.name
+    assert again.read_bytes() == package.file.read_bytes()
