@@ -47,20 +47,35 @@ def init(config: Config) -> None:
     metavar="NAME",
     help="Somebody looked at it: a branch takes it however many patrons it shuts out.",
 )
+@click.option(
+    "--audit-confirmed",
+    metavar="BRANCH",
+    multiple=True,
+    help="Somebody looked why its audit log is another one: say so no more.",
+)
 @json_option
 @partial(with_config, sending=True)
-def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_json: bool) -> None:
+def push(
+    config: Config,
+    *,
+    full: bool,
+    dry_run: bool,
+    approved_by: str | None,
+    audit_confirmed: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Seal what has changed in the library system and push it to every branch.
 
     Each branch gets the changes since what it holds, or all rows where that is not known. Exit 0
-    only if every branch is up to date; one that can't be reached catches up in a later run.
+    only if every branch is up to date, and none whose audit log was rolled back or written anew
+    waits to be confirmed; one that can't be reached catches up in a later run.
     """
     output, progress = Unfailing(sys.stdout), Unfailing(sys.stderr)
     report = _Report(config, dry_run, _silent if as_json else partial(click.echo, file=output.file))
     with click.progressbar(length=1, label="Sealing", show_pos=True, file=progress.file) as bar:
         refreshed, deliveries = sender.push(
             config,
-            sender.Wishes(full, dry_run, approved_by),
+            sender.Wishes(full, dry_run, approved_by, audit_confirmed),
             system_clock(config),
             on_progress=advancing(bar),
             on_refreshed=partial(report.refreshed, bar),
@@ -175,10 +190,11 @@ def _delivered(delivery: Delivery, minimum_age: int, *, dry_run: bool) -> str:
 
 def _rewritten(delivery: Delivery) -> str:
     return (
-        f"doorctl: audit_rewritten: the audit log of {delivery.branch} ends at "
-        f"{delivery.audit_head}, and ended at {delivery.audit_kept} before: it was rolled back or "
-        "written anew. If nobody restored a backup there, somebody hides what was done: compare "
-        f"doorctl audit verify --anchor {delivery.audit_kept} on the branch"
+        f"doorctl: audit_rewritten: the audit log of {delivery.branch} ended at "
+        f"{delivery.audit_kept} before, and was found without that: it was rolled back or written "
+        "anew. If nobody restored a backup there, somebody hides what was done: compare "
+        f"doorctl audit verify --anchor {delivery.audit_kept} on the branch. Every push says so "
+        f"until somebody has: doorctl sync push --audit-confirmed {delivery.branch}"
     )
 
 

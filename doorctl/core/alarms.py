@@ -196,7 +196,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         ),
         "audit_rewritten": _now(
             "The audit log of a branch was written anew or rolled back.",
-            "If nobody restored a copy, see who hides something: doorctl audit verify.",
+            "Unless a copy was restored, see who hides something. Confirm it: doorctl sync push.",
         ),
         "export_old": _today(
             "No new export has come from the library system for 26 hours.",

@@ -58,6 +58,7 @@ _FORGET_HEADS = """
     DELETE FROM audit_heads
     WHERE branch = :branch AND (number > :agreed OR day < date(:day, '-185 days'))
 """
+_KEEP_LOST = "INSERT OR IGNORE INTO audit_lost VALUES (:branch, :lost)"
 _KEEP_HEAD = "REPLACE INTO audit_heads VALUES (:branch, :day, CAST(:head AS INTEGER), :head)"
 _FORGET_WRONG_PINS = "DELETE FROM wrong_pins WHERE branch = ? OR day < date(?, '-30 days')"
 _WRONG_ELSEWHERE = """
@@ -115,6 +116,13 @@ _SCHEMA = (
         number INTEGER NOT NULL,
         head TEXT NOT NULL,
         PRIMARY KEY (branch, day)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # The first head that a branch's log was found without, until somebody confirms it.
+    """
+    CREATE TABLE audit_lost (
+        branch TEXT NOT NULL PRIMARY KEY,
+        head TEXT NOT NULL
     ) STRICT, WITHOUT ROWID
     """,
     """
@@ -222,12 +230,26 @@ class OutboxStore:
         """Return day -> the end of a branch's audit log then; the last first."""
         return dict(self._fetch(_HEADS, branch=branch))
 
-    def note_audit_head(self, branch: str, head: str, on: date, agreed: int) -> None:
-        """Keep the end of a branch's audit log."""
+    def note_audit_head(
+        self, branch: str, head: str, on: date, agreed: int, lost: str | None
+    ) -> None:
+        """Keep the end of a branch's audit log, and the one that it no longer holds."""
         values = {"branch": branch, "day": on.isoformat(), "head": head, "agreed": agreed}
         with self._writer.transaction() as connection:
+            if lost is not None:
+                connection.execute(_KEEP_LOST, {"branch": branch, "lost": lost})
             connection.execute(_FORGET_HEADS, values)
             connection.execute(_KEEP_HEAD, values)
+
+    def audit_lost(self) -> dict[str, str]:
+        """Return branch -> the head that its audit log was found without."""
+        return dict(self._fetch("SELECT branch, head FROM audit_lost"))
+
+    def confirm_audit(self, branches: Iterable[str]) -> None:
+        """Forget what the audit logs of some branches were found without: somebody has looked."""
+        with self._writer.transaction() as connection:
+            forget = "DELETE FROM audit_lost WHERE branch = ?"
+            connection.executemany(forget, ((branch,) for branch in branches))
 
     def note_wrong_pins(self, branch: str, here: Mapping[str, int], on: date) -> None:
         """Replace a branch's counts of patrons' wrong PINs."""

@@ -144,11 +144,17 @@ class Outbox(Protocol):
     def audit_heads(self, branch: str) -> dict[str, str]:
         """Return day -> where a branch's audit log ended then, as ``41:9f86…``; the last first."""
 
-    def note_audit_head(self, branch: str, head: str, on: date, agreed: int) -> None:
+    def note_audit_head(
+        self, branch: str, head: str, on: date, agreed: int, lost: str | None
+    ) -> None:
         """Keep where a branch's audit log ends on a day, one head a day for half a year.
 
-        Heads with a higher number than `agreed` are forgotten: the log no longer holds them.
+        Heads with a higher number than `agreed` are forgotten: the log no longer holds them. `lost`
+        is the last of them; the first such one of a branch stays until somebody confirms it.
         """
+
+    def audit_lost(self) -> dict[str, str]:
+        """Return branch -> the head that its log was found without, if nobody confirmed it."""
 
     def note_wrong_pins(self, branch: str, here: Mapping[str, int], on: date) -> None:
         """Replace a branch's counts of patrons' wrong PINs, and forget what is 30 days old."""
@@ -352,7 +358,8 @@ class Delivery:
     None where the branch did not say them.
 
     If `refused`, it will fail the same way until a person does something. `audit_kept` is where its
-    log ended in an earlier run, if it no longer holds that: it was rolled back or written anew.
+    log ended in an earlier run, if a run found it without that and nobody confirmed it: it was
+    rolled back or written anew.
     """
 
     branch: str
@@ -476,7 +483,9 @@ class _Courier:
     def talk(self, branch: Branch) -> Talk:
         """Ask, send, and send everything if the branch holds something else than expected."""
         try:
-            return (yield from self._talk(branch))
+            delivery = yield from self._talk(branch)
+            lost = self._outbox.audit_lost().get(branch.name, delivery.audit_kept)
+            return replace(delivery, audit_kept=lost)
         except StoreError as err:
             return Delivery(branch.name, Result.FAILED, why=str(err))
 
@@ -499,7 +508,7 @@ class _Courier:
         try:
             delivery = yield from self._bring(branch, held, key_id)
         except StoreError as err:
-            # The new head is kept by now: no later run would find that it is another one.
+            # What was found of the audit log is told all the same.
             delivery = Delivery(branch.name, Result.FAILED, why=str(err))
         return replace(
             delivery,
@@ -540,8 +549,9 @@ class _Courier:
                 # The next run sends what was kept: the branch has not heard of it yet.
                 return None if grown else kept
             agreed = answer.agreed
-        self._outbox.note_audit_head(branch.name, held.audit_head, self._sender.on, agreed)
-        return None if agreed >= number_of(kept) else kept
+        lost = None if agreed >= number_of(kept) else kept
+        self._outbox.note_audit_head(branch.name, held.audit_head, self._sender.on, agreed, lost)
+        return lost
 
     def _bring(self, branch: Branch, held: Held, key_id: str) -> Talk:
         plan = self._plan(branch, held)

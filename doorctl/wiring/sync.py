@@ -21,6 +21,7 @@ from doorctl.core.errors import (
     AlreadyExistsError,
     ConfigError,
     DoorctlError,
+    InputError,
     Problem,
     StoreBusyError,
     StoreError,
@@ -67,12 +68,13 @@ class Wishes:
     """The options of one run; `full` sends every branch all rows.
 
     A `dry_run` seals and compares, but sends and remembers nothing. `approved_by` approves of the
-    run whatever a branch's guard says.
+    run whatever a branch's guard says. The audit logs of `audit_confirmed` are right as they are.
     """
 
     full: bool = False
     dry_run: bool = False
     approved_by: str | None = None
+    audit_confirmed: Sequence[str] = ()
 
 
 def initialise(config: Config) -> list[Path]:
@@ -122,8 +124,8 @@ def push(
     `on_progress` gets how many identifiers are sealed so far and how many there are. `on_refreshed`
     is called once, before anything is sent, `on_delivery` as soon as a branch has ended, and
     `on_unsent` with the reason why an alarm did not go; the next run tries it again. Raises
-    FeedError with every wrong row, StoreBusyError beside another run, DoorctlError: nothing was
-    sent.
+    FeedError with every wrong row, StoreBusyError beside another run, InputError for a branch that
+    there is not, DoorctlError: nothing was sent.
     """
     sync = _sync(config)
     refuse_odd_name(wishes.approved_by)
@@ -135,7 +137,7 @@ def push(
     deliveries: list[Delivery] = []
     with (
         _branches(sync) as branches,
-        _outbox(sync, dry_run=wishes.dry_run) as outbox,
+        _outbox(sync, wishes) as outbox,
         _telling(config, outbox, clock, None if wishes.dry_run else on_unsent) as book,
     ):
         sender = replace(sender, directory=outbox.path.parent)
@@ -232,7 +234,7 @@ def tell_failure(config: Config, clock: Clock, *, on_unsent: Callable[[str], Non
     where it can't be stored that the report was sent.
     """
     try:
-        with _outbox(_sync(config), dry_run=False) as outbox:
+        with _outbox(_sync(config), Wishes()) as outbox:
             book, now = _book(outbox), clock.moment().local
             if book.told_at is None or not timedelta(0) <= now - book.told_at <= JUST_NOW:
                 book.stand("sync_failed", {"": os.environ.get("MONITOR_SERVICE_RESULT", "")})
@@ -358,18 +360,29 @@ def _branches(sync: Sync) -> Iterator[list[HttpBranch]]:
 
 
 @contextmanager
-def _outbox(sync: Sync, *, dry_run: bool) -> Iterator[OutboxStore]:
+def _outbox(sync: Sync, wishes: Wishes) -> Iterator[OutboxStore]:
     path = sync.state_directory / OUTBOX
-    if not dry_run:
+    if not wishes.dry_run:
         make_directory(sync.state_directory)
         with closing(open_or_create_outbox(path)) as outbox:
+            _confirm(sync, outbox, wishes.audit_confirmed)
             yield outbox
         return
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory, OUTBOX)
         copy_outbox(path, copy)
         with closing(OutboxStore(copy)) as outbox:
+            _confirm(sync, outbox, wishes.audit_confirmed)
             yield outbox
+
+
+def _confirm(sync: Sync, outbox: OutboxStore, branches: Sequence[str]) -> None:
+    known = outbox.audit_lost().keys() | {target.branch for target in sync.targets}
+    for branch in branches:
+        if branch not in known:
+            there = ", ".join(sorted(known))
+            raise InputError(f"no branch is called {branch}; there are {there}; nothing was sent")
+    outbox.confirm_audit(branches)
 
 
 def _sync(config: Config) -> Sync:

@@ -160,7 +160,10 @@ def test_a_day_of_a_sender(sender: SenderDirectory, branch: Branch) -> None:
 
 
 def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, authority: Authority) -> None:
-    """Whoever has the Pi can shorten its log; the sender kept where it ended and says so once."""
+    """Whoever has the Pi can shorten its log; the sender kept where it ended and goes on saying so.
+
+    Patrons' changes go out all the same. Somebody confirms it, by a name that there is.
+    """
     (tmp_path / "branch").mkdir()
     (tmp_path / "sender").mkdir()
     branch = made(tmp_path / "branch", authority)
@@ -181,19 +184,30 @@ def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, authority: Authority)
         log.execute("UPDATE sqlite_sequence SET seq = 1 WHERE name = 'audit'")
         log.commit()
     branch.start()
-    told, again = sender.call("push"), sender.call("push")
+    told = sender.call("push")
+    sender.export("01-full.ndjson", *map(patron, range(1, 5)))
+    again = sender.call("push", "--json")
+    misspelt = sender.call("push", "--audit-confirmed", "dmeo")
+    confirmed, after = sender.call("push", "--audit-confirmed", "demo"), sender.call("push")
+    patrons = held(branch)[1]
     branch.end()
 
-    assert (told.returncode, again.returncode) == (1, 0), told.stderr + again.stderr
-    assert "audit_rewritten: the audit log of demo ends at 1:" in told.stderr
-    assert "demo: up to date" not in told.stderr
-    assert "audit_rewritten" not in again.stderr
+    calls = (told, again, misspelt, confirmed, after)
+    assert [done.returncode for done in calls] == [1, 1, 1, 0, 0], [done.stderr for done in calls]
+    for done in (told, again):
+        assert "audit_rewritten: the audit log of demo ended at 2:" in done.stderr
+        assert "doorctl sync push --audit-confirmed demo" in done.stderr
+    (kept,) = json.loads(again.stdout)["branches"]
+    assert (kept["result"], kept["audit_kept"][:2]) == ("sent", "2:")
+    assert patrons == {"1", "2", "3", "4"}
+    assert "no branch is called dmeo; there are demo" in misspelt.stderr
+    assert "audit_rewritten" not in confirmed.stderr + after.stderr
 
 
 def test_branch_records_from_an_older_copy_are_told_on_both_sides(
     tmp_path: Path, authority: Authority
 ) -> None:
-    """Though the log has grown past where it ended: the branch alarms, the sender exits 1, once."""
+    """Though the log has grown past where it ended: the branch alarms once, the sender goes on."""
     (tmp_path / "branch").mkdir()
     (tmp_path / "sender").mkdir()
     branch = made(tmp_path / "branch", authority)
@@ -219,8 +233,9 @@ def test_branch_records_from_an_older_copy_are_told_on_both_sides(
     alarm = branch.wait_for("alarm", kind="branch_rolled_back")
     branch.end()
 
-    assert (told.returncode, again.returncode) == (1, 0), told.stderr + again.stderr
-    assert "audit_rewritten: the audit log of demo ends at 6:" in told.stderr
+    assert (told.returncode, again.returncode) == (1, 1), told.stderr + again.stderr
+    assert "audit_rewritten: the audit log of demo ended at " in told.stderr
+    assert len([line for line in branch.lines if line.get("kind") == "branch_rolled_back"]) == 1
     assert "as many as 2 are missing, from number 1 on" in alarm["why"]
 
 

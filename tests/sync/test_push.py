@@ -89,10 +89,14 @@ def test_where_each_branchs_audit_log_ended_is_told(town: Town) -> None:
         ("7:aa", "0:00", "7:aa"),
     ],
 )
-def test_an_audit_log_that_is_shorter_or_another_is_told_once(
+def test_an_audit_log_that_is_shorter_or_another_is_told_until_it_is_confirmed(
     town: Town, first: str | None, then: str | None, lost: str | None
 ) -> None:
-    """The Pi's own copy can be rolled back; the head of the run before lies out of its reach."""
+    """The Pi's own copy can be rolled back; the head of the run before lies out of its reach.
+
+    The first head that was lost is told, also while the branch can't be reached and whatever its
+    log becomes; once somebody has looked, the new log is the one that counts.
+    """
     oest, _ = town.branches
     oest.audit_head = first
     town.push()
@@ -101,8 +105,21 @@ def test_an_audit_log_that_is_shorter_or_another_is_told_once(
     assert deliveries["oest"].audit_kept == lost
     assert deliveries["syd"].audit_kept is None
 
+    for oest.away, oest.audit_head in ((True, then), (False, "5:dd"), (False, "7:ee")):
+        if lost is None:
+            break
+        _, deliveries = town.push()
+        assert deliveries["oest"].audit_kept == lost
+    confirm(town, "oest")
+
     _, deliveries = town.push()
-    assert deliveries["oest"].audit_kept is None, "the new head is kept from now on"
+    assert deliveries["oest"].audit_kept is None
+
+
+def confirm(town: Town, branch: str) -> None:
+    """Take a branch's audit log as it is now."""
+    with closing(open_or_create_outbox(town.outbox_path)) as outbox:
+        outbox.confirm_audit([branch])
 
 
 def head(number: int, chain: str = "a") -> str:
@@ -126,7 +143,7 @@ def test_an_entry_of_another_hash_is_told_however_long_the_log_has_grown(
 ) -> None:
     """A log written anew from some entry on is the longer one soon: the hash at the number counts.
 
-    It is told once; then the new log is the one that is kept.
+    The new log is the one that is kept, and what was lost is told beside it.
     """
     oest, _ = town.branches
     oest.log = [head(3), head(7)]
@@ -139,7 +156,7 @@ def test_an_entry_of_another_hash_is_told_however_long_the_log_has_grown(
     assert oest.messages[-1]["heads"] == {TODAY.isoformat(): head(7)}
 
     _, deliveries = town.push()
-    assert deliveries["oest"].audit_kept is None
+    assert deliveries["oest"].audit_kept == (head(7) if lost else None)
     assert oest.messages[-1]["heads"] == {TODAY.isoformat(): then[-1]}
 
 
