@@ -114,18 +114,19 @@ SCREEN: Final = "screen.html"
 _PAGE = (
     '<!DOCTYPE html><title>doorctl</title><form method="post" action="{}">'
     '<input type="hidden" name="key" value="{}"><button>doorctl</button></form>'
-    "<script>document.forms[0].submit()</script>\n"
+    "<script>document.forms[0].submit()</script><!-- {} -->\n"
 )
 """It sends the secret as a form: an address stands in a history, and may stand in a log."""
 
-_WRITTEN = re.compile(r'(https?://[^"?]+)(?:\?key=|".* value=")([\w-]+)"')
+_WRITTEN = re.compile(r'action="([^"]+)".* value="([\w-]+)"(?:.*<!-- (\S+) -->)?')
 
 
-def panel_page(config: Config, languages: Languages, templates: Templates) -> Panel:
+def panel_page(app: App, languages: Languages, templates: Templates) -> Panel:
     """Return the screen's page; call its `stop` before the server's, for it ends the streams.
 
     Raises ConfigError: a language that is offered has no catalogue.
     """
+    config = app.config
     branch, panel = config.branch, config.panel
     showing = Showing(
         branch=branch.name,
@@ -137,16 +138,18 @@ def panel_page(config: Config, languages: Languages, templates: Templates) -> Pa
         idle_s=panel.idle_s,
     )
     door = PanelOverSocket(config.control.socket)
-    secret = opened_with(config) if showing.keypad else ""
+    boot_id = app.clock.boot_time().boot_id
+    secret = opened_with(config, boot_id) if showing.keypad else ""
     spoken = offered(languages, panel.languages)
     return Panel(door, showing, spoken, templates, secret=secret)
 
 
-def opened_with(config: Config) -> str:
+def opened_with(config: Config, boot_id: str) -> str:
     """Return the secret that opens the screen, from the file that its browser starts with.
 
     Everybody on this machine can read an address on a command line. The file stays, so that a web
-    process that starts again finds the screen as it was; delete it to have another secret made.
+    process that starts again finds the screen as it was, until the machine starts again; delete it
+    to have another secret made earlier.
     """
     path = config.storage.directory / SCREEN
     scheme = "https" if config.web.tls.wanted else "http"
@@ -155,9 +158,10 @@ def opened_with(config: Config) -> str:
     with suppress(OSError, UnicodeDecodeError):
         written = path.read_text(encoding="ascii")
     earlier = _WRITTEN.search(written)
-    if earlier is not None and earlier[1] == address:
+    # Which boot it was made in, earlier versions did not say.
+    if earlier is not None and earlier[1] == address and earlier[3] in {boot_id, None}:
         secret = earlier[2]
-    page = _PAGE.format(address, secret)
+    page = _PAGE.format(address, secret, boot_id)
     if written == page:
         return secret
     # On a disk that is full the screen has no keys until it is not, and all else goes on.
@@ -236,7 +240,7 @@ def pages(
     stack.callback(accounts.close)
     templates = Templates()
     frame = _frame(app, log, accounts, branch, templates=templates, stack=stack)
-    panel = panel_page(config, frame.languages, templates)
+    panel = panel_page(app, frame.languages, templates)
     door_log = DoorLog(app)
     events = LogEvents(frame, door_log, frame.sessions.look)
     routes = (

@@ -146,3 +146,15 @@ def test_systemd_understands_the_files(tmp_path: Path, kind: str) -> None:
         code, text = told(tool(f"systemd-{own}"), f"--root={tmp_path}", *more, file)
 
         assert code == 0, text
+
+
+def test_what_opens_the_screen_is_gone_at_a_boot_and_not_before(tmp_path: Path) -> None:
+    """So that no browser begins with the secret of the boot before, while web has made no other."""
+    screen = tmp_path / "var" / "lib" / "doorctl" / "screen.html"
+    screen.parent.mkdir(parents=True)
+    screen.touch()
+    rules = SYSTEMD / "doorctl.tmpfiles.conf"
+    remove = (tool("systemd-tmpfiles"), f"--root={tmp_path}", "--remove")
+    there = [(told(*remove, *boot, rules), screen.exists())[1] for boot in ((), ("--boot",))]
+
+    assert there == [True, False]

@@ -46,30 +46,36 @@ def test_a_keypad_that_is_wired_goes_before_the_screen(port: str, *, keys: bool)
 
 
 def test_the_screen_is_opened_with_what_stands_in_a_file(tmp_path: Path) -> None:
-    """For its owner alone; it stays the same, until somebody deletes it or the address changes."""
+    """For its owner alone; another at each start of the machine, for another address, or at wish.
+
+    A web process that starts again finds the screen as it was.
+    """
     config = load(
         Path(__file__).parents[3] / "config" / "demo.toml",
         [f"storage.directory={tmp_path}", "web.port=8081"],
         {},
     )
     screen = tmp_path / SCREEN
-    secret = opened_with(config)
+    secret = opened_with(config, "boot-1")
     address = "http://127.0.0.1:8081/panel"
     assert f'<form method="post" action="{address}">' in screen.read_text()
     assert f'<input type="hidden" name="key" value="{secret}">' in screen.read_text()
     assert screen.stat().st_mode & 0o777 == 0o600
     assert len(secret) == 22
-    assert opened_with(config) == secret
+    assert opened_with(config, "boot-1") == secret
+    after = opened_with(config, "boot-2")
+    assert after != secret
+    assert opened_with(config, "boot-2") == after
 
-    before = f'<meta http-equiv="refresh" content="0;url={address}?key=of-before">\n'
+    before = f'<form action="{address}"><input name="key" value="of-before"></form>\n'
     screen.write_text(before)
-    assert opened_with(config) == "of-before"
-    assert 'action="' in screen.read_text()
+    assert opened_with(config, "boot-2") == "of-before", "its browser is at the door just now"
+    assert opened_with(config, "boot-3") != "of-before"
 
     moved = replace(config, web=replace(config.web, port=8082))
-    assert opened_with(moved) != secret
+    assert opened_with(moved, "boot-3") != opened_with(config, "boot-3")
     screen.write_text("something else")
-    assert opened_with(config) in screen.read_text()
+    assert opened_with(config, "boot-3") in screen.read_text()
     screen.unlink()
     screen.mkdir()
-    assert len(opened_with(config)) == 22
+    assert len(opened_with(config, "boot-3")) == 22
