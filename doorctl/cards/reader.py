@@ -38,16 +38,18 @@ def keys(data: bytes) -> tuple[KeyPressed, ...]:
 MAX_KEYS = 12
 """Longest run that can be keys: the most that a stalled process may find from a hasty patron."""
 
-_SHORTEST_CARD = 5
+_SCANNED = re.compile(rb"[0-9]{5,}|\*[0-9]{5,}\*")
+"""Key bytes that are a card: five digits or more, bare or between the stars of Code 39.
+
+A card of four digits can't be told from a PIN here."""
 
 
 def looks_typed(frame: bytes) -> bool:
-    """Tell whether `frame` is keys, with a ``#`` or ``*`` among them or fewer than five.
+    """Tell whether `frame` is keys and no card.
 
-    A card of four digits can't be told from a PIN here. An empty frame counts as typed, because
-    nothing is lost with it.
+    An empty frame counts as typed, because nothing is lost with it.
     """
-    return only_keys(frame) and (len(frame) < _SHORTEST_CARD or not frame.isdigit())
+    return only_keys(frame) and not _SCANNED.fullmatch(frame)
 
 
 def only_keys(frame: bytes) -> bool:

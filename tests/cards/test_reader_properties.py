@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from doorctl.cards.framing import BURST_GAP_S, FRAME_IDLE_S
 from doorctl.core.masked import CardRead, KeyPressed, Reading
-from tests.cards.samples import HEALTH_CARD, STRIPE, TRACK_1, TRACK_2, Caller
+from tests.cards.samples import HEALTH_CARD, STRIPE, TRACK_1, TRACK_2, Caller, card, pressed
 
 PIECES = st.sampled_from(
     [
@@ -89,6 +89,31 @@ def test_after_any_bytes_the_next_card_reads(data: bytes, carries_keys: bool) ->
     caller.receive(STRIPE + b"\r", 10.0)
     caller.wait()
     assert caller.readings == [*before, HEALTH_CARD]
+
+
+@given(
+    st.text("0123456789", min_size=5, max_size=24),
+    st.booleans(),
+    st.sampled_from([b"\r", b"\n", b"\r\n", b"\t", b"\x03"]),
+    st.data(),
+)
+def test_a_code_39_in_one_burst_is_a_card_on_the_keys_line_too(
+    number: str, awaiting_pin: bool, end: bytes, data: st.DataObject
+) -> None:
+    """However its bytes are cut, and whether or not a PIN is awaited: its stars are no keys."""
+    caller = Caller(carries_keys=True, awaiting_pin=awaiting_pin)
+    now_s, rest = 1.0, b"*" + number.encode() + b"*" + end
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        caller.receive(rest[:size], now_s)
+        rest, now_s = rest[size:], now_s + data.draw(st.sampled_from([0.0, 0.016, 0.029]))
+    caller.receive(b"4711", now_s + 1.0)
+    caller.wait()
+    first, *keys = caller.readings
+
+    assert isinstance(first, CardRead)
+    assert card(number) in first.identifiers
+    assert keys == pressed("4711")
 
 
 @given(st.text("0123456789#*", max_size=30), st.lists(GAPS, min_size=30, max_size=30))
