@@ -211,6 +211,9 @@ OVERLOAD_REPORT_S = 60.0
 UNREADABLE_GAP_S = 0.1
 """Nobody swipes twice so soon: faster garbage gets one answer in this time."""
 
+SAME_SWIPE_S = 0.5
+"""The same card again, no key between: a reader that sends a track three times, a line each."""
+
 
 @dataclass(eq=False, kw_only=True)
 class Controller:
@@ -247,6 +250,7 @@ class Controller:
         self._reloaded: Reloaded | None = None
         self._refusals = Refusals()
         self._card: CardRead | None = None
+        self._card_s = -inf
         self._turned_s: float | None = None
         self._stale_until_s = 0.0
         self._kept_up_s = 0.0
@@ -443,12 +447,9 @@ class Controller:
             self._take_reading(reading)
 
     def _take_reading(self, reading: CardRead | CardUnreadable | KeyPressed) -> None:
-        standing = self.daily.standing
-        if isinstance(reading, CardUnreadable):
-            now_s = self.clock.monotonic_s()
-            if now_s - self._unreadable_s < UNREADABLE_GAP_S:
-                return
-            self._unreadable_s = now_s
+        standing, now_s = self.daily.standing, self.clock.monotonic_s()
+        if self._is_again(reading, now_s):
+            return
         if standing is not None and standing.mode is Mode.STAFFED and self._attempt_is_over():
             # In staffed hours no card is judged; the branch decides if the door stands free.
             if isinstance(reading, CardRead):
@@ -458,10 +459,22 @@ class Controller:
             self._turn_away(reading)
         else:
             if isinstance(reading, CardRead):
-                self._card = reading
+                self._card, self._card_s = reading, now_s
                 # This ends the earlier attempt, whose reason is known by now.
                 self._take_reloaded()
             self._step(reading)
+
+    def _is_again(self, reading: CardRead | CardUnreadable | KeyPressed, now_s: float) -> bool:
+        """Tell whether the reader, and no person, repeats this."""
+        if isinstance(reading, CardRead):
+            return reading == self._card and now_s - self._card_s < SAME_SWIPE_S
+        if isinstance(reading, KeyPressed):
+            self._card_s = -inf
+            return False
+        again = now_s - self._unreadable_s < UNREADABLE_GAP_S
+        if not again:
+            self._unreadable_s = now_s
+        return again
 
     def _turn_away(self, card: CardRead) -> None:
         now_s = self.clock.monotonic_s()

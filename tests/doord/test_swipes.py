@@ -15,7 +15,7 @@ from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
 from doorctl.cards.reader import BytesReceived
 from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
-from doorctl.doord.controller import READER, UNREADABLE_GAP_S
+from doorctl.doord.controller import READER, SAME_SWIPE_S, UNREADABLE_GAP_S
 from doorctl.doord.events import BACKLOG_LIMIT, UNRECORDED_LIMIT, StaffOpened
 from tests.doord.fake_door import (
     CARD,
@@ -412,6 +412,43 @@ def test_a_storm_of_unreadable_cards_fills_no_queue() -> None:
     assert door.outcomes == ["card_unreadable"] * UNRECORDED_LIMIT
 
 
+@pytest.mark.parametrize("carries_keys", [False, True])
+def test_a_track_on_three_lines_is_one_swipe(carries_keys: bool) -> None:
+    """Some readers send it thrice: one row, one answer, and the PIN opens."""
+    door = FakeDoor(carries_keys=carries_keys)
+    for _ in range(3):
+        door.says(swiped(CARD) + b"\n")
+        door.wait(0.1)
+    door.types(RIGHT_PIN)
+    door.work()
+
+    assert (door.reasons, door.outcomes) == (["ok"], ["ok"])
+
+
+def test_a_pass_without_a_pin_opens_once_for_three_lines() -> None:
+    """The second line comes after the answer."""
+    door = FakeDoor(rules=WITHOUT_PIN)
+    for _ in range(3):
+        door.swipe(CARD)
+        door.work()
+
+    assert door.reasons == ["ok"]
+
+
+@pytest.mark.parametrize("other", ["a card", "key", "time"])
+def test_what_is_another_attempt(other: str) -> None:
+    """Another card at once, the same one after a key or half a second later."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    if other == "key":
+        door.types("4")
+    door.wait(SAME_SWIPE_S if other == "time" else 0.0)
+    door.swipe(OTHER_CARD if other == "a card" else CARD)
+    door.work()
+
+    assert door.outcomes == ["pin_timeout", None]
+
+
 def test_of_garbage_without_a_pause_one_answer_a_while_is_enough() -> None:
     """Nobody swipes ten times a second: the rest fills no log."""
     door = FakeDoor()
@@ -436,6 +473,7 @@ def test_a_reader_that_repeats_a_card_fills_no_queue() -> None:
     """A card that comes while too much waits is turned away with a red lamp, and later taken."""
     door = FakeDoor()
     for _ in range(10 * BACKLOG_LIMIT):
+        door.clock.advance(SAME_SWIPE_S)
         door.controller.handle(BytesReceived(READER, swiped(CARD)))
 
     assert door.worker.backlog() <= BACKLOG_LIMIT + 1
@@ -458,6 +496,7 @@ def hang(door: FakeDoor) -> None:
     """Swipe one card until so much waits for a worker that hangs that the next is turned away."""
     while door.worker.backlog() < BACKLOG_LIMIT:
         door.swipe(CARD)
+        door.clock.advance(SAME_SWIPE_S)
 
 
 def test_who_is_turned_away_types_no_pin_of_whoever_came_before() -> None:

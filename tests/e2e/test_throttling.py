@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
 from doorctl.demo.door import Line
+from doorctl.doord.controller import SAME_SWIPE_S
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, until
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER, Person
@@ -98,6 +100,7 @@ def test_timeouts_cost_nothing(doors: Doors) -> None:
     door = doors.started()
     for _ in range(4):
         door.swipe(ENTITLED.swipe)
+        time.sleep(SAME_SWIPE_S)
     door.visit(ALSO_ENTITLED)
 
     assert door.visit(ENTITLED)["reason"] == "ok"
