@@ -23,7 +23,7 @@ from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog, Supervisor
 from doorctl.devices.pins import outputs_kept
-from doorctl.doord.self_test import Finding, house
+from doorctl.doord.self_test import OLD_SHARE, Finding, house
 from doorctl.doord.self_test import run as run_self_test
 from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import utc_now
@@ -514,9 +514,6 @@ LOOK_EVERY_S = 60.0
 
 WEB_RESTS_S = 60.0
 """Web asks the door every few seconds; a restart takes less."""
-
-OLD_SHARE = 1 / 3
-"""Share of the age at which nobody is let in: with the usual 72 h a day: time for staff to act."""
 
 
 @dataclass(eq=False)

@@ -195,6 +195,9 @@ def due(last_run: datetime | None, opens: datetime | None, now: datetime) -> boo
 
 # The checks of the house.
 
+OLD_SHARE = 1 / 3
+"""Share of the age at which nobody is let in: with the usual 72 h a day: time for staff to act."""
+
 MIN_FREE_BYTES = 100_000_000
 """A full push of 100 000 rows and the purge's VACUUM need less than this beside what is there."""
 
@@ -246,12 +249,21 @@ def register_filled(_house: House, seen: Seen) -> Answer | None:
 
 
 def register_age(house: House, seen: Seen) -> Answer | None:
-    """Check that the register is new enough to let patrons in at the next opening."""
+    """Check that the register lets patrons in at the next opening.
+
+    One that no push has renewed for long has to last until self-service ends within a day.
+    """
     limit, stamp = house.rules.policy.max_cache_age, seen.stamp
     if limit is None or stamp is None or not stamp.epoch or not house.moment.dependable:
         return None
-    age = f"{_age(house, stamp)}; the limit is {_in_hours(limit)}."
-    return Answer(not _too_old(house, stamp), age)
+    local, age = house.moment.local, stamp.age(house.moment)
+    now = local.astimezone(UTC)
+    until, reached = now + BEFORE_OPENING, ""
+    if age is not None and age > limit * OLD_SHARE:
+        until = max(until, _service_ends(local, seen.calendar))
+        reached = f", reached on {(now + limit - age).astimezone(local.tzinfo):%Y-%m-%d at %H:%M}"
+    good = not _too_old(house, stamp, until.astimezone(local.tzinfo))
+    return Answer(good, f"{_age(age)}; the limit is {_in_hours(limit)}{reached}.")
 
 
 def register_limit(house: House, seen: Seen) -> Answer | None:
@@ -332,13 +344,22 @@ def purge(house: House, _seen: Seen) -> Answer | None:
     return Answer(ago_s <= PURGE_LATE_S, ended)
 
 
-def _too_old(house: House, stamp: CacheStamp) -> bool:
-    """Apply the policy's own check, as of the next opening."""
-    moment = house.moment
-    later = (moment.local.astimezone(UTC) + BEFORE_OPENING).astimezone(moment.local.tzinfo)
+def _service_ends(local: datetime, calendar: Calendar | None) -> datetime:
+    """Return when patrons can last come in within a day, or that day's end; now if they can't."""
+    now = local.astimezone(UTC)
+    if calendar is None:
+        return now
+    last, mode = now, calendar.mode_at(local)
+    for at, following in calendar.changes(local, now + AT_LEAST_EVERY):
+        last, mode = (at if mode is Mode.SELF_SERVICE else last), following
+    return now + AT_LEAST_EVERY if mode is Mode.SELF_SERVICE else last
+
+
+def _too_old(house: House, stamp: CacheStamp, at: datetime) -> bool:
+    """Apply the policy's own check, as of a local time."""
     case = Case(
         Patron("selftest", resident=True),
-        replace(moment, local=later),
+        replace(house.moment, local=at),
         cache_applied_at=stamp.applied_at,
         cache_minimum_age=stamp.minimum_age,
     )
@@ -348,11 +369,8 @@ def _too_old(house: House, stamp: CacheStamp) -> bool:
     return refusals["cache_age"] is not None
 
 
-def _age(house: House, stamp: CacheStamp) -> str:
-    if stamp.applied_at is None:
-        return "Nobody knows how old it is"
-    age = house.moment.local.astimezone(UTC) - stamp.applied_at.astimezone(UTC)
-    return f"It is {_in_hours(age)} old"
+def _age(age: timedelta | None) -> str:
+    return "Nobody knows how old it is" if age is None else f"It is {_in_hours(age)} old"
 
 
 def _in_hours(length: timedelta) -> str:

@@ -137,6 +137,8 @@ def known_until(day: date) -> Calendar:
     return replace(OPEN_ALL_WEEK, known_until=day)
 
 
+EVENINGS = Calendar(((ModeSpan(Mode.SELF_SERVICE, 19 * 60 + 30, 22 * 60),),) * 7)
+
 TODAY = FakeClock().moment().local.date()
 
 FAULTS: dict[str, tuple[str, Callable[[], Parts]]] = {
@@ -166,6 +168,14 @@ FAULTS: dict[str, tuple[str, Callable[[], Parts]]] = {
     "the push will be too old when patrons come": (
         "register_age",
         lambda: Parts(applied_at=START - timedelta(hours=71, minutes=30)),
+    ),
+    "the push will be too old before the evening": (
+        "register_age",
+        lambda: Parts(applied_at=START - timedelta(hours=70)),
+    ),
+    "the push will be too old in a house that never closes": (
+        "register_age",
+        lambda: Parts(applied_at=START - timedelta(hours=49), hours=Calendar()),
     ),
     "nobody knows how old the push is": ("register_age", lambda: Parts(applied_at=None)),
     "the push is from the future": (
@@ -213,6 +223,33 @@ def test_each_fault_is_found_under_its_own_name_only(fault: str) -> None:
     assert [name for name, one in found.items() if not one.ok] == [check]
     assert found[check].what.endswith(".")
     assert found[check].do.endswith((".", "Full."))
+
+
+@pytest.mark.parametrize(
+    ("limit_h", "age_h", "hours"),
+    [
+        pytest.param(72, 47, Calendar(), id="it lasts until the next test"),
+        pytest.param(72, 68, EVENINGS, id="the hours end before"),
+        pytest.param(72, 70, Calendar(((),) * 7), id="nobody comes in these 24 hours"),
+        pytest.param(72, 70, None, id="nobody knows the hours"),
+        pytest.param(6, 1, Calendar(), id="a young one, of which the next is due anyway"),
+    ],
+)
+def test_a_register_that_lasts_is_no_fault(
+    limit_h: int, age_h: int, hours: Calendar | None
+) -> None:
+    """Until self-service ends within 24 hours, as far as that is known, and an hour in any case."""
+    policy = with_policy(max_cache_age=timedelta(hours=limit_h))
+    found = Parts(policy=policy, applied_at=START - timedelta(hours=age_h), hours=hours).run()
+
+    assert found["register_age"].ok
+
+
+def test_when_a_register_will_be_too_old_is_said() -> None:
+    """Staff see how long they have."""
+    found = Parts(applied_at=START - timedelta(hours=70), hours=EVENINGS).run()["register_age"]
+
+    assert found.what == "It is 70 h old; the limit is 72 h, reached on 2026-03-02 at 21:00."
 
 
 def test_a_disk_that_is_gone_fails_both_of_its_checks() -> None:
