@@ -243,12 +243,9 @@ class SigningIn:
         """Sign in by login, password and the account's second factor, if any; return a new token.
 
         Failures are counted by `address`, unless `shown` is the cookie of a browser that signed in
-        before. `code` is the app's or a recovery code; each counts once.
-
-        Raises:
-            SignInWaitsError: too many have failed; nothing was compared.
-            SignInRefusedError: something is wrong; it does not say what.
-            StoreError: it could not be stored, so nobody was signed in.
+        before. `code` is the app's or a recovery code; each counts once. Raises SignInWaitsError:
+        too many have failed; nothing was compared. SignInRefusedError: something is wrong; it does
+        not say what. StoreError: it could not be stored, so nobody was signed in.
         """
         admitted = self._proved(name, password, address, shown, code)
         # Not on the writer's thread: stretching takes longer than anything else it does.

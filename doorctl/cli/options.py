@@ -101,11 +101,8 @@ def with_app(command: Command[ResultT]) -> Command[ResultT]:
 def read_config(path: Path, overrides: tuple[str, ...], *, sending: bool = False) -> Config:
     """Load the configuration and go on as the owner of its data directory.
 
-    With `sending` that is the sender's directory.
-
-    Raises:
-        ConfigError: with every problem in it.
-        StoreError: this root may not become the owner.
+    With `sending` that is the sender's directory. Raises ConfigError: with every problem in it.
+    StoreError: this root may not become the owner.
     """
     config = load(path, overrides, os.environ)
     sender = config.sync if sending else None

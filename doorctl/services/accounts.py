@@ -78,10 +78,8 @@ class AccountsService:
         """Return where to send the browser, and what it has to bring back in a cookie.
 
         `back` is the path of ours that `finish_oidc` returns. A `session` that the browser has
-        already ends when the new one begins. Few are under way at a time from one `address`.
-
-        Raises:
-            IdentityProviderError: there is none, or it can't be reached.
+        already ends when the new one begins. Few are under way at a time from one `address`. Raises
+        IdentityProviderError: there is none, or it can't be reached.
         """
         # Who is signed in here already means to prove it again, such as to change accounts.
         again = session is not None and self.signing_in.whose(session) is not None
@@ -104,13 +102,10 @@ class AccountsService:
     def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
         """Sign in the person that the provider sent back; return the session's token and path.
 
-        The token of `begin_oidc` counts once; the path is the page that the person wanted.
-
-        Raises:
-            InputError: it was not begun here, or is over.
-            IdentityProviderError: there is none, or it can't be believed.
-            SignInRefusedError: the person has no access here.
-            StoreError: it could not be stored, so nobody was signed in.
+        The token of `begin_oidc` counts once; the path is the page that the person wanted. Raises
+        InputError: it was not begun here, or is over. IdentityProviderError: there is none, or it
+        can't be believed. SignInRefusedError: the person has no access here. StoreError: it could
+        not be stored, so nobody was signed in.
         """
         begun = self._pending.take(kept, self._app.clock.monotonic_s())
         if begun is None:
@@ -132,11 +127,7 @@ class AccountsService:
             return ""
 
     def every(self) -> tuple[Account, ...]:
-        """Return all accounts, in order of their logins.
-
-        Raises:
-            StoreError: they can't be read.
-        """
+        """Return all accounts, in order of their logins."""
         return self._records.every()
 
     def change(self, request: Request[ResultT], by: str) -> ResultT:
@@ -181,19 +172,14 @@ class _Audited:
 def hashed(password: Password, name: str, hasher: PasswordHasher | None = None) -> str:
     """Return the hash of a new password for the login `name`: stretched here and nowhere else.
 
-    Raises:
-        InputError: it is easy to guess; says why.
+    Raises InputError: it is easy to guess; says why.
     """
     refuse_password(password, own_name(name))
     return (hasher or ArgonPasswords()).hashed(password)
 
 
 def every_account(app: App) -> tuple[Account, ...]:
-    """Return all accounts, in order of their logins.
-
-    Raises:
-        StoreError: they can't be read.
-    """
+    """Return all accounts, in order of their logins."""
     with closing(AccountRecords(app.branch_db)) as records:
         book: SignedInBook = records
         return book.every()

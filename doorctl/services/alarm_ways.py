@@ -160,8 +160,7 @@ def open_ways(
 def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
     """Send one notice by every way, unrationed; return the reason of each that failed.
 
-    Raises:
-        InputError: there is no such kind, or no way out is configured.
+    Raises InputError: there is no such kind, or no way out is configured.
     """
     if kind not in KINDS:
         raise InputError(f"there is no such alarm; there are {', '.join(sorted(KINDS))}")

@@ -236,11 +236,8 @@ class StandingAlarms:
 
         The caller has checked that they may. The alarm is not sent again while it stands, unless it
         is a call for help. An alarm that has no end of its own is over. A second acknowledgement
-        changes nothing.
-
-        Raises:
-            InputError: none of that kind stands.
-            StuckError: it may be on record, or not.
+        changes nothing. Raises InputError: none of that kind stands. StuckError: it may be on
+        record, or not.
         """
 
         def use(opened: OpenBranch, moment: Moment) -> bool:

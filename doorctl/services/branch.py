@@ -43,12 +43,9 @@ WRITE_LIMIT_S = 30.0
 def change(app: App, request: Request[ResultT]) -> ResultT:
     """Have the web process, which owns ``branch.db``, change it; own it while web is not running.
 
-    The change and its entry on the audit log are made together, or neither.
-
-    Raises:
-        InputError: it makes no sense; nothing was changed.
-        StuckError: web was asked and did not answer; it may have been done.
-        DoorctlError: it could not be done.
+    The change and its entry on the audit log are made together, or neither. Raises InputError: it
+    makes no sense; nothing was changed. StuckError: web was asked and did not answer; it may have
+    been done.
     """
 
     def by_web() -> ResultT:
@@ -87,9 +84,8 @@ class BranchThread:
     def run(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:
         """Call `use` on the file's thread, with the moment of the call, and return its result.
 
-        Raises:
-            StuckError: it did not end in time; if it had not begun, it is dropped.
-            StoreError: the file can't be opened, or whatever `use` raises.
+        Raises StuckError: it did not end in time; if it had not begun, it is dropped. StoreError:
+        the file can't be opened, or whatever `use` raises.
         """
         return result_of(self._worker.submit(self._used, use), self._limit_s)
 
@@ -100,8 +96,7 @@ class BranchThread:
     def open(self) -> None:
         """Open the file now, so that a fault shows early.
 
-        Raises:
-            StoreError: it can't be opened; the next use tries again.
+        Raises StoreError: it can't be opened; the next use tries again.
         """
         self.run(lambda _branch, _moment: None)
 
@@ -124,10 +119,8 @@ class BranchThread:
 def result_of(job: Future[ResultT], limit_s: float = WRITE_LIMIT_S) -> ResultT:
     """Return the result of a job on a thread of web's own that writes to a disk.
 
-    A job that has not begun after `limit_s` seconds is dropped.
-
-    Raises:
-        StuckError: it did not end in time; says whether it may be done all the same.
+    A job that has not begun after `limit_s` seconds is dropped. Raises StuckError: it did not end
+    in time; says whether it may be done all the same.
     """
     if wait([job], limit_s).done:
         return job.result()
@@ -150,11 +143,8 @@ def _opened(app: App, stack: ExitStack) -> OpenBranch:
 def note(app: App, deed: Deed) -> None:
     """Put a look or a deed on the audit log, durably.
 
-    Code that shows personal data calls this first and shows nothing if it raises.
-
-    Raises:
-        InputError: it has a reason that says nothing.
-        StoreError: it could not be written.
+    Code that shows personal data calls this first and shows nothing if it raises. Raises
+    InputError: it has a reason that says nothing.
     """
     refuse_purpose(deed.why, "reason", optional=True)
     change(app, deeds.note(deed))
@@ -163,10 +153,8 @@ def note(app: App, deed: Deed) -> None:
 def note_done(app: App, deed: Deed) -> None:
     """Put on the audit log what has been done already, as :func:`note` does.
 
-    Call it before any output about the deed: an output may fail.
-
-    Raises:
-        StoreError: it could not be written; the text says that it is done all the same.
+    Call it before any output about the deed: an output may fail. Raises StoreError: it could not be
+    written; the text says that it is done all the same.
     """
     try:
         note(app, deed)
@@ -178,9 +166,6 @@ def audit_entries(app: App, since: datetime | None, why: str = "") -> tuple[Entr
     """Return the entries that are kept, oldest first; the look is first noted on the log.
 
     A `since` without an offset is local; None means all.
-
-    Raises:
-        StoreError: the log can't be read or can't be written.
     """
     moment = app.clock.moment()
     start = since
@@ -195,11 +180,7 @@ def audit_entries(app: App, since: datetime | None, why: str = "") -> tuple[Entr
 
 
 def verify_audit(app: App, anchors: Collection[Head] = ()) -> Verdict:
-    """Check the whole chain; see `doorctl.privacy.audit.verify`.
-
-    Raises:
-        StoreError: it can't be read.
-    """
+    """Check the whole chain; see `doorctl.privacy.audit.verify`."""
     with closing(AuditRecords(app.branch_db)) as records:
         # Asked before the links: what is added in between is no break.
         last_number = records.last_number()
@@ -207,11 +188,7 @@ def verify_audit(app: App, anchors: Collection[Head] = ()) -> Verdict:
 
 
 def audit_head(app: App) -> Head:
-    """Return the chain's end.
-
-    Raises:
-        StoreError: it can't be read.
-    """
+    """Return the chain's end."""
     with closing(AuditRecords(app.branch_db)) as records:
         return records.head()
 
@@ -246,12 +223,9 @@ class WebsAudit:
 def back_up(app: App, file: Path) -> list[Path]:
     """Copy ``branch.db`` to a new file, 0600 and durable; first noted on the audit log.
 
-    Returns:
-        The files to keep beside it: what opens second factors, and what the configuration names.
-
-    Raises:
-        AlreadyExistsError: there is a file already; it was not touched.
-        StoreError: ``branch.db`` can't be read or noted in, or the copy can't be written.
+    Returns the files to keep beside it: what opens second factors, and what the configuration
+    names. Raises AlreadyExistsError: there is a file already; it was not touched. StoreError:
+    ``branch.db`` can't be read or noted in, or the copy can't be written.
     """
     content = whole_copy(app.branch_db)
     note(app, Deed(Action.BACKUP_MADE))

@@ -135,9 +135,6 @@ def explained(
     """Run the door's checks on a card or a code; where its PIN is known, it counts as right.
 
     `readings` are best first, at least one; `branch` is None where there are no bans and passes.
-
-    Raises:
-        StoreError: a database can't be read.
     """
     found, stamp = look_up(readings, patrons, branch), patrons.stamp()
     wait = wait_of(found, visits, branch, clock.boot_time())
@@ -186,10 +183,7 @@ def open_register(app: App, seal: Seal | None = None) -> Iterator[PatronCache]:
     """Open the patron register to read it, which needs no key.
 
     `seal` is that of the numbers to be looked up; None takes the register's, where none is looked
-    up.
-
-    Raises:
-        StoreError: it is missing, empty, sealed otherwise or can't be read.
+    up. Raises StoreError: it is missing, empty, sealed otherwise or can't be read.
     """
     path = app.patrons_db
     made = seal_on_record(path) if seal is None else seal
@@ -219,10 +213,9 @@ def load_patrons(
 ) -> Loaded:
     """Seal a feed and put it into the cache.
 
-    Raises:
-        FeedError: with every wrong row; nothing was changed.
-        InputError: the approval names nobody, or nobody vouches for the clock; nothing was changed.
-        DoorctlError: nothing was changed, or only the audit entry is missing: the text says which.
+    Raises FeedError: with every wrong row; nothing was changed. InputError: the approval names
+    nobody, or nobody vouches for the clock; nothing was changed. DoorctlError: nothing was changed,
+    or only the audit entry is missing: the text says which.
     """
     refuse_odd_name(approved_by)
     config, sealer, moment = app.config, own_sealer(app.config), app.clock.moment()
@@ -285,11 +278,8 @@ def renumber(app: App, number: int, why: str = "") -> int:
     """Give the register a lower number and return its old one; first noted on the audit log.
 
     Pushes of numbers between the two can come again, so give the number of the last true push.
-
-    Raises:
-        InputError: the number is not lower; nothing was changed.
-        StoreBusyError: the web process runs; nothing was changed.
-        StoreError: there is no register, or it can't be written.
+    Raises InputError: the number is not lower; nothing was changed. StoreBusyError: the web process
+    runs; nothing was changed. StoreError: there is no register, or it can't be written.
     """
     path = app.patrons_db
     seal = seal_on_record(path)
@@ -324,10 +314,7 @@ def explain(
     """Say whether a card would get in, and why not; the look is first noted on the audit log.
 
     A time without an offset is local. None means now for `at`, and each reading for `taken_as`.
-
-    Raises:
-        InputError: it is no card number and no CPR number.
-        DoorctlError: a key or a database can't be read, or the look can't be put on record.
+    Raises InputError: it is no card number and no CPR number.
     """
     moment = app.clock.moment()
     if at is not None:

@@ -144,8 +144,7 @@ class Hours:
 def hours_now(app: App) -> Hours:
     """Return the branch's hours.
 
-    Raises:
-        StoreError: ``branch.db`` is lost or can't be read; the door is closed to patrons then.
+    Raises StoreError: ``branch.db`` is lost or can't be read; the door is closed to patrons then.
     """
     with open_book(app) as book:
         calendar = calendar_of(app.config.opening, book.calendar())
@@ -153,11 +152,7 @@ def hours_now(app: App) -> Hours:
 
 
 def branch_at(app: App, book: BranchBook, moment: Moment) -> Now:
-    """Return the branch at a moment, as the door would judge it then.
-
-    Raises:
-        StoreError: ``branch.db`` is lost or can't be read.
-    """
+    """Return the branch at a moment, as the door would judge it then."""
     calendar, override = calendar_of(app.config.opening, book.calendar()), book.override()
     late = moment.dependable and no_entry(
         calendar, override, moment.local, app.config.closing.no_entry_min
@@ -183,11 +178,7 @@ class CalendarDay:
 
 
 def days(app: App, first: date, count: int) -> tuple[CalendarDay, ...]:
-    """Return `count` dates from `first` on.
-
-    Raises:
-        StoreError: as of :func:`hours_now`.
-    """
+    """Return `count` dates from `first` on."""
     with open_book(app) as book:
         stored = book.calendar()
     calendar = calendar_of(app.config.opening, stored)
@@ -208,8 +199,7 @@ def days(app: App, first: date, count: int) -> tuple[CalendarDay, ...]:
 def refuse_day(hours: Hours, day: StoredDay) -> None:
     """Refuse hours for a date that clash with each other or with the day after.
 
-    Raises:
-        InputError: with the first clash.
+    Raises InputError: with the first clash.
     """
     week = [_split(spans) for spans in hours.calendar.week or ((),) * 7]
     clashes = clashes_of_date(
@@ -242,10 +232,8 @@ TRUST_CLOCK = "trust_clock"
 def open_once(app: App, reason: str, limit_s: float) -> None:
     """Have the door released once; after the limit it is not, whatever the door does later.
 
-    Raises:
-        InputError: the reason has no place on record.
-        NotAnsweringError: the door did not answer in time; it does not open any more.
-        StoreError: the door could not do it.
+    Raises InputError: the reason has no place on record. NotAnsweringError: the door did not answer
+    in time; it does not open any more. StoreError: the door could not do it.
     """
     refuse_purpose(reason, "reason")
     until_s = app.clock.monotonic_s() + limit_s
@@ -257,11 +245,8 @@ def trust_clock(app: App, limit_s: float) -> str:
     """Have door and web take the wall clock as right; return the door's time, ISO.
 
     A web process that is not running is left out: once the door has corrected the high-water mark,
-    it starts without a doubt.
-
-    Raises:
-        NotAnsweringError: the door did not answer in time.
-        StoreError: the door took it, and could not store that.
+    it starts without a doubt. Raises NotAnsweringError: the door did not answer in time.
+    StoreError: the door took it, and could not store that.
     """
     question = Question(TRUST_CLOCK)
     answer = ask(app.config.control.socket, question, timeout_s=limit_s)

@@ -82,11 +82,8 @@ def look_up(readings: Sequence[Reading], patrons: PatronLookup, branch: BranchBo
     """Look up all readings, best first, even after a hit; return what is held of the best.
 
     A row counts before a pass, and a pass before neither. Bans and restrictions of the same person
-    under another reading count too. `branch` is None where there are no bans and passes.
-
-    Raises:
-        BranchStoreError: bans and passes can't be read.
-        StoreError: the patron cache can't be read.
+    under another reading count too. `branch` is None where there are no bans and passes. Raises
+    BranchStoreError: bans and passes can't be read. StoreError: the patron cache can't be read.
     """
     rows = [
         _read(reading.keys[level:], reading.kind, patrons, branch)
@@ -105,8 +102,7 @@ def rights_of(
 ) -> Found:
     """Return a row with the bans, passes and restriction that the branch holds of it.
 
-    Raises:
-        BranchStoreError: they can't be read.
+    Raises BranchStoreError: they can't be read.
     """
     found = Found((key,), by_code, patron)
     if branch is None:
@@ -139,9 +135,7 @@ def restricted(patron: Patron | None) -> Patron | None:
 def wait_of(found: Found, visits: VisitReader, branch: BranchBook | None, now: BootTime) -> Wait:
     """Return whether a card has to wait after wrong PINs; all codes wait together.
 
-    Raises:
-        BranchStoreError: the wrong PINs at other branches can't be read.
-        StoreError: the door log can't be read.
+    Raises BranchStoreError: the wrong PINs at other branches can't be read.
     """
     if found.by_code:
         throttle = visits.card_throttle(CODES_KEY)
@@ -173,8 +167,7 @@ def _read(
 def own_sealer(config: Config) -> ArgonSealer:
     """Return the sealer that rows of this installation are sealed with.
 
-    Raises:
-        KeyFileError: the installation key can't be read.
+    Raises KeyFileError: the installation key can't be read.
     """
     key = read_key(config.secrets.installation_key_file)
     return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
@@ -202,9 +195,8 @@ class NewCode:
 class Numbers(Protocol):
     """Makes keys of numbers. Thread-safe, slow.
 
-    Raises:
-        InputError: that is no number.
-        DoorctlError: it can't be sealed: no key, or the door does not answer.
+    Raises InputError: that is no number. DoorctlError: it can't be sealed: no key, or the door does
+    not answer.
     """
 
     def seal(self) -> Seal:
@@ -292,8 +284,7 @@ class DoorsNumbers:
 def identified(typed: str, taken_as: TakenAs | None) -> tuple[Identifier, ...]:
     """Return what was typed under each of its readings, best first.
 
-    Raises:
-        InputError: it is no number.
+    Raises InputError: it is no number.
     """
     numbers = tuple(number for number in normalise(typed) if taken_as in (None, number.kind.value))
     if not numbers:

@@ -136,10 +136,8 @@ class Purging:
     def purge(self, *, whole: bool = True) -> PurgeReport:
         """Purge once; on the thread that the door log belongs to.
 
-        `whole` is that of :func:`~doorctl.privacy.retention.purge`.
-
-        Raises:
-            StoreError: the door log failed.
+        `whole` is that of :func:`~doorctl.privacy.retention.purge`. Raises StoreError: the door log
+        failed.
         """
         clock = self._app.clock
         self.since_s = clock.monotonic_s()
@@ -170,8 +168,7 @@ class Purging:
     def prove(self, report: PurgeReport) -> tuple[Proof, Path]:
         """Search, and keep the signed report. Takes seconds; not on the door log's thread.
 
-        Raises:
-            DoorctlError: nothing was proved, or the report could not be kept.
+        Raises DoorctlError: nothing was proved, or the report could not be kept.
         """
         assert self._keys is not None  # noqa: S101 - a proof needs the key
         canaries, signer = self._keys
@@ -243,9 +240,7 @@ def purge_now(app: App, *, proved: bool) -> dict[str, Any]:
 def verify(app: App, path: Path) -> dict[str, Any]:
     """Return what a purge report says, if its signature is this installation's.
 
-    Raises:
-        InputError: it was changed, or is none of this installation's.
-        DoorctlError: it or the installation key can't be read.
+    Raises InputError: it was changed, or is none of this installation's.
     """
     key = read_key(app.config.secrets.installation_key_file)
     with owner_of(path.parent):
@@ -319,10 +314,8 @@ def hold_answers(app: App, book: HoldBook, run: Run[Hold]) -> Answers:
 def add_hold(app: App, request: HoldAsked) -> Hold:
     """Add a hold, by the door where it runs; return it with its number.
 
-    Audited: it is taken back where the entry can't be written.
-
-    Raises:
-        DoorctlError: it makes no sense, or it could not be stored.
+    Audited: it is taken back where the entry can't be written. Raises DoorctlError: it makes no
+    sense, or it could not be stored.
     """
     added = _changed(app, Question(ADD, msgspec.to_builtins(request)))
     times = {"from": added.since, "to": added.to, "until": added.until}
@@ -339,10 +332,8 @@ def add_hold(app: App, request: HoldAsked) -> Hold:
 def lift_hold(app: App, number: int) -> Hold:
     """Lift a hold, by the door where it runs, if the audit log takes the entry.
 
-    Return it as it was.
-
-    Raises:
-        DoorctlError: there is none of that number, or it could not be lifted.
+    Return it as it was. Raises DoorctlError: there is none of that number, or it could not be
+    lifted.
     """
     chosen(stored_holds(app)[0], number)
     _note_hold(app, Deed(Action.HOLD_LIFTED, details={"number": number}))
@@ -354,11 +345,7 @@ def _lift(app: App, number: int) -> Hold:
 
 
 def stored_holds(app: App) -> tuple[tuple[Hold, ...], Moment]:
-    """Return the holds, oldest first, and the moment by which they are judged.
-
-    Raises:
-        StoreError: the door log can't be read.
-    """
+    """Return the holds, oldest first, and the moment by which they are judged."""
     with closing(VisitHistory(app.visits_db)) as history:
         return history.holds(), app.clock.moment()
 
@@ -366,9 +353,7 @@ def stored_holds(app: App) -> tuple[tuple[Hold, ...], Moment]:
 def show_hold(app: App, number: int, why: str = "") -> Held:
     """Return a hold with its visits that may be shown now; audited.
 
-    Raises:
-        InputError: there is no such hold, or the reason says nothing.
-        StoreError: the door log can't be read, or the look can't be put on record.
+    Raises InputError: there is no such hold, or the reason says nothing.
     """
     moment = app.clock.moment()
     with closing(VisitHistory(app.visits_db)) as history:

@@ -77,11 +77,8 @@ def ban_card(app: App, typed: str, taken_as: TakenAs | None, ban: Ban) -> tuple[
     """Ban a card, and its patron with all cards where the register knows it.
 
     Ten digits that may be a card's or a CPR number, and that the register does not know, are banned
-    as both: a ban that looks for the wrong one would let a banned person in.
-
-    Raises:
-        InputError: it is no number, or two patrons', or banned for as long already; nothing was
-            changed.
+    as both: a ban that looks for the wrong one would let a banned person in. Raises InputError: it
+    is no number, or two patrons', or banned for as long already; nothing was changed.
     """
     made, refusal = [], None
     for card in _known(_cards(app, typed, taken_as, numbers_of(app))):
@@ -101,10 +98,8 @@ def ban_card(app: App, typed: str, taken_as: TakenAs | None, ban: Ban) -> tuple[
 def ban_patron(app: App, patron_ref: str, ban: Ban) -> Banned:
     """Ban a patron with all cards, by the library system's own number.
 
-    A patron whom the register does not know is banned too, for a later push may bring them.
-
-    Raises:
-        InputError: the register does not know it, and it is no such number or may be a CPR number.
+    A patron whom the register does not know is banned too, for a later push may bring them. Raises
+    InputError: the register does not know it, and it is no such number or may be a CPR number.
     """
     known = knows_patron(app, patron_ref)
     if not known:
@@ -116,8 +111,7 @@ def ban_patron(app: App, patron_ref: str, ban: Ban) -> Banned:
 def lift(app: App, number: int) -> Lifted:
     """Lift a ban before its end, and find which others still hold.
 
-    Raises:
-        InputError: there is none of that number, or it was lifted.
+    Raises InputError: there is none of that number, or it was lifted.
     """
     with open_book(app) as book:
         entries = book.every_ban()
@@ -140,9 +134,8 @@ def issue_for_card(
 ) -> Pass:
     """Issue a pass for a card, with a PIN of its own or, where that is None, the register's.
 
-    Raises:
-        InputError: it is no number, or may be two, its PIN can't be typed at the door, or it needs
-            one where the door wants none; nothing was changed.
+    Raises InputError: it is no number, or may be two, its PIN can't be typed at the door, or it
+    needs one where the door wants none; nothing was changed.
     """
     if own_pin is not None:
         _refuse_pin(own_pin, app.config.policy.pin_length)
@@ -173,8 +166,7 @@ def _refuse_pin(pin: Pin, length: int) -> None:
 def issue_for_code(app: App, new: Pass) -> tuple[Pass, str]:
     """Issue a pass for a new code of `code_digits`; return both, for the code is kept nowhere.
 
-    Raises:
-        InputError: no code is typed at this branch's door; nothing was changed.
+    Raises InputError: no code is typed at this branch's door; nothing was changed.
     """
     if not app.config.policy.code_entry:
         raise InputError(
@@ -191,11 +183,7 @@ def issue_for_code(app: App, new: Pass) -> tuple[Pass, str]:
 
 
 def every_ban(app: App, why: str = "") -> tuple[BanEntry, ...]:
-    """Return every ban that is stored, newest first; the look is first noted on the audit log.
-
-    Raises:
-        StoreError: they can't be read, or the look can't be put on record.
-    """
+    """Return every ban that is stored, newest first; the look is first noted on the audit log."""
     with open_book(app) as book:
         entries = book.every_ban()
     note(app, Deed(Action.BANS_LISTED, why=why, details={"bans": len(entries)}))
@@ -205,9 +193,7 @@ def every_ban(app: App, why: str = "") -> tuple[BanEntry, ...]:
 def ban_to_write_of(app: App, number: int) -> Ban:
     """Return a ban that a letter can be about; the look is noted as in `every_ban`.
 
-    Raises:
-        InputError: there is none of that number, or it was lifted.
-        StoreError: as of :func:`every_ban`.
+    Raises InputError: there is none of that number, or it was lifted.
     """
     for entry in every_ban(app, f"letter about ban {number}"):
         if entry.ban.number == number and entry.lifted_at is None:

@@ -80,9 +80,7 @@ class _Books:
 def export(app: App, named: Named, why: str = "") -> Export:
     """Return all that is held of a person; the look is first noted on the audit log.
 
-    Raises:
-        InputError: it is no number, or two patrons'.
-        StoreError: a database can't be read, or the look can't be put on record.
+    Raises InputError: it is no number, or two patrons'.
     """
     oldest = visible_since(app.clock.moment().latest_known, retention(app.config))
     with _books(app) as books:
@@ -104,12 +102,9 @@ def export(app: App, named: Named, why: str = "") -> Export:
 def erase(app: App, named: Named, why: str = "") -> Erasure:
     """Erase a person in every database, each by its owner; can be done again.
 
-    The audit log says that a person was erased, and why.
-
-    Raises:
-        InputError: it is no number, or two patrons', or the reason has no place on record; nothing
-            was changed.
-        StoreError: the person can't be found out; nothing was changed.
+    The audit log says that a person was erased, and why. Raises InputError: it is no number, or two
+    patrons', or the reason has no place on record; nothing was changed. StoreError: the person
+    can't be found out; nothing was changed.
     """
     refuse_purpose(why, "reason", optional=True)
     with _books(app) as books:
@@ -130,10 +125,8 @@ def restrict(app: App, named: Named, why: str = "") -> bool:
     Returns:
         Whether a card of theirs is known; else it holds once a push brings one.
 
-    Raises:
-        InputError: it is no number or two patrons', they are restricted already, or the reason has
-            no place on record; nothing was changed.
-        StoreError: it could not be done.
+    Raises InputError: it is no number or two patrons', they are restricted already, or the reason
+    has no place on record; nothing was changed.
     """
     return bool(_change(app, named, why, RESTRICT, subject_rights.restrict).row_keys)
 
@@ -146,9 +139,8 @@ def unrestrict(app: App, named: Named, why: str = "") -> None:
 def write_page(path: Path, page: str) -> None:
     """Write a page into a new file that its owner alone can read.
 
-    Raises:
-        AlreadyExistsError: the path is taken; nothing was touched.
-        StoreError: it can't be written; there is none then.
+    Raises AlreadyExistsError: the path is taken; nothing was touched. StoreError: it can't be
+    written; there is none then.
     """
     try:
         create_private(path, page.encode())

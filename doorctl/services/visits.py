@@ -185,8 +185,7 @@ class DoorLog:
     def export(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
         """Return all attempts that fit, oldest first; audited.
 
-        Raises:
-            InputError: there are too many; part of them would look like all.
+        Raises InputError: there are too many; part of them would look like all.
         """
         refuse_purpose(purpose)
         with self._rows() as rows:
@@ -254,11 +253,7 @@ class Reveals:
         self._lock = threading.Lock()
 
     def count(self, by: str, now_s: float) -> None:
-        """Count one more look-up.
-
-        Raises:
-            InputError: it is one too many; nothing was counted.
-        """
+        """Count one more look-up. Raises InputError: it is one too many; nothing was counted."""
         with self._lock:
             times = self._at_s.setdefault(by, deque())
             while times and now_s - times[0] >= DAY_S:
@@ -286,9 +281,6 @@ def list_visits(app: App, since: datetime | None, why: str = "") -> list[Visit]:
     """Return the visits that may be shown, oldest first; the look is first noted on the audit log.
 
     A `since` without an offset is local; None means all.
-
-    Raises:
-        StoreError: they can't be read, or the look can't be put on record.
     """
     not_before = visible_since(app.clock.moment().latest_known, retention(app.config))
     if since is not None:
@@ -305,9 +297,6 @@ def statistics(app: App, since: date | None, until: date | None) -> Gathered:
     """Return how much the door is used; it names nobody, so no look goes on the audit log.
 
     It covers the month or the year that both local days lie in, else all time.
-
-    Raises:
-        StoreError: the counts can't be read.
     """
     branch = zone(app.config)
     with closing(HourlyHistory(app.visits_db)) as history:

@@ -247,9 +247,8 @@ def _opens(by: Speaker, opens: Opens) -> str:
 class PanelDoor(Protocol):
     """The door, as the screen's page sees it. Thread-safe.
 
-    Raises:
-        NotAnsweringError: the door doesn't run, or it gave no answer in time.
-        StoreError: it answered that it could not do it.
+    Raises NotAnsweringError: the door doesn't run, or it gave no answer in time. StoreError: it
+    answered that it could not do it.
     """
 
     def look(self, after: int) -> PanelView:
@@ -684,9 +683,7 @@ class _Counted(StreamingResponse):
 async def _read(request: Request) -> Mapping[str, str]:
     """Return the fields of a key's form; the bytes are wiped.
 
-    Raises:
-        InputError: the form is too long.
-        TimeoutError: the form does not come in time.
+    Raises InputError: the form is too long. TimeoutError: the form does not come in time.
     """
     body = bytearray()
     try:
