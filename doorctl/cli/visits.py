@@ -40,7 +40,7 @@ from doorctl.services import purging
 from doorctl.services import visits as log
 from doorctl.services.app import App, retention, zone
 from doorctl.services.branch import note, note_done
-from doorctl.store.door_log import CARD_HEX_DIGITS, Visit
+from doorctl.store.door_log import Visit
 
 IN_FORCE, OVER, IN_DOUBT = "in force", "over", "in doubt"
 COLUMNS = ("branch", "group", "mode", "kind", "outcome", "count")
@@ -64,7 +64,7 @@ def list_visits(app: App, since: datetime | None, why: str, as_json: bool) -> No
     _tell_hidden(app)
     shown = log.list_visits(app, since, why)
     print_list(
-        map(_visit_as_dict, shown),
+        map(log.as_dict, shown),
         _by_days(shown, zone(app.config), english=app.config.branch.language == "en"),
         as_json=as_json,
         empty="no visits",
@@ -89,17 +89,6 @@ def _by_days(shown: Sequence[Visit], branch: tzinfo, *, english: bool) -> Iterat
         yield click.style(day.isoformat(), bold=True)
         for visit in of_day:
             yield _visit_as_line(visit, visit.at.astimezone(branch), english=english)
-
-
-def _visit_as_dict(visit: Visit) -> dict[str, Any]:
-    return {
-        "attempt": visit.attempt,
-        "at": visit.at.isoformat(timespec="milliseconds"),
-        "clock": visit.clock.value,
-        "verdict": visit.verdict,
-        "reason": visit.reason,
-        "card": visit.card,
-    }
 
 
 def _visit_as_line(visit: Visit, local: datetime, *, english: bool) -> str:
@@ -185,7 +174,7 @@ def show_hold(app: App, number: int, why: str, as_json: bool) -> None:
     branch, english = zone(app.config), app.config.branch.language == "en"
     at = ((visit, visit.at.astimezone(branch)) for visit in held.visits)
     print_list(
-        map(_visit_as_dict, held.visits),
+        map(log.as_dict, held.visits),
         (f"{to:%Y-%m-%d} {_visit_as_line(visit, to, english=english)}" for visit, to in at),
         as_json=as_json,
         empty="no visits",
@@ -426,7 +415,7 @@ def list_entries(app: App, since: datetime | None, why: str, as_json: bool) -> N
     shown = book.audit_entries(app, since, why)
     branch = zone(app.config)
     print_list(
-        map(_entry_as_dict, shown),
+        map(book.as_dict, shown),
         (_entry_as_line(entry, entry.at.astimezone(branch)) for entry in shown),
         as_json=as_json,
         empty="no entries",
@@ -477,26 +466,11 @@ def _verified(verdict: Verdict, anchors: int) -> str:
     return "\n".join(lines)
 
 
-def _entry_as_dict(entry: Entry) -> dict[str, Any]:
-    deed = entry.deed
-    return {
-        "number": entry.number,
-        "at": entry.at.isoformat(timespec="milliseconds"),
-        "clock": entry.clock.value,
-        "by": entry.by,
-        "action": deed.action.value,
-        "cards": _pseudonyms(entry),
-        "patron_ref": deed.patron_ref,
-        "why": deed.why,
-        "details": dict(deed.details),
-    }
-
-
 def _entry_as_line(entry: Entry, local: datetime) -> str:
     doubt = " " if entry.clock is ClockState.TRUSTED else "?"
     deed = entry.deed
     facts = [
-        *(f"card {card}" for card in _pseudonyms(entry)),
+        *(f"card {card}" for card in book.pseudonyms(entry)),
         *(() if deed.patron_ref is None else (f"patron {deed.patron_ref}",)),
         *(f"{name} {value}" for name, value in deed.details.items()),
         *((deed.why,) if deed.why else ()),
@@ -504,7 +478,3 @@ def _entry_as_line(entry: Entry, local: datetime) -> str:
     action = click.style(f"{deed.action.value:19}", bold=True)
     head = f"{entry.number:5} {local:%Y-%m-%d %H:%M:%S}{doubt} {entry.by:12}"
     return f"{head} {action} {'; '.join(facts)}".rstrip()
-
-
-def _pseudonyms(entry: Entry) -> list[str]:
-    return [card.hex()[:CARD_HEX_DIGITS] for card in entry.deed.cards]

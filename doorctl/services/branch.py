@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from doorctl.accounts.account import Books
 from doorctl.core.errors import (
@@ -32,6 +32,7 @@ from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSession
 from doorctl.store.branch import FACTOR_KEY, BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.connection import create_private, whole_copy
+from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.records import AuditRecords, AuditTrail
 
 ResultT = TypeVar("ResultT")
@@ -177,6 +178,27 @@ def audit_entries(app: App, since: datetime | None, why: str = "") -> tuple[Entr
     shown = tuple(entry for entry in kept if oldest is None or entry.at >= oldest)
     note(app, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}))
     return shown
+
+
+def as_dict(entry: Entry) -> dict[str, Any]:
+    """Return an entry of the audit log for scripts; `at` has milliseconds."""
+    deed = entry.deed
+    return {
+        "number": entry.number,
+        "at": entry.at.isoformat(timespec="milliseconds"),
+        "clock": entry.clock.value,
+        "by": entry.by,
+        "action": deed.action.value,
+        "cards": pseudonyms(entry),
+        "patron_ref": deed.patron_ref,
+        "why": deed.why,
+        "details": dict(deed.details),
+    }
+
+
+def pseudonyms(entry: Entry) -> list[str]:
+    """Return what an entry's cards are called in lists and on pages."""
+    return [card.hex()[:CARD_HEX_DIGITS] for card in entry.deed.cards]
 
 
 def verify_audit(app: App, anchors: Collection[Head] = ()) -> Verdict:

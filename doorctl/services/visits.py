@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from doorctl.access.calendar import ONE_DAY, Mode
 from doorctl.access.day import planned, planned_changes
@@ -30,6 +30,18 @@ SLOT: Final = timedelta(minutes=15)
 HOUR: Final = timedelta(hours=1)
 
 ENTERED, LEFT = "entered", "left"
+
+
+def as_dict(visit: Visit) -> dict[str, Any]:
+    """Return an attempt for scripts; `at` has milliseconds."""
+    return {
+        "attempt": visit.attempt,
+        "at": visit.at.isoformat(timespec="milliseconds"),
+        "clock": visit.clock.value,
+        "verdict": visit.verdict,
+        "reason": visit.reason,
+        "card": visit.card,
+    }
 
 
 @dataclass(frozen=True, slots=True)

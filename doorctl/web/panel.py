@@ -11,7 +11,7 @@ import hmac
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
@@ -27,10 +27,8 @@ from starlette.responses import (
     PlainTextResponse,
     RedirectResponse,
     Response,
-    StreamingResponse,
 )
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from doorctl.access import panel
 from doorctl.access.attempt import CLEAR, ENTER
@@ -38,7 +36,7 @@ from doorctl.access.calendar import DAY_MINUTES
 from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState, PanelView
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
-from doorctl.web.frame import Templates
+from doorctl.web.frame import EventStream, Templates
 from doorctl.web.serving import SCREEN
 from doorctl.web.words import WEEKDAYS, Words
 
@@ -588,7 +586,7 @@ class Panel:
                 "Too many screens are listening.", 503, headers={"Retry-After": "5"}
             )
         language = self.languages.chosen(request.query_params.get("lang"))
-        return _Counted(self._stream(language), self._counted)
+        return EventStream(self._stream(language), self._counted)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -662,22 +660,6 @@ class Panel:
 
 
 BEAT: Final = "event: beat\ndata: .\n\n"
-
-
-class _Counted(StreamingResponse):
-    """A stream of events that is counted while it is sent."""
-
-    def __init__(
-        self, events: AsyncIterator[str], counted: Callable[[], AbstractContextManager[None]]
-    ) -> None:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(events, media_type="text/event-stream", headers=headers)
-        self._counted = counted
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until it ends or the browser goes."""
-        with self._counted():
-            await super().__call__(scope, receive, send)
 
 
 async def _read(request: Request) -> Mapping[str, str]:

@@ -25,7 +25,7 @@ from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
-from doorctl.services.visits import DayPicture, DoorLog, ModeBand, Slot
+from doorctl.services.visits import DayPicture, DoorLog, ModeBand, Slot, as_dict
 from doorctl.store.door_log import OPEN, LogFilter, Visit
 from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
@@ -195,17 +195,7 @@ def as_csv(words: Words, visits: Iterable[Visit]) -> str:
 def as_json(visits: Iterable[Visit]) -> bytes:
     """Return a list of objects; times are UTC."""
     return msgspec.json.encode(
-        [
-            {
-                "attempt": visit.attempt,
-                "at": visit.at.astimezone(UTC),
-                "clock": visit.clock.value,
-                "verdict": visit.verdict,
-                "reason": visit.reason,
-                "card": visit.card,
-            }
-            for visit in visits
-        ]
+        [as_dict(visit) | {"at": visit.at.astimezone(UTC)} for visit in visits]
     )
 
 

@@ -15,15 +15,15 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message, Send
 
 from doorctl.accounts.account import Permission, permits
 from doorctl.core.errors import DoorctlError, StuckError
 from doorctl.services.visits import DoorLog
 from doorctl.store.door_log import OPEN, LogFilter, Visit
-from doorctl.web.frame import Aside, Frame, PageRequest, Person
+from doorctl.web.frame import Aside, EventStream, Frame, PageRequest, Person
 from doorctl.web.staff.log import MOST_DIGITS, NAMES, chosen, fits, row, state
 
 NOTHING: Final = -1
@@ -68,8 +68,8 @@ class Seen:
             self._under_way.discard(visit.attempt)
 
 
-class Stream(StreamingResponse):
-    """Events, until the browser takes longer than `send_s` for one; `counted` while they last."""
+class Stream(EventStream):
+    """Events, until the browser takes longer than `send_s` for one."""
 
     def __init__(
         self,
@@ -77,16 +77,9 @@ class Stream(StreamingResponse):
         counted: Callable[[], AbstractContextManager[None]],
         send_s: float,
     ) -> None:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(events, media_type="text/event-stream", headers=headers)
-        self._counted = counted
+        super().__init__(events, counted)
         self._events = events
         self._send_s = send_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the stream ends, or the browser goes or is too slow."""
-        with self._counted():
-            await super().__call__(scope, receive, send)
 
     async def stream_response(self, send: Send) -> None:
         """Send the head and the events."""

@@ -23,7 +23,7 @@ from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, HoldAsked
 from doorctl.privacy.subject import PATRON, Column, HeldRow, Shown, Table
 from doorctl.services import purging, subject
 from doorctl.services.app import App
-from doorctl.services.branch import audit_entries, verify_audit
+from doorctl.services.branch import as_dict, audit_entries, verify_audit
 from doorctl.services.subject import Named
 from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
@@ -154,7 +154,10 @@ async def _verify(request: PageRequest) -> Response:
 async def _export_audit(request: PageRequest) -> Response:
     entries = await _entries(request, await request.form())
     headers = {"Content-Disposition": 'attachment; filename="doorctl-audit.json"'}
-    return JSONResponse([_as_dict(entry) for entry in entries], headers=headers)
+    return JSONResponse(
+        [as_dict(entry) | {"at": entry.at.isoformat(timespec="seconds")} for entry in entries],
+        headers=headers,
+    )
 
 
 async def _entries(request: PageRequest, form: Form) -> tuple[Entry, ...]:
@@ -189,21 +192,6 @@ def _shown_audit(request: PageRequest, entries: tuple[Entry, ...], wrong: str = 
         digits=CARD_HEX_DIGITS,
         chosen={name: request.query(name) for name in ("since", "until", "account", "action")},
     )
-
-
-def _as_dict(entry: Entry) -> dict[str, Any]:
-    deed = entry.deed
-    return {
-        "number": entry.number,
-        "at": entry.at.isoformat(timespec="seconds"),
-        "clock": entry.clock.value,
-        "by": entry.by,
-        "action": deed.action.value,
-        "cards": [card.hex()[:CARD_HEX_DIGITS] for card in deed.cards],
-        "patron_ref": deed.patron_ref,
-        "why": deed.why,
-        "details": dict(deed.details),
-    }
 
 
 # The page of incident holds: what the purge spares, for which case, and until when.
