@@ -21,8 +21,7 @@ from doorctl.services.branch import BranchThread
 from doorctl.web.frame import THREADS, Person, Turns, path_of
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
 from doorctl.web.staff.accounts import MunicipalityPages
-from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.now import CalendarPages, NowPages
 from doorctl.web.staff.records import hold_pages
 from doorctl.wiring.web import SignedIn
 from tests.web.pages.doorstep import COOKIE, NAME, RIGHT, Doorstep

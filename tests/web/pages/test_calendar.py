@@ -16,7 +16,7 @@ from doorctl.rpc import deeds
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change
 from doorctl.services.hours import days
-from doorctl.web.staff.calendar import CalendarPages
+from doorctl.web.staff.now import CalendarPages
 from tests.web.conftest import Apps
 from tests.web.pages.staging import browser
 

@@ -14,9 +14,8 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.visits import DoorLog
-from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
-from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.now import CalendarPages, NowPages
 from doorctl.web.staff.rights import PassesPages
 from doorctl.web.words import Words
 from tests.web.conftest import Apps
