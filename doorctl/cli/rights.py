@@ -55,6 +55,7 @@ from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.numbers import TakenAs
 from doorctl.services.rights import Banned, PassState, pass_state
+from doorctl.services.subject import Named
 
 NOTICE = "Send the letter: 7 days' written notice is usual."
 
@@ -119,7 +120,8 @@ def add_ban(
         branches=_branches(branches, app.config.branch.id),
         note=note,
     )
-    for stored in _banned(app, identifier, patron_ref, taken_as, ban):
+    typed = None if identifier is None else typed_unseen(IDENTIFIER, identifier)
+    for stored in rights.ban(app, Named(typed, patron_ref, taken_as), ban):
         click.echo(_ban_added(stored, moment))
 
 
@@ -175,18 +177,6 @@ def _branches(written: str | None, here: str) -> frozenset[str]:
             f"the ban would not hold here; this branch is {here}, and {ALL_BRANCHES} is all of them"
         )
     return named
-
-
-def _banned(
-    app: App,
-    identifier: str | None,
-    patron_ref: str | None,
-    taken_as: TakenAs | None,
-    ban: Ban,
-) -> tuple[Banned, ...]:
-    if identifier is None:
-        return (rights.ban_patron(app, patron_ref or "", ban),)
-    return rights.ban_card(app, typed_unseen(IDENTIFIER, identifier), taken_as, ban)
 
 
 def _ban_added(stored: Banned, moment: Moment) -> str:

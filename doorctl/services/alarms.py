@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from doorctl.config import Config
@@ -96,7 +97,7 @@ class WebsAlarms:
         self._branch: BranchThread | None = None
         self._wake: Callable[[], None] = lambda: None
         self.log: EventLog = AlarmLog(journal, self._hear_own, clock)
-        self.answers: Answers = alarm_answers(self._hear_doors, clock)
+        self.answers: Answers = alarm_answers(partial(self._hear, source=Source.DOOR), clock)
         if config.alarms.wanted:
             self._open_ways(stack, notifiers)
 
@@ -140,9 +141,6 @@ class WebsAlarms:
     def _hear_own(self, heard: RaisedAlarm) -> None:
         self._raised.hear(heard)
         self._hear(heard, Source.WEB)
-
-    def _hear_doors(self, heard: RaisedAlarm) -> None:
-        self._hear(heard, Source.DOOR)
 
     def _hear(self, heard: RaisedAlarm, source: Source) -> None:
         for way in self._ways:

@@ -23,6 +23,7 @@ from doorctl.services.app import App, open_book
 from doorctl.services.branch import change, note
 from doorctl.services.cards import knows_patron, numbers_of, open_register
 from doorctl.services.numbers import Numbers, Reading, TakenAs
+from doorctl.services.subject import Named
 from doorctl.store.patrons import PatronCache
 
 MADE_UP_REF = "sip2-"
@@ -71,6 +72,13 @@ class PassState(Enum):
     AHEAD = "ahead"
     OVER = "over"
     REVOKED = "revoked"
+
+
+def ban(app: App, named: Named, new: Ban) -> tuple[Banned, ...]:
+    """Ban whom staff named, by a card or by number; see `ban_card` and `ban_patron`."""
+    if named.typed is None:
+        return (ban_patron(app, named.patron_ref or "", new),)
+    return ban_card(app, named.typed, named.taken_as, new)
 
 
 def ban_card(app: App, typed: str, taken_as: TakenAs | None, ban: Ban) -> tuple[Banned, ...]:

@@ -497,11 +497,6 @@ class PageRequest:
         return path_of(self.http)
 
     @property
-    def in_english(self) -> Words:
-        """The words of the pages in English."""
-        return self._frame.house.words_of(ENGLISH)
-
-    @property
     def client(self) -> str:
         """The client's address; empty where there is none."""
         return "" if self.http.client is None else self.http.client.host
@@ -515,11 +510,6 @@ class PageRequest:
     def today(self) -> date:
         """The branch's local date; as :attr:`now`."""
         return self.now.date()
-
-    @property
-    def pseudonym_key(self) -> bytes:
-        """The key of one day's pseudonyms; see `House.pseudonym_key`."""
-        return self._frame.house.pseudonym_key
 
     def query(self, name: str) -> str:
         """Return a parameter of the address without blanks around it; empty where absent."""
@@ -718,7 +708,7 @@ def _failed(request: PageRequest, error: DoorctlError) -> Response:
     # Strangers get nothing about files and faults.
     is_theirs = request.signed_in or isinstance(error, InputError | StuckError)
     shown = error if is_theirs else InputError(NOT_TOLD)
-    why, english = request.words.refusal(shown), request.in_english.refusal(shown)
+    why, english = request.words.refusal(shown), request.house.words_of(ENGLISH).refusal(shown)
     if isinstance(error, InputError):
         # What an address names is not there; a mistake in a form can be mended.
         named = request.http.method in SEEN_BY and request.http.path_params

@@ -160,7 +160,7 @@ def ending(words: Words, reason: str | None) -> str:
 def _of_day(request: PageRequest, card: str | None, day: date) -> str | None:
     if card is None:
         return None
-    digest = hmac.digest(request.pseudonym_key, f"{day}:{card}".encode(), hashlib.sha256)
+    digest = hmac.digest(request.house.pseudonym_key, f"{day}:{card}".encode(), hashlib.sha256)
     return digest.hex()[: len(card)]
 
 

@@ -79,12 +79,8 @@ def bans_pages(frame: Frame) -> tuple[BaseRoute, ...]:
 
 
 async def _add_ban(request: PageRequest, form: Form) -> Response:
-    ban, named = _wanted_ban(request, form), filled_in.named(form)
-    if named.patron_ref:
-        banned = await request.do(rights.ban_patron, named.patron_ref, ban)
-        return request.done(BANS, _outcome((banned,)))
-    made = await request.do(rights.ban_card, named.typed or "", named.taken_as, ban)
-    return request.done(BANS, _outcome(made))
+    ban = _wanted_ban(request, form)
+    return request.done(BANS, _outcome(await request.do(rights.ban, filled_in.named(form), ban)))
 
 
 def _wanted_ban(request: PageRequest, form: Form) -> Ban:
