@@ -192,7 +192,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         ),
         "branch_rolled_back": _now(
             "The branch's database is an older copy: passes that were revoked may count again.",
-            "Go through bans and passes for the time that is missing, then acknowledge this.",
+            "Look at passes and bans since the day that the audit log names, then acknowledge it.",
         ),
         "audit_rewritten": _now(
             "The audit log of a branch was written anew or rolled back.",

@@ -319,6 +319,9 @@ class AuditWriter(Protocol):
     def holds(self, head: Head) -> bool:
         """Tell whether the chain once ended there."""
 
+    def last_before(self, at: datetime) -> tuple[int, datetime] | None:
+        """Return the last entry dated before a time, by its number and UTC time; None for none."""
+
 
 class AuditReader(Protocol):
     """The audit log, read-only. One thread.

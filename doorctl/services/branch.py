@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -237,6 +237,16 @@ class WebsAudit:
                 (t for t, h in read.items() if branch.audit.holds(h)), None
             )
         )
+
+    def last_before(self, day: date) -> tuple[int, str]:
+        """Return the number and the day of the last entry before a local day; 0 for none."""
+
+        def look(branch: OpenBranch, moment: Moment) -> tuple[int, str]:
+            zone = moment.local.tzinfo
+            found = branch.audit.last_before(datetime.combine(day, time(), zone))
+            return (found[0], found[1].astimezone(zone).date().isoformat()) if found else (0, "")
+
+        return self._thread.run(look)
 
 
 # A copy of branch.db, to be kept elsewhere.

@@ -112,6 +112,11 @@ _SINCE = """
     SELECT number, record FROM audit
     WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') >= ? ORDER BY number
 """
+_LAST_BEFORE = """
+    SELECT number, json_extract(record, '$.at_ms') FROM audit
+    WHERE json_extract(record, '$.at_ms') < ? AND json_extract(record, '$.clock') <> 'untrusted'
+    ORDER BY number DESC LIMIT 1
+"""
 _LAST_NUMBER = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'"
 
 # The newest first, so that no more than a push's worth of entries is looked at.
@@ -161,6 +166,11 @@ class AuditTrail:
         """Tell whether the chain has ever ended with this head."""
         cursor = self._branch.execute(_HOLDS, (head.number, head.hash))
         return head == EMPTY or cursor.fetchone() is not None
+
+    def last_before(self, at: datetime) -> tuple[int, datetime] | None:
+        """Return the last entry dated before a time, by its number and UTC time; None for none."""
+        record = self._branch.execute(_LAST_BEFORE, (to_ms(at),)).fetchone()
+        return record and (record[0], from_ms(record[1]))
 
 
 class AuditRecords(BranchReader):

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -187,18 +187,33 @@ class Noting:
         last_day, last = next(iter(heads.items()))
         held = self.record.first_held(heads.values())
         agreed = 0 if held is None else number_of(held)
-        missing = number_of(last) - agreed
-        if missing > 0:
+        if number_of(last) > agreed:
             since = next((day for day, head in heads.items() if head == held), "its beginning")
-            why = (
-                f"of the {number_of(last)} entries of the audit log that the sender saw up to "
-                f"{last_day}, as many as {missing} are missing, from number {agreed + 1} on: "
-                f"what was done since {since} and before the copy was put back"
-            )
-            self.log.emit("alarm", kind="branch_rolled_back", why=why)
-            details: Details = {"entries": missing, "from": agreed + 1, "since": since}
-            self.record.note(Deed(Action.BRANCH_ROLLED_BACK, details=details), SYNC)
+            self._miss(last_day, number_of(last), agreed, since)
         return agreed
+
+    def _miss(self, last_day: str, last: int, agreed: int, since: str) -> None:
+        # What is dated before the day on which the sender saw the end was in the copy, what is
+        # dated after it came when the copy had been put back; that day's may be either.
+        day = date.fromisoformat(last_day)
+        kept, at = self.record.last_before(day)
+        if agreed < kept < last:
+            since = at
+        else:
+            kept = agreed
+        most = last - kept
+        least = max(1, last - max(kept, self.record.last_before(day + timedelta(days=1))[0]))
+        many = f"{most}" if least == most else f"{least} to {most}"
+        why = (
+            f"of the {last} entries of the audit log that the sender saw up to {last_day}, {many} "
+            f"are missing, from number {kept + 1} on: look at the passes and bans that were made, "
+            f"changed or ended since {since} and before the copy was put back"
+        )
+        self.log.emit("alarm", kind="branch_rolled_back", why=why)
+        details: Details = {"entries": most, "from": kept + 1, "since": since}
+        if least < most:
+            details = {"least": least, **details}
+        self.record.note(Deed(Action.BRANCH_ROLLED_BACK, details=details), SYNC)
 
     def _tell(self, applying: Applying) -> None:
         if applying.approved_by is None or applying in self._alarmed:

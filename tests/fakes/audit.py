@@ -80,6 +80,11 @@ class MemoryAudit:
         self._fail_if_broken()
         return head in {EMPTY, *map(head_of, self._links)}
 
+    def last_before(self, at: datetime) -> tuple[int, datetime] | None:
+        """Return the last entry before a time."""
+        dated = (one for one in self.entries() if one.clock is not ClockState.UNTRUSTED)
+        return max(((one.number, one.at) for one in dated if one.at < at), default=None)
+
     def links(self) -> Iterator[Link]:
         """Yield every link."""
         self._fail_if_broken()

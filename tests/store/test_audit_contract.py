@@ -99,6 +99,17 @@ def test_a_head_is_known_by_number_and_hash(audit: Audit) -> None:
     assert not audit.writer.holds(Head(0, bytes(32)))
 
 
+def test_the_last_entry_before_a_time_is_found(audit: Audit) -> None:
+    """By a clock that somebody vouches for; what an unset one dates may be of any day."""
+    for moment in (at(), at(1), at(2), at(-9, ClockState.UNTRUSTED)):
+        audit.writer.append(LIST, "grethe", moment)
+
+    found = [audit.writer.last_before(NOON + days * DAY) for days in (0, 1, 2, 9)]
+
+    assert [one and one[0] for one in found] == [None, 1, 2, 3]
+    assert found[1] == (1, NOON.astimezone(UTC))
+
+
 def test_entries_are_numbered_and_listed_from_a_time_on(audit: Audit) -> None:
     """Oldest first, by the time that stands in them."""
     for day in range(4):

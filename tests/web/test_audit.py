@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from doorctl.privacy.audit import Action, Deed
+from doorctl.services.branch import BranchThread, WebsAudit
+from doorctl.store.records import AuditRecords
 from doorctl.sync.delivery import MOST_BYTES, signed
 from doorctl.sync.document import SigningKey
+from doorctl.web.pushes import Noting
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.event_log import FakeEventLog
 from tests.web.branch import Branch, rows
+from tests.web.conftest import Apps
 
 EXCHANGE = "/v1/patrons/exchange"
 HEAD = f"3:{'a' * 64}"
@@ -101,7 +111,7 @@ def test_an_older_copy_of_the_branchs_records_is_told(branches: Any) -> None:
 
     alarm = branch.wait_for("alarm", kind="branch_rolled_back")
     assert "of the 5 entries" in alarm["why"]
-    assert "as many as 3 are missing, from number 3 on" in alarm["why"]
+    assert "3 are missing, from number 3 on" in alarm["why"]
     assert "since 2026-03-01" in alarm["why"]
     told = next(one for one in listed(branch) if one["action"] == "branch_rolled_back")
     assert told["by"] == "sync"
@@ -112,6 +122,46 @@ def test_an_older_copy_of_the_branchs_records_is_told(branches: Any) -> None:
     branch.start()
     standing = json.loads(branch.stage.call("status", "--json").stdout)["alarms"]
     assert "branch_rolled_back" in {one["kind"] for one in standing}, "until staff have seen it"
+
+
+@pytest.mark.parametrize(
+    ("seen_on", "told", "details"),
+    [
+        (2, "2 are missing, from number 4 on", {"entries": 2, "from": 4, "since": "2026-03-02"}),
+        (
+            0,
+            "2 to 5 are missing, from number 1 on",
+            {"least": 2, "entries": 5, "from": 1, "since": "its beginning"},
+        ),
+        (-1, "5 are missing", {"entries": 5, "from": 1, "since": "its beginning"}),
+    ],
+)
+def test_no_more_is_missing_than_can_be(
+    apps: Apps, seen_on: int, told: str, details: dict[str, object]
+) -> None:
+    """What the copy has of the days before the sender saw the log's end is not missing.
+
+    Of that day itself it may have come before or after: then there are two numbers. What came
+    after it was done in the copy.
+    """
+    app, log = apps(), FakeEventLog()
+    clock = app.clock
+    assert isinstance(clock, FakeClock)
+    clock.step(START)
+    with closing(BranchThread(app)) as thread:
+        record = WebsAudit(thread)
+        for _ in range(3):
+            record.note(Deed(Action.AUDIT_READ), "staff")
+        day = (START + timedelta(days=seen_on)).date().isoformat()
+        clock.advance(timedelta(days=3).total_seconds())
+        record.note(Deed(Action.AUDIT_READ), "staff")
+        noting = Noting(None, None, log, record)  # type: ignore[arg-type]
+        assert noting.compare({day: f"5:{'a' * 64}"}) == 0
+
+    (alarm,) = log.named("alarm")
+    assert told in str(alarm["why"])
+    with closing(AuditRecords(app.branch_db)) as records:
+        assert records.entries()[-1].deed.details == details
 
 
 def test_a_message_is_taken_once(branches: Any) -> None:

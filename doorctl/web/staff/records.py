@@ -101,6 +101,7 @@ DETAILS: Mapping[str, str] = {
     "full": "whole register",
     "key": "key",
     "kind": "kind",
+    "least": "at least",
     "left_out": "not put on record before",
     "mode": "mode",
     "needs": "needs the right",
