@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import ssl
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import InitVar, dataclass, field
@@ -541,13 +541,16 @@ DENIED = "S"
 BIRTHDAYS = (b"PB", b"BC", b"PD")
 """Dialects of servers, PD is Horizon's; the protocol itself has no birthday."""
 
-EXPIRIES = (b"PA", b"PX", b"PE")
-"""PX is Polaris', which means something else by PA; PE is some Symphony's, elsewhere a branch."""
+EXPIRIES = MappingProxyType({b"PA": 6, b"PX": 0, b"PE": 8})
+"""With the digits from which on text that is no day is an expiry all the same. PX is Polaris', who
+mean something else by PA; PE is some Symphony's, elsewhere a branch, which may have six digits."""
 
 PATRON_CLASS = b"PC"
 
-_DATE = re.compile(rb"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})(?:[ A-Z]{4}[0-9]{6})?")
+_DATE = re.compile(rb"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})(?:[ A-Z]{0,4}[0-9]{6})?")
 """A day, by some servers with the protocol's time of day."""
+
+_DIGIT = re.compile(rb"[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -573,6 +576,7 @@ def read_patron(information: Information, dialect: Dialect) -> LibraryPatron:
 
     SIP2 has no patron's number but the card's, so the reference is a random one of this answer.
     A card that is not valid (BL N, as for an expired one) is not active, and opens no door.
+    Raises LibrarySystemError: an expiry can't be read; an empty one is none.
     """
     patron_class = information.first(PATRON_CLASS)
     return LibraryPatron(
@@ -581,7 +585,7 @@ def read_patron(information: Information, dialect: Dialect) -> LibraryPatron:
         active=information.first(b"BL") == b"Y",
         birthday=_birthday(information),
         blocks=_blocks(information.flags, dialect.deny_flags),
-        valid_until=min(_days(information, EXPIRIES), default=None),
+        valid_until=min(_expiries(information), default=None),
         hold_from=None,
         hold_until=None,
         tags=frozenset(),
@@ -601,6 +605,17 @@ def _birthday(information: Information) -> date | None:
 
 def _days(information: Information, names: tuple[bytes, ...]) -> set[date]:
     return {day for name in names if (day := _day(information.first(name))) is not None}
+
+
+def _expiries(information: Information) -> Iterator[date]:
+    for name, digits in EXPIRIES.items():
+        for written in filter(None, map(bytes.strip, information.fields.get(name, ()))):
+            day = _day(written)
+            if day is not None:
+                yield day
+            elif len(_DIGIT.findall(written)) >= digits:
+                why = f"its expiry in {name.decode()} can't be read, so the card may have run out"
+                raise LibrarySystemError(why, spent=True)
 
 
 def _day(written: bytes | None) -> date | None:

@@ -527,14 +527,37 @@ def test_birthdays_of_several_dialects(sip2: Sip2, more: bytes, birthday: date |
         (b"PA20261231    235959|", date(2026, 12, 31)),
         (b"PA1|PX20261231    235959|", date(2026, 12, 31)),
         (b"PA20271231|PX20261231|", date(2026, 12, 31)),
-        (b"PA20261331|", None),
+        (b"PA20261231235959|", date(2026, 12, 31)),
+        (b"PX20261231|PX20261130|", date(2026, 11, 30)),
+        (b"PX|PYY|", None),
+        (b"PA  |PX    |PE|", None),
         (b"PAVOKSEN|", None),
+        (b"PA8900|PEDK-773000|", None),
         (b"", None),
     ],
 )
 def test_until_when_a_card_is_valid(sip2: Sip2, more: bytes, valid_until: date | None) -> None:
-    """PA is a day where it is one; some servers mean something else by it."""
+    """PA is a day where it is one; some servers mean something else by it. Empty is no end."""
     assert sip2.row(more=more).valid_until == valid_until
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"PA20261331|",
+        b"PA00000000|",
+        b"PA31-12-2026|",
+        b"PA20261231 23.59|",
+        b"PX31/12/26|",
+        b"PXNEVER|",
+        b"PE31.12.2026|",
+        b"PA20261231|PX202612|",
+    ],
+)
+def test_an_expiry_that_cant_be_read_is_doubt(sip2: Sip2, more: bytes) -> None:
+    """The card may have run out long ago: nobody is let in by such an answer."""
+    with pytest.raises(LibrarySystemError, match=r"its expiry in P[AXE] can't be read"):
+        sip2.row(more=more)
 
 
 def test_a_reference_says_nothing(sip2: Sip2) -> None:
