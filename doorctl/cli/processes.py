@@ -262,9 +262,16 @@ def check_config(file: Path | None, config_path: Path, overrides: tuple[str, ...
     storage = config.storage
     with as_root():
         shared = tuple(unshared(storage.directory, storage.door_directory))
-    for risk in (*relay_risks(config.gpio.factory), *shared):
+    unheard = [UNHEARD] if config.sync is not None and not config.alarms.wanted else []
+    for risk in (*relay_risks(config.gpio.factory), *shared, *unheard):
         click.echo(f"{path}: {risk}", err=True)
     click.echo(f"{path}: good, for branch {config.branch.id} ({config.branch.name})")
+
+
+UNHEARD = (
+    "[alarms]: none is set, so nobody hears when exports stop, a branch refuses or a run fails; "
+    "give alarms.email or alarms.webhook"
+)
 
 
 @click.group()

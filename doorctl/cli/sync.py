@@ -15,7 +15,7 @@ from doorctl.cli.options import advancing, json_option, with_config
 from doorctl.config import Config
 from doorctl.services.app import system_clock
 from doorctl.sync.delivery import Delivery, Result
-from doorctl.sync.push import Refreshed
+from doorctl.sync.push import MOST_LISTED, Refreshed
 from doorctl.wiring import sync as sender
 
 
@@ -122,7 +122,7 @@ class _Report:
         bar.render_finish()
         self._say(_summary(result))
         if result.set_aside:
-            click.echo(_set_aside(self._config, result), err=True)
+            click.echo(_set_aside(self._config, result, dry_run=self._dry_run), err=True)
 
     def delivered(self, delivery: Delivery) -> None:
         age, own = self.ages[delivery.branch], delivery.minimum_age
@@ -162,11 +162,19 @@ def _summary(refreshed: Refreshed) -> str:
     return f"{line}\n{refreshed.left_out} identifiers are neither CPR nor CARD and were left out"
 
 
-def _set_aside(config: Config, refreshed: Refreshed) -> str:
+def _set_aside(config: Config, refreshed: Refreshed, *, dry_run: bool) -> str:
     count = len(refreshed.set_aside)
-    rows = "1 row is wrong and was" if count == 1 else f"{count} rows are wrong and were"
+    rows, were = ("1 row is wrong", "was") if count == 1 else (f"{count} rows are wrong", "were")
+    if dry_run:
+        lines = sender.listed(refreshed, config.alarms.language)
+        more = f"and {len(lines) - MOST_LISTED} more\n" if len(lines) > MOST_LISTED else ""
+        text = "".join([*lines[:MOST_LISTED], more])
+        return f"doorctl: rows_set_aside: {rows} and would be set aside:\n{text}".rstrip()
     where = f"; they are listed in {sender.set_aside_file(config.sync)}" if config.sync else ""
-    return f"doorctl: rows_set_aside: {rows} set aside{where}; have them mended and export again"
+    return (
+        f"doorctl: rows_set_aside: {rows} and {were} set aside{where}; "
+        "have them mended and export again"
+    )
 
 
 def _delivered(delivery: Delivery, minimum_age: int, *, dry_run: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from itertools import islice
@@ -146,9 +146,21 @@ def _day(day: date | None) -> str:
 # Seal those who have changed, in parallel, and write their rows as they go over the wire.
 
 
+KEPT = "the branches keep this patron as before"
+OUT = "this patron is taken out and not let in"
+BROUGHT = "another row of this patron counts"
+NEW = "this patron is not sent to the branches and not let in"
+WHOSE = "nobody can tell whose row this is"
+WAITING = "Until these lines are mended, no patron who is missing is taken out:"
+
+
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What a run found; `set_aside` has wrong rows, each with the name of its file."""
+    """What a run found; `set_aside` has wrong rows, each with the name of its file.
+
+    `fates` tell of each patron of a wrong row what becomes of them at the branches. If `waits`, no
+    patron who is missing from the export is taken out, for a row might be theirs.
+    """
 
     epoch: int
     patrons: int
@@ -156,6 +168,8 @@ class Refreshed:
     removed: int
     left_out: int
     set_aside: Sequence[tuple[str, WrongRow]] = ()
+    fates: Mapping[str | None, str] = field(default_factory=dict)
+    waits: bool = False
 
 
 def refresh(
@@ -204,7 +218,19 @@ def refresh(
     after = outbox.record(revisions, removed, terms)
     left_out = sum(patron.left_out for patron in export.patrons)
     changed, gone = len(difference.changed), len(removed)
-    return Refreshed(after.epoch, after.patrons, changed, gone, left_out, export.set_aside)
+    found = Refreshed(after.epoch, after.patrons, changed, gone, left_out, export.set_aside)
+    fates = _fates(export, difference.kept, removed)
+    return replace(found, fates=fates, waits=export.whole and same_terms and None in fates)
+
+
+def _fates(
+    export: Export, kept: Collection[str], removed: Collection[str]
+) -> dict[str | None, str]:
+    fates = dict.fromkeys((row.patron_ref for _, row in export.set_aside), NEW)
+    brought = {patron.patron_ref for patron in export.patrons if patron.identifiers}
+    for refs, fate in ((kept, KEPT), (brought, BROUGHT), (removed, OUT), ([None], WHOSE)):
+        fates |= dict.fromkeys(fates.keys() & set(refs), fate)
+    return fates
 
 
 def _revised(

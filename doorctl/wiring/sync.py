@@ -30,6 +30,7 @@ from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.core.ports import AlarmSink, Clock, NotSentError
 from doorctl.notices.sending import notice
+from doorctl.notices.ways import translated
 from doorctl.services.alarm_ways import send_now, sinks
 from doorctl.services.app import flags_weak, patrons_db
 from doorctl.sources.branches import HttpBranch, tls_context
@@ -51,14 +52,17 @@ from doorctl.sync.delivery import (
     deliver,
 )
 from doorctl.sync.document import SealedWith, refuse_odd_name
-from doorctl.sync.feed import FeedExports, WrongRow
-from doorctl.sync.push import Book, Refreshed, refresh
+from doorctl.sync.feed import FeedExports
+from doorctl.sync.push import WAITING, Book, Refreshed, refresh
 from doorctl.wiring.installation import drop_old_key, keys_in_use, make_directory, next_key_file
 
 OUTBOX = "outbox.db"
 
 JUST_NOW = timedelta(minutes=1)
 """A report as recent as this came from the run that failed, or from the run that it gave way to."""
+
+MOST_NAMED = 20
+"""Lines that the first line of the list of rows set aside names."""
 
 SHARED = "another line has what stands here, and says so"
 
@@ -211,7 +215,7 @@ def _refreshed(
         on_progress=on_progress,
         flags_weak=flags_weak(config),
     )
-    lines = _listed(refreshed.set_aside)
+    lines = listed(refreshed, config.alarms.language)
     book.set_aside(refreshed.set_aside, lines)
     if not sender.rehearsed:
         _write_set_aside(set_aside_file(sync), lines)
@@ -332,8 +336,18 @@ def set_aside_file(sync: Sync) -> Path:
     return sync.state_directory / "set-aside.txt"
 
 
-def _listed(rows: Sequence[tuple[str, WrongRow]]) -> list[str]:
-    return [f"{name} line {row.line}: {'; '.join(row.why) or SHARED}\n" for name, row in rows]
+def listed(refreshed: Refreshed, language: str) -> list[str]:
+    """Return a line about each row set aside, and first about those that keep everybody else."""
+    unknown = [
+        f"{name} line {row.line}" for name, row in refreshed.set_aside if row.patron_ref is None
+    ]
+    more = ", ..." if len(unknown) > MOST_NAMED else ""
+    waits = f"{translated(WAITING, language)} {', '.join(unknown[:MOST_NAMED])}{more}\n"
+    return [waits] * refreshed.waits + [
+        f"{name} line {row.line}: {'; '.join(row.why) or SHARED} "
+        f"({translated(refreshed.fates[row.patron_ref], language)})\n"
+        for name, row in refreshed.set_aside
+    ]
 
 
 def _write_set_aside(path: Path, lines: Sequence[str]) -> None:

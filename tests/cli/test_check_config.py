@@ -49,6 +49,22 @@ def test_what_is_not_there_yet_is_made_by_systemd(tmp_path: Path) -> None:
     assert told(tmp_path / "web", tmp_path / "door") == []
 
 
+def test_a_sender_that_tells_nobody_is_told() -> None:
+    """The example's addresses are empty; with one, nothing is said."""
+    sender = str(Path(__file__).parents[2] / "config" / "sync.toml")
+    hook = ("alarms.webhook.url=https://vagt.example/hook", "alarms.webhook.secret_file=hook.key")
+    silent, heard = (
+        CliRunner().invoke(
+            check_config, [sender, *(word for one in sets for word in ("--set", one))]
+        )
+        for sets in ((), hook)
+    )
+
+    assert (silent.exit_code, heard.exit_code) == (0, 0)
+    assert "[alarms]: none is set, so nobody hears when exports stop" in silent.stderr
+    assert "[alarms]" not in heard.stderr
+
+
 def test_one_owner_of_both_is_told(places: tuple[Path, Path]) -> None:
     """Two directories of one user: one of the processes could write nothing in its own."""
     (line,) = told(*places)

@@ -360,14 +360,49 @@ def test_a_few_wrong_rows_are_set_aside(sender: SenderDirectory, branch: Branch)
     assert f"2 rows are wrong and were set aside; they are listed in {listed}" in done.stderr
     assert held(branch)[1] == {"1", "2", "3", "4", "6"}
     assert listed.read_text(encoding="utf-8").splitlines() == [
-        "02-full.ndjson line 3: pincode: found another text; give 4 digits as text",
-        f"02-full.ndjson line 4: {NO_CARD}",
+        (
+            "02-full.ndjson line 3: pincode: found another text; give 4 digits as text "
+            "(filialerne beholder låneren som før)"
+        ),
+        f"02-full.ndjson line 4: {NO_CARD} (filialerne beholder låneren som før)",
     ]
     assert listed.stat().st_mode & 0o777 == 0o600
 
     sender.export("03-full.ndjson", *(patron(each) for each in range(1, 7)))
     assert "rows_set_aside" not in sender.call("push").stderr
     assert not listed.exists()
+
+
+def test_a_dry_run_shows_the_rows_and_whom_they_keep(
+    sender: SenderDirectory, branch: Branch
+) -> None:
+    """On the terminal, for it leaves no file; while a row is nobody's, nobody is taken out."""
+    sender.export("01-full.ndjson", *map(patron, range(1, 6)))
+    sender.push("--approved-by", "B. Hansen")
+    blocked = {**patron(3, pin="12"), "blockStatus": [{"blockedReason": "U"}]}
+    unnamed = {name: value for name, value in patron(4).items() if name != "patronId"}
+    sender.export("02-full.ndjson", patron(1), patron(2, pin="12"), blocked, unnamed, patron(5))
+
+    done = sender.call("push", "--dry-run")
+
+    assert done.returncode == 0, done.stderr
+    told = done.stderr[done.stderr.index("doorctl: rows_set_aside") :].splitlines()
+    pin = "pincode: found another text; give 4 digits as text"
+    assert told[:2] == [
+        "doorctl: rows_set_aside: 3 rows are wrong and would be set aside:",
+        (
+            "Før disse linjer er rettet, tages ingen lånere ud, selv om de mangler i udtrækket: "
+            "02-full.ndjson line 4"
+        ),
+    ]
+    assert sorted(told[2:])[:2] == [
+        f"02-full.ndjson line 2: {pin} (filialerne beholder låneren som før)",
+        f"02-full.ndjson line 3: {pin} (låneren er taget ud og lukkes ikke ind)",
+    ]
+    assert sorted(told)[2].endswith(" visible letters (ingen kan se, hvis række det er)")
+    assert not (sender.directory / "state" / "set-aside.txt").exists()
+    sender.push()
+    assert held(branch)[1] == {"1", "2", "4", "5"}
 
 
 def test_a_new_sender(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from doorctl.sync.delivery import (
 )
 from doorctl.sync.document import SealedWith
 from doorctl.sync.feed import WrongRow
+from doorctl.sync.push import BROUGHT, KEPT, NEW, OUT, WHOSE
 from tests.fakes.branch import FakeBranch
 from tests.sync.senders import PRIVATE_KEY, TERMS, TODAY, CountingSealer, Town, patron
 
@@ -672,5 +673,24 @@ def test_who_stays_as_held_gives_way_to_a_numbers_new_owner(town: Town, whose: s
     refreshed, deliveries = town.push()
 
     assert (refreshed.changed, refreshed.removed) == (1, 1)
+    assert (refreshed.fates, refreshed.waits) == (
+        {whose: WHOSE if whose is None else OUT},
+        whose is None,
+    )
     assert deliveries["oest"].result is Result.SENT
     assert set(town.branches[0].patrons()) == {"1", "3", "4"}
+
+
+def test_what_becomes_of_each_patron_of_a_wrong_row_is_told(town: Town) -> None:
+    """Held and may stay, blocked by what can be read, right in another row, or never sent."""
+    town.push()
+    town.source.patrons = [patron(3)]
+    rows = [("1", True), ("2", False), ("3", True), ("9", True)]
+    town.source.set_aside = [
+        ("list", WrongRow(line, ("why",), ref, stays)) for line, (ref, stays) in enumerate(rows)
+    ]
+
+    refreshed, _ = town.push()
+
+    assert refreshed.fates == {"1": KEPT, "2": OUT, "3": BROUGHT, "9": NEW}
+    assert not refreshed.waits
