@@ -85,7 +85,9 @@ d restarted between two | A 4711 . !stop !start A 4711 . | ok ok
 d the register lost | !stop !lose:patrons.db !start !swipe . | fault
 d the register zeroed | !stop !zero:patrons.db !start !swipe . | fault
 d the door log lost | A 4711 . !stop !lose:visits.db !start A 4711 . | ok ok
+d the door log zeroed | A 4711 . !stop !zero:visits.db !start A 4711 . | ok ok
 d web killed | !web A 47 !push:3000 !kill_web 11 . B 8052 . | ok ok
+# d bans and hours lost or zeroed: test_modes.test_bans_and_hours_that_are_lost_before_the_start
 # d cut after each last digit: test_power_cut.test_killed_just_after_a_wrong_pin
 # d the plug in mid-swipe: test_away.test_half_a_swipe
 # d the disk is full: test_faults.test_disk_full, test_faults.test_started_on_a_full_disk; a real
