@@ -182,7 +182,8 @@ def clock_lies(world: World) -> None:
     lies may have the door crash, too, or cut its power.
     """
     if world.clock.moment().dependable and world.clock.vouched:
-        world.clock.off_ms = world.rng.choice((-1, 1)) * world.rng.randrange(HOUR, 400 * DAY)
+        most = world.rng.choice((2 * DAY, 400 * DAY))
+        world.clock.off_ms = world.rng.choice((-1, 1)) * world.rng.randrange(HOUR, most)
         world.disturb()
         world.agenda.after(world.rng.randrange(SECOND, 10 * HOUR), world.set_clock)
         if world.rng.random() < 0.5:
