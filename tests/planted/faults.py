@@ -172,11 +172,11 @@ FAULTS = (
         "if not any((key.has_signed(signature, message) for key in public_keys)):",
         "if not public_keys:",
     ),
-    Fault("the guard sleeps", "guard", "return count > floor and", "return count < 0 and"),
+    Fault("the guard sleeps", "guard", "return count > most and", "return count < 0 and"),
     Fault(
         "the guard looks at today only",
         "watch",
-        "for n in range(WEEK.days + 1)]",
+        "for n in range(SOON.days + 1)]",
         "for n in range(1)]",
         "tests/store/test_patrons_contract.py",
     ),
