@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from msgspec import Meta, Struct
 
 from doorctl.core.alarms import Urgency
 from doorctl.core.errors import DoorctlError
@@ -92,6 +94,19 @@ class Disk(Protocol):
 
     def prove_writable(self) -> None:
         """Write a little to the disk and to its medium, and delete it again."""
+
+
+Positive = Annotated[
+    int, Meta(ge=1, le=2**63 - 1, description="give a whole number from 1 to 2^63 - 1")
+]
+
+
+class Seal(Struct, frozen=True, forbid_unknown_fields=True):
+    """What rows are sealed with: the key, by `doorctl.store.keys.key_id`, and Argon2id's cost."""
+
+    key_id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
+    memory_kib: Positive
+    iterations: Positive
 
 
 class Sealer(Protocol):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Any
 
+from msgspec.structs import asdict
+
 import doorctl
 from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
 from doorctl.core.alarms import RaisedAlarm
@@ -279,12 +281,7 @@ class DoorAnswers:
         return answer
 
     def _seal(self, _question: Question) -> Mapping[str, Any]:
-        seal = self.stores.sealer.seal
-        return {
-            "key_id": seal.key_id,
-            "memory_kib": seal.memory_kib,
-            "iterations": seal.iterations,
-        }
+        return asdict(self.stores.sealer.seal)
 
 
 def _by(question: Question) -> str:

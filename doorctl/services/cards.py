@@ -21,7 +21,7 @@ from doorctl.access.rights import Pass
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import StretchedKey
 from doorctl.core.moments import ClockState, Moment
-from doorctl.core.ports import Clock
+from doorctl.core.ports import Clock, Seal
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import (
@@ -48,7 +48,7 @@ from doorctl.services.numbers import (
     wait_of,
 )
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import Seal, seal_on_record
+from doorctl.store.keys import seal_on_record
 from doorctl.store.patrons import PatronCache, migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.records import AuditRecords

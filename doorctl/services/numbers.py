@@ -21,9 +21,10 @@ from doorctl.config import Config
 from doorctl.core.errors import BranchStoreError, InputError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.moments import BootTime
+from doorctl.core.ports import Seal
 from doorctl.rpc.control import Question, ask
 from doorctl.store.branch import new_code
-from doorctl.store.keys import ArgonSealer, Seal, read_key
+from doorctl.store.keys import ArgonSealer, read_key
 
 # Looks a card up for the door and for "Why refused?": its row, bans, passes, and whether it waits.
 #

@@ -17,7 +17,6 @@ import stat
 import struct
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +27,7 @@ from doorctl.access.throttle import CODES_KEY
 from doorctl.core.errors import AlreadyExistsError, KeyFileError, StoreError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import Identifier, InstallationKey, StretchedKey
+from doorctl.core.ports import Seal
 from doorctl.privacy.subject import CARD, PATRONS
 from doorctl.store.connection import (
     Writer,
@@ -169,15 +169,6 @@ MEMORY_KIB = 19456
 
 ITERATIONS = 2
 """Passes over the memory that go with :data:`MEMORY_KIB`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """What rows were sealed with: the key's name, which reveals nothing, and Argon2id's cost."""
-
-    key_id: str
-    memory_kib: int
-    iterations: int
 
 
 def key_id(key: InstallationKey) -> str:

@@ -13,10 +13,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import astuple
+
+from doorctl.core.ports import Seal
 from doorctl.store.connection import Writer, create_file, open_reader, translated
 from doorctl.store.tables import Layout
 from doorctl.sync.delivery import Revision, Standing, Terms, Volume
-from doorctl.sync.document import SealedWith
 
 migrations = Layout("outbox")
 
@@ -162,7 +164,7 @@ class OutboxStore:
         """Return the outbox's numbers."""
         ((epoch, floor_epoch, patrons, *seal, minimum_age, others),) = self._fetch(_STANDING)
         other_ages = tuple(json.loads(others))
-        terms = None if seal[0] is None else Terms(SealedWith(*seal), minimum_age, other_ages)
+        terms = None if seal[0] is None else Terms(Seal(*seal), minimum_age, other_ages)
         return Standing(epoch, floor_epoch, terms, patrons)
 
     def fingerprints(self) -> dict[str, bytes]:
@@ -182,8 +184,8 @@ class OutboxStore:
             takings = connection.executemany(_TAKE_OUT, ((epoch, ref) for ref in removed))
             if max(0, puts.rowcount) + max(0, takings.rowcount) > 0:
                 floor_epoch = before.floor_epoch if terms.keep_rows(before.terms) else epoch
-                seal = (terms.seal.key_id, terms.seal.memory_kib, terms.seal.iterations)
-                connection.execute(_STAND, (epoch, floor_epoch, *seal, terms.minimum_age))
+                standing = (epoch, floor_epoch, *astuple(terms.seal), terms.minimum_age)
+                connection.execute(_STAND, standing)
             connection.execute("UPDATE outbox SET other_ages = ?", (json.dumps(terms.other_ages),))
         return self.standing()
 

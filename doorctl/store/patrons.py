@@ -12,9 +12,9 @@ import orjson
 
 from doorctl.access.patron import CacheStamp, Patron, SealedRow
 from doorctl.core.errors import StoreDamagedError, StoreError
+from doorctl.core.ports import Seal
 from doorctl.privacy.subject import PATRONS
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated
-from doorctl.store.keys import Seal
 from doorctl.store.tables import (
     ASKED,
     CACHE,

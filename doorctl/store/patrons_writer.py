@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from msgspec.structs import astuple
+
 from doorctl.access.patron import Applied, CacheStamp, SealedRow
 from doorctl.access.policy import Policy
 from doorctl.core.errors import RowsClashError, StoreError
+from doorctl.core.ports import Seal
 from doorctl.privacy.subject import Erasures, Tombstones
 from doorctl.store import patrons_changes
 from doorctl.store.connection import Writer, batches, compact, create_file, transaction, translated
-from doorctl.store.keys import Seal
 from doorctl.store.patrons import migrations, to_record
 from doorctl.store.patrons_changes import Leaving
 from doorctl.store.residue import discard_set_aside
@@ -134,9 +136,9 @@ class PatronCacheWriter:
     def _stamp(
         self, connection: sqlite3.Connection, push: Push, at: datetime | None, minimum_age: int
     ) -> None:
-        seal = (self.seal.key_id, self.seal.memory_kib, self.seal.iterations)
         when = None if at is None else at.isoformat()
-        connection.execute(_STAMP, (push.epoch, push.digest, when, minimum_age, *seal))
+        stamp = (push.epoch, push.digest, when, minimum_age, *astuple(self.seal))
+        connection.execute(_STAMP, stamp)
 
     def keep(
         self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min
@@ -191,7 +193,7 @@ class PatronCacheWriter:
                 (only, epoch, applied_at, minimum_age, patrons, key_id, memory_kib, iterations)
                 VALUES (1, 0, NULL, 0, 0, ?, ?, ?)
                 """,
-                (self.seal.key_id, self.seal.memory_kib, self.seal.iterations),
+                astuple(self.seal),
             )
 
     def _erased(self) -> Tombstones:

@@ -30,7 +30,8 @@ from doorctl.core.errors import (
     PushUnsignedError,
     StoreError,
 )
-from doorctl.sync.document import SealedWith, SigningKey, VerifyKey, write_document
+from doorctl.core.ports import Seal
+from doorctl.sync.document import SigningKey, VerifyKey, write_document
 from doorctl.sync.rows import Line, Ref, Removal, decode_row
 
 
@@ -41,7 +42,7 @@ class Terms:
     Ages are in years; `other_ages` are the limits of branches that have another one, ascending.
     """
 
-    seal: SealedWith
+    seal: Seal
     minimum_age: int
     other_ages: tuple[int, ...] = ()
 

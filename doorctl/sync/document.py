@@ -20,6 +20,7 @@ from nacl.signing import SigningKey as _SigningKey
 from nacl.signing import VerifyKey as _VerifyKey
 
 from doorctl.core.errors import InputError, Problem, PushInvalidError, PushUnsignedError
+from doorctl.core.ports import Positive, Seal
 from doorctl.sync.rows import Line, NotJsonError, Removal, Tag, decoded, encode, wrong
 
 # The signature under a push: Ed25519 (RFC 8032).
@@ -83,17 +84,6 @@ Kind = Literal["snapshot", "changes"]
 Number = Annotated[
     int, Meta(ge=0, le=2**63 - 1, description="give a whole number from 0 to 2^63 - 1")
 ]
-Positive = Annotated[
-    int, Meta(ge=1, le=2**63 - 1, description="give a whole number from 1 to 2^63 - 1")
-]
-
-
-class SealedWith(Struct, frozen=True, forbid_unknown_fields=True):
-    """The key, by `doorctl.store.keys.key_id`, and the cost with which the rows were sealed."""
-
-    key_id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
-    memory_kib: Positive
-    iterations: Positive
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -119,9 +109,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     sha256: Annotated[
         str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="give 64 hex digits in lower case")
     ]
-    seal: Annotated[
-        SealedWith, Meta(description="give an object with key_id, memory_kib and iterations")
-    ]
+    seal: Annotated[Seal, Meta(description="give an object with key_id, memory_kib and iterations")]
     minimum_age: Annotated[int, Meta(ge=0, le=150, description="give a whole number from 0 to 150")]
     approved_by: Annotated[
         Tag | None,
@@ -225,7 +213,7 @@ def write_document(
     kind: Kind,
     epoch: int,
     previous_epoch: int,
-    seal: SealedWith,
+    seal: Seal,
     minimum_age: int,
     approved_by: str | None,
     private_key: SigningKey,

@@ -24,12 +24,11 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.moments import Moment
-from doorctl.core.ports import Sealer
+from doorctl.core.ports import Seal, Sealer
 from doorctl.sync.document import (
     SUBJECT,
     Kind,
     Manifest,
-    SealedWith,
     Unpacking,
     UnpackingError,
     VerifyKey,
@@ -70,7 +69,7 @@ class Terms:
     branch: str
     public_keys: Sequence[VerifyKey]
     limits: Limits
-    seal: SealedWith
+    seal: Seal
     guard: Guard
     minimum_age: int = 0
 
@@ -410,7 +409,7 @@ def _refuse_order(manifest: Manifest, held: Push, floor: int) -> None:
         )
 
 
-def _refuse_seal(manifest: Manifest, seal: SealedWith) -> None:
+def _refuse_seal(manifest: Manifest, seal: Seal) -> None:
     if manifest.seal != seal:
         what = (
             "seal: another installation key or other costs than this branch's; "

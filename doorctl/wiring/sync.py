@@ -51,7 +51,7 @@ from doorctl.sync.delivery import (
     Terms,
     deliver,
 )
-from doorctl.sync.document import SealedWith, refuse_odd_name
+from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.feed import FeedExports
 from doorctl.sync.push import WAITING, Book, Refreshed, refresh
 from doorctl.wiring.installation import drop_old_key, keys_in_use, make_directory, next_key_file
@@ -172,10 +172,9 @@ def _sender(
     on: date,
 ) -> Sender:
     sync, own, ages = _sync(config), config.policy.minimum_age, age_limits(config)
-    seal = SealedWith(sealer.seal.key_id, sealer.seal.memory_kib, sealer.seal.iterations)
     return Sender(
         private_key=read_signing_key(sync.signing_key_file),
-        terms=Terms(seal, own, tuple(sorted({*ages.values()} - {own}))),
+        terms=Terms(sealer.seal, own, tuple(sorted({*ages.values()} - {own}))),
         links={key_id(key): links(key) for key in keys},
         approved_by=wishes.approved_by,
         full=wishes.full,

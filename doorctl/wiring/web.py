@@ -28,7 +28,7 @@ from doorctl.accounts.signing_in import SigningIn
 from doorctl.config import Config
 from doorctl.core.errors import ConfigError, KeyFileError, NotAnsweringError, Problem, StoreError
 from doorctl.core.language import Languages, languages
-from doorctl.core.ports import Clock, EventLog
+from doorctl.core.ports import Clock, EventLog, Seal
 from doorctl.notices.sending import Notifiers
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.process import (
@@ -73,7 +73,7 @@ from doorctl.services.visits import DoorLog
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import Seal, key_id, read_key, read_public_keys, seal_on_record
+from doorctl.store.keys import key_id, read_key, read_public_keys, seal_on_record
 from doorctl.store.patrons import PatronCache, migrations
 from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
@@ -81,7 +81,6 @@ from doorctl.store.records import AuditRecords
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, restrict, unrestrict
 from doorctl.sync.delivery import MOST_PATRONS
-from doorctl.sync.document import SealedWith
 from doorctl.sync.receive import Limits, Terms, guard
 from doorctl.web.frame import Aside, Frame, House, Person, Templates, shared_routes
 from doorctl.web.panel import PAGE, Panel, Showing
@@ -354,9 +353,8 @@ def expiry(
 
     `worker` is the thread that the cache's writer belongs to.
     """
-    seal = reception.terms.seal
     # Belongs to the thread of the round, which opens it.
-    cache = PatronCache(patrons_db(config), Seal(seal.key_id, seal.memory_kib, seal.iterations))
+    cache = PatronCache(patrons_db(config), reception.terms.seal)
     going = PatronsRound(
         stamp=cache.stamp,
         expire=lambda before: worker.submit(reception.writer.expire, before).result(),
@@ -653,7 +651,7 @@ def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -
             branch=config.branch.id,
             public_keys=keys,
             limits=Limits(max_bytes=push.max_bytes, max_rows=push.max_rows),
-            seal=SealedWith(seal.key_id, seal.memory_kib, seal.iterations),
+            seal=seal,
             guard=guard(push.max_removed_percent, push.removed_floor),
             minimum_age=config.policy.minimum_age,
         ),

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from doorctl.access.patron import SealedRow
+from doorctl.core.ports import Seal
 from doorctl.ops.clock import utc_now
 from doorctl.store.connection import open_writer, transaction
-from doorctl.store.keys import Seal
 from doorctl.store.patrons import COLUMNS, to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
+from doorctl.sync.document import Kind, SigningKey, write_document
 from doorctl.sync.receive import Limits, Staged, Staging, Terms, receive, unguarded
 from tests.benchmark.figures import Figure
 from tests.benchmark.plan import Plan
@@ -28,9 +28,8 @@ OF_RAW = 2.0
 """The design's budget: times `sqlite3.executemany` of the same rows."""
 
 SEAL = Seal("0badcafe", 64, 1)
-SEALED_WITH = SealedWith(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
 KEY = SigningKey(bytes(range(32)))
-TERMS = Terms("oest", (KEY.verify_key(),), Limits(), SEALED_WITH, unguarded)
+TERMS = Terms("oest", (KEY.verify_key(),), Limits(), SEAL, unguarded)
 CHUNK_BYTES = 64 * 1024
 """What the web process's server hands on at once."""
 
@@ -67,7 +66,7 @@ def document(rows: Sequence[SealedRow], kind: Kind, epoch: int) -> bytes:
         kind=kind,
         epoch=epoch,
         previous_epoch=epoch - 1,
-        seal=SEALED_WITH,
+        seal=SEAL,
         minimum_age=MINIMUM_AGE,
         approved_by=None,
         private_key=KEY,

@@ -16,9 +16,9 @@ from typing import Any, Final
 import httpx2
 import pytest
 
+from doorctl.core.ports import Seal
 from doorctl.demo.door import Line
 from doorctl.store.keys import key_id, read_key
-from doorctl.sync.document import SealedWith
 from tests.e2e.canaries import PASSWORD, process_files
 from tests.e2e.library import AskingBranch
 from tests.web.branch import LIMIT_S
@@ -162,7 +162,7 @@ class House:
                 path.unlink()
         self.call("init")
         key = read_key(self.branch.config.secrets.installation_key_file)
-        self.branch.seal = SealedWith(key_id(key), 8, 1)
+        self.branch.seal = Seal(key_id(key), 8, 1)
 
     def _trusting(self, identity: tuple[Path, Path] | None) -> ssl.SSLContext:
         made = ssl.create_default_context(cafile=str(self._authority.path))

@@ -22,10 +22,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from doorctl.core.ports import Seal
 from doorctl.demo.door import LIMIT_S, Line
 from doorctl.sources.hours import HolidaysWanted, computed
 from doorctl.store.keys import key_id, read_key
-from doorctl.sync.document import SealedWith
 from tests.e2e import people
 from tests.e2e.door import Door, Drive, until
 from tests.e2e.hours import in_s
@@ -189,7 +189,7 @@ class Evening(Door):
         directory = self.directory / "web"
         directory.mkdir()
         self.branch = Branch(directory)
-        self.branch.seal = SealedWith(key_id(read_key(self.directory / "installation.key")), 8, 1)
+        self.branch.seal = Seal(key_id(read_key(self.directory / "installation.key")), 8, 1)
         public = f'web.push.public_key_files=["{directory / "push.pub"}"]'
         self.branch.stage = self.configured(f"web.port={self.branch.port}", public)
         self.branch.start()

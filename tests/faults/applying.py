@@ -15,7 +15,7 @@ from pathlib import Path
 
 from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import DoorctlError
-from doorctl.store.keys import Seal
+from doorctl.core.ports import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.sync.document import Kind

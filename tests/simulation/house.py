@@ -20,7 +20,7 @@ from doorctl.cards.reader import CardReader
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.core.moments import KeptReadings
-from doorctl.core.ports import EventLog
+from doorctl.core.ports import EventLog, Seal
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.chores import Housekeeping
 from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
@@ -34,7 +34,6 @@ from doorctl.privacy.statistics import HourCount, Passages
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import create_file
 from doorctl.store.door_log import HourlyHistory, VisitHistory
-from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.records import AuditTrail
 from doorctl.store.residue import set_aside_if_damaged

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
+from doorctl.core.ports import Seal
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.keys import Seal
 from doorctl.store.tables import to_ms
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -6,18 +6,19 @@ import sqlite3
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
 from threading import Thread
 
 import pytest
+from msgspec import structs
 
 from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.core.errors import AlreadyExistsError, PushGuardedError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
-from doorctl.store.keys import ArgonSealer, Seal
+from doorctl.core.ports import Seal
+from doorctl.store.keys import ArgonSealer
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
 from doorctl.sync.receive import Changes, unguarded
@@ -197,7 +198,9 @@ def _dump(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "other", [replace(SEAL, key_id="feedf00d"), replace(SEAL, iterations=3)], ids=["key", "cost"]
+    "other",
+    [structs.replace(SEAL, key_id="feedf00d"), structs.replace(SEAL, iterations=3)],
+    ids=["key", "cost"],
 )
 def test_a_seal_of_another_key_or_cost_is_recognised(path: Path, other: Seal) -> None:
     """Rows that can't be found any more are told as such, not as unknown cards."""
@@ -227,7 +230,7 @@ def test_whatever_fails_names_the_file(path: Path) -> None:
 def test_only_a_full_push_brings_a_new_seal(path: Path, cache: PatronCache) -> None:
     """Two seals in one cache would make half the town unknown."""
     _fill(path, sealed(1, "a"))
-    other = replace(SEAL, key_id="feedf00d")
+    other = structs.replace(SEAL, key_id="feedf00d")
     with closing(PatronCacheWriter(path, other)) as writer:
         with pytest.raises(StoreError, match=r"other seal costs; load the full feed again$"):
             writer.apply(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.errors import RowsClashError
@@ -37,7 +38,7 @@ def _bare(number: int, patron_ref: str) -> SealedRow:
 
 def test_a_row_sealed_otherwise_is_refused(path: Path) -> None:
     """No card would find it in a cache whose rows are of another key."""
-    with closing(PatronCacheWriter(path, replace(SEAL, key_id="feedf00d"))) as writer:
+    with closing(PatronCacheWriter(path, structs.replace(SEAL, key_id="feedf00d"))) as writer:
         with pytest.raises(RowsClashError, match="load the full feed again"):
             writer.keep(sealed(1, "a"), row_until=UNTIL, pin_until=UNTIL)
 

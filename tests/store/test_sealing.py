@@ -7,7 +7,8 @@ import hmac
 import argon2.low_level
 
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
-from doorctl.store.keys import ITERATIONS, MEMORY_KIB, ArgonSealer, Seal, key_id
+from doorctl.core.ports import Seal
+from doorctl.store.keys import ITERATIONS, MEMORY_KIB, ArgonSealer, key_id
 
 KEY = InstallationKey(bytes(range(32)))
 CPR = Identifier(IdentifierKind.CPR, "0101701234")

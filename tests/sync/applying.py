@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from doorctl.access.patron import SealedRow
-from doorctl.store.keys import Seal
+from doorctl.core.ports import Seal
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.sync.receive import Staged, receive
 from tests.store.samples import NOON

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import PushError
-from doorctl.store.keys import Seal
+from doorctl.core.ports import Seal
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.receive import Changes, Guard, PatronWriter, Push, receive
 from tests.sync.pushes import SEAL, TERMS, staging_of

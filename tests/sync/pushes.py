@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from doorctl.access.patron import Patron, SealedRow
-from doorctl.sync.document import Kind, Manifest, SealedWith, SigningKey, write_document
+from doorctl.core.ports import Seal
+from doorctl.sync.document import Kind, Manifest, SigningKey, write_document
 from doorctl.sync.receive import Limits, Staged, Staging, Terms, unguarded
 from doorctl.sync.rows import Line
 
 KEY = SigningKey(bytes(range(32)))
 OTHER_KEY = SigningKey(bytes(32))
-SEAL = SealedWith("0badcafe", 64, 1)
+SEAL = Seal("0badcafe", 64, 1)
 LIMITS = Limits(max_bytes=1_000_000, max_line_bytes=4096, max_rows=10_000)
 TERMS = Terms("oest", (KEY.verify_key(),), LIMITS, SEAL, unguarded)
 EMPTY_DIGEST = hashlib.sha256().hexdigest()
@@ -38,7 +39,7 @@ class Document:
     epoch: int = 1
     previous_epoch: int = 0
     branch: str = "oest"
-    seal: SealedWith = SEAL
+    seal: Seal = SEAL
     minimum_age: int = 14
     approved_by: str | None = None
     key: SigningKey = KEY

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin, StretchedKey
+from doorctl.core.ports import Seal
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.delivery import Delivery, Sender, Terms, deliver
-from doorctl.sync.document import SealedWith, SigningKey
+from doorctl.sync.document import SigningKey
 from doorctl.sync.feed import Export, FeedIdentifier, FeedPatron, WrongRow
 from doorctl.sync.push import Refreshed, refresh
 from tests.fakes.branch import AtOnce, FakeBranch
@@ -20,7 +21,7 @@ from tests.fakes.memory_store import FastSealer
 
 KEY = InstallationKey(bytes(range(32)))
 TODAY = date(2026, 3, 1)
-TERMS = Terms(SealedWith("0badcafe", 64, 1), 0)
+TERMS = Terms(Seal("0badcafe", 64, 1), 0)
 PRIVATE_KEY = SigningKey(bytes(32))
 
 

@@ -16,8 +16,8 @@ from doorctl.access.patron import Reason, SealedRow
 from doorctl.access.policy import Case, Policy, decide
 from doorctl.core.errors import FeedError
 from doorctl.core.moments import ClockState, Moment
+from doorctl.core.ports import Seal
 from doorctl.sync.delivery import Result, Terms
-from doorctl.sync.document import SealedWith
 from doorctl.sync.feed import WrongRow, seal_rows
 from doorctl.sync.rows import decode, encode
 from tests.fakes.branch import FakeBranch
@@ -196,7 +196,7 @@ def test_each_decides_as_if_alone(
 
     An age is counted here as people do it, by this year's birthday, not by the day to come.
     """
-    terms = Terms(SealedWith("0badcafe", 64, 1), own)
+    terms = Terms(Seal("0badcafe", 64, 1), own)
     patrons = [patron(n, birthday=day) for n, day in enumerate(birthdays, 1)]
     today = TODAY
     with tempfile.TemporaryDirectory() as directory:

@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 
 from doorctl.core.masked import InstallationKey, Pin
+from doorctl.core.ports import Seal
 from doorctl.sync.delivery import Terms
-from doorctl.sync.document import SealedWith
 from doorctl.sync.feed import Export, FeedPatron, WrongRow
 from doorctl.sync.push import Fingerprints, differ
 from tests.sync.senders import KEY, TERMS, TODAY, card, patron
@@ -67,9 +67,9 @@ def test_flagging_weak_pins_changes_the_rows_that_have_one(
 @pytest.mark.parametrize(
     "terms",
     [
-        Terms(SealedWith("deadbeef", 64, 1), 0),
-        Terms(SealedWith("0badcafe", 65, 1), 0),
-        Terms(SealedWith("0badcafe", 64, 2), 0),
+        Terms(Seal("deadbeef", 64, 1), 0),
+        Terms(Seal("0badcafe", 65, 1), 0),
+        Terms(Seal("0badcafe", 64, 2), 0),
         GROWN,
     ],
 )

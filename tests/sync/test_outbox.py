@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import doorctl
 from doorctl.core.errors import StoreBusyError
+from doorctl.core.ports import Seal
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
 from doorctl.sync.delivery import Revision, Standing, Terms, Volume
-from doorctl.sync.document import SealedWith
 from tests.sync.senders import TERMS, TODAY, Town, patron
 
 DIGEST = "a" * 64
@@ -100,7 +100,7 @@ def test_what_breaks_off_is_undone(outbox: OutboxStore) -> None:
 
 def test_other_terms_raise_the_floor(outbox: OutboxStore) -> None:
     """Nothing before can be told in changes: its rows were of another seal."""
-    others = Terms(SealedWith("deadbeef", 8, 1), 14)
+    others = Terms(Seal("deadbeef", 8, 1), 14)
     outbox.record([revision("1")], [], TERMS)
     outbox.record([revision("2")], [], TERMS)
 

@@ -12,6 +12,7 @@ import pytest
 
 from doorctl.core.errors import FeedError
 from doorctl.core.masked import Identifier, StretchedKey
+from doorctl.core.ports import Seal
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.delivery import (
     PAUSES_S,
@@ -26,7 +27,6 @@ from doorctl.sync.delivery import (
     Volume,
     deliver,
 )
-from doorctl.sync.document import SealedWith
 from doorctl.sync.feed import WrongRow
 from doorctl.sync.push import BROUGHT, KEPT, NEW, OUT, WHOSE
 from tests.fakes.branch import FakeBranch
@@ -376,7 +376,7 @@ def test_a_branch_filled_by_somebody_else_gets_all_rows(town: Town) -> None:
 def test_other_terms_seal_and_send_everything(town: Town) -> None:
     """Rows of another key, cost or age limit are of no use, so no document mixes them."""
     town.push()
-    others = Terms(SealedWith("deadbeef", 64, 1), 0)
+    others = Terms(Seal("deadbeef", 64, 1), 0)
 
     refreshed, deliveries = town.push(terms=others)
 

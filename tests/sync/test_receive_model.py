@@ -12,10 +12,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.errors import PushGuardedError, PushInvalidError, PushOutOfOrderError, StoreError
-from doorctl.store.keys import Seal
+from doorctl.core.ports import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.document import SealedWith
 from doorctl.sync.receive import Push, Staged, guard, receive
 from doorctl.sync.rows import Line, Removal
 from tests.store.samples import DAY, NOON, key_of
@@ -23,7 +22,6 @@ from tests.sync.model import FAR, FLOOR, MINIMUM_AGE, Model
 from tests.sync.pushes import SEAL, Document, stage
 from tests.sync.pushes import TERMS as SENT
 
-STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
 NUMBERS = range(12)
 DAYS = st.none() | st.sampled_from([NOON.date() + n * DAY for n in (-1, 0, 1, 5, 7, 8, 30, 60, 61)])
 PATRONS = st.builds(
@@ -44,7 +42,7 @@ TERMS = st.fixed_dictionaries(
     {},
     optional={
         "minimum_age": st.sampled_from([0, 13, 14]),
-        "seal": st.sampled_from([SEAL, SealedWith("deadbeef", 64, 1)]),
+        "seal": st.sampled_from([SEAL, Seal("deadbeef", 64, 1)]),
         "approved_by": st.sampled_from([None, "M. Bech"]),
     },
 )
@@ -62,9 +60,9 @@ class PushesAgainstModel(RuleBasedStateMachine):
         super().__init__()
         self._directory = tempfile.TemporaryDirectory()
         self._path = Path(self._directory.name) / "patrons.db"
-        create_patrons(self._path, STORE_SEAL)
-        self._writer = PatronCacheWriter(self._path, STORE_SEAL)
-        self._cache = PatronCache(self._path, STORE_SEAL)
+        create_patrons(self._path, SEAL)
+        self._writer = PatronCacheWriter(self._path, SEAL)
+        self._cache = PatronCache(self._path, SEAL)
         self._model = Model()
 
     @rule(
@@ -134,7 +132,7 @@ class PushesAgainstModel(RuleBasedStateMachine):
     def restart(self) -> None:
         """Start the receiver's process again."""
         self._writer.close()
-        self._writer = PatronCacheWriter(self._path, STORE_SEAL)
+        self._writer = PatronCacheWriter(self._path, SEAL)
 
     @invariant()
     def holds_the_same(self) -> None:

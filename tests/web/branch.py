@@ -20,10 +20,11 @@ import httpx2
 
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.config import load
+from doorctl.core.ports import Seal
 from doorctl.demo import tether
 from doorctl.demo.door import Line, Stage, Wires, shipped
 from doorctl.store.keys import create_signing_key, key_id, read_key, read_signing_key
-from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
+from doorctl.sync.document import Kind, SigningKey, write_document
 from doorctl.sync.rows import Line as Written
 from doorctl.wiring.installation import initialise
 
@@ -60,7 +61,7 @@ class Branch:
         self.config = load(shipped("demo.toml"), self.stage.options[2::2])
         initialise(self.config)
         name = key_id(read_key(self.config.secrets.installation_key_file))
-        self.seal = SealedWith(name, 8, 1)
+        self.seal = Seal(name, 8, 1)
         self.lines: list[Line] = []
         self.scheme = "http"
         self.tls: ssl.SSLContext | bool = False
@@ -123,7 +124,7 @@ class Branch:
         previous: int | None = None,
         key: SigningKey | None = None,
         branch: str = "demo",
-        seal: SealedWith | None = None,
+        seal: Seal | None = None,
         approved_by: str | None = None,
         compress: bool = False,
     ) -> bytes:
