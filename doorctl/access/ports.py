@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from typing import Protocol
 
@@ -124,42 +125,50 @@ class VisitReader(Protocol):
         """Return how many wrong PINs of a patron or a card are on record, in a row or not."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An attempt as it is put on record, with the card's `throttle` as charged for it.
+
+    A wrong PIN is charged to `whose` at once: a patron's number, or the row key of a card without a
+    patron; None where no PIN is guessed.
+    """
+
+    attempt: int
+    at: Stamped
+    row_key: bytes | None = field(repr=False)
+    throttle: CardThrottle | None
+    whose: str | bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How an attempt ended, with the throttles as they stand after it.
+
+    It is counted under the mode `counted_as`, None for not at all. The charged PIN was `right`,
+    wrong, or not compared (None): only a wrong one stays.
+    """
+
+    attempt: int
+    reason: Reason
+    row_key: bytes | None = field(default=None, repr=False)
+    throttle: CardThrottle | None = None
+    reader: ReaderThrottle | None = None
+    _: KW_ONLY
+    counted_as: str | None = None
+    right: bool | None = None
+
+
 class VisitLog(VisitReader, Protocol):
     """The door log's one writer: attempts, throttles, the clock's high-water mark. One thread.
 
     What has returned survives a power cut. StoreError: nothing was written.
     """
 
-    def open_attempt(
-        self,
-        attempt: int,
-        at: Stamped,
-        row_key: bytes | None,
-        throttle: CardThrottle | None,
-        whose: str | bytes | None = None,
-    ) -> None:
-        """Put an attempt on record, with the card's throttle as charged for it.
+    def open_attempt(self, opened: Opened) -> None:
+        """Put an attempt on record, with what is charged for it."""
 
-        A wrong PIN is charged to `whose` at once: a patron's number, or the row key of a card
-        without a patron; None where no PIN is guessed.
-        """
-
-    def close_attempt(
-        self,
-        attempt: int,
-        reason: Reason,
-        row_key: bytes | None = None,
-        throttle: CardThrottle | None = None,
-        reader: ReaderThrottle | None = None,
-        *,
-        counted_as: str | None = None,
-        right: bool | None = None,
-    ) -> None:
-        """Record how an attempt ended, with the throttles as they stand after it.
-
-        It is counted under the mode `counted_as`, None for not at all. The charged PIN was `right`,
-        wrong, or not compared (None): only a wrong one stays.
-        """
+    def close_attempt(self, closed: Closed) -> None:
+        """Record how an attempt ended, with the throttles as they stand after it."""
 
     def reader_throttle(self) -> ReaderThrottle:
         """Return the reader's bucket; a new file's is full."""

@@ -19,6 +19,7 @@ from typing import Protocol, TextIO
 import click
 
 from doorctl.access.patron import SENTENCES, Reason
+from doorctl.access.ports import Closed, Opened
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.core.language import DANISH, own
 from doorctl.core.moments import BootTime, ClockState, Stamped
@@ -235,8 +236,8 @@ def plant(visits: Path, now: datetime) -> None:
     stamped = Stamped(now - AGE, ClockState.TRUSTED, BootTime("a boot 31 days ago", 0))
     with closing(VisitStore(visits)) as store:
         attempt = store.last_attempt() + 1
-        store.open_attempt(attempt, stamped, ROW_KEY, None)
-        store.close_attempt(attempt, Reason.OK)
+        store.open_attempt(Opened(attempt, stamped, ROW_KEY, None))
+        store.close_attempt(Closed(attempt, Reason.OK))
 
 
 def traces(stage: Stage) -> Traces:

@@ -11,7 +11,7 @@ from typing import Any
 
 from doorctl.access.messages import Prepared
 from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Patron, Reason, levels, row_key
-from doorctl.access.ports import BranchBook, PatronLookup, VisitLog
+from doorctl.access.ports import BranchBook, Closed, Opened, PatronLookup, VisitLog
 from doorctl.access.throttle import CODES_KEY, GUESSED_AT, CardThrottle, codes_charged
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
@@ -87,7 +87,7 @@ class Ledger:
         )
         charged = None if opened.before is None else opened.charged(now)
         whose = None if charged is None or found.by_code else opened.whose
-        self.visits.open_attempt(attempt, self._stamped(now), key, charged, whose)
+        self.visits.open_attempt(Opened(attempt, self._stamped(now), key, charged, whose))
         self._open[attempt] = opened
         delay_s = self.visits.reader_throttle().delay_s(now) if self.counts_guesses else 0.0
         return replace(prepared, throttled=throttled, delay_s=delay_s)
@@ -125,8 +125,8 @@ class Ledger:
         now = self.clock.boot_time()
         opened = self._open.pop(attempt, None)
         if opened is None:
-            self.visits.open_attempt(attempt, self._stamped(now), None, None)
-            self.visits.close_attempt(attempt, reason, counted_as=counted_as)
+            self.visits.open_attempt(Opened(attempt, self._stamped(now), None, None))
+            self.visits.close_attempt(Closed(attempt, reason, counted_as=counted_as))
             return
         reader = None
         if self.counts_guesses and reason in BEFORE_PROOF and not opened.by_code:
@@ -138,9 +138,10 @@ class Ledger:
         if opened.restricted or reason is Reason.RESTRICTED:
             counted_as = None
         right = None if unchecked or opened.before is None else _was_right(reason, proved=proved)
-        self.visits.close_attempt(
+        closed = Closed(
             attempt, reason, opened.row_key, throttle, reader, counted_as=counted_as, right=right
         )
+        self.visits.close_attempt(closed)
         if right and opened.wrong_pins >= GUESSED_AT and self._news_of(opened.whose, now):
             self.log.emit("alarm", kind="card_guessed", wrong=opened.wrong_pins)
 

@@ -15,12 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from doorctl.access.patron import CacheStamp, Reason
-from doorctl.access.ports import VisitLog
+from doorctl.access.patron import CacheStamp
+from doorctl.access.ports import Closed, Opened, VisitLog
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.config import Config
 from doorctl.core.errors import StoreBusyError, StoreError
-from doorctl.core.moments import Stamped
 from doorctl.core.ports import EventLog
 from doorctl.doord.events import EventQueue, PostedEvent, ThreadFailed
 from doorctl.ops.clock import SystemClock
@@ -52,41 +51,18 @@ class SteadyVisitLog:
         self._reader: ReaderThrottle | None = None
         self._last_attempt = 0
 
-    def open_attempt(
-        self,
-        attempt: int,
-        at: Stamped,
-        row_key: bytes | None,
-        throttle: CardThrottle | None,
-        whose: str | bytes | None = None,
-    ) -> None:
+    def open_attempt(self, opened: Opened) -> None:
         """Put an attempt on record, or at least keep its charge in memory."""
-        self._last_attempt = max(self._last_attempt, attempt)
-        stored = self._tried(
-            lambda: self._inner.open_attempt(attempt, at, row_key, throttle, whose)
-        )
-        self._note(row_key, throttle, stored=stored)
+        self._last_attempt = max(self._last_attempt, opened.attempt)
+        stored = self._tried(lambda: self._inner.open_attempt(opened))
+        self._note(opened.row_key, opened.throttle, stored=stored)
 
-    def close_attempt(
-        self,
-        attempt: int,
-        reason: Reason,
-        row_key: bytes | None = None,
-        throttle: CardThrottle | None = None,
-        reader: ReaderThrottle | None = None,
-        *,
-        counted_as: str | None = None,
-        right: bool | None = None,
-    ) -> None:
+    def close_attempt(self, closed: Closed) -> None:
         """Record an outcome, or at least keep its cost in memory."""
-        stored = self._tried(
-            lambda: self._inner.close_attempt(
-                attempt, reason, row_key, throttle, reader, counted_as=counted_as, right=right
-            )
-        )
-        self._note(row_key, throttle, stored=stored)
-        if reader is not None:
-            self._reader = None if stored else reader
+        stored = self._tried(lambda: self._inner.close_attempt(closed))
+        self._note(closed.row_key, closed.throttle, stored=stored)
+        if closed.reader is not None:
+            self._reader = None if stored else closed.reader
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures, from memory where they could not be stored."""

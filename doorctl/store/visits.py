@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from doorctl.access.patron import Reason
+from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import (
     UNANSWERED_DAYS,
     WRONG_PIN_DAYS,
@@ -17,7 +18,7 @@ from doorctl.access.throttle import (
     ReaderThrottle,
 )
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.moments import BootTime, ClockState, KeptReadings, Stamped
+from doorctl.core.moments import BootTime, ClockState, KeptReadings
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import ATTEMPT, HourCount
 from doorctl.store.connection import Writer, compact, create_file, transaction, translated
@@ -230,49 +231,34 @@ class VisitStore:
         """Tell whether the file is still at its path; SQLite writes into a deleted file too."""
         return _identity(self.path) == self._file
 
-    def open_attempt(
-        self,
-        attempt: int,
-        at: Stamped,
-        row_key: bytes | None,
-        throttle: CardThrottle | None,
-        whose: str | bytes | None = None,
-    ) -> None:
+    def open_attempt(self, opened: Opened) -> None:
         """Record an attempt, with what is charged for it."""
+        number, at, row_key = opened.attempt, opened.at, opened.row_key
         at_ms = to_ms(at.utc)
         with self._transaction() as connection:
             connection.execute(
                 "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
-                (attempt, at_ms, at.state.value, at.boot.boot_id, at.boot.ms, row_key),
+                (number, at_ms, at.state.value, at.boot.boot_id, at.boot.ms, row_key),
             )
-            if row_key is not None and throttle is not None:
-                _keep_throttle(connection, row_key, throttle, at_ms)
-            if whose is not None:
-                charge_wrong_pin(connection, attempt, at_ms, whose)
+            if row_key is not None and opened.throttle is not None:
+                _keep_throttle(connection, row_key, opened.throttle, at_ms)
+            if opened.whose is not None:
+                charge_wrong_pin(connection, number, at_ms, opened.whose)
 
-    def close_attempt(
-        self,
-        attempt: int,
-        reason: Reason,
-        row_key: bytes | None = None,
-        throttle: CardThrottle | None = None,
-        reader: ReaderThrottle | None = None,
-        *,
-        counted_as: str | None = None,
-        right: bool | None = None,
-    ) -> None:
+    def close_attempt(self, closed: Closed) -> None:
         """Record how an attempt ended, with the throttles then; StoreError if none is open."""
+        number, reason, row_key = closed.attempt, closed.reason, closed.row_key
         with self._transaction() as connection:
-            ending = (reason.verdict, reason.value, row_key, attempt)
+            ending = (reason.verdict, reason.value, row_key, number)
             if connection.execute(_CLOSE, ending).rowcount != 1:
-                raise StoreError(f"{self.path}: attempt {attempt} is not open")
-            count_attempt(connection, attempt, counted_as, reason)
-            if row_key is not None and throttle is not None:
-                at_ms = _value(connection, "SELECT at_ms FROM attempts WHERE attempt = ?", attempt)
-                _keep_throttle(connection, row_key, throttle, at_ms or 0)
-            settle_wrong_pin(connection, attempt, right=right)
-            if reader is not None:
-                values = (reader.spent_ms, *_columns(reader.at))
+                raise StoreError(f"{self.path}: attempt {number} is not open")
+            count_attempt(connection, number, closed.counted_as, reason)
+            if row_key is not None and closed.throttle is not None:
+                at_ms = _value(connection, "SELECT at_ms FROM attempts WHERE attempt = ?", number)
+                _keep_throttle(connection, row_key, closed.throttle, at_ms or 0)
+            settle_wrong_pin(connection, number, right=closed.right)
+            if closed.reader is not None:
+                values = (closed.reader.spent_ms, *_columns(closed.reader.at))
                 connection.execute("INSERT OR REPLACE INTO reader VALUES (1, ?, ?, ?)", values)
 
     def add_counts(self, counts: Iterable[HourCount]) -> None:
@@ -542,16 +528,16 @@ class RetriedVisits(VisitStore):
             self._begin()
         return self
 
-    def open_attempt(self, attempt: int, *charged: Any, **more: Any) -> None:
+    def open_attempt(self, opened: Opened) -> None:
         """Record an attempt."""
         self.open()
         if self._shift is None:
             self._shift = super().last_attempt()
-        super().open_attempt(attempt + self._shift, *charged, **more)
+        super().open_attempt(replace(opened, attempt=opened.attempt + self._shift))
 
-    def close_attempt(self, attempt: int, *ending: Any, **more: Any) -> None:
+    def close_attempt(self, closed: Closed) -> None:
         """Record how an attempt ended."""
-        super().close_attempt(attempt + (self._shift or 0), *ending, **more)
+        super().close_attempt(replace(closed, attempt=closed.attempt + (self._shift or 0)))
 
     def last_attempt(self) -> int:
         """Return the highest attempt number ever on record."""

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import pytest
 
+from doorctl.access.ports import Opened
 from doorctl.cards.reader import LineConnected, LineLost
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Stamped
@@ -289,7 +290,7 @@ def put_visit(stores: DoorStores, attempt: int, days: float) -> None:
     """Put a visit of some days ago on record."""
     moment, boot = stores.clock.moment(), stores.clock.boot_time()
     at = Stamped(moment.local - timedelta(days=days), moment.state, boot)
-    stores.answer(lambda: stores.visits.open_attempt(attempt, at, None, None))
+    stores.answer(lambda: stores.visits.open_attempt(Opened(attempt, at, None, None)))
 
 
 def is_due_in(house: Keeping, wait_s: float) -> bool:

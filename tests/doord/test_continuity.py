@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.patron import Reason
+from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import BootTime, Stamped
@@ -225,7 +226,7 @@ def test_memory_is_bounded_however_long_the_outage() -> None:
     charge = CardThrottle(1, BootTime("boot-1", 1))
     tracemalloc.start()
     for number in range(KEPT_CARDS + 5):
-        steady.open_attempt(number, at, number.to_bytes(16, "big"), charge)
+        steady.open_attempt(Opened(number, at, number.to_bytes(16, "big"), charge))
     kept_bytes = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
 
@@ -239,10 +240,10 @@ def test_a_card_that_comes_again_is_kept_longest() -> None:
     steady = SteadyVisitLog(FailingVisits(lambda _call: True), FakeEventLog())
     at = stamped(FakeClock())
     charge = CardThrottle(1, BootTime("boot-1", 1))
-    steady.open_attempt(1, at, b"guesser", charge)
+    steady.open_attempt(Opened(1, at, b"guesser", charge))
     for number in range(KEPT_CARDS):
-        steady.open_attempt(2 + number, at, number.to_bytes(16, "big"), charge)
+        steady.open_attempt(Opened(2 + number, at, number.to_bytes(16, "big"), charge))
         if number == KEPT_CARDS // 2:
-            steady.close_attempt(1, Reason.WRONG_PIN, b"guesser", charge, ReaderThrottle())
+            steady.close_attempt(Closed(1, Reason.WRONG_PIN, b"guesser", charge, ReaderThrottle()))
 
     assert steady.card_throttle(b"guesser") == charge

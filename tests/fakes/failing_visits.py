@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from doorctl.access.patron import Reason
+from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
-from doorctl.core.moments import Stamped
 from tests.fakes.memory_store import MemoryVisits
 
 T = TypeVar("T")
@@ -29,34 +28,13 @@ class FailingVisits:
     inner: MemoryVisits = field(default_factory=MemoryVisits)
     calls: int = 0
 
-    def open_attempt(
-        self,
-        attempt: int,
-        at: Stamped,
-        row_key: bytes | None,
-        throttle: CardThrottle | None,
-        whose: str | bytes | None = None,
-    ) -> None:
+    def open_attempt(self, opened: Opened) -> None:
         """Put an attempt on record, or fail."""
-        self._call(lambda: self.inner.open_attempt(attempt, at, row_key, throttle, whose))
+        self._call(lambda: self.inner.open_attempt(opened))
 
-    def close_attempt(
-        self,
-        attempt: int,
-        reason: Reason,
-        row_key: bytes | None = None,
-        throttle: CardThrottle | None = None,
-        reader: ReaderThrottle | None = None,
-        *,
-        counted_as: str | None = None,
-        right: bool | None = None,
-    ) -> None:
+    def close_attempt(self, closed: Closed) -> None:
         """Record how an attempt ended, or fail."""
-        self._call(
-            lambda: self.inner.close_attempt(
-                attempt, reason, row_key, throttle, reader, counted_as=counted_as, right=right
-            )
-        )
+        self._call(lambda: self.inner.close_attempt(closed))
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row, or fail."""

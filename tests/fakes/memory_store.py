@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from doorctl.access.patron import Applied, CacheStamp, Patron, Reason, SealedRow
 from doorctl.access.policy import Policy
+from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
 from doorctl.core.errors import RowsClashError, StoreError
 from doorctl.core.masked import Identifier, StretchedKey
@@ -260,54 +261,39 @@ class MemoryVisits:
         if survivor is not None:
             self._inherit(survivor)
 
-    def open_attempt(
-        self,
-        attempt: int,
-        at: Stamped,
-        row_key: bytes | None,
-        throttle: CardThrottle | None,
-        whose: str | bytes | None = None,
-    ) -> None:
+    def open_attempt(self, opened: Opened) -> None:
         """Put an attempt on record, with the card's throttle as charged for it."""
         self._fail_if_broken()
+        attempt, at = opened.attempt, replace(opened.at, utc=_in_ms(opened.at.utc))
         if attempt in self._attempts:
             raise StoreError(f"attempt {attempt} is taken")
-        at = replace(at, utc=_in_ms(at.utc))
-        self._attempts[attempt] = _Attempt(at, row_key)
+        self._attempts[attempt] = _Attempt(at, opened.row_key)
         self._last = max(self._last, attempt)
-        self._keep_throttle(row_key, throttle, at.utc)
-        if whose is not None:
-            self._wrong_pins[attempt] = _WrongPin(whose, at.utc)
+        self._keep_throttle(opened.row_key, opened.throttle, at.utc)
+        if opened.whose is not None:
+            self._wrong_pins[attempt] = _WrongPin(opened.whose, at.utc)
 
-    def close_attempt(
-        self,
-        attempt: int,
-        reason: Reason,
-        row_key: bytes | None = None,
-        throttle: CardThrottle | None = None,
-        reader: ReaderThrottle | None = None,
-        *,
-        counted_as: str | None = None,
-        right: bool | None = None,
-    ) -> None:
+    def close_attempt(self, closed: Closed) -> None:
         """Record how an attempt ended, with the throttles as they stand after it."""
         self._fail_if_broken()
+        attempt, reason = closed.attempt, closed.reason
         found = self._attempts.get(attempt)
         if found is None or found.reason is not None:
             raise StoreError(f"attempt {attempt} is not open")
-        self._attempts[attempt] = replace(found, reason=reason, row_key=row_key or found.row_key)
-        if counted_as is not None:
+        row_key = closed.row_key or found.row_key
+        self._attempts[attempt] = replace(found, reason=reason, row_key=row_key)
+        if closed.counted_as is not None:
             hour = None if found.at.state is ClockState.UNTRUSTED else _hour_of(found.at.utc)
-            self.add_counts([HourCount(hour, counted_as, ATTEMPT, reason.value, 1)])
-        self._keep_throttle(row_key, throttle, found.at.utc)
-        if right and attempt in self._wrong_pins:
+            self.add_counts([HourCount(hour, closed.counted_as, ATTEMPT, reason.value, 1)])
+        self._keep_throttle(closed.row_key, closed.throttle, found.at.utc)
+        if closed.right and attempt in self._wrong_pins:
             owner = self._wrong_pins[attempt].whose
             for number, one in self._wrong_pins.items():
                 if one.whose == owner:
                     self._wrong_pins[number] = replace(one, answered=True)
-        if right is not False:
+        if closed.right is not False:
             self._wrong_pins.pop(attempt, None)
-        self._reader = reader or self._reader
+        self._reader = closed.reader or self._reader
 
     def add_counts(self, counts: Iterable[HourCount]) -> None:
         """Add to the hourly counts."""

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from doorctl.access.calendar import DaySource
+from doorctl.access.ports import Opened
 from doorctl.core.errors import DoorctlError
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.patrons_writer import open_or_create_patrons
@@ -122,7 +123,7 @@ def _keep(path: Path) -> None:
 def _open_visits(path: Path) -> None:
     _keep(path)
     with closing(open_or_create_visits(path)) as visits:
-        visits.open_attempt(visits.last_attempt() + 1, stamped(), None, None)
+        visits.open_attempt(Opened(visits.last_attempt() + 1, stamped(), None, None))
 
 
 def _open_patrons(path: Path) -> None:

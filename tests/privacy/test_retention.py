@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from doorctl.access.patron import CacheStamp
+from doorctl.access.ports import Opened
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
@@ -48,7 +49,9 @@ def _moment(at: datetime, state: ClockState = ClockState.TRUSTED) -> Moment:
 def _log(*ages: timedelta) -> ProvableVisits:
     visits = ProvableVisits()
     for attempt, age in enumerate(ages, start=1):
-        visits.open_attempt(attempt, Stamped(NOON - age, ClockState.TRUSTED, BOOT), None, None)
+        visits.open_attempt(
+            Opened(attempt, Stamped(NOON - age, ClockState.TRUSTED, BOOT), None, None)
+        )
     return visits
 
 
@@ -175,7 +178,9 @@ def test_what_a_purge_could_not_clear_is_looked_for_after_the_next() -> None:
 def test_what_is_deleted_is_told_before_it_is() -> None:
     """The disk may be full once the rows are gone, and then no report says what they were."""
     visits = FullDisk()
-    visits.open_attempt(1, Stamped(NOON - 2 * RETENTION, ClockState.TRUSTED, BOOT), KEY, None)
+    visits.open_attempt(
+        Opened(1, Stamped(NOON - 2 * RETENTION, ClockState.TRUSTED, BOOT), KEY, None)
+    )
     told: list[frozenset[bytes]] = []
 
     with pytest.raises(StoreError):
@@ -189,7 +194,7 @@ def test_a_report_shows_no_trace() -> None:
     """Row keys are personal data: no log line or traceback may quote them."""
     visits = ProvableVisits()
     key = bytes(range(16))
-    visits.open_attempt(1, Stamped(NOON, ClockState.TRUSTED, BOOT), key, None)
+    visits.open_attempt(Opened(1, Stamped(NOON, ClockState.TRUSTED, BOOT), key, None))
 
     report = purge(visits, _moment(NOON + 31 * timedelta(days=1)), BOOT, RETENTION)
 

@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from doorctl.access.ports import Opened
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped, Timekeeper
 from doorctl.privacy.retention import (
@@ -63,7 +64,7 @@ class Branch(RuleBasedStateMachine):
         """Swipe a card."""
         attempt, moment = len(self.made) + 1, self._moment()
         stamped = Stamped(moment.local, moment.state, self._boot())
-        self.visits.open_attempt(attempt, stamped, None, None)
+        self.visits.open_attempt(Opened(attempt, stamped, None, None))
         self.made[attempt] = (self.truth, self.boots)
         if self._is_right():
             self.dated.add(attempt)

@@ -12,6 +12,7 @@ from doorctl.access.calendar import Mode
 from doorctl.access.messages import Now
 from doorctl.access.patron import Patron, Reason, SealedRow, row_key
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding, Policy
+from doorctl.access.ports import Opened
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CODES_KEY, CardThrottle
 from doorctl.core.errors import StoreError
@@ -64,7 +65,7 @@ class Desk:
         """Let wrong PINs have come just now."""
         at = Stamped(START, self.clock.moment().state, self.clock.boot_time())
         charge = CardThrottle(failures, self.clock.boot_time())
-        self.visits.open_attempt(1, at, key_of(CARD), charge)
+        self.visits.open_attempt(Opened(1, at, key_of(CARD), charge))
 
     def give(self, held: Pass, key: bytes) -> None:
         """Issue a pass."""
@@ -297,7 +298,7 @@ def test_wrong_pins_at_other_branches_are_told_of_once_they_stop_the_card() -> N
     assert failed(desk.why()) == []
 
     at = Stamped(START, desk.clock.moment().state, desk.clock.boot_time())
-    desk.visits.open_attempt(1, at, key_of(CARD), None, desk.patron.patron_ref)
+    desk.visits.open_attempt(Opened(1, at, key_of(CARD), None, desk.patron.patron_ref))
     assert failed(desk.why()) == ["throttle"]
 
 
@@ -421,7 +422,7 @@ def test_codes_that_have_to_wait_are_told() -> None:
     desk = Desk()
     desk.give(replace(STAFF, code_digits=6, needs_pin=False), row_key(FastSealer().stretch(CODE)))
     at = Stamped(START, desk.clock.moment().state, desk.clock.boot_time())
-    desk.visits.open_attempt(1, at, CODES_KEY, CardThrottle(3, desk.clock.boot_time()))
+    desk.visits.open_attempt(Opened(1, at, CODES_KEY, CardThrottle(3, desk.clock.boot_time())))
 
     assert desk.why(CODE).reason is Reason.THROTTLED
     assert desk.why().granted

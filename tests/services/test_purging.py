@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from doorctl.access.ports import Opened
 from doorctl.config import Config
 from doorctl.core.errors import KeyFileError, StoreError
 from doorctl.core.moments import ClockState, Stamped
@@ -47,7 +48,7 @@ def test_what_a_full_disk_kept_from_being_cleared_is_looked_for(config: Config) 
     """The next purge finds no row of it, and its proof must know what to look for."""
     clock, visits = FakeClock(), FullDisk()
     at = Stamped(START - timedelta(days=31), ClockState.TRUSTED, clock.boot_time())
-    visits.open_attempt(1, at, KEY, None)
+    visits.open_attempt(Opened(1, at, KEY, None))
     purging = Purging(App(config, clock), visits, key=None, run=at_once)
     with pytest.raises(StoreError):
         purging.purge()

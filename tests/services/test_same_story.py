@@ -13,6 +13,7 @@ from doorctl.access.judging import judged
 from doorctl.access.messages import Now, PadRules, Rules
 from doorctl.access.patron import Patron, SealedRow, levels, pin_check, row_key
 from doorctl.access.policy import Policy, WeakPin
+from doorctl.access.ports import Opened
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
@@ -159,7 +160,7 @@ def worlds(draw: st.DrawFn) -> World:
     for attempt, key in enumerate(draw(st.lists(keys, max_size=2)), start=100):
         at = Stamped(START, now.moment.state, clock.boot_time())
         failures = CardThrottle(draw(st.sampled_from([1, 2, 3, 10])), clock.boot_time())
-        world.visits.open_attempt(attempt, at, key, failures, draw(st.sampled_from(REFS)))
+        world.visits.open_attempt(Opened(attempt, at, key, failures, draw(st.sampled_from(REFS))))
     return world
 
 

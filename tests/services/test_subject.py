@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from doorctl.access.patron import Patron, Reason, SealedRow, row_key
+from doorctl.access.ports import Closed, Opened
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle
 from doorctl.cli import patrons as commands
@@ -113,8 +114,10 @@ def came(config: Config, number: str, *, at: datetime = NOW) -> None:
     stamp = Stamped(at, ClockState.TRUSTED, boot)
     with closing(VisitStore(visits_db(config))) as visits:
         attempt = visits.last_attempt() + 1
-        visits.open_attempt(attempt, stamp, key(config, number), CardThrottle(1, boot))
-        visits.close_attempt(attempt, Reason.WRONG_PIN, key(config, number), CardThrottle(1, boot))
+        visits.open_attempt(Opened(attempt, stamp, key(config, number), CardThrottle(1, boot)))
+        visits.close_attempt(
+            Closed(attempt, Reason.WRONG_PIN, key(config, number), CardThrottle(1, boot))
+        )
 
 
 def traces(config: Config, *numbers: str) -> list[str]:

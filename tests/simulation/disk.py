@@ -18,11 +18,12 @@ from typing import TypeVar
 
 from doorctl.access.calendar import StoredCalendar
 from doorctl.access.day import Override
-from doorctl.access.patron import Applied, Patron, Reason, SealedRow
+from doorctl.access.patron import Applied, Patron, SealedRow
+from doorctl.access.ports import Closed, Opened
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
-from doorctl.core.moments import KeptReadings, Stamped
+from doorctl.core.moments import KeptReadings
 from doorctl.privacy.statistics import HourCount
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
@@ -157,41 +158,22 @@ class SimVisits(RetriedVisits):
         self._told = (opened, closed)
         self._numbers: dict[int, int] = {}
 
-    def open_attempt(
-        self,
-        attempt: int,
-        at: Stamped,
-        row_key: bytes | None,
-        throttle: CardThrottle | None,
-        whose: str | bytes | None = None,
-    ) -> None:
+    def open_attempt(self, opened: Opened) -> None:
         """Put an attempt on record, or fail."""
 
         def do() -> None:
-            super(SimVisits, self).open_attempt(attempt, at, row_key, throttle, whose)
-            self._numbers[attempt] = attempt + (self._shift or 0)
-            self._told[0](self._numbers[attempt], row_key)
+            super(SimVisits, self).open_attempt(opened)
+            self._numbers[opened.attempt] = opened.attempt + (self._shift or 0)
+            self._told[0](self._numbers[opened.attempt], opened.row_key)
 
         self._disk.around(VISITS, "open", do)
 
-    def close_attempt(
-        self,
-        attempt: int,
-        reason: Reason,
-        row_key: bytes | None = None,
-        throttle: CardThrottle | None = None,
-        reader: ReaderThrottle | None = None,
-        *,
-        counted_as: str | None = None,
-        right: bool | None = None,
-    ) -> None:
+    def close_attempt(self, closed: Closed) -> None:
         """Record how an attempt ended, or fail."""
 
         def do() -> None:
-            super(SimVisits, self).close_attempt(
-                attempt, reason, row_key, throttle, reader, counted_as=counted_as, right=right
-            )
-            self._told[1](self._numbers[attempt], reason.value, row_key)
+            super(SimVisits, self).close_attempt(closed)
+            self._told[1](self._numbers[closed.attempt], closed.reason.value, closed.row_key)
 
         self._disk.around(VISITS, "close", do)
 

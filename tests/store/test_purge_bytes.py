@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 from doorctl.access.patron import Reason
+from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment
@@ -79,9 +80,9 @@ def _visit(store: VisitStore, day: int, random: Random, last_seen: dict[bytes, d
     key = key_of(random.randrange(60) if random.random() < 0.3 else random.getrandbits(62))
     boot = _boot(at, day)
     attempt = store.last_attempt() + 1
-    store.open_attempt(attempt, stamped(at, boot), key, CardThrottle(1, boot))
+    store.open_attempt(Opened(attempt, stamped(at, boot), key, CardThrottle(1, boot)))
     if random.random() < 0.3:
-        store.close_attempt(attempt, Reason.OK, key, CardThrottle())
+        store.close_attempt(Closed(attempt, Reason.OK, key, CardThrottle()))
     last_seen[key] = max(at, last_seen.get(key, at))
     return key
 
@@ -107,7 +108,7 @@ def test_a_purge_is_seen_by_whoever_opens_the_file_next(tmp_path: Path) -> None:
     create_visits(path)
     with closing(VisitStore(path)) as store:
         for attempt in range(1, 11):
-            store.open_attempt(attempt, stamped(), key_of(attempt), None)
+            store.open_attempt(Opened(attempt, stamped(), key_of(attempt), None))
         store.delete_before(NOON + DAY)
         with closing(sqlite3.connect(path)) as other:
             assert other.execute("SELECT count(*) FROM attempts").fetchone() == (0,)

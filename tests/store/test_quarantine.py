@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.access.ports import Opened
 from doorctl.core.errors import StoreBusyError, StoreDamagedError
 from doorctl.core.moments import BootTime
 from doorctl.store.connection import create_file
@@ -98,10 +99,10 @@ def test_a_database_in_use_is_checked_and_stays(tmp_path: Path) -> None:
     path = tmp_path / "visits.db"
     create_visits(path)
     store = VisitStore(path)
-    store.open_attempt(1, stamped(), key_of(1), None)
+    store.open_attempt(Opened(1, stamped(), key_of(1), None))
 
     assert set_aside_if_damaged(path, NOON) is None
-    store.open_attempt(2, stamped(), key_of(1), None)
+    store.open_attempt(Opened(2, stamped(), key_of(1), None))
     assert store.last_attempt() == 2
     store.close()
 
@@ -156,7 +157,7 @@ def test_a_wal_left_alone_does_not_leak_into_a_new_database(tmp_path: Path) -> N
     old, new = tmp_path / "old.db", tmp_path / "visits.db"
     create_visits(old)
     store = VisitStore(old)
-    store.open_attempt(7, stamped(), key_of(7), None)
+    store.open_attempt(Opened(7, stamped(), key_of(7), None))
     shutil.copy(f"{old}-wal", f"{new}-wal")
     store.close()
 

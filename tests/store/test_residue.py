@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.access.ports import Opened
 from doorctl.core.errors import StoreError
 from doorctl.store import residue
 from doorctl.store.residue import CHUNK_BYTES, found_in, search_apart
@@ -81,7 +82,7 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "visits.db"
     create_visits(path)
     with closing(VisitStore(path)) as store:
-        store.open_attempt(1, stamped(), key_of(1), None)
+        store.open_attempt(Opened(1, stamped(), key_of(1), None))
     return path
 
 

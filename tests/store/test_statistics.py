@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from doorctl.access.patron import Reason
+from doorctl.access.ports import Closed, Opened
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.statistics import ATTEMPT, LEAF, OPENED, HourCount
@@ -41,8 +42,8 @@ class Counts:
         mode: str | None = "self_service",
     ) -> None:
         """Open an attempt and close it."""
-        self.store.open_attempt(attempt, stamped(at, state=state), key_of(attempt), None)
-        self.store.close_attempt(attempt, reason, key_of(attempt), counted_as=mode)
+        self.store.open_attempt(Opened(attempt, stamped(at, state=state), key_of(attempt), None))
+        self.store.close_attempt(Closed(attempt, reason, key_of(attempt), counted_as=mode))
 
     def read(self, since: datetime | None = None, until: datetime | None = None) -> list[HourCount]:
         """Return what a reader sees."""
@@ -207,7 +208,7 @@ def test_an_attempt_is_counted_if_and_only_if_it_is_closed(counts: Counts) -> No
     counts.visit(1)
 
     with pytest.raises(StoreError):
-        counts.store.close_attempt(1, Reason.OK, counted_as="self_service")
+        counts.store.close_attempt(Closed(1, Reason.OK, counted_as="self_service"))
 
     assert counts.read() == [attempts(Reason.OK, 1)]
 
@@ -215,12 +216,12 @@ def test_an_attempt_is_counted_if_and_only_if_it_is_closed(counts: Counts) -> No
 def test_both_are_one_transaction(path: Path) -> None:
     """Where it can't be counted, the attempt stays open: neither is ever ahead."""
     with closing(VisitStore(path)) as store:
-        store.open_attempt(1, stamped(), None, None)
+        store.open_attempt(Opened(1, stamped(), None, None))
         change(path, "ALTER TABLE hourly RENAME TO gone")
         with pytest.raises(StoreError):
-            store.close_attempt(1, Reason.OK, counted_as="self_service")
+            store.close_attempt(Closed(1, Reason.OK, counted_as="self_service"))
         change(path, "ALTER TABLE gone RENAME TO hourly")
-        store.close_attempt(1, Reason.OK, counted_as="self_service")
+        store.close_attempt(Closed(1, Reason.OK, counted_as="self_service"))
         with closing(HourlyHistory(path)) as history:
             assert list(history.hours(None, None)) == [attempts(Reason.OK, 1)]
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.patron import Patron, Reason, SealedRow
+from doorctl.access.ports import Closed, Opened
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import InputError
@@ -121,12 +122,14 @@ class House:
 
     def _visit(self, _whose: str, key: bytes) -> None:
         self.attempts += 1
-        self.visits.open_attempt(self.attempts, stamped(), key, CardThrottle(1, BOOT))
-        self.visits.close_attempt(self.attempts, Reason.WRONG_PIN, key, CardThrottle(2, BOOT))
+        self.visits.open_attempt(Opened(self.attempts, stamped(), key, CardThrottle(1, BOOT)))
+        self.visits.close_attempt(
+            Closed(self.attempts, Reason.WRONG_PIN, key, CardThrottle(2, BOOT))
+        )
 
     def _being_there(self, _whose: str, key: bytes) -> None:
         self.attempts += 1
-        self.visits.open_attempt(self.attempts, stamped(), key, None)
+        self.visits.open_attempt(Opened(self.attempts, stamped(), key, None))
 
     def _look(self, whose: str, key: bytes) -> None:
         self.audit.append(Deed(Action.PATRON_EXPLAINED, (key,), None, "asked"), "staff-7", NOW)

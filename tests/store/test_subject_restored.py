@@ -9,6 +9,7 @@ import pytest
 
 from doorctl.access.calendar import DaySource
 from doorctl.access.patron import Patron, SealedRow
+from doorctl.access.ports import Opened
 from doorctl.core.errors import StoreBusyError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.subject import BRANCH, KEPT, PATRONS, VISITS, Subject, Tombstones
@@ -226,7 +227,7 @@ class TestVisits:
         erase_rights(writer, WHO, 7, "eva", at())
         with closing(VisitStore(tmp_path / VISITS)) as visits:
             for number, days, key in ((1, -1, CARD), (2, 1, CARD), (3, -1, OTHER)):
-                visits.open_attempt(number, stamped(NOON + days * DAY), key, None)
+                visits.open_attempt(Opened(number, stamped(NOON + days * DAY), key, None))
             deleted = forget_erased(visits.path, visits.database, stones(tmp_path))
             left = visits.database.execute("SELECT attempt FROM attempts").fetchall()
 
@@ -241,7 +242,9 @@ class TestVisits:
             for day in days:
                 for whose in (CARD, "p-1", OTHER, "p-2"):
                     number = visits.last_attempt() + 1
-                    visits.open_attempt(number, stamped(NOON + day * DAY), None, None, whose)
+                    visits.open_attempt(
+                        Opened(number, stamped(NOON + day * DAY), None, None, whose)
+                    )
 
         def left() -> tuple[int, int]:
             return visits.wrong_pins(CARD, "p-1"), visits.wrong_pins(OTHER, "p-2")
@@ -261,7 +264,7 @@ class TestVisits:
         """The door has yet to say how it ended, and fails if it is gone."""
         create_visits(tmp_path / VISITS)
         with closing(VisitStore(tmp_path / VISITS)) as visits:
-            visits.open_attempt(1, stamped(), CARD, None)
+            visits.open_attempt(Opened(1, stamped(), CARD, None))
             erase_visits(visits.path, visits.database, WHO)
             left = visits.database.execute("SELECT attempt, row_key FROM attempts").fetchall()
 
@@ -272,7 +275,7 @@ class TestVisits:
         """Deleted rows stay in the -wal as long as somebody reads what was before."""
         create_visits(tmp_path / VISITS)
         with closing(VisitStore(tmp_path / VISITS)) as visits:
-            visits.open_attempt(1, stamped(), CARD, None)
+            visits.open_attempt(Opened(1, stamped(), CARD, None))
             with closing(open_reader(tmp_path / VISITS)) as reader:
                 reader.execute("BEGIN")
                 reader.execute("SELECT * FROM attempts").fetchall()

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.patron import Reason
+from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
 from doorctl.core.moments import BootTime, KeptReadings
@@ -68,9 +69,9 @@ def test_what_has_returned_survives_the_process(path: Path, store: VisitStore) -
     """At each step a copy of the files, as a power cut leaves them, opens sound and complete."""
     at = BootTime("boot-1", 61_000)
     for attempt in range(1, 40):
-        store.open_attempt(attempt, stamped(), key_of(attempt), CardThrottle(1, at))
+        store.open_attempt(Opened(attempt, stamped(), key_of(attempt), CardThrottle(1, at)))
         if attempt % 3:
-            store.close_attempt(attempt, Reason.OK, key_of(attempt), CardThrottle())
+            store.close_attempt(Closed(attempt, Reason.OK, key_of(attempt), CardThrottle()))
         copy = path.parent / f"cut-{attempt}" / "visits.db"
         copy.parent.mkdir()
         for suffix in ("", "-wal"):
@@ -89,17 +90,17 @@ def test_a_write_that_fails_leaves_nothing_half_done(path: Path, store: VisitSto
         other.execute("DROP TABLE throttles")
 
     with pytest.raises(StoreError):
-        store.open_attempt(1, stamped(), key_of(1), CardThrottle(1, BootTime("b", 1)))
+        store.open_attempt(Opened(1, stamped(), key_of(1), CardThrottle(1, BootTime("b", 1))))
 
     assert store.last_attempt() == 0
-    store.open_attempt(1, stamped(), key_of(1), None)
+    store.open_attempt(Opened(1, stamped(), key_of(1), None))
 
 
 def test_an_open_reader_makes_the_purge_incomplete_until_it_is_gone(
     path: Path, store: VisitStore
 ) -> None:
     """While somebody reads an old snapshot, bytes stay and the answer says so; later none do."""
-    store.open_attempt(1, stamped(), key_of(1), None)
+    store.open_attempt(Opened(1, stamped(), key_of(1), None))
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM attempts").fetchone()
@@ -115,7 +116,7 @@ def test_an_open_reader_makes_the_purge_incomplete_until_it_is_gone(
 def test_a_slow_listing_does_not_hold_up_the_purge(path: Path, store: VisitStore) -> None:
     """Between two pages no transaction is open, and what was deleted meanwhile is not shown."""
     for attempt in range(1, PAGE_ROWS + 100):
-        store.open_attempt(attempt, stamped(), key_of(attempt), None)
+        store.open_attempt(Opened(attempt, stamped(), key_of(attempt), None))
     with closing(VisitHistory(path)) as history:
         visits = history.visits(NOON)
         assert next(visits).attempt == 1
@@ -130,7 +131,7 @@ def test_reading_never_writes_and_sees_each_commit(path: Path, store: VisitStore
     """The history is usable while the door writes, and after it has stopped."""
     with closing(VisitHistory(path)) as history:
         for attempt in range(1, 4):
-            store.open_attempt(attempt, stamped(), None, None)
+            store.open_attempt(Opened(attempt, stamped(), None, None))
             assert len(list(history.visits(NOON))) == attempt
         store.close()
         assert len(list(history.visits(NOON))) == 3
@@ -138,7 +139,7 @@ def test_reading_never_writes_and_sees_each_commit(path: Path, store: VisitStore
 
 def test_the_history_follows_a_log_that_was_set_aside(path: Path, store: VisitStore) -> None:
     """The staff page shows the new log without a restart of its own."""
-    store.open_attempt(1, stamped(), None, None)
+    store.open_attempt(Opened(1, stamped(), None, None))
     with closing(VisitHistory(path)) as history:
         assert len(list(history.visits(NOON))) == 1
         store.close()
@@ -190,11 +191,11 @@ def test_the_doors_log_that_is_taken_away_is_begun_anew(tmp_path: Path) -> None:
     told: list[str] = []
     path = tmp_path / "visits.db"
     with closing(RetriedVisits(path, told.append)) as visits:
-        visits.open_attempt(1, stamped(), key_of(1), None)
+        visits.open_attempt(Opened(1, stamped(), key_of(1), None))
         for left in tmp_path.iterdir():
             left.unlink()
-        visits.open_attempt(2, stamped(), key_of(1), None)
-        visits.close_attempt(2, Reason.OK)
+        visits.open_attempt(Opened(2, stamped(), key_of(1), None))
+        visits.close_attempt(Closed(2, Reason.OK))
 
         assert len(told) == 1
         assert told[0].startswith("visits.db was taken away")
@@ -206,17 +207,20 @@ def test_the_doors_log_that_is_taken_away_is_begun_anew(tmp_path: Path) -> None:
 def test_a_log_that_opens_late_goes_on_with_its_own_numbers(path: Path, store: VisitStore) -> None:
     """A door that could not read the last number counts from 1; no row of before is hit by it."""
     for attempt in (1, 2, 3):
-        store.open_attempt(attempt, stamped(), key_of(attempt), None)
+        store.open_attempt(Opened(attempt, stamped(), key_of(attempt), None))
     with closing(RetriedVisits(path)) as late:
-        for busy in (late.last_attempt, lambda: late.open_attempt(1, stamped(), None, None)):
+        for busy in (
+            late.last_attempt,
+            lambda: late.open_attempt(Opened(1, stamped(), None, None)),
+        ):
             with pytest.raises(StoreBusyError):
                 busy()
         store.close()
         for attempt in (2, 3):
-            late.open_attempt(attempt, stamped(), key_of(9), None)
-            late.close_attempt(attempt, Reason.OK, key_of(9), CardThrottle())
+            late.open_attempt(Opened(attempt, stamped(), key_of(9), None))
+            late.close_attempt(Closed(attempt, Reason.OK, key_of(9), CardThrottle()))
         with pytest.raises(StoreError, match="is not open"):
-            late.close_attempt(1, Reason.OK)
+            late.close_attempt(Closed(1, Reason.OK))
 
     with closing(VisitHistory(path)) as history:
         told = [(visit.attempt, visit.reason) for visit in history.visits(NOON)]
@@ -229,14 +233,14 @@ def test_a_log_that_opens_late_takes_attempts_in_any_order(
 ) -> None:
     """One whose card could not be looked up is put on record after those that came behind it."""
     for attempt in (1, 2, 3):
-        store.open_attempt(attempt, stamped(), key_of(attempt), None)
+        store.open_attempt(Opened(attempt, stamped(), key_of(attempt), None))
     with closing(RetriedVisits(path)) as late:
         with pytest.raises(StoreBusyError):
             late.last_attempt()
         store.close()
         for attempt in order:
-            late.open_attempt(attempt, stamped(), key_of(9), None)
-            late.close_attempt(attempt, Reason.OK)
+            late.open_attempt(Opened(attempt, stamped(), key_of(9), None))
+            late.close_attempt(Closed(attempt, Reason.OK))
 
     with closing(VisitHistory(path)) as history:
         told = [visit.attempt for visit in history.visits(NOON)]

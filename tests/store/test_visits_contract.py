@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.patron import Reason
+from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState
@@ -101,11 +102,11 @@ def test_a_new_log_is_empty(log: Log) -> None:
 
 def test_an_attempt_is_on_record_while_it_is_open_and_after_it(log: Log) -> None:
     """It shows at once without an outcome, later with one, and the card only as a pseudonym."""
-    log.store.open_attempt(7, stamped(), key_of(1), None)
+    log.store.open_attempt(Opened(7, stamped(), key_of(1), None))
     card = key_of(1).hex()[:8]
     assert log.listed() == [Visit(7, NOON, ClockState.TRUSTED, None, None, card)]
 
-    log.store.close_attempt(7, Reason.OK)
+    log.store.close_attempt(Closed(7, Reason.OK))
 
     assert log.listed() == [Visit(7, NOON, ClockState.TRUSTED, "granted", "ok", card)]
     assert log.store.last_attempt() == 7
@@ -113,29 +114,29 @@ def test_an_attempt_is_on_record_while_it_is_open_and_after_it(log: Log) -> None
 
 def test_an_unreadable_card_has_no_pseudonym(log: Log) -> None:
     """An attempt without a row key is kept all the same."""
-    log.store.open_attempt(1, stamped(), None, None)
-    log.store.close_attempt(1, Reason.CARD_UNREADABLE)
+    log.store.open_attempt(Opened(1, stamped(), None, None))
+    log.store.close_attempt(Closed(1, Reason.CARD_UNREADABLE))
 
     assert log.listed() == [Visit(1, NOON, ClockState.TRUSTED, "refused", "card_unreadable", None)]
 
 
 def test_codes_are_listed_as_codes(log: Log) -> None:
     """Right and wrong ones stand under one key, whose pseudonym would be taken for a person's."""
-    log.store.open_attempt(1, stamped(), CODES_KEY, None)
+    log.store.open_attempt(Opened(1, stamped(), CODES_KEY, None))
 
     assert [one.card for one in log.listed()] == [A_CODE]
 
 
 def test_an_attempt_begins_once_and_ends_once(log: Log) -> None:
     """A number that is taken, unknown or already ended is refused and nothing is written."""
-    log.store.open_attempt(1, stamped(), key_of(1), None)
+    log.store.open_attempt(Opened(1, stamped(), key_of(1), None))
     with pytest.raises(StoreError):
-        log.store.open_attempt(1, stamped(), key_of(2), CardThrottle(1, BootTime("b", 1)))
+        log.store.open_attempt(Opened(1, stamped(), key_of(2), CardThrottle(1, BootTime("b", 1))))
     with pytest.raises(StoreError):
-        log.store.close_attempt(2, Reason.OK, key_of(2), CardThrottle(1, BootTime("b", 1)))
-    log.store.close_attempt(1, Reason.WRONG_PIN)
+        log.store.close_attempt(Closed(2, Reason.OK, key_of(2), CardThrottle(1, BootTime("b", 1))))
+    log.store.close_attempt(Closed(1, Reason.WRONG_PIN))
     with pytest.raises(StoreError):
-        log.store.close_attempt(1, Reason.OK)
+        log.store.close_attempt(Closed(1, Reason.OK))
 
     assert [visit.reason for visit in log.listed()] == ["wrong_pin"]
     assert log.store.card_throttle(key_of(2)) == CardThrottle()
@@ -144,13 +145,13 @@ def test_an_attempt_begins_once_and_ends_once(log: Log) -> None:
 def test_throttles_are_kept_with_the_attempt_and_survive_a_restart(log: Log) -> None:
     """What a guess costs is on disk before the answer is known, and after it as it then is."""
     at = BootTime("boot-1", 61_000)
-    log.store.open_attempt(1, stamped(), key_of(1), CardThrottle(3, at))
+    log.store.open_attempt(Opened(1, stamped(), key_of(1), CardThrottle(3, at)))
     log.restart()
     assert log.store.card_throttle(key_of(1)) == CardThrottle(3, at)
 
-    log.store.open_attempt(2, stamped(), key_of(1), CardThrottle(4, at))
+    log.store.open_attempt(Opened(2, stamped(), key_of(1), CardThrottle(4, at)))
     log.store.close_attempt(
-        2, Reason.WRONG_PIN, key_of(1), CardThrottle(4, at), ReaderThrottle(60_000, at)
+        Closed(2, Reason.WRONG_PIN, key_of(1), CardThrottle(4, at), ReaderThrottle(60_000, at))
     )
     log.restart()
 
@@ -164,9 +165,9 @@ def test_success_and_staff_forget_failures(log: Log) -> None:
     """A right PIN or a word from staff leaves no failure of that card, and others' alone."""
     at = BootTime("boot-1", 61_000)
     for number in (1, 2, 3):
-        log.store.open_attempt(number, stamped(), key_of(number), CardThrottle(9, at))
+        log.store.open_attempt(Opened(number, stamped(), key_of(number), CardThrottle(9, at)))
 
-    log.store.close_attempt(1, Reason.OK, key_of(1), CardThrottle())
+    log.store.close_attempt(Closed(1, Reason.OK, key_of(1), CardThrottle()))
     log.store.reset_card(key_of(2))
 
     failures = [log.store.card_throttle(key_of(number)).failures for number in (1, 2, 3)]
@@ -176,9 +177,9 @@ def test_success_and_staff_forget_failures(log: Log) -> None:
 def test_a_power_cut_ends_open_attempts_as_faults_and_keeps_their_charge(log: Log) -> None:
     """Pulling the plug gives nobody a free guess and leaves no attempt open for ever."""
     at = BootTime("boot-1", 61_000)
-    log.store.open_attempt(1, stamped(), key_of(1), CardThrottle(1, at))
-    log.store.close_attempt(1, Reason.WRONG_PIN, key_of(1), CardThrottle(1, at))
-    log.store.open_attempt(2, stamped(), key_of(1), CardThrottle(2, at))
+    log.store.open_attempt(Opened(1, stamped(), key_of(1), CardThrottle(1, at)))
+    log.store.close_attempt(Closed(1, Reason.WRONG_PIN, key_of(1), CardThrottle(1, at)))
+    log.store.open_attempt(Opened(2, stamped(), key_of(1), CardThrottle(2, at)))
 
     log.restart()
 
@@ -191,7 +192,7 @@ def test_listing_is_oldest_first_and_from_a_time_on(log: Log) -> None:
     """However many there are and however they were numbered, the order is that of time."""
     times = [NOON - timedelta(minutes=number % 700) for number in range(1200)]
     for number, at in enumerate(times, start=1):
-        log.store.open_attempt(number, stamped(at), None, None)
+        log.store.open_attempt(Opened(number, stamped(at), None, None))
 
     listed = log.listed(NOON - timedelta(minutes=600))
 
@@ -206,8 +207,8 @@ def test_listing_is_oldest_first_and_from_a_time_on(log: Log) -> None:
 def test_deleting_takes_what_is_older_and_nothing_else(log: Log) -> None:
     """The cutoff itself stays; more rows than one transaction holds all go."""
     for number in range(1, 1203):
-        log.store.open_attempt(number, stamped(NOON - DAY), key_of(number), None)
-    log.store.open_attempt(1203, stamped(NOON), key_of(1), None)
+        log.store.open_attempt(Opened(number, stamped(NOON - DAY), key_of(number), None))
+    log.store.open_attempt(Opened(1203, stamped(NOON), key_of(1), None))
 
     assert log.store.delete_before(NOON) == 1202
     assert [visit.attempt for visit in log.listed()] == [1203]
@@ -217,9 +218,9 @@ def test_deleting_takes_what_is_older_and_nothing_else(log: Log) -> None:
 def test_deleting_takes_throttles_that_nobody_touched_since(log: Log) -> None:
     """A card that stays away is forgotten altogether; one that came again is not."""
     at = BootTime("boot-1", 61_000)
-    log.store.open_attempt(1, stamped(NOON - DAY), key_of(1), CardThrottle(1, at))
-    log.store.open_attempt(2, stamped(NOON - DAY), key_of(2), CardThrottle(1, at))
-    log.store.open_attempt(3, stamped(NOON), key_of(2), CardThrottle(2, at))
+    log.store.open_attempt(Opened(1, stamped(NOON - DAY), key_of(1), CardThrottle(1, at)))
+    log.store.open_attempt(Opened(2, stamped(NOON - DAY), key_of(2), CardThrottle(1, at)))
+    log.store.open_attempt(Opened(3, stamped(NOON), key_of(2), CardThrottle(2, at)))
 
     log.store.delete_before(NOON)
 
@@ -229,7 +230,7 @@ def test_deleting_takes_throttles_that_nobody_touched_since(log: Log) -> None:
 
 def test_numbers_go_on_after_everything_is_purged(log: Log) -> None:
     """An attempt's number in an old log line never comes to mean another attempt."""
-    log.store.open_attempt(41, stamped(), None, None)
+    log.store.open_attempt(Opened(41, stamped(), None, None))
     log.store.delete_before(NOON + DAY)
     log.store.compact()
     log.restart()
@@ -240,7 +241,7 @@ def test_numbers_go_on_after_everything_is_purged(log: Log) -> None:
 
 def test_compact_says_when_all_is_gone(log: Log) -> None:
     """With nobody reading, nothing is left in the WAL."""
-    log.store.open_attempt(1, stamped(), key_of(1), None)
+    log.store.open_attempt(Opened(1, stamped(), key_of(1), None))
 
     assert log.store.compact() == (0, 0, 0)
 
@@ -261,7 +262,7 @@ def test_a_time_that_has_not_stood_leaves_no_mark(log: Log) -> None:
     """It dates what came before it all the same; and a false mark falls to a time that is right."""
     boot = BootTime("boot-2", 3 * HOUR_MS)
     early = stamped(NOON - 40 * DAY, BootTime("boot-2", HOUR_MS), ClockState.UNTRUSTED)
-    log.store.open_attempt(1, early, None, None)
+    log.store.open_attempt(Opened(1, early, None, None))
 
     log.store.keep_time(NOON, boot, NOON - DAY)
 
@@ -278,8 +279,8 @@ def test_rows_of_this_boot_are_dated_once_the_time_is_known(log: Log) -> None:
     guess = NOON - 40 * DAY
     early = stamped(guess, BootTime("boot-2", HOUR_MS), ClockState.UNTRUSTED)
     right = stamped(NOON - DAY, BootTime("boot-2", 2 * HOUR_MS), ClockState.TRUSTED)
-    log.store.open_attempt(1, early, key_of(1), CardThrottle(1, early.boot))
-    log.store.open_attempt(2, right, None, None)
+    log.store.open_attempt(Opened(1, early, key_of(1), CardThrottle(1, early.boot)))
+    log.store.open_attempt(Opened(2, right, None, None))
 
     log.store.keep_time(NOON, BootTime("boot-2", 3 * HOUR_MS))
 
@@ -296,8 +297,8 @@ def test_a_guess_from_an_earlier_boot_cannot_lie_in_the_future(log: Log) -> None
     """A clock that once jumped ahead does not keep a visit or a throttle for ever."""
     wrong = stamped(NOON + 365 * DAY, BootTime("boot-1", 9), ClockState.UNTRUSTED)
     low = stamped(NOON - 3 * DAY, BootTime("boot-1", 9), ClockState.UNTRUSTED)
-    log.store.open_attempt(1, wrong, key_of(1), CardThrottle(1, wrong.boot))
-    log.store.open_attempt(2, low, None, None)
+    log.store.open_attempt(Opened(1, wrong, key_of(1), CardThrottle(1, wrong.boot)))
+    log.store.open_attempt(Opened(2, low, None, None))
 
     log.store.keep_time(NOON, BootTime("boot-2", HOUR_MS))
 
@@ -317,7 +318,7 @@ def test_what_a_vouched_clock_dated_ahead_is_settled(log: Log) -> None:
     ours = stamped(NOON + years, BootTime("boot-2", HOUR_MS), ClockState.TRUSTED)
     right = stamped(NOON, BootTime("boot-2", 3 * HOUR_MS), ClockState.TRUSTED)
     for number, at in enumerate((earlier, ours, right), start=1):
-        log.store.open_attempt(number, at, key_of(number), None)
+        log.store.open_attempt(Opened(number, at, key_of(number), None))
     log.store.plant(CANARY, NOON + years)
     assert log.store.ahead(NOON) == 2
 
@@ -337,7 +338,7 @@ def test_what_a_vouched_clock_dated_ahead_is_settled(log: Log) -> None:
 def test_keeping_time_again_changes_nothing(log: Log) -> None:
     """A row is dated once; later readings of both clocks don't move it."""
     log.store.open_attempt(
-        1, stamped(NOON, BootTime("boot-2", 0), ClockState.UNTRUSTED), key_of(1), None
+        Opened(1, stamped(NOON, BootTime("boot-2", 0), ClockState.UNTRUSTED), key_of(1), None)
     )
     log.store.keep_time(NOON, BootTime("boot-2", HOUR_MS))
     before = log.listed()
@@ -352,7 +353,7 @@ def test_a_hold_spares_what_is_in_its_window(log: Log) -> None:
     at = BootTime("boot-1", 61_000)
     hours = [NOON + timedelta(hours=number) for number in range(4)]
     for number, hour in enumerate(hours, start=1):
-        log.store.open_attempt(number, stamped(hour), key_of(number), CardThrottle(1, at))
+        log.store.open_attempt(Opened(number, stamped(hour), key_of(number), CardThrottle(1, at)))
     log.store.plant(CANARY, hours[1])
     log.store.add_hold(hold_of(hours[1], hours[2]))
 
@@ -368,7 +369,9 @@ def test_the_oldest_is_one_that_no_hold_spares(log: Log) -> None:
     """By the time of its row; None where there is none, or none but held ones."""
     assert log.store.oldest() is None
     for number, hours in enumerate((2, 1, 3), start=1):
-        log.store.open_attempt(number, stamped(NOON + timedelta(hours=hours)), key_of(1), None)
+        log.store.open_attempt(
+            Opened(number, stamped(NOON + timedelta(hours=hours)), key_of(1), None)
+        )
     assert log.store.oldest() == NOON + timedelta(hours=1)
 
     log.store.add_hold(hold_of(NOON, NOON + timedelta(hours=2)))
@@ -379,7 +382,7 @@ def test_the_oldest_is_one_that_no_hold_spares(log: Log) -> None:
 
 def test_a_hold_ends_at_its_end_and_not_before(log: Log) -> None:
     """What it held goes with the purge after that, like anything that is too old."""
-    log.store.open_attempt(1, stamped(NOON), key_of(1), None)
+    log.store.open_attempt(Opened(1, stamped(NOON), key_of(1), None))
     end = NOON + 90 * DAY
     added = log.store.add_hold(hold_of(NOON - DAY, NOON + DAY, end))
     log.restart()
@@ -395,7 +398,7 @@ def test_a_hold_ends_at_its_end_and_not_before(log: Log) -> None:
 
 def test_a_hold_that_is_lifted_holds_no_more(log: Log) -> None:
     """It comes back as it was; its number is never given again, and another one is refused."""
-    log.store.open_attempt(1, stamped(NOON), key_of(1), None)
+    log.store.open_attempt(Opened(1, stamped(NOON), key_of(1), None))
     first = log.store.add_hold(hold_of(NOON - DAY, NOON + DAY))
     assert first == hold_of(NOON - DAY, NOON + DAY).numbered(1)
 
@@ -434,12 +437,12 @@ def test_traces_are_what_goes_and_nothing_that_stays(log: Log) -> None:
     """Keys and times of old visits, but not of whoever came again, is throttled or is held."""
     at = BootTime("boot-1", 61_000)
     old = NOON - DAY
-    log.store.open_attempt(1, stamped(old), key_of(1), None)
-    log.store.open_attempt(2, stamped(old), key_of(2), None)
-    log.store.open_attempt(3, stamped(NOON), key_of(2), None)
-    log.store.open_attempt(4, stamped(old - DAY), key_of(4), CardThrottle(1, at))
-    log.store.open_attempt(5, stamped(old - 3 * DAY), key_of(5), None)
-    log.store.open_attempt(6, stamped(old - 4 * DAY), None, None)
+    log.store.open_attempt(Opened(1, stamped(old), key_of(1), None))
+    log.store.open_attempt(Opened(2, stamped(old), key_of(2), None))
+    log.store.open_attempt(Opened(3, stamped(NOON), key_of(2), None))
+    log.store.open_attempt(Opened(4, stamped(old - DAY), key_of(4), CardThrottle(1, at)))
+    log.store.open_attempt(Opened(5, stamped(old - 3 * DAY), key_of(5), None))
+    log.store.open_attempt(Opened(6, stamped(old - 4 * DAY), None, None))
     log.store.plant(CANARY, old)
     log.store.add_hold(hold_of(old - 3 * DAY, old - 2 * DAY))
 
@@ -459,20 +462,20 @@ def test_traces_are_what_goes_and_nothing_that_stays(log: Log) -> None:
 
 def wrong_pin(log: Log, number: int, at: datetime, whose: str | bytes) -> None:
     """Put a wrong PIN on record."""
-    log.store.open_attempt(number, stamped(at), key_of(1), None, whose)
-    log.store.close_attempt(number, Reason.WRONG_PIN, right=False)
+    log.store.open_attempt(Opened(number, stamped(at), key_of(1), None, whose))
+    log.store.close_attempt(Closed(number, Reason.WRONG_PIN, right=False))
 
 
 def test_a_pin_counts_as_wrong_from_its_charge_until_it_is_known_better(log: Log) -> None:
     """Before it is compared, through a power cut; no longer if it was right or never compared."""
-    log.store.open_attempt(1, stamped(NOON), key_of(1), None, "p-1")
+    log.store.open_attempt(Opened(1, stamped(NOON), key_of(1), None, "p-1"))
     assert log.store.wrong_pins(key_of(9), "p-1") == 1
-    log.store.close_attempt(1, Reason.WRONG_PIN, right=False)
-    log.store.open_attempt(2, stamped(NOON), key_of(1), None, "p-1")
-    log.store.close_attempt(2, Reason.OK, right=True)
-    log.store.open_attempt(3, stamped(NOON), key_of(1), None, "p-1")
-    log.store.close_attempt(3, Reason.PIN_TIMEOUT)
-    log.store.open_attempt(4, stamped(NOON), key_of(1), None, "p-1")
+    log.store.close_attempt(Closed(1, Reason.WRONG_PIN, right=False))
+    log.store.open_attempt(Opened(2, stamped(NOON), key_of(1), None, "p-1"))
+    log.store.close_attempt(Closed(2, Reason.OK, right=True))
+    log.store.open_attempt(Opened(3, stamped(NOON), key_of(1), None, "p-1"))
+    log.store.close_attempt(Closed(3, Reason.PIN_TIMEOUT))
+    log.store.open_attempt(Opened(4, stamped(NOON), key_of(1), None, "p-1"))
     log.restart()
 
     assert log.store.wrong_pins(key_of(9), "p-1") == 2
@@ -508,8 +511,8 @@ def test_a_patrons_wrong_pin_counts_so_many_whole_days(log: Log, answered: bool,
     """From the day after it; a year if no right one came, however soon its visit is purged."""
     wrong_pin(log, 1, NOON, "p-1")
     if answered:
-        log.store.open_attempt(2, stamped(NOON), key_of(2), None, "p-1")
-        log.store.close_attempt(2, Reason.OK, right=True)
+        log.store.open_attempt(Opened(2, stamped(NOON), key_of(2), None, "p-1"))
+        log.store.close_attempt(Closed(2, Reason.OK, right=True))
     boot = BootTime("boot-1", 0)
 
     log.store.keep_time(NOON + days * DAY, boot)
@@ -534,8 +537,8 @@ def test_a_wrong_pin_of_nobodys_card_goes_with_its_attempt(log: Log) -> None:
 def test_a_wrong_pin_gets_the_day_of_its_attempt_once_that_is_known(log: Log) -> None:
     """Typed while no clock was set, it would count for ever or not at all."""
     ahead = stamped(NOON + 900 * DAY, BootTime("boot-2", 0), ClockState.UNTRUSTED)
-    log.store.open_attempt(1, ahead, key_of(1), None, "p-1")
-    log.store.close_attempt(1, Reason.WRONG_PIN, right=False)
+    log.store.open_attempt(Opened(1, ahead, key_of(1), None, "p-1"))
+    log.store.close_attempt(Closed(1, Reason.WRONG_PIN, right=False))
     log.store.keep_time(NOON, BootTime("boot-2", HOUR_MS))
 
     log.store.keep_time(NOON + 366 * DAY, BootTime("boot-3", 0))

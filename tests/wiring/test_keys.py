@@ -15,6 +15,7 @@ import pytest
 
 from doorctl.access.messages import Prepared
 from doorctl.access.patron import KEY_BYTES, Patron, SealedRow, pin_check, row_key
+from doorctl.access.ports import Opened
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.config import Config
@@ -81,7 +82,7 @@ def config(tmp_path: Path) -> Config:
         for card in (GUESSED, STRANGER):
             charged = CardThrottle(3, BootTime(now.boot_id, now.ms))
             key = row_key(sealer.stretch(card))
-            visits.open_attempt(1 + visits.last_attempt(), stamped, key, charged, key)
+            visits.open_attempt(Opened(1 + visits.last_attempt(), stamped, key, charged, key))
     return config
 
 

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES
+from doorctl.access.ports import Opened
 from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle
 from doorctl.accounts.account import Role
@@ -53,7 +54,7 @@ def waits(branch: App) -> None:
     at = Stamped(NOW, branch.clock.moment().state, branch.clock.boot_time())
     wrong = CardThrottle(STOP_AT_FAILURES, branch.clock.boot_time())
     with closing(VisitStore(branch.visits_db)) as store:
-        store.open_attempt(1, at, key(branch, IdentifierKind.CARD, CARD), wrong)
+        store.open_attempt(Opened(1, at, key(branch, IdentifierKind.CARD, CARD), wrong))
 
 
 def client(
