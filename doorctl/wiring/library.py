@@ -24,7 +24,7 @@ from doorctl.sources.library import Dialect, FbsLibrary, Sip2Library
 from doorctl.sync.receive import PatronWriter
 
 
-def library_desk(
+def answers_of_library(
     config: Config,
     clock: Clock,
     log: EventLog,
@@ -48,10 +48,10 @@ def library_desk(
     except KeyFileError as err:
         log.emit("alarm", kind="library_silent", why=str(err))
         return {}
-    desk = LibraryLimiter(system, clock, log, pause_s=config.lms.pause_min * 60)
+    limiter = LibraryLimiter(system, clock, log, pause_s=config.lms.pause_min * 60)
 
     def ask_card(card: bytes, identifier: Identifier, pin: Pin, row_wanted: bool) -> LibraryReply:
-        return desk.ask(card, identifier, pin, row_wanted=row_wanted)
+        return limiter.ask(card, identifier, pin, row_wanted=row_wanted)
 
     def keep_row(row: SealedRow, row_until: date | None, pin_until: date, learnt_on: date) -> None:
         keep = partial(

@@ -542,9 +542,11 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
         TRUST_CLOCK: lambda _question: believes(clock),
     }
     if config.lms.wanted:
-        from doorctl.wiring.library import library_desk  # noqa: PLC0415 - as said below
+        from doorctl.wiring.library import answers_of_library  # noqa: PLC0415 - as said below
 
-        answers |= library_desk(config, clock, log, stack, worker=worker, writer=reception.writer)
+        answers |= answers_of_library(
+            config, clock, log, stack, worker=worker, writer=reception.writer
+        )
     _answer(config, answers, log, stack)
     _go_rounds(config, clock, log, branch, stack)
     stack.enter_context(expiry(config, clock, log, worker=worker, reception=reception))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.rpc.door import LibraryOverSocket
-from doorctl.wiring.library import library_desk
+from doorctl.wiring.library import answers_of_library
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import MemoryPatrons
@@ -35,7 +35,7 @@ def built(
         f"lms.password_file={directory / 'lms.password'}",
     )
     with ExitStack() as stack:
-        return library_desk(
+        return answers_of_library(
             config, FakeClock(), log, stack, worker=worker, writer=writer, limit_s=0.05
         )
 
