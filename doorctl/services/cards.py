@@ -56,6 +56,7 @@ from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, SubjectReader
 from doorctl.store.visits import open_or_create_visits
 from doorctl.sync.document import refuse_odd_name
+from doorctl.sync.feed import Sealing
 from doorctl.sync.receive import Loaded, guard, unguarded
 from doorctl.sync.receive import load as load_feed
 
@@ -227,15 +228,18 @@ def load_patrons(
         )
     loaded = load_feed(
         feed,
-        sealer=sealer,
+        Sealing(
+            sealer=sealer,
+            minimum_age=config.policy.minimum_age,
+            on=moment.latest_known.date(),
+            workers=os.cpu_count() or 1,
+            on_progress=on_progress,
+            flags_weak=flags_weak(config),
+        ),
         apply=partial(_apply, app, sealer.seal, full=full, approved=approved_by is not None),
         moment=moment,
         pin_length=config.policy.pin_length,
-        minimum_age=config.policy.minimum_age,
         full=full,
-        workers=os.cpu_count() or 1,
-        on_progress=on_progress,
-        flags_weak=flags_weak(config),
     )
     details = {"epoch": loaded.epoch, "patrons": loaded.patrons, "full": int(full)}
     note_done(app, Deed(Action.PATRONS_LOADED, details=details))

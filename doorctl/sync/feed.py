@@ -551,32 +551,35 @@ IN_FLIGHT_PER_WORKER = 4
 """Enough that no worker waits for the consumer, few enough that a million rows don't queue up."""
 
 
-def seal_rows(
-    patrons: Sequence[FeedPatron],
-    sealer: Sealer,
-    *,
-    minimum_age: int,
-    on: date | None,
-    workers: int,
-    on_progress: Callable[[int, int], None],
-    flags_weak: bool = False,
-) -> Iterator[SealedRow]:
-    """Seal each identifier, in the order of the feed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealing:
+    """How a feed is sealed.
 
     Args:
         sealer: called from `workers` threads at once; Argon2 runs outside Python's lock.
         minimum_age: in years; 0 where the door has no age limit.
         on: a day that has certainly come, so that no `enter_from` is kept for those already old
             enough; None keeps it for everybody.
-        on_progress: called on this thread with how many rows are sealed, and of how many.
+        on_progress: called on the caller's thread with how many rows are sealed, and of how many.
         flags_weak: whether a row says that its PIN is too easy to guess. That helps a thief of
             the row, so it says so only where the policy makes use of it.
     """
+
+    sealer: Sealer
+    minimum_age: int
+    on: date | None
+    workers: int
+    on_progress: Callable[[int, int], None]
+    flags_weak: bool = False
+
+
+def seal_rows(patrons: Sequence[FeedPatron], sealing: Sealing) -> Iterator[SealedRow]:
+    """Seal each identifier, in the order of the feed."""
     total = sum(len(patron.identifiers) for patron in patrons)
-    drafts = _drafts(patrons, sealer, minimum_age, on, flags_weak=flags_weak)
-    with ThreadPoolExecutor(workers, thread_name_prefix="seal") as pool:
-        for done, row in enumerate(_in_order(pool, drafts, workers), start=1):
-            on_progress(done, total)
+    with ThreadPoolExecutor(sealing.workers, thread_name_prefix="seal") as pool:
+        rows = _in_order(pool, _drafts(patrons, sealing), sealing.workers)
+        for done, row in enumerate(rows, start=1):
+            sealing.on_progress(done, total)
             yield row
 
 
@@ -603,14 +606,8 @@ def _in_order(
         yield pending.popleft().result()
 
 
-def _drafts(
-    patrons: Iterable[FeedPatron],
-    sealer: Sealer,
-    minimum_age: int,
-    on: date | None,
-    *,
-    flags_weak: bool,
-) -> Iterator[Callable[[], SealedRow]]:
+def _drafts(patrons: Iterable[FeedPatron], sealing: Sealing) -> Iterator[Callable[[], SealedRow]]:
+    age, on = sealing.minimum_age, sealing.on
     for patron in patrons:
         row = Patron(
             patron.patron_ref,
@@ -619,11 +616,11 @@ def _drafts(
             hold_from=patron.hold_from,
             hold_until=patron.hold_until,
             tags=patron.tags,
-            enter_from=enter_from(patron.birthday, patron.numbers, minimum_age, on),
-            weak_pin=flags_weak and has_weak_pin(patron),
+            enter_from=enter_from(patron.birthday, patron.numbers, age, on),
+            weak_pin=sealing.flags_weak and has_weak_pin(patron),
         )
         for identifier in patron.identifiers:
-            yield partial(_sealed, sealer, patron, identifier, row)
+            yield partial(_sealed, sealing.sealer, patron, identifier, row)
 
 
 def has_weak_pin(patron: FeedPatron) -> bool:
@@ -668,7 +665,7 @@ def lent_patron(
 ) -> Patron:
     """Return the row of a patron whom no push has brought yet, with the PIN that was proved.
 
-    `stretched` is made of `identifier`, which the answer is about; others are as for `seal_rows`.
+    `stretched` is made of `identifier`, which the answer is about; others are as in `Sealing`.
     """
     # A birthday that can't be counts as unknown; a feed's row is refused for it.
     known = answer.birthday is not None and is_birthday(answer.birthday)

@@ -16,12 +16,12 @@ from doorctl.access.patron import SealedRow
 from doorctl.core.alarms import KINDS, LONGEST_WHY, WITH_END
 from doorctl.core.errors import FeedError, Problem
 from doorctl.core.masked import InstallationKey
-from doorctl.core.ports import Sealer
 from doorctl.sync.delivery import Delivery, Outbox, Revision, Terms, number_of
 from doorctl.sync.feed import (
     NEVER,
     Export,
     FeedPatron,
+    Sealing,
     WrongRow,
     enter_from,
     has_weak_pin,
@@ -44,7 +44,7 @@ class Fingerprints:
     patron comes of age, and that day is forgotten. With the installation key, guesses at a
     fingerprint are fast: the outbox belongs on the machine that reads the export in the clear.
 
-    `on` and `flags_weak` are as for `seal_rows`.
+    `on` and `flags_weak` are as in `Sealing`.
     """
 
     def __init__(
@@ -175,18 +175,13 @@ class Refreshed:
 def refresh(
     export: Export,
     outbox: Outbox,
+    sealing: Sealing,
     *,
-    sealer: Sealer,
     key: InstallationKey,
     terms: Terms,
-    on: date | None,
-    workers: int,
-    on_progress: Callable[[int, int], None],
-    flags_weak: bool = False,
 ) -> Refreshed:
     """Record what an export has changed, under a new epoch if anything; one transaction.
 
-    `sealer` is called from `workers` threads at once; the other arguments are as for `seal_rows`.
     After a switch of `flags_weak`, an export of the whole register brings it to everybody, one of
     changes only to the patrons in it.
 
@@ -197,18 +192,10 @@ def refresh(
     same_terms = terms.keep_rows(had)
     new_ages = set(terms.other_ages).difference(had.other_ages if had else ())
     _refuse_surprises(export, same_terms=same_terms and not new_ages)
-    fingerprints = Fingerprints(key, terms, on, flags_weak=flags_weak)
+    fingerprints = Fingerprints(key, terms, sealing.on, flags_weak=sealing.flags_weak)
     difference = differ(export, outbox.fingerprints(), fingerprints, same_terms=same_terms)
-    rows = seal_rows(
-        difference.changed,
-        sealer,
-        minimum_age=terms.minimum_age,
-        on=on,
-        workers=workers,
-        on_progress=on_progress,
-        flags_weak=flags_weak,
-    )
-    revisions: Iterable[Revision] = _revised(difference, rows, terms, on)
+    rows = seal_rows(difference.changed, sealing)
+    revisions: Iterable[Revision] = _revised(difference, rows, terms, sealing.on)
     removed = difference.removed
     if difference.kept:
         revisions = list(revisions)

@@ -24,7 +24,7 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.moments import Moment
-from doorctl.core.ports import Seal, Sealer
+from doorctl.core.ports import Seal
 from doorctl.sync.document import (
     SUBJECT,
     Kind,
@@ -35,7 +35,7 @@ from doorctl.sync.document import (
     read_manifest,
     verify,
 )
-from doorctl.sync.feed import FeedPatron, read_feed, seal_rows
+from doorctl.sync.feed import FeedPatron, Sealing, read_feed, seal_rows
 from doorctl.sync.rows import LONGEST_LINE_BYTES, Line, Removal, parse, reread
 
 MOST_PROBLEMS = 20
@@ -680,22 +680,18 @@ class Loaded:
 
 def load(
     path: Path,
+    sealing: Sealing,
     *,
-    sealer: Sealer,
     apply: Callable[[Sequence[SealedRow], datetime], Applied],
     moment: Moment,
     pin_length: int,
-    minimum_age: int,
     full: bool,
-    workers: int,
-    on_progress: Callable[[int, int], None],
-    flags_weak: bool = False,
 ) -> Loaded:
     """Read, check and seal the whole feed, then apply it in one transaction.
 
     `apply` gets the rows and the time in UTC from which the cache's age counts, `moment`'s. It is
     called last and once, on this thread, so it need not hold a lock for the hour that sealing a
-    town takes. `full` says that the feed is the whole register. The others are as for `seal_rows`.
+    town takes. `full` says that the feed is the whole register.
 
     Raises:
         FeedError: a row is wrong, or the feed would do something else than it seems to.
@@ -703,17 +699,7 @@ def load(
     """
     patrons = read_feed(path, pin_length=pin_length)
     _refuse_surprises(path.name, patrons, full=full)
-    rows = list(
-        seal_rows(
-            patrons,
-            sealer,
-            minimum_age=minimum_age,
-            on=moment.latest_known.date(),
-            workers=workers,
-            on_progress=on_progress,
-            flags_weak=flags_weak,
-        )
-    )
+    rows = list(seal_rows(patrons, sealing))
     # Even an unset clock's time is kept: it is seldom ahead, and a future date counts as too old.
     applied = apply(rows, moment.local.astimezone(UTC))
     left_out = sum(patron.left_out for patron in patrons)

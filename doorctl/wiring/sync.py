@@ -52,7 +52,7 @@ from doorctl.sync.delivery import (
     deliver,
 )
 from doorctl.sync.document import refuse_odd_name
-from doorctl.sync.feed import FeedExports
+from doorctl.sync.feed import FeedExports, Sealing
 from doorctl.sync.push import WAITING, Book, Refreshed, refresh
 from doorctl.wiring.installation import drop_old_key, keys_in_use, make_directory, next_key_file
 
@@ -206,13 +206,16 @@ def _refreshed(
     refreshed = refresh(
         exports.read(),
         outbox,
-        sealer=sealer,
+        Sealing(
+            sealer=sealer,
+            minimum_age=sender.terms.minimum_age,
+            on=sender.on,
+            workers=sync.workers or os.cpu_count() or 1,
+            on_progress=on_progress,
+            flags_weak=flags_weak(config),
+        ),
         key=key,
         terms=sender.terms,
-        on=sender.on,
-        workers=sync.workers or os.cpu_count() or 1,
-        on_progress=on_progress,
-        flags_weak=flags_weak(config),
     )
     lines = listed(refreshed, config.alarms.language)
     book.set_aside(refreshed.set_aside, lines)

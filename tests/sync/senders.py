@@ -14,7 +14,7 @@ from doorctl.core.ports import Seal
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.delivery import Delivery, Sender, Terms, deliver
 from doorctl.sync.document import SigningKey
-from doorctl.sync.feed import Export, FeedIdentifier, FeedPatron, WrongRow
+from doorctl.sync.feed import Export, FeedIdentifier, FeedPatron, Sealing, WrongRow
 from doorctl.sync.push import Refreshed, refresh
 from tests.fakes.branch import AtOnce, FakeBranch
 from tests.fakes.memory_store import FastSealer
@@ -118,13 +118,16 @@ class Town:
             refreshed = refresh(
                 self.source.read(),
                 outbox,
-                sealer=self.sealer,
+                Sealing(
+                    sealer=self.sealer,
+                    minimum_age=terms.minimum_age,
+                    on=on,
+                    workers=1,
+                    on_progress=lambda _done, _of: None,
+                    flags_weak=flags_weak,
+                ),
                 key=KEY,
                 terms=terms,
-                on=on,
-                workers=1,
-                on_progress=lambda _done, _of: None,
-                flags_weak=flags_weak,
             )
             documents = self.documents or self.directory
             over = {terms.seal.key_id: ()}

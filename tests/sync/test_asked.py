@@ -8,7 +8,7 @@ import pytest
 from doorctl.access.messages import LibraryPatron
 from doorctl.access.patron import Patron, pin_check
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.sync.feed import NEVER, FeedIdentifier, FeedPatron, lent_patron, seal_rows
+from doorctl.sync.feed import NEVER, FeedIdentifier, FeedPatron, Sealing, lent_patron, seal_rows
 from tests.fakes.memory_store import FastSealer
 
 CPR = Identifier(IdentifierKind.CPR, "0101701234")
@@ -66,11 +66,13 @@ def test_it_is_the_row_that_a_push_would_bring(
     )
     [row] = seal_rows(
         [pushed],
-        FastSealer(),
-        minimum_age=AGE,
-        on=on,
-        workers=1,
-        on_progress=lambda _done, _total: None,
+        Sealing(
+            sealer=FastSealer(),
+            minimum_age=AGE,
+            on=on,
+            workers=1,
+            on_progress=lambda _done, _total: None,
+        ),
     )
 
     answer = replace(ANSWER, birthday=birthday, active=active)

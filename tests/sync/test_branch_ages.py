@@ -18,7 +18,7 @@ from doorctl.core.errors import FeedError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Seal
 from doorctl.sync.delivery import Result, Terms
-from doorctl.sync.feed import WrongRow, seal_rows
+from doorctl.sync.feed import Sealing, WrongRow, seal_rows
 from doorctl.sync.rows import decode, encode
 from tests.fakes.branch import FakeBranch
 from tests.fakes.memory_store import FastSealer
@@ -218,7 +218,8 @@ def _alone(patrons: list[Any], limit: int, today: date) -> dict[str, list[dict[s
     def quiet(_done: int, _of: int) -> None: ...
 
     sealed = seal_rows(
-        patrons, FastSealer(), minimum_age=limit, on=today, workers=1, on_progress=quiet
+        patrons,
+        Sealing(sealer=FastSealer(), minimum_age=limit, on=today, workers=1, on_progress=quiet),
     )
     lone = FakeBranch("oest")
     lone.rows = {row["key"]: row for row in map(json.loads, map(encode, sealed))}

@@ -9,6 +9,7 @@ import pytest
 from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import FeedError, StoreError
 from doorctl.core.moments import ClockState, Moment
+from doorctl.sync.feed import Sealing
 from doorctl.sync.receive import Loaded, load, unguarded
 from tests.fakes.memory_store import FastSealer, MemoryPatrons
 
@@ -64,16 +65,20 @@ def loaded(
     """Load a feed of these rows into `writer`."""
     path = directory / "feed.ndjson"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    moment = Moment(local, NOW - timedelta(days=1), state)
     return load(
         path,
-        sealer=FastSealer(),
+        Sealing(
+            sealer=FastSealer(),
+            minimum_age=14,
+            on=moment.latest_known.date(),
+            workers=2,
+            on_progress=lambda _done, _total: None,
+        ),
         apply=writer,
-        moment=Moment(local, NOW - timedelta(days=1), state),
+        moment=moment,
         pin_length=4,
-        minimum_age=14,
         full=full,
-        workers=2,
-        on_progress=lambda _done, _total: None,
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
-from doorctl.sync.feed import IN_FLIGHT_PER_WORKER, FeedIdentifier, FeedPatron, seal_rows
+from doorctl.sync.feed import IN_FLIGHT_PER_WORKER, FeedIdentifier, FeedPatron, Sealing, seal_rows
 from tests.fakes.memory_store import FastSealer
 
 
@@ -59,11 +59,13 @@ def sealed(
     return list(
         seal_rows(
             patrons,
-            FastSealer(),
-            minimum_age=minimum_age,
-            on=on,
-            workers=workers,
-            on_progress=lambda _done, _total: None,
+            Sealing(
+                sealer=FastSealer(),
+                minimum_age=minimum_age,
+                on=on,
+                workers=workers,
+                on_progress=lambda _done, _total: None,
+            ),
         )
     )
 
@@ -162,11 +164,13 @@ def test_progress_is_told_row_by_row() -> None:
     patrons = [replace(PLAIN, identifiers=(card(10_000 + n),)) for n in range(20)]
     rows = seal_rows(
         patrons,
-        FastSealer(),
-        minimum_age=0,
-        on=None,
-        workers=2,
-        on_progress=lambda done, total: told.append((done, total)),
+        Sealing(
+            sealer=FastSealer(),
+            minimum_age=0,
+            on=None,
+            workers=2,
+            on_progress=lambda done, total: told.append((done, total)),
+        ),
     )
 
     assert len(list(rows)) == 20
@@ -178,7 +182,10 @@ def test_only_a_few_rows_are_sealed_ahead() -> None:
     sealer = CountingSealer()
     patrons = [replace(PLAIN, identifiers=(card(10_000 + n),)) for n in range(1000)]
     rows: Iterator[SealedRow] = seal_rows(
-        patrons, sealer, minimum_age=0, on=None, workers=2, on_progress=lambda _done, _total: None
+        patrons,
+        Sealing(
+            sealer=sealer, minimum_age=0, on=None, workers=2, on_progress=lambda _done, _total: None
+        ),
     )
     next(rows)
     del rows
@@ -258,12 +265,14 @@ def flagged(patron: FeedPatron, *, flags_weak: bool = True) -> list[bool]:
     """Whether each row of a patron says that the PIN is weak."""
     rows = seal_rows(
         [patron],
-        FastSealer(),
-        minimum_age=0,
-        on=TODAY,
-        workers=1,
-        on_progress=lambda _done, _total: None,
-        flags_weak=flags_weak,
+        Sealing(
+            sealer=FastSealer(),
+            minimum_age=0,
+            on=TODAY,
+            workers=1,
+            on_progress=lambda _done, _total: None,
+            flags_weak=flags_weak,
+        ),
     )
     return [row.patron.weak_pin for row in rows]
 
