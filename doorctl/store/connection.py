@@ -13,7 +13,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from itertools import islice
 from math import inf
@@ -436,6 +436,7 @@ class Lasting:
 _COMMITS_BITS = 32
 
 
+@dataclass(eq=False)
 class WatchedReader:
     """Read `path` from its first use on, and open it again whenever another file is there.
 
@@ -456,25 +457,19 @@ class WatchedReader:
         shared: whether commits of others show without a new opening.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        cure: str,
-        migrations: Layout | None = None,
-        *,
-        patience_ms: int = BUSY_TIMEOUT_MS,
-        lasting: Lasting | None = None,
-    ) -> None:
-        self.path = path
-        self._name = str(path)
+    path: Path
+    cure: str
+    migrations: Layout | None = None
+    _: KW_ONLY
+    patience_ms: int = BUSY_TIMEOUT_MS
+    lasting: Lasting | None = None
+
+    def __post_init__(self) -> None:
+        self._name = str(self.path)
         self.generation = 0
         self.shared = True
-        self._cure = cure
-        self._migrations = migrations
-        self._patience_ms = patience_ms
-        self._lasting = lasting
-        self._wal = path.with_name(f"{path.name}-wal")
-        self._shm = path.with_name(f"{path.name}-shm")
+        self._wal = self.path.with_name(f"{self.path.name}-wal")
+        self._shm = self.path.with_name(f"{self.path.name}-shm")
         self._file: tuple[int, ...] = ()
         self._immutable = False
         self._database: sqlite3.Connection | None = None
@@ -488,8 +483,8 @@ class WatchedReader:
                 self.generation += 1
                 if before is not None:
                     before.close()
-            if self._lasting is not None:
-                self._lasting.note(self._file)
+            if self.lasting is not None:
+                self.lasting.note(self._file)
         except StoreError:
             self._file, self.shared, self._immutable = read
             if not self._lasts():
@@ -521,10 +516,10 @@ class WatchedReader:
             self._database = None
 
     def _lasts(self) -> bool:
-        if self._lasting is None or self._database is None:
+        if self.lasting is None or self._database is None:
             return False
         # What is read as one that nobody writes may be half of another by now.
-        return not self._immutable and self._lasting.holds(self._file)
+        return not self._immutable and self.lasting.holds(self._file)
 
     def _opened(self) -> sqlite3.Connection:
         # Identified before it is opened: a change in between is noticed at the next call.
@@ -534,7 +529,7 @@ class WatchedReader:
         self._immutable = False
         self._file = self._identify()
         try:
-            return open_reader(self.path, patience_ms=self._patience_ms)
+            return open_reader(self.path, patience_ms=self.patience_ms)
         except (StoreBusyError, StoreDamagedError):
             raise
         except StoreError:
@@ -548,8 +543,8 @@ class WatchedReader:
     def _refused_if_not_ours(self, opened: sqlite3.Connection) -> sqlite3.Connection:
         try:
             with translated(self.path):
-                if self._migrations is not None:
-                    refuse_others(opened, self._migrations)
+                if self.migrations is not None:
+                    refuse_others(opened, self.migrations)
         except BaseException:
             opened.close()
             raise
@@ -564,7 +559,7 @@ class WatchedReader:
         try:
             status = os.stat(self._name)  # noqa: PTH116 - before each swipe's relay
         except FileNotFoundError:
-            raise StoreError(f"{self.path} is missing; {self._cure}") from None
+            raise StoreError(f"{self.path} is missing; {self.cure}") from None
         except OSError as error:
             raise StoreError(f"{self.path} can't be opened: {error.strerror}") from error
         file = (status.st_dev, status.st_ino)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from itertools import islice
@@ -36,6 +36,7 @@ PURPOSE = b"outbox"
 """Sets the fingerprints' key apart from other keys derived from the installation key."""
 
 
+@dataclass(eq=False)
 class Fingerprints:
     """Name what a patron's sealed rows will be, without sealing.
 
@@ -47,23 +48,19 @@ class Fingerprints:
     `on` and `flags_weak` are as in `Sealing`.
     """
 
-    def __init__(
-        self,
-        key: InstallationKey,
-        terms: Terms,
-        on: date | None,
-        *,
-        flags_weak: bool = False,
-    ) -> None:
+    key: InitVar[InstallationKey]
+    terms: Terms
+    on: date | None
+    _: KW_ONLY
+    flags_weak: bool = False
+
+    def __post_init__(self, key: InstallationKey) -> None:
         self._key = hmac.digest(key.reveal(), PURPOSE, "sha256")
-        self._terms = terms
-        self._on = on
-        self._flags_weak = flags_weak
 
     def of(self, patron: FeedPatron) -> bytes:
         """Return 32 bytes; equal for rows that differ in order only."""
         # Other age limits count by their days alone: most people are old enough for all.
-        terms = {"seal": self._terms.seal, "minimum_age": self._terms.minimum_age}
+        terms = {"seal": self.terms.seal, "minimum_age": self.terms.minimum_age}
         canonical = [terms, patron.patron_ref, *self._values(patron)]
         return hmac.digest(self._key, msgspec.json.encode(canonical), "sha256")
 
@@ -75,17 +72,17 @@ class Fingerprints:
         yield None if patron.pin is None else patron.pin.reveal()
         yield patron.resident
         yield sorted(patron.blocks)
-        age = self._terms.minimum_age
-        yield _day(enter_from(patron.birthday, patron.numbers, age, self._on))
+        age = self.terms.minimum_age
+        yield _day(enter_from(patron.birthday, patron.numbers, age, self.on))
         yield _day(patron.hold_from)
         yield _day(patron.hold_until)
         yield sorted(patron.tags)
         if patron.pin_changed is not None:
             # Left out where it is unknown, so that rows sealed before it existed stay as they are.
             yield _day(patron.pin_changed)
-        if days := other_days(patron, self._terms.other_ages, self._on):
+        if days := other_days(patron, self.terms.other_ages, self.on):
             yield {str(age): _day(day) for age, day in days.items()}
-        if self._flags_weak and has_weak_pin(patron):
+        if self.flags_weak and has_weak_pin(patron):
             # No day is written like this.
             yield "weak_pin"
 
