@@ -156,8 +156,7 @@ class Ledger:
     def has_failures(self, row_key: bytes) -> bool:
         """Tell whether `unlock` has anything to forget.
 
-        Raises:
-            StoreError: the patron cache can't be read.
+        Raises StoreError: the patron cache can't be read.
         """
         whose = _ref(self.patrons.find(row_key))
         wrong = self.visits.wrong_pins(row_key, whose)

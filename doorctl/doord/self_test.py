@@ -635,8 +635,7 @@ def house(
 def self_test(config: Config) -> tuple[Finding, ...]:
     """Have the running door test itself, or test what can be tested without it.
 
-    Raises:
-        DoorctlError: the door could not do it, or the installation key can't be read.
+    Raises DoorctlError: the door could not do it, or the installation key can't be read.
     """
     question = Question("selftest")
     try:

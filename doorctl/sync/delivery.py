@@ -94,9 +94,7 @@ NOTHING = Volume(0, 0)
 class Outbox(Protocol):
     """The sender's memory; one writer, one thread, each call one durable transaction.
 
-    Raises:
-        StoreBusyError: another sender is at work.
-        StoreError: nothing was changed.
+    Raises StoreBusyError: another sender is at work. StoreError: nothing was changed.
     """
 
     def standing(self) -> Standing:

@@ -89,10 +89,8 @@ class Staged:
         """Read the spool again from its beginning; one reading at a time.
 
         Each line was checked when it was staged. Only after the last is it known that the disk gave
-        back the same ones: keep nothing of a reading that did not come to its end.
-
-        Raises:
-            StoreError: it no longer holds what was staged; the disk failed.
+        back the same ones: keep nothing of a reading that did not come to its end. Raises
+        StoreError: it no longer holds what was staged; the disk failed.
         """
         digest = hashlib.sha256()
         try:
@@ -183,10 +181,8 @@ class Staging:
     def finish(self) -> Staged:
         """Check what can only be checked at the end; return the push, ready to be applied.
 
-        Raises:
-            PushInvalidError: rows are wrong, it is cut off, or their number or digest is not the
-                manifest's.
-            StoreError: the spool can't be written.
+        Raises PushInvalidError: rows are wrong, it is cut off, or their number or digest is not the
+        manifest's. StoreError: the spool can't be written.
         """
         self.feed(b"")
         self._continue()
@@ -327,9 +323,8 @@ def receive(
     `before_commit` is called when only the commit is left to do; its errors pass through. What is
     rehearsed is undone before the commit.
 
-    Raises:
-        PushError: as :func:`judge`, or `PushGuardedError`: it would lock out too many.
-        StoreError: two rows or two patrons claim one identifier, or the disk failed.
+    Raises PushError: as :func:`judge`, or `PushGuardedError`: it would lock out too many.
+    StoreError: two rows or two patrons claim one identifier, or the disk failed.
     """
     manifest = staged.manifest
     known = judge(manifest, writer.held(), terms, floor)
@@ -603,9 +598,7 @@ ones that staff must read, kind -> why; None for none."""
 class PatronWriter(Protocol):
     """The one writer of the patron cache. One thread.
 
-    Raises:
-        StoreBusyError: another process is the writer.
-        StoreError: nothing was changed.
+    Raises StoreBusyError: another process is the writer. StoreError: nothing was changed.
     """
 
     def held(self) -> Push:
@@ -648,8 +641,7 @@ class PatronWriter(Protocol):
             learnt_on: the day of the answer; `date.min` for not known: then every change of the
                 PIN in a push counts as a later one.
 
-        Raises:
-            RowsClashError: the cache was sealed otherwise, so no card would find the row.
+        Raises RowsClashError: the cache was sealed otherwise, so no card would find the row.
         """
 
     def expire(self, confirmed_before: datetime) -> int:
@@ -693,9 +685,8 @@ def load(
     called last and once, on this thread, so it need not hold a lock for the hour that sealing a
     town takes. `full` says that the feed is the whole register.
 
-    Raises:
-        FeedError: a row is wrong, or the feed would do something else than it seems to.
-        StoreError: the cache can't be written; nothing was changed.
+    Raises FeedError: a row is wrong, or the feed would do something else than it seems to.
+    StoreError: the cache can't be written; nothing was changed.
     """
     patrons = read_feed(path, pin_length=pin_length)
     _refuse_surprises(path.name, patrons, full=full)

@@ -283,8 +283,7 @@ class NotJsonError(ValueError):
 def decoded(line: bytes) -> object:
     """Return the JSON value of a line.
 
-    Raises:
-        NotJsonError: too long, not UTF-8, not JSON, or it has a field twice.
+    Raises NotJsonError: too long, not UTF-8, not JSON, or it has a field twice.
     """
     if len(line) > LONGEST_LINE_BYTES:
         raise NotJsonError(f"row: longer than {LONGEST_LINE_BYTES} bytes; give one row a line")
@@ -407,10 +406,8 @@ def decode_row(line: bytes) -> SealedRow:
 def reread(line: bytes) -> Line:
     r"""Read a line that :func:`parse` has taken before, with or without its ``\n``.
 
-    It is faster, since it does not check again for a repeated field.
-
-    Raises:
-        ValueError: it is not the same line; one that is another line's may be read as that.
+    It is faster, since it does not check again for a repeated field. Raises ValueError: it is not
+    the same line; one that is another line's may be read as that.
     """
     written = _typed(line)
     if written is None:
@@ -421,9 +418,8 @@ def reread(line: bytes) -> Line:
 def parse(line: bytes) -> WrittenRow | Removal:
     """Check a line; one that is byte for byte as we write it is trusted at once: no field is twice.
 
-    Raises:
-        ValueError: not UTF-8, not JSON, a field twice, missing, unknown or wrong; the text says
-            which field and quotes nothing of the line.
+    Raises ValueError: not UTF-8, not JSON, a field twice, missing, unknown or wrong; the text says
+    which field and quotes nothing of the line.
     """
     line = line.removesuffix(b"\n")
     written = _typed(line)

@@ -85,10 +85,8 @@ def initialise(config: Config) -> list[Path]:
     """Make what a sender needs and return the paths that were made.
 
     The installation key is made only where it is missing: it may come from a branch that has one.
-
-    Raises:
-        AlreadyExistsError: the signing key or the outbox is there; nothing was changed.
-        DoorctlError: one can't be made.
+    Raises AlreadyExistsError: the signing key or the outbox is there; nothing was changed.
+    DoorctlError: one can't be made.
     """
     sync = _sync(config)
     private, public = sync.signing_key_file, public_key_file(sync)
