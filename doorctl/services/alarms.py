@@ -75,7 +75,8 @@ class WebsAlarms:
     by the other way too.
 
     `journal` takes each line first. `log` is the log for all of web, `answers` are web's answers to
-    the door about alarms. `notifiers` outlives this object and keeps each way's notices.
+    the door about alarms. `notifiers` outlives this object and keeps each way's notices. Alarms are
+    sent by all of the `ways`.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class WebsAlarms:
         self._journal = journal
         self._clock = clock
         self._raised = Raised()
-        self._ways: list[Way] = []
+        self.ways: list[Way] = []
         self._waiting: Outbox[_Waiting] = Outbox(
             self._keep, self._keeping_failed, given_up_s=math.inf
         )
@@ -127,14 +128,10 @@ class WebsAlarms:
         started(look, "watch", self._journal, stack, WATCH_S)
         return standing
 
-    def add_way(self, way: Way) -> None:
-        """Send alarms this way too from now on."""
-        self._ways.append(way)
-
     def _open_ways(self, stack: ExitStack, notifiers: Notifiers) -> None:
         clock, journal = self._clock, self._journal
         ways, unusable = open_ways(self._config, self.log, clock, stack, journal, kept=notifiers)
-        self._ways.extend(ways)
+        self.ways.extend(ways)
         for name, why in unusable.items():
             not_sent(self.log, f"{name}: {why}")
 
@@ -143,7 +140,7 @@ class WebsAlarms:
         self._hear(heard, Source.WEB)
 
     def _hear(self, heard: RaisedAlarm, source: Source) -> None:
-        for way in self._ways:
+        for way in self.ways:
             way.hear(heard)
         self._waiting.put(_Waiting(heard, source))
         self._wake()
@@ -204,11 +201,11 @@ class WebsAlarms:
                     self._silence(record.kind)
 
     def _silence(self, kind: str) -> None:
-        for way in self._ways:
+        for way in self.ways:
             way.silence(kind)
 
     def _listen(self, kind: str) -> None:
-        for way in self._ways:
+        for way in self.ways:
             way.listen(kind)
 
 

@@ -75,7 +75,7 @@ def site(
     log = FakeEventLog()
     alarms = WebsAlarms(config, log, clock, stack, {})
     for way in ways:
-        alarms.add_way(way)
+        alarms.ways.append(way)
     branch = desk(App(config, clock))
     stack.callback(branch.close)
     server = ControlServer(config.web.socket, alarms.answers)
@@ -315,7 +315,7 @@ class Listener:
 def test_ways_out_are_told_what_was_acknowledged_and_what_is_over(web: Site) -> None:
     """By the end at the latest they send again."""
     way = Listener()
-    web.alarms.add_way(way)
+    web.alarms.ways.append(way)
     web.alarms.log.emit("alarm", kind="door_held")
     until(lambda: web.kinds() == {"door_held"})
     web.desk.acknowledge("door_held", "grethe")
