@@ -26,6 +26,7 @@ from doorctl.cli.options import (
     with_app,
 )
 from doorctl.core.errors import StoreError
+from doorctl.core.identity import owner_of
 from doorctl.privacy.letters import Language, page
 from doorctl.privacy.subject import Erasure, HeldVisit
 from doorctl.services import cards as on_cards
@@ -76,7 +77,9 @@ def load(app: App, feed: Path, full: bool, approved_by: str | None) -> None:
     )
     if loaded.left_out:
         click.echo(f"{loaded.left_out} identifiers are neither CPR nor CARD and were left out")
-    if feed.is_file():
+    with owner_of(feed.parent):
+        left = feed.is_file()
+    if left:
         click.echo(f"{feed} holds CPR numbers and PINs in clear: shred -u {quote(str(feed))}")
 
 

@@ -96,7 +96,9 @@ def as_root() -> Iterator[None]:
 
 
 def _owner(directory: Path) -> tuple[int, int]:
-    there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    # Whose the folder is that a caller stands in can be asked from above alone, where it is closed.
+    whole = directory.absolute()
+    there = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
     # A user who can put a link in its place decides what it leads to.
     status = there.lstat()
     if status.st_uid == ROOT:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,3 +16,25 @@ def test_door_and_web_are_two_users() -> None:
     done = subprocess.run(program, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+AT_HOME = """
+import os, sys
+from pathlib import Path
+from doorctl.core.identity import owner_of
+os.chdir(sys.argv[1])
+os.seteuid(65534)
+with owner_of(Path("feed").parent):
+    print(os.geteuid(), Path("feed").read_text())
+"""
+
+
+@pytest.mark.skipif(not permitted(), reason="only root can act as somebody else and come back")
+def test_a_feed_in_roots_own_folder_is_read_as_root(tmp_path: Path) -> None:
+    """A command that acts as web finds the owner of the closed folder that root stands in."""
+    tmp_path.chmod(0o700)
+    (tmp_path / "feed").write_text("rows")
+    program = [sys.executable, "-c", AT_HOME, str(tmp_path)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.returncode) == ("0 rows\n", 0), done.stderr
