@@ -216,7 +216,7 @@ def licences(listed: dict[str, object], home: str) -> str:
     return f"""\
 doorctl is in {home.partition("/releases")[0]}, from https://github.com/doorctl/doorctl
 
-Copyright: the authors of doorctl
+Copyright 2026 the authors of doorctl
 License: Apache-2.0, whose text is in /usr/share/common-licenses/Apache-2.0
 
 It brings the libraries that it was tested with. The text of each one's licence, with its authors,
