@@ -120,6 +120,7 @@ COMMANDS = {
     "backup": ("processes:backup", "Copy branch.db, whole, while doorctl runs."),
     "hold": ("visits:hold", "Keep a part of the door log for an incident."),
     "status": ("processes:status", "Say how the door process and its databases are."),
+    "check": ("processes:check", "Say in one line for a monitoring system how the door is."),
     "selftest": ("processes:selftest", "Let a made-up patron come to the door, and look."),
     "doctor": ("processes:doctor", "Say what this machine's own safety lacks."),
     "alarm": ("processes:alarm", "Send a test alarm out of the house."),

@@ -144,6 +144,28 @@ def status(config: Config, as_json: bool) -> None:
         raise SystemExit(SOMETHING_STANDS)
 
 
+@click.command()
+@config_option
+@set_option
+def check(config_path: Path, overrides: tuple[str, ...]) -> None:
+    """Say in one line for Nagios, Icinga or Zabbix how the door is.
+
+    Needs no root and no key. Exit 0 OK, 1 WARNING: an alarm stands or the register is old or
+    missing, 2 CRITICAL: the door does not answer or does not decide, 3 UNKNOWN: the configuration
+    can't be read, or this user may not ask the door.
+    """
+    from doorctl.core.errors import DoorctlError
+    from doorctl.services.check import Health, plugin_line
+    from doorctl.services.check import check as look
+
+    try:
+        health, line = look(read_config(config_path, overrides))
+    except (DoorctlError, OSError) as err:
+        health, line = Health.UNKNOWN, plugin_line(Health.UNKNOWN, str(err))
+    click.echo(line)
+    raise SystemExit(health)
+
+
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"\n{'':17}".join(_alarm(**alarm) for alarm in value) or "none"

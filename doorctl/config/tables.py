@@ -33,6 +33,10 @@ FIRST_LONG = 0x10000
 
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
+OLD_SHARE = 1 / 3
+"""Share of `policy.max_cache_age_h` after which the register is old: with the usual 72 h a day, in
+which staff can act."""
+
 
 def shown(value: object) -> str:
     """Return a value as it would be written in TOML, on one line, cut off where it is long."""

@@ -217,7 +217,10 @@ class DoorAnswers:
     def _status(self, _question: Question) -> Mapping[str, Any]:
         connected, moment = self.controller.connected, self.stores.clock.moment()
         count = self.doorway.head_count if self.doorway.watched else None
+        register = self.stores.register
+        age = register.age(moment)
         return {
+            "deciding": self.controller.turns,
             "reader": _connected(connected.get(READER)),
             "keypad": _connected(connected.get(KEYPAD)),
             "released": self.doorway.released,
@@ -228,6 +231,8 @@ class DoorAnswers:
             "clock": moment.state.value,
             "clock_in_doubt": utc_now().isoformat() if moment.in_doubt else None,
             "alarms": self._alarms(moment),
+            "epoch": register.epoch,
+            "cache_age_s": None if age is None else round(age.total_seconds()),
             "pid": os.getpid(),
             "version": doorctl.__version__,
         }

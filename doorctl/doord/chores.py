@@ -18,12 +18,14 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from doorctl.access.patron import CacheStamp
 from doorctl.config import Config
+from doorctl.config.tables import OLD_SHARE
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog, Supervisor
 from doorctl.devices.pins import outputs_kept
-from doorctl.doord.self_test import OLD_SHARE, Finding, house
+from doorctl.doord.self_test import Finding, house
 from doorctl.doord.self_test import run as run_self_test
 from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import utc_now
@@ -559,14 +561,15 @@ class Lookout:
     def _register(self) -> dict[str, str | None]:
         moment = self.stores.clock.moment()
         # What can't be read is told elsewhere, and by a clock in doubt everybody is refused.
+        stamp = CacheStamp(0, None, 0, 0)
         with suppress(StoreError):
-            age = self.stores.patrons.stamp().age(moment)
-            if age is None:
-                return {}
-            limit = timedelta(hours=self.config.policy.max_cache_age_h)
-            why = f"it came {_hours(age)} ago; after {_hours(limit)} nobody is let in by it"
-            return {"register_old": why if age > limit * OLD_SHARE else None}
-        return {}
+            stamp = self.stores.patrons.stamp()
+        self.stores.register, age = stamp, stamp.age(moment)
+        if age is None:
+            return {}
+        limit = timedelta(hours=self.config.policy.max_cache_age_h)
+        why = f"it came {_hours(age)} ago; after {_hours(limit)} nobody is let in by it"
+        return {"register_old": why if age > limit * OLD_SHARE else None}
 
 
 def _hours(span: timedelta) -> str:

@@ -267,6 +267,12 @@ class Controller:
         )
         return min((at for at in pending if at is not None), default=None)
 
+    @property
+    def turns(self) -> bool:
+        """Whether the loop has turned lately, so that the door decides; for any thread."""
+        turned_s = self._turned_s
+        return turned_s is not None and self.clock.monotonic_s() - turned_s <= STALL_LIMIT_S
+
     def run(self, event_queue: EventQueue) -> None:
         """Run the loop until `StopRequested`; the relay is off afterwards, whatever happened."""
         try:

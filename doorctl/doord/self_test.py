@@ -23,6 +23,7 @@ from doorctl.access.policy import Case, findings
 from doorctl.access.ports import PatronLookup
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
+from doorctl.config.tables import OLD_SHARE
 from doorctl.core.errors import DoorctlError, NotAnsweringError, StoreError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import (
@@ -194,9 +195,6 @@ def due(last_run: datetime | None, opens: datetime | None, now: datetime) -> boo
 
 
 # The checks of the house.
-
-OLD_SHARE = 1 / 3
-"""Share of the age at which nobody is let in: with the usual 72 h a day: time for staff to act."""
 
 MIN_FREE_BYTES = 100_000_000
 """A full push of 100 000 rows and the purge's VACUUM need less than this beside what is there."""

@@ -138,7 +138,8 @@ ANSWER_LIMIT_S = 30.0
 class DoorStores:
     """The door's databases, the thread that may wait for them, and what they are sealed with.
 
-    `queue` gets what the worker's jobs return; `stack` closes all of it.
+    `queue` gets what the worker's jobs return; `stack` closes all of it. `register` is how the
+    patron cache was found at the last look, of epoch 0 where it could not be read.
 
     Raises DoorctlError: the key can't be read, or another process is the writer of the door log.
     """
@@ -165,7 +166,7 @@ class DoorStores:
         self.worker: WorkerThread[PostedEvent] = WorkerThread(event_queue.put, self.failed)
         self.worker.start()
         stack.callback(self.worker.stop, 10.0)
-        self.stamp = CacheStamp(0, None, config.policy.minimum_age, 0)
+        self.register = CacheStamp(0, None, config.policy.minimum_age, 0)
         self.visits = self.worker.call(self._open, timeout_s=STORES_LIMIT_S)
         stack.callback(lambda: self.worker.submit(self.visits.close))
         self.steady = SteadyVisitLog(self.visits, log)
@@ -196,10 +197,10 @@ class DoorStores:
             # A disk that fails keeps nobody out; the first call that needs the log alarms.
             pass
         try:
-            self.stamp = self.patrons.stamp()
+            self.register = self.patrons.stamp()
         except StoreError as err:
             self.alarm("patron_cache_failing", str(err))
-        problem = outdated(self.stamp, self._config)
+        problem = outdated(self.register, self._config)
         if problem is not None:
             self.alarm("patrons_outdated", problem)
         return visits

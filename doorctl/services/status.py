@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import closing
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import ANSWER_LIMIT_S, App, open_book, outdated
+from doorctl.services.check import alarms_standing
 from doorctl.services.numbers import own_sealer
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
-from doorctl.store.records import AlarmRecords, AuditRecords
+from doorctl.store.records import AuditRecords
 
 
 def status(app: App) -> dict[str, Any]:
@@ -26,20 +26,8 @@ def status(app: App) -> dict[str, Any]:
         state: dict[str, Any] = {"running": True, **door}
     except NotAnsweringError:
         state = {"running": False}
-    alarms = _alarms_standing(app, state.pop("alarms", []))
+    alarms = alarms_standing(app.config, state.pop("alarms", []))
     return {**state, **_cache_status(app), "alarms": alarms, "audit_head": _audit_head(app)}
-
-
-def _alarms_standing(app: App, doors: list[dict[str, str]]) -> list[dict[str, str]] | None:
-    zone = ZoneInfo(app.config.branch.time_zone)
-    try:
-        with closing(AlarmRecords(app.branch_db)) as records:
-            rows = records.standing()
-    except StoreError:
-        return doors or None
-    kept = {row.kind: row.since.astimezone(zone).isoformat() for row in rows}
-    alarms = [{"kind": kind, "since": since} for kind, since in kept.items()]
-    return alarms + [alarm for alarm in doors if alarm["kind"] not in kept]
 
 
 def _audit_head(app: App) -> str | None:

@@ -347,8 +347,8 @@ class _Door:
             "ready",
             version=doorctl.__version__,
             pid=os.getpid(),
-            epoch=stores.stamp.epoch,
-            patrons=stores.stamp.patrons,
+            epoch=stores.register.epoch,
+            patrons=stores.register.patrons,
             clock=stores.clock.moment().state.value,
         )
         self.supervisor.ready()

@@ -12,7 +12,12 @@ import pytest
 from doorctl.cli.app import COMMANDS, app
 
 MOCKED = '[reader]\nport = "/dev/null"\n[gpio]\nfactory = "mock"\n'
-USED = {"status": "store.door_log", "mode": "services.hours", "relay-off": "devices.pins"}
+USED = {
+    "check": "rpc.control",
+    "status": "store.door_log",
+    "mode": "services.hours",
+    "relay-off": "devices.pins",
+}
 """What a command has imported once it does its work."""
 
 
@@ -61,6 +66,15 @@ def test_our_own_errors_are_one_line_and_exit_code_1() -> None:
     assert "/nowhere/doorctl.toml" in answer.stderr
 
 
+def test_a_plugin_does_not_know_without_its_file() -> None:
+    """Exit code 3 and a line on stdout, where monitoring systems read it."""
+    answer = call("check", "--config", "/nowhere/doorctl.toml")
+
+    assert (answer.returncode, answer.stderr) == (3, "")
+    assert answer.stdout.startswith("DOORCTL UNKNOWN - ")
+    assert "/nowhere/doorctl.toml" in answer.stdout
+
+
 def test_every_problem_of_a_file_is_a_line_of_its_own(tmp_path: Path) -> None:
     """With the file's name, so that an editor can jump there, and exit code 1."""
     wrong = tmp_path / "doorctl.toml"
@@ -84,7 +98,9 @@ def test_the_front_door_alone_imports_no_driver() -> None:
     assert not heavy & set(imported.stdout.split())
 
 
-@pytest.mark.parametrize(("command", "most"), [("status", 60), ("mode", 55), ("relay-off", 25)])
+@pytest.mark.parametrize(
+    ("command", "most"), [("status", 60), ("check", 60), ("mode", 55), ("relay-off", 25)]
+)
 def test_a_small_command_imports_little(tmp_path: Path, command: str, most: int) -> None:
     """So many modules of ours take 0.25 s of the machine that the limit was measured on."""
     needless = {

@@ -26,6 +26,7 @@ class Stores:
     readable: bool = True
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[str] = field(default_factory=list)
+    register: CacheStamp | None = None
 
     @property
     def worker(self) -> Any:

@@ -25,9 +25,12 @@ def test_a_reader_that_stays_away_is_told_and_its_return_too(door: Door) -> None
     assert "reader_lost" not in kinds(door)
     until(lambda: "reader_lost" in kinds(door))
     told, for_scripts = door.call("status"), door.call("status", "--json")
+    checked = door.call("check")
     (alarm,) = json.loads(for_scripts.stdout)["alarms"]
 
     assert (told.returncode, for_scripts.returncode, alarm["kind"]) == (3, 3, "reader_lost")
+    assert checked.returncode == 1
+    assert checked.stdout.startswith("DOORCTL WARNING - reader_lost: The card reader is gone")
     assert re.search("reader_lost since [-+:0-9T]+: The card reader is gone", told.stdout)
 
     door.reader.put_in()

@@ -77,6 +77,7 @@ def test_status_running(door: Door) -> None:
     assert found.pop("alarms") == []
     assert found == {
         "running": True,
+        "deciding": True,
         "reader": "connected",
         "keypad": "connected",
         "released": False,
@@ -190,6 +191,24 @@ def test_status_not_running(door: Door) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     found = json.loads(done.stdout)
     assert (found["running"], found["patrons"]) == (False, 13)
+
+
+def test_check(door: Door) -> None:
+    """A monitoring system is told by one line: not running, well, and stopped."""
+
+    def checked() -> tuple[int, str]:
+        done = door.call("check")
+        assert (done.stderr, done.stdout.count("\n")) == ("", 1)
+        return done.returncode, done.stdout.partition(" - ")[0]
+
+    assert checked() == (2, "DOORCTL CRITICAL")
+    door.start()
+    assert checked() == (0, "DOORCTL OK")
+    os.kill(door.pid, signal.SIGSTOP)
+    try:
+        assert checked() == (2, "DOORCTL CRITICAL")
+    finally:
+        os.kill(door.pid, signal.SIGCONT)
 
 
 def test_status_stuck(door: Door) -> None:
