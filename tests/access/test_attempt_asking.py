@@ -321,7 +321,11 @@ def test_a_row_that_one_push_brings_and_the_next_takes_is_gone() -> None:
 
 
 def test_the_bans_of_whom_the_library_system_names_are_looked_up() -> None:
-    """A new card of a banned patron opens nothing: whose it is, only the answer tells."""
+    """A new card of a banned patron opens nothing: whose it is, only the answer tells.
+
+    Bug (decision tables): a banned patron's new card, lent by the library system, would have
+    opened.
+    """
     again, (look,) = answered(UNKNOWN, LibraryAnswered(1, YES, LENT))
     assert isinstance(look, LookAgain)
     assert (look.prepared.lent, look.prepared.proved) == (LENT, True)

@@ -1,3 +1,10 @@
+"""Bugs that were found.
+
+Bug (state machine over an attempt, 150 examples of it): the model did not know that who comes by a
+pass into a closed house may bring somebody, and that nobody may where no mode is known (the
+harness's own mistake).
+"""
+
 from __future__ import annotations
 
 from collections import Counter

@@ -1,4 +1,7 @@
-"""The day by any calendar and any steps of time, held against what is judged without it."""
+"""The day by any calendar and any steps of time, held against what is judged without it.
+
+Bug (property over the day): a clock set back told closing warnings twice.
+"""
 
 from __future__ import annotations
 

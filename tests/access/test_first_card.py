@@ -91,7 +91,11 @@ def test_every_pass_in_every_mode(kind: PassKind, *, outside: bool) -> None:
     ],
 )  # fmt: skip
 def test_whose_entry_opens_the_day(prepared: Prepared, *, opens_day: bool) -> None:
-    """A tag, a named kind or staff, by the right that let them in; nobody without such a rule."""
+    """A tag, a named kind or staff, by the right that let them in; nobody without such a rule.
+
+    Bug (outside look): nobody could be waited for: on a morning on which no cleaner and no
+    staff came, patrons were let in all the same.
+    """
     now = Now(0.0, moment(), 1, opened_on=day(0))
     rules = Rules(WAITS, PadRules())
 

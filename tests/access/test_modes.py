@@ -121,7 +121,10 @@ def test_a_change_by_staff_ends_by_itself() -> None:
 def test_a_lockdown_never_ends_into_a_door_that_stands_free(
     calendar: Calendar, local: datetime, length: timedelta
 ) -> None:
-    """Over or not, and however long ago, only lifting it frees the door; cards count as before."""
+    """Over or not, and however long ago, only lifting it frees the door; cards count as before.
+
+    Bug (outside look): a lockdown ended by itself into a door that stood free for everybody.
+    """
     locked = Override(Mode.LOCKDOWN, local + length)
     found, free = judge(calendar, locked, moment(local)), judge(calendar, None, moment(local))
 

@@ -1,4 +1,10 @@
-"""Which texts hold a CPR or card number: each way of writing one, and what is none."""
+"""Which texts hold a CPR or card number: each way of writing one, and what is none.
+
+Bug (attack review): `30 00 00 12 34`, `010170.1234` or the same with a long dash passed into
+reasons, logs and mails.
+
+Bug (end-to-end test): the journal took the date in a set-aside file's name for a card number.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +146,10 @@ def test_a_purpose_is_a_word_or_two(text: str) -> None:
     "text", ["", "x", "xxxxx", "-----", "12345", "  brn  ", "rndf", "abab1", "aAbB1", "x" * 201]
 )
 def test_what_says_nothing_is_no_purpose(text: str) -> None:
-    """Nobody could judge a look at somebody by it; the sentence names what it is."""
+    """Nobody could judge a look at somebody by it; the sentence names what it is.
+
+    Bug (outside look): a purpose of one letter was taken for a look at somebody.
+    """
     with pytest.raises(InputError, match=r"^the reason "):
         refuse_purpose(text, "reason")
     with pytest.raises(InputError, match=r"^the purpose "):

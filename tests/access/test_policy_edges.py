@@ -1,4 +1,7 @@
-"""One thing at a time, at its edge: what every combination says too, in a fraction of the time."""
+"""One thing at a time, at its edge: what every combination says too, in a fraction of the time.
+
+Bug (stranger's review): after a higher age limit was set, children got in until the next full load.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,8 @@
+"""Bugs that were found.
+
+Bug (attack review): a code could be issued with a PIN that nobody can type after it.
+"""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -378,7 +383,11 @@ def test_passes_at_the_bounds_of_sense_are_taken() -> None:
 def test_a_pass_that_lies_ahead_opens_by_no_clock(
     kind: PassKind, offset: int, reason: Reason
 ) -> None:
-    """Attack: pull the plug and come before the first day; a day is left for the last look."""
+    """Attack: pull the plug and come before the first day; a day is left for the last look.
+
+    Bug (attack review): a staff pass whose first day lay ahead opened while the clock was not
+    set.
+    """
     known = UNSET.high_water.astimezone(UNSET.local.tzinfo).date()
     one = Pass(1, kind, known + timedelta(days=offset), day(20), label="x")
 

@@ -79,7 +79,10 @@ def test_what_was_stolen_elsewhere_is_refused(typed: str) -> None:
 
 
 def test_more_are_known_than_the_3000_commonest() -> None:
-    """Of 12 characters or more; each once and in order, as they are looked for."""
+    """Of 12 characters or more; each once and in order, as they are looked for.
+
+    Bug (lists of stolen passwords): 19 of 21 common ones of 12 characters or more were taken.
+    """
     marks = LIST.read_bytes()
     found = [marks[at : at + MARK_BYTES] for at in range(0, len(marks), MARK_BYTES)]
 

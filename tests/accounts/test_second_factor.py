@@ -256,7 +256,11 @@ def test_a_new_first_password_leaves_the_second_factor(house: Enrolled) -> None:
 
 
 def test_setting_it_up_ends_all_other_sessions(house: Enrolled) -> None:
-    """And whoever sets it up again has other codes; only who is signed in here by a password."""
+    """And whoever sets it up again has other codes; only who is signed in here by a password.
+
+    Bug (penetration test): whoever had a member of staff's password was signed in: a local
+    account had nothing beside it.
+    """
     fresh, code = new_secret(), pyotp.TOTP
     token, codes = house.door.enrol(
         house.token, fresh, code(fresh.reveal()).at(house.desk.clock.wall)

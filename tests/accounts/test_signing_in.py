@@ -1,4 +1,8 @@
-"""Signing in and out, over books in memory: who gets in, what it costs, and what it leaves."""
+"""Signing in and out, over books in memory: who gets in, what it costs, and what it leaves.
+
+Bug (penetration test): whoever failed at an account on purpose, or began sign-ins at the
+municipality, kept all staff out; polls cost nothing.
+"""
 
 from __future__ import annotations
 

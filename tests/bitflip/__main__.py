@@ -1,4 +1,8 @@
-"""``python -m tests.bitflip --n 10000``: a door whose databases have one wrong bit each time."""
+"""``python -m tests.bitflip --n 10000``: a door whose databases have one wrong bit each time.
+
+Bug (`tests.bitflip`): one wrong bit in the write-ahead log of `branch.db` took back a ban that was
+written before a power cut.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,9 @@
+"""Bugs that were found.
+
+Bug (CI): a browser's driver left an event loop running, and other tests' loops failed beside it
+(the tests' own).
+"""
+
 from __future__ import annotations
 
 import os

@@ -66,7 +66,11 @@ def test_a_sender_that_tells_nobody_is_told() -> None:
 
 
 def test_one_owner_of_both_is_told(places: tuple[Path, Path]) -> None:
-    """Two directories of one user: one of the processes could write nothing in its own."""
+    """Two directories of one user: one of the processes could write nothing in its own.
+
+    Bug (outside look): a directory of the wrong owner or mode, and `lms.checksum` beside FBS,
+    were told by nobody.
+    """
     (line,) = told(*places)
 
     assert "'s and " in line

@@ -1,4 +1,8 @@
-"""What a running process takes of a changed file, and what waits for a restart."""
+"""What a running process takes of a changed file, and what waits for a restart.
+
+Bug (read by a stranger): a reload that was refused wrote what it had found into the journal: a
+webhook's address with its token, mail addresses, commands.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +90,11 @@ def test_what_is_whole_only_with_a_file_waits_for_it(path: Path) -> None:
     ["[hours]\nmonday = []", "[policy]\nrequire_pin = true", "[closing]\nwarn_min = [5]", MAIL],
 )
 def test_a_file_that_was_cut_short_is_refused_whole(table: str, path: Path) -> None:
-    """It is good TOML: without its hours the house would be open day and night."""
+    """It is good TOML: without its hours the house would be open day and night.
+
+    Bug (read by a stranger): a file that was cut short, read again while it runs, took the
+    hours away with its last tables: the house was open day and night.
+    """
     name = table[1:].partition("]")[0].partition(".")[0]
     with pytest.raises(ConfigError, match=rf"\[{name}\]") as refused:
         reloaded(path, f"[visits]\n{table}", "")

@@ -1,3 +1,9 @@
+"""Bugs that were found.
+
+Bug (attack review): codes that nobody could type, one socket for two processes, a pass with a PIN
+where none is asked for: all taken.
+"""
+
 from pathlib import Path
 
 import pytest

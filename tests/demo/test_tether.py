@@ -1,4 +1,8 @@
-"""Nothing that the demo started outlives it, however it ends."""
+"""Nothing that the demo started outlives it, however it ends.
+
+Bug (flaky end-to-end tests): a killed demo's door went on reading pseudo-terminals that now
+belonged to others.
+"""
 
 from __future__ import annotations
 

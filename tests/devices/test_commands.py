@@ -1,4 +1,8 @@
-"""Commands that switch outputs, run as real processes: order, limits, and what leaks into them."""
+"""Commands that switch outputs, run as real processes: order, limits, and what leaks into them.
+
+Bug (robustness review): a command that could not be watched, for want of a descriptor, left its
+output dead and its child running.
+"""
 
 from __future__ import annotations
 

@@ -169,7 +169,11 @@ def machine(root: Path, kept: str, *, gpioset: bool) -> tuple[Path, str]:
 def test_what_could_leave_the_relay_on_is_told(
     tmp_path: Path, kept: str, gpioset: bool, factory: str, risks: list[str]
 ) -> None:
-    """A sentence each, with what to do; a door without a relay has no risk."""
+    """A sentence each, with what to do; a door without a relay has no risk.
+
+    Bug (outside look): nothing told that the kernel keeps the relay on, or that `gpioset` is
+    missing.
+    """
     told = relay_risks(factory, *machine(tmp_path, kept, gpioset=gpioset))
 
     assert [want in one for want, one in zip(risks, told, strict=True)] == [True] * len(risks)

@@ -109,7 +109,11 @@ def test_what_was_swiped_while_the_daemon_was_away_is_dropped(
 def test_a_device_that_was_plugged_in_is_heard_from_its_first_byte_on(
     port: FakeSerialPort, line: SerialLine, inbox: Inbox
 ) -> None:
-    """Whoever swipes before the line is open again gets in."""
+    """Whoever swipes before the line is open again gets in.
+
+    Bug (operations review): after a reader was plugged in again a swipe went unheard while the
+    opened line was drained.
+    """
     line.start()
     for _ in range(3):
         assert isinstance(inbox.take(), LineLost)

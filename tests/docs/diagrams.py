@@ -6,8 +6,9 @@ The text between ``<!-- NAME -->`` and ``<!-- /NAME -->`` is replaced.
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from doorctl.notices.ways import translated
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-DOCUMENTS = (README, ROOT / "doorctl" / "README.md", ROOT / "doorctl" / "alarms.md")
+RECORD = ROOT / "tests" / "README.md"
+DOCUMENTS = (README, ROOT / "doorctl" / "README.md", ROOT / "doorctl" / "alarms.md", RECORD)
 
 
 def attempt_states() -> str:
@@ -107,6 +109,34 @@ def floors() -> str:
     return "\n".join(["| floor | room | what lives there |", "|---|---|---|", *reversed(rows)])
 
 
+_BUG = re.compile(r"^Bug \((.+?)\): (.+)$", re.DOTALL)
+_HOLDERS = (ast.Module, ast.ClassDef, ast.FunctionDef)
+
+
+def record() -> str:
+    """List every bug that was found, from the docstrings of the tests that hold it.
+
+    A paragraph of it is ``Bug (who found it): what happened.`` A bug may stand in several tests.
+    """
+    tests: dict[tuple[str, str], list[str]] = {}
+    for file in sorted((ROOT / "tests").rglob("*.py")):
+        path = file.relative_to(ROOT).as_posix()
+        for holder in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(holder, _HOLDERS):
+                where = path if isinstance(holder, ast.Module) else f"{path}::{holder.name}"
+                for bug in _bugs(holder):
+                    tests.setdefault(bug, []).append(f"`{where}`")
+    rows = [f"| {by} | {what} | {', '.join(where)} |" for (by, what), where in tests.items()]
+    return "\n".join(["| found by | what | test |", "|---|---|---|", *rows])
+
+
+def _bugs(holder: ast.Module | ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, str]]:
+    for paragraph in (ast.get_docstring(holder) or "").split("\n\n"):
+        if bug := _BUG.match(paragraph.strip()):
+            by, what = (" ".join(words.split()).replace("|", "\\|") for words in bug.groups())
+            yield by, what
+
+
 def _first_line(file: Path) -> str:
     return (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").split("\n")[0]
 
@@ -120,6 +150,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "throttle": throttle,
     "alarms": alarms,
     "floors": floors,
+    "record": record,
 }
 
 

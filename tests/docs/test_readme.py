@@ -114,6 +114,9 @@ def test_nothing_is_installed_that_no_digest_names(page: str) -> None:
     """Each line takes a lock file whose every package has one, or doorctl itself and no more.
 
     Nor is anything fetched to build with: pip checks no digest of that.
+
+    Bug (penetration test): lgpio was built as root from a file whose digest nobody had asked
+    for.
     """
     lines = re.findall(r"pip install ([^&\n]*)", (ROOT / page).read_text("utf-8"))
 

@@ -1,4 +1,8 @@
-"""SECURITY.md: every requirement once, each test in being, and what reading the code shows."""
+"""SECURITY.md: every requirement once, each test in being, and what reading the code shows.
+
+Bug (ASVS 5.0, read whole): the key by which a branch knows browsers was drawn by SQLite's
+`randomblob`.
+"""
 
 from __future__ import annotations
 

@@ -145,7 +145,11 @@ def test_the_other_door_is_remembered_through_a_release() -> None:
 
 
 def test_a_grant_at_the_end_of_a_release_waits_like_any_other() -> None:
-    """Where the other door is open, one that comes before the end was told is not lost."""
+    """Where the other door is open, one that comes before the end was told is not lost.
+
+    Bug (stranger's review): a grant at the very end of a release was lost where a lobby's other
+    door was open.
+    """
     other = OtherDoorChanged(open=True, now_s=102.0)
     released = told(Strike(), Granted(100.0, 5.0), other)
 

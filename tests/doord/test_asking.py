@@ -227,7 +227,10 @@ def test_a_learnt_pin_is_asked_about_again_when_it_is_old() -> None:
 
 
 def test_an_asked_row_is_asked_for_anew_with_its_rights() -> None:
-    """Where a kept PIN no longer matches, the library system's row of today counts."""
+    """Where a kept PIN no longer matches, the library system's row of today counts.
+
+    Bug (attack review): a row that was asked for was renewed with the rights of its first day.
+    """
     door = door_that_asks()
     visit(door, UNKNOWN_CARD, RIGHT_PIN)
     assert door.library is not None

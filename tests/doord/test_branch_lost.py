@@ -24,7 +24,10 @@ def alarms(door: FakeDoor) -> list[str]:
 
 
 def test_lost_bans_are_no_failing_patron_cache() -> None:
-    """Each swipe is a fault, and whoever is called out is sent to the right file once."""
+    """Each swipe is a fault, and whoever is called out is sent to the right file once.
+
+    Bug (attack review): lost bans were told as a failing patron cache.
+    """
     door = FakeDoor(branch=Unreadable())
     for _ in range(3):
         door.swipe(CARD)

@@ -326,7 +326,10 @@ def test_what_comes_back_in_the_same_version_is_read() -> None:
 
 
 def test_a_clock_behind_what_is_known_is_told_too() -> None:
-    """While it lags, the known time stands still; how long that lasts is told by another clock."""
+    """While it lags, the known time stands still; how long that lasts is told by another clock.
+
+    Bug (attack review): a clock that lags behind the known time was never told as unset.
+    """
     house = House(FakeClock(vouched=False, high_water=datetime(2027, 1, 1, tzinfo=UTC)))
     for _ in range(4):
         house.turn()

@@ -1,4 +1,8 @@
-"""The whole application floor against a reference model: cards, PINs, pushes, faults, restarts."""
+"""The whole application floor against a reference model: cards, PINs, pushes, faults, restarts.
+
+Bug (state machine over the door): its reference took a card that was swiped over for one that was
+looked at (the harness's own mistake).
+"""
 
 from __future__ import annotations
 

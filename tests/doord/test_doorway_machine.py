@@ -1,4 +1,7 @@
-"""The door by any order of grants, inputs, hours and failures of the relay."""
+"""The door by any order of grants, inputs, hours and failures of the relay.
+
+Bug (model of the doorway): a relay that could not be energised counted as released.
+"""
 
 from __future__ import annotations
 

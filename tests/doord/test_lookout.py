@@ -1,4 +1,8 @@
-"""What the door looks out for, by a clock that only the test moves."""
+"""What the door looks out for, by a clock that only the test moves.
+
+Bug (mission review): pushes that stopped, a reader that was unplugged, a full disk were told to
+nobody before patrons stood outside.
+"""
 
 from __future__ import annotations
 

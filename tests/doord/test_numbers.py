@@ -1,4 +1,8 @@
-"""How numbers are sealed for the pages: by the door, over its socket, and never quickly."""
+"""How numbers are sealed for the pages: by the door, over its socket, and never quickly.
+
+Bug (stranger's review): a web process that somebody has taken could try PINs by asking the door for
+a pass's own.
+"""
 
 from __future__ import annotations
 

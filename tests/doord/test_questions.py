@@ -1,4 +1,7 @@
-"""What the loop asks of other threads, by fakes that do nothing until they are told."""
+"""What the loop asks of other threads, by fakes that do nothing until they are told.
+
+Bug (outside look): an entitled patron was refused for a database that was not whole for a moment.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,8 @@
+"""Bugs that were found.
+
+Bug (stranger's review): keys typed while the process was stopped opened the door when it went on.
+"""
+
 from __future__ import annotations
 
 import queue

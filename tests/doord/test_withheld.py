@@ -28,7 +28,11 @@ RULES = Rules(Policy(), PadRules(), ask_s=2.0)
 
 
 def test_swiping_before_the_refusal_is_told_saves_no_guess() -> None:
-    """Attack: guess, swipe again at once, guess on. After three even the right PIN waits."""
+    """Attack: guess, swipe again at once, guess on. After three even the right PIN waits.
+
+    Bug (model of the asking attempt): a new swipe before the refusal was shown made every wrong
+    guess free.
+    """
     door = FakeDoor(RULES)
     door.push({CARD: resident(CARD)})
     for guesses in range(1, 4):
@@ -76,7 +80,11 @@ def guess(door: FakeDoor) -> int:
 def test_a_pass_with_a_pin_of_its_own_is_not_guessed_at_while_nobody_answers(
     row: Patron | None,
 ) -> None:
-    """Something here was compared with the PIN, so a silent library system takes no guess back."""
+    """Something here was compared with the PIN, so a silent library system takes no guess back.
+
+    Bug (attack review): the charge for a guess was taken back while the library system was
+    silent, though a pass's own PIN had been compared.
+    """
     door = FakeDoor(RULES, library=FakeLibrary(answer=LibraryAnswer.SILENT))
     door.push({} if row is None else {CARD: row})
     issue(door, "9042")

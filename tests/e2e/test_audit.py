@@ -1,4 +1,7 @@
-"""The audit log at a shell, with the web process and without: every look and change is on it."""
+"""The audit log at a shell, with the web process and without: every look and change is on it.
+
+Bug (attack review): a change whose output failed left no audit entry.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""``doorctl backup``: all that was done is in the copy, which nobody else can read."""
+"""``doorctl backup``: all that was done is in the copy, which nobody else can read.
+
+Bug (operations review): a copy of `branch.db` by `cp` lacked a ban that had just been set, and no
+command made a better one.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,9 @@
+"""Bugs that were found.
+
+Bug (penetration test): two seconds of digits from a babbling keypad held the next patron for 68 s
+and the order to stop for 48 s; a repeating reader wrote a thousand `overloaded` lines.
+"""
+
 from __future__ import annotations
 
 import time

@@ -146,7 +146,11 @@ def test_the_guard_of_a_load_is_the_technicians(door: Door, tmp_path: Path) -> N
 
 
 def test_the_way_back_from_a_number_that_none_follows(door: Door, tmp_path: Path) -> None:
-    """A load says what it is; somebody gives it a lower one, on record; the next is taken."""
+    """A load says what it is; somebody gives it a lower one, on record; the next is taken.
+
+    Bug (penetration test): a push of the number 2^63 - 1 ended the next load in a traceback,
+    was no doorctl to the sender, and could not be undone.
+    """
     feed = write_feed(tmp_path / "feed.ndjson", (ENTITLED, ALSO_ENTITLED))
     for table in ("cache", "patrons"):
         door.change(f"UPDATE {table} SET epoch = 9223372036854775807", database="patrons.db")  # noqa: S608
@@ -166,7 +170,11 @@ def test_the_way_back_from_a_number_that_none_follows(door: Door, tmp_path: Path
 
 
 def test_a_load_by_a_clock_that_nobody_vouches_for(door: Door) -> None:
-    """It is refused: a register that is stamped with a wrong time would let nobody in later."""
+    """It is refused: a register that is stamped with a wrong time would let nobody in later.
+
+    Bug (operations review): a load by a clock that was not set stamped the register with a
+    wrong time, and everybody was refused later.
+    """
     before = door.dump("patrons.db")
     door.configured("clock.trust=auto")
     feed = write_feed(door.directory / "feed.ndjson")

@@ -1,4 +1,8 @@
-"""Faults that are told when they begin, by a door that runs."""
+"""Faults that are told when they begin, by a door that runs.
+
+Bug (mission review): without web, or while it was down, `status` said that all is well beside a
+lost reader or an old register.
+"""
 
 from __future__ import annotations
 

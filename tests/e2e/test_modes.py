@@ -1,4 +1,8 @@
-"""The branch's hours and modes at a real door, with `doorctl web` beside it and without."""
+"""The branch's hours and modes at a real door, with `doorctl web` beside it and without.
+
+Bug (penetration test): a captured web process opened the door in anybody's name, as often as it
+liked.
+"""
 
 from __future__ import annotations
 

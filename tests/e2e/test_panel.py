@@ -195,7 +195,10 @@ def test_the_page_opens_the_door_and_no_digit_is_kept(doors: Doors) -> None:
 
 
 def test_a_screen_that_listens_keeps_no_process_from_ending(doors: Doors) -> None:
-    """It hears what is shown, and the stream comes to its own end when the web process does."""
+    """It hears what is shown, and the stream comes to its own end when the web process does.
+
+    Bug (end-to-end test): screens that listened kept the web process from ending cleanly.
+    """
     with (
         looked_at(doors) as (door, _),
         page(door) as (browser, process),

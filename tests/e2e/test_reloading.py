@@ -1,4 +1,8 @@
-"""SIGHUP at a real door: what is safe is in force for the next card, all else stays as it was."""
+"""SIGHUP at a real door: what is safe is in force for the next card, all else stays as it was.
+
+Bug (outside look): a terminal that hung up, or a hand that reloads, ended the door; other hours
+needed a restart, with nobody let in meanwhile.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,8 @@
+"""Bugs that were found.
+
+Bug (CI): two refusals that name the minute were compared across a minute's end (the test's own).
+"""
+
 from __future__ import annotations
 
 import json

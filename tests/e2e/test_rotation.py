@@ -1,4 +1,8 @@
-"""A new installation key after a theft: a real sender, and branches whose doors and webs run."""
+"""A new installation key after a theft: a real sender, and branches whose doors and webs run.
+
+Bug (penetration test): after a theft there was no new installation key without losing bans of
+cards, passes, codes and counts of wrong PINs.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,8 @@
+"""Bugs that were found.
+
+Bug (stranger's review): SIGHUP ended the door with the relay on.
+"""
+
 from __future__ import annotations
 
 import json

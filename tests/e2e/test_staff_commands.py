@@ -78,7 +78,11 @@ def told(door: Stage, *words: str) -> Any:
     ],
 )
 def test_a_reason_of_one_letter_is_none(words: tuple[str, ...], door: Door) -> None:
-    """Wherever one is typed; nothing is shown and nothing is changed."""
+    """Wherever one is typed; nothing is shown and nothing is changed.
+
+    Bug (outside look): a reason of one letter still did for opening the door, a mode, a ban and
+    every `--why`.
+    """
     assert "says too little" in refusal(door, *words, "x")
     written = door.dump("branch.db") if (door.directory / "branch.db").exists() else ""
     assert not re.search(r'INSERT INTO "?(audit|bans|overrides|restrictions)"? ', written)

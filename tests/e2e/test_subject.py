@@ -1,4 +1,8 @@
-"""A person's rights at a door that runs."""
+"""A person's rights at a door that runs.
+
+Bug (stranger's review): an erasure while the person stood at the door: the attempt's end wrote the
+row key back.
+"""
 
 from __future__ import annotations
 

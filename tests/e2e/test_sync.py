@@ -163,6 +163,9 @@ def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, authority: Authority)
     """Whoever has the Pi can shorten its log; the sender kept where it ended and goes on saying so.
 
     Patrons' changes go out all the same. Somebody confirms it, by a name that there is.
+
+    Bug (penetration test): an audit log that was cut or written anew on the Pi was noticed by
+    nobody: its head was printed and not kept.
     """
     (tmp_path / "branch").mkdir()
     (tmp_path / "sender").mkdir()
@@ -240,7 +243,11 @@ def test_branch_records_from_an_older_copy_are_told_on_both_sides(
 
 
 def test_a_dry_run(sender: SenderDirectory, branch: Branch) -> None:
-    """Says what would be sent and changes nothing, here or there."""
+    """Says what would be sent and changes nothing, here or there.
+
+    Bug (mission review): a dry run said what would be sent and not that the branch would refuse
+    it.
+    """
     before = held(branch)
     sender.export("01-full.ndjson", *map(patron, (1, 2, 3, 4)))
 
@@ -259,6 +266,9 @@ def test_a_branch_with_an_age_limit_of_its_own(
     """Its table says so and the manifest too; a dry run shows a limit that the branch refuses.
 
     Of one above the branch's own, which keeps out those in between, both runs tell.
+
+    Bug (mission review): a target's age limit above the branch's own kept out patrons in
+    between, and no run said so.
     """
     with (sender.directory / "sync.toml").open("a", encoding="utf-8") as file:
         file.write(f"minimum_age = {age}\n")
@@ -376,7 +386,12 @@ def test_a_few_wrong_rows_are_set_aside(sender: SenderDirectory, branch: Branch)
 def test_a_dry_run_shows_the_rows_and_whom_they_keep(
     sender: SenderDirectory, branch: Branch
 ) -> None:
-    """On the terminal, for it leaves no file; while a row is nobody's, nobody is taken out."""
+    """On the terminal, for it leaves no file; while a row is nobody's, nobody is taken out.
+
+    Bug (read by a stranger): the list of rows set aside did not say whether the patron goes on
+    being let in, nor that nobody is taken out meanwhile; a dry run named a list that it had not
+    written.
+    """
     sender.export("01-full.ndjson", *map(patron, range(1, 6)))
     sender.push("--approved-by", "B. Hansen")
     blocked = {**patron(3, pin="12"), "blockStatus": [{"blockedReason": "U"}]}

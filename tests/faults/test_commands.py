@@ -1,3 +1,9 @@
+"""Bugs that were found.
+
+Bug (system-call enumeration): a page that could not be written was left empty, and the next try
+refused.
+"""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,8 @@
-"""``python -m tests.install``: do what systemd/README.md says, in an empty Debian, line by line."""
+"""``python -m tests.install``: do what systemd/README.md says, in an empty Debian, line by line.
+
+Bug (operations review): the installation failed as written on Debian 13, and the server's ended in
+"Permission denied".
+"""
 
 from __future__ import annotations
 

@@ -56,14 +56,22 @@ def test_what_the_units_name_as_their_documentation_is_there() -> None:
 
 
 def test_what_pip_installs_can_be_read_by_the_services() -> None:
-    """Root's umask is 027 on a hardened Debian: what runs as a user of its own would not start."""
+    """Root's umask is 027 on a hardened Debian: what runs as a user of its own would not start.
+
+    Bug (the installation, tried by a hardened root): with a umask of 027 the page's commands
+    made a program that the services could not read, and a load ended in a traceback.
+    """
     installing = [block.commands() for block in blocks(PAGE) if "/bin/pip install" in block.text]
 
     assert [commands[0] for commands in installing] == ["umask 022"] * 3
 
 
 def test_a_certificate_serves_for_what_it_is_made_for(tmp_path: Path) -> None:
-    """A branch's, which one authority vouches for too, makes nobody a sender at the others."""
+    """A branch's, which one authority vouches for too, makes nobody a sender at the others.
+
+    Bug (a second reading): by the installation page a branch's own certificate made whoever
+    took it a sender at every other branch, as far as TLS goes.
+    """
     page = PAGE.replace("/etc/doorctl/", "").replace("/root/", "").replace("3072", "2048")
     for line in page.splitlines():
         if line.startswith("openssl "):

@@ -1,4 +1,7 @@
-"""From an alarm to a notice: what it says and what it never says; and the watch over the door."""
+"""From an alarm to a notice: what it says and what it never says; and the watch over the door.
+
+Bug (penetration test): web without descriptors said that the door was silent.
+"""
 
 from __future__ import annotations
 

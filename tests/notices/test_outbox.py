@@ -1,4 +1,8 @@
-"""What waits to be handed over: in order, tried again, never without bound."""
+"""What waits to be handed over: in order, tried again, never without bound.
+
+Bug (attack review): after an hour's outage a call for help waited up to two hours more for its
+turn.
+"""
 
 from __future__ import annotations
 

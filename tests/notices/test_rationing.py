@@ -140,7 +140,11 @@ def test_an_alarm_that_is_not_listed_is_told_all_the_same() -> None:
 
 
 def test_each_call_for_help_goes_at_once() -> None:
-    """A test in the morning, or an hour that is used up, hides no real one; with their number."""
+    """A test in the morning, or an hour that is used up, hides no real one; with their number.
+
+    Bug (attack review): a test of the duress code in the morning held a real one back for an
+    hour.
+    """
     rationing = Rationing(Ration(3600.0, 2))
     hear(rationing, "duress", "stalled", "overloaded", "door_held")
     rationing.due(0.0)

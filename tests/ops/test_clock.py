@@ -126,6 +126,8 @@ def test_a_pi_without_a_battery_is_untrusted(tmp_path: Path) -> None:
     """Its battery clock begins in 1970; that timesyncd moved the wall to a saved time is no proof.
 
     Until the network is there nobody knows how long the power was off.
+
+    Bug (attack review): a Pi 5 without a battery passed for one with a battery clock.
     """
     battery(tmp_path, LONG_AGO + timedelta(seconds=40))
 

@@ -2,6 +2,10 @@
 
 For root, with a package (``DOORCTL_PACKAGES``) and an empty Debian that stays as it is
 (``DOORCTL_DEBIAN``): ``python -m tests.install`` leaves one in its ``--tree``.
+
+Bug (the package, installed in an empty Debian): `patrons load FEED.ndjson` in root's home ended in
+a traceback: the user that it acts as could not look at the folder that it stood in; one that went
+well still exited 1.
 """
 
 from __future__ import annotations

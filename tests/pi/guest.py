@@ -1,4 +1,11 @@
-"""The emulated Pi while it runs: its lines, its root shell, its power switch."""
+"""The emulated Pi while it runs: its lines, its root shell, its power switch.
+
+Bug (emulated Pi): it was reset at each boot as soon as systemd used the board's watchdog, which
+QEMU does not have (the harness's own).
+
+Bug (stranger's review): one scenario of the emulated Pi, run by itself, met a clock that nobody had
+set (the harness's own).
+"""
 
 from __future__ import annotations
 

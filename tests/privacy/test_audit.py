@@ -45,7 +45,11 @@ def test_a_number_that_we_gave_ourselves_is_no_persons_number(number: int) -> No
 
 
 def test_a_keys_name_is_no_persons_number() -> None:
-    """Eight hex digits that happen to be decimal ones, or the rotation would fail at its end."""
+    """Eight hex digits that happen to be decimal ones, or the rotation would fail at its end.
+
+    Bug (end-to-end test, on a busy machine): a key whose name is decimal digits alone (1 of 43)
+    could not be put on the audit log: `keys adopt` ended in a refusal after all was done.
+    """
     assert Deed(Action.KEY_ADOPTED, details={KEY_NAME: "30000012"}).details[KEY_NAME] == "30000012"
 
 

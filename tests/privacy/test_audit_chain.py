@@ -1,4 +1,8 @@
-"""The chain of hashes: every tampering is found, no erasure is taken for one."""
+"""The chain of hashes: every tampering is found, no erasure is taken for one.
+
+Bug (security review): a record of the audit log that somebody set to nothing counted as erased for
+a person's sake.
+"""
 
 from __future__ import annotations
 

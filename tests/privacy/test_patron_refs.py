@@ -1,4 +1,8 @@
-"""What staff may type as a patron's number in the library system."""
+"""What staff may type as a patron's number in the library system.
+
+Bug (attack review): a CPR number as a patron's number, as a hold's case or with commas stood in the
+clear; a ban by it banned nobody.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,12 @@
+"""Bugs that were found.
+
+Bug (attack review): visits of a trusted clock that was ahead stayed for years, and the proof was
+clean; one such evening emptied branch.db.
+
+Bug (state machine over clocks): dating such visits at once lost a month where the clock of now is
+behind; a clock behind erased the audit log before it.
+"""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta

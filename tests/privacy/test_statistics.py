@@ -1,3 +1,9 @@
+"""Bugs that were found.
+
+Bug (a look at three years of counts): the statistics page read every hour of every year five times:
+2.4 s on a fast machine.
+"""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -236,6 +242,9 @@ def test_no_difference_of_two_periods_tells_a_hidden_count(
 
     Each hour of the 15 days that follow is taken for the mean of what the period up to its day
     shows more than the period up to the day before.
+
+    Bug (security review): the difference of two periods of statistics, averaged over many
+    beginnings, was the hidden count: 332 of 360.
     """
     rng = Random(5)  # noqa: S311 - repeatable, and no secret
     begin = datetime(2026, 1, 10, 12, tzinfo=COPENHAGEN)

@@ -1,3 +1,9 @@
+"""Bugs that were found.
+
+Bug (penetration test): door and web were one user: a captured web changed the door log and the
+throttle, or put another file in their place, and signed holds as staff.
+"""
+
 from __future__ import annotations
 
 import subprocess

@@ -397,7 +397,11 @@ class TestStaffsDays:
 
 
 def test_an_answer_of_another_version_is_told(tmp_path: Path) -> None:
-    """A web process that was not restarted after an update is no reason for a traceback."""
+    """A web process that was not restarted after an update is no reason for a traceback.
+
+    Bug (real processes): a question to a stopped web process was carried out when it went on,
+    after the caller had been told that it failed.
+    """
     server = ControlServer(tmp_path / "web.sock", {"end_mode": lambda _question: {"done": 7}})
     server.start()
     try:
@@ -410,7 +414,11 @@ def test_an_answer_of_another_version_is_told(tmp_path: Path) -> None:
 
 
 def test_no_request_shows_whose_card_it_is() -> None:
-    """A traceback may quote a request, or a part of it: row key, patron and hash stay out of it."""
+    """A traceback may quote a request, or a part of it: row key, patron and hash stay out of it.
+
+    Bug (read by a stranger): a part of a request for a deed printed the hash of a password, the
+    row key of a card and the patron's number.
+    """
     requests: tuple[Request[Any], ...] = (
         deeds.add_ban(BAN, KEY, "patron-1001"),
         deeds.issue_pass(PASS, KEY),

@@ -1,4 +1,10 @@
-"""The control socket, over real Unix sockets, with callers who don't know how to behave."""
+"""The control socket, over real Unix sockets, with callers who don't know how to behave.
+
+Bug (stranger's review): `control.socket` deleted whatever file it named.
+
+Bug (robustness review): a fault in an answer looked like a process that is not running, so the
+caller wrote the file itself.
+"""
 
 from __future__ import annotations
 
@@ -471,7 +477,10 @@ def test_the_limits_leave_room_for_real_questions() -> None:
 
 
 def test_a_peer_that_drips_holds_nobody(tmp_path: Path) -> None:
-    """The limit is for the whole answer: a byte now and then does not begin it anew."""
+    """The limit is for the whole answer: a byte now and then does not begin it anew.
+
+    Bug (stranger's review): a peer that sent a byte now and then held a caller for ever.
+    """
     path = tmp_path / "door.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))

@@ -226,7 +226,11 @@ GARBAGE = [
 
 @pytest.mark.parametrize("said", GARBAGE, ids=lambda said: said[:40].decode("latin-1").strip())
 def test_garbage_is_no_answer(tmp_path: Path, said: bytes) -> None:
-    """Nothing but a whole yes is a yes, and nothing that web says ends the door's thread."""
+    """Nothing but a whole yes is a yes, and nothing that web says ends the door's thread.
+
+    Bug (stranger's review): a deeply nested answer of the web process would have stopped the
+    door.
+    """
     with saying(tmp_path / "web.sock", said) as path:
         assert asked(path) == LibraryReply(LibraryAnswer.SILENT)
 

@@ -23,7 +23,11 @@ def told_at_start(directory: Path, text: str) -> list[str]:
 
 
 def test_the_door_gives_up_on_web_before_it_gives_up_on_the_attempt(tmp_path: Path) -> None:
-    """So that a web process that hangs is heard as silent, and no right PIN is charged for it."""
+    """So that a web process that hangs is heard as silent, and no right PIN is charged for it.
+
+    Bug (attack review): a web process that hangs, or one that keeps a row for seconds, made
+    right PINs count as wrong.
+    """
     config = initialised(
         tmp_path, "lms.kind=sip2", "lms.url=sip2://127.0.0.1:6001", "lms.agency=773000"
     )

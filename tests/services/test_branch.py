@@ -1,4 +1,7 @@
-"""Who writes branch.db: the web process while it runs, else whoever has something to write."""
+"""Who writes branch.db: the web process while it runs, else whoever has something to write.
+
+Bug (robustness review): a change that web was asked for and did not answer could be made twice.
+"""
 
 from __future__ import annotations
 

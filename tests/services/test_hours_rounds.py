@@ -222,6 +222,9 @@ def test_hours_that_were_emptied_count_once_they_were_read_again(
     """Staff are told at the first; the old hours let people in for an hour more, not a fortnight.
 
     Hours that come back by then change nothing, and their coming back is told.
+
+    Bug (outside look): hours that were emptied on the website were not followed: the old ones
+    let people in for up to 14 days.
     """
     website = rounds.website(url)
     website.turn()
@@ -268,7 +271,11 @@ def test_hours_that_were_emptied_by_mistake_are_not_followed(
 def test_hours_that_run_out_are_not_emptied(
     rounds: Rounds, script: WebsiteScript, url: str
 ) -> None:
-    """Nothing is known of the days after them: they are told as unknown, and never as closed."""
+    """Nothing is known of the days after them: they are told as unknown, and never as closed.
+
+    Bug (read by a stranger): hours on the website that merely ran out counted as emptied: an
+    hour later the branch was closed by them, and `calendar_unknown` was withdrawn.
+    """
     script.items = [item(MONDAY)]
     website = rounds.website(url)
     website.turn()

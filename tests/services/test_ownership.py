@@ -1,3 +1,9 @@
+"""Bugs that were found.
+
+Bug (CI): a purge that ended while a load was noted on the audit log was told that it is not on
+record.
+"""
+
 from __future__ import annotations
 
 import threading

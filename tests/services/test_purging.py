@@ -1,3 +1,9 @@
+"""Bugs that were found.
+
+Bug (attack review): a purge on a full disk was proved without a search; an export left out what a
+hold keeps.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Callable

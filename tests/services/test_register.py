@@ -14,7 +14,11 @@ from tests.services.branches import initialised
 
 
 def test_another_installation_key_is_told_and_not_taken_for_an_unknown_card(tmp_path: Path) -> None:
-    """Whoever asks why is told that all must be loaded again, not that nobody is known."""
+    """Whoever asks why is told that all must be loaded again, not that nobody is known.
+
+    Bug (stranger's review): after a change of the installation key "why?" said that nobody
+    knows the card.
+    """
     config = initialised(tmp_path)
     key = config.secrets.installation_key_file
     key.write_bytes(bytes(range(32)))

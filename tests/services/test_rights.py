@@ -157,7 +157,10 @@ class TestPasses:
             assert book.passes_of(key(app, IdentifierKind.CODE, digits)) == (held,)
 
     def test_a_pin_of_its_own_is_proved_with_the_card(self, app: App) -> None:
-        """It is sealed as a patron's is: with the card that it belongs to."""
+        """It is sealed as a patron's is: with the card that it belongs to.
+
+        Bug (attack review): a ban that can't follow a patron to a new card did not say so.
+        """
         held = rights.issue_for_card(app, CARD, None, CARD_PASS, Pin("4711"))
         of_card = stretched(app, IdentifierKind.CARD, CARD)
 
@@ -195,7 +198,10 @@ class TestPasses:
         assert [one.held for one in rights.every_pass(app)] == [by_code, held]
 
     def test_a_code_that_nobody_can_type_is_refused(self, tmp_path: Path) -> None:
-        """Where the door takes no codes one would never open; the setting is named."""
+        """Where the door takes no codes one would never open; the setting is named.
+
+        Bug (outside look): codes were issued where no door takes one.
+        """
         app = App.of(initialised(tmp_path, "policy.code_entry=false"))
         with pytest.raises(InputError, match=r"policy\.code_entry"):
             rights.issue_for_code(app, CODE_PASS)

@@ -1,4 +1,9 @@
-"""Why a card is refused is told as the door decides it: over random registers, bans and passes."""
+"""Why a card is refused is told as the door decides it: over random registers, bans and passes.
+
+Bug (outside look): "Why refused?" told another reason than the door: of several passes that open
+nothing it took the newest, and during a change of installation key it looked under the new key
+alone.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""``python -m tests.simulation --seed N --years Y``: branches that live years in minutes."""
+"""``python -m tests.simulation --seed N --years Y``: branches that live years in minutes.
+
+Bug (simulation, seed 241866639): a guess at an erased person's card, on record while the clock
+stood before the erasure, goes with what was erased: allowed, for such a card has nothing to guess
+(the harness's mistake).
+
+Bug (simulation): where a time server lied and went, its reference took the clock for known (the
+harness's own mistake).
+"""
 
 from __future__ import annotations
 

@@ -186,7 +186,11 @@ def test_an_unsigned_token_is_refused(provider: Provider) -> None:
 
 @pytest.mark.parametrize("kind", [None, "JWT", "jwt", "application/jwt"])
 def test_a_token_of_an_identity_says_so_or_nothing(provider: Provider, kind: str | None) -> None:
-    """Providers of today write JWT, or leave it out."""
+    """Providers of today write JWT, or leave it out.
+
+    Bug (ASVS 5.0, read whole): an access token of the provider would have been taken for one
+    that says who somebody is.
+    """
     provider.script.kind = kind
     assert provider.sign_in().subject == "sub-1"
 

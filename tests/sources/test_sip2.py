@@ -555,7 +555,11 @@ def test_until_when_a_card_is_valid(sip2: Sip2, more: bytes, valid_until: date |
     ],
 )
 def test_an_expiry_that_cant_be_read_is_doubt(sip2: Sip2, more: bytes) -> None:
-    """The card may have run out long ago: nobody is let in by such an answer."""
+    """The card may have run out long ago: nobody is let in by such an answer.
+
+    Bug (read by a stranger): over SIP2 an expiry that is there and can't be read
+    (`PA20260609235959`, `PX31/12/26`) counted as none: an expired card was let in.
+    """
     with pytest.raises(LibrarySystemError, match=r"its expiry in P[AXE] can't be read"):
         sip2.row(more=more)
 

@@ -4,6 +4,12 @@ The forms are facts from others' recorded messages (the Palace Project's for Sie
 Polaris, TLC and Horizon, bibbox' for FBS, Koha's own server, Edmonton's library for Symphony);
 RERO's is the order in which invenio-sip2 writes its fields, and Alma's what Ex Libris' page says
 of them: no recording was found of these two. Names and numbers are invented.
+
+Bug (mission review): FBS over SIP2 never said yes (`AALN:`), expired patrons of Horizon and Polaris
+were let in.
+
+Bug (others' recorded messages): an expired patron was let in where a library's Symphony has the
+expiry in PE.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""What only the SQLite file of bans, passes and hours has: files, power cuts, damage, bytes."""
+"""What only the SQLite file of bans, passes and hours has: files, power cuts, damage, bytes.
+
+Bug (security review tried again on `branch.db`): a wrong clock that was believed for 6 hours
+deleted every ban, pass, tombstone and audit record that was due by it, in one write.
+"""
 
 from __future__ import annotations
 

@@ -49,6 +49,9 @@ def test_a_file_that_is_being_made_is_not_there_yet(tmp_path: Path) -> None:
     """Half-made by a process that stands still: nobody is banned, as before; nothing is lost.
 
     A second process does not make it meanwhile, and once the first was killed nothing of it counts.
+
+    Bug (operations review): a door that looked while `branch.db` was being made refused an
+    entitled patron; who was killed then left half a file that counted.
     """
     path = tmp_path / "branch.db"
     with subprocess.Popen(

@@ -1,4 +1,15 @@
-"""What every patron cache does: the SQLite one and the one in memory."""
+"""What every patron cache does: the SQLite one and the one in memory.
+
+Bug (stranger's review): a one-row load made a month-old register count as fresh.
+
+Bug (model of branches): merging two patrons at the library system stopped a branch's changes.
+
+Bug (attack review): the guard was blind to cards that are inactive, expired, on hold, too young or
+without a PIN; a load took nobody's approval.
+
+Bug (security review): a push by which everybody ends in eight days, one patron owns all cards or
+everybody is another patron was taken in silence; ten of ten cards could go.
+"""
 
 from __future__ import annotations
 
@@ -507,7 +518,12 @@ def test_without_a_clock_no_date_shuts_out_but_a_new_one(cache: Cache) -> None:
 
 
 def test_the_guard_sees_a_week(cache: Cache) -> None:
-    """Whom several pushes shut out count together, each once; what was refused does not count."""
+    """Whom several pushes shut out count together, each once; what was refused does not count.
+
+    Bug (penetration test): twenty pushes of 5 % each, dates that begin or end tomorrow, three
+    shares beside each other or another minimum age shut a town out, and the guard saw nothing;
+    50 of 55 cards passed.
+    """
     seen: list[Changes] = []
     cache.push(*[sealed(number, f"r{number}") for number in range(4)])
     with pytest.raises(PushGuardedError):

@@ -367,7 +367,10 @@ def test_a_refused_push_leaves_what_was_kept(cache: Cache, full: bool) -> None:
 
 
 def test_a_pin_learnt_for_a_row_that_a_push_has_removed_is_not_kept(cache: Cache) -> None:
-    """What was only a PIN check brings no removed patron back."""
+    """What was only a PIN check brings no removed patron back.
+
+    Bug (end-to-end test): a PIN learnt while a push removed the patron kept the whole old row.
+    """
     cache.push()
 
     cache.writer.keep(sealed(1, "a"), row_until=None, pin_until=PIN_UNTIL, learnt_on=TODAY)

@@ -1,3 +1,8 @@
+"""Bugs that were found.
+
+Bug (outside look): `doorctl purge --verify` of a named pipe waited for ever.
+"""
+
 from __future__ import annotations
 
 import os

@@ -169,7 +169,10 @@ def test_years_are_read_in_slices(counts: Counts) -> None:
 
 
 def test_whoever_reads_counts_keeps_no_purge_from_its_end(path: Path) -> None:
-    """A page that adds up years of them holds nothing open meanwhile."""
+    """A page that adds up years of them holds nothing open meanwhile.
+
+    Bug (stranger's review): a page of years of counts kept a purge from its end.
+    """
     with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:
         store.add_counts([ENTRY])
         reading = history.hours(None, None)

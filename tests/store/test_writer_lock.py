@@ -117,7 +117,11 @@ def test_a_lock_that_is_something_elses_name_is_refused(
 
 
 def test_a_pipe_in_place_of_a_file_holds_nobody(tmp_path: Path) -> None:
-    """SQLite would wait for ever for whoever writes to it, and the door with it."""
+    """SQLite would wait for ever for whoever writes to it, and the door with it.
+
+    Bug (`tests/rootplay`): what may not be looked at ended the command in a traceback, a pipe
+    in place of a journal held it for ever.
+    """
     create_visits(tmp_path / "visits.db")
     os.mkfifo(tmp_path / "visits.db-journal")
 

@@ -107,7 +107,11 @@ def test_a_wrong_bit_in_the_cache_makes_it_no_younger(tmp_path: Path) -> None:
 
 
 def test_the_same_rows_again_mend_a_wrong_bit(tmp_path: Path) -> None:
-    """A row of which a value was changed is damage until the register is sent again."""
+    """A row of which a value was changed is damage until the register is sent again.
+
+    Bug (penetration test): a wrong bit inside a value, such as `resident` or a ban's end, was
+    found by nothing; in a page's number of rows it hid all bans.
+    """
     path = tmp_path / "patrons.db"
     create_patrons(path, STORE_SEAL)
     for mended in (False, True):
@@ -176,7 +180,11 @@ def test_a_wrong_bit_in_what_staff_decided_changes_nothing(
 
 
 def test_a_list_of_bans_says_that_it_is_damaged(branch: Path) -> None:
-    """Whatever type a wrong bit gives a value, no other error comes out."""
+    """Whatever type a wrong bit gives a value, no other error comes out.
+
+    Bug (`tests/store/test_wrong_bits.py`): a wrong bit that made a number of a ban's reason
+    escaped as no error of ours, and ended the door.
+    """
 
     def ask() -> object:
         with closing(BranchRecords(branch)) as book:

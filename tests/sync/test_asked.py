@@ -118,7 +118,11 @@ def test_no_number_and_no_pin_is_in_the_row() -> None:
 
 @pytest.mark.parametrize("day", [date(1, 1, 1), date(1849, 12, 31), date(9999, 12, 31)])
 def test_what_is_no_birthday_is_an_unknown_one(day: date) -> None:
-    """A sentinel of the library system makes nobody old enough, and ends nothing."""
+    """A sentinel of the library system makes nobody old enough, and ends nothing.
+
+    Bug (attack review): a birthday of year 1 or 9999 from the library system let a child in, or
+    ended the door process.
+    """
     assert (
         lent(replace(ANSWER, birthday=day)).enter_from
         == lent(replace(ANSWER, birthday=None)).enter_from

@@ -90,7 +90,11 @@ def test_another_limit_of_one_branch_sends_what_it_needs(town: Town) -> None:
 
 
 def test_two_branches_that_swap_their_limits_get_a_new_number(town: Town) -> None:
-    """No row has changed in the outbox; the same number would stand for another register."""
+    """No row has changed in the outbox; the same number would stand for another register.
+
+    Bug (outside look): a branch with another age limit than its sender's refused every push, or
+    every child between the two limits.
+    """
     town.push(terms=GROWN, ages={"syd": 10, "langaa": 12})
     before = town.branches[1].epoch
 
@@ -118,7 +122,11 @@ def test_a_new_limit_needs_the_whole_register(town: Town) -> None:
 
 
 def test_a_limit_that_is_dropped_takes_nobody_out(town: Town) -> None:
-    """What is held was sealed for the others too; changes alone will do after it."""
+    """What is held was sealed for the others too; changes alone will do after it.
+
+    Bug (read by a stranger): another or a dropped age limit of one branch took whoever's row
+    was set aside out of every branch.
+    """
     town.push(terms=GROWN, ages={"syd": 10, "langaa": 12})
     everybody, town.source.patrons = town.source.patrons, town.source.patrons[:2]
     town.source.set_aside = [("list", WrongRow(3, ("why",), "3", True))]

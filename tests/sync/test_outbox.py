@@ -174,7 +174,11 @@ def test_a_copy_of_nothing_is_empty(tmp_path: Path) -> None:
 
 
 def test_no_statement_means_something_else_to_an_older_sqlite() -> None:
-    """Up to 3.44 (Debian 12) ``->> '10'`` is place 10 of a list: every child was old enough."""
+    """Up to 3.44 (Debian 12) ``->> '10'`` is place 10 of a list: every child was old enough.
+
+    Bug (read by a stranger): with the SQLite of Debian 12 a sender told every branch with an
+    age limit of its own that all children are old enough.
+    """
     house = Path(doorctl.__file__).parent
 
     assert [file.name for file in house.rglob("*.py") if "->>" in file.read_text("utf-8")] == []

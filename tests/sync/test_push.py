@@ -1,3 +1,11 @@
+"""Bugs that were found.
+
+Bug (attack review): a sender's full disk or unwritable output kept pushes from other branches.
+
+Bug (penetration test): an audit log that was cut failed one push only: the next went silently on
+with the new one.
+"""
+
 from __future__ import annotations
 
 import sqlite3
@@ -515,7 +523,11 @@ def test_a_push_whose_answer_is_lost_is_sent_again(town: Town) -> None:
 
 
 def test_a_message_that_is_lost_is_not_sent_again(town: Town) -> None:
-    """Its nonce serves once, and the next run sends it; the push goes on."""
+    """Its nonce serves once, and the next run sends it; the push goes on.
+
+    Bug (read by a stranger): after a merge no test saw a lost push sent again by a sender, a
+    lost message sent once, or a list of steps that can't be read (the harness's own mistake).
+    """
     town.source.patrons = [patron(1)]
     branch = town.branches[0]
     branch.log, branch.deaf = [head(1)], True
@@ -615,7 +627,11 @@ def test_an_outbox_that_takes_no_more_is_told_branch_by_branch(town: Town, table
 
 
 def test_a_log_written_anew_is_told_by_a_run_that_fails_then(town: Town) -> None:
-    """The new head is kept by then: no later run would find it."""
+    """The new head is kept by then: no later run would find it.
+
+    Bug (read by a stranger): an audit log written anew was told to nobody where the same run
+    could not write its push.
+    """
     oest, _ = town.branches
     oest.audit_head = "7:aa"
     with closing(sqlite3.connect(town.outbox_path)) as outbox:
@@ -665,6 +681,12 @@ def test_who_stays_as_held_gives_way_to_a_numbers_new_owner(town: Town, whose: s
     """A number of two would be taken by no branch: the row that can't be read holds up nobody.
 
     Nor does one whose patron can't be told, for which nobody is taken out.
+
+    Bug (read by a stranger): a patron who stayed because their row was set aside, and whose
+    number another's right row has now, would have made every branch refuse the push.
+
+    Bug (read by a stranger): the same for all who stayed because of a row that no patron could
+    be told of.
     """
     town.push()
     town.source.patrons = [patron(1), patron(3), patron(4, 20)]

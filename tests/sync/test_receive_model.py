@@ -1,3 +1,9 @@
+"""Bugs that were found.
+
+Bug (the model of pushes, another seed): the model itself did not know that changes for another age
+limit are refused.
+"""
+
 from __future__ import annotations
 
 import tempfile

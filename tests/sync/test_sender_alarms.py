@@ -1,4 +1,8 @@
-"""Which alarms of the sender stand, and which way has still to be told what."""
+"""Which alarms of the sender stand, and which way has still to be told what.
+
+Bug (read by a stranger): one notice that a mail server would not take held up all that came after
+it, each run.
+"""
 
 from __future__ import annotations
 
@@ -152,7 +156,11 @@ def test_rows_are_told_anew_where_they_are_others() -> None:
 
 
 def test_of_a_branch_that_was_taken_out_no_recovery_is_told() -> None:
-    """It takes the register no more; what was found of its log is told all the same."""
+    """It takes the register no more; what was found of its log is told all the same.
+
+    Bug (read by a stranger): a branch that was taken out of the sender's configuration was said
+    to take the register again.
+    """
     book, later = Book(), NOW + PATIENCE
     for now in (NOW, later):
         gone = [failed("oest", refused=True), failed("syd"), up("langaa", kept="41:ab")]
@@ -167,7 +175,11 @@ def test_of_a_branch_that_was_taken_out_no_recovery_is_told() -> None:
 
 
 def test_a_clock_that_was_ahead_once_silences_nothing() -> None:
-    """Whatever was noted in the future counts from now on."""
+    """Whatever was noted in the future counts from now on.
+
+    Bug (read by a stranger): a sender's clock that was ahead once, or that nobody vouches for,
+    silenced its alarms for good.
+    """
     book, ahead = Book(), NOW + timedelta(days=1000)
     book.exported(ahead, "a", ahead)
     book.stand("sync_failed", {"": "why"})

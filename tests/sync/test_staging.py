@@ -1,3 +1,8 @@
+"""Bugs that were found.
+
+Bug (mutation): the limit on a push's bytes was tested for one piece of gzip only (a gap in tests).
+"""
+
 import base64
 import errno
 import gzip
@@ -194,7 +199,10 @@ def test_what_unfolds_piece_by_piece_counts_as_a_whole() -> None:
 
 
 def test_bytes_count_as_they_travel_too() -> None:
-    """A gzip header without an end unfolds to nothing, and is not read for ever."""
+    """A gzip header without an end unfolds to nothing, and is not read for ever.
+
+    Bug (mutation of push documents): bytes after the end of a gzip stream were accepted.
+    """
     endless_name = b"\x1f\x8b\x08\x08\x00\x00\x00\x00\x00\xff"
     thousands = [b"n" * 1000] * (LIMITS.max_bytes // 1000)
 

@@ -221,7 +221,11 @@ def test_pushes_add_up(shared: Branch) -> None:
 
 
 def test_a_mass_widening_is_applied_and_an_alarm(shared: Branch) -> None:
-    """All blocks are gone from the export: nobody is kept out by it, and somebody has to look."""
+    """All blocks are gone from the export: nobody is kept out by it, and somebody has to look.
+
+    Bug (penetration test): an export without blocks was no alarm; push 1, with a byte every 20
+    s, held the one place for pushes.
+    """
     epoch = shared.fill(40) + 1
     blocked = rows(40, blocks=frozenset("U"))
     shared.push(shared.document(blocked, epoch, approved_by="Karen Testesen"))
@@ -306,7 +310,11 @@ def test_no_line_of_the_log_or_of_stderr_tells_of_a_person(shared: Branch) -> No
 
 
 def test_what_staff_say_of_the_clock_holds_for_pushes(branches: Branches) -> None:
-    """A push after they have said that it is right is dated by it, not by the doubt before."""
+    """A push after they have said that it is right is dated by it, not by the doubt before.
+
+    Bug (reading): web's pushes had a clock of their own, which never heard that staff had ended
+    a doubt: the register looked too old, or of the future.
+    """
     branch = branches()
     path = branch.directory / "visits.db"
     ahead = to_ms(datetime.now(UTC) + timedelta(days=25_000))

@@ -1,4 +1,7 @@
-"""What a stranger or a colleague tries at the pages, and what comes of it."""
+"""What a stranger or a colleague tries at the pages, and what comes of it.
+
+Bug (attack review): an identity provider that hangs held every thread that pages need.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +118,11 @@ def test_a_host_with_a_path_in_it_is_no_path() -> None:
 
 @pytest.mark.parametrize("host", ["x/me?", "x/me#", "x\\me?", "x/sign-in?"])
 def test_a_first_password_is_changed_whatever_the_host(host: str) -> None:
-    """The host's header leads nobody around the page where it is changed."""
+    """The host's header leads nobody around the page where it is changed.
+
+    Bug (attack review): a made-up `Host` header led round the page where a first password is
+    changed.
+    """
     step = Doorstep()
     step.add("ny", must_change=True)
     answer = step.signed_in("ny").get("/log", headers={"Host": host})
@@ -172,7 +179,10 @@ class FailingSessions(FakeSessions):
 
 
 def test_a_stranger_learns_nothing_of_files(app: App, alarms: StandingAlarms) -> None:
-    """A fault is told in full to those alone who are signed in."""
+    """A fault is told in full to those alone who are signed in.
+
+    Bug (attack review): a fault in a page told its text to people who are not signed in.
+    """
     around = frame(FailingSessions(), app=app)
     routes = NowPages(around, alarms).routes()
     client = TestClient(application(routes, around), headers={"Cookie": "doorctl=x"})

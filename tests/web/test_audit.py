@@ -1,4 +1,11 @@
-"""Pushes on the audit log of a real web process, and the log's end for whoever asks."""
+"""Pushes on the audit log of a real web process, and the log's end for whoever asks.
+
+Bug (attack review): a push of a number of eight digits was applied, answered 500 and never on the
+audit log.
+
+Bug (outside look): after an older `branch.db` was put back, 5 entries were called missing, from
+number 1 on, though its log ended at 3.
+"""
 
 from __future__ import annotations
 
@@ -86,6 +93,10 @@ def test_an_older_copy_of_the_branchs_records_is_told(branches: Any) -> None:
 
     The sender says where the log ended; that its end is missing is an alarm until staff have seen
     it, and on the log: how much, from which number, since when.
+
+    Bug (operations review): a `branch.db` put back from an older copy revived revoked passes
+    and lifted bans, and nobody was told; nor of a log written anew that had grown past the head
+    that was kept.
     """
     branch = branches()
     branch.start()

@@ -61,7 +61,10 @@ def test_a_ban_is_in_force_until_it_is_lifted(app: App, ban: Ban) -> None:
 
 
 def test_a_ban_that_adds_nothing_is_refused(app: App, ban: Ban) -> None:
-    """The same sent twice, or a shorter one; a longer one or one of all branches adds something."""
+    """The same sent twice, or a shorter one; a longer one or one of all branches adds something.
+
+    Bug (attack review): the same ban stood twice, and lifting one said nothing of the other.
+    """
     rights.ban_patron(app, "1001", ban)
     for again in (ban, wanted(app, None, date(2098, 6, 1)), wanted(app, LAST, LAST)):
         with pytest.raises(InputError, match="banned for as long already"):

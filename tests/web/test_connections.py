@@ -126,7 +126,11 @@ def test_a_handshake_that_never_comes_ends(branch: Branch) -> None:
 
 
 def test_readers_that_read_nothing(branch: Branch, authority: Authority) -> None:
-    """256 of them, from enough addresses: panel, pages and certified pushes go on meanwhile."""
+    """256 of them, from enough addresses: panel, pages and certified pushes go on meanwhile.
+
+    Bug (penetration test): 1 100 idle connections, or 256 readers that read nothing, stopped
+    pages, panel and pushes, and filled the journal.
+    """
     with ExitStack() as stack:
         for number in range(READERS):
             host = f"127.0.0.{2 + number // (MOST_OF_ONE - 4)}"

@@ -1,4 +1,8 @@
-"""The web process is stopped or killed in the middle of a push, and started again."""
+"""The web process is stopped or killed in the middle of a push, and started again.
+
+Bug (attack review): a push that was applied during a stop, or before a kill, was never on the audit
+log.
+"""
 
 from __future__ import annotations
 
@@ -172,7 +176,10 @@ def test_what_the_audit_log_did_not_take_is_noted_with_the_next_push(branch: Bra
 
 
 def test_a_lost_register_is_not_brought_back_by_an_old_push(branch: Branch) -> None:
-    """Whoever kept one can't send it again; the sender hears from which number on to send all."""
+    """Whoever kept one can't send it again; the sender hears from which number on to send all.
+
+    Bug (attack review): after the register was lost an old push was taken again.
+    """
     old = branch.document(rows(120), 2, approved_by="Karen")
     changes = branch.document([row(200)], 6, kind="changes", previous=5)
     assert branch.push(old).status_code == 200

@@ -1,6 +1,9 @@
 """Every page while what it stands on fails: the audit log, the alarms, a database, the door.
 
 The pages are those that the application has: one that is new has to be added to :data:`ASKS`.
+
+Bug (penetration test): on a page the door was opened, the clock called right, a hold added or
+lifted and a card unlocked though the audit log could not be written.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Incident holds where the door runs: the page and its service over the real socket."""
+"""Incident holds where the door runs: the page and its service over the real socket.
+
+Bug (attack review): every mistake in the form of a hold was an error page where the door runs: the
+tests had a fake desk only.
+"""
 
 from __future__ import annotations
 

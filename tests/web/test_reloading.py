@@ -142,7 +142,11 @@ def test_a_start_tells_what_was_changed(branch: Branch, file: Path) -> None:
 def test_a_key_that_can_not_be_read_any_more_ends_nothing(
     branches: Branches, file: Path, tmp_path: Path, lost: str, how: str
 ) -> None:
-    """The new configuration is refused by name, and taken once the file is back."""
+    """The new configuration is refused by name, and taken once the file is back.
+
+    Bug (read by a stranger): a reload ended web where a certificate or a key had changed, or
+    could not be read any more, since the start.
+    """
     authority = Authority(tmp_path, "authority")
     certificate, key = authority.issue("branch")
     branch = branches(
@@ -174,7 +178,11 @@ def test_a_key_that_can_not_be_read_any_more_ends_nothing(
 def test_a_notice_that_was_not_sent_yet_is_sent_after_a_reload(
     branches: Branches, file: Path, tmp_path: Path
 ) -> None:
-    """At once, however long it would have waited: the reload may have mended its way."""
+    """At once, however long it would have waited: the reload may have mended its way.
+
+    Bug (read by a stranger): a reload of web threw away the notices that waited for their way
+    to work again, and what had been sent already no longer counted by the ration.
+    """
     (secret := tmp_path / "secret").write_text("a-shared-Secret~1")
     secret.chmod(0o600)
     branch, hook, at_work = branches(), Script(status=503), threading.Event()
@@ -211,7 +219,11 @@ class _HangUps(SimpleQueue[int]):
 
 
 def test_a_file_put_back_while_it_is_taken_is_taken_too(file: Path) -> None:
-    """The second SIGHUP is read while the first one's configuration begins."""
+    """The second SIGHUP is read while the first one's configuration begins.
+
+    Bug (read by a stranger): a file that was put back while web was taking it was not taken
+    back: web went on by the file that was no more.
+    """
     first = file.read_text()
     begun: list[bool] = []
 

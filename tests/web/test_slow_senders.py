@@ -162,7 +162,10 @@ def test_a_push_on_its_way_has_no_name(shared: Branch) -> None:
 
 
 def test_a_stranger_holds_no_sender_off(shared: Branch) -> None:
-    """A byte now and then from many of them, unsigned, and a push comes in all the same."""
+    """A byte now and then from many of them, unsigned, and a push comes in all the same.
+
+    Bug (attack review): a stranger who sends a byte now and then held every sender off.
+    """
     branch = shared
     branch.fill()
     document = next_push(branch)

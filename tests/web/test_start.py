@@ -1,4 +1,7 @@
-"""What keeps the web process from starting, and what it keeps others from."""
+"""What keeps the web process from starting, and what it keeps others from.
+
+Bug (robustness review): a load beside web was refused only after half an hour of sealing.
+"""
 
 from __future__ import annotations
 
@@ -155,7 +158,11 @@ def test_a_feed_is_not_loaded_beside_it(branches: Branches) -> None:
 
 
 def test_a_secret_that_is_missing_keeps_nobody_out(branches: Branches) -> None:
-    """Without mail, webhook and library system pushes still come in; the journal says of each."""
+    """Without mail, webhook and library system pushes still come in; the journal says of each.
+
+    Bug (robustness review): a missing mail password, webhook secret or library password kept
+    web from starting, and pushes out.
+    """
     branch = branches(
         "alarms.email.host=127.0.0.1",
         "alarms.email.sender=doorctl@r.example",
@@ -228,6 +235,9 @@ def test_it_listens_before_it_compiles_its_pages(branches: Branches) -> None:
     """On a slow board a push or the panel would wait for pages that nobody has asked for yet.
 
     What no branch of this configuration needs is not even imported.
+
+    Bug (outside look): web listened only once all pages were compiled, nearly half of its
+    start: on a slow board pushes and panel waited for them.
     """
     branch = branches()
     words = (str(branch.port), *branch.stage.command("web")[3:])

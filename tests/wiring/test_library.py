@@ -51,7 +51,11 @@ def test_without_its_password_web_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_hangs_keeps_no_thread_of_the_socket(tmp_path: Path) -> None:
-    """The door hears that the row was not kept, and it is not kept behind its back."""
+    """The door hears that the row was not kept, and it is not kept behind its back.
+
+    Bug (robustness review): a disk that hung held every thread that wrote `branch.db` or kept a
+    row for ever.
+    """
     (tmp_path / "lms.password").write_text("a-Secret~1\n")
     (tmp_path / "lms.password").chmod(0o600)
     writer, log, gate = MemoryPatrons(), FakeEventLog(), threading.Event()

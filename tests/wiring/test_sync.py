@@ -1,4 +1,8 @@
-"""Whom the sender tells of what, when: real pushes, a real mail server, and a clock that is set."""
+"""Whom the sender tells of what, when: real pushes, a real mail server, and a clock that is set.
+
+Bug (mission review): pushes that stopped were told to nobody for 72 hours: the sender had no
+alarms, its units no `OnFailure=`.
+"""
 
 from __future__ import annotations
 

@@ -114,7 +114,11 @@ def test_a_long_log_is_cut_and_says_so(app: App) -> None:
 def test_half_a_year_of_entries_keeps_no_other_page_waiting(
     app: App, monkeypatch: pytest.MonkeyPatch, *, export: bool
 ) -> None:
-    """What fits is looked for beside the event loop, on the threads that pages have for it."""
+    """What fits is looked for beside the event loop, on the threads that pages have for it.
+
+    Bug (read by a stranger): half a year of audit entries was sifted on the event loop, where
+    every other page and the screen wait for it.
+    """
     put(app, Deed(Action.MODE_ENDED))
     threads: set[str] = set()
 

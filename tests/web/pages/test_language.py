@@ -1,3 +1,9 @@
+"""Bugs that were found.
+
+Bug (a third language): a catalogue without a charset, or with odd plurals, kept web from starting
+with a traceback; a wrong name in braces failed its page.
+"""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,8 @@
-"""The door log's page: what is shown, found, revealed and saved, and by whom."""
+"""The door log's page: what is shown, found, revealed and saved, and by whom.
+
+Bug (attack review): a refusal lost what had been typed at the door log, and where one wanted to go
+at the sign-in; a language choice led to errors.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +66,9 @@ def test_who_only_looks_on_can_link_no_days(door: WrittenLog, role: Role) -> Non
     """A card has one pseudonym within a day, another the next, and neither is the house's own.
 
     One look at the door would else link a month of somebody's visits.
+
+    Bug (penetration test): a card's one pseudonym for 30 days: who once saw somebody at the
+    door could follow a month of their visits.
     """
     other = PSEUDONYM[::-1]
     before = [visit(one, at=NOW - timedelta(days=1, minutes=9 - one)) for one in (1, 2)]
@@ -77,7 +84,10 @@ def test_who_only_looks_on_can_link_no_days(door: WrittenLog, role: Role) -> Non
 
 
 def test_codes_are_told_as_codes(door: WrittenLog) -> None:
-    """Right and wrong ones of anybody: one pseudonym would look like one person."""
+    """Right and wrong ones of anybody: one pseudonym would look like one person.
+
+    Bug (outside look): all codes, right and wrong ones, stood in the door log as one person.
+    """
     door.write(visit(1, card=A_CODE), visit(2, "unknown_card", card=A_CODE))
 
     for role in (Role.VIEWER, Role.MANAGER):
@@ -114,7 +124,11 @@ def test_filters(door: WrittenLog, query: str, shown: set[int]) -> None:
 
 
 def test_a_language_is_chosen_without_losing_the_filter(door: WrittenLog) -> None:
-    """The choice leads back to the page as it is shown."""
+    """The choice leads back to the page as it is shown.
+
+    Bug (every page compared before and after a change): a language chosen on the door log led
+    to the start: the page's own `address` hid the frame's.
+    """
     page = client(door).get("/log?day=2026-11-24&outcome=refused").text
 
     assert 'name="next" value="/log?day=2026-11-24&amp;outcome=refused"' in page

@@ -1,4 +1,7 @@
-"""The stream of attempts: what comes, what a browser that was away gets, and how it ends."""
+"""The stream of attempts: what comes, what a browser that was away gets, and how it ends.
+
+Bug (penetration test): a viewer's 40 door logs turned the manager's away.
+"""
 
 from __future__ import annotations
 

@@ -132,7 +132,10 @@ def test_nobody_comes_back_to_another_site(town: Town) -> None:
 
 
 def test_the_session_that_the_browser_had_ends(town: Town) -> None:
-    """Another sign-in in the same browser leaves no second one behind, whoever's it was."""
+    """Another sign-in in the same browser leaves no second one behind, whoever's it was.
+
+    Bug (security list): another sign-in by the municipality left the old session behind.
+    """
     client = town.browser()
     client.get(BACK, params=town.way_back(client))
     before = client.cookies["doorctl"]

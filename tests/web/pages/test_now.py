@@ -1,3 +1,11 @@
+"""Bugs that were found.
+
+Bug (stranger's review): Now said "nothing to do" with the reader's plug out.
+
+Bug (outside look): "Open once" could be pressed while nothing would open; `mode set lockdown`
+promised that the calendar counts again.
+"""
+
 from __future__ import annotations
 
 import re

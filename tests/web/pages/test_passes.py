@@ -97,7 +97,10 @@ def test_a_code_is_shown_once(app: App) -> None:
 
 
 def test_a_form_that_is_sent_again_makes_no_other_code(app: App) -> None:
-    """A browser that loads the page again sends its form again; a new form is another one's."""
+    """A browser that loads the page again sends its form again; a new form is another one's.
+
+    Bug (outside look): the page with a new code, loaded again, made another live one.
+    """
     asking = client(app)
     forms = [re.findall(r'name="once" value="([^"]+)"', asking.get("/passes").text) for _ in "12"]
     (first,), (second,) = forms

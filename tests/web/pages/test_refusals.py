@@ -1,4 +1,8 @@
-"""What each service refuses, told on its page in the language of whoever reads it."""
+"""What each service refuses, told on its page in the language of whoever reads it.
+
+Bug (`tests/web/pages/test_refusals.py`): a refusal of a seventh pass stood on the Danish page in
+English.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The page of counts: what is drawn, what is hidden, and what can be downloaded."""
+"""The page of counts: what is drawn, what is hidden, and what can be downloaded.
+
+Bug (stranger's review): zeros for people whom nobody counts; an English letter with a Danish
+reason.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,9 @@
+"""Bugs that were found.
+
+Bug (benchmark): web compiled each page at its first visit and kept the compiler's memory: 65.6 MB
+instead of 62.4 with the rest of that round.
+"""
+
 from __future__ import annotations
 
 import re

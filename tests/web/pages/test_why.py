@@ -1,3 +1,12 @@
+"""Bugs that were found.
+
+Bug (outside look): while the door did not run nobody could be told why they were refused; whoever
+typed a PIN before the card was told nothing.
+
+Bug (read by a stranger): no test proved any more that the time asked about in "Why refused?" is the
+branch's: it went with a fake's contract (found before it did harm).
+"""
+
 from __future__ import annotations
 
 import html
@@ -115,6 +124,9 @@ def test_whose_card_it_was_is_on_record_during_a_change_of_the_installation_key(
     """A row that is found under an earlier key is somebody's, who has a right to hear of the look.
 
     The earlier key itself is not put on record.
+
+    Bug (read by a stranger): "Why refused?" found a card under an earlier installation key, and
+    put the look on record as about nobody.
     """
     client(branch, numbers=Rotating(own_sealer(branch.config))).post("/why", data=FORM)
 
@@ -190,7 +202,11 @@ def test_wrong_pins_are_forgotten(branch: App) -> None:
 
 
 def test_wrong_pins_under_an_earlier_installation_key_are_forgotten_too(branch: App) -> None:
-    """The door counts them while the key is changed, so the card would go on waiting."""
+    """The door counts them while the key is changed, so the card would go on waiting.
+
+    Bug (read by a stranger): staff's unlocking forgot a card's wrong PINs under the newest
+    installation key alone, so during a change of the key it went on waiting.
+    """
     waits(branch)
     asking = client(branch, numbers=Rotating(own_sealer(branch.config)))
     assert "/why/unlock" in asking.post("/why", data=FORM).text

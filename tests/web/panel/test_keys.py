@@ -1,4 +1,10 @@
-"""Keys on the screen: from a page of ours on this machine to the door, and kept nowhere."""
+"""Keys on the screen: from a page of ours on this machine to the door, and kept nowhere.
+
+Bug (penetration test): any program of the Pi typed PIN digits on the screen's address, or took the
+screen's place.
+
+Bug (ASVS 5.0, read whole): the screen's secret stood in an address, and so in a history.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which languages the screen offers, and when it has keys."""
+"""Which languages the screen offers, and when it has keys.
+
+Bug (penetration test): the secret of the screen at the door was the same for ever.
+"""
 
 from __future__ import annotations
 
