@@ -38,6 +38,7 @@ from doorctl.config.tables import (
     Gpio,
     Keypad,
     Lms,
+    Metrics,
     Oidc,
     Panel,
     Policy,
@@ -101,6 +102,7 @@ class Config:
     control: Control = field(default_factory=Control)
     web: Web = field(default_factory=Web)
     panel: Panel = field(default_factory=Panel)
+    metrics: Metrics = field(default_factory=Metrics)
     signin: Signin = field(default_factory=Signin)
     lms: Lms = field(default_factory=Lms)
     alarms: Alarms = field(default_factory=Alarms)
@@ -131,6 +133,7 @@ TABLES: Mapping[str, type[Any]] = MappingProxyType(
         "web.tls": Tls,
         "web.push": Push,
         "panel": Panel,
+        "metrics": Metrics,
         "signin": Signin,
         "signin.oidc": Oidc,
         "lms": Lms,

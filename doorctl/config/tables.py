@@ -485,6 +485,13 @@ class Oidc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Who gets figures for Prometheus; an empty path for nobody."""
+
+    token_file: Path = key(Path(), example="/etc/doorctl/metrics.token")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signin:
     """How long staff stay signed in, and who else than this branch identifies them."""
 

@@ -70,6 +70,7 @@ from doorctl.services.hours import TRUST_CLOCK, believes
 from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.subject import Change
 from doorctl.services.visits import DoorLog
+from doorctl.sources.asking import read_password
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
 from doorctl.store.door_log import VisitHistory
@@ -102,6 +103,7 @@ from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
 from doorctl.web.staff.rights import PassesPages, bans_pages
 from doorctl.web.staff.statistics import statistics_pages
 from doorctl.web.staff.why import why_pages
+from doorctl.web.watching import WatchingPages
 from doorctl.web.words import Words
 
 # Builds the pages of the web process: the frame around them, and each with its service.
@@ -258,6 +260,7 @@ def pages(
         *AccountsPages(frame, accounts).routes(),
         *(MunicipalityPages(frame, accounts).routes() if accounts.has_provider else ()),
         *panel.routes(),
+        *WatchingPages(app, frame.aside, alarms, _token(config)).routes(),
     )
 
     def stop() -> None:
@@ -265,6 +268,11 @@ def pages(
         events.stop()
 
     return Pages(routes, frame.missing, templates.compile_all, stop)
+
+
+def _token(config: Config) -> str | None:
+    path = config.metrics.token_file
+    return None if path == Path() else read_password(path).reveal()
 
 
 def _frame(

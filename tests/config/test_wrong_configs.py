@@ -46,7 +46,7 @@ ONE_KEY = [
         (
             "xyzzy: unknown table; there are branch, storage, secrets, seal, reader, keypad, gpio, "
             "door, policy, hours, hours.staffed, hours.exceptions, closing, outputs, visits, "
-            "clock, control, web, web.tls, web.push, panel, signin, signin.oidc, lms, alarms, "
+            "clock, control, web, web.tls, web.push, panel, metrics, signin, signin.oidc, lms, alarms, "
             "alarms.email, alarms.webhook, sync"
         ),
     ),

@@ -33,6 +33,26 @@ def branch(branches: Callable[..., Branch]) -> Iterator[Branch]:
         yield branch
 
 
+def test_a_probe_sees_whether_the_door_decides(branch: Branch) -> None:
+    """Web serves either way; the door's end, a stop in its tracks and its return show."""
+
+    def probed() -> tuple[int, int]:
+        both = [branch.ask("GET", path) for path in ("/healthz", "/readyz")]
+        assert {answer.headers["content-type"] for answer in both} == {"text/plain; charset=utf-8"}
+        assert str(branch.directory) not in both[1].text
+        return both[0].status_code, both[1].status_code
+
+    assert probed() == (200, 503)
+    branch.stage.start()
+    assert probed() == (200, 200)
+    assert branch.stage.pid is not None
+    os.kill(branch.stage.pid, signal.SIGSTOP)
+    try:
+        assert probed() == (200, 503)
+    finally:
+        os.kill(branch.stage.pid, signal.SIGCONT)
+
+
 def patron(branch: Branch) -> SealedRow:
     """Return the row of the card, as the library's server seals it."""
     key = read_key(branch.config.secrets.installation_key_file)

@@ -93,15 +93,18 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "GET /bans/{number}/letter": Ask(path="/bans/1/letter"),
         "GET /calendar": LOOK,
         "GET /calendar/{day}": Ask(path=f"/calendar/{day(4)}", looks=True),
+        "GET /healthz": LOOK,
         "GET /holds": LOOK,
         "GET /holds/{number}": Ask(path="/holds/1"),
         "GET /log": LOOK,
         "GET /log/reveal": Ask(path="/log/reveal?attempt=1", looks=True),
         "GET /me": LOOK,
+        "GET /metrics": LOOK,
         "GET /now": LOOK,
         "GET /panel": LOOK,
         "GET /passes": Ask(),
         "GET /people": Ask(role=Role.DPO, looks=True),
+        "GET /readyz": LOOK,
         "GET /sign-in": LOOK,
         "GET /static/{path}": Ask(path="/static/doorctl.css", looks=True),
         "GET /statistics": LOOK,
@@ -278,7 +281,7 @@ def test_all_is_well_without_a_fault(tmp_path: Path) -> None:
     assert {label: code for label, code in refused.items() if code >= 400} == REFUSED_ANYHOW
 
 
-REFUSED_ANYHOW: Final = {"POST /panel": 403, "POST /panel/key": 403}
+REFUSED_ANYHOW: Final = {"GET /metrics": 404, "POST /panel": 403, "POST /panel/key": 403}
 """The screen at the door has a secret."""
 
 AUDIT_FAILS: Final = MappingProxyType(

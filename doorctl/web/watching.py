@@ -1,0 +1,158 @@
+"""Addresses for a monitoring system: does web serve, does the door decide, figures.
+
+They name nobody. The text format is written by hand: prometheus-client costs web 6.4 MB (measured).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from hmac import compare_digest
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from doorctl.core.alarms import KINDS
+from doorctl.core.errors import DoorctlError, StoreError
+from doorctl.core.moments import ClockState
+from doorctl.privacy.statistics import ATTEMPT
+from doorctl.services.alarms import StandingAlarms
+from doorctl.services.app import App
+from doorctl.services.check import ask_deciding
+from doorctl.services.visits import statistics
+from doorctl.web.frame import Aside, Turns
+from doorctl.web.staff.now import BranchPicture, branch_now
+
+HEALTH: Final = "/healthz"
+READY: Final = "/readyz"
+METRICS: Final = "/metrics"
+
+READY_LIMIT_S: Final = 1.0
+"""Longest wait for the door; a load balancer or an uptime probe has little patience."""
+
+TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+Samples = Mapping[str, float | None]
+"""Values by their label's value, which is "" where the metric has no label; None for not known."""
+
+
+class WatchingPages:
+    """What monitoring asks of this machine; one caller at a time waits for door and disk.
+
+    `token` is what a scraper sends as ``Authorization: Bearer``; None where there are no figures.
+    """
+
+    def __init__(self, app: App, aside: Aside, alarms: StandingAlarms, token: str | None) -> None:
+        self._app = app
+        self._aside = aside
+        self._alarms = alarms
+        self._token = token
+        self._turns = Turns()
+        self._began_s = app.clock.monotonic_s()
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the addresses."""
+        pages = {HEALTH: self._health, READY: self._ready, METRICS: self._metrics}
+        return tuple(Route(path, page) for path, page in pages.items())
+
+    async def _health(self, _request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def _ready(self, _request: Request) -> Response:
+        try:
+            async with self._turns.one():
+                await self._aside.run(ask_deciding, self._app.config, READY_LIMIT_S)
+        except DoorctlError:
+            # The error itself names a path of this machine.
+            return PlainTextResponse("the door does not answer, or does not decide\n", 503)
+        return PlainTextResponse("ok\n")
+
+    async def _metrics(self, request: Request) -> Response:
+        if self._token is None:
+            return PlainTextResponse("see [metrics] of the configuration\n", 404)
+        given = request.headers.get("authorization", "").encode()
+        if not compare_digest(given, f"Bearer {self._token}".encode()):
+            asks = {"WWW-Authenticate": "Bearer"}
+            return PlainTextResponse("a token is needed\n", 401, asks)
+        try:
+            async with self._turns.one():
+                text = await self._aside.run(self._text)
+        except DoorctlError:
+            return PlainTextResponse("too many ask at once\n", 503)
+        return PlainTextResponse(text, headers={"Content-Type": TEXT_FORMAT})
+
+    def _text(self) -> str:
+        now = branch_now(self._app)
+        door = now.door or {}
+        age, doubt = now.register.age, door.get("clock_in_doubt")
+        clock = {state.value: float(door.get("clock") == state.value) for state in ClockState}
+        up_s = self._app.clock.monotonic_s() - self._began_s
+        return "".join(
+            (
+                family("door_up", "The door process answers.", one(now.door is not None)),
+                family("door_deciding", "The door decides.", one(bool(door.get("deciding")))),
+                family("alarm_standing", "The alarm stands.", self._standing(), "kind"),
+                family(
+                    "register_age_seconds",
+                    "Since the last push.",
+                    one(None if age is None else age.total_seconds()),
+                ),
+                family("register_epoch", "Number of the last push.", one(now.register.epoch)),
+                family(
+                    "visits_today", "Let in, rounded; small counts are hidden.", self._visits(now)
+                ),
+                family("disk_free_bytes", "Of the databases' disk.", one(now.disk_free_bytes)),
+                family("clock_state", "What the door's clock is.", clock if door else {}, "state"),
+                family(
+                    "clock_in_doubt",
+                    "The clock may be wrong.",
+                    one(doubt is not None if door else None),
+                ),
+                family("web_uptime_seconds", "Since web began.", one(up_s)),
+            )
+        )
+
+    def _standing(self) -> Samples:
+        try:
+            stand = {alarm.kind for alarm in self._alarms.standing()}
+        except StoreError:
+            return {}
+        lasting = {kind for kind, known in KINDS.items() if known.clears is None}
+        return {kind: float(kind in stand) for kind in sorted(lasting | stand)}
+
+    def _visits(self, now: BranchPicture) -> Samples:
+        today = now.at.date()
+        with suppress(StoreError):
+            days = dict(statistics(self._app, today, today).by_day())
+            cells = days[today].cells if today in days else ()
+            shown = [
+                cell.count or 0 for cell in cells if (cell.kind, cell.outcome) == (ATTEMPT, "ok")
+            ]
+            return one(sum(shown) or None)
+        return {}
+
+
+def one(value: float | None) -> Samples:
+    """Return the samples of a metric without a label."""
+    return {"": value}
+
+
+def family(name: str, means: str, samples: Samples, label: str = "") -> str:
+    """Return a gauge in Prometheus' text format 0.0.4; "" where none of its values is known.
+
+    Names, meanings and labels are constants of ours; a label's value may be anything.
+    """
+    name = f"doorctl_{name}"
+    lines = [f"# HELP {name} {means}\n# TYPE {name} gauge\n"]
+    for value, number in samples.items():
+        if number is not None:
+            labels = f'{{{label}="{escaped(value)}"}}' if label else ""
+            lines.append(f"{name}{labels} {float(number)!r}\n")
+    return "".join(lines) if len(lines) > 1 else ""
+
+
+def escaped(value: str) -> str:
+    """Return a label's value as it stands between quotes."""
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
