@@ -43,9 +43,10 @@ def check(config: Config) -> tuple[Health, str]:
     try:
         state = ask_deciding(config)
     except NotAnsweringError as err:
-        # Whoever may not ask does not know.
-        health = Health.UNKNOWN if isinstance(err.__cause__, PermissionError) else Health.CRITICAL
-        return health, plugin_line(health, str(err))
+        if isinstance(err.__cause__, PermissionError):
+            why = "this user may not ask the door; ask as doorctl-web does"
+            return Health.UNKNOWN, plugin_line(Health.UNKNOWN, why)
+        return Health.CRITICAL, plugin_line(Health.CRITICAL, str(err))
     except DoorctlError as err:
         return Health.UNKNOWN, plugin_line(Health.UNKNOWN, str(err))
     return _judged(state, alarms_standing(config, state["alarms"]) or [], config)
