@@ -16,9 +16,9 @@ import click
 ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "doorctl"
 LIMITS = {
-    "files": 157,
-    "lines": 49_300,
-    "lines of code": 32_460,
+    "files": 159,
+    "lines": 49_600,
+    "lines of code": 32_700,
     "lines of the longest file": 800,
     "lines of the longest function": 49,
     "modules without a room": 2,

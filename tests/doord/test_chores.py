@@ -282,7 +282,8 @@ def test_what_is_known_of_the_clock_is_stored_or_it_is_told(tmp_path: Path) -> N
         with closing(sqlite3.connect(path)) as other:
             other.execute("BEGIN IMMEDIATE")
             house.answered()
-        assert [alarm["kind"] for alarm in house.log.named("alarm")] == ["visit_log_failing"]
+        # The first purge of a start may have met the other writer, too.
+        assert "visit_log_failing" in [alarm["kind"] for alarm in house.log.named("alarm")]
         house.clock.ahead_s += KEEP_TIME_EVERY_S
         house.answered()
         assert house.fed()
