@@ -78,6 +78,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "hold lift": "1",
         "hold show": "1",
         "status": "",
+        "check": "",
         "selftest": "",
         "doctor": "",
         "alarm send": "",
