@@ -39,6 +39,18 @@ def test_what_was_typed_while_the_door_stood_still_opens_nothing() -> None:
     assert [line["kind"] for line in door.log.named("alarm")] == ["stalled"]
 
 
+def test_a_loop_that_stands_still_does_not_decide() -> None:
+    """As the socket's threads see it, which go on: not before it begins, nor once it is stuck."""
+    door = FakeDoor()
+    found = [door.controller.turns]
+    door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
+    found.append(door.controller.turns)
+    door.clock.advance(STALL_LIMIT_S + 0.1)
+    found.append(door.controller.turns)
+
+    assert found == [False, True, False]
+
+
 def test_a_card_swiped_while_the_door_stood_still_is_forgotten() -> None:
     """It starts no attempt that a later PIN could finish."""
     door = FakeDoor()

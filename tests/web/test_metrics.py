@@ -111,7 +111,7 @@ def test_figures_are_off_unless_asked_for(branches: Callable[..., Branch]) -> No
     assert branch.ask("GET", METRICS).status_code == 404
 
 
-@given(st.dictionaries(st.text(), st.none() | st.floats(allow_nan=False)))
+@given(st.dictionaries(st.text('an\\"\n{}') | st.text(), st.none() | st.floats(allow_nan=False)))
 def test_whatever_a_label_is_the_text_is_read_back(samples: dict[str, float | None]) -> None:
     """One line a known value, by the format's own escapes; nothing at all where none is known."""
     _, *lines = family("x", "What it means.", samples, "kind").split("gauge\n")
