@@ -29,7 +29,7 @@ def branch(branches: Callable[..., Branch]) -> Iterator[Branch]:
     branch = branches()
     branch.start()
     with branch.stage:
-        assert branch.push(branch.document([patron(branch)], 1)).status_code == 200
+        assert branch.push(branch.document([patron(branch), row(2)], 1)).status_code == 200
         yield branch
 
 
