@@ -188,6 +188,7 @@ def test_no_restart_makes_a_leap_of_the_clock_open_the_door(
 
         evening.tell("trust-clock")
         until(lambda: len(evening.relay()) == 1)
+        until(lambda: evening.query("SELECT 1 FROM clock_readings WHERE doubt_ms IS NULL"))
         evening.play("!cut !start")
         until(lambda: len(evening.relay()) == 2)
 

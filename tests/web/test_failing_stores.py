@@ -211,7 +211,7 @@ class Served:
         return "\n".join(told)
 
 
-DECIDING = ("bans", "passes", "days", "overrides", "accounts", "second_factors", "alarms")
+DECIDING = ("bans", "passes", "days", "overrides", "accounts", "second_factors")
 ABOUT_PEOPLE = ("restrictions", "tombstones")
 HELD = ("attempts", "holds", "throttles", "wrong_pins", "clock")
 
