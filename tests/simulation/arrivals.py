@@ -101,7 +101,8 @@ def _outcome(world: World, document: Document) -> str:
 
 def _shuts_out_too_many(world: World, document: Document) -> bool:
     told, _ = _judged(world, document, world.clock.moment().local.astimezone(UTC))
-    return told.shut_out > GUARD_FLOOR and told.shut_out * 100 > GUARD_PERCENT * told.held
+    floor = min(GUARD_FLOOR, told.held // 2)
+    return told.shut_out > floor and told.shut_out * 100 > GUARD_PERCENT * told.held
 
 
 def erase(world: World, card: str) -> None:
