@@ -88,7 +88,7 @@ def manual(context: click.Context, version: str, day: str) -> str:
         kept = paragraph.startswith("\b\n")
         text = roff(paragraph.removeprefix("\b\n"))
         lines.append(f".nf\n{text}\n.fi" if kept else f"{text}\n.PP")
-    records = [one.get_help_record(context) for one in command.get_params(context)]
+    records = [option.get_help_record(context) for option in command.get_params(context)]
     if any(records):
         lines.append(".SH OPTIONS")
     for term, text in filter(None, records):
@@ -98,15 +98,15 @@ def manual(context: click.Context, version: str, day: str) -> str:
         for name in command.list_commands(context):
             below = command.get_command(context, name)
             if below is not None:
-                said = roff(below.get_short_help_str(200))
-                lines.append(f".TP\n.BR {roff(f'{title}-{name}')} (1)\n{said}")
+                summary = roff(below.get_short_help_str(200))
+                lines.append(f".TP\n.BR {roff(f'{title}-{name}')} (1)\n{summary}")
     return "\n".join(lines) + FOOT
 
 
 def licence(information: Message) -> str:
     """Return what a library says about its licence."""
-    said = information["License-Expression"] or information["License"] or ""
-    return LICENCES.get(information["Name"]) or said.partition("\n")[0] or "see its files"
+    named = information["License-Expression"] or information["License"] or ""
+    return LICENCES.get(information["Name"]) or named.partition("\n")[0] or "see its files"
 
 
 def component(folder: Path, information: Message, digests: dict[str, str]) -> dict[str, object]:
@@ -115,9 +115,9 @@ def component(folder: Path, information: Message, digests: dict[str, str]) -> di
     purl = f"pkg:pypi/{re.sub(r'[-_.]+', '-', name).lower()}@{version}"
     inside: list[dict[str, object]] = []
     for listed in sorted(folder.glob("sboms/*.json")):
-        for one in json.loads(listed.read_text(encoding="utf-8")).get("components", []):
+        for part in json.loads(listed.read_text(encoding="utf-8")).get("components", []):
             wanted = ("type", "name", "version", "purl", "licenses", "hashes")
-            inside.append({key: one[key] for key in wanted if key in one})
+            inside.append({key: part[key] for key in wanted if key in part})
     if name in INSIDE:
         inside.append({"type": "library", "name": INSIDE[name]})
     found = {
@@ -142,7 +142,7 @@ def parts(site: Path, digests: dict[str, str], name: str, when: datetime) -> dic
         when: the date in it.
     """
     found = []
-    for folder in sorted(site.glob("*.dist-info"), key=lambda one: one.name.lower()):
+    for folder in sorted(site.glob("*.dist-info"), key=lambda folder: folder.name.lower()):
         information = Parser().parsestr((folder / "METADATA").read_text(encoding="utf-8"))
         if information["Name"] != "doorctl":
             found.append(component(folder, information, digests))
@@ -165,7 +165,7 @@ def parts(site: Path, digests: dict[str, str], name: str, when: datetime) -> dic
             },
         },
         "components": found,
-        "dependencies": [{"ref": own, "dependsOn": [one["bom-ref"] for one in found]}],
+        "dependencies": [{"ref": own, "dependsOn": [part["bom-ref"] for part in found]}],
     }
 
 
@@ -210,8 +210,8 @@ def main(root: Path, home: str, package: tuple[str, str], wheels: Path, lock: Pa
 def licences(listed: dict[str, object], home: str) -> str:
     """Return the file that Debian wants of a package."""
     bundled = "\n".join(
-        f"  {one['name']} {one['version']}: {one['licenses'][0]['license']['name']}"
-        for one in listed["components"]  # type: ignore[attr-defined]
+        f"  {part['name']} {part['version']}: {part['licenses'][0]['license']['name']}"
+        for part in listed["components"]  # type: ignore[attr-defined]
     )
     return f"""\
 doorctl is in {home.partition("/releases")[0]}, from https://github.com/doorctl/doorctl

@@ -125,7 +125,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Send the whole register again: doorctl sync push --full.",
         ),
         "store_damaged": _now(
-            "A database was damaged and was set aside.",
+            "A database was damaged; the damaged part is not used.",
             "Send the register again (doorctl sync push --full) and soon change the SD card.",
         ),
         "self_test_failed": _now(
@@ -196,7 +196,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         ),
         "audit_rewritten": _now(
             "The audit log of a branch was written anew or rolled back.",
-            "Unless a copy was restored, see who hides something. Confirm it: doorctl sync push.",
+            "See who changed it, and why; then doorctl sync push --audit-confirmed BRANCH.",
         ),
         "export_old": _today(
             "No new export has come from the library system for 26 hours.",

@@ -96,7 +96,7 @@ def as_root() -> Iterator[None]:
 
 
 def _owner(directory: Path) -> tuple[int, int]:
-    # Whose the folder is that a caller stands in can be asked from above alone, where it is closed.
+    # By the whole path: a caller may not be allowed to look into the folder that it stands in.
     whole = directory.absolute()
     there = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
     # A user who can put a link in its place decides what it leads to.

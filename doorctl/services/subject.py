@@ -62,7 +62,7 @@ OWNER_LIMIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """How a person was named on the command line: by what stands on the card, or by number."""
+    """Whom staff mean: a person by what stands on the card, or by the library system's number."""
 
     typed: str | None = field(default=None, repr=False)
     patron_ref: str | None = field(default=None, repr=False)

@@ -334,7 +334,8 @@ def receive(
     warnings: dict[str, str] = {}
 
     def last(changes: Changes) -> None:
-        warnings.update((not approved and terms.guard(changes)) or {})
+        if not approved:
+            warnings.update(terms.guard(changes) or {})
         if rehearsed:
             raise _RehearsedError
         before_commit()
@@ -452,11 +453,12 @@ def guard(max_percent: float = SHARE_PERCENT, floor: int = FLOOR) -> Guard:
     """
 
     def judge_changes(changes: Changes) -> dict[str, str]:
+        most = min(floor, changes.held // 2)
+
         def too_many(count: int) -> bool:
-            most = min(floor, changes.held // 2)
             return count > most and count * 100 > max_percent * changes.held
 
-        limits = f"more than {max_percent:g} % and more than {min(floor, changes.held // 2)}"
+        limits = f"more than {max_percent:g} % and more than {most}"
         if too_many(changes.shut_out):
             raise PushGuardedError(
                 f"with the pushes of seven days it would shut out {changes.shut_out} of "

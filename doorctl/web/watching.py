@@ -35,7 +35,7 @@ READY_LIMIT_S: Final = 1.0
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 Samples = Mapping[str, float | None]
-"""Values by their label's value, which is "" where the metric has no label; None for not known."""
+"""What is measured, by the label's value; None for not known."""
 
 
 class WatchingPages:
@@ -91,26 +91,26 @@ class WatchingPages:
         up_s = self._app.clock.monotonic_s() - self._began_s
         return "".join(
             (
-                family("door_up", "The door process answers.", one(now.door is not None)),
-                family("door_deciding", "The door decides.", one(bool(door.get("deciding")))),
+                family("door_up", "The door process answers.", now.door is not None),
+                family("door_deciding", "The door decides.", bool(door.get("deciding"))),
                 family("alarm_standing", "The alarm stands.", self._standing(), "kind"),
                 family(
                     "register_age_seconds",
                     "Since the last push.",
-                    one(None if age is None else age.total_seconds()),
+                    None if age is None else age.total_seconds(),
                 ),
-                family("register_epoch", "Number of the last push.", one(now.register.epoch)),
+                family("register_epoch", "Number of the last push.", now.register.epoch),
                 family(
                     "visits_today", "Let in, rounded; small counts are hidden.", self._visits(now)
                 ),
-                family("disk_free_bytes", "Of the databases' disk.", one(now.disk_free_bytes)),
+                family("disk_free_bytes", "Of the databases' disk.", now.disk_free_bytes),
                 family("clock_state", "What the door's clock is.", clock if door else {}, "state"),
                 family(
                     "clock_in_doubt",
                     "The clock may be wrong.",
-                    one(doubt is not None if door else None),
+                    doubt is not None if door else None,
                 ),
-                family("web_uptime_seconds", "Since web began.", one(up_s)),
+                family("web_uptime_seconds", "Since web began.", up_s),
             )
         )
 
@@ -122,7 +122,7 @@ class WatchingPages:
         lasting = {kind for kind, known in KINDS.items() if known.clears is None}
         return {kind: float(kind in stand) for kind in sorted(lasting | stand)}
 
-    def _visits(self, now: BranchPicture) -> Samples:
+    def _visits(self, now: BranchPicture) -> float | None:
         today = now.at.date()
         with suppress(StoreError):
             days = dict(statistics(self._app, today, today).by_day())
@@ -130,22 +130,19 @@ class WatchingPages:
             shown = [
                 cell.count or 0 for cell in cells if (cell.kind, cell.outcome) == (ATTEMPT, "ok")
             ]
-            return one(sum(shown) or None)
-        return {}
+            return sum(shown) or None
+        return None
 
 
-def one(value: float | None) -> Samples:
-    """Return the samples of a metric without a label."""
-    return {"": value}
-
-
-def family(name: str, means: str, samples: Samples, label: str = "") -> str:
+def family(name: str, means: str, found: Samples | float | None, label: str = "") -> str:
     """Return a gauge in Prometheus' text format 0.0.4; "" where none of its values is known.
 
-    Names, meanings and labels are constants of ours; a label's value may be anything.
+    `found` is its one value, or one for each value of its `label`. Names, meanings and labels are
+    constants of ours; a label's value may be anything.
     """
     name = f"doorctl_{name}"
     lines = [f"# HELP {name} {means}\n# TYPE {name} gauge\n"]
+    samples = found if isinstance(found, Mapping) else {"": found}
     for value, number in samples.items():
         if number is not None:
             labels = f'{{{label}="{escaped(value)}"}}' if label else ""

@@ -118,7 +118,7 @@ _PAGE = (
 )
 """It sends the secret as a form: an address stands in a history, and may stand in a log."""
 
-_WRITTEN = re.compile(r'action="([^"]+)".* value="([\w-]+)"(?:.*<!-- (\S+) -->)?')
+_WRITTEN = re.compile(r'action="([^"]+)".* value="([\w-]+)".*<!-- (\S+) -->')
 
 
 def panel_page(app: App, languages: Languages, templates: Templates) -> Panel:
@@ -158,8 +158,7 @@ def opened_with(config: Config, boot_id: str) -> str:
     with suppress(OSError, UnicodeDecodeError):
         written = path.read_text(encoding="ascii")
     earlier = _WRITTEN.search(written)
-    # Which boot it was made in, earlier versions did not say.
-    if earlier is not None and earlier[1] == address and earlier[3] in {boot_id, None}:
+    if earlier is not None and (earlier[1], earlier[3]) == (address, boot_id):
         secret = earlier[2]
     page = _PAGE.format(address, secret, boot_id)
     if written == page:
