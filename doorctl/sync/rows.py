@@ -249,7 +249,7 @@ def _unknown(value: dict[str, Any], part: type[Written], path: str) -> Iterator[
         if not FIELD_NAME.fullmatch(key):
             yield f"{_name(path)}: unknown field whose name can't be shown; leave it out"
         elif close := difflib.get_close_matches(key, known, n=1):
-            yield f'{path}{key}: unknown field; did you mean "{close[0]}"'
+            yield f'{path}{key}: unknown field; did you mean "{close[0]}"?'
         else:
             yield f"{path}{key}: unknown field; leave it out"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -57,6 +58,21 @@ def test_each_answer_has_its_exit_code(
     assert found is health
     assert line.startswith(f"DOORCTL {health.name} - ")
     assert said in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as another user")
+def test_who_may_not_ask_the_door_does_not_know(tmp_path: Path) -> None:
+    """A monitoring user without the right must wake nobody with a door that is said to be dead."""
+    with a_door(tmp_path, WELL) as config:
+        config.control.socket.chmod(0o600)
+        os.seteuid(65534)
+        try:
+            health, line = check(config)
+        finally:
+            os.seteuid(0)
+
+    assert health is Health.UNKNOWN
+    assert "ask as doorctl-web does" in line
 
 
 def test_figures_have_the_configurations_own_limits(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ WRONG: list[tuple[Row, str]] = [
     ),
     (
         row(identifiers=[CPR | {"expireDate": None}]),
-        'identifiers[0].expireDate: unknown field; did you mean "expiryDate"',
+        'identifiers[0].expireDate: unknown field; did you mean "expiryDate"?',
     ),
     (
         row(pincodeChanged="2026-13-01"),
@@ -220,7 +220,7 @@ WRONG: list[tuple[Row, str]] = [
         row(blockStatus=[{"blockedReason": "O "}]),
         f"blockStatus[0].blockedReason: found another text; {CODE}",
     ),
-    (row(blokStatus=None), 'blokStatus: unknown field; did you mean "blockStatus"'),
+    (row(blokStatus=None), 'blokStatus: unknown field; did you mean "blockStatus"?'),
     (row(name="Somebody"), "name: unknown field; leave it out"),
     (row(**{"0101701234": 1}), "row: unknown field whose name can't be shown; leave it out"),
     (row(onHold=True), 'onHold: found true or false; give an object with "from" and "to", or null'),
