@@ -1,7 +1,7 @@
 """One attempt to enter, from the card to the answer: readings and a time in, effects out.
 
 All transitions stand in :data:`TRANSITIONS`; :func:`after` is the one place that uses it, and
-the README's diagram is generated from it. The slow work (stretching the identifier, looking the
+README.md beside it is drawn from it. The slow work (stretching the identifier, looking the
 row up, putting the attempt on record) is requested as an effect when the card is read, and
 comes back as :class:`Prepared` while the patron types. The last digit then costs an HMAC, a
 compare and the policy's tables.

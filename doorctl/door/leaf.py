@@ -1,7 +1,7 @@
 """The leaf as its contact shows it: locked, released, open, held open or forced.
 
-All transitions stand in :data:`TRANSITIONS`; :func:`after` is the one place that uses it, and the
-README's diagram is generated from it. The leaf drives nothing: it takes changes of contact, strike
+All transitions stand in :data:`TRANSITIONS`; :func:`after` is the one place that uses it, and
+README.md beside it is drawn from it. The leaf drives nothing: it takes changes of contact, strike
 and fire input, and returns what has to be reported. It never decides who gets in or out.
 
 "No entry" is an event and no state: after an unused release the leaf is locked like any other, and

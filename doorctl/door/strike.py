@@ -1,6 +1,6 @@
 """The strike: locked, released for a while, free for hours, or waiting for the other door.
 
-All transitions stand in :data:`TRANSITIONS`; the README's diagram is generated from it. The
+All transitions stand in :data:`TRANSITIONS`; README.md beside it is drawn from it. The
 controller drives the relay to the value of :attr:`Strike.energised` after each step. The strike
 knows nothing of its own contact: no wire that is cut or bridged there can release it.
 """

@@ -27,9 +27,18 @@ from doorctl.door import leaf, strike
 from doorctl.notices.ways import translated
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-RECORD = ROOT / "tests" / "README.md"
-DOCUMENTS = (README, ROOT / "doorctl" / "README.md", ROOT / "doorctl" / "alarms.md", RECORD)
+COMMANDS = ROOT / "doorctl" / "cli" / "README.md"
+DECISION = ROOT / "doorctl" / "access" / "README.md"
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "doorctl" / "README.md",
+    ROOT / "doorctl" / "alarms.md",
+    DECISION,
+    ROOT / "doorctl" / "door" / "README.md",
+    COMMANDS,
+    ROOT / "doorctl" / "web" / "README.md",
+    ROOT / "tests" / "README.md",
+)
 
 
 def attempt_states() -> str:

@@ -9,10 +9,9 @@ import pytest
 
 from doorctl.access.patron import Reason
 from doorctl.cli.app import app
-from tests.docs.diagrams import DOCUMENTS, PARTS, README, drawn
+from tests.docs.diagrams import COMMANDS, DECISION, DOCUMENTS, PARTS, drawn
 
 ROOT = Path(__file__).parents[2]
-TEXT = README.read_text(encoding="utf-8")
 
 
 def commands() -> list[str]:
@@ -28,7 +27,7 @@ def commands() -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_is_drawn_from_the_code_is_up_to_date(document: Path) -> None:
     """Diagrams and tables in the documents are what the code's tables say today."""
     text = document.read_text("utf-8")
@@ -44,9 +43,9 @@ def test_every_table_and_diagram_stands_somewhere() -> None:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_every_command_is_in_the_readme(command: str) -> None:
-    """A command that README does not list is not there for its reader."""
-    assert f"`doorctl {command}" in TEXT
+def test_every_command_is_in_the_list(command: str) -> None:
+    """A command that its room's README does not list is not there for its reader."""
+    assert f"`doorctl {command}" in COMMANDS.read_text("utf-8")
 
 
 @pytest.mark.parametrize("command", commands())
@@ -64,12 +63,12 @@ def test_every_command_has_help(command: str) -> None:
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_every_reason_is_in_the_readme(reason: Reason) -> None:
+def test_every_reason_is_in_the_list(reason: Reason) -> None:
     """Staff can look up each reason in both languages."""
-    assert f"| `{reason.value}` |" in TEXT
+    assert f"| `{reason.value}` |" in DECISION.read_text("utf-8")
 
 
-def test_every_event_and_alarm_that_is_emitted_is_in_the_readme() -> None:
+def test_every_event_and_alarm_that_is_emitted_is_in_a_document() -> None:
     """Scripts rely on the names of log lines: none is written that no document names."""
     sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "doorctl").rglob("*.py"))
     events = set(re.findall(r'\.emit\(\s*"(\w+)"', sources))
@@ -78,6 +77,36 @@ def test_every_event_and_alarm_that_is_emitted_is_in_the_readme() -> None:
     assert {"ready", "decision", "relay"} <= events
     documents = "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
     assert {name for name in events | kinds if f"`{name}`" not in documents} == set()
+
+
+def test_the_front_page_is_read_in_two_minutes() -> None:
+    """At most 150 lines, the two commands first, and how far it is said before them."""
+    text = (ROOT / "README.md").read_text("utf-8")
+
+    assert len(text.splitlines()) <= 150
+    assert text.index("Nothing here has run on a real Pi") < text.index("## Run it")
+    assert text.index("## Run it") < text.index("## Test it") < text.index("## How it works")
+
+
+def test_no_link_in_a_document_is_dead() -> None:
+    """What a document points to in the checkout is there, and so is the heading it names."""
+    dead = []
+    for page in ROOT.rglob("*.md"):
+        if any(part.startswith(".") for part in page.relative_to(ROOT).parts):
+            continue
+        for target, heading in _LINK.findall(page.read_text("utf-8")):
+            to = (page.parent / target).resolve() if target else page
+            if not to.exists() or (heading and heading not in _headings(to.read_text("utf-8"))):
+                dead.append(f"{page.relative_to(ROOT)}: {target}#{heading}")
+    assert dead == []
+
+
+_LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)#?([^)\s]*)\)")
+
+
+def _headings(text: str) -> set[str]:
+    lines = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", line.lower()).strip().replace(" ", "-") for line in lines}
 
 
 def test_every_bug_in_the_track_record_has_its_test() -> None:

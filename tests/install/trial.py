@@ -44,7 +44,7 @@ for line in sys.stdin:
 """What has a reader and a keypad plugged in, and swipes and types what it is told."""
 
 CARD, PIN = "3000001234", "4711"
-"""README.md's patron, which is all that the feed here holds."""
+"""The patron of doorctl/sync/README.md, which is all that the feed here holds."""
 
 TYPED_S = 3.0
 DOOR_LOG = "journalctl -b -o cat -u doorctl-door"
@@ -81,9 +81,10 @@ class Trial:
         self._machines = {
             place: Machine(HOSTS[place], base, directory, network.pid, EDITS) for place in HOSTS
         }
-        feed = re.search(r'^\{"patronId.*$', (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+        page = (ROOT / "doorctl/sync/README.md").read_text("utf-8")
+        feed = re.search(r'^\{"patronId.*$', page, re.MULTILINE)
         if feed is None:
-            raise ValueError("README.md has no row of a feed")
+            raise ValueError("doorctl/sync/README.md has no row of a feed")
         self._machines["branch"].path("FEED.ndjson").write_text(feed[0] + "\n", encoding="utf-8")
         self._feed = feed[0] + "\n"
 

@@ -41,7 +41,8 @@ def machine(tmp_path: Path) -> Machine:
     found = list(Path(os.environ.get("DOORCTL_PACKAGES", "/nowhere")).glob("doorctl_*_amd64.deb"))
     if not found or not DEBIAN.is_dir() or os.getuid() != 0:
         pytest.skip("for root, with DOORCTL_PACKAGES and DOORCTL_DEBIAN; see packaging/README.md")
-    row = re.search(r'^\{"patronId.*$', (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    page = (ROOT / "doorctl/sync/README.md").read_text("utf-8")
+    row = re.search(r'^\{"patronId.*$', page, re.MULTILINE)
     assert row is not None
     feed = tmp_path / "feed"
     feed.write_text(row[0] + "\n", encoding="utf-8")
