@@ -150,9 +150,9 @@ def status(config: Config, as_json: bool) -> None:
 def check(config_path: Path, overrides: tuple[str, ...]) -> None:
     """Say in one line for Nagios, Icinga or Zabbix how the door is.
 
-    Needs no root and no key. Exit 0 OK, 1 WARNING: an alarm stands or the register is old or
-    missing, 2 CRITICAL: the door does not answer or does not decide, 3 UNKNOWN: the configuration
-    can't be read, or this user may not ask the door.
+    Any user of this machine may ask. Exit 0 OK, 1 WARNING: an alarm stands or the register is old
+    or missing, 2 CRITICAL: the door does not answer or does not decide, 3 UNKNOWN: that can't be
+    found out, such as by a configuration that can't be read.
     """
     from doorctl.core.errors import DoorctlError
     from doorctl.services.check import Health, plugin_line

@@ -3,7 +3,8 @@
 The door and the web process have one each, because each database has one writing process: a purge
 of the door log is asked of the door, a new row of the patron cache of web. A socket is for its
 owner only (0600), or for the group that door and web share where its directory is that group's too.
-The kernel says of each question whether root asks, and if not, which user.
+The kernel says of each question whether root asks, and if not, which user. A public socket, which
+answers how the door is, is for every user.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ class ControlServer:
         kept: the questions that root alone may ask.
         others: the questions that users may ask who are neither root nor ours; None for all.
         peer: the name of a user whom the kernel does not name: the one other that comes here.
+        public: whether every user of this machine may ask. One is answered at a time, so that many
+            questions cost the process no threads.
 
     Raises AlreadyExistsError: something that is no socket is there; it was not touched. StoreError:
     the socket could not be made.
@@ -111,12 +114,13 @@ class ControlServer:
         *,
         others: frozenset[str] | None = None,
         peer: str = "nobody",
+        public: bool = False,
     ) -> None:
         self._path = path
         try:
             if not _remove_socket(path):
                 raise AlreadyExistsError(f"{path} is no socket; name another path in the config")
-            self._server = _Server(path)
+            self._server = _Server(path, 0o666) if public else _Threaded(path)
         except OSError as err:
             # The socket module's own error, about a path that is too long, has no strerror.
             if isinstance(err, AlreadyExistsError):
@@ -153,18 +157,16 @@ def _remove_socket(path: Path) -> bool:
     return True
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-    block_on_close = False
-
+class _Server(socketserver.UnixStreamServer):
     answers: Answers
     failed: Failed
     kept: frozenset[str]
     others: frozenset[str] | None
     peer: str
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mode: int | None = None) -> None:
         self._path = path
+        self._mode = mode
         super().__init__(str(path), _Handler)
 
     def server_bind(self) -> None:
@@ -172,11 +174,16 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         os.fchmod(self.socket.fileno(), 0o600)
         super().server_bind()
         # The umask may have taken some of these bits; nobody listens yet.
-        self._path.chmod(shared_in(self._path.parent))
+        self._path.chmod(self._mode or shared_in(self._path.parent))
 
     def handle_error(self, _request: object, _client: object) -> None:
         # Such as no thread for an answer; socketserver would print it with whatever it quotes.
         self.failed(type(sys.exception()).__name__)
+
+
+class _Threaded(socketserver.ThreadingMixIn, _Server):
+    daemon_threads = True
+    block_on_close = False
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -191,8 +198,9 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _line(self) -> tuple[bytes, int]:
         """Read a line; return it with the user that the kernel vouches for."""
-        line, users = b"", set()
+        line, users, ends_s = b"", set(), perf_counter() + QUESTION_LIMIT_S
         while b"\n" not in line and len(line) < LINE_LIMIT:
+            self.connection.settimeout(max(0.01, ends_s - perf_counter()))
             some, ancillary, _, _ = self.connection.recvmsg(
                 LINE_LIMIT - len(line), socket.CMSG_SPACE(_CREDENTIALS.size)
             )

@@ -1,18 +1,29 @@
-"""What ``doorctl check`` answers; it loads little, because monitoring calls it every minute."""
+"""What ``doorctl check`` says: the door makes the line, so that the command has little to load."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from enum import IntEnum
+from math import inf
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from doorctl.config import Config
 from doorctl.config.tables import OLD_SHARE
 from doorctl.core.alarms import KINDS, UNLISTED
-from doorctl.core.errors import DoorctlError, NotAnsweringError, StoreError
-from doorctl.rpc.control import Question, ask
+from doorctl.core.errors import NotAnsweringError, StoreError
+from doorctl.rpc.control import Answer, Answers, Question, ask
 from doorctl.store.records import AlarmRecords
+
+CHECK, CHECK_SOCKET = "check", "check.sock"
+"""The question, and the socket for it: in the door's runtime directory, or beside its other one."""
+
+SILENT = "the door process does not answer; is it running? (systemctl status doorctl-door)"
+STOPPED = "the door process answers, but has stopped deciding"
+
+SAME_S = 1.0
 
 DECIDES_S = 2.0
 """Longest wait for a door that decides; a healthy one answers in milliseconds."""
@@ -34,22 +45,47 @@ def ask_deciding(config: Config, limit_s: float = DECIDES_S) -> dict[str, Any]:
     """
     state = ask(config.control.socket, Question("status"), timeout_s=limit_s)
     if not state.get("deciding", True):
-        raise NotAnsweringError("the door process answers, but has stopped deciding")
+        raise NotAnsweringError(STOPPED)
     return state
 
 
 def check(config: Config) -> tuple[Health, str]:
-    """Return the door's health and a monitoring plugin's line; needs neither a key nor root."""
-    try:
-        state = ask_deciding(config)
-    except NotAnsweringError as err:
-        if isinstance(err.__cause__, PermissionError):
-            why = "this user may not ask the door; ask as doorctl-web does"
-            return Health.UNKNOWN, plugin_line(Health.UNKNOWN, why)
-        return Health.CRITICAL, plugin_line(Health.CRITICAL, str(err))
-    except DoorctlError as err:
-        return Health.UNKNOWN, plugin_line(Health.UNKNOWN, str(err))
-    return _judged(state, alarms_standing(config, state["alarms"]) or [], config)
+    """Return the door's health and a monitoring plugin's line, as the door says them.
+
+    Needs neither a key nor root. Raises DoorctlError: that is not known.
+    """
+    for path in (config.control.socket.with_name(CHECK_SOCKET), Path("/run/doorctl", CHECK_SOCKET)):
+        try:
+            said = ask(path, Question(CHECK), timeout_s=DECIDES_S)
+            return Health(said["health"]), str(said["line"])
+        except NotAnsweringError:
+            continue
+    return Health.CRITICAL, plugin_line(Health.CRITICAL, SILENT)
+
+
+def check_answers(
+    status: Callable[[], Mapping[str, Any]],
+    config: Callable[[], Config],
+    monotonic_s: Callable[[], float],
+) -> Answers:
+    """Return the door's answers for every user of this machine; they name nobody.
+
+    They are made anew after :data:`SAME_S`, so that nobody keeps the door busy by asking. A silent
+    call for help is left out: a screen in the hall may show the line.
+    """
+    said: tuple[float, Answer] = (-inf, {})
+
+    def answer(_question: Question) -> Answer:
+        nonlocal said
+        if monotonic_s() - said[0] >= SAME_S:
+            state = status()
+            alarms = alarms_standing(config(), state["alarms"]) or []
+            shown = [a for a in alarms if not KINDS.get(a["kind"], KINDS[UNLISTED]).wordless]
+            health, line = judged(state, shown, config())
+            said = monotonic_s(), {"health": health.value, "line": line}
+        return said[1]
+
+    return {CHECK: answer}
 
 
 def plugin_line(health: Health, what: str, figures: str = "") -> str:
@@ -58,9 +94,12 @@ def plugin_line(health: Health, what: str, figures: str = "") -> str:
     return f"{line} | {figures}" if figures else line
 
 
-def _judged(
-    state: dict[str, Any], alarms: list[dict[str, str]], config: Config
+def judged(
+    state: Mapping[str, Any], alarms: list[dict[str, str]], config: Config
 ) -> tuple[Health, str]:
+    """Return the health of a door of that state, and the line."""
+    if not state["deciding"]:
+        return Health.CRITICAL, plugin_line(Health.CRITICAL, STOPPED)
     limit_h, age_s = config.policy.max_cache_age_h, state["cache_age_s"]
     age_h = None if age_s is None else age_s / 3600
     old_h = limit_h * OLD_SHARE

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 from hmac import compare_digest
 from typing import Final
 
@@ -101,7 +102,9 @@ class WatchingPages:
                 ),
                 family("register_epoch", "Number of the last push.", now.register.epoch),
                 family(
-                    "visits_today", "Let in, rounded; small counts are hidden.", self._visits(now)
+                    "visits_yesterday",
+                    "Let in, rounded; small counts are hidden.",
+                    self._visits(now),
                 ),
                 family("disk_free_bytes", "Of the databases' disk.", now.disk_free_bytes),
                 family("clock_state", "What the door's clock is.", clock if door else {}, "state"),
@@ -123,14 +126,13 @@ class WatchingPages:
         return {kind: float(kind in stand) for kind in sorted(lasting | stand)}
 
     def _visits(self, now: BranchPicture) -> float | None:
-        today = now.at.date()
+        # Of a day that is over: a rounded figure of today would step while one of five comes in.
+        day = now.at.date() - timedelta(days=1)
         with suppress(StoreError):
-            days = dict(statistics(self._app, today, today).by_day())
-            cells = days[today].cells if today in days else ()
-            shown = [
-                cell.count or 0 for cell in cells if (cell.kind, cell.outcome) == (ATTEMPT, "ok")
-            ]
-            return sum(shown) or None
+            of_day = dict(statistics(self._app, day, day).by_day()).get(day)
+            cells = () if of_day is None else of_day.cells
+            let_in = [cell for cell in cells if (cell.kind, cell.outcome) == (ATTEMPT, "ok")]
+            return sum(cell.count or 0 for cell in let_in) or None
         return None
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from threading import Event
 
 import doorctl
@@ -73,6 +74,7 @@ from doorctl.services.app import (
     web_answers_s,
     work_directory,
 )
+from doorctl.services.check import CHECK_SOCKET, check_answers
 from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import OwnNumbers
 from doorctl.services.purging import Purging, doors_answers, forget_left, hold_answers
@@ -322,19 +324,26 @@ class _Door:
             **self.alarms.answers,
             **doors_answers(stores.answer, stores.visits.open, self._ledger.forget),
         }
-        try:
-            server = ControlServer(
-                self.config.control.socket,
-                answers,
-                failed=lambda kind: stores.alarm("rounds_failing", f"control: {kind}"),
-                kept=frozenset(self.config.control.kept_from_web),
-                peer="doorctl-web",
-            )
-        except StoreError as err:
-            stores.alarm("control_failing", str(err))
-        else:
-            server.start()
-            self.stack.callback(server.stop)
+        control = partial(
+            ControlServer, failed=lambda kind: stores.alarm("rounds_failing", f"control: {kind}")
+        )
+        socket = self.config.control.socket
+        runtime = self.environment.get("RUNTIME_DIRECTORY") or socket.parent
+        checks = check_answers(
+            self._answers.status, lambda: self._chores.config, stores.clock.monotonic_s
+        )
+        kept = frozenset(self.config.control.kept_from_web)
+        for server in (
+            partial(control, socket, answers, kept=kept, peer="doorctl-web"),
+            partial(control, Path(runtime, CHECK_SOCKET), checks, "check", public=True),
+        ):
+            try:
+                opened = server()
+            except StoreError as err:
+                stores.alarm("control_failing", str(err))
+            else:
+                opened.start()
+                self.stack.callback(opened.stop)
         self._chores.schedule.start()
         self.stack.callback(self._chores.schedule.stop)
         for line in lines.values():

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from doorctl.__main__ import check_quickly
 from doorctl.config import Config, load
-from doorctl.rpc.control import ControlServer
-from doorctl.services.check import Health, check, plugin_line
+from doorctl.core.errors import StoreError
+from doorctl.rpc.control import ControlServer, Question, ask
+from doorctl.services.check import CHECK_SOCKET, Health, check, check_answers, plugin_line
 
 WELL = {"deciding": True, "alarms": [], "epoch": 7, "cache_age_s": 3600}
 LOST = {"kind": "reader_lost", "since": "2026-11-25T21:00:00+01:00"}
@@ -21,14 +28,15 @@ LOST = {"kind": "reader_lost", "since": "2026-11-25T21:00:00+01:00"}
 
 @contextmanager
 def a_door(directory: Path, answer: Mapping[str, Any]) -> Iterator[Config]:
-    """Answer as that door; the branch's databases are not there."""
+    """Answer as a door of that state; the branch's databases are not there."""
     config = load(Path("config/doorctl.toml"), environment={})
     config = replace(
         config,
         control=replace(config.control, socket=directory / "door.sock"),
         storage=replace(config.storage, directory=directory, door_directory=directory),
     )
-    server = ControlServer(config.control.socket, {"status": lambda _question: answer})
+    answers = check_answers(lambda: answer, lambda: config, lambda: 0.0)
+    server = ControlServer(directory / CHECK_SOCKET, answers, public=True)
     server.start()
     try:
         yield config
@@ -61,18 +69,78 @@ def test_each_answer_has_its_exit_code(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as another user")
-def test_who_may_not_ask_the_door_does_not_know(tmp_path: Path) -> None:
-    """A monitoring user without the right must wake nobody with a door that is said to be dead."""
+def test_any_user_may_ask_how_the_door_is_and_nothing_else(tmp_path: Path) -> None:
+    """A monitoring user needs no group, by which it could open the door or read the databases."""
+    tmp_path.chmod(0o711)
+    for above in tmp_path.parents[:2]:
+        above.chmod(0o711)
     with a_door(tmp_path, WELL) as config:
-        config.control.socket.chmod(0o600)
         os.seteuid(65534)
         try:
-            health, line = check(config)
+            health, _ = check(config)
+            with pytest.raises(StoreError, match="not known"):
+                ask(tmp_path / CHECK_SOCKET, Question("open"), timeout_s=2)
         finally:
             os.seteuid(0)
 
-    assert health is Health.UNKNOWN
-    assert "ask as doorctl-web does" in line
+    assert health is Health.OK
+
+
+def test_a_silent_call_for_help_is_not_shown(tmp_path: Path) -> None:
+    """Every user may read the line, and whoever threatens somebody may see the screen."""
+    with a_door(tmp_path, {**WELL, "alarms": [{**LOST, "kind": "duress"}]}) as config:
+        health, line = check(config)
+
+    assert (health, "help" in line) == (Health.OK, False)
+
+
+def test_who_asks_slowly_keeps_the_others_for_two_seconds_at_most(tmp_path: Path) -> None:
+    """One is answered at a time, so that questions cost the door no threads."""
+    with a_door(tmp_path, WELL) as config, socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(str(tmp_path / CHECK_SOCKET))
+        dripping = threading.Thread(target=drip, args=(slow,))
+        dripping.start()
+        threads = threading.active_count()
+        healths = [check(config)[0] for _ in range(2)]
+        assert threading.active_count() <= threads
+        dripping.join()
+
+    assert healths[-1] is Health.OK
+
+
+def drip(slow: socket.socket) -> None:
+    """Send a byte now and then until nobody listens any more."""
+    with suppress(OSError):
+        for _ in range(40):
+            slow.send(b" ")
+            time.sleep(0.1)
+
+
+def test_the_command_loads_nothing_where_the_door_says_the_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Monitoring asks each minute: 0.3 s of a Pi are too much for that."""
+    script = (
+        "import sys, doorctl.__main__ as m\n"
+        "try: m.check_quickly(sys.argv[1])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    with a_door(tmp_path, {**WELL, "deciding": False}):
+        path = str(tmp_path / CHECK_SOCKET)
+        done = subprocess.run([sys.executable, "-c", script, path], check=False)
+    said = capfd.readouterr()
+
+    assert done.returncode == Health.CRITICAL
+    assert said.out.startswith("DOORCTL CRITICAL - the door process answers, but")
+    assert not {"click", "msgspec", "doorctl.config"} & {*said.err.split()}
+
+
+def test_the_command_goes_the_long_way_where_no_door_answers(tmp_path: Path) -> None:
+    """It then says why."""
+    check_quickly(str(tmp_path / CHECK_SOCKET))
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / CHECK_SOCKET))
+        check_quickly(str(tmp_path / CHECK_SOCKET))
 
 
 def test_figures_have_the_configurations_own_limits(tmp_path: Path) -> None:

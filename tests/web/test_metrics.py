@@ -8,9 +8,10 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -66,16 +67,16 @@ def test_figures_of_a_branch(branch: Branch) -> None:
     assert "doorctl_door_up 0.0\n" in down
     with branch.stage:
         branch.stage.start()
-        count_visits(branch, 4)
+        count_visits(branch, 4, days_ago=1)
         few = scraped(branch)
-        count_visits(branch, 8)
+        count_visits(branch, 8, days_ago=1)
         text = scraped(branch)
 
     assert "doorctl_door_up 1.0\n" in text
     assert "doorctl_door_deciding 1.0\n" in text
     assert 'doorctl_alarm_standing{kind="reader_lost"} 0.0\n' in text
-    assert "doorctl_visits_today" not in few
-    assert "doorctl_visits_today 10.0\n" in text
+    assert "doorctl_visits_yesterday" not in few
+    assert "doorctl_visits_yesterday 10.0\n" in text
     assert named == set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
     kinds = set(re.findall(r'kind=~?\\?"([a-z_|]+)', RULES.read_text()))
     assert all(f'kind="{kind}"' in text for some in kinds for kind in some.split("|"))
@@ -83,9 +84,23 @@ def test_figures_of_a_branch(branch: Branch) -> None:
         read_by_promtool(["check", "metrics"], text)
 
 
-def count_visits(branch: Branch, count: int) -> None:
-    """Have so many patrons been let in within this hour."""
-    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+def test_no_figure_steps_while_a_patron_comes_in(branch: Branch) -> None:
+    """Whoever asks each second would see when the third, the eighth and so on come.
+
+    Bug (read again by hand): `doorctl_visits_today` was rounded and rose while one came in.
+    """
+    figures = set()
+    for count in range(12):
+        count_visits(branch, count, days_ago=0)
+        figures.add(re.search(r"doorctl_visits_\w+ (\S+)", scraped(branch)))
+
+    assert figures == {None}
+
+
+def count_visits(branch: Branch, count: int, *, days_ago: int) -> None:
+    """Have so many patrons been let in within an hour of that day."""
+    day = datetime.now(ZoneInfo("Europe/Copenhagen")) - timedelta(days=days_ago)
+    hour = day.replace(minute=0, second=0, microsecond=0)
     with closing(Connection(visits_db(branch.config))) as visits, visits:
         visits.execute(
             "INSERT OR REPLACE INTO hourly (hour, mode, kind, outcome, count) "
