@@ -129,7 +129,35 @@ COMMANDS = {
 """Name -> module and function, and its line in ``--help``; in the order of a newcomer's need."""
 
 
-class LazyGroup(click.Group):
+HEADINGS = {
+    "demo": "Try it, and run it",
+    "patrons": "Patrons arrive",
+    "mode": "The branch's day",
+    "bans": "People",
+    "visits": "What happened",
+    "status": "State and faults",
+}
+"""The command that comes first under each heading of ``--help``."""
+
+
+class Suggesting(click.Group):
+    """A group that names the command which somebody may have meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; raises UsageError with the likest name where there is none."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as err:
+            from difflib import get_close_matches
+
+            if not (close := get_close_matches(args[0], self.list_commands(ctx), n=1)):
+                raise
+            raise click.UsageError(f"{err.message} Did you mean '{close[0]}'?", ctx) from None
+
+
+class LazyGroup(Suggesting):
     """A group whose commands are looked up in :data:`COMMANDS`, so that the door starts fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -146,8 +174,11 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the table's lines: importing all commands for them takes seconds on a Pi."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        width = max(map(len, COMMANDS))
+        for name, (_, line) in COMMANDS.items():
+            if name in HEADINGS:
+                formatter.write(f"\n{HEADINGS[name]}:\n")
+            formatter.write(f"  {name:{width}}  {line}\n")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

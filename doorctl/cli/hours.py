@@ -25,6 +25,7 @@ from doorctl.access.calendar import (
 )
 from doorctl.access.calendar import Day as Spans
 from doorctl.access.day import Override
+from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
     END_TIME,
     HOURS,
@@ -104,7 +105,7 @@ def trust_clock(app: App) -> None:
     click.echo(f"The clock is right: {at}")
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Suggesting, invoke_without_command=True)
 @config_option
 @set_option
 @json_option
@@ -158,7 +159,7 @@ def end_mode(app: App) -> None:
     click.echo(f"The branch is no longer {SHOWN[ended.mode]} by hand; its calendar counts again.")
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Suggesting, invoke_without_command=True)
 @click.option(
     "--days",
     type=click.IntRange(1, 90),

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from doorctl.access.patron import SENTENCES
+from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
     IDENTIFIER,
     ISO_TIME,
@@ -44,7 +45,7 @@ UNKNOWN_REF = "No patron of that number is in the register now; it holds once on
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def patrons() -> None:
     """Fill the patron cache, ask why a card is refused, let a card try again."""
 
@@ -174,7 +175,7 @@ def of_person(command: Callable[..., None]) -> Callable[..., None]:
     return naming
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def subject() -> None:
     """Show, erase or restrict all that is held of one person, here at this branch.
 

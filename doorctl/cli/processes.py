@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
     config_option,
     json_option,
@@ -296,7 +297,7 @@ UNHEARD = (
 )
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def keys() -> None:
     """Take a new installation key into use, after a Pi was stolen."""
 
@@ -359,7 +360,7 @@ def backup(file: Path, config_path: Path, overrides: tuple[str, ...]) -> None:
     )
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def alarm() -> None:
     """Alarms that leave the house."""
 

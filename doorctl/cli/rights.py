@@ -27,6 +27,7 @@ from doorctl.access.rights import (
     ban_until,
 )
 from doorctl.accounts.account import SHORTEST_PASSWORD, Account, Password, Role, own_name
+from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
     DAYS,
     GIVEN_NUMBER,
@@ -66,7 +67,7 @@ ONE_CARD = "Ban a new card of this patron too: the library system does not say t
 ALL_DAY = Span(0, DAY_MINUTES)
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def bans() -> None:
     """Keep somebody out of the branch for a while, by the house rules."""
 
@@ -224,7 +225,7 @@ def _ban_as_line(entry: BanEntry, moment: Moment, here: str) -> str:
     return f"{ban.number:4} {mark} {span:24} {whom}; {where}; {ban.reason} ({ban.by})"
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def passes() -> None:
     """Let cleaners, classes, associations and staff in, by a card or by a code."""
 
@@ -432,7 +433,7 @@ must_change_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def staff() -> None:
     """Say who may sign in to the staff pages; for root on this machine.
 

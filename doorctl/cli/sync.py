@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from doorctl.cli.app import Unfailing
+from doorctl.cli.app import Suggesting, Unfailing
 from doorctl.cli.options import advancing, json_option, with_config
 from doorctl.config import Config
 from doorctl.services.app import system_clock
@@ -19,7 +19,7 @@ from doorctl.sync.push import MOST_LISTED, Refreshed
 from doorctl.wiring import sync as sender
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def sync() -> None:
     """Push patrons from the library system to every branch; run on the library's server."""
 

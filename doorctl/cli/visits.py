@@ -15,6 +15,7 @@ import click
 
 from doorctl.access.calendar import ONE_DAY
 from doorctl.access.patron import SENTENCES, Reason
+from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
     GIVEN_NUMBER,
     ISO_DATE,
@@ -46,7 +47,7 @@ IN_FORCE, OVER, IN_DOUBT = "in force", "over", "in doubt"
 COLUMNS = ("branch", "group", "mode", "kind", "outcome", "count")
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def visits() -> None:
     """Look at the door log: never older than the retention, purged or not."""
 
@@ -102,7 +103,7 @@ def _visit_as_line(visit: Visit, local: datetime, *, english: bool) -> str:
     return f"{head}  {outcome} {SENTENCES[reason][english]}"
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def hold() -> None:
     """Keep a part of the door log beyond the retention: for an incident, with an end."""
 
@@ -396,7 +397,7 @@ def _refuse(report: dict[str, Any]) -> None:
 # ``doorctl audit``: who did or looked at what, and the proof that nobody changed the log.
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def audit() -> None:
     """Who looked at or changed what, when and why; for half a year."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from doorctl.cli.app import COMMANDS, app
+from doorctl.cli.app import COMMANDS, HEADINGS, app
 
 MOCKED = '[reader]\nport = "/dev/null"\n[gpio]\nfactory = "mock"\n'
 USED = {
@@ -45,10 +45,12 @@ def test_each_command_in_the_table_is_there(name: str) -> None:
 def test_help_lists_the_commands_in_the_tables_order() -> None:
     """Not in the alphabet's: a newcomer reads from the top."""
     answer = call("--help")
-    listed = [line.split()[0] for line in answer.stdout.split("Commands:")[1].splitlines() if line]
+    lines = answer.stdout.split("this message and exit.")[1].splitlines()
+    listed = [line.split()[0] for line in lines if line.startswith("  ")]
 
     assert answer.returncode == 0
     assert listed == list(COMMANDS)
+    assert [line[:-1] for line in lines if line.endswith(":")] == list(HEADINGS.values())
 
 
 def test_a_command_that_does_not_exist_is_wrong_usage() -> None:
@@ -58,6 +60,15 @@ def test_a_command_that_does_not_exist_is_wrong_usage() -> None:
     assert answer.returncode == 2
     assert answer.stdout == ""
     assert "No such command" in answer.stderr
+    assert "mean" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("statuss", "status"), ("ban", "bans"), ("patrons exlain", "explain")]
+)
+def test_a_slip_of_the_pen_names_the_command_that_was_meant(typed: str, meant: str) -> None:
+    """Of the program and of each group."""
+    assert f"Did you mean '{meant}'?" in call(*typed.split()).stderr
 
 
 def test_our_own_errors_are_one_line_and_exit_code_1() -> None:
