@@ -56,6 +56,14 @@ class Languages:
         """Return a language by its code; the first one where it is not known."""
         return self.known.get(code or "", self.first)
 
+    def wanted(self, accepted: str) -> str | None:
+        """Return the code of the first known language of an ``Accept-Language``; None for none.
+
+        Browsers list languages in their user's order, so weights are not looked at.
+        """
+        tags = (tag.split(";")[0].split("-")[0].strip().lower() for tag in accepted.split(","))
+        return next((tag for tag in tags if tag in self.known), None)
+
 
 def languages(first: str = DANISH, more: Path | None = None) -> Languages:
     """Load every catalogue; `first` is the code of the branch's own language.

@@ -575,6 +575,7 @@ def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
             words_of=lambda code: Words(known.chosen(code), zone),
             now=lambda: app.clock.moment().local,
             encrypted=False,
+            follows_browser=True,
         ),
         languages=known,
         sessions=nobody,

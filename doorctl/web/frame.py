@@ -399,8 +399,9 @@ class Refused(Protocol):
 class House:
     """What every page says of the branch, and how browsers reach it.
 
-    `phone` is for refused patrons and may be empty; `now` returns the branch's local time. The key
-    of pseudonyms is of this start of the web process alone, so nobody can ask for it later.
+    `phone` is for refused patrons and may be empty; `now` returns the branch's local time. With
+    `follows_browser` a browser's language counts until another is chosen. The key of pseudonyms is
+    of this start of the web process alone, so nobody can ask for it later.
     """
 
     name: str
@@ -409,6 +410,7 @@ class House:
     now: Callable[[], datetime]
     encrypted: bool
     signs_in_elsewhere: bool = False
+    follows_browser: bool = False
     pseudonym_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     @property
@@ -633,7 +635,10 @@ class Frame:
 
     def words(self, request: Request) -> Words:
         """Return the words in the language of a request."""
-        return self.house.words_of(request.cookies.get(self.house.language_cookie))
+        code = request.cookies.get(self.house.language_cookie)
+        if code is None and self.house.follows_browser:
+            code = self.languages.wanted(request.headers.get("accept-language", ""))
+        return self.house.words_of(code)
 
     def rendered(self, template: str, request: PageRequest, context: dict[str, Any]) -> str:
         """Return the text of a page; see :meth:`PageRequest.page`."""

@@ -181,6 +181,24 @@ def test_without_javascript_each_click_is_a_form_and_a_page(shown: Shown) -> Non
 
 
 @pytest.mark.parametrize(
+    ("accepted", "headline"),
+    [
+        ("en-GB,en;q=0.9,da;q=0.5", "Try the door"),
+        ("de-DE,da;q=0.8,en;q=0.7", "Prøv døren"),
+        ("de", "Prøv døren"),
+        (";;,,q=", "Prøv døren"),
+    ],
+)
+def test_the_page_begins_in_the_browsers_language(
+    shown: Shown, accepted: str, headline: str
+) -> None:
+    """The first that the demonstration knows; Danish for none, and for a header that is rubbish."""
+    page = httpx2.get(shown.address, headers=BROWSER | {"accept-language": accepted})
+
+    assert f"<h1>{headline}</h1>" in page.text
+
+
+@pytest.mark.parametrize(
     ("path", "fields"),
     [
         ("/swipe", {"card": "nobody"}),

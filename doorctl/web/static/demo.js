@@ -27,8 +27,9 @@
   }
 
   function slide(kind) {
-    const { top, bottom } = door.getBoundingClientRect();
-    if (bottom < 0 || top > window.innerHeight - 100) door.scrollIntoView();
+    const front = door.querySelector(".demo-front");
+    const { top, bottom } = front.getBoundingClientRect();
+    if (top < 0 || bottom > window.innerHeight) front.scrollIntoView({ block: "nearest" });
     card.className = `demo-card ${kind}`;
     void card.offsetWidth; // begins the movement anew
     card.classList.add("slides");
