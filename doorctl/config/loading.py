@@ -29,6 +29,7 @@ from doorctl.config.tables import (
     LONGEST_SHOWN,
     REQUIRED,
     AlarmEmail,
+    AlarmHeartbeat,
     Alarms,
     AlarmWebhook,
     Branch,
@@ -140,6 +141,7 @@ TABLES: Mapping[str, type[Any]] = MappingProxyType(
         "alarms": Alarms,
         "alarms.email": AlarmEmail,
         "alarms.webhook": AlarmWebhook,
+        "alarms.heartbeat": AlarmHeartbeat,
         "sync": WrittenSync,
     }
 )

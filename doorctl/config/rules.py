@@ -428,6 +428,11 @@ RULES: tuple[Rule, ...] = (
         name="alarms.webhook.url",
         danger="which tells another machine of alarms in the clear",
     ),
+    partial(
+        _encrypted,
+        name="alarms.heartbeat.url",
+        danger="by which anybody on the way could go on in the branch's name",
+    ),
     partial(_together, table="signin.oidc", leaves=OIDC),
     partial(_encrypted, name="signin.oidc.issuer", danger=PROOFS),
     partial(_encrypted, name="signin.oidc.redirect_url", danger=PROOFS),

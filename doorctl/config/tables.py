@@ -645,6 +645,14 @@ class AlarmWebhook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmHeartbeat:
+    """Who raises an alarm when nothing is heard any more; an empty address for nobody."""
+
+    url: str = key("", example="https://switch.example/0f3a", allowed=_HTTPS_OR_NONE, pattern=_HTTP)
+    ca_file: Path = key(Path(), example="/etc/doorctl/heartbeat-ca.pem")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alarms:
     """How alarms leave the house, beside the journal, which has them all."""
 
@@ -653,6 +661,7 @@ class Alarms:
     most_per_hour: int = key(20, within=(2, 100))
     email: AlarmEmail = field(default_factory=AlarmEmail)
     webhook: AlarmWebhook = field(default_factory=AlarmWebhook)
+    heartbeat: AlarmHeartbeat = field(default_factory=AlarmHeartbeat)
 
     @property
     def wanted(self) -> bool:

@@ -242,6 +242,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Change the power supply for one that is made for this Pi.",
         ),
         "undervoltage_cleared": _over("undervoltage", "The power supply is good enough again."),
+        "certificate_expires": _today(
+            "The certificate of the web pages ends soon, or its new files can't be used.",
+            "Renew it, or mend the files of web.tls.",
+        ),
+        "certificate_expires_cleared": _over(
+            "certificate_expires", "The web pages have a good certificate again."
+        ),
         "library_silent": _today(
             "The library system does not answer; cards that are known still work.",
             "See whether the network and the supplier report a fault.",

@@ -223,19 +223,39 @@ class WebhookSink:
             SIGNATURE: f"sha256={signature(self._secret, body)}",
         }
         request = self._client.build_request("POST", self._url, content=body, headers=headers)
-        try:
-            response = self._client.send(request, stream=True)
-            response.close()
-        except httpx2.TimeoutException:
-            raise NotSentError("the webhook does not answer in time") from None
-        except httpx2.TransportError as err:
-            raise NotSentError(f"the webhook: {unsent(err, 'alarms.webhook')}") from None
-        if not response.is_success:
-            raise NotSentError(f"the webhook answers with HTTP status {response.status_code}")
+        _answered(self._client, request, "webhook")
 
     def close(self) -> None:
         """Close its connections; idempotent."""
         self._client.close()
+
+
+class DeadMansSwitch:
+    """Asks one address, by which its owner knows that the branch is well; as a webhook is."""
+
+    def __init__(self, url: str, context: ssl.SSLContext) -> None:
+        self._url = url
+        self._client = httpx2.Client(verify=context, trust_env=False, timeout=SILENCE_S)
+
+    def beat(self) -> None:
+        """Ask it. Raises NotSentError: it did not answer with a 2xx."""
+        _answered(self._client, self._client.build_request("GET", self._url), "heartbeat")
+
+    def close(self) -> None:
+        """Close its connections; idempotent."""
+        self._client.close()
+
+
+def _answered(client: httpx2.Client, request: httpx2.Request, whom: str) -> None:
+    try:
+        response = client.send(request, stream=True)
+        response.close()
+    except httpx2.TimeoutException:
+        raise NotSentError(f"the {whom} does not answer in time") from None
+    except httpx2.TransportError as err:
+        raise NotSentError(f"the {whom}: {unsent(err, f'alarms.{whom}')}") from None
+    if not response.is_success:
+        raise NotSentError(f"the {whom} answers with HTTP status {response.status_code}")
 
 
 def document(notice: Notice) -> dict[str, Any]:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from doorctl.config import Config
 from doorctl.core.alarms import KINDS, NOT_SENT, Due, Raised, RaisedAlarm, Ration
-from doorctl.core.errors import InputError, KeyFileError
+from doorctl.core.errors import DoorctlError, InputError, KeyFileError
 from doorctl.core.ports import AlarmSink, Clock, EventLog, NotSentError
 from doorctl.notices.sending import AlarmLog, Notifier, Notifiers, Outbox, notice
 from doorctl.ops.process import Turns
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import AlarmsOverSocket, standing_answers
 from doorctl.services.app import system_clock
+from doorctl.services.check import ask_deciding
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,64 @@ def open_ways(
         notifier.renew(sink, ration, clock=clock, log=log)
         ways.append(Way(notifier, started(notifier.turn, name, journal, stack)))
     return ways, unusable
+
+
+BEAT_EVERY_S, BEAT_TURN_S = 3600.0, 60.0
+
+BEAT_AFTER_S = 300.0
+"""A web process that dies again and again must not look well at each start."""
+
+
+@dataclass(eq=False)
+class Heartbeat:
+    """Has `beat` called each hour while all is well, and as soon as it is again. One thread.
+
+    `well` raises DoorctlError where the door does not decide; `beat` raises NotSentError.
+    """
+
+    well: Callable[[], object]
+    beat: Callable[[], None]
+    clock: Clock
+    log: EventLog
+
+    def __post_init__(self) -> None:
+        self._due_s = self.clock.monotonic_s() + BEAT_AFTER_S
+        self._failing = False
+
+    def turn(self) -> bool:
+        """Beat if it is time; a failure is alarmed once, and tried again at each turn."""
+        if self.clock.monotonic_s() < self._due_s:
+            return True
+        with suppress(DoorctlError):
+            self.well()
+            try:
+                self.beat()
+            except NotSentError as err:
+                if not self._failing:
+                    not_sent(self.log, str(err))
+                self._failing = True
+            else:
+                self._failing = False
+                self._due_s = self.clock.monotonic_s() + BEAT_EVERY_S
+        return True
+
+
+def start_heartbeat(config: Config, clock: Clock, log: EventLog, stack: ExitStack) -> None:
+    """Begin to ask the dead-man's switch, where one is named; its faults go to `log`."""
+    url, authority = config.alarms.heartbeat.url, config.alarms.heartbeat.ca_file
+    if not url:
+        return
+    from doorctl.notices.ways import DeadMansSwitch  # noqa: PLC0415 - HTTP costs megabytes
+    from doorctl.sources.asking import trusting  # noqa: PLC0415 - as said
+
+    try:
+        switch = DeadMansSwitch(url, trusting(authority))
+    except KeyFileError as err:
+        not_sent(log, f"heartbeat: {err}")
+        return
+    stack.callback(switch.close)
+    beating = Heartbeat(partial(ask_deciding, config), switch.beat, clock, log)
+    started(beating.turn, "heartbeat", log, stack, BEAT_TURN_S)
 
 
 def send_now(config: Config, kind: str, why: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.deeds import OpenBranch
 from doorctl.rpc.door import alarm_answers, ask_standing
-from doorctl.services.alarm_ways import not_sent, open_ways, started
+from doorctl.services.alarm_ways import not_sent, open_ways, start_heartbeat, started
 from doorctl.services.app import branch_db
 from doorctl.services.branch import BranchThread
 from doorctl.store.branch_writer import BranchRecordsWriter
@@ -101,6 +101,7 @@ class WebsAlarms:
         self.answers: Answers = alarm_answers(partial(self._hear, source=Source.DOOR), clock)
         if config.alarms.wanted:
             self._open_ways(stack, notifiers)
+        start_heartbeat(config, clock, self.log, stack)
 
     def kept_in(self, branch: BranchThread, stack: ExitStack) -> StandingAlarms:
         """Begin to keep alarms in ``branch.db`` and to watch the door; return what pages show.

@@ -103,7 +103,7 @@ from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
 from doorctl.web.staff.rights import PassesPages, bans_pages
 from doorctl.web.staff.statistics import statistics_pages
 from doorctl.web.staff.why import why_pages
-from doorctl.web.watching import WatchingPages
+from doorctl.web.watching import LOOK_S, CertificateWatch, WatchingPages
 from doorctl.web.words import Words
 
 # Builds the pages of the web process: the frame around them, and each with its service.
@@ -563,7 +563,11 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     pushes = Pushes(reception, worker, log, patience, WebsAudit(branch), share=share)
     pushes.noting.catch_up()
     shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
-    process.run(_server(process, pushes, shown, log))
+    server = _server(process, pushes, shown, log)
+    if (files := _certificates(config)) is not None and server.config.ssl is not None:
+        watch = CertificateWatch(files, server.config.ssl, clock, log)
+        stack.enter_context(regular("certificate", watch.turn, LOOK_S, log).going(lambda: None))
+    process.run(server)
     # Of a push whose commit was under way.
     pushes.noting.catch_up()
 

@@ -42,14 +42,14 @@ class Authority:
         )
         self._write(self.path, made)
 
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """Return the files of a certificate for 127.0.0.1 and of its key."""
+    def issue(self, name: str, days: float = 90) -> tuple[Path, Path]:
+        """Return the files of a certificate for 127.0.0.1, good for so long, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
         # Without it Python 3.13 takes no certificate: its default asks for all of RFC 5280.
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         made = (
-            _builder(_name(name), self._name, key.public_key())
+            _builder(_name(name), self._name, key.public_key(), days)
             .add_extension(address, critical=False)
             .add_extension(issuer, critical=False)
         )
@@ -67,7 +67,7 @@ def _name(text: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: float = 90
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -77,5 +77,5 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + timedelta(days=days))
     )
