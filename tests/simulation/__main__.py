@@ -25,20 +25,23 @@ import click
 from tests.simulation.running import Told, run
 
 FAILED = Path(__file__).with_name("failed_seeds.txt")
-CI_YEARS, CI_SLICE_YEARS = 30.0, 2.0
+SLICE_YEARS = 2.0
 
 
 @click.command()
 @click.option("--seed", type=int, help="What decides everything; a fresh one by default.")
 @click.option("--years", type=float, default=1.0, show_default=True, help="Of each branch.")
-@click.option("--ci", is_flag=True, help=f"{CI_YEARS:g} years in slices, and all failed seeds.")
+@click.option("--ci", is_flag=True, help="Slices of two years, and all failed seeds.")
+@click.option("--slices", "count", default=15, show_default=True, help="With --ci: so many.")
 @click.option("--jobs", type=click.IntRange(min=1), default=2, help="Processes, with --ci.")
 @click.option("--verbose", is_flag=True, help="Count every kind of happening.")
-def simulation(seed: int | None, years: float, ci: bool, jobs: int, verbose: bool) -> None:
+def simulation(
+    *, seed: int | None, years: float, ci: bool, count: int, jobs: int, verbose: bool
+) -> None:
     """Run branches and check every invariant at every step; exit 1 if one was broken."""
     started = time.monotonic()
     first = secrets.randbelow(1_000_000_000) if seed is None else seed
-    plans = [(first, years)] if not ci else slices(first)
+    plans = [(first, years)] if not ci else slices(first, count)
     told = []
     for one in ran(plans, jobs if ci else 1):
         told.append(one)
@@ -50,10 +53,9 @@ def simulation(seed: int | None, years: float, ci: bool, jobs: int, verbose: boo
     sys.exit(any(one.failure for one in told))
 
 
-def slices(first: int) -> list[tuple[int, float]]:
-    """Return every seed that ever failed, and fresh ones for the years of a CI run."""
-    fresh = round(CI_YEARS / CI_SLICE_YEARS)
-    return [*failed_seeds(), *((first + number, CI_SLICE_YEARS) for number in range(fresh))]
+def slices(first: int, count: int) -> list[tuple[int, float]]:
+    """Return every seed that ever failed, and so many fresh ones."""
+    return [*failed_seeds(), *((first + number, SLICE_YEARS) for number in range(count))]
 
 
 def failed_seeds() -> list[tuple[int, float]]:
