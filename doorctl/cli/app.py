@@ -97,6 +97,7 @@ COMMANDS = {
     "demo": ("processes:demo", "Draw a library's door on a page, and swipe cards at it."),
     "run": ("processes:run", "Run the door: reader, keypad, decision, relay, door log."),
     "web": ("processes:web", "Take pushes of patrons and serve the staff's pages."),
+    "setup": ("setup:setup", "Set up a branch: ask, write the configuration, start, try."),
     "init": ("processes:init", "Make the key and the empty databases of a new branch."),
     "check-config": (
         "processes:check_config",

@@ -302,7 +302,7 @@ def load(
     then of unknown tables, then between keys. A file that can't be read or is no TOML has one
     problem.
     """
-    file = _read(path)
+    file = read_tables(path)
     tables, malformed = overridden(file, overrides)
     values, wrong = checked(tables)
     origin = Origin(path, tuple(overrides), MappingProxyType(values), frozenset(file))
@@ -348,7 +348,7 @@ def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
     ConfigError has all problems that may be the pins': of [gpio] itself, of overrides that can't be
     read and, where there is no [gpio], of names that may be a misspelt one: no pin is guessed.
     """
-    tables, malformed = overridden(_read(path), overrides)
+    tables, malformed = overridden(read_tables(path), overrides)
     values, wrong = checked(tables)
     names = {
         *tables.keys() & TABLES.keys(),
@@ -389,7 +389,8 @@ def _built(values: Mapping[str, Any]) -> Config:
     return Config(**sections[""], sync=sync)
 
 
-def _read(path: Path) -> Tables:
+def read_tables(path: Path) -> Tables:
+    """Read a file of TOML; ConfigError has one problem: it can't be read, or is none."""
     try:
         written = path.read_bytes()
     except OSError as error:

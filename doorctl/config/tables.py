@@ -719,3 +719,26 @@ class Sync(Sending):
     """How this machine sends patrons to branches."""
 
     targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What `doorctl setup` alone is told, under [setup] of an answers file."""
+
+    language: Language = key("da")
+    feed: Path = key(Path(), example="/root/FEED.ndjson")
+    certificate: Literal["keep", "self-signed", "request", "files"] = key("keep")
+    web_name: str = key(
+        "",
+        example="oest.bibliotek.example",
+        allowed="the name that browsers and the sender use",
+        pattern=r"^[A-Za-z0-9.:-]{0,253}\Z",
+    )
+    certificate_file: Path = key(Path(), example="/root/web.pem")
+    key_file: Path = key(Path(), example="/root/web.key")
+    test_alarm: bool = key(False)
+    account: str = key("", example="tekniker", allowed='a login, or "" for none', max_length=64)
+    account_role: Literal["viewer", "staff", "manager", "dpo", "technician"] = key("technician")
+    account_password_file: Path = key(Path(), example="/root/first.password")
+    boot_lines: bool = key(False)
+    by: str = key("", example="Elfirmaet", allowed="a firm or a role", max_length=80)

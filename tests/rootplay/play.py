@@ -27,6 +27,7 @@ CARD = "3000001234"
 
 ASKED: Mapping[str, str] = MappingProxyType(
     {
+        "setup": "--answers FEED",
         "init": "",
         "check-config": "",
         "patrons load": "FEED --full",

@@ -1,0 +1,508 @@
+"""``doorctl setup``: what is asked, how an answer is checked, and what is written from it.
+
+One table of questions serves the dialogue, the answers file and the help. An answer is flat: a key
+of the configuration, or one of [setup], and its value; "" takes a pin away again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import ssl
+import stat
+import subprocess
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from doorctl.config import Config
+from doorctl.config.loading import (
+    LISTED,
+    Key,
+    Origin,
+    Tables,
+    check_table,
+    checked,
+    from_values,
+    keys,
+    section_keys,
+)
+from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT
+from doorctl.config.tables import Setup, shown, shown_key
+from doorctl.core.errors import ConfigError, InputError, Problem
+from doorctl.store.connection import sync_directory
+
+Answers = dict[str, Any]
+
+
+OWN: Mapping[str, Key] = section_keys("setup", Setup)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing that is asked.
+
+    Args:
+        name: its key, as in the answers file.
+        text: English, and the key of its Danish.
+        when: another question, and the answers to it at which this one is asked; without any, each
+            but an empty one. "" for always, "-" for the answers file alone.
+    """
+
+    name: str
+    text: str
+    when: str = ""
+    at: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        """What the schema says of its answers."""
+        table, _, leaf = self.name.rpartition(".")
+        return OWN[leaf] if table == "setup" else keys()[table][leaf]
+
+    def is_due(self, answer: Mapping[str, Any]) -> bool:
+        """Tell whether it is asked after the answers so far."""
+        before = answer.get(self.when)
+        return not self.when or (before in self.at if self.at else before not in (None, ""))
+
+
+QUESTIONS: tuple[Question, ...] = (
+    Question("setup.language", "Language of this setup"),
+    Question("branch.name", "The branch's name, as patrons read it"),
+    Question("branch.id", "Its short name, by which pushes name it"),
+    Question("branch.isil", "Its ISIL, as the library system names it"),
+    Question("branch.language", "Language of the screen at the door"),
+    Question("branch.phone", "Telephone for patrons who are refused"),
+    Question("gpio.factory", "Who drives the pins: lgpio on a Pi, mock for a trial without", "-"),
+    Question("reader.port", "The card reader's line"),
+    Question("reader.baud", "The reader's speed"),
+    Question("reader.data_bits", "Data bits of the reader's characters"),
+    Question("reader.parity", "The reader's parity"),
+    Question("keypad.port", "The keypad's line; empty where its keys come on the reader's"),
+    Question("keypad.baud", "The keypad's speed", "keypad.port"),
+    Question("keypad.data_bits", "Data bits of the keypad's characters", "keypad.port"),
+    Question("keypad.parity", "The keypad's parity", "keypad.port"),
+    Question("gpio.relay_pin", "The relay's pin (BCM number)"),
+    Question("gpio.relay_active_high", "Is the relay on while that pin is high?"),
+    Question("gpio.contact_pin", "The door contact's pin; empty where there is none"),
+    Question("gpio.exit_button_pin", "The exit button's pin; empty where there is none"),
+    Question("gpio.fire_pin", "The fire alarm's pin; empty where there is none"),
+    Question("hours.monday", "Self-service on Mondays; empty for always open, - for closed"),
+    Question("hours.tuesday", "Self-service on Tuesdays", "hours.monday"),
+    Question("hours.wednesday", "Self-service on Wednesdays", "hours.monday"),
+    Question("hours.thursday", "Self-service on Thursdays", "hours.monday"),
+    Question("hours.friday", "Self-service on Fridays", "hours.monday"),
+    Question("hours.saturday", "Self-service on Saturdays", "hours.monday"),
+    Question("hours.sunday", "Self-service on Sundays", "hours.monday"),
+    Question("setup.feed", "File of patrons to load now; empty where they are pushed"),
+    Question("lms.kind", "Library system to ask about unknown cards; empty for none"),
+    Question("lms.url", "Its address", "lms.kind"),
+    Question("lms.agency", "The agency there (ISIL in FBS, institution in SIP2)", "lms.kind"),
+    Question("lms.user", "Account there", "lms.kind"),
+    Question("setup.certificate", "Certificate of the staff's pages"),
+    Question(
+        "setup.web_name", "Name of the pages", "setup.certificate", ("self-signed", "request")
+    ),
+    Question("setup.certificate_file", "The certificate (PEM)", "setup.certificate", ("files",)),
+    Question("setup.key_file", "Its private key (PEM)", "setup.certificate", ("files",)),
+    Question("alarms.email.host", "Mail server for alarms; empty for no mail"),
+    Question("alarms.email.sender", "Address that alarms come from", "alarms.email.host"),
+    Question("alarms.email.to", "Addresses that they go to", "alarms.email.host"),
+    Question("alarms.email.user", "Account on the mail server", "alarms.email.host"),
+    Question("alarms.webhook.url", "Address that alarms are posted to; empty for none"),
+    Question("setup.test_alarm", "Send a test alarm at the end?"),
+    Question("setup.account", "Login of the first staff account; empty for none"),
+    Question("setup.account_role", "Its role", "setup.account"),
+    Question("setup.account_password_file", "File of its password", "-"),
+    Question("setup.boot_lines", "Write the relay's two lines into config.txt?"),
+    Question("setup.by", "Who sets it up, for the record: a firm or a role, nobody's name"),
+)
+
+SECRETS: Mapping[str, tuple[str, str]] = {
+    "alarms.email.user": ("alarms.email.password_file", "mail.password"),
+    "alarms.webhook.url": ("alarms.webhook.secret_file", "webhook.secret"),
+    "lms.user": ("lms.password_file", "lms.password"),
+}
+"""Answer -> the key that it needs beside it, and the secret's file beside the configuration."""
+
+HOSTS = (
+    "alarms.email.host",
+    "alarms.webhook.url",
+    "lms.url",
+    "signin.oidc.issuer",
+    "hours.website_url",
+)
+"""Keys of what web reaches, which may be outside."""
+
+PERSONAL = frozenset({"alarms.email.to", "alarms.email.sender", "alarms.email.user", "lms.user"})
+"""Answers that may name somebody, and so stay out of the record."""
+
+SERVED = 8080
+"""The port that web's unit lets it have."""
+
+WEB_KEY, WEB_PEM, WEB_CSR = "web.key", "web.pem", "web.csr"
+CURVE = "ec_paramgen_curve:P-256"
+
+EXAMPLES = {"branch.isil": "", "keypad.port": ""}
+"""Keys that the packaged example fills in for somebody else's branch, and their defaults."""
+
+NEW = ("branch.name", "branch.id", "reader.port")
+"""Keys that have no default."""
+
+
+def template() -> str:
+    """Return an answers file with every question, each behind a ``#`` and with its text."""
+    tables: dict[str, list[str]] = {}
+    for question in QUESTIONS:
+        table, _, leaf = question.name.rpartition(".")
+        line = f"# {leaf} = {question.key.example}  # {question.text}"
+        tables.setdefault(table, []).append(line)
+    return "\n".join("\n".join([f"[{table}]", *lines]) for table, lines in tables.items())
+
+
+def flat(tables: Mapping[str, Any], above: str = "") -> Answers:
+    """Return each value of nested tables by its full key; an empty table has none."""
+    found: Answers = {}
+    for name, value in tables.items():
+        whole = f"{above}{shown_key(name)}"
+        found |= flat(value, f"{whole}.") if isinstance(value, dict) and value else {whole: value}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What answers come to: the file's whole text, the configuration, and setup's own values."""
+
+    text: str
+    config: Config
+    own: Setup
+
+
+def plan(answers: Answers, path: Path, text: str, *, new: bool, scripted: bool) -> Plan:
+    """Return what these answers make of a configuration; ConfigError has all problems at once.
+
+    `text` is the file's at `path`, or the packaged example's for a `new` one. Where answers are
+    `scripted`, nobody can be asked for a secret, so each has to be in its file already.
+    """
+    try:
+        tables = tomllib.loads(text.removeprefix(BOM))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(str(path), [Problem(str(path), f"is no TOML: {error}")]) from None
+    base = flat(tables)
+    own, problems = _own(answers, scripted=scripted)
+    written = _completed(answers, own, base, path.parent, new=new)
+    if scripted:
+        problems += _unplaced(written, path.parent)
+    if new:
+        base = {name: value for name, value in base.items() if name not in NEW}
+    wanted = _nested(base | written)
+    values, wrong = checked(wanted)
+    problems += [*_unwritable(written), *wrong]
+    origin = Origin(path, (), values, frozenset(wanted))
+    config = from_values(origin, {CREDENTIALS: str(path.parent)}, problems)
+    for name, value in written.items():
+        text = edited(text, name, value)
+    if _read(text.removeprefix(BOM)) != _nested(flat(tables) | written):
+        what = "is written in a way that setup can't edit; set what is new there yourself"
+        raise ConfigError(str(path), [Problem(str(path), what)])
+    return Plan(text, config, own)
+
+
+def _own(answers: Answers, *, scripted: bool) -> tuple[Setup, list[Problem]]:
+    """Return setup's own answers, those that are right, and what is wrong with the others."""
+    given = {name.removeprefix("setup."): value for name, value in answers.items() if _is_own(name)}
+    values: dict[str, Any] = {}
+    problems = list(check_table(OWN, given, values))
+    problems += [
+        Problem(f"setup.{name}", f"unknown key; there are {', '.join(OWN)}")
+        for name in given
+        if name not in OWN
+    ]
+    own = Setup(**{name.removeprefix("setup."): value for name, value in values.items()})
+    return own, [*problems, *_of_own(own, scripted=scripted)]
+
+
+def _of_own(own: Setup, *, scripted: bool) -> Iterator[Problem]:
+    if own.certificate in {"self-signed", "request"} and not own.web_name:
+        yield Problem("setup.web_name", "missing beside setup.certificate; give it")
+    if own.certificate == "files":
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            # An empty password, or OpenSSL would ask the terminal for one.
+            context.load_cert_chain(own.certificate_file, own.key_file, password="")
+        except OSError as error:
+            what = "they can't be read, or are no certificate and its key"
+            yield Problem("setup.certificate_file", f"{what}: {error.strerror or error}")
+    if own.feed != Path() and not own.feed.is_file():
+        yield Problem("setup.feed", f"found {shown(own.feed)}, where no file is; give one")
+    if scripted and own.account and not own.account_password_file.is_file():
+        what = "missing beside setup.account; give a file of one line, root's alone"
+        yield Problem("setup.account_password_file", what)
+
+
+def _completed(
+    answers: Answers, own: Setup, base: Answers, directory: Path, *, new: bool
+) -> Answers:
+    """Return what is written: the answers, and what each of them needs beside it."""
+    written = {name: value for name, value in answers.items() if not _is_own(name)}
+    for name, (needed, file) in SECRETS.items():
+        if written.get(name):
+            written.setdefault(needed, f"${CREDENTIALS}/{file}")
+    signed = own.certificate == "request" and (directory / "web.pem").is_file()
+    if signed or own.certificate in {"self-signed", "files"}:
+        here = base.get("web.host", "127.0.0.1") == "127.0.0.1"
+        written = {
+            **({"web.host": "0.0.0.0"} if here else {}),  # noqa: S104 - with a certificate
+            "web.tls.certificate_file": str(directory / "web.pem"),
+            "web.tls.key_file": f"${CREDENTIALS}/{WEB_KEY}",
+            **written,
+        }
+    return EXAMPLES | written if new else written
+
+
+def _unplaced(written: Answers, directory: Path) -> Iterator[Problem]:
+    for name, value in written.items():
+        secret = _secret(value)
+        if secret and secret != WEB_KEY and not (directory / secret).is_file():
+            what = f"needs {directory / secret}, a file of one line, mode 0600, which isn't there"
+            yield Problem(name, what)
+
+
+def _unwritable(written: Answers) -> Iterator[Problem]:
+    for name in written:
+        if name.partition(".")[0] == "sync" or name in LISTED:
+            yield Problem(name, "setup does not write it; set it in the file itself")
+
+
+def _is_own(name: str) -> bool:
+    return name.partition(".")[0] == "setup"
+
+
+def _secret(value: object) -> str:
+    """Return the name of a file that systemd hands over; "" where a value names none."""
+    head, slash, name = value.partition("/") if isinstance(value, str) else ("", "", "")
+    return name if slash and head in CREDENTIALS_SPELT else ""
+
+
+def _nested(answers: Answers) -> Tables:
+    tables: Tables = {}
+    for name, value in answers.items():
+        *way, leaf = name.split(".")
+        table = tables
+        for part in way:
+            inner = table.get(part)
+            table[part] = inner if isinstance(inner, dict) else {}
+            table = table[part]  # type: ignore[assignment]
+        if _is_blank(name, value):
+            table.pop(leaf, None)
+        else:
+            table[leaf] = value
+    return tables
+
+
+def _is_blank(name: str, value: object) -> bool:
+    table, _, leaf = name.rpartition(".")
+    known = keys().get(table, {}).get(leaf)
+    return value == "" and known is not None and known.default is None
+
+
+# The text of the configuration: one key's line is changed, and all else stays byte for byte.
+
+BOM = "\ufeff"
+_HEADER = re.compile(r"\ufeff?(# )?\[\[?([a-z_.]+)\]\]?\s*(#.*)?$")
+
+
+def edited(text: str, name: str, value: object) -> str:
+    """Return the text of a TOML file with one key set; its line may have been behind a ``#``.
+
+    The caller looks whether it came to what it should: a key written in another way isn't found.
+    """
+    table, _, leaf = name.rpartition(".")
+    end = "\r\n" if "\r\n" in text else "\n"
+    lines = text.split(end)
+    line = f"{leaf} = {json.dumps(value, ensure_ascii=False)}"
+    blank = _is_blank(name, value)
+    heads = [(at, found) for at, each in enumerate(lines) if (found := _HEADER.match(each))]
+    here = sorted((bool(found[1]), at) for at, found in heads if found[2] == table)
+    if not here:
+        added = "" if blank else end.join(["", f"[{table}]", line, ""])
+        return f"{text}{'' if text.endswith(end) else end}{added}" if added else text
+    start = here[0][1]
+    last = min((at for at, _ in heads if at > start), default=len(lines))
+    at, stop = _place(lines, start + 1, last, leaf)
+    if blank:
+        lines[at:stop] = [each if each.startswith("# ") else f"# {each}" for each in lines[at:stop]]
+    elif _read("\n".join(lines[at:stop])) != {leaf: value}:
+        lines[start] = lines[start].removeprefix("# ")
+        lines[at:stop] = [line + _remark(lines[at:stop])]
+    return end.join(lines)
+
+
+def _place(lines: Sequence[str], start: int, last: int, leaf: str) -> tuple[int, int]:
+    """Return the first line of a key's and the one after; the same twice where it has none."""
+    for begins in (rf"{leaf}\s*=", rf"# {leaf} = "):
+        for at in range(start, last):
+            if re.match(begins, lines[at]):
+                whole = (
+                    stop
+                    for stop in range(at + 1, last + 1)
+                    if _read("\n".join(lines[at:stop])) is not None
+                )
+                return at, next(whole, at + 1)
+    return start, start
+
+
+def _remark(lines: Sequence[str]) -> str:
+    """Return the comment behind a value on one line, with the blanks before it."""
+    if len(lines) != 1 or lines[0].startswith("#"):
+        return ""
+    for sign in re.finditer(r"\s*#", lines[0]):
+        if _read(lines[0][: sign.start()]):
+            return lines[0][sign.start() :]
+    return ""
+
+
+def _read(text: str) -> Tables | None:
+    try:
+        return tomllib.loads(text)
+    except ValueError:
+        return None
+
+
+def put(path: Path, content: bytes, mode: int = 0o644) -> bool:
+    """Write a file of root's, whole and durably; a file that is there keeps its owner and mode.
+
+    Returns whether its content is new. Raises OSError.
+    """
+    there = path.is_file()
+    if there and path.read_bytes() == content:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.touch(0o600)
+    with new.open("wb") as file:
+        status = path.stat() if there else None
+        os.fchmod(file.fileno(), mode if status is None else stat.S_IMODE(status.st_mode))
+        if status is not None:
+            os.fchown(file.fileno(), status.st_uid, status.st_gid)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    sync_directory(path.parent)
+    return True
+
+
+# What stands beside the configuration: a certificate, systemd's drop-ins, the lines of config.txt.
+
+
+def make_certificate(own: Setup, directory: Path) -> str:
+    """Make or copy web's certificate and key, root's; a key that is there is kept. Says what it is.
+
+    Raises InputError: OpenSSL is missing or fails.
+    """
+    pem, private, request = (directory / name for name in (WEB_PEM, WEB_KEY, WEB_CSR))
+    if own.certificate == "files":
+        put(pem, own.certificate_file.read_bytes())
+        put(private, own.key_file.read_bytes(), 0o600)
+    if own.certificate not in {"self-signed", "request"}:
+        return fingerprint(pem)
+    try:
+        kind = f"IP:{ip_address(own.web_name)}"
+    except ValueError:
+        kind = f"DNS:{own.web_name}"
+    if not private.is_file():
+        put(private, _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", CURVE), 0o600)
+    call = ["req", "-new", "-key", str(private), "-subj", f"/CN={own.web_name[:64]}"]
+    uses = ["-addext", f"subjectAltName={kind}", "-addext", "extendedKeyUsage=serverAuth"]
+    if own.certificate == "request":
+        put(request, _openssl(*call, *uses))
+        return str(request)
+    if own.web_name not in (fingerprint(pem) or ""):
+        put(pem, _openssl(*call, "-x509", "-days", "1825", *uses))
+    return fingerprint(pem)
+
+
+def fingerprint(pem: Path) -> str:
+    """Return a certificate's name, last day and SHA-256 fingerprint; "" where there is none."""
+    if not pem.is_file():
+        return ""
+    about = ("-subject", "-enddate", "-fingerprint", "-sha256")
+    return _openssl("x509", "-in", str(pem), "-noout", *about).decode().strip().replace("\n", ", ")
+
+
+def _openssl(*words: str) -> bytes:
+    try:
+        done = subprocess.run(["openssl", *words], capture_output=True, check=True, cwd="/")  # noqa: S603, S607 - our own command
+    except FileNotFoundError:
+        raise InputError("openssl is missing: apt install openssl") from None
+    except subprocess.CalledProcessError as error:
+        raise InputError("openssl failed: {why}", why=error.stderr.decode().strip()) from None
+    return done.stdout
+
+
+def secrets(config: Config) -> list[tuple[str, str]]:
+    """Return the keys whose file systemd hands over, and the file's name."""
+    placed = ((name, _secret(str(value))) for name, value in config.origin.values.items())
+    return [(name, file) for name, file in placed if file]
+
+
+def drop_ins(made: Plan, directory: Path) -> dict[str, str]:
+    """Return unit -> what its configuration needs of systemd: secrets, port, addresses outside."""
+    loads = {
+        name: f"LoadCredential={file}:{directory / file}" for name, file in secrets(made.config)
+    }
+    alarms = [line for name, line in loads.items() if name.startswith("alarms.")]
+    web = [*loads.values(), *(f"IPAddressAllow={one}" for one in outside(made.config))]
+    if made.config.web.port != SERVED:
+        web.append(f"SocketBindAllow=tcp:{made.config.web.port}")
+    units = {"doorctl-web.service": web, "doorctl-alarm@.service": alarms}
+    return {
+        unit: "\n".join(["# Made by doorctl setup.", "[Service]", *sorted(set(lines)), ""])
+        for unit, lines in units.items()
+    }
+
+
+def outside(config: Config) -> list[str]:
+    """Return the addresses beyond private networks that web has to reach, as they are just now."""
+    values = config.origin.values
+    hosts = [(urlsplit(at).hostname or at) for name in HOSTS if (at := values.get(name))]
+    found: set[str] = set()
+    for host in hosts:
+        with suppress(OSError, UnicodeError):
+            found |= {str(each[4][0]) for each in socket.getaddrinfo(host, None)}
+    return sorted(one for one in found if not ip_address(one.partition("%")[0]).is_private)
+
+
+def boot_lines(config: Config) -> tuple[str, str]:
+    """Return the two lines of config.txt that keep the strike locked while nobody drives it."""
+    level = "dl" if config.gpio.relay_active_high else "dh"
+    return "dtparam=strict_gpiod", f"gpio={config.gpio.relay_pin}=op,{level}"
+
+
+def missing_boot_lines(config: Config, text: str) -> list[str]:
+    """Return those of the two lines that a config.txt has not."""
+    there = {line.strip() for line in text.splitlines()}
+    return [line for line in boot_lines(config) if line not in there]
+
+
+def with_boot_lines(config: Config, text: str) -> str:
+    """Return a config.txt with both lines, for every board."""
+    missing = missing_boot_lines(config, text)
+    return "\n".join([text.rstrip("\n"), "[all]", *missing, ""]) if missing else text
+
+
+def record(made: Plan, about: Mapping[str, str]) -> str:
+    """Return the page for the municipality's records: no secret, no person, no address of one."""
+    values = made.config.origin.values
+    shows = [one.name for one in QUESTIONS if not _is_own(one.name) and one.name not in PERSONAL]
+    given = {name: shown(values[name]) for name in shows if values.get(name) not in (None, "")}
+    return "".join(f"{name:24} {value}\n" for name, value in {**about, **given}.items())

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import re
+import ssl
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.accounts.account import Role
+from doorctl.config import load
+from doorctl.config.loading import keys
+from doorctl.core.errors import ConfigError
+from doorctl.core.language import own
+from doorctl.services import setup
+from doorctl.services.setup import Answers, Plan, edited, flat, plan
+
+EXAMPLE = (Path(__file__).parents[2] / "config" / "doorctl.toml").read_text("utf-8")
+FIRST: Answers = {"branch.name": "Langå", "branch.id": "langaa", "reader.port": "/dev/ttyACM0"}
+
+
+def made(answers: Answers, path: Path, text: str = EXAMPLE, *, new: bool = True) -> Plan:
+    """Return what answers from a file come to."""
+    return plan(answers, path, text, new=new, scripted=True)
+
+
+def problems(answers: Answers, path: Path, text: str = EXAMPLE, *, new: bool = True) -> list[str]:
+    """Return where answers are wrong."""
+    with pytest.raises(ConfigError) as caught:
+        made(answers, path, text, new=new)
+    return [problem.where for problem in caught.value.problems]
+
+
+def test_every_question_has_a_key_and_none_is_asked_twice() -> None:
+    """A key that was renamed in the schema fails here, and not at somebody's Pi."""
+    names = [question.name for question in setup.QUESTIONS]
+
+    assert len(set(names)) == len(names)
+    assert [question.key.name for question in setup.QUESTIONS] == names
+    assert {question.when for question in setup.QUESTIONS} <= {*names, "", "-"}
+    assert {f"setup.{leaf}" for leaf in setup.OWN} <= set(names)
+
+
+def test_every_question_is_asked_in_danish_too() -> None:
+    """Its text, and what is told of an answer that can't be used."""
+    danish = own("da").words.gettext
+    texts = {text for one in setup.QUESTIONS for text in (one.text, one.key.allowed)}
+
+    assert sorted(text for text in texts if danish(text) == text) == []
+
+
+def test_the_roles_are_those_of_accounts() -> None:
+    """The schema lies below them and has to name them itself."""
+    named = re.findall(r'"(\w+)"', setup.OWN["account_role"].allowed)
+
+    assert sorted(named) == sorted(role.value for role in Role)
+
+
+def test_the_template_is_an_answers_file(tmp_path: Path) -> None:
+    """What the help shows can be copied: with every # taken off, each value can be used."""
+    text = re.sub(r"^# ", "", setup.template(), flags=re.MULTILINE)
+    answers = flat(tomllib.loads(text))
+
+    assert set(answers) == {question.name for question in setup.QUESTIONS}
+    # Files that a technician brings, and that are not here.
+    assert set(problems(answers, tmp_path / "doorctl.toml")) == {
+        *("setup.feed", "setup.account_password_file"),
+        *("alarms.email.password_file", "alarms.webhook.secret_file", "lms.password_file"),
+    }
+
+
+def test_an_answer_changes_its_line_and_no_other(tmp_path: Path) -> None:
+    """The example's comments stay, and so does every key that nobody answered."""
+    path = tmp_path / "doorctl.toml"
+    text = made({**FIRST, "gpio.contact_pin": 22, "hours.monday": ["08:00-22:00"]}, path).text
+    path.write_text(text, "utf-8")
+    pairs = zip(EXAMPLE.split("\n"), text.split("\n"), strict=True)
+
+    assert [new for old, new in pairs if old != new] == [
+        'name = "Langå"',
+        'id = "langaa"',
+        'isil = ""',
+        'port = "/dev/ttyACM0"',
+        'port = ""',
+        "contact_pin = 22",
+        "[hours]",
+        'monday = ["08:00-22:00"]',
+    ]
+    assert load(path).gpio.contact_pin == 22
+
+
+def test_what_is_not_answered_anew_stays_byte_for_byte(tmp_path: Path) -> None:
+    """In whatever way somebody else has written it since, line ends and BOM included."""
+    path = tmp_path / "doorctl.toml"
+    text = (
+        "\ufeff[branch]\r\nname='Langå' # vores\r\nid = \"langaa\"\r\n[reader]\r\n"
+        'port="/dev/ttyACM0"   # med #\r\n[hours]\r\nmonday = [ # man\r\n  "08:00-22:00",\r\n]\r\n'
+    )
+
+    assert made({}, path, text, new=False).text == text
+    assert made({"reader.port": "/dev/ttyACM0"}, path, text, new=False).text == text
+    changed = made({"reader.port": "/dev/ttyS0", "reader.baud": 1200}, path, text, new=False).text
+    assert changed == text.replace(
+        'port="/dev/ttyACM0"   # med #', 'baud = 1200\r\nport = "/dev/ttyS0"   # med #'
+    )
+    closed = made({"hours.monday": [], "web.port": 8443}, path, text, new=False).text
+    assert closed == (
+        text.replace('monday = [ # man\r\n  "08:00-22:00",\r\n]', "monday = []")
+        + "\r\n[web]\r\nport = 8443\r\n"
+    )
+
+
+def test_a_file_without_a_last_line_end_is_added_to(tmp_path: Path) -> None:
+    """What some editors leave, and what would put a table behind a key's value."""
+    text = '[branch]\nname = "A"\nid = "a"\n[reader]\nport = "/dev/ttyS0"'
+
+    result = made({"web.port": 8443}, tmp_path / "doorctl.toml", text, new=False)
+
+    assert result.text == f"{text}\n\n[web]\nport = 8443\n"
+
+
+def test_a_pin_can_be_taken_away_again(tmp_path: Path) -> None:
+    """Its line stands behind a # then, as it did at first."""
+    path = tmp_path / "doorctl.toml"
+    text = made({**FIRST, "gpio.fire_pin": 5}, path).text
+
+    assert made({"gpio.fire_pin": ""}, path, text, new=False).text == made(FIRST, path).text
+
+
+@pytest.mark.parametrize("written", ['branch = {name = "A", id = "a"}', 'branch.name = "A"'])
+def test_a_file_written_in_another_way_is_not_guessed_at(written: str, tmp_path: Path) -> None:
+    """Nothing is written, and a sentence says who has to do it."""
+    text = f'{written}\n[reader]\nport = "/dev/ttyS0"\n'
+    answers = {"branch.id": "b", "branch.name": "B"}
+
+    assert problems(answers, tmp_path / "doorctl.toml", text, new=False)
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    """Of the schema, between keys, of files and of setup's own answers."""
+    answers = {
+        "branch.id": "Langå",
+        "shelf.name": "x",
+        "reader.port": "/dev/ttyS0",
+        "keypad.port": "/dev/ttyS0",
+        "gpio.contact_pin": 17,
+        "setup.certificate": "self-signed",
+        "setup.nobody": 1,
+        "setup.boot_lines": "yes",
+        "setup.account": "t",
+        "alarms.webhook.url": "https://alarms.example/",
+        "sync.feed": "/srv",
+        "outputs": [],
+    }
+
+    assert set(problems(answers, tmp_path / "doorctl.toml")) >= {
+        *("branch.name", "branch.id", "shelf", "keypad.port", "gpio.contact_pin", "outputs"),
+        *("setup.web_name", "setup.nobody", "setup.boot_lines", "setup.account_password_file"),
+        *("alarms.webhook.secret_file", "sync.feed"),
+    }
+
+
+_JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=4,
+)
+_NAMES = st.sampled_from(
+    [key.name for known in keys().values() for key in known.values()]
+    + [f"setup.{leaf}" for leaf in setup.OWN]
+    + ["branch", "setup", "hours.exceptions", "outputs"]
+) | st.text(max_size=12)
+
+
+@given(st.dictionaries(_NAMES, _JUNK, max_size=4))
+def test_junk_is_refused_or_comes_to_a_right_configuration(answers: dict[str, Any]) -> None:
+    """Whatever is answered: one that check-config calls good, or problems; never a traceback."""
+    path = Path("/nowhere/doorctl.toml")
+    try:
+        result = made(FIRST | answers, path)
+    except ConfigError:
+        return
+    values = flat(tomllib.loads(result.text))
+    for name, value in answers.items():
+        if not name.startswith("setup") and not (value == "" and values.get(name) is None):
+            assert values[name] == value
+
+
+@given(st.text("[]#=\"'a.b \n\\", max_size=60), st.text(max_size=6))
+def test_an_edit_never_breaks_a_file(text: str, value: str) -> None:
+    """A caller sees whether it came to what it should, and not by an exception of ours."""
+    result = edited(text, "branch.phone", value)
+
+    assert isinstance(result, str)
+
+
+def test_secrets_and_what_is_outside_become_drop_ins(tmp_path: Path) -> None:
+    """For web each secret, its port and its addresses outside; for alarms theirs alone."""
+    for name in ("mail.password", "lms.password"):
+        (tmp_path / name).write_text("x\n")
+    answers = FIRST | {
+        "alarms.email.host": "192.0.2.7",
+        "alarms.email.sender": "a@b.example",
+        "alarms.email.to": ["c@d.example"],
+        "alarms.email.user": "doorctl",
+        "lms.kind": "sip2",
+        "lms.url": "sip2s://93.184.216.34:6002",
+        "lms.user": "oest",
+        "web.port": 8443,
+    }
+    found = setup.drop_ins(made(answers, tmp_path / "doorctl.toml"), tmp_path)
+
+    mail = f"LoadCredential=mail.password:{tmp_path}/mail.password"
+    assert found["doorctl-alarm@.service"].splitlines()[2:] == [mail]
+    assert found["doorctl-web.service"].splitlines()[2:] == [
+        "IPAddressAllow=93.184.216.34",
+        f"LoadCredential=lms.password:{tmp_path}/lms.password",
+        mail,
+        "SocketBindAllow=tcp:8443",
+    ]
+
+
+def test_a_certificate_of_its_own_is_believed_by_who_was_given_it(tmp_path: Path) -> None:
+    """It names the pages, is asked for again with the same key, and nobody but root has that."""
+    answers = FIRST | {"setup.certificate": "self-signed", "setup.web_name": "langaa.example"}
+    result = made(answers, tmp_path / "doorctl.toml")
+    said = setup.make_certificate(result.own, tmp_path)
+    before = (tmp_path / "web.pem").read_bytes()
+
+    assert "langaa.example" in said
+    assert "sha256 Fingerprint=" in said
+    assert setup.make_certificate(result.own, tmp_path) == said
+    assert (tmp_path / "web.pem").read_bytes() == before
+    assert stat.S_IMODE((tmp_path / "web.key").stat().st_mode) == 0o600
+    assert shaken_hands(tmp_path, "langaa.example")
+    with pytest.raises(ssl.SSLError):
+        shaken_hands(tmp_path, "oest.example")
+
+
+def shaken_hands(directory: Path, name: str) -> bool:
+    """Do the handshake of TLS in memory, as a sender that was given the certificate does."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(directory / "web.pem", directory / "web.key")
+    client = ssl.create_default_context(cafile=directory / "web.pem")
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(back, there, server_hostname=name),
+        server.wrap_bio(there, back, server_side=True),
+    ]
+    for end in (*ends, *ends):
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    return ends[0].version() is not None
+
+
+def test_a_request_is_made_and_its_answer_taken_when_it_is_there(tmp_path: Path) -> None:
+    """Until then the pages stay on this machine: without a certificate nobody else may ask."""
+    answers = FIRST | {"setup.certificate": "request", "setup.web_name": "10.0.0.7"}
+    path = tmp_path / "doorctl.toml"
+    result = made(answers, path)
+
+    assert setup.make_certificate(result.own, tmp_path) == str(tmp_path / "web.csr")
+    assert b"CERTIFICATE REQUEST" in (tmp_path / "web.csr").read_bytes()
+    assert result.config.web.host == "127.0.0.1"
+    (tmp_path / "web.pem").write_bytes(b"as the municipality sent it")
+    assert made(answers, path).config.web.host == "0.0.0.0"  # noqa: S104
+
+
+def test_the_lines_of_config_txt_stand_for_every_board_and_once(tmp_path: Path) -> None:
+    """Behind whatever section comes last, and locked is the level that the relay's board needs."""
+    config = made({**FIRST, "gpio.relay_active_high": False}, tmp_path / "doorctl.toml").config
+    once = setup.with_boot_lines(config, "[cm4]\notg_mode=1\n")
+
+    assert once == "[cm4]\notg_mode=1\n[all]\ndtparam=strict_gpiod\ngpio=17=op,dh\n"
+    assert setup.with_boot_lines(config, once) == once
+
+
+def test_the_record_names_no_person_and_no_secret(tmp_path: Path) -> None:
+    """It is kept for years, where nobody looks after it."""
+    answers = FIRST | {
+        "alarms.email.host": "mail.example",
+        "alarms.email.sender": "jens@b.example",
+        "alarms.email.to": ["karen@d.example"],
+        "branch.phone": "12 34 56 78",
+    }
+    page = setup.record(made(answers, tmp_path / "doorctl.toml"), {"by": "Elfirmaet"})
+
+    assert "Elfirmaet" in page
+    assert "mail.example" in page
+    assert not re.search("jens|karen|password", page)
