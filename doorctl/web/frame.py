@@ -751,9 +751,32 @@ class EventStream(StreamingResponse):
 
 A_YEAR_S: Final = 365 * 24 * 3600
 
+HANDBOOK: Final = WEB.parent / "handbook"
+"""A folder for each language; ``python -m tests.docs.diagrams`` makes the pages of its texts."""
+
+
+def handbook(language: str, name: str) -> tuple[str, str] | None:
+    """Return title and HTML of a page of the handbook, in English where there is no other.
+
+    None: there is no such page. May wait for a disk.
+    """
+    for folder in (HANDBOOK / language, HANDBOOK / ENGLISH):
+        path = folder / f"{name}.html"
+        if name.isalpha() and path.is_file():
+            title, _, text = path.read_text("utf-8").partition("\n")
+            return title, text
+    return None
+
 
 def shared_routes(frame: Frame) -> tuple[BaseRoute, ...]:
-    """Return the routes of static files and of the choice of a language."""
+    """Return the routes of static files, of the handbook and of the choice of a language."""
+
+    async def help_page(request: PageRequest) -> Response:
+        name = request.http.path_params.get("page", "index")
+        page = await request.aside(handbook, request.words.language.code, name)
+        if page is None:
+            return request.page("missing.html", HTTPStatus.NOT_FOUND)
+        return request.page("help.html", name=name, heading=page[0], text=page[1])
 
     async def language(request: PageRequest) -> Response:
         form = await request.form()
@@ -766,5 +789,7 @@ def shared_routes(frame: Frame) -> tuple[BaseRoute, ...]:
 
     return (
         Mount("/static", StaticPages(), name="static"),
+        frame.open("/help", help_page),
+        frame.open("/help/{page}", help_page),
         frame.open("/language", language, methods=("POST",)),
     )

@@ -61,6 +61,11 @@ BESIDE: Final = (
     Stop("/bans", Role.VIEWER, "main h1", 403),
     Stop("/no-such-page", Role.STAFF, "main h1", 404),
     Stop("/panel", None, "#screen h1"),
+    Stop("/help", None, "main ul a"),
+    *(
+        Stop(f"/help/{name}", None, "main nav a")
+        for name in ("dpo", "electrician", "incidents", "librarian", "technician", "threats")
+    ),
 )
 """Pages that no menu leads to, and two refusals."""
 

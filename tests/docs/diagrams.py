@@ -10,9 +10,11 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 from doorctl.access import attempt
+from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import CHECKS, PASS_CHECKS
 from doorctl.access.throttle import (
@@ -22,9 +24,10 @@ from doorctl.access.throttle import (
     WAIT_AFTER_S,
     WRONG_PIN_DAYS,
 )
-from doorctl.core.alarms import KINDS
+from doorctl.core.alarms import KINDS, Urgency
 from doorctl.door import leaf, strike
 from doorctl.notices.ways import translated
+from tests.docs import handbook
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ROOT / "doorctl" / "cli" / "README.md"
@@ -38,6 +41,7 @@ DOCUMENTS = (
     COMMANDS,
     ROOT / "doorctl" / "web" / "README.md",
     ROOT / "tests" / "README.md",
+    *handbook.TEXTS,
 )
 
 
@@ -107,6 +111,43 @@ def alarms() -> str:
     return "\n".join(["| kind | look | English | dansk |", "|---|---|---|---|", *rows])
 
 
+def reasons_in(language: str) -> str:
+    """List every refusal by the screen's code, for the handbook."""
+    head = {"da": "kode | grund | i loggen", "en": "code | reason | in the log"}[language]
+    at = ("da", "en").index(language)
+    rows = [
+        f"| {CODES.get(reason, '')} | {SENTENCES[reason][at]} | `{reason.value}` |"
+        for reason in sorted(Reason, key=lambda one: CODES.get(one, 0))
+    ]
+    return "\n".join([f"| {head} |", "|---|---|---|", *rows])
+
+
+URGENCIES = {
+    Urgency.NOW: {"da": "Se på det nu", "en": "Look at it now"},
+    Urgency.TODAY: {"da": "Se på det i dag", "en": "Look at it today"},
+    Urgency.NOTE: {"da": "Til orientering", "en": "To be known"},
+}
+
+
+def alarms_in(language: str) -> str:
+    """List every alarm by its urgency, for the handbook; an end stands with what it ends."""
+    head, over = {"da": ("alarm | betyder | gør", "slut"), "en": ("alarm | means | do", "end")}[
+        language
+    ]
+    ends = {kind.clears: name for name, kind in KINDS.items() if kind.clears}
+    lines = []
+    for urgency, words in URGENCIES.items():
+        lines += [f"**{words[language]}**", "", f"| {head} |", "|---|---|---|"]
+        lines += [
+            f"| `{name}`{f' ({over}: `{ends[name]}`)' if name in ends else ''} "
+            f"| {translated(kind.means, language)} | {translated(kind.act, language)} |"
+            for name, kind in KINDS.items()
+            if kind.urgency is urgency and not kind.clears
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
 def floors() -> str:
     """List the floors from the top, and what each room on them is for."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
@@ -160,6 +201,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "alarms": alarms,
     "floors": floors,
     "record": record,
+    **{f"reasons_{language}": partial(reasons_in, language) for language in handbook.LANGUAGES},
+    **{f"alarms_{language}": partial(alarms_in, language) for language in handbook.LANGUAGES},
 }
 
 
@@ -192,3 +235,5 @@ def _diagram(arrows: Iterable[tuple[Enum, type, Enum]]) -> str:
 if __name__ == "__main__":
     for document in DOCUMENTS:
         document.write_text(drawn(document.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, page in handbook.made().items():
+        path.write_text(page, encoding="utf-8")

@@ -106,6 +106,8 @@ _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)#?([^)\s]*)\)")
 
 def _headings(text: str) -> set[str]:
     lines = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    if named := re.findall(r"\{#([\w-]+)\}$", text, re.MULTILINE):
+        return set(named)  # the handbook's, which are the same in both languages
     return {re.sub(r"[^\w -]", "", line.lower()).strip().replace(" ", "-") for line in lines}
 
 

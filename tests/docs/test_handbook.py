@@ -1,0 +1,132 @@
+"""The handbook: its pages are made of its texts, complete, the same in both languages, and true."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from doorctl.access.panel import CODES
+from doorctl.access.patron import Reason
+from doorctl.cli.app import app
+from doorctl.core.alarms import KINDS
+from doorctl.web.frame import PLACES
+from tests.docs.handbook import HANDBOOK, LANGUAGES, NAMES, TEXTS, headings, made
+
+ROOT = Path(__file__).parents[2]
+
+OTHERS = frozenset(
+    {
+        *("apt", "apt update", "apt install"),  # root's, and a repository; tests/packaging installs
+        *("systemctl", "journalctl", "timedatectl", "reboot"),  # systemd's; tests/install boots one
+        *("install", "rm", "editor", "ls"),  # coreutils on a Pi's own files
+    }
+)
+"""Programs beside doorctl that a page may name, and why they are not run here."""
+
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`(doorctl [^`]+)`")
+LINK = re.compile(r"\]\(([^)]*)\)")
+
+
+def text(language: str, name: str) -> str:
+    """Return the text of a page."""
+    return (HANDBOOK / language / f"{name}.md").read_text("utf-8")
+
+
+def commands(path: Path) -> Iterator[str]:
+    """Yield each command of a page: those to be copied, and those of a sentence."""
+    page = path.read_text("utf-8")
+    for block in BLOCK.findall(page):
+        yield from block.splitlines()
+    yield from INLINE.findall(page)
+
+
+def test_the_pages_are_up_to_date() -> None:
+    """What web serves is what the texts say today."""
+    pages = made()
+
+    assert [path.name for path, page in pages.items() if path.read_text("utf-8") != page] == [], (
+        "run: python -m tests.docs.diagrams"
+    )
+    assert set(HANDBOOK.glob("*/*.html")) == set(pages)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_languages_have_the_same_sections(name: str) -> None:
+    """A link to a section leads to it in either language; each heading has its address."""
+    danish, english = (
+        [(tag, address) for tag, address, _ in headings(text(language, name))]
+        for language in LANGUAGES
+    )
+
+    assert danish == english
+    assert len(set(danish)) == len(danish)
+    assert [tag for tag, address in danish if not address and tag != "h1"] == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_link_leads_somewhere(path: Path) -> None:
+    """To a page, a section or a picture that is there."""
+    for leads in LINK.findall(path.read_text("utf-8")):
+        where, _, section = leads.partition("#")
+        target = (path.parent / where).resolve() if where else path
+        assert target.exists(), leads
+        if section:
+            assert section in {address for _, address, _ in headings(target.read_text("utf-8"))}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_that_staff_meet_is_left_out(language: str) -> None:
+    """Every alarm, every reason, every code of the screen and every page of the menu."""
+    librarian, incidents = text(language, "librarian"), text(language, "incidents")
+    sections = {address for _, address, _ in headings(librarian)}
+
+    assert [name for name in KINDS if f"`{name}`" not in incidents] == []
+    assert [reason for reason in Reason if f"`{reason.value}`" not in librarian] == []
+    assert [code for code in set(CODES.values()) if f"\n| {code} | " not in librarian] == []
+    assert {place.path.strip("/") for place in PLACES} | {"me", "lockdown"} <= sections
+
+
+def parsed(command: str) -> None:
+    """Parse a command line of ours as it would be parsed, and run nothing.
+
+    Raises click.UsageError: no such command or option, or a value that it would refuse.
+    """
+    found: click.Command = app
+    words = shlex.split(command)[1:]
+    while isinstance(found, click.Group) and words:
+        name = words.pop(0)
+        found_in = found.get_command(click.Context(found), name)
+        assert found_in is not None, f"there is no doorctl {name}"
+        found = found_in
+    if words or not isinstance(found, click.Group):
+        found.make_parser(click.Context(found)).parse_args(words)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_command_is_one(path: Path) -> None:
+    """Its name and options are there; those that can be run are, in tests/e2e/test_handbook.py."""
+    for command in commands(path):
+        if command.startswith("doorctl "):
+            parsed(command)
+        else:
+            assert command.split()[0] in OTHERS, command
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_languages_have_the_same_commands(name: str) -> None:
+    """But for words in quotation marks, and names in capitals that somebody fills in."""
+    danish, english = (
+        [
+            re.sub(r'"[^"]*"|\b[A-Z]{4,}\b', "", one)
+            for one in commands(HANDBOOK / language / f"{name}.md")
+        ]
+        for language in LANGUAGES
+    )
+
+    assert danish == english
