@@ -12,10 +12,15 @@ from tests.e2e.door import Door
 from tests.e2e.people import write_feed
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+TECHNICIAN = HANDBOOK / "en" / "technician.md"
+FIRST = ("init", "patrons load FEED.ndjson --full", "staff add leder --role manager")
+"""What `doorctl setup` does: steps of which a sentence tells."""
+
 PAGES = ("technician", "dpo", "incidents")
 """In their order: once a clock was said to be right, nothing is purged for six hours."""
 
 ELSEWHERE = {
+    "setup": "writes what is root's, and systemd's: tests/cli/test_setup.py",
     "sync": "takes a server and its branches: tests/e2e/test_sync.py",
     "keys": "takes two of each: tests/e2e/test_rotation.py",
 }
@@ -34,7 +39,7 @@ def commands() -> list[str]:
     pages = ((HANDBOOK / "en" / f"{name}.md").read_text("utf-8") for name in PAGES)
     lines = [line for page in pages for block in BLOCK.findall(page) for line in block.splitlines()]
     ours = [line.removeprefix("doorctl ") for line in lines if line.startswith("doorctl ")]
-    return [one for one in dict.fromkeys(ours) if one.split()[0] not in ELSEWHERE]
+    return [one for one in dict.fromkeys((*FIRST, *ours)) if one.split()[0] not in ELSEWHERE]
 
 
 def test_every_command_does_what_it_says(bare: Door, tmp_path: Path) -> None:
@@ -50,6 +55,7 @@ def test_every_command_does_what_it_says(bare: Door, tmp_path: Path) -> None:
         "--role manager": "--role manager --password-stdin",
     }
     found = [one for one in commands() if one != "relay-off"]
+    assert all(f"`doorctl {one}`" in TECHNICIAN.read_text("utf-8") for one in FIRST)
     assert len(found) > 15
     for command in found:
         typed = command
