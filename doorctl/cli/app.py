@@ -105,6 +105,7 @@ COMMANDS = {
     ),
     "patrons": ("patrons:patrons", "Load patrons, explain a refusal, let a card try again."),
     "sync": ("sync:sync", "Push patrons to every branch, from the library's server."),
+    "pair": ("sync:pair", "Give this branch the keys of the library's server, by a code."),
     "keys": ("processes:keys", "Take a new installation key into use, after a theft."),
     "mode": ("hours:mode", "Say what the branch is just now, or set it by hand."),
     "open": ("hours:open_once", "Have the running door open once."),

@@ -5,18 +5,35 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
 from doorctl.cli.app import Suggesting, Unfailing
-from doorctl.cli.options import advancing, json_option, with_config
+from doorctl.cli.options import (
+    DEFAULT_CONFIG,
+    advancing,
+    config_option,
+    json_option,
+    read_config,
+    set_option,
+    typed_unseen,
+    with_config,
+)
 from doorctl.config import Config
 from doorctl.services.app import system_clock
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.push import MOST_LISTED, Refreshed
 from doorctl.wiring import sync as sender
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+out_option = click.option(
+    "--out", type=FILE, required=True, metavar="FILE", help="The file to write, on a stick say."
+)
 
 
 @click.group(cls=Suggesting)
@@ -25,17 +42,86 @@ def sync() -> None:
 
 
 @sync.command()
-@partial(with_config, sending=True)
-def init(config: Config) -> None:
+@config_option
+@set_option
+def init(config_path: Path, overrides: tuple[str, ...]) -> None:
     """Make the key pair that signs pushes, the outbox, and the installation key if it is missing.
 
+    Where --config names a file that is not there, the commented example is written first.
     Overwrites nothing: if the signing key or the outbox is there already, nothing is changed.
     """
-    for path in sender.initialise(config):
+    if str(config_path) != DEFAULT_CONFIG and not config_path.exists():
+        from doorctl.demo.door import shipped
+        from doorctl.services.pairing import put
+
+        text, _, _ = shipped("sync.toml").read_text(encoding="utf-8").partition("[[sync.targets]]")
+        put(config_path, text.encode(), 0o644)
+        click.echo(f"wrote {config_path}: fill in sync.feed and [alarms.email]")
+    for path in sender.initialise(read_config(config_path, overrides, sending=True)):
         click.echo(f"made {path}")
+    click.echo("Next, for each branch: doorctl pair begin there, doorctl sync pair here.")
+
+
+@sync.command("pair")
+@click.argument("file", type=FILE)
+@out_option
+@partial(with_config, sending=True)
+def pair_branch(config: Config, file: Path, out: Path) -> None:
+    """Answer a branch's request, FILE, and enter the branch in the sender's configuration.
+
+    Asks for the code that doorctl pair begin has shown there, or reads it from stdin. The branch
+    gets the installation key, which all branches of this file have, and trusts our signing key.
+    """
+    code = typed_unseen("The code that the branch shows")
+    branch = sender.answer_pairing(config, file, code, out, system_clock(config))
     click.echo(
-        f"Next, for every branch: copy {config.secrets.installation_key_file} there as its "
-        "installation key, and name the .pub file in its web.push.public_key_files."
+        f"{branch} is entered in {config.origin.path}. Carry {out} there: doorctl pair finish. "
+        "Then here doorctl sync push, once by hand, and "
+        "systemctl enable --now doorctl-sync.timer doorctl-sync-full.timer"
+    )
+
+
+@click.group(cls=Suggesting)
+def pair() -> None:
+    """Give this branch the keys of the library's server, by a code that lasts an hour.
+
+    Two files go between them, on a stick or over any network: they are sealed. First begin here,
+    then doorctl sync pair on the server, then finish here.
+    """
+
+
+@pair.command()
+@out_option
+@with_config
+def begin(config: Config, out: Path) -> None:
+    """Write this branch's request and show its code; an earlier request ends.
+
+    Say the code to whoever is at the server, and never send it along with the file.
+    """
+    from doorctl.services import pairing
+
+    code = pairing.begin(config, out, system_clock(config).moment().local.astimezone(UTC))
+    click.echo(f"For the server: {out}\nThe code, for an hour: {code}")
+
+
+@pair.command()
+@click.argument("file", type=FILE)
+@click.option("--replace", "replaces", is_flag=True, help="In place of other keys here, if any.")
+@with_config
+def finish(config: Config, file: Path, *, replaces: bool) -> None:
+    """Take the server's answer, FILE: its installation key, and whose pushes are taken.
+
+    Keys that are here already are changed with --replace only; bans and passes need theirs.
+    """
+    from doorctl.services import pairing
+    from doorctl.wiring.installation import lay_over_all
+
+    now = system_clock(config).moment().local.astimezone(UTC)
+    taken = pairing.finish(config, file, now, partial(lay_over_all, config), replaces=replaces)
+    key = "the server's installation key" if taken else "the installation key that was here"
+    click.echo(
+        f"Paired, with {key}. Next: doorctl init if it is a new branch, then "
+        "systemctl restart doorctl-door doorctl-web. Delete both files."
     )
 
 

@@ -710,7 +710,7 @@ class WrittenSync(Sending):
     """The sender's table as it is written."""
 
     targets: tuple[dict[str, Any], ...] = key(
-        example=[{}], allowed="at least one table [[sync.targets]]", min_length=1, max_length=1000
+        (), example=[{}], allowed="tables [[sync.targets]]", max_length=1000
     )
 
 

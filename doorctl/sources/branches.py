@@ -151,6 +151,8 @@ def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SS
     Raises KeyFileError: one of the files can't be read or used.
     """
     context = trusting(ca_file)
+    # A branch's own certificate, as pairing brings it, is trusted without its authority's.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if certificate_file != Path():
         try:
             # Without a password function OpenSSL would ask on the terminal.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
@@ -31,6 +31,7 @@ from doorctl.core.masked import InstallationKey
 from doorctl.core.ports import AlarmSink, Clock, NotSentError
 from doorctl.notices.sending import notice
 from doorctl.notices.ways import translated
+from doorctl.services import pairing
 from doorctl.services.alarm_ways import send_now, sinks
 from doorctl.services.app import flags_weak, patrons_db
 from doorctl.sources.branches import HttpBranch, tls_context
@@ -106,6 +107,13 @@ def initialise(config: Config) -> list[Path]:
     return made
 
 
+def answer_pairing(config: Config, request: Path, code: str, out: Path, clock: Clock) -> str:
+    """Answer a branch's request and return the branch's id; see `pairing.answer`."""
+    _sync(config)
+    key, now = keys_in_use(config)[0], clock.moment().local.astimezone(UTC)
+    return pairing.answer(config, request, code, key=key, out=out, now=now).branch
+
+
 def public_key_file(sync: Sync) -> Path:
     """Return the path of the public key, which every branch needs."""
     return sync.signing_key_file.with_suffix(".pub")
@@ -131,6 +139,8 @@ def push(
     """
     sync = _sync(config)
     refuse_odd_name(wishes.approved_by)
+    if not sync.targets:
+        raise InputError("there is no branch yet: doorctl sync pair brings one in")
     keys, moment = keys_in_use(config), clock.moment()
     # The outbox is of the first key for ever: what was laid over it since costs no sealing anew.
     key = first_key(keys[0])

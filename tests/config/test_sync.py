@@ -91,10 +91,7 @@ def test_paths_count_from_the_file(loaded: Loading, tmp_path: Path) -> None:
         ),
         (
             ("[[sync.targets]]", "[sync.targets]"),
-            (
-                "sync.targets: found a table; give at least one table [[sync.targets]], such as "
-                "[a table]"
-            ),
+            ("sync.targets: found a table; give tables [[sync.targets]], such as [a table]"),
         ),
         (
             ('branch = "oest"', 'branch = "Øst"'),
@@ -153,11 +150,12 @@ def test_what_is_wrong_is_told(wrong: Wrong, changed: tuple[str, str], expected:
     assert expected in wrong(RIGHT.replace(*changed))
 
 
-def test_no_targets(wrong: Wrong) -> None:
-    """A sender without a branch has nothing to do: it is told, not run."""
-    assert wrong(RIGHT.split("[[", maxsplit=1)[0] + "targets = []")[0].startswith(
-        "sync.targets: found []; give at least one table"
-    )
+def test_no_targets(loaded: Loading) -> None:
+    """A sender is set up before its first branch is paired with it."""
+    sync = loaded(RIGHT.split("[[", maxsplit=1)[0]).sync
+
+    assert sync is not None
+    assert sync.targets == ()
 
 
 def test_the_example_loads() -> None:
@@ -183,16 +181,21 @@ def test_the_example_says_what_the_schema_says() -> None:
 
 
 def test_the_example_shows_the_defaults() -> None:
-    """Beside what a library has to fill in, the sender's example shows the defaults."""
+    """Beside what a library has to fill in, the sender's example shows the defaults.
+
+    Its keys lie in the sender's own directory, which its unit can write and a boot leaves alone.
+    """
     written = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+    key = Path(written["secrets"].pop("installation_key_file"))
 
     for table in ("secrets", "seal", "policy"):
         for leaf, value in written[table].items():
             default = keys()[table][leaf].default
             assert value == (str(default) if isinstance(default, Path) else default)
     sync = keys()["sync"]
-    assert written["sync"]["signing_key_file"] == str(sync["signing_key_file"].default)
-    assert written["sync"]["state_directory"] == str(sync["state_directory"].default)
+    own = written["sync"]["state_directory"]
+    assert own == str(sync["state_directory"].default)
+    assert {Path(written["sync"]["signing_key_file"]).parent, key.parent} == {Path(own)}
 
 
 def _commented(text: str) -> list[tuple[str, str]]:

@@ -87,6 +87,7 @@ def test_all_that_systemd_reads_is_where_debian_has_it(package: Package) -> None
         "usr/lib/sysusers.d/doorctl.conf",
         "usr/lib/sysusers.d/doorctl-sync.conf",
         "usr/lib/tmpfiles.d/doorctl.conf",
+        "usr/lib/tmpfiles.d/doorctl-sync.conf",
         "usr/lib/modules-load.d/doorctl.conf",
         "usr/lib/udev/rules.d/60-doorctl.rules",
         "usr/lib/systemd/system-preset/50-doorctl.preset",

@@ -1,0 +1,361 @@
+"""Pairing: a branch and the library's server come to trust each other by a code of one hour.
+
+Two files go between them, on a stick or over any network: the branch's request (its TLS
+certificate, its terms, a fresh public key) and the server's answer (the installation key, the
+public key of the signing key). A person carries the code from the branch's screen to the server.
+
+Threat model. Anybody may read, keep, change, swap and replay both files. The code, 80 random bits
+through Argon2id, authenticates both: nobody who has not seen it reads or makes one. The answer is
+also sealed to the fresh key, whose secret half is deleted when it was used: a code that is found
+later opens no answer that was kept. Whoever sees the code within its hour and also changes what is
+carried can pose as either side: say it on the telephone, never send it beside the file. Whoever is
+root on one of the machines has its keys anyway.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import tomllib
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timedelta
+from hashlib import sha256
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from argon2.low_level import Type, hash_secret_raw
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec import Struct
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey, PublicKey, SealedBox
+from nacl.secret import SecretBox
+
+from doorctl.config import Config
+from doorctl.core.errors import InputError, KeyFileError
+from doorctl.core.identity import owner_of
+from doorctl.core.masked import InstallationKey
+from doorctl.privacy.subject import CARD
+from doorctl.services.app import branch_db
+from doorctl.store import keys
+from doorctl.store.connection import create_private, open_reader, sync_directory, translated
+from doorctl.store.tables import person_tables
+
+LASTS: Final = timedelta(hours=1)
+"""How long a code is taken, by each machine's clock."""
+
+MOST_TRIES: Final = 5
+"""Wrong codes for one request; then the branch begins anew."""
+
+LARGEST_BYTES: Final = 64 * 1024
+"""A request with a chain of certificates has some KiB."""
+
+ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base 32: none of its letters is taken for another."""
+
+CODE_LETTERS: Final = 16
+SALT_BYTES: Final = 16
+REQUEST: Final = b"doorctl-pairing-request/1\n"
+ANSWER: Final = b"doorctl-pairing-answer/1\n"
+ANSWERED: Final = 99
+"""In place of a request's wrong codes."""
+
+
+class Request(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a branch says of itself; `at` is by its clock, `certificates` are in PEM."""
+
+    branch: str
+    at: datetime
+    url: str
+    certificates: str
+    public_key: bytes
+    memory_kib: int
+    iterations: int
+    pin_length: int
+    minimum_age: int
+
+
+class _Secrets(Struct, frozen=True):
+    """What no error and no log prints."""
+
+    __repr__ = object.__repr__
+
+
+class Answer(_Secrets, frozen=True, forbid_unknown_fields=True):
+    """What a branch is given: a file of installation keys, and the 32 bytes of a public key."""
+
+    branch: str
+    installation_key: bytes
+    signing_key: bytes
+
+
+class Pending(_Secrets, frozen=True):
+    """What a branch keeps for itself until it is answered."""
+
+    at: datetime
+    code_key: bytes
+    private_key: bytes
+
+
+def begin(config: Config, out: Path, now: datetime) -> str:
+    """Write a request and return its code in groups of four; an earlier request ends.
+
+    Raises InputError: this branch has no certificate, or one that names nobody. KeyFileError: a
+    file can't be read or written.
+    """
+    if not config.web.tls.wanted:
+        what = "give web.tls.certificate_file and key_file, as systemd/README.md says"
+        raise InputError(f"this branch has no certificate: {what}")
+    host, certificates = _certificates(config.web.tls.certificate_file)
+    code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LETTERS))
+    private_key, salt = PrivateKey.generate(), secrets.token_bytes(SALT_BYTES)
+    request = Request(
+        branch=config.branch.id,
+        at=now,
+        url=f"https://{host}:{config.web.port}",
+        certificates=certificates,
+        public_key=bytes(private_key.public_key),
+        memory_kib=config.seal.memory_kib,
+        iterations=config.seal.iterations,
+        pin_length=config.policy.pin_length,
+        minimum_age=config.policy.minimum_age,
+    )
+    code_key = _stretched(code, salt)
+    kept = Pending(now, code_key, bytes(private_key))
+    put(_pending(config), msgspec.json.encode(kept))
+    put(out, REQUEST + salt + _box(code_key, REQUEST).encrypt(msgspec.json.encode(request)))
+    return "-".join(code[at : at + 4] for at in range(0, CODE_LETTERS, 4))
+
+
+def answer(
+    config: Config, file: Path, typed: str, *, key: InstallationKey, out: Path, now: datetime
+) -> Request:
+    """Add the branch of a request to the sender's file, and write the answer to it.
+
+    `key` is what all branches of that file have. Stopped at any point, the same can be done again.
+    Raises InputError: the code is wrong, was used or is late, or the branch does not fit; nothing
+    was changed. KeyFileError: a file can't be read or written.
+    """
+    assert config.sync is not None  # noqa: S101 - the caller's
+    code = re.sub(r"[\s-]", "", typed).upper().translate(str.maketrans("OIL", "011"))
+    if len(code) != CODE_LETTERS or not set(code) <= set(ALPHABET):
+        raise InputError(f"a code has {CODE_LETTERS} letters and digits; nothing was changed")
+    content = keys.read_key_file(file, LARGEST_BYTES, made_by="doorctl pair begin", private=False)
+    if not content.startswith(REQUEST):
+        raise InputError(f"{file} is no request of `doorctl pair begin`; nothing was changed")
+    signing = keys.read_signing_key(config.sync.signing_key_file).verify_key()
+    ledger, name = config.sync.state_directory / "pairings.json", sha256(content).hexdigest()
+    tried = msgspec.json.decode(_content(ledger) or b"{}", type=dict[str, int])
+    wrong = tried.get(name, 0)
+    if wrong >= MOST_TRIES:
+        why = "was answered already" if wrong == ANSWERED else "has had too many wrong codes"
+        raise InputError(f"this request {why}; run `doorctl pair begin` on the branch again")
+    # Counted first: whoever stops the command has no try more.
+    put(ledger, msgspec.json.encode({**tried, name: wrong + 1}))
+    body = content.removeprefix(REQUEST)
+    code_key = _stretched(code, body[:SALT_BYTES].ljust(SALT_BYTES))
+    try:
+        opened = _box(code_key, REQUEST).decrypt(body[SALT_BYTES:])
+        request = msgspec.json.decode(opened, type=Request)
+    except (CryptoError, ValueError):
+        left = f"{MOST_TRIES - wrong - 1} tries are left"
+        raise InputError(f"the code does not fit this file, or it was changed; {left}") from None
+    _refuse_late(request.at, now)
+    _refuse_other_terms(config, request)
+    _add_target(config, request)
+    given = Answer(request.branch, key.reveal(), signing.content)
+    sealed = SealedBox(PublicKey(request.public_key)).encrypt(msgspec.json.encode(given))
+    put(out, ANSWER + _box(code_key, ANSWER).encrypt(sealed))
+    put(ledger, msgspec.json.encode({**tried, name: ANSWERED}))
+    return request
+
+
+def finish(
+    config: Config,
+    file: Path,
+    now: datetime,
+    lay_over: Callable[[InstallationKey], object],
+    *,
+    replaces: bool = False,
+) -> bool:
+    """Take the server's answer into use; return whether the installation key is another one now.
+
+    `lay_over` rewrites the databases for a key that has earlier ones. Stopped at any point, the
+    same can be done again. Raises InputError: it is no answer to this branch's last request or is
+    late, or other keys are there and nobody said that it `replaces` them; nothing was changed.
+    KeyFileError: a file can't be read or written.
+    """
+    path, key_file = _pending(config), config.secrets.installation_key_file
+    kept = keys.read_key_file(path, LARGEST_BYTES, made_by="doorctl pair begin", private=True)
+    pending = msgspec.json.decode(kept, type=Pending)
+    content = keys.read_key_file(file, LARGEST_BYTES, made_by="doorctl sync pair", private=False)
+    try:
+        sealed = _box(pending.code_key, ANSWER).decrypt(content.removeprefix(ANSWER))
+        opened = SealedBox(PrivateKey(pending.private_key)).decrypt(sealed)
+        given = msgspec.json.decode(opened, type=Answer)
+    except (CryptoError, ValueError):
+        given = None
+    if given is None or given.branch != config.branch.id or not content.startswith(ANSWER):
+        what = "is no answer to the last `doorctl pair begin` here, or was changed"
+        raise InputError(f"{file} {what}; nothing was changed")
+    _refuse_late(pending.at, now)
+    is_new = not key_file.exists() or keys.read_key(key_file).reveal() != given.installation_key
+    if is_new and key_file.exists():
+        _refuse_to_lose(config, replaces=replaces)
+    trusted = _trusted(config, given.signing_key, replaces=replaces)
+    if is_new:
+        put(key_file, given.installation_key)
+    if keys.earlier_keys(key := InstallationKey(given.installation_key)):
+        lay_over(key)
+    if trusted is not None:
+        put(trusted, keys.written(keys.PUBLIC, given.signing_key), 0o644)
+        _name_key(config, trusted)
+    keys.remove_key(path)
+    return is_new
+
+
+def _pending(config: Config) -> Path:
+    return config.secrets.installation_key_file.with_name("pairing.secret")
+
+
+def _refuse_late(at: datetime, now: datetime) -> None:
+    if not -LASTS < now - at < LASTS:
+        times = (
+            f"{at:%Y-%m-%d %H:%M} UTC by the branch's clock, and it is {now:%Y-%m-%d %H:%M} here"
+        )
+        again = "it lasts an hour: see both clocks, or run `doorctl pair begin` again"
+        raise InputError(f"the code is of {times}; {again}")
+
+
+def _refuse_other_terms(config: Config, request: Request) -> None:
+    seal = config.seal
+    for name, here, there in (
+        ("seal.memory_kib", seal.memory_kib, request.memory_kib),
+        ("seal.iterations", seal.iterations, request.iterations),
+        ("policy.pin_length", config.policy.pin_length, request.pin_length),
+    ):
+        if here != there:
+            raise InputError(f"{name} is {here} here and {there} on the branch; make them the same")
+
+
+def _refuse_to_lose(config: Config, *, replaces: bool) -> None:
+    key, path = config.secrets.installation_key_file, branch_db(config)
+    if not replaces:
+        raise InputError(
+            f"{key} is another key than the server's. With --replace the server's takes its place, "
+            "and patrons wait for the first push; nothing was changed"
+        )
+    if not path.exists():
+        return
+    with translated(path), closing(open_reader(path)) as database:
+        for table in person_tables(path.name):
+            query = f"SELECT 1 FROM {table.name} WHERE {CARD} IS NOT NULL LIMIT 1"  # noqa: S608 -- ours
+            if CARD in table.names and database.execute(query).fetchone():
+                raise InputError(
+                    f"bans or passes here are known by {key} alone: give the server this key, as "
+                    "systemd/README.md says; nothing was changed"
+                )
+
+
+def _trusted(config: Config, key: bytes, *, replaces: bool) -> Path | None:
+    """Return the file that a signing key goes to; None where one holds it already."""
+    named = config.web.push.public_key_files
+    there = [path for path in named if path.exists()]
+    if any(keys.read(keys.PUBLIC, path) == key for path in there):
+        return None
+    if there and not replaces:
+        why = "is another server's key. With --replace this one's takes its place"
+        raise InputError(f"{there[0]} {why}; nothing was changed")
+    own = config.secrets.installation_key_file.with_name("signing.pub")
+    return [*named, own][0]
+
+
+def _name_key(config: Config, key: Path) -> None:
+    """Have ``web.push.public_key_files`` name a key."""
+    if key in config.web.push.public_key_files:
+        return
+    path = config.origin.path.resolve()
+    before, line = _content(path).decode(), f'public_key_files = ["{key}"]'
+    begins = r"(^\[web\.push\][^\n]*\n(?:(?!\[)[^\n]*\n)*?)"
+    after, found = re.subn(
+        rf"{begins}public_key_files\s*=\s*\[\]", rf"\1{line}", before, flags=re.MULTILINE
+    )
+    _rewrite(path, after if found else f"{before.rstrip()}\n\n[web.push]\n{line}\n")
+
+
+def _add_target(config: Config, request: Request) -> None:
+    """Write a branch's certificate and, at the end of the sender's file, its table."""
+    path, name = config.origin.path.resolve(), request.branch
+    own = path.with_name(f"branch-{name}.pem")
+    table: dict[str, object] = {"branch": name, "url": request.url, "ca_file": str(own)}
+    if request.minimum_age != config.policy.minimum_age:
+        table["minimum_age"] = request.minimum_age
+    before = _content(path).decode()
+    there = tomllib.loads(before)["sync"].get("targets", [])
+    if table in there and _content(own) == request.certificates.encode():
+        return
+    if any(known["branch"] == name for known in there):
+        again = "take it out to pair that branch anew"
+        raise InputError(f"{path} has a table of {name} already; {again}; nothing was changed")
+    put(own, request.certificates.encode(), 0o644)
+    lines = [f"{key} = {msgspec.json.encode(value).decode()}\n" for key, value in table.items()]
+    _rewrite(path, f"{before.rstrip()}\n\n[[sync.targets]]\n{''.join(lines)}")
+
+
+def _rewrite(path: Path, text: str) -> None:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        what = "is written in a way that nothing can be added to; see the example in config/"
+        raise InputError(f"{path} {what}") from None
+    put(path, text.encode(), path.stat().st_mode & 0o777)
+
+
+def _certificates(path: Path) -> tuple[str, str]:
+    """Return whom a certificate is for, and it and those above it, without any private key."""
+    pem = keys.read_key_file(path, LARGEST_BYTES, made_by="openssl", private=False)
+    try:
+        chain = x509.load_pem_x509_certificates(pem)
+        names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound):
+        raise InputError(f"{path} holds no certificate in PEM that names this branch") from None
+    hosts = [name for name in names.get_values_for_type(x509.DNSName) if "*" not in name]
+    addresses = names.get_values_for_type(x509.IPAddress)
+    hosts += [f"[{each}]" if isinstance(each, IPv6Address) else str(each) for each in addresses]
+    if not hosts:
+        raise InputError(f"{path} names neither a host nor an address of this branch")
+    return hosts[0], "".join(each.public_bytes(Encoding.PEM).decode() for each in chain)
+
+
+def _stretched(code: str, salt: bytes) -> bytes:
+    costs = keys.ITERATIONS, keys.MEMORY_KIB, 1
+    return hash_secret_raw(code.encode(), salt, *costs, SecretBox.KEY_SIZE, Type.ID)
+
+
+def _box(code_key: bytes, purpose: bytes) -> SecretBox:
+    """Return the box of one direction: no file passes for one of the other."""
+    return SecretBox(hmac.digest(code_key, purpose, "sha256"))
+
+
+def _content(path: Path) -> bytes:
+    with owner_of(path.parent):
+        return path.read_bytes() if path.exists() else b""
+
+
+def put(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write or replace a file, durably, by one rename; KeyFileError: it can't be."""
+    whole = path.with_name(f"{path.name}.whole")
+    try:
+        with owner_of(path.parent):
+            whole.unlink(missing_ok=True)
+            create_private(whole, content)
+            if mode != 0o600:  # noqa: PLR2004 - as it was made; a stick knows no modes
+                whole.chmod(mode)
+            whole.replace(path)
+            sync_directory(path.parent)
+    except OSError as err:
+        raise KeyFileError(f"{path} can't be written: {err.strerror}") from err

@@ -1,0 +1,510 @@
+"""A branch and a server come to trust each other: right files, wrong ones, and a stop anywhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tomllib
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from doorctl.access.patron import KEY_BYTES
+from doorctl.config import Config, load
+from doorctl.core.errors import DoorctlError, InputError, KeyFileError
+from doorctl.core.masked import InstallationKey
+from doorctl.services import pairing
+from doorctl.store.keys import PUBLIC, create_key, create_signing_key, read, read_key
+from tests.web.certificates import Authority
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+TAMPERED = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+BRANCH = """
+[branch]
+name = "Øst"
+id = "oest"
+[storage]
+directory = "data"
+[secrets]
+installation_key_file = "installation.key"
+[seal]
+memory_kib = 8
+iterations = 1
+[reader]
+port = "/dev/null"
+[gpio]
+factory = "mock"
+[web.tls]
+certificate_file = "branch.pem"
+key_file = "branch.key"
+[web.push]
+# Nobody yet.
+public_key_files = []
+removed_floor = 2
+[door]
+release_s = 4.0
+"""
+SERVER = """
+[branch]
+name = "Randers"
+id = "sender"
+[secrets]
+installation_key_file = "state/installation.key"
+[seal]
+memory_kib = 8
+iterations = 1
+[sync]
+feed = "exports"
+signing_key_file = "state/signing.key"
+state_directory = "state"
+"""
+
+
+@dataclass
+class Pair:
+    """Two machines and a stick between them, each a directory."""
+
+    base: Path
+    code: str = ""
+
+    @property
+    def branch(self) -> Config:
+        """The branch's configuration, as it stands now."""
+        return load(self.base / "branch" / "doorctl.toml")
+
+    @property
+    def server(self) -> Config:
+        """The sender's configuration, as it stands now."""
+        return load(self.base / "server" / "sync.toml")
+
+    @property
+    def request(self) -> Path:
+        """What the branch has written."""
+        return self.base / "stick" / "request"
+
+    @property
+    def answer_file(self) -> Path:
+        """What the server has written."""
+        return self.base / "stick" / "answer"
+
+    def begin(self, now: datetime = NOW) -> None:
+        """Do the branch's first part."""
+        self.code = pairing.begin(self.branch, self.request, now)
+
+    def answer(self, code: str | None = None, now: datetime = NOW) -> pairing.Request:
+        """Do the server's part."""
+        key = read_key(self.server.secrets.installation_key_file)
+        typed = self.code if code is None else code
+        return pairing.answer(
+            self.server, self.request, typed, key=key, out=self.answer_file, now=now
+        )
+
+    def finish(self, now: datetime = NOW, *, replaces: bool = False) -> bool:
+        """Do the branch's last part."""
+        return pairing.finish(self.branch, self.answer_file, now, fail, replaces=replaces)
+
+    def is_paired(self) -> tuple[bool, bool]:
+        """Tell whether the server knows the branch, and whether the branch takes its pushes."""
+        sync, push = self.server.sync, self.branch.web.push
+        assert sync is not None
+        signing = read(PUBLIC, sync.signing_key_file.with_suffix(".pub"))
+        taken = [read(PUBLIC, path) for path in push.public_key_files] == [signing]
+        keys = (config.secrets.installation_key_file for config in (self.branch, self.server))
+        return (
+            [target.branch for target in sync.targets] == ["oest"],
+            taken and len({path.read_bytes() for path in keys}) == 1,
+        )
+
+    def content(self, *machines: str) -> dict[Path, bytes]:
+        """Return the files of some machines, but for what counts tries."""
+        return {
+            path: path.read_bytes()
+            for machine in machines
+            for path in (self.base / machine).rglob("*")
+            if path.is_file() and path.name != "pairings.json"
+        }
+
+
+def fail(_key: InstallationKey) -> None:
+    """Fail: no database may be rewritten for a key that has no earlier ones."""
+    raise AssertionError
+
+
+def laid_out(base: Path) -> Pair:
+    """Return two machines that know nothing of each other; the server has its keys."""
+    for name in ("branch", "server", "stick", "server/state"):
+        (base / name).mkdir()
+    (base / "branch" / "doorctl.toml").write_text(BRANCH, encoding="utf-8")
+    (base / "server" / "sync.toml").write_text(SERVER, encoding="utf-8")
+    Authority(base / "branch", "authority").issue("branch")
+    state = base / "server" / "state"
+    create_key(state / "installation.key")
+    create_signing_key(state / "signing.key", state / "signing.pub")
+    return Pair(base)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    """Two machines before their first word."""
+    return laid_out(tmp_path)
+
+
+def test_two_machines_are_paired(pair: Pair) -> None:
+    """The server has the branch's table, the branch both keys; nothing else of a file is changed.
+
+    Secrets are for their owner alone, and none is left that was of use for the pairing only.
+    """
+    before = (pair.base / "branch" / "doorctl.toml").read_text(encoding="utf-8")
+    pair.begin()
+    request = pair.answer()
+    assert pair.finish()
+
+    assert pair.is_paired() == (True, True)
+    after = (pair.base / "branch" / "doorctl.toml").read_text(encoding="utf-8")
+    named = f'public_key_files = ["{pair.base}/branch/signing.pub"]'
+    assert after == before.replace("public_key_files = []", named)
+    assert tomllib.loads((pair.base / "server" / "sync.toml").read_text())["sync"]["targets"] == [
+        {
+            "branch": "oest",
+            "url": "https://127.0.0.1:8080",
+            "ca_file": f"{pair.base}/server/branch-oest.pem",
+        }
+    ]
+    assert request.certificates == (pair.base / "branch" / "branch.pem").read_text()
+    assert {path.stat().st_mode & 0o777 for path in pair.base.rglob("*.key")} == {0o600, 0o644}
+    for path in (pair.branch.secrets.installation_key_file, pair.request, pair.answer_file):
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert not (pair.base / "branch" / "pairing.secret").exists()
+
+
+def test_another_age_limit_goes_along(pair: Pair) -> None:
+    """A branch's own limit stands in its table; another seal or PIN length fits no server."""
+    file = pair.base / "branch" / "doorctl.toml"
+    file.write_text(f"{BRANCH}[policy]\nminimum_age = 15\n", encoding="utf-8")
+    pair.begin()
+    pair.answer()
+    assert pair.server.sync is not None
+    assert pair.server.sync.targets[0].minimum_age == 15
+
+    file.write_text(f"{BRANCH}[policy]\npin_length = 6\n", encoding="utf-8")
+    pair.begin()
+    with pytest.raises(InputError, match=r"policy\.pin_length is 4 here and 6 on the branch"):
+        pair.answer()
+
+
+def test_no_secret_is_on_the_stick(pair: Pair) -> None:
+    """Nor does any value that holds one show it when it is printed."""
+    pair.begin()
+    pair.answer()
+    key = pair.server.secrets.installation_key_file.read_bytes()
+
+    stick = pair.request.read_bytes() + pair.answer_file.read_bytes()
+    assert key not in stick
+    assert pair.code.replace("-", "").encode() not in stick
+    for value in (pairing.Answer("oest", key, key), pairing.Pending(NOW, key, key)):
+        assert repr(key) not in repr(value)
+
+
+def test_codes_are_rationed(pair: Pair) -> None:
+    """After five wrong ones even the right one is refused; a typing error is no try."""
+    pair.begin()
+    before = pair.content("server", "branch")
+    for odd in ("", "1234", f"{pair.code}0", pair.code.replace("-", "!")):
+        with pytest.raises(InputError, match="16 letters"):
+            pair.answer(odd)
+    for left in (4, 3, 2, 1, 0):
+        with pytest.raises(InputError, match=f"{left} tries are left"):
+            pair.answer("0000-0000-0000-0000")
+    with pytest.raises(InputError, match="too many wrong codes"):
+        pair.answer()
+
+    assert pair.content("server", "branch") == before
+    pair.begin()
+    pair.answer(f" {pair.code.lower()} ")
+
+
+def test_a_code_works_once(pair: Pair) -> None:
+    """Neither the request nor the answer is taken again, on any machine."""
+    pair.begin()
+    pair.answer()
+    done = pair.content("server")
+    with pytest.raises(InputError, match="was answered already"):
+        pair.answer()
+    assert pair.content("server") == done
+    kept = pair.answer_file.read_bytes()
+    pair.finish()
+    done = pair.content("branch")
+    with pytest.raises(KeyFileError, match="run `doorctl pair begin`"):
+        pair.finish()
+    pair.begin()
+    pair.answer_file.write_bytes(kept)
+    with pytest.raises(InputError, match="no answer to the last"):
+        pair.finish()
+    assert pair.content("branch").items() >= done.items()
+
+
+@pytest.mark.parametrize("away", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=400)])
+def test_it_lasts_an_hour(pair: Pair, away: timedelta) -> None:
+    """By either machine's clock, however wrong that is."""
+    pair.begin()
+    before = pair.content("server", "branch")
+    with pytest.raises(InputError, match="lasts an hour"):
+        pair.answer(now=NOW + away)
+    assert pair.content("server", "branch") == before
+    pair.answer(now=NOW + timedelta(minutes=59))
+    before = pair.content("server", "branch")
+    with pytest.raises(InputError, match="lasts an hour"):
+        pair.finish(now=NOW + away)
+    assert pair.content("server", "branch") == before
+    pair.finish(now=NOW + timedelta(minutes=59))
+    assert pair.is_paired() == (True, True)
+
+
+def test_another_branchs_answer_is_refused(
+    pair: Pair, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As is the branch's own request, where an answer is expected, and the other way round."""
+    other = laid_out(tmp_path_factory.mktemp("other"))
+    for each in (pair, other):
+        each.begin()
+        each.answer()
+    before = pair.content("branch")
+    for wrong in (other.answer_file, pair.request):
+        with pytest.raises(InputError, match="no answer to the last"):
+            pairing.finish(pair.branch, wrong, NOW, fail)
+    shutil.copy(pair.answer_file, pair.request)
+    with pytest.raises(InputError, match="no request"):
+        pair.answer()
+
+    assert pair.content("branch") == before
+
+
+def tampered(content: bytes, draw: st.DataObject) -> bytes:
+    """Return a file with one byte changed, lost, put in or doubled, or with an end cut off."""
+    at = draw.draw(st.integers(0, len(content) - 1))
+    byte = bytes([content[at] ^ draw.draw(st.integers(1, 255))])
+    return draw.draw(
+        st.sampled_from(
+            [
+                content[:at] + byte + content[at + 1 :],
+                content[:at] + content[at + 1 :],
+                content[:at] + byte + content[at:],
+                content[:at],
+                content[at + 1 :],
+                content + byte,
+            ]
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """Two machines before the server's part."""
+    pair = laid_out(tmp_path_factory.mktemp("asked"))
+    pair.begin()
+    return pair
+
+
+@TAMPERED
+@given(draw=st.data())
+def test_no_byte_of_a_request_can_be_changed(asked: Pair, draw: st.DataObject) -> None:
+    """The server refuses the file and has changed nothing."""
+    right, before = asked.request.read_bytes(), asked.content("server", "branch")
+    try:
+        asked.request.write_bytes(tampered(right, draw))
+        with pytest.raises(InputError):
+            asked.answer()
+    finally:
+        asked.request.write_bytes(right)
+
+    assert asked.content("server", "branch") == before
+    assert not asked.answer_file.exists()
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """Two machines before the last part."""
+    pair = laid_out(tmp_path_factory.mktemp("answered"))
+    pair.begin()
+    pair.answer()
+    return pair
+
+
+@TAMPERED
+@given(draw=st.data())
+def test_no_byte_of_an_answer_can_be_changed(answered: Pair, draw: st.DataObject) -> None:
+    """The branch refuses the file and has changed nothing; the right one is taken after it."""
+    right, before = answered.answer_file.read_bytes(), answered.content("branch")
+    try:
+        answered.answer_file.write_bytes(tampered(right, draw))
+        with pytest.raises(InputError):
+            answered.finish()
+    finally:
+        answered.answer_file.write_bytes(right)
+
+    assert answered.content("branch") == before
+
+
+def test_keys_that_are_there_are_changed_when_told_so_only(pair: Pair) -> None:
+    """Another installation key or another server's key stands in the way, each by itself."""
+    own = pair.branch.secrets.installation_key_file
+    create_key(own)
+    create_signing_key(pair.base / "other.key", pair.base / "branch" / "signing.pub")
+    pair.begin()
+    pair.answer()
+    before = pair.content("branch")
+    with pytest.raises(InputError, match="another key than the server's"):
+        pair.finish()
+    assert pair.content("branch") == before
+    shutil.copy(pair.server.secrets.installation_key_file, own)
+    file = pair.base / "branch" / "doorctl.toml"
+    file.write_text(BRANCH.replace("= []", '= ["signing.pub"]'), encoding="utf-8")
+    with pytest.raises(InputError, match="another server's key"):
+        pair.finish()
+    assert not pair.finish(replaces=True)
+    assert pair.is_paired() == (True, True)
+
+    pair.begin()
+    (pair.base / "server" / "sync.toml").write_text(SERVER, encoding="utf-8")
+    pair.answer()
+    done = pair.content("branch")
+    assert not pair.finish()
+    assert {path.name for path in done.keys() - pair.content("branch").keys()} == {"pairing.secret"}
+
+
+def test_a_branch_that_is_known_is_not_entered_twice(pair: Pair) -> None:
+    """Whoever pairs it anew takes its table out, so that nobody takes a branch's place unseen."""
+    pair.begin()
+    pair.answer()
+    Authority(pair.base / "branch", "another").issue("branch")
+    pair.begin()
+    before = pair.content("server")
+    with pytest.raises(InputError, match="has a table of oest already"):
+        pair.answer()
+
+    assert pair.content("server") == before
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        (BRANCH.replace("branch.pem", "doorctl.toml"), "holds no certificate"),
+        (BRANCH.replace("branch.pem", "missing.pem"), "is missing"),
+        (BRANCH.replace("branch.pem", "authority.pem"), "names this branch"),
+        (re.sub(r"\[web\.tls\](\n.*){2}", "", BRANCH), "has no certificate"),
+    ],
+)
+def test_a_branch_without_a_certificate_says_so(pair: Pair, written: str, why: str) -> None:
+    """Before anything is written."""
+    (pair.base / "branch" / "doorctl.toml").write_text(written, encoding="utf-8")
+    before = pair.content("branch", "stick")
+    with pytest.raises(DoorctlError, match=why):
+        pair.begin()
+
+    assert pair.content("branch", "stick") == before
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        BRANCH.replace("# Nobody yet.\npublic_key_files = []\n", ""),
+        BRANCH.replace("public_key_files = []", "public_key_files = [ # none\n]"),
+        BRANCH.replace("[web.push]\n# Nobody yet.\npublic_key_files = []\nremoved_floor = 2\n", ""),
+        BRANCH.replace("[web.push]", "[ web . push ]"),
+        BRANCH.replace("[web.push]", "[web]\npush.max_rows = 5\n[visits]").replace(
+            "# Nobody yet.\npublic_key_files = []\nremoved_floor = 2\n", ""
+        ),
+    ],
+)
+def test_a_configuration_is_added_to_or_left_alone(pair: Pair, written: str) -> None:
+    """However it is written, the branch is paired or says that nothing could be added."""
+    file = pair.base / "branch" / "doorctl.toml"
+    file.write_text(written, encoding="utf-8")
+    before = pair.branch
+    pair.begin()
+    pair.answer()
+    try:
+        pair.finish()
+    except InputError:
+        assert pair.branch == before
+        return
+
+    assert pair.is_paired() == (True, True)
+
+
+def stopped_at(number: int, part: Callable[[], object]) -> bool:
+    """Run a part in a process that dies as it touches a file for that time; tell if it died."""
+    child = os.fork()
+    if not child:
+        seen = 0
+
+        def die(event: str, _arguments: object) -> None:
+            nonlocal seen
+            if event in {"open", "os.rename", "os.remove", "os.chmod"}:
+                seen += 1
+                if seen == number:
+                    os._exit(9)
+
+        try:
+            sys.addaudithook(die)
+            part()
+        except BaseException:  # noqa: BLE001 - the child must end here
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, 9}
+    return code == 9
+
+
+@pytest.mark.parametrize("part", ["answer", "finish"])
+def test_it_can_be_stopped_anywhere(tmp_path: Path, part: str) -> None:
+    """A kill at any touch of a file leaves a machine paired or not, and the same again pairs it."""
+    number, states = 0, set()
+    while True:
+        number += 1
+        (tmp_path / str(number)).mkdir()
+        pair = laid_out(tmp_path / str(number))
+        pair.begin()
+        if part == "finish":
+            pair.answer()
+        if not stopped_at(number, getattr(pair, part)):
+            break
+        states.add(pair.is_paired())
+        try:
+            getattr(pair, part)()
+        except DoorctlError:
+            # It had ended, but for the last word.
+            assert pair.is_paired()[part == "finish"]
+        else:
+            assert pair.is_paired()[part == "finish"]
+        shutil.rmtree(pair.base)
+
+    assert number > 10
+    assert states == (
+        {(False, False), (True, False)} if part == "answer" else {(True, False), (True, True)}
+    )
+
+
+def test_a_key_with_earlier_ones_is_laid_over(pair: Pair) -> None:
+    """A branch that comes after a rotation gets the whole file, and its databases are told."""
+    path = pair.server.secrets.installation_key_file
+    path.unlink()
+    create_key(path, after=bytes(KEY_BYTES))
+    pair.begin()
+    pair.answer()
+    told: list[InstallationKey] = []
+    pairing.finish(pair.branch, pair.answer_file, NOW, told.append)
+
+    assert [key.reveal() for key in told] == [path.read_bytes()]
+    assert pair.branch.secrets.installation_key_file.read_bytes() == path.read_bytes()
