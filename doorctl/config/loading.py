@@ -32,6 +32,7 @@ from doorctl.config.tables import (
     AlarmHeartbeat,
     Alarms,
     AlarmWebhook,
+    Backup,
     Branch,
     ClockTrust,
     Control,
@@ -107,6 +108,7 @@ class Config:
     signin: Signin = field(default_factory=Signin)
     lms: Lms = field(default_factory=Lms)
     alarms: Alarms = field(default_factory=Alarms)
+    backup: Backup = field(default_factory=Backup)
     sync: Sync | None = None
     origin: Origin = field(default=Origin(), repr=False, compare=False)
 
@@ -142,6 +144,7 @@ TABLES: Mapping[str, type[Any]] = MappingProxyType(
         "alarms.email": AlarmEmail,
         "alarms.webhook": AlarmWebhook,
         "alarms.heartbeat": AlarmHeartbeat,
+        "backup": Backup,
         "sync": WrittenSync,
     }
 )

@@ -25,7 +25,9 @@ SOCKETS = {"control.socket": "door.sock", "web.socket": "web.sock"}
 
 WEBS, DOORS = "storage.directory", "storage.door_directory"
 
-DIRECTORIES = frozenset({WEBS, "sync.feed", "sync.state_directory", "web.catalogues"})
+DIRECTORIES = frozenset(
+    {WEBS, "sync.feed", "sync.state_directory", "web.catalogues", "backup.directory"}
+)
 """Keys whose path is only made absolute."""
 
 PUBLIC_KEYS = "web.push.public_key_files"
@@ -423,6 +425,11 @@ RULES: tuple[Rule, ...] = (
     partial(_together, table="alarms.email", leaves=ACCOUNT),
     partial(_together, table="alarms.webhook", leaves=("url", "secret_file")),
     mail_is_encrypted,
+    partial(
+        _encrypted,
+        name="backup.destination",
+        danger="by which anybody on the way could take the password",
+    ),
     partial(
         _encrypted,
         name="alarms.webhook.url",

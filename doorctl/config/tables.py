@@ -669,6 +669,45 @@ class Alarms:
         return self.email.wanted or self.webhook.wanted
 
 
+Recipient = Annotated[
+    str,
+    Meta(pattern=r"^(age1[a-z0-9]{20,4000}|ssh-(ed25519|rsa) [A-Za-z0-9+/=]{40,2000})\Z"),
+]
+_DESTINATION = (
+    r"^(|(https?|sftp)://([A-Za-z0-9._-]{1,64}@)?[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?"
+    r"(/[A-Za-z0-9._~-]+)*/)\Z"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """Who can open the backups, and where they are; without recipients none are made."""
+
+    recipients: tuple[Recipient, ...] = key(
+        (),
+        example=["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"],
+        allowed="a list of at most 8 public keys, age1… or ssh-ed25519 …",
+        max_length=8,
+    )
+    directory: Path = key(Path("/var/backups/doorctl"))
+    keep: int = key(14, within=(1, 30))
+    destination: str = key(
+        "",
+        example="sftp://doorctl@backup.example/oest/",
+        allowed='a directory that begins with sftp:// or https:// and ends with /, or ""',
+        pattern=_DESTINATION,
+    )
+    ssh_key_file: Path = key(Path(), example="/etc/doorctl/backup.key")
+    known_hosts_file: Path = key(Path(), example="/etc/doorctl/backup.hosts")
+    password_file: Path = key(Path(), example="/etc/doorctl/backup.password")
+    ca_file: Path = key(Path(), example="/etc/doorctl/backup-ca.pem")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether backups are made."""
+        return self.recipients != ()
+
+
 SourceKind = Literal["feed"]
 Workers = Annotated[int, Meta(ge=1, le=256)]
 Age = Annotated[int, Meta(ge=0, le=99)]

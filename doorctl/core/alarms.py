@@ -232,6 +232,15 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The disk is nearly full.", "Delete what other programs have left there (df, du)."
         ),
         "disk_low_cleared": _over("disk_low", "There is room on the disk again."),
+        "backup_failed": _today(
+            "The backup could not be made or sent.",
+            "Run doorctl backup on the machine, and do what it says.",
+        ),
+        "backup_old": _today(
+            "No backup has been made for 2 days.",
+            "Run doorctl backup on the machine, and do what it says.",
+        ),
+        "backup_old_cleared": _over("backup_old", "A backup has been made again."),
         "web_silent": _today(
             "The web process does not answer; the door works, and hears nothing new.",
             "Run systemctl restart doorctl-web.",

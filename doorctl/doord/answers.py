@@ -219,7 +219,7 @@ class DoorAnswers:
         connected, moment = self.controller.connected, self.stores.clock.moment()
         count = self.doorway.head_count if self.doorway.watched else None
         register = self.stores.register
-        age = register.age(moment)
+        age, made = register.age(moment), self.stores.backup_at
         return {
             "deciding": self.controller.turns,
             "reader": _connected(connected.get(READER)),
@@ -234,6 +234,7 @@ class DoorAnswers:
             "alarms": self._alarms(moment),
             "epoch": register.epoch,
             "cache_age_s": None if age is None else round(age.total_seconds()),
+            "backup_age_s": None if made is None else round((moment.local - made).total_seconds()),
             "pid": os.getpid(),
             "version": doorctl.__version__,
         }

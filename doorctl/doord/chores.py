@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from functools import partial
@@ -32,8 +32,10 @@ from doorctl.ops.clock import utc_now
 from doorctl.ops.machine import disk_low, undervoltage
 from doorctl.privacy.retention import PurgeReport
 from doorctl.privacy.statistics import OPENED, HourCount
+from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging
+from doorctl.store.records import AuditRecords
 
 PING_EVERY_S = 5.0
 """How often the worker is asked whether it still works."""
@@ -207,6 +209,7 @@ FAULTS: Mapping[str, Patience] = MappingProxyType(
         "keypad_lost": Patience(20.0),
         "register_old": Patience(),
         "disk_low": Patience(),
+        "backup_old": Patience(),
         "web_silent": Patience(180.0),
         "undervoltage": Patience(),
     }
@@ -514,6 +517,9 @@ class Chores:
 LOOK_EVERY_S = 60.0
 """How often the worker looks at power supply, register and disk."""
 
+BACKUP_OLD = timedelta(days=2)
+"""One is made each night, so two were missed."""
+
 WEB_RESTS_S = 60.0
 """Web asks the door every few seconds; a restart takes less."""
 
@@ -553,7 +559,7 @@ class Lookout:
         self._faults.see({**self._looked, **faults}, now_s)
 
     def _look(self) -> None:
-        faults = {"undervoltage": undervoltage(), **self._register()}
+        faults = {"undervoltage": undervoltage(), **self._register(), **self._backup()}
         with suppress(OSError):
             faults["disk_low"] = disk_low(self._directory)
         self._looked = faults
@@ -570,6 +576,18 @@ class Lookout:
         limit = timedelta(hours=self.config.policy.max_cache_age_h)
         why = f"it came {_hours(age)} ago; after {_hours(limit)} nobody is let in by it"
         return {"register_old": why if age > limit * OLD_SHARE else None}
+
+    def _backup(self) -> dict[str, str | None]:
+        moment, stores = self.stores.clock.moment(), self.stores
+        if not self.config.backup.wanted or not moment.dependable:
+            return {}
+        with suppress(StoreError), closing(AuditRecords(branch_db(self.config))) as records:
+            stores.backup_at = at = records.last_backup()
+            if at is None:
+                return {"backup_old": "none was ever made"}
+            why = f"the last one is {_hours(moment.local - at)} old"
+            return {"backup_old": why if moment.local - at > BACKUP_OLD else None}
+        return {}
 
 
 def _hours(span: timedelta) -> str:

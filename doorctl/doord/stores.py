@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -139,7 +140,8 @@ class DoorStores:
     """The door's databases, the thread that may wait for them, and what they are sealed with.
 
     `queue` gets what the worker's jobs return; `stack` closes all of it. `register` is how the
-    patron cache was found at the last look, of epoch 0 where it could not be read.
+    patron cache was found at the last look, of epoch 0 where it could not be read; `backup_at` when
+    the last backup was made, where backups are wanted.
 
     Raises DoorctlError: the key can't be read, or another process is the writer of the door log.
     """
@@ -167,6 +169,7 @@ class DoorStores:
         self.worker.start()
         stack.callback(self.worker.stop, 10.0)
         self.register = CacheStamp(0, None, config.policy.minimum_age, 0)
+        self.backup_at: datetime | None = None
         self.visits = self.worker.call(self._open, timeout_s=STORES_LIMIT_S)
         stack.callback(lambda: self.worker.submit(self.visits.close))
         self.steady = SteadyVisitLog(self.visits, log)

@@ -222,6 +222,7 @@ class Action(Enum):
     CLOCK_TRUSTED = "clock_trusted"
     PURGE_RUN = "purge_run"
     BACKUP_MADE = "backup_made"
+    BACKUP_RESTORED = "backup_restored"
     HOLD_ADDED = "hold_added"
     HOLD_LIFTED = "hold_lifted"
     HOLD_SHOWN = "hold_shown"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 VIA_WEB_S = 0.5
 """What the way through the web process may add to the library system's own limit."""
 
-UNTOLD = frozenset({"alarms", "lms", "outputs", "secrets", "signin", "sync"})
+UNTOLD = frozenset({"alarms", "backup", "lms", "outputs", "secrets", "signin", "sync"})
 """Tables that name accounts, people, commands and addresses with a secret in them: the log says
 only which of their keys was changed or is wrong, and the file keeps a hash of the value."""
 

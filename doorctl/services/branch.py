@@ -271,16 +271,17 @@ def back_up(app: App, file: Path) -> list[Path]:
     except OSError as err:
         raise StoreError(f"{file} can't be written: {err.strerror}") from err
     factors = app.branch_db.with_name(FACTOR_KEY)
-    return sorted({*_files(app.config), *([factors] if factors.exists() else [])})
+    return sorted({*named_files(app.config), *([factors] if factors.exists() else [])})
 
 
-def _files(part: object) -> Iterator[Path]:
+def named_files(part: object) -> Iterator[Path]:
+    """Yield the files that a configuration, or a part of it, names."""
     for field in fields(part) if is_dataclass(part) else ():
         value = getattr(part, field.name)
         if field.name.endswith(("_file", "_files")):
             yield from (path for path in _paths(value) if path != Path())
         else:
-            yield from _files(value)
+            yield from named_files(value)
 
 
 def _paths(value: Path | tuple[Path, ...]) -> tuple[Path, ...]:

@@ -110,6 +110,8 @@ def judged(
     elif age_h is not None and age_h > old_h and "register_old" not in kinds:
         stands.append(f"the patron register is {age_h:.0f} h old")
     figures = [f"alarms={len(kinds)};0", f"register_epoch={state['epoch']}c"]
+    if (backup_s := state.get("backup_age_s")) is not None:
+        figures.append(f"backup_age_h={backup_s / 3600:.1f};48")
     if age_h is not None:
         figures.insert(0, f"register_age_h={age_h:.1f};{old_h:.1f};{limit_h:g}")
     health = Health.WARNING if stands else Health.OK

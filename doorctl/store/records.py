@@ -125,6 +125,11 @@ _LAST_PUSH = """
     WHERE record IS NOT NULL AND json_extract(record, '$.action') IN (?, ?)
     ORDER BY number DESC LIMIT 1
 """
+_LAST_BACKUP = """
+    SELECT json_extract(record, '$.at_ms') FROM audit
+    WHERE record IS NOT NULL AND json_extract(record, '$.action') = ?
+        AND json_extract(record, '$.details.recipients') ORDER BY number DESC LIMIT 1
+"""
 _NUMBERED = (Action.PUSH_APPLIED.value, Action.PATRONS_RENUMBERED.value)
 
 
@@ -210,6 +215,11 @@ class AuditRecords(BranchReader):
         """Return the number of the push applied last, or the lower one it got later; 0 for none."""
         records = self._records(_LAST_PUSH, _NUMBERED)
         return int(records[0][0]) if records else 0
+
+    def last_backup(self) -> datetime | None:
+        """Return when the last encrypted backup was made and sent, UTC; None for none."""
+        records = self._records(_LAST_BACKUP, (Action.BACKUP_MADE.value,))
+        return from_ms(records[0][0]) if records else None
 
 
 def _to_entry(record: tuple[Any, ...]) -> Entry:

@@ -167,10 +167,10 @@ def initialise(config: Config) -> Initialised:
             create_key(key)
             undo.callback(_remove, key)
         sealer = own_sealer(config)
-        _create(patrons, partial(create_patrons, seal=sealer.seal), undo)
-        _create(visits, create_visits, undo)
+        create_or_undo(patrons, partial(create_patrons, seal=sealer.seal), undo)
+        create_or_undo(visits, create_visits, undo)
         # A lock that is left alone would say that bans were lost.
-        _create(branch, create_branch, undo, ".lock")
+        create_or_undo(branch, create_branch, undo, ".lock")
         if sealer.earlier:
             # No later call takes what these are to hold for something of an earlier key.
             lay_over_all(config, read_key(key))
@@ -180,7 +180,10 @@ def initialise(config: Config) -> Initialised:
     return Initialised(made if kept else (key, *made), kept)
 
 
-def _create(database: Path, create: Callable[[Path], None], undo: ExitStack, *others: str) -> None:
+def create_or_undo(
+    database: Path, create: Callable[[Path], None], undo: ExitStack, *others: str
+) -> None:
+    """Create a database as its directory's owner; `undo` removes it, with other files of its."""
     remove = partial(_remove, database, "-wal", "-shm", *others)
     try:
         with owner_of(database.parent):

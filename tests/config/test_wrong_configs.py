@@ -47,7 +47,7 @@ ONE_KEY = [
             "xyzzy: unknown table; there are branch, storage, secrets, seal, reader, keypad, gpio, "
             "door, policy, hours, hours.staffed, hours.exceptions, closing, outputs, visits, "
             "clock, control, web, web.tls, web.push, panel, metrics, signin, signin.oidc, lms, "
-            "alarms, alarms.email, alarms.webhook, alarms.heartbeat, sync"
+            "alarms, alarms.email, alarms.webhook, alarms.heartbeat, backup, sync"
         ),
     ),
     ("door = 5", "door: found 5; give a table: [door]"),

@@ -75,7 +75,7 @@ class Doors:
         self._factory = factory
         self._stack = stack
         self._loaded = loaded
-        self.feed = loaded.feed
+        self.feed, self.pins = loaded.feed, loaded.pins
 
     def made(self, *overrides: str, with_keypad: bool = True) -> Door:
         """Return a door that has not been started."""

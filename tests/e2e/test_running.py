@@ -80,6 +80,7 @@ def test_status_running(door: Door) -> None:
     assert 0 <= age < 3600
     assert found.pop("audit_head")
     assert found.pop("alarms") == []
+    assert found.pop("backup_age_s") is None
     assert found == {
         "running": True,
         "deciding": True,

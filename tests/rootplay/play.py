@@ -79,6 +79,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "--until TOMORROW",
         "hold list": "",
         "backup": "COPY",
+        "restore": "FEED --identity FEED",
         "hold lift": "1",
         "hold show": "1",
         "status": "",

@@ -1,0 +1,305 @@
+"""A backup: one file that nothing here can open, made, kept and sent; and what is in it.
+
+Whoever has the public key can make such a file, so it is not believed: each name in it has one
+place, and what is not exactly as :func:`packed` writes it is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+import doorctl
+from doorctl.config.rules import CREDENTIALS_SPELT
+from doorctl.config.tables import Backup
+from doorctl.core.alarms import known_time
+from doorctl.core.errors import (
+    AlreadyExistsError,
+    DoorctlError,
+    InputError,
+    NotAnsweringError,
+    StoreError,
+)
+from doorctl.core.identity import as_root, login, owner_of
+from doorctl.privacy.audit import Action, Deed
+from doorctl.services.app import App
+from doorctl.services.branch import named_files, note_done
+from doorctl.store.branch import FACTOR_KEY
+from doorctl.store.connection import create_private, whole_copy
+from doorctl.store.keys import read_key_file
+
+MANIFEST, CONFIG, BRANCH, BESIDE, UNITS = (
+    *("manifest.json", "doorctl.toml", "branch.db"),
+    *("beside/", "units/"),
+)
+"""Names in a backup; the last two begin those of files beside the configuration and of drop-ins."""
+
+SYSTEMD = Path("/etc/systemd/system")
+
+LONGEST_FILE_BYTES = 4 * 1024 * 1024
+"""Of a key, a certificate or a catalogue."""
+
+AGE_S, SEND_S, SILENCE_S = 300, 900, 60
+"""Longest time to encrypt, to send, and to hear nothing of the other machine, seconds."""
+
+TOLD_CHARACTERS = 200
+SAY_NOTHING = ("age: report", "Connection closed")
+"""Last lines of programs that have said why before them."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A file in a backup: its digest, its mode and the login of its owner."""
+
+    sha256: str
+    mode: int
+    owner: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup says of itself: version, the number of branch.db's layout, when, files."""
+
+    format: Literal["doorctl-backup/1"] = "doorctl-backup/1"
+    version: str
+    branch: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
+    layout: int
+    made: datetime
+    files: dict[str, Part]
+
+
+def make_backup(app: App) -> tuple[Path, list[Path]]:
+    """Make a backup by [backup], send it, and put on the audit log that it is good.
+
+    Returns its file, and the files that are not in it: they lie elsewhere than the configuration,
+    or are missing. Raises InputError: no backups are configured. DoorctlError: it could not be
+    made, and no older one was deleted; or not be sent, and is kept here.
+    """
+    wanted, branch = app.config.backup, app.config.branch.id
+    if not wanted.wanted:
+        raise InputError(
+            "no backups are configured: make a key by `age-keygen` on another machine, and give "
+            "its public half as backup.recipients"
+        )
+    made = known_time(app.clock.moment()).astimezone(UTC).replace(microsecond=0)
+    plain, left_out = _collected(app, made)
+    whom = (word for recipient in wanted.recipients for word in ("-r", recipient))
+    content = run("age", *whom, given=plain)
+    path = wanted.directory / f"doorctl-{branch}-{made:%Y%m%dT%H%M%SZ}.age"
+    _keep(path, content, wanted.keep, f"doorctl-{branch}-{'[0-9]' * 8}T{'[0-9]' * 6}Z.age")
+    if wanted.destination:
+        try:
+            _send(wanted, path.name, content)
+        except (NotAnsweringError, StoreError) as err:
+            raise NotAnsweringError(f"{path} was not sent: {err}") from err
+    note_done(app, Deed(Action.BACKUP_MADE, details={"recipients": len(wanted.recipients)}))
+    return path, left_out
+
+
+def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
+    config, written = app.config, app.config.origin.path.absolute()
+    records = whole_copy(app.branch_db)
+    files = {BRANCH: (records, Part("", 0o640, ""))}
+    factors, base, left_out = app.branch_db.with_name(FACTOR_KEY), written.parent, []
+    places = {CONFIG: written} | ({FACTOR_KEY: factors} if factors.exists() else {})
+    # What systemd hands over has its own place beside the configuration.
+    named = {base / p.name if {*CREDENTIALS_SPELT} & {*p.parts} else p for p in named_files(config)}
+    catalogues = config.web.catalogues.glob("*/*.po")
+    for path in sorted({*named, *catalogues, *base.glob("*.next")} - {written}):
+        if path.is_relative_to(base) and path.is_file():
+            places[BESIDE + str(path.relative_to(base))] = path
+        else:
+            left_out.append(path)
+    for path in sorted(SYSTEMD.glob("doorctl-*.d/*.conf")):
+        places[UNITS + str(path.relative_to(SYSTEMD))] = path
+    for name, path in places.items():
+        content = read_key_file(path, LONGEST_FILE_BYTES, made_by="doorctl init", private=False)
+        with owner_of(path.parent):
+            status = path.stat()
+        files[name] = content, Part("", stat.S_IMODE(status.st_mode), login(status.st_uid))
+    manifest = Manifest(
+        version=doorctl.__version__,
+        branch=config.branch.id,
+        layout=layout_of(records),
+        made=made,
+        files={
+            name: msgspec.structs.replace(part, sha256=sha256(content).hexdigest())
+            for name, (content, part) in files.items()
+        },
+    )
+    return packed(manifest, {name: content for name, (content, _) in files.items()}), left_out
+
+
+def layout_of(records: bytes) -> int:
+    """Return the number of a database's layout: the `user_version` in its header."""
+    return int.from_bytes(records[60:64], "big")
+
+
+def packed(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
+    """Return a tar archive, always the same: the manifest, then its files in their order."""
+    out = BytesIO()
+    with tarfile.open(fileobj=out, mode="w:", format=tarfile.USTAR_FORMAT) as archive:
+        for name in (MANIFEST, *manifest.files):
+            content = msgspec.json.encode(manifest) if name == MANIFEST else files[name]
+            header = tarfile.TarInfo(name)
+            header.size, header.mode = len(content), 0o600
+            archive.addfile(header, BytesIO(content))
+    return out.getvalue()
+
+
+def unpacked(archive: bytes) -> tuple[Manifest, dict[str, bytes]]:
+    """Return what :func:`packed` made. Raises InputError: it is damaged, or something else."""
+    try:
+        files = _regular_files(archive)
+        manifest = msgspec.json.decode(files.pop(MANIFEST), type=Manifest)
+        told = {name: part.sha256 for name, part in manifest.files.items()}
+        # Written once more it has to be the same: no trick of tar's is one that we write.
+        good = told == {name: sha256(content).hexdigest() for name, content in files.items()}
+        good = good and packed(manifest, files) == archive
+        if good and {CONFIG, BRANCH} <= files.keys() and all(map(_is_ours, files)):
+            return manifest, files
+    except (tarfile.TarError, msgspec.MsgspecError, ValueError, LookupError, RecursionError):
+        pass
+    raise InputError("what is in it is no backup of doorctl, or is damaged")
+
+
+def _regular_files(archive: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=BytesIO(archive), mode="r:") as tar:
+        return {
+            member.name: archive[member.offset_data : member.offset_data + member.size]
+            for member in tar
+        }
+
+
+def _is_ours(name: str) -> bool:
+    kind, _, rest = name.partition("/")
+    if not rest:
+        return name in {CONFIG, BRANCH, FACTOR_KEY}
+    parts = rest.split("/")
+    return f"{kind}/" in {BESIDE, UNITS} and not {"", ".", ".."} & {*parts} and rest.isprintable()
+
+
+def opened(file: Path, identity: bytes) -> bytes:
+    """Decrypt a file by a private key of age. Raises InputError: it can't be; says why."""
+    try:
+        content = file.read_bytes()
+    except OSError as err:
+        raise InputError(f"{file} can't be read: {err.strerror}") from None
+    try:
+        with _in_memory(identity) as key:
+            return run("age", "-d", "-i", f"/dev/fd/{key}", given=content, handed=(key,))
+    except NotAnsweringError as err:
+        raise InputError(f"{file} can't be opened: {err}") from None
+
+
+def run(*words: str, given: bytes, handed: tuple[int, ...] = (), limit_s: float = AGE_S) -> bytes:
+    """Run a program on what it is given, as who called us; return its output.
+
+    Raises NotAnsweringError: it failed; says why in its own last words.
+    """
+    try:
+        with as_root():
+            done = subprocess.run(  # noqa: S603 - no shell, and all words are checked or our own
+                words,
+                check=False,
+                input=given,
+                capture_output=True,
+                cwd="/",
+                timeout=limit_s,
+                pass_fds=handed,
+            )
+    except FileNotFoundError:
+        raise NotAnsweringError(
+            f"there is no {words[0]} here: apt install age openssh-client"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise NotAnsweringError(f"{words[0]} took more than {limit_s:g} s") from None
+    if done.returncode:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        told = [line for line in lines if not line.startswith(SAY_NOTHING)] or ["no reason given"]
+        words_of_its = "".join(filter(str.isprintable, told[-1]))[:TOLD_CHARACTERS]
+        raise NotAnsweringError(f"{words_of_its} ({words[0]} ended with {done.returncode})")
+    return done.stdout
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[int]:
+    descriptor = os.memfd_create("doorctl")
+    try:
+        os.write(descriptor, content)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _keep(path: Path, content: bytes, most: int, pattern: str) -> None:
+    directory = path.parent
+    try:
+        with owner_of(directory):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with owner_of(directory):
+            create_private(path, content)
+            # By name, which is by time; after a clock that was wrong the new one may be first.
+            older = sorted(set(directory.glob(pattern)) - {path})
+            for surplus in older[: max(0, len(older) + 1 - most)]:
+                surplus.unlink()
+    except FileExistsError:
+        raise AlreadyExistsError(f"{path} is there already; nothing was changed") from None
+    except OSError as err:
+        if isinstance(err, DoorctlError):
+            raise
+        raise StoreError(f"{path} can't be written: {err.strerror}; see `df`") from err
+
+
+def _send(wanted: Backup, name: str, content: bytes) -> None:
+    address = urlsplit(wanted.destination)
+    if address.scheme != "sftp":
+        _put(wanted, name, content)
+        return
+    options = ["-oStrictHostKeyChecking=yes", "-oConnectTimeout=20", "-oServerAliveInterval=20"]
+    if wanted.ssh_key_file != Path():
+        options += [f"-oIdentityFile={_quoted(wanted.ssh_key_file)}", "-oIdentitiesOnly=yes"]
+    if wanted.known_hosts_file != Path():
+        options.append(f"-oUserKnownHostsFile={_quoted(wanted.known_hosts_file)}")
+    whom = f"{address.username}@{address.hostname}" if address.username else address.hostname
+    where = f"{address.path}{name}"
+    with _in_memory(content) as source:
+        batch = f"put /dev/fd/{source} {where}.new\nrename {where}.new {where}\n".encode()
+        words = ("sftp", "-b", "-", "-P", str(address.port or 22), *options, str(whom))
+        run(*words, given=batch, handed=(source,), limit_s=SEND_S)
+
+
+def _quoted(path: Path) -> str:
+    return f'"{path}"'
+
+
+def _put(wanted: Backup, name: str, content: bytes) -> None:
+    # What most branches don't use is not loaded.
+    import httpx2  # noqa: PLC0415 - as said
+
+    from doorctl.sources.asking import read_password, trusting, unreached  # noqa: PLC0415 - as said
+
+    address = urlsplit(wanted.destination)
+    account = None
+    if address.username:
+        account = (address.username, read_password(wanted.password_file).reveal())
+    url = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
+    trust, limit = trusting(wanted.ca_file), httpx2.Timeout(SILENCE_S)
+    try:
+        with httpx2.Client(verify=trust, trust_env=False, timeout=limit, auth=account) as client:
+            answer = client.put(url + name, content=content)
+    except httpx2.TransportError as err:
+        raise NotAnsweringError(unreached(err, "backup")) from err
+    if not answer.is_success:
+        raise NotAnsweringError(f"it answers with HTTP status {answer.status_code}")

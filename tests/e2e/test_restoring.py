@@ -1,0 +1,274 @@
+"""A backup that only its recipients open, and a door that comes back from it on an empty card.
+
+Bug (operations review): what has to be copied stood in no one place, and nothing put it back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from doorctl.store.connection import WriterLock
+from tests.e2e.conftest import CONFIG, Doors
+from tests.e2e.door import COMMANDS, Door
+from tests.e2e.people import ENTITLED, TODAY, Person
+
+BANNED = Person("3000009876", "2580")
+
+
+def program(name: str) -> str:
+    """Return where a program is; without it skip, but fail in CI."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI has to have {name}")
+        pytest.skip(f"this machine has no {name}")
+    return found
+
+
+@dataclass
+class Card:
+    """A Pi's card: `etc` is root's directory, `data` the databases'; `outside` is another machine.
+
+    `key` is the private key that lies there.
+    """
+
+    root: Path
+    outside: Path
+    feed: Path
+    pins: Path
+
+    @property
+    def etc(self) -> Path:
+        """Where the configuration is."""
+        return self.root / "etc"
+
+    @property
+    def data(self) -> Path:
+        """Where the databases are."""
+        return self.root / "data"
+
+    @property
+    def key(self) -> Path:
+        """The private key of age."""
+        return self.outside / "key.txt"
+
+    def write_config(self, *backup: str, branch: str = "proeve") -> None:
+        """Write the configuration, with more lines of [backup]."""
+        self.etc.mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(exist_ok=True)
+        recipient = next(
+            line.split()[-1] for line in self.key.read_text().splitlines() if "public" in line
+        )
+        text = (
+            CONFIG.replace('"proeve"', f'"{branch}"')
+            .replace('directory = "replaced"', f'directory = "{self.data}"')
+            .replace('installation_key_file = "replaced"', 'installation_key_file = "the.key"')
+            .replace('port = "replaced"', f'port = "{self.data}/reader"')
+        )
+        lines = [f'[backup]\nrecipients = ["{recipient}"]', *backup]
+        if not any(line.startswith("directory") for line in backup):
+            lines.insert(1, f'directory = "{self.outside}/kept"')
+        (self.etc / "doorctl.toml").write_text(text + "\n".join(lines), encoding="utf-8")
+
+    def call(
+        self, *words: str, stdin: str = "", ok: bool = True, path: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command with this card's configuration."""
+        environment = {**os.environ, "PATH": path or os.environ["PATH"]}
+        whole = [*words, f"--config={self.etc / 'doorctl.toml'}"]
+        done = COMMANDS.run(whole, environment, stdin)
+        assert done is not None
+        assert (done.returncode == 0) is ok, done.stderr
+        return done
+
+    def backup(self) -> Path:
+        """Make a backup and return its file."""
+        self.call("backup")
+        return max((self.outside / "kept").glob("*.age"))
+
+    def restore(self, file: Path, *words: str, ok: bool = True) -> str:
+        """Put a backup back; return what was said, of a refusal its one line."""
+        done = self.call("restore", str(file), "--identity", str(self.key), *words, ok=ok)
+        if ok:
+            return done.stdout
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+
+    def throw_away(self) -> None:
+        """Delete everything on the card."""
+        shutil.rmtree(self.root)
+
+    def content(self) -> dict[str, bytes]:
+        """Return all files on the card but locks."""
+        files = (path for path in self.root.rglob("*") if path.is_file())
+        return {str(path): path.read_bytes() for path in files if path.suffix != ".lock"}
+
+    def door(self) -> Door:
+        """Return the card's door."""
+        key = f"secrets.installation_key_file={self.etc / 'the.key'}"
+        return Door(self.data, self.etc / "doorctl.toml", [key], pins=self.pins)
+
+
+@pytest.fixture
+def card(tmp_path: Path, doors: Doors) -> Card:
+    """A card of a branch with a ban, a pass and an account; nobody's patrons are loaded."""
+    program("age")
+    card = Card(tmp_path / "card", tmp_path / "outside", doors.feed, doors.pins)
+    card.outside.mkdir()
+    subprocess.run(["age-keygen", "-o", card.key], check=True, capture_output=True)
+    card.write_config()
+    card.call("init")
+    card.call("bans", "add", BANNED.number, "--as", "card", "--reason", "uro")
+    return card
+
+
+def test_the_card_is_thrown_away_and_the_door_comes_back(card: Card, tmp_path: Path) -> None:
+    """Backup, an empty card, restore, a full register: who was let in is, who was banned is not."""
+    rows = [json.loads(line) for line in card.feed.read_text().splitlines()]
+    feed = tmp_path / "feed.ndjson"
+    feed.write_text("".join(json.dumps(r) + "\n" for r in (*rows, BANNED.feed_row(9876))))
+    card.call(
+        "passes",
+        "add",
+        "3000005555",
+        "--as",
+        "card",
+        "--kind",
+        "cleaner",
+        "--to",
+        f"{TODAY + timedelta(days=90)}",
+        "--label",
+        "rengøring",
+    )
+    card.call(
+        "staff",
+        "add",
+        "anna",
+        "--role",
+        "manager",
+        "--password-stdin",
+        stdin="correct horse battery staple\n",
+    )
+    file = card.backup()
+    sealed = file.read_bytes()
+    assert sealed.startswith(b"age-encryption.org/v1\n")
+    assert b"doorctl" not in sealed
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    card.throw_away()
+    said = card.restore(file)
+
+    assert "branch_rolled_back" in said
+    assert "anna" in card.call("staff", "list").stdout
+    assert "rengøring" in card.call("passes", "list").stdout
+    assert "backup_restored" in card.call("audit", "list").stdout
+    assert stat.S_IMODE((card.etc / "the.key").stat().st_mode) == 0o600
+    card.call("patrons", "load", str(feed), "--full")
+    with card.door() as door:
+        door.start()
+        door.let_in(ENTITLED)
+        assert door.visit(BANNED)["reason"] == "banned"
+
+
+def test_a_backup_while_all_runs_has_the_last_ban(card: Card) -> None:
+    """What still lies in the WAL is in it; neither visits nor patrons are."""
+    with card.door() as door:
+        door.start()
+        card.call("bans", "add", "--patron-ref", "77", "--reason", "trial")
+        file = card.backup()
+    card.throw_away()
+    said = card.restore(file)
+
+    assert "77" in card.call("bans", "list", "--json").stdout
+    assert {line.strip() for line in said.splitlines() if line.startswith("  ")} == {
+        "branch.db",
+        "doorctl.toml",
+        "beside/the.key",
+    }
+
+
+def test_so_many_are_kept(card: Card) -> None:
+    """The oldest go, other files and other branches' backups stay."""
+    card.write_config("keep = 2")
+    kept = card.outside / "kept"
+    kept.mkdir()
+    for name in ("proeve-20200101T000000Z", "proeve-20200102T000000Z", "proeve-2-20200101T000000Z"):
+        (kept / f"doorctl-{name}.age").touch()
+    made = card.backup()
+
+    assert {path.name for path in kept.iterdir()} == {
+        made.name,
+        "doorctl-proeve-20200102T000000Z.age",
+        "doorctl-proeve-2-20200101T000000Z.age",
+    }
+
+
+def test_a_living_installation_is_not_replaced_unless_told(card: Card) -> None:
+    """Nor while door or web runs, nor by one that has another key or is of another branch."""
+    file = card.backup()
+    before = card.content()
+
+    assert "--replace" in card.restore(file, ok=False)
+    with closing(WriterLock(card.data / "visits.db")):
+        assert "writing" in card.restore(file, "--replace", ok=False)
+    key = card.etc / "the.key"
+    old = key.read_bytes()
+    key.write_bytes(bytes(32))
+    assert "another key" in card.restore(file, "--replace", ok=False)
+    key.write_bytes(old)
+    card.write_config(branch="other")
+    assert "it is of branch proeve, and this is other" in card.restore(file, "--replace", ok=False)
+    card.write_config()
+    assert card.content() == before
+
+    card.call("bans", "add", "--patron-ref", "77", "--reason", "trial")
+    card.restore(file, "--replace")
+    assert "77" not in card.call("bans", "list", "--json").stdout
+
+
+def test_what_is_no_whole_backup_changes_nothing(card: Card) -> None:
+    """Cut off, changed by a bit, empty, of another key, or of a doorctl to come."""
+    file = card.backup()
+    whole = file.read_bytes()
+    card.throw_away()
+    wrong = card.outside / "wrong.age"
+    for content in (whole[:-1], whole[: len(whole) // 2], b"", whole[:-100] + bytes(100), b"x"):
+        wrong.write_bytes(content)
+        assert "can't be opened" in card.restore(wrong, ok=False)
+    (card.outside / "old.txt").write_bytes(card.key.read_bytes())
+    card.key.unlink()
+    subprocess.run(["age-keygen", "-o", card.key], check=True, capture_output=True)
+    assert "no identity matched" in card.restore(file, ok=False)
+
+    assert not card.root.exists()
+
+
+def test_without_recipients_none_is_made(card: Card) -> None:
+    """And the line says how to make a key."""
+    done = card.call("backup", "--set", "backup.recipients=[]", ok=False)
+
+    assert "age-keygen" in done.stderr
+    assert not (card.outside / "kept").exists()
+
+
+def test_a_backup_that_fails_leaves_none(card: Card) -> None:
+    """No age, no room, no directory: one line, and the older ones stay."""
+    kept = card.outside / "kept"
+    first = card.backup()
+    assert "apt install age" in card.call("backup", ok=False, path="/nowhere").stderr
+    blocked = f"backup.directory={card.etc}/doorctl.toml/kept"
+    assert "can't be written" in card.call("backup", "--set", blocked, ok=False).stderr
+    full = "backup.directory=/dev/full/kept"
+    assert "can't be written" in card.call("backup", "--set", full, ok=False).stderr
+
+    assert list(kept.iterdir()) == [first]

@@ -1,0 +1,334 @@
+"""A backup is put back whole or not at all, and nothing in it leaves its place."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import tarfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.config import load
+from doorctl.core.errors import DoorctlError, InputError
+from doorctl.services.app import App
+from doorctl.services.backups import BRANCH, CONFIG, Manifest, Part, layout_of, packed, unpacked
+from doorctl.store.connection import whole_copy
+from doorctl.wiring.installation import initialise
+from doorctl.wiring.restoring import restore
+
+CONFIGURATION = """
+[branch]
+name = "Prøve"
+id = "proeve"
+[storage]
+directory = "../data"
+[secrets]
+installation_key_file = "the.key"
+[seal]
+memory_kib = 8
+iterations = 1
+[reader]
+port = "/dev/null"
+[gpio]
+factory = "mock"
+"""
+MADE = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
+Files = dict[str, bytes]
+
+
+def manifest_of(files: Files, **other: Any) -> Manifest:
+    """Return a manifest that fits the files."""
+    parts = {name: Part(sha256(text).hexdigest(), 0o600, "root") for name, text in files.items()}
+    told: dict[str, Any] = {"version": "1", "branch": "proeve", "layout": 1, "made": MADE}
+    return Manifest(**(told | {"files": parts} | other))
+
+
+def content(root: Path) -> Files:
+    """Return all files below a directory, but locks."""
+    found = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """The files of a branch."""
+    root = tmp_path_factory.mktemp("branch")
+    path = installed(root)
+    key = (root / "etc" / "the.key").read_bytes()
+    records = whole_copy(App.of(load(path)).branch_db)
+    return {BRANCH: records, CONFIG: CONFIGURATION.encode(), "beside/the.key": key}
+
+
+def installed(root: Path) -> Path:
+    """Make a branch and return its configuration's file."""
+    path = root / "etc" / "doorctl.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(CONFIGURATION, encoding="utf-8")
+    initialise(load(path))
+    return path
+
+
+def tar(*members: tuple[tarfile.TarInfo, bytes], form: int = tarfile.USTAR_FORMAT) -> bytes:
+    """Return an archive of whatever members."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:", format=form) as archive:
+        for member, text in members:
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    return out.getvalue()
+
+
+def info(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    """Return a member's header as doorctl writes it, but for these."""
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname, member.mode = kind, link, 0o600
+    return member
+
+
+def test_what_was_packed_is_unpacked(files: Files) -> None:
+    """Whole, and the same bytes each time."""
+    archive = packed(manifest_of(files), files)
+
+    assert archive == packed(manifest_of(files), files)
+    assert unpacked(archive) == (manifest_of(files), files)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("/etc/passwd", "../up", "beside/../../up", "beside//etc/passwd", "beside/", "units/.."),
+        *("beside/./x", "beside/a\nb", "other/x", "visits.db", "branch.db/x", "beside/\\..\\x\x00"),
+    ],
+)
+def test_a_name_that_leaves_its_place_is_refused(files: Files, name: str) -> None:
+    """Though its digest is right."""
+    forged = {**files, name: b"x"}
+    with pytest.raises((InputError, ValueError)) as refused:
+        unpacked(packed(manifest_of(forged), forged))
+
+    assert isinstance(refused.value, InputError)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda good, _: [*good, (info("beside/x", tarfile.SYMTYPE, "/etc"), b"")],
+        lambda good, _: [*good, (info("beside/x", tarfile.LNKTYPE, "/etc/passwd"), b"")],
+        lambda good, _: [*good, (info("beside/x", tarfile.CHRTYPE), b"")],
+        lambda good, _: [*good, (info("beside/x", tarfile.FIFOTYPE), b"")],
+        lambda good, _: [*good, (info("beside", tarfile.DIRTYPE), b"")],
+        lambda good, _: [*good, (info("beside/the.key"), bytes(32))],
+        lambda good, _: [good[0], *good[:0:-1]],
+        lambda good, _: good[1:],
+        lambda good, _: good[:-1],
+        lambda good, key: [*good[:-1], (info("beside/the.key", tarfile.SYMTYPE, "/etc"), key)],
+    ],
+    ids=["link", "hard", "device", "pipe", "folder", "twice", "order", "bare", "less", "swapped"],
+)
+def test_no_trick_of_an_archive_is_taken(
+    files: Files, forge: Callable[[list[Any], bytes], list[Any]]
+) -> None:
+    """Links, devices, second members of a name, missing ones: anything that we do not write."""
+    head = msgspec.json.encode(manifest_of(files))
+    good = [(info("manifest.json"), head), *((info(name), files[name]) for name in files)]
+    assert unpacked(tar(*good)) == (manifest_of(files), files)
+
+    with pytest.raises(InputError):
+        unpacked(tar(*forge(good, files["beside/the.key"])))
+
+
+def test_other_kinds_of_archives_are_refused(files: Files) -> None:
+    """PAX headers can rename a member, and a sparse one is larger than what holds it."""
+    head = msgspec.json.encode(manifest_of(files))
+    good = [(info("manifest.json"), head), *((info(name), files[name]) for name in files)]
+    good[-1][0].pax_headers = {"GNU.sparse.size": "99999999999", "path": "beside/the.key"}
+    with pytest.raises(InputError):
+        unpacked(tar(*good, form=tarfile.PAX_FORMAT))
+    for other in (b"", b"x" * 4096, bytes(10240)):
+        with pytest.raises(InputError):
+            unpacked(other)
+
+
+@given(place=st.integers(0, 10_000_000), bit=st.integers(0, 7), cut=st.booleans())
+def test_no_bit_can_be_changed(files: Files, place: int, bit: int, *, cut: bool) -> None:
+    """Nor can the end be missing."""
+    archive = bytearray(packed(manifest_of(files), files))
+    place %= len(archive)
+    archive[place] ^= 1 << bit
+    with pytest.raises(InputError):
+        unpacked(bytes(archive[:place] if cut else archive))
+
+
+def test_a_link_beside_the_configuration_leads_nowhere_else(files: Files, tmp_path: Path) -> None:
+    """A folder there may be a link; what would land behind it is refused."""
+    etc, other = tmp_path / "etc", tmp_path / "other"
+    etc.mkdir()
+    other.mkdir()
+    (etc / "tls").symlink_to(other)
+    more = {**files, "beside/tls/web.key": b"key"}
+    with pytest.raises(InputError, match="leads out of"):
+        restore(manifest_of(more), more, etc / "doorctl.toml", replace=True)
+
+    assert content(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda files: {BRANCH: layout(files[BRANCH], 99)}, "newer doorctl"),
+        (lambda files: {BRANCH: files[BRANCH][:4096] + bytes(4096)}, "damaged"),
+        (lambda files: {CONFIG: files[CONFIG].replace(b"proeve", b"other")}, "of branch proeve"),
+        (lambda _: {CONFIG: b"[branch"}, "can't be used here"),
+        (lambda _: {CONFIG: b"[branch]\nnme = 1\n"}, "can't be used here"),
+        (lambda _: {"beside/the.key": b"short"}, "32 bytes"),
+    ],
+    ids=["newer", "damaged", "branch", "toml", "keys", "key"],
+)
+def test_what_does_not_fit_changes_nothing(
+    files: Files, tmp_path: Path, change: Callable[[Files], Files], says: str
+) -> None:
+    """It is one sentence, and not a file is left."""
+    wrong = {**files, **change(files)}
+    with pytest.raises(DoorctlError, match=says) as refused:
+        restore(manifest_of(wrong), wrong, tmp_path / "etc" / "doorctl.toml", replace=False)
+
+    assert "\n" not in str(refused.value)
+    assert content(tmp_path) == {}
+
+
+def layout(records: bytes, number: int) -> bytes:
+    """Return a database of another layout's number."""
+    changed = records[:60] + number.to_bytes(4, "big") + records[64:]
+    assert layout_of(changed) == number
+    return changed
+
+
+# Faults: each call that makes, renames or removes a file is struck, one a run, in a process apart.
+
+STEPS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.chown"})
+
+
+def struck(root: Path, do: Callable[[], object], nth: int, strike: Callable[[str], None]) -> str:
+    """Run something in a child whose nth such call below `root` is struck; return how it ended."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        count = 0
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            nonlocal count
+            if event in STEPS and str(root) in str(arguments[0]):
+                if event == "open" and not arguments[2] & os.O_CREAT:
+                    return
+                count += 1
+                if count == nth:
+                    strike(event)
+
+        sys.addaudithook(hook)
+        said = "done"
+        try:
+            do()
+        except DoorctlError as err:
+            said = str(err)
+        except BaseException as err:  # noqa: BLE001 - the parent tells it
+            said = f"bug {err!r}"
+        os.write(writing, said.encode())
+        os._exit(0 if count >= nth else 3)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return "over" if os.waitstatus_to_exitcode(status) == 3 else said
+
+
+def kill(_event: str) -> None:
+    """End this process as a power cut does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def full(event: str) -> None:
+    """Be a disk without room."""
+    if event in {"open", "os.mkdir"}:
+        raise OSError(28, "No space left on device", "a file")
+
+
+def test_killed_at_any_step_it_is_nothing_or_all_and_goes_on(files: Files, tmp_path: Path) -> None:
+    """Without its configuration nothing starts; with it all is there. The same call ends it."""
+    manifest, nth = manifest_of(files), 0
+    while True:
+        nth += 1
+        root = tmp_path / str(nth)
+        path = root / "etc" / "doorctl.toml"
+        root.mkdir()
+
+        def do(path: Path = path) -> None:
+            restore(manifest, files, path, replace=False)
+
+        if struck(root, do, nth, kill) == "over":
+            break
+        if path.exists():
+            assert (root / "etc" / "the.key").read_bytes() == files["beside/the.key"]
+            assert {"branch.db", "patrons.db", "visits.db"} <= {
+                file.name for file in (root / "data").iterdir()
+            }
+        do()
+        assert not [name for name in content(root) if name.endswith(".restored")]
+    assert nth > 12
+
+
+def test_a_full_disk_at_any_step_changes_nothing(files: Files, tmp_path: Path) -> None:
+    """What was laid beside the places is taken away again."""
+    manifest, nth, refused = manifest_of(files), 0, 0
+    while True:
+        nth += 1
+        root = tmp_path / str(nth)
+        root.mkdir()
+
+        def do(root: Path = root) -> None:
+            restore(manifest, files, root / "etc" / "doorctl.toml", replace=False)
+
+        said = struck(root, do, nth, full)
+        if said == "over":
+            break
+        assert not said.startswith("bug"), said
+        if said != "done" and "it is done" not in said:
+            refused += 1
+            assert content(root) == {}, said
+    assert refused > 5
+
+
+def test_killed_over_a_living_branch_each_file_is_the_old_or_the_new(
+    files: Files, tmp_path: Path
+) -> None:
+    """So that the door opens, of the same key, at every step."""
+    nth = 0
+    while True:
+        nth += 1
+        root = tmp_path / str(nth)
+        path = installed(root)
+        (root / "etc" / "the.key").chmod(0o600)
+        key = (root / "etc" / "the.key").read_bytes()
+        config = CONFIGURATION.replace("Prøve", "Ny").encode()
+        new = {**files, "beside/the.key": key, CONFIG: config, "beside/web.pem": b"pem"}
+
+        def do(path: Path = path, new: Files = new) -> None:
+            restore(manifest_of(new), new, path, replace=True)
+
+        if struck(root, do, nth, kill) == "over":
+            break
+        assert path.read_bytes() in {CONFIGURATION.encode(), config}
+        assert (root / "etc" / "the.key").read_bytes() == key
+        whole_copy(root / "data" / "branch.db")
+        do()
+        assert path.read_bytes() == config
+    assert nth > 12
