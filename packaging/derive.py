@@ -214,7 +214,7 @@ def licences(listed: dict[str, object], home: str) -> str:
         for part in listed["components"]  # type: ignore[attr-defined]
     )
     return f"""\
-doorctl is in {home.partition("/releases")[0]}, from https://github.com/doorctl/doorctl
+doorctl is in {home.rpartition("/")[0]}, from https://github.com/doorctl/doorctl
 
 Copyright 2026 the authors of doorctl
 License: Apache-2.0, whose text is in /usr/share/common-licenses/Apache-2.0

@@ -127,6 +127,7 @@ COMMANDS = {
     "selftest": ("processes:selftest", "Let a made-up patron come to the door, and look."),
     "doctor": ("processes:doctor", "Say what this machine's own safety lacks."),
     "alarm": ("processes:alarm", "Send a test alarm out of the house."),
+    "upgrade": ("processes:upgrade", "Take a release into use that apt has put there."),
     "relay-off": ("processes:relay_off", "Lock the door, whatever happened to the daemon."),
 }
 """Name -> module and function, and its line in ``--help``; in the order of a newcomer's need."""

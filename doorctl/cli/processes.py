@@ -336,6 +336,28 @@ def adopt(config: Config, new: Path) -> None:
     click.echo("Next: systemctl start doorctl-door doorctl-web")
 
 
+@click.command()
+@click.argument("release", required=False)
+@config_option
+@set_option
+def upgrade(release: str | None, config_path: Path, overrides: tuple[str, ...]) -> None:
+    """Take RELEASE into use, on trial; apt and systemd call this as root.
+
+    The door is stopped for a second or two, and the release has 60 s to be ready and to pass its
+    self-test: else the one before runs again, on its own files, and an alarm is sent. Without
+    RELEASE, end what was interrupted. Exit 1 if RELEASE is not in use.
+    """
+    from doorctl.config import load
+    from doorctl.services.upgrade import Releases
+
+    releases = Releases.of_this_program()
+    if release is None:
+        releases.resume()
+    else:
+        releases.use(release, config_path, lambda: load(config_path, overrides, os.environ))
+        click.echo(f"release {release} is in use")
+
+
 @click.group(cls=Suggesting)
 def alarm() -> None:
     """Alarms that leave the house."""

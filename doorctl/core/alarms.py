@@ -156,6 +156,10 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         "web_failed": _today(
             "The web process has failed; the door still works.", "Run systemctl status doorctl-web."
         ),
+        "upgrade_taken_back": _today(
+            "A new release did not start well, so the one before is in use again.",
+            "Read why: journalctl -t doorctl, and tell who sent it.",
+        ),
         "visit_log_failing": _today(
             "The door log can't be written; patrons are still let in.",
             "See whether the disk is full or read-only (df, dmesg).",

@@ -32,7 +32,7 @@ from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.store.branch import BranchRecords
-from doorctl.store.connection import create_private
+from doorctl.store.connection import write_over
 from doorctl.store.door_log import HourlyHistory, VisitHistory
 
 if TYPE_CHECKING:
@@ -238,12 +238,9 @@ def tell_changes(config: Config, path: Path, log: EventLog) -> None:
         old, new = (state.get(name, "absent") for state in (last, now))
         values = "" if name.partition(".")[0] in UNTOLD else f": {new}, it was {old}"
         log.emit("config", state="changed", why=f"{name}{values}")
-    new_file = path.with_name(f"{path.name}.new")
     with suppress(OSError):
         if before != now:
-            new_file.unlink(missing_ok=True)
-            create_private(new_file, msgspec.json.encode(now))
-            new_file.replace(path)
+            write_over(path, msgspec.json.encode(now))
 
 
 def _as_text(name: str, value: object) -> str:

@@ -36,6 +36,7 @@ from doorctl.store.connection import (
     sync_directory,
     transaction,
     translated,
+    write_over,
 )
 from doorctl.store.tables import person_tables
 
@@ -82,13 +83,9 @@ def read_key(path: Path) -> InstallationKey:
 def replace_key(path: Path, new: Path) -> None:
     """Replace a key by that of `new`, which stays; a kill leaves one whole. KeyFileError."""
     key = read_key(new).reveal()
-    whole = path.with_name(f"{path.name}.whole")
     try:
         with owner_of(path.parent):
-            whole.unlink(missing_ok=True)
-            create_private(whole, key)
-            whole.replace(path)
-            sync_directory(path.parent)
+            write_over(path, key)
     except StoreError:
         raise
     except OSError as error:

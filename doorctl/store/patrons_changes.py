@@ -22,7 +22,7 @@ import orjson
 from doorctl.access.patron import SealedRow
 from doorctl.access.policy import KNOWN_BLOCKS, Policy, WeakPin
 from doorctl.core.errors import RowsClashError, StoreError
-from doorctl.store.connection import batches, create_private, sync_directory
+from doorctl.store.connection import batches, sync_directory, write_over
 from doorctl.store.patrons import to_record
 from doorctl.store.tables import ASKED, REGISTER
 from doorctl.sync.receive import MOST_CARDS, SOON, Applying, Changes, Push
@@ -500,14 +500,11 @@ class PushJournal:
             raise StoreError(f"{self.path} can't be read: {err.strerror}") from err
 
     def _write(self, entries: list[_Entry]) -> None:
-        new = self.path.with_name(f"{self.path.name}.new")
         try:
             if entries:
-                new.unlink(missing_ok=True)
-                create_private(new, msgspec.json.encode(entries))
-                new.replace(self.path)
+                write_over(self.path, msgspec.json.encode(entries))
             else:
                 self.path.unlink(missing_ok=True)
-            sync_directory(self.path.parent)
+                sync_directory(self.path.parent)
         except OSError as err:
             raise StoreError(f"{self.path} can't be written: {err.strerror}; make room") from err

@@ -39,9 +39,8 @@ class Package:
 
     @property
     def release(self) -> Path:
-        """The folder of its version."""
-        (folder,) = (self.root / "opt/doorctl/releases").iterdir()
-        return folder
+        """The folder of which the release is made."""
+        return self.root / "opt/doorctl/package"
 
     @property
     def site(self) -> Path:
@@ -75,7 +74,9 @@ def test_it_is_tied_to_the_python_that_its_libraries_are_for(package: Package) -
     depends = package.field("Depends").split(", ")
 
     assert {"python3 (>= 3.13)", "python3 (<< 3.14)", "gpiod", "age"} <= set(depends)
-    assert package.release.name == package.field("Version")
+    program = (package.release / "bin/doorctl").read_text(encoding="utf-8")
+    version = package.field("Version")
+    assert program.startswith(f"#!/opt/doorctl/releases/{version}/bin/python3 -I\n")
 
 
 def test_all_that_systemd_reads_is_where_debian_has_it(package: Package) -> None:
@@ -104,10 +105,16 @@ def test_its_units_call_the_program_by_the_link(package: Package) -> None:
     text = "".join(one.read_text(encoding="utf-8") for one in units)
     folder = package.root / "opt/doorctl"
 
-    assert set(re.findall(r"/opt/doorctl/\S+", text)) == {"/opt/doorctl/current/bin/doorctl"}
+    assert set(re.findall(r"/opt/doorctl/\S+", text)) == {
+        "/opt/doorctl/current/bin/doorctl",
+        "/opt/doorctl/upgrade.json",
+    }
     link = (package.root / "usr/bin/doorctl").readlink()
     assert str(link) == "/opt/doorctl/current/bin/doorctl"
-    assert [one.name for one in folder.iterdir()] == ["releases"]
+    assert [one.name for one in folder.iterdir()] == ["package"]
+    # Who goes back to a release has its units again.
+    beside = {one.name: one.read_bytes() for one in (package.release / "systemd").iterdir()}
+    assert {one.name: one.read_bytes() for one in units}.items() <= beside.items()
     for page in set(re.findall("^Documentation=file:(.*)$", text, re.MULTILINE)):
         assert (package.root / page.lstrip("/")).is_file()
 
@@ -121,7 +128,10 @@ def test_installing_begins_nothing(package: Package) -> None:
 
     assert "disable doorctl-*" in preset.read_text(encoding="utf-8").splitlines()
     assert not re.search(r"systemctl.* (enable|start|restart) [^;\n]*doorctl", scripts)
-    assert not [name for name in package.names() if ".wants/" in name or name.startswith("etc/")]
+    # Of an upgrade that was cut short, and only where there is one.
+    ends = "usr/lib/systemd/system/multi-user.target.wants/doorctl-upgrade.service"
+    wanted = {name for name in package.names() if ".wants/" in name or name.startswith("etc/")}
+    assert wanted == {ends}
 
 
 def test_nothing_is_inside_that_only_builds_or_tests(package: Package) -> None:

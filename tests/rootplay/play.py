@@ -87,6 +87,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "selftest": "",
         "doctor": "",
         "alarm send": "",
+        "upgrade": "",
         "relay-off": "",
     }
 )

@@ -1,0 +1,230 @@
+"""Puts another release of doorctl into use, on trial, and goes back where it does not stand it.
+
+Releases lie side by side in ``releases``; the link ``current`` names the one in use. What is begun
+stands in ``upgrade.json`` before each step, so that the next run ends what a killed one began.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import syslog
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from threading import Event
+
+import msgspec
+
+from doorctl.config import Config
+from doorctl.core.errors import DoorctlError, NotAnsweringError
+from doorctl.core.identity import owner_of
+from doorctl.rpc.control import Question, ask
+from doorctl.services.app import system_clock
+from doorctl.store.connection import drop_kept, go_back, keep_before, sync_directory, write_over
+
+DOOR, WEB = "doorctl-door.service", "doorctl-web.service"
+ALARM = "doorctl-alarm@upgrade_taken_back.service"
+SYSTEM_UNITS = Path("/usr/lib/systemd/system")
+TRIAL_S = 60.0
+"""How long a release may take to be ready and to pass its self-test; one that is well takes 3 s."""
+
+LOOK_S = 0.2
+TEST_LIMIT_S = 30.0
+
+GROWS = {
+    "visits.db": ("visits", "SELECT coalesce(max(attempt), 0) FROM attempts"),
+    "branch.db": ("entries of the audit log", "SELECT coalesce(max(number), 0) FROM audit"),
+    "patrons.db": ("pushes (they are sent again)", "SELECT coalesce(max(epoch), 0) FROM cache"),
+}
+"""What a way back costs where the new release has laid a file out anew, and how it is counted."""
+
+
+class UpgradeError(DoorctlError):
+    """The new release's: it did not stand its trial, so the one before is in use."""
+
+
+class Step(Enum):
+    """How far an upgrade had come when its state was written."""
+
+    KEEPING = "keeping"
+    TRYING = "trying"
+    STANDING = "standing"
+    RETURNING = "returning"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An upgrade under way: the releases' names, the units that ran, and what to go back to."""
+
+    old: str
+    new: str
+    units: tuple[str, ...]
+    databases: tuple[Path, ...]
+    config_file: Path
+    config: str
+    step: Step = Step.KEEPING
+
+
+class Releases:
+    """The releases of ``home``, which is ``/opt/doorctl``; for root.
+
+    One process at a time has them: others wait for its end.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        fcntl.flock(os.open(home, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_EX)
+        self._state = home / "upgrade.json"
+
+    @classmethod
+    def of_this_program(cls) -> Releases:
+        """Return those that the running program lies among."""
+        return cls(Path(sys.prefix).parent.parent)
+
+    def use(self, new: str, config_file: Path, read: Callable[[], Config]) -> None:
+        """Put a release into use, on trial where the door runs; `read` returns the configuration.
+
+        Raises DoorctlError: the one before is in use.
+        """
+        self.resume()
+        units = tuple(unit for unit in (DOOR, WEB) if _systemctl("is-active", "--quiet", unit))
+        if DOOR not in units:
+            self._link(new)
+            _systemctl("try-restart", WEB)
+            return
+        config, old = read(), (self._home / "current").readlink().name
+        webs, doors = config.storage.directory, config.storage.door_directory
+        paths = (webs / "branch.db", webs / "patrons.db", doors / "visits.db")
+        databases = tuple(path for path in paths if path.exists())
+        text = config_file.read_text(encoding="utf-8")
+        begun = Begun(old, new, units, databases, config_file.absolute(), text)
+        before: frozenset[str] = frozenset()
+        with suppress(NotAnsweringError):
+            before = _failing(config)
+        try:
+            begun = self._note(begun, Step.KEEPING)
+            self._keep(begun)
+            begun = self._note(begun, Step.TRYING)
+            self._link(new)
+            _start(units)
+            fault = _tried(config, units, before)
+        except (DoorctlError, OSError) as err:
+            fault = str(err)
+        if fault is not None:
+            raise self._return(begun, fault)
+        self._forget(self._note(begun, Step.STANDING))
+
+    def resume(self) -> None:
+        """End what a killed run left: nothing, or a release that works.
+
+        Raises UpgradeError: a trial was cut short, and the release before is in use.
+        """
+        try:
+            state = self._state.read_bytes()
+        except FileNotFoundError:
+            return
+        begun = msgspec.json.decode(state, type=Begun, dec_hook=lambda kind, text: kind(text))
+        if begun.step in {Step.TRYING, Step.RETURNING}:
+            raise self._return(begun, "its trial was cut short")
+        # Started first: without its state nobody would know that it is to be started.
+        _start(begun.units)
+        self._forget(begun)
+
+    def _keep(self, begun: Begun) -> None:
+        # The door decides on while web is down, and its own file is small.
+        for unit, of_door in ((WEB, False), (DOOR, True)):
+            _systemctl("stop", unit)
+            for path in begun.databases:
+                if (path.name == "visits.db") == of_door:
+                    with owner_of(path.parent):
+                        keep_before(path)
+
+    def _return(self, begun: Begun, fault: str) -> UpgradeError:
+        """Have the release before run on its own files; return what to say of it."""
+        if begun.step is not Step.KEEPING:
+            begun = self._note(begun, Step.RETURNING)
+        _systemctl("stop", *begun.units)
+        lost, failed = [], []
+        for path in begun.databases if begun.step is Step.RETURNING else ():
+            what, counting = GROWS[path.name]
+            try:
+                with owner_of(path.parent):
+                    if count := go_back(path, counting):
+                        lost.append(f"{count} {what}")
+            except (DoorctlError, OSError) as err:
+                failed.append(str(err))
+        if begun.config_file.read_text(encoding="utf-8") != begun.config:
+            begun.config_file.write_text(begun.config, encoding="utf-8")
+            lost.append(f"a change of {begun.config_file.name}")
+        self._link(begun.old)
+        for unit in (self._home / "releases" / begun.old / "systemd").glob("*"):
+            write_over(SYSTEM_UNITS / unit.name, unit.read_bytes(), mode=0o644)
+        _systemctl("daemon-reload")
+        _start(begun.units)
+        costs = f"of the trial is lost: {', '.join(lost)}" if lost else "nothing is lost"
+        said = (f"release {begun.new} was not taken into use: {fault}", f"{begun.old} runs", costs)
+        text = "; ".join((*said, *failed))
+        syslog.syslog(syslog.LOG_ERR, f"doorctl: {text}")
+        _systemctl("start", "--no-block", ALARM)
+        if not failed:
+            self._forget(begun)
+        return UpgradeError(text)
+
+    def _forget(self, begun: Begun) -> None:
+        for path in begun.databases:
+            with owner_of(path.parent):
+                drop_kept(path)
+        self._state.unlink(missing_ok=True)
+        sync_directory(self._home)
+
+    def _note(self, begun: Begun, step: Step) -> Begun:
+        begun = replace(begun, step=step)
+        write_over(self._state, msgspec.json.encode(begun, enc_hook=str))
+        return begun
+
+    def _link(self, release: str) -> None:
+        new = self._home / "current.new"
+        new.unlink(missing_ok=True)
+        new.symlink_to(Path("releases") / release)
+        new.replace(self._home / "current")
+        sync_directory(self._home)
+
+
+def _systemctl(*words: str) -> bool:
+    return subprocess.run(("systemctl", *words), check=False).returncode == 0  # noqa: S603, S607 - root's own PATH
+
+
+def _start(units: tuple[str, ...]) -> None:
+    # Waiting would be for ever where systemd, at a boot, lets this run before them.
+    _systemctl("start", "--no-block", *units)
+
+
+def _tried(config: Config, units: tuple[str, ...], before: frozenset[str]) -> str | None:
+    """Return why a release does not stand its trial; None as soon as it does."""
+    now_s = system_clock(config).monotonic_s
+    until_s = now_s() + TRIAL_S
+    while (fault := _fault(config, units, before)) is not None and now_s() < until_s:
+        Event().wait(LOOK_S)
+    return fault
+
+
+def _fault(config: Config, units: tuple[str, ...], before: frozenset[str]) -> str | None:
+    for unit in units:
+        if not _systemctl("is-active", "--quiet", unit):
+            return f"{unit} is not ready"
+    try:
+        failing = _failing(config) - before
+    except DoorctlError as err:
+        return str(err)
+    return f"its self-test fails: {', '.join(sorted(failing))}" if failing else None
+
+
+def _failing(config: Config) -> frozenset[str]:
+    """Return the checks of the door's self-test that fail; by these no release is judged."""
+    answer = ask(config.control.socket, Question("selftest"), timeout_s=TEST_LIMIT_S)
+    return frozenset(finding["check"] for finding in answer["findings"] if not finding["ok"])

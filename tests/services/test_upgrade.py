@@ -1,0 +1,292 @@
+"""An upgrade that is killed, or that fails: the release before works, or the new one does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from doorctl.rpc.control import ControlServer
+from doorctl.store.branch_writer import create_branch
+from doorctl.store.patrons_writer import create_patrons
+from doorctl.store.visits import create_visits
+from tests.store.samples import SEAL
+
+CONFIG = """
+[branch]
+name = "Trial"
+id = "trial"
+[storage]
+directory = "{0}"
+[control]
+socket = "{0}/door.sock"
+[secrets]
+installation_key_file = "{0}/installation.key"
+[reader]
+port = "/dev/null"
+[gpio]
+factory = "mock"
+"""
+
+SYSTEMCTL = """#!/bin/sh
+home=$(dirname "$0")/.. verb=$1
+shift
+[ "$1" != --no-block ] && [ "$1" != --quiet ] || shift
+echo "$verb $*" >>"$home/calls"
+case $verb in
+  is-active) [ -e "$home/running/$1" ] || exit 3 ;;
+  stop) (cd "$home/running" && rm -f "$@") ;;
+  start)
+    (cd "$home/running" && touch "$@")
+    case $1-$(readlink "$home/current") in
+      doorctl-door.service-releases/new) PYTHON -S "$home/bin/starts" "$home" ;;
+    esac ;;
+esac
+"""
+STARTS = """
+import sqlite3, sys
+for name in ("branch", "patrons", "visits"):
+    base = sqlite3.connect(sys.argv[1] + "/" + name + ".db", isolation_level=None)
+    if base.execute("PRAGMA user_version").fetchone() == (OLD,):
+        base.execute("PRAGMA user_version = NEW")
+        if name == "visits":
+            base.execute(
+                "INSERT INTO attempts (attempt, at_ms, boot_id, boot_ms, clock)"
+                " VALUES (7, 1, 'a', 1, 'trusted')"
+            )
+    base.close()
+"""
+"""What stands for systemd: the new release's processes lay the files out anew when they start,
+and somebody comes."""
+
+OLD, NEW = 1, 2
+UNITS = ["doorctl-door.service", "doorctl-web.service"]
+
+DRIVER = """
+import os, signal, sys
+from pathlib import Path
+from doorctl.config import load
+from doorctl.core.errors import DoorctlError
+from doorctl.services import upgrade
+STEPS = {"subprocess.Popen", "os.rename", "os.remove", "os.symlink", "sqlite3.connect"}
+left, phase, counted = 0, "", ""
+def count(event, about):
+    global left, phase
+    if event == "os.rename" and str(about[1]).endswith("upgrade.json"):
+        phase = Path(about[0]).read_text().rpartition('"step":"')[2][:-2]
+    if counted in ("any", phase) and event in STEPS:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(count)
+home = Path(sys.argv[1])
+config = home / "doorctl.toml"
+for line in sys.stdin:
+    release, counted, at, trial_s = line.split()
+    if not os.fork():
+        left, upgrade.TRIAL_S = int(at), float(trial_s)
+        try:
+            releases = upgrade.Releases(home)
+            if release == "-":
+                releases.resume()
+            else:
+                releases.use(release, config, lambda: load(config, (), {}))
+        except DoorctlError as err:
+            print(f"doorctl: {err}", file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+"""
+"""Takes releases into use in a process each, which is killed before a step of its own."""
+
+
+@dataclass
+class House:
+    """A branch with two releases, its files, and a door that answers."""
+
+    home: Path
+    failing: list[str]
+    driver: subprocess.Popen[str]
+
+    def run(
+        self, release: str, kill_at: int = 0, trial_s: float = 5.0, counted: str = "any"
+    ) -> tuple[int, str]:
+        """Take a release into use, or end what was begun; killed before a step, counted from 1.
+
+        `counted` is from when on: what the state must say that the upgrade is about.
+        """
+        assert self.driver.stdin is not None
+        assert self.driver.stdout is not None
+        said = self.home / "stderr"
+        said.write_text("", encoding="utf-8")
+        self.driver.stdin.write(f"{release} {counted} {kill_at} {trial_s}\n")
+        self.driver.stdin.flush()
+        return int(self.driver.stdout.readline()), said.read_text(encoding="utf-8")
+
+    def running(self) -> list[str]:
+        """Return the units that run."""
+        return sorted(one.name for one in (self.home / "running").glob("doorctl-[dw]*"))
+
+    @property
+    def used(self) -> str:
+        """The release that the link names."""
+        return (self.home / "current").readlink().name
+
+    def layouts(self) -> set[int]:
+        """Return the numbers of the files' layouts."""
+        return {self.ask(name, "PRAGMA user_version") for name in ("branch", "patrons", "visits")}
+
+    def ask(self, name: str, sql: str) -> int:
+        """Return the first value that a database answers."""
+        with closing(sqlite3.connect(self.home / f"{name}.db")) as database:
+            value: int = database.execute(sql).fetchone()[0]
+        return value
+
+    def left(self) -> list[str]:
+        """Return what lies about of an upgrade."""
+        found = (*self.home.glob("upgrade.json"), *self.home.glob("*.before-upgrade*"))
+        return [one.name for one in found]
+
+    def start_anew(self) -> None:
+        """Have the old release in use, on files of its own layout."""
+        (self.home / "current").unlink(missing_ok=True)
+        (self.home / "current").symlink_to("releases/old")
+        for name in ("branch", "patrons", "visits"):
+            with closing(sqlite3.connect(self.home / f"{name}.db")) as database, database:
+                database.execute(f"PRAGMA user_version = {OLD}")
+                if name == "visits":
+                    database.execute("DELETE FROM attempts")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """Have the old release run."""
+    for release in ("old", "new"):
+        (tmp_path / "releases" / release).mkdir(parents=True)
+    (tmp_path / "doorctl.toml").write_text(CONFIG.format(tmp_path), encoding="utf-8")
+    for unit in UNITS:
+        (tmp_path / "running").mkdir(exist_ok=True)
+        (tmp_path / "running" / unit).touch()
+    systemctl = tmp_path / "bin" / "systemctl"
+    systemctl.parent.mkdir()
+    systemctl.write_text(SYSTEMCTL.replace("PYTHON", sys.executable), encoding="utf-8")
+    systemctl.chmod(0o755)
+    starts = STARTS.replace("OLD", str(OLD)).replace("NEW", str(NEW))
+    (tmp_path / "bin" / "starts").write_text(starts, encoding="utf-8")
+    create_branch(tmp_path / "branch.db")
+    create_patrons(tmp_path / "patrons.db", SEAL)
+    create_visits(tmp_path / "visits.db")
+    with (tmp_path / "stderr").open("a") as errors:
+        driver = subprocess.Popen(
+            (sys.executable, "-c", DRIVER, tmp_path),
+            env={**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    here = House(tmp_path, [], driver)
+    here.start_anew()
+
+    def answer(_question: object) -> dict[str, object]:
+        bad = here.failing if here.used == "new" else here.failing[:1]
+        checks = {"register": "register" not in bad, "card": "card" not in bad}
+        return {"ok": not bad, "findings": [{"check": n, "ok": ok} for n, ok in checks.items()]}
+
+    server = ControlServer(tmp_path / "door.sock", {"selftest": answer}, failed=print)
+    server.start()
+    yield here
+    driver.communicate()
+    server.stop()
+
+
+def test_a_release_that_is_well_is_in_use_and_leaves_nothing(house: House) -> None:
+    """Its files are its own, both units run, and no copy of a visit stays behind."""
+    assert house.run("new") == (0, "")
+    assert (house.used, house.layouts(), house.left()) == ("new", {NEW}, [])
+    assert house.running() == UNITS
+
+
+def test_a_release_that_fails_its_self_test_is_taken_back(house: House) -> None:
+    """What failed before the upgrade is no fault of it; what else fails is, and an alarm goes out.
+
+    What its minute wrote into files of a newer layout is lost, and that is said.
+    """
+    house.failing = ["register", "card"]
+    code, error = house.run("new", trial_s=0.0)
+
+    assert (code, error.count("\n")) == (1, 1)
+    assert "its self-test fails: card; old runs; of the trial is lost: 7 visits" in error
+    assert (house.used, house.layouts(), house.left()) == ("old", {OLD}, [])
+    assert house.ask("visits", "SELECT count(*) FROM attempts") == 0
+    calls = (house.home / "calls").read_text(encoding="utf-8").splitlines()
+    assert calls[-1] == "start doorctl-alarm@upgrade_taken_back.service"
+
+
+def test_on_files_of_the_same_layout_nothing_is_lost_by_going_back(house: House) -> None:
+    """What the new release acknowledged stays: most releases change no layout."""
+    starts = house.home / "bin" / "starts"
+    text = starts.read_text(encoding="utf-8").replace(f"user_version = {NEW}", "user_version")
+    starts.write_text(text, encoding="utf-8")
+    house.failing = ["register", "card"]
+    _, error = house.run("new", trial_s=0.0)
+
+    assert error.endswith("old runs; nothing is lost\n")
+    assert house.ask("visits", "SELECT count(*) FROM attempts") == 1
+
+
+def test_where_no_door_runs_there_is_no_trial(house: House) -> None:
+    """A branch that is not set up yet, and the library's server, take the release as it is."""
+    for unit in UNITS:
+        (house.home / "running" / unit).unlink()
+
+    assert house.run("new") == (0, "")
+    assert (house.used, house.layouts()) == ("new", {OLD})
+
+
+@pytest.mark.parametrize("failing", [[], ["register", "card"]], ids=["well", "fails"])
+def test_killed_at_any_step_it_ends_with_one_of_the_two(house: House, failing: list[str]) -> None:
+    """After the next run the release in use has files of its own layout, and both units run."""
+    house.failing = failing
+    ended = set()
+    for step in range(1, 200):
+        code, _ = house.run("new", kill_at=step, trial_s=0.0)
+        house.run("-")
+        layout = {"old": OLD, "new": NEW}[house.used]
+        now = (house.layouts(), house.left(), house.running())
+        assert now == ({layout}, [], UNITS), step
+        ended.add(house.used)
+        if code != -signal.SIGKILL:
+            break
+        house.start_anew()
+
+    assert step > 20
+    assert ended == ({"old"} if failing else {"old", "new"})
+
+
+@pytest.mark.parametrize("phase", ["keeping", "trying", "returning"])
+def test_a_way_back_that_is_killed_is_gone_again(house: House, phase: str) -> None:
+    """However often the power is cut meanwhile.
+
+    Bug (this test): killed after its state was gone and before the units were started, nobody
+    started them any more.
+    """
+    house.failing = ["register", "card"]
+    for step in range(1, 200):
+        house.start_anew()
+        assert house.run("new", 4, trial_s=0.0, counted=phase)[0] == -signal.SIGKILL
+        code, _ = house.run("-", kill_at=step)
+        house.run("-")
+        now = (house.used, house.layouts(), house.left(), house.running())
+        assert now == ("old", {OLD}, [], UNITS), step
+        if code != -signal.SIGKILL:
+            break
+    assert step > 5
