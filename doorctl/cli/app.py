@@ -126,6 +126,10 @@ COMMANDS = {
     "check": ("processes:check", "Say in one line for a monitoring system how the door is."),
     "selftest": ("processes:selftest", "Let a made-up patron come to the door, and look."),
     "doctor": ("processes:doctor", "Say what this machine's own safety lacks."),
+    "support-bundle": (
+        "processes:support_bundle",
+        "Write what a helper needs to see; nothing personal.",
+    ),
     "alarm": ("processes:alarm", "Send a test alarm out of the house."),
     "upgrade": ("processes:upgrade", "Take a release into use that apt has put there."),
     "relay-off": ("processes:relay_off", "Lock the door, whatever happened to the daemon."),

@@ -358,6 +358,33 @@ def upgrade(release: str | None, config_path: Path, overrides: tuple[str, ...]) 
         click.echo(f"release {release} is in use")
 
 
+@click.command("support-bundle")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--yes", is_flag=True, help="Write it without asking.")
+@with_config
+def support_bundle(config: Config, file: Path, yes: bool) -> None:
+    """Show what a helper needs to see of this machine, and write it to a new FILE.
+
+    Versions, state, configuration without texts and secrets, the last 500 lines of the journal: of
+    each only what is on a list, so that nobody's name or number is in it. Needs root.
+    """
+    from doorctl.core.errors import AlreadyExistsError
+    from doorctl.core.identity import as_root
+    from doorctl.services.support import bundle
+    from doorctl.store.connection import create_private
+
+    text = bundle(config)
+    click.echo(text)
+    if not yes:
+        click.confirm(f"Write this to {file}?", abort=True)
+    try:
+        with as_root():
+            create_private(file.absolute(), text.encode())
+    except FileExistsError:
+        raise AlreadyExistsError(f"{file} is there already; give another name") from None
+    click.echo(f"made {file}")
+
+
 @click.group(cls=Suggesting)
 def alarm() -> None:
     """Alarms that leave the house."""

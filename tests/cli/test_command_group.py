@@ -158,7 +158,8 @@ def test_help_imports_no_command() -> None:
 
 def test_each_commands_line_is_shown_whole() -> None:
     """In a terminal of 80 columns no line is cut or broken."""
-    lines = [f"  {name:12}  {line}" for name, (_, line) in COMMANDS.items()]
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {line}" for name, (_, line) in COMMANDS.items()]
 
     assert max(map(len, lines)) < 80
     assert set(lines) <= set(call("--help").stdout.splitlines())

@@ -88,6 +88,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "doctor": "",
         "alarm send": "",
         "upgrade": "",
+        "support-bundle": "BUNDLE --yes",
         "relay-off": "",
     }
 )
@@ -230,6 +231,7 @@ class House:
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
         given = given.replace("TOMORROW", tomorrow).replace("FEED", f"{self.base}/etc/feed.ndjson")
         given = given.replace("COPY", f"{self.base}/data/copy.db")
+        given = given.replace("BUNDLE", f"{self.base}/bundle.txt")
         out, err, typed = (self.base / "out" / name for name in ("out", "err", "in"))
         typed.write_text("a long enough passphrase of words\n")
         child = os.fork()
