@@ -12,6 +12,8 @@ STX, ETX = b"\x02\x03"
 TERMINATORS = frozenset((*b"\r\n\t", ETX))
 _LOOKED_FOR = re.compile(rb"[\r\n\t\x02\x03]")
 
+HIGH_BIT = 0x80
+
 MAX_FRAME_BYTES = 256
 """Longest frame: both tracks of a health card are 116 bytes, track 3 is 107 (ISO 7811), and the
 rest is room for prefixes and LRC bytes."""
@@ -22,6 +24,18 @@ FRAME_IDLE_S = 0.5
 BURST_GAP_S = 0.03
 """Bytes closer than this come from a machine: USB chips (FTDI) hand over every 16 ms at the latest,
 and nobody presses two keys within 30 ms."""
+
+
+def as_sent(data: bytes) -> tuple[str, bytes]:
+    """Tell the bits of a character (8N1, 7E1 or 7O1) by bytes that were taken for 8N1.
+
+    A parity bit stands where the eighth is then. Returns them and the bytes without it; 8N1 where
+    nothing speaks for a parity.
+    """
+    parities = {byte.bit_count() % 2 for byte in data}
+    if len(parities) != 1 or max(data) < HIGH_BIT:
+        return "8N1", data
+    return ("7O1" if parities == {1} else "7E1"), bytes(byte % HIGH_BIT for byte in data)
 
 
 class _State(Enum):

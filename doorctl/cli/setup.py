@@ -7,22 +7,41 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from select import select
 from shutil import which
 
 import click
 
 import doorctl
-from doorctl.cli.options import config_option
-from doorctl.config.loading import read_tables
-from doorctl.core.errors import ConfigError, InputError
+from doorctl.cards.framing import as_sent
+from doorctl.cli.options import config_option, set_option
+from doorctl.config import Config
+from doorctl.config.loading import overridden, read_tables
+from doorctl.core.errors import ConfigError, DeviceError, DoorctlError, InputError
 from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.language import own as language
 from doorctl.services import setup as rules
-from doorctl.services.setup import Plan
+from doorctl.services.setup import Answers, Plan, Question
 
 UNITS = ("doorctl-web", "doorctl-door")
+DATABASES = ("patrons.db", "branch.db", "visits.db")
+
+SPEEDS = (9600, 115200, 19200, 38400, 57600, 4800, 2400, 1200)
+"""Bits a second in the order in which lines are tried: most readers come with the first."""
+
+PARITY = {"N": "none", "E": "even", "O": "odd"}
+QUIET_S = {"reader": 0.5, "keypad": 2.0}
+"""How long a line is silent once a card, or somebody's fourth key, is through."""
+
+WAIT_S = 120.0
+LOOK_S = 0.5
+PULSE_S = 1.0
+CHUNK = 256
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 HELP = """Set up a branch: ask what it needs, write the configuration, make keys and databases.
 
 Run again it changes what is answered anew and nothing else; stopped, it goes on where it was.
@@ -38,6 +57,7 @@ installation needs branch.name, branch.id and reader.port. The questions, with e
 
 @click.command(help=HELP.format(template=rules.template()))
 @config_option
+@set_option
 @click.option(
     "--answers",
     "file",
@@ -53,17 +73,23 @@ installation needs branch.name, branch.id and reader.port. The questions, with e
     metavar="DIR",
     help="Where boot, dev, etc/systemd and run stand, for a trial.",
 )
-def setup(config_path: Path, file: Path | None, root: Path) -> None:
+def setup(config_path: Path, overrides: tuple[str, ...], file: Path | None, root: Path) -> None:
     """Ask or read, then do; the text for people is HELP."""
     if os.geteuid() != ROOT:
         raise InputError("setup writes what is root's; run it as root: sudo doorctl setup")
     path = config_path.absolute()
     new = not path.exists()
+    tables, malformed = overridden({}, overrides)
+    if malformed:
+        raise ConfigError("the command line", malformed)
+    given = rules.flat(tables)
     if file is not None:
-        made = _read(file.absolute(), path, new=new)
+        made = _read(file.absolute(), given, path, new=new)
+        Work(made, path, root, language(made.own.language).words.gettext).do()
+    elif sys.stdin.isatty():
+        Dialogue(path, root, _text(path, new=new), given, new=new).hold()
     else:
         raise InputError("there is no terminal to ask at; give --answers FILE")
-    Work(made, path, root, language(made.own.language).words.gettext).do()
 
 
 def _text(path: Path, *, new: bool) -> str:
@@ -74,14 +100,24 @@ def _text(path: Path, *, new: bool) -> str:
     return path.read_bytes().decode()
 
 
-def _read(file: Path, path: Path, *, new: bool) -> Plan:
+def _read(file: Path, given: Answers, path: Path, *, new: bool) -> Plan:
     """Return what an answers file comes to; ends with exit code 2 where something is wrong."""
     try:
-        answers = rules.flat(read_tables(file))
+        answers = rules.flat(read_tables(file)) | given
         return rules.plan(answers, path, _text(path, new=new), new=new, scripted=True)
     except ConfigError as error:
         click.echo(str(ConfigError(str(file), error.problems)), err=True)
         raise SystemExit(2) from None
+
+
+def systemctl(root: Path, *words: str, offline: bool = False) -> bool:
+    """Call systemctl where systemd runs, or in an image that it will run in; tells whether."""
+    image = offline and root == Path("/") and which("systemctl") is not None
+    if not image and not (root / "run/systemd/system").is_dir():
+        return False
+    if subprocess.run(["systemctl", *words], check=False).returncode:  # noqa: S603, S607 - our own units
+        raise SystemExit(1)
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +129,7 @@ class Work:
         root: where the machine's own folders stand.
         say: translates a sentence.
         ask: returns a secret that somebody types unseen; None where nobody can.
+        swiped: lets somebody open the running door, and says how that went; None as above.
     """
 
     made: Plan
@@ -100,6 +137,7 @@ class Work:
     root: Path
     say: Callable[[str], str]
     ask: Callable[[str], str] | None = None
+    swiped: Callable[[Config], str] | None = None
 
     def do(self) -> None:
         """Do all; ends with exit code 1 at a step that fails, which has said why."""
@@ -117,38 +155,42 @@ class Work:
         if not any((each / name).exists() for each in databases for name in DATABASES):
             self._call("init")
         if own.feed != Path():
-            self._systemctl("stop", "doorctl-web")
+            systemctl(self.root, "stop", "doorctl-web")
             self._call("patrons", "load", str(own.feed.absolute()), "--full")
         self._add_account()
         boot = self._boot()
-        if not self._systemctl("daemon-reload"):
+        if not systemctl(self.root, "daemon-reload"):
             click.echo(_("systemd does not run here, so nothing was started."))
-        self._systemctl("enable", *UNITS, offline=True)
-        self._systemctl("restart" if changed else "start", *UNITS)
+        systemctl(self.root, "enable", *UNITS, offline=True)
+        systemctl(self.root, "restart" if changed else "start", *UNITS)
         tested = self._call("selftest", may_fail=True).splitlines()
         failing = [line.split()[1] for line in tested if line.startswith("fails ")]
         passed = f"{len(tested) - len(failing)} of {len(tested)}; failing: {failing or 'none'}"
         if own.test_alarm:
             self._call("alarm", "send", may_fail=True)
-        self._record({"certificate": certificate, "relay at boot": boot, "self-test": passed})
+        about = {"certificate": certificate, "relay at boot": boot, "self-test": passed}
+        if self.swiped is not None and self._door_runs():
+            about["swipe"] = self.swiped(config)
+        self._record(about)
         click.echo(boot)
 
     def _place_secrets(self) -> None:
         for name, file in rules.secrets(self.made.config):
             path = self.path.parent / file
-            if self.ask is not None and not path.exists():
+            if self.ask is not None and file != rules.WEB_KEY and not path.exists():
                 rules.put(path, f"{self.ask(name)}\n".encode(), 0o600)
 
     def _add_account(self) -> None:
         own = self.made.own
-        if not own.account or own.account in self._accounts():
+        if not own.account or own.account.lower() in self._accounts():
             return
-        if own.account_password_file != Path():
-            password = own.account_password_file.read_text().rstrip("\r\n")
-        else:
-            password = self.ask(own.account) if self.ask is not None else ""
         add = ("staff", "add", own.account, "--role", own.account_role, "--password-stdin")
-        self._call(*add, typed=password)
+        if own.account_password_file != Path():
+            self._call(*add, typed=own.account_password_file.read_text())
+        while self.ask is not None:
+            # Refused because it is easy to guess, which was told: another one.
+            if self._call(*add, typed=self.ask(own.account), may_fail=True):
+                return
 
     def _accounts(self) -> list[str]:
         listed = self._call("staff", "list", shown=False)
@@ -190,13 +232,14 @@ class Work:
         rules.put(path, rules.record(self.made, head | about).encode())
         click.echo(self.say("For the municipality's records: {path}").format(path=path))
 
-    def _systemctl(self, *words: str, offline: bool = False) -> bool:
-        """Call systemctl where systemd runs, or in an image that it will run in; tells whether."""
-        image = offline and self.root == Path("/") and which("systemctl") is not None
-        if not image and not (self.root / "run/systemd/system").is_dir():
+    def _door_runs(self) -> bool:
+        from doorctl.services.check import ask_deciding
+
+        try:
+            ask_deciding(self.made.config)
+        except DoorctlError as error:
+            click.echo(self.say("No swipe was tried: {why}").format(why=error), err=True)
             return False
-        if subprocess.run(["systemctl", *words], check=False).returncode:  # noqa: S603, S607 - our own units
-            raise SystemExit(1)
         return True
 
     def _call(
@@ -220,4 +263,197 @@ class Work:
         return done.stdout
 
 
-DATABASES = ("patrons.db", "branch.db", "visits.db")
+class Dialogue:
+    """The questions at a terminal, and after them the work. What was answered is kept until then.
+
+    Args:
+        text: of the configuration at `path`, or of the packaged example for a `new` one.
+        given: answers that the command line gives.
+    """
+
+    def __init__(self, path: Path, root: Path, text: str, given: Answers, *, new: bool) -> None:
+        self._path, self._root, self._text, self._new = path, root, text, new
+        self._kept = path.with_name("setup-answers.toml")
+        self._base = rules.flat(rules.tables_of(text, path)) | (rules.EXAMPLES if new else {})
+        self._answers, self._asked = given, {*given}
+        self._say: Callable[[str], str] = str
+
+    def hold(self) -> None:
+        """Ask, do, and let a card open the door; exit code 1 where somebody stops it."""
+        try:
+            while not self._take("setup.language", click.prompt("Sprog / Language", default="da")):
+                pass
+            if self._kept.exists() and self._yes("Go on where it was stopped?", default=True):
+                self._answers = rules.flat(read_tables(self._kept)) | self._answers
+                self._asked |= {*self._answers}
+            made = self._ask_all()
+            last = self._say("Enter: write and start all this now. Ctrl-C: stop")
+            click.prompt(last, default="", show_default=False)
+            Work(made, self._path, self._root, self._say, self._secret, self._swiped).do()
+        except click.Abort:
+            click.echo("\n" + self._say("Stopped. `doorctl setup` goes on where it was."), err=True)
+            raise SystemExit(1) from None
+        self._kept.unlink(missing_ok=True)
+        if made.own.feed == Path():
+            click.echo(self._say("Patrons are pushed: pair with the server, by `doorctl pair`."))
+
+    def _ask_all(self) -> Plan:
+        while True:
+            for question in rules.QUESTIONS:
+                if question.name not in self._asked and question.is_due(self._known):
+                    self._ask(question)
+            try:
+                return self._plan(self._answers)
+            except ConfigError as error:
+                click.echo(str(error), err=True)
+                again = self._asked & {problem.where for problem in error.problems}
+                if not again:
+                    raise SystemExit(1) from None
+                self._asked -= again
+
+    @property
+    def _known(self) -> Answers:
+        return self._base | self._answers
+
+    def _plan(self, answers: Answers) -> Plan:
+        return rules.plan(answers, self._path, self._text, new=self._new, scripted=False)
+
+    def _ask(self, question: Question) -> None:
+        """Ask until the answer can be used; what stands already is offered, and kept by Enter."""
+        name, known = question.name, self._known
+        table = name.partition(".")[0]
+        if name in {"reader.port", "keypad.port"}:
+            self._find(table)
+        first = self._new and name in rules.NEW
+        value = None if first else known.get(name)
+        suggested = value is None and question.when == "hours.monday"
+        if suggested:
+            value = known["hours.monday"]
+        elif value is None and not first:
+            value = question.key.default
+        offered = rules.spoken(value, yes=self._say("yes"), no=self._say("no"))
+        while name not in self._asked:
+            text = self._say(question.text)
+            typed = click.prompt(text, default=offered, show_default=bool(offered))
+            if typed == offered and not first and not suggested:
+                self._asked.add(name)
+            elif not self._take(name, rules.parsed(question.key, typed)):
+                continue
+        if name == "gpio.relay_active_high":
+            self._click_relay()
+
+    def _take(self, name: str, value: object) -> bool:
+        """Keep an answer and return True, or say what is wrong with it."""
+        answers = {**self._answers, name: value}
+        if (allowed := rules.unfit(name, value)) is not None:
+            text = self._say("That can't be used. Allowed: {allowed}.")
+            click.echo(text.format(allowed=self._say(allowed)))
+            return False
+        try:
+            self._plan(answers)
+        except ConfigError as error:
+            for problem in error.problems:
+                if problem.where == name:
+                    click.echo(problem.what)
+                    return False
+        self._answers = answers
+        self._asked.add(name)
+        if name == "setup.language":
+            self._say = language(str(value)).words.gettext
+        else:
+            rules.put(self._kept, rules.as_toml(self._answers).encode(), 0o600)
+        return True
+
+    def _find(self, table: str) -> None:
+        """Find a line by what somebody does at it; nothing is taken where it is to be typed."""
+        lines = [str(path) for path in sorted((self._root / "dev/serial/by-id").glob("*"))]
+        what = {"reader": "Swipe a card now", "keypad": "Press 1 2 3 4 on the keypad now"}[table]
+        more = self._say("{what} ({baud} bits a second). Enter: type the line instead.")
+        for baud in SPEEDS if lines else ():
+            click.echo(more.format(what=self._say(what), baud=baud))
+            speeds = dict.fromkeys(lines, baud)
+            if table == "keypad" and self._known["reader.port"] in lines:
+                speeds[self._known["reader.port"]] = self._known.get("reader.baud", baud)
+            heard = self._heard(speeds, QUIET_S[table])
+            if heard is None:
+                return
+            line, data = heard
+            bits, sent = as_sent(data)
+            lines, what_came = [line], rules.heard(table, sent)
+            if what_came:
+                click.echo(f"{line}, {speeds[line]} {bits}: {self._say(what_came)}")
+                self._found(table, line, speeds[line], bits)
+                return
+            click.echo(self._say("{line}: that could not be read; once more.").format(line=line))
+
+    def _heard(self, speeds: dict[str, int], quiet_s: float) -> tuple[str, bytes] | None:
+        from doorctl.devices.serial_line import first_to_speak
+
+        while True:
+            try:
+                heard = first_to_speak(speeds, WAIT_S, quiet_s, sys.stdin.fileno())
+            except DeviceError as error:
+                click.echo(str(error), err=True)
+                if not self._yes("Does the door run there? Stop it and try again?", default=False):
+                    return None
+                systemctl(self._root, "stop", "doorctl-door")
+                continue
+            if heard is None and select([sys.stdin], [], [], 0)[0]:
+                os.read(sys.stdin.fileno(), CHUNK)
+            return heard
+
+    def _found(self, table: str, line: str, baud: int, bits: str) -> None:
+        if table == "keypad" and line == self._known["reader.port"]:
+            self._take("keypad.port", "")
+            return
+        found = {"port": line, "baud": baud, "data_bits": int(bits[0]), "parity": PARITY[bits[1]]}
+        for leaf, value in found.items():
+            self._take(f"{table}.{leaf}", value)
+
+    def _click_relay(self) -> None:
+        """Let the relay click once where that is wanted, and say which pin moved."""
+        gpio = self._plan(self._answers).config.gpio
+        warning = "Let the relay of GPIO{pin} click now? The door opens for a second."
+        while self._yes(warning, default=False, pin=gpio.relay_pin):
+            from doorctl.devices.pins import pulse
+
+            try:
+                levels = pulse(gpio, PULSE_S)
+            except DeviceError as error:
+                click.echo(str(error), err=True)
+                continue
+            text = self._say("GPIO{pin} went {levels}. Did the door open, and lock again?")
+            click.echo(text.format(pin=gpio.relay_pin, levels=" → ".join(map(str, levels))))
+
+    def _swiped(self, config: Config) -> str:
+        """Wait for a card that opens the door; say how that went."""
+        from doorctl.access.patron import SENTENCES, Reason
+        from doorctl.services.app import visits_db
+        from doorctl.store.door_log import VisitHistory
+
+        click.echo(self._say("Now a card and its PIN, as a patron does. Enter: leave it."))
+        path = visits_db(config)
+        with owner_of(path.parent), closing(VisitHistory(path)) as history:
+            told = {each.attempt for each in history.visits(EVER)}
+            while not select([sys.stdin], [], [], LOOK_S)[0]:
+                for visit in history.visits(EVER):
+                    if visit.attempt in told or visit.reason is None:
+                        continue
+                    told.add(visit.attempt)
+                    danish, english = SENTENCES[Reason(visit.reason)]
+                    click.echo(danish if self._answers["setup.language"] == "da" else english)
+                    if visit.verdict == "granted":
+                        return "a card opened the door"
+        os.read(sys.stdin.fileno(), CHUNK)
+        return "no card opened the door"
+
+    def _secret(self, what: str) -> str:
+        text = self._say("Secret for {what}, unseen")
+        return str(click.prompt(text.format(what=what), hide_input=True))
+
+    def _yes(self, text: str, *, default: bool, **values: object) -> bool:
+        while True:
+            offered = self._say("yes") if default else self._say("no")
+            typed = click.prompt(self._say(text).format(**values), default=offered)
+            if (answer := rules.YES_NO.get(typed.strip().lower())) is not None:
+                return answer

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 from tempfile import gettempdir
+from threading import Event
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -290,6 +291,23 @@ def lock(gpio: Gpio, environment: Mapping[str, str]) -> None:
     work_directory = Path(environment.get("RUNTIME_DIRECTORY") or gettempdir())
     with closing(open_factory(gpio.factory, work_directory)) as factory:
         relay_off(factory, gpio.relay_pin, active_high=gpio.relay_active_high)
+
+
+def pulse(gpio: Gpio, length_s: float) -> tuple[int, ...]:
+    """Switch the relay on for so long, and return its pin's level before, in and after it.
+
+    Raises DeviceError: the pin can't be driven, such as because the door process has it.
+    """
+    with closing(open_factory(gpio.factory, Path(gettempdir()))) as factory:
+        relay = GpioRelay(factory, gpio.relay_pin, active_high=gpio.relay_active_high)
+        with closing(relay), telling(f"GPIO{gpio.relay_pin} can't be read"):
+            levels = [factory.pin(gpio.relay_pin).state]
+            relay.energise()
+            levels.append(factory.pin(gpio.relay_pin).state)
+            Event().wait(length_s)
+            relay.de_energise()
+            levels.append(factory.pin(gpio.relay_pin).state)
+    return tuple(map(int, levels))
 
 
 def leave_word(gpio: Gpio, factory: Factory, environment: Mapping[str, str]) -> None:

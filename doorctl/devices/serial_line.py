@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from threading import Event, Lock, Thread, current_thread
 
 from serial import Serial
 from serial.serialutil import Timeout
 
 from doorctl.cards.reader import BytesReceived, LineConnected, LineEvent, LineLost
+from doorctl.core.errors import DeviceError
 
 # Pure: time is counted in looks.
 
@@ -255,6 +258,40 @@ def node_at(path: str) -> Node | None:
         return Node(str(real), found.st_rdev, found.st_ino, found.st_ctime_ns)
     except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
         return None
+
+
+def first_to_speak(
+    lines: Mapping[str, int], wait_s: float, quiet_s: float, stop: int
+) -> tuple[str, bytes] | None:
+    """Return the first of some lines that speaks, and what it says until it is quiet.
+
+    Args:
+        lines: path -> bits per second; each is opened as 8N1, see `as_sent`.
+        stop: a descriptor; once it can be read nobody waits any more, and None is returned.
+
+    Raises DeviceError: a line is in use or can't be read; says which.
+    """
+    with ExitStack() as stack, DefaultSelector() as ready:
+        ready.register(stop, EVENT_READ)
+        path = ""
+        try:
+            for path, baud in lines.items():
+                line = stack.enter_context(Serial(path, baud, timeout=quiet_s, exclusive=True))
+                ready.register(line, EVENT_READ, line)
+            for key, _ in ready.select(wait_s):
+                if (line := key.data) is not None:
+                    path = line.port
+                    return path, b"".join(_until_quiet(line))
+        except FAILURES as failure:
+            raise DeviceError(f"{path} {_what_to_check(failure)}") from failure
+    return None
+
+
+def _until_quiet(line: Serial) -> Iterator[bytes]:
+    for _ in range(MOST_PENDING):
+        if not (data := line.read(max(1, line.in_waiting))):
+            return
+        yield data
 
 
 def _what_to_check(failure: Exception) -> str:

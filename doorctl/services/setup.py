@@ -22,6 +22,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from doorctl.accounts.account import own_name
+from doorctl.cards.reader import CardReader
+from doorctl.cards.reader import keys as keys_in
 from doorctl.config import Config
 from doorctl.config.loading import (
     LISTED,
@@ -37,6 +40,7 @@ from doorctl.config.loading import (
 from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT
 from doorctl.config.tables import Setup, shown, shown_key
 from doorctl.core.errors import ConfigError, InputError, Problem
+from doorctl.core.masked import CardRead, IdentifierKind
 from doorctl.store.connection import sync_directory
 
 Answers = dict[str, Any]
@@ -191,10 +195,7 @@ def plan(answers: Answers, path: Path, text: str, *, new: bool, scripted: bool) 
     `text` is the file's at `path`, or the packaged example's for a `new` one. Where answers are
     `scripted`, nobody can be asked for a secret, so each has to be in its file already.
     """
-    try:
-        tables = tomllib.loads(text.removeprefix(BOM))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(str(path), [Problem(str(path), f"is no TOML: {error}")]) from None
+    tables = tables_of(text, path)
     base = flat(tables)
     own, problems = _own(answers, scripted=scripted)
     written = _completed(answers, own, base, path.parent, new=new)
@@ -215,6 +216,33 @@ def plan(answers: Answers, path: Path, text: str, *, new: bool, scripted: bool) 
     return Plan(text, config, own)
 
 
+def tables_of(text: str, path: Path) -> Tables:
+    """Read the text of the configuration at `path`; raises ConfigError."""
+    try:
+        return tomllib.loads(text.removeprefix(BOM))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(str(path), [Problem(str(path), f"is no TOML: {error}")]) from None
+
+
+def unfit(name: str, value: object) -> str | None:
+    """Return what is allowed, where the schema does not take an answer; None where it does."""
+    known = Question(name, "").key
+    if _is_blank(name, value) or not list(
+        check_table({known.leaf: known}, {known.leaf: value}, {})
+    ):
+        return None
+    return known.allowed
+
+
+def as_toml(answers: Answers) -> str:
+    """Return a file that these answers can be read from again."""
+    return "".join(f"{name} = {_toml(value)}\n" for name, value in answers.items())
+
+
+def _toml(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _own(answers: Answers, *, scripted: bool) -> tuple[Setup, list[Problem]]:
     """Return setup's own answers, those that are right, and what is wrong with the others."""
     given = {name.removeprefix("setup."): value for name, value in answers.items() if _is_own(name)}
@@ -232,14 +260,20 @@ def _own(answers: Answers, *, scripted: bool) -> tuple[Setup, list[Problem]]:
 def _of_own(own: Setup, *, scripted: bool) -> Iterator[Problem]:
     if own.certificate in {"self-signed", "request"} and not own.web_name:
         yield Problem("setup.web_name", "missing beside setup.certificate; give it")
-    if own.certificate == "files":
+    if own.certificate == "files" and not own.certificate_file.is_file():
+        yield Problem("setup.certificate_file", "there is no such file; give a certificate's")
+    elif own.certificate == "files":
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             # An empty password, or OpenSSL would ask the terminal for one.
             context.load_cert_chain(own.certificate_file, own.key_file, password="")
         except OSError as error:
-            what = "they can't be read, or are no certificate and its key"
-            yield Problem("setup.certificate_file", f"{what}: {error.strerror or error}")
+            what = f"is no key without a password to that certificate: {error.strerror or error}"
+            yield Problem("setup.key_file", what)
+    try:
+        own_name(own.account or "nobody")
+    except InputError as error:
+        yield Problem("setup.account", str(error))
     if own.feed != Path() and not own.feed.is_file():
         yield Problem("setup.feed", f"found {shown(own.feed)}, where no file is; give one")
     if scripted and own.account and not own.account_password_file.is_file():
@@ -313,6 +347,54 @@ def _is_blank(name: str, value: object) -> bool:
     return value == "" and known is not None and known.default is None
 
 
+YES_NO = {"ja": True, "j": True, "yes": True, "y": True, "nej": False, "no": False, "n": False}
+
+
+def parsed(known: Key, typed: str) -> object:
+    """Return what somebody means who types an answer; the schema says whether it is one."""
+    text = typed.strip()
+    if text == "-":
+        text = ""
+    if isinstance(known.default, bool):
+        return YES_NO.get(text.lower(), text)
+    if isinstance(known.default, tuple):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text if known.is_text or not text.isdecimal() else int(text)
+
+
+def spoken(value: object, *, yes: str, no: str) -> str:
+    """Return an answer as `parsed` reads it."""
+    match value:
+        case bool():
+            return yes if value else no
+        case list() | tuple():
+            return ", ".join(map(str, value))
+        case Path() | None:
+            return "" if value in (None, Path()) else str(value)
+    return str(value)
+
+
+CARDS: Mapping[frozenset[IdentifierKind], str] = {
+    frozenset({IdentifierKind.CPR}): "a health card",
+    frozenset({IdentifierKind.CARD}): "a library card",
+}
+
+
+def heard(device: str, data: bytes) -> str:
+    """Return what a reader or keypad said, in words; "" for nothing. Never a card's number."""
+    if device == "keypad":
+        pressed = "".join(each.key for each in keys_in(data)).strip("#*")
+        return "1 2 3 4" if pressed == "1234" else ""
+    reader = CardReader(carries_keys=False)
+    reader.receive(data, 0.0)
+    reader.pass_time(1.0)
+    while (reading := reader.next_reading(awaiting_pin=False)) is not None:
+        if isinstance(reading, CardRead):
+            kinds = frozenset(each.kind for each in reading.identifiers)
+            return CARDS.get(kinds, "a card of ten digits")
+    return ""
+
+
 # The text of the configuration: one key's line is changed, and all else stays byte for byte.
 
 BOM = "\ufeff"
@@ -327,7 +409,7 @@ def edited(text: str, name: str, value: object) -> str:
     table, _, leaf = name.rpartition(".")
     end = "\r\n" if "\r\n" in text else "\n"
     lines = text.split(end)
-    line = f"{leaf} = {json.dumps(value, ensure_ascii=False)}"
+    line = f"{leaf} = {_toml(value)}"
     blank = _is_blank(name, value)
     heads = [(at, found) for at, each in enumerate(lines) if (found := _HEADER.match(each))]
     here = sorted((bool(found[1]), at) for at, found in heads if found[2] == table)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.framing import BURST_GAP_S, FRAME_IDLE_S, MAX_FRAME_BYTES, Framer
+from doorctl.cards.framing import BURST_GAP_S, FRAME_IDLE_S, MAX_FRAME_BYTES, Framer, as_sent
 from doorctl.core.masked import Shape
 
 
@@ -190,3 +190,22 @@ def test_a_run_of_one_byte_long_after_an_etx_is_no_lrc() -> None:
     framer.take_run(b"b", 0, 1, 1.0)
 
     assert framer.deadline_s == 1.0 + FRAME_IDLE_S
+
+
+@given(st.binary(min_size=1).map(lambda data: bytes(byte & 0x7F for byte in data)))
+def test_a_parity_is_seen_in_what_was_taken_for_eight_bits(sent: bytes) -> None:
+    """Seven bits and a parity give eight, of one parity each; without any the bytes are as sent."""
+    even, odd = (
+        bytes(byte | 0x80 if byte.bit_count() % 2 != parity else byte for byte in sent)
+        for parity in (0, 1)
+    )
+
+    assert as_sent(sent) == ("8N1", sent)
+    for bits, taken in (("7E1", even), ("7O1", odd)):
+        assert as_sent(taken) == (bits if max(taken) > 0x7F else "8N1", sent)
+
+
+def test_bytes_of_both_parities_are_taken_as_they_are() -> None:
+    """They are eight bits, or of another speed; and nothing at all is nothing."""
+    assert as_sent(b"\x80\x81") == ("8N1", b"\x80\x81")
+    assert as_sent(b"") == ("8N1", b"")

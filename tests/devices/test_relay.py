@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from gpiozero.pins.mock import MockFactory
 
+from doorctl.config.tables import Gpio
 from doorctl.core.errors import DeviceError
-from doorctl.devices.pins import GpioRelay, outputs_kept, relay_off, relay_risks
+from doorctl.devices.pins import GpioRelay, outputs_kept, pulse, relay_off, relay_risks
 from doorctl.doord.door_driver import Relay
 from tests.fakes.relay import FakeRelay
 
@@ -184,3 +185,11 @@ def test_a_kernel_that_says_nothing_is_no_promise(tmp_path: Path) -> None:
     assert outputs_kept(tmp_path) is None
     assert outputs_kept(machine(tmp_path / "kept", "Y", gpioset=True)[0]) is True
     assert outputs_kept(machine(tmp_path / "freed", "N", gpioset=True)[0]) is False
+
+
+@pytest.mark.parametrize("active_high", [True, False])
+def test_a_pulse_says_how_its_pin_moved(*, active_high: bool) -> None:
+    """Before, in and after it: what a technician holds against the relay that clicked."""
+    gpio = Gpio(factory="mock", relay_pin=PIN, relay_active_high=active_high)
+
+    assert pulse(gpio, 0.0) == ((0, 1, 0) if active_high else (1, 0, 1))

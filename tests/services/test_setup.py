@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import doorctl
 from doorctl.accounts.account import Role
 from doorctl.config import load
 from doorctl.config.loading import keys
@@ -51,6 +52,37 @@ def test_every_question_is_asked_in_danish_too() -> None:
     texts = {text for one in setup.QUESTIONS for text in (one.text, one.key.allowed)}
 
     assert sorted(text for text in texts if danish(text) == text) == []
+
+
+def test_every_sentence_of_the_dialogue_has_its_danish() -> None:
+    """No word of English is said to whoever chose Danish."""
+    source = (Path(doorctl.__file__).parent / "cli" / "setup.py").read_text("utf-8")
+    said = re.findall(r'(?:\b_|[._]say|_yes)\(\s*"((?:[^"\\]|\\.)+)"', source)
+    said += re.findall(r'(?:warning|text|more) = "([^"]+)"', source)
+    said += [*setup.CARDS.values(), "Swipe a card now", "Press 1 2 3 4 on the keypad now"]
+    danish = own("da").words.gettext
+
+    assert len(said) > 15
+    assert [text for text in said if danish(text) == text] == []
+
+
+@pytest.mark.parametrize(
+    ("device", "data", "said"),
+    [
+        ("reader", b"0101701234\r", "a card of ten digits"),
+        ("reader", b"3000001234\r", "a library card"),
+        ("reader", b";92081004" + b"0101701234" + b"1041173083461010814?\r", "a health card"),
+        ("reader", b"\xff\x00\x9c", ""),
+        ("reader", b"", ""),
+        ("keypad", b"1234", "1 2 3 4"),
+        ("keypad", b"1234#\r", "1 2 3 4"),
+        ("keypad", b"4321", ""),
+        ("keypad", b"\xb1\x32\x33\xb4", ""),
+    ],
+)
+def test_what_was_heard_is_told_without_a_number(device: str, data: bytes, said: str) -> None:
+    """The kind of the card, or the keys that were asked for; nothing for what can't be read."""
+    assert setup.heard(device, data) == said
 
 
 def test_the_roles_are_those_of_accounts() -> None:
