@@ -113,17 +113,10 @@ def begin(config: Config, out: Path, now: datetime) -> str:
     host, certificates = _certificates(config.web.tls.certificate_file)
     code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LETTERS))
     private_key, salt = PrivateKey.generate(), secrets.token_bytes(SALT_BYTES)
-    request = Request(
-        branch=config.branch.id,
-        at=now,
-        url=f"https://{host}:{config.web.port}",
-        certificates=certificates,
-        public_key=bytes(private_key.public_key),
-        memory_kib=config.seal.memory_kib,
-        iterations=config.seal.iterations,
-        pin_length=config.policy.pin_length,
-        minimum_age=config.policy.minimum_age,
-    )
+    url, seal, policy = f"https://{host}:{config.web.port}", config.seal, config.policy
+    public, terms = bytes(private_key.public_key), (policy.pin_length, policy.minimum_age)
+    costs = seal.memory_kib, seal.iterations
+    request = Request(config.branch.id, now, url, certificates, public, *costs, *terms)
     code_key = _stretched(code, salt)
     kept = Pending(now, code_key, bytes(private_key))
     put(_pending(config), msgspec.json.encode(kept))
@@ -140,7 +133,8 @@ def answer(
     Raises InputError: the code is wrong, was used or is late, or the branch does not fit; nothing
     was changed. KeyFileError: a file can't be read or written.
     """
-    assert config.sync is not None  # noqa: S101 - the caller's
+    if config.sync is None:
+        raise InputError(f"{config.origin.path} has no [sync], so it is no sender's")
     code = re.sub(r"[\s-]", "", typed).upper().translate(str.maketrans("OIL", "011"))
     if len(code) != CODE_LETTERS or not set(code) <= set(ALPHABET):
         raise InputError(f"a code has {CODE_LETTERS} letters and digits; nothing was changed")
@@ -353,7 +347,8 @@ def put(path: Path, content: bytes, mode: int = 0o600) -> None:
         with owner_of(path.parent):
             whole.unlink(missing_ok=True)
             create_private(whole, content)
-            if mode != 0o600:  # noqa: PLR2004 - as it was made; a stick knows no modes
+            # A stick knows no modes.
+            if mode & 0o077:
                 whole.chmod(mode)
             whole.replace(path)
             sync_directory(path.parent)

@@ -298,6 +298,7 @@ class Book(Struct):
         alarms: kind -> subject -> alarm.
         sent: way and kind -> when that was sent last.
         behind: branch -> since when it is not up to date.
+        reached: branch -> when it was up to date last.
         digest: of the last export; it came first at `since`.
         told_at: when a run last sent anything, if only that all is well.
     """
@@ -305,6 +306,7 @@ class Book(Struct):
     alarms: dict[str, dict[str, Standing]] = {}
     sent: dict[str, datetime] = {}
     behind: dict[str, datetime] = {}
+    reached: dict[str, datetime] = {}
     digest: str = ""
     since: datetime | None = None
     told_at: datetime | None = None
@@ -354,6 +356,11 @@ class Book(Struct):
                 del self.alarms[kind][gone]
         failed = {delivery.branch: delivery for delivery in deliveries if not delivery.up_to_date}
         self.behind = {branch: min(self.behind.get(branch, now), now) for branch in failed}
+        self.reached = {
+            delivery.branch: now if delivery.up_to_date else self.reached[delivery.branch]
+            for delivery in deliveries
+            if delivery.up_to_date or delivery.branch in self.reached
+        }
         refuses = {branch: delivery.why for branch, delivery in failed.items() if delivery.refused}
         self.stand("branch_refuses", refuses, unknown=failed)
         refused = {name for name, alarm in self.alarms["branch_refuses"].items() if not alarm.over}

@@ -22,6 +22,7 @@ from doorctl.core.errors import (
     ConfigError,
     DoorctlError,
     InputError,
+    KeyFileError,
     Problem,
     StoreBusyError,
     StoreError,
@@ -109,7 +110,6 @@ def initialise(config: Config) -> list[Path]:
 
 def answer_pairing(config: Config, request: Path, code: str, out: Path, clock: Clock) -> str:
     """Answer a branch's request and return the branch's id; see `pairing.answer`."""
-    _sync(config)
     key, now = keys_in_use(config)[0], clock.moment().local.astimezone(UTC)
     return pairing.answer(config, request, code, key=key, out=out, now=now).branch
 
@@ -139,8 +139,6 @@ def push(
     """
     sync = _sync(config)
     refuse_odd_name(wishes.approved_by)
-    if not sync.targets:
-        raise InputError("there is no branch yet: doorctl sync pair brings one in")
     keys, moment = keys_in_use(config), clock.moment()
     # The outbox is of the first key for ever: what was laid over it since costs no sealing anew.
     key = first_key(keys[0])
@@ -318,8 +316,36 @@ def _tell(
         outbox.keep_alarms(msgspec.json.encode(book))
     except StoreError as err:
         unsent["outbox"] = str(err)
+    try:
+        _write_metrics(book, book.told_at)
+    except KeyFileError as err:
+        unsent["metrics"] = str(err)
     for way, why in unsent.items():
         on_unsent(f"{way}: {why}")
+
+
+def _write_metrics(book: Book, now: datetime) -> None:
+    """Write figures for node_exporter's textfile collector where systemd gives a directory."""
+    directory = os.environ.get("RUNTIME_DIRECTORY")
+    if not directory:
+        return
+    from doorctl.web.watching import family  # noqa: PLC0415 - loads what the sender does without
+
+    ended = {branch: at.timestamp() for branch, at in book.reached.items()}
+    behind = {branch: float(branch in book.behind) for branch in {**ended, **book.behind}}
+    stand = {
+        kind: float(any(not alarm.over for alarm in known.values()))
+        for kind, known in book.alarms.items()
+    }
+    text = (
+        family("sync_last_run_timestamp_seconds", "When a run ended.", now.timestamp())
+        + family(
+            "sync_last_success_timestamp_seconds", "When it was last up to date.", ended, "branch"
+        )
+        + family("sync_branch_behind", "The branch is not up to date.", behind, "branch")
+        + family("sync_alarm_standing", "The alarm stands.", stand, "kind")
+    )
+    pairing.put(Path(directory, "doorctl.prom"), text.encode(), 0o644)
 
 
 def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | None:
@@ -374,6 +400,8 @@ def _write_set_aside(path: Path, lines: Sequence[str]) -> None:
 
 @contextmanager
 def _branches(sync: Sync) -> Iterator[list[HttpBranch]]:
+    if not sync.targets:
+        raise InputError("there is no branch yet: doorctl sync pair brings one in")
     with ExitStack() as stack:
         branches = []
         for target in sync.targets:

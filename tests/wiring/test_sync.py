@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -306,6 +307,51 @@ def test_a_branch_that_stays_behind_is_told(server: Server) -> None:
     server.oest.say(200, {"epoch": 0})
     server.push()
     assert server.mailed == ["branch_behind", "branch_behind_cleared"]
+
+
+def test_figures_for_prometheus(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where systemd gives a directory: when each branch was up to date last, and what stands.
+
+    Everybody on the machine may read them: they name branches and nobody.
+    """
+    directory = server.directory / "run"
+    directory.mkdir()
+    server.export(*ALL)
+    server.oest.say(200, {"epoch": 0})
+    server.push()
+    assert list(directory.iterdir()) == []
+
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(directory))
+    server.push()
+    well = (directory / "doorctl.prom").read_text()
+    server.oest.say(503, {"error": "busy"}, Retry_After="120")
+    server.pass_hours(13)
+    server.push()
+    server.pass_hours(14)
+    server.push()
+    ill = (directory / "doorctl.prom").read_text()
+
+    success = r'^doorctl_sync_last_success_timestamp_seconds\{branch="oest"\} (.*)$'
+    assert re.findall(success, well, re.MULTILINE) == re.findall(success, ill, re.MULTILINE) != []
+    assert 'doorctl_sync_branch_behind{branch="oest"} 0.0\n' in well
+    assert 'doorctl_sync_branch_behind{branch="oest"} 1.0\n' in ill
+    for kind in ("branch_behind", "export_old"):
+        assert f'doorctl_sync_alarm_standing{{kind="{kind}"}} 0.0\n' in well
+        assert f'doorctl_sync_alarm_standing{{kind="{kind}"}} 1.0\n' in ill
+    assert (directory / "doorctl.prom").stat().st_mode & 0o777 == 0o644
+
+
+def test_figures_that_can_not_be_written_fail_no_push(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run says so."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(server.directory / "missing"))
+    server.export(*ALL)
+    server.oest.say(200, {"epoch": 0})
+    server.push()
+
+    (said,) = server.unsent
+    assert said.startswith("metrics: ")
 
 
 def test_a_clock_that_nobody_vouches_for_still_runs(server: Server) -> None:
