@@ -131,16 +131,14 @@ URGENCIES = {
 
 def alarms_in(language: str) -> str:
     """List every alarm by its urgency, for the handbook; an end stands with what it ends."""
-    head, over = {"da": ("alarm | betyder | gør", "slut"), "en": ("alarm | means | do", "end")}[
-        language
-    ]
-    ends = {kind.clears: name for name, kind in KINDS.items() if kind.clears}
+    head, over = {"da": ("alarm | gør", "slut"), "en": ("alarm | do", "end")}[language]
+    ends = {kind.clears: f", {over} `{name}`" for name, kind in KINDS.items() if kind.clears}
     lines = []
     for urgency, words in URGENCIES.items():
-        lines += [f"**{words[language]}**", "", f"| {head} |", "|---|---|---|"]
+        lines += [f"**{words[language]}**", "", f"| {head} |", "|---|---|"]
         lines += [
-            f"| `{name}`{f' ({over}: `{ends[name]}`)' if name in ends else ''} "
-            f"| {translated(kind.means, language)} | {translated(kind.act, language)} |"
+            f"| {translated(kind.means, language)} `{name}`{ends.get(name, '')} "
+            f"| {translated(kind.act, language)} |"
             for name, kind in KINDS.items()
             if kind.urgency is urgency and not kind.clears
         ]

@@ -59,6 +59,11 @@ class _Page(RendererHTML):
         tokens[idx].attrSet("href", re.sub(r"^(\w+)\.md", r"/help/\1", leads))
         return self.renderToken(tokens, idx, options, env)
 
+    def code_inline(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
+        """Let a long name go on in the next line after an underscore, on a telephone say."""
+        code = escape(tokens[idx].content, quote=False).replace("_", "_<wbr>")
+        return f"<code>{code}</code>"
+
     def fence(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
         """Let a long line scroll, so that nobody copies half a command."""
         return f'<pre tabindex="0"><code>{escape(tokens[idx].content, quote=False)}</code></pre>\n'
