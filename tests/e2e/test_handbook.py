@@ -23,6 +23,9 @@ ELSEWHERE = {
     "setup": "writes what is root's, and systemd's: tests/cli/test_setup.py",
     "sync": "takes a server and its branches: tests/e2e/test_sync.py",
     "keys": "takes two of each: tests/e2e/test_rotation.py",
+    "pair": "takes a server: tests/e2e/test_pairing.py",
+    "backup": "takes age and a key elsewhere: tests/e2e/test_backup.py",
+    "restore": "takes an empty card: tests/e2e/test_restoring.py",
 }
 """What tests/docs/test_handbook.py parses and nobody runs here, and who does."""
 
