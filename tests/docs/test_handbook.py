@@ -23,6 +23,7 @@ OTHERS = frozenset(
     {
         "apt",  # root's, and a repository; tests/packaging installs
         *("systemctl", "journalctl", "timedatectl", "reboot"),  # systemd's; tests/install boots one
+        "readlink",  # of what the package made; tests/packaging looks
         "age-keygen",  # makes a key on another machine; tests/e2e/test_restoring.py has it
         *("install", "rm", "editor", "ls"),  # coreutils on a Pi's own files
     }
