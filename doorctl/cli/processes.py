@@ -304,13 +304,19 @@ def keys() -> None:
 
 @keys.command()
 @click.option("--stolen", metavar="BRANCH", multiple=True, help="Refuse while BRANCH is a target.")
+@click.option("--signing", is_flag=True, help="The key that signs pushes, not the installation's.")
 @partial(with_config, sending=True)
-def rotate(config: Config, stolen: tuple[str, ...]) -> None:
+def rotate(config: Config, stolen: tuple[str, ...], *, signing: bool) -> None:
     """Make the next key on the sender, or on a machine that has none.
 
     The old key is served until every target has the new one; then `doorctl sync push` drops it.
+    With --signing, call it again once every branch has the new public key: then it is in use.
     """
     from doorctl.wiring import installation
+
+    if signing:
+        _rotate_signing(config)
+        return
 
     path = installation.rotate(config, stolen)
     click.echo(f"made {path}")
@@ -318,6 +324,28 @@ def rotate(config: Config, stolen: tuple[str, ...]) -> None:
         "Next, on each branch: copy it there, stop doorctl-door and doorctl-web, run "
         "`doorctl keys adopt FILE`, start both; then doorctl sync push here."
     )
+
+
+def _rotate_signing(config: Config) -> None:
+    from doorctl.services.app import system_clock
+    from doorctl.wiring.sync import rotate_signing_key
+
+    public, waiting = rotate_signing_key(config, system_clock(config))
+    if waiting is None:
+        click.echo(f"made {public}")
+        click.echo(
+            "Next, on each branch: copy it there, add it to web.push.public_key_files beside the "
+            "old one, restart doorctl-web; then the same command here."
+        )
+    elif waiting:
+        click.echo(
+            "\n".join(f"doorctl: it does not believe the new key: {why}" for why in waiting),
+            err=True,
+        )
+        raise SystemExit(1)
+    else:
+        click.echo("the new signing key is in use")
+        click.echo("Next, on each branch: take the old one out of web.push.public_key_files.")
 
 
 @keys.command()

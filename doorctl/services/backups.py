@@ -269,19 +269,15 @@ def _send(wanted: Backup, name: str, content: bytes) -> None:
         return
     options = ["-oStrictHostKeyChecking=yes", "-oConnectTimeout=20", "-oServerAliveInterval=20"]
     if wanted.ssh_key_file != Path():
-        options += [f"-oIdentityFile={_quoted(wanted.ssh_key_file)}", "-oIdentitiesOnly=yes"]
+        options += [f'-oIdentityFile="{wanted.ssh_key_file}"', "-oIdentitiesOnly=yes"]
     if wanted.known_hosts_file != Path():
-        options.append(f"-oUserKnownHostsFile={_quoted(wanted.known_hosts_file)}")
+        options.append(f'-oUserKnownHostsFile="{wanted.known_hosts_file}"')
     whom = f"{address.username}@{address.hostname}" if address.username else address.hostname
     where = f"{address.path}{name}"
     with _in_memory(content) as source:
         batch = f"put /dev/fd/{source} {where}.new\nrename {where}.new {where}\n".encode()
         words = ("sftp", "-b", "-", "-P", str(address.port or 22), *options, str(whom))
         run(*words, given=batch, handed=(source,), limit_s=SEND_S)
-
-
-def _quoted(path: Path) -> str:
-    return f'"{path}"'
 
 
 def _put(wanted: Backup, name: str, content: bytes) -> None:

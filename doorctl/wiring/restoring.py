@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from functools import partial
@@ -139,7 +140,7 @@ def _refuse(
 ) -> None:
     if layout_of(files[BRANCH]) > newest(branch_rows.migrations):
         raise InputError("it was made by a newer doorctl; install that one first")
-    other = {place for name, place in places.items() if _there(place) not in {None, files[name]}}
+    other = {place for name, place in places.items() if _is_other(place, files[name])}
     if (key := config.secrets.installation_key_file) in other:
         raise InputError(
             f"{key} is another key, by which nothing in the backup is found; move it and the "
@@ -151,10 +152,14 @@ def _refuse(
         )
 
 
-def _there(place: Path) -> bytes | None:
-    with suppress(FileNotFoundError, NotADirectoryError), owner_of(place.parent):
-        return place.read_bytes()
-    return None
+def _is_other(place: Path, content: bytes) -> bool:
+    with owner_of(place.parent):
+        if not os.path.lexists(place):
+            return False
+        status = place.lstat()
+        # The directory's owner may have laid a pipe or a device there.
+        plain = stat.S_ISREG(status.st_mode) and status.st_size == len(content)
+        return not plain or place.read_bytes() != content
 
 
 def _refuse_damaged(records: Path) -> None:

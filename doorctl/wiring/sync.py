@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -36,7 +36,7 @@ from doorctl.services import pairing
 from doorctl.services.alarm_ways import send_now, sinks
 from doorctl.services.app import flags_weak, patrons_db
 from doorctl.sources.branches import HttpBranch, tls_context
-from doorctl.store.connection import WriterLock
+from doorctl.store.connection import WriterLock, sync_directory
 from doorctl.store.keys import (
     ArgonSealer,
     create_key,
@@ -49,6 +49,7 @@ from doorctl.store.keys import (
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
 from doorctl.sync.delivery import (
     Delivery,
+    Result,
     Sender,
     Terms,
     deliver,
@@ -117,6 +118,45 @@ def answer_pairing(config: Config, request: Path, code: str, out: Path, clock: C
 def public_key_file(sync: Sync) -> Path:
     """Return the path of the public key, which every branch needs."""
     return sync.signing_key_file.with_suffix(".pub")
+
+
+def rotate_signing_key(config: Config, clock: Clock) -> tuple[Path, list[str] | None]:
+    """Make the next signing key; called again, take it into use once every branch believes it.
+
+    Returns its public half's file, and None where it was made now, else why branches do not: each
+    is sent a rehearsal that it signs. The old key is gone then; killed before, the same call goes
+    on. Raises as :func:`push`.
+    """
+    sync = _sync(config)
+    old, public = sync.signing_key_file, public_key_file(sync)
+    new = old.with_stem(f"{old.stem}-next")
+    if not new.exists():
+        create_signing_key(new, new.with_suffix(".pub"))
+        return new.with_suffix(".pub"), None
+    trial = replace(config, sync=replace(sync, signing_key_file=new))
+    _, deliveries = push(
+        trial,
+        Wishes(full=True, dry_run=True),
+        clock,
+        on_progress=_unheard,
+        on_refreshed=_unheard,
+        on_delivery=_unheard,
+        on_unsent=_unheard,
+    )
+    waiting = [f"{d.branch}: {d.why}" for d in deliveries if d.result is Result.FAILED]
+    if not waiting:
+        with owner_of(old.parent):
+            # The sender's own user may be the only one who can read it.
+            os.chown(new, old.stat().st_uid, old.stat().st_gid)
+            with suppress(FileNotFoundError):
+                new.with_suffix(".pub").replace(public)
+            new.replace(old)
+            sync_directory(old.parent)
+    return public, waiting
+
+
+def _unheard(*_: object) -> None:
+    """Say nothing of a rehearsal."""
 
 
 def push(

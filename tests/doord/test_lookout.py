@@ -7,16 +7,21 @@ nobody before patrons stood outside.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 from doorctl.access.patron import CacheStamp
 from doorctl.config import Config, load
+from doorctl.config.tables import Backup
 from doorctl.core.errors import StoreError
 from doorctl.doord.chores import FAULTS, LOOK_EVERY_S, WEB_RESTS_S, Lookout
 from doorctl.doord.stores import DoorStores
+from doorctl.privacy.audit import Action, Deed
+from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.store.records import AuditTrail
 from tests.fakes.clock import FakeClock
 
 WEB_S = WEB_RESTS_S + FAULTS["web_silent"].lasts_s + 2.0
@@ -31,6 +36,7 @@ class Stores:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[str] = field(default_factory=list)
     register: CacheStamp | None = None
+    backup_at: datetime | None = None
 
     @property
     def worker(self) -> Any:
@@ -129,3 +135,28 @@ def test_a_disk_without_room_is_told() -> None:
     turn(lookout(stores, Path("/proc")), stores, 1)
 
     assert stores.told == ["disk_low"]
+
+
+def test_a_backup_that_is_missed_is_told(tmp_path: Path) -> None:
+    """Where one is wanted: when none was ever made, and when the last one is two days old."""
+    stores = Stores()
+    look = lookout(stores, tmp_path)
+    turn(look, stores, 1)
+    assert stores.told == []
+
+    storage, wanted = replace(look.config.storage, directory=tmp_path), Backup(recipients=("age1",))
+    look.config = replace(look.config, storage=storage, backup=wanted)
+    with closing(open_or_create_branch(tmp_path / "branch.db")) as writer:
+        moment, trail = stores.clock.moment(), AuditTrail(writer)
+        trail.append(Deed(Action.BACKUP_MADE), "root", moment)
+        turn(look, stores, LOOK_EVERY_S)
+        assert stores.told == ["backup_old"]
+
+        trail.append(Deed(Action.BACKUP_MADE, details={"recipients": 1}), "root", moment)
+    turn(look, stores, LOOK_EVERY_S)
+    assert stores.told == ["backup_old", "backup_old_cleared"]
+    assert stores.backup_at is not None
+
+    stores.clock.advance(timedelta(days=2).total_seconds())
+    turn(look, stores, LOOK_EVERY_S)
+    assert stores.told[2:] == ["backup_old"]

@@ -290,6 +290,44 @@ def test_a_branch_with_an_age_limit_of_its_own(
         assert database.execute("SELECT minimum_age FROM cache").fetchall() == [(15,)]
 
 
+def test_the_signing_key_is_changed_once_every_branch_believes_the_next(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """Until then the old one signs; a branch without the next is named, and nothing changes."""
+    for name in ("branch", "sender"):
+        (tmp_path / name).mkdir()
+    branch = made(tmp_path / "branch", authority)
+    sender = SenderDirectory(tmp_path / "sender", branch, authority)
+    old = branch.directory / "push.key"
+    key, new = old.read_bytes(), branch.directory / "push-next.pub"
+    rotate = [*sender.command()[:3], "keys", "rotate", "--signing", *sender.command()[4:]]
+    sender.export("01-full.ndjson", *map(patron, (1, 2, 3)))
+
+    def told() -> tuple[int, str]:
+        done = subprocess.run(rotate, capture_output=True, text=True, check=False, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
+    branch.start()
+    sender.push("--approved-by", "B. Hansen")
+    code, said = told()
+    assert (code, f"made {new}" in said) == (0, True)
+    code, said = told()
+    assert (code, "does not believe the new key: demo: " in said) == (1, True)
+    assert old.read_bytes() == key
+    branch.end()
+
+    both = (*branch.config.web.push.public_key_files, new)
+    branch.stage.options += ["--set", f"web.push.public_key_files={[str(path) for path in both]}"]
+    branch.start()
+    code, said = told()
+    assert (code, "the new signing key is in use" in said) == (0, True), said
+    assert old.read_bytes() != key
+    assert not list(branch.directory.glob("push-next*"))
+    sender.export("02-changes.ndjson", patron(1, pin="0815"))
+    assert sender.push()["kind"] == "changes"
+    branch.end()
+
+
 def test_a_guarded_push_waits_for_somebody(sender: SenderDirectory, branch: Branch) -> None:
     """A branch that would lose many keeps what it has, and says why, until it is approved."""
     sender.export("01-full.ndjson", *map(patron, range(1, 10)))

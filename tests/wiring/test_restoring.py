@@ -182,6 +182,18 @@ def test_a_link_beside_the_configuration_leads_nowhere_else(files: Files, tmp_pa
     assert content(tmp_path) == {}
 
 
+@pytest.mark.parametrize("lay", [os.mkfifo, lambda place: place.symlink_to("/dev/zero")])
+def test_no_pipe_or_device_in_a_place_holds_it_up(
+    files: Files, tmp_path: Path, lay: Callable[[Path], None]
+) -> None:
+    """Whoever owned the directory may have laid one there; it goes, once that is told."""
+    (tmp_path / "data").mkdir()
+    lay(tmp_path / "data" / "branch.db")
+    path = tmp_path / "etc" / "doorctl.toml"
+    with pytest.raises(InputError, match="--replace"):
+        restore(manifest_of(files), files, path, replace=False)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
