@@ -150,6 +150,18 @@ class Machine:
         for mounted in MOUNTS.values():
             subprocess.run(["umount", self.root / mounted], check=True)
         self._cgroup.mkdir()
+        return self._power_on()
+
+    def reboot(self) -> tuple[int, str]:
+        """Boot it again from inside; return as `boot` does."""
+        if self._nspawn is None:
+            raise RuntimeError(f"{self.name} is not switched on")
+        self.run("systemctl reboot --no-block")
+        # Its container ends, as that of a unit which systemd would start again.
+        self._nspawn.wait(BOOT_S)
+        return self._power_on()
+
+    def _power_on(self) -> tuple[int, str]:
         words = "--register=no --keep-unit --boot --link-journal=no --console=pipe --quiet"
         start = f"echo $$ >{self._cgroup}/cgroup.procs; exec systemd-nspawn {words} -D {self.root}"
         self._nspawn = subprocess.Popen(
