@@ -43,7 +43,8 @@ def test_every_block_of_the_page_is_accounted_for() -> None:
 def test_every_file_of_the_folder_is_installed() -> None:
     """Units and settings that no command of the page names would never be on a machine.
 
-    Only a package keeps the release before beside the new one, so only there can an upgrade be ended.
+    Only a package keeps the release before beside the new one, and only there can an upgrade
+    be ended.
     """
     commands = "\n".join(block.text for block in blocks(PAGE) if block.what == "install")
     folder = {path.name for path in README.parent.iterdir()} - {"README.md"}
