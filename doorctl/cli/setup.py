@@ -154,13 +154,17 @@ class Work:
         databases = (config.storage.directory, config.storage.door_directory)
         if not any((each / name).exists() for each in databases for name in DATABASES):
             self._call("init")
-        if own.feed != Path():
-            systemctl(self.root, "stop", "doorctl-web")
-            self._call("patrons", "load", str(own.feed.absolute()), "--full")
-        self._add_account()
-        boot = self._boot()
         if not systemctl(self.root, "daemon-reload"):
             click.echo(_("systemd does not run here, so nothing was started."))
+        if own.feed != Path():
+            # Web alone writes the register while it runs; it has to be there whatever comes of it.
+            systemctl(self.root, "stop", "doorctl-web")
+            try:
+                self._call("patrons", "load", str(own.feed.absolute()), "--full")
+            finally:
+                systemctl(self.root, "start", "doorctl-web")
+        self._add_account()
+        boot = self._boot()
         systemctl(self.root, "enable", *UNITS, offline=True)
         systemctl(self.root, "restart" if changed else "start", *UNITS)
         tested = self._call("selftest", may_fail=True).splitlines()
@@ -277,6 +281,7 @@ class Dialogue:
         self._base = rules.flat(rules.tables_of(text, path)) | (rules.EXAMPLES if new else {})
         self._answers, self._asked = given, {*given}
         self._say: Callable[[str], str] = str
+        self._stopped_door = False
 
     def hold(self) -> None:
         """Ask, do, and let a card open the door; exit code 1 where somebody stops it."""
@@ -293,6 +298,9 @@ class Dialogue:
         except click.Abort:
             click.echo("\n" + self._say("Stopped. `doorctl setup` goes on where it was."), err=True)
             raise SystemExit(1) from None
+        finally:
+            if self._stopped_door:
+                systemctl(self._root, "start", "doorctl-door")
         self._kept.unlink(missing_ok=True)
         if made.own.feed == Path():
             click.echo(self._say("Patrons are pushed: pair with the server, by `doorctl pair`."))
@@ -396,7 +404,7 @@ class Dialogue:
                 click.echo(str(error), err=True)
                 if not self._yes("Does the door run there? Stop it and try again?", default=False):
                     return None
-                systemctl(self._root, "stop", "doorctl-door")
+                self._stopped_door = systemctl(self._root, "stop", "doorctl-door")
                 continue
             if heard is None and select([sys.stdin], [], [], 0)[0]:
                 os.read(sys.stdin.fileno(), CHUNK)

@@ -7,7 +7,9 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import CliRunner
@@ -100,6 +102,17 @@ class Machine:
             found[str(path)] = (status.st_mode, status.st_uid, status.st_gid, content)
         return found
 
+    def texts(self) -> dict[str, bytes]:
+        """Return what stands beside the configuration, but for the record of the last time."""
+        files = {path.name: path.read_bytes() for path in (self.base / "etc").iterdir()}
+        return {name: content for name, content in files.items() if name != "setup-record.txt"}
+
+    def rebooted(self) -> None:
+        """Show what the kernel does once it has read the two lines."""
+        shown = self.base / "root/sys/module/pinctrl_bcm2835/parameters"
+        shown.mkdir(parents=True)
+        (shown / "persist_gpio_outputs").write_text("N\n")
+
     def mode(self, name: str) -> int:
         """Return the mode of a file."""
         return stat.S_IMODE((self.base / name).stat().st_mode)
@@ -128,14 +141,16 @@ def test_answers_alone_set_up_a_branch_and_twice_change_nothing(machine: Machine
     words = ("Elfirmaet", '"langaa"', "CN=langaa.example", "langaa.example")
     assert [word for word in words if word not in record] == []
     assert CARD not in done.stdout + done.stderr + record
-    texts = {path: path.read_bytes() for path in (machine.base / "etc").iterdir()}
+    texts = machine.texts()
+    machine.rebooted()
 
     again = machine.run()
 
     assert again.returncode == 0, again.stderr
     assert "doorctl init" not in again.stdout
     assert "staff add" not in again.stdout
-    assert {path: path.read_bytes() for path in (machine.base / "etc").iterdir()} == texts
+    assert "config.txt are in force" in again.stdout
+    assert machine.texts() == texts
 
 
 @pytest.mark.parametrize(
@@ -189,10 +204,18 @@ def reads_as_another() -> bool:
     return subprocess.run([sys.executable, "-c", script], check=False, stderr=-3).returncode == 0
 
 
-def test_what_is_made_has_the_right_owners(machine: Machine) -> None:
+@pytest.fixture
+def open_machine() -> Iterator[Machine]:
+    """A machine in a folder that anybody may look into, as a real one is."""
+    with TemporaryDirectory(dir="/var/tmp") as directory:
+        yield Machine(Path(directory))
+
+
+def test_what_is_made_has_the_right_owners(open_machine: Machine) -> None:
     """Root's beside the configuration; in the two folders all is their processes'."""
     if not reads_as_another():
         pytest.skip("this Python is root's alone")
+    machine = open_machine
     machine.owned()
 
     done = machine.run()
@@ -216,8 +239,9 @@ def test_systemd_is_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> N
 
     assert machine.run().returncode == 0
     assert (machine.base / "told").read_text().splitlines() == [
-        "stop doorctl-web",
         "daemon-reload",
+        "stop doorctl-web",
+        "start doorctl-web",
         "enable doorctl-web doorctl-door",
         "restart doorctl-web doorctl-door",
     ]

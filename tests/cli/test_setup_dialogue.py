@@ -301,7 +301,10 @@ def test_stopped_or_killed_it_goes_on(
 
 
 def test_a_line_that_is_in_use_is_not_fought_for(bench: Bench) -> None:
-    """Who has it is asked about, and the line can be typed; English is there too."""
+    """Whether the door may be stopped for it is asked, and it runs again however this ends.
+
+    The line can be typed, too, and all of it is there in English.
+    """
     bench.plug("READER", 9600, "8N1")
     terminal = bench.begin()
     with Serial(str(bench.by_id / "usb-READER-if00"), exclusive=True):
@@ -312,6 +315,7 @@ def test_a_line_that_is_in_use_is_not_fought_for(bench: Bench) -> None:
         terminal.type("Language of the screen")
         terminal.type("Telephone")
         terminal.type(r"in use; .*\s+Does the door run there\? .* \[no\]", "perhaps")
+        terminal.type(r"Does the door run there\?", "yes")
         terminal.type(r"Does the door run there\?", "no")
         terminal.type("The card reader's line", "/dev/ttyS0")
         terminal.type(r"The reader's speed \[9600\]", "9601")
@@ -321,4 +325,9 @@ def test_a_line_that_is_in_use_is_not_fought_for(bench: Bench) -> None:
         terminal.until("Press 1 2 3 4")
     terminal.type("")
     terminal.until("The keypad's line")
-    terminal.kill()
+    terminal.interrupt()
+    assert terminal.end() == 1
+    assert (bench.base / "told").read_text().splitlines() == [
+        "stop doorctl-door",
+        "start doorctl-door",
+    ]
