@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -12,8 +13,14 @@ import pytest
 
 from doorctl.access.panel import CODES
 from doorctl.access.patron import Reason
+from doorctl.access.throttle import WRONG_PIN_DAYS
 from doorctl.cli.app import app
+from doorctl.config.tables import Backup, Lms, Visits
 from doorctl.core.alarms import KINDS
+from doorctl.privacy import audit, retention, subject
+from doorctl.store.accounts import KEPT_DISABLED, KEPT_UNUSED
+from doorctl.store.branch_writer import KEPT_AFTER_END
+from doorctl.store.patrons_changes import WEEK
 from doorctl.web.frame import PLACES
 from tests.docs.handbook import HANDBOOK, LANGUAGES, NAMES, TEXTS, headings, made
 
@@ -128,6 +135,53 @@ def test_both_languages_have_the_same_commands(name: str) -> None:
             re.sub(r'"[^"]*"|\b[A-Z]{4,}\b', "", one)
             for one in commands(HANDBOOK / language / f"{name}.md")
         ]
+        for language in LANGUAGES
+    )
+
+    assert danish == english
+
+
+def in_words(span: timedelta) -> str:
+    """Say how long something is kept, as the page for the data-protection officer does."""
+    if span >= timedelta(days=3 * 365):
+        return f"{span.days // 365} years"
+    return "6 months" if span.days == 185 else f"{span.days} days"
+
+
+PROMISES = {
+    "visits and refused attempts": timedelta(days=Visits().retention_days),
+    "a time that is held": retention.LONGEST,
+    "wrong PINs in a row": timedelta(days=Visits().retention_days),
+    "a patron's wrong PINs in all": timedelta(days=WRONG_PIN_DAYS),
+    "a patron's row": retention.UNCONFIRMED,
+    "whom a push has shut out": WEEK,
+    "a PIN that was learnt": timedelta(days=Lms().pin_days),
+    "a patron who has just": timedelta(days=Lms().row_days),
+    "a ban": KEPT_AFTER_END,
+    "a pass": KEPT_AFTER_END,
+    "the mark of an erasure": subject.KEPT,
+    "staff's accounts": KEPT_DISABLED,
+    "staff's accounts; those": KEPT_UNUSED,
+    "the audit log": audit.KEPT,
+    "alarms": KEPT_AFTER_END,
+    "backups on the Pi": timedelta(days=Backup().keep),
+}
+"""Rows of its table, by their beginning, and what the code does."""
+
+
+@pytest.mark.parametrize(("begins", "kept"), PROMISES.items())
+def test_nothing_is_promised_that_the_code_does_not_keep(begins: str, kept: timedelta) -> None:
+    """The municipality signs this table, and a patron is shown it."""
+    row = re.search(rf"^\| {begins.partition(';')[0]}.*$", text("en", "dpo"), re.MULTILINE)
+
+    assert row is not None
+    assert in_words(kept) in row[0]
+
+
+def test_both_languages_promise_the_same() -> None:
+    """Each row of each table has the same figures."""
+    danish, english = (
+        [re.findall(r"\d+", line) for line in text(language, "dpo").splitlines() if line[:1] == "|"]
         for language in LANGUAGES
     )
 
