@@ -24,7 +24,7 @@ EXPOSED_TENTHS = {
     "doorctl-door.service": 5,
     "doorctl-web.service": 10,
     "doorctl-alarm@.service": 11,
-    "doorctl-backup.service": 23,
+    "doorctl-backup.service": 25,
     "doorctl-sync.service": 11,
     "doorctl-sync-full.service": 11,
     "doorctl-sync-failed@.service": 11,
