@@ -97,14 +97,14 @@ class Door(Stage):
 
     def command(self, *words: str, tethered: bool = False) -> list[str]:
         """Return the command line, with the pins' entry point laid over the environment."""
-        environment = (f"{name}={value}" for name, value in self._environment().items())
+        environment = (f"{name}={value}" for name, value in self.environment().items())
         return [*LEASH, "env", *environment, *super().command(*words, tethered=tethered)]
 
     def run_door(self, errors: BinaryIO) -> subprocess.Popen[bytes]:
         """Start the door's process: its own, or a fork of one that has imported doorctl."""
         if not self.forked or type(self).command is not Door.command:
             return super().run_door(errors)
-        environment = {**os.environ, **self._environment()}
+        environment = {**os.environ, **self.environment()}
         words = ("run", *self.options)
         started: Any = DOORS.start(words, environment, tether(), errors.fileno())
         return cast("subprocess.Popen[bytes]", started)
@@ -115,11 +115,12 @@ class Door(Stage):
         """Run one command to its end, in a fork of a process that has imported doorctl."""
         done = None
         if type(self).command is Door.command and not aloud:
-            environment = {**os.environ, **self._environment()}
+            environment = {**os.environ, **self.environment()}
             done = COMMANDS.run([*words, *self.options], environment, stdin)
         return super().call(*words, stdin=stdin, aloud=aloud) if done is None else done
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Return what lays the recorded pins over a process's environment."""
         path = os.pathsep.join(filter(None, (str(self._pins), os.environ.get("PYTHONPATH"))))
         return {
             "GPIOZERO_MOCK_PIN_CLASS": "recorded",

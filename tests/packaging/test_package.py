@@ -128,6 +128,7 @@ def test_installing_begins_nothing(package: Package) -> None:
 
     assert "disable doorctl-*" in preset.read_text(encoding="utf-8").splitlines()
     assert not re.search(r"systemctl.* (enable|start|restart) [^;\n]*doorctl", scripts)
+    assert "@" not in scripts.replace("$@", "")
     # Of an upgrade that was cut short, and only where there is one.
     ends = "usr/lib/systemd/system/multi-user.target.wants/doorctl-upgrade.service"
     wanted = {name for name in package.names() if ".wants/" in name or name.startswith("etc/")}
