@@ -286,8 +286,9 @@ class Dialogue:
     def hold(self) -> None:
         """Ask, do, and let a card open the door; exit code 1 where somebody stops it."""
         try:
-            while not self._take("setup.language", click.prompt("Sprog / Language", default="da")):
-                pass
+            while "setup.language" not in self._asked:
+                chosen = click.prompt("Sprog / Language (da, en)", default="da")
+                self._take("setup.language", chosen)
             if self._kept.exists() and self._yes("Go on where it was stopped?", default=True):
                 self._answers = rules.flat(read_tables(self._kept)) | self._answers
                 self._asked |= {*self._answers}
@@ -340,8 +341,10 @@ class Dialogue:
         elif value is None and not first:
             value = question.key.default
         offered = rules.spoken(value, yes=self._say("yes"), no=self._say("no"))
+        allowed = question.key.allowed
+        choice = f" ({self._say(allowed)})" if allowed.startswith("one of") else ""
         while name not in self._asked:
-            text = self._say(question.text)
+            text = self._say(question.text) + choice
             typed = click.prompt(text, default=offered, show_default=bool(offered))
             if typed == offered and not first and not suggested:
                 self._asked.add(name)

@@ -364,14 +364,11 @@ def parsed(known: Key, typed: str) -> object:
 
 def spoken(value: object, *, yes: str, no: str) -> str:
     """Return an answer as `parsed` reads it."""
-    match value:
-        case bool():
-            return yes if value else no
-        case list() | tuple():
-            return ", ".join(map(str, value))
-        case Path() | None:
-            return "" if value in (None, Path()) else str(value)
-    return str(value)
+    if isinstance(value, bool):
+        return yes if value else no
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value in (None, Path()) else str(value)
 
 
 CARDS: Mapping[frozenset[IdentifierKind], str] = {
