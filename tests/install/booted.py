@@ -174,14 +174,15 @@ def upgrade(room: Room, steps: Steps, guest: Operated) -> None:
 
 def rollback(room: Room, steps: Steps, guest: Operated) -> None:
     """A version whose door ends at its start."""
+    before = guest.said("basename $(readlink -f /opt/doorctl/current)")
     room.repository.offer(broken(built_package(BROKEN, room.packages)))
     apt = "apt-get update -q; apt-get install -qy --only-upgrade doorctl; true"
     steps.do("a broken version is taken back", lambda: _under_swipes(guest, apt))
-    steps.do("the version before runs", lambda: _runs(guest, NEW))
+    steps.do("the version before runs", lambda: _runs(guest, before))
     steps.do("a card and its PIN open", lambda: _opens(guest, LOADED))
 
 
-def restore(room: Room, steps: Steps, guest: Operated) -> None:
+def restore(room: Room, steps: Steps, guest: Operated) -> Operated:
     """The disk is thrown away; a new one has the newest backup put on it, and one push."""
     recipient = guest.said("age-keygen -o backup-key.txt 2>&1").rpartition(" ")[2]
     told = f'[backup]\nrecipients = ["{recipient}"]\n'
@@ -191,20 +192,18 @@ def restore(room: Room, steps: Steps, guest: Operated) -> None:
     brought = {file: guest.said(f"base64 -w0 {file}") for file in ("backup-key.txt", name)}
     guest.halt()
     new = room.fresh()
-    try:
-        _from_the_repository(room, steps, new)
-        for file, packed in brought.items():
-            new.said(f"echo {packed} | base64 -d >/root/{Path(file).name}")
-        put_back = f"doorctl restore {Path(name).name} --identity backup-key.txt"
-        steps.do("doorctl restore", lambda: new.said(put_back), person=True)
-        units = "cp -r /etc/doorctl/units/. /etc/systemd/system/ && systemctl daemon-reload"
-        steps.do("its units", lambda: new.said(units), person=True)
-        enable = f"systemctl enable --now {UNITS} doorctl-backup.timer"
-        steps.do("enable --now", lambda: _set_up(new, enable), person=True)
-        steps.do("a full push", lambda: _pushed(room, "--full"), person=True)
-        steps.do("a card and its PIN open", lambda: _opens(new, PUSHED), person=True)
-    finally:
-        new.halt()
+    _from_the_repository(room, steps, new)
+    for file, packed in brought.items():
+        new.put(f"/root/{Path(file).name}", packed)
+    put_back = f"doorctl restore {Path(name).name} --identity backup-key.txt"
+    steps.do("doorctl restore", lambda: new.said(put_back), person=True)
+    units = "cp -r /etc/doorctl/units/. /etc/systemd/system/ && systemctl daemon-reload"
+    steps.do("its units", lambda: new.said(units), person=True)
+    enable = f"systemctl enable --now {UNITS} doorctl-backup.timer"
+    steps.do("enable --now", lambda: _set_up(new, enable), person=True)
+    steps.do("a full push", lambda: _pushed(room, "--full"), person=True)
+    steps.do("a card and its PIN open", lambda: _opens(new, PUSHED), person=True)
+    return new
 
 
 def remove(_room: Room, steps: Steps, guest: Operated) -> None:
@@ -223,7 +222,9 @@ def remove(_room: Room, steps: Steps, guest: Operated) -> None:
     steps.do("installed again and purged", lambda: guest.said(purge) and "")
 
 
-SCENARIOS = {one.__name__: one for one in (install, push, upgrade, rollback, remove, restore)}
+SCENARIOS: dict[str, Callable[[Room, Steps, Operated], Operated | None]] = {
+    one.__name__: one for one in (install, push, upgrade, rollback, restore, remove)
+}
 
 
 def _nothing_runs(guest: Operated) -> str:
@@ -378,12 +379,14 @@ def run(cache: Path, only: tuple[str, ...], before: str, contained: bool) -> Non
     steps, began_s = Steps(), time.monotonic()
     with _contained(cache, directory) if contained else _emulated(parts, directory) as machine:
         room = Room(cache / "packages", machine.repository, machine.sender, before, machine.fresh)
+        guest = machine.guest
         for name in wanted:
             click.echo(f"-- {name}")
             steps.persons = 0
-            SCENARIOS[name](room, steps, machine.guest)
+            guest = SCENARIOS[name](room, steps, guest) or guest
             click.echo(f"   {steps.persons} steps of a person's")
             steps.most = max(steps.most, steps.persons)
+        guest.halt()
     minutes = (time.monotonic() - began_s) / 60
     count = f"{steps.most} steps of a person's, {PERSONS_STEPS} at most; {minutes:.0f} min"
     click.echo(f"{count}; failed: {', '.join(steps.failed) or 'none'}")

@@ -7,6 +7,7 @@ takes long enough to unpack them.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -26,12 +27,10 @@ NEEDED = {
     "openssl": "openssl",
 }
 PI = ROOT / "tests" / "pi"
+CONTROL = (ROOT / "packaging/debian/control").read_text(encoding="utf-8")
 SIZE = "4G"
 EARLY_MODULES = ("virtio_pci", "virtio_blk", "ext4")
 """What finds the disk; the rest is loaded from it."""
-
-ASKED_FOR = "python3 gpiod age procps systemd-timesyncd"
-"""What the package depends on or recommends, and an empty Debian has not."""
 
 SERVICE_LINE = "/dev/ttyS1"
 PIS_LINE = "/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_shell-if00-port0"
@@ -71,7 +70,16 @@ def built(cache: Path, told: Callable[[str], None]) -> Parts:
         partial.unlink(missing_ok=True)
         _run("mke2fs", "-q", "-t", "ext4", "-d", cache / "base", partial, SIZE)
         partial.rename(parts.disk)
+    # What they ask for changes; a container, which has no network, takes it from here.
+    _inside(cache / "base", f"apt-get install -qqy --download-only {asked_for(CONTROL)}")
     return parts
+
+
+def asked_for(control: str) -> str:
+    """Return what a package's control file depends on or recommends, of each choice the first."""
+    lines = re.findall(r"^(?:Depends|Recommends): (.*)$", control, re.MULTILINE)
+    choices = [choice for line in lines for choice in line.split(", ")]
+    return " ".join(sorted({re.split(r"[ (|]", choice)[0] for choice in choices}))
 
 
 def _bootable(base: Path, parts: Parts) -> None:
@@ -83,7 +91,7 @@ def _bootable(base: Path, parts: Parts) -> None:
     modules.write_text("\n".join(EARLY_MODULES) + "\n", encoding="utf-8")
     shutil.copy("/etc/resolv.conf", base / "etc")
     _inside(base, "apt-get update -q && apt-get install -qqy linux-image-amd64 dbus")
-    _inside(base, f"apt-get install -qqy --download-only {ASKED_FOR}")
+    _inside(base, f"apt-get install -qqy --download-only {asked_for(CONTROL)}")
     (kernel,), (initrd,) = base.glob("boot/vmlinuz-*"), base.glob("boot/initrd.img-*")
     shutil.copy(kernel, parts.kernel)
     shutil.copy(initrd, parts.initrd)

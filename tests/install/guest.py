@@ -23,6 +23,7 @@ READER, KEYPAD = (
     f"/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_{name}-if00-port0" for name in ("reader", "keypad")
 )
 WEB_PORT = 8080
+PIECE = 60_000
 KERNEL = "console=ttyS0 root=/dev/vda rw quiet no_timer_check"
 """The last for a host that is so busy that the kernel would not believe its timer."""
 MACHINE = "-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1024 -display none -nodefaults"
@@ -102,8 +103,14 @@ class Operated(abc.ABC):
 
     def write(self, path: str, text: str) -> str:
         """Write a file of root's, with its folder; a path counts from root's home."""
-        packed = base64.b64encode(text.encode()).decode()
-        return self.said(f"mkdir -p $(dirname {path}) && echo {packed} | base64 -d >{path}")
+        return self.put(path, base64.b64encode(text.encode()).decode())
+
+    def put(self, path: str, packed: str) -> str:
+        """Write a file from its base64, in pieces that a command may have."""
+        self.said(f"mkdir -p $(dirname {path}) && : >{path}")
+        for at in range(0, len(packed), PIECE):
+            self.said(f"echo {packed[at : at + PIECE]} | base64 -d >>{path}")
+        return ""
 
     def log(self, unit: str = "doorctl-door") -> list[dict[str, Any]]:
         """Return a unit's lines of this boot, oldest first."""

@@ -25,7 +25,9 @@ Components: main
 Signed-By: /etc/apt/keyrings/doorctl.pgp
 """
 
-FAULT = "import sys\nif 'run' in sys.argv:\n    sys.exit('planted: this version has no door')\n"
+FAULT = (
+    "import sys\nif sys.argv[1:2] == ['run']:\n    sys.exit('planted: this version has no door')\n"
+)
 
 
 MADE_OF = ("doorctl", "packaging", "config", "systemd", "requirements.lock", "README.md")
@@ -55,7 +57,7 @@ def broken(package: Path) -> Path:
     planted.parent.mkdir(exist_ok=True)
     shutil.rmtree(tree, ignore_errors=True)
     _run("dpkg-deb", "-R", package, tree)
-    (program,) = tree.glob("opt/doorctl/releases/*/bin/doorctl")
+    (program,) = tree.glob("opt/doorctl/**/bin/doorctl")
     first, _, rest = program.read_text(encoding="utf-8").partition("\n")
     program.write_text(f"{first}\n{FAULT}{rest}", encoding="utf-8")
     _run("dpkg-deb", "--root-owner-group", "-Zxz", "-z0", "--build", tree, planted)

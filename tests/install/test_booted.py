@@ -10,6 +10,7 @@ import pytest
 from doorctl.config.loading import read_tables
 from doorctl.services.setup import flat, plan
 from tests.install.booted import ANSWERS, TLS, Steps
+from tests.install.disk import asked_for
 from tests.install.guest import is_on, longest_gap_s, pulses
 from tests.install.packages import FAULT
 from tests.install.readme import ROOT, edited
@@ -89,6 +90,13 @@ def test_the_sender_has_what_the_page_makes(tmp_path: Path) -> None:
     words = ("openssl", "x509", "-in", tmp_path / "sender/web.pem", "-noout", "-ext")
     said = subprocess.run([*words, "subjectAltName"], check=True, capture_output=True, text=True)
     assert "DNS:localhost" in said.stdout
+
+
+def test_what_a_package_asks_for_is_brought() -> None:
+    """Versions and second choices are apt's affair; a word of the description is no package."""
+    control = "Depends: a (>= 1), a (<< 2), b | c\nRecommends: d | e\nDescription: f, g\n"
+
+    assert asked_for(control) == "a b d"
 
 
 def test_the_planted_fault_ends_the_door_and_nothing_else() -> None:
