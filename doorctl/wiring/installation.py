@@ -85,10 +85,17 @@ def adopt(config: Config, new: Path) -> bool:
     done = lay_over_all(config, key, partial(replace_key, path, new))
     if not done and before == key:
         return False
-    note_done(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: key_id(key)}))
+    note_key(config)
     if new != path:
         remove_key(new)
     return True
+
+
+def note_key(config: Config) -> None:
+    """Put another installation key on the audit log, where there is one. StoreError: see there."""
+    if branch_db(config).exists():
+        key = key_id(read_key(config.secrets.installation_key_file))
+        note_done(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: key}))
 
 
 def lay_over_all(

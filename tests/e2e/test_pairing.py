@@ -125,7 +125,7 @@ def paired(branch: Path, server: Path, *more: str) -> str:
 
 @pytest.mark.parametrize("had_a_key", [False, True])
 def test_one_push_works_after_pairing(branch: Path, server: Path, *, had_a_key: bool) -> None:
-    """On a new branch, and on one whose own key gives way; before it nobody may push."""
+    """On a new branch, and on one whose own key gives way, as its log says; not before."""
     early = call(server, "sync", "push")
     if had_a_key:
         said(branch, "init")
@@ -134,6 +134,7 @@ def test_one_push_works_after_pairing(branch: Path, server: Path, *, had_a_key: 
         said(branch, "init")
     with web(branch):
         pushed = said(server, "sync", "push")
+    noted = said(branch, "audit", "list")
     with closing(sqlite3.connect(branch.parent / "data" / "patrons.db")) as database:
         held = database.execute("SELECT patron_ref FROM patrons").fetchall()
 
@@ -141,6 +142,7 @@ def test_one_push_works_after_pairing(branch: Path, server: Path, *, had_a_key: 
     assert "the server's installation key" in finished
     assert "oest: up to date at epoch 1" in pushed
     assert held == [("1",)]
+    assert ("key_adopted" in noted) == had_a_key
 
 
 def test_a_ban_of_a_card_keeps_its_key(branch: Path, server: Path) -> None:
