@@ -2,7 +2,7 @@
 
 Each command is a process of its own, with its own environment and streams, as from a shell. What it
 is spared is half a second of imports, which :mod:`tests.e2e.test_usage` proves for every command.
-So is a door that is started as ``Door.forked``; it is tethered as any other is.
+So are a door and a web process that are started as ``forked``; they are tethered as any other is.
 """
 
 from __future__ import annotations
@@ -118,9 +118,10 @@ class Forked:
 
 
 class Forking:
-    """Starts doors from a process that has imported all that they need. One thread."""
+    """Starts doors, or web processes, from one that has imported their module. One thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
+        self._module = module
         self._asking: socket.socket | None = None
 
     def start(
@@ -130,7 +131,8 @@ class Forking:
         if self._asking is None:
             self._asking, theirs = socket.socketpair()
             with theirs:
-                command = [sys.executable, "-m", "tests.e2e.commands", str(theirs.fileno())]
+                asked_on = str(theirs.fileno())
+                command = [sys.executable, "-m", "tests.e2e.commands", asked_on, self._module]
                 process = subprocess.Popen(command, cwd=ROOT, pass_fds=(theirs.fileno(),))
             # It ends when nobody can ask any more.
             atexit.register(process.wait)
@@ -152,9 +154,9 @@ class Forking:
         return Forked(pid, os.fdopen(reading, "rb"), code)
 
 
-def fork_doors(asking: socket.socket) -> None:
-    """Fork for each door that is asked for, and tell each one's end, until nobody asks any more."""
-    importlib.import_module("doorctl.wiring.door")
+def fork_processes(asking: socket.socket, module: str) -> None:
+    """Fork for each one that is asked for, and tell each one's end, until nobody asks any more."""
+    importlib.import_module(module)
     children: dict[int, tuple[int, int]] = {}
     while True:
         for ready in select.select([asking.fileno(), *children], [], [])[0]:
@@ -192,6 +194,7 @@ def fork_doors(asking: socket.socket) -> None:
 
 def serve() -> None:
     """Fork for each line on stdin, and answer with an exit code as `subprocess` tells it."""
+    importlib.import_module("doorctl.wiring.sync")
     for room in (doorctl.cli, doorctl.services):
         for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
             importlib.import_module(module.name)
@@ -225,6 +228,6 @@ def _take(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        fork_doors(socket.socket(fileno=int(sys.argv[1])))
+        fork_processes(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
     else:
         serve()

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.door import Door
 from tests.e2e.people import write_feed
+from tests.web.branch import Branch
 
 CONFIG = """
 [branch]
@@ -55,17 +56,19 @@ FORKED = {
     *("test_door_leaf", "test_hostile_bytes", "test_keys", "test_modes", "test_questions"),
     *("test_reasons", "test_reloading", "test_selftest", "test_throttling", "test_asking"),
     *("test_away", "test_panel", "test_people", "test_retention", "test_statistics"),
-    "test_subject",
+    *("test_subject", "test_evenings", "test_power_cut", "test_asking_faults", "test_audit"),
+    *("test_staff_commands", "test_loading", "test_lookout", "test_sync", "test_rotation"),
 }
-"""Files whose doors are spared their imports: they look at what a door does, not at its process."""
+"""Files whose doors and web processes are spared their imports: they look at what these do, not at
+the processes."""
 
 
 @pytest.fixture(autouse=True, scope="module")
 def forking(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Start the doors of a file as forks."""
-    Door.forked = Path(request.path).stem in FORKED
+    """Start the processes of a file as forks."""
+    Door.forked = Branch.forked = Path(request.path).stem in FORKED
     yield
-    Door.forked = False
+    Door.forked = Branch.forked = False
 
 
 class Doors:

@@ -46,7 +46,7 @@ LEFT_ALONE = {CONTACT: 0, EXIT: 1, FIRE: 0, OTHER_DOOR: 0}
 
 T = TypeVar("T")
 COMMANDS = Commands()
-DOORS = Forking()
+DOORS = Forking("doorctl.wiring.door")
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,57 @@ class Drive:
     monotonic_ns: int
 
 
-class Door(Stage):
+class Staged(Stage):
+    """A `Stage` whose processes may be spared their imports, unless it begins them in its own way.
+
+    Args:
+        forked: whether the door is; not where a test looks at the process.
+        calls_forked: whether commands are.
+    """
+
+    forked = False
+
+    @property
+    def calls_forked(self) -> bool:
+        """As the door."""
+        return self.forked
+
+    def environment(self) -> dict[str, str]:
+        """Return what is laid over this process's environment."""
+        return {}
+
+    @property
+    def _as_usual(self) -> bool:
+        return type(self).command in {Stage.command, Door.command} and self._wires is None
+
+    def run_door(self, errors: BinaryIO) -> subprocess.Popen[bytes]:
+        """Start the door's process: its own, or a fork of one that has imported doorctl."""
+        if not self.forked or not self._as_usual:
+            return super().run_door(errors)
+        environment = {**os.environ, **self.environment()}
+        words = ("run", *self.options)
+        started: Any = DOORS.start(words, environment, tether(), errors.fileno())
+        return cast("subprocess.Popen[bytes]", started)
+
+    def call(
+        self, *words: str, stdin: str = "", aloud: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end, in a fork of a process that has imported doorctl."""
+        done = None
+        if self.calls_forked and self._as_usual and not aloud:
+            environment = {**os.environ, **self.environment()}
+            done = COMMANDS.run([*words, *self.options], environment, stdin)
+        return super().call(*words, stdin=stdin, aloud=aloud) if done is None else done
+
+
+class Door(Staged):
     """A `Stage` with pins that leave a record.
 
     Args:
         pins: a directory with the entry point of :class:`tests.e2e.recorded_pins.RecordedPin`.
-        forked: whether its process is spared its imports; not where a test looks at the process.
     """
 
-    forked = False
+    calls_forked = True
 
     def __init__(
         self,
@@ -99,25 +141,6 @@ class Door(Stage):
         """Return the command line, with the pins' entry point laid over the environment."""
         environment = (f"{name}={value}" for name, value in self.environment().items())
         return [*LEASH, "env", *environment, *super().command(*words, tethered=tethered)]
-
-    def run_door(self, errors: BinaryIO) -> subprocess.Popen[bytes]:
-        """Start the door's process: its own, or a fork of one that has imported doorctl."""
-        if not self.forked or type(self).command is not Door.command:
-            return super().run_door(errors)
-        environment = {**os.environ, **self.environment()}
-        words = ("run", *self.options)
-        started: Any = DOORS.start(words, environment, tether(), errors.fileno())
-        return cast("subprocess.Popen[bytes]", started)
-
-    def call(
-        self, *words: str, stdin: str = "", aloud: bool = False
-    ) -> subprocess.CompletedProcess[str]:
-        """Run one command to its end, in a fork of a process that has imported doorctl."""
-        done = None
-        if type(self).command is Door.command and not aloud:
-            environment = {**os.environ, **self.environment()}
-            done = COMMANDS.run([*words, *self.options], environment, stdin)
-        return super().call(*words, stdin=stdin, aloud=aloud) if done is None else done
 
     def environment(self) -> dict[str, str]:
         """Return what lays the recorded pins over a process's environment."""

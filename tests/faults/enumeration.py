@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.points import Fault, Point, points, spread
+from tests.faults.points import FAST, Fault, Point, points, spread
 from tests.faults.scenario import Scenario
 from tests.faults.tracing import Ran, compile_for, run
 
@@ -141,7 +141,7 @@ def _unharmed(scenario: Scenario, work: Path) -> Ran:
 
 def _counted(scenario: Scenario, work: Path) -> Ran:
     with _laid_out(scenario, work) as directory:
-        ran = run(scenario.command(directory), directory, files=scenario.files)
+        ran = run(scenario.command(directory), directory, FAST, scenario.files)
         wrong = scenario.judge(directory, ran)
     if wrong or ran.code or not ran.traced.changes:
         raise RuntimeError(f"{scenario.name}: fails unharmed: {wrong} {ran.complained}")

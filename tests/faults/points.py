@@ -12,6 +12,9 @@ from tests.faults.calls import Call
 
 T = TypeVar("T")
 
+FAST = ("--seccomp-bpf",)
+"""The process then stops at those calls alone that are looked at."""
+
 
 class Fault(Enum):
     """What happens at a call, in ``strace``'s words, and whether at every later one too."""
@@ -69,13 +72,12 @@ class Point:
         once = ["-e", f"inject={self.call.name}:{self.fault.what}:when={self.call.nth}"]
         if self.fault is Fault.KILLED:
             return once
-        # The process then stops at no other calls. With a signal strace 6.13 does not strike so.
-        fast = ["--seccomp-bpf"]
+        # With a signal strace 6.13 does not strike so.
         if not self.fault.lasts:
-            return [*fast, *once]
+            return [*FAST, *once]
         before = Counter(dict(self.before))
         each = (f"inject={name}:{self.fault.what}:when={before[name] + 1}+" for name in self.names)
-        return [*fast, *(option for inject in each for option in ("-e", inject))]
+        return [*FAST, *(option for inject in each for option in ("-e", inject))]
 
 
 def points(calls: Sequence[Call]) -> list[Point]:

@@ -8,8 +8,8 @@ from tests.faults.apply import Apply, scenarios
 from tests.faults.applying import HASTY, TORN
 from tests.faults.enumeration import Plan, Strike
 
-SLICE = 14
-"""Points of each scenario; half a minute for all."""
+SLICE = 8
+"""Points of each scenario; `python -m tests.faults` has all of them."""
 
 
 @pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import queue
 import signal
 import socket
@@ -14,7 +15,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import httpx2
 
@@ -22,11 +23,13 @@ from doorctl.access.patron import Patron, SealedRow
 from doorctl.config import load
 from doorctl.core.ports import Seal
 from doorctl.demo import tether
-from doorctl.demo.door import Line, Stage, Wires, shipped
+from doorctl.demo.door import Line, Wires, shipped
 from doorctl.store.keys import create_signing_key, key_id, read_key, read_signing_key
 from doorctl.sync.document import Kind, SigningKey, write_document
 from doorctl.sync.rows import Line as Written
 from doorctl.wiring.installation import initialise
+from tests.e2e.commands import Forking
+from tests.e2e.door import Staged
 
 LIMIT_S = 30.0
 """Longest wait for anything; a test asserts that it comes, not when."""
@@ -34,6 +37,8 @@ LIMIT_S = 30.0
 SNAPSHOT = "/v1/patrons"
 CHANGES = "/v1/patrons/changes"
 EPOCH = "/v1/patrons/epoch"
+
+WEBS = Forking("doorctl.wiring.web")
 
 
 class Branch:
@@ -43,7 +48,10 @@ class Branch:
         directory: an empty one.
         overrides: more ``--set`` values.
         wires: hear of the door's pins; None where nobody looks at them.
+        forked: whether web is spared its imports; not where a test looks at the process.
     """
+
+    forked = False
 
     def __init__(self, directory: Path, *overrides: str, wires: Wires | None = None) -> None:
         self.directory = directory
@@ -57,7 +65,7 @@ class Branch:
             "seal.memory_kib=8",
             *overrides,
         )
-        self.stage = Stage(directory, shipped("demo.toml"), settings, wires=wires)
+        self.stage = Staged(directory, shipped("demo.toml"), settings, wires=wires)
         self.config = load(shipped("demo.toml"), self.stage.options[2::2])
         initialise(self.config)
         name = key_id(read_key(self.config.secrets.installation_key_file))
@@ -72,16 +80,23 @@ class Branch:
         """Start the web process and wait until it answers."""
         self._unheard = queue.SimpleQueue()
         with (self.directory / "web.stderr").open("ab") as errors:
-            self._process = subprocess.Popen(
-                self.stage.command("web", tethered=True),
-                stdin=tether(),
-                stdout=subprocess.PIPE,
-                stderr=errors,
-            )
+            self._process = self._run(errors)
         assert self._process.stdout is not None
         listening = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
         listening.start()
         self.wait_for("ready")
+
+    def _run(self, errors: BinaryIO) -> subprocess.Popen[bytes]:
+        if self.forked:
+            words = ("web", *self.stage.options)
+            started: Any = WEBS.start(words, os.environ, tether(), errors.fileno())
+            return cast("subprocess.Popen[bytes]", started)
+        return subprocess.Popen(
+            self.stage.command("web", tethered=True),
+            stdin=tether(),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
 
     def send(self, number: int) -> None:
         """Send the running process a signal and wait for nothing."""

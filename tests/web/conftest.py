@@ -12,12 +12,24 @@ from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.store.records import AlarmRecords
+from tests.e2e.door import Staged
 from tests.fakes.clock import FakeClock
 from tests.services.branches import configured, initialised
 from tests.web.branch import Branch
 from tests.web.pages.staging import NOW
 
 Branches = Callable[..., Branch]
+
+WHOLE = {"test_start", "test_crashes", "test_connections"}
+"""Files whose processes are started whole: they look at the process itself."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forking(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start the processes of all other files as forks."""
+    Branch.forked = Staged.forked = Path(request.path).stem not in WHOLE
+    yield
+    Branch.forked = Staged.forked = False
 
 
 @pytest.fixture

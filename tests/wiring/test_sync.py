@@ -136,7 +136,7 @@ url = "http://127.0.0.1:{oest_port}"
 
 
 @pytest.fixture
-def town(server: Server) -> Iterator[Server]:
+def town(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """The same server, and two real web processes; the guard of Øst is the stricter one."""
     targets, key = "", server.config.secrets.installation_key_file
     with ExitStack() as stack:
@@ -152,6 +152,7 @@ def town(server: Server) -> Iterator[Server]:
                 f"web.push.removed_floor={floor}",
                 f'web.push.public_key_files=["{public}"]',
             )
+            monkeypatch.setattr(branch, "forked", True)
             branch.start()
             stack.callback(branch.end)
             targets += f'[[sync.targets]]\nbranch = "{name}"\n'
