@@ -64,7 +64,8 @@ def test_a_command_that_does_not_exist_is_wrong_usage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("statuss", "status"), ("ban", "bans"), ("patrons exlain", "explain")]  # codespell:ignore
+    ("typed", "meant"),
+    [("statuss", "status"), ("ban", "bans"), ("patrons exlain", "explain")],  # codespell:ignore
 )
 def test_a_slip_of_the_pen_names_the_command_that_was_meant(typed: str, meant: str) -> None:
     """Of the program and of each group."""
