@@ -149,7 +149,7 @@ class Machine:
         """Boot it; return 0 once systemd says that all units are well, else what it says."""
         for mounted in MOUNTS.values():
             subprocess.run(["umount", self.root / mounted], check=True)
-        self._cgroup.mkdir()
+        self._cgroup.mkdir(exist_ok=True)
         return self._power_on()
 
     def reboot(self) -> tuple[int, str]:
