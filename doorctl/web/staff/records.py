@@ -58,6 +58,7 @@ DEEDS: Mapping[Action, str] = {
     Action.CLOCK_TRUSTED: "Said that the clock is right",
     Action.PURGE_RUN: "Ran a purge",
     Action.BACKUP_MADE: "Copied the branch's records",
+    Action.BACKUP_RESTORED: "Put the branch's records back from a backup",
     Action.HOLD_ADDED: "Added an incident hold",
     Action.HOLD_LIFTED: "Lifted an incident hold",
     Action.HOLD_SHOWN: "Looked at an incident hold",
