@@ -25,7 +25,15 @@ from doorctl.core.errors import DoorctlError, NotAnsweringError
 from doorctl.core.identity import owner_of
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import system_clock
-from doorctl.store.connection import drop_kept, go_back, keep_before, sync_directory, write_over
+from doorctl.store import branch, patrons
+from doorctl.store.connection import (
+    Writer,
+    drop_kept,
+    go_back,
+    keep_before,
+    sync_directory,
+    write_over,
+)
 
 DOOR, WEB = "doorctl-door.service", "doorctl-web.service"
 ALARM = "doorctl-alarm@upgrade_taken_back.service"
@@ -42,6 +50,8 @@ GROWS = {
     "patrons.db": ("pushes (they are sent again)", "SELECT coalesce(max(epoch), 0) FROM cache"),
 }
 """What a way back costs where the new release has laid a file out anew, and how it is counted."""
+
+LAYOUTS = {"branch.db": branch.migrations, "patrons.db": patrons.migrations}
 
 
 class UpgradeError(DoorctlError):
@@ -111,6 +121,11 @@ class Releases:
             self._keep(begun)
             begun = self._note(begun, Step.TRYING)
             self._link(new)
+            # Web would too, but a door that is ready before it lets nobody in meanwhile.
+            for path in begun.databases:
+                if path.name in LAYOUTS:
+                    with owner_of(path.parent):
+                        Writer(path, LAYOUTS[path.name]).close()
             _start(units)
             fault = _tried(config, units, before)
         except (DoorctlError, OSError) as err:
