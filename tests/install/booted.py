@@ -39,6 +39,7 @@ PERSONS_STEPS = 10
 RELEASE_S, SLACK_S = 5.0, 0.5
 OPENS_S, READY_S = 90.0, 600.0
 VISIT_S, FEW = 1.0, 3
+DEAF_S, TRIAL_S = 3.0, 66.0
 APT_PORT, WEB_PORT = 42217, 42218
 """Between two cards while the version changes."""
 
@@ -177,7 +178,7 @@ def rollback(room: Room, steps: Steps, guest: Operated) -> None:
     before = guest.said("basename $(readlink -f /opt/doorctl/current)")
     room.repository.offer(broken(built_package(BROKEN, room.packages)))
     apt = "apt-get update -q; apt-get install -qy --only-upgrade doorctl; true"
-    steps.do("a broken version is taken back", lambda: _under_swipes(guest, apt))
+    steps.do("a broken version is taken back", lambda: _under_swipes(guest, apt, TRIAL_S))
     steps.do("the version before runs", lambda: _runs(guest, before))
     steps.do("a card and its PIN open", lambda: _opens(guest, LOADED))
 
@@ -317,7 +318,7 @@ def _pushed(room: Room, *options: str) -> str:
     return text.strip().rpartition("\n")[2]
 
 
-def _under_swipes(guest: Operated, command: str) -> str:
+def _under_swipes(guest: Operated, command: str, deaf_s: float = DEAF_S) -> str:
     """Run a command while somebody comes each second; tell how long nobody was let in."""
     over = threading.Event()
 
@@ -339,10 +340,10 @@ def _under_swipes(guest: Operated, command: str) -> str:
     times_s = guest.granted_s(since_s)
     click.echo("\n".join(f"        {line}" for line in told.splitlines()[-6:]))
     usual_s = statistics.median(b - a for a, b in pairwise(times_s))
-    deaf_s = longest_gap_s(times_s) - usual_s
-    seen = f"{len(times_s)} let in, {usual_s:.1f} s apart; deaf for {deaf_s:.1f} s"
-    if deaf_s > guest.deaf_s:
-        raise RuntimeError(f"{seen}, {guest.deaf_s:.0f} s at most")
+    was_deaf_s = longest_gap_s(times_s) - usual_s
+    seen = f"{len(times_s)} let in, {usual_s:.1f} s apart; deaf for {was_deaf_s:.1f} s"
+    if was_deaf_s > deaf_s and guest.in_real_time:
+        raise RuntimeError(f"{seen}, {deaf_s:.0f} s at most")
     return seen
 
 

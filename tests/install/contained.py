@@ -28,7 +28,7 @@ class Contained(Operated):
     reader, keypad = (
         f"/dev/serial/by-id/usb-{name}-if00-port0" for name in ("CARD_READER", "KEYPAD")
     )
-    deaf_s = 3.0
+    in_real_time = True
 
     def __init__(self, base: Path, directory: Path, network: int) -> None:
         directory.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ import abc
 import base64
 import contextlib
 import json
-import math
 import socket
 import subprocess
 import time
@@ -68,12 +67,12 @@ def longest_gap_s(times_s: list[float]) -> float:
 class Operated(abc.ABC):
     """A machine with a root shell, a reader and a keypad, all in one thread's hands.
 
-    `reader` and `keypad` are the names of its lines, `deaf_s` is how long its door may be deaf
-    during an upgrade: an emulated processor's seconds are no measure.
+    `reader` and `keypad` are the names of its lines; `in_real_time` tells whether its seconds are a
+    measure, which an emulated processor's are not.
     """
 
     reader, keypad = READER, KEYPAD
-    deaf_s = math.inf
+    in_real_time = False
 
     @abc.abstractmethod
     def run(self, command: str, limit_s: float = COMMAND_S) -> tuple[int, str]:

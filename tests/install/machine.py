@@ -184,6 +184,7 @@ class Machine:
                 self._nspawn.wait(20)
             self._nspawn.kill()
             self._nspawn.wait()
+            self._nspawn = None
             self._empty(self._cgroup)
 
     def _empty(self, cgroup: Path) -> None:
