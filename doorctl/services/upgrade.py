@@ -41,6 +41,9 @@ SYSTEM_UNITS = Path("/usr/lib/systemd/system")
 TRIAL_S = 60.0
 """How long a release may take to be ready and to pass its self-test; one that is well takes 3 s."""
 
+MOST_RESTARTS = 3
+"""By systemd, in a trial: nobody is let in while a release keeps ending."""
+
 LOOK_S = 0.2
 TEST_LIMIT_S = 30.0
 
@@ -187,7 +190,8 @@ class Releases:
         syslog.syslog(syslog.LOG_ERR, f"doorctl: {text}")
         _systemctl("start", "--no-block", ALARM)
         if not failed:
-            self._forget(begun)
+            # Or a run that is killed while it deletes copies would look for them for ever.
+            self._forget(self._note(begun, Step.STANDING))
         return UpgradeError(text)
 
     def _forget(self, begun: Begun) -> None:
@@ -224,8 +228,16 @@ def _tried(config: Config, units: tuple[str, ...], before: frozenset[str]) -> st
     now_s = system_clock(config).monotonic_s
     until_s = now_s() + TRIAL_S
     while (fault := _fault(config, units, before)) is not None and now_s() < until_s:
+        if dying := next(filter(_keeps_ending, units), None):
+            return f"{dying} ends again and again"
         Event().wait(LOOK_S)
     return fault
+
+
+def _keeps_ending(unit: str) -> bool:
+    words = ("systemctl", "show", "--value", "--property=NRestarts", unit)
+    shown = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False).stdout  # noqa: S603 - root's own PATH
+    return int(shown.strip() or 0) >= MOST_RESTARTS
 
 
 def _fault(config: Config, units: tuple[str, ...], before: frozenset[str]) -> str | None:
