@@ -396,20 +396,15 @@ def support_bundle(config: Config, file: Path, yes: bool) -> None:
     Versions, state, configuration without texts and secrets, the last 500 lines of the journal: of
     each only what is on a list, so that nobody's name or number is in it. Needs root.
     """
-    from doorctl.core.errors import AlreadyExistsError
-    from doorctl.core.identity import as_root
     from doorctl.services.support import bundle
-    from doorctl.store.connection import create_private
+    from doorctl.store.connection import changing, create_private
 
     text = bundle(config)
     click.echo(text)
     if not yes:
         click.confirm(f"Write this to {file}?", abort=True)
-    try:
-        with as_root():
-            create_private(file.absolute(), text.encode())
-    except FileExistsError:
-        raise AlreadyExistsError(f"{file} is there already; give another name") from None
+    with changing(file.absolute()):
+        create_private(file.absolute(), text.encode())
     click.echo(f"made {file}")
 
 

@@ -29,6 +29,9 @@ from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.push import MOST_LISTED, Refreshed
 from doorctl.wiring import sync as sender
 
+FOUND = "epoch", "patrons", "changed", "removed", "left_out"
+DELIVERED = "epoch", "why", "audit_head", "audit_kept"
+
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 out_option = click.option(
@@ -52,7 +55,7 @@ def init(config_path: Path, overrides: tuple[str, ...]) -> None:
     """
     if str(config_path) != DEFAULT_CONFIG and not config_path.exists():
         from doorctl.demo.door import shipped
-        from doorctl.services.pairing import put
+        from doorctl.store.keys import put
 
         text, _, _ = shipped("sync.toml").read_text(encoding="utf-8").partition("[[sync.targets]]")
         put(config_path, text.encode(), 0o644)
@@ -305,11 +308,7 @@ def _as_dict(
 ) -> dict[str, Any]:
     return {
         "dry_run": dry_run,
-        "epoch": refreshed.epoch,
-        "patrons": refreshed.patrons,
-        "changed": refreshed.changed,
-        "removed": refreshed.removed,
-        "left_out": refreshed.left_out,
+        **{name: getattr(refreshed, name) for name in FOUND},
         "set_aside": len(refreshed.set_aside),
         "branches": [
             {
@@ -317,13 +316,10 @@ def _as_dict(
                 "minimum_age": ages[delivery.branch],
                 "minimum_age_there": delivery.minimum_age,
                 "result": delivery.result.value,
-                "epoch": delivery.epoch,
                 "kind": _kind(delivery),
                 "cards": delivery.volume.cards,
                 "removed": delivery.volume.removed,
-                "why": delivery.why,
-                "audit_head": delivery.audit_head,
-                "audit_kept": delivery.audit_kept,
+                **{name: getattr(delivery, name) for name in DELIVERED},
             }
             for delivery in deliveries
         ],

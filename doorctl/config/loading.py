@@ -192,8 +192,8 @@ class Key:
 
     @property
     def may_be_blank(self) -> bool:
-        """Whether an empty text means the default."""
-        return self.default in ("", Path())
+        """Whether an empty text is right: for the default, or for none."""
+        return self.default in ("", Path()) or '""' in self.allowed
 
 
 @cache

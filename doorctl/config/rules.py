@@ -25,10 +25,10 @@ SOCKETS = {"control.socket": "door.sock", "web.socket": "web.sock"}
 
 WEBS, DOORS = "storage.directory", "storage.door_directory"
 
-DIRECTORIES = frozenset(
-    {WEBS, "sync.feed", "sync.state_directory", "web.catalogues", "backup.directory"}
-)
+DIRECTORIES = frozenset({WEBS, "sync.feed", "sync.state_directory", "backup.directory"})
 """Keys whose path is only made absolute."""
+
+CATALOGUES = "web.catalogues"
 
 PUBLIC_KEYS = "web.push.public_key_files"
 
@@ -42,7 +42,7 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
     for name, written in values.items():
         if name in DIRECTORIES:
             result[name] = base / written
-        elif is_file(name):
+        elif is_file(name) or name == CATALOGUES:
             result[name] = placed_file(written, base, environment)
     if DOORS in result:
         own = result[DOORS] != Path()

@@ -65,15 +65,18 @@ class Languages:
         return next((tag for tag in tags if tag in self.known), None)
 
 
-def languages(first: str = DANISH, more: Path | None = None) -> Languages:
-    """Load every catalogue; `first` is the code of the branch's own language.
+def further(directory: Path) -> list[Path]:
+    """Return the catalogue of each further language, named after its code; `Path()` has none."""
+    return sorted(directory.glob("*.po")) if directory != Path() else []
 
-    `more` is a directory with a `.po` file for each further language, named after its code.
+
+def languages(first: str = DANISH, more: Path = Path()) -> Languages:
+    """Load every catalogue; `first` is the code of the branch's own language, `more` a directory.
+
     ConfigError: a file there is no catalogue, or its plural rule makes no sense.
     """
-    dropped = sorted(more.glob("*.po")) if more is not None and more.is_dir() else []
     loaded = {path.name: own(path.name) for path in OWN.iterdir() if path.is_dir()}
-    for path in dropped:
+    for path in further(more):
         loaded[path.stem] = _language(path.stem, (*_files(path.stem), path))
     order = sorted(loaded, key=lambda code: (code != first, code not in (DANISH, ENGLISH), code))
     return Languages(MappingProxyType({code: loaded[code] for code in order}))

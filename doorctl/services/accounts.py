@@ -195,8 +195,8 @@ def _provider(app: App) -> IdentityProvider:
     if not oidc.wanted:
         raise IdentityProviderError(NO_PROVIDER)
     # Where nobody signs in by it, it costs no memory.
-    from doorctl.sources.asking import read_password, trusting  # noqa: PLC0415 - as said
-    from doorctl.sources.oidc import OidcProvider  # noqa: PLC0415 - as said
+    from doorctl.sources.asking import read_password, trusting
+    from doorctl.sources.oidc import OidcProvider
 
     secret, context = read_password(oidc.client_secret_file), trusting(oidc.ca_file)
     return OidcProvider(oidc, secret, context, app.clock.moment)

@@ -204,8 +204,8 @@ def start_heartbeat(config: Config, clock: Clock, log: EventLog, stack: ExitStac
     url, authority = config.alarms.heartbeat.url, config.alarms.heartbeat.ca_file
     if not url:
         return
-    from doorctl.notices.ways import DeadMansSwitch  # noqa: PLC0415 - HTTP costs megabytes
-    from doorctl.sources.asking import trusting  # noqa: PLC0415 - as said
+    from doorctl.notices.ways import DeadMansSwitch  # HTTP costs megabytes
+    from doorctl.sources.asking import trusting
 
     try:
         switch = DeadMansSwitch(url, trusting(authority))
@@ -247,8 +247,8 @@ def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[
     if not config.alarms.wanted:
         return usable, unusable
     # Mail and HTTP cost megabytes; the door sends nothing itself, and most branches have neither.
-    from doorctl.notices.ways import MailSink, WebhookSink  # noqa: PLC0415 - as said
-    from doorctl.sources.asking import read_password, trusting  # noqa: PLC0415 - as said
+    from doorctl.notices.ways import MailSink, WebhookSink
+    from doorctl.sources.asking import read_password, trusting
 
     def by_mail() -> AlarmSink:
         password = read_password(email.password_file) if email.user else None

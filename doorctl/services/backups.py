@@ -26,19 +26,14 @@ import doorctl
 from doorctl.config.rules import CREDENTIALS_SPELT
 from doorctl.config.tables import Backup
 from doorctl.core.alarms import known_time
-from doorctl.core.errors import (
-    AlreadyExistsError,
-    DoorctlError,
-    InputError,
-    NotAnsweringError,
-    StoreError,
-)
+from doorctl.core.errors import InputError, NotAnsweringError, StoreError
 from doorctl.core.identity import as_root, login, owner_of
+from doorctl.core.language import further
 from doorctl.privacy.audit import Action, Deed
 from doorctl.services.app import App
 from doorctl.services.branch import named_files, note_done
 from doorctl.store.branch import FACTOR_KEY
-from doorctl.store.connection import create_private, whole_copy
+from doorctl.store.connection import changing, create_private, whole_copy
 from doorctl.store.keys import read_key_file
 
 MANIFEST, CONFIG, BRANCH, BESIDE, UNITS = (
@@ -110,13 +105,13 @@ def make_backup(app: App) -> tuple[Path, list[Path]]:
 def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
     config, written = app.config, app.config.origin.path.absolute()
     records = whole_copy(app.branch_db)
-    files = {BRANCH: (records, Part("", 0o640, ""))}
+    contents, parts = {BRANCH: records}, {BRANCH: _part(records, 0o640)}
     factors, base, left_out = app.branch_db.with_name(FACTOR_KEY), written.parent, []
     places = {CONFIG: written} | ({FACTOR_KEY: factors} if factors.exists() else {})
     # What systemd hands over has its own place beside the configuration.
     named = {base / p.name if {*CREDENTIALS_SPELT} & {*p.parts} else p for p in named_files(config)}
-    catalogues = config.web.catalogues.glob("*/*.po")
-    for path in sorted({*named, *catalogues, *base.glob("*.next")} - {written}):
+    beside = {*named, *further(config.web.catalogues), *base.glob("*.next")}
+    for path in sorted(beside - {written}):
         if path.is_relative_to(base) and path.is_file():
             places[BESIDE + str(path.relative_to(base))] = path
         else:
@@ -127,18 +122,20 @@ def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
         content = read_key_file(path, LONGEST_FILE_BYTES, made_by="doorctl init", private=False)
         with owner_of(path.parent):
             status = path.stat()
-        files[name] = content, Part("", stat.S_IMODE(status.st_mode), login(status.st_uid))
+        contents[name] = content
+        parts[name] = _part(content, stat.S_IMODE(status.st_mode), login(status.st_uid))
     manifest = Manifest(
         version=doorctl.__version__,
         branch=config.branch.id,
         layout=layout_of(records),
         made=made,
-        files={
-            name: msgspec.structs.replace(part, sha256=sha256(content).hexdigest())
-            for name, (content, part) in files.items()
-        },
+        files=parts,
     )
-    return packed(manifest, {name: content for name, (content, _) in files.items()}), left_out
+    return packed(manifest, contents), left_out
+
+
+def _part(content: bytes, mode: int, owner: str = "") -> Part:
+    return Part(sha256(content).hexdigest(), mode, owner)
 
 
 def layout_of(records: bytes) -> int:
@@ -161,7 +158,9 @@ def packed(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
 def unpacked(archive: bytes) -> tuple[Manifest, dict[str, bytes]]:
     """Return what :func:`packed` made. Raises InputError: it is damaged, or something else."""
     try:
-        files = _regular_files(archive)
+        with tarfile.open(fileobj=BytesIO(archive), mode="r:") as tar:
+            ends = {each.name: (each.offset_data, each.size) for each in tar}
+        files = {name: archive[at : at + size] for name, (at, size) in ends.items()}
         manifest = msgspec.json.decode(files.pop(MANIFEST), type=Manifest)
         told = {name: part.sha256 for name, part in manifest.files.items()}
         # Written once more it has to be the same: no trick of tar's is one that we write.
@@ -172,14 +171,6 @@ def unpacked(archive: bytes) -> tuple[Manifest, dict[str, bytes]]:
     except (tarfile.TarError, msgspec.MsgspecError, ValueError, LookupError, RecursionError):
         pass
     raise InputError("what is in it is no backup of doorctl, or is damaged")
-
-
-def _regular_files(archive: bytes) -> dict[str, bytes]:
-    with tarfile.open(fileobj=BytesIO(archive), mode="r:") as tar:
-        return {
-            member.name: archive[member.offset_data : member.offset_data + member.size]
-            for member in tar
-        }
 
 
 def _is_ours(name: str) -> bool:
@@ -245,21 +236,15 @@ def _in_memory(content: bytes) -> Iterator[int]:
 
 def _keep(path: Path, content: bytes, most: int, pattern: str) -> None:
     directory = path.parent
-    try:
-        with owner_of(directory):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with owner_of(directory):
-            create_private(path, content)
-            # By name, which is by time; after a clock that was wrong the new one may be first.
-            older = sorted(set(directory.glob(pattern)) - {path})
-            for surplus in older[: max(0, len(older) + 1 - most)]:
-                surplus.unlink()
-    except FileExistsError:
-        raise AlreadyExistsError(f"{path} is there already; nothing was changed") from None
-    except OSError as err:
-        if isinstance(err, DoorctlError):
-            raise
-        raise StoreError(f"{path} can't be written: {err.strerror}; see `df`") from err
+    with changing(path):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # By another owner maybe, now that it is there.
+    with changing(path):
+        create_private(path, content)
+        # By name, which is by time; after a clock that was wrong the new one may be first.
+        older = sorted(set(directory.glob(pattern)) - {path})
+        for surplus in older[: max(0, len(older) + 1 - most)]:
+            surplus.unlink()
 
 
 def _send(wanted: Backup, name: str, content: bytes) -> None:
@@ -282,9 +267,9 @@ def _send(wanted: Backup, name: str, content: bytes) -> None:
 
 def _put(wanted: Backup, name: str, content: bytes) -> None:
     # What most branches don't use is not loaded.
-    import httpx2  # noqa: PLC0415 - as said
+    import httpx2
 
-    from doorctl.sources.asking import read_password, trusting, unreached  # noqa: PLC0415 - as said
+    from doorctl.sources.asking import read_password, trusting, unreached
 
     address = urlsplit(wanted.destination)
     account = None

@@ -12,14 +12,12 @@ from typing import Any, TypeVar
 
 from doorctl.accounts.account import Books
 from doorctl.core.errors import (
-    AlreadyExistsError,
     InputError,
     NotAnsweringError,
     NotRunningError,
     StoreError,
     StuckError,
 )
-from doorctl.core.identity import owner_of
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_before
@@ -31,7 +29,7 @@ from doorctl.services.app import App, by_the_owner
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.branch import FACTOR_KEY, BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.store.connection import create_private, whole_copy
+from doorctl.store.connection import changing, create_private, whole_copy
 from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.records import AuditRecords, AuditTrail
 
@@ -261,15 +259,8 @@ def back_up(app: App, file: Path) -> list[Path]:
     """
     content = whole_copy(app.branch_db)
     note(app, Deed(Action.BACKUP_MADE))
-    try:
-        with owner_of(file.parent):
-            create_private(file, content)
-    except StoreError:
-        raise
-    except FileExistsError:
-        raise AlreadyExistsError(f"{file} is there already; nothing was changed") from None
-    except OSError as err:
-        raise StoreError(f"{file} can't be written: {err.strerror}") from err
+    with changing(file):
+        create_private(file, content)
     factors = app.branch_db.with_name(FACTOR_KEY)
     return sorted({*named_files(app.config), *([factors] if factors.exists() else [])})
 

@@ -36,13 +36,14 @@ from nacl.public import PrivateKey, PublicKey, SealedBox
 from nacl.secret import SecretBox
 
 from doorctl.config import Config
-from doorctl.core.errors import InputError, KeyFileError
+from doorctl.core.errors import InputError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.privacy.subject import CARD
 from doorctl.services.app import branch_db
+from doorctl.services.setup import edited
 from doorctl.store import keys
-from doorctl.store.connection import create_private, open_reader, sync_directory, translated
+from doorctl.store.connection import open_reader, translated
 from doorctl.store.tables import person_tables
 
 LASTS: Final = timedelta(hours=1)
@@ -119,8 +120,8 @@ def begin(config: Config, out: Path, now: datetime) -> str:
     request = Request(config.branch.id, now, url, certificates, public, *costs, *terms)
     code_key = _stretched(code, salt)
     kept = Pending(now, code_key, bytes(private_key))
-    put(_pending(config), msgspec.json.encode(kept))
-    put(out, REQUEST + salt + _box(code_key, REQUEST).encrypt(msgspec.json.encode(request)))
+    keys.put(_pending(config), msgspec.json.encode(kept))
+    keys.put(out, REQUEST + salt + _box(code_key, REQUEST).encrypt(msgspec.json.encode(request)))
     return "-".join(code[at : at + 4] for at in range(0, CODE_LETTERS, 4))
 
 
@@ -149,7 +150,7 @@ def answer(
         why = "was answered already" if wrong == ANSWERED else "has had too many wrong codes"
         raise InputError(f"this request {why}; run `doorctl pair begin` on the branch again")
     # Counted first: whoever stops the command has no try more.
-    put(ledger, msgspec.json.encode({**tried, name: wrong + 1}))
+    keys.put(ledger, msgspec.json.encode({**tried, name: wrong + 1}))
     body = content.removeprefix(REQUEST)
     code_key = _stretched(code, body[:SALT_BYTES].ljust(SALT_BYTES))
     try:
@@ -163,8 +164,8 @@ def answer(
     _add_target(config, request)
     given = Answer(request.branch, key.reveal(), signing.content)
     sealed = SealedBox(PublicKey(request.public_key)).encrypt(msgspec.json.encode(given))
-    put(out, ANSWER + _box(code_key, ANSWER).encrypt(sealed))
-    put(ledger, msgspec.json.encode({**tried, name: ANSWERED}))
+    keys.put(out, ANSWER + _box(code_key, ANSWER).encrypt(sealed))
+    keys.put(ledger, msgspec.json.encode({**tried, name: ANSWERED}))
     return request
 
 
@@ -202,11 +203,11 @@ def finish(
         _refuse_to_lose(config, replaces=replaces)
     trusted = _trusted(config, given.signing_key, replaces=replaces)
     if is_new:
-        put(key_file, given.installation_key)
+        keys.put(key_file, given.installation_key)
     if keys.earlier_keys(key := InstallationKey(given.installation_key)):
         lay_over(key)
     if trusted is not None:
-        put(trusted, keys.written(keys.PUBLIC, given.signing_key), 0o644)
+        keys.put(trusted, keys.written(keys.PUBLIC, given.signing_key), 0o644)
         _name_key(config, trusted)
     keys.remove_key(path)
     return is_new
@@ -273,12 +274,7 @@ def _name_key(config: Config, key: Path) -> None:
     if key in config.web.push.public_key_files:
         return
     path = config.origin.path.resolve()
-    before, line = _content(path).decode(), f'public_key_files = ["{key}"]'
-    begins = r"(^\[web\.push\][^\n]*\n(?:(?!\[)[^\n]*\n)*?)"
-    after, found = re.subn(
-        rf"{begins}public_key_files\s*=\s*\[\]", rf"\1{line}", before, flags=re.MULTILINE
-    )
-    _rewrite(path, after if found else f"{before.rstrip()}\n\n[web.push]\n{line}\n")
+    _rewrite(path, edited(_content(path).decode(), "web.push.public_key_files", [str(key)]))
 
 
 def _add_target(config: Config, request: Request) -> None:
@@ -295,7 +291,7 @@ def _add_target(config: Config, request: Request) -> None:
     if any(known["branch"] == name for known in there):
         again = "take it out to pair that branch anew"
         raise InputError(f"{path} has a table of {name} already; {again}; nothing was changed")
-    put(own, request.certificates.encode(), 0o644)
+    keys.put(own, request.certificates.encode(), 0o644)
     lines = [f"{key} = {msgspec.json.encode(value).decode()}\n" for key, value in table.items()]
     _rewrite(path, f"{before.rstrip()}\n\n[[sync.targets]]\n{''.join(lines)}")
 
@@ -306,7 +302,7 @@ def _rewrite(path: Path, text: str) -> None:
     except tomllib.TOMLDecodeError:
         what = "is written in a way that nothing can be added to; see the example in config/"
         raise InputError(f"{path} {what}") from None
-    put(path, text.encode(), path.stat().st_mode & 0o777)
+    keys.put(path, text.encode(), keep=True)
 
 
 def _certificates(path: Path) -> tuple[str, str]:
@@ -338,19 +334,3 @@ def _box(code_key: bytes, purpose: bytes) -> SecretBox:
 def _content(path: Path) -> bytes:
     with owner_of(path.parent):
         return path.read_bytes() if path.exists() else b""
-
-
-def put(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write or replace a file, durably, by one rename; KeyFileError: it can't be."""
-    whole = path.with_name(f"{path.name}.whole")
-    try:
-        with owner_of(path.parent):
-            whole.unlink(missing_ok=True)
-            create_private(whole, content)
-            # A stick knows no modes.
-            if mode & 0o077:
-                whole.chmod(mode)
-            whole.replace(path)
-            sync_directory(path.parent)
-    except OSError as err:
-        raise KeyFileError(f"{path} can't be written: {err.strerror}") from err

@@ -381,6 +381,6 @@ def _as_answer(hold: Hold) -> dict[str, Any]:
 
 
 def _note_hold(app: App, deed: Deed) -> None:
-    from doorctl.services.branch import note  # noqa: PLC0415 - the door process does without
+    from doorctl.services.branch import note  # the door process does without
 
     note(app, deed)

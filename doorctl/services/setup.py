@@ -7,11 +7,9 @@ of the configuration, or one of [setup], and its value; "" takes a pin away agai
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import ssl
-import stat
 import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +39,7 @@ from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT
 from doorctl.config.tables import Setup, shown, shown_key
 from doorctl.core.errors import ConfigError, InputError, Problem
 from doorctl.core.masked import CardRead, IdentifierKind
-from doorctl.store.connection import sync_directory
+from doorctl.store.connection import write_over
 
 Answers = dict[str, Any]
 
@@ -460,23 +458,10 @@ def put(path: Path, content: bytes, mode: int = 0o644) -> bool:
 
     Returns whether its content is new. Raises OSError.
     """
-    there = path.is_file()
-    if there and path.read_bytes() == content:
+    if path.is_file() and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    new.touch(0o600)
-    with new.open("wb") as file:
-        status = path.stat() if there else None
-        os.fchmod(file.fileno(), mode if status is None else stat.S_IMODE(status.st_mode))
-        if status is not None:
-            os.fchown(file.fileno(), status.st_uid, status.st_gid)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync_directory(path.parent)
+    write_over(path, content, mode, keep=True)
     return True
 
 

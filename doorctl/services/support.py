@@ -62,15 +62,8 @@ WORDS = frozenset(
     {
         *(kind for kind, known in KINDS.items() if not known.wordless),
         *(value.value for kind in (Mode, Cause, ClockState) for value in kind),
-        *(
-            "connected",
-            "lost",
-            "taken",
-            "restart_needed",
-            "refused",
-            "changed",
-            doorctl.__version__,
-        ),
+        *("connected", "lost", "taken", "restart_needed", "refused", "changed"),
+        doorctl.__version__,
         *("applied", "unchanged", "rehearsed", "guarded", "invalid", "conflict", "out_of_order"),
         *("unsigned", "too_large", "too_slow", "cut_off", "failed"),
         *("start", "stop", "restart", "done", "canceled", "timeout", "exited", "killed", "dumped"),

@@ -21,9 +21,18 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
-from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
-from doorctl.core.identity import shared_in
+from doorctl.core.errors import (
+    AlreadyExistsError,
+    DoorctlError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreError,
+)
+from doorctl.core.identity import owner_of, shared_in
 from doorctl.store.tables import Layout, lay_out, refuse_others
+
+PRIVATE = 0o600
+"""The mode of a file that is its owner's alone."""
 
 
 def create_private(path: Path, content: bytes = b"") -> None:
@@ -32,12 +41,40 @@ def create_private(path: Path, content: bytes = b"") -> None:
         file.write(content)
 
 
-def write_over(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace what a file holds, durably; a reader, or a kill, finds the old or the new content."""
+@contextmanager
+def changing(
+    path: Path, done: str = "written", *, error: type[DoorctlError] = StoreError
+) -> Iterator[None]:
+    """Change a file as the owner of its directory; raises `error`: it can't be `done`.
+
+    Raises AlreadyExistsError where the block finds the path taken.
+    """
+    try:
+        with owner_of(path.parent):
+            yield
+    except DoorctlError:
+        raise
+    except FileExistsError:
+        raise AlreadyExistsError(f"{path} is there already; nothing was changed") from None
+    except OSError as err:
+        raise error(f"{path} can't be {done}: {err.strerror}") from err
+
+
+def write_over(path: Path, content: bytes, mode: int = PRIVATE, *, keep: bool = False) -> None:
+    """Replace what a file holds, durably; a reader, or a kill, finds the old or the new content.
+
+    To `keep` is that a file which is there has its owner and mode afterwards too.
+    """
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     create_private(new, content)
-    new.chmod(mode)
+    if keep and path.is_file():
+        status = path.stat()
+        mode = stat.S_IMODE(status.st_mode)
+        os.chown(new, status.st_uid, status.st_gid)
+    # A stick knows no modes.
+    if mode != PRIVATE:
+        new.chmod(mode)
     new.replace(path)
     sync_directory(path.parent)
 

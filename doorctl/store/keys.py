@@ -24,13 +24,14 @@ from argon2.low_level import Type, hash_secret_raw
 
 from doorctl.access.patron import KEY_BYTES, key_parts, overlaid
 from doorctl.access.throttle import CODES_KEY
-from doorctl.core.errors import AlreadyExistsError, KeyFileError, StoreError
+from doorctl.core.errors import AlreadyExistsError, KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import Identifier, InstallationKey, StretchedKey
 from doorctl.core.ports import Seal
 from doorctl.privacy.subject import CARD, PATRONS
 from doorctl.store.connection import (
     Writer,
+    changing,
     create_private,
     open_reader,
     sync_directory,
@@ -56,17 +57,15 @@ _ACL_SHARED = frozenset({0x04, 0x08, 0x20})
 _READABLE = 4
 
 
+def put(path: Path, content: bytes, mode: int = 0o600, *, keep: bool = False) -> None:
+    """Write or replace a file, as `write_over` does; KeyFileError."""
+    with changing(path, error=KeyFileError):
+        write_over(path, content, mode, keep=keep)
+
+
 def create_key(path: Path, *, after: bytes = b"") -> None:
     """Write a new random key after those of `after`, durably; AlreadyExistsError, KeyFileError."""
-    try:
-        with owner_of(path.parent):
-            create_private(path, after + secrets.token_bytes(KEY_BYTES))
-    except FileExistsError:
-        raise AlreadyExistsError(
-            f"{path} already exists; a new key would make every sealed row unreadable"
-        ) from None
-    except OSError as error:
-        raise KeyFileError(f"{path} can't be written: {error.strerror}") from error
+    _create(path, after + secrets.token_bytes(KEY_BYTES), "make every sealed row unreadable")
 
 
 def read_key(path: Path) -> InstallationKey:
@@ -82,26 +81,14 @@ def read_key(path: Path) -> InstallationKey:
 
 def replace_key(path: Path, new: Path) -> None:
     """Replace a key by that of `new`, which stays; a kill leaves one whole. KeyFileError."""
-    key = read_key(new).reveal()
-    try:
-        with owner_of(path.parent):
-            write_over(path, key)
-    except StoreError:
-        raise
-    except OSError as error:
-        raise KeyFileError(f"{path} can't be replaced: {error.strerror}") from error
+    put(path, read_key(new).reveal())
 
 
 def remove_key(path: Path) -> None:
     """Remove a key's file, durably, if it is there. Raises KeyFileError: it can't be removed."""
-    try:
-        with owner_of(path.parent):
-            path.unlink(missing_ok=True)
-            sync_directory(path.parent)
-    except StoreError:
-        raise
-    except OSError as error:
-        raise KeyFileError(f"{path} can't be removed: {error.strerror}") from error
+    with changing(path, "removed", error=KeyFileError):
+        path.unlink(missing_ok=True)
+        sync_directory(path.parent)
 
 
 def read_key_file(path: Path, most_bytes: int, *, made_by: str, private: bool) -> bytes:
@@ -321,22 +308,18 @@ def read(form: Form, path: Path) -> bytes:
 
 def create_signing_key(private: Path, public: Path) -> None:
     """Write a new pair, modes 0600 and 0644, or nothing: AlreadyExistsError, KeyFileError."""
-    with owner_of(private.parent):
-        _create_pair(private, public)
-
-
-def _create_pair(private: Path, public: Path) -> None:
     from doorctl.sync.document import SigningKey  # noqa: PLC0415 - as said above
 
-    key = SigningKey()
-    _create(public, written(PUBLIC, key.verify_key().content))
-    try:
-        _create(private, written(PRIVATE, key.content()))
-    except BaseException:
-        # Half a pair would stand in the way of the next attempt.
-        public.unlink()
-        raise
-    public.chmod(0o644)
+    key, costs = SigningKey(), "have to be given to every branch"
+    with owner_of(private.parent):
+        _create(public, written(PUBLIC, key.verify_key().content), costs)
+        try:
+            _create(private, written(PRIVATE, key.content()), costs)
+        except BaseException:
+            # Half a pair would stand in the way of the next attempt.
+            public.unlink()
+            raise
+        public.chmod(0o644)
 
 
 def read_signing_key(path: Path) -> SigningKey:
@@ -368,12 +351,9 @@ def _read_public(path: Path) -> VerifyKey:
         ) from None
 
 
-def _create(path: Path, content: bytes) -> None:
+def _create(path: Path, content: bytes, costs: str) -> None:
     try:
-        create_private(path, content)
-    except FileExistsError:
-        raise AlreadyExistsError(
-            f"{path} already exists; a new key would have to be given to every branch"
-        ) from None
-    except OSError as error:
-        raise KeyFileError(f"{path} can't be written: {error.strerror}") from error
+        with changing(path, error=KeyFileError):
+            create_private(path, content)
+    except AlreadyExistsError:
+        raise AlreadyExistsError(f"{path} already exists; a new key would {costs}") from None

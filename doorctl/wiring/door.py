@@ -383,8 +383,8 @@ def open_library_line(
     if not config.lms.wanted:
         return None
     # On a Pi it costs megabytes, and most doors ask nobody.
-    from doorctl.doord.ask_library import Asking, Keeping  # noqa: PLC0415 - as said
-    from doorctl.rpc.door import LibraryOverSocket  # noqa: PLC0415 - as said
+    from doorctl.doord.ask_library import Asking, Keeping
+    from doorctl.rpc.door import LibraryOverSocket
 
     asking = Asking(
         LibraryOverSocket(config.web.socket, web_answers_s(config), log),

@@ -206,8 +206,8 @@ def create_or_undo(
 def _store_holidays(config: Config, branch: Path) -> None:
     if config.opening.holidays == "ignore":
         return
-    from doorctl.sources.hours import computed  # noqa: PLC0415 - loads what `init` alone needs
-    from doorctl.web.jobs import store_initial_holidays  # noqa: PLC0415 - as said
+    from doorctl.sources.hours import computed  # loads what `init` alone needs
+    from doorctl.web.jobs import store_initial_holidays
 
     with closing(open_or_create_branch(branch)) as writer:
         store_initial_holidays(config.opening, writer, system_clock(config).moment(), computed)

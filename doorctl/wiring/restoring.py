@@ -68,9 +68,9 @@ def restore(
             _make_databases(config, [*keys, key_file][0], undo)
             held = undo.enter_context(ExitStack())
             _hold(config, held)
+        except DoorctlError:
+            raise
         except OSError as err:
-            if isinstance(err, DoorctlError):
-                raise
             raise StoreError(f"{err.filename} can't be written: {err.strerror}") from err
         undo.pop_all()
         undo.push(held.pop_all())
@@ -178,10 +178,8 @@ def _make_databases(config: Config, key_file: Path, undo: ExitStack) -> None:
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
     patrons, visits = patrons_db(config), visits_db(config)
     make_directory(visits.parent)
-    for path, create in (
-        (patrons, partial(create_patrons, seal=sealer.seal)),
-        (visits, create_visits),
-    ):
+    create_cache = partial(create_patrons, seal=sealer.seal)
+    for path, create in ((patrons, create_cache), (visits, create_visits)):
         if not path.exists():
             create_or_undo(path, create, undo)
     if earlier_keys(key):

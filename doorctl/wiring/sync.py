@@ -36,7 +36,7 @@ from doorctl.services import pairing
 from doorctl.services.alarm_ways import send_now, sinks
 from doorctl.services.app import flags_weak, patrons_db
 from doorctl.sources.branches import HttpBranch, tls_context
-from doorctl.store.connection import WriterLock, sync_directory
+from doorctl.store.connection import WriterLock, changing, sync_directory, write_over
 from doorctl.store.keys import (
     ArgonSealer,
     create_key,
@@ -44,6 +44,7 @@ from doorctl.store.keys import (
     first_key,
     key_id,
     links,
+    put,
     read_signing_key,
 )
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
@@ -68,6 +69,10 @@ MOST_NAMED = 20
 """Lines that the first line of the list of rows set aside names."""
 
 SHARED = "another line has what stands here, and says so"
+
+
+def _unheard(*_: object) -> None:
+    """Say nothing of a rehearsal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +139,7 @@ def rotate_signing_key(config: Config, clock: Clock) -> tuple[Path, list[str] | 
         create_signing_key(new, new.with_suffix(".pub"))
         return new.with_suffix(".pub"), None
     trial = replace(config, sync=replace(sync, signing_key_file=new))
-    _, deliveries = push(
-        trial,
-        Wishes(full=True, dry_run=True),
-        clock,
-        on_progress=_unheard,
-        on_refreshed=_unheard,
-        on_delivery=_unheard,
-        on_unsent=_unheard,
-    )
+    _, deliveries = push(trial, Wishes(full=True, dry_run=True), clock)
     waiting = [f"{d.branch}: {d.why}" for d in deliveries if d.result is Result.FAILED]
     if not waiting:
         with owner_of(old.parent):
@@ -155,19 +152,15 @@ def rotate_signing_key(config: Config, clock: Clock) -> tuple[Path, list[str] | 
     return public, waiting
 
 
-def _unheard(*_: object) -> None:
-    """Say nothing of a rehearsal."""
-
-
 def push(
     config: Config,
     wishes: Wishes,
     clock: Clock,
     *,
-    on_progress: Callable[[int, int], None],
-    on_refreshed: Callable[[Refreshed], None],
-    on_delivery: Callable[[Delivery], None],
-    on_unsent: Callable[[str], None],
+    on_progress: Callable[[int, int], None] = _unheard,
+    on_refreshed: Callable[[Refreshed], None] = _unheard,
+    on_delivery: Callable[[Delivery], None] = _unheard,
+    on_unsent: Callable[[str], None] = _unheard,
 ) -> tuple[Refreshed, list[Delivery]]:
     """Read the source, seal what has changed and bring every branch up to date.
 
@@ -192,14 +185,7 @@ def push(
     ):
         sender = replace(sender, directory=outbox.path.parent)
         refreshed = _refreshed(
-            config,
-            outbox,
-            key=key,
-            sealer=sealer,
-            sender=sender,
-            book=book,
-            now=moment.local,
-            on_progress=on_progress,
+            config, outbox, sealer, sender, book, key=key, now=moment.local, on_progress=on_progress
         )
         on_refreshed(refreshed)
         with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
@@ -235,11 +221,11 @@ def _sender(
 def _refreshed(
     config: Config,
     outbox: OutboxStore,
-    *,
-    key: InstallationKey,
     sealer: ArgonSealer,
     sender: Sender,
     book: Book,
+    *,
+    key: InstallationKey,
     now: datetime,
     on_progress: Callable[[int, int], None],
 ) -> Refreshed:
@@ -273,10 +259,8 @@ def _refreshed(
 def age_limits(config: Config) -> dict[str, int]:
     """Return each branch's age limit in years, by the branch's id."""
     own = config.policy.minimum_age
-    return {
-        target.branch: own if target.minimum_age is None else target.minimum_age
-        for target in _sync(config).targets
-    }
+    limits = {target.branch: target.minimum_age for target in _sync(config).targets}
+    return {branch: own if limit is None else limit for branch, limit in limits.items()}
 
 
 def tell_failure(config: Config, clock: Clock, *, on_unsent: Callable[[str], None]) -> None:
@@ -369,7 +353,7 @@ def _write_metrics(book: Book, now: datetime) -> None:
     directory = os.environ.get("RUNTIME_DIRECTORY")
     if not directory:
         return
-    from doorctl.web.watching import family  # noqa: PLC0415 - loads what the sender does without
+    from doorctl.web.watching import family  # loads what the sender does without
 
     ended = {branch: at.timestamp() for branch, at in book.reached.items()}
     behind = {branch: float(branch in book.behind) for branch in {**ended, **book.behind}}
@@ -385,7 +369,7 @@ def _write_metrics(book: Book, now: datetime) -> None:
         + family("sync_branch_behind", "The branch is not up to date.", behind, "branch")
         + family("sync_alarm_standing", "The alarm stands.", stand, "kind")
     )
-    pairing.put(Path(directory, "doorctl.prom"), text.encode(), 0o644)
+    put(Path(directory, "doorctl.prom"), text.encode(), 0o644)
 
 
 def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | None:
@@ -397,11 +381,7 @@ def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | 
     if not next_key_file(config).exists():
         return None
     new = key_id(keys_in_use(config)[0])
-    waiting = [
-        delivery.branch
-        for delivery in deliveries
-        if not (delivery.up_to_date and delivery.key_id == new)
-    ]
+    waiting = [each.branch for each in deliveries if not each.up_to_date or each.key_id != new]
     if not waiting:
         drop_old_key(config)
     return sorted(waiting)
@@ -427,15 +407,11 @@ def listed(refreshed: Refreshed, language: str) -> list[str]:
 
 
 def _write_set_aside(path: Path, lines: Sequence[str]) -> None:
-    try:
-        if not lines:
+    with changing(path):
+        if lines:
+            write_over(path, "".join(lines).encode())
+        else:
             path.unlink(missing_ok=True)
-            return
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.writelines(lines)
-    except OSError as err:
-        raise StoreError(f"{path} can't be written: {err.strerror}") from err
 
 
 @contextmanager
@@ -454,18 +430,17 @@ def _branches(sync: Sync) -> Iterator[list[HttpBranch]]:
 @contextmanager
 def _outbox(sync: Sync, wishes: Wishes) -> Iterator[OutboxStore]:
     path = sync.state_directory / OUTBOX
-    if not wishes.dry_run:
-        make_directory(sync.state_directory)
-        with closing(open_or_create_outbox(path)) as outbox:
-            _confirm(sync, outbox, wishes.audit_confirmed)
-            yield outbox
-        return
-    with tempfile.TemporaryDirectory() as directory:
-        copy = Path(directory, OUTBOX)
-        copy_outbox(path, copy)
-        with closing(OutboxStore(copy)) as outbox:
-            _confirm(sync, outbox, wishes.audit_confirmed)
-            yield outbox
+    with ExitStack() as stack:
+        if wishes.dry_run:
+            copy = Path(stack.enter_context(tempfile.TemporaryDirectory()), OUTBOX)
+            copy_outbox(path, copy)
+            opened = OutboxStore(copy)
+        else:
+            make_directory(sync.state_directory)
+            opened = open_or_create_outbox(path)
+        outbox = stack.enter_context(closing(opened))
+        _confirm(sync, outbox, wishes.audit_confirmed)
+        yield outbox
 
 
 def _confirm(sync: Sync, outbox: OutboxStore, branches: Sequence[str]) -> None:

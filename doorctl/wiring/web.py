@@ -549,7 +549,7 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
         TRUST_CLOCK: lambda _question: believes(clock),
     }
     if config.lms.wanted:
-        from doorctl.wiring.library import answers_of_library  # noqa: PLC0415 - as said below
+        from doorctl.wiring.library import answers_of_library
 
         answers |= answers_of_library(
             config, clock, log, stack, worker=worker, writer=reception.writer
@@ -613,7 +613,7 @@ def _go_rounds(
     by_command = any(output.command for output in config.outputs)
     if opening.source != "website" and opening.holidays == "ignore" and not by_command:
         return
-    from doorctl.wiring.web_jobs import rounds  # noqa: PLC0415 - as said above
+    from doorctl.wiring.web_jobs import rounds
 
     def write(job: Callable[[BranchWriter], object]) -> None:
         branch.run(lambda opened, _moment: job(opened.writer))

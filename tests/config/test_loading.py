@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.config import Config, load
-from doorctl.config.loading import Origin, checked, from_values, keys
+from doorctl.config.loading import Origin, check_table, checked, from_values, keys
 from doorctl.config.tables import Branch, Gpio, Push, Reader, Seal, Tls
 from doorctl.core.errors import ConfigError
 from tests.config.conftest import RIGHT
@@ -187,6 +187,18 @@ def test_relative_paths_count_from_the_file(path: Path) -> None:
 def test_where_the_web_process_may_listen(path: Path, overrides: list[str]) -> None:
     """On this machine, elsewhere under TLS, or where somebody has allowed plain HTTP."""
     assert load(path, overrides, environment={}).web.host in overrides[0]
+
+
+def test_what_may_be_empty_is_taken_empty(path: Path) -> None:
+    """As the example says of it.
+
+    Bug (a second reading): `web.catalogues = ""` was refused, whose default is a path.
+    """
+    empty = [key for table in keys().values() for key in table.values() if '""' in key.allowed]
+    for key in empty:
+        assert not list(check_table({key.leaf: key}, {key.leaf: ""}, {})), key.name
+
+    assert load(path, ("web.catalogues=",)).web.catalogues == Path()
 
 
 def test_tables_within_tables_are_read(path: Path) -> None:

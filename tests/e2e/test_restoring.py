@@ -197,6 +197,21 @@ def test_a_backup_while_all_runs_has_the_last_ban(card: Card) -> None:
     }
 
 
+def test_catalogues_of_further_languages_are_in_it(card: Card) -> None:
+    """Those that were dropped beside the configuration.
+
+    Bug (a second reading): a branch's own catalogues were looked for in folders where none lie, and
+    so were in no backup.
+    """
+    locale = card.etc / "locale"
+    locale.mkdir()
+    (locale / "uk.po").write_text('msgid ""\nmsgstr ""\n')
+    card.call("backup", "--set", f"web.catalogues={locale}")
+    (made,) = (card.outside / "kept").glob("*.age")
+
+    assert "  beside/locale/uk.po\n" in card.restore(made, "--replace")
+
+
 def test_so_many_are_kept(card: Card) -> None:
     """The oldest go, other files and other branches' backups stay."""
     card.write_config("keep = 2")

@@ -163,14 +163,23 @@ def test_two_machines_are_paired(pair: Pair) -> None:
     """The server has the branch's table, the branch both keys; nothing else of a file is changed.
 
     Secrets are for their owner alone, and none is left that was of use for the pairing only.
+
+    Bug (a second reading): a configuration that only its group could read was root's group's
+    afterwards, so that neither process could.
     """
-    before = (pair.base / "branch" / "doorctl.toml").read_text(encoding="utf-8")
+    config = pair.base / "branch" / "doorctl.toml"
+    config.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(config, -1, 1)
+    rights = config.stat().st_mode, config.stat().st_gid
+    before = config.read_text(encoding="utf-8")
     pair.begin()
     request = pair.answer()
     assert pair.finish()
 
     assert pair.is_paired() == (True, True)
-    after = (pair.base / "branch" / "doorctl.toml").read_text(encoding="utf-8")
+    assert (config.stat().st_mode, config.stat().st_gid) == rights
+    after = config.read_text(encoding="utf-8")
     named = f'public_key_files = ["{pair.base}/branch/signing.pub"]'
     assert after == before.replace("public_key_files = []", named)
     assert tomllib.loads((pair.base / "server" / "sync.toml").read_text())["sync"]["targets"] == [

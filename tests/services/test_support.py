@@ -170,7 +170,10 @@ def test_without_a_journal_it_says_where_to_go(
 
 
 def test_it_is_shown_before_it_is_written(journal: Path, tmp_path: Path) -> None:
-    """Nothing is written where somebody says no, and no other file is overwritten."""
+    """Nothing is written where somebody says no, and no other file is overwritten.
+
+    Bug (a second reading): where the file could not be written, a traceback said so.
+    """
     journal.write_text("\n".join(GOOD))
     file = tmp_path / "bundle.txt"
 
@@ -190,4 +193,7 @@ def test_it_is_shown_before_it_is_written(journal: Path, tmp_path: Path) -> None
     assert file.stat().st_mode & 0o777 == 0o600
     again = write("", "--yes")
     assert again.returncode == 1
-    assert again.stderr == f"doorctl: {file} is there already; give another name\n"
+    assert again.stderr == f"doorctl: {file} is there already; nothing was changed\n"
+    file = tmp_path / "none" / "bundle.txt"
+    nowhere = write("", "--yes")
+    assert nowhere.stderr == f"doorctl: {file} can't be written: No such file or directory\n"
