@@ -77,37 +77,27 @@ def setup(config_path: Path, overrides: tuple[str, ...], file: Path | None, root
     """Ask or read, then do; the text for people is HELP."""
     if os.geteuid() != ROOT:
         raise InputError("setup writes what is root's; run it as root: sudo doorctl setup")
+    from doorctl.demo.door import shipped
+
     path = config_path.absolute()
     new = not path.exists()
     tables, malformed = overridden({}, overrides)
     if malformed:
         raise ConfigError("the command line", malformed)
     given = rules.flat(tables)
+    text = (shipped("doorctl.toml") if new else path).read_bytes().decode()
     if file is not None:
-        made = _read(file.absolute(), given, path, new=new)
+        try:
+            answers = rules.flat(read_tables(file)) | given
+            made = rules.plan(answers, path, text, new=new, scripted=True)
+        except ConfigError as error:
+            click.echo(str(ConfigError(str(file.absolute()), error.problems)), err=True)
+            raise SystemExit(2) from None
         Work(made, path, root, language(made.own.language).words.gettext).do()
     elif sys.stdin.isatty():
-        Dialogue(path, root, _text(path, new=new), given, new=new).hold()
+        Dialogue(path, root, text, given, new=new).hold()
     else:
         raise InputError("there is no terminal to ask at; give --answers FILE")
-
-
-def _text(path: Path, *, new: bool) -> str:
-    if new:
-        from doorctl.demo.door import shipped
-
-        path = shipped("doorctl.toml")
-    return path.read_bytes().decode()
-
-
-def _read(file: Path, given: Answers, path: Path, *, new: bool) -> Plan:
-    """Return what an answers file comes to; ends with exit code 2 where something is wrong."""
-    try:
-        answers = rules.flat(read_tables(file)) | given
-        return rules.plan(answers, path, _text(path, new=new), new=new, scripted=True)
-    except ConfigError as error:
-        click.echo(str(ConfigError(str(file), error.problems)), err=True)
-        raise SystemExit(2) from None
 
 
 def systemctl(root: Path, *words: str, offline: bool = False) -> bool:
@@ -124,12 +114,8 @@ def systemctl(root: Path, *words: str, offline: bool = False) -> bool:
 class Work:
     """The steps, in their order; each can be repeated, so that a killed one is done again.
 
-    Args:
-        path: of the configuration; keys and certificates lie beside it.
-        root: where the machine's own folders stand.
-        say: translates a sentence.
-        ask: returns a secret that somebody types unseen; None where nobody can.
-        swiped: lets somebody open the running door, and says how that went; None as above.
+    `root` is where the machine's own folders stand; `say` translates. Only somebody at a terminal
+    can be asked for a secret, or `swiped` a card, which returns how that went.
     """
 
     made: Plan
@@ -165,15 +151,16 @@ class Work:
                 systemctl(self.root, "start", "doorctl-web")
         self._add_account()
         boot = self._boot()
-        systemctl(self.root, "enable", *UNITS, offline=True)
-        systemctl(self.root, "restart" if changed else "start", *UNITS)
+        units = (*UNITS, *(["doorctl-backup.timer"] if config.backup.wanted else []))
+        systemctl(self.root, "enable", *units, offline=True)
+        systemctl(self.root, "restart" if changed else "start", *units)
         tested = self._call("selftest", may_fail=True).splitlines()
         failing = [line.split()[1] for line in tested if line.startswith("fails ")]
         passed = f"{len(tested) - len(failing)} of {len(tested)}; failing: {failing or 'none'}"
         if own.test_alarm:
             self._call("alarm", "send", may_fail=True)
         about = {"certificate": certificate, "relay at boot": boot, "self-test": passed}
-        if self.swiped is not None and self._door_runs():
+        if self.swiped is not None:
             about["swipe"] = self.swiped(config)
         self._record(about)
         click.echo(boot)
@@ -186,19 +173,18 @@ class Work:
 
     def _add_account(self) -> None:
         own = self.made.own
-        if not own.account or own.account.lower() in self._accounts():
+        if not own.account:
+            return
+        listed = self._call("staff", "list").splitlines()
+        if own.account.lower() in (line.split()[0] for line in listed if line.strip()):
             return
         add = ("staff", "add", own.account, "--role", own.account_role, "--password-stdin")
         if own.account_password_file != Path():
             self._call(*add, typed=own.account_password_file.read_text())
-        while self.ask is not None:
-            # Refused because it is easy to guess, which was told: another one.
-            if self._call(*add, typed=self.ask(own.account), may_fail=True):
-                return
-
-    def _accounts(self) -> list[str]:
-        listed = self._call("staff", "list", shown=False)
-        return [line.split()[0] for line in listed.splitlines() if line.split()]
+            return
+        # Refused because it is easy to guess, which was told: another one.
+        while self.ask and not self._call(*add, typed=self.ask(own.account), may_fail=True):
+            pass
 
     def _boot(self) -> str:
         """Write the relay's two lines where that was wanted; say how they are."""
@@ -224,42 +210,27 @@ class Work:
         config, own = self.made.config, self.made.own
         with owner_of(config.storage.door_directory):
             today = system_clock(config).moment().local.date()
-        release = Path("/etc/os-release").read_text(errors="replace")
-        system = [line for line in release.splitlines() if line.startswith("PRETTY_NAME=")]
+        system = platform.freedesktop_os_release()
         head = {
             "set up": f"{today}",
             "by": own.by or "-",
             "doorctl": doorctl.__version__,
-            "system": f"{''.join(system)[12:]}, Python {platform.python_version()}",
+            "system": f"{system['PRETTY_NAME']}, Python {platform.python_version()}",
         }
         path = self.path.with_name("setup-record.txt")
         rules.put(path, rules.record(self.made, head | about).encode())
         click.echo(self.say("For the municipality's records: {path}").format(path=path))
 
-    def _door_runs(self) -> bool:
-        from doorctl.services.check import ask_deciding
-
-        try:
-            ask_deciding(self.made.config)
-        except DoorctlError as error:
-            click.echo(self.say("No swipe was tried: {why}").format(why=error), err=True)
-            return False
-        return True
-
-    def _call(
-        self, *words: str, typed: str = "", may_fail: bool = False, shown: bool = True
-    ) -> str:
+    def _call(self, *words: str, typed: str = "", may_fail: bool = False) -> str:
         """Run a command of doorctl's, show it, and return what it printed."""
-        if shown:
-            click.secho(f"$ doorctl {' '.join(words)}", bold=True)
+        click.secho(f"$ doorctl {' '.join(words)}", bold=True)
         # -P: not what lies in root's working directory.
         command = [sys.executable, "-P", "-m", "doorctl", *words, "--config", str(self.path)]
         beside = {**os.environ, "CREDENTIALS_DIRECTORY": str(self.path.parent)}
         done = subprocess.run(  # noqa: S603 - our own command
             command, input=typed, stdout=subprocess.PIPE, text=True, env=beside, check=False
         )
-        if shown:
-            click.echo(done.stdout, nl=False)
+        click.echo(done.stdout, nl=False)
         if done.returncode and not may_fail:
             what = self.say("It stopped here; mend it and run `doorctl setup` again.")
             click.echo(what, err=True)
@@ -270,9 +241,8 @@ class Work:
 class Dialogue:
     """The questions at a terminal, and after them the work. What was answered is kept until then.
 
-    Args:
-        text: of the configuration at `path`, or of the packaged example for a `new` one.
-        given: answers that the command line gives.
+    `text` is of the configuration at `path`, or of the packaged example for a `new` one; `given`
+    are answers of the command line.
     """
 
     def __init__(self, path: Path, root: Path, text: str, given: Answers, *, new: bool) -> None:
@@ -316,9 +286,9 @@ class Dialogue:
             except ConfigError as error:
                 click.echo(str(error), err=True)
                 again = self._asked & {problem.where for problem in error.problems}
-                if not again:
-                    raise SystemExit(1) from None
-                self._asked -= again
+            if not again:
+                raise SystemExit(1)
+            self._asked -= again
 
     @property
     def _known(self) -> Answers:
@@ -329,51 +299,44 @@ class Dialogue:
 
     def _ask(self, question: Question) -> None:
         """Ask until the answer can be used; what stands already is offered, and kept by Enter."""
-        name, known = question.name, self._known
-        table = name.partition(".")[0]
+        name, key = question.name, question.key
         if name in {"reader.port", "keypad.port"}:
-            self._find(table)
+            self._find(key.table)
         first = self._new and name in rules.NEW
-        value = None if first else known.get(name)
-        suggested = value is None and question.when == "hours.monday"
-        if suggested:
-            value = known["hours.monday"]
-        elif value is None and not first:
-            value = question.key.default
+        value = None if first else self._known.get(name, key.default)
+        # Monday's hours are offered for the days that have none yet.
+        copied = question.when == "hours.monday" and name not in self._known
+        if copied:
+            value = self._known["hours.monday"]
         offered = rules.spoken(value, yes=self._say("yes"), no=self._say("no"))
-        allowed = question.key.allowed
-        choice = f" ({self._say(allowed)})" if allowed.startswith("one of") else ""
+        choice = f" ({self._say(key.allowed)})" if key.allowed.startswith("one of") else ""
         while name not in self._asked:
             text = self._say(question.text) + choice
             typed = click.prompt(text, default=offered, show_default=bool(offered))
-            if typed == offered and not first and not suggested:
+            if typed == offered and not first and not copied:
                 self._asked.add(name)
-            elif not self._take(name, rules.parsed(question.key, typed)):
-                continue
+            else:
+                self._take(name, rules.parsed(key, typed))
         if name == "gpio.relay_active_high":
             self._click_relay()
 
-    def _take(self, name: str, value: object) -> bool:
-        """Keep an answer and return True, or say what is wrong with it."""
+    def _take(self, name: str, value: object) -> None:
+        """Keep an answer, or say what is wrong with it."""
         answers = {**self._answers, name: value}
-        if (allowed := rules.unfit(name, value)) is not None:
-            text = self._say("That can't be used. Allowed: {allowed}.")
-            click.echo(text.format(allowed=self._say(allowed)))
-            return False
         try:
             self._plan(answers)
         except ConfigError as error:
-            for problem in error.problems:
-                if problem.where == name:
-                    click.echo(problem.what)
-                    return False
+            for told in (problem.what for problem in error.problems if problem.where == name):
+                allowed = Question(name, "").key.allowed
+                text = self._say("That can't be used. Allowed: {allowed}.")
+                click.echo(text.format(allowed=self._say(allowed)) if allowed in told else told)
+                return
         self._answers = answers
         self._asked.add(name)
         if name == "setup.language":
             self._say = language(str(value)).words.gettext
         else:
             rules.put(self._kept, rules.as_toml(self._answers).encode(), 0o600)
-        return True
 
     def _find(self, table: str) -> None:
         """Find a line by what somebody does at it; nothing is taken where it is to be typed."""
@@ -385,15 +348,18 @@ class Dialogue:
             speeds = dict.fromkeys(lines, baud)
             if table == "keypad" and self._known["reader.port"] in lines:
                 speeds[self._known["reader.port"]] = self._known.get("reader.baud", baud)
-            heard = self._heard(speeds, QUIET_S[table])
-            if heard is None:
+            if (heard := self._heard(speeds, QUIET_S[table])) is None:
                 return
-            line, data = heard
-            bits, sent = as_sent(data)
+            line, (bits, sent) = heard[0], as_sent(heard[1])
             lines, what_came = [line], rules.heard(table, sent)
             if what_came:
                 click.echo(f"{line}, {speeds[line]} {bits}: {self._say(what_came)}")
-                self._found(table, line, speeds[line], bits)
+                found: Answers = {"port": line, "baud": speeds[line]}
+                found |= {"data_bits": int(bits[0]), "parity": PARITY[bits[1]]}
+                if table == "keypad" and line == self._known["reader.port"]:
+                    found = {"port": ""}
+                for leaf, value in found.items():
+                    self._take(f"{table}.{leaf}", value)
                 return
             click.echo(self._say("{line}: that could not be read; once more.").format(line=line))
 
@@ -412,14 +378,6 @@ class Dialogue:
             if heard is None and select([sys.stdin], [], [], 0)[0]:
                 os.read(sys.stdin.fileno(), CHUNK)
             return heard
-
-    def _found(self, table: str, line: str, baud: int, bits: str) -> None:
-        if table == "keypad" and line == self._known["reader.port"]:
-            self._take("keypad.port", "")
-            return
-        found = {"port": line, "baud": baud, "data_bits": int(bits[0]), "parity": PARITY[bits[1]]}
-        for leaf, value in found.items():
-            self._take(f"{table}.{leaf}", value)
 
     def _click_relay(self) -> None:
         """Let the relay click once where that is wanted, and say which pin moved."""
@@ -440,8 +398,14 @@ class Dialogue:
         """Wait for a card that opens the door; say how that went."""
         from doorctl.access.patron import SENTENCES, Reason
         from doorctl.services.app import visits_db
+        from doorctl.services.check import ask_deciding
         from doorctl.store.door_log import VisitHistory
 
+        try:
+            ask_deciding(config)
+        except DoorctlError as error:
+            click.echo(self._say("No swipe was tried: {why}").format(why=error), err=True)
+            return "not tried"
         click.echo(self._say("Now a card and its PIN, as a patron does. Enter: leave it."))
         path = visits_db(config)
         with owner_of(path.parent), closing(VisitHistory(path)) as history:

@@ -248,19 +248,18 @@ def overridden(tables: Tables, overrides: Sequence[str]) -> tuple[Tables, list[P
         if not whole or table in LISTED or ("." in table and table not in keys()):
             problems.append(_malformed(written))
             continue
-        result = _laid_over(result, [*table.split("."), leaf], _value(table, leaf, text.strip()))
+        result = laid_over(result, [*table.split("."), leaf], _value(table, leaf, text.strip()))
     return result, problems
 
 
-def _laid_over(tables: Tables, way: Sequence[str], value: object) -> Tables:
+def laid_over(tables: Tables, way: Sequence[str], value: object) -> Tables:
+    """Return nested tables with one value set; a value in place of a table stays."""
     name, *further = way
     if not further:
         return {**tables, name: value}
     there = tables.get(name, {})
-    # A value in place of a table is reported as such; the override can't mend it.
-    return (
-        {**tables, name: _laid_over(there, further, value)} if isinstance(there, dict) else tables
-    )
+    # It is reported as such; the override can't mend it.
+    return {**tables, name: laid_over(there, further, value)} if isinstance(there, dict) else tables
 
 
 def _value(table: str, leaf: str, text: str) -> object:

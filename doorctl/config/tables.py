@@ -22,7 +22,7 @@ from doorctl.access.day import Output
 
 REQUIRED: Final = dataclasses.MISSING
 
-LONGEST_SHOWN = 60
+LONGEST_SHOWN = 70
 """Characters of a value that a message repeats: enough to find it, and one line stays one line."""
 
 TOML_BITS = 64

@@ -12,7 +12,7 @@ import socket
 import ssl
 import subprocess
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -33,6 +33,7 @@ from doorctl.config.loading import (
     checked,
     from_values,
     keys,
+    laid_over,
     section_keys,
 )
 from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT
@@ -42,20 +43,15 @@ from doorctl.core.masked import CardRead, IdentifierKind
 from doorctl.store.connection import write_over
 
 Answers = dict[str, Any]
-
-
 OWN: Mapping[str, Key] = section_keys("setup", Setup)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing that is asked.
+    """What is asked for the key `name`; `text` is English, and the key of its Danish.
 
-    Args:
-        name: its key, as in the answers file.
-        text: English, and the key of its Danish.
-        when: another question, and the answers to it at which this one is asked; without any, each
-            but an empty one. "" for always, "-" for the answers file alone.
+    It is asked where the question `when` has an answer, and one of `at` where there are any; the
+    answers file alone has those of "-".
     """
 
     name: str
@@ -74,6 +70,9 @@ class Question:
         before = answer.get(self.when)
         return not self.when or (before in self.at if self.at else before not in (None, ""))
 
+
+MADE = ("self-signed", "request")
+"""Certificates that are made here, with their key."""
 
 QUESTIONS: tuple[Question, ...] = (
     Question("setup.language", "Language of this setup"),
@@ -109,9 +108,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question("lms.agency", "The agency there (ISIL in FBS, institution in SIP2)", "lms.kind"),
     Question("lms.user", "Account there", "lms.kind"),
     Question("setup.certificate", "Certificate of the staff's pages"),
-    Question(
-        "setup.web_name", "Name of the pages", "setup.certificate", ("self-signed", "request")
-    ),
+    Question("setup.web_name", "Name of the pages", "setup.certificate", MADE),
     Question("setup.certificate_file", "The certificate (PEM)", "setup.certificate", ("files",)),
     Question("setup.key_file", "Its private key (PEM)", "setup.certificate", ("files",)),
     Question("alarms.email.host", "Mail server for alarms; empty for no mail"),
@@ -119,6 +116,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question("alarms.email.to", "Addresses that they go to", "alarms.email.host"),
     Question("alarms.email.user", "Account on the mail server", "alarms.email.host"),
     Question("alarms.webhook.url", "Address that alarms are posted to; empty for none"),
+    Question("backup.recipients", "Public key that opens backups (age); empty for no backups"),
     Question("setup.test_alarm", "Send a test alarm at the end?"),
     Question("setup.account", "Login of the first staff account; empty for none"),
     Question("setup.account_role", "Its role", "setup.account"),
@@ -134,29 +132,16 @@ SECRETS: Mapping[str, tuple[str, str]] = {
 }
 """Answer -> the key that it needs beside it, and the secret's file beside the configuration."""
 
-HOSTS = (
-    "alarms.email.host",
-    "alarms.webhook.url",
-    "lms.url",
-    "signin.oidc.issuer",
-    "hours.website_url",
-)
-"""Keys of what web reaches, which may be outside."""
-
 PERSONAL = frozenset({"alarms.email.to", "alarms.email.sender", "alarms.email.user", "lms.user"})
 """Answers that may name somebody, and so stay out of the record."""
 
-SERVED = 8080
-"""The port that web's unit lets it have."""
-
-WEB_KEY, WEB_PEM, WEB_CSR = "web.key", "web.pem", "web.csr"
-CURVE = "ec_paramgen_curve:P-256"
+WEB_KEY, WEB_PEM = "web.key", "web.pem"
 
 EXAMPLES = {"branch.isil": "", "keypad.port": ""}
-"""Keys that the packaged example fills in for somebody else's branch, and their defaults."""
+"""What the packaged example has of somebody else's branch, as it is by default."""
 
 NEW = ("branch.name", "branch.id", "reader.port")
-"""Keys that have no default."""
+"""The same, where there is no default."""
 
 
 def template() -> str:
@@ -197,48 +182,38 @@ def plan(answers: Answers, path: Path, text: str, *, new: bool, scripted: bool) 
     base = flat(tables)
     own, problems = _own(answers, scripted=scripted)
     written = _completed(answers, own, base, path.parent, new=new)
-    if scripted:
-        problems += _unplaced(written, path.parent)
-    if new:
-        base = {name: value for name, value in base.items() if name not in NEW}
-    wanted = _nested(base | written)
+    problems += _of_written(written, path.parent, scripted=scripted)
+    wanted: Tables = {table: {} for table in tables}
+    for name, value in _filled(base | written).items():
+        if not new or name in written or name not in NEW:
+            wanted = laid_over(wanted, name.split("."), value)
     values, wrong = checked(wanted)
-    problems += [*_unwritable(written), *wrong]
     origin = Origin(path, (), values, frozenset(wanted))
-    config = from_values(origin, {CREDENTIALS: str(path.parent)}, problems)
+    config = from_values(origin, {CREDENTIALS: str(path.parent)}, [*problems, *wrong])
     for name, value in written.items():
-        text = edited(text, name, value)
-    if _read(text.removeprefix(BOM)) != _nested(flat(tables) | written):
-        what = "is written in a way that setup can't edit; set what is new there yourself"
-        raise ConfigError(str(path), [Problem(str(path), what)])
-    return Plan(text, config, own)
+        if value != base.get(name):
+            text = edited(text, name, value)
+    with suppress(ConfigError):
+        if _filled(flat(tables_of(text, path))) == _filled(base | written):
+            return Plan(text, config, own)
+    what = "is written in a way that setup can't edit; set what is new there yourself"
+    raise ConfigError(str(path), [Problem(str(path), what)])
 
 
 def tables_of(text: str, path: Path) -> Tables:
     """Read the text of the configuration at `path`; raises ConfigError."""
     try:
-        return tomllib.loads(text.removeprefix(BOM))
+        return tomllib.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise ConfigError(str(path), [Problem(str(path), f"is no TOML: {error}")]) from None
 
 
-def unfit(name: str, value: object) -> str | None:
-    """Return what is allowed, where the schema does not take an answer; None where it does."""
-    known = Question(name, "").key
-    if _is_blank(name, value) or not list(
-        check_table({known.leaf: known}, {known.leaf: value}, {})
-    ):
-        return None
-    return known.allowed
-
-
 def as_toml(answers: Answers) -> str:
     """Return a file that these answers can be read from again."""
-    return "".join(f"{name} = {_toml(value)}\n" for name, value in answers.items())
-
-
-def _toml(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    lines = (
+        f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in answers.items()
+    )
+    return "".join(lines)
 
 
 def _own(answers: Answers, *, scripted: bool) -> tuple[Setup, list[Problem]]:
@@ -246,69 +221,60 @@ def _own(answers: Answers, *, scripted: bool) -> tuple[Setup, list[Problem]]:
     given = {name.removeprefix("setup."): value for name, value in answers.items() if _is_own(name)}
     values: dict[str, Any] = {}
     problems = list(check_table(OWN, given, values))
-    problems += [
-        Problem(f"setup.{name}", f"unknown key; there are {', '.join(OWN)}")
-        for name in given
-        if name not in OWN
-    ]
+    unknown = f"unknown key; there are {', '.join(OWN)}"
+    problems += [Problem(f"setup.{name}", unknown) for name in given if name not in OWN]
     own = Setup(**{name.removeprefix("setup."): value for name, value in values.items()})
     return own, [*problems, *_of_own(own, scripted=scripted)]
 
 
 def _of_own(own: Setup, *, scripted: bool) -> Iterator[Problem]:
-    if own.certificate in {"self-signed", "request"} and not own.web_name:
+    if own.certificate in MADE and not own.web_name:
         yield Problem("setup.web_name", "missing beside setup.certificate; give it")
-    if own.certificate == "files" and not own.certificate_file.is_file():
-        yield Problem("setup.certificate_file", "there is no such file; give a certificate's")
-    elif own.certificate == "files":
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            # An empty password, or OpenSSL would ask the terminal for one.
-            context.load_cert_chain(own.certificate_file, own.key_file, password="")
-        except OSError as error:
-            what = f"is no key without a password to that certificate: {error.strerror or error}"
-            yield Problem("setup.key_file", what)
+    for leaf, is_needed in (
+        ("feed", own.feed != Path()),
+        ("certificate_file", own.certificate == "files"),
+        ("account_password_file", scripted and own.account),
+    ):
+        if is_needed and not (path := getattr(own, leaf)).is_file():
+            yield Problem(f"setup.{leaf}", f"found {shown(path)}, where no file is; give one")
     try:
         own_name(own.account or "nobody")
     except InputError as error:
         yield Problem("setup.account", str(error))
-    if own.feed != Path() and not own.feed.is_file():
-        yield Problem("setup.feed", f"found {shown(own.feed)}, where no file is; give one")
-    if scripted and own.account and not own.account_password_file.is_file():
-        what = "missing beside setup.account; give a file of one line, root's alone"
-        yield Problem("setup.account_password_file", what)
+    try:
+        if own.certificate == "files":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            # An empty password, or OpenSSL would ask the terminal for one.
+            context.load_cert_chain(own.certificate_file, own.key_file, password="")
+    except OSError as error:
+        what = f"is no key without a password to that certificate: {error.strerror or error}"
+        yield Problem("setup.key_file", what)
 
 
 def _completed(
     answers: Answers, own: Setup, base: Answers, directory: Path, *, new: bool
 ) -> Answers:
     """Return what is written: the answers, and what each of them needs beside it."""
-    written = {name: value for name, value in answers.items() if not _is_own(name)}
+    written: Answers = {**EXAMPLES} if new else {}
+    written |= {name: value for name, value in answers.items() if not _is_own(name)}
     for name, (needed, file) in SECRETS.items():
         if written.get(name):
             written.setdefault(needed, f"${CREDENTIALS}/{file}")
-    signed = own.certificate == "request" and (directory / "web.pem").is_file()
+    signed = own.certificate == "request" and (directory / WEB_PEM).is_file()
     if signed or own.certificate in {"self-signed", "files"}:
-        here = base.get("web.host", "127.0.0.1") == "127.0.0.1"
-        written = {
-            **({"web.host": "0.0.0.0"} if here else {}),  # noqa: S104 - with a certificate
-            "web.tls.certificate_file": str(directory / "web.pem"),
-            "web.tls.key_file": f"${CREDENTIALS}/{WEB_KEY}",
-            **written,
-        }
-    return EXAMPLES | written if new else written
+        if base.get("web.host", "127.0.0.1") == "127.0.0.1":
+            written.setdefault("web.host", "0.0.0.0")  # noqa: S104 - with a certificate
+        written.setdefault("web.tls.certificate_file", str(directory / WEB_PEM))
+        written.setdefault("web.tls.key_file", f"${CREDENTIALS}/{WEB_KEY}")
+    return written
 
 
-def _unplaced(written: Answers, directory: Path) -> Iterator[Problem]:
+def _of_written(written: Answers, directory: Path, *, scripted: bool) -> Iterator[Problem]:
     for name, value in written.items():
         secret = _secret(value)
-        if secret and secret != WEB_KEY and not (directory / secret).is_file():
+        if scripted and secret not in {"", WEB_KEY} and not (directory / secret).is_file():
             what = f"needs {directory / secret}, a file of one line, mode 0600, which isn't there"
             yield Problem(name, what)
-
-
-def _unwritable(written: Answers) -> Iterator[Problem]:
-    for name in written:
         if name.partition(".")[0] == "sync" or name in LISTED:
             yield Problem(name, "setup does not write it; set it in the file itself")
 
@@ -323,26 +289,17 @@ def _secret(value: object) -> str:
     return name if slash and head in CREDENTIALS_SPELT else ""
 
 
-def _nested(answers: Answers) -> Tables:
-    tables: Tables = {}
-    for name, value in answers.items():
-        *way, leaf = name.split(".")
-        table = tables
-        for part in way:
-            inner = table.get(part)
-            table[part] = inner if isinstance(inner, dict) else {}
-            table = table[part]  # type: ignore[assignment]
-        if _is_blank(name, value):
-            table.pop(leaf, None)
-        else:
-            table[leaf] = value
-    return tables
-
-
 def _is_blank(name: str, value: object) -> bool:
     table, _, leaf = name.rpartition(".")
     known = keys().get(table, {}).get(leaf)
     return value == "" and known is not None and known.default is None
+
+
+def _filled(answers: Answers) -> Answers:
+    """Return all but empty tables and what is taken away."""
+    return {
+        name: value for name, value in answers.items() if value != {} and not _is_blank(name, value)
+    }
 
 
 YES_NO = {"ja": True, "j": True, "yes": True, "y": True, "nej": False, "no": False, "n": False}
@@ -390,67 +347,31 @@ def heard(device: str, data: bytes) -> str:
     return ""
 
 
-# The text of the configuration: one key's line is changed, and all else stays byte for byte.
-
-BOM = "\ufeff"
-_HEADER = re.compile(r"\ufeff?(# )?\[\[?([a-z_.]+)\]\]?\s*(#.*)?$")
+_SECTION = r"(\ufeff?\[{}\].*\n(?:(?!(?:# )?\[\[?[a-z_.]).*\n)*?)"
+_VALUE = r"""(?:"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\[[^\]]*\]|[^\s#]+)"""
 
 
 def edited(text: str, name: str, value: object) -> str:
-    """Return the text of a TOML file with one key set; its line may have been behind a ``#``.
+    """Return the text of a TOML file with one key set; all else stays byte for byte.
 
-    The caller looks whether it came to what it should: a key written in another way isn't found.
+    The key's line, and its table's, may be behind a ``#``. The caller looks whether it came to what
+    it should: a key written in another way isn't found.
     """
     table, _, leaf = name.rpartition(".")
     end = "\r\n" if "\r\n" in text else "\n"
-    lines = text.split(end)
-    line = f"{leaf} = {_toml(value)}"
-    blank = _is_blank(name, value)
-    heads = [(at, found) for at, each in enumerate(lines) if (found := _HEADER.match(each))]
-    here = sorted((bool(found[1]), at) for at, found in heads if found[2] == table)
-    if not here:
-        added = "" if blank else end.join(["", f"[{table}]", line, ""])
-        return f"{text}{'' if text.endswith(end) else end}{added}" if added else text
-    start = here[0][1]
-    last = min((at for at, _ in heads if at > start), default=len(lines))
-    at, stop = _place(lines, start + 1, last, leaf)
-    if blank:
-        lines[at:stop] = [each if each.startswith("# ") else f"# {each}" for each in lines[at:stop]]
-    elif _read("\n".join(lines[at:stop])) != {leaf: value}:
-        lines[start] = lines[start].removeprefix("# ")
-        lines[at:stop] = [line + _remark(lines[at:stop])]
-    return end.join(lines)
-
-
-def _place(lines: Sequence[str], start: int, last: int, leaf: str) -> tuple[int, int]:
-    """Return the first line of a key's and the one after; the same twice where it has none."""
-    for begins in (rf"{leaf}\s*=", rf"# {leaf} = "):
-        for at in range(start, last):
-            if re.match(begins, lines[at]):
-                whole = (
-                    stop
-                    for stop in range(at + 1, last + 1)
-                    if _read("\n".join(lines[at:stop])) is not None
-                )
-                return at, next(whole, at + 1)
-    return start, start
-
-
-def _remark(lines: Sequence[str]) -> str:
-    """Return the comment behind a value on one line, with the blanks before it."""
-    if len(lines) != 1 or lines[0].startswith("#"):
-        return ""
-    for sign in re.finditer(r"\s*#", lines[0]):
-        if _read(lines[0][: sign.start()]):
-            return lines[0][sign.start() :]
-    return ""
-
-
-def _read(text: str) -> Tables | None:
-    try:
-        return tomllib.loads(text)
-    except ValueError:
-        return None
+    text += "" if text.endswith(end) else end
+    section, line = _SECTION.format(re.escape(table)), as_toml({leaf: value}).rstrip()
+    if _is_blank(name, value):
+        return re.sub(rf"^{section}({leaf}\s*=)", r"\1# \2", text, flags=re.MULTILINE)
+    for pattern, new in (
+        (rf"^{section}{leaf}\s*=\s*{_VALUE}", line),
+        (rf"^{section}# {leaf} = {_VALUE}", line),
+        (rf"^# {section}# {leaf} = {_VALUE}", line),
+        (rf"^{section}", f"{line}{end}"),
+    ):
+        if found := re.search(pattern, text, re.MULTILINE):
+            return f"{text[: found.start()]}{found[1]}{new}{text[found.end() :]}"
+    return f"{text}{end}[{table}]{end}{line}{end}"
 
 
 def put(path: Path, content: bytes, mode: int = 0o644) -> bool:
@@ -473,24 +394,25 @@ def make_certificate(own: Setup, directory: Path) -> str:
 
     Raises InputError: OpenSSL is missing or fails.
     """
-    pem, private, request = (directory / name for name in (WEB_PEM, WEB_KEY, WEB_CSR))
+    pem, private, request = (directory / name for name in (WEB_PEM, WEB_KEY, "web.csr"))
     if own.certificate == "files":
         put(pem, own.certificate_file.read_bytes())
         put(private, own.key_file.read_bytes(), 0o600)
-    if own.certificate not in {"self-signed", "request"}:
+    if own.certificate not in MADE:
         return fingerprint(pem)
     try:
         kind = f"IP:{ip_address(own.web_name)}"
     except ValueError:
         kind = f"DNS:{own.web_name}"
     if not private.is_file():
-        put(private, _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", CURVE), 0o600)
+        kind_of_key = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+        put(private, _openssl("genpkey", *kind_of_key), 0o600)
     call = ["req", "-new", "-key", str(private), "-subj", f"/CN={own.web_name[:64]}"]
     uses = ["-addext", f"subjectAltName={kind}", "-addext", "extendedKeyUsage=serverAuth"]
     if own.certificate == "request":
         put(request, _openssl(*call, *uses))
         return str(request)
-    if own.web_name not in (fingerprint(pem) or ""):
+    if own.web_name not in fingerprint(pem):
         put(pem, _openssl(*call, "-x509", "-days", "1825", *uses))
     return fingerprint(pem)
 
@@ -526,7 +448,7 @@ def drop_ins(made: Plan, directory: Path) -> dict[str, str]:
     }
     alarms = [line for name, line in loads.items() if name.startswith("alarms.")]
     web = [*loads.values(), *(f"IPAddressAllow={one}" for one in outside(made.config))]
-    if made.config.web.port != SERVED:
+    if made.config.web.port != keys()["web"]["port"].default:
         web.append(f"SocketBindAllow=tcp:{made.config.web.port}")
     units = {"doorctl-web.service": web, "doorctl-alarm@.service": alarms}
     return {
@@ -537,25 +459,21 @@ def drop_ins(made: Plan, directory: Path) -> dict[str, str]:
 
 def outside(config: Config) -> list[str]:
     """Return the addresses beyond private networks that web has to reach, as they are just now."""
-    values = config.origin.values
-    hosts = [(urlsplit(at).hostname or at) for name in HOSTS if (at := values.get(name))]
     found: set[str] = set()
-    for host in hosts:
-        with suppress(OSError, UnicodeError):
-            found |= {str(each[4][0]) for each in socket.getaddrinfo(host, None)}
+    for name, at in config.origin.values.items():
+        if at and name.endswith(("host", "url", "issuer")):
+            with suppress(OSError, UnicodeError):
+                told = socket.getaddrinfo(urlsplit(at).hostname or at, None)
+                found |= {str(each[4][0]) for each in told}
     return sorted(one for one in found if not ip_address(one.partition("%")[0]).is_private)
 
 
-def boot_lines(config: Config) -> tuple[str, str]:
-    """Return the two lines of config.txt that keep the strike locked while nobody drives it."""
-    level = "dl" if config.gpio.relay_active_high else "dh"
-    return "dtparam=strict_gpiod", f"gpio={config.gpio.relay_pin}=op,{level}"
-
-
 def missing_boot_lines(config: Config, text: str) -> list[str]:
-    """Return those of the two lines that a config.txt has not."""
+    """Return those that a config.txt lacks of the two lines that keep an undriven strike locked."""
+    level = "dl" if config.gpio.relay_active_high else "dh"
+    lines = ("dtparam=strict_gpiod", f"gpio={config.gpio.relay_pin}=op,{level}")
     there = {line.strip() for line in text.splitlines()}
-    return [line for line in boot_lines(config) if line not in there]
+    return [line for line in lines if line not in there]
 
 
 def with_boot_lines(config: Config, text: str) -> str:

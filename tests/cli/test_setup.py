@@ -34,6 +34,8 @@ id = "langaa"
 [storage]
 directory = "{0}/web"
 door_directory = "{0}/door"
+[backup]
+recipients = ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]
 [secrets]
 installation_key_file = "{0}/etc/installation.key"
 [seal]
@@ -242,8 +244,8 @@ def test_systemd_is_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> N
         "daemon-reload",
         "stop doorctl-web",
         "start doorctl-web",
-        "enable doorctl-web doorctl-door",
-        "restart doorctl-web doorctl-door",
+        "enable doorctl-web doorctl-door doorctl-backup.timer",
+        "restart doorctl-web doorctl-door doorctl-backup.timer",
     ]
     drop_in = machine.base / "root/etc/systemd/system/doorctl-web.service.d/setup.conf"
     assert f"LoadCredential=web.key:{machine.base}/etc/web.key\n" in drop_in.read_text()

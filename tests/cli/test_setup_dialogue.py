@@ -217,6 +217,7 @@ def answer_rest(terminal: Terminal, bench: Bench) -> None:
     terminal.type("Sidernes navn", "langaa.example")
     terminal.type("Mailserver")
     terminal.type("webhook")
+    terminal.type("sikkerhedskopier")
     terminal.type("prøvealarm")
     terminal.type("Brugernavn på personalets første konto", "tekniker")
     terminal.type("Dens rolle")

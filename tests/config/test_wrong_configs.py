@@ -388,7 +388,7 @@ def test_a_long_value_is_cut_off(wrong: Wrong) -> None:
     (line,) = wrong(f'web.host = "{"x" * 1_000_000}"\n{RIGHT}')
 
     advice = 'give an address or a host name, such as "127.0.0.1"'
-    assert line == f'web.host: found "{"x" * 59}…; {advice}'
+    assert line == f'web.host: found "{"x" * 69}…; {advice}'
 
 
 @pytest.mark.parametrize("web", ["/run/doorctl/door.sock", "/run/doorctl/../doorctl/door.sock"])

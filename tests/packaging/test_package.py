@@ -73,7 +73,7 @@ def test_it_is_tied_to_the_python_that_its_libraries_are_for(package: Package) -
     """Apt takes nothing away under it, and asks for what switches the relay off without Python."""
     depends = package.field("Depends").split(", ")
 
-    assert {"python3 (>= 3.13)", "python3 (<< 3.14)", "gpiod", "age"} <= set(depends)
+    assert {"python3 (>= 3.13)", "python3 (<< 3.14)", "gpiod", "age", "openssl"} <= set(depends)
     program = (package.release / "bin/doorctl").read_text(encoding="utf-8")
     version = package.field("Version")
     assert program.startswith(f"#!/opt/doorctl/releases/{version}/bin/python3 -I\n")

@@ -242,6 +242,7 @@ def test_secrets_and_what_is_outside_become_drop_ins(tmp_path: Path) -> None:
         "lms.kind": "sip2",
         "lms.url": "sip2s://93.184.216.34:6002",
         "lms.user": "oest",
+        "alarms.heartbeat.url": "https://93.184.216.35/door",
         "web.port": 8443,
     }
     found = setup.drop_ins(made(answers, tmp_path / "doorctl.toml"), tmp_path)
@@ -250,6 +251,7 @@ def test_secrets_and_what_is_outside_become_drop_ins(tmp_path: Path) -> None:
     assert found["doorctl-alarm@.service"].splitlines()[2:] == [mail]
     assert found["doorctl-web.service"].splitlines()[2:] == [
         "IPAddressAllow=93.184.216.34",
+        "IPAddressAllow=93.184.216.35",
         f"LoadCredential=lms.password:{tmp_path}/lms.password",
         mail,
         "SocketBindAllow=tcp:8443",
