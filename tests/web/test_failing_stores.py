@@ -95,6 +95,8 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "GET /bans/{number}/letter": Ask(path="/bans/1/letter"),
         "GET /calendar": LOOK,
         "GET /calendar/{day}": Ask(path=f"/calendar/{day(4)}", looks=True),
+        "GET /help": LOOK,
+        "GET /help/{page}": Ask(looks=True, path="/help/librarian"),
         "GET /healthz": LOOK,
         "GET /holds": LOOK,
         "GET /holds/{number}": Ask(path="/holds/1"),

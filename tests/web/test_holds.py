@@ -87,7 +87,7 @@ def client(config: Config) -> TestClient:
 
 def test_the_form_comes_back_and_says_what_is_gone_by_local_time(config: Config) -> None:
     """In Danish, with all that was typed."""
-    gone = (NOW - 30 * DAY).astimezone(ZONE)
+    gone = (datetime.now(UTC) - 30 * DAY).astimezone(ZONE)
     form = {
         "from": f"{NOW - 40 * DAY:%Y-%m-%dT%H:%M}",
         "to": f"{NOW - HOUR:%Y-%m-%dT%H:%M}",
