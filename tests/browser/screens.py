@@ -36,7 +36,7 @@ def panel_of(
         dropped: a directory of further catalogues.
     """
     with ExitStack() as stack:
-        stage = PanelStage(SHOWING, languages(more=dropped))
+        stage = PanelStage(SHOWING, languages(more=dropped or Path()))
         address = stack.enter_context(serving(stage.app, stage.panel.stop))
         visitor = stack.enter_context(visitors.visitor(None, view, language, address))
 
