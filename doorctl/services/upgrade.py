@@ -21,7 +21,7 @@ from threading import Event
 import msgspec
 
 from doorctl.config import Config
-from doorctl.core.errors import DoorctlError, NotAnsweringError
+from doorctl.core.errors import DoorctlError, InputError, NotAnsweringError
 from doorctl.core.identity import owner_of
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import system_clock
@@ -96,15 +96,21 @@ class Releases:
 
     @classmethod
     def of_this_program(cls) -> Releases:
-        """Return those that the running program lies among."""
-        return cls(Path(sys.prefix).parent.parent)
+        """Return those that this program is one of; InputError: it is none, as in a checkout."""
+        releases = Path(sys.prefix).parent
+        if releases.name != "releases":
+            raise InputError("this doorctl is not the package's; upgrade it as it was installed")
+        return cls(releases.parent)
 
     def use(self, new: str, config_file: Path, read: Callable[[], Config]) -> None:
         """Put a release into use, on trial where the door runs; `read` returns the configuration.
 
-        Raises DoorctlError: the one before is in use.
+        Raises DoorctlError: there is no such release, or the one before is in use.
         """
         self.resume()
+        there = sorted(path.name for path in (self._home / "releases").iterdir())
+        if new not in there:
+            raise InputError(f"there is no such release; there are: {', '.join(there)}")
         units = tuple(unit for unit in (DOOR, WEB) if _systemctl("is-active", "--quiet", unit))
         if DOOR not in units:
             self._link(new)

@@ -267,6 +267,26 @@ def test_where_no_door_runs_there_is_no_trial(house: House) -> None:
     assert (house.used, house.layouts()) == ("new", {OLD})
 
 
+def test_a_release_that_is_not_there_is_refused(house: House) -> None:
+    """The link never names what can't run.
+
+    Bug (its words typed by hand): a name that no release has was linked to and "is in use"; and
+    the program of a checkout took the folder above it for the package's.
+    """
+    code, error = house.run("newer")
+
+    assert (code, error) == (1, "doorctl: there is no such release; there are: new, old\n")
+    assert (house.used, house.running()) == ("old", UNITS)
+    typed = subprocess.run(
+        [sys.executable, "-m", "doorctl", "upgrade", "new"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (typed.returncode, typed.stdout) == (1, "")
+    assert "this doorctl is not the package's" in typed.stderr
+
+
 @pytest.mark.parametrize("failing", [[], ["register", "card"]], ids=["well", "fails"])
 def test_killed_at_any_step_it_ends_with_one_of_the_two(house: House, failing: list[str]) -> None:
     """After the next run the release in use has files of its own layout, and both units run."""
