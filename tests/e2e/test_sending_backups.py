@@ -114,7 +114,10 @@ def web_server(
     come: list[tuple[str, str, bytes]] = []
 
     class Handler(BaseHTTPRequestHandler):
+        """The municipality's server."""
+
         def do_PUT(self) -> None:
+            """Take a file, and keep what came with it."""
             content = self.rfile.read(int(self.headers["Content-Length"]))
             come.append((self.path, self.headers.get("Authorization", ""), content))
             self.send_response(status)

@@ -290,6 +290,7 @@ def test_a_fault_of_ours_is_told_to_nobody(path: str) -> None:
     """No traceback, no text of it: there is no debug mode, for people and for machines."""
 
     async def broken(_request: Request) -> Response:
+        """Fail as a fault of ours does."""
         raise RuntimeError("secret of /var/lib/doorctl")
 
     app = application_of([Route(path, broken)])

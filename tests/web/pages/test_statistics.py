@@ -86,6 +86,8 @@ def test_years_of_hours_keep_no_other_page_waiting(
     gathered = visits.statistics
 
     class Watched(Gathered):
+        """What was gathered, telling on which threads it is looked at."""
+
         def __getattribute__(self, name: str) -> Any:
             threads.add(threading.current_thread().name.partition("_")[0])
             return super().__getattribute__(name)

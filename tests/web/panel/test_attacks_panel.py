@@ -25,6 +25,7 @@ class FarStage(Stage):
         inner = super().app
 
         async def from_elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+            """Pass a request on as one of another machine."""
             await inner({**scope, "client": ("192.0.2.7", 50000)}, receive, send)
 
         return from_elsewhere
