@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from select import select
 from shutil import which
+from signal import SIG_IGN, SIGHUP, SIGTERM, signal
 
 import click
 
@@ -79,8 +80,11 @@ def setup(config_path: Path, overrides: tuple[str, ...], file: Path | None, root
         raise InputError("setup writes what is root's; run it as root: sudo doorctl setup")
     from doorctl.demo.door import shipped
 
+    for number in (SIGTERM, SIGHUP):
+        signal(number, _stop)
     path = config_path.absolute()
-    new = not path.exists()
+    if not (new := not path.exists()):
+        read_tables(path)
     tables, malformed = overridden({}, overrides)
     if malformed:
         raise ConfigError("the command line", malformed)
@@ -98,6 +102,13 @@ def setup(config_path: Path, overrides: tuple[str, ...], file: Path | None, root
         Dialogue(path, root, text, given, new=new).hold()
     else:
         raise InputError("there is no terminal to ask at; give --answers FILE")
+
+
+def _stop(_number: int, _frame: object) -> None:
+    """Stop as Ctrl-C does, so that the relay goes off and what was stopped is started; but once."""
+    for number in (SIGTERM, SIGHUP):
+        signal(number, SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def systemctl(root: Path, *words: str, offline: bool = False) -> bool:
@@ -248,9 +259,9 @@ class Dialogue:
     def __init__(self, path: Path, root: Path, text: str, given: Answers, *, new: bool) -> None:
         self._path, self._root, self._text, self._new = path, root, text, new
         self._kept = path.with_name("setup-answers.toml")
-        self._base = rules.flat(rules.tables_of(text, path)) | (rules.EXAMPLES if new else {})
+        self._base = rules.flat(rules.tables_of(text)) | (rules.EXAMPLES if new else {})
         self._answers, self._asked = given, {*given}
-        self._say: Callable[[str], str] = str
+        self._say = language(str(given.get("setup.language", "en"))).words.gettext
         self._stopped_door = False
 
     def hold(self) -> None:
@@ -266,14 +277,14 @@ class Dialogue:
             last = self._say("Enter: write and start all this now. Ctrl-C: stop")
             click.prompt(last, default="", show_default=False)
             Work(made, self._path, self._root, self._say, self._secret, self._swiped).do()
-        except click.Abort:
+        except (click.Abort, KeyboardInterrupt):
             click.echo("\n" + self._say("Stopped. `doorctl setup` goes on where it was."), err=True)
             raise SystemExit(1) from None
         finally:
             if self._stopped_door:
                 systemctl(self._root, "start", "doorctl-door")
         self._kept.unlink(missing_ok=True)
-        if made.own.feed == Path():
+        if made.own.feed == Path() and not made.config.web.push.public_key_files:
             click.echo(self._say("Patrons are pushed: pair with the server, by `doorctl pair`."))
 
     def _ask_all(self) -> Plan:

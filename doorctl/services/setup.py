@@ -132,8 +132,13 @@ SECRETS: Mapping[str, tuple[str, str]] = {
 }
 """Answer -> the key that it needs beside it, and the secret's file beside the configuration."""
 
-PERSONAL = frozenset({"alarms.email.to", "alarms.email.sender", "alarms.email.user", "lms.user"})
-"""Answers that may name somebody, and so stay out of the record."""
+PRIVATE = frozenset(
+    {
+        *("alarms.email.to", "alarms.email.sender", "alarms.email.user"),
+        *("alarms.webhook.url", "lms.user"),
+    }
+)
+"""Answers that may name somebody or hold a token, and so stay out of the record."""
 
 WEB_KEY, WEB_PEM = "web.key", "web.pem"
 
@@ -178,11 +183,12 @@ def plan(answers: Answers, path: Path, text: str, *, new: bool, scripted: bool) 
     `text` is the file's at `path`, or the packaged example's for a `new` one. Where answers are
     `scripted`, nobody can be asked for a secret, so each has to be in its file already.
     """
-    tables = tables_of(text, path)
+    tables = tables_of(text)
     base = flat(tables)
     own, problems = _own(answers, scripted=scripted)
     written = _completed(answers, own, base, path.parent, new=new)
     problems += _of_written(written, path.parent, scripted=scripted)
+    problems += _not_handed_over(base | written)
     wanted: Tables = {table: {} for table in tables}
     for name, value in _filled(base | written).items():
         if not new or name in written or name not in NEW:
@@ -193,19 +199,16 @@ def plan(answers: Answers, path: Path, text: str, *, new: bool, scripted: bool) 
     for name, value in written.items():
         if value != base.get(name):
             text = edited(text, name, value)
-    with suppress(ConfigError):
-        if _filled(flat(tables_of(text, path))) == _filled(base | written):
+    with suppress(ValueError):
+        if _filled(flat(tables_of(text))) == _filled(base | written):
             return Plan(text, config, own)
     what = "is written in a way that setup can't edit; set what is new there yourself"
     raise ConfigError(str(path), [Problem(str(path), what)])
 
 
-def tables_of(text: str, path: Path) -> Tables:
-    """Read the text of the configuration at `path`; raises ConfigError."""
-    try:
-        return tomllib.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(str(path), [Problem(str(path), f"is no TOML: {error}")]) from None
+def tables_of(text: str) -> Tables:
+    """Read a configuration's text, also with a byte-order mark. ValueError: it is no TOML."""
+    return tomllib.loads(text.removeprefix("\ufeff"))
 
 
 def as_toml(answers: Answers) -> str:
@@ -277,6 +280,13 @@ def _of_written(written: Answers, directory: Path, *, scripted: bool) -> Iterato
             yield Problem(name, what)
         if name.partition(".")[0] == "sync" or name in LISTED:
             yield Problem(name, "setup does not write it; set it in the file itself")
+
+
+def _not_handed_over(values: Answers) -> Iterator[Problem]:
+    """Tell of files that a drop-in would hand to web, which may not see or does not use them."""
+    for name, value in values.items():
+        if _secret(value) and name.startswith(("secrets.", "backup.")):
+            yield Problem(name, "systemd does not hand this file to web; give its own path")
 
 
 def _is_own(name: str) -> bool:
@@ -411,8 +421,8 @@ def make_certificate(own: Setup, directory: Path) -> str:
     uses = ["-addext", f"subjectAltName={kind}", "-addext", "extendedKeyUsage=serverAuth"]
     if own.certificate == "request":
         put(request, _openssl(*call, *uses))
-        return str(request)
-    if own.web_name not in fingerprint(pem):
+        return fingerprint(pem) or str(request)
+    if f"CN={own.web_name[:64]}," not in fingerprint(pem):
         put(pem, _openssl(*call, "-x509", "-days", "1825", *uses))
     return fingerprint(pem)
 
@@ -485,6 +495,6 @@ def with_boot_lines(config: Config, text: str) -> str:
 def record(made: Plan, about: Mapping[str, str]) -> str:
     """Return the page for the municipality's records: no secret, no person, no address of one."""
     values = made.config.origin.values
-    shows = [one.name for one in QUESTIONS if not _is_own(one.name) and one.name not in PERSONAL]
+    shows = [one.name for one in QUESTIONS if not _is_own(one.name) and one.name not in PRIVATE]
     given = {name: shown(values[name]) for name in shows if values.get(name) not in (None, "")}
     return "".join(f"{name:24} {value}\n" for name, value in {**about, **given}.items())

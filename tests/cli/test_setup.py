@@ -182,6 +182,16 @@ def test_wrong_answers_are_all_told_and_nothing_is_changed(
     assert machine.seen() == before
 
 
+def test_a_file_in_another_encoding_is_told_in_a_line(machine: Machine) -> None:
+    """The configuration's own line, and not the answers', which are right."""
+    machine.config.write_bytes('[branch]\nname = "Langå"\n'.encode("latin-1"))
+
+    done = machine.run()
+
+    told = f"{machine.config}: line 2: holds what is no UTF-8; save the file as UTF-8\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def test_killed_at_a_step_it_goes_on(machine: Machine) -> None:
     """As by a power cut: run again it does what is left, and the branch is whole in the end."""
     for step in ("check-config", "init", "staff add"):

@@ -107,6 +107,11 @@ class Terminal:
         time.sleep(HAND_S)
         os.write(self._master, b"\x03")
 
+    def hang_up(self) -> None:
+        """Lose the connection."""
+        os.close(self._master)
+        os.waitpid(self._pid, 0)
+
     def kill(self) -> None:
         """End it as a power cut does."""
         os.kill(self._pid, signal.SIGKILL)
@@ -329,6 +334,34 @@ def test_a_line_that_is_in_use_is_not_fought_for(bench: Bench) -> None:
     terminal.until("The keypad's line")
     terminal.interrupt()
     assert terminal.end() == 1
+    assert (bench.base / "told").read_text().splitlines() == [
+        "stop doorctl-door",
+        "start doorctl-door",
+    ]
+
+
+@pytest.mark.parametrize("hung_up", [False, True])
+def test_stopped_while_it_waits_for_a_swipe_it_starts_the_door_again(
+    hung_up: bool, bench: Bench
+) -> None:
+    """By Ctrl-C, or by the end of the connection; what the command line answers is not asked.
+
+    Bug (a second reader): a lost connection left the door stopped, and a relay that clicked on.
+    """
+    bench.plug("READER", 9600, "8N1")
+    answers = ("setup.language=da", "branch.name=Langå", "branch.id=langaa", "branch.isil=")
+    given = [f"--set={one}" for one in (*answers, "branch.language=da", "branch.phone=1")]
+    with Serial(str(bench.by_id / "usb-READER-if00"), exclusive=True):
+        terminal = bench.begin(*given)
+        terminal.until(r"Kører døren dér\?")
+    terminal.type("", "ja")
+    time.sleep(2 * HAND_S)
+    if hung_up:
+        terminal.hang_up()
+    else:
+        terminal.interrupt()
+        terminal.until("går videre, hvor den var")
+        assert terminal.end() == 1
     assert (bench.base / "told").read_text().splitlines() == [
         "stop doorctl-door",
         "start doorctl-door",

@@ -258,6 +258,21 @@ def test_secrets_and_what_is_outside_become_drop_ins(tmp_path: Path) -> None:
     ]
 
 
+def test_no_drop_in_hands_the_installation_key_to_web(tmp_path: Path) -> None:
+    """In an answer or in the file already: web may not have it, and backup gets nothing from there.
+
+    Bug (a second reader): each file that the configuration names in systemd's way went to web.
+    """
+    key = {"secrets.installation_key_file": "$CREDENTIALS_DIRECTORY/installation.key"}
+    backup = {"backup.password_file": "${CREDENTIALS_DIRECTORY}/backup.password"}
+    for name in ("installation.key", "backup.password"):
+        (tmp_path / name).write_text("x\n")
+    there = setup.as_toml(FIRST | key)
+
+    assert problems({**FIRST, **key, **backup}, tmp_path / "doorctl.toml") == [*key, *backup]
+    assert problems({}, tmp_path / "doorctl.toml", there, new=False) == [*key]
+
+
 def test_a_certificate_of_its_own_is_believed_by_who_was_given_it(tmp_path: Path) -> None:
     """It names the pages, is asked for again with the same key, and nobody but root has that."""
     answers = FIRST | {"setup.certificate": "self-signed", "setup.web_name": "langaa.example"}
@@ -273,6 +288,21 @@ def test_a_certificate_of_its_own_is_believed_by_who_was_given_it(tmp_path: Path
     assert shaken_hands(tmp_path, "langaa.example")
     with pytest.raises(ssl.SSLError):
         shaken_hands(tmp_path, "oest.example")
+
+
+@pytest.mark.parametrize("name", ["ngaa.example", f"{'l' * 60}.example"])
+def test_a_certificate_is_made_anew_for_another_name_alone(name: str, tmp_path: Path) -> None:
+    """A part of the earlier name is another one, and one that a subject can't hold is the same.
+
+    Bug (a second reader): the name was looked for anywhere in the certificate's line.
+    """
+    for asked in ("langaa.example", name):
+        answers = FIRST | {"setup.certificate": "self-signed", "setup.web_name": asked}
+        own_answers = made(answers, tmp_path / "doorctl.toml").own
+        said = setup.make_certificate(own_answers, tmp_path)
+
+    assert shaken_hands(tmp_path, name)
+    assert setup.make_certificate(own_answers, tmp_path) == said
 
 
 def shaken_hands(directory: Path, name: str) -> bool:
@@ -322,10 +352,12 @@ def test_the_record_names_no_person_and_no_secret(tmp_path: Path) -> None:
         "alarms.email.host": "mail.example",
         "alarms.email.sender": "jens@b.example",
         "alarms.email.to": ["karen@d.example"],
+        "alarms.webhook.url": "https://chat.example/hooks/T0KEN",
         "branch.phone": "12 34 56 78",
     }
+    (tmp_path / "webhook.secret").write_text("x\n")
     page = setup.record(made(answers, tmp_path / "doorctl.toml"), {"by": "Elfirmaet"})
 
     assert "Elfirmaet" in page
     assert "mail.example" in page
-    assert not re.search("jens|karen|password", page)
+    assert not re.search("jens|karen|password|T0KEN", page)
