@@ -418,7 +418,7 @@ def alarm() -> None:
 @click.option("--why", default="", help="A few words of your own; they name nobody.")
 @with_config
 def send(config: Config, kind: str, why: str) -> None:
-    """Send an alarm by every way of [alarms], now. KIND is one of README's list, else test.
+    """Send an alarm by every way of [alarms], now. KIND is one of the handbook's, else test.
 
     It is not held back, however many were sent. Exit 1 if it did not go by one of them.
     """

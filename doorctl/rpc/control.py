@@ -50,8 +50,8 @@ REFUSED = "refused"
 _VALUES: Mapping[str, Any] = {"day": date, "time": datetime}
 """The types of an `InputError`'s values of these names."""
 
-QUESTION_LIMIT_S = 2.0
-"""A caller that says nothing for so long is cut off."""
+QUESTION_LIMIT_S, PUBLIC_LIMIT_S = 2.0, 0.5
+"""A caller that has not asked by then is cut off; on a public socket all others wait meanwhile."""
 
 _HIDDEN = 65_534
 """The user number by which systemd's ``PrivateUsers=`` shows every user but root and ours; proc(5),
@@ -158,6 +158,7 @@ def _remove_socket(path: Path) -> bool:
 
 
 class _Server(socketserver.UnixStreamServer):
+    limit_s = PUBLIC_LIMIT_S
     answers: Answers
     failed: Failed
     kept: frozenset[str]
@@ -182,12 +183,12 @@ class _Server(socketserver.UnixStreamServer):
 
 
 class _Threaded(socketserver.ThreadingMixIn, _Server):
+    limit_s = QUESTION_LIMIT_S
     daemon_threads = True
     block_on_close = False
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    timeout = QUESTION_LIMIT_S
     server: _Server
 
     def handle(self) -> None:
@@ -198,9 +199,11 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _line(self) -> tuple[bytes, int]:
         """Read a line; return it with the user that the kernel vouches for."""
-        line, users, ends_s = b"", set(), perf_counter() + QUESTION_LIMIT_S
+        line, users, ends_s = b"", set(), perf_counter() + self.server.limit_s
         while b"\n" not in line and len(line) < LINE_LIMIT:
-            self.connection.settimeout(max(0.01, ends_s - perf_counter()))
+            if (left_s := ends_s - perf_counter()) <= 0:
+                raise TimeoutError
+            self.connection.settimeout(left_s)
             some, ancillary, _, _ = self.connection.recvmsg(
                 LINE_LIMIT - len(line), socket.CMSG_SPACE(_CREDENTIALS.size)
             )

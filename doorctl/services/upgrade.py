@@ -182,12 +182,15 @@ class Releases:
                         lost.append(f"{count} {what}")
             except (DoorctlError, OSError) as err:
                 failed.append(str(err))
-        if begun.config_file.read_text(encoding="utf-8") != begun.config:
-            begun.config_file.write_text(begun.config, encoding="utf-8")
-            lost.append(f"a change of {begun.config_file.name}")
-        self._link(begun.old)
-        for unit in (self._home / "releases" / begun.old / "systemd").glob("*"):
-            write_over(SYSTEM_UNITS / unit.name, unit.read_bytes(), mode=0o644)
+        try:
+            self._link(begun.old)
+            if begun.config_file.read_text(encoding="utf-8") != begun.config:
+                write_over(begun.config_file, begun.config.encode(), keep=True)
+                lost.append(f"a change of {begun.config_file.name}")
+            for unit in (self._home / "releases" / begun.old / "systemd").glob("*"):
+                write_over(SYSTEM_UNITS / unit.name, unit.read_bytes(), mode=0o644)
+        except OSError as err:
+            failed.append(str(err))
         _systemctl("daemon-reload")
         _start(begun.units)
         costs = f"of the trial is lost: {', '.join(lost)}" if lost else "nothing is lost"
@@ -243,7 +246,7 @@ def _tried(config: Config, units: tuple[str, ...], before: frozenset[str]) -> st
 def _keeps_ending(unit: str) -> bool:
     words = ("systemctl", "show", "--value", "--property=NRestarts", unit)
     shown = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False).stdout  # noqa: S603 - root's own PATH
-    return int(shown.strip() or 0) >= MOST_RESTARTS
+    return shown.strip().isdecimal() and int(shown) >= MOST_RESTARTS
 
 
 def _fault(config: Config, units: tuple[str, ...], before: frozenset[str]) -> str | None:

@@ -760,10 +760,9 @@ def handbook(language: str, name: str) -> tuple[str, str] | None:
 
     None: there is no such page. May wait for a disk.
     """
-    for folder in (HANDBOOK / language, HANDBOOK / ENGLISH):
-        path = folder / f"{name}.html"
-        if name.isalpha() and path.is_file():
-            title, _, text = path.read_text("utf-8").partition("\n")
+    for folder in (HANDBOOK / language, HANDBOOK / ENGLISH) if name.isalpha() else ():
+        with suppress(OSError):
+            title, _, text = (folder / f"{name}.html").read_text("utf-8").partition("\n")
             return title, text
     return None
 

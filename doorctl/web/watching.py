@@ -87,7 +87,9 @@ class CertificateWatch:
             self._seen = new
             return
         moment = self._clock.moment()
-        if why is None and self._ends and moment.dependable and self._ends < moment.local + AHEAD:
+        if why is None and not moment.dependable:
+            return
+        if why is None and self._ends and self._ends < moment.local + AHEAD:
             why = f"it ends on {self._ends:%Y-%m-%d}"
         if (why is not None) is not self._told:
             self._told = why is not None
@@ -170,32 +172,23 @@ class WatchingPages:
     def _text(self) -> str:
         now = branch_now(self._app)
         door = now.door or {}
-        age, doubt = now.register.age, door.get("clock_in_doubt")
+        age = now.register.age
+        age_s = None if age is None else age.total_seconds()
+        doubt = door.get("clock_in_doubt") is not None if door else None
         clock = {state.value: float(door.get("clock") == state.value) for state in ClockState}
+        visits = self._visits(now)
         up_s = self._app.clock.monotonic_s() - self._began_s
         return "".join(
             (
                 family("door_up", "The door process answers.", now.door is not None),
                 family("door_deciding", "The door decides.", bool(door.get("deciding"))),
                 family("alarm_standing", "The alarm stands.", self._standing(), "kind"),
-                family(
-                    "register_age_seconds",
-                    "Since the last push.",
-                    None if age is None else age.total_seconds(),
-                ),
+                family("register_age_seconds", "Since the last push.", age_s),
                 family("register_epoch", "Number of the last push.", now.register.epoch),
-                family(
-                    "visits_yesterday",
-                    "Let in, rounded; small counts are hidden.",
-                    self._visits(now),
-                ),
+                family("visits_yesterday", "Let in, rounded; small counts are hidden.", visits),
                 family("disk_free_bytes", "Of the databases' disk.", now.disk_free_bytes),
                 family("clock_state", "What the door's clock is.", clock if door else {}, "state"),
-                family(
-                    "clock_in_doubt",
-                    "The clock may be wrong.",
-                    doubt is not None if door else None,
-                ),
+                family("clock_in_doubt", "The clock may be wrong.", doubt),
                 family("web_uptime_seconds", "Since web began.", up_s),
             )
         )

@@ -35,7 +35,6 @@ DECISION = ROOT / "doorctl" / "access" / "README.md"
 DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "doorctl" / "README.md",
-    ROOT / "doorctl" / "alarms.md",
     DECISION,
     ROOT / "doorctl" / "door" / "README.md",
     COMMANDS,
@@ -99,16 +98,6 @@ def throttle() -> str:
         f"({UNANSWERED_DAYS} without a right one)"
     )
     return " · ".join([*waits, stop, ever])
-
-
-def alarms() -> str:
-    """List every alarm: what it means, what to do, when."""
-    rows = [
-        f"| `{name}` | {kind.urgency.value} | {kind.means} {kind.act} "
-        f"| {translated(kind.means, 'da')} {translated(kind.act, 'da')} |"
-        for name, kind in KINDS.items()
-    ]
-    return "\n".join(["| kind | look | English | dansk |", "|---|---|---|---|", *rows])
 
 
 def reasons_in(language: str) -> str:
@@ -196,7 +185,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "reasons": reasons,
     "checks": checks,
     "throttle": throttle,
-    "alarms": alarms,
     "floors": floors,
     "record": record,
     **{f"reasons_{language}": partial(reasons_in, language) for language in handbook.LANGUAGES},

@@ -95,26 +95,29 @@ def test_a_silent_call_for_help_is_not_shown(tmp_path: Path) -> None:
     assert (health, "help" in line) == (Health.OK, False)
 
 
-def test_who_asks_slowly_keeps_the_others_for_two_seconds_at_most(tmp_path: Path) -> None:
-    """One is answered at a time, so that questions cost the door no threads."""
+def test_who_asks_slowly_keeps_the_others_for_half_a_second_at_most(tmp_path: Path) -> None:
+    """One is answered at a time, so that questions cost the door no threads.
+
+    Bug (a second reading): who sent a byte each 5 ms kept the others for as long as he liked.
+    """
     with a_door(tmp_path, WELL) as config, socket.socket(socket.AF_UNIX) as slow:
         slow.connect(str(tmp_path / CHECK_SOCKET))
         dripping = threading.Thread(target=drip, args=(slow,))
         dripping.start()
         threads = threading.active_count()
-        healths = [check(config)[0] for _ in range(2)]
+        health, _ = check(config)
         assert threading.active_count() <= threads
         dripping.join()
 
-    assert healths[-1] is Health.OK
+    assert health is Health.OK
 
 
 def drip(slow: socket.socket) -> None:
     """Send a byte now and then until nobody listens any more."""
     with suppress(OSError):
-        for _ in range(40):
+        for _ in range(800):
             slow.send(b" ")
-            time.sleep(0.1)
+            time.sleep(0.005)
 
 
 def test_the_command_loads_nothing_where_the_door_says_the_line(

@@ -95,6 +95,7 @@ for line in sys.stdin:
     if not os.fork():
         left, upgrade.TRIAL_S = int(at), float(trial_s)
         try:
+            upgrade.SYSTEM_UNITS = home / "units"
             releases = upgrade.Releases(home)
             if release == "-":
                 releases.resume()
@@ -170,8 +171,13 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     """Have the old release run."""
+    (tmp_path / "units").mkdir()
     for release in ("old", "new"):
-        (tmp_path / "releases" / release).mkdir(parents=True)
+        units = tmp_path / "releases" / release / "systemd"
+        units.mkdir(parents=True)
+        for unit in UNITS:
+            (units / unit).write_text(release, encoding="utf-8")
+            (tmp_path / "units" / unit).write_text("new", encoding="utf-8")
     (tmp_path / "doorctl.toml").write_text(CONFIG.format(tmp_path), encoding="utf-8")
     for unit in UNITS:
         (tmp_path / "running").mkdir(exist_ok=True)
@@ -244,6 +250,39 @@ def test_a_release_whose_process_keeps_ending_is_taken_back_at_once(house: House
     assert code == 1
     assert "doorctl-door.service ends again and again; old runs" in error
     assert (house.used, house.layouts(), house.left()) == ("old", {OLD}, [])
+
+
+def test_units_and_configuration_go_back_too(house: House) -> None:
+    """What the package laid down, and what a release wrote; owner and mode stay."""
+    config = house.home / "doorctl.toml"
+    config.chmod(0o640)
+    starts = house.home / "bin" / "starts"
+    text = starts.read_text(encoding="utf-8")
+    changing = "open(sys.argv[1] + '/doorctl.toml', 'a').write('# new')"
+    starts.write_text(f"{text}\n{changing}\n", encoding="utf-8")
+    house.failing = ["register", "card"]
+    _, error = house.run("new", trial_s=0.0)
+
+    assert "a change of doorctl.toml" in error
+    assert config.read_text(encoding="utf-8") == CONFIG.format(house.home)
+    assert config.stat().st_mode & 0o777 == 0o640
+    assert {one.read_text(encoding="utf-8") for one in (house.home / "units").iterdir()} == {"old"}
+
+
+def test_a_way_back_that_can_not_write_leaves_the_door_running(house: House) -> None:
+    """It is said, and the next run does what is left.
+
+    Bug (a second reading): a unit that could not be written left both processes stopped.
+    """
+    house.failing = ["register", "card"]
+    (house.home / "units").rename(house.home / "away")
+    code, error = house.run("new", trial_s=0.0)
+
+    assert (code, error.count("\n"), "No such file" in error) == (1, 1, True)
+    assert (house.used, house.layouts(), house.running()) == ("old", {OLD}, UNITS)
+    (house.home / "away").rename(house.home / "units")
+    house.run("-")
+    assert (house.left(), house.running()) == ([], UNITS)
 
 
 def test_on_files_of_the_same_layout_nothing_is_lost_by_going_back(house: House) -> None:

@@ -96,7 +96,10 @@ def test_a_broken_new_file_keeps_the_old_one(watched: Watched, what: str) -> Non
 
 
 def test_the_end_is_told_three_weeks_ahead(tmp_path: Path) -> None:
-    """Once, and once more when a newer one is there; never by a clock that is not set."""
+    """Once, and once more when a newer one is there; never by a clock that is not set.
+
+    Bug (a second reading): a clock that came in doubt ended the alarm.
+    """
     watched = Watched(tmp_path, days=22)
     watched.clock.vouched = False
     watched.clock.wall += timedelta(days=2)
@@ -106,6 +109,9 @@ def test_the_end_is_told_three_weeks_ahead(tmp_path: Path) -> None:
     assert watched.turn() == []
     watched.clock.advance(timedelta(days=2).total_seconds())
     assert watched.turn() == watched.turn() == ["certificate_expires"]
+    watched.clock.vouched = False
+    assert watched.turn() == ["certificate_expires"]
+    watched.clock.vouched = True
     watched.authority.issue("branch")
 
     assert watched.turn() == ["certificate_expires", "certificate_expires_cleared"]
