@@ -364,7 +364,8 @@ def _issued(app: App, number: str, taken_as: TakenAs | None, new: Pass, own_pin:
         return f"Pass {held.number} is issued until {held.last_day}, that day too."
     held, shown = rights.issue_for_code(app, new)
     groups = " ".join(shown[start : start + 3] for start in range(0, len(shown), 3))
-    return f"Pass {held.number} is issued. The code is {groups}; it is shown only now."
+    typed = "Type it on the keypad at the door, then OK or #."
+    return f"Pass {held.number} is issued. The code is {groups}; it is shown only now. {typed}"
 
 
 def _pass_as_dict(entry: PassEntry, today: date) -> dict[str, Any]:

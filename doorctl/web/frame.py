@@ -208,6 +208,7 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.globals["static"] = static_address
+        self._environment.globals["once"] = partial(secrets.token_urlsafe, 9)
 
     def compile_all(self) -> None:
         """Compile the templates of a branch, so that no page waits 0.1 s for it later.

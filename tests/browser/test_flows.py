@@ -5,13 +5,24 @@ Bug (outside look): the page Now stayed green for ever after the web process had
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from playwright.sync_api import expect
+import pytest
+from playwright.sync_api import Browser, expect
 
 from doorctl.accounts.account import Role
+from doorctl.services.app import App
+from doorctl.web.staff.rights import PassesPages, bans_pages
+from doorctl.web.staff.why import why_pages
 from tests.browser.house import BLOCKED_CARD, CARD, PIN, House
+from tests.browser.serving import serving
 from tests.browser.visitor import Visitor, Visitors, sign_in
+from tests.fakes.clock import FakeClock
+from tests.services.branches import initialised
+from tests.web.pages.staging import NOW, application, frame
 
 LIVE_MS = 5_000
 """The promise of the open log: what happens at the door stands there within five seconds."""
@@ -179,6 +190,46 @@ def test_sign_out_ends_the_other_tab(visitors: Visitors) -> None:
         left_alone.wait_for_url("**/sign-in")
         other.reload()
         expect(other.locator("input[type=password]")).to_be_visible()
+
+
+@pytest.fixture
+def desk(chromium: Browser, tmp_path: Path) -> Iterator[Visitor]:
+    """Somebody of staff at the pages of a small branch whose door takes codes."""
+    app = App(initialised(tmp_path), FakeClock(wall=NOW))
+    around = frame(app=app)
+    pages = (*why_pages(around), *bans_pages(around), *PassesPages(around).routes())
+    with serving(application(pages, around), lambda: None) as address:
+        context = chromium.new_context(reduced_motion="reduce")
+        cookies = {"doorctl": Role.STAFF.value, "doorctl-language": "da"}
+        context.add_cookies([{"name": n, "value": v, "url": address} for n, v in cookies.items()])
+        visitor = Visitor(address, context.new_page())
+        visitor.watch()
+        yield visitor
+        context.close()
+
+
+def test_back_and_reload_issue_nothing(desk: Visitor) -> None:
+    """A code is made once: the slip loaded again says so, and so does the form sent again."""
+    page = desk.page
+    desk.go("/passes")
+    page.select_option("#kind", "cleaner")
+    page.fill("#label", "Rengøring A/S")
+    page.check("#bearer-code")
+    page.click("#issue button.button-primary")
+    code = page.locator(".code").inner_text()
+    assert re.search(r"\d{3} \d{3}", code)
+
+    page.reload()
+    expect(page.locator(".alert")).to_contain_text("kan ikke findes igen")
+    page.go_back()
+    page.go_back()
+    if page.locator("#issue").count():
+        page.fill("#label", "Rengøring A/S")
+        page.click("#issue button.button-primary")
+    page.reload()
+    desk.go("/passes")
+    expect(page.locator("main table tbody tr")).to_have_count(1)
+    assert desk.wrongs == []
 
 
 def visit(house: House, patron: Visitor) -> int:

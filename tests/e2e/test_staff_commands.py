@@ -269,7 +269,9 @@ def test_a_code_is_shown_once(branch: Door) -> None:
     )  # fmt: skip
     issued = said(branch, *words)
     found = re.fullmatch(
-        r"Pass 1 is issued\. The code is ([0-9 ]+); it is shown only now\.\n", issued
+        r"Pass 1 is issued\. The code is ([0-9 ]+); it is shown only now\. "
+        r"Type it on the keypad at the door, then OK or #\.\n",
+        issued,
     )
     assert found
     code = found[1].replace(" ", "")

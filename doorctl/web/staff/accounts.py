@@ -480,7 +480,7 @@ class AccountsPages:
         form, may = self._frame.form, deeds.add_account.permission
         return (
             self._frame.guarded(ACCOUNTS, self._shown, may),
-            form(ACCOUNTS, self._add, may, self._shown, fresh=True),
+            form(ACCOUNTS, filled_in.once(self._add), may, self._shown, fresh=True),
             form(f"{ACCOUNTS}/password", self._password, may, self._refused, fresh=True),
             form(f"{ACCOUNTS}/{{change}}", self._change, may, self._refused, fresh=True),
         )

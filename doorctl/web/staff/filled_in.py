@@ -6,20 +6,25 @@ again, not even if it could not be read.
 
 from __future__ import annotations
 
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Final, TypeVar, cast
+from secrets import token_urlsafe
+from typing import Final, Generic, TypeVar, cast
 
-from doorctl.core.errors import InputError
+from starlette.responses import Response
+
+from doorctl.core.errors import DoorctlError, InputError, StuckError
 from doorctl.privacy.subject import may_be_cpr
 from doorctl.services.numbers import TakenAs
 from doorctl.services.subject import Named
-from doorctl.web.frame import Form, PageRequest
+from doorctl.web.frame import Form, PageRequest, Take
 from doorctl.web.words import Words
 
 DayT = TypeVar("DayT", bound=date)
 ResultT = TypeVar("ResultT")
+ValueT = TypeVar("ValueT")
 
 CARD, TAKEN_AS, REASON, OWN_WORDS = "card", "taken_as", "reason", "own_words"
 PATRON_REF: Final = "patron_ref"
@@ -49,6 +54,56 @@ def of_field(name: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise FieldError(name, error.text, **error.values) from None
+
+
+FORMS_KEPT: Final = 1000
+"""Forms to remember once they are sent; an older form was closed long ago."""
+
+
+def once(take: Take) -> Take:
+    """Return what takes a form, but no form twice: a page that is loaded again sends its own again.
+
+    A form that was refused can be mended and sent again, one that may be done yet can't.
+    """
+    sent: deque[str] = deque(maxlen=FORMS_KEPT)
+
+    async def taken(request: PageRequest, form: Form) -> Response:
+        token = form.text("once")
+        if token and token in sent:
+            raise InputError("this form was sent before; the list shows what it did")
+        sent.append(token)
+        try:
+            return await take(request, form)
+        except StuckError:
+            raise
+        except DoorctlError:
+            sent.remove(token)
+            raise
+
+    return taken
+
+
+class Kept(Generic[ValueT]):
+    """What one account takes from a page to the next, by a token in the address.
+
+    Belongs to the event loop. Only the newest are kept, and none over a restart.
+    """
+
+    def __init__(self, most: int = 50) -> None:
+        self._values: OrderedDict[tuple[str, str], ValueT] = OrderedDict()
+        self._most = most
+
+    def keep(self, request: PageRequest, value: ValueT) -> str:
+        """Keep a value for who is signed in; return its token."""
+        token = token_urlsafe(9)
+        self._values[request.by, token] = value
+        if len(self._values) > self._most:
+            self._values.popitem(last=False)
+        return token
+
+    def take(self, request: PageRequest, token: str) -> ValueT | None:
+        """Return a value once; None where it was taken or is another account's."""
+        return self._values.pop((request.by, token), None)
 
 
 def card(form: Form) -> str:

@@ -218,7 +218,7 @@ def hold_pages(frame: Frame) -> tuple[BaseRoute, ...]:
     guarded, may, post = frame.guarded, Permission.HOLD, ("POST",)
     return (
         guarded(HOLDS, _holds, may),
-        frame.form(HOLDS, _add_hold, may, _holds),
+        frame.form(HOLDS, filled_in.once(_add_hold), may, _holds),
         guarded(f"{HOLDS}/{{number}}", _visits, may),
         guarded(f"{HOLDS}/{{number}}/lift", _lift_hold, may, post),
     )

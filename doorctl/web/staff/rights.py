@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
-from secrets import token_urlsafe
 from typing import Final
 
 from starlette.responses import Response
@@ -30,7 +28,7 @@ from doorctl.access.rights import (
     ban_until,
 )
 from doorctl.accounts.account import Permission
-from doorctl.core.errors import DoorctlError, InputError
+from doorctl.core.errors import InputError
 from doorctl.core.masked import Pin
 from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT
 from doorctl.privacy.letters import letter_in
@@ -72,7 +70,7 @@ def bans_pages(frame: Frame) -> tuple[BaseRoute, ...]:
     guarded, see, post = frame.guarded, Permission.SEE_BANS, ("POST",)
     return (
         guarded(BANS, _bans, see),
-        frame.form(BANS, _add_ban, deeds.add_ban.permission, _bans),
+        frame.form(BANS, filled_in.once(_add_ban), deeds.add_ban.permission, _bans),
         guarded(f"{BANS}/{{number}}/lift", _lift_ban, deeds.lift_ban.permission, post),
         guarded(f"{BANS}/{{number}}/letter", _letter, see),
     )
@@ -257,9 +255,6 @@ PASSES: Final = "/passes"
 USUAL_SPAN: Final = timedelta(days=182)
 """The length that a form offers for a pass, so that staff review it twice a year."""
 
-FORMS_KEPT: Final = 1000
-"""Forms for codes to remember once they are sent; an older form was closed long ago."""
-
 BY_CARD, BY_CODE = "card", "code"
 
 
@@ -268,45 +263,37 @@ class PassesPages:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._sent: deque[str] = deque(maxlen=FORMS_KEPT)
+        self._codes: filled_in.Kept[tuple[Pass, str]] = filled_in.Kept()
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        guarded, post = self._frame.guarded, ("POST",)
+        guarded, post, may = self._frame.guarded, ("POST",), deeds.issue_pass.permission
+        revoke = f"{PASSES}/{{number}}/revoke"
         return (
             guarded(PASSES, self._shown, Permission.SEE_PASSES),
-            self._frame.form(PASSES, self._issue, deeds.issue_pass.permission, self._shown),
-            guarded(
-                f"{PASSES}/{{number}}/revoke", self._revoke, deeds.revoke_pass.permission, post
-            ),
+            self._frame.form(PASSES, filled_in.once(self._issue), may, self._shown),
+            guarded(f"{PASSES}/slip/{{token}}", self._slip, may),
+            guarded(revoke, self._revoke, deeds.revoke_pass.permission, post),
         )
 
     async def _issue(self, request: PageRequest, form: Form) -> Response:
         new = new_pass(form, request.today, by_code=form.text("bearer") == BY_CODE)
         if new.code_digits is not None:
-            return await self._code_issued(request, new, form.text("once"))
+            made = await request.do(rights.issue_for_code, new)
+            return request.go(f"{PASSES}/slip/{self._codes.keep(request, made)}")
         pin = Pin(form.text("own_pin")) if form.text("pin") == OWN_PIN else None
         typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
         await request.do(rights.issue_for_card, typed, taken_as, new, pin)
         return request.done(PASSES, "issued")
 
-    async def _code_issued(self, request: PageRequest, new: Pass, once: str) -> Response:
-        # Shown on the answer itself, which no browser keeps: an address could be called again. A
-        # page that is loaded again sends its form again, and must not make another live code.
-        if once in self._sent:
-            raise InputError("this form was sent before, and its pass stands in the list")
-        if once:
-            self._sent.append(once)
-        try:
-            held, code = await request.do(rights.issue_for_code, new)
-        except DoorctlError:
-            if once:
-                self._sent.remove(once)
-            raise
+    async def _slip(self, request: PageRequest) -> Response:
+        made = self._codes.take(request, str(request.http.path_params["token"]))
+        if made is None:
+            return request.done(PASSES, "shown")
+        (held, code), words_of = made, request.house.words_of
+        texts = [(words, hours(words, held)) for words in map(words_of, ("da", "en"))]
         groups = [code[start : start + 3] for start in range(0, len(code), 3)]
-        return request.page(
-            "pass_code.html", held=held, groups=groups, hours=hours(request.words, held)
-        )
+        return request.page("pass_code.html", held=held, groups=groups, texts=texts)
 
     async def _revoke(self, request: PageRequest) -> Response:
         await request.do(change, deeds.revoke_pass(filled_in.row_number(request)))
@@ -328,7 +315,7 @@ class PassesPages:
             valid=PassState.VALID,
             can_end={PassState.VALID, PassState.AHEAD},
             form=form,
-            once=token_urlsafe(9),
+            codes=request.app.config.policy.code_entry,
             wrong=words.refusal(error),
             weekdays=WEEKDAYS,
             every_day=EVERY_DAY,

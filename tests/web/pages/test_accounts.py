@@ -79,6 +79,18 @@ def test_an_account_is_added_with_a_password_that_is_shown_once(desk: MemoryDesk
     assert desk.deeds == ["manager"]
 
 
+def test_an_account_s_form_that_is_sent_again_is_told(desk: MemoryDesk) -> None:
+    """A page that is loaded again sends its form again: there is no other first password."""
+    manager = client(desk)
+    form = {"name": "bo", "role": "staff", "once": "of-this-form"}
+
+    assert "once" in manager.get("/accounts").text
+    assert manager.post("/accounts", data=form).status_code == 200
+    again = manager.post("/accounts", data=form)
+    assert again.status_code == 422
+    assert "sendt før" in again.text
+
+
 def test_first_passwords_are_long_and_never_the_same() -> None:
     """Each is one that the rules take, of 128 random bits at least: 4 of each hexadecimal sign."""
     made = {first_password() for _ in range(50)}

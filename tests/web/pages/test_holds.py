@@ -83,6 +83,17 @@ def test_what_a_hold_holds_comes_in_parts(
     assert re.findall(r'href="/holds/1\?page=(\d+)', page) == [str(one) for one in links]
 
 
+def test_a_hold_that_is_sent_again_stands_once(app: App) -> None:
+    """A page that is loaded again sends its form again."""
+    manager = client(app)
+    form = ASKED | {"once": "of-this-form"}
+
+    assert manager.post("/holds", data=form).status_code == 303
+    again = manager.post("/holds", data=form)
+    assert again.status_code == 422
+    assert "sendt før" in again.text
+
+
 def test_a_short_hold_is_one_page(app: App) -> None:
     """Without numbers of parts and links to none."""
     WrittenLog(app).write(visit(1))
