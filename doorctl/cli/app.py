@@ -124,7 +124,7 @@ COMMANDS = {
     "hold": ("visits:hold", "Keep a part of the door log for an incident."),
     "status": ("processes:status", "Say how the door process and its databases are."),
     "check": ("processes:check", "Say in one line for a monitoring system how the door is."),
-    "selftest": ("processes:selftest", "Let a made-up patron come to the door, and look."),
+    "selftest": ("processes:selftest", "Run a self-test with a made-up patron."),
     "doctor": ("processes:doctor", "Say what this machine's own safety lacks."),
     "support-bundle": (
         "processes:support_bundle",

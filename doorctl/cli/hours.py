@@ -124,14 +124,15 @@ def mode(ctx: click.Context, config_path: Path, overrides: tuple[str, ...], as_j
     "--until",
     type=END_TIME,
     required=True,
-    help="When it ends by itself: 21:00 for today's, or 2026-11-25T21:00.",
+    help="When it ends by itself: 22 or 21:00, the next such time, or 2026-11-25T21:00.",
 )
 @reason_option
 @with_app
 def set_mode(app: App, name: str, until: datetime | time, reason: str) -> None:
-    """Make the branch staffed, self_service, closed or lockdown until a time, whatever its hours.
+    """Set the mode until a time, whatever the hours.
 
-    In lockdown only emergency passes open the door.
+    MODE is staffed, self_service, closed or lockdown. In lockdown only emergency passes open the
+    door.
     """
     from doorctl.rpc import deeds
     from doorctl.services.branch import change
@@ -197,9 +198,10 @@ def except_day(
     staffed: tuple[Span, ...],
     note: str,
 ) -> None:
-    """Give DATE hours of its own, in place of all that is said of it elsewhere.
+    """Give DATE hours of its own.
 
-    A span is HH:MM-HH:MM. Without any the branch is closed on DATE.
+    They replace all that is said of it elsewhere. A span is HH:MM-HH:MM. Without any the branch is
+    closed on DATE.
     """
     from doorctl.access.calendar import StoredDay
     from doorctl.rpc import deeds

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -209,12 +209,13 @@ def dated(read: Callable[[str], DayT], form: str) -> Callable[[str], DayT]:
     return checked
 
 
-_OF_TODAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+_OF_DAY = re.compile(r"([01]?[0-9]|2[0-3])(?:[:.]([0-5][0-9]))?", re.ASCII)
 
 
 def _end(text: str) -> datetime | time:
-    of_today = _OF_TODAY.fullmatch(text)
-    return ISO_TIME.read(text) if of_today is None else time(int(of_today[1]), int(of_today[2]))
+    if of_day := _OF_DAY.fullmatch(text):
+        return time(int(of_day[1]), int(of_day[2] or 0))
+    return _WHOLE_END(text)
 
 
 def _weekdays(text: str) -> frozenset[int]:
@@ -227,10 +228,12 @@ def _weekdays(text: str) -> frozenset[int]:
 ISO_TIME = Written("ISO", dated(datetime.fromisoformat, "2026-11-25 or 2026-11-25T21:00"))
 """A time as ISO 8601 writes it, aware only with an offset; without, it is the branch's own."""
 
+_WHOLE_END = dated(datetime.fromisoformat, "21:00 or 2026-11-25T21:00")
+
 ISO_DATE = Written("DATE", dated(date.fromisoformat, "2026-11-25"))
 
 END_TIME = Written("T", _end)
-"""A local time: today's as ``21:00``, else as ISO 8601 writes it."""
+"""A local time: the next ``22``, ``21:00`` or ``7.30``, or as ISO 8601 writes it."""
 
 HOURS = Written("SPAN", span)
 """A span of a day, ``HH:MM-HH:MM``; one that ends before it begins ends on the next day."""
@@ -242,12 +245,16 @@ DAYS = Written("DAYS", _weekdays)
 def instant(end: datetime | time, moment: Moment, *, last: bool = False) -> datetime:
     """Return the instant that `END_TIME` or `ISO_TIME` means, in the branch's time zone.
 
+    A time of day is today's, or tomorrow's where that is past.
+
     `last` is for a time that the clock shows twice in an October night: whether the second is
     meant, as for the end of a window; else the first.
     """
     zone = moment.local.tzinfo
     if isinstance(end, time):
-        local = datetime.combine(moment.local.date(), end, zone)
+        today = moment.local.date()
+        past = end <= moment.local.time()
+        local = datetime.combine(today + timedelta(days=past), end, zone)
     elif end.tzinfo is None:
         local = end.replace(tzinfo=zone)
     else:

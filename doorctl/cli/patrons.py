@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -36,6 +37,7 @@ from doorctl.services.app import App
 from doorctl.services.cards import Explanation
 from doorctl.services.numbers import TakenAs
 from doorctl.services.subject import Named
+from doorctl.store.connection import changing, create_private
 from doorctl.wiring.sync import refuse_beside_web
 
 SOURCE = "Erase the person in the library system too: the next push brings back whom it still has."
@@ -56,11 +58,12 @@ def patrons() -> None:
 @click.option(
     "--approved-by",
     metavar="NAME",
-    help="Somebody looked at the feed: load it however many patrons it shuts out.",
+    help="Approve a large removal; NAME is recorded.",
 )
+@json_option
 @with_app
-def load(app: App, feed: Path, full: bool, approved_by: str | None) -> None:
-    """Seal the patrons of FEED.ndjson and put them into the cache, all or none.
+def load(app: App, feed: Path, full: bool, approved_by: str | None, *, as_json: bool) -> None:
+    """Seal the patrons of FEED.ndjson and load them, all or none.
 
     One JSON object a line. Without --full the patrons in the feed are added or replaced. Not while
     `doorctl web` runs: stop it for the load, or push.
@@ -68,18 +71,21 @@ def load(app: App, feed: Path, full: bool, approved_by: str | None) -> None:
     refuse_beside_web(app.config)
     # Sealing takes every core for minutes; the patron at the door comes first.
     os.nice(10)
-    with click.progressbar(length=1, label="Sealing", show_pos=True) as bar:
+    with click.progressbar(length=1, label="Sealing", show_pos=True, hidden=as_json) as bar:
         loaded = on_cards.load_patrons(
             app, feed, full=full, approved_by=approved_by, on_progress=advancing(bar)
         )
+    with owner_of(feed.parent):
+        left = feed.is_file()
+    if as_json:
+        print_json({**asdict(loaded), "feed_left": left})
+        return
     click.echo(
         f"epoch {loaded.epoch}: {loaded.patrons} patrons with {loaded.identifiers} cards loaded, "
         f"{loaded.removed} cards removed"
     )
     if loaded.left_out:
         click.echo(f"{loaded.left_out} identifiers are neither CPR nor CARD and were left out")
-    with owner_of(feed.parent):
-        left = feed.is_file()
     if left:
         click.echo(f"{feed} holds CPR numbers and PINs in clear: shred -u {quote(str(feed))}")
 
@@ -89,10 +95,11 @@ def load(app: App, feed: Path, full: bool, approved_by: str | None) -> None:
 @why_option
 @with_app
 def renumber(app: App, number: int, why: str) -> None:
-    """Give the register that is held the lower number NUMBER, where no push can follow any more.
+    """Give the register the lower number NUMBER.
 
-    Take that of the sender's last true push: those between could come again. Not while `doorctl
-    web` runs. The next push has to be a snapshot (doorctl sync push sends one by itself).
+    For where no push can follow any more. Take that of the sender's last true push: those between
+    could come again. Not while `doorctl web` runs. The next push has to be a snapshot (doorctl sync
+    push sends one by itself).
     """
     held = on_cards.renumber(app, number, why)
     click.echo(f"push {held} is push {number} now; the next one may have any number above that")
@@ -105,10 +112,10 @@ def renumber(app: App, number: int, why: str) -> None:
 @json_option
 @with_app
 def explain_card(app: App, identifier: str, at: datetime | None, why: str, as_json: bool) -> None:
-    """Say whether the card IDENTIFIER would get in, which checks pass and which fails.
+    """Say whether the card IDENTIFIER would get in, and why not.
 
-    Give - to type the identifier unseen, so that it stands in no list of processes. It is
-    never printed. The PIN is taken to be right.
+    Prints which checks pass and which fails. Give - to type the identifier unseen, so that it
+    stands in no list of processes. It is never printed. The PIN is taken to be right.
     """
     explanation = on_cards.explain(app, typed_unseen(IDENTIFIER, identifier), at, why)
     if as_json:
@@ -121,9 +128,9 @@ def explain_card(app: App, identifier: str, at: datetime | None, why: str, as_js
 @click.argument("identifier", metavar=IDENTIFIER)
 @with_app
 def unlock(app: App, identifier: str) -> None:
-    """Forget the wrong PINs of the card IDENTIFIER, because staff have seen its owner.
+    """Forget the wrong PINs of the card IDENTIFIER.
 
-    Give - to type the identifier unseen.
+    Staff have seen its owner. Give - to type the identifier unseen.
     """
     on_cards.unlock(app, typed_unseen(IDENTIFIER, identifier))
     click.echo("the card may try again")
@@ -187,29 +194,31 @@ def subject() -> None:
 @named
 @json_option
 @click.option(
+    "--output",
     "--page",
     "file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, allow_dash=True),
     metavar="FILE.html",
-    help="Write a page to read into a new file.",
+    help="The new file, or - for stdout; else oplysninger-DATE-TIME.html, here.",
 )
 @click.option(
     "--language",
     type=click.Choice(["da", "en"]),
     default="da",
     show_default=True,
-    help="The page's language.",
+    help="The letter's first language.",
 )
 @of_person
 def export(
     app: App, who: Named, why: str, *, as_json: bool, file: Path | None, language: Language
 ) -> None:
-    """Show all that any database holds of a person, and when staff looked at it.
+    """Write a letter with all that is held of a person.
 
-    As JSON, or as a page to read: on stdout, or with --page in a file for its owner alone.
+    It goes into a new file that its owner alone can read, and whose name names nobody. With --json
+    it goes to stdout, for scripts.
     """
     if as_json and file is not None:
-        raise click.UsageError("give --json or --page")
+        raise click.UsageError("give --json or --output")
     held = rights.export(app, who, why)
     config, local = app.config, app.clock.moment().local
     zone = local.tzinfo
@@ -219,20 +228,23 @@ def export(
         print_json({**about, **held.as_dict(zone)}, ensure_ascii=False)
         return
     text = page(held, branch=config.branch.name, at=local, zone=zone, language=language)
-    if file is None:
+    if file == Path("-"):
         click.echo(text, nl=False)
         return
-    rights.write_page(file, text)
+    file = (file or Path(f"oplysninger-{local:%Y-%m-%d-%H%M%S}.html")).absolute()
+    with changing(file):
+        create_private(file, text.encode())
     click.echo(f"{file}: {len(held.rows)} rows and {len(held.lookups)} looks by staff")
+    click.echo("Hand it over, and delete the file: it is about one person.")
 
 
 @subject.command()
 @named
 @of_person
 def erase(app: App, who: Named, why: str) -> None:
-    """Erase all that is held of a person, and let no older push bring it back.
+    """Erase all that is held of a person.
 
-    What is left after a failure can be erased by doing it again.
+    No older push brings it back. What is left after a failure can be erased by doing it again.
     """
     done = rights.erase(app, who, why)
     if done.left or done.held:
@@ -245,7 +257,10 @@ def erase(app: App, who: Named, why: str) -> None:
 @named
 @of_person
 def restrict(app: App, who: Named, why: str) -> None:
-    """Keep a person's data, use them for nothing: the door refuses with `restricted`."""
+    """Keep a person's data and use them for nothing.
+
+    The door refuses with `restricted`.
+    """
     known = rights.restrict(app, who, why)
     click.echo("The person's data are restricted: kept, and used for nothing until it is ended.")
     if not known:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,8 +138,8 @@ def status(config: Config, as_json: bool) -> None:
     if as_json:
         print_json(state)
     else:
-        for key, value in state.items():
-            click.echo(f"{key:16} {_value(value)}")
+        for sentence in filter(None, _sentences(state)):
+            click.echo(sentence)
     if not state["running"]:
         click.echo("doorctl: the door process is not running", err=True)
         raise SystemExit(1)
@@ -167,24 +170,82 @@ def check(config_path: Path, overrides: tuple[str, ...]) -> None:
     raise SystemExit(health)
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return f"\n{'':17}".join(_alarm(**alarm) for alarm in value) or "none"
-    return "-" if value is None else str(value)
+DOOR = {
+    "locked": "The door is locked.",
+    "released": "The door is unlocked just now: it can be pulled open.",
+    "open": "The door stands open.",
+    "held": "The door has stood open for too long.",
+    "forced": "The door was opened, and doorctl had not unlocked it.",
+}
+"""What `status` says of each state of the leaf; so do the two below of the clock and of a line."""
+
+CLOCK = {
+    "trusted": "The clock is right.",
+    "holdover": "The clock was right in this boot and runs on by itself; the door goes by it.",
+    "untrusted": "The clock is not set: cards open only where no hours count.",
+}
+LINES = {
+    "connected": "The {} is connected.",
+    "lost": "The {} is lost: see its cable and power.",
+    None: "There is no {}, or it was not tried yet.",
+}
+
+
+def _sentences(state: dict[str, Any]) -> Iterator[str]:
+    if state["running"]:
+        yield from _of_door(state)
+    if state["epoch"]:
+        age_s = state["cache_age_s"]
+        age = "of unknown age" if age_s is None else f"{_age(age_s)} old"
+        yield f"The register holds {state['patrons']:,} cards, from push {state['epoch']}, {age}."
+    else:
+        yield "There is no register of patrons: doorctl patrons load, or a push."
+    yield state["problem"] and f"Something is wrong: {state['problem']}."
+    yield state["audit_head"] and f"The audit log ends at {state['audit_head']}."
+    if state["alarms"]:
+        yield "These alarms stand:"
+        yield from (f"  {_alarm(**alarm)}" for alarm in state["alarms"])
+    else:
+        yield "No alarm stands." if state["alarms"] == [] else "Nobody knows which alarms stand."
+
+
+def _of_door(state: dict[str, Any]) -> Iterator[str]:
+    decides = "decides" if state["deciding"] else "does NOT decide: its loop stands still"
+    yield f"The door process runs ({state['version']}, process {state['pid']}) and {decides}."
+    free = state["released"] and state["door"] == "locked"
+    yield DOOR["released" if free else state["door"]]
+    yield LINES[state["reader"]].format("card reader")
+    yield LINES[state["keypad"]].format("keypad")
+    low, high = state["inside_low"], state["inside_high"]
+    if state["inside"] is not None:
+        span = "" if low == high else f" ({low} to {high})"
+        yield f"Inside by the count of the door: {state['inside']}{span}."
+    doubt = state["clock_in_doubt"]
+    yield f"The clock is in doubt: it says {doubt}." if doubt else CLOCK[state["clock"]]
+    made = state["backup_age_s"]
+    yield "No backup is known." if made is None else f"The last backup is {_age(made)} old."
+
+
+def _age(age_s: int) -> str:
+    for unit, size_s in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if age_s >= 2 * size_s:
+            return f"{age_s // size_s} {unit}"
+    return f"{age_s} seconds"
 
 
 def _alarm(kind: str, since: str) -> str:
     from doorctl.core.alarms import KINDS, UNLISTED
 
     known = KINDS.get(kind, KINDS[UNLISTED])
-    return f"{kind} since {since}: {known.means} {known.act}"
+    at = datetime.fromisoformat(since)
+    return f"{known.means} {known.act} ({kind}, since {at:%Y-%m-%d %H:%M})"
 
 
 @click.command()
 @json_option
 @with_config
 def selftest(config: Config, as_json: bool) -> None:
-    """Let a patron who doesn't exist come to the door, and look at the house.
+    """Run a self-test with a made-up patron.
 
     Nothing is opened and nobody is put on record. The running door tests itself; without it the
     rest is tested. Prints one line a check. Exit 1 if one fails.
@@ -264,20 +325,48 @@ def init(config: Config) -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[F]")
 @config_option
 @set_option
-def check_config(file: Path | None, config_path: Path, overrides: tuple[str, ...]) -> None:
+@json_option
+def check_config(
+    file: Path | None, config_path: Path, overrides: tuple[str, ...], *, as_json: bool
+) -> None:
     """Check the configuration file F and say all that is wrong with it, one line a problem.
 
     Dated hours that are past are wrong here alone; no process refuses to start for them. What is
     wrong with the machine is told too, and is no mistake of the file's.
     """
+    from doorctl.core.errors import ConfigError
+
+    path = file or config_path
+    try:
+        config = read_config(path, overrides)
+        lacking = _lacking(config, path)
+    except ConfigError as err:
+        if as_json:
+            print_json(_checked(path, problems=[asdict(wrong) for wrong in err.problems]))
+            raise SystemExit(1) from None
+        raise
+    if as_json:
+        branch = {"id": config.branch.id, "name": config.branch.name}
+        print_json(_checked(path, branch=branch, lacking=lacking))
+        return
+    for risk in lacking:
+        click.echo(f"{path}: {risk}", err=True)
+    click.echo(f"{path}: good, for branch {config.branch.id} ({config.branch.name})")
+
+
+def _checked(path: Path, **found: Any) -> dict[str, Any]:
+    good = not found.get("problems")
+    return {"file": str(path), "good": good, "branch": None, "problems": [], "lacking": [], **found}
+
+
+def _lacking(config: Config, path: Path) -> list[str]:
+    """Return what is wrong with the machine; ConfigError for dated hours that are past."""
     from doorctl.config.hours import past_exceptions
     from doorctl.core.errors import ConfigError
     from doorctl.core.identity import as_root, unshared
     from doorctl.devices.pins import relay_risks
     from doorctl.services.app import system_clock
 
-    path = file or config_path
-    config = read_config(path, overrides)
     # Also by a clock that is not set: nothing but this is refused by it, and a person reads why.
     today = system_clock(config).moment().local.date()
     if problems := tuple(past_exceptions(config.opening, today)):
@@ -286,9 +375,7 @@ def check_config(file: Path | None, config_path: Path, overrides: tuple[str, ...
     with as_root():
         shared = tuple(unshared(storage.directory, storage.door_directory))
     unheard = [UNHEARD] if config.sync is not None and not config.alarms.wanted else []
-    for risk in (*relay_risks(config.gpio.factory), *shared, *unheard):
-        click.echo(f"{path}: {risk}", err=True)
-    click.echo(f"{path}: good, for branch {config.branch.id} ({config.branch.name})")
+    return [*relay_risks(config.gpio.factory), *shared, *unheard]
 
 
 UNHEARD = (
@@ -352,10 +439,10 @@ def _rotate_signing(config: Config) -> None:
 @click.argument("new", type=click.Path(path_type=Path), metavar="FILE")
 @with_config
 def adopt(config: Config, new: Path) -> None:
-    """Take the key FILE into use on this branch, while doorctl-door and doorctl-web are stopped.
+    """Take the key FILE into use on this branch.
 
-    Patrons, bans, passes, the door log and the counts of wrong PINs are carried over. Interrupted,
-    run it again. FILE is removed at the end.
+    Stop doorctl-door and doorctl-web before. Patrons, bans, passes, the door log and the counts of
+    wrong PINs are carried over. Interrupted, run it again. FILE is removed at the end.
     """
     from doorctl.wiring import installation
 

@@ -103,9 +103,9 @@ def add_ban(
     first: date | None,
     **end: Any,
 ) -> None:
-    """Ban the card IDENTIFIER, and its patron with all cards where the register knows it.
+    """Ban the card IDENTIFIER, and its patron's other cards.
 
-    Give - to type the identifier unseen, or --patron-ref in its place.
+    The register says which those are. Give - to type the identifier unseen, or --patron-ref.
     """
     if (identifier is None) == (patron_ref is None):
         raise click.UsageError(f"give {IDENTIFIER} or --patron-ref")
@@ -131,7 +131,10 @@ def add_ban(
 @json_option
 @with_app
 def list_bans(app: App, why: str, as_json: bool) -> None:
-    """List bans, newest first, ended and lifted ones for another month; a card is a pseudonym."""
+    """List bans, newest first.
+
+    Ended and lifted ones stay for a month. A card is a pseudonym.
+    """
     moment = app.clock.moment()
     entries, here = rights.every_ban(app, why), app.config.branch.id
     print_list(
@@ -156,7 +159,7 @@ def lift_ban(app: App, number: int) -> None:
 @click.argument("number", type=int)
 @with_app
 def write_letter(app: App, number: int) -> None:
-    """Print the letter that tells a patron of the ban NUMBER, in Danish and English."""
+    """Print the letter about the ban NUMBER, in Danish and English."""
     ban = rights.ban_to_write_of(app, number)
     click.echo(letter(ban, app.config.branch, app.clock.moment()))
 
@@ -289,10 +292,11 @@ def add_pass(
     first: date | None,
     **terms: Any,
 ) -> None:
-    """Issue a pass for the card IDENTIFIER, or for a new code that is shown once.
+    """Issue a pass for the card IDENTIFIER or for a new code.
 
-    Give - to type the identifier unseen. Without --own-pin or --no-pin a card needs the PIN that
-    the register has for it; a code needs none. A card may have several passes: the best opens.
+    The code is shown once. Give - to type the identifier unseen. Without --own-pin or --no-pin a
+    card needs the PIN that the register has for it; a code needs none. A card may have several
+    passes: the best opens.
     """
     if (identifier is None) != by_code:
         raise click.UsageError(f"give {IDENTIFIER} or --code")
@@ -312,7 +316,10 @@ def add_pass(
 @json_option
 @with_app
 def list_passes(app: App, why: str, as_json: bool) -> None:
-    """List passes, newest first, ended and revoked ones for another month; no code is shown."""
+    """List passes, newest first.
+
+    Ended and revoked ones stay for a month. No code is shown.
+    """
     today = app.clock.moment().local.date()
     entries = rights.every_pass(app, why)
     print_list(
@@ -459,7 +466,10 @@ def add(
     must_change: bool,
     from_stdin: bool,
 ) -> None:
-    """Add the account NAME; its password is asked for, twice and unseen."""
+    """Add the account NAME.
+
+    Its password is asked for, twice and unseen.
+    """
     password = _password(from_stdin=from_stdin)
     account = Account(own_name(name), shown or name, Role(role), must_change=must_change)
     change(app, deeds.add_account(account, hashed(password, name)))
@@ -485,7 +495,10 @@ def list_accounts(app: App, as_json: bool) -> None:
 @click.argument("role", type=click.Choice(ROLES))
 @with_app
 def set_role(app: App, name: str, role: str) -> None:
-    """Give the account NAME another role; whoever is signed in to it signs in again."""
+    """Give the account NAME another role.
+
+    Whoever is signed in to it signs in again.
+    """
     change(app, deeds.set_role(name, Role(role)))
     click.echo(f"{name} is {role} from now on.")
 
@@ -494,7 +507,7 @@ def set_role(app: App, name: str, role: str) -> None:
 @click.argument("name")
 @with_app
 def disable(app: App, name: str) -> None:
-    """Let nobody sign in to the account NAME, and sign out whoever is."""
+    """Let nobody sign in to the account NAME; sign it out."""
     change(app, deeds.disable_account(name))
     click.echo(f"{name} is disabled and signed out.")
 
@@ -514,7 +527,10 @@ def enable(app: App, name: str) -> None:
 @stdin_option
 @with_app
 def set_password(app: App, *, name: str, must_change: bool, from_stdin: bool) -> None:
-    """Give the account NAME another password, which is asked for, and sign out whoever is in."""
+    """Give the account NAME another password; sign it out.
+
+    The password is asked for, twice and unseen.
+    """
     password = _password(from_stdin=from_stdin)
     change(app, deeds.set_password(name, hashed(password, name), must_change))
     click.echo(f"{name} has a new password.")
@@ -524,7 +540,10 @@ def set_password(app: App, *, name: str, must_change: bool, from_stdin: bool) ->
 @click.argument("name")
 @with_app
 def reset_factor(app: App, name: str) -> None:
-    """Take the second factor of the account NAME, who lost it, and sign out whoever is in."""
+    """Take away the lost second factor of the account NAME.
+
+    Whoever is signed in to it is signed out.
+    """
     change(app, deeds.reset_factor(name))
     click.echo(f"{name} signs in by password alone, until they set up another second factor.")
 

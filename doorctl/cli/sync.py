@@ -48,9 +48,10 @@ def sync() -> None:
 @config_option
 @set_option
 def init(config_path: Path, overrides: tuple[str, ...]) -> None:
-    """Make the key pair that signs pushes, the outbox, and the installation key if it is missing.
+    """Make what a sender needs: two keys and an outbox.
 
-    Where --config names a file that is not there, the commented example is written first.
+    The key pair that signs pushes, and the installation key if it is missing. Where --config
+    names a file that is not there, the commented example is written first.
     Overwrites nothing: if the signing key or the outbox is there already, nothing is changed.
     """
     if str(config_path) != DEFAULT_CONFIG and not config_path.exists():
@@ -70,10 +71,11 @@ def init(config_path: Path, overrides: tuple[str, ...]) -> None:
 @out_option
 @partial(with_config, sending=True)
 def pair_branch(config: Config, file: Path, out: Path) -> None:
-    """Answer a branch's request, FILE, and enter the branch in the sender's configuration.
+    """Answer a branch's request, FILE, and enter the branch.
 
-    Asks for the code that doorctl pair begin has shown there, or reads it from stdin. The branch
-    gets the installation key, which all branches of this file have, and trusts our signing key.
+    It goes into the sender's configuration. Asks for the code that doorctl pair begin has shown
+    there, or reads it from stdin. The branch gets the installation key, which all branches of this
+    file have, and trusts our signing key.
     """
     code = typed_unseen("The code that the branch shows")
     branch = sender.answer_pairing(config, file, code, out, system_clock(config))
@@ -97,9 +99,10 @@ def pair() -> None:
 @out_option
 @with_config
 def begin(config: Config, out: Path) -> None:
-    """Write this branch's request and show its code; an earlier request ends.
+    """Write this branch's request and show its code.
 
-    Say the code to whoever is at the server, and never send it along with the file.
+    An earlier request ends. Say the code to whoever is at the server, and never send it along
+    with the file.
     """
     from doorctl.services import pairing
 
@@ -112,9 +115,10 @@ def begin(config: Config, out: Path) -> None:
 @click.option("--replace", "replaces", is_flag=True, help="In place of other keys here, if any.")
 @with_config
 def finish(config: Config, file: Path, *, replaces: bool) -> None:
-    """Take the server's answer, FILE: its installation key, and whose pushes are taken.
+    """Take the answer of the library's server, FILE.
 
-    Keys that are here already are changed with --replace only; bans and passes need theirs.
+    It brings the installation key, and whose pushes are taken. Keys that are here already are
+    changed with --replace only; bans and passes need theirs.
     """
     from doorctl.services import pairing
     from doorctl.wiring.installation import lay_over_all, note_key
@@ -155,11 +159,12 @@ def push(
     audit_confirmed: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Seal what has changed in the library system and push it to every branch.
+    """Push what has changed in the library system.
 
-    Each branch gets the changes since what it holds, or all rows where that is not known. Exit 0
-    only if every branch is up to date, and none whose audit log was rolled back or written anew
-    waits to be confirmed; one that can't be reached catches up in a later run.
+    Patrons are sealed here. Each branch gets the changes since what it holds, or all rows where
+    that is not known. Exit 0 only if every branch is up to date, and none whose audit log was
+    rolled back or written anew waits to be confirmed; one that can't be reached catches up in a
+    later run.
     """
     output, progress = Unfailing(sys.stdout), Unfailing(sys.stderr)
     report = _Report(config, dry_run, _silent if as_json else partial(click.echo, file=output.file))
@@ -191,10 +196,10 @@ def push(
 @sync.command()
 @partial(with_config, sending=True)
 def tell_failure(config: Config) -> None:
-    """Tell by [alarms] that the last push has failed; for systemd's OnFailure=.
+    """Tell that the last push has failed.
 
-    Once, then daily, and only where the push could not tell it itself. The next push that goes
-    well tells its end.
+    By [alarms], for systemd's OnFailure=. Once, then daily, and only where the push could not tell
+    it itself. The next push that goes well tells its end.
     """
     sender.tell_failure(config, system_clock(config), on_unsent=_unsent)
 

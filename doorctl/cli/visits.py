@@ -124,7 +124,7 @@ def hold() -> None:
 def add_hold(
     app: App, *, since: datetime, to: datetime, case: str, reason: str, last: date
 ) -> None:
-    """Keep the visits of a window until the end of a day, whatever the retention says.
+    """Keep the visits of a window until the end of a day.
 
     They are in no list but `doorctl hold show`. When the hold ends, the next purge takes them.
     """
@@ -139,7 +139,10 @@ def add_hold(
 @json_option
 @with_app
 def list_holds(app: App, as_json: bool) -> None:
-    """List the holds, oldest first; one that is over goes with the next purge."""
+    """List the holds, oldest first.
+
+    One that is over goes with the next purge.
+    """
     stored, moment = purging.stored_holds(app)
     print_list(
         (_hold_as_dict(held, moment) for held in stored),
@@ -164,7 +167,10 @@ def lift_hold(app: App, number: int) -> None:
 @json_option
 @with_app
 def show_hold(app: App, number: int, why: str, as_json: bool) -> None:
-    """List the visits that the hold NUMBER holds, oldest first; a card is a pseudonym."""
+    """List the visits that the hold NUMBER holds, oldest first.
+
+    A card is a pseudonym.
+    """
     held = purging.show_hold(app, number, why)
     if not held.in_force:
         click.echo(
@@ -408,10 +414,10 @@ def audit() -> None:
 @json_option
 @with_app
 def list_entries(app: App, since: datetime | None, why: str, as_json: bool) -> None:
-    """List the audit log, oldest first: number, time, who, what, about whom, why.
+    """List the audit log, oldest first.
 
-    A card is shown as a pseudonym; ? marks a time by a clock that nobody vouched for. That you
-    read it goes on the log too.
+    Number, time, who, what, about whom, why. A card is shown as a pseudonym; ? marks a time by a
+    clock that nobody vouched for. That you read it goes on the log too.
     """
     shown = book.audit_entries(app, since, why)
     branch = zone(app.config)
@@ -451,7 +457,10 @@ def verify_chain(app: App, anchors: tuple[Head, ...], as_json: bool) -> None:
 @audit.command("head")
 @with_app
 def show_head(app: App) -> None:
-    """Print where the log ends, to be kept elsewhere and given to `audit verify --anchor`."""
+    """Print where the log ends.
+
+    Keep it elsewhere and give it to `audit verify --anchor`.
+    """
     click.echo(str(book.audit_head(app)))
 
 

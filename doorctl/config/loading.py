@@ -413,7 +413,7 @@ def read_tables(path: Path) -> Tables:
 def _unreadable(error: OSError) -> Problem:
     if isinstance(error, FileNotFoundError):
         advice = "copy config/doorctl.toml there and fill it in, or name another with --config"
-        return Problem("the file", f"does not exist; {advice}")
+        return Problem("file not found", advice)
     why = (error.strerror or type(error).__name__).lower()
     return Problem("the file", f"can't be read ({why}); see its owner and mode, or use --config")
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from doorctl.core.errors import AlreadyExistsError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed
@@ -50,7 +48,6 @@ from doorctl.services.cards import numbers_of
 from doorctl.services.numbers import Reading, TakenAs, keys_of, own_sealer
 from doorctl.store import subject as subject_rights
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
-from doorctl.store.connection import create_private
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.records import AuditRecords
 from doorctl.store.subject import StoredErasures, SubjectReader, erase_patron, erase_visits
@@ -134,20 +131,6 @@ def restrict(app: App, named: Named, why: str = "") -> bool:
 def unrestrict(app: App, named: Named, why: str = "") -> None:
     """Use a person's data again; raises as :func:`restrict`, or if they are not restricted."""
     _change(app, named, why, UNRESTRICT, subject_rights.unrestrict)
-
-
-def write_page(path: Path, page: str) -> None:
-    """Write a page into a new file that its owner alone can read.
-
-    Raises AlreadyExistsError: the path is taken; nothing was touched. StoreError: it can't be
-    written; there is none then.
-    """
-    try:
-        create_private(path, page.encode())
-    except FileExistsError:
-        raise AlreadyExistsError(f"{path} already exists; doorctl does not overwrite it") from None
-    except OSError as error:
-        raise StoreError(f"{path} can't be written: {error.strerror}") from error
 
 
 Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -112,3 +113,18 @@ def test_hours_that_are_past_are_told_here_alone(tmp_path: Path) -> None:
         "hours.exceptions[2].date",
     ]
     assert len(load(path).opening.exceptions) == 3
+
+
+def test_a_script_reads_what_is_wrong_or_good(tmp_path: Path) -> None:
+    """As JSON on stdout alone: every problem with its place, or the branch; the same exit codes."""
+    path = tmp_path / "doorctl.toml"
+    path.write_text(RIGHT.replace("[door]", "[dor]") + "[visits]\nretention_days = 31\n", "utf-8")
+    wrong = CliRunner().invoke(check_config, [str(path), "--json"])
+    right = CliRunner().invoke(check_config, [str(shipped("demo.toml")), "--json"])
+
+    assert (wrong.exit_code, wrong.stderr, right.exit_code, right.stderr) == (1, "", 0, "")
+    told, good = json.loads(wrong.stdout), json.loads(right.stdout)
+    assert (told["file"], told["good"], told["branch"]) == (str(path), False, None)
+    assert "visits.retention_days" in {problem["where"] for problem in told["problems"]}
+    assert (good["good"], good["problems"], set(good["branch"])) == (True, [], {"id", "name"})
+    assert set(told) == set(good)

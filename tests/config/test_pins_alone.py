@@ -97,5 +97,5 @@ def test_an_override_that_is_none_is_told(path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_told(path: Path) -> None:
     """Without it nobody knows the pin."""
-    with pytest.raises(ConfigError, match="does not exist"):
+    with pytest.raises(ConfigError, match="file not found"):
         load_gpio(path)

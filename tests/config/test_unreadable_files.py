@@ -57,7 +57,7 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
         load(path, environment={})
 
     assert str(caught.value) == (
-        f"{path}: the file: does not exist; copy config/doorctl.toml there and fill it in, "
+        f"{path}: file not found: copy config/doorctl.toml there and fill it in, "
         "or name another with --config"
     )
 

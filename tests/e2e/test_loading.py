@@ -49,9 +49,17 @@ def test_while_the_door_runs(door: Door, tmp_path: Path) -> None:
     newly_blocked = Person(ENTITLED.number, ENTITLED.pin, blocked("D"), kind="CPR")
     feed = write_feed(tmp_path / "feed.ndjson", (STRANGER, newly_blocked))
 
-    done = door.call("patrons", "load", str(feed), "--full")
+    done = door.call("patrons", "load", str(feed), "--full", "--json")
 
     assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {
+        "epoch": 2,
+        "patrons": 2,
+        "identifiers": 2,
+        "left_out": 0,
+        "removed": 12,
+        "feed_left": True,
+    }
     assert door.let_in(STRANGER)["reason"] == "ok"
     assert door.visit(ENTITLED)["reason"] == "blocked"
     assert door.visit(ALSO_ENTITLED)["reason"] == "unknown_card"

@@ -118,7 +118,7 @@ def test_a_file_that_is_gone_changes_nothing(door: Door, file: Path) -> None:
     file.unlink()
     os.kill(door.pid, signal.SIGHUP)
 
-    assert "does not exist" in door.wait_for("config", state="refused")["why"]
+    assert "file not found" in door.wait_for("config", state="refused")["why"]
     assert door.visit(ENTITLED)["reason"] == "ok"
 
 

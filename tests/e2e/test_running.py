@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -99,6 +100,23 @@ def test_status_running(door: Door) -> None:
         "patrons": 13,
         "problem": None,
     }
+
+
+def test_status_for_people(door: Door) -> None:
+    """In sentences, also without a daemon: no word of Python, no empty value, no key.
+
+    Bug (review of the pages): it printed `running True`, `keypad -` and `cache_age_s 102`.
+    """
+    stopped = door.call("status").stdout
+    door.start()
+    running = door.call("status").stdout
+
+    assert "The register holds 13 cards, from push 1, " in stopped
+    assert "The door is locked.\nThe card reader is connected.\nThe keypad is connected." in running
+    assert "No alarm stands." in running
+    for line in (*stopped.splitlines(), *running.splitlines()):
+        assert re.search(r"\b(True|False|None)\b|\b[a-z]+_[a-z_]+\b| -$", line) is None, line
+        assert line.endswith(".")
 
 
 def test_status_tells_scripts_that_something_stands(door: Door) -> None:

@@ -66,7 +66,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "staff signout": "somebody",
         "staff reset-factor": "somebody",
         "visits list": "",
-        "subject export": CARD,
+        "subject export": f"{CARD} --output -",
         "subject erase": CARD,
         "subject restrict": CARD,
         "subject unrestrict": CARD,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -499,9 +500,26 @@ class TestCommands:
         again = call(branch, "export", CARD, "--page", str(page)).exception
         assert isinstance(again, AlreadyExistsError)
 
-    def test_the_page_is_printed_where_no_file_is_named(self, branch: Config) -> None:
-        """In English if that is asked for."""
-        done = call(branch, "export", "--patron-ref", REF, "--language", "en")
+    def test_a_file_is_made_where_none_is_named(
+        self, branch: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Here, for its owner alone, under a name that names nobody; the terminal shows where.
+
+        Bug (review of the pages): the page was poured into the terminal.
+        """
+        monkeypatch.chdir(tmp_path)
+        done = call(branch, "export", CARD)
+        (made,) = tmp_path.glob("*.html")
+
+        assert re.fullmatch(r"oplysninger-[-0-9]{17}\.html", made.name)
+        assert made.stat().st_mode & 0o777 == 0o600
+        assert str(made) in done.output
+        assert "<" not in done.output
+
+    def test_the_page_is_printed_where_that_is_asked(self, branch: Config) -> None:
+        """In English if that is asked for too."""
+        words = ("--patron-ref", REF, "--language", "en", "--output", "-")
+        done = call(branch, "export", *words)
 
         assert "What the door knows of you" in done.output
 
