@@ -183,24 +183,31 @@ def outputs_on(
 ) -> frozenset[str]:
     """Return the names of the outputs that are on; `local` is trusted and aware.
 
-    A mode that staff have set counts alone, without offsets: a lockdown must not wait.
+    A mode that staff have set counts alone, without offsets: a lockdown must not wait. A lockdown
+    that is over and not lifted keeps staffed hours closed, as `planned`.
     """
     if override is not None and local.astimezone(UTC) < override.until:
         return frozenset(output.name for output in outputs if override.mode in output.modes)
-    return frozenset(output.name for output in outputs if _is_on(output, calendar, local))
+    over = override and replace(override, until=_LONG_AGO)
+    return frozenset(output.name for output in outputs if _is_on(output, calendar, over, local))
 
 
-def _is_on(output: Output, calendar: Calendar | None, local: datetime) -> bool:
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def _is_on(
+    output: Output, calendar: Calendar | None, over: Override | None, local: datetime
+) -> bool:
     now = local.astimezone(UTC)
     lead, lag = timedelta(minutes=output.lead_min), timedelta(minutes=output.lag_min)
     return any(
         (starts is None or starts - lead <= now) and (ends is None or now < ends + lag)
-        for starts, ends in _runs(output, calendar, local)
+        for starts, ends in _runs(output, calendar, over, local)
     )
 
 
 def _runs(
-    output: Output, calendar: Calendar | None, local: datetime
+    output: Output, calendar: Calendar | None, over: Override | None, local: datetime
 ) -> Iterator[tuple[datetime | None, datetime | None]]:
     """Yield start and end, UTC, of each unbroken time in the output's modes.
 
@@ -210,8 +217,8 @@ def _runs(
     now = local.astimezone(UTC)
     after = (now - reach).astimezone(local.tzinfo)
     started: datetime | None = None
-    running = planned(calendar, None, after) in output.modes
-    for instant, mode in planned_changes(calendar, None, after, now + reach):
+    running = planned(calendar, over, after) in output.modes
+    for instant, mode in planned_changes(calendar, over, after, now + reach):
         at = instant.astimezone(UTC)
         if running and mode not in output.modes:
             yield started, at

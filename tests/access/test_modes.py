@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import OPEN as OPENS
@@ -271,6 +272,14 @@ def test_no_entry_means_out_in_so_many_minutes(
     )
 
 
+outputs = st.builds(
+    Output,
+    st.just("x"),
+    st.frozensets(st.sampled_from(Mode), min_size=1),
+    st.integers(-90, 90),
+    st.integers(-90, 90),
+)
+
 INSIDE = frozenset({STAFFED, OPEN})
 LIGHT = Output("light", INSIDE, lead_min=10, lag_min=5)
 ALARM = Output("alarm", frozenset({CLOSED}), lead_min=-5, lag_min=-10)
@@ -313,6 +322,23 @@ def test_what_staff_set_acts_at_once(mode: Mode) -> None:
     assert outputs_on((*ALL, siren), LIBRARY, override, after) == {"light", "early"}
 
 
+@given(calendars, times(), outputs)
+@example(LIBRARY, NOON, Output("alarm", frozenset({CLOSED})))
+def test_outputs_follow_a_lockdown_that_nobody_has_lifted(
+    calendar: Calendar, local: datetime, output: Output
+) -> None:
+    """In staffed hours the house is closed then, for the alarm and the light as for the door.
+
+    Bug (code review): after a lockdown the alarm was off and the light on in a closed house.
+    """
+    plain = replace(output, lead_min=0, lag_min=0)
+    lapsed = Override(Mode.LOCKDOWN, local)
+
+    on = bool(outputs_on([plain], calendar, lapsed, local))
+
+    assert on is (planned(calendar, lapsed, local) in plain.modes)
+
+
 def test_without_a_calendar_it_is_closed() -> None:
     """What is on while closed stays on, whatever its offsets."""
     assert outputs_on(ALL, None, None, at("2026-12-24T12:00")) == {"alarm"}
@@ -326,15 +352,6 @@ def test_a_short_break_is_bridged() -> None:
     assert all(
         outputs_on([light], lunch, None, at(f"2026-12-24T12:{minute:02}")) for minute in range(20)
     )
-
-
-outputs = st.builds(
-    Output,
-    st.just("x"),
-    st.frozensets(st.sampled_from(Mode), min_size=1),
-    st.integers(-90, 90),
-    st.integers(-90, 90),
-)
 
 
 @given(calendars, times(), outputs)
