@@ -26,12 +26,14 @@ class View:
         width: of the window in CSS pixels; a screen of 1280 at 200 % has 640.
         scripts: whether JavaScript runs.
         height: of the window.
+        dark: whether the browser asks for the dark scheme.
     """
 
     name: str
     width: int
     scripts: bool = True
     height: int = 900
+    dark: bool = False
 
 
 VIEWS: Final = (
@@ -122,6 +124,7 @@ class Visitors:
             viewport=size,
             java_script_enabled=view.scripts,
             reduced_motion="reduce",
+            color_scheme="dark" if view.dark else "light",
             storage_state=None if role is None else self._session(role),
         )
         try:
