@@ -78,7 +78,7 @@ def test_what_a_hold_holds_comes_in_parts(
     page = manager.get(f"/holds/1{asked}").text
 
     assert f"Attempts {first} to {last} of 401" in page
-    assert page.count('class="log-time"') == last - first + 1
+    assert page.count('<td class="nowrap">') == last - first + 1
     assert f"{start + first * SECOND:%H:%M:%S}" in page
     assert re.findall(r'href="/holds/1\?page=(\d+)', page) == [str(one) for one in links]
 
@@ -101,7 +101,7 @@ def test_a_short_hold_is_one_page(app: App) -> None:
     manager.post("/holds", data=ASKED)
     page = manager.get("/holds/1").text
 
-    assert page.count('class="log-time"') == 1
+    assert page.count('<td class="nowrap">') == 1
     assert 'href="/holds/1?page=' not in page
     assert "Attempts 1 to" not in page
 
