@@ -24,6 +24,7 @@ from tests.web.branch import Branch, rows
 
 WATCHING = Path("config/watching")
 RULES, BOARD = WATCHING / "doorctl.rules.yml", WATCHING / "doorctl.dashboard.json"
+SYNC_RULES = WATCHING / "doorctl-sync.rules.yml"
 TOKEN = "only-for-this-test"
 LABELLED = re.compile(r'doorctl_x\{kind="((?:[^"\\\n]|\\[\\"n])*)"\} (\S+)')
 """A sample with a label, by the format's own grammar."""
@@ -145,7 +146,7 @@ def test_whatever_a_label_is_the_text_is_read_back(samples: dict[str, float | No
 @promtool
 def test_prometheus_reads_the_rules() -> None:
     """As its own tool says."""
-    read_by_promtool(["check", "rules", str(RULES)])
+    read_by_promtool(["check", "rules", str(RULES), str(SYNC_RULES)])
 
 
 def test_each_panel_of_the_board_has_its_own_place() -> None:

@@ -25,7 +25,7 @@ from doorctl.rpc.control import ControlServer
 from doorctl.services.app import branch_db, patrons_db
 from tests.web.branch import Branch, free_port, rows
 from tests.web.conftest import Branches
-from tests.web.test_metrics import BOARD, RULES, count_visits
+from tests.web.test_metrics import BOARD, RULES, SYNC_RULES, count_visits
 
 TOKEN = "only-for-this-test"
 LIMIT_S = 60.0
@@ -45,8 +45,14 @@ FIRES: dict[str, tuple[dict[str, str], int]] = {
     ),
     "DoorctlDiskLow": ({'doorctl_disk_free_bytes{instance="x"}': "499999999"}, 5),
     "DoorctlClockInDoubt": ({'doorctl_clock_in_doubt{instance="x"}': "1"}, 10),
+    "DoorctlSyncSilent": ({'doorctl_sync_last_run_timestamp_seconds{instance="x"}': "0"}, 31),
+    "DoorctlSyncBranchBehind": (
+        {'doorctl_sync_last_success_timestamp_seconds{instance="x",branch="oest"}': "0"},
+        26 * 60 + 1,
+    ),
+    "DoorctlSyncAlarm": ({'doorctl_sync_alarm_standing{instance="x",kind="sync_failed"}': "1"}, 0),
 }
-"""Rule -> what it fires on, and after how many minutes."""
+"""Rule -> what it fires on, and after how many minutes. Prometheus' tester begins at the hour 0."""
 
 
 @pytest.fixture(autouse=True)
@@ -212,7 +218,9 @@ def _let_disk_be_full(branch: Branch) -> None:
 
 def test_each_rule_waits_as_long_as_it_says(tmp_path: Path) -> None:
     """A minute less raises nothing; by Prometheus' own tester, on the rules as they are shipped."""
-    assert {*re.findall(r"alert: (\w+)", RULES.read_text(encoding="utf-8"))} == {*FIRES}
+    files = (RULES, SYNC_RULES)
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    assert {*re.findall(r"alert: (\w+)", text)} == {*FIRES}
     tests = []
     for name, (series, minutes) in FIRES.items():
         expression = f'count(ALERTS{{alertname="{name}",alertstate="firing"}})'
@@ -220,10 +228,14 @@ def test_each_rule_waits_as_long_as_it_says(tmp_path: Path) -> None:
         cases = [{"eval_time": f"{minutes}m", "expr": expression, "exp_samples": fires}]
         if minutes:
             cases += [{"eval_time": f"{minutes - 1}m", "expr": expression, "exp_samples": []}]
-        values = [{"series": one, "values": f"{value}x20"} for one, value in series.items()]
+        values = [{"series": one, "values": f"{value}x{minutes + 20}"} for one, value in series.items()]
         tests.append({"interval": "1m", "input_series": values, "promql_expr_test": cases})
     file = tmp_path / "tests.yml"
-    given = {"rule_files": [str(RULES.absolute())], "evaluation_interval": "1m", "tests": tests}
+    given = {
+        "rule_files": [str(file.absolute()) for file in files],
+        "evaluation_interval": "1m",
+        "tests": tests,
+    }
     file.write_text(json.dumps(given))
     done = subprocess.run(
         ["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False

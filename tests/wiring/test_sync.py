@@ -340,6 +340,9 @@ def test_figures_for_prometheus(server: Server, monkeypatch: pytest.MonkeyPatch)
         assert f'doorctl_sync_alarm_standing{{kind="{kind}"}} 0.0\n' in well
         assert f'doorctl_sync_alarm_standing{{kind="{kind}"}} 1.0\n' in ill
     assert (directory / "doorctl.prom").stat().st_mode & 0o777 == 0o644
+    rules = Path("config/watching/doorctl-sync.rules.yml").read_text(encoding="utf-8")
+    named = re.findall(r"doorctl_[a-z_]+", rules)
+    assert {*named} <= {*re.findall(r"^# TYPE (\w+)", ill, re.MULTILINE)}
 
 
 def test_figures_that_can_not_be_written_fail_no_push(
