@@ -38,7 +38,9 @@ WHO = {
     "SEE_BANS": ["GET /bans", "GET /bans/{number}/letter"],
     "CHANGE_BANS": ["POST /bans", "POST /bans/{number}/lift"],
     "SEE_PASSES": ["GET /passes"],
-    "CHANGE_PASSES": ["POST /passes", "POST /passes/{number}/revoke"],
+    "CHANGE_PASSES": [
+        *("POST /passes", "GET /passes/slip/{token}", "POST /passes/{number}/revoke"),
+    ],
     "SEE_CALENDAR": ["GET /calendar"],
     "CHANGE_CALENDAR": [
         *("GET /calendar/{day}", "POST /calendar/{day}", "POST /calendar/{day}/clear"),
@@ -87,7 +89,7 @@ def test_each_address_is_for_those_who_may(
         headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"},
         follow_redirects=False,
     )
-    filled = {"number": "1", "day": "2026-12-24", "change": "disable"}
+    filled = {"number": "1", "day": "2026-12-24", "change": "disable", "token": "t"}
     expected = []
     for role, (needs, addresses) in product(Role, WHO.items()):
         client.cookies.set("doorctl", role.value)
