@@ -18,11 +18,12 @@ from doorctl.access.patron import Applied, CacheStamp, Reason, SealedRow
 from doorctl.access.policy import Finding, PinProof, Policy, decide, findings, knows_pin
 from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
 from doorctl.access.rights import Pass
-from doorctl.core.errors import InputError, StoreError
-from doorctl.core.masked import StretchedKey
+from doorctl.core.errors import InputError, NotRunningError, StoreError
+from doorctl.core.masked import IdentifierKind, StretchedKey
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Clock, Seal
 from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.retention import visible_since
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import (
     ANSWER_LIMIT_S,
@@ -32,6 +33,7 @@ from doorctl.services.app import (
     flags_weak,
     local,
     open_book,
+    retention,
     zone,
 )
 from doorctl.services.branch import note, note_done
@@ -47,7 +49,7 @@ from doorctl.services.numbers import (
     own_sealer,
     wait_of,
 )
-from doorctl.store.door_log import VisitHistory
+from doorctl.store.door_log import DoorLogRows, LogFilter, Visit, VisitHistory
 from doorctl.store.keys import seal_on_record
 from doorctl.store.patrons import PatronCache, migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
@@ -67,7 +69,7 @@ class Explanation:
 
     `findings` are in the order in which they count; a pass's come last and are enough by
     themselves. `now` is the branch at the time in question; the cache's age is as of now, and None
-    where that is not known.
+    where that is not known. `attempts` are the card's last at the door, newest first.
     """
 
     findings: tuple[Finding, ...]
@@ -76,6 +78,7 @@ class Explanation:
     stamp: CacheStamp
     data_age: timedelta | None
     with_rights: bool = False
+    attempts: tuple[Visit, ...] = ()
 
     @property
     def granted(self) -> bool:
@@ -194,11 +197,11 @@ def open_register(app: App, seal: Seal | None = None) -> Iterator[PatronCache]:
         yield cache
 
 
-def knows_patron(app: App, patron_ref: str) -> bool:
-    """Tell whether the register has a card of a patron; no where it can't be read."""
+def cards_of(app: App, patron_ref: str) -> list[bytes]:
+    """Return the row keys of a patron's cards; none where the register can't be read."""
     with suppress(StoreError), closing(SubjectReader(app.patrons_db)) as register:
-        return bool(register.cards(patron_ref))
-    return False
+        return sorted(register.cards(patron_ref))
+    return []
 
 
 # What staff ask of a card, and how the register gets its cards.
@@ -307,6 +310,9 @@ def numbers_of(app: App) -> Numbers:
     return app.numbers or OwnNumbers(own_sealer(app.config))
 
 
+LAST_ATTEMPTS = 5
+
+
 def explain(
     app: App,
     typed: str,
@@ -318,15 +324,15 @@ def explain(
     """Say whether a card would get in, and why not; the look is first noted on the audit log.
 
     A time without an offset is local. None means now for `at`, and each reading for `taken_as`.
-    Raises InputError: it is no card number and no CPR number.
+    What is no card's number, or can't be sealed while the door does not run, may be the library
+    system's number of a patron. Raises InputError: it is nobody's number.
     """
     moment = app.clock.moment()
     if at is not None:
         moment = Moment(local(at, app.config), moment.high_water, ClockState.TRUSTED)
-    seals = numbers_of(app)
-    readings = seals.readings(typed, taken_as)
+    readings, seal = _readings(app, typed, taken_as)
     with (
-        open_register(app, seals.seal()) as patrons,
+        open_register(app, seal) as patrons,
         closing(VisitHistory(app.visits_db)) as visits,
         open_book(app) as branch,
     ):
@@ -338,7 +344,29 @@ def explain(
         known = filter(None, (patrons.find(key) for reading in readings for key in reading.keys))
         whose = next((patron.patron_ref for patron in known), None)
     note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why))
-    return explanation
+    if explanation.reason is Reason.RESTRICTED:
+        return explanation
+    return replace(explanation, attempts=_attempts(app, readings))
+
+
+def _readings(
+    app: App, typed: str, taken_as: TakenAs | None
+) -> tuple[tuple[Reading, ...], Seal | None]:
+    seals = numbers_of(app)
+    try:
+        return seals.readings(typed, taken_as), seals.seal()
+    except (InputError, NotRunningError):
+        keys = cards_of(app, typed)
+        if not keys:
+            raise
+        return tuple(Reading(IdentifierKind.CARD, key) for key in keys), None
+
+
+def _attempts(app: App, readings: tuple[Reading, ...]) -> tuple[Visit, ...]:
+    not_before = visible_since(app.clock.moment().latest_known, retention(app.config))
+    every = frozenset(chain.from_iterable(reading.keys for reading in readings))
+    with closing(DoorLogRows(app.visits_db, not_before)) as rows:
+        return tuple(rows.newest(LogFilter(cards=every), None, LAST_ATTEMPTS))
 
 
 def unlock(

@@ -26,7 +26,7 @@ from doorctl.rpc.control import Question, ask
 from doorctl.store.branch import new_code
 from doorctl.store.keys import ArgonSealer, read_key
 
-# Looks a card up for the door and for "Why refused?": its row, bans, passes, and whether it waits.
+# Looks a card up for the door and for "Help a patron": its row, bans, passes, and whether it waits.
 #
 # It knows stores only by `access.ports`.
 

@@ -21,7 +21,7 @@ from doorctl.privacy.subject import refuse_ref
 from doorctl.rpc import deeds
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change, note
-from doorctl.services.cards import knows_patron, numbers_of, open_register
+from doorctl.services.cards import cards_of, numbers_of, open_register
 from doorctl.services.numbers import Numbers, Reading, TakenAs
 from doorctl.services.subject import Named
 from doorctl.store.patrons import PatronCache
@@ -109,7 +109,7 @@ def ban_patron(app: App, patron_ref: str, ban: Ban) -> Banned:
     A patron whom the register does not know is banned too, for a later push may bring them. Raises
     InputError: the register does not know it, and it is no such number or may be a CPR number.
     """
-    known = knows_patron(app, patron_ref)
+    known = bool(cards_of(app, patron_ref))
     if not known:
         refuse_ref(patron_ref)
     stored = change(app, deeds.add_ban(ban, None, patron_ref))

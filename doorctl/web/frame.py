@@ -260,7 +260,7 @@ class Place:
 PLACES: Final = (
     Place("/now", "Now", Permission.SEE_NOW),
     Place("/log", "Door log", Permission.SEE_LOG),
-    Place("/why", "Why refused?", Permission.EXPLAIN),
+    Place("/why", "Help a patron", Permission.EXPLAIN),
     Place("/bans", "Bans", Permission.SEE_BANS),
     Place("/passes", "Passes", Permission.SEE_PASSES),
     Place("/calendar", "Calendar", Permission.SEE_CALENDAR),

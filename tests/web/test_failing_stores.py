@@ -107,6 +107,7 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "GET /now": LOOK,
         "GET /panel": LOOK,
         "GET /passes": Ask(),
+        "GET /passes/slip/{token}": Ask(path="/passes/slip/none", looks=True),
         "GET /people": Ask(role=Role.DPO, looks=True),
         "GET /readyz": Ask(),
         "GET /sign-in": LOOK,

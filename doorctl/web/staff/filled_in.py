@@ -16,6 +16,7 @@ from typing import Final, Generic, TypeVar, cast
 from starlette.responses import Response
 
 from doorctl.core.errors import DoorctlError, InputError, StuckError
+from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.subject import may_be_cpr
 from doorctl.services.numbers import TakenAs
 from doorctl.services.subject import Named
@@ -45,6 +46,14 @@ class FieldError(InputError):
     def __init__(self, field: str, text: str, /, **values: object) -> None:
         self.field = field
         super().__init__(text, **values)
+
+
+def wrongs(request: PageRequest, error: InputError | None, otherwise: str) -> dict[str, str]:
+    """Return an error's sentence by the field that it is about; empty for no error."""
+    if error is None:
+        return {}
+    field = error.field if isinstance(error, FieldError) else otherwise
+    return {field: request.words.refusal(error)}
 
 
 @contextmanager
@@ -147,17 +156,19 @@ def reason(form: Form, listed: Mapping[str, str], words: Words) -> str:
     """Return the reason that was chosen, with the text that was written beside it.
 
     `listed` has the English reasons by the form's keys. `words` are of the branch's own language,
-    because others read what is kept. Raises InputError where a reason or its text is missing.
+    because others read what is kept. Raises FieldError where a reason or its text is missing or
+    makes no sense.
     """
     chosen, own = form.text(REASON), form.text(OWN_WORDS)
     if chosen not in listed:
-        raise InputError("choose a reason")
+        raise FieldError(REASON, "choose a reason")
     if chosen == OTHER and not own:
-        raise InputError("write the reason in a few words")
-    if chosen == OTHER:
-        return own
-    text = words.say(listed[chosen])
-    return f"{text}: {own}" if own else text
+        raise FieldError(OWN_WORDS, "write the reason in a few words")
+    listed_text = "" if chosen == OTHER else words.say(listed[chosen])
+    text = ": ".join(filter(None, (listed_text, own)))
+    with of_field(OWN_WORDS):
+        refuse_purpose(text, "reason")
+    return text
 
 
 def day(written: str) -> date | None:

@@ -1,4 +1,4 @@
-"""The page that says why a card is refused, and what the patron or staff can do about it."""
+"""The page that helps a patron: why a card is refused, what a code means, what can be done."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.panel import CODES
+from doorctl.access.calendar import ONE_DAY
+from doorctl.access.panel import CODES, OURS
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import Finding
 from doorctl.accounts.account import Permission
+from doorctl.cards.numbers import normalise
 from doorctl.core.errors import InputError, NotRunningError
 from doorctl.core.language import DANISH
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.services import cards
 from doorctl.services.cards import Explanation
+from doorctl.store.door_log import Visit
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.words import MODES, Words
@@ -163,6 +166,61 @@ _OF_PASSES: Mapping[Reason, Help] = {
 }
 """Refusals that mean something else for a pass."""
 
+CODE_HELP: Mapping[int, Help] = {
+    1: Help(
+        "Card and PIN did not fit together, or too many tries were wrong. The door says no more.",
+        "The card and the PIN did not fit together. Try again with both; after several wrong ones "
+        "you have to wait some minutes.",
+        "Ask for the number on the card and look it up here. Help with a new PIN if it is "
+        "forgotten.",
+    ),
+    2: Help(
+        "The reader could not read the card.",
+        "The reader could not read your card. Turn it, wipe it, or use another card.",
+        "Try the card here. Give the patron a new one if it is worn out.",
+    ),
+    3: Help(
+        "The fault is the door's: its clock, its copy of the register, or something broken.",
+        "The fault is ours, not yours. We are seeing to it.",
+        "See whether an alarm stands, and call the technician.",
+    ),
+    4: Help(
+        "Something on the patron's account is in the way: a block, a ban, a card that has run out, "
+        "or data that must not be used.",
+        "There is something on your account to put in order. Come or call while staff are there.",
+        "Look the card up here: it says which of them it is.",
+    ),
+    5: Help(
+        "A rule of the house is in the way: where the patron lives, the age limit, or the hours of "
+        "a pass.",
+        "You can't come in by yourself at that time. You are welcome while staff are there.",
+        "Look the card up here: it says which rule it is.",
+    ),
+    6: Help(
+        "The PIN is too easy to guess.",
+        "Your PIN is too easy to guess. Choose another one, or let us help you with it.",
+        "Help the patron to choose a new PIN in the library system.",
+    ),
+}
+"""What each code on the door's screen means; `patron` is a sentence to say to the patron."""
+
+_ALOUD: Mapping[Reason, str] = {
+    Reason.UNKNOWN_CARD: "The door does not know the card yet. If you have just registered, try "
+    "again in a quarter of an hour.",
+    Reason.THROTTLED: "The PIN was typed wrong too many times. Wait a little, or let us unlock "
+    "the card now.",
+    Reason.BANNED: "You are banned from the hours without staff for a while. You are welcome while "
+    "staff are there.",
+    Reason.EXPIRED: "Your card has run out or is on hold. We can put that in order together.",
+    Reason.NOT_RESIDENT: "The hours without staff are for those who live in the municipality. You "
+    "are welcome while staff are there.",
+    Reason.UNDER_AGE: "You are too young to come in alone. Come with a grown-up who has a card, or "
+    "while staff are there.",
+    Reason.NOT_PERMITTED: "Your pass opens on other days or at other times.",
+    Reason.CLOSED: "The library is closed then. Come in the opening hours.",
+}
+"""What to say for a reason that says more than its code."""
+
 _ANY = Help("Something is wrong with the system.", _NOTHING, "Tell the technician.")
 
 
@@ -184,6 +242,11 @@ def help_with(finding: Finding) -> Help | None:
     return of_pass or _HELP.get(reason, _ANY)
 
 
+def aloud(reason: Reason) -> str:
+    """Return a sentence in English to say to a patron who is refused for a reason."""
+    return _ALOUD.get(reason) or CODE_HELP[CODES.get(reason, OURS)].patron
+
+
 def sentence(words: Words, reason: Reason) -> str:
     """Return the door log's sentence for a reason, in the page's language."""
     danish, english = SENTENCES[reason]
@@ -192,6 +255,9 @@ def sentence(words: Words, reason: Reason) -> str:
 
 PAGE: Final = "/why"
 PASS_CHECKS: Final = "pass_"  # noqa: S105 -- how their names begin
+ENDING: Final = 4
+"""The last digits of a number that are shown again, to see a slip of the fingers by."""
+
 THROTTLES: Final = frozenset({"throttle", "pass_throttle"})
 
 REASONS: Mapping[str, str] = {
@@ -214,15 +280,20 @@ def why_pages(frame: Frame) -> tuple[BaseRoute, ...]:
 
 
 async def _explain(request: PageRequest, form: Form) -> Response:
-    why = filled_in.reason(form, REASONS, request.house.words_of(None))
-    at = filled_in.moment(form.text("at"))
     typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
+    if typed.isdecimal() and int(typed) in CODE_HELP:
+        return await _shown(request, form, code=int(typed))
+    why = filled_in.reason(form, REASONS, request.house.words_of(None))
+    with filled_in.of_field("at"):
+        at = filled_in.moment(form.text("at"))
     try:
         answer = await request.do(cards.explain, typed, at, why, taken_as=taken_as)
     except NotRunningError:
         # Only the door process has the key that finds a card.
-        return await _shown(request, form, status=503, codes=_codes(request.words))
-    return await _shown(request, form, answer=answer, **_context(request.words, answer))
+        return await _shown(request, form, status=503, silent=True)
+    numbers = normalise(typed)
+    ending = (numbers[0].reveal() if numbers else typed)[-ENDING:]
+    return await _shown(request, form, ending=ending, **_context(request, answer))
 
 
 async def _unlock(request: PageRequest, form: Form) -> Response:
@@ -237,9 +308,11 @@ async def _shown(
     blank = {
         "form": form,
         "answer": None,
-        "wrong": request.words.refusal(error),
+        "wrong": filled_in.wrongs(request, error, filled_in.CARD),
         "unlocking": False,
-        "codes": {},
+        "code": None,
+        "codes": CODE_HELP,
+        "silent": False,
         "reasons": REASONS,
         "readings": filled_in.READINGS,
         "longest": SHORT_TEXT // 2,
@@ -251,30 +324,32 @@ async def _locked(request: PageRequest, _form: Form, error: InputError) -> Respo
     return await _shown(request, error=error, unlocking=True)
 
 
-def _codes(words: Words) -> dict[int, list[str]]:
-    """Return what each code on the door's screen may mean."""
-    meanings: dict[int, list[str]] = {}
-    for reason, code in CODES.items():
-        meanings.setdefault(code, []).append(sentence(words, reason))
-    return meanings
-
-
-def _context(words: Words, answer: Explanation) -> dict[str, Any]:
-    findings = answer.findings
-    refused = (finding for finding in findings if finding.refused_with is answer.reason)
-    own = [finding for finding in findings if not finding.check.startswith(PASS_CHECKS)]
-    of_pass = [finding for finding in findings if finding.check.startswith(PASS_CHECKS)]
+def _context(request: PageRequest, answer: Explanation) -> dict[str, Any]:
+    words, findings = request.words, answer.findings
+    failed = [one for one in findings if one.refused_with is not None]
+    verdict = [one for one in failed if one.refused_with is answer.reason][:1]
+    # A pass is enough by itself: beside one that opens, and beside a refusal, its checks count.
+    standing = [] if answer.granted else [one for one in failed if one not in verdict]
     return {
+        "answer": answer,
         "sentence": sentence(words, answer.reason),
-        "help": next(map(help_with, refused), None),
+        "aloud": aloud(answer.reason),
+        "number": CODES.get(answer.reason),
+        "help": next(map(help_with, verdict), None),
         "help_with": help_with,
         "questions": CHECKS,
-        "tables": {
-            "What the register and the house rules say": own,
-            "What the pass says": of_pass,
-        },
+        "standing": standing,
+        "others": [one for one in findings if one not in (*verdict, *standing)],
+        "attempts": [_attempt(words, visit) for visit in answer.attempts],
+        "days": {request.today: "today", request.today - ONE_DAY: "yesterday"},
         "mode": MODES[answer.now.mode],
-        "unlocking": any(
-            finding.check in THROTTLES and finding.refused_with is not None for finding in findings
-        ),
+        "unlocking": any(one.check in THROTTLES for one in failed),
     }
+
+
+def _attempt(words: Words, visit: Visit) -> tuple[Visit, str, int | None]:
+    if visit.reason is None:
+        return visit, words.say("Not decided"), None
+    reason = Reason(visit.reason)
+    text = words.say("Came in") if reason is Reason.OK else sentence(words, reason).rstrip(".")
+    return visit, text, CODES.get(reason)

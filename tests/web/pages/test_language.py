@@ -96,7 +96,9 @@ def test_every_refusal_has_its_help_in_danish() -> None:
     """What it means, and what the patron and staff can do, for each check that may refuse."""
     checks = ("known", "pass_pin", "first_card")
     helps = [why.help_with(Finding(name, reason)) for name in checks for reason in Reason]
+    helps += why.CODE_HELP.values()
     texts = {text for one in helps if one for text in (one.means, one.patron, one.staff)}
+    texts |= set(map(why.aloud, Reason))
 
     assert None not in helps
     assert set(SENTENCES) == set(Reason)
