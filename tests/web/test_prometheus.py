@@ -228,7 +228,9 @@ def test_each_rule_waits_as_long_as_it_says(tmp_path: Path) -> None:
         cases = [{"eval_time": f"{minutes}m", "expr": expression, "exp_samples": fires}]
         if minutes:
             cases += [{"eval_time": f"{minutes - 1}m", "expr": expression, "exp_samples": []}]
-        values = [{"series": one, "values": f"{value}x{minutes + 20}"} for one, value in series.items()]
+        values = [
+            {"series": one, "values": f"{value}x{minutes + 20}"} for one, value in series.items()
+        ]
         tests.append({"interval": "1m", "input_series": values, "promql_expr_test": cases})
     file = tmp_path / "tests.yml"
     given = {
