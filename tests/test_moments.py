@@ -5,15 +5,27 @@ Bug (attack review): a time server that lies at a start emptied the door log at 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import product
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.moments import HOLDOVER_LIMIT, BootTime, ClockState, Moment, Timekeeper
+from doorctl.core.errors import InputError
+from doorctl.core.moments import (
+    HOLDOVER_LIMIT,
+    BootTime,
+    ClockState,
+    Moment,
+    Timekeeper,
+    read_day,
+    read_minute,
+    read_moment,
+)
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 TRUSTED, HOLDOVER, UNTRUSTED = ClockState.TRUSTED, ClockState.HOLDOVER, ClockState.UNTRUSTED
@@ -546,3 +558,102 @@ def test_boot_time_within_one_boot(earlier: int, later: int) -> None:
 def test_boot_time_across_a_reboot(earlier: int, later: int) -> None:
     """Across a reboot nothing but the time since it is certain."""
     assert BootTime("b", later).ms_since(BootTime("a", earlier)) == later
+
+
+TODAY = date(2026, 11, 25)
+IN_TIME = st.dates(date(2000, 1, 1), date(2099, 12, 31))
+
+
+@given(st.integers(0, 23), st.integers(0, 59))
+def test_a_time_is_read_however_it_is_typed(hour: int, minute: int) -> None:
+    """With a dot, a colon or nothing between, with and without a nought, and after "kl."."""
+    hours = {str(hour), f"{hour:02}"}
+    typed = {f"{h}{mark}{minute:02}" for h, mark in product(hours, (".", ":", ",", ""))}
+    typed |= hours if minute == 0 else set()
+
+    for text in typed:
+        assert [read_minute(f"{lead}{text}") for lead in ("", "kl. ", "kl ", "Kl.")] == [
+            hour * 60 + minute
+        ] * 4
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", "7.3", "760", "24.01", "25", "12345", "-7", "7 pm", "²1", "7.30.15", "noon", "kl."],
+)
+def test_half_a_time_is_none(typed: str) -> None:
+    """Nothing is guessed, and a day ends at 24.00."""
+    assert read_minute("24") == read_minute("24.00") == read_minute("2400") == 24 * 60
+    with pytest.raises(InputError, match=r"write the time as 7\.30"):
+        read_minute(typed)
+
+
+@given(IN_TIME)
+def test_a_date_is_read_however_it_is_typed(day: date) -> None:
+    """As Danes write it, as a browser sends it, and with the year's last two digits."""
+    whole = [f"{day.day}{mark}{day.month}{mark}{day.year}" for mark in ("/", ".", "-", ". ", ",")]
+    short = [
+        f"{day:%d.%m.%y}",
+        f"{day.day}/{day.month}-{day:%y}",
+        f"{day.day}/{day.month}-{day:%Y}",
+    ]
+
+    assert {read_day(typed) for typed in [*whole, *short, day.isoformat()]} == {day}
+
+
+@given(IN_TIME, IN_TIME)
+def test_a_date_without_its_year_is_the_nearest_ahead_or_behind(day: date, today: date) -> None:
+    """Next to today, so that 24/12 means the coming Christmas on a form, the last one in a log."""
+    typed = [f"{day.day}/{day.month}", f"{day:%d.%m}", f"{day.day}.{day.month}."]
+    for past, text in product((False, True), typed):
+        try:
+            found = read_day(text, today, past=past)
+        except InputError:
+            leap = (day.month, day.day) == (2, 29)
+            assert leap or (today.year, past) in {(2000, True), (2099, False)}
+            continue
+        assert (found.month, found.day) == (day.month, day.day)
+        assert timedelta() <= (today - found if past else found - today) < timedelta(days=366)
+    with pytest.raises(InputError):
+        read_day(typed[0])
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("", "soon", "31.11.2026", "29.2.2026", "0.1.2026", "24.12.1926", "24.12.126", "20261224"),
+        *("2026-02-30", "1926-12-24", "2026-W52-4", "24 12", "24.12.2026 7.30", "²4.12.2026"),
+    ],
+)
+def test_what_is_no_date_is_refused(typed: str) -> None:
+    """A day that no month has, a year of another century, and a number without marks."""
+    with pytest.raises(InputError, match=r"write the date as 24\.12\.2026"):
+        read_day(typed, TODAY)
+
+
+@given(IN_TIME, st.integers(0, 24 * 60 - 1))
+def test_a_date_and_a_time_are_read_together(day: date, minute: int) -> None:
+    """As pages write them, as a browser's own field sends them, or a time alone, of today."""
+    at = datetime.combine(day, time()) + timedelta(minutes=minute)
+    clock = f"{at.hour}.{at:%M}"
+    typed = [f"{at:%Y-%m-%dT%H:%M}", f"{day:%d.%m.%Y} kl. {clock}", f"{day:%d/%m/%Y} at {at:%H:%M}"]
+
+    assert {read_moment(text) for text in [*typed, f"{day:%d/%m-%y} {clock}"]} == {at}
+    assert {read_moment(text, day) for text in (clock, f"kl. {clock}")} == {at}
+    assert read_moment("24/12 24", TODAY) == datetime(2026, 12, 25)  # noqa: DTZ001 - local
+
+
+@pytest.mark.parametrize("typed", ["", "24.12.2026", "soon 7", "24/12 7.3", "24.12.2026 kl."])
+def test_half_a_moment_is_none(typed: str) -> None:
+    """Both are there or none of it counts; a time alone needs a day to be of."""
+    for text, today in ((typed, TODAY), ("7.30", None)):
+        with pytest.raises(InputError, match="write the date and the time"):
+            read_moment(text, today)
+
+
+@given(st.text("0123456789kl.:,/- T", max_size=16))
+def test_a_text_is_read_or_refused(typed: str) -> None:
+    """Whatever is typed, no error but the one that says how to write it."""
+    for read in (read_minute, read_day, read_moment):
+        with suppress(InputError):
+            read(typed)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime, time, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, time, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from doorctl.access.calendar import DAY_MINUTES
 from doorctl.config import Config, load
 from doorctl.config.hours import span
 from doorctl.core.errors import InputError
 from doorctl.core.identity import become_owner
-from doorctl.core.moments import Moment
+from doorctl.core.moments import Moment, read_day, read_minute
 
 DEFAULT_CONFIG = "/etc/doorctl/doorctl.toml"
 
@@ -32,7 +33,6 @@ GIVEN_NUMBER = click.IntRange(1, 2**63 - 1)
 
 ResultT = TypeVar("ResultT")
 ValueT = TypeVar("ValueT")
-DayT = TypeVar("DayT", date, datetime)
 Command = Callable[..., ResultT]
 
 config_option = click.option(
@@ -194,28 +194,22 @@ class Written(click.ParamType[ValueT]):
             self.fail(str(error), param, ctx)
 
 
-def dated(read: Callable[[str], DayT], form: str) -> Callable[[str], DayT]:
-    """Return `read` with a message that shows the form, and within the years that make sense."""
-
-    def checked(text: str) -> DayT:
-        try:
-            value = read(text)
-        except ValueError:
-            raise ValueError(f"write it as {form}") from None
-        if not FIRST_YEAR <= value.year <= LAST_YEAR:
-            raise ValueError(f"give a year from {FIRST_YEAR} to {LAST_YEAR}")
-        return value
-
-    return checked
-
-
-_OF_DAY = re.compile(r"([01]?[0-9]|2[0-3])(?:[:.]([0-5][0-9]))?", re.ASCII)
+def _iso_time(text: str, otherwise: str = "2026-11-25") -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"write it as {otherwise} or 2026-11-25T21:00") from None
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise ValueError(f"give a year from {FIRST_YEAR} to {LAST_YEAR}")
+    return at
 
 
 def _end(text: str) -> datetime | time:
-    if of_day := _OF_DAY.fullmatch(text):
-        return time(int(of_day[1]), int(of_day[2] or 0))
-    return _WHOLE_END(text)
+    with suppress(InputError):
+        minute = read_minute(text)
+        if minute < DAY_MINUTES:
+            return time(*divmod(minute, 60))
+    return _iso_time(text, "21:00")
 
 
 def _weekdays(text: str) -> frozenset[int]:
@@ -225,15 +219,14 @@ def _weekdays(text: str) -> frozenset[int]:
     return frozenset(map(WEEKDAYS.index, named))
 
 
-ISO_TIME = Written("ISO", dated(datetime.fromisoformat, "2026-11-25 or 2026-11-25T21:00"))
+ISO_TIME = Written("ISO", _iso_time)
 """A time as ISO 8601 writes it, aware only with an offset; without, it is the branch's own."""
 
-_WHOLE_END = dated(datetime.fromisoformat, "21:00 or 2026-11-25T21:00")
-
-ISO_DATE = Written("DATE", dated(date.fromisoformat, "2026-11-25"))
+ISO_DATE = Written("DATE", read_day)
+"""A date as 2026-11-25, or as :func:`read_day` has it, with its year."""
 
 END_TIME = Written("T", _end)
-"""A local time: the next ``22``, ``21:00`` or ``7.30``, or as ISO 8601 writes it."""
+"""A local time: the next ``22``, ``21:00``, 2130 or ``7.30``, or as ISO 8601 writes it."""
 
 HOURS = Written("SPAN", span)
 """A span of a day, ``HH:MM-HH:MM``; one that ends before it begins ends on the next day."""

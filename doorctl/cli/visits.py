@@ -21,7 +21,6 @@ from doorctl.cli.options import (
     ISO_DATE,
     ISO_TIME,
     Written,
-    dated,
     instant,
     iso,
     json_option,
@@ -216,16 +215,9 @@ def _state(held: Hold, moment: Moment) -> str:
     return OVER if moment.latest_known >= held.until else IN_DOUBT
 
 
-def _day(text: str) -> date:
-    return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
-
-
-DAY = Written("DAY", dated(_day, "2026-11-25"))
-
-
 @click.command()
-@click.option("--since", type=DAY, help="A day of the first month; see above.")
-@click.option("--until", type=DAY, help="A day of the last month.")
+@click.option("--since", type=ISO_DATE, help="A day of the first month; see above.")
+@click.option("--until", type=ISO_DATE, help="A day of the last month.")
 @click.option(
     "--by",
     type=click.Choice([by.value for by in By]),

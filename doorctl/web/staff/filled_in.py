@@ -16,6 +16,7 @@ from typing import Final, Generic, TypeVar, cast
 from starlette.responses import Response
 
 from doorctl.core.errors import DoorctlError, InputError, StuckError
+from doorctl.core.moments import read_day, read_minute, read_moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.subject import may_be_cpr
 from doorctl.services.numbers import TakenAs
@@ -23,7 +24,6 @@ from doorctl.services.subject import Named
 from doorctl.web.frame import Form, PageRequest, Take
 from doorctl.web.words import Words
 
-DayT = TypeVar("DayT", bound=date)
 ResultT = TypeVar("ResultT")
 ValueT = TypeVar("ValueT")
 
@@ -35,7 +35,6 @@ OTHER: Final = "other"
 READINGS: Final = (("", "Find out"), ("card", "A card number"), ("cpr", "A CPR number"))
 """What ten digits may be, and how the form offers it, in English."""
 
-FIRST_YEAR, LAST_YEAR = 2000, 2099
 MOST_DIGITS: Final = 9
 """The most digits of a row's number; SQLite would refuse some longer ones."""
 
@@ -171,24 +170,27 @@ def reason(form: Form, listed: Mapping[str, str], words: Words) -> str:
     return text
 
 
-def day(written: str) -> date | None:
-    """Return the day that a browser sends, None for an empty field; one of this century."""
-    return _of_our_time(written, date.fromisoformat)
+# Dates and times are typed as Danes type them, in text fields that the macros `day_field`,
+# `time_field` and `moment_field` of macros.html make; give them `words.short_day(day)`,
+# `words.time_of_day(minutes)` and `words.moment(at)` to show. A native field's value is read too.
 
 
-def moment(written: str) -> datetime | None:
-    """Return the local time that a browser sends, without a zone; else as :func:`day`."""
-    at = _of_our_time(written, datetime.fromisoformat)
-    return at and at.replace(tzinfo=None)
+def day(written: str, today: date | None = None, *, past: bool = False) -> date | None:
+    """Return the day in a field, None for an empty one; raises InputError.
+
+    With the page's `today`, 24/12 needs no year: it is the next one, or with `past` the last one.
+    """
+    return read_day(written, today, past=past) if written else None
 
 
-def _of_our_time(written: str, read: Callable[[str], DayT]) -> DayT | None:
-    if not written:
-        return None
-    value = member(read, written, "that is no date")
-    if not FIRST_YEAR <= value.year <= LAST_YEAR:
-        raise InputError("that is no date")
-    return value
+def minute(written: str) -> int | None:
+    """Return the time of day in a field, 0-1440 minutes, None for an empty one; as :func:`day`."""
+    return read_minute(written) if written else None
+
+
+def moment(written: str, today: date | None = None, *, past: bool = False) -> datetime | None:
+    """Return the local time in a field, without a zone; a time alone is today's; as :func:`day`."""
+    return read_moment(written, today, past=past) if written else None
 
 
 def row_number(request: PageRequest) -> int:

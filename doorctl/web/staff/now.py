@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +17,6 @@ import doorctl
 from doorctl.access.calendar import DAY_MINUTES, Cause, Day, Mode, ModeSpan, StoredDay
 from doorctl.access.day import Override
 from doorctl.accounts.account import Permission
-from doorctl.config.hours import clock
 from doorctl.core.alarms import AlarmRecord, Urgency
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState
@@ -375,17 +373,15 @@ SHOWN: Final = "shown"
 
 VERSION_DIGITS: Final = 16
 
-_TIME: Final = re.compile(r"([01]?[0-9]|2[0-4])[:.]([0-5][0-9])")
 
-
-def filled(day: CalendarDay) -> dict[str, Any]:
+def filled(day: CalendarDay, words: Words) -> dict[str, Any]:
     """Return a date's hours as the form's fields."""
     fields: dict[str, Any] = {"open": OPEN if day.spans else CLOSED, "note": day.note}
     for mode, name in KINDS:
         spans = [span for span in day.given if day.spans is not None and span.mode is mode]
         for place, span in enumerate(spans[:MOST_SPANS]):
-            fields[f"{name}-{place}-from"] = clock(span.starts)
-            fields[f"{name}-{place}-to"] = clock(span.ends)
+            fields[f"{name}-{place}-from"] = words.time_of_day(span.starts)
+            fields[f"{name}-{place}-to"] = words.time_of_day(span.ends)
     return fields
 
 
@@ -432,9 +428,8 @@ def _span(mode: Mode, starts: int, ends: int) -> ModeSpan:
 
 
 def _minutes(written: str) -> int:
-    match = _TIME.fullmatch(written)
-    minute = int(match[1]) * 60 + int(match[2]) if match else DAY_MINUTES + 1
-    if minute > DAY_MINUTES:
+    minute = filled_in.minute(written)
+    if minute is None:
         raise InputError("give both times of a span, as 07:00")
     return minute
 
@@ -527,7 +522,9 @@ class CalendarPages:
             day=day,
             modes=MODES,
             shown=version(day),
-            fields=filled(day) if form is None else {name: form.text(name) for name in form.fields},
+            fields=filled(day, request.words)
+            if form is None
+            else {name: form.text(name) for name in form.fields},
             slots=range(MOST_SPANS),
             kinds=[(name, MODES[mode], HINTS[mode]) for mode, name in KINDS],
             wrong=request.words.refusal(error),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import groupby
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from doorctl.core.language import DANISH
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import SYNC, Action, Entry
 from doorctl.privacy.letters import UNIX_EPOCH, Export, of_the_week, page, value
-from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, HoldAsked
+from doorctl.privacy.retention import LONGEST_TEXT, HoldAsked
 from doorctl.privacy.subject import PATRON, Column, HeldRow, Shown, Table
 from doorctl.services import purging, subject
 from doorctl.services.app import App
@@ -165,7 +165,7 @@ async def _export_audit(request: PageRequest) -> Response:
 
 
 async def _entries(request: PageRequest, form: Form) -> tuple[Entry, ...]:
-    period, account = read_period(form), form.text("account")
+    period, account = read_period(form, request.today), form.text("account")
     action = {member.value for member in Action} & {form.text("action")}
     since, until = period.starts(request.words.zone), period.ends(request.words.zone)
 
@@ -205,7 +205,6 @@ AROUND: Final = timedelta(minutes=15)
 """A form offers to hold so much time before and after an attempt."""
 
 USUAL_DAYS: Final = 60
-MINUTE: Final = "%Y-%m-%dT%H:%M"
 
 HOLD_ROWS: Final = 200
 """Attempts on one page; a hold of a busy month has more than ten thousand."""
@@ -225,7 +224,7 @@ def hold_pages(frame: Frame) -> tuple[BaseRoute, ...]:
 
 
 async def _add_hold(request: PageRequest, form: Form) -> Response:
-    await request.do(purging.add_hold, _wanted(form, request.words, request.by))
+    await request.do(purging.add_hold, _wanted(form, request.words, request.today, request.by))
     return request.done(HOLDS, "added")
 
 
@@ -277,23 +276,23 @@ async def _holds(
         wrong=request.words.refusal(error),
         absent=request.words.say(absent),
         longest=LONGEST_TEXT,
-        latest=request.today + LONGEST - ONE_DAY,
-        today=request.today,
         moment=timedelta(microseconds=1),
     )
 
 
 def _offered(request: PageRequest) -> dict[str, Any]:
     """Return the form's first values: the window around an attempt, if any, and the usual end."""
-    local, around = request.now.replace(tzinfo=None), None
+    words, starts, ends = request.words, "", ""
     with suppress(InputError):
-        around = filled_in.moment(request.query("around"))
+        if around := filled_in.moment(request.query("around")):
+            at = around.replace(tzinfo=words.zone)
+            starts, ends = words.moment(at - AROUND), words.moment(min(at + AROUND, request.now))
     return {
-        "from": "" if around is None else f"{around - AROUND:{MINUTE}}",
-        "to": "" if around is None else f"{min(around + AROUND, local):{MINUTE}}",
+        "from": starts,
+        "to": ends,
         "case": "",
         "reason": "",
-        "until": (local + timedelta(days=USUAL_DAYS)).date().isoformat(),
+        "until": words.short_day(request.today + timedelta(days=USUAL_DAYS)),
     }
 
 
@@ -307,9 +306,9 @@ def _typed(form: Form) -> dict[str, str]:
     return {name: form.text(name) for name in ("from", "to", "case", "reason", "until")}
 
 
-def _wanted(form: Form, words: Words, by: str) -> HoldAsked:
-    starts, ends = filled_in.moment(form.text("from")), filled_in.moment(form.text("to"))
-    last = filled_in.day(form.text("until"))
+def _wanted(form: Form, words: Words, today: date, by: str) -> HoldAsked:
+    starts, ends = (filled_in.moment(form.text(end), today, past=True) for end in ("from", "to"))
+    last = filled_in.day(form.text("until"), today)
     if starts is None or ends is None:
         raise InputError("say from when and to when attempts are to be held")
     if last is None:

@@ -120,12 +120,12 @@ class Period:
         return _midnight(None if self.until is None else self.until + ONE_DAY, zone)
 
 
-def read_period(form: Form) -> Period:
-    """Return the period that `since` and `until` give; an empty field is no bound.
+def read_period(form: Form, today: date) -> Period:
+    """Return the past period that `since` and `until` give; an empty field is no bound.
 
     Raises InputError for what is no date, or where the last day lies before the first.
     """
-    first, last = day(form.text("since")), day(form.text("until"))
+    first, last = (day(form.text(end), today, past=True) for end in ("since", "until"))
     if first is not None and last is not None and last < first:
         raise InputError("the last day lies before the first")
     return Period(first, last)
@@ -357,7 +357,7 @@ def _charts(words: Words, period: Period, usage: Gathered) -> list[Chart]:
 
 
 def _period(request: PageRequest) -> Period:
-    days = read_period(request.queried)
+    days = read_period(request.queried, request.today)
     return Period(*widened(days.since, days.until))
 
 
@@ -365,7 +365,7 @@ def _chosen(request: PageRequest, period: Period, wrong: str) -> dict[str, str]:
     if wrong:
         return {name: request.query(name) for name in ("since", "until")}
     days = {"since": period.since, "until": period.until}
-    return {name: "" if day is None else day.isoformat() for name, day in days.items()}
+    return {name: "" if day is None else request.words.short_day(day) for name, day in days.items()}
 
 
 def _is_short(period: Period) -> bool:

@@ -113,9 +113,9 @@ def test_the_window_around_an_attempt_is_offered(app: App) -> None:
     usual = manager.get("/holds?around=2026-11-25T18:05").text
     late = manager.get("/holds?around=2026-11-25T19:25").text
 
-    assert 'value="2026-11-25T17:50"' in usual
-    assert 'value="2026-11-25T18:20"' in usual
-    assert 'value="2026-11-25T19:30"' in late
+    assert 'value="25.11.2026 kl. 17.50"' in usual
+    assert 'value="25.11.2026 kl. 18.20"' in usual
+    assert 'value="25.11.2026 kl. 19.30"' in late
     assert manager.get("/holds?around=nonsense").status_code == 200
 
 
@@ -124,7 +124,7 @@ def test_the_window_around_an_attempt_is_offered(app: App) -> None:
     [
         ({"from": ""}, "Angiv, fra hvornår"),
         ({"until": ""}, "Angiv den sidste dag"),
-        ({"until": "soon"}, "ikke en dato"),
+        ({"until": "soon"}, "Skriv datoen som 24.12.2026"),
         ({"to": "2026-11-25T17:00"}, "slutter, før det begynder"),
         ({"to": "2026-11-25T23:00"}, "slutter i fremtiden"),
         ({"until": "2027-11-25"}, "højst 180 dage"),
