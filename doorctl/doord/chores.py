@@ -542,6 +542,7 @@ class Lookout:
         self._faults = LastingFaults(self.stores.alarm)
         self._look_at_s = self.stores.clock.monotonic_s()
         self._looked: Mapping[str, str | None] = {}
+        self._told_epoch = 0
 
     def turn(self) -> None:
         """Alarm the faults that have lasted."""
@@ -570,6 +571,9 @@ class Lookout:
         stamp = CacheStamp(0, None, 0, 0)
         with suppress(StoreError):
             stamp = self.stores.patrons.stamp()
+        if stamp.epoch and stamp.epoch != self._told_epoch:
+            self._told_epoch = stamp.epoch
+            self.stores.events.keep("push", str(stamp.epoch))
         self.stores.register, age = stamp, stamp.age(moment)
         if age is None:
             return {}

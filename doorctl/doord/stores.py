@@ -8,20 +8,23 @@ that no right PIN clears are counted again once the disk works.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from threading import RLock
 from typing import TypeVar
 
 from doorctl.access.patron import CacheStamp
 from doorctl.access.ports import Closed, Opened, VisitLog
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.config import Config
+from doorctl.core.alarms import KINDS
 from doorctl.core.errors import StoreBusyError, StoreError
-from doorctl.core.ports import EventLog
+from doorctl.core.moments import Stamped
+from doorctl.core.ports import Clock, EventLog
 from doorctl.doord.events import EventQueue, PostedEvent, ThreadFailed
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.process import WorkerThread
@@ -129,6 +132,72 @@ class SteadyVisitLog:
             self._cards.popitem(last=False)
 
 
+EVENTS_AN_HOUR = 20
+"""Events of one kind that are kept of an hour: a loose cable must not fill the disk."""
+
+HOUR_S = 3600.0
+
+_STATES = frozenset({"mode", "reader", "keypad", "fire"})
+"""Log lines whose `state` is kept."""
+
+KeptEvent = tuple[Stamped, str, str, str]
+
+
+class KeptEvents:
+    """An EventLog that also keeps in the door log what the door did without a card.
+
+    Thread-safe; never blocks or raises. One job at a time waits for the worker, which writes all
+    that has come; what can't be written is lost, and the next attempt alarms it.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        clock: Clock,
+        write: Callable[[Sequence[KeptEvent]], None],
+        submit: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._log, self._clock, self._write, self._submit = log, clock, write, submit
+        # Re-entrant, because a signal handler may log while the main thread is logging.
+        self._lock = RLock()
+        self._waiting: list[KeptEvent] = []
+        self._lately: dict[str, deque[float]] = {}
+
+    def emit(self, event: str, **fields: str | float | bool | None) -> None:
+        """Write one line, and keep it if it is an event."""
+        self._log.emit(event, **fields)
+        if event in _STATES:
+            self.keep(event, str(fields["state"]))
+        elif event == "opened_by_staff":
+            self.keep(event, str(fields["why"]), str(fields["by"]))
+        elif event == "ready":
+            self.keep("started")
+        elif event == "alarm":
+            known = KINDS.get(str(fields["kind"]))
+            # Who asks for help in silence is not to be found by the attempt beside it.
+            if known is not None and not known.wordless:
+                self.keep(str(fields["kind"]))
+
+    def keep(self, kind: str, why: str = "", by: str = "") -> None:
+        """Keep an event as of now, unless too many of its kind have come lately."""
+        now_s, moment = self._clock.monotonic_s(), self._clock.moment()
+        at = Stamped(moment.local, moment.state, self._clock.boot_time())
+        with self._lock:
+            lately = self._lately.setdefault(kind, deque(maxlen=EVENTS_AN_HOUR))
+            if len(lately) == EVENTS_AN_HOUR and now_s - lately[0] < HOUR_S:
+                return
+            lately.append(now_s)
+            self._waiting.append((at, kind, why, by))
+            if len(self._waiting) == 1:
+                self._submit(self._written)
+
+    def _written(self) -> None:
+        with self._lock:
+            events, self._waiting = self._waiting, []
+        with suppress(Exception):  # Nobody stands outside because of it.
+            self._write(events)
+
+
 STORES_LIMIT_S = 60.0
 """Longest wait for the databases at the start; a check of 100 000 patrons takes 20 ms."""
 
@@ -139,7 +208,8 @@ ANSWER_LIMIT_S = 30.0
 class DoorStores:
     """The door's databases, the thread that may wait for them, and what they are sealed with.
 
-    `queue` gets what the worker's jobs return; `stack` closes all of it. `register` is how the
+    `queue` gets what the worker's jobs return; `stack` closes all of it. `log` is the given one,
+    which also keeps `events` once the door log is open. `register` is how the
     patron cache was found at the last look, of epoch 0 where it could not be read; `backup_at` when
     the last backup was made, where backups are wanted.
 
@@ -151,7 +221,7 @@ class DoorStores:
     ) -> None:
         self._config = config
         self._event_queue = event_queue
-        self._log = log
+        self.log: EventLog = log
         self.clock: SystemClock = system_clock(
             config, wary=True, damaged=partial(self.alarm, "store_damaged")
         )
@@ -172,11 +242,14 @@ class DoorStores:
         self.backup_at: datetime | None = None
         self.visits = self.worker.call(self._open, timeout_s=STORES_LIMIT_S)
         stack.callback(lambda: self.worker.submit(self.visits.close))
-        self.steady = SteadyVisitLog(self.visits, log)
+        self.log = self.events = KeptEvents(
+            log, self.clock, self.visits.add_events, self.worker.submit
+        )
+        self.steady = SteadyVisitLog(self.visits, self.log)
 
     def alarm(self, kind: str, why: str) -> None:
         """Emit an alarm."""
-        self._log.emit("alarm", kind=kind, why=why)
+        self.log.emit("alarm", kind=kind, why=why)
 
     def failed(self, error: BaseException) -> None:
         """End the door by an unexpected exception, on the loop's own thread."""

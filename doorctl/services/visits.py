@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from doorctl.access.calendar import ONE_DAY, Mode
+from doorctl.access.calendar import OPEN, Calendar, Mode
 from doorctl.access.day import planned, planned_changes
+from doorctl.access.throttle import CODES_KEY
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Details
@@ -24,10 +25,27 @@ from doorctl.services.branch import note
 from doorctl.services.cards import numbers_of, open_register
 from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import keys_of
-from doorctl.store.door_log import EVERY, DoorLogRows, HourlyHistory, LogFilter, Visit, VisitHistory
+from doorctl.store.door_log import (
+    EVERY,
+    DoorEvent,
+    DoorLogRows,
+    HourlyHistory,
+    LogFilter,
+    Visit,
+    VisitHistory,
+)
 
 SLOT: Final = timedelta(minutes=15)
 HOUR: Final = timedelta(hours=1)
+LONG: Final = timedelta(hours=50)
+"""A longer span is counted by the hour."""
+
+MORNING: Final = timedelta(hours=6)
+NIGHT_BACK: Final = timedelta(days=4)
+"""A night after closed days began before them; no branch is closed for longer than at Christmas."""
+
+MOST_EVENTS: Final = 1000
+LAST_OF_CARD: Final = 6
 
 ENTERED, LEFT = "entered", "left"
 
@@ -71,18 +89,29 @@ class ModeBand:
 
 
 @dataclass(frozen=True, slots=True)
-class DayPicture:
-    """One local day at the door.
+class Picture:
+    """A span of time at the door, in local times.
 
-    `slots` are only those in which something happened, and `bands` leave no gaps between midnight
-    and midnight where the hours are known; both are in order. `inside` estimates the head-count at
-    local times, where it is known.
+    `slots` are only those in which something happened, each `step` long, and `bands` leave no gaps
+    where the hours are known; both are in order. `inside` estimates the head-count of a whole day,
+    where it is known.
     """
 
-    day: date
-    slots: tuple[Slot, ...]
-    bands: tuple[ModeBand, ...]
+    since: datetime
+    until: datetime
+    step: timedelta = SLOT
+    slots: tuple[Slot, ...] = ()
+    bands: tuple[ModeBand, ...] = ()
     inside: tuple[tuple[datetime, int], ...] = ()
+
+
+def night_begins(calendar: Calendar | None, now: datetime) -> datetime:
+    """Return when the house closed last before six this morning, local; midnight if it did not."""
+    midnight = datetime.combine(now.date(), time(), now.tzinfo)
+    ends = min(now, midnight + MORNING)
+    changes = planned_changes(calendar, None, midnight - NIGHT_BACK, ends)
+    closed = [at for at, mode in changes if mode not in OPEN]
+    return closed[-1].astimezone(now.tzinfo) if closed else midnight
 
 
 def head_counts(
@@ -126,11 +155,17 @@ DAY_S: Final = 24 * HOUR_S
 
 @dataclass(frozen=True, slots=True)
 class LogView:
-    """A day's attempts and picture, and the newest attempt of all that may be shown."""
+    """What fits a filter, with its times; `newest` is the newest attempt of all that may be shown.
 
+    `events` are what happened without a card in the time of the page, newest first, where the
+    filter leaves them in.
+    """
+
+    chosen: LogFilter
     newest: Visit | None
     page: LogPage
-    picture: DayPicture
+    events: tuple[DoorEvent, ...]
+    picture: Picture
 
 
 class DoorLog:
@@ -144,13 +179,46 @@ class DoorLog:
         self._most_exported = most_exported
         self._reveals = Reveals()
 
-    def view(self, chosen: LogFilter, day: date, *, before: int | None, limit: int) -> LogView:
-        """Return attempts with numbers below `before`, or the newest, and a local day's picture."""
+    def view(
+        self, chosen: LogFilter, *, before: int | None, limit: int, night: bool = False
+    ) -> LogView:
+        """Return attempts with numbers below `before`, or the newest, with events and the picture.
+
+        `chosen` has both its times; a `night` is from when the house was closed until now.
+        """
+        calendar, now = self._calendar(), self._app.clock.moment().local
+        if night:
+            hour = now.replace(minute=0, second=0, microsecond=0)
+            chosen = replace(chosen, since=night_begins(calendar, now), until=hour + HOUR)
         with self._rows() as rows:
             # Read first: what is written meanwhile is shown twice rather than not at all.
-            newest = rows.newest(EVERY, None, 1)
-            page = _page(rows, chosen, before, limit)
-            return LogView(newest[0] if newest else None, page, self._day(rows, day))
+            page, ends = _page_before(rows, chosen, before, limit)
+            first = page.visits[:1] if before is None and not chosen.narrows else ()
+            newest = first or rows.newest(EVERY, None, 1)
+            events: list[DoorEvent] = []
+            if not chosen.narrows and chosen.since is not None:
+                since = page.visits[-1].at if page.more else chosen.since
+                events = rows.events(since, ends, MOST_EVENTS)
+            picture = self._picture(rows, chosen, calendar, now)
+        return LogView(chosen, newest[0] if newest else None, page, tuple(events), picture)
+
+    def beside(self, attempt: int, *, same_day: bool) -> tuple[Visit, ...]:
+        """Return an attempt and the last others with its card before, newest first.
+
+        They are of the same local day only where the reader may not link days. Nothing where there
+        is no such attempt; it alone where it has no card, or a code, which is many people's.
+        """
+        with self._rows() as rows:
+            found = rows.oldest(EVERY, attempt - 1, 1)
+            if not found or found[0].attempt != attempt:
+                return ()
+            key = rows.row_key(attempt)
+            if key in {None, CODES_KEY}:
+                return tuple(found)
+            at = self._app.clock.moment().local.tzinfo
+            day = datetime.combine(found[0].at.astimezone(at).date(), time(), at)
+            cards = LogFilter(since=day if same_day else None, cards=frozenset({key or b""}))
+            return tuple(rows.newest(cards, attempt + 1, LAST_OF_CARD))
 
     def page(
         self, chosen: LogFilter = EVERY, *, before: int | None = None, limit: int = 50
@@ -224,32 +292,49 @@ class DoorLog:
         with closing(DoorLogRows(self._app.visits_db, oldest)) as rows:
             yield rows
 
-    def _day(self, rows: DoorLogRows, day: date) -> DayPicture:
-        now = self._app.clock.moment().local
-        zone = now.tzinfo or UTC
-        start = datetime.combine(day, time(), zone).astimezone(UTC)
-        end = datetime.combine(day + ONE_DAY, time(), zone).astimezone(UTC)
-        counted = rows.counts(start, end, int(SLOT.total_seconds()))
+    def _picture(
+        self, rows: DoorLogRows, chosen: LogFilter, calendar: Calendar | None, now: datetime
+    ) -> Picture:
+        zone, start, end = now.tzinfo or UTC, chosen.since or now, chosen.until or now
+        start, end = start.astimezone(UTC), max(end.astimezone(UTC), start.astimezone(UTC) + HOUR)
+        step = HOUR if end - start > LONG else SLOT
+        counted = rows.counts(chosen, int(step.total_seconds()))
         slots = tuple(Slot(at.astimezone(zone), *numbers) for at, *numbers in counted)
         inside: tuple[tuple[datetime, int], ...] = ()
-        if rows.not_before <= start:
+        is_day = start.astimezone(zone).time() == time() and step == SLOT
+        if rows.not_before <= start and is_day and not chosen.narrows:
             until = min(now.astimezone(UTC), end)
             inside = head_counts(rows.hours(start, end), start, until)
         local = tuple((at.astimezone(zone), count) for at, count in inside)
-        return DayPicture(day, slots, tuple(self._bands(start, end, zone)), local)
+        bands = tuple(_bands(calendar, start, end, zone)) if calendar else ()
+        return Picture(start.astimezone(zone), end.astimezone(zone), step, slots, bands, local)
 
-    def _bands(self, start: datetime, end: datetime, zone: tzinfo) -> Iterator[ModeBand]:
-        config = self._app.config
-        try:
-            with open_book(self._app) as book:
-                calendar = calendar_of(config.opening, book.calendar())
-        except StoreError:
-            return
-        changes = planned_changes(calendar, None, start.astimezone(zone), end)
-        inner = [instant for instant, _ in changes if start < instant < end]
-        for begins, stops in pairwise([start, *inner, end]):
-            local = begins.astimezone(zone)
-            yield ModeBand(local, stops.astimezone(zone), planned(calendar, None, local))
+    def _calendar(self) -> Calendar | None:
+        with suppress(StoreError), open_book(self._app) as book:
+            return calendar_of(self._app.config.opening, book.calendar())
+        return None
+
+
+def _bands(calendar: Calendar, start: datetime, end: datetime, zone: tzinfo) -> Iterator[ModeBand]:
+    changes = planned_changes(calendar, None, start.astimezone(zone), end)
+    inner = [instant for instant, _ in changes if start < instant < end]
+    for begins, stops in pairwise([start, *inner, end]):
+        local = begins.astimezone(zone)
+        yield ModeBand(local, stops.astimezone(zone), planned(calendar, None, local))
+
+
+def _page_before(
+    rows: DoorLogRows, chosen: LogFilter, before: int | None, limit: int
+) -> tuple[LogPage, datetime]:
+    """Return a page, and the time up to which events belong to it."""
+    ends = chosen.until or datetime.max.replace(tzinfo=UTC)
+    if before is None:
+        return _page(rows, chosen, None, limit), ends
+    # The last attempt of the page before says when this one ends.
+    visits = rows.newest(chosen, before + 1, limit + 2)
+    if visits and visits[0].attempt == before:
+        ends = visits.pop(0).at
+    return LogPage(tuple(visits[:limit]), more=len(visits) > limit), ends
 
 
 def _page(rows: DoorLogRows, chosen: LogFilter, before: int | None, limit: int) -> LogPage:

@@ -125,6 +125,12 @@ def release_0_2(database: sqlite3.Connection) -> None:
     create_tables(database, of_database(VISITS), (0, 2))
 
 
+@migrations()
+def release_0_3(database: sqlite3.Connection) -> None:
+    """Add what the door did without a card."""
+    create_tables(database, of_database(VISITS), (0, 3))
+
+
 def to_boot(boot_id: str | None, ms: int | None) -> BootTime | None:
     """Return the boot time of two columns, None where they are empty."""
     return None if boot_id is None or ms is None else BootTime(boot_id, ms)
@@ -184,6 +190,21 @@ class Visit:
     verdict: str | None
     reason: str | None
     card: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DoorEvent:
+    """What the door did without a card, or had done to it, at a UTC time.
+
+    `kind` is an alarm's or one of `doorctl.doord.stores`, `why` the state, the push's number or
+    staff's own words, and `by` the account of staff; both are empty where there is none.
+    """
+
+    at: datetime
+    clock: ClockState
+    kind: str
+    why: str = ""
+    by: str = ""
 
 
 PAGE_ROWS = 500
@@ -285,6 +306,11 @@ class LogFilter:
     until: datetime | None = None
     cards: frozenset[bytes] | None = field(default=None, repr=False)
 
+    @property
+    def narrows(self) -> bool:
+        """Whether it chooses among the attempts of its time."""
+        return bool(self.verdict or self.reasons or self.cards)
+
     def condition(self, not_before: datetime) -> tuple[str, tuple[object, ...]]:
         """Return the SQL after WHERE, with the values that are bound in it."""
         since = not_before if self.since is None else max(not_before, self.since)
@@ -303,6 +329,15 @@ class LogFilter:
 
 
 EVERY = LogFilter()
+
+_COUNTS = """
+    SELECT at_ms / ?, sum(verdict = 'granted'), sum(verdict = 'refused') FROM attempts WHERE
+"""
+
+_EVENTS = """
+    SELECT at_ms, clock, kind, why, by FROM events WHERE at_ms >= ? AND at_ms < ?
+    ORDER BY at_ms DESC, number DESC LIMIT ?
+"""
 
 
 def _any(column: str, count: int) -> str:
@@ -334,20 +369,21 @@ class DoorLogRows(HourlyHistory):
         )
         return records[0][0] if records else None
 
-    def counts(
-        self, since: datetime, until: datetime, step_s: int
-    ) -> list[tuple[datetime, int, int]]:
-        """Return start, granted and refused of each step of UTC time that has attempts."""
-        records = self._fetch(
-            "SELECT at_ms / ?1, sum(verdict = 'granted'), sum(verdict = 'refused') FROM attempts"
-            " WHERE at_ms >= ?2 AND at_ms < ?3 GROUP BY 1 ORDER BY 1",
-            step_s * 1000,
-            to_ms(max(since, self.not_before)),
-            to_ms(until),
-        )
+    def events(self, since: datetime, until: datetime, limit: int) -> list[DoorEvent]:
+        """Return what happened from a UTC time up to before another, newest first."""
+        span = to_ms(max(since, self.not_before)), to_ms(until)
+        return [
+            DoorEvent(from_ms(at_ms), ClockState(clock), *texts)
+            for at_ms, clock, *texts in self._fetch(_EVENTS, *span, limit)
+        ]
+
+    def counts(self, chosen: LogFilter, step_s: int) -> list[tuple[datetime, int, int]]:
+        """Return start, granted and refused of each step of UTC time that has fitting attempts."""
+        condition, values = chosen.condition(self.not_before)
+        statement = f"{_COUNTS}{condition} GROUP BY 1 ORDER BY 1"
         return [
             (from_ms(step * step_s * 1000), granted or 0, refused or 0)
-            for step, granted, refused in records
+            for step, granted, refused in self._fetch(statement, step_s * 1000, *values)
         ]
 
     def _rows(self, chosen: LogFilter, place: str, *more: object) -> list[Visit]:

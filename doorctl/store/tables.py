@@ -40,11 +40,18 @@ _IS_CARD, _IS_CHECK = "CHECK (length(row_key) = 16)", "CHECK (length(pin_check) 
 
 
 def _apart(
-    database: str, name: str, why: str, columns: str, *, twice: Collection[str] = (), **more: Any
+    database: str,
+    name: str,
+    why: str,
+    columns: str,
+    *,
+    twice: Collection[str] = (),
+    since: tuple[int, int] = (0, 2),
+    **more: Any,
 ) -> Table:
     """Return a table about nobody, with its columns as SQL and the names of those kept twice."""
     split = (column.split(" ", 1) for column in columns.split(", "))
-    plain = [Column(called, sql, twice=called in twice) for called, sql in split]
+    plain = [Column(called, sql, twice=called in twice, since=since) for called, sql in split]
     second = [Column(TWICE, "TEXT")] if twice else []
     return Table(database, name, (*plain, *second), apart=why, **more)
 
@@ -439,6 +446,16 @@ HOLDS = _apart(
     "case_number TEXT NOT NULL, reason TEXT NOT NULL, until_ms INTEGER NOT NULL, "
     "added_ms INTEGER NOT NULL, added_by TEXT NOT NULL",
 )
+# What the door did without a card. None decides, so none is kept twice.
+EVENTS = _apart(
+    VISITS,
+    "events",
+    "of the house; `by` is a member of staff, at work",
+    f"number {_NUMBERED}, at_ms INTEGER NOT NULL, clock TEXT NOT NULL, boot_id TEXT NOT NULL, "
+    "boot_ms INTEGER NOT NULL, kind TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL",
+    since=(0, 3),
+    beside=("CREATE INDEX events_by_time ON events (at_ms)",),
+)
 # A wrong bit in these would be a doubt that nobody had, or none where there was one.
 CLOCK_READINGS = _apart(
     VISITS,
@@ -483,7 +500,7 @@ TABLES = (
     *(REGISTER, LEARNT, ASKED, SHUT_OUT, CACHE),
     *(BANS, PASSES, RESTRICTIONS, WRONG_PINS_ELSEWHERE, OVERRIDES, DAYS, DAY_SOURCES),
     *(ACCOUNTS, SESSIONS, ALARMS, AUDIT, *_OF_BRANCH),
-    *(ATTEMPTS, THROTTLES, WRONG_PINS, HOLDS, *_OF_VISITS),
+    *(ATTEMPTS, THROTTLES, WRONG_PINS, EVENTS, HOLDS, *_OF_VISITS),
 )
 """Every table; those about people in the order in which they are shown."""
 

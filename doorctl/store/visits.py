@@ -18,7 +18,7 @@ from doorctl.access.throttle import (
     ReaderThrottle,
 )
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.moments import BootTime, ClockState, KeptReadings
+from doorctl.core.moments import BootTime, ClockState, KeptReadings, Stamped
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import ATTEMPT, HourCount
 from doorctl.store.connection import Writer, compact, create_file, transaction, translated
@@ -140,6 +140,7 @@ _KEPT_TIME = """
     SELECT EXISTS (SELECT 1 FROM attempts WHERE at_ms = ?1)
     OR EXISTS (SELECT 1 FROM canaries WHERE at_ms = ?1)
     OR EXISTS (SELECT 1 FROM throttles WHERE touched_ms = ?1)
+    OR EXISTS (SELECT 1 FROM events WHERE at_ms = ?1)
     OR EXISTS (SELECT 1 FROM holds WHERE ?1 IN (since_ms, to_ms, until_ms, added_ms))
 """
 
@@ -172,6 +173,16 @@ _CLOSE = """
     WHERE attempt = ? AND verdict IS NULL
 """
 _CANARIES = "SELECT row_key FROM canaries"
+# A state that the door finds at its start may stand there already; a door that starts, and has not
+# said that it stops, was killed.
+_ADD_EVENT = """
+    INSERT INTO events (at_ms, clock, boot_id, boot_ms, kind, why, by)
+    SELECT ?1, ?2, ?3, ?4, CASE WHEN ?5 = 'started' AND
+        (SELECT kind FROM events ORDER BY number DESC LIMIT 1) <> 'stopped'
+        THEN 'restarted' ELSE ?5 END, ?6, ?7
+    WHERE ?5 NOT IN ('mode', 'push', 'reader', 'keypad', 'fire')
+    OR ?6 IS NOT (SELECT why FROM events WHERE kind = ?5 ORDER BY number DESC LIMIT 1)
+"""
 _HELD_ATTEMPTS = f"SELECT count(*) FROM attempts WHERE {HELD}"  # noqa: S608 -- a constant
 _AHEAD = "SELECT count(*) FROM attempts WHERE at_ms > ?"
 _CLOSE_ALL = "UPDATE attempts SET verdict = ?, reason = ? WHERE verdict IS NULL"
@@ -260,6 +271,14 @@ class VisitStore:
             if closed.reader is not None:
                 values = (closed.reader.spent_ms, *_columns(closed.reader.at))
                 connection.execute("INSERT OR REPLACE INTO reader VALUES (1, ?, ?, ?)", values)
+
+    def add_events(self, events: Iterable[tuple[Stamped, str, str, str]]) -> None:
+        """Keep what the door did: when, kind, why and by whom; a state only where it changed."""
+        with self._transaction() as connection:
+            for at, *texts in events:
+                boot = at.boot
+                stamp = (to_ms(at.utc), at.state.value, boot.boot_id, boot.ms)
+                connection.execute(_ADD_EVENT, (*stamp, *texts))
 
     def add_counts(self, counts: Iterable[HourCount]) -> None:
         """Add to the hourly counts, which no purge touches."""

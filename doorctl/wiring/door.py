@@ -123,7 +123,7 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         controller = door.controller(relay, signals, inputs, outputs)
         signal.signal(signal.SIGHUP, lambda _number, _frame: door.reload())
         controller.run(event_queue)
-        door.supervisor.stopping()
+        door.stopping()
     return 0
 
 
@@ -138,11 +138,13 @@ class _Door:
     stack: ExitStack
 
     def __post_init__(self) -> None:
-        self._log = log = self.alarms.log
         self.supervisor = SystemdSupervisor(self.environment)
         # Asked once: the kernel's answer does not change, and a release waits for nothing.
         self._grace_s = grace_s()
-        self._stores = stores = DoorStores(self.config, self.event_queue, log, self.stack)
+        self._stores = stores = DoorStores(
+            self.config, self.event_queue, self.alarms.log, self.stack
+        )
+        self._log = log = stores.log
         self._rations = Rations(stores.clock.monotonic_s)
         self._app = app = App(self.config, stores.clock)
         self._purging = Purging(
@@ -163,6 +165,11 @@ class _Door:
             log=log,
             counts_guesses=self.config.policy.require_pin,
         )
+
+    def stopping(self) -> None:
+        """Say that the door ends because it was told to."""
+        self._stores.events.keep("stopped")
+        self.supervisor.stopping()
 
     def reload(self) -> None:
         """Have the configuration read again, and take what may change; from a signal's handler."""

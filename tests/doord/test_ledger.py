@@ -24,6 +24,7 @@ from doorctl.access.throttle import (
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.doord.prepare import Ledger
+from doorctl.doord.stores import EVENTS_AN_HOUR, KeptEvents
 from doorctl.store.door_log import Visit
 from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
@@ -31,6 +32,7 @@ from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+from tests.fakes.worker import FakeWorker
 
 CPR = Identifier(IdentifierKind.CPR, "0101701234")
 TEN_DIGITS = (Identifier(IdentifierKind.CARD, "0101701234"), CPR)
@@ -746,3 +748,45 @@ class TestRestricted:
         books.open()
 
         assert books.prepared.patron == books.patrons.find(key_of(CARD))
+
+
+def test_a_door_keeps_what_it_did_and_waits_for_no_disk() -> None:
+    """One job writes all that has come; a cry for help in silence, and a flood, leave no more.
+
+    A log that fails loses them and ends nothing.
+    """
+    clock, log, worker = FakeClock(), FakeEventLog(), FakeWorker(lambda _event: None)
+    written: list[list[tuple[object, ...]]] = []
+    kept = KeptEvents(log, clock, lambda events: written.append([*events]), worker.submit)
+
+    kept.emit("ready", version="1")
+    kept.emit("relay", energised=True, monotonic_ns=1)
+    kept.emit("mode", state="closed", cause="schedule", until=None)
+    kept.emit("opened_by_staff", why="bud", by="lone")
+    kept.emit("alarm", kind="duress")
+    kept.emit("alarm", kind="door_forced")
+    assert worker.backlog() == 1
+    worker.work()
+
+    assert [event[1:] for event in written.pop()] == [
+        ("started", "", ""),
+        ("mode", "closed", ""),
+        ("opened_by_staff", "bud", "lone"),
+        ("door_forced", "", ""),
+    ]
+    assert len(log.lines) == 6
+    for _ in range(EVENTS_AN_HOUR + 5):
+        kept.keep("reader", "lost")
+    worker.work()
+    assert len(written.pop()) == EVENTS_AN_HOUR
+    clock.advance(3600)
+
+    def failing(_events: object) -> None:
+        raise StoreError("the disk is full")
+
+    broken = KeptEvents(log, clock, failing, worker.submit)
+    broken.keep("reader", "lost")
+    worker.work()
+    kept.keep("reader", "lost")
+    worker.work()
+    assert len(written) == 1

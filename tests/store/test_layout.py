@@ -116,9 +116,9 @@ def test_a_file_of_an_unreleased_doorctl_is_told_as_that(tmp_path: Path, name: s
     with closing(open_writer(path)) as database:
         database.execute(f"CREATE TABLE {name} (x INTEGER)")
         database.execute("CREATE TABLE _sqlite_migrations (migration_set, name, applied_at)")
-        steps = [(name, "create_tables", ""), (name, "add_weak_pin", "")]
+        steps = [(name, made, "") for made in ("create_tables", "add_weak_pin", "add_holds")]
         database.executemany("INSERT INTO _sqlite_migrations VALUES (?, ?, ?)", steps)
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 3")
     content = path.read_bytes()
 
     writers: dict[str, Callable[[], object]] = {

@@ -72,6 +72,15 @@ class WrittenLog:
                 map(_columns, visits),
             )
 
+    def happen(self, *events: tuple[datetime, str, str, str]) -> None:
+        """Commit what the door did: when, kind, why and by whom."""
+        with closing(sqlite3.connect(self.app.visits_db)) as file, file:
+            file.executemany(
+                "INSERT INTO events (at_ms, clock, boot_id, boot_ms, kind, why, by)"
+                " VALUES (?, 'trusted', 'boot-1', 1000, ?, ?, ?)",
+                [(round(at.timestamp() * 1000), *texts) for at, *texts in events],
+            )
+
     def know(self) -> None:
         """Have the register know whose the card is."""
         with closing(open_or_create_patrons(self.app.patrons_db, self.numbers.seal())) as writer:

@@ -16,9 +16,10 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.privacy.audit import Action
 from doorctl.privacy.statistics import LEAF, HourCount
 from doorctl.services.app import App
-from doorctl.services.visits import REVEALS_AN_HOUR, DayPicture, DoorLog, head_counts
+from doorctl.services.visits import REVEALS_AN_HOUR, DoorLog, Picture, head_counts
 from doorctl.store.door_log import EVERY, LogFilter, Visit
 from doorctl.store.visits import open_or_create_visits
+from doorctl.web.staff.log import of_day
 from tests.web.desk_records import recorded
 from tests.web.door_log import CARD, PSEUDONYM, WrittenLog, visit
 from tests.web.pages.staging import NOW, ZONE
@@ -114,9 +115,9 @@ def test_an_export(door: WrittenLog) -> None:
         door.log.export(EVERY, " ", "mette")
 
 
-def picture(door: WrittenLog, day: date) -> DayPicture:
+def picture(door: WrittenLog, day: date) -> Picture:
     """Return what is drawn of a local day."""
-    return door.log.view(EVERY, day, before=None, limit=1).picture
+    return door.log.view(of_day(day, ZONE), before=None, limit=1).picture
 
 
 def test_a_look_opens_each_database_once(door: WrittenLog) -> None:

@@ -7,10 +7,11 @@ import hashlib
 import hmac
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import partial
+from itertools import pairwise
+from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -18,48 +19,89 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import DAY_MINUTES
+from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES, Reason
+from doorctl.access.policy import Finding
 from doorctl.access.throttle import A_CODE
 from doorctl.accounts.account import Permission
+from doorctl.core.alarms import KINDS
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
-from doorctl.services.visits import DayPicture, DoorLog, ModeBand, Slot, as_dict
-from doorctl.store.door_log import OPEN, LogFilter, Visit
+from doorctl.services.visits import HOUR, DoorLog, LogView, ModeBand, Picture, Slot, as_dict
+from doorctl.store.door_log import OPEN, DoorEvent, LogFilter, Visit
 from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
-from doorctl.web.staff.why import sentence
+from doorctl.web.staff.why import aloud, help_with, sentence
 from doorctl.web.words import MODES, Words
 
 GRANTED, REFUSED = "granted", "refused"
 OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
+FOLD, EVENT = "fold", "event"
+"""States of rows that are no attempt: let-ins of an hour, and what the door did by itself."""
+
 REASONS: Final = frozenset(reason.value for reason in Reason)
 
 
-def chosen(form: Form, today: date, zone: tzinfo) -> LogFilter:
-    """Return the filter that an address or a form gives, for `today` where it gives no day.
+TONIGHT, TODAY, YESTERDAY, WEEK = "tonight", "today", "yesterday", "week"
+SPANS: Mapping[str, str] = {
+    TONIGHT: "Tonight",
+    TODAY: "Today",
+    YESTERDAY: "Yesterday",
+    WEEK: "7 days",
+}
+"""The spans that a page offers, and what each is called in English; the first is the usual one."""
 
-    The filter names no person, so it may stand in an address. Its times are local. An unknown
-    outcome or reason is left out. Raises FieldError where a day or a time makes no sense.
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A filter with both its times, local; `span` is a key of :data:`SPANS`, else empty."""
+
+    wanted: LogFilter
+    span: str = ""
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """The first local day, and the last; one that goes on over midnight is of the first."""
+        first, ends = day_of(self.wanted), self.wanted.until
+        last = first if ends is None or not self.span else (ends - timedelta.resolution).date()
+        return first, last
+
+
+def chosen(form: Form, today: date, zone: tzinfo) -> Choice:
+    """Return what an address or a form chooses, tonight where it says nothing of times.
+
+    It names no person, so it may stand in an address. A time of day that is not after the first is
+    the next day's. Tonight begins a day back, until `DoorLog.view` knows when the house was closed.
+    An unknown outcome or reason is left out. Raises FieldError where a day or a time makes no
+    sense.
     """
-    outcome = form.text("outcome")
+    outcome, timed = form.text("outcome"), any(map(form.text, ("day", "from", "to")))
+    span = "" if timed else form.text("span") if form.text("span") in SPANS else TONIGHT
+    back = {TONIGHT: 1, YESTERDAY: 1, WEEK: 6}.get(span, 0) * timedelta(days=1)
+    until = today if span != YESTERDAY else today - back
+    wanted = _typed_times(form, today, zone) if timed else of_day(today - back, zone, until)
+    return Choice(
+        replace(
+            wanted,
+            verdict=outcome if outcome in OUTCOMES else None,
+            reasons=frozenset(form.every("reason")) & REASONS,
+        ),
+        span,
+    )
+
+
+def _typed_times(form: Form, today: date, zone: tzinfo) -> LogFilter:
     with of_field("day"):
         day = filled_in.day(form.text("day")) or today
     with of_field("from"):
-        starts = _time(form.text("from"))
+        starts = _time(form.text("from")) or time()
     with of_field("to"):
-        ends = _time(form.text("to"))
-    if starts is not None and ends is not None and ends <= starts:
-        raise FieldError("to", "the time ends before it begins")
-    span = of_day(day, zone)
-    return replace(
-        span,
-        since=span.since if starts is None else datetime.combine(day, starts, zone),
-        until=span.until if ends is None else datetime.combine(day, ends, zone),
-        verdict=outcome if outcome in OUTCOMES else None,
-        reasons=frozenset(form.every("reason")) & REASONS,
+        ends = _time(form.text("to")) or time()
+    last = day if ends > starts else day + timedelta(days=1)
+    return LogFilter(
+        since=datetime.combine(day, starts, zone), until=datetime.combine(last, ends, zone)
     )
 
 
@@ -72,28 +114,32 @@ def of_day(first: date, zone: tzinfo, last: date | None = None) -> LogFilter:
 
 
 def day_of(wanted: LogFilter) -> date:
-    """Return the local day that a page shows."""
+    """Return the first local day of a filter."""
     return date.min if wanted.since is None else wanted.since.date()
 
 
-def _times(wanted: LogFilter) -> tuple[str, str]:
-    """Return the filter's first and last time of day; empty for the day's beginning and end."""
-    starts, ends = wanted.since, wanted.until
-    whole = ends is None or f"{ends:%F %R}" == f"{day_of(wanted) + timedelta(days=1)} 00:00"
-    from_then = "" if starts is None or starts.time() == time() else f"{starts:%H:%M}"
-    return from_then, "" if whole or ends is None else f"{ends:%H:%M}"
+def _times(choice: Choice) -> tuple[str, str]:
+    """Return the first and last time of day that were chosen; empty for a whole day's."""
+    starts, ends = choice.wanted.since, choice.wanted.until
+    if choice.span or starts is None or ends is None:
+        return "", ""
+    return f"{starts:%H:%M}" if starts.time() > time() else "", (
+        f"{ends:%H:%M}" if ends.time() > time() else ""
+    )
 
 
-def follows(wanted: LogFilter, today: date) -> bool:
-    """Tell whether the page shows the whole of today, so that it gets new attempts."""
-    return day_of(wanted) == today and _times(wanted) == ("", "") and wanted.verdict != OPEN
+def follows(wanted: LogFilter, now: datetime) -> bool:
+    """Tell whether the page goes up to now, so that it gets new attempts."""
+    since, until = wanted.since or now, wanted.until or now
+    return since <= now < until and wanted.verdict != OPEN
 
 
-def address(wanted: LogFilter, **others: object) -> str:
-    """Return a filter as an address's query string, with other parameters."""
-    fields = fields_of(wanted)
-    pairs = [(name, fields[name]) for name in ("day", "from", "to", "outcome") if fields[name]]
-    pairs += [("reason", reason) for reason in sorted(wanted.reasons)]
+def address(choice: Choice, **others: object) -> str:
+    """Return a choice as an address's query string, with other parameters."""
+    fields = fields_of(choice)
+    names = ("span",) if choice.span else ("day", "from", "to")
+    pairs = [(name, fields[name]) for name in (*names, "outcome") if fields[name]]
+    pairs += [("reason", reason) for reason in sorted(choice.wanted.reasons)]
     return urlencode([*pairs, *others.items()])
 
 
@@ -112,7 +158,7 @@ def _time(written: str) -> time | None:
     return at.replace(second=0, microsecond=0, tzinfo=None)
 
 
-NAMES: Mapping[str, str] = {GRANTED: "Let in", REFUSED: "Refused", OPEN: "Under way"}
+NAMES: Mapping[str, str] = {GRANTED: "Came in", REFUSED: "Refused", OPEN: "Under way"}
 """What each outcome is called, in English."""
 
 GROUP: Final = 4
@@ -130,19 +176,28 @@ def row(request: PageRequest, visit: Visit) -> dict[str, Any]:
     of that day alone: seeing a person at the door must not tell a month of visits.
     """
     words, local = request.words, request.words.local(visit.at)
-    links = request.may(Permission.SEARCH_LOG) or request.may(Permission.REVEAL)
-    pseudonym = visit.card if links else _of_day(request, visit.card, local.date())
+    pseudonym = visit.card if may_link(request) else _of_day(request, visit.card, local.date())
     return {
         "attempt": visit.attempt,
         "state": state(visit),
         "name": NAMES[state(visit)],
         "day": local.date(),
-        "clock": words.say("{time}:{seconds}", time=words.clock(visit.at), seconds=f"{local:%S}"),
+        "clock": _clock(words, visit.at),
         "doubtful": visit.clock is ClockState.UNTRUSTED,
         "meaning": ending(words, visit.reason),
         "pseudonym": words.say("code") if visit.card == A_CODE else grouped(pseudonym),
         "around": f"{local:%Y-%m-%dT%H:%M}",
+        "is_card": visit.card not in {None, A_CODE},
     }
+
+
+def may_link(request: PageRequest) -> bool:
+    """Tell whether this account may follow one card over several days."""
+    return request.may(Permission.SEARCH_LOG) or request.may(Permission.REVEAL)
+
+
+PAST: Mapping[str, str] = {"ok": "The door was opened", "closed": "Outside opening hours"}
+"""Reasons whose sentence is for somebody who stands at the door."""
 
 
 def state(visit: Visit) -> str:
@@ -154,6 +209,8 @@ def ending(words: Words, reason: str | None) -> str:
     """Return what a reason means; a reason that only a newer door knows stays as it is."""
     if reason is None:
         return ""
+    if reason in PAST:
+        return words.say(PAST[reason])
     return sentence(words, Reason(reason)) if reason in REASONS else reason
 
 
@@ -225,25 +282,26 @@ def _cells(words: Words, visits: Iterable[Visit]) -> Iterator[list[str]]:
         yield [inert(cell) for cell in cells]
 
 
-def fields_of(wanted: LogFilter) -> dict[str, Any]:
-    """Return the fields of the filter's and the export's form for this filter."""
-    day, (starts, ends) = str(day_of(wanted)), _times(wanted)
+def fields_of(choice: Choice) -> dict[str, Any]:
+    """Return the fields of the filter's and the export's form for this choice."""
+    (first, last), (starts, ends) = map(str, choice.days), _times(choice)
     return {
-        "day": day,
+        "span": choice.span,
+        "day": first,
         "from": starts,
         "to": ends,
-        "outcome": wanted.verdict or "",
-        "reason": wanted.reasons,
-        "first": day,
-        "last": day,
+        "outcome": choice.wanted.verdict or "",
+        "reason": choice.wanted.reasons,
+        "first": first,
+        "last": last,
         "purpose": "",
         "format": FORMATS[0],
     }
 
 
-def typed(form: Form, wanted: LogFilter) -> dict[str, Any]:
-    """Return these fields as they were filled in; an empty one gets the filter's value."""
-    shown = {name: form.text(name) or usual for name, usual in fields_of(wanted).items()}
+def typed(form: Form, choice: Choice) -> dict[str, Any]:
+    """Return these fields as they were filled in; an empty one gets the choice's value."""
+    shown = {name: form.text(name) or usual for name, usual in fields_of(choice).items()}
     return shown | {"reason": frozenset(form.every("reason")), "format": format_of(form)}
 
 
@@ -252,10 +310,10 @@ def format_of(form: Form) -> str:
     return form.text("format") if form.text("format") in FORMATS else FORMATS[0]
 
 
-def days(form: Form, wanted: LogFilter) -> tuple[date, date]:
+def days(form: Form, choice: Choice) -> tuple[date, date]:
     """Return the first and the last day to save; raises FieldError."""
     with of_field("first"):
-        first = filled_in.day(form.text("first")) or day_of(wanted)
+        first = filled_in.day(form.text("first")) or choice.days[0]
     with of_field("last"):
         last = filled_in.day(form.text("last")) or first
     if last < first:
@@ -272,7 +330,7 @@ def spanned(wanted: LogFilter, first: date, last: date, zone: tzinfo) -> LogFilt
     return replace(wanted, since=since, until=until)
 
 
-# The picture of a day at the door, as numbers for an SVG.
+# The picture of a span at the door, as numbers for an SVG.
 
 STEPS: Final = (1, 2, 3, 4, 5, 8)
 MARKS: Final = 4
@@ -289,9 +347,11 @@ GAP: Final = 24
 
 BASE: Final = TOP + ABOVE
 BAND_Y: Final = BASE + BELOW + GAP
-SLOT_MINUTES: Final = 15
 ROOM_FOR_NAME: Final = 90
 """A narrower band shows no name; the legend names all bands."""
+
+MOST_NAMES: Final = 13
+"""Names of hours or days that stand beside each other."""
 
 
 def scale_of(highest: int) -> int:
@@ -304,43 +364,44 @@ def scale_of(highest: int) -> int:
         size *= 10
 
 
-def timeline(words: Words, day: DayPicture, now: datetime) -> dict[str, Any]:
-    """Return the picture of a day at a local moment, with the table's rows.
+def timeline(words: Words, shown: Picture, now: datetime) -> dict[str, Any]:
+    """Return the picture of a span at a local moment, with the table's rows.
 
     `marks` are y and number of each mark of the scale on the left, `marks_inside` on the right.
     `inside` are the points of the head-count's line, as SVG writes them; both are empty where the
-    head-count is not known. `hours` are x and name of each mark of the day; `now` is x of this
-    moment, None on another day. `modes` has each mode of the bands with its English name, in order.
+    head-count is not known. `names` are x and name of hours or days; `now` is x of this moment,
+    None in another time. `modes` has each mode of the bands with its English name, in order.
     """
-    high = scale_of(max((slot.granted for slot in day.slots), default=0))
-    low = scale_of(max((slot.refused for slot in day.slots), default=0))
+    high = scale_of(max((slot.granted for slot in shown.slots), default=0))
+    low = scale_of(max((slot.refused for slot in shown.slots), default=0))
     unit = min(ABOVE / high, BELOW / low)
-    most_inside = scale_of(max((count for _, count in day.inside), default=0))
-    bands = [_band(words, day.day, band) for band in day.bands]
+    most_inside = scale_of(max((count for _, count in shown.inside), default=0))
+    bands = [_band(shown, band) for band in shown.bands]
+    rows = list(_rows(words, shown))
+    every = -(-len(rows) // MOST_NAMES)
     return {
-        "bars": [bar for slot in day.slots for bar in _bars(words, slot, unit)],
+        "bars": [bar for slot in shown.slots for bar in _bars(shown, slot, unit)],
         "bands": bands,
         "modes": {band["mode"]: band["name"] for band in bands},
         "marks": list(_marks(high, low, unit)),
-        "marks_inside": _marks_inside(most_inside) if day.inside else [],
+        "marks_inside": _marks_inside(most_inside) if shown.inside else [],
         "inside": " ".join(
-            f"{_x(_minute(words, day.day, at))},{round(BASE - ABOVE * count / most_inside, 1)}"
-            for at, count in day.inside
+            f"{_x(shown, at)},{round(BASE - ABOVE * count / most_inside, 1)}"
+            for at, count in shown.inside
         ),
-        "hours": [(_x(hour * 60), f"{hour:02}") for hour in range(0, 25, 2)],
-        "now": _x(_minute(words, day.day, now)) if words.local(now).date() == day.day else None,
-        "rows": list(_rows(words, day)),
-        "granted": sum(slot.granted for slot in day.slots),
-        "refused": sum(slot.refused for slot in day.slots),
+        "names": [(_x(shown, row["begins"]), row["mark"]) for row in rows[::every]],
+        "now": _x(shown, now) if shown.since <= now < shown.until else None,
+        "rows": rows,
+        "granted": sum(slot.granted for slot in shown.slots),
+        "refused": sum(slot.refused for slot in shown.slots),
         "width": LEFT + WIDTH + RIGHT,
         "height": BAND_Y + BAND + 4,
     }
 
 
-def _bars(words: Words, slot: Slot, unit: float) -> Iterator[dict[str, Any]]:
-    local = words.local(slot.starts)
-    x = _x(local.hour * 60 + local.minute) + 1
-    width = round(WIDTH * SLOT_MINUTES / DAY_MINUTES - 2, 1)
+def _bars(shown: Picture, slot: Slot, unit: float) -> Iterator[dict[str, Any]]:
+    x = _x(shown, slot.starts) + 1
+    width = round(max(2, _x(shown, slot.starts.astimezone(UTC) + shown.step) - x - 1), 1)
     up, down = round(slot.granted * unit, 1), round(slot.refused * unit, 1)
     if slot.granted:
         yield {"x": x, "y": round(BASE - up, 1), "width": width, "height": up, "granted": True}
@@ -348,9 +409,9 @@ def _bars(words: Words, slot: Slot, unit: float) -> Iterator[dict[str, Any]]:
         yield {"x": x, "y": BASE, "width": width, "height": down, "granted": False}
 
 
-def _band(words: Words, day: date, band: ModeBand) -> dict[str, Any]:
-    x, mode = _x(_minute(words, day, band.starts)), band.mode
-    width = round(_x(_minute(words, day, band.ends)) - x, 1)
+def _band(shown: Picture, band: ModeBand) -> dict[str, Any]:
+    x, mode = _x(shown, band.starts), band.mode
+    width = round(_x(shown, band.ends) - x, 1)
     named = width >= ROOM_FOR_NAME
     return {"x": x, "width": width, "mode": mode.value, "name": MODES[mode], "named": named}
 
@@ -365,45 +426,123 @@ def _marks_inside(most: int) -> list[tuple[float, int]]:
     return [(round(BASE - ABOVE * count / most, 1), count) for count in (most, most // 2, 0)]
 
 
-def _rows(words: Words, day: DayPicture) -> Iterator[dict[str, Any]]:
-    ends = {words.local(at).hour: count for at, count in day.inside if words.local(at).minute == 0}
-    if day.inside and words.local(day.inside[-1][0]).date() > day.day:
-        ends[24] = day.inside[-1][1]
-    for hour in range(24):
-        slots = [slot for slot in day.slots if words.local(slot.starts).hour == hour]
+def _rows(words: Words, shown: Picture) -> Iterator[dict[str, Any]]:
+    """Yield the numbers of each hour, of each day of a long span."""
+    ends, by_hour = dict(shown.inside), shown.step < HOUR
+    for begins, stops in pairwise(_edges(words, shown)):
+        slots = [slot for slot in shown.slots if begins <= slot.starts.astimezone(UTC) < stops]
+        local = words.local(begins)
+        mark = f"{local:%H}" if by_hour else f"{local:%d.%m}"
         yield {
-            "name": f"{hour:02}-{hour + 1:02}",
+            "begins": begins,
+            "mark": mark,
+            "name": f"{mark}-{local.hour + 1:02}" if by_hour else words.short_day(local.date()),
             "granted": sum(slot.granted for slot in slots),
             "refused": sum(slot.refused for slot in slots),
-            "inside": ends.get(hour + 1),
-            "modes": list(_modes(words, day.day, day.bands, hour * 60)),
+            "inside": ends.get(stops),
+            "modes": [
+                MODES[band.mode]
+                for band in shown.bands
+                if band.starts.astimezone(UTC) < stops and band.ends.astimezone(UTC) > begins
+            ],
         }
 
 
-def _modes(words: Words, day: date, bands: Sequence[ModeBand], starts: int) -> Iterator[str]:
-    for band in bands:
-        begins, ends = _minute(words, day, band.starts), _minute(words, day, band.ends)
-        if begins < starts + 60 and ends > starts:
-            yield MODES[band.mode]
+def _edges(words: Words, shown: Picture) -> Iterator[datetime]:
+    """Yield when each hour or day of a span begins, and the one after it, in UTC."""
+    at = words.local(shown.since).replace(minute=0, second=0, microsecond=0)
+    if shown.step == HOUR:
+        at = at.replace(hour=0)
+    while at.astimezone(UTC) < shown.until.astimezone(UTC):
+        yield at.astimezone(UTC)
+        is_day = shown.step == HOUR
+        at = at + timedelta(days=1) if is_day else words.local(at.astimezone(UTC) + HOUR)
+    yield at.astimezone(UTC)
 
 
-def _minute(words: Words, day: date, at: datetime) -> int:
-    """Return the minutes after a day's midnight, by the clock on the wall.
+def _x(shown: Picture, at: datetime) -> float:
+    since, until = shown.since.astimezone(UTC), shown.until.astimezone(UTC)
+    part = (at.astimezone(UTC) - since) / (until - since)
+    return round(LEFT + WIDTH * min(max(part, 0), 1), 1)
 
-    The hour that summer time skips stays empty; a repeated hour is drawn on the first one.
+
+# The timeline: attempts and what happened without a card, in one order.
+
+HAPPENED: Mapping[tuple[str, str], str] = {
+    ("started", ""): "The door process has started.",
+    ("restarted", ""): "The door process has started again, after it had ended abruptly.",
+    ("stopped", ""): "The door process was stopped.",
+    ("reader", "lost"): "The card reader is gone.",
+    ("reader", "connected"): "The card reader is there.",
+    ("keypad", "lost"): "The keypad is gone.",
+    ("keypad", "connected"): "The keypad is there.",
+    ("fire", "active"): "The fire alarm is on; the door can be opened.",
+    ("fire", "over"): "The fire alarm is over.",
+}
+"""What each event with its state means; those with other values have sentences of their own."""
+
+
+def happened(words: Words, event: DoorEvent) -> str:
+    """Return an event in words; one that only a newer door knows stays as it is."""
+    if event.kind == "mode":
+        modes = {mode.value: name for mode, name in MODES.items() if mode}
+        mode = words.say(modes.get(event.why, MODES[None]))
+        return words.say("The library is now: {mode}.", mode=mode.lower())
+    if event.kind == "push":
+        return words.say("Update no. {n} of the patron register is in use.", n=event.why)
+    if event.kind == "opened_by_staff":
+        return words.say("{who} opened the door: {why}", who=event.by, why=event.why)
+    if event.kind in KINDS:
+        return words.alarm(KINDS[event.kind].means)
+    known = HAPPENED.get((event.kind, event.why))
+    return f"{event.kind} {event.why}".strip() if known is None else words.say(known)
+
+
+def entries(request: PageRequest, view: LogView) -> list[dict[str, Any]]:
+    """Return the page's rows, newest first: attempts, events and folded hours.
+
+    The let-ins of an hour are one row with its `rows`, where the filter leaves all outcomes in. A
+    row that begins another local day than the one before it has a `date`.
     """
-    local = words.local(at)
-    if local.date() >= day + timedelta(days=1):
-        return DAY_MINUTES
-    return 0 if local.date() < day else local.hour * 60 + local.minute
+    words, every = request.words, [(visit.at, row(request, visit)) for visit in view.page.visits]
+    every += [(event.at, _event_row(words, event)) for event in view.events]
+    every.sort(key=itemgetter(0), reverse=True)
+    listed: list[dict[str, Any]] = []
+    folds: dict[datetime, dict[str, Any]] = {}
+    for at, shown in every:
+        hour = words.local(at).replace(minute=0, second=0, microsecond=0)
+        if shown["state"] != GRANTED or view.chosen.narrows:
+            listed.append(shown)
+        elif hour in folds:
+            folds[hour]["rows"].append(shown)
+        else:
+            name = f"{hour:%H}\N{EN DASH}{hour.hour + 1:02}"
+            folds[hour] = {"state": FOLD, "day": shown["day"], "name": name, "rows": [shown]}
+            listed.append(folds[hour])
+    listed = [one["rows"][0] if len(one.get("rows", ())) == 1 else one for one in listed]
+    shown_day = None
+    for one in listed:
+        one["date"] = one["day"] if one["day"] != shown_day else None
+        shown_day = one["day"]
+    return listed
 
 
-def _x(minute: float) -> float:
-    return round(LEFT + WIDTH * minute / DAY_MINUTES, 1)
+def _event_row(words: Words, event: DoorEvent) -> dict[str, Any]:
+    return {
+        "state": EVENT,
+        "day": words.local(event.at).date(),
+        "clock": _clock(words, event.at),
+        "doubtful": event.clock is ClockState.UNTRUSTED,
+        "meaning": happened(words, event),
+    }
+
+
+def _clock(words: Words, at: datetime) -> str:
+    return words.say("{time}:{seconds}", time=words.clock(at), seconds=f"{words.local(at):%S}")
 
 
 PAGE: Final = "/log"
-ROWS: Final = 50
+ROWS: Final = 400
 MOST_FOUND: Final = 200
 """Attempts of one card that are shown: a month of many visits a day."""
 
@@ -413,7 +552,7 @@ MOST_DIGITS: Final = 18
 FIXED: Mapping[str, Any] = {
     "names": NAMES,
     "outcomes": OUTCOMES,
-    "one_day": timedelta(days=1),
+    "spans": SPANS,
     "longest": SHORT_TEXT,
 }
 """What the template uses and no request changes."""
@@ -434,6 +573,7 @@ class LogPages:
         guarded, form = self._frame.guarded, self._frame.form
         return (
             guarded(PAGE, self._page, Permission.SEE_LOG),
+            guarded(f"{PAGE}/attempt", self._attempt, Permission.SEE_LOG),
             form(f"{PAGE}/search", self._search, Permission.SEARCH_LOG, self._again),
             guarded(f"{PAGE}/reveal", self._revealed, Permission.REVEAL),
             form(f"{PAGE}/reveal", self._reveal, Permission.REVEAL, self._revealed),
@@ -442,10 +582,10 @@ class LogPages:
 
     async def _page(self, request: PageRequest) -> Response:
         try:
-            wanted = chosen(request.queried, request.today, request.words.zone)
+            choice = chosen(request.queried, request.today, request.words.zone)
         except FieldError as error:
             return await self._again(request, request.queried, error)
-        return await self._shown(request, wanted, before=_number(request.query("before")))
+        return await self._shown(request, choice, before=_number(request.query("before")))
 
     async def _search(self, request: PageRequest, form: Form) -> Response:
         with of_field(filled_in.CARD):
@@ -487,15 +627,33 @@ class LogPages:
             longest=SHORT_TEXT,
         )
 
+    async def _attempt(self, request: PageRequest) -> Response:
+        number, links = _number(request.query("attempt")), may_link(request)
+        visits: tuple[Visit, ...] = ()
+        if number is not None:
+            visits = await request.aside(self._log.beside, number, same_day=not links)
+        if not visits:
+            raise InputError(NO_ATTEMPT)
+        reason = Reason(visits[0].reason) if visits[0].reason in REASONS else None
+        return request.page(
+            "log_attempt.html",
+            row=row(request, visits[0]),
+            others=[row(request, visit) for visit in visits[1:]],
+            links=links,
+            code=CODES.get(reason) if reason else None,
+            help=help_with(Finding("", reason)) if reason not in {None, Reason.OK} else None,
+            aloud=aloud(reason) if reason not in {None, Reason.OK} else "",
+        )
+
     def _visit(self, number: int) -> Visit | None:
         visits = self._log.after(number - 1, 1)
         return visits[0] if visits and visits[0].attempt == number else None
 
     async def _export(self, request: PageRequest, form: Form) -> Response:
         zone, kind = request.words.zone, format_of(form)
-        wanted = chosen(form, request.today, zone)
-        first, last = days(form, wanted)
-        span = spanned(wanted, first, last, zone)
+        choice = chosen(form, request.today, zone)
+        first, last = days(form, choice)
+        span = spanned(choice.wanted, first, last, zone)
         visits = await request.aside(self._saved, span, form.text("purpose"), request.by)
         content = as_json(visits) if kind == JSON else as_csv(request.words, visits)
         named = f'attachment; filename="doorctl-log-{first}-{last}.{kind}"'
@@ -510,44 +668,71 @@ class LogPages:
             return self._log.export(chosen, purpose, by)
 
     async def _again(self, request: PageRequest, form: Form, error: InputError) -> Response:
-        wanted = of_day(request.today, request.words.zone)
-        with suppress(InputError):
-            wanted = chosen(form, request.today, request.words.zone)
         field = error.field if isinstance(error, FieldError) else "last"
         wrong = {field: request.words.refusal(error)}
-        return await self._shown(request, wanted, fields=typed(form, wanted), wrong=wrong)
+        try:
+            choice = chosen(form, request.today, request.words.zone)
+        except InputError:
+            # No number of another time may stand beside what was asked for.
+            choice = Choice(of_day(request.today, request.words.zone))
+            return request.page(
+                "log.html", 422, **self._framed(request, choice, typed(form, choice), wrong)
+            )
+        return await self._shown(request, choice, fields=typed(form, choice), wrong=wrong)
 
     async def _shown(
         self,
         request: PageRequest,
-        wanted: LogFilter,
+        choice: Choice,
         before: int | None = None,
         *,
         fields: dict[str, Any] | None = None,
         wrong: Mapping[str, str] | None = None,
     ) -> Response:
-        day, words = day_of(wanted), request.words
-        view = await request.aside(self._log.view, wanted, day, before=before, limit=ROWS)
-        page, newest = view.page, before is None
+        night, newest = choice.span == TONIGHT, before is None
+        view = await request.aside(
+            self._log.view, choice.wanted, before=before, limit=ROWS, night=night
+        )
+        choice, page = replace(choice, wanted=view.chosen), view.page
         return request.page(
             "log.html",
             422 if wrong else 200,
-            day=day,
-            filtered=partial(address, wanted),
-            chosen=fields_of(wanted),
-            fields=fields or fields_of(wanted),
-            wrong=dict.fromkeys(FIELDS, "") | dict(wrong or {}),
-            rows=[row(request, visit) for visit in page.visits],
-            older=page.visits[-1].attempt if page.more else None,
-            newest=newest,
-            since=_place(view.newest) if newest and follows(wanted, request.today) else "",
-            timeline=timeline(words, view.picture, request.now),
-            reasons=[
-                (why.value, sentence(words, why)) for why in SENTENCES if why is not Reason.OK
-            ],
-            today=request.today,
-            **FIXED,
+            **self._framed(request, choice, fields or fields_of(choice), wrong or {})
+            | {
+                "view": view,
+                "rows": entries(request, view),
+                "older": page.visits[-1].attempt if page.more else None,
+                "newest": newest,
+                "since": _place(view.newest)
+                if newest and follows(view.chosen, request.now)
+                else "",
+                "timeline": timeline(request.words, view.picture, request.now),
+            },
         )
+
+    def _framed(
+        self,
+        request: PageRequest,
+        choice: Choice,
+        fields: dict[str, Any],
+        wrong: Mapping[str, str],
+    ) -> dict[str, Any]:
+        """Return what the page has even where it shows no attempt."""
+        return {
+            "view": None,
+            "since": "",
+            "filtered": partial(address, choice),
+            "chosen": fields_of(choice),
+            "fields": fields,
+            "wrong": dict.fromkeys(FIELDS, "") | dict(wrong),
+            "reasons": [
+                (why.value, sentence(request.words, why))
+                for why in SENTENCES
+                if why is not Reason.OK
+            ],
+            "today": request.today,
+            **FIXED,
+        }
 
 
 def _place(newest: Visit | None) -> str:

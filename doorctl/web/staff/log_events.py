@@ -311,7 +311,7 @@ class LogEvents:
         self._watch.stop()
 
     async def _events(self, request: PageRequest) -> Response:
-        wanted = chosen(request.queried, request.today, request.words.zone)
+        wanted = chosen(request.queried, request.today, request.words.zone).wanted
         full = self.clients >= MOST_CLIENTS or self._clients[request.by] >= MOST_OF_ONE
         if self._watch.ending or full:
             return PlainTextResponse(

@@ -4,13 +4,14 @@
 
 const AGAIN_MS = 10000;
 const SILENCE_MS = 25000; /* the server says something every 10 s */
-const MOST_ROWS = 200;
+const MOST_ROWS = 600;
 
 const live = document.getElementById("live");
 const rows = document.getElementById("rows");
 const none = document.getElementById("none");
-const address = new URL(live.dataset.events, location.href);
-let since = live.dataset.since;
+const beside = document.getElementById("beside");
+const address = live && new URL(live.dataset.events, location.href);
+let since = live && live.dataset.since;
 let events, silence, coming;
 
 function say(text) {
@@ -72,14 +73,30 @@ function put(html) {
   const old = document.getElementById(row.id);
   row.classList.add("log-new");
   none.hidden = true;
+  if (old && old.tagName === "LI") return; /* It is folded into its hour. */
   if (old) old.replaceWith(row);
   else rows.insertBefore(row, below(Number(row.dataset.attempt)));
   while (rows.children.length > MOST_ROWS) rows.lastElementChild.remove();
 }
 
 function below(attempt) {
-  return [...rows.children].find((one) => Number(one.dataset.attempt) < attempt) || null;
+  const older = (one) => Number(one.dataset.attempt) < attempt;
+  return [...rows.children].find(older) || rows.querySelector("tr:not(.log-date)");
 }
 
-document.addEventListener("visibilitychange", listen);
-listen();
+/* An attempt that is clicked stands beside the log where there is room, else on its own page. */
+rows.addEventListener("click", async (event) => {
+  const link = event.target.closest("a");
+  if (!link || event.ctrlKey || event.metaKey || !matchMedia("(min-width: 64em)").matches) return;
+  event.preventDefault();
+  const answer = await fetch(link.href, { redirect: "error" }).catch(() => null);
+  if (!answer || !answer.ok) return location.assign(link.href);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  beside.replaceChildren(page.getElementById("attempt"));
+  beside.querySelector("h1").focus();
+});
+
+if (live) {
+  document.addEventListener("visibilitychange", listen);
+  listen();
+}

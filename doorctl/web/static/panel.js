@@ -9,6 +9,7 @@ const MOST_KEYS = 12;
 
 const body = document.body;
 const screenOf = document.getElementById("screen");
+const pad = document.getElementById("pad");
 const speak = document.getElementById("speak");
 const begun = body.dataset.attempt;
 let events, silence, again, idle;
@@ -91,7 +92,7 @@ function press(event) {
   waiting += 1;
   sending = sending
     .then(() =>
-      fetch("/panel/key", {
+      fetch(pad.action, {
         method: "POST",
         body: sent,
         headers: { Accept: "application/json" },
@@ -136,7 +137,7 @@ function offerToSpeak() {
   });
 }
 
-document.addEventListener("submit", press);
+if (pad) pad.addEventListener("submit", press);
 document.addEventListener("contextmenu", (event) => event.preventDefault());
 offerToSpeak();
 restart();

@@ -1,20 +1,20 @@
-"""A day as numbers for a picture."""
+"""A span of time as numbers for a picture."""
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, time, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
-from doorctl.services.visits import DayPicture, ModeBand, Slot
+from doorctl.services.visits import HOUR, ModeBand, Picture, Slot
 from doorctl.web.staff.log import ABOVE, BAND_Y, BASE, LEFT, TOP, WIDTH, timeline
 from doorctl.web.words import Words
 from tests.web.pages.staging import LANGUAGES, NOW, ZONE
 
 WORDS = Words(LANGUAGES.chosen("da"), ZONE)
-DAY = NOW.date()
 MIDNIGHT = datetime(2026, 11, 25, tzinfo=ZONE)
 
 QUARTERS = st.lists(
@@ -23,13 +23,19 @@ QUARTERS = st.lists(
 )
 
 
+def of(since: datetime, days: int = 1, **more: Any) -> dict[str, Any]:
+    """Return the picture of some whole days, as of :data:`NOW`."""
+    until = datetime.combine(since.date() + timedelta(days=days), time(), ZONE)
+    return timeline(WORDS, Picture(since, until, **more), NOW)
+
+
 def test_an_evening() -> None:
     """Let in stands above the line, refused below it; the hours say the same in numbers."""
     at = MIDNIGHT + timedelta(hours=18, minutes=15)
     bands = (ModeBand(MIDNIGHT, MIDNIGHT + timedelta(days=1), Mode.SELF_SERVICE),)
     inside = ((MIDNIGHT + timedelta(hours=18), 1), (MIDNIGHT + timedelta(hours=19), 4))
 
-    drawn = timeline(WORDS, DayPicture(DAY, (Slot(at, 3, 1),), bands, inside), NOW)
+    drawn = of(MIDNIGHT, slots=(Slot(at, 3, 1),), bands=bands, inside=inside)
 
     up, down = drawn["bars"]
     assert (up["granted"], down["granted"]) == (True, False)
@@ -40,32 +46,43 @@ def test_an_evening() -> None:
     assert row["modes"] == ["Self-service"]
     assert drawn["inside"] == f"692.0,{BASE - ABOVE / 4} 728.0,{TOP}.0"
     assert drawn["now"] == 746.0
+    assert [name for _, name in drawn["names"]][:3] == ["00", "02", "04"]
 
 
 def test_an_empty_day_that_is_not_today() -> None:
     """Nothing is drawn but the scale; no moment is now, and nobody is told to be inside."""
-    drawn = timeline(WORDS, DayPicture(DAY - timedelta(days=1), (), ()), NOW)
+    drawn = of(MIDNIGHT - timedelta(days=1))
 
-    assert (drawn["bars"], drawn["inside"], drawn["now"], drawn["marks_inside"]) == (
-        [],
-        "",
-        None,
-        [],
-    )
+    empty = (drawn["bars"], drawn["inside"], drawn["now"], drawn["marks_inside"])
+    assert empty == ([], "", None, [])
     assert len(drawn["rows"]) == 24
 
 
-def test_the_hour_that_comes_twice_is_counted_whole() -> None:
+def test_a_night_and_a_week() -> None:
+    """A span goes on over midnight; a long one has a row and a name for each day."""
+    night = of(MIDNIGHT - 2 * HOUR, days=2, slots=(Slot(MIDNIGHT, 1, 0),))
+    week = of(MIDNIGHT - timedelta(days=6), days=7, step=HOUR, slots=(Slot(MIDNIGHT, 1, 0),))
+
+    assert [row["name"] for row in night["rows"]][:3] == ["22-23", "23-24", "00-01"]
+    assert night["rows"][2]["granted"] == 1
+    assert [name for _, name in week["names"]][::6] == ["19.11", "25.11"]
+    assert [row["granted"] for row in week["rows"]] == [0] * 6 + [1]
+
+
+def test_the_hour_that_comes_twice_is_drawn_twice() -> None:
     """On the last Sunday of October two hours are called 02; the day still ends at its edge."""
-    day = date(2026, 10, 25)
-    first = datetime(2026, 10, 25, 2, 15, tzinfo=ZONE)
     midnight = datetime(2026, 10, 25, tzinfo=ZONE)
+    first = datetime(2026, 10, 25, 2, 15, tzinfo=ZONE)
     band = ModeBand(midnight, midnight + timedelta(days=1), Mode.CLOSED)
     slots = (Slot(first, 1, 0), Slot(first.replace(fold=1), 2, 0))
 
-    drawn = timeline(WORDS, DayPicture(day, slots, (band,)), NOW)
+    drawn = of(midnight, slots=slots, bands=(band,))
 
-    assert drawn["rows"][2]["granted"] == drawn["granted"] == 3
+    assert [(row["name"], row["granted"]) for row in drawn["rows"][2:4]] == [
+        ("02-03", 1),
+        ("02-03", 2),
+    ]
+    assert (len(drawn["rows"]), drawn["granted"]) == (25, 3)
     assert (drawn["bands"][0]["x"], drawn["bands"][0]["width"]) == (LEFT, WIDTH)
 
 
@@ -77,7 +94,7 @@ def test_nothing_leaves_the_picture(quarters: list[tuple[int, int, int]]) -> Non
         for at, granted, refused in sorted(quarters)
     )
 
-    drawn = timeline(WORDS, DayPicture(DAY, slots, ()), NOW)
+    drawn = of(MIDNIGHT, slots=slots)
 
     for bar in drawn["bars"]:
         assert LEFT <= bar["x"] <= bar["x"] + bar["width"] <= LEFT + WIDTH

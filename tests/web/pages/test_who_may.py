@@ -30,7 +30,7 @@ WHO = {
     "OPEN_ONCE": ["POST /now/open"],
     "SET_MODE": ["POST /now/clock", "POST /now/mode", "POST /now/mode/end"],
     "ACKNOWLEDGE": ["POST /now/acknowledge"],
-    "SEE_LOG": ["GET /log", "GET /log/events"],
+    "SEE_LOG": ["GET /log", "GET /log/attempt", "GET /log/events"],
     "SEARCH_LOG": ["POST /log/search"],
     "REVEAL": ["GET /log/reveal", "POST /log/reveal"],
     "EXPORT_LOG": ["POST /log/export"],
