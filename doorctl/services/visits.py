@@ -227,6 +227,14 @@ class DoorLog:
         with self._rows() as rows:
             return _page(rows, chosen, before, limit)
 
+    def night(self, since: datetime, limit: int) -> tuple[int, int, tuple[Visit, ...]]:
+        """Return how many were let in and refused since a time, and the last that were refused."""
+        with self._rows() as rows:
+            until = self._app.clock.moment().local + ONE_DAY
+            counted = rows.counts(since, until, int(SLOT.total_seconds()))
+            refused = rows.newest(LogFilter(verdict="refused", since=since), None, limit)
+        return sum(row[1] for row in counted), sum(row[2] for row in counted), tuple(refused)
+
     def after(self, number: int, limit: int = 100) -> tuple[Visit, ...]:
         """Return attempts with higher numbers, oldest first."""
         with self._rows() as rows:

@@ -258,7 +258,7 @@ class Place:
 
 
 PLACES: Final = (
-    Place("/now", "Now", Permission.SEE_NOW),
+    Place("/now", "Overview", Permission.SEE_NOW),
     Place("/log", "Door log", Permission.SEE_LOG),
     Place("/why", "Help a patron", Permission.EXPLAIN),
     Place("/bans", "Bans", Permission.SEE_BANS),

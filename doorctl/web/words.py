@@ -165,5 +165,5 @@ CAUSES: Mapping[Cause, str] = MappingProxyType(
     }
 )
 
-SETTABLE: Final = (Mode.STAFFED, Mode.SELF_SERVICE, Mode.CLOSED, Mode.LOCKDOWN)
-"""The modes that staff may set by hand, in the order in which they are offered."""
+SETTABLE: Final = (Mode.STAFFED, Mode.SELF_SERVICE, Mode.CLOSED)
+"""The modes that staff choose from a list, in that order; a lockdown has a button of its own."""

@@ -135,6 +135,7 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "POST /now/acknowledge": Ask({"kind": "door_forced"}),
         "POST /now/clock": Ask(),
         "POST /now/mode": Ask({"mode": "closed", "until": at(2), "cause": "vand på gulvet"}),
+        "POST /now/lock": Ask({"lock-until": at(2), "lock-cause": "vand på gulvet"}),
         "POST /now/mode/end": Ask(),
         "POST /now/open": Ask({"reason": "glemte sin jakke"}),
         "POST /panel": Ask({"key": "x"}),

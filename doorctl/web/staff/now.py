@@ -38,15 +38,21 @@ from doorctl.services.hours import (
     refuse_day,
     trust_clock,
 )
+from doorctl.services.visits import DoorLog
+from doorctl.store.door_log import Visit
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
+from doorctl.web.staff.log import ending
 from doorctl.web.words import CAUSES, MODES, SETTABLE, Words
 
 LOOK_LIMIT_S: Final = 1.0
 """Longest wait for the door process; after it the page is shown without its state."""
 
 DEED_LIMIT_S: Final = 5.0
+
+NIGHT_ROWS: Final = 4
+"""The refusals of last night that the page shows; the log has them all."""
 
 
 DoorNow = Mapping[str, Any]
@@ -55,7 +61,7 @@ one does not answer, for a line that is not configured, and for a head-count tha
 """
 ANSWERED: Final = (
     *("reader", "keypad", "door", "inside", "inside_low", "inside_high"),
-    *("clock", "clock_in_doubt", "version"),
+    *("clock", "clock_in_doubt", "version", "backup_age_s"),
 )
 
 
@@ -73,13 +79,15 @@ class RegisterNow:
 class BranchPicture:
     """The whole branch at one moment, local.
 
-    `door` is None where the door process does not answer, `hours` where they can't be read;
-    `disk_free_bytes` is of the databases' disk, None where not known.
+    `door` is None where the door process does not answer, `hours` and `night` where they can't be
+    read; `disk_free_bytes` is of the databases' disk, None where not known. `night` is how many
+    were let in and refused since the house last closed, and the last refused.
     """
 
     at: datetime
     door: DoorNow | None
     hours: Hours | None
+    night: tuple[int, int, tuple[Visit, ...]] | None
     register: RegisterNow
     disk_free_bytes: int | None
     version: str
@@ -87,10 +95,12 @@ class BranchPicture:
 
 def branch_now(app: App) -> BranchPicture:
     """Return the branch as it is now, with None for what can't be read; raises no error."""
+    hours = _hours(app)
     return BranchPicture(
         at=app.clock.moment().local,
         door=_door(app),
-        hours=_hours(app),
+        hours=hours,
+        night=_night(app, hours),
         register=_register(app),
         disk_free_bytes=_free_bytes(app),
         version=doorctl.__version__,
@@ -108,6 +118,13 @@ def _door(app: App) -> DoorNow | None:
 def _hours(app: App) -> Hours | None:
     with suppress(StoreError):
         return hours_now(app)
+    return None
+
+
+def _night(app: App, hours: Hours | None) -> tuple[int, int, tuple[Visit, ...]] | None:
+    if hours is not None:
+        with suppress(StoreError):
+            return DoorLog(app).night(hours.night_since, NIGHT_ROWS)
     return None
 
 
@@ -185,45 +202,62 @@ def is_old(now: BranchPicture) -> bool:
     return now.register.age is not None and now.register.age > OLD
 
 
+TECHNICAL: Final = frozenset(FAULTS) - {"Mode", "Door"}
+
+
 def headline(
     words: Words, now: BranchPicture, alarms: Sequence[AlarmRecord] | None
 ) -> tuple[str, bool]:
     """Return one sentence about the branch, and whether it is good news."""
     if now.door is None:
-        return words.say("The door process does not answer: nobody is let in."), False
+        return words.say("The door does not answer: nobody is let in. Call IT."), False
     if locked := _locked_down(words, now):
         return locked, False
     if alarms is None:
         return words.say("The alarms can't be read."), False
     if alarms:
-        count = len(alarms)
-        return words.count("{n} alarm stands.", "{n} alarms stand.", count), False
+        first, count = words.alarm(alarms[0].known.means), len(alarms)
+        return words.count("{n} alarm: {first}", "{n} alarms: {first}", count, first=first), False
     if wrong := faults(now):
         named = ", ".join(words.say(name) for name in wrong)
         return words.say("Something is wrong: {things}.", things=named), False
-    return _calm(words, now), True
+    return words.say("All is well."), True
 
 
 def _locked_down(words: Words, now: BranchPicture) -> str:
     hours = now.hours
     if hours is not None and hours.standing.cause is Cause.LOCKDOWN:
         return words.say("A lockdown is over. The door stays closed until staff lift it.")
-    if hours is None or hours.standing.mode is not Mode.LOCKDOWN or hours.changes_at is None:
+    if hours is None or hours.standing.mode is not Mode.LOCKDOWN:
         return ""
-    time = words.moment(hours.changes_at)
-    return words.say("Locked down until {time}: only emergency passes open the door.", time=time)
+    return words.say("Locked down: only emergency passes open the door.")
 
 
-def _calm(words: Words, now: BranchPicture) -> str:
+def mode_line(words: Words, now: BranchPicture) -> str:
+    """Return "Self-service until 22:00, then closed", as far as it is known."""
     hours = now.hours
     mode = words.say(MODES[None if hours is None else hours.standing.mode])
     if hours is None or hours.changes_at is None:
-        return words.say("{mode}. Nothing to do.", mode=mode)
-    if hours.changes_at.date() != now.at.date():
-        day = words.moment(hours.changes_at)
-        return words.say("{mode} until {day}. Nothing to do.", mode=mode, day=day)
-    until = words.clock(hours.changes_at)
-    return words.say("{mode} until {time}. Nothing to do.", mode=mode, time=until)
+        return mode
+    at = hours.changes_at
+    day = _day(words, at.date(), now.at.date())
+    line = words.say("{mode} until {day}{time}", mode=mode, day=day, time=words.clock(at))
+    if hours.by_hand is not None and hours.keeps_closed and hours.standing.mode is Mode.LOCKDOWN:
+        then = words.say("then closed until staff lift the lockdown")
+    elif hours.next_change is not None:
+        mode_then = words.say(MODES[hours.next_change[1]]).lower()
+        then = words.say("then {mode}", mode=mode_then)
+    else:
+        return line
+    return f"{line}, {then}"
+
+
+def _day(words: Words, day: date, today: date) -> str:
+    """Return nothing for today, else "torsdag " or "24.12.2026 "; before a time of day."""
+    if day == today:
+        return ""
+    near = day < today + timedelta(days=7)
+    return f"{words.weekday(day) if near else words.short_day(day)} "
 
 
 PAGE: Final = "/now"
@@ -245,6 +279,7 @@ class NowPages:
             guarded(PAGE, self._shown, Permission.SEE_NOW),
             form(f"{PAGE}/open", self._open, Permission.OPEN_ONCE, self._shown),
             guarded(f"{PAGE}/clock", self._trust_clock, Permission.SET_MODE, post),
+            form(f"{PAGE}/lock", self._lock, Permission.SET_MODE, self._shown),
             form(f"{PAGE}/mode", self._set_mode, Permission.SET_MODE, self._shown),
             guarded(f"{PAGE}/mode/end", self._end_mode, Permission.SET_MODE, post),
             guarded(f"{PAGE}/acknowledge", self._acknowledge, Permission.ACKNOWLEDGE, post),
@@ -259,14 +294,23 @@ class NowPages:
         await request.do(_clock_trusted)
         return request.done(PAGE, "clock")
 
+    async def _lock(self, request: PageRequest, form: Form) -> Response:
+        return await self._changed(request, form, Mode.LOCKDOWN, "lock-")
+
     async def _set_mode(self, request: PageRequest, form: Form) -> Response:
-        cause = form.text("cause")
         with of_field("mode"):
             mode = filled_in.member(Mode, form.text("mode"), "choose one of the modes")
-        with of_field("cause"):
+        return await self._changed(request, form, mode)
+
+    async def _changed(
+        self, request: PageRequest, form: Form, mode: Mode, prefix: str = ""
+    ) -> Response:
+        cause = form.text(f"{prefix}cause")
+        with of_field(f"{prefix}cause"):
             refuse_purpose(cause, "reason")
-        with of_field("until"):
-            override = Override(mode, _until(form.text("until"), request.words), cause, request.by)
+        with of_field(f"{prefix}until"):
+            until = _until(form.text(f"{prefix}until"), request.words, request.today)
+            override = Override(mode, until, cause, request.by)
             await request.do(change, deeds.set_mode(override))
         return request.done(PAGE, "mode")
 
@@ -316,44 +360,45 @@ def _context(
     words: Words, now: BranchPicture, alarms: tuple[AlarmRecord, ...] | None
 ) -> dict[str, Any]:
     hours = now.hours
-    following = None if hours is None else hours.next_change
     doubt = None if now.door is None else now.door["clock_in_doubt"]
+    wrong = faults(now)
     return {
         "now": now,
         "alarms": alarms,
         "urgent": Urgency.NOW,
         "headline": headline(words, now, alarms),
-        "mode": MODES[None if hours is None else hours.standing.mode],
+        "mode_line": mode_line(words, now),
         "cause": "" if hours is None else CAUSES[hours.standing.cause],
-        "becomes": None if following is None else MODES[following[1]],
         "by_hand": None if hours is None else hours.by_hand,
         "leaves": LEAVES,
         "clocks": CLOCKS,
-        "faults": faults(now),
+        "faults": wrong,
+        "technical": [name for name in wrong if name in TECHNICAL],
+        "refused": [
+            (visit.at, ending(words, visit.reason)) for visit in (now.night or (0, 0, ()))[2]
+        ],
         "register_is_old": is_old(now),
         "settable": [
             ("", words.say("Choose")),
             *((mode.value, words.say(MODES[mode])) for mode in SETTABLE),
         ],
-        "until": f"{words.local(_offered(now)):%Y-%m-%dT%H:%M}",
+        "until": _offered(words, now),
         "longest": SHORT_TEXT,
         "modes": MODES,
         "in_doubt": doubt and datetime.fromisoformat(doubt),
     }
 
 
-def _offered(now: BranchPicture) -> datetime:
+def _offered(words: Words, now: BranchPicture) -> str:
     """Return the end that a form offers for a mode: at most the calendar's next change."""
-    usual, hours = now.at + USUAL_SPAN, now.hours
-    if hours is None or hours.changes_at is None or hours.standing.cause is Cause.STAFF:
-        return usual
-    return min(hours.changes_at, usual)
+    until, hours = now.at + USUAL_SPAN, now.hours
+    if hours and hours.changes_at and hours.standing.cause is not Cause.STAFF:
+        until = min(hours.changes_at, until)
+    return words.clock(until) if until.date() == now.at.date() else words.moment(until)
 
 
-def _until(written: str, words: Words) -> datetime:
-    until = None
-    with suppress(InputError):
-        until = filled_in.moment(written)
+def _until(written: str, words: Words, today: date) -> datetime:
+    until = filled_in.moment(written, today)
     if until is None:
         raise InputError("give the day and time at which it ends")
     return until.replace(tzinfo=words.zone)
