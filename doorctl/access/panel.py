@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from types import MappingProxyType
 
@@ -19,6 +19,8 @@ from doorctl.access.day import Override, planned_changes
 from doorctl.access.messages import Concluded
 from doorctl.access.patron import BEFORE_PROOF, Reason
 from doorctl.core.moments import Moment
+
+WEEK_DAYS = 7
 
 # The hours on the screen: today's, how soon it closes, when it opens.
 
@@ -42,11 +44,22 @@ class Opens:
 
 
 @dataclass(frozen=True, slots=True)
+class Staffed:
+    """When staff are there next: in 0-6 days, on a weekday, from one minute to another, 0-1440."""
+
+    days: int
+    weekday: int
+    starts: int
+    ends: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """The hours at one minute; `mode` is None where it is unknown.
 
     `entry`: somebody new may come in; `minutes` until it closes, rounded up, None unless soon;
-    `hours` today's, None where not known or not counting; `opens` next, None unless closed by plan.
+    `hours` today's, None where not known or not counting; `opens` next, None unless closed by plan;
+    `staffed` is None where staff are not there within a week.
     """
 
     mode: Mode | None
@@ -54,6 +67,7 @@ class Outlook:
     minutes: int | None = None
     hours: tuple[Hours, ...] | None = None
     opens: Opens | None = None
+    staffed: Staffed | None = None
 
 
 def outlook(
@@ -78,6 +92,7 @@ def outlook(
         hours=None if _overridden(override, moment.local) else _today(calendar, moment.local),
         # The end of a lockdown is not shown in front of the door.
         opens=_opens(calendar, override, moment.local) if mode is Mode.CLOSED else None,
+        staffed=_staffed(calendar, override, moment.local),
     )
 
 
@@ -111,6 +126,21 @@ def _opens(calendar: Calendar, override: Override | None, local: datetime) -> Op
         return None
     days = (instant.date() - local.date()).days
     return Opens(days, instant.weekday(), instant.hour * 60 + instant.minute)
+
+
+def _staffed(calendar: Calendar, override: Override | None, local: datetime) -> Staffed | None:
+    """Return the next staffed span that begins after now, and after what staff set by hand."""
+    after = local
+    if override is not None and _overridden(override, local):
+        after = override.until.astimezone(local.tzinfo)
+    minute = after.hour * 60 + after.minute
+    first = (after.date() - local.date()).days
+    for days in range(first, WEEK_DAYS):
+        day = local.date() + timedelta(days)
+        for span in calendar.day(day) or ():
+            if span.mode is Mode.STAFFED and (days > first or span.starts > minute):
+                return Staffed(days, day.weekday(), span.starts, span.ends)
+    return None
 
 
 class Kind(Enum):
@@ -147,7 +177,8 @@ class PanelState:
         code: of a refusal, one of `CODES` or `CARD_FIRST`; of a welcome, that the desk wants to
             speak to the patron.
         companions: how many may come along, 0-9.
-        minutes: as in :class:`Outlook`, like `entry`, `hours` and `opens`.
+        minutes: as in :class:`Outlook`, like `entry`, `hours`, `opens` and `staffed`.
+        again: the refusal before may be shown again, by the key `AGAIN`.
     """
 
     kind: Kind
@@ -161,7 +192,12 @@ class PanelState:
     entry: bool = True
     hours: tuple[Hours, ...] | None = None
     opens: Opens | None = None
+    staffed: Staffed | None = None
+    again: bool = False
 
+
+AGAIN = "again"
+"""A key of the screen alone, and the only one where it has no PIN pad."""
 
 CARD_FIRST = 0
 """Digits without a card that no code can have: no refusal, and the same for all of them."""
@@ -194,6 +230,9 @@ CODES: Mapping[Reason, int] = MappingProxyType(
 )
 """The code of each refusal but one: everybody may know that the house is closed."""
 
+AT_THE_DESK = frozenset({ACCOUNT, RULES, NEW_PIN})
+"""The codes that staff can help with, whose screens differ by nothing else."""
+
 STANDING: Mapping[Mode | None, Kind] = MappingProxyType(
     {
         Mode.SELF_SERVICE: Kind.IDLE,
@@ -205,37 +244,57 @@ STANDING: Mapping[Mode | None, Kind] = MappingProxyType(
 )
 """What the screen shows while nobody is at the reader; without a mode the time is unknown."""
 
+AT_REST = frozenset({Kind.IDLE, Kind.CLOSING, Kind.CLOSED, Kind.STAFFED, Kind.OUT_OF_ORDER})
+"""The screens while no patron is being served."""
+
 
 @dataclass(frozen=True, slots=True)
 class PanelRules:
     """The branch's rules for its screen; `keys` is True where no keypad is wired.
 
-    Messages stay `message_s` seconds; the last `countdown_min` minutes are counted down.
+    A refusal stays `message_s` seconds; the last `countdown_min` minutes are counted down.
     """
 
     keys: bool = False
     codes: bool = False
-    message_s: float = 6.0
+    message_s: float = 25.0
     countdown_min: int = 15
+
+
+WELCOME_S = 6.0
+"""How long a welcome stands."""
+
+AGAIN_S = 60.0
+"""How long a refusal that is over can be had again: its patron is still there, or is not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The message at the end of an attempt, until when (monotonic seconds)."""
+    """The message at the end of an attempt, until when (monotonic seconds).
+
+    `again`: a refusal that was over before, and is shown again this once.
+    """
 
     kind: Kind
     code: int
     until_s: float
+    again: bool = False
+
+    def offered(self, now_s: float) -> Notice | None:
+        """Return what may be shown again of a message that is over now; None for nothing."""
+        if self.kind is not Kind.REFUSED or self.code == CARD_FIRST or self.again:
+            return None
+        return replace(self, until_s=now_s + AGAIN_S, again=True)
 
 
 def notice_of(end: Concluded, rules: PanelRules, now_s: float) -> Notice | None:
     """Return the message at the end of an attempt; None where another card is there already."""
     if end.silent:
         return None
-    until_s = now_s + rules.message_s
     if end.reason is Reason.OK:
         # The desk says that the PIN is weak, because the queue must not know it.
-        return Notice(Kind.WELCOME, NEW_PIN if end.weak_pin else 0, until_s)
+        return Notice(Kind.WELCOME, NEW_PIN if end.weak_pin else 0, now_s + WELCOME_S)
+    until_s = now_s + rules.message_s
     if end.reason is Reason.CLOSED:
         return Notice(Kind.CLOSED, 0, until_s)
     return Notice(Kind.REFUSED, CODES[end.reason], until_s)
@@ -260,9 +319,13 @@ def panel_state(
         return standing
     if notice.kind is Kind.CLOSED:
         return replace(standing, kind=Kind.CLOSED, keys=Keys.NONE, code=0)
-    if notice.kind is Kind.REFUSED and notice.code == CARD_FIRST:
-        return replace(standing, kind=Kind.REFUSED, code=CARD_FIRST)
-    return PanelState(notice.kind, attempt.number, code=notice.code)
+    if notice.kind is Kind.WELCOME:
+        return PanelState(notice.kind, attempt.number, code=notice.code)
+    # Whoever comes next with a code waits for no message to be over.
+    staffed = outlook.staffed if notice.code in AT_THE_DESK else None
+    return PanelState(
+        notice.kind, attempt.number, keys=standing.keys, code=notice.code, staffed=staffed
+    )
 
 
 def _at_work(attempt: Attempt, notice: Notice | None, rules: PanelRules) -> PanelState:
@@ -316,33 +379,45 @@ Standing = tuple[Mode | None, bool]
 class Display:
     """The screen as it stands; `calendar` is None until it was read, `notice` once it is over.
 
-    `outlook` holds for the minute since 1970 and the standing in `found_for`; None to find it anew.
+    `offered` may be shown again until its end, unless somebody else comes. `outlook` holds for the
+    minute since 1970 and the standing in `found_for`; None to find it anew.
     """
 
     rules: PanelRules = field(default_factory=PanelRules)
     calendar: Calendar | None = None
     override: Override | None = None
     notice: Notice | None = None
+    offered: Notice | None = None
     outlook: Outlook = field(default_factory=lambda: Outlook(Mode.CLOSED))
     found_for: tuple[float, bool, Standing] | None = None
 
     @property
     def deadline_s(self) -> float | None:
         """When :meth:`at` has to be called next, monotonic seconds; None for no deadline."""
-        return None if self.notice is None else self.notice.until_s
+        shown = self.notice or self.offered
+        return None if shown is None else shown.until_s
 
     def heard(self, calendar: Calendar | None, override: Override | None) -> Display:
         """Return the screen with other hours."""
         return replace(self, calendar=calendar, override=override, found_for=None)
 
     def telling(self, notice: Notice | None) -> Display:
-        """Return the screen with a message, or without one."""
-        return replace(self, notice=notice)
+        """Return the screen with a message, or without one; the one before is forgotten."""
+        return replace(self, notice=notice, offered=None)
+
+    def again(self, now_s: float) -> Display:
+        """Return the screen with the refusal that is offered."""
+        if self.offered is None:
+            return self
+        return self.telling(replace(self.offered, until_s=now_s + self.rules.message_s))
 
     def at(self, now_s: float, moment: Moment, standing: Standing) -> Display:
         """Return the screen at a time; the hours are found anew once a minute."""
-        over = self.notice is not None and now_s >= self.notice.until_s
-        current = replace(self, notice=None) if over else self
+        current, deadline_s = self, self.deadline_s
+        if deadline_s is not None and now_s >= deadline_s:
+            current = self.telling(None)
+            if self.notice is not None:
+                current = replace(current, offered=self.notice.offered(now_s))
         minute = moment.local.timestamp() // 60
         wanted = (minute, moment.dependable, standing)
         if wanted == self.found_for:
@@ -352,7 +427,8 @@ class Display:
 
     def state(self, attempt: Attempt, *, broken: bool) -> PanelState:
         """Return what is shown of an attempt; `broken` where no card can be read."""
-        return panel_state(attempt, self.notice, self.outlook, self.rules, broken=broken)
+        state = panel_state(attempt, self.notice, self.outlook, self.rules, broken=broken)
+        return replace(state, again=self.offered is not None and state.kind in AT_REST)
 
 
 @dataclass(frozen=True, slots=True)

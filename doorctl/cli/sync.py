@@ -117,16 +117,14 @@ def begin(config: Config, out: Path) -> None:
 def finish(config: Config, file: Path, *, replaces: bool) -> None:
     """Take the answer of the library's server, FILE.
 
-    It brings the installation key, and whose pushes are taken. Keys that are here already are
+    It brings the installation key, and whose pushes are taken. Keys that are in use here are
     changed with --replace only; bans and passes need theirs.
     """
     from doorctl.services import pairing
-    from doorctl.wiring.installation import lay_over_all, note_key
+    from doorctl.wiring.installation import lay_over_all
 
     now = system_clock(config).moment().local.astimezone(UTC)
     taken = pairing.finish(config, file, now, partial(lay_over_all, config), replaces=replaces)
-    if taken:
-        note_key(config)
     key = "the server's installation key" if taken else "the installation key that was here"
     click.echo(
         f"Paired, with {key}. Next: doorctl init if it is a new branch, then "

@@ -245,7 +245,7 @@ class Panel:
         (), example=["da", "en"], allowed='a list of at most 8 codes such as "en"', max_length=8
     )
     speech: bool = key(False)
-    message_s: float = key(6.0, within=(2, 30))
+    message_s: float = key(25.0, within=(2, 120))
     countdown_min: int = key(15, within=(0, 120))
     idle_s: int = key(30, within=(5, 600))
 

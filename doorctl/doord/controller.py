@@ -39,6 +39,7 @@ from doorctl.access.messages import (
     TimePassed,
 )
 from doorctl.access.panel import (
+    AGAIN,
     CARD_FIRST,
     OURS,
     Display,
@@ -53,7 +54,7 @@ from doorctl.access.ports import BranchBook, PatronLookup
 from doorctl.access.throttle import Refusals
 from doorctl.cards.reader import BytesReceived, CardReader, LineConnected, LineEvent, LineLost, keys
 from doorctl.config import Config
-from doorctl.core.errors import StoreError, StuckError
+from doorctl.core.errors import InputError, StoreError, StuckError
 from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog
@@ -126,6 +127,10 @@ class Screen:
         if self.panel is not None:
             self.display = self.display.telling(turned_away(code, self.display.rules, now_s))
 
+    def again(self, now_s: float) -> None:
+        """Show the refusal that was just over once more, where nobody else has come."""
+        self.display = self.display.again(now_s)
+
     def show(
         self, attempt: Attempt, now_s: float, moment: Moment, standing: Standing, *, broken: bool
     ) -> None:
@@ -135,6 +140,8 @@ class Screen:
         """
         if self.panel is None:
             return
+        if attempt.code_pad is not None:
+            self.ask()
         self.display = self.display.at(now_s, moment, standing)
         state = self.display.state(attempt, broken=broken)
         if state != self._shown:
@@ -164,9 +171,11 @@ class DoorsPanel:
 
     def answers(self) -> Answers:
         """Return the answers on the door's socket."""
-        return panel_answers(self.board, self._press if self._rules.keys else None)
+        return panel_answers(self.board, self._press)
 
     def _press(self, key: str, attempt: int) -> None:
+        if key != AGAIN and not self._rules.keys:
+            raise InputError("the screen has no keys; see panel.keypad and keypad.port")
         if self._event_queue.qsize() >= MOST_PENDING:
             raise StuckError("the door does not keep up; press the key again")
         self._event_queue.put(PanelKeyPressed(key, attempt))
@@ -426,7 +435,11 @@ class Controller:
     def _hear_panel(self, pressed: PanelKeyPressed) -> None:
         stale = self.clock.monotonic_s() < self._stale_until_s
         # A page that was held up may hold what an earlier person typed.
-        if not stale and pressed.attempt == self._attempt.number:
+        if stale or pressed.attempt != self._attempt.number:
+            return
+        if pressed.key == AGAIN:
+            self.screen.again(self.clock.monotonic_s())
+        else:
             self._take_reading(KeyPressed(pressed.key))
 
     def _show(self, now_s: float) -> None:

@@ -44,7 +44,7 @@ class _After(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Key(Unshown, frozen=True):
     """A key on its way; in memory only."""
 
-    key: Literal["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "#", "*"]
+    key: Literal["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "#", "*", "again"]
     attempt: int
 
 
@@ -84,12 +84,10 @@ PANEL = Call("panel", _After, PanelView, "door")
 KEY = Call("key", _Key, Nothing, "door")
 
 
-def panel_answers(board: PanelBoard, press: Callable[[str, int], None] | None) -> Answers:
-    """Return the door's answers to the page; `press` is None where the screen has no keys."""
+def panel_answers(board: PanelBoard, press: Callable[[str, int], None]) -> Answers:
+    """Return the door's answers to the page."""
 
     def key(pressed: _Key) -> Nothing:
-        if press is None:
-            raise InputError("the screen has no keys; see panel.keypad and keypad.port")
         press(pressed.key, pressed.attempt)
         return Nothing()
 

@@ -39,12 +39,14 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
+from doorctl.privacy.audit import KEY, Action, Deed
 from doorctl.privacy.subject import CARD
-from doorctl.services.app import branch_db
+from doorctl.services.app import App, branch_db, patrons_db
+from doorctl.services.branch import note
 from doorctl.services.setup import edited
 from doorctl.store import keys
 from doorctl.store.connection import open_reader, translated
-from doorctl.store.tables import person_tables
+from doorctl.store.tables import person_tables, select
 
 LASTS: Final = timedelta(hours=1)
 """How long a code is taken, by each machine's clock."""
@@ -181,12 +183,37 @@ def finish(
 
     `lay_over` rewrites the databases for a key that has earlier ones. Stopped at any point, the
     same can be done again. Raises InputError: it is no answer to this branch's last request or is
-    late, or other keys are there and nobody said that it `replaces` them; nothing was changed.
-    KeyFileError: a file can't be read or written.
+    late, or keys that are in use are there and nobody said that it `replaces` them; nothing was
+    changed. KeyFileError: a file can't be read or written.
     """
     path, key_file = _pending(config), config.secrets.installation_key_file
     kept = keys.read_key_file(path, LARGEST_BYTES, made_by="doorctl pair begin", private=True)
     pending = msgspec.json.decode(kept, type=Pending)
+    given = _given(config, file, pending)
+    _refuse_late(pending.at, now)
+    key = InstallationKey(given.installation_key)
+    with owner_of(key_file.parent):
+        had_one = key_file.exists()
+    is_new = not had_one or keys.read_key(key_file) != key
+    if is_new and had_one:
+        _refuse_to_lose(config, replaces=replaces)
+    trusted = _trusted(config, given.signing_key, replaces=replaces)
+    if is_new:
+        # First: whoever stops the command has it on the log twice, and not never.
+        if branch_db(config).exists():
+            note(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: keys.key_id(key)}))
+        keys.put(key_file, key.reveal())
+    if keys.earlier_keys(key):
+        lay_over(key)
+    if trusted is not None:
+        keys.put(trusted, keys.written(keys.PUBLIC, given.signing_key), 0o644)
+        _name_key(config, trusted)
+    keys.remove_key(path)
+    return is_new
+
+
+def _given(config: Config, file: Path, pending: Pending) -> Answer:
+    """Return what the server's file gives to this branch."""
     content = keys.read_key_file(file, LARGEST_BYTES, made_by="doorctl sync pair", private=False)
     try:
         sealed = _box(pending.code_key, ANSWER).decrypt(content.removeprefix(ANSWER))
@@ -197,20 +224,7 @@ def finish(
     if given is None or given.branch != config.branch.id or not content.startswith(ANSWER):
         what = "is no answer to the last `doorctl pair begin` here, or was changed"
         raise InputError(f"{file} {what}; nothing was changed")
-    _refuse_late(pending.at, now)
-    is_new = not key_file.exists() or keys.read_key(key_file).reveal() != given.installation_key
-    if is_new and key_file.exists():
-        _refuse_to_lose(config, replaces=replaces)
-    trusted = _trusted(config, given.signing_key, replaces=replaces)
-    if is_new:
-        keys.put(key_file, given.installation_key)
-    if keys.earlier_keys(key := InstallationKey(given.installation_key)):
-        lay_over(key)
-    if trusted is not None:
-        keys.put(trusted, keys.written(keys.PUBLIC, given.signing_key), 0o644)
-        _name_key(config, trusted)
-    keys.remove_key(path)
-    return is_new
+    return given
 
 
 def _pending(config: Config) -> Path:
@@ -238,22 +252,29 @@ def _refuse_other_terms(config: Config, request: Request) -> None:
 
 
 def _refuse_to_lose(config: Config, *, replaces: bool) -> None:
-    key, path = config.secrets.installation_key_file, branch_db(config)
-    if not replaces:
+    """Refuse another key where bans or passes hang on this one, or a register that is to stay."""
+    key = config.secrets.installation_key_file
+    records, register = branch_db(config), patrons_db(config)
+    if records.exists() and _holds(records):
+        raise InputError(
+            f"bans or passes here are known by {key} alone: give the server this key, as "
+            "systemd/README.md says; nothing was changed"
+        )
+    # What `init` has made is empty; where it is missing, nobody knows what the key is for.
+    is_unused = register.exists() and not _holds(register, "cache WHERE epoch > 0")
+    if not is_unused and not replaces:
         raise InputError(
             f"{key} is another key than the server's. With --replace the server's takes its place, "
             "and patrons wait for the first push; nothing was changed"
         )
-    if not path.exists():
-        return
+
+
+def _holds(path: Path, *more: str) -> bool:
+    """Tell whether a database has a row of any card, or one of `more`."""
+    tables = (table for table in person_tables(path.name) if CARD in table.names)
+    found = (*more, *(f"{table.name} WHERE {CARD} IS NOT NULL" for table in tables))
     with translated(path), closing(open_reader(path)) as database:
-        for table in person_tables(path.name):
-            query = f"SELECT 1 FROM {table.name} WHERE {CARD} IS NOT NULL LIMIT 1"  # noqa: S608 -- ours
-            if CARD in table.names and database.execute(query).fetchone():
-                raise InputError(
-                    f"bans or passes here are known by {key} alone: give the server this key, as "
-                    "systemd/README.md says; nothing was changed"
-                )
+        return any(database.execute(select("1", rows)).fetchone() for rows in found)
 
 
 def _trusted(config: Config, key: bytes, *, replaces: bool) -> Path | None:

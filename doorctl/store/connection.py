@@ -63,7 +63,8 @@ def changing(
 def write_over(path: Path, content: bytes, mode: int = PRIVATE, *, keep: bool = False) -> None:
     """Replace what a file holds, durably; a reader, or a kill, finds the old or the new content.
 
-    To `keep` is that a file which is there has its owner and mode afterwards too.
+    To `keep` is that a file which is there has its mode afterwards too, and its owner where the
+    caller may give a file away.
     """
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
@@ -71,7 +72,8 @@ def write_over(path: Path, content: bytes, mode: int = PRIVATE, *, keep: bool = 
     if keep and path.is_file():
         status = path.stat()
         mode = stat.S_IMODE(status.st_mode)
-        os.chown(new, status.st_uid, status.st_gid)
+        with suppress(PermissionError):
+            os.chown(new, status.st_uid, status.st_gid)
     # A stick knows no modes.
     if mode != PRIVATE:
         new.chmod(mode)

@@ -33,7 +33,18 @@ from starlette.routing import Route
 from doorctl.access import panel
 from doorctl.access.attempt import CLEAR, ENTER
 from doorctl.access.calendar import DAY_MINUTES
-from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState, PanelView
+from doorctl.access.panel import (
+    AGAIN,
+    AT_REST,
+    WEEK_DAYS,
+    Hours,
+    Keys,
+    Kind,
+    Opens,
+    PanelState,
+    PanelView,
+    Staffed,
+)
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
 from doorctl.web.frame import EventStream, Templates
@@ -45,24 +56,26 @@ from doorctl.web.words import WEEKDAYS, Words
 # The screen never shows why a patron was refused, because others can read it: after a proved PIN
 # it shows a code and a telephone number, before it one sentence for all.
 
-A_WEEK: Final = 7
-
 
 @dataclass(frozen=True, slots=True)
 class Screen:
     """One screen, to be seen and spoken: a few words, and whole sentences below them.
 
-    `picture` is the name of a file ``static/panel_<name>.svg``.
+    `picture` is the name of a file ``static/panel_<name>.svg``; `call` is the sentence on whom to
+    call with which code, whose numbers are seen large, and `desk` when staff are there.
     """
 
     headline: str
     lines: tuple[str, ...]
     picture: str
+    call: str = ""
+    desk: str = ""
 
     @property
     def spoken(self) -> str:
         """All of it as one text for a voice."""
-        return " ".join((f"{self.headline}.", *self.lines))
+        said = (f"{self.headline}.", *self.lines, self.call, self.desk)
+        return " ".join(sentence for sentence in said if sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +95,9 @@ class Speaker:
         if state is None:
             state = PanelState(Kind.OUT_OF_ORDER, code=panel.OURS)
         headline, lines, picture = SCREENS[state.kind](self, state)
-        return Screen(headline, tuple(line for line in lines if line), picture)
+        called = state.kind in {Kind.REFUSED, Kind.OUT_OF_ORDER} and state.code != panel.CARD_FIRST
+        call, desk = self._call(state.code) if called else "", _desk(self, state.staffed)
+        return Screen(headline, tuple(line for line in lines if line), picture, call, desk)
 
     def lost(self) -> Screen:
         """Return the screen that the page shows by itself when it has lost the server."""
@@ -92,15 +107,15 @@ class Speaker:
         works = say("The door works all the same: scan your card and type your PIN.")
         return Screen(say("The screen is taking a break"), (works,), "wait")
 
-    def call(self, code: int) -> str:
-        """Return the sentence on whom to call with which code."""
+    def number(self) -> str:
+        """Return the telephone number, which is read as two if it breaks over two lines."""
+        return self.phone.replace(" ", "\N{NO-BREAK SPACE}")
+
+    def _call(self, code: int) -> str:
         if not self.phone:
             return self.words.say("Contact the library and say code {code}.", code=code)
         return self.words.say(
-            "Call {phone} and say code {code}. We will help you.",
-            # A number that breaks over two lines is read as two.
-            phone=self.phone.replace(" ", "\N{NO-BREAK SPACE}"),
-            code=code,
+            "Call {phone} and say code {code}. We will help you.", phone=self.number(), code=code
         )
 
 
@@ -134,7 +149,7 @@ def _staffed(by: Speaker, state: PanelState) -> _Parts:
 
 def _out_of_order(by: Speaker, _state: PanelState) -> _Parts:
     say = by.words.say
-    return say("Out of order"), (say("We are sorry."), by.call(panel.OURS)), "repair"
+    return say("Out of order"), (say("We are sorry."),), "repair"
 
 
 def _pin(by: Speaker, state: PanelState) -> _Parts:
@@ -165,13 +180,12 @@ def _refused(by: Speaker, state: PanelState) -> _Parts:
     if state.code == panel.NOT_PROVED:
         # The same for all, so a patron who has to wait must not read in it to try again at once.
         again = say("Scan the card again. After three tries, wait a few minutes.")
-        return say("That did not work"), (again, by.call(state.code)), "again"
+        return say("That did not work"), (again,), "again"
     if state.code == panel.UNREADABLE:
         return say("The card could not be read"), (say("Turn it and try again."),), "turn"
     if state.code == panel.OURS:
-        sorry = say("The fault is ours. Try again in a moment.")
-        return say("We are sorry"), (sorry, by.call(state.code)), "repair"
-    return say("Contact the library"), (by.call(state.code),), "phone"
+        return say("We are sorry"), (say("The fault is ours. Try again in a moment."),), "repair"
+    return say("Contact the library"), (), "phone"
 
 
 SCREENS: Mapping[Kind, Callable[[Speaker, PanelState], _Parts]] = MappingProxyType(
@@ -235,11 +249,22 @@ def _opens(by: Speaker, opens: Opens) -> str:
     if opens.days == 1:
         return say("Opens again tomorrow at {time}", time=time)
     day = say(WEEKDAYS[opens.weekday])
-    if opens.days < A_WEEK:
+    if opens.days < WEEK_DAYS:
         return say("Opens again on {day} at {time}", day=day, time=time)
     return say(
         "Opens again in {days} days, on {day} at {time}", days=opens.days, day=day, time=time
     )
+
+
+def _desk(by: Speaker, staffed: Staffed | None) -> str:
+    if staffed is None:
+        return ""
+    say, hours = by.words.say, by.words.hours_of_day(staffed.starts, staffed.ends)
+    if staffed.days == 0:
+        return say("Staff are here today {hours}.", hours=hours)
+    if staffed.days == 1:
+        return say("Staff are here tomorrow {hours}.", hours=hours)
+    return say("Staff are here on {day} {hours}.", day=say(WEEKDAYS[staffed.weekday]), hours=hours)
 
 
 class PanelDoor(Protocol):
@@ -256,10 +281,10 @@ class PanelDoor(Protocol):
         """
 
     def press(self, key: str, attempt: int) -> None:
-        """Press a key, ``0``-``9``, ``#`` or ``*``; it is stored nowhere.
+        """Press a key, ``0``-``9``, ``#``, ``*`` or `AGAIN`; it is stored nowhere.
 
         `attempt` is the one of the view in which it was pressed; for any other the key is void.
-        Raises InputError: that is no key, or the screen has none.
+        Raises InputError: that is no key, or the screen has no PIN pad.
         """
 
 
@@ -476,9 +501,6 @@ KEY_LIMIT_S: Final = 5.0
 DIGITS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", CLEAR, "0", ENTER)
 """The keys as they stand on the pad, row by row."""
 
-AT_REST: Final = frozenset({Kind.IDLE, Kind.CLOSING, Kind.CLOSED, Kind.STAFFED, Kind.OUT_OF_ORDER})
-"""The screens while no patron is being served."""
-
 
 @dataclass(frozen=True, slots=True)
 class Showing:
@@ -555,6 +577,7 @@ class Panel:
                     for known in self.languages.known.values()
                 ],
                 "chosen": chosen,
+                "here": self._is_screen(request),
                 "events": f"{EVENTS}?{urlencode({'lang': language.code})}",
                 "showing": self.showing,
                 "lost": self._speaker(language).lost(),
@@ -616,23 +639,28 @@ class Panel:
         keys = Keys.NONE if state is None else state.keys
         return {
             "screen": speaker.screen(state),
+            "phone": speaker.number(),
+            "code": panel.OURS if state is None else state.code,
             "kind": (Kind.OUT_OF_ORDER if state is None else state.kind).value,
             "state": state,
             "keys": keys.value if self.showing.keypad else Keys.NONE.value,
             "attempt": _attempt(seen),
             "rest": state is None or state.kind in AT_REST,
+            "offer": AGAIN if state is not None and state.again else "",
             "language": language,
             "say": speaker.words.say,
         }
 
     async def _key(self, request: Request) -> Response:
-        if not self.showing.keypad or not self._is_screen(request) or not is_own_page(request):
+        if not self._is_screen(request) or not is_own_page(request):
             return _not_here()
         scripted = request.headers.get("accept") == "application/json"
         try:
             sent = await _read(request)
-            attempt = int(sent.get("attempt", ""))
-            await run_in_threadpool(self.door.press, sent.get("key", ""), attempt)
+            key, attempt = sent.get("key", ""), int(sent.get("attempt", ""))
+            if not self.showing.keypad and key != AGAIN:
+                return _not_here()
+            await run_in_threadpool(self.door.press, key, attempt)
         except (InputError, ValueError, TimeoutError, ClientDisconnect):
             return PlainTextResponse("That is no key.", 400)
         except DoorctlError:

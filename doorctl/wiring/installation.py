@@ -83,19 +83,13 @@ def adopt(config: Config, new: Path) -> bool:
     if not earlier_keys(key) or before not in (key, earlier_keys(key)[0]):
         raise InputError(f"{new} does not follow on {path}; take the file that this rotation made")
     done = lay_over_all(config, key, partial(replace_key, path, new))
-    if not done and before == key:
+    # The file that was carried here goes last: while it is there, the audit log may not say so yet.
+    if not done and new == path:
         return False
-    note_key(config)
+    note_done(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: key_id(key)}))
     if new != path:
         remove_key(new)
     return True
-
-
-def note_key(config: Config) -> None:
-    """Put another installation key on the audit log, where there is one. StoreError: see there."""
-    if branch_db(config).exists():
-        key = key_id(read_key(config.secrets.installation_key_file))
-        note_done(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: key}))
 
 
 def lay_over_all(
@@ -172,7 +166,7 @@ def initialise(config: Config) -> Initialised:
     with ExitStack() as undo:
         if not kept:
             create_key(key)
-            undo.callback(_remove, key)
+            undo.callback(remove, key)
         sealer = own_sealer(config)
         create_or_undo(patrons, partial(create_patrons, seal=sealer.seal), undo)
         create_or_undo(visits, create_visits, undo)
@@ -191,16 +185,16 @@ def create_or_undo(
     database: Path, create: Callable[[Path], None], undo: ExitStack, *others: str
 ) -> None:
     """Create a database as its directory's owner; `undo` removes it, with other files of its."""
-    remove = partial(_remove, database, "-wal", "-shm", *others)
+    take_back = partial(remove, database, "-wal", "-shm", *others)
     try:
         with owner_of(database.parent):
             create(database)
     except AlreadyExistsError:
         raise  # Made meanwhile, by another process, whose the lock is too.
     except BaseException:
-        remove()
+        take_back()
         raise
-    undo.callback(remove)
+    undo.callback(take_back)
 
 
 def _store_holidays(config: Config, branch: Path) -> None:
@@ -213,7 +207,8 @@ def _store_holidays(config: Config, branch: Path) -> None:
         store_initial_holidays(config.opening, writer, system_clock(config).moment(), computed)
 
 
-def _remove(path: Path, *suffixes: str) -> None:
+def remove(path: Path, *suffixes: str) -> None:
+    """Remove a file, and others whose names have more at their ends, as far as they can be."""
     for suffix in ("", *suffixes):
         with owner_of(path.parent), suppress(OSError):
             path.with_name(f"{path.name}{suffix}").unlink()

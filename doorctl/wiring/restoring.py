@@ -30,7 +30,7 @@ from doorctl.store.keys import ArgonSealer, earlier_keys, read_key
 from doorctl.store.patrons_writer import create_patrons
 from doorctl.store.tables import newest
 from doorctl.store.visits import create_visits
-from doorctl.wiring.installation import create_or_undo, lay_over_all, make_directory
+from doorctl.wiring.installation import create_or_undo, lay_over_all, make_directory, remove
 
 READABLE = 0o644
 """The most that the mode of a file beside the configuration may allow."""
@@ -95,17 +95,12 @@ def _staged(place: Path, content: bytes, mode: int, undo: ExitStack, owner: str 
         place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         new.unlink(missing_ok=True)
         create_private(new, content)
-        undo.callback(_remove, new)
+        undo.callback(remove, new)
         new.chmod(mode)
         with suppress(LookupError):
             if owner and os.geteuid() == 0:
                 shutil.chown(new, owner)
     return new
-
-
-def _remove(path: Path) -> None:
-    with owner_of(path.parent):
-        path.unlink(missing_ok=True)
 
 
 def _read(manifest: Manifest, new: Path, config_path: Path) -> Config:

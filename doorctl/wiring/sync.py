@@ -46,6 +46,7 @@ from doorctl.store.keys import (
     links,
     put,
     read_signing_key,
+    remove_key,
 )
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
 from doorctl.sync.delivery import (
@@ -136,13 +137,15 @@ def rotate_signing_key(config: Config, clock: Clock) -> tuple[Path, list[str] | 
     old, public = sync.signing_key_file, public_key_file(sync)
     new = old.with_stem(f"{old.stem}-next")
     if not new.exists():
+        # Of a pair that a kill has left half.
+        remove_key(new.with_suffix(".pub"))
         create_signing_key(new, new.with_suffix(".pub"))
         return new.with_suffix(".pub"), None
     trial = replace(config, sync=replace(sync, signing_key_file=new))
     _, deliveries = push(trial, Wishes(full=True, dry_run=True), clock)
     waiting = [f"{d.branch}: {d.why}" for d in deliveries if d.result is Result.FAILED]
     if not waiting:
-        with owner_of(old.parent):
+        with changing(old, error=KeyFileError):
             # The sender's own user may be the only one who can read it.
             os.chown(new, old.stat().st_uid, old.stat().st_gid)
             with suppress(FileNotFoundError):

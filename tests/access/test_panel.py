@@ -24,6 +24,7 @@ from doorctl.access.panel import (
     Outlook,
     PanelRules,
     PanelState,
+    Staffed,
     notice_of,
     panel_state,
     turned_away,
@@ -76,7 +77,7 @@ def test_before_a_proof_there_is_one_refusal(reason: Reason) -> None:
     """Whatever was wrong, and also where nobody typed: one code, one time."""
     told = ended(reason)
 
-    assert told == Notice(Kind.REFUSED, NOT_PROVED, AT_S + 6.0)
+    assert told == Notice(Kind.REFUSED, NOT_PROVED, AT_S + 25.0)
 
 
 def test_no_other_refusal_has_that_code() -> None:
@@ -129,20 +130,32 @@ def test_what_another_card_supersedes_is_not_told() -> None:
     assert ended(Reason.WRONG_PIN, silent=True) is None
 
 
-def test_a_notice_stands_on_the_idle_screen() -> None:
-    """The refusal and its code are all that is shown, no hours and no keys."""
-    told = Notice(Kind.REFUSED, 4, AT_S)
+@pytest.mark.parametrize("code", [NOT_PROVED, UNREADABLE, OURS])
+@pytest.mark.parametrize(("rules", "pad"), [(WITH_KEYS, Keys.CODE), (WITHOUT_KEYS, Keys.NONE)])
+def test_a_notice_stands_on_the_idle_screen(code: int, rules: PanelRules, pad: Keys) -> None:
+    """A refusal shows its code and no hours; whoever comes next with a code may type it at once."""
+    told = Notice(Kind.REFUSED, code, AT_S)
+    soon = replace(OPEN, minutes=3, staffed=Staffed(0, 2, 600, 900))
 
-    state = shown(notice=told, outlook=replace(OPEN, minutes=3), rules=WITH_KEYS)
+    assert shown(notice=told, outlook=soon, rules=rules) == PanelState(
+        Kind.REFUSED, 7, keys=pad, code=code
+    )
 
-    assert state == PanelState(Kind.REFUSED, 7, code=4)
+
+@pytest.mark.parametrize("code", [4, 5, NEW_PIN])
+def test_what_the_desk_can_help_with_comes_with_its_hours(code: int) -> None:
+    """Codes 4, 5 and 6 alike, so that the hours tell nobody which it is."""
+    there = Staffed(0, 2, 600, 900)
+    state = shown(notice=Notice(Kind.REFUSED, code, AT_S), outlook=replace(OPEN, staffed=there))
+
+    assert state == PanelState(Kind.REFUSED, 7, code=code, staffed=there)
 
 
 def test_that_it_is_closed_is_told_with_the_hours() -> None:
     """Closed is no secret: it comes with when it opens again, or with the minutes that are left."""
     told = ended(Reason.CLOSED)
     opens = Opens(1, 4, 420)
-    assert told == Notice(Kind.CLOSED, 0, AT_S + 6.0)
+    assert told == Notice(Kind.CLOSED, 0, AT_S + 25.0)
 
     assert shown(notice=told, outlook=Outlook(Mode.CLOSED, opens=opens)).opens == opens
     late = shown(notice=told, outlook=replace(OPEN, entry=False, minutes=9), rules=WITH_KEYS)
@@ -263,7 +276,7 @@ def test_refusals_before_the_proof_look_the_same(prepared: Prepared) -> None:
     wrong = states([(CARD, 0.0), (KNOWN, 0.3), *keys("4712")])
 
     assert states([(CARD, 0.0), (prepared, 0.3), *keys("4712")]) == wrong
-    assert wrong[-1] == (4.0, PanelState(Kind.REFUSED, 1, code=NOT_PROVED))
+    assert wrong[-1] == (4.0, PanelState(Kind.REFUSED, 1, keys=Keys.CODE, code=NOT_PROVED))
 
 
 pressed = st.lists(st.sampled_from("0123456789#*"), max_size=8)
@@ -294,5 +307,9 @@ def test_the_screen_holds_numbers_and_names_of_its_own() -> None:
 
     assert set(kinds.values()) == {
         "Kind", "int", "Keys", "int | None", "bool", "tuple[Hours, ...] | None", "Opens | None",
+        "Staffed | None",
     }  # fmt: skip
-    assert {str(one.type) for kind in (Hours, Opens) for one in fields(kind)} == {"int", "bool"}
+    assert {str(one.type) for kind in (Hours, Opens, Staffed) for one in fields(kind)} == {
+        "int",
+        "bool",
+    }

@@ -2,10 +2,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from doorctl.access.attempt import Attempt
+import pytest
+
+from doorctl.access.attempt import Attempt, CodePad
 from doorctl.access.calendar import Calendar, Mode
 from doorctl.access.day import Override
-from doorctl.access.panel import Display, Hours, Kind, Notice, PanelState
+from doorctl.access.messages import PadRules
+from doorctl.access.panel import (
+    AGAIN_S,
+    CARD_FIRST,
+    Display,
+    Hours,
+    Kind,
+    Notice,
+    PanelState,
+)
 from tests.access.samples import NOW, moment
 
 OPEN = (Mode.SELF_SERVICE, False)
@@ -26,7 +37,46 @@ def test_a_notice_stands_for_its_time() -> None:
     assert display.deadline_s == 6.0
     assert at(display, 5.9).state(Attempt(), broken=False) == PanelState(Kind.REFUSED, code=1)
     over = at(display, 6.0)
-    assert (over.state(Attempt(), broken=False).kind, over.deadline_s) == (Kind.IDLE, None)
+    assert (over.state(Attempt(), broken=False).kind, over.notice) == (Kind.IDLE, None)
+
+
+def kind_at(display: Display) -> tuple[Kind, int, bool]:
+    """Return what is shown, and whether it may be shown again."""
+    state = display.state(Attempt(), broken=False)
+    return state.kind, state.code, state.again
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 6])
+def test_a_refusal_can_be_had_again_once(code: int) -> None:
+    """For a minute after it is over, whatever its code, and as long as the first time.
+
+    Bug (outside look): a refusal was gone after six seconds, before its number and code were noted.
+    """
+    refused = at(Display().telling(Notice(Kind.REFUSED, code, 25.0)), 24.9)
+    assert kind_at(refused.again(24.9)) == (Kind.REFUSED, code, False)
+    over = at(refused, 25.0)
+    assert (kind_at(over), over.deadline_s) == ((Kind.IDLE, 0, True), 25.0 + AGAIN_S)
+
+    assert kind_at(at(over, 84.9)) == (Kind.IDLE, 0, True)
+    assert kind_at(at(over, 85.0)) == (Kind.IDLE, 0, False)
+    again = over.again(60.0)
+    assert (kind_at(again), again.deadline_s) == ((Kind.REFUSED, code, False), 85.0)
+    ended = at(again, 85.0)
+    assert (kind_at(ended), ended.deadline_s) == ((Kind.IDLE, 0, False), None)
+    assert kind_at(ended.again(85.0)) == (Kind.IDLE, 0, False)
+
+
+@pytest.mark.parametrize(
+    "other", [Notice(Kind.WELCOME, 0, 30.0), Notice(Kind.REFUSED, CARD_FIRST, 30.0), None]
+)
+def test_the_next_person_can_not_have_it(other: Notice | None) -> None:
+    """A card, a welcome, digits without a card: what was told before is gone for good."""
+    over = at(Display().telling(Notice(Kind.REFUSED, 4, 25.0)), 25.0)
+
+    later = at(over.telling(other), 30.0)
+    assert (kind_at(later), later.again(30.0)) == ((Kind.IDLE, 0, False), later)
+    typing = Attempt(code_pad=CodePad(PadRules(), 0.0, 0.0, "4"))
+    assert not over.state(typing, broken=False).again
 
 
 def test_the_hours_are_looked_at_once_a_minute() -> None:

@@ -6,7 +6,17 @@ import pytest
 
 from doorctl.access.calendar import Calendar
 from doorctl.access.messages import PadRules, Rules
-from doorctl.access.panel import CARD_FIRST, OURS, Keys, Kind, PanelRules, PanelState
+from doorctl.access.panel import (
+    AGAIN,
+    CARD_FIRST,
+    NOT_PROVED,
+    OURS,
+    WELCOME_S,
+    Keys,
+    Kind,
+    PanelRules,
+    PanelState,
+)
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import BytesReceived, LineConnected, LineLost
 from doorctl.doord.controller import READER, STALE_S, STALL_LIMIT_S
@@ -75,7 +85,7 @@ def test_a_grant_is_shown_step_by_step() -> None:
     """Card, each digit as a dot, welcome, and the idle screen after its time."""
     door = watched()
     press(door, RIGHT_PIN, swipe(door, CARD))
-    door.wait(KEYS.message_s)
+    door.wait(WELCOME_S)
 
     assert door.reasons == ["ok"]
     assert kinds(door) == [Kind.CARD_READ, *[Kind.TYPING] * 3, Kind.WELCOME, Kind.IDLE]
@@ -118,6 +128,28 @@ def test_a_patron_who_types_nothing_is_refused_alike() -> None:
 
     swipe(door, OTHER_CARD)
     assert kinds(door) == [Kind.CARD_READ, Kind.REFUSED, Kind.CARD_READ]
+
+
+def test_a_refusal_can_be_had_again_by_a_key() -> None:
+    """Of the attempt that it ended; the next card takes it away, and so does the next code."""
+    door = watched(Rules(Policy(), PadRules(), codes=True))
+    attempt = swipe(door, CARD)
+    press(door, WRONG_PIN, attempt)
+    door.wait(KEYS.message_s)
+    assert (kinds(door)[-1], panel(door).shown[-1].again) == (Kind.IDLE, True)
+
+    door.controller.handle(PanelKeyPressed(AGAIN, attempt + 1))
+    door.wait(0.0)
+    assert kinds(door)[-1] is Kind.IDLE
+    door.controller.handle(PanelKeyPressed(AGAIN, attempt))
+    door.wait(0.0)
+    assert (kinds(door)[-1], panel(door).shown[-1].code) == (Kind.REFUSED, NOT_PROVED)
+    press(door, "4", attempt)
+    door.wait(PadRules().digit_timeout_s)
+    assert (kinds(door)[-1], panel(door).shown[-1].again) == (Kind.IDLE, False)
+    door.controller.handle(PanelKeyPressed(AGAIN, attempt))
+    door.wait(0.0)
+    assert kinds(door)[-1] is Kind.IDLE
 
 
 def test_closed_is_told_as_closed() -> None:

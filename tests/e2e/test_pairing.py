@@ -129,7 +129,7 @@ def test_one_push_works_after_pairing(branch: Path, server: Path, *, had_a_key: 
     early = call(server, "sync", "push")
     if had_a_key:
         said(branch, "init")
-    finished = paired(branch, server, *(["--replace"] if had_a_key else []))
+    finished = paired(branch, server)
     if not had_a_key:
         said(branch, "init")
     with web(branch):

@@ -13,7 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState, PanelView
+from doorctl.access.panel import (
+    AGAIN,
+    Hours,
+    Keys,
+    Kind,
+    Opens,
+    PanelState,
+    PanelView,
+    Staffed,
+)
 from doorctl.core.errors import InputError, NotAnsweringError, StoreError
 from doorctl.rpc.control import ControlServer, Question, ask
 from doorctl.rpc.door import MOST_WAITING, PanelBoard, PanelOverSocket, panel_answers
@@ -24,8 +33,9 @@ LIMIT_S = 20.0
 SHORT_S = 0.05
 TYPING = PanelState(Kind.TYPING, 7, 2, 4, Keys.PIN)
 FULL = PanelState(
-    Kind.CLOSING, 7, 1, 4, Keys.CODE, 6, 9, 12, False, (Hours(420, 1320, True),), Opens(1, 4, 420)
-)
+    Kind.CLOSING, 7, 1, 4, Keys.CODE, 6, 9, 12, False, (Hours(420, 1320, True),), Opens(1, 4, 420),
+    Staffed(0, 3, 600, 900), again=True,
+)  # fmt: skip
 
 
 @dataclass
@@ -80,7 +90,7 @@ def test_who_knows_the_latest_waits(stand: Stand) -> None:
     assert stand.door.look(known.seq) == known
 
 
-@pytest.mark.parametrize("key", ["0", "5", "9", "#", "*"])
+@pytest.mark.parametrize("key", ["0", "5", "9", "#", "*", AGAIN])
 def test_a_key_arrives(stand: Stand, key: str) -> None:
     """With the attempt that it was meant for."""
     stand.door.press(key, 7)
@@ -142,9 +152,13 @@ def test_nobody_who_waits_holds_the_door() -> None:
 
 
 def test_a_screen_without_keys_takes_none(tmp_path: Path) -> None:
-    """Where a keypad is wired, whoever asks the door to take a key is refused."""
+    """Where a keypad is wired, whoever asks the door to take a key is refused, with the reason."""
+
+    def refuse(_key: str, _attempt: int) -> None:
+        raise InputError("the screen has no keys; see panel.keypad and keypad.port")
+
     path = tmp_path / "door.sock"
-    server = ControlServer(path, panel_answers(PanelBoard(1), None))
+    server = ControlServer(path, panel_answers(PanelBoard(1), refuse))
     server.start()
     try:
         with pytest.raises(InputError, match=r"panel\.keypad"):

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import os
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from doorctl.core.errors import AlreadyExistsError, KeyFileError
-from doorctl.store.keys import create_key, read_key
+from doorctl.store.keys import create_key, put, read_key
+from tests.fakes.another_user import NOBODY
 
 
 @pytest.fixture
@@ -48,6 +50,26 @@ def test_a_key_that_cannot_be_written_is_the_technicians_to_solve(tmp_path: Path
     """A missing directory is told with the path and the system's reason."""
     with pytest.raises(KeyFileError, match=r"nowhere/k can't be written: No such file"):
         create_key(tmp_path / "nowhere" / "k")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_a_file_of_roots_in_anothers_directory_can_be_added_to() -> None:
+    """It is the directory's owner's afterwards, as a new one would be, and of the mode that it had.
+
+    Bug (a second reading): where root had copied ``sync.toml`` into the sender's directory, no
+    branch could be paired.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        os.chown(directory, NOBODY, NOBODY)
+        path = Path(directory, "sync.toml")
+        path.write_text("before")
+        path.chmod(0o644)
+        put(path, b"after", keep=True)
+        status, names = path.stat(), [one.name for one in Path(directory).iterdir()]
+
+        assert path.read_text() == "after"
+        assert (status.st_uid, status.st_mode & 0o777) == (NOBODY, 0o644)
+        assert names == ["sync.toml"]
 
 
 def test_a_missing_key_names_the_command_that_makes_it(path: Path) -> None:

@@ -9,7 +9,6 @@ const MOST_KEYS = 12;
 
 const body = document.body;
 const screenOf = document.getElementById("screen");
-const pad = document.getElementById("pad");
 const speak = document.getElementById("speak");
 const begun = body.dataset.attempt;
 let events, silence, again, idle;
@@ -92,7 +91,7 @@ function press(event) {
   waiting += 1;
   sending = sending
     .then(() =>
-      fetch(pad.action, {
+      fetch("/panel/key", {
         method: "POST",
         body: sent,
         headers: { Accept: "application/json" },
@@ -137,7 +136,7 @@ function offerToSpeak() {
   });
 }
 
-if (pad) pad.addEventListener("submit", press);
+document.addEventListener("submit", press);
 document.addEventListener("contextmenu", (event) => event.preventDefault());
 offerToSpeak();
 restart();

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Self
 
@@ -13,7 +13,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from doorctl.access.panel import OURS, Hours, Keys, Kind, Opens, PanelState
+from doorctl.access.panel import OURS, Hours, Keys, Kind, Opens, PanelState, Staffed
 from doorctl.core.language import Languages, languages
 from doorctl.web.frame import StaticPages, Templates
 from doorctl.web.panel import Panel, Showing
@@ -57,7 +57,24 @@ STATES: MappingProxyType[str, PanelState] = MappingProxyType(
         "welcome all": PanelState(Kind.WELCOME, 5, keys=Keys.COMPANIONS, companions=4),
         "welcome both": PanelState(Kind.WELCOME, 5, companions=1),
         "no code": PanelState(Kind.REFUSED, 5, keys=Keys.CODE),
-        **{f"refused {code}": PanelState(Kind.REFUSED, 5, code=code) for code in range(1, 7)},
+        **{f"refused {code}": PanelState(Kind.REFUSED, 5, code=code) for code in range(1, 4)},
+        **{
+            f"refused {code}": PanelState(
+                Kind.REFUSED, 5, code=code, staffed=Staffed(0, 1, 600, 900)
+            )
+            for code in range(4, 7)
+        },
+        "staff tomorrow": PanelState(Kind.REFUSED, 5, code=5, staffed=Staffed(1, 2, 600, 900)),
+        "staff on Sunday": PanelState(
+            Kind.REFUSED, 5, keys=Keys.CODE, code=4, staffed=Staffed(3, 6, 600, 900)
+        ),
+        "no staff": PanelState(Kind.REFUSED, 5, code=4),
+        "refused 1, codes": PanelState(Kind.REFUSED, 5, keys=Keys.CODE, code=1),
+        "refused before": replace(IDLE, again=True),
+        "refused before, codes": replace(IDLE, keys=Keys.CODE, again=True),
+        "closed, refused before": PanelState(
+            Kind.CLOSED, opens=Opens(9, 5, 600), keys=Keys.CODE, again=True
+        ),
     }
 )
 

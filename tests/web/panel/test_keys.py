@@ -9,11 +9,13 @@ Bug (ASVS 5.0, read whole): the screen's secret stood in an address, and so in a
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from doorctl.access.panel import AGAIN
 from tests.web.panel.screens import IDLE, SHOWING, Stage
 
 AT_ONCE = {"Accept": "application/json"}
@@ -128,6 +130,29 @@ def test_a_screen_without_keys_has_no_pad_and_takes_none() -> None:
         assert 'id="pad"' not in browser.get("/panel").text
         assert browser.post("/panel/key", data=sent("4")).status_code == 403
         assert stage.door.pressed == []
+
+
+@pytest.mark.parametrize("keypad", [True, False])
+def test_the_message_can_be_had_again_from_the_screen_alone(*, keypad: bool) -> None:
+    """By a button, also where a keypad is wired; a tablet elsewhere has none that counts."""
+    with Stage(replace(SHOWING, keypad=keypad, elsewhere=True)) as stage:
+        stage.door.show(replace(IDLE, again=True))
+        page = stage.browser().get("/panel").text
+        assert re.search(
+            r'data-here="true".*<button name="key" value="again">Vis igen<', page, re.DOTALL
+        )
+        tablet = stage.browser("192.0.2.7", "branch.example")
+        assert 'data-here="false"' in tablet.get("/panel").text
+        assert tablet.post("/panel/key", data=sent(AGAIN)).status_code == 403
+        assert stage.browser().post("/panel/key", data=sent(AGAIN)).status_code == 303
+        stage.door.show(IDLE)
+        assert look_without(stage, "Vis igen")
+    assert stage.door.pressed == [(AGAIN, 7)]
+
+
+def look_without(stage: Stage, text: str) -> bool:
+    """Tell whether a text goes from the page, which hears of a state a moment after the door."""
+    return any(text not in stage.browser().get("/panel").text for _ in range(500))
 
 
 def test_a_door_that_is_gone_says_nothing_of_the_key(
