@@ -29,7 +29,6 @@ from doorctl.cli.options import (
 )
 from doorctl.core.errors import StoreError
 from doorctl.core.identity import owner_of
-from doorctl.privacy.letters import Language, page
 from doorctl.privacy.subject import Erasure, HeldVisit
 from doorctl.services import cards as on_cards
 from doorctl.services import subject as rights
@@ -210,7 +209,7 @@ def subject() -> None:
 )
 @of_person
 def export(
-    app: App, who: Named, why: str, *, as_json: bool, file: Path | None, language: Language
+    app: App, who: Named, why: str, *, as_json: bool, file: Path | None, language: str
 ) -> None:
     """Write a letter with all that is held of a person.
 
@@ -227,7 +226,11 @@ def export(
         about = {"branch": config.branch.id, "at": iso(local)}
         print_json({**about, **held.as_dict(zone)}, ensure_ascii=False)
         return
-    text = page(held, branch=config.branch.name, at=local, zone=zone, language=language)
+    # Starlette and Jinja come with these; no other command here needs them.
+    from doorctl.web.frame import Templates
+    from doorctl.web.staff.records import letter
+
+    text = Templates().render("subject_letter.html", letter(held, app, local, language))
     if file == Path("-"):
         click.echo(text, nl=False)
         return

@@ -1,35 +1,35 @@
-"""The letters to patrons: a page with all that is held of a person, and the letter about a ban."""
+"""What is held of a person, as scripts read it, and the letter that tells a patron of a ban."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from functools import partial
-from gettext import NullTranslations
-from html import escape
-from itertools import groupby
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from doorctl.access.rights import Ban
 from doorctl.config.tables import Branch
 from doorctl.core.moments import Moment
-from doorctl.privacy.audit import Action, AuditReader
-from doorctl.privacy.subject import Column, HeldRow, Lookup, Shown, Subject, Table, Tombstone
+from doorctl.privacy.audit import Action, AuditReader, Entry
+from doorctl.privacy.subject import Column, HeldRow, Lookup, Shown, Subject, Tombstone
 
 FORMAT = "doorctl-subject/1"
 
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_LISTED: Mapping[Action, str] = MappingProxyType(
+_LISTED: Mapping[Action, tuple[str, Action | None]] = MappingProxyType(
     {
-        Action.VISITS_LISTED: "attempts",
-        Action.BANS_LISTED: "bans",
-        Action.PASSES_LISTED: "passes",
+        Action.VISITS_LISTED: ("attempts", None),
+        Action.BANS_LISTED: ("bans", Action.BAN_ADDED),
+        Action.PASSES_LISTED: ("passes", Action.PASS_ISSUED),
     }
 )
-"""The table of each list that staff can look at."""
+"""The table of each list that staff can look at, and the deed that adds to it."""
+
+OF_LETTER = re.compile(r"letter about ban ([0-9]{1,18})")
+"""The reason that stood on the audit log beside a ban's letter before 0.3 had a detail for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +77,50 @@ class Export:
 def lookups(audit: AuditReader, rows: Collection[HeldRow], subject: Subject) -> tuple[Lookup, ...]:
     """Return what staff looked at or changed of a person, oldest first; not who did.
 
-    A list that staff looked at counts as a look at each person in it; the person's `rows` show
-    which lists those are.
+    A list that staff looked at counts where one of the person's `rows` stood in it.
     """
-    tables = {row.table.name for row in rows}
-    wanted = {action for action, table in _LISTED.items() if table in tables}
-    lists = audit.entries() if wanted else ()
     named = audit.about(subject.row_keys, subject.patron_ref)
-    found = {entry.number: entry for entry in lists if entry.deed.action in wanted}
+    since = _since(rows, named)
+    lists = audit.entries() if any(since.values()) else ()
+    found = {entry.number: entry for entry in lists if _showed(entry, since)}
     found |= {entry.number: entry for entry in named}
     return tuple(
         Lookup(entry.at, entry.deed.action.value, entry.deed.why)
         for _, entry in sorted(found.items())
+    )
+
+
+def _since(
+    rows: Collection[HeldRow], named: Iterable[Entry]
+) -> dict[Action, list[tuple[int, datetime]]]:
+    """Return the number of each of the rows in a list, and since when it stands there.
+
+    Whose addition is on record no more was there before all entries that are.
+    """
+    added = {(entry.deed.action, entry.deed.details.get("number")): entry.at for entry in named}
+    since: dict[Action, list[tuple[int, datetime]]] = {action: [] for action in _LISTED}
+    for row in rows:
+        stored = dict(zip(row.table.names, row.values, strict=True))
+        for action, (table, adds) in _LISTED.items():
+            if row.table.name == table and adds is None:
+                at = UNIX_EPOCH + timedelta(milliseconds=stored["at_ms"])
+                since[action].append((stored["attempt"], at))
+            elif row.table.name == table and adds is not None:
+                number = stored["number"]
+                since[action].append((number, added.get((adds, number), UNIX_EPOCH)))
+    return since
+
+
+def _showed(entry: Entry, since: Mapping[Action, Collection[tuple[int, datetime]]]) -> bool:
+    """Tell whether a look at a list showed one of the rows, by what the look was limited to."""
+    deed = entry.deed
+    letter = OF_LETTER.fullmatch(deed.why)
+    one = int(letter[1]) if letter else deed.details.get("letter")
+    adds_later = deed.action is not Action.VISITS_LISTED
+    first = datetime.fromisoformat(str(deed.details.get("since", UNIX_EPOCH.isoformat())))
+    return any(
+        at <= entry.at and one in {None, number} and (adds_later or first <= at)
+        for number, at in since.get(deed.action, ())
     )
 
 
@@ -112,151 +144,7 @@ def _time(at: datetime, zone: tzinfo) -> str:
     return at.astimezone(zone).isoformat(timespec="milliseconds")
 
 
-Language = Literal["da", "en"]
-
-_STYLE = (
-    "body{font:1rem/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse;margin:0 0 1rem;width:100%}"
-    "th,td{border:1px solid #767676;padding:.25rem .5rem;text-align:left;vertical-align:top;"
-    "overflow-wrap:anywhere}th{width:45%;font-weight:normal}"
-)
-
-
-_ACTIONS = MappingProxyType(
-    {
-        "visits_listed": "The list of visits was shown",
-        "patron_explained": "Your card was looked up",
-        "card_unlocked": "Wrong PINs were forgotten",
-        "ban_added": "You were banned",
-        "bans_listed": "The list of bans was shown",
-        "pass_issued": "You were given a pass",
-        "passes_listed": "The list of passes was shown",
-        "subject_exported": "Your data were exported",
-        "subject_restricted": "Your data were restricted",
-        "subject_unrestricted": "The restriction was ended",
-    }
-)
-"""The audit log's names for what can be about one person; any other is shown as it is."""
-
-
-def _catalogue(language: Language) -> NullTranslations:
-    # Imported here to save memory: the door and most commands write no page.
-    from doorctl.core.language import own  # noqa: PLC0415 - as said
-
-    return own(language).words
-
-
-def _say(language: Language, text: str) -> str:
-    return _catalogue(language).pgettext("export", text)
-
-
-def page(export: Export, *, branch: str, at: datetime, zone: tzinfo, language: Language) -> str:
-    """Return the page as HTML, in Danish or English; times are those of `zone`."""
-    title = escape(_say(language, "What the door knows of you"))
-    intro = _say(
-        language,
-        "This is all that the door system at {branch} holds of you on {day}. Name, address, CPR "
-        "number, birthday and PIN are not kept. Numbers are sealed: without the system's key they "
-        "say nothing.",
-    )
-    day = _day(at.astimezone(zone), language)
-    body = "\n".join(
-        (
-            f"<h1>{title}</h1>",
-            f"<p>{escape(intro.format(branch=branch, day=day))}</p>",
-            *_sections(export, zone, language),
-        )
-    )
-    return (
-        f'<!DOCTYPE html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
-
-
-def _sections(export: Export, zone: tzinfo, language: Language) -> Iterator[str]:
-    say = partial(_say, language)
-    if export.empty:
-        yield f"<p>{escape(say('Nothing is held of you.'))}</p>"
-    for table, rows in groupby(export.rows, key=lambda row: row.table):
-        yield f"<h2>{escape(_of(table, language))}</h2>"
-        for row in rows:
-            yield _table(_lines(row, zone, language))
-    if export.lookups:
-        yield f"<h2>{escape(say('What staff have looked at or changed'))}</h2>"
-    for lookup in export.lookups:
-        what = say(_ACTIONS.get(lookup.what, lookup.what))
-        lines = [(say("When"), _instant(lookup.at, zone, language)), (say("What"), what)]
-        yield _table([*lines, *([(say("Reason"), lookup.why)] if lookup.why else [])])
-    if export.tombstones:
-        erased = "You were erased before. What is left is a mark without name or number"
-        yield f"<h2>{escape(say(erased))}</h2>"
-    for stone in export.tombstones:
-        erased, until = (_instant(day, zone, language) for day in (stone.erased_at, stone.until))
-        yield _table([(say("When"), erased), (say("The mark goes"), until)])
-
-
-def _lines(row: HeldRow, zone: tzinfo, language: Language) -> list[tuple[str, str]]:
-    pairs = zip(row.table.columns, row.values, strict=True)
-    return [
-        (_of(column, language), _in_words(column, stored, zone, language))
-        for column, stored in pairs
-    ]
-
-
-def _in_words(column: Column, stored: Any, zone: tzinfo, language: Language) -> str:
-    if column.shown is Shown.OF_STAFF:
-        return _say(language, "(a member of staff)")
-    if stored is None or stored in ("", "[]"):
-        return _say(language, "(none)")
-    if column.shown is Shown.FLAG:
-        return _say(language, "yes" if stored else "no")
-    read = value(column, stored, zone)
-    if column.shown is Shown.TIME:
-        return _instant(datetime.fromisoformat(str(read)), zone, language)
-    return of_the_week(column, stored, danish=language == "da") or str(read)
-
-
-def of_the_week(column: Column, stored: Any, *, danish: bool) -> str:
-    """Return weekdays or a time of day as people read them; empty for any other column."""
-    if column.shown is Shown.WEEKDAYS and set(stored) <= set("0123456"):
-        say = _catalogue("da" if danish else "en").gettext
-        return ", ".join(say(_DAYS[int(digit)]) for digit in stored)
-    if column.shown is Shown.MINUTE:
-        return _of_clock(stored, danish=danish)
-    if column.shown is Shown.SPANS:
-        spans = (map(int, span.split("-")) for span in stored.split())
-        return ", ".join("-".join(_of_clock(at, danish=danish) for at in span) for span in spans)
-    return ""
-
-
-def _of_clock(stored: int, *, danish: bool) -> str:
-    hours, minutes = divmod(stored, 60)
-    return f"{hours:02}{'.' if danish else ':'}{minutes:02}"
-
-
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
-def _table(lines: list[tuple[str, str]]) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>\n'
-        for name, text in lines
-    )
-    return f"<table>\n{rows}</table>"
-
-
-def _of(named: Table | Column, language: Language) -> str:
-    return named.danish if language == "da" else named.english
-
-
-def _instant(at: datetime, zone: tzinfo, language: Language) -> str:
-    local = at.astimezone(zone)
-    clock = f"{local:%H.%M.%S}" if language == "da" else f"{local:%H:%M:%S}"
-    return f"{_day(local, language)} {'kl. ' if language == 'da' else ''}{clock}"
-
-
-def _day(local: date, language: Language) -> str:
+def _day(local: date, language: str) -> str:
     if language == "da":
         return f"{local.day}.{local.month}.{local.year}"
     return f"{local.day} {local:%B %Y}"

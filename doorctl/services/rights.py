@@ -199,14 +199,17 @@ def every_ban(app: App, why: str = "") -> tuple[BanEntry, ...]:
 
 
 def ban_to_write_of(app: App, number: int) -> Ban:
-    """Return a ban that a letter can be about; the look is noted as in `every_ban`.
+    """Return a ban that a letter can be about; the look at it is first noted on the audit log.
 
-    Raises InputError: there is none of that number, or it was lifted.
+    Raises InputError: there is none of that number, or it was lifted; nothing was noted.
     """
-    for entry in every_ban(app, f"letter about ban {number}"):
-        if entry.ban.number == number and entry.lifted_at is None:
-            return entry.ban
-    raise InputError("there is no ban of that number; list them")
+    with open_book(app) as book:
+        held = (entry.ban for entry in book.every_ban() if entry.lifted_at is None)
+        ban = next((ban for ban in held if ban.number == number), None)
+    if ban is None:
+        raise InputError("no ban {n}; see doorctl bans list", n=str(number))
+    note(app, Deed(Action.BANS_LISTED, details={"letter": number}))
+    return ban
 
 
 def state_of(entry: BanEntry, moment: Moment, branch: str) -> BanState:

@@ -58,7 +58,7 @@ def _apart(
 
 _CARD_WORDS = ("Kortets nummer, forseglet", "The card's number, sealed")
 _PIN_WORDS = ("Kontrol af pinkoden, forseglet", "The check of the PIN, sealed")
-_PATRON_WORDS = ("Dit nummer i bibliotekssystemet", "Your number in the library system")
+_PATRON_WORDS = ("Nummer i bibliotekssystemet", "Number in the library system")
 _kept = partial(Column, twice=True)
 _KEY = Column(CARD, f"BLOB NOT NULL PRIMARY KEY {_IS_CARD}", *_CARD_WORDS)
 _CARD = Column(CARD, "BLOB", *_CARD_WORDS)
@@ -185,7 +185,7 @@ BANS = Table(
         _kept("since_ms", _INT, "Fra", "From", Shown.TIME),
         _kept("until_ms", "INTEGER", "Indtil", "Until", Shown.TIME),
         _BY,
-        _kept("branches", _TEXT, "Hvilke filialer", "Which branches"),
+        _kept("branches", _TEXT, "Biblioteker", "Libraries"),
         Column("note", _TEXT, "Bemærkning i brevet", "Note in the letter"),
         _kept("lifted_ms", "INTEGER", "Ophævet", "Lifted", Shown.TIME),
         _TWICE,
@@ -234,8 +234,8 @@ RESTRICTIONS = Table(
         Column("since_ms", _INT, "Siden", "Since", Shown.TIME),
         *(_BY, _TWICE),
     ),
-    "Begrænset behandling, som du har bedt om",
-    "Restrictions that you have asked for",
+    "Begrænset behandling, efter anmodning",
+    "Restrictions, as asked for",
     rule=_NAMES_A_PERSON,
     beside=(
         "CREATE INDEX restrictions_by_card ON restrictions (row_key)",
@@ -250,8 +250,8 @@ WRONG_PINS_ELSEWHERE = Table(
         Column("wrong", _INT, "Hvor mange", "How many"),
         Column("day", _TEXT, "Hvornår det sidst blev meddelt", "When it was told last"),
     ),
-    "Forkerte pinkoder ved andre filialer, slettes efter 30 dage",
-    "Wrong PINs at other branches, deleted after 30 days",
+    "Forkerte pinkoder ved kommunens andre døre",
+    "Wrong PINs at other doors of the municipality",
 )
 OVERRIDES = _apart(
     BRANCH,
@@ -400,8 +400,8 @@ ATTEMPTS = Table(
         Column("verdict", "TEXT", "Svar", "Answer"),
         Column("reason", "TEXT", "Grund", "Reason"),
     ),
-    "Dørens log: hver gang kortet blev brugt, slettes efter højst 30 dage",
-    "The door log: each use of the card, deleted after 30 days at the latest",
+    "Dørens log: hver gang kortet blev brugt",
+    "The door log: each use of the card",
     beside=("CREATE INDEX attempts_by_time ON attempts (at_ms)",),
     dated="at_ms",
     held=True,
@@ -431,8 +431,8 @@ WRONG_PINS = Table(
         Column(PATRON, "TEXT", *_PATRON_WORDS),
         Column("answered", _INT, "En rigtig kom efter", "A right one came after", Shown.FLAG),
     ),
-    "Forkerte pinkoder i alt, slettes efter 30 dage, dog senest efter et år uden en rigtig",
-    "All wrong PINs, deleted after 30 days, or after a year without a right one",
+    "Forkerte pinkoder i alt",
+    "All wrong PINs",
     beside=(
         "CREATE INDEX wrong_pins_by_card ON wrong_pins (row_key)",
         "CREATE INDEX wrong_pins_by_patron ON wrong_pins (patron_ref)",

@@ -205,7 +205,7 @@ def test_a_ban_holds_is_listed_and_lifted(branch: Door) -> None:
     assert lifted == "Ban 1 is lifted.\n"
     assert told(branch, "bans", "list")[0]["state"] == "lifted"
     assert "no ban 1" in refusal(branch, "bans", "lift", "1")
-    assert "no ban of that number" in refusal(branch, "bans", "letter", "1")
+    assert "no ban 1; see doorctl bans list" in refusal(branch, "bans", "letter", "1")
 
 
 @pytest.mark.parametrize(

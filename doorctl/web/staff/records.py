@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from itertools import groupby
@@ -13,24 +15,30 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.calendar import ONE_DAY
+from doorctl.access.patron import Reason
+from doorctl.access.rights import ALL_BRANCHES
 from doorctl.accounts.account import Permission
+from doorctl.config.tables import Branch
 from doorctl.core.errors import InputError
-from doorctl.core.language import DANISH
+from doorctl.core.language import DANISH, ENGLISH, own
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import SYNC, Action, Entry
-from doorctl.privacy.letters import UNIX_EPOCH, Export, of_the_week, page, value
-from doorctl.privacy.retention import LONGEST_TEXT, HoldAsked
-from doorctl.privacy.subject import PATRON, Column, HeldRow, Shown, Table
+from doorctl.privacy.letters import OF_LETTER, Export, value
+from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, HoldAsked
+from doorctl.privacy.subject import CARD, PATRON, Column, HeldRow, Shown, Table
 from doorctl.services import purging, subject
-from doorctl.services.app import App
+from doorctl.services.app import App, zone
 from doorctl.services.branch import as_dict, audit_entries, verify_audit
 from doorctl.services.subject import Named
 from doorctl.store.door_log import CARD_HEX_DIGITS
+from doorctl.store.tables import ATTEMPTS, from_ms
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.log import row
+from doorctl.web.staff.log import REASONS, row
+from doorctl.web.staff.rights import KINDS
 from doorctl.web.staff.statistics import read_period
-from doorctl.web.words import Words
+from doorctl.web.staff.why import sentence
+from doorctl.web.words import WEEKDAYS, Words
 
 AUDIT: Final = "/audit"
 SHOWN: Final = 200
@@ -103,6 +111,7 @@ DETAILS: Mapping[str, str] = {
     "key": "key",
     "kind": "kind",
     "least": "at least",
+    "letter": "letter about ban no.",
     "left_out": "not put on record before",
     "made": "made",
     "mode": "mode",
@@ -333,19 +342,17 @@ SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 """For a browser that opens the page all the same: no script, form, session or loaded file."""
 
 
-def _file(text: str, kind: str, name: str) -> Response:
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Content-Security-Policy": SANDBOX,
-    }
-    return Response(text, media_type=kind, headers=headers)
+def _as_file(response: Response, name: str) -> Response:
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    response.headers["Content-Security-Policy"] = SANDBOX
+    return response
 
 
-# What is held of a person, as text for the page; it is escaped later.
+# What is held of a person, in words for the page and for the letter; it is escaped later.
 
 RESTRICTIONS: Final = "restrictions"
 MOST_LOOKS: Final = 50
-"""How many of the last looks by staff the page shows; a file has them all."""
+"""How many of the last looks by staff the page shows; a letter has them all."""
 
 ACTIONS: Mapping[str, str] = {
     "visits_listed": "The door log was shown",
@@ -362,15 +369,122 @@ ACTIONS: Mapping[str, str] = {
     "subject_restricted": "The data were restricted",
     "subject_unrestricted": "The restriction was ended",
 }
-"""The audit log's names for what can be about one person, in English; others stay as they are."""
+"""The audit log's names for what can be about one person, in English; others are in `DEEDS`."""
 
 
-def cases(words: Words, export: Export) -> list[tuple[str, list[list[tuple[str, str]]]]]:
-    """Return each table's name and rows of names and values, in Danish on a Danish page."""
-    return [
-        (_name(words, table), [_row(words, row) for row in rows])
-        for table, rows in groupby(export.rows, key=lambda row: row.table)
+BLOCKS: Mapping[str, str] = {
+    "O": "the card is reported stolen",
+    "D": "deceased",
+    "S": "blocked from self-service",
+    "F": "a longer exclusion",
+    "U": "an exclusion",
+    "E": "owes more than is allowed",
+    "W": "registered on the website, not yet seen",
+}
+"""The library system's codes of blocks, in English."""
+
+TECHNICAL: Final = frozenset(
+    {CARD, "pin_check", "twice", "epoch", "boot_id", "boot_ms", "clock", "by", "days", "attempt"}
+)
+"""Columns that stand in the annex alone."""
+
+NOTHING: Final = (None, "", "[]")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+Case = tuple[str, list[str], list[list[str]]]
+"""A table's name, its columns and its rows."""
+
+
+def told(words: Words, export: Export, branch: Branch) -> dict[str, Any]:
+    """Return what is held of a person in words: visits, other cases, looks, and how many."""
+    visits = [
+        dict(zip(row.table.names, row.values, strict=True))
+        for row in export.rows
+        if row.table is ATTEMPTS
     ]
+    times = [words.moment(from_ms(visit["at_ms"])) for visit in visits]
+    called = {ALL_BRANCHES: words.say("all libraries of the municipality"), branch.id: branch.name}
+    called |= {code: f"{words.say(text)} ({code})" for code, text in BLOCKS.items()}
+    called |= {kind.value: words.say(text) for kind, text in KINDS.items()}
+    counts = Counter(row.table.name for row in export.rows)
+    return {
+        "visits": list(zip(times, (_outcome(words, visit) for visit in visits), strict=True)),
+        "let_in": sum(visit["verdict"] == "granted" for visit in visits),
+        "cases": [
+            _case(words, called, *case) for case in _tables(export) if case[0] is not ATTEMPTS
+        ],
+        "looks": [
+            (words.moment(at.at), _deed(words, at.what), why(words, at.why))
+            for at in export.lookups
+        ],
+        "stones": export.tombstones,
+        "counts": counts,
+    }
+
+
+def annex(words: Words, export: Export) -> list[Case]:
+    """Return every value of every row as it is stored, but for the names of staff."""
+
+    def shown(column: Column, stored: Any) -> str:
+        if column.shown is Shown.OF_STAFF:
+            return words.say("(a member of staff)")
+        read = value(column, stored, words.zone)
+        return "" if read is None else str(read)
+
+    return [
+        (
+            _name(words, table),
+            [_name(words, column) for column in table.columns],
+            [list(map(shown, table.columns, row.values)) for row in rows],
+        )
+        for table, rows in _tables(export)
+    ]
+
+
+def why(words: Words, reason: str) -> str:
+    """Return a reason on the audit log; the program's own one is put into words."""
+    letter = OF_LETTER.fullmatch(reason)
+    return words.say("Letter about ban {number}", number=letter[1]) if letter else reason
+
+
+def letter(export: Export, app: App, at: datetime, first: str = DANISH) -> dict[str, Any]:
+    """Return what the template of the letter to a person takes; `first` is its first language."""
+    spoken = [
+        Words(own(code), zone(app.config)) for code in (first, *({DANISH, ENGLISH} - {first}))
+    ]
+    return {
+        "texts": [(words, told(words, export, app.config.branch)) for words in spoken],
+        "annex": annex(spoken[0], export),
+        "config": app.config,
+        "held_days": LONGEST.days,
+        "at": at,
+    }
+
+
+def _tables(export: Export) -> list[tuple[Table, list[HeldRow]]]:
+    return [(table, list(rows)) for table, rows in groupby(export.rows, key=lambda row: row.table)]
+
+
+def _case(words: Words, called: Mapping[str, str], table: Table, rows: list[HeldRow]) -> Case:
+    kept = [
+        (at, column)
+        for at, column in enumerate(table.columns)
+        if column.name not in TECHNICAL and any(row.values[at] not in NOTHING for row in rows)
+    ]
+    columns = [_name(words, column) for _, column in kept]
+    told = [[_value(words, called, column, row.values[at]) for at, column in kept] for row in rows]
+    return _name(words, table), columns, told
+
+
+def _outcome(words: Words, visit: dict[str, Any]) -> str:
+    if visit["verdict"] == "granted":
+        return words.say("The door was unlocked")
+    known = visit["reason"] in REASONS
+    return sentence(words, Reason(visit["reason"])) if known else words.say("It was not finished")
+
+
+def _deed(words: Words, what: str) -> str:
+    return words.say(ACTIONS.get(what) or DEEDS[Action(what)])
 
 
 def known_ref(export: Export) -> str:
@@ -389,22 +503,33 @@ def restricted(export: Export) -> bool:
     return any(row.table.name == RESTRICTIONS for row in export.rows)
 
 
-def _row(words: Words, row: HeldRow) -> list[tuple[str, str]]:
-    pairs = zip(row.table.columns, row.values, strict=True)
-    return [(_name(words, column), _value(words, column, stored)) for column, stored in pairs]
+_SHOWN_AS: Mapping[Shown, Callable[[Words, Any], str]] = {
+    Shown.FLAG: lambda words, flag: words.say("yes") if flag else words.say("no"),
+    Shown.TIME: lambda words, ms: words.moment(from_ms(ms)),
+    Shown.MINUTE: Words.time_of_day,
+    Shown.SPANS: lambda words, spans: ", ".join(
+        words.hours_of_day(*map(int, span.split("-"))) for span in spans.split()
+    ),
+    Shown.WEEKDAYS: lambda words, digits: ", ".join(
+        words.say(WEEKDAYS[int(digit)]) for digit in digits
+    ),
+}
 
 
-def _value(words: Words, column: Column, stored: Any) -> str:
-    if column.shown is Shown.OF_STAFF:
-        return words.say("(a member of staff)")
-    if stored is None or stored in ("", "[]"):
+def _value(words: Words, called: Mapping[str, str], column: Column, stored: Any) -> str:
+    if stored in NOTHING:
         return words.say("(none)")
-    if column.shown is Shown.FLAG:
-        return words.say("yes") if stored else words.say("no")
-    if column.shown is Shown.TIME:
-        return words.moment(UNIX_EPOCH + timedelta(milliseconds=stored))
-    danish = words.language.code == DANISH
-    return of_the_week(column, stored, danish=danish) or str(value(column, stored, words.zone))
+    if column.shown in _SHOWN_AS:
+        return _SHOWN_AS[column.shown](words, stored)
+    if column.name in {"blocks", "branches", "tags"}:
+        return ", ".join(called.get(name, name) for name in json.loads(stored))
+    if column.name == "kind":
+        return called.get(stored, stored)
+    return words.short_day(date.fromisoformat(stored)) if _is_day(stored) else str(stored)
+
+
+def _is_day(stored: Any) -> bool:
+    return isinstance(stored, str) and _DAY.fullmatch(stored) is not None
 
 
 def _name(words: Words, named: Table | Column) -> str:
@@ -434,27 +559,27 @@ async def _find(request: PageRequest, form: Form) -> Response:
     named, why = _about(form)
     export = await request.do(subject.export, named, why)
     held: dict[str, Any] = {
+        **told(request.words, export, request.app.config.branch),
         "empty": export.empty,
-        "cases": cases(request.words, export),
-        "looks": export.lookups[: -MOST_LOOKS - 1 : -1],
-        "stones": export.tombstones,
         "ref": named.patron_ref or known_ref(export),
         "restricted": restricted(export),
     }
-    return await _held(request, form=form, held=held, actions=ACTIONS)
+    return await _held(request, form=form, held=held, most_looks=MOST_LOOKS)
 
 
 async def _export_person(request: PageRequest, form: Form) -> Response:
     export = await request.do(subject.export, *_about(form))
-    now, zone = request.now, request.words.zone
+    now = request.now
     if form.text("as") == "json":
         # As `doorctl subject export --json` writes it.
         branch, at = request.app.config.branch.id, now.isoformat(timespec="seconds")
-        about = {"branch": branch, "at": at, **export.as_dict(zone)}
+        about = {"branch": branch, "at": at, **export.as_dict(request.words.zone)}
         text = json.dumps(about, ensure_ascii=False)
-        return _file(text, "application/json", f"doorctl-{now:%Y-%m-%d}.json")
-    text = page(export, branch=request.house.name, at=now, zone=zone, language="da")
-    return _file(text, "text/html", f"oplysninger-{now:%Y-%m-%d}.html")
+        return _as_file(
+            Response(text, media_type="application/json"), f"doorctl-{now:%Y-%m-%d}.json"
+        )
+    shown = request.page("subject_letter.html", **letter(export, request.app, now))
+    return _as_file(shown, f"oplysninger-{now:%Y-%m-%d}.html")
 
 
 async def _restrict(request: PageRequest, form: Form) -> Response:

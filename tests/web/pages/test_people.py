@@ -49,9 +49,18 @@ def test_a_person_is_found_and_told_of_in_words(app: App) -> None:
     found = client(app).post("/people/find", data=BY_CARD)
 
     assert found.status_code == 200
-    for said in ("Bor i kommunen", ">ja<", ">nej<", "18.11.2026 kl. 12.06", "(en medarbejder)"):
+    for said in (
+        "Bor i kommunen",
+        ">ja<",
+        ">nej<",
+        "18.11.2026 kl. 12.06",
+        "0 besøg · 1 karantæne",
+    ):
         assert said in found.text
     assert f'name="patron_ref" value="{REF}"' in found.text
+    for deed in ("hand-over", "restrict", "erase"):
+        assert (f'href="#{deed}"' in found.text, found.text.count(f'id="{deed}"')) == (True, 1)
+    assert found.text.index('href="#erase"') < found.text.index("<table")
     assert "earlier look" in found.text
     assert CARD not in found.text
     assert SCRIPT not in found.text
