@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -92,13 +92,6 @@ def _dated(stored: StoredDays | None, cause: Cause) -> dict[date, DatedDay]:
     return {day.day: DatedDay(day.spans, cause, day.note) for day in days}
 
 
-LOOK_BACK = timedelta(days=4)
-"""How far back the last closing is looked for: over Easter."""
-
-EVENING, DAWN = time(20), time(5)
-"""When last night begins in a house that never closes, and the latest that any begins."""
-
-
 @dataclass(frozen=True)
 class Hours:
     """The branch's hours at a moment; `override` is what staff have set last, and may be over."""
@@ -143,19 +136,6 @@ class Hours:
             return False
         at = max(by_hand.until, self.moment.local.astimezone(UTC))
         return self.calendar.mode_at(at.astimezone(self.moment.local.tzinfo)) is Mode.STAFFED
-
-    @cached_property
-    def night_since(self) -> datetime:
-        """When the house last closed before today's :data:`DAWN`: "last night" begins, local.
-
-        After days without hours that is days ago; where it never closes, yesterday's evening.
-        """
-        local = self.moment.local
-        yesterday = datetime.combine(local.date() - timedelta(days=1), EVENING, local.tzinfo)
-        ends = min(local, datetime.combine(local.date(), DAWN, local.tzinfo))
-        changes = self.calendar.changes(yesterday - LOOK_BACK, ends)
-        closings = (instant for instant, mode in changes if mode not in OPEN)
-        return max(closings, default=yesterday)
 
     @cached_property
     def opens_next(self) -> datetime | None:

@@ -168,6 +168,17 @@ class LogView:
     picture: Picture
 
 
+@dataclass(frozen=True, slots=True)
+class Night:
+    """What has happened at the door since it was closed, local; the newest first."""
+
+    since: datetime
+    granted: int
+    refused: int
+    last_refused: tuple[Visit, ...]
+    events: tuple[DoorEvent, ...]
+
+
 class DoorLog:
     """The door log, pseudonymous; it never returns what is too old to be shown. Thread-safe.
 
@@ -227,13 +238,22 @@ class DoorLog:
         with self._rows() as rows:
             return _page(rows, chosen, before, limit)
 
-    def night(self, since: datetime, limit: int) -> tuple[int, int, tuple[Visit, ...]]:
-        """Return how many were let in and refused since a time, and the last that were refused."""
+    def night(self, calendar: Calendar | None, limit: int) -> Night:
+        """Return what has happened since the house was closed, with the last refusals."""
+        now = self._app.clock.moment().local
+        since = night_begins(calendar, now)
+        chosen = LogFilter(since=since)
         with self._rows() as rows:
-            until = self._app.clock.moment().local + ONE_DAY
-            counted = rows.counts(since, until, int(SLOT.total_seconds()))
-            refused = rows.newest(LogFilter(verdict="refused", since=since), None, limit)
-        return sum(row[1] for row in counted), sum(row[2] for row in counted), tuple(refused)
+            counted = rows.counts(chosen, int(DAY_S))
+            refused = rows.newest(replace(chosen, verdict="refused"), None, limit)
+            events = rows.events(since, now + HOUR, MOST_EVENTS)
+        return Night(
+            since,
+            sum(granted for _, granted, _ in counted),
+            sum(shut_out for _, _, shut_out in counted),
+            tuple(refused),
+            tuple(events),
+        )
 
     def after(self, number: int, limit: int = 100) -> tuple[Visit, ...]:
         """Return attempts with higher numbers, oldest first."""

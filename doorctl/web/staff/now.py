@@ -38,12 +38,11 @@ from doorctl.services.hours import (
     refuse_day,
     trust_clock,
 )
-from doorctl.services.visits import DoorLog
-from doorctl.store.door_log import Visit
+from doorctl.services.visits import DoorLog, Night
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
-from doorctl.web.staff.log import ending
+from doorctl.web.staff.log import ending, happened
 from doorctl.web.words import CAUSES, MODES, SETTABLE, Words
 
 LOOK_LIMIT_S: Final = 1.0
@@ -51,8 +50,8 @@ LOOK_LIMIT_S: Final = 1.0
 
 DEED_LIMIT_S: Final = 5.0
 
-NIGHT_ROWS: Final = 4
-"""The refusals of last night that the page shows; the log has them all."""
+NIGHT_ROWS: Final = 5
+"""Refusals and events of last night that the page shows; the log has them all."""
 
 
 DoorNow = Mapping[str, Any]
@@ -80,14 +79,13 @@ class BranchPicture:
     """The whole branch at one moment, local.
 
     `door` is None where the door process does not answer, `hours` and `night` where they can't be
-    read; `disk_free_bytes` is of the databases' disk, None where not known. `night` is how many
-    were let in and refused since the house last closed, and the last refused.
+    read; `disk_free_bytes` is of the databases' disk, None where not known.
     """
 
     at: datetime
     door: DoorNow | None
     hours: Hours | None
-    night: tuple[int, int, tuple[Visit, ...]] | None
+    night: Night | None
     register: RegisterNow
     disk_free_bytes: int | None
     version: str
@@ -121,10 +119,10 @@ def _hours(app: App) -> Hours | None:
     return None
 
 
-def _night(app: App, hours: Hours | None) -> tuple[int, int, tuple[Visit, ...]] | None:
+def _night(app: App, hours: Hours | None) -> Night | None:
     if hours is not None:
         with suppress(StoreError):
-            return DoorLog(app).night(hours.night_since, NIGHT_ROWS)
+            return DoorLog(app).night(hours.calendar, NIGHT_ROWS)
     return None
 
 
@@ -374,9 +372,7 @@ def _context(
         "clocks": CLOCKS,
         "faults": wrong,
         "technical": [name for name in wrong if name in TECHNICAL],
-        "refused": [
-            (visit.at, ending(words, visit.reason)) for visit in (now.night or (0, 0, ()))[2]
-        ],
+        "told": _told(words, now.night),
         "register_is_old": is_old(now),
         "settable": [
             ("", words.say("Choose")),
@@ -387,6 +383,15 @@ def _context(
         "modes": MODES,
         "in_doubt": doubt and datetime.fromisoformat(doubt),
     }
+
+
+def _told(words: Words, night: Night | None) -> list[tuple[datetime, str]]:
+    """Return the last refusals and events of the night in words; pushes come all the time."""
+    if night is None:
+        return []
+    told = [(visit.at, ending(words, visit.reason)) for visit in night.last_refused]
+    told += [(event.at, happened(words, event)) for event in night.events if event.kind != "push"]
+    return sorted(told, reverse=True)[:NIGHT_ROWS]
 
 
 def _offered(words: Words, now: BranchPicture) -> str:
