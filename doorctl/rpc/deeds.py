@@ -198,22 +198,35 @@ def end_mode(branch: OpenBranch, moment: Moment) -> Outcome[Override]:
 
 
 @deed(Action.CALENDAR_CHANGED, Permission.CHANGE_CALENDAR)
-def set_day(branch: OpenBranch, moment: Moment, day: StoredDay) -> Outcome[None]:
-    """Set the hours of a date; the hours that staff set for other dates stay."""
-    others = (stored for stored in _set_by_staff(branch.book, moment) if stored.day != day.day)
-    branch.writer.set_days(DaySource.STAFF, [*others, day], moment, known_until=None)
-    return Outcome(None, {"day": day.day.isoformat()})
+def set_day(
+    branch: OpenBranch, moment: Moment, day: StoredDay, more: tuple[StoredDay, ...] = ()
+) -> Outcome[None]:
+    """Set the hours of a date, and of `more`; the hours that staff set for others stay."""
+    new = {one.day: one for one in (day, *more)}
+    others = (stored for stored in _set_by_staff(branch.book, moment) if stored.day not in new)
+    branch.writer.set_days(DaySource.STAFF, [*others, *new.values()], moment, known_until=None)
+    return Outcome(None, {"day": _listed(new)})
 
 
 @deed(Action.CALENDAR_CHANGED, Permission.CHANGE_CALENDAR)
-def clear_day(branch: OpenBranch, moment: Moment, day: date) -> Outcome[None]:
-    """Take back the hours that staff set for a date; one without any, or past, is refused."""
+def clear_day(
+    branch: OpenBranch, moment: Moment, day: date, more: tuple[date, ...] = ()
+) -> Outcome[None]:
+    """Take back the hours that staff set for a date, and for `more`.
+
+    Where no date has any, or all are past, it is refused.
+    """
     before = list(_set_by_staff(branch.book, moment))
-    others = [stored for stored in before if stored.day != day]
-    if others == before:
+    cleared = [stored.day for stored in before if stored.day in {day, *more}]
+    if not cleared:
         raise InputError("staff have set no hours for {day} that could be cleared", day=day)
+    others = [stored for stored in before if stored.day not in cleared]
     branch.writer.set_days(DaySource.STAFF, others, moment, known_until=None)
-    return Outcome(None, {"day": day.isoformat(), "cleared": 1})
+    return Outcome(None, {"day": _listed(cleared), "cleared": len(cleared)})
+
+
+def _listed(days: Iterable[date]) -> str:
+    return ", ".join(sorted(day.isoformat() for day in days))
 
 
 @deed(None, Permission.SEE_NOW)

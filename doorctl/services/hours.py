@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from doorctl.access.calendar import (
+    ALL_DAY,
     BY_STAFF,
     LOOK_AHEAD,
     OPEN,
@@ -205,21 +206,26 @@ def days(app: App, first: date, count: int) -> tuple[CalendarDay, ...]:
     )
 
 
-def refuse_day(hours: Hours, day: StoredDay) -> None:
-    """Refuse hours for a date that clash with each other or with the day after.
+def usual_sunday(app: App) -> Day | None:
+    """Return the usual hours of a Sunday; None where the website says each date's."""
+    week = hours_now(app).calendar.week
+    if app.config.opening.source == "website":
+        return None
+    return ALL_DAY if week is None else week[6]
+
+
+def refuse_day(hours: Hours, *days: StoredDay) -> None:
+    """Refuse hours for dates that clash with each other or with the day after.
 
     Raises InputError: with the first clash.
     """
     week = [_split(spans) for spans in hours.calendar.week or ((),) * 7]
-    clashes = clashes_of_date(
-        DatedHours(day.day.isoformat(), day.day, *_split(day.spans)),
-        tuple(own for own, _ in week),
-        tuple(staffed for _, staffed in week),
-        {day.day, *hours.calendar.days},
-    )
-    if clashes:
-        first = clashes[0]
-        raise InputError(f"{{key}}: {first.text}", key=first.placed.key, **first.values)
+    own, staffed = (tuple(kind) for kind in zip(*week, strict=True))
+    dates = {*hours.calendar.days, *(day.day for day in days)}
+    for day in days:
+        dated = DatedHours(day.day.isoformat(), day.day, *_split(day.spans))
+        for clash in clashes_of_date(dated, own, staffed, dates):
+            raise InputError(f"{{key}}: {clash.text}", key=clash.placed.key, **clash.values)
 
 
 def _split(spans: Day) -> tuple[tuple[Span, ...], tuple[Span, ...]]:

@@ -127,15 +127,19 @@ def test_say_a_days_hours_and_take_it_back(visitors: Visitors) -> None:
     with visitors.visitor(Role.STAFF) as visitor:
         page = visitor.page
         visitor.go("/calendar")
-        _press(page, "main table tbody tr >> nth=1 >> a")
-        _reach(page, "#open-hours")
-        page.keyboard.press("ArrowUp")
-        _type(page, "#note", "Personaledag")
-        page.keyboard.press("Enter")
-        expect(page.locator("main")).to_contain_text("Personaledag")
-        _press(page, "main table tbody tr >> nth=1 >> a")
-        _press(page, "form[action$='/clear'] button")
-        expect(page.locator("main")).not_to_contain_text("Personaledag")
+        for note, choice in (("Personaledag", "closed"), ("", "usual")):
+            _reach(page, "#month input[name=date] >> nth=0")
+            page.keyboard.press("Space")
+            _reach(page, "[name=open] >> nth=0")
+            page.keyboard.press("Space")
+            for _ in range(3 if choice == "usual" else 0):
+                page.keyboard.press("ArrowDown")
+            expect(page.locator(f"#open-{choice}")).to_be_checked()
+            _type(page, "#note", note)
+            page.keyboard.press("Enter")
+            page.wait_for_url("**/calendar?month=*")
+            expect(page.locator("#month")).to_contain_text(note)
+        expect(page.locator("#month")).not_to_contain_text("Personaledag")
 
 
 def test_open_once(visitors: Visitors, house: House) -> None:

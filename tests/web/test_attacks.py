@@ -24,7 +24,8 @@ from doorctl.services.branch import BranchThread
 from doorctl.web.frame import THREADS, Person, Turns, path_of
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
 from doorctl.web.staff.accounts import MunicipalityPages
-from doorctl.web.staff.now import CalendarPages, NowPages
+from doorctl.web.staff.calendar import CalendarPages
+from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.records import hold_pages
 from doorctl.wiring.web import SignedIn
 from tests.web.pages.doorstep import COOKIE, NAME, RIGHT, Doorstep
@@ -205,6 +206,6 @@ def test_days_beyond_all_calendars(day: str, app: App, alarms: StandingAlarms) -
     )
     form = {"mode": "closed", "until": f"{day}T00:00", "cause": "en prøve"}
 
-    assert around.get("/calendar", params={"from": day}).status_code == 200
+    assert around.get("/calendar", params={"month": day[:7]}).status_code == 200
     assert around.get(f"/calendar/{day}").status_code == 404
     assert around.post("/now/mode", data=form).status_code == 422

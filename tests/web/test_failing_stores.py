@@ -122,8 +122,7 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "POST /audit/verify": LOOK,
         "POST /bans": Ask(BAN),
         "POST /bans/{number}/lift": Ask(path="/bans/1/lift"),
-        "POST /calendar/{day}": Ask({"open": "closed", "note": "ferie"}, f"/calendar/{day(7)}"),
-        "POST /calendar/{day}/clear": Ask(path=f"/calendar/{day(4)}/clear"),
+        "POST /calendar": Ask({"open": "closed", "note": "ferie"}),
         "POST /holds": Ask(HOLD),
         "POST /holds/{number}/lift": Ask(path="/holds/1/lift"),
         "POST /language": Ask({"language": "en"}, looks=True),
@@ -184,10 +183,11 @@ class Served:
         (method, address), ask = label.split(" "), ASKS[label]
         headers = {"Cookie": self.sessions[ask.role], "Authorization": f"Bearer {TOKEN}"}
         data = {"form": "sent", **(ask.data or {})} if method == "POST" else None
-        if address.startswith("/calendar/{day}") and data:
+        if address == "/calendar" and data:
             # A date is changed as it was when its form was shown.
-            form = self.client.get(ask.path.removesuffix("/clear"), headers=headers).text
-            data["shown"] = form.partition('name="shown" value="')[2].partition('"')[0]
+            form = self.client.get(f"/calendar/{day(7)}", headers=headers).text
+            data["date"] = form.partition(f'name="date" value="{day(7)}')[2].partition('"')[0]
+            data["date"] = f"{day(7)}{data['date']}"
         path = ask.path or address
         answer: httpx2.Response = self.client.request(method, path, headers=headers, data=data)
         return answer

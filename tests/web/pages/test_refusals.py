@@ -6,8 +6,7 @@ English.
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
+from datetime import date, datetime
 from html import unescape
 
 import pytest
@@ -17,16 +16,18 @@ from doorctl.accounts.account import Role
 from doorctl.core.errors import InputError, StoreError
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
+from doorctl.services.hours import days
 from doorctl.services.visits import DoorLog
+from doorctl.web.staff.calendar import CalendarPages, version
 from doorctl.web.staff.log import LogPages
-from doorctl.web.staff.now import CalendarPages, NowPages
+from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.rights import PassesPages
 from doorctl.web.words import Words
 from tests.web.conftest import Apps
 from tests.web.pages.staging import LANGUAGES, ZONE, browser
 
 CPR = "CPR 0101701234"
-TUESDAY = "/calendar/2099-06-02"
+TUESDAY = "/calendar#2099-06-02"
 OPEN = {"open": "hours", "note": ""}
 SOON = {"mode": "closed", "until": "2099-01-01T10:00", "cause": "uro"}
 PASS = {"kind": "cleaner", "label": "Firma", "bearer": "card", "card": "3000001234"}
@@ -57,26 +58,28 @@ def staff(app: App, alarms: StandingAlarms, language: str) -> TestClient:
 def spans(*named: tuple[str, str, str], **others: str) -> dict[str, str]:
     """Return a date's form with spans: kind, from and to."""
     form = {**OPEN, **others}
-    for place, (kind, starts, ends) in enumerate(named):
-        form |= {f"{kind}-{place}-from": starts, f"{kind}-{place}-to": ends}
+    for kind, starts, ends in named:
+        form[kind] = f"{form[kind]}, {starts}-{ends}" if kind in form else f"{starts}-{ends}"
     return form
 
 
-def sent(asking: TestClient, path: str, form: dict[str, str]) -> str:
+def sent(app: App, asking: TestClient, path: str, form: dict[str, str]) -> str:
     """Send a form, again where it is taken, and return what the refusal shows."""
     for _ in range(7):
-        answer = asking.post(path, data=form | shown(asking, path))
+        answer = asking.post(
+            path.partition("#")[0], data=form | chosen(app, path.partition("#")[2])
+        )
         if answer.status_code == 422:
             return unescape(answer.text)
     pytest.fail(f"{path} takes {form} again and again")
 
 
-def shown(asking: TestClient, path: str) -> dict[str, str]:
-    """Return what a date's form carries of what it showed; nothing of other forms."""
-    if not path.startswith("/calendar"):
+def chosen(app: App, day: str) -> dict[str, str]:
+    """Return a date as the month's form sends it; nothing for other forms."""
+    if not day:
         return {}
-    page = asking.get(path.removesuffix("/clear")).text
-    return dict(re.findall(r'name="(shown)" value="(\w+)"', page))
+    (shown,) = days(app, date.fromisoformat(day), 1)
+    return {"date": f"{day} {version(shown)}"}
 
 
 @pytest.mark.parametrize(
@@ -145,16 +148,16 @@ def shown(asking: TestClient, path: str) -> dict[str, str]:
             "00:00 to 12:00 self-service the day after overlaps",
         ),
         (TUESDAY, {"open": "closed", "note": CPR}, "Anledningen indeholder 8", "the note holds 8"),
-        ("/calendar/2026-01-05", {"open": "closed"}, "5.1.2026 er forbi", "5/1/2026 is past"),
-        (f"{TUESDAY}/clear", {}, "Ingen har givet 2.6.2099", "nobody has given 2/6/2099"),
+        ("/calendar#2026-01-05", {"open": "closed"}, "5.1.2026 er forbi", "5/1/2026 is past"),
+        (TUESDAY, {"open": "usual"}, "Ingen har givet 2.6.2099", "nobody has given 2/6/2099"),
     ],
 )
 def test_each_service_refuses_in_the_language_of_the_page(
     app: App, alarms: StandingAlarms, path: str, form: dict[str, str], *, danish: str, english: str
 ) -> None:
     """With what it names written as people write it, and no key of the configuration."""
-    in_danish = sent(staff(app, alarms, "da"), path, form)
-    in_english = sent(staff(app, alarms, "en"), path, form)
+    in_danish = sent(app, staff(app, alarms, "da"), path, form)
+    in_english = sent(app, staff(app, alarms, "en"), path, form)
 
     assert danish in in_danish
     assert english not in in_danish

@@ -14,9 +14,10 @@ from doorctl.services.app import App
 from doorctl.services.visits import DoorLog
 from doorctl.web.frame import Frame
 from doorctl.web.staff.accounts import AccountsPages
+from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import LogEvents
-from doorctl.web.staff.now import CalendarPages, NowPages
+from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
 from doorctl.web.staff.rights import PassesPages, bans_pages
 from doorctl.web.staff.statistics import statistics_pages
@@ -42,9 +43,7 @@ WHO = {
         *("POST /passes", "GET /passes/slip/{token}", "POST /passes/{number}/revoke"),
     ],
     "SEE_CALENDAR": ["GET /calendar"],
-    "CHANGE_CALENDAR": [
-        *("GET /calendar/{day}", "POST /calendar/{day}", "POST /calendar/{day}/clear"),
-    ],
+    "CHANGE_CALENDAR": ["GET /calendar/{day}", "POST /calendar"],
     "SEE_STATISTICS": ["GET /statistics", "GET /statistics.csv"],
     "SUBJECT_RIGHTS": [
         "GET /people",

@@ -1,0 +1,217 @@
+"""The pages of the calendar: a month in which staff choose dates and change their hours."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import date, timedelta
+from typing import Final
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Day, Mode, ModeSpan, StoredDay
+from doorctl.accounts.account import Permission
+from doorctl.core.errors import InputError
+from doorctl.core.moments import read_day, read_minute
+from doorctl.core.staff_text import SHORT_TEXT, refuse_text
+from doorctl.rpc import deeds
+from doorctl.services.app import App
+from doorctl.services.branch import change
+from doorctl.services.hours import CalendarDay, days, hours_now, refuse_day, usual_sunday
+from doorctl.web.frame import Form, Frame, PageRequest
+from doorctl.web.staff.filled_in import FieldError, of_field
+from doorctl.web.words import CAUSES, MODES, Words
+
+PAGE: Final = "/calendar"
+MOST_DAYS: Final = 42
+"""Dates on a page: six weeks, for a month that begins on a Sunday."""
+
+KINDS: Final = ((Mode.SELF_SERVICE, "self"), (Mode.STAFFED, "staffed"))
+OPEN, CLOSED, SUNDAY, USUAL = "hours", "closed", "sunday", "usual"
+"""A form's words for what the chosen dates are to be."""
+
+HINTS: Mapping[Mode, str] = {
+    Mode.SELF_SERVICE: "An earlier end is one of the next day.",
+    Mode.STAFFED: "The door stands unlocked in these hours. They end on the same day, "
+    "at 24:00 at the latest.",
+}
+"""A hint for each mode's times, in English."""
+
+VERSION_DIGITS: Final = 16
+
+_MONTH: Final = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
+_APART: Final = re.compile(r"[,;+]|\bog\b|\band\b")
+_TO: Final = re.compile(r"[-\N{EN DASH}]|\btil\b|\bto\b")
+
+
+def filled(day: CalendarDay, words: Words) -> dict[str, str]:
+    """Return a date's hours as the form's fields."""
+    known = () if day.spans is None else day.given
+    typed = {
+        name: ", ".join(
+            f"{words.time_of_day(span.starts)}-{words.time_of_day(span.ends)}"
+            for span in known
+            if span.mode is mode
+        )
+        for mode, name in KINDS
+    }
+    return {"open": OPEN if day.spans else CLOSED, "note": day.note, **typed}
+
+
+def version(day: CalendarDay) -> str:
+    """Return a hash that shows whether a date has changed since a form showed it."""
+    text = repr((day.spans, day.given, day.cause.value, day.note, day.by_staff))
+    return hashlib.sha256(text.encode()).hexdigest()[:VERSION_DIGITS]
+
+
+def _wanted(app: App, form: Form) -> Day | None:
+    """Return the hours that a form gives the chosen dates; None for the usual ones."""
+    chosen = form.text("open")
+    if chosen in {CLOSED, USUAL}:
+        return () if chosen == CLOSED else None
+    if chosen == SUNDAY and (sunday := usual_sunday(app)) is not None:
+        return sunday
+    if chosen != OPEN:
+        raise FieldError("open", "choose what is to be on the dates")
+    spans: list[ModeSpan] = []
+    for mode, name in KINDS:
+        with of_field(name):
+            spans += _spans(mode, form.text(name))
+    if not spans:
+        raise FieldError(KINDS[0][1], "give at least one span of hours, or choose closed all day")
+    return tuple(spans)
+
+
+def _spans(mode: Mode, typed: str) -> Iterator[ModeSpan]:
+    for text in filter(str.strip, _APART.split(typed.lower())):
+        ends = _TO.split(text)
+        if len(ends) != 2:  # noqa: PLR2004 - from and to
+            raise InputError("write hours as 7-10, and several as 7-10, 18-22")
+        yield _span(mode, *map(read_minute, ends))
+
+
+def _span(mode: Mode, starts: int, ends: int) -> ModeSpan:
+    # 00:00 ends a day as 24:00 does, but 00:00 to 00:00 is no span.
+    until_midnight = ends == 0 < starts
+    if mode is Mode.STAFFED and ends <= starts and not until_midnight:
+        raise InputError(
+            "staffed hours end on the same day, after they begin: the door stands unlocked in them"
+        )
+    # Hours that end at or before they begin end on the next day.
+    if ends <= starts:
+        ends += DAY_MINUTES
+    try:
+        return ModeSpan(mode, starts, ends)
+    except ValueError:
+        raise InputError("a time of day is 00:00 to 24:00") from None
+
+
+class CalendarPages:
+    """Show a month's hours, and change those of the dates that are chosen in it."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._changing = threading.Lock()
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return the routes of these pages."""
+        guarded, may = self._frame.guarded, deeds.set_day.permission
+        return (
+            guarded(PAGE, self._month, Permission.SEE_CALENDAR),
+            self._frame.form(PAGE, self._save, may, self._month),
+            guarded(f"{PAGE}/{{day}}", self._day, may),
+        )
+
+    async def _day(self, request: PageRequest) -> Response:
+        """Return the month with one date chosen, and the form with its hours."""
+        with suppress(InputError):
+            chosen = read_day(str(request.http.path_params["day"]))
+            return await self._month(request, chosen=chosen)
+        raise InputError("that is no date")
+
+    async def _month(
+        self,
+        request: PageRequest,
+        form: Form | None = None,
+        error: InputError | None = None,
+        chosen: date | None = None,
+    ) -> Response:
+        asked = request.query("month") if form is None else form.text("month")
+        first = (chosen or _first(asked) or request.today).replace(day=1)
+        begins = first - timedelta(days=first.weekday())
+        shown = await request.do(days, begins, MOST_DAYS)
+        told = request.queried.every("day")
+        weeks = [shown[at : at + 7] for at in range(0, MOST_DAYS, 7)]
+        fields, ticked = {"open": "", "note": "", "self": "", "staffed": ""}, {str(chosen)}
+        if form is not None:
+            fields = {name: form.text(name) for name in fields}
+            ticked = {value.partition(" ")[0] for value in form.every("date")}
+        elif chosen is not None:
+            (day,) = (day for day in shown if day.day == chosen)
+            fields = filled(day, request.words)
+        return request.page(
+            "calendar.html",
+            weeks=[week for week in weeks if (week[0].day.replace(day=1)) <= first],
+            first=first,
+            earlier=(first - ONE_DAY).replace(day=1),
+            later=(first + timedelta(days=31)).replace(day=1),
+            today=request.today,
+            ticked=ticked,
+            fields=fields,
+            wrong=_wrong(request.words, error),
+            told=[day for day in shown if day.by_staff and str(day.day) in told],
+            sunday=await request.do(usual_sunday),
+            version=version,
+            kinds=[(name, MODES[mode], HINTS[mode]) for mode, name in KINDS],
+            modes=MODES,
+            causes=CAUSES,
+            longest=SHORT_TEXT,
+        )
+
+    async def _save(self, request: PageRequest, form: Form) -> Response:
+        parted = (value.partition(" ") for value in form.every("date"))
+        shown = {read_day(day): seen for day, _, seen in parted}
+        if not shown:
+            raise InputError("choose one date or more")
+        await request.do(self._change, shown, form)
+        done = "cleared" if form.text("open") == USUAL else "set"
+        month, dates = _first(form.text("month")) or min(shown), sorted(shown)
+        told = "".join(f"&day={day}" for day in dates)
+        return request.go(f"{PAGE}?month={month:%Y-%m}&done={done}{told}#d-{dates[0]}")
+
+    def _change(self, app: App, shown: Mapping[date, str], form: Form) -> None:
+        """Change all the dates, if each still is what the form showed of it, or none."""
+        first, *others = sorted(shown)
+        count = (max(shown) - first).days + 1
+        spans, note = _wanted(app, form), form.text("note")
+        with of_field("note"):
+            refuse_text("note for {day}", note, optional=True, day=first)
+        if count > MOST_DAYS:
+            raise InputError("choose dates of one month")
+        with self._changing:
+            for day in days(app, first, count):
+                if day.day in shown and version(day) != shown[day.day]:
+                    raise InputError("somebody else has changed this date; look, and save again")
+            if spans is None:
+                change(app, deeds.clear_day(first, tuple(others)))
+                return
+            stored = tuple(StoredDay(day, spans, note) for day in sorted(shown))
+            refuse_day(hours_now(app), *stored)
+            change(app, deeds.set_day(stored[0], stored[1:]))
+
+
+def _wrong(words: Words, error: InputError | None) -> dict[str, str]:
+    """Return the sentence of what is wrong by its field; a clash of hours is theirs."""
+    if error is None:
+        return {}
+    clash = str(error.values.get("key", ""))
+    field = "staffed" if "staffed" in clash else "self" if clash else "date"
+    return {getattr(error, "field", field): words.refusal(error)}
+
+
+def _first(month: str) -> date | None:
+    return date.fromisoformat(f"{month}-01") if _MONTH.fullmatch(month) else None
