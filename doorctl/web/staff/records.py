@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
@@ -17,12 +18,14 @@ from starlette.routing import BaseRoute
 from doorctl.access.calendar import ONE_DAY
 from doorctl.access.patron import Reason
 from doorctl.access.rights import ALL_BRANCHES
-from doorctl.accounts.account import Permission
+from doorctl.accounts.account import Permission, Refusal
 from doorctl.config.tables import Branch
+from doorctl.core.alarms import KINDS as ALARMS
+from doorctl.core.alarms import UNLISTED
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH, own
 from doorctl.core.staff_text import SHORT_TEXT
-from doorctl.privacy.audit import SYNC, Action, Entry
+from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.privacy.letters import OF_LETTER, Export, value
 from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, HoldAsked
 from doorctl.privacy.subject import CARD, PATRON, Column, HeldRow, Shown, Table
@@ -32,13 +35,14 @@ from doorctl.services.branch import as_dict, audit_entries, verify_audit
 from doorctl.services.subject import Named
 from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.tables import ATTEMPTS, from_ms
-from doorctl.web.frame import BLANK, Form, Frame, PageRequest
+from doorctl.web.frame import BLANK, PLACES, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
+from doorctl.web.staff.accounts import PERMISSIONS, ROLES
 from doorctl.web.staff.log import REASONS, row
 from doorctl.web.staff.rights import KINDS
 from doorctl.web.staff.statistics import read_period
 from doorctl.web.staff.why import sentence
-from doorctl.web.words import WEEKDAYS, Words
+from doorctl.web.words import MODES, WEEKDAYS, Words
 
 AUDIT: Final = "/audit"
 SHOWN: Final = 200
@@ -122,7 +126,7 @@ DETAILS: Mapping[str, str] = {
     "patrons": "patrons",
     "recipients": "keys that open it",
     "role": "role",
-    "rows": "rows deleted",
+    "rows": "rows",
     "sessions": "sessions",
     "signed_in": "signed in",
     "since": "since",
@@ -133,6 +137,29 @@ DETAILS: Mapping[str, str] = {
     "why": "because",
 }
 """What a deed's details are called, in English; `from` to `until` are times of a hold."""
+
+VALUES: Mapping[str, Mapping[int | str, str]] = {
+    "mode": {mode.value: text for mode, text in MODES.items() if mode is not None},
+    "kind": {
+        **{kind.value: text for kind, text in KINDS.items()},
+        "snapshot": "the whole register",
+        "changes": "what has changed",
+    },
+    "role": {role.value: name for role, (name, _) in ROLES.items()},
+    "needs": {permission.value: text for permission, text in PERMISSIONS.items()},
+    "page": {place.path: place.name for place in PLACES},
+    "full": {0: "no", 1: "yes"},
+    "why": {
+        Refusal.WRONG.value: "wrong name or password",
+        Refusal.DISABLED.value: "the account is disabled",
+        Refusal.NO_ROLE.value: "the municipality gives no role",
+        Refusal.NAME_TAKEN.value: "the name belongs to a local account",
+    },
+}
+"""What the values of some details are called, in English."""
+
+SIGN_INS: Final = frozenset({Action.SIGNED_IN, Action.SIGNED_OUT})
+"""They would hide all others, so the page shows them only if asked."""
 
 NOBODIES: Mapping[str, str] = {
     SYNC: "The library system",
@@ -193,18 +220,45 @@ async def _entries(request: PageRequest, form: Form) -> tuple[Entry, ...]:
 def _shown_audit(request: PageRequest, entries: tuple[Entry, ...], wrong: str = "") -> Response:
     words = request.words
     deeds = ((action.value, words.say(text)) for action, text in DEEDS.items())
+    fields = ("since", "until", "account", "action", "sign_ins")
+    chosen = {name: request.query(name) for name in fields}
+    hides = not chosen["action"] and not chosen["sign_ins"]
+    shown = [one for one in entries if not (hides and one.deed.action in SIGN_INS)]
     return request.page(
         "audit.html",
         wrong=wrong,
-        entries=entries[:SHOWN],
-        more=max(0, len(entries) - SHOWN),
+        entries=shown[:SHOWN],
+        hidden=len(entries) - len(shown),
+        more=max(0, len(shown) - SHOWN),
         deeds=DEEDS,
-        details=DETAILS,
+        facts=partial(_facts, words),
+        why=partial(why, words),
         nobodies=NOBODIES,
         choices=[("", words.say("All")), *sorted(deeds, key=lambda choice: choice[1])],
         digits=CARD_HEX_DIGITS,
-        chosen={name: request.query(name) for name in ("since", "until", "account", "action")},
+        chosen=chosen,
     )
+
+
+def _facts(words: Words, deed: Deed) -> list[str]:
+    """Return a deed's details in words, with times of the branch's own."""
+    return [
+        f"{words.say(DETAILS.get(name, name))}: {_detail(words, name, stored)}"
+        for name, stored in deed.details.items()
+    ]
+
+
+def _detail(words: Words, name: str, stored: int | str) -> str:
+    if (said := VALUES.get(name, {}).get(stored)) is not None:
+        return words.say(said)
+    if name == "alarm":
+        return words.alarm(ALARMS.get(str(stored), ALARMS[UNLISTED]).means)
+    if _is_day(stored):
+        return words.short_day(date.fromisoformat(str(stored)))
+    if _TIME.match(str(stored)):
+        at = datetime.fromisoformat(str(stored))
+        return words.moment(at if at.tzinfo else at.replace(tzinfo=words.zone))
+    return str(stored)
 
 
 # The page of incident holds: what the purge spares, for which case, and until when.
@@ -390,6 +444,7 @@ TECHNICAL: Final = frozenset(
 
 NOTHING: Final = (None, "", "[]")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME: Final = re.compile(_DAY.pattern + "[T ][0-9]{2}:[0-9]{2}")
 
 Case = tuple[str, list[str], list[list[str]]]
 """A table's name, its columns and its rows."""

@@ -17,7 +17,7 @@ from doorctl.accounts.account import NOBODY, PROVIDER, Role
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.services import branch
 from doorctl.services.app import App
-from doorctl.web.staff.records import DETAILS, SHOWN, audit_pages
+from doorctl.web.staff.records import DETAILS, SHOWN, VALUES, audit_pages
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import LANGUAGES, browser
 
@@ -71,6 +71,64 @@ def test_a_deed_is_told_in_words(app: App, language: str, told: list[str]) -> No
     for text in (*told, "anne", "støj", "3f1c9a04", "1001"):
         assert text in page
     assert CARD.hex() not in page
+
+
+SAID = (
+    (Deed(Action.MODE_SET, details={"mode": "lockdown"}), "tilstand: "),
+    (Deed(Action.PASS_ISSUED, details={"kind": "cleaner"}), "art: Rengøring"),
+    (Deed(Action.PUSH_APPLIED, details={"kind": "changes"}), "art: det, der er ændret"),
+    (Deed(Action.SIGN_IN_REFUSED, details={"why": "wrong"}), "forkert navn eller adgangskode"),
+    (Deed(Action.PAGE_REFUSED, details={"needs": "subject_rights"}), "kræver retten: "),
+    (Deed(Action.PAGE_REFUSED, details={"page": "/people"}), "side: Den registreredes rettigheder"),
+    (Deed(Action.ACCOUNT_CHANGED, details={"role": "dpo"}), "rolle: Databeskyttelsesrådgiver"),
+    (Deed(Action.CALENDAR_CHANGED, details={"day": "2026-12-24"}), "dag: 24.12.2026"),
+    (
+        Deed(Action.HOLD_ADDED, details={"until": "2026-11-27T22:00:00+00:00"}),
+        "27.11.2026 kl. 23.00",
+    ),
+    (Deed(Action.BACKUP_RESTORED, details={"made": "2026-11-24 03:10"}), "24.11.2026 kl. 03.10"),
+    (Deed(Action.ALARM_ACKNOWLEDGED, details={"alarm": "reader_lost"}), "alarm: Kortlæseren"),
+    (Deed(Action.BANS_LISTED, why="letter about ban 1"), "Brev om karantæne 1"),
+    (Deed(Action.SUBJECT_EXPORTED, details={"rows": 18}), "<small>rækker: 18<"),
+    (Deed(Action.BANS_LISTED, details={"letter": 1}), "brev om karantæne nr.: 1"),
+)
+
+
+def test_details_are_told_in_words_and_in_local_time(app: App) -> None:
+    """A mode, kind, role, right, page, alarm, day and time; no key and no UTC.
+
+    Bug (review of the pages): the page said `fordi: wrong`, `kræver retten: subject_rights` and
+    `indtil: 2026-11-27T22:00:00+00:00`.
+
+    Bug (the page, looked at): an export of a person stood there with "rows deleted: 18".
+    """
+    page = client(put(app, *(deed for deed, _ in SAID))).get("/audit").text
+
+    for deed, said in SAID:
+        assert said in page
+        raw = {*deed.details.values(), deed.why} - {"", 1, 18}
+        assert [one for one in raw if f": {one}<" in page or f">{one}<" in page] == []
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_every_value_that_has_a_name_has_a_danish_one(name: str) -> None:
+    """A new mode, role or right needs words; the lists are whole by their enumerations."""
+    danish = LANGUAGES.chosen("da").words
+
+    assert [text for text in VALUES[name].values() if danish.gettext(text) == text] == []
+
+
+def test_sign_ins_hide_nothing_else(app: App) -> None:
+    """They are left out until asked for, by the tick or by the deed, and the page says how many."""
+    put(app, Deed(Action.SIGNED_IN), Deed(Action.SIGNED_OUT), Deed(Action.OPENED_ONCE, why="bud"))
+    manager = client(app)
+    usual = manager.get("/audit").text
+
+    assert "2 gange, hvor nogen loggede på eller af," in usual
+    assert (usual.count(">anne</td>"), "bud" in usual) == (1, True)
+    assert manager.get("/audit?sign_ins=yes").text.count(">anne</td>") == 3
+    assert manager.get("/audit?action=signed_in").text.count(">anne</td>") == 1
+    assert len(manager.post("/audit/export", data={"account": "anne"}).json()) == 3
 
 
 def test_only_what_fits_is_shown_and_each_look_is_on_record(app: App) -> None:
