@@ -412,9 +412,9 @@ def test_a_few_wrong_rows_are_set_aside(sender: SenderDirectory, branch: Branch)
     assert listed.read_text(encoding="utf-8").splitlines() == [
         (
             "02-full.ndjson line 3: pincode: found another text; give 4 digits as text "
-            "(filialerne beholder låneren som før)"
+            "(bibliotekerne beholder låneren som før)"
         ),
-        f"02-full.ndjson line 4: {NO_CARD} (filialerne beholder låneren som før)",
+        f"02-full.ndjson line 4: {NO_CARD} (bibliotekerne beholder låneren som før)",
     ]
     assert listed.stat().st_mode & 0o777 == 0o600
 
@@ -451,7 +451,7 @@ def test_a_dry_run_shows_the_rows_and_whom_they_keep(
         ),
     ]
     assert sorted(told[2:])[:2] == [
-        f"02-full.ndjson line 2: {pin} (filialerne beholder låneren som før)",
+        f"02-full.ndjson line 2: {pin} (bibliotekerne beholder låneren som før)",
         f"02-full.ndjson line 3: {pin} (låneren er taget ud og lukkes ikke ind)",
     ]
     assert sorted(told)[2].endswith(" visible letters (ingen kan se, hvis række det er)")

@@ -61,7 +61,7 @@ def test_the_document_says_all_and_is_signed() -> None:
         "clears": "door_held",
         "why": "closed again",
         "means": {"da": "Døren er lukket igen.", "en": "The door is closed again."},
-        "do": {"da": "Gør ingenting.", "en": "Do nothing."},
+        "do": {"da": "Der skal ikke gøres noget.", "en": "Do nothing."},
     }
 
 

@@ -52,7 +52,7 @@ def account(desk: MemoryDesk, name: str) -> Account:
 @pytest.mark.parametrize(
     ("language", "told"),
     [
-        ("da", ["Leder", "den kommunale konto", "Hvad en rolle må"]),
+        ("da", ["Leder", "den kommunale konto", "Hvad hver rolle må"]),
         ("en", ["Manager", "the municipality&#39;s account", "What a role may do"]),
     ],
 )
@@ -140,7 +140,7 @@ def test_what_can_be_done_to_an_account(
         ("/role", {"name": "kaj", "role": "boss"}, "Vælg en af rollerne."),
         ("/password", {"name": "abc@kommune.example"}, "er kommunens"),
         ("/enable", {"name": "nobody"}, "Der er ingen konto nobody."),
-        ("/erase", {"name": "kaj"}, "Det kan ikke gøres med en konto."),
+        ("/erase", {"name": "kaj"}, "Det kan man ikke gøre med en konto."),
         ("", {"name": "kaj", "role": "staff"}, "Der er allerede en konto kaj."),
         ("", {"name": "0101701234", "role": "staff"}, "Et navn at logge på med"),
         ("", {"name": "bo", "shown": "CPR 0101701234", "role": "staff"}, "Det viste navn"),

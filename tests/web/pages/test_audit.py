@@ -224,7 +224,7 @@ def test_a_whole_chain_and_a_broken_one(app: App) -> None:
 
     assert "Intet er ændret, og intet mangler." in whole
     assert end in whole
-    assert "Post 2 er ikke, som den blev skrevet." in broken
+    assert "Post 2 er ændret, efter at den blev skrevet." in broken
 
 
 @pytest.mark.parametrize(

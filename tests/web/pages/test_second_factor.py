@@ -97,7 +97,7 @@ def test_the_sign_in_asks_for_the_code() -> None:
         form = {"name": NAME, "password": RIGHT, "code": typed}
         answer = client.post(START, data=form)
         assert answer.status_code == 403
-        assert "Navnet, adgangskoden eller koden passer ikke." in answer.text
+        assert "Forkert navn, adgangskode eller kode." in answer.text
     for typed in (code(step, key), codes[0]):
         form = {"name": NAME, "password": RIGHT, "code": typed}
         assert client.post(START, data=form).status_code == 303
@@ -132,7 +132,7 @@ def test_a_new_password_asks_for_the_code_too() -> None:
     answer = client.post("/me", data=form)
 
     assert answer.status_code == 422
-    assert "Den nuværende adgangskode eller koden er en anden." in answer.text
+    assert "Den nuværende adgangskode eller koden er forkert." in answer.text
     assert 'name="code"' in answer.text
     done = client.post("/me", data=form | {"code": code(step, key)})
     assert done.headers["location"] == "/me?done=changed"

@@ -191,7 +191,7 @@ def test_nothing_was_counted_yet(apps: Apps) -> None:
     page = client(apps()).get("/statistics")
 
     assert page.status_code == 200
-    assert "Intet er talt." in page.text
+    assert "Der er ingen tal endnu." in page.text
 
 
 @given(st.integers(0, 10**9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import pytest
@@ -103,3 +104,47 @@ def test_each_address_is_for_those_who_may(
         for method, path in map(str.split, addresses):
             if method == "GET" and permits(role, Permission[needs]):
                 assert client.get(path.format(**filled)).status_code != 403, (role, path)
+
+
+ENGLISH = re.compile(r"\b(the|that|this|with|not|there|choose|write|or|of)\b", re.I)
+"""Words of nearly every English sentence, and of no Danish one."""
+
+UNSEEN = re.compile(
+    r'<(\w+)[^>]*\blang="en".*?</\1>|<(script|style|code|pre)\b.*?</\2>|<[^>]*>', re.S
+)
+
+FILLED = re.compile(r'name="([a-z_0-9-]+)"')
+
+ROUTED = {"number": "99", "day": "2026-12-24", "change": "disable", "token": "x"}
+
+
+@pytest.mark.parametrize("role", [Role.MANAGER, Role.DPO], ids=lambda role: role.value)
+def test_no_english_stands_on_a_danish_page(
+    routes: tuple[Frame, FakeRefused, list[Route]], role: Role
+) -> None:
+    """Every page of the two roles that see them all, and each error of its forms, is Danish."""
+    around, _, found = routes
+    client = TestClient(
+        application(found, around),
+        headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"},
+        cookies={"doorctl": role.value},
+    )
+    english: list[tuple[str, str]] = []
+
+    def look(page: str, html: str) -> None:
+        said = re.sub(r"\s+", " ", UNSEEN.sub("|", html)).replace("English", "")
+        english.extend((page, one.strip()) for one in said.split("|") if ENGLISH.search(one))
+
+    names: set[str] = set()
+    for route in found:
+        if "GET" in (route.methods or ()):
+            for query in ("", *(f"?{key}=x" for key in ("day", "since", "from", "attempt", "page"))):
+                answer = client.get(route.path.format(**ROUTED) + query)
+                if "html" in answer.headers["content-type"]:
+                    look(route.path + query, answer.text)
+                    names |= set(FILLED.findall(answer.text))
+    for route, typed in product(found, ("", "x", "2020-02-30")):
+        if "POST" in (route.methods or ()):
+            answer = client.post(route.path.format(**ROUTED), data=dict.fromkeys(names, typed))
+            look(f"{route.path} {typed}", answer.text)
+    assert english == []
