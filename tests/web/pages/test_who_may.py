@@ -6,6 +6,7 @@ import re
 from itertools import product
 
 import pytest
+from httpx2 import Response
 from starlette.routing import BaseRoute, Route
 from starlette.testclient import TestClient
 
@@ -131,20 +132,25 @@ def test_no_english_stands_on_a_danish_page(
     )
     english: list[tuple[str, str]] = []
 
-    def look(page: str, html: str) -> None:
+    def look(page: str, answer: Response) -> None:
+        # What is folded away for the technician is in English; a mistake in a form is not theirs.
+        html = answer.text if answer.is_server_error else answer.text.replace('lang="en"', "")
         said = re.sub(r"\s+", " ", UNSEEN.sub("|", html)).replace("English", "")
         english.extend((page, one.strip()) for one in said.split("|") if ENGLISH.search(one))
 
     names: set[str] = set()
     for route in found:
         if "GET" in (route.methods or ()):
-            for query in ("", *(f"?{key}=x" for key in ("day", "since", "from", "attempt", "page"))):
+            for query in (
+                "",
+                *(f"?{key}=x" for key in ("day", "since", "from", "attempt", "page")),
+            ):
                 answer = client.get(route.path.format(**ROUTED) + query)
                 if "html" in answer.headers["content-type"]:
-                    look(route.path + query, answer.text)
+                    look(route.path + query, answer)
                     names |= set(FILLED.findall(answer.text))
-    for route, typed in product(found, ("", "x", "2020-02-30")):
+    for route, typed in product(found, ("", "x", "2020-02-30") if role is Role.MANAGER else ("x",)):
         if "POST" in (route.methods or ()):
             answer = client.post(route.path.format(**ROUTED), data=dict.fromkeys(names, typed))
-            look(f"{route.path} {typed}", answer.text)
+            look(f"{route.path} {typed}", answer)
     assert english == []
