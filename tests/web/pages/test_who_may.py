@@ -107,11 +107,11 @@ def test_each_address_is_for_those_who_may(
                 assert client.get(path.format(**filled)).status_code != 403, (role, path)
 
 
-ENGLISH = re.compile(r"\b(the|that|this|with|not|there|choose|write|or|of)\b", re.I)
+ENGLISH = re.compile(r"\b(the|that|this|with|not|there|choose|write|or|of)\b", re.IGNORECASE)
 """Words of nearly every English sentence, and of no Danish one."""
 
 UNSEEN = re.compile(
-    r'<(\w+)[^>]*\blang="en".*?</\1>|<(script|style|code|pre)\b.*?</\2>|<[^>]*>', re.S
+    r'<(\w+)[^>]*\blang="en".*?</\1>|<(script|style|code|pre)\b.*?</\2>|<[^>]*>', re.DOTALL
 )
 
 FILLED = re.compile(r'name="([a-z_0-9-]+)"')
