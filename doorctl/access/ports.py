@@ -82,6 +82,12 @@ class BranchWriter(Protocol):
     def lift(self, number: int, moment: Moment) -> Ban:
         """Lift a ban before its end; return it. One that is lifted or unknown is refused."""
 
+    def change_ban(self, ban: Ban, moment: Moment) -> Ban:
+        """Store the ban of this number anew; return it. One that is lifted is refused."""
+
+    def change_pass(self, held: Pass, moment: Moment) -> Pass:
+        """Store the pass of this number anew; return it. One that is revoked is refused."""
+
     def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
         """Issue a pass for a card or code; return it with its number.
 

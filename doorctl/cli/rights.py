@@ -122,7 +122,7 @@ def add_ban(
         note=note,
     )
     typed = None if identifier is None else typed_unseen(IDENTIFIER, identifier)
-    for stored in rights.ban(app, Named(typed, patron_ref, taken_as), ban):
+    for stored in rights.ban(app, rights.whose(app, Named(typed, patron_ref, taken_as)), ban):
         click.echo(_ban_added(stored, moment))
 
 

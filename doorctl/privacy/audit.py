@@ -210,9 +210,11 @@ class Action(Enum):
     PUSH_APPROVED = "push_approved"
     BRANCH_ROLLED_BACK = "branch_rolled_back"
     BAN_ADDED = "ban_added"
+    BAN_CHANGED = "ban_changed"
     BAN_LIFTED = "ban_lifted"
     BANS_LISTED = "bans_listed"
     PASS_ISSUED = "pass_issued"  # noqa: S105 -- a right to come in
+    PASS_CHANGED = "pass_changed"  # noqa: S105 -- as above
     PASS_REVOKED = "pass_revoked"  # noqa: S105 -- as above
     PASSES_LISTED = "passes_listed"
     MODE_SET = "mode_set"

@@ -164,7 +164,10 @@ def letter(ban: Ban, branch: Branch, moment: Moment) -> str:
 
 
 def letter_in(language: str, ban: Ban, branch: Branch, moment: Moment) -> str:
-    """Return the letter in ``da`` or ``en``; an empty line stands between paragraphs."""
+    """Return the letter in ``da`` or ``en``; an empty line stands between paragraphs.
+
+    A ban that is not stored yet has no number in it.
+    """
     first = letter_day(ban.since, moment)
     last = None if ban.until is None else letter_day(ban.until - timedelta.resolution, moment)
     return (_danish if language == "da" else _english)(ban, branch, first, last)
@@ -183,6 +186,7 @@ def _danish(ban: Ban, branch: Branch, first: date, last: date | None) -> str:
         else f"fra den {begins} til og med den {_day(last, 'da')}"
     )
     call = f" på {branch.phone}" if branch.phone else ""
+    number = f" Karantænen har nummer {ban.number}." if ban.number else ""
     return _joined(
         f"{branch.name}: du kan ikke komme ind, når biblioteket er ubemandet",
         f"Du har fået karantæne: Dit kort lukker ikke døren op {span}.",
@@ -190,8 +194,9 @@ def _danish(ban: Ban, branch: Branch, first: date, last: date | None) -> str:
         ban.note,
         "Det følger af husets regler og gælder kun de ubemandede timer. Du kan låne som før, "
         "og du er velkommen, når der er personale.",
-        f"Har du spørgsmål, eller mener du, at det er forkert, så ring til os{call}. "
-        f"Karantænen har nummer {ban.number}.",
+        f"Har du spørgsmål, så ring til os{call}.{number}",
+        "Er du uenig, kan du klage til bibliotekets leder. Du kan skrive eller ringe, og klagen "
+        "skal ikke have en bestemt form.",
     )
 
 
@@ -203,6 +208,7 @@ def _english(ban: Ban, branch: Branch, first: date, last: date | None) -> str:
         else f"from {begins} until {_day(last, 'en')}, that day too"
     )
     call = f" on {branch.phone}" if branch.phone else ""
+    number = f" The case has number {ban.number}." if ban.number else ""
     return _joined(
         f"{branch.name}: you can't come in while the library is unstaffed",
         f"Your card does not open the door {span}.",
@@ -210,8 +216,9 @@ def _english(ban: Ban, branch: Branch, first: date, last: date | None) -> str:
         ban.note,
         "This follows from the house rules and is about the unstaffed hours only. You can borrow "
         "as before, and you are welcome when staff are there.",
-        f"If you have questions, or think that this is wrong, please call us{call}. "
-        f"The case has number {ban.number}.",
+        f"If you have questions, please call us{call}.{number}",
+        "If you disagree, you can complain to the head of the library. Write or call; a complaint "
+        "needs no particular form.",
     )
 
 

@@ -161,6 +161,13 @@ def add_ban(
     return Outcome(added, {"number": added.number}, cards, patron_ref, added.reason)
 
 
+@deed(Action.BAN_CHANGED, Permission.CHANGE_BANS)
+def change_ban(branch: OpenBranch, moment: Moment, ban: Ban) -> Outcome[Ban]:
+    """Give the ban of this number another end, reason, reach or letter; whose it is stays."""
+    changed = branch.writer.change_ban(ban, moment)
+    return Outcome(changed, {"number": changed.number}, why=changed.reason)
+
+
 @deed(Action.BAN_LIFTED, Permission.CHANGE_BANS)
 def lift_ban(branch: OpenBranch, moment: Moment, number: int) -> Outcome[Ban]:
     """Lift a ban before its end; returns it."""
@@ -173,6 +180,13 @@ def issue_pass(branch: OpenBranch, moment: Moment, new: Pass, row_key: bytes) ->
     """Issue a pass for a card or code; returns the pass with its number."""
     held = branch.writer.issue(new, moment, row_key=row_key)
     return Outcome(held, {"number": held.number, "kind": held.kind.value}, (row_key,))
+
+
+@deed(Action.PASS_CHANGED, Permission.CHANGE_PASSES)
+def change_pass(branch: OpenBranch, moment: Moment, held: Pass) -> Outcome[Pass]:
+    """Give the pass of this number other days, hours or words; its card or code stays."""
+    changed = branch.writer.change_pass(held, moment)
+    return Outcome(changed, {"number": changed.number, "kind": changed.kind.value})
 
 
 @deed(Action.PASS_REVOKED, Permission.CHANGE_PASSES)

@@ -18,6 +18,7 @@ from doorctl.access.patron import Applied, CacheStamp, Reason, SealedRow
 from doorctl.access.policy import Finding, PinProof, Policy, decide, findings, knows_pin
 from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
 from doorctl.access.rights import Pass
+from doorctl.access.throttle import CODES_KEY
 from doorctl.core.errors import InputError, NotRunningError, StoreError
 from doorctl.core.masked import IdentifierKind, StretchedKey
 from doorctl.core.moments import ClockState, Moment
@@ -315,7 +316,7 @@ LAST_ATTEMPTS = 5
 
 def explain(
     app: App,
-    typed: str,
+    typed: str | int,
     at: datetime | None,
     why: str = "",
     *,
@@ -325,7 +326,8 @@ def explain(
 
     A time without an offset is local. None means now for `at`, and each reading for `taken_as`.
     What is no card's number, or can't be sealed while the door does not run, may be the library
-    system's number of a patron. Raises InputError: it is nobody's number.
+    system's number of a patron; an int is the number of an attempt of the door log. Raises
+    InputError: it is nobody's number.
     """
     moment = app.clock.moment()
     if at is not None:
@@ -349,9 +351,21 @@ def explain(
     return replace(explanation, attempts=_attempts(app, readings))
 
 
+def card_of_attempt(app: App, attempt: int) -> Reading:
+    """Return the card of an attempt; raises InputError: it was by no card, or is too old."""
+    not_before = visible_since(app.clock.moment().latest_known, retention(app.config))
+    with closing(DoorLogRows(app.visits_db, not_before)) as rows:
+        key = rows.row_key(attempt)
+    if key is None or key == CODES_KEY:
+        raise InputError("that attempt was by no card, or it is too old; swipe the card")
+    return Reading(IdentifierKind.CARD, key)
+
+
 def _readings(
-    app: App, typed: str, taken_as: TakenAs | None
+    app: App, typed: str | int, taken_as: TakenAs | None
 ) -> tuple[tuple[Reading, ...], Seal | None]:
+    if isinstance(typed, int):
+        return (card_of_attempt(app, typed),), None
     seals = numbers_of(app)
     try:
         return seals.readings(typed, taken_as), seals.seal()

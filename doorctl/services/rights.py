@@ -21,7 +21,7 @@ from doorctl.privacy.subject import refuse_ref
 from doorctl.rpc import deeds
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change, note
-from doorctl.services.cards import cards_of, numbers_of, open_register
+from doorctl.services.cards import card_of_attempt, cards_of, numbers_of, open_register
 from doorctl.services.numbers import Numbers, Reading, TakenAs
 from doorctl.services.subject import Named
 from doorctl.store.patrons import PatronCache
@@ -32,15 +32,20 @@ MADE_UP_REF = "sip2-"
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One reading of a number, sealed; `patron_ref` is None where the register has no such card."""
+    """One reading of a number, sealed, with its patron; or the patron of a number alone.
 
-    reading: Reading
+    `patron_ref` is None where the register has no such card; `known` tells whether it has the
+    patron who was named by number.
+    """
+
+    reading: Reading | None
     patron_ref: str | None = field(repr=False)
+    known: bool = True
 
     @property
-    def key(self) -> bytes:
-        """The key of its row."""
-        return self.reading.key
+    def key(self) -> bytes | None:
+        """The key of its row; None for a patron's number."""
+        return None if self.reading is None else self.reading.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,46 +79,50 @@ class PassState(Enum):
     REVOKED = "revoked"
 
 
-def ban(app: App, named: Named, new: Ban) -> tuple[Banned, ...]:
-    """Ban whom staff named, by a card or by number; see `ban_card` and `ban_patron`."""
-    if named.typed is None:
-        return (ban_patron(app, named.patron_ref or "", new),)
-    return ban_card(app, named.typed, named.taken_as, new)
+def whose(app: App, named: Named | int) -> tuple[Card, ...]:
+    """Return whom staff mean: by a card, by the library system's number, or by an attempt's.
+
+    Raises InputError: it is no number, may be two patrons', or the attempt was by no card.
+    """
+    if isinstance(named, int):
+        return (_of_attempt(app, named),)
+    if named.typed is not None:
+        return _known(_cards(app, named.typed, named.taken_as, numbers_of(app)))
+    patron_ref = named.patron_ref or ""
+    known = bool(cards_of(app, patron_ref))
+    if not known:
+        refuse_ref(patron_ref)
+    return (Card(None, patron_ref, known),)
 
 
-def ban_card(app: App, typed: str, taken_as: TakenAs | None, ban: Ban) -> tuple[Banned, ...]:
-    """Ban a card, and its patron with all cards where the register knows it.
+def _of_attempt(app: App, attempt: int) -> Card:
+    reading = card_of_attempt(app, attempt)
+    with suppress(StoreError), open_register(app) as patrons:
+        return Card(reading, _patron_ref(patrons, reading))
+    return Card(reading, None)
+
+
+def ban(app: App, cards: Iterable[Card], new: Ban) -> tuple[Banned, ...]:
+    """Ban cards, and their patrons with all cards where the register knows them.
 
     Ten digits that may be a card's or a CPR number, and that the register does not know, are banned
-    as both: a ban that looks for the wrong one would let a banned person in. Raises InputError: it
-    is no number, or two patrons', or banned for as long already; nothing was changed.
+    as both: a ban that looks for the wrong one would let a banned person in. So is a patron whom
+    the register does not know, for a later push may bring them. Raises InputError: all are banned
+    for as long already; nothing was changed.
     """
     made, refusal = [], None
-    for card in _known(_cards(app, typed, taken_as, numbers_of(app))):
+    for card in cards:
         whole, follows = card.patron_ref is not None, not _is_made_up(card.patron_ref)
         try:
-            stored = change(app, deeds.add_ban(ban, card.key, card.patron_ref))
+            stored = change(app, deeds.add_ban(new, card.key, card.patron_ref))
         except InputError as error:
             # One of two readings may be banned already, and the other not.
             refusal = error
         else:
-            made.append(Banned(stored, whole, follows))
+            made.append(Banned(stored, whole, follows, card.known))
     if refusal is not None and not made:
         raise refusal
     return tuple(made)
-
-
-def ban_patron(app: App, patron_ref: str, ban: Ban) -> Banned:
-    """Ban a patron with all cards, by the library system's own number.
-
-    A patron whom the register does not know is banned too, for a later push may bring them. Raises
-    InputError: the register does not know it, and it is no such number or may be a CPR number.
-    """
-    known = bool(cards_of(app, patron_ref))
-    if not known:
-        refuse_ref(patron_ref)
-    stored = change(app, deeds.add_ban(ban, None, patron_ref))
-    return Banned(stored, whole_patron=True, known=known)
 
 
 def lift(app: App, number: int) -> Lifted:
@@ -140,10 +149,17 @@ def lift(app: App, number: int) -> Lifted:
 def issue_for_card(
     app: App, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None
 ) -> Pass:
-    """Issue a pass for a card, with a PIN of its own or, where that is None, the register's.
+    """Issue a pass for a card; see :func:`for_card`."""
+    return change(app, deeds.issue_pass(*for_card(app, typed, taken_as, new, own_pin)))
+
+
+def for_card(
+    app: App, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None
+) -> tuple[Pass, bytes]:
+    """Return a pass for a card, and its row key: with a PIN of its own or, if None, the register's.
 
     Raises InputError: it is no number, or may be two, its PIN can't be typed at the door, or it
-    needs one where the door wants none; nothing was changed.
+    needs one where the door wants none.
     """
     if own_pin is not None:
         _refuse_pin(own_pin, app.config.policy.pin_length)
@@ -153,16 +169,16 @@ def issue_for_card(
             "without one (--no-pin)"
         )
     seal = numbers_of(app)
-    card, *others = _known(_cards(app, typed, taken_as, seal))
-    if others:
+    readings = [card.reading for card in _known(_cards(app, typed, taken_as, seal)) if card.reading]
+    if len(readings) > 1:
         raise InputError(
             "that may be a card's number or a CPR number, and the register knows neither; "
             "say --as card or --as cpr"
         )
     if own_pin is not None:
-        check = seal.pin_check(typed, card.reading, own_pin)
+        check = seal.pin_check(typed, readings[0], own_pin)
         new = replace(new, needs_pin=True, pin_check=check)
-    return change(app, deeds.issue_pass(new, card.key))
+    return new, readings[0].key
 
 
 def _refuse_pin(pin: Pin, length: int) -> None:
@@ -198,17 +214,18 @@ def every_ban(app: App, why: str = "") -> tuple[BanEntry, ...]:
     return entries
 
 
-def ban_to_write_of(app: App, number: int) -> Ban:
-    """Return a ban that a letter can be about; the look at it is first noted on the audit log.
+def ban_to_write_of(app: App, number: int, what: str = "letter") -> Ban:
+    """Return a ban that a letter can be about, or that can be changed; the look is first noted.
 
-    Raises InputError: there is none of that number, or it was lifted; nothing was noted.
+    `what` is the detail of the entry on the audit log that holds the ban's number. Raises
+    InputError: there is none of that number, or it was lifted; nothing was noted.
     """
     with open_book(app) as book:
         held = (entry.ban for entry in book.every_ban() if entry.lifted_at is None)
         ban = next((ban for ban in held if ban.number == number), None)
     if ban is None:
         raise InputError("no ban {n}; see doorctl bans list", n=str(number))
-    note(app, Deed(Action.BANS_LISTED, details={"letter": number}))
+    note(app, Deed(Action.BANS_LISTED, details={what: number}))
     return ban
 
 

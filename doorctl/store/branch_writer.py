@@ -231,6 +231,14 @@ _ADD_BAN = f"""
     RETURNING {BANS}
 """  # noqa: S608 -- as said
 _LIFT = f"UPDATE bans SET lifted_ms = ? WHERE number = ? AND lifted_ms IS NULL RETURNING {BANS}"  # noqa: S608 -- as said
+_CHANGE_BAN = f"""
+    UPDATE bans SET ({BANS.partition(", ")[2]}) = (?, ?, ?, ?, ?, ?)
+    WHERE number = ? AND lifted_ms IS NULL RETURNING {BANS}
+"""  # noqa: S608 -- as said
+_CHANGE_PASS = f"""
+    UPDATE passes SET ({PASSES.partition(", ")[2]}) = ({", ".join("?" * 13)})
+    WHERE number = ? AND revoked_ms IS NULL RETURNING {PASSES}
+"""  # noqa: S608 -- as said
 _ADD_PASS = f"""
     INSERT INTO passes (row_key, {PASSES}) VALUES (?, NULL, {", ".join("?" * 13)})
     RETURNING {PASSES}
@@ -301,6 +309,28 @@ class BranchRecordsWriter:
                     "there is no ban {n} that could be lifted; list them", n=str(number)
                 )
         return to_ban(record)
+
+    def change_ban(self, ban: Ban, moment: Moment) -> Ban:
+        """Store a ban as it is from now on; return it."""
+        refuse_ban(ban, moment, None, "known")
+        values = (*from_ban(ban), ban.number)
+        return to_ban(self._changed(_CHANGE_BAN, values, moment, "there is no ban of that number"))
+
+    def change_pass(self, held: Pass, moment: Moment) -> Pass:
+        """Store a pass as it is from now on; return it."""
+        refuse_pass(held, moment)
+        values = (*from_pass(held), held.number)
+        absent = "there is no pass of that number"
+        return to_pass(self._changed(_CHANGE_PASS, values, moment, absent))
+
+    def _changed(
+        self, sql: str, values: tuple[object, ...], moment: Moment, absent: str
+    ) -> tuple[object, ...]:
+        with self.together(moment) as connection:
+            record: tuple[object, ...] | None = connection.execute(sql, values).fetchone()
+            if record is None:
+                raise InputError(absent)
+        return record
 
     def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
         """Issue a pass for a card or code; return it with its number."""

@@ -101,7 +101,7 @@ from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
-from doorctl.web.staff.rights import PassesPages, bans_pages
+from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.statistics import statistics_pages
 from doorctl.web.staff.why import why_pages
 from doorctl.web.watching import LOOK_S, CertificateWatch, WatchingPages
@@ -250,7 +250,7 @@ def pages(
         *LogPages(frame, door_log).routes(),
         *events.routes(),
         *why_pages(frame),
-        *bans_pages(frame),
+        *BansPages(frame).routes(),
         *PassesPages(frame).routes(),
         *CalendarPages(frame).routes(),
         *statistics_pages(frame),

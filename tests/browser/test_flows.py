@@ -14,11 +14,11 @@ from playwright.sync_api import Browser, expect
 
 from doorctl.accounts.account import Role
 from doorctl.services.app import App
-from doorctl.web.staff.rights import PassesPages, bans_pages
+from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.why import why_pages
 from tests.browser.house import BLOCKED_CARD, CARD, PIN, House
 from tests.browser.serving import serving
-from tests.browser.visitor import Visitor, Visitors, sign_in
+from tests.browser.visitor import View, Visitor, Visitors, sign_in
 from tests.fakes.clock import FakeClock
 from tests.services.branches import initialised
 from tests.web.pages.staging import NOW, application, frame
@@ -74,14 +74,16 @@ def test_logs_out_of_sight_hold_no_connection(visitors: Visitors, house: House) 
 
 
 def test_ban_and_lift(visitors: Visitors, house: House) -> None:
-    """Whoever is banned is refused at the next swipe, and let in once the ban is lifted."""
+    """Four clicks from the front page; the next swipe is refused, and let in once it is lifted."""
     with visitors.visitor(Role.STAFF) as staff, visitors.visitor(None) as patron:
         page = staff.page
-        staff.go("/bans")
+        staff.go("/")
+        page.click(".top-menu a[href='/bans']")
         page.fill("#card", CARD)
-        page.select_option("#reason", index=1)
+        page.click("label[for=reason-noise]")
         page.fill("#own_words", "Prøven")
-        page.click("#add button.button-primary")
+        page.click("#add button[name=days][value='14']")
+        page.click("form[action^='/bans/check/'] button")
         expect(page.locator(".alert-success")).to_be_visible()
         newest = page.locator("main table tbody tr", has_text="Prøven").first
         assert CARD not in page.content()
@@ -172,6 +174,39 @@ def test_why_refused(visitors: Visitors) -> None:
         assert visitor.wrongs == []
 
 
+def test_why_and_a_code_take_two_clicks(visitors: Visitors) -> None:
+    """What somebody reads out on the telephone is typed into the one field; without scripts too."""
+    with visitors.visitor(Role.STAFF, View("scriptless", 390, scripts=False)) as visitor:
+        page = visitor.page
+        visitor.go("/")
+        page.click(".top-menu a[href='/why']")
+        page.fill("#card", "5")
+        page.click(".why-form button.button-primary")
+        expect(page.locator("#verdict")).to_have_text("Kode 5")
+        expect(page.locator(".say")).to_contain_text("Du er velkommen, når der er personale.")
+        assert visitor.too_wide() == 0
+
+
+def test_a_card_reader_leads_through_a_ban(desk: Visitor) -> None:
+    """It ends a number by Enter, which answers no other question; reload and back ban nobody."""
+    page = desk.page
+    desk.go("/bans")
+    page.fill("#card", CARD)
+    page.keyboard.press("Enter")
+    expect(page.locator(".ask-known")).to_contain_text("1234")
+    page.click("label[for=reason-smoke]")
+    page.click("button[name=days][value='30']")
+    expect(page.locator(".check-list")).to_contain_text("torsdag den 24. december 2026")
+    page.reload()
+    page.click("form[action^='/bans/check/'] button")
+    expect(page.locator("main table tbody tr")).to_have_count(1)
+    page.reload()
+    page.go_back()
+    expect(page.locator(".alert-warning")).to_contain_text("Siden er brugt før")
+    expect(page.locator("main table tbody tr")).to_have_count(1)
+    assert desk.wrongs == []
+
+
 def test_sign_out_ends_the_other_tab(visitors: Visitors) -> None:
     """Signed out in one tab is signed out in the others; what they showed leaves the screen."""
     with visitors.visitor(None) as visitor:
@@ -195,7 +230,7 @@ def desk(chromium: Browser, tmp_path: Path) -> Iterator[Visitor]:
     """Somebody of staff at the pages of a small branch whose door takes codes."""
     app = App(initialised(tmp_path), FakeClock(wall=NOW))
     around = frame(app=app)
-    pages = (*why_pages(around), *bans_pages(around), *PassesPages(around).routes())
+    pages = (*why_pages(around), *BansPages(around).routes(), *PassesPages(around).routes())
     with serving(application(pages, around), lambda: None) as address:
         context = chromium.new_context(reduced_motion="reduce")
         cookies = {"doorctl": Role.STAFF.value, "doorctl-language": "da"}

@@ -99,10 +99,12 @@ def test_add_a_ban(visitors: Visitors) -> None:
     with visitors.visitor(Role.STAFF) as visitor:
         page = visitor.page
         visitor.go("/bans")
+        _press(page, "#add summary >> nth=0")
         _type(page, "#patron_ref", "1099")
-        _reach(page, "#reason")
-        page.keyboard.press("ArrowDown")
-        _press(page, "#add button.button-primary")
+        _reach(page, "#reason-noise")
+        page.keyboard.press("Space")
+        _press(page, "#add button[value='90']")
+        _press(page, "form[action^='/bans/check/'] button")
         # Nobody has that number, and the page says so.
         expect(page.locator(".alert-warning")).to_be_visible()
         _press(page, "main table summary >> nth=0")

@@ -154,8 +154,10 @@ def attended(house: House, client: httpx2.Client) -> None:
     _post(client, "/log/search", 200, card=stripe(CPR).decode())
     _post(client, "/why", 422, card=CPR, reason="other", own_words=f"CPR {CPR}")
     _post(client, "/why/unlock", 303, card=CPR)
-    ban = {"reason": "noise", "end": "date", "last": in_days(30)}
-    _post(client, "/bans", 303, card=CARD, **ban)
+    ban = {"reason": "noise", "days": "date", "last": in_days(30)}
+    check = _post(client, "/bans", 303, card=CARD, **ban).headers["location"]
+    assert CARD not in client.get(check).text
+    _post(client, check, 303, sure="yes")
     _post(client, "/bans", 422, card=CPR, note=f"{HYPHENED} {CARD}", **ban)
     assert client.get("/bans/1/letter").status_code == 200
     own = {"kind": "cleaner", "bearer": "card", "pin": "own", "last": in_days(30)}

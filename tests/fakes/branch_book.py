@@ -146,6 +146,28 @@ class MemoryBranch:
         self._commit(moment)
         return found.ban
 
+    def change_ban(self, ban: Ban, moment: Moment) -> Ban:
+        """Store a ban anew."""
+        self._fail_if_broken()
+        refuse_ban(ban, moment, None, "known")
+        found = self._bans.get(ban.number)
+        if found is None or found.lifted_at is not None:
+            raise InputError("there is no ban of that number")
+        self._bans[ban.number] = replace(found, ban=ban)
+        self._commit(moment)
+        return ban
+
+    def change_pass(self, held: Pass, moment: Moment) -> Pass:
+        """Store a pass anew."""
+        self._fail_if_broken()
+        refuse_pass(held, moment)
+        found = self._passes.get(held.number)
+        if found is None or found.revoked_at is not None:
+            raise InputError("there is no pass of that number")
+        self._passes[held.number] = replace(found, held=held)
+        self._commit(moment)
+        return held
+
     def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
         """Issue a pass."""
         refuse_pass(new, moment)

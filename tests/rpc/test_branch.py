@@ -102,7 +102,9 @@ REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
     (deeds.add_ban(BAN, KEY, "1001"),),
     (deeds.add_ban(replace(BAN, until=None, note=""), None, "1001"),),
     (deeds.add_ban(BAN, KEY, None), deeds.lift_ban(1)),
+    (deeds.add_ban(BAN, KEY, None), deeds.change_ban(replace(BAN, number=1, until=None))),
     (deeds.issue_pass(PASS, KEY),),
+    (deeds.issue_pass(PASS, KEY), deeds.change_pass(replace(PASS, number=1, label="Dam"))),
     (deeds.issue_pass(replace(PASS, pin_check=None), KEY), deeds.revoke_pass(1)),
     (
         deeds.issue_pass(replace(PASS, pin_check=None, needs_pin=False, code_digits=8), KEY),
@@ -153,6 +155,8 @@ def test_a_change_is_the_same_as_at_the_writer_itself(
 
 FIXED = {
     "add_ban": ("ban row_key patron_ref", "ban_added", "number"),
+    "change_ban": ("ban", "ban_changed", "number"),
+    "change_pass": ("held", "pass_changed", "number kind"),
     "lift_ban": ("number", "ban_lifted", "number"),
     "issue_pass": ("new row_key", "pass_issued", "number kind"),
     "revoke_pass": ("number", "pass_revoked", "number"),

@@ -6,10 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from doorctl.access.patron import Patron, SealedRow, row_key
+from doorctl.access.rights import Ban
 from doorctl.config import Config, load
 from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.demo.door import shipped
+from doorctl.services import rights
 from doorctl.services.app import App
+from doorctl.services.numbers import TakenAs
+from doorctl.services.rights import Banned
+from doorctl.services.subject import Named
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.sync.receive import unguarded
@@ -67,3 +72,14 @@ def register(
         guard=unguarded,
     )
     writer.close()
+
+
+def ban_card(app: App, typed: str, taken_as: TakenAs | None, new: Ban) -> tuple[Banned, ...]:
+    """Ban whom staff name by a card."""
+    return rights.ban(app, rights.whose(app, Named(typed, None, taken_as)), new)
+
+
+def ban_patron(app: App, patron_ref: str, new: Ban) -> Banned:
+    """Ban whom staff name by the library system's number."""
+    (banned,) = rights.ban(app, rights.whose(app, Named(None, patron_ref, None)), new)
+    return banned

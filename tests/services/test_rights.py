@@ -15,7 +15,7 @@ from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.services import rights
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import TakenAs
-from tests.services.branches import initialised, key, register, stretched
+from tests.services.branches import ban_card, ban_patron, initialised, key, register, stretched
 
 CARD, CPR, EITHER = "3000001234", "010170-1234", "0101701234"
 SOME_DAY = date(2099, 6, 1)
@@ -37,7 +37,7 @@ class TestBans:
     def test_of_a_card_that_the_register_knows_is_of_the_patron(self, app: App) -> None:
         """So another card of the same patron is banned too."""
         register(app, (IdentifierKind.CARD, CARD, "1001"))
-        (banned,) = rights.ban_card(app, CARD, None, BAN)
+        (banned,) = ban_card(app, CARD, None, BAN)
 
         assert banned.whole_patron
         with open_book(app) as book:
@@ -50,13 +50,13 @@ class TestBans:
     ) -> None:
         """A patron whom the library system gave no number is another one with the next card."""
         register(app, (IdentifierKind.CARD, CARD, ref))
-        (banned,) = rights.ban_card(app, CARD, None, BAN)
+        (banned,) = ban_card(app, CARD, None, BAN)
 
         assert (banned.whole_patron, banned.follows) == (True, follows)
 
     def test_of_ten_digits_that_nobody_knows_is_of_both_readings(self, app: App) -> None:
         """Swiped as a plastic card or as a health card, it is banned."""
-        banned = rights.ban_card(app, EITHER, None, BAN)
+        banned = ban_card(app, EITHER, None, BAN)
 
         assert [one.whole_patron for one in banned] == [False, False]
         with open_book(app) as book:
@@ -66,7 +66,7 @@ class TestBans:
     def test_of_ten_digits_is_of_the_reading_that_is_known(self, app: App) -> None:
         """Nobody is banned twice, and no stranger besides."""
         register(app, (IdentifierKind.CPR, EITHER, "1001"))
-        (banned,) = rights.ban_card(app, EITHER, None, BAN)
+        (banned,) = ban_card(app, EITHER, None, BAN)
 
         assert banned.whole_patron
         with open_book(app) as book:
@@ -80,8 +80,8 @@ class TestBans:
             (IdentifierKind.CARD, EITHER, "1002"),
         )
         with pytest.raises(InputError, match="--as"):
-            rights.ban_card(app, EITHER, None, BAN)
-        rights.ban_card(app, EITHER, "card", BAN)
+            ban_card(app, EITHER, None, BAN)
+        ban_card(app, EITHER, "card", BAN)
 
         with open_book(app) as book:
             assert book.bans(bytes(16), "1001") == ()
@@ -90,14 +90,14 @@ class TestBans:
     def test_without_a_register_the_card_is_banned(self, app: App) -> None:
         """A lost register is no reason to keep nobody out."""
         app.patrons_db.unlink()
-        (banned,) = rights.ban_card(app, CARD, None, BAN)
+        (banned,) = ban_card(app, CARD, None, BAN)
 
         assert not banned.whole_patron
 
     def test_of_a_patron_needs_no_card(self, app: App) -> None:
         """The library system's own number will do."""
         register(app, (IdentifierKind.CARD, CARD, "1001"))
-        banned = rights.ban_patron(app, "1001", BAN)
+        banned = ban_patron(app, "1001", BAN)
 
         assert banned.known
         with open_book(app) as book:
@@ -105,7 +105,7 @@ class TestBans:
 
     def test_of_a_number_that_nobody_has_holds_once_somebody_has(self, app: App) -> None:
         """It is said that nobody has it now: a ban of a mistyped number keeps nobody out."""
-        banned = rights.ban_patron(app, "1001", BAN)
+        banned = ban_patron(app, "1001", BAN)
 
         assert not banned.known
         with open_book(app) as book:
@@ -122,7 +122,7 @@ class TestBans:
         if lost:
             app.patrons_db.unlink()
         with pytest.raises(InputError) as refusal:
-            rights.ban_patron(app, ref, BAN)
+            ban_patron(app, ref, BAN)
 
         assert ref not in str(refusal.value)
         assert ref.encode() not in app.branch_db.read_bytes()
@@ -132,13 +132,13 @@ class TestBans:
         """Where the register knows it as one, it is one."""
         register(app, (IdentifierKind.CARD, CARD, EITHER))
 
-        assert rights.ban_patron(app, EITHER, BAN).known
+        assert ban_patron(app, EITHER, BAN).known
 
     @pytest.mark.parametrize(("typed", "taken_as"), [("x", None), (CARD, "cpr"), (CPR, "card")])
     def test_of_no_number_is_refused(self, typed: str, taken_as: TakenAs | None, app: App) -> None:
         """The line does not repeat what was typed."""
         with pytest.raises(InputError) as refusal:
-            rights.ban_card(app, typed, taken_as, BAN)
+            ban_card(app, typed, taken_as, BAN)
 
         assert typed not in str(refusal.value) or typed == "x"
         assert rights.every_ban(app) == ()

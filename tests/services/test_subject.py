@@ -33,7 +33,6 @@ from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
 from doorctl.services import branch as book
 from doorctl.services import cards as command_desk
-from doorctl.services import rights as staff
 from doorctl.services import subject as rights
 from doorctl.services.app import App, branch_db, patrons_db, system_clock, visits_db
 from doorctl.services.branch import BranchThread, change
@@ -47,7 +46,7 @@ from doorctl.store.subject import StoredErasures
 from doorctl.store.visits import VisitStore
 from doorctl.sync.receive import Push, unguarded
 from doorctl.wiring.web import webs_answers
-from tests.services.branches import initialised
+from tests.services.branches import ban_card, initialised
 from tests.store.samples import files_of
 
 CARD, LOST, CPR, STRANGER = "3000001234", "3000009999", "010170-1234", "3000005678"
@@ -142,7 +141,7 @@ def branch(tmp_path: Path) -> Config:
     push(config, 7)
     for number in (CARD, STRANGER):
         came(config, number)
-        staff.ban_card(App.of(config), number, None, BAN)
+        ban_card(App.of(config), number, None, BAN)
     return config
 
 

@@ -299,6 +299,8 @@ def test_who_is_not_told_of_any_more_is_in_no_byte_of_the_file(
 WRITE: dict[str, Callable[[BranchRecordsWriter], object]] = {
     "ban": _ban,
     "lift": lambda writer: writer.lift(1, NOW),
+    "change ban": lambda writer: writer.change_ban(replace(BAN, number=1), NOW),
+    "change pass": lambda writer: writer.change_pass(replace(PASS, number=1), NOW),
     "issue": lambda writer: writer.issue(PASS, NOW, row_key=key_of(2)),
     "revoke": lambda writer: writer.revoke(1, NOW),
     "days": lambda writer: writer.set_days(DaySource.STAFF, [], NOW, known_until=None),

@@ -156,6 +156,39 @@ def test_a_lifted_ban_is_listed_and_looked_up_no_more(branch: Branch) -> None:
             branch.writer.lift(number, at())
 
 
+def test_a_ban_is_changed_and_whose_it_is_stays(branch: Branch) -> None:
+    """It is found by the same card and patron; one that was lifted, or is no ban, is refused."""
+    ban = replace(_ban(branch), until=None, reason="vold", note="Nyt.")
+
+    assert branch.writer.change_ban(ban, at()) == ban
+
+    assert branch.book.bans(key_of(1), None) == branch.book.bans(bytes(16), "p-1") == (ban,)
+    with pytest.raises(InputError, match="over already"):
+        branch.writer.change_ban(replace(ban, until=ban.since + DAY), at(LOCAL + 90 * DAY))
+    branch.writer.lift(ban.number, at())
+    for number in (ban.number, 99):
+        with pytest.raises(InputError, match="no ban of that number"):
+            branch.writer.change_ban(replace(ban, number=number), at())
+
+
+def test_a_pass_is_changed_and_its_card_or_code_stays(branch: Branch) -> None:
+    """It opens longer or at other hours by the same key; one that was revoked is refused."""
+    held = replace(
+        branch.writer.issue(PASS, at(), row_key=key_of(1)),
+        last_day=TODAY + 90 * DAY,
+        more_times=(Span(60, 120),),
+        label="Damklubben",
+    )
+
+    assert branch.writer.change_pass(held, at()) == held
+
+    assert branch.book.passes_of(key_of(1)) == (held,)
+    branch.writer.revoke(held.number, at())
+    for number in (held.number, 99):
+        with pytest.raises(InputError, match="no pass of that number"):
+            branch.writer.change_pass(replace(held, number=number), at())
+
+
 def test_lists_are_newest_first_and_name_nobody(branch: Branch) -> None:
     """A card is a pseudonym; a ban of the patron alone has none."""
     first = _ban(branch)

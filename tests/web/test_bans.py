@@ -21,7 +21,7 @@ from doorctl.privacy.letters import letter as written
 from doorctl.services import rights
 from doorctl.services.app import App
 from doorctl.store.records import AuditRecords
-from tests.services.branches import initialised
+from tests.services.branches import ban_card, ban_patron, initialised
 from tests.web.desk_records import recorded
 
 EITHER = "0101701234"
@@ -48,7 +48,7 @@ def state_of(app: App, place: int) -> BanState:
 
 def test_a_ban_is_in_force_until_it_is_lifted(app: App, ban: Ban) -> None:
     """Its last day counts too, by local time."""
-    made = rights.ban_patron(app.acting("anne"), "1001", ban)
+    made = ban_patron(app.acting("anne"), "1001", ban)
     (listed,) = rights.every_ban(app)
 
     assert made.whole_patron
@@ -67,35 +67,35 @@ def test_a_ban_that_adds_nothing_is_refused(app: App, ban: Ban) -> None:
 
     Bug (attack review): the same ban stood twice, and lifting one said nothing of the other.
     """
-    rights.ban_patron(app, "1001", ban)
+    ban_patron(app, "1001", ban)
     for again in (ban, wanted(app, None, date(2098, 6, 1)), wanted(app, LAST, LAST)):
         with pytest.raises(InputError, match="banned for as long already"):
-            rights.ban_patron(app, "1001", again)
+            ban_patron(app, "1001", again)
     endless = replace(ban, until=None)
     for more in (endless, replace(endless, branches=frozenset({ALL_BRANCHES}))):
-        rights.ban_patron(app, "1001", more)
-    rights.ban_patron(app, "1002", ban)
+        ban_patron(app, "1001", more)
+    ban_patron(app, "1002", ban)
 
     assert len(rights.every_ban(app)) == 4
 
 
 def test_a_card_is_banned_once_under_each_reading(app: App, ban: Ban) -> None:
     """Where one of the two was lifted, it alone is banned again."""
-    (first, _) = rights.ban_card(app, EITHER, None, ban)
+    (first, _) = ban_card(app, EITHER, None, ban)
     with pytest.raises(InputError, match="banned for as long already"):
-        rights.ban_card(app, EITHER, None, ban)
+        ban_card(app, EITHER, None, ban)
     rights.lift(app, first.ban.number)
 
-    assert len(rights.ban_card(app, EITHER, None, ban)) == 1
+    assert len(ban_card(app, EITHER, None, ban)) == 1
 
 
 def test_lifting_tells_what_else_holds(app: App, ban: Ban) -> None:
     """One ban of two of the same patron; one that was lifted, is ahead or another's is none."""
-    first = rights.ban_patron(app, "1001", ban).ban.number
-    second = rights.ban_patron(app, "1001", replace(ban, until=None)).ban.number
+    first = ban_patron(app, "1001", ban).ban.number
+    second = ban_patron(app, "1001", replace(ban, until=None)).ban.number
     ahead = replace(wanted(app, date(2098, 1, 1), None), branches=frozenset({ALL_BRANCHES}))
-    rights.ban_patron(app, "1001", ahead)
-    rights.ban_patron(app, "1002", ban)
+    ban_patron(app, "1001", ahead)
+    ban_patron(app, "1002", ban)
 
     assert rights.lift(app, first).others == (second,)
     assert rights.lift(app, second).others == ()
@@ -103,8 +103,8 @@ def test_lifting_tells_what_else_holds(app: App, ban: Ban) -> None:
 
 def test_a_ban_that_begins_later_has_not_begun(app: App, ban: Ban) -> None:
     """And has no end where none is given; the newest stands first."""
-    rights.ban_patron(app, "1001", ban)
-    rights.ban_patron(app, "1002", wanted(app, LAST, None))
+    ban_patron(app, "1001", ban)
+    ban_patron(app, "1002", wanted(app, LAST, None))
 
     assert (state_of(app, 0), state_of(app, 1)) == (BanState.AHEAD, BanState.HOLDS)
     assert rights.every_ban(app)[0].ban.until is None
@@ -126,7 +126,7 @@ def test_what_makes_no_sense_bans_nobody(  # noqa: PLR0917 - one of each
 ) -> None:
     """No number, no reason, an end before the beginning, somebody's number in a text."""
     with pytest.raises(InputError):
-        rights.ban_card(app, typed, "cpr", replace(wanted(app, first, last, reason), note=note))
+        ban_card(app, typed, "cpr", replace(wanted(app, first, last, reason), note=note))
 
     assert rights.every_ban(app) == ()
 
@@ -136,7 +136,7 @@ def test_the_command_bans_as_the_page_does(tmp_path: Path) -> None:
     app = App.of(initialised(tmp_path))
     later = date(2098, 6, 1)
     for first, last in ((None, LAST), (later, LAST), (None, None)):
-        rights.ban_patron(app, f"page-{first}-{last}", wanted(app, first, last))
+        ban_patron(app, f"page-{first}-{last}", wanted(app, first, last))
         begins = [] if first is None else ["--from", f"{first}"]
         ends = ["--without-end"] if last is None else ["--until", f"{last}"]
         whom = ("--patron-ref", f"command-{first}-{last}")
@@ -155,7 +155,7 @@ def test_the_command_says_what_else_holds(tmp_path: Path) -> None:
     """By its number, so that it can be lifted too."""
     app = App.of(initialised(tmp_path))
     for last in (LAST, None):
-        rights.ban_patron(app, "1001", wanted(app, None, last))
+        ban_patron(app, "1001", wanted(app, None, last))
 
     assert bans(app.config, "lift", "1") == (
         "Ban 1 is lifted. Ban 2 of the same card or patron still holds.\n"
@@ -166,7 +166,7 @@ def test_the_command_says_what_else_holds(tmp_path: Path) -> None:
 def test_the_command_writes_the_letter(tmp_path: Path) -> None:
     """Of a ban that was lifted there is none; the look says what it is for."""
     app = App.of(initialised(tmp_path))
-    made = rights.ban_patron(app, "1001", wanted(app, None, LAST)).ban
+    made = ban_patron(app, "1001", wanted(app, None, LAST)).ban
     said = bans(app.config, "letter", f"{made.number}")
     assert said == written(made, app.config.branch, app.clock.moment()) + "\n"
     for part in ("støj", "Brevet.", "1.6.2099", "1 June 2099"):
@@ -194,7 +194,7 @@ def bans(config: Config, *words: str) -> str:
 
 def test_deeds_and_looks_are_on_record(app: App, ban: Ban) -> None:
     """Each by its account."""
-    made = rights.ban_patron(app.acting("anne"), "1001", ban)
+    made = ban_patron(app.acting("anne"), "1001", ban)
     rights.every_ban(app.acting("bo"))
     rights.ban_to_write_of(app.acting("bo"), made.ban.number)
     rights.lift(app.acting("anne"), made.ban.number)

@@ -79,7 +79,7 @@ class Ask:
 
 LOOK: Final = Ask(looks=True)
 TOKEN: Final = "only-for-this-test"
-BAN = {"card": CARD, "reason": "noise", "end": "date", "last": day(9), "branches": "here"}
+BAN = {"card": CARD, "reason": "noise", "days": "date", "last": day(9), "branches": "here"}
 PASS = {"card": CARD, "kind": "association", "last": day(9), "weekday": "1"} | {
     "from": "10:00", "to": "20:00", "pin": "none", "bearer": "card", "companions": "0"
 }  # fmt: skip
@@ -92,6 +92,8 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "GET /accounts": LOOK,
         "GET /audit": Ask(),
         "GET /bans": Ask(),
+        "GET /bans/check/{token}": Ask(path="/bans/check/none", looks=True),
+        "GET /bans/{number}": Ask(path="/bans/1"),
         "GET /bans/{number}/letter": Ask(path="/bans/1/letter"),
         "GET /calendar": LOOK,
         "GET /calendar/{day}": Ask(path=f"/calendar/{day(4)}", looks=True),
@@ -121,6 +123,7 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "POST /audit/export": Ask(),
         "POST /audit/verify": LOOK,
         "POST /bans": Ask(BAN),
+        "POST /bans/check/{token}": Ask({"sure": "yes"}, "/bans/check/none", looks=True),
         "POST /bans/{number}/lift": Ask(path="/bans/1/lift"),
         "POST /calendar": Ask({"open": "closed", "note": "ferie"}),
         "POST /holds": Ask(HOLD),

@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar, cast
 
 from starlette.responses import Response
 
+from doorctl.cards.numbers import normalise
 from doorctl.core.errors import DoorctlError, InputError, StuckError
 from doorctl.core.moments import read_day, read_minute, read_moment
 from doorctl.core.staff_text import refuse_purpose
@@ -34,6 +35,9 @@ OTHER: Final = "other"
 
 READINGS: Final = (("", "Find out"), ("card", "A card number"), ("cpr", "A CPR number"))
 """What ten digits may be, and how the form offers it, in English."""
+
+ENDING_DIGITS: Final = 4
+"""The last digits of a number that are shown again."""
 
 MOST_DIGITS: Final = 9
 """The most digits of a row's number; SQLite would refuse some longer ones."""
@@ -109,6 +113,10 @@ class Kept(Generic[ValueT]):
             self._values.popitem(last=False)
         return token
 
+    def see(self, request: PageRequest, token: str) -> ValueT | None:
+        """Return a value that :meth:`take` has not taken yet, and leave it."""
+        return self._values.get((request.by, token))
+
     def take(self, request: PageRequest, token: str) -> ValueT | None:
         """Return a value once; None where it was taken or is another account's."""
         return self._values.pop((request.by, token), None)
@@ -139,10 +147,9 @@ def member(kind: Callable[[str], ResultT], written: str, refusal: str) -> Result
 
 
 def shown_again(form: Form) -> Form:
-    """Return a form to show again, without a possible CPR number in the field `patron_ref`."""
-    if not may_be_cpr(form.text(PATRON_REF)):
-        return form
-    return Form({**form.fields, PATRON_REF: ("",)})
+    """Return a form to show again, without a card, and without a CPR number in `patron_ref`."""
+    hidden = {CARD} | ({PATRON_REF} if may_be_cpr(form.text(PATRON_REF)) else set())
+    return Form({name: values for name, values in form.fields.items() if name not in hidden})
 
 
 def taken_as(form: Form) -> TakenAs | None:
@@ -193,9 +200,29 @@ def moment(written: str, today: date | None = None, *, past: bool = False) -> da
     return read_moment(written, today, past=past) if written else None
 
 
+def reason_again(reason: str, listed: Mapping[str, str], words: Words) -> dict[str, tuple[str]]:
+    """Return the fields of a form by which :func:`reason` makes a reason again."""
+    text, _, own = reason.partition(": ")
+    keys = {words.say(english): key for key, english in listed.items()}
+    return {
+        REASON: (keys.get(text, OTHER),),
+        OWN_WORDS: (own if text in keys else reason,),
+    }
+
+
+def ending(typed: str) -> str:
+    """Return the last digits of a typed or swiped number, to see a slip of the fingers by."""
+    numbers = normalise(typed)
+    return (numbers[0].reveal() if numbers else typed)[-ENDING_DIGITS:]
+
+
 def row_number(request: PageRequest) -> int:
     """Return the row's number in the address; raises InputError where there can be no such row."""
-    written = str(request.http.path_params["number"])
+    return number(str(request.http.path_params["number"]))
+
+
+def number(written: str) -> int:
+    """Return a row's number; raises InputError where there can be no such row."""
     if len(written) > MOST_DIGITS or not (written.isascii() and written.isdigit()):
         raise InputError("there is none of that number")
     return int(written)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -30,7 +30,7 @@ from doorctl.access.rights import (
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.masked import Pin
-from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT
+from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT, refuse_text
 from doorctl.privacy.letters import letter_in
 from doorctl.rpc import deeds
 from doorctl.services import rights
@@ -56,6 +56,9 @@ REASONS: Mapping[str, str] = {
 }
 """What a ban is for: a form's key and the English text."""
 
+LENGTHS: Final = (14, 30, USUAL_BAN.days)
+"""Days of a ban that have a button of their own."""
+
 BAN_STATES: Mapping[BanState, str] = {
     BanState.HOLDS: "In force",
     BanState.AHEAD: "Not yet",
@@ -65,82 +68,215 @@ BAN_STATES: Mapping[BanState, str] = {
 }
 
 
-def bans_pages(frame: Frame) -> tuple[BaseRoute, ...]:
-    """Return the routes that list, add and lift bans, and print the letter."""
-    guarded, see, post = frame.guarded, Permission.SEE_BANS, ("POST",)
-    return (
-        guarded(BANS, _bans, see),
-        frame.form(BANS, filled_in.once(_add_ban), deeds.add_ban.permission, _bans),
-        guarded(f"{BANS}/{{number}}/lift", _lift_ban, deeds.lift_ban.permission, post),
-        guarded(f"{BANS}/{{number}}/letter", _letter, see),
-    )
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """Whom a ban is to be of, in words that hold no number but its end; or a ban to change."""
+
+    shown: str
+    cards: tuple[rights.Card, ...] = ()
+    number: int = 0
 
 
-async def _add_ban(request: PageRequest, form: Form) -> Response:
-    ban = _wanted_ban(request, form)
-    return request.done(BANS, _outcome(await request.do(rights.ban, filled_in.named(form), ban)))
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A ban before staff have looked at it once more, with the form that it was made of."""
+
+    whom: Whom
+    ban: Ban
+    form: Form
 
 
-def _wanted_ban(request: PageRequest, form: Form) -> Ban:
-    last = filled_in.day(form.text("last"))
-    if form.text("end") not in {DATE, OPEN_END}:
+class BansPages:
+    """List, add, change and lift bans, and print the letter.
+
+    Who is banned, why and for how long stand on one form; a page to check comes before the deed.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._whom: filled_in.Kept[Whom] = filled_in.Kept()
+        self._drafts: filled_in.Kept[Draft] = filled_in.Kept()
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return the routes of these pages."""
+        guarded, see, post = self._frame.guarded, Permission.SEE_BANS, ("POST",)
+        may, check = deeds.add_ban.permission, f"{BANS}/check/{{token}}"
+        return (
+            guarded(BANS, self._shown, see),
+            self._frame.form(BANS, self._filled_in, may, self._shown),
+            guarded(check, self._check, may),
+            self._frame.form(check, self._confirmed, may, self._shown),
+            guarded(f"{BANS}/{{number}}", self._one, may),
+            guarded(f"{BANS}/{{number}}/lift", self._lift, deeds.lift_ban.permission, post),
+            guarded(f"{BANS}/{{number}}/letter", self._letter, see),
+        )
+
+    async def _filled_in(self, request: PageRequest, form: Form) -> Response:
+        whom = await self._named(request, form)
+        if not form.text(filled_in.REASON) and not form.text("days"):
+            # Enter after the card, as a reader types it: the next questions come.
+            return await self._shown(request, form, whom=whom)
+        try:
+            ban = await self._wanted(request, form, whom)
+        except InputError as error:
+            return await self._shown(request, form, error, whom)
+        token = self._drafts.keep(request, Draft(whom, ban, filled_in.shown_again(form)))
+        return request.go(f"{BANS}/check/{token}")
+
+    async def _named(self, request: PageRequest, form: Form) -> Whom:
+        """Return whom a form names: by a card, by numbers, or as it was swiped before."""
+        kept = self._whom.see(request, form.text("whom"))
+        if kept is not None:
+            return kept
+        attempt, say = form.text("attempt"), request.words.say
+        with filled_in.of_field(filled_in.CARD):
+            if attempt:
+                cards = await request.do(rights.whose, filled_in.number(attempt))
+                return Whom(say("whoever came by attempt {number}", number=attempt), cards)
+            named = filled_in.named(form)
+            cards = await request.do(rights.whose, named)
+        if named.typed is None:
+            return Whom(say("patron {number}", number=named.patron_ref), cards)
+        return Whom(say("number ending in {digits}", digits=filled_in.ending(named.typed)), cards)
+
+    async def _wanted(self, request: PageRequest, form: Form, whom: Whom) -> Ban:
+        app, everywhere = request.app, form.text("branches") == EVERYWHERE
+        moment = app.clock.moment()
+        reason = filled_in.reason(form, REASONS, request.house.words_of(None))
+        with filled_in.of_field("first"):
+            first = filled_in.day(form.text("first"), request.today)
+        with filled_in.of_field("last"):
+            until = ban_until(_last(form, first or request.today), moment)
+        with filled_in.of_field("note"):
+            # A browser ends lines by CR LF; what is kept is printable.
+            note = form.text("note").replace("\r\n", "\n")
+            refuse_text("letter", note, longest=LETTER_TEXT, optional=True)
+        branches = frozenset({ALL_BRANCHES if everywhere else app.config.branch.id})
+        with filled_in.of_field("last"):
+            if not whom.number:
+                since = ban_since(first, moment)
+                return Ban(0, reason, since, until, app.by, branches, note)
+            old = await request.do(rights.ban_to_write_of, whom.number, "number")
+            return replace(old, reason=reason, until=until, branches=branches, note=note)
+
+    async def _check(self, request: PageRequest) -> Response:
+        token = str(request.http.path_params["token"])
+        draft = self._drafts.see(request, token)
+        if draft is None:
+            return request.done(BANS, "gone")
+        return request.page(
+            "ban_check.html",
+            **self._form_of(request, draft.form, draft.whom),
+            draft=draft,
+            check=token,
+            texts=_letters(request, draft.ban),
+            today=request.today,
+            everywhere=ALL_BRANCHES in draft.ban.branches,
+            moment=timedelta.resolution,
+        )
+
+    async def _confirmed(self, request: PageRequest, _form: Form) -> Response:
+        draft = self._drafts.take(request, str(request.http.path_params["token"]))
+        if draft is None:
+            return request.done(BANS, "gone")
+        if draft.whom.number:
+            await request.do(change, deeds.change_ban(draft.ban))
+            return request.done(BANS, "changed")
+        made = await request.do(rights.ban, draft.whom.cards, draft.ban)
+        return request.done(BANS, _outcome(made))
+
+    async def _one(self, request: PageRequest) -> Response:
+        number, words = filled_in.row_number(request), request.house.words_of(None)
+        ban = await request.do(rights.ban_to_write_of, number, "number")
+        whom = Whom(request.words.say("ban {number}", number=number), number=number)
+        form = {
+            **filled_in.reason_again(ban.reason, REASONS, words),
+            "last": (_last_day(request, ban),),
+            "branches": (EVERYWHERE if ALL_BRANCHES in ban.branches else HERE,),
+            "note": (ban.note,),
+        }
+        return await self._shown(request, Form(form), whom=whom)
+
+    async def _lift(self, request: PageRequest) -> Response:
+        ended = await request.do(rights.lift, filled_in.row_number(request))
+        return request.done(BANS, "still_banned" if ended.others else "lifted")
+
+    async def _letter(self, request: PageRequest) -> Response:
+        number = filled_in.row_number(request)
+        ban = await request.do(rights.ban_to_write_of, number)
+        texts = _letters(request, ban)
+        return request.page("ban_letter.html", number=number, texts=texts, today=request.today)
+
+    async def _shown(
+        self,
+        request: PageRequest,
+        form: Form = BLANK,
+        error: InputError | None = None,
+        whom: Whom | None = None,
+    ) -> Response:
+        if whom is None and request.query("attempt"):
+            whom = await self._named(request, request.queried)
+        bans = await request.do(rights.every_ban)
+        moment, here = request.app.clock.moment(), request.app.config.branch.id
+        return request.page(
+            "bans.html",
+            **self._form_of(request, form, whom, error),
+            bans=[(ban, rights.state_of(ban, moment, here)) for ban in bans],
+            states=BAN_STATES,
+            in_force=BanState.HOLDS,
+            can_end={BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
+            all_branches=ALL_BRANCHES,
+            moment=timedelta.resolution,
+        )
+
+    def _form_of(
+        self,
+        request: PageRequest,
+        form: Form,
+        whom: Whom | None,
+        error: InputError | None = None,
+    ) -> dict[str, Any]:
+        words, today = request.words, request.today
+        return {
+            "form": filled_in.shown_again(form),
+            "whom": whom,
+            "whom_token": "" if whom is None else self._whom.keep(request, whom),
+            "wrong": filled_in.wrongs(request, error, filled_in.CARD),
+            "reasons": REASONS,
+            "readings": filled_in.READINGS,
+            "longest": SHORT_TEXT // 2,
+            "lengths": [(n, words.long_day(today + (n - 1) * ONE_DAY)) for n in LENGTHS],
+        }
+
+
+def _last(form: Form, first: date) -> date | None:
+    """Return the last day that a form asks for; None for no end."""
+    chosen = form.text("days")
+    if chosen == OPEN_END:
+        return None
+    if chosen in map(str, LENGTHS):
+        return first + (int(chosen) - 1) * ONE_DAY
+    last = filled_in.day(form.text("last"), first)
+    if chosen != DATE or last is None:
         raise InputError("say how long the ban lasts")
-    if form.text("end") == DATE and last is None:
-        raise InputError("give the last day of the ban, or choose until further notice")
-    app, everywhere = request.app, form.text("branches") == EVERYWHERE
-    moment = app.clock.moment()
-    return Ban(
-        number=0,
-        reason=filled_in.reason(form, REASONS, request.house.words_of(None)),
-        since=ban_since(filled_in.day(form.text("first")), moment),
-        until=ban_until(last if form.text("end") == DATE else None, moment),
-        by=app.by,
-        branches=frozenset({ALL_BRANCHES if everywhere else app.config.branch.id}),
-        # A browser ends lines by CR LF; what is kept is printable.
-        note=form.text("note").replace("\r\n", "\n"),
-    )
+    return last
 
 
-async def _lift_ban(request: PageRequest) -> Response:
-    ended = await request.do(rights.lift, filled_in.row_number(request))
-    return request.done(BANS, "still_banned" if ended.others else "lifted")
+def _last_day(request: PageRequest, ban: Ban) -> str:
+    if ban.until is None:
+        return ""
+    return request.words.short_day(request.words.local(ban.until - timedelta.resolution).date())
 
 
-async def _letter(request: PageRequest) -> Response:
-    number = filled_in.row_number(request)
-    ban = await request.do(rights.ban_to_write_of, number)
+def _letters(request: PageRequest, ban: Ban) -> list[tuple[Words, list[str]]]:
+    """Return the paragraphs of the Danish and of the English letter, with each one's words."""
     branch, moment = request.app.config.branch, request.app.clock.moment()
     words_of, texts = request.house.words_of, []
     for code in ("da", "en"):
         reason = _reason_in(words_of(code), ban.reason, kept_in=words_of(None))
         text = letter_in(code, replace(ban, reason=reason), branch, moment)
         texts.append((words_of(code), text.split("\n\n")))
-    return request.page("ban_letter.html", number=number, texts=texts, today=request.today)
-
-
-async def _bans(
-    request: PageRequest, form: Form = BLANK, error: InputError | None = None
-) -> Response:
-    bans = await request.do(rights.every_ban)
-    moment, here = request.app.clock.moment(), request.app.config.branch.id
-    return request.page(
-        "bans.html",
-        bans=[(ban, rights.state_of(ban, moment, here)) for ban in bans],
-        states=BAN_STATES,
-        in_force=BanState.HOLDS,
-        can_end={BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
-        all_branches=ALL_BRANCHES,
-        moment=timedelta.resolution,
-        form=filled_in.shown_again(form),
-        wrong=request.words.refusal(error),
-        reasons=REASONS,
-        readings=filled_in.READINGS,
-        longest=SHORT_TEXT // 2,
-        longest_note=LETTER_TEXT,
-        usual_days=USUAL_BAN.days,
-        last=request.today + USUAL_BAN - ONE_DAY,
-        today=request.today,
-    )
+    return texts
 
 
 def _reason_in(words: Words, reason: str, kept_in: Words) -> str:

@@ -14,7 +14,6 @@ from doorctl.access.panel import CODES, OURS
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import Finding
 from doorctl.accounts.account import Permission
-from doorctl.cards.numbers import normalise
 from doorctl.core.errors import InputError, NotRunningError
 from doorctl.core.language import DANISH
 from doorctl.core.staff_text import SHORT_TEXT
@@ -255,9 +254,6 @@ def sentence(words: Words, reason: Reason) -> str:
 
 PAGE: Final = "/why"
 PASS_CHECKS: Final = "pass_"  # noqa: S105 -- how their names begin
-ENDING: Final = 4
-"""The last digits of a number that are shown again, to see a slip of the fingers by."""
-
 THROTTLES: Final = frozenset({"throttle", "pass_throttle"})
 
 REASONS: Mapping[str, str] = {
@@ -280,19 +276,20 @@ def why_pages(frame: Frame) -> tuple[BaseRoute, ...]:
 
 
 async def _explain(request: PageRequest, form: Form) -> Response:
-    typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
-    if typed.isdecimal() and int(typed) in CODE_HELP:
-        return await _shown(request, form, code=int(typed))
+    attempt, taken_as = form.text("attempt"), filled_in.taken_as(form)
+    typed = filled_in.number(attempt) if attempt else filled_in.card(form)
+    code = {str(code): code for code in CODE_HELP}.get(str(typed))
+    if code and not attempt:
+        return await _shown(request, form, code=code)
     why = filled_in.reason(form, REASONS, request.house.words_of(None))
     with filled_in.of_field("at"):
-        at = filled_in.moment(form.text("at"))
+        at = filled_in.moment(form.text("at"), request.today)
     try:
         answer = await request.do(cards.explain, typed, at, why, taken_as=taken_as)
     except NotRunningError:
         # Only the door process has the key that finds a card.
         return await _shown(request, form, status=503, silent=True)
-    numbers = normalise(typed)
-    ending = (numbers[0].reveal() if numbers else typed)[-ENDING:]
+    ending = filled_in.ending(typed) if isinstance(typed, str) else ""
     return await _shown(request, form, ending=ending, **_context(request, answer))
 
 
@@ -311,6 +308,7 @@ async def _shown(
         "wrong": filled_in.wrongs(request, error, filled_in.CARD),
         "unlocking": False,
         "code": None,
+        "attempt": form.text("attempt") or request.query("attempt"),
         "codes": CODE_HELP,
         "silent": False,
         "reasons": REASONS,

@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+
 import pytest
 from starlette.testclient import TestClient
 
+from doorctl.access.ports import Opened
 from doorctl.access.rights import Ban, BanEntry
+from doorctl.access.throttle import CODES_KEY, CardThrottle
 from doorctl.accounts.account import Role
 from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind
+from doorctl.core.moments import ClockState, Stamped
 from doorctl.privacy.audit import Action
-from doorctl.services import rights
 from doorctl.services.app import App, open_book
-from doorctl.web.staff.rights import bans_pages
-from tests.services.branches import register
+from doorctl.services.numbers import DoorsNumbers
+from doorctl.store.visits import VisitStore
+from doorctl.web.staff.rights import BansPages
+from tests.services.branches import ban_patron, key, register
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import NOW, browser
 
@@ -19,19 +28,29 @@ CARD, SCRIPT = "3000001234", "<script>alert(1)</script>"
 FORM = {
     "card": CARD,
     "reason": "noise",
-    "end": "date",
+    "days": "date",
     "last": "2026-12-24",
     "branches": "here",
     "note": "",
 }
 
 
+SURE = {"sure": "yes"}
+"""A button sends a form, if an empty one."""
+
 BAN = Ban(0, "støj", NOW, None, "staff", frozenset({"demo"}))
 
 
 def client(app: App, role: Role = Role.STAFF, language: str = DANISH) -> TestClient:
     """Return a browser for the page."""
-    return browser(bans_pages, role, language, app)
+    return browser(lambda frame: BansPages(frame).routes(), role, language, app)
+
+
+def confirmed(asking: TestClient, form: Mapping[str, str]) -> str:
+    """Fill in the form, look at the page to check, and ban; return where that leads."""
+    check = asking.post("/bans", data=form).headers["location"]
+    assert asking.get(check).status_code == 200
+    return asking.post(check, data=SURE).headers["location"]
 
 
 def known(app: App, ref: str) -> None:
@@ -49,11 +68,11 @@ def test_a_ban_is_added_listed_and_lifted(app: App) -> None:
     """Its reason is kept in the branch's language, and the day that is given counts too."""
     known(app, "1001")
     asking = client(app, language="en")
-    added = asking.post("/bans", data={**FORM, "own_words": "shouting", "note": "One.\r\nTwo."})
+    added = confirmed(asking, {**FORM, "own_words": "shouting", "note": "One.\r\nTwo."})
     (entry,) = stored(app)
 
-    assert added.headers["location"] == "/bans?done=added"
-    assert entry.ban.reason == "Støj, eller til gene for andre: shouting"
+    assert added == "/bans?done=added"
+    assert entry.ban.reason == "Støj eller anden gene: shouting"
     assert entry.ban.note == "One.\nTwo."
     assert (entry.ban.by, str(entry.ban.until)) == ("staff", "2026-12-24 23:00:00+00:00")
     listed = asking.get("/bans?done=added").text
@@ -72,13 +91,13 @@ def test_a_ban_is_added_listed_and_lifted(app: App) -> None:
 @pytest.mark.parametrize(
     ("form", "done", "until"),
     [
-        ({"card": "3000001244", "taken_as": "card", "end": "open"}, "card_alone", None),
+        ({"card": "3000001244", "taken_as": "card", "days": "open"}, "card_alone", None),
         (
-            {"card": "", "patron_ref": "1007", "branches": "everywhere", "end": "open"},
+            {"card": "", "patron_ref": "1007", "branches": "everywhere", "days": "open"},
             "added",
             None,
         ),
-        ({"card": "", "patron_ref": "1008", "end": "open"}, "not_yet", None),
+        ({"card": "", "patron_ref": "1008", "days": "open"}, "not_yet", None),
     ],
 )
 def test_what_is_told_of_whom_it_holds_for(
@@ -86,9 +105,7 @@ def test_what_is_told_of_whom_it_holds_for(
 ) -> None:
     """A card alone, or a patron with all cards; until further notice is meant, never left out."""
     known(app, "1007")
-    answer = client(app).post("/bans", data=FORM | form)
-
-    assert answer.headers["location"] == f"/bans?done={done}"
+    assert confirmed(client(app), FORM | form) == f"/bans?done={done}"
     assert [one.ban.until for one in stored(app)] == [until]
 
 
@@ -98,8 +115,11 @@ def test_what_is_told_of_whom_it_holds_for(
         {"card": ""},
         {"patron_ref": "1001"},
         {"reason": ""},
-        {"end": ""},
+        {"days": ""},
+        {"days": "15"},
         {"last": ""},
+        {"last": "tomorrow"},
+        {"first": "tomorrow"},
         {"last": "2026-11-01"},
         {"last": "9999-12-31"},
         {"reason": "other"},
@@ -108,25 +128,31 @@ def test_what_is_told_of_whom_it_holds_for(
     ],
 )
 def test_what_makes_no_sense_bans_nobody(wrong: dict[str, str], app: App) -> None:
-    """It is told in Danish above the form, which keeps all but the card."""
+    """It is told in Danish above the form and at its field; a card that was read stays known."""
     answer = client(app).post("/bans", data=FORM | wrong)
 
     assert answer.status_code == 422
-    assert "Ingen fik karantæne." in answer.text
+    assert "Noget skal rettes. Intet er ændret." in answer.text
+    assert "form-error-message" in answer.text
     assert stored(app) == ()
-    assert 'name="card" type="text" value=""' in answer.text
+    whom = {"card", "patron_ref"} & set(wrong)
+    assert ('name="card" type="text" value=""' if whom else "der ender på 1234") in answer.text
+    assert f'value="{CARD}' not in answer.text
 
 
 def test_a_ban_that_is_sent_twice_stands_once(app: App) -> None:
     """It is told, and so is what still holds after one of two was lifted."""
     known(app, "1001")
     asking = client(app)
-    asking.post("/bans", data=FORM)
-    again = asking.post("/bans", data=FORM)
-
-    assert again.status_code == 422
-    assert "har allerede karantæne lige så længe" in again.text
-    asking.post("/bans", data=FORM | {"end": "open"})
+    check = asking.post("/bans", data=FORM).headers["location"]
+    assert asking.post(check, data=SURE).headers["location"] == "/bans?done=added"
+    for again in (asking.post(check, data=SURE), asking.get(check)):
+        assert again.headers["location"] == "/bans?done=gone"
+    assert "Siden er brugt før" in asking.get("/bans?done=gone").text
+    refused = asking.post(asking.post("/bans", data=FORM).headers["location"], data=SURE)
+    assert refused.status_code == 422
+    assert "har allerede karantæne lige så længe" in refused.text
+    confirmed(asking, FORM | {"days": "open"})
     assert len(stored(app)) == 2
     lifted = asking.post("/bans/1/lift").headers["location"]
     assert lifted == "/bans?done=still_banned"
@@ -155,7 +181,7 @@ def test_a_cpr_number_is_not_taken_for_the_library_systems(typed: str, app: App)
 
 def test_the_letter_is_in_both_languages(app: App) -> None:
     """Whichever the page is in; there is none of a ban that is not there."""
-    rights.ban_patron(app, "1001", BAN)
+    ban_patron(app, "1001", BAN)
     asking = client(app)
     letter = asking.get("/bans/1/letter").text
 
@@ -169,10 +195,91 @@ def test_each_letter_has_the_reason_in_its_own_language(app: App) -> None:
     """What was chosen from the list is kept in Danish, and read in English by who reads that."""
     known(app, "1001")
     asking = client(app)
-    asking.post("/bans", data=FORM | {"reason": "noise", "own_words": "Den 24. november"})
+    confirmed(asking, FORM | {"reason": "noise", "own_words": "Den 24. november"})
     letter = asking.get("/bans/1/letter").text
 
-    assert "Grunden er: Støj, eller til gene for andre: Den 24. november" in letter
+    assert "Grunden er: Støj eller anden gene: Den 24. november" in letter
     assert "The reason is: Noise, or a nuisance to others: Den 24. november" in letter
     assert "<span>25.11.2026</span>" in letter
     assert "<span>25/11/2026</span>" in letter
+    for said in ("Navn og adresse", "klage til bibliotekets leder", "Telefon 89 15 45 00"):
+        assert said in letter
+
+
+def test_a_card_that_a_reader_types_leads_on_to_the_next_question(app: App) -> None:
+    """A reader ends it by Enter: nothing is wrong yet, and the card is not asked for again."""
+    known(app, "1001")
+    asking = client(app)
+    next_one = asking.post("/bans", data={"card": CARD, "days": ""})
+    (token,) = re.findall(r'name="whom" value="([^"]+)"', next_one.text)
+
+    assert next_one.status_code == 200
+    assert "nummer, der ender på 1234" in next_one.text
+    assert "form-error" not in next_one.text
+    form = {"whom": token, "reason": "smoke", "days": "14"}
+    assert client(app, Role.MANAGER).post("/bans", data=form).status_code == 422
+    assert confirmed(asking, form) == "/bans?done=added"
+    (entry,) = stored(app)
+    assert (entry.patron_ref, str(entry.ban.until)) == ("1001", "2026-12-08 23:00:00+00:00")
+
+
+def test_before_a_ban_its_page_to_check_shows_all_of_it(app: App) -> None:
+    """Whom, why, until which day in words, where, and the letter, which has no number yet."""
+    known(app, "1001")
+    asking = client(app)
+    check = asking.post("/bans", data=FORM | {"days": "30"}).headers["location"]
+    page = asking.get(check).text
+
+    for said in (
+        "nummer, der ender på 1234",
+        "med alle kort",
+        "Støj eller anden gene",
+        "torsdag den 24. december 2026",
+        "til og med den 24.12.2026",
+        "Syv dages skriftligt varsel",
+    ):
+        assert said in page
+    assert "Karantænen har nummer" not in page
+    assert stored(app) == ()
+
+
+def test_whoever_came_by_an_attempt_is_banned_without_a_card(app: App) -> None:
+    """A row of the door log leads here; one without a card, or an older one, is refused."""
+    known(app, "1001")
+    at = Stamped(NOW, ClockState.TRUSTED, app.clock.boot_time())
+    with closing(VisitStore(app.visits_db)) as store:
+        store.open_attempt(Opened(7, at, key(app, IdentifierKind.CARD, CARD), CardThrottle()))
+        store.open_attempt(Opened(8, at, CODES_KEY, CardThrottle()))
+    silent = replace(app, numbers=DoorsNumbers(app.config.control.socket))
+    asking = client(silent)
+    shown = asking.get("/bans?attempt=7").text
+    (token,) = re.findall(r'name="whom" value="([^"]+)"', shown)
+
+    assert "den, der kom ved forsøg nr. 7 i dørloggen" in shown
+    form = {"whom": token, "reason": "strangers", "days": "90"}
+    assert confirmed(asking, form) == "/bans?done=added"
+    assert [entry.patron_ref for entry in stored(app)] == ["1001"]
+    for attempt in ("8", "9", "x"):
+        assert asking.get(f"/bans?attempt={attempt}").status_code == 422
+
+
+def test_a_ban_is_changed_by_the_same_form(app: App) -> None:
+    """It is filled in as the ban stands; who is banned, since when and by whom stay."""
+    known(app, "1001")
+    asking = client(app)
+    confirmed(asking, FORM | {"own_words": "råbte"})
+    (before,) = stored(app)
+    shown = asking.get("/bans/1").text
+    (token,) = re.findall(r'name="whom" value="([^"]+)"', shown)
+
+    assert "Ret karantænen" in shown
+    assert 'value="råbte"' in shown
+    assert 'value="24.12.2026"' in shown
+    form = {"whom": token, "reason": "violence", "days": "open", "branches": "everywhere"}
+    assert confirmed(client(app), form | {"whom": "none", "card": CARD}) == "/bans?done=added"
+    assert confirmed(asking, form) == "/bans?done=changed"
+    after = stored(app)[-1]
+    assert (after.patron_ref, after.ban.since, after.ban.by) == ("1001", before.ban.since, "staff")
+    assert (after.ban.until, after.ban.reason) == (None, "Trusler eller vold")
+    assert asking.get("/bans/9").status_code == 404
+    assert Action.BAN_CHANGED in [action for action, _, _ in recorded(app.config)]

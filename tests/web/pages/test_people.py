@@ -11,10 +11,10 @@ from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind
 from doorctl.privacy.audit import Action
 from doorctl.privacy.subject import ALL_GONE, BRANCH, VISITS, Erasure, HeldVisit, PartErased
-from doorctl.services import rights, subject
+from doorctl.services import subject
 from doorctl.services.app import App
 from doorctl.web.staff.records import people_pages
-from tests.services.branches import register
+from tests.services.branches import ban_patron, register
 from tests.web.conftest import Apps
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import browser
@@ -34,7 +34,7 @@ def app(apps: Apps) -> App:
     """A branch that holds a row of the register and a hostile ban of one person."""
     app = apps("branch.id=oest")
     register(app, (IdentifierKind.CARD, CARD, REF))
-    rights.ban_patron(app.acting("anne"), REF, BAN)
+    ban_patron(app.acting("anne"), REF, BAN)
     return app
 
 

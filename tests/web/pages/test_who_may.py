@@ -21,7 +21,7 @@ from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
-from doorctl.web.staff.rights import PassesPages, bans_pages
+from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.statistics import statistics_pages
 from doorctl.web.staff.why import why_pages
 from tests.fakes.accounts import MemoryDesk
@@ -39,7 +39,10 @@ WHO = {
     "EXPORT_LOG": ["POST /log/export"],
     "EXPLAIN": ["GET /why", "POST /why", "POST /why/unlock"],
     "SEE_BANS": ["GET /bans", "GET /bans/{number}/letter"],
-    "CHANGE_BANS": ["POST /bans", "POST /bans/{number}/lift"],
+    "CHANGE_BANS": [
+        *("POST /bans", "GET /bans/check/{token}", "POST /bans/check/{token}"),
+        *("GET /bans/{number}", "POST /bans/{number}/lift"),
+    ],
     "SEE_PASSES": ["GET /passes"],
     "CHANGE_PASSES": [
         *("POST /passes", "GET /passes/slip/{token}", "POST /passes/{number}/revoke"),
@@ -70,10 +73,15 @@ def routes(app: App, alarms: StandingAlarms) -> tuple[Frame, FakeRefused, list[R
     events.stop()
     pages = (
         *(NowPages(around, alarms), LogPages(around, log), events),
-        *(PassesPages(around), CalendarPages(around), AccountsPages(around, MemoryDesk())),
+        *(
+            BansPages(around),
+            PassesPages(around),
+            CalendarPages(around),
+            AccountsPages(around, MemoryDesk()),
+        ),
     )
     found: list[BaseRoute] = [route for page in pages for route in page.routes()]
-    others = (why_pages, bans_pages, statistics_pages, people_pages, hold_pages, audit_pages)
+    others = (why_pages, statistics_pages, people_pages, hold_pages, audit_pages)
     found += [route for page in others for route in page(around)]
     return around, refused, [route for route in found if isinstance(route, Route)]
 

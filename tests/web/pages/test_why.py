@@ -142,7 +142,7 @@ def test_whose_card_it_was_is_on_record_during_a_change_of_the_installation_key(
         {"reason": "none"},
         {"reason": "other"},
         {"at": "0001-01-01T00:00"},
-        {"at": "tomorrow"},
+        {"at": "once"},
         {"own_words": "CPR 0101701234"},
         {"own_words": "\x1b[31mred"},
     ],
@@ -208,6 +208,21 @@ def test_the_last_at_the_door_stand_on_the_page(branch: App) -> None:
     assert "For ung til selvbetjening</a> (kode 5)" in newest
     assert "Kom ind" in older
     assert 'href="/bans?attempt=2#add"' in page
+
+
+def test_whoever_came_by_an_attempt_is_looked_up(branch: App) -> None:
+    """A row of the door log leads here; the look has its reason, and needs no door process."""
+    waits(branch)
+    asking = client(branch, numbers=DoorsNumbers(branch.config.control.socket))
+    shown = asking.get("/why?attempt=1").text
+    answer = asking.post("/why", data=FORM | {"card": "", "attempt": "1"})
+
+    assert 'name="attempt" value="1"' in shown
+    assert "den, der kom ved forsøg nr. 1" in answer.text
+    assert "Vent lidt, eller lad os låse kortet op nu." in answer.text
+    assert recorded(branch.config) == [(Action.PATRON_EXPLAINED, "Låneren ringer", "staff")]
+    for attempt in ("2", "x"):
+        assert asking.post("/why", data=FORM | {"attempt": attempt}).status_code == 422
 
 
 def test_only_what_is_in_the_way_is_open(branch: App) -> None:
