@@ -97,6 +97,7 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "GET /bans/{number}/letter": Ask(path="/bans/1/letter"),
         "GET /calendar": LOOK,
         "GET /calendar/{day}": Ask(path=f"/calendar/{day(4)}", looks=True),
+        "GET /calendar/poster": LOOK,
         "GET /help": LOOK,
         "GET /help/{page}": Ask(looks=True, path="/help/librarian"),
         "GET /healthz": LOOK,

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from calendar import monthrange
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from starlette.responses import Response
@@ -16,6 +20,7 @@ from starlette.routing import BaseRoute
 from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Day, Mode, ModeSpan, StoredDay
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
+from doorctl.core.language import DANISH, ENGLISH
 from doorctl.core.moments import read_day, read_minute
 from doorctl.core.staff_text import SHORT_TEXT, refuse_text
 from doorctl.rpc import deeds
@@ -123,6 +128,7 @@ class CalendarPages:
         return (
             guarded(PAGE, self._month, Permission.SEE_CALENDAR),
             self._frame.form(PAGE, self._save, may, self._month),
+            guarded(f"{PAGE}/poster", _poster, Permission.SEE_CALENDAR),
             guarded(f"{PAGE}/{{day}}", self._day, may),
         )
 
@@ -202,6 +208,39 @@ class CalendarPages:
             stored = tuple(StoredDay(day, spans, note) for day in sorted(shown))
             refuse_day(hours_now(app), *stored)
             change(app, deeds.set_day(stored[0], stored[1:]))
+
+
+async def _poster(request: PageRequest) -> Response:
+    first = _first(request.query("month")) or request.today.replace(day=1)
+    shown = await request.do(days, first, monthrange(first.year, first.month)[1])
+    usual, other = usual_and_other(shown)
+    both = [request.house.words_of(code) for code in (DANISH, ENGLISH)]
+    return request.page(
+        "calendar_poster.html", first=first, usual=usual, other=other, both=both, modes=MODES
+    )
+
+
+def usual_and_other(
+    shown: Sequence[CalendarDay],
+) -> tuple[list[tuple[date, date, Day]], list[CalendarDay]]:
+    """Return a week's most common hours, and the dates of a month with others.
+
+    The hours are of runs of weekdays that are alike: a date of the first, one of the last, hours.
+    """
+    known = [day for day in shown if day.spans is not None]
+    by_weekday: list[list[CalendarDay]] = [[], [], [], [], [], [], []]
+    for day in known:
+        by_weekday[day.day.weekday()].append(day)
+    week = [
+        (alike[0].day, Counter(day.spans or () for day in alike).most_common(1)[0][0])
+        for alike in filter(None, by_weekday)
+    ]
+    usual = {day.weekday(): spans for day, spans in week}
+    runs = [list(run) for _, run in groupby(week, key=itemgetter(1))]
+    return (
+        [(run[0][0], run[-1][0], run[0][1]) for run in runs],
+        [day for day in known if day.spans != usual[day.day.weekday()]],
+    )
 
 
 def _wrong(words: Words, error: InputError | None) -> dict[str, str]:

@@ -338,3 +338,23 @@ def test_minutes_are_told_as_on_a_clock(after: int) -> None:
     hours, rest = clock(after).split(":")
 
     assert (int(hours) * 60 + int(rest)) % 1440 == after % 1440
+
+
+def test_the_poster_has_the_usual_week_and_the_dates_that_differ(apps: Apps) -> None:
+    """In Danish with English beneath, whatever the language of who prints it.
+
+    What staff wrote of a date is theirs and stays off it.
+    """
+    week = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+    app = apps(*(f'hours.{day}=["07:00-22:00"]' for day in week))
+    change(app.acting("anne"), deeds.set_day(StoredDay(DAY, (), "Lone er syg")))
+    for language in ("da", "en"):
+        page = client(app, Role.VIEWER, language).get("/calendar/poster?month=2026-12").text
+        text = " ".join(re.sub("<[^>]+>", " ", page.partition("<article")[2]).split())
+
+        to = "\N{EN DASH}"
+        assert f"mandag{to}lørdag Monday{to}Saturday 07.00{to}22.00 selvbetjent" in text
+        assert "søndag Sunday Lukket closed" in text
+        assert "torsdag 24.12. Thursday Lukket closed" in text
+        assert "Lone er syg" not in page
+        assert "januar" not in text

@@ -47,7 +47,7 @@ WHO = {
     "CHANGE_PASSES": [
         *("POST /passes", "GET /passes/slip/{token}", "POST /passes/{number}/revoke"),
     ],
-    "SEE_CALENDAR": ["GET /calendar"],
+    "SEE_CALENDAR": ["GET /calendar", "GET /calendar/poster"],
     "CHANGE_CALENDAR": ["GET /calendar/{day}", "POST /calendar"],
     "SEE_STATISTICS": ["GET /statistics", "GET /statistics.csv"],
     "SUBJECT_RIGHTS": [
