@@ -10,7 +10,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import ONE_DAY
+from doorctl.access.calendar import ONE_DAY, Mode
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.privacy.statistics import (
@@ -27,6 +27,7 @@ from doorctl.privacy.statistics import (
 )
 from doorctl.services import visits
 from doorctl.services.app import App
+from doorctl.services.hours import hours_now
 from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff.filled_in import day
 from doorctl.web.staff.log import MARKS, scale_of, table_of
@@ -320,7 +321,7 @@ async def _page(request: PageRequest) -> Response:
     drawn = {} if wrong else await request.do(_pictures, request.words, period)
     return request.page(
         "statistics.html",
-        **({"charts": (), "week": None} | drawn),
+        **({"charts": (), "week": None, "staffed": ()} | drawn),
         chosen=_chosen(request, period, wrong),
         wrong=wrong,
         hours=HOURS,
@@ -341,7 +342,21 @@ async def _csv(request: PageRequest) -> Response:
 def _pictures(app: App, words: Words, period: Period) -> dict[str, Any]:
     """Return all pictures of a period; years take a while, so it is off the event loop."""
     usage = visits.statistics(app, period.since, period.until)
-    return {"charts": _charts(words, period, usage), "week": week(words, usage.week())}
+    drawn = {"charts": _charts(words, period, usage), "week": week(words, usage.week())}
+    return drawn | {"staffed": staffed(app)}
+
+
+def staffed(app: App) -> list[set[int]]:
+    """Return the hours that are staffed to their end, by weekday: the door counts nobody then."""
+    return [
+        {
+            hour
+            for span in spans
+            if span.mode is Mode.STAFFED
+            for hour in range(-(-span.starts // 60), span.ends // 60)
+        }
+        for spans in hours_now(app).calendar.week or ((),) * 7
+    ]
 
 
 def _written(app: App, period: Period, by: By) -> str:

@@ -157,3 +157,18 @@ def test_what_is_refused_is_told_and_changes_nothing(
 
     assert (answer.status_code, desk.every(), desk.deeds) == (422, before, [])
     assert told in answer.text
+
+
+def test_no_account_is_changed_by_one_click(desk: MemoryDesk) -> None:
+    """Each act is unfolded first and says what it does; the DPO's account asks to agree with them.
+
+    Bug (outside look): a new password, role or disabling was one click away, the DPO's too.
+    """
+    desk.change(deeds.add_account(Account("dpo", "Dpo", Role.DPO), desk.hashed(GOOD, "dpo")))
+    page = client(desk).get("/accounts").text
+    asked = re.findall(r'<details class="asked">.*?</details>', page, re.S)
+    acts = re.findall(r'action="/accounts/\w+"', page)
+
+    assert len(asked) == len(acts) == 14
+    assert all(re.search(r"<form[^>]*><p>[^<]{20,}</p>", one) for one in asked)
+    assert page.count("Aftal det først med databeskyttelsesrådgiveren.") == 1

@@ -122,6 +122,23 @@ def test_nobody_who_is_not_counted_is_said_to_have_stayed_away(apps: Apps) -> No
     assert "Personer, der gik ind" in client(app).get("/statistics").text
 
 
+def test_staffed_hours_are_no_empty_night(apps: Apps) -> None:
+    """The door counts nobody while it stands free, and the page says so instead of zeros.
+
+    Bug (outside look): staffed hours were drawn as empty as the night.
+    """
+    week = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+    hours = (f'hours.{day}=["07:00-22:00"]' for day in week)
+    app = counted(apps(*hours, 'hours.staffed.monday=["10:30-12:00"]'), *COUNTS)
+
+    page = client(app).get("/statistics").text
+
+    assert page.count('class="square-staffed"') == 1
+    assert page.count(">betjent<") == 1
+    assert "ingen tælles" in page
+    assert "Marts 2026" in page or "marts 2026" in page
+
+
 def test_days_are_drawn_where_there_are_few(app: App) -> None:
     """A year of days would be no picture: then the page says how to get one."""
     short = client(app).get("/statistics?since=2026-03-02&until=2026-03-02").text
