@@ -141,18 +141,19 @@ COMPANION_S = 8.0
 class Company:
     """The companions that may still be announced for an attempt that opened the door.
 
-    Keys 1 to `companions_max`, at most 9, count until just before `until_s`, monotonic seconds, or
-    until the strike locks.
+    Keys 0 to `companions_max`, at most 9, count until just before `until_s`, monotonic seconds, or
+    until the strike locks; `wrong` after any other digit.
     """
 
     attempt: int
     companions_max: int
     until_s: float
     granted_in: Mode
+    wrong: bool = False
 
     def said(self, key: str) -> int | None:
         """Return how many come along, or None for a key without that meaning."""
-        return int(key) if key.isdigit() and 1 <= int(key) <= self.companions_max else None
+        return int(key) if key.isdigit() and int(key) <= self.companions_max else None
 
     def may_follow(self, mode: Mode) -> bool:
         """Tell whether companions may come in by now; shortly before closing they may.
@@ -410,21 +411,26 @@ def press(attempt: Attempt, event: KeyPressed, now: Now, rules: Rules) -> Step:
         if company.may_follow(now.mode):
             return _accompany(attempt, company, event.key)
     current = idle(attempt) if over or company is not None else attempt
-    return _type_between(current, event.key, now, rules) if rules.codes else (current, ())
+    return _type_between(current, event.key, now, rules)
 
 
 def _accompany(attempt: Attempt, company: Company, key: str) -> Step:
     companions = company.said(key)
     if companions is None:
-        return attempt, ()
-    return idle(attempt), (Accompanied(company.attempt, companions), Clicked())
+        # Enter and clear mean no number: many press enter after a PIN.
+        return replace(attempt, company=replace(company, wrong=key.isdigit())), ()
+    said = (Accompanied(company.attempt, companions),) if companions else ()
+    return idle(attempt), (*said, Clicked())
 
 
 def _type_between(attempt: Attempt, key: str, now: Now, rules: Rules) -> Step:
+    if not rules.codes:
+        expected = now.mode is Mode.SELF_SERVICE and not now.no_entry
+        return attempt, (NoCode(lone=True),) if expected else ()
     pad = attempt.code_pad or CodePad(rules.pad, now.s, now.s)
     if key == ENTER and pad.code is not None:
         return _begin_code(attempt, pad.code, now)
-    effects = (Clicked(), NoCode()) if key == ENTER and pad.digits else (Clicked(),)
+    effects = (Clicked(), NoCode(lone=not pad.digits)) if key == ENTER else (Clicked(),)
     return replace(attempt, code_pad=pad.pressed(key, now.s)), effects
 
 

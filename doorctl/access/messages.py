@@ -189,7 +189,12 @@ class Clicked:
 
 @dataclass(frozen=True, slots=True)
 class NoCode:
-    """Digits were entered without a card that no code can have; nothing is judged."""
+    """Keys were pressed without a card that no code can have; nothing is judged.
+
+    `lone`: one key, such as an enter too many after a PIN, which ends no message.
+    """
+
+    lone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

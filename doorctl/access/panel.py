@@ -176,7 +176,8 @@ class PanelState:
         wanted: how many digits a PIN has; 0 where none is required.
         code: of a refusal, one of `CODES` or `CARD_FIRST`; of a welcome, that the desk wants to
             speak to the patron.
-        companions: how many may come along, 0-9.
+        companions: how many may come along, 0-9; `wrong`: a digit was pressed that is more.
+        locks_s: when the strike locks behind a welcome, by CLOCK_MONOTONIC; None once it has.
         minutes: as in :class:`Outlook`, like `entry`, `hours`, `opens` and `staffed`.
         again: the refusal before may be shown again, by the key `AGAIN`.
     """
@@ -194,6 +195,8 @@ class PanelState:
     opens: Opens | None = None
     staffed: Staffed | None = None
     again: bool = False
+    wrong: bool = False
+    locks_s: float | None = None
 
 
 AGAIN = "again"
@@ -262,7 +265,7 @@ class PanelRules:
 
 
 WELCOME_S = 6.0
-"""How long a welcome stands."""
+"""How long a welcome stands, and as long as the door is released for it."""
 
 AGAIN_S = 60.0
 """How long a refusal that is over can be had again: its patron is still there, or is not."""
@@ -342,7 +345,10 @@ def _at_work(attempt: Attempt, notice: Notice | None, rules: PanelRules) -> Pane
         code = 0 if notice is None else notice.code
         companions = attempt.company.companions_max
         keys = _keys(Keys.COMPANIONS, rules)
-        return PanelState(Kind.WELCOME, number, keys=keys, code=code, companions=companions)
+        wrong = attempt.company.wrong
+        return PanelState(
+            Kind.WELCOME, number, keys=keys, code=code, companions=companions, wrong=wrong
+        )
     return PanelState(Kind.WORKING, number)
 
 
@@ -379,8 +385,9 @@ Standing = tuple[Mode | None, bool]
 class Display:
     """The screen as it stands; `calendar` is None until it was read, `notice` once it is over.
 
-    `offered` may be shown again until its end, unless somebody else comes. `outlook` holds for the
-    minute since 1970 and the standing in `found_for`; None to find it anew.
+    `offered` may be shown again until its end, unless somebody else comes. The strike is released
+    until `locks_s`. `outlook` holds for the minute since 1970 and the standing in `found_for`; None
+    to find it anew.
     """
 
     rules: PanelRules = field(default_factory=PanelRules)
@@ -388,6 +395,7 @@ class Display:
     override: Override | None = None
     notice: Notice | None = None
     offered: Notice | None = None
+    locks_s: float | None = None
     outlook: Outlook = field(default_factory=lambda: Outlook(Mode.CLOSED))
     found_for: tuple[float, bool, Standing] | None = None
 
@@ -395,7 +403,9 @@ class Display:
     def deadline_s(self) -> float | None:
         """When :meth:`at` has to be called next, monotonic seconds; None for no deadline."""
         shown = self.notice or self.offered
-        return None if shown is None else shown.until_s
+        if shown is None or shown.kind is not Kind.WELCOME:
+            return None if shown is None else shown.until_s
+        return max(shown.until_s, self.locks_s or 0.0)
 
     def heard(self, calendar: Calendar | None, override: Override | None) -> Display:
         """Return the screen with other hours."""
@@ -411,11 +421,14 @@ class Display:
             return self
         return self.telling(replace(self.offered, until_s=now_s + self.rules.message_s))
 
-    def at(self, now_s: float, moment: Moment, standing: Standing) -> Display:
+    def at(
+        self, now_s: float, moment: Moment, standing: Standing, locks_s: float | None = None
+    ) -> Display:
         """Return the screen at a time; the hours are found anew once a minute."""
-        current, deadline_s = self, self.deadline_s
+        current = replace(self, locks_s=locks_s)
+        deadline_s = current.deadline_s
         if deadline_s is not None and now_s >= deadline_s:
-            current = self.telling(None)
+            current = current.telling(None)
             if self.notice is not None:
                 current = replace(current, offered=self.notice.offered(now_s))
         minute = moment.local.timestamp() // 60
@@ -428,6 +441,8 @@ class Display:
     def state(self, attempt: Attempt, *, broken: bool) -> PanelState:
         """Return what is shown of an attempt; `broken` where no card can be read."""
         state = panel_state(attempt, self.notice, self.outlook, self.rules, broken=broken)
+        if state.kind is Kind.WELCOME:
+            return replace(state, locks_s=self.locks_s)
         return replace(state, again=self.offered is not None and state.kind in AT_REST)
 
 

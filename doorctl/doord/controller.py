@@ -122,9 +122,9 @@ class Screen:
             notice = notice_of(concluded, self.display.rules, now_s)
             self.display = self.display.telling(notice)
 
-    def turn_away(self, code: int, now_s: float) -> None:
-        """Tell somebody for whom no attempt begins what to do instead."""
-        if self.panel is not None:
+    def turn_away(self, code: int, now_s: float, *, lone: bool = False) -> None:
+        """Tell somebody for whom no attempt begins what to do; a `lone` key ends no message."""
+        if self.panel is not None and not (lone and self.display.notice):
             self.display = self.display.telling(turned_away(code, self.display.rules, now_s))
 
     def again(self, now_s: float) -> None:
@@ -132,17 +132,18 @@ class Screen:
         self.display = self.display.again(now_s)
 
     def show(
-        self, attempt: Attempt, now_s: float, moment: Moment, standing: Standing, *, broken: bool
-    ) -> None:
+        self, attempt: Attempt, now_s: float, moment: Moment, standing: Standing,
+        *, broken: bool, locks_s: float | None = None,
+    ) -> None:  # fmt: skip
         """Show the current attempt's state; `broken` where no card can be read.
 
-        `now_s` is monotonic; `moment` is the same time by the wall clock.
+        `now_s` is monotonic, as is the end of a release, `locks_s`; `moment` is by the wall clock.
         """
         if self.panel is None:
             return
         if attempt.code_pad is not None:
             self.ask()
-        self.display = self.display.at(now_s, moment, standing)
+        self.display = self.display.at(now_s, moment, standing, locks_s)
         state = self.display.state(attempt, broken=broken)
         if state != self._shown:
             self._shown = state
@@ -448,7 +449,8 @@ class Controller:
         moment = self.clock.moment()
         standing = self.daily.mode_at(moment)
         broken = not self.connected.get(READER, True)
-        self.screen.show(self._attempt, now_s, moment, standing, broken=broken)
+        locks_s = self.doorway.relocks_s
+        self.screen.show(self._attempt, now_s, moment, standing, broken=broken, locks_s=locks_s)
 
     def _note_line(self, line: str, *, connected: bool) -> None:
         self.connected[line] = connected
@@ -557,8 +559,8 @@ class Controller:
                 self.screen.ask()
             case Clicked():
                 self.doorway.show(Signal.KEY)
-            case NoCode():
-                self.screen.turn_away(CARD_FIRST, self.clock.monotonic_s())
+            case NoCode(lone=lone):
+                self.screen.turn_away(CARD_FIRST, self.clock.monotonic_s(), lone=lone)
             case Accompanied(attempt=number, companions=companions):
                 self.doorway.bring(companions)
                 self.log.emit("companions", attempt=number, count=companions)

@@ -166,21 +166,31 @@ def _working(by: Speaker, _state: PanelState) -> _Parts:
 
 def _welcome(by: Speaker, state: PanelState) -> _Parts:
     say = by.words.say
-    several = say("How many come with you? Press 1 to {most}.", most=state.companions)
-    single = say("Does anybody come with you? Press 1.")
-    company = "" if not state.companions else single if state.companions == 1 else several
+    unlocked = "" if state.locks_s is None else say("The door is unlocked: go in now.")
     letter = say("We have a message for you: ask at the desk for code {code}.", code=state.code)
-    return say("Welcome"), (say("The door is open."), company, letter if state.code else ""), "door"
+    told = letter if state.code and not state.wrong else ""
+    return say("Welcome"), (unlocked, _company(by, state), told), "door"
+
+
+def _company(by: Speaker, state: PanelState) -> str:
+    say, most = by.words.say, state.companions
+    if state.wrong:
+        return say("That number does not count here. Press 0 to {most}.", most=most)
+    if most == 1:
+        return say("Does anybody come with you? Press 1, else 0.")
+    return say("How many come with you? Press 1 to {most}, or 0.", most=most) if most else ""
 
 
 def _refused(by: Speaker, state: PanelState) -> _Parts:
     say = by.words.say
     if state.code == panel.CARD_FIRST:
-        return say("That did not work"), (say("Do you have a card? Scan it first."),), "card"
+        return say("Scan the card first"), (say("Then type your PIN."), _by_code(by, state)), "card"
     if state.code == panel.NOT_PROVED:
         # The same for all, so a patron who has to wait must not read in it to try again at once.
-        again = say("Scan the card again. After three tries, wait a few minutes.")
-        return say("That did not work"), (again,), "again"
+        again = say("Scan the card again. After three errors, wait a few minutes.")
+        coded = state.keys is Keys.CODE
+        fit = say("Card, PIN or code did not match") if coded else say("Card and PIN did not match")
+        return fit, (again,), "again"
     if state.code == panel.UNREADABLE:
         return say("The card could not be read"), (say("Turn it and try again."),), "turn"
     if state.code == panel.OURS:
@@ -507,13 +517,15 @@ class Showing:
     """What this branch's screen says and offers; `phone` may be empty.
 
     `keypad` says whether keys on the screen are taken, `elsewhere` whether other machines may see
-    the page; a chosen language gives way after `idle_s` of rest.
+    the page; a chosen language gives way after `idle_s` of rest, and a ring shrinks for the last
+    `release_s` in which the door is released.
     """
 
     branch: str
     phone: str = ""
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/Copenhagen"))
     keypad: bool = False
+    release_s: float = 5.0
     elsewhere: bool = False
     speech: bool = False
     idle_s: int = 30
@@ -630,7 +642,7 @@ class Panel:
 
     def _event(self, seen: Seen, language: Language) -> str:
         shown = self._shown(seen, language)
-        event = {name: shown[name] for name in ("kind", "keys", "attempt", "rest")}
+        event = {name: shown[name] for name in ("kind", "keys", "attempt", "rest", "companions")}
         event["html"] = self.templates.render("panel_screen.html", shown)
         return f"event: screen\ndata: {msgspec.json.encode(event).decode()}\n\n"
 
@@ -646,10 +658,19 @@ class Panel:
             "keys": keys.value if self.showing.keypad else Keys.NONE.value,
             "attempt": _attempt(seen),
             "rest": state is None or state.kind in AT_REST,
+            "ring_s": self._left_s(state),
+            "release_s": self.showing.release_s,
+            "companions": 0 if state is None else state.companions,
             "offer": AGAIN if state is not None and state.again else "",
             "language": language,
             "say": speaker.words.say,
         }
+
+    def _left_s(self, state: PanelState | None) -> float:
+        """Return how long the door stays released; 0 where it does not."""
+        if state is None or state.locks_s is None:
+            return 0.0
+        return max(0.0, round(state.locks_s - asyncio.get_running_loop().time(), 2))
 
     async def _key(self, request: Request) -> Response:
         if not self._is_screen(request) or not is_own_page(request):

@@ -134,6 +134,7 @@ def panel_page(app: App, languages: Languages, templates: Templates) -> Panel:
         phone=branch.phone,
         zone=ZoneInfo(branch.time_zone),
         keypad=panel.keypad and not config.keypad.port,
+        release_s=config.door.release_s,
         elsewhere=panel.elsewhere,
         speech=panel.speech,
         idle_s=panel.idle_s,

@@ -16,6 +16,7 @@ from doorctl.access.messages import (
     LibraryAnswer,
     LibraryAnswered,
     LookAgain,
+    NoCode,
     Now,
     PadRules,
     Prepare,
@@ -292,7 +293,7 @@ def test_keys_without_a_card_do_nothing() -> None:
     """Where no codes are taken an idle pad gives no sound and collects nothing for later."""
     attempt, effects = play(*keys("4711"), (CARD, 5.0))
 
-    assert effects == [Prepare(1, CARD.identifiers), Asked()]
+    assert effects == [*[NoCode(lone=True)] * 4, Prepare(1, CARD.identifiers), Asked()]
     assert attempt.pad is not None
     assert attempt.pad.digits == ""
 

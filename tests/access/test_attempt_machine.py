@@ -304,11 +304,12 @@ class AttemptMachine(RuleBasedStateMachine):
         ):
             self.window = window = None
         if window is not None and self.now_s < window[2]:
-            counts = key.isdigit() and 1 <= int(key) <= window[1]
+            counts = key.isdigit() and int(key) <= window[1]
             if counts:
                 self.window = None
             effects = self._tell(KeyPressed(key))
-            assert effects == ((Accompanied(window[0], int(key)), Clicked()) if counts else ())
+            brought = (Accompanied(window[0], int(key)),) if counts and key != "0" else ()
+            assert effects == ((*brought, Clicked()) if counts else ())
             return
         opened_s, last_s = self.code_times
         if not self.code_digits or self.now_s >= min(opened_s + 30.0, last_s + 10.0):
@@ -323,8 +324,11 @@ class AttemptMachine(RuleBasedStateMachine):
             (asked,) = [effect for effect in effects if isinstance(effect, Prepare)]
             assert asked.identifiers == (Identifier(IdentifierKind.CODE, typed),)
         else:
-            told = (Clicked(), NoCode()) if key == "#" and typed else (Clicked(),)
-            assert self._tell(KeyPressed(key)) == (told if self.branch.codes else ())
+            told = (Clicked(), NoCode(lone=not typed)) if key == "#" else (Clicked(),)
+            asks = self.mode is Mode.SELF_SERVICE
+            assert self._tell(KeyPressed(key)) == (
+                told if self.branch.codes else (NoCode(lone=True),) if asks else ()
+            )
 
     @precondition(lambda self: self.attempt.phase is Phase.IDLE and self.branch.codes)
     @rule(code=st.sampled_from(CODES), work=st.booleans())

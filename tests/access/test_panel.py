@@ -233,9 +233,10 @@ def test_who_was_let_in_is_asked_for_companions(notice: Notice | None) -> None:
     attempt = replace(IDLE, company=Company(7, 4, AT_S, Mode.SELF_SERVICE))
     code = 0 if notice is None else NEW_PIN
 
-    state = shown(attempt, notice, rules=WITH_KEYS)
-
-    assert state == PanelState(Kind.WELCOME, 7, keys=Keys.COMPANIONS, code=code, companions=4)
+    asked = PanelState(Kind.WELCOME, 7, keys=Keys.COMPANIONS, code=code, companions=4)
+    assert shown(attempt, notice, rules=WITH_KEYS) == asked
+    beyond = replace(attempt, company=Company(7, 4, AT_S, Mode.SELF_SERVICE, wrong=True))
+    assert shown(beyond, notice, rules=WITH_KEYS) == replace(asked, wrong=True)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ def test_the_screen_holds_numbers_and_names_of_its_own() -> None:
 
     assert set(kinds.values()) == {
         "Kind", "int", "Keys", "int | None", "bool", "tuple[Hours, ...] | None", "Opens | None",
-        "Staffed | None",
+        "Staffed | None", "float | None",
     }  # fmt: skip
     assert {str(one.type) for kind in (Hours, Opens, Staffed) for one in fields(kind)} == {
         "int",

@@ -40,6 +40,27 @@ def test_a_notice_stands_for_its_time() -> None:
     assert (over.state(Attempt(), broken=False).kind, over.notice) == (Kind.IDLE, None)
 
 
+def test_a_welcome_stands_as_long_as_the_door_is_released() -> None:
+    """Six seconds at least; a patron who needs longer has it on the screen too."""
+    welcome = Display().telling(Notice(Kind.WELCOME, 0, 6.0))
+    brief = welcome.at(5.0, moment(), OPEN)
+    longer = welcome.at(0.0, moment(), OPEN, 15.0)
+
+    assert brief.state(Attempt(), broken=False) == PanelState(Kind.WELCOME)
+    assert longer.state(Attempt(), broken=False) == PanelState(Kind.WELCOME, locks_s=15.0)
+    assert (brief.deadline_s, longer.deadline_s) == (6.0, 15.0)
+    assert kind_at(longer.at(14.9, moment(), OPEN, 15.0))[0] is Kind.WELCOME
+    assert kind_at(longer.at(15.0, moment(), OPEN))[0] is Kind.IDLE
+
+
+def test_a_release_from_inside_is_not_told() -> None:
+    """Whoever goes out, or is let in by staff, changes nothing for the person outside."""
+    refused = Display().telling(Notice(Kind.REFUSED, 1, 25.0)).at(0.0, moment(), OPEN, 30.0)
+
+    assert refused.state(Attempt(), broken=False) == PanelState(Kind.REFUSED, code=1)
+    assert refused.deadline_s == 25.0
+
+
 def kind_at(display: Display) -> tuple[Kind, int, bool]:
     """Return what is shown, and whether it may be shown again."""
     state = display.state(Attempt(), broken=False)

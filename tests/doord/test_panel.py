@@ -34,6 +34,8 @@ from tests.fakes.event_queue import FakeQueue
 from tests.fakes.panel import FakePanel
 
 KEYS = PanelRules(keys=True)
+BEGUN_S = 1000.0
+"""When the door begins, by its clock."""
 COMPANY = Rules(Policy(), PadRules(), companions_max=3)
 ONLY_READER = frozenset({READER})
 CLOSED_WEEK = Calendar(((),) * 7)
@@ -88,7 +90,10 @@ def test_a_grant_is_shown_step_by_step() -> None:
     door.wait(WELCOME_S)
 
     assert door.reasons == ["ok"]
-    assert kinds(door) == [Kind.CARD_READ, *[Kind.TYPING] * 3, Kind.WELCOME, Kind.IDLE]
+    assert kinds(door) == [Kind.CARD_READ, *[Kind.TYPING] * 3, *[Kind.WELCOME] * 2, Kind.IDLE]
+    assert [state.locks_s for state in panel(door).shown[4:]] == [
+        BEGUN_S + RELEASE_S, None, None,
+    ]  # fmt: skip
     assert [state.typed for state in panel(door).shown[:4]] == [0, 1, 2, 3]
     assert panel(door).shown[0].keys is Keys.PIN
 
@@ -176,6 +181,31 @@ def test_digits_that_are_no_code_are_answered(typed: str) -> None:
     assert door.reasons == []
 
 
+@pytest.mark.parametrize("codes", [True, False])
+@pytest.mark.parametrize("pin", [RIGHT_PIN, WRONG_PIN])
+def test_an_enter_too_many_ends_no_message(pin: str, *, codes: bool) -> None:
+    """Many press it after the PIN: the welcome and the refusal stand."""
+    door = watched(Rules(Policy(), PadRules(), codes=codes))
+    attempt = swipe(door, CARD)
+    press(door, pin, attempt)
+    told = panel(door).shown[-1]
+    press(door, "#", attempt)
+
+    assert panel(door).shown[-1] == told
+    assert told.kind is (Kind.WELCOME if pin == RIGHT_PIN else Kind.REFUSED)
+
+
+@pytest.mark.parametrize("key", "4#")
+def test_a_key_before_the_card_is_answered(key: str) -> None:
+    """Also where no codes are taken; nobody counts it, and the card goes on as ever."""
+    door = watched()
+    press(door, key, 0)
+    assert (panel(door).shown[-1].kind, panel(door).shown[-1].code) == (Kind.REFUSED, CARD_FIRST)
+
+    press(door, RIGHT_PIN, swipe(door, CARD))
+    assert door.reasons == ["ok"]
+
+
 def test_a_locked_door_asks_for_no_companions() -> None:
     """The question goes as the strike locks, and the next keys are the next person's code."""
     door = watched(Rules(Policy(), PadRules(), companions_max=3, codes=True))
@@ -200,7 +230,7 @@ def test_companions_are_asked_for() -> None:
     press(door, "2", attempt)
 
     assert (asked.kind, asked.keys, asked.companions) == (Kind.WELCOME, Keys.COMPANIONS, 3)
-    assert panel(door).shown[-1] == PanelState(Kind.WELCOME, attempt)
+    assert panel(door).shown[-1] == PanelState(Kind.WELCOME, attempt, locks_s=BEGUN_S + RELEASE_S)
     assert door.log.named("companions")[0]["count"] == 2
 
 

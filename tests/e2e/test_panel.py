@@ -95,9 +95,10 @@ def test_keys_on_the_screen_open_the_door(doors: Doors) -> None:
 
     seen = [state for state in looker.seen if state.kind is not Kind.WORKING]
     assert [state.kind for state in seen] == [
-        Kind.CARD_READ, *[Kind.TYPING] * 3, Kind.WELCOME, Kind.IDLE,
+        Kind.CARD_READ, *[Kind.TYPING] * 3, *[Kind.WELCOME] * 2, Kind.IDLE,
     ]  # fmt: skip
-    assert [state.typed for state in seen] == [0, 1, 2, 3, 0, 0]
+    assert [state.typed for state in seen] == [0, 1, 2, 3, 0, 0, 0]
+    assert [state.locks_s is None for state in seen] == [True] * 4 + [False] + [True] * 2
     assert seen[0].keys is Keys.PIN
     assert [edge.level for edge in door.edges(door.pid)] == [1, 0]
 

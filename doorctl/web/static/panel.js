@@ -19,6 +19,7 @@ function show(told) {
   loss = 0;
   body.dataset.kind = told.kind;
   body.dataset.keys = told.keys;
+  body.dataset.companions = told.companions;
   body.dataset.attempt = told.attempt;
   body.dataset.rest = told.rest;
   screenOf.innerHTML = told.html;

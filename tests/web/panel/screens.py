@@ -28,6 +28,8 @@ TODAY = (
     Hours(1020, 1320, staffed=False),
 )
 IDLE = PanelState(Kind.IDLE, 4, hours=TODAY)
+FAR_S = 1e9
+"""A release that ends long after a test."""
 
 STATES: MappingProxyType[str, PanelState] = MappingProxyType(
     {
@@ -52,10 +54,18 @@ STATES: MappingProxyType[str, PanelState] = MappingProxyType(
         "typing a code": PanelState(Kind.TYPING, 5, 5, keys=Keys.CODE),
         "typing a code, own keypad": PanelState(Kind.TYPING, 5, 5),
         "working": PanelState(Kind.WORKING, 5),
-        "welcome": PanelState(Kind.WELCOME, 5),
+        "welcome": PanelState(Kind.WELCOME, 5, locks_s=FAR_S),
+        "welcome, locked": PanelState(Kind.WELCOME, 5),
         "welcome with a message": PanelState(Kind.WELCOME, 5, code=6),
-        "welcome all": PanelState(Kind.WELCOME, 5, keys=Keys.COMPANIONS, companions=4),
-        "welcome both": PanelState(Kind.WELCOME, 5, companions=1),
+        "welcome all": PanelState(
+            Kind.WELCOME, 5, keys=Keys.COMPANIONS, companions=4, locks_s=FAR_S
+        ),
+        "welcome wrong": PanelState(
+            Kind.WELCOME, 5, keys=Keys.COMPANIONS, companions=9, wrong=True, code=6, locks_s=FAR_S
+        ),
+        "welcome both": PanelState(
+            Kind.WELCOME, 5, keys=Keys.COMPANIONS, companions=1, locks_s=FAR_S
+        ),
         "no code": PanelState(Kind.REFUSED, 5, keys=Keys.CODE),
         **{f"refused {code}": PanelState(Kind.REFUSED, 5, code=code) for code in range(1, 4)},
         **{

@@ -108,8 +108,11 @@ def test_a_day_ends_at_24(stage: Stage) -> None:
         ("closing in a minute", "Lukker om 1 minut", "Closing in 1 minute"),
         ("staffed", "Kom indenfor", "Come in"),
         ("typing a code", "Har du et kort? Scan det først.", "Do you have a card? Scan it first."),
-        ("welcome", "Velkommen", "Welcome"),
-        ("welcome all", "Hvor mange har du med?", "Press 1 to 4."),
+        ("welcome", "Døren er låst op \N{EN DASH} gå ind nu.", "The door is unlocked: go in now."),
+        ("welcome, locked", "Velkommen", "Welcome"),
+        ("welcome all", "Hvor mange har du med?", "Press 1 to 4, or 0."),
+        ("welcome wrong", "Det tal gælder ikke her.", "Press 0 to 9."),
+        ("no code", "Scan kortet først", "Scan the card first"),
         ("refused 4", "sig kode 4", "say code 4"),
         ("refused 5", "personale i dag kl. 10.00\N{EN DASH}15.00.", "are here today 10:00"),
         ("staff tomorrow", "personale i morgen kl. 10.00", "are here tomorrow 10:00"),
@@ -147,7 +150,7 @@ def test_what_is_not_proved_invites_another_try(stage: Stage) -> None:
     """One sentence for an unknown card and a wrong PIN, and where help is to be had."""
     text = said(stage, PanelState(Kind.REFUSED, 5, code=NOT_PROVED))
 
-    assert "Det lykkedes ikke Scan kortet igen. Efter tre forsøg: vent nogle minutter. Ring" in text
+    assert "Kort og pinkode passede ikke sammen Scan kortet igen. Efter tre fejl: vent" in text
 
 
 @pytest.mark.parametrize("name", STATES)
