@@ -6,14 +6,20 @@ English.
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
 from datetime import date, datetime
 from html import unescape
+from pathlib import Path
 
+import polib
 import pytest
 from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
 from doorctl.core.errors import InputError, StoreError
+from doorctl.core.language import OWN
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.hours import days
@@ -26,6 +32,7 @@ from doorctl.web.words import Words
 from tests.web.conftest import Apps
 from tests.web.pages.staging import LANGUAGES, ZONE, browser
 
+SOURCE = OWN.parents[1]
 CPR = "CPR 0101701234"
 TUESDAY = "/calendar#2099-06-02"
 OPEN = {"open": "hours", "note": ""}
@@ -236,3 +243,77 @@ def test_a_time_in_an_error_is_the_branchs_own() -> None:
 def test_braces_in_a_text_without_values_are_only_signs() -> None:
     """What a person or another process wrote is never filled in."""
     assert str(InputError("{0.__class__} and {")) == "{0.__class__} and {"
+
+
+ROOMS = ("access", "accounts", "core", "privacy", "rpc", "services", "store", "web")
+"""Where pages and what they call are."""
+
+COMMANDS_ALONE = frozenset(
+    {"alarm_ways", "backups", "pairing", "setup", "support", "upgrade", "proof", "letters"}
+)
+"""Modules of these rooms that only commands call."""
+
+NEVER_ON_A_PAGE = frozenset(
+    {
+        "a ban begins or ends at a time without a time zone; give one",  # pages have the branch's
+        "a head of the audit log is a number, a colon and 64 hex digits",  # audit verify --anchor
+        "a login is stored in lower case",  # a slip of ours
+        "that reading is not of what was typed",  # as above
+        "that is no key",  # of a pass's or a card's row, which no form has
+        (
+            "nobody vouches for this machine's clock, which says 2026-11-25 19:30: a register with "
+            "a wrong date lets nobody in; wait until timedatectl says synchronized, or, if that "
+            "time is right, load with --set clock.trust=always"
+        ),  # patrons load
+        "push 7 is held; give a lower number",  # patrons renumber
+        "have to be given to every branch",  # part of a longer line of `keys rotate`
+        "that is more than a key",  # the panel's, which shows no text of an error
+    }
+)
+
+
+def _pattern(text: ast.expr) -> str:
+    """Return what a text matches, with anything in place of what an f-string fills in."""
+    parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+    return "".join(
+        re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts
+    )
+
+
+def _refusals(path: Path) -> Iterator[str]:
+    """Yield each text of an InputError, and of the tables of a wrong and its sentence."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        called = (
+            node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+        )
+        if isinstance(node, ast.Call) and called in {"InputError", "FieldError"}:
+            text = node.args[called == "FieldError"]
+        elif (
+            isinstance(node, ast.Tuple)
+            and len(node.elts) == 2
+            and not isinstance(node.elts[0], ast.Constant | ast.Name | ast.Attribute)
+        ):
+            text = node.elts[1]
+        else:
+            continue
+        if isinstance(text, ast.JoinedStr) or (
+            isinstance(text, ast.Constant) and isinstance(text.value, str) and " " in text.value
+        ):
+            yield _pattern(text)
+
+
+def test_every_refusal_that_a_page_can_show_has_its_danish() -> None:
+    """Whatever a service refuses, no Danish page says it in English; a list says what none shows.
+
+    Bug (review of the pages): "that is no date" and "there is no ban 99 to write of; list them"
+    stood on Danish pages.
+    """
+    paths = [path for room in ROOMS for path in (SOURCE / room).rglob("*.py")]
+    texts = {text for path in paths if path.stem not in COMMANDS_ALONE for text in _refusals(path)}
+    danish = {entry.msgid for path in (OWN / "da").glob("*.po") for entry in polib.pofile(path)}
+    known = danish | NEVER_ON_A_PAGE
+
+    assert len(texts) > 100
+    assert [
+        text for text in sorted(texts) if not any(re.fullmatch(text, one) for one in known)
+    ] == []
