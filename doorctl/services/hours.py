@@ -129,15 +129,6 @@ class Hours:
             return None
         return next_planned_change(self.calendar, self.override, self.moment.local)
 
-    @property
-    def keeps_closed(self) -> bool:
-        """Whether a lockdown, over or not, keeps staffed hours closed at its end, or does now."""
-        by_hand = self.by_hand
-        if by_hand is None or by_hand.mode is not Mode.LOCKDOWN:
-            return False
-        at = max(by_hand.until, self.moment.local.astimezone(UTC))
-        return self.calendar.mode_at(at.astimezone(self.moment.local.tzinfo)) is Mode.STAFFED
-
     @cached_property
     def opens_next(self) -> datetime | None:
         """When patrons can come in next, local: now if they can; None as for `next_change`."""

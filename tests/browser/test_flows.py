@@ -6,6 +6,7 @@ Bug (outside look): the page Now stayed green for ever after the web process had
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,6 +129,28 @@ def test_a_page_that_hears_nothing_says_so(visitors: Visitors) -> None:
         expect(page.locator("#lost")).to_be_hidden(timeout=20_000)
         expect(page.locator("#main")).not_to_have_class(re.compile("is-old"))
         assert page.title() == title
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_page_whose_process_is_gone_says_so(
+    visitors: Visitors, house: House, number: signal.Signals
+) -> None:
+    """Whether it hangs or is dead: grey within two polls, and fresh again with the process."""
+    with visitors.visitor(Role.STAFF) as staff:
+        staff.go("/now")
+        page, branch = staff.page, house.branch
+        icon = page.locator("link[rel=icon]").get_attribute("href")
+        try:
+            branch.end(number) if number is signal.SIGKILL else branch.send(number)
+            expect(page.locator("#lost")).to_contain_text("Ingen forbindelse", timeout=20_000)
+            shown = page.locator("#live").get_attribute("data-at")
+            assert page.title().startswith(f"Ingen forbindelse siden {shown} ")
+            assert page.locator("link[rel=icon]").get_attribute("href") != icon
+            faded = "getComputedStyle(document.querySelector('.overview-tiles')).filter"
+            assert page.evaluate(faded) == "grayscale(1)"
+        finally:
+            branch.start() if number is signal.SIGKILL else branch.send(signal.SIGCONT)
+        expect(page.locator("#lost")).to_be_hidden(timeout=20_000)
 
 
 def test_open_once_and_acknowledge(visitors: Visitors, house: House) -> None:

@@ -235,7 +235,8 @@ def mode_line(words: Words, now: BranchPicture) -> str:
     at = hours.changes_at
     day = _day(words, at.date(), now.at.date())
     line = words.say("{mode} until {day}{time}", mode=mode, day=day, time=words.clock(at))
-    if hours.by_hand is not None and hours.keeps_closed and hours.standing.mode is Mode.LOCKDOWN:
+    # What follows a lockdown is closed by the calendar, or in place of staffed hours.
+    if hours.standing.mode is Mode.LOCKDOWN and hours.calendar.mode_at(at) is Mode.STAFFED:
         then = words.say("then closed until staff lift the lockdown")
     elif hours.next_change is not None:
         mode_then = words.say(MODES[hours.next_change[1]]).lower()

@@ -38,9 +38,14 @@ from tests.fakes.clock import FakeClock
 from tests.services.branches import register
 from tests.web.conftest import Apps
 from tests.web.desk_records import recorded
+from tests.web.door_log import WrittenLog, visit
 from tests.web.pages.staging import NOW, browser
 
-EVENING = ('hours.wednesday=["18:00-22:00"]', 'hours.staffed.wednesday=["10:00-18:00"]')
+EVENING = (
+    'hours.tuesday=["18:00-22:00"]',
+    'hours.wednesday=["18:00-22:00"]',
+    'hours.staffed.wednesday=["10:00-18:00"]',
+)
 AGE = timedelta(hours=3, minutes=5)
 
 Clients = Callable[..., TestClient]
@@ -127,6 +132,48 @@ def test_a_quiet_evening(client: Clients, language: str, told: list[str]) -> Non
 
     for text in told:
         assert text in page
+
+
+@pytest.mark.usefixtures("door")
+def test_last_night_is_told_since_the_house_was_closed(client: Clients, app: App) -> None:
+    """Yesterday's closing begins it; the log's own chip leads on, and pushes are not told here."""
+    closed = NOW.replace(day=24, hour=22, minute=0)
+    log = WrittenLog(app)
+    log.write(
+        visit(1, at=closed - timedelta(minutes=1)),
+        visit(2, "closed", at=closed + timedelta(minutes=35)),
+        visit(3, at=closed + timedelta(hours=9)),
+        visit(4, at=closed + timedelta(hours=20)),
+    )
+    log.happen(
+        (closed + timedelta(hours=4), "reader", "lost", ""),
+        (closed + timedelta(hours=5), "push", "42", ""),
+        (closed + timedelta(hours=9, minutes=45), "opened_by_staff", "håndværker", "lone"),
+    )
+
+    page = client().get("/now").text
+    night = page.partition('<div id="night">')[2].partition("</section>")[0]
+    told = re.findall(r"<li><b>(.*?)</b> (.*?)</li>", night)
+
+    assert re.findall(r'href="/log(.*?)">(.*?)</a>', night) == [
+        ("?span=tonight&amp;outcome=granted", "2 kom ind"),
+        ("?span=tonight&amp;outcome=refused", "1 afvist"),
+        ("?span=tonight", "3 hændelser"),
+        ("?span=tonight", "Se hele natten"),
+    ]
+    assert "Siden 24.11.2026 kl. 22.00" in night
+    assert [at for at, _ in told] == ["07.45", "02.00", "22.35"]
+    assert "lone åbnede døren: håndværker" in told[0][1]
+
+
+def test_a_night_that_can_t_be_read_is_not_told_as_quiet(client: Clients, app: App) -> None:
+    """No numbers stand beside a fault."""
+    app.visits_db.write_bytes(b"no database" * 1000)
+
+    night = client().get("/now").text.partition('<div id="night">')[2].partition("</section>")[0]
+
+    assert "ikke kendt" in night
+    assert "kom ind" not in night
 
 
 def test_a_door_that_does_not_answer_is_said_first(client: Clients) -> None:
