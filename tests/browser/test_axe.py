@@ -6,9 +6,11 @@ from pathlib import Path
 from time import time
 
 import pytest
+from playwright.sync_api import expect
 from pyotp import TOTP
 
 from doorctl.accounts.account import Role
+from tests.browser.house import House
 from tests.browser.screens import STATES, demo_of, panel_of
 from tests.browser.visitor import VIEWS, View, Visitor, Visitors, sign_in
 from tests.browser.walk import STOPS, Stop
@@ -38,6 +40,29 @@ def test_a_page(visitors: Visitors, stop: Stop) -> None:
         with visitors.visitor(stop.role, view, language) as visitor:
             visitor.go(stop.path)
             assert violations(visitor) == [], view
+
+
+def test_the_overview_in_need(visitors: Visitors, house: House) -> None:
+    """Its forms unfolded, in a lockdown and with a dead door, it shuts nobody out either."""
+    for view in SCHEMES:
+        with visitors.visitor(Role.STAFF, view) as visitor:
+            page = visitor.page
+            visitor.go("/now")
+            page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+            assert violations(visitor) == [], view
+            page.fill("#lock-cause", "Prøve")
+            page.click("form[action='/now/lock'] button")
+            assert violations(visitor) == [], view
+            page.click("#mode-end")
+    house.branch.stage.cut()
+    try:
+        for view in SCHEMES:
+            with visitors.visitor(Role.STAFF, view) as visitor:
+                visitor.go("/now")
+                expect(visitor.page.locator("#open-now")).to_be_hidden()
+                assert violations(visitor) == [], view
+    finally:
+        house.branch.stage.start_door()
 
 
 @pytest.mark.parametrize("view", [VIEWS[2], VIEWS[3]], ids=lambda view: view.name)
