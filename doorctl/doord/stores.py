@@ -170,8 +170,6 @@ class KeptEvents:
             self.keep(event, str(fields["state"]))
         elif event == "opened_by_staff":
             self.keep(event, str(fields["why"]), str(fields["by"]))
-        elif event == "ready":
-            self.keep("started")
         elif event == "alarm":
             known = KINDS.get(str(fields["kind"]))
             # Who asks for help in silence is not to be found by the attempt beside it.
@@ -245,6 +243,8 @@ class DoorStores:
         self.log = self.events = KeptEvents(
             log, self.clock, self.visits.add_events, self.worker.submit
         )
+        # Before anything else that this process keeps: by it a kill of the one before is seen.
+        self.events.keep("started")
         self.steady = SteadyVisitLog(self.visits, self.log)
 
     def alarm(self, kind: str, why: str) -> None:

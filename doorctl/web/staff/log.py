@@ -19,6 +19,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from doorctl.access.calendar import DAY_MINUTES, ONE_DAY
 from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import Finding
@@ -94,15 +95,19 @@ def chosen(form: Form, today: date, zone: tzinfo) -> Choice:
 
 def _typed_times(form: Form, today: date, zone: tzinfo) -> LogFilter:
     with of_field("day"):
-        day = filled_in.day(form.text("day")) or today
+        day = filled_in.day(form.text("day"), today, past=True) or today
     with of_field("from"):
-        starts = _time(form.text("from")) or time()
+        starts = filled_in.minute(form.text("from")) or 0
     with of_field("to"):
-        ends = _time(form.text("to")) or time()
-    last = day if ends > starts else day + timedelta(days=1)
-    return LogFilter(
-        since=datetime.combine(day, starts, zone), until=datetime.combine(last, ends, zone)
+        ends = filled_in.minute(form.text("to")) or DAY_MINUTES
+    ends += DAY_MINUTES if ends <= starts else 0
+    since, until = (
+        datetime.combine(
+            day + minute // DAY_MINUTES * ONE_DAY, time(*divmod(minute % DAY_MINUTES, 60)), zone
+        )
+        for minute in (starts, ends)
     )
+    return LogFilter(since=since, until=until)
 
 
 def of_day(first: date, zone: tzinfo, last: date | None = None) -> LogFilter:
@@ -149,13 +154,6 @@ def fits(visit: Visit, wanted: LogFilter) -> bool:
     if visit.verdict is None:
         return not reasons and outcome is None
     return outcome in {None, visit.verdict} and (not reasons or visit.reason in reasons)
-
-
-def _time(written: str) -> time | None:
-    if not written:
-        return None
-    at = filled_in.member(time.fromisoformat, written, "give a time of day as 07:30")
-    return at.replace(second=0, microsecond=0, tzinfo=None)
 
 
 NAMES: Mapping[str, str] = {GRANTED: "Came in", REFUSED: "Refused", OPEN: "Under way"}
@@ -299,9 +297,10 @@ def fields_of(choice: Choice) -> dict[str, Any]:
     }
 
 
-def typed(form: Form, choice: Choice) -> dict[str, Any]:
-    """Return these fields as they were filled in; an empty one gets the choice's value."""
-    shown = {name: form.text(name) or usual for name, usual in fields_of(choice).items()}
+def typed(form: Form) -> dict[str, Any]:
+    """Return these fields as they were filled in, without the empty ones."""
+    names = ("day", "from", "to", "first", "last", "outcome", "purpose")
+    shown: dict[str, Any] = {name: form.text(name) for name in names if form.text(name)}
     return shown | {"reason": frozenset(form.every("reason")), "format": format_of(form)}
 
 
@@ -310,12 +309,12 @@ def format_of(form: Form) -> str:
     return form.text("format") if form.text("format") in FORMATS else FORMATS[0]
 
 
-def days(form: Form, choice: Choice) -> tuple[date, date]:
+def days(form: Form, choice: Choice, today: date) -> tuple[date, date]:
     """Return the first and the last day to save; raises FieldError."""
     with of_field("first"):
-        first = filled_in.day(form.text("first")) or choice.days[0]
+        first = filled_in.day(form.text("first"), today, past=True) or choice.days[0]
     with of_field("last"):
-        last = filled_in.day(form.text("last")) or first
+        last = filled_in.day(form.text("last"), today, past=True) or first
     if last < first:
         raise FieldError("last", "the last day is before the first")
     return first, last
@@ -557,6 +556,7 @@ FIXED: Mapping[str, Any] = {
 }
 """What the template uses and no request changes."""
 
+DAYS: Final = ("day", "first", "last")
 FIELDS: Final = ("day", "from", "to", "first", "last", "purpose", filled_in.CARD)
 """The fields of the page's forms that can be wrong."""
 
@@ -652,7 +652,7 @@ class LogPages:
     async def _export(self, request: PageRequest, form: Form) -> Response:
         zone, kind = request.words.zone, format_of(form)
         choice = chosen(form, request.today, zone)
-        first, last = days(form, choice)
+        first, last = days(form, choice, request.today)
         span = spanned(choice.wanted, first, last, zone)
         visits = await request.aside(self._saved, span, form.text("purpose"), request.by)
         content = as_json(visits) if kind == JSON else as_csv(request.words, visits)
@@ -675,10 +675,8 @@ class LogPages:
         except InputError:
             # No number of another time may stand beside what was asked for.
             choice = Choice(of_day(request.today, request.words.zone))
-            return request.page(
-                "log.html", 422, **self._framed(request, choice, typed(form, choice), wrong)
-            )
-        return await self._shown(request, choice, fields=typed(form, choice), wrong=wrong)
+            return request.page("log.html", 422, **self._framed(request, choice, form, wrong))
+        return await self._shown(request, choice, form=form, wrong=wrong)
 
     async def _shown(
         self,
@@ -686,7 +684,7 @@ class LogPages:
         choice: Choice,
         before: int | None = None,
         *,
-        fields: dict[str, Any] | None = None,
+        form: Form | None = None,
         wrong: Mapping[str, str] | None = None,
     ) -> Response:
         night, newest = choice.span == TONIGHT, before is None
@@ -697,7 +695,7 @@ class LogPages:
         return request.page(
             "log.html",
             422 if wrong else 200,
-            **self._framed(request, choice, fields or fields_of(choice), wrong or {})
+            **self._framed(request, choice, form, wrong or {})
             | {
                 "view": view,
                 "rows": entries(request, view),
@@ -714,16 +712,18 @@ class LogPages:
         self,
         request: PageRequest,
         choice: Choice,
-        fields: dict[str, Any],
+        form: Form | None,
         wrong: Mapping[str, str],
     ) -> dict[str, Any]:
         """Return what the page has even where it shows no attempt."""
+        chosen, days, words = fields_of(choice), choice.days, request.words
+        fields = chosen | {name: words.short_day(days[name == "last"]) for name in DAYS}
         return {
             "view": None,
             "since": "",
             "filtered": partial(address, choice),
-            "chosen": fields_of(choice),
-            "fields": fields,
+            "chosen": chosen,
+            "fields": fields if form is None else fields | typed(form),
             "wrong": dict.fromkeys(FIELDS, "") | dict(wrong),
             "reasons": [
                 (why.value, sentence(request.words, why))
