@@ -166,7 +166,7 @@ def test_no_account_is_changed_by_one_click(desk: MemoryDesk) -> None:
     """
     desk.change(deeds.add_account(Account("dpo", "Dpo", Role.DPO), desk.hashed(GOOD, "dpo")))
     page = client(desk).get("/accounts").text
-    asked = re.findall(r'<details class="asked">.*?</details>', page, re.S)
+    asked = re.findall(r'<details class="asked">.*?</details>', page, re.DOTALL)
     acts = re.findall(r'action="/accounts/\w+"', page)
 
     assert len(asked) == len(acts) == 14

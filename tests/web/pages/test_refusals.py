@@ -101,10 +101,10 @@ def chosen(app: App, day: str) -> dict[str, str]:
         (
             "/now/mode",
             SOON | {"until": "2026-01-01T10:00"},
-            "Tilstanden ville være slut, før den begynder",
+            "Det ville være slut, før det begynder",
             "the mode would end before now",
         ),
-        ("/now/mode", SOON, "Tilstanden ville vare mere end 31 dage", "last more than 31 days"),
+        ("/now/mode", SOON, "Det ville vare mere end 31 dage", "last more than 31 days"),
         (
             "/passes",
             PASS,
