@@ -153,8 +153,8 @@ class Entrance:
         codes = await request.aside(self._signing_in.asks_codes)
         if error is not None and not isinstance(error, SignInWaitsError):
             # The page never says which part of a sign-in was wrong.
-            any_of = "The name, the password or the code does not fit."
-            error = SignInRefusedError(any_of if codes else "The name and the password do not fit.")
+            any_of = "Wrong name, password or code."
+            error = SignInRefusedError(any_of if codes else "Wrong name or password.")
         wanted = own_path(request.query("next") if form is None else form.text("next"))
         done = request.query("done")
         return _page(
@@ -429,7 +429,7 @@ PERMISSIONS: Mapping[Permission, str] = {
     Permission.EXPORT_LOG: "Download the door log",
     Permission.HOLD: "Keep visits because of an incident",
     Permission.SEE_AUDIT: "See the audit log",
-    Permission.SUBJECT_RIGHTS: "Give out, erase and restrict a person's data",
+    Permission.SUBJECT_RIGHTS: "Hand over, erase and restrict a person's data",
     Permission.ACCOUNTS: "Look after accounts",
 }
 """What each permission allows, in English, the commonest first."""

@@ -64,7 +64,7 @@ def client(app: App, language: str = "da", role: Role = Role.VIEWER) -> TestClie
 @pytest.mark.parametrize(
     ("language", "told"),
     [
-        ("da", ["1.240", "mandag", "marts 2026", "Fordelt på timer", "Lukket ind"]),
+        ("da", ["1.240", "mandag", "marts 2026", "Fordelt på timer", "Kom ind"]),
         ("en", ["1,240", "Monday", "March 2026", "By hour", "Let in"]),
     ],
 )
