@@ -197,10 +197,10 @@ def days(app: App, first: date, count: int) -> tuple[CalendarDay, ...]:
     )
 
 
-def usual_sunday(app: App) -> Day | None:
+def usual_sunday(opening: Opening) -> Day | None:
     """Return the usual hours of a Sunday; None where the website says each date's."""
-    week = hours_now(app).calendar.week
-    if app.config.opening.source == "website":
+    week = opening.calendar.week
+    if opening.source == "website":
         return None
     return ALL_DAY if week is None else week[6]
 

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, expect
 
 from doorctl.accounts.account import Role
 from doorctl.services.app import App
+from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.why import why_pages
 from tests.browser.house import BLOCKED_CARD, CARD, PIN, House
@@ -253,7 +254,8 @@ def desk(chromium: Browser, tmp_path: Path) -> Iterator[Visitor]:
     """Somebody of staff at the pages of a small branch whose door takes codes."""
     app = App(initialised(tmp_path), FakeClock(wall=NOW))
     around = frame(app=app)
-    pages = (*why_pages(around), *BansPages(around).routes(), *PassesPages(around).routes())
+    some = (BansPages(around), PassesPages(around), CalendarPages(around))
+    pages = (*why_pages(around), *(route for page in some for route in page.routes()))
     with serving(application(pages, around), lambda: None) as address:
         context = chromium.new_context(reduced_motion="reduce")
         cookies = {"doorctl": Role.STAFF.value, "doorctl-language": "da"}
@@ -301,3 +303,29 @@ def visit(house: House, patron: Visitor) -> int:
 def decided(house: House, attempt: int) -> str:
     """Return what the door decided, once it did."""
     return str(house.branch.stage.wait_for("decision", attempt=attempt)["reason"])
+
+
+def test_dates_are_chosen_by_dragging_and_by_shift_and_a_click(desk: Visitor) -> None:
+    """All between are chosen; typed hours are meant; saved, the month shows the dates again.
+
+    Bug (review of the pages): after each date that was saved the calendar went back to today.
+    """
+    page = desk.page
+    desk.go("/calendar?month=2026-12")
+    first, last = (page.locator(f"#d-2026-12-{day}").bounding_box() for day in ("07", "09"))
+    assert first is not None
+    assert last is not None
+    page.mouse.move(first["x"] + first["width"] - 6, first["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(last["x"] + last["width"] - 6, last["y"] + 8, steps=6)
+    page.mouse.up()
+    page.click("label[for=c-2026-12-24]")
+    page.click("label[for=c-2026-12-26]", modifiers=["Shift"])
+    expect(page.locator("#chosen")).to_have_text("6 datoer er valgt.")
+    page.fill("#self", "730-12")
+    expect(page.locator("#open-hours")).to_be_checked()
+    page.click("#change button")
+    page.wait_for_url("**/calendar?month=2026-12&done=set**#d-2026-12-07")
+    expect(page.locator(".alert-success li")).to_have_count(6)
+    expect(page.locator("#month td.told .span")).to_contain_text(["07.30\N{EN DASH}12.00"] * 6)
+    assert desk.wrongs == []

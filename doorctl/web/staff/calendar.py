@@ -78,7 +78,7 @@ def _wanted(app: App, form: Form) -> Day | None:
     chosen = form.text("open")
     if chosen in {CLOSED, USUAL}:
         return () if chosen == CLOSED else None
-    if chosen == SUNDAY and (sunday := usual_sunday(app)) is not None:
+    if chosen == SUNDAY and (sunday := usual_sunday(app.config.opening)) is not None:
         return sunday
     if chosen != OPEN:
         raise FieldError("open", "choose what is to be on the dates")
@@ -170,7 +170,7 @@ class CalendarPages:
             fields=fields,
             wrong=_wrong(request.words, error),
             told=[day for day in shown if day.by_staff and str(day.day) in told],
-            sunday=await request.do(usual_sunday),
+            sunday=usual_sunday(request.app.config.opening),
             version=version,
             kinds=[(name, MODES[mode], HINTS[mode]) for mode, name in KINDS],
             modes=MODES,

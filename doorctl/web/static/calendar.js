@@ -44,7 +44,10 @@ month.addEventListener("pointerover", (event) => {
 addEventListener("pointerup", () => {
   const moved = drawing?.moved;
   drawing = null;
-  if (moved) addEventListener("click", (event) => event.preventDefault(), { capture: true, once: true });
+  if (!moved) return;
+  const stop = (event) => event.preventDefault();
+  addEventListener("click", stop, true);
+  setTimeout(() => removeEventListener("click", stop, true));
 });
 
 /* Whoever types hours means them. */

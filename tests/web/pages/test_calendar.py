@@ -279,7 +279,7 @@ def test_an_address_tells_of_no_hours_that_were_not_set(app: App) -> None:
     """What was done is told of dates alone that staff gave hours of their own."""
     staff = client(app)
 
-    assert "alert-success" not in staff.get(f"/calendar?done=set&day={DAY}").text
+    assert "alert-success" not in staff.get(f"/calendar?month=2026-12&done=set&day={DAY}").text
     assert staff.get("/calendar?done=set&day=soon").status_code == 200
 
 
