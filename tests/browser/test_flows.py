@@ -178,7 +178,10 @@ def test_reveal_with_a_purpose(visitors: Visitors) -> None:
     with visitors.visitor(Role.MANAGER) as visitor:
         page = visitor.page
         visitor.go("/log")
-        page.locator("#rows a[href^='/log/reveal']").first.click()
+        page.locator("#rows tr[data-state=refused] a").first.click()
+        # Beside the log, on the same page.
+        expect(page.locator("#beside h1")).to_be_focused()
+        page.locator("#beside a[href^='/log/reveal']").click()
         page.fill("#purpose", "Glemt taske fra i går")
         page.click("main form button.button-primary")
         visitor.go("/audit")

@@ -61,9 +61,9 @@ def test_thousands_of_rows(visitors: Visitors) -> None:
         pages = 1
         while older.count():
             older.click()
-            assert 0 < visitor.page.locator("#rows tr").count() <= 200
+            assert 0 < visitor.page.locator("#rows tr").count() <= 400
             pages += 1
-        assert pages > 2
+        assert pages > 1
         assert visitor.wrongs == []
 
 

@@ -83,15 +83,17 @@ def test_sign_in_and_filter_the_log(visitors: Visitors) -> None:
         page.wait_for_url("**/now")
         _press(page, "nav a[href='/log']")
         page.wait_for_url("**/log")
-        _press(page, "nav.log-days a >> nth=0")
-        page.wait_for_url("**/log?day=*")
+        _press(page, "nav.log-chips a >> nth=2")
+        page.wait_for_url("**/log?span=yesterday")
+        _press(page, "#choose > summary")
         _reach(page, "#outcome")
         page.keyboard.press("ArrowDown")
         page.keyboard.press("ArrowDown")
         _press(page, ".log-filter button.button-primary")
         page.wait_for_url("**outcome=refused*")
-        expect(page.locator("#rows tr").first).to_be_visible()
-        assert page.locator("#rows tr:not([data-state=refused])").count() == 0
+        expect(page.locator("#rows tr[data-state=refused]").first).to_be_visible()
+        assert page.locator("#rows tr:not([data-state=refused]):not(.log-date)").count() == 0
+        assert "span=yesterday" in page.url
 
 
 def test_add_a_ban(visitors: Visitors) -> None:

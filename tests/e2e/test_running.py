@@ -248,3 +248,26 @@ def test_status_stuck(door: Door) -> None:
     door.wait_for("alarm", kind="stalled")
     time.sleep(2 * UNHEARD_S)  # until what may have been swiped meanwhile is not taken any more
     door.let_in(ENTITLED)
+
+
+def test_what_the_door_did_by_itself_is_on_record(door: Door) -> None:
+    """A start, a stop and a kill are told apart; a reader that was away comes back."""
+    door.start()
+    door.pull()
+    door.put_back(b"")
+    door.stop()
+    door.start()
+    door.cut()
+    door.start()
+    door.stop()
+
+    kept = [
+        (kind, why)
+        for kind, why in door.query("SELECT kind, why FROM events ORDER BY number")
+        if kind in {"started", "restarted", "stopped", "reader"}
+    ]
+    assert kept == [
+        ("started", ""),
+        *(("reader", state) for state in ("connected", "lost", "connected")),
+        *(("stopped", ""), ("started", ""), ("restarted", ""), ("stopped", "")),
+    ]

@@ -541,7 +541,7 @@ def _clock(words: Words, at: datetime) -> str:
 
 
 PAGE: Final = "/log"
-ROWS: Final = 400
+ROWS: Final = 300
 MOST_FOUND: Final = 200
 """Attempts of one card that are shown: a month of many visits a day."""
 
@@ -718,6 +718,9 @@ class LogPages:
         """Return what the page has even where it shows no attempt."""
         chosen, days, words = fields_of(choice), choice.days, request.words
         fields = chosen | {name: words.short_day(days[name == "last"]) for name in DAYS}
+        if choice.span:
+            # Empty, so that the form chooses an outcome of this span.
+            fields["day"] = ""
         return {
             "view": None,
             "since": "",

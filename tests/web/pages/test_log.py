@@ -116,6 +116,7 @@ def test_a_mode_is_named_however_short_it_was(apps: Apps) -> None:
         ("day=24/11&from=20&to=1833", {1, 2}),
         ("span=today", {1, 2, 3, 4}),
         ("span=yesterday", set()),
+        ("span=yesterday&day=25/11&from=&to=", {1, 2, 3, 4}),
         ("span=week&outcome=refused", {2, 3}),
         ("day=2026-11-24", set()),
         ("outcome=nonsense&reason=nonsense", {1, 2, 3, 4}),
