@@ -99,14 +99,24 @@ def test_ban_and_lift(visitors: Visitors, house: House) -> None:
 
 
 def test_lockdown_and_back(visitors: Visitors, house: House) -> None:
-    """A lockdown shuts the door for everybody until staff end it."""
-    with visitors.visitor(Role.STAFF) as staff, visitors.visitor(None) as patron:
+    """A lockdown shuts the door for everybody until staff end it.
+
+    Whoever else has the page open sees it by itself, and hears it who does not see.
+    """
+    with (
+        visitors.visitor(Role.STAFF) as staff,
+        visitors.visitor(Role.STAFF) as other,
+        visitors.visitor(None) as patron,
+    ):
         page = staff.page
+        other.go("/now")
         staff.go("/now")
         page.click("#lock-now summary")
         page.fill("#lock-cause", "Prøve")
         page.click("form[action='/now/lock'] button")
         expect(page.locator(".alert-success")).to_be_visible()
+        expect(other.page.locator(".headline")).to_contain_text("Nødlukket", timeout=2 * LIVE_MS)
+        expect(other.page.locator("#told")).to_contain_text("Nødlukket")
         assert decided(house, visit(house, patron)) == "closed"
 
         page.click("form[action='/now/mode/end'] button")
