@@ -260,10 +260,7 @@ def erase(app: App, who: Named, why: str) -> None:
 @named
 @of_person
 def restrict(app: App, who: Named, why: str) -> None:
-    """Keep a person's data and use them for nothing.
-
-    The door refuses with `restricted`.
-    """
+    """Keep a person's data, unused: the door refuses."""
     known = rights.restrict(app, who, why)
     click.echo("The person's data are restricted: kept, and used for nothing until it is ended.")
     if not known:

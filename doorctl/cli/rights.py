@@ -131,10 +131,7 @@ def add_ban(
 @json_option
 @with_app
 def list_bans(app: App, why: str, as_json: bool) -> None:
-    """List bans, newest first.
-
-    Ended and lifted ones stay for a month. A card is a pseudonym.
-    """
+    """List bans, newest first; a card is a pseudonym."""
     moment = app.clock.moment()
     entries, here = rights.every_ban(app, why), app.config.branch.id
     print_list(
@@ -316,10 +313,7 @@ def add_pass(
 @json_option
 @with_app
 def list_passes(app: App, why: str, as_json: bool) -> None:
-    """List passes, newest first.
-
-    Ended and revoked ones stay for a month. No code is shown.
-    """
+    """List passes, newest first; no code is shown."""
     today = app.clock.moment().local.date()
     entries = rights.every_pass(app, why)
     print_list(
@@ -466,10 +460,7 @@ def add(
     must_change: bool,
     from_stdin: bool,
 ) -> None:
-    """Add the account NAME.
-
-    Its password is asked for, twice and unseen.
-    """
+    """Add the account NAME; its password is asked for unseen."""
     password = _password(from_stdin=from_stdin)
     account = Account(own_name(name), shown or name, Role(role), must_change=must_change)
     change(app, deeds.add_account(account, hashed(password, name)))
@@ -495,10 +486,7 @@ def list_accounts(app: App, as_json: bool) -> None:
 @click.argument("role", type=click.Choice(ROLES))
 @with_app
 def set_role(app: App, name: str, role: str) -> None:
-    """Give the account NAME another role.
-
-    Whoever is signed in to it signs in again.
-    """
+    """Give the account NAME another role; sign it out."""
     change(app, deeds.set_role(name, Role(role)))
     click.echo(f"{name} is {role} from now on.")
 
@@ -527,10 +515,7 @@ def enable(app: App, name: str) -> None:
 @stdin_option
 @with_app
 def set_password(app: App, *, name: str, must_change: bool, from_stdin: bool) -> None:
-    """Give the account NAME another password; sign it out.
-
-    The password is asked for, twice and unseen.
-    """
+    """Give the account NAME another password; sign it out."""
     password = _password(from_stdin=from_stdin)
     change(app, deeds.set_password(name, hashed(password, name), must_change))
     click.echo(f"{name} has a new password.")
@@ -540,10 +525,7 @@ def set_password(app: App, *, name: str, must_change: bool, from_stdin: bool) ->
 @click.argument("name")
 @with_app
 def reset_factor(app: App, name: str) -> None:
-    """Take away the lost second factor of the account NAME.
-
-    Whoever is signed in to it is signed out.
-    """
+    """Take the second factor of the account NAME; sign it out."""
     change(app, deeds.reset_factor(name))
     click.echo(f"{name} signs in by password alone, until they set up another second factor.")
 

@@ -138,10 +138,7 @@ def add_hold(
 @json_option
 @with_app
 def list_holds(app: App, as_json: bool) -> None:
-    """List the holds, oldest first.
-
-    One that is over goes with the next purge.
-    """
+    """List the holds, oldest first; a purge takes what is over."""
     stored, moment = purging.stored_holds(app)
     print_list(
         (_hold_as_dict(held, moment) for held in stored),
@@ -166,10 +163,7 @@ def lift_hold(app: App, number: int) -> None:
 @json_option
 @with_app
 def show_hold(app: App, number: int, why: str, as_json: bool) -> None:
-    """List the visits that the hold NUMBER holds, oldest first.
-
-    A card is a pseudonym.
-    """
+    """List what the hold NUMBER holds; a card is a pseudonym."""
     held = purging.show_hold(app, number, why)
     if not held.in_force:
         click.echo(
@@ -449,10 +443,7 @@ def verify_chain(app: App, anchors: tuple[Head, ...], as_json: bool) -> None:
 @audit.command("head")
 @with_app
 def show_head(app: App) -> None:
-    """Print where the log ends.
-
-    Keep it elsewhere and give it to `audit verify --anchor`.
-    """
+    """Print where the log ends, for `audit verify --anchor`."""
     click.echo(str(book.audit_head(app)))
 
 

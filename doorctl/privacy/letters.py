@@ -80,9 +80,9 @@ def lookups(audit: AuditReader, rows: Collection[HeldRow], subject: Subject) -> 
     A list that staff looked at counts where one of the person's `rows` stood in it.
     """
     named = audit.about(subject.row_keys, subject.patron_ref)
-    since = _since(rows, named)
-    lists = audit.entries() if any(since.values()) else ()
-    found = {entry.number: entry for entry in lists if _showed(entry, since)}
+    stand = {action: _standing(action, rows, named) for action in _LISTED}
+    lists = audit.entries() if any(stand.values()) else ()
+    found = {one.number: one for one in lists if _showed(one, stand.get(one.deed.action, ()))}
     found |= {entry.number: entry for entry in named}
     return tuple(
         Lookup(entry.at, entry.deed.action.value, entry.deed.why)
@@ -90,38 +90,34 @@ def lookups(audit: AuditReader, rows: Collection[HeldRow], subject: Subject) -> 
     )
 
 
-def _since(
-    rows: Collection[HeldRow], named: Iterable[Entry]
-) -> dict[Action, list[tuple[int, datetime]]]:
-    """Return the number of each of the rows in a list, and since when it stands there.
-
-    Whose addition is on record no more was there before all entries that are.
-    """
-    added = {(entry.deed.action, entry.deed.details.get("number")): entry.at for entry in named}
-    since: dict[Action, list[tuple[int, datetime]]] = {action: [] for action in _LISTED}
-    for row in rows:
-        stored = dict(zip(row.table.names, row.values, strict=True))
-        for action, (table, adds) in _LISTED.items():
-            if row.table.name == table and adds is None:
-                at = UNIX_EPOCH + timedelta(milliseconds=stored["at_ms"])
-                since[action].append((stored["attempt"], at))
-            elif row.table.name == table and adds is not None:
-                number = stored["number"]
-                since[action].append((number, added.get((adds, number), UNIX_EPOCH)))
-    return since
+_Stands = tuple[int, datetime]
+"""The number of a row, and since when it stands in its list."""
 
 
-def _showed(entry: Entry, since: Mapping[Action, Collection[tuple[int, datetime]]]) -> bool:
+def _standing(action: Action, rows: Collection[HeldRow], named: Iterable[Entry]) -> list[_Stands]:
+    """Return the rows that a list shows; one whose addition no entry tells was there before all."""
+    table, adds = _LISTED[action]
+    added = {one.deed.details.get("number"): one.at for one in named if one.deed.action is adds}
+    listed = [
+        dict(zip(row.table.names, row.values, strict=True))
+        for row in rows
+        if row.table.name == table
+    ]
+    if adds is None:
+        return [
+            (row["attempt"], UNIX_EPOCH + timedelta(milliseconds=row["at_ms"])) for row in listed
+        ]
+    return [(row["number"], added.get(row["number"], UNIX_EPOCH)) for row in listed]
+
+
+def _showed(entry: Entry, standing: Iterable[_Stands]) -> bool:
     """Tell whether a look at a list showed one of the rows, by what the look was limited to."""
     deed = entry.deed
     letter = OF_LETTER.fullmatch(deed.why)
     one = int(letter[1]) if letter else deed.details.get("letter")
-    adds_later = deed.action is not Action.VISITS_LISTED
-    first = datetime.fromisoformat(str(deed.details.get("since", UNIX_EPOCH.isoformat())))
-    return any(
-        at <= entry.at and one in {None, number} and (adds_later or first <= at)
-        for number, at in since.get(deed.action, ())
-    )
+    limited = deed.action is Action.VISITS_LISTED and "since" in deed.details
+    begins = datetime.fromisoformat(str(deed.details["since"])) if limited else UNIX_EPOCH
+    return any(begins <= since <= entry.at and one in {None, number} for number, since in standing)
 
 
 def value(column: Column, stored: Any, zone: tzinfo) -> str | int | None:

@@ -243,6 +243,7 @@ def test_only_looks_that_showed_the_person_are_told(tmp_path: Path) -> None:
         (NOON + 3 * HOUR, Deed(Action.VISITS_LISTED, why="after the visit")),
         (NOON + 4 * HOUR, Deed(Action.VISITS_LISTED, why="a later window", details=since)),
         (NOON + 4 * HOUR, Deed(Action.PASSES_LISTED, why="no pass is theirs")),
+        (NOON + 4 * HOUR, Deed(Action.BRANCH_ROLLED_BACK, details={"since": "its beginning"})),
     )
     rows = (ban(), visit(1, Reason.OK, NOON + 2 * HOUR))
     create_branch(tmp_path / "branch.db")

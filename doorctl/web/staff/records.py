@@ -406,27 +406,8 @@ def _as_file(response: Response, name: str) -> Response:
 
 # What is held of a person, in words for the page and for the letter; it is escaped later.
 
-RESTRICTIONS: Final = "restrictions"
 MOST_LOOKS: Final = 50
 """How many of the last looks by staff the page shows; a letter has them all."""
-
-ACTIONS: Mapping[str, str] = {
-    "visits_listed": "The door log was shown",
-    "visits_exported": "The door log was exported",
-    "card_searched": "The card was searched for",
-    "visit_revealed": "A visit was revealed",
-    "patron_explained": "The card was looked up",
-    "card_unlocked": "Wrong PINs were forgotten",
-    "ban_added": "A ban was added",
-    "bans_listed": "The list of bans was shown",
-    "pass_issued": "A pass was issued",
-    "passes_listed": "The list of passes was shown",
-    "subject_exported": "What is held was looked at or handed out",
-    "subject_restricted": "The data were restricted",
-    "subject_unrestricted": "The restriction was ended",
-}
-"""The audit log's names for what can be about one person, in English; others are in `DEEDS`."""
-
 
 BLOCKS: Mapping[str, str] = {
     "O": "the card is reported stolen",
@@ -471,7 +452,7 @@ def told(words: Words, export: Export, branch: Branch) -> dict[str, Any]:
             _case(words, called, *case) for case in _tables(export) if case[0] is not ATTEMPTS
         ],
         "looks": [
-            (words.moment(at.at), _deed(words, at.what), why(words, at.why))
+            (words.moment(at.at), words.say(DEEDS[Action(at.what)]), why(words, at.why))
             for at in export.lookups
         ],
         "stones": export.tombstones,
@@ -540,10 +521,6 @@ def _outcome(words: Words, visit: dict[str, Any]) -> str:
     return sentence(words, Reason(visit["reason"])) if known else words.say("It was not finished")
 
 
-def _deed(words: Words, what: str) -> str:
-    return words.say(ACTIONS.get(what) or DEEDS[Action(what)])
-
-
 def known_ref(export: Export) -> str:
     """Return the person's number in the library system; empty where no row has one."""
     numbers = (
@@ -553,11 +530,6 @@ def known_ref(export: Export) -> str:
         if name == PATRON and stored
     )
     return next(numbers, "")
-
-
-def restricted(export: Export) -> bool:
-    """Tell whether the person's data are restricted here."""
-    return any(row.table.name == RESTRICTIONS for row in export.rows)
 
 
 _SHOWN_AS: Mapping[Shown, Callable[[Words, Any], str]] = {
@@ -619,7 +591,6 @@ async def _find(request: PageRequest, form: Form) -> Response:
         **told(request.words, export, request.app.config.branch),
         "empty": export.empty,
         "ref": named.patron_ref or known_ref(export),
-        "restricted": restricted(export),
     }
     return await _held(request, form=form, held=held, most_looks=MOST_LOOKS)
 

@@ -74,7 +74,7 @@ def test_a_deed_is_told_in_words(app: App, language: str, told: list[str]) -> No
 
 
 SAID = (
-    (Deed(Action.MODE_SET, details={"mode": "lockdown"}), "tilstand: "),
+    (Deed(Action.MODE_SET, details={"mode": "lockdown"}), ": Nødlukket"),
     (Deed(Action.PASS_ISSUED, details={"kind": "cleaner"}), "art: Rengøring"),
     (Deed(Action.PUSH_APPLIED, details={"kind": "changes"}), "art: det, der er ændret"),
     (Deed(Action.SIGN_IN_REFUSED, details={"why": "wrong"}), "forkert navn eller adgangskode"),

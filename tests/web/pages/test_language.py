@@ -70,7 +70,6 @@ TABLES = (
     ({role: name for role, (name, _) in accounts.ROLES.items()}, Role),
     ({role: purpose for role, (_, purpose) in accounts.ROLES.items()}, Role),
     (records.DEEDS, Action),
-    (records.ACTIONS, ()),
     (rights.REASONS, ()),
     (rights.BAN_STATES, BanState),
     (rights.KINDS, PassKind),
