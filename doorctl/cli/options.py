@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import click
 
-from doorctl.access.calendar import DAY_MINUTES
+from doorctl.access.calendar import DAY_MINUTES, Span
 from doorctl.config import Config, load
-from doorctl.config.hours import span
+from doorctl.config.hours import clock, span
 from doorctl.core.errors import InputError
 from doorctl.core.identity import become_owner
 from doorctl.core.moments import Moment, read_day, read_minute
@@ -212,6 +212,13 @@ def _end(text: str) -> datetime | time:
     return _iso_time(text, "21:00")
 
 
+def _hours(text: str) -> Span:
+    opens, _, closes = text.partition("-")
+    with suppress(InputError):
+        text = f"{clock(read_minute(opens))}-{clock(read_minute(closes))}"
+    return span(text)
+
+
 def _weekdays(text: str) -> frozenset[int]:
     named = [day.strip().lower() for day in text.split(",")]
     if not set(named) <= set(WEEKDAYS):
@@ -228,8 +235,8 @@ ISO_DATE = Written("DATE", read_day)
 END_TIME = Written("T", _end)
 """A local time: the next ``22``, ``21:00``, 2130 or ``7.30``, or as ISO 8601 writes it."""
 
-HOURS = Written("SPAN", span)
-"""A span of a day, ``HH:MM-HH:MM``; one that ends before it begins ends on the next day."""
+HOURS = Written("SPAN", _hours)
+"""A span of a day, ``HH:MM-HH:MM`` or 7-22; one that ends before it begins ends on the next day."""
 
 DAYS = Written("DAYS", _weekdays)
 """Days of the week such as ``mon,tue``; 0 for Monday."""

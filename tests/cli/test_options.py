@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.calendar import DAY_MINUTES
+from doorctl.access.calendar import DAY_MINUTES, Span
 from doorctl.cli.options import DAYS, END_TIME, HOURS, instant, weekday_names
 from doorctl.config.hours import clock
 from doorctl.core.moments import ClockState, Moment
@@ -84,6 +84,15 @@ def test_a_span_is_read_as_it_is_shown(starts: int, length: int) -> None:
     found = HOURS.convert(shown, None, None)
 
     assert (found.opens, found.closes) == (starts, ends)
+
+
+@pytest.mark.parametrize("written", ["7-22", "0700-22.00", "07:00-2200", "7.00 - 22"])
+def test_a_span_is_typed_as_danes_type_times(written: str) -> None:
+    """As in the pages; the configuration's file has one form."""
+    assert HOURS.convert(written, None, None) == Span(7 * 60, 22 * 60)
+    for wrong in ("7", "7-", "7-22-23", "24-7", "7-7"):
+        with pytest.raises(click.BadParameter):
+            HOURS.convert(wrong, None, None)
 
 
 @given(st.frozensets(st.integers(0, 6), min_size=1))

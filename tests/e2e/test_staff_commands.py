@@ -340,7 +340,7 @@ def test_a_pass_that_makes_no_sense_is_refused(
         ("mode", "set", "closed", "--reason", "flood", "--until", "soon"),
         ("mode", "set", "open", "--reason", "flood", "--until", "21:00"),
         ("calendar", "except", "tomorrow"),
-        ("calendar", "except", ahead(1), "--staffed", "10-12"),
+        ("calendar", "except", ahead(1), "--staffed", "10-26"),
         ("calendar", "--days", "0"),
         ("bans", "add", "--reason", "uro"),
         ("bans", "add", "3000001234", "--patron-ref", "1001", "--reason", "uro"),
