@@ -346,9 +346,7 @@ def _at_work(attempt: Attempt, notice: Notice | None, rules: PanelRules) -> Pane
         companions = attempt.company.companions_max
         keys = _keys(Keys.COMPANIONS, rules)
         wrong = attempt.company.wrong
-        return PanelState(
-            Kind.WELCOME, number, keys=keys, code=code, companions=companions, wrong=wrong
-        )
+        return PanelState(Kind.WELCOME, number, 0, 0, keys, code, companions, wrong=wrong)
     return PanelState(Kind.WORKING, number)
 
 
@@ -403,9 +401,10 @@ class Display:
     def deadline_s(self) -> float | None:
         """When :meth:`at` has to be called next, monotonic seconds; None for no deadline."""
         shown = self.notice or self.offered
-        if shown is None or shown.kind is not Kind.WELCOME:
-            return None if shown is None else shown.until_s
-        return max(shown.until_s, self.locks_s or 0.0)
+        if shown is None:
+            return None
+        longer_s = self.locks_s if shown.kind is Kind.WELCOME else None
+        return max(shown.until_s, longer_s or 0.0)
 
     def heard(self, calendar: Calendar | None, override: Override | None) -> Display:
         """Return the screen with other hours."""

@@ -33,18 +33,7 @@ from starlette.routing import Route
 from doorctl.access import panel
 from doorctl.access.attempt import CLEAR, ENTER
 from doorctl.access.calendar import DAY_MINUTES
-from doorctl.access.panel import (
-    AGAIN,
-    AT_REST,
-    WEEK_DAYS,
-    Hours,
-    Keys,
-    Kind,
-    Opens,
-    PanelState,
-    PanelView,
-    Staffed,
-)
+from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState, PanelView
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
 from doorctl.web.frame import EventStream, Templates
@@ -259,14 +248,14 @@ def _opens(by: Speaker, opens: Opens) -> str:
     if opens.days == 1:
         return say("Opens again tomorrow at {time}", time=time)
     day = say(WEEKDAYS[opens.weekday])
-    if opens.days < WEEK_DAYS:
+    if opens.days < panel.WEEK_DAYS:
         return say("Opens again on {day} at {time}", day=day, time=time)
     return say(
         "Opens again in {days} days, on {day} at {time}", days=opens.days, day=day, time=time
     )
 
 
-def _desk(by: Speaker, staffed: Staffed | None) -> str:
+def _desk(by: Speaker, staffed: panel.Staffed | None) -> str:
     if staffed is None:
         return ""
     say, hours = by.words.say, by.words.hours_of_day(staffed.starts, staffed.ends)
@@ -291,7 +280,7 @@ class PanelDoor(Protocol):
         """
 
     def press(self, key: str, attempt: int) -> None:
-        """Press a key, ``0``-``9``, ``#``, ``*`` or `AGAIN`; it is stored nowhere.
+        """Press a key, ``0``-``9``, ``#``, ``*`` or ``again``; it is stored nowhere.
 
         `attempt` is the one of the view in which it was pressed; for any other the key is void.
         Raises InputError: that is no key, or the screen has no PIN pad.
@@ -657,11 +646,11 @@ class Panel:
             "state": state,
             "keys": keys.value if self.showing.keypad else Keys.NONE.value,
             "attempt": _attempt(seen),
-            "rest": state is None or state.kind in AT_REST,
+            "rest": state is None or state.kind in panel.AT_REST,
             "ring_s": self._left_s(state),
             "release_s": self.showing.release_s,
             "companions": 0 if state is None else state.companions,
-            "offer": AGAIN if state is not None and state.again else "",
+            "offer": panel.AGAIN if state is not None and state.again else "",
             "language": language,
             "say": speaker.words.say,
         }
@@ -679,7 +668,7 @@ class Panel:
         try:
             sent = await _read(request)
             key, attempt = sent.get("key", ""), int(sent.get("attempt", ""))
-            if not self.showing.keypad and key != AGAIN:
+            if not self.showing.keypad and key != panel.AGAIN:
                 return _not_here()
             await run_in_threadpool(self.door.press, key, attempt)
         except (InputError, ValueError, TimeoutError, ClientDisconnect):
@@ -734,7 +723,7 @@ def _attempt(seen: Seen) -> int:
 
 def _is_done(seen: Seen, since: str | None) -> bool:
     """Tell whether the patron who chose a language has been served meanwhile."""
-    at_rest = seen.state is not None and seen.state.kind in AT_REST
+    at_rest = seen.state is not None and seen.state.kind in panel.AT_REST
     return at_rest and since is not None and since != str(_attempt(seen))
 
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,10 +21,13 @@ VISITS_PER_DAY = 500
 
 CARD, PIN = "3000001234", "4711"
 BLOCKED_CARD = "3000001242"
+CHILDS_CARD, SLOW_CARD = "3000001259", "3000001267"
 PEOPLE = MappingProxyType(
     {
         CARD: Patron("1001", resident=True),
         BLOCKED_CARD: Patron("1002", resident=True, blocks=frozenset({"O"})),
+        CHILDS_CARD: Patron("1003", resident=True, enter_from=date(2099, 1, 1)),
+        SLOW_CARD: Patron("1004", resident=True, tags=frozenset({"long_release"})),
     }
 )
 
@@ -62,14 +66,17 @@ class House:
 
 
 @contextmanager
-def staged(directory: Path, visits_per_day: int = VISITS_PER_DAY) -> Iterator[House]:
+def staged(
+    directory: Path, visits_per_day: int = VISITS_PER_DAY, settings: tuple[str, ...] = ()
+) -> Iterator[House]:
     """Yield a house with everything in it; both processes end with the block.
 
     Args:
         directory: an empty one.
         visits_per_day: how busy the last month was.
+        settings: more than :data:`SETTINGS`, or others.
     """
-    branch = Branch(directory, *SETTINGS)
+    branch = Branch(directory, *SETTINGS, *settings)
     registered = [sealed(branch, number, patron) for number, patron in PEOPLE.items()]
     cards = [one.row_key for one in registered]
     live_through(branch.config, visits_per_day, cards)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
+from zoneinfo import ZoneInfo
 
 import polib
 import pytest
+from playwright.sync_api import Browser, Page
 
 from doorctl.access.panel import Keys, Kind, PanelState
 from doorctl.core.language import OWN
+from tests.browser.house import CARD, CHILDS_CARD, PIN, SLOW_CARD, House, staged
 from tests.browser.screens import PANELS, STATES, panel_of
 from tests.browser.serving import serving
 from tests.browser.visitor import LIMIT_MS, View, Visitors
+from tests.e2e.hours import DAYS, SELF_SERVICE
 from tests.web.panel.screens import IDLE, SHOWING, Stage
 
 CUT = """
@@ -125,3 +131,129 @@ def test_a_screen_begins_without_scripts_too(visitors: Visitors) -> None:
     (with_scripts,), (without,) = (visitors.screen(scripts=one) for one in (True, False))
 
     assert with_scripts["name"] == without["name"]
+
+
+DANISH = dict(
+    zip(
+        DAYS,
+        ("mandag", "tirsdag", "onsdag", "torsdag", "fredag", "lørdag", "søndag"),
+        strict=True,
+    )
+)
+
+
+def weekday_in(days: int) -> str:
+    """Return the weekday in so many days, as the configuration names it."""
+    return DAYS[(datetime.now(ZoneInfo("Europe/Copenhagen")).weekday() + days) % 7]
+
+
+SETTLED = (
+    *SELF_SERVICE,
+    f'hours.staffed.{weekday_in(2)}=["10:00-15:00"]',
+    "panel.message_s=10",
+    "policy.code_entry=true",
+    "policy.companions_max=2",
+    "door.release_s=1",
+    "door.long_release_s=8",
+    'door.long_release_tags=["long_release"]',
+)
+"""A branch where all may happen that the screen speaks of; staff are there in two days."""
+
+
+@pytest.fixture(scope="module")
+def at_the_door(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitors]:
+    """People before the screen of a real door that has its keys."""
+    with staged(tmp_path_factory.mktemp("door"), 0, SETTLED) as house:
+        yield Visitors(chromium, house)
+
+
+@dataclass
+class Patron:
+    """Somebody before the screen, a picture of each thing that they see."""
+
+    house: House
+    page: Page
+    pictures: Path
+
+    def swipe(self, card: str) -> None:
+        """Swipe a card and wait until the screen asks for the PIN."""
+        attempt = self.house.swipe(card)
+        self.sees(f"[data-kind=card_read][data-attempt='{attempt}']", "card")
+
+    def press(self, keys: str) -> None:
+        """Press keys on the screen, which are as large as a thumb."""
+        for key in keys:
+            button = self.page.locator(f"#pad button[value='{key}']")
+            box = button.bounding_box()
+            assert box is not None
+            assert min(box["width"], box["height"]) >= 60
+            button.click()
+
+    def sees(self, body: str, name: str, *texts: str) -> None:
+        """Wait for a screen, keep its picture, and read these texts on it, none cut off."""
+        self.page.locator(f"body{body}").wait_for()
+        for text in texts:
+            self.page.locator("main").get_by_text(text).first.wait_for()
+        self.page.screenshot(path=self.pictures / f"{name}.png")
+        assert self.page.evaluate(CUT) == []
+
+
+@pytest.fixture(params=PANELS, ids=lambda view: view.name)
+def patron(
+    at_the_door: Visitors, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Patron]:
+    """Somebody who has just come."""
+    with at_the_door.visitor(None, request.param) as visitor:
+        visitor.page.emulate_media(reduced_motion="no-preference")
+        visitor.go("/panel")
+        visitor.page.locator("body[data-keys=code]").wait_for()
+        yield Patron(at_the_door.house, visitor.page, tmp_path)
+        assert visitor.wrongs == []
+
+
+def test_a_child_of_nine_learns_what_to_do(patron: Patron) -> None:
+    """Not why: whom to ring with which number, and on which day somebody is there to ask.
+
+    What was missed can be had again, once.
+    """
+    patron.swipe(CHILDS_CARD)
+    patron.press(PIN)
+    day = DANISH[weekday_in(2)]
+    said = ("Ring", "12\N{NO-BREAK SPACE}34\N{NO-BREAK SPACE}56\N{NO-BREAK SPACE}78", "5")
+    staff = f"Der er personale {day} kl.\N{NO-BREAK SPACE}10.00\N{EN DASH}15.00."
+    patron.sees("[data-kind=refused]", "refused", "Kontakt biblioteket", *said, staff)
+    again = patron.page.get_by_role("button", name="Vis igen")
+    again.wait_for()
+    patron.sees("[data-kind=idle]", "over", "Scan dit kort")
+    again.click()
+    patron.sees("[data-kind=refused]", "again", *said, staff)
+    patron.page.locator("body[data-kind=idle]").wait_for()
+    assert again.count() == 0
+
+
+def test_somebody_of_eighty_gets_in(patron: Patron) -> None:
+    """The PIN before the card, a slip, and 11 s for a digit where `keypad.digit_timeout_s` has them."""
+    patron.press(PIN + "#")
+    patron.sees("[data-kind=refused]", "first", "Scan kortet først")
+    patron.swipe(CARD)
+    patron.press(PIN[:2] + "5*")
+    patron.sees("[data-kind=card_read]", "cleared", "din pinkode")
+    patron.press(PIN[:3])
+    patron.page.wait_for_timeout(11_000)
+    patron.press(PIN[3:] + "0")
+    patron.sees("[data-kind=welcome]", "welcome", "Velkommen")
+
+
+def test_somebody_in_a_wheelchair_has_the_time(patron: Patron) -> None:
+    """Eight seconds where others have one, seen in a ring; the question takes none of them."""
+    patron.swipe(SLOW_CARD)
+    patron.press(PIN)
+    unlocked = "Døren er låst op \N{EN DASH} gå ind nu."
+    patron.sees("[data-keys=companions]", "asked", "Velkommen", unlocked, "1 til 2, ellers 0.")
+    patron.press("0")
+    patron.sees("[data-kind=welcome][data-keys=none]", "unlocked", unlocked)
+    left = float((patron.page.locator(".ring animate").get_attribute("dur") or "0s")[:-1])
+    assert 1.0 < left <= 8.0
+    patron.page.wait_for_timeout(1_500)
+    patron.sees("[data-kind=welcome]", "still", unlocked)
+    patron.page.get_by_text(unlocked).wait_for(state="detached")
