@@ -140,7 +140,7 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.PIN_UNKNOWN: ("Pinkoden kendes ikke endnu.", "The PIN is not known yet."),
     Reason.PIN_TIMEOUT: ("Der kom ingen pinkode i tide.", "No PIN came in time."),
     Reason.THROTTLED: (
-        "For mange forkerte pinkoder; kortet holder pause.",
+        "For mange forkerte pinkoder; kortet er midlertidigt låst.",
         "Too many wrong PINs; the card has to wait.",
     ),
     Reason.NOT_RESIDENT: ("Bor ikke i kommunen.", "Does not live in the municipality."),

@@ -26,6 +26,7 @@ from doorctl.web.frame import PLACES
 from doorctl.web.frame import WEB as HERE
 from doorctl.web.staff import accounts, records, rights, why
 from doorctl.web.words import MONTHS, WEEKDAYS, Words
+from tests.docs.sentences import page_of
 from tests.web.pages.staging import ZONE
 
 SAID = re.compile(r"""\b_\(\s*(?P<quote>["'])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)""")
@@ -126,6 +127,43 @@ def test_no_text_is_said_in_two_ways() -> None:
             said.setdefault((entry.msgctxt, entry.msgid), set()).add(entry.msgstr)
 
     assert {text: ways for text, ways in said.items() if len(ways) > 1} == {}
+
+
+OTHER_WORDS = {
+    "opdatering": r"overførsel|levering",
+    "program": r"\bproces(sen)?\b|volapyk",
+    "summer": r"brummer",
+    "dæknavn": r"pseudonym",
+    "bibliotek": r"filial",
+    "scan": r"\bstryg|\bstrøg\b|kør(es)? (kortet |det )?(roligt )?igennem",
+    "lukket (en konto)": r"konto\w* (er )?spærr|spær kontoen",
+    "midlertidigt låst": r"holder (ikke )?pause",
+    "nødlukket": r"ophæv spærringen|^Spærret( indtil|:|$)",
+}
+"""One word a thing: the word, and what it must not be called besides."""
+
+
+def test_one_word_a_thing() -> None:
+    """No Danish sentence calls a thing by another name than the other sentences do."""
+    said = [entry.msgstr or " ".join(entry.msgstr_plural.values()) for entry in danish().values()]
+    said += [sentence for sentence, _ in SENTENCES.values()]
+
+    wrong = [
+        (word, sentence)
+        for word, others in OTHER_WORDS.items()
+        for sentence in said
+        if re.search(others, re.sub(r"{\w+}", "", sentence), re.IGNORECASE)
+    ]
+
+    assert wrong == []
+
+
+def test_every_sentence_can_be_read_on_one_page() -> None:
+    """A reader of both languages has each text beside its translation."""
+    page = page_of()
+
+    assert page.count("<tr>") == sum(len(polib.pofile(str(p))) for p in (OWN / "da").glob("*.po"))
+    assert "<td>Door log</td><td lang=\"da\">Dørlog</td>" in page
 
 
 def test_danish_dates_and_numbers() -> None:
