@@ -162,7 +162,7 @@ def for_card(
     needs one where the door wants none.
     """
     if own_pin is not None:
-        _refuse_pin(own_pin, app.config.policy.pin_length)
+        refuse_pin(own_pin, app.config.policy.pin_length)
     if not app.config.policy.require_pin and (new.needs_pin or own_pin is not None):
         raise InputError(
             "this branch asks for no PIN, so a pass that needs one would never open; issue it "
@@ -181,10 +181,20 @@ def for_card(
     return new, readings[0].key
 
 
-def _refuse_pin(pin: Pin, length: int) -> None:
+def refuse_pin(pin: Pin, length: int) -> None:
+    """Raise InputError for a PIN that can't be typed at the door."""
     digits = pin.reveal()
     if len(digits) != length or not (digits.isascii() and digits.isdigit()):
         raise InputError("a PIN is {n} digits here; nothing was changed", n=length)
+
+
+def refuse_codes(app: App) -> None:
+    """Raise InputError where no code is typed at this branch's door."""
+    if not app.config.policy.code_entry:
+        raise InputError(
+            "no code can be typed at this branch's door, so one would never open; issue the pass "
+            "for a card, or have a technician turn on policy.code_entry"
+        )
 
 
 def issue_for_code(app: App, new: Pass) -> tuple[Pass, str]:
@@ -192,11 +202,7 @@ def issue_for_code(app: App, new: Pass) -> tuple[Pass, str]:
 
     Raises InputError: no code is typed at this branch's door; nothing was changed.
     """
-    if not app.config.policy.code_entry:
-        raise InputError(
-            "no code can be typed at this branch's door, so one would never open; issue the pass "
-            "for a card, or have a technician turn on policy.code_entry"
-        )
+    refuse_codes(app)
     seal = numbers_of(app)
     with open_book(app) as book:
         while True:
@@ -240,6 +246,17 @@ def every_pass(app: App, why: str = "") -> tuple[PassEntry, ...]:
         entries = book.every_pass()
     note(app, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(entries)}))
     return entries
+
+
+def pass_to_change(app: App, number: int) -> Pass:
+    """Return a pass that was not revoked; the look is noted, as :func:`ban_to_write_of`."""
+    with open_book(app) as book:
+        issued = (entry.held for entry in book.every_pass() if entry.revoked_at is None)
+        held = next((held for held in issued if held.number == number), None)
+    if held is None:
+        raise InputError("there is no pass of that number")
+    note(app, Deed(Action.PASSES_LISTED, details={"number": number}))
+    return held
 
 
 def pass_state(entry: PassEntry, today: date) -> PassState:

@@ -161,7 +161,8 @@ def attended(house: House, client: httpx2.Client) -> None:
     _post(client, "/bans", 422, card=CPR, note=f"{HYPHENED} {CARD}", **ban)
     assert client.get("/bans/1/letter").status_code == 200
     own = {"kind": "cleaner", "bearer": "card", "pin": "own", "last": in_days(30)}
-    _post(client, "/passes", 303, card=CPR, own_pin=PASS_PIN, label="Rengøring", **own)
+    made = _post(client, "/passes", 303, card=CPR, own_pin=PASS_PIN, label="Rengøring", **own)
+    _post(client, made.headers["location"], 303, sure="yes")
     _post(client, "/passes", 422, card=CPR, own_pin=PASS_PIN, label=f"Kort {CARD}", **own)
     _post(client, "/log/export", 422, purpose=f"CPR {CPR}", format="csv")
     _post(client, "/log/reveal", 422, attempt="1", purpose=f"{HYPHENED}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -100,7 +99,8 @@ class BansPages:
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
         guarded, see, post = self._frame.guarded, Permission.SEE_BANS, ("POST",)
-        may, check = deeds.add_ban.permission, f"{BANS}/check/{{token}}"
+        may = deeds.add_ban.permission
+        check = f"{BANS}/check/{{token}}"
         return (
             guarded(BANS, self._shown, see),
             self._frame.form(BANS, self._filled_in, may, self._shown),
@@ -302,34 +302,43 @@ OWN_PIN, NO_PIN = "own", "none"
 SPAN_FIELDS: Final = ("", *map(str, range(2, MOST_SPANS + 1)))
 """Endings of the field names, one for each time of day."""
 
-_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
-
 
 def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
     """Return the pass that a form asks for, without its number and its own PIN.
 
     `today` is the first day where the form gives none; `by_code` means a new code and no card.
-    Raises InputError where the form makes no sense.
+    Raises FieldError where the form makes no sense.
     """
-    last = filled_in.day(form.text("last"))
-    if last is None:
-        raise InputError("give the last day of the pass")
-    first, *more = _times(form)
-    return Pass(
-        number=0,
-        kind=filled_in.member(PassKind, form.text("kind"), "choose whom the pass is for"),
-        first_day=filled_in.day(form.text("first")) or today,
-        last_day=last,
-        weekdays=_weekdays(form),
-        from_minute=first.opens,
-        to_minute=first.closes,
-        outside_hours=form.ticked("outside_hours"),
-        needs_pin=not by_code and form.text("pin") != NO_PIN,
-        code_digits=_small(form.text("digits"), MIN_CODE_DIGITS) if by_code else None,
-        companions_max=_small(form.text("companions"), 0),
-        label=form.text("label"),
-        more_times=tuple(more),
-    )
+    with filled_in.of_field("first"):
+        first_day = filled_in.day(form.text("first"), today) or today
+    with filled_in.of_field("last"):
+        last = filled_in.day(form.text("last"), first_day)
+        if last is None:
+            raise InputError("give the last day of the pass")
+    with filled_in.of_field("label"):
+        refuse_text("label", form.text("label"))
+    with filled_in.of_field("opens"):
+        first, *more = _times(form)
+    with filled_in.of_field("kind"):
+        kind = filled_in.member(PassKind, form.text("kind"), "choose whom the pass is for")
+    with filled_in.of_field("weekday"):
+        weekdays = _weekdays(form)
+    with filled_in.of_field("last"):
+        return Pass(
+            number=0,
+            kind=kind,
+            first_day=first_day,
+            last_day=last,
+            weekdays=weekdays,
+            from_minute=first.opens,
+            to_minute=first.closes,
+            outside_hours=form.ticked("outside_hours"),
+            needs_pin=not by_code and form.text("pin") != NO_PIN,
+            code_digits=_small(form.text("digits"), MIN_CODE_DIGITS) if by_code else None,
+            companions_max=_small(form.text("companions"), 0),
+            label=form.text("label"),
+            more_times=tuple(more),
+        )
 
 
 def _weekdays(form: Form) -> frozenset[int]:
@@ -347,10 +356,10 @@ def _times(form: Form) -> list[Span]:
 
 
 def _minute(written: str) -> int:
-    match = _CLOCK.fullmatch(written)
-    if match is None:
+    minute = filled_in.minute(written)
+    if minute is None:
         raise InputError("give both times of day, or none for all day")
-    return int(match[1]) * 60 + int(match[2])
+    return minute
 
 
 def _small(written: str, otherwise: int) -> int:
@@ -388,39 +397,129 @@ def hours(words: Words, held: Pass) -> str:
 
 
 PASSES: Final = "/passes"
-USUAL_SPAN: Final = timedelta(days=182)
-"""The length that a form offers for a pass, so that staff review it twice a year."""
-
 BY_CARD, BY_CODE = "card", "code"
+
+DAYS_AND_TIMES: Final = frozenset({"weekday", "times", "outside_hours"})
+ALL_ASKED: Final = DAYS_AND_TIMES | {"first", "companions"}
+"""Everything that a pass can be asked beside what it is for, whose it is and its last day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A usual pass: its kind, what it asks, for how many days it is, and what stands there."""
+
+    name: str
+    kind: PassKind
+    asks: frozenset[str]
+    days: int = 182
+    filled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+_WORKDAYS: Final = {"weekday": tuple("01234")}
+
+PRESETS: Mapping[str, Preset] = {
+    "cleaning": Preset(
+        "Cleaning", PassKind.CLEANER, DAYS_AND_TIMES, filled=_WORKDAYS | {"outside_hours": ("yes",)}
+    ),
+    "craftsman": Preset(
+        "Craftsman today",
+        PassKind.TECHNICIAN,
+        frozenset({"times", "outside_hours"}),
+        days=1,
+        filled={"outside_hours": ("yes",)},
+    ),
+    "association": Preset("Association", PassKind.ASSOCIATION, ALL_ASKED),
+    "class": Preset("School class", PassKind.CLASS, ALL_ASKED, filled=_WORKDAYS),
+    "staff": Preset("Staff", PassKind.STAFF, frozenset({"first"})),
+    "emergency": Preset("Emergency", PassKind.EMERGENCY, frozenset()),
+}
+"""By a word in the address; the usual length has staff review a pass twice a year."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassDraft:
+    """A pass before staff have looked at it once more; `key` is its card's, None for a code."""
+
+    held: Pass
+    key: bytes | None
+    form: Form
 
 
 class PassesPages:
-    """List, issue and revoke passes."""
+    """List, issue, change and revoke passes: a preset, its fields, a page to check, a slip."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
+        self._drafts: filled_in.Kept[PassDraft] = filled_in.Kept()
         self._codes: filled_in.Kept[tuple[Pass, str]] = filled_in.Kept()
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
         guarded, post, may = self._frame.guarded, ("POST",), deeds.issue_pass.permission
         revoke = f"{PASSES}/{{number}}/revoke"
+        check = f"{PASSES}/check/{{token}}"
         return (
             guarded(PASSES, self._shown, Permission.SEE_PASSES),
-            self._frame.form(PASSES, filled_in.once(self._issue), may, self._shown),
+            self._frame.form(PASSES, self._filled_in, may, self._shown),
+            guarded(check, self._check, may),
+            self._frame.form(check, self._confirmed, may, self._shown),
             guarded(f"{PASSES}/slip/{{token}}", self._slip, may),
+            guarded(f"{PASSES}/{{number}}", self._one, may),
             guarded(revoke, self._revoke, deeds.revoke_pass.permission, post),
         )
 
-    async def _issue(self, request: PageRequest, form: Form) -> Response:
-        new = new_pass(form, request.today, by_code=form.text("bearer") == BY_CODE)
-        if new.code_digits is not None:
-            made = await request.do(rights.issue_for_code, new)
-            return request.go(f"{PASSES}/slip/{self._codes.keep(request, made)}")
+    async def _filled_in(self, request: PageRequest, form: Form) -> Response:
+        if form.text("number"):
+            number = filled_in.number(form.text("number"))
+            draft = await self._changed(request, form, number)
+        else:
+            draft = await self._new(request, form)
+        return request.go(f"{PASSES}/check/{self._drafts.keep(request, draft)}")
+
+    async def _new(self, request: PageRequest, form: Form) -> PassDraft:
+        by_code = form.text("bearer") == BY_CODE
+        new, kept = new_pass(form, request.today, by_code=by_code), filled_in.shown_again(form)
+        if by_code:
+            with filled_in.of_field("bearer"):
+                rights.refuse_codes(request.app)
+            return PassDraft(new, None, kept)
         pin = Pin(form.text("own_pin")) if form.text("pin") == OWN_PIN else None
+        if pin is not None:
+            with filled_in.of_field("own_pin"):
+                rights.refuse_pin(pin, request.app.config.policy.pin_length)
         typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
-        await request.do(rights.issue_for_card, typed, taken_as, new, pin)
-        return request.done(PASSES, "issued")
+        new, key = await request.do(rights.for_card, typed, taken_as, new, pin)
+        return PassDraft(new, key, kept)
+
+    async def _changed(self, request: PageRequest, form: Form, number: int) -> PassDraft:
+        old = await request.do(rights.pass_to_change, number)
+        new = new_pass(form, old.first_day, by_code=False)
+        stays = {name: getattr(old, name) for name in ("kind", "needs_pin", "pin_check")}
+        with filled_in.of_field("last"):
+            held = replace(new, number=number, code_digits=old.code_digits, **stays)
+        return PassDraft(held, None, form)
+
+    async def _check(self, request: PageRequest) -> Response:
+        token = str(request.http.path_params["token"])
+        draft = self._drafts.see(request, token)
+        if draft is None:
+            return request.done(PASSES, "gone")
+        shown = hours(request.words, draft.held)
+        context = self._form_of(request, draft.form, draft.held.number)
+        return request.page("pass_check.html", **context, draft=draft, check=token, hours=shown)
+
+    async def _confirmed(self, request: PageRequest, _form: Form) -> Response:
+        draft = self._drafts.take(request, str(request.http.path_params["token"]))
+        if draft is None:
+            return request.done(PASSES, "gone")
+        if draft.held.number:
+            await request.do(change, deeds.change_pass(draft.held))
+            return request.done(PASSES, "changed")
+        if draft.key is not None:
+            await request.do(change, deeds.issue_pass(draft.held, draft.key))
+            return request.done(PASSES, "issued")
+        made = await request.do(rights.issue_for_code, draft.held)
+        return request.go(f"{PASSES}/slip/{self._codes.keep(request, made)}")
 
     async def _slip(self, request: PageRequest) -> Response:
         made = self._codes.take(request, str(request.http.path_params["token"]))
@@ -431,36 +530,80 @@ class PassesPages:
         groups = [code[start : start + 3] for start in range(0, len(code), 3)]
         return request.page("pass_code.html", held=held, groups=groups, texts=texts)
 
+    async def _one(self, request: PageRequest) -> Response:
+        number = filled_in.row_number(request)
+        held = await request.do(rights.pass_to_change, number)
+        return await self._shown(request, _filled(request.words, held), number=number)
+
     async def _revoke(self, request: PageRequest) -> Response:
         await request.do(change, deeds.revoke_pass(filled_in.row_number(request)))
         return request.done(PASSES, "revoked")
 
     async def _shown(
-        self, request: PageRequest, form: Form = BLANK, error: InputError | None = None
+        self,
+        request: PageRequest,
+        form: Form = BLANK,
+        error: InputError | None = None,
+        number: int = 0,
     ) -> Response:
         words = request.words
+        if form.text("number").isdecimal():
+            number = filled_in.number(form.text("number"))
         passes = await request.do(rights.every_pass)
         return request.page(
             "passes.html",
+            **self._form_of(request, form, number, error),
             passes=[
                 (issued, pass_state(issued, request.today), hours(words, issued.held))
                 for issued in passes
             ],
-            kinds=KINDS,
             states=PASS_STATES,
             valid=PassState.VALID,
             can_end={PassState.VALID, PassState.AHEAD},
-            form=form,
-            codes=request.app.config.policy.code_entry,
-            wrong=words.refusal(error),
-            weekdays=WEEKDAYS,
-            every_day=EVERY_DAY,
-            span_fields=SPAN_FIELDS,
-            readings=filled_in.READINGS,
-            pin_length=request.app.config.policy.pin_length,
-            code_lengths=range(MIN_CODE_DIGITS, MAX_CODE_DIGITS + 1),
-            companions=range(COMPANIONS_LIMIT + 1),
-            longest=SHORT_TEXT,
-            first=request.today,
-            last=request.today + USUAL_SPAN,
         )
+
+    def _form_of(
+        self, request: PageRequest, form: Form, number: int, error: InputError | None = None
+    ) -> dict[str, Any]:
+        chosen = form.text("preset") or request.query("preset")
+        preset, words, policy = PRESETS.get(chosen), request.words, request.app.config.policy
+        if preset and not form.fields:
+            last = words.short_day(request.today + (preset.days - 1) * ONE_DAY)
+            form = Form({**preset.filled, "kind": (preset.kind.value,), "last": (last,)})
+        return {
+            "form": form,
+            "number": number,
+            "presets": PRESETS,
+            "chosen": chosen,
+            "asks": ALL_ASKED if preset is None else preset.asks,
+            "asked": bool(preset or form.fields),
+            "wrong": filled_in.wrongs(request, error, filled_in.CARD),
+            "kinds": KINDS,
+            "weekdays": WEEKDAYS,
+            "span_fields": SPAN_FIELDS,
+            "readings": filled_in.READINGS,
+            "codes": policy.code_entry,
+            "pin_length": policy.pin_length,
+            "code_lengths": range(MIN_CODE_DIGITS, MAX_CODE_DIGITS + 1),
+            "companions": range(COMPANIONS_LIMIT + 1),
+            "longest": SHORT_TEXT,
+        }
+
+
+def _filled(words: Words, held: Pass) -> Form:
+    """Return the fields of a form by which :func:`new_pass` makes a pass again."""
+    fields = {
+        "kind": (held.kind.value,),
+        "label": (held.label,),
+        "first": (words.short_day(held.first_day),),
+        "last": (words.short_day(held.last_day),),
+        "weekday": tuple(map(str, sorted(held.weekdays))),
+        "companions": (f"{held.companions_max}",),
+    }
+    if held.outside_hours:
+        fields["outside_hours"] = ("yes",)
+    if held.times != (Span(0, DAY_MINUTES),):
+        for ending, span in zip(SPAN_FIELDS, held.times, strict=False):
+            fields[f"opens{ending}"] = (words.time_of_day(span.opens),)
+            fields[f"closes{ending}"] = (words.time_of_day(span.closes),)
+    return Form(fields)

@@ -75,6 +75,7 @@ TABLES = (
     (rights.BAN_STATES, BanState),
     (rights.KINDS, PassKind),
     (rights.PASS_STATES, PassState),
+    ({key: preset.name for key, preset in rights.PRESETS.items()}, ()),
     (why.REASONS, ()),
     (why.CHECKS, ["known", *(one.name for one in CHECKS), *(one.name for one in PASS_CHECKS)]),
 )

@@ -26,7 +26,7 @@ CHOICE = re.compile(r'action="/language".*?name="next" value="([^"]*)"', re.DOTA
 HARMLESS = {
     *("day", "from", "to", "since", "until", "around"),
     *("outcome", "reason", "by", "action"),
-    *("attempt", "before", "page"),
+    *("attempt", "before", "page", "preset"),
     *("account", "next", "done", "error", "state", "code"),
 }
 """Days and times, choices from lists, numbers of our own; who of staff; and the way itself."""

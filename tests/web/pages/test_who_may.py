@@ -45,7 +45,8 @@ WHO = {
     ],
     "SEE_PASSES": ["GET /passes"],
     "CHANGE_PASSES": [
-        *("POST /passes", "GET /passes/slip/{token}", "POST /passes/{number}/revoke"),
+        *("POST /passes", "GET /passes/check/{token}", "POST /passes/check/{token}"),
+        *("GET /passes/slip/{token}", "GET /passes/{number}", "POST /passes/{number}/revoke"),
     ],
     "SEE_CALENDAR": ["GET /calendar", "GET /calendar/poster"],
     "CHANGE_CALENDAR": ["GET /calendar/{day}", "POST /calendar"],
