@@ -104,6 +104,7 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "GET /holds": LOOK,
         "GET /holds/{number}": Ask(path="/holds/1"),
         "GET /log": LOOK,
+        "GET /log/attempt": Ask(path="/log/attempt?attempt=1"),
         "GET /log/reveal": Ask(path="/log/reveal?attempt=1", looks=True),
         "GET /me": LOOK,
         "GET /metrics": LOOK,
