@@ -427,7 +427,7 @@ TECHNICAL: Final = frozenset(
 
 NOTHING: Final = (None, "", "[]")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_TIME: Final = re.compile(_DAY.pattern + "[T ][0-9]{2}:[0-9]{2}")
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}")
 
 Case = tuple[str, list[str], list[list[str]]]
 """A table's name, its columns and its rows."""
