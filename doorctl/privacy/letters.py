@@ -114,7 +114,7 @@ def _showed(entry: Entry, standing: Iterable[_Stands]) -> bool:
     """Tell whether a look at a list showed one of the rows, by what the look was limited to."""
     deed = entry.deed
     letter = OF_LETTER.fullmatch(deed.why)
-    one = int(letter[1]) if letter else deed.details.get("letter")
+    one = int(letter[1]) if letter else deed.details.get("letter", deed.details.get("number"))
     limited = deed.action is Action.VISITS_LISTED and "since" in deed.details
     begins = datetime.fromisoformat(str(deed.details["since"])) if limited else UNIX_EPOCH
     return any(begins <= since <= entry.at and one in {None, number} for number, since in standing)

@@ -239,6 +239,7 @@ def test_only_looks_that_showed_the_person_are_told(tmp_path: Path) -> None:
         (NOON + HOUR, Deed(Action.BANS_LISTED, why="letter about ban 1")),
         (NOON + HOUR, Deed(Action.BANS_LISTED, why="its letter", details={"letter": 1})),
         (NOON + HOUR, Deed(Action.BANS_LISTED, why="another's letter", details={"letter": 2})),
+        (NOON + HOUR, Deed(Action.BANS_LISTED, why="another's change", details={"number": 2})),
         (NOON + HOUR, Deed(Action.VISITS_LISTED, why="before the visit")),
         (NOON + 3 * HOUR, Deed(Action.VISITS_LISTED, why="after the visit")),
         (NOON + 4 * HOUR, Deed(Action.VISITS_LISTED, why="a later window", details=since)),
