@@ -205,7 +205,7 @@ async def _export_audit(request: PageRequest) -> Response:
 async def _entries(request: PageRequest, form: Form) -> tuple[Entry, ...]:
     period, account = read_period(form, request.today), form.text("account")
     action = {member.value for member in Action} & {form.text("action")}
-    since, until = period.starts(request.words.zone), period.ends(request.words.zone)
+    since, until = period.moments(request.words.zone)
 
     def fitting(app: App) -> tuple[Entry, ...]:
         return tuple(

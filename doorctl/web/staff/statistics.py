@@ -112,13 +112,10 @@ class Period:
     since: date | None = None
     until: date | None = None
 
-    def starts(self, zone: tzinfo) -> datetime | None:
-        """Return when the first day begins, UTC."""
-        return _midnight(self.since, zone)
-
-    def ends(self, zone: tzinfo) -> datetime | None:
-        """Return when the last day is over, UTC."""
-        return _midnight(None if self.until is None else self.until + ONE_DAY, zone)
+    def moments(self, zone: tzinfo) -> tuple[datetime | None, datetime | None]:
+        """Return when the first day begins and when the last one is over, UTC."""
+        after = None if self.until is None else self.until + ONE_DAY
+        return _midnight(self.since, zone), _midnight(after, zone)
 
 
 def read_period(form: Form, today: date) -> Period:
@@ -224,7 +221,10 @@ def week(words: Words, days: Sequence[Statistics]) -> list[tuple[str, list[tuple
     counts = [_by_hour(table) for table in days]
     most = max((count.number for row in counts for count in row), default=0)
     return [
-        (words.say(name), [(_text(words, count), _shade(count, most)) for count in row])
+        (
+            words.say(name),
+            [(count.text(words) if count != Count() else "", _shade(count, most)) for count in row],
+        )
         for name, row in zip(WEEKDAY_NAMES, counts, strict=True)
     ]
 
@@ -244,12 +244,8 @@ def _is_counted(series: str, groups: Iterable[Group]) -> bool:
 
 
 def _by_hour(table: Statistics) -> tuple[Count, ...]:
-    cells = {hour: [cell for cell in table.cells if cell.group == hour] for hour in HOURS}
-    return tuple(_counts(cells[hour])["granted"] for hour in HOURS)
-
-
-def _text(words: Words, count: Count) -> str:
-    return count.text(words) if count.number or count.short else ""
+    cells = ([cell for cell in table.cells if cell.group == hour] for hour in HOURS)
+    return tuple(_counts(of_hour)["granted"] for of_hour in cells)
 
 
 def _shade(count: Count, most: int) -> int:
@@ -327,7 +323,6 @@ async def _page(request: PageRequest) -> Response:
         hours=HOURS,
         height=HEIGHT,
         least=K,
-        no_days=not wrong and not _is_short(period),
     )
 
 
@@ -342,8 +337,8 @@ async def _csv(request: PageRequest) -> Response:
 def _pictures(app: App, words: Words, period: Period) -> dict[str, Any]:
     """Return all pictures of a period; years take a while, so it is off the event loop."""
     usage = visits.statistics(app, period.since, period.until)
-    drawn = {"charts": _charts(words, period, usage), "week": week(words, usage.week())}
-    return drawn | {"staffed": staffed(app)}
+    charts = _charts(words, period, usage)
+    return {"charts": charts, "week": week(words, usage.week()), "staffed": staffed(app)}
 
 
 def staffed(app: App) -> list[set[int]]:
