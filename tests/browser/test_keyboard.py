@@ -39,6 +39,8 @@ NOT_REACHED = """
 () => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')].filter(
     one => one.type !== 'hidden' && !one.disabled && !reached.has(one)
         && one.checkVisibility({visibilityProperty: true, contentVisibilityAuto: true})
+        // A form's first button answers Enter; where nobody is shown it, nobody needs it.
+        && one.ariaHidden !== 'true'
         // Of radio buttons one is a stop, and arrows lead on from there.
         && !(one.type === 'radio'
             && [...document.getElementsByName(one.name)].some(other => reached.has(other)))
