@@ -131,7 +131,8 @@ def _post(client: httpx2.Client, path: str, status: int, **fields: str) -> httpx
     def answer() -> httpx2.Response | None:
         # The door seals only a few cards a second for the web process.
         found = client.post(path, data=fields)
-        return None if found.status_code == 503 else found
+        busy = found.status_code == 503 or "for mange numre" in found.text
+        return None if busy else found
 
     answered = until(answer)
     assert answered.status_code == status, (path, answered.status_code, answered.text[:3000])

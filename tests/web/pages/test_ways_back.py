@@ -24,7 +24,7 @@ NAMED = re.compile(r'\bname="(\w+)"|\b(?:field|choice)\("(\w+)"')
 CHOICE = re.compile(r'action="/language".*?name="next" value="([^"]*)"', re.DOTALL)
 
 HARMLESS = {
-    *("day", "from", "to", "since", "until", "around"),
+    *("day", "month", "span", "from", "to", "since", "until", "around"),
     *("outcome", "reason", "by", "action"),
     *("attempt", "before", "page", "preset"),
     *("account", "next", "done", "error", "state", "code"),
