@@ -125,6 +125,9 @@ UNSEEN = re.compile(
 
 FILLED = re.compile(r'name="([a-z_0-9-]+)"')
 
+POSTER = "/calendar/poster"
+"""For everybody who stands at the door, so in both languages."""
+
 ROUTED = {"number": "99", "day": "2026-12-24", "change": "disable", "token": "x"}
 
 
@@ -155,7 +158,7 @@ def test_no_english_stands_on_a_danish_page(
                 *(f"?{key}=x" for key in ("day", "since", "from", "attempt", "page")),
             ):
                 answer = client.get(route.path.format(**ROUTED) + query)
-                if "html" in answer.headers["content-type"]:
+                if "html" in answer.headers["content-type"] and route.path != POSTER:
                     look(route.path + query, answer)
                     names |= set(FILLED.findall(answer.text))
     for route, typed in product(found, ("", "x", "2020-02-30") if role is Role.MANAGER else ("x",)):
