@@ -194,7 +194,7 @@ def answer_branch(terminal: Terminal) -> None:
     """Answer the questions before the devices, with slips that are told at the question."""
     terminal.type("Sprog / Language", "klingon")
     terminal.type("Allowed: one of|Tilladt: da eller en", "da")
-    terminal.type("Filialens navn", "")
+    terminal.type("Bibliotekets navn", "")
     terminal.type("kan ikke bruges. Tilladt: en .* på højst 80 tegn", "Langå Bibliotek")
     terminal.type("korte navn", "Langå")
     terminal.type("Tilladt: 1 til 32 af a-z", "langaa")
@@ -303,7 +303,7 @@ def test_stopped_or_killed_it_goes_on(
     again.type("Sproget på skærmen")
     again.until("Relæets ben")
     again.kill()
-    assert not re.search("Filialens navn|Kør et kort", again.shown)
+    assert not re.search("Bibliotekets navn|Kør et kort", again.shown)
     assert flat(tomllib.loads(bench.kept.read_text("utf-8"))) == kept
 
 

@@ -37,6 +37,16 @@ class Stores:
     told: list[str] = field(default_factory=list)
     register: CacheStamp | None = None
     backup_at: datetime | None = None
+    kept: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def events(self) -> Any:
+        """Itself."""
+        return self
+
+    def keep(self, kind: str, why: str = "", _by: str = "") -> None:
+        """Note it."""
+        self.kept.append((kind, why))
 
     @property
     def worker(self) -> Any:
@@ -108,6 +118,16 @@ def test_a_register_is_old_after_a_third_of_its_time(tmp_path: Path) -> None:
     stores.applied_ago = timedelta(0)
     turn(look, stores, LOOK_EVERY_S)
     assert stores.told == ["register_old", "register_old_cleared"]
+
+
+def test_each_push_is_kept_once(tmp_path: Path) -> None:
+    """The timeline says when the register was renewed, and not at each look at it."""
+    stores = Stores()
+    look = lookout(stores, tmp_path)
+    turn(look, stores, 1)
+    turn(look, stores, LOOK_EVERY_S)
+
+    assert stores.kept == [("push", "7")]
 
 
 def test_a_register_that_says_no_age_is_told_elsewhere(tmp_path: Path) -> None:

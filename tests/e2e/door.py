@@ -382,7 +382,7 @@ def until(look: Callable[[], T | None]) -> T:
 def refusal(door: Door, *words: str, stdin: str = "") -> str:
     """Run a command that has to fail with exit 1, one line on stderr and no stdout; return it."""
     done = door.call(*words, stdin=stdin)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.endswith("\n")
     return done.stderr

@@ -320,7 +320,7 @@ def test_a_hold_ends_by_itself(doors: Doors) -> None:
 def test_a_hold_that_makes_no_sense_is_refused(doors: Doors) -> None:
     """With one line, whether the door is asked or not; and so is a number that none has."""
     door = doors.made()
-    window = ("--from", "2001-01-02", "--to", "2001-01-01", "--until", "2999-01-01")
+    window = ("--from", "2001-01-02", "--to", "2001-01-01", "--until", "2099-01-01")
     about = ("--case", "1", "--reason", "theft")
 
     alone = refusal(door, "hold", "add", *window, *about)

@@ -54,11 +54,13 @@ def test_it_speaks_of_the_house_rules_and_of_no_law_about_lending() -> None:
 def test_a_ban_is_called_by_one_word() -> None:
     """Staff, the letter and what a person is handed say the same; "udelukkelse" is of lending."""
     danish, _ = letter(BAN, BRANCH, NOW).split("-" * 60)
-    texts = [path for end in ("py", "po", "html") for path in PACKAGE.rglob(f"*.{end}")]
+    paths = [path for end in ("py", "po", "html") for path in PACKAGE.rglob(f"*.{end}")]
+    texts = {path.name: path.read_text("utf-8").lower() for path in paths}
 
     assert "Du har fået karantæne" in danish
     assert "Karantænen har nummer 7." in danish
-    assert [one.name for one in texts if "udeluk" in one.read_text("utf-8").lower()] == []
+    of_lending = "udelukkelse fra lån"
+    assert [name for name, text in texts.items() if "udeluk" in text.replace(of_lending, "")] == []
 
 
 def test_a_ban_without_an_end_promises_another_look() -> None:

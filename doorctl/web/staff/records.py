@@ -413,8 +413,8 @@ BLOCKS: Mapping[str, str] = {
     "O": "the card is reported stolen",
     "D": "deceased",
     "S": "blocked from self-service",
-    "F": "a longer exclusion",
-    "U": "an exclusion",
+    "F": "a longer exclusion from lending",
+    "U": "an exclusion from lending",
     "E": "owes more than is allowed",
     "W": "registered on the website, not yet seen",
 }
