@@ -41,10 +41,10 @@ SEEN: Final = MappingProxyType(
         "/why": "main form input",
         "/bans": "main table tbody tr",
         "/passes": "main table tbody tr",
-        "/calendar": "#month input[name=date]",
+        "/calendar": "#month td",
         "/statistics": "main svg[role=img]",
         "/people": "main form input",
-        "/holds": "main form input",
+        "/holds": "main form input:not([type=hidden])",
         "/audit": "main table tbody tr",
         "/accounts": "main table tbody tr",
     }
