@@ -34,6 +34,7 @@ class Disk:
         self._bytes = bytearray(before.read_bytes())
         self._done = 0
         self._image = work / "disk"
+        self.said = ""
         blocks = range(len(self._bytes) // BLOCK_BYTES)
         self._used = {number for number in blocks if self._block(number) != _EMPTY}
 
@@ -45,11 +46,15 @@ class Disk:
             into: an empty directory.
 
         Returns:
-            Whether the file system's own tool could put it right, as the kernel does at a mount.
+            Whether the file system's own tool could put it right, as the kernel does at a mount;
+            else `said` is what it said last.
         """
         self._go_to(cut.since)
         self._make(cut)
-        if _run(["e2fsck", "-fy", str(self._image)]).returncode > _CORRECTED:
+        done = _run(["e2fsck", "-fy", str(self._image)])
+        if done.returncode > _CORRECTED:
+            lines = (done.stdout + done.stderr).decode(errors="replace").split("\n")
+            self.said = f"{done.returncode}, {' / '.join(filter(None, lines[-8:]))}"
             return False
         _run(["debugfs", "-R", f"rdump /{FOLDER} {into}", str(self._image)])
         return True

@@ -122,7 +122,8 @@ def _judge(recorded: Recorded, cuts: Sequence[Cut]) -> Judged:
                 if cut.kind is Kind.LYING:
                     found.damaged += files is None or oracle.damaged(files)
                     continue
-                wrong = ["e2fsck gives up"] if files is None else oracle.judge(files, marks[cut.at])
+                gives_up = [f"e2fsck gives up: {disk.said}"]
+                wrong = gives_up if files is None else oracle.judge(files, marks[cut.at])
             found.violations += [(cut.kind, f"before write {cut.at}: {each}") for each in wrong]
     found.seconds = time.monotonic() - start
     return found
