@@ -213,7 +213,7 @@ class Pass:
     more_times: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
-        for nonsense, sentence in self._nonsense():
+        for nonsense, sentence in (*self._wrong_times(), *self._wrong_terms()):
             if nonsense:
                 raise InputError(sentence)
         refuse_text("label", self.label)
@@ -262,16 +262,13 @@ class Pass:
             and any(span.opens <= minute < span.closes for span in self.times)
         )
 
-    def _nonsense(self) -> Iterable[tuple[bool, str]]:
+    def _wrong_times(self) -> Iterable[tuple[bool, str]]:
         all_week = (self.weekdays, self.times) == (EVERY_DAY, (Span(0, DAY_MINUTES),))
         no_time = any(
             not 0 <= times.opens < DAY_MINUTES or not 0 < times.closes - times.opens <= DAY_MINUTES
             for times in self.times
         )
         too_long = self.last_day - self.first_day > LONGEST_PASS
-        digits = MIN_CODE_DIGITS if self.code_digits is None else self.code_digits
-        check, code_needs_pin = self.pin_check, self.needs_pin and self.code_digits is not None
-        no_check = check is not None and (not self.needs_pin or len(check) != PIN_CHECK_BYTES)
         return (
             (self.last_day < self.first_day, "the pass ends before it begins; give a later end"),
             (
@@ -291,6 +288,13 @@ class Pass:
                 self.kind is PassKind.EMERGENCY and not all_week,
                 "an emergency keeps no hours; let an emergency pass open every day and all day",
             ),
+        )
+
+    def _wrong_terms(self) -> Iterable[tuple[bool, str]]:
+        digits = MIN_CODE_DIGITS if self.code_digits is None else self.code_digits
+        check, code_needs_pin = self.pin_check, self.needs_pin and self.code_digits is not None
+        no_check = check is not None and (not self.needs_pin or len(check) != PIN_CHECK_BYTES)
+        return (
             (
                 not 0 <= self.companions_max <= COMPANIONS_LIMIT,
                 f"companions are 0 to {COMPANIONS_LIMIT}: the holder says how many by one key",

@@ -113,13 +113,17 @@ class Kept(Generic[ValueT]):
             self._values.popitem(last=False)
         return token
 
-    def see(self, request: PageRequest, token: str) -> ValueT | None:
-        """Return a value that :meth:`take` has not taken yet, and leave it."""
-        return self._values.get((request.by, token))
+    def see(self, request: PageRequest, token: str | None = None) -> ValueT | None:
+        """Return a value that :meth:`take` has not taken yet, by the address's token or another."""
+        return self._values.get((request.by, _token(request) if token is None else token))
 
-    def take(self, request: PageRequest, token: str) -> ValueT | None:
+    def take(self, request: PageRequest) -> ValueT | None:
         """Return a value once; None where it was taken or is another account's."""
-        return self._values.pop((request.by, token), None)
+        return self._values.pop((request.by, _token(request)), None)
+
+
+def _token(request: PageRequest) -> str:
+    return str(request.http.path_params["token"])
 
 
 def card(form: Form) -> str:

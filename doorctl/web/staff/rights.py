@@ -160,15 +160,13 @@ class BansPages:
             return replace(old, reason=reason, until=until, branches=branches, note=note)
 
     async def _check(self, request: PageRequest) -> Response:
-        token = str(request.http.path_params["token"])
-        draft = self._drafts.see(request, token)
+        draft = self._drafts.see(request)
         if draft is None:
             return request.done(BANS, "gone")
         return request.page(
             "ban_check.html",
             **self._form_of(request, draft.form, draft.whom),
             draft=draft,
-            check=token,
             texts=_letters(request, draft.ban),
             today=request.today,
             everywhere=ALL_BRANCHES in draft.ban.branches,
@@ -176,7 +174,7 @@ class BansPages:
         )
 
     async def _confirmed(self, request: PageRequest, _form: Form) -> Response:
-        draft = self._drafts.take(request, str(request.http.path_params["token"]))
+        draft = self._drafts.take(request)
         if draft is None:
             return request.done(BANS, "gone")
         if draft.whom.number:
@@ -321,15 +319,13 @@ def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
         first, *more = _times(form)
     with filled_in.of_field("kind"):
         kind = filled_in.member(PassKind, form.text("kind"), "choose whom the pass is for")
-    with filled_in.of_field("weekday"):
-        weekdays = _weekdays(form)
     with filled_in.of_field("last"):
         return Pass(
             number=0,
             kind=kind,
             first_day=first_day,
             last_day=last,
-            weekdays=weekdays,
+            weekdays=frozenset(_small(day, 0) for day in form.every("weekday")) or EVERY_DAY,
             from_minute=first.opens,
             to_minute=first.closes,
             outside_hours=form.ticked("outside_hours"),
@@ -339,12 +335,6 @@ def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
             label=form.text("label"),
             more_times=tuple(more),
         )
-
-
-def _weekdays(form: Form) -> frozenset[int]:
-    """Return the ticked days; every day where none is ticked."""
-    ticked = frozenset(_small(weekday, 0) for weekday in form.every("weekday"))
-    return ticked or EVERY_DAY
 
 
 def _times(form: Form) -> list[Span]:
@@ -500,16 +490,15 @@ class PassesPages:
         return PassDraft(held, None, form)
 
     async def _check(self, request: PageRequest) -> Response:
-        token = str(request.http.path_params["token"])
-        draft = self._drafts.see(request, token)
+        draft = self._drafts.see(request)
         if draft is None:
             return request.done(PASSES, "gone")
         shown = hours(request.words, draft.held)
         context = self._form_of(request, draft.form, draft.held.number)
-        return request.page("pass_check.html", **context, draft=draft, check=token, hours=shown)
+        return request.page("pass_check.html", **context, draft=draft, hours=shown)
 
     async def _confirmed(self, request: PageRequest, _form: Form) -> Response:
-        draft = self._drafts.take(request, str(request.http.path_params["token"]))
+        draft = self._drafts.take(request)
         if draft is None:
             return request.done(PASSES, "gone")
         if draft.held.number:
@@ -522,7 +511,7 @@ class PassesPages:
         return request.go(f"{PASSES}/slip/{self._codes.keep(request, made)}")
 
     async def _slip(self, request: PageRequest) -> Response:
-        made = self._codes.take(request, str(request.http.path_params["token"]))
+        made = self._codes.take(request)
         if made is None:
             return request.done(PASSES, "shown")
         (held, code), words_of = made, request.house.words_of
