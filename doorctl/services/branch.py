@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from doorctl.accounts.account import Books
 from doorctl.core.errors import (
+    DoorctlError,
     InputError,
     NotAnsweringError,
     NotRunningError,
@@ -147,6 +148,23 @@ def note(app: App, deed: Deed) -> None:
     """
     refuse_purpose(deed.why, "reason", optional=True)
     change(app, deeds.note(deed))
+
+
+@contextmanager
+def noted(app: App, deed: Deed) -> Iterator[None]:
+    """Put on the audit log what the block does, and where it fails, that it did.
+
+    Another process does it: nothing is done that can't be noted, and no entry can be taken back.
+    """
+    note(app, deed)
+    try:
+        yield
+    except DoorctlError as error:
+        outcome = "refused" if isinstance(error, InputError) else "unknown"
+        with suppress(DoorctlError):
+            # Without the card: the person was looked at once.
+            note(app, Deed(deed.action, why=deed.why, details={**deed.details, "outcome": outcome}))
+        raise
 
 
 def note_done(app: App, deed: Deed) -> None:

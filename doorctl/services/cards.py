@@ -37,7 +37,7 @@ from doorctl.services.app import (
     retention,
     zone,
 )
-from doorctl.services.branch import note, note_done
+from doorctl.services.branch import note, note_done, noted
 from doorctl.services.hours import branch_at
 from doorctl.services.numbers import (
     Found,
@@ -395,12 +395,12 @@ def unlock(
     """
     config = app.config
     readings = numbers_of(app).readings(typed, taken_as)
-    note(app, Deed(Action.CARD_UNLOCKED, keys_of(readings)))
-    for key in chain.from_iterable(reading.keys for reading in readings):
-        question = Question("unlock", {"card": key.hex(), "by": app.by})
-        by_door = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
-        alone = partial(_reset, app, key)
-        by_the_owner(by_door, alone, of=config.storage.door_directory)
+    with noted(app, Deed(Action.CARD_UNLOCKED, keys_of(readings))):
+        for key in chain.from_iterable(reading.keys for reading in readings):
+            question = Question("unlock", {"card": key.hex(), "by": app.by})
+            by_door = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
+            alone = partial(_reset, app, key)
+            by_the_owner(by_door, alone, of=config.storage.door_directory)
 
 
 def _reset(app: App, key: bytes) -> dict[str, Any]:

@@ -335,9 +335,11 @@ def lift_hold(app: App, number: int) -> Hold:
     Return it as it was. Raises DoorctlError: there is none of that number, or it could not be
     lifted.
     """
+    from doorctl.services.branch import noted  # the door process does without
+
     chosen(stored_holds(app)[0], number)
-    _note_hold(app, Deed(Action.HOLD_LIFTED, details={"number": number}))
-    return _lift(app, number)
+    with noted(app, Deed(Action.HOLD_LIFTED, details={"number": number})):
+        return _lift(app, number)
 
 
 def _lift(app: App, number: int) -> Hold:

@@ -12,13 +12,17 @@ import pytest
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
 from doorctl.config import Config
-from doorctl.core.errors import StoreError
+from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import KEPT, Action, Deed
+from doorctl.privacy.retention import HoldAsked
 from doorctl.rpc import deeds
+from doorctl.rpc.control import ControlServer, Question
 from doorctl.services import branch as audit
 from doorctl.services.app import App, branch_db, open_book, system_clock
 from doorctl.services.branch import BranchThread, change
+from doorctl.services.cards import unlock
+from doorctl.services.purging import add_hold, lift_hold
 from doorctl.services.status import status
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AuditRecords, AuditTrail
@@ -100,3 +104,41 @@ def test_it_is_the_file_that_the_readers_open(config: Config) -> None:
 
     assert [one.deed for one in records.about([], "1001")] == [LOOK]
     records.close()
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [(InputError("too often"), "refused"), (StoreError("the disk is stuck"), "unknown")],
+)
+def test_what_the_door_does_not_do_is_on_record_as_such(
+    config: Config, failure: DoorctlError, outcome: str
+) -> None:
+    """It is noted before the door is asked, and no entry can be taken back: another one tells it.
+
+    Bug (read by a stranger): what the door refused, or a hung door left undone, such as lifting a
+    hold, stood on the audit log as done.
+    """
+    app, now = App.of(config), datetime.now(UTC)
+    asked = HoldAsked(now - timedelta(hours=2), now - timedelta(hours=1), "17", "uro",
+                      now + timedelta(days=1), "grethe")  # fmt: skip
+    add_hold(app, asked)
+
+    def fails(_question: Question) -> dict[str, object]:
+        raise failure
+
+    server = ControlServer(config.control.socket, {"hold_lift": fails, "unlock": fails})
+    server.start()
+    try:
+        for deed in (lambda: lift_hold(app, 1), lambda: unlock(app, "3000001234", taken_as="card")):
+            with pytest.raises(type(failure)):
+                deed()
+    finally:
+        server.stop()
+
+    _, lifting, lifted, unlocking, unlocked = (one.deed for one in audit.audit_entries(app, None))
+    assert (lifting.action, lifted.action) == (Action.HOLD_LIFTED, Action.HOLD_LIFTED)
+    assert lifting.details == {"number": 1}
+    assert lifted.details == {"number": 1, "outcome": outcome}
+    assert (unlocking.action, unlocked.action) == (Action.CARD_UNLOCKED, Action.CARD_UNLOCKED)
+    assert (bool(unlocking.cards), unlocked.cards) == (True, ())
+    assert unlocked.details == {"outcome": outcome}

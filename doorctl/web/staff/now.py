@@ -25,7 +25,7 @@ from doorctl.rpc import deeds
 from doorctl.rpc.control import Question, ask
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, outdated
-from doorctl.services.branch import change, note
+from doorctl.services.branch import change, noted
 from doorctl.services.cards import open_register
 from doorctl.services.hours import (
     Hours,
@@ -335,19 +335,20 @@ class NowPages:
 
 def _opened(app: App, reason: str) -> None:
     refuse_purpose(reason, "reason")
-    _note(app, Deed(Action.OPENED_ONCE, why=reason))
-    open_once(app, reason, DEED_LIMIT_S)
+    _answers(app)
+    with noted(app, Deed(Action.OPENED_ONCE, why=reason)):
+        open_once(app, reason, DEED_LIMIT_S)
 
 
 def _clock_trusted(app: App) -> None:
-    _note(app, Deed(Action.CLOCK_TRUSTED))
-    trust_clock(app, DEED_LIMIT_S)
+    _answers(app)
+    with noted(app, Deed(Action.CLOCK_TRUSTED)):
+        trust_clock(app, DEED_LIMIT_S)
 
 
-def _note(app: App, deed: Deed) -> None:
+def _answers(app: App) -> None:
     # A door that does not run does nothing that could go on record.
     ask(app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
-    note(app, deed)
 
 
 def _context(

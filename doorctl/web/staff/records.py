@@ -123,6 +123,7 @@ DETAILS: Mapping[str, str] = {
     "mode": "mode",
     "needs": "needs the right",
     "number": "no.",
+    "outcome": "outcome",
     "page": "page",
     "passes": "passes",
     "patrons": "patrons",
@@ -151,6 +152,7 @@ VALUES: Mapping[str, Mapping[int | str, str]] = {
     "needs": {permission.value: text for permission, text in PERMISSIONS.items()},
     "page": {place.path: place.name for place in PLACES},
     "full": {0: "no", 1: "yes"},
+    "outcome": {"refused": "refused", "unknown": "failed, or not known"},
     "why": {
         Refusal.WRONG.value: "wrong name or password",
         Refusal.DISABLED.value: "the account is disabled",

@@ -24,6 +24,7 @@ from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
 from doorctl.accounts.account import Role
 from doorctl.core.alarms import AlarmChange, Source
+from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind
 from doorctl.privacy.audit import Action
 from doorctl.rpc import deeds
@@ -32,7 +33,7 @@ from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import BranchThread, change
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.store.records import AlarmRecords, StoredAlarms
+from doorctl.store.records import AlarmRecords, AuditRecords, StoredAlarms
 from doorctl.web.staff.now import NowPages, branch_now, faults
 from tests.fakes.clock import FakeClock
 from tests.services.branches import register
@@ -57,12 +58,15 @@ class Door:
 
     state: dict[str, Any]
     done: list[tuple[str, Any]] = field(default_factory=list)
+    refuses: str = ""
 
     def answers(self) -> Answers:
         """Return what it answers."""
         return {"status": lambda _: self.state, "open": self._does, "trust_clock": self._does}
 
     def _does(self, question: Question) -> Answer:
+        if self.refuses:
+            raise InputError(self.refuses)
         self.done.append((question.ask, question.about))
         return {"at": "19:30"}
 
@@ -327,6 +331,22 @@ def test_the_door_is_opened_once_by_a_form(client: Clients, app: App, door: Door
     assert (what, about["reason"], about["by"]) == ("open", "rullestol", "staff")
     assert recorded(app.config) == [(Action.OPENED_ONCE, "rullestol", "staff")]
     assert "Døren er låst op én gang." in staff.get(answer.headers["location"]).text
+
+
+def test_an_opening_that_the_door_refuses_is_on_record_as_refused(
+    client: Clients, app: App, door: Door
+) -> None:
+    """Staff are told why; the log says that it was tried and that nothing was opened.
+
+    Bug (read by a stranger): a page wrote "Opened the door once" into the audit log, and the door
+    refused.
+    """
+    door.refuses = "the door was opened too often just now; wait a minute"
+
+    assert client().post("/now/open", data={"reason": "rullestol"}).status_code == 422
+    with closing(AuditRecords(app.branch_db)) as audit:
+        entries = [(one.deed.action, dict(one.deed.details)) for one in audit.entries()]
+    assert entries == [(Action.OPENED_ONCE, {}), (Action.OPENED_ONCE, {"outcome": "refused"})]
 
 
 def test_a_door_that_does_not_run_puts_nothing_on_record(client: Clients, app: App) -> None:
