@@ -224,6 +224,8 @@ def _of_door(state: dict[str, Any]) -> Iterator[str]:
     yield f"The clock is in doubt: it says {doubt}." if doubt else CLOCK[state["clock"]]
     made = state["backup_age_s"]
     yield "No backup is known." if made is None else f"The last backup is {_age(made)} old."
+    for name, of in state["good_until"].items():
+        yield f"The {name.replace('_', ' ')} is good until {of['date']}."
 
 
 def _age(age_s: int) -> str:
@@ -386,25 +388,29 @@ UNHEARD = (
 
 @click.group(cls=Suggesting)
 def keys() -> None:
-    """Take a new installation key into use, after a Pi was stolen."""
+    """Change a key or certificate: after a theft, or before its last day."""
 
 
 @keys.command()
 @click.option("--stolen", metavar="BRANCH", multiple=True, help="Refuse while BRANCH is a target.")
 @click.option("--signing", is_flag=True, help="The key that signs pushes, not the installation's.")
+@click.option("--certificate", is_flag=True, help="The certificate of a branch's pages.")
 @partial(with_config, sending=True)
-def rotate(config: Config, stolen: tuple[str, ...], *, signing: bool) -> None:
+def rotate(config: Config, stolen: tuple[str, ...], *, signing: bool, certificate: bool) -> None:
     """Make the next key on the sender, or on a machine that has none.
 
     The old key is served until every target has the new one; then `doorctl sync push` drops it.
     With --signing, call it again once every branch has the new public key: then it is in use.
+    With --certificate, on a branch: the key stays, and nobody has to trust another one.
     """
     from doorctl.wiring import installation
 
     if signing:
         _rotate_signing(config)
         return
-
+    if certificate:
+        _renew(config)
+        return
     path = installation.rotate(config, stolen)
     click.echo(f"made {path}")
     click.echo(
@@ -421,8 +427,8 @@ def _rotate_signing(config: Config) -> None:
     if waiting is None:
         click.echo(f"made {public}")
         click.echo(
-            "Next, on each branch: copy it there, add it to web.push.public_key_files beside the "
-            "old one, restart doorctl-web; then the same command here."
+            "Next, on each branch: copy it there, `doorctl keys adopt FILE`, restart doorctl-web; "
+            "then the same command here."
         )
     elif waiting:
         click.echo(
@@ -432,20 +438,37 @@ def _rotate_signing(config: Config) -> None:
         raise SystemExit(1)
     else:
         click.echo("the new signing key is in use")
-        click.echo("Next, on each branch: take the old one out of web.push.public_key_files.")
+        click.echo("Next, on each branch: `doorctl keys adopt --only FILE`, restart doorctl-web.")
+
+
+def _renew(config: Config) -> None:
+    from doorctl.services.app import system_clock
+    from doorctl.services.pairing import renew_certificate
+
+    made = renew_certificate(config, system_clock(config).moment().local)
+    click.echo(f"made {made}")
+    signed = "have it signed" if made.suffix == ".csr" else "on the server `doorctl keys adopt` it"
+    click.echo(f"Next: {signed}; then here `doorctl keys adopt FILE`, within seconds in use.")
 
 
 @keys.command()
 @click.argument("new", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--only", is_flag=True, help="Of a signing key: the others are dropped.")
 @with_config
-def adopt(config: Config, new: Path) -> None:
-    """Take the key FILE into use on this branch.
+def adopt(config: Config, new: Path, *, only: bool) -> None:
+    """Take the key or certificate FILE into use.
 
-    Stop doorctl-door and doorctl-web before. Patrons, bans, passes, the door log and the counts of
-    wrong PINs are carried over. Interrupted, run it again. FILE is removed at the end.
+    On a branch, or a branch's certificate on the server. For an installation key stop doorctl-door
+    and doorctl-web before: patrons, bans, passes, the door log and the counts of wrong PINs are
+    carried over, and FILE is removed at the end. A public key counts beside the old ones.
+    Interrupted, run it again.
     """
+    from doorctl.services.pairing import adopt_public
     from doorctl.wiring import installation
 
+    if said := adopt_public(config, new.absolute(), only=only):
+        click.echo(said)
+        return
     done = installation.adopt(config, new.absolute())
     click.echo("the new key is in use" if done else "the new key was in use already")
     click.echo("Next: systemctl start doorctl-door doorctl-web")

@@ -245,6 +245,11 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Run doorctl backup on the machine, and do what it says.",
         ),
         "backup_old_cleared": _over("backup_old", "A backup has been made again."),
+        "key_old": _today(
+            "A key will soon have been in use for three years.",
+            "Change it: doorctl keys rotate, as systemd/README.md says.",
+        ),
+        "key_old_cleared": _over("key_old", "No key is old any more."),
         "web_silent": _today(
             "The web process does not answer; the door works, and hears nothing new.",
             "Run systemctl restart doorctl-web.",

@@ -235,6 +235,14 @@ class DoorAnswers:
             "epoch": register.epoch,
             "cache_age_s": None if age is None else round(age.total_seconds()),
             "backup_age_s": None if made is None else round((moment.local - made).total_seconds()),
+            "good_until": {
+                name: {
+                    "date": days.ends.astimezone(moment.local.tzinfo).date().isoformat(),
+                    "days": (days.ends - moment.local).days,
+                    "near": days.near(moment.local),
+                }
+                for name, days in self.stores.days.items()
+            },
             "pid": os.getpid(),
             "version": doorctl.__version__,
         }

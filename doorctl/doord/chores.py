@@ -32,7 +32,7 @@ from doorctl.ops.clock import utc_now
 from doorctl.ops.machine import disk_low, undervoltage
 from doorctl.privacy.retention import PurgeReport
 from doorctl.privacy.statistics import OPENED, HourCount
-from doorctl.services.app import branch_db
+from doorctl.services.app import CERTIFICATE, branch_db, days_of_keys
 from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging
 from doorctl.store.records import AuditRecords
@@ -210,6 +210,7 @@ FAULTS: Mapping[str, Patience] = MappingProxyType(
         "register_old": Patience(),
         "disk_low": Patience(),
         "backup_old": Patience(),
+        "key_old": Patience(again_s=7 * DAY_S),
         "web_silent": Patience(180.0),
         "undervoltage": Patience(),
     }
@@ -561,6 +562,7 @@ class Lookout:
 
     def _look(self) -> None:
         faults = {"undervoltage": undervoltage(), **self._register(), **self._backup()}
+        faults |= self._keys()
         with suppress(OSError):
             faults["disk_low"] = disk_low(self._directory)
         self._looked = faults
@@ -592,6 +594,16 @@ class Lookout:
             why = f"the last one is {_hours(moment.local - at)} old"
             return {"backup_old": why if moment.local - at > BACKUP_OLD else None}
         return {}
+
+    def _keys(self) -> dict[str, str | None]:
+        moment = self.stores.clock.moment()
+        self.stores.days = days = days_of_keys(self.config)
+        if not moment.dependable:
+            return {}
+        # Web, which serves by the certificate, alarms that one itself.
+        old = [n for n, each in days.items() if n != CERTIFICATE and each.near(moment.local)]
+        why = "; ".join(f"{name}: change it by {days[name].ends:%Y-%m-%d}" for name in old)
+        return {"key_old": why or None}
 
 
 def _hours(span: timedelta) -> str:

@@ -54,7 +54,7 @@ from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import own_sealer
 from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import read_key
+from doorctl.store.keys import key_days, read_key
 from doorctl.store.patrons import PatronCache
 
 
@@ -588,9 +588,6 @@ def rules(config: Config) -> Rules:
     )
 
 
-KEY_DAYS = 3 * 365
-"""How long a branch that has lost no Pi keeps its key."""
-
 _LUKS = "Take LUKS, with the key from the network or from a TPM module: systemd/README.md."
 _RELAY = "Do so before the door is used; systemd/README.md says why."
 
@@ -698,7 +695,7 @@ def _key_problem(path: Path) -> str | None:
 
 def _key_age(path: Path, clock: Clock) -> str | None:
     with suppress(OSError):
-        days = (clock.moment().local.timestamp() - path.stat().st_mtime) / 86_400
-        if days > KEY_DAYS:
-            return f"The installation key is {days:.0f} days old."
+        made, ends = key_days(path)
+        if (now := clock.moment().local) > ends:
+            return f"The installation key is {(now - made).days} days old."
     return None

@@ -9,7 +9,7 @@ that no right PIN clears are counted again once the disk works.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from functools import partial
@@ -32,7 +32,7 @@ from doorctl.services.app import branch_db, outdated, patrons_db, system_clock, 
 from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch import BranchRecords
-from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.store.keys import ArgonSealer, Days, read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.tables import Layout
@@ -209,7 +209,7 @@ class DoorStores:
     `queue` gets what the worker's jobs return; `stack` closes all of it. `log` is the given one,
     which also keeps `events` once the door log is open. `register` is how the
     patron cache was found at the last look, of epoch 0 where it could not be read; `backup_at` when
-    the last backup was made, where backups are wanted.
+    the last backup was made, where backups are wanted, and `days` until when each key is good.
 
     Raises DoorctlError: the key can't be read, or another process is the writer of the door log.
     """
@@ -238,6 +238,7 @@ class DoorStores:
         stack.callback(self.worker.stop, 10.0)
         self.register = CacheStamp(0, None, config.policy.minimum_age, 0)
         self.backup_at: datetime | None = None
+        self.days: Mapping[str, Days] = {}
         self.visits = self.worker.call(self._open, timeout_s=STORES_LIMIT_S)
         stack.callback(lambda: self.worker.submit(self.visits.close))
         self.log = self.events = KeptEvents(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
@@ -19,6 +20,7 @@ import msgspec
 from doorctl.access.patron import CacheStamp
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, reload
+from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT
 from doorctl.core.errors import (
     ConfigError,
     NotAnsweringError,
@@ -34,6 +36,7 @@ from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import write_over
 from doorctl.store.door_log import HourlyHistory, VisitHistory
+from doorctl.store.keys import Days, days_of, key_days
 
 if TYPE_CHECKING:
     from doorctl.services.numbers import Numbers
@@ -307,3 +310,31 @@ def by_the_owner(
             if perf_counter() >= end_s:
                 raise
         Event().wait(LOOK_S)
+
+
+CERTIFICATE = "certificate"
+
+
+def placed(config: Config, path: Path) -> Path:
+    """Return where a named file lies: what systemd hands over, beside the configuration."""
+    handed = os.environ.get(CREDENTIALS)
+    if {*CREDENTIALS_SPELT} & {*path.parts} or (handed and path.parent == Path(handed)):
+        return config.origin.path.absolute().parent / path.name
+    return path
+
+
+def days_of_keys(config: Config) -> dict[str, Days]:
+    """Return until when each key and the pages' certificate is to be used, as far as is known.
+
+    Of several keys that pushes may be signed with the oldest counts, until it is dropped.
+    """
+    sync, found = config.sync, dict[str, Days]()
+    signing = config.web.push.public_key_files if sync is None else (sync.signing_key_file,)
+    with suppress(OSError):
+        found["installation_key"] = key_days(placed(config, config.secrets.installation_key_file))
+    with suppress(OSError, ValueError):
+        found["signing_key"] = min(key_days(placed(config, path)) for path in signing)
+    with suppress(OSError):
+        if days := days_of(placed(config, config.web.tls.certificate_file)):
+            found[CERTIFICATE] = days
+    return found

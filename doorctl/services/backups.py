@@ -23,14 +23,13 @@ import msgspec
 from msgspec import Meta
 
 import doorctl
-from doorctl.config.rules import CREDENTIALS_SPELT
 from doorctl.config.tables import Backup
 from doorctl.core.alarms import known_time
 from doorctl.core.errors import InputError, NotAnsweringError, StoreError
 from doorctl.core.identity import as_root, login, owner_of
 from doorctl.core.language import further
 from doorctl.privacy.audit import Action, Deed
-from doorctl.services.app import App
+from doorctl.services.app import App, placed
 from doorctl.services.branch import named_files, note_done
 from doorctl.store.branch import FACTOR_KEY
 from doorctl.store.connection import changing, create_private, whole_copy
@@ -109,7 +108,7 @@ def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
     factors, base, left_out = app.branch_db.with_name(FACTOR_KEY), written.parent, []
     places = {CONFIG: written} | ({FACTOR_KEY: factors} if factors.exists() else {})
     # What systemd hands over has its own place beside the configuration.
-    named = {base / p.name if {*CREDENTIALS_SPELT} & {*p.parts} else p for p in named_files(config)}
+    named = {placed(config, path) for path in named_files(config)}
     beside = {*named, *further(config.web.catalogues), *base.glob("*.next")}
     for path in sorted(beside - {written}):
         if path.is_relative_to(base) and path.is_file():
@@ -242,6 +241,8 @@ def _keep(path: Path, content: bytes, most: int, pattern: str) -> None:
     with changing(path):
         create_private(path, content)
         # By name, which is by time; after a clock that was wrong the new one may be first.
+        for half in directory.glob(f"{pattern}.new"):
+            half.unlink()
         older = sorted(set(directory.glob(pattern)) - {path})
         for surplus in older[: max(0, len(older) + 1 - most)]:
             surplus.unlink()

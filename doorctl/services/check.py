@@ -112,6 +112,7 @@ def judged(
     figures = [f"alarms={len(kinds)};0", f"register_epoch={state['epoch']}c"]
     if (backup_s := state.get("backup_age_s")) is not None:
         figures.append(f"backup_age_h={backup_s / 3600:.1f};48")
+    figures += [f"{name}_days={of['days']}" for name, of in state.get("good_until", {}).items()]
     if age_h is not None:
         figures.insert(0, f"register_age_h={age_h:.1f};{old_h:.1f};{limit_h:g}")
     health = Health.WARNING if stands else Health.OK

@@ -1,5 +1,7 @@
 """Pairing: a branch and the library's server come to trust each other by a code of one hour.
 
+Later a new certificate or signing key needs no code: its public half goes by any way.
+
 Two files go between them, on a stick or over any network: the branch's request (its TLS
 certificate, its terms, a fresh public key) and the server's answer (the installation key, the
 public key of the signing key). A person carries the code from the branch's screen to the server.
@@ -19,7 +21,7 @@ import re
 import secrets
 import tomllib
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from ipaddress import IPv6Address
@@ -29,19 +31,23 @@ from typing import Final
 import msgspec
 from argon2.low_level import Type, hash_secret_raw
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from msgspec import Struct
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 from nacl.secret import SecretBox
 
 from doorctl.config import Config
-from doorctl.core.errors import InputError
+from doorctl.config.tables import Sync
+from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.privacy.audit import KEY, Action, Deed
 from doorctl.privacy.subject import CARD
-from doorctl.services.app import App, branch_db, patrons_db
+from doorctl.services.app import App, branch_db, patrons_db, placed
 from doorctl.services.branch import note
 from doorctl.services.setup import edited
 from doorctl.store import keys
@@ -56,6 +62,12 @@ MOST_TRIES: Final = 5
 
 LARGEST_BYTES: Final = 64 * 1024
 """A request with a chain of certificates has some KiB."""
+
+RENEWED_FOR: Final = timedelta(days=1825)
+"""As `doorctl setup` makes one."""
+
+MOST_SIGNING: Final = 4
+"""As many as the configuration may name."""
 
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: none of its letters is taken for another."""
@@ -207,7 +219,8 @@ def finish(
         lay_over(key)
     if trusted is not None:
         keys.put(trusted, keys.written(keys.PUBLIC, given.signing_key), 0o644)
-        _name_key(config, trusted)
+        if trusted not in config.web.push.public_key_files:
+            _name_keys(config, trusted)
     keys.remove_key(path)
     return is_new
 
@@ -290,12 +303,99 @@ def _trusted(config: Config, key: bytes, *, replaces: bool) -> Path | None:
     return [*named, own][0]
 
 
-def _name_key(config: Config, key: Path) -> None:
-    """Have ``web.push.public_key_files`` name a key."""
-    if key in config.web.push.public_key_files:
-        return
-    path = config.origin.path.resolve()
-    _rewrite(path, edited(_content(path).decode(), "web.push.public_key_files", [str(key)]))
+def _name_keys(config: Config, *files: Path) -> None:
+    """Have ``web.push.public_key_files`` name these."""
+    path, named = config.origin.path.resolve(), [str(file) for file in files]
+    _rewrite(path, edited(_content(path).decode(), "web.push.public_key_files", named))
+
+
+def renew_certificate(config: Config, now: datetime) -> Path:
+    """Make the next certificate of the pages, by the key in use; return its file.
+
+    Where an authority has signed the one in use it is a request, for that authority. Raises
+    InputError: there is none that names this branch. KeyFileError: a file can't be read or written.
+    """
+    tls = config.web.tls
+    file, key_file = placed(config, tls.certificate_file), placed(config, tls.key_file)
+    _certificates(file)
+    old, made_by = _chain(file)[0], "doorctl setup"
+    content = keys.read_key_file(key_file, LARGEST_BYTES, made_by=made_by, private=False)
+    key = load_pem_private_key(content, None)
+    if not isinstance(key, EllipticCurvePrivateKey | RSAPrivateKey):
+        raise InputError(f"{key_file} is of a kind that no certificate can be made by here")
+    made: x509.Certificate | x509.CertificateSigningRequest
+    if old.subject == old.issuer:
+        ends, number = now + RENEWED_FOR, x509.random_serial_number()
+        whose = old.issuer, old.subject, key.public_key()
+        new = x509.CertificateBuilder(*whose, number, now - LASTS, ends, [*old.extensions])
+        made, path = new.sign(key, SHA256()), file.with_stem(f"{file.stem}-next")
+    else:
+        names = old.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        made = x509.CertificateSigningRequestBuilder(old.subject, [names]).sign(key, SHA256())
+        path = file.with_suffix(".csr")
+    keys.put(path, made.public_bytes(Encoding.PEM), 0o644)
+    return path
+
+
+def adopt_public(config: Config, file: Path, *, only: bool) -> str | None:
+    """Take a public key or a certificate in PEM into use; say what was done, None for other files.
+
+    One replaces another at one stroke: killed at any point, the earlier or the new one is in use.
+    Raises InputError: it does not fit here; nothing was changed. KeyFileError: a file can't be read
+    or written.
+    """
+    made_by = "doorctl keys rotate"
+    content = keys.read_key_file(file, LARGEST_BYTES, made_by=made_by, private=False)
+    if b"BEGIN PUBLIC KEY" in content:
+        return _believe(config, file, only=only)
+    if b"BEGIN CERTIFICATE" not in content:
+        return None
+    return _serve(config, file, content) if config.sync is None else _pin(config.sync, file)
+
+
+def _believe(config: Config, file: Path, *, only: bool) -> str:
+    """Take pushes of one key more, or of that one `only`."""
+    (key,), named = keys.read_public_keys([file]), config.web.push.public_key_files
+    own = [path for path in named if _content(path) and keys.read(keys.PUBLIC, path) == key.content]
+    if only and not own:
+        raise InputError(f"pushes of {file} are not taken yet: first without --only")
+    if len(named) >= MOST_SIGNING and not own:
+        raise InputError(f"pushes of {len(named)} keys are taken already: first --only one of them")
+    if not own:
+        name = f"signing-{key.content.hex()[:8]}.pub"
+        own = [config.secrets.installation_key_file.with_name(name)]
+        keys.put(own[0], keys.written(keys.PUBLIC, key.content), 0o644)
+    _name_keys(config, *dict.fromkeys(own if only else [*named, *own]))
+    return "pushes of this key alone are taken" if only else "pushes of this key are taken too"
+
+
+def _serve(config: Config, file: Path, content: bytes) -> str:
+    """Have the pages served by a certificate, of the key in use and for the same names."""
+    path = placed(config, config.web.tls.certificate_file)
+    new, old = _chain(file)[0], _chain(path)[0]
+    kind = x509.SubjectAlternativeName
+    names = [{*each.extensions.get_extension_for_class(kind).value} for each in (new, old)]
+    if new.public_key() != old.public_key() or not names[0] >= names[1]:
+        raise InputError(f"{file} is of another key than {path}, or lacks one of its names")
+    if new.not_valid_after_utc < old.not_valid_after_utc:
+        raise InputError(f"{file} ends before {path}; nothing was changed")
+    keys.put(path, content, 0o644)
+    return "the new certificate is in use"
+
+
+def _pin(sync: Sync, file: Path) -> str:
+    """Trust a branch's next certificate beside the one that it has, which is of the same key."""
+    new = _chain(file)[0]
+    for target in sync.targets:
+        pinned: list[x509.Certificate] = []
+        # An authority's own names nobody, and what it signs needs no pin.
+        with suppress(InputError, KeyFileError):
+            pinned = _chain(target.ca_file)
+        if new.public_key() in [each.public_key() for each in pinned]:
+            every = dict.fromkeys([*pinned, new])
+            keys.put(target.ca_file, b"".join(map(_pem, every)), 0o644)
+            return f"{target.branch} is believed by its next certificate too"
+    raise InputError(f"{file} is of no branch that is trusted by a certificate of its own")
 
 
 def _add_target(config: Config, request: Request) -> None:
@@ -328,18 +428,29 @@ def _rewrite(path: Path, text: str) -> None:
 
 def _certificates(path: Path) -> tuple[str, str]:
     """Return whom a certificate is for, and it and those above it, without any private key."""
-    pem = keys.read_key_file(path, LARGEST_BYTES, made_by="openssl", private=False)
-    try:
-        chain = x509.load_pem_x509_certificates(pem)
-        names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound):
-        raise InputError(f"{path} holds no certificate in PEM that names this branch") from None
+    chain = _chain(path)
+    names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     hosts = [name for name in names.get_values_for_type(x509.DNSName) if "*" not in name]
     addresses = names.get_values_for_type(x509.IPAddress)
     hosts += [f"[{each}]" if isinstance(each, IPv6Address) else str(each) for each in addresses]
     if not hosts:
         raise InputError(f"{path} names neither a host nor an address of this branch")
-    return hosts[0], "".join(each.public_bytes(Encoding.PEM).decode() for each in chain)
+    return hosts[0], b"".join(map(_pem, chain)).decode()
+
+
+def _chain(path: Path) -> list[x509.Certificate]:
+    """Return a file's certificates; the first names somebody."""
+    pem = keys.read_key_file(path, LARGEST_BYTES, made_by="openssl", private=False)
+    try:
+        chain = x509.load_pem_x509_certificates(pem)
+        chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (ValueError, x509.ExtensionNotFound):
+        raise InputError(f"{path} holds no certificate in PEM that names this branch") from None
+    return chain
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)
 
 
 def _stretched(code: str, salt: bytes) -> bytes:

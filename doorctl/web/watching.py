@@ -6,13 +6,11 @@ Beside them stands the watch over the certificate by which web serves.
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hmac import compare_digest
-from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
@@ -28,6 +26,7 @@ from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.check import ask_deciding
 from doorctl.services.visits import statistics
+from doorctl.store.keys import days_of
 from doorctl.web.frame import Aside, Turns
 from doorctl.web.serving import Certificates, refuse_unusable
 from doorctl.web.staff.now import BranchPicture, branch_now
@@ -41,21 +40,8 @@ READY_LIMIT_S: Final = 1.0
 
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-AHEAD: Final = timedelta(days=21)
-"""Renewal by ACME comes a month before the end: an alarm says that it did not."""
-
 LOOK_S: Final = 5.0
 """Between two looks at the files."""
-
-_CERTIFICATE: Final = re.compile(
-    "-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL
-)
-_VALIDITY: Final = re.compile(
-    rb"0.(?:\x17\r\d{12}Z|\x18\x0f\d{14}Z)"
-    rb"(?:\x17\r(?P<short>\d{12}Z)|\x18\x0f(?P<long>\d{14}Z))",
-    re.DOTALL,
-)
-"""Begin and end as RFC 5280, 4.1.2.5, has every certificate write them."""
 
 Samples = Mapping[str, float | None]
 """What is measured, by the label's value; None for not known."""
@@ -76,7 +62,7 @@ class CertificateWatch:
         self._certificates, self._context = certificates, context
         self._clock, self._log = clock, log
         self._taken = self._seen = self._looked()
-        self._ends = end_of(certificates.certificate)
+        self._days = days_of(certificates.certificate)
         self._told = False
 
     def turn(self) -> None:
@@ -89,8 +75,8 @@ class CertificateWatch:
         moment = self._clock.moment()
         if why is None and not moment.dependable:
             return
-        if why is None and self._ends and self._ends < moment.local + AHEAD:
-            why = f"it ends on {self._ends:%Y-%m-%d}"
+        if why is None and self._days and self._days.near(moment.local):
+            why = f"it ends on {self._days.ends:%Y-%m-%d}"
         if (why is not None) is not self._told:
             self._told = why is not None
             kind = "certificate_expires" if self._told else "certificate_expires_cleared"
@@ -100,7 +86,7 @@ class CertificateWatch:
         try:
             refuse_unusable(self._certificates)
             self._context.load_cert_chain(*self._files)
-            self._ends = end_of(self._files[0])
+            self._days = days_of(self._files[0])
         except (KeyFileError, OSError) as err:
             return f"the earlier one goes on: {err}"
         self._taken = new
@@ -112,16 +98,6 @@ class CertificateWatch:
             found = [path.stat() for path in self._files]
             return [(file.st_ino, file.st_mtime_ns, file.st_size) for file in found]
         return None
-
-
-def end_of(certificate: Path) -> datetime | None:
-    """Return when a PEM file's first certificate ends; None where it does not say."""
-    found = _CERTIFICATE.search(certificate.read_text("ascii", "replace"))
-    dates = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(found[0])) if found else None
-    if dates is None:
-        return None
-    text = dates["long"] or b"20" + dates["short"]
-    return datetime.strptime(text.decode(), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
 
 
 class WatchingPages:

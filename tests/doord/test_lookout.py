@@ -6,7 +6,8 @@ nobody before patrons stood outside.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,14 +16,16 @@ from typing import Any, cast
 
 from doorctl.access.patron import CacheStamp
 from doorctl.config import Config, load
-from doorctl.config.tables import Backup
+from doorctl.config.tables import Backup, Push, Secrets, Tls
 from doorctl.core.errors import StoreError
 from doorctl.doord.chores import FAULTS, LOOK_EVERY_S, WEB_RESTS_S, Lookout
 from doorctl.doord.stores import DoorStores
 from doorctl.privacy.audit import Action, Deed
 from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.store.keys import KEY_LIFE, Days
 from doorctl.store.records import AuditTrail
 from tests.fakes.clock import FakeClock
+from tests.web.certificates import Authority
 
 WEB_S = WEB_RESTS_S + FAULTS["web_silent"].lasts_s + 2.0
 
@@ -37,6 +40,7 @@ class Stores:
     told: list[str] = field(default_factory=list)
     register: CacheStamp | None = None
     backup_at: datetime | None = None
+    days: Mapping[str, Days] = field(default_factory=dict)
     kept: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -180,3 +184,40 @@ def test_a_backup_that_is_missed_is_told(tmp_path: Path) -> None:
     stores.clock.advance(timedelta(days=2).total_seconds())
     turn(look, stores, LOOK_EVERY_S)
     assert stores.told[2:] == ["backup_old"]
+
+
+def test_a_key_is_told_of_a_month_before_its_last_day(tmp_path: Path) -> None:
+    """Each by its file's age, the oldest of several that sign; what systemd hands over is new.
+
+    The end of the certificate is in it; web, which serves by it, alarms it.
+    """
+    stores, base = Stores(), tmp_path / "etc"
+    base.mkdir()
+    Authority(base, "ca").issue("branch", days=9)
+    now = stores.clock.moment().local.timestamp()
+    for name, days in (("installation.key", 1), ("old.pub", 3 * 365 - 31), ("new.pub", 0)):
+        (base / name).touch()
+        os.utime(base / name, (now, now - days * 86_400))
+    look = lookout(stores, tmp_path)
+    signing = Push(public_key_files=(base / "new.pub", base / "old.pub"))
+    tls = Tls(certificate_file=base / "branch.pem")
+    look.config = replace(
+        look.config,
+        origin=replace(look.config.origin, path=base / "doorctl.toml"),
+        secrets=Secrets(installation_key_file=Path("${CREDENTIALS_DIRECTORY}/installation.key")),
+        web=replace(look.config.web, push=signing, tls=tls),
+    )
+    turn(look, stores, 1)
+    assert stores.told == []
+    assert stores.days["installation_key"].begins == stores.days["installation_key"].ends - KEY_LIFE
+    assert (stores.days["certificate"].ends - stores.days["certificate"].begins).days < 20
+
+    stores.clock.advance(timedelta(days=2).total_seconds())
+    turn(look, stores, LOOK_EVERY_S)
+    assert stores.told == ["key_old"]
+    (base / "old.pub").unlink()
+    look.config = replace(
+        look.config, web=replace(look.config.web, push=Push(public_key_files=(base / "new.pub",)))
+    )
+    turn(look, stores, LOOK_EVERY_S)
+    assert stores.told == ["key_old", "key_old_cleared"]

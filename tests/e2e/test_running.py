@@ -82,6 +82,7 @@ def test_status_running(door: Door) -> None:
     assert found.pop("audit_head")
     assert found.pop("alarms") == []
     assert found.pop("backup_age_s") is None
+    assert list(found.pop("good_until")) == ["installation_key"]
     assert found == {
         "running": True,
         "deciding": True,

@@ -23,6 +23,7 @@ GROUPS: MappingProxyType[str, Callable[[], Sequence[Scenario]]] = MappingProxyTy
         "purge": commands.purges,
         "start": commands.starts,
         "export": commands.exports,
+        "backup": commands.backups,
     }
 )
 """What can be struck, by the name on the command line."""

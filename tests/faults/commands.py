@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sqlite3
+import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from doorctl.core.errors import InputError
 from doorctl.privacy.audit import Action
+from doorctl.services.backups import opened, unpacked
 from tests.faults.branches import (
     CARD,
     FILES,
@@ -20,12 +24,14 @@ from tests.faults.branches import (
     visits_wrong,
     was_killed,
 )
-from tests.faults.tracing import Ran, python
+from tests.faults.tracing import CHECKOUT, Ran, python
 
 Words = Callable[[Branch, Path], list[str]]
 Judge = Callable[[Path, Ran], list[str]]
 
 PAGE = "page.html"
+NEWEST = "backups/doorctl-proeve-20260302T180000Z.age"
+EARLIER = tuple(NEWEST.replace("0302", day) for day in ("0228", "0301"))
 _END_OF_PAGE = "</html>"
 
 # The log is not empty before: the register's load is on it.
@@ -158,6 +164,61 @@ def _door(branch: Branch, directory: Path) -> list[str]:
 def _web(branch: Branch, directory: Path) -> list[str]:
     words = branch.command(directory, "web", "--set", f"web.port={_free_port()}")
     return python("tests.faults.starting", "ready", *words)
+
+
+@dataclass
+class Backups(Command):
+    """A backup beside two earlier ones, where two are kept."""
+
+    _key: bytes = field(default=b"", init=False)
+
+    def prepare(self, work: Path) -> None:
+        """Make the branch, the key, and the earlier backups."""
+        super().prepare(work)
+        self._key = subprocess.run(["age-keygen"], check=True, capture_output=True).stdout
+        (work / "before" / "backups").mkdir()
+        for name in EARLIER:
+            subprocess.run(
+                self._backing(work / "before", "backup.keep=9"), check=True, cwd=CHECKOUT
+            )
+            (work / "before" / NEWEST).rename(work / "before" / name)
+
+    def command(self, directory: Path) -> list[str]:
+        """Return the command."""
+        return self._backing(directory, "backup.keep=2")
+
+    def judge(self, directory: Path, ran: Ran) -> list[str]:
+        """Two whole ones are there at any time; what is not whole is nothing that is restored."""
+        whole = set()
+        for path in (directory / "backups").iterdir():
+            try:
+                unpacked(opened(path, self._key))
+            except InputError:
+                continue
+            whole.add(f"backups/{path.name}")
+        wrong = ended_badly(ran) + damaged(directory)
+        there = {f"backups/{path.name}" for path in (directory / "backups").glob("*.age")}
+        if half := there - whole:
+            wrong.append(f"half of {half} has its name")
+        if len(there) < len(EARLIER):
+            wrong.append(f"no more is left than {there}")
+        if ran.code == 0 and there != {EARLIER[1], NEWEST}:
+            wrong.append(f"done, and there are {there}")
+        return wrong
+
+    def _backing(self, directory: Path, *more: str) -> list[str]:
+        whom = re.search(rb"public key: (age1\w+)", self._key)
+        assert whom is not None
+        wanted = f"backup.recipients={[whom[1].decode()]}", f"backup.directory={directory}/backups"
+        *_, config = [word for word in self._made.command(directory) if "--config=" in word]
+        sets = [word for word in self._made.command(directory) if "=/" in word and word != config]
+        return python("tests.faults.backing", config.partition("=")[2], *sets, *wanted, *more)
+
+
+def backups() -> list[Command]:
+    """Return the backup."""
+    names = (*EARLIER, NEWEST, f"{NEWEST}.new", "backups")
+    return [Backups("backup", _purge, purge_wrong, more=names)]
 
 
 def purges() -> list[Command]:

@@ -19,6 +19,7 @@ from tests.faults.calls import Traced
 from tests.faults.commands import (
     PAGE,
     Command,
+    backups,
     door_wrong,
     export_wrong,
     exports,
@@ -32,7 +33,7 @@ from tests.faults.enumeration import Plan, Strike
 from tests.faults.tracing import Ran
 
 SLICE, ABOUT_PAGE = 4, 9
-COMMANDS = [*purges(), *exports(), *starts()]
+COMMANDS = [*purges(), *exports(), *backups(), *starts()]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

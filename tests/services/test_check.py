@@ -54,6 +54,7 @@ def a_door(directory: Path, answer: Mapping[str, Any]) -> Iterator[Config]:
         ({"cache_age_s": 25 * 3600}, Health.WARNING, "the patron register is 25 h old"),
         ({"epoch": 0, "cache_age_s": None}, Health.WARNING, "there is no patron register"),
         ({"backup_age_s": 90 * 60}, Health.OK, "backup_age_h=1.5;48"),
+        ({"good_until": {"certificate": {"days": 40}}}, Health.OK, "certificate_days=40"),
         ({"cache_age_s": None}, Health.OK, "the door decides"),
         ({"deciding": False}, Health.CRITICAL, "has stopped deciding"),
     ],

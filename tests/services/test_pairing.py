@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sqlite3
+import ssl
 import sys
 import tomllib
 import traceback
@@ -13,20 +14,34 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from doorctl.access.patron import KEY_BYTES
 from doorctl.config import Config, load
+from doorctl.config.tables import Setup
 from doorctl.core.errors import DoorctlError, InputError, KeyFileError
 from doorctl.core.masked import InstallationKey
 from doorctl.privacy.audit import KEY, Action
 from doorctl.services import pairing
 from doorctl.services.app import branch_db, patrons_db
-from doorctl.store.keys import PUBLIC, create_key, create_signing_key, key_id, read, read_key
+from doorctl.services.setup import make_certificate
+from doorctl.sources.branches import tls_context
+from doorctl.store.keys import (
+    PUBLIC,
+    create_key,
+    create_signing_key,
+    days_of,
+    key_id,
+    read,
+    read_key,
+    read_public_keys,
+)
 from doorctl.store.records import AuditRecords
 from doorctl.wiring.installation import initialise
 from tests.web.certificates import Authority
@@ -566,3 +581,118 @@ def test_a_key_with_earlier_ones_is_laid_over(pair: Pair) -> None:
 
     assert [key.reveal() for key in told] == [path.read_bytes()]
     assert pair.branch.secrets.installation_key_file.read_bytes() == path.read_bytes()
+
+
+def self_signed(directory: Path, name: str = "branch") -> None:
+    """Have the branch's pages served by a certificate as `doorctl setup` makes it."""
+    own = Setup(certificate="self-signed", web_name="127.0.0.1")
+    make_certificate(own, directory)
+    for end in ("pem", "key"):
+        (directory / f"web.{end}").replace(directory / f"{name}.{end}")
+
+
+def reaches(pair: Pair) -> bool:
+    """Tell whether the server's sender trusts what the branch serves, checked by TLS itself."""
+    sync, tls = pair.server.sync, pair.branch.web.tls
+    assert sync is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.certificate_file, tls.key_file)
+    no_client = Path()
+    client = tls_context(sync.targets[0].ca_file, no_client, no_client)
+    one, other = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(one, other, server_hostname="127.0.0.1")
+    theirs = context.wrap_bio(other, one, server_side=True)
+    for side in (ours, theirs, ours, theirs):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLError:
+            return False
+    return True
+
+
+def test_a_certificate_is_renewed_wherever_it_is_stopped(tmp_path: Path) -> None:
+    """Made on the branch, trusted on the server, served by the branch: the server reaches it.
+
+    Killed at any touch of a file it does so as well, and the same command again goes on.
+    """
+    pair = laid_out(tmp_path)
+    self_signed(tmp_path / "branch")
+    pair.begin()
+    pair.answer()
+    first, later = (tmp_path / "branch" / name for name in ("branch.pem", "branch-next.pem"))
+    before = days_of(first)
+    steps = (
+        lambda: pairing.renew_certificate(pair.branch, datetime.now(UTC) + timedelta(minutes=30)),
+        lambda: pairing.adopt_public(pair.server, later, only=False),
+        lambda: pairing.adopt_public(pair.branch, later, only=False),
+    )
+    for step in steps:
+        number = 0
+        while stopped_at(number := number + 1, step):
+            assert reaches(pair)
+        assert number > 2
+        assert reaches(pair)
+
+    after = days_of(first)
+    assert before
+    assert after
+    assert after.ends > before.ends
+    assert first.read_bytes() == later.read_bytes()
+
+
+def test_what_is_no_renewal_is_refused(pair: Pair) -> None:
+    """Another key, another name, an earlier end, a branch that nobody knows: nothing changes."""
+    branch = pair.base / "branch"
+    self_signed(branch)
+    pair.begin()
+    pair.answer()
+    later = pairing.renew_certificate(pair.branch, NOW - timedelta(days=900))
+    other, _ = Authority(branch, "other").issue("other")
+    before = pair.content("server", "branch")
+    for config, file, why in (
+        (pair.branch, other, "of another key"),
+        (pair.branch, later, "ends before"),
+        (pair.server, other, "of no branch"),
+    ):
+        with pytest.raises(InputError, match=why):
+            pairing.adopt_public(config, file, only=False)
+    assert pair.content("server", "branch") == before
+
+
+def test_an_authority_is_asked_for_its_next_certificate(pair: Pair) -> None:
+    """By a request with the same names and key."""
+    made = x509.load_pem_x509_csr(pairing.renew_certificate(pair.branch, NOW).read_bytes())
+    old = x509.load_pem_x509_certificate((pair.base / "branch" / "branch.pem").read_bytes())
+
+    assert (made.is_signature_valid, made.subject) == (True, old.subject)
+    assert made.public_key() == old.public_key()
+    kind = x509.SubjectAlternativeName
+    names = [one.extensions.get_extension_for_class(kind).value for one in (made, old)]
+    assert names[0] == names[1]
+
+
+def test_a_signing_key_counts_beside_the_old_one_until_that_is_dropped(pair: Pair) -> None:
+    """Killed anywhere, the branch takes pushes of one that it took before; never of none."""
+    pair.begin()
+    pair.answer()
+    pair.finish()
+    (old,) = pair.branch.web.push.public_key_files
+    new = pair.base / "next.pub"
+    create_signing_key(new.with_suffix(".key"), new)
+    with pytest.raises(InputError, match="not taken yet"):
+        pairing.adopt_public(pair.branch, new, only=True)
+
+    def taken() -> list[bytes]:
+        return [key.content for key in read_public_keys(pair.branch.web.push.public_key_files)]
+
+    keys = [read(PUBLIC, path) for path in (old, new)]
+    for only, states in ((False, [keys[:1], keys]), (True, [keys, keys[1:]])):
+        number = 0
+        while stopped_at(
+            number := number + 1, partial(pairing.adopt_public, pair.branch, new, only=only)
+        ):
+            assert taken() in states
+        assert number > 2
+        assert taken() == states[1]

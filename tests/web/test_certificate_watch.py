@@ -11,8 +11,9 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.store.keys import days_of
 from doorctl.web.serving import Certificates
-from doorctl.web.watching import CertificateWatch, end_of
+from doorctl.web.watching import CertificateWatch
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.web.branch import Branch
@@ -95,16 +96,19 @@ def test_a_broken_new_file_keeps_the_old_one(watched: Watched, what: str) -> Non
     assert watched.serves() == before
 
 
-def test_the_end_is_told_three_weeks_ahead(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("days", "ahead"), [(400, 30), (80, 20), (8, 2)])
+def test_the_end_is_told_a_month_ahead(tmp_path: Path, days: int, ahead: int) -> None:
     """Once, and once more when a newer one is there; never by a clock that is not set.
+
+    Of a short one that renews itself, when a quarter of its time is left: ACME has come by then.
 
     Bug (a second reading): a clock that came in doubt ended the alarm.
     """
-    watched = Watched(tmp_path, days=22)
+    watched = Watched(tmp_path, days)
     watched.clock.vouched = False
-    watched.clock.wall += timedelta(days=2)
+    watched.clock.wall += timedelta(days=days)
     assert watched.turn() == []
-    watched.clock.wall -= timedelta(days=2)
+    watched.clock.wall -= timedelta(days=ahead + 1)
     watched.clock.vouched = True
     assert watched.turn() == []
     watched.clock.advance(timedelta(days=2).total_seconds())
@@ -112,7 +116,7 @@ def test_the_end_is_told_three_weeks_ahead(tmp_path: Path) -> None:
     watched.clock.vouched = False
     assert watched.turn() == ["certificate_expires"]
     watched.clock.vouched = True
-    watched.authority.issue("branch")
+    watched.authority.issue("branch", 2 * days)
 
     assert watched.turn() == ["certificate_expires", "certificate_expires_cleared"]
 
@@ -126,7 +130,7 @@ def test_the_end_is_read_as_others_read_it(
     certificate, _ = authority.issue("branch", 365 * years)
 
     other = x509.load_pem_x509_certificate(certificate.read_bytes())
-    assert end_of(certificate) == other.not_valid_after_utc
+    assert days_of(certificate) == (other.not_valid_before_utc, other.not_valid_after_utc)
 
 
 def test_a_running_web_process_is_not_restarted(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ one does not answer, for a line that is not configured, and for a head-count tha
 """
 ANSWERED: Final = (
     *("reader", "keypad", "door", "inside", "inside_low", "inside_high"),
-    *("clock", "clock_in_doubt", "version", "backup_age_s"),
+    *("clock", "clock_in_doubt", "version", "backup_age_s", "good_until"),
 )
 
 
