@@ -111,6 +111,12 @@ def key(
     return dataclasses.field(default=default, metadata={"meta": meta})
 
 
+def phone_key(example: str) -> Any:
+    """Describe a key for a telephone number, which may be left empty."""
+    allowed = 'at most 32 digits, spaces, +, -, ( and ), or "" for none'
+    return key("", example=example, allowed=allowed, pattern=r"^[0-9+ ()-]{0,32}\Z")
+
+
 Language = Literal["da", "en"]
 Trust = Literal["auto", "always"]
 
@@ -133,11 +139,13 @@ class Branch:
     )
     time_zone: str = key("Europe/Copenhagen", allowed="the name of a time zone", max_length=64)
     language: Language = key("da")
-    phone: str = key(
+    phone: str = phone_key("12 34 56 78")
+    it_phone: str = phone_key("89 15 45 00")
+    dpo: str = key(
         "",
-        example="12 34 56 78",
-        allowed='at most 32 digits, spaces, +, -, ( and ), or "" for none',
-        pattern=r"^[0-9+ ()-]{0,32}\Z",
+        example="dpo@randers.dk, 89 15 15 15",
+        allowed='text of at most 200 characters, or "" for none',
+        max_length=200,
     )
 
 

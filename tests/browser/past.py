@@ -80,8 +80,10 @@ def keep_records(config: Config, card: bytes) -> None:
         change(App.of(config).acting("manager"), request)
     now_ms = to_ms(datetime.now().astimezone())
     with closing(sqlite3.connect(branch_db(config))) as connection, connection:
-        for kind, source in (("door_forced", "door"), ("push_guarded", "web")):
-            connection.execute(_ALARM, (kind, source, now_ms - 7_200_000, now_ms - 60_000, SCRIPT))
+        kinds = "door_forced", "push_guarded", "disk_low", "backup_old", "undervoltage"
+        for number, kind in enumerate(kinds):
+            said = now_ms - 7_200_000, now_ms - 60_000 * (number + 1)
+            connection.execute(_ALARM, (kind, "web" if number % 2 else "door", *said, SCRIPT))
 
 
 _ALARM = """

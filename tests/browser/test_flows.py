@@ -174,11 +174,12 @@ def test_open_once_and_acknowledge(visitors: Visitors, house: House) -> None:
         expect(page.locator(".alert-success")).to_be_visible()
         house.branch.stage.wait_for("relay", energised=True)
 
+        page.locator(".alarm summary").first.click()
         first = page.locator("form[action='/now/acknowledge']").first
         kind = first.locator("button").get_attribute("value")
         first.locator("button").click()
         expect(page.locator(".alert-success")).to_be_visible()
-        alarm = page.locator("li.alarm", has_text=kind or "no kind")
+        alarm = page.locator(f"#alarm-{kind}")
         expect(alarm).to_contain_text("technician")
         assert visitor.wrongs == []
 

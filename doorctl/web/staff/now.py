@@ -74,7 +74,7 @@ class BranchPicture:
     """The whole branch at one moment, local.
 
     `door` is None where the door process does not answer, `hours` and `night` where they can't be
-    read; `disk_free_bytes` is of the databases' disk, None where not known.
+    read; `disk_free_bytes` is of the databases' disk, None where not known; `it_phone` may be "".
     """
 
     at: datetime
@@ -84,6 +84,7 @@ class BranchPicture:
     register: RegisterNow
     disk_free_bytes: int | None
     version: str
+    it_phone: str
 
 
 def branch_now(app: App) -> BranchPicture:
@@ -97,6 +98,7 @@ def branch_now(app: App) -> BranchPicture:
         register=_register(app),
         disk_free_bytes=_free_bytes(app),
         version=doorctl.__version__,
+        it_phone=app.config.branch.it_phone,
     )
 
 

@@ -10,6 +10,7 @@ const main = document.getElementById("main");
 const told = document.getElementById("told");
 const icon = document.querySelector("link[rel=icon]");
 const usual = { title: document.title, icon: icon.href };
+const unfolded = new Set();
 let heard = Date.now();
 let said = headline();
 
@@ -34,7 +35,10 @@ new MutationObserver(() => {
   if (!document.getElementById("live")) return;
   heard = Date.now();
   look();
+  for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
   /* Whoever does not see the sentence hears that it is another. */
   if (headline() !== said) told.textContent = said = headline();
 }).observe(main, { childList: true });
+/* The page that comes knows nothing of what somebody has unfolded in the one it replaces. */
+main.addEventListener("toggle", ({ target }) => unfolded[target.open ? "add" : "delete"](target.id), true);
 setInterval(look, LOOK_MS);

@@ -238,6 +238,7 @@ def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once(client: Clients,
 
     assert "1 alarm: Døren har stået åben for længe." in before
     assert "Gør sådan:" in before
+    assert "more-alarms" not in before
     assert "Alarmen er kvitteret." in after
     assert "Kvitteret af staff" in after
 
