@@ -42,7 +42,8 @@ def panel_of(
 
         def show(name: str) -> None:
             # The page itself goes back to its own language once somebody else was served.
-            visitor.page.goto("about:blank")
+            # Not by a blank one, for which Chromium starts a process.
+            visitor.go("/left")
             stage.door.show(STATES[name])
             visitor.go(f"/panel?lang={language}&since={STATES[name].attempt}")
             visitor.page.locator(f"body[data-kind={STATES[name].kind.value}]").wait_for()

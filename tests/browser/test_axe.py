@@ -1,4 +1,7 @@
-"""axe-core finds nothing on any page, by any of its rules, in the light and in the dark scheme."""
+"""axe-core finds nothing on pages in need either, by any of its rules, in the light and the dark.
+
+Each page as it is when all is well: ``test_pages.py``.
+"""
 
 from __future__ import annotations
 
@@ -12,34 +15,9 @@ from pyotp import TOTP
 from doorctl.accounts.account import Role
 from tests.browser.house import House
 from tests.browser.screens import STATES, demo_of, panel_of
-from tests.browser.visitor import VIEWS, View, Visitor, Visitors, sign_in
-from tests.browser.walk import STOPS, Stop
-
-AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
-
-RUN = """
-axe.run().then(found => found.violations.map(
-    one => one.id + ': ' + one.nodes.map(node => node.html + ' ' + node.failureSummary).join('; ')
-))
-"""
+from tests.browser.visitor import VIEWS, View, Visitors, sign_in
 
 SCHEMES = (View("1280", 1280), View("320-dark", 320, dark=True))
-
-
-def violations(visitor: Visitor) -> list[str]:
-    """Return what axe-core finds, each rule with the elements that break it."""
-    visitor.page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: list[str] = visitor.page.evaluate(RUN)
-    return found
-
-
-@pytest.mark.parametrize("stop", STOPS, ids=str)
-def test_a_page(visitors: Visitors, stop: Stop) -> None:
-    """Nothing of a page shuts anybody out, on a wide screen and on a narrow, dark one."""
-    for view, language in zip(SCHEMES, ("da", "en"), strict=True):
-        with visitors.visitor(stop.role, view, language) as visitor:
-            visitor.go(stop.path)
-            assert violations(visitor) == [], view
 
 
 def test_the_overview_in_need(visitors: Visitors, house: House) -> None:
@@ -49,10 +27,10 @@ def test_the_overview_in_need(visitors: Visitors, house: House) -> None:
             page = visitor.page
             visitor.go("/now")
             page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-            assert violations(visitor) == [], view
+            assert visitor.violations() == [], view
             page.fill("#lock-cause", "Prøve")
             page.click("form[action='/now/lock'] button")
-            assert violations(visitor) == [], view
+            assert visitor.violations() == [], view
             page.click("#mode-end")
     house.branch.stage.cut()
     try:
@@ -60,7 +38,7 @@ def test_the_overview_in_need(visitors: Visitors, house: House) -> None:
             with visitors.visitor(Role.STAFF, view) as visitor:
                 visitor.go("/now")
                 expect(visitor.page.locator("#open-now")).to_be_hidden()
-                assert violations(visitor) == [], view
+                assert visitor.violations() == [], view
     finally:
         house.branch.stage.start_door()
 
@@ -82,18 +60,18 @@ def test_setting_up_a_second_factor(visitors: Visitors, view: View, tmp_path: Pa
             page.fill(field, typed)
         page.click("form[action='/me'] button")
         page.click("form[action='/me/factor'] button")
-        fits = [visitor.too_wide(), *(violations(visitor) if view.scripts else ())]
+        fits = [visitor.too_wide(), *(visitor.violations() if view.scripts else ())]
         page.screenshot(path=tmp_path / "key.png", full_page=True)
         app = TOTP(page.locator("input[name=secret]").get_attribute("value") or "")
         page.fill("#code", app.at(time()))
         page.click("form[action='/me/factor'] button")
-        fits += [visitor.too_wide(), *(violations(visitor) if view.scripts else ())]
+        fits += [visitor.too_wide(), *(visitor.violations() if view.scripts else ())]
         page.screenshot(path=tmp_path / "codes.png", full_page=True)
         recovery = page.locator(".codes code").first.inner_text()
         page.click("form[action='/sign-out'] button")
         visitor.go("/sign-in")
         page.screenshot(path=tmp_path / "sign-in.png", full_page=True)
-        fits += [visitor.too_wide(), *(violations(visitor) if view.scripts else ())]
+        fits += [visitor.too_wide(), *(visitor.violations() if view.scripts else ())]
         sign_in(visitor, name, own, "/now", recovery)
         assert (fits, visitor.wrongs) == ([0, 0, 0], [])
 
@@ -103,7 +81,7 @@ def test_the_panel_in_every_state(visitors: Visitors) -> None:
     with panel_of(visitors) as (visitor, show):
         for name in STATES:
             show(name)
-            assert violations(visitor) == [], name
+            assert visitor.violations() == [], name
 
 
 @pytest.mark.parametrize("view", SCHEMES, ids=lambda view: view.name)
@@ -111,5 +89,5 @@ def test_the_virtual_door(visitors: Visitors, view: View) -> None:
     """Nothing of the demo's page shuts anybody out."""
     with demo_of(visitors, view) as visitor:
         visitor.go("/")
-        assert violations(visitor) == []
+        assert visitor.violations() == []
         assert visitor.wrongs == []

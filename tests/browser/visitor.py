@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, Response, ViewportSize
@@ -12,6 +13,14 @@ from playwright.sync_api import Browser, Page, Response, ViewportSize
 from doorctl.accounts.account import Role
 from tests.browser.house import House
 from tests.browser.past import PASSWORD
+
+AXE: Final = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
+
+RUN_AXE: Final = """
+axe.run().then(found => found.violations.map(
+    one => one.id + ': ' + one.nodes.map(node => node.html + ' ' + node.failureSummary).join('; ')
+))
+"""
 
 LIMIT_MS: Final = 30_000
 """Longest wait for anything; a test asserts that it comes, not when."""
@@ -59,12 +68,22 @@ class Visitor:
         assert answer is not None
         return answer
 
+    def resize(self, width: int, height: int = 900) -> None:
+        """Make the window so many pixels wide and high."""
+        self.page.set_viewport_size(ViewportSize(width=width, height=height))
+
     def too_wide(self) -> int:
         """Return by how many pixels the page is wider than the window."""
         # A form's answer that has only begun to come has nothing yet that could be measured.
         self.page.wait_for_load_state()
         width = "document.scrollingElement.scrollWidth - window.innerWidth"
         return max(0, int(self.page.evaluate(width)))
+
+    def violations(self) -> list[str]:
+        """Return what axe-core finds, each rule with the elements that break it."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found: list[str] = self.page.evaluate(RUN_AXE)
+        return found
 
     def watch(self) -> None:
         """Begin to note errors, violations of the policy, and requests to other hosts."""

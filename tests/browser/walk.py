@@ -94,3 +94,11 @@ def by_role() -> Iterator[Stop]:
 
 STOPS: Final = (*menu(), *BESIDE)
 """Each page once."""
+
+WALKS: Final = MappingProxyType(
+    {
+        role: [one for one in STOPS if one.role is role]
+        for role in dict.fromkeys(one.role for one in STOPS)
+    }
+)
+"""Each page once, by who goes there: a window costs more than a page."""

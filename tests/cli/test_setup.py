@@ -16,10 +16,11 @@ from click.testing import CliRunner
 
 from doorctl.cli.setup import setup
 from doorctl.config import load
+from tests.e2e.door import COMMANDS
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="setup writes what is root's")
 
-SETUP = (sys.executable, "-m", "doorctl", "setup")
+PROGRAM = (sys.executable, "-m", "doorctl")
 WEB, DOOR = (65534, 65534), (65533, 65534)
 CARD = "3000001234"
 ROW = (
@@ -88,12 +89,13 @@ class Machine:
     def command(self, answers: str = "answers.toml") -> list[str]:
         """Return the command with a file of answers."""
         options = ["--config", str(self.config), "--root", str(self.base / "root")]
-        return [*SETUP, *options, "--answers", str(self.base / answers)]
+        return [*PROGRAM, "setup", *options, "--answers", str(self.base / answers)]
 
     def run(self, answers: str = "answers.toml") -> subprocess.CompletedProcess[str]:
-        """Run it to its end."""
-        command = self.command(answers)
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        """Run it to its end; what it calls are processes of their own."""
+        done = COMMANDS.run(self.command(answers)[len(PROGRAM) :], os.environ, "")
+        assert done is not None
+        return done
 
     def seen(self) -> dict[str, object]:
         """Return mode, owner and content of all that is there."""
@@ -120,15 +122,40 @@ class Machine:
         return stat.S_IMODE((self.base / name).stat().st_mode)
 
 
+SetUp = tuple[Machine, subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     """A machine on which nothing was set up yet."""
     return Machine(tmp_path)
 
 
-def test_answers_alone_set_up_a_branch_and_twice_change_nothing(machine: Machine) -> None:
+def reads_as_another() -> bool:
+    """Tell whether a process of this Python that becomes somebody else can still import."""
+    script = "import os; os.seteuid(65534); import encodings.ascii, doorctl.store.keys"
+    return subprocess.run([sys.executable, "-c", script], check=False, stderr=-3).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def set_up() -> Iterator[SetUp]:
+    """A machine with systemd, in a folder that anybody may look into, that was set up once."""
+    with TemporaryDirectory(dir="/var/tmp") as directory, pytest.MonkeyPatch.context() as patched:
+        machine = Machine(Path(directory))
+        if reads_as_another():
+            machine.owned()
+        (machine.base / "root/run/systemd/system").mkdir(parents=True)
+        program = machine.base / "bin" / "systemctl"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\necho "$@" >>{machine.base}/told\n')
+        program.chmod(0o755)
+        patched.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        yield machine, machine.run()
+
+
+def test_answers_alone_set_up_a_branch_and_twice_change_nothing(set_up: SetUp) -> None:
     """Configuration, key, databases, register, account, certificate, boot lines, record."""
-    done = machine.run()
+    machine, done = set_up
 
     assert done.returncode == 0, done.stderr
     config = load(machine.config, environment={"CREDENTIALS_DIRECTORY": str(machine.base / "etc")})
@@ -210,29 +237,11 @@ def test_killed_at_a_step_it_goes_on(machine: Machine) -> None:
     assert "ok    register_filled" in done.stdout
 
 
-def reads_as_another() -> bool:
-    """Tell whether a process of this Python that becomes somebody else can still import."""
-    script = "import os; os.seteuid(65534); import encodings.ascii, doorctl.store.keys"
-    return subprocess.run([sys.executable, "-c", script], check=False, stderr=-3).returncode == 0
-
-
-@pytest.fixture
-def open_machine() -> Iterator[Machine]:
-    """A machine in a folder that anybody may look into, as a real one is."""
-    with TemporaryDirectory(dir="/var/tmp") as directory:
-        yield Machine(Path(directory))
-
-
-def test_what_is_made_has_the_right_owners(open_machine: Machine) -> None:
+def test_what_is_made_has_the_right_owners(set_up: SetUp) -> None:
     """Root's beside the configuration; in the two folders all is their processes'."""
     if not reads_as_another():
         pytest.skip("this Python is root's alone")
-    machine = open_machine
-    machine.owned()
-
-    done = machine.run()
-
-    assert done.returncode == 0, done.stderr
+    machine, _ = set_up
     owners = {
         name: {path.stat().st_uid for path in (machine.base / name).iterdir()}
         for name in ("etc", "web", "door")
@@ -240,17 +249,10 @@ def test_what_is_made_has_the_right_owners(open_machine: Machine) -> None:
     assert owners == {"etc": {0}, "web": {WEB[0]}, "door": {DOOR[0]}}
 
 
-def test_systemd_is_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_is_told(set_up: SetUp) -> None:
     """Where it runs: units are read anew, enabled, and started after all is made."""
-    (machine.base / "root/run/systemd/system").mkdir(parents=True)
-    program = machine.base / "bin" / "systemctl"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$@" >>{machine.base}/told\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-
-    assert machine.run().returncode == 0
-    assert (machine.base / "told").read_text().splitlines() == [
+    machine, _ = set_up
+    assert (machine.base / "told").read_text().splitlines()[:5] == [
         "daemon-reload",
         "stop doorctl-web",
         "start doorctl-web",

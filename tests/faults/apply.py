@@ -22,11 +22,11 @@ HELD = 1
 PUSHED = 3
 """Numbers of the two pushes; the flawed driver needs one between them."""
 
-SOME, MANY = 400, 5_000
+SOME, MANY = 400, 800
 """Rows of a small snapshot and of a large one."""
 
-MANY_TAGS = 8
-"""With so many a row has 0.6 KiB: a large snapshot does not fit into SQLite's page cache of 2 MB,
+MANY_TAGS = 40
+"""With so many a row has 2 KiB: a large snapshot does not fit into SQLite's page cache of 2 MB,
 so that it is written long before the commit."""
 
 MOST_OF_MANY = 600
