@@ -34,7 +34,17 @@ from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict
 from doorctl.privacy.retention import LONGEST, WATCHED_S, Hold, HoldAsked
-from doorctl.privacy.statistics import ROUNDED_TO, By, Cell, K, Statistics, Total, widened
+from doorctl.privacy.statistics import (
+    ROUNDED_TO,
+    By,
+    Cell,
+    K,
+    Statistics,
+    Total,
+    rows,
+    told,
+    widened,
+)
 from doorctl.services import branch as book
 from doorctl.services import purging
 from doorctl.services import visits as log
@@ -43,7 +53,6 @@ from doorctl.services.branch import note, note_done
 from doorctl.store.door_log import Visit
 
 IN_FORCE, OVER, IN_DOUBT = "in force", "over", "in doubt"
-COLUMNS = ("branch", "group", "mode", "kind", "outcome", "count")
 
 
 @click.group(cls=Suggesting)
@@ -264,25 +273,14 @@ def _counts_as_dict(
         "by": by,
         "hidden_below": K,
         "rounded_to": ROUNDED_TO,
-        "cells": [
-            {"group": cell.group, **_named(cell), "count": cell.count} for cell in counts.cells
-        ],
-        "totals": [
-            {**_named(total), "count": total.count, "short": total.short} for total in counts.totals
-        ],
+        "cells": [cell._asdict() for cell in counts.cells],
+        "totals": [asdict(total) for total in counts.totals],
     }
-
-
-def _named(counted: Cell | Total) -> dict[str, str]:
-    return {"mode": counted.mode, "kind": counted.kind, "outcome": counted.outcome}
 
 
 def _as_csv(config: Config, counts: Statistics) -> str:
     text = io.StringIO()
-    lines = csv.writer(text)
-    lines.writerow(COLUMNS)
-    for cell in counts.cells:
-        lines.writerow([config.branch.id, cell.group, *_named(cell).values(), _count(cell.count)])
+    csv.writer(text).writerows(rows(config.branch.id, counts))
     return text.getvalue()
 
 
@@ -295,7 +293,7 @@ def _print(counts: Statistics) -> None:
         if cell.group != group:
             group = cell.group
             click.secho(group, bold=True)
-        click.echo(_cell_as_line(cell, _count(cell.count)))
+        click.echo(_cell_as_line(cell, told(cell.count)))
     click.secho("all that is shown", bold=True)
     for total in counts.totals:
         click.echo(_cell_as_line(total, f"{total.count}{' or more' if total.short else ''}"))
@@ -303,10 +301,6 @@ def _print(counts: Statistics) -> None:
 
 def _cell_as_line(cell: Cell | Total, count: str) -> str:
     return f"  {cell.mode:12} {cell.kind:8} {cell.outcome:15} {count:>6}"
-
-
-def _count(count: int | None) -> str:
-    return f"<{K}" if count is None else str(count)
 
 
 @click.command()

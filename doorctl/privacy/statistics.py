@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import Enum
 from itertools import chain, groupby
-from operator import attrgetter
+from operator import itemgetter
+from typing import NamedTuple
 
 from doorctl.access.calendar import Mode
 from doorctl.core.ports import Clock
@@ -48,14 +49,14 @@ class By(Enum):
     MONTH = "month"
 
 
+MONTH = len("2026-11")
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-_Counts = Counter[tuple[str, str, str]]
+_Counts = dict[tuple[str, str, str], int]
 """How often, by mode, kind and outcome."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """How often something happened in one group.
 
     `group` is an hour ("21"), a weekday, a month ("2026-03") or :data:`NOT_DATED`; `count` is
@@ -66,7 +67,7 @@ class Cell:
     mode: str
     kind: str
     outcome: str
-    count: int | None
+    count: int | None  # type: ignore[assignment] # a field, not the method of tuples
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,40 +83,53 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """A table and its totals, both in order."""
+    """A table in order; the cells of a group are neighbours."""
 
     cells: tuple[Cell, ...]
-    totals: tuple[Total, ...]
+
+    def groups(self) -> dict[str, tuple[Cell, ...]]:
+        """Return the cells by their group."""
+        return {name: tuple(cells) for name, cells in groupby(self.cells, itemgetter(0))}
+
+    @property
+    def totals(self) -> tuple[Total, ...]:
+        """The totals of what is shown, in order."""
+        columns: defaultdict[tuple[str, str, str], list[int | None]] = defaultdict(list)
+        for _, mode, kind, outcome, count in self.cells:
+            columns[mode, kind, outcome].append(count)
+        return tuple(
+            Total(*column, sum(count or 0 for count in counts), short=None in counts)
+            for column, counts in sorted(columns.items())
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Counts by local time. It holds true counts; its methods return only what may be shown.
+    """Counts by local date, by weekday from 0 for Monday and hour, and of no time at all.
 
-    The weekdays of `_hours` count from 0 for Monday.
+    It holds true counts; its methods return only what may be shown.
     """
 
-    _days: Mapping[date, _Counts] = field(repr=False)
-    _hours: Mapping[tuple[int, int], _Counts] = field(repr=False)
-    _undated: _Counts = field(repr=False)
+    counts: Mapping[date | tuple[int, int] | None, _Counts] = field(repr=False)
 
     def table(self, by: By) -> Statistics:
         """Return the counts of each hour of the day, weekday or month; undated ones come last."""
-        return _tabulated(chain(self._named(by), [(NOT_DATED, self._undated)]))
+        return _tabulated(chain(self._named(by), [(NOT_DATED, self.counts.get(None, {}))]))
 
     def by_day(self) -> tuple[tuple[date, Statistics], ...]:
         """Return the counts of each date on which anything was counted, in order.
 
         Their cells are named after the month.
         """
-        days = sorted(self._days.items())
-        return tuple((day, _tabulated([(_month(day), counts)])) for day, counts in days)
+        return tuple(
+            (day, _tabulated([(day.isoformat()[:MONTH], counts)])) for day, counts in self._days()
+        )
 
     def week(self) -> tuple[Statistics, ...]:
         """Return the counts by hour of each of the seven weekdays, Monday first."""
         return tuple(
             _tabulated(
-                (_hour(hour), counts) for (day, hour), counts in self._week() if day == weekday
+                (f"{hour:02}", counts) for (day, hour), counts in self._week() if day == weekday
             )
             for weekday in range(len(WEEKDAYS))
         )
@@ -123,40 +137,63 @@ class Gathered:
     def _named(self, by: By) -> Iterator[tuple[str, _Counts]]:
         match by:
             case By.HOUR:
-                by_hour = sorted(self._hours.items(), key=lambda item: item[0][1])
-                return ((_hour(hour), counts) for (_, hour), counts in by_hour)
+                by_hour = sorted(self._week(), key=lambda item: item[0][1])
+                return ((f"{hour:02}", counts) for (_, hour), counts in by_hour)
             case By.WEEKDAY:
                 return ((WEEKDAYS[day], counts) for (day, _), counts in self._week())
             case By.MONTH:
-                return ((_month(day), counts) for day, counts in sorted(self._days.items()))
+                return ((day.isoformat()[:MONTH], counts) for day, counts in self._days())
+
+    def _days(self) -> list[tuple[date, _Counts]]:
+        return sorted((day, counts) for day, counts in self.counts.items() if isinstance(day, date))
 
     def _week(self) -> list[tuple[tuple[int, int], _Counts]]:
-        return sorted(self._hours.items())
+        return sorted((at, counts) for at, counts in self.counts.items() if isinstance(at, tuple))
 
 
-def gather(counts: Iterable[HourCount], zone: tzinfo) -> Gathered:
-    """Gather counts by local time.
+def gather(counts: Iterable[HourCount], zone: tzinfo, before: Gathered | None = None) -> Gathered:
+    """Gather counts by local time, with those that were gathered `before`, which stay as they are.
 
     Counts may come in any order; fastest where those of an hour are neighbours. In a zone whose
     offset is no whole hour, an hour counts where it began.
     """
-    days: defaultdict[date, _Counts] = defaultdict(Counter)
-    hours: defaultdict[tuple[int, int], _Counts] = defaultdict(Counter)
-    undated: _Counts = Counter()
-    for hour, listed in groupby(counts, key=attrgetter("hour")):
-        into = [undated]
+    gathered = defaultdict(dict, {} if before is None else before.counts)
+    for at in gathered:
+        gathered[at] = gathered[at].copy()
+    columns = {column: column for counter in gathered.values() for column in counter}
+    for hour, listed in groupby(counts, itemgetter(0)):
+        into = [gathered[None]]
         if hour is not None:
             local = hour.astimezone(zone)
-            into = [days[local.date()], hours[local.weekday(), local.hour]]
-        for hour_count in listed:
-            for counter in into if hour_count.kind != OPENED else ():
-                counter[hour_count.mode, hour_count.kind, hour_count.outcome] += hour_count.count
-    return Gathered(days, hours, undated)
+            into = [gathered[local.date()], gathered[local.weekday(), local.hour]]
+        for _, mode, kind, outcome, count in listed:
+            if kind == OPENED:
+                continue
+            # Years have many counters and few columns: each is held once.
+            column = columns.setdefault((mode, kind, outcome), (mode, kind, outcome))
+            for counter in into:
+                counter[column] = counter.get(column, 0) + count
+    return Gathered(gathered)
 
 
 def shown(count: int) -> int | None:
     """Return a count as it may be shown; None for a hidden one."""
     return None if count < K else (count + ROUNDED_TO // 2) // ROUNDED_TO * ROUNDED_TO
+
+
+COLUMNS = ("branch", "group", "mode", "kind", "outcome", "count")
+
+
+def rows(branch: str, counts: Statistics) -> Iterator[tuple[str, ...]]:
+    """Yield a table for a spreadsheet, its heads first."""
+    yield COLUMNS
+    for *names, count in counts.cells:
+        yield (branch, *names, told(count))
+
+
+def told(count: int | None) -> str:
+    """Return a count that may be shown as text."""
+    return f"<{K}" if count is None else str(count)
 
 
 def widened(first_day: date | None, last_day: date | None) -> tuple[date | None, date | None]:
@@ -170,44 +207,28 @@ def widened(first_day: date | None, last_day: date | None) -> tuple[date | None,
     return begins, ends
 
 
-def period(
+def moments(
     first_day: date | None, last_day: date | None, zone: tzinfo
 ) -> tuple[datetime | None, datetime | None]:
-    """Return what two days are :func:`widened` to, as UTC; the end is not included."""
-    begins, ends = widened(first_day, last_day)
-    after = None if ends is None else ends + timedelta(days=1)
-    return _midnight(begins, zone), _midnight(after, zone)
+    """Return when the first day begins and when the last one is over, UTC; None is no bound."""
+    after = None if last_day is None else last_day + timedelta(days=1)
+    return _midnight(first_day, zone), _midnight(after, zone)
 
 
 def _tabulated(named: Iterable[tuple[str, _Counts]]) -> Statistics:
     """Add up the counts of each name, and hide small ones; names stay in their order."""
-    groups: defaultdict[str, _Counts] = defaultdict(Counter)
+    groups: defaultdict[str, _Counts] = defaultdict(dict)
     for name, counts in named:
-        groups[name].update(counts)
-    cells = tuple(
-        Cell(name, *column, shown(count))
-        for name, counts in groups.items()
-        for column, count in sorted(counts.items())
-        if count > 0
-    )
-    return Statistics(cells, _totals(cells))
-
-
-def _hour(hour: int) -> str:
-    return f"{hour:02}"
-
-
-def _month(day: date) -> str:
-    return f"{day:%Y-%m}"
-
-
-def _totals(cells: Iterable[Cell]) -> tuple[Total, ...]:
-    columns: dict[tuple[str, str, str], list[int | None]] = {}
-    for cell in cells:
-        columns.setdefault((cell.mode, cell.kind, cell.outcome), []).append(cell.count)
-    return tuple(
-        Total(*column, sum(count or 0 for count in counts), short=None in counts)
-        for column, counts in sorted(columns.items())
+        into = groups[name]
+        for column, count in counts.items():
+            into[column] = into.get(column, 0) + count
+    return Statistics(
+        tuple(
+            Cell(name, *column, shown(count))
+            for name, counts in groups.items()
+            for column, count in sorted(counts.items())
+            if count > 0
+        )
     )
 
 
@@ -299,17 +320,12 @@ def _seen(passage: Passage) -> tuple[str, int]:
 
 
 ATTEMPT = "attempt"
-
-
 LEAF = "leaf"
-
-
 OPENED = "opened"
 """The first of `policy.first_card` came in; of no interest to statistics."""
 
 
-@dataclass(frozen=True, slots=True)
-class HourCount:
+class HourCount(NamedTuple):
     """How often something happened in an hour: all that is kept of visits for years.
 
     Args:
@@ -323,4 +339,4 @@ class HourCount:
     mode: str
     kind: str
     outcome: str
-    count: int
+    count: int  # type: ignore[assignment] # a field, not the method of tuples

@@ -19,7 +19,7 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
-from doorctl.privacy.statistics import LEAF, Gathered, HourCount, gather, period
+from doorctl.privacy.statistics import LEAF, Gathered, HourCount, gather, moments, widened
 from doorctl.services.app import App, local, open_book, retention, zone
 from doorctl.services.branch import note
 from doorctl.services.cards import numbers_of, open_register
@@ -418,11 +418,58 @@ def list_visits(app: App, since: datetime | None, why: str = "") -> list[Visit]:
     return visits
 
 
-def statistics(app: App, since: date | None, until: date | None) -> Gathered:
+SETTLED: Final = timedelta(days=2)
+"""Counts of hours that are over for so long hardly ever change."""
+READ_AGAIN: Final = timedelta(days=31)
+MOST_SUMS: Final = 4
+"""Periods whose sums are held: less than a megabyte for three years."""
+
+Span = tuple[datetime | None, datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was counted up to a UTC time, and what the table then said of those counts."""
+
+    until: datetime
+    totals: tuple[int, int]
+    sums: Gathered
+
+
+def statistics(
+    app: App, since: date | None, until: date | None, kept: dict[Span, Settled] | None = None
+) -> Gathered:
     """Return how much the door is used; it names nobody, so no look goes on the audit log.
 
-    It covers the month or the year that both local days lie in, else all time.
+    It covers the month or the year that both local days lie in, else all time. With what is `kept`
+    from call to call only the last days of years are read; the figures are the same.
     """
     branch = zone(app.config)
+    span = moments(*widened(since, until), branch)
     with closing(HourlyHistory(app.visits_db)) as history:
-        return gather(history.hours(*period(since, until, branch)), branch)
+        if kept is None:
+            return gather(history.hours(*span), branch)
+        long_ago = app.clock.moment().latest_known - SETTLED
+        settled = _settled(history, span, long_ago, branch, kept)
+        return gather(history.hours(settled.until, span[1]), branch, settled.sums)
+
+
+def _settled(
+    history: HourlyHistory, span: Span, until: datetime, branch: tzinfo, kept: dict[Span, Settled]
+) -> Settled:
+    since, ends = span
+    until = max(min(until, ends or until), since or until)
+    found = kept.get(span)
+    if (
+        found is not None
+        and until - found.until < READ_AGAIN
+        and history.totals(since, found.until) == found.totals
+    ):
+        return found
+    # Asked first: what is counted while the rows are read makes them differ the next time.
+    totals = history.totals(since, until)
+    found = Settled(until, totals, gather(history.hours(since, until), branch))
+    if len(kept) >= MOST_SUMS:
+        kept.clear()
+    kept[span] = found
+    return found

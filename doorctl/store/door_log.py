@@ -63,6 +63,7 @@ _SLICE = """
     WHERE (hour, mode, kind, outcome) > (?, ?, ?, ?) AND hour < ?
     ORDER BY hour, mode, kind, outcome LIMIT ?
 """
+_TOTALS = "SELECT count(*), ifnull(sum(count), 0) FROM hourly WHERE hour >= ? AND hour < ?"
 SLICE_ROWS = 2000
 """Rows that are read at once: no purge waits for a reader of years, and memory stays small."""
 
@@ -90,6 +91,10 @@ class HourlyHistory:
                 at = _from_hour(hour)
                 for _, mode, kind, outcome, count in listed:
                     yield HourCount(at, mode, kind, outcome, count)
+
+    def totals(self, since: datetime | None, until: datetime) -> tuple[int, int]:
+        """Return the number of those counts, and their sum: it tells whether any was added."""
+        return self._fetch(_TOTALS, to_hour(since), to_hour(until))[0]
 
     def opened_on(self, moment: Moment) -> date | None:
         """Return the last local day on which `policy.first_card` came in; None for none lately."""

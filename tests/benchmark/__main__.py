@@ -13,7 +13,7 @@ import click
 
 import doorctl
 from tests.benchmark import machine
-from tests.benchmark.parts import measured
+from tests.benchmark.parts import PARTS, measured
 from tests.benchmark.plan import FULL, MILLION, QUICK
 from tests.benchmark.table import as_json, as_table
 
@@ -23,6 +23,7 @@ from tests.benchmark.table import as_json, as_table
 @click.option(
     "--million", is_flag=True, help="Also time grants at a register of 1,000,000, and push one."
 )
+@click.option("--part", type=click.Choice(list(PARTS)), multiple=True, help="Measure that alone.")
 @click.option("--json", "as_json_", is_flag=True, help="Print JSON, for scripts.")
 @click.option(
     "--gate",
@@ -30,7 +31,9 @@ from tests.benchmark.table import as_json, as_table
     metavar="FACTOR",
     help="Exit 1 if a figure is more than FACTOR times its budget.",
 )
-def benchmark(quick: bool, million: bool, as_json_: bool, gate: float | None) -> None:
+def benchmark(
+    quick: bool, million: bool, part: tuple[str, ...], as_json_: bool, gate: float | None
+) -> None:
     """Print how fast and how small the door is on this machine, each figure beside its floor.
 
     Exit 0 whatever the figures are, unless --gate is given; anything that breaks is a traceback.
@@ -44,7 +47,7 @@ def benchmark(quick: bool, million: bool, as_json_: bool, gate: float | None) ->
     before = time.monotonic()
     here = machine.described()
     with tempfile.TemporaryDirectory(prefix="doorctl-benchmark-") as work:
-        figures = measured(plan, Path(work), _tell)
+        figures = measured(plan, Path(work), _tell, part)
     here["took"] = f"{time.monotonic() - before:.0f} s"
     click.echo(as_json(here, figures) if as_json_ else as_table(here, figures))
     missed = [each for each in figures if gate and (each.of_budget or 0) > gate]

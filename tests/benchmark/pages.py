@@ -1,4 +1,8 @@
-"""How fast the staff pages are after a busy month, how large web gets, and how the door fares."""
+"""How fast each page is after a busy month beside pushes, how large web gets, how the door fares.
+
+Each page is first asked for while nothing else goes on, which tells how much CPU time web spends on
+it, then while the sender pushes without a pause.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +20,18 @@ from doorctl.accounts.account import Role
 from doorctl.demo.door import Stage
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import ArgonSealer, read_key
-from tests.benchmark.busy import P99_MS
-from tests.benchmark.figures import Figure, Spread
+from tests.benchmark.busy import P99_MS, Background
+from tests.benchmark.figures import NS_PER_MS, Figure, Spread
 from tests.benchmark.floor import Echo
 from tests.benchmark.lanes import LONG_AGO, Lane, echo_directory, play
 from tests.benchmark.plan import Plan
+from tests.benchmark.pushing import works
 from tests.benchmark.receiving import HELD_MB
 from tests.benchmark.register import known_rows
 from tests.benchmark.sender import Sender
 from tests.benchmark.start import resident_mb
-from tests.browser.past import DAYS, PASSWORD, keep_records, live_through
-from tests.browser.walk import STOPS
+from tests.browser.past import DAYS, PASSWORD, count_years, keep_records, live_through
+from tests.browser.walk import STOPS, Stop
 from tests.web.branch import LIMIT_S, Branch
 
 PAGE_MS: Final = 50.0
@@ -35,8 +40,15 @@ PAGE_MS: Final = 50.0
 FLOOR: Final = "/static/icon.svg"
 """A file of the same process: what an answer costs without a page in it."""
 
-POLLED: Final = "/now"
 OK: Final = 200
+BUSY: Final = ("/log?span=week", "/log?span=week&outcome=refused", "/log/attempt?attempt=300")
+PAGES: Final = (
+    *(stop for stop in STOPS if stop.status == OK),
+    *(Stop(path, Role.MANAGER) for path in BUSY),
+)
+"""Every page of the walk, and what costs most of what no menu leads to."""
+
+POLLED: Final = "/now"
 
 
 def measure(plan: Plan, work: Path) -> Iterator[Figure]:
@@ -44,10 +56,7 @@ def measure(plan: Plan, work: Path) -> Iterator[Figure]:
     with _lived_in(work / "pages", plan.visits_per_month // DAYS) as (branch, lane):
         with httpx2.Client(base_url=f"http://127.0.0.1:{branch.port}", timeout=LIMIT_S) as browser:
             sessions = {role: signed_in(browser, role) for role in Role}
-            yield from _timed(browser, sessions, plan.page_repeats)
-        pid = int(branch.lines[0]["pid"])
-        part = "web process after every page"
-        yield Figure(part, "RSS", resident_mb(pid, "VmRSS"), "MB", 1, budget=HELD_MB)
+            yield from _timed(branch, browser, sessions, plan)
         with Echo(echo_directory(work)) as echo, _staff(branch, sessions[Role.STAFF]):
             taken, floor = play([lane], echo, plan.busy_rounds)
     part = "last digit -> relay beside 25 staff pages, whole door and web"
@@ -64,25 +73,47 @@ def signed_in(browser: httpx2.Client, role: Role) -> str:
     return cookie
 
 
-def _timed(browser: httpx2.Client, sessions: dict[Role, str], repeats: int) -> Iterator[Figure]:
-    floor = _median_ms(browser, FLOOR, "", repeats)
-    for stop in STOPS:
-        if stop.status == OK:
-            cookie = sessions[stop.role] if stop.role else ""
-            taken = _median_ms(browser, stop.path, cookie, repeats)
-            yield Figure("page", f"{stop}, p50", taken, "ms", repeats, floor, PAGE_MS)
+def _timed(
+    branch: Branch, browser: httpx2.Client, sessions: dict[Role, str], plan: Plan
+) -> Iterator[Figure]:
+    cookies = {stop: sessions[stop.role] if stop.role else "" for stop in PAGES}
+    pid = int(branch.lines[0]["pid"])
+    clock = cpu_clock(pid)
+    spent = {}
+    for stop, cookie in cookies.items():
+        _durations_ns(browser, stop.path, cookie, 1)  # The first one compiles the template.
+        before = time.clock_gettime_ns(clock)
+        _durations_ns(browser, stop.path, cookie, plan.page_repeats)
+        spent[stop] = (time.clock_gettime_ns(clock) - before) / plan.page_repeats / NS_PER_MS
+    part = "web process after every page"
+    yield Figure(part, "RSS", resident_mb(pid, "VmRSS"), "MB", 1, budget=HELD_MB)
+    with Background(works(branch, min(plan.sizes[-1], 100_000), plan.changed)) as pushes:
+        floor = Spread.of_ns(_durations_ns(browser, FLOOR, "", plan.page_repeats)).p50
+        for stop, cookie in cookies.items():
+            taken = sorted(_durations_ns(browser, stop.path, cookie, plan.page_repeats))
+            p50, p95 = (taken[len(taken) * share // 100] / NS_PER_MS for share in (50, 95))
+            n, name = plan.page_repeats, f"{stop.path} as {stop.role or 'anybody'}"
+            yield Figure("page beside pushes", f"{name}, p50", p50, "ms", n, floor, PAGE_MS)
+            yield Figure("page beside pushes", f"{name}, p95", p95, "ms", n)
+            yield Figure("page beside pushes", f"{name}, CPU alone", spent[stop], "ms", n)
+    yield Figure("page beside pushes", "pushes meanwhile", pushes.runs, "", pushes.runs)
+    yield Figure(part, "RSS, and after pushes", resident_mb(pid, "VmRSS"), "MB", 1)
 
 
-def _median_ms(browser: httpx2.Client, path: str, cookie: str, repeats: int) -> float:
+def cpu_clock(pid: int) -> int:
+    """Return the clock of the CPU time of another process, as clock_getcpuclockid(3) makes it."""
+    return ~pid << 3 | 2
+
+
+def _durations_ns(browser: httpx2.Client, path: str, cookie: str, repeats: int) -> list[int]:
     headers = {"Cookie": cookie, "Accept": "text/html"}
     taken = []
-    # The first one compiles the template.
-    for _ in range(repeats + 1):
+    for _ in range(repeats):
         before = time.monotonic_ns()
         answer = browser.get(path, headers=headers)
         taken.append(time.monotonic_ns() - before)
         assert answer.status_code == OK, f"{path}: {answer.status_code}"
-    return Spread.of_ns(taken[1:]).p50
+    return taken
 
 
 @contextmanager
@@ -92,6 +123,7 @@ def _lived_in(directory: Path, visits_per_day: int) -> Iterator[tuple[Branch, La
     key = read_key(branch.config.secrets.installation_key_file)
     known = list(known_rows(ArgonSealer(key, branch.seal.memory_kib, branch.seal.iterations)))
     live_through(branch.config, visits_per_day, [known[0].row_key])
+    count_years(branch.config, visits_per_day)
     keep_records(branch.config, known[0].row_key)
     branch.start()
     try:

@@ -25,11 +25,11 @@ def measure(plan: Plan, work: Path) -> Iterator[Figure]:
     with ExitStack() as stack:
         directories = [work / f"pushing-{number}" for number in range(LANES)]
         branches = [stack.enter_context(serving(directory)) for directory in directories]
-        works = [_works(branch, size, plan.changed) for branch in branches]
+        turns = [works(branch, size, plan.changed) for branch in branches]
         lanes = [stack.enter_context(_opened(branch)) for branch in branches]
         echo = stack.enter_context(Echo(echo_directory(work)))
         # The doors' webs take turns, so that one push is under way at any moment.
-        with Background(list(chain.from_iterable(zip(*works, strict=True)))) as pushes:
+        with Background(list(chain.from_iterable(zip(*turns, strict=True)))) as pushes:
             taken, floor = play(lanes, echo, plan.busy_rounds)
     part = f"last digit -> relay beside pushes, whole door and web, {size:,} patrons"
     spread = Spread.of_ns(list(chain.from_iterable(taken)))
@@ -50,7 +50,7 @@ def serving(directory: Path, *overrides: str) -> Iterator[Branch]:
         branch.end()
 
 
-def _works(branch: Branch, size: int, changed: int) -> Sequence[Work]:
+def works(branch: Branch, size: int, changed: int) -> Sequence[Work]:
     """Return what pushes everybody, and what pushes a few; everybody is pushed once before."""
     key = read_key(branch.config.secrets.installation_key_file)
     known = list(known_rows(ArgonSealer(key, branch.seal.memory_kib, branch.seal.iterations)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -184,7 +184,7 @@ def test_whoever_reads_counts_keeps_no_purge_from_its_end(path: Path) -> None:
 def test_a_file_that_breaks_in_mid_read_is_told(path: Path) -> None:
     """As one that is broken from the start: by an error that says what to do."""
     with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:
-        store.add_counts([ENTRY, *(replace(ENTRY, mode=f"{n:05}") for n in range(SLICE_ROWS))])
+        store.add_counts([ENTRY, *(ENTRY._replace(mode=f"{n:05}") for n in range(SLICE_ROWS))])
         reading = history.hours(None, None)
         next(reading)
         change(path, "ALTER TABLE hourly RENAME TO gone")

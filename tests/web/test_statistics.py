@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
 from doorctl.privacy.statistics import ATTEMPT, By, HourCount
 from doorctl.services import visits
 from doorctl.services.app import App
+from doorctl.store.door_log import HourlyHistory
 from doorctl.store.visits import VisitStore
 from tests.web.conftest import Apps
 
@@ -70,3 +73,45 @@ def test_a_day_stands_for_its_month(app: App) -> None:
         ("2026-03", 20),
         ("no clock", 20),
     ]
+
+
+def test_kept_sums_of_years_never_tell_another_figure(app: App) -> None:
+    """Neither once more was counted, nor after a count of long ago that was written late."""
+    kept: dict[visits.Span, visits.Settled] = {}
+    spans: tuple[tuple[date | None, date | None], ...] = (
+        (None, None),
+        (MONDAY, MONDAY),
+        (MONDAY, date(2026, 4, 1)),
+    )
+    for more in (0, 0, 30, 7):
+        with closing(VisitStore(app.visits_db)) as store:
+            store.add_counts([counted(LATE_MONDAY, more), counted(datetime.now(UTC), more)])
+        for span in spans:
+            whole = visits.statistics(app, *span)
+            assert visits.statistics(app, *span, kept) == whole
+            assert visits.statistics(app, *span, kept) == whole
+
+
+def test_hours_long_over_are_read_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their sums are kept until one of them changes, so that three years cost no more than days.
+
+    Bug (speed of the pages): the page of statistics read and added up every hour of three years.
+    """
+    read: list[HourCount] = []
+    hours = HourlyHistory.hours
+
+    def noted(self: HourlyHistory, *span: Any) -> Iterator[HourCount]:
+        """Read, and keep what was read."""
+        found = list(hours(self, *span))
+        read.extend(found)
+        return iter(found)
+
+    monkeypatch.setattr(HourlyHistory, "hours", noted)
+    kept: dict[visits.Span, visits.Settled] = {}
+    reads = []
+    for _ in range(2):
+        visits.statistics(app, None, None, kept)
+        reads.append(len(read))
+        read.clear()
+
+    assert reads == [len(COUNTS), 0]

@@ -28,6 +28,7 @@ from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.privacy.letters import OF_LETTER, Export, value
 from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, HoldAsked
+from doorctl.privacy.statistics import moments
 from doorctl.privacy.subject import CARD, PATRON, Column, HeldRow, Shown, Table
 from doorctl.services import purging, subject
 from doorctl.services.app import App, zone
@@ -207,7 +208,7 @@ async def _export_audit(request: PageRequest) -> Response:
 async def _entries(request: PageRequest, form: Form) -> tuple[Entry, ...]:
     period, account = read_period(form, request.today), form.text("account")
     action = {member.value for member in Action} & {form.text("action")}
-    since, until = period.moments(request.words.zone)
+    since, until = moments(*period, request.words.zone)
 
     def fitting(app: App) -> tuple[Entry, ...]:
         return tuple(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import date
+from functools import partial
 from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import ONE_DAY, Mode
+from doorctl.access.calendar import Mode
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.privacy.statistics import (
@@ -20,9 +21,9 @@ from doorctl.privacy.statistics import (
     WEEKDAYS,
     By,
     Cell,
-    Gathered,
     K,
     Statistics,
+    rows,
     widened,
 )
 from doorctl.services import visits
@@ -55,7 +56,6 @@ class ColumnBar:
     width: float
     height: float
     series: int
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +98,14 @@ def _column(x: float, step: float, counts: Sequence[int], top: int) -> list[Colu
             round(width, 1),
             round(HEIGHT * count / top, 1),
             place,
-            count,
         )
         for place, count in enumerate(counts)
         if count
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
-    """Whole local days, both included; None is no bound."""
-
-    since: date | None = None
-    until: date | None = None
-
-    def moments(self, zone: tzinfo) -> tuple[datetime | None, datetime | None]:
-        """Return when the first day begins and when the last one is over, UTC."""
-        after = None if self.until is None else self.until + ONE_DAY
-        return _midnight(self.since, zone), _midnight(after, zone)
+Period = tuple[date | None, date | None]
+"""Whole local days, both included; None is no bound."""
 
 
 def read_period(form: Form, today: date) -> Period:
@@ -126,11 +116,7 @@ def read_period(form: Form, today: date) -> Period:
     first, last = (day(form.text(end), today, past=True) for end in ("since", "until"))
     if first is not None and last is not None and last < first:
         raise InputError("the last day lies before the first")
-    return Period(first, last)
-
-
-def _midnight(begins: date | None, zone: tzinfo) -> datetime | None:
-    return None if begins is None else datetime.combine(begins, time(), zone).astimezone(UTC)
+    return first, last
 
 
 OK: Final = "ok"
@@ -168,7 +154,7 @@ class Count:
 class Group:
     """One hour, weekday, day or month, with a count for each of :data:`SERIES`.
 
-    `short_name` stands below a bar; where it is empty, `name` does.
+    `short_name` stands below a bar, else `name` does.
     """
 
     name: str
@@ -196,14 +182,8 @@ def chart(words: Words, by: By, title: str, table: Statistics) -> Chart:
 
     `title` is in English; `table` must hide its small counts already.
     """
-    groups = [
-        Group(
-            _shown(words, by, name),
-            _counts(cell for cell in table.cells if cell.group == name),
-            _short(words, by, name),
-        )
-        for name in _names(by, table)
-    ]
+    cells = table.groups()
+    groups = [_group(words, by, name, cells.get(name, ())) for name in _names(by, cells)]
     return _drawn(by.value, title, groups)
 
 
@@ -219,18 +199,20 @@ def days_chart(words: Words, title: str, days: Iterable[tuple[date, Statistics]]
 def week(words: Words, days: Sequence[Statistics]) -> list[tuple[str, list[tuple[str, int]]]]:
     """Return who was let in, by weekday and hour: each square's text, and its shade."""
     counts = [_by_hour(table) for table in days]
-    most = max((count.number for row in counts for count in row), default=0)
-    return [
-        (
-            words.say(name),
-            [(count.text(words) if count != Count() else "", _shade(count, most)) for count in row],
-        )
-        for name, row in zip(WEEKDAY_NAMES, counts, strict=True)
-    ]
+    most = max((count.number for row in counts for count in row), default=0) or 1
+
+    def square(count: Count) -> tuple[str, int]:
+        shown = "" if count == Count() else count.text(words)
+        return shown, -(-count.number * SHADES // most)
+
+    named = zip(WEEKDAY_NAMES, counts, strict=True)
+    return [(words.say(name), [square(count) for count in row]) for name, row in named]
 
 
 def _drawn(key: str, title: str, groups: Sequence[Group], *, downloads: bool = True) -> Chart:
-    series = {name: text for name, text in SERIES.items() if _is_counted(name, groups)}
+    # Without a door contact a branch can't count people.
+    enters = any(group.counts[ENTERED] != Count() for group in groups)
+    series = {name: text for name, text in SERIES.items() if name != ENTERED or enters}
     columns = [
         (group.short_name or group.name, [group.counts[name].number for name in series])
         for group in groups
@@ -238,37 +220,25 @@ def _drawn(key: str, title: str, groups: Sequence[Group], *, downloads: bool = T
     return Chart(key, title, tuple(groups), series, bars(columns), downloads)
 
 
-def _is_counted(series: str, groups: Iterable[Group]) -> bool:
-    """Tell whether the branch counts this series: without a door contact it can't count people."""
-    return series != ENTERED or any(group.counts[ENTERED] != Count() for group in groups)
+def _by_hour(table: Statistics) -> list[Count]:
+    cells = table.groups()
+    return [_counts(cells.get(hour, ()))["granted"] for hour in HOURS]
 
 
-def _by_hour(table: Statistics) -> tuple[Count, ...]:
-    cells = ([cell for cell in table.cells if cell.group == hour] for hour in HOURS)
-    return tuple(_counts(of_hour)["granted"] for of_hour in cells)
-
-
-def _shade(count: Count, most: int) -> int:
-    return -(-count.number * SHADES // most) if most else 0
-
-
-def _names(by: By, table: Statistics) -> Sequence[str]:
-    groups = {cell.group for cell in table.cells}
+def _names(by: By, groups: Collection[str]) -> Sequence[str]:
     last = (NOT_DATED,) if NOT_DATED in groups else ()
     if by is By.MONTH:
-        return (*sorted(groups - {NOT_DATED}), *last)
+        return (*sorted({*groups} - {NOT_DATED}), *last)
     return (*(HOURS if by is By.HOUR else WEEKDAYS), *last)
 
 
 def _counts(cells: Iterable[Cell]) -> Mapping[str, Count]:
-    counts = dict.fromkeys(SERIES, Count())
+    told: dict[str | None, list[int | None]] = {series: [] for series in SERIES}
     for cell in cells:
-        series = _series(cell)
-        if series is not None:
-            before = counts[series]
-            short = before.short or cell.count is None
-            counts[series] = Count(before.number + (cell.count or 0), short)
-    return counts
+        told.setdefault(_series(cell), []).append(cell.count)
+    return {
+        series: Count(sum(n or 0 for n in told[series]), None in told[series]) for series in SERIES
+    }
 
 
 def _series(cell: Cell) -> str | None:
@@ -277,26 +247,21 @@ def _series(cell: Cell) -> str | None:
     return ENTERED if cell.kind == LEAF and cell.outcome == "entered" else None
 
 
-def _shown(words: Words, by: By, name: str) -> str:
+def _group(words: Words, by: By, name: str, cells: Iterable[Cell]) -> Group:
+    short = ""
     if name == NOT_DATED:
-        return words.say("Time not known")
-    if by is By.WEEKDAY:
-        return words.say(WEEKDAY_NAMES[WEEKDAYS.index(name)])
-    if by is By.MONTH:
-        day = date.fromisoformat(f"{name}-01")
-        return f"{words.month(day)} {day.year}"
-    return name
-
-
-def _short(words: Words, by: By, name: str) -> str:
-    """Return "nov 2026" for a month, and nothing for a name that is short already."""
-    if by is not By.MONTH or name == NOT_DATED:
-        return ""
-    day = date.fromisoformat(f"{name}-01")
-    return f"{words.month(day)[:3]} {day.year}"
+        name = words.say("Time not known")
+    elif by is By.WEEKDAY:
+        name = words.say(WEEKDAY_NAMES[WEEKDAYS.index(name)])
+    elif by is By.MONTH:
+        first = date.fromisoformat(f"{name}-01")
+        month = words.month(first)
+        name, short = f"{month} {first.year}", f"{month[:3]} {first.year}"
+    return Group(name, _counts(cells), short)
 
 
 PAGE: Final = "/statistics"
+Kept = dict[visits.Span, visits.Settled]
 MOST_DAYS: Final = 31
 """The longest period in which each day has a bar of its own."""
 
@@ -305,16 +270,18 @@ TITLES: Final = ((By.HOUR, "By hour"), (By.WEEKDAY, "By weekday"), (By.MONTH, "B
 
 def statistics_pages(frame: Frame) -> tuple[BaseRoute, ...]:
     """Return the routes that show counts."""
-    see = Permission.SEE_STATISTICS
-    return (frame.guarded(PAGE, _page, see), frame.guarded(f"{PAGE}.csv", _csv, see))
+    see, shown = Permission.SEE_STATISTICS, partial(_page, Kept())
+    return (frame.guarded(PAGE, shown, see), frame.guarded(f"{PAGE}.csv", _csv, see))
 
 
-async def _page(request: PageRequest) -> Response:
+async def _page(kept: Kept, request: PageRequest) -> Response:
+    period: Period = (None, None)
+    wrong = ""
     try:
-        period, wrong = _period(request), ""
+        period = _period(request)
     except InputError as error:
-        period, wrong = Period(), request.words.refusal(error)
-    drawn = {} if wrong else await request.do(_pictures, request.words, period)
+        wrong = request.words.refusal(error)
+    drawn = {} if wrong else await request.do(_pictures, kept, request.words, period)
     return request.page(
         "statistics.html",
         **({"charts": (), "week": None, "staffed": ()} | drawn),
@@ -334,10 +301,16 @@ async def _csv(request: PageRequest) -> Response:
     return Response(written, media_type="text/csv", headers=headers)
 
 
-def _pictures(app: App, words: Words, period: Period) -> dict[str, Any]:
+def _written(app: App, period: Period, by: By) -> str:
+    return table_of(rows(app.config.branch.id, visits.statistics(app, *period).table(by)))
+
+
+def _pictures(app: App, kept: Kept, words: Words, period: Period) -> dict[str, Any]:
     """Return all pictures of a period; years take a while, so it is off the event loop."""
-    usage = visits.statistics(app, period.since, period.until)
-    charts = _charts(words, period, usage)
+    usage = visits.statistics(app, *period, kept)
+    charts = [chart(words, by, title, usage.table(by)) for by, title in TITLES]
+    if _is_short(*period):
+        charts.append(days_chart(words, "By day", usage.by_day()))
     return {"charts": charts, "week": week(words, usage.week()), "staffed": staffed(app)}
 
 
@@ -354,38 +327,16 @@ def staffed(app: App) -> list[set[int]]:
     ]
 
 
-def _written(app: App, period: Period, by: By) -> str:
-    usage = visits.statistics(app, period.since, period.until)
-    return table_of(_rows(app.config.branch.id, usage.table(by).cells))
-
-
-def _charts(words: Words, period: Period, usage: Gathered) -> list[Chart]:
-    charts = [chart(words, by, title, usage.table(by)) for by, title in TITLES]
-    if _is_short(period):
-        charts.append(days_chart(words, "By day", usage.by_day()))
-    return charts
-
-
 def _period(request: PageRequest) -> Period:
-    days = read_period(request.queried, request.today)
-    return Period(*widened(days.since, days.until))
+    return widened(*read_period(request.queried, request.today))
 
 
 def _chosen(request: PageRequest, period: Period, wrong: str) -> dict[str, str]:
+    days = zip(("since", "until"), period, strict=True)
     if wrong:
-        return {name: request.query(name) for name in ("since", "until")}
-    days = {"since": period.since, "until": period.until}
-    return {name: "" if day is None else request.words.short_day(day) for name, day in days.items()}
+        return {name: request.query(name) for name, _ in days}
+    return {name: "" if day is None else request.words.short_day(day) for name, day in days}
 
 
-def _is_short(period: Period) -> bool:
-    if period.since is None or period.until is None:
-        return False
-    return (period.until - period.since).days < MOST_DAYS
-
-
-def _rows(branch: str, cells: Sequence[Cell]) -> Iterator[tuple[str, ...]]:
-    yield ("branch", "group", "mode", "kind", "outcome", "count")
-    for cell in cells:
-        count = f"<{K}" if cell.count is None else str(cell.count)
-        yield (branch, cell.group, cell.mode, cell.kind, cell.outcome, count)
+def _is_short(since: date | None, until: date | None) -> bool:
+    return since is not None and until is not None and (until - since).days < MOST_DAYS

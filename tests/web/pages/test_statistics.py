@@ -10,7 +10,7 @@ import csv
 import io
 import threading
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,8 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
-from doorctl.cli.visits import COLUMNS
 from doorctl.core.language import languages
-from doorctl.privacy.statistics import ATTEMPT, LEAF, By, Gathered, HourCount
+from doorctl.privacy.statistics import ATTEMPT, COLUMNS, LEAF, By, Gathered, HourCount
 from doorctl.services import visits
 from doorctl.services.app import App
 from doorctl.store.visits import VisitStore
@@ -92,10 +91,9 @@ def test_years_of_hours_keep_no_other_page_waiting(
             threads.add(threading.current_thread().name.partition("_")[0])
             return super().__getattribute__(name)
 
-    def watched(app: App, since: date | None, until: date | None) -> Gathered:
+    def watched(*asked: Any) -> Gathered:
         """Gather them, and have each further step noted."""
-        found = gathered(app, since, until)
-        return Watched(found._days, found._hours, found._undated)  # noqa: SLF001 - the same counts
+        return Watched(gathered(*asked).counts)
 
     monkeypatch.setattr(visits, "statistics", watched)
 
