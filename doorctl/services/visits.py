@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -15,7 +15,9 @@ from typing import Any, Final
 from doorctl.access.calendar import OPEN, Calendar, Mode
 from doorctl.access.day import planned, planned_changes
 from doorctl.access.throttle import CODES_KEY
+from doorctl.core.alarms import KINDS, Source
 from doorctl.core.errors import InputError, StoreError
+from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
@@ -34,6 +36,7 @@ from doorctl.store.door_log import (
     Visit,
     VisitHistory,
 )
+from doorctl.store.records import MOST_ENDED, AlarmRecords
 
 SLOT: Final = timedelta(minutes=15)
 HOUR: Final = timedelta(hours=1)
@@ -44,7 +47,12 @@ MORNING: Final = timedelta(hours=6)
 NIGHT_BACK: Final = timedelta(days=4)
 """A night after closed days began before them; no branch is closed for longer than at Christmas."""
 
-MOST_EVENTS: Final = 1000
+MOST_EVENTS: Final = 5000
+"""More than a week has, whose pushes come every few minutes."""
+
+ENDS: Mapping[str, str] = {known.clears: kind for kind, known in KINDS.items() if known.clears}
+"""The end of each alarm that has one."""
+
 LAST_OF_CARD: Final = 6
 
 ENTERED, LEFT = "entered", "left"
@@ -155,14 +163,14 @@ DAY_S: Final = 24 * HOUR_S
 
 @dataclass(frozen=True, slots=True)
 class LogView:
-    """What fits a filter, with its times; `newest` is the newest attempt of all that may be shown.
+    """What fits a filter, with its times; `version` is the log's before it was read.
 
-    `events` are what happened without a card in the time of the page, newest first, where the
+    `events` are what happened without a card in the time of the page, in any order, where the
     filter leaves them in.
     """
 
     chosen: LogFilter
-    newest: Visit | None
+    version: int
     page: LogPage
     events: tuple[DoorEvent, ...]
     picture: Picture
@@ -170,7 +178,7 @@ class LogView:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """What has happened at the door since it was closed, local; the newest first."""
+    """What has happened at the door since it was closed, local; the newest refusal first."""
 
     since: datetime
     granted: int
@@ -197,21 +205,19 @@ class DoorLog:
 
         `chosen` has both its times; a `night` is from when the house was closed until now.
         """
-        calendar, now = self._calendar(), self._app.clock.moment().local
+        version, (calendar, alarms) = self.version(), self._of_branch()
+        now = self._app.clock.moment().local
         if night:
             hour = now.replace(minute=0, second=0, microsecond=0)
             chosen = replace(chosen, since=night_begins(calendar, now), until=hour + HOUR)
         with self._rows() as rows:
-            # Read first: what is written meanwhile is shown twice rather than not at all.
             page, ends = _page_before(rows, chosen, before, limit)
-            first = page.visits[:1] if before is None and not chosen.narrows else ()
-            newest = first or rows.newest(EVERY, None, 1)
-            events: list[DoorEvent] = []
+            events: tuple[DoorEvent, ...] = ()
             if not chosen.narrows and chosen.since is not None:
                 since = page.visits[-1].at if page.more else chosen.since
-                events = rows.events(since, ends, MOST_EVENTS)
+                events = _events(rows, alarms, since, ends)
             picture = self._picture(rows, chosen, calendar, now)
-        return LogView(chosen, newest[0] if newest else None, page, tuple(events), picture)
+        return LogView(chosen, version, page, events, picture)
 
     def beside(self, attempt: int, *, same_day: bool) -> tuple[Visit, ...]:
         """Return an attempt and the last others with its card before, newest first.
@@ -246,28 +252,19 @@ class DoorLog:
         with self._rows() as rows:
             counted = rows.counts(chosen, int(DAY_S))
             refused = rows.newest(replace(chosen, verdict="refused"), None, limit)
-            events = rows.events(since, now + HOUR, MOST_EVENTS)
+            events = _events(rows, self._of_branch()[1], since, now + HOUR)
         return Night(
             since,
             sum(granted for _, granted, _ in counted),
             sum(shut_out for _, _, shut_out in counted),
             tuple(refused),
-            tuple(events),
+            events,
         )
-
-    def after(self, number: int, limit: int = 100) -> tuple[Visit, ...]:
-        """Return attempts with higher numbers, oldest first."""
-        with self._rows() as rows:
-            return tuple(rows.oldest(EVERY, number, limit))
-
-    def last(self) -> int:
-        """Return the highest attempt number that may be shown, 0 for none."""
-        newest = self.page(limit=1).visits
-        return newest[0].attempt if newest else 0
 
     def version(self) -> int:
         """Return a number that changes with each commit; costs microseconds, and never raises."""
-        return hash(tuple(_state(self._app.visits_db, suffix) for suffix in ("", "-wal")))
+        files = self._app.visits_db, self._app.branch_db
+        return hash(tuple(_state(path, suffix) for path in files for suffix in ("", "-wal")))
 
     def search(self, typed: str, by: str) -> frozenset[bytes]:
         """Return the row keys of a swiped or typed number, sealed by the door; audited."""
@@ -337,10 +334,26 @@ class DoorLog:
         bands = tuple(_bands(calendar, start, end, zone)) if calendar else ()
         return Picture(start.astimezone(zone), end.astimezone(zone), step, slots, bands, local)
 
-    def _calendar(self) -> Calendar | None:
+    def _of_branch(self) -> tuple[Calendar | None, list[DoorEvent]]:
+        """Return the calendar, and the alarms of the web process; the door keeps its own."""
+        calendar, heard = None, set[tuple[datetime, str]]()
         with suppress(StoreError), open_book(self._app) as book:
-            return calendar_of(self._app.config.opening, book.calendar())
-        return None
+            calendar = calendar_of(self._app.config.opening, book.calendar())
+            records = AlarmRecords(book.path, book.rows)
+            for one in (*records.standing(), *records.ended(MOST_ENDED)):
+                if one.source is Source.WEB and not one.known.wordless:
+                    heard |= {(one.since, one.kind), (one.last, one.kind)}
+                    if one.cleared_at is not None and one.kind in ENDS:
+                        heard.add((one.cleared_at, ENDS[one.kind]))
+        return calendar, [DoorEvent(at, ClockState.TRUSTED, kind) for at, kind in heard]
+
+
+def _events(
+    rows: DoorLogRows, alarms: Iterable[DoorEvent], since: datetime, until: datetime
+) -> tuple[DoorEvent, ...]:
+    begins = max(since, rows.not_before)
+    shown = (alarm for alarm in alarms if begins <= alarm.at < until)
+    return (*rows.events(since, until, MOST_EVENTS), *shown)
 
 
 def _bands(calendar: Calendar, start: datetime, end: datetime, zone: tzinfo) -> Iterator[ModeBand]:
@@ -399,7 +412,8 @@ def _state(path: Path, suffix: str) -> tuple[int, ...]:
         stat = path.with_name(f"{path.name}{suffix}").stat()
     except OSError:
         return ()
-    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    # A reader makes an empty file beside a database that nobody writes.
+    return (stat.st_ino, stat.st_mtime_ns, stat.st_size) if stat.st_size else ()
 
 
 def list_visits(app: App, since: datetime | None, why: str = "") -> list[Visit]:

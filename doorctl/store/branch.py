@@ -211,13 +211,13 @@ class BranchReader:
 
     def __init__(self, path: Path, rows: WatchedReader | None = None) -> None:
         self.path = path
-        self._rows = rows or WatchedReader(path, _CURE)
+        self.rows = rows or WatchedReader(path, _CURE)
         self._guard = Lock()
 
     def close(self) -> None:
         """Close the file; idempotent."""
         with self._guard:
-            self._rows.close()
+            self.rows.close()
 
     def _records(
         self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
@@ -225,7 +225,7 @@ class BranchReader:
         if never_made(self.path):
             return []
         with self._guard, translated(self.path):
-            return self._rows.current().execute(sql, parameters).fetchall()
+            return self.rows.current().execute(sql, parameters).fetchall()
 
     def _fetch(
         self,

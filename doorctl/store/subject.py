@@ -126,7 +126,7 @@ class StoredErasures(BranchReader):
         if never_made(self.path):
             return Tombstones()
         with self._guard, translated(self.path):
-            return read(self._rows.current())
+            return read(self.rows.current())
 
 
 def read(connection: sqlite3.Connection) -> Tombstones:

@@ -81,6 +81,15 @@ class WrittenLog:
                 [(round(at.timestamp() * 1000), *texts) for at, *texts in events],
             )
 
+    def alarm(self, kind: str, at: datetime = NOW) -> None:
+        """Commit an alarm that the web process raised and nobody has ended."""
+        with closing(sqlite3.connect(self.app.branch_db)) as file, file:
+            file.execute(
+                "INSERT INTO alarms (kind, source, first_ms, last_ms, count, why)"
+                " VALUES (?1, 'web', ?2, ?2, 1, '')",
+                (kind, round(at.timestamp() * 1000)),
+            )
+
     def know(self) -> None:
         """Have the register know whose the card is."""
         with closing(open_or_create_patrons(self.app.patrons_db, self.numbers.seal())) as writer:

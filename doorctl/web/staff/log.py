@@ -39,8 +39,8 @@ from doorctl.web.words import MODES, Words
 
 GRANTED, REFUSED = "granted", "refused"
 OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
-FOLD, EVENT = "fold", "event"
-"""States of rows that are no attempt: let-ins of an hour, and what the door did by itself."""
+FOLD, EVENT, UPDATES = "fold", "event", "updates"
+"""States of rows that are no attempt: let-ins of an hour, what the door did by itself, pushes."""
 
 REASONS: Final = frozenset(reason.value for reason in Reason)
 
@@ -54,6 +54,11 @@ SPANS: Mapping[str, str] = {
 }
 """The spans that a page offers, and what each is called in English; the first is the usual one."""
 
+TIMED: Final = ("day", "from", "ends", "to")
+"""The fields of a chosen time: the first day, when it begins, the last day, and when it ends."""
+
+MOST_DAYS: Final = timedelta(days=32)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -65,9 +70,10 @@ class Choice:
     @property
     def days(self) -> tuple[date, date]:
         """The first local day, and the last; one that goes on over midnight is of the first."""
-        first, ends = day_of(self.wanted), self.wanted.until
-        last = first if ends is None or not self.span else (ends - timedelta.resolution).date()
-        return first, last
+        first, starts, ends = day_of(self.wanted), self.wanted.since, self.wanted.until
+        if starts is None or ends is None or not (self.span or ends - starts > ONE_DAY):
+            return first, first
+        return first, (ends - timedelta.resolution).date()
 
 
 def chosen(form: Form, today: date, zone: tzinfo) -> Choice:
@@ -78,7 +84,7 @@ def chosen(form: Form, today: date, zone: tzinfo) -> Choice:
     An unknown outcome or reason is left out. Raises FieldError where a day or a time makes no
     sense.
     """
-    outcome, timed = form.text("outcome"), any(map(form.text, ("day", "from", "to")))
+    outcome, timed = form.text("outcome"), any(map(form.text, TIMED))
     span = "" if timed else form.text("span") if form.text("span") in SPANS else TONIGHT
     back = {TONIGHT: 1, YESTERDAY: 1, WEEK: 6}.get(span, 0) * timedelta(days=1)
     until = today if span != YESTERDAY else today - back
@@ -100,6 +106,11 @@ def _typed_times(form: Form, today: date, zone: tzinfo) -> LogFilter:
         starts = filled_in.minute(form.text("from")) or 0
     with of_field("to"):
         ends = filled_in.minute(form.text("to")) or DAY_MINUTES
+    with of_field("ends"):
+        last = filled_in.day(form.text("ends"), today, past=True) or day
+    if not timedelta() <= last - day < MOST_DAYS:
+        raise FieldError("ends", "the last day is before the first, or over 31 days after it")
+    ends += (last - day).days * DAY_MINUTES
     ends += DAY_MINUTES if ends <= starts else 0
     since, until = (
         datetime.combine(
@@ -134,26 +145,17 @@ def _times(choice: Choice) -> tuple[str, str]:
 
 
 def follows(wanted: LogFilter, now: datetime) -> bool:
-    """Tell whether the page goes up to now, so that it gets new attempts."""
-    since, until = wanted.since or now, wanted.until or now
-    return since <= now < until and wanted.verdict != OPEN
+    """Tell whether the page goes up to now, so that it follows the door."""
+    return (wanted.since or now) <= now < (wanted.until or now)
 
 
 def address(choice: Choice, **others: object) -> str:
     """Return a choice as an address's query string, with other parameters."""
     fields = fields_of(choice)
-    names = ("span",) if choice.span else ("day", "from", "to")
+    names = ("span",) if choice.span else TIMED
     pairs = [(name, fields[name]) for name in (*names, "outcome") if fields[name]]
     pairs += [("reason", reason) for reason in sorted(choice.wanted.reasons)]
     return urlencode([*pairs, *others.items()])
-
-
-def fits(visit: Visit, wanted: LogFilter) -> bool:
-    """Tell whether an attempt passes the filter; one under way passes only an empty filter."""
-    outcome, reasons = wanted.verdict, wanted.reasons
-    if visit.verdict is None:
-        return not reasons and outcome is None
-    return outcome in {None, visit.verdict} and (not reasons or visit.reason in reasons)
 
 
 NAMES: Mapping[str, str] = {GRANTED: "Came in", REFUSED: "Refused", OPEN: "Under way"}
@@ -164,7 +166,7 @@ GROUP: Final = 4
 
 
 def row(request: PageRequest, visit: Visit) -> dict[str, Any]:
-    """Return an attempt as this account may see it, in its language: on a page and on a stream.
+    """Return an attempt as this account may see it, in its language.
 
     `state` is a key of :data:`NAMES`, and `name` its English name. `doubtful` says that the time
     may be wrong. `meaning` is empty while the attempt is under way, and `pseudonym` for an
@@ -176,6 +178,7 @@ def row(request: PageRequest, visit: Visit) -> dict[str, Any]:
     words, local = request.words, request.words.local(visit.at)
     pseudonym = visit.card if may_link(request) else _of_day(request, visit.card, local.date())
     return {
+        "id": f"attempt-{visit.attempt}",
         "attempt": visit.attempt,
         "state": state(visit),
         "name": NAMES[state(visit)],
@@ -287,6 +290,7 @@ def fields_of(choice: Choice) -> dict[str, Any]:
         "span": choice.span,
         "day": first,
         "from": starts,
+        "ends": last if last != first else "",
         "to": ends,
         "outcome": choice.wanted.verdict or "",
         "reason": choice.wanted.reasons,
@@ -299,7 +303,7 @@ def fields_of(choice: Choice) -> dict[str, Any]:
 
 def typed(form: Form) -> dict[str, Any]:
     """Return these fields as they were filled in, without the empty ones."""
-    names = ("day", "from", "to", "first", "last", "outcome", "purpose")
+    names = (*TIMED, "first", "last", "outcome", "purpose")
     shown: dict[str, Any] = {name: form.text(name) for name in names if form.text(name)}
     return shown | {"reason": frozenset(form.every("reason")), "format": format_of(form)}
 
@@ -498,37 +502,33 @@ def happened(words: Words, event: DoorEvent) -> str:
 
 
 def entries(request: PageRequest, view: LogView) -> list[dict[str, Any]]:
-    """Return the page's rows, newest first: attempts, events and folded hours.
+    """Return the page's rows, newest first: attempts, events and what is folded by the hour.
 
-    The let-ins of an hour are one row with its `rows`, where the filter leaves all outcomes in. A
-    row that begins another local day than the one before it has a `date`.
+    The let-ins of an hour are one row with its `rows`, where the filter leaves all outcomes in, and
+    so are its pushes. The first row of a local day has a `date`. `id` names a row in the page.
     """
     words, every = request.words, [(visit.at, row(request, visit)) for visit in view.page.visits]
     every += [(event.at, _event_row(words, event)) for event in view.events]
     every.sort(key=itemgetter(0), reverse=True)
-    listed: list[dict[str, Any]] = []
-    folds: dict[datetime, dict[str, Any]] = {}
+    listed: dict[str, dict[str, Any]] = {}
     for at, shown in every:
-        hour = words.local(at).replace(minute=0, second=0, microsecond=0)
-        if shown["state"] != GRANTED or view.chosen.narrows:
-            listed.append(shown)
-        elif hour in folds:
-            folds[hour]["rows"].append(shown)
-        else:
-            name = f"{hour:%H}\N{EN DASH}{hour.hour + 1:02}"
-            folds[hour] = {"state": FOLD, "day": shown["day"], "name": name, "rows": [shown]}
-            listed.append(folds[hour])
-    listed = [one["rows"][0] if len(one.get("rows", ())) == 1 else one for one in listed]
-    shown_day = None
-    for one in listed:
-        one["date"] = one["day"] if one["day"] != shown_day else None
-        shown_day = one["day"]
-    return listed
+        state, local = shown["state"], words.local(at)
+        if state != UPDATES and (state != GRANTED or view.chosen.narrows):
+            listed[shown["id"]] = shown
+            continue
+        fold, name = f"{state}-{local:%Y%m%d%H}", f"{local:%H}\N{EN DASH}{local.hour + 1:02}"
+        empty = {"id": fold, "state": FOLD, "of": state, "day": shown["day"], "name": name}
+        listed.setdefault(fold, empty | {"rows": []})["rows"].append(shown)
+    rows = [one["rows"][0] if len(one.get("rows", ())) == 1 else one for one in listed.values()]
+    for before, one in pairwise([{"day": None}, *rows]):
+        one["date"] = one["day"] if one["day"] != before["day"] else None
+    return rows
 
 
 def _event_row(words: Words, event: DoorEvent) -> dict[str, Any]:
     return {
-        "state": EVENT,
+        "id": f"{event.kind}-{event.at.timestamp():.3f}",
+        "state": UPDATES if event.kind == "push" else EVENT,
         "day": words.local(event.at).date(),
         "clock": _clock(words, event.at),
         "doubtful": event.clock is ClockState.UNTRUSTED,
@@ -557,7 +557,7 @@ FIXED: Mapping[str, Any] = {
 """What the template uses and no request changes."""
 
 DAYS: Final = ("day", "first", "last")
-FIELDS: Final = ("day", "from", "to", "first", "last", "purpose", filled_in.CARD)
+FIELDS: Final = (*TIMED, "first", "last", "purpose", filled_in.CARD)
 """The fields of the page's forms that can be wrong."""
 
 
@@ -646,8 +646,8 @@ class LogPages:
         )
 
     def _visit(self, number: int) -> Visit | None:
-        visits = self._log.after(number - 1, 1)
-        return visits[0] if visits and visits[0].attempt == number else None
+        visits = self._log.beside(number, same_day=True)
+        return visits[0] if visits else None
 
     async def _export(self, request: PageRequest, form: Form) -> Response:
         zone, kind = request.words.zone, format_of(form)
@@ -701,9 +701,7 @@ class LogPages:
                 "rows": entries(request, view),
                 "older": page.visits[-1].attempt if page.more else None,
                 "newest": newest,
-                "since": _place(view.newest)
-                if newest and follows(view.chosen, request.now)
-                else "",
+                "since": str(view.version) if newest and follows(view.chosen, request.now) else "",
                 "timeline": timeline(request.words, view.picture, request.now),
             },
         )
@@ -718,9 +716,11 @@ class LogPages:
         """Return what the page has even where it shows no attempt."""
         chosen, days, words = fields_of(choice), choice.days, request.words
         fields = chosen | {name: words.short_day(days[name == "last"]) for name in DAYS}
+        if chosen["ends"]:
+            fields["ends"] = fields["last"]
         if choice.span:
             # Empty, so that the form chooses an outcome of this span.
-            fields["day"] = ""
+            fields |= {"day": "", "ends": ""}
         return {
             "view": None,
             "since": "",
@@ -736,10 +736,6 @@ class LogPages:
             "today": request.today,
             **FIXED,
         }
-
-
-def _place(newest: Visit | None) -> str:
-    return f"0-{GRANTED}" if newest is None else f"{newest.attempt}-{state(newest)}"
 
 
 def _number(written: str) -> int | None:

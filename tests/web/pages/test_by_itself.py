@@ -28,7 +28,7 @@ STREAM, HTMX = {"Accept": "text/event-stream"}, {"HX-Request": "true"}
 ASKED = [
     ("GET", "/now", HTMX),
     ("GET", "/log/events", STREAM),
-    ("HEAD", "/log", STREAM),
+    ("GET", "/log", HTMX),
     ("HEAD", "/me", HTMX),
     ("GET", "/panel", {}),
     ("GET", "/panel/events", STREAM),
