@@ -441,7 +441,7 @@ class PassesPages:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._drafts: filled_in.Kept[PassDraft] = filled_in.Kept()
-        self._codes: filled_in.Kept[tuple[Pass, str]] = filled_in.Kept()
+        self._slips: filled_in.Kept[tuple[Pass, str]] = filled_in.Kept()
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
@@ -504,17 +504,19 @@ class PassesPages:
         if draft.held.number:
             await request.do(change, deeds.change_pass(draft.held))
             return request.done(PASSES, "changed")
-        if draft.key is not None:
-            await request.do(change, deeds.issue_pass(draft.held, draft.key))
-            return request.done(PASSES, "issued")
-        made = await request.do(rights.issue_for_code, draft.held)
-        return request.go(f"{PASSES}/slip/{self._codes.keep(request, made)}")
+        if draft.key is None:
+            made = await request.do(rights.issue_for_code, draft.held)
+        else:
+            made = await request.do(change, deeds.issue_pass(draft.held, draft.key)), ""
+        return request.go(f"{PASSES}/slip/{self._slips.keep(request, made)}")
 
     async def _slip(self, request: PageRequest) -> Response:
-        made = self._codes.take(request)
+        made = self._slips.see(request)
         if made is None:
             return request.done(PASSES, "shown")
         (held, code), words_of = made, request.house.words_of
+        if code:
+            self._slips.take(request)
         texts = [(words, hours(words, held)) for words in map(words_of, ("da", "en"))]
         groups = [code[start : start + 3] for start in range(0, len(code), 3)]
         return request.page("pass_code.html", held=held, groups=groups, texts=texts)
