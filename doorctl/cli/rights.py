@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from datetime import date, timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from functools import reduce
 from typing import Any
 
 import click
@@ -34,6 +37,7 @@ from doorctl.cli.options import (
     HOURS,
     IDENTIFIER,
     ISO_DATE,
+    Command,
     iso,
     json_option,
     print_list,
@@ -67,6 +71,21 @@ ONE_CARD = "Ban a new card of this patron too: the library system does not say t
 ALL_DAY = Span(0, DAY_MINUTES)
 
 
+def _all(*options: Callable[[Command[Any]], Command[Any]]) -> Callable[[Any], Any]:
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
+
+
+ban_terms = _all(
+    click.option("--until", "last", type=ISO_DATE, help="The last day."),
+    click.option("--days", type=click.IntRange(1, 3660), metavar="N", help="Or for how many days."),
+    click.option("--without-end", is_flag=True, help="Until it is lifted."),
+    click.option(
+        "--branches", metavar="ID,ID", help=f"The branches' ids, or {ALL_BRANCHES} for all."
+    ),
+    click.option("--note", metavar="N", help="What the letter says besides."),
+)
+
+
 @click.group(cls=Suggesting)
 def bans() -> None:
     """Keep somebody out of the branch for a while, by the house rules."""
@@ -76,20 +95,9 @@ def bans() -> None:
 @click.argument("identifier", metavar=f"[{IDENTIFIER}]", required=False)
 @click.option("--patron-ref", metavar="REF", help="The patron's number in the library system.")
 @take_as_option
-@click.option("--reason", required=True, metavar="R", help="What happened; nobody's name.")
 @click.option("--from", "first", type=ISO_DATE, help="The first day; now if it is not given.")
-@click.option("--until", "last", type=ISO_DATE, help="The last day.")
-@click.option(
-    "--days",
-    type=click.IntRange(1, 3660),
-    metavar="N",
-    help=f"How many days instead; {USUAL_BAN.days} if neither is given.",
-)
-@click.option("--without-end", is_flag=True, help="Until it is lifted.")
-@click.option(
-    "--branches", metavar="ID,ID", help=f"The branches' ids, or {ALL_BRANCHES} for all; this one."
-)
-@click.option("--note", default="", metavar="N", help="What the letter says besides.")
+@click.option("--reason", required=True, metavar="R", help="What happened; nobody's name.")
+@ban_terms
 @with_app
 def add_ban(
     app: App,
@@ -97,33 +105,57 @@ def add_ban(
     identifier: str | None,
     patron_ref: str | None,
     taken_as: TakenAs | None,
+    first: date | None,
     reason: str,
     branches: str | None,
-    note: str,
-    first: date | None,
+    note: str | None,
     **end: Any,
 ) -> None:
     """Ban the card IDENTIFIER, and its patron's other cards.
 
     The register says which those are. Give - to type the identifier unseen, or --patron-ref.
+    Without --until, --days or --without-end it is for 90 days.
     """
     if (identifier is None) == (patron_ref is None):
         raise click.UsageError(f"give {IDENTIFIER} or --patron-ref")
-    if sum(value not in {None, False} for value in end.values()) > 1:
-        raise click.UsageError("give one of --until, --days and --without-end")
     moment = app.clock.moment()
     ban = Ban(
         number=0,
         reason=reason,
         since=ban_since(first, moment),
-        until=ban_until(_last(first or moment.local.date(), **end), moment),
+        until=_until(first, moment, **end),
         by=app.by,
         branches=_branches(branches, app.config.branch.id),
-        note=note,
+        note=note or "",
     )
     typed = None if identifier is None else typed_unseen(IDENTIFIER, identifier)
     for stored in rights.ban(app, rights.whose(app, Named(typed, patron_ref, taken_as)), ban):
         click.echo(_ban_added(stored, moment))
+
+
+@bans.command("change")
+@click.argument("number", type=GIVEN_NUMBER)
+@click.option("--reason", metavar="R", help="What happened; nobody's name.")
+@ban_terms
+@with_app
+def change_ban(
+    app: App, *, number: int, reason: str | None, branches: str | None, note: str | None, **end: Any
+) -> None:
+    """Change what is given of the ban NUMBER.
+
+    Whose it is and its first day stay; --days counts from today.
+    """
+    moment, here = app.clock.moment(), app.config.branch.id
+    old = rights.ban_to_write_of(app, number, "number")
+    new = replace(
+        old,
+        reason=old.reason if reason is None else reason,
+        until=_until(None, moment, **end) if any(end.values()) else old.until,
+        branches=old.branches if branches is None else _branches(branches, here),
+        note=old.note if note is None else note,
+    )
+    changed = change(app, deeds.change_ban(new))
+    click.echo(_ban_added(Banned(changed, whole_patron=True), moment))
 
 
 @bans.command("list")
@@ -161,11 +193,15 @@ def write_letter(app: App, number: int) -> None:
     click.echo(letter(ban, app.config.branch, app.clock.moment()))
 
 
-def _last(first: date, last: date | None, days: int | None, *, without_end: bool) -> date | None:
+def _until(
+    first: date | None, moment: Moment, last: date | None, days: int | None, *, without_end: bool
+) -> datetime | None:
+    if sum((last is not None, days is not None, without_end)) > 1:
+        raise click.UsageError("give one of --until, --days and --without-end")
     if without_end:
         return None
     length = USUAL_BAN if days is None else days * ONE_DAY
-    return last or first + length - ONE_DAY
+    return ban_until(last or (first or moment.local.date()) + length - ONE_DAY, moment)
 
 
 def _branches(written: str | None, here: str) -> frozenset[str]:
@@ -225,6 +261,30 @@ def _ban_as_line(entry: BanEntry, moment: Moment, here: str) -> str:
     return f"{ban.number:4} {mark} {span:24} {whom}; {where}; {ban.reason} ({ban.by})"
 
 
+LABEL = "The association, firm or school and what it comes for; never a person's name."
+
+pass_terms = _all(
+    click.option("--from", "first_day", type=ISO_DATE, help="The first day; of a new one today."),
+    click.option("--weekdays", type=DAYS, help="Such as mon,tue; of a new one all."),
+    click.option(
+        "--times",
+        type=HOURS,
+        multiple=True,
+        help=f"Such as 17:00-21:00, up to {MOST_SPANS} times; of a new one all day.",
+    ),
+    click.option(
+        "--outside-hours/--in-hours", default=None, help="While the branch is closed too."
+    ),
+    click.option(
+        "--companions",
+        "companions_max",
+        type=click.IntRange(0, COMPANIONS_LIMIT),
+        metavar="N",
+        help="How many others may come in with the holder.",
+    ),
+)
+
+
 @click.group(cls=Suggesting)
 def passes() -> None:
     """Let cleaners, classes, associations and staff in, by a card or by a code."""
@@ -249,34 +309,13 @@ def passes() -> None:
     metavar="K",
     help=f"Whom it is for: {', '.join(kind.value for kind in PassKind)}.",
 )
-@click.option("--from", "first", type=ISO_DATE, help="The first day; today if it is not given.")
-@click.option("--to", "last", type=ISO_DATE, required=True, help="The last day.")
-@click.option("--weekdays", type=DAYS, default=EVERY_DAY, help="Such as mon,tue; all if not.")
-@click.option(
-    "--times",
-    type=HOURS,
-    multiple=True,
-    help=f"Such as 17:00-21:00, up to {MOST_SPANS} times; all day if not.",
-)
-@click.option("--outside-hours", is_flag=True, help="While the branch is closed too.")
 @click.option(
     "--own-pin", is_flag=True, help="A card has a PIN of its own for it, asked for twice, unseen."
 )
 @click.option("--no-pin", is_flag=True, help="No PIN is asked for; none ever is after a code.")
-@click.option(
-    "--companions",
-    type=click.IntRange(0, COMPANIONS_LIMIT),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="How many others may come in with the holder.",
-)
-@click.option(
-    "--label",
-    required=True,
-    metavar="L",
-    help="The association, firm or school and what it comes for; never a person's name.",
-)
+@click.option("--to", "last_day", type=ISO_DATE, required=True, help="The last day.")
+@pass_terms
+@click.option("--label", required=True, metavar="L", help=LABEL)
 @with_app
 def add_pass(
     app: App,
@@ -284,9 +323,10 @@ def add_pass(
     identifier: str | None,
     taken_as: TakenAs | None,
     by_code: bool,
+    digits: int,
+    kind: str,
     own_pin: bool,
     no_pin: bool,
-    first: date | None,
     **terms: Any,
 ) -> None:
     """Issue a pass for the card IDENTIFIER or for a new code.
@@ -301,11 +341,32 @@ def add_pass(
         raise click.UsageError("give one of --own-pin and --no-pin")
     if by_code and own_pin:
         raise click.UsageError("no PIN is typed after a code; leave --own-pin out")
-    first_day = first or app.clock.moment().local.date()
-    new = _new_pass(first_day, by_code=by_code, needs_pin=not (no_pin or by_code), **terms)
+    new = Pass(
+        number=0,
+        kind=PassKind(kind),
+        needs_pin=not (no_pin or by_code),
+        code_digits=digits if by_code else None,
+        **{"first_day": app.clock.moment().local.date(), **_given(**terms)},
+    )
     number = "" if identifier is None else typed_unseen(IDENTIFIER, identifier)
     pin = Pin(typed_twice("New PIN", "PINs")) if own_pin else None
     click.echo(_issued(app, number, taken_as, new, pin))
+
+
+@passes.command("change")
+@click.argument("number", type=GIVEN_NUMBER)
+@click.option("--to", "last_day", type=ISO_DATE, help="The last day.")
+@pass_terms
+@click.option("--label", metavar="L", help=LABEL)
+@with_app
+def change_pass(app: App, number: int, **terms: Any) -> None:
+    """Change what is given of the pass NUMBER.
+
+    Its card or code, kind and PIN stay.
+    """
+    new = replace(rights.pass_to_change(app, number), **_given(**terms))
+    changed = change(app, deeds.change_pass(new))
+    click.echo(f"Pass {number} is changed; it lasts until {changed.last_day}, that day too.")
 
 
 @passes.command("list")
@@ -333,35 +394,17 @@ def revoke(app: App, number: int) -> None:
     click.echo(f"Pass {number} opens nothing from now on.")
 
 
-def _new_pass(
-    first_day: date,
-    *,
-    by_code: bool,
-    digits: int,
-    kind: str,
-    last: date,
-    times: tuple[Span, ...],
-    companions: int,
-    **terms: Any,
-) -> Pass:
-    span, *more = times or (ALL_DAY,)
-    return Pass(
-        number=0,
-        kind=PassKind(kind),
-        first_day=first_day,
-        last_day=last,
-        from_minute=span.opens,
-        to_minute=span.closes,
-        code_digits=digits if by_code else None,
-        companions_max=companions,
-        more_times=tuple(more),
-        **terms,
-    )
+def _given(times: tuple[Span, ...], **terms: Any) -> dict[str, Any]:
+    if times:
+        span, *more = times
+        terms |= {"from_minute": span.opens, "to_minute": span.closes, "more_times": tuple(more)}
+    return {name: value for name, value in terms.items() if value is not None}
 
 
 def _issued(app: App, number: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None) -> str:
     if new.code_digits is None:
-        held = rights.issue_for_card(app, number, taken_as, new, own_pin)
+        for_card = rights.for_card(app, number, taken_as, new, own_pin)
+        held = change(app, deeds.issue_pass(*for_card))
         return f"Pass {held.number} is issued until {held.last_day}, that day too."
     held, shown = rights.issue_for_code(app, new)
     groups = " ".join(shown[start : start + 3] for start in range(0, len(shown), 3))

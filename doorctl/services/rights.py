@@ -112,7 +112,8 @@ def ban(app: App, cards: Iterable[Card], new: Ban) -> tuple[Banned, ...]:
     """
     made, refusal = [], None
     for card in cards:
-        whole, follows = card.patron_ref is not None, not _is_made_up(card.patron_ref)
+        whole = card.patron_ref is not None
+        follows = not (card.patron_ref or "").startswith(MADE_UP_REF)
         try:
             stored = change(app, deeds.add_ban(new, card.key, card.patron_ref))
         except InputError as error:
@@ -144,13 +145,6 @@ def lift(app: App, number: int) -> Lifted:
         and state_of(entry, moment, here) is BanState.HOLDS
     )
     return Lifted(ban, tuple(others))
-
-
-def issue_for_card(
-    app: App, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None
-) -> Pass:
-    """Issue a pass for a card; see :func:`for_card`."""
-    return change(app, deeds.issue_pass(*for_card(app, typed, taken_as, new, own_pin)))
 
 
 def for_card(
@@ -266,10 +260,6 @@ def pass_state(entry: PassEntry, today: date) -> PassState:
     if entry.held.last_day < today:
         return PassState.OVER
     return PassState.AHEAD if entry.held.first_day > today else PassState.VALID
-
-
-def _is_made_up(patron_ref: str | None) -> bool:
-    return patron_ref is not None and patron_ref.startswith(MADE_UP_REF)
 
 
 def _known(cards: Iterable[Card]) -> tuple[Card, ...]:

@@ -259,6 +259,31 @@ def test_a_ban_that_makes_no_sense_is_refused(
     assert said(branch, "bans", "list") == "Nobody is banned.\n"
 
 
+def test_only_what_is_given_of_a_ban_or_a_pass_is_changed(branch: Door) -> None:
+    """Whose it is, since when and by what it opens stay; what makes no sense changes nothing.
+
+    Bug (outside look): a pass could not be changed, only revoked, nor a ban's end.
+    """
+    said(branch, "bans", "add", ENTITLED.number, "--reason", "uro", "--note", "Velkommen igen.")
+    issue = ("passes", "add", ENTITLED.number, "--kind", "cleaner", "--to", ahead(60))
+    said(branch, *issue, "--weekdays", "mon,tue", "--outside-hours", "--label", "Rengøring")
+    ban, held = told(branch, "bans", "list")[0], told(branch, "passes", "list")[0]
+
+    told_of = said(branch, "bans", "change", "1", "--days", "7")
+    assert told_of.startswith(f"Ban 1 holds from {ahead(0)} until {ahead(6)}, that day too. Send")
+    words = ("--to", ahead(9), "--times", "6-8", "--times", "22-23", "--in-hours")
+    assert f"it lasts until {ahead(9)}" in said(branch, "passes", "change", "1", *words)
+    after, kept = told(branch, "bans", "list")[0], told(branch, "passes", "list")[0]
+    assert after == ban | {"until": after["until"]} != ban
+    new = {"to": ahead(9), "times": "06:00-08:00, 22:00-23:00", "outside_hours": False}
+    assert kept == held | new
+    refusal(branch, "bans", "change", "1", "--until", ahead(-2))
+    refusal(branch, "passes", "change", "1", "--to", ahead(-2))
+    assert "no ban 2" in refusal(branch, "bans", "change", "2", "--reason", "uro")
+    assert "no pass" in refusal(branch, "passes", "change", "2", "--label", "VVS")
+    assert (told(branch, "bans", "list"), told(branch, "passes", "list")) == ([after], [kept])
+
+
 def test_a_code_is_shown_once(branch: Door) -> None:
     """It stands in no file and in no list, and needs no PIN; a new one replaces a lost one."""
     assert said(branch, "passes", "list") == "No passes.\n"

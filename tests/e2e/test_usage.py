@@ -15,8 +15,8 @@ GROUPS = {
     "visits": ("list",),
     "mode": ("set", "end"),
     "calendar": ("except", "clear"),
-    "bans": ("add", "list", "lift", "letter"),
-    "passes": ("add", "list", "revoke"),
+    "bans": ("add", "change", "list", "lift", "letter"),
+    "passes": ("add", "change", "list", "revoke"),
     "alarm": ("send",),
 }
 ALL = [(name,) for name in NAMED] + [

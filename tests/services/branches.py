@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from doorctl.access.patron import Patron, SealedRow, row_key
-from doorctl.access.rights import Ban
+from doorctl.access.rights import Ban, Pass
 from doorctl.config import Config, load
-from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
+from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.demo.door import shipped
+from doorctl.rpc import deeds
 from doorctl.services import rights
 from doorctl.services.app import App
+from doorctl.services.branch import change
 from doorctl.services.numbers import TakenAs
 from doorctl.services.rights import Banned
 from doorctl.services.subject import Named
@@ -83,3 +85,10 @@ def ban_patron(app: App, patron_ref: str, new: Ban) -> Banned:
     """Ban whom staff name by the library system's number."""
     (banned,) = rights.ban(app, rights.whose(app, Named(None, patron_ref, None)), new)
     return banned
+
+
+def issue_for_card(
+    app: App, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None
+) -> Pass:
+    """Issue a pass for a card."""
+    return change(app, deeds.issue_pass(*rights.for_card(app, typed, taken_as, new, own_pin)))

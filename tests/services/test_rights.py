@@ -15,7 +15,15 @@ from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.services import rights
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import TakenAs
-from tests.services.branches import ban_card, ban_patron, initialised, key, register, stretched
+from tests.services.branches import (
+    ban_card,
+    ban_patron,
+    initialised,
+    issue_for_card,
+    key,
+    register,
+    stretched,
+)
 
 CARD, CPR, EITHER = "3000001234", "010170-1234", "0101701234"
 SOME_DAY = date(2099, 6, 1)
@@ -161,7 +169,7 @@ class TestPasses:
 
         Bug (attack review): a ban that can't follow a patron to a new card did not say so.
         """
-        held = rights.issue_for_card(app, CARD, None, CARD_PASS, Pin("4711"))
+        held = issue_for_card(app, CARD, None, CARD_PASS, Pin("4711"))
         of_card = stretched(app, IdentifierKind.CARD, CARD)
 
         assert held.needs_pin
@@ -171,15 +179,15 @@ class TestPasses:
     def test_a_pin_that_no_keypad_takes_is_refused(self, app: App, digits: str) -> None:
         """It would open nothing."""
         with pytest.raises(InputError, match="a PIN is 4 digits here"):
-            rights.issue_for_card(app, CARD, None, CARD_PASS, Pin(digits))
+            issue_for_card(app, CARD, None, CARD_PASS, Pin(digits))
 
         assert rights.every_pass(app) == ()
 
     def test_a_card_that_may_be_two_is_refused_until_it_is_said(self, app: App) -> None:
         """A pass for the wrong reading would open nothing."""
         with pytest.raises(InputError, match="--as"):
-            rights.issue_for_card(app, EITHER, None, CARD_PASS, None)
-        held = rights.issue_for_card(app, EITHER, "cpr", CARD_PASS, None)
+            issue_for_card(app, EITHER, None, CARD_PASS, None)
+        held = issue_for_card(app, EITHER, "cpr", CARD_PASS, None)
 
         with open_book(app) as book:
             assert book.passes_of(key(app, IdentifierKind.CPR, EITHER)) == (held,)
@@ -191,8 +199,8 @@ class TestPasses:
         """Such a pass would never open; without a PIN it is issued, and so is a code."""
         app = App.of(initialised(tmp_path, "policy.require_pin=false"))
         with pytest.raises(InputError, match="--no-pin"):
-            rights.issue_for_card(app, CARD, None, CARD_PASS, pin)
-        held = rights.issue_for_card(app, CARD, None, replace(CARD_PASS, needs_pin=False), None)
+            issue_for_card(app, CARD, None, CARD_PASS, pin)
+        held = issue_for_card(app, CARD, None, replace(CARD_PASS, needs_pin=False), None)
         by_code, _ = rights.issue_for_code(app, CODE_PASS)
 
         assert [one.held for one in rights.every_pass(app)] == [by_code, held]
@@ -210,8 +218,8 @@ class TestPasses:
 
     def test_one_card_has_six_passes_at_most(self, app: App) -> None:
         """One more is refused and the others stay."""
-        held = [rights.issue_for_card(app, CARD, None, CARD_PASS, Pin("4711")) for _ in range(6)]
+        held = [issue_for_card(app, CARD, None, CARD_PASS, Pin("4711")) for _ in range(6)]
         with pytest.raises(InputError, match="has 6 passes already"):
-            rights.issue_for_card(app, CARD, None, CARD_PASS, None)
+            issue_for_card(app, CARD, None, CARD_PASS, None)
 
         assert [one.held for one in rights.every_pass(app)] == held[::-1]

@@ -24,7 +24,6 @@ from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind
 from doorctl.core.moments import ClockState, Stamped
 from doorctl.privacy.audit import Action
-from doorctl.services import rights
 from doorctl.services.app import App
 from doorctl.services.numbers import (
     DoorsNumbers,
@@ -38,7 +37,7 @@ from doorctl.store.records import AuditRecords
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.why import why_pages
 from tests.fakes.clock import FakeClock
-from tests.services.branches import key, register
+from tests.services.branches import issue_for_card, key, register
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import NOW, browser
 
@@ -90,7 +89,7 @@ def test_a_card_is_explained_and_its_number_is_nowhere(branch: App) -> None:
 
 def test_a_pass_is_told_apart_from_the_register(branch: App) -> None:
     """It is enough by itself, so what else fails does not make the verdict."""
-    rights.issue_for_card(branch, CARD, "card", CLUB, None)
+    issue_for_card(branch, CARD, "card", CLUB, None)
     answer = client(branch, language="en").post("/why", data=FORM)
 
     assert "Gets in" in answer.text
