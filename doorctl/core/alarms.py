@@ -323,7 +323,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         ),
         "clock_stepped": _now(
             "The clock jumped, so it is taken to be wrong, and no hours open the door.",
-            "See which time server the Pi uses. If the clock is right, say so on the page Now.",
+            "See which time server the Pi uses. If the clock is right, say so on the overview.",
         ),
         "clock_stepped_cleared": _over("clock_stepped", "The clock is taken to be right again."),
         "clock_leapt": _now(

@@ -94,8 +94,8 @@ class Visitor:
         self.page.on("dialog", lambda dialog: self._note("error", f"dialog: {dialog.message}"))
 
     def _note(self, kind: str, text: str) -> None:
-        # That an answer is 403 or 404 is what some pages are for.
-        if kind in {"error", "warning"} and "status of 40" not in text:
+        # That an answer is 403, 404 or 422 is what some pages are for.
+        if kind in {"error", "warning"} and "status of 4" not in text:
             self.wrongs.append(f"{kind}: {text}")
 
     def _failed(self, url: str, failure: str | None) -> None:

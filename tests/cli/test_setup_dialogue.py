@@ -232,7 +232,7 @@ def answer_rest(terminal: Terminal, bench: Bench) -> None:
 
 def find_lines(terminal: Terminal, reader: Device, keypad: Device) -> None:
     """Swipe and press, again for each speed that is tried, until both lines are found."""
-    while "et lånerkort" not in terminal.until(r"Kør et kort nu \(|et lånerkort"):
+    while "et lånerkort" not in terminal.until(r"Scan et kort nu \(|et lånerkort"):
         time.sleep(HAND_S)
         reader.send(SWIPED)
     while ": 1 2 3 4" not in terminal.until(r"tastaturet nu \(|: 1 2 3 4"):

@@ -398,7 +398,7 @@ def test_a_mode_is_set_until_a_local_time_and_ended(client: Clients, app: App) -
 
     assert "Nødlukket: Kun nødadgang åbner døren." in page
     assert "Nødlukket til kl. 21.30, derefter selvbetjent" in page
-    assert "Sat af staff: uro" in page
+    assert "Valgt af staff: uro" in page
     assert "state-locked" in page
     assert "Ophæv nødlukningen" in page
     assert "Alt er i orden" in staff.get("/now").text
