@@ -424,28 +424,21 @@ def _rotate_signing(config: Config) -> None:
     from doorctl.wiring.sync import rotate_signing_key
 
     public, waiting = rotate_signing_key(config, system_clock(config))
-    if waiting is None:
-        click.echo(f"made {public}")
-        click.echo(
-            "Next, on each branch: copy it there, `doorctl keys adopt FILE`, restart doorctl-web; "
-            "then the same command here."
-        )
-    elif waiting:
-        click.echo(
-            "\n".join(f"doorctl: it does not believe the new key: {why}" for why in waiting),
-            err=True,
-        )
+    for why in waiting or ():
+        click.echo(f"doorctl: it does not believe the new key: {why}", err=True)
+    if waiting:
         raise SystemExit(1)
-    else:
-        click.echo("the new signing key is in use")
-        click.echo("Next, on each branch: `doorctl keys adopt --only FILE`, restart doorctl-web.")
+    is_new = waiting is None
+    click.echo(f"made {public}" if is_new else "the new signing key is in use")
+    adopt_it = f"copy it there, `doorctl keys adopt{'' if is_new else ' --only'} FILE`"
+    then = "; then the same command here" * is_new
+    click.echo(f"Next, on each branch: {adopt_it}, restart doorctl-web{then}.")
 
 
 def _renew(config: Config) -> None:
-    from doorctl.services.app import system_clock
     from doorctl.services.pairing import renew_certificate
 
-    made = renew_certificate(config, system_clock(config).moment().local)
+    made = renew_certificate(config)
     click.echo(f"made {made}")
     signed = "have it signed" if made.suffix == ".csr" else "on the server `doorctl keys adopt` it"
     click.echo(f"Next: {signed}; then here `doorctl keys adopt FILE`, within seconds in use.")

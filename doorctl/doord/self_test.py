@@ -203,14 +203,12 @@ PURGE_LATE_S = 13 * 3600.0
 """A purge comes every 6 hours; two missed in a row are no accident."""
 
 
-def door(house: House, _seen: Seen) -> Answer:
-    """Check that the door process runs."""
-    if house.lines is None:
-        return Answer(ok=False, what="The door process does not run.")
-    return Answer(ok=True, what="The door process runs.")
+def _door(house: House, _seen: Seen) -> Answer:
+    runs = house.lines is not None
+    return Answer(runs, f"The door process {'runs' if runs else 'does not run'}.")
 
 
-def line(name: str) -> Ask:
+def _line(name: str) -> Ask:
     """Return the check that a serial line is connected; skipped where there is no such line."""
 
     def ask(house: House, _seen: Seen) -> Answer | None:
@@ -222,31 +220,25 @@ def line(name: str) -> Ask:
     return ask
 
 
-def relay(house: House, _seen: Seen) -> Answer:
-    """Check that the relay goes off by itself when the door process dies."""
-    if house.relay_risks:
-        return Answer(ok=False, what=" ".join(house.relay_risks))
-    return Answer(ok=True, what="The relay goes off when the door process dies.")
+def _relay(house: House, _seen: Seen) -> Answer:
+    risks = " ".join(house.relay_risks)
+    return Answer(not risks, risks or "The relay goes off when the door process dies.")
 
 
-def register(_house: House, seen: Seen) -> Answer:
-    """Check that the register can be read, and was sealed with this branch's key."""
-    if seen.stamp is None:
-        return Answer(ok=False, what=seen.problems["register"])
-    return Answer(ok=True, what="The patron register can be read with this key.")
+def _register(_house: House, seen: Seen) -> Answer:
+    wrong = seen.problems.get("register")
+    return Answer(not wrong, wrong or "The patron register can be read with this key.")
 
 
-def register_filled(_house: House, seen: Seen) -> Answer | None:
-    """Check that a push has come and holds at least one patron."""
+def _register_filled(_house: House, seen: Seen) -> Answer | None:
     if seen.stamp is None:
         return None
-    if seen.stamp.epoch and seen.stamp.patrons:
-        held = f"It holds {seen.stamp.patrons} cards, as of push {seen.stamp.epoch}."
-        return Answer(ok=True, what=held)
-    return Answer(ok=False, what="It holds nobody.")
+    filled = bool(seen.stamp.epoch and seen.stamp.patrons)
+    held = f"It holds {seen.stamp.patrons} cards, as of push {seen.stamp.epoch}."
+    return Answer(filled, held if filled else "It holds nobody.")
 
 
-def register_age(house: House, seen: Seen) -> Answer | None:
+def _register_age(house: House, seen: Seen) -> Answer | None:
     """Check that the register lets patrons in at the next opening.
 
     One that no push has renewed for long has to last until self-service ends within a day.
@@ -264,19 +256,15 @@ def register_age(house: House, seen: Seen) -> Answer | None:
     return Answer(good, f"{_age(age)}; the limit is {_in_hours(limit)}{reached}.")
 
 
-def register_limit(house: House, seen: Seen) -> Answer | None:
-    """Check that the rows' dates were made for the age limit of today."""
+def _register_limit(house: House, seen: Seen) -> Answer | None:
     if seen.stamp is None or not seen.stamp.epoch:
         return None
     sealed, wanted = seen.stamp.minimum_age, house.rules.policy.minimum_age
-    made_for = f"It was made for a minimum age of {sealed}"
-    return Answer(
-        sealed == wanted, f"{made_for}." if sealed == wanted else f"{made_for}, not {wanted}."
-    )
+    other = "" if sealed == wanted else f", not {wanted}"
+    return Answer(not other, f"It was made for a minimum age of {sealed}{other}.")
 
 
-def register_stranger(house: House, seen: Seen) -> Answer | None:
-    """Check that the register does not hold the self-test's card, which anybody can make."""
+def _register_stranger(house: House, seen: Seen) -> Answer | None:
     if seen.stamp is None:
         return None
     if house.patrons.find(row_key(seen.stretched)) is None:
@@ -284,8 +272,7 @@ def register_stranger(house: House, seen: Seen) -> Answer | None:
     return Answer(ok=False, what="It holds the self-test's own card, which everybody can make.")
 
 
-def clock(house: House, _seen: Seen) -> Answer:
-    """Check that the clock is good enough for hours, ages and expiry dates."""
+def _clock(house: House, _seen: Seen) -> Answer:
     state = house.moment.state
     sentences = {
         ClockState.TRUSTED: "The clock is set.",
@@ -295,8 +282,7 @@ def clock(house: House, _seen: Seen) -> Answer:
     return Answer(house.moment.dependable, sentences[state])
 
 
-def hours(house: House, seen: Seen) -> Answer | None:
-    """Check that the hours of today and tomorrow are known."""
+def _hours(house: House, seen: Seen) -> Answer | None:
     if seen.calendar is None:
         return Answer(ok=False, what=seen.problems.get("hours", "Nobody knows the hours."))
     if not house.moment.dependable:
@@ -309,7 +295,7 @@ def hours(house: House, seen: Seen) -> Answer | None:
     return Answer(ok=True, what="The hours of today and tomorrow are known.")
 
 
-def visit_log(house: House, _seen: Seen) -> Answer | None:
+def _visit_log(house: House, _seen: Seen) -> Answer | None:
     """Write to the door log, or read it where another process writes it."""
     if house.read_log is not None:
         house.read_log()
@@ -318,23 +304,21 @@ def visit_log(house: House, _seen: Seen) -> Answer | None:
     if house.visits is None or not house.moment.dependable:
         return None
     house.visits.keep_time(house.moment.local, house.boot)
+    house.visits.prove_writable()
     return Answer(ok=True, what="The door log can be written.")
 
 
-def disk_space(house: House, _seen: Seen) -> Answer:
-    """Check that the next push and the next purge have room."""
+def _disk_space(house: House, _seen: Seen) -> Answer:
     free = house.disk.free_bytes()
     return Answer(free >= MIN_FREE_BYTES, f"The disk has {free // 1_000_000} MB free.")
 
 
-def disk_writable(house: House, _seen: Seen) -> Answer:
-    """Write to the disk."""
+def _disk_writable(house: House, _seen: Seen) -> Answer:
     house.disk.prove_writable()
     return Answer(ok=True, what="The disk can be written.")
 
 
-def purge(house: House, _seen: Seen) -> Answer | None:
-    """Check that old visits are being deleted."""
+def _purge(house: House, _seen: Seen) -> Answer | None:
     if house.purged_s is None:
         return None
     ago_s = house.now_s - house.purged_s
@@ -381,8 +365,7 @@ STRIPE = b";92081004" + NUMBER.encode() + b"0" * 19 + b"?\r"
 """Track 2 of the test patron's health card, as a reader sends it; :mod:`doorctl.cards.numbers`."""
 
 
-def card(house: House, _seen: Seen) -> Answer:
-    """Check that the reader's parser makes that card, and nothing else, of the stripe's bytes."""
+def _card(house: House, _seen: Seen) -> Answer:
     reader = house.reader()
     reader.receive(STRIPE, house.now_s)
     read: list[Reading] = []
@@ -392,27 +375,25 @@ def card(house: House, _seen: Seen) -> Answer:
     return Answer(right, "A health card is read." if right else "A health card is not read.")
 
 
-def seal(_house: House, seen: Seen) -> Answer:
+def _seal(_house: House, seen: Seen) -> Answer:
     """Compare two stretches: a row is found again only where they are the same."""
-    if seen.stretched == seen.again:
-        return Answer(ok=True, what="A card is sealed the same each time.")
-    return Answer(ok=False, what="A card is sealed otherwise each time, so no row is found.")
+    same = seen.stretched == seen.again
+    how = "the same each time" if same else "otherwise each time, so no row is found"
+    return Answer(same, f"A card is sealed {how}.")
 
 
-def right_pin(house: House, seen: Seen) -> Answer | None:
-    """Check that an entitled patron gets in at the next opening; skipped where none is known."""
+def _right_pin(house: House, seen: Seen) -> Answer | None:
     at = _opening(house, seen)
     if at is None:
         return None
     reason = _visit(house, seen, _row(house, seen), _pin(house), at)
-    when = f"{at.local:%Y-%m-%d %H:%M}"
+    why, when = "no answer" if reason is None else reason.value, f"{at.local:%Y-%m-%d %H:%M}"
     if reason is Reason.OK:
         return Answer(ok=True, what=f"An entitled patron gets in on {when}.")
-    return Answer(ok=False, what=f"An entitled patron is refused on {when}: {_name(reason)}.")
+    return Answer(ok=False, what=f"An entitled patron is refused on {when}: {why}.")
 
 
-def wrong_pin(house: House, seen: Seen) -> Answer | None:
-    """Check that a mistyped PIN is refused; skipped where no PIN is required."""
+def _wrong_pin(house: House, seen: Seen) -> Answer | None:
     at = _opening(house, seen)
     if at is None or not house.rules.policy.require_pin:
         return None
@@ -420,8 +401,7 @@ def wrong_pin(house: House, seen: Seen) -> Answer | None:
     return _refused("A wrong PIN", _visit(house, seen, _row(house, seen), Pin(wrong), at))
 
 
-def blocked(house: House, seen: Seen) -> Answer | None:
-    """Check that a patron with a block stays out; skipped where no block keeps anybody out."""
+def _blocked(house: House, seen: Seen) -> Answer | None:
     at, policy = _opening(house, seen), house.rules.policy
     code = min(policy.deny_blocks, default="?" if policy.deny_other_blocks else None)
     if at is None or code is None:
@@ -431,26 +411,17 @@ def blocked(house: House, seen: Seen) -> Answer | None:
 
 
 def _refused(who: str, reason: Reason | None) -> Answer:
-    if reason is Reason.OK:
-        return Answer(ok=False, what=f"{who} is let in.")
-    return Answer(ok=True, what=f"{who} is refused.")
+    is_in = reason is Reason.OK
+    return Answer(not is_in, f"{who} is {'let in' if is_in else 'refused'}.")
 
 
-def strike(house: House, _seen: Seen) -> Answer:
+def _strike(house: House, _seen: Seen) -> Answer:
     """Follow a grant through the strike's table: on at once, off when its time is over."""
-    if _dry_run(house) == ((True, 0.0), (False, house.release_s)):
+    on = house.strike(Strike(), Granted(0.0, house.release_s))
+    off = on if on.deadline_s is None else house.strike(on, TimePassed(on.deadline_s))
+    if (on.energised, off.energised, on.deadline_s) == (True, False, house.release_s):
         return Answer(ok=True, what=f"The strike would be released for {house.release_s:g} s.")
     return Answer(ok=False, what="A grant would not release the strike for its time.")
-
-
-def _dry_run(house: House) -> tuple[tuple[bool, float], ...]:
-    """Return what the real table would tell a relay, and when."""
-    granted = house.strike(Strike(), Granted(0.0, house.release_s))
-    ends_s = granted.deadline_s
-    if ends_s is None:
-        return ((granted.energised, 0.0),)
-    over = house.strike(granted, TimePassed(ends_s))
-    return (granted.energised, 0.0), (over.energised, ends_s)
 
 
 def _opening(house: House, seen: Seen) -> Moment | None:
@@ -503,10 +474,6 @@ def _ends(house: House, events: list[Event], now: Now, rules: Rules) -> Reason |
     return None
 
 
-def _name(reason: Reason | None) -> str:
-    return "no answer" if reason is None else reason.value
-
-
 @dataclass(frozen=True, slots=True)
 class Check:
     """One row of the table; `name` is fixed, for scripts.
@@ -524,31 +491,31 @@ _PUSH = "On the library's server: doorctl sync push --full; by hand: doorctl pat
 _OURS = "This is a fault of doorctl's: install the release before this one and report it."
 
 CHECKS = (
-    Check("card", card, _OURS),
-    Check("seal", seal, _OURS),
-    Check("right_pin", right_pin, "Compare [policy] and [hours] with what is meant."),
-    Check("wrong_pin", wrong_pin, f"Take the door out of self-service. {_OURS}"),
-    Check("blocked", blocked, f"Take the door out of self-service. {_OURS}"),
-    Check("strike", strike, f"Take the door out of self-service. {_OURS}"),
-    Check("door", door, "Start it: systemctl restart doorctl-door; read its journal."),
-    Check("reader", line("reader"), "Look at the reader's cable and at reader.port."),
-    Check("keypad", line("keypad"), "Look at the keypad's cable and at keypad.port."),
-    Check("relay", relay, "Do so before the door is used; systemd/README.md says why."),
-    Check("register", register, _PUSH),
-    Check("register_filled", register_filled, _PUSH),
-    Check("register_age", register_age, f"Look why no push comes. {_PUSH}"),
-    Check("register_limit", register_limit, _PUSH),
-    Check("register_stranger", register_stranger, "Remove that person from the export."),
-    Check("clock", clock, "Give it a time server or a battery clock: timedatectl."),
-    Check("hours", hours, "Look at [hours], at the staff page and at the website's hours."),
-    Check("visit_log", visit_log, "Look at the disk; restart the door if it is well."),
+    Check("card", _card, _OURS),
+    Check("seal", _seal, _OURS),
+    Check("right_pin", _right_pin, "Compare [policy] and [hours] with what is meant."),
+    Check("wrong_pin", _wrong_pin, f"Take the door out of self-service. {_OURS}"),
+    Check("blocked", _blocked, f"Take the door out of self-service. {_OURS}"),
+    Check("strike", _strike, f"Take the door out of self-service. {_OURS}"),
+    Check("door", _door, "Start it: systemctl restart doorctl-door; read its journal."),
+    Check("reader", _line("reader"), "Look at the reader's cable and at reader.port."),
+    Check("keypad", _line("keypad"), "Look at the keypad's cable and at keypad.port."),
+    Check("relay", _relay, "Do so before the door is used; systemd/README.md says why."),
+    Check("register", _register, _PUSH),
+    Check("register_filled", _register_filled, _PUSH),
+    Check("register_age", _register_age, f"Look why no push comes. {_PUSH}"),
+    Check("register_limit", _register_limit, _PUSH),
+    Check("register_stranger", _register_stranger, "Remove that person from the export."),
+    Check("clock", _clock, "Give it a time server or a battery clock: timedatectl."),
+    Check("hours", _hours, "Look at [hours], at the staff page and at the website's hours."),
+    Check("visit_log", _visit_log, "Look at the disk; restart the door if it is well."),
     Check(
         "disk",
-        disk_space,
+        _disk_space,
         "Remove what is not doorctl's from the disk: du -xh / | sort -h.",
     ),
-    Check("disk_writable", disk_writable, "The card may be worn out: dmesg; replace it."),
-    Check("purge", purge, "Run doorctl purge and do what it says."),
+    Check("disk_writable", _disk_writable, "The card may be worn out: dmesg; replace it."),
+    Check("purge", _purge, "Run doorctl purge and do what it says."),
 )
 """All checks in their order: first the patron's way, then the house."""
 
@@ -595,35 +562,18 @@ ANSWER_LIMIT_S = 30.0
 """Longest wait for the door's own self-test: the worker may be in the middle of a purge."""
 
 
-def house(
-    config: Config,
-    *,
-    clock: Clock,
-    sealer: Sealer,
-    patrons: PatronLookup,
-    calendar: Callable[[], Calendar | None],
-    visits: VisitRetention | None = None,
-    read_log: Callable[[], object] | None = None,
-    lines: Mapping[str, bool] | None = None,
-    purged_s: float | None = None,
-) -> House:
-    """Return what the self-test looks at, as of now; the arguments are those of `House`."""
+def house(config: Config, clock: Clock, **more: Any) -> House:
+    """Return what the self-test looks at, as of now; `more` is of `House`."""
     return House(
         rules=rules(config),
         release_s=config.door.release_s,
         moment=clock.moment(),
         now_s=clock.monotonic_s(),
         boot=clock.boot_time(),
-        sealer=sealer,
-        patrons=patrons,
         disk=machine.DataDisk(config.storage.door_directory),
-        calendar=calendar,
-        visits=visits,
-        read_log=read_log,
-        lines=lines,
-        purged_s=purged_s,
         relay_risks=relay_risks(config.gpio.factory),
         reader=lambda: CardReader(carries_keys=not config.keypad.port),
+        **more,
     )
 
 
@@ -651,7 +601,7 @@ def _without_the_door(config: Config) -> tuple[Finding, ...]:
         return run(
             house(
                 config,
-                clock=system_clock(config),
+                system_clock(config),
                 sealer=sealer,
                 patrons=patrons,
                 calendar=lambda: calendar_of(config.opening, branch.calendar()),

@@ -101,6 +101,9 @@ class VisitRetention(Protocol):
         where `now` has.
         """
 
+    def prove_writable(self) -> None:
+        """Insert a row into each table, and take it back."""
+
     def delete_before(self, cutoff: datetime) -> int:
         """Delete attempts before a UTC time and throttles untouched since; return how many."""
 

@@ -328,13 +328,13 @@ def days_of_keys(config: Config) -> dict[str, Days]:
 
     Of several keys that pushes may be signed with the oldest counts, until it is dropped.
     """
-    sync, found = config.sync, dict[str, Days]()
-    signing = config.web.push.public_key_files if sync is None else (sync.signing_key_file,)
-    with suppress(OSError):
-        found["installation_key"] = key_days(placed(config, config.secrets.installation_key_file))
-    with suppress(OSError, ValueError):
-        found["signing_key"] = min(key_days(placed(config, path)) for path in signing)
-    with suppress(OSError):
-        if days := days_of(placed(config, config.web.tls.certificate_file)):
-            found[CERTIFICATE] = days
+    found: dict[str, Days] = {}
+    for name, path, read in (
+        ("installation_key", config.secrets.installation_key_file, key_days),
+        *(("signing_key", path, key_days) for path in config.web.push.public_key_files),
+        (CERTIFICATE, config.web.tls.certificate_file, days_of),
+    ):
+        with suppress(OSError):
+            if days := read(placed(config, path)):
+                found[name] = min(found.get(name, days), days)
     return found

@@ -31,10 +31,7 @@ from typing import Final
 import msgspec
 from argon2.low_level import Type, hash_secret_raw
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Struct
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
@@ -43,13 +40,13 @@ from nacl.secret import SecretBox
 from doorctl.config import Config
 from doorctl.config.tables import Sync
 from doorctl.core.errors import InputError, KeyFileError
-from doorctl.core.identity import owner_of
+from doorctl.core.identity import as_root, owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.privacy.audit import KEY, Action, Deed
 from doorctl.privacy.subject import CARD
 from doorctl.services.app import App, branch_db, patrons_db, placed
 from doorctl.services.branch import note
-from doorctl.services.setup import edited
+from doorctl.services.setup import DAYS_MADE, edited, openssl
 from doorctl.store import keys
 from doorctl.store.connection import open_reader, translated
 from doorctl.store.tables import person_tables, select
@@ -62,9 +59,6 @@ MOST_TRIES: Final = 5
 
 LARGEST_BYTES: Final = 64 * 1024
 """A request with a chain of certificates has some KiB."""
-
-RENEWED_FOR: Final = timedelta(days=1825)
-"""As `doorctl setup` makes one."""
 
 MOST_SIGNING: Final = 4
 """As many as the configuration may name."""
@@ -309,31 +303,24 @@ def _name_keys(config: Config, *files: Path) -> None:
     _rewrite(path, edited(_content(path).decode(), "web.push.public_key_files", named))
 
 
-def renew_certificate(config: Config, now: datetime) -> Path:
+def renew_certificate(config: Config) -> Path:
     """Make the next certificate of the pages, by the key in use; return its file.
 
     Where an authority has signed the one in use it is a request, for that authority. Raises
-    InputError: there is none that names this branch. KeyFileError: a file can't be read or written.
+    InputError: there is none that names this branch, or OpenSSL fails. KeyFileError: a file can't
+    be read or written.
     """
     tls = config.web.tls
     file, key_file = placed(config, tls.certificate_file), placed(config, tls.key_file)
-    _certificates(file)
-    old, made_by = _chain(file)[0], "doorctl setup"
-    content = keys.read_key_file(key_file, LARGEST_BYTES, made_by=made_by, private=False)
-    key = load_pem_private_key(content, None)
-    if not isinstance(key, EllipticCurvePrivateKey | RSAPrivateKey):
-        raise InputError(f"{key_file} is of a kind that no certificate can be made by here")
-    made: x509.Certificate | x509.CertificateSigningRequest
-    if old.subject == old.issuer:
-        ends, number = now + RENEWED_FOR, x509.random_serial_number()
-        whose = old.issuer, old.subject, key.public_key()
-        new = x509.CertificateBuilder(*whose, number, now - LASTS, ends, [*old.extensions])
-        made, path = new.sign(key, SHA256()), file.with_stem(f"{file.stem}-next")
-    else:
-        names = old.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        made = x509.CertificateSigningRequestBuilder(old.subject, [names]).sign(key, SHA256())
-        path = file.with_suffix(".csr")
-    keys.put(path, made.public_bytes(Encoding.PEM), 0o644)
+    old = _chain(file)[0]
+    # Two of one number and issuer are refused by browsers.
+    number = str(x509.random_serial_number())
+    path, how = file.with_stem(f"{file.stem}-next"), ["-days", DAYS_MADE, "-set_serial", number]
+    if old.subject != old.issuer:
+        path, how = file.with_suffix(".csr"), ["-x509toreq", "-copy_extensions", "copyall"]
+    with as_root():
+        made = openssl("x509", "-in", str(file), "-signkey", str(key_file), *how)
+    keys.put(path, made, 0o644)
     return path
 
 

@@ -141,6 +141,7 @@ PRIVATE = frozenset(
 """Answers that may name somebody or hold a token, and so stay out of the record."""
 
 WEB_KEY, WEB_PEM = "web.key", "web.pem"
+DAYS_MADE = "1825"
 
 EXAMPLES = {"branch.isil": "", "keypad.port": ""}
 """What the packaged example has of somebody else's branch, as it is by default."""
@@ -416,14 +417,14 @@ def make_certificate(own: Setup, directory: Path) -> str:
         kind = f"DNS:{own.web_name}"
     if not private.is_file():
         kind_of_key = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
-        put(private, _openssl("genpkey", *kind_of_key), 0o600)
+        put(private, openssl("genpkey", *kind_of_key), 0o600)
     call = ["req", "-new", "-key", str(private), "-subj", f"/CN={own.web_name[:64]}"]
     uses = ["-addext", f"subjectAltName={kind}", "-addext", "extendedKeyUsage=serverAuth"]
     if own.certificate == "request":
-        put(request, _openssl(*call, *uses))
+        put(request, openssl(*call, *uses))
         return fingerprint(pem) or str(request)
     if f"CN={own.web_name[:64]}," not in fingerprint(pem):
-        put(pem, _openssl(*call, "-x509", "-days", "1825", *uses))
+        put(pem, openssl(*call, "-x509", "-days", DAYS_MADE, *uses))
     return fingerprint(pem)
 
 
@@ -432,10 +433,11 @@ def fingerprint(pem: Path) -> str:
     if not pem.is_file():
         return ""
     about = ("-subject", "-enddate", "-fingerprint", "-sha256")
-    return _openssl("x509", "-in", str(pem), "-noout", *about).decode().strip().replace("\n", ", ")
+    return openssl("x509", "-in", str(pem), "-noout", *about).decode().strip().replace("\n", ", ")
 
 
-def _openssl(*words: str) -> bytes:
+def openssl(*words: str) -> bytes:
+    """Return what OpenSSL's command answers. InputError: it is missing or fails; says why."""
     try:
         done = subprocess.run(["openssl", *words], capture_output=True, check=True, cwd="/")  # noqa: S603, S607 - our own command
     except FileNotFoundError:

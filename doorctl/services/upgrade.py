@@ -12,7 +12,7 @@ import subprocess
 import sys
 import syslog
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -32,8 +32,10 @@ from doorctl.store.connection import (
     go_back,
     keep_before,
     sync_directory,
+    translated,
     write_over,
 )
+from doorctl.store.tables import rehearse
 
 DOOR, WEB = "doorctl-door.service", "doorctl-web.service"
 ALARM = "doorctl-alarm@upgrade_taken_back.service"
@@ -133,8 +135,12 @@ class Releases:
             # Web would too, but a door that is ready before it lets nobody in meanwhile.
             for path in begun.databases:
                 if path.name in LAYOUTS:
-                    with owner_of(path.parent):
-                        Writer(path, LAYOUTS[path.name]).close()
+                    with (
+                        owner_of(path.parent),
+                        closing(Writer(path, LAYOUTS[path.name])) as laid,
+                        translated(path),
+                    ):
+                        rehearse(laid.database, path.name)
             _start(units)
             fault = _tried(config, units, before)
         except (DoorctlError, OSError) as err:

@@ -520,6 +520,25 @@ def select(columns: str, rest: str) -> str:
     return f"SELECT {columns} FROM {rest}"  # noqa: S608 -- as said
 
 
+def rehearse(connection: sqlite3.Connection, database: str, first: str = "") -> None:
+    """Insert a row of each table once more, after `first`, and take all back.
+
+    Raises sqlite3.Error: one can't be inserted.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(first)
+        for table in of_database(database):
+            # The audit log takes only its next number.
+            next_one = f"({select('max(number) + 1', table.name)})"
+            row = ", ".join(next_one if name == "number" else name for name in table.names)
+            into = f"{table.name} ({', '.join(table.names)})"
+            connection.execute(f"INSERT OR REPLACE INTO {into} {select(row, table.name)} LIMIT 1")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
 def create_tables(
     connection: sqlite3.Connection, tables: Iterable[Table], release: tuple[int, int]
 ) -> None:

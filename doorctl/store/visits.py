@@ -21,6 +21,7 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState, KeptReadings, Stamped
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import ATTEMPT, HourCount
+from doorctl.privacy.subject import VISITS
 from doorctl.store.connection import Writer, compact, create_file, transaction, translated
 from doorctl.store.door_log import (
     COUNT_WRONG_PINS,
@@ -36,7 +37,7 @@ from doorctl.store.door_log import (
     to_throttle,
 )
 from doorctl.store.residue import KEY_BYTES, TIME_BYTES, discard_set_aside
-from doorctl.store.tables import from_ms, maybe, to_ms
+from doorctl.store.tables import from_ms, maybe, rehearse, to_ms
 from doorctl.store.visit_purge import (
     OLDEST,
     date_rows,
@@ -168,6 +169,7 @@ def kept(connection: sqlite3.Connection, traces: Iterable[bytes]) -> frozenset[b
     )
 
 
+TRIED = "INSERT INTO attempts (at_ms, clock, boot_id, boot_ms) VALUES (0, 'untrusted', '', 0)"
 _CLOSE = """
     UPDATE attempts SET verdict = ?, reason = ?, row_key = coalesce(?, row_key)
     WHERE attempt = ? AND verdict IS NULL
@@ -316,6 +318,14 @@ class VisitStore:
         with translated(self.path):
             last = "SELECT seq FROM sqlite_sequence WHERE name = 'attempts'"
             return _value(self.database, last) or 0
+
+    def prove_writable(self) -> None:
+        """Insert an attempt, and a row into each other table that has some, and take all back.
+
+        Raises StoreError: one can't be written.
+        """
+        with translated(self.path):
+            rehearse(self.database, VISITS, TRIED)
 
     def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
         """Store the highest trusted time and date rows that were written before it was known.

@@ -348,6 +348,10 @@ class MemoryVisits:
         """Return the highest attempt number ever on record."""
         return self._last
 
+    def prove_writable(self) -> None:
+        """Fail where it is broken."""
+        self._fail_if_broken()
+
     def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
         """Store the highest trusted time and date rows that were written before it was known."""
         self._fail_if_broken()

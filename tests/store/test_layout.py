@@ -36,8 +36,17 @@ from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.residue import set_aside_if_damaged
-from doorctl.store.tables import Layout, create_tables, lay_out, newest, of_database, select, whole
-from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
+from doorctl.store.tables import (
+    Layout,
+    create_tables,
+    lay_out,
+    newest,
+    of_database,
+    rehearse,
+    select,
+    whole,
+)
+from doorctl.store.visits import TRIED, VisitStore, create_visits, open_or_create_visits
 from tests.store.samples import NOON, SEAL, key_of
 
 
@@ -67,6 +76,7 @@ def test_a_file_of_somebody_else_is_no_older_one(tmp_path: Path) -> None:
                 ask()
 
 
+RELEASED = Path(__file__).parents[1] / "releases" / "0.2"
 LAYOUTS = [patron_rows.migrations, visit_rows.migrations, branch_rows.migrations, outbox.migrations]
 
 
@@ -330,3 +340,30 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
             lay_out(database, steps)
         assert database.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
         assert database.execute("PRAGMA user_version").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS[:3], ids=lambda layout: layout.name)
+def test_a_layout_that_can_not_be_written_is_found(tmp_path: Path, layout: Layout) -> None:
+    """A row of each table is inserted once more and taken back; a released file is full enough.
+
+    Bug (mission review): a release whose new layout took no row passed its self-test.
+    """
+    path = tmp_path / f"{layout.name}.db"
+    name, first = path.name, TRIED if layout is visit_rows.migrations else ""
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript((RELEASED / f"{path.stem}.sql").read_text(encoding="utf-8"))
+    with closing(Writer(path, layout)) as writer:
+        before = list(writer.database.iterdump())
+        rehearse(writer.database, name, first)
+        assert list(writer.database.iterdump()) == before
+        assert not writer.database.in_transaction
+
+        table = of_database(name)[0]
+        writer.database.execute(
+            f"CREATE TRIGGER wrong BEFORE INSERT ON {table.name} "
+            "BEGIN SELECT RAISE(ABORT, 'no row'); END"
+        )
+        before = list(writer.database.iterdump())
+        with pytest.raises(sqlite3.Error, match="no row"):
+            rehearse(writer.database, name, first)
+        assert list(writer.database.iterdump()) == before
