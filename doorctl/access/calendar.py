@@ -15,6 +15,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 DAY_MINUTES = 24 * 60
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,10 +301,23 @@ class StoredDays:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredWeek:
+    """The usual week that staff have set, Monday first; ValueError where it has not seven days."""
+
+    days: tuple[Day, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.days) != len(WEEKDAYS):
+            raise ValueError(f"no week: {len(self.days)} days")
+
+
+@dataclass(frozen=True, slots=True)
 class StoredCalendar:
     """The branch's stored hours; the calendar decides which source goes before which.
 
-    `sources` has one entry for each source that ever had any hours.
+    `sources` has one entry for each source that ever had any hours; `week` is None until staff have
+    set one.
     """
 
     sources: tuple[StoredDays, ...] = ()
+    week: StoredWeek | None = None

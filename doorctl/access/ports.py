@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from typing import Protocol
 
-from doorctl.access.calendar import DaySource, StoredCalendar, StoredDay, StoredDays
+from doorctl.access.calendar import DaySource, StoredCalendar, StoredDay, StoredDays, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.messages import LibraryReply
 from doorctl.access.patron import CacheStamp, Patron, Reason
@@ -110,6 +110,9 @@ class BranchWriter(Protocol):
 
         A date that is past or named twice is refused.
         """
+
+    def set_week(self, week: StoredWeek, moment: Moment) -> None:
+        """Replace the usual week."""
 
     def set_override(self, override: Override, moment: Moment) -> None:
         """Set a mode by hand in place of any other; one that has ended already is refused."""

@@ -18,6 +18,7 @@ from doorctl.access.calendar import (
     DAY_MINUTES,
     LOOK_AHEAD,
     OPEN,
+    WEEKDAYS,
     Cause,
     Mode,
     ModeSpan,
@@ -27,6 +28,7 @@ from doorctl.access.calendar import Day as Spans
 from doorctl.access.day import Override
 from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
+    DAYS,
     END_TIME,
     HOURS,
     ISO_DATE,
@@ -42,7 +44,7 @@ from doorctl.cli.options import (
 )
 from doorctl.config.hours import clock
 from doorctl.services.app import App
-from doorctl.services.hours import Hours, hours_now, refuse_day
+from doorctl.services.hours import Hours, hours_now, refuse_day, usual_week, week_of
 
 SHOWN: Mapping[Mode | None, str] = MappingProxyType(
     {
@@ -64,6 +66,8 @@ WHY: Mapping[Cause, str] = MappingProxyType(
         Cause.CLOCK: "the clock is not set",
     }
 )
+
+NO_WEEK = "No usual week is set, so it is closed: doorctl calendar week."
 
 BAR_MINUTES = 30
 """Minutes that one character of a bar stands for."""
@@ -185,10 +189,60 @@ def calendar(
     click.echo(json.dumps(_days_as_dict(now, listed)) if as_json else _days(now, listed))
 
 
+_by_card = click.option(
+    "--self-service", type=HOURS, multiple=True, help="Hours by card. Can be repeated."
+)
+_with_staff = click.option(
+    "--staffed", type=HOURS, multiple=True, help="Hours with staff. Can be repeated."
+)
+
+
+@calendar.command("week")
+@click.argument("weekdays", type=DAYS, required=False)
+@_by_card
+@_with_staff
+@with_app
+def week(
+    app: App,
+    weekdays: frozenset[int] | None,
+    self_service: tuple[Span, ...],
+    staffed: tuple[Span, ...],
+) -> None:
+    """Show the usual week, or give days of it other hours.
+
+    DAYS are such as mon,tue. Without any span they are closed. It counts with hours.source =
+    "staff", and begins with the configuration's week.
+    """
+    from doorctl.rpc import deeds
+    from doorctl.services.branch import change
+
+    spans = _given(self_service, staffed)
+    if spans and not weekdays:
+        raise click.UsageError("Say of which DAYS the hours are, such as mon,tue.")
+    stored, start = usual_week(app)
+    if weekdays:
+        new = week_of(spans if at in weekdays else old for at, old in enumerate(start.days))
+        change(app, deeds.set_week(new, stored))
+        stored = start = new
+    for name, day in zip(WEEKDAYS, start.days, strict=True):
+        click.echo(f"{name:10} {_spans(day)}")
+    if stored is None:
+        click.echo("Nobody has set it yet; these are the configuration's hours.")
+    elif app.config.opening.source != "staff":
+        click.echo('It does not count: the configuration has no hours.source = "staff".')
+
+
+def _given(self_service: tuple[Span, ...], staffed: tuple[Span, ...]) -> Spans:
+    own = {Mode.SELF_SERVICE: self_service, Mode.STAFFED: staffed}
+    return tuple(
+        ModeSpan(mode, span.opens, span.closes) for mode, spans in own.items() for span in spans
+    )
+
+
 @calendar.command("except")
 @click.argument("day", type=ISO_DATE, metavar="DATE")
-@click.option("--self-service", type=HOURS, multiple=True, help="Hours by card. Can be repeated.")
-@click.option("--staffed", type=HOURS, multiple=True, help="Hours with staff. Can be repeated.")
+@_by_card
+@_with_staff
 @click.option("--note", default="", metavar="N", help="What the day is, such as Grundlovsdag.")
 @with_app
 def except_day(
@@ -207,10 +261,7 @@ def except_day(
     from doorctl.rpc import deeds
     from doorctl.services.branch import change
 
-    own = {Mode.SELF_SERVICE: self_service, Mode.STAFFED: staffed}
-    spans = tuple(
-        ModeSpan(mode, span.opens, span.closes) for mode, spans in own.items() for span in spans
-    )
+    spans = _given(self_service, staffed)
     stored = StoredDay(day, spans, note)
     refuse_day(hours_now(app), stored)
     change(app, deeds.set_day(stored))
@@ -263,6 +314,8 @@ def _mode(now: Hours) -> str:
         lines.append(f"  next: {SHOWN[following[1]]} from {_at(following[0])}")
     if stands.problem and stands.cause is not Cause.UNKNOWN_CALENDAR:
         lines.append(f"  and {WHY[Cause.UNKNOWN_CALENDAR]}")
+    if now.lacks_week:
+        lines.append(f"  {NO_WEEK}")
     return "\n".join(lines)
 
 
@@ -306,6 +359,8 @@ def _opening(now: Hours) -> str:
     if not now.moment.dependable:
         return f"The clock is not set, so nobody knows when it opens.{hint}"
     opens = now.opens_next
+    if now.lacks_week:
+        return f"{NO_WEEK}{hint}"
     if opens is None:
         return f"It does not open within {LOOK_AHEAD.days} days.{hint}"
     if opens == now.moment.local:

@@ -13,11 +13,20 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from doorctl.access.calendar import DAY_MINUTES, Calendar, DatedDay, Day, Mode, ModeSpan, Span
+from doorctl.access.calendar import (
+    DAY_MINUTES,
+    WEEKDAYS,
+    Calendar,
+    DatedDay,
+    Day,
+    Mode,
+    ModeSpan,
+    Span,
+)
 from doorctl.config.tables import key, shown
 from doorctl.core.errors import Problem
 
-HoursSource = Literal["config", "website"]
+HoursSource = Literal["config", "staff", "website"]
 HolidayRule = Literal["ignore", "closed", "sunday"]
 HalfHoliday = Literal["christmas_eve", "constitution_day", "new_years_eve", "workers_day"]
 OpenMeans = Literal["ignore", "self_service", "staffed"]
@@ -178,7 +187,6 @@ def _merged(self_service: tuple[Span, ...], staffed: tuple[Span, ...]) -> Day:
 # Wrong hours are overlaps, gaps too short to be meant, staff half outside the hours.
 
 WEEK_MINUTES = 7 * DAY_MINUTES
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 SHORTEST_GAP_MIN = 15
 """A shorter break between two spans is surely a typing error, such as 09:59 for 10:00."""
@@ -230,9 +238,10 @@ class Clash:
         return Problem(self.placed.key, self.text.format(**self.values))
 
 
-def clashes_of_week(week: Week, staffed: Week) -> list[Clash]:
-    """Return what is wrong with a week's hours; Monday follows Sunday."""
-    return _clashes(_placed("hours", week), _placed("hours.staffed", staffed), WEEK_MINUTES)
+def clashes_of_week(week: Week, staffed: Week, table: str = "hours") -> list[Clash]:
+    """Return what is wrong with a week's hours, written in a table; Monday follows Sunday."""
+    own, desk = _placed(table, week), _placed(f"{table}.staffed", staffed)
+    return _clashes(own, desk, WEEK_MINUTES)
 
 
 def clashes_of_date(
@@ -246,7 +255,7 @@ def clashes_of_date(
     desk = [Placed(f"{dated.key}.staffed", span.opens, span) for span in dated.staffed]
     if dated.day + timedelta(days=1) in dates:
         return _clashes(own, desk)
-    tomorrow = DAYS[(dated.day.weekday() + 1) % 7]
+    tomorrow = WEEKDAYS[(dated.day.weekday() + 1) % 7]
     next_own, next_desk = (
         [
             replace(placed, starts=placed.span.opens + DAY_MINUTES)
@@ -263,7 +272,7 @@ def clashes_of_date(
 def _placed(table: str, week: Week) -> list[Placed]:
     return [
         Placed(f"{table}.{day}", place * DAY_MINUTES + span.opens, span)
-        for place, (day, spans) in enumerate(zip(DAYS, week, strict=True))
+        for place, (day, spans) in enumerate(zip(WEEKDAYS, week, strict=True))
         for span in spans
     ]
 
@@ -335,6 +344,12 @@ def _short_gaps(placed: Sequence[Placed], around: int | None) -> Iterator[Clash]
             )
 
 
+def hours_of(day: Day) -> str:
+    """Return a day's hours as commands and the audit log write them."""
+    spans = (f"{span.mode.value} {clock(span.starts)}-{clock(span.ends)}" for span in day)
+    return ", ".join(spans) or Mode.CLOSED.value
+
+
 def clock(minutes: int) -> str:
     """Return minutes after midnight as ``HH:MM``, those of the next day too; midnight is 24:00."""
     within = minutes if minutes <= DAY_MINUTES else minutes - DAY_MINUTES
@@ -389,13 +404,13 @@ def read_hours(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]
 
 def _settings(written: Mapping[str, Any]) -> dict[str, Any]:
     leaves = {name.removeprefix("hours."): value for name, value in written.items()}
-    others = {*DAYS, "exceptions"}
+    others = {*WEEKDAYS, "exceptions"}
     return {leaf: value for leaf, value in leaves.items() if "." not in leaf and leaf not in others}
 
 
 def _week(table: str, written: Mapping[str, Any], problems: list[Problem]) -> Week:
     return tuple(
-        _spans(f"{table}.{day}", written.get(f"{table}.{day}", ()), problems) for day in DAYS
+        _spans(f"{table}.{day}", written.get(f"{table}.{day}", ()), problems) for day in WEEKDAYS
     )
 
 

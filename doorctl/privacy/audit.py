@@ -220,6 +220,7 @@ class Action(Enum):
     MODE_SET = "mode_set"
     MODE_ENDED = "mode_ended"
     CALENDAR_CHANGED = "calendar_changed"
+    WEEK_CHANGED = "week_changed"
     OPENED_ONCE = "opened_once"
     CLOCK_TRUSTED = "clock_trusted"
     PURGE_RUN = "purge_run"

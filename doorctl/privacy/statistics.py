@@ -27,7 +27,7 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from doorctl.access.calendar import Mode
+from doorctl.access.calendar import WEEKDAYS, Mode
 from doorctl.core.ports import Clock
 from doorctl.door.leaf import Entered, Left, Passed
 
@@ -50,7 +50,6 @@ class By(Enum):
 
 
 MONTH = len("2026-11")
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 _Counts = dict[tuple[str, str, str], int]
 """How often, by mode, kind and outcome."""

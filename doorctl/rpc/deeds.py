@@ -21,7 +21,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, get_arg
 
 import msgspec
 
-from doorctl.access.calendar import DaySource, StoredDay
+from doorctl.access.calendar import WEEKDAYS, DaySource, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.ports import BranchBook, BranchWriter
 from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
@@ -35,8 +35,10 @@ from doorctl.accounts.account import (
     refuse_account,
 )
 from doorctl.accounts.throttle import ACCOUNT, NONE
+from doorctl.config.hours import hours_of
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
+from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import Action, AuditWriter, Deed, Details
 from doorctl.rpc.control import LINE_LIMIT, Answer, Answers, Question, Unshown, ask
 
@@ -237,6 +239,22 @@ def clear_day(
     others = [stored for stored in before if stored.day not in cleared]
     branch.writer.set_days(DaySource.STAFF, others, moment, known_until=None)
     return Outcome(None, {"day": _listed(cleared), "cleared": len(cleared)})
+
+
+@deed(Action.WEEK_CHANGED, Permission.CHANGE_CALENDAR)
+def set_week(
+    branch: OpenBranch, moment: Moment, week: StoredWeek, before: StoredWeek | None
+) -> Outcome[None]:
+    """Set the usual week, unless another than `before` stands by now, which somebody else set."""
+    if branch.book.calendar().week != before:
+        raise InputError("somebody else has changed the usual week; look, and save again")
+    known = (None,) * len(WEEKDAYS) if before is None else before.days
+    days = zip(WEEKDAYS, known, week.days, strict=True)
+    changed = {name: hours_of(new)[:SHORT_TEXT] for name, old, new in days if new != old}
+    if not changed:
+        raise InputError("that is the usual week already")
+    branch.writer.set_week(week, moment)
+    return Outcome(None, changed)
 
 
 def _listed(days: Iterable[date]) -> str:

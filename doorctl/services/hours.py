@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 from doorctl.access.calendar import (
@@ -25,6 +26,7 @@ from doorctl.access.calendar import (
     StoredCalendar,
     StoredDay,
     StoredDays,
+    StoredWeek,
 )
 from doorctl.access.day import (
     Override,
@@ -38,7 +40,7 @@ from doorctl.access.day import (
 )
 from doorctl.access.messages import Now
 from doorctl.access.ports import BranchBook
-from doorctl.config.hours import DatedHours, Opening, clashes_of_date
+from doorctl.config.hours import DatedHours, Opening, clashes_of_date, clashes_of_week
 from doorctl.core.errors import InputError, NotAnsweringError
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
@@ -60,15 +62,17 @@ def calendar_of(opening: Opening, stored: StoredCalendar) -> Calendar:
     """Return the calendar that counts; it knows no date where a source that it needs is silent.
 
     Staff's hours for a date win over the configuration, and that over public holidays. The
-    website's hours replace the week and the holidays.
+    website's hours replace the week and the holidays; staff's week replaces the configuration's.
     """
     by_source = {source.source: source for source in stored.sources}
-    base = _base(opening, by_source)
+    base = _base(opening, by_source, stored.week)
     staff = _dated(by_source.get(DaySource.STAFF), Cause.EXCEPTION)
     return replace(base, days={**base.days, **staff})
 
 
-def _base(opening: Opening, by_source: Mapping[DaySource, StoredDays]) -> Calendar:
+def _base(
+    opening: Opening, by_source: Mapping[DaySource, StoredDays], week: StoredWeek | None
+) -> Calendar:
     if opening.source == "website":
         site = by_source.get(DaySource.WEBSITE)
         if site is None:
@@ -79,13 +83,23 @@ def _base(opening: Opening, by_source: Mapping[DaySource, StoredDays]) -> Calend
             site.known_until or date.min,
         )
     calendar = opening.calendar
+    if opening.source == "staff":
+        if week is None:
+            return NOT_KNOWN
+        calendar = replace(calendar, week=week.days)
     if opening.holidays == "ignore":
         return calendar
     holidays = by_source.get(DaySource.HOLIDAY)
     if holidays is None:
         return NOT_KNOWN
+    spans: Day = _sunday(calendar) if opening.holidays == "sunday" else ()
+    named = _dated(holidays, Cause.HOLIDAY)
     known = replace(calendar, known_until=holidays.known_until)
-    return known.over(_dated(holidays, Cause.HOLIDAY))
+    return known.over({day: replace(dated, spans=spans) for day, dated in named.items()})
+
+
+def _sunday(calendar: Calendar) -> Day:
+    return ALL_DAY if calendar.week is None else calendar.week[-1]
 
 
 def _dated(stored: StoredDays | None, cause: Cause) -> dict[date, DatedDay]:
@@ -95,11 +109,15 @@ def _dated(stored: StoredDays | None, cause: Cause) -> dict[date, DatedDay]:
 
 @dataclass(frozen=True)
 class Hours:
-    """The branch's hours at a moment; `override` is what staff have set last, and may be over."""
+    """The branch's hours at a moment; `override` is what staff have set last, and may be over.
+
+    `lacks_week`: nothing is known before staff set a usual week.
+    """
 
     calendar: Calendar
     override: Override | None
     moment: Moment
+    lacks_week: bool = False
 
     @cached_property
     def standing(self) -> Standing:
@@ -142,14 +160,17 @@ class Hours:
         return next((instant for instant, mode in ahead if mode in OPEN), None)
 
 
-def hours_now(app: App) -> Hours:
-    """Return the branch's hours.
+def hours_now(app: App, week: StoredWeek | None = None) -> Hours:
+    """Return the branch's hours, or what they would be by another usual week.
 
     Raises StoreError: ``branch.db`` is lost or can't be read; the door is closed to patrons then.
     """
     with open_book(app) as book:
-        calendar = calendar_of(app.config.opening, book.calendar())
-        return Hours(calendar, book.override(), app.clock.moment())
+        stored = book.calendar()
+        stored = stored if week is None else replace(stored, week=week)
+        calendar = calendar_of(app.config.opening, stored)
+        lacks_week = app.config.opening.source == "staff" and stored.week is None
+        return Hours(calendar, book.override(), app.clock.moment(), lacks_week)
 
 
 def branch_at(app: App, book: BranchBook, moment: Moment) -> Now:
@@ -197,12 +218,30 @@ def days(app: App, first: date, count: int) -> tuple[CalendarDay, ...]:
     )
 
 
-def usual_sunday(opening: Opening) -> Day | None:
+def usual_sunday(opening: Opening, calendar: Calendar) -> Day | None:
     """Return the usual hours of a Sunday; None where the website says each date's."""
-    week = opening.calendar.week
-    if opening.source == "website":
-        return None
-    return ALL_DAY if week is None else week[6]
+    return None if opening.source == "website" else _sunday(calendar)
+
+
+def usual_week(app: App) -> tuple[StoredWeek | None, StoredWeek]:
+    """Return the week that staff have set, and the one to change: that, else the configuration's.
+
+    The days' spans are in the order in which :func:`week_of` puts them.
+    """
+    with open_book(app) as book:
+        stored = book.calendar().week
+    written = app.config.opening.calendar.week
+    return stored, stored or StoredWeek((ALL_DAY,) * 7 if written is None else written)
+
+
+def week_of(days: Iterable[Iterable[ModeSpan]]) -> StoredWeek:
+    """Return a usual week of seven days' spans, in order; InputError: with their first clash."""
+    order = attrgetter("mode.value", "starts", "ends")
+    week = StoredWeek(tuple(tuple(sorted(spans, key=order)) for spans in days))
+    own, staffed = (tuple(kind) for kind in zip(*map(_split, week.days), strict=True))
+    for clash in clashes_of_week(own, staffed, "week"):
+        raise InputError(f"{{key}}: {clash.text}", key=clash.placed.key, **clash.values)
+    return week
 
 
 def refuse_day(hours: Hours, *days: StoredDay) -> None:

@@ -19,16 +19,14 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from doorctl.access.calendar import (
-    ALL_DAY,
     DAY_MINUTES,
     Calendar,
     Cause,
     DatedDay,
-    Day,
     Mode,
     ModeSpan,
 )
-from doorctl.config.hours import HalfHoliday, HolidayRule
+from doorctl.config.hours import HalfHoliday
 from doorctl.config.tables import is_this_machine, shown
 from doorctl.core.errors import InputError, NotAnsweringError, Problem, WebsiteHoursError
 from doorctl.sources.asking import body_of, causes
@@ -315,14 +313,10 @@ MODULE = "doorctl.sources.hours"
 class HolidaysWanted:
     """The request.
 
-    By `rule` a holiday is like any other day (then nothing is returned), closed, or a day with
-    Sunday's hours; those are in `week`, the branch's own, None for self-service at all hours.
     `also` are Danish days that count as holidays here.
     """
 
     years: tuple[int, ...]
-    rule: HolidayRule
-    week: tuple[Day, ...] | None
     also: tuple[HalfHoliday, ...] = ()
 
     @property
@@ -330,8 +324,6 @@ class HolidaysWanted:
         """The last date that the answer covers."""
         return date(max(self.years), 12, 31)
 
-
-SUNDAY = 6
 
 ALSO: dict[HalfHoliday, tuple[int, int]] = {
     "workers_day": (5, 1),
@@ -345,22 +337,20 @@ LANGUAGES = {"DK": "da"}
 
 
 def computed(wanted: HolidaysWanted, country: str = "DK") -> dict[date, DatedDay]:
-    """Return each public holiday's hours, with its name in the country's language as a note.
+    """Return each public holiday, closed, with its name in the country's language as a note.
+
+    What the hours of a holiday are is the calendar's to say, for Sunday's may change.
 
     Store bededag is none since 2024. It loads the package that knows them. Raises InputError: the
     country's holidays are not known.
     """
-    if wanted.rule == "ignore":
-        return {}
-    sunday = ALL_DAY if wanted.week is None else wanted.week[SUNDAY]
-    spans: Day = () if wanted.rule == "closed" else sunday
     years, chosen = sorted(set(wanted.years)), {ALSO[name] for name in wanted.also}
     named = _named(country, years, "public")
     if chosen:
         optional = _named(country, years, "optional")
         extra = {day: name for day, name in optional.items() if (day.month, day.day) in chosen}
         named = {**extra, **named}
-    return {day: DatedDay(spans, Cause.HOLIDAY, name) for day, name in sorted(named.items())}
+    return {day: DatedDay((), Cause.HOLIDAY, name) for day, name in sorted(named.items())}
 
 
 def _named(country: str, years: list[int], category: str) -> dict[date, str]:

@@ -13,6 +13,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from operator import index
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from doorctl.access.calendar import (
     StoredCalendar,
     StoredDay,
     StoredDays,
+    StoredWeek,
 )
 from doorctl.access.day import Override
 from doorctl.access.rights import (
@@ -77,6 +79,12 @@ def release_0_2(database: sqlite3.Connection) -> None:
     create_tables(database, of_database(BRANCH), (0, 2))
     for table, size in (("tombstone_salt", 16), ("sign_in_salt", 32)):
         database.execute(f"INSERT INTO {table} VALUES (1, ?)", (secrets.token_bytes(size),))  # noqa: S608 -- ours
+
+
+@migrations()
+def release_0_3(database: sqlite3.Connection) -> None:
+    """Add the usual week that staff set."""
+    create_tables(database, of_database(BRANCH), (0, 3))
 
 
 def from_ban(ban: Ban) -> tuple[object, ...]:
@@ -139,7 +147,7 @@ def from_spans(days: tuple[Day, ...]) -> str:
 def to_spans(text: str) -> tuple[Day, ...]:
     """Return the spans that :func:`from_spans` wrote, else raise TypeError or ValueError."""
     return tuple(
-        tuple(ModeSpan(Mode(mode), starts, ends) for mode, starts, ends in day)
+        tuple(ModeSpan(Mode(mode), index(starts), index(ends)) for mode, starts, ends in day)
         for day in orjson.loads(text)
     )
 
@@ -190,6 +198,7 @@ _OVERRIDE = f"""
 _CALENDAR = """
     SELECT 'source', source, known_until, fetched_ms, NULL FROM day_sources
     UNION ALL SELECT 'day', source, day, spans, note FROM days
+    UNION ALL SELECT 'week', NULL, NULL, spans, NULL FROM week
 """
 """It is one statement, so that it reads one commit."""
 
@@ -282,7 +291,7 @@ class BranchRecords(BranchReader):
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours, as of one commit."""
-        self._refuse_broken("days", "day_sources")
+        self._refuse_broken("days", "day_sources", "week")
         return self._read(_to_calendar, self._records(_CALENDAR))
 
     def override(self) -> Override | None:
@@ -356,7 +365,10 @@ def _pseudonym(row_key: bytes) -> str:
 def _to_calendar(records: list[tuple[Any, ...]]) -> StoredCalendar:
     sources = [record for record in records if record[0] == "source"]
     days = [record for record in records if record[0] == "day"]
-    return StoredCalendar(tuple(_to_days(source, days) for source in sorted(sources)))
+    weeks = [StoredWeek(to_spans(spans)) for kind, _, _, spans, _ in records if kind == "week"]
+    return StoredCalendar(
+        tuple(_to_days(source, days) for source in sorted(sources)), next(iter(weeks), None)
+    )
 
 
 def _to_days(record: tuple[Any, ...], days: list[tuple[Any, ...]]) -> StoredDays:

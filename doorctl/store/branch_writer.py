@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from doorctl.access.calendar import DaySource, StoredDay, StoredDays
+from doorctl.access.calendar import DaySource, StoredDay, StoredDays, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, codes_allowed
 from doorctl.core.errors import InputError, StoreError
@@ -253,6 +253,7 @@ _END_OVERRIDE = f"""
     RETURNING {OVERRIDES}
 """  # noqa: S608 -- as said
 _SAID = "INSERT OR REPLACE INTO day_sources (source, known_until, fetched_ms) VALUES (?, ?, ?)"
+_SET_WEEK = "INSERT OR REPLACE INTO week (only, spans) VALUES (1, ?)"
 _TAKEN = """
     SELECT count(*) FROM passes WHERE row_key = ? AND revoked_ms IS NULL AND last_day >= ?
 """
@@ -378,6 +379,11 @@ class BranchRecordsWriter:
             )
             connection.execute(_SAID, (source.value, until, fetched_ms))
         return StoredDays(source, listed, known_until, from_ms(fetched_ms))
+
+    def set_week(self, week: StoredWeek, moment: Moment) -> None:
+        """Replace the usual week."""
+        with self.together(moment) as connection:
+            connection.execute(_SET_WEEK, (from_spans(week.days),))
 
     def set_override(self, override: Override, moment: Moment) -> None:
         """Set a mode by hand in place of any other."""

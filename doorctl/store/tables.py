@@ -52,7 +52,7 @@ def _apart(
     """Return a table about nobody, with its columns as SQL and the names of those kept twice."""
     split = (column.split(" ", 1) for column in columns.split(", "))
     plain = [Column(called, sql, twice=called in twice, since=since) for called, sql in split]
-    second = [Column(TWICE, "TEXT")] if twice else []
+    second = [Column(TWICE, "TEXT", since=since)] if twice else []
     return Table(database, name, (*plain, *second), apart=why, **more)
 
 
@@ -277,6 +277,9 @@ DAY_SOURCES = _apart(
     "source TEXT NOT NULL PRIMARY KEY, known_until TEXT, fetched_ms INTEGER NOT NULL",
     twice=("source", "known_until"),
 )
+WEEK = _apart(
+    BRANCH, "week", _HOURS, f"{_ONLY}, spans TEXT NOT NULL", twice=("spans",), since=(0, 3)
+)
 ACCOUNTS = _apart(
     BRANCH,
     "accounts",
@@ -498,7 +501,7 @@ _OF_VISITS = (
 
 TABLES = (
     *(REGISTER, LEARNT, ASKED, SHUT_OUT, CACHE),
-    *(BANS, PASSES, RESTRICTIONS, WRONG_PINS_ELSEWHERE, OVERRIDES, DAYS, DAY_SOURCES),
+    *(BANS, PASSES, RESTRICTIONS, WRONG_PINS_ELSEWHERE, OVERRIDES, DAYS, DAY_SOURCES, WEEK),
     *(ACCOUNTS, SESSIONS, ALARMS, AUDIT, *_OF_BRANCH),
     *(ATTEMPTS, THROTTLES, WRONG_PINS, EVENTS, HOLDS, *_OF_VISITS),
 )

@@ -214,10 +214,7 @@ def are_holidays_wanted(opening: Opening) -> bool:
 def holidays_wanted(opening: Opening, first_year: int, years: int) -> HolidaysWanted:
     """Return what has to be computed for `years` years from `first_year` on, at least one."""
     return HolidaysWanted(
-        years=tuple(range(first_year, first_year + years)),
-        rule=opening.holidays,
-        week=opening.calendar.week,
-        also=opening.holidays_also,
+        years=tuple(range(first_year, first_year + years)), also=opening.holidays_also
     )
 
 

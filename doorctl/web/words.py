@@ -72,13 +72,16 @@ class Words:
         return self.number(value) if isinstance(value, int) else value
 
     def _placed(self, placed: Placed) -> str:
-        """Return "11.00-13.00 betjent"; a span of the week's hours is on the day after."""
+        """Return "11.00-13.00 betjent"; beside a date's, a span of the week is on the day after."""
         mode = Mode.STAFFED if "staffed" in placed.key else Mode.SELF_SERVICE
         hours = self.hours_of_day(placed.span.opens, placed.span.closes)
         span = f"{hours} {self.say(MODES[mode]).lower()}"
-        return (
-            self.say("{span} the day after", span=span) if placed.key.startswith("hours") else span
-        )
+        table, _, day = placed.key.rpartition(".")
+        if table.startswith("hours"):
+            return self.say("{span} the day after", span=span)
+        if day.capitalize() in WEEKDAYS:
+            return self.say("{span} on {day}", span=span, day=self.say(day.capitalize()))
+        return span
 
     def time_of_day(self, minute: int) -> str:
         """Return "07.05" for minutes after midnight; 24.00 ends a day; later is the next day's."""

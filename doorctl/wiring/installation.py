@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from doorctl.access.calendar import StoredWeek
 from doorctl.config import Config
 from doorctl.core.errors import AlreadyExistsError, InputError, StoreError
 from doorctl.core.identity import owner_of
@@ -175,7 +176,7 @@ def initialise(config: Config) -> Initialised:
         if sealer.earlier:
             # No later call takes what these are to hold for something of an earlier key.
             lay_over_all(config, read_key(key))
-        _store_holidays(config, branch)
+        _store_hours(config, branch)
         undo.pop_all()
     made = (patrons, visits, branch)
     return Initialised(made if kept else (key, *made), kept)
@@ -197,14 +198,19 @@ def create_or_undo(
     undo.callback(take_back)
 
 
-def _store_holidays(config: Config, branch: Path) -> None:
-    if config.opening.holidays == "ignore":
+def _store_hours(config: Config, branch: Path) -> None:
+    opening, week = config.opening, config.opening.calendar.week or ()
+    begins = opening.source == "staff" and any(week)
+    if opening.holidays == "ignore" and not begins:
         return
     from doorctl.sources.hours import computed  # loads what `init` alone needs
     from doorctl.web.jobs import store_initial_holidays
 
     with closing(open_or_create_branch(branch)) as writer:
-        store_initial_holidays(config.opening, writer, system_clock(config).moment(), computed)
+        moment = system_clock(config).moment()
+        if begins:
+            writer.set_week(StoredWeek(week), moment)
+        store_initial_holidays(opening, writer, moment, computed)
 
 
 def remove(path: Path, *suffixes: str) -> None:

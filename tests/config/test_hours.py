@@ -328,7 +328,10 @@ def test_overlaps_are_told(tmp_path: Path, hours: str, told: list[str]) -> None:
         ),
         (
             'source = "websites"',
-            ('hours.source: found "websites"; give one of "config", "website", such as "config"'),
+            (
+                'hours.source: found "websites"; give one of "config", "staff", "website", such as '
+                '"config"'
+            ),
         ),
         (
             'holidays = "open"',

@@ -87,7 +87,7 @@ def begins(when: str) -> datetime:
     day, _, time_of_day = when.partition(" ")
     if day == "easter":
         years = (TODAY.year, TODAY.year + 1)
-        known = computed(HolidaysWanted(years, "closed", None)).items()
+        known = computed(HolidaysWanted(years)).items()
         eves = [on - timedelta(days=1) for on, what in known if what.note == "Påskedag"]
         on = next(eve for eve in eves if eve > TODAY)
     elif day == "leap":

@@ -377,6 +377,24 @@ def test_a_date_with_hours_of_its_own_reaches_the_door(branch: Door) -> None:
     assert reason(branch) == "ok"
 
 
+def test_a_week_that_staff_set_reaches_the_door(door: Door) -> None:
+    """Without one nobody comes in by self-service, whatever the file says; then its hours count."""
+    door.configured(*SELF_SERVICE, "hours.source=staff").start()
+    until(lambda: "calendar_unknown" in door.alarms())
+    assert "No usual week is set" in said(door, "mode")
+    assert reason(door) == "closed"
+    with web(door):
+        said(door, "calendar", "week", "mon", "--self-service", "0-24")
+        door.wait_for("mode", state="self_service", cause="schedule")
+        assert reason(door) == "ok"
+        door.skip()
+        said(door, "calendar", "week", "mon,tue,wed,thu,fri,sat,sun")
+        door.wait_for("mode", state="closed", cause="schedule")
+
+    assert reason(door) == "closed"
+    assert "calendar_unknown_cleared" in door.alarms()
+
+
 def today() -> str:
     """Return the date at the branch, which is an hour or two ahead of UTC."""
     return ahead(0)

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-from doorctl.access.calendar import DaySource, Mode, StoredCalendar, StoredDay, StoredDays
+from doorctl.access.calendar import (
+    DaySource,
+    Mode,
+    StoredCalendar,
+    StoredDay,
+    StoredDays,
+    StoredWeek,
+)
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry, codes_allowed
 from doorctl.core.errors import InputError, StoreError
@@ -54,6 +61,7 @@ class MemoryBranch:
 
     def __init__(self) -> None:
         self.broken = False
+        self._week: StoredWeek | None = None
         self.kept_unused: set[bytes | str | None] = set()
         self._commits = 0
         self._bans: dict[int, _Banned] = {}
@@ -98,7 +106,7 @@ class MemoryBranch:
         """Return the stored hours."""
         self._fail_if_broken()
         sources = sorted(self._sources.values(), key=lambda one: one.source.value)
-        return StoredCalendar(tuple(sources))
+        return StoredCalendar(tuple(sources), self._week)
 
     def override(self) -> Override | None:
         """Return the mode set by hand last, unless staff ended it."""
@@ -209,6 +217,11 @@ class MemoryBranch:
         self._sources[source] = replace(said, days=past + listed)
         self._commit(moment)
         return said
+
+    def set_week(self, week: StoredWeek, moment: Moment) -> None:
+        """Replace the usual week."""
+        self._week = week
+        self._commit(moment)
 
     def set_override(self, override: Override, moment: Moment) -> None:
         """Set a mode by hand."""

@@ -50,6 +50,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "calendar": "",
         "calendar except": "TOMORROW --self-service 10:00-12:00",
         "calendar clear": "TOMORROW",
+        "calendar week": "mon,tue --self-service 10:00-12:00",
         "bans add": f"{CARD} --reason trial",
         "bans change": "1 --days 30",
         "bans list": "",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
-from itertools import combinations
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import combinations, product
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -22,10 +22,12 @@ from doorctl.access.calendar import (
     StoredDays,
 )
 from doorctl.config.hours import DatedHours, HoursSource, Opening
-from doorctl.services.hours import calendar_of
+from doorctl.core.errors import InputError
+from doorctl.services.hours import calendar_of, week_of
 
 DAY = date(2026, 12, 24)
 FETCHED = datetime(2026, 12, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 ZONE = ZoneInfo("Europe/Copenhagen")
 
 
@@ -38,7 +40,7 @@ SAID = {
     DaySource.STAFF: (hours(1), Cause.EXCEPTION),
     DaySource.CONFIG: (hours(2), Cause.EXCEPTION),
     DaySource.WEBSITE: (hours(3), Cause.SCHEDULE),
-    DaySource.HOLIDAY: (hours(4), Cause.HOLIDAY),
+    DaySource.HOLIDAY: ((), Cause.HOLIDAY),
 }
 """Whoever comes first is heard."""
 
@@ -84,13 +86,39 @@ def test_of_one_date_the_first_is_heard(some: tuple[DaySource, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("source", "expected"),
-    [("config", hours(6)), ("website", None)],
+    [("config", hours(6)), ("staff", None), ("website", None)],
 )
 def test_the_week_is_the_sources(source: HoursSource, expected: Day | None) -> None:
     """On a date of which nobody speaks; the website is not asked about dates beyond its last."""
     calendar = calendar_of(Opening(week=CONFIGURED_WEEK, source=source), stored(SAID))
 
     assert calendar.day(DAY + timedelta(days=7)) == expected
+
+
+def test_staffs_week_goes_past_midnight_from_any_day_to_the_next() -> None:
+    """Every hour to every hour, on each weekday: open from the one until just before the other."""
+    opening, monday = Opening(week=CONFIGURED_WEEK, source="staff"), date(2026, 12, 21)
+    for weekday, starts, lasts in product(range(7), range(24), range(1, 25)):
+        span = ModeSpan(Mode.SELF_SERVICE, starts * 60, (starts + lasts) * 60)
+        week = week_of([span] if at == weekday else [] for at in range(7))
+        calendar = calendar_of(opening, StoredCalendar(week=week))
+        begins = datetime.combine(monday, time(starts), ZONE) + timedelta(days=weekday)
+        ends = begins + timedelta(hours=lasts)
+        for at, mode in (
+            (begins - MINUTE, Mode.CLOSED),
+            (begins, Mode.SELF_SERVICE),
+            (ends - MINUTE, Mode.SELF_SERVICE),
+            (ends, Mode.CLOSED),
+        ):
+            assert calendar.mode_at(at) is mode, (weekday, starts, lasts, at)
+
+
+def test_a_week_whose_sunday_night_meets_monday_is_refused() -> None:
+    """Monday follows Sunday; the sentence names both days."""
+    night = ModeSpan(Mode.SELF_SERVICE, 1200, 1800)
+    morning = ModeSpan(Mode.SELF_SERVICE, 300, 600)
+    with pytest.raises(InputError, match=r"week\.monday.*overlaps.*week\.sunday"):
+        week_of(([morning], *[()] * 5, [night]))
 
 
 def test_what_the_website_said_counts_only_where_it_is_the_source() -> None:

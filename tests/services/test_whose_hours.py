@@ -18,6 +18,7 @@ from doorctl.access.calendar import (
     StoredCalendar,
     StoredDay,
     StoredDays,
+    StoredWeek,
 )
 from doorctl.config.hours import DatedHours, HolidayRule, HoursSource, Opening
 from doorctl.services.hours import calendar_of
@@ -26,7 +27,7 @@ DAY = date(2026, 12, 24)
 NEXT = DAY + timedelta(days=1)
 LAST = DAY + timedelta(days=7)
 FETCHED = datetime(2026, 12, 1, tzinfo=UTC)
-FILE, STAFF, EXCEPTION, SITE, HOLIDAY = range(1, 6)
+FILE, STAFF, EXCEPTION, SITE, HOLIDAY, WEEK = range(1, 7)
 """The hour at which each would open the house."""
 
 
@@ -41,6 +42,7 @@ class World:
     site: bool
     holiday: bool
     ends: bool
+    week: bool
 
     @property
     def opening(self) -> Opening:
@@ -68,6 +70,7 @@ class World:
                 for spoke, source, hour, known_until in said
                 if spoke
             ),
+            StoredWeek((_open(WEEK),) * 7) if self.week else None,
         )
 
     @property
@@ -76,25 +79,27 @@ class World:
         if self.source == "website":
             # A website that names no last date vouches for none.
             return self.site and self.ends
-        return self.holidays == "ignore" or self.holiday
+        return (self.holidays == "ignore" or self.holiday) and (self.source != "staff" or self.week)
 
     @property
-    def on_the_day(self) -> tuple[int, Cause]:
+    def on_the_day(self) -> tuple[Day, Cause]:
         """Who is heard on a date of which all have spoken."""
         if self.staff:
-            return STAFF, Cause.EXCEPTION
+            return _open(STAFF), Cause.EXCEPTION
         if self.exception:
-            return EXCEPTION, Cause.EXCEPTION
+            return _open(EXCEPTION), Cause.EXCEPTION
         if self.source == "website":
-            return SITE, Cause.SCHEDULE
+            return _open(SITE), Cause.SCHEDULE
         if self.holidays != "ignore":
-            return HOLIDAY, Cause.HOLIDAY
-        return FILE, Cause.SCHEDULE
+            # Its name and date are stored; its hours are the usual Sunday's, or none.
+            return self.next_day if self.holidays == "sunday" else (), Cause.HOLIDAY
+        return self.next_day, Cause.SCHEDULE
 
     @property
     def next_day(self) -> Day:
         """What counts on a date of which nobody has spoken."""
-        return () if self.source == "website" else _open(FILE)
+        week = {"website": (), "staff": _open(WEEK), "config": _open(FILE)}
+        return week[self.source]
 
     @property
     def knows_an_end(self) -> bool:
@@ -112,7 +117,7 @@ def _open(hour: int) -> Day:
 
 def worlds() -> Iterator[World]:
     """Yield all of them."""
-    yes_or_no = [(False, True)] * 5
+    yes_or_no = [(False, True)] * 6
     for values in product(get_args(HoursSource), get_args(HolidayRule), *yes_or_no):
         yield World(*values)
 
@@ -126,9 +131,9 @@ def test_the_whole_table() -> None:
             assert calendar.cause_on(DAY) is Cause.UNKNOWN_CALENDAR, world
             assert calendar.day(NEXT) is None, world
             continue
-        hour, cause = world.on_the_day
+        spans, cause = world.on_the_day
 
-        assert calendar.day(DAY) == _open(hour), world
+        assert calendar.day(DAY) == spans, world
         assert calendar.cause_on(DAY) is cause, world
         assert calendar.day(NEXT) == world.next_day, world
         assert calendar.known_until == (LAST if world.knows_an_end else None), world

@@ -18,12 +18,15 @@ from dataclasses import replace
 from datetime import UTC, date, timedelta
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from doorctl.access.calendar import DaySource, Mode, StoredDay
+from doorctl.access.calendar import Day, DaySource, Mode, ModeSpan, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.patron import pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind, guessable
@@ -51,6 +54,8 @@ NOW = Moment(LOCAL, NOON, ClockState.TRUSTED)
 HOUR = timedelta(hours=1)
 BAN = Ban(0, "a marked reason", NOON, NOON + DAY, "staff-7", frozenset({"oest"}), "a marked letter")
 PASS = Pass(0, PassKind.CLASS, LOCAL.date(), LOCAL.date() + DAY, label="a marked label")
+
+WEEK = StoredWeek(((ModeSpan(Mode.STAFFED, 600, 1080),), *((),) * 6))
 
 
 def _ban(writer: BranchRecordsWriter, number: int = 1, ban: Ban = BAN) -> Ban:
@@ -164,6 +169,13 @@ def test_a_directory_that_can_not_be_entered_is_no_fresh_branch(tmp_path: Path) 
         ("UPDATE days SET spans = '[[[\"lockdown\", 0, 9]]]'", "calendar"),
         ("UPDATE days SET day = 'secret'", "calendar"),
         ("UPDATE day_sources SET source = 'secret'", "calendar"),
+        ("UPDATE week SET spans = '[]'", "calendar"),
+        ("UPDATE week SET spans = 'secret'", "calendar"),
+        ("UPDATE week SET spans = '[[],[],[],[],[],[],[],[]]'", "calendar"),
+        ("UPDATE week SET spans = '[[],[],[],[],[],[],[[\"lockdown\", 0, 9]]]'", "calendar"),
+        ("UPDATE week SET spans = '[[],[],[],[],[],[],[[\"staffed\", 0.5, 9]]]'", "calendar"),
+        ("UPDATE week SET spans = '[[],[],[],[],[],[],[[\"staffed\", 0, 2000]]]'", "calendar"),
+        ("UPDATE week SET twice = spans", "calendar"),
         ("UPDATE overrides SET mode = 'secret'", "override"),
     ],
 )
@@ -175,6 +187,7 @@ def test_a_row_that_nobody_wrote_is_damage_and_is_not_quoted(
     writer.issue(PASS, NOW, row_key=key_of(1))
     writer.set_override(Override(Mode.CLOSED, NOON + DAY, "cause", "staff-7"), NOW)
     writer.set_days(DaySource.STAFF, [StoredDay(LOCAL.date(), ())], NOW, known_until=None)
+    writer.set_week(WEEK, NOW)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         assert other.execute(statement).rowcount == 1
 
@@ -183,6 +196,25 @@ def test_a_row_that_nobody_wrote_is_damage_and_is_not_quoted(
 
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+SPANS = st.builds(
+    lambda mode, starts, lasts: ModeSpan(mode, starts, starts + lasts),
+    st.sampled_from([Mode.SELF_SERVICE, Mode.STAFFED]),
+    st.integers(0, 1439),
+    st.integers(1, 1440),
+)
+
+
+@given(st.lists(st.lists(SPANS, max_size=3).map(tuple), min_size=7, max_size=7).map(tuple))
+def test_whatever_week_is_set_is_read(days: tuple[Day, ...]) -> None:
+    """To the minute and in its order, in a file; spans over midnight and closed days included."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "branch.db"
+        with closing(open_or_create_branch(path)) as writer, closing(BranchRecords(path)) as book:
+            writer.set_week(StoredWeek(days), NOW)
+
+            assert book.calendar().week == StoredWeek(days)
 
 
 def test_a_replaced_file_is_followed(path: Path, book: BranchRecords) -> None:
@@ -304,6 +336,7 @@ WRITE: dict[str, Callable[[BranchRecordsWriter], object]] = {
     "issue": lambda writer: writer.issue(PASS, NOW, row_key=key_of(2)),
     "revoke": lambda writer: writer.revoke(1, NOW),
     "days": lambda writer: writer.set_days(DaySource.STAFF, [], NOW, known_until=None),
+    "week": lambda writer: writer.set_week(WEEK, NOW),
     "override": lambda writer: writer.set_override(
         Override(Mode.LOCKDOWN, NOON + DAY, "cause", "staff-7"), NOW
     ),

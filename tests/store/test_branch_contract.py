@@ -19,6 +19,7 @@ from doorctl.access.calendar import (
     StoredCalendar,
     StoredDay,
     StoredDays,
+    StoredWeek,
 )
 from doorctl.access.day import Override
 from doorctl.access.ports import BranchBook, BranchWriter
@@ -305,6 +306,20 @@ def _says(branch: Branch, source: DaySource, *offsets: int, moment: Moment | Non
     branch.writer.set_days(source, days, moment or at(), known_until=TODAY + 14 * DAY)
 
 
+WEEK = StoredWeek(((ModeSpan(Mode.STAFFED, 600, 1080),), *((),) * 6))
+
+
+def test_the_usual_week_is_the_last_that_was_set(branch: Branch) -> None:
+    """There is none before; the hours of dates stand beside it, and it beside theirs."""
+    assert branch.book.calendar().week is None
+    branch.writer.set_week(StoredWeek(((),) * 7), at())
+    branch.writer.set_week(WEEK, at())
+    branch.writer.set_days(DaySource.STAFF, [], at(), known_until=None)
+
+    assert branch.book.calendar().week == WEEK
+    assert len(branch.book.calendar().sources) == 1
+
+
 def test_hours_come_back_as_they_were_said(branch: Branch) -> None:
     """Each source says its own, by date; spans over midnight and closed days included."""
     closed = StoredDay(TODAY + DAY, (), "Grundlovsdag")
@@ -424,6 +439,7 @@ CHANGES: dict[str, Callable[[BranchWriter], object]] = {
     "issue": lambda writer: writer.issue(CODE, at(), row_key=key_of(9)),
     "revoke": lambda writer: writer.revoke(1, at()),
     "days": lambda writer: writer.set_days(DaySource.STAFF, [], at(), known_until=None),
+    "week": lambda writer: writer.set_week(WEEK, at()),
     "set": lambda writer: writer.set_override(LOCKDOWN, at()),
     "end": lambda writer: writer.end_override(at()),
 }

@@ -211,7 +211,11 @@ def test_a_column_that_comes_with_a_later_release_changes_no_earlier_layout(tmp_
         for table in of_database(BRANCH)
     ]
     layout = Layout("branch")
-    for name, release in {"release_0_2": (0, 2), "release_9_1": (9, 1)}.items():
+    for name, release in {
+        "release_0_2": (0, 2),
+        "release_0_3": (0, 3),
+        "release_9_1": (9, 1),
+    }.items():
         layout.steps[name] = partial(create_tables, tables=tables, release=release)
     path = tmp_path / "branch.db"
     create_branch(path)

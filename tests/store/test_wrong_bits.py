@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.calendar import DaySource, Mode, ModeSpan, StoredDay
+from doorctl.access.calendar import DaySource, Mode, ModeSpan, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.access.rights import Ban, Pass, PassKind
@@ -145,6 +145,7 @@ def branch(tmp_path: Path) -> Path:
         open_late = (ModeSpan(Mode.SELF_SERVICE, 480, 1200),)
         day = StoredDay(today, open_late, "")
         writer.set_days(DaySource.STAFF, (day,), moment, known_until=None)
+        writer.set_week(StoredWeek((open_late, *((),) * 6)), moment)
         writer.set_override(Override(Mode.LOCKDOWN, START + DAY, "vand", "by"), moment)
     return path
 
@@ -159,9 +160,10 @@ def branch(tmp_path: Path) -> Path:
             lambda book: replace(*book.passes_of(CARD), number=0, pin_check=None, label="x"),
         ),
         ("days", lambda book: book.calendar().sources[0].days),
+        ("week", lambda book: book.calendar().week),
         ("overrides", lambda book: book.override() and book.override().until),
     ],
-    ids=["bans", "restrictions", "passes", "days", "overrides"],
+    ids=["bans", "restrictions", "passes", "days", "week", "overrides"],
 )
 def test_a_wrong_bit_in_what_staff_decided_changes_nothing(
     branch: Path, table: str, asked: Callable[[BranchRecords], object]

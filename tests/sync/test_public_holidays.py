@@ -3,8 +3,8 @@ from datetime import date
 
 import pytest
 
-from doorctl.access.calendar import ALL_DAY, Calendar, Cause, DatedDay, Day, Mode, ModeSpan
-from doorctl.config.hours import HalfHoliday, HolidayRule
+from doorctl.access.calendar import Calendar, Cause, DatedDay, Mode, ModeSpan
+from doorctl.config.hours import HalfHoliday
 from doorctl.core.errors import InputError
 from doorctl.sources.hours import HolidaysWanted, computed
 
@@ -26,50 +26,30 @@ OF_2026 = {
 
 
 def holidays(
-    years: tuple[int, ...],
-    rule: HolidayRule,
-    week: tuple[Day, ...] | None,
-    also: tuple[HalfHoliday, ...] = (),
-    country: str = "DK",
+    years: tuple[int, ...], also: tuple[HalfHoliday, ...] = (), country: str = "DK"
 ) -> Mapping[date, DatedDay]:
     """Ask for holidays."""
-    return computed(HolidaysWanted(years, rule, week, also), country)
+    return computed(HolidaysWanted(years, also), country)
 
 
-def test_holidays_may_be_closed() -> None:
-    """Each public holiday of the year is a closed day that says which one it is."""
-    assert holidays((2026,), "closed", WEEK) == {
+def test_holidays_are_named() -> None:
+    """Each public holiday of the year says which one it is; its hours are the calendar's to say."""
+    assert holidays((2026,)) == {
         day: DatedDay((), Cause.HOLIDAY, name) for day, name in OF_2026.items()
     }
 
 
-def test_holidays_may_be_like_sundays() -> None:
-    """They have Sunday's hours; where it is always open, they are open all day."""
-    assert {one.spans for one in holidays((2026,), "sunday", WEEK).values()} == {SUNDAY}
-    assert {one.spans for one in holidays((2026,), "sunday", None).values()} == {ALL_DAY}
-
-
-def test_holidays_may_be_days_like_any_other() -> None:
-    """Then nothing is said of them."""
-    assert holidays((2026,), "ignore", WEEK, ("christmas_eve",)) == {}
-
-
 def test_store_bededag_is_gone() -> None:
     """The fourth Friday after Easter was one until 2023 and is none since."""
-    names = {
-        year: {one.note for one in holidays((year,), "closed", WEEK).values()}
-        for year in (2023, 2024, 2026)
-    }
+    names = {year: {one.note for one in holidays((year,)).values()} for year in (2023, 2024, 2026)}
 
     assert {year for year, found in names.items() if "Store bededag" in found} == {2023}
 
 
 def test_other_days_count_where_they_are_named() -> None:
     """Christmas Eve and the like are none unless the branch says so, and only those it names."""
-    named = computed(
-        HolidaysWanted((2026, 2027), "closed", WEEK, ("christmas_eve", "constitution_day"))
-    )
-    added = sorted(set(named) - set(holidays((2026, 2027), "closed", WEEK)))
+    named = computed(HolidaysWanted((2026, 2027), ("christmas_eve", "constitution_day")))
+    added = sorted(set(named) - set(holidays((2026, 2027))))
 
     assert added == [
         date(2026, 6, 5),
@@ -82,7 +62,7 @@ def test_other_days_count_where_they_are_named() -> None:
 
 def test_a_day_that_is_both_is_a_public_holiday() -> None:
     """5 June 2028 is Pentecost Monday; it is told by that name."""
-    named = holidays((2028,), "closed", WEEK, ("constitution_day",))
+    named = holidays((2028,), ("constitution_day",))
 
     assert named[date(2028, 6, 5)].note == "Anden pinsedag"
 
@@ -90,7 +70,7 @@ def test_a_day_that_is_both_is_a_public_holiday() -> None:
 def test_an_exception_goes_before_a_holiday() -> None:
     """Laid under a calendar, holidays change the dates that have no hours of their own."""
     own = {date(2026, 12, 25): DatedDay(SUNDAY, note="Koncert")}
-    calendar = Calendar(WEEK, own).over(holidays((2026,), "closed", WEEK))
+    calendar = Calendar(WEEK, own).over(holidays((2026,)))
 
     assert calendar.day(date(2026, 12, 25)) == SUNDAY
     assert calendar.day(date(2026, 12, 26)) == ()
@@ -100,4 +80,4 @@ def test_an_exception_goes_before_a_holiday() -> None:
 def test_a_country_nobody_knows_is_refused() -> None:
     """A mistyped country is told; it does not mean a year without holidays."""
     with pytest.raises(InputError, match="XX: no public holidays are known"):
-        holidays((2026,), "closed", WEEK, country="XX")
+        holidays((2026,), country="XX")

@@ -98,6 +98,8 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "GET /calendar": LOOK,
         "GET /calendar/{day}": Ask(path=f"/calendar/{day(4)}", looks=True),
         "GET /calendar/poster": LOOK,
+        "GET /calendar/week": LOOK,
+        "GET /calendar/week/{token}": Ask(path="/calendar/week/none", looks=True),
         "GET /help": LOOK,
         "GET /help/{page}": Ask(looks=True, path="/help/librarian"),
         "GET /healthz": LOOK,
@@ -130,6 +132,8 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "POST /bans/check/{token}": Ask({"sure": "yes"}, "/bans/check/none", looks=True),
         "POST /bans/{number}/lift": Ask(path="/bans/1/lift"),
         "POST /calendar": Ask({"open": "closed", "note": "ferie"}),
+        "POST /calendar/week": Ask({"self0": "8-22"}, looks=True),
+        "POST /calendar/week/{token}": Ask({"sure": "yes"}, "/calendar/week/none", looks=True),
         "POST /holds": Ask(HOLD),
         "POST /holds/{number}/lift": Ask(path="/holds/1/lift"),
         "POST /language": Ask({"language": "en"}, looks=True),
@@ -223,7 +227,7 @@ class Served:
         return "\n".join(told)
 
 
-DECIDING = ("bans", "passes", "days", "overrides", "accounts", "second_factors")
+DECIDING = ("bans", "passes", "days", "week", "overrides", "accounts", "second_factors")
 ABOUT_PEOPLE = ("restrictions", "tombstones")
 HELD = ("attempts", "holds", "throttles", "wrong_pins", "clock")
 
@@ -233,7 +237,9 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
     """Serve a branch with a bit of everything."""
     token = directory / "metrics.token"
     create_private(token, TOKEN.encode())
-    branch = Branch(directory, "policy.code_entry=true", f"metrics.token_file={token}")
+    branch = Branch(
+        directory, "policy.code_entry=true", "hours.source=staff", f"metrics.token_file={token}"
+    )
     config = branch.config
     live_through(config, 1, [row(1).row_key])
     keep_records(config, row(1).row_key)

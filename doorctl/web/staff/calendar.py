@@ -9,6 +9,7 @@ from calendar import monthrange
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -17,7 +18,15 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Day, Mode, ModeSpan, StoredDay
+from doorctl.access.calendar import (
+    DAY_MINUTES,
+    ONE_DAY,
+    Day,
+    Mode,
+    ModeSpan,
+    StoredDay,
+    StoredWeek,
+)
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH
@@ -26,12 +35,21 @@ from doorctl.core.staff_text import SHORT_TEXT, refuse_text
 from doorctl.rpc import deeds
 from doorctl.services.app import App
 from doorctl.services.branch import change
-from doorctl.services.hours import CalendarDay, days, hours_now, refuse_day, usual_sunday
+from doorctl.services.hours import (
+    CalendarDay,
+    days,
+    hours_now,
+    refuse_day,
+    usual_sunday,
+    usual_week,
+    week_of,
+)
 from doorctl.web.frame import Form, Frame, PageRequest
-from doorctl.web.staff.filled_in import FieldError, of_field
-from doorctl.web.words import CAUSES, MODES, Words
+from doorctl.web.staff.filled_in import FieldError, Kept, of_field
+from doorctl.web.words import CAUSES, MODES, WEEKDAYS, Words
 
 PAGE: Final = "/calendar"
+WEEK: Final = f"{PAGE}/week"
 MOST_DAYS: Final = 42
 """Dates on a page: six weeks, for a month that begins on a Sunday."""
 
@@ -56,15 +74,17 @@ _TO: Final = re.compile(r"[-\N{EN DASH}]|\btil\b|\bto\b")
 def filled(day: CalendarDay, words: Words) -> dict[str, str]:
     """Return a date's hours as the form's fields."""
     known = () if day.spans is None else day.given
-    typed = {
-        name: ", ".join(
-            f"{words.time_of_day(span.starts)}-{words.time_of_day(span.ends)}"
-            for span in known
-            if span.mode is mode
-        )
-        for mode, name in KINDS
-    }
+    typed = {name: _typed(known, mode, words) for mode, name in KINDS}
     return {"open": OPEN if day.spans else CLOSED, "note": day.note, **typed}
+
+
+def _typed(spans: Day, mode: Mode, words: Words) -> str:
+    """Return a day's hours of a mode as staff type them."""
+    return ", ".join(
+        f"{words.time_of_day(span.starts)}-{words.time_of_day(span.ends)}"
+        for span in spans
+        if span.mode is mode
+    )
 
 
 def version(day: CalendarDay) -> str:
@@ -78,8 +98,10 @@ def _wanted(app: App, form: Form) -> Day | None:
     chosen = form.text("open")
     if chosen in {CLOSED, USUAL}:
         return () if chosen == CLOSED else None
-    if chosen == SUNDAY and (sunday := usual_sunday(app.config.opening)) is not None:
-        return sunday
+    if chosen == SUNDAY:
+        sunday = usual_sunday(app.config.opening, hours_now(app).calendar)
+        if sunday is not None:
+            return sunday
     if chosen != OPEN:
         raise FieldError("open", "choose what is to be on the dates")
     spans: list[ModeSpan] = []
@@ -115,19 +137,32 @@ def _span(mode: Mode, starts: int, ends: int) -> ModeSpan:
         raise InputError("a time of day is 00:00 to 24:00") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A usual week before staff have looked at it once more, and the one that stood then."""
+
+    week: StoredWeek
+    before: StoredWeek | None
+
+
 class CalendarPages:
     """Show a month's hours, and change those of the dates that are chosen in it."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._changing = threading.Lock()
+        self._drafts: Kept[Draft] = Kept()
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        guarded, may = self._frame.guarded, deeds.set_day.permission
+        guarded, may, check = self._frame.guarded, deeds.set_day.permission, f"{WEEK}/{{token}}"
         return (
             guarded(PAGE, self._month, Permission.SEE_CALENDAR),
             self._frame.form(PAGE, self._save, may, self._month),
+            guarded(WEEK, self._week, deeds.set_week.permission),
+            self._frame.form(WEEK, self._week_typed, deeds.set_week.permission, self._week),
+            guarded(check, self._week_check, deeds.set_week.permission),
+            self._frame.form(check, self._week_set, deeds.set_week.permission, self._week),
             guarded(f"{PAGE}/poster", _poster, Permission.SEE_CALENDAR),
             guarded(f"{PAGE}/{{day}}", self._day, may),
         )
@@ -150,6 +185,7 @@ class CalendarPages:
         first = (chosen or _first(asked) or request.today).replace(day=1)
         begins = first - timedelta(days=first.weekday())
         shown = await request.do(days, begins, MOST_DAYS)
+        now, opening = await request.do(hours_now), request.app.config.opening
         told = request.queried.every("day")
         weeks = [shown[at : at + 7] for at in range(0, MOST_DAYS, 7)]
         fields, ticked = {"open": "", "note": "", "self": "", "staffed": ""}, {str(chosen)}
@@ -170,7 +206,9 @@ class CalendarPages:
             fields=fields,
             wrong=_wrong(request.words, error),
             told=[day for day in shown if day.by_staff and str(day.day) in told],
-            sunday=usual_sunday(request.app.config.opening),
+            sunday=usual_sunday(opening, now.calendar),
+            by_staff=opening.source == "staff",
+            lacks_week=now.lacks_week,
             version=version,
             kinds=[(name, MODES[mode], HINTS[mode]) for mode, name in KINDS],
             modes=MODES,
@@ -208,6 +246,81 @@ class CalendarPages:
             stored = tuple(StoredDay(day, spans, note) for day in sorted(shown))
             refuse_day(hours_now(app), *stored)
             change(app, deeds.set_day(stored[0], stored[1:]))
+
+    async def _week(
+        self, request: PageRequest, form: Form | None = None, error: InputError | None = None
+    ) -> Response:
+        _, week = await request.do(_week_to_change)
+        fields = {
+            f"{name}{at}": _typed(day, mode, request.words)
+            for at, day in enumerate(week.days)
+            for mode, name in KINDS
+        }
+        if form is not None and "self0" in form.fields:
+            fields = {name: form.text(name) for name in fields}
+        return request.page(
+            "calendar_week.html",
+            draft=None,
+            fields=fields,
+            wrong=_wrong_of_week(request.words, error),
+            weekdays=WEEKDAYS,
+            kinds=[(name, MODES[mode], HINTS[mode]) for mode, name in KINDS],
+        )
+
+    async def _week_typed(self, request: PageRequest, form: Form) -> Response:
+        before, _ = await request.do(_week_to_change)
+        spans: list[list[ModeSpan]] = [[] for _ in WEEKDAYS]
+        for at, mode, name in ((at, *kind) for at in range(len(WEEKDAYS)) for kind in KINDS):
+            with of_field(f"{name}{at}"):
+                spans[at] += _spans(mode, form.text(f"{name}{at}"))
+        draft = Draft(week_of(spans), before)
+        if draft.week == before:
+            raise InputError("that is the usual week already")
+        return request.go(f"{WEEK}/{self._drafts.keep(request, draft)}")
+
+    async def _week_check(self, request: PageRequest) -> Response:
+        draft = self._drafts.see(request)
+        if draft is None:
+            return request.done(PAGE, "gone")
+        _, start = await request.do(_week_to_change)
+        now = await request.do(hours_now)
+        then = await request.do(hours_now, draft.week)
+        rows = list(zip(WEEKDAYS, start.days, draft.week.days, strict=True))
+        return request.page(
+            "calendar_week.html",
+            draft=draft,
+            changed=[row for row in rows if draft.before is None or row[1] != row[2]],
+            now=now,
+            then=then,
+            own=[day for day in await request.do(days, request.today, MOST_DAYS) if day.by_staff],
+            modes=MODES,
+            today=request.today,
+        )
+
+    async def _week_set(self, request: PageRequest, _form: Form) -> Response:
+        draft = self._drafts.take(request)
+        if draft is None:
+            return request.done(PAGE, "gone")
+        await request.do(change, deeds.set_week(draft.week, draft.before))
+        return request.done(PAGE, "week")
+
+
+def _week_to_change(app: App) -> tuple[StoredWeek | None, StoredWeek]:
+    """Return as `usual_week`; raises InputError where staff's week does not count."""
+    if app.config.opening.source != "staff":
+        raise InputError("the usual week stands in the configuration, or on the website")
+    return usual_week(app)
+
+
+def _wrong_of_week(words: Words, error: InputError | None) -> dict[str, str]:
+    """Return the sentence of what is wrong by its field; empty for none."""
+    if error is None:
+        return {}
+    table, _, day = str(error.values.get("key", "")).rpartition(".")
+    field = "week"
+    if day.capitalize() in WEEKDAYS:
+        field = f"{'staffed' if 'staffed' in table else 'self'}{WEEKDAYS.index(day.capitalize())}"
+    return {getattr(error, "field", field): words.refusal(error)}
 
 
 async def _poster(request: PageRequest) -> Response:

@@ -24,6 +24,7 @@ from doorctl.core.alarms import KINDS as ALARMS
 from doorctl.core.alarms import UNLISTED
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH, own
+from doorctl.core.moments import read_minute
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.privacy.letters import OF_LETTER, Export, value
@@ -69,6 +70,7 @@ DEEDS: Mapping[Action, str] = {
     Action.MODE_SET: "Set a mode by hand",
     Action.MODE_ENDED: "Ended the mode that was set by hand",
     Action.CALENDAR_CHANGED: "Changed the calendar",
+    Action.WEEK_CHANGED: "Changed the usual week",
     Action.OPENED_ONCE: "Opened the door once",
     Action.CLOCK_TRUSTED: "Said that the clock is right",
     Action.PURGE_RUN: "Ran a purge",
@@ -139,6 +141,7 @@ DETAILS: Mapping[str, str] = {
     "visits": "visits",
     "wait_s": "wait in seconds",
     "why": "because",
+    **{day.lower(): day for day in WEEKDAYS},
 }
 """What a deed's details are called, in English; `from` to `until` are times of a hold."""
 
@@ -249,8 +252,13 @@ def _facts(words: Words, deed: Deed) -> list[str]:
     """Return a deed's details in words, with times of the branch's own."""
     return [
         f"{words.say(DETAILS.get(name, name))}: {_detail(words, name, stored)}"
-        for name, stored in deed.details.items()
+        for name, stored in sorted(deed.details.items(), key=lambda one: _place(one[0]))
     ]
+
+
+def _place(name: str) -> int:
+    """Return where a detail stands: a weekday after those before it, others as they come."""
+    return list(DETAILS).index(name) if name.capitalize() in WEEKDAYS else -1
 
 
 def _detail(words: Words, name: str, stored: int | str) -> str:
@@ -258,12 +266,21 @@ def _detail(words: Words, name: str, stored: int | str) -> str:
         return words.say(said)
     if name == "alarm":
         return words.alarm(ALARMS.get(str(stored), ALARMS[UNLISTED]).means)
+    if name.capitalize() in WEEKDAYS:
+        return _HOURS.sub(lambda part: _part_of_hours(words, part[0]), str(stored))
     if _is_day(stored):
         return words.short_day(date.fromisoformat(str(stored)))
     if _TIME.match(str(stored)):
         at = datetime.fromisoformat(str(stored))
         return words.moment(at if at.tzinfo else at.replace(tzinfo=words.zone))
     return str(stored)
+
+
+def _part_of_hours(words: Words, part: str) -> str:
+    """Put a time or a mode of :func:`hours_of` into words."""
+    if part[0].isdigit():
+        return words.time_of_day(read_minute(part))
+    return words.say(VALUES["mode"].get(part, part)).lower()
 
 
 # The page of incident holds: what the purge spares, for which case, and until when.
@@ -430,6 +447,7 @@ TECHNICAL: Final = frozenset(
 
 NOTHING: Final = (None, "", "[]")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_HOURS: Final = re.compile(r"[0-9]{2}:[0-9]{2}|[a-z_]+")
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}")
 
 Case = tuple[str, list[str], list[list[str]]]

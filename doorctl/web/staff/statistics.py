@@ -11,14 +11,13 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import Mode
+from doorctl.access.calendar import WEEKDAYS, Mode
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.privacy.statistics import (
     ATTEMPT,
     LEAF,
     NOT_DATED,
-    WEEKDAYS,
     By,
     Cell,
     K,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from doorctl.access.calendar import Day, Mode, ModeSpan, StoredDay
+from doorctl.access.calendar import Day, Mode, ModeSpan, StoredDay, StoredWeek
 from doorctl.accounts.account import Role
 from doorctl.config.hours import clock
 from doorctl.rpc import deeds
@@ -18,18 +18,19 @@ from doorctl.services.app import App, open_book
 from doorctl.services.branch import change
 from doorctl.services.hours import days
 from doorctl.web.staff.calendar import CalendarPages, version
+from doorctl.web.staff.records import audit_pages
 from tests.web.conftest import Apps
 from tests.web.pages.staging import browser
 
 DAY = date(2026, 12, 24)
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 @pytest.fixture
 def app(apps: Apps) -> App:
     """A branch with the same hours each day."""
-    week = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-    hours = (f'hours.{day}=["18:00-22:00"]' for day in week)
-    return apps(*hours, *(f'hours.staffed.{day}=["10:00-18:00"]' for day in week))
+    hours = (f'hours.{day}=["18:00-22:00"]' for day in WEEKDAYS)
+    return apps(*hours, *(f'hours.staffed.{day}=["10:00-18:00"]' for day in WEEKDAYS))
 
 
 def stored(app: App) -> dict[date, StoredDay]:
@@ -358,3 +359,99 @@ def test_the_poster_has_the_usual_week_and_the_dates_that_differ(apps: Apps) -> 
         assert "torsdag 24.12. Thursday Lukket closed" in text
         assert "Lone er syg" not in page
         assert "januar" not in text
+
+
+@pytest.fixture
+def weekly(apps: Apps) -> App:
+    """A branch whose week staff set, with one in the configuration to begin with."""
+    hours = (f'hours.{day}=["18:00-22:00"]' for day in WEEKDAYS)
+    return apps('hours.source="staff"', *hours)
+
+
+def typed(app: App, fields: dict[str, str], language: str = "da") -> tuple[TestClient, Response]:
+    """Send the form of the week, with these fields typed over what it shows."""
+    staff = client(app, language=language)
+    page = staff.get("/calendar/week").text
+    shown = dict(re.findall(r'name="((?:self|staffed)\d)"[^>]*? value="([^"]*)"', page))
+    return staff, staff.post("/calendar/week", data=shown | fields)
+
+
+def week(app: App) -> StoredWeek | None:
+    """Return the week that is stored."""
+    with open_book(app) as book:
+        return book.calendar().week
+
+
+def test_the_usual_week_is_typed_checked_and_set_once(weekly: App) -> None:
+    """It begins with the configuration's; the month, the sum of tonight and the log follow it."""
+    assert "Ingen har angivet den almindelige uge" in client(weekly).get("/calendar").text
+    staff, sent = typed(weekly, {"staffed2": "10-18", "self2": "730 til 22", "self6": ""})
+    check = sent.headers["location"]
+    page = staff.get(check).text
+
+    assert week(weekly) is None
+    assert "07.30\N{EN DASH}22.00 selvbetjent, 10.00\N{EN DASH}18.00 betjent" in page
+    assert "Døren skifter med det samme" in page
+    assert staff.post(check, data={"a": ""}).headers["location"] == "/calendar?done=week"
+    assert staff.post(check, data={"a": ""}).headers["location"] == "/calendar?done=gone"
+    evening = (ModeSpan(Mode.SELF_SERVICE, 1080, 1320),)
+    wednesday = (ModeSpan(Mode.SELF_SERVICE, 450, 1320), ModeSpan(Mode.STAFFED, 600, 1080))
+    assert week(weekly) == StoredWeek((evening, evening, wednesday, *(evening,) * 3, ()))
+    month = staff.get("/calendar?done=week").text
+    assert "Døren følger den fra nu af" in month
+    assert "07.30\N{EN DASH}22.00" not in month[: month.index("<table")]
+    assert "Ingen har angivet" not in month
+    assert "onsdag: selvbetjent 07.30-22.00, betjent 10.00-18.00, torsdag" in unescape(
+        browser(audit_pages, Role.MANAGER, "da", weekly).get("/audit").text
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "told"),
+    [
+        ({"self3": "8:5-12"}, "self3", "Skriv klokkeslættet"),
+        ({"self3": "8"}, "self3", "Skriv tiderne"),
+        ({"staffed0": "17-16"}, "staffed0", "Betjent tid slutter"),
+        (
+            {"self1": "10-13, 12-14"},
+            "self1",
+            "overlapper 10.00\N{EN DASH}13.00 selvbetjent tirsdag",
+        ),
+        ({"self0": "5-9", "self6": "20-6"}, "self0", "selvbetjent søndag"),
+        ({"staffed4": "17-19"}, "staffed4", "ligger kun delvis"),
+    ],
+)
+def test_a_week_that_makes_no_sense_changes_nothing(
+    fields: dict[str, str], field: str, told: str, weekly: App
+) -> None:
+    """The sentence stands at its field, and what was typed stays."""
+    _, sent = typed(weekly, fields)
+
+    assert (sent.status_code, week(weekly)) == (422, None)
+    sentence = re.findall(rf'id="{field}-error">.*?</span>([^<]+)', sent.text)
+    assert told in unescape(sentence[0])
+    assert all(f'value="{value}"' in sent.text for value in fields.values())
+
+
+def test_a_week_that_a_colleague_set_meanwhile_is_not_lost(weekly: App) -> None:
+    """Who looked at an older one is told, and looks again; and the same week twice is no change."""
+    staff, sent = typed(weekly, {"self6": "8-10"})
+    theirs = StoredWeek(((),) * 7)
+    change(weekly.acting("anne"), deeds.set_week(theirs, None))
+
+    late = staff.post(sent.headers["location"], data={"a": ""})
+    assert (late.status_code, week(weekly)) == (422, theirs)
+    assert "En anden har ændret den almindelige uge" in late.text
+    _, same = typed(weekly, {})
+    assert "allerede den almindelige uge" in same.text
+
+
+def test_a_week_that_stands_elsewhere_has_no_form(app: App) -> None:
+    """Neither a link nor an address sets a week that would not count."""
+    assert "/calendar/week" not in client(app).get("/calendar").text
+    for answer in (
+        client(app).get("/calendar/week"),
+        client(app).post("/calendar/week", data={"a": ""}),
+    ):
+        assert answer.status_code in {404, 422}
+        assert "står i konfigurationen" in answer.text

@@ -49,7 +49,10 @@ WHO = {
         *("GET /passes/slip/{token}", "GET /passes/{number}", "POST /passes/{number}/revoke"),
     ],
     "SEE_CALENDAR": ["GET /calendar", "GET /calendar/poster"],
-    "CHANGE_CALENDAR": ["GET /calendar/{day}", "POST /calendar"],
+    "CHANGE_CALENDAR": [
+        *("GET /calendar/{day}", "POST /calendar", "GET /calendar/week", "POST /calendar/week"),
+        *("GET /calendar/week/{token}", "POST /calendar/week/{token}"),
+    ],
     "SEE_STATISTICS": ["GET /statistics", "GET /statistics.csv"],
     "SUBJECT_RIGHTS": [
         "GET /people",
