@@ -96,12 +96,12 @@ def test_a_call_for_help_says_nothing_more() -> None:
 
 
 def test_how_long_each_kind_rests() -> None:
-    """Only a person in danger never rests; a leaf does for minutes; all else as the branch says."""
+    """Only a person in danger never rests; a leaf or a call does for minutes; all else as set."""
     rests = {kind: known.rest_s for kind, known in KINDS.items() if known.rest_s is not None}
     ends = {"door_forced_cleared", "door_held_cleared"}
 
     assert rests.pop("duress") == NO_REST_S
-    assert rests == dict.fromkeys({"door_forced", "door_held"} | ends, LEAF_REST_S)
+    assert rests == dict.fromkeys({"door_forced", "door_held", "help_called"} | ends, LEAF_REST_S)
     assert [kind for kind, known in KINDS.items() if known.for_people] == ["duress"]
     assert KINDS["duress"].urgency is Urgency.NOW
 

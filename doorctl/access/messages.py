@@ -32,8 +32,8 @@ class PadRules:
     """
 
     pin_length: int = 4
-    digit_timeout_s: float = 10.0
-    total_timeout_s: float = 30.0
+    digit_timeout_s: float = 20.0
+    total_timeout_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from math import inf
 from types import MappingProxyType
 
 from doorctl.access.attempt import Attempt, Phase
@@ -156,6 +157,8 @@ class Kind(Enum):
     WORKING = "working"
     WELCOME = "welcome"
     REFUSED = "refused"
+    HELP = "help"
+    CALLED = "called"
 
 
 class Keys(Enum):
@@ -200,7 +203,13 @@ class PanelState:
 
 
 AGAIN = "again"
-"""A key of the screen alone, and the only one where it has no PIN pad."""
+HELP, CALL, NO_CALL = "help", "call", "no_call"
+"""Keys of the screen alone, and the only ones where it has no PIN pad.
+
+`HELP` asks whether help is wanted, and no second press at the same place calls it: that is `CALL`.
+"""
+
+HELP_KEYS = frozenset({HELP, CALL, NO_CALL})
 
 CARD_FIRST = 0
 """Digits without a card that no code can have: no refusal, and the same for all of them."""
@@ -250,15 +259,19 @@ STANDING: Mapping[Mode | None, Kind] = MappingProxyType(
 AT_REST = frozenset({Kind.IDLE, Kind.CLOSING, Kind.CLOSED, Kind.STAFFED, Kind.OUT_OF_ORDER})
 """The screens while no patron is being served."""
 
+HELP_AT = AT_REST | {Kind.REFUSED, Kind.HELP, Kind.CALLED}
+"""The screens on which help can be called: never while a patron is being served."""
+
 
 @dataclass(frozen=True, slots=True)
 class PanelRules:
-    """The branch's rules for its screen; `keys` is True where no keypad is wired.
+    """The branch's rules for its screen; `keys` is True where no keypad is wired, `help` offered.
 
     A refusal stays `message_s` seconds; the last `countdown_min` minutes are counted down.
     """
 
     keys: bool = False
+    help: bool = False
     codes: bool = False
     message_s: float = 25.0
     countdown_min: int = 15
@@ -269,6 +282,9 @@ WELCOME_S = 6.0
 
 AGAIN_S = 60.0
 """How long a refusal that is over can be had again: its patron is still there, or is not."""
+
+CALL_REST_S = 300.0
+"""Whoever calls for help so soon after a call is told of that one: play must not flood anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,9 +342,8 @@ def panel_state(
         return PanelState(notice.kind, attempt.number, code=notice.code)
     # Whoever comes next with a code waits for no message to be over.
     staffed = outlook.staffed if notice.code in AT_THE_DESK else None
-    return PanelState(
-        notice.kind, attempt.number, keys=standing.keys, code=notice.code, staffed=staffed
-    )
+    keys = Keys.NONE if notice.kind is Kind.HELP else standing.keys
+    return PanelState(notice.kind, attempt.number, keys=keys, code=notice.code, staffed=staffed)
 
 
 def _at_work(attempt: Attempt, notice: Notice | None, rules: PanelRules) -> PanelState:
@@ -384,8 +399,8 @@ class Display:
     """The screen as it stands; `calendar` is None until it was read, `notice` once it is over.
 
     `offered` may be shown again until its end, unless somebody else comes. The strike is released
-    until `locks_s`. `outlook` holds for the minute since 1970 and the standing in `found_for`; None
-    to find it anew.
+    until `locks_s`; help was called last at `called_s`, monotonic. `outlook` holds for the minute
+    since 1970 and the standing in `found_for`; None to find it anew.
     """
 
     rules: PanelRules = field(default_factory=PanelRules)
@@ -394,6 +409,7 @@ class Display:
     notice: Notice | None = None
     offered: Notice | None = None
     locks_s: float | None = None
+    called_s: float = -inf
     outlook: Outlook = field(default_factory=lambda: Outlook(Mode.CLOSED))
     found_for: tuple[float, bool, Standing] | None = None
 
@@ -419,6 +435,17 @@ class Display:
         if self.offered is None:
             return self
         return self.telling(replace(self.offered, until_s=now_s + self.rules.message_s))
+
+    def helped(self, key: str, now_s: float) -> Display:
+        """Return the screen after one of the `HELP_KEYS`; a call that counts is at `called_s`."""
+        asked = self.notice is not None and self.notice.kind is Kind.HELP
+        if key == NO_CALL:
+            return self.telling(None) if asked else self
+        rests = now_s - self.called_s < CALL_REST_S
+        if not rests and not (asked and key == CALL):
+            return self.telling(Notice(Kind.HELP, 0, now_s + self.rules.message_s))
+        called = self.telling(Notice(Kind.CALLED, 0, now_s + AGAIN_S))
+        return called if rests else replace(called, called_s=now_s)
 
     def at(
         self, now_s: float, moment: Moment, standing: Standing, locks_s: float | None = None

@@ -224,6 +224,16 @@ def codes_can_be_typed(values: Values) -> Iterator[Problem]:
         )
 
 
+def help_is_heard(values: Values) -> Iterator[Problem]:
+    """A button that calls for help has a way out of the house."""
+    ways = (values.get(name) for name in ("alarms.email.host", "alarms.webhook.url"))
+    if values.get("panel.help_button") and not any(ways):
+        yield Problem(
+            "panel.help_button",
+            "found true, and no alarm leaves here; set alarms.email.host or alarms.webhook.url",
+        )
+
+
 def tls_is_whole(values: Values) -> Iterator[Problem]:
     """A certificate has its key, and clients' certificates are asked for under TLS only."""
     for problem in _together(values, "web.tls", TLS_FILES, "give its path"):
@@ -415,6 +425,7 @@ RULES: tuple[Rule, ...] = (
     socket_fits,
     sockets_differ,
     codes_can_be_typed,
+    help_is_heard,
     tls_is_whole,
     plain_stays_here,
     library_is_whole,

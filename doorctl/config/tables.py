@@ -256,6 +256,7 @@ class Panel:
     message_s: float = key(25.0, within=(2, 120))
     countdown_min: int = key(15, within=(0, 120))
     idle_s: int = key(30, within=(5, 600))
+    help_button: bool = key(False)
 
 
 Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
@@ -296,8 +297,8 @@ class Keypad:
     data_bits: DataBits = key(8)
     parity: Parity = key("none")
     stop_bits: StopBits = key(1)
-    digit_timeout_s: float = key(10.0, within=(1, 60))
-    total_timeout_s: float = key(30.0, within=(1, 300))
+    digit_timeout_s: float = key(20.0, within=(1, 60))
+    total_timeout_s: float = key(60.0, within=(1, 300))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,6 +102,11 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             wordless=True,
             rest_s=NO_REST_S,
         ),
+        "help_called": _now(
+            "Somebody has called for help at the screen by the door.",
+            "Send somebody, in danger call 112; acknowledge it once somebody is on the way.",
+            rest_s=LEAF_REST_S,
+        ),
         "inputs_failing": _now(
             "The door contact or another input can't be read.",
             "Check the wires and restart the Pi.",

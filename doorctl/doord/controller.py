@@ -41,6 +41,8 @@ from doorctl.access.messages import (
 from doorctl.access.panel import (
     AGAIN,
     CARD_FIRST,
+    HELP_AT,
+    HELP_KEYS,
     OURS,
     Display,
     PanelRules,
@@ -131,6 +133,16 @@ class Screen:
         """Show the refusal that was just over once more, where nobody else has come."""
         self.display = self.display.again(now_s)
 
+    def help(self, key: str, now_s: float) -> bool:
+        """Ask whether help is wanted, or say that it is called; return whether that is a new call.
+
+        Never while a patron is being served.
+        """
+        if self._shown is None or self._shown.kind not in HELP_AT:
+            return False
+        before, self.display = self.display, self.display.helped(key, now_s)
+        return self.display.called_s != before.called_s
+
     def show(
         self, attempt: Attempt, now_s: float, moment: Moment, standing: Standing,
         *, broken: bool, locks_s: float | None = None,
@@ -175,8 +187,9 @@ class DoorsPanel:
         return panel_answers(self.board, self._press)
 
     def _press(self, key: str, attempt: int) -> None:
-        if key != AGAIN and not self._rules.keys:
-            raise InputError("the screen has no keys; see panel.keypad and keypad.port")
+        helping = key in HELP_KEYS
+        if key != AGAIN and not (self._rules.help if helping else self._rules.keys):
+            raise InputError("the screen has no such key; see [panel] and keypad.port")
         if self._event_queue.qsize() >= MOST_PENDING:
             raise StuckError("the door does not keep up; press the key again")
         self._event_queue.put(PanelKeyPressed(key, attempt))
@@ -187,6 +200,7 @@ def panel_rules(config: Config) -> PanelRules:
     panel = config.panel
     return PanelRules(
         keys=panel.keypad and not config.keypad.port,
+        help=panel.help_button,
         codes=config.policy.code_entry,
         message_s=panel.message_s,
         countdown_min=max(panel.countdown_min, config.closing.no_entry_min),
@@ -440,6 +454,9 @@ class Controller:
             return
         if pressed.key == AGAIN:
             self.screen.again(self.clock.monotonic_s())
+        elif pressed.key in HELP_KEYS:
+            if self.screen.help(pressed.key, self.clock.monotonic_s()):
+                self.log.emit("alarm", kind="help_called")
         else:
             self._take_reading(KeyPressed(pressed.key))
 

@@ -107,7 +107,7 @@ class Outbox(Generic[T]):
         self._for_people: deque[_Kept[T]] = deque(maxlen=most)
         self._others: deque[_Kept[T]] = deque(maxlen=most)
         self._hurry = False
-        self._down = False
+        self.fails = False
         self._failures = 0
         self._next_s = 0.0
 
@@ -148,7 +148,7 @@ class Outbox(Generic[T]):
                 self._drop(kept)
                 raise
             else:
-                self._failures, self._next_s, self._down = 0, 0.0, False
+                self._failures, self._next_s, self.fails = 0, 0.0, False
                 self._drop(kept)
 
     def _line(self, item: T) -> deque[_Kept[T]]:
@@ -171,8 +171,8 @@ class Outbox(Generic[T]):
             kept.tried_s = now_s
         if now_s - kept.tried_s >= self.given_up_s:
             self._drop(kept)
-        if not self._down:
-            self._down = True
+        if not self.fails:
+            self.fails = True
             self.failed(why)
 
     def _pause_s(self) -> float:
@@ -233,6 +233,11 @@ class Notifier:
         """Note an alarm."""
         with self._guard:
             self._rationing.hear(heard)
+
+    @property
+    def fails(self) -> bool:
+        """Whether the sink took no notice at the last try."""
+        return self._outbox.fails
 
     def silence(self, kind: str) -> None:
         """Send no more of an alarm that staff have acknowledged; see `Rationing.silence`."""

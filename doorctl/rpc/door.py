@@ -44,7 +44,10 @@ class _After(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Key(Unshown, frozen=True):
     """A key on its way; in memory only."""
 
-    key: Literal["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "#", "*", "again"]
+    key: Literal[
+        "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "#", "*", "again",
+        "help", "call", "no_call",
+    ]  # fmt: skip
     attempt: int
 
 

@@ -125,6 +125,11 @@ class Way:
         self.notifier.hear(heard)
         self.thread.wake()
 
+    @property
+    def fails(self) -> bool:
+        """Whether nothing went this way at the last try."""
+        return self.notifier.fails
+
     def silence(self, kind: str) -> None:
         """Send no more of a kind that was acknowledged."""
         self.notifier.silence(kind)

@@ -44,6 +44,10 @@ WATCH_LIMIT_S = 2.0
 class Way(Protocol):
     """A way out of the house. Thread-safe, never waits."""
 
+    @property
+    def fails(self) -> bool:
+        """Whether nothing went this way at the last try."""
+
     def hear(self, heard: RaisedAlarm) -> None:
         """Take note of an alarm."""
 
@@ -111,7 +115,7 @@ class WebsAlarms:
         self._branch = branch
         records = AlarmRecords(branch_db(self._config))
         stack.callback(records.close)
-        standing = StandingAlarms(records, branch, self._silence)
+        standing = StandingAlarms(records, branch, self._silence, self._reach)
         self._silence_again(records)
         self._wake = started(self._turn, "standing", self._journal, stack).wake
         question = Question("status")
@@ -201,6 +205,9 @@ class WebsAlarms:
                 if record.acknowledged_at is not None:
                     self._silence(record.kind)
 
+    def _reach(self) -> bool:
+        return not all(way.fails for way in self.ways)
+
     def _silence(self, kind: str) -> None:
         for way in self.ways:
             way.silence(kind)
@@ -214,14 +221,20 @@ class StandingAlarms:
     """Alarms as the pages see them. Thread-safe; a call may raise `StoreError`.
 
     `silence` gets the kind that is not to be sent again while it stands; it must not block.
+    `reach` tells whether alarms leave the house by some way, as far as is known.
     """
 
     def __init__(
-        self, records: AlarmRecords, branch: BranchThread, silence: Callable[[str], None]
+        self,
+        records: AlarmRecords,
+        branch: BranchThread,
+        silence: Callable[[str], None],
+        reach: Callable[[], bool],
     ) -> None:
         self._records = records
         self._branch = branch
         self._silence = silence
+        self.reach = reach
 
     def standing(self) -> tuple[AlarmRecord, ...]:
         """Return what stands: the most urgent first, and of these the longest standing."""

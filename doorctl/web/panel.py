@@ -72,12 +72,13 @@ class Speaker:
     """Writes every screen in one language.
 
     `phone` is the branch's number, empty for none; `keypad` says that digits are typed on the
-    screen.
+    screen, `reached` that the last alarm left the house by some way, or is about to.
     """
 
     words: Words
     phone: str = ""
     keypad: bool = False
+    reached: bool = True
 
     def screen(self, state: PanelState | None) -> Screen:
         """Return the screen of a state; None where the door does not answer."""
@@ -86,6 +87,7 @@ class Speaker:
         headline, lines, picture = SCREENS[state.kind](self, state)
         called = state.kind in {Kind.REFUSED, Kind.OUT_OF_ORDER} and state.code != panel.CARD_FIRST
         call, desk = self._call(state.code) if called else "", _desk(self, state.staffed)
+        call = self._danger() if state.kind in HELPING else call
         return Screen(headline, tuple(line for line in lines if line), picture, call, desk)
 
     def lost(self) -> Screen:
@@ -106,6 +108,11 @@ class Speaker:
         return self.words.say(
             "Call {phone} and say code {code}. We will help you.", phone=self.number(), code=code
         )
+
+    def _danger(self) -> str:
+        say, phone = self.words.say, self.number()
+        library = say("Call the library: {phone}.", phone=phone) if phone else ""
+        return f"{say('In danger, call 112.')} {library}".rstrip()
 
 
 _Parts = tuple[str, tuple[str, ...], str]
@@ -187,6 +194,22 @@ def _refused(by: Speaker, state: PanelState) -> _Parts:
     return say("Contact the library"), (), "phone"
 
 
+def _help(by: Speaker, _state: PanelState) -> _Parts:
+    say = by.words.say
+    told = say("The library gets a message.")
+    return say("Call for help?"), (told,), "phone"
+
+
+def _called(by: Speaker, _state: PanelState) -> _Parts:
+    say = by.words.say
+    if not by.reached:
+        return say("The message did not get through"), (say("Please call yourself."),), "phone"
+    seen = say("It may take a while until somebody sees the message.")
+    return say("We are telling the library"), (seen,), "phone"
+
+
+HELPING: Final = frozenset({Kind.HELP, Kind.CALLED})
+
 SCREENS: Mapping[Kind, Callable[[Speaker, PanelState], _Parts]] = MappingProxyType(
     {
         Kind.IDLE: _idle,
@@ -199,6 +222,8 @@ SCREENS: Mapping[Kind, Callable[[Speaker, PanelState], _Parts]] = MappingProxyTy
         Kind.WORKING: _working,
         Kind.WELCOME: _welcome,
         Kind.REFUSED: _refused,
+        Kind.HELP: _help,
+        Kind.CALLED: _called,
     }
 )
 """The function for each kind of screen; empty lines of it are left out."""
@@ -488,6 +513,9 @@ COOKIE: Final = "doorctl-panel"
 BEAT_S: Final = 15.0
 """Longest silence on a stream of events; after a longer one a page has lost the server."""
 
+CALLED_S: Final = 2.0
+"""How often it is looked whether a call for help could be sent."""
+
 MOST_CLIENTS: Final = 8
 """Screens that may listen at a time; a branch has one or two."""
 
@@ -505,15 +533,16 @@ DIGITS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", CLEAR, "0", ENTER)
 class Showing:
     """What this branch's screen says and offers; `phone` may be empty.
 
-    `keypad` says whether keys on the screen are taken, `elsewhere` whether other machines may see
-    the page; a chosen language gives way after `idle_s` of rest, and a ring shrinks for the last
-    `release_s` in which the door is released.
+    `keypad` says whether keys on the screen are taken, `help` whether it can call for help,
+    `elsewhere` whether other machines may see the page; a chosen language gives way after `idle_s`
+    of rest, and a ring shrinks for the last `release_s` in which the door is released.
     """
 
     branch: str
     phone: str = ""
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/Copenhagen"))
     keypad: bool = False
+    help: bool = False
     release_s: float = 5.0
     elsewhere: bool = False
     speech: bool = False
@@ -525,7 +554,8 @@ class Panel:
     """The screen's addresses; belongs to the event loop, except `stop`.
 
     The first of `languages` is the branch's own. `beat_s` is the longest silence on a stream. A
-    screen on this machine must have been opened with `secret`, unless that is empty.
+    screen on this machine must have been opened with `secret`, unless that is empty. `reaches`
+    tells whether an alarm leaves the house.
     """
 
     door: PanelDoor
@@ -534,6 +564,7 @@ class Panel:
     templates: Templates
     beat_s: float = BEAT_S
     secret: str = ""
+    reaches: Callable[[], bool] = lambda: True
 
     def __post_init__(self) -> None:
         self._watch = Watch(self.door)
@@ -624,14 +655,17 @@ class Panel:
         with self._watch.watching():
             seen = await self._watch.now()
             yield self._event(seen, language)
+            shown = seen.number, self.reaches()
             while not self._watch.ending:
-                before = seen.number
-                seen = await self._watch.after(before, self.beat_s)
-                yield self._event(seen, language) if seen.number != before else BEAT
+                before, called = shown, seen.state is not None and seen.state.kind is Kind.CALLED
+                limit_s = min(CALLED_S, self.beat_s) if called else self.beat_s
+                seen = await self._watch.after(seen.number, limit_s)
+                shown = seen.number, self.reaches()
+                yield self._event(seen, language) if shown != before else BEAT
 
     def _event(self, seen: Seen, language: Language) -> str:
         shown = self._shown(seen, language)
-        event = {name: shown[name] for name in ("kind", "keys", "attempt", "rest", "companions")}
+        event = {name: shown[name] for name in EVENT}
         event["html"] = self.templates.render("panel_screen.html", shown)
         return f"event: screen\ndata: {msgspec.json.encode(event).decode()}\n\n"
 
@@ -651,6 +685,7 @@ class Panel:
             "release_s": self.showing.release_s,
             "companions": 0 if state is None else state.companions,
             "offer": panel.AGAIN if state is not None and state.again else "",
+            "help": self.showing.help and state is not None and state.kind in panel.HELP_AT,
             "language": language,
             "say": speaker.words.say,
         }
@@ -668,7 +703,7 @@ class Panel:
         try:
             sent = await _read(request)
             key, attempt = sent.get("key", ""), int(sent.get("attempt", ""))
-            if not self.showing.keypad and key != panel.AGAIN:
+            if not self.showing.keypad and key not in {panel.AGAIN, *panel.HELP_KEYS}:
                 return _not_here()
             await run_in_threadpool(self.door.press, key, attempt)
         except (InputError, ValueError, TimeoutError, ClientDisconnect):
@@ -694,8 +729,11 @@ class Panel:
 
     def _speaker(self, language: Language) -> Speaker:
         words = Words(language, self.showing.zone)
-        return Speaker(words, self.showing.phone, self.showing.keypad)
+        return Speaker(words, self.showing.phone, self.showing.keypad, self.reaches())
 
+
+EVENT: Final = ("kind", "keys", "attempt", "rest", "companions", "help")
+"""What an event says of the screen beside its text."""
 
 BEAT: Final = "event: beat\ndata: .\n\n"
 

@@ -122,7 +122,9 @@ _PAGE = (
 _WRITTEN = re.compile(r'action="([^"]+)".* value="([\w-]+)".*<!-- (\S+) -->')
 
 
-def panel_page(app: App, languages: Languages, templates: Templates) -> Panel:
+def panel_page(
+    app: App, languages: Languages, templates: Templates, reaches: Callable[[], bool]
+) -> Panel:
     """Return the screen's page; call its `stop` before the server's, for it ends the streams.
 
     Raises ConfigError: a language that is offered has no catalogue.
@@ -134,6 +136,7 @@ def panel_page(app: App, languages: Languages, templates: Templates) -> Panel:
         phone=branch.phone,
         zone=ZoneInfo(branch.time_zone),
         keypad=panel.keypad and not config.keypad.port,
+        help=panel.help_button,
         release_s=config.door.release_s,
         elsewhere=panel.elsewhere,
         speech=panel.speech,
@@ -143,7 +146,7 @@ def panel_page(app: App, languages: Languages, templates: Templates) -> Panel:
     boot_id = app.clock.boot_time().boot_id
     secret = opened_with(config, boot_id) if showing.keypad else ""
     spoken = offered(languages, panel.languages)
-    return Panel(door, showing, spoken, templates, secret=secret)
+    return Panel(door, showing, spoken, templates, secret=secret, reaches=reaches)
 
 
 def opened_with(config: Config, boot_id: str) -> str:
@@ -241,7 +244,7 @@ def pages(
     stack.callback(accounts.close)
     templates = Templates()
     frame = _frame(app, log, accounts, branch, templates=templates, stack=stack)
-    panel = panel_page(app, frame.languages, templates)
+    panel = panel_page(app, frame.languages, templates, alarms.reach)
     door_log = DoorLog(app)
     events = LogEvents(frame, door_log, frame.sessions.look)
     routes = (

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import inf
 
 import pytest
 
@@ -10,7 +11,11 @@ from doorctl.access.day import Override
 from doorctl.access.messages import PadRules
 from doorctl.access.panel import (
     AGAIN_S,
+    CALL,
+    CALL_REST_S,
     CARD_FIRST,
+    HELP,
+    NO_CALL,
     Display,
     Hours,
     Kind,
@@ -98,6 +103,30 @@ def test_the_next_person_can_not_have_it(other: Notice | None) -> None:
     assert (kind_at(later), later.again(30.0)) == ((Kind.IDLE, 0, False), later)
     typing = Attempt(code_pad=CodePad(PadRules(), 0.0, 0.0, "4"))
     assert not over.state(typing, broken=False).again
+
+
+def test_help_is_called_by_another_key_than_the_one_that_asks() -> None:
+    """So a child's touch calls nobody. Asked too late, it is asked anew; "No" ends the question.
+
+    A call soon after a call is told of that one; the question never hides a refusal for good.
+    """
+    asked = at(Display()).helped(HELP, 0.0)
+    twice = asked.helped(HELP, 1.0)
+    assert kind_at(asked) == kind_at(twice) == (Kind.HELP, 0, False)
+    assert kind_at(twice.helped(NO_CALL, 2.0)) == (Kind.IDLE, 0, False)
+    assert kind_at(at(asked, 25.0)) == (Kind.IDLE, 0, False)
+    assert kind_at(at(asked, 25.0).helped(CALL, 26.0)) == (Kind.HELP, 0, False)
+    assert twice.called_s == -inf
+
+    called = twice.helped(CALL, 3.0)
+    assert (kind_at(called), called.called_s, called.deadline_s) == (
+        (Kind.CALLED, 0, False), 3.0, 3.0 + AGAIN_S,
+    )  # fmt: skip
+    over = at(called, 63.0)
+    assert kind_at(over.helped(NO_CALL, 64.0)) == (Kind.IDLE, 0, False)
+    soon = over.helped(HELP, 3.0 + CALL_REST_S - 0.1)
+    assert (kind_at(soon), soon.called_s) == ((Kind.CALLED, 0, False), 3.0)
+    assert kind_at(over.helped(HELP, 3.0 + CALL_REST_S)) == (Kind.HELP, 0, False)
 
 
 def test_the_hours_are_looked_at_once_a_minute() -> None:

@@ -234,7 +234,7 @@ def test_a_child_of_nine_learns_what_to_do(patron: Patron) -> None:
 
 
 def test_somebody_of_eighty_gets_in(patron: Patron) -> None:
-    """The PIN before the card, a slip, and 11 s for a digit where `digit_timeout_s` has them."""
+    """The PIN before the card, a slip, and 11 s for a digit."""
     patron.press(PIN + "#")
     patron.sees("[data-kind=refused]", "first", "Scan kortet først")
     patron.swipe(CARD)

@@ -75,7 +75,7 @@ def test_bounds_belong_to_what_is_allowed(path: Path, bound: float) -> None:
 def test_the_limits_between_keys_are_allowed(path: Path) -> None:
     """Equal time-outs and a socket path of exactly 107 bytes are right."""
     socket = f"/{'x' * 106}"
-    overrides = ["keypad.total_timeout_s=10", f"control.socket={socket}"]
+    overrides = ["keypad.total_timeout_s=20", f"control.socket={socket}"]
 
     config = load(path, overrides, environment={})
 

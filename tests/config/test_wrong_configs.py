@@ -166,7 +166,7 @@ ONE_KEY = [
     ),
     (
         "keypad.total_timeout_s = 9",
-        "keypad.total_timeout_s: found 9.0; give at least keypad.digit_timeout_s, which is 10.0",
+        "keypad.total_timeout_s: found 9.0; give at least keypad.digit_timeout_s, which is 20.0",
     ),
     (
         'keypad.port = "/dev/ttyUSB0"',
@@ -399,6 +399,15 @@ def test_two_processes_have_two_sockets(wrong: Wrong, web: str) -> None:
     assert wrong(RIGHT, *sockets) == [
         f'web.socket: found "{web}", which is control.socket too; give each process its own'
     ]
+
+
+def test_a_call_for_help_is_heard_by_somebody(wrong: Wrong) -> None:
+    """A button whose alarm stays in the house would lie to whoever presses it."""
+    (problem,) = wrong(RIGHT, "panel.help_button=true")
+    assert problem == (
+        "panel.help_button: found true, and no alarm leaves here; "
+        "set alarms.email.host or alarms.webhook.url"
+    )
 
 
 def test_a_code_can_be_typed_somewhere(wrong: Wrong, tmp_path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from doorctl.access.calendar import Calendar
 from doorctl.access.messages import PadRules, Rules
 from doorctl.access.panel import (
     AGAIN,
+    CALL,
+    CALL_REST_S,
     CARD_FIRST,
+    HELP,
     NOT_PROVED,
     OURS,
     WELCOME_S,
@@ -155,6 +160,31 @@ def test_a_refusal_can_be_had_again_by_a_key() -> None:
     door.controller.handle(PanelKeyPressed(AGAIN, attempt))
     door.wait(0.0)
     assert kinds(door)[-1] is Kind.IDLE
+
+
+def alarms(door: FakeDoor) -> list[Mapping[str, object]]:
+    """Return the alarms that the log took."""
+    return [line for line in door.log.lines if line["event"] == "alarm"]
+
+
+def test_help_is_called_once_and_never_beside_a_patron() -> None:
+    """By an alarm that says nothing else; a card goes before the question."""
+    door = watched()
+    for key in (HELP, CALL, CALL, HELP, CALL):
+        door.controller.handle(PanelKeyPressed(key, 0))
+        door.wait(0.0)
+    assert kinds(door)[:2] == [Kind.HELP, Kind.CALLED]
+    assert alarms(door) == [{"event": "alarm", "kind": "help_called"}]
+
+    door.wait(CALL_REST_S)
+    door.controller.handle(PanelKeyPressed(HELP, 0))
+    door.wait(0.0)
+    assert kinds(door)[-1] is Kind.HELP
+    attempt = swipe(door, CARD)
+    door.controller.handle(PanelKeyPressed(CALL, attempt))
+    press(door, RIGHT_PIN, attempt)
+    assert (kinds(door)[-1], door.reasons) == (Kind.WELCOME, ["ok"])
+    assert len(alarms(door)) == 1
 
 
 def test_closed_is_told_as_closed() -> None:

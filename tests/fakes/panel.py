@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Final
 
-from doorctl.access.panel import AGAIN, Kind, PanelState, PanelView
+from doorctl.access.panel import AGAIN, HELP_KEYS, Kind, PanelState, PanelView
 from doorctl.cards.reader import KEYS
 from doorctl.core.errors import InputError, NotAnsweringError
 
@@ -64,7 +64,7 @@ class FakePanelDoor:
     def press(self, key: str, attempt: int) -> None:
         """Remember a key, which no other door does."""
         self._refuse_away()
-        if key != AGAIN and (len(key) != 1 or ord(key) not in KEYS):
+        if key not in {AGAIN, *HELP_KEYS} and (len(key) != 1 or ord(key) not in KEYS):
             raise InputError("that is no key")
         self.pressed.append((key, attempt))
 

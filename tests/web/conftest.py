@@ -92,4 +92,4 @@ def alarms(app: App) -> Iterator[StandingAlarms]:
         branch = BranchThread(app)
         stack.callback(branch.close)
         records = stack.enter_context(closing(AlarmRecords(app.branch_db)))
-        yield StandingAlarms(records, branch, lambda _kind: None)
+        yield StandingAlarms(records, branch, lambda _kind: None, lambda: True)

@@ -22,6 +22,7 @@ function show(told) {
   body.dataset.companions = told.companions;
   body.dataset.attempt = told.attempt;
   body.dataset.rest = told.rest;
+  body.dataset.help = told.help;
   screenOf.innerHTML = told.html;
   /* A language that is chosen now holds until the attempt after this one. */
   for (const choice of document.querySelectorAll("nav a")) {
@@ -36,6 +37,7 @@ function show(told) {
 function lose() {
   body.dataset.kind = "lost";
   body.dataset.keys = "none";
+  body.dataset.help = false;
   screenOf.innerHTML = document.getElementById("lost").innerHTML;
 }
 

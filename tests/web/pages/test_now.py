@@ -512,7 +512,7 @@ def test_a_mode_is_offered_for_two_hours_at_most(
     """Until the calendar's next change where that comes first, and never over the night."""
     made = apps(*hours)
     with closing(AlarmRecords(made.branch_db)) as records, closing(BranchThread(made)) as branch:
-        seen = StandingAlarms(records, branch, lambda _kind: None)
+        seen = StandingAlarms(records, branch, lambda _kind: None, lambda: True)
         staff = browser(lambda frame: NowPages(frame, seen).routes(), app=made)
         page = staff.get("/now").text
 

@@ -21,7 +21,7 @@ from doorctl.web.serving import Headed, SameOrigin
 from tests.fakes.panel import FakePanelDoor
 
 PHONE = "12 34 56 78"
-SHOWING = Showing("Prøvebiblioteket", PHONE, keypad=True, speech=True)
+SHOWING = Showing("Prøvebiblioteket", PHONE, keypad=True, help=True, speech=True)
 TODAY = (
     Hours(420, 600, staffed=False),
     Hours(600, 1020, staffed=True),
@@ -79,6 +79,9 @@ STATES: MappingProxyType[str, PanelState] = MappingProxyType(
             Kind.REFUSED, 5, keys=Keys.CODE, code=4, staffed=Staffed(3, 6, 600, 900)
         ),
         "no staff": PanelState(Kind.REFUSED, 5, code=4),
+        "help": PanelState(Kind.HELP, 5),
+        "called": PanelState(Kind.CALLED, 5),
+        "called, codes": PanelState(Kind.CALLED, 5, keys=Keys.CODE),
         "refused 1, codes": PanelState(Kind.REFUSED, 5, keys=Keys.CODE, code=1),
         "refused before": replace(IDLE, again=True),
         "refused before, codes": replace(IDLE, keys=Keys.CODE, again=True),
@@ -98,19 +101,22 @@ class Stage:
         languages: what can be chosen.
         beat_s: longest silence on a stream.
         secret: what a screen has to have been opened with.
+        reached: whether the branch's alarms leave the house.
     """
 
     showing: Showing = SHOWING
     languages: Languages = field(default_factory=languages)
     beat_s: float = 15.0
     secret: str = ""
+    reached: bool = True
 
     def __post_init__(self) -> None:
         self.door = FakePanelDoor(longest_s=0.05)
         self._stack = ExitStack()
         self.panel = Panel(
-            self.door, self.showing, self.languages, Templates(), self.beat_s, secret=self.secret
-        )
+            self.door, self.showing, self.languages, Templates(), self.beat_s,
+            secret=self.secret, reaches=lambda: self.reached,
+        )  # fmt: skip
 
     @property
     def app(self) -> ASGIApp:

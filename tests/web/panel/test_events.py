@@ -13,7 +13,7 @@ from starlette.types import Message, Scope
 
 from doorctl.access.panel import Keys, Kind, PanelState
 from doorctl.web.panel import MOST_CLIENTS
-from tests.web.panel.screens import IDLE, Stage
+from tests.web.panel.screens import IDLE, STATES, Stage
 
 LIMIT_S = 20.0
 TYPING = PanelState(Kind.TYPING, 5, 2, 4, Keys.PIN)
@@ -120,6 +120,21 @@ def test_every_change_is_told() -> None:
                 assert told["html"].count('<i class="full">') == 2
 
     played(play)
+
+
+def test_a_call_that_could_not_be_sent_is_told() -> None:
+    """Within seconds after the screen has said that the library is told, once."""
+
+    async def play(stage: Stage) -> None:
+        """Do it on the loop."""
+        stage.door.show(STATES["called"])
+        async with listening(stage) as stream:
+            assert "Biblioteket får besked" in (await stream.event())[1]["html"]
+            stage.reached = False
+            assert "Beskeden kom ikke frem" in (await stream.event())[1]["html"]
+            assert (await stream.event())[0] == "beat"
+
+    played(play, beat_s=0.2)
 
 
 def test_silence_is_told_too() -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import pytest
 
-from doorctl.access.panel import AGAIN
+from doorctl.access.panel import AGAIN, CALL, HELP, NO_CALL, Kind, PanelState
 from tests.web.panel.screens import IDLE, SHOWING, Stage
 
 AT_ONCE = {"Accept": "application/json"}
@@ -148,6 +148,32 @@ def test_the_message_can_be_had_again_from_the_screen_alone(*, keypad: bool) -> 
         stage.door.show(IDLE)
         assert look_without(stage, "Vis igen")
     assert stage.door.pressed == [(AGAIN, 7)]
+
+
+@pytest.mark.parametrize("keypad", [True, False])
+def test_help_is_called_from_the_screen_alone(*, keypad: bool) -> None:
+    """Where the branch wants it, by forms that need no scripts; never over a door that is dead."""
+    with Stage(replace(SHOWING, keypad=keypad, help=True, elsewhere=True)) as stage:
+        stage.door.show(IDLE)
+        page = stage.browser().get("/panel").text
+        assert re.search(r'data-help="true".*name="key" value="help">Hj', page, re.DOTALL)
+        tablet = stage.browser("192.0.2.7", "branch.example")
+        assert tablet.post("/panel/key", data=sent(CALL)).status_code == 403
+        stage.door.show(PanelState(Kind.HELP))
+        assert not look_without(stage, 'value="call">Tilkald hj')
+        for key in (HELP, CALL, NO_CALL):
+            assert stage.browser().post("/panel/key", data=sent(key)).status_code == 303
+        stage.door.show(PanelState(Kind.CARD_READ, 5))
+        assert look_without(stage, 'data-help="true"')
+        stage.door.go_away()
+        assert look_without(stage, 'data-help="true"')
+    assert stage.door.pressed == [(HELP, 7), (CALL, 7), (NO_CALL, 7)]
+
+
+def test_a_screen_whose_branch_wants_no_calls_has_no_button() -> None:
+    """As it is until somebody chooses it."""
+    with Stage(replace(SHOWING, help=False)) as stage:
+        assert 'id="help"' not in stage.browser().get("/panel").text
 
 
 def look_without(stage: Stage, text: str) -> bool:

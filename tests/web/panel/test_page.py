@@ -118,6 +118,8 @@ def test_a_day_ends_at_24(stage: Stage) -> None:
         ("staff tomorrow", "personale i morgen kl. 10.00", "are here tomorrow 10:00"),
         ("staff on Sunday", "personale søndag kl. 10.00", "are here on Sunday 10:00"),
         ("refused before", "Vis igen", "Show again"),
+        ("help", "Ved fare: ring", "Call for help?"),
+        ("called", "Biblioteket får besked", "We are telling the library"),
         ("refused 2", "Vend det og prøv igen.", "Turn it and try again."),
     ],
 )
