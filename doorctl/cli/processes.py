@@ -440,8 +440,9 @@ def _renew(config: Config) -> None:
 
     made = renew_certificate(config)
     click.echo(f"made {made}")
-    signed = "have it signed" if made.suffix == ".csr" else "on the server `doorctl keys adopt` it"
-    click.echo(f"Next: {signed}; then here `doorctl keys adopt FILE`, within seconds in use.")
+    pin = "copy it to the server, and `doorctl keys adopt FILE` there"
+    first = "have it signed" if made.suffix == ".csr" else pin
+    click.echo(f"Next: {first}; then here `doorctl keys adopt FILE`, and web serves it in seconds.")
 
 
 @keys.command()

@@ -302,6 +302,21 @@ def test_what_is_wrong_is_named_before_any_alarm(
     assert "Alt er i orden" not in page
 
 
+def test_the_technology_says_until_when_each_key_is_good(client: Clients, door: Door) -> None:
+    """Its day in the reader's own order, marked where it is near; a newer door's are left out."""
+    ends = {"date": "2027-01-12", "days": 9}
+    near = {
+        name: {**ends, "near": name == "certificate"} for name in ("signing_key", "certificate")
+    }
+    door.state["good_until"] = {**near, "of_a_later_door": ends}
+    page = client().get("/now").text
+
+    assert re.findall(r'fact( fact-bad)?"><dt>(\w+)</dt><dd>gælder til (\S+?)</dd>', page) == [
+        ("", "Underskriftsnøgle", "12.1.2027"),
+        (" fact-bad", "Certifikat", "12.1.2027"),
+    ]
+
+
 def test_hours_that_no_source_gives_are_a_fault(apps: Apps) -> None:
     """Holidays that were never fetched leave every date unknown, and so does a lost file."""
     made = apps(*EVENING, 'hours.holidays="closed"')
