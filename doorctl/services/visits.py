@@ -435,8 +435,7 @@ def list_visits(app: App, since: datetime | None, why: str = "") -> list[Visit]:
 SETTLED: Final = timedelta(days=2)
 """Counts of hours that are over for so long hardly ever change."""
 READ_AGAIN: Final = timedelta(days=31)
-MOST_SUMS: Final = 4
-"""Periods whose sums are held: less than a megabyte for three years."""
+A_MONTH: Final = timedelta(days=32)
 
 Span = tuple[datetime | None, datetime | None]
 
@@ -456,16 +455,17 @@ def statistics(
     """Return how much the door is used; it names nobody, so no look goes on the audit log.
 
     It covers the month or the year that both local days lie in, else all time. With what is `kept`
-    from call to call only the last days of years are read; the figures are the same.
+    from call to call only the last days of years are read; the figures are the same, without days.
     """
     branch = zone(app.config)
-    span = moments(*widened(since, until), branch)
+    since_at, until_at = span = moments(*widened(since, until), branch)
+    is_month = since_at and until_at and until_at - since_at < A_MONTH
     with closing(HourlyHistory(app.visits_db)) as history:
-        if kept is None:
+        if kept is None or is_month:
             return gather(history.hours(*span), branch)
         long_ago = app.clock.moment().latest_known - SETTLED
         settled = _settled(history, span, long_ago, branch, kept)
-        return gather(history.hours(settled.until, span[1]), branch, settled.sums)
+        return gather(history.hours(settled.until, until_at), branch, settled.sums, daily=False)
 
 
 def _settled(
@@ -482,8 +482,6 @@ def _settled(
         return found
     # Asked first: what is counted while the rows are read makes them differ the next time.
     totals = history.totals(since, until)
-    found = Settled(until, totals, gather(history.hours(since, until), branch))
-    if len(kept) >= MOST_SUMS:
-        kept.clear()
-    kept[span] = found
+    sums = gather(history.hours(since, until), branch, daily=False)
+    kept[span] = found = Settled(until, totals, sums)
     return found

@@ -64,7 +64,7 @@ _SLICE = """
     ORDER BY hour, mode, kind, outcome LIMIT ?
 """
 _TOTALS = "SELECT count(*), ifnull(sum(count), 0) FROM hourly WHERE hour >= ? AND hour < ?"
-SLICE_ROWS = 2000
+SLICE_ROWS = 500
 """Rows that are read at once: no purge waits for a reader of years, and memory stays small."""
 
 

@@ -41,7 +41,7 @@ FLOOR: Final = "/static/icon.svg"
 """A file of the same process: what an answer costs without a page in it."""
 
 OK: Final = 200
-BUSY: Final = ("/log?span=week", "/log?span=week&outcome=refused", "/log/attempt?attempt=300")
+BUSY: Final = ("/log?span=week", "/log?span=week&outcome=refused", "/log/attempt?attempt=30")
 PAGES: Final = (
     *(stop for stop in STOPS if stop.status == OK),
     *(Stop(path, Role.MANAGER) for path in BUSY),
