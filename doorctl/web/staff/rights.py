@@ -224,7 +224,7 @@ class BansPages:
             in_force=BanState.HOLDS,
             can_end={BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
             all_branches=ALL_BRANCHES,
-            here=here,
+            own_branch=here,
             moment=timedelta.resolution,
         )
 
