@@ -128,6 +128,7 @@ _KEYS = f"""
 _AT = f"""
     SELECT at_ms FROM attempts WHERE at_ms < :cutoff AND NOT {HELD}
     UNION SELECT at_ms FROM canaries WHERE at_ms < :cutoff AND NOT {HELD}
+    UNION SELECT at_ms FROM events WHERE at_ms < :cutoff AND NOT {HELD}
     EXCEPT SELECT since_ms FROM holds
     EXCEPT SELECT to_ms FROM holds
     EXCEPT SELECT added_ms FROM holds

@@ -76,23 +76,26 @@ def test_a_part_of_the_picture_is_chosen(visitors: Visitors) -> None:
     with visitors.visitor(Role.STAFF) as staff:
         staff.go("/log?span=week&outcome=refused")
         page = staff.page
-        box = page.locator("#picture").bounding_box()
+        box = page.locator("#picture .base").bounding_box()
         assert box is not None
         page.evaluate("() => { document.body.dataset.same = 'page' }")
 
         def drag() -> None:
-            """Drag across the third and fourth day."""
-            page.mouse.move(box["x"] + box["width"] * 300 / 952, box["y"] + 60)
+            """Drag from the third day into the fourth."""
+            page.mouse.move(box["x"] + box["width"] * 0.3, box["y"])
             page.mouse.down()
-            page.mouse.move(box["x"] + box["width"] * 530 / 952, box["y"] + 60, steps=3)
+            page.mouse.move(box["x"] + box["width"] * 0.56, box["y"], steps=3)
 
         drag()
         page.keyboard.press("Escape")
         page.mouse.up()
         assert page.url.endswith("/log?span=week&outcome=refused")
         drag()
+        mark = page.locator(".log-chosen").bounding_box()
+        assert mark is not None
+        assert mark["x"] == pytest.approx(box["x"] + box["width"] * 0.3, abs=1)
         page.mouse.up()
-        page.wait_for_url(re.compile("outcome=refused&day=.*&from=.*&ends=.*&to="))
+        page.wait_for_url(re.compile("outcome=refused&day=.*&from=02%3A00&ends=.*&to=23%3A00"))
         expect(page.locator("#ends")).not_to_be_empty()
         assert page.locator("#rows tr:not([data-state=refused]):not(.log-date)").count() == 0
         page.go_back()

@@ -30,7 +30,8 @@ INCIDENT, SETTLED = 150, 210
 def test_a_year_of_daily_purges_leaves_nothing_expired(tmp_path: Path) -> None:
     """Every day: visits, a purge, a restart, then a search of all raw bytes for what expired.
 
-    Row keys, times and canaries; in the middle a hold keeps one day for two months.
+    Row keys, times and canaries, and what the door did without a card, in staff's own words; in the
+    middle a hold keeps one day for two months.
     """
     path = tmp_path / "visits.db"
     create_visits(path)
@@ -41,6 +42,7 @@ def test_a_year_of_daily_purges_leaves_nothing_expired(tmp_path: Path) -> None:
     store = VisitStore(path)
     for day in range(DAYS):
         seen = {_visit(store, day, random, last_seen) for _ in range(VISITS_A_DAY)}
+        seen.add(_event(store, day, random, last_seen))
         held |= seen if day == INCIDENT - 1 else set()
         if day % 2:  # Every other day the file is purged by a process that has just started.
             store.close()
@@ -85,6 +87,14 @@ def _visit(store: VisitStore, day: int, random: Random, last_seen: dict[bytes, d
         store.close_attempt(Closed(attempt, Reason.OK, key, CardThrottle()))
     last_seen[key] = max(at, last_seen.get(key, at))
     return key
+
+
+def _event(store: VisitStore, day: int, random: Random, last_seen: dict[bytes, datetime]) -> bytes:
+    at = NOON + day * DAY - timedelta(minutes=random.randrange(600))
+    words = f"{random.getrandbits(60):016x}"
+    store.add_events([(stamped(at, _boot(at, day)), "opened_by_staff", words, "lone")])
+    last_seen[words.encode()] = at
+    return words.encode()
 
 
 def _boot(at: datetime, day: int) -> BootTime:

@@ -73,7 +73,7 @@ _HELP: Mapping[Reason, Help] = {
         "The PIN was typed wrong too many times. Even the right one does nothing until the "
         "wait is over.",
         "Wait, or ask staff to unlock the card. Choose a new PIN if this one is forgotten.",
-        "Make sure whose card it is, then unlock it below.",
+        "Make sure whose card it is, then unlock it under “Help a patron”.",
     ),
     Reason.PIN_UNKNOWN: Help(
         "Nobody has told the door this patron's PIN yet. It asks the library system when the "
@@ -138,6 +138,16 @@ _HELP: Mapping[Reason, Help] = {
         "The door does not know what time it is, so it can't judge a date or the hours.",
         _NOTHING,
         "Tell the technician at once: the clock has to be set.",
+    ),
+    Reason.CARD_UNREADABLE: Help(
+        "The reader could not read the card.",
+        "Turn the card, wipe it, or use another one.",
+        "Try the card here. Give the patron a new one if it is worn out.",
+    ),
+    Reason.PIN_TIMEOUT: Help(
+        "The card was read, but the PIN was not typed in time.",
+        "Swipe the card again and type the PIN right after it.",
+        "Ask whether the PIN is forgotten, and help to choose a new one in the library system.",
     ),
     Reason.WEAK_PIN: Help(
         "The PIN is one that people try first, such as 1234 or a birthday.",
@@ -208,6 +218,9 @@ _ALOUD: Mapping[Reason, str] = {
     "again in a quarter of an hour.",
     Reason.THROTTLED: "The PIN was typed wrong too many times. Wait a little, or let us unlock "
     "the card now.",
+    Reason.PIN_TIMEOUT: "The door waited for your PIN. Swipe the card again and type the PIN right "
+    "after it.",
+    Reason.PIN_UNKNOWN: "The door does not know your PIN yet. Choose one with us, then try again.",
     Reason.BANNED: "You are banned from the hours without staff for a while. You are welcome while "
     "staff are there.",
     Reason.EXPIRED: "Your card has run out or is on hold. We can put that in order together.",

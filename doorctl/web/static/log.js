@@ -5,7 +5,7 @@
 
 const AGAIN_MS = 5000;
 const SILENCE_MS = 25000; /* the server says something every 10 s */
-const LEFT = 44, WIDTH = 864, FULL = 952; /* of the picture, in its own units */
+const LEFT = 44, WIDTH = 864; /* of the picture, in its own units */
 const SMALL = 8;
 const PARTS = ["attempts-heading", "picture", "legend", "hours", "none", "pages"];
 
@@ -154,9 +154,8 @@ main.addEventListener("submit", (event) => {
 /* Dragging across the picture chooses from the quarter or hour where it began to that where it
    ended. A picture is of UTC, an address of the branch's time of day. */
 function spot(event) {
-  const box = by("picture").getBoundingClientRect();
-  const x = ((event.clientX - box.left) / box.width) * FULL;
-  return Math.min(Math.max(x, LEFT), LEFT + WIDTH);
+  const drawn = by("picture").getScreenCTM();
+  return Math.min(Math.max((event.clientX - drawn.e) / drawn.a, LEFT), LEFT + WIDTH);
 }
 
 function stretch(event) {
