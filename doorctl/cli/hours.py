@@ -42,7 +42,7 @@ from doorctl.cli.options import (
     shows_by_itself,
     with_app,
 )
-from doorctl.config.hours import clock
+from doorctl.config.hours import clock, hours_of
 from doorctl.services.app import App
 from doorctl.services.hours import Hours, hours_now, refuse_day, usual_week, week_of
 
@@ -210,8 +210,8 @@ def week(
 ) -> None:
     """Show the usual week, or give days of it other hours.
 
-    DAYS are such as mon,tue. Without any span they are closed. It counts with hours.source =
-    "staff", and begins with the configuration's week.
+    DAYS are such as mon,tue; without any span they are closed. It counts at once, and is refused
+    without hours.source = "staff".
     """
     from doorctl.rpc import deeds
     from doorctl.services.branch import change
@@ -228,8 +228,6 @@ def week(
         click.echo(f"{name:10} {_spans(day)}")
     if stored is None:
         click.echo("Nobody has set it yet; these are the configuration's hours.")
-    elif app.config.opening.source != "staff":
-        click.echo('It does not count: the configuration has no hours.source = "staff".')
 
 
 def _given(self_service: tuple[Span, ...], staffed: tuple[Span, ...]) -> Spans:
@@ -320,12 +318,7 @@ def _mode(now: Hours) -> str:
 
 
 def _spans(spans: Spans | None) -> str:
-    if not spans:
-        return "not known yet" if spans is None else "closed"
-    ordered = sorted(spans, key=lambda span: span.starts)
-    return ", ".join(
-        f"{SHOWN[span.mode]} {clock(span.starts)}-{clock(span.ends)}" for span in ordered
-    )
+    return "not known yet" if spans is None else hours_of(spans).replace("_", "-")
 
 
 def _days_as_dict(now: Hours, listed: Iterable[date]) -> dict[str, Any]:

@@ -346,7 +346,8 @@ def _short_gaps(placed: Sequence[Placed], around: int | None) -> Iterator[Clash]
 
 def hours_of(day: Day) -> str:
     """Return a day's hours as commands and the audit log write them."""
-    spans = (f"{span.mode.value} {clock(span.starts)}-{clock(span.ends)}" for span in day)
+    ordered = sorted(day, key=lambda span: span.starts)
+    spans = (f"{span.mode.value} {clock(span.starts)}-{clock(span.ends)}" for span in ordered)
     return ", ".join(spans) or Mode.CLOSED.value
 
 

@@ -226,12 +226,13 @@ def usual_sunday(opening: Opening, calendar: Calendar) -> Day | None:
 def usual_week(app: App) -> tuple[StoredWeek | None, StoredWeek]:
     """Return the week that staff have set, and the one to change: that, else the configuration's.
 
-    The days' spans are in the order in which :func:`week_of` puts them.
+    Raises InputError: staff's week does not count.
     """
+    if app.config.opening.source != "staff":
+        raise InputError("the usual week stands in the configuration, or on the website")
     with open_book(app) as book:
         stored = book.calendar().week
-    written = app.config.opening.calendar.week
-    return stored, stored or StoredWeek((ALL_DAY,) * 7 if written is None else written)
+    return stored, stored or StoredWeek(app.config.opening.calendar.week or CLOSED_WEEK)
 
 
 def week_of(days: Iterable[Iterable[ModeSpan]]) -> StoredWeek:

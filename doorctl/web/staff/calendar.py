@@ -9,7 +9,6 @@ from calendar import monthrange
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -18,15 +17,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import (
-    DAY_MINUTES,
-    ONE_DAY,
-    Day,
-    Mode,
-    ModeSpan,
-    StoredDay,
-    StoredWeek,
-)
+from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Day, Mode, ModeSpan, StoredDay, StoredWeek
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH
@@ -63,6 +54,8 @@ HINTS: Mapping[Mode, str] = {
     "at 24:00 at the latest.",
 }
 """A hint for each mode's times, in English."""
+
+SHOWN_KINDS: Final = tuple((name, MODES[mode], HINTS[mode]) for mode, name in KINDS)
 
 VERSION_DIGITS: Final = 16
 
@@ -137,21 +130,16 @@ def _span(mode: Mode, starts: int, ends: int) -> ModeSpan:
         raise InputError("a time of day is 00:00 to 24:00") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A usual week before staff have looked at it once more, and the one that stood then."""
-
-    week: StoredWeek
-    before: StoredWeek | None
-
-
 class CalendarPages:
-    """Show a month's hours, and change those of the dates that are chosen in it."""
+    """Show a month's hours, and change those of the dates that are chosen in it.
+
+    Also the usual week; before one is set, it is shown once more beside the one that stood then.
+    """
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._changing = threading.Lock()
-        self._drafts: Kept[Draft] = Kept()
+        self._drafts: Kept[tuple[StoredWeek, StoredWeek | None]] = Kept()
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
@@ -210,7 +198,7 @@ class CalendarPages:
             by_staff=opening.source == "staff",
             lacks_week=now.lacks_week,
             version=version,
-            kinds=[(name, MODES[mode], HINTS[mode]) for mode, name in KINDS],
+            kinds=SHOWN_KINDS,
             modes=MODES,
             causes=CAUSES,
             longest=SHORT_TEXT,
@@ -250,7 +238,7 @@ class CalendarPages:
     async def _week(
         self, request: PageRequest, form: Form | None = None, error: InputError | None = None
     ) -> Response:
-        _, week = await request.do(_week_to_change)
+        _, week = await request.do(usual_week)
         fields = {
             f"{name}{at}": _typed(day, mode, request.words)
             for at, day in enumerate(week.days)
@@ -262,65 +250,45 @@ class CalendarPages:
             "calendar_week.html",
             draft=None,
             fields=fields,
-            wrong=_wrong_of_week(request.words, error),
+            wrong=_wrong(request.words, error, "week"),
             weekdays=WEEKDAYS,
-            kinds=[(name, MODES[mode], HINTS[mode]) for mode, name in KINDS],
+            kinds=SHOWN_KINDS,
         )
 
     async def _week_typed(self, request: PageRequest, form: Form) -> Response:
-        before, _ = await request.do(_week_to_change)
+        before, _ = await request.do(usual_week)
         spans: list[list[ModeSpan]] = [[] for _ in WEEKDAYS]
         for at, mode, name in ((at, *kind) for at in range(len(WEEKDAYS)) for kind in KINDS):
             with of_field(f"{name}{at}"):
                 spans[at] += _spans(mode, form.text(f"{name}{at}"))
-        draft = Draft(week_of(spans), before)
-        if draft.week == before:
+        week = week_of(spans)
+        if week == before:
             raise InputError("that is the usual week already")
-        return request.go(f"{WEEK}/{self._drafts.keep(request, draft)}")
+        return request.go(f"{WEEK}/{self._drafts.keep(request, (week, before))}")
 
     async def _week_check(self, request: PageRequest) -> Response:
         draft = self._drafts.see(request)
         if draft is None:
             return request.done(PAGE, "gone")
-        _, start = await request.do(_week_to_change)
-        now = await request.do(hours_now)
-        then = await request.do(hours_now, draft.week)
-        rows = list(zip(WEEKDAYS, start.days, draft.week.days, strict=True))
+        week, before = draft
+        known = before.days if before else (None,) * len(WEEKDAYS)
+        rows = zip(WEEKDAYS, known, week.days, strict=True)
         return request.page(
             "calendar_week.html",
             draft=draft,
-            changed=[row for row in rows if draft.before is None or row[1] != row[2]],
-            now=now,
-            then=then,
+            changed=[row for row in rows if row[1] != row[2]],
+            now=await request.do(hours_now),
+            then=await request.do(hours_now, week),
             own=[day for day in await request.do(days, request.today, MOST_DAYS) if day.by_staff],
             modes=MODES,
-            today=request.today,
         )
 
     async def _week_set(self, request: PageRequest, _form: Form) -> Response:
         draft = self._drafts.take(request)
         if draft is None:
             return request.done(PAGE, "gone")
-        await request.do(change, deeds.set_week(draft.week, draft.before))
+        await request.do(change, deeds.set_week(*draft))
         return request.done(PAGE, "week")
-
-
-def _week_to_change(app: App) -> tuple[StoredWeek | None, StoredWeek]:
-    """Return as `usual_week`; raises InputError where staff's week does not count."""
-    if app.config.opening.source != "staff":
-        raise InputError("the usual week stands in the configuration, or on the website")
-    return usual_week(app)
-
-
-def _wrong_of_week(words: Words, error: InputError | None) -> dict[str, str]:
-    """Return the sentence of what is wrong by its field; empty for none."""
-    if error is None:
-        return {}
-    table, _, day = str(error.values.get("key", "")).rpartition(".")
-    field = "week"
-    if day.capitalize() in WEEKDAYS:
-        field = f"{'staffed' if 'staffed' in table else 'self'}{WEEKDAYS.index(day.capitalize())}"
-    return {getattr(error, "field", field): words.refusal(error)}
 
 
 async def _poster(request: PageRequest) -> Response:
@@ -356,12 +324,14 @@ def usual_and_other(
     )
 
 
-def _wrong(words: Words, error: InputError | None) -> dict[str, str]:
+def _wrong(words: Words, error: InputError | None, otherwise: str = "date") -> dict[str, str]:
     """Return the sentence of what is wrong by its field; a clash of hours is theirs."""
     if error is None:
         return {}
     clash = str(error.values.get("key", ""))
-    field = "staffed" if "staffed" in clash else "self" if clash else "date"
+    field = "staffed" if "staffed" in clash else "self" if clash else otherwise
+    if clash.startswith("week."):
+        field += str(WEEKDAYS.index(clash.rpartition(".")[2].capitalize()))
     return {getattr(error, "field", field): words.refusal(error)}
 
 

@@ -250,15 +250,11 @@ def _shown_audit(request: PageRequest, entries: tuple[Entry, ...], wrong: str = 
 
 def _facts(words: Words, deed: Deed) -> list[str]:
     """Return a deed's details in words, with times of the branch's own."""
+    ordered = sorted(deed.details.items(), key=lambda one: [*DETAILS, one[0]].index(one[0]))
     return [
         f"{words.say(DETAILS.get(name, name))}: {_detail(words, name, stored)}"
-        for name, stored in sorted(deed.details.items(), key=lambda one: _place(one[0]))
+        for name, stored in ordered
     ]
-
-
-def _place(name: str) -> int:
-    """Return where a detail stands: a weekday after those before it, others as they come."""
-    return list(DETAILS).index(name) if name.capitalize() in WEEKDAYS else -1
 
 
 def _detail(words: Words, name: str, stored: int | str) -> str:
