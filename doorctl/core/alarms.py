@@ -142,7 +142,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         ),
         "calendar_unknown": _now(
             "The opening hours are not known, so the door is closed to patrons.",
-            "Write today's hours on the staff page, or mend [hours].",
+            "Write today's hours or the usual week on the staff page, or mend [hours].",
         ),
         "calendar_unknown_cleared": _over("calendar_unknown", "The opening hours are known again."),
         "clock_untrusted_at_opening": _now(
