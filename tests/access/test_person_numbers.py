@@ -76,16 +76,16 @@ WORDS = st.text(st.characters(categories=["L", "P", "S", "Z"]), max_size=20)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("around", ["{}", "card {}, smoked", "x{}x", "3 times {} smoked"])
-def test_each_way_of_writing_a_number_is_found(number: str, around: str) -> None:
+def test_each_way_of_writing_a_number_is_found(number: str) -> None:
     """As people type them, alone or among words; staff are told what to do, not what it was."""
-    text = around.format(number)
+    for around in ("{}", "card {}, smoked", "x{}x", "3 times {} smoked"):
+        text = around.format(number)
 
-    assert holds_number(text)
-    assert number not in without_numbers(text, "x")
-    with pytest.raises(InputError, match="leave them out, and write a date as") as caught:
-        refuse_text("reason", text)
-    assert number not in str(caught.value)
+        assert holds_number(text), text
+        assert number not in without_numbers(text, "x")
+        with pytest.raises(InputError, match="leave them out, and write a date as") as caught:
+            refuse_text("reason", text)
+        assert number not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", PLAIN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -57,16 +57,22 @@ def answers(path: Path, table: str, ask: Callable[[], object]) -> set[object]:
             if not any(content[max(begins, byte - 1) : byte + 2]):
                 continue
             for bit in range(8):
-                flipped = bytearray(content)
-                flipped[byte] ^= 1 << bit
-                path.write_bytes(flipped)
+                write(path, byte, content[byte] ^ 1 << bit)
                 try:
                     found.add(ask())
                 except StoreError:
                     found.add(None)
-    path.write_bytes(content)
+            write(path, byte, content[byte])
+    assert path.read_bytes() == content
     assert ask() in found
     return found
+
+
+def write(path: Path, place: int, byte: int) -> None:
+    """Put one byte at its place in a file."""
+    with path.open("r+b", buffering=0) as file:
+        file.seek(place)
+        file.write(bytes([byte]))
 
 
 def push(writer: PatronCacheWriter, *rows: SealedRow) -> None:
@@ -150,10 +156,17 @@ def branch(tmp_path: Path) -> Path:
     return path
 
 
+def ends_of_bans(book: BranchRecords) -> object:
+    """Return until when and where somebody is banned; to list all bans is damage at worst."""
+    with suppress(StoreError):
+        book.every_ban()
+    return [(ban.until, ban.branches) for ban in book.bans(CARD, "1002")]
+
+
 @pytest.mark.parametrize(
     ("table", "asked"),
     [
-        ("bans", lambda book: [(ban.until, ban.branches) for ban in book.bans(CARD, "1002")]),
+        ("bans", ends_of_bans),
         ("restrictions", lambda book: book.restricted(CARD, "1002")),
         (
             "passes",
@@ -168,7 +181,11 @@ def branch(tmp_path: Path) -> Path:
 def test_a_wrong_bit_in_what_staff_decided_changes_nothing(
     branch: Path, table: str, asked: Callable[[BranchRecords], object]
 ) -> None:
-    """Bans, restrictions, passes, hours and a mode set by hand stand as they are, or are damage."""
+    """Bans, restrictions, passes, hours and a mode set by hand stand as they are, or are damage.
+
+    Bug (`tests/store/test_wrong_bits.py`): a wrong bit that made a number of a ban's reason
+    escaped as no error of ours, and ended the door.
+    """
 
     def ask() -> object:
         with closing(BranchRecords(branch)) as book:
@@ -179,17 +196,3 @@ def test_a_wrong_bit_in_what_staff_decided_changes_nothing(
                 return None
 
     assert answers(branch, table, ask) == {ask(), None}
-
-
-def test_a_list_of_bans_says_that_it_is_damaged(branch: Path) -> None:
-    """Whatever type a wrong bit gives a value, no other error comes out.
-
-    Bug (`tests/store/test_wrong_bits.py`): a wrong bit that made a number of a ban's reason
-    escaped as no error of ours, and ended the door.
-    """
-
-    def ask() -> object:
-        with closing(BranchRecords(branch)) as book:
-            return bool(book.every_ban())
-
-    assert answers(branch, "bans", ask) >= {True, None}

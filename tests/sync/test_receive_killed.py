@@ -1,19 +1,19 @@
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from tests.sync.applying import ROWS, STORE_SEAL, apply, push_of
+from tests.sync.applying import ROWS, STORE_SEAL, apply, main, push_of
 from tests.sync.pushes import stage
 
 KILLS = 24
@@ -28,14 +28,19 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-@contextmanager
-def _applying(path: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.sync.applying", str(path), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def _applying(path: Path, *arguments: str) -> tuple[int, TextIO]:
+    """Return the number of a process that applies, and what it says; its own, but imported."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        sys.argv = ["applying", str(path), *arguments]
+        sys.stdout = os.fdopen(writing, "w", encoding="utf-8")
         try:
-            yield process
+            main()
         finally:
-            process.kill()
+            os._exit(1)
+    os.close(writing)
+    return pid, os.fdopen(reading, encoding="utf-8")
 
 
 def _held_whole(path: Path) -> int:
@@ -59,12 +64,13 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_push(path: Path) -> None:
     moments = random.Random(7)  # noqa: S311 - repeatable, not secret
     answered = 0
     for _ in range(KILLS):
-        with _applying(path) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == f"begin {answered + 1}\n"
+        pid, said = _applying(path)
+        with said:
+            assert said.readline() == f"begin {answered + 1}\n"
             time.sleep(moments.uniform(0, LONGEST_APPLY_S))
-            process.kill()
-            ended = [line for line in process.stdout if line.startswith("end ")]
+            os.kill(pid, signal.SIGKILL)
+            ended = [line for line in said if line.startswith("end ")]
+        os.waitpid(pid, 0)
         answered += len(ended)
 
         held = _held_whole(path)
@@ -82,7 +88,9 @@ def test_a_process_killed_while_it_reads_rows_has_applied_none(
         for epoch in range(1, held + 1):
             apply(writer, stage(push_of(epoch).data()))
 
-    with _applying(path, str(line)) as process:
-        assert process.wait() == -signal.SIGKILL
+    pid, said = _applying(path, str(line))
+    said.close()
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
     assert _held_whole(path) == held
