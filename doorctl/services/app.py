@@ -153,10 +153,9 @@ def access_policy(config: Config) -> Policy:
 
 
 def opened_on(config: Config, moment: Moment) -> date | None:
-    """Return the day when `policy.first_card` was last heeded; None if not known, or unset."""
-    if config.policy.first_card:
-        with suppress(StoreError), closing(HourlyHistory(visits_db(config))) as history:
-            return history.opened_on(moment)
+    """Return the day when `policy.first_card` was last heeded, set now or not; None if unknown."""
+    with suppress(StoreError), closing(HourlyHistory(visits_db(config))) as history:
+        return history.opened_on(moment)
     return None
 
 

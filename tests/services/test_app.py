@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
 from doorctl.config import load
-from doorctl.services.app import ask_s, tell_changes, web_answers_s
+from doorctl.privacy.statistics import OPENED, HourCount
+from doorctl.services.app import (
+    ask_s,
+    opened_on,
+    system_clock,
+    tell_changes,
+    visits_db,
+    web_answers_s,
+)
+from doorctl.store.visits import open_or_create_visits
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import initialised
 
@@ -78,3 +89,19 @@ def test_a_disk_that_takes_nothing_ends_no_start(tmp_path: Path) -> None:
 
     for _ in range(2):
         assert len(told_at_start(tmp_path, "[door]\nrelease_s = 3")) == 1
+
+
+def test_the_day_that_was_opened_is_known_without_a_policy_of_it(tmp_path: Path) -> None:
+    """A later reload may bring `policy.first_card` back.
+
+    Bug (read by a stranger): a door that was started without `policy.first_card` had forgotten,
+    when a reload set it again, that the day was open, and refused patrons until staff came anew.
+    """
+    config = initialised(tmp_path)
+    moment = system_clock(config).moment()
+    hour = moment.local.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    with closing(open_or_create_visits(visits_db(config))) as store:
+        store.add_counts([HourCount(hour, "self_service", OPENED, "first", 1)])
+
+    assert config.policy.first_card == ()
+    assert opened_on(config, moment) == moment.local.date()
