@@ -20,7 +20,7 @@ from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.why import why_pages
 from tests.browser.house import BLOCKED_CARD, CARD, PIN, House
 from tests.browser.serving import serving
-from tests.browser.visitor import View, Visitor, Visitors, sign_in
+from tests.browser.visitor import Visitor, Visitors, sign_in
 from tests.fakes.clock import FakeClock
 from tests.services.branches import initialised
 from tests.web.pages.staging import NOW, application, frame
@@ -259,19 +259,6 @@ def test_why_refused(visitors: Visitors) -> None:
         assert BLOCKED_CARD not in visitor.page.content()
         assert BLOCKED_CARD not in visitor.page.url
         assert visitor.wrongs == []
-
-
-def test_why_and_a_code_take_two_clicks(visitors: Visitors) -> None:
-    """What somebody reads out on the telephone is typed into the one field; without scripts too."""
-    with visitors.visitor(Role.STAFF, View("scriptless", 390, scripts=False)) as visitor:
-        page = visitor.page
-        visitor.go("/")
-        page.click(".top-menu a[href='/why']")
-        page.fill("#card", "5")
-        page.click(".why-form button.button-primary")
-        expect(page.locator("#verdict")).to_have_text("Kode 5")
-        expect(page.locator(".say")).to_contain_text("Du er velkommen, når der er personale.")
-        assert visitor.too_wide() == 0
 
 
 def test_a_card_reader_leads_through_a_ban(desk: Visitor) -> None:
