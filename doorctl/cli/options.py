@@ -140,6 +140,11 @@ def advancing(bar: Any) -> Callable[[int, int], None]:
     return advance
 
 
+def counted(number: int, thing: str) -> str:
+    """Return "1 card", "2 cards"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def iso(at: datetime | None) -> str | None:
     """Return a time as JSON has it, to the second; None for none."""
     return None if at is None else at.isoformat(timespec="seconds")

@@ -19,6 +19,7 @@ from doorctl.cli.options import (
     IDENTIFIER,
     ISO_TIME,
     advancing,
+    counted,
     iso,
     json_option,
     print_json,
@@ -80,8 +81,8 @@ def load(app: App, feed: Path, full: bool, approved_by: str | None, *, as_json: 
         print_json({**asdict(loaded), "feed_left": left})
         return
     click.echo(
-        f"epoch {loaded.epoch}: {loaded.patrons} patrons with {loaded.identifiers} cards loaded, "
-        f"{loaded.removed} cards removed"
+        f"epoch {loaded.epoch}: {counted(loaded.patrons, 'patron')} with "
+        f"{counted(loaded.identifiers, 'card')} loaded, {counted(loaded.removed, 'card')} removed"
     )
     if loaded.left_out:
         click.echo(f"{loaded.left_out} identifiers are neither CPR nor CARD and were left out")
@@ -237,7 +238,8 @@ def export(
     file = (file or Path(f"oplysninger-{local:%Y-%m-%d-%H%M%S}.html")).absolute()
     with changing(file):
         create_private(file, text.encode())
-    click.echo(f"{file}: {len(held.rows)} rows and {len(held.lookups)} looks by staff")
+    looks = counted(len(held.lookups), "look")
+    click.echo(f"{file}: {counted(len(held.rows), 'row')} and {looks} by staff")
     click.echo("Hand it over, and delete the file: it is about one person.")
 
 
@@ -252,7 +254,7 @@ def erase(app: App, who: Named, why: str) -> None:
     done = rights.erase(app, who, why)
     if done.left or done.held:
         raise StoreError(_left(done))
-    click.echo(f"{done.rows} rows erased; no byte of them is left in the databases")
+    click.echo(f"{counted(done.rows, 'row')} erased; no byte of them is left in the databases")
     click.echo(SOURCE)
 
 
@@ -280,7 +282,7 @@ def _left(done: Erasure) -> str:
     parts = [f"{database}: {why}" for database, why in done.left.items()]
     parts += [_stays(visit) for visit in done.held]
     again = " Erase again." if done.left else f" {SOURCE}"
-    return f"{done.rows} rows erased, but not all. {'; '.join(parts)}.{again}"
+    return f"{counted(done.rows, 'row')} erased, but not all. {'; '.join(parts)}.{again}"
 
 
 def _stays(visit: HeldVisit) -> str:

@@ -19,6 +19,7 @@ import click
 from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
     config_option,
+    counted,
     json_option,
     print_json,
     read_config,
@@ -197,7 +198,8 @@ def _sentences(state: dict[str, Any]) -> Iterator[str]:
     if state["epoch"]:
         age_s = state["cache_age_s"]
         age = "of unknown age" if age_s is None else f"{_age(age_s)} old"
-        yield f"The register holds {state['patrons']:,} cards, from push {state['epoch']}, {age}."
+        cards = counted(state["patrons"], "card")
+        yield f"The register holds {cards}, from push {state['epoch']}, {age}."
     else:
         yield "There is no register of patrons: doorctl patrons load, or a push."
     yield state["problem"] and f"Something is wrong: {state['problem']}."

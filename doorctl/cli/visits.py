@@ -21,6 +21,7 @@ from doorctl.cli.options import (
     ISO_DATE,
     ISO_TIME,
     Written,
+    counted,
     instant,
     iso,
     json_option,
@@ -332,7 +333,8 @@ def purge(app: App, *, prove: bool, report_path: Path | None, as_json: bool) -> 
     if as_json:
         print_json(report)
     elif not report["postponed"]:
-        click.echo(f"{report['deleted']} rows deleted; nothing before {report['cutoff']} is left")
+        gone = counted(report["deleted"], "row")
+        click.echo(f"{gone} deleted; nothing before {report['cutoff']} is left")
         if "clean" in report:
             click.echo(_proof(report))
             click.echo(f"The signed report: {report['file']}")
@@ -344,7 +346,9 @@ def _verify(app: App, path: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
     else:
-        click.echo(f"The signature is right. {report['at']}: {report['deleted']} rows deleted;")
+        click.echo(
+            f"The signature is right. {report['at']}: {counted(report['deleted'], 'row')} deleted;"
+        )
         click.echo(_proof(report))
     _refuse(report)
 

@@ -113,7 +113,7 @@ def _front_page(visitors: Visitors) -> None:
         page.wait_for_timeout(1_000)  # the leaf swings
         top = page.locator("#the-door").bounding_box()
         assert top is not None
-        clip = {"x": 32, "y": top["y"] - 4, "width": 1216, "height": 640, "scale": 0.8}
+        clip = {"x": 32, "y": top["y"] + 8, "width": 1216, "height": 640, "scale": 0.8}
         taken = page.context.new_cdp_session(page).send(
             "Page.captureScreenshot",
             {"format": "webp", "quality": 85, "clip": clip, "captureBeyondViewport": True},

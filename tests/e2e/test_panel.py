@@ -23,6 +23,13 @@ from tests.web.branch import free_port
 
 LIMIT_S = 20.0
 ON_SCREEN = ("panel.keypad=true",)
+HELP_BUTTON = (
+    "panel.help_button=true",
+    "alarms.email.host=127.0.0.1",
+    "alarms.email.sender=door@branch.example",
+    'alarms.email.to=["desk@branch.example"]',
+)
+CALLS = "SELECT kind, why, by FROM events WHERE kind = 'help_called'"
 BRIEF = "panel.message_s=2"
 
 
@@ -101,6 +108,19 @@ def test_keys_on_the_screen_open_the_door(doors: Doors) -> None:
     assert [state.locks_s is None for state in seen] == [True] * 4 + [False] + [True] * 2
     assert seen[0].keys is Keys.PIN
     assert [edge.level for edge in door.edges(door.pid)] == [1, 0]
+
+
+def test_a_call_for_help_is_an_alarm_and_stands_in_the_door_log(doors: Doors) -> None:
+    """One for each call, of nobody; where the branch wants no button, no such key is taken."""
+    with looked_at(doors, *HELP_BUTTON) as (door, looker):
+        for key, kind in (("help", Kind.HELP), ("call", Kind.CALLED)):
+            looker.press(key, looker.view.state.attempt)
+            looker.until(kind)
+        looker.press("help", looker.view.state.attempt)
+        door.wait_for("alarm", kind="help_called")
+        until(lambda: door.query(CALLS) == [("help_called", "", "")])
+    with looked_at(doors) as (_, looker), pytest.raises(InputError):
+        looker.door.press("help", looker.view.state.attempt)
 
 
 def test_a_stranger_and_a_wrong_pin_look_the_same(doors: Doors) -> None:

@@ -90,7 +90,7 @@ def test_purge_command_in_words(doors: Doors) -> None:
 
     said = [door.call("purge").stdout for _ in range(2)]
 
-    assert [text.split(";")[0] for text in said] == ["1 rows deleted", "0 rows deleted"]
+    assert [text.split(";")[0] for text in said] == ["1 row deleted", "0 rows deleted"]
 
 
 @pytest.mark.parametrize("running", [True, False])
