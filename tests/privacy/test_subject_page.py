@@ -140,6 +140,7 @@ def test_article_15_is_answered_from_the_branchs_own_settings() -> None:
     strict = configured(
         NOWHERE.config.storage.directory,
         *("visits.retention_days=14", "policy.minimum_age=16", "branch.phone=87 12 34 56"),
+        "branch.dpo=dpo@by.dk",
     )
     said = told(shown(Export(), app=App(strict, FakeClock(wall=EVENING))), "da")
     free = replace(NOWHERE.config.policy, require_pin=False, require_resident=False, minimum_age=0)
@@ -147,11 +148,18 @@ def test_article_15_is_answered_from_the_branchs_own_settings() -> None:
     open_to_all = told(shown(Export(), app=App(config, FakeClock(wall=EVENING))), "da")
 
     assert [f"{one}. " in said for one in "abcdefgh"] == [True] * 8
-    for fact in ("Besøg: 14 dage", "fyldt 16 år", "87 12 34 56", "artikel 22", "datatilsynet.dk"):
+    for fact in (
+        "Besøg: 14 dage",
+        "fyldt 16 år",
+        "87 12 34 56",
+        "dpo@by.dk",
+        "artikel 22",
+        "datatilsynet.dk",
+    ):
         assert fact in said
     for rule in ("pinkoden.", "Den åbner for dem"):
         assert (rule in said, f" {rule}" in open_to_all.split("h. ")[1]) == (True, False)
-    assert "[navn, mail, telefon]" in said
+    assert "[navn, mail, telefon]" in open_to_all
 
 
 def test_who_of_the_staff_it_was_is_not_told() -> None:

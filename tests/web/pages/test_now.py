@@ -317,6 +317,15 @@ def test_the_technology_says_until_when_each_key_is_good(client: Clients, door: 
     ]
 
 
+def test_who_is_to_be_called_stands_beside_what_is_wrong(app: App, alarms: StandingAlarms) -> None:
+    """The telephone of IT is there while the technology fails, in one piece."""
+    branch = replace(app.config.branch, it_phone="89 15 45 00")
+    made = App(replace(app.config, branch=branch), app.clock)
+    page = browser(lambda frame: NowPages(frame, alarms).routes(), Role.STAFF, "da", made)
+
+    assert "Ring til IT: 89\u00a015\u00a045\u00a000" in page.get("/now").text
+
+
 def test_hours_that_no_source_gives_are_a_fault(apps: Apps) -> None:
     """Holidays that were never fetched leave every date unknown, and so does a lost file."""
     made = apps(*EVENING, 'hours.holidays="closed"')
