@@ -76,7 +76,13 @@ def test_a_ban_is_added_listed_and_lifted(app: App) -> None:
     assert entry.ban.note == "One.\nTwo."
     assert (entry.ban.by, str(entry.ban.until)) == ("staff", "2026-12-24 23:00:00+00:00")
     listed = asking.get("/bans?done=added").text
-    for said in ("In force", "24/12/2026", f"card {entry.card}", "patron 1001", "Print the letter"):
+    for said in (
+        "In force",
+        "24/12/2026",
+        f"card {entry.card[:4]}",
+        "patron 1001",
+        "Print the letter",
+    ):
         assert said in listed
     assert CARD not in listed
     assert asking.post("/bans/1/lift").headers["location"] == "/bans?done=lifted"
