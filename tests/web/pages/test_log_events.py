@@ -154,7 +154,8 @@ async def test_an_open_page_is_told_of_whatever_its_log_shows(app: App, written:
             house.door.happen((staging.NOW, "door_held", "", ""))
         else:
             house.door.alarm("push_guarded")
-        told = await browser.told.get()
+        async with asyncio.timeout(LIMIT_S / 2):  # A beat would tell it as well, but late.
+            told = await browser.told.get()
         assert told == f"event: news\nid: {house.place}\ndata: written\n\n"
     assert house.events.clients == 0
 
