@@ -43,10 +43,10 @@ FLOOR: Final = "/static/icon.svg"
 OK: Final = 200
 BUSY: Final = ("/log?span=week", "/log?span=week&outcome=refused", "/log/attempt?attempt=30")
 PAGES: Final = (
-    *(stop for stop in STOPS if stop.status == OK),
+    *(stop for stop in STOPS if stop.status == OK and not stop.path.startswith("/log/attempt")),
     *(Stop(path, Role.MANAGER) for path in BUSY),
 )
-"""Every page of the walk, and what costs most of what no menu leads to."""
+"""Every page of the walk, with an attempt that each plan has, and what costs most beside them."""
 
 POLLED: Final = "/now"
 
