@@ -115,7 +115,7 @@ def test_a_key_at_the_deadline_is_too_late(late_s: float) -> None:
         (CARD, 0.0),
         (KNOWN, 0.5),
         *keys("471", 1.0),
-        (KeyPressed("1"), 13.0 + late_s),
+        (KeyPressed("1"), 23.0 + late_s),
     ]
     attempt, effects = play(*steps)
 
@@ -125,17 +125,17 @@ def test_a_key_at_the_deadline_is_too_late(late_s: float) -> None:
 
 def test_a_key_just_before_the_deadline_counts() -> None:
     """The whole time-out may be used."""
-    _, effects = play((CARD, 0.0), (KNOWN, 0.5), *keys("471"), (KeyPressed("1"), 12.999))
+    _, effects = play((CARD, 0.0), (KNOWN, 0.5), *keys("471"), (KeyPressed("1"), 22.999))
 
     assert ended(effects) == [(1, Reason.OK)]
 
 
 def test_the_total_timeout_counts_from_the_card() -> None:
-    """Keys that come often enough don't keep an attempt alive for longer than 30 s."""
-    slow: list[Told] = [(KeyPressed("*"), at) for at in (9.0, 18.0, 27.0)]
+    """Keys that come often enough don't keep an attempt alive for longer than 60 s."""
+    slow: list[Told] = [(KeyPressed("*"), at) for at in (18.0, 36.0, 54.0)]
 
-    assert ended(play((CARD, 0.0), *slow, (TimePassed(), 29.999))[1]) == []
-    assert ended(play((CARD, 0.0), *slow, (TimePassed(), 30.0))[1]) == [(1, Reason.PIN_TIMEOUT)]
+    assert ended(play((CARD, 0.0), *slow, (TimePassed(), 59.999))[1]) == []
+    assert ended(play((CARD, 0.0), *slow, (TimePassed(), 60.0))[1]) == [(1, Reason.PIN_TIMEOUT)]
 
 
 @pytest.mark.parametrize("late_s", [0.0, 600.0])

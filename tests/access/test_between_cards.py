@@ -139,14 +139,14 @@ def test_codes_have_six_to_nine_digits(digits: str) -> None:
 
 
 def test_digits_before_a_pause_count_no_more() -> None:
-    """A pad that was left is empty, told or not, after 10 s without a key or 30 s in all."""
+    """A pad that was left is empty, told or not, after 20 s without a key or 60 s in all."""
     left: list[Told] = [*keys("483", 1.0)]
-    assert play(*left, rules=CODES)[0].deadline_s == 13.0
-    assert play(*left, (TimePassed(), 12.9), rules=CODES)[0].code_pad is not None
-    assert play(*left, (TimePassed(), 13.0), rules=CODES)[0] == Attempt()
-    assert prepares(play(*left, *keys("920#", 13.0), rules=CODES)[1]) == []
+    assert play(*left, rules=CODES)[0].deadline_s == 23.0
+    assert play(*left, (TimePassed(), 22.9), rules=CODES)[0].code_pad is not None
+    assert play(*left, (TimePassed(), 23.0), rules=CODES)[0] == Attempt()
+    assert prepares(play(*left, *keys("920#", 23.0), rules=CODES)[1]) == []
 
-    slow: list[Told] = [(KeyPressed(key), 1.0 + 8 * at) for at, key in enumerate("483920#")]
+    slow: list[Told] = [(KeyPressed(key), 1.0 + 16 * at) for at, key in enumerate("483920#")]
     assert prepares(play(*slow, rules=CODES)[1]) == []
 
 
@@ -352,10 +352,10 @@ def test_a_pass_that_was_taken_back_while_it_was_looked_at_opens_nothing() -> No
 
 def test_a_row_after_the_pads_time_opens_nothing() -> None:
     """A pass that is found when its holder may have left is not used; time ends the attempt."""
-    attempt, effects = play((CARD, 0.0), (PINLESS, 10.0))
+    attempt, effects = play((CARD, 0.0), (PINLESS, 20.0))
 
     assert ended(effects) == []
-    assert ended(list(after(attempt, TimePassed(), now(10.0), RULES)[1])) == [
+    assert ended(list(after(attempt, TimePassed(), now(20.0), RULES)[1])) == [
         (1, Reason.PIN_TIMEOUT)
     ]
 

@@ -10,7 +10,6 @@ import pytest
 
 from doorctl.core.alarms import KINDS
 from doorctl.doord.chores import (
-    DAY_S,
     FAULTS,
     KEEP_TIME_EVERY_S,
     KEPT_GRACE_S,
@@ -374,8 +373,8 @@ def test_both_ends_are_on_the_list_of_alarms(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_a_fault_is_told_once_it_has_lasted_and_once_a_day(kind: str) -> None:
-    """Not before, not at each look, and again while nothing is done about it."""
+def test_a_fault_is_told_once_it_has_lasted_and_after_its_rest(kind: str) -> None:
+    """Not before, not at each look, and again after its rest while nothing is done about it."""
     watch, lasts_s = Watch(), FAULTS[kind].lasts_s
     watch.see(0.0, **{kind: "why"})
     watch.see(lasts_s - 0.1, **{kind: "why"})
@@ -385,7 +384,7 @@ def test_a_fault_is_told_once_it_has_lasted_and_once_a_day(kind: str) -> None:
     watch.see(lasts_s + 60.0, **{kind: "why"})
     assert watch.told == [kind]
 
-    watch.see(lasts_s + DAY_S, **{kind: "why"})
+    watch.see(lasts_s + FAULTS[kind].again_s, **{kind: "why"})
     assert watch.told == [kind, kind]
 
 
