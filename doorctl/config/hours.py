@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from itertools import combinations
+from itertools import chain, combinations
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -34,6 +35,7 @@ WarningMinutes = Annotated[int, Meta(ge=1, le=120)]
 Written = tuple[str, ...]
 
 MOST_SPANS = 24
+BY_TIME = attrgetter("starts", "ends")
 _SPANS = 'a list of "HH:MM-HH:MM"'
 _PORT = "(:[0-9]{1,5})?"
 _SITE = rf"^(https://[A-Za-z0-9.-]{{1,253}}{_PORT}|http://(localhost|127\.0\.0\.1){_PORT})?\Z"
@@ -111,21 +113,20 @@ class Closing:
     no_entry_min: int = key(0, within=(0, 120))
 
 
-Week = tuple[tuple[Span, ...], ...]
+Week = tuple[Day, ...]
 """Seven days, Monday first, each day's spans in order; an empty day has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatedHours:
-    """One date's own hours, spans in order; both empty for closed.
+    """One date's own hours; none for closed.
 
     `key` says where they are written, such as ``hours.exceptions[0]``.
     """
 
     key: str
     day: dt.date
-    self_service: tuple[Span, ...] = ()
-    staffed: tuple[Span, ...] = ()
+    spans: Day = ()
     note: str = ""
 
 
@@ -137,7 +138,6 @@ class Opening:
     """
 
     week: Week | None = None
-    staffed: Week = ((),) * 7
     exceptions: tuple[DatedHours, ...] = ()
     source: HoursSource = "config"
     holidays: HolidayRule = "ignore"
@@ -150,18 +150,12 @@ class Opening:
     @property
     def dated(self) -> Mapping[dt.date, DatedDay]:
         """The exceptions, in the calendar's form."""
-        return {
-            dated.day: DatedDay(_merged(dated.self_service, dated.staffed), note=dated.note)
-            for dated in self.exceptions
-        }
+        return {dated.day: DatedDay(dated.spans, note=dated.note) for dated in self.exceptions}
 
     @property
     def calendar(self) -> Calendar:
         """The week and the exceptions, without holidays, which the door can't compute."""
-        if self.week is None:
-            return Calendar(None, self.dated)
-        days = zip(self.week, self.staffed, strict=True)
-        return Calendar(tuple(_merged(*day) for day in days), self.dated)
+        return Calendar(self.week, self.dated)
 
 
 def past_exceptions(opening: Opening, today: dt.date) -> Iterator[Problem]:
@@ -175,13 +169,6 @@ def past_exceptions(opening: Opening, today: dt.date) -> Iterator[Problem]:
             yield Problem(
                 f"{dated.key}.date", f"{what}; take the exception out or correct the year"
             )
-
-
-def _merged(self_service: tuple[Span, ...], staffed: tuple[Span, ...]) -> Day:
-    return (
-        *(ModeSpan(Mode.SELF_SERVICE, span.opens, span.closes) for span in self_service),
-        *(ModeSpan(Mode.STAFFED, span.opens, span.closes) for span in staffed),
-    )
 
 
 # Wrong hours are overlaps, gaps too short to be meant, staff half outside the hours.
@@ -201,20 +188,20 @@ class Placed:
 
     key: str
     starts: int
-    span: Span
+    span: ModeSpan
 
     @property
     def ends(self) -> int:
         """Where it ends on the line."""
-        return self.starts + self.span.closes - self.span.opens
+        return self.starts + self.span.ends - self.span.starts
 
     def __str__(self) -> str:
         return f'"{written(self.span)}"'
 
 
-def written(span: Span) -> str:
+def written(span: ModeSpan) -> str:
     """Return a span as it is written in the file."""
-    return f"{clock(span.opens)}-{clock(span.closes)}"
+    return f"{clock(span.starts)}-{clock(span.ends)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,48 +225,40 @@ class Clash:
         return Problem(self.placed.key, self.text.format(**self.values))
 
 
-def clashes_of_week(week: Week, staffed: Week, table: str = "hours") -> list[Clash]:
+def clashes_of_week(week: Week, table: str = "hours") -> list[Clash]:
     """Return what is wrong with a week's hours, written in a table; Monday follows Sunday."""
-    own, desk = _placed(table, week), _placed(f"{table}.staffed", staffed)
-    return _clashes(own, desk, WEEK_MINUTES)
+    placed = [at for day in range(len(WEEKDAYS)) for at in _placed(table, week, day, day)]
+    return _clashes(placed, WEEK_MINUTES)
 
 
-def clashes_of_date(
-    dated: DatedHours, week: Week, staffed: Week, dates: AbstractSet[date]
-) -> list[Clash]:
+def clashes_of_date(dated: DatedHours, week: Week, dates: AbstractSet[date]) -> list[Clash]:
     """Return what is wrong with one date's hours, also against the day after.
 
     The date's own hours cut off the day before; all `dates` with own hours cut off this date.
     """
-    own = [Placed(f"{dated.key}.self_service", span.opens, span) for span in dated.self_service]
-    desk = [Placed(f"{dated.key}.staffed", span.opens, span) for span in dated.staffed]
+    own = [Placed(f"{dated.key}.{at.mode.value}", at.starts, at) for at in dated.spans]
     if dated.day + timedelta(days=1) in dates:
-        return _clashes(own, desk)
-    tomorrow = WEEKDAYS[(dated.day.weekday() + 1) % 7]
-    next_own, next_desk = (
-        [
-            replace(placed, starts=placed.span.opens + DAY_MINUTES)
-            for placed in _placed(table, days)
-            if placed.key == f"{table}.{tomorrow}"
-        ]
-        for table, days in (("hours", week), ("hours.staffed", staffed))
-    )
-    known = _clashes(next_own, next_desk)
-    clashes = _clashes([*own, *next_own], [*desk, *next_desk])
-    return [clash for clash in clashes if clash not in known]
+        return _clashes(own)
+    after = _placed("hours", week, (dated.day.weekday() + 1) % len(WEEKDAYS), place=1)
+    known = _clashes(after)
+    return [clash for clash in _clashes([*own, *after]) if clash not in known]
 
 
-def _placed(table: str, week: Week) -> list[Placed]:
+def _placed(table: str, week: Week, day: int, place: int) -> list[Placed]:
     return [
-        Placed(f"{table}.{day}", place * DAY_MINUTES + span.opens, span)
-        for place, (day, spans) in enumerate(zip(WEEKDAYS, week, strict=True))
-        for span in spans
+        Placed(_key(table, span.mode, WEEKDAYS[day]), place * DAY_MINUTES + span.starts, span)
+        for span in week[day]
     ]
 
 
-def _clashes(
-    own: Sequence[Placed], staffed: Sequence[Placed], around: int | None = None
-) -> list[Clash]:
+def _key(table: str, mode: Mode, day: str) -> str:
+    return f"{table}.{day}" if mode is Mode.SELF_SERVICE else f"{table}.{mode.value}.{day}"
+
+
+def _clashes(placed: Sequence[Placed], around: int | None = None) -> list[Clash]:
+    own, staffed = (
+        [at for at in placed if at.span.mode is mode] for mode in (Mode.SELF_SERVICE, Mode.STAFFED)
+    )
     clashes = [
         *_overlaps(own, around),
         *_overlaps(staffed, around),
@@ -381,7 +360,7 @@ def span(text: str) -> Span:
 
 
 def read_hours(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """Turn the keys under ``hours.`` into ``opening`` and its week into ``hours``.
+    """Turn the keys under ``hours.`` into ``opening``.
 
     Without any it is always open. Those that are missing because they are wrong count as empty:
     their problem is known already, and nothing is built.
@@ -389,18 +368,18 @@ def read_hours(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]
     result = {name: value for name, value in values.items() if not name.startswith("hours.")}
     written = {name: value for name, value in values.items() if name.startswith("hours.")}
     if not written:
-        return {**result, "hours": None, "opening": Opening()}, []
+        return {**result, "opening": Opening()}, []
     problems: list[Problem] = []
-    week, staffed = (_week(table, written, problems) for table in ("hours", "hours.staffed"))
+    week = _week(written, problems)
     exceptions = tuple(_exceptions(written, problems))
-    problems += (clash.problem for clash in clashes_of_week(week, staffed))
+    problems += (clash.problem for clash in clashes_of_week(week))
     problems += _between(exceptions)
     for exception in exceptions:
-        clashes = clashes_of_date(exception, week, staffed, {other.day for other in exceptions})
+        clashes = clashes_of_date(exception, week, {other.day for other in exceptions})
         problems += (clash.problem for clash in clashes)
     problems += _of_website(written)
-    opening = Opening(week=week, staffed=staffed, exceptions=exceptions, **_settings(written))
-    return {**result, "hours": week, "opening": opening}, problems
+    opening = Opening(week=week, exceptions=exceptions, **_settings(written))
+    return {**result, "opening": opening}, problems
 
 
 def _settings(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -409,10 +388,13 @@ def _settings(written: Mapping[str, Any]) -> dict[str, Any]:
     return {leaf: value for leaf, value in leaves.items() if "." not in leaf and leaf not in others}
 
 
-def _week(table: str, written: Mapping[str, Any], problems: list[Problem]) -> Week:
-    return tuple(
-        _spans(f"{table}.{day}", written.get(f"{table}.{day}", ()), problems) for day in WEEKDAYS
-    )
+def _week(written: Mapping[str, Any], problems: list[Problem]) -> Week:
+    def listed(mode: Mode) -> list[Day]:
+        keys = (_key("hours", mode, day) for day in WEEKDAYS)
+        return [_spans(mode, key, written.get(key, ()), problems) for key in keys]
+
+    by_mode = listed(Mode.SELF_SERVICE), listed(Mode.STAFFED)
+    return tuple((*own, *staffed) for own, staffed in zip(*by_mode, strict=True))
 
 
 def _exceptions(written: Mapping[str, Any], problems: list[Problem]) -> Iterator[DatedHours]:
@@ -425,19 +407,21 @@ def _exceptions(written: Mapping[str, Any], problems: list[Problem]) -> Iterator
             what = f"found {shown(exception.date)}; give a date from {EARLIEST} to {LATEST}"
             problems.append(Problem(f"{key}.date", what))
         else:
-            own = _spans(f"{key}.self_service", exception.self_service, problems)
-            staffed = _spans(f"{key}.staffed", exception.staffed, problems)
-            yield DatedHours(key, exception.date, own, staffed, exception.note)
+            both = (Mode.SELF_SERVICE, exception.self_service), (Mode.STAFFED, exception.staffed)
+            spans = (_spans(mode, f"{key}.{mode.value}", texts, problems) for mode, texts in both)
+            yield DatedHours(key, exception.date, tuple(chain(*spans)), exception.note)
 
 
-def _spans(key: str, texts: Iterable[str], problems: list[Problem]) -> tuple[Span, ...]:
+def _spans(mode: Mode, key: str, texts: Iterable[str], problems: list[Problem]) -> Day:
     spans = []
     for text in texts:
         try:
-            spans.append(span(text))
+            read = span(text)
         except ValueError as error:
             problems.append(Problem(key, f"found {shown(text)}; {error}"))
-    return tuple(sorted(spans, key=lambda span: (span.opens, span.closes)))
+        else:
+            spans.append(ModeSpan(mode, read.opens, read.closes))
+    return tuple(sorted(spans, key=BY_TIME))
 
 
 def _between(exceptions: Iterable[DatedHours]) -> Iterator[Problem]:

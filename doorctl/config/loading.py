@@ -18,7 +18,6 @@ from msgspec import Meta, inspect
 from doorctl.config.hours import (
     Closing,
     Opening,
-    Week,
     WrittenException,
     WrittenHours,
     WrittenStaffed,
@@ -82,8 +81,7 @@ class Origin:
 class Config:
     """The whole configuration; thread-safe, because nothing in it changes.
 
-    `hours` is the week of `opening`, Monday first, local time; None for always open. `sync` is None
-    where this machine sends to no branch. `control.socket` is absolute once loaded.
+    `sync` is None where this machine sends to no branch. `control.socket` is absolute once loaded.
     """
 
     branch: Branch
@@ -95,7 +93,6 @@ class Config:
     gpio: Gpio = field(default_factory=Gpio)
     door: Door = field(default_factory=Door)
     policy: Policy = field(default_factory=Policy)
-    hours: Week | None = None
     opening: Opening = field(default_factory=Opening)
     closing: Closing = field(default_factory=Closing)
     outputs: tuple[WiredOutput, ...] = ()

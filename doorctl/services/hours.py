@@ -22,7 +22,6 @@ from doorctl.access.calendar import (
     DaySource,
     Mode,
     ModeSpan,
-    Span,
     StoredCalendar,
     StoredDay,
     StoredDays,
@@ -40,7 +39,7 @@ from doorctl.access.day import (
 )
 from doorctl.access.messages import Now
 from doorctl.access.ports import BranchBook
-from doorctl.config.hours import DatedHours, Opening, clashes_of_date, clashes_of_week
+from doorctl.config.hours import Clash, DatedHours, Opening, clashes_of_date, clashes_of_week
 from doorctl.core.errors import InputError, NotAnsweringError
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
@@ -237,11 +236,8 @@ def usual_week(app: App) -> tuple[StoredWeek | None, StoredWeek]:
 
 def week_of(days: Iterable[Iterable[ModeSpan]]) -> StoredWeek:
     """Return a usual week of seven days' spans, in order; InputError: with their first clash."""
-    order = attrgetter("mode.value", "starts", "ends")
-    week = StoredWeek(tuple(tuple(sorted(spans, key=order)) for spans in days))
-    own, staffed = (tuple(kind) for kind in zip(*map(_split, week.days), strict=True))
-    for clash in clashes_of_week(own, staffed, "week"):
-        raise InputError(f"{{key}}: {clash.text}", key=clash.placed.key, **clash.values)
+    week = StoredWeek(tuple(_in_order(spans) for spans in days))
+    _refuse(clashes_of_week(week.days, "week"))
     return week
 
 
@@ -250,24 +246,19 @@ def refuse_day(hours: Hours, *days: StoredDay) -> None:
 
     Raises InputError: with the first clash.
     """
-    week = [_split(spans) for spans in hours.calendar.week or ((),) * 7]
-    own, staffed = (tuple(kind) for kind in zip(*week, strict=True))
     dates = {*hours.calendar.days, *(day.day for day in days)}
     for day in days:
-        dated = DatedHours(day.day.isoformat(), day.day, *_split(day.spans))
-        for clash in clashes_of_date(dated, own, staffed, dates):
-            raise InputError(f"{{key}}: {clash.text}", key=clash.placed.key, **clash.values)
+        dated = DatedHours(day.day.isoformat(), day.day, _in_order(day.spans))
+        _refuse(clashes_of_date(dated, hours.calendar.week or CLOSED_WEEK, dates))
 
 
-def _split(spans: Day) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    own = (span for span in spans if span.mode is Mode.SELF_SERVICE)
-    staffed = (span for span in spans if span.mode is Mode.STAFFED)
-    return _plain(own), _plain(staffed)
+def _in_order(spans: Iterable[ModeSpan]) -> Day:
+    return tuple(sorted(spans, key=attrgetter("mode.value", "starts", "ends")))
 
 
-def _plain(spans: Iterable[ModeSpan]) -> tuple[Span, ...]:
-    plain = (Span(span.starts, span.ends) for span in spans)
-    return tuple(sorted(plain, key=lambda span: (span.opens, span.closes)))
+def _refuse(clashes: Iterable[Clash]) -> None:
+    for clash in clashes:
+        raise InputError(f"{{key}}: {clash.text}", key=clash.placed.key, **clash.values)
 
 
 # Asks the running door to let somebody in once, or to take its clock as right.

@@ -73,9 +73,8 @@ class Words:
 
     def _placed(self, placed: Placed) -> str:
         """Return "11.00-13.00 betjent"; beside a date's, a span of the week is on the day after."""
-        mode = Mode.STAFFED if "staffed" in placed.key else Mode.SELF_SERVICE
-        hours = self.hours_of_day(placed.span.opens, placed.span.closes)
-        span = f"{hours} {self.say(MODES[mode]).lower()}"
+        hours = self.hours_of_day(placed.span.starts, placed.span.ends)
+        span = f"{hours} {self.say(MODES[placed.span.mode]).lower()}"
         table, _, day = placed.key.rpartition(".")
         if table.startswith("hours"):
             return self.say("{span} the day after", span=span)

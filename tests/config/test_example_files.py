@@ -68,7 +68,7 @@ def test_the_example_loads() -> None:
     assert config.branch.name == "Randers Bibliotek, Øst"
     assert (config.branch.id, config.branch.isil) == ("oest", "DK-773000")
     assert config.reader.port == "/dev/serial/by-id/usb-CARD_READER-if00-port0"
-    assert config.hours is None
+    assert config.opening.week is None
 
 
 def test_the_example_has_every_key_in_order() -> None:
@@ -88,7 +88,7 @@ def test_the_example_with_every_comment_taken_off_loads(tmp_path: Path) -> None:
     config = load(path, environment={})
 
     assert config.gpio.green_pin == 23
-    assert config.hours is not None
+    assert config.opening.week is not None
 
 
 def test_the_example_shows_the_defaults() -> None:

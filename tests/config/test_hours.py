@@ -24,7 +24,7 @@ def week(tmp_path: Path, hours: str) -> Week | None:
     """Load a configuration with these lines at its end and return its hours."""
     path = tmp_path / "doorctl.toml"
     path.write_text(f"{RIGHT}{hours}", encoding="utf-8")
-    return load(path, environment={}).hours
+    return load(path, environment={}).opening.week
 
 
 def problems(tmp_path: Path, hours: str) -> list[str]:
@@ -49,9 +49,9 @@ def test_days_are_monday_first_and_absent_ones_closed(tmp_path: Path) -> None:
     hours = 'sunday = ["10:00-12:00"]\nmonday = ["13:00-17:00", "08:00-12:00"]'
 
     assert week(tmp_path, f"[hours]\n{hours}") == (
-        (Span(480, 720), Span(780, 1020)),
+        (ModeSpan(Mode.SELF_SERVICE, 480, 720), ModeSpan(Mode.SELF_SERVICE, 780, 1020)),
         *((),) * 5,
-        (Span(600, 720),),
+        (ModeSpan(Mode.SELF_SERVICE, 600, 720),),
     )
 
 
@@ -437,28 +437,25 @@ def test_spans_may_touch(tmp_path: Path) -> None:
 
 
 spans = st.builds(
-    lambda opens, length: Span(opens, opens + length),
+    lambda mode, starts, length: ModeSpan(mode, starts, starts + length),
+    st.sampled_from((Mode.SELF_SERVICE, Mode.STAFFED)),
     st.integers(0, DAY_MINUTES - 1),
     st.integers(1, DAY_MINUTES - 1),
-).filter(lambda one: one.closes < DAY_MINUTES or one.closes - DAY_MINUTES < one.opens)
+).filter(lambda one: one.ends < DAY_MINUTES or one.ends - DAY_MINUTES < one.starts)
 
 
 @given(spans)
-def test_a_span_reads_back_what_it_shows(one: Span) -> None:
+def test_a_span_reads_back_what_it_shows(one: ModeSpan) -> None:
     """The text that a message shows of a span is one that can be written."""
-    assert span(written(one)) == one
+    assert span(written(one)) == Span(one.starts, one.ends)
 
 
-sparse = st.dictionaries(st.integers(0, 6), st.lists(spans, max_size=2), max_size=4)
-
-
-@given(sparse, sparse)
-def test_what_is_told_is_told_by_the_minutes(
-    hours: dict[int, list[Span]], desk: dict[int, list[Span]]
-) -> None:
+@given(st.dictionaries(st.integers(0, 6), st.lists(spans, max_size=4), max_size=4))
+def test_what_is_told_is_told_by_the_minutes(days: dict[int, list[ModeSpan]]) -> None:
     """Minute by minute round the week: twice open, twice staffed, half outside, a short gap."""
-    week, staffed = (as_week(days) for days in (hours, desk))
-    told = [str(clash.problem) for clash in clashes_of_week(week, staffed)]
+    week, staffed = (as_week(days, mode) for mode in (Mode.SELF_SERVICE, Mode.STAFFED))
+    both = tuple((*own, *desk) for own, desk in zip(week, staffed, strict=True))
+    told = [str(clash.problem) for clash in clashes_of_week(both)]
     own, at_desk = minutes_of(week), minutes_of(staffed)
 
     double = len(own) != len(set(own)) or len(at_desk) != len(set(at_desk))
@@ -468,19 +465,17 @@ def test_what_is_told_is_told_by_the_minutes(
             0 < len({*minutes} & {*own}) < len(minutes)
             for place, day in enumerate(staffed)
             for one in day
-            for minutes in [minutes_of(as_week({place: [one]}))]
+            for minutes in [minutes_of(as_week({place: [one]}, one.mode))]
         )
         assert any(" begins " in line for line in told) == (
             has_short_gap({*own, *at_desk}) or has_short_gap({*at_desk})
         )
 
 
-def as_week(days: dict[int, list[Span]]) -> Week:
-    """Return the days, Monday is 0, as a week in order."""
-    return tuple(
-        tuple(sorted(days.get(place, []), key=lambda one: (one.opens, one.closes)))
-        for place in range(7)
-    )
+def as_week(days: dict[int, list[ModeSpan]], mode: Mode) -> Week:
+    """Return a mode's spans of the days, Monday is 0, as a week in order."""
+    listed = ([one for one in days.get(place, ()) if one.mode is mode] for place in range(7))
+    return tuple(tuple(sorted(day, key=lambda one: (one.starts, one.ends))) for day in listed)
 
 
 def minutes_of(week: Week) -> list[int]:
@@ -489,7 +484,7 @@ def minutes_of(week: Week) -> list[int]:
         (place * DAY_MINUTES + minute) % WEEK_MINUTES
         for place, day in enumerate(week)
         for one in day
-        for minute in range(one.opens, one.closes)
+        for minute in range(one.starts, one.ends)
     ]
 
 

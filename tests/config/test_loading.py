@@ -117,7 +117,7 @@ def test_overrides_are_typed_and_the_last_one_wins(path: Path) -> None:
     assert config.door.release_s == 8.5
     assert config.policy.require_pin is False
     assert config.policy.deny_blocks == ("S",)
-    assert config.hours is not None
+    assert config.opening.week is not None
     assert config.branch.phone == "12345678"
     assert config.keypad.port == ""
     assert config.web.push == Push(max_rows=10)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from doorctl.access.calendar import ALL_DAY, DaySource, Mode, ModeSpan, Span, StoredDay
+from doorctl.access.calendar import ALL_DAY, DaySource, Mode, ModeSpan, Span, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.accounts.account import Account, Books, Role, SecondFactor
@@ -118,6 +118,7 @@ REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
         deeds.set_day(CHRISTMAS, (replace(CHRISTMAS, day=CHRISTMAS.day + DAY),)),
         deeds.clear_day(CHRISTMAS.day - DAY, (CHRISTMAS.day,)),
     ),
+    (deeds.set_week(StoredWeek((ALL_DAY,) * 7), None),),
     (deeds.note(LOOK),),
     (ADD_KAJ,),
     (ADD_KAJ, ADD_MIA, deeds.set_role("kaj", Role.DPO)),
@@ -164,6 +165,11 @@ FIXED = {
     "end_mode": ("", "mode_ended", "mode"),
     "set_day": ("day more", "calendar_changed", "day"),
     "clear_day": ("day more", "calendar_changed", "day cleared"),
+    "set_week": (
+        "week before",
+        "week_changed",
+        "monday tuesday wednesday thursday friday saturday sunday",
+    ),
     "note": ("deed", "patron_explained", "number day"),
     "add_account": ("account hashed", "account_added", "account role"),
     "set_role": ("name role", "account_changed", "account role"),

@@ -14,7 +14,6 @@ from doorctl.access.calendar import (
     DaySource,
     Mode,
     ModeSpan,
-    Span,
     StoredDay,
     StoredDays,
 )
@@ -511,8 +510,8 @@ def test_a_disk_that_fails_at_the_start_delays_the_first_question(
 
 
 Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
-SUNDAY = (Span(600, 840),)
-WEEK = (((Span(480, 1320),),) * 6) + (SUNDAY,)
+SUNDAY = (ModeSpan(Mode.SELF_SERVICE, 600, 840),)
+WEEK = (((ModeSpan(Mode.SELF_SERVICE, 480, 1320),),) * 6) + (SUNDAY,)
 
 
 class Almanac:
@@ -653,7 +652,7 @@ def test_a_new_branch_without_a_clock_begins_with_what_is_certain(almanac: Alman
 
 def test_a_date_of_the_configuration_goes_before_a_holiday(almanac: Almanac) -> None:
     """Who writes that New Year's Day is open opens on it."""
-    new_year = DatedHours("hours.exceptions[0]", date(2027, 1, 1), (Span(540, 600),))
+    new_year = DatedHours("hours.exceptions[0]", date(2027, 1, 1), NINE_TO_TEN)
     rounds = Rounds(Opening(week=WEEK, exceptions=(new_year,), holidays="closed"))
     rounds.holidays(almanac).turn()
 

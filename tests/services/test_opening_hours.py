@@ -16,7 +16,6 @@ from doorctl.access.calendar import (
     DaySource,
     Mode,
     ModeSpan,
-    Span,
     StoredCalendar,
     StoredDay,
     StoredDays,
@@ -45,8 +44,8 @@ SAID = {
 """Whoever comes first is heard."""
 
 KNOW_AN_END = frozenset({DaySource.WEBSITE, DaySource.HOLIDAY})
-CONFIGURED_WEEK = ((Span(6 * 60, 7 * 60),),) * 7
-EXCEPTION = DatedHours("hours.exceptions[0]", DAY, (Span(2 * 60, 3 * 60),))
+CONFIGURED_WEEK = (hours(6),) * 7
+EXCEPTION = DatedHours("hours.exceptions[0]", DAY, hours(2))
 
 
 def stored(sources: Iterable[DaySource]) -> StoredCalendar:

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from doorctl.access.calendar import DaySource, Mode, Span, StoredCalendar
+from doorctl.access.calendar import DaySource, Mode, ModeSpan, StoredCalendar
 from doorctl.access.day import Output, Override
 from doorctl.config.hours import DatedHours, Opening
 from doorctl.services.hours import calendar_of
@@ -21,7 +21,7 @@ from tests.fakes.outputs import FakeOutputs
 OPEN = frozenset({Mode.SELF_SERVICE, Mode.STAFFED})
 LIGHT = Output("light", OPEN, lead_min=10, lag_min=15)
 ALARM = Output("alarm", frozenset({Mode.CLOSED, Mode.LOCKDOWN}))
-TILL_TEN = Opening(week=((Span(480, 1320),),) * 7)
+TILL_TEN = Opening(week=((ModeSpan(Mode.SELF_SERVICE, 480, 1320),),) * 7)
 """Open from 8 to 22 each day; the clock begins at 19:00."""
 
 
@@ -115,7 +115,7 @@ def test_what_staff_set_counts_at_once_and_until_its_end() -> None:
 )
 def test_clock_changes_and_new_year(days: tuple[date, ...], closes: datetime) -> None:
     """Ten in the evening is what the clock on the wall says, on every day of the year."""
-    exceptions = tuple(DatedHours("", day, (Span(0, 1320),)) for day in days)
+    exceptions = tuple(DatedHours("", day, (ModeSpan(Mode.SELF_SERVICE, 0, 1320),)) for day in days)
     branch = Branch(Opening(week=((),) * 7, exceptions=exceptions))
     branch.at(closes - timedelta(seconds=1))
     assert branch.outputs.on == {"light": True, "alarm": False}

@@ -14,7 +14,6 @@ from doorctl.access.calendar import (
     DaySource,
     Mode,
     ModeSpan,
-    Span,
     StoredCalendar,
     StoredDay,
     StoredDays,
@@ -47,9 +46,9 @@ class World:
     @property
     def opening(self) -> Opening:
         """The configuration."""
-        dated = DatedHours("hours.exceptions[0]", DAY, (_span(EXCEPTION),))
+        dated = DatedHours("hours.exceptions[0]", DAY, _open(EXCEPTION))
         return Opening(
-            week=((_span(FILE),),) * 7,
+            week=(_open(FILE),) * 7,
             exceptions=(dated,) if self.exception else (),
             source=self.source,
             holidays=self.holidays,
@@ -105,10 +104,6 @@ class World:
     def knows_an_end(self) -> bool:
         """Whether somebody who is needed speaks up to a date only."""
         return self.ends and (self.source == "website" or self.holidays != "ignore")
-
-
-def _span(hour: int) -> Span:
-    return Span(hour * 60, hour * 60 + 60)
 
 
 def _open(hour: int) -> Day:
