@@ -52,7 +52,7 @@ def test_a_card_of_control_characters(visitors: Visitors, house: House) -> None:
 
 
 def test_thousands_of_rows(visitors: Visitors) -> None:
-    """A log of a busy day is shown a page at a time, to its very end."""
+    """A log of a busy day is shown a page at a time, each from its top, to its very end."""
     # Today's is short just after midnight.
     yesterday = datetime.now(ZoneInfo("Europe/Copenhagen")) - timedelta(days=1)
     with visitors.visitor(Role.STAFF) as visitor:
@@ -60,8 +60,11 @@ def test_thousands_of_rows(visitors: Visitors) -> None:
         older = visitor.page.locator("nav a", has_text="Ældre")
         pages = 1
         while older.count():
+            address = older.get_attribute("href")
             older.click()
+            visitor.page.wait_for_function("a => location.href.endsWith(a)", arg=address)
             assert 0 < visitor.page.locator("#rows tr").count() <= 400
+            expect(visitor.page.locator("#attempts-heading")).to_be_in_viewport()
             pages += 1
         assert pages > 1
         assert visitor.wrongs == []

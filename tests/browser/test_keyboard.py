@@ -125,10 +125,16 @@ def test_add_a_ban(visitors: Visitors) -> None:
 
 
 def test_the_focus_stays_where_it_is(visitors: Visitors) -> None:
-    """The branch now is drawn anew by itself; whoever was on their way to a button still is."""
+    """The branch now is drawn anew by itself; whoever was on their way to a button still is.
+
+    The alarm that they unfolded for it stays so.
+
+    Bug (a whole run of the tests): the alarm was unfolded again only after the focus had been lost.
+    """
     with visitors.visitor(Role.STAFF) as visitor:
         page = visitor.page
         visitor.go("/now")
+        _press(page, ".alarm summary >> nth=0")
         _reach(page, "form[action='/now/acknowledge'] button >> nth=0")
         kind = page.evaluate("document.activeElement.dataset.old = document.activeElement.value")
         expect(page.locator("[data-old]")).to_have_count(0, timeout=LIMIT_MS)

@@ -158,7 +158,7 @@ def test_a_keypad_that_is_wired_takes_the_keys(doors: Doors) -> None:
     attempt = door.swipe(ENTITLED.swipe)
     assert looker.until(Kind.CARD_READ).keys is Keys.NONE
 
-    with pytest.raises(InputError, match="no keys"):
+    with pytest.raises(InputError, match="no such key"):
         looker.press("1", attempt)
     door.press(ENTITLED.pin)
     assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"

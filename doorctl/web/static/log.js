@@ -122,7 +122,9 @@ async function show(address, pushed = true) {
   shown = location.search;
   main.replaceChildren(...page.getElementById("main").childNodes);
   document.querySelector("input[name=next]").value = location.pathname + location.search;
-  by("attempts-heading").focus({ preventScroll: true });
+  const heading = by("attempts-heading");
+  heading.focus({ preventScroll: true });
+  if (heading.getBoundingClientRect().top < 0) heading.scrollIntoView();
   listen();
 }
 

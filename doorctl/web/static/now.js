@@ -35,10 +35,14 @@ new MutationObserver(() => {
   if (!document.getElementById("live")) return;
   heard = Date.now();
   look();
-  for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
   /* Whoever does not see the sentence hears that it is another. */
   if (headline() !== said) told.textContent = said = headline();
 }).observe(main, { childList: true });
-/* The page that comes knows nothing of what somebody has unfolded in the one it replaces. */
+/* The page that comes knows nothing of what somebody has unfolded in the one it replaces; it is told
+   before it is put in, for what is folded then can't have the focus. */
 main.addEventListener("toggle", ({ target }) => unfolded[target.open ? "add" : "delete"](target.id), true);
+document.body.addEventListener("htmx:before:swap", ({ detail }) => {
+  for (const { fragment } of detail.tasks)
+    for (const id of unfolded) fragment.querySelector("#" + id)?.setAttribute("open", "");
+});
 setInterval(look, LOOK_MS);
