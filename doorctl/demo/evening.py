@@ -201,7 +201,8 @@ def _broken(line: str, room: int) -> list[str]:
 
 # A visit of 31 days ago: put into the door log before the evening, looked for after it.
 
-AGE = timedelta(days=31)
+AGE = timedelta(days=31, hours=-1)
+"""A whole day over the retention would be an alarm, for then a clock may be wrong."""
 
 ROW_KEY = b"demo-old-visitor"
 """16 bytes that no HMAC will ever give, so that each trace of them comes from this visit."""
