@@ -195,17 +195,15 @@ def _refused(by: Speaker, state: PanelState) -> _Parts:
 
 
 def _help(by: Speaker, _state: PanelState) -> _Parts:
-    say = by.words.say
-    told = say("The library gets a message.")
-    return say("Call for help?"), (told,), "phone"
+    return by.words.say("Call for help?"), (by.words.say("The library gets a message."),), "phone"
 
 
 def _called(by: Speaker, _state: PanelState) -> _Parts:
     say = by.words.say
-    if not by.reached:
-        return say("The message did not get through"), (say("Please call yourself."),), "phone"
-    seen = say("It may take a while until somebody sees the message.")
-    return say("We are telling the library"), (seen,), "phone"
+    if by.reached:
+        seen = say("It may take a while until somebody sees the message.")
+        return say("We are telling the library"), (seen,), "phone"
+    return say("The message did not get through"), (say("Please call yourself."),), "phone"
 
 
 HELPING: Final = frozenset({Kind.HELP, Kind.CALLED})
@@ -230,9 +228,8 @@ SCREENS: Mapping[Kind, Callable[[Speaker, PanelState], _Parts]] = MappingProxyTy
 
 
 def _by_code(by: Speaker, state: PanelState) -> str:
-    if state.keys is not Keys.CODE:
-        return ""
-    return by.words.say("Have you been given a code? Type it and press OK.")
+    told = by.words.say("Have you been given a code? Type it and press OK.")
+    return told if state.keys is Keys.CODE else ""
 
 
 def _no_entry(by: Speaker) -> str:

@@ -542,6 +542,8 @@ def _clock(words: Words, at: datetime) -> str:
 
 PAGE: Final = "/log"
 ROWS: Final = 300
+ROWS_OF_DAYS: Final = 100
+"""Attempts on a page of a busy night or day, and of several, whose sums are wanted first."""
 MOST_FOUND: Final = 200
 """Attempts of one card that are shown: a month of many visits a day."""
 
@@ -688,8 +690,9 @@ class LogPages:
         wrong: Mapping[str, str] | None = None,
     ) -> Response:
         night, newest = choice.span == TONIGHT, before is None
+        limit = ROWS if night or len({*choice.days}) == 1 else ROWS_OF_DAYS
         view = await request.aside(
-            self._log.view, choice.wanted, before=before, limit=ROWS, night=night
+            self._log.view, choice.wanted, before=before, limit=limit, night=night
         )
         choice, page = replace(choice, wanted=view.chosen), view.page
         return request.page(
