@@ -228,7 +228,7 @@ def usual_week(app: App) -> tuple[StoredWeek | None, StoredWeek]:
     Raises InputError: staff's week does not count.
     """
     if app.config.opening.source != "staff":
-        raise InputError("the usual week stands in the configuration, or on the website")
+        raise InputError("the week is in the file or on the site; set hours.source to staff first")
     with open_book(app) as book:
         stored = book.calendar().week
     return stored, stored or StoredWeek(app.config.opening.calendar.week or CLOSED_WEEK)
