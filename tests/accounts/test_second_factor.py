@@ -176,17 +176,6 @@ def test_who_has_a_second_factor_needs_both(house: Enrolled) -> None:
     assert house.desk.events[-1] == Event("signed_in", "grethe")
 
 
-def test_a_code_that_was_used_lets_nobody_in(house: Enrolled) -> None:
-    """Who looked over a shoulder, or stands between, comes too late; also with an older step."""
-    code, before = house.code(), house.code(-1)
-    house.enter(code)
-
-    for one in (code, before):
-        with pytest.raises(SignInRefusedError):
-            house.enter(one)
-    house.enter(house.code(1))
-
-
 def test_of_two_at_once_with_one_code_one_gets_in(house: Enrolled) -> None:
     """It is used up in the same transaction that begins the session."""
     code, tokens = house.code(), []
@@ -214,20 +203,6 @@ def test_wrong_codes_are_counted_as_wrong_passwords_are(house: Enrolled) -> None
     house.enter(house.code())
 
 
-def test_while_the_clock_is_in_doubt_recovery_codes_let_in(house: Enrolled) -> None:
-    """A code of the app would be judged by a guess: a far one could be replayed, or shut out."""
-    house.desk.clock.reboot("boot-2")
-    house.desk.clock.vouched = False
-
-    assert not house.door.tells_time
-    with pytest.raises(SignInRefusedError):
-        house.enter(house.code())
-    house.enter(house.codes[0])
-    assert house.desk.events[-1] == Event("signed_in", "grethe", {"codes_left": RECOVERY_CODES - 1})
-    with pytest.raises(SignInRefusedError):
-        house.enter(house.codes[0])
-
-
 def test_where_the_key_is_lost_recovery_codes_let_in(house: Enrolled) -> None:
     """The file with what secrets are sealed with may be missing after a restore."""
     lost = replace(house.kept(), secret=None)
@@ -236,15 +211,6 @@ def test_where_the_key_is_lost_recovery_codes_let_in(house: Enrolled) -> None:
     with pytest.raises(SignInRefusedError):
         house.enter(house.code())
     house.enter(house.codes[0])
-
-
-def test_a_new_password_asks_for_the_code_too(house: Enrolled) -> None:
-    """Whoever finds a browser open and knows the password does not have the telephone."""
-    with pytest.raises(SignInRefusedError):
-        house.door.change_password(house.token, RIGHT, NEW, HERE)
-    house.door.change_password(house.token, RIGHT, NEW, HERE, code=house.code())
-
-    house.enter(house.code(1), NEW)
 
 
 def test_a_new_first_password_leaves_the_second_factor(house: Enrolled) -> None:
@@ -289,11 +255,3 @@ def test_who_has_to_have_one_and_who_has(house: Enrolled) -> None:
     house.desk.clock.reboot("boot-2")
     house.desk.clock.vouched = False
     assert not strict.must_enrol(without)
-
-
-def test_the_code_is_asked_for_where_anybody_has_one(house: Enrolled) -> None:
-    """Else the sign-in shows no field that nobody can fill in."""
-    assert house.door.asks_codes()
-    assert not House().door.asks_codes()
-    house.desk.change(deeds.reset_factor("grethe"))
-    assert not house.door.asks_codes()

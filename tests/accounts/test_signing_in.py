@@ -28,7 +28,7 @@ from doorctl.accounts.account import (
     sign_in_refused,
 )
 from doorctl.accounts.signing_in import SigningIn
-from doorctl.accounts.throttle import ACCOUNT, ADDRESS_BURST, MOST_ACCOUNTS, NONE, WAIT_AFTER_S
+from doorctl.accounts.throttle import ACCOUNT, ADDRESS_BURST, NONE, WAIT_AFTER_S
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.rpc import deeds
@@ -198,23 +198,6 @@ def test_a_cookie_that_is_made_up_is_none(house: House, shown: str) -> None:
     assert not house.door.knows("grethe", others)
     assert house.door.knows("kaj", others)
     assert not house.door.knows("kaj", others[:-1])
-
-
-def test_a_desks_browser_is_known_by_some_accounts(house: House) -> None:
-    """By each that signed in there, as long as they are few; the first one is forgotten first."""
-    shown = ""
-    for number in range(MOST_ACCOUNTS + 1):
-        shown = house.door.cookie(f"name-{number}", shown)
-        assert house.door.cookie(f"name-{number}", shown) == shown
-
-    known = [house.door.knows(f"name-{number}", shown) for number in range(MOST_ACCOUNTS + 1)]
-    assert known == [False] + [True] * MOST_ACCOUNTS
-
-
-def test_who_types_right_all_day_never_waits(house: House) -> None:
-    """A town hall behind one address signs in as often as it likes."""
-    for _ in range(2 * ADDRESS_BURST):
-        house.door.sign_in("grethe", RIGHT, HERE)
 
 
 def test_a_guess_is_counted_before_it_is_compared(house: House) -> None:

@@ -46,8 +46,7 @@ SETTINGS = (
 class House:
     """A branch that runs, and who may come to it.
 
-    Args:
-        branch: both of its processes; they have been started.
+    `branch`: both of its processes; they have been started.
     """
 
     def __init__(self, branch: Branch) -> None:
@@ -71,10 +70,8 @@ def staged(
 ) -> Iterator[House]:
     """Yield a house with everything in it; both processes end with the block.
 
-    Args:
-        directory: an empty one.
-        visits_per_day: how busy the last month was.
-        settings: more than :data:`SETTINGS`, or others.
+    `visits_per_day`: how busy the last month was; `settings`: more than :data:`SETTINGS`, or
+    others.
     """
     branch = Branch(directory, *SETTINGS, *settings)
     registered = [sealed(branch, number, patron) for number, patron in PEOPLE.items()]

@@ -42,10 +42,8 @@ OFTEN = 8
 def live_through(config: Config, visits_per_day: int, cards: Sequence[bytes]) -> None:
     """Fill the door log and its counts with a month of visits up to now; the door must not run.
 
-    Args:
-        config: the branch's, whose databases are there.
-        visits_per_day: as many on each of :data:`DAYS` days.
-        cards: row keys of those who come, beside some whom nobody knows.
+    `config`: the branch's, whose databases are there; `visits_per_day`: as many on each of
+    :data:`DAYS` days; `cards`: row keys of those who come, beside some whom nobody knows.
     """
     chance = random.Random(SEED)  # noqa: S311 - the same month each time
     reasons = [Reason.OK] * OFTEN * len(Reason) + list(Reason) * 2
@@ -91,9 +89,8 @@ _VISIT = """
 def keep_records(config: Config, card: bytes) -> None:
     """Fill `branch.db` with a bit of everything that pages show; the web process must not run.
 
-    Args:
-        config: the branch's, whose databases are there.
-        card: the row key of somebody who is in the register and gets a pass.
+    `config`: the branch's, whose databases are there; `card`: the row key of somebody who is in
+    the register and gets a pass.
     """
     for request in _requests(datetime.now().astimezone(), card):
         change(App.of(config).acting("manager"), request)

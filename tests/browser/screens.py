@@ -29,11 +29,7 @@ def panel_of(
 ) -> Iterator[tuple[Visitor, Callable[[str], None]]]:
     """Yield somebody at the screen, and what shows one of :data:`STATES` there.
 
-    Args:
-        visitors: lets them come.
-        view: how large the screen is.
-        language: that they chose.
-        dropped: a directory of further catalogues.
+    `view`: how large the screen is; `dropped`: a directory of further catalogues.
     """
     with ExitStack() as stack:
         stage = PanelStage(SHOWING, languages(more=dropped or Path()))

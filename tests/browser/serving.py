@@ -16,12 +16,7 @@ START_LIMIT_S = 30.0
 
 @contextmanager
 def serving(app: ASGIApp, when_stopping: Callable[[], None]) -> Iterator[str]:
-    """Yield the address of an application, served from a thread as the web process serves.
-
-    Args:
-        app: the application.
-        when_stopping: ends its streams.
-    """
+    """Yield the address of an application, served from a thread as the web process serves."""
     ready = threading.Event()
     server = Server(
         app,

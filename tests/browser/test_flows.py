@@ -18,7 +18,7 @@ from doorctl.services.app import App
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.why import why_pages
-from tests.browser.house import BLOCKED_CARD, CARD, PIN, House
+from tests.browser.house import CARD, PIN, House
 from tests.browser.serving import serving
 from tests.browser.visitor import Visitor, Visitors, sign_in
 from tests.fakes.clock import FakeClock
@@ -125,29 +125,6 @@ def test_logs_out_of_sight_hold_no_connection(visitors: Visitors, house: House) 
         assert staff.wrongs == []
 
 
-def test_ban_and_lift(visitors: Visitors, house: House) -> None:
-    """Four clicks from the front page; the next swipe is refused, and let in once it is lifted."""
-    with visitors.visitor(Role.STAFF) as staff, visitors.visitor(None) as patron:
-        page = staff.page
-        staff.go("/")
-        page.click(".top-menu a[href='/bans']")
-        page.fill("#card", CARD)
-        page.click("label[for=reason-noise]")
-        page.fill("#own_words", "Prøven")
-        page.click("#add button[name=days][value='14']")
-        page.click("form[action^='/bans/check/'] button")
-        expect(page.locator(".alert-success")).to_be_visible()
-        newest = page.locator("main table tbody tr", has_text="Prøven").first
-        assert CARD not in page.content()
-        assert decided(house, visit(house, patron)) == "banned"
-
-        newest.locator("summary").click()
-        newest.locator("button").click()
-        expect(page.locator(".alert-success")).to_be_visible()
-        assert decided(house, visit(house, patron)) == "ok"
-        assert staff.wrongs == []
-
-
 def test_lockdown_and_back(visitors: Visitors, house: House) -> None:
     """A lockdown shuts the door for everybody until staff end it.
 
@@ -247,18 +224,6 @@ def test_reveal_with_a_purpose(visitors: Visitors) -> None:
         page.click("main form button.button-primary")
         visitor.go("/audit")
         expect(page.locator("main table tbody")).to_contain_text("Glemt taske fra i går")
-        assert visitor.wrongs == []
-
-
-def test_why_refused(visitors: Visitors) -> None:
-    """Whoever was refused is told why at the desk, card in hand; the page keeps no number."""
-    with visitors.visitor(Role.STAFF, language="en") as visitor:
-        visitor.go("/why")
-        visitor.page.fill("#card", BLOCKED_CARD)
-        visitor.page.click("main form button.button-primary")
-        expect(visitor.page.locator("main")).to_contain_text("Blocked in the library system.")
-        assert BLOCKED_CARD not in visitor.page.content()
-        assert BLOCKED_CARD not in visitor.page.url
         assert visitor.wrongs == []
 
 

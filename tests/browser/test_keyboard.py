@@ -7,7 +7,6 @@ from playwright.sync_api import Page, expect
 
 from doorctl.accounts.account import Role
 from tests.browser.house import CARD, PIN, House
-from tests.browser.past import PASSWORD
 from tests.browser.visitor import LIMIT_MS, Visitors
 from tests.browser.walk import WALKS
 
@@ -82,48 +81,6 @@ def test_skip_the_menu(visitors: Visitors) -> None:
         expect(visitor.page.locator("main")).to_be_focused()
 
 
-def test_sign_in_and_filter_the_log(visitors: Visitors) -> None:
-    """Staff sign in and find the refused of an earlier day."""
-    with visitors.visitor(None) as visitor:
-        page = visitor.page
-        visitor.go("/sign-in")
-        _type(page, "#name", Role.STAFF.value)
-        _type(page, "#password", PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/now")
-        _press(page, "nav a[href='/log']")
-        page.wait_for_url("**/log")
-        _press(page, "nav.log-chips a >> nth=2")
-        page.wait_for_url("**/log?span=yesterday")
-        _press(page, "#choose > summary")
-        _reach(page, "#outcome")
-        page.keyboard.press("ArrowDown")
-        page.keyboard.press("ArrowDown")
-        _press(page, ".log-filter button.button-primary")
-        page.wait_for_url("**outcome=refused*")
-        expect(page.locator("#rows tr[data-state=refused]").first).to_be_visible()
-        assert page.locator("#rows tr:not([data-state=refused]):not(.log-date)").count() == 0
-        assert "span=yesterday" in page.url
-
-
-def test_add_a_ban(visitors: Visitors) -> None:
-    """Staff ban a patron by the library system's number, and lift it again."""
-    with visitors.visitor(Role.STAFF) as visitor:
-        page = visitor.page
-        visitor.go("/bans")
-        _press(page, "#add summary >> nth=0")
-        _type(page, "#patron_ref", "1099")
-        _reach(page, "#reason-noise")
-        page.keyboard.press("Space")
-        _press(page, "#add button[value='90']")
-        _press(page, "form[action^='/bans/check/'] button")
-        # Nobody has that number, and the page says so.
-        expect(page.locator(".alert-warning")).to_be_visible()
-        _press(page, "main table summary >> nth=0")
-        _press(page, "main table details[open] button >> nth=0")
-        expect(page.locator(".alert-success")).to_be_visible()
-
-
 def test_the_focus_stays_where_it_is(visitors: Visitors) -> None:
     """The branch now is drawn anew by itself; whoever was on their way to a button still is.
 
@@ -140,38 +97,6 @@ def test_the_focus_stays_where_it_is(visitors: Visitors) -> None:
         expect(page.locator("[data-old]")).to_have_count(0, timeout=LIMIT_MS)
         expect(page.locator(f"button[value='{kind}']")).to_be_focused()
         assert visitor.wrongs == []
-
-
-def test_say_a_days_hours_and_take_it_back(visitors: Visitors) -> None:
-    """Staff close a date and give it its usual hours again."""
-    with visitors.visitor(Role.STAFF) as visitor:
-        page = visitor.page
-        visitor.go("/calendar")
-        for note, choice in (("Personaledag", "closed"), ("", "usual")):
-            _reach(page, "#month input[name=date] >> nth=0")
-            page.keyboard.press("Space")
-            _reach(page, "[name=open] >> nth=0")
-            page.keyboard.press("Space")
-            for _ in range(3 if choice == "usual" else 0):
-                page.keyboard.press("ArrowDown")
-            expect(page.locator(f"#open-{choice}")).to_be_checked()
-            _type(page, "#note", note)
-            page.keyboard.press("Enter")
-            page.wait_for_url("**/calendar?month=*")
-            expect(page.locator("#month")).to_contain_text(note)
-        expect(page.locator("#month")).not_to_contain_text("Personaledag")
-
-
-def test_open_once(visitors: Visitors, house: House) -> None:
-    """The desk releases the door."""
-    with visitors.visitor(Role.STAFF) as visitor:
-        visitor.go("/now")
-        _press(visitor.page, "#open-now > summary")
-        _press(visitor.page, "#open-else summary")
-        _type(visitor.page, "#reason", "Varelevering")
-        visitor.page.keyboard.press("Enter")
-        expect(visitor.page.locator(".alert-success")).to_be_visible()
-        house.branch.stage.wait_for("relay", energised=True)
 
 
 def test_a_patron_at_the_screen(visitors: Visitors, house: House) -> None:
@@ -205,11 +130,6 @@ def _reach(page: Page, selector: str) -> None:
             return
         page.keyboard.press("Tab")
     pytest.fail(f"Tab does not reach {selector}")
-
-
-def _type(page: Page, selector: str, text: str) -> None:
-    _reach(page, selector)
-    page.keyboard.type(text)
 
 
 def _press(page: Page, selector: str) -> None:

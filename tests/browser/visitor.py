@@ -30,12 +30,8 @@ LIMIT_MS: Final = 30_000
 class View:
     """How somebody looks at pages.
 
-    Args:
-        name: for a test's name and a picture's.
-        width: of the window in CSS pixels; a screen of 1280 at 200 % has 640.
-        scripts: whether JavaScript runs.
-        height: of the window.
-        dark: whether the browser asks for the dark scheme.
+    `name`: for a test's name and a picture's; `width`: of the window in CSS pixels; a screen of
+    1280 at 200 % has 640; `dark`: whether the browser asks for the dark scheme.
     """
 
     name: str
@@ -109,12 +105,7 @@ class Visitor:
 
 
 class Visitors:
-    """Let people with one browser come to a house, signed in once for each role.
-
-    Args:
-        browser: Chromium.
-        house: where they come to.
-    """
+    """Let people with one browser come to a house, signed in once for each role."""
 
     def __init__(self, browser: Browser, house: House) -> None:
         self._browser = browser
@@ -132,11 +123,8 @@ class Visitors:
     ) -> Iterator[Visitor]:
         """Yield somebody with a browser of their own.
 
-        Args:
-            role: as whom they are signed in; None for not at all.
-            view: how they look at pages.
-            language: that they chose.
-            address: where they come to; empty for the house.
+        `role`: as whom they are signed in; None for not at all; `view`: how they look at
+        pages; `address`: where they come to; empty for the house.
         """
         size = ViewportSize(width=view.width, height=view.height)
         context = self._browser.new_context(

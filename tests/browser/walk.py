@@ -16,11 +16,8 @@ from doorctl.web.frame import PLACES, places
 class Stop:
     """One page of the walk.
 
-    Args:
-        path: the address.
-        role: of who goes there; None for whoever is not signed in.
-        seen: a selector of what the page is for.
-        status: of HTTP.
+    `role`: of who goes there; None for whoever is not signed in; `seen`: a selector of what the
+    page is for.
     """
 
     path: str

@@ -25,12 +25,8 @@ USER, PASSWORD = "doorctl", "a-Password~1"
 class Mailroom:
     """What the mail server took, and how it behaves.
 
-    Args:
-        answer: to each message's end, such as ``250 OK`` or ``451 try again``.
-        refused: addresses that it does not take.
-        envelopes: sender and recipients of each message.
-        messages: each message, parsed.
-        raw: each message's bytes.
+    `answer`: to each message's end, such as ``250 OK`` or ``451 try again``; `refused`:
+    addresses that it does not take; `envelopes`: sender and recipients of each message.
     """
 
     answer: str = "250 OK"

@@ -35,7 +35,6 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.identity import owner_of
-from doorctl.rpc import control
 from doorctl.rpc.control import LINE_LIMIT, QUESTION_LIMIT_S, ControlServer, Question, ask
 from tests.fakes.another_user import NOBODY, ask_as
 
@@ -238,12 +237,16 @@ def test_two_are_served_at_once(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None:
-    """The caller is told that the door does not answer; the door goes on."""
+    """The caller is told that the door does not answer; the door goes on.
+
+    Only where nobody took the question is it certain that nothing was done.
+    """
     gate = threading.Event()
     answers: Answers = {"status": lambda _question: {"waited": gate.wait(LONG_S)}}
     with serving(tmp_path / "door.sock", answers) as path:
-        with pytest.raises(NotAnsweringError, match="does not answer"):
+        with pytest.raises(NotAnsweringError, match="does not answer") as caught:
             ask(path, Question("status"), timeout_s=0.05)
+        assert not isinstance(caught.value, NotRunningError)
         gate.set()
 
         assert ask(path, Question("status"), timeout_s=LONG_S) == {"waited": True}
@@ -305,25 +308,6 @@ def test_a_caller_that_gets_no_thread_is_told_of_by_kind(
         server.stop()
     assert heard == ["RuntimeError"]
     assert capfd.readouterr() == ("", "")
-
-
-def test_who_was_not_asked_is_told_from_who_did_not_answer(tmp_path: Path) -> None:
-    """Only where nobody took the question is it certain that nothing was done."""
-    with pytest.raises(NotRunningError):
-        ask(tmp_path / "door.sock", Question("status"), timeout_s=LONG_S)
-    gate = threading.Event()
-    answers: Answers = {"status": lambda _question: {"waited": gate.wait(LONG_S)}}
-    with serving(tmp_path / "door.sock", answers) as path:
-        with pytest.raises(NotAnsweringError) as caught:
-            ask(path, Question("status"), timeout_s=0.05)
-        gate.set()
-
-    assert not isinstance(caught.value, NotRunningError)
-
-
-def test_the_socket_is_its_owners_alone(path: Path) -> None:
-    """Mode 0600."""
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_other_threads_files_keep_their_mode(tmp_path: Path) -> None:
@@ -425,7 +409,7 @@ def test_a_door_that_is_gone_is_told_with_a_hint(tmp_path: Path, there: bool) ->
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(str(path))
 
-    with pytest.raises(NotAnsweringError) as caught:
+    with pytest.raises(NotRunningError) as caught:
         ask(path, Question("status"), timeout_s=LONG_S)
     assert str(caught.value) == (
         f"the door process does not answer on {path}; "
@@ -467,13 +451,6 @@ def test_an_answer_that_is_no_json_is_no_answer(tmp_path: Path) -> None:
         with pytest.raises(NotAnsweringError):
             ask(path, Question("status"), timeout_s=LONG_S)
         other.join()
-
-
-def test_the_limits_leave_room_for_real_questions() -> None:
-    """The longest one is far below the limit."""
-    longest = json.dumps({"ask": "unlock", "card": "0" * 32})
-
-    assert len(longest) < control.LINE_LIMIT / 10
 
 
 def test_a_peer_that_drips_holds_nobody(tmp_path: Path) -> None:

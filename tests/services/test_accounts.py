@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from pyotp import TOTP
 
-from doorctl.accounts.account import NOBODY, PROVIDER, Account, Claims, Password, Role
+from doorctl.accounts.account import NOBODY, Account, Password, Role
 from doorctl.accounts.signing_in import new_secret
 from doorctl.config import Config
-from doorctl.core.errors import IdentityProviderError, InputError, SignInRefusedError, StoreError
+from doorctl.core.errors import IdentityProviderError, SignInRefusedError, StoreError
 from doorctl.privacy.audit import Action, Entry
 from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
@@ -28,15 +28,12 @@ from doorctl.services.accounts import (
 from doorctl.services.app import App, branch_db
 from doorctl.services.branch import BranchThread, change
 from doorctl.store.records import AuditRecords
-from tests.fakes.accounts import MemoryProvider, QuickHasher
+from tests.fakes.accounts import QuickHasher
 from tests.fakes.clock import FakeClock
 from tests.services.branches import initialised
-from tests.sources.oidc_server import CLIENT, REDIRECT, SECRET, OidcScript, serving
 
 RIGHT, WRONG = Password("hest batteri klamme"), Password("gæt et ord mere")
 HERE = "192.0.2.7"
-CLAIMS = Claims("sub-1", "abc@kommune.example", "Abc", frozenset({"dør-personale"}))
-ROLES = 'signin.oidc.roles=["staff=dør-personale"]'
 
 
 @pytest.fixture
@@ -47,17 +44,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    """A branch with an identity provider that nobody asks."""
-    (tmp_path / "secret").write_text(SECRET)
-    (tmp_path / "secret").chmod(0o600)
-    return initialised(
-        tmp_path,
-        "signin.oidc.issuer=https://login.example",
-        f"signin.oidc.client_id={CLIENT}",
-        f"signin.oidc.client_secret_file={tmp_path / 'secret'}",
-        f"signin.oidc.redirect_url={REDIRECT}",
-        ROLES,
-    )
+    """A branch."""
+    return initialised(tmp_path)
 
 
 @pytest.fixture
@@ -70,11 +58,8 @@ def branch(config: Config, clock: FakeClock) -> Iterator[BranchThread]:
 
 @pytest.fixture
 def desk(config: Config, clock: FakeClock, branch: BranchThread) -> Iterator[AccountsService]:
-    """What the staff pages have, with a provider that vouches for one person."""
-    provider = MemoryProvider(CLAIMS)
-    with closing(
-        AccountsService(App(config, clock), branch, hasher=QuickHasher(), provider=provider)
-    ) as desk:
+    """What the staff pages have."""
+    with closing(AccountsService(App(config, clock), branch, hasher=QuickHasher())) as desk:
         add(desk, "grethe", Role.MANAGER, RIGHT)
         yield desk
 
@@ -151,21 +136,6 @@ def test_every_change_of_an_account_goes_on_record(
     assert log[1].deed.details["role"] == "dpo"
 
 
-def test_what_is_refused_changes_nothing_and_is_not_on_record(
-    config: Config, desk: AccountsService
-) -> None:
-    """A bad password, a bad login, and the last manager."""
-    with pytest.raises(InputError, match="at least"):
-        add(desk, "kaj", Role.STAFF, Password("kort"))
-    with pytest.raises(InputError, match="a login is"):
-        add(desk, "0101701234", Role.STAFF, RIGHT)
-    with pytest.raises(InputError, match="last local"):
-        desk.change(deeds.disable_account("grethe"), "grethe")
-
-    assert [one.name for one in desk.every()] == ["grethe"]
-    assert len(recorded(config)) == 1
-
-
 def test_a_session_survives_a_restart_of_web(
     config: Config, clock: FakeClock, desk: AccountsService, branch: BranchThread
 ) -> None:
@@ -193,49 +163,6 @@ def test_nobody_is_signed_in_without_a_record(config: Config, desk: AccountsServ
     desk._branch.run(lambda opened, _: delattr(opened.audit, "append"))  # noqa: SLF001 - as above
     assert [one.deed.action for one in recorded(config)] == [Action.ACCOUNT_ADDED]
     assert desk.signing_in.sign_out_everywhere("grethe") == 0
-
-
-def test_whom_the_provider_vouches_for_is_signed_in(config: Config, desk: AccountsService) -> None:
-    """What the browser keeps meanwhile counts once; the role is on record as the provider's."""
-    address, kept = desk.begin_oidc()
-    token, back = desk.finish_oidc(kept, state="state", code="the code")
-
-    found = desk.signing_in.whose(token)
-    assert desk.has_provider
-    assert back == "/"
-    assert address.startswith("https://login.example/")
-    assert found is not None
-    assert found[0].role is Role.STAFF
-    assert recorded(config)[-1].by == PROVIDER
-    with pytest.raises(InputError, match="begin again"):
-        desk.finish_oidc(kept, state="state", code="the code")
-
-
-def test_a_real_provider_is_asked_as_it_is_configured(tmp_path: Path, clock: FakeClock) -> None:
-    """From the address in the file to a session, over HTTP."""
-    script = OidcScript()
-    secret = tmp_path / "secret"
-    secret.write_text(SECRET)
-    secret.chmod(0o600)
-    with serving(script) as issuer:
-        config = initialised(
-            tmp_path,
-            f"signin.oidc.issuer={issuer}",
-            f"signin.oidc.client_id={CLIENT}",
-            f"signin.oidc.client_secret_file={secret}",
-            f"signin.oidc.redirect_url={REDIRECT}",
-            ROLES,
-        )
-        with (
-            closing(BranchThread(App(config, clock))) as branch,
-            closing(AccountsService(App(config, clock), branch)) as desk,
-        ):
-            address, kept = desk.begin_oidc()
-            state, code = script.browse(address)
-            found = desk.signing_in.whose(desk.finish_oidc(kept, state=state, code=code)[0])
-
-    assert found is not None
-    assert (found[0].name, found[0].role) == ("abc@kommune.example", Role.STAFF)
 
 
 def test_without_a_provider_there_is_none_to_ask(tmp_path: Path, clock: FakeClock) -> None:

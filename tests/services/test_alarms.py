@@ -191,16 +191,6 @@ def test_an_authority_that_is_missing_costs_its_own_way_alone(house: House, leaf
     assert "/nowhere/ca.pem holds no certificate authority" in str(log.lines[0]["why"])
 
 
-def test_a_test_alarm_tries_the_way_that_is_left(house: House) -> None:
-    """The command tells why the other can't be used."""
-    (house.path.parent / "hook.secret").unlink()
-    code, _, error = command(house, "web_failed")
-
-    assert code == 1
-    assert "hook.secret can't be read" in str(error)
-    assert "The web process has failed" in house.room.arrived.get(timeout=LONG_S)
-
-
 def command(house: House, *words: str) -> tuple[int, str, BaseException | None]:
     """Run ``doorctl alarm send``."""
     result = CliRunner().invoke(app, ["alarm", "send", "--config", str(house.path), *words])

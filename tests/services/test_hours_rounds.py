@@ -146,42 +146,6 @@ def test_it_is_asked_every_three_hours(rounds: Rounds, script: WebsiteScript, ur
     assert len(script.asked) == 2
 
 
-def test_a_change_on_the_website_reaches_the_door(
-    rounds: Rounds, script: WebsiteScript, url: str
-) -> None:
-    """What staff wrote there this morning counts this evening."""
-    website = rounds.website(url)
-    website.turn()
-    script.items = [item(MONDAY + timedelta(days=1), "09:00", "10:00")]
-    rounds.clock.advance(FETCH_EVERY_S)
-    website.turn()
-
-    calendar = rounds.calendar()
-    assert calendar.day(MONDAY) == ()
-    assert calendar.day(MONDAY + timedelta(days=1)) == NINE_TO_TEN
-    assert calendar.day(MONDAY + timedelta(days=2)) is None
-
-
-@pytest.mark.parametrize("body", [b"<html>", b'[{"date": "2026-03-02"}]'])
-def test_a_failure_changes_nothing(
-    rounds: Rounds, script: WebsiteScript, url: str, body: bytes
-) -> None:
-    """Whatever a bad answer says, the last good one counts, and it is asked again soon."""
-    website = rounds.website(url)
-    website.turn()
-    good = rounds.branch.calendar()
-    script.body = body
-    rounds.clock.advance(FETCH_EVERY_S)
-    website.turn()
-    website.turn()
-    rounds.clock.advance(AGAIN_S)
-    website.turn()
-
-    assert rounds.branch.calendar() == good
-    assert len(script.asked) == 3
-    assert rounds.alarms() == []
-
-
 def test_a_website_that_is_away_for_a_day_is_told_once(
     rounds: Rounds, script: WebsiteScript, url: str
 ) -> None:
@@ -461,17 +425,6 @@ def test_today_is_the_branchs_own(
     assert f"from_date={first}&to_date={last}" in script.asked[0]
     said = rounds.stored(DaySource.WEBSITE)
     assert (said.days[0].day, said.known_until) == (first, last)
-
-
-def test_three_hours_are_real_hours(rounds: Rounds, script: WebsiteScript, url: str) -> None:
-    """The night on which an hour comes twice makes no question late."""
-    rounds.clock.step(datetime(2026, 10, 24, 23, 30, tzinfo=UTC))
-    website = rounds.website(url)
-    for _ in range(3):
-        website.turn()
-        rounds.clock.advance(FETCH_EVERY_S)
-
-    assert len(script.asked) == 3
 
 
 def test_a_full_disk_is_told_once(rounds: Rounds, url: str) -> None:

@@ -71,12 +71,6 @@ def test_the_answer_is_passed_on(office: Office) -> None:
     assert len(office.system.asked) == 2
 
 
-def test_after_a_no_the_card_rests(office: Office) -> None:
-    """A no costs an attempt at the library system; the next PINs don't get there, right or not."""
-    assert [office.ask(WRONG), office.ask(WRONG), office.ask(RIGHT)] == [NO, WAITS, WAITS]
-    assert len(office.system.asked) == 1
-
-
 def test_the_rest_ends(office: Office) -> None:
     """To the second: one before the end it rests, at the end it is asked about."""
     office.ask(WRONG)
@@ -95,42 +89,12 @@ def test_the_rest_begins_with_the_answer(office: Office) -> None:
     assert office.ask() is WAITS
 
 
-def test_asking_a_resting_card_makes_its_rest_no_longer(office: Office) -> None:
-    """A patron who tries again and again is let in when the time has come."""
-    office.ask(WRONG)
-    answers = []
-    for _ in range(10):
-        office.clock.advance(PAUSE_S / 10)
-        answers.append(office.ask())
-
-    assert answers == [WAITS] * 9 + [YES]
-
-
-def test_one_cards_rest_is_no_other_cards(office: Office) -> None:
-    """Who mistypes keeps nobody else waiting."""
-    office.ask(WRONG, place=2)
-
-    assert office.ask() is YES
-
-
 def test_who_is_locked_out_rests(office: Office) -> None:
     """The library system's own pause is not poked at."""
     office.system.locked.add(card(1)[1])
 
     assert [office.ask(), office.ask()] == [WAITS, WAITS]
     assert len(office.system.asked) == 1
-
-
-@pytest.mark.parametrize(("spent", "then"), [(True, WAITS), (False, YES)])
-def test_an_error_that_may_have_cost_an_attempt_counts_as_one(
-    office: Office, spent: bool, then: LibraryAnswer
-) -> None:
-    """Where the PIN may have arrived the card rests; where it can't have, it does not."""
-    office.system.failure = LibrarySystemError("it does not answer in time", spent=spent)
-
-    assert office.ask() is SILENT
-    office.system.failure = None
-    assert office.ask() is then
 
 
 def test_a_silent_library_is_told_once_and_so_is_its_return(office: Office) -> None:

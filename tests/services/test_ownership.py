@@ -22,9 +22,7 @@ HELD_S = 0.3
 class Absent:
     """An owner that is not running, until it has been asked so many times.
 
-    Args:
-        times: how often nobody answers; the time after, somebody does.
-        error: what not answering raises.
+    `times`: how often nobody answers; the time after, somebody does.
     """
 
     def __init__(

@@ -230,16 +230,6 @@ def test_the_doors_alarms_reach_the_table_where_no_mail_is_set_up(web: Site) -> 
     assert why["unlisted"] == (Source.DOOR, "not_on_the_list: ")
 
 
-def test_an_acknowledgement_is_on_the_audit_log_once(web: Site) -> None:
-    """Who silenced an alarm can be asked about it."""
-    web.alarms.log.emit("alarm", kind="door_held")
-    until(lambda: web.kinds() == {"door_held"})
-    web.desk.acknowledge("door_held", "grethe")
-    web.desk.acknowledge("door_held", "per")
-
-    assert web.deeds() == [(Action.ALARM_ACKNOWLEDGED, "grethe")]
-
-
 def test_what_stands_is_told_when_web_comes_later(tmp_path: Path) -> None:
     """A door that was alone for a night has more alarms than wait; what stands is asked for."""
     config, clock = initialised(tmp_path), FakeClock()

@@ -229,17 +229,6 @@ class TestExport:
                 visits.add_hold(replace(HOLD, since=old - HOUR, to=old + HOUR, until=until))
             assert held(rights.export(App.of(branch), BY_CARD))["attempts"] == shown
 
-    def test_tells_two_patrons_apart_only_if_it_is_said(self, branch: Config) -> None:
-        """One patron's card number can be another's CPR number; neither is shown the other's."""
-        ambiguous = "0101701234"
-        rows = [*register(branch), SealedRow(_card_key(branch, ambiguous), Patron(OTHER_REF))]
-        with closing(PatronCacheWriter(patrons_db(branch), sealer(branch).seal)) as writer:
-            apply(writer, rows, 8)
-
-        with pytest.raises(InputError, match="--as card"):
-            rights.export(App.of(branch), Named(ambiguous, None))
-        assert "patrons" in held(rights.export(App.of(branch), Named(ambiguous, None, "cpr")))
-
     def test_without_a_register_shows_what_the_others_hold(self, branch: Config) -> None:
         """A ban knows whose it is; a lost register is no reason to say that nothing is held."""
         patrons_db(branch).unlink()
@@ -273,13 +262,6 @@ class TestErase:
         assert traces(owned, CARD, CPR) == []
         assert rights.export(App.of(owned), BY_CARD).empty
         assert held(rights.export(App.of(owned), Named(STRANGER, None))) == before
-
-    def test_again_changes_nothing(self, owned: Config) -> None:
-        """A command that was interrupted can be given again."""
-        rights.erase(App.of(owned), BY_CARD)
-        again = rights.erase(App.of(owned), BY_CARD)
-
-        assert (again.rows, dict(again.left)) == (0, {})
 
     def test_says_on_record_that_somebody_was_erased_and_not_who(self, branch: Config) -> None:
         """The audit log's entry about it names nobody."""
@@ -355,16 +337,6 @@ class TestErase:
 
         assert dict(second.left) == {}
         assert traces(branch, CARD, CPR) == []
-
-    def test_without_the_tombstone_nothing_is_erased(self, branch: Config) -> None:
-        """Else the other cards would be forgotten, and what is left be found by nobody."""
-        with ExitStack() as stack:
-            desk = stack.enter_context(closing(BranchThread(App.of(branch))))
-            desk.open()
-            done = rights.erase(App.of(branch), BY_CARD)
-
-        assert set(done.left) == {BRANCH, VISITS, PATRONS}
-        assert knows(branch, CARD)
 
     def test_a_hold_keeps_its_visits_until_it_ends_and_the_purge_takes_them(
         self, branch: Config
@@ -626,7 +598,3 @@ def call(config: Config, *words: str, typed: str = "") -> Result:
     options = [part for one in overrides for part in ("--set", one)]
     where = ["--config", str(shipped("demo.toml"))]
     return CliRunner().invoke(command, [*words[1:], *where, *options], input=f"{typed}\n")
-
-
-def _card_key(config: Config, number: str) -> bytes:
-    return row_key(sealer(config).stretch(Identifier(IdentifierKind.CARD, number)))

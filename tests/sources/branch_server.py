@@ -15,12 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Script:
     """What it answers, and what it was asked.
 
-    Args:
-        status: of every answer.
-        body: of every answer.
-        headers: of every answer.
-        release: where it is set to an unset event, nothing is answered before.
-        requests: method, path and body of each request.
+    `release`: where it is set to an unset event, nothing is answered before; `requests`:
+    method, path and body of each request.
     """
 
     status: int = 200

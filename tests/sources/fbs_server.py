@@ -58,14 +58,11 @@ class Known:
 class FbsScript:
     """Whom it knows, how it behaves, and what it was asked.
 
-    Args:
-        patrons: by card number.
-        lockout_after: wrong PINs in a row after which a patron waits.
-        session_uses: calls after which a session runs out.
-        raw: by the path's last word (``login``, ``v9``, ``v4``), what is written instead of an
-            answer; it gets the socket's writer.
-        replies: by the same word, status and content instead of the right ones.
-        requests: method, path, headers and body of each.
+    `lockout_after`: wrong PINs in a row after which a patron waits; `session_uses`: calls after
+    which a session runs out; `raw`: by the path's last word (``login``, ``v9``, ``v4``), what
+    is written instead of an answer; it gets the socket's writer; `replies`: by the same word,
+    status and content instead of the right ones; `requests`: method, path, headers and body of
+    each.
     """
 
     patrons: dict[str, Known] = field(default_factory=dict)

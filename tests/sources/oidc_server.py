@@ -40,16 +40,11 @@ def other_key() -> RSAKey:
 class OidcScript:
     """How it behaves, and what it was asked.
 
-    Args:
-        claims: what a token says beside what it always says; None takes a claim out.
-        key: what it signs with.
-        algorithm: by which.
-        kind: what its head says that it is; None for nothing.
-        document: what its document says beside or instead of what is right.
-        replies: by path, status and body in place of the right ones.
-        headers: of those replies.
-        issued: the questions of browsers that were sent there, by code.
-        asked: path, headers and form of each call.
+    `claims`: what a token says beside what it always says; None takes a claim out; `kind`: what
+    its head says that it is; None for nothing; `document`: what its document says beside or
+    instead of what is right; `replies`: by path, status and body in place of the right ones;
+    `issued`: the questions of browsers that were sent there, by code; `asked`: path, headers
+    and form of each call.
     """
 
     claims: dict[str, object] = field(default_factory=dict)

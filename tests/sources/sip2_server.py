@@ -46,14 +46,10 @@ def information(card: str, patron: Sip2Patron, institution: str = f"AO{INSTITUTI
 class Sip2Script:
     """Whom it knows, how it behaves, and what it was sent.
 
-    Args:
-        patrons: by card number.
-        login: what it answers to a right login.
-        line_end: what follows the CR of each message.
-        answered: makes the bytes that are sent from a message 64 and the sequence number asked
-            with; by default right ones.
-        raw: where it is set, it gets the connection's writer instead of a right answer to 63.
-        frames: what was sent to it, without the final CR.
+    `login`: what it answers to a right login; `line_end`: what follows the CR of each message;
+    `answered`: makes the bytes that are sent from a message 64 and the sequence number asked
+    with; by default right ones; `raw`: where it is set, it gets the connection's writer instead
+    of a right answer to 63; `frames`: what was sent to it, without the final CR.
     """
 
     patrons: dict[str, Sip2Patron] = field(default_factory=dict)

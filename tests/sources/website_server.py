@@ -41,14 +41,9 @@ def item(
 class WebsiteScript:
     """What it has, how it behaves, and what it was asked.
 
-    Args:
-        items: the hours of every branch and date; an answer has those that were asked for.
-        status: what it answers with.
-        body: written instead of the items.
-        raw: gets the socket's writer instead of any answer.
-        headers: sent besides.
-        asked: path and query of each request.
-        told: the headers of each request.
+    `items`: the hours of every branch and date; an answer has those that were asked for;
+    `body`: written instead of the items; `raw`: gets the socket's writer instead of any answer;
+    `asked`: path and query of each request; `told`: the headers of each request.
     """
 
     items: list[dict[str, object]] = field(default_factory=list)
@@ -112,9 +107,7 @@ class _QuietServer(ThreadingHTTPServer):
 def serving(script: WebsiteScript, certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
     """Serve on loopback until the end of the block; yields what ``hours.website_url`` would be.
 
-    Args:
-        script: how it behaves.
-        certificate: its file and its key's, for https.
+    `certificate`: its file and its key's, for https.
     """
     handler = type("Handler", (_Handler,), {"script": script})
     with _QuietServer(("127.0.0.1", 0), handler) as server:

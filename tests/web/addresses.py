@@ -19,8 +19,7 @@ from tests.fakes.event_log import FakeEventLog
 def addresses(config: Config) -> Iterator[tuple[str, str]]:
     """Yield each page's method and path, with parameters as OpenAPI writes them.
 
-    Args:
-        config: of a branch whose databases are there and whose processes don't run.
+    `config`: of a branch whose databases are there and whose processes don't run.
     """
     with ExitStack() as stack:
         clock, log = system_clock(config), FakeEventLog()

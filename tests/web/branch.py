@@ -44,11 +44,8 @@ WEBS = Forking("doorctl.wiring.web")
 class Branch:
     """A branch whose keys and databases are made; one thread.
 
-    Args:
-        directory: an empty one.
-        overrides: more ``--set`` values.
-        wires: hear of the door's pins; None where nobody looks at them.
-        forked: whether web is spared its imports; not where a test looks at the process.
+    `wires`: hear of the door's pins; None where nobody looks at them; `forked`: whether web is
+    spared its imports; not where a test looks at the process.
     """
 
     forked = False

@@ -97,17 +97,6 @@ def test_an_older_push_is_409(shared: Branch) -> None:
     assert "older than push" in answer["why"]
 
 
-def test_changes_that_follow_on_another_push_are_409(shared: Branch) -> None:
-    """A gap between two pushes is refused, and the answer says what is held."""
-    epoch = shared.fill()
-    document = shared.document([row(1)], epoch + 2, kind="changes")
-
-    status, answer = refusal(shared, document, kind="changes")
-
-    assert (status, answer["error"]) == (409, "out_of_order")
-    assert f"push {epoch} is held" in answer["why"]
-
-
 def test_other_rows_under_the_same_number_are_409_and_an_alarm(shared: Branch) -> None:
     """Two senders, or a forger, have used one number: somebody has to look."""
     epoch = shared.fill()
@@ -209,17 +198,6 @@ def test_the_guard_is_422_and_an_alarm(shared: Branch) -> None:
     assert shared.wait_for("alarm", kind="push_guarded")["why"] == answer["why"]
 
 
-def test_pushes_add_up(shared: Branch) -> None:
-    """Five per cent fewer each time is refused the second time: a week counts, not a push."""
-    epoch = shared.fill(400) + 1
-    assert shared.push(shared.document(rows(380), epoch)).status_code == 200
-
-    status, answer = refusal(shared, shared.document(rows(379), epoch + 1))
-
-    assert (status, answer["error"]) == (422, "guarded")
-    assert "shut out 21 of 400 cards (21 removed)" in answer["why"]
-
-
 def test_a_mass_widening_is_applied_and_an_alarm(shared: Branch) -> None:
     """All blocks are gone from the export: nobody is kept out by it, and somebody has to look.
 
@@ -245,16 +223,6 @@ def test_cards_that_all_end_next_week_are_an_alarm(shared: Branch) -> None:
     assert pushed.status_code == 200
     alarm = shared.wait_for("alarm", kind="push_unusual")
     assert alarm["why"].startswith(f"push {epoch}: with the pushes of seven days 40 of 40 cards ")
-
-
-def test_one_patron_for_all_cards_is_refused(shared: Branch) -> None:
-    """One stranger's wrong PINs, or one ban, would shut the town out."""
-    epoch = shared.fill(40) + 1
-
-    status, answer = refusal(shared, shared.document(rows(40, patron_ref="1"), epoch))
-
-    assert (status, answer["error"]) == (422, "guarded")
-    assert "40 of 40 under one" in answer["why"]
 
 
 def test_an_approved_push_passes_the_guard_and_is_told(shared: Branch) -> None:

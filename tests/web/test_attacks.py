@@ -14,7 +14,7 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import IDLE_MS, Claims, Pending, Role
+from doorctl.accounts.account import Claims, Pending, Role
 from doorctl.core.errors import InputError, StoreError, StuckError
 from doorctl.core.masked import Masked
 from doorctl.services.accounts import AccountsService
@@ -27,8 +27,7 @@ from doorctl.web.staff.accounts import MunicipalityPages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.records import hold_pages
-from doorctl.wiring.web import SignedIn
-from tests.web.pages.doorstep import COOKIE, NAME, RIGHT, Doorstep
+from tests.web.pages.doorstep import Doorstep
 from tests.web.pages.staging import FakeSessions, application, browser, frame
 
 LIMIT_S = 20.0
@@ -129,35 +128,6 @@ def test_a_first_password_is_changed_whatever_the_host(host: str) -> None:
     answer = step.signed_in("ny").get("/log", headers={"Host": host})
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/me")
-
-
-def test_a_page_that_asks_by_itself_keeps_nobody_signed_in() -> None:
-    """A screen that is left alone is signed out after half an hour, though its page goes on."""
-    step = Doorstep()
-    step.around.sessions = SignedIn(step.signing_in)
-    client, by_itself = step.signed_in(), {"HX-Request": "true"}
-    for _ in range(3):
-        step.memory.clock.advance(IDLE_MS / 4000)
-        assert client.get("/log", headers=by_itself).status_code == 200
-    step.memory.clock.advance(IDLE_MS / 4000)
-    answer = client.get("/log", headers=by_itself)
-
-    assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/sign-in?next=/log")
-    assert client.get("/log").status_code == 303
-
-
-def test_signing_in_anew_ends_the_session_before() -> None:
-    """A browser has one session; a copy of the last one is worth nothing."""
-    step = Doorstep()
-    client = step.signed_in()
-    former = client.cookies[COOKIE]
-    client.post("/sign-in", data={"name": NAME, "password": RIGHT})
-
-    assert client.cookies[COOKIE] != former
-    assert client.get("/log").status_code == 200
-    copy = step.browser()
-    copy.cookies.set(COOKIE, former)
-    assert copy.get("/log").status_code == 303
 
 
 def test_a_number_that_is_none_is_no_fault_of_ours(app: App) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from doorctl.access.rights import ALL_BRANCHES, Ban, BanState, ban_since, ban_until
+from doorctl.access.rights import ALL_BRANCHES, Ban, ban_since, ban_until
 from doorctl.cli import rights as commands
 from doorctl.config import Config
 from doorctl.core.errors import InputError
@@ -22,7 +22,6 @@ from doorctl.services import rights
 from doorctl.services.app import App
 from doorctl.store.records import AuditRecords
 from tests.services.branches import ban_card, ban_patron, initialised
-from tests.web.desk_records import recorded
 
 EITHER = "0101701234"
 LAST = date(2099, 6, 1)
@@ -39,27 +38,6 @@ def wanted(app: App, first: date | None, last: date | None, reason: str = "støj
 def ban(app: App) -> Ban:
     """A ban from now on until a last day."""
     return wanted(app, None, LAST)
-
-
-def state_of(app: App, place: int) -> BanState:
-    """Return what a ban of the list does now."""
-    return rights.state_of(rights.every_ban(app)[place], app.clock.moment(), app.config.branch.id)
-
-
-def test_a_ban_is_in_force_until_it_is_lifted(app: App, ban: Ban) -> None:
-    """Its last day counts too, by local time."""
-    made = ban_patron(app.acting("anne"), "1001", ban)
-    (listed,) = rights.every_ban(app)
-
-    assert made.whole_patron
-    assert (state_of(app, 0), listed.ban) == (BanState.HOLDS, made.ban)
-    assert str(made.ban.until) == "2099-06-01 22:00:00+00:00"
-    assert (listed.patron_ref, listed.ban.by) == ("1001", "anne")
-    rights.lift(app, made.ban.number)
-    assert state_of(app, 0) is BanState.LIFTED
-    for again in (rights.lift, rights.ban_to_write_of):
-        with pytest.raises(InputError):
-            again(app, made.ban.number)
 
 
 def test_a_ban_that_adds_nothing_is_refused(app: App, ban: Ban) -> None:
@@ -99,36 +77,6 @@ def test_lifting_tells_what_else_holds(app: App, ban: Ban) -> None:
 
     assert rights.lift(app, first).others == (second,)
     assert rights.lift(app, second).others == ()
-
-
-def test_a_ban_that_begins_later_has_not_begun(app: App, ban: Ban) -> None:
-    """And has no end where none is given; the newest stands first."""
-    ban_patron(app, "1001", ban)
-    ban_patron(app, "1002", wanted(app, LAST, None))
-
-    assert (state_of(app, 0), state_of(app, 1)) == (BanState.AHEAD, BanState.HOLDS)
-    assert rights.every_ban(app)[0].ban.until is None
-
-
-@pytest.mark.parametrize(
-    ("typed", "first", "last", "reason", "note"),
-    [
-        ("x", None, LAST, "støj", ""),
-        (EITHER, None, LAST, " ", ""),
-        (EITHER, None, date(2001, 1, 1), "støj", ""),
-        (EITHER, LAST, date(2098, 1, 1), "støj", ""),
-        (EITHER, None, LAST, "CPR 0101701234", ""),
-        (EITHER, None, LAST, "støj", "\x1b[31m"),
-    ],
-)
-def test_what_makes_no_sense_bans_nobody(  # noqa: PLR0917 - one of each
-    typed: str, first: date | None, last: date, reason: str, note: str, app: App
-) -> None:
-    """No number, no reason, an end before the beginning, somebody's number in a text."""
-    with pytest.raises(InputError):
-        ban_card(app, typed, "cpr", replace(wanted(app, first, last, reason), note=note))
-
-    assert rights.every_ban(app) == ()
 
 
 def test_the_command_bans_as_the_page_does(tmp_path: Path) -> None:
@@ -190,18 +138,3 @@ def bans(config: Config, *words: str) -> str:
     if done.exception is not None:
         raise done.exception
     return done.output
-
-
-def test_deeds_and_looks_are_on_record(app: App, ban: Ban) -> None:
-    """Each by its account."""
-    made = ban_patron(app.acting("anne"), "1001", ban)
-    rights.every_ban(app.acting("bo"))
-    rights.ban_to_write_of(app.acting("bo"), made.ban.number)
-    rights.lift(app.acting("anne"), made.ban.number)
-
-    assert [(action, by) for action, _, by in recorded(app.config)] == [
-        (Action.BAN_ADDED, "anne"),
-        (Action.BANS_LISTED, "bo"),
-        (Action.BANS_LISTED, "bo"),
-        (Action.BAN_LIFTED, "anne"),
-    ]

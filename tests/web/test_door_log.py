@@ -6,21 +6,18 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from doorctl.core.errors import InputError, StoreError
-from doorctl.privacy.audit import Action
+from doorctl.core.errors import StoreError
 from doorctl.privacy.statistics import LEAF, HourCount
 from doorctl.services.app import App
-from doorctl.services.visits import REVEALS_AN_HOUR, DoorLog, Picture, head_counts
-from doorctl.store.door_log import EVERY, LogFilter, Visit
+from doorctl.services.visits import DoorLog, Picture, head_counts
+from doorctl.store.door_log import EVERY, Visit
 from doorctl.store.visits import open_or_create_visits
 from doorctl.web.staff.log import of_day
-from tests.web.desk_records import recorded
 from tests.web.door_log import CARD, PSEUDONYM, WrittenLog, visit
 from tests.web.pages.staging import NOW, ZONE
 
@@ -42,73 +39,6 @@ def wrote(door: WrittenLog, number: int, age_h: float, reason: str | None, *, kn
 def numbers(visits: Iterable[Visit]) -> list[int]:
     """Return the numbers of some attempts."""
     return [one.attempt for one in visits]
-
-
-def test_attempts_by_the_page(door: WrittenLog) -> None:
-    """Newest first, as many as are wanted; what comes is noticed."""
-    empty = door.log.version()
-    for number, reason in enumerate(("ok", "closed", "wrong_pin", None), 1):
-        wrote(door, number, 1, reason, known=True)
-
-    first = door.log.page(limit=3)
-    second = door.log.page(before=2, limit=3)
-
-    assert (numbers(first.visits), first.more) == ([4, 3, 2], True)
-    assert (numbers(second.visits), second.more) == ([1], False)
-    assert door.log.version() != empty
-
-
-def test_filters(door: WrittenLog) -> None:
-    """Outcome, reasons, time and card; all of it has to fit."""
-    wrote(door, 1, 3, "ok", known=True)
-    wrote(door, 2, 2, "closed", known=False)
-    wrote(door, 3, 1, None, known=True)
-    keys = door.log.search(CARD, "mette")
-
-    def found(**chosen: object) -> list[int]:
-        return numbers(door.log.page(replace(EVERY, **chosen)).visits)  # type: ignore[arg-type]
-
-    assert found(verdict="granted") == [1]
-    assert found(verdict="open") == [3]
-    assert found(reasons=frozenset({"closed", "banned"})) == [2]
-    assert found(since=NOW - timedelta(hours=2.5)) == [3, 2]
-    assert found(until=NOW - timedelta(hours=1.5)) == [2, 1]
-    assert found(cards=keys) == [3, 1]
-    assert found(cards=keys, verdict="refused") == []
-
-
-@pytest.mark.parametrize("typed", ["x", ""])
-def test_a_search_for_what_is_no_number(door: WrittenLog, typed: str) -> None:
-    """Is refused."""
-    with pytest.raises(InputError):
-        door.log.search(typed, "mette")
-
-
-def test_a_reveal(door: WrittenLog) -> None:
-    """Tells the library system's number, for a purpose that names nobody, so often and no more."""
-    wrote(door, 1, 1, "ok", known=True)
-    wrote(door, 2, 1, "unknown_card", known=False)
-
-    assert door.log.reveal(1, "broken glass", "mette") == "1001"
-    assert door.log.reveal(2, "broken glass", "mette") is None
-    for purpose in ("", "x", "xxxxx", "CPR 0101701234"):
-        with pytest.raises(InputError):
-            door.log.reveal(1, purpose, "mette")
-    for _ in range(REVEALS_AN_HOUR - 2):
-        door.log.reveal(1, "again", "mette")
-    with pytest.raises(InputError, match="an account may look up"):
-        door.log.reveal(1, "again", "mette")
-
-
-def test_an_export(door: WrittenLog) -> None:
-    """Oldest first, what fits, for a purpose."""
-    wrote(door, 1, 1, "ok", known=True)
-    wrote(door, 2, 1, "closed", known=True)
-
-    assert numbers(door.log.export(EVERY, "a case", "mette")) == [1, 2]
-    assert numbers(door.log.export(LogFilter(verdict="refused"), "a case", "mette")) == [2]
-    with pytest.raises(InputError):
-        door.log.export(EVERY, " ", "mette")
 
 
 def picture(door: WrittenLog, day: date) -> Picture:
@@ -143,34 +73,6 @@ def test_a_day(door: WrittenLog) -> None:
 
     assert (slot.granted, slot.refused) == (1, 1)
     assert picture(door, day - timedelta(days=1)).slots == ()
-
-
-def test_every_look_at_somebody_is_on_record(door: WrittenLog) -> None:
-    """With its purpose and by whom; a search tells no number, and one refused tells nothing."""
-    wrote(door, 1, 1, "ok", known=True)
-
-    door.log.search(CARD, "anne")
-    door.log.reveal(1, "glass", "mette")
-    door.log.export(EVERY, "a case", "mette")
-    with pytest.raises(InputError):
-        door.log.reveal(1, "", "mette")
-
-    assert recorded(door.app.config) == [
-        (Action.CARD_SEARCHED, "", "anne"),
-        (Action.VISIT_REVEALED, "glass", "mette"),
-        (Action.VISITS_EXPORTED, "a case", "mette"),
-    ]
-
-
-def test_an_export_that_is_too_large_is_none(door: WrittenLog) -> None:
-    """Part of the attempts is never taken for all of them."""
-    door.export_at_most(1)
-    wrote(door, 1, 1, "ok", known=True)
-    assert numbers(door.log.export(EVERY, "a case", "mette")) == [1]
-    wrote(door, 2, 1, "ok", known=True)
-
-    with pytest.raises(InputError, match="more than 1 attempts"):
-        door.log.export(EVERY, "a case", "mette")
 
 
 def test_what_is_too_old_is_not_shown(door: WrittenLog) -> None:

@@ -66,11 +66,8 @@ def at(hours: int) -> str:
 class Ask:
     """One right question.
 
-    Args:
-        data: the form's.
-        path: where it differs from the address.
-        role: who asks.
-        looks: whether it only shows what goes on no audit log.
+    `path`: where it differs from the address; `looks`: whether it only shows what goes on no
+    audit log.
     """
 
     data: Mapping[str, str] | None = None
@@ -179,12 +176,7 @@ ENDLESS: Final = frozenset({"GET /panel/events", "GET /log/events"})
 class Served:
     """The pages of a real branch, in this process, and its real door.
 
-    Args:
-        config: the branch's.
-        door: its door; it may not run.
-        desk: owns ``branch.db``.
-        client: asks.
-        sessions: the cookie of each role.
+    `door`: its door; it may not run; `sessions`: the cookie of each role.
     """
 
     config: Config

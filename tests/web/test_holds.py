@@ -70,16 +70,6 @@ def test_what_the_door_refuses_is_the_callers_mistake(
     assert purging.stored_holds(App.of(config))[0] == ()
 
 
-def test_a_hold_is_added_and_lifted_once(config: Config) -> None:
-    """The second time there is none."""
-    app = App.of(config)
-    number = purging.add_hold(app, GOOD).number
-    purging.lift_hold(app, number)
-
-    with pytest.raises(InputError, match="no hold"):
-        purging.lift_hold(app, number)
-
-
 def client(config: Config) -> TestClient:
     """Return a manager's browser before the page of holds."""
     return browser(hold_pages, Role.MANAGER, app=App.of(config))

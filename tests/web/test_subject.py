@@ -8,7 +8,6 @@ from contextlib import closing
 import pytest
 
 from doorctl.privacy.subject import PATRONS
-from doorctl.services.app import patrons_db
 from doorctl.store.subject import SubjectReader
 from tests.store.samples import files_of
 from tests.web.branch import Branch, row, rows
@@ -61,18 +60,3 @@ def test_the_running_owner_restricts_erases_and_goes_on_taking_pushes(branch: Br
     assert branch.held()["epoch"] == 6
     assert branch.push(branch.document(rows(10), 7)).status_code == 200
     assert count(branch) == (10, True)
-
-
-def test_a_lost_register_takes_nobody_back_from_an_older_push(branch: Branch) -> None:
-    """A true document of the library's own, as of before the erasure: the next one is awaited."""
-    call(branch, "erase")
-    branch.end()
-    for suffix in ("", "-wal", "-shm"):
-        patrons_db(branch.config).with_name(f"patrons.db{suffix}").unlink(missing_ok=True)
-    branch.start()
-
-    assert branch.push(branch.document(rows(10), 5)).status_code == 409
-    assert count(branch) == (0, False)
-    others = [each for each in rows(10) if each.row_key != PERSON.row_key]
-    assert branch.push(branch.document(others, 6)).status_code == 200
-    assert count(branch) == (9, False)

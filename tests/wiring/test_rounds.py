@@ -16,10 +16,8 @@ from doorctl.access.ports import BranchWriter
 from doorctl.config import Config, load
 from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
-from doorctl.sources.hours import computed
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.web.jobs import store_initial_holidays
 from doorctl.wiring.web_jobs import rounds
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -146,20 +144,6 @@ def test_holidays_reach_the_file(web: Web) -> None:
     assert {"Juledag", "Nytårsdag"} < {one.note for one in said.days}
 
 
-def test_a_website_that_is_down_is_an_alarm(web: Web) -> None:
-    """It is told in the log, and nothing is stored."""
-    with serving(WebsiteScript()) as url:
-        pass
-    config = web.config(
-        f'[hours]\nsource = "website"\nwebsite_url = "{url}"\nwebsite_branch = "12"\n'
-    )
-    with web.running(config):
-        assert web.log.heard.wait(LONG_S)
-
-    assert web.log.lines[0]["kind"] == "website_silent"
-    assert web.stored(config).sources == ()
-
-
 def test_a_command_is_told_on_or_off(web: Web) -> None:
     """Behind its own arguments; an output on a pin is the door's and is left alone."""
     told = web.directory / "told"
@@ -176,25 +160,6 @@ def test_a_command_is_told_on_or_off(web: Web) -> None:
         await_text(told, f"{told} off\n")
 
     assert web.log.lines == []
-
-
-def test_an_announcement_is_made_at_a_warning(web: Web) -> None:
-    """As configured: at 15 minutes before closing its command is told on."""
-    told = web.directory / "told"
-    script = web.directory / "announce"
-    script.write_text('#!/bin/sh\necho "$2" >>"$1"\n')
-    script.chmod(0o700)
-    config = web.config(
-        f'{OPEN}[closing]\nwarn_min = [15]\n[[outputs]]\nname = "voice"\nmodes = []\n'
-        f'command = ["{script}", "{told}"]\nat_warnings = true\n'
-    )
-    with web.running(config):
-        await_text(told, "off\n")
-        web.clock.boot_ms += 165 * 60_000
-        web.clock.step(START + timedelta(minutes=165))
-        await_text(told, "off\non\n")
-        web.clock.monotonic += 10.0
-        await_text(told, "off\non\noff\n")
 
 
 def test_a_command_that_fails_is_an_alarm(web: Web) -> None:
@@ -230,15 +195,3 @@ def test_where_nothing_is_wanted_nothing_runs(web: Web, toml: str) -> None:
     before = threads()
     with rounds(config, web.clock, web.log, lambda _job: None):
         assert threads() == before
-
-
-def test_a_new_branch_gets_its_holidays(web: Web) -> None:
-    """`init` stores them for years, before any web process runs; none where none are wanted."""
-    config = web.config(f'{OPEN}holidays = "sunday"\n')
-    with closing(open_or_create_branch(branch_db(config))) as writer:
-        store_initial_holidays(web.config(OPEN).opening, writer, web.clock.moment(), computed)
-        assert web.stored(config).sources == ()
-        store_initial_holidays(config.opening, writer, web.clock.moment(), computed)
-
-    (said,) = web.stored(config).sources
-    assert len(said.days) > 90

@@ -71,9 +71,8 @@ def browser_of(around: Frame, *pages: Pages) -> TestClient:
 class Doorstep:
     """Accounts in memory, and a door to them.
 
-    Args:
-        memory: the accounts; one manager is among them.
-        encrypted: whether browsers come by HTTPS.
+    `memory`: the accounts; one manager is among them; `encrypted`: whether browsers come by
+    HTTPS.
     """
 
     memory: MemoryDesk = field(default_factory=MemoryDesk)

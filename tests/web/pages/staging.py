@@ -107,11 +107,8 @@ def browser(
 ) -> TestClient:
     """Return a browser that is signed in, and asks as browsers of today do.
 
-    Args:
-        make: returns the routes of the pages in question.
-        role: of who is signed in; None for nobody.
-        language: that was chosen.
-        app: of the branch.
+    `make`: returns the routes of the pages in question; `role`: of who is signed in; None for
+    nobody.
     """
     around = frame(app=app)
     client = TestClient(

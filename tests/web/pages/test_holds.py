@@ -140,11 +140,3 @@ def test_a_hold_that_makes_no_sense(app: App, wrong: dict[str, str], told: str) 
     assert purging.stored_holds(app)[0] == ()
     assert told in answer.text
     assert ASKED["case"] in answer.text or "case" in wrong
-
-
-def test_a_hold_that_is_none(app: App) -> None:
-    """No such number is told."""
-    manager = client(app)
-
-    assert manager.get("/holds/7").status_code == 422
-    assert manager.post("/holds/7/lift").status_code == 422

@@ -96,12 +96,8 @@ STATES: MappingProxyType[str, PanelState] = MappingProxyType(
 class Stage:
     """The page as it is served, over a door that a test moves.
 
-    Args:
-        showing: what the branch wants.
-        languages: what can be chosen.
-        beat_s: longest silence on a stream.
-        secret: what a screen has to have been opened with.
-        reached: whether the branch's alarms leave the house.
+    `beat_s`: longest silence on a stream; `secret`: what a screen has to have been opened with;
+    `reached`: whether the branch's alarms leave the house.
     """
 
     showing: Showing = SHOWING
