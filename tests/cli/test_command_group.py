@@ -32,16 +32,6 @@ def call(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_in_the_table_is_there(name: str) -> None:
-    """Under its own name and with a help text."""
-    command = app.get_command(click.Context(app), name)
-
-    assert command is not None
-    assert command.name == name
-    assert command.help
-
-
 def test_help_lists_the_commands_in_the_tables_order() -> None:
     """Not in the alphabet's: a newcomer reads from the top."""
     answer = call("--help")

@@ -106,22 +106,6 @@ def test_once_every_scene_ends_as_expected(once: Ended) -> None:
     assert "10 of 10 scenes ended as expected" in once.output
 
 
-def test_once_into_a_pipe_writes_no_control_characters(once: Ended) -> None:
-    """What is piped can be read, mailed and compared."""
-    assert re.findall(r"[^\n -~\xa0-\uffff]", once.output) == []
-    assert [line for line in once.output.splitlines() if line != line.rstrip()] == []
-
-
-def test_once_shows_the_doors_own_lines(once: Ended) -> None:
-    """Each decision of the table is there as the door logged it, in order."""
-    lines = [json.loads(line) for line in LOG.findall(once.output)]
-    decided = [line["reason"] for line in lines if line["event"] == "decision"]
-    deleted = [line["deleted"] for line in lines if line["event"] == "purge"]
-
-    assert decided == [reason.value for scene in EVENING for reason in scene.expected]
-    assert deleted == [1]
-
-
 def test_once_shows_no_number_but_the_casts(once: Ended) -> None:
     """No key and no one of the thousand is printed."""
     rest = once.output

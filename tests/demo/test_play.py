@@ -49,15 +49,6 @@ def test_another_answer_than_expected_is_told() -> None:
     assert f"✗            {outcome.wrong}" in seen
 
 
-def test_a_planted_wrong_expectation_is_found() -> None:
-    """A table that expects something else makes its scene wrong, and no other."""
-    planted = replace(GRANTED, acts=(*GRANTED.acts[:2], Answer(Reason.UNDER_AGE)))
-
-    outcomes, _ = played(FakeDoorway([Reason.OK, Reason.OK]), planted, GRANTED)
-
-    assert [outcome.wrong is None for outcome in outcomes] == [False, True]
-
-
 def test_a_door_that_is_silent_makes_the_scene_wrong_and_the_next_is_played() -> None:
     """One answer that never comes does not end the evening."""
     outcomes, _ = played(FakeDoorway(), GRANTED, replace(GRANTED, acts=()))

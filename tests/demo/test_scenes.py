@@ -3,26 +3,9 @@ import inspect
 import re
 from collections.abc import Iterator
 
-from doorctl.access.patron import Reason
 from doorctl.core.language import DANISH, own
 from doorctl.demo import evening, open_house
 from doorctl.demo.patrons import ANNA, CAST, EVENING, Forget, Pull, PutBack, Swipe, Type
-
-
-def test_the_evening_has_every_scene_in_order() -> None:
-    """All that a newcomer is promised is played, ending as promised."""
-    assert [(scene.name, scene.expected) for scene in EVENING] == [
-        ("granted", (Reason.OK,)),
-        ("wrong_pin_then_right", (Reason.WRONG_PIN, Reason.OK)),
-        ("not_resident", (Reason.NOT_RESIDENT,)),
-        ("stolen", (Reason.BLOCKED,)),
-        ("debt_only", (Reason.OK,)),
-        ("under_age", (Reason.UNDER_AGE,)),
-        ("unknown_card", (Reason.UNKNOWN_CARD,)),
-        ("worn_stripe", (Reason.CARD_UNREADABLE,)),
-        ("reader_unplugged", (Reason.OK,)),
-        ("purged", ()),
-    ]
 
 
 def test_each_of_the_cast_comes_with_the_right_pin() -> None:

@@ -7,26 +7,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
-from pyotp import TOTP
 
 from doorctl.accounts.account import NOBODY, Account, Password, Role
-from doorctl.accounts.signing_in import new_secret
 from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, SignInRefusedError, StoreError
 from doorctl.privacy.audit import Action, Entry
 from doorctl.rpc import deeds
-from doorctl.rpc.control import ControlServer
 from doorctl.services.accounts import (
     AccountsService,
-    every_account,
-    hashed,
 )
 from doorctl.services.app import App, branch_db
-from doorctl.services.branch import BranchThread, change
+from doorctl.services.branch import BranchThread
 from doorctl.store.records import AuditRecords
 from tests.fakes.accounts import QuickHasher
 from tests.fakes.clock import FakeClock
@@ -70,11 +64,6 @@ def add(desk: AccountsService, name: str, role: Role, password: Password, by: st
     desk.change(deeds.add_account(account, desk.hashed(password, name)), by)
 
 
-def adding(name: str, role: Role) -> deeds.Request[Account]:
-    """Return what a command asks for."""
-    return deeds.add_account(Account(name, name.title(), role), hashed(RIGHT, name))
-
-
 def recorded(config: Config) -> list[Entry]:
     """Return the audit log."""
     with closing(AuditRecords(branch_db(config))) as records:
@@ -98,42 +87,6 @@ def test_signing_in_and_out_goes_on_record(config: Config, desk: AccountsService
         ("grethe", Action.SIGNED_OUT, {"sessions": 1}),
     ]
     assert "wrong-field" not in str(log)
-
-
-def test_every_change_of_an_account_goes_on_record(
-    config: Config, desk: AccountsService, clock: FakeClock
-) -> None:
-    """With by whom, which account and which role."""
-    do = partial(desk.change, by="grethe")
-    add(desk, "kaj", Role.TECHNICIAN, RIGHT, by="grethe")
-    do(deeds.set_role("Kaj", Role.DPO))
-    do(deeds.disable_account("kaj"))
-    do(deeds.enable_account("kaj"))
-    do(deeds.set_password("kaj", desk.hashed(Password("et helt andet ord"), "kaj")))
-    token = desk.signing_in.sign_in("kaj", Password("et helt andet ord"), HERE)
-    assert do(deeds.sign_out_everywhere("kaj")) == 1
-    assert desk.signing_in.whose(token) is None
-    token, secret = (
-        desk.signing_in.sign_in("kaj", Password("et helt andet ord"), HERE),
-        new_secret(),
-    )
-    token, _ = desk.signing_in.enrol(token, secret, TOTP(secret.reveal()).at(clock.wall))
-    do(deeds.reset_factor("kaj"))
-    assert desk.signing_in.whose(token) is None
-
-    log = [one for one in recorded(config)[1:] if one.by == "grethe"]
-    assert [one.deed.action for one in log] == [
-        Action.ACCOUNT_ADDED,
-        Action.ACCOUNT_CHANGED,
-        Action.ACCOUNT_DISABLED,
-        Action.ACCOUNT_ENABLED,
-        Action.ACCOUNT_PASSWORD_SET,
-        Action.SIGNED_OUT,
-        Action.ACCOUNT_FACTOR_RESET,
-    ]
-    assert Action.ACCOUNT_FACTOR_SET in {one.deed.action for one in recorded(config)}
-    assert all(one.deed.details["account"] == "kaj" for one in log)
-    assert log[1].deed.details["role"] == "dpo"
 
 
 def test_a_session_survives_a_restart_of_web(
@@ -175,30 +128,6 @@ def test_without_a_provider_there_is_none_to_ask(tmp_path: Path, clock: FakeCloc
         assert not desk.has_provider
         with pytest.raises(IdentityProviderError, match=r"signin\.oidc\.issuer"):
             desk.begin_oidc()
-
-
-def test_a_command_changes_accounts_with_and_without_web(config: Config, clock: FakeClock) -> None:
-    """Through web's socket while that runs: what was stretched here fits there at once."""
-    change(App.of(config), adding("grethe", Role.MANAGER))
-    with (
-        closing(BranchThread(App(config, clock))) as branch,
-        closing(AccountsService(App(config, clock), branch)) as desk,
-    ):
-        branch.open()
-        server = ControlServer(config.web.socket, branch.answers())
-        server.start()
-        try:
-            change(App.of(config), adding("kaj", Role.STAFF))
-            token = desk.signing_in.sign_in("kaj", RIGHT, HERE)
-            assert change(App.of(config), deeds.sign_out_everywhere("kaj")) == 1
-        finally:
-            server.stop()
-        assert desk.signing_in.whose(token) is None
-
-    assert [(one.name, one.role) for one in every_account(App.of(config))] == [
-        ("grethe", Role.MANAGER),
-        ("kaj", Role.STAFF),
-    ]
 
 
 def staff(config: Config, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

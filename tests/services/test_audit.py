@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from doorctl.access.calendar import Mode
-from doorctl.access.day import Override
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import KEPT, Action, Deed
 from doorctl.privacy.retention import HoldAsked
-from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer, Question
 from doorctl.services import branch as audit
-from doorctl.services.app import App, branch_db, open_book, system_clock
-from doorctl.services.branch import BranchThread, change
+from doorctl.services.app import App, branch_db
+from doorctl.services.branch import BranchThread
 from doorctl.services.cards import unlock
 from doorctl.services.purging import add_hold, lift_hold
 from doorctl.services.status import status
@@ -73,21 +68,6 @@ def test_what_is_too_old_is_not_shown_though_nothing_has_erased_it_yet(config: C
 
     assert audit.audit_entries(App.of(config), None) == ()
     assert audit.verify_audit(App.of(config)).erased == 1
-
-
-def test_a_change_that_can_not_be_put_on_record_is_not_made(config: Config) -> None:
-    """Neither the mode nor anything else of it is kept, and whoever asked is told."""
-    ends = system_clock(config).moment().local + timedelta(hours=1)
-    with closing(sqlite3.connect(branch_db(config))) as file:
-        file.execute(
-            "CREATE TRIGGER fails BEFORE INSERT ON audit "
-            "BEGIN SELECT RAISE(ABORT, 'told to fail'); END"
-        )
-    with pytest.raises(StoreError):
-        change(App.of(config), deeds.set_mode(Override(Mode.CLOSED, ends, "test", "staff-7")))
-
-    with open_book(App.of(config)) as book:
-        assert book.override() is None
 
 
 def test_a_log_that_can_not_be_read_has_no_end(config: Config) -> None:

@@ -26,10 +26,6 @@ from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
 
-PLASTIC_OR_CPR = (
-    Identifier(IdentifierKind.CARD, "0101701234"),
-    Identifier(IdentifierKind.CPR, "0101701234"),
-)
 CLOSED: tuple[Mode | None, bool] = (Mode.CLOSED, False)
 OPEN: tuple[Mode | None, bool] = (Mode.SELF_SERVICE, False)
 CODE = Identifier(IdentifierKind.CODE, "483920")
@@ -150,23 +146,6 @@ def test_every_failing_check_is_told_and_the_first_is_the_reason(
     assert not found.granted
 
 
-def test_the_pin_is_taken_for_right_where_there_is_one() -> None:
-    """Staff don't know it; but a patron without any is refused at the door, and so here."""
-    assert Desk(resident(CARD)).why().granted
-    assert Desk(replace(resident(CARD), pin_check=None)).why().reason is Reason.PIN_UNKNOWN
-
-
-def test_a_learnt_pin_counts_to_its_last_day() -> None:
-    """Staff see that the library system has to be asked again, on the day that they ask about."""
-    today = FakeClock().moment().local.date()
-
-    assert Desk(replace(resident(CARD), pin_until=today)).why().granted
-    over = Desk(replace(resident(CARD), pin_until=today - timedelta(days=1)))
-    assert over.why().reason is Reason.PIN_UNKNOWN
-    over.policy = Policy(require_pin=False)
-    assert over.why().granted
-
-
 def test_an_unknown_card_fails_one_check() -> None:
     """There is nothing to ask about it."""
     found = Desk().why(identifier("3000009999"))
@@ -185,17 +164,6 @@ def test_a_card_that_has_to_wait_is_told() -> None:
     desk.policy = Policy()
     desk.clock.advance(30.0)
     assert desk.why().granted
-
-
-@pytest.mark.parametrize("reading", [0, 1])
-def test_any_reading_of_what_was_typed_may_be_the_known_one(reading: int) -> None:
-    """Ten digits are a plastic card or a CPR number."""
-    desk = Desk()
-    sealed = FastSealer().stretch(PLASTIC_OR_CPR[reading])
-    row = SealedRow(row_key(sealed), resident(CARD))
-    desk.patrons.apply([row], full=True, applied_at=START, minimum_age=0, guard=unguarded)
-
-    assert desk.why(*PLASTIC_OR_CPR).granted
 
 
 def test_nothing_in_the_answer_identifies_anybody() -> None:
@@ -290,43 +258,6 @@ def test_the_time_asked_about_is_another_than_the_time_of_asking() -> None:
     assert found.data_age == timedelta(hours=2, minutes=5)
 
 
-def test_wrong_pins_at_other_branches_are_told_of_once_they_stop_the_card() -> None:
-    """As at the door: with them one wrong PIN here is enough, and none is not."""
-    branch = MemoryBranch()
-    desk = Desk(branch=branch)
-    branch.elsewhere = {desk.patron.patron_ref: 99}
-    assert failed(desk.why()) == []
-
-    at = Stamped(START, desk.clock.moment().state, desk.clock.boot_time())
-    desk.visits.open_attempt(Opened(1, at, key_of(CARD), None, desk.patron.patron_ref))
-    assert failed(desk.why()) == ["throttle"]
-
-
-def test_a_ban_is_a_check_of_its_own() -> None:
-    """Staff see that it is theirs, and that nothing else keeps the patron out."""
-    desk = Desk()
-    desk.ban()
-    found = desk.why()
-
-    assert failed(found) == ["banned"]
-    assert found.reason is Reason.BANNED
-
-
-@pytest.mark.parametrize("known", [0, 1])
-@pytest.mark.parametrize("held_against", [0, 1])
-def test_a_ban_of_either_reading_is_told(known: int, held_against: int) -> None:
-    """Staff are told what the door says: a ban of the stripe holds for the barcode."""
-    desk = Desk(branch=MemoryBranch())
-    keys = [row_key(FastSealer().stretch(reading)) for reading in PLASTIC_OR_CPR]
-    row = SealedRow(keys[known], resident(CARD))
-    desk.patrons.apply([row], full=True, applied_at=START, minimum_age=0, guard=unguarded)
-    ban = Ban(0, "shouting", START - timedelta(days=1), None, "staff-7", frozenset({"*"}))
-    assert desk.branch is not None
-    desk.branch.ban(ban, desk.clock.moment(), row_key=keys[held_against], patron_ref=None)
-
-    assert desk.why(*PLASTIC_OR_CPR).reason is Reason.BANNED
-
-
 def test_a_pass_opens_where_the_patron_may_not() -> None:
     """Its checks come after the patron's and are enough; the patron's are told all the same."""
     desk = Desk(standing=CLOSED)
@@ -340,17 +271,6 @@ def test_a_pass_opens_where_the_patron_may_not() -> None:
     ]
     assert failed(found) == ["hours"]
     assert found.granted
-
-
-def test_whom_the_branch_waits_for_is_told() -> None:
-    """Until somebody of `policy.first_card` came in that day; a day before counts for nothing."""
-    desk = Desk(policy=Policy(first_card=frozenset({"cleaner"})))
-    today = START.astimezone(desk.clock.moment().local.tzinfo).date()
-
-    for opened_on in (None, today - timedelta(days=1)):
-        found = desk.why(opened_on=opened_on)
-        assert (failed(found), found.reason) == (["first_card"], Reason.CLOSED)
-    assert desk.why(opened_on=today).granted
 
 
 def test_of_several_passes_the_one_that_opens_is_told_of() -> None:
@@ -367,46 +287,6 @@ def test_of_several_passes_the_one_that_opens_is_told_of() -> None:
         other.give(replace(over, first_day=first_day), key_of(CARD))
     assert other.why().findings[-2] == Finding("pass_admits", Reason.CLOSED)
     assert not other.why().granted
-
-
-@pytest.mark.parametrize(
-    ("held", "reason", "checks"),
-    [
-        (replace(STAFF, needs_pin=False), Reason.OK, ["known"]),
-        (STAFF, Reason.PIN_UNKNOWN, ["known", "pass_pin"]),
-        (replace(STAFF, pin_check=bytes(32)), Reason.OK, ["known"]),
-        (
-            replace(STAFF, needs_pin=False, first_day=STAFF.last_day),
-            Reason.UNKNOWN_CARD,
-            ["known", "pass_admits"],
-        ),
-    ],
-)
-def test_a_pass_of_an_unknown_card(held: Pass, reason: Reason, checks: list[str]) -> None:
-    """Its own PIN is taken for right; what the door says may be less than what staff see."""
-    desk = Desk()
-    desk.give(held, key_of("3000009999"))
-    found = desk.why(identifier("3000009999"))
-
-    assert failed(found) == checks
-    assert found.reason is reason
-
-
-@pytest.mark.parametrize("number", [CARD, "3000009999"])
-@pytest.mark.parametrize("check", [None, bytes(32)])
-def test_a_pass_whose_pin_is_never_asked_for_opens_nothing(
-    number: str, check: bytes | None
-) -> None:
-    """In a branch without PINs one that needs one is refused, as at the door; one without opens."""
-    desk = Desk(policy=Policy(require_pin=False), standing=CLOSED)
-    desk.give(replace(STAFF, pin_check=check), key_of(number))
-    other = Desk(policy=Policy(require_pin=False), standing=CLOSED)
-    other.give(replace(STAFF, needs_pin=False), key_of(number))
-
-    found = desk.why(identifier(number))
-    assert not found.granted
-    assert "pass_pin" in failed(found)
-    assert other.why(identifier(number)).granted
 
 
 def test_a_code_is_explained_like_a_card() -> None:

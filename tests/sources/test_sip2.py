@@ -133,31 +133,6 @@ def test_a_server_that_asks_for_the_login_again_is_an_error(sip2: Sip2) -> None:
     assert len(sip2.script.frames) == 2
 
 
-@pytest.mark.parametrize(
-    ("valid", "proved", "expected"),
-    [
-        ("BLY|", "CQY|", YES),
-        ("BLN|", "CQY|", YES),
-        ("BLY|", "CQN|", NO),
-        ("BLY|", "CQ|", NO),
-        ("BLY|", "CQ |", NO),
-        ("BLY|", "CQy|", NO),
-        ("BLY|", "CQYY|", NO),
-        ("BLY|", "", NO),
-        ("BLN|", "", NO),
-        ("", "", NO),
-        ("", "CQN|", NO),
-    ],
-)
-def test_only_a_plain_yes_is_one(
-    sip2: Sip2, valid: str, proved: str, expected: LibraryAnswer
-) -> None:
-    """A blank or missing CQ, as servers say of a card that they don't know, is a no."""
-    sip2.script.patrons[CARD] = Sip2Patron(PIN, valid, proved)
-
-    assert sip2.ask() is expected
-
-
 @pytest.mark.parametrize("valid", ["", "BL|", "BL |", "BLX|"])
 def test_a_card_of_unknown_validity_is_an_error(sip2: Sip2, valid: str) -> None:
     """A right PIN of a card of which nobody says whether it is valid opens nothing."""
@@ -177,14 +152,6 @@ def test_several_screen_messages_are_no_contradiction(sip2: Sip2) -> None:
     more = b"AFGebyr|AFFor sent|ZZx|AF|"
 
     assert sip2.row(more=more).active
-
-
-@pytest.mark.parametrize("more", [b"CQY|", b"BLY|", b"CQN|", b"AAother|", b"AOother|"])
-def test_a_decisive_field_stands_once(sip2: Sip2, more: bytes) -> None:
-    """An answer that says such a thing twice contradicts itself: somebody's name may hold it."""
-    sip2.script.patrons[CARD] = Sip2Patron(PIN, more=more)
-
-    assert str(sip2.fails()) == "its answer is no whole message 64"
 
 
 @pytest.mark.parametrize("institution", ["", "AO|", "AO |", "AODK-775100|"])

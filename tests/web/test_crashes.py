@@ -57,21 +57,6 @@ def test_a_push_that_is_still_coming_in_is_given_up(branch: Branch) -> None:
     assert epochs(branch) == {(1, 100)}
 
 
-def test_killed_in_the_middle_of_a_body(branch: Branch) -> None:
-    """The old push is held by the next process, nothing is left lying about, and it takes more."""
-    files = branch.files()
-    document = branch.document(rows(5000), 2)
-    with closing(branch.hanging(document, len(document) // 2)):
-        time.sleep(0.1)  # Some of it has to be staged.
-        branch.end(signal.SIGKILL)
-
-    branch.start()
-
-    assert branch.files() == files
-    assert branch.held()["epoch"] == 1
-    assert branch.push(document).json()["applied"] == 5000
-
-
 @pytest.mark.parametrize(
     ("number", "after_s"),
     [(signal.SIGTERM, 0.0), (signal.SIGTERM, 0.1), (signal.SIGKILL, 0.05), (signal.SIGKILL, 0.1)],

@@ -122,19 +122,6 @@ def test_a_stop_in_the_middle_of_it_is_heard(branch: Branch, file: Path) -> None
     assert branch.end() == 0
 
 
-def test_a_start_tells_what_was_changed(branch: Branch, file: Path) -> None:
-    """Since the start before, and by web alone: the door keeps its own."""
-    branch.end()
-    branch.lines.clear()
-    file.write_text(with_closing(file.read_text()))
-    branch.start()
-
-    told = [line["why"] for line in branch.lines if line["event"] == "config"]
-    assert told == ["closing.warn_min: [5], it was [15,10,5]"]
-    assert "web-config.json" in branch.files()
-    assert "door-config.json" not in branch.files()
-
-
 @pytest.mark.parametrize(
     ("lost", "how"),
     [("certificate", "another"), ("key", "gone"), ("authority", "another"), ("push.pub", "gone")],

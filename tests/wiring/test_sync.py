@@ -233,27 +233,6 @@ def test_a_week_with_faults_is_told(town: Server) -> None:
     assert "Gør: Ret lånerne i bibliotekssystemet" in aside
 
 
-def test_a_way_that_fails_fails_no_push(server: Server) -> None:
-    """Mail and webhook are down: each is said once a run, and tried again by the next one."""
-    server.room.answer, server.hook.status = "451 later", 500
-    server.oest.say(422, {"error": "guarded", "why": "too many"})
-    server.export(*ALL)
-
-    server.push()
-    server.pass_hours(1)
-    server.push()
-    server.room.answer, server.hook.status = "250 OK", 200
-    server.push()
-
-    assert server.unsent == 2 * [
-        "e-mail: the mail server refuses it (code 451)",
-        "webhook: the webhook answers with HTTP status 500",
-    ]
-    assert server.mailed == ["branch_refuses"]
-    assert server.posted[2:] == ["branch_refuses"]
-    assert "oest: it does not believe the push" in str(server.room.messages[0].get_content())
-
-
 def test_a_mistake_in_a_way_fails_no_push(server: Server) -> None:
     """Whatever a way out of the house raises, branches have their rows and the run ends well."""
     server.config = load(server.directory / "sync.toml", ["alarms.email.to=['a@b.example']"])

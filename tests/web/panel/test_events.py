@@ -137,18 +137,6 @@ def test_a_call_that_could_not_be_sent_is_told() -> None:
     played(play, beat_s=0.2)
 
 
-def test_silence_is_told_too() -> None:
-    """A page that hears nothing for long knows that nobody is there."""
-
-    async def play(stage: Stage) -> None:
-        """Do it on the loop."""
-        async with listening(stage) as stream:
-            await stream.event()
-            assert await stream.event() == ("beat", {})
-
-    played(play, beat_s=0.01)
-
-
 def test_a_door_that_goes_and_comes_back() -> None:
     """It is out of order meanwhile."""
 
