@@ -192,15 +192,6 @@ def test_what_is_hidden_is_not_printed_either() -> None:
     assert repr(gather([ok(3)], COPENHAGEN)) == "Gathered()"
 
 
-def test_a_week_and_its_days_are_by_local_time() -> None:
-    """23:30 UTC of a Thursday in winter is 00 o'clock of Friday."""
-    gathered = gather([ok(20, datetime(2026, 3, 12, 23, tzinfo=UTC))], COPENHAGEN)
-
-    assert [len(day.cells) for day in gathered.week()] == [0, 0, 0, 0, 1, 0, 0]
-    assert gathered.week()[4].cells[0].group == "00"
-    assert [day for day, _ in gathered.by_day()] == [date(2026, 3, 13)]
-
-
 @pytest.mark.parametrize(
     ("first", "last", "told"),
     [

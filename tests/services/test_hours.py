@@ -6,11 +6,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import pytest
-
 from doorctl.access.calendar import Calendar, Cause, DatedDay, Day, Mode, ModeSpan, Span, StoredDay
 from doorctl.access.day import Override
-from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.services.hours import Hours, refuse_day
 
@@ -83,45 +80,6 @@ def own(day: date, self_service: list[Span], staffed: list[Span]) -> StoredDay:
     by = ((Mode.SELF_SERVICE, self_service), (Mode.STAFFED, staffed))
     spans = (ModeSpan(mode, one.opens, one.closes) for mode, every in by for one in every)
     return StoredDay(day, tuple(spans))
-
-
-@pytest.mark.parametrize(
-    ("day", "self_service", "staffed"),
-    [
-        (THURSDAY, [], []),
-        (THURSDAY, [Span(600, 1200)], [Span(660, 720)]),
-        (THURSDAY, [Span(1200, 1440 + 60)], []),
-        (FRIDAY, [Span(600, 1200)], [Span(480, 540)]),
-    ],
-)
-def test_hours_that_are_possible(day: date, self_service: list[Span], staffed: list[Span]) -> None:
-    """Closed, staffed within or apart, and past a midnight before the next day opens."""
-    refuse_day(hours(), own(day, self_service, staffed))
-
-
-@pytest.mark.parametrize(
-    ("day", "self_service", "staffed"),
-    [
-        (THURSDAY, [Span(600, 720), Span(660, 780)], []),
-        (THURSDAY, [Span(600, 720)], [Span(660, 780)]),
-        (THURSDAY, [Span(600, 720), Span(725, 780)], []),
-        (THURSDAY, [Span(1200, 1440 + 540)], []),
-    ],
-)
-def test_hours_that_clash_are_refused(
-    day: date, self_service: list[Span], staffed: list[Span]
-) -> None:
-    """Overlaps, staff half outside, gaps that are a slip, and what runs into the next day's."""
-    with pytest.raises(InputError, match=day.isoformat()):
-        refuse_day(hours(), own(day, self_service, staffed))
-
-
-def test_a_day_after_with_hours_of_its_own_is_none_to_clash_with() -> None:
-    """It cuts off what comes over midnight, so nothing of the week's day is left."""
-    calm = hours()
-    dated = replace(calm, calendar=Calendar(WEEK, {FRIDAY: DatedDay(())}))
-
-    refuse_day(dated, own(THURSDAY, [Span(1200, 1440 + 540)], []))
 
 
 def test_a_branch_without_hours_can_have_an_exception() -> None:

@@ -191,35 +191,3 @@ class TestPasses:
 
         with open_book(app) as book:
             assert book.passes_of(key(app, IdentifierKind.CPR, EITHER)) == (held,)
-
-    @pytest.mark.parametrize("pin", [None, Pin("4711")])
-    def test_a_pin_that_is_never_asked_for_is_refused(
-        self, pin: Pin | None, tmp_path: Path
-    ) -> None:
-        """Such a pass would never open; without a PIN it is issued, and so is a code."""
-        app = App.of(initialised(tmp_path, "policy.require_pin=false"))
-        with pytest.raises(InputError, match="--no-pin"):
-            issue_for_card(app, CARD, None, CARD_PASS, pin)
-        held = issue_for_card(app, CARD, None, replace(CARD_PASS, needs_pin=False), None)
-        by_code, _ = rights.issue_for_code(app, CODE_PASS)
-
-        assert [one.held for one in rights.every_pass(app)] == [by_code, held]
-
-    def test_a_code_that_nobody_can_type_is_refused(self, tmp_path: Path) -> None:
-        """Where the door takes no codes one would never open; the setting is named.
-
-        Bug (outside look): codes were issued where no door takes one.
-        """
-        app = App.of(initialised(tmp_path, "policy.code_entry=false"))
-        with pytest.raises(InputError, match=r"policy\.code_entry"):
-            rights.issue_for_code(app, CODE_PASS)
-
-        assert rights.every_pass(app) == ()
-
-    def test_one_card_has_six_passes_at_most(self, app: App) -> None:
-        """One more is refused and the others stay."""
-        held = [issue_for_card(app, CARD, None, CARD_PASS, Pin("4711")) for _ in range(6)]
-        with pytest.raises(InputError, match="has 6 passes already"):
-            issue_for_card(app, CARD, None, CARD_PASS, None)
-
-        assert [one.held for one in rights.every_pass(app)] == held[::-1]

@@ -112,18 +112,6 @@ def test_a_patron_who_was_pushed_comes_in_and_a_removed_one_does_not(branch: Bra
     assert reason(branch, attempt) == "ok"
 
 
-def test_blocked_between_the_card_and_the_last_digit(branch: Branch) -> None:
-    """After the answer to a push no decision uses older rows, not even one that has begun."""
-    branch.stage.start()
-    attempt = swipe(branch)
-    press(branch, PIN[:-1])
-
-    changed(branch, 2, blocked(branch))
-    press(branch, PIN[-1])
-
-    assert reason(branch, attempt) == "blocked"
-
-
 def test_the_door_goes_on_deciding_without_it(branch: Branch) -> None:
     """Killed in the middle of a push, the web process takes nothing of the door with it."""
     branch.stage.start()

@@ -59,23 +59,6 @@ def refusal(branch: Branch, *words: str, **overrides: str) -> str:
     return done.stderr
 
 
-def test_other_machines_are_not_listened_to_without_tls(branches: Branches) -> None:
-    """A non-loopback address without TLS is refused with what to do."""
-    line = refusal(branches(), web__host="0.0.0.0")  # noqa: S104 - it is refused
-
-    assert "web.host: found" in line
-    assert "web.allow_plain = true" in line
-
-
-def test_other_machines_are_listened_to_where_it_is_allowed(branches: Branches) -> None:
-    """Plain HTTP for other machines starts once somebody has written that it is meant."""
-    branch = branches("web.host=0.0.0.0", "web.allow_plain=true")
-
-    branch.start()
-
-    assert branch.held()["epoch"] == 0
-
-
 def test_a_port_that_is_taken(branches: Branches) -> None:
     """An address that another process has is told with its keys."""
     branch = branches()
@@ -114,14 +97,6 @@ def test_a_public_key_that_is_not_there(branches: Branches) -> None:
     line = refusal(branches(), web__push__public_key_files='["/nowhere/push.pub"]')
 
     assert "/nowhere/push.pub is missing" in line
-
-
-def test_without_public_keys_every_push_is_refused(branches: Branches) -> None:
-    """A branch that believes nobody takes no push, and says so."""
-    branch = branches("web.push.public_key_files=[]")
-    branch.start()
-
-    assert branch.push(branch.document(rows(1), 1)).status_code == 401
 
 
 def test_one_key_takes_over_from_another(branches: Branches) -> None:

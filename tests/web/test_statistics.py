@@ -42,17 +42,6 @@ def app(apps: Apps) -> App:
     return app
 
 
-def test_days_are_the_branchs_own(app: App) -> None:
-    """By local time, each rounded and hidden by itself; a day without counts is not there."""
-    days = visits.statistics(app, MONDAY, date(2026, 3, 31)).by_day()
-
-    assert [(day, [cell.count for cell in table.cells]) for day, table in days] == [
-        (MONDAY, [10]),
-        (date(2026, 3, 3), [5]),
-        (date(2026, 3, 9), [None]),
-    ]
-
-
 def test_a_week_gathers_the_same_weekdays(app: App) -> None:
     """Mondays are counted together before anything is hidden; Monday is first."""
     found = [
@@ -61,18 +50,6 @@ def test_a_week_gathers_the_same_weekdays(app: App) -> None:
     ]
 
     assert found == [[("19", 15)], [("00", 5)], [], [], [], [], []]
-
-
-def test_a_day_stands_for_its_month(app: App) -> None:
-    """Nothing less can be asked for; what has no time is there only where no period is."""
-    one_day = visits.statistics(app, MONDAY, MONDAY).table(By.HOUR)
-    everything = visits.statistics(app, None, None).table(By.MONTH)
-
-    assert [(cell.group, cell.count) for cell in one_day.cells] == [("00", 5), ("19", 15)]
-    assert [(cell.group, cell.count) for cell in everything.cells] == [
-        ("2026-03", 20),
-        ("no clock", 20),
-    ]
 
 
 def test_kept_sums_of_years_never_tell_another_figure(app: App) -> None:

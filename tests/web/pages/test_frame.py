@@ -61,28 +61,6 @@ def pages(around: Frame) -> list[BaseRoute]:
     ]
 
 
-def test_nobody_sees_a_guarded_page() -> None:
-    """Whoever is not signed in is sent to sign in, and back afterwards."""
-    answer = browser(pages, role=None).get("/log")
-
-    assert answer.status_code == 303
-    assert answer.headers["location"] == "/sign-in?next=/log"
-
-
-def test_what_is_no_browser_is_told_so() -> None:
-    """A script without a session gets 401 instead of a page."""
-    answer = browser(pages, role=None).get("/log", headers={"Accept": "text/event-stream"})
-
-    assert answer.status_code == 401
-
-
-def test_a_role_that_may_not() -> None:
-    """A role that may not do it is refused with 403, and nothing is done."""
-    answer = browser(pages, Role.VIEWER).post("/taking", data={"why": "x"})
-
-    assert answer.status_code == 403
-
-
 def visitor(refused: FakeRefused, role: Role = Role.VIEWER) -> TestClient:
     """Return a browser whose refusals are kept."""
     around = frame(refused=refused)
@@ -208,16 +186,6 @@ def test_every_answer_has_the_headers() -> None:
         assert {"default-src 'none'", "object-src 'none'", "base-uri 'none'"} <= set(policy)
         assert "unsafe" not in answer.headers["content-security-policy"]
         assert not [name for name in answer.headers if name.startswith("access-control-")]
-
-
-def test_a_language_is_chosen_and_kept() -> None:
-    """The choice is a cookie of a year, and leads back to where it was made."""
-    client = browser(pages)
-
-    answer = client.post("/language", data={"language": "en", "next": "/log"})
-
-    assert answer.headers["location"] == "/log"
-    assert answer.headers["set-cookie"].startswith("doorctl-language=en;")
 
 
 def test_over_https_the_language_belongs_to_this_host() -> None:

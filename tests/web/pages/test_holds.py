@@ -47,6 +47,7 @@ def test_a_window_is_held_shown_and_lifted(app: App) -> None:
     assert "24.1.2027" in page
     assert "Biblioteket er lukket nu." not in held
     assert "Døren blev åbnet" in held
+    assert "?page=" not in held
     assert "Ingen tidsrum er gemt." in manager.get(lifted.headers["location"]).text
     assert [action for action, _, _ in recorded(app.config)] == [
         Action.HOLD_ADDED,
@@ -92,18 +93,6 @@ def test_a_hold_that_is_sent_again_stands_once(app: App) -> None:
     again = manager.post("/holds", data=form)
     assert again.status_code == 422
     assert "sendt før" in again.text
-
-
-def test_a_short_hold_is_one_page(app: App) -> None:
-    """Without numbers of parts and links to none."""
-    WrittenLog(app).write(visit(1))
-    manager = client(app, language="en")
-    manager.post("/holds", data=ASKED)
-    page = manager.get("/holds/1").text
-
-    assert page.count('<td class="nowrap">') == 1
-    assert 'href="/holds/1?page=' not in page
-    assert "Attempts 1 to" not in page
 
 
 def test_the_window_around_an_attempt_is_offered(app: App) -> None:
