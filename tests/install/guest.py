@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.install.disk import Parts
+from tests.install.sender import WEB_PORT
 from tests.pi.guest import until
 
 BOOT_S, COMMAND_S = 900.0, 3600.0
@@ -21,7 +22,6 @@ LOOK_S, SOCKETS_S, SETTLED_S = 0.2, 60.0, 300.0
 READER, KEYPAD = (
     f"/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_{name}-if00-port0" for name in ("reader", "keypad")
 )
-WEB_PORT = 8080
 PIECE = 60_000
 KERNEL = "console=ttyS0 root=/dev/vda rw quiet no_timer_check"
 """The last for a host that is so busy that the kernel would not believe its timer."""

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.install.readme import README, ROOT, edited
+from tests.install.readme import ROOT, edited
 
-BRANCH = "oest"
+BRANCH, WEB_PORT = "oest", 8080
 LOADED, PUSHED = "3000001234", "3000005678"
 """The card that the branch was begun with, and the one that it learns by a push."""
 
 PIN = "4711"
 SEAL = "[seal]\nmemory_kib = 1024\niterations = 1\n"
 """Cheap, for an emulated processor's sake."""
-
-
-def certificates() -> list[str]:
-    """Return systemd/README.md's commands that make them, for this folder and this machine."""
-    page = README.read_text(encoding="utf-8")
-    for there, here in (("/etc/doorctl/", ""), ("/root/", ""), ("3072", "2048")):
-        page = page.replace(there, here)
-    lines = page.replace("oest.example", "localhost").splitlines()
-    return [line for line in lines if line.startswith("openssl ")]
 
 
 def row(patron: int, card: str) -> str:
@@ -46,38 +36,37 @@ class Sender:
 
     Args:
         directory: is made, or stays as the last run left it; for keys, configuration and export.
-        port: by which the guest's web process is reached.
+        port: by which the guest's web process, which is at `WEB_PORT` there, is reached.
         prefix: what brings a command into the guest's network.
     """
 
     def __init__(self, directory: Path, port: int, prefix: Sequence[str] = ()) -> None:
-        self._directory, self._prefix = directory, prefix
+        self._directory, self._port, self._prefix = directory, port, prefix
+        self._config = directory / "sync.toml"
         if directory.exists():
             return
-        directory.mkdir(parents=True)
-        example = (ROOT / "config/sync.toml").read_text(encoding="utf-8")
+        (directory / "exports").mkdir(parents=True)
         keys = (
             f"[secrets]\ninstallation_key_file = {self._named('installation.key')}\n{SEAL}[sync]\n"
             f"feed = {self._named('exports')}\nsigning_key_file = {self._named('signing.key')}\n"
-            f"state_directory = {self._named('state')}\n[[sync.targets]]\n"
-            f'branch = "{BRANCH}"\nurl = "https://localhost:{port}"\n'
-            f"ca_file = {self._named('branches-ca.pem')}\nkey_file = {self._named('sender.key')}\n"
-            f"certificate_file = {self._named('sender.pem')}\n"
+            f"state_directory = {self._named('state')}\n"
         )
-        (directory / "sync.toml").write_text(edited(example, keys), encoding="utf-8")
-        (directory / "exports").mkdir()
-        for line in certificates():
-            subprocess.run(shlex.split(line), cwd=directory, check=True, capture_output=True)
-
-    def file(self, name: str) -> str:
-        """Return what stands in one of its files."""
-        return (self._directory / name).read_text(encoding="utf-8")
-
-    def begin(self, key: bytes) -> None:
-        """Take the branch's installation key, and make what signs a push."""
-        (self._directory / "installation.key").write_bytes(key)
-        (self._directory / "installation.key").chmod(0o600)
+        example = (ROOT / "config/sync.toml").read_text(encoding="utf-8")
+        self._config.write_text(edited(example, keys), encoding="utf-8")
+        self._without_branch()
         self._doorctl("init")
+
+    def pair(self, request: bytes, code: str) -> bytes:
+        """Answer a branch's request; RuntimeError says why it is refused."""
+        self._without_branch()
+        file, out = self._directory / "request", self._directory / "answer"
+        file.write_bytes(request)
+        exit_code, text = self._doorctl("pair", str(file), "--out", str(out), typed=code)
+        if exit_code:
+            raise RuntimeError(text)
+        told = self._config.read_text(encoding="utf-8")
+        self._config.write_text(told.replace(f":{WEB_PORT}", f":{self._port}"), encoding="utf-8")
+        return out.read_bytes()
 
     def push(self, patrons: int, *options: str) -> tuple[int, str]:
         """Push some patrons, two of whom have the cards above; return exit code and output."""
@@ -86,14 +75,19 @@ class Sender:
         (self._directory / "exports/patrons-full.ndjson").write_text("".join(rows), "utf-8")
         return self._doorctl("push", *options)
 
+    def _without_branch(self) -> None:
+        text, _, _ = self._config.read_text(encoding="utf-8").partition("[[sync.targets]]")
+        self._config.write_text(text, encoding="utf-8")
+
     def _named(self, name: str) -> str:
         return f'"{self._directory / name}"'
 
-    def _doorctl(self, command: str, *options: str) -> tuple[int, str]:
+    def _doorctl(self, command: str, *options: str, typed: str = "") -> tuple[int, str]:
         call = "from doorctl.cli.app import main; main()"
-        words = ("sync", command, "--config", str(self._directory / "sync.toml"), *options)
+        words = ("sync", command, "--config", str(self._config), *options)
         done = subprocess.run(
             [*self._prefix, sys.executable, "-c", call, *words],
+            input=typed,
             capture_output=True,
             text=True,
             check=False,
