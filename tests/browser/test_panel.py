@@ -35,24 +35,24 @@ CUT = """
 
 @pytest.fixture
 def wordy(tmp_path: Path) -> Path:
-    """Return a directory with a language that needs a third more words than Danish."""
+    """Return a directory with a language of a third more words than Danish, as long as English."""
     catalogue = polib.pofile(str(OWN / "da" / "panel.po"))
     catalogue.metadata["Language-Name"] = "Wordy"
     for entry in catalogue:
-        entry.msgstr = _longer(entry.msgstr)
-        entry.msgstr_plural = {one: _longer(said) for one, said in entry.msgstr_plural.items()}
+        entry.msgstr = max(_longer(entry.msgstr), entry.msgid, key=len)
+        for one, said in entry.msgstr_plural.items():
+            entry.msgstr_plural[one] = max(_longer(said), entry.msgid_plural, key=len)
     catalogue.save(str(tmp_path / "xx.po"))
     return tmp_path
 
 
-@pytest.mark.parametrize("language", ["da", "en", "xx"])
-def test_nothing_is_cut_off(visitors: Visitors, language: str, wordy: Path) -> None:
-    """Whatever is said fits a small screen, in a language that was dropped in too.
+def test_nothing_is_cut_off(visitors: Visitors, wordy: Path) -> None:
+    """Whatever is said fits a small screen, in a dropped-in language with more words than ours.
 
     Bug (a third language): two screens at the door were cut off at 800x480; a month of two
     words was a fault.
     """
-    with panel_of(visitors, PANELS[0], language, wordy) as (visitor, show):
+    with panel_of(visitors, PANELS[0], "xx", wordy) as (visitor, show):
         for name in STATES:
             show(name)
             for view in PANELS:

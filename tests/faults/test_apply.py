@@ -8,7 +8,7 @@ from tests.faults.apply import Apply, scenarios
 from tests.faults.applying import HASTY, TORN
 from tests.faults.enumeration import Plan, Strike
 
-SLICE = 8
+SLICE = 6
 """Points of each scenario; `python -m tests.faults` has all of them."""
 
 
@@ -38,6 +38,6 @@ def test_a_driver_that_commits_in_two_parts_or_answers_too_early_is_caught(
     """A harness that finds nothing where something is wrong proves nothing."""
     small, *_ = scenarios()
 
-    found = struck(replace(small, flaw=flaw), Plan(8))
+    found = struck(replace(small, flaw=flaw), Plan(4))
 
     assert any(told in violation for violation in found.violations)

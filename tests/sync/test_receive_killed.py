@@ -16,7 +16,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from tests.sync.applying import ROWS, STORE_SEAL, apply, main, push_of
 from tests.sync.pushes import stage
 
-KILLS = 24
+KILLS = 12
 LONGEST_APPLY_S = 0.06
 
 
@@ -60,7 +60,7 @@ def _held_whole(path: Path) -> int:
 
 
 def test_a_process_killed_at_any_moment_leaves_a_whole_push(path: Path) -> None:
-    """After each of two dozen SIGKILLs there is push k or k + 1, and k is what was answered."""
+    """After each of a dozen SIGKILLs there is push k or k + 1, and k is what was answered."""
     moments = random.Random(7)  # noqa: S311 - repeatable, not secret
     answered = 0
     for _ in range(KILLS):
@@ -78,8 +78,7 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_push(path: Path) -> None:
         answered = held
 
 
-@pytest.mark.parametrize("line", [0, 1500, 2999])
-@pytest.mark.parametrize("held", [0, 1, 2])
+@pytest.mark.parametrize(("held", "line"), [(0, 1500), (1, 0), (1, 2999), (2, 1500)])
 def test_a_process_killed_while_it_reads_rows_has_applied_none(
     path: Path, held: int, line: int
 ) -> None:
