@@ -202,7 +202,8 @@ class Notifier:
     """Turn alarms into notices for one sink, limit how many, and have them sent.
 
     `hear` is thread-safe and never waits; `turn` waits for the sink, and for a turn under way. The
-    log gets ``alarm_not_sent``, with the sink's `name`, when the sink begins to fail.
+    log gets ``alarm_not_sent``, with the sink's `name`, when the sink begins to fail. `wake` is
+    called when there is something to send.
     """
 
     def __init__(
@@ -220,6 +221,7 @@ class Notifier:
         self._guard, self._turning = Lock(), Lock()
         self._rationing = Rationing(ration)
         self._outbox: Outbox[Notice] = Outbox(self._send, self._failed, pauses_s=FAR_PAUSES_S)
+        self.wake: Callable[[], None] = lambda: None
         self.renew(sink, ration, clock=clock, log=log)
 
     def renew(self, sink: AlarmSink, ration: Ration, *, clock: Clock, log: EventLog) -> None:
@@ -233,6 +235,7 @@ class Notifier:
         """Note an alarm."""
         with self._guard:
             self._rationing.hear(heard)
+        self.wake()
 
     @property
     def fails(self) -> bool:

@@ -113,32 +113,6 @@ def not_sent(log: EventLog, why: str) -> None:
     log.emit("alarm", kind=NOT_SENT, why=why)
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A way out and its thread; implements `doorctl.services.alarms.Way`."""
-
-    notifier: Notifier
-    thread: Turns
-
-    def hear(self, heard: RaisedAlarm) -> None:
-        """Take note of an alarm."""
-        self.notifier.hear(heard)
-        self.thread.wake()
-
-    @property
-    def fails(self) -> bool:
-        """Whether nothing went this way at the last try."""
-        return self.notifier.fails
-
-    def silence(self, kind: str) -> None:
-        """Send no more of a kind that was acknowledged."""
-        self.notifier.silence(kind)
-
-    def listen(self, kind: str) -> None:
-        """Send a kind again."""
-        self.notifier.listen(kind)
-
-
 def open_ways(
     config: Config,
     log: EventLog,
@@ -147,7 +121,7 @@ def open_ways(
     journal: EventLog,
     *,
     kept: Notifiers,
-) -> tuple[list[Way], dict[str, str]]:
+) -> tuple[list[Notifier], dict[str, str]]:
     """Return the usable ways out, each on its thread, and the reason for each unusable one.
 
     `log` gets an alarm where a way begins to fail, so that the others send it; `journal` gets our
@@ -160,7 +134,8 @@ def open_ways(
         new = Notifier(config.branch.name, sink, ration, clock=clock, log=log, name=name)
         notifier = kept.setdefault(name, new)
         notifier.renew(sink, ration, clock=clock, log=log)
-        ways.append(Way(notifier, started(notifier.turn, name, journal, stack)))
+        notifier.wake = started(notifier.turn, name, journal, stack).wake
+        ways.append(notifier)
     return ways, unusable
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from doorctl.config import Config
 from doorctl.core.alarms import (
@@ -24,7 +23,7 @@ from doorctl.core.alarms import (
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog, NotSentError
-from doorctl.notices.sending import AlarmLog, DoorWatch, Notifiers, Outbox
+from doorctl.notices.sending import AlarmLog, DoorWatch, Notifier, Notifiers, Outbox
 from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.deeds import OpenBranch
@@ -39,23 +38,6 @@ WATCH_S = 20.0
 """Between two questions whether the door process is there."""
 
 WATCH_LIMIT_S = 2.0
-
-
-class Way(Protocol):
-    """A way out of the house. Thread-safe, never waits."""
-
-    @property
-    def fails(self) -> bool:
-        """Whether nothing went this way at the last try."""
-
-    def hear(self, heard: RaisedAlarm) -> None:
-        """Take note of an alarm."""
-
-    def silence(self, kind: str) -> None:
-        """Send no more of a kind that was acknowledged."""
-
-    def listen(self, kind: str) -> None:
-        """Send a kind again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +77,7 @@ class WebsAlarms:
         self._journal = journal
         self._clock = clock
         self._raised = Raised()
-        self.ways: list[Way] = []
+        self.ways: list[Notifier] = []
         self._waiting: Outbox[_Waiting] = Outbox(
             self._keep, self._keeping_failed, given_up_s=math.inf
         )
