@@ -139,7 +139,9 @@ def test_the_message_can_be_had_again_from_the_screen_alone(*, keypad: bool) -> 
         stage.door.show(replace(IDLE, again=True))
         page = stage.browser().get("/panel").text
         assert re.search(
-            r'data-here="true".*<button name="key" value="again">Vis igen<', page, re.DOTALL
+            r'data-here="true".*<button form="keys" name="key" value="again">Vis igen<',
+            page,
+            re.DOTALL,
         )
         tablet = stage.browser("192.0.2.7", "branch.example")
         assert 'data-here="false"' in tablet.get("/panel").text
