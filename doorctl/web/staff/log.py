@@ -342,8 +342,8 @@ LEFT: Final = 44
 WIDTH: Final = 864
 RIGHT: Final = 44
 TOP: Final = 12
-ABOVE: Final = 130
-BELOW: Final = 70
+ABOVE: Final = 100
+BELOW: Final = 56
 BAND: Final = 22
 GAP: Final = 24
 """Room for the hours between the bars and the band."""
