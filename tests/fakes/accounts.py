@@ -11,17 +11,15 @@ from typing import TypeVar
 from doorctl.accounts.account import (
     Account,
     Books,
-    Claims,
     Done,
     Event,
     Origin,
     Password,
-    Pending,
     SecondFactor,
     Session,
 )
 from doorctl.accounts.throttle import NONE, Failures
-from doorctl.core.errors import InputError, StoreError
+from doorctl.core.errors import StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, Moment
 from doorctl.rpc.deeds import OpenBranch, Request
@@ -249,26 +247,3 @@ class QuickHasher:
     def is_old(self, hashed: str) -> bool:
         """Tell whether the cost was another one."""
         return not hashed.startswith(f"{self.cost}$")
-
-
-@dataclass
-class MemoryProvider:
-    """`IdentityProvider` that says what it is told."""
-
-    claims: Claims
-    code: str = "the code"
-
-    def begin(self, *, again: bool = False) -> tuple[str, Pending]:
-        """Send the browser nowhere."""
-        del again
-        return "https://login.example/?x", Pending(Masked("state"), Masked("n"), Masked("v"))
-
-    def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
-        """Believe the right state and code."""
-        if Masked(state) != pending.state or code != self.code:
-            raise InputError("this sign-in was not begun here")
-        return self.claims
-
-    def way_out(self) -> str:
-        """Know of none."""
-        return ""

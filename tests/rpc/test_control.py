@@ -103,19 +103,6 @@ def test_what_the_door_could_not_do_is_told(path: Path) -> None:
         ask(path, Question("purge"), timeout_s=LONG_S)
 
 
-def test_what_was_refused_is_told_from_what_failed(tmp_path: Path) -> None:
-    """The mistake is whoever asks's, and can be mended there; it is no `StoreError`."""
-
-    def refuse(_question: Question) -> Mapping[str, Any]:
-        raise InputError("the window ends before it begins")
-
-    with (
-        serving(tmp_path / "door.sock", {"hold_add": refuse}) as path,
-        pytest.raises(InputError, match="ends before it begins"),
-    ):
-        ask(path, Question("hold_add"), timeout_s=LONG_S)
-
-
 def test_the_values_of_a_refusal_come_along(tmp_path: Path) -> None:
     """So that a page can write them as its language does; the sentence stands as it was sent."""
     local = datetime(2026, 11, 25, 7, 5, tzinfo=ZONE)

@@ -23,7 +23,7 @@ from doorctl.access.panel import (
     PanelView,
     Staffed,
 )
-from doorctl.core.errors import InputError, NotAnsweringError, StoreError
+from doorctl.core.errors import InputError, StoreError
 from doorctl.rpc.control import ControlServer, Question, ask
 from doorctl.rpc.door import MOST_WAITING, PanelBoard, PanelOverSocket, panel_answers
 from doorctl.web.panel import PanelDoor
@@ -66,11 +66,6 @@ def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]:
         yield Stand(PanelOverSocket(path, SHORT_S), board.show, server.stop, pressed)
 
 
-def test_the_first_look_is_answered_at_once(stand: Stand) -> None:
-    """Whoever knows nothing is told what is shown now."""
-    assert stand.door.look(0) == PanelView(1, PanelState(Kind.WORKING))
-
-
 @pytest.mark.parametrize("state", [TYPING, FULL])
 def test_a_state_arrives_as_it_was_shown(stand: Stand, state: PanelState) -> None:
     """Every field of it; and under another number."""
@@ -107,15 +102,6 @@ def test_what_is_no_key_is_refused(stand: Stand, key: str) -> None:
     assert str(refused.value) == "that is no key"
     assert refused.value.__cause__ is None
     assert stand.pressed == []
-
-
-def test_a_door_that_is_gone_does_not_answer(stand: Stand) -> None:
-    """Neither a look nor a key."""
-    stand.go_away()
-
-    for asked in (lambda: stand.door.look(0), lambda: stand.door.press("1", 7)):
-        with pytest.raises(NotAnsweringError):
-            asked()
 
 
 def test_whoever_waits_hears_at_once() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import queue
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -220,16 +218,3 @@ def test_a_kind_that_is_not_listed_is_refused(house: House) -> None:
 
     assert code == 1
     assert "there is no such alarm; there are alarm_not_sent" in str(error)
-
-
-def test_neither_half_loads_mail_or_http() -> None:
-    """The way costs no memory where nothing is set up, and never at the door."""
-    script = (
-        "import sys, doorctl.services.alarm_ways, doorctl.services.alarms; "
-        "print('httpx2' in sys.modules, 'smtplib' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout == "False False\n"

@@ -215,13 +215,6 @@ def house(tmp_path: Path) -> Iterator[House]:
     server.stop()
 
 
-def test_a_release_that_is_well_is_in_use_and_leaves_nothing(house: House) -> None:
-    """Its files are its own, both units run, and no copy of a visit stays behind."""
-    assert house.run("new") == (0, "")
-    assert (house.used, house.layouts(), house.left()) == ("new", {NEW}, [])
-    assert house.running() == UNITS
-
-
 def test_a_release_that_fails_its_self_test_is_taken_back(house: House) -> None:
     """What failed before the upgrade is no fault of it; what else fails is, and an alarm goes out.
 

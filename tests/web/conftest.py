@@ -57,6 +57,15 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
 Apps = Callable[..., App]
 
 
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
+    """Give a running web process that can't bear silence."""
+    branch = Branch(tmp_path_factory.mktemp("impatient"), "web.push.chunk_timeout_s=0.4")
+    branch.start()
+    yield branch
+    branch.end()
+
+
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory in which a branch's keys and databases have been made."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 
 import httpx2
@@ -19,15 +18,6 @@ from doorctl.web.serving import ALWAYS, MOST_OF_ONE, MOST_STRANGERS
 from tests.web.branch import EPOCH, LIMIT_S, SNAPSHOT, Branch, answer_of
 
 DRIP_S = 0.2
-
-
-@pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
-    """A running web process that can't bear silence."""
-    branch = Branch(tmp_path_factory.mktemp("attacked"), "web.push.chunk_timeout_s=0.4")
-    branch.start()
-    yield branch
-    branch.end()
 
 
 def connected(branch: Branch, host: str = "127.0.0.1") -> socket.socket:

@@ -144,6 +144,7 @@ def test_what_the_audit_log_did_not_take_is_noted_with_the_next_push(branch: Bra
         for epoch in (2, 3):
             document = branch.document(rows(100), epoch, approved_by="Karen")
             assert branch.push(document).status_code == 200
+        branch.wait_for("alarm", kind="branch_failing")
         file.execute("DROP TRIGGER fails")
 
     assert branch.push(branch.document(rows(100), 4)).status_code == 200

@@ -5,22 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
 from doorctl.web.pushes import MOST_WAITING
 from tests.web.branch import CHANGES, Branch, answer_of, rows
-
-
-@pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
-    """A running web process that can't bear silence."""
-    branch = Branch(tmp_path_factory.mktemp("impatient"), "web.push.chunk_timeout_s=0.4")
-    branch.start()
-    yield branch
-    branch.end()
 
 
 @pytest.fixture

@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
 from functools import wraps
 from typing import ParamSpec
 
 import pytest
-from starlette.types import Message, Scope
 
 from doorctl.accounts.account import Role
 from doorctl.services.app import App
@@ -25,10 +23,12 @@ from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import MOST_CLIENTS, MOST_OF_ONE, LogEvents
 from doorctl.web.staff.log_events import Limits as Lasting
 from tests.web.door_log import WrittenLog, visit
+from tests.web.listening import Listener, listening
 from tests.web.pages import staging
 
 P = ParamSpec("P")
 LIMIT_S = 10.0
+STREAM = b"text/event-stream"
 QUIET = Lasting(beat_s=LIMIT_S, trust_s=LIMIT_S, send_s=LIMIT_S, look_s=0.02)
 CROWD = 400
 """Browsers that come, ten times as many as may listen."""
@@ -53,73 +53,28 @@ class House:
         return str(self.door.log.version())
 
 
-@dataclass
-class Browser:
-    """Listens without a network: the application is called as a server does."""
+class Browser(Listener):
+    """Somebody's open door log; `last`: the event that it had last."""
 
-    house: House
-    query: str = ""
-    last: str = ""
-    role: Role = Role.VIEWER
-    status: int = 0
-    stuck: bool = False
-    told: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def run(self) -> None:
-        """Listen until the stream ends or the browser goes."""
-        cookies = f"doorctl={self.role.value}; doorctl-language=da".encode()
-        headers = [
-            (b"host", b"testserver"),
-            (b"cookie", cookies),
-            (b"accept", b"text/event-stream"),
-        ]
-        if self.last:
-            headers.append((b"last-event-id", self.last.encode()))
-        scope: Scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/log/events",
-            "raw_path": b"/log/events",
-            "query_string": self.query.encode(),
-            "scheme": "http",
-            "headers": headers,
-            "client": ("127.0.0.1", 50000),
-            "server": ("testserver", 80),
-            "http_version": "1.1",
-        }
-        await self.house.app(scope, self._receive, self._send)
+    def __init__(
+        self,
+        house: House,
+        query: str = "",
+        last: str = "",
+        role: Role = Role.VIEWER,
+        *,
+        stuck: bool = False,
+    ) -> None:
+        cookies = f"doorctl={role.value}; doorctl-language=da".encode()
+        headers = [(b"host", b"testserver"), (b"cookie", cookies), (b"accept", STREAM)]
+        headers += [(b"last-event-id", last.encode())] if last else []
+        super().__init__(house.app, "/log/events", query, headers, stuck)
 
     async def event(self) -> str:
         """Return the next event's id, or what else was told."""
-        async with asyncio.timeout(LIMIT_S):
-            told = await self.told.get()
+        told = await self.next()
         lines = told.split("\n")
         return next((one.removeprefix("id: ") for one in lines if one.startswith("id: ")), told)
-
-    async def _receive(self) -> Message:
-        await self.gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-        elif message["body"]:
-            await self.told.put(message["body"].decode())
-        if self.stuck and message.get("body", b"").startswith(b"event"):
-            await asyncio.Event().wait()
-
-
-@asynccontextmanager
-async def listening(browser: Browser) -> AsyncIterator[asyncio.Task[None]]:
-    """Listen for a while; the browser goes at the end."""
-    task = asyncio.create_task(browser.run())
-    try:
-        yield task
-    finally:
-        browser.gone.set()
-        async with asyncio.timeout(LIMIT_S):
-            await task
 
 
 def played(scene: Callable[P, Awaitable[None]]) -> Callable[P, None]:

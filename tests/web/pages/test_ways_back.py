@@ -112,7 +112,11 @@ def in_english(client: TestClient, page: str) -> str:
     ["/log?day=2026-11-25&reason=ok", "/log", "/sign-in?done=out&next=/bans", "/me?done=changed"],
 )
 def test_a_language_is_chosen_without_losing_the_page(address: str) -> None:
-    """It is the same page with the same filter, the same way on and the same news."""
+    """It is the same page with the same filter, the same way on and the same news.
+
+    Bug (every page compared before and after a change): a language chosen on the door log led
+    to the start: the page's own `address` hid the frame's.
+    """
     client = Doorstep().signed_in()
 
     assert in_english(client, client.get(address).text) == address

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorctl.web.panel import MOST_CLIENTS, MOST_ELSEWHERE
+from tests.web.listening import LIMIT_S
 from tests.web.panel.screens import IDLE, SHOWING, Stage
-from tests.web.panel.test_events import LIMIT_S, Stream
+from tests.web.panel.test_events import Stream
 
 CROWD = 3 * MOST_CLIENTS
 

@@ -6,73 +6,36 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
-
-from starlette.types import Message, Scope
 
 from doorctl.access.panel import Keys, Kind, PanelState
 from doorctl.web.panel import MOST_CLIENTS
+from tests.web.listening import LIMIT_S, Listener
+from tests.web.listening import listening as listened
 from tests.web.panel.screens import IDLE, STATES, Stage
 
-LIMIT_S = 20.0
 TYPING = PanelState(Kind.TYPING, 5, 2, 4, Keys.PIN)
 
 
-@dataclass
-class Stream:
-    """A screen that listens, without a network: the application called as a server does."""
+class Stream(Listener):
+    """A screen that listens."""
 
-    stage: Stage
-    status: int = 0
-    told: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def run(self) -> None:
-        """Listen until the stream ends or the browser goes."""
-        scope: Scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/panel/events",
-            "raw_path": b"/panel/events",
-            "query_string": b"lang=da",
-            "scheme": "http",
-            "headers": [(b"host", b"127.0.0.1:8080")],
-            "client": ("127.0.0.1", 50000),
-            "server": ("127.0.0.1", 8080),
-            "http_version": "1.1",
-        }
-        await self.stage.app(scope, self._receive, self._send)
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.app, "/panel/events", "lang=da", [(b"host", b"127.0.0.1:8080")])
 
     async def event(self) -> tuple[str, dict[str, Any]]:
         """Return the next event's name and what it tells; nothing for a beat."""
-        async with asyncio.timeout(LIMIT_S):
-            name, data = (await self.told.get()).strip().split("\n")
+        name, data = (await self.next()).strip().split("\n")
         told = data.removeprefix("data: ")
         return name.removeprefix("event: "), {} if told == "." else json.loads(told)
-
-    async def _receive(self) -> Message:
-        await self.gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-        elif message["body"]:
-            await self.told.put(message["body"].decode())
 
 
 @asynccontextmanager
 async def listening(stage: Stage) -> AsyncIterator[Stream]:
     """Listen for a while; the browser goes at the end."""
     stream = Stream(stage)
-    task = asyncio.create_task(stream.run())
-    try:
+    async with listened(stream):
         yield stream
-    finally:
-        stream.gone.set()
-        async with asyncio.timeout(LIMIT_S):
-            await task
 
 
 def played(play: Callable[[Stage], Any], beat_s: float = LIMIT_S) -> None:

@@ -1,0 +1,71 @@
+"""Whoever listens to a stream, without a network: the application is called as a server does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp, Message, Scope
+
+LIMIT_S = 20.0
+
+
+@dataclass
+class Listener:
+    """`stuck`: it takes no event after the first; `told`: what came, as it came."""
+
+    app: ASGIApp
+    path: str
+    query: str
+    headers: list[tuple[bytes, bytes]]
+    stuck: bool = False
+    status: int = 0
+    told: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Listen until the stream ends or the browser goes."""
+        scope: Scope = {
+            "type": "http",
+            "method": "GET",
+            "path": self.path,
+            "raw_path": self.path.encode(),
+            "query_string": self.query.encode(),
+            "scheme": "http",
+            "headers": self.headers,
+            "client": ("127.0.0.1", 50000),
+            "server": ("testserver", 80),
+            "http_version": "1.1",
+        }
+        await self.app(scope, self._receive, self._send)
+
+    async def next(self) -> str:
+        """Return what is told next."""
+        async with asyncio.timeout(LIMIT_S):
+            return await self.told.get()
+
+    async def _receive(self) -> Message:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif message["body"]:
+            await self.told.put(message["body"].decode())
+        if self.stuck and message.get("body", b"").startswith(b"event"):
+            await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def listening(listener: Listener) -> AsyncIterator[asyncio.Task[None]]:
+    """Listen for a while; the browser goes at the end."""
+    task = asyncio.create_task(listener.run())
+    try:
+        yield task
+    finally:
+        listener.gone.set()
+        async with asyncio.timeout(LIMIT_S):
+            await task
