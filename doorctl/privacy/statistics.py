@@ -134,13 +134,12 @@ class Gathered:
         )
 
     def week(self) -> tuple[Statistics, ...]:
-        """Return the counts by hour of each of the seven weekdays, Monday first."""
-        return tuple(
-            _tabulated(
-                (f"{hour:02}", counts) for (day, hour), counts in self._week() if day == weekday
-            )
-            for weekday in range(len(WEEKDAYS))
-        )
+        """Return who was let in, by hour of each of the seven weekdays, Monday first."""
+        named: tuple[list[tuple[str, _Counts]], ...] = tuple([] for _ in WEEKDAYS)
+        for (day, hour), counts in self._week():
+            let_in = {column: count for column, count in counts.items() if column[1:] == LET_IN}
+            named[day].append((f"{hour:02}", let_in))
+        return tuple(map(_tabulated, named))
 
     def _days(self) -> list[tuple[date, _Counts]]:
         return sorted((day, counts) for day, counts in self.counts.items() if isinstance(day, date))
@@ -326,6 +325,8 @@ def _seen(passage: Passage) -> tuple[str, int]:
 
 
 ATTEMPT = "attempt"
+LET_IN = (ATTEMPT, "ok")
+"""Kind and outcome."""
 LEAF = "leaf"
 OPENED = "opened"
 """The first of `policy.first_card` came in; of no interest to statistics."""

@@ -263,8 +263,7 @@ class DoorLog:
 
     def version(self) -> int:
         """Return a number that changes with each commit; costs microseconds, and never raises."""
-        files = self._app.visits_db, self._app.branch_db
-        return hash(tuple(_state(path, suffix) for path in files for suffix in ("", "-wal")))
+        return _version(self._app.visits_db, self._app.branch_db)
 
     def search(self, typed: str, by: str) -> frozenset[bytes]:
         """Return the row keys of a swiped or typed number, sealed by the door; audited."""
@@ -407,6 +406,10 @@ class Reveals:
             times.append(now_s)
 
 
+def _version(*files: Path) -> int:
+    return hash(tuple(_state(path, suffix) for path in files for suffix in ("", "-wal")))
+
+
 def _state(path: Path, suffix: str) -> tuple[int, ...]:
     try:
         stat = path.with_name(f"{path.name}{suffix}").stat()
@@ -442,9 +445,10 @@ Span = tuple[datetime | None, datetime | None]
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What was counted up to a UTC time, and what the table then said of those counts."""
+    """What was counted up to a UTC time, and what the table of that version said of it."""
 
     until: datetime
+    version: int
     totals: tuple[int, int]
     sums: Gathered
 
@@ -473,15 +477,15 @@ def _settled(
 ) -> Settled:
     since, ends = span
     until = max(min(until, ends or until), since or until)
-    found = kept.get(span)
-    if (
-        found is not None
-        and until - found.until < READ_AGAIN
-        and history.totals(since, found.until) == found.totals
-    ):
-        return found
     # Asked first: what is counted while the rows are read makes them differ the next time.
+    found, version = kept.get(span), _version(history.path)
+    if found is not None and until - found.until < READ_AGAIN:
+        if found.version == version:
+            return found
+        if history.totals(since, found.until) == found.totals:
+            kept[span] = found = replace(found, version=version)
+            return found
     totals = history.totals(since, until)
     sums = gather(history.hours(since, until), branch, daily=False)
-    kept[span] = found = Settled(until, totals, sums)
+    kept[span] = found = Settled(until, version, totals, sums)
     return found

@@ -131,8 +131,10 @@ class Words:
 
     def number(self, number: float, digits: int = 0) -> str:
         """Return "1.234,5" in Danish, and "1,234.5" in English or without a translation."""
-        marks = _MARKS.fullmatch(self.say(_NUMBER))
         text = f"{number:,.{digits}f}"
+        if text.isdigit():
+            return text
+        marks = _MARKS.fullmatch(self.say(_NUMBER))
         return text if marks is None else text.translate({ord(","): marks[1], ord("."): marks[2]})
 
     def sorted(self, names: Iterable[str]) -> list[str]:

@@ -69,7 +69,7 @@ from doorctl.services.branch import BranchThread, WebsAudit
 from doorctl.services.hours import TRUST_CLOCK, believes
 from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.subject import Change
-from doorctl.services.visits import DoorLog
+from doorctl.services.visits import DoorLog, statistics
 from doorctl.sources.asking import read_password
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
@@ -102,7 +102,7 @@ from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
 from doorctl.web.staff.rights import BansPages, PassesPages
-from doorctl.web.staff.statistics import statistics_pages
+from doorctl.web.staff.statistics import Kept, statistics_pages
 from doorctl.web.staff.why import why_pages
 from doorctl.web.watching import LOOK_S, CertificateWatch, WatchingPages
 from doorctl.web.words import Words
@@ -219,13 +219,13 @@ class RefusalsOnRecord:
 class Pages:
     """Every page, and what makes that of an unknown address.
 
-    `compile` compiles the remaining templates for later visitors. `stop` ends the streams, so that
+    `warm_up` makes ready what a first visitor would wait for. `stop` ends the streams, so that
     the server can end; from any thread.
     """
 
     routes: tuple[BaseRoute, ...]
     missing: Missing
-    compile: Callable[[], None]
+    warm_up: Callable[[], None]
     stop: Callable[[], None]
 
 
@@ -245,7 +245,7 @@ def pages(
     templates = Templates()
     frame = _frame(app, log, accounts, branch, templates=templates, stack=stack)
     panel = panel_page(app, frame.languages, templates, alarms.reach)
-    door_log = DoorLog(app)
+    door_log, kept = DoorLog(app), Kept()
     events = LogEvents(frame, door_log, frame.sessions.look)
     routes = (
         *shared_routes(frame),
@@ -257,7 +257,7 @@ def pages(
         *BansPages(frame).routes(),
         *PassesPages(frame).routes(),
         *CalendarPages(frame).routes(),
-        *statistics_pages(frame),
+        *statistics_pages(frame, kept),
         *people_pages(frame),
         *hold_pages(frame),
         *audit_pages(frame),
@@ -267,11 +267,17 @@ def pages(
         *WatchingPages(app, frame.aside, alarms, _token(config)).routes(),
     )
 
+    def warm_up() -> None:
+        templates.compile_all()
+        # Adding up years takes half a second; on the same heap that is given back afterwards.
+        with suppress(StoreError):
+            statistics(app, None, None, kept)
+
     def stop() -> None:
         panel.stop()
         events.stop()
 
-    return Pages(routes, frame.missing, templates.compile_all, stop)
+    return Pages(routes, frame.missing, warm_up, stop)
 
 
 def _token(config: Config) -> str | None:
@@ -580,8 +586,8 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
 def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> Server:
     config, certificates = process.config, _certificates(process.config)
 
-    def compiled() -> None:
-        shown.compile()
+    def warmed_up() -> None:
+        shown.warm_up()
         spare_the_collector()
 
     def ready() -> None:
@@ -591,7 +597,7 @@ def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> S
             tell_taken(process.taken, log)
         process.supervisor.ready()
         # Half of a start's work, and a push or a panel needs little of it.
-        Thread(target=compiled, name="templates", daemon=True).start()
+        Thread(target=warmed_up, name="warming-up", daemon=True).start()
 
     return Server(
         application(

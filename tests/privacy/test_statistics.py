@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from doorctl.privacy.statistics import (
     ATTEMPT,
     LEAF,
+    LET_IN,
     NOT_DATED,
     ROUNDED_TO,
     By,
@@ -178,7 +179,9 @@ def test_every_picture_is_the_same_in_whatever_order_counts_come(
     assert (one.by_day(), one.week()) == (other.by_day(), other.week())
     assert [day for day, _ in one.by_day()] == sorted({_local(each).date() for each in dated})
     for number, table in enumerate(one.week()):
-        of_the_day = [each for each in dated if _local(each).weekday() == number]
+        of_the_day = [
+            each for each in dated if _local(each).weekday() == number and each[2:4] == LET_IN
+        ]
         assert table == tabulate(of_the_day, By.HOUR)
 
 

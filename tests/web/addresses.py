@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 from starlette.routing import Mount, Route
 
@@ -12,15 +12,13 @@ from doorctl.config import Config
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread
-from doorctl.wiring.web import pages
+from doorctl.wiring.web import Pages, pages
 from tests.fakes.event_log import FakeEventLog
 
 
-def addresses(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield each page's method and path, with parameters as OpenAPI writes them.
-
-    `config`: of a branch whose databases are there and whose processes don't run.
-    """
+@contextmanager
+def built(config: Config) -> Iterator[Pages]:
+    """Give all pages of a branch whose databases are there and whose processes don't run."""
     with ExitStack() as stack:
         clock, log = system_clock(config), FakeEventLog()
         branch = BranchThread(App(config, clock))
@@ -28,6 +26,12 @@ def addresses(config: Config) -> Iterator[tuple[str, str]]:
         alarms = WebsAlarms(config, log, clock, stack, {}).kept_in(branch, stack)
         shown = pages(config, clock, log, branch=branch, alarms=alarms, stack=stack)
         stack.callback(shown.stop)
+        yield shown
+
+
+def addresses(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield each page's method and path, with parameters as OpenAPI writes them."""
+    with built(config) as shown:
         for route in shown.routes:
             if isinstance(route, Mount):
                 yield "GET", f"{route.path}/{{path}}"

@@ -267,9 +267,9 @@ MOST_DAYS: Final = 31
 TITLES: Final = ((By.HOUR, "By hour"), (By.WEEKDAY, "By weekday"), (By.MONTH, "By month"))
 
 
-def statistics_pages(frame: Frame) -> tuple[BaseRoute, ...]:
-    """Return the routes that show counts."""
-    see, shown = Permission.SEE_STATISTICS, partial(_page, Kept())
+def statistics_pages(frame: Frame, kept: Kept | None = None) -> tuple[BaseRoute, ...]:
+    """Return the routes that show counts; `kept` are sums that were made before the first look."""
+    see, shown = Permission.SEE_STATISTICS, partial(_page, Kept() if kept is None else kept)
     return (frame.guarded(PAGE, shown, see), frame.guarded(f"{PAGE}.csv", _csv, see))
 
 
