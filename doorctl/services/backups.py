@@ -54,12 +54,16 @@ SAY_NOTHING = ("age: report", "Connection closed")
 """Last lines of programs that have said why before them."""
 
 
-class Part(msgspec.Struct, frozen=True):
-    """A file in a backup: its digest, its mode and the login of its owner."""
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file in a backup: its digest, its mode, its owner's login, and when it was written.
+
+    That is in seconds since 1970, by which a key's age is told; 0 where it is not known.
+    """
 
     sha256: str
     mode: int
     owner: str
+    written_s: Annotated[int, Meta(ge=0, lt=2**40)] = 0
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +108,7 @@ def make_backup(app: App) -> tuple[Path, list[Path]]:
 def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
     config, written = app.config, app.config.origin.path.absolute()
     records = whole_copy(app.branch_db)
-    contents, parts = {BRANCH: records}, {BRANCH: _part(records, 0o640)}
+    contents, parts = {BRANCH: records}, {BRANCH: Part(_digest(records), 0o640, "")}
     factors, base, left_out = app.branch_db.with_name(FACTOR_KEY), written.parent, []
     places = {CONFIG: written} | ({FACTOR_KEY: factors} if factors.exists() else {})
     # What systemd hands over has its own place beside the configuration.
@@ -122,7 +126,8 @@ def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
         with owner_of(path.parent):
             status = path.stat()
         contents[name] = content
-        parts[name] = _part(content, stat.S_IMODE(status.st_mode), login(status.st_uid))
+        mode, owner = stat.S_IMODE(status.st_mode), login(status.st_uid)
+        parts[name] = Part(_digest(content), mode, owner, max(0, int(status.st_mtime)))
     manifest = Manifest(
         version=doorctl.__version__,
         branch=config.branch.id,
@@ -133,8 +138,8 @@ def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
     return packed(manifest, contents), left_out
 
 
-def _part(content: bytes, mode: int, owner: str = "") -> Part:
-    return Part(sha256(content).hexdigest(), mode, owner)
+def _digest(content: bytes) -> str:
+    return sha256(content).hexdigest()
 
 
 def layout_of(records: bytes) -> int:
@@ -163,7 +168,7 @@ def unpacked(archive: bytes) -> tuple[Manifest, dict[str, bytes]]:
         manifest = msgspec.json.decode(files.pop(MANIFEST), type=Manifest)
         told = {name: part.sha256 for name, part in manifest.files.items()}
         # Written once more it has to be the same: no trick of tar's is one that we write.
-        good = told == {name: sha256(content).hexdigest() for name, content in files.items()}
+        good = told == {name: _digest(content) for name, content in files.items()}
         good = good and packed(manifest, files) == archive
         if good and {CONFIG, BRANCH} <= files.keys() and all(map(_is_ours, files)):
             return manifest, files

@@ -15,7 +15,7 @@ from doorctl.core.errors import ConfigError, DoorctlError, InputError, StoreDama
 from doorctl.core.identity import owner_of, shared_in
 from doorctl.privacy.audit import Action, Deed
 from doorctl.services.app import App, branch_db, patrons_db, visits_db
-from doorctl.services.backups import BESIDE, BRANCH, CONFIG, UNITS, Manifest, layout_of
+from doorctl.services.backups import BESIDE, BRANCH, CONFIG, UNITS, Manifest, Part, layout_of
 from doorctl.services.branch import note_done
 from doorctl.store import branch as branch_rows
 from doorctl.store.connection import (
@@ -61,7 +61,7 @@ def restore(
                 part, place = manifest.files[name], places[name]
                 beside = name.startswith((BESIDE, UNITS))
                 mode = part.mode & READABLE if beside else shared_in_place(place)
-                new[name] = _staged(place, files[name], mode, undo, part.owner if beside else "")
+                new[name] = _staged(place, files[name], mode, undo, part if beside else None)
             _refuse_damaged(new[BRANCH])
             key_file = config.secrets.installation_key_file
             keys = [new[name] for name, place in places.items() if place == key_file]
@@ -89,7 +89,9 @@ def shared_in_place(place: Path) -> int:
         return shared_in(place.parent) & ~0o020 if place.suffix == ".db" else 0o600
 
 
-def _staged(place: Path, content: bytes, mode: int, undo: ExitStack, owner: str = "") -> Path:
+def _staged(
+    place: Path, content: bytes, mode: int, undo: ExitStack, part: Part | None = None
+) -> Path:
     new = place.with_name(f"{place.name}.restored")
     with owner_of(place.parent):
         place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -97,9 +99,12 @@ def _staged(place: Path, content: bytes, mode: int, undo: ExitStack, owner: str 
         create_private(new, content)
         undo.callback(remove, new)
         new.chmod(mode)
+        if part and part.written_s:
+            # A key's age is told by it.
+            os.utime(new, (part.written_s, part.written_s))
         with suppress(LookupError):
-            if owner and os.geteuid() == 0:
-                shutil.chown(new, owner)
+            if part and part.owner and os.geteuid() == 0:
+                shutil.chown(new, part.owner)
     return new
 
 

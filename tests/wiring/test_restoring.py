@@ -23,6 +23,7 @@ from doorctl.core.errors import DoorctlError, InputError
 from doorctl.services.app import App
 from doorctl.services.backups import BRANCH, CONFIG, Manifest, Part, layout_of, packed, unpacked
 from doorctl.store.connection import whole_copy
+from doorctl.store.keys import key_days
 from doorctl.wiring.installation import initialise
 from doorctl.wiring.restoring import restore
 
@@ -344,3 +345,20 @@ def test_killed_over_a_living_branch_each_file_is_the_old_or_the_new(
         do()
         assert path.read_bytes() == config
     assert nth > 12
+
+
+def test_a_key_is_as_old_as_it_was(files: Files, tmp_path: Path) -> None:
+    """On the new card too, so that its alarm comes in time; an older backup does not say it.
+
+    Bug (a second reader): after `restore` each key counted as made on that day.
+    """
+    made = manifest_of(files)
+    key = msgspec.structs.replace(made.files["beside/the.key"], written_s=1_700_000_000)
+    archive = packed(
+        msgspec.structs.replace(made, files=made.files | {"beside/the.key": key}), files
+    )
+    assert b"written_s" not in packed(made, files)
+
+    restore(*unpacked(archive), tmp_path / "etc" / "doorctl.toml", replace=False)
+
+    assert key_days(tmp_path / "etc" / "the.key").begins == datetime.fromtimestamp(1.7e9, UTC)
