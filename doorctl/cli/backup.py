@@ -8,13 +8,12 @@ from typing import BinaryIO
 
 import click
 
-from doorctl.cli.options import config_option, read_config, set_option
+from doorctl.cli.options import config_option, config_options, read_config
 
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[FILE]")
-@config_option
-@set_option
+@config_options
 def backup(file: Path | None, config_path: Path, overrides: tuple[str, ...]) -> None:
     """Make a backup by [backup] and send it: branch.db, configuration, keys and certificates.
 

@@ -32,18 +32,17 @@ from doorctl.cli.options import (
     END_TIME,
     HOURS,
     ISO_DATE,
-    config_option,
+    config_options,
     instant,
     iso,
     json_option,
     read_config,
     reason_option,
-    set_option,
     shows_by_itself,
     with_app,
 )
 from doorctl.config.hours import clock, hours_of
-from doorctl.services.app import App
+from doorctl.services.app import ANSWER_LIMIT_S, App
 from doorctl.services.hours import Hours, hours_now, refuse_day, usual_week, week_of
 
 SHOWN: Mapping[Mode | None, str] = MappingProxyType(
@@ -86,7 +85,6 @@ LEGEND = f"{INK[Mode.STAFFED]} staffed  {INK[Mode.SELF_SERVICE]} self-service  {
 def open_once(app: App, reason: str) -> None:
     """Have the running door open once, as if a card had been let in. It stands in the log."""
     from doorctl.privacy.audit import Action, Deed
-    from doorctl.services.app import ANSWER_LIMIT_S
     from doorctl.services.branch import note_done
     from doorctl.services.hours import open_once
 
@@ -100,7 +98,6 @@ def open_once(app: App, reason: str) -> None:
 def trust_clock(app: App) -> None:
     """Say that the clock, which is in doubt after a jump, is right. Look at it first: date."""
     from doorctl.privacy.audit import Action, Deed
-    from doorctl.services.app import ANSWER_LIMIT_S
     from doorctl.services.branch import note_done
     from doorctl.services.hours import trust_clock as doors_time
 
@@ -110,8 +107,7 @@ def trust_clock(app: App) -> None:
 
 
 @click.group(cls=Suggesting, invoke_without_command=True)
-@config_option
-@set_option
+@config_options
 @json_option
 @click.pass_context
 def mode(ctx: click.Context, config_path: Path, overrides: tuple[str, ...], as_json: bool) -> None:
@@ -173,8 +169,7 @@ def end_mode(app: App) -> None:
     metavar="N",
     help="How many, with today.",
 )
-@config_option
-@set_option
+@config_options
 @json_option
 @click.pass_context
 def calendar(
@@ -244,11 +239,7 @@ def _given(self_service: tuple[Span, ...], staffed: tuple[Span, ...]) -> Spans:
 @click.option("--note", default="", metavar="N", help="What the day is, such as Grundlovsdag.")
 @with_app
 def except_day(
-    app: App,
-    day: date,
-    self_service: tuple[Span, ...],
-    staffed: tuple[Span, ...],
-    note: str,
+    app: App, day: date, self_service: tuple[Span, ...], staffed: tuple[Span, ...], note: str
 ) -> None:
     """Give DATE hours of its own.
 

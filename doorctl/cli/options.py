@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
-from functools import wraps
+from functools import reduce, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ GIVEN_NUMBER = click.IntRange(1, 2**63 - 1)
 ResultT = TypeVar("ResultT")
 ValueT = TypeVar("ValueT")
 Command = Callable[..., ResultT]
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 config_option = click.option(
     "--config",
@@ -54,6 +55,14 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="Override one key, such as reader.port=/dev/ttyUSB0. Can be given again.",
 )
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[CommandT], CommandT]:
+    """Return a decorator that gives a command all of these, in their order."""
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
+
+
+config_options = together(config_option, set_option)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
@@ -76,8 +85,7 @@ why_option = click.option(
 def with_config(command: Command[ResultT], *, sending: bool = False) -> Command[ResultT]:
     """Give a command ``--config`` and ``--set`` and call it with what `read_config` returns."""
 
-    @config_option
-    @set_option
+    @config_options
     @wraps(command)
     def loading(config_path: Path, overrides: tuple[str, ...], **arguments: Any) -> ResultT:
         return command(read_config(config_path, overrides, sending=sending), **arguments)

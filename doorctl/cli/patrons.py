@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from shlex import quote
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -24,13 +24,14 @@ from doorctl.cli.options import (
     json_option,
     print_json,
     take_as_option,
+    together,
     typed_unseen,
     why_option,
     with_app,
 )
 from doorctl.core.errors import StoreError
 from doorctl.core.identity import owner_of
-from doorctl.privacy.subject import Erasure, HeldVisit
+from doorctl.privacy.subject import Erasure
 from doorctl.services import cards as on_cards
 from doorctl.services import subject as rights
 from doorctl.services.app import App
@@ -44,8 +45,6 @@ SOURCE = "Erase the person in the library system too: the next push brings back 
 
 UNKNOWN_REF = "No patron of that number is in the register now; it holds once one is."
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
 
 @click.group(cls=Suggesting)
 def patrons() -> None:
@@ -55,11 +54,7 @@ def patrons() -> None:
 @patrons.command()
 @click.argument("feed", type=click.Path(path_type=Path), metavar="FEED.ndjson")
 @click.option("--full", is_flag=True, help="The feed is the whole register: remove everyone else.")
-@click.option(
-    "--approved-by",
-    metavar="NAME",
-    help="Approve a large removal; NAME is recorded.",
-)
+@click.option("--approved-by", metavar="NAME", help="Approve a large removal; NAME is recorded.")
 @json_option
 @with_app
 def load(app: App, feed: Path, full: bool, approved_by: str | None, *, as_json: bool) -> None:
@@ -149,15 +144,12 @@ def _explained(explanation: Explanation) -> str:
     return "\n".join([head, f"  {danish} / {english}", *checks, f"  {explanation.source}"])
 
 
-def named(command: CommandT) -> CommandT:
-    """Give a command the options that name a person; `of_person` stands below it."""
-    for option in (
-        take_as_option,
-        click.option("--patron-ref", metavar="REF", help="The number in the library system."),
-        click.argument("identifier", metavar=f"[{IDENTIFIER}]", required=False),
-    ):
-        command = option(command)
-    return command
+named = together(
+    click.argument("identifier", metavar=f"[{IDENTIFIER}]", required=False),
+    click.option("--patron-ref", metavar="REF", help="The number in the library system."),
+    take_as_option,
+)
+"""The options that name a person; `of_person` stands below it."""
 
 
 def of_person(command: Callable[..., None]) -> Callable[..., None]:
@@ -280,11 +272,10 @@ def unrestrict(app: App, who: Named, why: str) -> None:
 
 def _left(done: Erasure) -> str:
     parts = [f"{database}: {why}" for database, why in done.left.items()]
-    parts += [_stays(visit) for visit in done.held]
+    parts += [
+        f"visit {visit.attempt} stays for case {visit.case} until {visit.until:%Y-%m-%d}, "
+        "then a purge takes it"
+        for visit in done.held
+    ]
     again = " Erase again." if done.left else f" {SOURCE}"
     return f"{counted(done.rows, 'row')} erased, but not all. {'; '.join(parts)}.{again}"
-
-
-def _stays(visit: HeldVisit) -> str:
-    until = f"{visit.until:%Y-%m-%d}"
-    return f"visit {visit.attempt} stays for case {visit.case} until {until}, then a purge takes it"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -18,12 +19,11 @@ import click
 
 from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
-    config_option,
+    config_options,
     counted,
     json_option,
     print_json,
     read_config,
-    set_option,
     with_config,
 )
 from doorctl.config import Config, load_gpio
@@ -111,8 +111,7 @@ def web(config: Config) -> None:
 
 
 @click.command("relay-off")
-@config_option
-@set_option
+@config_options
 def relay_off(config_path: Path, overrides: tuple[str, ...]) -> None:
     """Switch the relay off; systemd runs this after the daemon has stopped or died.
 
@@ -150,8 +149,7 @@ def status(config: Config, as_json: bool) -> None:
 
 
 @click.command()
-@config_option
-@set_option
+@config_options
 def check(config_path: Path, overrides: tuple[str, ...]) -> None:
     """Say in one line for Nagios, Icinga or Zabbix how the door is.
 
@@ -278,7 +276,8 @@ def _show(findings: tuple[Finding, ...], *, as_json: bool) -> None:
     if as_json:
         print_json(as_answer(findings))
     else:
-        marked = _shows_marks()
+        utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        marked = sys.stdout.isatty() and utf8
         for finding in findings:
             click.echo(_as_line(finding, marked=marked))
     if not all_well(findings):
@@ -287,11 +286,6 @@ def _show(findings: tuple[Finding, ...], *, as_json: bool) -> None:
             f"doorctl: {len(failing)} of {len(findings)} fail: {', '.join(failing)}", err=True
         )
         raise SystemExit(1)
-
-
-def _shows_marks() -> bool:
-    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    return sys.stdout.isatty() and utf8
 
 
 def _as_line(finding: Finding, *, marked: bool) -> str:
@@ -314,10 +308,10 @@ def init(config: Config) -> None:
     """
     from doorctl.wiring.installation import initialise
 
-    done = initialise(config)
-    for path in done.kept:
+    made, kept = initialise(config)
+    for path in kept:
         click.echo(f"kept {path}")
-    for path in done.made:
+    for path in made:
         click.echo(f"made {path}")
     click.echo(
         "Keep a copy of the key in a safe place: without it every patron must be sealed again."
@@ -327,8 +321,7 @@ def init(config: Config) -> None:
 
 @click.command("check-config")
 @click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[F]")
-@config_option
-@set_option
+@config_options
 @json_option
 def check_config(
     file: Path | None, config_path: Path, overrides: tuple[str, ...], *, as_json: bool
@@ -366,10 +359,11 @@ def _checked(path: Path, **found: Any) -> dict[str, Any]:
 def _lacking(config: Config, path: Path) -> list[str]:
     """Return what is wrong with the machine; ConfigError for dated hours that are past."""
     from doorctl.config.hours import past_exceptions
-    from doorctl.core.errors import ConfigError
+    from doorctl.core.errors import ConfigError, StoreError
     from doorctl.core.identity import as_root, unshared
     from doorctl.devices.pins import relay_risks
-    from doorctl.services.app import system_clock
+    from doorctl.services.app import App, system_clock
+    from doorctl.services.hours import hours_now
 
     # Also by a clock that is not set: nothing but this is refused by it, and a person reads why.
     today = system_clock(config).moment().local.date()
@@ -378,13 +372,19 @@ def _lacking(config: Config, path: Path) -> list[str]:
     storage = config.storage
     with as_root():
         shared = tuple(unshared(storage.directory, storage.door_directory))
-    unheard = [UNHEARD] if config.sync is not None and not config.alarms.wanted else []
-    return [*relay_risks(config.gpio.factory), *shared, *unheard]
+    more = [UNHEARD] if config.sync is not None and not config.alarms.wanted else []
+    with suppress(StoreError):
+        more += [WEEKLESS] * hours_now(App.of(config)).lacks_week
+    return [*relay_risks(config.gpio.factory), *shared, *more]
 
 
 UNHEARD = (
     "[alarms]: none is set, so nobody hears when exports stop, a branch refuses or a run fails; "
     "give alarms.email or alarms.webhook"
+)
+WEEKLESS = (
+    'hours.source: "staff", and no usual week is set, so the door is closed to patrons until it '
+    "is: doorctl calendar week mon,tue,wed,thu,fri --self-service 7-22"
 )
 
 
@@ -472,8 +472,7 @@ def adopt(config: Config, new: Path, *, only: bool) -> None:
 
 @click.command()
 @click.argument("release", required=False)
-@config_option
-@set_option
+@config_options
 def upgrade(release: str | None, config_path: Path, overrides: tuple[str, ...]) -> None:
     """Take RELEASE into use, on trial; apt and systemd call this as root.
 

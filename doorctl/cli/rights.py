@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
-from functools import reduce
 from typing import Any
 
 import click
@@ -37,11 +35,11 @@ from doorctl.cli.options import (
     HOURS,
     IDENTIFIER,
     ISO_DATE,
-    Command,
     iso,
     json_option,
     print_list,
     take_as_option,
+    together,
     typed_twice,
     typed_unseen,
     weekday_names,
@@ -71,11 +69,7 @@ ONE_CARD = "Ban a new card of this patron too: the library system does not say t
 ALL_DAY = Span(0, DAY_MINUTES)
 
 
-def _all(*options: Callable[[Command[Any]], Command[Any]]) -> Callable[[Any], Any]:
-    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
-
-
-ban_terms = _all(
+ban_terms = together(
     click.option("--until", "last", type=ISO_DATE, help="The last day."),
     click.option("--days", type=click.IntRange(1, 3660), metavar="N", help="Or for how many days."),
     click.option("--without-end", is_flag=True, help="Until it is lifted."),
@@ -263,7 +257,7 @@ def _ban_as_line(entry: BanEntry, moment: Moment, here: str) -> str:
 
 LABEL = "The association, firm or school and what it comes for; never a person's name."
 
-pass_terms = _all(
+pass_terms = together(
     click.option("--from", "first_day", type=ISO_DATE, help="The first day; of a new one today."),
     click.option("--weekdays", type=DAYS, help="Such as mon,tue; of a new one all."),
     click.option(
@@ -472,9 +466,7 @@ stdin_option = click.option(
     help="Read the password from the first line of stdin instead of asking for it.",
 )
 must_change_option = click.option(
-    "--must-change",
-    is_flag=True,
-    help="Have whoever signs in choose another password first.",
+    "--must-change", is_flag=True, help="Have whoever signs in choose another password first."
 )
 
 
@@ -495,13 +487,7 @@ def staff() -> None:
 @stdin_option
 @with_app
 def add(
-    app: App,
-    *,
-    name: str,
-    role: str,
-    shown: str | None,
-    must_change: bool,
-    from_stdin: bool,
+    app: App, *, name: str, role: str, shown: str | None, must_change: bool, from_stdin: bool
 ) -> None:
     """Add the account NAME; its password is asked for unseen."""
     password = _password(from_stdin=from_stdin)
@@ -592,15 +578,9 @@ def _password(*, from_stdin: bool) -> Password:
 
 
 def _account_as_dict(account: Account) -> dict[str, Any]:
-    return {
-        "name": account.name,
-        "shown": account.shown,
-        "role": account.role.value,
-        "disabled": account.disabled,
-        "must_change": account.must_change,
-        "origin": account.origin.value,
-        "second_factor": account.second_factor,
-    }
+    shown = asdict(account) | {"role": account.role.value, "origin": account.origin.value}
+    del shown["subject"]
+    return shown
 
 
 def _account_as_line(account: Account) -> str:

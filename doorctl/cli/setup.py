@@ -19,7 +19,7 @@ import click
 
 import doorctl
 from doorctl.cards.framing import as_sent
-from doorctl.cli.options import config_option, set_option
+from doorctl.cli.options import config_options
 from doorctl.config import Config
 from doorctl.config.loading import overridden, read_tables
 from doorctl.core.errors import ConfigError, DeviceError, DoorctlError, InputError
@@ -57,8 +57,7 @@ installation needs branch.name, branch.id and reader.port. The questions, with e
 
 
 @click.command(help=HELP.format(template=rules.template()))
-@config_option
-@set_option
+@config_options
 @click.option(
     "--answers",
     "file",
@@ -295,7 +294,8 @@ class Dialogue:
             try:
                 return self._plan(self._answers)
             except ConfigError as error:
-                click.echo(str(error), err=True)
+                for problem in error.problems:
+                    click.echo(f"{problem.where}: {problem.what.told(self._say)}", err=True)
                 again = self._asked & {problem.where for problem in error.problems}
             if not again:
                 raise SystemExit(1)
@@ -340,7 +340,10 @@ class Dialogue:
             for told in (problem.what for problem in error.problems if problem.where == name):
                 allowed = Question(name, "").key.allowed
                 text = self._say("That can't be used. Allowed: {allowed}.")
-                click.echo(text.format(allowed=self._say(allowed)) if allowed in told else told)
+                if allowed in told:
+                    click.echo(text.format(allowed=self._say(allowed)))
+                else:
+                    click.echo(told.told(self._say))
                 return
         self._answers = answers
         self._asked.add(name)

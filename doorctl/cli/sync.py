@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,19 @@ from doorctl.cli.app import Suggesting, Unfailing
 from doorctl.cli.options import (
     DEFAULT_CONFIG,
     advancing,
-    config_option,
+    config_options,
     json_option,
     read_config,
-    set_option,
     typed_unseen,
     with_config,
 )
 from doorctl.config import Config
+from doorctl.services import pairing
 from doorctl.services.app import system_clock
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.push import MOST_LISTED, Refreshed
 from doorctl.wiring import sync as sender
+from doorctl.wiring.installation import keys_in_use, lay_over_all
 
 FOUND = "epoch", "patrons", "changed", "removed", "left_out"
 DELIVERED = "epoch", "why", "audit_head", "audit_kept"
@@ -45,8 +46,7 @@ def sync() -> None:
 
 
 @sync.command()
-@config_option
-@set_option
+@config_options
 def init(config_path: Path, overrides: tuple[str, ...]) -> None:
     """Make what a sender needs: two keys and an outbox.
 
@@ -78,10 +78,11 @@ def pair_branch(config: Config, file: Path, out: Path) -> None:
     file have, and trusts our signing key.
     """
     code = typed_unseen("The code that the branch shows")
-    branch = sender.answer_pairing(config, file, code, out, system_clock(config))
+    key, now = keys_in_use(config)[0], _now(config)
+    request = pairing.answer(config, file, code, key=key, out=out, now=now)
     click.echo(
-        f"{branch} is entered in {config.origin.path}. Carry {out} there: doorctl pair finish. "
-        "Then here doorctl sync push, once by hand, and "
+        f"{request.branch} is entered in {config.origin.path}. Carry {out} there: doorctl pair "
+        "finish. Then here doorctl sync push, once by hand, and "
         "systemctl enable --now doorctl-sync.timer doorctl-sync-full.timer"
     )
 
@@ -104,9 +105,7 @@ def begin(config: Config, out: Path) -> None:
     An earlier request ends. Say the code to whoever is at the server, and never send it along
     with the file.
     """
-    from doorctl.services import pairing
-
-    code = pairing.begin(config, out, system_clock(config).moment().local.astimezone(UTC))
+    code = pairing.begin(config, out, _now(config))
     click.echo(f"For the server: {out}\nThe code, for an hour: {code}")
 
 
@@ -120,11 +119,9 @@ def finish(config: Config, file: Path, *, replaces: bool) -> None:
     It brings the installation key, and whose pushes are taken. Keys that are in use here are
     changed with --replace only; bans and passes need theirs.
     """
-    from doorctl.services import pairing
-    from doorctl.wiring.installation import lay_over_all
-
-    now = system_clock(config).moment().local.astimezone(UTC)
-    taken = pairing.finish(config, file, now, partial(lay_over_all, config), replaces=replaces)
+    taken = pairing.finish(
+        config, file, _now(config), partial(lay_over_all, config), replaces=replaces
+    )
     key = "the server's installation key" if taken else "the installation key that was here"
     click.echo(
         f"Paired, with {key}. Next: doorctl init if it is a new branch, then "
@@ -165,7 +162,9 @@ def push(
     later run.
     """
     output, progress = Unfailing(sys.stdout), Unfailing(sys.stderr)
-    report = _Report(config, dry_run, _silent if as_json else partial(click.echo, file=output.file))
+    report = _Report(
+        config, dry_run, (lambda _: None) if as_json else partial(click.echo, file=output.file)
+    )
     with click.progressbar(length=1, label="Sealing", show_pos=True, file=progress.file) as bar:
         refreshed, deliveries = sender.push(
             config,
@@ -229,6 +228,10 @@ class _Report:
             )
 
 
+def _now(config: Config) -> datetime:
+    return system_clock(config).moment().local.astimezone(UTC)
+
+
 def _complaints(deliveries: Sequence[Delivery]) -> list[str]:
     behind = sorted(delivery.branch for delivery in deliveries if not delivery.up_to_date)
     lines = [_rewritten(delivery) for delivery in deliveries if delivery.audit_kept is not None]
@@ -240,10 +243,6 @@ def _complaints(deliveries: Sequence[Delivery]) -> list[str]:
 
 def _unsent(why: str) -> None:
     click.echo(f"doorctl: alarm_not_sent: {why}", err=True)
-
-
-def _silent(_line: str) -> None:
-    """Say nothing before the JSON."""
 
 
 def _summary(refreshed: Refreshed) -> str:

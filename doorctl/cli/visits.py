@@ -233,13 +233,7 @@ def _state(held: Hold, moment: Moment) -> str:
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for a spreadsheet.")
 @with_app
 def statistics(
-    app: App,
-    since: date | None,
-    until: date | None,
-    by: str,
-    *,
-    as_json: bool,
-    as_csv: bool,
+    app: App, since: date | None, until: date | None, by: str, *, as_json: bool, as_csv: bool
 ) -> None:
     """Count attempts by outcome, and who passed the door, over hours, weekdays or months.
 
@@ -259,7 +253,9 @@ def statistics(
     if as_json:
         print_json(_counts_as_dict(app.config, since, until, by, counts))
     elif as_csv:
-        click.echo(_as_csv(app.config, counts), nl=False)
+        text = io.StringIO()
+        csv.writer(text).writerows(rows(app.config.branch.id, counts))
+        click.echo(text.getvalue(), nl=False)
     else:
         _print(counts)
 
@@ -277,12 +273,6 @@ def _counts_as_dict(
         "cells": [cell._asdict() for cell in counts.cells],
         "totals": [asdict(total) for total in counts.totals],
     }
-
-
-def _as_csv(config: Config, counts: Statistics) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows(config.branch.id, counts))
-    return text.getvalue()
 
 
 def _print(counts: Statistics) -> None:

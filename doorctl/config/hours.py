@@ -222,7 +222,7 @@ class Clash:
     @property
     def problem(self) -> Problem:
         """The clash as a mistake in the file."""
-        return Problem(self.placed.key, self.text.format(**self.values))
+        return Problem(self.placed.key, self.text, **self.values)
 
 
 def clashes_of_week(week: Week, table: str = "hours") -> list[Clash]:
@@ -418,7 +418,7 @@ def _spans(mode: Mode, key: str, texts: Iterable[str], problems: list[Problem]) 
         try:
             read = span(text)
         except ValueError as error:
-            problems.append(Problem(key, f"found {shown(text)}; {error}"))
+            problems.append(Problem(key, f"found {{found}}; {error}", found=shown(text)))
         else:
             spans.append(ModeSpan(mode, read.opens, read.closes))
     return tuple(sorted(spans, key=BY_TIME))

@@ -442,11 +442,13 @@ def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]
     """Return the valid values by full key, with defaults, and what is wrong with the rest."""
     values: dict[str, Any] = {}
     problems: list[Problem] = []
+    outer = [table for table in keys() if "." not in table]
     for table, known in keys().items():
-        if (outer := table.partition(".")[0]) in MAY_BE_ABSENT and outer not in tables:
+        if (first := table.partition(".")[0]) in MAY_BE_ABSENT and first not in tables:
             continue
         if table in OF_A_DOOR and SENDER in tables and table not in tables:
-            values |= {key.name: _default_or_blank(key) for key in known.values()}
+            blank = {key.name: "" for key in known.values() if key.default is REQUIRED}
+            values |= {key.name: key.default for key in known.values()} | blank
             continue
         written = _written(tables, table)
         if table in LISTED:
@@ -459,7 +461,7 @@ def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]
             ]
         else:
             problems.append(Problem(table, f"found {shown(written)}; give a table: [{table}]"))
-    problems += [_unknown_table(name, at) for name, at in tables.items() if name not in _outer()]
+    problems += [_unknown_table(name, at) for name, at in tables.items() if name not in outer]
     return values, problems
 
 
@@ -496,14 +498,6 @@ def _written(tables: Mapping[str, object], table: str) -> object:
     for part in table.split("."):
         value = value.get(part, {}) if isinstance(value, dict) else {}
     return value
-
-
-def _default_or_blank(key: Key) -> object:
-    return "" if key.default is REQUIRED else key.default
-
-
-def _outer() -> list[str]:
-    return [table for table in keys() if "." not in table]
 
 
 def _leaves(table: str) -> list[str]:

@@ -115,8 +115,10 @@ SAMPLES = MappingProxyType({"fbs": "https://cms.example/rest", "sip2": "sip2s://
 NEEDED = MappingProxyType({"fbs": ("url", "agency", *ACCOUNT), "sip2": ("url",)})
 ONLY_SIP2 = ("terminal_password_file", "resident_classes", "deny_flags", "checksum")
 
+MISSING = "missing beside {beside}; give it"
+USELESS = "does nothing beside {beside}; leave it out"
 OUTPUTS = "outputs"
-OWN_PIN = "give each the pin it is wired to"
+SAME_PIN = "found {found}, which is {other} too; give each the pin it is wired to"
 
 
 def zone_exists(values: Values) -> Iterator[Problem]:
@@ -148,8 +150,9 @@ def ports_differ(values: Values) -> Iterator[Problem]:
     if port and port == values.get("reader.port"):
         yield Problem(
             "keypad.port",
-            f"found {shown(port)}, which is reader.port too; "
-            'give "" if the keys come on the reader\'s line',
+            'found {found}, which is reader.port too; give "" if the keys come on the reader\'s '
+            "line",
+            found=shown(port),
         )
 
 
@@ -158,7 +161,7 @@ def pins_differ(values: Values) -> Iterator[Problem]:
     taken: dict[int, str] = {}
     for name, pin in _pins(values):
         if (other := taken.setdefault(pin, name)) != name:
-            yield Problem(name, f"found {pin}, which is {other} too; {OWN_PIN}")
+            yield Problem(name, SAME_PIN, found=pin, other=other)
 
 
 def pulls_fit(values: Values) -> Iterator[Problem]:
@@ -168,8 +171,11 @@ def pulls_fit(values: Values) -> Iterator[Problem]:
         if pin in PULLED_UP and high is not None and high is not pulled_up:
             yield Problem(
                 name,
-                f"found {pin}, which every Pi pulls up, so that a cut wire would go unseen; give "
-                f"another pin, or {level} = {shown(pulled_up)}",
+                "found {found}, which every Pi pulls up, so that a cut wire would go unseen; give "
+                "another pin, or {level} = {pulled_up}",
+                found=pin,
+                level=level,
+                pulled_up=shown(pulled_up),
             )
 
 
@@ -236,7 +242,9 @@ def help_is_heard(values: Values) -> Iterator[Problem]:
 
 def tls_is_whole(values: Values) -> Iterator[Problem]:
     """A certificate has its key, and clients' certificates are asked for under TLS only."""
-    for problem in _together(values, "web.tls", TLS_FILES, "give its path"):
+    for problem in _together(
+        values, "web.tls", TLS_FILES, "missing beside {beside}; give its path"
+    ):
         # Without an authority for clients nobody is asked for a certificate.
         if problem.where != "web.tls.client_ca_file":
             yield problem
@@ -249,9 +257,9 @@ def plain_stays_here(values: Values) -> Iterator[Problem]:
     if plain and host is not None and allowed is False and not is_this_machine(host):
         yield Problem(
             "web.host",
-            f"found {shown(host)}, which other machines reach, without web.tls; give "
-            "certificate_file and key_file there, or web.allow_plain = true if something in front "
-            "encrypts",
+            "found {found}, which other machines reach, without web.tls; give certificate_file and "
+            "key_file there, or web.allow_plain = true if something in front encrypts",
+            found=shown(host),
         )
 
 
@@ -262,39 +270,30 @@ def library_is_whole(values: Values) -> Iterator[Problem]:
         return
     missing = [f"lms.{leaf}" for leaf in NEEDED[kind] if values.get(f"lms.{leaf}") in NONE]
     for name in missing:
-        yield Problem(name, f"missing beside lms.kind = {shown(kind)}; give it")
+        yield Problem(name, MISSING, beside=f"lms.kind = {shown(kind)}")
     yield from (
         problem for problem in _together(values, "lms", ACCOUNT) if problem.where not in missing
     )
 
 
 def library_address_fits(values: Values) -> Iterator[Problem]:
-    """The address fits the kind; for SIP2 it has a port and no path."""
+    """The address fits the kind; card numbers and PINs leave this machine encrypted only."""
     kind, url = values.get("lms.kind"), values.get("lms.url")
     if not kind or not url:
         return
     address = read_address(url)
     if address is None or not _fits(kind, address):
-        what = f"found {shown(url)}, which is no address for {kind}"
-        yield Problem("lms.url", f"{what}; give one such as {shown(SAMPLES[kind])}")
-
-
-def library_is_encrypted(values: Values) -> Iterator[Problem]:
-    """Card numbers and PINs leave this machine encrypted only."""
-    kind, url = values.get("lms.kind"), values.get("lms.url")
-    if not kind or not url:
-        return
-    address = read_address(url)
-    if address is None or address.encrypted or not _fits(kind, address):
-        return
-    if not is_this_machine(address.host):
+        what = "found {found}, which is no address for {kind}; give one such as {example}"
+        yield Problem("lms.url", what, found=shown(url), kind=kind, example=shown(SAMPLES[kind]))
+    elif not address.encrypted and not is_this_machine(address.host):
         yield Problem(
             "lms.url",
-            f"found {shown(url)}, which sends PINs to another machine in the clear; "
-            f"give {SCHEMES[kind][0]}://",
+            "found {found}, which sends PINs to another machine in the clear; give {scheme}://",
+            found=shown(url),
+            scheme=SCHEMES[kind][0],
         )
-    elif values.get("lms.ca_file") not in (None, Path()):
-        yield Problem("lms.ca_file", f"does nothing beside {shown(url)}; leave it out")
+    elif not address.encrypted and values.get("lms.ca_file") not in (None, Path()):
+        yield Problem("lms.ca_file", USELESS, beside=shown(url))
 
 
 def library_keys_are_used(values: Values) -> Iterator[Problem]:
@@ -305,7 +304,7 @@ def library_keys_are_used(values: Values) -> Iterator[Problem]:
         written = values.get(f"lms.{leaf}")
         # A checksum that is wanted is every other system's default too.
         if written is not None and written not in (*NONE, True):
-            yield Problem(f"lms.{leaf}", 'does nothing beside lms.kind = "fbs"; leave it out')
+            yield Problem(f"lms.{leaf}", USELESS, beside='lms.kind = "fbs"')
 
 
 def mail_is_encrypted(values: Values) -> Iterator[Problem]:
@@ -344,8 +343,7 @@ def outputs_fit(values: Values) -> Iterator[Problem]:
             continue
         mine = f"{where}.pin"
         if (other := pins.setdefault(output.pin, mine)) != mine:
-            what = f"found {output.pin}, which is {other} too; {OWN_PIN}"
-            yield Problem(mine, what)
+            yield Problem(mine, SAME_PIN, found=output.pin, other=other)
 
 
 def _at_least(values: Values, name: str, other: str) -> Iterator[Problem]:
@@ -356,13 +354,13 @@ def _at_least(values: Values, name: str, other: str) -> Iterator[Problem]:
 
 
 def _together(
-    values: Values, table: str, leaves: Sequence[str], advice: str = "give it"
+    values: Values, table: str, leaves: Sequence[str], text: str = MISSING
 ) -> Iterator[Problem]:
     given = {f"{table}.{leaf}": values.get(f"{table}.{leaf}") for leaf in leaves}
     there = [name for name, value in given.items() if value is not None and value not in NONE]
     for name, value in given.items():
         if there and value in NONE:
-            yield Problem(name, f"missing beside {there[0]}; {advice}")
+            yield Problem(name, text, beside=there[0])
 
 
 def _encrypted(values: Values, name: str, danger: str) -> Iterator[Problem]:
@@ -371,9 +369,9 @@ def _encrypted(values: Values, name: str, danger: str) -> Iterator[Problem]:
         return
     address = read_address(url)
     if address is None or address.port == 0:
-        yield Problem(name, f"found {shown(url)}, whose port is none; mend it")
+        yield Problem(name, "found {found}, whose port is none; mend it", found=shown(url))
     elif address.scheme == "http" and not is_this_machine(address.host):
-        yield Problem(name, f"found {shown(url)}, {danger}; give https://")
+        yield Problem(name, f"found {{found}}, {danger}; give https://", found=shown(url))
 
 
 def _pins(values: Values) -> list[tuple[str, int]]:
@@ -430,7 +428,6 @@ RULES: tuple[Rule, ...] = (
     plain_stays_here,
     library_is_whole,
     library_address_fits,
-    library_is_encrypted,
     library_keys_are_used,
     partial(_together, table="alarms.email", leaves=("host", "sender", "to")),
     partial(_together, table="alarms.email", leaves=ACCOUNT),

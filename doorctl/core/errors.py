@@ -8,16 +8,43 @@ No text in this tree may hold a PIN, a card number, a CPR number, a name or an a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 
 class DoorctlError(Exception):
     """Root of all errors that doorctl raises on purpose."""
 
 
-@dataclass(frozen=True, slots=True)
+class Sentence(str):
+    """An English sentence that other languages can say too.
+
+    `text` has a place in braces for each of its `values`, and is the key of its translations.
+    """
+
+    __slots__ = ("text", "values")
+
+    text: str
+    values: dict[str, object]
+
+    def __new__(cls, text: str, /, **values: object) -> Self:
+        """Fill in the values."""
+        shown = {
+            name: f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else value
+            for name, value in values.items()
+        }
+        made = super().__new__(cls, text.format(**shown) if values else text)
+        made.text, made.values = text, values
+        return made
+
+    def told(self, say: Callable[[str], str]) -> str:
+        """Return it in a language whose catalogue is asked by `say`."""
+        return say(self.text).format(**self.values) if self.values else say(self.text)
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class Problem:
     """One mistake in a file that a person wrote: `where` is the key or the line.
 
@@ -25,7 +52,11 @@ class Problem:
     """
 
     where: str
-    what: str
+    what: Sentence
+
+    def __init__(self, where: str, text: str, /, **values: object) -> None:
+        object.__setattr__(self, "where", where)
+        object.__setattr__(self, "what", Sentence(text, **values))
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -66,12 +97,7 @@ class InputError(DoorctlError, ValueError):
 
     def __init__(self, text: str, /, **values: object) -> None:
         self.text, self.values = text, values
-        shown = {name: _plain(value) for name, value in values.items()}
-        super().__init__(text.format(**shown) if values else text)
-
-
-def _plain(value: object) -> object:
-    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else value
+        super().__init__(Sentence(text, **values))
 
 
 class AlreadyExistsError(DoorctlError, FileExistsError):

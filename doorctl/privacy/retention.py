@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
@@ -49,12 +49,8 @@ class Canaries:
 
         A hold may still keep some of them.
         """
-        return frozenset(map(self.of, _days_before(cutoff.date())))
-
-
-def _days_before(day: date) -> Iterator[date]:
-    for back in range(1, LOOKED_BACK.days + 1):
-        yield day - back * _ONE_DAY
+        days = (cutoff.date() - back * _ONE_DAY for back in range(1, LOOKED_BACK.days + 1))
+        return frozenset(map(self.of, days))
 
 
 # How long a clock has run evenly: what can't be undone waits until it has run so for a while.

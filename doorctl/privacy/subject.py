@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -376,12 +376,8 @@ def with_erased(subject: Subject, tombstones: Tombstones, databases: Iterable[Ho
     if not erasures:
         return subject
     left = frozenset().union(*(database.every_card() for database in databases))
-    own = {key for key in left if _is_of(tombstones.of_card(key), erasures)}
+    own = {key for key in left if (stone := tombstones.of_card(key)) and stone.erasure in erasures}
     return Subject(subject.row_keys | own, subject.patron_ref)
-
-
-def _is_of(stone: Tombstone | None, erasures: Container[int]) -> bool:
-    return stone is not None and stone.erasure in erasures
 
 
 LONGEST_REF = 64

@@ -88,11 +88,7 @@ REST_S = 15.0
 
 
 def started(
-    turn: Callable[[], bool],
-    name: str,
-    log: EventLog,
-    stack: ExitStack,
-    rest_s: float = REST_S,
+    turn: Callable[[], bool], name: str, log: EventLog, stack: ExitStack, rest_s: float = REST_S
 ) -> Turns:
     """Return a started thread whose faults are alarmed as ``alarm_not_sent``.
 

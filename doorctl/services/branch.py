@@ -288,10 +288,7 @@ def named_files(part: object) -> Iterator[Path]:
     for field in fields(part) if is_dataclass(part) else ():
         value = getattr(part, field.name)
         if field.name.endswith(("_file", "_files")):
-            yield from (path for path in _paths(value) if path != Path())
+            paths = (value,) if isinstance(value, Path) else value
+            yield from (path for path in paths if path != Path())
         else:
             yield from named_files(value)
-
-
-def _paths(value: Path | tuple[Path, ...]) -> tuple[Path, ...]:
-    return (value,) if isinstance(value, Path) else value

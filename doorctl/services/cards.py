@@ -383,12 +383,7 @@ def _attempts(app: App, readings: tuple[Reading, ...]) -> tuple[Visit, ...]:
         return tuple(rows.newest(LogFilter(cards=every), None, LAST_ATTEMPTS))
 
 
-def unlock(
-    app: App,
-    typed: str,
-    *,
-    taken_as: TakenAs | None = None,
-) -> None:
+def unlock(app: App, typed: str, *, taken_as: TakenAs | None = None) -> None:
     """Forget a card's failures and its patron's, under each reading; first noted on the audit log.
 
     Arguments and errors are those of :func:`explain`.

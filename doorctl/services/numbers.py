@@ -152,10 +152,7 @@ def wait_of(found: Found, visits: VisitReader, branch: BranchBook | None, now: B
 
 
 def _read(
-    keys: tuple[bytes, ...],
-    kind: IdentifierKind,
-    patrons: PatronLookup,
-    branch: BranchBook | None,
+    keys: tuple[bytes, ...], kind: IdentifierKind, patrons: PatronLookup, branch: BranchBook | None
 ) -> Found:
     by_code = kind is IdentifierKind.CODE
     patron = None if by_code else patrons.find(keys[0])

@@ -95,10 +95,6 @@ Run = Callable[[Callable[[], ResultT]], ResultT]
 """Does a job on the thread that the door log belongs to, and returns its result."""
 
 
-def nobody_erased() -> None:
-    """Delete nothing where nobody was erased."""
-
-
 class Purging:
     """One door log's purge.
 
@@ -117,7 +113,7 @@ class Purging:
         *,
         key: InstallationKey | None,
         run: Run[Any],
-        erased: Callable[[], None] = nobody_erased,
+        erased: Callable[[], None] = lambda: None,
     ) -> None:
         self._app = app
         self._erased = erased

@@ -36,7 +36,7 @@ from doorctl.config.loading import (
     laid_over,
     section_keys,
 )
-from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT
+from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT, MISSING
 from doorctl.config.tables import Setup, shown, shown_key
 from doorctl.core.errors import ConfigError, InputError, Problem
 from doorctl.core.masked import CardRead, IdentifierKind
@@ -233,26 +233,27 @@ def _own(answers: Answers, *, scripted: bool) -> tuple[Setup, list[Problem]]:
 
 def _of_own(own: Setup, *, scripted: bool) -> Iterator[Problem]:
     if own.certificate in MADE and not own.web_name:
-        yield Problem("setup.web_name", "missing beside setup.certificate; give it")
+        yield Problem("setup.web_name", MISSING, beside="setup.certificate")
     for leaf, is_needed in (
         ("feed", own.feed != Path()),
         ("certificate_file", own.certificate == "files"),
         ("account_password_file", scripted and own.account),
     ):
         if is_needed and not (path := getattr(own, leaf)).is_file():
-            yield Problem(f"setup.{leaf}", f"found {shown(path)}, where no file is; give one")
+            what = "found {found}, where no file is; give one"
+            yield Problem(f"setup.{leaf}", what, found=shown(path))
     try:
         own_name(own.account or "nobody")
     except InputError as error:
-        yield Problem("setup.account", str(error))
+        yield Problem("setup.account", error.text, **error.values)
     try:
         if own.certificate == "files":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             # An empty password, or OpenSSL would ask the terminal for one.
             context.load_cert_chain(own.certificate_file, own.key_file, password="")
     except OSError as error:
-        what = f"is no key without a password to that certificate: {error.strerror or error}"
-        yield Problem("setup.key_file", what)
+        what = "is no key without a password to that certificate: {why}"
+        yield Problem("setup.key_file", what, why=error.strerror or error)
 
 
 def _completed(

@@ -38,11 +38,7 @@ from doorctl.rpc.door import (
     SubjectRequest,
     about,
 )
-from doorctl.services.app import (
-    App,
-    by_the_owner,
-    retention,
-)
+from doorctl.services.app import App, by_the_owner, retention
 from doorctl.services.branch import note
 from doorctl.services.cards import numbers_of
 from doorctl.services.numbers import Reading, TakenAs, keys_of, own_sealer

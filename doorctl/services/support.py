@@ -177,7 +177,8 @@ def _line(line: bytes) -> str | None:
 
 def _shown(entry: Mapping[str, Any], message: str) -> str | None:
     if entry.get("_COMM") == "systemd":
-        said = {name: _exit(entry[name]) for name in SYSTEMD if name in entry}
+        told = {name: entry[name] for name in SYSTEMD if name in entry}
+        said = {name: int(word) if word in _EXITS else word for name, word in told.items()}
         return f"systemd {_fields(said, SYSTEMD)}" if said else None
     if frame := _FRAME.match(message):
         there = Path(doorctl.__file__).parent.joinpath(frame[1]).is_file()
@@ -195,7 +196,3 @@ def _fields(said: Mapping[str, Any], names: tuple[str, ...]) -> str:
         f"{name}={harmless(value) if name in NUMBERS or isinstance(value, bool | str) else '…'}"
         for name, value in there
     )
-
-
-def _exit(value: object) -> object:
-    return int(str(value)) if value in _EXITS else value

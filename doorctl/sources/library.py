@@ -490,11 +490,6 @@ def unframed(frame: bytes, sequence: int) -> bytes | None:
     return frame[:-_TRAILER_BYTES] if expected in _sums(frame[:-4]) else None
 
 
-def without_trailer(frame: bytes) -> bytes:
-    """Return the message of a frame whose trailer, if it has one, proves nothing."""
-    return _ANY_TRAILER.sub(b"", frame, count=1)
-
-
 def read_login(message: bytes) -> bool | None:
     """Return whether message 94 accepts the account, None where it is not a 94."""
     return {b"941": True, b"940": False}.get(message)
@@ -599,12 +594,8 @@ def _blocks(flags: frozenset[int], denied: frozenset[int]) -> frozenset[str]:
 
 def _birthday(information: Information) -> date | None:
     """Return the one birthday that all dialects name, None where they name none or several."""
-    days = _days(information, BIRTHDAYS)
+    days = {day for name in BIRTHDAYS if (day := _day(information.first(name))) is not None}
     return days.pop() if len(days) == 1 else None
-
-
-def _days(information: Information, names: tuple[bytes, ...]) -> set[date]:
-    return {day for name in names if (day := _day(information.first(name))) is not None}
 
 
 def _expiries(information: Information) -> Iterator[date]:
@@ -730,7 +721,9 @@ class Sip2Library(_Library):
         while not frame:
             # Some servers end a message with CR LF, so a line feed may stand before the next one.
             frame = (await reader.readuntil(END)).strip(b"\r\n")
-        answer = unframed(frame, sequence) if self.checksum else without_trailer(frame)
+        # Without checksums a trailer, if there is one, proves nothing.
+        bare = _ANY_TRAILER.sub(b"", frame, count=1)
+        answer = unframed(frame, sequence) if self.checksum else bare
         if answer is None:
             why = (
                 "its answer has no right checksum; turn on error detection at the SIP2 server, "

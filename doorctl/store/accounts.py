@@ -202,16 +202,12 @@ class AccountRecords(BranchReader):
 
     def sessions(self, name: str) -> tuple[tuple[bytes, Session], ...]:
         """Return an account's sessions with their tokens' digests."""
-        return self._fetch(_to_digest_too, _SESSIONS, (name,))
+        return self._fetch(lambda row: (row[0], to_session(row[1:])), _SESSIONS, (name,))
 
 
 def _to_both(record: tuple[Any, ...]) -> tuple[Account, Session]:
     columns = ACCOUNTS.count(",") + 1
     return to_account(record[:columns]), to_session(record[columns:])
-
-
-def _to_digest_too(record: tuple[Any, ...]) -> tuple[bytes, Session]:
-    return record[0], to_session(record[1:])
 
 
 # A name that was typed may be a password in the wrong field. So a count of failed sign-ins stands

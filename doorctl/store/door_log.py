@@ -88,7 +88,7 @@ class HourlyHistory:
             *last, _ = records[-1]
             records = self._fetch(_SLICE, *last, until_hour, SLICE_ROWS)
             for hour, listed in groupby(records, _FIRST):
-                at = _from_hour(hour)
+                at = None if hour == NO_HOUR else from_ms(hour * _HOUR_MS)
                 for _, mode, kind, outcome, count in listed:
                     yield HourCount(at, mode, kind, outcome, count)
 
@@ -113,10 +113,6 @@ class HourlyHistory:
 def to_hour(at: datetime | None) -> int:
     """Return a time's hour as it is stored; :data:`NO_HOUR` for None."""
     return NO_HOUR if at is None else to_ms(at) // _HOUR_MS
-
-
-def _from_hour(hour: int) -> datetime | None:
-    return None if hour == NO_HOUR else from_ms(hour * _HOUR_MS)
 
 
 THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"

@@ -470,7 +470,8 @@ class FeedExports:
         try:
             files = sorted(file for file in self.path.iterdir() if _is_export(file))
         except OSError as error:
-            raise FeedError(self.path.name, [_unreadable(error)]) from error
+            what = f"can't be read ({error.strerror}); check its permissions"
+            raise FeedError(self.path.name, [Problem("directory", what)]) from error
         if odd := [file.name for file in files if not (_is_full(file) or _is_changes(file))]:
             what = f"neither ends in {FULL} nor in {CHANGES}; rename it, or give it a leading dot"
             raise FeedError(self.path.name, [Problem(name, what) for name in odd[:MOST_PROBLEMS]])
@@ -536,10 +537,6 @@ def _is_full(file: Path) -> bool:
 
 def _is_changes(file: Path) -> bool:
     return file.stem.lower().endswith(CHANGES)
-
-
-def _unreadable(error: OSError) -> Problem:
-    return Problem("directory", f"can't be read ({error.strerror}); check its permissions")
 
 
 # From a feed's patrons to sealed rows.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -139,17 +138,10 @@ def drop_old_key(config: Config) -> None:
     remove_key(next_key_file(config))
 
 
-@dataclass(frozen=True, slots=True)
-class Initialised:
-    """What :func:`initialise` made, and what it kept: a key that another branch has too."""
-
-    made: tuple[Path, ...]
-    kept: tuple[Path, ...]
-
-
-def initialise(config: Config) -> Initialised:
+def initialise(config: Config) -> tuple[list[Path], list[Path]]:
     """Make the installation key, unless there is one, and the empty databases.
 
+    Returns what was made, and what was kept: a key that another branch has too.
     Raises AlreadyExistsError: one of the databases is there; nothing was changed. DoorctlError: one
     can't be made, or the key can't be used; no file was left.
     """
@@ -163,7 +155,7 @@ def initialise(config: Config) -> Initialised:
         make_directory(visits.parent)
     with owner_of(key.parent):
         make_directory(key.parent)
-        kept = (key,) if key.exists() else ()
+        kept = [key] if key.exists() else []
     with ExitStack() as undo:
         if not kept:
             create_key(key)
@@ -178,8 +170,7 @@ def initialise(config: Config) -> Initialised:
             lay_over_all(config, read_key(key))
         _store_hours(config, branch)
         undo.pop_all()
-    made = (patrons, visits, branch)
-    return Initialised(made if kept else (key, *made), kept)
+    return [*([] if kept else [key]), patrons, visits, branch], kept
 
 
 def create_or_undo(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
@@ -32,7 +32,6 @@ from doorctl.core.masked import InstallationKey
 from doorctl.core.ports import AlarmSink, Clock, NotSentError
 from doorctl.notices.sending import notice
 from doorctl.notices.ways import translated
-from doorctl.services import pairing
 from doorctl.services.alarm_ways import send_now, sinks
 from doorctl.services.app import flags_weak, patrons_db
 from doorctl.sources.branches import HttpBranch, tls_context
@@ -49,13 +48,7 @@ from doorctl.store.keys import (
     remove_key,
 )
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
-from doorctl.sync.delivery import (
-    Delivery,
-    Result,
-    Sender,
-    Terms,
-    deliver,
-)
+from doorctl.sync.delivery import Delivery, Result, Sender, Terms, deliver
 from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.feed import FeedExports, Sealing
 from doorctl.sync.push import WAITING, Book, Refreshed, refresh
@@ -113,12 +106,6 @@ def initialise(config: Config) -> list[Path]:
     create_signing_key(private, public)
     open_or_create_outbox(outbox).close()
     return made
-
-
-def answer_pairing(config: Config, request: Path, code: str, out: Path, clock: Clock) -> str:
-    """Answer a branch's request and return the branch's id; see `pairing.answer`."""
-    key, now = keys_in_use(config)[0], clock.moment().local.astimezone(UTC)
-    return pairing.answer(config, request, code, key=key, out=out, now=now).branch
 
 
 def public_key_file(sync: Sync) -> Path:
@@ -200,11 +187,7 @@ def push(
 
 
 def _sender(
-    config: Config,
-    wishes: Wishes,
-    sealer: ArgonSealer,
-    keys: Sequence[InstallationKey],
-    on: date,
+    config: Config, wishes: Wishes, sealer: ArgonSealer, keys: Sequence[InstallationKey], on: date
 ) -> Sender:
     sync, own, ages = _sync(config), config.policy.minimum_age, age_limits(config)
     return Sender(
@@ -313,11 +296,7 @@ def _book(outbox: OutboxStore) -> Book:
 
 
 def _tell(
-    config: Config,
-    outbox: OutboxStore,
-    book: Book,
-    clock: Clock,
-    on_unsent: Callable[[str], None],
+    config: Config, outbox: OutboxStore, book: Book, clock: Clock, on_unsent: Callable[[str], None]
 ) -> None:
     """Send what is due by each way and keep what was sent; no failure of it is the run's."""
     moment, at_s = clock.moment(), clock.monotonic_s()

@@ -240,6 +240,8 @@ def pages(
 ) -> Pages:
     """Return every page of a branch. Raises ConfigError: a catalogue can't be used."""
     app = App(config, clock, DoorsNumbers(config.control.socket))
+    path = config.metrics.token_file
+    token = None if path == Path() else read_password(path).reveal()
     accounts = AccountsService(app, branch)
     stack.callback(accounts.close)
     templates = Templates()
@@ -264,7 +266,7 @@ def pages(
         *AccountsPages(frame, accounts).routes(),
         *(MunicipalityPages(frame, accounts).routes() if accounts.has_provider else ()),
         *panel.routes(),
-        *WatchingPages(app, frame.aside, alarms, _token(config)).routes(),
+        *WatchingPages(app, frame.aside, alarms, token).routes(),
     )
 
     def warm_up() -> None:
@@ -278,11 +280,6 @@ def pages(
         events.stop()
 
     return Pages(routes, frame.missing, warm_up, stop)
-
-
-def _token(config: Config) -> str | None:
-    path = config.metrics.token_file
-    return None if path == Path() else read_password(path).reveal()
 
 
 def _frame(

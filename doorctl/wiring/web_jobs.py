@@ -15,13 +15,7 @@ from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.sources.hours import Website, computed_apart
 from doorctl.store.branch import BranchRecords
-from doorctl.web.jobs import (
-    HolidayRound,
-    OutputsRound,
-    WebsiteRound,
-    Write,
-    are_holidays_wanted,
-)
+from doorctl.web.jobs import HolidayRound, OutputsRound, WebsiteRound, Write, are_holidays_wanted
 
 SLOW_PAUSE_S = 10.0
 OUTPUTS_PAUSE_S = 1.0

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from doorctl.cli.processes import check_config
+from doorctl.cli.hours import calendar
+from doorctl.cli.processes import check_config, init
 from doorctl.config import load
 from doorctl.core.errors import ConfigError
 from doorctl.core.identity import unshared
@@ -64,6 +65,29 @@ def test_a_sender_that_tells_nobody_is_told() -> None:
     assert (silent.exit_code, heard.exit_code) == (0, 0)
     assert "[alarms]: none is set, so nobody hears when exports stop" in silent.stderr
     assert "[alarms]" not in heard.stderr
+
+
+def test_a_branch_without_a_usual_week_is_told(tmp_path: Path) -> None:
+    """Before the restart that would close it; not once the week is set, by the command named.
+
+    Bug (a second reader): a branch that went over to staff's week was closed, and nobody had said.
+    """
+    file, places = str(shipped("demo.toml")), [f"storage.directory={tmp_path}/data"]
+    places += [f"secrets.installation_key_file={tmp_path}/the.key", "control.socket=none.sock"]
+    options = [word for place in places for word in ("--set", place)]
+    by_staff = [*options, "--set", "hours.source=staff"]
+    assert CliRunner().invoke(init, ["--config", file, *options]).exit_code == 0
+
+    silent, warned = (
+        CliRunner().invoke(check_config, [file, *words]) for words in (options, by_staff)
+    )
+    command = warned.stderr.partition("doorctl calendar ")[2].split()
+    changed = CliRunner().invoke(calendar, [*command, "--config", file, *by_staff])
+    again = CliRunner().invoke(check_config, [file, *by_staff])
+
+    assert "no usual week is set, so the door is closed" in warned.stderr
+    assert changed.exit_code == 0, changed.output
+    assert "week" not in silent.stderr + again.stderr
 
 
 def test_one_owner_of_both_is_told(places: tuple[Path, Path]) -> None:

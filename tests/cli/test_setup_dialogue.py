@@ -212,7 +212,7 @@ def answer_rest(terminal: Terminal, bench: Bench) -> None:
     terminal.until("GPIO17 gik 0 → 1 → 0")
     terminal.type(r"klikke nu\?", "nej")
     terminal.type("Dørkontaktens ben", "17")
-    terminal.type("which is gpio.relay_pin too", "22")
+    terminal.type("17 er også gpio.relay_pin", "22")
     terminal.type("Udgangsknappens ben")
     terminal.type("Brandalarmens ben")
     terminal.type("om mandagen")

@@ -4,6 +4,7 @@ import re
 import ssl
 import stat
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import doorctl
 from doorctl.accounts.account import Role
 from doorctl.config import load
 from doorctl.config.loading import keys
+from doorctl.config.rules import RULES
 from doorctl.core.errors import ConfigError
 from doorctl.core.language import own
 from doorctl.services import setup
@@ -64,6 +66,92 @@ def test_every_sentence_of_the_dialogue_has_its_danish() -> None:
 
     assert len(said) > 15
     assert [text for text in said if danish(text) == text] == []
+
+
+CLASHES: list[tuple[str, Answers, str]] = [
+    ("ports_differ", {"keypad.port": "/dev/ttyACM0"}, "keypad.port"),
+    ("pins_differ", {"gpio.contact_pin": 17}, "gpio.contact_pin"),
+    ("pulls_fit", {"gpio.fire_pin": 2, "gpio.fire_active_high": False}, "gpio.fire_pin"),
+    ("codes_can_be_typed", {"policy.code_entry": True, "keypad.port": ""}, "policy.code_entry"),
+    ("help_is_heard", {"panel.help_button": True}, "panel.help_button"),
+    ("tls_is_whole", {"web.tls.certificate_file": "/c.pem"}, "web.tls.key_file"),
+    ("plain_stays_here", {"web.host": "::"}, "web.host"),
+    ("library_is_whole", {"lms.kind": "fbs"}, "lms.url"),
+    ("library_address_fits", {"lms.kind": "sip2", "lms.url": "https://a.example"}, "lms.url"),
+    ("library_address_fits", {"lms.kind": "fbs", "lms.url": "http://a.example"}, "lms.url"),
+    (
+        "library_keys_are_used",
+        {"lms.kind": "fbs", "lms.checksum": False, "lms.url": "https://a.example"},
+        "lms.checksum",
+    ),
+    ("_together alarms.email", {"alarms.email.host": "mail.example"}, "alarms.email.to"),
+    (
+        "mail_is_encrypted",
+        {
+            "alarms.email.security": "none",
+            "alarms.email.host": "mail.example",
+            "alarms.email.user": "pi",
+        },
+        "alarms.email.security",
+    ),
+    ("_encrypted alarms.webhook.url", {"alarms.webhook.url": "https://a:0"}, "alarms.webhook.url"),
+    ("_of_own", {"setup.certificate": "self-signed"}, "setup.web_name"),
+    ("_of_own", {"setup.feed": "/nowhere"}, "setup.feed"),
+    ("_of_own", {"setup.account": "Ø"}, "setup.account"),
+    (
+        "_of_own",
+        dict.fromkeys(("setup.certificate_file", "setup.key_file"), __file__)
+        | {"setup.certificate": "files"},
+        "setup.key_file",
+    ),
+    ("_of_written", {"sync.feed": "/x"}, "sync.feed"),
+    ("_not_handed_over", {"backup.ca_file": "$CREDENTIALS_DIRECTORY/p"}, "backup.ca_file"),
+    ("hours", {"hours.monday": ["8-22"]}, "hours.monday"),
+    ("hours", {"hours.monday": ["08:00-08:00"]}, "hours.monday"),
+    ("hours", {"hours.monday": ["08:00-12:00", "11:00-15:00"]}, "hours.monday"),
+    ("hours", {"hours.monday": ["08:00-12:00", "12:05-15:00"]}, "hours.monday"),
+]
+"""Rule, answers that break it, and the key that is told of."""
+
+OF_OTHER_KEYS = {
+    *("zone_exists", "credentials_are_there", "_at_least keypad.total_timeout_s"),
+    *("warning_comes_before_alarm", "longer_is_longer", "socket_fits", "sockets_differ"),
+    *("_together alarms.webhook", "_encrypted backup.destination", "oidc_comes_back"),
+    *("_encrypted alarms.heartbeat.url", "_together signin.oidc", "outputs_fit"),
+    *("_encrypted signin.oidc.issuer", "_encrypted signin.oidc.redirect_url"),
+}
+"""Rules on what setup neither asks for nor writes beside an answer."""
+
+
+@pytest.mark.parametrize(("rule", "answers", "where"), CLASHES)
+def test_a_clash_between_answers_is_told_in_danish(
+    rule: str, answers: Answers, where: str, tmp_path: Path
+) -> None:
+    """Each sentence has its Danish, with the values that were found in it.
+
+    Bug (a Danish dialogue): a pin that was given twice was told in English.
+    """
+    danish = own("da").words.gettext
+    with pytest.raises(ConfigError) as caught:
+        plan(FIRST | answers, tmp_path / "doorctl.toml", EXAMPLE, new=True, scripted=False)
+
+    told = {one.where: one.what for one in caught.value.problems}
+    assert where in told, rule
+    assert [what for what in told.values() if danish(what.text) == what.text] == []
+    assert "{" not in "".join(what.told(danish) for what in told.values())
+
+
+def test_every_rule_that_setup_can_break_is_among_these() -> None:
+    """A new rule is told in Danish, or is on no key that setup sets."""
+    rules = {
+        f"{rule.func.__name__} {rule.keywords.get('name') or rule.keywords['table']}"
+        if isinstance(rule, partial)
+        else rule.__name__
+        for rule in RULES
+    }
+
+    assert rules <= {rule for rule, _, _ in CLASHES} | OF_OTHER_KEYS
+    assert rules >= OF_OTHER_KEYS
 
 
 @pytest.mark.parametrize(
