@@ -17,9 +17,12 @@ from tests.browser.visitor import VIEWS, View, Visitor, Visitors
 from tests.web.panel.screens import SHOWING, STATES
 from tests.web.panel.screens import Stage as PanelStage
 
-__all__ = ["PANELS", "STATES", "demo_of", "panel_of"]
+__all__ = ["PANELS", "STATES", "demo", "demo_of", "panel_of"]
 
-PANELS = (View("800x480", 800, height=480), View("480x800", 480, height=800))
+PANELS = (
+    View("800x480", 800, height=480, touch=True),
+    View("480x800", 480, height=800, touch=True),
+)
 """A small touch screen, lying and standing."""
 
 
@@ -49,7 +52,14 @@ def panel_of(
 
 @contextmanager
 def demo_of(visitors: Visitors, view: View = VIEWS[0], language: str = "da") -> Iterator[Visitor]:
-    """Yield somebody at the virtual door; it stands open until the block ends."""
+    """Yield somebody at a virtual door of their own."""
+    with demo() as address, visitors.visitor(None, view, language, address) as visitor:
+        yield visitor
+
+
+@contextmanager
+def demo() -> Iterator[str]:
+    """Yield where the virtual door is, which stands until the block ends."""
     command = [sys.executable, "-m", "doorctl", "demo", "--port", "0"]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
@@ -58,9 +68,7 @@ def demo_of(visitors: Visitors, view: View = VIEWS[0], language: str = "da") -> 
     try:
         said = iter(process.stdout.readline, "")
         found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in said)
-        address = next(match.group() for match in found if match)
-        with visitors.visitor(None, view, language, address) as visitor:
-            yield visitor
+        yield next(match.group() for match in found if match)
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
@@ -155,6 +155,8 @@ SETTLED = (
     "panel.message_s=10",
     "policy.code_entry=true",
     "policy.companions_max=2",
+    "keypad.digit_timeout_s=20",
+    "keypad.total_timeout_s=60",
     "door.release_s=1",
     "door.long_release_s=8",
     'door.long_release_tags=["long_release"]',
@@ -177,19 +179,20 @@ class Patron:
     page: Page
     pictures: Path
 
-    def swipe(self, card: str) -> None:
-        """Swipe a card and wait until the screen asks for the PIN."""
+    def swipe(self, card: str) -> int:
+        """Swipe a card and wait until the screen asks for the PIN; return the attempt."""
         attempt = self.house.swipe(card)
         self.sees(f"[data-kind=card_read][data-attempt='{attempt}']", "card")
+        return attempt
 
     def press(self, keys: str) -> None:
-        """Press keys on the screen, which are as large as a thumb."""
+        """Tap keys on the screen, which are as large as a thumb."""
         for key in keys:
             button = self.page.locator(f"#pad button[value='{key}']")
             box = button.bounding_box()
             assert box is not None
             assert min(box["width"], box["height"]) >= 60
-            button.click()
+            button.tap()
 
     def sees(self, body: str, name: str, *texts: str) -> None:
         """Wait for a screen, keep its picture, and read these texts on it, none cut off."""
@@ -227,7 +230,7 @@ def test_a_child_of_nine_learns_what_to_do(patron: Patron) -> None:
     again = patron.page.get_by_role("button", name="Vis igen")
     again.wait_for()
     patron.sees("[data-kind=idle]", "over", "Scan dit kort")
-    again.click()
+    again.tap()
     patron.sees("[data-kind=refused]", "again", *said, staff)
     patron.page.locator("body[data-kind=idle]").wait_for()
     assert again.count() == 0
@@ -259,3 +262,32 @@ def test_somebody_in_a_wheelchair_has_the_time(patron: Patron) -> None:
     patron.page.wait_for_timeout(1_500)
     patron.sees("[data-kind=welcome]", "still", unlocked)
     patron.page.get_by_text(unlocked).wait_for(state="detached")
+
+
+def test_somebody_who_reads_english_comes_with_two(patron: Patron) -> None:
+    """One tap, and all is English until they are in; then the screen is Danish for the next."""
+    page, stage = patron.page, patron.house.branch.stage
+    page.get_by_role("link", name="English").tap()
+    patron.sees("[data-kind=idle]", "english", "Scan your card")
+    attempt = patron.swipe(CARD)
+    page.get_by_role("heading", name="Type your PIN").wait_for()
+    patron.press(PIN)
+    patron.sees("[data-keys=companions]", "asked", "Welcome", "Press 1 to 2, or 0.")
+    patron.press("2")
+    stage.wait_for("companions", attempt=attempt, count=2)
+    page.get_by_text("The door is unlocked").wait_for()
+    page.locator("html[lang=da] body[data-kind=idle]").wait_for()
+    patron.sees("[data-kind=idle]", "danish", "Scan dit kort")
+
+
+def test_without_scripts(at_the_door: Visitors) -> None:
+    """The screen asks again by itself, each key is a page, and the door opens all the same."""
+    view = replace(PANELS[0], scripts=False)
+    with at_the_door.visitor(None, view) as visitor:
+        visitor.go("/panel")
+        attempt = at_the_door.house.swipe(CARD)
+        visitor.page.locator(f"body[data-kind=card_read][data-attempt='{attempt}']").wait_for()
+        for key in PIN:
+            visitor.page.locator(f"#pad button[value='{key}']").tap()
+        visitor.page.locator("body[data-kind=welcome]").wait_for()
+        assert visitor.wrongs == []

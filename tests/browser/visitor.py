@@ -31,7 +31,8 @@ class View:
     """How somebody looks at pages.
 
     `name`: for a test's name and a picture's; `width`: of the window in CSS pixels; a screen of
-    1280 at 200 % has 640; `dark`: whether the browser asks for the dark scheme.
+    1280 at 200 % has 640; `dark`: whether the browser asks for the dark scheme; `touch`: whether
+    there is a finger, which taps.
     """
 
     name: str
@@ -39,6 +40,7 @@ class View:
     scripts: bool = True
     height: int = 900
     dark: bool = False
+    touch: bool = False
 
 
 VIEWS: Final = (
@@ -52,10 +54,11 @@ LANGUAGES: Final = ("da", "en")
 
 @dataclass
 class Visitor:
-    """Somebody in front of one page; whatever went wrong stands in `wrongs`."""
+    """Somebody in front of one page, by a finger or a mouse; what went wrong stands in `wrongs`."""
 
     address: str
     page: Page
+    touch: bool = False
     wrongs: list[str] = field(default_factory=list)
 
     def go(self, path: str) -> Response:
@@ -130,6 +133,7 @@ class Visitors:
         context = self._browser.new_context(
             viewport=size,
             java_script_enabled=view.scripts,
+            has_touch=view.touch,
             reduced_motion="reduce",
             color_scheme="dark" if view.dark else "light",
             storage_state=None if role is None else self._session(role),
@@ -140,7 +144,7 @@ class Visitors:
             if not address:
                 context.add_cookies(self.screen(scripts=True))
             context.set_default_timeout(LIMIT_MS)
-            visitor = Visitor(where, context.new_page())
+            visitor = Visitor(where, context.new_page(), view.touch)
             visitor.watch()
             yield visitor
         finally:

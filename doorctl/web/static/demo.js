@@ -13,7 +13,7 @@
     const place = document.getElementById(`part-${name}`);
     const held = place.contains(document.activeElement) ? document.activeElement.id : "";
     place.innerHTML = html;
-    if (held) document.getElementById(held)?.focus();
+    if (held) document.getElementById(held)?.focus({ preventScroll: true });
   }
 
   function light(state) {
@@ -26,10 +26,13 @@
     beeps = state.beeps;
   }
 
-  function slide(kind) {
+  function show() {
     const front = door.querySelector(".demo-front");
     const { top, bottom } = front.getBoundingClientRect();
     if (top < 0 || bottom > window.innerHeight) front.scrollIntoView({ block: "nearest" });
+  }
+
+  function slide(kind) {
     card.className = `demo-card ${kind}`;
     void card.offsetWidth; // begins the movement anew
     card.classList.add("slides");
@@ -50,6 +53,7 @@
     if (!form.classList.contains("deed")) return;
     event.preventDefault();
     const body = new URLSearchParams(new FormData(form, event.submitter));
+    if (!form.closest("#part-story")) show();
     if (form.classList.contains("swipes")) slide(form.dataset.kind);
     send(form, body);
   });
