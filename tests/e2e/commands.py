@@ -8,6 +8,7 @@ So are a door and a web process that are started as ``forked``; they are tethere
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -157,6 +158,7 @@ class Forking:
 def fork_processes(asking: socket.socket, module: str) -> None:
     """Fork for each one that is asked for, and tell each one's end, until nobody asks any more."""
     importlib.import_module(module)
+    gc.freeze()
     children: dict[int, tuple[int, int]] = {}
     while True:
         for ready in select.select([asking.fileno(), *children], [], [])[0]:
@@ -198,6 +200,8 @@ def serve() -> None:
     for room in (doorctl.cli, doorctl.services):
         for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
             importlib.import_module(module.name)
+    # Or each fork looks through all of it when it ends, which takes longer than what it does.
+    gc.freeze()
     # Not by `sys.stdin`, which is the command's.
     for line in open(0, encoding="utf-8", closefd=False):  # noqa: SIM115
         pid = os.fork()
