@@ -41,10 +41,8 @@ ValueT_co = TypeVar("ValueT_co", covariant=True)
 class Option(Generic[ValueT_co]):
     """One value of one thing that is asked, and what it has to be answered with.
 
-    Args:
-        value: the value.
-        refused_with: the refusal under a clock that can be trusted, None for none.
-        unset_clock: the refusal under one that can't be, 10 days after the high-water mark.
+    `refused_with`: the refusal under a clock that can be trusted, None for none; `unset_clock`: the
+    refusal under one that can't be, 10 days after the high-water mark.
     """
 
     value: ValueT_co

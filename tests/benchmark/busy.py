@@ -31,11 +31,7 @@ Work = Callable[[], str]
 
 
 class Background:
-    """Work that is done over and over, one piece after another, on a thread of its own.
-
-    Args:
-        works: the pieces.
-    """
+    """Work that is done over and over, one piece after another, on a thread of its own."""
 
     def __init__(self, works: Sequence[Work]) -> None:
         self._works = works

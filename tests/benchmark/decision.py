@@ -117,9 +117,7 @@ class InProcessDoor:
     def open_ns(self, card: Card, rest_s: float = 0.0) -> int:
         """Let a patron in; return the time from the last digit's event to the relay's edge.
 
-        Args:
-            card: one that is let in.
-            rest_s: seconds of sleep before the last digit.
+        `card`: one that is let in; `rest_s`: seconds of sleep before the last digit.
         """
         last = self.typed(card)
         time.sleep(rest_s)

@@ -69,11 +69,8 @@ class Spread:
     ) -> Iterator[Figure]:
         """Yield its three rows.
 
-        Args:
-            part: what was timed.
-            floor: the same of the floor.
-            p50: the budget of the median, in ms.
-            p99: the budget of the 99th percentile, in ms.
+        `floor`: the same of the floor; `p50`: the budget of the median, in ms; `p99`: the budget of
+        the 99th percentile, in ms.
         """
         below = floor or Spread(0, 0, 0, 0)
         yield Figure(part, "p50", self.p50, "ms", self.n, below.p50 or None, p50)

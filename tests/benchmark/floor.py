@@ -28,8 +28,7 @@ PACKAGES = (
 class Echo:
     """A process that does nothing but read a pseudo-terminal; see :mod:`tests.benchmark.echo`.
 
-    Args:
-        directory: for the pseudo-terminal's name.
+    `directory`: for the pseudo-terminal's name.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -26,10 +26,8 @@ LAST_LINES = 10
 class Lane:
     """One running door and its patrons.
 
-    Args:
-        stage: a started door with an empty door log.
-        history: that log.
-        attempts: the last number that stands there already.
+    `stage`: a started door with an empty door log; `attempts`: the last number that stands there
+    already.
     """
 
     def __init__(self, stage: Stage, history: VisitHistory, attempts: int = 0) -> None:
@@ -96,9 +94,7 @@ class Lane:
 def staged(register: Register, *overrides: str) -> Iterator[Stage]:
     """Yield a stage for a register's directory; its door is not started yet.
 
-    Args:
-        register: its patrons.
-        overrides: more ``--set`` values.
+    `overrides`: more ``--set`` values.
     """
     seal = register.sealer.seal
     values = (

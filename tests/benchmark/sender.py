@@ -24,10 +24,8 @@ LIMIT_S = 600.0
 class Rows:
     """The rows of a push on the disk.
 
-    Args:
-        path: the document, whose first line is written anew each time.
-        manifest: that line.
-        offset: where its rows begin.
+    `path`: the document, whose first line is written anew each time; `offset`: where its rows
+    begin.
     """
 
     path: Path
@@ -36,11 +34,7 @@ class Rows:
 
 
 class Sender:
-    """Sends pushes to a running web process; one thread.
-
-    Args:
-        branch: the web process's.
-    """
+    """Sends pushes to a running web process; one thread."""
 
     def __init__(self, branch: Branch) -> None:
         self._branch = branch

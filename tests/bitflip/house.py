@@ -74,8 +74,7 @@ class FlippedDoor(FakeDoor):
 class House:
     """The three databases of one branch and their contents as they are before each flip.
 
-    Args:
-        directory: an empty one, best in memory.
+    `directory`: an empty one, best in memory.
     """
 
     directory: Path

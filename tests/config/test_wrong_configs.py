@@ -11,159 +11,90 @@ import pytest
 from doorctl.config import load
 from tests.config.conftest import RIGHT, Wrong
 
+CODES = 'a list of codes of 1 to 8 of A-Z and 0-9, such as ["O", "D", "S", "U", "F"]'
+BAUDS = "1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200"
+DOORS = (
+    "release_s, free_when_staffed, held_open_s, prewarn_s, long_release_s, long_release_tags, "
+    "exit_release_s, interlock_wait_s"
+)
+TABLES = (
+    "branch, storage, secrets, seal, reader, keypad, gpio, door, policy, hours, hours.staffed, "
+    "hours.exceptions, closing, outputs, visits, clock, control, web, web.tls, web.push, panel, "
+    "metrics, signin, signin.oidc, lms, alarms, alarms.email, alarms.webhook, alarms.heartbeat, "
+    "backup, sync"
+)
+FOUND = {
+    "door": ("a table: [door]", ["5"]),
+    "hours": ("a table: [hours]", ["true"]),
+    "web": ("a table: [web]", ["5"]),
+    "web.tls": ("a table: [web.tls]", ["5"]),
+    "door.release_s": (
+        "a number from 0.5 to 30, such as 5.0",
+        ['"5"', "true", "nan", "0.49", "31"],
+    ),
+    "visits.retention_days": ("a whole number from 1 to 30, such as 30", ["31", "30.0"]),
+    "keypad.baud": (f"one of {BAUDS}, such as 9600", ['"fast"', "9601"]),
+    "gpio.relay_active_high": ("true or false, such as true", ["1"]),
+    "gpio.factory": ('one of "lgpio", "mock", such as "lgpio"', ['"pigpio"']),
+    "gpio.contact_pin": ("a whole number from 0 to 27, such as 22", ["28"]),
+    "gpio.relay_pin": ("a whole number from 0 to 27, such as 17", ["-1"]),
+    "policy.deny_blocks": (CODES, ['["O", "d"]', '"O"']),
+    "policy.max_cache_age_h": ("a number above 0, at most 8760, such as 72.0", ["0", "inf"]),
+    "policy.pin_length": ("a whole number from 4 to 12, such as 4", ["3"]),
+    "policy.minimum_age": ("a whole number from 0 to 99, such as 14", ["2008-01-01"]),
+    "seal.memory_kib": ("a whole number from 8 to 1048576, such as 19456", ["7"]),
+    "storage.directory": (
+        'a path, such as "/var/lib/doorctl"',
+        ['""', "1", '"/a\\u0000"'],
+    ),
+    "control.socket": ('a path, or "", such as "/run/doorctl/door.sock"', ['" "']),
+    "clock.trust": ('one of "always", "auto", such as "auto"', ['"never"']),
+    "web.host": ('an address or a host name, such as "127.0.0.1"', ['"a b"']),
+    "web.push.max_removed_percent": ("a number from 0 to 100, such as 5.0", ["101"]),
+}
+"""What is to be given for a key, and values that are not."""
+
+A_LIST_OF_PATHS = 'a list of at most 4 paths, such as ["/etc/doorctl/push.pem"]'
+IN_THE_CLEAR = (
+    "which other machines reach, without web.tls; give certificate_file and key_file there, or "
+    "web.allow_plain = true if something in front encrypts"
+)
 ONE_KEY = [
-    (
-        "door.relase_s = 5",
-        "door.relase_s: unknown key; did you mean door.release_s?",
+    *(
+        (f"{key} = {value}", f"{key}: found {value}; give {right}")
+        for key, (right, values) in FOUND.items()
+        for value in values
     ),
-    (
-        "door.RELEASE_S = 5",
-        "door.RELEASE_S: unknown key; did you mean door.release_s?",
+    *(
+        (f'web.host = "{host}"', f'web.host: found "{host}", {IN_THE_CLEAR}')
+        for host in ("0.0.0.0", "::", "192.0.2.7", "door.example", "127.0.0.1.example")  # noqa: S104 - refused
     ),
+    ("door.relase_s = 5", "door.relase_s: unknown key; did you mean door.release_s?"),
+    ("door.RELEASE_S = 5", "door.RELEASE_S: unknown key; did you mean door.release_s?"),
     (
         "door.retention_days = 5",
         "door.retention_days: unknown key; did you mean visits.retention_days?",
     ),
-    (
-        "door.xyzzy = 5",
-        (
-            "door.xyzzy: unknown key; [door] has release_s, free_when_staffed, held_open_s, "
-            "prewarn_s, long_release_s, long_release_tags, exit_release_s, interlock_wait_s"
-        ),
-    ),
-    (
-        'door."a\\nb" = 5',
-        (
-            'door."a\\u000ab": unknown key; [door] has release_s, free_when_staffed, held_open_s, '
-            "prewarn_s, long_release_s, long_release_tags, exit_release_s, interlock_wait_s"
-        ),
-    ),
+    ("door.xyzzy = 5", f"door.xyzzy: unknown key; [door] has {DOORS}"),
+    ('door."a\\nb" = 5', f'door."a\\u000ab": unknown key; [door] has {DOORS}'),
     ("release_s = 5", "release_s: unknown key; did you mean door.release_s?"),
     ("xyzzy = 5", "xyzzy: unknown key; every key stands in a table"),
     ("[dor]", "dor: unknown table; did you mean [door]?"),
-    (
-        "[xyzzy]",
-        (
-            "xyzzy: unknown table; there are branch, storage, secrets, seal, reader, keypad, gpio, "
-            "door, policy, hours, hours.staffed, hours.exceptions, closing, outputs, visits, "
-            "clock, control, web, web.tls, web.push, panel, metrics, signin, signin.oidc, lms, "
-            "alarms, alarms.email, alarms.webhook, alarms.heartbeat, backup, sync"
-        ),
-    ),
-    ("door = 5", "door: found 5; give a table: [door]"),
+    ("[xyzzy]", f"xyzzy: unknown table; there are {TABLES}"),
     ("[[door]]", "door: found [a table]; give a table: [door]"),
-    ("hours = true", "hours: found true; give a table: [hours]"),
-    (
-        'door.release_s = "5"',
-        'door.release_s: found "5"; give a number from 0.5 to 30, such as 5.0',
-    ),
-    (
-        "door.release_s = true",
-        "door.release_s: found true; give a number from 0.5 to 30, such as 5.0",
-    ),
-    (
-        "door.release_s = nan",
-        "door.release_s: found nan; give a number from 0.5 to 30, such as 5.0",
-    ),
-    (
-        "door.release_s = 0.49",
-        "door.release_s: found 0.49; give a number from 0.5 to 30, such as 5.0",
-    ),
-    (
-        "door.release_s = 31",
-        "door.release_s: found 31; give a number from 0.5 to 30, such as 5.0",
-    ),
     (
         "door.release_s.x = 5",
         "door.release_s: found a table; give a number from 0.5 to 30, such as 5.0",
-    ),
-    (
-        "visits.retention_days = 31",
-        "visits.retention_days: found 31; give a whole number from 1 to 30, such as 30",
-    ),
-    (
-        "visits.retention_days = 30.0",
-        "visits.retention_days: found 30.0; give a whole number from 1 to 30, such as 30",
     ),
     (
         f"web.port = 0x{'f' * 9000}",
         "web.port: found a huge number; give a whole number from 1 to 65535, such as 8080",
     ),
     (
-        'keypad.baud = "fast"',
-        (
-            'keypad.baud: found "fast"; give one of 1200, 2400, 4800, 9600, 19200, 38400, 57600, '
-            "115200, such as 9600"
-        ),
-    ),
-    (
-        "keypad.baud = 9601",
-        (
-            "keypad.baud: found 9601; give one of 1200, 2400, 4800, 9600, 19200, 38400, 57600, "
-            "115200, such as 9600"
-        ),
-    ),
-    (
-        "gpio.relay_active_high = 1",
-        "gpio.relay_active_high: found 1; give true or false, such as true",
-    ),
-    (
-        'gpio.factory = "pigpio"',
-        'gpio.factory: found "pigpio"; give one of "lgpio", "mock", such as "lgpio"',
-    ),
-    (
-        "gpio.contact_pin = 28",
-        "gpio.contact_pin: found 28; give a whole number from 0 to 27, such as 22",
-    ),
-    (
-        "gpio.relay_pin = -1",
-        "gpio.relay_pin: found -1; give a whole number from 0 to 27, such as 17",
-    ),
-    (
         "gpio.red_pin = 17",
         "gpio.red_pin: found 17, which is gpio.relay_pin too; give each the pin it is wired to",
     ),
-    (
-        'policy.deny_blocks = ["O", "d"]',
-        (
-            'policy.deny_blocks: found ["O", "d"]; give a list of codes of 1 to 8 of A-Z and 0-9, '
-            'such as ["O", "D", "S", "U", "F"]'
-        ),
-    ),
-    (
-        'policy.deny_blocks = "O"',
-        (
-            'policy.deny_blocks: found "O"; give a list of codes of 1 to 8 of A-Z and 0-9, '
-            'such as ["O", "D", "S", "U", "F"]'
-        ),
-    ),
-    (
-        "policy.deny_blocks = [[]]",
-        (
-            "policy.deny_blocks: found [a list]; give a list of codes of 1 to 8 of A-Z and 0-9, "
-            'such as ["O", "D", "S", "U", "F"]'
-        ),
-    ),
-    (
-        "policy.max_cache_age_h = 0",
-        "policy.max_cache_age_h: found 0; give a number above 0, at most 8760, such as 72.0",
-    ),
-    (
-        "policy.max_cache_age_h = inf",
-        "policy.max_cache_age_h: found inf; give a number above 0, at most 8760, such as 72.0",
-    ),
-    (
-        "policy.pin_length = 3",
-        "policy.pin_length: found 3; give a whole number from 4 to 12, such as 4",
-    ),
-    (
-        "policy.minimum_age = 2008-01-01",
-        "policy.minimum_age: found 2008-01-01; give a whole number from 0 to 99, such as 14",
-    ),
-    (
-        "seal.memory_kib = 7",
-        "seal.memory_kib: found 7; give a whole number from 8 to 1048576, such as 19456",
-    ),
+    ("policy.deny_blocks = [[]]", f"policy.deny_blocks: found [a list]; give {CODES}"),
     (
         "keypad.total_timeout_s = 9",
         "keypad.total_timeout_s: found 9.0; give at least keypad.digit_timeout_s, which is 20.0",
@@ -176,81 +107,24 @@ ONE_KEY = [
         ),
     ),
     (
-        'storage.directory = ""',
-        'storage.directory: found ""; give a path, such as "/var/lib/doorctl"',
-    ),
-    (
-        "storage.directory = 1",
-        'storage.directory: found 1; give a path, such as "/var/lib/doorctl"',
-    ),
-    (
-        'storage.directory = "/a\\u0000"',
-        'storage.directory: found "/a\\u0000"; give a path, such as "/var/lib/doorctl"',
-    ),
-    (
-        'control.socket = " "',
-        'control.socket: found " "; give a path, or "", such as "/run/doorctl/door.sock"',
-    ),
-    (
         f'control.socket = "/{"x" * 107}"',
         (
             "control.socket: the path is 108 bytes long and a Unix socket's may have 107; "
             'give a shorter one such as "/run/doorctl/door.sock"'
         ),
     ),
-    (
-        'clock.trust = "never"',
-        'clock.trust: found "never"; give one of "always", "auto", such as "auto"',
-    ),
-    (
-        'web.host = "a b"',
-        'web.host: found "a b"; give an address or a host name, such as "127.0.0.1"',
-    ),
-    ("web.tls = 5", "web.tls: found 5; give a table: [web.tls]"),
-    ("web = 5", "web: found 5; give a table: [web]"),
     ("[web.tsl]", "web.tsl: unknown key; did you mean web.tls?"),
-    (
-        '["web.tls"]',
-        '"web.tls": unknown table; did you mean [web.tls]?',
-    ),
+    ('["web.tls"]', '"web.tls": unknown table; did you mean [web.tls]?'),
     ("web.tls.keyfile = 'k'", "web.tls.keyfile: unknown key; did you mean web.tls.key_file?"),
     ("web.key_file = 'k'", "web.key_file: unknown key; did you mean web.tls.key_file?"),
-    (
-        "web.tls.certificate_file = 'c'",
-        "web.tls.key_file: missing beside web.tls.certificate_file; give its path",
-    ),
-    (
-        "web.tls.key_file = 'k'",
-        "web.tls.certificate_file: missing beside web.tls.key_file; give its path",
-    ),
-    (
-        "web.push.public_key_files = 'k'",
-        (
-            'web.push.public_key_files: found "k"; give a list of at most 4 paths, '
-            'such as ["/etc/doorctl/push.pem"]'
-        ),
-    ),
-    (
-        "web.push.public_key_files = ['']",
-        (
-            'web.push.public_key_files: found [""]; give a list of at most 4 paths, '
-            'such as ["/etc/doorctl/push.pem"]'
-        ),
-    ),
-    (
-        "web.push.max_removed_percent = 101",
-        "web.push.max_removed_percent: found 101; give a number from 0 to 100, such as 5.0",
+    *(
+        (f"web.tls.{one} = 'x'", f"web.tls.{other}: missing beside web.tls.{one}; give its path")
+        for one, other in (("certificate_file", "key_file"), ("key_file", "certificate_file"))
     ),
     *(
-        (
-            f'web.host = "{host}"',
-            (
-                f'web.host: found "{host}", which other machines reach, without web.tls; give '
-                "certificate_file and key_file there, or web.allow_plain = true if something in "
-                "front encrypts"
-            ),
-        )
-        for host in ("0.0.0.0", "::", "192.0.2.7", "door.example", "127.0.0.1.example")  # noqa: S104 - refused
+        (f"{key} = {value}", f"{key}: found {told}; give {A_LIST_OF_PATHS}")
+        for key in ("web.push.public_key_files",)
+        for value, told in (("'k'", '"k"'), ("['']", '[""]'))
     ),
 ]
 

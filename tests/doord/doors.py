@@ -31,9 +31,7 @@ RULES = DoorRules(
 class Door:
     """A door whose time passes as in the loop: it wakes at every deadline.
 
-    Args:
-        inputs: None where nothing is wired.
-        rules: the door's.
+    `inputs`: None where nothing is wired.
     """
 
     inputs: FakeInputs | None = field(default_factory=lambda: FakeInputs(standing=ALL_WIRED))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
-from doorctl.access.messages import LibraryAnswer, PadRules, Rules
+from doorctl.access.messages import PadRules, Rules
 from doorctl.access.policy import Policy
 from tests.doord.fake_door import (
     CARD,
@@ -97,23 +97,6 @@ def test_a_patron_who_changed_the_pin_gets_in() -> None:
     assert visit(door, CARD, RIGHT_PIN) == "wrong_pin"
 
 
-def test_a_pushed_pin_is_never_asked_about() -> None:
-    """Where the register has the PIN, the library system's attempts are not spent."""
-    door = door_that_asks()
-    assert door.library is not None
-
-    assert visit(door, CARD, WRONG_PIN) == "wrong_pin"
-    assert door.library.asked == []
-
-
-def test_a_no_is_a_refusal() -> None:
-    """What the library system denies stays shut."""
-    door = door_that_asks()
-
-    assert visit(door, UNKNOWN_CARD, WRONG_PIN) == "unknown_card"
-    assert not door.relay.edges
-
-
 def test_a_library_system_that_hangs_leaves_the_rest_as_it_was() -> None:
     """While nobody answers, those whom the register knows come in at once."""
     door = door_that_asks()
@@ -177,23 +160,6 @@ def test_an_answer_that_comes_too_late_opens_for_nobody_but_is_kept() -> None:
     assert visit(door, UNKNOWN_CARD, RIGHT_PIN) == "ok"
     assert door.library is not None
     assert door.library.asked == [UNKNOWN_CARD]
-
-
-def test_a_yes_without_a_row_opens_nothing() -> None:
-    """A card that nobody describes can't be judged, whatever is said of its PIN."""
-    library = FakeLibrary(answer=LibraryAnswer.YES)
-    door = door_that_asks(library)
-
-    assert visit(door, UNKNOWN_CARD, RIGHT_PIN) == "unknown_card"
-
-
-def test_the_branchs_rules_hold_for_a_row_that_was_asked_for() -> None:
-    """Somebody new from another municipality is not let in by the library system's yes."""
-    door = door_that_asks(
-        FakeLibrary(known={UNKNOWN_CARD: (RIGHT_PIN, registered(resident=False))})
-    )
-
-    assert visit(door, UNKNOWN_CARD, RIGHT_PIN) == "not_resident"
 
 
 def test_a_child_who_registered_a_minute_ago_is_too_young() -> None:

@@ -171,9 +171,7 @@ class Keeping:
 def kept(directory: Path, first: Callable[[], None] = lambda: None) -> Iterator[Keeping]:
     """Keep house at a door whose reader is away.
 
-    Args:
-        directory: an empty one.
-        first: the first thing that each purge does.
+    `directory`: an empty one; `first`: the first thing that each purge does.
     """
     config, log = initialised(directory), FakeEventLog()
     event_queue: EventQueue = queue.SimpleQueue()

@@ -13,7 +13,6 @@ from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import (
     A_CODE,
     CODES_KEY,
-    MOST_FAILURES,
     READER_BURST,
     READER_DELAY_S,
     READER_REFILL_MS,
@@ -134,17 +133,6 @@ class Books:
     def recorded(self) -> list[Visit]:
         """The door log."""
         return list(self.visits.visits(START.replace(year=2000)))
-
-
-def test_a_guess_is_charged_and_on_record_before_it_is_made() -> None:
-    """When `prepare` returns, a power cut costs the card a failure."""
-    books = Books()
-    books.open()
-
-    assert books.visits.card_throttle(key_of(CARD)) == CardThrottle(1, books.clock.boot_time())
-    assert books.recorded == [
-        Visit(1, START, books.clock.moment().state, None, None, key_of(CARD).hex()[:8])
-    ]
 
 
 @pytest.mark.parametrize("reason", sorted(UNJUDGED, key=str))
@@ -330,15 +318,6 @@ def test_the_exact_card_number_wins(known: tuple[bytes, ...], best: bytes) -> No
     assert row_key(books.prepared.stretched) == best
 
 
-def test_an_unknown_card_takes_the_same_steps() -> None:
-    """It is put on record, charged and answered like a known one."""
-    books = Books()
-    books.attempt(Reason.UNKNOWN_CARD, identifier(UNKNOWN_CARD))
-
-    assert books.failures(UNKNOWN_CARD) == 1
-    assert [visit.card for visit in books.recorded] == [key_of(UNKNOWN_CARD).hex()[:8]]
-
-
 @pytest.mark.parametrize("reason", [Reason.OK, Reason.UNKNOWN_CARD, Reason.WRONG_PIN])
 def test_where_no_pin_is_asked_for_nothing_is_counted(reason: Reason) -> None:
     """No card waits, no reader slows down, the attempt is on record."""
@@ -362,18 +341,6 @@ def test_an_unreadable_card_is_one_row_without_a_pseudonym() -> None:
         (7, "card_unreadable", None)
     ]
     assert books.visits.reader_throttle() == ReaderThrottle()
-
-
-def test_a_cache_that_fails_charges_nobody() -> None:
-    """The attempt is on record as a fault of ours, without a card."""
-    books = Books()
-    books.patrons.broken = True
-    with pytest.raises(StoreError):
-        books.open()
-    books.ledger.settle(1, Reason.FAULT)
-
-    assert books.failures() == 0
-    assert [(visit.reason, visit.card) for visit in books.recorded] == [("fault", None)]
 
 
 def test_a_second_look_changes_the_row_alone() -> None:
@@ -544,18 +511,6 @@ def test_all_codes_share_one_count_and_no_card_feels_it(*, counts_guesses: bool)
     assert (code.throttled, card.throttled) == (True, False)
     assert books.visits.reader_throttle() == ReaderThrottle()
     assert card.delay_s == 0.0
-
-
-def test_codes_never_stop_for_good() -> None:
-    """Ten and more wrong codes, each as soon as one may be typed, and an hour later one may."""
-    books = Books()
-    for _ in range(12):
-        books.attempt(Reason.UNKNOWN_CARD, CODE)
-        assert books.code_failures <= MOST_FAILURES
-        books.clock.advance(3600.0)
-    books.open(CODE)
-
-    assert not books.prepared.throttled
 
 
 @pytest.mark.parametrize("reason", [Reason.OK, Reason.NOT_PERMITTED, *sorted(UNJUDGED, key=str)])

@@ -69,24 +69,6 @@ def test_no_digit_after_it_opens(mode: Mode, typed_before: int) -> None:
     assert not door.relay.edges
 
 
-def test_no_card_after_it_opens() -> None:
-    """One that is swiped before the loop has turned is judged by what stands then."""
-    door = FakeDoor()
-    set_mode(door, Mode.LOCKDOWN)
-    assert door.visit(CARD, RIGHT_PIN) == "closed"
-
-
-def test_it_may_come_while_the_card_is_looked_up() -> None:
-    """What comes back is older than the mode, so it is asked for once more."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.types(RIGHT_PIN)
-    set_mode(door, Mode.LOCKDOWN)
-    door.work()
-
-    assert door.reasons == ["closed"]
-
-
 def test_a_card_waits_for_hours_that_are_being_read() -> None:
     """Neither let in by the old ones nor refused by them: it is judged when they are there."""
     door = FakeDoor(calendar=Calendar(((),) * 7))

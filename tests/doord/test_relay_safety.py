@@ -54,14 +54,6 @@ def pulse_s(door: FakeDoor) -> float:
     return off.at_s - on.at_s
 
 
-def test_the_relay_goes_off_at_its_deadline() -> None:
-    """The loop wakes for it by itself, not a moment later."""
-    door = opened()
-    door.controller.run(FakeQueue(door.clock, stop()))
-
-    assert pulse_s(door) == RELEASE_S
-
-
 @pytest.mark.parametrize("line", [READER, KEYPAD])
 def test_a_flood_of_events_does_not_hold_the_relay(line: str) -> None:
     """However many events wait, the relay is late by one event at the most."""

@@ -9,21 +9,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from doorctl.cli.processes import selftest
 from doorctl.config import Config, load
-from doorctl.doord.self_test import CHECKS, Finding, as_answer, run, self_test
+from doorctl.doord.self_test import CHECKS, as_answer, run, self_test
 from doorctl.rpc.control import ControlServer
 from doorctl.services import cards
 from doorctl.services.app import App
 from doorctl.wiring.installation import initialise
 from tests.doord.sound_houses import Parts
-from tests.fakes.clock import START
 
 COMMAND = (sys.executable, "-c", "from doorctl.cli.processes import selftest; selftest()")
 
@@ -95,11 +91,6 @@ def running(config_file: Path, parts: Parts) -> Iterator[None]:
         server.stop()
 
 
-def call(config_file: Path, *words: str) -> Result:
-    """Run the command in this process."""
-    return CliRunner().invoke(selftest, ["--config", str(config_file), *words])
-
-
 def on_a_terminal(config_file: Path, **environment: str) -> str:
     """Run the command with a terminal as its output; return what that shows."""
     master, slave = pty.openpty()
@@ -121,40 +112,6 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 4096)
     except OSError:
         return b""  # The other end is closed.
-
-
-def test_a_running_door_that_is_well_exits_0(config_file: Path) -> None:
-    """One line a check, in the table's order, and nothing on stderr."""
-    with running(config_file, Parts()):
-        done = call(config_file)
-
-    assert (done.exit_code, done.stderr) == (0, "")
-    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
-        ["ok", check.name] for check in CHECKS
-    ]
-
-
-def test_a_check_that_fails_exits_1_and_says_what_to_do(config_file: Path) -> None:
-    """The failing ones once more in one line on stderr."""
-    with running(config_file, Parts(lines={"reader": False}, hours=None)):
-        done = call(config_file)
-
-    assert done.exit_code == 1
-    assert "fails reader            The reader is lost. Look at the reader's cable" in done.stdout
-    assert done.stderr.startswith("doorctl: 2 of ")
-    assert done.stderr.endswith("fail: reader, hours\n")
-
-
-def test_scripts_get_it_as_json(config_file: Path) -> None:
-    """Whole: what the door found, and whether all is well."""
-    parts = Parts(applied_at=START - timedelta(days=9))
-    with running(config_file, parts):
-        done = call(config_file, "--json")
-
-    told = json.loads(done.stdout)
-    failing = [one["check"] for one in told["findings"] if not one["ok"]]
-    assert (done.exit_code, told["ok"], failing) == (1, False, ["register_age"])
-    assert set(told["findings"][0]) == {"check", "ok", "what", "do"}
 
 
 def test_without_the_door_the_rest_is_tested(config_file: Path) -> None:
@@ -213,8 +170,3 @@ def test_a_terminal_shows_marks_where_it_can(config_file: Path) -> None:
     assert "fails door" not in modern
     assert "ok    card" in ancient
     assert "fails door" in ancient
-
-
-def test_a_finding_survives_an_older_command_line() -> None:
-    """The four fields are fixed names."""
-    assert Finding("door", ok=True, what="It runs.").do == ""

@@ -12,7 +12,7 @@ from doorctl.access.messages import PadRules, Rules
 from doorctl.access.patron import Patron
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
-from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
+from doorctl.access.throttle import CardThrottle
 from doorctl.cards.reader import BytesReceived
 from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
 from doorctl.doord.controller import READER, SAME_SWIPE_S, UNREADABLE_GAP_S
@@ -85,20 +85,6 @@ def test_the_relay_comes_before_the_log_line() -> None:
     assert door.relay.edges == [Edge(energised=True, at_s=0.0)]
 
 
-def test_an_attempt_and_its_charge_are_on_record_before_the_answer() -> None:
-    """A power cut at the last digit leaves a row and a counted guess."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
-
-    assert door.outcomes == [None]
-    assert door.visits.card_throttle(key_of(CARD)) == CardThrottle(1, door.clock.boot_time())
-    door.types(RIGHT_PIN)
-    assert door.visits.card_throttle(key_of(CARD)).failures == 1
-    door.work()
-    assert door.visits.card_throttle(key_of(CARD)) == CardThrottle()
-
-
 def test_the_log_line_says_which_edge_it_was() -> None:
     """Both edges are logged with the monotonic time, and the attempt by its number."""
     door = FakeDoor()
@@ -125,33 +111,6 @@ def test_nothing_that_is_logged_tells_who_came() -> None:
     said = repr(door.log.lines)
     secrets = (CARD, UNKNOWN_CARD, RIGHT_PIN, WRONG_PIN, key_of(CARD).hex()[:8], "30000")
     assert not [secret for secret in secrets if secret in said]
-
-
-def test_a_patron_gets_the_whole_release_and_no_more() -> None:
-    """The strike is released for `release_s` from the last digit on."""
-    door = FakeDoor()
-    door.visit(CARD, RIGHT_PIN)
-    door.wait(60.0)
-
-    assert door.relay.edges == [
-        Edge(energised=True, at_s=1000.0),
-        Edge(energised=False, at_s=1000.0 + RELEASE_S),
-    ]
-    assert not door.doorway.released
-
-
-def test_a_second_grant_prolongs_the_release() -> None:
-    """The second patron has the whole time too, in one pulse."""
-    door = FakeDoor()
-    door.visit(CARD, RIGHT_PIN)
-    door.wait(RELEASE_S - 1)
-    door.visit(OTHER_CARD, RIGHT_PIN)
-    door.wait(60.0)
-
-    assert [(edge.energised, edge.at_s) for edge in door.relay.edges] == [
-        (True, 1000.0),
-        (False, 1000.0 + RELEASE_S - 1 + RELEASE_S),
-    ]
 
 
 def lamps_of(number: str, pin: str, *, wrong_before: int = 0) -> list[tuple[int, Lamps]]:
@@ -225,49 +184,6 @@ def test_garbage_turns_the_red_lamp_on_and_is_counted_by_shape() -> None:
     assert door.signals.lamps == Lamps()
 
 
-def test_a_card_that_is_swiped_over_another_takes_its_place() -> None:
-    """The first attempt ends silently as a time-out and costs nothing; the second one counts."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
-    door.types("47")
-    door.swipe(OTHER_CARD)
-    assert not door.signals.lamps.red
-    door.types(RIGHT_PIN)
-    door.work()
-
-    assert door.reasons == ["pin_timeout", "ok"]
-    assert door.outcomes == ["pin_timeout", "ok"]
-    assert door.visits.card_throttle(key_of(CARD)) == CardThrottle()
-
-
-def test_an_answer_for_a_card_that_was_swiped_over_decides_nothing() -> None:
-    """What the worker finds out about the first card never meets the second one's PIN."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.swipe(UNKNOWN_CARD)
-    door.types(RIGHT_PIN)
-    door.work()
-
-    assert door.reasons == ["pin_timeout", "unknown_card"]
-    assert not door.relay.edges
-
-
-def test_a_pin_that_comes_too_late_opens_nothing() -> None:
-    """After the time-out the digits are nobody's, and the guess is given back."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
-    door.wait(door.rules.pad.digit_timeout_s)
-    door.types(RIGHT_PIN)
-    door.work()
-
-    assert door.reasons == ["pin_timeout"]
-    assert door.outcomes == ["pin_timeout"]
-    assert not door.relay.edges
-    assert door.visits.card_throttle(key_of(CARD)) == CardThrottle()
-
-
 def test_a_worker_that_does_not_answer_is_a_fault() -> None:
     """The patron waits for `PREPARE_LIMIT_S` at most; a late answer opens nothing."""
     door = FakeDoor()
@@ -294,18 +210,6 @@ def test_a_cache_that_cannot_be_read_is_a_fault_and_an_alarm() -> None:
     assert door.visits.card_throttle(key_of(CARD)) == CardThrottle()
     door.patrons.broken = False
     assert door.visit(CARD, RIGHT_PIN) == "ok"
-
-
-def test_a_cache_that_fails_while_the_patron_types_is_a_fault() -> None:
-    """The row was read in time, but whether it still holds can't be told."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
-    door.patrons.broken = True
-    door.types(RIGHT_PIN)
-
-    assert door.reasons == ["fault"]
-    assert not door.relay.edges
 
 
 def test_a_cache_that_fails_at_the_second_look_is_a_fault() -> None:
@@ -354,23 +258,6 @@ def test_a_push_while_the_patron_types_decides(
     assert door.relay.energised is (reason == "ok")
 
 
-def test_a_second_push_during_the_second_look_is_seen_too() -> None:
-    """However many pushes come, the last one before the answer decides."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
-    door.push({CARD: resident(CARD)})
-    door.types(RIGHT_PIN)
-    look_again = door.worker.jobs.popleft()
-    seen = look_again()
-    door.push({})
-    assert seen is not None
-    door.controller.handle(seen)
-    door.work()
-
-    assert door.reasons == ["unknown_card"]
-
-
 def test_where_no_pin_is_asked_for_the_card_opens_the_door() -> None:
     """No key is awaited and no guess is counted."""
     door = FakeDoor(WITHOUT_PIN)
@@ -381,22 +268,6 @@ def test_where_no_pin_is_asked_for_the_card_opens_the_door() -> None:
 
     assert door.reasons == ["ok", "unknown_card"]
     assert door.visits.card_throttle(key_of(UNKNOWN_CARD)) == CardThrottle()
-
-
-def test_an_exhausted_reader_delays_every_answer_alike() -> None:
-    """After a sweep over many cards a right PIN still opens, some seconds later."""
-    door = FakeDoor()
-    for number in range(READER_BURST):
-        door.visit(f"31{number:08}", WRONG_PIN)
-    door.swipe(CARD)
-    door.work()
-    door.types(RIGHT_PIN)
-    door.wait(READER_DELAY_S - 0.1)
-    assert len(door.reasons) == READER_BURST
-    door.wait(0.1)
-
-    assert door.reasons[-1] == "ok"
-    assert door.relay.energised
 
 
 def test_a_storm_of_unreadable_cards_fills_no_queue() -> None:

@@ -84,10 +84,8 @@ def left(
 ) -> list[tuple[str, str, str]]:
     """Return each canary that stands somewhere: its name, its form, and where. Never itself.
 
-    Args:
-        content: bytes by where they stand.
-        canaries: texts by what they are.
-        but: forms that may be there.
+    `content`: bytes by where they stand; `canaries`: texts by what they are; `but`: forms that may
+    be there.
     """
     needles = [
         (name, form, needle)
@@ -106,9 +104,8 @@ def left(
 def files_under(root: Path, *spared: Path) -> dict[str, bytes]:
     """Return every file below a directory, and every name there as its own content.
 
-    Args:
-        root: where to begin.
-        spared: files and directories that are what went in, or what was handed out.
+    `root`: where to begin; `spared`: files and directories that are what went in, or what was
+    handed out.
     """
     found: dict[str, bytes] = {}
     for path in root.rglob("*"):

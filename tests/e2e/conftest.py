@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from doorctl.config import load
+from doorctl.rpc.control import ControlServer
+from doorctl.services.app import App
+from doorctl.services.branch import BranchThread
 from tests.e2e.door import Door
 from tests.e2e.people import write_feed
 from tests.web.branch import Branch
@@ -53,10 +57,10 @@ LOADED = ("installation.key", "patrons.db", "visits.db")
 
 
 FORKED = {
-    *("test_door_leaf", "test_hostile_bytes", "test_keys", "test_modes", "test_questions"),
+    *("test_door_leaf", "test_hostile_bytes", "test_modes", "test_questions"),
     *("test_reasons", "test_reloading", "test_selftest", "test_throttling", "test_asking"),
     *("test_away", "test_panel", "test_people", "test_retention", "test_statistics"),
-    *("test_subject", "test_evenings", "test_power_cut", "test_asking_faults", "test_audit"),
+    *("test_subject", "test_evenings", "test_power_cut", "test_audit"),
     *("test_staff_commands", "test_loading", "test_lookout", "test_sync", "test_rotation"),
     *("test_faults", "test_restoring", "test_handbook"),
 }
@@ -189,3 +193,19 @@ def door(doors: Doors) -> Door:
 def bare(doors: Doors, tmp_path: Path) -> Door:
     """Give a door in an empty directory."""
     return doors.bare(tmp_path)
+
+
+@pytest.fixture(params=["alone", "beside web"])
+def branch(request: pytest.FixtureRequest, door: Door) -> Iterator[Door]:
+    """Give a branch that is open at all hours, whose file nobody writes or web does."""
+    door.configured("policy.code_entry=true")
+    if request.param == "alone":
+        yield door
+        return
+    config = load(Path(door.options[0].removeprefix("--config=")), door.options[2::2])
+    with closing(BranchThread(App.of(config))) as desk:
+        desk.open()
+        server = ControlServer(config.web.socket, desk.answers())
+        server.start()
+        yield door
+        server.stop()

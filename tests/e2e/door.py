@@ -116,8 +116,7 @@ class Staged(Stage):
 class Door(Staged):
     """A `Stage` with pins that leave a record.
 
-    Args:
-        pins: a directory with the entry point of :class:`tests.e2e.recorded_pins.RecordedPin`.
+    `pins`: a directory with the entry point of :class:`tests.e2e.recorded_pins.RecordedPin`.
     """
 
     calls_forked = True
@@ -386,3 +385,10 @@ def refusal(door: Door, *words: str, stdin: str = "") -> str:
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.endswith("\n")
     return done.stderr
+
+
+def said(door: Stage, *words: str, stdin: str = "") -> str:
+    """Run a command that has to work, in silence on stderr; return what it said."""
+    done = door.call(*words, stdin=stdin)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout

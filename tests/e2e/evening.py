@@ -155,7 +155,7 @@ class Evening(Door):
                     getattr(self, deed)(*filter(None, (what,)))
             elif word[0] == "?":
                 event, _, what = word[1:].partition("=")
-                known = {"kind": what} if event == "alarm" else {"state": what}
+                known = KNOWN_BY[event](what) if event in KNOWN_BY else {"state": what}
                 self.wait_for(event, timeout_s=LIMIT_S, **known)
             else:
                 (self.press if len(word) in {1, 4} else self.press_heard)(word)
@@ -215,6 +215,10 @@ class Evening(Door):
             file.unlink() if content is None else file.write_bytes(content)
 
 
+KNOWN_BY: dict[str, Callable[[str], dict[str, object]]] = {
+    "alarm": lambda what: {"kind": what},
+    "closing": lambda what: {"minutes": int(what)},
+}
 COMMANDS = {
     "ban": ("bans", "add", "-", "--reason", "uro"),
     "lift": ("bans", "lift", "1"),

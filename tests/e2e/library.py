@@ -167,10 +167,8 @@ def real_sip2(directory: Path) -> Iterator[tuple[tuple[str, ...], subprocess.Pop
 class AskingBranch(Branch):
     """A branch with a door whose pins leave a record; neither process has been started.
 
-    Args:
-        directory: an empty one, or one with the library system's password in it.
-        settings: the library system's, and more ``--set`` values.
-        pins: see :class:`Door`.
+    `directory`: an empty one, or one with the library system's password in it; `settings`: the
+    library system's, and more ``--set`` values.
     """
 
     def __init__(self, directory: Path, *settings: str, pins: Path) -> None:

@@ -18,12 +18,8 @@ TODAY = datetime.now(ZoneInfo("Europe/Copenhagen")).date()
 class Person:
     """Somebody at the door.
 
-    Args:
-        number: of the card.
-        pin: the right one.
-        row: what the feed says otherwise than of anybody.
-        card: what the feed says of the card otherwise.
-        kind: ``CPR`` or ``CARD``.
+    `number`: of the card; `row`: what the feed says otherwise than of anybody; `card`: what the
+    feed says of the card otherwise; `kind`: ``CPR`` or ``CARD``.
     """
 
     number: str

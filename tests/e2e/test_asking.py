@@ -9,18 +9,24 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from doorctl.wiring.door import open_library_line
+from tests.e2e.canaries import files_under, left, process_files
 from tests.e2e.conftest import Loaded
 from tests.e2e.door import until
 from tests.e2e.library import (
     ALSO_NEW,
+    BRIEF_S,
     KNOWN,
     NEW,
+    PASSWORD,
     STRANGERS,
+    VIA_WEB_S,
+    AskingBranch,
     Fbs,
     Made,
     Peer,
@@ -108,30 +114,6 @@ def test_a_pin_is_learnt_and_then_decided_without_anybody(library: Fbs, branches
     assert branch.refused(NEW, NEW.wrong_pin)[0] == "wrong_pin"
 
 
-def test_a_wrong_pin_is_asked_about_once(library: Fbs, branches: Made) -> None:
-    """After a no the card rests: even the right PIN is no question, so no lockout is spent."""
-    for person in (NEW, ALSO_NEW):
-        library.know(person)
-    branch = started(branches(*library.settings), unlearnt(NEW, 2), unlearnt(ALSO_NEW, 3))
-
-    assert branch.refused(NEW, NEW.wrong_pin)[0] == "wrong_pin"
-    assert branch.refused(NEW)[0] == "throttled"
-    assert library.asked() == 1
-    branch.door.let_in(ALSO_NEW)
-    assert library.asked() == 2
-
-
-def test_who_is_locked_out_there_is_refused(library: Fbs, branches: Made) -> None:
-    """``LOANER_LOCKED_OUT`` stands as a wait in the log; the right PIN opens nothing."""
-    library.know(NEW)
-    library.script.patrons[NEW.number].wrong = 3
-    branch = started(branches(*library.settings), unlearnt(NEW, 2))
-
-    assert branch.refused(NEW)[0] == "throttled"
-    assert branch.door.settled(1).reason == "throttled"
-    assert branch.door.edges(branch.door.pid) == []
-
-
 def test_a_changed_pin_opens_at_once(library: Fbs, branches: Made) -> None:
     """A learnt PIN may have been changed there: the new one is asked about, kept, and then known.
 
@@ -177,3 +159,191 @@ def test_off_unless_configured(branches: Made) -> None:
 
 def _ignore(_posted: object) -> None:
     pass
+
+
+# A library system, a web process or a door that fails in the middle of a question.
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[Fbs]:
+    """FBS, that is given little time."""
+    with fbs(tmp_path, BRIEF_S) as peer:
+        yield peer
+
+
+BAD: dict[str, Callable[[Fbs], Callable[[Any], object]]] = {
+    "hanging": lambda peer: peer.hang,
+    "dribbling": lambda peer: peer.dribble,
+    "garbage": lambda peer: peer.babble,
+}
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_a_library_system_that_fails_delays_nobody_it_knows(
+    how: str, silent: Fbs, branches: Made
+) -> None:
+    """Whoever is known gets in meanwhile; refusals take the same, asked or not; one alarm each way.
+
+    The times are never below what an answer may take, and the relay stays off.
+    """
+    branch = started(branches(*silent.settings))
+    silent.script.raw["v9"] = BAD[how](silent)
+
+    asked = [branch.refused(person) for person in STRANGERS[:2]]
+    not_asked = branch.refused(KNOWN, KNOWN.wrong_pin)
+
+    assert [reason for reason, _ in (*asked, not_asked)] == ["unknown_card"] * 2 + ["wrong_pin"]
+    assert all(took_s >= BRIEF_S + VIA_WEB_S for _, took_s in (*asked, not_asked))
+    assert branch.door.edges(branch.door.pid) == []
+    # A machine that is busy may take all of that time to sign in, before anything is asked.
+    assert silent.asked() <= 2
+
+    before = silent.asked()
+    pending = branch.begin(STRANGERS[2])
+    until(lambda: silent.asked() == before + 1)
+    branch.door.let_in(KNOWN)
+    assert branch.door.settled(pending).reason == "unknown_card"
+
+    del silent.script.raw["v9"]
+    silent.know(NEW)
+    branch.door.let_in(NEW)
+    until(lambda: branch.alarms() == ["library_silent", "library_answers"])
+
+
+def test_a_library_system_nobody_vouches_for(tmp_path: Path, branches: Made) -> None:
+    """With a certificate of another authority no PIN is sent, and the alarm says where to look."""
+    with sip2s(tmp_path, BRIEF_S, trusted=False) as peer:
+        peer.know(NEW)
+        branch = started(branches(*peer.settings))
+
+        assert branch.refused(NEW)[0] == "unknown_card"
+        assert branch.refused(NEW)[0] == "unknown_card"
+
+        assert peer.script.frames == []
+        branch.door.let_in(KNOWN)
+        (alarm,) = branch.said("alarm")
+        assert alarm["kind"] == "library_silent"
+        assert "lms.ca_file" in str(alarm["why"])
+
+
+def test_web_killed_in_the_middle_of_a_question(library: Fbs, branches: Made) -> None:
+    """The card is refused, the known get in, and after the restart the question is put again."""
+    library.know(NEW)
+    branch = started(branches(*library.settings))
+    library.script.raw["v9"] = library.hang
+    attempt = branch.begin(NEW)
+    until(lambda: library.asked() == 1)
+
+    branch.end(signal.SIGKILL)
+
+    decision = branch.door.wait_for("decision", attempt=attempt)
+    assert decision["reason"] == "unknown_card"
+    branch.door.let_in(KNOWN)
+    assert branch.refused(NEW)[0] == "unknown_card"
+    del library.script.raw["v9"]
+    branch.start()
+    branch.door.let_in(NEW)
+
+
+def test_the_door_restarted_in_the_middle_of_a_question(library: Fbs, branches: Made) -> None:
+    """It stops in time with the relay off; the answer that comes to nobody opens nothing."""
+    library.know(NEW)
+    branch = started(branches(*library.settings))
+    library.script.raw["v9"] = library.hang
+    branch.begin(NEW)
+    until(lambda: library.asked() == 1)
+    before = branch.door.pid
+
+    assert branch.door.stop() == 0
+    branch.door.start_door()
+
+    assert branch.door.edges(before) == []
+    branch.door.let_in(KNOWN)
+    assert len(branch.door.edges(branch.door.pid)) == 2
+
+
+def test_fbs_forgets_the_session_and_is_under_repair(library: Fbs, branches: Made) -> None:
+    """A 401 is answered by one login within the question, a 503 by one alarm; then it goes on."""
+    for person in (NEW, ALSO_NEW):
+        library.know(person)
+    branch = started(branches(*library.settings))
+    branch.door.let_in(NEW)
+    library.script.sessions.clear()
+
+    branch.door.let_in(ALSO_NEW)
+
+    assert library.script.paths() == ["login", "v9", "v4", "v9", "login", "v9", "v4"]
+    assert branch.alarms() == []
+    library.script.replies["v9"] = (503, b"<html>Service Unavailable</html>")
+    assert branch.refused(STRANGERS[0])[0] == "unknown_card"
+    branch.door.let_in(KNOWN)
+    del library.script.replies["v9"]
+    library.script.sessions.clear()
+    late = STRANGERS[1]
+    library.know(late)
+    branch.door.let_in(late)
+    until(lambda: branch.alarms() == ["library_silent", "library_answers"])
+
+
+# What must stand nowhere after an evening of questions.
+
+
+LONG_NEW = Person("3000001234", "57309182")
+LONG_UNLEARNT = Person("0101701234", "48192037", kind="CPR")
+LONG_KNOWN = Person("3000001250", "90517264")
+LONG_STRANGER = Person("3000009919", "66419028")
+LONG_HUNG = Person("3000009920", "77315094")
+WRONG = "13579246"
+
+
+def test_nothing_is_written_down_of_who_was_asked_about(
+    silent: Fbs, tmp_path: Path, branches: Made
+) -> None:
+    """After such an evening no file, no log, no command line and no environment holds a secret.
+
+    Rows kept and learnt, a no, a rest, a hanging library system, one that echoes the question,
+    a web process that is killed meanwhile.
+    """
+    for person in (LONG_NEW, LONG_UNLEARNT):
+        silent.know(person)
+    branch = branches(*silent.settings, "policy.pin_length=8")
+    branch.load(LONG_KNOWN.feed_row(1), unlearnt(LONG_UNLEARNT, 2))
+    branch.start()
+    branch.door.start()
+    branch.door.let_in(LONG_NEW)
+    branch.await_kept("asked")
+    branch.door.let_in(LONG_UNLEARNT)
+    branch.await_kept("learnt")
+    for _ in range(2):
+        branch.refused(LONG_UNLEARNT, WRONG)
+    echo = {"message": f"{LONG_STRANGER.number} {LONG_STRANGER.pin} {PASSWORD}"}
+    silent.script.replies["v9"] = (500, echo)
+    branch.refused(LONG_STRANGER)
+    silent.script.raw["v9"] = silent.hang
+    asked = silent.asked()
+    branch.begin(LONG_HUNG)
+    until(lambda: silent.asked() > asked)
+    seen = public(branch)
+    branch.end(signal.SIGKILL)
+    branch.start()
+    branch.door.let_in(LONG_KNOWN)
+    seen |= public(branch)
+    branch.end()
+    branch.door.stop()
+
+    people = (LONG_NEW, LONG_UNLEARNT, LONG_KNOWN, LONG_STRANGER, LONG_HUNG)
+    secrets = {f"number {place}": one.number for place, one in enumerate(people)}
+    secrets |= {f"PIN {place}": one.pin for place, one in enumerate(people)}
+    secrets |= {"wrong PIN": WRONG, "password": PASSWORD}
+    written = files_under(tmp_path, tmp_path / "lms.password")
+    assert {"patrons.db", "visits.db", "door.stderr", "web.stderr"} <= written.keys()
+    written["logs"] = repr((branch.lines, branch.door.lines)).encode()
+    assert left(written | seen, secrets) == []
+
+
+def public(branch: AskingBranch) -> dict[str, bytes]:
+    """Return what everybody may read of both processes, and what stands on the disk meanwhile."""
+    seen = process_files({"door": branch.door.pid, "web": branch.web_pid})
+    for path in branch.directory.glob("*.db-wal"):
+        seen[f"{path.name} {branch.web_pid}"] = path.read_bytes()
+    return seen

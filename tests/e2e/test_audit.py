@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -17,13 +16,10 @@ from typing import Any
 
 import pytest
 
-from doorctl.config import load
 from doorctl.demo.door import Stage
 from doorctl.rpc.control import ControlServer
-from doorctl.services.app import App
-from doorctl.services.branch import BranchThread
 from doorctl.store.connection import WriterLock
-from tests.e2e.door import Door, refusal
+from tests.e2e.door import Door, refusal, said
 from tests.e2e.people import ENTITLED
 
 HOURS_AGO, HOUR_AGO = (
@@ -31,28 +27,6 @@ HOURS_AGO, HOUR_AGO = (
 )
 AT_ONCE = 4
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
-
-
-@pytest.fixture(params=["alone", "beside web"])
-def branch(request: pytest.FixtureRequest, door: Door) -> Iterator[Door]:
-    """A branch whose file nobody writes or web does; the fixture's patrons were loaded by hand."""
-    if request.param == "alone":
-        yield door
-        return
-    config = load(Path(door.options[0].removeprefix("--config=")), door.options[2::2])
-    with closing(BranchThread(App.of(config))) as desk:
-        desk.open()
-        server = ControlServer(config.web.socket, desk.answers())
-        server.start()
-        yield door
-        server.stop()
-
-
-def said(door: Stage, *words: str) -> str:
-    """Run a command that has to work, in silence on stderr; return what it said."""
-    done = door.call(*words)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
 
 
 def listed(door: Stage, *words: str) -> list[dict[str, Any]]:

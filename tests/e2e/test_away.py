@@ -95,49 +95,6 @@ def test_swiped_while_the_reader_was_away(doors: Doors) -> None:
     buffered.pull()
 
 
-def test_reader_pulled_and_back(doors: Doors) -> None:
-    """After a reader was unplugged and put back the next swipe works, time and again."""
-    door = doors.started()
-    for _ in range(2):
-        door.reader.pull()
-        door.wait_for("reader", state="lost")
-        door.reader.put_in()
-        door.wait_for("reader", state="connected")
-        door.let_in(ENTITLED)
-
-    states = [line["state"] for line in door.said("reader")]
-    assert states == ["connected", "lost", "connected", "lost", "connected"]
-
-
-def test_half_a_swipe(doors: Doors) -> None:
-    """Half a swipe before the loss and half after it are not one card."""
-    door = doors.started()
-    door.reader.send(ALSO_ENTITLED.swipe[:-3])
-    door.reader.pull()
-    door.wait_for("reader", state="lost")
-    door.reader.put_in()
-    door.wait_for("reader", state="connected")
-    door.reader.send(ALSO_ENTITLED.swipe[-3:])
-
-    assert door.wait_for("decision")["reason"] == "card_unreadable"
-    door.let_in(ENTITLED)
-    assert len(door.said("decision")) == 2
-
-
-def test_keypad_pulled_and_back(doors: Doors) -> None:
-    """Without its keypad nobody gets in; with it the next one does."""
-    door = doors.started()
-    door.keypad.pull()
-    door.wait_for("keypad", state="lost")
-    alone = door.swipe(ENTITLED.swipe)
-
-    door.keypad.put_in()
-    door.wait_for("keypad", state="connected")
-
-    assert door.let_in(ALSO_ENTITLED)["attempt"] == alone + 1
-    assert [line["reason"] for line in door.said("decision")] == ["pin_timeout", "ok"]
-
-
 def test_reader_absent_at_start(doors: Doors) -> None:
     """A door whose devices are missing starts, says so, and works once they are there."""
     door = doors.made()
@@ -151,17 +108,6 @@ def test_reader_absent_at_start(doors: Doors) -> None:
         door.wait_for("keypad", state="connected")
 
     door.let_in(ENTITLED)
-
-
-def test_reader_lost_in_mid_pulse(doors: Doors) -> None:
-    """The relay goes off in time although the reader is pulled while it is on."""
-    door = doors.started()
-    door.visit(ENTITLED)
-    door.reader.pull()
-
-    door.wait_for("relay", energised=False)
-
-    assert [edge.level for edge in door.edges(door.pid)] == [1, 0]
 
 
 def assert_next_is_the_first(door: Door) -> None:

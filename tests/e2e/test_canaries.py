@@ -273,7 +273,7 @@ def crashed(house: House) -> None:
 
 
 def test_not_one_canary_is_left(house: House) -> None:
-    """A CPR number, a name, an address, a PIN, a password and a session leave no trace.
+    """A CPR number, a name, an address, a PIN, a password, a session and the key leave no trace.
 
     They go through reader, keypad, screen, feed, push, commands, staff pages, requests to nowhere,
     faults and crashes. Then no file, no output, no command line and no environment holds any of
@@ -320,6 +320,10 @@ def test_not_one_canary_is_left(house: House) -> None:
     sessions = {f"session {at}": token for at, token in enumerate(tokens)}
     assert left(everything) == []
     assert left(everything, sessions, but=KEPT_OF_SESSIONS) == []
+    key = (house.branch.directory / "installation.key").read_bytes()
+    told = (key, key.hex().encode(), key.hex().upper().encode())
+    holding = {where for where, bytes_ in everything.items() if any(one in bytes_ for one in told)}
+    assert {Path(where).name for where in holding} == {"installation.key"}
 
 
 def went_through(house: House, written: dict[str, bytes]) -> None:

@@ -7,11 +7,10 @@ import time
 
 import pytest
 
-from doorctl.door.inputs import SETTLE_S
 from tests.e2e.conftest import Doors
 from tests.e2e.door import BUZZER, CONTACT, EXIT, FIRE, UNHEARD_S, WIRED, Door, refusal, until
-from tests.e2e.hours import CLOSED, STAFFED, in_s
-from tests.e2e.people import ALSO_ENTITLED, ENTITLED
+from tests.e2e.hours import CLOSED, STAFFED
+from tests.e2e.people import ENTITLED
 
 LONG = "door.release_s=20"
 BRIEF = ("door.held_open_s=2", "door.prewarn_s=1")
@@ -56,27 +55,6 @@ def test_somebody_comes_in(wired: Door) -> None:
     assert (found["inside"], found["inside_low"], found["inside_high"]) == (1, 1, 2)
 
 
-def test_the_leaf_shuts_while_the_strike_is_still_released(wired: Door) -> None:
-    """It can be opened once more until the release is over."""
-    wired.configured(LONG).start()
-    wired.visit(ENTITLED)
-    for opened in (True, False, True):
-        wired.contact(open=opened)
-        wired.wait_for("door", state="open" if opened else "released")
-
-    assert states(wired) == ["released", "open", "released", "open"]
-    assert wired.alarms() == []
-
-
-def test_nobody_opens(wired: Door) -> None:
-    """EN 60839-11-1 table 3: whoever is let in and does not come is told as no entry."""
-    wired.start()
-    wired.visit(ENTITLED)
-    wired.wait_for("door", state="no_entry")
-
-    assert states(wired) == ["released", "locked", "no_entry"]
-
-
 def test_a_leaf_that_is_held_open_is_warned_of_alarmed_once_and_cleared(wired: Door) -> None:
     """The buzzer warns before the alarm, which is told once and is over with the leaf shut."""
     wired.configured(*BRIEF).start()
@@ -111,16 +89,6 @@ def test_a_leaf_that_is_forced_is_alarmed_once_and_cleared(wired: Door) -> None:
     assert levels(wired) == []
 
 
-def test_somebody_is_let_in_at_a_forced_leaf(wired: Door) -> None:
-    """A stuck contact keeps no entitled patron out."""
-    wired.start()
-    wired.contact(open=True)
-    wired.wait_for("alarm", kind="door_forced")
-
-    assert wired.visit(ENTITLED)["reason"] == "ok"
-    assert levels(wired)[0] == 1
-
-
 @pytest.mark.parametrize("hours", [(), CLOSED, STAFFED], ids=["self_service", "closed", "staffed"])
 def test_the_exit_button_lets_out_in_every_mode(hours: tuple[str, ...], wired: Door) -> None:
     """Also while the branch is closed; what is opened by it is not forced."""
@@ -140,42 +108,6 @@ def test_the_exit_button_lets_out_in_every_mode(hours: tuple[str, ...], wired: D
         wired.wait_for("door", state="locked")
         until(lambda: levels(wired)[before:] == [1, 0])
     assert wired.alarms() == []
-
-
-def test_the_exit_button_lets_out_of_a_lockdown(wired: Door) -> None:
-    """Nobody is locked in, whatever is set by hand."""
-    wired.start()
-    words = ("mode", "set", "lockdown", "--until", in_s(3600), "--reason", "threat")
-    assert wired.call(*words).returncode == 0
-    wired.wait_for("mode", state="lockdown")
-    wired.press_exit()
-
-    wired.wait_for("relay", energised=True)
-    assert wired.visit(ENTITLED)["reason"] == "closed"
-
-
-def test_a_spike_on_the_exit_button_does_nothing(wired: Door) -> None:
-    """A relay or a radio makes a millisecond; a press that follows it is heard."""
-    wired.start()
-    longest_s = 0.0
-    for _ in range(20):
-        began_s = time.monotonic()
-        wired.press_exit(0.001)
-        longest_s = max(longest_s, time.monotonic() - began_s)
-    time.sleep(UNHEARD_S)
-    # On a busy machine a millisecond can last long enough to be a press.
-    assert levels(wired) == [] or longest_s > SETTLE_S
-    wired.press_exit()
-
-    wired.wait_for("relay", energised=True)
-
-
-def test_a_button_that_is_stuck_lets_out_once(wired: Door) -> None:
-    """A wedged button doesn't keep the door open."""
-    wired.configured("door.exit_release_s=0.5").start()
-    wired.press_exit(2.0)
-
-    until(lambda: levels(wired) == [1, 0])
 
 
 def test_a_fire_is_recorded_makes_no_noise_and_bars_nobody(wired: Door) -> None:
@@ -211,47 +143,6 @@ def test_a_grant_waits_for_the_other_door(wired: Door) -> None:
     wired.wait_for("relay", energised=True)
     wired.wait_for("door", state="released")
     assert states(wired) == ["released"]
-
-
-def test_a_grant_lapses_while_the_other_door_stays_open(wired: Door) -> None:
-    """The card has to be read again: nobody comes in by a grant that is minutes old."""
-    wired.configured("door.interlock_wait_s=0.5").start()
-    wired.other_door(open=True)
-    time.sleep(UNHEARD_S)
-    assert wired.visit(ENTITLED)["reason"] == "ok"
-    time.sleep(2 * UNHEARD_S)
-    wired.other_door(open=False)
-    time.sleep(UNHEARD_S)
-    assert levels(wired) == []
-
-    assert wired.visit(ALSO_ENTITLED)["reason"] == "ok"
-    assert levels(wired)[0] == 1
-
-
-def test_the_exit_button_does_not_wait_for_the_other_door(wired: Door) -> None:
-    """Nobody is kept in a lobby or a house by an interlock."""
-    wired.other_door(open=True)
-    wired.start()
-    wired.press_exit()
-
-    wired.wait_for("relay", energised=True)
-
-
-def test_the_daemon_is_stopped_with_the_leaf_open(wired: Door) -> None:
-    """It ends with the strike locked, and the next one takes the leaf as it finds it."""
-    wired.configured(LONG).start()
-    wired.visit(ENTITLED)
-    wired.contact(open=True)
-    wired.wait_for("door", state="open")
-    first = wired.pid
-
-    assert wired.stop() == 0
-    assert [edge.level for edge in wired.edges(first)] == [1, 0]
-    wired.start_door()
-    until(lambda: states(wired) == ["released", "open", "open"])
-    wired.contact(open=False)
-    wired.wait_for("door", state="locked")
-    assert wired.alarms() == []
 
 
 @pytest.mark.parametrize("pin", [CONTACT, EXIT, FIRE, "GPIO17", BUZZER])

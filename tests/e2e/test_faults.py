@@ -29,7 +29,7 @@ import pytest
 from doorctl.doord.controller import UNREADABLE_GAP_S
 from doorctl.doord.events import AGAIN_S
 from tests.e2e.conftest import Doors, Loaded
-from tests.e2e.door import Door, refusal, until
+from tests.e2e.door import Door, until
 from tests.e2e.people import ALSO_ENTITLED, DEBTOR, ENTITLED, STOLEN
 
 PAGE_BYTES = 4096
@@ -115,15 +115,6 @@ def assert_set_aside(door: Door, name: str) -> None:
     assert (alarm["level"], aside.name in alarm["why"]) == ("warning", True)
 
 
-def test_missing_visits(doors: Doors) -> None:
-    """A door log that is gone keeps nobody out."""
-    door = doors.made()
-    (door.directory / "visits.db").unlink()
-    door.start()
-
-    assert door.let_in(ENTITLED)["attempt"] == 1
-
-
 def test_nobody_reads_stdout(doors: Doors) -> None:
     """A journal that has stopped reading does not stop the door: it lets in and locks again."""
     door = doors.made()
@@ -173,25 +164,6 @@ def read_until_ready(descriptor: int) -> None:
         read += os.read(descriptor, 4096)
 
 
-def test_stdout_closed(doors: Doors) -> None:
-    """A journal that has gone away does not stop the door either."""
-    door = doors.made()
-    door.reader.put_in()
-    door.keypad.put_in()
-    process = subprocess.Popen(door.command("run"), stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        read_until_ready(process.stdout.fileno())
-        process.stdout.close()
-        door.swipe(ENTITLED.swipe)
-        door.press(ENTITLED.pin)
-        until(lambda: [edge.level for edge in door.edges(process.pid)] == [1, 0])
-    finally:
-        process.terminate()
-        code = process.wait()
-    assert code == 0
-
-
 def test_disk_full(doors: Doors) -> None:
     """Where the door log can't be written the entitled get in, and staff hear of it, once.
 
@@ -229,9 +201,7 @@ def test_disk_full(doors: Doors) -> None:
 class HinderedDoor(Door):
     """A door whose process is started through another command, which hinders it.
 
-    Args:
-        like: the door to take directory and patrons from.
-        through: that command, with its options.
+    `like`: the door to take directory and patrons from; `through`: that command, with its options.
     """
 
     def __init__(self, like: Door, loaded: Loaded, through: tuple[str, ...]) -> None:
@@ -339,40 +309,11 @@ def test_log_replaced_while_it_runs(doors: Doors, laid: bytes) -> None:
     assert all("was set aside as visits.db.damaged-" in why for why in told[1:])
 
 
-def test_socket_set_to_the_key(doors: Doors) -> None:
-    """A `control.socket` that names another file costs that file nothing: the door says so."""
-    door = doors.made()
-    key = door.directory / "installation.key"
-    before = key.read_bytes()
-    door.configured(f"control.socket={key}")
-
-    assert "installation.key is no socket" in refusal(door, "run")
-
-    assert key.read_bytes() == before
-
-
 def blind_visit(door: Door, swipe: bytes, pin: str) -> object:
     """Swipe and type while nothing can be put on record; the click says that the card was read."""
     door.hear_click(partial(door.reader.send, swipe))
     door.press_heard(pin)
     return door.wait_for("decision")["reason"]
-
-
-def test_odd_questions(doors: Doors) -> None:
-    """Odd bytes on the control socket change nothing, and the daemon goes on answering."""
-    door = doors.started()
-    for question in (b"", b"\n", b"{}\n", b"\xff" * 9000, b'{"ask":"nonsense"}\n', b"[" * 4000):
-        with socket.socket(socket.AF_UNIX) as line:
-            line.connect(str(door.directory / "door.sock"))
-            with contextlib.suppress(OSError):
-                line.sendall(question)
-                line.shutdown(socket.SHUT_WR)
-                answer = line.recv(9000)
-                assert answer == b"" or "error" in json.loads(answer)
-
-    assert json.loads(door.call("status", "--json").stdout)["running"]
-    door.let_in(ENTITLED)
-    assert door.complaint() == ""
 
 
 def test_wrong_card_on_the_control_socket(doors: Doors) -> None:
@@ -386,18 +327,6 @@ def test_wrong_card_on_the_control_socket(doors: Doors) -> None:
         assert "error" in json.loads(answer), card
 
     assert door.complaint() == ""
-    door.let_in(ENTITLED)
-
-
-def test_cache_damaged_while_it_runs(doors: Doors) -> None:
-    """A row that can't be read refuses that card as a fault; everybody else gets in."""
-    door = doors.started()
-    ref = "1006"  # STOLEN's place in the feed
-    door.change("UPDATE patrons SET blocks = 'O' WHERE patron_ref = ?", ref, database="patrons.db")
-
-    door.reader.send(STOLEN.swipe)
-    assert door.wait_for("decision")["reason"] == "fault"
-
     door.let_in(ENTITLED)
 
 

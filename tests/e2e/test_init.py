@@ -19,6 +19,20 @@ def test_makes_what_is_needed(bare: Door) -> None:
     assert bare.visit(ENTITLED)["reason"] == "unknown_card"
 
 
+def test_files_are_private(door: Door) -> None:
+    """Nobody but doorctl's own user can read what it makes, the control socket included.
+
+    `check.sock` is for all: it answers how the door is and nothing else.
+    """
+    door.start()
+    door.visit(ENTITLED)
+
+    made = [path for path in door.directory.iterdir() if not path.is_symlink()]
+    readable = {path.name for path in made if path.stat().st_mode & 0o077}
+    assert {"door.sock", "visits.db", "patrons.db", "installation.key"} <= {p.name for p in made}
+    assert readable == {"door.stderr", "check.sock"}  # the first is the test's own file
+
+
 @pytest.mark.parametrize("there", ["installation.key", "patrons.db", "visits.db", "branch.db"])
 def test_overwrites_nothing(there: str, bare: Door) -> None:
     """If a database is there, or a key that is none, it makes no other and touches nothing."""

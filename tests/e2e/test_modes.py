@@ -13,16 +13,15 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from doorctl.config.tables import DEEDS
 from tests.e2e.conftest import Doors
-from tests.e2e.door import BUZZER, UNHEARD_S, Door, until
+from tests.e2e.door import UNHEARD_S, Door, said, until
 from tests.e2e.hours import CLOSED, SELF_SERVICE, STAFFED, ahead, in_s
-from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER, Person
+from tests.e2e.people import ALSO_ENTITLED, ENTITLED, Person
 from tests.fakes.another_user import NOBODY, ask_as
 from tests.web.branch import free_port
 
@@ -38,13 +37,6 @@ def web(door: Door) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-
-
-def said(door: Door, *words: str, stdin: str = "") -> str:
-    """Run a command that has to work; return what it said."""
-    done = door.call(*words, stdin=stdin)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
 
 
 def set_mode(door: Door, mode: str, until_when: str = "") -> None:
@@ -153,31 +145,6 @@ def test_a_lockdown_reaches_the_door_and_ends_by_itself(branch: Door) -> None:
     ]
 
 
-def test_a_lockdown_comes_between_the_card_and_the_last_digit(branch: Door) -> None:
-    """Whoever has begun to type is not let in any more."""
-    attempt = branch.swipe(ENTITLED.swipe)
-    branch.press(ENTITLED.pin[:-1])
-    said(branch, "mode", "set", "lockdown", "--until", in_s(3600), "--reason", "threat")
-    branch.wait_for("mode", state="lockdown")
-    branch.press(ENTITLED.pin[-1])
-
-    assert branch.wait_for("decision", attempt=attempt)["reason"] == "closed"
-
-
-def test_only_emergency_passes_open_in_a_lockdown(door: Door) -> None:
-    """The fire brigade's card opens; a technician's that holds outside the hours does not."""
-    door.start()
-    usual = ("--to", ahead(3), "--label", "x", "--outside-hours", "--own-pin")
-    for person, kind in ((STRANGER, "emergency"), (ALSO_ENTITLED, "technician")):
-        words = ("passes", "add", person.number, "--kind", kind, *usual)
-        said(door, *words, stdin="7531\n7531\n")
-    set_mode(door, "lockdown")
-
-    assert door.visit(STRANGER, "7531")["reason"] == "ok"
-    assert door.visit(ALSO_ENTITLED, "7531")["reason"] != "ok"
-    assert reason(door) == "closed"
-
-
 def test_staff_open_once_from_the_desk(door: Door) -> None:
     """Whatever the mode; it stands in the log with why and by whom."""
     door.configured(*CLOSED).start()
@@ -212,37 +179,6 @@ def test_what_is_kept_from_web_is_roots(door: Door) -> None:
 
     assert all("control.kept_from_web" in one for one in refused)
     assert door.wait_for("opened_by_staff")["why"] == "delivery"
-
-
-def test_shortly_before_closing_nobody_new_comes_in(door: Door) -> None:
-    """The last minutes are for leaving; the mode is still self-service."""
-    door.configured("closing.no_entry_min=10", *CLOSED).start()
-    set_mode(door, "self_service", in_s(3600))
-    assert reason(door) == "ok"
-    set_mode_again(door, in_s(300))
-
-    until(lambda: reason(door, ALSO_ENTITLED) == "closed")
-    assert modes(door)[-1] == ("self_service", "staff")
-
-
-def set_mode_again(door: Door, end: str) -> None:
-    """Give the same mode another end, of which the log says nothing."""
-    said(door, "mode", "set", "self_service", "--until", end, "--reason", "shorter")
-
-
-def test_before_closing_the_buzzer_warns(door: Door) -> None:
-    """Those inside are told once, so many minutes before they have to be out."""
-    while not 2 <= datetime.now(UTC).second < 40:
-        time.sleep(0.1)
-    door.configured("closing.warn_min=[1]", *CLOSED).start()
-    set_mode(door, "self_service")
-    # The warning was due a moment ago, and after the door's latest look: it is not missed.
-    time.sleep(2)
-    set_mode_again(door, in_s(60))
-
-    assert door.wait_for("closing", timeout_s=2 * 60)["minutes"] == 1
-    until(lambda: any(edge.level for edge in door.edges(door.pid, BUZZER)))
-    assert len(door.said("closing")) == 1
 
 
 Loss = Callable[[Path], None]

@@ -6,7 +6,6 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 
 import pytest
 from httpx2 import Client
@@ -17,8 +16,7 @@ from doorctl.rpc.control import Question, ask
 from doorctl.rpc.door import PanelOverSocket
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, until
-from tests.e2e.hours import CLOSED, STAFFED
-from tests.e2e.people import ENTITLED, STRANGER, Person
+from tests.e2e.people import ENTITLED
 from tests.web.branch import free_port
 
 LIMIT_S = 20.0
@@ -82,15 +80,6 @@ def looked_at(doors: Doors, *overrides: str) -> Iterator[tuple[Door, Looker]]:
     yield door, looker
 
 
-def end_of(doors: Doors, person: Person, pin: str) -> list[PanelState]:
-    """Have somebody swipe and type on the screen; return what was shown, the attempt left out."""
-    with looked_at(doors) as (door, looker):
-        door.reader.send(person.swipe)
-        looker.type(pin)
-        looker.until(Kind.WELCOME, Kind.REFUSED)
-        return [replace(state, attempt=0) for state in looker.seen if state.kind != Kind.WORKING]
-
-
 def test_keys_on_the_screen_open_the_door(doors: Doors) -> None:
     """The states come in order, as dots, and the relay with them; then the screen rests."""
     with looked_at(doors, BRIEF) as (door, looker):
@@ -123,14 +112,6 @@ def test_a_call_for_help_is_an_alarm_and_stands_in_the_door_log(doors: Doors) ->
         looker.door.press("help", looker.view.state.attempt)
 
 
-def test_a_stranger_and_a_wrong_pin_look_the_same(doors: Doors) -> None:
-    """State by state, and the code is one."""
-    wrong = end_of(doors, ENTITLED, ENTITLED.wrong_pin)
-
-    assert end_of(doors, STRANGER, STRANGER.pin) == wrong
-    assert wrong[-1] == PanelState(Kind.REFUSED, code=NOT_PROVED)
-
-
 def test_who_types_nothing_is_refused_in_time(doors: Doors) -> None:
     """The card is forgotten, and the screen says the same as to a stranger."""
     impatient = ("keypad.digit_timeout_s=1", "keypad.total_timeout_s=2")
@@ -140,15 +121,6 @@ def test_who_types_nothing_is_refused_in_time(doors: Doors) -> None:
 
         assert looker.kinds() == [Kind.CARD_READ, Kind.REFUSED]
         assert door.wait_for("decision")["reason"] == "pin_timeout"
-
-
-@pytest.mark.parametrize(("hours", "kind"), [(CLOSED, Kind.CLOSED), (STAFFED, Kind.STAFFED)])
-def test_the_hours_stand_on_the_screen(doors: Doors, hours: tuple[str, ...], kind: Kind) -> None:
-    """Closed by the calendar, and free while staff are there."""
-    door = doors.started(*hours)
-    until(lambda: door.said("mode"))
-
-    assert Looker(door).until(kind).kind is kind
 
 
 def test_a_keypad_that_is_wired_takes_the_keys(doors: Doors) -> None:

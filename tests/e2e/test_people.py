@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 
 from tests.e2e.conftest import Doors
-from tests.e2e.door import CONTACT, UNHEARD_S, WIRED, Door, until
+from tests.e2e.door import CONTACT, WIRED, Door, said, until
 from tests.e2e.hours import CLOSED, ahead
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, NOT_RESIDENT, STRANGER, Person
 
 LABEL = ("--label", "Skakklubben", "--to", ahead(5))
-
-
-def said(door: Door, *words: str, stdin: str = "") -> str:
-    """Run a command that has to work; return what it said."""
-    done = door.call(*words, stdin=stdin)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
 
 
 def ban(door: Door, person: Person) -> None:
@@ -49,39 +41,6 @@ def test_a_ban_and_its_end_reach_the_running_door(door: Door) -> None:
     assert door.visit(ENTITLED)["reason"] == "ok"
 
 
-def test_a_ban_comes_between_the_card_and_the_last_digit(door: Door) -> None:
-    """Whoever has begun to type is looked up once more."""
-    door.start()
-    attempt = door.swipe(ENTITLED.swipe)
-    door.press(ENTITLED.pin[:-1])
-    ban(door, ENTITLED)
-    door.press(ENTITLED.pin[-1])
-
-    assert door.wait_for("decision", attempt=attempt)["reason"] == "banned"
-    assert released(door) == 0
-
-
-def test_a_ban_is_lifted_between_the_card_and_the_last_digit(door: Door) -> None:
-    """That counts as well: what stands at the last digit decides."""
-    ban(door, ENTITLED)
-    door.start()
-    attempt = door.swipe(ENTITLED.swipe)
-    door.press(ENTITLED.pin[:-1])
-    said(door, "bans", "lift", "1")
-    door.press(ENTITLED.pin[-1])
-
-    assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
-
-
-def test_a_ban_is_not_told_before_the_pin_is_proved(door: Door) -> None:
-    """Whoever finds a card does not learn that its owner is banned."""
-    ban(door, ENTITLED)
-    door.start()
-
-    assert door.visit(ENTITLED, ENTITLED.wrong_pin)["reason"] == "wrong_pin"
-    assert door.visit(ENTITLED)["reason"] == "banned"
-
-
 def test_a_pass_lets_somebody_in_whom_the_register_keeps_out(door: Door) -> None:
     """With the register's PIN, and at once; taken back, it opens nothing more."""
     door.start()
@@ -103,18 +62,6 @@ def test_a_pass_has_a_pin_of_its_own(door: Door) -> None:
     assert door.visit(STRANGER, "7531")["reason"] == "ok"
 
 
-def test_a_pass_without_a_pin_opens_by_the_card_alone(door: Door) -> None:
-    """No question is heard, and the next card is asked as ever."""
-    door.start()
-    words = ("passes", "add", STRANGER.number, "--kind", "technician", "--no-pin", *LABEL)
-    said(door, *words)
-    door.reader.send(STRANGER.swipe)
-
-    assert door.wait_for("decision")["reason"] == "ok"
-    door.wait_for("door", state="locked")
-    assert door.visit(ENTITLED, ENTITLED.wrong_pin)["reason"] == "wrong_pin"
-
-
 def test_a_code_that_is_typed_opens_without_a_card(door: Door) -> None:
     """With # at its end; another code, and the same after it was taken back, open nothing."""
     door.configured("policy.code_entry=true").start()
@@ -133,18 +80,6 @@ def test_a_code_that_is_typed_opens_without_a_card(door: Door) -> None:
     assert released(door) == 1
 
 
-def test_a_code_is_nothing_where_none_are_typed(door: Door) -> None:
-    """Unless the configuration says so, keys without a card mean nothing."""
-    door.start()
-    words = ("passes", "add", "--code", "--kind", "class", "--no-pin", *LABEL)
-    code = code_of(said(door, *words, "--set", "policy.code_entry=true"))
-    door.press(f"{code}#")
-    time.sleep(UNHEARD_S)
-
-    assert door.visit(ENTITLED)["reason"] == "ok"
-    assert len(door.said("decision")) == 1
-
-
 def test_companions_are_told_by_one_key(doors: Doors) -> None:
     """After the door has opened; the strike stays for them, and no key tells more than may come."""
     door = doors.made(*WIRED, "policy.companions_max=3", "door.release_s=3")
@@ -159,17 +94,6 @@ def test_companions_are_told_by_one_key(doors: Doors) -> None:
     assert len(door.said("companions")) == 1
     assert [edge.level for edge in door.edges(door.pid)] == [1, 0]
     assert door.drives(door.pid, CONTACT) == []
-
-
-def test_a_key_after_the_door_has_opened_says_nothing_where_nobody_is_asked(door: Door) -> None:
-    """Companions are an option that is off by default."""
-    door.start()
-    door.let_in(ENTITLED)
-    door.press("2")
-    time.sleep(UNHEARD_S)
-    door.let_in(ALSO_ENTITLED)
-
-    assert door.said("companions") == []
 
 
 def pins_of(door: Door) -> list[tuple[str, int]]:
@@ -195,38 +119,3 @@ def test_duress_opens_and_alarms_in_silence(doors: Doors) -> None:
     assert "attempt" not in alarm
     assert ever.alarms() == []
     assert under_duress.rows()[-1].reason == "ok"
-
-
-def test_duress_is_a_wrong_pin_where_it_is_not_wanted(door: Door) -> None:
-    """It makes two PINs right, so a library has to ask for it."""
-    door.start()
-
-    assert door.visit(ENTITLED, ENTITLED.wrong_pin)["reason"] == "wrong_pin"
-    assert door.alarms() == []
-
-
-def test_no_record_of_them_tells_who_it_was(door: Door) -> None:
-    """No number, PIN or code stands in the log, on stderr or in any file that is made."""
-    door.configured("policy.code_entry=true", "policy.duress=true").start()
-    ban(door, ALSO_ENTITLED)
-    words = ("passes", "add", "-", "--kind", "cleaner", "--own-pin", *LABEL)
-    said(door, *words, stdin=f"{STRANGER.number}\n7531\n7531\n")
-    by_code = ("passes", "add", "--code", "--digits", "9", "--kind", "class", "--no-pin", *LABEL)
-    code = code_of(said(door, *by_code))
-    assert door.visit(ALSO_ENTITLED)["reason"] == "banned"
-    assert door.visit(STRANGER, "7531")["reason"] == "ok"
-    door.wait_for("door", state="locked")
-    door.press(f"{code}#")
-    assert door.wait_for("decision")["reason"] == "ok"
-    door.wait_for("door", state="locked")
-    assert door.visit(ENTITLED, ENTITLED.wrong_pin)["reason"] == "ok"
-    door.wait_for("alarm", kind="duress")
-    assert door.stop() == 0
-
-    written = [str(line) for line in door.lines]
-    kept = (path for path in door.directory.iterdir() if path.suffix != ".key" and path.is_file())
-    written += [path.read_bytes().decode("latin-1") for path in kept]
-    written += [door.dump("visits.db"), door.dump("branch.db")]
-    for secret in (ENTITLED.number, ALSO_ENTITLED.number, STRANGER.number, code):
-        assert not any(secret in text for text in written)
-    assert not any(re.search(r"\b7531\b", text) for text in (*map(str, door.lines), *written[-2:]))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.e2e.door import Door, refusal, until
+from tests.e2e.door import Door, refusal
 from tests.e2e.people import CHILD, ENTITLED, STOLEN, STRANGER, Person
 
 
@@ -53,18 +53,6 @@ def test_explain_no_card(typed: str, door: Door) -> None:
     assert said == "doorctl: that is no card number and no CPR number\n"
 
 
-def test_explain_throttled(door: Door) -> None:
-    """Staff see that a card has to wait."""
-    door.start()
-    for _ in range(3):
-        door.visit(ENTITLED, ENTITLED.wrong_pin)
-    until(lambda: not door.open_attempts())
-
-    done = door.call("patrons", "explain", ENTITLED.number, "--json")
-
-    assert json.loads(done.stdout)["reason"] == "throttled"
-
-
 def test_visits_since(door: Door) -> None:
     """`--since` is local time and leaves out what was before."""
     door.start()
@@ -106,14 +94,6 @@ def test_visits_hidden_by_the_clock(days: int, door: Door) -> None:
     assert f"once said {ahead:%Y-%m-%d}" in done.stderr
     from_then = (ahead - timedelta(days=30)).strftime("%Y-%m-%d")
     assert f"visits before {from_then} are hidden" in done.stderr
-
-
-def test_visits_none_hidden(door: Door) -> None:
-    """With a clock that is right, or a little behind an earlier one, nothing is said."""
-    ahead = datetime.now(UTC) + timedelta(minutes=4)
-    door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", int(ahead.timestamp() * 1000))
-
-    assert door.call("visits", "list").stderr == ""
 
 
 def test_visits_no_log(door: Door) -> None:

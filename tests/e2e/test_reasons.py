@@ -9,8 +9,8 @@ import pytest
 
 from doorctl.demo.door import Line
 from doorctl.store.connection import LASTS_S
-from tests.e2e.conftest import IMPATIENT, Doors
-from tests.e2e.door import KEY_GAP_S, Door
+from tests.e2e.conftest import Doors
+from tests.e2e.door import Door
 from tests.e2e.people import (
     ALSO_ENTITLED,
     BLOCKED_UNHEARD_OF,
@@ -22,14 +22,12 @@ from tests.e2e.people import (
     NOT_RESIDENT,
     ON_HOLD,
     PAST_EXPIRY,
-    RESTRICTED,
     STOLEN,
     STRANGER,
     THIRD_ENTITLED,
     Person,
 )
 
-NEVER_OPEN = "hours.monday=[]"
 ALL_WEEK = [
     f'hours.{day}=["00:00-24:00"]'
     for day in ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -81,75 +79,6 @@ def test_wrong_pin(shared_door: Door) -> None:
     assert shared_door.let_in(THIRD_ENTITLED)["reason"] == "ok"
 
 
-def test_pin_timeout(doors: Doors) -> None:
-    """Whoever does not finish is refused, and the last digit that comes later opens nothing."""
-    door = doors.started(*IMPATIENT)
-    attempt = door.swipe(ENTITLED.swipe)
-    door.press(ENTITLED.pin[:-1])
-
-    decision = door.wait_for("decision", attempt=attempt)
-    door.press(ENTITLED.pin[-1])
-    assert_told(door, decision, "pin_timeout")
-
-    door.reader.send(b"worn-out\xff\r")
-    assert door.wait_for("decision")["attempt"] == attempt + 1
-    assert pulses(door) == 0
-
-
-def test_total_timeout(doors: Doors) -> None:
-    """Keys that keep coming do not keep an entry open: from the card on the time is limited."""
-    door = doors.started(*IMPATIENT)
-    attempt = door.swipe(ENTITLED.swipe)
-    while not door.said("decision"):
-        door.press("7*")
-        time.sleep(KEY_GAP_S)
-
-    assert_told(door, door.wait_for("decision", attempt=attempt), "pin_timeout")
-
-
-def test_card_unreadable(shared_door: Door) -> None:
-    """A worn stripe is on record without a card, and tells its shape only."""
-    before = pulses(shared_door)
-    shared_door.reader.send(b";92081004010170????\r")
-
-    decision = shared_door.wait_for("decision")
-
-    assert_told(shared_door, decision, "card_unreadable", with_card=False)
-    assert decision["shape"] == "garbage"
-    assert pulses(shared_door) == before
-
-
-def test_closed(doors: Doors) -> None:
-    """Outside the opening hours the door stays shut for somebody who may enter otherwise."""
-    door = doors.started(NEVER_OPEN)
-
-    decision = door.visit(ENTITLED)
-
-    assert_told(door, decision, "closed")
-    assert pulses(door) == 0
-
-
-def test_open_hours(doors: Doors) -> None:
-    """Within the opening hours the door opens: the table is read, not merely there."""
-    door = doors.started(*ALL_WEEK)
-
-    assert_told(door, door.let_in(ENTITLED), "ok")
-
-
-def test_restricted(doors: Doors) -> None:
-    """A patron under restricted processing is refused, whatever else the row says."""
-    door = doors.made()
-    ref = "1012"  # RESTRICTED's place in the feed
-    door.change(
-        "UPDATE patrons SET restricted = 1 WHERE patron_ref = ?", ref, database="patrons.db"
-    )
-    door.start()
-
-    assert_told(door, door.visit(RESTRICTED), "restricted")
-    assert pulses(door) == 0
-    assert_told(door, door.let_in(ENTITLED), "ok")
-
-
 @pytest.mark.parametrize("applied", [timedelta(hours=-73), timedelta(days=1), None])
 def test_cache_too_old(doors: Doors, applied: timedelta | None) -> None:
     """A register that is too old, from the future or undated lets nobody in."""
@@ -177,13 +106,6 @@ def test_clock_untrusted(doors: Doors, person: Person, hours: list[str]) -> None
     assert pulses(door) == 0
 
 
-def test_clock_untrusted_undated(doors: Doors) -> None:
-    """Who needs no date to be let in gets in on a clock that nobody vouches for."""
-    door = untrusting(doors)
-
-    assert_told(door, door.let_in(ENTITLED), "ok", clock="untrusted")
-
-
 def test_fault(doors: Doors) -> None:
     """Without the patron cache nobody gets in; once it is back, the next one does."""
     door = doors.started()
@@ -202,19 +124,6 @@ def test_fault(doors: Doors) -> None:
     assert pulses(door) == 0
     shutil.move(away, door.directory / "patrons.db")
     assert_told(door, door.let_in(ENTITLED), "ok")
-
-
-def test_no_pin(doors: Doors) -> None:
-    """Where no PIN is asked for the card alone decides, and it still has to be known."""
-    door = doors.started("policy.require_pin=false")
-    reasons = []
-    for person in (ENTITLED, STRANGER, STOLEN):
-        door.reader.send(person.swipe)
-        reasons.append(door.wait_for("decision")["reason"])
-
-    assert reasons == ["ok", "unknown_card", "blocked"]
-    door.wait_for("relay", energised=False)
-    assert pulses(door) == 1
 
 
 def test_release(doors: Doors) -> None:

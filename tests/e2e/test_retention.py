@@ -16,7 +16,6 @@ import pytest
 
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, refusal, until
-from tests.e2e.people import ENTITLED
 
 TRACE = b"left-by-a-visit!"
 """Stands where a visit's row key would: 16 bytes that can be searched for in raw files."""
@@ -39,27 +38,6 @@ def traced(door: Door, trace: bytes = TRACE) -> list[str]:
 def listed(door: Door) -> list[int]:
     """Return the attempts that `visits list` shows."""
     return [visit["attempt"] for visit in json.loads(door.call("visits", "list", "--json").stdout)]
-
-
-def test_gone_after_the_start(doors: Doors) -> None:
-    """A visit of 31 days is never listed, and no byte of it is left once the daemon has started.
-
-    One of 29 days stays.
-    """
-    door = doors.made()
-    put_visit(door, 1, timedelta(days=31))
-    put_visit(door, 2, timedelta(days=29), b"may-stay-a-while")
-    assert traced(door) != []
-    assert listed(door) == [2]
-
-    door.start()
-    line = door.said("purge") or [door.wait_for("purge")]
-
-    assert (line[0]["deleted"], line[0]["complete"]) == (1, True)
-    assert traced(door) == []
-    assert listed(door) == [2]
-    assert traced(door, b"may-stay-a-while") == ["visits.db"]
-    assert door.let_in(ENTITLED)["attempt"] == 3
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -129,16 +107,6 @@ def test_damaged_copy_goes_too(doors: Doors) -> None:
     assert fresh.exists()
 
 
-def test_retention_can_be_shorter(doors: Doors) -> None:
-    """A branch that keeps visits for 7 days lists none of 8, purged or not."""
-    door = doors.made("visits.retention_days=7")
-    put_visit(door, 1, timedelta(days=8))
-
-    assert listed(door) == []
-    door.start()
-    until(lambda: not traced(door))
-
-
 def proved(door: Door) -> dict[str, Any]:
     """Purge with a proof and return the report."""
     done = door.call("purge", "--prove", "--json")
@@ -188,18 +156,6 @@ def test_a_reader_in_the_way_is_told_and_made_up_for(doors: Doors) -> None:
     assert (again["deleted"], again["residue"]) == (0, 0)
     assert again["searched"] == report["searched"]
     assert traced(door) == []
-
-
-def test_a_visit_of_a_clock_that_was_years_ahead_is_not_passed_over(doors: Doors) -> None:
-    """It would stay until that time comes, so no proof is clean before it is dated anew."""
-    door = doors.made()
-    put_visit(door, 1, timedelta(days=-1400))
-
-    done = door.call("purge", "--prove", "--json")
-
-    report = json.loads(done.stdout)
-    assert (done.returncode, report["ahead"], report["clean"]) == (1, 1, False)
-    assert "1 visits lie after now" in done.stderr
 
 
 def test_a_changed_report_is_told(doors: Doors) -> None:
@@ -294,27 +250,6 @@ def test_a_hold_outlives_the_retention(doors: Doors, *, running: bool) -> None:
     assert (report["deleted"], report["held"], report["clean"]) == (1, 0, True)
     assert traced(door) == []
     assert hold(door, "list") == "There is no hold.\n"
-
-
-def test_a_hold_ends_by_itself(doors: Doors) -> None:
-    """Nobody has to look: once its end has come the next purge takes it and what it held."""
-    door = doors.made()
-    put_visit(door, 1, timedelta(days=20))
-    hold_a_day(door, 20)
-    back_ms = 70 * 24 * 3600 * 1000
-    door.change("UPDATE attempts SET at_ms = at_ms - ?", back_ms)
-    columns = "since_ms = since_ms - ?1, to_ms = to_ms - ?1, until_ms = until_ms - ?1"
-    door.change(f"UPDATE holds SET {columns}", back_ms)  # noqa: S608 - a constant
-
-    shown = door.call("hold", "show", "1", "--json")
-    assert json.loads(shown.stdout) == []
-    assert "over" in shown.stderr
-
-    door.start()
-    until(lambda: door.said("purge"))
-
-    assert traced(door) == []
-    assert hold(door, "list", "--json") == "[]\n"
 
 
 def test_a_hold_that_makes_no_sense_is_refused(doors: Doors) -> None:

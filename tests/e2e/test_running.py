@@ -132,18 +132,6 @@ def test_status_tells_scripts_that_something_stands(door: Door) -> None:
     assert "something stands" in done.stderr
 
 
-def test_status_lost_reader_and_released(door: Door) -> None:
-    """A lost reader and a released strike show."""
-    door.configured("door.release_s=20").start()
-    door.visit(ENTITLED)
-    door.reader.pull()
-    door.wait_for("reader", state="lost")
-
-    found = json.loads(door.call("status", "--json").stdout)
-
-    assert (found["reader"], found["keypad"], found["released"]) == ("lost", "connected", True)
-
-
 def test_no_stdout(door: Door) -> None:
     """A daemon that is started without a stdout opens the door; no database takes its place."""
     door.reader.put_in()
@@ -172,17 +160,6 @@ def test_a_frozen_door_ends_soon_after_its_release(
     os.kill(door.pid, signal.SIGSTOP)
 
     assert door.exit_code() == -signal.SIGKILL
-
-
-def test_other_signals_lock_too(door: Door) -> None:
-    """What a terminal sends in the middle of a release ends the daemon with the door locked."""
-    door.configured("door.release_s=30").start()
-    door.visit(ENTITLED)
-
-    code = door.signalled(signal.SIGQUIT)
-
-    assert code == 0
-    assert [line["energised"] for line in door.said("relay")] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,7 @@ import json
 import os
 from typing import Any
 
-from tests.e2e.conftest import Doors
 from tests.e2e.door import Door
-from tests.e2e.hours import CLOSED
-from tests.e2e.people import ENTITLED
 
 
 def findings(door: Door, *, code: int) -> dict[str, dict[str, Any]]:
@@ -59,40 +56,6 @@ def test_the_reader_is_unplugged(door: Door) -> None:
     door.reader.put_in()
     door.wait_for("reader", state="connected")
     assert failing(findings(door, code=0)) == []
-
-
-def test_the_register_is_too_old(doors: Doors) -> None:
-    """Everybody would be refused, so a patron's visit fails too, before any patron's does."""
-    door = doors.started("policy.max_cache_age_h=0.0001")
-
-    assert "register_age" in failing(findings(door, code=1))
-    assert door.visit(ENTITLED)["reason"] == "cache_too_old"
-
-
-def test_a_closed_branch_is_tested_for_its_next_opening(door: Door) -> None:
-    """Where it never opens there is no visit to try, and all else is tested."""
-    door.configured(*CLOSED).start()
-    found = findings(door, code=0)
-
-    assert "right_pin" not in found
-    assert found["strike"]["ok"]
-
-
-def test_bans_and_hours_are_lost(door: Door) -> None:
-    """The hours are nobody's to know, and it says so."""
-    (door.directory / "branch.db.lock").touch()
-    door.start()
-
-    assert "hours" in failing(findings(door, code=1))
-
-
-def test_without_the_door(door: Door) -> None:
-    """Whatever can be tested is; that the door does not run is one of the findings."""
-    found = findings(door, code=1)
-
-    assert failing(found) == ["door"]
-    assert found["right_pin"]["ok"]
-    assert "reader" not in found
 
 
 def test_the_doctor(door: Door) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.config import load
 from doorctl.demo.door import Stage
 from doorctl.rpc.control import Answer, ControlServer, Question
-from doorctl.services.app import App
-from doorctl.services.branch import BranchThread
-from tests.e2e.door import Door, refusal, until
+from tests.e2e.door import Door, refusal, said, until
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER
 from tests.web.branch import Branch
 
@@ -30,29 +26,6 @@ IN_AN_HOUR = (NOW + timedelta(hours=1)).isoformat(timespec="seconds")
 def ahead(days: int) -> str:
     """Return the date so many days from today."""
     return (datetime.now(NOW.tzinfo) + timedelta(days=days)).date().isoformat()
-
-
-@pytest.fixture(params=["alone", "beside web"])
-def branch(request: pytest.FixtureRequest, door: Door) -> Iterator[Door]:
-    """A branch that is open at all hours, whose file nobody writes or web does."""
-    door.configured("policy.code_entry=true")
-    if request.param == "alone":
-        yield door
-        return
-    config = load(Path(door.options[0].removeprefix("--config=")), door.options[2::2])
-    with closing(BranchThread(App.of(config))) as desk:
-        desk.open()
-        server = ControlServer(config.web.socket, desk.answers())
-        server.start()
-        yield door
-        server.stop()
-
-
-def said(door: Stage, *words: str, stdin: str = "") -> str:
-    """Run a command that has to work, in silence on stderr; return what it said."""
-    done = door.call(*words, stdin=stdin)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
 
 
 def told(door: Stage, *words: str) -> Any:
@@ -112,13 +85,13 @@ def test_a_mode_is_set_seen_and_ended(branch: Door) -> None:
     [("2026-01-01T10:00", "give a later end"), (ahead(40), "change the calendar")],
 )
 def test_a_mode_that_is_over_or_would_be_forgotten_is_refused(
-    until: str, advice: str, branch: Door
+    until: str, advice: str, door: Door
 ) -> None:
     """Every change by staff ends by itself, within a month."""
     words = ("mode", "set", "closed", "--reason", "flood", "--until", until)
 
-    assert advice in refusal(branch, *words)
-    assert told(branch, "mode")["mode"] == "self_service"
+    assert advice in refusal(door, *words)
+    assert told(door, "mode")["mode"] == "self_service"
 
 
 @pytest.mark.parametrize("words", [("mode",), ("calendar",)])
@@ -178,13 +151,13 @@ def test_a_date_gets_hours_of_its_own_and_loses_them(branch: Door) -> None:
     ],
 )
 def test_hours_that_make_no_sense_are_refused(
-    words: tuple[str, ...], advice: str, branch: Door
+    words: tuple[str, ...], advice: str, door: Door
 ) -> None:
     """With one line that says which, and the calendar stays as it was."""
-    before = told(branch, "calendar")["days"]
+    before = told(door, "calendar")["days"]
 
-    assert advice in refusal(branch, "calendar", *words)
-    assert told(branch, "calendar")["days"] == before
+    assert advice in refusal(door, "calendar", *words)
+    assert told(door, "calendar")["days"] == before
 
 
 def test_a_ban_holds_is_listed_and_lifted(branch: Door) -> None:
@@ -249,14 +222,14 @@ def test_a_ban_of_a_number_that_nobody_has_says_so(ref: str, door: Door, *, know
     ],
 )
 def test_a_ban_that_makes_no_sense_is_refused(
-    words: tuple[str, ...], advice: str, branch: Door
+    words: tuple[str, ...], advice: str, door: Door
 ) -> None:
     """With one line, which quotes no number; nobody is banned."""
-    line = refusal(branch, "bans", "add", "--reason", "uro", *words)
+    line = refusal(door, "bans", "add", "--reason", "uro", *words)
 
     assert advice in line
     assert ENTITLED.number not in line
-    assert said(branch, "bans", "list") == "Nobody is banned.\n"
+    assert said(door, "bans", "list") == "Nobody is banned.\n"
 
 
 def test_only_what_is_given_of_a_ban_or_a_pass_is_changed(branch: Door) -> None:
@@ -349,13 +322,14 @@ def test_a_card_gets_up_to_six_passes(branch: Door) -> None:
     ],
 )
 def test_a_pass_that_makes_no_sense_is_refused(
-    words: tuple[str, ...], stdin: str, advice: str, branch: Door
+    words: tuple[str, ...], stdin: str, advice: str, door: Door
 ) -> None:
     """With one line, and nothing is issued."""
+    door.configured("policy.code_entry=true")
     usual = ("--kind", "class", "--to", ahead(5), "--label", "4. b")
 
-    assert advice in refusal(branch, "passes", "add", *usual, *words, stdin=stdin)
-    assert said(branch, "passes", "list") == "No passes.\n"
+    assert advice in refusal(door, "passes", "add", *usual, *words, stdin=stdin)
+    assert said(door, "passes", "list") == "No passes.\n"
 
 
 @pytest.mark.parametrize(

@@ -82,30 +82,6 @@ def test_who_is_erased_while_at_the_door_is_on_record_as_nobody(doors: Doors, pi
     assert [path.name for path in files if key in path.read_bytes()] == []
 
 
-def test_a_feed_that_is_loaded_again_brings_back_whom_it_still_has(doors: Doors) -> None:
-    """The library system is where somebody is a patron: `erase` says so, and here is why."""
-    door = doors.started()
-    said(door, "erase", ENTITLED.number)
-    assert door.visit(ENTITLED)["reason"] == "unknown_card"
-
-    assert door.call("patrons", "load", str(doors.feed), "--full").returncode == 0
-
-    until(lambda: door.visit(ENTITLED)["reason"] == "ok")
-
-
-def test_a_register_that_is_made_anew_by_the_old_feed_lacks_the_person(doors: Doors) -> None:
-    """The branch remembers that somebody was erased, and of whom it may not be told."""
-    door = doors.made()
-    said(door, "erase", ENTITLED.number)
-    for suffix in ("", "-wal", "-shm"):
-        (door.directory / f"patrons.db{suffix}").unlink(missing_ok=True)
-    assert door.call("patrons", "load", str(doors.feed), "--full").returncode == 0
-    door.start()
-
-    assert door.visit(ENTITLED)["reason"] == "unknown_card"
-    assert door.let_in(ALSO_ENTITLED)["reason"] == "ok"
-
-
 def test_nothing_typed_is_repeated(doors: Doors) -> None:
     """Neither a number nor whose it is stands in what is refused."""
     door = doors.made()

@@ -24,10 +24,7 @@ from tests.web.certificates import Authority
 class SenderDirectory:
     """A sender's directory for a branch that runs.
 
-    Args:
-        directory: an empty one.
-        branch: whose keys it has.
-        authority: issues its certificate.
+    `directory`: an empty one; `branch`: whose keys it has; `authority`: issues its certificate.
     """
 
     def __init__(self, directory: Path, branch: Branch, authority: Authority) -> None:

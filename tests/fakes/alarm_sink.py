@@ -11,9 +11,7 @@ from doorctl.core.ports import Notice, NotSentError
 class FakeSink:
     """Takes notices, or refuses them while `why` is set.
 
-    Args:
-        taken: what was sent, in order.
-        tried: how often somebody tried.
+    `taken`: what was sent, in order; `tried`: how often somebody tried.
     """
 
     why: str | None = None

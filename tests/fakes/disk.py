@@ -11,10 +11,8 @@ from doorctl.core.errors import StoreError
 class FakeDisk:
     """A `Disk` of one number.
 
-    Args:
-        free: what it says is free, in bytes.
-        gone: while True nothing can be asked or written.
-        read_only: while True nothing can be written.
+    `free`: what it says is free, in bytes; `gone`: while True nothing can be asked or written;
+    `read_only`: while True nothing can be written.
     """
 
     free: int = 10_000_000_000

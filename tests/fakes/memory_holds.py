@@ -17,8 +17,7 @@ from tests.fakes.memory_store import MemoryVisits, dated
 class ProvableVisits(MemoryVisits):
     """`ProvableRetention` and `HoldBook` over dicts.
 
-    Args:
-        survivor: another one, whose process has died.
+    `survivor`: another one, whose process has died.
     """
 
     def __init__(self, survivor: ProvableVisits | None = None) -> None:

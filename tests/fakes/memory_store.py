@@ -244,8 +244,7 @@ class _WrongPin:
 class MemoryVisits:
     """`VisitLog`, `VisitRetention` and `VisitReader` over dicts; `broken` makes writes fail.
 
-    Args:
-        survivor: another one, whose process has died: its open attempts end as faults.
+    `survivor`: another one, whose process has died: its open attempts end as faults.
     """
 
     def __init__(self, survivor: MemoryVisits | None = None) -> None:

@@ -10,8 +10,7 @@ from doorctl.core.errors import DeviceError
 class FakeOutputs:
     """All off at first.
 
-    Args:
-        names: which there are.
+    `names`: which there are.
     """
 
     def __init__(self, names: Iterable[str]) -> None:

@@ -27,8 +27,7 @@ class FakePanel:
 class FakePanelDoor:
     """A `PanelDoor` without a door: what a test lets it show it shows.
 
-    Args:
-        longest_s: longest wait for something new.
+    `longest_s`: longest wait for something new.
     """
 
     def __init__(self, longest_s: float = 20.0) -> None:

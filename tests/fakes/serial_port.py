@@ -15,9 +15,7 @@ READER_NAME = "usb-QEMU_QEMU_USB_SERIAL_1-0000:00:04.0-1-if00-port0"
 class FakeSerialPort:
     """A reader or keypad on a cable; call `unplug` in the end.
 
-    Args:
-        directory: stands for ``/dev/serial/by-id``.
-        name: the device's link in it.
+    `directory`: stands for ``/dev/serial/by-id``; `name`: the device's link in it.
     """
 
     directory: Path

@@ -42,11 +42,8 @@ class Week:
     ) -> tuple[Changes, Noted]:
         """Return what a guard is told, and what is to be `noted` if the push is applied.
 
-        Args:
-            before: the register that is held.
-            after: what the push leaves of it.
-            at: when.
-            passing: rows that the push brings and removes in one, which counts as a loss.
+        `before`: the register that is held; `after`: what the push leaves of it; `passing`: rows
+        that the push brings and removes in one, which counts as a loss.
         """
         brought = passing or {}
         now = NO_CLOCK if at is None else at.astimezone(UTC)

@@ -15,9 +15,7 @@ Job = Callable[[], PostedEvent | None]
 class FakeWorker:
     """Jobs in order, none of them run by itself.
 
-    Args:
-        post: takes what a job returns, such as ``controller.handle``.
-        jobs: what waits.
+    `post`: takes what a job returns, such as ``controller.handle``.
     """
 
     post: Callable[[PostedEvent], None]

@@ -74,12 +74,8 @@ def take_in(
 ) -> None:
     """Take a push in from its first byte to the commit.
 
-    Args:
-        directory: the branch's storage.
-        document: the push.
-        kind: what it is sent as.
-        flaw: one of those above, or nothing.
-        acknowledge: is called once it is committed, while the cache is still open.
+    `flaw`: one of those above, or nothing; `acknowledge`: is called once it is committed, while the
+    cache is still open.
 
     Raises:
         DoorctlError: it is refused, or the disk fails.

@@ -49,8 +49,7 @@ _INSERT = "INSERT INTO attempts VALUES (?, ?, 'trusted', 'another-boot', 5, ?, '
 class Branch:
     """The state before, to be copied for each run.
 
-    Args:
-        work: an empty directory.
+    `work`: an empty directory.
     """
 
     def __init__(self, work: Path) -> None:

@@ -64,9 +64,8 @@ class Call:
 class Traced:
     """What was written down of one run.
 
-    Args:
-        calls: all of them in their order.
-        struck: those that were made to fail, or at which the process was killed.
+    `calls`: all of them in their order; `struck`: those that were made to fail, or at which the
+    process was killed.
     """
 
     calls: tuple[Call, ...]

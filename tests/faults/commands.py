@@ -42,11 +42,8 @@ _LOOKS = "SELECT count(*) FROM audit WHERE json_extract(record, '$.action') = ?"
 class Command:
     """A `Scenario`: one command on a branch that nobody runs meanwhile.
 
-    Args:
-        name: for people.
-        words: makes the command line for a copy of the branch.
-        judged: says what is wrong with what it left, besides damage and how it ended.
-        more: files that it writes besides the branch's.
+    `words`: makes the command line for a copy of the branch; `judged`: says what is wrong with what
+    it left, besides damage and how it ended; `more`: files that it writes besides the branch's.
     """
 
     name: str

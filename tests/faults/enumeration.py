@@ -95,10 +95,8 @@ Strike = Callable[[Scenario, Plan], Found]
 def enumerated(scenario: Scenario, plan: Plan, on_run: Callable[[int, int], None]) -> Found:
     """Run a scenario once to count its calls, then once for each point.
 
-    Args:
-        scenario: what is run.
-        plan: how much.
-        on_run: told after each run how many there will be, and how many more are done.
+    `scenario`: what is run; `on_run`: told after each run how many there will be, and how many more
+    are done.
 
     Raises:
         RuntimeError: the scenario is not all right when nothing strikes it.

@@ -16,9 +16,7 @@ PURGE_ALARMS = frozenset({"purge_failed", "purge_incomplete", "rounds_failing"})
 def is_last(line: bytes, until: str) -> bool:
     """Tell whether a log line is the one to wait for.
 
-    Args:
-        line: as it was written.
-        until: ``ready``, or ``purged`` for what the first purge came to.
+    `line`: as it was written; `until`: ``ready``, or ``purged`` for what the first purge came to.
     """
     told = json.loads(line)
     if until == "ready":

@@ -49,9 +49,7 @@ def say(what: str) -> None:
 def visit(directory: Path, flaw: str = "") -> None:
     """Let the one patron in.
 
-    Args:
-        directory: the branch's.
-        flaw: the one above, or nothing.
+    `flaw`: the one above, or nothing.
 
     Raises:
         DoorctlError: nobody can be let in.

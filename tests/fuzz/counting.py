@@ -25,11 +25,8 @@ GAPS_S = (0.0, 0.02, 0.1, 1.0)
 class Count:
     """What a loop has done.
 
-    Args:
-        inputs: that were checked.
-        cpu_s: processor time.
-        failure: a traceback, or None.
-        broken: the input that broke it.
+    `inputs`: that were checked; `cpu_s`: processor time; `failure`: a traceback, or None; `broken`:
+    the input that broke it.
     """
 
     inputs: int

@@ -58,8 +58,7 @@ PERSONAL = re.compile(r"[0-9]{6}")
 class Files:
     """Checks inputs as files in one directory.
 
-    Args:
-        directory: on a RAM disk, if there is one.
+    `directory`: on a RAM disk, if there is one.
     """
 
     def __init__(self, directory: Path) -> None:

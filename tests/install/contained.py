@@ -19,10 +19,8 @@ NO_NETWORK = "systemctl mask -q systemd-networkd systemd-networkd-wait-online gu
 class Contained(Operated):
     """A Debian in a container; for a process in namespaces of its own.
 
-    Args:
-        base: the tree of the emulated one's disk, which stays as it is.
-        directory: an empty one.
-        network: what ``own_network`` returned.
+    `base`: the tree of the emulated one's disk, which stays as it is; `directory`: an empty one;
+    `network`: what ``own_network`` returned.
     """
 
     reader, keypad = (

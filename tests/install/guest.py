@@ -36,8 +36,7 @@ def pulses(lines: list[dict[str, Any]]) -> list[tuple[float, float]]:
 
     A pulse that has not ended is none; to be switched off while off ends none.
 
-    Args:
-        lines: of the door's log, in order.
+    `lines`: of the door's log, in order.
     """
     found, on_s = [], None
     for line in lines:

@@ -68,10 +68,8 @@ def broken(package: Path) -> Path:
 class Repository:
     """Packages behind a web server, signed.
 
-    Args:
-        directory: is made, or stays as the last run left it.
-        port: the server's.
-        host: whom its machine asks for.
+    `directory`: is made, or stays as the last run left it; `port`: the server's; `host`: whom its
+    machine asks for.
     """
 
     def __init__(self, directory: Path, port: int, host: str = HOST) -> None:

@@ -67,9 +67,8 @@ def _block(match: re.Match[str]) -> Block:
 def edited(file: str, keys: str) -> str:
     """Return a file of TOML with keys set, as somebody with an editor sets them.
 
-    Args:
-        file: a whole configuration, in which each key has a line of its own, behind a ``#`` or not.
-        keys: tables and keys in the same form.
+    `file`: a whole configuration, in which each key has a line of its own, behind a ``#`` or not;
+    `keys`: tables and keys in the same form.
 
     Raises:
         ValueError: it has no such table or key.

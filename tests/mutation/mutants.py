@@ -22,11 +22,8 @@ _NAME = re.compile(r"x(?:_|ǁ(?P<owner>\w+?)ǁ)(?P<function>\w+)__mutmut_(?P<num
 class Mutant:
     """One change.
 
-    Args:
-        file: of the source.
-        function: with its class, if it is a method.
-        old: the lines that are changed, without indentation.
-        new: what they become.
+    `function`: with its class, if it is a method; `old`: the lines that are changed, without
+    indentation; `new`: what they become.
     """
 
     file: str

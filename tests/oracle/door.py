@@ -60,10 +60,7 @@ class Span(Enum):
 class Refusal:
     """One way to be refused before the PIN is proved.
 
-    Args:
-        person: who comes.
-        pin: what is typed.
-        reason: what the log says of it, and nothing else.
+    `pin`: what is typed; `reason`: what the log says of it, and nothing else.
     """
 
     person: Person
@@ -95,11 +92,8 @@ REFUSALS: Mapping[str, Refusal] = MappingProxyType(
 class Look:
     """All that a refusal shows, but for its reason and its number.
 
-    Args:
-        drives: each level that an output was driven to, in order.
-        lines: the log lines.
-        asked: what stood on the screen after the swipe.
-        screen: what stood there at the end.
+    `drives`: each level that an output was driven to, in order; `asked`: what stood on the screen
+    after the swipe; `screen`: what stood there at the end.
     """
 
     drives: tuple[tuple[str, int], ...]
@@ -111,8 +105,7 @@ class Look:
 class Watched:
     """One running door; one thread.
 
-    Args:
-        door: it is started already, and the cards are as :data:`REFUSALS` wants them.
+    `door`: it is started already, and the cards are as :data:`REFUSALS` wants them.
     """
 
     def __init__(self, door: Door, pins: Path) -> None:

@@ -18,13 +18,8 @@ TERMS = 100
 class Row:
     """What was measured of one way to be refused, in milliseconds.
 
-    Args:
-        name: the way.
-        n: measurements.
-        p50: the median.
-        paired: the median of what each took longer than the median of its round.
-        p99: the 99th percentile.
-        p: how likely it is that these and all the others differ as much by chance.
+    `paired`: the median of what each took longer than the median of its round; `p99`: the 99th
+    percentile; `p`: how likely it is that these and all the others differ as much by chance.
     """
 
     name: str
@@ -38,8 +33,7 @@ class Row:
 def rows(taken_ns: Mapping[str, Sequence[int]]) -> list[Row]:
     """Compare each way with all the others together; at least two ways with one measurement.
 
-    Args:
-        taken_ns: of each way, in the order of the rounds in which they took turns.
+    `taken_ns`: of each way, in the order of the rounds in which they took turns.
     """
     usual = [statistics.median(of_round) for of_round in zip(*taken_ns.values(), strict=True)]
     found = []

@@ -59,10 +59,8 @@ USB_DEAD = b"dwc2 3f980000.usb: Not connected"
 class Guest:
     """Boot the Pi and do to it what happens to a Pi. One thread.
 
-    Args:
-        parts: what it is made of.
-        directory: an empty one for its sockets and its console's output.
-        persist: what the kernel does with an output whose process is gone: keep it or not.
+    `parts`: what it is made of; `directory`: an empty one for its sockets and its console's output;
+    `persist`: what the kernel does with an output whose process is gone: keep it or not.
     """
 
     def __init__(self, parts: Parts, directory: Path, *, persist: bool) -> None:

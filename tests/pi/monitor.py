@@ -50,9 +50,7 @@ class Monitor:
 class Watch(threading.Thread):
     """Looks at a pin from the moment it is started until QEMU is gone.
 
-    Args:
-        path: the socket of a monitor of its own.
-        pin: Broadcom number.
+    `path`: the socket of a monitor of its own; `pin`: Broadcom number.
     """
 
     def __init__(self, path: Path, pin: int) -> None:

@@ -12,12 +12,8 @@ HEADS = ("scenario", "kernel", "seen", "limit", "")
 class Result:
     """One row.
 
-    Args:
-        scenario: what was done.
-        kernel: whether it ``keeps`` or ``frees`` the outputs of a process that is gone.
-        seen: what came of it, with its figure.
-        limit: what it must be.
-        ok: whether it is.
+    `kernel`: whether it ``keeps`` or ``frees`` the outputs of a process that is gone; `seen`: what
+    came of it, with its figure; `limit`: what it must be; `ok`: whether it is.
     """
 
     scenario: str

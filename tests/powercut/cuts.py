@@ -52,11 +52,7 @@ class Cut:
 
 
 class Boundaries:
-    """The places in a log at which the power can go.
-
-    Args:
-        entries: the log.
-    """
+    """The places in a log at which the power can go."""
 
     def __init__(self, entries: Sequence[Write]) -> None:
         self._entries = entries

@@ -23,10 +23,8 @@ _CORRECTED = 1
 class Disk:
     """Goes through the states of a log; each is cheap if it is not before the one before.
 
-    Args:
-        before: the disk before the first write.
-        entries: the log.
-        work: a directory in memory, for one disk at a time.
+    `before`: the disk before the first write; `work`: a directory in memory, for one disk at a
+    time.
     """
 
     def __init__(self, before: Path, entries: Sequence[Write], work: Path) -> None:

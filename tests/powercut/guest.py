@@ -41,8 +41,7 @@ _OFF = "/bin/busybox poweroff -f"
 def make_disk(path: Path) -> None:
     """Make an ext4 file system as a card has it, but for its size.
 
-    Args:
-        path: a new file.
+    `path`: a new file.
     """
     with path.open("wb") as file:
         file.truncate(DISK_BYTES)
@@ -55,11 +54,7 @@ def make_disk(path: Path) -> None:
 def run(kernel: Kernel, packed: Path, disk: Path, log: Path) -> None:
     """Boot and wait until it is off again.
 
-    Args:
-        kernel: what boots.
-        packed: what it boots into.
-        disk: is written to.
-        log: is made, and gets what is written.
+    `packed`: what it boots into; `disk`: is written to; `log`: is made, and gets what is written.
 
     Raises:
         RuntimeError: it did not do its work to the end; the text has its last words.
@@ -88,11 +83,8 @@ def run(kernel: Kernel, packed: Path, disk: Path, log: Path) -> None:
 def worked(kernel: Kernel, work: Path, rounds: int, pragmas: Sequence[str] = ()) -> Path:
     """Do the workload in a guest; leave its disk as ``before`` and return its log.
 
-    Args:
-        kernel: what boots.
-        work: a directory for its files.
-        rounds: evenings.
-        pragmas: flaws, as ``synchronous=OFF``, for every writing connection.
+    `work`: a directory for its files; `pragmas`: flaws, as ``synchronous=OFF``, for every writing
+    connection.
 
     Raises:
         RuntimeError: it does not come to an end.

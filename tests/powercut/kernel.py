@@ -20,9 +20,7 @@ MODULES = ("virtio_blk", "dm-mod", "dm-log-writes")
 class Kernel:
     """What boots.
 
-    Args:
-        image: the kernel.
-        modules: uncompressed, in the order of :data:`MODULES`.
+    `modules`: uncompressed, in the order of :data:`MODULES`.
     """
 
     image: Path

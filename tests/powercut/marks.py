@@ -23,8 +23,7 @@ _VERSION = (4, 0, 0)
 class Marks:
     """Number the marks from 1 and put each into the log, behind all that was flushed before.
 
-    Args:
-        device: its name in the device mapper.
+    `device`: its name in the device mapper.
     """
 
     def __init__(self, device: str) -> None:

@@ -29,10 +29,9 @@ _TABLES = """
 class Model:
     """What may stand in the files.
 
-    Args:
-        states: of each file, by its name, a digest of all rows after each commit.
-        acknowledged: after each acknowledgement, and before the first, how many states each file
-            has at least gone through.
+    `states`: of each file, by its name, a digest of all rows after each commit; `acknowledged`:
+    after each acknowledgement, and before the first, how many states each file has at least gone
+    through.
     """
 
     states: dict[str, tuple[str, ...]]
@@ -86,9 +85,7 @@ class _Recorder:
 def modelled(directory: Path, rounds: int) -> Model:
     """Do the work and return what it went through.
 
-    Args:
-        directory: an empty one.
-        rounds: evenings.
+    `directory`: an empty one.
     """
     recorder = _Recorder(directory)
     recorder.acknowledge()

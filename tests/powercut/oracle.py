@@ -27,9 +27,7 @@ Opening = Callable[[Path], object]
 class Oracle:
     """Judges what was found on a disk; the same bytes again cost nothing.
 
-    Args:
-        model: what may be there.
-        work: a directory in memory.
+    `model`: what may be there; `work`: a directory in memory.
     """
 
     def __init__(self, model: Model, work: Path) -> None:

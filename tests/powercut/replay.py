@@ -34,11 +34,8 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 -- each run makes a directory of its ow
 class Judged:
     """What came of some states.
 
-    Args:
-        states: how many of each kind.
-        violations: what is wrong, at which state.
-        damaged: states of a lying disk in which a file can't be used as it is.
-        seconds: that it took.
+    `states`: how many of each kind; `violations`: what is wrong, at which state; `damaged`: states
+    of a lying disk in which a file can't be used as it is; `seconds`: that it took.
     """
 
     states: Counter[Kind] = field(default_factory=Counter)
@@ -57,10 +54,7 @@ class Judged:
 class Recorded:
     """One run of the guest.
 
-    Args:
-        before: the disk before it.
-        log: what was written.
-        model: what may stand in the files.
+    `before`: the disk before it; `log`: what was written; `model`: what may stand in the files.
     """
 
     before: Path

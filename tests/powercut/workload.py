@@ -58,11 +58,7 @@ Opened = Callable[[str, sqlite3.Connection], None]
 class Branch:
     """The three files, their writers, and what an evening does with them.
 
-    Args:
-        directory: an empty one, on the disk.
-        acknowledge: see :data:`Acknowledge`.
-        opened: see :data:`Opened`.
-        stack: closes all.
+    `directory`: an empty one, on the disk; `stack`: closes all.
     """
 
     def __init__(
@@ -188,11 +184,7 @@ def work(
 ) -> None:
     """Make a branch and go through so many evenings.
 
-    Args:
-        directory: an empty one.
-        rounds: evenings.
-        acknowledge: see :data:`Acknowledge`.
-        opened: see :data:`Opened`.
+    `directory`: an empty one.
     """
     with ExitStack() as stack:
         branch = Branch(directory, acknowledge, opened, stack)

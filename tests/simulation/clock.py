@@ -22,8 +22,7 @@ Action = Callable[[], None]
 class SimClock:
     """A `Clock` beside the true time, which no daemon can see; judged by the real Timekeeper.
 
-    Args:
-        begins: the true time at first, UTC.
+    `begins`: the true time at first, UTC.
     """
 
     def __init__(self, begins: datetime = BEGINS) -> None:

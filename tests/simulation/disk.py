@@ -46,11 +46,8 @@ class PowerCutError(BaseException):
 class Disk:
     """Where the files are, and what fails.
 
-    Args:
-        root: a directory on a RAM disk.
-        rng: decides what a torn write leaves.
-        on_cut: is called when the power is cut.
-        failing: which files can't be used, and since when by the true time.
+    `root`: a directory on a RAM disk; `rng`: decides what a torn write leaves; `on_cut`: is called
+    when the power is cut; `failing`: which files can't be used, and since when by the true time.
     """
 
     root: Path
@@ -141,10 +138,8 @@ class Disk:
 class SimVisits(RetriedVisits):
     """The door log on that disk; tells `stored` of what is on record.
 
-    Args:
-        disk: see there.
-        opened: is called with the number on record and the row key of each attempt.
-        closed: is called with the number on record, the reason and the row key.
+    `opened`: is called with the number on record and the row key of each attempt; `closed`: is
+    called with the number on record, the reason and the row key.
     """
 
     def __init__(

@@ -196,10 +196,7 @@ class Machine:
 class DoorProcess:
     """The door: opened as `doorctl.wiring.door` does, without its threads.
 
-    Args:
-        machine: see there.
-        queue: what the loop waits at.
-        watch: who looks on.
+    `queue`: what the loop waits at; `watch`: who looks on.
     """
 
     def __init__(

@@ -16,9 +16,7 @@ REST = Levels(contact_open=False, exit_pressed=False)
 class SimRelay:
     """The strike's relay.
 
-    Args:
-        on_edge: hears of each change, before anybody else does.
-        now_ms: the monotonic time.
+    `on_edge`: hears of each change, before anybody else does; `now_ms`: the monotonic time.
     """
 
     on_edge: Callable[[bool], None]

@@ -36,10 +36,7 @@ class Told:
 def run(seed: int, years: float, root: Path) -> Told:
     """Let one branch live.
 
-    Args:
-        seed: decides everything.
-        years: how long.
-        root: an unused path on a RAM disk.
+    `seed`: decides everything; `root`: an unused path on a RAM disk.
     """
     started = time.process_time()
     world = World(seed, root)

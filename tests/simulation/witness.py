@@ -13,9 +13,7 @@ CALM_MS = 8_000
 class BrokenError(AssertionError):
     """An invariant does not hold.
 
-    Args:
-        number: the fact sheet's.
-        what: what was seen, without personal data.
+    `number`: the fact sheet's; `what`: what was seen, without personal data.
     """
 
     def __init__(self, number: int, what: str) -> None:

@@ -79,9 +79,7 @@ class SimMailbox(queue.SimpleQueue[PostedEvent]):
 class World:
     """One branch from New Year on.
 
-    Args:
-        seed: decides everything.
-        root: an empty directory on a RAM disk.
+    `seed`: decides everything; `root`: an empty directory on a RAM disk.
     """
 
     def __init__(self, seed: int, root: Path) -> None:

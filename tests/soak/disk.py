@@ -33,8 +33,7 @@ class Filling(Protocol):
 class SmallDisk:
     """A RAM disk that nobody else sees; files to fill it with are beside the branch's.
 
-    Args:
-        directory: where it is mounted.
+    `directory`: where it is mounted.
     """
 
     name = f"ENOSPC on a RAM disk of {SIZE}"
@@ -74,8 +73,7 @@ class SmallDisk:
 class SmallFiles:
     """Where mounting isn't permitted: the processes may write no file beyond 4 KiB (EFBIG).
 
-    Args:
-        pids: whose files.
+    `pids`: whose files.
     """
 
     name = f"EFBIG beyond {LIMIT_BYTES} bytes (mounting isn't permitted here)"

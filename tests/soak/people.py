@@ -20,10 +20,7 @@ PIN = "4729"
 class Visitor:
     """Somebody who comes again and again.
 
-    Args:
-        card: its number, invented.
-        reason: how each visit has to end.
-        patron: what the register says otherwise than of anybody.
+    `card`: its number, invented; `patron`: what the register says otherwise than of anybody.
     """
 
     card: str

@@ -25,11 +25,7 @@ OK = 200
 class Run:
     """One soak.
 
-    Args:
-        tally: of the visits.
-        pushes: how they were answered.
-        pages: how they were answered.
-        disk: how it was filled.
+    `tally`: of the visits; `pushes`: how they were answered; `pages`: how they were answered.
     """
 
     tally: Tally

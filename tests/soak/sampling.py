@@ -27,14 +27,7 @@ from its beginning: up to there a new one climbs."""
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at a process.
-
-    Args:
-        at_s: monotonic.
-        rss_kib: resident memory.
-        fds: open file descriptors.
-        threads: of it.
-    """
+    """One look at a process."""
 
     at_s: float
     rss_kib: int
@@ -46,12 +39,9 @@ class Sample:
 class Growth:
     """A row of the table.
 
-    Args:
-        what: is looked at.
-        first: its median, or its highest, in the third quarter of the run.
-        last: the same in the last quarter.
-        per_min: the fitted slope of the second half.
-        wrong: what is wrong with it, or nothing.
+    `first`: its median, or its highest, in the third quarter of the run; `last`: the same in the
+    last quarter; `per_min`: the fitted slope of the second half; `wrong`: what is wrong with it, or
+    nothing.
     """
 
     what: str
@@ -64,9 +54,7 @@ class Growth:
 class Sampler:
     """Looks at processes and write-ahead logs on a thread of its own, until it is left.
 
-    Args:
-        processes: names and numbers.
-        directory: with the databases.
+    `directory`: with the databases.
     """
 
     def __init__(self, processes: Mapping[str, int], directory: Path) -> None:
@@ -117,10 +105,7 @@ def looked_at(pid: int) -> Sample | None:
 def growths(name: str, samples: Sequence[Sample], rss_kib_per_min: float) -> list[Growth]:
     """Judge a process: memory may move within a bound, descriptors and threads by :data:`LATE`.
 
-    Args:
-        name: of the process.
-        samples: in order.
-        rss_kib_per_min: the steepest slope of its memory in the second half.
+    `rss_kib_per_min`: the steepest slope of its memory in the second half.
     """
     if len(samples) < LEAST_SAMPLES:
         return [Growth(name, 0, 0, 0, f"only {len(samples)} samples; run it for longer")]

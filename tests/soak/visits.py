@@ -21,10 +21,8 @@ ASKED = (Kind.CARD_READ, Kind.TYPING)
 class Tally:
     """What became of the visits.
 
-    Args:
-        decided: each decision's attempt, its reason, and when it was, in monotonic seconds.
-        wrong: visits that ended otherwise than they had to.
-        lost: visits that did not end.
+    `decided`: each decision's attempt, its reason, and when it was, in monotonic seconds; `wrong`:
+    visits that ended otherwise than they had to; `lost`: visits that did not end.
     """
 
     decided: list[tuple[int, str, float]] = field(default_factory=list)
@@ -40,9 +38,7 @@ class Tally:
 class Visits:
     """Has people swipe and type; one thread.
 
-    Args:
-        stage: a running door.
-        people: who comes next, for ever.
+    `stage`: a running door; `people`: who comes next, for ever.
     """
 
     def __init__(self, stage: Stage, people: Iterator[Visitor]) -> None:

@@ -29,9 +29,7 @@ STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
 class DeadlySpool(io.BytesIO):
     """A spool that kills the process when a line is read.
 
-    Args:
-        content: what was staged.
-        line: from 0.
+    `content`: what was staged; `line`: from 0.
     """
 
     def __init__(self, content: bytes, line: int) -> None:

@@ -34,11 +34,7 @@ class WouldApplyError(Exception):
 
 
 class Halting:
-    """A `PatronWriter` that goes all the way up to the commit and then back.
-
-    Args:
-        writer: the real one.
-    """
+    """A `PatronWriter` that goes all the way up to the commit and then back."""
 
     def __init__(self, writer: PatronWriter) -> None:
         self.held = writer.held
@@ -80,8 +76,7 @@ class Halting:
 class Target:
     """A branch that holds push 5, in a real database.
 
-    Args:
-        directory: where the database is made.
+    `directory`: where the database is made.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -283,25 +283,6 @@ def test_what_has_changed_and_no_more(town: Town) -> None:
     assert set(town.branches[0].patrons()) == {"1", "2", "4"}
 
 
-def test_a_branch_that_was_away_catches_up(town: Town) -> None:
-    """Its next document holds all that it has missed and follows on what it holds."""
-    town.push()
-    oest, syd = town.branches
-    syd.away = True
-    for number in (5, 6, 7):
-        town.source.patrons = [*town.source.patrons, patron(number)]
-        _, deliveries = town.push()
-        assert deliveries["syd"] == Delivery("syd", Result.FAILED, why="away")
-        assert deliveries["oest"].result is Result.SENT
-    syd.away = False
-
-    _, deliveries = town.push()
-
-    assert deliveries["syd"] == Delivery("syd", Result.SENT, 4, False, Volume(3, 0))
-    assert deliveries["oest"].result is Result.UNCHANGED
-    assert syd.rows == oest.rows
-
-
 def test_who_came_and_went_meanwhile_is_not_told_of(town: Town) -> None:
     """A patron whom an absent branch never had is not removed there either."""
     town.push()
@@ -318,19 +299,6 @@ def test_who_came_and_went_meanwhile_is_not_told_of(town: Town) -> None:
     assert deliveries["syd"].result is Result.UNCHANGED
 
 
-def test_a_lost_answer_is_found_again(town: Town) -> None:
-    """What a branch took without our hearing of it is known by number and digest."""
-    town.branches[0].mute = True
-    _, deliveries = town.push()
-    assert deliveries["oest"] == Delivery("oest", Result.FAILED, why="lost")
-    town.branches[0].mute = False
-    town.source.patrons = [*town.source.patrons, patron(4)]
-
-    _, deliveries = town.push()
-
-    assert deliveries["oest"] == Delivery("oest", Result.SENT, 2, False, Volume(1, 0))
-
-
 def test_full_sends_all_rows_under_a_new_number(town: Town) -> None:
     """Even where nothing has changed, and sealing nothing again."""
     town.push()
@@ -341,33 +309,6 @@ def test_full_sends_all_rows_under_a_new_number(town: Town) -> None:
     assert deliveries["oest"] == Delivery("oest", Result.SENT, 2, True, Volume(4, 0))
     assert town.sealer.count == sealed
     assert town.branches[0].epoch == 2
-
-
-def test_a_lost_outbox_outranks_what_branches_hold(town: Town) -> None:
-    """With its memory gone the sender sends all rows under a number above the branch's."""
-    town.push()
-    town.push(full=True)
-    town.push(full=True)
-    town.outbox_path.unlink()
-    town.source.patrons = [patron(9)]
-
-    refreshed, deliveries = town.push()
-
-    assert refreshed.epoch == 1
-    assert deliveries["oest"] == Delivery("oest", Result.SENT, 4, True, Volume(1, 0))
-    assert set(town.branches[0].patrons()) == {"9"}
-
-
-def test_an_equal_number_of_another_outbox_is_not_believed(town: Town) -> None:
-    """A branch that holds the number we have, but not from us, gets all rows."""
-    town.push()
-    town.outbox_path.unlink()
-    town.source.patrons = [patron(9)]
-
-    _, deliveries = town.push()
-
-    assert deliveries["oest"] == Delivery("oest", Result.SENT, 2, True, Volume(1, 0))
-    assert set(town.branches[0].patrons()) == {"9"}
 
 
 def test_a_branch_filled_by_somebody_else_gets_all_rows(town: Town) -> None:

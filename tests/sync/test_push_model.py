@@ -34,11 +34,8 @@ class Crash(BaseException):
 class ModelBranch(FakeBranch):
     """Remembers what it may be told of, and takes the sender down at a chosen moment.
 
-    Args:
-        crash_at: the moment.
-        touched: who was edited in the feed since it was last told.
-        certain: the outbox knows what it holds, so that changes are enough.
-        full: all rows were asked for.
+    `crash_at`: the moment; `touched`: who was edited in the feed since it was last told; `certain`:
+    the outbox knows what it holds, so that changes are enough; `full`: all rows were asked for.
     """
 
     crash_at: str = ""

@@ -90,12 +90,6 @@ def test_a_snapshot_replaces_everything(branch: Branch) -> None:
     assert branch.patrons.held() == Push(9, stage(document.data()).manifest.sha256)
 
 
-def test_a_snapshot_need_not_know_what_was_held(branch: Branch) -> None:
-    """A sender that has lost its memory can always start again."""
-    assert branch.takes(Document([row(4)], epoch=6, previous_epoch=0)).epoch == 6
-    assert branch.holds(4)
-
-
 def test_a_number_may_be_far_above_ours_and_no_farther(branch: Branch) -> None:
     """One that no other can follow is taken by nobody; a sender that has counted long is."""
     for epoch in (5 + 2**32 + 1, 2**63 - 1):
@@ -330,9 +324,7 @@ def test_two_rows_of_one_card_are_refused(branch: Branch) -> None:
 class FailingDisk(io.BytesIO):
     """A spool that can't be read beyond a line.
 
-    Args:
-        content: what was staged.
-        after: lines that can be read, over all readings.
+    `content`: what was staged; `after`: lines that can be read, over all readings.
     """
 
     def __init__(self, content: bytes, after: int) -> None:
