@@ -141,21 +141,12 @@ def test_shutting_down_locks(now_s: float, release_s: float) -> None:
 
 
 LOBBY = Strike(other_open=True)
-CLOSED = OtherDoorChanged(open=False, now_s=104.0)
 
 
 @pytest.mark.parametrize("event", [Granted(0.0, 0.5), ExitPressed(0.0, 0.5)])
 def test_a_release_just_after_a_boot_is_no_longer_than_any(event: Granted | ExitPressed) -> None:
     """The monotonic clock may begin at nothing; the release counts from there."""
     assert Strike().after(event) == Strike(StrikeState.RELEASED, until_s=0.5)
-
-
-def test_a_grant_that_waits_is_released_for_its_whole_time() -> None:
-    """Counted from the moment at which the other door closed."""
-    waiting = LOBBY.after(Granted(100.0, 5.0, wait_s=10.0))
-
-    assert waiting == Strike(StrikeState.WAITING, 110.0, 5.0, other_open=True)
-    assert waiting.after(CLOSED) == Strike(StrikeState.RELEASED, 109.0)
 
 
 def test_a_second_grant_shortens_neither_the_wait_nor_the_release() -> None:

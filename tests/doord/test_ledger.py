@@ -653,25 +653,20 @@ class TestRestricted:
 
     @pytest.mark.parametrize("by", ["card", "patron"])
     def test_a_patron_is_restricted_by_card_or_by_number(self, by: str) -> None:
-        """Whatever the push says; bans are still looked up, so the steps are the same."""
+        """Whatever the push says; bans are still looked up, so the steps are the same.
+
+        A pass is not used either: it is held of the same person.
+        """
         books = Books()
         ban = books.ban(key=key_of(CARD))
+        books.issue(CLUB, key_of(CARD))
         patron = books.patrons.find(key_of(CARD))
         assert patron is not None
         books.branch.kept_unused = {key_of(CARD) if by == "card" else patron.patron_ref}
         books.open()
 
         assert books.prepared.patron == replace(patron, restricted=True)
-        assert books.prepared.bans == (ban,)
-
-    def test_a_pass_is_not_used_either(self) -> None:
-        """It is held of the same person."""
-        books = Books()
-        books.issue(CLUB, key_of(CARD))
-        books.branch.kept_unused = {key_of(CARD)}
-        books.open()
-
-        assert books.prepared.held is None
+        assert (books.prepared.bans, books.prepared.held) == ((ban,), None)
 
     def test_one_that_begins_or_ends_meanwhile_counts(self) -> None:
         """The door looks again after each commit."""

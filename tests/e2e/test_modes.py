@@ -103,14 +103,6 @@ def test_staffed_the_door_may_be_staffs_own(door: Door) -> None:
     assert door.rows() == []
 
 
-def test_self_service_by_the_configurations_hours(door: Door) -> None:
-    """Card and PIN, as by a table that has every hour."""
-    door.configured(*SELF_SERVICE).start()
-
-    assert reason(door) == "ok"
-    assert modes(door) == [("self_service", "schedule")]
-
-
 def test_closed_by_the_configurations_hours(door: Door) -> None:
     """Nobody comes in, and the attempt is on record."""
     door.configured(*CLOSED).start()
@@ -275,16 +267,6 @@ def test_bans_and_hours_that_are_lost_before_the_start(
     assert door.edges(door.pid) == []
     healed(door, backup)
     assert "calendar_unknown_cleared" in door.alarms()
-
-
-def test_the_exit_opens_without_bans_and_hours(doors: Doors) -> None:
-    """Whoever is inside gets out, whatever is lost."""
-    door = doors.made("gpio.exit_button_pin=27")
-    (door.directory / "branch.db.lock").touch()
-    door.start()
-    door.press_exit()
-
-    door.wait_for("relay", energised=True)
 
 
 def test_hours_that_nobody_knows_are_closed_and_alarmed(door: Door) -> None:

@@ -9,9 +9,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import DoorctlError
@@ -19,7 +19,7 @@ from doorctl.core.ports import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.sync.document import Kind
-from doorctl.sync.receive import Guard, Limits, Push, Terms, unguarded
+from doorctl.sync.receive import Guard, Limits, Terms, unguarded
 from doorctl.web.pushes import Reception
 from tests.fakes.clock import FakeClock
 from tests.sync.pushes import KEY, SEAL
@@ -37,32 +37,13 @@ TORN, HASTY = "torn", "hasty"
 class TornWriter(PatronCacheWriter):
     """Commits the first half of a snapshot for itself."""
 
-    def apply(
-        self,
-        rows: Iterable[SealedRow],
-        *,
-        full: bool,
-        applied_at: datetime | None,
-        minimum_age: int,
-        guard: Guard,
-        removals: Iterable[str] = (),
-        push: Push | None = None,
-        approved: bool = False,
-    ) -> Applied:
+    def apply(self, rows: Iterable[SealedRow], *, guard: Guard, **terms: Any) -> Applied:
         """Apply rows wrongly."""
         remaining = iter(rows)
         half = list(islice(remaining, 50))
-        super().apply(half, full=False, applied_at=None, minimum_age=minimum_age, guard=guard)
-        return super().apply(
-            chain(half, remaining),
-            full=full,
-            applied_at=applied_at,
-            minimum_age=minimum_age,
-            guard=guard,
-            removals=removals,
-            push=push,
-            approved=approved,
-        )
+        terms |= {"guard": guard}
+        super().apply(half, **(terms | {"full": False, "applied_at": None, "push": None}))
+        return super().apply(chain(half, remaining), **terms)
 
 
 def take_in(

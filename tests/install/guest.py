@@ -6,7 +6,6 @@ import abc
 import base64
 import contextlib
 import json
-import socket
 import subprocess
 import time
 from itertools import pairwise
@@ -15,7 +14,7 @@ from typing import Any, Self
 
 from tests.install.disk import Parts
 from tests.install.sender import WEB_PORT
-from tests.pi.guest import until
+from tests.pi.guest import connected, until, until_mark
 
 BOOT_S, COMMAND_S = 900.0, 3600.0
 LOOK_S, SOCKETS_S, SETTLED_S = 0.2, 60.0, 300.0
@@ -151,7 +150,7 @@ class Guest(Operated):
             line.unlink(missing_ok=True)
         self._qemu = subprocess.Popen([*_command(parts, directory, port)], stdin=subprocess.DEVNULL)
         until("QEMU's sockets", lambda: all(p.exists() for p in self._lines.values()), SOCKETS_S)
-        self._open = {name: _connected(path) for name, path in self._lines.items()}
+        self._open = {name: connected(path) for name, path in self._lines.items()}
         self._shell = self._open["shell"]
         self.wait_for_shell()
 
@@ -166,7 +165,7 @@ class Guest(Operated):
     def wait_for_shell(self) -> None:
         """Wait for a boot's end, and say as timesyncd does that its clock is right."""
         self._shell.settimeout(BOOT_S)
-        _until_mark(self._shell, b"@@ready\n")
+        until_mark(self._shell, b"@@ready\n")
         self.run(f"mkdir -p {Path(SYNCHRONISED).parent} && touch {SYNCHRONISED}")
 
     def run(self, command: str, limit_s: float = COMMAND_S) -> tuple[int, str]:
@@ -176,8 +175,8 @@ class Guest(Operated):
         self._shell.sendall(base64.b64encode(words.encode()) + b"\n")
         text = bytearray()
         while True:
-            text += _until_mark(self._shell, b"\n@@")
-            code = _until_mark(self._shell, b"\n").strip()
+            text += until_mark(self._shell, b"\n@@")
+            code = until_mark(self._shell, b"\n").strip()
             if code.isdigit():
                 return int(code), text.decode(errors="replace").removesuffix("@@").strip()
             text += code + b"\n"
@@ -206,22 +205,6 @@ class Guest(Operated):
         self._qemu.wait()
         for line in self._open.values():
             line.close()
-
-
-def _connected(path: Path) -> socket.socket:
-    line = socket.socket(socket.AF_UNIX)
-    line.connect(str(path))
-    return line
-
-
-def _until_mark(line: socket.socket, mark: bytes) -> bytes:
-    found = bytearray()
-    while not found.endswith(mark):
-        piece = line.recv(1)
-        if not piece:
-            raise ConnectionResetError("the guest is gone")
-        found += piece
-    return bytes(found)
 
 
 def _command(parts: Parts, directory: Path, port: int) -> list[str]:

@@ -80,9 +80,9 @@ class Guest:
         self.watch = Watch(directory / "watch", RELAY_PIN)
         self.watch.start()
         self._monitor = Monitor(directory / "monitor")
-        self.reader = _connected(directory / "reader")
-        self.keypad = _connected(directory / "keypad")
-        self._shell = _connected(directory / "shell")
+        self.reader = connected(directory / "reader")
+        self.keypad = connected(directory / "keypad")
+        self._shell = connected(directory / "shell")
         self._monitor.do("cont")
 
     def __enter__(self) -> Self:
@@ -113,7 +113,7 @@ class Guest:
     def wait_for_shell(self) -> float:
         """Return the seconds from the power switch to a root shell."""
         self._shell.settimeout(BOOT_S)
-        _until_mark(self._shell, b"@@ready\n")
+        until_mark(self._shell, b"@@ready\n")
         return time.monotonic() - self.booted_s
 
     def run(self, command: str) -> str:
@@ -127,8 +127,8 @@ class Guest:
         return self._output
 
     def _output(self) -> str:
-        text = _until_mark(self._shell, b"@@").decode(errors="replace")
-        while not _until_mark(self._shell, b"\n").strip().isdigit():
+        text = until_mark(self._shell, b"@@").decode(errors="replace")
+        while not until_mark(self._shell, b"\n").strip().isdigit():
             pass
         return text.removesuffix("@@").strip()
 
@@ -170,18 +170,20 @@ def until(what: str, done: Callable[[], bool], limit_s: float, apart_s: float = 
     return time.monotonic() - began_s
 
 
-def _connected(path: Path) -> socket.socket:
+def connected(path: Path) -> socket.socket:
+    """Open one of the emulator's sockets."""
     line = socket.socket(socket.AF_UNIX)
     line.connect(str(path))
     return line
 
 
-def _until_mark(line: socket.socket, mark: bytes) -> bytes:
+def until_mark(line: socket.socket, mark: bytes) -> bytes:
+    """Read up to a mark, which is returned too; ConnectionResetError where the guest is gone."""
     found = bytearray()
     while not found.endswith(mark):
         piece = line.recv(1)
         if not piece:
-            raise ConnectionResetError("the emulated Pi is gone")
+            raise ConnectionResetError("the guest is gone")
         found += piece
     return bytes(found)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from doorctl.access.calendar import StoredCalendar
 from doorctl.access.day import Override
@@ -29,7 +29,7 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.visits import RetriedVisits
-from doorctl.sync.receive import Changes, Guard, Push
+from doorctl.sync.receive import Changes, Guard
 
 VISITS, PATRONS, BRANCH = "visits.db", "patrons.db", "branch.db"
 FILES = (VISITS, PATRONS, BRANCH)
@@ -248,18 +248,7 @@ class SimRegister(PatronCacheWriter):
 
     disk: Disk
 
-    def apply(
-        self,
-        rows: Iterable[SealedRow],
-        *,
-        full: bool,
-        applied_at: datetime | None,
-        minimum_age: int,
-        guard: Guard,
-        removals: Iterable[str] = (),
-        push: Push | None = None,
-        approved: bool = False,
-    ) -> Applied:
+    def apply(self, rows: Iterable[SealedRow], *, guard: Guard, **terms: Any) -> Applied:
         """Apply a push, or fail before its commit; the power may be cut after it."""
 
         def guarded(changes: Changes) -> Mapping[str, str] | None:
@@ -270,14 +259,5 @@ class SimRegister(PatronCacheWriter):
         return self.disk.around(
             PATRONS,
             "apply",
-            lambda: super(SimRegister, self).apply(
-                rows,
-                full=full,
-                applied_at=applied_at,
-                minimum_age=minimum_age,
-                guard=guarded,
-                removals=removals,
-                push=push,
-                approved=approved,
-            ),
+            lambda: super(SimRegister, self).apply(rows, guard=guarded, **terms),
         )

@@ -16,12 +16,13 @@ from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import PushError
 from doorctl.core.ports import Seal
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.receive import Changes, Guard, PatronWriter, Push, receive
+from doorctl.sync.receive import Changes, Guard, PatronWriter, receive
 from tests.sync.pushes import SEAL, TERMS, staging_of
 from tests.sync.tampering import HELD, Mutant, mutants
 
@@ -43,34 +44,14 @@ class Halting:
         self.forget = writer.forget
         self._writer = writer
 
-    def apply(
-        self,
-        rows: Iterable[SealedRow],
-        *,
-        full: bool,
-        applied_at: datetime | None,
-        minimum_age: int,
-        guard: Guard,
-        removals: Iterable[str] = (),
-        push: Push | None = None,
-        approved: bool = False,
-    ) -> Applied:
+    def apply(self, rows: Iterable[SealedRow], *, guard: Guard, **terms: Any) -> Applied:
         """Do everything but commit."""
 
         def halt(changes: Changes) -> None:
             guard(changes)
             raise WouldApplyError
 
-        return self._writer.apply(
-            rows,
-            full=full,
-            applied_at=applied_at,
-            minimum_age=minimum_age,
-            guard=halt,
-            removals=removals,
-            push=push,
-            approved=approved,
-        )
+        return self._writer.apply(rows, guard=halt, **terms)
 
 
 class Target:
