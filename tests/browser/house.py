@@ -74,6 +74,7 @@ def staged(
     others.
     """
     branch = Branch(directory, *SETTINGS, *settings)
+    branch.forked = branch.stage.forked = True
     registered = [sealed(branch, number, patron) for number, patron in PEOPLE.items()]
     cards = [one.row_key for one in registered]
     live_through(branch.config, visits_per_day, cards)

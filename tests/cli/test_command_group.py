@@ -6,6 +6,7 @@ that it needed nothing of.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 import click
 import pytest
 
-from doorctl.cli.app import COMMANDS, HEADINGS, app
+from doorctl.cli.app import COMMANDS as NAMED
+from doorctl.cli.app import HEADINGS, app
+from tests.e2e.door import COMMANDS
 
 MOCKED = '[reader]\nport = "/dev/null"\n[gpio]\nfactory = "mock"\n'
 USED = {
@@ -26,10 +29,10 @@ USED = {
 
 
 def call(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run doorctl as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "doorctl", *words], capture_output=True, text=True, check=False
-    )
+    """Run doorctl as a user does, in a fork that has imported it."""
+    done = COMMANDS.run(words, os.environ, "")
+    assert done is not None
+    return done
 
 
 def test_help_lists_the_commands_in_the_tables_order() -> None:
@@ -39,7 +42,7 @@ def test_help_lists_the_commands_in_the_tables_order() -> None:
     listed = [line.split()[0] for line in lines if line.startswith("  ")]
 
     assert answer.returncode == 0
-    assert listed == list(COMMANDS)
+    assert listed == list(NAMED)
     assert [line[:-1] for line in lines if line.endswith(":")] == list(HEADINGS.values())
 
 
@@ -149,8 +152,8 @@ def test_each_line_of_a_groups_help_is_shown_whole(words: tuple[str, ...]) -> No
 
 def test_each_commands_line_is_shown_whole() -> None:
     """In a terminal of 80 columns no line is cut or broken."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {line}" for name, (_, line) in COMMANDS.items()]
+    width = max(map(len, NAMED))
+    lines = [f"  {name:{width}}  {line}" for name, (_, line) in NAMED.items()]
 
     assert max(map(len, lines)) < 80
     assert set(lines) <= set(call("--help").stdout.splitlines())

@@ -32,7 +32,7 @@ from tests.faults.commands import (
 from tests.faults.enumeration import Plan, Strike
 from tests.faults.tracing import Ran
 
-SLICE, ABOUT_PAGE = 4, 9
+SLICE, ABOUT_PAGE = 3, 6
 COMMANDS = [*purges(), *exports(), *backups(), *starts()]
 
 

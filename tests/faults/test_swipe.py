@@ -19,7 +19,7 @@ def test_the_relay_goes_on_only_with_an_attempt_on_record(struck: Strike) -> Non
 
 def test_a_relay_that_goes_on_before_the_record_is_caught(struck: Strike) -> None:
     """A harness that finds nothing where something is wrong proves nothing."""
-    found = struck(Swipe(flaw=HASTY), Plan(20))
+    found = struck(Swipe(flaw=HASTY), Plan(10))
 
     assert Fault.KILLED in {each.point.fault for each in found.struck if each.violations}
     assert any("no attempt is on record" in violation for violation in found.violations)
