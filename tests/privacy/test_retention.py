@@ -107,6 +107,16 @@ def test_a_purge_is_complete_only_when_no_byte_can_be_left(
     assert purge(visits, _moment(NOON), BOOT, RETENTION).complete
 
 
+def test_a_clock_that_was_once_wrong_deletes_nothing_early() -> None:
+    """The cutoff counts from the trusted time of now, not from one that a wrong clock once gave."""
+    visits = _log(timedelta(days=1))
+    moment = Moment(NOON, NOON + timedelta(days=9999), ClockState.TRUSTED)
+
+    report = purge(visits, moment, BOOT, RETENTION)
+
+    assert (report.deleted, report.cutoff) == (0, NOON - RETENTION)
+
+
 def test_the_cutoff_is_utc_whatever_the_branchs_zone() -> None:
     """The same instant in Danish time gives the same cutoff, told in UTC."""
     danish = NOON.astimezone(timezone(timedelta(hours=2)))
@@ -175,6 +185,20 @@ def test_a_report_shows_no_trace() -> None:
     assert key in report.traces
     assert "traces" not in repr(report)
     assert "traces" not in report.as_dict()
+
+
+def test_a_hold_ends_by_the_time_of_now() -> None:
+    """Not by a trusted time that a wrong clock once gave: that would end every hold early."""
+    visits = _log(timedelta(days=31))
+    window = (NOON - timedelta(days=32), NOON - timedelta(days=30))
+    visits.add_hold(Hold(0, *window, "1", "r", NOON + timedelta(days=1), NOON, "by"))
+    ahead = Moment(NOON, NOON + timedelta(days=9999), ClockState.TRUSTED)
+
+    report = purge(visits, ahead, BOOT, RETENTION)
+    assert (report.deleted, report.held) == (0, 1)
+
+    report = purge(visits, _moment(NOON + timedelta(days=1)), BOOT, RETENTION)
+    assert (report.deleted, report.held) == (1, 0)
 
 
 def test_a_visit_that_a_vouched_clock_dated_ahead_is_told_and_then_settled() -> None:

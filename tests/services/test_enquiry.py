@@ -26,6 +26,10 @@ from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
 
+PLASTIC_OR_CPR = (
+    Identifier(IdentifierKind.CARD, "0101701234"),
+    Identifier(IdentifierKind.CPR, "0101701234"),
+)
 CLOSED: tuple[Mode | None, bool] = (Mode.CLOSED, False)
 OPEN: tuple[Mode | None, bool] = (Mode.SELF_SERVICE, False)
 CODE = Identifier(IdentifierKind.CODE, "483920")
@@ -308,3 +312,58 @@ def test_codes_that_have_to_wait_are_told() -> None:
     assert desk.why().granted
     desk.clock.advance(30.0)
     assert desk.why(CODE).granted
+
+
+def test_wrong_pins_at_other_branches_are_told_of_once_they_stop_the_card() -> None:
+    """As at the door: with them one wrong PIN here is enough, and none is not."""
+    branch = MemoryBranch()
+    desk = Desk(branch=branch)
+    branch.elsewhere = {desk.patron.patron_ref: 99}
+    assert failed(desk.why()) == []
+
+    at = Stamped(START, desk.clock.moment().state, desk.clock.boot_time())
+    desk.visits.open_attempt(Opened(1, at, key_of(CARD), None, desk.patron.patron_ref))
+    assert failed(desk.why()) == ["throttle"]
+
+
+@pytest.mark.parametrize("known", [0, 1])
+@pytest.mark.parametrize("held_against", [0, 1])
+def test_a_ban_of_either_reading_is_told(known: int, held_against: int) -> None:
+    """Staff are told what the door says: a ban of the stripe holds for the barcode."""
+    desk = Desk(branch=MemoryBranch())
+    keys = [row_key(FastSealer().stretch(reading)) for reading in PLASTIC_OR_CPR]
+    row = SealedRow(keys[known], resident(CARD))
+    desk.patrons.apply([row], full=True, applied_at=START, minimum_age=0, guard=unguarded)
+    ban = Ban(0, "shouting", START - timedelta(days=1), None, "staff-7", frozenset({"*"}))
+    assert desk.branch is not None
+    desk.branch.ban(ban, desk.clock.moment(), row_key=keys[held_against], patron_ref=None)
+
+    assert desk.why(*PLASTIC_OR_CPR).reason is Reason.BANNED
+
+
+def test_whom_the_branch_waits_for_is_told() -> None:
+    """Until somebody of `policy.first_card` came in that day; a day before counts for nothing."""
+    desk = Desk(policy=Policy(first_card=frozenset({"cleaner"})))
+    today = START.astimezone(desk.clock.moment().local.tzinfo).date()
+
+    for opened_on in (None, today - timedelta(days=1)):
+        found = desk.why(opened_on=opened_on)
+        assert (failed(found), found.reason) == (["first_card"], Reason.CLOSED)
+    assert desk.why(opened_on=today).granted
+
+
+@pytest.mark.parametrize("number", [CARD, "3000009999"])
+@pytest.mark.parametrize("check", [None, bytes(32)])
+def test_a_pass_whose_pin_is_never_asked_for_opens_nothing(
+    number: str, check: bytes | None
+) -> None:
+    """In a branch without PINs one that needs one is refused, as at the door; one without opens."""
+    desk = Desk(policy=Policy(require_pin=False), standing=CLOSED)
+    desk.give(replace(STAFF, pin_check=check), key_of(number))
+    other = Desk(policy=Policy(require_pin=False), standing=CLOSED)
+    other.give(replace(STAFF, needs_pin=False), key_of(number))
+
+    found = desk.why(identifier(number))
+    assert not found.granted
+    assert "pass_pin" in failed(found)
+    assert other.why(identifier(number)).granted
