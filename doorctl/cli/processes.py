@@ -373,8 +373,10 @@ def _lacking(config: Config, path: Path) -> list[str]:
     with as_root():
         shared = tuple(unshared(storage.directory, storage.door_directory))
     more = [UNHEARD] if config.sync is not None and not config.alarms.wanted else []
+    app = App.of(config)
     with suppress(StoreError):
-        more += [WEEKLESS] * hours_now(App.of(config)).lacks_week
+        # `init` begins it.
+        more += [WEEKLESS] * (app.branch_db.exists() and hours_now(app).lacks_week)
     return [*relay_risks(config.gpio.factory), *shared, *more]
 
 
