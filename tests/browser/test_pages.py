@@ -8,7 +8,7 @@ import pytest
 
 from doorctl.accounts.account import Role
 from tests.browser.visitor import LANGUAGES, VIEWS, View, Visitors
-from tests.browser.walk import BESIDE, WALKS, Stop, by_role
+from tests.browser.walk import BESIDE, WALKS, Stop
 
 WIDTHS = {"da": (1280, 640, 320), "en": (320,)}
 """Of the window in CSS pixels: it is made narrower; 1280 at 200 % are 640.
@@ -43,25 +43,6 @@ def test_the_pages_of_a_role(visitors: Visitors, role: Role | None, view: View) 
                     assert visitor.too_wide() == 0, (stop, width)
                 assert visitor.page.title() not in {"", "taken"}, stop
                 assert visitor.wrongs == [], stop
-
-
-@pytest.mark.parametrize("role", Role, ids=lambda role: role.value)
-def test_the_menu_of_a_role(visitors: Visitors, role: Role) -> None:
-    """Each role reaches each place of its own menu, which marks it; who may not: `test_who_may`.
-
-    Bug (screenshots): the page of bans marked no place of the menu.
-    """
-    own = {stop.path: stop for stop in by_role() if stop.role is role}
-    with visitors.visitor(role) as visitor:
-        visitor.go("/")
-        shown = visitor.page.locator("nav a").evaluate_all("all => all.map(a => a.pathname)")
-        assert shown == list(own)
-        for path, stop in own.items():
-            assert visitor.go(path).status == 200, path
-            assert visitor.page.locator(stop.seen).first.is_visible(), path
-            marked = visitor.page.locator(".top-menu a[aria-current]")
-            assert marked.get_attribute("href") == path
-        assert visitor.wrongs == []
 
 
 def with_language(stop: Stop, language: str) -> str:

@@ -82,14 +82,6 @@ def menu() -> Iterator[Stop]:
         yield Stop(place.path, first_to(place.path), SEEN[place.path])
 
 
-def by_role() -> Iterator[Stop]:
-    """Yield a stop for each line of each role's own menu."""
-    for role in Role:
-        for place in places(role):
-            seen = "main h1" if place.path == "/now" else SEEN[place.path]
-            yield Stop(place.path, role, seen)
-
-
 STOPS: Final = (*menu(), *BESIDE)
 """Each page once."""
 

@@ -14,7 +14,7 @@ from doorctl.accounts.account import Permission, Role, permits
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.visits import DoorLog
-from doorctl.web.frame import Frame
+from doorctl.web.frame import Frame, places
 from doorctl.web.staff.accounts import AccountsPages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
@@ -117,6 +117,25 @@ def test_each_address_is_for_those_who_may(
         for method, path in map(str.split, addresses):
             if method == "GET" and permits(role, Permission[needs]):
                 assert client.get(path.format(**filled)).status_code != 403, (role, path)
+
+
+@pytest.mark.parametrize("role", Role, ids=lambda role: role.value)
+def test_the_menu_of_a_role(routes: tuple[Frame, FakeRefused, list[Route]], role: Role) -> None:
+    """It leads to all that the role has a place for, and marks the place where somebody is.
+
+    Bug (screenshots): the page of bans marked no place of the menu.
+    """
+    around, _, found = routes
+    client = TestClient(
+        application(found, around), headers={"Accept": "text/html"}, cookies={"doorctl": role.value}
+    )
+    own = [place.path for place in places(role)]
+    for path in own:
+        answer = client.get(path)
+        shown = answer.text.partition('<nav class="top-menu"')[2].partition("</nav>")[0]
+        assert answer.status_code == 200, path
+        assert re.findall('href="([^"]+)"', shown) == own, path
+        assert re.findall('href="([^"]+)" aria-current="page"', shown) == [path], path
 
 
 ENGLISH = re.compile(r"\b(the|that|this|with|not|there|choose|write|or|of)\b", re.IGNORECASE)
