@@ -140,26 +140,16 @@ def test_a_wrong_password_is_told_without_it(
     assert "another" not in repr(where)
 
 
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+@pytest.mark.parametrize("known", [False, True], ids=["an unknown authority", "another name"])
 def test_nothing_is_sent_to_a_server_that_is_not_believed(
-    room: Mailroom, certificate: ssl.SSLContext
+    security: str, room: Mailroom, authority: Authority, certificate: ssl.SSLContext, *, known: bool
 ) -> None:
-    """A certificate of an authority that nobody knows ends it, by either kind of TLS."""
-    with mail_server(room, starttls=certificate) as port, distrusted():
-        sink(route(port, "starttls")).send(a_notice())
-    with mail_server(room, tls=certificate) as port, distrusted():
-        sink(route(port, "tls")).send(a_notice())
-
-    assert room.messages == []
-
-
-def test_nothing_is_sent_for_another_name(
-    room: Mailroom, authority: Authority, certificate: ssl.SSLContext
-) -> None:
-    """The certificate must be for the name that is configured, not just of the authority."""
-    with mail_server(room, starttls=certificate) as port, distrusted():
-        sink(route(port, "starttls", host="localhost"), authority.path).send(a_notice())
-    with mail_server(room, tls=certificate) as port, distrusted():
-        sink(route(port, "tls", host="localhost"), authority.path).send(a_notice())
+    """By either kind of TLS: of an authority that nobody knows, or for another name."""
+    starttls, tls = (certificate, None) if security == "starttls" else (None, certificate)
+    with mail_server(room, starttls=starttls, tls=tls) as port, distrusted():
+        here = route(port, security, host="localhost" if known else "127.0.0.1")
+        (sink(here, authority.path) if known else sink(here)).send(a_notice())
 
     assert room.messages == []
 

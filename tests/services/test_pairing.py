@@ -345,52 +345,39 @@ def tampered(content: bytes, draw: st.DataObject) -> bytes:
     )
 
 
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    """Two machines before the server's part."""
-    pair = laid_out(tmp_path_factory.mktemp("asked"))
+@pytest.fixture(scope="module", params=["request", "answer"])
+def carried(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Pair, str]:
+    """Two machines before the part that reads this file."""
+    pair = laid_out(tmp_path_factory.mktemp(request.param))
     pair.begin()
-    return pair
+    if request.param == "answer":
+        pair.answer()
+    return pair, request.param
 
 
 @TAMPERED
 @given(draw=st.data())
-def test_no_byte_of_a_request_can_be_changed(asked: Pair, draw: st.DataObject) -> None:
-    """The server refuses the file and has changed nothing."""
-    right, before = asked.request.read_bytes(), asked.content("server", "branch")
+def test_no_byte_of_what_is_carried_can_be_changed(
+    carried: tuple[Pair, str], draw: st.DataObject
+) -> None:
+    """Whoever reads the file refuses it and has changed nothing."""
+    pair, name = carried
+    file, part = {
+        "request": (pair.request, pair.answer),
+        "answer": (pair.answer_file, pair.finish),
+    }[name]
+    right, before = file.read_bytes(), pair.content("server", "branch")
     try:
-        asked.request.write_bytes(tampered(right, draw))
+        file.write_bytes(tampered(right, draw))
         with pytest.raises(InputError):
-            asked.answer()
+            part()
     finally:
-        asked.request.write_bytes(right)
+        file.write_bytes(right)
 
-    assert asked.content("server", "branch") == before
-    assert not asked.answer_file.exists()
-
-
-@pytest.fixture(scope="module")
-def answered(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    """Two machines before the last part."""
-    pair = laid_out(tmp_path_factory.mktemp("answered"))
-    pair.begin()
-    pair.answer()
-    return pair
-
-
-@TAMPERED
-@given(draw=st.data())
-def test_no_byte_of_an_answer_can_be_changed(answered: Pair, draw: st.DataObject) -> None:
-    """The branch refuses the file and has changed nothing; the right one is taken after it."""
-    right, before = answered.answer_file.read_bytes(), answered.content("branch")
-    try:
-        answered.answer_file.write_bytes(tampered(right, draw))
-        with pytest.raises(InputError):
-            answered.finish()
-    finally:
-        answered.answer_file.write_bytes(right)
-
-    assert answered.content("branch") == before
+    assert pair.content("server", "branch") == before
+    assert pair.answer_file.exists() is (name == "answer")
 
 
 def test_keys_that_are_there_are_changed_when_told_so_only(pair: Pair) -> None:
