@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.door import COMMANDS
 from tests.e2e.test_sync import patron
 from tests.web.branch import free_port
 from tests.web.certificates import Authority
@@ -29,14 +31,9 @@ TYPED = (
 
 def call(config: Path, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command on the machine whose configuration it is."""
-    return subprocess.run(
-        [sys.executable, "-m", "doorctl", *words, "--config", str(config)],
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = COMMANDS.run([*words, "--config", str(config)], os.environ, typed)
+    assert done is not None
+    return done
 
 
 def said(config: Path, *words: str, typed: str = "") -> str:

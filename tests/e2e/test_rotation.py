@@ -7,12 +7,12 @@ cards, passes, codes and counts of wrong PINs.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import date, timedelta
@@ -23,6 +23,7 @@ import pytest
 
 from doorctl.access.patron import KEY_BYTES
 from doorctl.store.keys import read_signing_key
+from tests.e2e.door import COMMANDS
 from tests.web.branch import LIMIT_S, Branch, rows
 
 ENTITLED, BANNED, GUESSED, STRANGER = "3000000001", "3000000002", "3000000003", "3000009999"
@@ -124,13 +125,9 @@ class Library:
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the sender's."""
         config = str(self.directory / "sync.toml")
-        return subprocess.run(
-            [sys.executable, "-m", "doorctl", *words, "--config", config],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        done = COMMANDS.run([*words, "--config", config], os.environ, "")
+        assert done is not None
+        return done
 
     def push(self, *words: str, code: int = 0) -> dict[str, Any]:
         """Push and return the report, with each branch under its name."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +22,7 @@ from doorctl.services.accounts import (
 from doorctl.services.app import App, branch_db
 from doorctl.services.branch import BranchThread
 from doorctl.store.records import AuditRecords
+from tests.e2e.door import COMMANDS
 from tests.fakes.accounts import QuickHasher
 from tests.fakes.clock import FakeClock
 from tests.services.branches import initialised
@@ -145,13 +146,9 @@ def staff(config: Config, *words: str, stdin: str = "") -> subprocess.CompletedP
         """,
         encoding="utf-8",
     )
-    return subprocess.run(
-        [sys.executable, "-m", "doorctl", "staff", *words, "--config", str(path)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = COMMANDS.run(["staff", *words, "--config", str(path)], os.environ, stdin)
+    assert done is not None
+    return done
 
 
 def test_the_first_manager_comes_from_the_command_line(config: Config) -> None:

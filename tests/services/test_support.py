@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -22,6 +21,7 @@ from doorctl.config import load
 from doorctl.core.errors import InputError
 from doorctl.rpc.control import ControlServer, Question
 from doorctl.services.support import WORDS, bundle, harmless
+from tests.e2e.door import COMMANDS
 from tests.web.branch import Branch
 
 PERSONAL = ("010170-1234", "0101701234", "3000001234", "4711", "Jensen", "jensen", "86427531")
@@ -178,11 +178,10 @@ def test_it_is_shown_before_it_is_written(journal: Path, tmp_path: Path) -> None
     file = tmp_path / "bundle.txt"
 
     def write(answer: str, *words: str) -> subprocess.CompletedProcess[str]:
-        command = (sys.executable, "-m", "doorctl", "support-bundle", str(file), *words)
-        where = ("--config", "config/demo.toml")
-        return subprocess.run(
-            [*command, *where], input=answer, capture_output=True, text=True, check=False
-        )
+        command = ("support-bundle", str(file), *words, "--config", "config/demo.toml")
+        done = COMMANDS.run(command, os.environ, answer)
+        assert done is not None
+        return done
 
     refused = write("n\n")
     assert (refused.returncode, file.exists()) == (1, False)
