@@ -53,21 +53,6 @@ def test_swiped_before_start(doors: Doors, *, with_keypad: bool) -> None:
     assert_next_is_the_first(door)
 
 
-def test_swiped_while_it_was_down(doors: Doors) -> None:
-    """What was swiped between two runs is gone, and the second run goes on where it stopped."""
-    door = doors.started()
-    door.let_in(ENTITLED)
-    with listening(door.reader) as reader:
-        assert door.stop() == 0
-        door.reader.send(ALSO_ENTITLED.swipe)
-        until(lambda: waiting(reader))
-        door.lines.clear()
-        door.start_door()
-
-    assert door.let_in(ALSO_ENTITLED)["attempt"] == 2
-    assert [line["attempt"] for line in door.said("decision")] == [2]
-
-
 def test_swiped_while_the_reader_was_away(doors: Doors) -> None:
     """A reader that comes back with a swipe in its buffer does not open the door with it."""
     door = doors.started()

@@ -11,7 +11,6 @@ from random import Random
 
 import pytest
 
-from doorctl.demo.door import LIMIT_S
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED
@@ -21,19 +20,11 @@ NUMBER = ALSO_ENTITLED.number.encode()
 HOSTILE = {
     "far too long": b"A" * 32_768 + b"\r",
     "NUL": b"?" + b"\x00" * 40 + b"\r",  # alone, a reader that wakes up
-    "NUL in a card": NUMBER + b"\x00\r",
     "ANSI": b"\x1b[2J\x1b[31m" + NUMBER + b"\x1b[0m\r",
-    "SQL": b"'; DROP TABLE patrons;--\r",
     "SQL behind a card": NUMBER + b"' OR '1'='1\r",
     "no UTF-8": b"\xff\xfe\xc3\x28\xa0\xa1\r",
-    "markup": b"<script>alert('" + NUMBER + b"')</script>\r",
     "a log line": b'{"event":"decision","verdict":"granted","reason":"ok","attempt":1}\n',
-    "format": b"%s%n%x{0.__class__}${jndi:ldap://x}\r",
-    "path": b"../../../../etc/passwd\r",
-    "full-width digits": b"\xef\xbc\x93" + b"\xef\xbc\x90" * 9 + b"\r",
-    "too long by far, closed twice": b"9" * 5000 + b"\r\n",
     "half a stripe": b";92081004010170\r",
-    "wildcards": b"3000001%\r",
 }
 
 
@@ -67,30 +58,6 @@ def test_between_card_and_pin(doors: Doors, *, with_keypad: bool) -> None:
     door.press(ENTITLED.pin[2:])
 
     assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
-
-
-def test_hostile_keypad(doors: Doors) -> None:
-    """Bytes that are no keys change no PIN and break nothing."""
-    door = doors.started()
-    attempt = door.swipe(ENTITLED.swipe)
-    for key in ENTITLED.pin:
-        door.keypad.send(b"\x00\x1b[A\xff\xfe'; DROP <script>" + key.encode())
-
-    assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
-
-
-def test_flood_in_mid_pulse(doors: Doors) -> None:
-    """A reader that never stops talking does not keep the door open: the relay goes off in time."""
-    door = doors.started()
-    door.visit(ENTITLED)
-    released = door.edges(door.pid)[0].monotonic_ns
-    while len(door.edges(door.pid)) == 1:
-        door.reader.send(b"noise\xff\r" * 50)
-        # No assertion on speed, but a bound: without one a door that stays open would never fail.
-        assert time.monotonic_ns() - released < LIMIT_S * 1e9
-
-    on, off = door.edges(door.pid)
-    assert (on.level, off.level) == (1, 0)
 
 
 FLOOD_BYTES = 670_000

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.store.connection import WriterLock
 from tests.e2e.door import Door
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER, Person, blocked, write_feed
 
@@ -82,16 +81,6 @@ def test_second_load_at_the_same_time(door: Door, tmp_path: Path) -> None:
     assert door.query("SELECT epoch FROM cache", database="patrons.db") == [(3,)]
 
 
-def test_load_while_another_one_writes(door: Door, tmp_path: Path) -> None:
-    """There is one writer: another one is refused, and nothing is changed."""
-    feed = write_feed(tmp_path / "feed.ndjson", (STRANGER,))
-    with WriterLock(door.directory / "patrons.db"):
-        said = refusal_of_load(door, feed)
-
-    assert "another doorctl process" in said
-    assert door.query("SELECT epoch FROM cache", database="patrons.db") == [(1,)]
-
-
 def test_wrong_feed_without_a_cache(door: Door, tmp_path: Path) -> None:
     """Where there is no cache a wrong feed makes none: an empty one would look like a load."""
     (door.directory / "patrons.db").unlink()
@@ -127,7 +116,7 @@ def refusal_of_load(door: Door, feed: Path) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize("name", ["", " ", " Karen", "K\u00e5re\n", "x" * 65])
+@pytest.mark.parametrize("name", ["", "K\u00e5re\n"])
 def test_an_approval_names_somebody(door: Door, tmp_path: Path, name: str) -> None:
     """As for a push: without a name nobody has looked at it, and nothing is changed."""
     before = door.dump("patrons.db")

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from httpx2 import Client
 
-from doorctl.access.panel import NOT_PROVED, Keys, Kind, PanelState
+from doorctl.access.panel import Keys, Kind, PanelState
 from doorctl.core.errors import InputError
 from doorctl.rpc.control import Question, ask
 from doorctl.rpc.door import PanelOverSocket
@@ -110,17 +110,6 @@ def test_a_call_for_help_is_an_alarm_and_stands_in_the_door_log(doors: Doors) ->
         until(lambda: door.query(CALLS) == [("help_called", "", "")])
     with looked_at(doors) as (_, looker), pytest.raises(InputError):
         looker.door.press("help", looker.view.state.attempt)
-
-
-def test_who_types_nothing_is_refused_in_time(doors: Doors) -> None:
-    """The card is forgotten, and the screen says the same as to a stranger."""
-    impatient = ("keypad.digit_timeout_s=1", "keypad.total_timeout_s=2")
-    with looked_at(doors, *impatient) as (door, looker):
-        door.reader.send(ENTITLED.swipe)
-        assert looker.until(Kind.REFUSED).code == NOT_PROVED
-
-        assert looker.kinds() == [Kind.CARD_READ, Kind.REFUSED]
-        assert door.wait_for("decision")["reason"] == "pin_timeout"
 
 
 def test_a_keypad_that_is_wired_takes_the_keys(doors: Doors) -> None:
