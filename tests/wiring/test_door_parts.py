@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.access.day import DayRules
 from doorctl.access.messages import PadRules
 from doorctl.access.patron import CacheStamp
-from doorctl.access.policy import Policy
+from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, load
 from doorctl.core.moments import BootTime, KeptReadings
+from doorctl.door.leaf import LeafRules
+from doorctl.doord.door_driver import DoorRules
 from doorctl.doord.self_test import rules
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
 from doorctl.services.app import (
@@ -25,6 +28,7 @@ from doorctl.services.app import (
     work_directory,
 )
 from doorctl.store.visits import VisitStore, create_visits
+from doorctl.wiring.door import day_rules, door_rules
 
 RIGHT = """
 [branch]
@@ -60,6 +64,8 @@ def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
         "policy.code_entry=true",
         "panel.keypad=true",
         'door.long_release_tags=["WHEELCHAIR"]',
+        "policy.weak_pin=warn",
+        'policy.first_card=["cleaner"]',
     )
 
     assert access_policy(config) == Policy(
@@ -71,6 +77,8 @@ def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
         max_cache_age=timedelta(hours=7),
         branch="oest",
         duress=True,
+        weak_pin=WeakPin.WARN,
+        first_card=frozenset({"cleaner"}),
     )
     assert not access_policy(config_of(tmp_path, "policy.require_resident=false")).require_resident
     assert rules(config).pad == PadRules(6, 4.0, 12.0)
@@ -78,6 +86,20 @@ def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
     assert rules(config).companions_max == 3
     assert rules(config).codes
     assert rules(config).long_release_tags == {"WHEELCHAIR"}
+
+
+def test_the_rules_of_door_and_day_come_from_their_own_keys(tmp_path: Path) -> None:
+    """The way out is free where nobody has to press for it."""
+    times = ("release_s=4", "long_release_s=8", "exit_release_s=3", "interlock_wait_s=7")
+    leaf = ("held_open_s=40", "prewarn_s=9")
+    closing = ("closing.no_entry_min=10", "closing.warn_min=[20, 5]")
+    config = config_of(tmp_path, *(f"door.{one}" for one in (*times, *leaf)), *closing)
+
+    assert door_rules(config) == DoorRules(
+        4.0, LeafRules(40.0, 9.0, exit_is_free=True), long_release_s=8.0, exit_release_s=3.0,
+        wait_s=7.0,
+    )  # fmt: skip
+    assert day_rules(config) == DayRules(warn_min=(20, 5), no_entry_min=10)
 
 
 def test_files_stand_in_the_storage_directory(tmp_path: Path) -> None:
