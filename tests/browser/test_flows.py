@@ -20,7 +20,7 @@ from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.why import why_pages
 from tests.browser.house import CARD, PIN, House
 from tests.browser.serving import serving
-from tests.browser.visitor import Visitor, Visitors, sign_in
+from tests.browser.visitor import View, Visitor, Visitors, sign_in
 from tests.fakes.clock import FakeClock
 from tests.services.branches import initialised
 from tests.web.pages.staging import NOW, application, frame
@@ -102,6 +102,37 @@ def test_a_part_of_the_picture_is_chosen(visitors: Visitors) -> None:
         page.go_back()
         expect(page.locator("#attempts-heading")).to_contain_text("7 dage")
         assert page.evaluate("() => document.body.dataset.same") == "page"
+        assert staff.wrongs == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(800, 480), (390, 844)])
+def test_a_finger_chooses_across_and_scrolls_along(
+    visitors: Visitors, width: int, height: int
+) -> None:
+    """Across the picture it is a part of it, and up the page it is the page."""
+    view = View("finger", width, height=height, touch=True)
+    with visitors.visitor(Role.STAFF, view) as staff:
+        staff.go("/log?span=week")
+        page = staff.page
+        box = page.locator("#picture").bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, min(box["y"] + box["height"] / 2, height - 20)
+        finger = page.context.new_cdp_session(page)
+
+        def drags(right: float, down: float) -> None:
+            """Drag from the picture's middle, by so many pixels."""
+            for part in range(11):
+                spot = {"x": x + right * part / 10, "y": y + down * part / 10}
+                told = {"type": "touchMove" if part else "touchStart", "touchPoints": [spot]}
+                finger.send("Input.dispatchTouchEvent", told)
+            finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+        drags(4, -200)
+        page.wait_for_function("scrollY > 100")
+        assert page.url.endswith("/log?span=week")
+        page.evaluate("scrollTo(0, 0)")
+        drags(box["width"] / 4, 6)
+        page.wait_for_url(re.compile(r"/log\?day=.*&from=.*&ends=.*&to="))
         assert staff.wrongs == []
 
 
