@@ -11,7 +11,7 @@ from doorctl.config import load
 from doorctl.rpc.control import ControlServer
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
-from tests.e2e.door import Door
+from tests.e2e.door import Door, Staged
 from tests.e2e.people import write_feed
 from tests.web.branch import Branch
 
@@ -71,9 +71,9 @@ the processes."""
 @pytest.fixture(autouse=True, scope="module")
 def forking(request: pytest.FixtureRequest) -> Iterator[None]:
     """Start the processes of a file as forks."""
-    Door.forked = Branch.forked = Path(request.path).stem in FORKED
+    Staged.forked = Branch.forked = Path(request.path).stem in FORKED
     yield
-    Door.forked = Branch.forked = False
+    Staged.forked = Branch.forked = False
 
 
 class Doors:
