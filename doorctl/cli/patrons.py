@@ -80,7 +80,7 @@ def load(app: App, feed: Path, full: bool, approved_by: str | None, *, as_json: 
         f"{counted(loaded.identifiers, 'card')} loaded, {counted(loaded.removed, 'card')} removed"
     )
     if loaded.left_out:
-        click.echo(f"{loaded.left_out} identifiers are neither CPR nor CARD and were left out")
+        click.echo(f"{counted(loaded.left_out, 'identifier')} left out: neither CPR nor CARD")
     if left:
         click.echo(f"{feed} holds CPR numbers and PINs in clear: shred -u {quote(str(feed))}")
 

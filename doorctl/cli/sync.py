@@ -17,6 +17,7 @@ from doorctl.cli.options import (
     DEFAULT_CONFIG,
     advancing,
     config_options,
+    counted,
     json_option,
     read_config,
     typed_unseen,
@@ -247,27 +248,23 @@ def _unsent(why: str) -> None:
 
 def _summary(refreshed: Refreshed) -> str:
     line = (
-        f"epoch {refreshed.epoch}: {refreshed.patrons} patrons in the register, "
+        f"epoch {refreshed.epoch}: {counted(refreshed.patrons, 'patron')} in the register, "
         f"{refreshed.changed} sealed again, {refreshed.removed} taken out"
     )
     if not refreshed.left_out:
         return line
-    return f"{line}\n{refreshed.left_out} identifiers are neither CPR nor CARD and were left out"
+    return f"{line}\n{counted(refreshed.left_out, 'identifier')} left out: neither CPR nor CARD"
 
 
 def _set_aside(config: Config, refreshed: Refreshed, *, dry_run: bool) -> str:
-    count = len(refreshed.set_aside)
-    rows, were = ("1 row is wrong", "was") if count == 1 else (f"{count} rows are wrong", "were")
+    rows = counted(len(refreshed.set_aside), "wrong row")
     if dry_run:
         lines = sender.listed(refreshed, config.alarms.language)
         more = f"and {len(lines) - MOST_LISTED} more\n" if len(lines) > MOST_LISTED else ""
         text = "".join([*lines[:MOST_LISTED], more])
-        return f"doorctl: rows_set_aside: {rows} and would be set aside:\n{text}".rstrip()
-    where = f"; they are listed in {sender.set_aside_file(config.sync)}" if config.sync else ""
-    return (
-        f"doorctl: rows_set_aside: {rows} and {were} set aside{where}; "
-        "have them mended and export again"
-    )
+        return f"doorctl: rows_set_aside: {rows} would be set aside:\n{text}".rstrip()
+    where = f", listed in {sender.set_aside_file(config.sync)}" if config.sync else ""
+    return f"doorctl: rows_set_aside: {rows} set aside{where}; have that mended and export again"
 
 
 def _delivered(delivery: Delivery, minimum_age: int, *, dry_run: bool) -> str:
@@ -283,7 +280,8 @@ def _delivered(delivery: Delivery, minimum_age: int, *, dry_run: bool) -> str:
         return f"{name}: {up_to_date}; there was nothing to send{anchor}"
     volume = delivery.volume
     what = "all rows" if delivery.snapshot else "what has changed"
-    amount = f"{what}: {volume.cards} cards, {volume.removed} patrons taken out"
+    gone = counted(volume.removed, "patron")
+    amount = f"{what}: {counted(volume.cards, 'card')}, {gone} taken out"
     if dry_run:
         return f"{name}: would be sent {amount}, as epoch {delivery.epoch}{anchor}"
     return f"{name}: {up_to_date}; it was sent {amount}{anchor}"

@@ -345,10 +345,10 @@ def _verify(app: App, path: Path, *, as_json: bool) -> None:
 
 def _proof(report: dict[str, Any]) -> str:
     return (
-        f"{report['bytes_read']} bytes read; "
-        f"{report['residue']} of {report['searched']} traces found; "
-        f"{report['canaries_seen']} of {report['canaries_kept']} canaries that may be there seen; "
-        f"{report['held']} rows on hold; blocks trimmed: "
+        f"{counted(report['bytes_read'], 'byte')} read; "
+        f"traces found: {report['residue']} of {report['searched']}; "
+        f"canaries seen: {report['canaries_seen']} of {report['canaries_kept']} that may be there; "
+        f"{counted(report['held'], 'row')} on hold; blocks trimmed: "
         f"{report.get('trim_by_caller', report['trim'])}"
     )
 
@@ -363,13 +363,13 @@ def _refuse(report: dict[str, Any]) -> None:
         raise StoreError("rows are deleted, but a reader kept their traces alive; try again")
     if report.get("ahead"):
         raise StoreError(
-            f"it is not proved that all is gone: {report['ahead']} visits lie after now, by a "
+            f"it is not proved that all is gone: visits lie after now ({report['ahead']}), by a "
             "clock that was wrong then or is now; a door that runs dates them once its clock has "
             f"been right for {WATCHED_S / 3600:.0f} hours"
         )
     if not report.get("clean", True):
         raise StoreError(
-            f"it is not proved that all is gone: {report['residue']} traces are left; "
+            f"it is not proved that all is gone: {counted(report['residue'], 'trace')} left; "
             "purge again, and keep the report"
         )
 
@@ -437,8 +437,8 @@ def show_head(app: App) -> None:
 
 def _verified(verdict: Verdict, anchors: int) -> str:
     lines = [
-        f"{verdict.entries} entries, none changed and none missing; it ends at {verdict.head}",
-        f"{verdict.erased} of them hold no record any more",
+        f"entries: {verdict.entries}, none changed and none missing; it ends at {verdict.head}",
+        f"without their record by now: {verdict.erased}",
     ]
     if verdict.erased_singly:
         lines[-1] += f", {verdict.erased_singly} of these not by age but for a person's sake"

@@ -234,7 +234,7 @@ def _register_filled(_house: House, seen: Seen) -> Answer | None:
     if seen.stamp is None:
         return None
     filled = bool(seen.stamp.epoch and seen.stamp.patrons)
-    held = f"It holds {seen.stamp.patrons} cards, as of push {seen.stamp.epoch}."
+    held = f"Cards in it: {seen.stamp.patrons}, as of push {seen.stamp.epoch}."
     return Answer(filled, held if filled else "It holds nobody.")
 
 

@@ -97,7 +97,9 @@ class WebsAlarms:
         self._branch = branch
         records = AlarmRecords(branch_db(self._config))
         stack.callback(records.close)
-        standing = StandingAlarms(records, branch, self._silence, self._reach)
+        standing = StandingAlarms(
+            records, branch, self._silence, lambda: not all(way.fails for way in self.ways)
+        )
         self._silence_again(records)
         self._wake = started(self._turn, "standing", self._journal, stack).wake
         question = Question("status")
@@ -186,9 +188,6 @@ class WebsAlarms:
             for record in records.standing():
                 if record.acknowledged_at is not None:
                     self._silence(record.kind)
-
-    def _reach(self) -> bool:
-        return not all(way.fails for way in self.ways)
 
     def _silence(self, kind: str) -> None:
         for way in self.ways:

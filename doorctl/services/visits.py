@@ -271,6 +271,12 @@ class DoorLog:
         note(self._app.acting(by), Deed(Action.CARD_SEARCHED, keys))
         return frozenset(keys)
 
+    def note_seen(self, attempt: int, by: str) -> None:
+        """Put on the audit log that somebody looks at other attempts with this one's card."""
+        with self._rows() as rows:
+            key = rows.row_key(attempt)
+        note(self._app.acting(by), Deed(Action.CARD_SEARCHED, () if key is None else (key,)))
+
     def reveal(self, attempt: int, purpose: str, by: str) -> str | None:
         """Return the library system's number of a visit's patron; None where it is not known.
 

@@ -195,7 +195,7 @@ class Staging:
         if self._problems:
             raise PushInvalidError(SUBJECT, self._problems)
         if self._rows != self.manifest.count:
-            counts = f"{self.manifest.count} rows were announced, {self._rows} came"
+            counts = f"rows announced: {self.manifest.count}, rows that came: {self._rows}"
             self._refuse(f"missing; {counts}")
         if self._digest.hexdigest() != self.manifest.sha256:
             problem = Problem("rows", "not those that were signed; send it again")
@@ -246,7 +246,7 @@ class Staging:
             )
         if manifest.count > self._limits.max_rows:
             raise PushTooLargeError(
-                f"the push has {manifest.count} rows, more than {self._limits.max_rows}"
+                f"the push has {manifest.count} rows; the most are {self._limits.max_rows}"
             )
         self.manifest = manifest
 

@@ -55,12 +55,18 @@ class Words:
         return self.language.words.pgettext("alarm", text)
 
     def refusal(self, error: Exception | None) -> str:
-        """Return an error's sentence, with its values as this language writes them; "" for None."""
+        """Return an error's sentence, with its values as this language writes them; "" for None.
+
+        A command's sentence goes on after a colon; a page's begins with a capital and ends.
+        """
         if error is None:
             return ""
         if not isinstance(error, InputError):
             return self.say(str(error))
-        return self.say(error.text, **{name: self._value(at) for name, at in error.values.items()})
+        text = self.say(error.text)
+        text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", ":")) else ".")
+        values = {name: self._value(at) for name, at in error.values.items()}
+        return text.format(**values) if values else text
 
     def _value(self, value: object) -> object:
         if isinstance(value, datetime):

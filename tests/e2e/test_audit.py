@@ -217,7 +217,7 @@ def test_a_changed_log_is_found(door: Door) -> None:
             (last - 1,),
         )
 
-    assert f"{last} entries, none changed and none missing; it ends at {last}:" in whole
+    assert f"entries: {last}, none changed and none missing; it ends at {last}:" in whole
     assert f"audit entry {last - 1} is wrong: its record was" in refusal(door, "audit", "verify")
     told = door.call("audit", "verify", "--json")
     assert told.returncode == 1
@@ -243,7 +243,7 @@ def test_a_log_with_nothing_on_it_is_sound(tmp_path: Path, door: Door) -> None:
     elsewhere = ("--set", f"storage.directory={tmp_path}")
 
     assert said(door, "audit", "head", *elsewhere).startswith("0:")
-    assert said(door, "audit", "verify", *elsewhere).startswith("0 entries, none changed")
+    assert said(door, "audit", "verify", *elsewhere).startswith("entries: 0, none changed")
     assert list(tmp_path.glob("branch.db*")) == []
     assert said(door, "audit", "list", "--since", "2099-01-01") == "no entries\n"
     assert listed(door, "--since", "2099-01-01T00:00:00+01:00") == []

@@ -391,7 +391,7 @@ def test_a_few_wrong_rows_are_set_aside(sender: SenderDirectory, branch: Branch)
     listed = sender.directory / "state" / "set-aside.txt"
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["set_aside"] == 2
-    assert f"2 rows are wrong and were set aside; they are listed in {listed}" in done.stderr
+    assert f"2 wrong rows set aside, listed in {listed}" in done.stderr
     assert held(branch)[1] == {"1", "2", "3", "4", "6"}
     assert listed.read_text(encoding="utf-8").splitlines() == [
         (
@@ -428,7 +428,7 @@ def test_a_dry_run_shows_the_rows_and_whom_they_keep(
     told = done.stderr[done.stderr.index("doorctl: rows_set_aside") :].splitlines()
     pin = "pincode: found another text; give 4 digits as text"
     assert told[:2] == [
-        "doorctl: rows_set_aside: 3 rows are wrong and would be set aside:",
+        "doorctl: rows_set_aside: 3 wrong rows would be set aside:",
         (
             "Før disse linjer er rettet, tages ingen lånere ud, selv om de mangler i udtrækket: "
             "02-full.ndjson line 4"

@@ -80,8 +80,8 @@ def test_a_push_for_another_branch_is_refused() -> None:
         (b"", "push: line 1: cut off"),
         (FIRST[:-1], "push: line 1: cut off"),
         (b"\n" + VALID, "push: line 1: row: not JSON"),
-        (FIRST, "push: line 2: missing; 5 rows were announced, 0 came"),
-        (FIRST + b"".join(REST[:4]), "push: line 6: missing; 5 rows were announced, 4 came"),
+        (FIRST, "push: line 2: missing; rows announced: 5, rows that came: 0"),
+        (FIRST + b"".join(REST[:4]), "push: line 6: missing; rows announced: 5, rows that came: 4"),
         (VALID[:-1], "push: line 6: cut off"),
         (VALID[:-40], "push: line 6: cut off"),
         (VALID + REST[0], "push: line 7: one row too many; 5 were announced"),
@@ -173,7 +173,7 @@ def test_a_push_may_not_have_too_many_rows() -> None:
     """The manifest's word is enough to refuse it."""
     assert list(stage(VALID, limits=Limits(100_000, 4096, 5)).lines()) == ROWS
 
-    with pytest.raises(PushTooLargeError, match="has 5 rows, more than 4"):
+    with pytest.raises(PushTooLargeError, match="has 5 rows; the most are 4"):
         staging_of(limits=Limits(100_000, 4096, 4)).feed(FIRST)
 
 

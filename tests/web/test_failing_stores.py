@@ -106,7 +106,7 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "GET /holds": LOOK,
         "GET /holds/{number}": Ask(path="/holds/1"),
         "GET /log": LOOK,
-        "GET /log/attempt": Ask(path="/log/attempt?attempt=1"),
+        "GET /log/attempt": Ask(path="/log/attempt?attempt=1", looks=True),
         "GET /log/reveal": Ask(path="/log/reveal?attempt=1", looks=True),
         "GET /me": LOOK,
         "GET /metrics": LOOK,
@@ -372,7 +372,10 @@ def test_no_page_ends_in_a_traceback(tmp_path: Path, fault: str) -> None:
 
 
 NEED_LOG: Final = frozenset(
-    {"GET /log", "GET /log/reveal", "GET /holds", "GET /statistics", "GET /statistics.csv"}
+    {
+        *("GET /log", "GET /log/attempt", "GET /log/reveal", "GET /holds"),
+        *("GET /statistics", "GET /statistics.csv"),
+    }
 )
 """What only shows what stands in ``visits.db``."""
 

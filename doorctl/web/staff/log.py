@@ -26,7 +26,7 @@ from doorctl.access.policy import Finding
 from doorctl.access.throttle import A_CODE
 from doorctl.accounts.account import Permission
 from doorctl.core.alarms import KINDS
-from doorctl.core.errors import InputError
+from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
 from doorctl.services.visits import HOUR, DoorLog, LogView, ModeBand, Picture, Slot, as_dict
@@ -616,12 +616,12 @@ class LogPages:
         asks: bool = True,
     ) -> Response:
         number = _number(request.query("attempt") if form is None else form.text("attempt"))
-        visit = None if number is None else await request.aside(self._visit, number)
-        if visit is None:
+        visits = await request.aside(self._log.beside, number or 0, same_day=True)
+        if not visits:
             raise InputError(NO_ATTEMPT)
         return request.page(
             "log_reveal.html",
-            row=row(request, visit),
+            row=row(request, visits[0]),
             purpose="" if form is None else form.text("purpose"),
             wrong=request.words.refusal(error),
             ref=ref,
@@ -630,26 +630,27 @@ class LogPages:
         )
 
     async def _attempt(self, request: PageRequest) -> Response:
-        number, links = _number(request.query("attempt")), may_link(request)
-        visits: tuple[Visit, ...] = ()
-        if number is not None:
-            visits = await request.aside(self._log.beside, number, same_day=not links)
+        number, links = _number(request.query("attempt")) or 0, may_link(request)
+        visits = await request.aside(self._log.beside, number, same_day=not links)
         if not visits:
             raise InputError(NO_ATTEMPT)
+        others, unnoted = visits[1:], False
+        if links and others:
+            try:
+                await request.aside(self._log.note_seen, visits[0].attempt, request.by)
+            except DoorctlError:
+                others, unnoted = (), True
         reason = Reason(visits[0].reason) if visits[0].reason in REASONS else None
         return request.page(
             "log_attempt.html",
             row=row(request, visits[0]),
-            others=[row(request, visit) for visit in visits[1:]],
+            others=[row(request, visit) for visit in others],
+            unnoted=unnoted,
             links=links,
             code=CODES.get(reason) if reason else None,
             help=help_with(Finding("", reason)) if reason not in {None, Reason.OK} else None,
             aloud=aloud(reason) if reason not in {None, Reason.OK} else "",
         )
-
-    def _visit(self, number: int) -> Visit | None:
-        visits = self._log.beside(number, same_day=True)
-        return visits[0] if visits else None
 
     async def _export(self, request: PageRequest, form: Form) -> Response:
         zone, kind = request.words.zone, format_of(form)

@@ -177,7 +177,7 @@ FAULTS: Mapping[str, Callable[[BranchPicture], bool]] = {
     "Keypad": _of_door(lambda door: door["keypad"] not in {CONNECTED, None}),
     "Clock": _of_door(lambda door: door["clock"] == ClockState.UNTRUSTED.value),
     "Patron register": lambda now: now.register.problem is not None or is_old(now),
-    "Free disk": lambda now: _is_little(now.disk_free_bytes),
+    "Free disk": lambda now: now.disk_free_bytes is not None and now.disk_free_bytes < LITTLE_BYTES,
     "Version": lambda now: now.door is not None and now.door["version"] != now.version,
 }
 """What can be wrong, by its English name on the page, and the test for it."""
@@ -186,10 +186,6 @@ FAULTS: Mapping[str, Callable[[BranchPicture], bool]] = {
 def faults(now: BranchPicture) -> tuple[str, ...]:
     """Return the names of the faults, without the alarms."""
     return tuple(name for name, wrong in FAULTS.items() if wrong(now))
-
-
-def _is_little(free_bytes: int | None) -> bool:
-    return free_bytes is not None and free_bytes < LITTLE_BYTES
 
 
 def is_old(now: BranchPicture) -> bool:

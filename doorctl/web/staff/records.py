@@ -643,7 +643,7 @@ async def _erase(request: PageRequest, form: Form) -> Response:
         raise InputError("tick that you understand; nothing was erased")
     done = await request.do(subject.erase, *about)
     # No redirect: what is left, and why, would have to stand in an address.
-    return request.page("people_erased.html", done=done)
+    return request.page("people_erased.html", 503 if done.left else None, done=done)
 
 
 async def _held(request: PageRequest, **context: Any) -> Response:

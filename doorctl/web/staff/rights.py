@@ -509,12 +509,13 @@ class PassesPages:
             made = await request.do(rights.issue_for_code, draft.held)
         else:
             made = await request.do(change, deeds.issue_pass(draft.held, draft.key)), ""
-        return request.go(f"{PASSES}/slip/{self._slips.keep(request, made)}")
+        by_card = f"?by={BY_CARD}" if draft.key else ""
+        return request.go(f"{PASSES}/slip/{self._slips.keep(request, made)}{by_card}")
 
     async def _slip(self, request: PageRequest) -> Response:
         made = self._slips.see(request)
         if made is None:
-            return request.done(PASSES, "shown")
+            return request.done(PASSES, "listed" if request.query("by") else "shown")
         (held, code), words_of = made, request.house.words_of
         if code:
             self._slips.take(request)

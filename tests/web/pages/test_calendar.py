@@ -189,7 +189,7 @@ def test_times_that_are_none(typed: str, field: str, app: App) -> None:
 )
 @pytest.mark.parametrize(
     ("language", "told"),
-    [("da", "Betjent tid slutter"), ("en", "staffed hours end on the same day")],
+    [("da", "Betjent tid slutter"), ("en", "Staffed hours end on the same day")],
 )
 def test_staffed_hours_do_not_cross_midnight(
     starts: str, ends: str, language: str, told: str, app: App
@@ -292,7 +292,7 @@ OTHERS = StoredDay(DAY, (ModeSpan(Mode.STAFFED, 600, 840),), "Julehygge")
 @pytest.mark.parametrize("what", [CLOSED, {"open": "usual"}])
 @pytest.mark.parametrize(
     ("language", "told"),
-    [("da", "En anden har ændret denne dato"), ("en", "somebody else has changed")],
+    [("da", "En anden har ændret denne dato"), ("en", "Somebody else has changed")],
 )
 def test_what_a_colleague_said_meanwhile_is_not_lost(
     what: dict[str, str], language: str, told: str, app: App
@@ -321,7 +321,7 @@ def test_what_is_no_date(path: str, app: App) -> None:
     assert "Det er ikke en dato." in answer.text
     assert "that is no date" not in answer.text
     english = client(app, language="en").get(path).text
-    assert '<p class="alert-text">that is no date</p>' in english
+    assert '<p class="alert-text">That is no date.</p>' in english
 
 
 def test_who_may_only_look(app: App) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,8 +19,10 @@ from starlette.testclient import TestClient
 from doorctl.access.throttle import A_CODE
 from doorctl.accounts.account import Role
 from doorctl.core.moments import ClockState
+from doorctl.privacy.audit import Action
 from doorctl.services import visits as door_log
 from doorctl.services.app import App
+from doorctl.store.records import AuditRecords
 from doorctl.web.staff.log import ROWS, ROWS_OF_DAYS, LogPages, inert
 from tests.web.conftest import Apps
 from tests.web.door_log import CARD, PSEUDONYM, WrittenLog, visit
@@ -426,7 +430,11 @@ def test_one_timeline_over_midnight(apps: Apps) -> None:
 def test_a_row_says_what_can_be_done(door: WrittenLog) -> None:
     """The code on the screen, what to say, the card's last five, and where to act upon it.
 
-    Bug (outside look): nothing led from a refusal to its code, its card's visits or a ban.
+    Whoever sees the card's visits of other days stands on the audit log; while that fails, the row
+    alone is shown.
+
+    Bug (outside look): nothing led from a refusal to its code, its card's visits or a ban. One
+    looked at a card's visits of many days and stood on no record.
     """
     door.write(
         *(visit(number, at=NOW - timedelta(days=20 - number)) for number in range(1, 8)),
@@ -441,6 +449,16 @@ def test_a_row_says_what_can_be_done(door: WrittenLog) -> None:
     for address in ("/why?attempt=8", "/bans?attempt=8#add", "/holds?around=2026-11-25T18:38"):
         assert f'href="{address}"' in page
     assert not re.search(r"\b1001\b", page)
+    with closing(AuditRecords(door.app.branch_db)) as records:
+        assert [one.deed.action for one in records.entries()] == [Action.CARD_SEARCHED]
+    with closing(sqlite3.connect(door.app.branch_db)) as file:
+        file.execute(
+            "CREATE TRIGGER none BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, ''); END"
+        )
+    page = client(door).get("/log/attempt?attempt=8").text
+    assert "kan ikke vises, fordi visningen" in page
+    assert "Kode 5" in page
+    assert not re.search(r"href=./log/attempt\?attempt", page)
 
 
 def test_a_row_links_no_days_for_whom_may_not(door: WrittenLog) -> None:

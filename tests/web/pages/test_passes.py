@@ -61,7 +61,8 @@ def test_a_pass_for_a_card_is_issued_listed_and_revoked(app: App) -> None:
 
     Its slip says how to come in, in both languages, and is no secret.
 
-    Bug (read by a stranger): a code's pass had a slip to print, and a card's had none.
+    Bug (read by a stranger): a code's pass had a slip to print, and a card's had none. After a
+    restart a card's slip said that a code was shown.
     """
     asking = client(app, language="en")
     hours = {"weekday": ["1", "3"], "opens": "22:00", "closes": "02:30", "companions": "9"}
@@ -74,6 +75,8 @@ def test_a_pass_for_a_card_is_issued_listed_and_revoked(app: App) -> None:
     assert slip[0] == slip[1]
     for said in ("Scan the card", "PIN of this pass", "derefter pinkoden til denne"):
         assert said in slip[0]
+    lost = asking.get("/passes/slip/lost?by=card")
+    assert lost.headers["location"] == "/passes?done=listed"
     assert (held.kind, held.weekdays) == (PassKind.ASSOCIATION, frozenset({1, 3}))
     assert held.times == (Span(22 * 60, 26 * 60 + 30), Span(7 * 60, 8 * 60), Span(9 * 60, 600))
     assert (held.first_day, held.last_day) == (date(2026, 12, 1), date(2027, 5, 31))

@@ -155,6 +155,7 @@ def test_what_an_erasure_left_is_told(app: App, monkeypatch: pytest.MonkeyPatch)
     data = BY_CARD | {"understood": "yes"}
     answer = client(app, language="en").post("/people/erase", data=data)
 
+    assert answer.status_code == 503
     assert "Erase again" in answer.text
     assert "Visit 17 stays" in answer.text
     assert SCRIPT not in answer.text

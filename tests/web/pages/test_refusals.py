@@ -94,30 +94,30 @@ def chosen(app: App, day: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("path", "form", "danish", "english"),
     [
-        ("/log/export", {"purpose": ""}, "Skriv et formål.", "the purpose is empty"),
-        ("/log/export", {"purpose": "x"}, "Formålet siger for lidt", "the purpose says too"),
-        ("/log/export", {"purpose": CPR}, "Formålet indeholder 8 eller", "the purpose holds"),
-        ("/log/export", {"purpose": "x" * 201}, "Formålet er længere", "the purpose is longer"),
-        ("/now/mode", SOON | {"cause": ""}, "Skriv en grund.", "the reason is empty"),
-        ("/now/mode", SOON | {"cause": CPR}, "Grunden indeholder 8", "the reason holds 8"),
+        ("/log/export", {"purpose": ""}, "Skriv et formål.", "The purpose is empty"),
+        ("/log/export", {"purpose": "x"}, "Formålet siger for lidt", "The purpose says too"),
+        ("/log/export", {"purpose": CPR}, "Formålet indeholder 8 eller", "The purpose holds"),
+        ("/log/export", {"purpose": "x" * 201}, "Formålet er længere", "The purpose is longer"),
+        ("/now/mode", SOON | {"cause": ""}, "Skriv en grund.", "The reason is empty"),
+        ("/now/mode", SOON | {"cause": CPR}, "Grunden indeholder 8", "The reason holds 8"),
         (
             "/now/mode",
             SOON | {"until": "2026-01-01T10:00"},
             "Det ville være slut, før det begynder",
-            "the mode would end before now",
+            "The mode would end before now",
         ),
         ("/now/mode", SOON, "Det ville vare mere end 31 dage", "last more than 31 days"),
         (
             "/passes",
             PASS,
             "Kortet har allerede 6 adgangstilladelser",
-            "the card has 6 passes already",
+            "The card has 6 passes already",
         ),
         (
             "/passes",
             PASS | {"bearer": "code", "digits": "5"},
             "En kode er på 6 til 9 cifre.",
-            "a code has 6 to 9 digits",
+            "A code has 6 to 9 digits",
         ),
         (
             "/passes",
@@ -129,9 +129,9 @@ def chosen(app: App, day: str) -> dict[str, str]:
             "/passes",
             PASS | {"first": "2026-01-01", "last": "2026-01-02"},
             "udløbet den 2.1.2026",
-            "over since 2/1/2026",
+            "have ended on 2/1/2026 already",
         ),
-        ("/passes", PASS | {"pin": "own", "own_pin": "12"}, "på 4 cifre her", "a PIN is 4 digits"),
+        ("/passes", PASS | {"pin": "own", "own_pin": "12"}, "på 4 cifre her", "A PIN is 4 digits"),
         (
             TUESDAY,
             spans(("staffed", "11:00", "13:00"), ("staffed", "12:00", "14:00")),
@@ -156,9 +156,9 @@ def chosen(app: App, day: str) -> dict[str, str]:
             "00.00\N{EN DASH}12.00 selvbetjent dagen efter overlapper",
             "00:00 to 12:00 self-service the day after overlaps",
         ),
-        (TUESDAY, {"open": "closed", "note": CPR}, "Anledningen indeholder 8", "the note holds 8"),
+        (TUESDAY, {"open": "closed", "note": CPR}, "Anledningen indeholder 8", "The note holds 8"),
         ("/calendar#2026-01-05", {"open": "closed"}, "5.1.2026 er forbi", "5/1/2026 is past"),
-        (TUESDAY, {"open": "usual"}, "Ingen har givet 2.6.2099", "nobody has given 2/6/2099"),
+        (TUESDAY, {"open": "usual"}, "Ingen har givet 2.6.2099", "Nobody has given 2/6/2099"),
     ],
 )
 def test_each_service_refuses_in_the_language_of_the_page(
@@ -182,7 +182,7 @@ def test_each_service_refuses_in_the_language_of_the_page(
         (
             InputError("there is no pass {n} that could be revoked; list them", n=7),
             "Der er ingen adgangstilladelse nr. 7, der kan trækkes tilbage.",
-            "there is no pass 7 that could be revoked",
+            "There is no pass 7 that could be revoked.",
         ),
         (
             InputError(
@@ -195,7 +195,7 @@ def test_each_service_refuses_in_the_language_of_the_page(
                 "Der er 10 koder på 6 cifre, og flere kunne gættes; træk først nogle tilbage, "
                 "eller udsted længere koder."
             ),
-            "there are 10 codes of 6 digits, and more could be guessed; revoke some first",
+            "There are 10 codes of 6 digits, and more could be guessed; revoke some first.",
         ),
         (
             InputError(
@@ -208,8 +208,8 @@ def test_each_service_refuses_in_the_language_of_the_page(
                 "dage."
             ),
             (
-                "more than 100,000 attempts fit, and part of them would look like all; choose "
-                "fewer days"
+                "More than 100,000 attempts fit, and part of them would look like all; choose "
+                "fewer days."
             ),
         ),
         (
@@ -219,8 +219,8 @@ def test_each_service_refuses_in_the_language_of_the_page(
         ),
         (
             InputError("something {n} that nobody knows", n=1),
-            "something 1 that nobody knows",
-            "something 1 that nobody knows",
+            "Something 1 that nobody knows.",
+            "Something 1 that nobody knows.",
         ),
         (StoreError("{what} stands"), "{what} stands", "{what} stands"),
     ],
