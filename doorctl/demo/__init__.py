@@ -14,6 +14,8 @@ import signal
 import threading
 from functools import cache
 
+from doorctl.ops.process import share_one_heap
+
 TETHERED = "from doorctl.demo import main; main()"
 
 
@@ -27,6 +29,8 @@ def tether() -> int:
 
 def main() -> None:
     """Run the command line, and kill it when stdin ends: no graceful way is sure."""
+    # Before the first thread, whose heap would be a second one.
+    share_one_heap()
     threading.Thread(target=_end_with_parent, name="tether", daemon=True).start()
     runpy.run_module("doorctl", run_name="__main__", alter_sys=True)
 
