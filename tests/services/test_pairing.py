@@ -364,10 +364,8 @@ def test_no_byte_of_what_is_carried_can_be_changed(
 ) -> None:
     """Whoever reads the file refuses it and has changed nothing."""
     pair, name = carried
-    file, part = {
-        "request": (pair.request, pair.answer),
-        "answer": (pair.answer_file, pair.finish),
-    }[name]
+    file = pair.request if name == "request" else pair.answer_file
+    part: Callable[[], object] = pair.answer if name == "request" else pair.finish
     right, before = file.read_bytes(), pair.content("server", "branch")
     try:
         file.write_bytes(tampered(right, draw))
