@@ -269,17 +269,18 @@ def pages(
         *WatchingPages(app, frame.aside, alarms, token).routes(),
     )
 
-    def warm_up() -> None:
-        templates.compile_all()
-        # Adding up years takes half a second; on the same heap that is given back afterwards.
-        with suppress(StoreError):
-            statistics(app, None, None, kept)
-
     def stop() -> None:
         panel.stop()
         events.stop()
 
-    return Pages(routes, frame.missing, warm_up, stop)
+    return Pages(routes, frame.missing, partial(_warm_up, templates, app, kept), stop)
+
+
+def _warm_up(templates: Templates, app: App, kept: Kept) -> None:
+    templates.compile_all()
+    # Adding up years takes half a second; on the same heap that is given back afterwards.
+    with suppress(StoreError):
+        statistics(app, None, None, kept)
 
 
 def _frame(
