@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "doorctl"
 LIMITS = {
     "files": 168,
-    "lines": 54_700,
-    "lines of code": 36_450,
+    "lines": 54_590,
+    "lines of code": 36_365,
     "lines of the longest file": 800,
     "lines of the longest function": 45,
     "modules without a room": 2,
