@@ -33,11 +33,13 @@ FAULT = (
 MADE_OF = ("doorctl", "packaging", "config", "systemd", "requirements.lock", "README.md")
 
 
-def built_package(version: str, cache: Path, commit: str = "HEAD") -> Path:
+def built_package(
+    version: str, cache: Path, commit: str = "HEAD", architecture: str = "amd64"
+) -> Path:
     """Return the package of a commit under a version; built if none of the same files is kept."""
     listed = _run("git", "ls-tree", commit, *MADE_OF)
     directory = cache / hashlib.sha256(listed.encode()).hexdigest()[:12]
-    package = directory / f"doorctl_{version}_amd64.deb"
+    package = directory / f"doorctl_{version}_{architecture}.deb"
     if package.exists():
         return package
     directory.mkdir(parents=True, exist_ok=True)
@@ -46,7 +48,7 @@ def built_package(version: str, cache: Path, commit: str = "HEAD") -> Path:
     _run("git", "clone", "-q", "--no-checkout", ROOT, checkout)
     _run("git", "-C", checkout, "checkout", "-q", _run("git", "rev-parse", commit).strip())
     build = checkout / "packaging/build"
-    _run(build, "--quick", "--version", version, "--output", directory, "amd64")
+    _run(build, "--quick", "--version", version, "--output", directory, architecture)
     shutil.rmtree(checkout)
     return package
 

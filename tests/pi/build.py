@@ -1,22 +1,21 @@
-"""Builds the card of the emulated Pi: Debian for arm64, its kernel, the project as on a real one.
+"""Builds the card of the emulated Pi: Debian for arm64, its kernel, the package as on a real one.
 
-What takes long is kept: the system, and the wheels. The project itself is installed afresh each
-time, from the checkout.
+The system is kept and never written to again: each card is a layer over it.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.install.readme import ROOT, blocks
+from tests.install.packages import built_package
+from tests.install.sender import LOADED, row
 
 HERE = Path(__file__).parent
 
@@ -26,21 +25,24 @@ NEEDED = (
     "debootstrap",
     "fdtput",
     "mke2fs",
-    "python3.13",
+    "swig",
+    "aarch64-linux-gnu-gcc",
 )
-PACKAGES = "qemu-system-arm qemu-user-static debootstrap device-tree-compiler e2fsprogs"
+PACKAGES = (
+    "qemu-system-arm qemu-user-static debootstrap device-tree-compiler e2fsprogs"
+    " git python3-venv python3-dev swig gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+)
 
 SYSTEM = (
     "systemd,systemd-sysv,systemd-timesyncd,udev,dbus,kmod,iproute2,procps,sqlite3,initramfs-tools,"
-    "python3,python3-venv,python3-pip,python3-setuptools,python3-wheel,python3-dev,gcc,libc6-dev,"
-    "swig,gpiod,ca-certificates"
+    "python3,gpiod,age,openssl"
 )
+"""What it boots with, and what the package asks apt for."""
+
+VERSION = "0.0.0~pi"
 
 EARLY_MODULES = ("bcm2835", "bcm2835_dma", "sdhci_iproc", "mmc_block", "ext4")
 """What finds the card; the rest is loaded from it."""
-
-PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64")
-LGPIO = ROOT / "systemd" / "lgpio.lock"
 
 PI_3B = "a02082"
 """The revision that a Pi's firmware writes into the device tree, and gpiozero asks for."""
@@ -48,51 +50,25 @@ PI_3B = "a02082"
 CARD_SIZE = "2G"
 """A power of two: QEMU's card reader takes no other."""
 
-DONE_OTHERWISE = ("apt ", "python3 -m venv ", "/opt/doorctl/bin/pip ", "PYPI=1 ", "reboot")
-"""How those commands of systemd/README.md begin that need a network, or this board's boot."""
-
-LEFT_BEHIND = (
-    "root/doorctl",
-    "opt/doorctl",
-    "etc/doorctl",
-    "var/lib/doorctl",
-    "var/lib/doorctl-door",
-    "etc/sysusers.d",
-    "etc/systemd/system.conf.d",
-)
-"""What the last installation made, and no Debian has."""
-
-OWN_USERS = ("doorctl", "gpio:")
-"""How users and groups begin that the last installation made, and no Debian has."""
-
-UNWANTED = (
-    "serial-getty@ttyAMA0.service",
-    "serial-getty@ttyS1.service",
-    "getty@tty1.service",
-    "fstrim.timer",
-    "sys-kernel-config.mount",
-    "sys-fs-fuse-connections.mount",
-    *(
-        f"modprobe@{name}.service"
-        for name in ("configfs", "dm_mod", "drm", "efi_pstore", "fuse", "loop")
-    ),
-)
-
-NUMBER, PIN = "3000001234", "4711"
-PERSON = {
-    "patronId": 1001,
-    "identifiers": [{"identifier": NUMBER, "identifierType": "CARD", "status": "ACTIVE"}],
-    "pincode": PIN,
-    "resident": True,
-    "birthday": "1970-01-02",
-}
-
 PLAIN = {
     "HOME": "/root",
     "LC_ALL": "C.UTF-8",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
 """The environment inside."""
+
+LAYERED = """\
+mount -t tmpfs tmpfs "$0"; cd "$0"; mkdir upper work card
+mount -t overlay overlay -o "lowerdir=$1,upperdir=upper,workdir=work" card
+mount -t proc proc card/proc
+cp "$2" "$3"/install "$3"/answers.toml "$3"/guest-agent* card/root/
+printf %s "$4" >card/root/FEED.ndjson
+chroot card /root/install
+umount card/proc
+exec mke2fs -q -t ext4 -d card "$5" "$6"
+"""
+"""Lays a card over the system, which stays as it is; nothing of a layer is left. In processes of
+its own, as systemd's tools have to see that this is no running system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +82,7 @@ class Parts:
 
 
 def built(cache: Path, told: Callable[[str], None]) -> Parts:
-    """Build what is missing, install the project, and return the parts.
+    """Build what is missing, install the package of the last commit, and return the parts.
 
     Args:
         cache: where everything is kept; some 3 GB.
@@ -114,35 +90,35 @@ def built(cache: Path, told: Callable[[str], None]) -> Parts:
 
     Raises:
         SystemExit: a tool is missing or this isn't root.
+        RuntimeError: the package can't be built; it says why.
         subprocess.CalledProcessError: a step failed; its output is on the terminal.
     """
     missing = [tool for tool in NEEDED if shutil.which(tool) is None]
     if missing or os.getuid() != 0:
         raise SystemExit(f"this is for root, with: apt install {PACKAGES}; missing: {missing}")
+    cache = cache.absolute()
     cache.mkdir(parents=True, exist_ok=True)
     _run_arm_programs()
-    base = cache / "base"
-    if not base.exists():
-        told("debootstrap: Debian 13 for arm64, about 5 minutes")
-        _bootstrap(cache / "base.partial")
-        (cache / "base.partial").rename(base)
+    system = cache / "system"
     parts = Parts(
         cache / "card.img", cache / "vmlinuz", cache / "initrd", cache / "bcm2837-rpi-3-b.dtb"
     )
-    if not parts.initrd.exists():
-        told("kernel and a small initrd, about 3 minutes")
-        _boot_files(base, parts)
-    _device_tree(base, parts.device_tree)
-    told("wheels for arm64")
-    _wheels(cache / "wheels", base)
-    told("the project and its units")
-    _install(base, cache / "wheels")
-    _card(base, parts.card)
+    if not system.exists():
+        told("debootstrap: Debian 13 for arm64, its kernel and a small initrd, about 8 minutes")
+        partial = cache / "system.partial"
+        _bootstrap(partial)
+        _boot_files(partial, parts)
+        partial.rename(system)
+    _device_tree(system, parts.device_tree)
+    told("the package of the last commit")
+    package = built_package(VERSION, cache / "packages", architecture="arm64")
+    told(f"a card with {package.name}")
+    _card(system, package, parts.card)
     return parts
 
 
-def _run(*words: str | Path, **environment: str) -> None:
-    subprocess.run(list(map(str, words)), check=True, env=os.environ | environment)
+def _run(*words: str | Path) -> None:
+    subprocess.run(list(map(str, words)), check=True)
 
 
 def _inside(base: Path, *words: str) -> None:
@@ -196,115 +172,12 @@ def _device_tree(base: Path, target: Path) -> None:
     _run("fdtput", "-r", target, "/soc/serial@7e201000/bluetooth")
 
 
-def _wheels(wheels: Path, base: Path) -> None:
-    wheels.mkdir(exist_ok=True)
-    pip = (sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d")
-    python = ("--python-version", "3.13", "--implementation", "cp", "--only-binary=:all:")
-    platforms = [f"--platform={one}" for one in (*PLATFORMS, "any")]
-    _run(*pip, wheels, *python, *platforms, "-r", ROOT / "requirements.lock")
-    if list(wheels.glob("lgpio-*.whl")):
-        return
-    # There is none for Python 3.13; the one that is built here brings its C library with it.
-    room = base / "root"
-    _run(*pip, room, "--no-build-isolation", "--no-binary", "lgpio", "-r", LGPIO, PYPI="1")
-    (source,) = room.glob("lgpio-*.tar.gz")
-    build = "PYPI=1 pip wheel -q --no-deps --no-index --no-build-isolation -w /root /root/"
-    _inside(base, "sh", "-c", build + source.name)
-    (wheel,) = room.glob("lgpio-*.whl")
-    shutil.copy(wheel, wheels)
-
-
-def _install(base: Path, wheels: Path) -> None:
-    """Do what systemd/README.md says, with wheels in place of an index."""
-    for old in LEFT_BEHIND:
-        shutil.rmtree(base / old, ignore_errors=True)
-    (base / "usr/local/bin/doorctl").unlink(missing_ok=True)
-    for name in ("passwd", "group", "shadow", "gshadow"):
-        kept = (base / "etc" / name).read_text(encoding="utf-8").splitlines(keepends=True)
-        text = "".join(line for line in kept if not line.startswith(OWN_USERS))
-        (base / "etc" / name).write_text(text, encoding="utf-8")
-    _inside(base, "python3", "-m", "venv", "--without-pip", "/opt/doorctl")
-    (packages,) = (base / "opt/doorctl/lib").glob("python3.*/site-packages")
-    own = wheels.with_name("own")
-    shutil.rmtree(own, ignore_errors=True)
-    pip = (sys.executable, "-m", "pip")
-    _run(*pip, "wheel", "-q", "--no-deps", "-w", own, _checkout(own / "source"))
-    target = ("--target", packages, "--no-deps", "--no-index", "--no-compile")
-    tags = [f"--platform={one}" for one in ("linux_aarch64", *PLATFORMS, "any")]
-    foreign = ("--python-version", "3.13", "--implementation", "cp", "--only-binary=:all:")
-    files = [*sorted(wheels.glob("*.whl")), *own.glob("*.whl")]
-    _run(*pip, "install", "-q", *target, *tags, *foreign, *files)
-    # Debian 13's own Python here is the one there, and many times faster.
-    _run("python3.13", "-m", "compileall", "-q", "-s", base, base / "opt/doorctl/lib")
-    command = base / "opt/doorctl/bin/doorctl"
-    command.write_text(
-        "#!/opt/doorctl/bin/python3\nfrom doorctl.cli.app import main\nmain()\n", encoding="utf-8"
-    )
-    command.chmod(0o755)
-    _follow(base)
-    _emulated(base)
-
-
-def _checkout(copy: Path) -> Path:
-    """Copy what a wheel is built from, so that building leaves nothing in the checkout."""
-    copy.mkdir(parents=True)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    caches = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "doorctl", copy / "doorctl", ignore=caches)
-    return copy
-
-
-def _follow(base: Path) -> None:
-    """Run the page's own commands, in the order that they stand there."""
-    checkout = base / "root/doorctl"
-    for folder in ("config", "systemd"):
-        shutil.copytree(ROOT / folder, checkout / folder)
-    shutil.copy(ROOT / "README.md", checkout)
-    (checkout / "FEED.ndjson").write_text(json.dumps(PERSON) + "\n", encoding="utf-8")
-    # The host's clock is right; nothing of /run is there once the board boots.
-    (base / "run/systemd/timesync").mkdir(parents=True, exist_ok=True)
-    (base / "run/systemd/timesync/synchronized").touch()
-    page = blocks((ROOT / "systemd/README.md").read_text(encoding="utf-8"))
-    commands = [
-        command
-        for block in page
-        if (block.place, block.what) == ("branch", "install")
-        for command in block.commands()
-    ]
-    # In processes of their own, as systemd's tools have to see that this is no running system.
-    inside = 'mount -t proc proc "$0/proc"; chroot "$0" sh -ec "cd /root/doorctl; $1"; exit $?'
-    for command in commands:
-        plain, _, editor = command.partition(" && editor ")
-        if not plain.startswith(DONE_OTHERWISE):
-            _run("unshare", "--mount", "--pid", "--fork", "sh", "-c", inside, base, plain, **PLAIN)
-        if editor:
-            shutil.copy(HERE / "doorctl.toml", base / "etc/doorctl")
-
-
-def _emulated(base: Path) -> None:
-    """Add what only this board needs."""
-    shutil.copy(HERE / "guest-agent.service", base / "etc/systemd/system")
-    shutil.copy(HERE / "guest-agent", base / "usr/local/sbin")
-    _inside(base, "systemctl", "enable", "guest-agent")
-    # A scenario of its own starts it; it would make each boot minutes longer.
-    _inside(base, "systemctl", "disable", "doorctl-web")
-    slow = "[Service]\nTimeoutStartSec=15min\n"
-    for name in ("doorctl-door", "doorctl-web"):
-        more = base / f"etc/systemd/system/{name}.service.d"
-        more.mkdir(exist_ok=True)
-        (more / "emulated.conf").write_text(slow, encoding="utf-8")
-    # They wait for what an emulated board doesn't have, or take minutes for nothing.
-    _inside(base, "systemctl", "mask", *UNWANTED)
-    _inside(base, "systemctl", "disable", "apt-daily.timer", "apt-daily-upgrade.timer")
-
-
-def _card(base: Path, card: Path) -> None:
-    # A system that looks as if it had just been updated rebuilds its caches for minutes.
-    _inside(base, "systemd-machine-id-setup")
-    for stamp in ("etc/.updated", "var/.updated"):
-        (base / stamp).touch()
-    for mounted in ("proc", "sys", "dev/pts"):
-        subprocess.run(["umount", "-q", str(base / mounted)], check=False)
-    card.unlink(missing_ok=True)
-    _run("mke2fs", "-q", "-t", "ext4", "-d", base, card, CARD_SIZE)
+def _card(system: Path, package: Path, card: Path) -> None:
+    partial = card.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    feed = row(1001, LOADED)
+    with tempfile.TemporaryDirectory(prefix="card-", dir=card.parent) as layer:
+        own = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", LAYERED)
+        words = (*own, layer, system, package, HERE, feed, partial, CARD_SIZE)
+        subprocess.run(list(map(str, words)), check=True, env=PLAIN)
+    partial.rename(card)

@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.pi.build import NUMBER, PIN
+from tests.install.sender import LOADED, PIN
 from tests.pi.guest import Guest, until
 from tests.pi.monitor import Watch
 from tests.pi.pins import Pulse
 from tests.pi.table import Result
 
 RELEASE_S = 5.0
-"""As tests/pi/doorctl.toml has it."""
+"""As tests/pi/answers.toml has it."""
 
 LIMIT_S = RELEASE_S + 1.0
 SLACK_S = 0.15
@@ -50,7 +50,7 @@ class Fault:
     mended: str = "true"
 
 
-PYTHON = "/opt/doorctl/bin/python3"
+PYTHON = "/opt/doorctl/current/bin/python3"
 
 FAULTS = (
     Fault("SIGKILL in mid-pulse", "kill -KILL PID", 1.0),
@@ -226,7 +226,7 @@ def after_power_cut(guest: Guest, kernel: str) -> Iterator[Result]:
 
 def come(guest: Guest) -> None:
     """Swipe the card and type its PIN."""
-    guest.reader.sendall(f"{NUMBER}\r".encode())
+    guest.reader.sendall(f"{LOADED}\r".encode())
     time.sleep(0.8)
     for digit in PIN:
         guest.keypad.sendall(digit.encode())
