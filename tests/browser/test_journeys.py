@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Final
 
 import pytest
 from playwright.sync_api import Locator, expect
+from playwright.sync_api import TimeoutError as TookTooLong
 
 from doorctl.accounts.account import Role
 from tests.browser.house import BLOCKED_CARD, CARD, SLOW_CARD, House
@@ -22,6 +24,10 @@ from tests.browser.screens import demo
 from tests.browser.visitor import LIMIT_MS, View, Visitor, Visitors, sign_in
 
 HERE: Final = Path(__file__).parents[2]
+
+
+ASKS_MS: Final = 2_000
+"""Longest wait for a tap's other page; some taps change a part of theirs."""
 
 
 @dataclass
@@ -41,7 +47,7 @@ class Hand:
             is_box = spot.evaluate("it => ['radio', 'checkbox'].includes(it.type)")
             spot.press("Space" if is_box else "Enter")
         elif self.visitor.touch:
-            spot.tap()
+            self._tap(spot)
         else:
             spot.click()
         self.visitor.page.wait_for_load_state()
@@ -68,6 +74,16 @@ class Hand:
                 counted = self.clicks
                 self.click(place)
                 self.clicks = counted
+
+    def _tap(self, spot: Locator) -> None:
+        # Unlike a click a tap doesn't wait for the page that it asks for.
+        asks = spot.evaluate("it => it.matches('a[href], button:not([type=button])')")
+        following = self.visitor.page.expect_event("framenavigated", timeout=ASKS_MS)
+        with ExitStack() as stack:
+            if asks:
+                stack.enter_context(suppress(TookTooLong))
+                stack.enter_context(following)
+            spot.tap()
 
     def _focusable(self, spot: Locator) -> Locator:
         named = spot.get_attribute("for")
