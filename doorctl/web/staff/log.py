@@ -197,7 +197,7 @@ def may_link(request: PageRequest) -> bool:
     return request.may(Permission.SEARCH_LOG) or request.may(Permission.REVEAL)
 
 
-PAST: Mapping[str, str] = {"ok": "The door was opened", "closed": "Outside opening hours"}
+PAST: Mapping[str, str] = {"ok": "The door was opened.", "closed": "Outside opening hours."}
 """Reasons whose sentence is for somebody who stands at the door."""
 
 

@@ -533,9 +533,9 @@ def _case(words: Words, called: Mapping[str, str], table: Table, rows: list[Held
 
 def _outcome(words: Words, visit: dict[str, Any]) -> str:
     if visit["verdict"] == "granted":
-        return words.say("The door was unlocked")
+        return words.say("The door was unlocked.")
     known = visit["reason"] in REASONS
-    return sentence(words, Reason(visit["reason"])) if known else words.say("It was not finished")
+    return sentence(words, Reason(visit["reason"])) if known else words.say("It was not finished.")
 
 
 def known_ref(export: Export) -> str:
