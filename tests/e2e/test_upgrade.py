@@ -32,7 +32,10 @@ echo "$(date +%s.%N) $verb $*" >>"$home/calls"
 case $verb-$* in
   is-active-*door.service) alive && grep -q '"event":"ready"' "$home/log" ;;
   is-active-*) false ;;
-  stop-*door.service) kill -TERM "$(cat "$home/pid")"; while alive; do sleep 0.02; done ;;
+  stop-*door.service)
+    # One that has ended by itself is stopped already, as systemd has it.
+    alive && kill -TERM "$(cat "$home/pid")" 2>/dev/null
+    while alive; do sleep 0.02; done ;;
   start-*door.service)
     : >"$home/log"
     setsid "$home/current/bin/doorctl" >"$home/log" 2>"$home/errors" </dev/null &
