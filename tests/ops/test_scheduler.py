@@ -9,12 +9,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC
 from pathlib import Path
 from time import monotonic
 
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 
-from doorctl.doord.chores import PurgeSchedule
+from doorctl.doord.chores import Every, PurgeSchedule
+from doorctl.ops.clock import utc_now
 from tests.ops.dead_scheduler import end_scheduler
 
 LONG_S = 5.0
@@ -107,6 +110,33 @@ def test_a_failing_run_prints_nothing() -> None:
     )
 
     assert (ran.stdout, ran.stderr) == ("", "")
+
+
+def test_a_clock_that_leapt_by_decades_is_made_up_for_by_one_run(
+    runs: queue.SimpleQueue[str],
+) -> None:
+    """The missed times of 27 years are not listed, which would hold the door's loop for minutes.
+
+    Bug (the emulated Pi): when a clock of 1999 was set right, the door's loop waited for
+    APScheduler's lock until the watchdog ended it, and the door was deaf for 26 s.
+    """
+    schedule = BackgroundScheduler(timezone=UTC)
+    schedule.add_job(
+        counted(runs),
+        Every(60),
+        next_run_time=utc_now().replace(year=1999, month=1, day=1),
+        id="minute",
+        coalesce=True,
+        misfire_grace_time=None,
+    )
+    schedule.start()
+    try:
+        assert runs.get(timeout=LONG_S) == "run"
+        assert schedule.get_job("minute").next_run_time > utc_now()
+    finally:
+        schedule.shutdown(wait=False)
+
+    assert runs.empty()
 
 
 def test_two_runs_never_overlap(runs: queue.SimpleQueue[str]) -> None:

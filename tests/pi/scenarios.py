@@ -114,8 +114,10 @@ def wrong_clock(guest: Guest, kernel: str) -> Iterator[Result]:
         "clock_untrusted, no pulse",
         none and reason == "clock_untrusted",
     )
+    pid = guest.main_pid()
     guest.trust_the_clock()
-    yield Result("the clock is set", kernel, "opens", "opens", opens(guest))
+    seen = f"{'opens' if opens(guest) else 'stays shut'}{_restarted(guest, pid)}"
+    yield Result("the clock is set", kernel, seen, "opens", seen == "opens")
     settle(guest)
 
 
@@ -260,6 +262,10 @@ def length_s(guest: Guest, pulse: Pulse) -> float:
     """Return how long a pulse was in the end, or is by now."""
     found = guest.watch.pulses_since(pulse.start_s)[0]
     return found.length_s(time.monotonic())
+
+
+def _restarted(guest: Guest, pid: int) -> str:
+    return "" if guest.main_pid() == pid else ", by a new process"
 
 
 def _counted(watch: Watch, since_s: float) -> str:
