@@ -108,6 +108,18 @@ def test_the_readme_names_a_secret_as_the_unit_does() -> None:
     assert len(lines) == 2
 
 
+def test_web_starts_after_the_door() -> None:
+    """Both restarted at once after a new key, web asks a door that is ready which one is in use.
+
+    Bug (the emulated guest): web asked before the door answered, took the register's old key for
+    the one in use, and after `doorctl pair finish --replace` every push was refused.
+    """
+    unit = (SYSTEMD / "doorctl-web.service").read_text(encoding="utf-8")
+    (after,) = re.findall(r"^After=(.*)$", unit, re.MULTILINE)
+
+    assert "doorctl-door.service" in after.split()
+
+
 def test_each_timer_has_its_service() -> None:
     """A timer without one would be silent for ever."""
     assert all(timer.with_suffix(".service") in SERVICES for timer in TIMERS)
