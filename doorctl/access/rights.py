@@ -373,9 +373,10 @@ class BanState(Enum):
     """It is for other branches."""
 
 
-def ban_state(ban: Ban, moment: Moment, branch: str, *, lifted: bool) -> BanState:
-    """Return the state of a ban as stored; `lifted` says whether staff have lifted it."""
-    if lifted:
+def ban_state(entry: BanEntry, moment: Moment, branch: str) -> BanState:
+    """Return what a listed ban does at a branch now."""
+    ban = entry.ban
+    if entry.lifted_at is not None:
         return BanState.LIFTED
     if ban.holds(moment, branch):
         return BanState.HOLDS

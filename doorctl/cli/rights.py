@@ -25,6 +25,7 @@ from doorctl.access.rights import (
     PassEntry,
     PassKind,
     ban_since,
+    ban_state,
     ban_until,
 )
 from doorctl.accounts.account import SHORTEST_PASSWORD, Account, Password, Role, own_name
@@ -232,7 +233,7 @@ def _ban_as_dict(entry: BanEntry, moment: Moment, here: str) -> dict[str, Any]:
     ban = entry.ban
     return {
         "number": ban.number,
-        "state": rights.state_of(entry, moment, here).value,
+        "state": ban_state(entry, moment, here).value,
         "card": entry.card,
         "patron_ref": entry.patron_ref,
         "reason": ban.reason,
@@ -246,7 +247,7 @@ def _ban_as_dict(entry: BanEntry, moment: Moment, here: str) -> dict[str, Any]:
 
 
 def _ban_as_line(entry: BanEntry, moment: Moment, here: str) -> str:
-    ban, state = entry.ban, rights.state_of(entry, moment, here)
+    ban, state = entry.ban, ban_state(entry, moment, here)
     mark = click.style(f"{state.value:9}", fg="red" if state is BanState.HOLDS else None)
     ids = {"card": entry.card, "patron": entry.patron_ref}
     whom = " ".join(f"{name} {value}" for name, value in ids.items() if value is not None)

@@ -11,11 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import Enum
 
-from doorctl.access.rights import Ban, BanEntry, BanState, Pass, PassEntry
-from doorctl.access.rights import ban_state as state
+from doorctl.access.rights import Ban, BanEntry, BanState, Pass, PassEntry, ban_state
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Pin
-from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import refuse_ref
 from doorctl.rpc import deeds
@@ -142,7 +140,7 @@ def lift(app: App, number: int) -> Lifted:
         if whose is not None
         and entry is not whose
         and entry.is_of_the_same(whose)
-        and state_of(entry, moment, here) is BanState.HOLDS
+        and ban_state(entry, moment, here) is BanState.HOLDS
     )
     return Lifted(ban, tuple(others))
 
@@ -227,11 +225,6 @@ def ban_to_write_of(app: App, number: int, what: str = "letter") -> Ban:
         raise InputError("no ban {n}; see doorctl bans list", n=str(number))
     note(app, Deed(Action.BANS_LISTED, details={what: number}))
     return ban
-
-
-def state_of(entry: BanEntry, moment: Moment, branch: str) -> BanState:
-    """Return what a listed ban does at a branch now."""
-    return state(entry.ban, moment, branch, lifted=entry.lifted_at is not None)
 
 
 def every_pass(app: App, why: str = "") -> tuple[PassEntry, ...]:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +79,7 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Attempts in a quarter of an hour, by outcome; `starts` is local."""
+    """Attempts in a quarter of an hour or an hour, by outcome."""
 
     starts: datetime
     granted: int
@@ -89,7 +88,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class ModeBand:
-    """The branch's mode, past or planned, for a part of one day; local times."""
+    """The branch's mode, past or planned, for a part of one day."""
 
     starts: datetime
     ends: datetime
@@ -98,7 +97,7 @@ class ModeBand:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A span of time at the door, in local times.
+    """A span of time at the door; all times are UTC.
 
     `slots` are only those in which something happened, each `step` long, and `bands` leave no gaps
     where the hours are known; both are in order. `inside` estimates the head-count of a whole day,
@@ -325,19 +324,17 @@ class DoorLog:
     def _picture(
         self, rows: DoorLogRows, chosen: LogFilter, calendar: Calendar | None, now: datetime
     ) -> Picture:
-        zone, start, end = now.tzinfo or UTC, chosen.since or now, chosen.until or now
-        start, end = start.astimezone(UTC), max(end.astimezone(UTC), start.astimezone(UTC) + HOUR)
+        zone, start = now.tzinfo or UTC, (chosen.since or now).astimezone(UTC)
+        end = max((chosen.until or now).astimezone(UTC), start + HOUR)
         step = HOUR if end - start > LONG else SLOT
-        counted = rows.counts(chosen, int(step.total_seconds()))
-        slots = tuple(Slot(at.astimezone(zone), *numbers) for at, *numbers in counted)
+        slots = tuple(Slot(*one) for one in rows.counts(chosen, int(step.total_seconds())))
         inside: tuple[tuple[datetime, int], ...] = ()
         is_day = start.astimezone(zone).time() == time() and step == SLOT
         if rows.not_before <= start and is_day and not chosen.narrows:
             until = min(now.astimezone(UTC), end)
             inside = head_counts(rows.hours(start, end), start, until)
-        local = tuple((at.astimezone(zone), count) for at, count in inside)
         bands = tuple(_bands(calendar, start, end, zone)) if calendar else ()
-        return Picture(start.astimezone(zone), end.astimezone(zone), step, slots, bands, local)
+        return Picture(start, end, step, slots, bands, inside)
 
     def _of_branch(self) -> tuple[Calendar | None, list[DoorEvent]]:
         """Return the calendar, and the alarms of the web process; the door keeps its own."""
@@ -362,11 +359,14 @@ def _events(
 
 
 def _bands(calendar: Calendar, start: datetime, end: datetime, zone: tzinfo) -> Iterator[ModeBand]:
-    changes = planned_changes(calendar, None, start.astimezone(zone), end)
-    inner = [instant for instant, _ in changes if start < instant < end]
-    for begins, stops in pairwise([start, *inner, end]):
-        local = begins.astimezone(zone)
-        yield ModeBand(local, stops.astimezone(zone), planned(calendar, None, local))
+    begins, local = start, start.astimezone(zone)
+    mode = planned(calendar, None, local)
+    for instant, following in planned_changes(calendar, None, local, end):
+        stops = instant.astimezone(UTC)
+        if stops < end:
+            yield ModeBand(begins, stops, mode)
+            begins, mode = stops, following
+    yield ModeBand(begins, end, mode)
 
 
 def _page_before(

@@ -7,9 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.rights import Ban, BanState
+from doorctl.access.rights import Ban, BanEntry, BanState, ban_state
 from doorctl.access.rights import ban_since as since
-from doorctl.access.rights import ban_state as state
 from doorctl.access.rights import ban_until as until
 from doorctl.core.moments import ClockState, Moment
 
@@ -64,9 +63,11 @@ def test_the_last_day_counts_too() -> None:
 )
 def test_what_a_ban_does_now(made: Ban, *, lifted: bool, does: BanState) -> None:
     """One word for each, the same on the page and in the command's list."""
-    assert state(made, NOW, "oest", lifted=lifted) is does
+    entry = BanEntry(made, None, "1001", PAST if lifted else None)
+    assert ban_state(entry, NOW, "oest") is does
 
 
 def test_while_nobody_knows_the_time_a_ban_holds() -> None:
     """As at the door: one that may have begun has."""
-    assert state(ban(LOCAL + HOUR), UNSET, "oest", lifted=False) is BanState.HOLDS
+    entry = BanEntry(ban(LOCAL + HOUR), None, "1001")
+    assert ban_state(entry, UNSET, "oest") is BanState.HOLDS

@@ -105,7 +105,7 @@ def test_the_head_count_by_the_hour(door: WrittenLog) -> None:
 
     inside = dict(picture(door, midnight.date()).inside)
 
-    told = {f"{at:%H:%M}": number for at, number in inside.items()}
+    told = {f"{at.astimezone(ZONE):%H:%M}": number for at, number in inside.items()}
     assert (told["00:00"], told["09:00"], told["10:00"], told["11:00"]) == (0, 5, 3, 0)
     assert (told["19:00"], told["19:30"], max(told)) == (0, 1, "19:30")
     assert picture(door, midnight.date() - timedelta(days=1)).inside == ()

@@ -73,5 +73,5 @@ def test_a_hold_that_is_none_is_told_in_danish(config: Config) -> None:
     answer = client(config).post("/holds/9/lift")
 
     assert answer.status_code == 422
-    assert "Der er intet gemt tidsrum med det nummer" in answer.text
+    assert "Der er intet gemt tidsrum nr. 9." in answer.text
     assert "doorctl hold" not in answer.text

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
 
@@ -486,15 +487,24 @@ class AccountsPages:
         )
 
     async def _add(self, request: PageRequest, form: Form) -> Response:
-        name, first = form.text("name"), first_password()
-        role, shown = _role(form), form.text("shown") or name
-        account = Account(own_name(name), shown, role, must_change=True)
-        await request.aside(self._added, account, Password(first), request.by)
-        return request.page("account_password.html", account=name, first=first)
+        name = own_name(form.text("name"))
+        shown = form.text("shown") or form.text("name")
+        account = Account(name, shown, _role(form), must_change=True)
+        refuse_account(account)
+        return await self._with_password(request, name, partial(deeds.add_account, account))
 
     async def _password(self, request: PageRequest, form: Form) -> Response:
-        name, first = form.text("name"), first_password()
-        await request.aside(self._set, name, Password(first), request.by)
+        name = form.text("name")
+        deed = partial(deeds.set_password, name, must_change=True)
+        return await self._with_password(request, name, deed)
+
+    async def _with_password(
+        self, request: PageRequest, name: str, deed: Callable[[str], Request[object]]
+    ) -> Response:
+        """Do what is given the hash of a first password, and show the password once."""
+        first = first_password()
+        hashed = await request.aside(self._accounts.hashed, Password(first), name)
+        await request.aside(self._accounts.change, deed(hashed), request.by)
         return request.page("account_password.html", account=name, first=first)
 
     async def _change(self, request: PageRequest, form: Form) -> Response:
@@ -504,15 +514,6 @@ class AccountsPages:
         change = CHANGES[what](form.text("name"), form)
         await request.aside(self._accounts.change, change, request.by)
         return request.done(ACCOUNTS, what)
-
-    def _added(self, account: Account, first: Password, by: str) -> None:
-        refuse_account(account)
-        hashed = self._accounts.hashed(first, account.name)
-        self._accounts.change(deeds.add_account(account, hashed), by)
-
-    def _set(self, name: str, first: Password, by: str) -> None:
-        hashed = self._accounts.hashed(first, name)
-        self._accounts.change(deeds.set_password(name, hashed, must_change=True), by)
 
     async def _refused(self, request: PageRequest, _form: Form, error: InputError) -> Response:
         return await self._shown(request, error=error)

@@ -59,6 +59,9 @@ SHOWN_KINDS: Final = tuple((name, MODES[mode], HINTS[mode]) for mode, name in KI
 
 VERSION_DIGITS: Final = 16
 
+WeekDraft = tuple[StoredWeek, StoredWeek | None]
+"""A usual week before it is set, and the one that stood then."""
+
 _MONTH: Final = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
 _APART: Final = re.compile(r"[,;+]|\bog\b|\band\b")
 _TO: Final = re.compile(r"[-\N{EN DASH}]|\btil\b|\bto\b")
@@ -139,18 +142,19 @@ class CalendarPages:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._changing = threading.Lock()
-        self._drafts: Kept[tuple[StoredWeek, StoredWeek | None]] = Kept()
+        self._drafts: Kept[WeekDraft] = Kept(PAGE)
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        guarded, may, check = self._frame.guarded, deeds.set_day.permission, f"{WEEK}/{{token}}"
+        guarded, may = self._frame.guarded, deeds.set_day.permission
+        of_week, check = deeds.set_week.permission, f"{WEEK}/{{token}}"
         return (
             guarded(PAGE, self._month, Permission.SEE_CALENDAR),
             self._frame.form(PAGE, self._save, may, self._month),
-            guarded(WEEK, self._week, deeds.set_week.permission),
-            self._frame.form(WEEK, self._week_typed, deeds.set_week.permission, self._week),
-            guarded(check, self._week_check, deeds.set_week.permission),
-            self._frame.form(check, self._week_set, deeds.set_week.permission, self._week),
+            guarded(WEEK, self._week, of_week),
+            self._frame.form(WEEK, self._week_typed, of_week, self._week),
+            guarded(check, self._drafts.seen(self._week_check), of_week),
+            self._frame.form(check, self._drafts.taken(self._week_set), of_week, self._week),
             guarded(f"{PAGE}/poster", _poster, Permission.SEE_CALENDAR),
             guarded(f"{PAGE}/{{day}}", self._day, may),
         )
@@ -266,10 +270,7 @@ class CalendarPages:
             raise InputError("that is the usual week already")
         return request.go(f"{WEEK}/{self._drafts.keep(request, (week, before))}")
 
-    async def _week_check(self, request: PageRequest) -> Response:
-        draft = self._drafts.see(request)
-        if draft is None:
-            return request.done(PAGE, "gone")
+    async def _week_check(self, request: PageRequest, draft: WeekDraft) -> Response:
         week, before = draft
         known = before.days if before else (None,) * len(WEEKDAYS)
         rows = zip(WEEKDAYS, known, week.days, strict=True)
@@ -283,10 +284,7 @@ class CalendarPages:
             modes=MODES,
         )
 
-    async def _week_set(self, request: PageRequest, _form: Form) -> Response:
-        draft = self._drafts.take(request)
-        if draft is None:
-            return request.done(PAGE, "gone")
+    async def _week_set(self, request: PageRequest, draft: WeekDraft) -> Response:
         await request.do(change, deeds.set_week(*draft))
         return request.done(PAGE, "week")
 

@@ -7,7 +7,7 @@ again, not even if it could not be read.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from secrets import token_urlsafe
@@ -22,7 +22,7 @@ from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.subject import may_be_cpr
 from doorctl.services.numbers import TakenAs
 from doorctl.services.subject import Named
-from doorctl.web.frame import Form, PageRequest, Take
+from doorctl.web.frame import Form, Page, PageRequest, Take
 from doorctl.web.words import Words
 
 ResultT = TypeVar("ResultT")
@@ -95,21 +95,25 @@ def once(take: Take) -> Take:
     return taken
 
 
+MOST_KEPT: Final = 50
+
+
 class Kept(Generic[ValueT]):
     """What one account takes from a page to the next, by a token in the address.
 
-    Belongs to the event loop. Only the newest are kept, and none over a restart.
+    Belongs to the event loop. Only the newest are kept, and none over a restart; where a value is
+    gone, `gone` is the page that says so.
     """
 
-    def __init__(self, most: int = 50) -> None:
+    def __init__(self, gone: str) -> None:
+        self._gone = gone
         self._values: OrderedDict[tuple[str, str], ValueT] = OrderedDict()
-        self._most = most
 
     def keep(self, request: PageRequest, value: ValueT) -> str:
         """Keep a value for who is signed in; return its token."""
         token = token_urlsafe(9)
         self._values[request.by, token] = value
-        if len(self._values) > self._most:
+        if len(self._values) > MOST_KEPT:
             self._values.popitem(last=False)
         return token
 
@@ -120,6 +124,24 @@ class Kept(Generic[ValueT]):
     def take(self, request: PageRequest) -> ValueT | None:
         """Return a value once; None where it was taken or is another account's."""
         return self._values.pop((request.by, _token(request)), None)
+
+    def seen(self, page: Callable[[PageRequest, ValueT], Awaitable[Response]]) -> Page:
+        """Return a page that is given the value of the token in its address."""
+
+        async def shown(request: PageRequest) -> Response:
+            value = self.see(request)
+            return request.done(self._gone, "gone") if value is None else await page(request, value)
+
+        return shown
+
+    def taken(self, deed: Callable[[PageRequest, ValueT], Awaitable[Response]]) -> Take:
+        """Return what takes the form of such a page, and does its deed once."""
+
+        async def done(request: PageRequest, _form: Form) -> Response:
+            value = self.take(request)
+            return request.done(self._gone, "gone") if value is None else await deed(request, value)
+
+        return done
 
 
 def _token(request: PageRequest) -> str:

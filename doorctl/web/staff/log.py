@@ -1,39 +1,43 @@
-"""The page of the door log: attempts under pseudonyms, with search, reveal and export."""
+"""The page of the door log: attempts under pseudonyms, with search, reveal, export and stream."""
 
 from __future__ import annotations
 
-import csv
+import asyncio
 import hashlib
 import hmac
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import partial
+from http import HTTPStatus
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
+from starlette.types import Message, Send
 
 from doorctl.access.calendar import DAY_MINUTES, ONE_DAY
 from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import Finding
 from doorctl.access.throttle import A_CODE
-from doorctl.accounts.account import Permission
+from doorctl.accounts.account import Permission, permits
 from doorctl.core.alarms import KINDS
-from doorctl.core.errors import DoorctlError, InputError
+from doorctl.core.errors import DoorctlError, InputError, StuckError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
-from doorctl.services.visits import HOUR, DoorLog, LogView, ModeBand, Picture, Slot, as_dict
+from doorctl.services.visits import DoorLog, LogView, as_dict
 from doorctl.store.door_log import OPEN, DoorEvent, LogFilter, Visit
-from doorctl.web.frame import Form, Frame, PageRequest
+from doorctl.web.frame import EventStream, Form, Frame, PageRequest, Person
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
+from doorctl.web.staff.statistics import table_of, timeline
 from doorctl.web.staff.why import aloud, help_with, sentence
 from doorctl.web.words import MODES, Words
 
@@ -233,12 +237,6 @@ def grouped(pseudonym: str | None) -> str:
 CSV, JSON = "csv", "json"
 FORMATS: Final = (CSV, JSON)
 
-SEPARATOR: Final = ";"
-"""Where decimals have a comma, as in Danish, spreadsheets do not separate cells by commas."""
-
-MARK: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
-"""The byte order mark, by which Excel recognises UTF-8."""
-
 ACTIVE: Final = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet calculates a cell that begins with one of these."""
 
@@ -255,13 +253,6 @@ def as_json(visits: Iterable[Visit]) -> bytes:
     return msgspec.json.encode(
         [as_dict(visit) | {"at": visit.at.astimezone(UTC)} for visit in visits]
     )
-
-
-def table_of(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as CSV that Danish spreadsheets open by themselves."""
-    written = io.StringIO()
-    csv.writer(written, delimiter=SEPARATOR).writerows(rows)
-    return MARK + written.getvalue()
 
 
 def inert(cell: str) -> str:
@@ -331,142 +322,6 @@ def spanned(wanted: LogFilter, first: date, last: date, zone: tzinfo) -> LogFilt
     if first == last:
         since, until = (at and at + ahead for at in (wanted.since, wanted.until))
     return replace(wanted, since=since, until=until)
-
-
-# The picture of a span at the door, as numbers for an SVG.
-
-STEPS: Final = (1, 2, 3, 4, 5, 8)
-MARKS: Final = 4
-
-LEFT: Final = 44
-WIDTH: Final = 864
-RIGHT: Final = 44
-TOP: Final = 12
-ABOVE: Final = 100
-BELOW: Final = 56
-BAND: Final = 22
-GAP: Final = 24
-"""Room for the hours between the bars and the band."""
-
-BASE: Final = TOP + ABOVE
-BAND_Y: Final = BASE + BELOW + GAP
-ROOM_FOR_NAME: Final = 90
-"""A narrower band shows no name; the legend names all bands."""
-
-MOST_NAMES: Final = 13
-"""Names of hours or days that stand beside each other."""
-
-
-def scale_of(highest: int) -> int:
-    """Return the top of a scale: a round number of four equal parts, not below the highest."""
-    size = MARKS
-    while True:
-        for step in STEPS:
-            if size * step >= highest:
-                return size * step
-        size *= 10
-
-
-def timeline(words: Words, shown: Picture, now: datetime) -> dict[str, Any]:
-    """Return the picture of a span at a local moment, with the table's rows.
-
-    `marks` are y and number of each mark of the scale on the left, `marks_inside` on the right.
-    `inside` are the points of the head-count's line, as SVG writes them; both are empty where the
-    head-count is not known. `names` are x and name of hours or days; `now` is x of this moment,
-    None in another time. `modes` has each mode of the bands with its English name, in order.
-    """
-    high = scale_of(max((slot.granted for slot in shown.slots), default=0))
-    low = scale_of(max((slot.refused for slot in shown.slots), default=0))
-    unit = min(ABOVE / high, BELOW / low)
-    most_inside = scale_of(max((count for _, count in shown.inside), default=0))
-    bands = [_band(shown, band) for band in shown.bands]
-    rows = list(_rows(words, shown))
-    every = -(-len(rows) // MOST_NAMES)
-    return {
-        "bars": [bar for slot in shown.slots for bar in _bars(shown, slot, unit)],
-        "bands": bands,
-        "modes": {band["mode"]: band["name"] for band in bands},
-        "marks": list(_marks(high, low, unit)),
-        "marks_inside": _marks_inside(most_inside) if shown.inside else [],
-        "inside": " ".join(
-            f"{_x(shown, at)},{round(BASE - ABOVE * count / most_inside, 1)}"
-            for at, count in shown.inside
-        ),
-        "names": [(_x(shown, row["begins"]), row["mark"]) for row in rows[::every]],
-        "now": _x(shown, now) if shown.since <= now < shown.until else None,
-        "rows": rows,
-        "granted": sum(slot.granted for slot in shown.slots),
-        "refused": sum(slot.refused for slot in shown.slots),
-        "width": LEFT + WIDTH + RIGHT,
-        "height": BAND_Y + BAND + 4,
-    }
-
-
-def _bars(shown: Picture, slot: Slot, unit: float) -> Iterator[dict[str, Any]]:
-    x = _x(shown, slot.starts) + 1
-    width = round(max(2, _x(shown, slot.starts.astimezone(UTC) + shown.step) - x - 1), 1)
-    up, down = round(slot.granted * unit, 1), round(slot.refused * unit, 1)
-    if slot.granted:
-        yield {"x": x, "y": round(BASE - up, 1), "width": width, "height": up, "granted": True}
-    if slot.refused:
-        yield {"x": x, "y": BASE, "width": width, "height": down, "granted": False}
-
-
-def _band(shown: Picture, band: ModeBand) -> dict[str, Any]:
-    x, mode = _x(shown, band.starts), band.mode
-    width = round(_x(shown, band.ends) - x, 1)
-    named = width >= ROOM_FOR_NAME
-    return {"x": x, "width": width, "mode": mode.value, "name": MODES[mode], "named": named}
-
-
-def _marks(high: int, low: int, unit: float) -> Iterator[tuple[float, int]]:
-    for count in (high, high // 2, 0):
-        yield round(BASE - count * unit, 1), count
-    yield round(BASE + low * unit, 1), low
-
-
-def _marks_inside(most: int) -> list[tuple[float, int]]:
-    return [(round(BASE - ABOVE * count / most, 1), count) for count in (most, most // 2, 0)]
-
-
-def _rows(words: Words, shown: Picture) -> Iterator[dict[str, Any]]:
-    """Yield the numbers of each hour, of each day of a long span."""
-    ends, by_hour = dict(shown.inside), shown.step < HOUR
-    for begins, stops in pairwise(_edges(words, shown)):
-        slots = [slot for slot in shown.slots if begins <= slot.starts.astimezone(UTC) < stops]
-        local = words.local(begins)
-        mark = f"{local:%H}" if by_hour else f"{local:%d.%m}"
-        yield {
-            "begins": begins,
-            "mark": mark,
-            "name": f"{mark}-{local.hour + 1:02}" if by_hour else words.short_day(local.date()),
-            "granted": sum(slot.granted for slot in slots),
-            "refused": sum(slot.refused for slot in slots),
-            "inside": ends.get(stops),
-            "modes": [
-                MODES[band.mode]
-                for band in shown.bands
-                if band.starts.astimezone(UTC) < stops and band.ends.astimezone(UTC) > begins
-            ],
-        }
-
-
-def _edges(words: Words, shown: Picture) -> Iterator[datetime]:
-    """Yield when each hour or day of a span begins, and the one after it, in UTC."""
-    at = words.local(shown.since).replace(minute=0, second=0, microsecond=0)
-    if shown.step == HOUR:
-        at = at.replace(hour=0)
-    while at.astimezone(UTC) < shown.until.astimezone(UTC):
-        yield at.astimezone(UTC)
-        is_day = shown.step == HOUR
-        at = at + timedelta(days=1) if is_day else words.local(at.astimezone(UTC) + HOUR)
-    yield at.astimezone(UTC)
-
-
-def _x(shown: Picture, at: datetime) -> float:
-    since, until = shown.since.astimezone(UTC), shown.until.astimezone(UTC)
-    part = (at.astimezone(UTC) - since) / (until - since)
-    return round(LEFT + WIDTH * min(max(part, 0), 1), 1)
 
 
 # The timeline: attempts and what happened without a card, in one order.
@@ -547,17 +402,6 @@ ROWS_OF_DAYS: Final = 100
 MOST_FOUND: Final = 200
 """Attempts of one card that are shown: a month of many visits a day."""
 
-NO_ATTEMPT: Final = "there is no such attempt in the door log"
-MOST_DIGITS: Final = 18
-"""Digits of an attempt number: a door does not live to see a few billion attempts."""
-FIXED: Mapping[str, Any] = {
-    "names": NAMES,
-    "outcomes": OUTCOMES,
-    "spans": SPANS,
-    "longest": SHORT_TEXT,
-}
-"""What the template uses and no request changes."""
-
 DAYS: Final = ("day", "first", "last")
 FIELDS: Final = (*TIMED, "first", "last", "purpose", filled_in.CARD)
 """The fields of the page's forms that can be wrong."""
@@ -587,7 +431,10 @@ class LogPages:
             choice = chosen(request.queried, request.today, request.words.zone)
         except FieldError as error:
             return await self._again(request, request.queried, error)
-        return await self._shown(request, choice, before=_number(request.query("before")))
+        before = request.query("before")
+        return await self._shown(
+            request, choice, before=filled_in.number(before) if before else None
+        )
 
     async def _search(self, request: PageRequest, form: Form) -> Response:
         with of_field(filled_in.CARD):
@@ -600,9 +447,7 @@ class LogPages:
         return self._log.page(LogFilter(cards=keys), limit=MOST_FOUND + 1).visits
 
     async def _reveal(self, request: PageRequest, form: Form) -> Response:
-        number = _number(form.text("attempt"))
-        if number is None:
-            raise InputError(NO_ATTEMPT)
+        number = filled_in.number(form.text("attempt"))
         ref = await request.aside(self._log.reveal, number, form.text("purpose"), request.by)
         return await self._revealed(request, form, ref=ref, asks=False)
 
@@ -615,14 +460,12 @@ class LogPages:
         ref: str | None = None,
         asks: bool = True,
     ) -> Response:
-        number = _number(request.query("attempt") if form is None else form.text("attempt"))
-        visits = await request.aside(self._log.beside, number or 0, same_day=True)
-        if not visits:
-            raise InputError(NO_ATTEMPT)
+        form = form or request.queried
+        visit, *_ = await self._beside(request, form, same_day=True)
         return request.page(
             "log_reveal.html",
-            row=row(request, visits[0]),
-            purpose="" if form is None else form.text("purpose"),
+            row=row(request, visit),
+            purpose=form.text("purpose"),
             wrong=request.words.refusal(error),
             ref=ref,
             asks=asks,
@@ -630,20 +473,18 @@ class LogPages:
         )
 
     async def _attempt(self, request: PageRequest) -> Response:
-        number, links = _number(request.query("attempt")) or 0, may_link(request)
-        visits = await request.aside(self._log.beside, number, same_day=not links)
-        if not visits:
-            raise InputError(NO_ATTEMPT)
-        others, unnoted = visits[1:], False
+        links = may_link(request)
+        visit, *others = await self._beside(request, request.queried, same_day=not links)
+        unnoted = False
         if links and others:
             try:
-                await request.aside(self._log.note_seen, visits[0].attempt, request.by)
+                await request.aside(self._log.note_seen, visit.attempt, request.by)
             except DoorctlError:
-                others, unnoted = (), True
-        reason = Reason(visits[0].reason) if visits[0].reason in REASONS else None
+                others, unnoted = [], True
+        reason = Reason(visit.reason) if visit.reason in REASONS else None
         return request.page(
             "log_attempt.html",
-            row=row(request, visits[0]),
+            row=row(request, visit),
             others=[row(request, visit) for visit in others],
             unnoted=unnoted,
             links=links,
@@ -651,6 +492,15 @@ class LogPages:
             help=help_with(Finding("", reason)) if reason not in {None, Reason.OK} else None,
             aloud=aloud(reason) if reason not in {None, Reason.OK} else "",
         )
+
+    async def _beside(
+        self, request: PageRequest, form: Form, *, same_day: bool
+    ) -> tuple[Visit, ...]:
+        number = filled_in.number(form.text("attempt"))
+        visits = await request.aside(self._log.beside, number, same_day=same_day)
+        if not visits:
+            raise InputError("there is no such attempt in the door log")
+        return visits
 
     async def _export(self, request: PageRequest, form: Form) -> Response:
         zone, kind = request.words.zone, format_of(form)
@@ -733,16 +583,167 @@ class LogPages:
             "fields": fields if form is None else fields | typed(form),
             "wrong": dict.fromkeys(FIELDS, "") | dict(wrong),
             "reasons": [
-                (why.value, sentence(request.words, why))
-                for why in SENTENCES
-                if why is not Reason.OK
+                (why.value, sentence(words, why)) for why in SENTENCES if why is not Reason.OK
             ],
             "today": request.today,
-            **FIXED,
+            "names": NAMES,
+            "outcomes": OUTCOMES,
+            "spans": SPANS,
+            "longest": SHORT_TEXT,
         }
 
 
-def _number(written: str) -> int | None:
-    if not written.isascii() or not written.isdigit() or len(written) > MOST_DIGITS:
-        return None
-    return int(written)
+# The stream that tells open pages that something was written. A page then asks for itself again and
+# puts in what differs, so its filter, order and sums are those of any other answer. The id of an
+# event is the state of the files, as `DoorLog.version` gives it; a browser sends it when it comes
+# again, so that it misses nothing.
+
+
+class Stream(EventStream):
+    """Events, until the browser takes longer than `send_s` for one."""
+
+    def __init__(
+        self,
+        events: AsyncGenerator[str, None],
+        counted: Callable[[], AbstractContextManager[None]],
+        send_s: float,
+    ) -> None:
+        super().__init__(events, counted)
+        self._events = events
+        self._send_s = send_s
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the head and the events."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async with aclosing(self._events) as events:
+            async for event in events:
+                try:
+                    async with asyncio.timeout(self._send_s):
+                        await send(_body(event.encode(), more=True))
+                except TimeoutError:
+                    # An end could not be sent either; the server closes a stream that has none.
+                    return
+        await send(_body(b"", more=False))
+
+
+def _body(content: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+PATH: Final = "/log/events"
+
+MOST_CLIENTS: Final = 40
+"""Pages that may be open at a time; a branch has a handful."""
+
+MOST_OF_ONE: Final = 10
+"""Open pages of one account, so that it shuts no other account out."""
+
+RETRY: Final = "retry: 3000\n\n"
+BEAT: Final = ": beat\n\n"
+NEWS: Final = "event: news\nid: {}\ndata: written\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The longest silence, and time until a session is checked again.
+
+    A stream ends after `longest_s` where its session can't be checked. Every `look_s` it is checked
+    whether anything was written, which costs microseconds.
+    """
+
+    beat_s: float = 10.0
+    trust_s: float = 30.0
+    longest_s: float = 50.0
+    send_s: float = 10.0
+    look_s: float = 0.5
+
+
+USUAL: Final = Limits()
+
+
+class LogEvents:
+    """The stream's address; belongs to the event loop, except `stop`.
+
+    `whose` returns who is signed in with a token, None once the session is over. It keeps none
+    alive: an open page does not mean that somebody sits there.
+    """
+
+    def __init__(
+        self,
+        frame: Frame,
+        log: DoorLog,
+        whose: Callable[[str], Person | None],
+        limits: Limits = USUAL,
+    ) -> None:
+        self._frame = frame
+        self._log = log
+        self._whose = whose
+        self._limits = limits
+        self._ending = False
+        self._clients: Counter[str] = Counter()
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return the stream's route."""
+        return (self._frame.guarded(PATH, self._events, Permission.SEE_LOG),)
+
+    @property
+    def clients(self) -> int:
+        """How many streams are open."""
+        return self._clients.total()
+
+    def stop(self) -> None:
+        """End the streams so that the server can end; any thread or signal handler may call it."""
+        self._ending = True
+
+    async def _events(self, request: PageRequest) -> Response:
+        full = self.clients >= MOST_CLIENTS or self._clients[request.by] >= MOST_OF_ONE
+        if self._ending or full:
+            return PlainTextResponse(
+                "Too many pages are listening.",
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                headers={"Retry-After": "10"},
+            )
+        seen = request.http.headers.get("last-event-id") or request.query("since")
+        events = self._stream(request, seen)
+        return Stream(events, partial(self._counted, request.by), self._limits.send_s)
+
+    @contextmanager
+    def _counted(self, account: str) -> Iterator[None]:
+        self._clients[account] += 1
+        try:
+            yield
+        finally:
+            self._clients[account] -= 1
+            self._clients += Counter()  # Accounts without any are forgotten.
+
+    async def _stream(self, request: PageRequest, seen: str) -> AsyncGenerator[str, None]:
+        yield RETRY
+        said_at = checked_at = _time()
+        # After any failure the browser comes again and says where it was.
+        with suppress(DoorctlError):
+            while not self._ending:
+                if _time() >= checked_at + self._limits.trust_s:
+                    goes_on, checked_at = await self._checked(request, checked_at)
+                    if not goes_on:
+                        return
+                version = str(self._log.version())
+                if version != seen or _time() >= said_at + self._limits.beat_s:
+                    yield BEAT if version == seen else NEWS.format(version)
+                    seen, said_at = version, _time()
+                await asyncio.sleep(self._limits.look_s)
+
+    async def _checked(self, request: PageRequest, before: float) -> tuple[bool, float]:
+        """Tell whether the stream goes on, and when its session was checked last."""
+        token = request.http.cookies.get(self._frame.house.session_cookie, "")
+        try:
+            person = await request.aside(self._whose, token)
+        except StuckError:
+            # A full queue is no reason to end the stream of a browser that is signed in already.
+            return _time() < before + self._limits.longest_s, before
+        if person is None or person.account != request.by:
+            return False, before
+        return permits(person.role, Permission.SEE_LOG), _time()
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -22,23 +23,20 @@ from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
 from doorctl.ops.machine import DataDisk
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc import deeds
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.control import Answer, Question, ask
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, outdated
 from doorctl.services.branch import change, noted
 from doorctl.services.cards import open_register
-from doorctl.services.hours import (
-    Hours,
-    hours_now,
-    open_once,
-    trust_clock,
-)
+from doorctl.services.hours import Hours, hours_now, open_once, trust_clock
 from doorctl.services.visits import DoorLog, Night
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.log import ending, happened
 from doorctl.web.words import CAUSES, MODES, SETTABLE, Words
+
+ResultT = TypeVar("ResultT")
 
 LOOK_LIMIT_S: Final = 1.0
 """Longest wait for the door process; after it the page is shown without its state."""
@@ -89,38 +87,33 @@ class BranchPicture:
 
 def branch_now(app: App) -> BranchPicture:
     """Return the branch as it is now, with None for what can't be read; raises no error."""
-    hours = _hours(app)
+    hours = _read(partial(hours_now, app))
     return BranchPicture(
         at=app.clock.moment().local,
         door=_door(app),
         hours=hours,
-        night=_night(app, hours),
+        night=_read(lambda: DoorLog(app).night(hours.calendar, NIGHT_ROWS)) if hours else None,
         register=_register(app),
-        disk_free_bytes=_free_bytes(app),
+        disk_free_bytes=_read(DataDisk(app.config.storage.directory).free_bytes),
         version=doorctl.__version__,
         it_phone=app.config.branch.it_phone,
     )
 
 
+def _read(look: Callable[[], ResultT]) -> ResultT | None:
+    """Return what is found; None where it can't be read."""
+    with suppress(DoorctlError):
+        return look()
+    return None
+
+
 def _door(app: App) -> DoorNow | None:
-    try:
-        state = ask(app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
-    except DoorctlError:
-        return None
-    return dict.fromkeys(ANSWERED) | dict(state)
+    state = _read(partial(_status, app))
+    return None if state is None else dict.fromkeys(ANSWERED) | dict(state)
 
 
-def _hours(app: App) -> Hours | None:
-    with suppress(StoreError):
-        return hours_now(app)
-    return None
-
-
-def _night(app: App, hours: Hours | None) -> Night | None:
-    if hours is not None:
-        with suppress(StoreError):
-            return DoorLog(app).night(hours.calendar, NIGHT_ROWS)
-    return None
+def _status(app: App) -> Answer:
+    return ask(app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
 
 
 def _register(app: App) -> RegisterNow:
@@ -132,12 +125,6 @@ def _register(app: App) -> RegisterNow:
         return RegisterNow(None, 0, None, str(error))
     problem = outdated(stamp, app.config)
     return RegisterNow(stamp.epoch, stamp.patrons, stamp.age(now), problem)
-
-
-def _free_bytes(app: App) -> int | None:
-    with suppress(StoreError):
-        return DataDisk(app.config.storage.directory).free_bytes()
-    return None
 
 
 # What is wrong is decided here alone, so that the page's first sentence names what the page marks.
@@ -324,29 +311,23 @@ class NowPages:
         return request.page("now.html", form=form, wrong=wrong, **context)
 
     def _looked(self, app: App) -> tuple[BranchPicture, tuple[AlarmRecord, ...] | None]:
-        now = branch_now(app)
-        try:
-            return now, self._alarms.standing()
-        except StoreError:
-            return now, None
+        return branch_now(app), _read(self._alarms.standing)
+
+
+# A door that does not run does nothing that could go on record, so it is asked first.
 
 
 def _opened(app: App, reason: str) -> None:
     refuse_purpose(reason, "reason")
-    _answers(app)
+    _status(app)
     with noted(app, Deed(Action.OPENED_ONCE, why=reason)):
         open_once(app, reason, DEED_LIMIT_S)
 
 
 def _clock_trusted(app: App) -> None:
-    _answers(app)
+    _status(app)
     with noted(app, Deed(Action.CLOCK_TRUSTED)):
         trust_clock(app, DEED_LIMIT_S)
-
-
-def _answers(app: App) -> None:
-    # A door that does not run does nothing that could go on record.
-    ask(app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
 
 
 def _context(

@@ -290,8 +290,6 @@ USUAL_DAYS: Final = 60
 HOLD_ROWS: Final = 200
 """Attempts on one page; a hold of a busy month has more than ten thousand."""
 
-NO_HOLD: Final = "There is no hold of that number."
-
 
 def hold_pages(frame: Frame) -> tuple[BaseRoute, ...]:
     """Return the routes that show holds, add and lift them, and show a hold's attempts."""
@@ -310,81 +308,57 @@ async def _add_hold(request: PageRequest, form: Form) -> Response:
 
 
 async def _lift_hold(request: PageRequest) -> Response:
-    try:
-        await request.do(purging.lift_hold, filled_in.row_number(request))
-    except InputError:
-        return await _holds(request, absent=NO_HOLD)
+    await request.do(purging.lift_hold, filled_in.row_number(request))
     return request.done(HOLDS, "lifted")
 
 
 async def _visits(request: PageRequest) -> Response:
-    try:
-        number = filled_in.row_number(request)
-        held = await request.do(_held_visits, request, number)
-    except InputError:
-        return await _holds(request, absent=NO_HOLD)
-    return request.page("holds_visits.html", number=number, **held)
-
-
-def _held_visits(app: App, request: PageRequest, number: int) -> dict[str, Any]:
-    """Return one page of a hold's attempts, oldest first, and where it is among all."""
-    visits = purging.show_hold(app, number).visits
+    """Show one page of a hold's attempts, oldest first, and where it is among all."""
+    number = filled_in.row_number(request)
+    visits = (await request.do(purging.show_hold, number)).visits
     pages = max(1, -(-len(visits) // HOLD_ROWS))
     page = min(_page_number(request.query("page")), pages)
     begins = (page - 1) * HOLD_ROWS
-    return {
-        "rows": [row(request, visit) for visit in visits[begins : begins + HOLD_ROWS]],
-        "page": page,
-        "first": begins + 1,
-        "every": len(visits),
-        "is_last": page == pages,
-    }
+    return request.page(
+        "holds_visits.html",
+        number=number,
+        rows=[row(request, visit) for visit in visits[begins : begins + HOLD_ROWS]],
+        page=page,
+        first=begins + 1,
+        every=len(visits),
+        is_last=page == pages,
+    )
 
 
 async def _holds(
-    request: PageRequest,
-    form: Form | None = None,
-    error: InputError | None = None,
-    *,
-    absent: str = "",
+    request: PageRequest, form: Form | None = None, error: InputError | None = None
 ) -> Response:
     holds, moment = await request.do(purging.stored_holds)
     return request.page(
         "holds.html",
-        422 if error or absent else 200,
         holds=[(hold, hold.in_force(moment)) for hold in holds],
-        fields=_offered(request) if form is None else _typed(form),
+        form=form or _offered(request),
         wrong=request.words.refusal(error),
-        absent=request.words.say(absent),
         longest=LONGEST_TEXT,
         moment=timedelta(microseconds=1),
     )
 
 
-def _offered(request: PageRequest) -> dict[str, Any]:
+def _offered(request: PageRequest) -> Form:
     """Return the form's first values: the window around an attempt, if any, and the usual end."""
     words, starts, ends = request.words, "", ""
     with suppress(InputError):
         if around := filled_in.moment(request.query("around")):
             at = around.replace(tzinfo=words.zone)
             starts, ends = words.moment(at - AROUND), words.moment(min(at + AROUND, request.now))
-    return {
-        "from": starts,
-        "to": ends,
-        "case": "",
-        "reason": "",
-        "until": words.short_day(request.today + timedelta(days=USUAL_DAYS)),
-    }
+    until = words.short_day(request.today + timedelta(days=USUAL_DAYS))
+    return Form({"from": (starts,), "to": (ends,), "until": (until,)})
 
 
 def _page_number(written: str) -> int:
     """Return the page number in an address; 1 where it makes no sense."""
     known = written.isascii() and written.isdigit() and len(written) <= filled_in.MOST_DIGITS
     return max(1, int(written)) if known else 1
-
-
-def _typed(form: Form) -> dict[str, str]:
-    return {name: form.text(name) for name in ("from", "to", "case", "reason", "until")}
 
 
 def _wanted(form: Form, words: Words, today: date, by: str) -> HoldAsked:

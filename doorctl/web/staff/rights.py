@@ -24,6 +24,7 @@ from doorctl.access.rights import (
     Pass,
     PassKind,
     ban_since,
+    ban_state,
     ban_until,
 )
 from doorctl.accounts.account import Permission
@@ -93,19 +94,18 @@ class BansPages:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._whom: filled_in.Kept[Whom] = filled_in.Kept()
-        self._drafts: filled_in.Kept[Draft] = filled_in.Kept()
+        self._whom: filled_in.Kept[Whom] = filled_in.Kept(BANS)
+        self._drafts: filled_in.Kept[Draft] = filled_in.Kept(BANS)
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
         guarded, see, post = self._frame.guarded, Permission.SEE_BANS, ("POST",)
-        may = deeds.add_ban.permission
-        check = f"{BANS}/check/{{token}}"
+        may, check = deeds.add_ban.permission, f"{BANS}/check/{{token}}"
         return (
             guarded(BANS, self._shown, see),
             self._frame.form(BANS, self._filled_in, may, self._shown),
-            guarded(check, self._check, may),
-            self._frame.form(check, self._confirmed, may, self._shown),
+            guarded(check, self._drafts.seen(self._check), may),
+            self._frame.form(check, self._drafts.taken(self._confirmed), may, self._shown),
             guarded(f"{BANS}/{{number}}", self._one, may),
             guarded(f"{BANS}/{{number}}/lift", self._lift, deeds.lift_ban.permission, post),
             guarded(f"{BANS}/{{number}}/letter", self._letter, see),
@@ -159,10 +159,7 @@ class BansPages:
             old = await request.do(rights.ban_to_write_of, whom.number, "number")
             return replace(old, reason=reason, until=until, branches=branches, note=note)
 
-    async def _check(self, request: PageRequest) -> Response:
-        draft = self._drafts.see(request)
-        if draft is None:
-            return request.done(BANS, "gone")
+    async def _check(self, request: PageRequest, draft: Draft) -> Response:
         return request.page(
             "ban_check.html",
             **self._form_of(request, draft.form, draft.whom),
@@ -173,10 +170,7 @@ class BansPages:
             moment=timedelta.resolution,
         )
 
-    async def _confirmed(self, request: PageRequest, _form: Form) -> Response:
-        draft = self._drafts.take(request)
-        if draft is None:
-            return request.done(BANS, "gone")
+    async def _confirmed(self, request: PageRequest, draft: Draft) -> Response:
         if draft.whom.number:
             await request.do(change, deeds.change_ban(draft.ban))
             return request.done(BANS, "changed")
@@ -219,7 +213,7 @@ class BansPages:
         return request.page(
             "bans.html",
             **self._form_of(request, form, whom, error),
-            bans=[(ban, rights.state_of(ban, moment, here)) for ban in bans],
+            bans=[(entry, ban_state(entry, moment, here)) for entry in bans],
             states=BAN_STATES,
             in_force=BanState.HOLDS,
             can_end={BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
@@ -441,22 +435,21 @@ class PassesPages:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._drafts: filled_in.Kept[PassDraft] = filled_in.Kept()
-        self._slips: filled_in.Kept[tuple[Pass, str]] = filled_in.Kept()
+        self._drafts: filled_in.Kept[PassDraft] = filled_in.Kept(PASSES)
+        self._slips: filled_in.Kept[tuple[Pass, str]] = filled_in.Kept(PASSES)
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
         guarded, post, may = self._frame.guarded, ("POST",), deeds.issue_pass.permission
-        revoke = f"{PASSES}/{{number}}/revoke"
-        check = f"{PASSES}/check/{{token}}"
+        revoke, check = deeds.revoke_pass.permission, f"{PASSES}/check/{{token}}"
         return (
             guarded(PASSES, self._shown, Permission.SEE_PASSES),
             self._frame.form(PASSES, self._filled_in, may, self._shown),
-            guarded(check, self._check, may),
-            self._frame.form(check, self._confirmed, may, self._shown),
+            guarded(check, self._drafts.seen(self._check), may),
+            self._frame.form(check, self._drafts.taken(self._confirmed), may, self._shown),
             guarded(f"{PASSES}/slip/{{token}}", self._slip, may),
             guarded(f"{PASSES}/{{number}}", self._one, may),
-            guarded(revoke, self._revoke, deeds.revoke_pass.permission, post),
+            guarded(f"{PASSES}/{{number}}/revoke", self._revoke, revoke, post),
         )
 
     async def _filled_in(self, request: PageRequest, form: Form) -> Response:
@@ -490,18 +483,12 @@ class PassesPages:
             held = replace(new, number=number, code_digits=old.code_digits, **stays)
         return PassDraft(held, None, form)
 
-    async def _check(self, request: PageRequest) -> Response:
-        draft = self._drafts.see(request)
-        if draft is None:
-            return request.done(PASSES, "gone")
+    async def _check(self, request: PageRequest, draft: PassDraft) -> Response:
         shown = hours(request.words, draft.held)
         context = self._form_of(request, draft.form, draft.held.number)
         return request.page("pass_check.html", **context, draft=draft, hours=shown)
 
-    async def _confirmed(self, request: PageRequest, _form: Form) -> Response:
-        draft = self._drafts.take(request)
-        if draft is None:
-            return request.done(PASSES, "gone")
+    async def _confirmed(self, request: PageRequest, draft: PassDraft) -> Response:
         if draft.held.number:
             await request.do(change, deeds.change_pass(draft.held))
             return request.done(PASSES, "changed")

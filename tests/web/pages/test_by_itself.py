@@ -15,8 +15,7 @@ from doorctl.services.app import App
 from doorctl.services.visits import DoorLog
 from doorctl.web.panel import Panel, Showing
 from doorctl.web.staff.accounts import Entrance
-from doorctl.web.staff.log import LogPages
-from doorctl.web.staff.log_events import LogEvents
+from doorctl.web.staff.log import LogEvents, LogPages
 from doorctl.web.staff.now import NowPages
 from tests.fakes.panel import FakePanelDoor
 from tests.web.pages.doorstep import NAME, RIGHT, Doorstep, browser_of

@@ -19,9 +19,8 @@ from doorctl.accounts.account import Role
 from doorctl.services.app import App
 from doorctl.web.frame import Person
 from doorctl.web.serving import Server, listen
-from doorctl.web.staff.log import LogPages
-from doorctl.web.staff.log_events import MOST_CLIENTS, MOST_OF_ONE, LogEvents
-from doorctl.web.staff.log_events import Limits as Lasting
+from doorctl.web.staff.log import MOST_CLIENTS, MOST_OF_ONE, LogEvents, LogPages
+from doorctl.web.staff.log import Limits as Lasting
 from tests.web.door_log import WrittenLog, visit
 from tests.web.listening import Listener, listening
 from tests.web.pages import staging

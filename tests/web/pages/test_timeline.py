@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from hypothesis import given
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
 from doorctl.services.visits import HOUR, ModeBand, Picture, Slot
-from doorctl.web.staff.log import ABOVE, BAND_Y, BASE, LEFT, TOP, WIDTH, timeline
+from doorctl.web.staff.statistics import ABOVE, BAND_Y, BASE, LEFT, TOP, WIDTH, timeline
 from doorctl.web.words import Words
 from tests.web.pages.staging import LANGUAGES, NOW, ZONE
 
 WORDS = Words(LANGUAGES.chosen("da"), ZONE)
-MIDNIGHT = datetime(2026, 11, 25, tzinfo=ZONE)
+MIDNIGHT = datetime(2026, 11, 25, tzinfo=ZONE).astimezone(UTC)
 
 QUARTERS = st.lists(
     st.tuples(st.integers(0, 95), st.integers(0, 10_000), st.integers(0, 10_000)),
@@ -25,7 +25,8 @@ QUARTERS = st.lists(
 
 def of(since: datetime, days: int = 1, **more: Any) -> dict[str, Any]:
     """Return the picture of some whole days, as of :data:`NOW`."""
-    until = datetime.combine(since.date() + timedelta(days=days), time(), ZONE)
+    last = since.astimezone(ZONE).date() + timedelta(days=days)
+    until = datetime.combine(last, time(), ZONE).astimezone(UTC)
     return timeline(WORDS, Picture(since, until, **more), NOW)
 
 
@@ -71,10 +72,10 @@ def test_a_night_and_a_week() -> None:
 
 def test_the_hour_that_comes_twice_is_drawn_twice() -> None:
     """On the last Sunday of October two hours are called 02; the day still ends at its edge."""
-    midnight = datetime(2026, 10, 25, tzinfo=ZONE)
-    first = datetime(2026, 10, 25, 2, 15, tzinfo=ZONE)
-    band = ModeBand(midnight, midnight + timedelta(days=1), Mode.CLOSED)
-    slots = (Slot(first, 1, 0), Slot(first.replace(fold=1), 2, 0))
+    midnight = datetime(2026, 10, 24, 22, tzinfo=UTC)
+    first = midnight + timedelta(hours=2, minutes=15)
+    band = ModeBand(midnight, midnight + timedelta(hours=25), Mode.CLOSED)
+    slots = (Slot(first, 1, 0), Slot(first + HOUR, 2, 0))
 
     drawn = of(midnight, slots=slots, bands=(band,))
 

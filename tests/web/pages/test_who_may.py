@@ -17,8 +17,7 @@ from doorctl.services.visits import DoorLog
 from doorctl.web.frame import Frame, places
 from doorctl.web.staff.accounts import AccountsPages
 from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.log import LogPages
-from doorctl.web.staff.log_events import LogEvents
+from doorctl.web.staff.log import LogEvents, LogPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
 from doorctl.web.staff.rights import BansPages, PassesPages
