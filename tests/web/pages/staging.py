@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,9 @@ from tests.services.branches import configured
 ZONE = ZoneInfo("Europe/Copenhagen")
 NOW = datetime(2026, 11, 25, 19, 30, tzinfo=ZONE)
 """A Wednesday evening."""
+
+SURE = {"sure": "yes"}
+"""A button sends a form, if an empty one."""
 
 LANGUAGES = languages()
 TEMPLATES = Templates()
@@ -97,6 +100,13 @@ def application(routes: Iterable[BaseRoute], around: Frame) -> ASGIApp:
 
     app = Starlette(routes=[*shared_routes(around), *routes])
     return Headed(SameOrigin(app), encrypted=False)
+
+
+def confirmed(asking: TestClient, path: str, form: Mapping[str, object]) -> str:
+    """Fill in the form of a page, look at the page to check, and agree; return what it leads to."""
+    check = asking.post(path, data=form).headers["location"]
+    assert asking.get(check).status_code == 200
+    return asking.post(check, data=SURE).headers["location"]
 
 
 def browser(

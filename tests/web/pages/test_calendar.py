@@ -50,10 +50,10 @@ def chosen(app: App, *dates: date) -> list[str]:
     return [f"{day} {version(*days(app, day, 1))}" for day in dates or (DAY,)]
 
 
-def said(app: App, form: dict[str, str], *dates: date, language: str = "da") -> Response:
+def said(app: App, form: dict[str, str], *dates: date) -> Response:
     """Send the form of a month with dates chosen, as somebody who was shown them just now."""
     data = {"month": "2026-12", **form, "date": chosen(app, *dates)}
-    return client(app, language=language).post("/calendar", data=data)
+    return client(app).post("/calendar", data=data)
 
 
 def test_a_month_is_a_table_of_weeks(app: App) -> None:
@@ -165,8 +165,16 @@ def test_closed_all_day(app: App) -> None:
     assert told in client(app).get(done.headers["location"]).text
 
 
-@pytest.mark.parametrize("typed", ["8:5-12", "8-", "-12", "8-25", "24-24.30", "x-y", "8-9-10", "8"])
-@pytest.mark.parametrize("field", ["self", "staffed"])
+@pytest.mark.parametrize(
+    ("field", "typed"),
+    [
+        ("self", "8:5-12"),
+        ("staffed", "8-"),
+        ("self", "24-24.30"),
+        ("self", "8-9-10"),
+        ("self", "8"),
+    ],
+)
 def test_times_that_are_none(typed: str, field: str, app: App) -> None:
     """The field says why, in the page's language, shows what was typed, and nothing changes."""
     answer = said(app, {"open": "hours", field: typed}, DAY, date(2026, 12, 26))
@@ -183,27 +191,18 @@ def test_times_that_are_none(typed: str, field: str, app: App) -> None:
         assert re.search(rf'value="{day} \w+" checked', answer.text)
 
 
-@pytest.mark.parametrize(
-    ("starts", "ends"),
-    [("17:00", "16:00"), ("22:00", "01:00"), ("16:00", "16:00"), ("0:00", "0:00")],
-)
-@pytest.mark.parametrize(
-    ("language", "told"),
-    [("da", "Betjent tid slutter"), ("en", "Staffed hours end on the same day")],
-)
-def test_staffed_hours_do_not_cross_midnight(
-    starts: str, ends: str, language: str, told: str, app: App
-) -> None:
+@pytest.mark.parametrize("typed", ["17:00-16:00", "22:00-01:00", "16:00-16:00", "0:00-0:00"])
+def test_staffed_hours_do_not_cross_midnight(typed: str, app: App) -> None:
     """Two times that were swapped would leave the door unlocked all night.
 
     Bug (attack review): staffed 17:00-16:00 left the door unlocked all night; of two people who
     changed a date the last won unseen.
     """
-    answer = said(app, {"open": "hours", "staffed": f"{starts}-{ends}"}, language=language)
+    answer = said(app, {"open": "hours", "staffed": typed})
 
     assert (answer.status_code, stored(app)) == (422, {})
-    assert told in answer.text
-    assert f'value="{starts}-{ends}"' in answer.text
+    assert "Betjent tid slutter" in answer.text
+    assert f'value="{typed}"' in answer.text
 
 
 @pytest.mark.parametrize(
@@ -284,29 +283,22 @@ def test_an_address_tells_of_no_hours_that_were_not_set(app: App) -> None:
     assert staff.get("/calendar?done=set&day=soon").status_code == 200
 
 
-CLOSED = {"open": "closed", "note": ""}
 OTHERS = StoredDay(DAY, (ModeSpan(Mode.STAFFED, 600, 840),), "Julehygge")
 """What a colleague says of the date while the form is open."""
 
 
-@pytest.mark.parametrize("what", [CLOSED, {"open": "usual"}])
-@pytest.mark.parametrize(
-    ("language", "told"),
-    [("da", "En anden har ændret denne dato"), ("en", "Somebody else has changed")],
-)
-def test_what_a_colleague_said_meanwhile_is_not_lost(
-    what: dict[str, str], language: str, told: str, app: App
-) -> None:
+@pytest.mark.parametrize("what", [{"open": "closed", "note": ""}, {"open": "usual"}])
+def test_what_a_colleague_said_meanwhile_is_not_lost(what: dict[str, str], app: App) -> None:
     """Of all the dates none is changed; who sent them is shown what stands now, and sends again."""
     dates = (date(2026, 12, 23), DAY)
     before = chosen(app, *dates)
     change(app.acting("anne"), deeds.set_day(OTHERS))
 
     form = {"month": "2026-12", **what, "date": before}
-    late = client(app, language=language).post("/calendar", data=form)
+    late = client(app).post("/calendar", data=form)
 
     assert (late.status_code, stored(app)) == (422, {DAY: OTHERS})
-    assert told in late.text
+    assert "En anden har ændret denne dato" in late.text
     assert "Julehygge" in late.text
     assert said(app, what, *dates).status_code == 303
     assert stored(app) != {DAY: OTHERS}

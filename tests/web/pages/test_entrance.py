@@ -211,30 +211,21 @@ def test_accounts_are_changed_by_who_has_just_signed_in() -> None:
     assert desk.deeds == [NAME, NAME]
 
 
-@pytest.mark.parametrize(
-    ("language", "told"),
-    [
-        ("da", ("Du var blevet logget af, så intet er sket.", "udfyld formularen igen")),
-        ("en", ("Your session had ended, so nothing was done.", "fill in the form again")),
-    ],
-)
-def test_a_form_that_came_too_late_is_not_lost_without_a_word(
-    language: str, told: tuple[str, str]
-) -> None:
+def test_a_form_that_came_too_late_is_not_lost_without_a_word() -> None:
     """Signing in leads back to the form's page, and what was typed is told to be typed again."""
     step = Doorstep()
-    client = step.signed_in()
-    client.cookies.set("doorctl-language", language)
+    client, told = step.signed_in(), "Du var blevet logget af, så intet er sket."
     step.memory.clock.advance(IDLE_MS / 1000)
     location = client.post("/me", data={"old": RIGHT, "new": NEW, "again": NEW}).headers["location"]
     page = client.get(location).text
 
     assert location == "/sign-in?done=ended&next=/me"
-    assert all(one in page for one in told)
+    assert told in page
+    assert "udfyld formularen igen" in page
     assert '<input type="hidden" name="next" value="/me">' in page
     assert NEW not in page + location
     again = client.post(START, data={"name": NAME, "password": WRONG, "next": "/me"}).text
-    assert told[0] not in again
+    assert told not in again
 
 
 def test_signing_out_ends_the_session_and_clears_the_browser() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import date
 
 import pytest
@@ -19,7 +18,7 @@ from doorctl.web.staff.rights import PassesPages
 from tests.services.branches import stretched
 from tests.web.conftest import Apps
 from tests.web.desk_records import recorded
-from tests.web.pages.staging import browser
+from tests.web.pages.staging import SURE, browser, confirmed
 
 CARD, SCRIPT = "3000001234", "<script>alert(1)</script>"
 FORM = {
@@ -32,22 +31,12 @@ FORM = {
     "first": "2026-12-01",
     "last": "2027-05-31",
 }
-SURE = {"sure": "yes"}
-"""A button sends a form, if an empty one."""
-
 CODE = FORM | {"bearer": "code", "card": "", "digits": "7"}
 
 
 def client(app: App, role: Role = Role.STAFF, language: str = DANISH) -> TestClient:
     """Return a browser for the page."""
     return browser(lambda frame: PassesPages(frame).routes(), role, language, app)
-
-
-def confirmed(asking: TestClient, form: Mapping[str, object]) -> str:
-    """Fill in the form, look at the page to check, and issue; return where that leads."""
-    check = asking.post("/passes", data=form).headers["location"]
-    assert asking.get(check).status_code == 200
-    return asking.post(check, data=SURE).headers["location"]
 
 
 def stored(app: App) -> tuple[PassEntry, ...]:
@@ -68,7 +57,7 @@ def test_a_pass_for_a_card_is_issued_listed_and_revoked(app: App) -> None:
     hours = {"weekday": ["1", "3"], "opens": "22:00", "closes": "02:30", "companions": "9"}
     more = {"opens2": "07:00", "closes2": "08:00", "opens6": "09:00", "closes6": "10:00"}
     own = {"pin": "own", "own_pin": "4711", "outside_hours": "yes"}
-    issued = confirmed(asking, {**FORM, **hours, **more, **own})
+    issued = confirmed(asking, "/passes", {**FORM, **hours, **more, **own})
     (held,) = [one.held for one in stored(app)]
 
     slip = [asking.get(issued).text for _ in range(2)]
@@ -110,7 +99,7 @@ def test_a_code_is_shown_once(app: App) -> None:
     Bug (outside look): the page with a new code did not say where to type it.
     """
     asking = client(app)
-    leads = confirmed(asking, CODE)
+    leads = confirmed(asking, "/passes", CODE)
     assert leads.startswith("/passes/slip/")
     another = client(app, Role.MANAGER)
     assert another.get(leads).headers["location"] == "/passes?done=shown"
@@ -202,7 +191,7 @@ def test_a_pass_is_changed_and_its_code_stays(app: App) -> None:
     Bug (outside look): a pass could be revoked and not be changed.
     """
     asking = client(app)
-    confirmed(asking, CODE | {"opens": "5", "closes": "730", "weekday": "0"})
+    confirmed(asking, "/passes", CODE | {"opens": "5", "closes": "730", "weekday": "0"})
     (before,) = stored(app)
     shown = asking.get("/passes/1").text
 
@@ -216,7 +205,7 @@ def test_a_pass_is_changed_and_its_code_stays(app: App) -> None:
     form = {"number": "1", "kind": "staff", "label": "Damklubben", "last": "30/6-27", "opens": "6"}
     assert asking.post("/passes", data=form).status_code == 422
     form |= {"closes": "7.30", "companions": "2", "pin": "own"}
-    assert confirmed(asking, form) == "/passes?done=changed"
+    assert confirmed(asking, "/passes", form) == "/passes?done=changed"
     (after,) = stored(app)
     assert (after.held.label, after.held.last_day) == ("Damklubben", date(2027, 6, 30))
     assert after.held.times == (Span(360, 450),)
@@ -268,4 +257,4 @@ def test_a_pin_that_is_never_asked_for_is_refused(apps: Apps) -> None:
     assert refused.status_code == 422
     assert "Dette bibliotek spørger ikke om pinkode" in refused.text
     assert "--no-pin" not in refused.text
-    assert confirmed(asking, FORM | {"pin": "none"}).startswith("/passes/slip/")
+    assert confirmed(asking, "/passes", FORM | {"pin": "none"}).startswith("/passes/slip/")
