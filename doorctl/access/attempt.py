@@ -261,9 +261,14 @@ def ignore(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
     return attempt, ()
 
 
-def fail(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
-    """End an attempt because of a fault of ours."""
-    return refused(attempt, Reason.FAULT)
+def give_up(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
+    """End an attempt by the refusal that is withheld, or else because of a fault of ours."""
+    return refused(attempt, attempt.withheld or Reason.FAULT)
+
+
+def give_up_when_due(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+    """End an attempt whose row does not come in time, or once an answer would be due."""
+    return give_up(attempt, event, now, rules) if due(attempt, now) else (attempt, ())
 
 
 # From a prepared card and a PIN to the answer: delays, pushes, the library system's word.
@@ -368,31 +373,11 @@ def hear(attempt: Attempt, event: LibraryAnswered, now: Now, rules: Rules) -> St
     return judge(replace(attempt, prepared=proved), now, rules)
 
 
-def tell(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
-    """Show the withheld refusal."""
-    return _show_withheld(attempt)
-
-
-def tell_when_due(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
-    """Show the withheld refusal once an answer would be due."""
-    return _show_withheld(attempt) if due(attempt, now) else (attempt, ())
-
-
-def _show_withheld(attempt: Attempt) -> Step:
-    assert attempt.withheld is not None  # noqa: S101 - a refusal is withheld
-    return refused(attempt, attempt.withheld)
-
-
 def answer(attempt: Attempt, _event: Event, now: Now, rules: Rules) -> Step:
     """Judge once the reader's delay is over."""
     if due(attempt, now, late_s=PREPARE_LIMIT_S):
         return refused(attempt, Reason.FAULT)
     return judge(attempt, now, rules) if due(attempt, now) else (attempt, ())
-
-
-def give_up(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
-    """End an attempt whose row does not come in time."""
-    return refused(attempt, Reason.FAULT) if due(attempt, now) else (attempt, ())
 
 
 # Keys while there is no card: how many companions the last patron brings, or a code.
@@ -429,15 +414,20 @@ def _type_between(attempt: Attempt, key: str, now: Now, rules: Rules) -> Step:
         return attempt, (NoCode(lone=True),) if expected else ()
     pad = attempt.code_pad or CodePad(rules.pad, now.s, now.s)
     if key == ENTER and pad.code is not None:
-        return _begin_code(attempt, pad.code, now)
+        return _begun(attempt, (pad.code,), now)
     effects = (Clicked(), NoCode(lone=not pad.digits)) if key == ENTER else (Clicked(),)
     return replace(attempt, code_pad=pad.pressed(key, now.s)), effects
 
 
-def _begin_code(attempt: Attempt, code: Identifier, now: Now) -> Step:
+def _begun(
+    attempt: Attempt, identifiers: tuple[Identifier, ...], now: Now, pad: PinPad | None = None
+) -> Step:
     number = attempt.last_number + 1
-    begun = Attempt(number=number, last_number=number, cache_version=now.cache_version)
-    return checking(begun, now), (Prepare(number, (code,)), Asked())
+    begun = Attempt(Phase.TYPING, number, number, pad, cache_version=now.cache_version)
+    if pad is None:
+        # Nothing is to be typed: a code is a PIN too, or none is required.
+        begun = checking(begun, now)
+    return begun, (Prepare(number, identifiers), Asked())
 
 
 def clear_when_due(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
@@ -465,17 +455,8 @@ def after(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
 
 
 def _begin(attempt: Attempt, event: CardRead, now: Now, rules: Rules) -> Step:
-    number = attempt.last_number + 1
-    begun = Attempt(
-        Phase.TYPING,
-        number,
-        number,
-        PinPad(rules.pad, now.s, now.s),
-        cache_version=now.cache_version,
-    )
-    if not rules.policy.require_pin:
-        begun = checking(begun, now)
-    return begun, (Prepare(number, event.identifiers), Asked())
+    pad = PinPad(rules.pad, now.s, now.s) if rules.policy.require_pin else None
+    return _begun(attempt, event.identifiers, now, pad)
 
 
 def _begin_afresh(attempt: Attempt, event: CardRead, now: Now, rules: Rules) -> Step:
@@ -540,18 +521,18 @@ TRANSITIONS: Mapping[tuple[Phase, type[Event]], Transition] = MappingProxyType(
         (_T, CardUnreadable): Transition(_complain, (_T,)),
         (_T, KeyPressed): Transition(_type, (_T, _C, _D, _A, _W, _I)),
         (_T, Prepared): Transition(keep, (_T, _C, _D, _I)),
-        (_T, PrepareFailed): Transition(fail, (_I,)),
+        (_T, PrepareFailed): Transition(give_up, (_I,)),
         (_T, LibraryAnswered): Transition(ignore, (_T,)),
         (_T, TimePassed): Transition(_time_out, (_T, _I)),
-        (_T, Stalled): Transition(fail, (_I,)),
+        (_T, Stalled): Transition(give_up, (_I,)),
         (_C, CardRead): Transition(_begin_afresh, (_T, _C)),
         (_C, CardUnreadable): Transition(_complain, (_C,)),
         (_C, KeyPressed): Transition(ignore, (_C,)),
         (_C, Prepared): Transition(keep_and_judge, (_C, _D, _A, _W, _I)),
-        (_C, PrepareFailed): Transition(fail, (_I,)),
+        (_C, PrepareFailed): Transition(give_up, (_I,)),
         (_C, LibraryAnswered): Transition(ignore, (_C,)),
-        (_C, TimePassed): Transition(give_up, (_C, _I)),
-        (_C, Stalled): Transition(fail, (_I,)),
+        (_C, TimePassed): Transition(give_up_when_due, (_C, _I)),
+        (_C, Stalled): Transition(give_up, (_I,)),
         (_D, CardRead): Transition(_begin_afresh, (_T, _C)),
         (_D, CardUnreadable): Transition(_complain, (_D,)),
         (_D, KeyPressed): Transition(ignore, (_D,)),
@@ -559,22 +540,22 @@ TRANSITIONS: Mapping[tuple[Phase, type[Event]], Transition] = MappingProxyType(
         (_D, PrepareFailed): Transition(ignore, (_D,)),
         (_D, LibraryAnswered): Transition(ignore, (_D,)),
         (_D, TimePassed): Transition(answer, (_D, _C, _A, _W, _I)),
-        (_D, Stalled): Transition(fail, (_I,)),
+        (_D, Stalled): Transition(give_up, (_I,)),
         (_A, CardRead): Transition(_begin_afresh, (_T,)),
         (_A, CardUnreadable): Transition(_complain, (_A,)),
         (_A, KeyPressed): Transition(ignore, (_A,)),
         (_A, Prepared): Transition(ignore, (_A,)),
         (_A, PrepareFailed): Transition(ignore, (_A,)),
         (_A, LibraryAnswered): Transition(hear, (_A, _W, _C, _I)),
-        (_A, TimePassed): Transition(tell_when_due, (_A, _I)),
-        (_A, Stalled): Transition(tell, (_I,)),
+        (_A, TimePassed): Transition(give_up_when_due, (_A, _I)),
+        (_A, Stalled): Transition(give_up, (_I,)),
         (_W, CardRead): Transition(_begin_afresh, (_T,)),
         (_W, CardUnreadable): Transition(_complain, (_W,)),
         (_W, KeyPressed): Transition(ignore, (_W,)),
         (_W, Prepared): Transition(ignore, (_W,)),
         (_W, PrepareFailed): Transition(ignore, (_W,)),
         (_W, LibraryAnswered): Transition(ignore, (_W,)),
-        (_W, TimePassed): Transition(tell_when_due, (_W, _I)),
-        (_W, Stalled): Transition(tell, (_I,)),
+        (_W, TimePassed): Transition(give_up_when_due, (_W, _I)),
+        (_W, Stalled): Transition(give_up, (_I,)),
     }
 )

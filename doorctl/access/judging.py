@@ -19,7 +19,6 @@ from doorctl.access.policy import (
     WeakPin,
     closed,
     decide,
-    known_time,
     knows_pin,
     opens_day,
 )
@@ -238,7 +237,7 @@ def _with_lent(prepared: Prepared, now: Now, rules: Rules) -> Prepared:
     return replace(
         prepared,
         patron=prepared.lent,
-        cache_applied_at=known_time(now.moment),
+        cache_applied_at=now.moment.known_time,
         cache_minimum_age=rules.policy.minimum_age,
     )
 

@@ -209,7 +209,7 @@ def _cache_age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
         return None
     if case.cache_applied_at is None:
         return Reason.CACHE_TOO_OLD
-    age = known_time(case.moment) - case.cache_applied_at
+    age = case.moment.known_time - case.cache_applied_at
     # A push dated in the future was dated by a clock that was wrong: its age is in doubt.
     doubtful = case.moment.dependable and age < -CLOCK_SLACK
     return Reason.CACHE_TOO_OLD if doubtful or age > policy.max_cache_age else None
@@ -256,18 +256,11 @@ def knows_pin(patron: Patron | None, moment: Moment) -> bool:
     """Tell whether a row can prove a PIN: it has a check, and a learnt check still counts."""
     if patron is None or patron.pin_check is None:
         return False
-    return patron.pin_until is None or known_time(moment).date() <= patron.pin_until
-
-
-def known_time(moment: Moment) -> datetime:
-    """Return the local time that is certain: an unset clock is only past its high-water mark."""
-    if moment.dependable:
-        return moment.local
-    return moment.high_water.astimezone(moment.local.tzinfo)
+    return patron.pin_until is None or moment.known_time.date() <= patron.pin_until
 
 
 def _today(case: Case) -> date:
-    return known_time(case.moment).date()
+    return case.moment.known_time.date()
 
 
 CHECKS: tuple[Check[Patron], ...] = (

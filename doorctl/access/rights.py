@@ -168,8 +168,7 @@ class Ban:
             return False
         begun = not moment.dependable or self.since <= moment.latest_known
         # Not by the high-water mark: a clock that once ran ahead would end bans for good.
-        now = moment.local if moment.dependable else moment.high_water
-        return begun and (self.until is None or now < self.until)
+        return begun and (self.until is None or moment.known_time < self.until)
 
 
 def banned(bans: Iterable[Ban], moment: Moment, branch: str) -> bool:
@@ -245,15 +244,14 @@ class Pass:
 
     def _over(self, moment: Moment) -> bool:
         # An unset clock may be wrong in either direction; the high-water mark is certainly past.
-        known = moment.local if moment.dependable else _certain(moment)
-        (today, _), (yesterday, minute) = _spans_that_may_hold(known)
+        (today, _), (yesterday, minute) = _spans_that_may_hold(moment.known_time)
         ends = max(span.closes for span in self.times)
         last_night = yesterday == self.last_day and minute < ends
         return today > self.last_day and not last_night
 
     def _begun_by_any_clock(self, moment: Moment) -> bool:
         # A day's grace: the mark was taken at the last look, mostly on the day before at worst.
-        return self.first_day <= _certain(moment).date() + timedelta(days=1)
+        return self.first_day <= moment.known_time.date() + timedelta(days=1)
 
     def _counts(self, day: date, minute: int) -> bool:
         return (
@@ -318,10 +316,6 @@ def _in_utc(at: datetime | None) -> datetime | None:
     if at.tzinfo is None:
         raise InputError("a ban begins or ends at a time without a time zone; give one")
     return at.astimezone(UTC)
-
-
-def _certain(moment: Moment) -> datetime:
-    return moment.high_water.astimezone(moment.local.tzinfo)
 
 
 def _spans_that_may_hold(local: datetime) -> tuple[tuple[date, int], tuple[date, int]]:
@@ -390,7 +384,7 @@ def ban_since(first: date | None, moment: Moment) -> datetime:
     if first is not None and first != moment.local.date():
         return _midnight(first, moment)
     # An unset clock may be ahead; what is certainly past has begun by any clock.
-    return moment.local if moment.dependable else moment.high_water
+    return moment.known_time
 
 
 def ban_until(last: date | None, moment: Moment) -> datetime | None:

@@ -6,8 +6,11 @@ import re
 from datetime import date
 from types import MappingProxyType
 
-from doorctl.cards.framing import MAX_FRAME_BYTES
 from doorctl.core.masked import CardRead, CardUnreadable, Identifier, IdentifierKind, Shape
+
+MAX_FRAME_BYTES = 256
+"""Longest frame: both tracks of a health card are 116 bytes, track 3 is 107 (ISO 7811), and the
+rest is room for prefixes and LRC bytes."""
 
 # CPR numbers: which ten digits can be one.
 

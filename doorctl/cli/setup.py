@@ -18,7 +18,7 @@ from signal import SIG_IGN, SIGHUP, SIGTERM, signal
 import click
 
 import doorctl
-from doorctl.cards.framing import as_sent
+from doorctl.cards.reader import as_sent
 from doorctl.cli.options import config_options
 from doorctl.config import Config
 from doorctl.config.loading import overridden, read_tables

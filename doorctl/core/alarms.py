@@ -642,18 +642,12 @@ class Raised:
         return tuple(self._heard.copy().values())
 
 
-@dataclass(frozen=True, slots=True)
-class Differences:
-    """The changes that make the table agree with the processes."""
-
-    missing: tuple[AlarmChange, ...]
-    over: frozenset[str]
-
-
 def differences(
     kept: Sequence[AlarmRecord], raised: Collection[AlarmChange], now: datetime
-) -> Differences:
+) -> tuple[list[AlarmChange], set[str]]:
     """Compare the table's standing alarms with those of both processes, which have answered.
+
+    Returns what is missing in the table, and the kinds that are over.
 
     A process that begins anew has forgotten its alarms: one that staff have acknowledged is over
     then, else it stands, because a power cut must not make a forced door forgotten. Those younger
@@ -662,14 +656,14 @@ def differences(
     settled = now - ON_THE_WAY
     names = {alarm.kind for alarm in raised}
     standing = {alarm.kind for alarm in kept}
-    missing = (alarm for alarm in raised if alarm.kind not in standing and alarm.at <= settled)
-    over = (
+    missing = [alarm for alarm in raised if alarm.kind not in standing and alarm.at <= settled]
+    over = {
         row.kind
         for row in kept
         if row.kind in WITH_END and row.kind not in names and row.last <= settled
         if row.acknowledged_at is not None or row.kind == DOOR_SILENT
-    )
-    return Differences(tuple(missing), frozenset(over))
+    }
+    return missing, over
 
 
 def to_be_kept(heard: RaisedAlarm, source: Source, moment: Moment, now_s: float) -> AlarmChange:
@@ -679,13 +673,8 @@ def to_be_kept(heard: RaisedAlarm, source: Source, moment: Moment, now_s: float)
     """
     if heard.kind not in KINDS:
         heard = replace(heard, kind=UNLISTED, why=f"{heard.kind}: {heard.why}")
-    at = known_time(moment) - timedelta(seconds=max(0.0, now_s - heard.at_s))
+    at = moment.known_time - timedelta(seconds=max(0.0, now_s - heard.at_s))
     return AlarmChange(heard.kind, source, own_words(heard), at)
-
-
-def known_time(moment: Moment) -> datetime:
-    """Return the time, or the latest one known to have come while the clock is not set."""
-    return moment.local if moment.dependable else moment.high_water
 
 
 def own_words(heard: RaisedAlarm) -> str:

@@ -93,6 +93,11 @@ class Moment:
         return self.stepped and self.dependable and self.local - self.high_water >= AWAY
 
     @property
+    def known_time(self) -> datetime:
+        """The local time that is certain: an unset clock is only past its high-water mark."""
+        return self.local if self.dependable else self.high_water.astimezone(self.local.tzinfo)
+
+    @property
     def latest_known(self) -> datetime:
         """The time for retention: no lower than the high-water mark, never a guess."""
         return max(self.local, self.high_water) if self.dependable else self.high_water

@@ -20,8 +20,7 @@ from gpiozero.pins.mock import MockFactory
 
 from doorctl.config.tables import Gpio
 from doorctl.core.errors import DeviceError
-from doorctl.door.inputs import IN_DOUBT, Levels
-from doorctl.door.lamps import Lamps
+from doorctl.door.pins import IN_DOUBT, Lamps, Levels
 
 # gpiozero's lgpio pins, made safe for a strike: no pin passes through an unwanted level.
 #

@@ -233,18 +233,14 @@ Handler = Callable[[Leaf, Any, LeafRules], Step]
 
 
 def start(leaf: Leaf, event: Started, rules: LeafRules) -> Step:
-    """Begin with the leaf as the contact shows it; an open one is neither forced nor yet held."""
-    begun = _begun(leaf, event)
-    return (_opened(begun, event.now_s, rules) if event.open else begun), ()
+    """Begin with the leaf as the contact shows it; an open one is neither forced nor yet held.
 
-
-def start_alarmed(leaf: Leaf, event: Started, _rules: LeafRules) -> Step:
-    """Begin anew under an alarm: it stays while the leaf is open, else it is cleared."""
-    return (leaf, ()) if event.open else (_begun(leaf, event), _clears(leaf))
-
-
-def _begun(leaf: Leaf, event: Started) -> Leaf:
-    return Leaf(contact=event.open is not None, fire=leaf.fire)
+    An alarm that stood before stays while the leaf is open, else it is cleared.
+    """
+    if event.open and leaf.state in ALARMS:
+        return leaf, ()
+    begun = Leaf(contact=event.open is not None, fire=leaf.fire)
+    return (_opened(begun, event.now_s, rules) if event.open else begun), _clears(leaf)
 
 
 def await_opening(leaf: Leaf, event: Released, _rules: LeafRules) -> Step:
@@ -343,30 +339,19 @@ def _passages(persons: int, *, leaving: bool, now_s: float) -> tuple[LeafEffect,
 
 
 def close(leaf: Leaf, event: ContactChanged, _rules: LeafRules) -> Step:
-    """Close the leaf and end its alarm; a release that is not over still stands."""
-    return _closed(leaf, event)
+    """Close the leaf and end its alarm; a release that is not over still stands.
 
-
-def _closed(leaf: Leaf, event: ContactChanged) -> Step:
+    One that was over before a forced opening explains no later one.
+    """
     if event.open:
         return leaf, ()
-    released = leaf.free or _releases(leaf, event.now_s)
-    shut = replace(
-        leaf,
-        state=LeafState.RELEASED if released else LeafState.LOCKED,
-        released_s=leaf.released_s if released else event.now_s,
-        raised=False,
-        warn_s=None,
-        held_s=None,
-    )
-    return shut, _clears(leaf)
-
-
-def close_forced(leaf: Leaf, event: ContactChanged, _rules: LeafRules) -> Step:
-    """Close a forced leaf; the release before it explains no later opening."""
-    shut, reports = _closed(leaf, event)
-    unexplained = shut.state is LeafState.LOCKED
-    return (replace(shut, released_s=None, held_open_s=0.0) if unexplained else shut), reports
+    shut = replace(leaf, state=LeafState.RELEASED, raised=False, warn_s=None, held_s=None)
+    if leaf.free or _releases(leaf, event.now_s):
+        return shut, _clears(leaf)
+    locked = replace(shut, state=LeafState.LOCKED, released_s=event.now_s)
+    if leaf.state is LeafState.FORCED:
+        locked = replace(locked, released_s=None, held_open_s=0.0)
+    return locked, _clears(leaf)
 
 
 def _releases(leaf: Leaf, now_s: float) -> bool:
@@ -390,17 +375,14 @@ def _clears(leaf: Leaf) -> tuple[LeafEffect, ...]:
 
 
 def free(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
-    """Let everybody pass; persons who were let in before need no opening of their own."""
-    return _freed(leaf, LeafState.RELEASED), ()
+    """Let everybody pass and the leaf stand open, which is no alarm in staffed hours.
 
-
-def free_open(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
-    """Let the leaf stand open; it is no alarm in staffed hours."""
-    return _freed(leaf, LeafState.OPEN), _clears(leaf)
-
-
-def _freed(leaf: Leaf, state: LeafState) -> Leaf:
-    return Leaf(state, contact=leaf.contact, free=True, fire=leaf.fire, released_s=leaf.released_s)
+    Persons who were let in before need no opening of their own.
+    """
+    closed = leaf.state in {LeafState.LOCKED, LeafState.RELEASED}
+    state = LeafState.RELEASED if closed else LeafState.OPEN
+    freed = Leaf(state, contact=leaf.contact, free=True, fire=leaf.fire, released_s=leaf.released_s)
+    return freed, _clears(leaf)
 
 
 def unfree(leaf: Leaf, event: Unfreed, _rules: LeafRules) -> Step:
@@ -429,14 +411,9 @@ def note_fire(leaf: Leaf, event: FireChanged, _rules: LeafRules) -> Step:
 
 
 def shut_down(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
-    """Expect nobody any more."""
-    return Leaf(contact=leaf.contact, fire=leaf.fire), ()
-
-
-def shut_down_open(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
-    """Stop without deadlines; the alarm stands, although nobody looks any more."""
-    stopped = Leaf(leaf.state, contact=leaf.contact, fire=leaf.fire, raised=leaf.raised)
-    return stopped, ()
+    """Stop without deadlines and expect nobody; an alarm stands, although nobody looks any more."""
+    state = LeafState.LOCKED if leaf.state is LeafState.RELEASED else leaf.state
+    return Leaf(state, contact=leaf.contact, fire=leaf.fire, raised=leaf.raised), ()
 
 
 def stay(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
@@ -502,29 +479,29 @@ TRANSITIONS: Mapping[tuple[LeafState, type[LeafEvent]], Transition] = MappingPro
         (_O, ContactChanged): Transition(close, (_O, _R, _L)),
         (_O, Released): Transition(walk_through, (_O,)),
         (_O, Relocked): Transition(note_relock, (_O,)),
-        (_O, Freed): Transition(free_open, (_O,)),
+        (_O, Freed): Transition(free, (_O,)),
         (_O, Unfreed): Transition(unfree_open, (_O,)),
         (_O, FireChanged): Transition(note_fire, (_O,)),
         (_O, TimePassed): Transition(warn_or_hold, (_O, _H)),
-        (_O, ShutDown): Transition(shut_down_open, (_O,)),
-        (_H, Started): Transition(start_alarmed, (_H, _L)),
+        (_O, ShutDown): Transition(shut_down, (_O,)),
+        (_H, Started): Transition(start, (_H, _L)),
         (_H, ContactChanged): Transition(close, (_H, _R, _L)),
         (_H, Released): Transition(walk_through, (_H,)),
         (_H, Relocked): Transition(note_relock, (_H,)),
-        (_H, Freed): Transition(free_open, (_O,)),
+        (_H, Freed): Transition(free, (_O,)),
         (_H, Unfreed): Transition(stay, (_H,)),
         (_H, FireChanged): Transition(note_fire, (_H,)),
         (_H, TimePassed): Transition(stay, (_H,)),
-        (_H, ShutDown): Transition(shut_down_open, (_H,)),
-        (_F, Started): Transition(start_alarmed, (_F, _L)),
-        (_F, ContactChanged): Transition(close_forced, (_F, _R, _L)),
+        (_H, ShutDown): Transition(shut_down, (_H,)),
+        (_F, Started): Transition(start, (_F, _L)),
+        (_F, ContactChanged): Transition(close, (_F, _R, _L)),
         (_F, Released): Transition(walk_through, (_F,)),
         (_F, Relocked): Transition(note_relock, (_F,)),
-        (_F, Freed): Transition(free_open, (_O,)),
+        (_F, Freed): Transition(free, (_O,)),
         (_F, Unfreed): Transition(stay, (_F,)),
         (_F, FireChanged): Transition(note_fire, (_F,)),
         (_F, TimePassed): Transition(stay, (_F,)),
-        (_F, ShutDown): Transition(shut_down_open, (_F,)),
+        (_F, ShutDown): Transition(shut_down, (_F,)),
     }
 )
 
@@ -538,7 +515,7 @@ TRANSITIONS: Mapping[tuple[LeafState, type[LeafEvent]], Transition] = MappingPro
 
 @dataclass(frozen=True, slots=True)
 class HeadCount:
-    """The count since the last :meth:`closed`; when the house is closed, start a new one.
+    """The count since the house was closed last, and somebody looked after it and found it empty.
 
     `estimate` is never below 0; so many `fewer` may have left unseen, and so many `more` have come.
     """
@@ -573,7 +550,3 @@ class HeadCount:
     def passed(self) -> HeadCount:
         """Count an opening of unknown direction: staffed hours, a forced door."""
         return replace(self, fewer=self.fewer + 1, more=self.more + 1)
-
-    def closed(self) -> HeadCount:
-        """Begin anew: the house was closed, and the person who looked after it found it empty."""
-        return HeadCount()

@@ -110,8 +110,9 @@ StrikeEvent = (
 class Strike:
     """The strike as it stands; `release_s` is how long the waiting grant's release will be.
 
-    `until_s` is when the release ends, or the waiting grant lapses; None where nothing ends. In
-    `FREE` it is the end of a pulse given meanwhile, which still runs when staff go.
+    `until_s` is when `TimePassed` is due, monotonic seconds: the release ends, or the waiting grant
+    lapses; None where nothing ends. In `FREE` it is the end of a pulse given meanwhile, which still
+    runs when staff go.
     """
 
     state: StrikeState = StrikeState.LOCKED
@@ -123,11 +124,6 @@ class Strike:
     def energised(self) -> bool:
         """Whether the relay has to be on."""
         return self.state is StrikeState.RELEASED or self.state is StrikeState.FREE
-
-    @property
-    def deadline_s(self) -> float | None:
-        """When `TimePassed` is due, monotonic seconds; None while nothing ends."""
-        return self.until_s
 
     def after(self, event: StrikeEvent) -> Strike:
         """Return the strike after an event; the one place where the table is used."""
@@ -174,7 +170,7 @@ def _prolong(strike: Strike, event: Granted) -> Strike:
 
 def _extend(strike: Strike, event: Prolonged) -> Strike:
     if _due(strike, event.now_s):
-        return _locked(strike)
+        return _lock(strike, event)
     return strike if strike.other_open else _release(strike, event)
 
 
@@ -190,7 +186,7 @@ def _free(strike: Strike, _event: StrikeEvent) -> Strike:
 
 def _end_freedom(strike: Strike, event: Unfreed) -> Strike:
     if _due(strike, event.now_s):
-        return _locked(strike)
+        return _lock(strike, event)
     return replace(strike, state=StrikeState.RELEASED)
 
 
@@ -207,7 +203,7 @@ def _release_when_closed(strike: Strike, event: OtherDoorChanged) -> Strike:
 
 
 def _lock_when_due(strike: Strike, event: TimePassed) -> Strike:
-    return _locked(strike) if _due(strike, event.now_s) else strike
+    return _lock(strike, event) if _due(strike, event.now_s) else strike
 
 
 def _forget_pulse_when_due(strike: Strike, event: TimePassed) -> Strike:
@@ -215,10 +211,6 @@ def _forget_pulse_when_due(strike: Strike, event: TimePassed) -> Strike:
 
 
 def _lock(strike: Strike, _event: StrikeEvent) -> Strike:
-    return _locked(strike)
-
-
-def _locked(strike: Strike) -> Strike:
     return Strike(other_open=strike.other_open)
 
 

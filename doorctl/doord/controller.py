@@ -60,7 +60,7 @@ from doorctl.core.errors import InputError, StoreError, StuckError
 from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog
-from doorctl.door.lamps import Signal
+from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.events import (
     EventQueue,

@@ -14,8 +14,6 @@ from typing import Protocol
 from doorctl.core.errors import DeviceError
 from doorctl.core.ports import Clock, EventLog
 from doorctl.door import leaf, strike
-from doorctl.door.inputs import Input, InputChanged, Inputs, Levels
-from doorctl.door.lamps import Indicator, Lamps, Signal
 from doorctl.door.leaf import (
     AlarmCleared,
     AlarmRaised,
@@ -36,6 +34,7 @@ from doorctl.door.leaf import (
     Relocked,
     Started,
 )
+from doorctl.door.pins import Indicator, Input, InputChanged, Inputs, Lamps, Levels, Signal
 
 
 class Relay(Protocol):
@@ -169,7 +168,7 @@ class DoorDriver:
     def deadline_s(self) -> float | None:
         """When :meth:`pass_time` is due next, monotonic seconds; None while nothing is pending."""
         pending = (
-            self._strike.deadline_s,
+            self._strike.until_s,
             self._leaf.deadline_s,
             self._inputs.deadline_s,
             self._indicator.deadline_s,
@@ -252,7 +251,7 @@ class DoorDriver:
         """
         self._drive(self._strike.after(strike.HouseClosed()))
         self._note_waiting(self.clock.monotonic_s())
-        self.head_count = self.head_count.closed()
+        self.head_count = HeadCount()
 
     def show(self, signal: Signal) -> None:
         """Light or sound a signal from now on."""

@@ -30,7 +30,7 @@ from doorctl.access.ports import BranchBook
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import EventLog, Outputs
-from doorctl.door.lamps import Signal
+from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.self_test import due
 

@@ -418,8 +418,8 @@ def _refused(who: str, reason: Reason | None) -> Answer:
 def _strike(house: House, _seen: Seen) -> Answer:
     """Follow a grant through the strike's table: on at once, off when its time is over."""
     on = house.strike(Strike(), Granted(0.0, house.release_s))
-    off = on if on.deadline_s is None else house.strike(on, TimePassed(on.deadline_s))
-    if (on.energised, off.energised, on.deadline_s) == (True, False, house.release_s):
+    off = on if on.until_s is None else house.strike(on, TimePassed(on.until_s))
+    if (on.energised, off.energised, on.until_s) == (True, False, house.release_s):
         return Answer(ok=True, what=f"The strike would be released for {house.release_s:g} s.")
     return Answer(ok=False, what="A grant would not release the strike for its time.")
 

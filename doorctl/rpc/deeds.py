@@ -394,8 +394,7 @@ def _covers(standing: Ban, ban: Ban) -> bool:
 
 def _set_by_staff(book: BranchBook, moment: Moment) -> Iterator[StoredDay]:
     """Yield the hours that staff set for today and later, in order of date."""
-    known = moment.local if moment.dependable else moment.high_water
-    today = known.astimezone(moment.local.tzinfo).date()
+    today = moment.known_time.date()
     for source in book.calendar().sources:
         if source.source is DaySource.STAFF:
             yield from (day for day in source.days if day.day >= today)

@@ -17,7 +17,6 @@ from doorctl.core.alarms import (
     RaisedAlarm,
     Source,
     differences,
-    known_time,
     to_be_kept,
 )
 from doorctl.core.errors import DoorctlError, StoreError
@@ -160,18 +159,18 @@ class WebsAlarms:
         heard = [(alarm, Source.DOOR) for alarm in doors]
         heard += [(alarm, Source.WEB) for alarm in self._raised.standing()]
         raised = [to_be_kept(alarm, source, moment, now_s) for alarm, source in heard]
-        changes = differences(records.standing(), raised, known_time(moment))
-        if not changes.missing and not changes.over:
+        missing, over = differences(records.standing(), raised, moment.known_time)
+        if not missing and not over:
             return
 
         def use(alarms: StoredAlarms, moment: Moment) -> None:
-            for change in changes.missing:
+            for change in missing:
                 alarms.hear(change, moment)
-            if changes.over:
-                alarms.end(changes.over, moment)
+            if over:
+                alarms.end(over, moment)
 
         self._write(use)
-        for kind in changes.over:
+        for kind in over:
             self._listen(kind)
 
     def _write(self, use: Callable[[StoredAlarms, Moment], None]) -> None:

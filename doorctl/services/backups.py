@@ -24,7 +24,6 @@ from msgspec import Meta
 
 import doorctl
 from doorctl.config.tables import Backup
-from doorctl.core.alarms import known_time
 from doorctl.core.errors import InputError, NotAnsweringError, StoreError
 from doorctl.core.identity import as_root, login, owner_of
 from doorctl.core.language import further
@@ -90,7 +89,7 @@ def make_backup(app: App) -> tuple[Path, list[Path]]:
             "no backups are configured: make a key by `age-keygen` on another machine, and give "
             "its public half as backup.recipients"
         )
-    made = known_time(app.clock.moment()).astimezone(UTC).replace(microsecond=0)
+    made = app.clock.moment().known_time.astimezone(UTC).replace(microsecond=0)
     plain, left_out = _collected(app, made)
     whom = (word for recipient in wanted.recipients for word in ("-r", recipient))
     content = run("age", *whom, given=plain)

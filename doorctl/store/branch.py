@@ -383,9 +383,9 @@ def _to_days(record: tuple[Any, ...], days: list[tuple[Any, ...]]) -> StoredDays
 
 def known(moment: Moment) -> datetime:
     """Return the UTC time; of a clock that is not set the high-water mark, else never that."""
-    return (moment.local if moment.dependable else moment.high_water).astimezone(UTC)
+    return moment.known_time.astimezone(UTC)
 
 
 def today(moment: Moment) -> date:
     """Return the local date of :func:`known`."""
-    return known(moment).astimezone(moment.local.tzinfo).date()
+    return moment.known_time.date()

@@ -229,8 +229,7 @@ def store_initial_holidays(
     """
     if not are_holidays_wanted(opening):
         return
-    known = moment.local if moment.dependable else moment.high_water
-    first = known.astimezone(moment.local.tzinfo).date()
+    first = moment.known_time.date()
     wanted = holidays_wanted(opening, first.year, INITIAL_YEARS)
     days = _from(first, compute(wanted))
     writer.set_days(DaySource.HOLIDAY, days, moment, known_until=wanted.known_until)

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.framing import BURST_GAP_S, FRAME_IDLE_S, MAX_FRAME_BYTES, Framer, as_sent
+from doorctl.cards.numbers import MAX_FRAME_BYTES
+from doorctl.cards.reader import BURST_GAP_S, FRAME_IDLE_S, Framer, as_sent
 from doorctl.core.masked import Shape
 
 
@@ -50,11 +51,6 @@ def test_a_byte_long_after_an_etx_is_no_lrc() -> None:
     frames_of(framer, b"\x02a\x03")
 
     assert frames_of(framer, b"b\r", BURST_GAP_S) == [b"b"]
-
-
-def test_one_byte_between_stx_and_etx_is_no_lrc() -> None:
-    """It stands in a frame of its own."""
-    assert frames_of(Framer(), b"\x02a\x03\x02b\x03") == [b"a", b"b"]
 
 
 def test_the_longest_frame_passes_and_one_byte_more_is_too_long() -> None:
@@ -132,11 +128,6 @@ def test_a_leftover_is_dropped_silently(leftover: bytes) -> None:
     assert not framer.is_open
 
 
-def test_between_frames_nothing_expires() -> None:
-    """Time alone says nothing."""
-    assert Framer().expire(1e9) is None
-
-
 @given(st.binary())
 def test_no_more_than_one_frame_is_ever_held(data: bytes) -> None:
     """Whatever comes, the buffer is bounded and each frame has at most its length."""
@@ -155,6 +146,7 @@ def test_as_new_nothing_is_open_and_nothing_is_due() -> None:
 
     for framer in (Framer(), lost):
         assert (framer.is_open, framer.held, framer.deadline_s) == (False, b"", None)
+        assert framer.expire(1e9) is None
 
 
 def test_the_rest_of_a_frame_that_was_too_long_is_skipped_from_where_one_stands() -> None:

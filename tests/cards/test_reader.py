@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from doorctl.cards.framing import FRAME_IDLE_S, MAX_FRAME_BYTES
-from doorctl.cards.reader import MAX_BACKLOG_BYTES, CardReader
+from doorctl.cards.numbers import MAX_FRAME_BYTES
+from doorctl.cards.reader import FRAME_IDLE_S, MAX_BACKLOG_BYTES, CardReader
+from doorctl.core.masked import Reading
 from tests.cards.samples import (
     BAD_DATE,
     CUT_OFF,
@@ -38,14 +39,44 @@ def test_readings_come_one_at_a_time() -> None:
     assert reader.next_reading(awaiting_pin=True) is None
 
 
-def test_digits_are_no_keys_where_keys_have_their_own_line() -> None:
-    """Nobody can type a PIN through the card reader."""
-    assert readings_of(b"3000001234\r4\r7#12\r471\r", awaiting_pin=True) == [
-        PLASTIC_CARD,
-        GARBAGE,
-        GARBAGE,
-        GARBAGE,
-    ]
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        pytest.param(b"L", [], id="a leftover byte is no attempt"),
+        pytest.param(b" \r\t\n", [], id="nor are blanks"),
+        pytest.param(LINE_1 + b";E?\r", [ONLY_TRACK_1], id="a worn stripe is one card"),
+        pytest.param(b";E?\r" + LINE_1, [ONLY_TRACK_1], id="in any order"),
+        pytest.param(LINE_1 + LINE_1, [ONLY_TRACK_1], id="one swipe is one reading"),
+        pytest.param(LINE_1 + b"+123?\r", [ONLY_TRACK_1], id="without a track 2 too"),
+        pytest.param(b"\x023000001234", [CUT_OFF], id="what an STX began lacks its end"),
+        pytest.param(
+            b"3000001234\r4\r7#12\r471\r",
+            [PLASTIC_CARD, GARBAGE, GARBAGE, GARBAGE],
+            id="nobody types a PIN through the card reader",
+        ),
+        *(
+            pytest.param(before + third + b"\r", [read], id="a third track vanishes beside others")
+            for third in (b";E?", b"+E?", TRACK_3)
+            for before, read in (
+                (LINE_2, HEALTH_CARD),
+                (LINE_1 + LINE_2, HEALTH_CARD),
+                (b"", ONLY_TRACK_1),
+            )
+        ),
+    ],
+)
+def test_what_is_read_of_a_line(sent: bytes, read: list[Reading]) -> None:
+    """Whether a PIN is awaited or not."""
+    assert readings_of(sent) == read
+    assert readings_of(sent, awaiting_pin=True) == read
+
+
+@pytest.mark.parametrize("carries_keys", [False, True])
+def test_discarding_is_not_ended_by_a_sentinel(*, carries_keys: bool) -> None:
+    """Somewhere in the middle of an endless line no card begins."""
+    junk = b"x" * (MAX_FRAME_BYTES + 1)
+
+    assert readings_of(junk + LINE_2, carries_keys=carries_keys) == [TOO_LONG]
 
 
 @pytest.mark.parametrize(
@@ -107,14 +138,6 @@ def test_the_rest_of_an_endless_line_is_not_looked_at_one_by_one() -> None:
     assert flood.looked < 2 * MAX_FRAME_BYTES
 
 
-def test_discarding_is_not_ended_by_a_sentinel() -> None:
-    """Somewhere in the middle of an endless line no card begins."""
-    junk = b"x" * (MAX_FRAME_BYTES + 1)
-
-    for carries_keys in (False, True):
-        assert readings_of(junk + LINE_2, carries_keys=carries_keys) == [TOO_LONG]
-
-
 def test_half_a_swipe_is_cut_off_at_its_deadline() -> None:
     """The deadline is the caller's to keep; time may also pass with the next bytes."""
     caller = Caller()
@@ -126,16 +149,6 @@ def test_half_a_swipe_is_cut_off_at_its_deadline() -> None:
     caller.receive(b"3000001234\r", 1.0 + FRAME_IDLE_S)
     assert caller.readings == [CUT_OFF, PLASTIC_CARD]
     assert caller.reader.deadline_s is None
-
-
-def test_a_leftover_byte_is_not_told() -> None:
-    """One byte without an end is no attempt."""
-    assert readings_of(b"L") == []
-
-
-def test_a_blank_line_is_not_told() -> None:
-    """Blanks are no attempt."""
-    assert readings_of(b" \r\t\n") == []
 
 
 def test_track_1_alone_is_told_after_the_hold() -> None:
@@ -159,18 +172,6 @@ def test_track_2_that_has_begun_keeps_track_1_on_hold() -> None:
     caller.wait()
 
     assert caller.readings == [HEALTH_CARD]
-
-
-@pytest.mark.parametrize("lines", [LINE_1 + b";E?\r", b";E?\r" + LINE_1])
-def test_an_unreadable_track_2_is_told_with_its_track_1(lines: bytes) -> None:
-    """A worn stripe is one unreadable card, not two."""
-    assert readings_of(lines) == [ONLY_TRACK_1]
-
-
-@pytest.mark.parametrize("lines", [LINE_1 + LINE_1, LINE_1 + b"+123?\r"])
-def test_tracks_without_a_track_2_are_told_once(lines: bytes) -> None:
-    """One swipe is one reading."""
-    assert readings_of(lines) == [ONLY_TRACK_1]
 
 
 def test_track_1_long_after_a_card_is_a_swipe_of_its_own() -> None:
@@ -313,17 +314,3 @@ def test_a_reader_without_a_terminator_is_read_when_it_falls_silent(card: bytes)
 
     caller.pass_time(1.0 + FRAME_IDLE_S)
     assert caller.readings == [HEALTH_CARD if TRACK_2 in card else PLASTIC_CARD]
-
-
-def test_what_an_stx_began_is_never_whole_without_its_end() -> None:
-    """The reader's own framing says that something is missing."""
-    assert readings_of(b"\x023000001234") == [CUT_OFF]
-    assert readings_of(b"\x02300000", b"1234") == [CUT_OFF]
-
-
-@pytest.mark.parametrize("third", [b";E?", b"+E?", TRACK_3])
-def test_a_third_track_on_a_line_of_its_own_vanishes(third: bytes) -> None:
-    """One swipe is one reading, whatever stands where the third track should."""
-    assert readings_of(LINE_2 + third + b"\r") == [HEALTH_CARD]
-    assert readings_of(LINE_1 + LINE_2 + third + b"\r") == [HEALTH_CARD]
-    assert readings_of(third + b"\r") == [ONLY_TRACK_1]

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.framing import BURST_GAP_S, FRAME_IDLE_S
-from doorctl.cards.reader import KEYS, MAX_KEYS, MOST_AT_ONCE, keys
-from doorctl.core.masked import CardRead
+from doorctl.cards.reader import BURST_GAP_S, FRAME_IDLE_S, KEYS, MAX_KEYS, MOST_AT_ONCE, keys
+from doorctl.core.masked import CardRead, Reading
 from tests.cards.samples import (
     CUT_OFF,
     GARBAGE,
@@ -81,15 +80,6 @@ def test_a_line_end_after_keys_is_no_reading(keys: str, end: bytes) -> None:
     assert caller.readings == pressed(keys)[:4]
 
 
-def test_a_barcode_in_the_middle_of_an_entry_is_a_card() -> None:
-    """None of its digits is a key; the card starts the entry afresh."""
-    caller = awaiting()
-    caller.receive(b"4", 0.0)
-    caller.receive(b"0101701234\r", 1.0)
-
-    assert caller.readings == [*pressed("4"), BARCODE]
-
-
 def test_a_barcode_in_bundles_is_still_one_burst() -> None:
     """USB chips hand over every 16 ms."""
     caller = awaiting()
@@ -99,21 +89,45 @@ def test_a_barcode_in_bundles_is_still_one_burst() -> None:
     assert caller.readings == [BARCODE]
 
 
+MANY = "123456789012345"
+
+
 @pytest.mark.parametrize(
-    ("text", "number"), [(b"30000A1234", "30000A1234"), (b"12345678901234567890", None)]
+    ("sent", "read"),
+    [
+        pytest.param(b"30000A1234\r", [CardRead((card("30000A1234"),))], id="letters"),
+        pytest.param(MANY.encode() + b"\r", [CardRead((card(MANY),))], id="a long number"),
+        pytest.param(b"010170-1234\r", [CardRead((cpr("0101701234"),))], id="a hyphen"),
+        pytest.param(b"\x020101701234\x03", [BARCODE], id="an open frame keeps its digits"),
+        pytest.param(MANY[:MAX_KEYS].encode(), pressed(MANY[:4]), id="as many as can be keys"),
+        pytest.param(MANY[: MAX_KEYS + 1].encode(), [CUT_OFF], id="more were half a card"),
+    ],
 )
-def test_letters_and_long_numbers_in_a_burst_are_a_card(text: bytes, number: str | None) -> None:
-    """A burst that goes on like no PIN becomes a frame, its first digit included."""
-    readings = readings_of(text + b"\r", carries_keys=True, awaiting_pin=True)
-
-    assert readings == [CardRead((card(number or text.decode()),))]
+def test_a_burst_in_an_entry_is_keys_or_a_card(sent: bytes, read: list[Reading]) -> None:
+    """One that goes on like no PIN becomes a frame, its first digit included."""
+    assert readings_of(sent, carries_keys=True, awaiting_pin=True) == read
 
 
-def test_a_barcode_with_a_hyphen_in_the_middle_of_an_entry_is_a_card() -> None:
-    """The digits before the hyphen were part of it."""
-    readings = readings_of(b"010170-1234\r", carries_keys=True, awaiting_pin=True)
-
-    assert readings == [CardRead((cpr("0101701234"),))]
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        pytest.param(b"47110\r", [CardRead((card("47110"),))], id="the shortest plastic card"),
+        pytest.param(b"47110", [CUT_OFF], id="has an end"),
+        pytest.param(b"#" * (MAX_KEYS + 1) + b"\r", [GARBAGE], id="more than a PIN can have"),
+        pytest.param(b"####;\r", [GARBAGE], id="a mark among keys"),
+        pytest.param(b"12#4A\r", [GARBAGE], id="a letter among keys"),
+        pytest.param(b"5" + STRIPE + b"\r", [HEALTH_CARD], id="a stray key before a swipe"),
+        pytest.param(b"5\x02" + STRIPE + b"\r", [HEALTH_CARD], id="and before an STX"),
+        pytest.param(
+            b";" + TRACK_2 + b"?\r%" + TRACK_1 + b"?\r4711",
+            [HEALTH_CARD, *pressed("4711")],
+            id="track 1 behind its track 2 disturbs no entry",
+        ),
+    ],
+)
+def test_what_is_read_where_no_keys_are_awaited(sent: bytes, read: list[Reading]) -> None:
+    """A frame, or nothing; keys once a card was read."""
+    assert readings_of(sent, carries_keys=True) == read
 
 
 @pytest.mark.parametrize("start", [b"", b"\x02"])
@@ -135,17 +149,6 @@ def test_a_barcodes_first_digit_is_never_the_last_of_a_pin() -> None:
     assert caller.readings == [*pressed("471"), BARCODE]
 
 
-@pytest.mark.parametrize(("length", "last"), [(MAX_KEYS, []), (MAX_KEYS + 1, [CUT_OFF])])
-def test_a_burst_too_long_for_keys_and_without_an_end_is_cut_off(
-    length: int, last: list[object]
-) -> None:
-    """Up to twelve are keys, of which four are awaited; more were half a card."""
-    keys = "123456789012345"[:length]
-    readings = readings_of(keys.encode(), carries_keys=True, awaiting_pin=True)
-
-    assert readings == (last or pressed(keys[:4]))
-
-
 @pytest.mark.parametrize(
     "keys", [b"4", b"4711", b"#", b"*", b"4711#", b"*4711*", b"1#2*3#4*", b"#" * MAX_KEYS]
 )
@@ -153,24 +156,6 @@ def test_a_burst_too_long_for_keys_and_without_an_end_is_cut_off(
 def test_keys_that_nobody_awaits_vanish(keys: bytes, end: bytes) -> None:
     """Playing with the pad is no card, readable or not."""
     assert readings_of(keys + end, carries_keys=True) == []
-
-
-def test_five_digits_that_nobody_awaits_as_keys_are_a_card() -> None:
-    """The shortest plastic card has five."""
-    assert readings_of(b"47110\r", carries_keys=True) == [CardRead((card("47110"),))]
-    assert readings_of(b"47110", carries_keys=True) == [CUT_OFF]
-
-
-@pytest.mark.parametrize("keys", [b"#" * (MAX_KEYS + 1), b"####;", b"12#4A"])
-def test_what_nobody_types_is_garbage(keys: bytes) -> None:
-    """More keys than a PIN can have, or keys among letters, are a frame."""
-    assert readings_of(keys + b"\r", carries_keys=True) == [GARBAGE]
-
-
-@pytest.mark.parametrize("start", [b"", b"\x02"])
-def test_a_stray_key_before_a_swipe_is_no_part_of_it(start: bytes) -> None:
-    """Somebody pressed a key while nothing was awaited, and then swiped."""
-    assert readings_of(b"5" + start + STRIPE + b"\r", carries_keys=True) == [HEALTH_CARD]
 
 
 @pytest.mark.parametrize("lrc", [b"5", b"#"])
@@ -193,20 +178,6 @@ def test_a_pin_in_one_write_behind_an_etx_keeps_its_first_key() -> None:
     caller.wait()
 
     assert caller.readings == [*pressed("9"), PLASTIC_CARD, *pressed("4711")]
-
-
-def test_a_card_in_stx_and_etx_is_never_keys() -> None:
-    """An open frame keeps its digits, even those of a barcode."""
-    readings = readings_of(b"\x020101701234\x03", carries_keys=True, awaiting_pin=True)
-
-    assert readings == [BARCODE]
-
-
-def test_track_1_behind_its_track_2_does_not_disturb_the_entry() -> None:
-    """The caller awaits keys by then; the second line vanishes all the same."""
-    lines = b";" + TRACK_2 + b"?\r%" + TRACK_1 + b"?\r4711"
-
-    assert readings_of(lines, carries_keys=True) == [HEALTH_CARD, *pressed("4711")]
 
 
 def test_keys_do_not_end_the_hold_of_a_track_1() -> None:
@@ -238,16 +209,6 @@ def test_a_lost_line_forgets_keys() -> None:
     assert caller.readings == []
 
 
-def test_digits_enter_and_clear_are_keys() -> None:
-    """All twelve keys come out, in their order."""
-    assert list(keys(b"0123456789#*")) == pressed("0123456789#*")
-
-
-def test_line_ends_and_noise_mean_nothing() -> None:
-    """A keypad's CR and LF, and what a loose wire makes, are ignored."""
-    assert list(keys(b"4\r7\n\x00;1\xff1\r\n")) == pressed("4711")
-
-
 @given(st.binary())
 def test_any_bytes_give_only_keys(data: bytes) -> None:
     """Nothing raises, nothing else comes out, and no key is shown."""
@@ -256,6 +217,7 @@ def test_any_bytes_give_only_keys(data: bytes) -> None:
     count = sum(byte in KEYS for byte in data)
     assert len(found) == (count if count <= MOST_AT_ONCE else 0)
     assert all(repr(key) == "KeyPressed()" for key in found)
+    assert [key.key for key in keys(b"04\r#9\n\x00;*")] == [*"04#9*"]
 
 
 def test_more_keys_at_once_than_anybody_presses_are_none() -> None:

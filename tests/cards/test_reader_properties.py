@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.framing import BURST_GAP_S, FRAME_IDLE_S
+from doorctl.cards.reader import BURST_GAP_S, FRAME_IDLE_S
 from doorctl.core.masked import CardRead, KeyPressed, Reading
 from tests.cards.samples import HEALTH_CARD, STRIPE, TRACK_1, TRACK_2, Caller, card, pressed
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import DeviceError
 from doorctl.devices.pins import GpioInputs, InputPin
-from doorctl.door.inputs import IN_DOUBT, Levels
+from doorctl.door.pins import IN_DOUBT, Levels
 from doorctl.doord.door_driver import InputPins
 from tests.fakes.inputs import FakeInputs
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import DeviceError
 from doorctl.devices.pins import GpioSignals
-from doorctl.door.lamps import Lamps
+from doorctl.door.pins import Lamps
 from doorctl.doord.door_driver import Signals
 from tests.fakes.signals import FakeSignals
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.door.inputs import PROBE_S, SETTLE_S, Input, InputChanged, Inputs, Settling
+from doorctl.door.pins import PROBE_S, SETTLE_S, Input, InputChanged, Inputs, Settling
 
 QUIET = Settling(active=False, level=False, seen_s=0.0)
 PRESS_S = 0.4
@@ -193,10 +193,10 @@ def test_the_start_is_no_change() -> None:
     """A leaf that is open, or a fire that burns, at the start is how things are."""
     inputs = Inputs.started({Input.CONTACT: True, Input.FIRE: False, Input.OTHER_DOOR: None}, 0.0)
 
-    assert inputs.active(Input.CONTACT) is True
-    assert inputs.active(Input.FIRE) is False
-    assert inputs.active(Input.EXIT_BUTTON) is None
-    assert inputs.active(Input.OTHER_DOOR) is None
+    assert {name: one.active for name, one in inputs.wired.items()} == {
+        Input.CONTACT: True,
+        Input.FIRE: False,
+    }
     assert inputs.deadline_s is None
     assert inputs.sampled({Input.CONTACT: True, Input.FIRE: False}, 9.0)[1] == ()
 
@@ -211,7 +211,7 @@ def test_each_input_settles_by_itself() -> None:
         told.extend(changed)
 
     assert told == [InputChanged(Input.EXIT_BUTTON, active=True, now_s=1.05)]
-    assert inputs.active(Input.CONTACT) is False
+    assert not inputs.wired[Input.CONTACT].active
 
 
 def test_the_nearest_deadline_is_the_inputs_own() -> None:
@@ -228,7 +228,6 @@ def test_what_is_not_wired_never_changes() -> None:
     inputs, changed = Inputs().sampled({Input.FIRE: True}, 1.0)
 
     assert changed == ()
-    assert inputs.active(Input.FIRE) is None
     assert inputs.deadline_s is None
 
 

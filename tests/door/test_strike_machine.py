@@ -118,8 +118,8 @@ class StrikeMachine(RuleBasedStateMachine):
     @rule()
     def pass_time_at_the_deadline(self) -> None:
         """Wake exactly when the strike asked to be woken."""
-        if self.strike.deadline_s is not None:
-            self._pass(max(0.0, self.strike.deadline_s - self.now_s))
+        if self.strike.until_s is not None:
+            self._pass(max(0.0, self.strike.until_s - self.now_s))
 
     @rule()
     def shut_down(self) -> None:
@@ -139,7 +139,7 @@ class StrikeMachine(RuleBasedStateMachine):
         """One look at the clock after the longest release locks all that is not free."""
         late = self.strike.after(TimePassed(self.now_s + LONGEST_S + 7.0))
         assert late.energised == self.free
-        assert late.deadline_s is None
+        assert late.until_s is None
 
     @invariant()
     def a_stop_locks(self) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
-from doorctl.door.inputs import Levels
 from doorctl.door.leaf import LeafRules
+from doorctl.door.pins import Levels
 from doorctl.doord.door_driver import DoorDriver, DoorRules
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 
 from doorctl.core.errors import DeviceError
-from doorctl.door.inputs import Levels
-from doorctl.door.lamps import Lamps, Signal
 from doorctl.door.leaf import LeafRules
+from doorctl.door.pins import Lamps, Levels, Signal
 from doorctl.doord.door_driver import DoorRules
 from tests.doord.doors import (
     ALL_WIRED,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from doorctl.core.errors import DeviceError
-from doorctl.door.lamps import Signal
+from doorctl.door.pins import Signal
 from tests.doord.doors import ALL_WIRED, LONG_S, Door
 from tests.fakes.inputs import FakeInputs
 

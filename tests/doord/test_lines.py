@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.framing import FRAME_IDLE_S
-from doorctl.cards.reader import LineConnected, LineLost
+from doorctl.cards.reader import FRAME_IDLE_S, LineConnected, LineLost
 from doorctl.doord.controller import KEYPAD, READER
 from tests.cards.samples import STRIPE
 from tests.doord.fake_door import CARD, RIGHT_PIN, FakeDoor, swiped

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from doorctl.cards.reader import BytesReceived
 from doorctl.core.errors import DeviceError
 from doorctl.core.masked import Identifier, StretchedKey
-from doorctl.door.lamps import Lamps
+from doorctl.door.pins import Lamps
 from doorctl.doord.controller import KEYPAD, READER, TURN_LIMIT_S
 from doorctl.doord.events import EventQueue, PostedEvent, StopRequested, ThreadFailed
 from doorctl.ops.process import WorkerThread

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from doorctl.door.inputs import IN_DOUBT, Levels
+from doorctl.door.pins import IN_DOUBT, Levels
 
 QUIET = Levels(contact_open=False, exit_pressed=False, fire=False)
 """One door that is closed, nothing pressed, no fire."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from doorctl.door.lamps import Lamps
+from doorctl.door.pins import Lamps
 
 
 @dataclass

@@ -10,9 +10,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 
-from doorctl.cards.framing import FRAME_IDLE_S, MAX_FRAME_BYTES, Framer
-from doorctl.cards.numbers import ONLY_TRACK_1, identify, is_cpr
-from doorctl.cards.reader import KEYS, MOST_AT_ONCE, CardReader, keys
+from doorctl.cards.numbers import MAX_FRAME_BYTES, ONLY_TRACK_1, identify, is_cpr
+from doorctl.cards.reader import (
+    FRAME_IDLE_S,
+    KEYS,
+    MOST_AT_ONCE,
+    CardReader,
+    Framer,
+    keys,
+)
 from doorctl.core.masked import (
     CardRead,
     CardUnreadable,

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from doorctl.core.errors import DeviceError
-from doorctl.door.inputs import Levels
-from doorctl.door.lamps import Lamps
+from doorctl.door.pins import Lamps, Levels
 
 REST = Levels(contact_open=False, exit_pressed=False)
 

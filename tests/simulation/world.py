@@ -15,7 +15,7 @@ from random import Random
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import BytesReceived, LineConnected, LineLost
 from doorctl.core.errors import DeviceError
-from doorctl.door.inputs import Levels
+from doorctl.door.pins import Levels
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.events import PinsTouched, PostedEvent, StopRequested
 from tests.fakes.shut_out import Noted, Week
