@@ -32,7 +32,6 @@ from doorctl.access.messages import (
     TimePassed,
 )
 from doorctl.access.patron import BEFORE_PROOF, Reason
-from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, KeyPressed
 from tests.access.samples import ROW_KEY, STRETCHED, day
@@ -358,41 +357,3 @@ def test_a_row_after_the_pads_time_opens_nothing() -> None:
     assert ended(list(after(attempt, TimePassed(), now(20.0), RULES)[1])) == [
         (1, Reason.PIN_TIMEOUT)
     ]
-
-
-def test_a_duress_pin_opens_and_says_so_to_nobody_at_the_door() -> None:
-    """All effects are those of the right PIN but for the flag."""
-    rules = replace(RULES, policy=Policy(duress=True))
-    _, right = play((CARD, 0.0), (KNOWN, 0.5), *keys("4711"), rules=rules)
-    _, forced = play((CARD, 0.0), (KNOWN, 0.5), *keys("4712"), rules=rules)
-
-    assert right[-2:] == [Concluded(1, Reason.OK, proved=True), Clicked()]
-    assert forced == [*right[:-2], Concluded(1, Reason.OK, duress=True, proved=True), Clicked()]
-    _, off = play((CARD, 0.0), (KNOWN, 0.5), *keys("4712"))
-    assert ended(off) == [(1, Reason.WRONG_PIN)]
-
-
-@pytest.mark.parametrize(("throttled", "duress"), [(False, True), (True, False)])
-def test_a_refusal_under_duress_alarms_where_the_pin_was_proved(
-    *, throttled: bool, duress: bool
-) -> None:
-    """Who is blocked may be in danger all the same; a card that waits proves nothing."""
-    assert KNOWN.patron is not None
-    blocked = replace(KNOWN.patron, blocks=frozenset("O"))
-    row = replace(KNOWN, patron=blocked, throttled=throttled)
-    rules = replace(RULES, policy=Policy(duress=True))
-    _, effects = play((CARD, 0.0), (row, 0.5), *keys("4712"), rules=rules)
-
-    (end,) = [effect for effect in effects if isinstance(effect, Concluded)]
-    assert end.reason is (Reason.THROTTLED if throttled else Reason.BLOCKED)
-    assert end.duress is duress
-
-
-def test_who_needs_longer_gets_a_longer_release() -> None:
-    """The tag is the library's; the effect says only that."""
-    assert KNOWN.patron is not None
-    slow = replace(KNOWN, patron=replace(KNOWN.patron, tags=frozenset({"slow"})))
-    rules = replace(RULES, long_release_tags=frozenset({"slow"}))
-    _, effects = play((CARD, 0.0), (slow, 0.5), *keys("4711"), rules=rules)
-
-    assert Concluded(1, Reason.OK, long_release=True, proved=True) in effects

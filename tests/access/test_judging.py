@@ -358,6 +358,26 @@ def test_where_a_pass_opens_unasked_no_other_tells_whether_a_pin_was_right(
     assert opens_without_pin(prepared, Now(0.0, moment(), 1, Mode.CLOSED), rules_of(Policy()))
 
 
+@pytest.mark.parametrize(
+    ("against", "pin", "reason", "duress"),
+    [
+        ({}, "4712", Reason.OK, True),
+        ({}, "4711", Reason.OK, False),
+        ({"patron": replace(PATRON, blocks=frozenset("O"))}, "4712", Reason.BLOCKED, True),
+        ({"throttled": True}, "4712", Reason.THROTTLED, False),
+    ],
+)
+def test_a_pin_under_duress_alarms_where_it_was_proved(
+    against: dict[str, Any], pin: str, reason: Reason, *, duress: bool
+) -> None:
+    """Who is blocked may be in danger all the same; a card that waits proves nothing."""
+    policy = Policy(duress=True, branch="oest")
+    end = verdict(replace(KNOWN, **against), Pin(pin), policy=policy)
+
+    assert (end.reason, end.duress) == (reason, duress)
+    assert not verdict(replace(KNOWN, **against), Pin(pin)).duress
+
+
 def test_a_pin_under_duress_is_none_where_it_is_another_pass_s_own() -> None:
     """A false alarm would come each time the holder uses that pass."""
     policy = Policy(duress=True, branch="oest")

@@ -62,14 +62,6 @@ def test_a_reason_that_everybody_meets_is_told_soon_and_once(reason: Reason) -> 
     assert alarms == [Unusual(reason, watch.at_least, watch.at_least)]
 
 
-@pytest.mark.parametrize("reason", WATCHED)
-def test_a_fault_after_a_good_day_is_told_within_one_window(reason: Reason) -> None:
-    """Fifty granted visits don't hide it."""
-    _, alarms = tell([*[Reason.OK] * 50, *[reason] * LAST])
-
-    assert [alarm.reason for alarm in alarms] == [reason]
-
-
 @pytest.mark.parametrize(
     ("reason", "one_in"),
     [
@@ -87,15 +79,6 @@ def test_a_usual_evening_is_not_told(reason: Reason, one_in: int) -> None:
     assert alarms == []
 
 
-@pytest.mark.parametrize("reason", [Reason.OK, Reason.THROTTLED, Reason.BANNED])
-def test_what_points_at_no_fault_is_not_told(reason: Reason) -> None:
-    """However often it comes."""
-    _, alarms = tell([reason] * 200)
-
-    assert alarms == []
-    assert reason not in WATCHED
-
-
 def test_one_patron_who_types_wrong_ten_times_is_not_told() -> None:
     """With the waits that wrong PINs cost, in an otherwise empty house."""
     waits_s = [max(8, WAIT_AFTER_S.get(failures, 8)) for failures in range(1, STOP_AT_FAILURES)]
@@ -107,14 +90,6 @@ def test_one_patron_who_types_wrong_ten_times_is_not_told() -> None:
 
     assert alarms == []
     assert len(refusals.decisions) == 7
-
-
-def test_a_patron_who_swipes_again_and_again_counts_once() -> None:
-    """Ten unreadable swipes in a minute and a half are one patron's stripe, not a dirty reader."""
-    refusals, alarms = tell([Reason.CARD_UNREADABLE] * 10, every_s=9.0)
-
-    assert alarms == []
-    assert len(refusals.decisions) == 1
 
 
 def test_a_queue_is_not_one_patron() -> None:
@@ -155,25 +130,6 @@ def test_an_alarm_is_over_below_half_of_its_share(left: int, told_again: int) ->
     _, second = tell(half, start=refusals)
 
     assert (len(first), len(second)) == (1, told_again)
-
-
-def test_after_a_mended_fault_the_next_one_is_told_again() -> None:
-    """Its share has to fall first, well below where it was."""
-    bad, good = [Reason.NOT_RESIDENT] * 12, [Reason.OK] * LAST
-    refusals, first = tell(bad)
-    refusals, calm = tell(good, start=refusals)
-    _, second = tell(bad, start=refusals)
-
-    assert (len(first), len(calm), len(second)) == (1, 0, 1)
-
-
-def test_a_share_at_the_edge_is_told_once() -> None:
-    """A little more than half refused, a little less, and so on for weeks."""
-    more = [*[Reason.NOT_RESIDENT] * 11, *[Reason.OK] * 9]
-    fewer = [*[Reason.NOT_RESIDENT] * 9, *[Reason.OK] * 11]
-    _, alarms = tell([*more, *fewer] * 20)
-
-    assert len(alarms) == 1
 
 
 def test_yesterdays_refusals_are_forgotten() -> None:

@@ -21,7 +21,7 @@ from doorctl.access.policy import Case, Policy, WeakPin, findings
 from doorctl.core.masked import Pin
 from tests.access.deciding import reason_of
 from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, WRONG_PIN, moment
-from tests.access.telling import CARD, RULES, UNKNOWN, keys, now, play
+from tests.access.telling import UNKNOWN, now
 from tests.access.test_attempt_asking import ASKING_RULES, LENT, NO_PIN, answered, looked_up
 from tests.access.test_judging import KNOWN, STAFF, verdict
 from tests.access.test_policy_properties import cases, policies
@@ -56,13 +56,6 @@ def test_what_a_weak_pin_comes_to(
     for policy in policies:
         end = verdict(prepared, pin, policy=policy)
         assert (end.reason, end.weak_pin) == (reason, warned)
-
-
-def test_whatever_else_refuses_is_told_first() -> None:
-    """Who hears of the PIN knows that a new one is all that is missing."""
-    blocked = replace(PATRON, weak_pin=True, blocks=frozenset("O"))
-
-    assert verdict(replace(KNOWN, patron=blocked), policy=REFUSE).reason is Reason.BLOCKED
 
 
 def test_staff_who_ask_why_are_told() -> None:
@@ -125,14 +118,6 @@ ENDS = [
 def with_policy(rules: Rules, weak_pin: WeakPin) -> Rules:
     """Return rules with another policy about weak PINs."""
     return replace(rules, policy=replace(rules.policy, weak_pin=weak_pin))
-
-
-@pytest.mark.parametrize(("policy", "end"), ENDS)
-def test_an_attempt_ends_by_the_policy(policy: WeakPin, end: Concluded) -> None:
-    """From the swipe to the last digit; whoever shows or logs it hears of the warning."""
-    _, effects = play((CARD, 0.0), (WEAK, 0.5), *keys("4711"), rules=with_policy(RULES, policy))
-
-    assert [one for one in effects if isinstance(one, Concluded)] == [end]
 
 
 @pytest.mark.parametrize("row", [UNKNOWN, NO_PIN], ids=["lent", "pushed without a PIN"])
