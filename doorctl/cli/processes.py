@@ -376,7 +376,7 @@ def _lacking(config: Config, path: Path) -> list[str]:
     app = App.of(config)
     with suppress(StoreError):
         # `init` begins it.
-        more += [WEEKLESS] * (app.branch_db.exists() and hours_now(app).lacks_week)
+        more += [WEEKLESS] * (app.storage.branch_db.exists() and hours_now(app).lacks_week)
     return [*relay_risks(config.gpio.factory), *shared, *more]
 
 

@@ -411,7 +411,6 @@ class Dialogue:
     def _swiped(self, config: Config) -> str:
         """Wait for a card that opens the door; say how that went."""
         from doorctl.access.patron import SENTENCES, Reason
-        from doorctl.services.app import visits_db
         from doorctl.services.check import ask_deciding
         from doorctl.store.door_log import VisitHistory
 
@@ -421,7 +420,7 @@ class Dialogue:
             click.echo(self._say("No swipe was tried: {why}").format(why=error), err=True)
             return "not tried"
         click.echo(self._say("Now a card and its PIN, as a patron does. Enter: leave it."))
-        path = visits_db(config)
+        path = config.storage.visits_db
         with owner_of(path.parent), closing(VisitHistory(path)) as history:
             told = {each.attempt for each in history.visits(EVER)}
             while not select([sys.stdin], [], [], LOOK_S)[0]:

@@ -156,6 +156,21 @@ class Storage:
     directory: Path = key(Path("/var/lib/doorctl"))
     door_directory: Path = key(Path(), example="/var/lib/doorctl-door")
 
+    @property
+    def patrons_db(self) -> Path:
+        """The patron cache."""
+        return self.directory / "patrons.db"
+
+    @property
+    def visits_db(self) -> Path:
+        """The door log."""
+        return self.door_directory / "visits.db"
+
+    @property
+    def branch_db(self) -> Path:
+        """Bans, passes, hours, accounts and the audit log."""
+        return self.directory / "branch.db"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:

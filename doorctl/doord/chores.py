@@ -33,7 +33,7 @@ from doorctl.ops.clock import utc_now
 from doorctl.ops.machine import disk_low, undervoltage
 from doorctl.privacy.retention import PurgeReport
 from doorctl.privacy.statistics import OPENED, HourCount
-from doorctl.services.app import CERTIFICATE, branch_db, days_of_keys
+from doorctl.services.app import CERTIFICATE, days_of_keys
 from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging
 from doorctl.store.records import AuditRecords
@@ -603,7 +603,7 @@ class Lookout:
         moment, stores = self.stores.clock.moment(), self.stores
         if not self.config.backup.wanted or not moment.dependable:
             return {}
-        with suppress(StoreError), closing(AuditRecords(branch_db(self.config))) as records:
+        with suppress(StoreError), closing(AuditRecords(self.config.storage.branch_db)) as records:
             stores.backup_at = at = records.last_backup()
             if at is None:
                 return {"backup_old": "none was ever made"}

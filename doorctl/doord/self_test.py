@@ -45,10 +45,7 @@ from doorctl.rpc.control import Question, ask
 from doorctl.services.app import (
     access_policy,
     ask_s,
-    branch_db,
-    patrons_db,
     system_clock,
-    visits_db,
 )
 from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import own_sealer
@@ -593,9 +590,9 @@ def self_test(config: Config) -> tuple[Finding, ...]:
 def _without_the_door(config: Config) -> tuple[Finding, ...]:
     sealer = own_sealer(config)
     with (
-        closing(PatronCache(patrons_db(config), sealer.seal)) as patrons,
-        closing(BranchRecords(branch_db(config))) as branch,
-        closing(VisitHistory(visits_db(config))) as history,
+        closing(PatronCache(config.storage.patrons_db, sealer.seal)) as patrons,
+        closing(BranchRecords(config.storage.branch_db)) as branch,
+        closing(VisitHistory(config.storage.visits_db)) as history,
     ):
         # The door log has its own writer, which may be hanging: it is read, and left as it is.
         return run(

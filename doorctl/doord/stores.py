@@ -28,7 +28,7 @@ from doorctl.core.ports import Clock, EventLog
 from doorctl.doord.events import EventQueue, PostedEvent, ThreadFailed
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.process import WorkerThread
-from doorctl.services.app import branch_db, outdated, patrons_db, system_clock, visits_db
+from doorctl.services.app import outdated, system_clock
 from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch import BranchRecords
@@ -227,10 +227,10 @@ class DoorStores:
         self.key = read_key(config.secrets.installation_key_file)
         self.sealer = ArgonSealer(self.key, seal.memory_kib, seal.iterations)
         self.patrons = PatronCache(
-            patrons_db(config), self.sealer.seal, self.sealer.earlier, self.clock.monotonic_s
+            config.storage.patrons_db, self.sealer.seal, self.sealer.earlier, self.clock.monotonic_s
         )
         stack.callback(self.patrons.close)
-        self.branch = BranchRecords(branch_db(config), self.clock.monotonic_s)
+        self.branch = BranchRecords(config.storage.branch_db, self.clock.monotonic_s)
         stack.callback(self.branch.close)
         # Ends before its files are closed: SQLite does not survive that in the middle of a query.
         self.worker: WorkerThread[PostedEvent] = WorkerThread(event_queue.put, self.failed)
@@ -261,10 +261,10 @@ class DoorStores:
         return self.worker.call(job, timeout_s=ANSWER_LIMIT_S)
 
     def _open(self) -> RetriedVisits:
-        path = visits_db(self._config)
+        path = self._config.storage.visits_db
         sound = partial(self._set_aside, path, door_log.migrations)
         sound()
-        self._set_aside(patrons_db(self._config), patron_rows.migrations)
+        self._set_aside(self._config.storage.patrons_db, patron_rows.migrations)
         visits = RetriedVisits(path, partial(self.alarm, "store_damaged"), sound)
         try:
             visits.open()

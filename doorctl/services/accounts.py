@@ -56,7 +56,7 @@ class AccountsService:
         self._hasher = hasher or ArgonPasswords()
         self._provider = provider
         self._pending = PendingSignIns()
-        self._records = AccountRecords(app.branch_db)
+        self._records = AccountRecords(app.storage.branch_db)
         self.signing_in = SigningIn(
             _Audited(branch),
             self._records,
@@ -180,7 +180,7 @@ def hashed(password: Password, name: str, hasher: PasswordHasher | None = None) 
 
 def every_account(app: App) -> tuple[Account, ...]:
     """Return all accounts, in order of their logins."""
-    with closing(AccountRecords(app.branch_db)) as records:
+    with closing(AccountRecords(app.storage.branch_db)) as records:
         book: SignedInBook = records
         return book.every()
 

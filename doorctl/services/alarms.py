@@ -28,7 +28,6 @@ from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.deeds import OpenBranch
 from doorctl.rpc.door import alarm_answers, ask_standing
 from doorctl.services.alarm_ways import not_sent, open_ways, start_heartbeat, started
-from doorctl.services.app import branch_db
 from doorctl.services.branch import BranchThread
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AlarmRecords, StoredAlarms
@@ -94,7 +93,7 @@ class WebsAlarms:
         `branch` must outlast the callbacks that are added to `stack` here.
         """
         self._branch = branch
-        records = AlarmRecords(branch_db(self._config))
+        records = AlarmRecords(self._config.storage.branch_db)
         stack.callback(records.close)
         standing = StandingAlarms(
             records, branch, self._silence, lambda: not all(way.fails for way in self.ways)

@@ -21,6 +21,7 @@ from doorctl.access.patron import CacheStamp
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, reload
 from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT
+from doorctl.config.tables import Storage
 from doorctl.core.errors import (
     ConfigError,
     NotAnsweringError,
@@ -84,34 +85,9 @@ class App:
         return caller() if self.account is None else self.account
 
     @property
-    def patrons_db(self) -> Path:
-        """Where the patron cache is."""
-        return patrons_db(self.config)
-
-    @property
-    def visits_db(self) -> Path:
-        """Where the door log is."""
-        return visits_db(self.config)
-
-    @property
-    def branch_db(self) -> Path:
-        """Where bans, passes and hours are."""
-        return branch_db(self.config)
-
-
-def patrons_db(config: Config) -> Path:
-    """Return where the patron cache is."""
-    return config.storage.directory / "patrons.db"
-
-
-def visits_db(config: Config) -> Path:
-    """Return where the door log is."""
-    return config.storage.door_directory / "visits.db"
-
-
-def branch_db(config: Config) -> Path:
-    """Return where bans, passes and hours are."""
-    return config.storage.directory / "branch.db"
+    def storage(self) -> Storage:
+        """Where the databases are."""
+        return self.config.storage
 
 
 def zone(config: Config) -> ZoneInfo:
@@ -154,7 +130,7 @@ def access_policy(config: Config) -> Policy:
 
 def opened_on(config: Config, moment: Moment) -> date | None:
     """Return the day when `policy.first_card` was last heeded, set now or not; None if unknown."""
-    with suppress(StoreError), closing(HourlyHistory(visits_db(config))) as history:
+    with suppress(StoreError), closing(HourlyHistory(config.storage.visits_db)) as history:
         return history.opened_on(moment)
     return None
 
@@ -184,7 +160,7 @@ def system_clock(
     is a start like the first one.
     """
     high_water, kept = BUILD_FLOOR, None
-    with suppress(StoreError), closing(VisitHistory(visits_db(config))) as history:
+    with suppress(StoreError), closing(VisitHistory(config.storage.visits_db)) as history:
         high_water = history.high_water() or BUILD_FLOOR
         try:
             kept = history.clock_readings()
@@ -265,7 +241,7 @@ def outdated(stamp: CacheStamp, config: Config) -> str | None:
 @contextmanager
 def open_book(app: App) -> Iterator[BranchRecords]:
     """Open ``branch.db`` to read it beside its writer; no file is made where there is none."""
-    with closing(BranchRecords(app.branch_db)) as book:
+    with closing(BranchRecords(app.storage.branch_db)) as book:
         yield book
 
 

@@ -106,9 +106,9 @@ def make_backup(app: App) -> tuple[Path, list[Path]]:
 
 def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
     config, written = app.config, app.config.origin.path.absolute()
-    records = whole_copy(app.branch_db)
+    records = whole_copy(app.storage.branch_db)
     contents, parts = {BRANCH: records}, {BRANCH: Part(_digest(records), 0o640, "")}
-    factors, base, left_out = app.branch_db.with_name(FACTOR_KEY), written.parent, []
+    factors, base, left_out = app.storage.branch_db.with_name(FACTOR_KEY), written.parent, []
     places = {CONFIG: written} | ({FACTOR_KEY: factors} if factors.exists() else {})
     # What systemd hands over has its own place beside the configuration.
     named = {placed(config, path) for path in named_files(config)}

@@ -130,7 +130,7 @@ def result_of(job: Future[ResultT], limit_s: float = WRITE_LIMIT_S) -> ResultT:
 
 
 def _opened(app: App, stack: ExitStack) -> OpenBranch:
-    path = app.branch_db
+    path = app.storage.branch_db
     writer = stack.enter_context(closing(open_or_create_branch(path)))
     book = stack.enter_context(closing(BranchRecords(path)))
     staff = Books(StoredAccounts(writer), StoredSessions(writer), StoredFailures(writer))
@@ -189,7 +189,7 @@ def audit_entries(app: App, since: datetime | None, why: str = "") -> tuple[Entr
     if start is not None and start.tzinfo is None:
         start = start.replace(tzinfo=moment.local.tzinfo)
     oldest = erased_before(moment)
-    with closing(AuditRecords(app.branch_db)) as records:
+    with closing(AuditRecords(app.storage.branch_db)) as records:
         kept = records.entries(None if start is None else start.astimezone(UTC))
     shown = tuple(entry for entry in kept if oldest is None or entry.at >= oldest)
     note(app, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}))
@@ -219,7 +219,7 @@ def pseudonyms(entry: Entry) -> list[str]:
 
 def verify_audit(app: App, anchors: Collection[Head] = ()) -> Verdict:
     """Check the whole chain; see `doorctl.privacy.audit.verify`."""
-    with closing(AuditRecords(app.branch_db)) as records:
+    with closing(AuditRecords(app.storage.branch_db)) as records:
         # Asked before the links: what is added in between is no break.
         last_number = records.last_number()
         return verify_chain(records.links(), last_number, anchors)
@@ -227,7 +227,7 @@ def verify_audit(app: App, anchors: Collection[Head] = ()) -> Verdict:
 
 def audit_head(app: App) -> Head:
     """Return the chain's end."""
-    with closing(AuditRecords(app.branch_db)) as records:
+    with closing(AuditRecords(app.storage.branch_db)) as records:
         return records.head()
 
 
@@ -275,11 +275,11 @@ def back_up(app: App, file: Path) -> list[Path]:
     names. Raises AlreadyExistsError: there is a file already; it was not touched. StoreError:
     ``branch.db`` can't be read or noted in, or the copy can't be written.
     """
-    content = whole_copy(app.branch_db)
+    content = whole_copy(app.storage.branch_db)
     note(app, Deed(Action.BACKUP_MADE))
     with changing(file):
         create_private(file, content)
-    factors = app.branch_db.with_name(FACTOR_KEY)
+    factors = app.storage.branch_db.with_name(FACTOR_KEY)
     return sorted({*named_files(app.config), *([factors] if factors.exists() else [])})
 
 

@@ -190,7 +190,7 @@ def open_register(app: App, seal: Seal | None = None) -> Iterator[PatronCache]:
     `seal` is that of the numbers to be looked up; None takes the register's, where none is looked
     up. Raises StoreError: it is missing, empty, sealed otherwise or can't be read.
     """
-    path = app.patrons_db
+    path = app.storage.patrons_db
     made = seal_on_record(path) if seal is None else seal
     if made is None:
         raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
@@ -200,7 +200,7 @@ def open_register(app: App, seal: Seal | None = None) -> Iterator[PatronCache]:
 
 def cards_of(app: App, patron_ref: str) -> list[bytes]:
     """Return the row keys of a patron's cards; none where the register can't be read."""
-    with suppress(StoreError), closing(SubjectReader(app.patrons_db)) as register:
+    with suppress(StoreError), closing(SubjectReader(app.storage.patrons_db)) as register:
         return sorted(register.cards(patron_ref))
     return []
 
@@ -263,13 +263,13 @@ def _apply(
     approved: bool,
 ) -> Applied:
     """Write to the cache; it is opened only here, so that a wrong feed leaves no file."""
-    config, path = app.config, app.patrons_db
+    config, path = app.config, app.storage.patrons_db
     push = config.web.push
     if full:
         # Only then: nobody is missed.
         set_aside_if_damaged(path, applied_at.astimezone(zone(config)), migrations)
     with (
-        closing(StoredErasures(app.branch_db)) as erasures,
+        closing(StoredErasures(app.storage.branch_db)) as erasures,
         closing(open_or_create_patrons(path, seal, erasures, access_policy(config))) as writer,
     ):
         return writer.apply(
@@ -289,13 +289,13 @@ def renumber(app: App, number: int, why: str = "") -> int:
     Raises InputError: the number is not lower; nothing was changed. StoreBusyError: the web process
     runs; nothing was changed. StoreError: there is no register, or it can't be written.
     """
-    path = app.patrons_db
+    path = app.storage.patrons_db
     seal = seal_on_record(path)
     if seal is None:
         raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
     with (
         closing(PatronCacheWriter(path, seal)) as writer,
-        closing(AuditRecords(app.branch_db)) as audit,
+        closing(AuditRecords(app.storage.branch_db)) as audit,
     ):
         held = max(writer.held().epoch, audit.last_push())
         if number >= held:
@@ -335,7 +335,7 @@ def explain(
     readings, seal = _readings(app, typed, taken_as)
     with (
         open_register(app, seal) as patrons,
-        closing(VisitHistory(app.visits_db)) as visits,
+        closing(VisitHistory(app.storage.visits_db)) as visits,
         open_book(app) as branch,
     ):
         now = branch_at(app, branch, moment)
@@ -354,7 +354,7 @@ def explain(
 def card_of_attempt(app: App, attempt: int) -> Reading:
     """Return the card of an attempt; raises InputError: it was by no card, or is too old."""
     not_before = visible_since(app.clock.moment().latest_known, retention(app.config))
-    with closing(DoorLogRows(app.visits_db, not_before)) as rows:
+    with closing(DoorLogRows(app.storage.visits_db, not_before)) as rows:
         key = rows.row_key(attempt)
     if key is None or key == CODES_KEY:
         raise InputError("that attempt was by no card, or it is too old; swipe the card")
@@ -379,7 +379,7 @@ def _readings(
 def _attempts(app: App, readings: tuple[Reading, ...]) -> tuple[Visit, ...]:
     not_before = visible_since(app.clock.moment().latest_known, retention(app.config))
     every = frozenset(chain.from_iterable(reading.keys for reading in readings))
-    with closing(DoorLogRows(app.visits_db, not_before)) as rows:
+    with closing(DoorLogRows(app.storage.visits_db, not_before)) as rows:
         return tuple(rows.newest(LogFilter(cards=every), None, LAST_ATTEMPTS))
 
 
@@ -399,7 +399,7 @@ def unlock(app: App, typed: str, *, taken_as: TakenAs | None = None) -> None:
 
 
 def _reset(app: App, key: bytes) -> dict[str, Any]:
-    with closing(open_or_create_visits(app.visits_db)) as visits:
+    with closing(open_or_create_visits(app.storage.visits_db)) as visits:
         with open_register(app) as patrons:
             patron = patrons.find(key)
         visits.reset_card(key, None if patron is None else patron.patron_ref)

@@ -127,8 +127,7 @@ def alarms_standing(config: Config, doors: list[dict[str, str]]) -> list[dict[st
     """
     zone = ZoneInfo(config.branch.time_zone)
     try:
-        # `services.app`, which names the path for others, would load much more.
-        with closing(AlarmRecords(config.storage.directory / "branch.db")) as records:
+        with closing(AlarmRecords(config.storage.branch_db)) as records:
             rows = records.standing()
     except StoreError:
         return doors or None

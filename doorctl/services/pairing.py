@@ -44,7 +44,7 @@ from doorctl.core.identity import as_root, owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.privacy.audit import KEY, Action, Deed
 from doorctl.privacy.subject import CARD
-from doorctl.services.app import App, branch_db, patrons_db, placed
+from doorctl.services.app import App, placed
 from doorctl.services.branch import note
 from doorctl.services.setup import DAYS_MADE, edited, openssl
 from doorctl.store import keys
@@ -206,7 +206,7 @@ def finish(
     trusted = _trusted(config, given.signing_key, replaces=replaces)
     if is_new:
         # First: whoever stops the command has it on the log twice, and not never.
-        if branch_db(config).exists():
+        if config.storage.branch_db.exists():
             note(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: keys.key_id(key)}))
         keys.put(key_file, key.reveal())
     if keys.earlier_keys(key):
@@ -261,7 +261,7 @@ def _refuse_other_terms(config: Config, request: Request) -> None:
 def _refuse_to_lose(config: Config, *, replaces: bool) -> None:
     """Refuse another key where bans or passes hang on this one, or a register that is to stay."""
     key = config.secrets.installation_key_file
-    records, register = branch_db(config), patrons_db(config)
+    records, register = config.storage.branch_db, config.storage.patrons_db
     if records.exists() and _holds(records):
         raise InputError(
             f"bans or passes here are known by {key} alone: give the server this key, as "

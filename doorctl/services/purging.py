@@ -75,7 +75,7 @@ def forget_left(app: App, opened: Opened) -> None:
 
     Where the erasures can't be read, the purge goes on without this.
     """
-    with suppress(StoreError), closing(StoredErasures(app.branch_db)) as erasures:
+    with suppress(StoreError), closing(StoredErasures(app.storage.branch_db)) as erasures:
         visits = opened()
         forget_erased(visits.path, visits.database, erasures.tombstones())
 
@@ -176,7 +176,7 @@ class Purging:
                 canaries,
                 kept=self._run(self._visits.canaries),
                 still_kept=self._still_kept,
-                search=partial(search_apart, self._app.visits_db),
+                search=partial(search_apart, self._app.storage.visits_db),
                 trim=partial(trim, self._app.config.storage.door_directory),
             )
             return proof, self._reports.keep(signer.signed(self._fields(proof)), proof.at)
@@ -225,7 +225,7 @@ def purge_now(app: App, *, proved: bool) -> dict[str, Any]:
 
     def alone() -> dict[str, Any]:
         key = _key(config, needed=proved)
-        with closing(open_or_create_visits(app.visits_db)) as visits:
+        with closing(open_or_create_visits(app.storage.visits_db)) as visits:
             erased = partial(forget_left, app, lambda: visits)
             purging = Purging(app, visits, key=key, run=lambda job: job(), erased=erased)
             return dict(purging.answer(question))
@@ -344,7 +344,7 @@ def _lift(app: App, number: int) -> Hold:
 
 def stored_holds(app: App) -> tuple[tuple[Hold, ...], Moment]:
     """Return the holds, oldest first, and the moment by which they are judged."""
-    with closing(VisitHistory(app.visits_db)) as history:
+    with closing(VisitHistory(app.storage.visits_db)) as history:
         return history.holds(), app.clock.moment()
 
 
@@ -354,7 +354,7 @@ def show_hold(app: App, number: int, why: str = "") -> Held:
     Raises InputError: there is no such hold, or the reason says nothing.
     """
     moment = app.clock.moment()
-    with closing(VisitHistory(app.visits_db)) as history:
+    with closing(VisitHistory(app.storage.visits_db)) as history:
         hold = chosen(history.holds(), number)
         since = readable_since(hold, moment, retention(app.config))
         visits = tuple(takewhile(lambda visit: visit.at < hold.to, history.visits(since)))
@@ -365,7 +365,7 @@ def show_hold(app: App, number: int, why: str = "") -> Held:
 
 def _changed(app: App, question: Question) -> Hold:
     def alone() -> Answer:
-        with closing(open_or_create_visits(app.visits_db)) as visits:
+        with closing(open_or_create_visits(app.storage.visits_db)) as visits:
             return hold_answers(app, visits, lambda job: job())[question.ask](question)
 
     by_door = partial(ask, app.config.control.socket, question, timeout_s=HOLD_LIMIT_S)

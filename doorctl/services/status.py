@@ -32,7 +32,7 @@ def status(app: App) -> dict[str, Any]:
 
 def _audit_head(app: App) -> str | None:
     try:
-        with closing(AuditRecords(app.branch_db)) as records:
+        with closing(AuditRecords(app.storage.branch_db)) as records:
             return str(records.head())
     except StoreError:
         return None
@@ -41,7 +41,7 @@ def _audit_head(app: App) -> str | None:
 def _cache_status(app: App) -> dict[str, Any]:
     now = app.clock.moment()
     try:
-        with closing(PatronCache(app.patrons_db, own_sealer(app.config).seal)) as cache:
+        with closing(PatronCache(app.storage.patrons_db, own_sealer(app.config).seal)) as cache:
             stamp = cache.stamp()
     except StoreError as err:
         return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
@@ -56,7 +56,7 @@ def _cache_status(app: App) -> dict[str, Any]:
 
 def _unreadable(app: App) -> str | None:
     try:
-        with open_book(app) as book, closing(VisitHistory(app.visits_db)) as history:
+        with open_book(app) as book, closing(VisitHistory(app.storage.visits_db)) as history:
             book.override()
             history.high_water()
     except StoreError as err:

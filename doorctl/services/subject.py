@@ -83,7 +83,7 @@ def export(app: App, named: Named, why: str = "") -> Export:
             for book in (books.register, books.branch, books.visits)
             for row in book.rows(subject, oldest)
         )
-    with closing(AuditRecords(app.branch_db)) as audit:
+    with closing(AuditRecords(app.storage.branch_db)) as audit:
         held = Export(rows, lookups(audit, rows, before), books.erasures.of(subject))
     # Where nothing is held of a person, a look would be all that is.
     cards = () if held.empty else tuple(sorted(subject.row_keys))
@@ -158,14 +158,14 @@ def _keeper(
 
 
 def _rights_alone(app: App, request: SubjectRequest) -> PartErased:
-    with closing(open_or_create_branch(app.branch_db)) as writer:
+    with closing(open_or_create_branch(app.storage.branch_db)) as writer:
         return subject_rights.erase_rights(
             writer, request.subject, request.epoch, request.by, app.clock.moment(), why=request.why
         )
 
 
 def _visits_alone(app: App, request: SubjectRequest) -> PartErased:
-    path = app.visits_db
+    path = app.storage.visits_db
     if not path.exists():
         return PartErased(0, ALL_GONE)
     with closing(VisitStore(path)) as visits:
@@ -173,7 +173,7 @@ def _visits_alone(app: App, request: SubjectRequest) -> PartErased:
 
 
 def _patron_alone(app: App, request: SubjectRequest) -> PartErased:
-    path = app.patrons_db
+    path = app.storage.patrons_db
     if not path.exists():
         return PartErased(0, ALL_GONE)
     with closing(PatronCacheWriter(path, own_sealer(app.config).seal)) as writer:
@@ -192,7 +192,7 @@ def _change(
         call.ask(app.config.web.socket, request, timeout_s=OWNER_LIMIT_S)
 
     def alone() -> None:
-        with closing(open_or_create_branch(app.branch_db)) as writer:
+        with closing(open_or_create_branch(app.storage.branch_db)) as writer:
             change(writer, subject, app.by, app.clock.moment(), why)
 
     by_the_owner(by_web, alone)
@@ -222,7 +222,7 @@ def _by_number(app: App, patron_ref: str, books: _Books) -> Subject:
     """Return the person of a number; where nothing is held under it, it must be a valid one."""
     subject = with_cards(Subject(frozenset(), patron_ref), books.register, books.branch)
     if not subject.row_keys and not books.branch.rows(subject, UNIX_EPOCH):
-        with closing(AuditRecords(app.branch_db)) as audit:
+        with closing(AuditRecords(app.storage.branch_db)) as audit:
             if not audit.about((), patron_ref):
                 refuse_ref(patron_ref)
     return subject
@@ -231,9 +231,9 @@ def _by_number(app: App, patron_ref: str, books: _Books) -> Subject:
 @contextmanager
 def _books(app: App) -> Iterator[_Books]:
     with (
-        closing(SubjectReader(app.patrons_db)) as register,
-        closing(SubjectReader(app.branch_db)) as branch,
-        closing(SubjectReader(app.visits_db)) as visits,
-        closing(StoredErasures(app.branch_db)) as erasures,
+        closing(SubjectReader(app.storage.patrons_db)) as register,
+        closing(SubjectReader(app.storage.branch_db)) as branch,
+        closing(SubjectReader(app.storage.visits_db)) as visits,
+        closing(StoredErasures(app.storage.branch_db)) as erasures,
     ):
         yield _Books(register, branch, visits, erasures.tombstones())

@@ -119,8 +119,7 @@ class Releases:
             _systemctl("try-restart", WEB)
             return
         config, old = read(), (self._home / "current").readlink().name
-        webs, doors = config.storage.directory, config.storage.door_directory
-        paths = (webs / "branch.db", webs / "patrons.db", doors / "visits.db")
+        paths = (config.storage.branch_db, config.storage.patrons_db, config.storage.visits_db)
         databases = tuple(path for path in paths if path.exists())
         text = config_file.read_text(encoding="utf-8")
         begun = Begun(old, new, units, databases, config_file.absolute(), text)

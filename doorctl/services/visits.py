@@ -262,7 +262,7 @@ class DoorLog:
 
     def version(self) -> int:
         """Return a number that changes with each commit; costs microseconds, and never raises."""
-        return _version(self._app.visits_db, self._app.branch_db)
+        return _version(self._app.storage.visits_db, self._app.storage.branch_db)
 
     def search(self, typed: str, by: str) -> frozenset[bytes]:
         """Return the row keys of a swiped or typed number, sealed by the door; audited."""
@@ -318,7 +318,7 @@ class DoorLog:
     def _rows(self) -> Iterator[DoorLogRows]:
         latest = self._app.clock.moment().latest_known
         oldest = visible_since(latest, retention(self._app.config))
-        with closing(DoorLogRows(self._app.visits_db, oldest)) as rows:
+        with closing(DoorLogRows(self._app.storage.visits_db, oldest)) as rows:
             yield rows
 
     def _picture(
@@ -433,7 +433,7 @@ def list_visits(app: App, since: datetime | None, why: str = "") -> list[Visit]:
     not_before = visible_since(app.clock.moment().latest_known, retention(app.config))
     if since is not None:
         not_before = max(not_before, local(since, app.config))
-    with closing(VisitHistory(app.visits_db)) as history:
+    with closing(VisitHistory(app.storage.visits_db)) as history:
         visits = list(history.visits(not_before))
     since_then = not_before.isoformat(timespec="seconds")
     details: Details = {"since": since_then, "visits": len(visits)}
@@ -470,7 +470,7 @@ def statistics(
     branch = zone(app.config)
     since_at, until_at = span = moments(*widened(since, until), branch)
     is_month = since_at and until_at and until_at - since_at < A_MONTH
-    with closing(HourlyHistory(app.visits_db)) as history:
+    with closing(HourlyHistory(app.storage.visits_db)) as history:
         if kept is None or is_month:
             return gather(history.hours(*span), branch)
         long_ago = app.clock.moment().latest_known - SETTLED

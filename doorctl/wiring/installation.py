@@ -13,7 +13,7 @@ from doorctl.core.errors import AlreadyExistsError, InputError, StoreError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.privacy.audit import KEY, Action, Deed
-from doorctl.services.app import App, branch_db, patrons_db, system_clock, visits_db
+from doorctl.services.app import App, system_clock
 from doorctl.services.branch import note_done
 from doorctl.services.numbers import own_sealer
 from doorctl.store import branch as branch_rows
@@ -101,9 +101,9 @@ def lay_over_all(
     repeated.
     """
     databases: Mapping[Path, Layout] = {
-        patrons_db(config): patron_rows.migrations,
-        visits_db(config): door_log.migrations,
-        branch_db(config): branch_rows.migrations,
+        config.storage.patrons_db: patron_rows.migrations,
+        config.storage.visits_db: door_log.migrations,
+        config.storage.branch_db: branch_rows.migrations,
     }
     with ExitStack() as stack:
         writers = []
@@ -146,7 +146,11 @@ def initialise(config: Config) -> tuple[list[Path], list[Path]]:
     can't be made, or the key can't be used; no file was left.
     """
     key = config.secrets.installation_key_file
-    patrons, visits, branch = patrons_db(config), visits_db(config), branch_db(config)
+    patrons, visits, branch = (
+        config.storage.patrons_db,
+        config.storage.visits_db,
+        config.storage.branch_db,
+    )
     for path in (patrons, visits, branch):
         if path.exists():
             raise AlreadyExistsError(f"{path} is there already; nothing was changed")

@@ -14,7 +14,7 @@ from doorctl.config import Config, load
 from doorctl.core.errors import ConfigError, DoorctlError, InputError, StoreDamagedError, StoreError
 from doorctl.core.identity import owner_of, shared_in
 from doorctl.privacy.audit import Action, Deed
-from doorctl.services.app import App, branch_db, patrons_db, visits_db
+from doorctl.services.app import App
 from doorctl.services.backups import BESIDE, BRANCH, CONFIG, UNITS, Manifest, Part, layout_of
 from doorctl.services.branch import note_done
 from doorctl.store import branch as branch_rows
@@ -176,7 +176,7 @@ def _refuse_damaged(records: Path) -> None:
 def _make_databases(config: Config, key_file: Path, undo: ExitStack) -> None:
     key = read_key(key_file)
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
-    patrons, visits = patrons_db(config), visits_db(config)
+    patrons, visits = config.storage.patrons_db, config.storage.visits_db
     make_directory(visits.parent)
     create_cache = partial(create_patrons, seal=sealer.seal)
     for path, create in ((patrons, create_cache), (visits, create_visits)):
@@ -188,7 +188,7 @@ def _make_databases(config: Config, key_file: Path, undo: ExitStack) -> None:
 
 def _hold(config: Config, held: ExitStack) -> None:
     """Keep door and web out, and bring all that an old branch.db has in its -wal into it."""
-    visits, records = visits_db(config), branch_db(config)
+    visits, records = config.storage.visits_db, config.storage.branch_db
     with owner_of(visits.parent):
         held.enter_context(WriterLock(visits))
     with owner_of(records.parent), suppress(StoreDamagedError):

@@ -33,7 +33,7 @@ from doorctl.core.ports import AlarmSink, Clock, NotSentError
 from doorctl.notices.sending import notice
 from doorctl.notices.ways import translated
 from doorctl.services.alarm_ways import send_now, sinks
-from doorctl.services.app import flags_weak, patrons_db
+from doorctl.services.app import flags_weak
 from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.store.connection import WriterLock, changing, sync_directory, write_over
 from doorctl.store.keys import (
@@ -447,7 +447,7 @@ def refuse_beside_web(config: Config) -> None:
     It holds no lock, so a process that starts meanwhile still wins. It makes no file. Raises
     StoreBusyError, which says what to do, or StoreError where the lock can't be read.
     """
-    database = patrons_db(config)
+    database = config.storage.patrons_db
     if not database.with_name(f"{database.name}.lock").exists():
         return
     try:

@@ -57,13 +57,10 @@ from doorctl.services.alarms import StandingAlarms, WebsAlarms
 from doorctl.services.app import (
     App,
     access_policy,
-    branch_db,
-    patrons_db,
     read_again,
     system_clock,
     tell_changes,
     tell_taken,
-    visits_db,
 )
 from doorctl.services.branch import BranchThread, WebsAudit
 from doorctl.services.hours import TRUST_CLOCK, believes
@@ -369,7 +366,7 @@ def expiry(
     `worker` is the thread that the cache's writer belongs to.
     """
     # Belongs to the thread of the round, which opens it.
-    cache = PatronCache(patrons_db(config), reception.terms.seal)
+    cache = PatronCache(config.storage.patrons_db, reception.terms.seal)
     going = PatronsRound(
         stamp=cache.stamp,
         expire=lambda before: worker.submit(reception.writer.expire, before).result(),
@@ -642,7 +639,7 @@ def _branch(app: App, log: EventLog, stack: ExitStack) -> BranchThread:
 
 def _share(config: Config, branch: BranchThread, elsewhere: dict[str, int]) -> dict[str, int]:
     branch.run(lambda opened, moment: opened.writer.keep_wrong_pins(elsewhere, moment))
-    with closing(VisitHistory(visits_db(config))) as visits:
+    with closing(VisitHistory(config.storage.visits_db)) as visits:
         return visits.many_wrong_pins(TOLD_FROM, MOST_PATRONS)
 
 
@@ -663,10 +660,10 @@ def _answer(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -
 def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -> Reception:
     push = config.web.push
     keys = tuple(read_public_keys(push.public_key_files))
-    path = patrons_db(config)
+    path = config.storage.patrons_db
     _set_aside(path, clock, log)
     seal = _own_seal(config)
-    erasures = stores.enter_context(closing(StoredErasures(branch_db(config))))
+    erasures = stores.enter_context(closing(StoredErasures(config.storage.branch_db)))
     return Reception(
         Terms(
             branch=config.branch.id,
@@ -689,7 +686,7 @@ def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -
 
 def _floor(config: Config) -> int:
     try:
-        with closing(AuditRecords(branch_db(config))) as audit:
+        with closing(AuditRecords(config.storage.branch_db)) as audit:
             return audit.last_push()
     except StoreError:
         # There is an alarm for that; pushes come in all the same.
@@ -723,7 +720,7 @@ def _key_in_use(config: Config) -> str | None:
     with suppress(NotAnsweringError, StoreError):
         return str(ask(config.control.socket, Question("seal"), timeout_s=DOOR_LIMIT_S)["key_id"])
     with suppress(StoreError):
-        seal = seal_on_record(patrons_db(config))
+        seal = seal_on_record(config.storage.patrons_db)
         return None if seal is None else seal.key_id
     return None
 

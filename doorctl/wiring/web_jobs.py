@@ -11,7 +11,6 @@ from doorctl.config import Config
 from doorctl.core.ports import Clock, EventLog
 from doorctl.devices.commands import CommandOutputs, OutputCommand
 from doorctl.ops.process import regular
-from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.sources.hours import Website, computed_apart
 from doorctl.store.branch import BranchRecords
@@ -29,7 +28,10 @@ def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterato
     """
     outputs = tuple(output for output in config.outputs if output.command)
     # Each belongs to the thread of one round, which opens it.
-    slow_book, book = BranchRecords(branch_db(config)), BranchRecords(branch_db(config))
+    slow_book, book = (
+        BranchRecords(config.storage.branch_db),
+        BranchRecords(config.storage.branch_db),
+    )
     slow = _slow_turn(config, slow_book, clock, log, write)
     with ExitStack() as stack:
         if slow is not None:

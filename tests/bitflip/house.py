@@ -20,7 +20,7 @@ from doorctl.demo.door import Stage, shipped
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import DoorStores
 from doorctl.privacy.subject import Subject
-from doorctl.services.app import App, access_policy, branch_db, patrons_db, visits_db
+from doorctl.services.app import App, access_policy
 from doorctl.services.branch import BranchThread
 from doorctl.services.hours import calendar_of
 from doorctl.store.branch_writer import BranchRecordsWriter
@@ -143,9 +143,9 @@ class House:
         }
 
     def _start_web(self) -> None:
-        path = patrons_db(self.config)
+        path = self.config.storage.patrons_db
         set_aside_if_damaged(path, START, migrations)
-        erasures = StoredErasures(branch_db(self.config))
+        erasures = StoredErasures(self.config.storage.branch_db)
         policy = access_policy(self.config)
         with closing(erasures):
             open_or_create_patrons(path, self.sealer.seal, erasures, policy).close()
@@ -183,7 +183,7 @@ class House:
         return wrongly
 
     def _fill(self, stack: ExitStack) -> None:
-        patrons = PatronCacheWriter(patrons_db(self.config), self.sealer.seal)
+        patrons = PatronCacheWriter(self.config.storage.patrons_db, self.sealer.seal)
         stack.callback(patrons.close)
         rows = [self._row(number, patron) for number, patron in PEOPLE.items()]
         more = [
@@ -199,9 +199,9 @@ class House:
                 minimum_age=self.config.policy.minimum_age,
                 guard=unguarded,
             )
-        visits = VisitStore(visits_db(self.config))
+        visits = VisitStore(self.config.storage.visits_db)
         stack.callback(visits.close)
-        branch = BranchRecordsWriter(branch_db(self.config))
+        branch = BranchRecordsWriter(self.config.storage.branch_db)
         stack.callback(branch.close)
         self._fill_branch(branch)
 

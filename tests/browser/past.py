@@ -19,7 +19,7 @@ from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.statistics import ATTEMPT, LEAF, HourCount
 from doorctl.rpc import deeds
 from doorctl.rpc.deeds import Request
-from doorctl.services.app import App, branch_db, visits_db
+from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.store.accounts import ArgonPasswords
 from doorctl.store.tables import to_ms
@@ -54,7 +54,7 @@ def live_through(config: Config, visits_per_day: int, cards: Sequence[bytes]) ->
         for day in range(DAYS - 1)
         for _ in range(visits_per_day)
     )
-    with closing(sqlite3.connect(visits_db(config))) as connection, connection:
+    with closing(sqlite3.connect(config.storage.visits_db)) as connection, connection:
         for at in times:
             reason = chance.choice(reasons)
             card = None if reason is Reason.CARD_UNREADABLE else chance.choice(visitors)
@@ -68,7 +68,7 @@ def count_years(config: Config, visits_per_day: int) -> None:
     chance = random.Random(SEED)  # noqa: S311 - the same years each time
     begins = to_ms(datetime.now(UTC)) // 3_600_000 - DAYS * 24
     refusals = [reason.value for reason in Reason if reason is not Reason.OK]
-    with closing(sqlite3.connect(visits_db(config))) as connection, connection:
+    with closing(sqlite3.connect(config.storage.visits_db)) as connection, connection:
         for hour in range(begins - YEARS_H, begins):
             came = chance.randint(0, visits_per_day // 12) if hour % 24 > 5 else 0
             outcomes = Counter(
@@ -95,7 +95,7 @@ def keep_records(config: Config, card: bytes) -> None:
     for request in _requests(datetime.now().astimezone(), card):
         change(App.of(config).acting("manager"), request)
     now_ms = to_ms(datetime.now().astimezone())
-    with closing(sqlite3.connect(branch_db(config))) as connection, connection:
+    with closing(sqlite3.connect(config.storage.branch_db)) as connection, connection:
         kinds = "door_forced", "push_guarded", "disk_low", "backup_old", "undervoltage"
         for number, kind in enumerate(kinds):
             said = now_ms - 7_200_000, now_ms - 60_000 * (number + 1)

@@ -38,7 +38,7 @@ from doorctl.doord.prepare import Ledger
 from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import SystemClock
 from doorctl.privacy.statistics import LEAF, OPENED, HourCount
-from doorctl.services.app import App, visits_db
+from doorctl.services.app import App
 from doorctl.services.purging import Purging
 from doorctl.store.door_log import HourlyHistory, VisitHistory
 from tests.doord.fake_door import FakeDoor
@@ -358,7 +358,7 @@ def test_a_reader_does_not_hasten_a_purge_that_has_too_much_to_take(tmp_path: Pa
         assert purges(house, 1) == [0]
         for attempt, days in enumerate((60, 50, 40, 31, 2), start=1):
             put_visit(house.stores, attempt, days)
-        with closing(sqlite3.connect(visits_db(house.chores.config))) as reader:
+        with closing(sqlite3.connect(house.chores.config.storage.visits_db)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM attempts").fetchall()
             house.chores.schedule.nudge()

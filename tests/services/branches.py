@@ -65,7 +65,7 @@ def register(
     """Have the register know numbers since a time: kind, number, whose."""
     key_of = read_key(app.config.secrets.installation_key_file)
     seal = ArgonSealer(key_of, app.config.seal.memory_kib, app.config.seal.iterations).seal
-    writer = open_or_create_patrons(app.patrons_db, seal)
+    writer = open_or_create_patrons(app.storage.patrons_db, seal)
     writer.apply(
         [SealedRow(key(app, kind, number), Patron(ref)) for kind, number, ref in known],
         full=True,

@@ -19,7 +19,7 @@ from doorctl.rpc import deeds
 from doorctl.services.accounts import (
     AccountsService,
 )
-from doorctl.services.app import App, branch_db
+from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.store.records import AuditRecords
 from tests.e2e.door import COMMANDS
@@ -67,7 +67,7 @@ def add(desk: AccountsService, name: str, role: Role, password: Password, by: st
 
 def recorded(config: Config) -> list[Entry]:
     """Return the audit log."""
-    with closing(AuditRecords(branch_db(config))) as records:
+    with closing(AuditRecords(config.storage.branch_db)) as records:
         return list(records.entries())
 
 

@@ -13,7 +13,6 @@ from doorctl.services.app import (
     opened_on,
     system_clock,
     tell_changes,
-    visits_db,
     web_answers_s,
 )
 from doorctl.store.visits import open_or_create_visits
@@ -100,7 +99,7 @@ def test_the_day_that_was_opened_is_known_without_a_policy_of_it(tmp_path: Path)
     config = initialised(tmp_path)
     moment = system_clock(config).moment()
     hour = moment.local.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    with closing(open_or_create_visits(visits_db(config))) as store:
+    with closing(open_or_create_visits(config.storage.visits_db)) as store:
         store.add_counts([HourCount(hour, "self_service", OPENED, "first", 1)])
 
     assert config.policy.first_card == ()

@@ -14,7 +14,7 @@ from doorctl.privacy.audit import KEPT, Action, Deed
 from doorctl.privacy.retention import HoldAsked
 from doorctl.rpc.control import ControlServer, Question
 from doorctl.services import branch as audit
-from doorctl.services.app import App, branch_db
+from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.cards import unlock
 from doorctl.services.purging import add_hold, lift_hold
@@ -60,7 +60,7 @@ def test_the_web_process_writes_and_reads_it(config: Config) -> None:
 def test_what_is_too_old_is_not_shown_though_nothing_has_erased_it_yet(config: Config) -> None:
     """A branch where nothing was written for months shows no more than any other."""
     now = datetime.now(UTC)
-    with_old = BranchRecordsWriter(branch_db(config))
+    with_old = BranchRecordsWriter(config.storage.branch_db)
     old = Moment(now - KEPT - timedelta(days=1), now, ClockState.TRUSTED)
     AuditTrail(with_old).append(LOOK, "grethe", old)
     in_use_until(with_old, Moment(now, now, ClockState.TRUSTED))
@@ -72,7 +72,7 @@ def test_what_is_too_old_is_not_shown_though_nothing_has_erased_it_yet(config: C
 
 def test_a_log_that_can_not_be_read_has_no_end(config: Config) -> None:
     """`status` says so by telling none, and goes on."""
-    branch_db(config).unlink()
+    config.storage.branch_db.unlink()
 
     assert status(App.of(config))["audit_head"] is None
 
@@ -80,7 +80,7 @@ def test_a_log_that_can_not_be_read_has_no_end(config: Config) -> None:
 def test_it_is_the_file_that_the_readers_open(config: Config) -> None:
     """Bans, hours and the audit log are one file with one writer."""
     audit.note(App.of(config), LOOK)
-    records = AuditRecords(branch_db(config))
+    records = AuditRecords(config.storage.branch_db)
 
     assert [one.deed for one in records.about([], "1001")] == [LOOK]
     records.close()

@@ -25,7 +25,7 @@ from doorctl.doord.stores import DoorStores
 from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
 from doorctl.rpc.deeds import OpenBranch
-from doorctl.services.app import App, branch_db, open_book, patrons_db, system_clock
+from doorctl.services.app import App, open_book, system_clock
 from doorctl.services.branch import BranchThread, change
 from doorctl.store.branch_writer import open_or_create_branch
 from tests.fakes.event_log import FakeEventLog
@@ -76,7 +76,7 @@ def test_a_branch_that_never_had_the_file_gets_it(tmp_path: Path) -> None:
     change(App.of(config), deeds.set_mode(override(config)))
 
     assert read(config) is not None
-    assert branch_db(config).stat().st_mode & 0o077 == 0
+    assert config.storage.branch_db.stat().st_mode & 0o077 == 0
 
 
 def test_reading_makes_nothing(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_file_that_is_lost_is_told_and_looked_for_again(
     config: Config, desk: BranchThread
 ) -> None:
     """No empty one takes its place; once it is restored, web goes on without a restart."""
-    path = branch_db(config)
+    path = config.storage.branch_db
     away = path.rename(path.with_name("backup"))
 
     for _ in range(2):
@@ -174,14 +174,14 @@ def test_the_file_is_free_once_web_has_ended(config: Config) -> None:
     desk.open()
     desk.close()
 
-    open_or_create_branch(branch_db(config)).close()
+    open_or_create_branch(config.storage.branch_db).close()
 
 
 def test_the_door_goes_by_what_it_read_last_while_files_are_swapped(config: Config) -> None:
     """Nobody is refused for that moment, and no ban, pass or lockdown is forgotten in it."""
     key, moment = bytes(16), system_clock(config).moment()
     today = moment.local.date()
-    with closing(open_or_create_branch(branch_db(config))) as writer:
+    with closing(open_or_create_branch(config.storage.branch_db)) as writer:
         ban = Ban(0, "noise", moment.local, None, "anna", frozenset({ALL_BRANCHES}))
         writer.ban(ban, moment, row_key=key, patron_ref=None)
         writer.issue(Pass(0, PassKind.STAFF, today, today, label="x"), moment, row_key=key)
@@ -196,7 +196,7 @@ def test_the_door_goes_by_what_it_read_last_while_files_are_swapped(config: Conf
             return [*decided, branch.version(), patrons.version(), patrons.find(key)]
 
         before = answers()
-        branch_db(config).unlink()
-        patrons_db(config).unlink()
+        config.storage.branch_db.unlink()
+        config.storage.patrons_db.unlink()
 
         assert answers() == before

@@ -29,7 +29,6 @@ from doorctl.core.errors import DoorctlError, InputError, KeyFileError
 from doorctl.core.masked import InstallationKey
 from doorctl.privacy.audit import KEY, Action
 from doorctl.services import pairing
-from doorctl.services.app import branch_db, patrons_db
 from doorctl.services.setup import make_certificate, openssl
 from doorctl.sources.branches import tls_context
 from doorctl.store.keys import (
@@ -149,7 +148,7 @@ class Pair:
     def says_which_key(self) -> bool:
         """Tell whether the branch's audit log says which key it has been given."""
         key = key_id(read_key(self.branch.secrets.installation_key_file))
-        with closing(AuditRecords(branch_db(self.branch))) as records:
+        with closing(AuditRecords(self.branch.storage.branch_db)) as records:
             deeds = [entry.deed for entry in records.entries()]
         said = {deed.details[KEY] for deed in deeds if deed.action is Action.KEY_ADOPTED}
         return said == {key}
@@ -423,11 +422,11 @@ def test_a_key_that_nothing_hangs_on_gives_way(pair: Pair, taken: str, given_bac
     initialise(pair.branch)
     pair.begin()
     pair.answer()
-    with closing(sqlite3.connect(patrons_db(pair.branch), isolation_level=None)) as database:
+    with closing(sqlite3.connect(pair.branch.storage.patrons_db, isolation_level=None)) as database:
         database.execute(taken)
     with pytest.raises(InputError, match="another key than the server's"):
         pair.finish()
-    with closing(sqlite3.connect(patrons_db(pair.branch), isolation_level=None)) as database:
+    with closing(sqlite3.connect(pair.branch.storage.patrons_db, isolation_level=None)) as database:
         database.execute(given_back)
     assert pair.finish()
     assert pair.is_paired() == (True, True)

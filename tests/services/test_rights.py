@@ -97,7 +97,7 @@ class TestBans:
 
     def test_without_a_register_the_card_is_banned(self, app: App) -> None:
         """A lost register is no reason to keep nobody out."""
-        app.patrons_db.unlink()
+        app.storage.patrons_db.unlink()
         (banned,) = ban_card(app, CARD, None, BAN)
 
         assert not banned.whole_patron
@@ -128,12 +128,12 @@ class TestBans:
     ) -> None:
         """A CPR number above all, with a register and without: neither as a ban nor on record."""
         if lost:
-            app.patrons_db.unlink()
+            app.storage.patrons_db.unlink()
         with pytest.raises(InputError) as refusal:
             ban_patron(app, ref, BAN)
 
         assert ref not in str(refusal.value)
-        assert ref.encode() not in app.branch_db.read_bytes()
+        assert ref.encode() not in app.storage.branch_db.read_bytes()
         assert rights.every_ban(app) == ()
 
     def test_a_library_systems_number_may_look_like_a_cpr_number(self, app: App) -> None:

@@ -21,7 +21,7 @@ from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.services.alarm_ways import doors_alarms
 from doorctl.services.alarms import StandingAlarms, WebsAlarms
-from doorctl.services.app import App, branch_db
+from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.status import status
 from doorctl.store.records import AlarmRecords, AuditRecords
@@ -60,7 +60,7 @@ class Site:
 
     def deeds(self) -> list[tuple[Action, str]]:
         """Return what stands on the audit log, and by whom."""
-        with closing(AuditRecords(branch_db(self.config))) as records:
+        with closing(AuditRecords(self.config.storage.branch_db)) as records:
             return [(one.deed.action, one.by) for one in records.entries()]
 
 
@@ -111,7 +111,7 @@ def one(tmp_path: Path) -> Iterator[Desk]:
     with ExitStack() as stack:
         clock = FakeClock()
         real = site(initialised(tmp_path), clock, stack)
-        records = stack.enter_context(closing(AlarmRecords(branch_db(real.config))))
+        records = stack.enter_context(closing(AlarmRecords(real.config.storage.branch_db)))
 
         def ended() -> tuple[AlarmRecord, ...]:
             return records.ended(9)
@@ -319,7 +319,7 @@ def test_ways_out_are_told_what_was_acknowledged_and_what_is_over(web: Site) -> 
 def test_a_table_that_can_not_be_written_is_told_once(tmp_path: Path) -> None:
     """The log never waits for it; what is to be kept waits."""
     config = initialised(tmp_path)
-    branch_db(config).unlink()
+    config.storage.branch_db.unlink()
     with ExitStack() as stack:
         web = site(config, FakeClock(), stack)
         for _ in range(3):
@@ -382,7 +382,7 @@ def test_status_tells_what_stands(web: Site) -> None:
     assert status(App.of(web.config))["alarms"] == [
         {"kind": "door_held", "since": "2026-03-02T19:00:00+01:00"}
     ]
-    branch_db(web.config).write_bytes(b"no database")
+    web.config.storage.branch_db.write_bytes(b"no database")
     assert status(App.of(web.config))["alarms"] is None
 
 
@@ -402,5 +402,5 @@ def test_status_tells_what_the_door_says_beside_the_table(web: Site) -> None:
         {"kind": "door_held", "since": "2026-03-02T19:00:00+01:00"},
         {"kind": "reader_lost", "since": now},
     ]
-    branch_db(web.config).write_bytes(b"no database")
+    web.config.storage.branch_db.write_bytes(b"no database")
     assert status(App.of(web.config))["alarms"] == doors

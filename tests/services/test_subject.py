@@ -34,7 +34,7 @@ from doorctl.rpc.control import ControlServer
 from doorctl.services import branch as book
 from doorctl.services import cards as command_desk
 from doorctl.services import subject as rights
-from doorctl.services.app import App, branch_db, patrons_db, system_clock, visits_db
+from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread, change
 from doorctl.services.purging import doors_answers, purge_now
 from doorctl.services.subject import Named
@@ -82,9 +82,9 @@ def register(config: Config) -> list[SealedRow]:
 def push(config: Config, epoch: int) -> None:
     """Have the register's owner apply a snapshot of that number."""
     with (
-        closing(StoredErasures(branch_db(config))) as erasures,
+        closing(StoredErasures(config.storage.branch_db)) as erasures,
         closing(
-            open_or_create_patrons(patrons_db(config), sealer(config).seal, erasures)
+            open_or_create_patrons(config.storage.patrons_db, sealer(config).seal, erasures)
         ) as writer,
     ):
         apply(writer, register(config), epoch)
@@ -104,7 +104,7 @@ def apply(writer: PatronCacheWriter, rows: list[SealedRow], epoch: int) -> None:
 
 def knows(config: Config, number: str) -> bool:
     """Tell whether the register holds a card."""
-    with closing(PatronCache(patrons_db(config), sealer(config).seal)) as cache:
+    with closing(PatronCache(config.storage.patrons_db, sealer(config).seal)) as cache:
         return cache.find(key(config, number)) is not None
 
 
@@ -112,7 +112,7 @@ def came(config: Config, number: str, *, at: datetime = NOW) -> None:
     """Put a visit with a wrong PIN on record."""
     boot = system_clock(config).boot_time()
     stamp = Stamped(at, ClockState.TRUSTED, boot)
-    with closing(VisitStore(visits_db(config))) as visits:
+    with closing(VisitStore(config.storage.visits_db)) as visits:
         attempt = visits.last_attempt() + 1
         visits.open_attempt(Opened(attempt, stamp, key(config, number), CardThrottle(1, boot)))
         visits.close_attempt(
@@ -161,8 +161,10 @@ def start_web(config: Config, stack: ExitStack) -> None:
     """Own the register and ``branch.db`` as web does."""
     worker = stack.enter_context(ThreadPoolExecutor(1))
     seal = sealer(config).seal
-    erasures = stack.enter_context(closing(StoredErasures(branch_db(config))))
-    writer = worker.submit(open_or_create_patrons, patrons_db(config), seal, erasures).result()
+    erasures = stack.enter_context(closing(StoredErasures(config.storage.branch_db)))
+    writer = worker.submit(
+        open_or_create_patrons, config.storage.patrons_db, seal, erasures
+    ).result()
     stack.callback(lambda: worker.submit(writer.close).result())
     desk = stack.enter_context(closing(BranchThread(App.of(config))))
     desk.open()
@@ -173,7 +175,7 @@ def start_web(config: Config, stack: ExitStack) -> None:
 def start_door(config: Config, stack: ExitStack) -> None:
     """Own the door log as the door does."""
     worker = stack.enter_context(ThreadPoolExecutor(1))
-    visits = worker.submit(VisitStore, visits_db(config)).result()
+    visits = worker.submit(VisitStore, config.storage.visits_db).result()
     stack.callback(lambda: worker.submit(visits.close).result())
     answers = doors_answers(
         lambda job: worker.submit(job).result(), lambda: visits, lambda _row_keys: None
@@ -223,7 +225,7 @@ class TestExport:
         old = NOW - timedelta(days=40)
         came(branch, CARD, at=old)
         for until, shown in ((NOW - HOUR, 1), (NOW + 9 * HOUR, 2)):
-            with closing(VisitStore(visits_db(branch))) as visits:
+            with closing(VisitStore(branch.storage.visits_db)) as visits:
                 boot = system_clock(branch).boot_time()
                 visits.keep_time(NOW, boot)
                 visits.add_hold(replace(HOLD, since=old - HOUR, to=old + HOUR, until=until))
@@ -231,7 +233,7 @@ class TestExport:
 
     def test_without_a_register_shows_what_the_others_hold(self, branch: Config) -> None:
         """A ban knows whose it is; a lost register is no reason to say that nothing is held."""
-        patrons_db(branch).unlink()
+        branch.storage.patrons_db.unlink()
 
         assert held(rights.export(App.of(branch), BY_CARD)) == {
             "attempts": 1,
@@ -241,7 +243,7 @@ class TestExport:
 
     def test_of_a_lost_branch_file_is_refused(self, branch: Config) -> None:
         """Without it nobody knows all that is held."""
-        branch_db(branch).unlink()
+        branch.storage.branch_db.unlink()
 
         with pytest.raises(StoreError, match="restore it"):
             rights.export(App.of(branch), BY_CARD)
@@ -266,7 +268,7 @@ class TestErase:
     def test_says_on_record_that_somebody_was_erased_and_not_who(self, branch: Config) -> None:
         """The audit log's entry about it names nobody."""
         rights.erase(App.of(branch), BY_CARD)
-        with closing(AuditRecords(branch_db(branch))) as audit:
+        with closing(AuditRecords(branch.storage.branch_db)) as audit:
             (deed,) = [
                 one.deed for one in audit.entries() if one.deed.action is Action.SUBJECT_ERASED
             ][-1:]
@@ -279,7 +281,7 @@ class TestErase:
         rights.erase(App.of(branch), BY_CARD)
         assert book.verify_audit(App.of(branch)).broken is None
         rights.export(App.of(branch), BY_CARD)
-        with closing(sqlite3.connect(branch_db(branch))) as database, database:
+        with closing(sqlite3.connect(branch.storage.branch_db)) as database, database:
             sql = "UPDATE audit SET record = NULL, salt = NULL WHERE number = {}"
             last = database.execute("SELECT max(number) FROM audit").fetchone()[0]
             database.execute(sql.format(last))
@@ -289,7 +291,7 @@ class TestErase:
     def test_an_older_push_brings_nobody_back_to_a_new_register(self, branch: Config) -> None:
         """A stick with last week's snapshot, after the register was lost: all but the person."""
         rights.erase(App.of(branch), BY_CARD)
-        patrons_db(branch).unlink()
+        branch.storage.patrons_db.unlink()
         push(branch, 7)
 
         assert [knows(branch, one) for one in (CARD, CPR, STRANGER)] == [False, False, True]
@@ -297,11 +299,11 @@ class TestErase:
 
     def test_an_older_copy_of_the_register_brings_nobody_back(self, branch: Config) -> None:
         """A restored file loses the person as soon as its owner opens it."""
-        copy = patrons_db(branch).read_bytes()
+        copy = branch.storage.patrons_db.read_bytes()
         rights.erase(App.of(branch), BY_CARD)
-        patrons_db(branch).write_bytes(copy)
-        with closing(StoredErasures(branch_db(branch))) as erasures:
-            open_or_create_patrons(patrons_db(branch), sealer(branch).seal, erasures).close()
+        branch.storage.patrons_db.write_bytes(copy)
+        with closing(StoredErasures(branch.storage.branch_db)) as erasures:
+            open_or_create_patrons(branch.storage.patrons_db, sealer(branch).seal, erasures).close()
 
         assert [knows(branch, one) for one in (CARD, CPR, STRANGER)] == [False, False, True]
         assert traces(branch, CARD, CPR) == []
@@ -318,7 +320,7 @@ class TestErase:
     def test_a_push_is_refused_while_nobody_knows_who_was_erased(self, branch: Config) -> None:
         """In doubt nobody comes back; the door refuses everybody then, too."""
         rights.erase(App.of(branch), BY_CARD)
-        branch_db(branch).unlink()
+        branch.storage.branch_db.unlink()
 
         with pytest.raises(StoreError, match="restore it"):
             push(branch, 8)
@@ -326,7 +328,7 @@ class TestErase:
     def test_what_its_owner_can_not_do_is_told_and_done_the_next_time(self, branch: Config) -> None:
         """The register forgets all cards; the visits of each are found by the tombstone later."""
         came(branch, CPR)
-        with closing(VisitStore(visits_db(branch))):
+        with closing(VisitStore(branch.storage.visits_db)):
             # A door that runs and does not answer.
             first = rights.erase(App.of(branch), BY_CARD)
         assert list(first.left) == [VISITS]
@@ -342,7 +344,7 @@ class TestErase:
         self, branch: Config
     ) -> None:
         """They are named with case and end; everything else is erased at once."""
-        with closing(VisitStore(visits_db(branch))) as visits:
+        with closing(VisitStore(branch.storage.visits_db)) as visits:
             number = visits.add_hold(HOLD).number
         done = rights.erase(App.of(branch), BY_CARD)
         purge_now(App.of(branch), proved=False)
@@ -350,7 +352,7 @@ class TestErase:
         assert [(one.attempt, one.case) for one in done.held] == [(1, HOLD.case)]
         assert traces(branch, CARD, CPR) == [VISITS]
 
-        with closing(VisitStore(visits_db(branch))) as visits:
+        with closing(VisitStore(branch.storage.visits_db)) as visits:
             visits.lift_hold(number)
         purge_now(App.of(branch), proved=False)
 
@@ -383,7 +385,7 @@ class TestRestrict:
     def test_survives_pushes_and_a_lost_register(self, branch: Config) -> None:
         """It is the branch's own word, which no push knows of."""
         rights.restrict(App.of(branch), BY_CARD)
-        patrons_db(branch).unlink()
+        branch.storage.patrons_db.unlink()
         push(branch, 9)
 
         assert command_desk.explain(App.of(branch), CPR, None).reason is Reason.RESTRICTED
@@ -428,7 +430,7 @@ class TestNumber:
         self, deed: Callable[[App, Named], object], ref: str, branch: Config
     ) -> None:
         """It belongs where a card is typed, and the line does not repeat it."""
-        with closing(AuditRecords(branch_db(branch))) as audit:
+        with closing(AuditRecords(branch.storage.branch_db)) as audit:
             before = audit.entries()
             with pytest.raises(InputError, match="as the card") as refusal:
                 deed(App.of(branch), Named(None, ref))
@@ -503,7 +505,7 @@ class TestCommands:
 
     def test_erase_fails_where_something_is_left(self, branch: Config) -> None:
         """With one line that says what and what to do."""
-        with closing(VisitStore(visits_db(branch))):
+        with closing(VisitStore(branch.storage.visits_db)):
             failed = call(branch, "erase", CARD).exception
 
         assert isinstance(failed, DoorctlError)
@@ -513,7 +515,7 @@ class TestCommands:
 
     def test_a_held_visit_is_named_and_fails_the_command(self, branch: Config) -> None:
         """It has not been erased, so nobody may be told that it was."""
-        with closing(VisitStore(visits_db(branch))) as visits:
+        with closing(VisitStore(branch.storage.visits_db)) as visits:
             visits.add_hold(HOLD)
         failed = call(branch, "erase", CARD).exception
 
@@ -536,7 +538,7 @@ class TestCommands:
             rights.restrict(App.of(owned), BY_CARD, "sag 2026-16")
         assert call(owned, command, CARD, "--why", "sag 2026-17").exit_code == 0
 
-        with closing(AuditRecords(branch_db(owned))) as audit:
+        with closing(AuditRecords(owned.storage.branch_db)) as audit:
             deeds = [one.deed for one in audit.entries()]
         assert [one.action for one in deeds if one.why == "sag 2026-17"] == [action]
         assert len([one for one in deeds if one.action is action]) == 1

@@ -100,5 +100,5 @@ def alarms(app: App) -> Iterator[StandingAlarms]:
     with ExitStack() as stack:
         branch = BranchThread(app)
         stack.callback(branch.close)
-        records = stack.enter_context(closing(AlarmRecords(app.branch_db)))
+        records = stack.enter_context(closing(AlarmRecords(app.storage.branch_db)))
         yield StandingAlarms(records, branch, lambda _kind: None, lambda: True)

@@ -6,11 +6,10 @@ from contextlib import closing
 
 from doorctl.config import Config
 from doorctl.privacy.audit import Action
-from doorctl.services.app import branch_db
 from doorctl.store.records import AuditRecords
 
 
 def recorded(config: Config) -> list[tuple[Action, str, str]]:
     """Return each entry's action, reason and account, oldest first."""
-    with closing(AuditRecords(branch_db(config))) as audit:
+    with closing(AuditRecords(config.storage.branch_db)) as audit:
         return [(one.deed.action, one.deed.why, one.by) for one in audit.entries()]

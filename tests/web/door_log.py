@@ -64,7 +64,7 @@ class WrittenLog:
 
     def write(self, *visits: Visit) -> None:
         """Commit attempts, new ones or as they have ended."""
-        with closing(sqlite3.connect(self.app.visits_db)) as file, file:
+        with closing(sqlite3.connect(self.app.storage.visits_db)) as file, file:
             file.executemany(
                 "INSERT OR REPLACE INTO attempts"
                 " (attempt, at_ms, clock, boot_id, boot_ms, row_key, verdict, reason)"
@@ -74,7 +74,7 @@ class WrittenLog:
 
     def happen(self, *events: tuple[datetime, str, str, str]) -> None:
         """Commit what the door did: when, kind, why and by whom."""
-        with closing(sqlite3.connect(self.app.visits_db)) as file, file:
+        with closing(sqlite3.connect(self.app.storage.visits_db)) as file, file:
             file.executemany(
                 "INSERT INTO events (at_ms, clock, boot_id, boot_ms, kind, why, by)"
                 " VALUES (?, 'trusted', 'boot-1', 1000, ?, ?, ?)",
@@ -83,7 +83,7 @@ class WrittenLog:
 
     def alarm(self, kind: str, at: datetime = NOW) -> None:
         """Commit an alarm that the web process raised and nobody has ended."""
-        with closing(sqlite3.connect(self.app.branch_db)) as file, file:
+        with closing(sqlite3.connect(self.app.storage.branch_db)) as file, file:
             file.execute(
                 "INSERT INTO alarms (kind, source, first_ms, last_ms, count, why)"
                 " VALUES (?1, 'web', ?2, ?2, 1, '')",
@@ -92,14 +92,16 @@ class WrittenLog:
 
     def know(self) -> None:
         """Have the register know whose the card is."""
-        with closing(open_or_create_patrons(self.app.patrons_db, self.numbers.seal())) as writer:
+        with closing(
+            open_or_create_patrons(self.app.storage.patrons_db, self.numbers.seal())
+        ) as writer:
             rows = [SealedRow(KEY, Patron("1001"))]
             writer.apply(rows, full=True, applied_at=NOW, minimum_age=0, guard=unguarded)
 
     def break_it(self) -> None:
         """Make the file one that can't be read, until :meth:`mend_it`."""
         self._move("", "-away")
-        self.app.visits_db.write_bytes(b"no database" * 1000)
+        self.app.storage.visits_db.write_bytes(b"no database" * 1000)
 
     def mend_it(self) -> None:
         """Put the file back."""
@@ -111,7 +113,7 @@ class WrittenLog:
         return [(action.value, why, by) for action, why, by in recorded(self.app.config)]
 
     def _move(self, source: str, target: str) -> None:
-        path = self.app.visits_db
+        path = self.app.storage.visits_db
         path.with_name(f"{path.name}{source}").replace(path.with_name(f"{path.name}{target}"))
 
 

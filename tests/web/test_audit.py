@@ -171,7 +171,7 @@ def test_no_more_is_missing_than_can_be(
 
     (alarm,) = log.named("alarm")
     assert told in str(alarm["why"])
-    with closing(AuditRecords(app.branch_db)) as records:
+    with closing(AuditRecords(app.storage.branch_db)) as records:
         assert records.entries()[-1].deed.details == details
 
 

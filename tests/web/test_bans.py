@@ -123,7 +123,7 @@ def test_the_command_writes_the_letter(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=f"no ban {made.number};"):
         bans(app.config, "letter", f"{made.number}")
-    with closing(AuditRecords(app.branch_db)) as audit:
+    with closing(AuditRecords(app.storage.branch_db)) as audit:
         looks = [one.deed for one in audit.entries() if one.deed.action is Action.BANS_LISTED]
     assert [look.details for look in looks] == [{"letter": made.number}]
 

@@ -92,7 +92,7 @@ def test_the_head_count_by_the_hour(door: WrittenLog) -> None:
         at = (midnight + timedelta(hours=hour)).astimezone(UTC)
         return HourCount(at, "self_service", LEAF, outcome, number)
 
-    with closing(open_or_create_visits(door.app.visits_db)) as visits:
+    with closing(open_or_create_visits(door.app.storage.visits_db)) as visits:
         visits.add_counts(
             (
                 count(8, "entered", 5),
@@ -133,9 +133,9 @@ def test_nobody_is_shown_what_can_not_be_put_on_record(
     """Where the audit log can't be written, nothing is told of anybody."""
     wrote(door, 1, 1.0, "ok", known=True)
     assert door.log.reveal(1, "a case of vandalism", "grethe") == "1001"
-    for left in door.app.branch_db.parent.glob("branch.db*"):
+    for left in door.app.storage.branch_db.parent.glob("branch.db*"):
         left.unlink()
-    door.app.branch_db.write_bytes(b"no database" * 1000)
+    door.app.storage.branch_db.write_bytes(b"no database" * 1000)
 
     with pytest.raises(StoreError):
         look(door.log)

@@ -32,7 +32,7 @@ from doorctl.demo.door import Stage
 from doorctl.rpc.control import ControlServer
 from doorctl.rpc.deeds import OpenBranch
 from doorctl.services.alarms import WebsAlarms
-from doorctl.services.app import App, access_policy, branch_db, patrons_db, system_clock, visits_db
+from doorctl.services.app import App, access_policy, system_clock
 from doorctl.services.branch import BranchThread
 from doorctl.services.hours import TRUST_CLOCK, believes
 from doorctl.services.numbers import OwnNumbers, own_sealer
@@ -215,8 +215,8 @@ class Served:
         """Return all that deeds change, as text: both databases without looks and sessions."""
         told = []
         for path, tables in (
-            (branch_db(self.config), DECIDING + ABOUT_PEOPLE),
-            (visits_db(self.config), HELD),
+            (self.config.storage.branch_db, DECIDING + ABOUT_PEOPLE),
+            (self.config.storage.visits_db, HELD),
         ):
             with closing(Connection(f"file:{path}?mode=ro", uri=True)) as database:
                 for table in tables:
@@ -241,7 +241,7 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
     config = branch.config
     live_through(config, 1, [row(1).row_key])
     keep_records(config, row(1).row_key)
-    with closing(Connection(visits_db(config))) as visits, visits:
+    with closing(Connection(config.storage.visits_db)) as visits, visits:
         key = OwnNumbers(own_sealer(config)).readings(CARD, None)[0].key
         visits.execute("INSERT INTO throttles VALUES (?, 10, 'a boot', 0, ?)", (key, NOW_MS))
     with ExitStack() as stack:
@@ -255,9 +255,9 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
         alarms = WebsAlarms(config, log, clock, stack, {})
         standing = alarms.kept_in(desk, stack)
         worker = stack.enter_context(ThreadPoolExecutor(1))
-        erasures = stack.enter_context(closing(StoredErasures(branch_db(config))))
+        erasures = stack.enter_context(closing(StoredErasures(config.storage.branch_db)))
         seal, policy = own_sealer(config).seal, access_policy(config)
-        opened = partial(open_or_create_patrons, patrons_db(config), seal, erasures, policy)
+        opened = partial(open_or_create_patrons, config.storage.patrons_db, seal, erasures, policy)
         register = worker.submit(opened).result()
         stack.callback(lambda: worker.submit(register.close).result())
         answers = {**desk.answers(), **webs_answers(desk, worker, register), **alarms.answers}
@@ -349,11 +349,11 @@ FAULTS: Final[Mapping[str, Callable[[Served], object]]] = MappingProxyType(
     {
         "no door": lambda _web: None,
         "no alarms": lambda web: web.write("DROP TABLE alarms"),
-        "branch.db damaged": lambda web: _damaged(branch_db(web.config)),
-        "visits.db missing": lambda web: _gone(visits_db(web.config)),
-        "visits.db damaged": lambda web: _damaged(visits_db(web.config)),
-        "patrons.db missing": lambda web: _gone(patrons_db(web.config)),
-        "patrons.db damaged": lambda web: _damaged(patrons_db(web.config)),
+        "branch.db damaged": lambda web: _damaged(web.config.storage.branch_db),
+        "visits.db missing": lambda web: _gone(web.config.storage.visits_db),
+        "visits.db damaged": lambda web: _damaged(web.config.storage.visits_db),
+        "patrons.db missing": lambda web: _gone(web.config.storage.patrons_db),
+        "patrons.db damaged": lambda web: _damaged(web.config.storage.patrons_db),
     }
 )
 

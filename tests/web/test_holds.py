@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from doorctl.accounts.account import Role
 from doorctl.config import Config
 from doorctl.rpc.control import ControlServer
-from doorctl.services.app import App, visits_db
+from doorctl.services.app import App
 from doorctl.services.purging import hold_answers
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.records import hold_pages
@@ -35,7 +35,7 @@ def config(tmp_path: Path) -> Iterator[Config]:
     config = initialised(tmp_path, "clock.trust=always")
     with ExitStack() as stack:
         worker = stack.enter_context(ThreadPoolExecutor(1))
-        visits = worker.submit(VisitStore, visits_db(config)).result()
+        visits = worker.submit(VisitStore, config.storage.visits_db).result()
         stack.callback(lambda: worker.submit(visits.close).result())
         answers = hold_answers(App.of(config), visits, lambda job: worker.submit(job).result())
         server = ControlServer(config.control.socket, answers)

@@ -18,7 +18,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.services.app import visits_db
 from doorctl.web.watching import METRICS, family
 from tests.web.branch import Branch, rows
 
@@ -104,7 +103,7 @@ def count_visits(branch: Branch, count: int, *, days_ago: int) -> None:
     """Have so many patrons been let in within an hour of that day."""
     day = datetime.now(ZoneInfo("Europe/Copenhagen")) - timedelta(days=days_ago)
     hour = day.replace(minute=0, second=0, microsecond=0)
-    with closing(Connection(visits_db(branch.config))) as visits, visits:
+    with closing(Connection(branch.config.storage.visits_db)) as visits, visits:
         visits.execute(
             "INSERT OR REPLACE INTO hourly (hour, mode, kind, outcome, count) "
             "VALUES (?, 'self_service', 'attempt', 'ok', ?)",

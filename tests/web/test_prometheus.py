@@ -22,7 +22,6 @@ import httpx2
 import pytest
 
 from doorctl.rpc.control import ControlServer
-from doorctl.services.app import branch_db, patrons_db
 from tests.web.branch import Branch, free_port, rows
 from tests.web.conftest import Branches
 from tests.web.test_metrics import BOARD, RULES, SYNC_RULES, count_visits
@@ -201,14 +200,14 @@ def _drawn(found: Monitoring, panel: dict[str, Any]) -> bool:
 
 def _let_register_grow_old(branch: Branch) -> None:
     at = (datetime.now(UTC) - timedelta(hours=27)).isoformat()
-    with closing(Connection(patrons_db(branch.config))) as patrons, patrons:
+    with closing(Connection(branch.config.storage.patrons_db)) as patrons, patrons:
         patrons.execute("UPDATE cache SET applied_at = ?", (at,))
 
 
 def _let_disk_be_full(branch: Branch) -> None:
     """As the door alarms it: a disk of the machine's own can't be filled for a test."""
     now_ms = round(time.time() * 1000)
-    with closing(Connection(branch_db(branch.config))) as database, database:
+    with closing(Connection(branch.config.storage.branch_db)) as database, database:
         database.execute(
             "INSERT INTO alarms (kind, source, first_ms, last_ms, count, why) "
             "VALUES ('disk_low', 'door', ?, ?, 1, '')",

@@ -10,7 +10,7 @@ import pytest
 from doorctl.accounts.account import AT_ONCE, REFILL_S, Permission
 from doorctl.core.errors import StoreError
 from doorctl.privacy.audit import Action
-from doorctl.services.app import App, branch_db
+from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.store.records import AuditRecords
 from doorctl.wiring.web import RefusalsOnRecord
@@ -28,7 +28,7 @@ def test_who_was_refused_what_and_how_often(tmp_path: Path) -> None:
         clock.advance(REFILL_S)
         record.note("kaj", "/audit", Permission.SEE_AUDIT)
 
-    with closing(AuditRecords(branch_db(config))) as records:
+    with closing(AuditRecords(config.storage.branch_db)) as records:
         log = records.entries()
     assert {(one.by, one.deed.action) for one in log} == {("kaj", Action.PAGE_REFUSED)}
     assert len(log) == AT_ONCE + 1
@@ -44,6 +44,6 @@ def test_who_was_refused_what_and_how_often(tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """The page refuses all the same; that is for the page to see to."""
     config, clock = initialised(tmp_path), FakeClock()
-    branch_db(config).write_bytes(b"no database" * 1000)
+    config.storage.branch_db.write_bytes(b"no database" * 1000)
     with closing(BranchThread(App(config, clock))) as branch, pytest.raises(StoreError):
         RefusalsOnRecord(branch, clock).note("kaj", "/audit", Permission.SEE_AUDIT)

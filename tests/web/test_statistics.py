@@ -38,7 +38,7 @@ COUNTS = (
 def app(apps: Apps) -> App:
     """A small branch that counted something."""
     app = apps()
-    with closing(VisitStore(app.visits_db)) as store:
+    with closing(VisitStore(app.storage.visits_db)) as store:
         store.add_counts(list(COUNTS))
     return app
 
@@ -62,7 +62,7 @@ def test_kept_sums_of_years_never_tell_another_figure(app: App) -> None:
         (MONDAY, date(2026, 4, 1)),
     )
     for more in (0, 0, 30, 7):
-        with closing(VisitStore(app.visits_db)) as store:
+        with closing(VisitStore(app.storage.visits_db)) as store:
             store.add_counts([counted(LATE_MONDAY, more), counted(datetime.now(UTC), more)])
         for span in spans:
             whole = visits.statistics(app, *span)
@@ -110,7 +110,7 @@ def test_the_first_look_after_a_start_waits_for_no_years(app: App, read: list[Ho
     """
     with built(app.config) as pages:
         pages.warm_up()
-        app.visits_db.unlink()
+        app.storage.visits_db.unlink()
         pages.warm_up()
 
     assert sorted(read, key=repr) == sorted(COUNTS, key=repr)

@@ -21,10 +21,8 @@ from doorctl.ops.clock import BUILD_FLOOR, utc_now
 from doorctl.services.app import (
     access_policy,
     outdated,
-    patrons_db,
     retention,
     system_clock,
-    visits_db,
     work_directory,
 )
 from doorctl.store.visits import VisitStore, create_visits
@@ -106,8 +104,8 @@ def test_files_stand_in_the_storage_directory(tmp_path: Path) -> None:
     """Under their fixed names; a driver's own files go to systemd's directory if there is one."""
     config = config_of(tmp_path, "visits.retention_days=14")
 
-    assert patrons_db(config) == tmp_path / "patrons.db"
-    assert visits_db(config) == tmp_path / "visits.db"
+    assert config.storage.patrons_db == tmp_path / "patrons.db"
+    assert config.storage.visits_db == tmp_path / "visits.db"
     assert work_directory(config, {}) == tmp_path
     assert work_directory(config, {"RUNTIME_DIRECTORY": "/run/doorctl"}) == Path("/run/doorctl")
     assert retention(config) == timedelta(days=14)
@@ -118,7 +116,7 @@ def test_without_a_door_log_time_begins_at_dawn(tmp_path: Path, content: bytes |
     """A missing or damaged log keeps no clock from being made."""
     config = config_of(tmp_path)
     if content is not None:
-        visits_db(config).write_bytes(content)
+        config.storage.visits_db.write_bytes(content)
 
     assert system_clock(config).moment().high_water >= BUILD_FLOOR
 
@@ -127,8 +125,8 @@ def test_the_clock_never_undercuts_the_time_on_record(tmp_path: Path) -> None:
     """What was trusted before a reboot is known to be past."""
     config = config_of(tmp_path)
     recorded = datetime(2126, 1, 1, tzinfo=UTC)
-    create_visits(visits_db(config))
-    store = VisitStore(visits_db(config))
+    create_visits(config.storage.visits_db)
+    store = VisitStore(config.storage.visits_db)
     store.keep_time(recorded, BootTime("boot-1", 1000))
     store.close()
 
@@ -143,8 +141,8 @@ def test_each_clock_of_the_machine_takes_up_what_the_door_knew(
     """Web and commands judge the time by the door's record; a web that restarts purges nothing."""
     config = config_of(tmp_path, "clock.trust=always")
     boot = system_clock(config).boot_time()
-    create_visits(visits_db(config))
-    with closing(VisitStore(visits_db(config))) as store:
+    create_visits(config.storage.visits_db)
+    with closing(VisitStore(config.storage.visits_db)) as store:
         accepted = utc_now() - off, timedelta(milliseconds=boot.ms)
         store.keep_clock(KeptReadings(boot.boot_id, accepted))
 

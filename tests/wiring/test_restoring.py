@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from doorctl.config import load
 from doorctl.core.errors import DoorctlError, InputError
-from doorctl.services.app import App
 from doorctl.services.backups import BRANCH, CONFIG, Manifest, Part, layout_of, packed, unpacked
 from doorctl.store.connection import whole_copy
 from doorctl.store.keys import key_days
@@ -66,7 +65,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     root = tmp_path_factory.mktemp("branch")
     path = installed(root)
     key = (root / "etc" / "the.key").read_bytes()
-    records = whole_copy(App.of(load(path)).branch_db)
+    records = whole_copy(load(path).storage.branch_db)
     return {BRANCH: records, CONFIG: CONFIGURATION.encode(), "beside/the.key": key}
 
 

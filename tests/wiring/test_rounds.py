@@ -14,7 +14,6 @@ import pytest
 from doorctl.access.calendar import DaySource, StoredCalendar
 from doorctl.access.ports import BranchWriter
 from doorctl.config import Config, load
-from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
@@ -79,7 +78,7 @@ class Web:
     def running(self, config: Config) -> Iterator[None]:
         """Go the rounds until the end of the block."""
         with ThreadPoolExecutor(1) as worker:
-            writer = worker.submit(open_or_create_branch, branch_db(config)).result()
+            writer = worker.submit(open_or_create_branch, config.storage.branch_db).result()
 
             def write(job: Callable[[BranchWriter], object]) -> None:
                 worker.submit(job, writer).result()
@@ -91,7 +90,7 @@ class Web:
 
     def stored(self, config: Config) -> StoredCalendar:
         """Return what is stored."""
-        with closing(BranchRecords(branch_db(config))) as branch:
+        with closing(BranchRecords(config.storage.branch_db)) as branch:
             return branch.calendar()
 
 

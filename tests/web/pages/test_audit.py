@@ -215,7 +215,7 @@ def test_a_whole_chain_and_a_broken_one(app: App) -> None:
     put(app, Deed(Action.MODE_ENDED))
     whole, end = client(app).post("/audit/verify").text, str(branch.audit_head(app))
     put(app, Deed(Action.MODE_ENDED))
-    with closing(sqlite3.connect(app.branch_db)) as file, file:
+    with closing(sqlite3.connect(app.storage.branch_db)) as file, file:
         find = "SELECT name FROM sqlite_schema WHERE type = 'trigger'"
         for (trigger,) in file.execute(find).fetchall():
             file.execute(f"DROP TRIGGER {trigger}")

@@ -236,7 +236,7 @@ def test_whoever_came_by_an_attempt_is_banned_without_a_card(app: App) -> None:
     """A row of the door log leads here; one without a card, or an older one, is refused."""
     known(app, "1001")
     at = Stamped(NOW, ClockState.TRUSTED, app.clock.boot_time())
-    with closing(VisitStore(app.visits_db)) as store:
+    with closing(VisitStore(app.storage.visits_db)) as store:
         store.open_attempt(Opened(7, at, key(app, IdentifierKind.CARD, CARD), CardThrottle()))
         store.open_attempt(Opened(8, at, CODES_KEY, CardThrottle()))
     silent = replace(app, numbers=DoorsNumbers(app.config.control.socket))

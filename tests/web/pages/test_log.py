@@ -449,9 +449,9 @@ def test_a_row_says_what_can_be_done(door: WrittenLog) -> None:
     for address in ("/why?attempt=8", "/bans?attempt=8#add", "/holds?around=2026-11-25T18:38"):
         assert f'href="{address}"' in page
     assert not re.search(r"\b1001\b", page)
-    with closing(AuditRecords(door.app.branch_db)) as records:
+    with closing(AuditRecords(door.app.storage.branch_db)) as records:
         assert [one.deed.action for one in records.entries()] == [Action.CARD_SEARCHED]
-    with closing(sqlite3.connect(door.app.branch_db)) as file:
+    with closing(sqlite3.connect(door.app.storage.branch_db)) as file:
         file.execute(
             "CREATE TRIGGER none BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, ''); END"
         )

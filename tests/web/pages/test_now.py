@@ -172,7 +172,7 @@ def test_last_night_is_told_since_the_house_was_closed(client: Clients, app: App
 
 def test_a_night_that_can_t_be_read_is_not_told_as_quiet(client: Clients, app: App) -> None:
     """No numbers stand beside a fault."""
-    app.visits_db.write_bytes(b"no database" * 1000)
+    app.storage.visits_db.write_bytes(b"no database" * 1000)
 
     night = client().get("/now").text.partition('<div id="night">')[2].partition("</section>")[0]
 
@@ -216,8 +216,8 @@ def test_a_door_that_does_not_answer_is_not_opened_from_the_page(
 
 def test_hours_that_nobody_knows_and_a_register_that_is_gone(client: Clients, app: App) -> None:
     """What can't be read is said in its place; the page is there all the same."""
-    app.branch_db.unlink()
-    app.patrons_db.unlink()
+    app.storage.branch_db.unlink()
+    app.storage.patrons_db.unlink()
     page = client().get("/now").text
 
     assert "Åbningstiderne kendes ikke." in page
@@ -227,7 +227,7 @@ def test_hours_that_nobody_knows_and_a_register_that_is_gone(client: Clients, ap
 @pytest.mark.usefixtures("door")
 def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once(client: Clients, app: App) -> None:
     """Staff read what it means and what to do, and whoever has seen it stands there."""
-    with closing(open_or_create_branch(app.branch_db)) as writer:
+    with closing(open_or_create_branch(app.storage.branch_db)) as writer:
         alarm = AlarmChange("door_held", Source.DOOR, "the door has been open for 60 s", NOW)
         StoredAlarms(writer).hear(alarm, app.clock.moment())
     staff = client()
@@ -246,7 +246,7 @@ def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once(client: Clients,
 @pytest.mark.usefixtures("door")
 def test_alarms_that_cannot_be_read_are_no_calm(client: Clients, app: App) -> None:
     """Nothing to do is only said where somebody knows it."""
-    with closing(sqlite3.connect(app.branch_db)) as database:
+    with closing(sqlite3.connect(app.storage.branch_db)) as database:
         database.execute("DROP TABLE alarms")
 
     page = client().get("/now").text
@@ -260,7 +260,7 @@ def test_a_disk_that_is_full_is_a_fault(app: App) -> None:
 
 
 def _register_gone(app: App) -> None:
-    app.patrons_db.unlink()
+    app.storage.patrons_db.unlink()
 
 
 def _days_pass(app: App) -> None:
@@ -330,7 +330,7 @@ def test_hours_that_no_source_gives_are_a_fault(apps: Apps) -> None:
     """Holidays that were never fetched leave every date unknown, and so does a lost file."""
     made = apps(*EVENING, 'hours.holidays="closed"')
     assert "Mode" in faults(branch_now(made))
-    made.branch_db.unlink()
+    made.storage.branch_db.unlink()
     assert branch_now(made).hours is None
     assert "Mode" in faults(branch_now(made))
 
@@ -369,7 +369,7 @@ def test_an_opening_that_the_door_refuses_is_on_record_as_refused(
     door.refuses = "the door was opened too often just now; wait a minute"
 
     assert client().post("/now/open", data={"reason": "rullestol"}).status_code == 422
-    with closing(AuditRecords(app.branch_db)) as audit:
+    with closing(AuditRecords(app.storage.branch_db)) as audit:
         entries = [(one.deed.action, dict(one.deed.details)) for one in audit.entries()]
     assert entries == [(Action.OPENED_ONCE, {}), (Action.OPENED_ONCE, {"outcome": "refused"})]
 
@@ -511,7 +511,10 @@ def test_a_mode_is_offered_for_two_hours_at_most(
 ) -> None:
     """Until the calendar's next change where that comes first, and never over the night."""
     made = apps(*hours)
-    with closing(AlarmRecords(made.branch_db)) as records, closing(BranchThread(made)) as branch:
+    with (
+        closing(AlarmRecords(made.storage.branch_db)) as records,
+        closing(BranchThread(made)) as branch,
+    ):
         seen = StandingAlarms(records, branch, lambda _kind: None, lambda: True)
         staff = browser(lambda frame: NowPages(frame, seen).routes(), app=made)
         page = staff.get("/now").text

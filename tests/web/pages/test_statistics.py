@@ -56,7 +56,7 @@ def app(apps: Apps) -> App:
 
 def counted(app: App, *counts: HourCount) -> App:
     """Have a branch count."""
-    with closing(VisitStore(app.visits_db)) as store:
+    with closing(VisitStore(app.storage.visits_db)) as store:
         store.add_counts(list(counts))
     return app
 

@@ -59,7 +59,7 @@ def waits(branch: App) -> None:
     """Have the card wait after wrong PINs."""
     at = Stamped(NOW, branch.clock.moment().state, branch.clock.boot_time())
     wrong = CardThrottle(STOP_AT_FAILURES, branch.clock.boot_time())
-    with closing(VisitStore(branch.visits_db)) as store:
+    with closing(VisitStore(branch.storage.visits_db)) as store:
         store.open_attempt(Opened(1, at, key(branch, IdentifierKind.CARD, CARD), wrong))
 
 
@@ -127,7 +127,7 @@ def test_whose_card_it_was_is_on_record_during_a_change_of_the_installation_key(
     """
     client(branch, numbers=Rotating(own_sealer(branch.config))).post("/why", data=FORM)
 
-    with closing(AuditRecords(branch.branch_db)) as audit:
+    with closing(AuditRecords(branch.storage.branch_db)) as audit:
         (entry,) = audit.entries()
     assert entry.deed.patron_ref == "1001"
     assert {*entry.deed.cards} == {bytes(16)}
@@ -195,7 +195,7 @@ def test_a_code_is_explained_without_the_door(number: int, branch: App) -> None:
 def test_the_last_at_the_door_stand_on_the_page(branch: App) -> None:
     """The newest first, with the code that the screen showed, and what leads to a ban of them."""
     at = Stamped(NOW - timedelta(days=1), ClockState.TRUSTED, branch.clock.boot_time())
-    with closing(VisitStore(branch.visits_db)) as store:
+    with closing(VisitStore(branch.storage.visits_db)) as store:
         for attempt, reason in enumerate((Reason.OK, Reason.UNDER_AGE), start=1):
             mine = key(branch, IdentifierKind.CARD, CARD)
             store.open_attempt(Opened(attempt, at, mine, CardThrottle()))
