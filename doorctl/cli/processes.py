@@ -132,7 +132,7 @@ def status(config: Config, as_json: bool) -> None:
     alarm, or a database that is missing, old or can't be read.
     """
     from doorctl.services.app import App
-    from doorctl.services.status import status as look
+    from doorctl.services.support import status as look
 
     state = look(App.of(config))
     if as_json:

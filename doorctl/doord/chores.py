@@ -30,7 +30,7 @@ from doorctl.doord.self_test import Finding, house
 from doorctl.doord.self_test import run as run_self_test
 from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import utc_now
-from doorctl.ops.machine import disk_low, undervoltage
+from doorctl.ops.process import disk_low, undervoltage
 from doorctl.privacy.retention import PurgeReport
 from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.services.app import CERTIFICATE, days_of_keys

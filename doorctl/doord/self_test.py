@@ -39,7 +39,7 @@ from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.core.ports import Clock, Disk, Sealer
 from doorctl.devices.pins import relay_risks
 from doorctl.door.strike import Granted, Strike, StrikeEvent, TimePassed
-from doorctl.ops import machine
+from doorctl.ops import process
 from doorctl.privacy.retention import VisitRetention
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import (
@@ -567,7 +567,7 @@ def house(config: Config, clock: Clock, **more: Any) -> House:
         moment=clock.moment(),
         now_s=clock.monotonic_s(),
         boot=clock.boot_time(),
-        disk=machine.DataDisk(config.storage.door_directory),
+        disk=process.DataDisk(config.storage.door_directory),
         relay_risks=relay_risks(config.gpio.factory),
         reader=lambda: CardReader(carries_keys=not config.keypad.port),
         **more,
@@ -607,24 +607,24 @@ def _without_the_door(config: Config) -> tuple[Finding, ...]:
         )
 
 
-def doctor(config: Config, root: Path = machine.ROOT) -> tuple[Finding, ...]:
+def doctor(config: Config, root: Path = process.ROOT) -> tuple[Finding, ...]:
     """Return what this machine's own safety has and lacks.
 
     The kernel's and the system's files are read below `root`.
     """
     storage, key = config.storage.directory, config.secrets.installation_key_file
-    device = machine.device_of(storage)
+    device = process.device_of(storage)
     stands = {
-        "disk": (machine.unencrypted(device, root), _LUKS),
+        "disk": (process.unencrypted(device, root), _LUKS),
         "relay": (" ".join(relay_risks(config.gpio.factory, root / "sys/module")), _RELAY),
         "key": (_key_problem(key), "Its owner alone may read it: chmod 600."),
         "key_age": (_key_age(key, system_clock(config)), "Take a new one: doorctl keys rotate."),
-        "feed": (machine.clear_feeds((storage, key.parent)), "Remove what was loaded: shred -u."),
-        "swap": (machine.swap(root), "Switch it off: swapoff -a, and in fstab or rpi-swap."),
-        "core_dumps": (machine.core_dumps(root), "sysctl kernel.core_pattern='|/bin/false'."),
-        "time": (machine.unsigned_time(root), "Take chrony with NTS; systemd/README.md has it."),
-        "battery_clock": (machine.battery_clock(root), "Put one in, or a battery."),
-        "watchdog": (machine.watchdog(root), "Install systemd/doorctl.system.conf."),
+        "feed": (process.clear_feeds((storage, key.parent)), "Remove what was loaded: shred -u."),
+        "swap": (process.swap(root), "Switch it off: swapoff -a, and in fstab or rpi-swap."),
+        "core_dumps": (process.core_dumps(root), "sysctl kernel.core_pattern='|/bin/false'."),
+        "time": (process.unsigned_time(root), "Take chrony with NTS; systemd/README.md has it."),
+        "battery_clock": (process.battery_clock(root), "Put one in, or a battery."),
+        "watchdog": (process.watchdog(root), "Install systemd/doorctl.system.conf."),
     }
     return tuple(
         Finding(name, not problem, problem or "All is well.", do if problem else "")

@@ -1,22 +1,27 @@
-"""A process's threads, its memory, and its word to systemd."""
+"""A process's threads, its memory, its word to systemd; and what its machine lacks."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import queue
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Generic, TypeVar
 
-from doorctl.core.errors import NotAnsweringError
+from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.core.ports import EventLog
+from doorctl.ops.clock import BUILD_FLOOR
 
 PostedT = TypeVar("PostedT")
 ResultT = TypeVar("ResultT")
@@ -330,3 +335,145 @@ def spare_the_collector() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+# This machine's disk, power supply and own safety.
+
+LEAST_FREE_BYTES = 200 * 1024 * 1024
+"""Room to load a register of 100 000 beside the old register, and for a purge."""
+
+HWMON = Path("/sys/class/hwmon")
+
+
+def disk_low(directory: Path) -> str | None:
+    """Return how little room is left on the disk of `directory`; None where it is enough.
+
+    Raises OSError: the disk can't be read.
+    """
+    free = shutil.disk_usage(directory).free
+    if free >= LEAST_FREE_BYTES:
+        return None
+    return f"{free // 1_048_576} MiB are free where {directory} lies"
+
+
+def undervoltage(hwmon: Path = HWMON) -> str | None:
+    """Return that a Raspberry Pi's supply is too weak; None where it isn't, or on other machines.
+
+    The kernel's driver ``rpi_volt`` sets ``in0_lcrit_alarm`` below 4.63 V.
+    """
+    for name in hwmon.glob("*/name"):
+        with suppress(OSError):
+            if name.read_text().strip() == "rpi_volt":
+                low = (name.parent / "in0_lcrit_alarm").read_text().strip() == "1"
+                return "the supply falls below 4.63 V" if low else None
+    return None
+
+
+PROBE = bytes(4096)
+"""One page, as much as SQLite's smallest write."""
+
+
+class DataDisk:
+    """The real `Disk`, of the databases' directory. Thread-safe."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def free_bytes(self) -> int:
+        """Return the free bytes without the part that ext4 keeps for root."""
+        try:
+            usage = os.statvfs(self._directory)
+        except OSError as err:
+            raise StoreError(f"{self._directory} can't be asked: {err.strerror}") from err
+        return usage.f_bavail * usage.f_frsize
+
+    def prove_writable(self) -> None:
+        """Write a page to a file without a name and wait until the medium has it.
+
+        A file without a name (Linux's ``O_TMPFILE``) is gone whenever the process is.
+        """
+        try:
+            with tempfile.TemporaryFile(dir=self._directory, buffering=0) as probe:
+                probe.write(PROBE)
+                os.fsync(probe.fileno())
+        except OSError as err:
+            raise StoreError(f"{self._directory} can't be written: {err.strerror}") from err
+
+
+# Each check returns what is missing, None where all is well, and looks below `root`, so that a
+# test can lay out another machine.
+
+ROOT = Path("/")
+FEEDS = ("*.ndjson", "*.csv")
+
+
+def device_of(directory: Path) -> str:
+    """Return the number of the device that a directory lies on, as ``/sys/dev/block`` names it."""
+    number = directory.stat().st_dev
+    return f"{os.major(number)}:{os.minor(number)}"
+
+
+def unencrypted(device: str, root: Path = ROOT) -> str | None:
+    """Look for dm-crypt below a device, at any depth."""
+    if _encrypted(root / "sys/dev/block" / device):
+        return None
+    return "The disk is not encrypted: whoever takes it has the key and the register."
+
+
+def _encrypted(device: Path) -> bool:
+    return _text(device / "dm/uuid").startswith("CRYPT-") or any(
+        map(_encrypted, device.glob("slaves/*"))
+    )
+
+
+def core_dumps(root: Path = ROOT) -> str | None:
+    """Check where the memory of a crashed process is stored."""
+    if _text(root / "proc/sys/kernel/core_pattern") in {"", "|/bin/false"}:
+        return None
+    return "A command that crashes may leave its memory on the disk; the units leave none."
+
+
+def swap(root: Path = ROOT) -> str | None:
+    """Check whether memory is written to a disk; zram stays in memory."""
+    used = [line.split()[0] for line in _text(root / "proc/swaps").splitlines()[1:]]
+    disks = [name for name in used if not name.startswith("/dev/zram")]
+    return f"Memory may be swapped to {', '.join(disks)}." if disks else None
+
+
+def clear_feeds(directories: Iterable[Path]) -> str | None:
+    """Look for exports of patrons in the places where they are loaded from."""
+    feeds = {path for place in directories for name in FEEDS for path in place.glob(name)}
+    if not feeds:
+        return None
+    names = ", ".join(repr(str(path)) for path in sorted(feeds))
+    return f"CPR numbers and PINs may stand in clear in {names}."
+
+
+def unsigned_time(root: Path = ROOT) -> str | None:
+    """Look for a server with NTS in chrony's configuration."""
+    files = (root / "etc/chrony").rglob("*.*")
+    if any(" nts" in line.partition("#")[0] for path in files for line in _text(path).splitlines()):
+        return None
+    return "The time is taken unsigned: whoever answers on the network sets it."
+
+
+def battery_clock(root: Path = ROOT) -> str | None:
+    """Check the battery clock; without a battery it says a time before doorctl was built."""
+    texts = (_text(path) for path in (root / "sys/class/rtc").glob("*/since_epoch"))
+    if any(text.isdigit() and int(text) > BUILD_FLOOR.timestamp() for text in texts):
+        return None
+    return "No battery clock keeps the time while the power is off."
+
+
+def watchdog(root: Path = ROOT) -> str | None:
+    """Check whether the board's own watchdog is fed."""
+    states = (root / "sys/class/watchdog").glob("*/state")
+    if any(_text(path) == "active" for path in states):
+        return None
+    return "No watchdog resets this machine when it hangs."
+
+
+def _text(path: Path) -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8").strip()
+    return ""

@@ -1,8 +1,9 @@
-"""What a technician sends to whoever helps: nothing in it is personal, whatever was read.
+"""How the branch is: what ``doorctl status`` answers, and what is sent to whoever helps.
 
-Only what is on a list is let through: numbers of few digits, and words of a vocabulary that is
-written here or in the code. A free text is never shown, not even an alarm's reason: it may quote
-anything. Visits are left out; the page Statistics has what may be known of them.
+Of the latter nothing is personal, whatever was read. Only what is on a list is let through: numbers
+of few digits, and words of a vocabulary that is written here or in the code. A free text is never
+shown, not even an alarm's reason: it may quote anything. Visits are left out; the page Statistics
+has what may be known of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -27,12 +28,75 @@ from doorctl.access.calendar import Cause, Mode
 from doorctl.config import Config
 from doorctl.config.loading import keys
 from doorctl.core.alarms import KINDS
-from doorctl.core.errors import DoorctlError, InputError, NotRunningError
+from doorctl.core.errors import (
+    DoorctlError,
+    InputError,
+    NotAnsweringError,
+    NotRunningError,
+    StoreError,
+)
 from doorctl.core.identity import as_root
 from doorctl.core.moments import ClockState
-from doorctl.ops.machine import DataDisk, undervoltage
+from doorctl.ops.process import DataDisk, undervoltage
 from doorctl.rpc.control import Question, ask
+from doorctl.services.app import ANSWER_LIMIT_S, App, open_book, outdated
 from doorctl.services.check import DECIDES_S, alarms_standing
+from doorctl.services.numbers import own_sealer
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.patrons import PatronCache
+from doorctl.store.records import AuditRecords
+
+
+def status(app: App) -> dict[str, Any]:
+    """Return the state of the door process and the databases, and which alarms stand.
+
+    ``alarms`` is a list of kind and since when, from ``branch.db`` and, for web may be down, from
+    the door; None where ``branch.db`` can't be read and the door names none.
+    """
+    try:
+        door = ask(app.config.control.socket, Question("status"), timeout_s=ANSWER_LIMIT_S)
+        state: dict[str, Any] = {"running": True, **door}
+    except NotAnsweringError:
+        state = {"running": False}
+    alarms = alarms_standing(app.config, state.pop("alarms", []))
+    return {**state, **_cache_status(app), "alarms": alarms, "audit_head": _audit_head(app)}
+
+
+def _audit_head(app: App) -> str | None:
+    try:
+        with closing(AuditRecords(app.storage.branch_db)) as records:
+            return str(records.head())
+    except StoreError:
+        return None
+
+
+def _cache_status(app: App) -> dict[str, Any]:
+    now = app.clock.moment()
+    try:
+        with closing(PatronCache(app.storage.patrons_db, own_sealer(app.config).seal)) as cache:
+            stamp = cache.stamp()
+    except StoreError as err:
+        return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
+    age = stamp.age(now)
+    return {
+        "epoch": stamp.epoch,
+        "patrons": stamp.patrons,
+        "cache_age_s": None if age is None else round(age.total_seconds()),
+        "problem": outdated(stamp, app.config) or _unreadable(app),
+    }
+
+
+def _unreadable(app: App) -> str | None:
+    try:
+        with open_book(app) as book, closing(VisitHistory(app.storage.visits_db)) as history:
+            book.override()
+            history.high_water()
+    except StoreError as err:
+        return str(err)
+    return None
+
+
+# What is sent to whoever helps.
 
 LINES = 500
 UNITS = "doorctl-door", "doorctl-web"

@@ -10,7 +10,7 @@ import pytest
 
 from doorctl.core.errors import StoreError
 from doorctl.core.ports import Disk
-from doorctl.ops.machine import LEAST_FREE_BYTES, DataDisk, disk_low, undervoltage
+from doorctl.ops.process import LEAST_FREE_BYTES, DataDisk, disk_low, undervoltage
 from tests.fakes.disk import FakeDisk
 
 

@@ -12,7 +12,7 @@ import pytest
 from doorctl.devices.serial_line import STOP_S
 from doorctl.doord.chores import FREED_GRACE_S, KEPT_GRACE_S
 from doorctl.doord.controller import TURN_LIMIT_S
-from doorctl.ops import machine as hardening
+from doorctl.ops import process as hardening
 from doorctl.ops.clock import BUILD_FLOOR
 from doorctl.ops.logs import CLOSE_S
 

@@ -18,7 +18,7 @@ from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.cards import unlock
 from doorctl.services.purging import add_hold, lift_hold
-from doorctl.services.status import status
+from doorctl.services.support import status
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AuditRecords, AuditTrail
 from tests.services.branches import initialised

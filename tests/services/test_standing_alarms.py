@@ -23,7 +23,7 @@ from doorctl.services.alarm_ways import doors_alarms
 from doorctl.services.alarms import StandingAlarms, WebsAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
-from doorctl.services.status import status
+from doorctl.services.support import status
 from doorctl.store.records import AlarmRecords, AuditRecords
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

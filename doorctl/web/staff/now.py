@@ -20,7 +20,7 @@ from doorctl.core.alarms import AlarmRecord, Urgency
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
-from doorctl.ops.machine import DataDisk
+from doorctl.ops.process import DataDisk
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc import deeds
 from doorctl.rpc.control import Answer, Question, ask
