@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from doorctl.config.hours import (
     WrittenStaffed,
     read_hours,
 )
-from doorctl.config.rules import RULES, is_file, placed, placed_file
+from doorctl.config.rules import RULES, is_file, placed
 from doorctl.config.tables import (
     LONGEST_SHOWN,
     REQUIRED,
@@ -55,7 +55,6 @@ from doorctl.config.tables import (
     Visits,
     Web,
     WiredOutput,
-    WrittenSync,
     shown,
     shown_key,
 )
@@ -142,7 +141,8 @@ TABLES: Mapping[str, type[Any]] = MappingProxyType(
         "alarms.webhook": AlarmWebhook,
         "alarms.heartbeat": AlarmHeartbeat,
         "backup": Backup,
-        "sync": WrittenSync,
+        "sync": Sync,
+        "sync.targets": Target,
     }
 )
 """Table -> what stands in it, in the order of ``config/doorctl.toml``; `sync` is the sender's own.
@@ -150,7 +150,7 @@ TABLES: Mapping[str, type[Any]] = MappingProxyType(
 A dotted table stands in the one before the dot, and so does its section's value in that section.
 """
 
-LISTED = frozenset({"hours.exceptions", "outputs"})
+LISTED = frozenset({"hours.exceptions", "outputs", "sync.targets"})
 """Tables of which a file may have many, each under ``[[name]]``."""
 
 
@@ -367,9 +367,8 @@ def from_values(
     """Turn values that are each valid into a `Config`; ConfigError has those `known` first."""
     base = origin.path.absolute().parent
     values, unreadable = read_hours(placed(origin.values, base, environment))
-    values, wrong_targets = read_targets(values, base, environment)
     between = [problem for rule in RULES for problem in rule(values)]
-    if problems := [*known, *unreadable, *wrong_targets, *between]:
+    if problems := [*known, *unreadable, *between]:
         raise ConfigError(str(origin.path), problems)
     return replace(_built(values), origin=origin)
 
@@ -379,13 +378,11 @@ def _built(values: Mapping[str, Any]) -> Config:
     for name, value in values.items():
         table, _, leaf = name.rpartition(".")
         sections.setdefault(table, {})[leaf] = value
-    sending = sections.pop("sync", None)
-    sync = None if sending is None else Sync(**sending)
     # Inner tables first, for the outer one holds them.
     for table in sorted(sections.keys() - {""}, key=lambda name: name.count("."), reverse=True):
         outer, _, leaf = table.rpartition(".")
         sections.setdefault(outer, {})[leaf] = TABLES[table](**sections[table])
-    return Config(**sections[""], sync=sync)
+    return Config(**sections[""])
 
 
 def read_tables(path: Path) -> Tables:
@@ -431,8 +428,8 @@ MAY_BE_ABSENT = frozenset({"hours", "sync"})
 STAFFED = "hours.staffed"
 """Has the keys of another table; a misplaced key is meant for the other table."""
 
-MOST_LISTED = 400
-"""A file with more dates or outputs than this is a mistake."""
+MOST_LISTED = 1000
+"""A file with more dates, outputs or branches than this is a mistake."""
 
 SENDER, OF_A_DOOR = "sync", frozenset({"reader"})
 """A sender's file may leave out what only a door has; a door's file may not."""
@@ -575,52 +572,3 @@ def _elsewhere(leaf: str) -> list[str]:
         if table not in LISTED and table != STAFFED
     }
     return [everywhere[near] for near in _near(leaf, everywhere)]
-
-
-TARGETS = "sync.targets"
-TARGET_FILES = ("ca_file", "certificate_file", "key_file")
-
-
-def read_targets(
-    values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
-) -> tuple[dict[str, Any], list[Problem]]:
-    """Turn the written tables at ``sync.targets`` into a tuple of `Target`.
-
-    The targets may be missing from `values`; `base` and `environment` are as for `placed`.
-    """
-    if TARGETS not in values:
-        return dict(values), []
-    problems: list[Problem] = []
-    targets: list[Target] = []
-    for place, written in enumerate(values[TARGETS]):
-        name = f"{TARGETS}[{place}]"
-        target, wrong = _row(name, Target, written)
-        wrong = wrong or list(_of_target(name, target))
-        problems += wrong
-        if not wrong:
-            files = {
-                leaf: placed_file(getattr(target, leaf), base, environment) for leaf in TARGET_FILES
-            }
-            targets.append(replace(target, **files))
-    problems += _between(targets)
-    return {**values, TARGETS: tuple(targets)}, problems
-
-
-def _of_target(name: str, target: Target) -> Iterator[Problem]:
-    files = {leaf: getattr(target, leaf) != Path() for leaf in TARGET_FILES}
-    if any(files.values()) and not target.url.startswith("https:"):
-        yield Problem(f"{name}.url", f"found {shown(target.url)} beside certificates; give https")
-    pair = ("certificate_file", "key_file")
-    for leaf, other in (pair, pair[::-1]):
-        if files[other] and not files[leaf]:
-            yield Problem(f"{name}.{leaf}", f"missing beside {other}; give its path")
-
-
-def _between(targets: Sequence[Target]) -> Iterator[Problem]:
-    first: dict[str, int] = {}
-    for place, target in enumerate(targets):
-        if first.setdefault(target.branch, place) != place:
-            yield Problem(
-                f"{TARGETS}[{place}].branch",
-                f"found {shown(target.branch)}, which is another target's too; give each one's own",
-            )

@@ -6,7 +6,8 @@ doesn't hide another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from os import fsencode
 from os.path import normpath
@@ -15,7 +16,14 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from doorctl.config.tables import Address, WiredOutput, is_this_machine, read_address, shown
+from doorctl.config.tables import (
+    Address,
+    Target,
+    WiredOutput,
+    is_this_machine,
+    read_address,
+    shown,
+)
 from doorctl.core.errors import Problem
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
@@ -31,6 +39,9 @@ DIRECTORIES = frozenset({WEBS, "sync.feed", "sync.state_directory", "backup.dire
 CATALOGUES = "web.catalogues"
 
 PUBLIC_KEYS = "web.push.public_key_files"
+
+OUTPUTS, TARGETS = "outputs", "sync.targets"
+TARGET_FILES = ("ca_file", "certificate_file", "key_file")
 
 
 def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -49,6 +60,10 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
         result[DOORS] = base / result[DOORS] if own else result.get(WEBS, Path())
     if PUBLIC_KEYS in result:
         result[PUBLIC_KEYS] = tuple(base / written for written in result[PUBLIC_KEYS])
+    if TARGETS in result:
+        result[TARGETS] = tuple(
+            target and _placed_target(target, base, environment) for target in result[TARGETS]
+        )
     for name in SOCKETS.keys() & result.keys():
         socket = _socket(name, result, base)
         if socket is None:
@@ -71,6 +86,11 @@ def placed_file(written: Path, base: Path, environment: Mapping[str, str]) -> Pa
     if directory and written.parts[:1] and written.parts[0] in CREDENTIALS_SPELT:
         return Path(directory, *written.parts[1:])
     return base / written
+
+
+def _placed_target(target: Target, base: Path, environment: Mapping[str, str]) -> Target:
+    files = {leaf: placed_file(getattr(target, leaf), base, environment) for leaf in TARGET_FILES}
+    return replace(target, **files)
 
 
 def _socket(name: str, values: Mapping[str, Any], base: Path) -> Path | None:
@@ -117,7 +137,7 @@ ONLY_SIP2 = ("terminal_password_file", "resident_classes", "deny_flags", "checks
 
 MISSING = "missing beside {beside}; give it"
 USELESS = "does nothing beside {beside}; leave it out"
-OUTPUTS = "outputs"
+ITS_PATH = "missing beside {beside}; give its path"
 SAME_PIN = "found {found}, which is {other} too; give each the pin it is wired to"
 
 
@@ -158,10 +178,14 @@ def ports_differ(values: Values) -> Iterator[Problem]:
 
 def pins_differ(values: Values) -> Iterator[Problem]:
     """No pin does two jobs."""
-    taken: dict[int, str] = {}
-    for name, pin in _pins(values):
-        if (other := taken.setdefault(pin, name)) != name:
-            yield Problem(name, SAME_PIN, found=pin, other=other)
+    outputs = [(f"{where}.pin", output.pin) for where, output in _listed(values, OUTPUTS)]
+    pins = [
+        (name, pin)
+        for name, pin in [*values.items(), *outputs]
+        if name.startswith(("gpio.", OUTPUTS)) and name.endswith("pin") and pin is not None
+    ]
+    for name, pin, other in _repeated(pins):
+        yield Problem(name, SAME_PIN, found=pin, other=other)
 
 
 def pulls_fit(values: Values) -> Iterator[Problem]:
@@ -242,9 +266,7 @@ def help_is_heard(values: Values) -> Iterator[Problem]:
 
 def tls_is_whole(values: Values) -> Iterator[Problem]:
     """A certificate has its key, and clients' certificates are asked for under TLS only."""
-    for problem in _together(
-        values, "web.tls", TLS_FILES, "missing beside {beside}; give its path"
-    ):
+    for problem in _together(values, "web.tls", TLS_FILES, ITS_PATH):
         # Without an authority for clients nobody is asked for a certificate.
         if problem.where != "web.tls.client_ca_file":
             yield problem
@@ -327,23 +349,41 @@ def oidc_comes_back(values: Values) -> Iterator[Problem]:
 
 
 def outputs_fit(values: Values) -> Iterator[Problem]:
-    """Each output has its own name, and its own pin or command; a wrong one is None here."""
-    listed: Sequence[WiredOutput | None] = values.get(OUTPUTS, ())
-    placed = [
-        (f"{OUTPUTS}[{place}]", output) for place, output in enumerate(listed) if output is not None
-    ]
-    names: dict[str, str] = {}
-    pins = {pin: name for name, pin in _pins(values)}
-    for where, output in placed:
+    """Each output is a pin or a command, and is on at some time."""
+    for where, output in _listed(values, OUTPUTS):
         yield from _of_output(where, output)
-        if (other := names.setdefault(output.name, where)) != where:
-            what = f"found {shown(output.name)}, which is {other}'s too; give each its own"
-            yield Problem(f"{where}.name", what)
-        if output.pin is None:
-            continue
-        mine = f"{where}.pin"
-        if (other := pins.setdefault(output.pin, mine)) != mine:
-            yield Problem(mine, SAME_PIN, found=output.pin, other=other)
+
+
+def targets_fit(values: Values) -> Iterator[Problem]:
+    """A branch that is asked by a certificate has both of its files, and is asked by https."""
+    for where, target in _listed(values, TARGETS):
+        files = {f"{where}.{leaf}": getattr(target, leaf) for leaf in TARGET_FILES}
+        if {*files.values()} != {Path()} and not target.url.startswith("https:"):
+            what = f"found {shown(target.url)} beside certificates; give https"
+            yield Problem(f"{where}.url", what)
+        yield from _together(files, where, ("certificate_file", "key_file"), ITS_PATH)
+
+
+def _unlike(values: Values, table: str, leaf: str) -> Iterator[Problem]:
+    """Each row of a table has its own value of a key."""
+    named = ((f"{where}.{leaf}", getattr(row, leaf)) for where, row in _listed(values, table))
+    for name, value, other in _repeated(named):
+        what = f"found {shown(value)}, which is {other} too; give each its own"
+        yield Problem(name, what)
+
+
+def _listed(values: Values, table: str) -> list[tuple[str, Any]]:
+    """Return a table's rows that are right by themselves, and where each stands."""
+    rows = enumerate(values.get(table, ()))
+    return [(f"{table}[{place}]", row) for place, row in rows if row is not None]
+
+
+def _repeated(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any, str]]:
+    """Yield each value that has come before, with its name and that of the first."""
+    first: dict[Any, str] = {}
+    for name, value in named:
+        if (other := first.setdefault(value, name)) != name:
+            yield name, value, other
 
 
 def _at_least(values: Values, name: str, other: str) -> Iterator[Problem]:
@@ -372,14 +412,6 @@ def _encrypted(values: Values, name: str, danger: str) -> Iterator[Problem]:
         yield Problem(name, "found {found}, whose port is none; mend it", found=shown(url))
     elif address.scheme == "http" and not is_this_machine(address.host):
         yield Problem(name, f"found {{found}}, {danger}; give https://", found=shown(url))
-
-
-def _pins(values: Values) -> list[tuple[str, int]]:
-    return [
-        (name, pin)
-        for name, pin in values.items()
-        if name.startswith("gpio.") and name.endswith("_pin") and pin is not None
-    ]
 
 
 def _of_output(where: str, output: WiredOutput) -> Iterator[Problem]:
@@ -453,5 +485,8 @@ RULES: tuple[Rule, ...] = (
     partial(_encrypted, name="signin.oidc.redirect_url", danger=PROOFS),
     oidc_comes_back,
     outputs_fit,
+    partial(_unlike, table=OUTPUTS, leaf="name"),
+    targets_fit,
+    partial(_unlike, table=TARGETS, leaf="branch"),
 )
 """In the order in which problems are reported."""

@@ -756,8 +756,8 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
-    """The sender's settings beside its targets."""
+class Sync:
+    """How this machine sends patrons to branches."""
 
     source: SourceKind = key("feed")
     feed: Path = key(example="/srv/doorctl/exports")
@@ -766,22 +766,7 @@ class Sending:
     wrong_rows_share: float = key(0.005, within=(0, 0.05))
     branch_behind_h: float = key(12.0, within=(1, 72))
     workers: Workers | None = key(None, example=2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenSync(Sending):
-    """The sender's table as it is written."""
-
-    targets: tuple[dict[str, Any], ...] = key(
-        (), example=[{}], allowed="tables [[sync.targets]]", max_length=1000
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sync(Sending):
-    """How this machine sends patrons to branches."""
-
-    targets: tuple[Target, ...]
+    targets: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -355,11 +355,11 @@ def test_what_hours_may_not_say(tmp_path: Path, hours: str, told: str) -> None:
 
 
 def test_too_many_exceptions_are_a_mistake(tmp_path: Path) -> None:
-    """A file with more than 400 dates was made by something that ran wild."""
-    dates = "[[hours.exceptions]]\ndate = 2026-12-24\n" * 401
+    """A file with more than 1000 dates was made by something that ran wild."""
+    dates = "[[hours.exceptions]]\ndate = 2026-12-24\n" * 1001
 
     assert problems(tmp_path, dates) == [
-        "hours.exceptions: found 401 tables; give at most 400",
+        "hours.exceptions: found 1001 tables; give at most 1000",
     ]
 
 

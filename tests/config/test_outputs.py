@@ -43,7 +43,7 @@ def test_an_announcement_needs_no_modes(tmp_path: Path) -> None:
     [
         (
             LIGHT + PCS.replace("pcs", "light"),
-            'outputs[1].name: found "light", which is outputs[0]\'s too; give each its own',
+            'outputs[1].name: found "light", which is outputs[0].name too; give each its own',
         ),
         (
             LIGHT + LIGHT.replace("light", "lamp"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import load
-from doorctl.config.loading import keys, section_keys
+from doorctl.config.loading import keys
 from doorctl.config.tables import Sync, Target
 from doorctl.core.errors import ConfigError
 from tests.config.conftest import Configured, Wrong
@@ -91,7 +91,7 @@ def test_paths_count_from_the_file(loaded: Loading, tmp_path: Path) -> None:
         ),
         (
             ("[[sync.targets]]", "[sync.targets]"),
-            ("sync.targets: found a table; give tables [[sync.targets]], such as [a table]"),
+            "sync.targets: found a table; give each a table: [[sync.targets]]",
         ),
         (
             ('branch = "oest"', 'branch = "Øst"'),
@@ -122,17 +122,23 @@ def test_paths_count_from_the_file(loaded: Loading, tmp_path: Path) -> None:
         ),
         (
             ('"http:', '"https://h"\nkey_file = "x"\n#'),
-            "sync.targets[0].certificate_file: missing beside key_file; give its path",
+            (
+                "sync.targets[0].certificate_file: missing beside sync.targets[0].key_file; "
+                "give its path"
+            ),
         ),
         (
             ('"http:', '"https://h"\ncertificate_file = "x"\n#'),
-            "sync.targets[0].key_file: missing beside certificate_file; give its path",
+            (
+                "sync.targets[0].key_file: missing beside sync.targets[0].certificate_file; "
+                "give its path"
+            ),
         ),
         (
             ("[[sync", '[[sync.targets]]\nbranch = "oest"\nurl = "http://h"\n[[sync'),
             (
-                'sync.targets[1].branch: found "oest", which is another target\'s too; give each '
-                "one's own"
+                'sync.targets[1].branch: found "oest", which is sync.targets[0].branch too; give '
+                "each its own"
             ),
         ),
         (
@@ -170,12 +176,10 @@ def test_the_example_says_what_the_schema_says() -> None:
     """Each key of the sender and of a target stands there in order, with its why and its values."""
     text = EXAMPLE.read_text(encoding="utf-8")
     sender, targets = text[text.index("\n[sync]\n") :].split("\n[[sync.targets]]\n")
-    of_a_target = section_keys("sync.targets", Target)
 
-    named = [name for name, _ in _commented(sender)]
-    assert named == [*(name for name in keys()["sync"] if name != "targets"), "targets"]
-    assert [name for name, _ in _commented(targets)] == list(of_a_target)
-    for known, written in ((keys()["sync"], sender), (of_a_target, targets)):
+    for table, written in (("sync", sender), ("sync.targets", targets)):
+        known = keys()[table]
+        assert [name for name, _ in _commented(written)] == list(known)
         for name, comment in _commented(written):
             assert comment.endswith(f".{note(known[name])}"), name
 
@@ -199,7 +203,7 @@ def test_the_example_shows_the_defaults() -> None:
 
 
 def _commented(text: str) -> list[tuple[str, str]]:
-    """Return each key and the comment above it on one line; the last comment is the targets'."""
+    """Return each key and the comment above it on one line."""
     found: list[tuple[str, str]] = []
     block: list[str] = []
     for line in text.splitlines():
@@ -208,4 +212,4 @@ def _commented(text: str) -> list[tuple[str, str]]:
             block = []
         elif line.startswith("# "):
             block.append(line.removeprefix("# "))
-    return [*found, ("targets", " ".join(block))] if block else found
+    return found

@@ -21,7 +21,7 @@ TABLES = (
     "branch, storage, secrets, seal, reader, keypad, gpio, door, policy, hours, hours.staffed, "
     "hours.exceptions, closing, outputs, visits, clock, control, web, web.tls, web.push, panel, "
     "metrics, signin, signin.oidc, lms, alarms, alarms.email, alarms.webhook, alarms.heartbeat, "
-    "backup, sync"
+    "backup, sync, sync.targets"
 )
 FOUND = {
     "door": ("a table: [door]", ["5"]),
