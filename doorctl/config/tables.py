@@ -254,6 +254,11 @@ class Policy:
     )
     max_cache_age_h: float = key(72.0, gt=0, le=8760)
 
+    @property
+    def flags_weak(self) -> bool:
+        """Whether rows that are sealed say which PINs are too easy to guess."""
+        return self.weak_pin != "allow"
+
 
 LanguageCode = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?\Z")]
 

@@ -11,7 +11,7 @@ import os
 import queue
 import re
 import select
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from threading import RLock, Thread
 from typing import Any
 
@@ -153,11 +153,10 @@ class JsonLog:
     ``{"event": "alarm", "kind": "log_dropped", "dropped": n}`` once it flows again.
     """
 
-    def __init__(self, fd: int, allowed: Collection[str] = ALLOWED_KEYS) -> None:
+    def __init__(self, fd: int) -> None:
         self._lines = structlog.wrap_logger(
             structlog.ReturnLogger(),
             processors=[
-                _AllowList(allowed),
                 _plain,
                 add_log_level,
                 TimeStamper(fmt="iso", utc=True, key="at"),
@@ -185,18 +184,8 @@ class JsonLog:
         return line
 
 
-class _AllowList:
-    """The first link: drops keys that are not allowed, whatever they hold."""
-
-    def __init__(self, allowed: Collection[str]) -> None:
-        self._allowed = frozenset(allowed) | {"event"}
-
-    def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
-        return {key: value for key, value in line.items() if key in self._allowed}
-
-
 def _plain(_logger: object, _method: str, line: EventDict) -> EventDict:
-    return {key: _plain_value(value) for key, value in line.items()}
+    return {key: _plain_value(value) for key, value in line.items() if key in ALLOWED_KEYS}
 
 
 def _plain_value(value: object) -> str | float | bool | None:

@@ -291,15 +291,19 @@ LARGE_BLOCK_BYTES = 4 * 1024 * 1024
 """Less than Argon2's 19 MiB, more than anything else that the door asks for."""
 
 
+def _of_glibc(name: str, *numbers: int) -> None:
+    """Call a function that another C library may lack."""
+    if (found := getattr(ctypes.CDLL(None), name, None)) is not None:
+        found(*numbers)
+
+
 def return_large_blocks() -> None:
     """Have the C library give Argon2's memory back after each swipe.
 
     glibc keeps it once it has seen such a block come and go: 19 MB more resident
     (measured). A C library without ``mallopt`` does as it likes.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+    _of_glibc("mallopt", M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def share_one_heap() -> None:
@@ -308,9 +312,7 @@ def share_one_heap() -> None:
     A dozen threads that hardly work would each keep a heap of their own: 3 MB of web, and 1.3 MB
     of a door that has purged a month's visits (measured).
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 1)
+    _of_glibc("mallopt", M_ARENA_MAX, 1)
 
 
 def do_without_tls() -> None:
@@ -332,9 +334,7 @@ def spare_the_collector() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    _of_glibc("malloc_trim", 0)
 
 
 # This machine's disk, power supply and own safety.

@@ -34,9 +34,10 @@ from doorctl.core.identity import caller, owner_of
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
+from doorctl.privacy.retention import visible_since
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import write_over
-from doorctl.store.door_log import HourlyHistory, VisitHistory
+from doorctl.store.door_log import DoorLogRows, HourlyHistory, VisitHistory
 from doorctl.store.keys import Days, days_of, key_days
 
 if TYPE_CHECKING:
@@ -133,11 +134,6 @@ def opened_on(config: Config, moment: Moment) -> date | None:
     with suppress(StoreError), closing(HourlyHistory(config.storage.visits_db)) as history:
         return history.opened_on(moment)
     return None
-
-
-def flags_weak(config: Config) -> bool:
-    """Tell whether rows that are sealed say which PINs are too easy to guess."""
-    return access_policy(config).weak_pin is not WeakPin.ALLOW
 
 
 def work_directory(config: Config, environment: Mapping[str, str]) -> Path:
@@ -243,6 +239,18 @@ def open_book(app: App) -> Iterator[BranchRecords]:
     """Open ``branch.db`` to read it beside its writer; no file is made where there is none."""
     with closing(BranchRecords(app.storage.branch_db)) as book:
         yield book
+
+
+def shown_since(app: App) -> datetime:
+    """Return how far back visits may be shown."""
+    return visible_since(app.clock.moment().latest_known, retention(app.config))
+
+
+@contextmanager
+def open_attempts(app: App) -> Iterator[DoorLogRows]:
+    """Open the door log to read those of its attempts that may be shown."""
+    with closing(DoorLogRows(app.storage.visits_db, shown_since(app))) as rows:
+        yield rows
 
 
 # A database is changed by the process that owns it, or here while that is not running.

@@ -24,17 +24,15 @@ from doorctl.core.masked import IdentifierKind, StretchedKey
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Clock, Seal
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.retention import visible_since
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import (
     ANSWER_LIMIT_S,
     App,
     access_policy,
     by_the_owner,
-    flags_weak,
     local,
+    open_attempts,
     open_book,
-    retention,
     zone,
 )
 from doorctl.services.branch import note, note_done, noted
@@ -50,7 +48,7 @@ from doorctl.services.numbers import (
     own_sealer,
     wait_of,
 )
-from doorctl.store.door_log import DoorLogRows, LogFilter, Visit, VisitHistory
+from doorctl.store.door_log import LogFilter, Visit, VisitHistory
 from doorctl.store.keys import seal_on_record
 from doorctl.store.patrons import PatronCache, migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
@@ -190,12 +188,16 @@ def open_register(app: App, seal: Seal | None = None) -> Iterator[PatronCache]:
     `seal` is that of the numbers to be looked up; None takes the register's, where none is looked
     up. Raises StoreError: it is missing, empty, sealed otherwise or can't be read.
     """
-    path = app.storage.patrons_db
-    made = seal_on_record(path) if seal is None else seal
-    if made is None:
-        raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
-    with closing(PatronCache(path, made)) as cache:
+    with closing(PatronCache(app.storage.patrons_db, seal or _seal_on_record(app))) as cache:
         yield cache
+
+
+def _seal_on_record(app: App) -> Seal:
+    path = app.storage.patrons_db
+    seal = seal_on_record(path)
+    if seal is None:
+        raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
+    return seal
 
 
 def cards_of(app: App, patron_ref: str) -> list[bytes]:
@@ -238,7 +240,7 @@ def load_patrons(
             on=moment.latest_known.date(),
             workers=os.cpu_count() or 1,
             on_progress=on_progress,
-            flags_weak=flags_weak(config),
+            flags_weak=config.policy.flags_weak,
         ),
         apply=partial(_apply, app, sealer.seal, full=full, approved=approved_by is not None),
         moment=moment,
@@ -289,12 +291,8 @@ def renumber(app: App, number: int, why: str = "") -> int:
     Raises InputError: the number is not lower; nothing was changed. StoreBusyError: the web process
     runs; nothing was changed. StoreError: there is no register, or it can't be written.
     """
-    path = app.storage.patrons_db
-    seal = seal_on_record(path)
-    if seal is None:
-        raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
     with (
-        closing(PatronCacheWriter(path, seal)) as writer,
+        closing(PatronCacheWriter(app.storage.patrons_db, _seal_on_record(app))) as writer,
         closing(AuditRecords(app.storage.branch_db)) as audit,
     ):
         held = max(writer.held().epoch, audit.last_push())
@@ -353,8 +351,7 @@ def explain(
 
 def card_of_attempt(app: App, attempt: int) -> Reading:
     """Return the card of an attempt; raises InputError: it was by no card, or is too old."""
-    not_before = visible_since(app.clock.moment().latest_known, retention(app.config))
-    with closing(DoorLogRows(app.storage.visits_db, not_before)) as rows:
+    with open_attempts(app) as rows:
         key = rows.row_key(attempt)
     if key is None or key == CODES_KEY:
         raise InputError("that attempt was by no card, or it is too old; swipe the card")
@@ -377,9 +374,8 @@ def _readings(
 
 
 def _attempts(app: App, readings: tuple[Reading, ...]) -> tuple[Visit, ...]:
-    not_before = visible_since(app.clock.moment().latest_known, retention(app.config))
     every = frozenset(chain.from_iterable(reading.keys for reading in readings))
-    with closing(DoorLogRows(app.storage.visits_db, not_before)) as rows:
+    with open_attempts(app) as rows:
         return tuple(rows.newest(LogFilter(cards=every), None, LAST_ATTEMPTS))
 
 

@@ -272,14 +272,6 @@ HOLD_LIMIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Lifting:
-    """The number of a hold to be lifted, and who lifts it."""
-
-    number: int
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
 class Held:
     """A hold and the visits of it that may be shown now, oldest first.
 
@@ -301,8 +293,8 @@ def hold_answers(app: App, book: HoldBook, run: Run[Hold]) -> Answers:
         return _as_answer(run(partial(book.add_hold, hold)))
 
     def lift(question: Question) -> dict[str, Any]:
-        lifting = msgspec.convert(question.about, Lifting)
-        return _as_answer(run(partial(book.lift_hold, lifting.number)))
+        number = msgspec.convert(question.about.get("number"), int)
+        return _as_answer(run(partial(book.lift_hold, number)))
 
     return {ADD: add, LIFT: lift}
 
@@ -339,7 +331,7 @@ def lift_hold(app: App, number: int) -> Hold:
 
 
 def _lift(app: App, number: int) -> Hold:
-    return _changed(app, Question(LIFT, msgspec.to_builtins(Lifting(number, app.by))))
+    return _changed(app, Question(LIFT, {"number": number, "by": app.by}))
 
 
 def stored_holds(app: App) -> tuple[tuple[Hold, ...], Moment]:

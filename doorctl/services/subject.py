@@ -10,7 +10,6 @@ from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.letters import UNIX_EPOCH, Export, lookups
-from doorctl.privacy.retention import visible_since
 from doorctl.privacy.subject import (
     ALL_GONE,
     BRANCH,
@@ -38,7 +37,7 @@ from doorctl.rpc.door import (
     SubjectRequest,
     about,
 )
-from doorctl.services.app import App, by_the_owner, retention
+from doorctl.services.app import App, by_the_owner, shown_since
 from doorctl.services.branch import note
 from doorctl.services.cards import numbers_of
 from doorctl.services.numbers import Reading, TakenAs, keys_of, own_sealer
@@ -75,7 +74,7 @@ def export(app: App, named: Named, why: str = "") -> Export:
 
     Raises InputError: it is no number, or two patrons'.
     """
-    oldest = visible_since(app.clock.moment().latest_known, retention(app.config))
+    oldest = shown_since(app)
     with _books(app) as books:
         subject, before = _subject(app, named, books)
         rows = tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
@@ -19,9 +19,8 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Details
-from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import LEAF, Gathered, HourCount, gather, moments, widened
-from doorctl.services.app import App, local, open_book, retention, zone
+from doorctl.services.app import App, local, open_attempts, open_book, shown_since, zone
 from doorctl.services.branch import note
 from doorctl.services.cards import numbers_of, open_register
 from doorctl.services.hours import calendar_of
@@ -209,7 +208,7 @@ class DoorLog:
         if night:
             hour = now.replace(minute=0, second=0, microsecond=0)
             chosen = replace(chosen, since=night_begins(calendar, now), until=hour + HOUR)
-        with self._rows() as rows:
+        with open_attempts(self._app) as rows:
             page, ends = _page_before(rows, chosen, before, limit)
             events: tuple[DoorEvent, ...] = ()
             if not chosen.narrows and chosen.since is not None:
@@ -224,7 +223,7 @@ class DoorLog:
         They are of the same local day only where the reader may not link days. Nothing where there
         is no such attempt; it alone where it has no card, or a code, which is many people's.
         """
-        with self._rows() as rows:
+        with open_attempts(self._app) as rows:
             found = rows.oldest(EVERY, attempt - 1, 1)
             if not found or found[0].attempt != attempt:
                 return ()
@@ -240,7 +239,7 @@ class DoorLog:
         self, chosen: LogFilter = EVERY, *, before: int | None = None, limit: int = 50
     ) -> LogPage:
         """Return attempts with numbers below `before`, or the newest."""
-        with self._rows() as rows:
+        with open_attempts(self._app) as rows:
             return _page(rows, chosen, before, limit)
 
     def night(self, calendar: Calendar | None, limit: int) -> Night:
@@ -248,7 +247,7 @@ class DoorLog:
         now = self._app.clock.moment().local
         since = night_begins(calendar, now)
         chosen = LogFilter(since=since)
-        with self._rows() as rows:
+        with open_attempts(self._app) as rows:
             counted = rows.counts(chosen, int(DAY_S))
             refused = rows.newest(replace(chosen, verdict="refused"), None, limit)
             events = _events(rows, self._of_branch()[1], since, now + HOUR)
@@ -272,7 +271,7 @@ class DoorLog:
 
     def note_seen(self, attempt: int, by: str) -> None:
         """Put on the audit log that somebody looks at other attempts with this one's card."""
-        with self._rows() as rows:
+        with open_attempts(self._app) as rows:
             key = rows.row_key(attempt)
         note(self._app.acting(by), Deed(Action.CARD_SEARCHED, () if key is None else (key,)))
 
@@ -283,7 +282,7 @@ class DoorLog:
         """
         refuse_purpose(purpose)
         self._reveals.count(by, self._app.clock.monotonic_s())
-        with self._rows() as rows:
+        with open_attempts(self._app) as rows:
             key = rows.row_key(attempt)
         ref = None if key is None else self._patron_ref(key)
         cards = () if key is None else (key,)
@@ -297,7 +296,7 @@ class DoorLog:
         Raises InputError: there are too many; part of them would look like all.
         """
         refuse_purpose(purpose)
-        with self._rows() as rows:
+        with open_attempts(self._app) as rows:
             visits = rows.oldest(chosen, 0, self._most_exported + 1)
         if len(visits) > self._most_exported:
             raise InputError(
@@ -313,13 +312,6 @@ class DoorLog:
         with open_register(self._app) as patrons:
             patron = patrons.find(key)
         return None if patron is None else patron.patron_ref
-
-    @contextmanager
-    def _rows(self) -> Iterator[DoorLogRows]:
-        latest = self._app.clock.moment().latest_known
-        oldest = visible_since(latest, retention(self._app.config))
-        with closing(DoorLogRows(self._app.storage.visits_db, oldest)) as rows:
-            yield rows
 
     def _picture(
         self, rows: DoorLogRows, chosen: LogFilter, calendar: Calendar | None, now: datetime
@@ -430,7 +422,7 @@ def list_visits(app: App, since: datetime | None, why: str = "") -> list[Visit]:
 
     A `since` without an offset is local; None means all.
     """
-    not_before = visible_since(app.clock.moment().latest_known, retention(app.config))
+    not_before = shown_since(app)
     if since is not None:
         not_before = max(not_before, local(since, app.config))
     with closing(VisitHistory(app.storage.visits_db)) as history:

@@ -65,7 +65,6 @@ from doorctl.rpc.control import Answers, ControlServer
 from doorctl.services.alarm_ways import DoorsAlarms, doors_alarms
 from doorctl.services.app import (
     App,
-    flags_weak,
     opened_on,
     read_again,
     system_clock,
@@ -398,7 +397,7 @@ def open_library_line(
         clock,
         minimum_age=config.policy.minimum_age,
         keeping=Keeping(timedelta(days=config.lms.row_days), timedelta(days=config.lms.pin_days)),
-        flags_weak=flags_weak(config),
+        flags_weak=config.policy.flags_weak,
     )
     asker: WorkerThread[PostedEvent] = WorkerThread(post, failed)
     keeper: WorkerThread[PostedEvent] = WorkerThread(post, failed)

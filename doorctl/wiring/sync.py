@@ -33,7 +33,6 @@ from doorctl.core.ports import AlarmSink, Clock, NotSentError
 from doorctl.notices.sending import notice
 from doorctl.notices.ways import translated
 from doorctl.services.alarm_ways import send_now, sinks
-from doorctl.services.app import flags_weak
 from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.store.connection import WriterLock, changing, sync_directory, write_over
 from doorctl.store.keys import (
@@ -230,7 +229,7 @@ def _refreshed(
             on=sender.on,
             workers=sync.workers or os.cpu_count() or 1,
             on_progress=on_progress,
-            flags_weak=flags_weak(config),
+            flags_weak=config.policy.flags_weak,
         ),
         key=key,
         terms=sender.terms,
