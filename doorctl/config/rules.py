@@ -89,7 +89,8 @@ def placed_file(written: Path, base: Path, environment: Mapping[str, str]) -> Pa
 
 
 def _placed_target(target: Target, base: Path, environment: Mapping[str, str]) -> Target:
-    files = {leaf: placed_file(getattr(target, leaf), base, environment) for leaf in TARGET_FILES}
+    written = ((leaf, getattr(target, leaf)) for leaf in TARGET_FILES)
+    files: dict[str, Any] = {leaf: placed_file(path, base, environment) for leaf, path in written}
     return replace(target, **files)
 
 

@@ -189,17 +189,6 @@ def test_a_known_browser_has_a_count_of_its_own(house: House) -> None:
     house.door.sign_in("grethe", RIGHT, HERE, known)
 
 
-@pytest.mark.parametrize("shown", ["", "x", "~", ".", "1.2~3.4", "ø.ø~" * 99, "0" * 9000])
-def test_a_cookie_that_is_made_up_is_none(house: House, shown: str) -> None:
-    """Nor is one of another account, nor one that was changed."""
-    others = house.door.cookie("kaj", shown)
-
-    assert not house.door.knows("grethe", shown)
-    assert not house.door.knows("grethe", others)
-    assert house.door.knows("kaj", others)
-    assert not house.door.knows("kaj", others[:-1])
-
-
 def test_a_guess_is_counted_before_it_is_compared(house: House) -> None:
     """Many guesses at once are no more guesses than one after the other."""
     counts = []

@@ -116,13 +116,9 @@ def test_tables_that_are_not_whole_are_told(wrong: Wrong, text: str, expected: l
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ('[alarms]\nlanguage = "de"', "alarms.language"),
-        ("[alarms]\nmost_per_hour = 1", "alarms.most_per_hour"),
-        ("[alarms]\nmin_interval_min = 0", "alarms.min_interval_min"),
         (EMAIL.replace("vagt@", "vagt@x.example>,<"), "alarms.email.to"),
         (EMAIL.replace('"vagt@randers.example"', '"vagt"'), "alarms.email.to"),
         (EMAIL.replace("doorctl@randers.example", "Vagten <v@r.example>"), "alarms.email.sender"),
-        (EMAIL + 'security = "ssl"', "alarms.email.security"),
         (HOOK.replace("https://", "ftp://"), "alarms.webhook.url"),
         (HOOK.replace("https://", "https://user:secret@"), "alarms.webhook.url"),
     ],

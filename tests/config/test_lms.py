@@ -66,24 +66,12 @@ def test_plain_http_stays_on_this_machine(loaded: Loading, url: str) -> None:
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        (
-            {"kind": "'koha'"},
-            'lms.kind: found "koha"; give one of "", "fbs", "sip2", such as ""',
-        ),
         ({"url": "'cms.example'"}, f'lms.url: found "cms.example"; {AN_ADDRESS}'),
         (
             {"url": "'https://user:secret@cms.example'"},
             f'lms.url: found "https://user:secret@cms.example"; {AN_ADDRESS}',
         ),
         ({"url": "'https://h/a?b=c'"}, f'lms.url: found "https://h/a?b=c"; {AN_ADDRESS}'),
-        (
-            {"timeout_s": "0.1"},
-            "lms.timeout_s: found 0.1; give a number from 0.2 to 10, such as 2.0",
-        ),
-        (
-            {"deny_flags": "[15]"},
-            "lms.deny_flags: found [15]; give a list of whole numbers from 1 to 14, such as [6, 7]",
-        ),
         (
             {"resident_classes": "['A|B']"},
             (

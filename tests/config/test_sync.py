@@ -86,20 +86,12 @@ def test_paths_count_from_the_file(loaded: Loading, tmp_path: Path) -> None:
     ("changed", "expected"),
     [
         (
-            ("feed =", "# feed ="),
-            'sync.feed: missing; give a path, such as "/srv/doorctl/exports"',
-        ),
-        (
             ("[[sync.targets]]", "[sync.targets]"),
             "sync.targets: found a table; give each a table: [[sync.targets]]",
         ),
         (
             ('branch = "oest"', 'branch = "Øst"'),
             'sync.targets[0].branch: found "Øst"; give 1 to 32 of a-z, 0-9 and -, such as "oest"',
-        ),
-        (
-            ("url =", "uri ="),
-            f"sync.targets[0].url: missing; give {AN_ADDRESS}",
         ),
         (
             ("http:", "ftp:"),
@@ -140,14 +132,6 @@ def test_paths_count_from_the_file(loaded: Loading, tmp_path: Path) -> None:
                 'sync.targets[1].branch: found "oest", which is sync.targets[0].branch too; give '
                 "each its own"
             ),
-        ),
-        (
-            ("feed =", 'source = "fbs"\nfeed ='),
-            'sync.source: found "fbs"; give one of "feed", such as "feed"',
-        ),
-        (
-            ("feed =", "workers = 0\nfeed ="),
-            "sync.workers: found 0; give a whole number from 1 to 256, such as 2",
         ),
     ],
 )

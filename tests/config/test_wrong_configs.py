@@ -151,23 +151,8 @@ IN_BRANCH = [
         ),
     ),
     (
-        'language = "sv"',
-        'branch.language: found "sv"; give one of "da", "en", such as "da"',
-    ),
-    (
-        'isil = "773000"',
-        'branch.isil: found "773000"; give an ISIL, or "" for none, such as "DK-773000"',
-    ),
-    (
         'isil = "DK-773000\\n"',
         'branch.isil: found "DK-773000\\u000a"; give an ISIL, or "" for none, such as "DK-773000"',
-    ),
-    (
-        'phone = "ring os op"',
-        (
-            'branch.phone: found "ring os op"; give at most 32 digits, spaces, +, -, ( and ), '
-            'or "" for none, such as "12 34 56 78"'
-        ),
     ),
 ]
 

@@ -80,7 +80,9 @@ def test_both_ways_have_their_time(unit: str) -> None:
     assert int(minutes) * 60 > 2 * TOTAL_S
 
 
-@pytest.mark.parametrize("name", ["doorctl-web.service", "doorctl-alarm@.service"])
+@pytest.mark.parametrize(
+    "name", ["doorctl-door.service", "doorctl-web.service", "doorctl-alarm@.service"]
+)
 def test_systemd_understands_it(tmp_path: Path, name: str) -> None:
     """Where systemd is there, it finds nothing to complain about."""
     analyze = shutil.which("systemd-analyze")

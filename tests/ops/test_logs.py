@@ -13,9 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.ports import EventLog
 from doorctl.ops.logs import ALLOWED_KEYS, LONGEST_TEXT, QUEUED_LINES, JsonLog
-from tests.fakes.event_log import FakeEventLog
 
 
 class Pipe:
@@ -260,14 +258,3 @@ def test_a_non_blocking_stdout_loses_nothing() -> None:
     log.close()
 
     assert [json.loads(line)["attempt"] for line in pipe.lines()] == list(range(QUEUED_LINES))
-
-
-def test_the_fake_keeps_lines_by_name() -> None:
-    """Tests of others find what was emitted, with every key."""
-    fake = FakeEventLog()
-    log: EventLog = fake
-    log.emit("door", state="released")
-    log.emit("relay", energised=True)
-
-    assert fake.named("relay") == [{"event": "relay", "energised": True}]
-    assert len(fake.lines) == 2

@@ -19,9 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.core.ports import Supervisor
 from doorctl.ops.process import SystemdSupervisor
-from tests.fakes.supervisor import FakeSupervisor
 
 
 @contextmanager
@@ -141,14 +139,3 @@ def test_a_listener_that_does_not_read_is_not_waited_for(tmp_path: Path) -> None
             supervisor.alive()
 
         assert notify.recv(100) == b"WATCHDOG=1"
-
-
-def test_the_fake_remembers_in_order() -> None:
-    """Tests of the loop can ask whether it fed the watchdog, and when it said ready."""
-    fake = FakeSupervisor()
-    supervisor: Supervisor = fake
-    supervisor.ready()
-    supervisor.alive()
-    supervisor.stopping()
-
-    assert fake.told == ["ready", "alive", "stopping"]

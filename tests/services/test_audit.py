@@ -20,7 +20,7 @@ from doorctl.services.cards import unlock
 from doorctl.services.purging import add_hold, lift_hold
 from doorctl.services.support import status
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.records import AuditRecords, AuditTrail
+from doorctl.store.records import AuditTrail
 from tests.services.branches import initialised
 from tests.store.samples import in_use_until, key_of
 
@@ -75,15 +75,6 @@ def test_a_log_that_can_not_be_read_has_no_end(config: Config) -> None:
     config.storage.branch_db.unlink()
 
     assert status(App.of(config))["audit_head"] is None
-
-
-def test_it_is_the_file_that_the_readers_open(config: Config) -> None:
-    """Bans, hours and the audit log are one file with one writer."""
-    audit.note(App.of(config), LOOK)
-    records = AuditRecords(config.storage.branch_db)
-
-    assert [one.deed for one in records.about([], "1001")] == [LOOK]
-    records.close()
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ from doorctl.store.keys import (
 )
 from doorctl.store.records import AuditRecords
 from doorctl.wiring.installation import initialise
-from tests.web.certificates import Authority
+from tests.web.certificates import Authority, shaken_hands
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 TAMPERED = settings(
@@ -583,17 +583,7 @@ def reaches(pair: Pair) -> bool:
     context.load_cert_chain(tls.certificate_file, tls.key_file)
     no_client = Path()
     client = tls_context(sync.targets[0].ca_file, no_client, no_client)
-    one, other = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = client.wrap_bio(one, other, server_hostname="127.0.0.1")
-    theirs = context.wrap_bio(other, one, server_side=True)
-    for side in (ours, theirs, ours, theirs):
-        try:
-            side.do_handshake()
-        except ssl.SSLWantReadError:
-            continue
-        except ssl.SSLError:
-            return False
-    return True
+    return shaken_hands(context, client, "127.0.0.1")
 
 
 def test_a_certificate_is_renewed_wherever_it_is_stopped(tmp_path: Path) -> None:

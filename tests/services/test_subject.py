@@ -214,12 +214,6 @@ class TestExport:
         assert rights.export(App.of(branch), Named(LOST, None)).empty
         assert traces(branch, LOST) == traces(branch)
 
-    def test_shows_nothing_older_than_the_retention(self, branch: Config) -> None:
-        """What no list may show any more, purged or not, is not shown here either."""
-        came(branch, CARD, at=NOW - timedelta(days=40))
-
-        assert held(rights.export(App.of(branch), BY_CARD))["attempts"] == 1
-
     def test_shows_what_a_hold_in_force_keeps(self, branch: Config) -> None:
         """Staff can read it, so its person may; once the hold is over nobody reads it."""
         old = NOW - timedelta(days=40)
@@ -293,17 +287,6 @@ class TestErase:
         rights.erase(App.of(branch), BY_CARD)
         branch.storage.patrons_db.unlink()
         push(branch, 7)
-
-        assert [knows(branch, one) for one in (CARD, CPR, STRANGER)] == [False, False, True]
-        assert traces(branch, CARD, CPR) == []
-
-    def test_an_older_copy_of_the_register_brings_nobody_back(self, branch: Config) -> None:
-        """A restored file loses the person as soon as its owner opens it."""
-        copy = branch.storage.patrons_db.read_bytes()
-        rights.erase(App.of(branch), BY_CARD)
-        branch.storage.patrons_db.write_bytes(copy)
-        with closing(StoredErasures(branch.storage.branch_db)) as erasures:
-            open_or_create_patrons(branch.storage.patrons_db, sealer(branch).seal, erasures).close()
 
         assert [knows(branch, one) for one in (CARD, CPR, STRANGER)] == [False, False, True]
         assert traces(branch, CARD, CPR) == []
@@ -403,11 +386,6 @@ class TestRestrict:
 
         with pytest.raises(InputError, match=says):
             change(App.of(owned), BY_CARD)
-
-    def test_says_whether_anybody_has_the_number(self, branch: Config) -> None:
-        """A mistyped one restricts nobody until a push brings somebody who has it."""
-        assert rights.restrict(App.of(branch), BY_REF)
-        assert not rights.restrict(App.of(branch), Named(None, "1999"))
 
     def test_is_exported_and_erased(self, branch: Config) -> None:
         """It is about the person too."""
@@ -555,17 +533,14 @@ class TestCommands:
         assert CARD not in str(failed)
         assert held(rights.export(App.of(owned), BY_CARD)) == before
 
-    def test_restrict_and_unrestrict_say_what_holds(self, branch: Config) -> None:
-        """In one line each."""
-        assert "restricted" in call(branch, "restrict", CARD).output
-        assert "ended" in call(branch, "unrestrict", CARD).output
-
     def test_restrict_says_that_nobody_has_the_number(self, branch: Config) -> None:
-        """So that a mistyped one is seen."""
+        """So that a mistyped one is seen; what holds is said in one line each."""
         done = call(branch, "restrict", "--patron-ref", "1999").output
+        known = call(branch, "restrict", CARD).output
 
         assert commands.UNKNOWN_REF in done
-        assert commands.UNKNOWN_REF not in call(branch, "restrict", CARD).output
+        assert (commands.UNKNOWN_REF in known, "restricted" in known) == (False, True)
+        assert "ended" in call(branch, "unrestrict", CARD).output
 
     @pytest.mark.parametrize(
         "words",
@@ -578,13 +553,6 @@ class TestCommands:
     def test_wrong_usage_is_told(self, words: tuple[str, ...], branch: Config) -> None:
         """Nobody, or two ways to name somebody, or two ways to show it."""
         assert call(branch, *words).exit_code == 2
-
-    def test_what_is_no_number_is_refused(self, branch: Config) -> None:
-        """And not repeated."""
-        failed = call(branch, "export", "?Hansen?").exception
-
-        assert "no card number" in str(failed)
-        assert "Hansen" not in str(failed)
 
 
 def call(config: Config, *words: str, typed: str = "") -> Result:
