@@ -22,30 +22,11 @@ import msgspec
 
 from doorctl.config.tables import AlarmEmail
 from doorctl.core.alarms import Urgency
+from doorctl.core.asking import unreached
 from doorctl.core.errors import ConfigError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import Notice, NotSentError
-
-# The reason quotes neither what was sent nor what came back.
-
-
-def unsent(error: BaseException, table: str) -> str:
-    """Return why a connection failed or broke off; `table` of the configuration says what to do."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            why = cause.verify_message
-            return f"its certificate is not accepted: {why}; see {table}.ca_file"
-        if isinstance(cause, ssl.SSLError):
-            return f"TLS with it fails ({cause.reason or 'no reason given'})"
-        if isinstance(cause, TimeoutError):
-            return "it does not answer in time"
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"no connection ({cause.strerror})"
-        cause = cause.__cause__ or cause.__context__
-    return f"no connection ({type(error).__name__})"
-
 
 SILENCE_S = 10.0
 """Longest wait for one answer of the mail server."""
@@ -108,7 +89,7 @@ class MailSink:
                 "the mail server does not offer what alarms.email.security or user needs"
             ) from None
         except (OSError, smtplib.SMTPException) as err:
-            raise NotSentError(f"the mail server: {unsent(err, 'alarms.email')}") from None
+            raise NotSentError(f"the mail server: {unreached(err, 'alarms.email')}") from None
         except ValueError as err:
             raise NotSentError(f"the message can't be written ({type(err).__name__})") from None
         if refused:
@@ -187,19 +168,42 @@ def _cut(server: smtplib.SMTP) -> None:
 
 # One signed JSON document a notice, for a duty phone or a ticket system.
 
-"""Longest wait for the connection and for the answer."""
-
 FORMAT = "doorctl-alarm/1"
-SIGNATURE = "X-Doorctl-Signature"
 
 
-class WebhookSink:
+class _Address:
+    """One address outside; no redirect is followed and no proxy of the environment used."""
+
+    whom: str
+
+    def __init__(self, url: str, context: ssl.SSLContext, *, silence_s: float = SILENCE_S) -> None:
+        self._url = url
+        self._client = httpx2.Client(verify=context, trust_env=False, timeout=silence_s)
+
+    def close(self) -> None:
+        """Close its connections; idempotent."""
+        self._client.close()
+
+    def _ask(self, method: str, **request: Any) -> None:
+        """Ask it. Raises NotSentError: it did not answer with a 2xx."""
+        try:
+            with self._client.stream(method, self._url, **request) as response:
+                status = response.status_code
+        except httpx2.TransportError as err:
+            why = unreached(err, f"alarms.{self.whom}")
+            raise NotSentError(f"the {self.whom}: {why}") from None
+        if not httpx2.codes.is_success(status):
+            raise NotSentError(f"the {self.whom} answers with HTTP status {status}")
+
+
+class WebhookSink(_Address):
     """Post each notice to one address; implements `AlarmSink`.
 
     The header ``X-Doorctl-Signature`` is ``sha256=`` and the hex HMAC-SHA256 of the body's bytes,
-    by the `secret` that the receiver has too. Any 2xx means accepted. No redirect is followed and
-    no proxy of the environment used.
+    by the `secret` that the receiver has too.
     """
+
+    whom = "webhook"
 
     def __init__(
         self,
@@ -209,53 +213,25 @@ class WebhookSink:
         *,
         silence_s: float = SILENCE_S,
     ) -> None:
-        self._url = url
+        super().__init__(url, context, silence_s=silence_s)
         self._secret = secret
-        self._client = httpx2.Client(
-            verify=context, trust_env=False, timeout=silence_s, follow_redirects=False
-        )
 
     def send(self, notice: Notice) -> None:
         """Post it; the same notice has the same ``id`` each time."""
         body = msgspec.json.encode(document(notice))
-        headers = {
-            "Content-Type": "application/json",
-            SIGNATURE: f"sha256={signature(self._secret, body)}",
-        }
-        request = self._client.build_request("POST", self._url, content=body, headers=headers)
-        _answered(self._client, request, "webhook")
-
-    def close(self) -> None:
-        """Close its connections; idempotent."""
-        self._client.close()
+        signed = hmac.new(self._secret.reveal().encode(), body, "sha256").hexdigest()
+        headers = {"Content-Type": "application/json", "X-Doorctl-Signature": f"sha256={signed}"}
+        self._ask("POST", content=body, headers=headers)
 
 
-class DeadMansSwitch:
-    """Asks one address, by which its owner knows that the branch is well; as a webhook is."""
+class DeadMansSwitch(_Address):
+    """Asks one address, by which its owner knows that the branch is well."""
 
-    def __init__(self, url: str, context: ssl.SSLContext) -> None:
-        self._url = url
-        self._client = httpx2.Client(verify=context, trust_env=False, timeout=SILENCE_S)
+    whom = "heartbeat"
 
     def beat(self) -> None:
         """Ask it. Raises NotSentError: it did not answer with a 2xx."""
-        _answered(self._client, self._client.build_request("GET", self._url), "heartbeat")
-
-    def close(self) -> None:
-        """Close its connections; idempotent."""
-        self._client.close()
-
-
-def _answered(client: httpx2.Client, request: httpx2.Request, whom: str) -> None:
-    try:
-        response = client.send(request, stream=True)
-        response.close()
-    except httpx2.TimeoutException:
-        raise NotSentError(f"the {whom} does not answer in time") from None
-    except httpx2.TransportError as err:
-        raise NotSentError(f"the {whom}: {unsent(err, f'alarms.{whom}')}") from None
-    if not response.is_success:
-        raise NotSentError(f"the {whom} answers with HTTP status {response.status_code}")
+        self._ask("GET")
 
 
 def document(notice: Notice) -> dict[str, Any]:
@@ -274,8 +250,3 @@ def document(notice: Notice) -> dict[str, Any]:
         "means": {"da": translated(notice.means, "da"), "en": notice.means},
         "do": {"da": translated(notice.act, "da"), "en": notice.act},
     }
-
-
-def signature(secret: Masked[str], body: bytes) -> str:
-    """Return the hex HMAC-SHA256 of a body."""
-    return hmac.new(secret.reveal().encode(), body, "sha256").hexdigest()

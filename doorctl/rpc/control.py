@@ -321,6 +321,12 @@ class Nothing(msgspec.Struct, frozen=True):
     """An empty message."""
 
 
+class Done(msgspec.Struct, Generic[ReplyT], frozen=True):
+    """The result of a request."""
+
+    done: ReplyT
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[AboutT, ReplyT]):
     """A question, declared once: its name, the types of both messages, and who answers it."""

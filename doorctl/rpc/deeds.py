@@ -40,7 +40,7 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import Action, AuditWriter, Deed, Details
-from doorctl.rpc.control import LINE_LIMIT, Answer, Answers, Question, Unshown, ask
+from doorctl.rpc.control import Answers, Call, Done, Unshown
 
 ArgumentsP = ParamSpec("ArgumentsP")
 ResultT = TypeVar("ResultT")
@@ -99,9 +99,10 @@ class StaffDeed(Generic[ArgumentsP, ResultT_co]):
         )
 
     @cached_property
-    def result(self) -> Any:
-        """The type of the result."""
-        return get_args(get_type_hints(self.function)["return"])[0]
+    def reply(self) -> Any:
+        """The type of the answer."""
+        of: Any = Done
+        return of[get_args(get_type_hints(self.function)["return"])[0]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +418,11 @@ class _Message(Unshown, frozen=True):
     before_s: float
 
 
+def _call(deed: StaffDeed[..., ResultT]) -> Call[_Message, Done[ResultT]]:
+    too_long = "that is too much text to hand to the web process; shorten it"
+    return Call(deed.name, _Message, deed.reply, "web", too_long)
+
+
 def ask_web(
     path: Path, request: Request[ResultT], *, by: str, timeout_s: float, monotonic_s: float
 ) -> ResultT:
@@ -431,15 +437,7 @@ def ask_web(
     """
     arguments = msgspec.to_builtins(request.arguments)
     about = _Message(arguments, by, monotonic_s + timeout_s - MARGIN_S)
-    question = Question(request.deed.name, msgspec.to_builtins(about))
-    if len(msgspec.json.encode(question)) >= LINE_LIMIT:
-        raise InputError("that is too much text to hand to the web process; shorten it")
-    answer = ask(path, question, timeout_s=timeout_s, whom="web")
-    try:
-        result: ResultT = msgspec.convert(answer.get("done"), request.deed.result)
-    except msgspec.ValidationError:
-        raise StoreError("the web process is of another version; restart it") from None
-    return result
+    return _call(request.deed).ask(path, about, timeout_s=timeout_s).done
 
 
 def branch_answers(
@@ -450,8 +448,7 @@ def branch_answers(
     `run` does a job on the writer's thread; each question calls it on a thread of its own.
     """
 
-    def answer(deed: StaffDeed[..., Any], question: Question) -> Answer:
-        message = msgspec.convert(question.about, _Message)
+    def work(deed: StaffDeed[..., Any], message: _Message) -> Done[Any]:
         request = Request(deed, msgspec.convert(message.request, deed.arguments))
 
         def in_time(branch: OpenBranch, moment: Moment) -> Any:
@@ -460,6 +457,7 @@ def branch_answers(
                 raise StoreError("the web process was stuck and nothing was changed; try again")
             return request.run(branch, message.by, moment)
 
-        return {"done": msgspec.to_builtins(run(in_time))}
+        return Done(run(in_time))
 
-    return {name: partial(answer, deed) for name, deed in DEEDS.items()}
+    answers = (_call(deed).answered(partial(work, deed)) for deed in DEEDS.values())
+    return {name: answer for of_a_deed in answers for name, answer in of_a_deed.items()}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from threading import Condition, Lock
-from typing import Annotated, Final, Generic, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -20,7 +20,7 @@ from doorctl.core.errors import DoorctlError, InputError, LibrarySystemError, St
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import Clock, EventLog, NotSentError
 from doorctl.privacy.subject import PartErased, Subject
-from doorctl.rpc.control import Answers, Call, Nothing, Unshown
+from doorctl.rpc.control import Answers, Call, Done, Nothing, Unshown
 from doorctl.sync.rows import decode_row, encode
 
 # The screen's state and its keys: the door keeps only what is shown now. A page that hangs, or
@@ -120,8 +120,6 @@ class PanelOverSocket:
 
 # A person's rights: each database's one writer is asked over its process's Unix socket.
 
-DoneT = TypeVar("DoneT")
-
 
 # What is empty is left out, so that a process of the version before understands the rest.
 class SubjectRequest(Unshown, frozen=True, omit_defaults=True):
@@ -146,12 +144,6 @@ class SubjectRequest(Unshown, frozen=True, omit_defaults=True):
 def about(subject: Subject, by: str, epoch: int = 0, why: str = "") -> SubjectRequest:
     """Return a question about a person."""
     return SubjectRequest(sorted(subject.row_keys), subject.patron_ref, epoch, by, why)
-
-
-class Done(msgspec.Struct, Generic[DoneT], frozen=True):
-    """The result of a request."""
-
-    done: DoneT
 
 
 _TOO_LONG = "the person has too many cards for one question; name them one by one"

@@ -195,7 +195,7 @@ def _provider(app: App) -> IdentityProvider:
     if not oidc.wanted:
         raise IdentityProviderError(NO_PROVIDER)
     # Where nobody signs in by it, it costs no memory.
-    from doorctl.sources.asking import read_password, trusting
+    from doorctl.core.asking import read_password, trusting
     from doorctl.sources.oidc import OidcProvider
 
     secret, context = read_password(oidc.client_secret_file), trusting(oidc.ca_file)

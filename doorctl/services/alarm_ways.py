@@ -180,8 +180,8 @@ def start_heartbeat(config: Config, clock: Clock, log: EventLog, stack: ExitStac
     url, authority = config.alarms.heartbeat.url, config.alarms.heartbeat.ca_file
     if not url:
         return
+    from doorctl.core.asking import trusting
     from doorctl.notices.ways import DeadMansSwitch  # HTTP costs megabytes
-    from doorctl.sources.asking import trusting
 
     try:
         switch = DeadMansSwitch(url, trusting(authority))
@@ -223,8 +223,8 @@ def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[
     if not config.alarms.wanted:
         return usable, unusable
     # Mail and HTTP cost megabytes; the door sends nothing itself, and most branches have neither.
+    from doorctl.core.asking import read_password, trusting
     from doorctl.notices.ways import MailSink, WebhookSink
-    from doorctl.sources.asking import read_password, trusting
 
     def by_mail() -> AlarmSink:
         password = read_password(email.password_file) if email.user else None

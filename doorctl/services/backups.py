@@ -274,7 +274,7 @@ def _put(wanted: Backup, name: str, content: bytes) -> None:
     # What most branches don't use is not loaded.
     import httpx2
 
-    from doorctl.sources.asking import read_password, trusting, unreached
+    from doorctl.core.asking import read_password, trusting, unreached
 
     address = urlsplit(wanted.destination)
     account = None

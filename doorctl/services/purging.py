@@ -36,8 +36,8 @@ from doorctl.privacy.retention import (
     readable_since,
 )
 from doorctl.privacy.subject import PartErased, Subject
-from doorctl.rpc.control import Answer, Answers, Question, ask
-from doorctl.rpc.door import ERASE_VISITS, Done
+from doorctl.rpc.control import Answer, Answers, Done, Question, ask
+from doorctl.rpc.door import ERASE_VISITS
 from doorctl.services.app import App, by_the_owner, retention
 from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.keys import earlier_keys, first_key, read_key

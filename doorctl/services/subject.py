@@ -26,14 +26,13 @@ from doorctl.privacy.subject import (
     with_erased,
 )
 from doorctl.privacy.subject import erase as erase_everywhere
-from doorctl.rpc.control import Call
+from doorctl.rpc.control import Call, Done
 from doorctl.rpc.door import (
     ERASE_PATRON,
     ERASE_RIGHTS,
     ERASE_VISITS,
     RESTRICT,
     UNRESTRICT,
-    Done,
     SubjectRequest,
     about,
 )

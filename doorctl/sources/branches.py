@@ -6,16 +6,15 @@ import ssl
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import httpx2
 import msgspec
-from msgspec import Meta
 
+from doorctl.core.asking import trusting, unreached
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.privacy.audit import Head
-from doorctl.sources.asking import causes, trusting
 from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Parcel, Refused, Taken
 
 AnswerT = TypeVar("AnswerT")
@@ -48,21 +47,8 @@ MEANINGS = {
     422: "it does not believe the push, or something in it is wrong",
 }
 
-Epoch = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-
 HIGHEST_EPOCH = 2**53
 """The highest number that is believed; no branch counts so far, even by mistake."""
-
-
-class EpochAnswer(msgspec.Struct, frozen=True):
-    """What a branch holds, or has taken; fields that are not named here are ignored."""
-
-    epoch: Epoch
-    digest: Annotated[str, Meta(max_length=64)] | None = None
-    audit_head: Any = None
-    nonce: Annotated[str, Meta(max_length=64)] | None = None
-    key_id: Annotated[str, Meta(max_length=64)] | None = None
-    minimum_age: int | None = None
 
 
 class HttpBranch:
@@ -90,18 +76,18 @@ class HttpBranch:
 
     def held(self) -> Held | Refused | Away:
         """See `Branch.held`."""
-        answer = self._call(self._client.build_request("GET", "/v1/patrons/epoch"), EpochAnswer)
-        if isinstance(answer, EpochAnswer) and answer.epoch > HIGHEST_EPOCH:
+        answer = self._call(self._client.build_request("GET", "/v1/patrons/epoch"), Held)
+        if isinstance(answer, OutOfOrder):
+            return Refused(answer.why)
+        if isinstance(answer, Held) and answer.epoch > HIGHEST_EPOCH:
             return Refused(
                 f"it holds push {answer.epoch}, a number that none of ours can follow; "
                 "stop doorctl-web there and give it that of our last push: "
                 "doorctl patrons renumber NUMBER"
             )
-        if isinstance(answer, EpochAnswer):
-            head = _audit_head(answer.audit_head)
-            says = answer.nonce, answer.key_id, answer.minimum_age
-            return Held(answer.epoch, answer.digest, head, *says)
-        return Refused(answer.why) if isinstance(answer, OutOfOrder) else answer
+        if isinstance(answer, Held):
+            return msgspec.structs.replace(answer, audit_head=_audit_head(answer.audit_head))
+        return answer
 
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
         """See `Branch.exchange`."""
@@ -126,8 +112,7 @@ class HttpBranch:
         request = self._client.build_request(
             method, path, content=body, headers=headers, timeout=self._apply
         )
-        answer = self._call(request, EpochAnswer)
-        return Taken(answer.epoch) if isinstance(answer, EpochAnswer) else answer
+        return self._call(request, Taken)
 
     def close(self) -> None:
         """Close its connections; idempotent."""
@@ -139,10 +124,8 @@ class HttpBranch:
         try:
             with closing(self._client.send(request, stream=True)) as response:
                 return _meaning(response, _read(response), part)
-        except httpx2.TimeoutException:
-            return Away("it does not answer in time")
         except httpx2.TransportError as error:
-            return Away(_without_connection(error))
+            return Away(unreached(error, "sync.targets"))
 
 
 def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SSLContext:
@@ -222,12 +205,3 @@ def _retry_after_s(response: httpx2.Response) -> float:
     """Return the seconds of Retry-After; a date is left to the sender's own pauses."""
     written = response.headers.get("Retry-After", "")
     return float(written) if written.isascii() and written.isdigit() else 0.0
-
-
-def _without_connection(error: httpx2.TransportError) -> str:
-    for cause in causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not accepted: {cause.verify_message}"
-        if isinstance(cause, ssl.SSLError):
-            return f"TLS with it fails ({cause.reason or 'no reason given'})"
-    return f"no connection ({str(error) or type(error).__name__})"

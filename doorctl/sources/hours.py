@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import ssl
 import subprocess
@@ -28,8 +27,8 @@ from doorctl.access.calendar import (
 )
 from doorctl.config.hours import HalfHoliday
 from doorctl.config.tables import is_this_machine, shown
+from doorctl.core.asking import ASK_JSON, body_of, unreached
 from doorctl.core.errors import InputError, NotAnsweringError, Problem, WebsiteHoursError
-from doorctl.sources.asking import body_of, causes
 
 PATH = "/api/v1/opening_hours"
 MOST_ITEMS = 5000
@@ -212,7 +211,7 @@ LIMIT_S = 15.0
 LONGEST_ANSWER_BYTES = 2_097_152
 """:data:`MOST_ITEMS` items have 1.5 MB."""
 
-HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "doorctl"}
+HEADERS = {**ASK_JSON, "User-Agent": "doorctl"}
 
 
 class Website:
@@ -239,10 +238,7 @@ class Website:
 
         Raises WebsiteHoursError: it was not reached, or its answer can't be used.
         """
-        try:
-            body = asyncio.run(self._fetched(request.target))
-        except TimeoutError:
-            raise _unusable(f"did not come within {self._limit_s:g} s") from None
+        body = asyncio.run(self._fetched(request.target))
         try:
             answer = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -269,8 +265,8 @@ class Website:
                 if body is None:
                     raise _unusable(f"has more than {LONGEST_ANSWER_BYTES} bytes")
                 return body
-        except httpx2.HTTPError as error:
-            raise _unusable(_unreached(error)) from error
+        except (TimeoutError, httpx2.HTTPError) as error:
+            raise _unusable(f"did not come: {unreached(error)}") from error
 
 
 def _unusable(what: str) -> WebsiteHoursError:
@@ -284,20 +280,6 @@ def _refusal(status: int) -> str:
     if status == HTTPStatus.NOT_FOUND:
         return f"{what}: there is no DPL CMS; see hours.website_url"
     return what
-
-
-def _unreached(error: BaseException) -> str:
-    """Return why no answer came, without a word of what did come."""
-    for cause in causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"did not come: its certificate is not accepted ({cause.verify_message})"
-        if isinstance(cause, ssl.SSLError):
-            return f"did not come: TLS fails ({cause.reason or 'no reason given'})"
-        if isinstance(cause, OSError) and cause.errno:
-            # A failed lookup has a number of its own kind; asyncio's words for others are long.
-            own = os.strerror(cause.errno) if cause.errno > 0 else cause.strerror
-            return f"did not come: no connection ({own})"
-    return f"did not come whole ({type(error).__name__})"
 
 
 # Public holidays as dated days, by the well-kept `holidays` package.

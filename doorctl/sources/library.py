@@ -21,10 +21,10 @@ from msgspec import Meta, Struct
 
 from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
 from doorctl.config.tables import is_this_machine
+from doorctl.core.asking import ASK_JSON, body_of, spelt, unreached
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.core.ports import Clock
-from doorctl.sources.asking import body_of, spelt, unreached
 
 # A time limit for one request: over name lookup, connection, TLS and each byte.
 
@@ -217,8 +217,6 @@ ANSWERS: Mapping[str, LibraryAnswer] = MappingProxyType(
     }
 )
 
-HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
-
 LOGIN_REFUSED = frozenset({400, 401, 403})
 """FBS answers 403 to a client whose name or password is wrong (its own document)."""
 
@@ -250,14 +248,10 @@ class _Library:
             return self._limit.run(lambda: self._ask(question, *card_and_pin, row_wanted))
         except LibrarySystemError as error:
             why = str(error)
-        except TimeoutError:
-            why = "it does not answer in time"
-        except (httpx2.ConnectError, OSError) as error:
-            why = unreached(error)
-        except (httpx2.HTTPError, EOFError):
-            why = "it breaks off in the middle of an answer"
         except asyncio.LimitOverrunError:
             why = "its answer is too long"
+        except (httpx2.HTTPError, OSError, EOFError) as error:
+            why = unreached(error, "lms")
         # Raised out here, so that no exception with the library's answer is its context.
         raise LibrarySystemError(why, spent=question.sent)
 
@@ -374,23 +368,19 @@ class FbsLibrary(_Library):
             if question is not None and content and event.endswith("send_request_headers.started"):
                 question.sent = True
 
-        request = self._opened().build_request(
+        async with self._opened().stream(
             method,
             address,
             content=None if content is None else msgspec.json.encode(content),
             headers={
-                **HEADERS,
+                **ASK_JSON,
                 **({} if content is None else {"Content-Type": "application/json"}),
                 **({} if session is None else {"X-Session": session.reveal()}),
             },
             extensions={"trace": note},
-        )
-        response = await self._opened().send(request, stream=True)
-        try:
+        ) as response:
             body = await body_of(response.aiter_raw(), LONGEST_ANSWER_BYTES)
             return response.status_code, body or b""
-        finally:
-            await response.aclose()
 
     def _opened(self) -> httpx2.AsyncClient:
         if self._client is None:

@@ -24,10 +24,10 @@ from joserfc.jwk import KeySet
 
 from doorctl.accounts.account import Claims, Pending
 from doorctl.config.tables import Oidc, is_this_machine
+from doorctl.core.asking import ASK_JSON, body_of, unreached
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import Moment
-from doorctl.sources.asking import body_of, unreached
 from doorctl.sources.library import TimeLimit
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
@@ -272,12 +272,8 @@ class OidcProvider:
 
         try:
             return self._limit.run(asking)
-        except TimeoutError:
-            why = "it does not answer in time"
-        except httpx2.ConnectError as error:
+        except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             why = unreached(error, "signin.oidc")
-        except (httpx2.HTTPError, httpx2.InvalidURL):
-            why = "it breaks off in the middle of an answer"
         # Raised out here, so that no exception with the provider's token is its context.
         raise IdentityProviderError(f"the identity provider: {why}")
 
@@ -327,7 +323,7 @@ async def _body(
     form: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> bytes:
-    all_headers = {"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})}
+    all_headers = {**ASK_JSON, **(headers or {})}
     async with client.stream(method, url, data=form, headers=all_headers) as response:
         body = await body_of(response.aiter_raw(), LONGEST_ANSWER_BYTES)
         if body is None:

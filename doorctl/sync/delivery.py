@@ -17,7 +17,7 @@ from datetime import date
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal, Protocol, TypeVar
+from typing import Annotated, Any, BinaryIO, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -259,27 +259,29 @@ def _bytes(signature: bytes) -> bytes:
 # The questions to a branch and its answers; how they travel does not matter here.
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+Epoch = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Short = Annotated[str, Meta(max_length=64)]
+
+
+class Held(Struct, frozen=True):
     """What a branch holds; `epoch` is 0 for no push, and None is what it does not say.
 
     `digest` is the SHA-256 of its rows in hex, `nonce` what a message to it must repeat, `key_id`
     of the key that its door seals cards with, and `minimum_age` its own age limit, in years.
     """
 
-    epoch: int
-    digest: str | None = None
-    audit_head: str | None = None
-    nonce: str | None = None
-    key_id: str | None = None
+    epoch: Epoch
+    digest: Short | None = None
+    audit_head: Any = None
+    nonce: Short | None = None
+    key_id: Short | None = None
     minimum_age: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """The push is applied and durable, now or by an earlier sending."""
 
-    epoch: int
+    epoch: Epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from doorctl.access.patron import SealedRow
 from doorctl.access.ports import LibrarySystem
 from doorctl.config import Config
 from doorctl.config.tables import Lms, read_address
+from doorctl.core.asking import read_password, trusting
 from doorctl.core.errors import ConfigError, KeyFileError, Problem
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.core.ports import Clock, EventLog
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import LibraryLimiter, library_answers
 from doorctl.services.branch import WRITE_LIMIT_S, result_of
-from doorctl.sources.asking import read_password, trusting
 from doorctl.sources.library import Dialect, FbsLibrary, Sip2Library
 from doorctl.sync.receive import PatronWriter
 

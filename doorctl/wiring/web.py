@@ -26,6 +26,7 @@ from doorctl.access.throttle import TOLD_FROM
 from doorctl.accounts.account import Account, Permission, Refusals, Session, Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.config import Config
+from doorctl.core.asking import read_password
 from doorctl.core.errors import ConfigError, KeyFileError, NotAnsweringError, Problem, StoreError
 from doorctl.core.language import Languages, languages
 from doorctl.core.ports import Clock, EventLog, Seal
@@ -41,14 +42,13 @@ from doorctl.ops.process import (
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import PatronsRound
 from doorctl.privacy.subject import PartErased
-from doorctl.rpc.control import Answers, ControlServer, Question, ask
+from doorctl.rpc.control import Answers, ControlServer, Done, Question, ask
 from doorctl.rpc.deeds import OpenBranch
 from doorctl.rpc.door import (
     ERASE_PATRON,
     ERASE_RIGHTS,
     RESTRICT,
     UNRESTRICT,
-    Done,
     PanelOverSocket,
     SubjectRequest,
 )
@@ -67,7 +67,6 @@ from doorctl.services.hours import TRUST_CLOCK, believes
 from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.subject import Change
 from doorctl.services.visits import DoorLog, statistics
-from doorctl.sources.asking import read_password
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
 from doorctl.store.door_log import VisitHistory

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,6 @@ from doorctl.services.alarm_ways import BEAT_AFTER_S, BEAT_EVERY_S, BEAT_TURN_S,
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.sources.branch_server import Script, serving
-from tests.web.certificates import Authority
 
 
 class Beating:
@@ -81,21 +79,3 @@ def test_a_switch_that_fails_is_told_once_and_asked_again(beating: Beating) -> N
     (line,) = beating.log.lines
     assert line["kind"] == "alarm_not_sent"
     assert line["why"] == "the heartbeat answers with HTTP status 500"
-
-
-def test_its_certificate_must_be_believed(tmp_path: Path) -> None:
-    """Else anybody on the way could go on while the branch is dead."""
-    authority, other = Authority(tmp_path, "authority"), Authority(tmp_path, "other")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.issue("switch"))
-    script = Script()
-    with serving(script, context) as port:
-        beating = Beating(port, script)
-        beating.switch.close()
-        trusted = ssl.create_default_context(cafile=str(other.path))
-        switch = DeadMansSwitch(f"https://127.0.0.1:{port}/", trusted)
-        with pytest.raises(Exception, match=r"see alarms\.heartbeat\.ca_file"):
-            switch.beat()
-        switch.close()
-
-    assert script.requests == []

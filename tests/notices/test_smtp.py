@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import Notice, NotSentError
 from doorctl.notices.ways import MailSink, lines, written
-from tests.notices.mail_server import PASSWORD, USER, Mailroom, dripping, mail_server, speaking
+from tests.notices.mail_server import PASSWORD, USER, Mailroom, mail_server, speaking
 from tests.notices.samples import BRANCH, a_notice
 from tests.web.certificates import Authority
 
@@ -189,23 +188,6 @@ def test_every_address_must_be_taken(room: Mailroom) -> None:
         sink(route(port)).send(a_notice())
 
 
-def test_nobody_there_is_told() -> None:
-    """A port where nothing listens is a plain refusal."""
-    with speaking(b"") as port:
-        pass
-    with pytest.raises(NotSentError, match=r"no connection \(Connection refused\)"):
-        sink(route(port)).send(a_notice())
-
-
-@pytest.mark.parametrize(
-    "said", [b"", b"220 mail", b"554 go away\r\n", b"220 mail\r\n", b"HTTP/1.1 400 Bad\r\n\r\n"]
-)
-def test_a_server_that_hangs_up_is_told(said: bytes) -> None:
-    """At whatever word it breaks off, it is one of our own errors."""
-    with speaking(said) as port, pytest.raises(NotSentError, match="the mail server"):
-        sink(route(port)).send(a_notice())
-
-
 def test_a_server_that_takes_no_mail_is_told() -> None:
     """What it says first counts: a 554 is no greeting."""
     with (
@@ -213,24 +195,6 @@ def test_a_server_that_takes_no_mail_is_told() -> None:
         pytest.raises(NotSentError, match=r"refuses it \(code 554\)"),
     ):
         sink(route(port)).send(a_notice())
-
-
-def test_a_silent_server_is_left() -> None:
-    """It takes the call and says nothing: the wait has an end."""
-    with (
-        speaking(b"", hold=threading.Event()) as port,
-        pytest.raises(NotSentError, match="does not answer in time"),
-    ):
-        sink(route(port), silence_s=0.2).send(a_notice())
-
-
-def test_a_server_that_drips_is_cut_off() -> None:
-    """A byte now and then keeps nobody waiting for ever: the whole has a limit too."""
-    with dripping() as (port, outlasted):
-        with pytest.raises(NotSentError, match="the mail server"):
-            sink(route(port), silence_s=LONG_S, total_s=0.5).send(a_notice())
-
-        assert not outlasted.is_set()
 
 
 @given(
@@ -268,12 +232,3 @@ def test_a_line_break_that_slips_through_sends_nothing(broken: str, room: Mailro
         sink(route(port)).send(notice)
 
     assert room.messages == []
-
-
-def test_a_port_that_speaks_no_tls_is_told() -> None:
-    """Port and security that do not fit each other are a common mistake."""
-    with (
-        speaking(b"220 mail.example ESMTP\r\n") as port,
-        pytest.raises(NotSentError, match="TLS with it fails"),
-    ):
-        sink(route(port, "tls")).send(a_notice())

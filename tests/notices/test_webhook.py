@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +15,8 @@ import pytest
 from doorctl.core.masked import Masked
 from doorctl.core.ports import NotSentError
 from doorctl.notices.ways import WebhookSink
-from tests.notices.mail_server import speaking
 from tests.notices.samples import BRANCH, a_notice
 from tests.sources.branch_server import Script, serving
-from tests.web.certificates import Authority
 
 SECRET = "a-shared-Secret~1"
 
@@ -77,59 +74,6 @@ def test_anything_but_success_is_not_sent(status: int) -> None:
         way.send(a_notice())
 
     assert [path for _, path, _, _ in script.requests] == ["/"]
-
-
-def test_the_certificate_must_be_believed(tmp_path: Path) -> None:
-    """Over TLS to whom the configuration's authority vouches for, and to nobody else."""
-    authority = Authority(tmp_path, "authority")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*authority.issue("hook"))
-    script = Script()
-    with serving(script, context) as port:
-        with sink(f"https://127.0.0.1:{port}", authority.path) as way:
-            way.send(a_notice())
-        with (
-            sink(f"https://127.0.0.1:{port}") as way,
-            pytest.raises(NotSentError, match=r"not accepted: .*see alarms\.webhook\.ca_file"),
-        ):
-            way.send(a_notice())
-
-    assert len(script.requests) == 1
-
-
-def test_nobody_there_is_told() -> None:
-    """A port where nothing listens is a plain refusal."""
-    with speaking(b"") as port:
-        pass
-    with (
-        sink(f"http://127.0.0.1:{port}") as way,
-        pytest.raises(NotSentError, match=r"the webhook: no connection \(Connection refused\)"),
-    ):
-        way.send(a_notice())
-
-
-@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 2", b"220 mail\r\n"])
-def test_a_server_that_hangs_up_is_told(said: bytes) -> None:
-    """At whatever word it breaks off, it is one of our own errors, without our words in it."""
-    with (
-        speaking(said) as port,
-        sink(f"http://127.0.0.1:{port}") as way,
-        pytest.raises(NotSentError, match="the webhook") as caught,
-    ):
-        way.send(a_notice())
-
-    assert SECRET not in str(caught.value)
-    assert caught.value.__cause__ is None
-
-
-def test_a_silent_server_is_left() -> None:
-    """It takes the call and says nothing: the wait has an end."""
-    with (
-        speaking(b"", hold=threading.Event()) as port,
-        sink(f"http://127.0.0.1:{port}", silence_s=0.2) as way,
-        pytest.raises(NotSentError, match="does not answer in time"),
-    ):
-        way.send(a_notice())
 
 
 def test_the_secret_can_not_be_printed() -> None:

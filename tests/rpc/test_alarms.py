@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.alarms import RaisedAlarm
-from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.core.ports import NotSentError
 from doorctl.rpc.control import LINE_LIMIT, ControlServer
 from doorctl.rpc.door import (
@@ -23,6 +22,7 @@ from doorctl.rpc.door import (
     standing_answers,
 )
 from tests.fakes.clock import FakeClock
+from tests.rpc.serving import serving
 
 DOORS_S, WEBS_S = 500.0, 9000.0
 
@@ -82,13 +82,11 @@ def test_web_that_is_silent_is_told(tmp_path: Path) -> None:
 
 def test_web_that_takes_no_alarms_is_told(tmp_path: Path) -> None:
     """An older web process, or one without [alarms], refuses: the door keeps it a while."""
-    server = ControlServer(tmp_path / "web.sock", {})
-    server.start()
-    try:
-        with pytest.raises(NotSentError, match="not known"):
-            road(tmp_path / "web.sock").send(RaisedAlarm("door_forced", "", DOORS_S))
-    finally:
-        server.stop()
+    with (
+        serving(tmp_path / "web.sock", {}) as path,
+        pytest.raises(NotSentError, match="not known"),
+    ):
+        road(path).send(RaisedAlarm("door_forced", "", DOORS_S))
 
 
 @pytest.fixture(scope="module")
@@ -141,31 +139,10 @@ def test_web_can_ask_what_stands_at_the_door(tmp_path: Path) -> None:
         RaisedAlarm("calendar_unknown", "", DOORS_S),
     )
     answers = standing_answers(lambda: standing, FakeClock(monotonic=DOORS_S))
-    server = ControlServer(tmp_path / "door.sock", answers)
-    server.start()
-    try:
-        found = ask_standing(tmp_path / "door.sock", FakeClock(monotonic=WEBS_S))
-    finally:
-        server.stop()
+    with serving(tmp_path / "door.sock", answers) as path:
+        found = ask_standing(path, FakeClock(monotonic=WEBS_S))
 
     assert found == (
         RaisedAlarm("door_held", "a wire", WEBS_S - 60),
         RaisedAlarm("calendar_unknown", "", WEBS_S),
     )
-
-
-@pytest.mark.parametrize("answer", [None, {}, {"standing": [{"kind": 5}]}])
-def test_a_door_of_another_version_is_told(
-    tmp_path: Path, answer: dict[str, object] | None
-) -> None:
-    """After an upgrade web may run before the door does; nothing is taken from half an answer."""
-    answers = {} if answer is None else {"alarms": lambda _question: answer}
-    server = ControlServer(tmp_path / "door.sock", answers)
-    server.start()
-    try:
-        with pytest.raises(StoreError):
-            ask_standing(tmp_path / "door.sock", FakeClock())
-    finally:
-        server.stop()
-    with pytest.raises(NotAnsweringError):
-        ask_standing(tmp_path / "door.sock", FakeClock())

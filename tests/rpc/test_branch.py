@@ -16,15 +16,16 @@ from doorctl.access.calendar import ALL_DAY, DaySource, Mode, ModeSpan, Span, St
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.accounts.account import Account, Books, Role, SecondFactor
-from doorctl.core.errors import InputError, NotAnsweringError, StoreError
+from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Action, Deed
 from doorctl.rpc import deeds
-from doorctl.rpc.control import LINE_LIMIT, ControlServer, Question, ask
+from doorctl.rpc.control import Question, ask
 from doorctl.rpc.deeds import DEEDS, MARGIN_S, OpenBranch, Request, ask_web, branch_answers
 from tests.fakes.accounts import memory_books
 from tests.fakes.audit import MemoryAudit
 from tests.fakes.branch_book import MemoryBranch
+from tests.rpc.serving import serving
 
 LONG_S = 20.0
 BY = "grethe"
@@ -92,10 +93,8 @@ def web(memory: MemoryBranch, audit: MemoryAudit, staff: Books, tmp_path: Path) 
     def run(job: Callable[[OpenBranch, Moment], Any]) -> Any:
         return job(OpenBranch(memory, memory, audit, staff), NOW)
 
-    server = ControlServer(tmp_path / "web.sock", branch_answers(run, lambda: NOW_S))
-    server.start()
-    yield tmp_path / "web.sock"
-    server.stop()
+    with serving(tmp_path / "web.sock", branch_answers(run, lambda: NOW_S)) as path:
+        yield path
 
 
 REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
@@ -193,13 +192,9 @@ def test_names_on_the_wire_and_on_record_are_fixed(
         questions.append(question)
         return ask(web, Question(question.ask, question.about), timeout_s=LONG_S)
 
-    server = ControlServer(tmp_path / "between.sock", dict.fromkeys(FIXED, passed_on))
-    server.start()
-    try:
+    with serving(tmp_path / "between.sock", dict.fromkeys(FIXED, passed_on)) as path:
         for request in requests:
-            ask_web(tmp_path / "between.sock", request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
-    finally:
-        server.stop()
+            ask_web(path, request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
 
     entry, asked = tuple(audit.entries())[-1], questions[-1]
     names, action, details = FIXED[asked.ask]
@@ -211,17 +206,12 @@ def test_names_on_the_wire_and_on_record_are_fixed(
 def test_the_form_of_values_on_the_wire_is_fixed(tmp_path: Path) -> None:
     """Bytes in base64, times in UTC, words by their values; and what is empty stands there too."""
     asked: list[Question] = []
-    server = ControlServer(
-        tmp_path / "web.sock", {"issue_pass": _kept(asked), "note": _kept(asked)}
-    )
-    server.start()
-    try:
-        requests: tuple[Request[Any], ...] = (deeds.issue_pass(PASS, KEY), deeds.note(LOOK))
+    requests: tuple[Request[Any], ...] = (deeds.issue_pass(PASS, KEY), deeds.note(LOOK))
+    answers = {"issue_pass": _kept(asked), "note": _kept(asked)}
+    with serving(tmp_path / "web.sock", answers) as path:
         for request in requests:
             with pytest.raises(StoreError):
-                ask_web(tmp_path / "web.sock", request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
-    finally:
-        server.stop()
+                ask_web(path, request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
 
     issue, note = (msgspec.json.encode(one).decode() for one in asked)
     assert issue == (
@@ -314,7 +304,11 @@ def test_a_refusal_is_the_writers_own(
 def test_a_change_that_comes_too_late_is_not_made(
     asked_s: float, web: Path, memory: MemoryBranch
 ) -> None:
-    """Web was stuck, and whoever asked has been told that it failed: it must not happen later."""
+    """Web was stuck, and whoever asked has been told that it failed: it must not happen later.
+
+    Bug (real processes): a question to a stopped web process was carried out when it went on,
+    after the caller had been told that it failed.
+    """
     with pytest.raises(StoreError, match="nothing was changed"):
         ask_web(web, deeds.set_mode(LOCKDOWN), by=BY, timeout_s=LONG_S, monotonic_s=asked_s)
 
@@ -330,37 +324,15 @@ def test_a_file_that_cannot_be_written_is_told(web: Path, memory: MemoryBranch) 
         ask_web(web, deeds.set_day(CHRISTMAS), by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
 
 
-def test_without_web_nobody_answers(tmp_path: Path) -> None:
-    """So that the caller can be the writer."""
-    with pytest.raises(NotAnsweringError, match="the web process does not answer"):
-        ask_web(tmp_path / "web.sock", deeds.end_mode(), by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
-
-
-def test_a_text_that_is_too_long_to_be_handed_over_is_refused(
-    web: Path, memory: MemoryBranch
-) -> None:
-    """By one clear line, and not by half a question."""
-    with pytest.raises(InputError, match="shorten it"):
-        ask_web(
-            web,
-            deeds.add_ban(BAN, None, "1" * LINE_LIMIT),
-            by=BY,
-            timeout_s=LONG_S,
-            monotonic_s=NOW_S,
-        )
-
-    assert memory.version() == 0
-
-
-@pytest.mark.parametrize("name", sorted(DEEDS.keys() - {"end_mode"}))
 @pytest.mark.parametrize("about", [{"nonsense": 1}, {"ban": {}}, {"number": "7"}])
 def test_a_question_that_is_none_changes_nothing(
-    name: str, about: dict[str, Any], web: Path, memory: MemoryBranch
+    about: dict[str, Any], web: Path, memory: MemoryBranch
 ) -> None:
     """Whoever asks with something missing or of another type is told so."""
     asked = {"request": about, "by": BY, "before_s": NOW_S + 1}
-    with pytest.raises(StoreError, match="not complete"):
-        ask(web, Question(name, asked), timeout_s=LONG_S)
+    for name in DEEDS.keys() - {"end_mode"}:
+        with pytest.raises(StoreError, match="not complete"):
+            ask(web, Question(name, asked), timeout_s=LONG_S)
 
     assert memory.version() == 0
 
@@ -408,23 +380,6 @@ class TestStaffsDays:
         (staff,) = memory.calendar().sources
 
         assert CHRISTMAS in staff.days
-
-
-def test_an_answer_of_another_version_is_told(tmp_path: Path) -> None:
-    """A web process that was not restarted after an update is no reason for a traceback.
-
-    Bug (real processes): a question to a stopped web process was carried out when it went on,
-    after the caller had been told that it failed.
-    """
-    server = ControlServer(tmp_path / "web.sock", {"end_mode": lambda _question: {"done": 7}})
-    server.start()
-    try:
-        with pytest.raises(StoreError, match="another version"):
-            ask_web(
-                tmp_path / "web.sock", deeds.end_mode(), by=BY, timeout_s=LONG_S, monotonic_s=NOW_S
-            )
-    finally:
-        server.stop()
 
 
 def test_no_request_shows_whose_card_it_is() -> None:

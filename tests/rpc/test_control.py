@@ -15,7 +15,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -35,8 +35,18 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.identity import owner_of
-from doorctl.rpc.control import LINE_LIMIT, QUESTION_LIMIT_S, ControlServer, Question, ask
+from doorctl.rpc.control import (
+    LINE_LIMIT,
+    QUESTION_LIMIT_S,
+    Call,
+    ControlServer,
+    Done,
+    Question,
+    Unshown,
+    ask,
+)
 from tests.fakes.another_user import NOBODY, ask_as
+from tests.rpc.serving import serving
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 
@@ -59,21 +69,10 @@ ANSWERS: Answers = {
 }
 
 
-@contextmanager
-def serving(path: Path, answers: Answers = ANSWERS) -> Iterator[Path]:
-    """Serve on a socket for a while."""
-    server = ControlServer(path, answers)
-    server.start()
-    try:
-        yield path
-    finally:
-        server.stop()
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Path]:
     """A socket that answers."""
-    with serving(tmp_path / "door.sock") as path:
+    with serving(tmp_path / "door.sock", ANSWERS) as path:
         yield path
 
 
@@ -260,15 +259,11 @@ def test_a_bug_in_an_answer_ends_one_call_alone(
     """
     heard: list[str] = []
     answers: Answers = {**ANSWERS, "unlock": answer}
-    server = ControlServer(tmp_path / "door.sock", answers, failed=heard.append)
-    server.start()
-    try:
+    with serving(tmp_path / "door.sock", answers, failed=heard.append) as path:
         with pytest.raises(StoreError) as caught:
-            ask(tmp_path / "door.sock", Question("unlock", {"card": CARD}), timeout_s=LONG_S)
+            ask(path, Question("unlock", {"card": CARD}), timeout_s=LONG_S)
 
-        assert ask(tmp_path / "door.sock", Question("status"), timeout_s=LONG_S)
-    finally:
-        server.stop()
+        assert ask(path, Question("status"), timeout_s=LONG_S)
     assert str(caught.value) == f"a fault of doorctl's own ({kind})"
     assert heard == [kind]
     assert capfd.readouterr() == ("", "")
@@ -279,20 +274,16 @@ def test_a_caller_that_gets_no_thread_is_told_of_by_kind(
 ) -> None:
     """The caller is hung up on, nothing is printed, and the next one is served."""
     heard: list[str] = []
-    server = ControlServer(tmp_path / "door.sock", ANSWERS, failed=heard.append)
-    server.start()
 
     def no_thread(_thread: threading.Thread) -> None:
         raise RuntimeError(CARD)
 
-    try:
+    with serving(tmp_path / "door.sock", ANSWERS, failed=heard.append) as path:
         with monkeypatch.context() as short:
             short.setattr(threading.Thread, "start", no_thread)
             with pytest.raises(NotAnsweringError):
-                ask(tmp_path / "door.sock", Question("status"), timeout_s=LONG_S)
-        assert ask(tmp_path / "door.sock", Question("status"), timeout_s=LONG_S)
-    finally:
-        server.stop()
+                ask(path, Question("status"), timeout_s=LONG_S)
+        assert ask(path, Question("status"), timeout_s=LONG_S)
     assert heard == ["RuntimeError"]
     assert capfd.readouterr() == ("", "")
 
@@ -331,7 +322,7 @@ def test_no_umask_opens_the_socket_to_others(tmp_path: Path, umask: int) -> None
     """It is made with its mode, not changed to it afterwards, when somebody could be connected."""
     before = os.umask(umask)
     try:
-        with serving(tmp_path / "door.sock") as path:
+        with serving(tmp_path / "door.sock", ANSWERS) as path:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
     finally:
         os.umask(before)
@@ -360,7 +351,7 @@ def test_what_is_no_socket_is_not_removed(tmp_path: Path, put: Callable[[Path], 
 
 def test_what_has_taken_the_sockets_place_is_not_removed(tmp_path: Path) -> None:
     """Stopping removes a socket, and nothing else."""
-    with serving(tmp_path / "door.sock") as path:
+    with serving(tmp_path / "door.sock", ANSWERS) as path:
         path.unlink()
         _a_file(path)
 
@@ -374,7 +365,7 @@ def test_what_a_dead_process_left_is_replaced(tmp_path: Path) -> None:
         dead.bind(str(stale))
     with pytest.raises(NotAnsweringError):
         ask(stale, Question("status"), timeout_s=LONG_S)
-    with serving(stale) as path:
+    with serving(stale, ANSWERS) as path:
         assert ask(path, Question("status"), timeout_s=LONG_S)
 
     assert not stale.exists()
@@ -518,18 +509,73 @@ def test_roots_command_is_roots_though_it_works_as_another_user() -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as somebody else")
 def test_what_is_kept_for_root_is_refused_to_others(tmp_path: Path) -> None:
     """A captured web process does not get what the configuration keeps from it."""
-    server = ControlServer(tmp_path / "door.sock", ANSWERS, kept=frozenset({"unlock"}))
-    server.start()
-    try:
-        path, question = tmp_path / "door.sock", {"ask": "unlock", "about": {"card": "1"}}
+    question = {"ask": "unlock", "about": {"card": "1"}}
+    with serving(tmp_path / "door.sock", ANSWERS, kept=frozenset({"unlock"})) as path:
         refused = ask_as(NOBODY, path, question)
         status = ask_as(NOBODY, path, {"ask": "status"})
         answered = ask(path, Question("unlock", {"card": "1"}), timeout_s=LONG_S)
-    finally:
-        server.stop()
 
     assert refused == {
         "refused": "control.kept_from_web keeps that for root: doorctl as root does it"
     }
     assert status == {"reader": "connected", "released": False}
     assert answered == {"card": "1"}
+
+
+class Lift(Unshown, frozen=True):
+    """What a question is about."""
+
+    number: int
+    why: str = ""
+
+
+LIFT = Call("lift", Lift, Done[int], "web", "that is too much; shorten it")
+
+
+def test_a_call_brings_both_messages_whole(tmp_path: Path) -> None:
+    """As they were declared, whoever asks and whatever comes of it."""
+    with serving(
+        tmp_path / "web.sock", LIFT.answered(lambda about: Done(about.number + 1))
+    ) as path:
+        assert LIFT.ask(path, Lift(7), timeout_s=LONG_S).done == 8
+
+
+@pytest.mark.parametrize("about", [{}, {"number": CARD}, {"number": 7, CARD: 1}, {"why": 7}])
+def test_a_call_that_is_not_complete_does_nothing(tmp_path: Path, about: dict[str, Any]) -> None:
+    """A field that is missing, of another type or not known is told without being quoted."""
+    done: list[Lift] = []
+
+    def work(about: Lift) -> Done[int]:
+        done.append(about)
+        return Done(0)
+
+    with (
+        serving(tmp_path / "web.sock", LIFT.answered(work)) as path,
+        pytest.raises(StoreError, match="that question is not complete"),
+    ):
+        ask(path, Question("lift", about), timeout_s=LONG_S)
+
+    assert done == []
+
+
+@pytest.mark.parametrize("answer", [{}, {"done": CARD}, {"done": None}])
+def test_a_reply_of_another_version_is_told(tmp_path: Path, answer: dict[str, Any]) -> None:
+    """After an upgrade one process may run before the other: half an answer is none."""
+    with (
+        serving(tmp_path / "web.sock", {"lift": lambda _question: answer}) as path,
+        pytest.raises(StoreError, match="the web process is of another version; restart it"),
+    ):
+        LIFT.ask(path, Lift(7), timeout_s=LONG_S)
+
+
+def test_a_call_that_does_not_fit_is_not_asked(tmp_path: Path) -> None:
+    """By one clear line, and not by half a question."""
+    with pytest.raises(InputError, match="that is too much; shorten it"):
+        LIFT.ask(tmp_path / "nobody", Lift(7, "x" * LINE_LIMIT), timeout_s=LONG_S)
+
+
+def test_a_call_shows_nothing_of_what_it_is_about() -> None:
+    """Neither the message nor the question can be printed."""
+    shown = f"{Lift(7, CARD)!r} {Question('lift', {'why': CARD})!r}"
+
+    assert CARD not in shown

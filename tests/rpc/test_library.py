@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -22,10 +22,11 @@ from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, Sealed
 from doorctl.core.errors import DoorctlError, StoreBusyError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.rpc import door as rpc
-from doorctl.rpc.control import ControlServer, Question, ask
+from doorctl.rpc.control import Question, ask
 from doorctl.rpc.door import LibraryOverSocket, library_answers
 from doorctl.sync.rows import Removal, encode
 from tests.fakes.event_log import FakeEventLog
+from tests.rpc.serving import serving
 
 LONG_S = 5.0
 SHORT_S = 0.3
@@ -75,15 +76,9 @@ class Web:
         self.kept.append((row, row_until, pin_until, learnt_on))
 
 
-@contextmanager
-def serving(path: Path, web: Web) -> Iterator[Path]:
+def answering(path: Path, web: Web) -> AbstractContextManager[Path]:
     """Serve both questions for a while."""
-    server = ControlServer(path, library_answers(web.ask, web.keep))
-    server.start()
-    try:
-        yield path
-    finally:
-        server.stop()
+    return serving(path, library_answers(web.ask, web.keep))
 
 
 @contextmanager
@@ -144,7 +139,7 @@ def test_every_answer_comes_back_as_it_was_given(
 ) -> None:
     """With the question as it was asked, for each sort of number."""
     web = Web(LibraryReply(answer, patron))
-    with serving(tmp_path / "web.sock", web) as path:
+    with answering(tmp_path / "web.sock", web) as path:
         for row_wanted in (True, False):
             assert asked(path, row_wanted=row_wanted) == web.reply
 
@@ -155,7 +150,7 @@ def test_every_answer_comes_back_as_it_was_given(
 def test_the_sort_of_number_is_kept(tmp_path: Path, kind: IdentifierKind) -> None:
     """Ten digits can be a card's number or a CPR number."""
     web, number = Web(), Identifier(kind, "0101701234")
-    with serving(tmp_path / "web.sock", web) as path:
+    with answering(tmp_path / "web.sock", web) as path:
         door(path).ask(KEY, number, PIN, row_wanted=True)
 
     assert web.asked[0][1] == number
@@ -165,7 +160,7 @@ def test_the_sort_of_number_is_kept(tmp_path: Path, kind: IdentifierKind) -> Non
 def test_a_row_is_kept_with_its_days(tmp_path: Path) -> None:
     """As a push would bring it; nothing is logged."""
     web = Web()
-    with serving(tmp_path / "web.sock", web) as path:
+    with answering(tmp_path / "web.sock", web) as path:
         assert kept(path) == []
 
     assert web.kept == [(ROW, *DAYS)]
@@ -174,7 +169,7 @@ def test_a_row_is_kept_with_its_days(tmp_path: Path) -> None:
 def test_a_row_that_can_not_be_kept_is_told(tmp_path: Path) -> None:
     """By web's own sentence; the patron is in by then, and the next visit asks once more."""
     web = Web(failure=StoreBusyError("patrons.db is busy"))
-    with serving(tmp_path / "web.sock", web) as path:
+    with answering(tmp_path / "web.sock", web) as path:
         assert kept(path) == [{"event": "alarm", "kind": "not_kept", "why": "patrons.db is busy"}]
 
 
@@ -260,7 +255,7 @@ def test_what_is_no_row_is_not_kept(tmp_path: Path, row: str) -> None:
     """A removal least of all; refused in one line that quotes nothing."""
     web = Web()
     about = {"row": row, "row_until": "2026-03-05", "pin_until": "2026-04-01"}
-    with serving(tmp_path / "web.sock", web) as path:
+    with answering(tmp_path / "web.sock", web) as path:
         why = told(path, "keep", {**about, "learnt_on": "2026-03-02"})
 
     assert why.startswith("that row can't be kept: ")
@@ -296,7 +291,7 @@ def test_what_is_no_question_about_a_card_is_not_asked(
 ) -> None:
     """Refused without a word of it."""
     web = Web()
-    with serving(tmp_path / "web.sock", web) as path:
+    with answering(tmp_path / "web.sock", web) as path:
         whole = ask(path, Question("library", QUESTION), timeout_s=LONG_S)
         why = told(path, "library", {**QUESTION, **wrong})
         missing = told(path, "keep", {})
@@ -331,7 +326,7 @@ def test_neither_number_nor_pin_can_be_printed(
     for said in (None, b"CANARY\n", b'{"error": "no"}\n'):
         with saying(tmp_path / f"{said!r:.8}.sock".replace("/", ""), said) as path:
             shown.append(repr(asked(path, timeout_s=SHORT_S)))
-    with serving(tmp_path / "web.sock", Web(failure=StoreError("full"))) as path:
+    with answering(tmp_path / "web.sock", Web(failure=StoreError("full"))) as path:
         shown.append(repr(kept(path)))
     shown += capfd.readouterr()
 

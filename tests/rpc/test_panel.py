@@ -23,11 +23,12 @@ from doorctl.access.panel import (
     PanelView,
     Staffed,
 )
-from doorctl.core.errors import InputError, StoreError
-from doorctl.rpc.control import ControlServer, Question, ask
+from doorctl.core.errors import InputError
+from doorctl.rpc.control import ControlServer
 from doorctl.rpc.door import MOST_WAITING, PanelBoard, PanelOverSocket, panel_answers
 from doorctl.web.panel import PanelDoor
 from tests.fakes.panel import FakePanelDoor
+from tests.rpc.serving import serving
 
 LIMIT_S = 20.0
 SHORT_S = 0.05
@@ -143,27 +144,11 @@ def test_a_screen_without_keys_takes_none(tmp_path: Path) -> None:
     def refuse(_key: str, _attempt: int) -> None:
         raise InputError("the screen has no keys; see panel.keypad and keypad.port")
 
-    path = tmp_path / "door.sock"
-    server = ControlServer(path, panel_answers(PanelBoard(1), refuse))
-    server.start()
-    try:
-        with pytest.raises(InputError, match=r"panel\.keypad"):
-            PanelOverSocket(path).press("1", 7)
-    finally:
-        server.stop()
-
-
-@pytest.mark.parametrize("about", [{}, {"key": "12", "attempt": 1}, {"key": "1", "attempt": "x"}])
-def test_a_malformed_key_is_quoted_nowhere(tmp_path: Path, about: dict[str, object]) -> None:
-    """What is wrong is told; what was typed is not."""
-    path = tmp_path / "door.sock"
-    server = ControlServer(path, panel_answers(PanelBoard(1), lambda _key, _attempt: None))
-    server.start()
-    try:
-        with pytest.raises(StoreError, match=r"^that question is not complete$"):
-            ask(path, Question("key", about), timeout_s=LIMIT_S)
-    finally:
-        server.stop()
+    with (
+        serving(tmp_path / "door.sock", panel_answers(PanelBoard(1), refuse)) as path,
+        pytest.raises(InputError, match=r"panel\.keypad"),
+    ):
+        PanelOverSocket(path).press("1", 7)
 
 
 @given(st.lists(st.builds(PanelState, st.sampled_from(Kind), st.integers(0, 9)), min_size=1))
@@ -173,16 +158,3 @@ def test_numbers_only_grow(states: list[PanelState]) -> None:
     for place, state in enumerate(states, 1):
         board.show(state)
         assert board.look(0) == PanelView(5 + place, state)
-
-
-def test_an_answer_that_can_not_be_read_is_no_view(tmp_path: Path) -> None:
-    """A door of another release may say what this page does not know."""
-    path = tmp_path / "door.sock"
-    state = {"kind": "dancing"}
-    server = ControlServer(path, {"panel": lambda _question: {"seq": 1, "state": state}})
-    server.start()
-    try:
-        with pytest.raises(StoreError, match="another version"):
-            PanelOverSocket(path).look(0)
-    finally:
-        server.stop()

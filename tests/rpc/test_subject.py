@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,21 +9,13 @@ import pytest
 
 from doorctl.core.errors import InputError, StoreError
 from doorctl.privacy.subject import ALL_GONE, HeldVisit, PartErased, Subject
-from doorctl.rpc.control import LINE_LIMIT, ControlServer, Question
-from doorctl.rpc.door import ERASE_RIGHTS, Done, SubjectRequest, about
+from doorctl.rpc.control import Done, Question
+from doorctl.rpc.door import ERASE_RIGHTS, SubjectRequest, about
+from tests.rpc.serving import serving
 
 WHO = Subject(frozenset({bytes(16), bytes(range(16))}), "p-1")
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 LIMIT_S = 60.0
-
-
-@contextmanager
-def served(directory: Path, work: Callable[[SubjectRequest], Done[PartErased]]) -> Iterator[Path]:
-    """Answer one question on a socket."""
-    server = ControlServer(directory / "s", ERASE_RIGHTS.answered(work))
-    server.start()
-    yield directory / "s"
-    server.stop()
 
 
 def ask(path: Path, subject: Subject = WHO, why: str = "sag 2026-17") -> PartErased:
@@ -43,7 +33,7 @@ def test_who_by_whom_and_what_came_of_it_arrive_whole(who: Subject, tmp_path: Pa
         asked.append(told)
         return Done(part)
 
-    with served(tmp_path, work) as path:
+    with serving(tmp_path / "s", ERASE_RIGHTS.answered(work)) as path:
         assert ask(path, who) == part
     assert asked == [about(who, "eva", 7, "sag 2026-17")]
     assert asked[0].subject == who
@@ -61,11 +51,11 @@ def test_a_process_of_the_version_before_understands_what_has_no_reason(tmp_path
         fields.append(sorted(question.about))
         return {"done": {"rows": "all"}}
 
-    server = ControlServer(tmp_path / "s", {ERASE_RIGHTS.name: answer})
-    server.start()
-    with pytest.raises(StoreError, match="another version"):
-        ask(tmp_path / "s", why="")
-    server.stop()
+    with (
+        serving(tmp_path / "s", {ERASE_RIGHTS.name: answer}) as path,
+        pytest.raises(StoreError, match="another version"),
+    ):
+        ask(path, why="")
 
     assert fields == [["by", "epoch", "patron_ref", "row_keys"]]
 
@@ -79,16 +69,11 @@ def test_a_refusal_and_a_failure_arrive_as_what_they_are(
     def work(_asked: SubjectRequest) -> Done[PartErased]:
         raise kind("why not")
 
-    with served(tmp_path, work) as path, pytest.raises(kind, match="why not"):
+    with (
+        serving(tmp_path / "s", ERASE_RIGHTS.answered(work)) as path,
+        pytest.raises(kind, match="why not"),
+    ):
         ask(path)
-
-
-def test_more_cards_than_fit_are_refused_here(tmp_path: Path) -> None:
-    """A question that the owner would cut off is not asked."""
-    many = Subject(frozenset(number.to_bytes(16, "big") for number in range(LINE_LIMIT // 24)))
-
-    with pytest.raises(InputError, match="too many cards"):
-        ask(tmp_path / "nobody", many)
 
 
 def test_a_question_shows_nobody() -> None:

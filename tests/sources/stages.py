@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from doorctl.access.ports import LibrarySystem
 from doorctl.config.tables import read_address
+from doorctl.core.asking import trusting
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
-from doorctl.sources.asking import trusting
 from doorctl.sources.library import Dialect, FbsLibrary, Sip2Library
 from tests.fakes.clock import FakeClock
 from tests.fakes.library_system import NOBODY, FakeLibrarySystem

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -250,16 +249,6 @@ def test_a_refusal_without_words_has_ours(branch: HttpBranch, script: Script, bo
     assert answer.why.startswith("it does not accept our signature")
 
 
-def test_a_dead_port(reached: Reached) -> None:
-    """Nobody listens: the branch is away, and the reason is told."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-
-    answer = reached(port).held()
-
-    assert answer == Away("no connection ([Errno 111] Connection refused)")
-
-
 def test_a_hanging_branch(reached: Reached, script: Script) -> None:
     """One that takes the document and never answers is left after its own time."""
     script.release = threading.Event()
@@ -268,25 +257,6 @@ def test_a_hanging_branch(reached: Reached, script: Script) -> None:
         script.release.set()
 
     assert answer == Away("it does not answer in time")
-
-
-def test_a_connection_that_breaks(reached: Reached) -> None:
-    """One that hangs up without a word is away."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-
-        def hang_up() -> None:
-            connection, _ = listener.accept()
-            connection.recv(10)
-            connection.close()
-
-        thread = threading.Thread(target=hang_up)
-        thread.start()
-        answer = reached(port).held()
-        thread.join()
-
-    assert isinstance(answer, Away)
-    assert answer.why.startswith("no connection (")
 
 
 @pytest.fixture(scope="module")
@@ -323,20 +293,6 @@ def test_without_a_certificate_nothing_is_heard(
     context = tls_context(authority.path, NONE, NONE)
 
     assert isinstance(reached(https, context).held(), Away)
-    assert script.requests == []
-
-
-def test_an_impostor_is_told_nothing(
-    https: int, authority: Authority, reached: Reached, script: Script, tmp_path: Path
-) -> None:
-    """A certificate of another authority: no request is sent, and the reason is told."""
-    other = Authority(tmp_path, "other")
-    context = tls_context(other.path, *authority.issue("sender"))
-
-    answer = reached(https, context).send(parcel())
-
-    assert isinstance(answer, Away)
-    assert answer.why.startswith("its certificate is not accepted: ")
     assert script.requests == []
 
 

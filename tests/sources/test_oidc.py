@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from joserfc.jwk import OctKey
 
 from doorctl.accounts.account import Claims, Pending
 from doorctl.config.tables import Oidc
+from doorctl.core.asking import trusting
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
-from doorctl.sources.asking import trusting
 from doorctl.sources.oidc import LONGEST_ANSWER_BYTES, OidcProvider
 from tests.fakes.clock import FakeClock
 from tests.sources.oidc_server import (
@@ -331,26 +330,3 @@ def test_without_a_clock_nobody_can_say_if_a_token_still_holds(provider: Provide
     provider.clock.vouched = False
 
     provider.refused("clock is not set")
-
-
-def test_a_provider_that_is_down_is_told(provider: Provider) -> None:
-    """As what it is: the page offers the local account then."""
-    with closing(socket.socket()) as unused:
-        unused.bind(("127.0.0.1", 0))
-        issuer = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        with (
-            closing(asking(issuer, provider.clock)) as oidc,
-            pytest.raises(IdentityProviderError, match="no connection"),
-        ):
-            oidc.begin()
-
-
-def test_a_provider_that_says_nothing_is_not_waited_for(provider: Provider) -> None:
-    """Not for longer than the limit, over all that belongs to one question."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
-        issuer = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with (
-            closing(asking(issuer, provider.clock, limit_s=0.2)) as oidc,
-            pytest.raises(IdentityProviderError, match="in time"),
-        ):
-            oidc.begin()

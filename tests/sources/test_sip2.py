@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 import threading
 import time
 import traceback
@@ -11,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +16,6 @@ import pytest
 from doorctl.access.messages import LibraryAnswer, LibraryPatron
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Masked, Pin
-from doorctl.sources.asking import trusting
 from doorctl.sources.library import LONGEST_FRAME_BYTES, Dialect, Sip2Library
 from tests.sources.sip2_server import (
     AT,
@@ -33,7 +29,6 @@ from tests.sources.sip2_server import (
     serving,
 )
 from tests.sources.stages import BRIEF_S, card, sip2_library
-from tests.web.certificates import Authority
 
 CARD, PIN = "3000001234", "4711"
 YES, NO = LibraryAnswer.YES, LibraryAnswer.NO
@@ -351,18 +346,6 @@ def test_one_limit_is_over_all(hasty: Sip2, slow: Any) -> None:
     assert hasty.ask() is YES
 
 
-def test_a_server_that_takes_no_login_in_time_saw_no_pin() -> None:
-    """A time limit that is reached before the PIN was sent has cost no attempt."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as silent,
-        closing(sip2_library(silent.getsockname()[1], BRIEF_S)) as library,
-        pytest.raises(LibrarySystemError, match="in time") as caught,
-    ):
-        library.ask(card(CARD), Pin(PIN), row_wanted=False)
-
-    assert not caught.value.spent
-
-
 @pytest.mark.parametrize("sent", [b"", b"64", checked(b"64", b"1")[:-1]])
 def test_an_answer_that_breaks_off_is_an_error(sip2: Sip2, sent: bytes) -> None:
     """A server that hangs up before the end may have counted the PIN."""
@@ -379,42 +362,6 @@ def test_a_huge_answer_is_not_read(sip2: Sip2) -> None:
     sip2.script.patrons[CARD] = Sip2Patron(PIN, more=b"AF" + b"x" * LONGEST_FRAME_BYTES + b"|")
 
     assert str(sip2.fails()) == "its answer is too long"
-
-
-def test_nobody_there_costs_no_attempt() -> None:
-    """Without a connection no PIN was sent."""
-    with closing(sip2_library(1)) as library, pytest.raises(LibrarySystemError) as caught:
-        library.ask(card(CARD), Pin(PIN), row_wanted=False)
-
-    assert str(caught.value).startswith("no connection (")
-    assert not caught.value.spent
-
-
-def test_a_certificate_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
-    """Over TLS the certificate and its name are checked; nothing is sent to an impostor."""
-    ours, theirs = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*theirs.issue("impostor"))
-    script = Sip2Script()
-    with (
-        serving(script, context) as port,
-        closing(sip2_library(port, context=trusting(ours.path))) as library,
-        pytest.raises(LibrarySystemError, match="certificate is not accepted") as caught,
-    ):
-        library.ask(card(CARD), Pin(PIN), row_wanted=False)
-
-    assert not caught.value.spent
-    assert script.frames == []
-
-
-def test_a_server_without_tls_gets_nothing(sip2: Sip2) -> None:
-    """Where TLS is wanted, no PIN goes to a server that has none."""
-    library = sip2_library(sip2.port, 2.0, context=trusting(Path()))
-
-    with closing(library), pytest.raises(LibrarySystemError) as caught:
-        library.ask(card(CARD), Pin(PIN), row_wanted=False)
-
-    assert not caught.value.spent
 
 
 def test_no_pin_travels_in_the_clear() -> None:

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import socket
-import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +14,6 @@ from doorctl.access.calendar import Mode, ModeSpan
 from doorctl.core.errors import InputError, WebsiteHoursError
 from doorctl.sources.hours import LONGEST_ANSWER_BYTES, HoursRequest, Website
 from tests.sources.website_server import WebsiteScript, item, serving
-from tests.web.certificates import Authority
 
 LONG_S = 30.0
 SHORT_S = 0.3
@@ -140,75 +134,6 @@ def test_no_more_is_read_than_any_branch_has(script: WebsiteScript, url: str) ->
     script.raw = endless
 
     assert f"has more than {LONGEST_ANSWER_BYTES} bytes" in why(Website(url, limit_s=LONG_S))
-
-
-def test_the_limit_is_one_of_the_whole_answer(script: WebsiteScript, url: str) -> None:
-    """A byte now and then, in head or body, keeps nobody waiting."""
-    over = threading.Event()
-
-    def trickling(writer: Any) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-        while not over.wait(0.02):
-            writer.write(b"x")
-            writer.flush()
-
-    script.raw = trickling
-
-    assert f"did not come within {SHORT_S:g} s" in why(Website(url, limit_s=SHORT_S))
-    over.set()
-
-
-def test_who_says_nothing_is_not_waited_for() -> None:
-    """A connection that is taken and never answered ends by the limit."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-        assert f"did not come within {SHORT_S:g} s" in why(Website(url, limit_s=SHORT_S))
-
-
-def test_nobody_there() -> None:
-    """The operating system's own word is told."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-    assert why(Website(url)).endswith("did not come: no connection (Connection refused)")
-
-
-def test_no_such_name() -> None:
-    """A name that nobody has is told apart from a server that is down."""
-    assert "did not come: no connection (" in why(Website("https://bibliotek.invalid"))
-
-
-@pytest.mark.parametrize(
-    "said", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n[]"]
-)
-def test_an_answer_that_breaks_off_counts_for_nothing(
-    script: WebsiteScript, url: str, said: bytes
-) -> None:
-    """What came of it may be half a week."""
-    script.raw = lambda writer: writer.write(said)
-
-    assert "did not come whole" in why(Website(url))
-
-
-def test_its_certificate_is_checked(tmp_path: Path, script: WebsiteScript) -> None:
-    """Who can't prove to be the website tells no hours; who can does."""
-    authority = Authority(tmp_path, "library")
-    stranger = Authority(tmp_path, "stranger")
-    with serving(script, authority.issue("website")) as url:
-        trusted = ssl.create_default_context(cafile=authority.path)
-        others = ssl.create_default_context(cafile=stranger.path)
-
-        assert Website(url, context=trusted).opening_hours(ASKED).days
-        assert "its certificate is not accepted" in why(Website(url, context=others))
-        assert "its certificate is not accepted" in why(Website(url))
-        assert len(script.asked) == 1
-
-
-def test_tls_with_something_else_fails(script: WebsiteScript, url: str) -> None:
-    """A server that speaks plain HTTP at an https address is told apart from one that is down."""
-    assert "did not come: TLS fails" in why(Website(url.replace("http:", "https:")))
-    assert script.asked == []
 
 
 def test_plain_http_is_for_this_machine_only() -> None:

@@ -18,7 +18,7 @@ from doorctl.sync.document import (
 )
 from doorctl.sync.receive import Limits
 from doorctl.sync.rows import Line, Removal
-from tests.sync.any_lines import LINES, ROWS
+from tests.sync.any_lines import LINES
 from tests.sync.pushes import EMPTY_DIGEST, KEY, Document, row, stage
 
 ONE_OF_EACH: list[Line] = [row(1), Removal("2")]
@@ -40,16 +40,6 @@ def test_lines_come_back_under_any_chunking(
     assert list(staged.lines()) == lines
     assert list(staged.lines()) == lines
     assert staged.manifest.count == len(lines)
-
-
-@given(st.lists(ROWS, max_size=3), st.booleans())
-def test_lines_come_back_byte_by_byte(rows: list[SealedRow], compress: bool) -> None:
-    """The slowest sender is understood too."""
-    document = Document(rows).data(compress=compress)
-
-    staged = stage(*[bytes([byte]) for byte in document], limits=WIDE)
-
-    assert list(staged.lines()) == rows
 
 
 @pytest.mark.parametrize("compress", [True, False])

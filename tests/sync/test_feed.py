@@ -401,13 +401,6 @@ def test_no_value_of_a_wrong_row_is_told(
     assert not [secret for secret in (pin, cpr) if secret in told]
 
 
-def test_one_wrong_row_keeps_all_others_out(tmp_path: Path) -> None:
-    """Nothing is returned before the last row has been checked."""
-    rows = [row(patronId=number, identifiers=[]) for number in range(50)]
-
-    assert refusal(tmp_path, *rows, b"x").startswith("feed.ndjson: line 51: ")
-
-
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     """A wrong path gives the same sort of line as a wrong row."""
     with pytest.raises(FeedError) as refused:

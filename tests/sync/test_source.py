@@ -123,12 +123,6 @@ def test_an_empty_directory_is_told(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_missing_feed_is_told(tmp_path: Path) -> None:
-    """With its name and what is wrong with it."""
-    with pytest.raises(FeedError, match=r"none\.ndjson: file: can't be read"):
-        read(tmp_path / "none.ndjson")
-
-
 def tolerant(path: Path) -> Export:
     """What a path gives where some rows may be wrong."""
     return FeedExports(path, pin_length=4, wrong_share=0.005).read()

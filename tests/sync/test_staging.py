@@ -58,14 +58,6 @@ def test_a_push_that_nobody_here_trusts_is_refused_at_its_first_line() -> None:
     assert spool.getvalue() == b""
 
 
-def test_either_of_two_keys_may_have_signed() -> None:
-    """While the sender's key is replaced, pushes of both are taken."""
-    for key in (KEY, OTHER_KEY):
-        staging = staging_of(keys=[OTHER_KEY, KEY])
-        staging.feed(Document(ROWS, key=key).data())
-        assert list(staging.finish().lines()) == ROWS
-
-
 def test_a_push_for_another_branch_is_refused() -> None:
     """Also a rightly signed one: each branch has rows of its own seal."""
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""What the clients share: cards and PINs in the clear, TLS, passwords, reasons of failures."""
+"""What clients of other machines share: what may be sent, TLS, passwords, why no answer came."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 import ssl
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from doorctl.core.errors import KeyFileError
@@ -77,6 +77,10 @@ def read_password(path: Path) -> Masked[str]:
     return Masked(line)
 
 
+ASK_JSON = {"Accept": "application/json", "Accept-Encoding": "identity"}
+"""Headers of a request; nothing that is packed is unpacked."""
+
+
 async def body_of(pieces: AsyncIterator[bytes], most: int) -> bytes | None:
     """Return an answer's bytes; None where it has more than so many."""
     body = b""
@@ -87,24 +91,27 @@ async def body_of(pieces: AsyncIterator[bytes], most: int) -> bytes | None:
     return body
 
 
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what led to it."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def unreached(error: BaseException, table: str = "") -> str:
+    """Return why a request got no answer, without a word of what came through the connection.
 
-
-def unreached(error: BaseException, table: str = "lms") -> str:
-    """Return why a connection failed or broke off, without a word of what came through it.
-
-    `table` of the configuration says whom to trust.
+    `table` of the configuration says whom to trust; empty where none does.
     """
-    for cause in causes(error):
+    failed = "it breaks off in the middle of an answer"
+    cause: BaseException | None = error
+    while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            why = cause.verify_message
-            return f"its certificate is not accepted: {why}; see {table}.ca_file"
+            see = f"; see {table}.ca_file" if table else ""
+            return f"its certificate is not accepted: {cause.verify_message}{see}"
         if isinstance(cause, ssl.SSLError):
             return f"TLS with it fails ({cause.reason or 'no reason given'})"
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"no connection ({cause.strerror})"
-    return f"no connection ({type(error).__name__})"
+        if isinstance(cause, TimeoutError):
+            return "it does not answer in time"
+        if isinstance(cause, OSError):
+            # asyncio's own words for a number are long; a failed lookup has numbers of its own.
+            number = cause.errno or 0
+            words = os.strerror(number) if number > 0 else cause.strerror
+            failed = f"no connection ({words or type(cause).__name__})"
+            if words:
+                return failed
+        cause = cause.__cause__ or cause.__context__
+    return failed
