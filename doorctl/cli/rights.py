@@ -51,14 +51,13 @@ from doorctl.config.hours import clock
 from doorctl.core.errors import InputError
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
-from doorctl.privacy.letters import letter, letter_day
 from doorctl.rpc import deeds
 from doorctl.services import rights
 from doorctl.services.accounts import every_account, hashed
 from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.numbers import TakenAs
-from doorctl.services.rights import Banned, PassState, pass_state
+from doorctl.services.rights import Banned, PassState, letter, letter_day, pass_state
 from doorctl.services.subject import Named
 
 NOTICE = "Send the letter: 7 days' written notice is usual."

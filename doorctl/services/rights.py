@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from enum import Enum
 
 from doorctl.access.rights import Ban, BanEntry, BanState, Pass, PassEntry, ban_state
+from doorctl.config.tables import Branch
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Pin
+from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import refuse_ref
 from doorctl.rpc import deeds
@@ -225,6 +227,73 @@ def ban_to_write_of(app: App, number: int, what: str = "letter") -> Ban:
         raise InputError("no ban {n}; see doorctl bans list", n=str(number))
     note(app, Deed(Action.BANS_LISTED, details={what: number}))
     return ban
+
+
+# The letter that tells a patron of a ban, in Danish and in English.
+#
+# It speaks of the house rules and of the hours without staff only: biblioteksloven § 31 lets a
+# library exclude from lending, and from nothing else. So a ban is "karantæne", as in the house
+# rules of Copenhagen's libraries, here and on every page; the law's own word would say too much.
+
+HOUSE_RULES = (
+    "This follows from the house rules and is about the unstaffed hours only. You can borrow as "
+    "before, and you are welcome when staff are there."
+)
+COMPLAINT = (
+    "If you disagree, you can complain to the head of the library. Write or call; a complaint "
+    "needs no particular form."
+)
+PARAGRAPHS = (
+    "{branch}: you can't come in while the library is unstaffed",
+    "Your card does not open the door {span}.",
+    "The reason is: {reason}",
+    "{note}",
+    HOUSE_RULES,
+    "{call}{number}",
+    COMPLAINT,
+)
+
+
+def letter(ban: Ban, branch: Branch, moment: Moment) -> str:
+    """Return the letter; staff write the addressee on it by hand: no name is known here."""
+    danish, english = (letter_in(language, ban, branch, moment) for language in ("da", "en"))
+    return f"{danish}\n\n{'-' * 60}\n\n{english}"
+
+
+def letter_in(language: str, ban: Ban, branch: Branch, moment: Moment) -> str:
+    """Return the letter in ``da`` or ``en``; an empty line stands between paragraphs.
+
+    A ban that is not stored yet has no number in it.
+    """
+    from doorctl.core.language import own  # commands do without
+
+    def day(at: datetime) -> str:
+        form = "{0.day}.{0.month}.{0.year}" if language == "da" else "{0.day} {0:%B %Y}"
+        return form.format(letter_day(at, moment))
+
+    say = own(language).words.gettext
+    span, last = "from {first} until further notice. We shall look at it again after a year", ""
+    if ban.until is not None:
+        span, last = (
+            "from {first} until {last}, that day too",
+            day(ban.until - timedelta.resolution),
+        )
+    on = " on {phone}" if branch.phone else ""
+    number = f" {say('The case has number {n}.')}" if ban.number else ""
+    told = {
+        "branch": branch.name,
+        "span": say(span).format(first=day(ban.since), last=last),
+        "reason": ban.reason,
+        "note": ban.note,
+        "call": say(f"If you have questions, please call us{on}.").format(phone=branch.phone),
+        "number": number.format(n=ban.number),
+    }
+    return "\n\n".join(filter(None, (say(text).format(**told) for text in PARAGRAPHS)))
+
+
+def letter_day(at: datetime, moment: Moment) -> date:
+    """Return the local date of an instant."""
+    return at.astimezone(moment.local.tzinfo).date()
 
 
 def every_pass(app: App, why: str = "") -> tuple[PassEntry, ...]:

@@ -9,18 +9,20 @@ from dataclasses import dataclass, field, replace
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.letters import UNIX_EPOCH, Export, lookups
 from doorctl.privacy.subject import (
     ALL_GONE,
     BRANCH,
     PATRONS,
+    UNIX_EPOCH,
     VISITS,
     Erasure,
+    Export,
     Keeper,
     PartErased,
     Subject,
     Tombstones,
     find,
+    lookups,
     refuse_ref,
     with_cards,
     with_erased,

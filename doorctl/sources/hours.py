@@ -315,35 +315,27 @@ ALSO: dict[HalfHoliday, tuple[int, int]] = {
 }
 """Month and day of days on which many close, though they are no public holidays in Denmark."""
 
-LANGUAGES = {"DK": "da"}
 
-
-def computed(wanted: HolidaysWanted, country: str = "DK") -> dict[date, DatedDay]:
-    """Return each public holiday, closed, with its name in the country's language as a note.
+def computed(wanted: HolidaysWanted) -> dict[date, DatedDay]:
+    """Return each Danish public holiday, closed, with its name as a note.
 
     What the hours of a holiday are is the calendar's to say, for Sunday's may change.
 
-    Store bededag is none since 2024. It loads the package that knows them. Raises InputError: the
-    country's holidays are not known.
+    Store bededag is none since 2024. It loads the package that knows them.
     """
     years, chosen = sorted(set(wanted.years)), {ALSO[name] for name in wanted.also}
-    named = _named(country, years, "public")
+    named = _named(years, "public")
     if chosen:
-        optional = _named(country, years, "optional")
+        optional = _named(years, "optional")
         extra = {day: name for day, name in optional.items() if (day.month, day.day) in chosen}
         named = {**extra, **named}
     return {day: DatedDay((), Cause.HOLIDAY, name) for day, name in sorted(named.items())}
 
 
-def _named(country: str, years: list[int], category: str) -> dict[date, str]:
+def _named(years: list[int], category: str) -> dict[date, str]:
     import holidays  # noqa: PLC0415 - it costs memory, see above
 
-    try:
-        known = holidays.country_holidays(
-            country, years=years, language=LANGUAGES.get(country), categories=(category,)
-        )
-    except (NotImplementedError, ValueError) as error:
-        raise InputError(f"{country}: no {category} holidays are known; give another") from error
+    known = holidays.country_holidays("DK", years=years, language="da", categories=(category,))
     return dict(known.items())
 
 

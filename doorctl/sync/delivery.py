@@ -7,7 +7,6 @@ branch that does not answer delays only its own delivery.
 from __future__ import annotations
 
 import base64
-import binascii
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -31,7 +30,7 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.ports import Seal
-from doorctl.sync.document import SigningKey, VerifyKey, write_document
+from doorctl.sync.document import SigningKey, VerifyKey, signature_of, write_document
 from doorctl.sync.rows import Line, Ref, Removal, decode_row
 
 
@@ -235,7 +234,8 @@ def read_exchange(
 ) -> Exchange:
     """Read a message; raise PushUnsignedError, PushInvalidError, or for its nonce OutOfOrder."""
     signature, _, text = message.partition(b"\n")
-    if not any(key.has_signed(_bytes(signature), text) for key in public_keys):
+    signed_by = signature_of(signature.decode("latin-1"))
+    if not any(key.has_signed(signed_by, text) for key in public_keys):
         raise PushUnsignedError("the message is signed by no key of this branch")
     try:
         exchange = msgspec.json.decode(text, type=Exchange)
@@ -247,13 +247,6 @@ def read_exchange(
     if exchange.nonce != nonce:
         raise PushOutOfOrderError("the message answers another nonce; ask for the epoch again")
     return exchange
-
-
-def _bytes(signature: bytes) -> bytes:
-    try:
-        return base64.b64decode(signature, validate=True)
-    except (binascii.Error, ValueError):
-        return b""
 
 
 # The questions to a branch and its answers; how they travel does not matter here.

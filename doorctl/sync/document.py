@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import gzip
 import hashlib
 import shutil
@@ -147,7 +146,7 @@ def sign(manifest: Manifest, private_key: SigningKey) -> Manifest:
 
 def verify(manifest: Manifest, public_keys: Sequence[VerifyKey]) -> None:
     """Check that one of the keys has signed the manifest; else raise PushUnsignedError."""
-    signature = _signature(manifest)
+    signature = signature_of(manifest.signature)
     message = _signed_bytes(manifest)
     if not any(key.has_signed(signature, message) for key in public_keys):
         raise PushUnsignedError(
@@ -189,13 +188,16 @@ def _signed_bytes(manifest: Manifest) -> bytes:
     return msgspec.json.encode(unsigned, order="deterministic")
 
 
-def _signature(manifest: Manifest) -> bytes:
+def signature_of(written: str) -> bytes:
+    """Return the bytes of a signature in base64; none where it is not spelt in the one right way.
+
+    The last letter has unused bits, so it has several spellings.
+    """
     try:
-        signature = base64.b64decode(manifest.signature, validate=True)
-    except (binascii.Error, ValueError):
+        signature = base64.b64decode(written, validate=True)
+    except ValueError:
         return b""
-    # The last letter has unused bits: only one of its spellings is accepted.
-    return signature if base64.b64encode(signature).decode() == manifest.signature else b""
+    return signature if base64.b64encode(signature).decode() == written else b""
 
 
 SPOOLED_IN_MEMORY_BYTES = 1024 * 1024

@@ -269,6 +269,13 @@ def read_rows(path: Path, *, pin_length: int) -> Rows:
         raise FeedError(path.name, [Problem("file", what)]) from error
 
 
+def refuse_nobody(subject: str, patrons: Iterable[FeedPatron]) -> None:
+    """Refuse a whole register in which nobody has a card or a CPR number, by FeedError."""
+    if not any(patron.identifiers for patron in patrons):
+        what = "holds no card and no CPR number, so it would lock everybody out; export it again"
+        raise FeedError(subject, [Problem("export", what)])
+
+
 def refusal(subject: str, wrong: Iterable[tuple[str, WrongRow]]) -> FeedError:
     """Return the error that names wrong rows: the first 20 problems, and how many more lines.
 

@@ -26,6 +26,7 @@ from doorctl.sync.feed import (
     enter_from,
     has_weak_pin,
     other_days,
+    refuse_nobody,
     seal_rows,
 )
 from doorctl.sync.rows import decode_row, encode
@@ -251,9 +252,8 @@ def _never_old_enough(
 
 
 def _refuse_surprises(export: Export, *, same_terms: bool) -> None:
-    if export.whole and not any(patron.identifiers for patron in export.patrons):
-        what = "holds no card and no CPR number, so it would lock everybody out; export it again"
-        raise FeedError(export.subject, [Problem("export", what)])
+    if export.whole:
+        refuse_nobody(export.subject, export.patrons)
     if not export.whole and not same_terms:
         what = (
             "holds changes only, but the installation key, seal.* or a minimum_age is another one "

@@ -35,11 +35,8 @@ from doorctl.sync.document import (
     read_manifest,
     verify,
 )
-from doorctl.sync.feed import FeedPatron, Sealing, read_feed, seal_rows
+from doorctl.sync.feed import MOST_PROBLEMS, Sealing, read_feed, refuse_nobody, seal_rows
 from doorctl.sync.rows import LONGEST_LINE_BYTES, Line, Removal, parse, reread
-
-MOST_PROBLEMS = 20
-"""Most problems in an error: rows that are wrong everywhere are wrong for one reason."""
 
 MOST_ROWS = 2_000_000
 """Twice the largest library system's register (design, section 8)."""
@@ -691,20 +688,15 @@ def load(
     StoreError: the cache can't be written; nothing was changed.
     """
     patrons = read_feed(path, pin_length=pin_length)
-    _refuse_surprises(path.name, patrons, full=full)
+    if full:
+        refuse_nobody(path.name, patrons)
+    elif bare := [patron for patron in patrons if not patron.identifiers]:
+        # The old cards of a patron without any would stay in force.
+        what = "identifiers: no card and no CPR number; only a full feed can take a last card away"
+        problems = [Problem(f"line {patron.line}", what) for patron in bare[:MOST_PROBLEMS]]
+        raise FeedError(path.name, problems)
     rows = list(seal_rows(patrons, sealing))
     # Even an unset clock's time is kept: it is seldom ahead, and a future date counts as too old.
     applied = apply(rows, moment.local.astimezone(UTC))
     left_out = sum(patron.left_out for patron in patrons)
     return Loaded(applied.epoch, len(patrons), len(rows), left_out, applied.removed)
-
-
-def _refuse_surprises(subject: str, patrons: Sequence[FeedPatron], *, full: bool) -> None:
-    if full and not any(patron.identifiers for patron in patrons):
-        what = "holds no card and no CPR number, so it would lock everybody out; export it again"
-        raise FeedError(subject, [Problem("file", what)])
-    # The old cards of a patron without any would stay in force.
-    bare = [patron for patron in patrons if not patron.identifiers]
-    if bare and not full:
-        what = "identifiers: no card and no CPR number; only a full feed can take a last card away"
-        raise FeedError(subject, [Problem(f"line {patron.line}", what) for patron in bare[:20]])

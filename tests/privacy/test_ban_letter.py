@@ -11,7 +11,7 @@ import doorctl
 from doorctl.access.rights import Ban
 from doorctl.config.tables import Branch
 from doorctl.core.moments import ClockState, Moment
-from doorctl.privacy.letters import letter
+from doorctl.services.rights import letter
 
 PACKAGE = Path(doorctl.__file__).parent
 ZONE = ZoneInfo("Europe/Copenhagen")

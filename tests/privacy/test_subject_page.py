@@ -19,8 +19,7 @@ import pytest
 from doorctl.access.patron import Reason
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.letters import Export, lookups
-from doorctl.privacy.subject import HeldRow, Lookup, Subject, Tombstone
+from doorctl.privacy.subject import Export, HeldRow, Lookup, Subject, Tombstone, lookups
 from doorctl.services.app import App
 from doorctl.store import tables
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch

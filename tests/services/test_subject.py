@@ -26,9 +26,8 @@ from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import ClockState, Stamped
 from doorctl.demo.door import shipped
 from doorctl.privacy.audit import Action
-from doorctl.privacy.letters import Export
 from doorctl.privacy.retention import Hold
-from doorctl.privacy.subject import BRANCH, PATRONS, VISITS
+from doorctl.privacy.subject import BRANCH, PATRONS, VISITS, Export
 from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
 from doorctl.services import branch as book

@@ -19,15 +19,16 @@ from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import InputError
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.letters import Export, lookups
 from doorctl.privacy.subject import (
     ALL_GONE,
     BRANCH,
     PATRONS,
     VISITS,
+    Export,
     HeldRow,
     Subject,
     find,
+    lookups,
     with_cards,
     with_erased,
 )

@@ -132,7 +132,7 @@ def test_an_empty_register_is_refused(tmp_path: Path, rows: list[dict[str, objec
         loaded(tmp_path, *rows, writer=writer)
 
     assert str(refused.value) == (
-        "feed.ndjson: file: holds no card and no CPR number, so it would lock everybody out; "
+        "feed.ndjson: export: holds no card and no CPR number, so it would lock everybody out; "
         "export it again"
     )
     assert writer.calls == []

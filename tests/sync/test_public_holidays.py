@@ -1,11 +1,8 @@
 from collections.abc import Mapping
 from datetime import date
 
-import pytest
-
 from doorctl.access.calendar import Calendar, Cause, DatedDay, Mode, ModeSpan
 from doorctl.config.hours import HalfHoliday
-from doorctl.core.errors import InputError
 from doorctl.sources.hours import HolidaysWanted, computed
 
 SUNDAY = (ModeSpan(Mode.SELF_SERVICE, 600, 840),)
@@ -25,11 +22,9 @@ OF_2026 = {
 }
 
 
-def holidays(
-    years: tuple[int, ...], also: tuple[HalfHoliday, ...] = (), country: str = "DK"
-) -> Mapping[date, DatedDay]:
+def holidays(years: tuple[int, ...], also: tuple[HalfHoliday, ...] = ()) -> Mapping[date, DatedDay]:
     """Ask for holidays."""
-    return computed(HolidaysWanted(years, also), country)
+    return computed(HolidaysWanted(years, also))
 
 
 def test_holidays_are_named() -> None:
@@ -75,9 +70,3 @@ def test_an_exception_goes_before_a_holiday() -> None:
     assert calendar.day(date(2026, 12, 25)) == SUNDAY
     assert calendar.day(date(2026, 12, 26)) == ()
     assert calendar.cause_on(date(2026, 12, 26)) is Cause.HOLIDAY
-
-
-def test_a_country_nobody_knows_is_refused() -> None:
-    """A mistyped country is told; it does not mean a year without holidays."""
-    with pytest.raises(InputError, match="XX: no public holidays are known"):
-        holidays((2026,), country="XX")

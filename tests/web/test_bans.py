@@ -17,9 +17,9 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError
 from doorctl.demo.door import shipped
 from doorctl.privacy.audit import Action
-from doorctl.privacy.letters import letter as written
 from doorctl.services import rights
 from doorctl.services.app import App
+from doorctl.services.rights import letter as written
 from doorctl.store.records import AuditRecords
 from tests.services.branches import ban_card, ban_patron, initialised
 

@@ -27,10 +27,19 @@ from doorctl.core.language import DANISH, ENGLISH, own
 from doorctl.core.moments import read_minute
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
-from doorctl.privacy.letters import OF_LETTER, Export, value
 from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, HoldAsked
 from doorctl.privacy.statistics import moments
-from doorctl.privacy.subject import CARD, PATRON, Column, HeldRow, Shown, Table
+from doorctl.privacy.subject import (
+    CARD,
+    OF_LETTER,
+    PATRON,
+    Column,
+    Export,
+    HeldRow,
+    Shown,
+    Table,
+    value,
+)
 from doorctl.services import purging, subject
 from doorctl.services.app import App, zone
 from doorctl.services.branch import as_dict, audit_entries, verify_audit

@@ -31,7 +31,6 @@ from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.masked import Pin
 from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT, refuse_text
-from doorctl.privacy.letters import letter_in
 from doorctl.rpc import deeds
 from doorctl.services import rights
 from doorctl.services.branch import change
@@ -267,7 +266,7 @@ def _letters(request: PageRequest, ban: Ban) -> list[tuple[Words, list[str]]]:
     words_of, texts = request.house.words_of, []
     for code in ("da", "en"):
         reason = _reason_in(words_of(code), ban.reason, kept_in=words_of(None))
-        text = letter_in(code, replace(ban, reason=reason), branch, moment)
+        text = rights.letter_in(code, replace(ban, reason=reason), branch, moment)
         texts.append((words_of(code), text.split("\n\n")))
     return texts
 
