@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from io import TextIOBase, TextIOWrapper
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO, cast
 
 import click
 
@@ -47,45 +46,6 @@ def stdout_refuses() -> bool:
     return False
 
 
-class Unfailing(TextIOBase):
-    """A stream that never fails to write: the work matters more than its report.
-
-    Attributes:
-        failed: why a write failed; None while none did.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
-        self._stream = stream
-        self.failed: OSError | None = None
-
-    @property
-    def file(self) -> TextIO:
-        """The stream as a `TextIO`; it has only the methods for writing."""
-        return cast(TextIO, self)
-
-    def write(self, text: str) -> int:
-        """Write a text, or drop it."""
-        if self.failed is None:
-            try:
-                self._stream.write(text)
-            except OSError as err:
-                self.failed = err
-        return len(text)
-
-    def flush(self) -> None:
-        """Write the buffered text, or drop it."""
-        if self.failed is None:
-            try:
-                self._stream.flush()
-            except OSError as err:
-                self.failed = err
-
-    def isatty(self) -> bool:
-        """Tell whether the stream is a terminal."""
-        return self._stream.isatty()
-
-
 def _put_null(descriptor: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, descriptor)
@@ -119,8 +79,8 @@ COMMANDS = {
     "statistics": ("visits:statistics", "Count visits over hours, weekdays or months."),
     "purge": ("visits:purge", "Delete visits that are older than the retention."),
     "audit": ("visits:audit", "Show who looked at or changed what, when and why."),
-    "backup": ("backup:backup", "Make a backup that only its recipients can open."),
-    "restore": ("backup:restore", "Put a backup back, on an empty card."),
+    "backup": ("processes:backup", "Make a backup that only its recipients can open."),
+    "restore": ("processes:restore", "Put a backup back, on an empty card."),
     "hold": ("visits:hold", "Keep a part of the door log for an incident."),
     "status": ("processes:status", "Say how the door process and its databases are."),
     "check": ("processes:check", "Say in one line for a monitoring system how the door is."),
@@ -148,24 +108,7 @@ HEADINGS = {
 """The command that comes first under each heading of ``--help``."""
 
 
-class Suggesting(click.Group):
-    """A group that names the command which somebody may have meant."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; raises UsageError with the likest name where there is none."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as err:
-            from difflib import get_close_matches
-
-            if not (close := get_close_matches(args[0], self.list_commands(ctx), n=1)):
-                raise
-            raise click.UsageError(f"{err.message} Did you mean '{close[0]}'?", ctx) from None
-
-
-class LazyGroup(Suggesting):
+class LazyGroup(click.Group):
     """A group whose commands are looked up in :data:`COMMANDS`, so that the door starts fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -197,6 +140,10 @@ def app() -> None:
     Try it without any hardware: doorctl demo. Exit codes: 0 done, 1 refused or failed with one
     clear line on stderr, 2 wrong usage.
     """
+
+
+# Their names alone, among which click looks for the one that was meant.
+app.commands.update(dict.fromkeys(COMMANDS, app))
 
 
 def main() -> None:

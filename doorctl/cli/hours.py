@@ -5,7 +5,6 @@ Showing the mode is called often, by scripts: what only the others need is impor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -26,7 +25,6 @@ from doorctl.access.calendar import (
 )
 from doorctl.access.calendar import Day as Spans
 from doorctl.access.day import Override
-from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
     DAYS,
     END_TIME,
@@ -34,8 +32,9 @@ from doorctl.cli.options import (
     ISO_DATE,
     config_options,
     instant,
-    iso,
     json_option,
+    picked,
+    print_json,
     read_config,
     reason_option,
     shows_by_itself,
@@ -106,7 +105,7 @@ def trust_clock(app: App) -> None:
     click.echo(f"The clock is right: {at}")
 
 
-@click.group(cls=Suggesting, invoke_without_command=True)
+@click.group(invoke_without_command=True)
 @config_options
 @json_option
 @click.pass_context
@@ -115,7 +114,10 @@ def mode(ctx: click.Context, config_path: Path, overrides: tuple[str, ...], as_j
     if not shows_by_itself(ctx):
         return
     now = hours_now(App.of(read_config(config_path, overrides)))
-    click.echo(json.dumps(_mode_as_dict(now)) if as_json else _mode(now))
+    if as_json:
+        print_json(_mode_as_dict(now))
+    else:
+        click.echo(_mode(now))
 
 
 @mode.command("set")
@@ -160,7 +162,7 @@ def end_mode(app: App) -> None:
     click.echo(f"The branch is no longer {SHOWN[ended.mode]} by hand; its calendar counts again.")
 
 
-@click.group(cls=Suggesting, invoke_without_command=True)
+@click.group(invoke_without_command=True)
 @click.option(
     "--days",
     type=click.IntRange(1, 90),
@@ -181,7 +183,10 @@ def calendar(
     now = hours_now(App.of(read_config(config_path, overrides)))
     today = now.moment.local.date()
     listed = [today + timedelta(days=ahead) for ahead in range(days)]
-    click.echo(json.dumps(_days_as_dict(now, listed)) if as_json else _days(now, listed))
+    if as_json:
+        print_json({"opens_next": now.opens_next, "days": [_day_as_dict(now, on) for on in listed]})
+    else:
+        click.echo(_days(now, listed))
 
 
 _by_card = click.option(
@@ -275,19 +280,15 @@ def _at(local: datetime) -> str:
 
 
 def _mode_as_dict(now: Hours) -> dict[str, Any]:
-    stands, following = now.standing, now.next_change
-    by_hand = now.by_hand
+    stands, by_hand = now.standing, now.by_hand
     return {
-        "mode": None if stands.mode is None else stands.mode.value,
-        "cause": stands.cause.value,
-        "until": iso(now.changes_at),
+        **picked(stands, "mode", "cause"),
+        "until": now.changes_at,
         "reason": None if by_hand is None else by_hand.cause,
         "by": None if by_hand is None else by_hand.by,
-        "next": None
-        if following is None
-        else {"at": iso(following[0]), "mode": following[1].value},
+        "next": now.next_change and dict(zip(("at", "mode"), now.next_change, strict=True)),
         "problem": stands.problem,
-        "clock": now.moment.state.value,
+        "clock": now.moment.state,
     }
 
 
@@ -312,20 +313,16 @@ def _spans(spans: Spans | None) -> str:
     return "not known yet" if spans is None else hours_of(spans).replace("_", "-")
 
 
-def _days_as_dict(now: Hours, listed: Iterable[date]) -> dict[str, Any]:
-    return {"opens_next": iso(now.opens_next), "days": [_day_as_dict(now, day) for day in listed]}
-
-
 def _day_as_dict(now: Hours, day: date) -> dict[str, Any]:
     spans = now.calendar.day(day)
     return {
-        "date": day.isoformat(),
-        "cause": now.calendar.cause_on(day).value,
+        "date": day,
+        "cause": now.calendar.cause_on(day),
         "note": _note(now, day),
         "spans": None
         if spans is None
         else [
-            {"mode": span.mode.value, "from": clock(span.starts), "to": clock(span.ends)}
+            {"mode": span.mode, "from": clock(span.starts), "to": clock(span.ends)}
             for span in spans
         ],
     }

@@ -6,10 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from enum import Enum
 from functools import reduce, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,6 +20,10 @@ from doorctl.config.hours import clock, span
 from doorctl.core.errors import InputError
 from doorctl.core.identity import become_owner
 from doorctl.core.moments import Moment, read_day, read_minute
+
+if TYPE_CHECKING:
+    from doorctl.services.app import App
+    from doorctl.services.numbers import TakenAs
 
 DEFAULT_CONFIG = "/etc/doorctl/doorctl.toml"
 
@@ -31,9 +36,8 @@ FIRST_YEAR, LAST_YEAR = 1900, 2999
 GIVEN_NUMBER = click.IntRange(1, 2**63 - 1)
 """Largest row number of a database; no larger number can be given."""
 
-ResultT = TypeVar("ResultT")
 ValueT = TypeVar("ValueT")
-Command = Callable[..., ResultT]
+Command = Callable[..., None]
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 config_option = click.option(
@@ -82,28 +86,59 @@ why_option = click.option(
 )
 
 
-def with_config(command: Command[ResultT], *, sending: bool = False) -> Command[ResultT]:
+def with_config(command: Command, *, sending: bool = False) -> Command:
     """Give a command ``--config`` and ``--set`` and call it with what `read_config` returns."""
 
     @config_options
     @wraps(command)
-    def loading(config_path: Path, overrides: tuple[str, ...], **arguments: Any) -> ResultT:
-        return command(read_config(config_path, overrides, sending=sending), **arguments)
+    def loading(config_path: Path, overrides: tuple[str, ...], **arguments: Any) -> None:
+        command(read_config(config_path, overrides, sending=sending), **arguments)
 
     return loading
 
 
-def with_app(command: Command[ResultT]) -> Command[ResultT]:
+def with_app(command: Command) -> Command:
     """As `with_config`, for a command that is called with the `App`."""
 
     @with_config
     @wraps(command)
-    def handing(config: Config, **arguments: Any) -> ResultT:
+    def handing(config: Config, **arguments: Any) -> None:
         from doorctl.services.app import App
 
-        return command(App.of(config), **arguments)
+        command(App.of(config), **arguments)
 
     return handing
+
+
+named = together(
+    click.argument("identifier", metavar=f"[{IDENTIFIER}]", required=False),
+    click.option("--patron-ref", metavar="REF", help="The number in the library system."),
+    take_as_option,
+)
+"""The options that name a person; `of_person` stands below it."""
+
+
+def of_person(command: Command) -> Command:
+    """As `with_app`, for a command that is called with whom `named`'s options name too."""
+
+    @with_app
+    @wraps(command)
+    def naming(
+        app: App,
+        *,
+        identifier: str | None,
+        patron_ref: str | None,
+        taken_as: TakenAs | None,
+        **arguments: Any,
+    ) -> None:
+        from doorctl.services.subject import Named
+
+        if (identifier is None) == (patron_ref is None):
+            raise click.UsageError(f"give {IDENTIFIER} or --patron-ref")
+        typed = None if identifier is None else typed_unseen(IDENTIFIER, identifier)
+        command(app, Named(typed, patron_ref, taken_as), **arguments)
+
+    return naming
 
 
 def read_config(path: Path, overrides: tuple[str, ...], *, sending: bool = False) -> Config:
@@ -132,10 +167,23 @@ def print_list(
 
 
 def print_json(value: object, **how: Any) -> None:
-    """Print what ``--json`` asked for; `how` is `json.dumps`'s own."""
+    """Print what ``--json`` asked for: times to the second; `how` is `json.dumps`'s own."""
     import json  # `relay-off` does without
 
-    click.echo(json.dumps(value, **how))
+    click.echo(json.dumps(value, default=_plain, **how))
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, date):
+        return value.isoformat()
+    return value.value if isinstance(value, Enum) else sorted(value)
+
+
+def picked(of: object, *names: str) -> dict[str, Any]:
+    """Return some of a value's fields by their names, for `print_json`."""
+    return {name: getattr(of, name) for name in names}
 
 
 def advancing(bar: Any) -> Callable[[int, int], None]:
@@ -151,11 +199,6 @@ def advancing(bar: Any) -> Callable[[int, int], None]:
 def counted(number: int, thing: str) -> str:
     """Return "1 card", "2 cards"."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def iso(at: datetime | None) -> str | None:
-    """Return a time as JSON has it, to the second; None for none."""
-    return None if at is None else at.isoformat(timespec="seconds")
 
 
 def shows_by_itself(ctx: click.Context) -> bool:

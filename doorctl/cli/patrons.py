@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
-from functools import wraps
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 import click
 
 from doorctl.access.patron import SENTENCES
-from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
     IDENTIFIER,
     ISO_TIME,
     advancing,
     counted,
-    iso,
     json_option,
+    named,
+    of_person,
     print_json,
-    take_as_option,
-    together,
     typed_unseen,
     why_option,
     with_app,
@@ -36,7 +31,6 @@ from doorctl.services import cards as on_cards
 from doorctl.services import subject as rights
 from doorctl.services.app import App
 from doorctl.services.cards import Explanation
-from doorctl.services.numbers import TakenAs
 from doorctl.services.subject import Named
 from doorctl.store.connection import changing, create_private
 from doorctl.wiring.sync import refuse_beside_web
@@ -46,7 +40,7 @@ SOURCE = "Erase the person in the library system too: the next push brings back 
 UNKNOWN_REF = "No patron of that number is in the register now; it holds once one is."
 
 
-@click.group(cls=Suggesting)
+@click.group()
 def patrons() -> None:
     """Fill the patron cache, ask why a card is refused, let a card try again."""
 
@@ -144,37 +138,10 @@ def _explained(explanation: Explanation) -> str:
     return "\n".join([head, f"  {danish} / {english}", *checks, f"  {explanation.source}"])
 
 
-named = together(
-    click.argument("identifier", metavar=f"[{IDENTIFIER}]", required=False),
-    click.option("--patron-ref", metavar="REF", help="The number in the library system."),
-    take_as_option,
-)
-"""The options that name a person; `of_person` stands below it."""
+why_of_deed = click.option("--why", default="", metavar="R", help="The reason, for the audit log.")
 
 
-def of_person(command: Callable[..., None]) -> Callable[..., None]:
-    """Call a command with the `App` and the person whom `named`'s options name."""
-
-    @click.option("--why", default="", metavar="R", help="The reason, for the audit log.")
-    @with_app
-    @wraps(command)
-    def naming(
-        app: App,
-        *,
-        identifier: str | None,
-        patron_ref: str | None,
-        taken_as: TakenAs | None,
-        **arguments: Any,
-    ) -> None:
-        if (identifier is None) == (patron_ref is None):
-            raise click.UsageError(f"give {IDENTIFIER} or --patron-ref")
-        typed = None if identifier is None else typed_unseen(IDENTIFIER, identifier)
-        command(app, Named(typed, patron_ref, taken_as), **arguments)
-
-    return naming
-
-
-@click.group(cls=Suggesting)
+@click.group()
 def subject() -> None:
     """Show, erase or restrict all that is held of one person, here at this branch.
 
@@ -200,6 +167,7 @@ def subject() -> None:
     show_default=True,
     help="The letter's first language.",
 )
+@why_of_deed
 @of_person
 def export(
     app: App, who: Named, why: str, *, as_json: bool, file: Path | None, language: str
@@ -216,7 +184,7 @@ def export(
     zone = local.tzinfo
     assert zone is not None  # noqa: S101 - a moment is aware
     if as_json:
-        about = {"branch": config.branch.id, "at": iso(local)}
+        about = {"branch": config.branch.id, "at": local}
         print_json({**about, **held.as_dict(zone)}, ensure_ascii=False)
         return
     # Starlette and Jinja come with these; no other command here needs them.
@@ -237,6 +205,7 @@ def export(
 
 @subject.command()
 @named
+@why_of_deed
 @of_person
 def erase(app: App, who: Named, why: str) -> None:
     """Erase all that is held of a person.
@@ -252,6 +221,7 @@ def erase(app: App, who: Named, why: str) -> None:
 
 @subject.command()
 @named
+@why_of_deed
 @of_person
 def restrict(app: App, who: Named, why: str) -> None:
     """Keep a person's data, unused: the door refuses."""
@@ -263,6 +233,7 @@ def restrict(app: App, who: Named, why: str) -> None:
 
 @subject.command()
 @named
+@why_of_deed
 @of_person
 def unrestrict(app: App, who: Named, why: str) -> None:
     """End a restriction; the door uses the person's data again."""

@@ -13,23 +13,25 @@ from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
+    config_option,
     config_options,
     counted,
     json_option,
     print_json,
     read_config,
+    with_app,
     with_config,
 )
 from doorctl.config import Config, load_gpio
 
 if TYPE_CHECKING:
     from doorctl.doord.self_test import Finding
+    from doorctl.services.app import App
 
 SOMETHING_STANDS = 3
 
@@ -124,17 +126,16 @@ def relay_off(config_path: Path, overrides: tuple[str, ...]) -> None:
 
 @click.command()
 @json_option
-@with_config
-def status(config: Config, as_json: bool) -> None:
+@with_app
+def status(app: App, as_json: bool) -> None:
     """Say how the door process and its databases are.
 
     Exit 0 if all is well, 1 if the door is not running, 3 if it decides but something stands: an
     alarm, or a database that is missing, old or can't be read.
     """
-    from doorctl.services.app import App
     from doorctl.services.support import status as look
 
-    state = look(App.of(config))
+    state = look(app)
     if as_json:
         print_json(state)
     else:
@@ -390,7 +391,7 @@ WEEKLESS = (
 )
 
 
-@click.group(cls=Suggesting)
+@click.group()
 def keys() -> None:
     """Change a key or certificate: after a theft, or before its last day."""
 
@@ -473,6 +474,83 @@ def adopt(config: Config, new: Path, *, only: bool) -> None:
 
 
 @click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[FILE]")
+@with_app
+def backup(app: App, file: Path | None) -> None:
+    """Make a backup by [backup] and send it: branch.db, configuration, keys and certificates.
+
+    It is encrypted to backup.recipients; nothing on this machine opens it. Without visits, and
+    without patrons, whom the next push brings. doorctl may run meanwhile.
+
+    With FILE: copy branch.db alone, in the clear, to a new file; overwrites nothing. `cp` is no
+    backup: it misses what still lies in branch.db-wal. The copy holds bans, passes and accounts:
+    keep it where only those get at it who may see them, and no longer than 30 days.
+    """
+    if file is None:
+        from doorctl.services.backups import make_backup
+
+        made, left_out = make_backup(app)
+        where = app.config.backup.destination
+        click.echo(f"made {made}" + (f" and sent it to {where}" if where else ""))
+        for path in left_out:
+            click.echo(f"doorctl: not in it: {path}; copy it yourself", err=True)
+        return
+    from doorctl.services.branch import back_up
+
+    also = back_up(app, file.absolute())
+    click.echo(f"made {file}, a copy of branch.db")
+    click.echo("Copy these too, and keep the keys among them apart from it:")
+    for path in (app.config.origin.path.absolute(), *also):
+        click.echo(f"  {path}")
+    click.echo(
+        "Not in it: patrons, whom the next push brings, and the door log, which has to be gone "
+        "after its days."
+    )
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option(
+    "--identity",
+    type=click.File("rb"),
+    default="-",
+    metavar="KEY",
+    help="File of the private key that `age-keygen` made; without it, it is read from stdin.",
+)
+@click.option("--replace", is_flag=True, help="Put it in the place of what is there.")
+@config_option
+def restore(file: Path, identity: BinaryIO, replace: bool, config_path: Path) -> None:
+    """Put the backup FILE back, all of it or nothing; doorctl-door and doorctl-web are stopped.
+
+    The configuration goes to --config, keys and certificates beside it, branch.db where the
+    configuration says. Take FILE from where only yours can write: who has the public key can make
+    one too.
+    """
+    from doorctl.services.backups import opened, unpacked
+    from doorctl.wiring.restoring import restore as put_back
+
+    if sys.stdin.isatty() and identity.name == "<stdin>":
+        key = click.prompt("Private key (AGE-SECRET-KEY-1…)", hide_input=True).encode()
+    else:
+        key = identity.read()
+    manifest, files = unpacked(opened(file, key))
+    config = put_back(manifest, files, config_path, replace=replace)
+    made = f"{manifest.made:%Y-%m-%d %H:%M} UTC"
+    click.echo(f"restored {config.branch.name} as it was at {made}, by doorctl {manifest.version}")
+    for name in files:
+        click.echo(f"  {name}")
+    click.echo(
+        f"What was done after {made} is not in it: passes revoked and bans lifted since count "
+        "again, and newer ones are gone. Look at doorctl passes list and doorctl bans list; the "
+        "sender's next push raises branch_rolled_back, which says how much is missing."
+    )
+    click.echo(
+        "Next: doorctl check-config; copy the units/ among these to /etc/systemd/system; "
+        "systemctl enable --now doorctl-door doorctl-web; on the server, doorctl sync push --full"
+    )
+
+
+@click.command()
 @click.argument("release", required=False)
 @config_options
 def upgrade(release: str | None, config_path: Path, overrides: tuple[str, ...]) -> None:
@@ -515,7 +593,7 @@ def support_bundle(config: Config, file: Path, yes: bool) -> None:
     click.echo(f"made {file}")
 
 
-@click.group(cls=Suggesting)
+@click.group()
 def alarm() -> None:
     """Alarms that leave the house."""
 

@@ -29,15 +29,16 @@ from doorctl.access.rights import (
     ban_until,
 )
 from doorctl.accounts.account import SHORTEST_PASSWORD, Account, Password, Role, own_name
-from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
     DAYS,
     GIVEN_NUMBER,
     HOURS,
     IDENTIFIER,
     ISO_DATE,
-    iso,
     json_option,
+    named,
+    of_person,
+    picked,
     print_list,
     take_as_option,
     together,
@@ -80,25 +81,21 @@ ban_terms = together(
 )
 
 
-@click.group(cls=Suggesting)
+@click.group()
 def bans() -> None:
     """Keep somebody out of the branch for a while, by the house rules."""
 
 
 @bans.command("add")
-@click.argument("identifier", metavar=f"[{IDENTIFIER}]", required=False)
-@click.option("--patron-ref", metavar="REF", help="The patron's number in the library system.")
-@take_as_option
+@named
 @click.option("--from", "first", type=ISO_DATE, help="The first day; now if it is not given.")
 @click.option("--reason", required=True, metavar="R", help="What happened; nobody's name.")
 @ban_terms
-@with_app
+@of_person
 def add_ban(
     app: App,
+    who: Named,
     *,
-    identifier: str | None,
-    patron_ref: str | None,
-    taken_as: TakenAs | None,
     first: date | None,
     reason: str,
     branches: str | None,
@@ -110,8 +107,6 @@ def add_ban(
     The register says which those are. Give - to type the identifier unseen, or --patron-ref.
     Without --until, --days or --without-end it is for 90 days.
     """
-    if (identifier is None) == (patron_ref is None):
-        raise click.UsageError(f"give {IDENTIFIER} or --patron-ref")
     moment = app.clock.moment()
     ban = Ban(
         number=0,
@@ -122,8 +117,7 @@ def add_ban(
         branches=_branches(branches, app.config.branch.id),
         note=note or "",
     )
-    typed = None if identifier is None else typed_unseen(IDENTIFIER, identifier)
-    for stored in rights.ban(app, rights.whose(app, Named(typed, patron_ref, taken_as)), ban):
+    for stored in rights.ban(app, rights.whose(app, who), ban):
         click.echo(_ban_added(stored, moment))
 
 
@@ -229,19 +223,12 @@ def _last_day(ban: Ban, moment: Moment) -> date | None:
 
 
 def _ban_as_dict(entry: BanEntry, moment: Moment, here: str) -> dict[str, Any]:
-    ban = entry.ban
     return {
-        "number": ban.number,
-        "state": ban_state(entry, moment, here).value,
-        "card": entry.card,
-        "patron_ref": entry.patron_ref,
-        "reason": ban.reason,
-        "since": iso(ban.since),
-        "until": iso(ban.until),
-        "by": ban.by,
-        "branches": sorted(ban.branches),
-        "note": ban.note,
-        "lifted_at": iso(entry.lifted_at),
+        "number": entry.ban.number,
+        "state": ban_state(entry, moment, here),
+        **picked(entry, "card", "patron_ref"),
+        **picked(entry.ban, "reason", "since", "until", "by", "branches", "note"),
+        "lifted_at": entry.lifted_at,
     }
 
 
@@ -279,7 +266,7 @@ pass_terms = together(
 )
 
 
-@click.group(cls=Suggesting)
+@click.group()
 def passes() -> None:
     """Let cleaners, classes, associations and staff in, by a card or by a code."""
 
@@ -410,19 +397,18 @@ def _pass_as_dict(entry: PassEntry, today: date) -> dict[str, Any]:
     held = entry.held
     return {
         "number": held.number,
-        "state": pass_state(entry, today).value,
-        "kind": held.kind.value,
-        "label": held.label,
+        "state": pass_state(entry, today),
+        **picked(held, "kind", "label"),
         "card": entry.card,
         "code_digits": held.code_digits,
-        "from": held.first_day.isoformat(),
-        "to": held.last_day.isoformat(),
+        "from": held.first_day,
+        "to": held.last_day,
         "weekdays": weekday_names(held.weekdays),
         "times": _times(held),
         "outside_hours": held.outside_hours,
         "pin": _pin(held),
         "companions": held.companions_max,
-        "revoked_at": iso(entry.revoked_at),
+        "revoked_at": entry.revoked_at,
     }
 
 
@@ -456,6 +442,8 @@ def _pin(held: Pass) -> str | None:
 
 ROLES = [role.value for role in Role]
 
+SHOWN_OF_ACCOUNT = "name", "shown", "disabled", "must_change", "second_factor", "role", "origin"
+
 role_option = click.option(
     "--role", required=True, type=click.Choice(ROLES), help="What the account may do."
 )
@@ -470,7 +458,7 @@ must_change_option = click.option(
 )
 
 
-@click.group(cls=Suggesting)
+@click.group()
 def staff() -> None:
     """Say who may sign in to the staff pages; for root on this machine.
 
@@ -503,7 +491,7 @@ def list_accounts(app: App, as_json: bool) -> None:
     """List the accounts."""
     accounts = every_account(app)
     print_list(
-        map(_account_as_dict, accounts),
+        (picked(account, *SHOWN_OF_ACCOUNT) for account in accounts),
         map(_account_as_line, accounts),
         as_json=as_json,
         empty="There is no account; add one with `doorctl staff add`.",
@@ -575,12 +563,6 @@ def _password(*, from_stdin: bool) -> Password:
         raise InputError("there is no terminal to ask for the password; use --password-stdin")
     what = f"Password, at least {SHORTEST_PASSWORD} characters"
     return Password(typed_twice(what, "passwords"))
-
-
-def _account_as_dict(account: Account) -> dict[str, Any]:
-    plain = "name", "shown", "disabled", "must_change", "second_factor"
-    told = {"role": account.role.value, "origin": account.origin.value}
-    return {name: getattr(account, name) for name in plain} | told
 
 
 def _account_as_line(account: Account) -> str:

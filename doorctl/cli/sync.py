@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import Any
 
 import click
 
-from doorctl.cli.app import Suggesting, Unfailing
 from doorctl.cli.options import (
     DEFAULT_CONFIG,
     advancing,
     config_options,
     counted,
     json_option,
+    picked,
+    print_json,
     read_config,
     typed_unseen,
     with_config,
@@ -31,9 +31,6 @@ from doorctl.sync.push import MOST_LISTED, Refreshed
 from doorctl.wiring import sync as sender
 from doorctl.wiring.installation import keys_in_use, lay_over_all
 
-FOUND = "epoch", "patrons", "changed", "removed", "left_out"
-DELIVERED = "epoch", "why", "audit_head", "audit_kept"
-
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 out_option = click.option(
@@ -41,7 +38,7 @@ out_option = click.option(
 )
 
 
-@click.group(cls=Suggesting)
+@click.group()
 def sync() -> None:
     """Push patrons from the library system to every branch; run on the library's server."""
 
@@ -88,7 +85,7 @@ def pair_branch(config: Config, file: Path, out: Path) -> None:
     )
 
 
-@click.group(cls=Suggesting)
+@click.group()
 def pair() -> None:
     """Give this branch the keys of the library's server, by a code that lasts an hour.
 
@@ -162,11 +159,10 @@ def push(
     rolled back or written anew waits to be confirmed; one that can't be reached catches up in a
     later run.
     """
-    output, progress = Unfailing(sys.stdout), Unfailing(sys.stderr)
-    report = _Report(
-        config, dry_run, (lambda _: None) if as_json else partial(click.echo, file=output.file)
-    )
-    with click.progressbar(length=1, label="Sealing", show_pos=True, file=progress.file) as bar:
+    report, terminal = _Report(config, dry_run, as_json), sys.stderr.isatty()
+    with click.progressbar(
+        length=1, label="Sealing", show_pos=True, file=sys.stderr, hidden=not terminal
+    ) as bar:
         refreshed, deliveries = sender.push(
             config,
             sender.Wishes(full, dry_run, approved_by, audit_confirmed),
@@ -179,14 +175,14 @@ def push(
     waiting = None if dry_run else sender.end_rotation(config, deliveries)
     if waiting is not None:
         click.echo(_rotating(waiting), err=True)
-    if as_json:
-        answer = _as_dict(refreshed, deliveries, report.ages, dry_run=dry_run)
-        click.echo(json.dumps({**answer, "old_key_for": waiting}), file=output.file)
     wrong = _complaints(deliveries)
     for line in wrong:
         click.echo(line, err=True)
-    if output.failed is not None:
-        raise output.failed
+    if as_json:
+        answer = _as_dict(refreshed, deliveries, report.ages, dry_run=dry_run)
+        print_json({**answer, "old_key_for": waiting})
+    if report.failed is not None:
+        raise report.failed
     if wrong:
         raise SystemExit(1)
 
@@ -203,26 +199,37 @@ def tell_failure(config: Config) -> None:
 
 
 class _Report:
-    """Prints what a push finds and does, as it goes on."""
+    """Prints what a push finds and does, as it goes on; `failed` says why a line was not printed.
 
-    def __init__(self, config: Config, dry_run: bool, say: Callable[[str], None]) -> None:
+    The push matters more than its report.
+    """
+
+    def __init__(self, config: Config, dry_run: bool, as_json: bool) -> None:
         self._config = config
         self._dry_run = dry_run
-        self._say = say
+        self._as_json = as_json
         self.ages = sender.age_limits(config)
+        self.failed: OSError | None = None
+
+    def say(self, line: str, *, err: bool = False) -> None:
+        if err or not self._as_json:
+            try:
+                click.echo(line, err=err)
+            except OSError as error:
+                self.failed = error
 
     def refreshed(self, bar: Any, result: Refreshed) -> None:
         bar.finish()
         bar.render_finish()
-        self._say(_summary(result))
+        self.say(_summary(result))
         if result.set_aside:
-            click.echo(_set_aside(self._config, result, dry_run=self._dry_run), err=True)
+            self.say(_set_aside(self._config, result, dry_run=self._dry_run), err=True)
 
     def delivered(self, delivery: Delivery) -> None:
         age, own = self.ages[delivery.branch], delivery.minimum_age
-        self._say(_delivered(delivery, age, dry_run=self._dry_run))
+        self.say(_delivered(delivery, age, dry_run=self._dry_run))
         if own is not None and own < age:
-            click.echo(
+            self.say(
                 f"doorctl: {delivery.branch} lets in from {own} years, but its rows say from "
                 f"{age}: those in between stay out; see its minimum_age in sync.targets",
                 err=True,
@@ -308,18 +315,17 @@ def _as_dict(
 ) -> dict[str, Any]:
     return {
         "dry_run": dry_run,
-        **{name: getattr(refreshed, name) for name in FOUND},
+        **picked(refreshed, "epoch", "patrons", "changed", "removed", "left_out"),
         "set_aside": len(refreshed.set_aside),
         "branches": [
             {
                 "branch": delivery.branch,
                 "minimum_age": ages[delivery.branch],
                 "minimum_age_there": delivery.minimum_age,
-                "result": delivery.result.value,
+                "result": delivery.result,
                 "kind": _kind(delivery),
-                "cards": delivery.volume.cards,
-                "removed": delivery.volume.removed,
-                **{name: getattr(delivery, name) for name in DELIVERED},
+                **picked(delivery.volume, "cards", "removed"),
+                **picked(delivery, "epoch", "why", "audit_head", "audit_kept"),
             }
             for delivery in deliveries
         ],

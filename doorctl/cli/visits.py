@@ -15,7 +15,6 @@ import click
 
 from doorctl.access.calendar import ONE_DAY
 from doorctl.access.patron import SENTENCES, Reason
-from doorctl.cli.app import Suggesting
 from doorctl.cli.options import (
     GIVEN_NUMBER,
     ISO_DATE,
@@ -23,8 +22,8 @@ from doorctl.cli.options import (
     Written,
     counted,
     instant,
-    iso,
     json_option,
+    picked,
     print_json,
     print_list,
     why_option,
@@ -56,7 +55,7 @@ from doorctl.store.door_log import Visit
 IN_FORCE, OVER, IN_DOUBT = "in force", "over", "in doubt"
 
 
-@click.group(cls=Suggesting)
+@click.group()
 def visits() -> None:
     """Look at the door log: never older than the retention, purged or not."""
 
@@ -112,7 +111,7 @@ def _visit_as_line(visit: Visit, local: datetime, *, english: bool) -> str:
     return f"{head}  {outcome} {SENTENCES[reason][english]}"
 
 
-@click.group(cls=Suggesting)
+@click.group()
 def hold() -> None:
     """Keep a part of the door log beyond the retention: for an incident, with an end."""
 
@@ -192,17 +191,8 @@ def show_hold(app: App, number: int, why: str, as_json: bool) -> None:
 
 
 def _hold_as_dict(held: Hold, moment: Moment) -> dict[str, Any]:
-    return {
-        "number": held.number,
-        "from": iso(held.since),
-        "to": iso(held.to),
-        "case": held.case,
-        "reason": held.reason,
-        "until": iso(held.until),
-        "added_at": iso(held.added_at),
-        "by": held.by,
-        "state": _state(held, moment),
-    }
+    own = picked(held, "to", "case", "reason", "until", "added_at", "by")
+    return {"number": held.number, "from": held.since, **own, "state": _state(held, moment)}
 
 
 def _hold_as_line(held: Hold, moment: Moment) -> str:
@@ -265,8 +255,8 @@ def _counts_as_dict(
 ) -> dict[str, Any]:
     return {
         "branch": config.branch.id,
-        "since": None if since is None else since.isoformat(),
-        "until": None if until is None else until.isoformat(),
+        "since": since,
+        "until": until,
         "by": by,
         "hidden_below": K,
         "rounded_to": ROUNDED_TO,
@@ -377,7 +367,7 @@ def _refuse(report: dict[str, Any]) -> None:
 # ``doorctl audit``: who did or looked at what, and the proof that nobody changed the log.
 
 
-@click.group(cls=Suggesting)
+@click.group()
 def audit() -> None:
     """Who looked at or changed what, when and why; for half a year."""
 

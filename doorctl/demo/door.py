@@ -18,7 +18,7 @@ from enum import Enum
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, BinaryIO, Self
 
 from gpiozero.pins.mock import MockPin
@@ -339,18 +339,12 @@ class Stage:
 
     def complaint(self) -> str:
         """Return the last line that the door wrote on stderr."""
-        written = (self.directory / "door.stderr").read_text(errors="replace").strip()
-        return written.rsplit("\n", 1)[-1]
+        return last_line((self.directory / "door.stderr").read_text(errors="replace"))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -365,6 +359,11 @@ class Stage:
                 self._heard(line)
                 self._unheard.put(line)
         self._unheard.put(None)
+
+
+def last_line(written: str) -> str:
+    """Return the last line that a command wrote on stderr, without its name."""
+    return written.strip().rpartition("\n")[2].removeprefix("doorctl: ")
 
 
 def shipped(name: str) -> Path:
@@ -482,10 +481,6 @@ class Window:
         """Note that the door has set a pin."""
         if what := self._names.get(name):
             self.change(lambda sight: _driven(sight, what, high))
-
-    def dark(self) -> None:
-        """Note that the door's process has ended: the kernel releases its pins, and all is off."""
-        self.note(lit=frozenset())
 
     def line(self, line: Line) -> None:
         """Note a log line of the door."""
@@ -611,7 +606,8 @@ class Hands:
 
     def _kill(self) -> Deed:
         self._stage.cut()
-        self._window.dark()
+        # The kernel releases its pins, and all is off.
+        self._window.note(lit=frozenset())
         threading.Event().wait(DEAD_S)
         self._stage.start_door()
         return Deed.DONE

@@ -23,7 +23,7 @@ from doorctl.access.ports import Closed, Opened
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.core.language import DANISH, own
 from doorctl.core.moments import BootTime, ClockState, Stamped
-from doorctl.demo.door import EVER, Line, Stage, as_written, shipped
+from doorctl.demo.door import EVER, Line, Stage, as_written, last_line, shipped
 from doorctl.demo.patrons import (
     EVENING,
     Act,
@@ -569,6 +569,5 @@ def printed(stage: Stage, *words: str, aloud: bool = False) -> str:
     """Return what a command printed; it must succeed."""
     done = stage.call(*words, aloud=aloud)
     if done.returncode:
-        last = done.stderr.strip().rsplit("\n", 1)[-1]
-        raise StoreError(last.removeprefix("doorctl: "))
+        raise StoreError(last_line(done.stderr))
     return done.stdout or ""

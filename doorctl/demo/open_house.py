@@ -51,6 +51,7 @@ from doorctl.demo.door import (
     Stage,
     Window,
     Wires,
+    last_line,
     shipped,
 )
 from doorctl.demo.evening import (
@@ -644,8 +645,7 @@ def _follow_staff_pages(stdout: IO[str], errors: Path, port: int, window: Window
         for line in stdout:
             if json.loads(line)["event"] == "ready":
                 window.note(staff_pages=port)
-    last = errors.read_text(errors="replace").strip().rsplit("\n", 1)[-1]
-    window.note(staff_pages=0, hurdle=last.removeprefix("doorctl: "))
+    window.note(staff_pages=0, hurdle=last_line(errors.read_text(errors="replace")))
 
 
 NAME = "demo"

@@ -102,9 +102,21 @@ def demo(tmp: Path) -> Iterator[Shown]:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """One demo for all tests that leave it as it was."""
+    """One demo for all tests that leave it as it was; at the end a signal ends all of it.
+
+    Nothing is left behind, also while a page listens; it counts as a success.
+    """
     with demo(tmp_path_factory.mktemp("page")) as shown:
         yield shown
+        with shown.page.stream("GET", "/events") as stream:
+            shown.process.send_signal(signal.SIGTERM)
+            assert list(stream.iter_lines())
+        assert shown.process.stdout is not None
+        assert shown.process.stderr is not None
+        rest, errors = shown.process.stdout.read(), shown.process.stderr.read()
+        assert (shown.process.wait(LIMIT_S), errors) == (0, "")
+        assert "den midlertidige mappe slettet" in rest
+        assert list(shown.tmp.iterdir()) == []
 
 
 def read_until(stream: IO[str], wanted: str) -> str:
@@ -311,17 +323,3 @@ def test_all_that_is_special_is_said_in_danish() -> None:
 
     assert set(said) & {*ABOUT.values(), *NOTICES.values()} == set()
     assert set(ABOUT) == {role.name for role in CAST}
-
-
-def test_a_signal_ends_both_processes_and_the_page(tmp_path: Path) -> None:
-    """Nothing is left behind, also while a page listens; it counts as a success."""
-    with demo(tmp_path) as shown, shown.page.stream("GET", "/events") as stream:
-        shown.process.send_signal(signal.SIGTERM)
-        assert list(stream.iter_lines())
-        assert shown.process.stdout is not None
-        assert shown.process.stderr is not None
-        rest, errors = shown.process.stdout.read(), shown.process.stderr.read()
-
-        assert (shown.process.wait(LIMIT_S), errors) == (0, "")
-        assert "den midlertidige mappe slettet" in rest
-        assert list(tmp_path.iterdir()) == []

@@ -31,8 +31,6 @@ def test_what_the_pins_are_driven_to_is_seen() -> None:
         seen.pin(name, bool(high))
 
     assert (seen.sight.lit, seen.sight.beeps) == (frozenset({"relay"}), 1)
-    seen.dark()
-    assert seen.sight.lit == frozenset()
 
 
 def test_a_decision_is_a_visit_and_old_ones_are_let_go() -> None:
