@@ -8,6 +8,9 @@ import ssl
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from doorctl.core.errors import KeyFileError
 from doorctl.core.identity import owner_of
@@ -89,6 +92,17 @@ async def body_of(pieces: AsyncIterator[bytes], most: int) -> bytes | None:
         if len(body) > most:
             return None
     return body
+
+
+T = TypeVar("T")
+
+
+def read_answer(body: bytes, kind: type[T]) -> T | None:
+    """Return what a body of JSON holds; None where it is none, or not of that kind."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def unreached(error: BaseException, table: str = "") -> str:

@@ -101,6 +101,13 @@ Positive = Annotated[
 ]
 
 
+class Unshown(Struct, frozen=True, forbid_unknown_fields=True):
+    """A message whose content can't be printed: exact field names, and a `repr` without values."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+
 class Seal(Struct, frozen=True, forbid_unknown_fields=True):
     """What rows are sealed with: the key, by `doorctl.store.keys.key_id`, and Argon2id's cost."""
 

@@ -310,13 +310,6 @@ AboutT = TypeVar("AboutT")
 ReplyT = TypeVar("ReplyT")
 
 
-class Unshown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A message whose content can't be printed."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(***)"
-
-
 class Nothing(msgspec.Struct, frozen=True):
     """An empty message."""
 

@@ -38,9 +38,10 @@ from doorctl.accounts.throttle import ACCOUNT, NONE
 from doorctl.config.hours import hours_of
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
+from doorctl.core.ports import Unshown
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import Action, AuditWriter, Deed, Details
-from doorctl.rpc.control import Answers, Call, Done, Unshown
+from doorctl.rpc.control import Answers, Call, Done
 
 ArgumentsP = ParamSpec("ArgumentsP")
 ResultT = TypeVar("ResultT")

@@ -18,9 +18,9 @@ from doorctl.access.ports import LibrarySystem
 from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.errors import DoorctlError, InputError, LibrarySystemError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.core.ports import Clock, EventLog, NotSentError
+from doorctl.core.ports import Clock, EventLog, NotSentError, Unshown
 from doorctl.privacy.subject import PartErased, Subject
-from doorctl.rpc.control import Answers, Call, Done, Nothing, Unshown
+from doorctl.rpc.control import Answers, Call, Done, Nothing
 from doorctl.sync.rows import decode_row, encode
 
 # The screen's state and its keys: the door keeps only what is shown now. A page that hangs, or

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx2
 import msgspec
 
-from doorctl.core.asking import trusting, unreached
+from doorctl.core.asking import read_answer, trusting, unreached
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.privacy.audit import Head
@@ -162,9 +162,9 @@ def _meaning(
 ) -> AnswerT | OutOfOrder | Refused | Away:
     status = response.status_code
     if status == httpx2.codes.OK:
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):
-            return msgspec.json.decode(body, type=part)
-        return Refused("what answers there is no doorctl; see sync.targets")
+        return read_answer(body, part) or Refused(
+            "what answers there is no doorctl; see sync.targets"
+        )
     why = _why(status, body)
     if status == httpx2.codes.CONFLICT:
         return OutOfOrder(why)
@@ -188,12 +188,7 @@ def _audit_head(head: Any) -> str | None:
 
 
 def _own_words(body: bytes) -> str:
-    try:
-        answer: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
-    if not isinstance(answer, dict):
-        return ""
+    answer: dict[str, Any] = read_answer(body, dict[str, Any]) or {}
     problems = answer.get("problems")
     words = problems if isinstance(problems, list) else [answer.get("why") or answer.get("error")]
     text = "; ".join(word for word in words if isinstance(word, str))

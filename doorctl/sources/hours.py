@@ -27,7 +27,7 @@ from doorctl.access.calendar import (
 )
 from doorctl.config.hours import HalfHoliday
 from doorctl.config.tables import is_this_machine, shown
-from doorctl.core.asking import ASK_JSON, body_of, unreached
+from doorctl.core.asking import ASK_JSON, body_of, read_answer, unreached
 from doorctl.core.errors import InputError, NotAnsweringError, Problem, WebsiteHoursError
 
 PATH = "/api/v1/opening_hours"
@@ -239,10 +239,9 @@ class Website:
         Raises WebsiteHoursError: it was not reached, or its answer can't be used.
         """
         body = asyncio.run(self._fetched(request.target))
-        try:
-            answer = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise _unusable("is no JSON; see whether hours.website_url is right") from None
+        answer = read_answer(body, object)
+        if answer is None:
+            raise _unusable("is no JSON; see whether hours.website_url is right")
         return read_opening_hours(answer, request)
 
     async def _fetched(self, target: str) -> bytes:

@@ -17,14 +17,15 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import httpx2
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
 from doorctl.config.tables import is_this_machine
-from doorctl.core.asking import ASK_JSON, body_of, spelt, unreached
+from doorctl.core.asking import ASK_JSON, body_of, read_answer, spelt, unreached
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
-from doorctl.core.ports import Clock
+from doorctl.core.ports import Clock, Unshown
+from doorctl.sync.rows import WrittenHold
 
 # A time limit for one request: over name lookup, connection, TLS and each byte.
 
@@ -114,11 +115,8 @@ NOT_TOLD = "NOT_TOLD"
 PatronId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class Answer(Struct, frozen=True, rename="camel"):
-    """What all answers share: exact types, and a `repr` that shows no values."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(***)"
+class Answer(Unshown, frozen=True, rename="camel", forbid_unknown_fields=False):
+    """What all answers share."""
 
 
 class LoggedIn(Answer, frozen=True):
@@ -145,15 +143,8 @@ class Block(Answer, frozen=True):
     blocked_reason: Annotated[str, Meta(pattern=r"\A[!-~]{1,32}\Z")]
 
 
-class Hold(Answer, frozen=True):
-    """A period on hold; without an end it is open."""
-
-    starts: date | None = msgspec.field(default=None, name="from")
-    ends: date | None = msgspec.field(default=None, name="to")
-
-    def __post_init__(self) -> None:
-        if self.starts is not None and self.ends is not None and self.ends < self.starts:
-            raise ValueError("ends before it starts")
+class Hold(WrittenHold, frozen=True, forbid_unknown_fields=False):
+    """A period on hold."""
 
 
 class Person(Answer, frozen=True):
@@ -183,14 +174,6 @@ class Person(Answer, frozen=True):
 
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
-
-
-def read_answer(body: bytes, kind: type[AnswerT]) -> AnswerT | None:
-    """Return the answer that a body holds, or None if it is not complete."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def no_person(patron_id: int) -> LibraryPatron:
@@ -286,22 +269,24 @@ class FbsLibrary(_Library):
         address = httpx2.URL(url)
         if address.scheme != "https" and not is_this_machine(address.host):
             raise InputError("FBS is asked over https only; see lms.url")
-        self._base = url.rstrip("/")
         self._agency = agency
         self._user = user
         self._password = password
-        self._context = context
         super().__init__(timeout_s, "fbs")
         self._logging_in = asyncio.Lock()
         self._session: Masked[str] | None = None
-        self._client: httpx2.AsyncClient | None = None
+        self._client = httpx2.AsyncClient(
+            base_url=url.rstrip("/"),
+            verify=context,
+            trust_env=False,
+            timeout=None,
+            limits=httpx2.Limits(keepalive_expiry=KEPT_S),
+        )
 
     def close(self) -> None:
         """Close its connections; idempotent."""
         with suppress(TimeoutError, httpx2.HTTPError):
-            if self._client is not None:
-                self._limit.run(self._client.aclose)
-        self._client = None
+            self._limit.run(self._client.aclose)
         super().close()
 
     async def _ask(
@@ -368,7 +353,7 @@ class FbsLibrary(_Library):
             if question is not None and content and event.endswith("send_request_headers.started"):
                 question.sent = True
 
-        async with self._opened().stream(
+        async with self._client.stream(
             method,
             address,
             content=None if content is None else msgspec.json.encode(content),
@@ -381,17 +366,6 @@ class FbsLibrary(_Library):
         ) as response:
             body = await body_of(response.aiter_raw(), LONGEST_ANSWER_BYTES)
             return response.status_code, body or b""
-
-    def _opened(self) -> httpx2.AsyncClient:
-        if self._client is None:
-            self._client = httpx2.AsyncClient(
-                base_url=self._base,
-                verify=self._context,
-                trust_env=False,
-                timeout=None,
-                limits=httpx2.Limits(keepalive_expiry=KEPT_S),
-            )
-        return self._client
 
 
 def _read(status: int, body: bytes, kind: type[AnswerT], *, spent: bool) -> AnswerT:

@@ -10,7 +10,7 @@ import secrets
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, InitVar, dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx2
@@ -24,10 +24,11 @@ from joserfc.jwk import KeySet
 
 from doorctl.accounts.account import Claims, Pending
 from doorctl.config.tables import Oidc, is_this_machine
-from doorctl.core.asking import ASK_JSON, body_of, unreached
+from doorctl.core.asking import ASK_JSON, body_of, read_answer, unreached
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import Moment
+from doorctl.core.ports import Unshown
 from doorctl.sources.library import TimeLimit
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
@@ -46,6 +47,8 @@ LONGEST_SUBJECT = 255
 
 MOST_GROUPS = 5000
 
+T = TypeVar("T")
+
 NO_ANSWER = "its answer is none that an identity provider gives; see signin.oidc.issuer"
 
 
@@ -60,14 +63,11 @@ class Document(msgspec.Struct, frozen=True):
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
 
-class Tokens(msgspec.Struct, frozen=True):
+class Tokens(Unshown, frozen=True, forbid_unknown_fields=False):
     """The answer to a code; the access token is only compared with its hash."""
 
     id_token: str
     access_token: str = ""
-
-    def __repr__(self) -> str:
-        return "Tokens(***)"
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ def read_document(written: bytes, issuer: str) -> Document:
 
     Raises IdentityProviderError: it is not valid, is another provider's, or leads out of TLS.
     """
-    document: Document = read(written, Document)
+    document = read(written, Document)
     if document.issuer.rstrip("/") != issuer.rstrip("/"):
         raise IdentityProviderError("its document is another issuer's; see signin.oidc.issuer")
     ends = (document.authorization_endpoint, document.token_endpoint, document.jwks_uri)
@@ -91,16 +91,12 @@ def read_document(written: bytes, issuer: str) -> Document:
     return document
 
 
-def read(written: bytes, kind: type[Any]) -> Any:
-    """Return an answer of the given kind.
-
-    Raises IdentityProviderError: the answer is not of that kind; quotes nothing of it.
-    """
-    try:
-        return msgspec.json.decode(written, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    raise IdentityProviderError(NO_ANSWER)
+def read(written: bytes, kind: type[T]) -> T:
+    """Return an answer; raises IdentityProviderError where it is not of that kind."""
+    answer = read_answer(written, kind)
+    if answer is None:
+        raise IdentityProviderError(NO_ANSWER)
+    return answer
 
 
 def read_token(

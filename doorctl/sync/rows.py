@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, SealedRow
 from doorctl.cards.numbers import is_card_number, is_cpr
 from doorctl.core.masked import Pin
+from doorctl.core.ports import Unshown
 
 EARLIEST_BIRTH = date(1850, 1, 1)
 """Exports write an unknown date as 0001-01-01; read as a birthday it would let every child in."""
@@ -56,13 +57,6 @@ Day = Annotated[date | None, Meta(description="give a date as YYYY-MM-DD, or nul
 Flag = Annotated[bool, Meta(description="give true or false")]
 BlockCode = Annotated[str, Meta(pattern=r"\A[!-~]{1,32}\Z")]
 Tag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
-
-
-class Unshown(Struct, frozen=True, forbid_unknown_fields=True):
-    """The base of all rows and their parts: exact field names, and a `repr` that shows nothing."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(***)"
 
 
 class Written(Unshown, frozen=True, rename="camel"):
@@ -138,7 +132,7 @@ class WrittenPatron(Written, frozen=True):
     ] = None
     tags: Annotated[
         list[Tag], Meta(description="give a list of texts of 1 to 64 letters without outer blanks")
-    ] = []
+    ] = msgspec.field(default_factory=list)
     pincode_changed: Day = None
     preferred_pickup_branch: Annotated[
         str | None, Meta(description="give the branch's ISIL or leave it out")
@@ -187,7 +181,7 @@ class RowReader:
         try:
             return msgspec.convert(value, WrittenPatron, dec_hook=self._decode)
         except msgspec.ValidationError:
-            return list(self._explain(value, WrittenPatron, ""))
+            return list(self.explain(value, WrittenPatron))
 
     def _decode(self, wanted: type, value: Any) -> object:
         if wanted is Pin:
@@ -203,7 +197,8 @@ class RowReader:
             raise ValueError
         return Pin(value)
 
-    def _explain(self, value: object, part: type[Written], path: str) -> Iterator[str]:
+    def explain(self, value: object, part: type[Struct], path: str = "") -> Iterator[str]:
+        """Yield all that is wrong with decoded JSON that is not a `part`; quotes no value."""
         if not isinstance(value, dict):
             yield f"{_name(path)}: found {JSON_KINDS[type(value)]}; give an object"
             return
@@ -212,7 +207,7 @@ class RowReader:
             problems.append(path + sentence)
         yield from problems
 
-    def _fields(self, value: dict[str, Any], part: type[Written], path: str) -> Iterator[str]:
+    def _fields(self, value: dict[str, Any], part: type[Struct], path: str) -> Iterator[str]:
         for field in msgspec.structs.fields(part):
             where = path + field.encode_name
             if field.encode_name in value:
@@ -224,24 +219,26 @@ class RowReader:
         if _refusal(value, wanted, self._decode) is None:
             return
         if where in OBJECTS and isinstance(value, dict):
-            yield from self._explain(value, OBJECTS[where], f"{where}.")
+            yield from self.explain(value, OBJECTS[where], f"{where}.")
         elif where in LISTS and isinstance(value, list):
             for place, item in enumerate(value):
-                yield from self._explain(item, LISTS[where], f"{where}[{place}].")
+                yield from self.explain(item, LISTS[where], f"{where}[{place}].")
         else:
             yield f"{where}: found {JSON_KINDS[type(value)]}; {self._hint(wanted)}"
 
     def _hint(self, wanted: Any) -> str:
         few, many = self._shortest, self._longest
         digits = str(many) if few == many else f"{few} to {many}"
-        return _hint(wanted).replace("{pin_digits}", digits)
+        metas = (meta for meta in get_args(wanted) if isinstance(meta, Meta))
+        hint = next((meta.description for meta in metas if meta.description), "not as it should be")
+        return hint.replace("{pin_digits}", digits)
 
 
 def _name(path: str) -> str:
     return path.rstrip(".") or "row"
 
 
-def _unknown(value: dict[str, Any], part: type[Written], path: str) -> Iterator[str]:
+def _unknown(value: dict[str, Any], part: type[Struct], path: str) -> Iterator[str]:
     known = [field.encode_name for field in msgspec.structs.fields(part)]
     for key in value:
         if key in known:
@@ -433,8 +430,8 @@ def parse(line: bytes) -> WrittenRow | Removal:
 
 
 def wrong(value: object, part: type[Struct]) -> str:
-    """Return what is wrong with decoded JSON that is not a `part`; quotes nothing of it."""
-    return next(_problems(value, part), "row: not as it should be")
+    """Return the first thing that is wrong with decoded JSON that is not a `part`."""
+    return next(RowReader(SHORTEST_PIN).explain(value, part), "row: not as it should be")
 
 
 def _typed(line: bytes) -> WrittenRow | Removal | None:
@@ -446,36 +443,13 @@ def _typed(line: bytes) -> WrittenRow | Removal | None:
     return None
 
 
-def _problems(value: object, part: type[Struct]) -> Iterator[str]:
-    if not isinstance(value, dict):
-        yield "row: give an object"
-        return
-    fields = {field.encode_name: field for field in msgspec.structs.fields(part)}
-    if value.keys() - fields.keys():
-        yield "row: an unknown field stands in it; leave it out"
-    for name, field in fields.items():
-        if name not in value and field.required:
-            yield f"{name}: missing; {_hint(field.type)}"
-        elif name in value and _refusal(value[name], field.type) is not None:
-            yield f"{name}: {_hint(field.type)}"
-    if sentence := _refusal(value, part):
-        yield sentence
-
-
-def _refusal(
-    value: object, wanted: Any, decode: Callable[[type, Any], object] | None = None
-) -> str | None:
+def _refusal(value: object, wanted: Any, decode: Callable[[type, Any], object]) -> str | None:
     """Return None if `value` fits, else our own sentence on it, which may be empty."""
     try:
         msgspec.convert(value, wanted, dec_hook=decode)
     except msgspec.ValidationError as refused:
         return str(refused.__cause__ or "")
     return None
-
-
-def _hint(wanted: Any) -> str:
-    metas = (meta for meta in get_args(wanted) if isinstance(meta, Meta))
-    return next((meta.description for meta in metas if meta.description), "not as it should be")
 
 
 def _written(line: Line) -> WrittenRow | Removal:

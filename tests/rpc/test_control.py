@@ -35,6 +35,7 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.identity import owner_of
+from doorctl.core.ports import Unshown
 from doorctl.rpc.control import (
     LINE_LIMIT,
     QUESTION_LIMIT_S,
@@ -42,7 +43,6 @@ from doorctl.rpc.control import (
     ControlServer,
     Done,
     Question,
-    Unshown,
     ask,
 )
 from tests.fakes.another_user import NOBODY, ask_as

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.messages import LibraryAnswer, LibraryPatron
+from doorctl.core.asking import read_answer
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.sources.library import (
@@ -26,7 +27,6 @@ from doorctl.sources.library import (
     Authenticated,
     FbsLibrary,
     Person,
-    read_answer,
 )
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known, person, serving
 from tests.sources.stages import BRIEF_S, card, fbs_library, nobody_listens

@@ -84,8 +84,14 @@ def test_a_push_for_another_branch_is_refused() -> None:
         (FIRST + REST[0] + b"\n" + b"".join(REST[2:]), "push: line 3: row: not JSON"),
         (VALID.replace(b"true", b"NaN!", 1), "push: line 2: row: not JSON"),
         (VALID.replace(b'"ref":"3"', b'"ref":"\xff"'), "push: line 5: row: not UTF-8"),
-        (VALID.replace(b'"ref":"3"', b'"ref":3  '), "push: line 5: ref: give a text"),
-        (VALID.replace(b'"resident":true', b'"resident":1234'), "push: line 2: resident: give"),
+        (
+            VALID.replace(b'"ref":"3"', b'"ref":3  '),
+            "push: line 5: ref: found a number; give a text",
+        ),
+        (
+            VALID.replace(b'"resident":true', b'"resident":1234'),
+            "push: line 2: resident: found a number",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(data: bytes, problem: str) -> None:
@@ -124,7 +130,7 @@ def test_a_few_wrong_rows_are_told_together_at_the_end() -> None:
 
     assert str(caught.value).splitlines() == [
         "push: line 2: key: missing; give the base64 of 16 bytes",
-        "push: line 4: row: give an object",
+        "push: line 4: row: found a list; give an object",
     ]
 
 
