@@ -360,19 +360,6 @@ class Hold:
         return moment.dependable and moment.latest_known < self.until
 
 
-class HoldBook(Protocol):
-    """The one writer of holds: the door log's. One thread; each call is one durable transaction.
-
-    Raises StoreError: nothing was changed.
-    """
-
-    def add_hold(self, hold: Hold) -> Hold:
-        """Store a hold; return it with its number. Raises InputError where there are too many."""
-
-    def lift_hold(self, number: int) -> Hold:
-        """Forget a hold; return it as it was. Raises InputError where there is none."""
-
-
 def accepted(request: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     """Return a hold that may be stored, without a number yet.
 

@@ -359,16 +359,6 @@ class Tombstones:
         return hashed.digest()
 
 
-class Erasures(Protocol):
-    """The stored tombstones, read-only. One thread.
-
-    Raises StoreError: they are lost or can't be read, so it is not known who was erased.
-    """
-
-    def tombstones(self) -> Tombstones:
-        """Return all of them, as of one commit."""
-
-
 def with_erased(subject: Subject, tombstones: Tombstones, databases: Iterable[Holdings]) -> Subject:
     """Return a person with the cards that an earlier erasure knew and could not erase everywhere.
 

@@ -26,7 +26,6 @@ from doorctl.privacy.retention import (
     Canaries,
     Hold,
     HoldAsked,
-    HoldBook,
     ProvableRetention,
     PurgeReport,
     WatchedTime,
@@ -283,7 +282,7 @@ class Held:
     visits: tuple[Visit, ...]
 
 
-def hold_answers(app: App, book: HoldBook, run: Run[Hold]) -> Answers:
+def hold_answers(app: App, book: VisitStore, run: Run[Hold]) -> Answers:
     """Return the answers about holds on the door's socket; `run` is that of :class:`Purging`."""
 
     def add(question: Question) -> dict[str, Any]:

@@ -69,8 +69,8 @@ def refuse_pass(new: Pass, moment: Moment) -> None:
         )
 
 
-def refuse_one_more(new: Pass, taken: int) -> None:
-    """Raise InputError for one pass too many of a code or card that has `taken` in force."""
+def _refuse_one_more(connection: sqlite3.Connection, new: Pass, row_key: bytes, day: date) -> None:
+    (taken,) = connection.execute(_TAKEN, (row_key, day.isoformat())).fetchone()
     if taken and new.code_digits is not None:
         raise InputError("the code has a pass already; revoke that one first")
     if taken >= MOST_PASSES:
@@ -303,34 +303,30 @@ class BranchRecordsWriter:
 
     def lift(self, number: int, moment: Moment) -> Ban:
         """Lift a ban before its end; return it."""
-        with self.together(moment) as connection:
-            record = connection.execute(_LIFT, (to_ms(known(moment)), number)).fetchone()
-            if record is None:
-                raise InputError(
-                    "there is no ban {n} that could be lifted; list them", n=str(number)
-                )
-        return to_ban(record)
+        absent = InputError("there is no ban {n} that could be lifted; list them", n=str(number))
+        return to_ban(self._changed(_LIFT, (to_ms(known(moment)), number), moment, absent))
 
     def change_ban(self, ban: Ban, moment: Moment) -> Ban:
         """Store a ban as it is from now on; return it."""
         refuse_ban(ban, moment, None, "known")
+        absent = InputError("there is no ban of that number")
         values = (*from_ban(ban), ban.number)
-        return to_ban(self._changed(_CHANGE_BAN, values, moment, "there is no ban of that number"))
+        return to_ban(self._changed(_CHANGE_BAN, values, moment, absent))
 
     def change_pass(self, held: Pass, moment: Moment) -> Pass:
         """Store a pass as it is from now on; return it."""
         refuse_pass(held, moment)
+        absent = InputError("there is no pass of that number")
         values = (*from_pass(held), held.number)
-        absent = "there is no pass of that number"
         return to_pass(self._changed(_CHANGE_PASS, values, moment, absent))
 
     def _changed(
-        self, sql: str, values: tuple[object, ...], moment: Moment, absent: str
+        self, sql: str, values: tuple[object, ...], moment: Moment, absent: InputError
     ) -> tuple[object, ...]:
         with self.together(moment) as connection:
             record: tuple[object, ...] | None = connection.execute(sql, values).fetchone()
             if record is None:
-                raise InputError(absent)
+                raise absent
         return record
 
     def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
@@ -338,21 +334,15 @@ class BranchRecordsWriter:
         refuse_pass(new, moment)
         day = today(moment)
         with self.together(moment) as connection:
-            taken = connection.execute(_TAKEN, (row_key, day.isoformat())).fetchone()[0]
-            refuse_one_more(new, taken)
+            _refuse_one_more(connection, new, row_key, day)
             _refuse_too_many_codes(connection, new.code_digits, day)
             values = (row_key, *from_pass(new))
             return to_pass(connection.execute(_ADD_PASS, values).fetchone())
 
     def revoke(self, number: int, moment: Moment) -> Pass:
         """Take a pass back; return it."""
-        with self.together(moment) as connection:
-            record = connection.execute(_REVOKE, (to_ms(known(moment)), number)).fetchone()
-            if record is None:
-                raise InputError(
-                    "there is no pass {n} that could be revoked; list them", n=str(number)
-                )
-        return to_pass(record)
+        absent = InputError("there is no pass {n} that could be revoked; list them", n=str(number))
+        return to_pass(self._changed(_REVOKE, (to_ms(known(moment)), number), moment, absent))
 
     def set_days(
         self,

@@ -204,13 +204,12 @@ def _ours(path: Path, error: sqlite3.Error) -> StoreError:
     return StoreError(f"{path} can't be used: {hint} ({name})")
 
 
-def create_file(path: Path, layout: Layout | None = None, *, at_once: bool = False) -> None:
+def create_file(path: Path, layout: Layout | None = None) -> None:
     """Create a database under its name once it is whole, without tables if `layout` is None.
 
     Its mode, also that of -wal and -shm, is 0600, or 0640 in a directory that the group may read:
-    see `identity.shared_in`. `at_once` is for where a patron may be waiting. Raises
-    AlreadyExistsError: the path is taken; nothing was touched. StoreBusyError: another process is
-    making it. StoreError: it can't be created.
+    see `identity.shared_in`. Raises AlreadyExistsError: the path is taken; nothing was touched.
+    StoreBusyError: another process is making it. StoreError: it can't be created.
     """
     try:
         with (
@@ -219,11 +218,9 @@ def create_file(path: Path, layout: Layout | None = None, *, at_once: bool = Fal
             closing(open_writer(new)) as database,
         ):
             os.fchmod(descriptor, shared_in(path.parent) & ~stat.S_IWGRP)
-            if layout is not None and at_once:
+            if layout is not None:
                 with transaction(database):
                     layout.begin(database)
-            elif layout is not None:
-                layout.apply(database)
     except StoreError:
         raise
     except FileExistsError:

@@ -14,7 +14,7 @@ from doorctl.access.patron import CacheStamp, Patron, SealedRow
 from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.core.ports import Seal
 from doorctl.privacy.subject import PATRONS
-from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated
+from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader
 from doorctl.store.tables import (
     ASKED,
     CACHE,
@@ -136,24 +136,22 @@ class PatronCache:
 
     def find(self, row_key: bytes) -> Patron | None:
         """Return the row of a 16-byte key, as of the last committed push or `keep`."""
-        record = self._fetch(_FIND, row_key)
-        if record is None:
-            return None
-        *patron, is_whole = record
-        if not is_whole:
-            raise self._damaged()
-        try:
-            return to_patron(tuple(patron))
-        except (TypeError, ValueError):
-            # The cause would quote the row.
-            raise self._damaged() from None
+        for *patron, is_whole in self._rows.fetch(_FIND, row_key):
+            if not is_whole:
+                raise self._damaged()
+            try:
+                return to_patron(tuple(patron))
+            except (TypeError, ValueError):
+                # The cause would quote the row.
+                raise self._damaged() from None
+        return None
 
     def stamp(self) -> CacheStamp:
         """Return the cache's epoch and age; StoreError if never filled, or under another seal."""
-        record = self._fetch(_STAMP)
-        if record is None:
+        records = self._rows.fetch(_STAMP)
+        if not records:
             raise StoreError(f"{self.path} was never filled; load the full feed")
-        is_whole, epoch, applied_at, minimum_age, patrons, *seal = record
+        is_whole, epoch, applied_at, minimum_age, patrons, *seal = records[0]
         if not is_whole:
             raise self._damaged()
         if Seal(*seal) not in self._seals:
@@ -175,12 +173,6 @@ class PatronCache:
         """Close both connections; idempotent."""
         self._rows.close()
         self._commits.close()
-
-    def _fetch(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
-        with translated(self.path):
-            cursor = self._rows.current().execute(statement, parameters)
-            record: tuple[Any, ...] | None = cursor.fetchone()
-            return record
 
     def _damaged(self) -> StoreDamagedError:
         return StoreDamagedError(f"{self.path} is damaged: a row can't be read; set it aside")

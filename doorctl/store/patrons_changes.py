@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -23,8 +23,7 @@ from doorctl.access.patron import SealedRow
 from doorctl.access.policy import KNOWN_BLOCKS, Policy, WeakPin
 from doorctl.core.errors import RowsClashError, StoreError
 from doorctl.store.connection import batches, sync_directory, write_over
-from doorctl.store.patrons import to_record
-from doorctl.store.tables import ASKED, REGISTER
+from doorctl.store.tables import REGISTER
 from doorctl.sync.receive import MOST_CARDS, SOON, Applying, Changes, Push
 
 WEEK = timedelta(days=7)
@@ -257,14 +256,6 @@ def _text(at: datetime) -> str:
 
 # PIN checks and whole rows that came from the library system's answers and not from a push.
 
-# The constants above are all that these are made of; values are always bound.
-_KEEP_ROW = f"""
-    INSERT OR REPLACE INTO asked ({ASKED.but()}) VALUES ({", ".join("?" * len(ASKED.names[:-1]))})
-"""  # noqa: S608 -- as said
-_KEEP_CHECK = """
-    INSERT OR REPLACE INTO learnt (row_key, pin_check, weak_pin, learnt_on, good_until)
-    VALUES (?, ?, ?, ?, ?)
-"""
 _FORGET_CHANGED = (
     "DELETE FROM learnt WHERE row_key = ? AND learnt_on <= ?",
     "DELETE FROM asked WHERE row_key = ? AND learnt_on <= ?",
@@ -287,26 +278,6 @@ _FORGET_LEARNT = (
     "DELETE FROM learnt WHERE good_until < ?",
     "DELETE FROM asked WHERE asked_until < ?",
 )
-
-
-def keep(
-    connection: sqlite3.Connection,
-    row: SealedRow,
-    *,
-    row_until: date | None,
-    pin_until: date,
-    learnt_on: date,
-) -> None:
-    """Keep a row, or only its PIN check if a push brought the row; in the caller's transaction."""
-    days = (learnt_on.isoformat(), pin_until.isoformat())
-    pushed = connection.execute(
-        "SELECT pin_check FROM patrons WHERE row_key = ?", (row.row_key,)
-    ).fetchone()
-    if pushed is None and row_until is not None:
-        connection.execute(_KEEP_ROW, to_record(row, *days, row_until.isoformat()))
-    elif pushed is not None and pushed[0] is None:
-        check = (row.patron.pin_check, row.patron.weak_pin)
-        connection.execute(_KEEP_CHECK, (row.row_key, *check, *days))
 
 
 def forget_changed(connection: sqlite3.Connection, batch: Iterable[SealedRow]) -> None:
@@ -419,35 +390,6 @@ class Leaving:
 
 def _marks(values: Sized) -> str:
     return ", ".join("?" * len(values))
-
-
-# A branch that gets no pushes any more must forget its patrons.
-
-_STANDING = "SELECT applied_at FROM cache WHERE epoch > 0"
-_FORGET = "DELETE FROM patrons"
-_FORGET_ASKED = "DELETE FROM asked WHERE learnt_on < ?"
-_STAMP_EXPIRED = (
-    "UPDATE cache SET epoch = epoch + (epoch < 0x7FFFFFFFFFFFFFFF), digest = '', patrons = 0"
-)
-"""The number rises, so that no changes follow on the deleted push: they would leave the others
-out."""
-
-
-def expire(connection: sqlite3.Connection, before: datetime) -> int:
-    """Delete rows not confirmed since an aware time, in the caller's transaction; return how many.
-
-    Each numbered push speaks for the whole register, so all its rows go or none. Rows from the
-    library system's answers go by the day of the answer.
-    """
-    at = before.astimezone(UTC)
-    deleted = connection.execute(_FORGET_ASKED, (at.date().isoformat(),)).rowcount
-    standing = connection.execute(_STANDING).fetchone()
-    if standing is None or standing[0] is None or datetime.fromisoformat(standing[0]) >= at:
-        return deleted
-    gone: int = connection.execute(_FORGET).rowcount
-    if gone:
-        connection.execute(_STAMP_EXPIRED)
-    return gone + deleted
 
 
 # The journal of pushes that the audit log still lacks: a small file beside ``patrons.db``.

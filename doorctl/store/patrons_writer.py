@@ -11,18 +11,18 @@ from pathlib import Path
 
 from msgspec.structs import astuple
 
-from doorctl.access.patron import Applied, CacheStamp, SealedRow
+from doorctl.access.patron import Applied, SealedRow
 from doorctl.access.policy import Policy
 from doorctl.core.errors import RowsClashError, StoreError
 from doorctl.core.ports import Seal
-from doorctl.privacy.subject import Erasures, Tombstones
+from doorctl.privacy.subject import Tombstones
 from doorctl.store import patrons_changes
-from doorctl.store.connection import Writer, batches, compact, create_file, transaction, translated
+from doorctl.store.connection import Writer, batches, compact, create_file, translated
 from doorctl.store.patrons import migrations, to_record
 from doorctl.store.patrons_changes import Leaving
 from doorctl.store.residue import discard_set_aside
-from doorctl.store.subject import forget_restored
-from doorctl.store.tables import REGISTER, TWICE, second_copy
+from doorctl.store.subject import StoredErasures, forget_restored
+from doorctl.store.tables import ASKED, REGISTER, TWICE, second_copy
 from doorctl.sync.receive import Guard, Push
 
 _PLACES = {name: f"?{n}" for n, name in enumerate(REGISTER.but().split(", "), 1)}
@@ -42,6 +42,23 @@ _STAMP_ROWS = """
     UPDATE cache SET epoch = ?, digest = ?, patrons = (SELECT count(*) FROM patrons)
 """
 """For a feed of some rows: it says nothing of the others, so the cache's age stays."""
+_PUSHED = "SELECT pin_check FROM patrons WHERE row_key = ?"
+_KEEP_ROW = f"""
+    INSERT OR REPLACE INTO asked ({ASKED.but()}) VALUES ({", ".join("?" * len(ASKED.names[:-1]))})
+"""  # noqa: S608 -- as said
+_KEEP_CHECK = """
+    INSERT OR REPLACE INTO learnt (row_key, pin_check, weak_pin, learnt_on, good_until)
+    VALUES (?, ?, ?, ?, ?)
+"""
+# A branch that gets no pushes any more must forget its patrons.
+_APPLIED_AT = "SELECT applied_at FROM cache"
+_FORGET_ASKED = "DELETE FROM asked WHERE learnt_on < ?"
+_FORGET_PUSHED = "DELETE FROM patrons"
+_STAMP_EXPIRED = (
+    "UPDATE cache SET epoch = epoch + (epoch < 0x7FFFFFFFFFFFFFFF), digest = '', patrons = 0"
+)
+"""The number rises, so that no changes follow on the deleted push: they would leave the others
+out."""
 HIGHEST = 2**63 - 1
 """The highest number that SQLite keeps."""
 
@@ -64,7 +81,7 @@ class PatronCacheWriter:
 
     path: Path
     seal: Seal
-    erasures: Erasures | None = None
+    erasures: StoredErasures | None = None
     policy: Policy = Policy()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
@@ -109,11 +126,11 @@ class PatronCacheWriter:
         """
         at = None if applied_at is None else applied_at.astimezone(UTC)
         erased = self._erased()
-        with translated(self.path), transaction(self._writer.database) as connection:
-            before = self._before(connection, minimum_age, full=full)
+        with self._writer.transaction() as connection:
+            epoch = self._epoch_before(connection, minimum_age, full=full)
             # A numbered push follows on what is held; a feed without a number proves nothing.
-            whole = full or push is not None or before.epoch == 0
-            push = push or Push(_following(before.epoch))
+            whole = full or push is not None or epoch == 0
+            push = push or Push(_following(epoch))
             patrons_changes.watch(connection, self.policy, at)
             leaving = Leaving(connection, push.epoch, full=full)
             remaining = erased.against(push.epoch).without_erased(rows)
@@ -122,23 +139,15 @@ class PatronCacheWriter:
             removed = leaving.remove(removals)
             guard(patrons_changes.counted(connection))
             patrons_changes.stop(connection, forgets=approved)
-            if whole:
-                self._stamp(connection, push, at, minimum_age)
-            else:
-                connection.execute(_STAMP_ROWS, (push.epoch, push.digest))
+            more = (at and at.isoformat(), minimum_age, *astuple(self.seal)) if whole else ()
+            stamp = _STAMP if whole else _STAMP_ROWS
+            connection.execute(stamp, (push.epoch, push.digest, *more))
             (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
         if removed:
             # The push is durable; what a busy reader or a full disk leaves, the next one removes.
             with suppress(StoreError), translated(self.path):
                 compact(self._writer.database)
         return Applied(push.epoch, held, removed)
-
-    def _stamp(
-        self, connection: sqlite3.Connection, push: Push, at: datetime | None, minimum_age: int
-    ) -> None:
-        when = None if at is None else at.isoformat()
-        stamp = (push.epoch, push.digest, when, minimum_age, *astuple(self.seal))
-        connection.execute(_STAMP, stamp)
 
     def keep(
         self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min
@@ -148,18 +157,32 @@ class PatronCacheWriter:
         Raises RowsClashError: the cache has another seal. StoreError: the row has no PIN check, or
         the disk failed.
         """
-        with translated(self.path), transaction(self._writer.database) as connection:
+        days = (learnt_on.isoformat(), pin_until.isoformat())
+        with self._writer.transaction() as connection:
             self._refuse_other_seal(connection)
-            patrons_changes.keep(
-                connection, row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on
-            )
+            pushed = connection.execute(_PUSHED, (row.row_key,)).fetchone()
+            if pushed is None and row_until is not None:
+                connection.execute(_KEEP_ROW, to_record(row, *days, row_until.isoformat()))
+            elif pushed is not None and pushed[0] is None:
+                check = (row.patron.pin_check, row.patron.weak_pin)
+                connection.execute(_KEEP_CHECK, (row.row_key, *check, *days))
 
     def expire(self, confirmed_before: datetime) -> int:
-        """Delete rows that no push has confirmed since a time; see `PatronWriter.expire`."""
-        with translated(self.path):
-            with transaction(self._writer.database) as connection:
-                gone = patrons_changes.expire(connection, confirmed_before)
-            if gone:
+        """Delete rows that no push has confirmed since a time; see `PatronWriter.expire`.
+
+        Each numbered push speaks for the whole register, so all its rows go or none.
+        """
+        at = confirmed_before.astimezone(UTC)
+        with self._writer.transaction() as connection:
+            gone = connection.execute(_FORGET_ASKED, (at.date().isoformat(),)).rowcount
+            (applied_at,) = connection.execute(_APPLIED_AT).fetchone()
+            if applied_at is not None and datetime.fromisoformat(applied_at) < at:
+                pushed = connection.execute(_FORGET_PUSHED).rowcount
+                if pushed:
+                    connection.execute(_STAMP_EXPIRED)
+                gone += pushed
+        if gone:
+            with translated(self.path):
                 compact(self._writer.database)
         return gone
 
@@ -169,7 +192,7 @@ class PatronCacheWriter:
         Damaged copies in this directory that were set aside over a day ago are deleted too.
         """
         discard_set_aside(self.path.parent, now)
-        with translated(self.path), transaction(self._writer.database) as connection:
+        with self._writer.transaction() as connection:
             return patrons_changes.forget(connection, now.astimezone(UTC))
 
     def renumber(self, epoch: int) -> None:
@@ -177,7 +200,7 @@ class PatronCacheWriter:
 
         Raises StoreError: the disk failed; nothing was changed.
         """
-        with translated(self.path), transaction(self._writer.database) as connection:
+        with self._writer.transaction() as connection:
             connection.execute("UPDATE patrons SET epoch = min(epoch, ?)", (epoch,))
             connection.execute("UPDATE cache SET epoch = min(epoch, ?), digest = ''", (epoch,))
 
@@ -186,7 +209,7 @@ class PatronCacheWriter:
         self._writer.close()
 
     def _start_empty(self) -> None:
-        with translated(self.path), transaction(self._writer.database) as connection:
+        with self._writer.transaction() as connection:
             connection.execute(
                 """
                 INSERT OR IGNORE INTO cache
@@ -204,19 +227,16 @@ class PatronCacheWriter:
         with suppress(StoreError):
             forget_restored(self.path, self.database, self._erased(), self.held().epoch)
 
-    def _before(
-        self, connection: sqlite3.Connection, minimum_age: int, *, full: bool
-    ) -> CacheStamp:
-        epoch, age, patrons = connection.execute(
-            "SELECT epoch, minimum_age, patrons FROM cache"
-        ).fetchone()
+    def _epoch_before(self, connection: sqlite3.Connection, minimum_age: int, *, full: bool) -> int:
+        epoch: int
+        epoch, age = connection.execute("SELECT epoch, minimum_age FROM cache").fetchone()
         if not full:
             self._refuse_other_seal(connection)
         if not full and epoch and age != minimum_age:
             raise RowsClashError(
                 f"{self.path} was sealed for another minimum age; load the full feed again"
             )
-        return CacheStamp(epoch, None, age, patrons)
+        return epoch
 
     def _refuse_other_seal(self, connection: sqlite3.Connection) -> None:
         seal = connection.execute("SELECT key_id, memory_kib, iterations FROM cache").fetchone()
@@ -240,7 +260,7 @@ def create_patrons(path: Path, seal: Seal) -> None:
 def open_or_create_patrons(
     path: Path,
     seal: Seal,
-    erasures: Erasures | None = None,
+    erasures: StoredErasures | None = None,
     policy: Policy = Policy(),  # noqa: B008 - frozen
 ) -> PatronCacheWriter:
     """Open the cache's writer, on an empty file if it is missing or was set aside."""

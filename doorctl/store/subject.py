@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -73,35 +73,19 @@ def belongs(table: Table, subject: Subject) -> tuple[str, tuple[Any, ...]]:
     return f"{PATRON} = ? OR ({PATRON} IS NULL AND {by_card})", (subject.patron_ref, *keys)
 
 
-def cards(connection: sqlite3.Connection, database: str, patron_ref: str) -> frozenset[Any]:
-    """Return the row keys in rows with a patron's number."""
-    return _values(connection, database, CARD, f"{PATRON} = ?", (patron_ref,))
-
-
-def owners(
-    connection: sqlite3.Connection, database: str, row_keys: frozenset[bytes]
-) -> frozenset[Any]:
-    """Return the patrons' numbers in rows with one of these cards."""
-    marks = ", ".join("?" * len(row_keys))
-    return _values(connection, database, PATRON, f"{CARD} IN ({marks})", tuple(row_keys))
-
-
-def every_card(connection: sqlite3.Connection, database: str) -> frozenset[Any]:
-    """Return all row keys of one database."""
-    return _values(connection, database, CARD)
-
-
 def _values(
     connection: sqlite3.Connection,
     database: str,
     column: str,
     where: str = "",
-    values: tuple[object, ...] = (),
+    values: Iterable[object] = (),
 ) -> frozenset[Any]:
     wanted = {CARD, PATRON} if where else {column}
     condition = " AND ".join(filter(None, (where, f"{column} IS NOT NULL")))
     cursors = (
-        connection.execute(select(f"DISTINCT {column}", f"{table.name} WHERE {condition}"), values)
+        connection.execute(
+            select(f"DISTINCT {column}", f"{table.name} WHERE {condition}"), tuple(values)
+        )
         for table in person_tables(database)
         if wanted <= set(table.names)
     )
@@ -119,7 +103,7 @@ _NEXT = "SELECT coalesce(max(erasure), 0) + 1 FROM tombstones"
 
 
 class StoredErasures(BranchReader):
-    """Read ``branch.db``'s tombstones; implements `Erasures`."""
+    """Read ``branch.db``'s tombstones; StoreError: it is not known who was erased."""
 
     def tombstones(self) -> Tombstones:
         """Return all tombstones, as of one commit."""
@@ -373,15 +357,16 @@ class SubjectReader:
 
     def owners(self, row_keys: frozenset[bytes]) -> frozenset[str]:
         """Return the patrons' numbers in rows with one of these cards."""
-        return self._read(lambda connection, name: owners(connection, name, row_keys), frozenset())
+        marks = ", ".join("?" * len(row_keys))
+        return self._found(column=PATRON, where=f"{CARD} IN ({marks})", values=row_keys)
 
     def cards(self, patron_ref: str) -> frozenset[bytes]:
         """Return the row keys in rows with a patron's number."""
-        return self._read(lambda connection, name: cards(connection, name, patron_ref), frozenset())
+        return self._found(column=CARD, where=f"{PATRON} = ?", values=(patron_ref,))
 
     def every_card(self) -> frozenset[bytes]:
         """Return all row keys; only for a database of thousands, so not for a register."""
-        return self._read(every_card, frozenset())
+        return self._found(column=CARD)
 
     def rows(self, subject: Subject, not_before: datetime) -> tuple[HeldRow, ...]:
         """Return all rows of a person.
@@ -402,6 +387,9 @@ class SubjectReader:
     def close(self) -> None:
         """Close the connection; idempotent."""
         self._reader.close()
+
+    def _found(self, **wanted: Any) -> frozenset[Any]:
+        return self._read(partial(_values, **wanted), frozenset())
 
     def _read(self, ask: Callable[[sqlite3.Connection, str], ResultT], nothing: ResultT) -> ResultT:
         gone = never_made(self.path) if self.path.name == BRANCH else not self.path.exists()

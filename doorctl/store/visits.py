@@ -55,22 +55,6 @@ _ANSWER = """
 """
 
 
-def charge_wrong_pin(
-    connection: sqlite3.Connection, attempt: int, at_ms: int, whose: str | bytes
-) -> None:
-    """Count a PIN as wrong before it is compared, for a patron or for a card of no patron."""
-    card, patron = (None, whose) if isinstance(whose, str) else (whose, None)
-    connection.execute(_CHARGE, (attempt, at_ms, card, patron))
-
-
-def settle_wrong_pin(connection: sqlite3.Connection, attempt: int, *, right: bool | None) -> None:
-    """Keep the charge only if the PIN was wrong; a right PIN marks the patron's others answered."""
-    if right:
-        connection.execute(_ANSWER, (attempt,))
-    if right is not False:
-        connection.execute(TAKE_BACK_WRONG_PIN, (attempt,))
-
-
 _COUNT_ATTEMPT = """
     INSERT INTO hourly (hour, mode, kind, outcome, count)
     SELECT CASE clock WHEN ? THEN ? ELSE at_ms / 3600000 END, ?, ?, ?, 1
@@ -81,23 +65,6 @@ _ADD = """
     INSERT INTO hourly (hour, mode, kind, outcome, count) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET count = count + excluded.count
 """
-
-
-def count_attempt(
-    connection: sqlite3.Connection, attempt: int, mode: str | None, reason: Reason
-) -> None:
-    """Count an attempt, without its number, in its hour; `mode` None counts nothing."""
-    if mode is None:
-        return
-    values = (ClockState.UNTRUSTED.value, NO_HOUR, mode, ATTEMPT, reason.value, attempt)
-    connection.execute(_COUNT_ATTEMPT, values)
-
-
-def add_counts(connection: sqlite3.Connection, counts: Iterable[HourCount]) -> None:
-    """Add counts to those of their hours; in the caller's transaction."""
-    connection.executemany(
-        _ADD, ((to_hour(row.hour), row.mode, row.kind, row.outcome, row.count) for row in counts)
-    )
 
 
 # The table of holds: windows of the door log that staff have frozen until a time.
@@ -147,29 +114,6 @@ _KEPT_TIME = """
 """
 
 
-def expiring(connection: sqlite3.Connection, cutoff_ms: int) -> frozenset[bytes]:
-    """Return the row keys and times of rows before a time that no row which stays holds."""
-    times = {"cutoff": cutoff_ms}
-    keys = (key for (key,) in connection.execute(_KEYS, times) if len(key) == KEY_BYTES)
-    ats = (
-        ms.to_bytes(TIME_BYTES, "big") for (ms,) in connection.execute(_AT, times) if ms in _TIMES
-    )
-    return frozenset((*keys, *ats))
-
-
-def kept(connection: sqlite3.Connection, traces: Iterable[bytes]) -> frozenset[bytes]:
-    """Return the traces that a row holds. Reads the whole log for each, so give it only a few."""
-    return frozenset(
-        trace
-        for trace in traces
-        if _value(connection, _KEPT_KEY, trace)
-        or (
-            len(trace) == TIME_BYTES
-            and _value(connection, _KEPT_TIME, int.from_bytes(trace, "big"))
-        )
-    )
-
-
 TRIED = "INSERT INTO attempts (at_ms, clock, boot_id, boot_ms) VALUES (0, 'untrusted', '', 0)"
 _CLOSE = """
     UPDATE attempts SET verdict = ?, reason = ?, row_key = coalesce(?, row_key)
@@ -208,7 +152,7 @@ CACHE_KIB = 256
 
 
 class VisitStore:
-    """Write ``visits.db``; implements `VisitLog`, `ProvableRetention` and `HoldBook`.
+    """Write ``visits.db``; implements `VisitLog` and `ProvableRetention`.
 
     Belongs to the thread that makes it; the file must exist. Opening it closes attempts that a
     power cut left open as refused by a fault; what their throttle was charged stays charged. Raises
@@ -256,8 +200,11 @@ class VisitStore:
             )
             if row_key is not None and opened.throttle is not None:
                 _keep_throttle(connection, row_key, opened.throttle, at_ms)
-            if opened.whose is not None:
-                charge_wrong_pin(connection, number, at_ms, opened.whose)
+            # A PIN counts as wrong before it is compared: for a patron, or a card of no patron.
+            if isinstance(opened.whose, str):
+                connection.execute(_CHARGE, (number, at_ms, None, opened.whose))
+            elif opened.whose is not None:
+                connection.execute(_CHARGE, (number, at_ms, opened.whose, None))
 
     def close_attempt(self, closed: Closed) -> None:
         """Record how an attempt ended, with the throttles then; StoreError if none is open."""
@@ -266,14 +213,20 @@ class VisitStore:
             ending = (reason.verdict, reason.value, row_key, number)
             if connection.execute(_CLOSE, ending).rowcount != 1:
                 raise StoreError(f"{self.path}: attempt {number} is not open")
-            count_attempt(connection, number, closed.counted_as, reason)
+            if closed.counted_as is not None:
+                cell = (closed.counted_as, ATTEMPT, reason.value)
+                values = (ClockState.UNTRUSTED.value, NO_HOUR, *cell, number)
+                connection.execute(_COUNT_ATTEMPT, values)
             if row_key is not None and closed.throttle is not None:
                 at_ms = _value(connection, "SELECT at_ms FROM attempts WHERE attempt = ?", number)
                 _keep_throttle(connection, row_key, closed.throttle, at_ms or 0)
-            settle_wrong_pin(connection, number, right=closed.right)
+            if closed.right:
+                connection.execute(_ANSWER, (number,))
+            if closed.right is not False:
+                connection.execute(TAKE_BACK_WRONG_PIN, (number,))
             if closed.reader is not None:
-                values = (closed.reader.spent_ms, *_columns(closed.reader.at))
-                connection.execute("INSERT OR REPLACE INTO reader VALUES (1, ?, ?, ?)", values)
+                bucket = (closed.reader.spent_ms, *_columns(closed.reader.at))
+                connection.execute("INSERT OR REPLACE INTO reader VALUES (1, ?, ?, ?)", bucket)
 
     def add_events(self, events: Iterable[tuple[Stamped, str, str, str]]) -> None:
         """Keep what the door did: when, kind, why and by whom; a state only where it changed."""
@@ -285,8 +238,9 @@ class VisitStore:
 
     def add_counts(self, counts: Iterable[HourCount]) -> None:
         """Add to the hourly counts, which no purge touches."""
+        rows = ((to_hour(row.hour), row.mode, row.kind, row.outcome, row.count) for row in counts)
         with self._transaction() as connection:
-            add_counts(connection, counts)
+            connection.executemany(_ADD, rows)
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row; a card never seen has none."""
@@ -371,14 +325,23 @@ class VisitStore:
         return deleted
 
     def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
-        """Return the bytes that no file may hold after :meth:`delete_before`; never show them."""
+        """Return the bytes that no file may hold after :meth:`delete_before`; never show them.
+
+        They are the row keys and times of rows before a time that no row which stays holds.
+        """
+        by = {"cutoff": to_ms(cutoff)}
         with translated(self.path):
-            return expiring(self.database, to_ms(cutoff))
+            keys = [key for (key,) in self.database.execute(_KEYS, by) if len(key) == KEY_BYTES]
+            times = [ms for (ms,) in self.database.execute(_AT, by) if ms in _TIMES]
+        return frozenset((*keys, *(ms.to_bytes(TIME_BYTES, "big") for ms in times)))
 
     def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
-        """Return the traces that a row holds now: the person came again meanwhile."""
+        """Return the traces that a row holds now: the person came again meanwhile.
+
+        Reads the whole log for each, so give it only a few.
+        """
         with translated(self.path):
-            return kept(self.database, traces)
+            return frozenset(trace for trace in traces if _is_kept(self.database, trace))
 
     def plant(self, canary: bytes, at: datetime) -> None:
         """Keep a canary of 16 bytes, purged like a visit of that UTC time; may be repeated."""
@@ -471,7 +434,7 @@ def _make_missing(path: Path) -> None:
     except OSError as err:
         raise StoreError(f"{path} can't be opened: {err.strerror}") from err
     if not there:
-        create_file(path, migrations, at_once=True)
+        create_file(path, migrations)
 
 
 def _keep_throttle(
@@ -488,6 +451,12 @@ def _keep_throttle(
 
 def _forget_throttle(connection: sqlite3.Connection, row_key: bytes) -> None:
     connection.execute("DELETE FROM throttles WHERE row_key = ?", (row_key,))
+
+
+def _is_kept(connection: sqlite3.Connection, trace: bytes) -> bool:
+    if len(trace) == TIME_BYTES:
+        return bool(_value(connection, _KEPT_TIME, int.from_bytes(trace, "big")))
+    return bool(_value(connection, _KEPT_KEY, trace))
 
 
 def _in_ms(span: timedelta) -> int:

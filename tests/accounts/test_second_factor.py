@@ -205,8 +205,7 @@ def test_wrong_codes_are_counted_as_wrong_passwords_are(house: Enrolled) -> None
 
 def test_where_the_key_is_lost_recovery_codes_let_in(house: Enrolled) -> None:
     """The file with what secrets are sealed with may be missing after a restore."""
-    lost = replace(house.kept(), secret=None)
-    house.change(lambda books, _: books.accounts.keep_factor("grethe", lost))
+    house.desk.lose_key()
 
     with pytest.raises(SignInRefusedError):
         house.enter(house.code())

@@ -23,7 +23,7 @@ from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.store.accounts import ArgonPasswords
 from doorctl.store.tables import to_ms
-from doorctl.store.visits import add_counts as add
+from doorctl.store.visits import VisitStore
 
 DAYS = 30
 YEARS_H = 3 * 365 * 24
@@ -54,13 +54,16 @@ def live_through(config: Config, visits_per_day: int, cards: Sequence[bytes]) ->
         for day in range(DAYS - 1)
         for _ in range(visits_per_day)
     )
+    counts = []
     with closing(sqlite3.connect(config.storage.visits_db)) as connection, connection:
         for at in times:
             reason = chance.choice(reasons)
             card = None if reason is Reason.CARD_UNREADABLE else chance.choice(visitors)
             connection.execute(_VISIT, (to_ms(at), card, reason.verdict, reason.value))
             hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-            add(connection, [HourCount(hour, "self_service", ATTEMPT, reason.value, 1)])
+            counts.append(HourCount(hour, "self_service", ATTEMPT, reason.value, 1))
+    with closing(VisitStore(config.storage.visits_db)) as visits:
+        visits.add_counts(counts)
 
 
 def count_years(config: Config, visits_per_day: int) -> None:

@@ -26,12 +26,11 @@ from doorctl.doord.prepare import Ledger
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.door_log import Visit
 from doorctl.sync.receive import unguarded
-from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.inputs import FakeInputs
 from tests.fakes.library import FakeLibrary
-from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons, MemoryVisits
 from tests.fakes.outputs import FakeOutputs
 from tests.fakes.panel import FakePanel
 from tests.fakes.relay import FakeRelay

@@ -5,8 +5,7 @@ from __future__ import annotations
 from doorctl.access.rights import Ban
 from doorctl.core.errors import StoreError
 from tests.doord.fake_door import CARD, RIGHT_PIN, FakeDoor
-from tests.fakes.branch_book import MemoryBranch
-from tests.fakes.memory_store import MemoryPatrons
+from tests.fakes.memory_store import MemoryBranch, MemoryPatrons
 
 
 class Unreadable(MemoryBranch):

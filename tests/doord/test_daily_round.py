@@ -11,9 +11,9 @@ from doorctl.core.errors import StoreError
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.door_driver import DoorDriver, DoorRules
 from doorctl.doord.hours import AGAIN_TURNS, DailyRound, HoursRead
-from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.memory_store import MemoryBranch
 from tests.fakes.outputs import FakeOutputs
 from tests.fakes.relay import FakeRelay
 from tests.fakes.signals import FakeSignals

@@ -24,13 +24,14 @@ from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.stores import EVENTS_AN_HOUR, KeptEvents
+from doorctl.privacy.subject import Subject
 from doorctl.store.door_log import Visit
+from doorctl.store.subject import erase_visits
 from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
-from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons, MemoryVisits
 from tests.fakes.worker import FakeWorker
 
 CPR = Identifier(IdentifierKind.CPR, "0101701234")
@@ -251,7 +252,7 @@ def test_a_card_that_was_forgotten_does_not_come_back_with_its_attempt(reason: R
     books = Books()
     books.attempt(Reason.WRONG_PIN)
     number = books.open()
-    books.visits.erase(key_of(CARD))
+    erase_visits(books.visits.path, books.visits.database, Subject(frozenset({key_of(CARD)})))
     books.ledger.forget(frozenset({key_of(CARD)}))
     books.ledger.settle(number, reason, proved=reason is Reason.OK)
 
@@ -623,7 +624,7 @@ class TestReadings:
             SealedRow(CPR_KEY, replace(resident(CARD), patron_ref="another")),
         )
         books.ban(key=CPR_KEY)
-        books.branch.kept_unused = {"another"}
+        books.branch.restrict_only("another")
         books.open(*TEN_DIGITS)
 
         assert (books.prepared.bans, books.prepared.other_keys) == ((), ())
@@ -638,7 +639,7 @@ class TestReadings:
         books = Books()
         books.push(*(SealedRow(key, resident(CARD)) for key in known))
         books.issue(CLUB, PLASTIC_KEY)
-        books.branch.kept_unused = {restricted}
+        books.branch.restrict_only(restricted)
         books.open(*TEN_DIGITS)
 
         assert books.prepared.held is None
@@ -662,7 +663,7 @@ class TestRestricted:
         books.issue(CLUB, key_of(CARD))
         patron = books.patrons.find(key_of(CARD))
         assert patron is not None
-        books.branch.kept_unused = {key_of(CARD) if by == "card" else patron.patron_ref}
+        books.branch.restrict_only(key_of(CARD) if by == "card" else patron.patron_ref)
         books.open()
 
         assert books.prepared.patron == replace(patron, restricted=True)
@@ -673,9 +674,9 @@ class TestRestricted:
         books = Books()
         books.open()
         first = books.prepared
-        books.branch.kept_unused = {key_of(CARD)}
+        books.branch.restrict_only(key_of(CARD))
         during = books.ledger.look_again(first)
-        books.branch.kept_unused = set()
+        books.branch.restrict_only()
         after = books.ledger.look_again(during)
 
         found = [one.patron and one.patron.restricted for one in (first, during, after)]
@@ -686,7 +687,7 @@ class TestRestricted:
         books = Books()
         books.open(identifier(UNKNOWN_CARD))
         lent = replace(books.prepared, lent=resident(UNKNOWN_CARD))
-        books.branch.kept_unused = {resident(UNKNOWN_CARD).patron_ref}
+        books.branch.restrict_only(resident(UNKNOWN_CARD).patron_ref)
         again = books.ledger.look_again(lent)
 
         assert again.lent == replace(resident(UNKNOWN_CARD), restricted=True)
@@ -694,7 +695,7 @@ class TestRestricted:
     def test_nobody_else_is(self) -> None:
         """One person's restriction is no other's."""
         books = Books()
-        books.branch.kept_unused = {key_of(UNKNOWN_CARD), "p-other"}
+        books.branch.restrict_only(key_of(UNKNOWN_CARD), "p-other")
         books.open()
 
         assert books.prepared.patron == books.patrons.find(key_of(CARD))

@@ -27,8 +27,8 @@ from doorctl.core.errors import BranchStoreError
 from doorctl.doord.events import PinsTouched
 from tests.doord.doors import ALL_WIRED, RULES, SETTLED_S
 from tests.doord.fake_door import CARD, RIGHT_PIN, FakeDoor, key_of
-from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.inputs import FakeInputs
+from tests.fakes.memory_store import MemoryBranch
 
 STAFFED = Calendar(((ModeSpan(Mode.STAFFED, 0, 1440),),) * 7)
 COMPANY = Rules(Policy(), PadRules(), companions_max=3)

@@ -405,4 +405,4 @@ def test_a_store_that_fails_says_why_in_its_own_words() -> None:
     register = broken_patrons().run()["register"]
 
     assert hours.what == "branch.db is lost."
-    assert register.what == "the memory cache was told to fail."
+    assert register.what == "patrons.db in memory was told to fail."

@@ -24,7 +24,7 @@ from doorctl.privacy.retention import (
 )
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.fakes.memory_holds import ProvableVisits
+from tests.fakes.memory_store import MemoryVisits
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 RETENTION = timedelta(days=30)
@@ -34,7 +34,7 @@ KEY = bytes(range(16))
 CUTOFF = datetime(2026, 4, 4, 12, 0, 0, 5, tzinfo=UTC)
 
 
-class FullDisk(ProvableVisits):
+class FullDisk(MemoryVisits):
     """A door log whose file can't be rewritten."""
 
     def compact(self) -> tuple[int, int, int]:
@@ -46,8 +46,8 @@ def _moment(at: datetime, state: ClockState = ClockState.TRUSTED) -> Moment:
     return Moment(at, at, state)
 
 
-def _log(*ages: timedelta) -> ProvableVisits:
-    visits = ProvableVisits()
+def _log(*ages: timedelta) -> MemoryVisits:
+    visits = MemoryVisits()
     for attempt, age in enumerate(ages, start=1):
         visits.open_attempt(
             Opened(attempt, Stamped(NOON - age, ClockState.TRUSTED, BOOT), None, None)
@@ -176,7 +176,7 @@ def test_what_is_deleted_is_told_before_it_is() -> None:
 
 def test_a_report_shows_no_trace() -> None:
     """Row keys are personal data: no log line or traceback may quote them."""
-    visits = ProvableVisits()
+    visits = MemoryVisits()
     key = bytes(range(16))
     visits.open_attempt(Opened(1, Stamped(NOON, ClockState.TRUSTED, BOOT), key, None))
 
@@ -297,7 +297,7 @@ def test_a_purge_that_was_tried_again_reports_all_that_it_deleted() -> None:
 @pytest.mark.usefixtures("far_east")
 def test_a_canary_is_of_the_day_in_utc() -> None:
     """Whatever zone the system is in, or a canary would be looked for on another day."""
-    visits, canaries = ProvableVisits(), Canaries(InstallationKey(bytes(32)))
+    visits, canaries = MemoryVisits(), Canaries(InstallationKey(bytes(32)))
 
     purge(visits, _moment(NOON), BOOT, RETENTION, canaries=canaries)
 

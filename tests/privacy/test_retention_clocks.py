@@ -28,7 +28,7 @@ from doorctl.privacy.retention import (
     readable_since,
     visible_since,
 )
-from tests.fakes.memory_holds import ProvableVisits
+from tests.fakes.memory_store import MemoryVisits
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 RETENTION = timedelta(days=30)
@@ -53,7 +53,7 @@ class Branch(RuleBasedStateMachine):
         self.vouched = False
         self.keeper = Timekeeper(NOON, wary=True)
         self.watched = WatchedTime()
-        self.visits = ProvableVisits()
+        self.visits = MemoryVisits()
         self.made: dict[int, tuple[datetime, int]] = {}
         self.dated: set[int] = set()
         """Visits whose time was known for certain, when they were made or later in that boot."""
@@ -205,7 +205,7 @@ class Branch(RuleBasedStateMachine):
         self.booted, self.boots, self.vouched = self.truth, self.boots + 1, False
         self.keeper = Timekeeper(self.keeper.high_water, wary=True)
         self.watched = WatchedTime()
-        self.visits = ProvableVisits(self.visits)
+        self.visits = MemoryVisits(self.visits)
 
     @invariant()
     def nothing_known_goes_early(self) -> None:

@@ -22,9 +22,8 @@ from doorctl.services.cards import Explanation, explained
 from doorctl.services.numbers import Reading
 from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import CARD, identifier, key_of, resident
-from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
-from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons, MemoryVisits
 
 CLOSED: tuple[Mode | None, bool] = (Mode.CLOSED, False)
 OPEN: tuple[Mode | None, bool] = (Mode.SELF_SERVICE, False)

@@ -34,9 +34,9 @@ from doorctl.web.jobs import (
     are_holidays_wanted,
     store_initial_holidays,
 )
-from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.memory_store import MemoryBranch
 from tests.sources.website_server import WebsiteScript, item, serving
 
 DAY_S = 86_400.0

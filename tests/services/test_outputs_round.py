@@ -13,9 +13,9 @@ from doorctl.config.hours import DatedHours, Opening
 from doorctl.services.hours import calendar_of
 from doorctl.web.jobs import SWITCH_AGAIN_S as AGAIN_S
 from doorctl.web.jobs import OutputsRound
-from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.memory_store import MemoryBranch
 from tests.fakes.outputs import FakeOutputs
 
 OPEN = frozenset({Mode.SELF_SERVICE, Mode.STAFFED})

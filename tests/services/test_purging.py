@@ -20,7 +20,7 @@ from doorctl.core.moments import ClockState, Stamped
 from doorctl.services.app import App
 from doorctl.services.purging import Purging, purge_now
 from tests.fakes.clock import START, FakeClock
-from tests.fakes.memory_holds import ProvableVisits
+from tests.fakes.memory_store import MemoryVisits
 from tests.services.branches import initialised
 
 
@@ -33,7 +33,7 @@ def config(tmp_path: Path) -> Config:
 KEY = bytes(range(16))
 
 
-class FullDisk(ProvableVisits):
+class FullDisk(MemoryVisits):
     """A door log whose file can't be rewritten for a while."""
 
     full = True

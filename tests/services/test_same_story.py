@@ -27,10 +27,9 @@ from doorctl.doord.prepare import Ledger
 from doorctl.services.cards import explained
 from doorctl.services.numbers import Reading
 from doorctl.sync.receive import unguarded
-from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons, MemoryVisits
 
 PIN = Pin("4711")
 TODAY = START.date()
@@ -160,8 +159,9 @@ def worlds(draw: st.DrawFn) -> World:
             else one
             for one in held
         ]
-    world.branch.kept_unused = set(draw(st.sets(anybody, max_size=1))) if draw(seldom) else set()
-    world.branch.elsewhere = {ref: draw(st.sampled_from([0, 0, 0, 99])) for ref in REFS}
+    if draw(seldom):
+        world.branch.restrict_only(*draw(st.sets(anybody, max_size=1)))
+    world.branch.tell_wrong_pins({ref: draw(st.sampled_from([0, 0, 0, 99])) for ref in REFS})
     for attempt, key in enumerate(draw(st.lists(keys, max_size=2)), start=100):
         at = Stamped(START, now.moment.state, clock.boot_time())
         failures = CardThrottle(draw(st.sampled_from([1, 2, 3, 10])), clock.boot_time())

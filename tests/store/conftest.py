@@ -1,4 +1,4 @@
-"""The patron caches of the contract suites, and an empty ``branch.db``."""
+"""An empty patron cache and an empty ``branch.db``."""
 
 from __future__ import annotations
 
@@ -12,18 +12,13 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from tests.fakes.memory_store import MemoryPatrons
 from tests.store.patron_caches import Cache
 from tests.store.samples import SEAL
 
 
-@pytest.fixture(params=["sqlite", "memory"])
-def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cache]:
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[Cache]:
     """An empty cache."""
-    if request.param == "memory":
-        both = MemoryPatrons()
-        yield Cache(both, both)
-        return
     path = tmp_path / "patrons.db"
     create_patrons(path, SEAL)
     with (

@@ -1,11 +1,9 @@
-"""What every store of accounts, sessions and failures does: in branch.db and in memory."""
+"""What the stores of accounts, sessions and failures do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -23,8 +21,7 @@ from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
-from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from tests.fakes.accounts import memory_books
+from doorctl.store.branch_writer import BranchRecordsWriter
 from tests.store.samples import DAY, NOON
 
 GRETHE = Account("grethe", "Grethe æ", Role.MANAGER, must_change=True)
@@ -48,16 +45,10 @@ def digest(number: int) -> bytes:
     return bytes([number] * 32)
 
 
-@pytest.fixture(params=["sqlite", "memory"])
-def books(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Books]:
+@pytest.fixture
+def books(writer: BranchRecordsWriter) -> Books:
     """Empty books."""
-    if request.param == "memory":
-        yield memory_books()
-        return
-    path = tmp_path / "branch.db"
-    create_branch(path)
-    with closing(BranchRecordsWriter(path)) as writer:
-        yield Books(StoredAccounts(writer), StoredSessions(writer), StoredFailures(writer))
+    return Books(StoredAccounts(writer), StoredSessions(writer), StoredFailures(writer))
 
 
 def test_accounts_come_back_as_they_were_kept(books: Books) -> None:

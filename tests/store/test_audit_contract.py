@@ -1,4 +1,4 @@
-"""What every audit log does: the one in branch.db and the one in memory."""
+"""What the audit log does."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ from doorctl.privacy.audit import (
     erased_numbers,
     verify,
 )
-from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AuditRecords, AuditTrail
-from tests.fakes.audit import MemoryAudit
 from tests.store.samples import DAY, NOON, key_of
 
 LOOK = Deed(
@@ -52,16 +51,10 @@ class Audit:
         return [one.number for one in self.reader.entries()]
 
 
-@pytest.fixture(params=["sqlite", "memory"])
-def audit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Audit]:
+@pytest.fixture
+def audit(path: Path, writer: BranchRecordsWriter) -> Iterator[Audit]:
     """An audit log on which nothing stands."""
-    if request.param == "memory":
-        both = MemoryAudit()
-        yield Audit(both, both)
-        return
-    path = tmp_path / "branch.db"
-    create_branch(path)
-    with closing(AuditRecords(path)) as reader, closing(BranchRecordsWriter(path)) as writer:
+    with closing(AuditRecords(path)) as reader:
         yield Audit(reader, AuditTrail(writer))
 
 

@@ -1,12 +1,10 @@
-"""What every keeper of bans, passes and hours does: the SQLite one and the one in memory."""
+"""What a keeper of bans, passes and hours does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -27,8 +25,7 @@ from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry, PassKind
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_writer import MOST_PASSES, BranchRecordsWriter, create_branch
-from tests.fakes.branch_book import MemoryBranch
+from doorctl.store.branch_writer import MOST_PASSES, BranchRecordsWriter
 from tests.store.samples import DAY, NOON, key_of
 
 ZONE = ZoneInfo("Europe/Copenhagen")
@@ -69,17 +66,10 @@ class Branch:
     writer: BranchWriter
 
 
-@pytest.fixture(params=["sqlite", "memory"])
-def branch(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Branch]:
+@pytest.fixture
+def branch(book: BranchRecords, writer: BranchRecordsWriter) -> Branch:
     """A branch that never stored anything."""
-    if request.param == "memory":
-        both = MemoryBranch()
-        yield Branch(both, both)
-        return
-    path = tmp_path / "branch.db"
-    create_branch(path)
-    with closing(BranchRecords(path)) as book, closing(BranchRecordsWriter(path)) as writer:
-        yield Branch(book, writer)
+    return Branch(book, writer)
 
 
 def at(local: datetime = LOCAL, state: ClockState = ClockState.TRUSTED) -> Moment:

@@ -1,4 +1,4 @@
-"""What every patron cache does: the SQLite one and the one in memory.
+"""What a patron cache does with pushes.
 
 Bug (stranger's review): a one-row load made a month-old register count as fresh.
 

@@ -1,4 +1,4 @@
-"""What every patron cache does with what the library system said: SQLite's and the one in memory.
+"""What a patron cache does with what the library system said.
 
 The cards have the numbers of `tests.store.samples`; patrons are called by letters.
 """

@@ -1,4 +1,4 @@
-"""What the hourly counts hold: the SQLite ones and those in memory."""
+"""What the hourly counts hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.statistics import ATTEMPT, LEAF, OPENED, HourCount
 from doorctl.store.door_log import SLICE_ROWS, HourlyHistory
 from doorctl.store.visits import RetriedVisits, VisitStore, create_visits
-from tests.fakes.memory_store import MemoryVisits
 from tests.store.samples import DAY, NOON, key_of, stamped
 
 HOUR = timedelta(hours=1)
@@ -30,8 +29,8 @@ ENTRY = HourCount(NOON, "staffed", LEAF, "passage", 3)
 class Counts:
     """Counts as written and as read."""
 
-    store: VisitStore | RetriedVisits | MemoryVisits
-    history: HourlyHistory | MemoryVisits
+    store: VisitStore
+    history: HourlyHistory
 
     def visit(
         self,
@@ -57,15 +56,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "visits.db"
 
 
-@pytest.fixture(params=["sqlite", "retried", "memory"])
+@pytest.fixture(params=[VisitStore, RetriedVisits])
 def counts(request: pytest.FixtureRequest, path: Path) -> Iterator[Counts]:
     """Counts of which there are none yet."""
-    if request.param == "memory":
-        memory = MemoryVisits()
-        yield Counts(memory, memory)
-        return
-    make = VisitStore if request.param == "sqlite" else RetriedVisits
-    with closing(make(path)) as store, closing(HourlyHistory(path)) as history:
+    with closing(request.param(path)) as store, closing(HourlyHistory(path)) as history:
         yield Counts(store, history)
 
 

@@ -1,4 +1,4 @@
-"""What every door log does: the SQLite one and the one in memory."""
+"""What a door log does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from doorctl.core.moments import BootTime, ClockState
 from doorctl.privacy.retention import Hold
 from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.visits import MOST_HOLDS, RetriedVisits, VisitStore, create_visits
-from tests.fakes.memory_holds import ProvableVisits
 from tests.store.samples import DAY, NOON, key_of, stamped
 
 EVER = datetime.min.replace(year=1970, tzinfo=NOON.tzinfo)
@@ -31,6 +30,15 @@ def hold_of(since: datetime, to: datetime, until: datetime = NOON + 30 * DAY) ->
     return Hold(0, since, to, "2026-117", "a broken window", until, NOON, "kirsten")
 
 
+def _retried(path: Path) -> RetriedVisits:
+    visits = RetriedVisits(path)
+    visits.last_attempt()
+    return visits
+
+
+Writing = Callable[[Path], VisitStore]
+
+
 def time_of(at: datetime) -> bytes:
     """Return a time as SQLite writes it."""
     return (int(at.timestamp()) * 1000).to_bytes(6, "big")
@@ -38,57 +46,32 @@ def time_of(at: datetime) -> bytes:
 
 @dataclass
 class Log:
-    """A door log as written and as read; `restart` is a power cut and a new process."""
+    """A door log as written and as read."""
 
-    store: VisitStore | RetriedVisits | ProvableVisits
-    history: VisitHistory | ProvableVisits
-    restart: Callable[[], None]
+    path: Path
+    make: Writing
+
+    def __post_init__(self) -> None:
+        create_visits(self.path)
+        self.store, self.history = self.make(self.path), VisitHistory(self.path)
+
+    def restart(self) -> None:
+        """Cut the power, and start another process."""
+        self.store.close()
+        self.store = self.make(self.path)
 
     def listed(self, not_before: datetime = EVER) -> list[Visit]:
         """Return what a reader sees."""
         return list(self.history.visits(not_before))
 
 
-def _retried(path: Path) -> RetriedVisits:
-    visits = RetriedVisits(path)
-    visits.last_attempt()
-    return visits
-
-
-Writing = Callable[[Path], VisitStore | RetriedVisits]
-WRITERS: dict[str, Writing] = {"sqlite": VisitStore, "retried": _retried}
-
-
-@pytest.fixture(params=[*WRITERS, "memory"])
+@pytest.fixture(params=[VisitStore, _retried])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
     """An empty door log."""
-    writer = WRITERS.get(request.param)
-    log = _memory() if writer is None else _sqlite(tmp_path / "visits.db", writer)
+    log = Log(tmp_path / "visits.db", request.param)
     yield log
     log.store.close()
-    if isinstance(log.history, VisitHistory):
-        log.history.close()
-
-
-def _sqlite(path: Path, writer: Writing) -> Log:
-    create_visits(path)
-
-    def restart() -> None:
-        made.store.close()
-        made.store = writer(path)
-
-    made = Log(writer(path), VisitHistory(path), restart)
-    return made
-
-
-def _memory() -> Log:
-    def restart() -> None:
-        assert isinstance(made.store, ProvableVisits)
-        made.store = made.history = ProvableVisits(made.store)
-
-    both = ProvableVisits()
-    made = Log(both, both, restart)
-    return made
+    log.history.close()
 
 
 def test_a_new_log_is_empty(log: Log) -> None:
