@@ -36,9 +36,13 @@ STREAMS = (os.O_RDONLY, os.O_WRONLY | os.O_APPEND, os.O_WRONLY | os.O_APPEND)
 
 
 class Commands:
-    """Runs commands, one after the other; thread-safe."""
+    """Runs commands, one after the other; thread-safe.
 
-    def __init__(self) -> None:
+    `over` is laid over the environment of the process that forks.
+    """
+
+    def __init__(self, **over: str) -> None:
+        self._over = over
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
@@ -64,7 +68,7 @@ class Commands:
                 stdout=subprocess.PIPE,
                 encoding="utf-8",
                 # Streams that a module took hold of when it was imported are the command's too.
-                env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+                env={**os.environ, "PYTHONIOENCODING": "utf-8", **self._over},
             )
             atexit.register(self._process.communicate)
         assert self._process.stdin is not None
@@ -119,10 +123,13 @@ class Forked:
 
 
 class Forking:
-    """Starts doors, or web processes, from one that has imported their module. One thread."""
+    """Starts doors, or web processes, from one that has imported their module. One thread.
 
-    def __init__(self, module: str) -> None:
-        self._module = module
+    `over` is laid over the environment of that one.
+    """
+
+    def __init__(self, module: str, **over: str) -> None:
+        self._module, self._over = module, over
         self._asking: socket.socket | None = None
 
     def start(
@@ -134,7 +141,10 @@ class Forking:
             with theirs:
                 asked_on = str(theirs.fileno())
                 command = [sys.executable, "-m", "tests.e2e.commands", asked_on, self._module]
-                process = subprocess.Popen(command, cwd=ROOT, pass_fds=(theirs.fileno(),))
+                environment_of_it = {**os.environ, **self._over}
+                process = subprocess.Popen(
+                    command, cwd=ROOT, pass_fds=(theirs.fileno(),), env=environment_of_it
+                )
             # It ends when nobody can ask any more.
             atexit.register(process.wait)
             atexit.register(self._asking.close)

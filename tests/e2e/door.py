@@ -76,9 +76,11 @@ class Staged(Stage):
     Args:
         forked: whether the door is; not where a test looks at the process.
         calls_forked: whether commands are.
+        doors, commands: fork them.
     """
 
     forked = False
+    doors, commands = DOORS, COMMANDS
 
     @property
     def calls_forked(self) -> bool:
@@ -99,7 +101,7 @@ class Staged(Stage):
             return super().run_door(errors)
         environment = {**os.environ, **self.environment()}
         words = ("run", *self.options)
-        started: Any = DOORS.start(words, environment, tether(), errors.fileno())
+        started: Any = self.doors.start(words, environment, tether(), errors.fileno())
         return cast("subprocess.Popen[bytes]", started)
 
     def call(
@@ -109,7 +111,7 @@ class Staged(Stage):
         done = None
         if self.calls_forked and self._as_usual and not aloud:
             environment = {**os.environ, **self.environment()}
-            done = COMMANDS.run([*words, *self.options], environment, stdin)
+            done = self.commands.run([*words, *self.options], environment, stdin)
         return super().call(*words, stdin=stdin, aloud=aloud) if done is None else done
 
 

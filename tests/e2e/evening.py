@@ -63,15 +63,19 @@ SHIFT_C = """
 #include <time.h>
 #include <unistd.h>
 static volatile long *by;
-__attribute__((constructor)) static void begin(void) {
-    by = mmap(0, sizeof *by, PROT_READ, MAP_SHARED, open(getenv("SHIFT"), O_RDONLY), 0);
-}
+static char *mapped;
 int clock_gettime(clockid_t clock, struct timespec *at) {
     int failed = syscall(SYS_clock_gettime, clock, at);
-    if (!failed && clock == CLOCK_REALTIME) at->tv_sec += *by;
+    char *name = getenv("SHIFT");
+    if (name && name != mapped) {
+        by = mmap(0, sizeof *by, PROT_READ, MAP_SHARED, open(name, O_RDONLY), 0);
+        mapped = name;
+    }
+    if (!failed && by && clock == CLOCK_REALTIME) at->tv_sec += *by;
     return failed;
 }
 """
+"""A fork takes the file of its own environment."""
 
 
 def coming(month: int, day: int) -> date:
@@ -107,6 +111,8 @@ class Evening(Door):
     """A door whose clock, and that of its commands, is set from outside; it plays a script."""
 
     library = Path()
+    """Laid over what forks the doors, too."""
+
     pids: tuple[int, ...] = ()
     branch: Branch | None = None
 
@@ -117,10 +123,10 @@ class Evening(Door):
         with (self.directory / "shift").open("r+b") as file:
             file.write(struct.pack("@q", by))
 
-    def command(self, *words: str, tethered: bool = False) -> list[str]:
+    def environment(self) -> dict[str, str]:
         """Lay the clock over a process."""
-        over = (f"LD_PRELOAD={self.library}", f"SHIFT={self.directory / 'shift'}")
-        return ["env", *over, *super().command(*words, tethered=tethered)]
+        over = {"LD_PRELOAD": str(self.library), "SHIFT": str(self.directory / "shift")}
+        return super().environment() | over
 
     def start_door(self) -> Line:
         """Start it, and remember it for its pulses."""

@@ -19,7 +19,6 @@ from tests.e2e.canaries import files_under, left, process_files
 from tests.e2e.conftest import Loaded
 from tests.e2e.door import until
 from tests.e2e.library import (
-    ALSO_NEW,
     BRIEF_S,
     KNOWN,
     NEW,
@@ -260,29 +259,6 @@ def test_the_door_restarted_in_the_middle_of_a_question(library: Fbs, branches: 
     assert branch.door.edges(before) == []
     branch.door.let_in(KNOWN)
     assert len(branch.door.edges(branch.door.pid)) == 2
-
-
-def test_fbs_forgets_the_session_and_is_under_repair(library: Fbs, branches: Made) -> None:
-    """A 401 is answered by one login within the question, a 503 by one alarm; then it goes on."""
-    for person in (NEW, ALSO_NEW):
-        library.know(person)
-    branch = started(branches(*library.settings))
-    branch.door.let_in(NEW)
-    library.script.sessions.clear()
-
-    branch.door.let_in(ALSO_NEW)
-
-    assert library.script.paths() == ["login", "v9", "v4", "v9", "login", "v9", "v4"]
-    assert branch.alarms() == []
-    library.script.replies["v9"] = (503, b"<html>Service Unavailable</html>")
-    assert branch.refused(STRANGERS[0])[0] == "unknown_card"
-    branch.door.let_in(KNOWN)
-    del library.script.replies["v9"]
-    library.script.sessions.clear()
-    late = STRANGERS[1]
-    library.know(late)
-    branch.door.let_in(late)
-    until(lambda: branch.alarms() == ["library_silent", "library_answers"])
 
 
 # What must stand nowhere after an evening of questions.

@@ -29,18 +29,6 @@ def test_one_bad_row(door: Door, tmp_path: Path) -> None:
     assert door.dump("patrons.db") == before
 
 
-@pytest.mark.parametrize("feed", ["missing.ndjson", "."])
-def test_no_feed(feed: str, door: Door, tmp_path: Path) -> None:
-    """A feed that can't be read changes nothing."""
-    before = door.dump("patrons.db")
-
-    done = door.call("patrons", "load", str(tmp_path / feed))
-
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert door.dump("patrons.db") == before
-
-
 def test_while_the_door_runs(door: Door, tmp_path: Path) -> None:
     """A load counts from the next decision on, without a restart: added, changed, removed."""
     door.start()

@@ -41,12 +41,3 @@ def test_a_reader_that_stays_away_is_told_and_its_return_too(door: Door) -> None
     until(lambda: "reader_lost_cleared" in kinds(door))
     assert door.call("status").returncode == 0
     door.let_in(ENTITLED)
-
-
-def test_an_old_register_is_told_before_anybody_stands_outside(door: Door) -> None:
-    """By its age alone, before anybody swipes."""
-    door.configured("policy.max_cache_age_h=0.0002").start()
-    until(lambda: "register_old" in kinds(door))
-    why = next(one["why"] for one in door.said("alarm") if one["kind"] == "register_old")
-
-    assert "nobody is let in by it" in why

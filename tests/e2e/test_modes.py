@@ -19,7 +19,7 @@ import pytest
 
 from doorctl.config.tables import DEEDS
 from tests.e2e.conftest import Doors
-from tests.e2e.door import UNHEARD_S, Door, said, until
+from tests.e2e.door import UNHEARD_S, Door, refusal, said, until
 from tests.e2e.hours import CLOSED, SELF_SERVICE, STAFFED, ahead, in_s
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, Person
 from tests.fakes.another_user import NOBODY, ask_as
@@ -138,9 +138,11 @@ def test_a_lockdown_reaches_the_door_and_ends_by_itself(branch: Door) -> None:
 
 
 def test_staff_open_once_from_the_desk(door: Door) -> None:
-    """Whatever the mode; it stands in the log with why and by whom."""
+    """Whatever the mode; it stands in the log with why and by whom; without a door it is told."""
+    assert "is it running?" in refusal(door, "open", "--reason", "delivery")
     door.configured(*CLOSED).start()
-    said(door, "open", "--reason", "delivery")
+    assert "leave them out" in refusal(door, "open", "--reason", f"for {ENTITLED.number}")
+    assert said(door, "open", "--reason", "delivery") == "The door is released, once.\n"
 
     line = door.wait_for("opened_by_staff")
     assert line["why"] == "delivery"

@@ -7,7 +7,7 @@ import re
 from tests.e2e.conftest import Doors
 from tests.e2e.door import CONTACT, WIRED, Door, said, until
 from tests.e2e.hours import CLOSED, ahead
-from tests.e2e.people import ALSO_ENTITLED, ENTITLED, NOT_RESIDENT, STRANGER, Person
+from tests.e2e.people import ENTITLED, NOT_RESIDENT, STRANGER, Person
 
 LABEL = ("--label", "Skakklubben", "--to", ahead(5))
 
@@ -27,18 +27,6 @@ def code_of(issued: str) -> str:
 def released(door: Door) -> int:
     """Return how often the strike was released."""
     return sum(edge.level for edge in door.edges(door.pid))
-
-
-def test_a_ban_and_its_end_reach_the_running_door(door: Door) -> None:
-    """The next swipe is refused, and the one after the ban was lifted is not."""
-    door.start()
-    door.let_in(ENTITLED)
-    ban(door, ENTITLED)
-    assert door.visit(ENTITLED)["reason"] == "banned"
-    assert door.visit(ALSO_ENTITLED)["reason"] == "ok"
-    said(door, "bans", "lift", "1")
-
-    assert door.visit(ENTITLED)["reason"] == "ok"
 
 
 def test_a_pass_lets_somebody_in_whom_the_register_keeps_out(door: Door) -> None:

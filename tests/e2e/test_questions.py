@@ -11,7 +11,7 @@ from tests.e2e.people import CHILD, ENTITLED, STOLEN, STRANGER, Person
 
 @pytest.mark.parametrize(
     ("person", "reason"),
-    [(ENTITLED, "ok"), (STOLEN, "blocked"), (CHILD, "under_age"), (STRANGER, "unknown_card")],
+    [(ENTITLED, "ok"), (STOLEN, "blocked"), (STRANGER, "unknown_card")],
 )
 def test_explain_stdin(person: Person, reason: str, door: Door) -> None:
     """`explain -` reads the card from stdin, tells what the door would say, and quotes nothing."""

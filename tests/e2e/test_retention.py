@@ -9,13 +9,12 @@ import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Doors
-from tests.e2e.door import Door, refusal, until
+from tests.e2e.door import Door, until
 
 TRACE = b"left-by-a-visit!"
 """Stands where a visit's row key would: 16 bytes that can be searched for in raw files."""
@@ -38,27 +37,6 @@ def traced(door: Door, trace: bytes = TRACE) -> list[str]:
 def listed(door: Door) -> list[int]:
     """Return the attempts that `visits list` shows."""
     return [visit["attempt"] for visit in json.loads(door.call("visits", "list", "--json").stdout)]
-
-
-@pytest.mark.parametrize("running", [True, False])
-def test_purge_command(doors: Doors, *, running: bool) -> None:
-    """`purge` deletes through the daemon where it runs and by itself where it doesn't."""
-    door = doors.made()
-    if running:
-        door.start()
-        until(lambda: door.said("purge"))
-    put_visit(door, 1, timedelta(days=31))
-
-    done = door.call("purge", "--json")
-
-    assert (done.returncode, done.stderr) == (0, "")
-    report = json.loads(done.stdout)
-    cutoff = datetime.fromisoformat(report.pop("cutoff"))
-    assert report == {"deleted": 1, "complete": True, "postponed": False}
-    age = datetime.now(UTC) - cutoff
-    assert timedelta(days=30) <= age < timedelta(days=30, minutes=2)
-    assert traced(door) == []
-    assert door.query("SELECT * FROM attempts") == []
 
 
 def test_purge_command_in_words(doors: Doors) -> None:
@@ -158,16 +136,6 @@ def test_a_reader_in_the_way_is_told_and_made_up_for(doors: Doors) -> None:
     assert traced(door) == []
 
 
-def test_a_changed_report_is_told(doors: Doors) -> None:
-    """`purge --verify` refuses what was changed, and what is no report."""
-    door = doors.made()
-    path = Path(proved(door)["file"])
-    path.write_text(path.read_text().replace('"deleted": 0', '"deleted": 9'))
-
-    assert "signature" in refusal(door, "purge", "--verify", str(path))
-    assert "can't be read" in refusal(door, "purge", "--verify", str(path.with_name("none")))
-
-
 def test_a_proof_of_residue_fails(doors: Doors) -> None:
     """A copy of an expired row key in a file that SQLite left makes it exit 1, and says so."""
     door = doors.made()
@@ -197,11 +165,6 @@ def test_each_purge_of_the_door_leaves_a_report(doors: Doors) -> None:
     done = door.call("purge", "--verify", str(path), "--json")
     report = json.loads(done.stdout)
     assert (report["deleted"], report["residue"], report["clean"]) == (1, 0, True)
-
-
-def test_prove_or_verify(doors: Doors) -> None:
-    """Both at once is a wrong use."""
-    assert doors.made().call("purge", "--prove", "--verify", "x").returncode == 2
 
 
 def hold(door: Door, *words: str) -> str:
@@ -250,17 +213,3 @@ def test_a_hold_outlives_the_retention(doors: Doors, *, running: bool) -> None:
     assert (report["deleted"], report["held"], report["clean"]) == (1, 0, True)
     assert traced(door) == []
     assert hold(door, "list") == "There is no hold.\n"
-
-
-def test_a_hold_that_makes_no_sense_is_refused(doors: Doors) -> None:
-    """With one line, whether the door is asked or not; and so is a number that none has."""
-    door = doors.made()
-    window = ("--from", "2001-01-02", "--to", "2001-01-01", "--until", "2099-01-01")
-    about = ("--case", "1", "--reason", "theft")
-
-    alone = refusal(door, "hold", "add", *window, *about)
-    door.start()
-
-    assert alone == refusal(door, "hold", "add", *window, *about)
-    assert "no hold 9" in refusal(door, "hold", "lift", "9")
-    assert "no hold 9" in refusal(door, "hold", "show", "9")

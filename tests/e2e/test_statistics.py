@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Doors
-from tests.e2e.door import Door, refusal, until
+from tests.e2e.door import Door, until
 from tests.e2e.people import ENTITLED, REGISTERED, Person, write_feed
 
 HOUR = int(datetime(2026, 3, 12, 18, tzinfo=UTC).timestamp()) // 3600
@@ -75,29 +75,6 @@ def test_for_people(counted: Door) -> None:
         ["self_service", "attempt", "ok", "30"],
         ["self_service", "attempt", "wrong_pin", "0", "or", "more"],
     ]
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("--json", "--csv"),
-        ("--since", "2026-03-02", "--until", "2026-03-01"),
-        ("--since", "2026-13-01"),
-        ("--since", "2026-03-01T12:00"),
-        ("--since", "0001-01-01"),
-        ("--by", "minute"),
-    ],
-)
-def test_wrong_usage(counted: Door, words: tuple[str, ...]) -> None:
-    """Exit code 2; parts of a day can't be asked for."""
-    assert counted.call("statistics", *words).returncode == 2
-
-
-def test_without_a_log(doors: Doors, tmp_path: Path) -> None:
-    """One line that says what to do."""
-    said = refusal(doors.bare(tmp_path), "statistics")
-
-    assert "visits.db is missing" in said
 
 
 def test_a_running_door_counts(door: Door) -> None:

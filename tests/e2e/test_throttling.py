@@ -56,16 +56,3 @@ def test_unlocking_buys_whoever_has_captured_web_few_guesses(doors: Doors) -> No
     assert (done.returncode, done.stderr) == (0, "")
     assert len(door.said("unlocked")) == 4
     assert guessed(ALSO_ENTITLED) == ""
-
-
-def test_unlock_while_stopped(doors: Doors) -> None:
-    """Unlocking works on the database itself while no daemon runs."""
-    door = doors.started()
-    for _ in range(3):
-        door.visit(ENTITLED, ENTITLED.wrong_pin)
-    door.stop()
-
-    assert door.call("patrons", "unlock", ENTITLED.number).returncode == 0
-    door.start_door()
-
-    assert door.let_in(ENTITLED)["reason"] == "ok"

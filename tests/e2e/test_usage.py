@@ -23,6 +23,10 @@ ALL = [(name,) for name in NAMED] + [
     (group, name) for group, names in GROUPS.items() for name in names
 ]
 
+FAR = "2999-01-01"
+WHY = ("--reason", "flood")
+CLASS = ("--kind", "class", "--to", FAR, "--label", "x")
+
 DOORCTL = (sys.executable, "-m", "doorctl")
 ONE_OF_EACH_MODULE = {place.partition(":")[0]: name for name, (place, _) in NAMED.items()}
 
@@ -61,15 +65,39 @@ def test_help(words: tuple[str, ...]) -> None:
         ("visits", "list", "--since", "9999-12-31T23:59-12:00"),
         ("patrons", "explain", "3000001234", "--at", "0001-01-01T00:00+02:00"),
         ("patrons", "nonsense"),
+        ("open",),
+        ("mode", "set", "closed", *WHY),
+        ("mode", "set", "closed", *WHY, "--until", "soon"),
+        ("mode", "set", "open", *WHY, "--until", "21:00"),
+        ("calendar", "except", "tomorrow"),
+        ("calendar", "except", FAR, "--staffed", "10-26"),
+        ("calendar", "--days", "0"),
+        ("bans", "add", *WHY),
+        ("bans", "add", "3000001234", "--patron-ref", "1001", *WHY),
+        ("bans", "add", "3000001234", *WHY, "--days", "3", "--without-end"),
+        ("passes", "add", *CLASS),
+        ("passes", "add", "--code", *CLASS, "--own-pin"),
+        ("passes", "add", "-", *CLASS, "--kind", "king"),
+        ("passes", "add", "-", *CLASS, "--weekdays", "man"),
+        ("passes", "add", "-", *CLASS, "--own-pin", "--no-pin"),
+        ("audit", "verify", "--anchor", "41:abc"),
+        ("purge", "--prove", "--verify", "x"),
+        ("statistics", "--json", "--csv"),
+        ("statistics", "--since", "2026-03-02", "--until", "2026-03-01"),
+        ("statistics", "--since", "2026-13-01"),
+        ("statistics", "--since", "2026-03-01T12:00"),
+        ("statistics", "--since", "0001-01-01"),
+        ("statistics", "--by", "minute"),
     ],
     ids=" ".join,
 )
-def test_wrong_usage(words: tuple[str, ...]) -> None:
-    """Wrong usage exits 2, and says how it is right."""
-    done = plain(*words)
+def test_wrong_usage(words: tuple[str, ...], door: Door) -> None:
+    """Wrong usage exits 2 before anything is read or changed, and says how it is right."""
+    done = door.call(*words)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "Usage: doorctl" in done.stderr
+    assert not list(door.directory.glob("branch.db*"))
 
 
 @pytest.mark.parametrize(

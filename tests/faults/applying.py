@@ -1,6 +1,6 @@
 """A process that takes in one push as the web process does, says so, and ends.
 
-``python -m tests.faults.applying DIRECTORY DOCUMENT [FLAW]``; a flaw makes it do so wrongly.
+Its words are the directory, the document and maybe a flaw; a flaw makes it do so wrongly.
 """
 
 from __future__ import annotations
@@ -111,7 +111,3 @@ def main() -> int:
         os.writev(sys.stderr.fileno(), [f"{error}\n".encode()])
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""``python -m tests.faults.backing CONFIG SET...``: a backup whose name no clock changes."""
+"""A backup whose name no clock changes; its words are the configuration and ``--set`` values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,3 @@ def main() -> int:
         sys.stderr.write(f"doorctl: {err}\n")
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +17,7 @@ from doorctl.privacy.retention import purge, visible_since
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.visits import open_or_create_visits
-from tests.faults.tracing import Ran
+from tests.faults.tracing import DOORCTL, Ran, call
 
 CARD = "3000001234"
 DATABASES = ("visits.db", "patrons.db", "branch.db")
@@ -60,7 +58,7 @@ class Branch:
         feed = work / "feed.ndjson"
         feed.write_text(json.dumps(_patron()) + "\n", encoding="utf-8")
         for words in (["init"], ["patrons", "load", str(feed), "--full"]):
-            subprocess.run(self.command(self.before, *words), check=True, capture_output=True)
+            call(self.command(self.before, *words))
         now = datetime.now(UTC)
         with closing(sqlite3.connect(self.before / "visits.db")) as database, database:
             for ages, each in ((timedelta(days=31), EXPIRED), (timedelta(days=2), YOUNG)):
@@ -84,7 +82,7 @@ class Branch:
             f"web.socket={directory / 'web.sock'}",
         )
         options = [option for each in overrides for option in ("--set", each)]
-        return [sys.executable, "-m", "doorctl", *words, f"--config={self._config}", *options]
+        return [DOORCTL, *words, f"--config={self._config}", *options]
 
     def _row_key(self) -> bytes:
         sealer = ArgonSealer(read_key(self.before / "installation.key"), 8, 1)

@@ -24,7 +24,7 @@ from tests.faults.branches import (
     visits_wrong,
     was_killed,
 )
-from tests.faults.tracing import CHECKOUT, Ran, python
+from tests.faults.tracing import Ran, call, python
 
 Words = Callable[[Branch, Path], list[str]]
 Judge = Callable[[Path, Ran], list[str]]
@@ -175,9 +175,7 @@ class Backups(Command):
         self._key = subprocess.run(["age-keygen"], check=True, capture_output=True).stdout
         (work / "before" / "backups").mkdir()
         for name in EARLIER:
-            subprocess.run(
-                self._backing(work / "before", "backup.keep=9"), check=True, cwd=CHECKOUT
-            )
+            call(self._backing(work / "before", "backup.keep=9"))
             (work / "before" / NEWEST).rename(work / "before" / name)
 
     def command(self, directory: Path) -> list[str]:

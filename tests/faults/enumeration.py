@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.points import FAST, Fault, Point, points, spread
+from tests.faults.points import Fault, Point, points, spread
 from tests.faults.scenario import Scenario
-from tests.faults.tracing import Ran, compile_for, run
+from tests.faults.tracing import Ran, run
 
 TRIES = 3
 
@@ -125,22 +125,19 @@ def enumerated(scenario: Scenario, plan: Plan, on_run: Callable[[int, int], None
 
 
 def _unharmed(scenario: Scenario, work: Path) -> Ran:
-    with _laid_out(scenario, work) as directory:
-        compile_for(scenario.command(directory))
     ran = _counted(scenario, work)
     # Of a scenario with files any call may be struck.
     for _ in range(0 if scenario.files else TRIES):
         again = _counted(scenario, work)
         if again.traced.calls == ran.traced.calls:
             break
-        # Python lists a directory of its path anew where others have put a file there meanwhile.
         ran = again
     return ran
 
 
 def _counted(scenario: Scenario, work: Path) -> Ran:
     with _laid_out(scenario, work) as directory:
-        ran = run(scenario.command(directory), directory, FAST, scenario.files)
+        ran = run(scenario.command(directory), directory, files=scenario.files)
         wrong = scenario.judge(directory, ran)
     if wrong or ran.code or not ran.traced.changes:
         raise RuntimeError(f"{scenario.name}: fails unharmed: {wrong} {ran.complained}")

@@ -12,9 +12,6 @@ from tests.faults.calls import Call
 
 T = TypeVar("T")
 
-FAST = ("--seccomp-bpf",)
-"""The process then stops at those calls alone that are looked at."""
-
 
 class Fault(Enum):
     """What happens at a call, in ``strace``'s words, and whether at every later one too."""
@@ -70,14 +67,11 @@ class Point:
     def options(self) -> list[str]:
         """The options that make ``strace`` do it; it counts the calls of each name apart."""
         once = ["-e", f"inject={self.call.name}:{self.fault.what}:when={self.call.nth}"]
-        if self.fault is Fault.KILLED:
-            return once
-        # With a signal strace 6.13 does not strike so.
         if not self.fault.lasts:
-            return [*FAST, *once]
+            return once
         before = Counter(dict(self.before))
         each = (f"inject={name}:{self.fault.what}:when={before[name] + 1}+" for name in self.names)
-        return [*FAST, *(option for inject in each for option in ("-e", inject))]
+        return [option for inject in each for option in ("-e", inject)]
 
 
 def points(calls: Sequence[Call]) -> list[Point]:

@@ -1,14 +1,16 @@
 """A daemon started, heard until it decides, and stopped as systemd does.
 
-``python -m tests.faults.starting ready|purged COMMAND...``
+Its words are ``ready`` or ``purged``, and those of doorctl.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
+import signal
 import sys
+
+from doorctl.__main__ import main as doorctl
 
 PURGE_ALARMS = frozenset({"purge_failed", "purge_incomplete", "rounds_failing"})
 
@@ -26,16 +28,19 @@ def is_last(line: bytes, until: str) -> bool:
 
 def main() -> int:
     """Run it; return its exit code, as a shell tells it where a signal ended it."""
-    until, command = sys.argv[1], sys.argv[2:]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
-        assert daemon.stdout is not None
-        for line in daemon.stdout:
+    until, sys.argv = sys.argv[1], sys.argv[2:]
+    reading, writing = os.pipe()
+    daemon = os.fork()
+    if not daemon:
+        os.dup2(writing, 1)
+        os.close(reading)
+        os.close(writing)
+        doorctl()
+    os.close(writing)
+    with open(reading, "rb") as lines:  # noqa: PTH123 - a descriptor
+        for line in lines:
             os.writev(sys.stdout.fileno(), [line])
             if is_last(line, until):
-                daemon.terminate()
-        code = daemon.wait()
+                os.kill(daemon, signal.SIGTERM)
+    code = os.waitstatus_to_exitcode(os.waitpid(daemon, 0)[1])
     return code if code >= 0 else 128 - code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """One visit, from the swipe to the relay and on record after it, without the door's threads.
 
-``python -m tests.faults.swiping DIRECTORY [FLAW]``; it says each thing that it has done.
+Its words are the directory and maybe a flaw; it says each thing that it has done.
 """
 
 from __future__ import annotations
@@ -91,7 +91,3 @@ def main() -> int:
         os.writev(sys.stderr.fileno(), [f"doorctl: {error}\n".encode()])
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

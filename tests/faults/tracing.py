@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from select import select
 
 from tests.faults.calls import OPENS, WRITES, Traced, traced
 
 LIMIT_S = 120.0
 """A run that is not over by then hangs: it takes a fraction of a second on an idle machine."""
 
-_NAMES = sorted({*WRITES, *OPENS})
-
 CHECKOUT = Path(__file__).parent.parent.parent
+DOORCTL = "doorctl.__main__"
+
+_STRACE = ("strace", "-f", "-y", "-s", "0", "-e", "signal=none")
+_NAMES = f"trace={','.join(f'?{name}' for name in sorted({*WRITES, *OPENS}))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +50,14 @@ def is_here() -> bool:
     """Tell whether ``strace`` is installed and may trace."""
     if shutil.which("strace") is None:
         return False
-    attempt = ["strace", "-qq", "-o", os.devnull, "true"]
-    return subprocess.run(attempt, capture_output=True, check=False).returncode == 0
+    with subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            with _watched([*_STRACE, "-o", os.devnull], other.pid):
+                other.kill()
+        except RuntimeError:
+            other.kill()
+            return False
+    return True
 
 
 def run(
@@ -54,60 +66,78 @@ def run(
     options: Sequence[str] = (),
     files: Sequence[str] = (),
 ) -> Ran:
-    """Run a command to its end and say what it did to a directory.
+    """Run a module to its end and say what it did to a directory.
 
     Args:
-        command: makes the same calls each time, at least those to a file.
+        command: the module and its words; it makes the same calls each time, at least to a file.
         directory: where the calls are looked at.
         options: more of ``strace``'s.
         files: below the directory; only calls to these are counted and struck, so that the
             command can still import, and say what it has to say. None for all calls.
     """
-    with tempfile.TemporaryDirectory(prefix="doorctl-trace-") as work:
-        trace = Path(work) / "trace"
-        watch = ["strace", "-f", "-qq", "-y", "-s", "0", "-o", str(trace)]
-        calls = ["-e", f"trace={','.join(f'?{name}' for name in _NAMES)}", "-e", "signal=none"]
-        calls += [option for name in files for option in ("-P", str(directory.resolve() / name))]
-        code, said, complained = _ended([*watch, *calls, *options, "--", *command])
-        lines = trace.read_text(encoding="utf-8", errors="replace").splitlines()
-    return Ran(traced(lines, str(directory.resolve())), said, complained, code)
+    paths = [option for name in files for option in ("-P", str(directory.resolve() / name))]
+    return _ran(command, [*_STRACE, "-e", _NAMES, *paths, *options], directory)
 
 
-def _ended(command: Sequence[str]) -> tuple[int | None, str, str]:
+def call(command: Sequence[str]) -> None:
+    """Run a module that has to do its work, untraced."""
+    ran = _ran(command)
+    assert ran.code == 0, ran.complained
+
+
+def _ran(command: Sequence[str], strace: Sequence[str] = (), directory: Path = Path()) -> Ran:
+    with tempfile.TemporaryDirectory(prefix="doorctl-trace-") as name:
+        said, complained, trace = (Path(name) / what for what in ("said", "complained", "trace"))
+        code = _ended(command, (said, complained), [*strace, "-o", str(trace)] if strace else ())
+        lines = trace.read_text(encoding="utf-8", errors="replace") if strace else ""
+        calls = traced(lines.splitlines(), str(directory.resolve()))
+        return Ran(calls, said.read_text("utf-8"), complained.read_text("utf-8"), code)
+
+
+_idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+"""Forking processes that nobody uses just now; each runs one command at a time."""
+
+
+def _ended(command: Sequence[str], outputs: Sequence[Path], strace: Sequence[str]) -> int | None:
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
+        forks = _idle.get_nowait()
+    except Empty:
+        forks = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.forks"],
             cwd=CHECKOUT,
-            env=steady() | {"PYTHONPYCACHEPREFIX": _bytecode()},
+            env=steady(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
         )
-    except subprocess.TimeoutExpired:
-        return None, "", ""
-    return done.returncode, done.stdout, done.stderr
+        atexit.register(forks.communicate)
+    assert forks.stdin is not None
+    assert forks.stdout is not None
+    forks.stdin.write(json.dumps([command, list(map(str, outputs))]).encode() + b"\n")
+    pid = int(forks.stdout.readline())
+    with _watched(strace, pid):
+        os.kill(pid, signal.SIGCONT)
+        hangs = not select([forks.stdout], [], [], LIMIT_S)[0]
+        if hangs:
+            os.killpg(pid, signal.SIGKILL)
+        code = int(forks.stdout.readline())
+    _idle.put(forks)
+    return None if hangs else code
 
 
-def compile_for(command: Sequence[str]) -> None:
-    """Run a command once, so that what it imports is compiled for the runs that are counted."""
-    writing = {key: value for key, value in steady().items() if key != "PYTHONDONTWRITEBYTECODE"}
-    subprocess.run(
-        command,
-        capture_output=True,
-        timeout=LIMIT_S,
-        check=False,
-        cwd=CHECKOUT,
-        env=writing | {"PYTHONPYCACHEPREFIX": _bytecode()},
-    )
-
-
-@cache
-def _bytecode() -> str:
-    # In the checkout others write theirs meanwhile; a program that finds some opens fewer files.
-    directory = tempfile.mkdtemp(prefix="doorctl-bytecode-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return directory
+@contextmanager
+def _watched(strace: Sequence[str], pid: int) -> Iterator[None]:
+    """Trace a process from here to its end; RuntimeError where that may not be."""
+    if not strace:
+        yield
+        return
+    command = [*strace, "-p", str(pid)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
+        assert tracer.stderr is not None
+        told = tracer.stderr.readline()
+        if "attached" not in told:
+            raise RuntimeError(told)
+        yield
 
 
 def steady() -> dict[str, str]:
@@ -118,4 +148,4 @@ def steady() -> dict[str, str]:
 
 def python(module: str, *arguments: object) -> list[str]:
     """Return the command that runs a module of the tests."""
-    return [sys.executable, "-m", module, *map(str, arguments)]
+    return [module, *map(str, arguments)]
