@@ -8,7 +8,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.sources.http_server import Request, answering
 
 
 @dataclass
@@ -31,48 +32,15 @@ class Script:
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    script: Script
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        script = self.script
-        script.requests.append((self.command, self.path, body, dict(self.headers)))
-        if script.release is not None:
-            script.release.wait(timeout=20)
-        self.send_response(script.status)
-        for name, value in script.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(script.body)))
-        self.end_headers()
-        self.wfile.write(script.body)
-
-    do_GET = do_PUT = do_POST = _answer  # noqa: N815 - the base class's names
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
-        """Say nothing."""
-
-
-class _QuietServer(ThreadingHTTPServer):
-    daemon_threads = False
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Expect clients that hang up and clients without a certificate."""
-
-
 @contextmanager
 def serving(script: Script, context: ssl.SSLContext | None = None) -> Iterator[int]:
     """Serve on a port of 127.0.0.1 until the end of the block."""
-    handler = type("Handler", (_Handler,), {"script": script})
-    with _QuietServer(("127.0.0.1", 0), handler) as server:
-        if context is not None:
-            server.socket = context.wrap_socket(
-                server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
+
+    def answer(request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        script.requests.append((request.method, request.path, request.body, request.headers))
+        if script.release is not None:
+            script.release.wait(timeout=20)
+        return script.status, script.headers, script.body
+
+    with answering(answer, context) as port:
+        yield port

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.sources.http_server import Raw, Request, answering
 
 AGENCY = "DK-773000"
 ACCOUNT = {"username": "doorctl-oest", "password": "a password of a branch"}
@@ -126,52 +127,20 @@ class FbsScript:
         return 404, {}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # else each answer waits 40 ms for the acknowledgement of its head
-    script: FbsScript
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        script = self.script
-        script.requests.append((self.command, self.path, dict(self.headers), body))
-        raw = script.raw.get(self.path.rpartition("/")[2])
-        if raw is not None:
-            self.close_connection = True
-            raw(self.wfile)
-            return
-        status, content = script.answer(self.path, self.headers.get("X-Session"), body)
-        written = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        if status in {301, 302, 307, 308}:
-            self.send_header("Location", AUTHENTICATE)
-        self.send_header("Content-Length", str(len(written)))
-        self.end_headers()
-        self.wfile.write(written)
-
-    do_GET = do_POST = _answer  # noqa: N815 - the base class's names
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
-        """Say nothing."""
-
-
-class _QuietServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Expect clients that hang up."""
-
-
 @contextmanager
 def serving(script: FbsScript) -> Iterator[str]:
     """Serve on loopback until the end of the block; yields what ``lms.url`` would be."""
-    handler = type("Handler", (_Handler,), {"script": script})
-    with _QuietServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/rest"
-        finally:
-            server.shutdown()
-            thread.join()
+
+    def answer(request: Request) -> tuple[int, dict[str, str], bytes] | Raw:
+        script.requests.append((request.method, request.path, request.headers, request.body))
+        raw = script.raw.get(request.path.rpartition("/")[2])
+        if raw is not None:
+            return raw
+        session = request.headers.get("X-Session")
+        status, content = script.answer(request.path, session, request.body)
+        written = content if isinstance(content, bytes) else json.dumps(content).encode()
+        headers = {"Content-Type": "application/json", "Location": AUTHENTICATE}
+        return status, headers, written
+
+    with answering(answer) as port:
+        yield f"http://127.0.0.1:{port}/rest"

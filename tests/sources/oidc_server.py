@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
+
+from tests.sources.http_server import Request, answering
 
 CLIENT = "doorctl-oest"
 SECRET = "en-hemmelighed/+"  # as registered; travels encoded
@@ -130,38 +130,11 @@ class OidcScript:
 def serving(script: OidcScript) -> Iterator[str]:
     """Serve on a free port; yield the issuer."""
 
-    class Handler(BaseHTTPRequestHandler):
-        """One call."""
+    def answer(request: Request) -> tuple[int, dict[str, str], bytes]:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        status, body = script.answer(request.path, dict(parse_qsl(request.body.decode())), headers)
+        return status, script.headers, body
 
-        def do_GET(self) -> None:
-            """Answer a question."""
-            self._reply({})
-
-        def do_POST(self) -> None:
-            """Answer a form."""
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self._reply(dict(parse_qsl(body.decode())))
-
-        def _reply(self, form: dict[str, str]) -> None:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status, body = script.answer(self.path, form, headers)
-            self.send_response(status)
-            for name, value in script.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    script.issuer = f"http://127.0.0.1:{server.server_address[1]}/realm"
-    try:
+    with answering(answer) as port:
+        script.issuer = f"http://127.0.0.1:{port}/realm"
         yield script.issuer
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

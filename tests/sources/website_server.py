@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.sources.http_server import Raw, Request, answering
 
 PATH = "/api/v1/opening_hours"
 
@@ -70,56 +68,17 @@ class WebsiteScript:
         return self.status, json.dumps(found).encode()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    script: WebsiteScript
-
-    def do_GET(self) -> None:
-        script = self.script
-        script.asked.append(self.path)
-        script.told.append(dict(self.headers))
-        if script.raw is not None:
-            self.close_connection = True
-            script.raw(self.wfile)
-            return
-        status, body = script.answer(self.path)
-        self.send_response(status)
-        for name, value in script.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
-        """Say nothing."""
-
-
-class _QuietServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Expect clients that hang up."""
-
-
 @contextmanager
-def serving(script: WebsiteScript, certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
-    """Serve on loopback until the end of the block; yields what ``hours.website_url`` would be.
+def serving(script: WebsiteScript) -> Iterator[str]:
+    """Serve on loopback until the end of the block; yields what ``hours.website_url`` would be."""
 
-    `certificate`: its file and its key's, for https.
-    """
-    handler = type("Handler", (_Handler,), {"script": script})
-    with _QuietServer(("127.0.0.1", 0), handler) as server:
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*certificate)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        scheme = "http" if certificate is None else "https"
-        try:
-            yield f"{scheme}://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    def answer(request: Request) -> tuple[int, dict[str, str], bytes] | Raw:
+        script.asked.append(request.path)
+        script.told.append(request.headers)
+        if script.raw is not None:
+            return script.raw
+        status, body = script.answer(request.path)
+        return status, {"Content-Type": "application/json", **script.headers}, body
+
+    with answering(answer) as port:
+        yield f"http://127.0.0.1:{port}"

@@ -1,0 +1,77 @@
+"""A real HTTP server on loopback, in a thread, which answers to order."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Raw = Callable[[Any], object]
+"""Gets the socket's writer, and writes what it likes instead of an answer."""
+
+Answer = Callable[[Request], tuple[int, Mapping[str, str], bytes] | Raw]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # else each answer waits 40 ms for the acknowledgement of its head
+    answer: Answer
+
+    def _reply(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        reply = type(self).answer(Request(self.command, self.path, dict(self.headers), body))
+        if not isinstance(reply, tuple):
+            self.close_connection = True
+            reply(self.wfile)
+            return
+        status, headers, content = reply
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_PUT = do_POST = _reply  # noqa: N815 - the base class's names
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
+        """Say nothing."""
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Expect clients that hang up and clients without a certificate."""
+
+
+@contextmanager
+def answering(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve on a port of 127.0.0.1 until the end of the block."""
+    handler = type("Handler", (_Handler,), {"answer": staticmethod(answer)})
+    with _QuietServer(("127.0.0.1", 0), handler) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
