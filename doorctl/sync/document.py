@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import IO, Annotated, BinaryIO, Final, Literal
 
 import msgspec
@@ -243,7 +243,8 @@ def write_document(
         )
         manifest = sign(unsigned, private_key)
         spool.seek(0)
-        with _packed(target, compress=compress) as file:
+        packed = gzip.GzipFile("", "wb", LEVEL, target, mtime=0) if compress else None
+        with packed or nullcontext(target) as file:
             file.write(written(manifest))
             shutil.copyfileobj(spool, file)
     return manifest
@@ -260,15 +261,6 @@ def _spool(spool: IO[bytes], lines: Iterable[Line], kind: Kind) -> tuple[int, st
         spool.write(data)
         count += 1
     return count, digest.hexdigest()
-
-
-@contextmanager
-def _packed(target: BinaryIO, *, compress: bool) -> Iterator[BinaryIO | gzip.GzipFile]:
-    if not compress:
-        yield target
-        return
-    with gzip.GzipFile("", "wb", LEVEL, target, mtime=0) as file:
-        yield file
 
 
 # Bytes of a push as they come, plain or gzip, in pieces that stay small.

@@ -398,10 +398,9 @@ def test_a_disk_that_fails_at_any_line_changes_nothing(
     assert writer.held() == Push(2, staged.manifest.sha256)
 
 
-@pytest.mark.parametrize("bit", [0x01, 0x20])
 @pytest.mark.parametrize("kind", ["snapshot", "changes"])
 def test_a_byte_that_the_disk_changed_is_not_applied(
-    path: Path, writer: PatronCacheWriter, tmp_path: Path, kind: str, bit: int
+    path: Path, writer: PatronCacheWriter, tmp_path: Path, kind: str
 ) -> None:
     """Wherever it stands, and also where what it makes is a good row of somebody else."""
     _apply(writer, stage(Document([row(n) for n in range(3)], epoch=1).data()))
@@ -416,11 +415,11 @@ def test_a_byte_that_the_disk_changed_is_not_applied(
         spool.seek(0)
         content = spool.read()
         for place, byte in enumerate(content):
-            _put_byte(spool, place, byte ^ bit)
+            _put_byte(spool, place, byte ^ 1 << place % 8)
             with pytest.raises(StoreError, match="does not give back the push"):
                 _apply(writer, staged)
-            assert dump(path) == before
             _put_byte(spool, place, byte)
+        assert dump(path) == before
         _apply(writer, staged)
 
     assert writer.held() == Push(2, staged.manifest.sha256)
@@ -470,8 +469,8 @@ def test_a_snapshot_with_the_rows_of_changes_of_its_number_is_held_already() -> 
 def test_a_town_is_taken_in_with_flat_memory(
     path: Path, writer: PatronCacheWriter, tmp_path: Path
 ) -> None:
-    """Rows of 10 MB are staged and applied in 4; ROWS=200000 asks for 50 MB, in 15 seconds."""
-    count = int(os.environ.get("ROWS", "40000"))
+    """Rows of 5 MB are staged and applied in 4; ROWS=200000 asks for 50 MB, in 15 seconds."""
+    count = int(os.environ.get("ROWS", "20000"))
 
     def rows() -> Iterator[SealedRow]:
         yield from (row(number) for number in range(count))

@@ -210,9 +210,9 @@ def test_bytes_count_as_they_travel_too() -> None:
 
 @pytest.mark.parametrize("filler", [b"\n", b" ", b"0", b"{}\n"])
 def test_a_gzip_bomb_goes_off_at_the_limit(filler: bytes) -> None:
-    """What would unfold to 100 MiB is refused before 4 MB of memory are taken."""
+    """What would unfold to 16 MiB is refused before 4 MB of memory are taken."""
     bomb = zlib.compressobj(9, wbits=31)
-    data = bomb.compress(FIRST) + bomb.compress(filler * (100 * 2**20 // len(filler)))
+    data = bomb.compress(FIRST) + bomb.compress(filler * (16 * 2**20 // len(filler)))
 
     tracemalloc.start()
     try:
