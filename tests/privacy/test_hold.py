@@ -118,34 +118,21 @@ def test_a_hold_cannot_be_handed_on() -> None:
         accepted(again, at(later), RETENTION)
 
 
-def test_a_hold_shows_its_visits_while_it_holds() -> None:
-    """Up to its end and not at it."""
-    last = ASKED.until - MOMENT
-
-    assert readable_since(held(), at(last), RETENTION) == ASKED.since
-    assert readable_since(held(), at(ASKED.until), RETENTION) == ASKED.until - RETENTION
-
-
-def test_a_hold_that_may_have_ended_shows_no_more_than_a_list() -> None:
-    """After a reboot without a time source nobody knows how long the branch was off."""
-    now = at(NOON + 40 * DAY, ClockState.UNTRUSTED)
-
-    assert readable_since(held(), now, RETENTION) == NOON + 10 * DAY
-
-
-def test_a_hold_has_ended_once_a_trusted_clock_said_so() -> None:
-    """One that was wrong then hides it, and purges nothing."""
-    ahead = Moment(NOON, ASKED.until, ClockState.TRUSTED)
-
-    assert not held().in_force(ahead)
-    assert readable_since(held(), ahead, RETENTION) == ASKED.until - RETENTION
-
-
-def test_a_young_hold_shows_its_window_even_in_doubt() -> None:
-    """What any list shows needs no hold."""
-    now = at(NOON, ClockState.UNTRUSTED)
-
-    assert readable_since(held(), now, RETENTION) == ASKED.since
+@pytest.mark.parametrize(
+    ("now", "since"),
+    [
+        (at(ASKED.until - MOMENT), ASKED.since),
+        (at(ASKED.until), ASKED.until - RETENTION),
+        (at(NOON + 40 * DAY, ClockState.UNTRUSTED), NOON + 10 * DAY),
+        (Moment(NOON, ASKED.until, ClockState.TRUSTED), ASKED.until - RETENTION),
+        (at(NOON, ClockState.UNTRUSTED), ASKED.since),
+    ],
+    ids=["its last moment", "its end", "in doubt", "once said to be over", "young and in doubt"],
+)
+def test_a_hold_shows_its_visits_while_it_certainly_holds(now: Moment, since: datetime) -> None:
+    """After it, or where nobody knows how long the branch was off, no more than any list does."""
+    assert readable_since(held(), now, RETENTION) == since
+    assert held().in_force(now) is (now == at(ASKED.until - MOMENT))
 
 
 def test_one_is_chosen_by_its_number() -> None:

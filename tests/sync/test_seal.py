@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -52,29 +53,21 @@ PLAIN = FeedPatron(
 )
 
 
-def sealed(
-    *patrons: FeedPatron, minimum_age: int = 14, on: date | None = TODAY, workers: int = 2
-) -> list[SealedRow]:
+def sealing(**changed: Any) -> Sealing:
+    """How rows are sealed, unless a test says otherwise."""
+    usual: dict[str, Any] = {
+        "sealer": FastSealer(),
+        "minimum_age": 14,
+        "on": TODAY,
+        "workers": 2,
+        "on_progress": lambda _done, _total: None,
+    }
+    return Sealing(**{**usual, **changed})
+
+
+def sealed(*patrons: FeedPatron, **changed: Any) -> list[SealedRow]:
     """All rows of these patrons."""
-    return list(
-        seal_rows(
-            patrons,
-            Sealing(
-                sealer=FastSealer(),
-                minimum_age=minimum_age,
-                on=on,
-                workers=workers,
-                on_progress=lambda _done, _total: None,
-            ),
-        )
-    )
-
-
-def enter_from(
-    patron: FeedPatron, *, minimum_age: int = 14, on: date | None = TODAY
-) -> date | None:
-    """What is kept of the patron's age."""
-    return sealed(patron, minimum_age=minimum_age, on=on)[0].patron.enter_from
+    return list(seal_rows(patrons, sealing(**changed)))
 
 
 def test_a_row_keeps_what_decides_and_nothing_else() -> None:
@@ -162,18 +155,9 @@ def test_progress_is_told_row_by_row() -> None:
     """Whoever waits sees how many rows are done, counted from one, and of how many."""
     told: list[tuple[int, int]] = []
     patrons = [replace(PLAIN, identifiers=(card(10_000 + n),)) for n in range(20)]
-    rows = seal_rows(
-        patrons,
-        Sealing(
-            sealer=FastSealer(),
-            minimum_age=0,
-            on=None,
-            workers=2,
-            on_progress=lambda done, total: told.append((done, total)),
-        ),
-    )
+    rows = sealed(*patrons, on_progress=lambda done, total: told.append((done, total)))
 
-    assert len(list(rows)) == 20
+    assert len(rows) == 20
     assert told == [(done, 20) for done in range(1, 21)]
 
 
@@ -181,119 +165,72 @@ def test_only_a_few_rows_are_sealed_ahead() -> None:
     """A consumer that stops leaves the rest unsealed: memory is bounded by the window."""
     sealer = CountingSealer()
     patrons = [replace(PLAIN, identifiers=(card(10_000 + n),)) for n in range(1000)]
-    rows: Iterator[SealedRow] = seal_rows(
-        patrons,
-        Sealing(
-            sealer=sealer, minimum_age=0, on=None, workers=2, on_progress=lambda _done, _total: None
-        ),
-    )
+    rows: Iterator[SealedRow] = seal_rows(patrons, sealing(sealer=sealer))
     next(rows)
     del rows
 
     assert 0 < len(sealer.stretched) <= 2 * IN_FLIGHT_PER_WORKER
 
 
-@pytest.mark.parametrize(
-    ("birthday", "kept"),
-    [
-        (date(2012, 3, 1), None),
-        (date(2012, 3, 2), date(2026, 3, 2)),
-        (date(2012, 2, 29), None),
-        (date(2015, 7, 8), date(2029, 7, 8)),
-        (date(1970, 1, 1), None),
-    ],
-)
-def test_an_age_is_kept_for_those_still_too_young(birthday: date, kept: date | None) -> None:
-    """Who turns old enough today is old enough, and then no date of theirs is stored."""
-    assert enter_from(replace(PLAIN, birthday=birthday)) == kept
+def born(year: int, month: int, day: int, *numbers: str) -> FeedPatron:
+    """A patron of that birthday, with CPR numbers or else a card."""
+    own = tuple(map(cpr, numbers)) or PLAIN.identifiers
+    return replace(PLAIN, birthday=date(year, month, day), identifiers=own)
 
 
-def test_someone_born_on_29_february_waits_for_1_march() -> None:
-    """On the 28th of February the years of age are not complete."""
-    leapling = replace(PLAIN, birthday=date(2012, 2, 29))
-
-    assert enter_from(leapling, on=date(2026, 2, 28)) == date(2026, 3, 1)
-
-
-def test_without_a_known_day_every_age_is_kept() -> None:
-    """While nobody knows what day it is, nobody is taken to be old enough."""
-    assert enter_from(replace(PLAIN, birthday=date(1970, 5, 17)), on=None) == date(1984, 5, 17)
-
-
-def test_without_an_age_limit_no_age_is_kept() -> None:
-    """A birthday that nothing is decided by is not stored, on whatever day."""
-    assert enter_from(replace(PLAIN, birthday=date(2020, 5, 17)), minimum_age=0, on=None) is None
-
-
-def test_somebody_of_unknown_age_is_never_old_enough() -> None:
-    """Without a birthday and a CPR number there is doubt, and any doubt refuses."""
-    assert enter_from(PLAIN, on=None) == date.max
+def unknown(*numbers: str) -> FeedPatron:
+    """A patron whose birthday the register does not know."""
+    return replace(PLAIN, identifiers=(*map(cpr, numbers), card(30000)))
 
 
 @pytest.mark.parametrize(
-    ("number", "kept"),
+    ("patron", "changed", "kept"),
     [
-        ("1705154321", date(2029, 5, 17)),
-        ("7705154321", date(2029, 5, 17)),
-        ("1705701234", None),
+        (born(2012, 3, 1), {}, None),
+        (born(2012, 3, 2), {}, date(2026, 3, 2)),
+        (born(2012, 2, 29), {}, None),
+        (born(2012, 2, 29), {"on": date(2026, 2, 28)}, date(2026, 3, 1)),
+        (born(2015, 7, 8), {}, date(2029, 7, 8)),
+        (born(1970, 1, 1), {}, None),
+        (born(1970, 5, 17), {"on": None}, date(1984, 5, 17)),
+        (born(2020, 5, 17), {"on": None, "minimum_age": 0}, None),
+        (born(2015, 5, 18, "1705701234"), {}, date(2029, 5, 18)),
+        (unknown(), {"on": None}, date.max),
+        (unknown("1705154321"), {}, date(2029, 5, 17)),
+        (unknown("7705154321"), {}, date(2029, 5, 17)),
+        (unknown("1705701234"), {}, None),
+        (unknown("1705701234", "1705154321"), {}, date(2029, 5, 17)),
     ],
 )
-def test_a_missing_birthday_is_read_from_the_cpr_number(number: str, kept: date | None) -> None:
-    """The century rule tells a child from a centenarian, also by a replacement number."""
-    assert enter_from(replace(PLAIN, identifiers=(cpr(number),))) == kept
+def test_an_age_is_kept_for_those_who_may_still_be_too_young(
+    patron: FeedPatron, changed: dict[str, Any], kept: date | None
+) -> None:
+    """In each row of theirs, until the day has come; where there is a limit, and a known day.
 
-
-def test_the_youngest_cpr_number_counts() -> None:
-    """Two numbers that disagree do not let a child in; every card of the patron gets the date."""
-    patron = replace(PLAIN, identifiers=(cpr("1705701234"), cpr("1705154321"), card(30000)))
-
-    assert {row.patron.enter_from for row in sealed(patron)} == {date(2029, 5, 17)}
-
-
-def test_the_registers_birthday_goes_before_the_cpr_number() -> None:
-    """A CPR number may be older than what the register knows today."""
-    patron = replace(PLAIN, identifiers=(cpr("1705701234"),), birthday=date(2015, 5, 18))
-
-    assert enter_from(patron) == date(2029, 5, 18)
+    The register's birthday counts, or else the latest one in a CPR number, a replacement number
+    too; without any there is doubt, and any doubt refuses.
+    """
+    assert {row.patron.enter_from for row in sealed(patron, **changed)} == {kept}
 
 
 WEAK = ["1234", "0101", "1970", "1237", "3400"]
 """A run, the birthday twice, the end of the CPR number, the end of the card's number."""
 
 
-def flagged(patron: FeedPatron, *, flags_weak: bool = True) -> list[bool]:
-    """Whether each row of a patron says that the PIN is weak."""
-    rows = seal_rows(
-        [patron],
-        Sealing(
-            sealer=FastSealer(),
-            minimum_age=0,
-            on=TODAY,
-            workers=1,
-            on_progress=lambda _done, _total: None,
-            flags_weak=flags_weak,
-        ),
-    )
-    return [row.patron.weak_pin for row in rows]
-
-
+@pytest.mark.parametrize("flags_weak", [True, False])
 @pytest.mark.parametrize("pin", WEAK)
-def test_a_weak_pin_is_flagged_in_every_row_of_the_patron(pin: str) -> None:
-    """What one of the patron's cards gives away opens by the others too."""
-    both = (card(3000003400), cpr("0101701237"))
+def test_a_weak_pin_is_flagged_in_every_row_of_the_patron(pin: str, *, flags_weak: bool) -> None:
+    """Where the policy asks: what one card gives away opens by the others too."""
+    patron = replace(PLAIN, identifiers=(card(3000003400), cpr("0101701237")), pin=Pin(pin))
 
-    assert flagged(replace(PLAIN, identifiers=both, pin=Pin(pin))) == [True, True]
+    rows = sealed(patron, flags_weak=flags_weak)
 
-
-@pytest.mark.parametrize("pin", WEAK)
-def test_nothing_is_flagged_unless_the_policy_asks(pin: str) -> None:
-    """A bit that nobody uses would only help a thief."""
-    both = (card(3000003400), cpr("0101701237"))
-
-    assert flagged(replace(PLAIN, identifiers=both, pin=Pin(pin)), flags_weak=False) == [False] * 2
+    assert [row.patron.weak_pin for row in rows] == [flags_weak] * 2
 
 
 @pytest.mark.parametrize("pin", [None, Pin("4711")])
 def test_no_other_pin_is_flagged(pin: Pin | None) -> None:
     """One that is not known is not weak: it is judged once it is proved."""
-    assert flagged(replace(PLAIN, pin=pin)) == [False]
+    (row,) = sealed(replace(PLAIN, pin=pin), flags_weak=True)
+
+    assert not row.patron.weak_pin
