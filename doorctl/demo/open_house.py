@@ -463,7 +463,6 @@ def served(page: DemoPage, listener: socket.socket) -> Iterator[None]:
     ready = threading.Event()
     server = Server(
         Headed(TrustedHostMiddleware(SameOrigin(app), HOSTS, www_redirect=False), encrypted=False),
-        None,
         head_s=HEAD_LIMIT_S,
         when_ready=ready.set,
         when_stopping=page.end,

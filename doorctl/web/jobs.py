@@ -8,10 +8,9 @@ are not known then.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date
 from math import inf
-from types import MappingProxyType
 
 from doorctl.access.calendar import (
     Calendar,
@@ -55,7 +54,7 @@ TOLD_CATEGORIES = 5
 INITIAL_YEARS = 10
 """Years for a branch that never runs a web process: longer than a memory card lives."""
 
-Write = Callable[[Callable[[BranchWriter], object]], None]
+Write = Callable[[Callable[[BranchWriter], object]], object]
 """Runs a job on the writer's thread; returns when the job is done, and raises what it raised."""
 
 Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
@@ -258,12 +257,11 @@ def _from(first: date, days: Mapping[date, DatedDay]) -> tuple[StoredDay, ...]:
 
 # The rules of outputs are the door's own, over the same ``branch.db`` and configuration.
 
-NO_PULSES: Mapping[str, float] = MappingProxyType({})
-
 SWITCH_AGAIN_S = 300.0
 """How often failed outputs are switched again; one that is right already costs nothing."""
 
 
+@dataclass(eq=False)
 class OutputsRound:
     """Switch each output at the start, at each change, and failed ones every five minutes.
 
@@ -274,26 +272,19 @@ class OutputsRound:
     hours can be read.
     """
 
-    def __init__(
-        self,
-        outputs: tuple[Output, ...],
-        *,
-        calendar_of: Callable[[StoredCalendar], Calendar],
-        branch: BranchBook,
-        switches: Outputs,
-        clock: Clock,
-        log: EventLog,
-        warn_min: tuple[int, ...] = (),
-        pulses_s: Mapping[str, float] = NO_PULSES,
-    ) -> None:
-        self._rules = DayRules(warn_min=warn_min if pulses_s else (), outputs=outputs)
-        self._pulses_s = pulses_s
+    outputs: tuple[Output, ...]
+    calendar_of: Callable[[StoredCalendar], Calendar]
+    branch: BranchBook
+    switches: Outputs
+    clock: Clock
+    log: EventLog
+    warn_min: tuple[int, ...] = ()
+    pulses_s: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        warn_min = self.warn_min if self.pulses_s else ()
+        self._rules = DayRules(warn_min=warn_min, outputs=self.outputs)
         self._ends_s: dict[str, float] = {}
-        self._calendar_of = calendar_of
-        self._branch = branch
-        self._switches = switches
-        self._clock = clock
-        self._log = log
         self._day = Day(None)
         self._read_at: int | None = None
         self._branch_failing = False
@@ -303,7 +294,7 @@ class OutputsRound:
     def turn(self) -> None:
         """Check the clock and the stored hours; about once a second."""
         self._look_at_branch()
-        moment = self._clock.moment()
+        moment = self.clock.moment()
         self._day, effects = turned(self._day, moment, self._rules)
         changed = any(isinstance(effect, OutputsChanged) for effect in effects)
         warned = any(isinstance(effect, ClosingWarned) for effect in effects)
@@ -312,39 +303,39 @@ class OutputsRound:
 
     def _pulse(self, *, warned: bool) -> bool:
         """Begin and end the outputs of a warning; tell whether anything changed."""
-        now_s = self._clock.monotonic_s()
+        now_s = self.clock.monotonic_s()
         before = len(self._ends_s)
         self._ends_s = {name: end for name, end in self._ends_s.items() if end > now_s}
         ended = len(self._ends_s) < before
         if warned:
-            self._ends_s = {name: now_s + pulse_s for name, pulse_s in self._pulses_s.items()}
+            self._ends_s = {name: now_s + pulse_s for name, pulse_s in self.pulses_s.items()}
         return ended or warned
 
     def _is_due(self, moment: Moment) -> bool:
-        return moment.dependable and self._clock.monotonic_s() >= self._again_s
+        return moment.dependable and self.clock.monotonic_s() >= self._again_s
 
     def _look_at_branch(self) -> None:
         try:
-            version = self._branch.version()
+            version = self.branch.version()
             if version != self._read_at:
-                calendar = self._calendar_of(self._branch.calendar())
-                self._day = with_hours(self._day, calendar, self._branch.override())
+                calendar = self.calendar_of(self.branch.calendar())
+                self._day = with_hours(self._day, calendar, self.branch.override())
                 self._read_at = version
             self._branch_failing = False
         except StoreError as error:
             if not self._branch_failing:
                 self._branch_failing = True
-                self._log.emit("alarm", kind="branch_failing", why=str(error))
+                self.log.emit("alarm", kind="branch_failing", why=str(error))
 
     def _switch(self) -> None:
-        self._again_s = self._clock.monotonic_s() + SWITCH_AGAIN_S
+        self._again_s = self.clock.monotonic_s() + SWITCH_AGAIN_S
         on = (self._day.on or frozenset()) | self._ends_s.keys()
         failing = set()
-        for output in self._rules.outputs:
+        for output in self.outputs:
             try:
-                self._switches.switch(output.name, on=output.name in on)
+                self.switches.switch(output.name, on=output.name in on)
             except DeviceError as error:
                 failing.add(output.name)
                 if output.name not in self._failing:
-                    self._log.emit("alarm", kind="output_failing", why=str(error))
+                    self.log.emit("alarm", kind="output_failing", why=str(error))
         self._failing = frozenset(failing)

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from doorctl.accounts.throttle import caller
+from doorctl.config.tables import Push as PushLimits
 from doorctl.core.errors import Problem, PushInvalidError, PushTooLargeError, StoreError
 from doorctl.core.ports import Clock, EventLog
 from doorctl.privacy.audit import SYNC, Action, Deed, Details
@@ -29,32 +30,10 @@ from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.sync.delivery import MOST_BYTES, number_of, read_exchange
 from doorctl.sync.document import SUBJECT, Kind, Manifest
-from doorctl.sync.receive import Applying, Received, Staging, Terms, judge, receive
-from doorctl.web.serving import (
-    BUSY,
-    CERTIFIED,
-    HERE,
-    REFUSED,
-    STOPPING,
-    Refusal,
-    answer,
-    refusal_of,
-)
+from doorctl.sync.receive import Applying, Push, Received, Staging, Terms, judge, receive
+from doorctl.web.serving import CERTIFIED, HERE, REFUSED, BusyError, answer, refusal_of
 
 # One push from its first byte to the commit, on the one thread that owns the patron cache.
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Which push the cache holds; epoch 0 and no digest for none, no digest where it was lost.
-
-    `digest` is the SHA-256 of its rows in hex; empty for a feed that was loaded on this machine.
-    `patrons` are identifiers that the door can find; 0 where they were sealed otherwise.
-    """
-
-    epoch: int
-    digest: str
-    patrons: int
 
 
 @dataclass(eq=False)
@@ -76,18 +55,17 @@ class Reception:
     journal: PushJournal | None = None
     floor: int = 0
 
-    def held(self) -> Held:
-        """Return which push is held."""
+    def held(self) -> Push:
+        """Return which push is held; epoch 0 for none, no digest where it was lost."""
         push = self.writer.held()
-        try:
-            patrons = self.lookup.stamp().patrons
-        except StoreError:
-            # The call just before has read the same row of the same file.
-            patrons = 0
-        if push.epoch < self.floor:
-            # The sender knows of no push without a digest, so it sends all rows, numbered above.
-            return Held(self.floor, "", patrons)
-        return Held(push.epoch, push.digest, patrons)
+        # The sender knows of no push without a digest, so it sends all rows, numbered above.
+        return Push(self.floor) if push.epoch < self.floor else push
+
+    def patrons(self) -> int:
+        """Return how many identifiers the door can find; 0 where they were sealed otherwise."""
+        with suppress(StoreError):
+            return self.lookup.stamp().patrons
+        return 0
 
     def staging(self) -> Staging:
         """Return a staging for the next document, on any thread; the caller closes it."""
@@ -242,28 +220,16 @@ DISCARD_LIMIT_S = 2.0
 """Longest wait for bytes that are only thrown away."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How much, and for how long, a sender may send.
-
-    `max_bytes` limits the length that a body declares; the bytes themselves are counted by their
-    reader. `chunk_s` is the longest silence, `total_s` the longest time for the whole body.
-    """
-
-    max_bytes: int
-    chunk_s: float
-    total_s: float
-
-
 @dataclass(eq=False)
 class Body:
     """The body of one request, chunk by chunk: in time, within bounds, and never whole in memory.
 
+    `limits` bounds the length that it declares; the bytes themselves are counted by their reader.
     Belongs to the event loop.
     """
 
     request: Request
-    patience: Patience
+    limits: PushLimits
 
     def __post_init__(self) -> None:
         self._ended = False
@@ -274,11 +240,11 @@ class Body:
         `limit` is for all chunks; its owner may shorten it. Raises PushTooLargeError where more
         bytes are declared than are taken, else as :meth:`read`.
         """
-        self._refuse_declared(self.patience.max_bytes)
+        self._refuse_declared(self.limits.max_bytes)
         try:
             async with limit:
                 while not self._ended:
-                    if take(await self._next(self.patience.chunk_s)):
+                    if take(await self._next(self.limits.chunk_timeout_s)):
                         break
         except (TimeoutError, asyncio.CancelledError):
             self._ended = True
@@ -290,9 +256,9 @@ class Body:
         Raises TimeoutError where it comes too slowly, ClientDisconnect where the sender went away.
         """
         try:
-            async with asyncio.timeout(self.patience.total_s):
+            async with asyncio.timeout(self.limits.total_timeout_s):
                 while not self._ended:
-                    if chunk := await self._next(self.patience.chunk_s):
+                    if chunk := await self._next(self.limits.chunk_timeout_s):
                         await take(chunk)
         except (TimeoutError, asyncio.CancelledError):
             # A sender that was waited for in vain is not waited for again.
@@ -336,15 +302,6 @@ MOST_WAITING = 8
 """Pushes that may wait for their first line at a time; a real sender's comes at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A push that was not taken; `epoch` is None where its number is not known."""
-
-    refusal: Refusal
-    epoch: int | None = None
-    cause: Exception | None = None
-
-
 @dataclass(eq=False)
 class Pushes:
     """Answer requests about the patron cache; belongs to the event loop.
@@ -359,7 +316,7 @@ class Pushes:
     reception: Reception
     worker: Executor
     log: EventLog
-    patience: Patience
+    limits: PushLimits
     record: WebsAudit
     share: Callable[[dict[str, int]], dict[str, int]]
 
@@ -383,6 +340,7 @@ class Pushes:
         """Say which push is held; strangers are not told how many patrons are in it."""
         try:
             held = await self._work(self.reception.held)
+            patrons = await self._work(self.reception.patrons)
         except REFUSED as err:
             return refusal_of(err).answer(err)
         here = request.client is not None and caller(request.client.host) in HERE
@@ -391,7 +349,7 @@ class Pushes:
             {
                 "epoch": held.epoch,
                 "digest": held.digest,
-                **({"patrons": held.patrons} if known else {}),
+                **({"patrons": patrons} if known else {}),
                 "audit_head": await self._audit_head(),
                 "nonce": self._nonce,
                 "key_id": self.reception.terms.seal.key_id,
@@ -404,7 +362,7 @@ class Pushes:
 
         Each message must hold a new nonce, so none can be replayed.
         """
-        body, message, terms = Body(request, self.patience), bytearray(), self.reception.terms
+        body, message, terms = Body(request, self.limits), bytearray(), self.reception.terms
 
         def take(chunk: bytes) -> bool:
             message.extend(chunk)
@@ -412,9 +370,8 @@ class Pushes:
                 raise PushTooLargeError(f"a message has at most {MOST_BYTES} bytes")
             return False
 
-        if refused := await self._begin(body, take):
-            return await self._refuse(body, refused)
         try:
+            await self._begin(body, take)
             exchange = read_exchange(bytes(message), terms.branch, self._nonce, terms.public_keys)
             self._nonce = secrets.token_hex(16)
             agreed = await asyncio.to_thread(self.noting.compare, exchange.heads)
@@ -424,33 +381,34 @@ class Pushes:
                     here = await asyncio.to_thread(self.share, exchange.wrong_pins)
         except StoreError:
             # The writer there raises the alarm, and the sender asks again.
-            return await self._refuse(body, Refused(BUSY))
+            return await self._refuse(body, BusyError())
         except REFUSED as err:
-            return await self._refuse(body, Refused(refusal_of(err), cause=err))
+            return await self._refuse(body, err)
         return answer({"agreed": agreed, "wrong_pins": here})
 
     async def push(self, request: Request, kind: Kind | None) -> Response:
         """Take the register or its changes; without a kind only report the result, and no alarm."""
-        body, staging = Body(request, self.patience), self.reception.staging()
-        # The one place is for pushes with a valid signature: a stranger holds nobody off.
-        refused = Refused(BUSY) if self._taking else await self._begin(body, staging.begin)
-        if refused is None and self._taking:
-            refused = Refused(BUSY)
-        if refused is not None:
-            return await self._refuse(body, refused)
-        self._taking = True
+        body, staging = Body(request, self.limits), self.reception.staging()
         try:
-            outcome = await self._outcome(body, staging, kind)
-        finally:
-            self._taking = False
-        if isinstance(outcome, Refused):
-            return await self._refuse(body, outcome, rehearsed=kind is None)
+            # The one place is for pushes with a valid signature: a stranger holds nobody off.
+            if not self._taking:
+                await self._begin(body, staging.begin)
+            if self._taking:
+                raise BusyError
+            self._taking = True
+            try:
+                received = await self._take(body, staging, kind)
+            finally:
+                self._taking = False
+        except REFUSED as err:
+            epoch = None if staging.manifest is None else staging.manifest.epoch
+            return await self._refuse(body, err, epoch=epoch, rehearsed=kind is None)
         await body.drain()
         return answer(
-            {"epoch": outcome.epoch, "applied": outcome.applied, "unchanged": outcome.unchanged}
+            {"epoch": received.epoch, "applied": received.applied, "unchanged": received.unchanged}
         )
 
-    async def _begin(self, body: Body, take: Callable[[bytes], bool]) -> Refused | None:
+    async def _begin(self, body: Body, take: Callable[[bytes], bool]) -> None:
         if len(self._waiting) == MOST_WAITING:
             # A client that has not sent a line by now hardly will; a sender's first line is there
             # at once.
@@ -460,32 +418,20 @@ class Pushes:
         self._waiting.append(limit)
         try:
             await body.begin(take, limit)
-        except REFUSED as err:
-            return Refused(refusal_of(err), cause=err)
-        except asyncio.CancelledError:
-            return Refused(STOPPING)
         finally:
             with suppress(ValueError):
                 self._waiting.remove(limit)
-        return None
 
-    async def _outcome(self, body: Body, staging: Staging, kind: Kind | None) -> Received | Refused:
-        manifest, reception = staging.manifest, self.reception
-        epoch = None if manifest is None else manifest.epoch
+    async def _take(self, body: Body, staging: Staging, kind: Kind | None) -> Received:
+        reception = self.reception
         try:
-            received = await self._work(partial(reception.judge, manifest))
+            received = await self._work(partial(reception.judge, staging.manifest))
             if received is None:
                 await body.read(lambda chunk: self._work(partial(staging.feed, chunk)))
                 received = await self._work(partial(reception.settle, staging, kind))
-        except REFUSED as err:
-            return Refused(refusal_of(err), epoch, err)
-        except asyncio.CancelledError:
-            # Only a process that stops cancels; the sender is asked to come again. A commit under
-            # way comes to its end all the same, and stands in the journal.
-            return Refused(STOPPING, epoch)
         finally:
-            # Queued behind any job that still reads it, so that a commit under way comes to its
-            # end.
+            # Queued behind any job that still reads it: a commit under way comes to its end though
+            # the process stops, and stands in the journal.
             self.worker.submit(staging.close)
         result = "rehearsed" if kind is None else "unchanged" if received.unchanged else "applied"
         self.log.emit("push", epoch=received.epoch, result=result)
@@ -503,13 +449,20 @@ class Pushes:
         except StoreError:
             return None
 
-    async def _refuse(self, body: Body, refused: Refused, *, rehearsed: bool = False) -> Response:
-        refusal = refused.refusal
-        self.log.emit("push", epoch=refused.epoch, result=refusal.result)
+    async def _refuse(
+        self,
+        body: Body,
+        cause: BaseException,
+        *,
+        epoch: int | None = None,
+        rehearsed: bool = False,
+    ) -> Response:
+        refusal = refusal_of(cause)
+        self.log.emit("push", epoch=epoch, result=refusal.result)
         if refusal.alarm is not None and not rehearsed:
-            self.log.emit("alarm", kind=refusal.alarm, why=str(refused.cause))
+            self.log.emit("alarm", kind=refusal.alarm, why=str(cause))
         await body.discard()
-        return refusal.answer(refused.cause)
+        return refusal.answer(cause)
 
     async def _work(self, job: Callable[[], ResultT]) -> ResultT:
         return await asyncio.get_running_loop().run_in_executor(self.worker, job)

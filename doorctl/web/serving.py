@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -30,6 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from doorctl.accounts.throttle import caller
+from doorctl.config.tables import Tls
 from doorctl.core.errors import (
     DeviceError,
     DoorctlError,
@@ -167,7 +167,7 @@ class Refusal:
     alarm: str | None = None
 
     def answer(
-        self, cause: Exception | None = None, headers: Mapping[str, str] | None = None
+        self, cause: BaseException | None = None, headers: Mapping[str, str] | None = None
     ) -> JSONResponse:
         """Return it as JSON: `result`, and the cause's sentence or its first problems."""
         content: dict[str, Any] = {"error": self.result}
@@ -186,7 +186,15 @@ NOT_FOUND = Refusal(404, "not_found")
 UNCERTIFIED = Refusal(401, "uncertified")
 WRONG_METHOD = Refusal(405, "wrong_method")
 
-REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
+
+class BusyError(Exception):
+    """Another push is coming in, or the branch's own file can't be read now."""
+
+
+REFUSALS: tuple[tuple[type[BaseException], Refusal], ...] = (
+    (BusyError, BUSY),
+    # Only a process that stops cancels; the sender is asked to come again.
+    (asyncio.CancelledError, STOPPING),
     (PushUnsignedError, Refusal(401, "unsigned")),
     (PushConflictError, Refusal(409, "conflict", "push_conflict")),
     (PushOutOfOrderError, Refusal(409, "out_of_order")),
@@ -203,7 +211,7 @@ REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
 REFUSED = tuple(kind for kind, _ in REFUSALS)
 
 
-def refusal_of(error: Exception) -> Refusal:
+def refusal_of(error: BaseException) -> Refusal:
     """Return the refusal for one of :data:`REFUSED`."""
     return next(refusal for kind, refusal in REFUSALS if isinstance(error, kind))
 
@@ -276,18 +284,8 @@ ALIVE_EVERY_S = 10
 
 _LOGGERS: Final = ("asyncio", "uvicorn.error")
 
-
-@dataclass(frozen=True, slots=True)
-class Certificates:
-    """PEM files for TLS: the server's, with those above it, and its key, without a password.
-
-    `client_ca` is the authority of the certificates that senders must show; None where they need
-    none. Browsers show none; a certificate that is shown has to be of this authority.
-    """
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None = None
+PLAIN: Final = Tls()
+"""No certificate: plain HTTP."""
 
 
 class ImpatientProtocol(H11Protocol):
@@ -432,18 +430,17 @@ class Rationed(logging.Filter):
 class Server(uvicorn.Server):
     """Serve one application; belongs to the main thread, except :meth:`stop`.
 
-    Without certificates it is plain HTTP. The loop that answers calls `alive` every
-    :data:`ALIVE_EVERY_S`. `head_s` is the longest wait for the head of a request, and for a piece
-    of an answer to be read; whole seconds, at least 1. `when_stopping` is called before it waits
-    for what is still being answered: streams end then. Raises KeyFileError where a certificate or
-    its key can't be used.
+    The loop that answers calls `alive` every :data:`ALIVE_EVERY_S`. `head_s` is the longest wait
+    for the head of a request, and for a piece of an answer to be read; whole seconds, at least 1.
+    `when_stopping` is called before it waits for what is still being answered: streams end then.
+    Raises KeyFileError where a certificate or its key can't be used.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        certificates: Certificates | None,
         *,
+        tls: Tls = PLAIN,
         head_s: float,
         when_ready: Callable[[], None],
         when_stopping: Callable[[], None],
@@ -452,7 +449,7 @@ class Server(uvicorn.Server):
         async def notify() -> None:
             alive()
 
-        refuse_unusable(certificates)
+        refuse_unusable(tls)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -470,7 +467,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=STOP_LIMIT_S,
                 callback_notify=notify,
                 timeout_notify=ALIVE_EVERY_S,
-                **_tls(certificates),
+                **_tls(tls),
             )
         )
         self.config.load()
@@ -530,37 +527,37 @@ def listen(host: str, port: int) -> Listener:
     return listener
 
 
-def _tls(certificates: Certificates | None) -> dict[str, Any]:
-    if certificates is None:
+def _tls(tls: Tls) -> dict[str, Any]:
+    if not tls.wanted:
         return {}
-    authority = certificates.client_ca
+    # Browsers show none; a certificate that is shown has to be of this authority.
     return {
-        "ssl_certfile": certificates.certificate,
-        "ssl_keyfile": certificates.key,
-        "ssl_ca_certs": authority,
+        "ssl_certfile": tls.certificate_file,
+        "ssl_keyfile": tls.key_file,
+        "ssl_ca_certs": tls.client_ca_file if tls.senders_certified else None,
         "ssl_ciphers": SUITES,
-        "ssl_cert_reqs": ssl.CERT_NONE if authority is None else ssl.CERT_OPTIONAL,
+        "ssl_cert_reqs": ssl.CERT_OPTIONAL if tls.senders_certified else ssl.CERT_NONE,
     }
 
 
-def refuse_unusable(certificates: Certificates | None) -> None:
+def refuse_unusable(tls: Tls) -> None:
     """Load the files of web.tls and keep nothing.
 
     Raises KeyFileError: one can't be used; says which, as far as it is known.
     """
-    if certificates is None:
+    if not tls.wanted:
         return
-    certificate, key, authority = certificates.certificate, certificates.key, certificates.client_ca
-    for path in filter(None, (certificate, key, authority)):
+    authority = (tls.client_ca_file,) if tls.senders_certified else ()
+    for path in (tls.certificate_file, tls.key_file, *authority):
         try:
             path.read_bytes()
         except OSError as err:
             raise KeyFileError(f"{path} can't be read: {err.strerror}; see web.tls") from err
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(certificate, key)
-        if authority is not None:
-            context.load_verify_locations(authority)
+        context.load_cert_chain(tls.certificate_file, tls.key_file)
+        for path in authority:
+            context.load_verify_locations(path)
     except ssl.SSLError:
         raise KeyFileError(
             "the files of web.tls are no PEM or don't belong together: certificate_file, key_file "

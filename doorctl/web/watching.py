@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from doorctl.config.tables import Tls
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import DoorctlError, KeyFileError, StoreError
 from doorctl.core.moments import ClockState
@@ -28,7 +29,7 @@ from doorctl.services.check import ask_deciding
 from doorctl.services.visits import statistics
 from doorctl.store.keys import days_of
 from doorctl.web.frame import Aside, Turns
-from doorctl.web.serving import Certificates, refuse_unusable
+from doorctl.web.serving import refuse_unusable
 from doorctl.web.staff.now import BranchPicture, branch_now
 
 HEALTH: Final = "/healthz"
@@ -55,14 +56,12 @@ class CertificateWatch:
     they do the earlier ones serve. The authority of senders is read at the start alone.
     """
 
-    def __init__(
-        self, certificates: Certificates, context: ssl.SSLContext, clock: Clock, log: EventLog
-    ) -> None:
-        self._files = certificates.certificate, certificates.key
-        self._certificates, self._context = certificates, context
+    def __init__(self, tls: Tls, context: ssl.SSLContext, clock: Clock, log: EventLog) -> None:
+        self._files = tls.certificate_file, tls.key_file
+        self._tls, self._context = tls, context
         self._clock, self._log = clock, log
         self._taken = self._seen = self._looked()
-        self._days = days_of(certificates.certificate)
+        self._days = days_of(tls.certificate_file)
         self._told = False
 
     def turn(self) -> None:
@@ -84,7 +83,7 @@ class CertificateWatch:
 
     def _take(self, new: object) -> str | None:
         try:
-            refuse_unusable(self._certificates)
+            refuse_unusable(self._tls)
             self._context.load_cert_chain(*self._files)
             self._days = days_of(self._files[0])
         except (KeyFileError, OSError) as err:

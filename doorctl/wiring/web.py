@@ -15,17 +15,17 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from starlette.routing import BaseRoute
 
 import doorctl
-from doorctl.access.ports import BranchWriter
 from doorctl.access.throttle import TOLD_FROM
 from doorctl.accounts.account import Account, Permission, Refusals, Session, Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.config import Config
+from doorctl.config.tables import Output
 from doorctl.core.asking import read_password
 from doorctl.core.errors import ConfigError, KeyFileError, NotAnsweringError, Problem, StoreError
 from doorctl.core.language import Languages, languages
@@ -63,10 +63,11 @@ from doorctl.services.app import (
     tell_taken,
 )
 from doorctl.services.branch import BranchThread, WebsAudit
-from doorctl.services.hours import TRUST_CLOCK, believes
+from doorctl.services.hours import TRUST_CLOCK, believes, calendar_of
 from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.subject import Change
 from doorctl.services.visits import DoorLog, statistics
+from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
 from doorctl.store.door_log import VisitHistory
@@ -81,9 +82,8 @@ from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.receive import Limits, Terms, guard
 from doorctl.web.frame import Aside, Frame, House, Person, Templates, shared_routes
 from doorctl.web.panel import PAGE, Panel, Showing
-from doorctl.web.pushes import Patience, Pushes, Reception
+from doorctl.web.pushes import Pushes, Reception
 from doorctl.web.serving import (
-    Certificates,
     Listener,
     Missing,
     Server,
@@ -101,6 +101,9 @@ from doorctl.web.staff.statistics import Kept, statistics_pages
 from doorctl.web.staff.why import why_pages
 from doorctl.web.watching import LOOK_S, CertificateWatch, WatchingPages
 from doorctl.web.words import Words
+
+if TYPE_CHECKING:
+    from doorctl.web.jobs import Write
 
 # Builds the pages of the web process: the frame around them, and each with its service.
 
@@ -494,7 +497,7 @@ class _Process:
                 if read is not None and read[1]:
                     # What another turn can't begin without may have changed since the start.
                     read_public_keys(read[0].web.push.public_key_files)
-                    refuse_unusable(_certificates(read[0]))
+                    refuse_unusable(read[0].web.tls)
             except KeyFileError as err:
                 self._journal.emit("config", state="refused", why=f"nothing was changed: {err}")
                 continue
@@ -559,17 +562,21 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
             config, clock, log, stack, worker=worker, writer=reception.writer
         )
     _answer(config, answers, log, stack)
-    _go_rounds(config, clock, log, branch, stack)
+    go_rounds(
+        config,
+        clock,
+        log,
+        lambda job: branch.run(lambda opened, _moment: job(opened.writer)),
+        stack,
+    )
     stack.enter_context(expiry(config, clock, log, worker=worker, reception=reception))
-    push = config.web.push
-    patience = Patience(push.max_bytes, push.chunk_timeout_s, push.total_timeout_s)
     share = partial(_share, config, branch)
-    pushes = Pushes(reception, worker, log, patience, WebsAudit(branch), share=share)
+    pushes = Pushes(reception, worker, log, config.web.push, WebsAudit(branch), share=share)
     pushes.noting.catch_up()
     shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
     server = _server(process, pushes, shown, log)
-    if (files := _certificates(config)) is not None and server.config.ssl is not None:
-        watch = CertificateWatch(files, server.config.ssl, clock, log)
+    if server.config.ssl is not None:
+        watch = CertificateWatch(config.web.tls, server.config.ssl, clock, log)
         stack.enter_context(regular("certificate", watch.turn, LOOK_S, log).going(lambda: None))
     process.run(server)
     # Of a push whose commit was under way.
@@ -577,7 +584,7 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
 
 
 def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> Server:
-    config, certificates = process.config, _certificates(process.config)
+    config = process.config
 
     def warmed_up() -> None:
         shown.warm_up()
@@ -597,9 +604,9 @@ def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> S
             (*pushes.routes(), *shown.routes),
             missing=shown.missing,
             encrypted=encrypted(config),
-            senders_certified=certificates is not None and certificates.client_ca is not None,
+            senders_certified=config.web.tls.senders_certified,
         ),
-        certificates,
+        tls=config.web.tls,
         head_s=config.web.push.chunk_timeout_s,
         when_ready=ready,
         when_stopping=shown.stop,
@@ -609,20 +616,63 @@ def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> S
 
 # What a branch does not use is not loaded: on a Pi each of these costs megabytes.
 
+HOURS_PAUSE_S = 10.0
+OUTPUTS_PAUSE_S = 1.0
 
-def _go_rounds(
-    config: Config, clock: Clock, log: EventLog, branch: BranchThread, stack: ExitStack
+
+def go_rounds(config: Config, clock: Clock, log: EventLog, write: Write, stack: ExitStack) -> None:
+    """Have what is wanted of `doorctl.web.jobs` run on threads that end with `stack`.
+
+    `write` has the one writer of ``branch.db`` do a job; it is called from one of the threads.
+    """
+    if config.opening.source == "website" or config.opening.holidays != "ignore":
+        _go_hours(config, clock, log, write, stack)
+    if outputs := tuple(output for output in config.outputs if output.command):
+        _go_outputs(config, outputs, clock, log, stack)
+
+
+def _go_hours(config: Config, clock: Clock, log: EventLog, write: Write, stack: ExitStack) -> None:
+    from doorctl.sources.hours import Website, computed_apart
+    from doorctl.web.jobs import HolidayRound, WebsiteRound
+
+    # Belongs to the thread of the round, which opens it.
+    opening, book = config.opening, BranchRecords(config.storage.branch_db)
+    round_: WebsiteRound | HolidayRound
+    if opening.source == "website":
+        fetch = Website(opening.website_url).opening_hours
+        round_ = WebsiteRound(opening, config.branch.isil, fetch, book, write, clock, log)
+    else:
+        round_ = HolidayRound(opening, computed_apart, write, clock, log)
+    stack.enter_context(regular("hours", round_.turn, HOURS_PAUSE_S, log).going(book.close))
+
+
+def _go_outputs(
+    config: Config, outputs: tuple[Output, ...], clock: Clock, log: EventLog, stack: ExitStack
 ) -> None:
-    opening = config.opening
-    by_command = any(output.command for output in config.outputs)
-    if opening.source != "website" and opening.holidays == "ignore" and not by_command:
-        return
-    from doorctl.wiring.web_jobs import rounds
+    from doorctl.devices.commands import CommandOutputs, OutputCommand
+    from doorctl.web.jobs import OutputsRound
 
-    def write(job: Callable[[BranchWriter], object]) -> None:
-        branch.run(lambda opened, _moment: job(opened.writer))
+    def failed(name: str, why: str) -> None:
+        log.emit("alarm", kind="output_failing", why=f"{name}: {why}")
 
-    stack.enter_context(rounds(config, clock, log, write))
+    book = BranchRecords(config.storage.branch_db)
+    commands = (
+        OutputCommand(output.name, (*output.command, "on"), (*output.command, "off"))
+        for output in outputs
+    )
+    switches = CommandOutputs(commands, clock.monotonic_s, failed)
+    stack.callback(switches.stop)
+    following = OutputsRound(
+        tuple(output.rule for output in outputs),
+        calendar_of=partial(calendar_of, config.opening),
+        branch=book,
+        switches=switches,
+        clock=clock,
+        log=log,
+        warn_min=config.closing.warn_min,
+        pulses_s={output.name: output.pulse_s for output in outputs if output.at_warnings},
+    )
+    stack.enter_context(regular("outputs", following.turn, OUTPUTS_PAUSE_S, log).going(book.close))
 
 
 def _branch(app: App, log: EventLog, stack: ExitStack) -> BranchThread:
@@ -722,11 +772,3 @@ def _key_in_use(config: Config) -> str | None:
         seal = seal_on_record(config.storage.patrons_db)
         return None if seal is None else seal.key_id
     return None
-
-
-def _certificates(config: Config) -> Certificates | None:
-    tls = config.web.tls
-    if not tls.wanted:
-        return None
-    authority = None if tls.client_ca_file == Path() else tls.client_ca_file
-    return Certificates(tls.certificate_file, tls.key_file, authority)

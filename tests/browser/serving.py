@@ -20,7 +20,6 @@ def serving(app: ASGIApp, when_stopping: Callable[[], None]) -> Iterator[str]:
     ready = threading.Event()
     server = Server(
         app,
-        None,
         head_s=START_LIMIT_S,
         when_ready=ready.set,
         when_stopping=when_stopping,

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 
+from doorctl.config.tables import Push
 from doorctl.core.errors import InputError, PushTooLargeError
 from doorctl.web.frame import MOST_FIELDS, Form, parsed, read_form
 from doorctl.web.frame import MOST_FORM_BYTES as MOST_BYTES
-from doorctl.web.pushes import Body, Patience
+from doorctl.web.pushes import Body
 
 SEEDS = (
     b"name=mette&password=hemmeligt&next=%2Fnow",
@@ -25,7 +26,7 @@ WORDS = (
 )  # fmt: skip
 LONGEST = 40_000
 FORM_CHUNKS = (7, 1_000)
-PATIENCE = Patience(max_bytes=MOST_BYTES, chunk_s=60.0, total_s=60.0)
+LIMITS = Push(max_bytes=MOST_BYTES, chunk_timeout_s=60.0, total_timeout_s=60.0)
 
 
 def check(data: bytes) -> None:
@@ -67,7 +68,7 @@ async def _body(chunks: Sequence[bytes], length: int) -> bytes | None:
         taken.extend(chunk)
 
     try:
-        await Body(_request(chunks, length), PATIENCE).read(take)
+        await Body(_request(chunks, length), LIMITS).read(take)
     except PushTooLargeError:
         return None
     return bytes(taken)

@@ -11,8 +11,8 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.config.tables import Tls
 from doorctl.store.keys import days_of
-from doorctl.web.serving import Certificates
 from doorctl.web.watching import CertificateWatch
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -32,7 +32,7 @@ class Watched:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.certificate, self.key)
         self.log, self.clock = FakeEventLog(), FakeClock(NOW)
-        files = Certificates(self.certificate, self.key)
+        files = Tls(certificate_file=self.certificate, key_file=self.key)
         self.watch = CertificateWatch(files, self.context, self.clock, self.log)
 
     def turn(self) -> list[object]:

@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from doorctl.config.tables import Tls
 from doorctl.core.errors import KeyFileError
-from doorctl.web.serving import Certificates, refuse_unusable
+from doorctl.web.serving import refuse_unusable
 from tests.web.branch import Branch, rows
 from tests.web.certificates import Authority
 
@@ -68,15 +70,16 @@ def test_a_port_that_is_taken(branches: Branches) -> None:
     assert f"127.0.0.1 port {branch.port} can't be listened on: Address already in use" in line
 
 
-@pytest.mark.parametrize("missing", [0, 1, 2])
-def test_files_of_tls_that_are_not_there(tmp_path: Path, missing: int) -> None:
+@pytest.mark.parametrize("missing", ["certificate", "key", "client_ca"])
+def test_files_of_tls_that_are_not_there(tmp_path: Path, missing: str) -> None:
     """The missing one is named."""
     authority = Authority(tmp_path, "authority")
-    files = [*authority.issue("branch"), authority.path]
-    files[missing] = Path("/nowhere/x.pem")
+    certificate, key = authority.issue("branch")
+    files = Tls(certificate_file=certificate, key_file=key, client_ca_file=authority.path)
+    gone = {f"{missing}_file": Path("/nowhere/x.pem")}
 
     with pytest.raises(KeyFileError, match=r"/nowhere/x\.pem can't be read"):
-        refuse_unusable(Certificates(*files))
+        refuse_unusable(replace(files, **gone))
 
 
 def test_files_of_tls_that_do_not_belong_together(branches: Branches, tmp_path: Path) -> None:

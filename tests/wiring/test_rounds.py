@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from doorctl.config import Config, load
 from doorctl.services.hours import calendar_of
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.wiring.web_jobs import rounds
+from doorctl.wiring.web import go_rounds
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.sources.website_server import WebsiteScript, item, serving
@@ -84,7 +84,8 @@ class Web:
                 worker.submit(job, writer).result()
                 self.written.set()
 
-            with rounds(config, self.clock, self.log, write):
+            with ExitStack() as stack:
+                go_rounds(config, self.clock, self.log, write, stack)
                 yield
             worker.submit(writer.close).result()
 
@@ -180,7 +181,8 @@ def test_a_mistake_of_ours_is_an_alarm(web: Web) -> None:
     def mistaken(_job: object) -> None:
         raise LookupError("0101701234")
 
-    with rounds(config, web.clock, web.log, mistaken):
+    with ExitStack() as stack:
+        go_rounds(config, web.clock, web.log, mistaken, stack)
         assert web.log.heard.wait(LONG_S)
 
     line = {"event": "alarm", "kind": "rounds_failing", "why": "hours: LookupError"}
@@ -192,5 +194,6 @@ def test_where_nothing_is_wanted_nothing_runs(web: Web, toml: str) -> None:
     """Hours of the configuration or of staff need no round, and no thread."""
     config = web.config(toml)
     before = threads()
-    with rounds(config, web.clock, web.log, lambda _job: None):
+    with ExitStack() as stack:
+        go_rounds(config, web.clock, web.log, lambda _job: None, stack)
         assert threads() == before

@@ -192,7 +192,6 @@ def served(house: House) -> Iterator[int]:
     ready = threading.Event()
     server = Server(
         house.app,
-        None,
         head_s=10,
         when_ready=ready.set,
         when_stopping=house.events.stop,
