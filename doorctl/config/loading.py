@@ -108,6 +108,11 @@ class Config:
     sync: Sync | None = None
     origin: Origin = field(default=Origin(), repr=False, compare=False)
 
+    @property
+    def keys_on_screen(self) -> bool:
+        """Whether PINs are typed on the screen; a keypad that is wired goes before it."""
+        return self.panel.keypad and not self.keypad.port
+
 
 TABLES: Mapping[str, type[Any]] = MappingProxyType(
     {

@@ -196,10 +196,10 @@ class DoorsPanel:
 
 
 def panel_rules(config: Config) -> PanelRules:
-    """Return how the screen behaves; it has keys only where no keypad is wired."""
+    """Return how the screen behaves."""
     panel = config.panel
     return PanelRules(
-        keys=panel.keypad and not config.keypad.port,
+        keys=config.keys_on_screen,
         help=panel.help_button,
         codes=config.policy.code_entry,
         message_s=panel.message_s,

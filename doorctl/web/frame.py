@@ -131,18 +131,17 @@ MOST_AT_ONCE: Final = 1
 """The most threads for requests before sign-in; the others are for staff."""
 
 MOST_IN_LINE: Final = 16
+"""How many more wait; the next ones are refused for now."""
 
 
 class Turns:
     """A queue of requests before sign-in; belongs to the event loop.
 
-    So many slow requests of strangers take no thread from users who are signed in. `at_once` run at
-    the same time, and `in_line` wait; the next ones are refused for now.
+    So many slow requests of strangers take no thread from users who are signed in.
     """
 
-    def __init__(self, at_once: int = MOST_AT_ONCE, in_line: int = MOST_IN_LINE) -> None:
-        self._turn = asyncio.Semaphore(at_once)
-        self._most = at_once + in_line
+    def __init__(self) -> None:
+        self._turn = asyncio.Semaphore(MOST_AT_ONCE)
         self._here = 0
 
     @asynccontextmanager
@@ -151,7 +150,7 @@ class Turns:
 
         Raises StuckError: too many wait already.
         """
-        if self._here >= self._most:
+        if self._here >= MOST_AT_ONCE + MOST_IN_LINE:
             raise StuckError("too many sign in at once; try again in a moment")
         self._here += 1
         try:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -34,6 +34,7 @@ from doorctl.access import panel
 from doorctl.access.attempt import CLEAR, ENTER
 from doorctl.access.calendar import DAY_MINUTES
 from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState, PanelView
+from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
 from doorctl.web.frame import EventStream, Templates
@@ -526,26 +527,6 @@ DIGITS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", CLEAR, "0", ENTER)
 """The keys as they stand on the pad, row by row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Showing:
-    """What this branch's screen says and offers; `phone` may be empty.
-
-    `keypad` says whether keys on the screen are taken, `help` whether it can call for help,
-    `elsewhere` whether other machines may see the page; a chosen language gives way after `idle_s`
-    of rest, and a ring shrinks for the last `release_s` in which the door is released.
-    """
-
-    branch: str
-    phone: str = ""
-    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/Copenhagen"))
-    keypad: bool = False
-    help: bool = False
-    release_s: float = 5.0
-    elsewhere: bool = False
-    speech: bool = False
-    idle_s: int = 30
-
-
 @dataclass(eq=False)
 class Panel:
     """The screen's addresses; belongs to the event loop, except `stop`.
@@ -556,7 +537,7 @@ class Panel:
     """
 
     door: PanelDoor
-    showing: Showing
+    config: Config
     languages: Languages
     templates: Templates
     beat_s: float = BEAT_S
@@ -608,7 +589,9 @@ class Panel:
                 "chosen": chosen,
                 "here": self._is_screen(request),
                 "events": f"{EVENTS}?{urlencode({'lang': language.code})}",
-                "showing": self.showing,
+                "branch": self.config.branch.name,
+                "keypad": self.config.keys_on_screen,
+                "panel": self.config.panel,
                 "lost": self._speaker(language).lost(),
                 "digits": DIGITS,
             },
@@ -675,14 +658,16 @@ class Panel:
             "code": panel.OURS if state is None else state.code,
             "kind": (Kind.OUT_OF_ORDER if state is None else state.kind).value,
             "state": state,
-            "keys": keys.value if self.showing.keypad else Keys.NONE.value,
+            "keys": keys.value if self.config.keys_on_screen else Keys.NONE.value,
             "attempt": _attempt(seen),
             "rest": state is None or state.kind in panel.AT_REST,
             "ring_s": self._left_s(state),
-            "release_s": self.showing.release_s,
+            "release_s": self.config.door.release_s,
             "companions": 0 if state is None else state.companions,
             "offer": panel.AGAIN if state is not None and state.again else "",
-            "help": self.showing.help and state is not None and state.kind in panel.HELP_AT,
+            "help": self.config.panel.help_button
+            and state is not None
+            and state.kind in panel.HELP_AT,
             "language": language,
             "say": speaker.words.say,
         }
@@ -700,7 +685,7 @@ class Panel:
         try:
             sent = await _read(request)
             key, attempt = sent.get("key", ""), int(sent.get("attempt", ""))
-            if not self.showing.keypad and key not in {panel.AGAIN, *panel.HELP_KEYS}:
+            if not self.config.keys_on_screen and key not in {panel.AGAIN, *panel.HELP_KEYS}:
                 return _not_here()
             await run_in_threadpool(self.door.press, key, attempt)
         except (InputError, ValueError, TimeoutError, ClientDisconnect):
@@ -714,7 +699,7 @@ class Panel:
         return RedirectResponse(_address(language, attempt), 303)
 
     def _may_see(self, request: Request) -> bool:
-        return self.showing.elsewhere or self._is_screen(request)
+        return self.config.panel.elsewhere or self._is_screen(request)
 
     def _is_screen(self, request: Request) -> bool:
         if not is_here(request):
@@ -725,8 +710,9 @@ class Panel:
         return hmac.compare_digest(shown.encode(), self.secret.encode())
 
     def _speaker(self, language: Language) -> Speaker:
-        words = Words(language, self.showing.zone)
-        return Speaker(words, self.showing.phone, self.showing.keypad, self.reaches())
+        branch = self.config.branch
+        words = Words(language, ZoneInfo(branch.time_zone))
+        return Speaker(words, branch.phone, self.config.keys_on_screen, self.reaches())
 
 
 EVENT: Final = ("kind", "keys", "attempt", "rest", "companions", "help")

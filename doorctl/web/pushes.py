@@ -240,7 +240,12 @@ class Body:
         `limit` is for all chunks; its owner may shorten it. Raises PushTooLargeError where more
         bytes are declared than are taken, else as :meth:`read`.
         """
-        self._refuse_declared(self.limits.max_bytes)
+        most = self.limits.max_bytes
+        # The server has checked that it is a number, or that there is none.
+        if int(self.request.headers.get("content-length", 0)) > most:
+            raise PushTooLargeError(
+                f"the push has more than {most} bytes; send changes, or see web.push.max_bytes"
+            )
         try:
             async with limit:
                 while not self._ended:
@@ -287,13 +292,6 @@ class Body:
             raise ClientDisconnect
         chunk: bytes = message.get("body", b"")
         return chunk
-
-    def _refuse_declared(self, limit: int) -> None:
-        # The server has checked that it is a number, or that there is none.
-        if int(self.request.headers.get("content-length", 0)) > limit:
-            raise PushTooLargeError(
-                f"the push has more than {limit} bytes; send changes, or see web.push.max_bytes"
-            )
 
 
 ResultT = TypeVar("ResultT")
@@ -343,6 +341,9 @@ class Pushes:
             patrons = await self._work(self.reception.patrons)
         except REFUSED as err:
             return refusal_of(err).answer(err)
+        head = None
+        with suppress(StoreError):
+            head = await asyncio.to_thread(self.record.head)
         here = request.client is not None and caller(request.client.host) in HERE
         known = here or request.scope.get(CERTIFIED, False)
         return answer(
@@ -350,7 +351,7 @@ class Pushes:
                 "epoch": held.epoch,
                 "digest": held.digest,
                 **({"patrons": patrons} if known else {}),
-                "audit_head": await self._audit_head(),
+                "audit_head": head,
                 "nonce": self._nonce,
                 "key_id": self.reception.terms.seal.key_id,
                 "minimum_age": self.reception.terms.minimum_age,
@@ -442,12 +443,6 @@ class Pushes:
         # Unchanged ones too: such a push may repeat one that was never recorded.
         await asyncio.to_thread(self.noting.catch_up)
         return received
-
-    async def _audit_head(self) -> str | None:
-        try:
-            return await asyncio.to_thread(self.record.head)
-        except StoreError:
-            return None
 
     async def _refuse(
         self,

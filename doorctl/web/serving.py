@@ -573,14 +573,13 @@ Missing = Callable[[Request, int], Awaitable[Response]]
 def application(
     routes: Iterable[BaseRoute],
     *,
-    missing: Missing | None = None,
-    encrypted: bool = False,
-    senders_certified: bool = False,
+    missing: Missing,
+    encrypted: bool,
+    senders_certified: bool,
 ) -> ASGIApp:
     """Return the application; it answers 404 to an unknown address and 405 to a wrong method.
 
-    `missing` makes the page for an unknown address, None for a plain one; `encrypted` says whether
-    browsers use HTTPS.
+    `missing` makes the page for an unknown address; `encrypted` says whether browsers use HTTPS.
     """
     app = Starlette(
         routes=list(routes),
@@ -591,10 +590,10 @@ def application(
     return Headed(SameOrigin(inner), encrypted=encrypted)
 
 
-async def _refused(missing: Missing | None, request: Request, error: Exception) -> Response:
+async def _refused(missing: Missing, request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - that's what it is registered for
     if not request.scope["path"].startswith(MACHINES):
-        if missing is not None and error.status_code == NOT_FOUND.status:
+        if error.status_code == NOT_FOUND.status:
             return await missing(request, NOT_FOUND.status)
         return _plain_page(error.status_code, error.headers)
     refusal = WRONG_METHOD if error.status_code == WRONG_METHOD.status else NOT_FOUND
@@ -609,7 +608,6 @@ async def _faulty(request: Request, _error: Exception) -> Response:
 
 
 _SAID = {
-    404: ("Siden findes ikke", "There is no such page"),
     405: ("Det kan siden ikke", "The page can't do that"),
     500: ("Fejl i anlægget", "A fault in the system"),
 }

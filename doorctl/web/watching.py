@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from hmac import compare_digest
 from typing import Final
@@ -99,19 +100,21 @@ class CertificateWatch:
         return None
 
 
+@dataclass(eq=False)
 class WatchingPages:
     """What monitoring asks of this machine; one caller at a time waits for door and disk.
 
     `token` is what a scraper sends as ``Authorization: Bearer``; None where there are no figures.
     """
 
-    def __init__(self, app: App, aside: Aside, alarms: StandingAlarms, token: str | None) -> None:
-        self._app = app
-        self._aside = aside
-        self._alarms = alarms
-        self._token = token
+    app: App
+    aside: Aside
+    alarms: StandingAlarms
+    token: str | None
+
+    def __post_init__(self) -> None:
         self._turns = Turns()
-        self._began_s = app.clock.monotonic_s()
+        self._began_s = self.app.clock.monotonic_s()
 
     def routes(self) -> tuple[Route, ...]:
         """Return the addresses."""
@@ -124,35 +127,35 @@ class WatchingPages:
     async def _ready(self, _request: Request) -> Response:
         try:
             async with self._turns.one():
-                await self._aside.run(ask_deciding, self._app.config, READY_LIMIT_S)
+                await self.aside.run(ask_deciding, self.app.config, READY_LIMIT_S)
         except DoorctlError:
             # The error itself names a path of this machine.
             return PlainTextResponse("the door does not answer, or does not decide\n", 503)
         return PlainTextResponse("ok\n")
 
     async def _metrics(self, request: Request) -> Response:
-        if self._token is None:
+        if self.token is None:
             return PlainTextResponse("see [metrics] of the configuration\n", 404)
         given = request.headers.get("authorization", "").encode()
-        if not compare_digest(given, f"Bearer {self._token}".encode()):
+        if not compare_digest(given, f"Bearer {self.token}".encode()):
             asks = {"WWW-Authenticate": "Bearer"}
             return PlainTextResponse("a token is needed\n", 401, asks)
         try:
             async with self._turns.one():
-                text = await self._aside.run(self._text)
+                text = await self.aside.run(self._text)
         except DoorctlError:
             return PlainTextResponse("too many ask at once\n", 503)
         return PlainTextResponse(text, headers={"Content-Type": TEXT_FORMAT})
 
     def _text(self) -> str:
-        now = branch_now(self._app)
+        now = branch_now(self.app)
         door = now.door or {}
         age = now.register.age
         age_s = None if age is None else age.total_seconds()
         doubt = door.get("clock_in_doubt") is not None if door else None
         clock = {state.value: float(door.get("clock") == state.value) for state in ClockState}
         visits = self._visits(now)
-        up_s = self._app.clock.monotonic_s() - self._began_s
+        up_s = self.app.clock.monotonic_s() - self._began_s
         return "".join(
             (
                 family("door_up", "The door process answers.", now.door is not None),
@@ -170,7 +173,7 @@ class WatchingPages:
 
     def _standing(self) -> Samples:
         try:
-            stand = {alarm.kind for alarm in self._alarms.standing()}
+            stand = {alarm.kind for alarm in self.alarms.standing()}
         except StoreError:
             return {}
         lasting = {kind for kind, known in KINDS.items() if known.clears is None}
@@ -180,7 +183,7 @@ class WatchingPages:
         # Of a day that is over: a rounded figure of today would step while one of five comes in.
         day = now.at.date() - timedelta(days=1)
         with suppress(StoreError):
-            of_day = dict(statistics(self._app, day, day).by_day()).get(day)
+            of_day = dict(statistics(self.app, day, day).by_day()).get(day)
             cells = () if of_day is None else of_day.cells
             let_in = [cell for cell in cells if (cell.kind, cell.outcome) == (ATTEMPT, "ok")]
             return sum(cell.count or 0 for cell in let_in) or None

@@ -81,7 +81,7 @@ from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, re
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.receive import Limits, Terms, guard
 from doorctl.web.frame import Aside, Frame, House, Person, Templates, shared_routes
-from doorctl.web.panel import PAGE, Panel, Showing
+from doorctl.web.panel import PAGE, Panel
 from doorctl.web.pushes import Pushes, Reception
 from doorctl.web.serving import (
     Listener,
@@ -128,23 +128,10 @@ def panel_page(
     Raises ConfigError: a language that is offered has no catalogue.
     """
     config = app.config
-    branch, panel = config.branch, config.panel
-    showing = Showing(
-        branch=branch.name,
-        phone=branch.phone,
-        zone=ZoneInfo(branch.time_zone),
-        keypad=panel.keypad and not config.keypad.port,
-        help=panel.help_button,
-        release_s=config.door.release_s,
-        elsewhere=panel.elsewhere,
-        speech=panel.speech,
-        idle_s=panel.idle_s,
-    )
     door = PanelOverSocket(config.control.socket)
-    boot_id = app.clock.boot_time().boot_id
-    secret = opened_with(config, boot_id) if showing.keypad else ""
-    spoken = offered(languages, panel.languages)
-    return Panel(door, showing, spoken, templates, secret=secret, reaches=reaches)
+    secret = opened_with(config, app.clock.boot_time().boot_id) if config.keys_on_screen else ""
+    spoken = offered(languages, config.panel.languages)
+    return Panel(door, config, spoken, templates, secret=secret, reaches=reaches)
 
 
 def opened_with(config: Config, boot_id: str) -> str:

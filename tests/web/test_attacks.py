@@ -21,7 +21,7 @@ from doorctl.services.accounts import AccountsService
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
-from doorctl.web.frame import THREADS, Person, Turns, path_of
+from doorctl.web.frame import MOST_AT_ONCE, MOST_IN_LINE, THREADS, Person, Turns, path_of
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
 from doorctl.web.staff.accounts import MunicipalityPages
 from doorctl.web.staff.calendar import CalendarPages
@@ -83,14 +83,14 @@ def test_a_line_that_is_too_long_is_refused() -> None:
 
     async def play() -> None:
         """Fill the line, and empty it."""
-        turns, over = Turns(at_once=1, in_line=1), asyncio.Event()
+        turns, over = Turns(), asyncio.Event()
 
         async def hold() -> None:
             """Have a turn until all is over."""
             async with turns.one():
                 await over.wait()
 
-        held = [asyncio.create_task(hold()) for _ in range(2)]
+        held = [asyncio.create_task(hold()) for _ in range(MOST_AT_ONCE + MOST_IN_LINE)]
         await asyncio.sleep(0)
         with pytest.raises(StuckError):
             await hold()

@@ -13,13 +13,14 @@ from doorctl.accounts.account import IDLE_MS
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.visits import DoorLog
-from doorctl.web.panel import Panel, Showing
+from doorctl.web.panel import Panel
 from doorctl.web.staff.accounts import Entrance
 from doorctl.web.staff.log import LogEvents, LogPages
 from doorctl.web.staff.now import NowPages
 from tests.fakes.panel import FakePanelDoor
 from tests.web.pages.doorstep import NAME, RIGHT, Doorstep, browser_of
 from tests.web.pages.staging import LANGUAGES, TEMPLATES
+from tests.web.panel.screens import showing
 
 WEB = Path(doorctl.web.__file__).parent
 BY_ITSELF = re.compile(r'hx-trigger|EventSource\(|fetch\(|http-equiv="refresh"')
@@ -39,7 +40,7 @@ def signed_in(step: Doorstep, app: App, alarms: StandingAlarms) -> TestClient:
     """Return a browser with a session, before every page that asks by itself; no stream goes on."""
     around, log = step.around, DoorLog(app)
     around.app = app
-    panel = Panel(FakePanelDoor(), Showing("Øst", elsewhere=True), LANGUAGES, TEMPLATES)
+    panel = Panel(FakePanelDoor(), showing(elsewhere=True), LANGUAGES, TEMPLATES)
     events = LogEvents(around, log, around.sessions.look)
     panel.stop()
     events.stop()

@@ -261,7 +261,9 @@ def test_a_fault_of_ours_is_told_to_nobody(path: str) -> None:
         """Fail as a fault of ours does."""
         raise RuntimeError("secret of /var/lib/doorctl")
 
-    app = application_of([Route(path, broken)])
+    missing = frame().missing
+    routes = [Route(path, broken)]
+    app = application_of(routes, missing=missing, encrypted=False, senders_certified=False)
     answer = TestClient(app, raise_server_exceptions=False).get(path)
 
     assert answer.status_code == 500

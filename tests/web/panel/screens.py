@@ -14,14 +14,29 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from doorctl.access.panel import OURS, Hours, Keys, Kind, Opens, PanelState, Staffed
+from doorctl.config import Config, load
 from doorctl.core.language import Languages, languages
+from doorctl.demo.door import shipped
 from doorctl.web.frame import StaticPages, Templates
-from doorctl.web.panel import Panel, Showing
+from doorctl.web.panel import Panel
 from doorctl.web.serving import Headed, SameOrigin
 from tests.fakes.panel import FakePanelDoor
 
 PHONE = "12 34 56 78"
-SHOWING = Showing("Prøvebiblioteket", PHONE, keypad=True, help=True, speech=True)
+LOADED = load(
+    shipped("demo.toml"),
+    ["branch.name=Prøvebiblioteket", f"branch.phone={PHONE}", "door.release_s=5", "keypad.port="],
+    {},
+)
+
+
+def showing(**panel: bool) -> Config:
+    """Return a branch whose screen has keys, a voice and a button for help, or what is said."""
+    on = {"keypad": True, "help_button": True, "speech": True}
+    return replace(LOADED, panel=replace(LOADED.panel, **on | panel))
+
+
+SHOWING = showing()
 TODAY = (
     Hours(420, 600, staffed=False),
     Hours(600, 1020, staffed=True),
@@ -100,7 +115,7 @@ class Stage:
     `reached`: whether the branch's alarms leave the house.
     """
 
-    showing: Showing = SHOWING
+    config: Config = SHOWING
     languages: Languages = field(default_factory=languages)
     beat_s: float = 15.0
     secret: str = ""
@@ -110,7 +125,7 @@ class Stage:
         self.door = FakePanelDoor(longest_s=0.05)
         self._stack = ExitStack()
         self.panel = Panel(
-            self.door, self.showing, self.languages, Templates(), self.beat_s,
+            self.door, self.config, self.languages, Templates(), self.beat_s,
             secret=self.secret, reaches=lambda: self.reached,
         )  # fmt: skip
 

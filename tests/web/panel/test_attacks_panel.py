@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorctl.web.panel import MOST_CLIENTS, MOST_ELSEWHERE
 from tests.web.listening import LIMIT_S
-from tests.web.panel.screens import IDLE, SHOWING, Stage
+from tests.web.panel.screens import IDLE, Stage, showing
 from tests.web.panel.test_events import Stream
 
 CROWD = 3 * MOST_CLIENTS
@@ -34,7 +34,7 @@ class FarStage(Stage):
 
 def test_strangers_leave_the_screen_at_the_door_its_place() -> None:
     """Many who ask at once from elsewhere get a few streams, and the screen here still gets its."""
-    stage = FarStage(showing=replace(SHOWING, elsewhere=True))
+    stage = FarStage(showing(elsewhere=True))
     stage.door.show(IDLE)
 
     async def play() -> None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 
 from doorctl.access.panel import AGAIN, CALL, HELP, NO_CALL, Kind, PanelState
-from tests.web.panel.screens import IDLE, SHOWING, Stage
+from tests.web.panel.screens import IDLE, Stage, showing
 
 AT_ONCE = {"Accept": "application/json"}
 OWN = {"Sec-Fetch-Site": "same-origin"}
@@ -103,7 +103,7 @@ def test_nobody_elsewhere_presses_a_key(
     host: str, at: str, headers: dict[str, str], *, elsewhere: bool
 ) -> None:
     """Another machine, another name, a proxy, another page: also where the page may be seen."""
-    with Stage(replace(SHOWING, elsewhere=elsewhere)) as stage:
+    with Stage(showing(elsewhere=elsewhere)) as stage:
         answer = stage.browser(host, at).post("/panel/key", data=sent("4"), headers=headers)
 
     assert answer.status_code == 403
@@ -125,7 +125,7 @@ def test_an_older_browser_says_its_origin(stage: Stage) -> None:
 
 def test_a_screen_without_keys_has_no_pad_and_takes_none() -> None:
     """Where a keypad is wired or nothing was configured."""
-    with Stage(replace(SHOWING, keypad=False)) as stage:
+    with Stage(showing(keypad=False)) as stage:
         browser = stage.browser()
         assert 'id="pad"' not in browser.get("/panel").text
         assert browser.post("/panel/key", data=sent("4")).status_code == 403
@@ -135,7 +135,7 @@ def test_a_screen_without_keys_has_no_pad_and_takes_none() -> None:
 @pytest.mark.parametrize("keypad", [True, False])
 def test_the_message_can_be_had_again_from_the_screen_alone(*, keypad: bool) -> None:
     """By a button, also where a keypad is wired; a tablet elsewhere has none that counts."""
-    with Stage(replace(SHOWING, keypad=keypad, elsewhere=True)) as stage:
+    with Stage(showing(keypad=keypad, elsewhere=True)) as stage:
         stage.door.show(replace(IDLE, again=True))
         page = stage.browser().get("/panel").text
         assert re.search(
@@ -155,7 +155,7 @@ def test_the_message_can_be_had_again_from_the_screen_alone(*, keypad: bool) -> 
 @pytest.mark.parametrize("keypad", [True, False])
 def test_help_is_called_from_the_screen_alone(*, keypad: bool) -> None:
     """Where the branch wants it, by forms that need no scripts; never over a door that is dead."""
-    with Stage(replace(SHOWING, keypad=keypad, help=True, elsewhere=True)) as stage:
+    with Stage(showing(keypad=keypad, help_button=True, elsewhere=True)) as stage:
         stage.door.show(IDLE)
         page = stage.browser().get("/panel").text
         assert re.search(r'data-help="true".*name="key" value="help">Hj', page, re.DOTALL)
@@ -174,7 +174,7 @@ def test_help_is_called_from_the_screen_alone(*, keypad: bool) -> None:
 
 def test_a_screen_whose_branch_wants_no_calls_has_no_button() -> None:
     """As it is until somebody chooses it."""
-    with Stage(replace(SHOWING, help=False)) as stage:
+    with Stage(showing(help_button=False)) as stage:
         assert 'id="help"' not in stage.browser().get("/panel").text
 
 
@@ -236,7 +236,7 @@ def test_over_https_the_screens_cookie_belongs_to_this_host() -> None:
 
 def test_a_screen_elsewhere_needs_no_secret() -> None:
     """It has no keys; and it is given none that somebody else could press keys with."""
-    with Stage(replace(SHOWING, elsewhere=True), secret="s3cret") as stage:
+    with Stage(showing(elsewhere=True), secret="s3cret") as stage:
         tablet = stage.browser("192.0.2.7", "branch.example")
 
         assert tablet.get("/panel").status_code == 200

@@ -15,7 +15,7 @@ from doorctl.access.panel import CODES, NOT_PROVED, OURS, UNREADABLE, Hours, Kin
 from doorctl.access.patron import SENTENCES
 from doorctl.core.language import languages
 from doorctl.web.serving import POLICY
-from tests.web.panel.screens import IDLE, PHONE, SHOWING, STATES, Stage
+from tests.web.panel.screens import IDLE, PHONE, SHOWING, STATES, Stage, showing
 
 THERE = {"lang": "en", "since": "4"}
 ATTEMPTS = count(100)
@@ -180,7 +180,7 @@ def test_the_page_and_its_files_follow_the_policy(stage: Stage) -> None:
 
 def test_a_name_of_a_branch_is_text() -> None:
     """What stands in the configuration is escaped."""
-    with Stage(replace(SHOWING, branch="<b>Øst</b>")) as stage:
+    with Stage(replace(SHOWING, branch=replace(SHOWING.branch, name="<b>Øst</b>"))) as stage:
         assert "&lt;b&gt;Øst&lt;/b&gt;" in stage.browser().get("/panel").text
 
 
@@ -236,7 +236,7 @@ def test_who_is_elsewhere_sees_nothing(
 
     for path in ("/panel", "/panel/events"):
         assert browser.get(path, headers=headers).status_code == 403
-    with Stage(replace(SHOWING, elsewhere=True)) as shared:
+    with Stage(showing(elsewhere=True)) as shared:
         assert shared.browser(host, at).get("/panel", headers=headers).status_code == 200
 
 
@@ -266,5 +266,5 @@ def test_a_language_is_dropped_in(tmp_path: Path) -> None:
 
 def test_a_branch_without_a_telephone_names_none() -> None:
     """The code is told all the same."""
-    with Stage(replace(SHOWING, phone="")) as stage:
+    with Stage(replace(SHOWING, branch=replace(SHOWING.branch, phone=""))) as stage:
         assert "Kontakt biblioteket, og sig kode 4" in said(stage, STATES["refused 4"])
