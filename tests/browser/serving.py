@@ -9,17 +9,19 @@ from contextlib import closing, contextmanager
 
 from starlette.types import ASGIApp
 
-from doorctl.web.serving import Server, listen
+from doorctl.config.tables import Tls
+from doorctl.web.serving import PLAIN, Server, listen
 
 START_LIMIT_S = 30.0
 
 
 @contextmanager
-def serving(app: ASGIApp, when_stopping: Callable[[], None]) -> Iterator[str]:
+def serving(app: ASGIApp, when_stopping: Callable[[], None], tls: Tls = PLAIN) -> Iterator[str]:
     """Yield the address of an application, served from a thread as the web process serves."""
     ready = threading.Event()
     server = Server(
         app,
+        tls=tls,
         head_s=START_LIMIT_S,
         when_ready=ready.set,
         when_stopping=when_stopping,

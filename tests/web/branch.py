@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -183,10 +184,14 @@ class Branch:
     def hanging(self, document: bytes, sent: int, path: str = SNAPSHOT) -> socket.socket:
         """Begin to push and stop after so many bytes; return the connection."""
         method = "PUT" if path == SNAPSHOT else "POST"
-        connection = socket.create_connection(("127.0.0.1", self.port), LIMIT_S)
+        connection = self.connected()
         head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(document)}\r\n\r\n"
         connection.sendall(head.encode() + document[:sent])
         return connection
+
+    def connected(self, host: str = "127.0.0.1") -> socket.socket:
+        """Return a new connection from an address."""
+        return socket.create_connection(("127.0.0.1", self.port), LIMIT_S, (host, 0))
 
     def screen(self) -> str:
         """Return what the screen at the door is opened with, where it has keys."""
@@ -217,6 +222,14 @@ def row(number: int, **patron: Any) -> SealedRow:
     """Return the one identifier of an invented patron."""
     key = hashlib.sha256(b"row %d" % number).digest()[:16]
     return SealedRow(key, Patron(**{"patron_ref": str(1000 + number), "resident": True, **patron}))
+
+
+def drip(connection: socket.socket) -> None:
+    """Send a byte now and then, until it fails or was long enough."""
+    until_s = time.monotonic() + LIMIT_S
+    while time.monotonic() < until_s:
+        connection.sendall(b"x")
+        time.sleep(0.1)
 
 
 def answer_of(connection: socket.socket) -> bytes:

@@ -20,8 +20,8 @@ from tests.web.pages.staging import NOW
 
 Branches = Callable[..., Branch]
 
-WHOLE = {"test_start", "test_crashes", "test_connections"}
-"""Files whose processes are started whole: they look at the process itself."""
+WHOLE = {"test_connections"}
+"""Files whose processes are started whole: their limit of open files is their own."""
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -15,22 +15,10 @@ import httpx2
 import pytest
 
 from doorctl.web.serving import ALWAYS, MOST_OF_ONE, MOST_STRANGERS
-from tests.web.branch import EPOCH, LIMIT_S, SNAPSHOT, Branch, answer_of
+from tests.web.branch import EPOCH, LIMIT_S, SNAPSHOT, Branch, answer_of, drip
 
-DRIP_S = 0.2
-
-
-def connected(branch: Branch, host: str = "127.0.0.1") -> socket.socket:
-    """Return a new connection from an address."""
-    return socket.create_connection(("127.0.0.1", branch.port), LIMIT_S, (host, 0))
-
-
-def drip(connection: socket.socket) -> None:
-    """Send a byte now and then, until it fails or was long enough."""
-    until = time.monotonic() + LIMIT_S
-    while time.monotonic() < until:
-        connection.sendall(b"x")
-        time.sleep(DRIP_S)
+STYLE = "/static/vendor/dkfds/css/dkfds.min.css"
+"""A long answer."""
 
 
 def heard(branch: Branch) -> bool:
@@ -43,25 +31,23 @@ def heard(branch: Branch) -> bool:
 def test_who_drips_an_answered_request_is_not_listened_to(impatient: Branch) -> None:
     """The answer came, the body goes on and on: the connection ends all the same."""
     head = b"GET /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
-    with closing(connected(impatient)) as connection:
+    with closing(impatient.connected()) as connection:
         connection.sendall(head)
         # A reset or a broken pipe, as the kernel likes.
         with pytest.raises(ConnectionError):
             drip(connection)
 
 
-def test_one_address_leaves_room_for_others(shared: Branch) -> None:
-    """Beyond what one address may have, a connection ends unheard; one that goes makes room."""
-    with ExitStack() as stack:
-        for _ in range(MOST_OF_ONE):
-            stack.enter_context(closing(connected(shared)))
-        extra = connected(shared)
-        with suppress(ConnectionError):
-            extra.sendall(f"GET {EPOCH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-        assert answer_of(extra) == b""
-    until = time.monotonic() + LIMIT_S
-    while not heard(shared):
-        assert time.monotonic() < until
+def test_an_answer_that_nobody_reads_is_cut(impatient: Branch) -> None:
+    """After as long as a sender may be silent, and not when its reader likes."""
+    with closing(socket.socket()) as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        reader.settimeout(LIMIT_S)
+        reader.connect(("127.0.0.1", impatient.port))
+        reader.sendall(f"GET {STYLE} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 60)
+        # As soon as it is cut, what is sent to it fails.
+        with pytest.raises(ConnectionError):
+            drip(reader)
 
 
 def test_no_stranger_is_told_how_many_patrons_there_are(shared: Branch) -> None:
@@ -84,7 +70,7 @@ def test_two_lengths_are_refused(shared: Branch) -> None:
     """Content-Length beside Transfer-Encoding is 400 and the end: no request hides in another."""
     head = f"PUT {SNAPSHOT} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
     hidden = f"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET {EPOCH} HTTP/1.1\r\nHost: x\r\n\r\n"
-    connection = connected(shared)
+    connection = shared.connected()
     connection.sendall((head + hidden).encode())
     answer = answer_of(connection)
 
@@ -94,14 +80,14 @@ def test_two_lengths_are_refused(shared: Branch) -> None:
 
 def test_what_is_refused_before_any_page_has_the_headers(shared: Branch) -> None:
     """What is no HTTP, and a stranger for whom there is no place."""
-    garbage = connected(shared)
+    garbage = shared.connected()
     garbage.sendall(b"GET\r\n\r\n")
     answers = [answer_of(garbage)]
     with ExitStack() as stack:
         for number in range(MOST_STRANGERS):
             host = f"127.0.0.{2 + number // (MOST_OF_ONE - 2)}"
-            stack.enter_context(closing(connected(shared, host)))
-        late = connected(shared, "127.0.0.9")
+            stack.enter_context(closing(shared.connected(host)))
+        late = shared.connected("127.0.0.9")
         late.sendall(f"GET {EPOCH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         answers.append(answer_of(late))
 
@@ -119,7 +105,7 @@ def test_half_a_form_is_no_fault_of_ours(shared: Branch) -> None:
     head = "POST /sign-in HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\nContent-Length: 99\r\n"
     kind = "Content-Type: application/x-www-form-urlencoded\r\n\r\nlogin="
     for _ in range(3):
-        connection = connected(shared)
+        connection = shared.connected()
         connection.sendall((head + kind).encode())
         time.sleep(0.1)
         connection.close()

@@ -7,19 +7,27 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection
 from zoneinfo import ZoneInfo
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
+from doorctl.config import Config
+from doorctl.services.app import App
+from doorctl.store.connection import create_private
 from doorctl.web.watching import METRICS, family
-from tests.web.branch import Branch, rows
+from tests.web.addresses import built
+from tests.web.branch import rows
+from tests.web.conftest import Apps, Branches
 
 WATCHING = Path("config/watching")
 RULES, BOARD = WATCHING / "doorctl.rules.yml", WATCHING / "doorctl.dashboard.json"
@@ -35,20 +43,25 @@ promtool = pytest.mark.skipif(
 
 
 @pytest.fixture
-def branch(branches: Callable[..., Branch], tmp_path: Path) -> Branch:
-    """A branch with a token, whose web process runs."""
+def page(apps: Apps, tmp_path: Path) -> Iterator[tuple[TestClient, Config]]:
+    """The page of a small branch with a token, in this process."""
     file = tmp_path / "metrics.token"
-    file.write_text(f"{TOKEN}\n", encoding="ascii")
-    file.chmod(0o600)
-    branch = branches(f"metrics.token_file={file}")
-    branch.start()
-    assert branch.push(branch.document(rows(3), 1)).status_code == 200
-    return branch
+    create_private(file, f"{TOKEN}\n".encode())
+    config = apps(f"metrics.token_file={file}").config
+    with asking(config) as client:
+        yield client, config
 
 
-def scraped(branch: Branch) -> str:
+@contextmanager
+def asking(config: Config) -> Iterator[TestClient]:
+    """Give who asks the pages of a branch."""
+    with built(config) as shown, TestClient(Starlette(routes=shown.routes)) as client:
+        yield client
+
+
+def scraped(ask: Callable[..., httpx2.Response]) -> str:
     """Return the figures."""
-    answer = branch.ask("GET", METRICS, headers={"Authorization": f"Bearer {TOKEN}"})
+    answer = ask("GET", METRICS, headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     return answer.text
@@ -62,17 +75,21 @@ def read_by_promtool(words: list[str], text: str = "") -> None:
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
-def test_figures_of_a_branch(branch: Branch) -> None:
+def test_figures_of_a_branch(branches: Branches, tmp_path: Path) -> None:
     """By a running door and by none; what rules and board name is there, and no other number."""
+    create_private(tmp_path / "metrics.token", f"{TOKEN}\n".encode())
+    branch = branches(f"metrics.token_file={tmp_path}/metrics.token")
+    branch.start()
+    assert branch.push(branch.document(rows(3), 1)).status_code == 200
     named = set(re.findall(r"doorctl_[a-z_]+", RULES.read_text() + BOARD.read_text()))
-    down = scraped(branch)
+    down = scraped(branch.ask)
     assert "doorctl_door_up 0.0\n" in down
     with branch.stage:
         branch.stage.start()
-        count_visits(branch, 4, days_ago=1)
-        few = scraped(branch)
-        count_visits(branch, 8, days_ago=1)
-        text = scraped(branch)
+        count_visits(branch.config, 4, days_ago=1)
+        few = scraped(branch.ask)
+        count_visits(branch.config, 8, days_ago=1)
+        text = scraped(branch.ask)
 
     assert "doorctl_door_up 1.0\n" in text
     assert "doorctl_door_deciding 1.0\n" in text
@@ -86,24 +103,25 @@ def test_figures_of_a_branch(branch: Branch) -> None:
         read_by_promtool(["check", "metrics"], text)
 
 
-def test_no_figure_steps_while_a_patron_comes_in(branch: Branch) -> None:
+def test_no_figure_steps_while_a_patron_comes_in(page: tuple[TestClient, Config]) -> None:
     """Whoever asks each second would see when the third, the eighth and so on come.
 
     Bug (read again by hand): `doorctl_visits_today` was rounded and rose while one came in.
     """
+    client, config = page
     figures = set()
     for count in range(12):
-        count_visits(branch, count, days_ago=0)
-        figures.add(re.search(r"doorctl_visits_\w+ (\S+)", scraped(branch)))
+        count_visits(config, count, days_ago=0)
+        figures.add(re.search(r"doorctl_visits_\w+ (\S+)", scraped(client.request)))
 
     assert figures == {None}
 
 
-def count_visits(branch: Branch, count: int, *, days_ago: int) -> None:
+def count_visits(config: Config, count: int, *, days_ago: int) -> None:
     """Have so many patrons been let in within an hour of that day."""
     day = datetime.now(ZoneInfo("Europe/Copenhagen")) - timedelta(days=days_ago)
     hour = day.replace(minute=0, second=0, microsecond=0)
-    with closing(Connection(branch.config.storage.visits_db)) as visits, visits:
+    with closing(Connection(config.storage.visits_db)) as visits, visits:
         visits.execute(
             "INSERT OR REPLACE INTO hourly (hour, mode, kind, outcome, count) "
             "VALUES (?, 'self_service', 'attempt', 'ok', ?)",
@@ -111,21 +129,20 @@ def count_visits(branch: Branch, count: int, *, days_ago: int) -> None:
         )
 
 
-def test_nobody_gets_figures_without_the_token(branch: Branch) -> None:
+def test_nobody_gets_figures_without_the_token(page: tuple[TestClient, Config]) -> None:
     """A missing, another or a longer one is refused; nothing is told."""
+    client, _ = page
     for given_token in ("", "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer ø"):
         headers = {"Authorization": given_token.encode()}
-        answer = branch.ask("GET", METRICS, headers=headers)
+        answer = client.get(METRICS, headers=headers)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert "doorctl_" not in answer.text
 
 
-def test_figures_are_off_unless_asked_for(branches: Callable[..., Branch]) -> None:
+def test_figures_are_off_unless_asked_for(app: App) -> None:
     """Without a token file nobody gets them."""
-    branch = branches()
-    branch.start()
-
-    assert branch.ask("GET", METRICS).status_code == 404
+    with asking(app.config) as client:
+        assert client.get(METRICS).status_code == 404
 
 
 @given(st.dictionaries(st.text('an\\"\n{}') | st.text(), st.none() | st.floats(allow_nan=False)))
