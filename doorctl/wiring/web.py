@@ -25,8 +25,8 @@ from doorctl.access.throttle import TOLD_FROM
 from doorctl.accounts.account import Account, Permission, Refusals, Session, Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.config import Config
-from doorctl.config.tables import Output
 from doorctl.core.asking import read_password
+from doorctl.config.tables import WiredOutput
 from doorctl.core.errors import ConfigError, KeyFileError, NotAnsweringError, Problem, StoreError
 from doorctl.core.language import Languages, languages
 from doorctl.core.ports import Clock, EventLog, Seal
@@ -634,7 +634,7 @@ def _go_hours(config: Config, clock: Clock, log: EventLog, write: Write, stack: 
 
 
 def _go_outputs(
-    config: Config, outputs: tuple[Output, ...], clock: Clock, log: EventLog, stack: ExitStack
+    config: Config, outputs: tuple[WiredOutput, ...], clock: Clock, log: EventLog, stack: ExitStack
 ) -> None:
     from doorctl.devices.commands import CommandOutputs, OutputCommand
     from doorctl.web.jobs import OutputsRound

@@ -133,7 +133,7 @@ def test_nobody_gets_figures_without_the_token(page: tuple[TestClient, Config]) 
     """A missing, another or a longer one is refused; nothing is told."""
     client, _ = page
     for given_token in ("", "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer ø"):
-        headers = {"Authorization": given_token.encode()}
+        headers = {b"Authorization": given_token.encode()}
         answer = client.get(METRICS, headers=headers)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert "doorctl_" not in answer.text

@@ -30,10 +30,10 @@ LOADED = load(
 )
 
 
-def showing(**panel: bool) -> Config:
-    """Return a branch whose screen has keys, a voice and a button for help, or what is said."""
-    on = {"keypad": True, "help_button": True, "speech": True}
-    return replace(LOADED, panel=replace(LOADED.panel, **on | panel))
+def showing(*, keypad: bool = True, help_button: bool = True, elsewhere: bool = False) -> Config:
+    """Return a branch whose screen has a voice, and keys and a button for help where wanted."""
+    panel = replace(LOADED.panel, keypad=keypad, help_button=help_button, elsewhere=elsewhere)
+    return replace(LOADED, panel=replace(panel, speech=True))
 
 
 SHOWING = showing()
