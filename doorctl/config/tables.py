@@ -415,11 +415,6 @@ class Tls:
         """Whether there is a certificate to listen with."""
         return self.certificate_file != Path()
 
-    @property
-    def senders_certified(self) -> bool:
-        """Whether senders must show a certificate, of the authority `client_ca_file`."""
-        return self.client_ca_file != Path()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -527,16 +528,22 @@ def listen(host: str, port: int) -> Listener:
     return listener
 
 
+def authority_of(tls: Tls) -> Path | None:
+    """Return whose certificates senders must show; None where they need none."""
+    return None if tls.client_ca_file == Path() else tls.client_ca_file
+
+
 def _tls(tls: Tls) -> dict[str, Any]:
     if not tls.wanted:
         return {}
+    authority = authority_of(tls)
     # Browsers show none; a certificate that is shown has to be of this authority.
     return {
         "ssl_certfile": tls.certificate_file,
         "ssl_keyfile": tls.key_file,
-        "ssl_ca_certs": tls.client_ca_file if tls.senders_certified else None,
+        "ssl_ca_certs": authority,
         "ssl_ciphers": SUITES,
-        "ssl_cert_reqs": ssl.CERT_OPTIONAL if tls.senders_certified else ssl.CERT_NONE,
+        "ssl_cert_reqs": ssl.CERT_OPTIONAL if authority else ssl.CERT_NONE,
     }
 
 
@@ -547,8 +554,8 @@ def refuse_unusable(tls: Tls) -> None:
     """
     if not tls.wanted:
         return
-    authority = (tls.client_ca_file,) if tls.senders_certified else ()
-    for path in (tls.certificate_file, tls.key_file, *authority):
+    authority = authority_of(tls)
+    for path in filter(None, (tls.certificate_file, tls.key_file, authority)):
         try:
             path.read_bytes()
         except OSError as err:
@@ -556,8 +563,8 @@ def refuse_unusable(tls: Tls) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(tls.certificate_file, tls.key_file)
-        for path in authority:
-            context.load_verify_locations(path)
+        if authority is not None:
+            context.load_verify_locations(authority)
     except ssl.SSLError:
         raise KeyFileError(
             "the files of web.tls are no PEM or don't belong together: certificate_file, key_file "

@@ -88,6 +88,7 @@ from doorctl.web.serving import (
     Missing,
     Server,
     application,
+    authority_of,
     listen,
     refuse_unusable,
 )
@@ -591,7 +592,7 @@ def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> S
             (*pushes.routes(), *shown.routes),
             missing=shown.missing,
             encrypted=encrypted(config),
-            senders_certified=config.web.tls.senders_certified,
+            senders_certified=authority_of(config.web.tls) is not None,
         ),
         tls=config.web.tls,
         head_s=config.web.push.chunk_timeout_s,
