@@ -25,8 +25,8 @@ from doorctl.access.throttle import TOLD_FROM
 from doorctl.accounts.account import Account, Permission, Refusals, Session, Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.config import Config
-from doorctl.core.asking import read_password
 from doorctl.config.tables import WiredOutput
+from doorctl.core.asking import read_password
 from doorctl.core.errors import ConfigError, KeyFileError, NotAnsweringError, Problem, StoreError
 from doorctl.core.language import Languages, languages
 from doorctl.core.ports import Clock, EventLog, Seal
