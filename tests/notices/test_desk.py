@@ -10,10 +10,8 @@ from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from doorctl.core.alarms import KINDS, LONGEST_WHY, Due, RaisedAlarm, Ration
+from doorctl.core.alarms import KINDS, Due, RaisedAlarm, Ration
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import Notice
@@ -92,15 +90,6 @@ def test_no_number_of_a_person_leaves(number: str) -> None:
 
     assert number not in str(asdict(made))
     assert made.why == "it was …, wasn't it?"
-
-
-@given(why=st.text(max_size=400))
-def test_words_fit_on_a_line(why: str) -> None:
-    """Whatever an alarm's words are, they become one printable line of bounded length."""
-    made = a_notice("stalled", why)
-
-    assert made.why.isprintable()
-    assert len(made.why) <= LONGEST_WHY
 
 
 def test_each_notice_has_its_own_number() -> None:

@@ -100,3 +100,29 @@ def test_a_turn_that_hangs_keeps_nobody_from_ending() -> None:
         over.set()
 
     assert failures.told.empty()
+
+
+def test_a_wake_never_waits_and_brings_a_turn_where_nothing_is_left() -> None:
+    """While a mail server lets one wait, others are heard; a thousand wakes are one turn."""
+    gate, done = threading.Event(), queue.SimpleQueue[bool]()
+
+    def turn() -> bool:
+        done.put(gate.wait(LONG_S))
+        return False
+
+    with started(Turns("alarms", turn, 0.01, pytest.fail)) as turns:
+        for _ in range(1000):
+            turns.wake()
+        gate.set()
+        for _ in range(2):
+            assert done.get(timeout=LONG_S)
+        with pytest.raises(queue.Empty):
+            done.get(timeout=0.2)
+        turns.wake()
+        assert done.get(timeout=LONG_S)
+
+
+def test_what_was_never_started_can_be_stopped(done: queue.SimpleQueue[str]) -> None:
+    """An error in between leaves nothing that hangs."""
+    assert regular("hours", noted(done), 3600.0, FakeEventLog()).stop()
+    assert done.empty()

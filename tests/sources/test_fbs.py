@@ -10,8 +10,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,8 +29,8 @@ from doorctl.sources.library import (
     FbsLibrary,
     Person,
 )
-from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known, person, serving
-from tests.sources.stages import BRIEF_S, card, fbs_library, nobody_listens
+from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known, person
+from tests.sources.stages import BRIEF_S, card, fbs_library, fbs_stage, nobody_listens
 
 CARD, PIN, SESSIONLESS = "3000001234", "4711", 401
 YES, NO, WAITS = LibraryAnswer.YES, LibraryAnswer.NO, LibraryAnswer.WAITS
@@ -41,7 +42,7 @@ class Fbs:
 
     script: FbsScript
     library: FbsLibrary
-    ended: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event
 
     def ask(self, pin: str = PIN, *, row_wanted: bool = False) -> LibraryAnswer:
         """Ask about the one card."""
@@ -63,13 +64,9 @@ class Fbs:
 
 def set_up(timeout_s: float) -> Iterator[Fbs]:
     """Serve and ask, with one patron."""
-    script = FbsScript({CARD: Known(PIN, 2**63 - 1)})
-    with serving(script) as url, closing(fbs_library(url, timeout_s)) as library:
-        fbs = Fbs(script, library)
-        try:
-            yield fbs
-        finally:
-            fbs.ended.set()
+    with fbs_stage(Path(), timeout_s) as stage:
+        stage.script.patrons[CARD] = Known(PIN, 2**63 - 1)
+        yield Fbs(stage.script, stage.system, stage.ended)
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from tests.sources.sip2_server import (
     information,
     serving,
 )
-from tests.sources.stages import BRIEF_S, card, sip2_library
+from tests.sources.stages import BRIEF_S, card, sip2_library, sip2_stage
 
 CARD, PIN = "3000001234", "4711"
 YES, NO = LibraryAnswer.YES, LibraryAnswer.NO
@@ -41,7 +42,7 @@ class Sip2:
     script: Sip2Script
     port: int
     library: Sip2Library
-    ended: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event
 
     def ask(self, number: str = CARD, pin: str = PIN) -> LibraryAnswer:
         """Ask about a card."""
@@ -65,13 +66,9 @@ class Sip2:
 
 def set_up(timeout_s: float) -> Iterator[Sip2]:
     """Serve and ask, with one patron."""
-    script = Sip2Script({CARD: Sip2Patron(PIN)})
-    with serving(script) as port, closing(sip2_library(port, timeout_s)) as library:
-        sip2 = Sip2(script, port, library)
-        try:
-            yield sip2
-        finally:
-            sip2.ended.set()
+    with sip2_stage(Path(), timeout_s) as stage:
+        stage.script.patrons[CARD] = Sip2Patron(PIN)
+        yield Sip2(stage.script, stage.system.port, stage.system, stage.ended)
 
 
 @pytest.fixture

@@ -98,13 +98,6 @@ def test_an_unheard_of_category_opens_nothing_and_is_told() -> None:
     assert found.unknown == {"Lektiecafé"}
 
 
-def test_the_request() -> None:
-    """The website is asked for one branch and the dates wanted."""
-    assert ASKED.target == (
-        "/api/v1/opening_hours?_format=json&branch_id=12&from_date=2026-03-09&to_date=2026-03-22"
-    )
-
-
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
