@@ -52,8 +52,6 @@ from doorctl.services.app import App, retention, zone
 from doorctl.services.branch import note, note_done
 from doorctl.store.door_log import Visit
 
-IN_FORCE, OVER, IN_DOUBT = "in force", "over", "in doubt"
-
 
 @click.group()
 def visits() -> None:
@@ -205,8 +203,8 @@ def _hold_as_line(held: Hold, moment: Moment) -> str:
 
 def _state(held: Hold, moment: Moment) -> str:
     if held.in_force(moment):
-        return IN_FORCE
-    return OVER if moment.latest_known >= held.until else IN_DOUBT
+        return "in force"
+    return "over" if moment.latest_known >= held.until else "in doubt"
 
 
 @click.command()

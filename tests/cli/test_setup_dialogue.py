@@ -21,7 +21,7 @@ from serial import Serial
 
 from doorctl.config import load
 from doorctl.services.setup import flat
-from tests.cli.test_setup import CARD, ROW
+from tests.rootplay.play import CARD, ROW
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="setup writes what is root's")
 

@@ -345,30 +345,6 @@ def test_impossible_high_water(doors: Doors) -> None:
     door.let_in(ENTITLED)
 
 
-@pytest.mark.parametrize("name", ["patrons", "branch"])
-def test_a_newer_file(doors: Doors, loaded: Loaded, name: str) -> None:
-    """After a downgrade the door runs, lets nobody in, and everybody is told why."""
-    door = doors.made()
-    shutil.copy2(loaded.directory / "branch.db", door.directory)
-    database = f"{name}.db"
-    door.change(
-        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, 'later', '')",
-        name,
-        database=database,
-    )
-    door.change(f"PRAGMA user_version = {layout_of(door.directory / database)}", database=database)
-    for command in ("status", "selftest"):
-        done = door.call(command)
-        assert done.returncode == 1, done
-        assert f"{database} was laid out by a newer doorctl" in done.stdout + done.stderr
-    door.start()
-
-    door.reader.send(ENTITLED.swipe)
-    assert door.wait_for("decision")["reason"] == "fault"
-    told = [line for line in door.lines if "newer doorctl" in line.get("why", "")]
-    assert {line["event"] for line in told} == {"alarm"}
-
-
 def test_a_newer_door_log(doors: Doors) -> None:
     """It keeps no entitled patron out and gets no byte; the alarm and both commands name it.
 

@@ -103,15 +103,6 @@ def test_staffed_the_door_may_be_staffs_own(door: Door) -> None:
     assert door.rows() == []
 
 
-def test_closed_by_the_configurations_hours(door: Door) -> None:
-    """Nobody comes in, and the attempt is on record."""
-    door.configured(*CLOSED).start()
-
-    assert reason(door) == "closed"
-    assert door.edges(door.pid) == []
-    assert modes(door) == [("closed", "schedule")]
-
-
 def test_staff_come_and_go(branch: Door) -> None:
     """The strike follows the mode at once, both ways; between the two a card is asked for."""
     set_mode(branch, "staffed")

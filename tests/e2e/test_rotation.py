@@ -24,6 +24,7 @@ import pytest
 from doorctl.access.patron import KEY_BYTES
 from doorctl.store.keys import read_signing_key
 from tests.e2e.door import COMMANDS
+from tests.e2e.test_sync import patron
 from tests.web.branch import LIMIT_S, Branch, rows
 
 ENTITLED, BANNED, GUESSED, STRANGER = "3000000001", "3000000002", "3000000003", "3000009999"
@@ -135,13 +136,6 @@ class Library:
         assert done.returncode == code, done.stdout + done.stderr
         report: dict[str, Any] = json.loads(done.stdout)
         return {**report, **{one["branch"]: one for one in report["branches"]}}
-
-
-def patron(number: int) -> dict[str, Any]:
-    """An invented row of the library system's export."""
-    card = {"identifier": str(3_000_000_000 + number), "identifierType": "CARD", "status": "ACTIVE"}
-    row = {"patronId": number, "identifiers": [card], "pincode": PIN, "resident": True}
-    return {**row, "birthday": "1970-01-01"}
 
 
 @pytest.fixture

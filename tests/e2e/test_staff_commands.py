@@ -14,16 +14,12 @@ import pytest
 
 from doorctl.demo.door import Stage
 from tests.e2e.door import Door, refusal, said, until
+from tests.e2e.hours import ahead
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER
 from tests.web.branch import Branch
 
 NOW = datetime.now(UTC).astimezone(ZoneInfo("Europe/Copenhagen"))
 IN_AN_HOUR = (NOW + timedelta(hours=1)).isoformat(timespec="seconds")
-
-
-def ahead(days: int) -> str:
-    """Return the date so many days from today."""
-    return (datetime.now(NOW.tzinfo) + timedelta(days=days)).date().isoformat()
 
 
 def told(door: Stage, *words: str) -> Any:

@@ -23,16 +23,12 @@ from doorctl.store.keys import seal_on_record
 from doorctl.store.patrons import PatronCache
 from tests.e2e.conftest import CONFIG
 from tests.e2e.door import LEASH, Door
+from tests.e2e.hours import in_s
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, write_feed
 from tests.rootplay.__main__ import INSIDE, with_own_mounts
 from tests.web.branch import free_port
 
 DOOR, WEB, GROUP = 65001, 65002, 65000
-
-
-def in_s(seconds: float) -> str:
-    """Return the time in so many seconds, ISO."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
 
 def become(user: int) -> list[str]:
