@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -62,12 +63,12 @@ class Rounds:
             raise StoreError("the disk is full")
         job(self.branch)
 
-    def website(self, url: str) -> WebsiteRound:
+    def website(self, fetch: Callable[[HoursRequest], Published]) -> WebsiteRound:
         """Return a round that asks a website."""
         return WebsiteRound(
             self.opening,
             "DK-773000",
-            fetch=Website(url).opening_hours,
+            fetch=fetch,
             branch=self.branch,
             write=self.write,
             clock=self.clock,
@@ -98,6 +99,27 @@ class Rounds:
         return [line["kind"] for line in self.log.named("alarm")]
 
 
+class Following(Rounds):
+    """A branch whose hours come from a website, and that website."""
+
+    def __init__(
+        self, script: WebsiteScript, url: str, clock: FakeClock | None = None, **own: Any
+    ) -> None:
+        super().__init__(Opening(source="website", website_branch="12", **own), clock)
+        self.script, self.url = script, url
+        self.round: WebsiteRound | None = None
+
+    def turn(self, after_s: float = 0.0) -> None:
+        """Let some time pass, and go the round."""
+        self.clock.advance(after_s)
+        self.round = self.round or self.website(Website(self.url).opening_hours)
+        self.round.turn()
+
+    def are_open(self) -> bool:
+        """Tell whether the site's hours that are kept let anybody in."""
+        return any(day.spans for day in self.stored(DaySource.WEBSITE).days)
+
+
 @pytest.fixture
 def script() -> WebsiteScript:
     """Return a website with hours for half a year."""
@@ -112,75 +134,60 @@ def url(script: WebsiteScript) -> Iterator[str]:
 
 
 @pytest.fixture
-def rounds() -> Rounds:
+def rounds(script: WebsiteScript, url: str) -> Following:
     """Return a branch whose hours come from the website."""
-    return Rounds(Opening(source="website", website_branch="12", website_days=14))
+    return Following(script, url)
 
 
-def test_the_websites_hours_are_kept_as_far_ahead_as_configured(
-    rounds: Rounds, script: WebsiteScript, url: str
-) -> None:
+def test_the_websites_hours_are_kept_as_far_ahead_as_configured(rounds: Following) -> None:
     """At the start today and the 14 days after it are asked for, and stand as the website's."""
-    rounds.website(url).turn()
+    rounds.turn()
 
     said = rounds.stored(DaySource.WEBSITE)
     assert [one.day for one in said.days] == [MONDAY + timedelta(days=one) for one in range(15)]
     assert said.known_until == date(2026, 3, 16)
     assert said.fetched_at == START
-    assert "from_date=2026-03-02&to_date=2026-03-16" in script.asked[0]
+    assert "from_date=2026-03-02&to_date=2026-03-16" in rounds.script.asked[0]
     assert rounds.alarms() == []
 
 
-def test_it_is_asked_every_three_hours(rounds: Rounds, script: WebsiteScript, url: str) -> None:
+def test_it_is_asked_every_three_hours(rounds: Following) -> None:
     """Turns in between ask nothing and write nothing."""
-    website = rounds.website(url)
-    website.turn()
+    rounds.turn()
     version = rounds.branch.version()
 
-    rounds.clock.advance(FETCH_EVERY_S - 1)
-    website.turn()
-    assert (len(script.asked), rounds.branch.version()) == (1, version)
+    rounds.turn(FETCH_EVERY_S - 1)
+    assert (len(rounds.script.asked), rounds.branch.version()) == (1, version)
 
-    rounds.clock.advance(1)
-    website.turn()
-    assert len(script.asked) == 2
+    rounds.turn(1)
+    assert len(rounds.script.asked) == 2
 
 
-def test_a_website_that_is_away_for_a_day_is_told_once(
-    rounds: Rounds, script: WebsiteScript, url: str
-) -> None:
+def test_a_website_that_is_away_for_a_day_is_told_once(rounds: Following) -> None:
     """Not before a day without a good answer, once however long it lasts, and its end as well."""
-    website = rounds.website(url)
-    website.turn()
-    script.status = 503
+    rounds.turn()
+    rounds.script.status = 503
     until_s = rounds.clock.monotonic + SILENT_S
     while rounds.clock.monotonic < until_s - AGAIN_S:
-        rounds.clock.advance(AGAIN_S)
-        website.turn()
+        rounds.turn(AGAIN_S)
     assert rounds.alarms() == []
     for _ in range(20):
-        rounds.clock.advance(AGAIN_S)
-        website.turn()
+        rounds.turn(AGAIN_S)
     assert rounds.alarms() == ["website_silent"]
     assert "HTTP status 503" in str(rounds.log.lines[0]["why"])
 
-    script.status = 200
-    rounds.clock.advance(AGAIN_S)
-    website.turn()
-    rounds.clock.advance(FETCH_EVERY_S)
-    website.turn()
+    rounds.script.status = 200
+    rounds.turn(AGAIN_S)
+    rounds.turn(FETCH_EVERY_S)
     assert rounds.alarms() == ["website_silent", "website_answers"]
 
-    script.status = 503
+    rounds.script.status = 503
     for _ in range(2):
-        rounds.clock.advance(SILENT_S)
-        website.turn()
+        rounds.turn(SILENT_S)
     assert rounds.alarms() == ["website_silent", "website_answers", "website_silent"]
 
 
-def test_hours_that_were_emptied_count_once_they_were_read_again(
-    rounds: Rounds, script: WebsiteScript, url: str
-) -> None:
+def test_hours_that_were_emptied_count_once_they_were_read_again(rounds: Following) -> None:
     """Staff are told at the first; the old hours let people in for an hour more, not a fortnight.
 
     Hours that come back by then change nothing, and their coming back is told.
@@ -188,63 +195,51 @@ def test_hours_that_were_emptied_count_once_they_were_read_again(
     Bug (outside look): hours that were emptied on the website were not followed: the old ones
     let people in for up to 14 days.
     """
-    website = rounds.website(url)
-    website.turn()
-    hours, script.items = script.items, []
-    rounds.clock.advance(FETCH_EVERY_S)
-    website.turn()
+    rounds.turn()
+    hours, rounds.script.items = rounds.script.items, []
+    rounds.turn(FETCH_EVERY_S)
     assert rounds.alarms() == ["website_emptied"]
     for _ in range(5):
-        rounds.clock.advance(AGAIN_S)
-        website.turn()
-        assert any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+        rounds.turn(AGAIN_S)
+        assert rounds.are_open()
 
-    rounds.clock.advance(EMPTIED_S - 5 * AGAIN_S)
-    website.turn()
+    rounds.turn(EMPTIED_S - 5 * AGAIN_S)
     now = rounds.clock.moment()
     assert standing(rounds.calendar(), None, now).mode is Mode.CLOSED
     assert not standing(rounds.calendar(), None, now).problem
-    assert not any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+    assert not rounds.are_open()
     assert rounds.alarms() == ["website_emptied"]
 
-    script.items = hours
-    rounds.clock.advance(FETCH_EVERY_S)
-    website.turn()
-    assert any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+    rounds.script.items = hours
+    rounds.turn(FETCH_EVERY_S)
+    assert rounds.are_open()
     assert rounds.alarms() == ["website_emptied", "website_filled"]
 
 
-def test_hours_that_were_emptied_by_mistake_are_not_followed(
-    rounds: Rounds, script: WebsiteScript, url: str
-) -> None:
+def test_hours_that_were_emptied_by_mistake_are_not_followed(rounds: Following) -> None:
     """Put back within the hour: nobody was shut out, and the next time is an hour again."""
-    website = rounds.website(url)
-    website.turn()
-    hours = script.items
+    rounds.turn()
+    hours = rounds.script.items
     for _ in range(2):
-        for script.items in ([], hours):
-            rounds.clock.advance(FETCH_EVERY_S)
-            website.turn()
-            assert any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+        for rounds.script.items in ([], hours):
+            rounds.turn(FETCH_EVERY_S)
+            assert rounds.are_open()
 
     assert rounds.alarms() == ["website_emptied", "website_filled"] * 2
 
 
-def test_hours_that_run_out_are_not_emptied(
-    rounds: Rounds, script: WebsiteScript, url: str
-) -> None:
+def test_hours_that_run_out_are_not_emptied(rounds: Following) -> None:
     """Nothing is known of the days after them: they are told as unknown, and never as closed.
 
     Bug (read by a stranger): hours on the website that merely ran out counted as emptied: an
     hour later the branch was closed by them, and `calendar_unknown` was withdrawn.
     """
-    script.items = [item(MONDAY)]
-    website = rounds.website(url)
-    website.turn()
-    script.items = []
+    rounds.script.items = [item(MONDAY)]
+    rounds.turn()
+    rounds.script.items = []
     rounds.clock.advance(DAY_S)
     for _ in range(3):
-        website.turn()
+        rounds.turn()
         rounds.clock.advance(EMPTIED_S)
 
     assert standing(rounds.calendar(), None, rounds.clock.moment()).problem
@@ -252,18 +247,16 @@ def test_hours_that_run_out_are_not_emptied(
     assert rounds.alarms() == ["website_silent"]
     assert "ran out on 2026-03-02" in str(rounds.log.lines[0]["why"])
 
-    script.items = [item(MONDAY + timedelta(days=1))]
-    website.turn()
+    rounds.script.items = [item(MONDAY + timedelta(days=1))]
+    rounds.turn()
     assert rounds.alarms() == ["website_silent", "website_answers"]
     assert not standing(rounds.calendar(), None, rounds.clock.moment()).problem
 
 
-def test_an_address_that_never_worked_is_told_at_once(
-    rounds: Rounds, script: WebsiteScript, url: str
-) -> None:
+def test_an_address_that_never_worked_is_told_at_once(rounds: Following) -> None:
     """The technician is still there: a wrong address need not wait for a day."""
-    script.status = 404
-    rounds.website(url).turn()
+    rounds.script.status = 404
+    rounds.turn()
 
     assert rounds.alarms() == ["website_silent"]
     assert rounds.calendar().mode_at(rounds.clock.moment().local) is None
@@ -273,45 +266,39 @@ def test_an_address_that_never_worked_is_told_at_once(
     ("hours", "alarms"), [(23, []), (25, ["website_silent"]), (-5, [])], ids=str
 )
 def test_the_silence_goes_on_across_a_restart(
-    rounds: Rounds, script: WebsiteScript, url: str, hours: int, alarms: list[str]
+    rounds: Following, hours: int, alarms: list[str]
 ) -> None:
     """It counts from the last good answer on record; one from the future is taken for now."""
-    rounds.website(url).turn()
+    rounds.turn()
     rounds.clock.step(rounds.clock.wall + timedelta(hours=hours))
     rounds.clock.believe()
-    script.status = 500
-    rounds.website(url).turn()
+    rounds.script.status = 500
+    rounds.round = None
+    rounds.turn()
 
     assert rounds.alarms() == alarms
 
 
-def test_a_setting_of_the_clock_makes_no_silence(
-    rounds: Rounds, script: WebsiteScript, url: str
-) -> None:
+def test_a_setting_of_the_clock_makes_no_silence(rounds: Following) -> None:
     """A day that did not pass is no day without an answer."""
-    website = rounds.website(url)
-    website.turn()
-    script.status = 500
+    rounds.turn()
+    rounds.script.status = 500
     rounds.clock.step(rounds.clock.wall + timedelta(days=3))
     rounds.clock.believe()
     rounds.clock.monotonic += FETCH_EVERY_S
-    website.turn()
+    rounds.turn()
 
-    assert len(script.asked) == 2
+    assert len(rounds.script.asked) == 2
     assert rounds.alarms() == []
 
 
-def test_a_website_that_is_down_for_15_days_closes_the_branch(
-    rounds: Rounds, script: WebsiteScript, url: str
-) -> None:
+def test_a_website_that_is_down_for_15_days_closes_the_branch(rounds: Following) -> None:
     """The last good hours count to their end; after it nobody knows: closed, and two alarms."""
-    website = rounds.website(url)
-    website.turn()
-    script.raw = lambda writer: writer.close()
+    rounds.turn()
+    rounds.script.raw = lambda writer: writer.close()
     standings = []
     for _ in range(15):
-        rounds.clock.advance(DAY_S)
-        website.turn()
+        rounds.turn(DAY_S)
         standings.append(standing(rounds.calendar(), None, rounds.clock.moment()))
 
     assert {one.mode for one in standings[:14]} == {Mode.SELF_SERVICE}
@@ -321,17 +308,14 @@ def test_a_website_that_is_down_for_15_days_closes_the_branch(
     assert rounds.alarms() == ["website_silent"]
 
 
-def test_an_unheard_of_category_is_told_once(
-    rounds: Rounds, script: WebsiteScript, url: str
-) -> None:
+def test_an_unheard_of_category_is_told_once(rounds: Following) -> None:
     """Each title once, harmlessly spelt; a new one again."""
     later = MONDAY + timedelta(days=5)
-    script.items.append(item(later, title='Lektie\ncafé "x"'))
-    website = rounds.website(url)
+    rounds.script.items.append(item(later, title='Lektie\ncafé "x"'))
     for title in (None, None, "Strikkeklub"):
         if title is not None:
-            script.items.append(item(later, title=title))
-        website.turn()
+            rounds.script.items.append(item(later, title=title))
+        rounds.turn()
         rounds.clock.advance(FETCH_EVERY_S)
 
     assert rounds.alarms() == ["website_unknown_category"] * 2
@@ -353,9 +337,8 @@ def test_what_open_means_is_as_configured(
 ) -> None:
     """The category "Åbent" is staffed, self-service or nothing."""
     script.items = [item(MONDAY, "09:00", "10:00", "Åbent"), item(MONDAY, "11:00", "12:00")]
-    opening = Opening(source="website", website_branch="12", website_open_means=means)  # type: ignore[arg-type]
-    rounds = Rounds(opening)
-    rounds.website(url).turn()
+    rounds = Following(script, url, website_open_means=means)
+    rounds.turn()
 
     found = rounds.stored(DaySource.WEBSITE).days[0].spans
     assert found == (*spans, ModeSpan(Mode.SELF_SERVICE, 660, 720))
@@ -363,37 +346,27 @@ def test_what_open_means_is_as_configured(
 
 def test_nothing_is_asked_before_the_clock_is_set(script: WebsiteScript, url: str) -> None:
     """Nobody knows which days to ask for; as soon as the time is known, it is asked."""
-    rounds = Rounds(Opening(source="website", website_branch="12"), FakeClock(vouched=False))
-    website = rounds.website(url)
-    website.turn()
+    rounds = Following(script, url, FakeClock(vouched=False))
+    rounds.turn()
     assert script.asked == []
 
     rounds.clock.vouched = True
-    website.turn()
+    rounds.turn()
     assert len(script.asked) == 1
 
 
-def test_midnight_during_the_answer(rounds: Rounds, script: WebsiteScript, url: str) -> None:
+def test_midnight_during_the_answer(rounds: Following) -> None:
     """A question of yesterday is stored from today on: what is past would refuse it whole."""
     rounds.clock.step(datetime(2026, 3, 2, 22, 59, 59, tzinfo=UTC))
 
     def fetch(asked: HoursRequest) -> Published:
-        published = Website(url).opening_hours(asked)
+        published = Website(rounds.url).opening_hours(asked)
         rounds.clock.advance(2)
         return published
 
-    website = WebsiteRound(
-        rounds.opening,
-        "",
-        fetch=fetch,
-        branch=rounds.branch,
-        write=rounds.write,
-        clock=rounds.clock,
-        log=rounds.log,
-    )
-    website.turn()
+    rounds.website(fetch).turn()
 
-    assert "from_date=2026-03-02" in script.asked[0]
+    assert "from_date=2026-03-02" in rounds.script.asked[0]
     assert rounds.stored(DaySource.WEBSITE).days[0].day == date(2026, 3, 3)
     assert rounds.alarms() == []
 
@@ -413,58 +386,52 @@ def test_midnight_during_the_answer(rounds: Rounds, script: WebsiteScript, url: 
     ],
     ids=str,
 )
-def test_today_is_the_branchs_own(
-    rounds: Rounds, script: WebsiteScript, url: str, utc: datetime, first: date
-) -> None:
+def test_today_is_the_branchs_own(rounds: Following, utc: datetime, first: date) -> None:
     """Both days on which the clocks change and New Year's Eve begin at the branch's midnight."""
-    script.items = [item(first + timedelta(days=one)) for one in range(-1, 20)]
+    rounds.script.items = [item(first + timedelta(days=one)) for one in range(-1, 20)]
     rounds.clock.step(utc)
-    rounds.website(url).turn()
+    rounds.turn()
 
     last = first + timedelta(days=14)
-    assert f"from_date={first}&to_date={last}" in script.asked[0]
+    assert f"from_date={first}&to_date={last}" in rounds.script.asked[0]
     said = rounds.stored(DaySource.WEBSITE)
     assert (said.days[0].day, said.known_until) == (first, last)
 
 
-def test_a_full_disk_is_told_once(rounds: Rounds, url: str) -> None:
+def test_a_full_disk_is_told_once(rounds: Following) -> None:
     """The website is not to blame; what is stored stays, and it is tried again."""
-    website = rounds.website(url)
-    website.turn()
+    rounds.turn()
     good = rounds.branch.calendar()
     rounds.disk_is_full = True
     for _ in range(3):
-        rounds.clock.advance(FETCH_EVERY_S)
-        website.turn()
+        rounds.turn(FETCH_EVERY_S)
     assert rounds.branch.calendar() == good
 
     rounds.disk_is_full = False
-    rounds.clock.advance(AGAIN_S)
-    website.turn()
+    rounds.turn(AGAIN_S)
     assert rounds.log.lines == [
         {"event": "alarm", "kind": "branch_failing", "why": "the disk is full"}
     ]
     assert rounds.stored(DaySource.WEBSITE).fetched_at == rounds.clock.wall
 
 
-def test_a_disk_that_fails_at_the_start_delays_the_first_question(
-    rounds: Rounds, script: WebsiteScript, url: str
-) -> None:
+def test_a_disk_that_fails_at_the_start_delays_the_first_question(rounds: Following) -> None:
     """Nobody knows then how long the website was silent, nor could its answer be stored."""
     rounds.branch.broken = True
-    website = rounds.website(url)
-    website.turn()
-    assert (script.asked, rounds.alarms()) == ([], ["branch_failing"])
+    rounds.turn()
+    assert (rounds.script.asked, rounds.alarms()) == ([], ["branch_failing"])
 
     rounds.branch.broken = False
-    rounds.clock.advance(AGAIN_S)
-    website.turn()
+    rounds.turn(AGAIN_S)
     assert rounds.stored(DaySource.WEBSITE).days
 
 
 Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
 SUNDAY = (ModeSpan(Mode.SELF_SERVICE, 600, 840),)
 WEEK = (((ModeSpan(Mode.SELF_SERVICE, 480, 1320),),) * 6) + (SUNDAY,)
+
+
+CLOSED = Opening(week=WEEK, holidays="closed")
 
 
 class Almanac:
@@ -505,7 +472,7 @@ def test_this_year_and_the_next_are_stored(almanac: Almanac) -> None:
 
 def test_they_are_computed_anew_when_the_year_changes(almanac: Almanac) -> None:
     """At the branch's own New Year, and else not, however often it is looked at."""
-    rounds = Rounds(Opening(week=WEEK, holidays="closed"))
+    rounds = Rounds(CLOSED)
     holidays = rounds.holidays(almanac)
     rounds.clock.step(datetime(2026, 12, 31, 22, 59, 59, tzinfo=UTC))
     for _ in range(3):
@@ -522,7 +489,7 @@ def test_they_are_computed_anew_when_the_year_changes(almanac: Almanac) -> None:
 @pytest.mark.parametrize("broken", ["almanac", "branch", "disk"])
 def test_holidays_that_fail_are_told_once_and_tried_again(almanac: Almanac, broken: str) -> None:
     """The ones that are stored stay meanwhile."""
-    rounds = Rounds(Opening(week=WEEK, holidays="closed"))
+    rounds = Rounds(CLOSED)
     holidays = rounds.holidays(almanac)
     almanac.failing = broken == "almanac"
     rounds.branch.broken = broken == "branch"
@@ -541,7 +508,7 @@ def test_holidays_that_fail_are_told_once_and_tried_again(almanac: Almanac, brok
 
 def test_no_holidays_before_the_clock_is_set(almanac: Almanac) -> None:
     """A Pi that wakes up in another year must not store that one's."""
-    rounds = Rounds(Opening(week=WEEK, holidays="closed"), FakeClock(vouched=False))
+    rounds = Rounds(CLOSED, FakeClock(vouched=False))
     holidays = rounds.holidays(almanac)
     holidays.turn()
     assert almanac.wanted == []
@@ -553,7 +520,7 @@ def test_no_holidays_before_the_clock_is_set(almanac: Almanac) -> None:
 
 def test_a_clock_that_is_lost_meanwhile_stores_nothing() -> None:
     """What was computed for a time that nobody vouches for any more is left out."""
-    rounds = Rounds(Opening(week=WEEK, holidays="closed"))
+    rounds = Rounds(CLOSED)
 
     def rebooting(wanted: HolidaysWanted) -> Mapping[date, DatedDay]:
         rounds.clock.vouched = False
@@ -586,7 +553,7 @@ def test_where_holidays_are_wanted(opening: Opening, wanted: bool, almanac: Alma
 
 def test_a_new_branch_has_its_holidays_for_years(almanac: Almanac) -> None:
     """Without a web process nobody would store the next ones."""
-    rounds = Rounds(Opening(week=WEEK, holidays="closed"))
+    rounds = Rounds(CLOSED)
     store_initial_holidays(rounds.opening, rounds.branch, rounds.clock.moment(), almanac)
 
     said = rounds.stored(DaySource.HOLIDAY)
@@ -597,7 +564,7 @@ def test_a_new_branch_has_its_holidays_for_years(almanac: Almanac) -> None:
 def test_a_new_branch_without_a_clock_begins_with_what_is_certain(almanac: Almanac) -> None:
     """The latest year that is known to have come is the first; a guess is not believed."""
     clock = FakeClock(vouched=False, wall=datetime(2093, 5, 5, tzinfo=UTC))
-    rounds = Rounds(Opening(week=WEEK, holidays="closed"), clock)
+    rounds = Rounds(CLOSED, clock)
     store_initial_holidays(rounds.opening, rounds.branch, clock.moment(), almanac)
 
     assert almanac.wanted[0].years[0] == 2026
