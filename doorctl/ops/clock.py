@@ -96,7 +96,7 @@ class TimeSources:
 
     def battery(self) -> datetime | None:
         """Return the battery clock's time, UTC; None if there is none that was ever set."""
-        written = _line(self.rtc / "since_epoch")
+        written = text_of(self.rtc / "since_epoch")
         # Digits beyond any year are no time; 11 of them are the year 5138.
         if not written.isdecimal() or len(written) > MOST_DIGITS:
             return None
@@ -104,7 +104,7 @@ class TimeSources:
         return now if now.year >= RTC_FLOOR_YEAR else None
 
     def _from_battery(self, wall: datetime) -> bool:
-        now = self.battery() if _line(self.rtc / "hctosys") == "1" else None
+        now = self.battery() if text_of(self.rtc / "hctosys") == "1" else None
         return now is not None and abs(now - wall) < SMALL
 
 
@@ -142,7 +142,7 @@ class SystemClock:
         self._vouched = self._agreed = False
         self._battery = BatteryWatch()
         self._ask_again_s = 0.0
-        self._boot_id = _line(boot_id) or _given_boot_id() or uuid4().hex
+        self._boot_id = text_of(boot_id) or _given_boot_id() or uuid4().hex
         self._lock = Lock()
         wary = wary and high_water > BUILD_FLOOR
         self._timekeeper = Timekeeper(max(high_water, BUILD_FLOOR), wary=wary)
@@ -244,8 +244,9 @@ def _given_boot_id() -> str:
         return ""
 
 
-def _line(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return what stands in a file, without space around; "" where it can't be read."""
     try:
-        return path.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""

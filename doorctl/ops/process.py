@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.core.ports import EventLog
-from doorctl.ops.clock import BUILD_FLOOR
+from doorctl.ops.clock import TimeSources, text_of
 
 PostedT = TypeVar("PostedT")
 ResultT = TypeVar("ResultT")
@@ -362,10 +362,9 @@ def undervoltage(hwmon: Path = HWMON) -> str | None:
     The kernel's driver ``rpi_volt`` sets ``in0_lcrit_alarm`` below 4.63 V.
     """
     for name in hwmon.glob("*/name"):
-        with suppress(OSError):
-            if name.read_text().strip() == "rpi_volt":
-                low = (name.parent / "in0_lcrit_alarm").read_text().strip() == "1"
-                return "the supply falls below 4.63 V" if low else None
+        if text_of(name) == "rpi_volt":
+            low = text_of(name.parent / "in0_lcrit_alarm") == "1"
+            return "the supply falls below 4.63 V" if low else None
     return None
 
 
@@ -382,10 +381,9 @@ class DataDisk:
     def free_bytes(self) -> int:
         """Return the free bytes without the part that ext4 keeps for root."""
         try:
-            usage = os.statvfs(self._directory)
+            return shutil.disk_usage(self._directory).free
         except OSError as err:
             raise StoreError(f"{self._directory} can't be asked: {err.strerror}") from err
-        return usage.f_bavail * usage.f_frsize
 
     def prove_writable(self) -> None:
         """Write a page to a file without a name and wait until the medium has it.
@@ -421,21 +419,21 @@ def unencrypted(device: str, root: Path = ROOT) -> str | None:
 
 
 def _encrypted(device: Path) -> bool:
-    return _text(device / "dm/uuid").startswith("CRYPT-") or any(
+    return text_of(device / "dm/uuid").startswith("CRYPT-") or any(
         map(_encrypted, device.glob("slaves/*"))
     )
 
 
 def core_dumps(root: Path = ROOT) -> str | None:
     """Check where the memory of a crashed process is stored."""
-    if _text(root / "proc/sys/kernel/core_pattern") in {"", "|/bin/false"}:
+    if text_of(root / "proc/sys/kernel/core_pattern") in {"", "|/bin/false"}:
         return None
     return "A command that crashes may leave its memory on the disk; the units leave none."
 
 
 def swap(root: Path = ROOT) -> str | None:
     """Check whether memory is written to a disk; zram stays in memory."""
-    used = [line.split()[0] for line in _text(root / "proc/swaps").splitlines()[1:]]
+    used = [line.split()[0] for line in text_of(root / "proc/swaps").splitlines()[1:]]
     disks = [name for name in used if not name.startswith("/dev/zram")]
     return f"Memory may be swapped to {', '.join(disks)}." if disks else None
 
@@ -451,16 +449,15 @@ def clear_feeds(directories: Iterable[Path]) -> str | None:
 
 def unsigned_time(root: Path = ROOT) -> str | None:
     """Look for a server with NTS in chrony's configuration."""
-    files = (root / "etc/chrony").rglob("*.*")
-    if any(" nts" in line.partition("#")[0] for path in files for line in _text(path).splitlines()):
+    texts = map(text_of, (root / "etc/chrony").rglob("*.*"))
+    if any(" nts" in line.partition("#")[0] for text in texts for line in text.splitlines()):
         return None
     return "The time is taken unsigned: whoever answers on the network sets it."
 
 
 def battery_clock(root: Path = ROOT) -> str | None:
-    """Check the battery clock; without a battery it says a time before doorctl was built."""
-    texts = (_text(path) for path in (root / "sys/class/rtc").glob("*/since_epoch"))
-    if any(text.isdigit() and int(text) > BUILD_FLOOR.timestamp() for text in texts):
+    """Check the battery clock; without a battery it says a time before there was a doorctl."""
+    if any(TimeSources(rtc=rtc).battery() for rtc in (root / "sys/class/rtc").glob("*")):
         return None
     return "No battery clock keeps the time while the power is off."
 
@@ -468,12 +465,6 @@ def battery_clock(root: Path = ROOT) -> str | None:
 def watchdog(root: Path = ROOT) -> str | None:
     """Check whether the board's own watchdog is fed."""
     states = (root / "sys/class/watchdog").glob("*/state")
-    if any(_text(path) == "active" for path in states):
+    if any(text_of(path) == "active" for path in states):
         return None
     return "No watchdog resets this machine when it hangs."
-
-
-def _text(path: Path) -> str:
-    with suppress(OSError, UnicodeDecodeError):
-        return path.read_text(encoding="utf-8").strip()
-    return ""

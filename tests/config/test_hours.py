@@ -34,11 +34,6 @@ def problems(tmp_path: Path, hours: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_no_table_is_always_open(tmp_path: Path) -> None:
-    """Without the table the hours are None: always open."""
-    assert week(tmp_path, "") is None
-
-
 def test_an_empty_table_is_always_closed(tmp_path: Path) -> None:
     """A table without a day is seven closed days, not an open week."""
     assert week(tmp_path, "[hours]\n") == ((),) * 7
@@ -79,6 +74,7 @@ def test_without_a_table_the_calendar_is_always_open(tmp_path: Path) -> None:
     path.write_text(RIGHT, encoding="utf-8")
     config = load(path, environment={})
 
+    assert config.opening.week is None
     assert config.opening.calendar.always_open
     assert (config.opening.source, config.opening.website_days) == ("config", 14)
     assert (config.closing.warn_min, config.closing.no_entry_min) == ((15, 10, 5), 0)

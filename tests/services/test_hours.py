@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from doorctl.access.calendar import Calendar, Cause, DatedDay, Day, Mode, ModeSpan, Span, StoredDay
+from doorctl.access.calendar import Calendar, Cause, DatedDay, Day, Mode, ModeSpan, StoredDay
 from doorctl.access.day import Override
 from doorctl.core.moments import ClockState, Moment
 from doorctl.services.hours import Hours, refuse_day
@@ -72,18 +72,8 @@ def test_by_a_clock_that_is_not_set_nothing_is_foretold() -> None:
     assert unset.standing.cause is Cause.CLOCK
 
 
-THURSDAY, FRIDAY, SATURDAY = (date(2026, 11, day) for day in (26, 27, 28))
-
-
-def own(day: date, self_service: list[Span], staffed: list[Span]) -> StoredDay:
-    """Return hours of a date's own."""
-    by = ((Mode.SELF_SERVICE, self_service), (Mode.STAFFED, staffed))
-    spans = (ModeSpan(mode, one.opens, one.closes) for mode, every in by for one in every)
-    return StoredDay(day, tuple(spans))
-
-
 def test_a_branch_without_hours_can_have_an_exception() -> None:
     """Open at all hours, but not on Christmas Eve."""
     always = replace(hours(), calendar=Calendar())
 
-    refuse_day(always, own(THURSDAY, [Span(600, 720)], []))
+    refuse_day(always, StoredDay(LOCAL.date(), (ModeSpan(Mode.SELF_SERVICE, 600, 720),)))
