@@ -86,15 +86,6 @@ def test_after_a_quiet_night_there_is_room_again() -> None:
     assert again == [0] * AT_ONCE + [None]
 
 
-def test_nobody_is_hidden_behind_somebody_elses_refusals() -> None:
-    """Each account has its own first ones."""
-    refusals = Refusals()
-    for _ in range(AT_ONCE + 1):
-        refusals.due("kaj", 0.0)
-
-    assert refusals.due("grethe", 0.0) == 0
-
-
 def test_only_so_many_accounts_are_counted() -> None:
     """A whole municipality that may sign in fills no memory."""
     refusals = Refusals()

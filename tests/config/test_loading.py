@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from doorctl.config import Config, load
 from doorctl.config.loading import Origin, check_table, checked, from_values, keys
-from doorctl.config.tables import Branch, Gpio, Push, Reader, Seal, Tls
+from doorctl.config.tables import Push, Tls
 from doorctl.core.errors import ConfigError
 from tests.config.conftest import RIGHT
 
@@ -27,20 +27,6 @@ def problems(path: Path, *overrides: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(path, overrides, environment={})
     return [str(problem) for problem in caught.value.problems]
-
-
-def test_what_is_left_out_has_its_default(path: Path) -> None:
-    """A file with the required keys alone is a whole configuration."""
-    config = load(path, environment={})
-
-    assert config.branch == Branch(name="Randers Bibliotek, Øst", id="oest")
-    assert config.reader == Reader(port="/dev/ttyUSB0", baud=9600)
-    assert config.seal == Seal(memory_kib=19456, iterations=2)
-    assert config.gpio == Gpio(factory="lgpio", relay_pin=17, contact_pin=None)
-    assert config.policy.deny_blocks == ("O", "D", "S", "U", "F")
-    assert config.storage.directory == Path("/var/lib/doorctl")
-    assert config.control.socket == Path("/var/lib/doorctl/door.sock")
-    assert config.secrets.installation_key_file == Path("/etc/doorctl/installation.key")
 
 
 def test_a_configuration_is_a_frozen_value(path: Path) -> None:
