@@ -9,13 +9,16 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tracemalloc
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from doorctl.core.errors import (
     PushError,
@@ -26,7 +29,7 @@ from doorctl.core.errors import (
 )
 from doorctl.sync.document import PIECE_BYTES, read_manifest, sign, written
 from doorctl.sync.receive import Limits, Staging
-from doorctl.sync.rows import Removal, encode
+from doorctl.sync.rows import LONGEST_LINE_BYTES, Removal, encode
 from tests.sync.pushes import KEY, LIMITS, OTHER_KEY, TERMS, Document, row, stage, staging_of
 
 ROWS = [row(number) for number in range(5)]
@@ -339,3 +342,67 @@ def test_closing_lets_go_of_what_was_kept() -> None:
     staging.close()
 
     assert spool.closed
+
+
+# The first line, before any disk is touched.
+
+PACKED = gzip.compress(VALID, mtime=0)
+BEGINS = len(FIRST)
+
+
+def opening() -> Staging:
+    """Return what takes a push in without touching a disk."""
+    limits = replace(LIMITS, max_line_bytes=LONGEST_LINE_BYTES)
+    return Staging(replace(TERMS, limits=limits), untouched)
+
+
+def untouched() -> BinaryIO:
+    """Fail: the beginning of a push is kept on no disk."""
+    raise AssertionError("the disk was touched")
+
+
+@given(st.lists(st.integers(0, len(VALID)), max_size=8))
+def test_it_is_told_at_the_byte_that_ends_the_line(cuts: list[int]) -> None:
+    """However the bytes come: no chunk before it is enough, and the one with it is."""
+    reader, at = opening(), 0
+    for cut in sorted({*cuts, len(VALID)}):
+        if at >= BEGINS:
+            break
+        assert reader.begin(VALID[at:cut]) is (cut >= BEGINS)
+        at = cut
+
+
+@pytest.mark.parametrize("step", [1, 7, len(PACKED)])
+def test_packed_it_is_the_same(step: int) -> None:
+    """The line is there as soon as enough of it can be unfolded."""
+    reader = opening()
+
+    assert any(reader.begin(PACKED[at : at + step]) for at in range(0, len(PACKED), step))
+
+
+@pytest.mark.parametrize("step", [1000, LONGEST_LINE_BYTES + 1])
+def test_a_line_without_an_end_is_given_up(step: int) -> None:
+    """One byte more than a line may have is refused; just as many are still waited for."""
+    reader, left = opening(), LONGEST_LINE_BYTES
+    while left > 0:
+        assert reader.begin(b"x" * min(step, left)) is False
+        left -= step
+    sentence = f"push: line 1: longer than {LONGEST_LINE_BYTES} bytes; give one row a line"
+
+    with pytest.raises(PushInvalidError, match=f"^{re.escape(sentence)}$"):
+        reader.begin(b"x")
+
+
+@pytest.mark.parametrize("data", [VALID, PACKED])
+@given(cut=st.integers(0, len(VALID)))
+def test_what_follows_in_the_same_piece_waits(data: bytes, cut: int) -> None:
+    """A short push is one piece: its rows are kept once the disk may be touched, and all are."""
+    spool = io.BytesIO()
+    staging = Staging(TERMS, lambda: spool)
+    begun = staging.begin(data[:cut])
+    assert begun or staging.begin(data[cut:])
+    assert spool.getvalue() == b""
+    if begun:
+        staging.feed(data[cut:])
+
+    assert list(staging.finish().lines()) == ROWS
