@@ -527,7 +527,7 @@ def restore(file: Path, identity: BinaryIO, replace: bool, config_path: Path) ->
     one too.
     """
     from doorctl.services.backups import opened, unpacked
-    from doorctl.wiring.restoring import restore as put_back
+    from doorctl.wiring.installation import restore as put_back
 
     if sys.stdin.isatty() and identity.name == "<stdin>":
         key = click.prompt("Private key (AGE-SECRET-KEY-1…)", hide_input=True).encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -127,20 +127,10 @@ LIMIT_S = 10.0
 """How long a command may take; a lamp or an alarm panel answers within a second or two."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutputCommand:
-    """One output, and the commands that switch it on and off; no shell reads them.
-
-    `name` is unique in the configuration.
-    """
-
-    name: str
-    on: tuple[str, ...]
-    off: tuple[str, ...]
-
-
 class CommandOutputs:
     """Outputs by command, for a process that has a network. Thread-safe; `switch` never waits.
+
+    `commands` has each output's by its name; ``on`` or ``off`` is added, and no shell reads it.
 
     For one output one command runs at a time; of the requests meanwhile only the last is carried
     out. An output's state is unknown at first, and after a command that failed: then the next
@@ -154,12 +144,12 @@ class CommandOutputs:
 
     def __init__(
         self,
-        commands: Iterable[OutputCommand],
+        commands: Mapping[str, tuple[str, ...]],
         now_s: Callable[[], float],
         failed: Callable[[str, str], None],
         limit_s: float = LIMIT_S,
     ) -> None:
-        self._outputs = {command.name: _Output(command) for command in commands}
+        self._outputs = {name: _Output(name, command) for name, command in commands.items()}
         self._failed = failed
         self._lock = Lock()
         self._stopping = False
@@ -196,14 +186,13 @@ class CommandOutputs:
 
     def _serve(self, output: _Output) -> None:
         while (wish := self._next(output)) is not None:
-            command = output.command
-            why = self._ran(command.on if wish else command.off)
+            why = self._ran((*output.command, "on" if wish else "off"))
             with self._lock:
                 output.state = wish if why is None else None
                 tell = why is not None and not output.failing and not self._stopping
                 output.failing = why is not None
             if tell:
-                self._failed(command.name, why or "")
+                self._failed(output.name, why or "")
 
     def _ran(self, argv: Sequence[str]) -> str | None:
         try:
@@ -225,7 +214,8 @@ class CommandOutputs:
 class _Output:
     """The state of one output; `state` is None while unknown."""
 
-    command: OutputCommand
+    name: str
+    command: tuple[str, ...]
     state: bool | None = None
     wish: bool | None = None
     failing: bool = False

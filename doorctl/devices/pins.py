@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 from tempfile import gettempdir
 from threading import Event
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from gpiozero import GPIODevice, GPIOZeroError, OutputDevice, PinFixedPull
 from gpiozero.pins.local import LocalPiPin
 from gpiozero.pins.mock import MockFactory
 
+from doorctl.config.tables import Factory as FactoryName
 from doorctl.config.tables import Gpio
 from doorctl.core.errors import DeviceError
 from doorctl.door.pins import IN_DOUBT, Lamps, Levels
@@ -131,20 +131,13 @@ class Factory(Protocol):
         """Release all pins and the chip."""
 
 
-def open_factory(name: str, work_directory: Path) -> Factory:
+def open_factory(name: FactoryName, work_directory: Path) -> Factory:
     """Open a pin factory by name: ``lgpio`` for a Pi, ``mock`` for none; there is no fallback.
 
-    Args:
-        work_directory: writable; lgpio puts a FIFO there. Don't fork afterwards: it has a thread.
-
-    Raises DeviceError: there is no such factory, it is not installed or the chip can't be opened.
+    lgpio puts a FIFO into `work_directory`, and starts a thread: don't fork afterwards. Raises
+    DeviceError: it is not installed or the chip can't be opened.
     """
-    try:
-        opener = OPENERS[name]
-    except KeyError:
-        known = ", ".join(sorted(OPENERS))
-        raise DeviceError(f"there is no pin factory {name!r}; gpio.factory is {known}") from None
-    return opener(work_directory)
+    return MockFactory() if name == "mock" else _open_lgpio(work_directory)
 
 
 class GpioRelay:
@@ -177,17 +170,6 @@ class GpioRelay:
                 self.de_energise()
             finally:
                 self._output.close()
-
-
-def relay_off(factory: Factory, pin: int, *, active_high: bool) -> None:
-    """Drive the relay's pin to its off level, whatever its level was; raises DeviceError."""
-    GpioRelay(factory, pin, active_high=active_high).close()
-
-
-def chip_of(factory: Factory) -> str | None:
-    """Return the device file of the chip that the pins belong to, None if there is no chip."""
-    number = getattr(factory, "chip", None)
-    return f"/dev/gpiochip{number}" if isinstance(number, int) else None
 
 
 MODULES = Path("/sys/module")
@@ -266,15 +248,6 @@ def _open_lgpio(work_directory: Path) -> Factory:
     return factory  # type: ignore[no-any-return]
 
 
-def _open_mock(_work_directory: Path) -> Factory:
-    return MockFactory()  # type: ignore[no-any-return]
-
-
-OPENERS: MappingProxyType[str, Callable[[Path], Factory]] = MappingProxyType(
-    {"lgpio": _open_lgpio, "mock": _open_mock}
-)
-
-
 # Locks the door without the daemon: all that is needed is to know the relay's pin.
 
 WORD = "relay"
@@ -289,7 +262,8 @@ def lock(gpio: Gpio, environment: Mapping[str, str]) -> None:
     """
     work_directory = Path(environment.get("RUNTIME_DIRECTORY") or gettempdir())
     with closing(open_factory(gpio.factory, work_directory)) as factory:
-        relay_off(factory, gpio.relay_pin, active_high=gpio.relay_active_high)
+        # Claiming the pin drives it to its off level, whatever its level was.
+        GpioRelay(factory, gpio.relay_pin, active_high=gpio.relay_active_high).close()
 
 
 def pulse(gpio: Gpio, length_s: float) -> tuple[int, ...]:
@@ -315,12 +289,12 @@ def leave_word(gpio: Gpio, factory: Factory, environment: Mapping[str, str]) -> 
     Nothing is left without systemd's ``RUNTIME_DIRECTORY`` or on a chip that isn't one. Never
     raises: `lock` serves then. `factory` is the one that the relay was claimed from.
     """
-    directory, chip = environment.get("RUNTIME_DIRECTORY"), chip_of(factory)
-    if not directory or chip is None:
+    directory, chip = environment.get("RUNTIME_DIRECTORY"), getattr(factory, "chip", None)
+    if not directory or not isinstance(chip, int):
         return
     off = 0 if gpio.relay_active_high else 1
     with suppress(OSError):
-        Path(directory, WORD).write_text(f"{chip} {gpio.relay_pin} {off}\n", encoding="ascii")
+        Path(directory, WORD).write_text(f"/dev/gpiochip{chip} {gpio.relay_pin} {off}\n", "ascii")
 
 
 # Door contact, exit button, fire alarm and the other door's contact on GPIO pins.
@@ -341,40 +315,22 @@ class InputPin:
 class GpioInputs:
     """The real Inputs; None for what is not wired.
 
-    A pin that fails later has its level of `IN_DOUBT` until it can be read again.
-
-    Args:
-        on_change: called from the driver's thread at the first edge after each `levels`, so that
-            a wire that chatters fills no queue; must only post, never raise.
+    `wired` has the names of `Levels`. A pin that fails later has its level of `IN_DOUBT` until it
+    can be read again. `on_change` is called from the driver's thread at the first edge after each
+    `levels`, so that a wire that chatters fills no queue; it must only post, never raise.
 
     Raises DeviceError: a pin can't be claimed, or not with its pull; none is kept then.
     """
 
-    def __init__(
-        self,
-        factory: Factory,
-        on_change: Callable[[], None],
-        *,
-        contact: InputPin | None = None,
-        exit_button: InputPin | None = None,
-        fire: InputPin | None = None,
-        other_door: InputPin | None = None,
-    ) -> None:
+    def __init__(self, factory: Factory, on_change: Callable[[], None], **wired: InputPin) -> None:
         self._wires: dict[str, _Wire] = {}
         self._on_change = on_change
         self._announced = False
-        wired = {
-            "contact_open": contact,
-            "exit_pressed": exit_button,
-            "fire": fire,
-            "other_door_open": other_door,
-        }
         with ExitStack() as undoing:
             undoing.callback(self.close)
             for name, pin in wired.items():
-                if pin is not None:
-                    doubt = getattr(IN_DOUBT, name)
-                    self._wires[name] = _Wire(factory, pin, self._changed, in_doubt=doubt)
+                doubt = getattr(IN_DOUBT, name)
+                self._wires[name] = _Wire(factory, pin, self._changed, in_doubt=doubt)
             undoing.pop_all()
 
     def levels(self) -> Levels:
@@ -442,32 +398,25 @@ class _Wire:
         self._tell()
 
 
-@dataclass(frozen=True, slots=True)
-class OutputPin:
-    """One output, on a Broadcom pin that is never the relay's.
-
-    `name` is unique in the configuration.
-    """
-
-    name: str
-    pin: int
-    active_high: bool = True
-
-
 class GpioOutputs:
     """The real Outputs. Each is off from the first moment and after :meth:`close`. One thread.
+
+    `pins` has each output's Broadcom pin, which its high level switches on.
 
     The pins are free between two runs of the daemon, so no output can be promised to stay on over a
     restart. Wire each so that off does no harm: a light by its relay's normally-closed contact.
     Raises DeviceError: a pin can't be claimed, and none is kept.
     """
 
-    def __init__(self, factory: Factory, outputs: Iterable[OutputPin]) -> None:
+    def __init__(self, factory: Factory, pins: Mapping[str, int]) -> None:
         self._outputs: dict[str, Any] = {}
         with ExitStack() as undoing:
             undoing.callback(self.close)
-            for output in outputs:
-                self._outputs[output.name] = _claimed(factory, output)
+            for name, pin in pins.items():
+                try:
+                    self._outputs[name] = claimed_output(factory, pin, active_high=True)
+                except DeviceError as error:
+                    raise DeviceError(f"the output {name}: {error}") from error
             undoing.pop_all()
 
     def switch(self, name: str, *, on: bool) -> None:
@@ -490,14 +439,13 @@ class GpioOutputs:
 
 
 class GpioSignals(GpioOutputs):
-    """Green and red lamp and buzzer, active high; None for what is not wired. All off at first."""
+    """Green and red lamp and buzzer; None for what is not wired."""
 
     def __init__(
         self, factory: Factory, green: int | None, red: int | None, buzzer: int | None
     ) -> None:
         pins = {"green": green, "red": red, "buzzer": buzzer}
-        wired = [OutputPin(name, pin) for name, pin in pins.items() if pin is not None]
-        super().__init__(factory, wired)
+        super().__init__(factory, {name: pin for name, pin in pins.items() if pin is not None})
 
     def show(self, lamps: Lamps) -> None:
         """Switch all of them to the given state.
@@ -508,13 +456,6 @@ class GpioSignals(GpioOutputs):
         with ExitStack() as all_of_them:
             for name in self._outputs:
                 all_of_them.callback(self.switch, name, on=getattr(lamps, name))
-
-
-def _claimed(factory: Factory, one: OutputPin) -> Any:
-    try:
-        return claimed_output(factory, one.pin, active_high=one.active_high)
-    except DeviceError as error:
-        raise DeviceError(f"the output {one.name}: {error}") from error
 
 
 def _switch(name: str, output: Any, *, on: bool) -> None:

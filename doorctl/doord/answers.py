@@ -79,49 +79,31 @@ UNLOCKS_OF_ONE = Rate(
 and a patron who forgets a PIN that often needs another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """How many questions are `left` as of `at_s`, monotonic seconds."""
-
-    rate: Rate
-    left: float
-    at_s: float
-
-    def as_of(self, now_s: float) -> float:
-        """Return how many are left at a time."""
-        more = max(0.0, now_s - self.at_s) * self.rate.per_second
-        return min(float(self.rate.burst), self.left + more)
-
-    def taken(self, now_s: float) -> Tokens | None:
-        """Return the tokens after one more question; None where none is left."""
-        left = self.as_of(now_s)
-        return Tokens(self.rate, left - 1, now_s) if left >= 1 else None
-
-
 class Rations:
     """The door's limits for web, by rate and what it is about; thread-safe.
 
-    They begin anew with the door process, which web's user can't restart.
+    They begin anew with the door process, which web's user can't restart. `left` has how many more
+    questions there may be, and as of when; a limit that is full again takes no memory.
     """
 
     def __init__(self, monotonic_s: Callable[[], float]) -> None:
         self._monotonic_s = monotonic_s
         self._guard = threading.Lock()
-        self.left: dict[tuple[Rate, bytes], Tokens] = {}
+        self.left: dict[tuple[Rate, bytes], tuple[float, float]] = {}
 
     def take(self, rate: Rate, what: bytes = b"") -> None:
         """Count a question; raise InputError where it is above the limit."""
         now_s = self._monotonic_s()
         with self._guard:
             self.left = {
-                about: tokens
-                for about, tokens in self.left.items()
-                if tokens.as_of(now_s) < tokens.rate.burst
+                about: (left, now_s)
+                for about, (then, at_s) in self.left.items()
+                if (left := then + (now_s - at_s) * about[0].per_second) < about[0].burst
             }
-            taken = self.left.get((rate, what), Tokens(rate, rate.burst, now_s)).taken(now_s)
-            if taken is None:
+            left, _ = self.left.get((rate, what), (rate.burst, now_s))
+            if left < 1:
                 raise InputError(rate.refusal)
-            self.left[rate, what] = taken
+            self.left[rate, what] = left - 1, now_s
 
 
 class DoorsSealing:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -277,8 +276,8 @@ class Every(BaseTrigger):  # type: ignore[misc]  # the library has no types
 class PurgeSchedule:
     """Calls `run` on a thread of its own, never twice at once; it must be harmless to repeat.
 
-    A run that was missed is made up for, once. An exception of `run` ends that run only, and goes
-    to `failed` on the same thread. `run` has to be quick, else the schedule counts as stuck.
+    A run that was missed is made up for, once. An exception of `run` ends that run only. `run` has
+    to be quick, else the schedule counts as stuck.
     """
 
     def __init__(
@@ -287,10 +286,8 @@ class PurgeSchedule:
         run: Callable[[], None],
         monotonic_s: Callable[[], float],
         *,
-        failed: Callable[[BaseException], None] = lambda _error: None,
         pulse_every_s: float = PULSE_EVERY_S,
     ) -> None:
-        self._failed = failed
         self._monotonic_s = monotonic_s
         self._every_s = {JOB: interval_h * 3600, PULSE: pulse_every_s}
         self._began_s = dict.fromkeys(self._every_s, monotonic_s())
@@ -298,7 +295,6 @@ class PurgeSchedule:
         self._scheduler = BackgroundScheduler(
             timezone=UTC, executors={"default": ThreadPoolExecutor(1)}
         )
-        self._scheduler.add_listener(self._on_error, EVENT_JOB_ERROR)
         for job, work in ((JOB, run), (PULSE, lambda: None)):
             self._scheduler.add_job(
                 partial(self._begin, job, work),
@@ -349,9 +345,6 @@ class PurgeSchedule:
     def _begin(self, job: str, work: Callable[[], None]) -> None:
         self._began_s[job] = self._monotonic_s()
         work()
-
-    def _on_error(self, event: JobExecutionEvent) -> None:
-        self._failed(event.exception)
 
 
 def _silence() -> None:
@@ -456,6 +449,8 @@ class Chores:
         def guarded() -> None:
             try:
                 chore()
+            except StoreError as err:
+                self.stores.alarm("visit_log_failing", str(err))
             except Exception as err:  # noqa: BLE001 - see the head of this file
                 # The text may quote anything; the kind says enough to be found.
                 self.stores.alarm("rounds_failing", f"{name}: {type(err).__name__}")
@@ -509,21 +504,13 @@ class Chores:
             self._opened = ()
 
     def _keep_clock(self) -> None:
-        try:
-            if kept := self.stores.clock.kept():
-                self.stores.visits.keep_clock(kept)
-        except StoreError as err:
-            self.stores.alarm("visit_log_failing", str(err))
+        if kept := self.stores.clock.kept():
+            self.stores.visits.keep_clock(kept)
 
     def _keep_time(self) -> None:
-        moment = self.stores.clock.moment()
-        if not moment.dependable:
-            return
-        boot = self.stores.clock.boot_time()
-        try:
+        moment, boot = self.stores.clock.moment(), self.stores.clock.boot_time()
+        if moment.dependable:
             self.stores.visits.keep_time(moment.local, boot, moment.high_water)
-        except StoreError as err:
-            self.stores.alarm("visit_log_failing", str(err))
 
     def _test(self, lines: dict[str, bool]) -> None:
         for finding in self.self_test(lines):

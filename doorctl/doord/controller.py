@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import InitVar, dataclass, replace
 from datetime import date
 from math import inf
-from typing import Protocol
 
 from doorctl.access.attempt import Attempt, Phase, after
 from doorctl.access.calendar import Calendar, Mode
@@ -75,31 +74,21 @@ from doorctl.doord.events import (
 )
 from doorctl.doord.hours import BranchUnread, DailyRound, HoursRead
 from doorctl.privacy.statistics import counted_as
-from doorctl.rpc.control import Answers
-from doorctl.rpc.door import PanelBoard, panel_answers
-
-
-class Panel(Protocol):
-    """The screen at the door, as the loop sees it. Never blocks, never raises."""
-
-    def show(self, state: PanelState) -> None:
-        """Show this from now on; a waiting page gets it as soon as it can."""
 
 
 @dataclass(eq=False)
 class Screen:
-    """Show people at the door their state; on the loop's thread. No screen: `panel` is None."""
+    """Show people at the door their state; on the loop's thread.
 
-    panel: Panel | None = None
+    `put` shows a state from now on, and neither blocks nor raises; None where there is no screen,
+    so that nothing need be computed for it.
+    """
+
+    put: Callable[[PanelState], None] | None = None
     display: Display = Display()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         self._shown: PanelState | None = None
-
-    @property
-    def is_there(self) -> bool:
-        """Whether there is a screen; else nothing need be computed for it."""
-        return self.panel is not None
 
     @property
     def deadline_s(self) -> float | None:
@@ -120,13 +109,13 @@ class Screen:
 
     def tell(self, concluded: Concluded, now_s: float) -> None:
         """Show how an attempt ended."""
-        if self.panel is not None:
+        if self.put is not None:
             notice = notice_of(concluded, self.display.rules, now_s)
             self.display = self.display.telling(notice)
 
     def turn_away(self, code: int, now_s: float, *, lone: bool = False) -> None:
         """Tell somebody for whom no attempt begins what to do; a `lone` key ends no message."""
-        if self.panel is not None and not (lone and self.display.notice):
+        if self.put is not None and not (lone and self.display.notice):
             self.display = self.display.telling(turned_away(code, self.display.rules, now_s))
 
     def again(self, now_s: float) -> None:
@@ -151,7 +140,7 @@ class Screen:
 
         `now_s` is monotonic, as is the end of a release, `locks_s`; `moment` is by the wall clock.
         """
-        if self.panel is None:
+        if self.put is None:
             return
         if attempt.code_pad is not None:
             self.ask()
@@ -159,40 +148,20 @@ class Screen:
         state = self.display.state(attempt, broken=broken)
         if state != self._shown:
             self._shown = state
-            self.panel.show(state)
+            self.put(state)
 
 
 MOST_PENDING = 32
 """With this many events waiting the door takes no key: it hangs, and a late key is a danger."""
 
 
-class DoorsPanel:
-    """The door's end of the screen: what it shows, and the keys that are pressed on it.
-
-    `clock` gives each run another first number.
-    """
-
-    def __init__(self, config: Config, clock: Clock, event_queue: EventQueue) -> None:
-        self._event_queue = event_queue
-        self._rules = panel_rules(config)
-        self.board = PanelBoard(round(clock.monotonic_s() * 1000) + 1)
-
-    @property
-    def display(self) -> Display:
-        """The display before anything has happened."""
-        return Display(self._rules)
-
-    def answers(self) -> Answers:
-        """Return the answers on the door's socket."""
-        return panel_answers(self.board, self._press)
-
-    def _press(self, key: str, attempt: int) -> None:
-        helping = key in HELP_KEYS
-        if key != AGAIN and not (self._rules.help if helping else self._rules.keys):
-            raise InputError("the screen has no such key; see [panel] and keypad.port")
-        if self._event_queue.qsize() >= MOST_PENDING:
-            raise StuckError("the door does not keep up; press the key again")
-        self._event_queue.put(PanelKeyPressed(key, attempt))
+def press(rules: PanelRules, event_queue: EventQueue, key: str, attempt: int) -> None:
+    """Take a key that is pressed on the screen; from any thread."""
+    if key != AGAIN and not (rules.help if key in HELP_KEYS else rules.keys):
+        raise InputError("the screen has no such key; see [panel] and keypad.port")
+    if event_queue.qsize() >= MOST_PENDING:
+        raise StuckError("the door does not keep up; press the key again")
+    event_queue.put(PanelKeyPressed(key, attempt))
 
 
 def panel_rules(config: Config) -> PanelRules:
@@ -461,7 +430,7 @@ class Controller:
             self._take_reading(KeyPressed(pressed.key))
 
     def _show(self, now_s: float) -> None:
-        if not self.screen.is_there:
+        if self.screen.put is None:
             return
         moment = self.clock.moment()
         standing = self.daily.mode_at(moment)

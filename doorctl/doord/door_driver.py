@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
+from doorctl.config.tables import Door
 from doorctl.core.errors import DeviceError
 from doorctl.core.ports import Clock, EventLog
 from doorctl.door import leaf, strike
@@ -81,56 +82,40 @@ NAMES = MappingProxyType(
 """Each input's name among the levels of the pins."""
 
 
-@dataclass(frozen=True, slots=True)
-class DoorRules:
-    """How this door behaves; all times in seconds.
-
-    `long_release_s` is for patrons who need more time; never less than `release_s`. A grant waits
-    `wait_s` for the lobby's other door to close.
-    """
-
-    release_s: float
-    leaf: LeafRules
-    long_release_s: float = 0.0
-    exit_release_s: float = 5.0
-    wait_s: float = 0.0
-
-
 @dataclass(eq=False, kw_only=True)
 class DoorDriver:
     """Drive the door. One thread, except `released`, `state` and `head_count`: any.
 
-    `inputs` is None where nothing is wired. `log` takes `relay`, `door`, `fire` and `alarm` lines;
-    `on_passage` is called for each opening by which somebody came in, went out or passed.
-
-    Args:
-        bounded: called before the relay goes on with the end of the release, monotonic seconds, so
-            that a process that freezes in the next moment does not hold it; None where the door
-            stands free.
+    `inputs` is None where nothing is wired, `exit_is_free` as in `LeafRules`. `log` takes `relay`,
+    `door`, `fire` and `alarm` lines; `on_passage` is called for each opening by which somebody came
+    in, went out or passed. `bounded` is called before the relay goes on, with the end of the
+    release, monotonic seconds, so that a process that freezes in the next moment does not hold it;
+    None where the door stands free.
 
     Raises DeviceError: from every method that switches the relay: it can't be driven, and the
     switching does not count as done.
     """
 
-    rules: DoorRules
+    rules: Door
     relay: Relay
     signals: Signals
     clock: Clock
     log: EventLog
     inputs: InputPins | None = None
+    exit_is_free: bool = False
     on_passage: Callable[[Entered | Left | Passed], None] = lambda _passage: None
     bounded: Callable[[float | None], None] = lambda _until_s: None
 
     def __post_init__(self) -> None:
         self._strike = strike.Strike()
-        self._leaf = Leaf()
+        held_s, prewarn_s = self.rules.held_open_s, self.rules.prewarn_s
+        self._leaf, self._leaf_rules = Leaf(), LeafRules(held_s, prewarn_s, self.exit_is_free)
         self._indicator = Indicator()
         self._inputs = Inputs()
         self._waiting = 0
         self._waiting_open_s = 0.0
         self._stopped = False
-        self._failing: str | None = None
-        self._lamps_failing = False
+        self._failing: set[str] = set()
         self.head_count = HeadCount()
 
     @property
@@ -213,9 +198,9 @@ class DoorDriver:
         if needs_time:
             release_s = max(release_s, rules.long_release_s)
         now_s = self.clock.monotonic_s()
-        self._drive(self._strike.after(strike.Granted(now_s, release_s, rules.wait_s)))
+        self._drive(self._strike.after(strike.Granted(now_s, release_s, rules.interlock_wait_s)))
         # A patron who needs longer to open needs longer to walk through as well.
-        longer_s = rules.leaf.held_open_s + release_s - rules.release_s if needs_time else 0.0
+        longer_s = rules.held_open_s + release_s - rules.release_s if needs_time else 0.0
         if self._strike.state is strike.StrikeState.WAITING:
             self._waiting += 1
             self._waiting_open_s = max(self._waiting_open_s, longer_s)
@@ -312,7 +297,7 @@ class DoorDriver:
 
     def _tell_leaf(self, event: LeafEvent) -> None:
         before = self._leaf.state
-        self._leaf, effects = leaf.after(self._leaf, event, self.rules.leaf)
+        self._leaf, effects = leaf.after(self._leaf, event, self._leaf_rules)
         if self._leaf.state is not before:
             self.log.emit("door", state=self._leaf.state.value)
         for effect in effects:
@@ -351,31 +336,25 @@ class DoorDriver:
 
     def _read(self, pins: InputPins) -> Mapping[Input, bool]:
         levels = pins.levels()
-        self._note_failing(levels)
+        self._note("inputs_failing", levels.failing)
         read = ((name, getattr(levels, field)) for name, field in NAMES.items())
         return {name: level for name, level in read if level is not None}
 
-    def _note_failing(self, levels: Levels) -> None:
-        if levels.failing is not None and self._failing is None:
-            self.log.emit("alarm", kind="inputs_failing", why=levels.failing)
-        elif levels.failing is None and self._failing is not None:
-            self.log.emit("alarm", kind="inputs_failing_cleared")
-        self._failing = levels.failing
+    def _note(self, kind: str, why: str | None) -> None:
+        """Alarm a failure once, and its end; `why` is None where all is well."""
+        if why is not None and kind not in self._failing:
+            self._failing.add(kind)
+            self.log.emit("alarm", kind=kind, why=why)
+        elif why is None and kind in self._failing:
+            self._failing.remove(kind)
+            self.log.emit("alarm", kind=f"{kind}_cleared")
 
     def _indicate(self, after: Indicator) -> None:
+        why: str | None = None
         if after.lamps != self._indicator.lamps:
-            self._light(after.lamps)
+            try:
+                self.signals.show(after.lamps)
+            except DeviceError as err:
+                why = str(err)  # A broken lamp keeps nobody out.
+            self._note("lamps_failing", why)
         self._indicator = after
-
-    def _light(self, lamps: Lamps) -> None:
-        try:
-            self.signals.show(lamps)
-        except DeviceError as err:
-            # A broken lamp keeps nobody out; each further failure would say the same.
-            if not self._lamps_failing:
-                self.log.emit("alarm", kind="lamps_failing", why=str(err))
-            self._lamps_failing = True
-        else:
-            if self._lamps_failing:
-                self.log.emit("alarm", kind="lamps_failing_cleared")
-            self._lamps_failing = False

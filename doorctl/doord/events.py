@@ -25,10 +25,9 @@ from doorctl.access.messages import (
 from doorctl.access.panel import PanelRules
 from doorctl.cards.reader import LineEvent
 from doorctl.core.errors import BranchStoreError, StoreError
-from doorctl.core.masked import Pin
 from doorctl.core.ports import EventLog
 from doorctl.doord.hours import BranchUnread, HoursRead
-from doorctl.doord.prepare import Ledger
+from doorctl.doord.prepare import Asking, Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +157,6 @@ AGAIN_S = 1.0
 """A database that can't be read may be in the middle of a restore: it is read once more."""
 
 
-class Asks(Protocol):
-    """`doorctl.doord.ask_library.Asking`, loaded only where the library system is asked."""
-
-    def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
-        """Ask about the card and the PIN of an attempt; takes a second or two."""
-
-    def keep(self) -> None:
-        """Keep the answer to a question; on a thread of its own."""
-
-
 @dataclass(frozen=True, slots=True)
 class LibraryLine:
     """The threads for the library system: `asker` waits for an answer, `keeper` for web to keep it.
@@ -175,7 +164,7 @@ class LibraryLine:
     Keeping may take longer than the next patron waits.
     """
 
-    asking: Asks
+    asking: Asking
     asker: Worker
     keeper: Worker
 

@@ -1,19 +1,32 @@
 """The door process's slow half: what the worker thread does for the controller.
 
 It prepares an attempt while the patron types, and puts the outcome on record after the relay.
-Speaks to ports only; all calls on one thread.
+Another thread asks the library system. Both speak to ports only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any, Protocol
 
-from doorctl.access.messages import Prepared
-from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Patron, Reason, levels, row_key
+from doorctl.access.messages import LibraryAnswer, LibraryAnswered, LibraryReply, Prepared
+from doorctl.access.patron import (
+    BEFORE_PROOF,
+    UNJUDGED,
+    Patron,
+    Reason,
+    SealedRow,
+    easy_to_guess,
+    levels,
+    pin_check,
+    row_key,
+)
 from doorctl.access.ports import BranchBook, Closed, Opened, PatronLookup, VisitLog
 from doorctl.access.throttle import CODES_KEY, GUESSED_AT, CardThrottle, codes_charged
-from doorctl.core.masked import Identifier, StretchedKey
+from doorctl.core.masked import Identifier, Pin, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
 from doorctl.core.ports import Clock, EventLog, Sealer
 from doorctl.services.numbers import Found, Reading, look_up, restricted, rights_of, united, wait_of
@@ -39,13 +52,12 @@ class _OpenAttempt:
 
 @dataclass(eq=False, kw_only=True)
 class Ledger:
-    """Prepare attempts and settle them.
+    """Prepare attempts and settle them; all calls on one thread.
 
     Wrap the door log `visits` in :class:`~doorctl.doord.stores.SteadyVisitLog` so that a full disk
     keeps nobody out. `counts_guesses` says whether a PIN is required at all; codes are counted in
-    any case. `branch` is None where there are no bans and passes. Raises BranchStoreError: from
-    `prepare` and `look_again`: bans and passes can't be read. StoreError: from these two: the
-    patron cache can't be read.
+    any case. Raises BranchStoreError: from `prepare` and `look_again`: bans and passes can't be
+    read. StoreError: from these two: the patron cache can't be read.
     """
 
     sealer: Sealer
@@ -53,8 +65,8 @@ class Ledger:
     visits: VisitLog
     clock: Clock
     log: EventLog
+    branch: BranchBook
     counts_guesses: bool
-    branch: BranchBook | None = None
 
     def __post_init__(self) -> None:
         self._open: dict[int, _OpenAttempt] = {}
@@ -244,3 +256,95 @@ def _throttle_after(
         return opened.charged(now)
     # A code shows of itself alone that nobody guesses at it.
     return CardThrottle() if proved and not opened.by_code else opened.before
+
+
+# The door asks once when its own copy of the register can't judge a card, and keeps the answer.
+#
+# On a thread of its own: a library system that hangs holds up only a patron whom the copy does not
+# know.
+
+
+class Library(Protocol):
+    """The library system as the door sees it: another process asks it. One thread.
+
+    It never raises: a failure behind it does not concern the door.
+    """
+
+    def ask(
+        self, card: bytes, identifier: Identifier, pin: Pin, *, row_wanted: bool
+    ) -> LibraryReply:
+        """Ask about a card, by its row key and its number; waits a second or two at the most."""
+
+    def keep(
+        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date
+    ) -> None:
+        """Have the patron cache's writer keep what was learnt; see `PatronWriter.keep`."""
+
+
+@dataclass(eq=False)
+class Asking:
+    """Ask about one attempt at a time, on one thread; keep the answers, on another.
+
+    `lend` makes a row of an answer: `doorctl.sync.feed.lent_patron` by the branch's rules. A card
+    that no push has brought yet is kept for `row_lasts`, the PIN check of one that a push brought
+    without it for `pin_lasts`. With `flags_weak` a PIN that is too easy to guess is marked so, in
+    the answer and in what is kept: only where the policy makes use of it.
+    """
+
+    library: Library
+    clock: Clock
+    _: KW_ONLY
+    lend: Callable[..., Patron]
+    row_lasts: timedelta
+    pin_lasts: timedelta
+    flags_weak: bool = False
+
+    def __post_init__(self) -> None:
+        self._learnt: deque[SealedRow] = deque()
+
+    def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
+        """Ask about the card and the PIN of an attempt."""
+        try:
+            return self._outcome(prepared, pin)
+        except ValueError:
+            # Web's answer describes no possible patron; no answer of web may end the door process.
+            return LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
+
+    def _outcome(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
+        silent = LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
+        if prepared.identifier is None:
+            return silent
+        # A row from an earlier answer is requested anew: its rights may have changed.
+        row_wanted = prepared.patron is None or not prepared.patron.pushed
+        reply = self.library.ask(prepared.row_key, prepared.identifier, pin, row_wanted=row_wanted)
+        if reply.answer is not LibraryAnswer.YES:
+            return LibraryAnswered(prepared.attempt, reply.answer)
+        lent = None
+        is_weak = self.flags_weak and easy_to_guess(pin, (prepared.identifier,))
+        if row_wanted:
+            if reply.patron is None:
+                return silent
+            lent = self.lend(
+                reply.patron, prepared.identifier, prepared.stretched, pin, on=self._today()
+            )
+            is_weak = lent.weak_pin
+        known = lent or prepared.patron
+        if known is not None:
+            check = pin_check(prepared.stretched, pin)
+            learnt = replace(known, pin_check=check, weak_pin=is_weak)
+            self._learnt.append(SealedRow(prepared.row_key, learnt))
+        return LibraryAnswered(prepared.attempt, reply.answer, lent, is_weak)
+
+    def keep(self) -> None:
+        """Store the answers, if there are any; called after the door has its answer."""
+        while self._learnt:
+            row, today = self._learnt.popleft(), self._today()
+            self.library.keep(
+                row,
+                row_until=None if row.patron.pushed else today + self.row_lasts,
+                pin_until=today + self.pin_lasts,
+                learnt_on=today,
+            )
+
+    def _today(self) -> date:
+        return self.clock.moment().latest_known.date()

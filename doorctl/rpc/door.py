@@ -306,27 +306,21 @@ class LibraryOverSocket:
             self._log.emit("alarm", kind="not_kept", why=str(err))
 
 
-AskCard = Callable[[bytes, Identifier, Pin, bool], LibraryReply]
-KeepRow = Callable[[SealedRow, date | None, date, date], None]
-
-
-def library_answers(ask_card: AskCard, keep_row: KeepRow) -> Answers:
+def library_answers(ask: Callable[..., LibraryReply], keep: Callable[..., None]) -> Answers:
     """Return the web process's answers to the door's questions ``library`` and ``keep``.
 
-    Args:
-        ask_card: gets row key, number, PIN and whether the row is wanted.
-        keep_row: gets a sealed row, its last day if no push has brought it, its PIN's last day, and
-            the day on which it was learnt. May raise `DoorctlError`.
+    They are called as `LibraryLimiter.ask` and `PatronWriter.keep`; `keep` may raise DoorctlError.
     """
 
     def answer_card(card: _Card) -> LibraryReply:
         if len(card.key) != ROW_KEY_BYTES:
             raise StoreError("that is no row key")
         identifier = Identifier(card.kind, card.number)
-        return ask_card(card.key, identifier, Pin(card.pin), card.row_wanted)
+        return ask(card.key, identifier, Pin(card.pin), row_wanted=card.row_wanted)
 
     def answer_keep(kept: _Kept) -> Nothing:
-        keep_row(_sealed(kept.row), kept.row_until, kept.pin_until, kept.learnt_on)
+        days = {"row_until": kept.row_until, "pin_until": kept.pin_until}
+        keep(_sealed(kept.row), **days, learnt_on=kept.learnt_on)
         return Nothing()
 
     return {**LIBRARY.answered(answer_card), **KEEP.answered(answer_keep)}

@@ -13,13 +13,13 @@ from pathlib import Path
 from threading import Event
 
 import doorctl
-from doorctl.access.calendar import Mode
-from doorctl.access.day import DayRules, Standing
+from doorctl.access.day import DayRules
+from doorctl.access.panel import Display
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.config.tables import Keypad, Reader
 from doorctl.core.errors import DeviceError, StoreError
-from doorctl.core.ports import Clock, EventLog
+from doorctl.core.ports import EventLog
 from doorctl.devices.pins import (
     Factory,
     GpioInputs,
@@ -27,17 +27,15 @@ from doorctl.devices.pins import (
     GpioRelay,
     GpioSignals,
     InputPin,
-    OutputPin,
     leave_word,
     open_factory,
     relay_risks,
 )
 from doorctl.devices.serial_line import SerialLine
-from doorctl.door.leaf import LeafRules
 from doorctl.doord.answers import DoorAnswers, DoorsSealing, Rations
-from doorctl.doord.chores import Chores, Housekeeping, Lookout, grace_s
-from doorctl.doord.controller import KEYPAD, READER, Controller, DoorsPanel, Screen, panel_rules
-from doorctl.doord.door_driver import DoorDriver, DoorRules
+from doorctl.doord.chores import Chores, Lookout, grace_s
+from doorctl.doord.controller import KEYPAD, READER, Controller, Screen, panel_rules, press
+from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.events import (
     EventQueue,
     LibraryLine,
@@ -49,7 +47,7 @@ from doorctl.doord.events import (
     StopRequested,
 )
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.prepare import Ledger
+from doorctl.doord.prepare import Asking, Ledger
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
 from doorctl.ops.logs import JsonLog
@@ -62,6 +60,7 @@ from doorctl.ops.process import (
 )
 from doorctl.privacy.statistics import Passages
 from doorctl.rpc.control import Answers, ControlServer
+from doorctl.rpc.door import LibraryOverSocket, PanelBoard, panel_answers
 from doorctl.services.alarm_ways import DoorsAlarms, doors_alarms
 from doorctl.services.app import (
     App,
@@ -116,10 +115,8 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         signals = GpioSignals(factory, gpio.green_pin, gpio.red_pin, gpio.buzzer_pin)
         stack.enter_context(closing(signals))
         tell_changes(config, config.storage.door_directory / STARTED_BY, log)
-        door = _Door(config, environment, event_queue, alarms, stack)
-        inputs = open_inputs(config, factory, lambda: event_queue.put(PinsTouched()), stack)
-        outputs = open_outputs(config, factory, log, stack)
-        controller = door.controller(relay, signals, inputs, outputs)
+        door = _Door(config, environment, event_queue, alarms, stack, factory, relay, signals)
+        controller = door.controller()
         signal.signal(signal.SIGHUP, lambda _number, _frame: door.reload())
         controller.run(event_queue)
         door.stopping()
@@ -135,6 +132,9 @@ class _Door:
     event_queue: EventQueue
     alarms: DoorsAlarms
     stack: ExitStack
+    factory: Factory
+    relay: GpioRelay
+    signals: GpioSignals
 
     def __post_init__(self) -> None:
         self.supervisor = SystemdSupervisor(self.environment)
@@ -153,7 +153,9 @@ class _Door:
             run=stores.answer,
             erased=partial(forget_left, app, stores.visits.open),
         )
-        self._panel = DoorsPanel(self.config, stores.clock, self.event_queue)
+        self._panel = panel_rules(self.config)
+        # Another first number in each run.
+        self._board = PanelBoard(round(stores.clock.monotonic_s() * 1000) + 1)
         self._chores = Chores(self.config, stores, self._purging, log)
         self._ledger = Ledger(
             sealer=stores.sealer,
@@ -189,27 +191,29 @@ class _Door:
         self._stores.worker.submit(lambda: self._ledger.count_guesses(wanted=wanted))
         tell_taken(taken, self._log)
 
-    def controller(
-        self,
-        relay: GpioRelay,
-        signals: GpioSignals,
-        inputs: GpioInputs | None,
-        outputs: GpioOutputs | None,
-    ) -> Controller:
+    def controller(self) -> Controller:
         """Start the threads and return the loop that they post to."""
-        stores = self._stores
+        stores, chores = self._stores, self._chores
         lines = self._serial_lines()
-        passages = Passages(stores.clock, lambda: _mode(daily.standing), self._chores.count)
+        passages = Passages(
+            stores.clock, lambda: daily.standing.mode if daily.standing else None, chores.count
+        )
         self.stack.callback(passages.finish)
-        doorway = self._doorway(relay, signals, inputs, passages)
-        daily = self._daily_round(doorway, outputs, lambda: self._chores.test(self._answers.lines))
-        housekeeping = self._housekeeping(lines, doorway)
+        doorway = self._doorway(passages)
+        daily = self._daily_round(doorway, lambda: chores.test(self._answers.lines))
+        housekeeping = chores.housekeeping(
+            self.supervisor,
+            lambda: all(line.alive for line in lines.values()),
+            lambda: doorway.relocks_s,
+            self._grace_s,
+        )
 
         def turn() -> None:
             housekeeping.turn()
             passages.turn()
             self._lookout.turn()
 
+        jobs = SlowJobs(self._ledger, stores.worker, self._log, self._library(), pause=Event().wait)
         controller = Controller(
             rules=rules(self.config),
             cards=CardReader(carries_keys=not self.config.keypad.port),
@@ -219,8 +223,8 @@ class _Door:
             log=self._log,
             cache=stores.patrons,
             branch=stores.branch,
-            jobs=self._slow_jobs(),
-            screen=Screen(self._panel.board, self._panel.display),
+            jobs=jobs,
+            screen=Screen(self._board.show, Display(self._panel)),
             last_number=stores.worker.call(stores.steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,
@@ -232,14 +236,6 @@ class _Door:
         self._lookout = Lookout(self.config, stores, self._answers.lines, self.alarms.request_s)
         self._start(lines)
         return controller
-
-    def _housekeeping(self, lines: Mapping[str, SerialLine], doorway: DoorDriver) -> Housekeeping:
-        return self._chores.housekeeping(
-            self.supervisor,
-            lambda: all(line.alive for line in lines.values()),
-            lambda: doorway.relocks_s,
-            self._grace_s,
-        )
 
     def _answers_of(self, controller: Controller, doorway: DoorDriver) -> DoorAnswers:
         return DoorAnswers(
@@ -253,60 +249,60 @@ class _Door:
             rations=self._rations,
         )
 
-    def _doorway(
-        self,
-        relay: GpioRelay,
-        signals: GpioSignals,
-        inputs: GpioInputs | None,
-        passages: Passages,
-    ) -> DoorDriver:
+    def _doorway(self, passages: Passages) -> DoorDriver:
+        put = self.event_queue.put
         return DoorDriver(
-            rules=door_rules(self.config),
-            relay=relay,
-            signals=signals,
-            inputs=inputs,
+            rules=self.config.door,
+            exit_is_free=self.config.gpio.exit_button_pin is None,
+            relay=self.relay,
+            signals=self.signals,
+            inputs=open_inputs(self.config, self.factory, lambda: put(PinsTouched()), self.stack),
             clock=self._stores.clock,
             log=self._log,
             on_passage=passages.note,
             bounded=self._bound,
         )
 
-    def _slow_jobs(self) -> SlowJobs:
-        worker = self._stores.worker
-        return SlowJobs(self._ledger, worker, self._log, self._library(), pause=Event().wait)
-
     def _bound(self, until_s: float | None) -> None:
         left_s = None if until_s is None else until_s - self._stores.clock.monotonic_s()
         self.supervisor.bound(None if left_s is None else max(0.0, left_s) + self._grace_s)
 
-    def _daily_round(
-        self, doorway: DoorDriver, outputs: GpioOutputs | None, test: Callable[[], None]
-    ) -> DailyRound:
+    def _daily_round(self, doorway: DoorDriver, test: Callable[[], None]) -> DailyRound:
         return DailyRound(
             rules=day_rules(self.config),
             calendar_of=lambda stored: calendar_of(self.config.opening, stored),
             branch=self._stores.branch,
             submit=self._stores.worker.submit,
             doorway=doorway,
-            outputs=outputs,
+            outputs=open_outputs(self.config, self.factory, self._log, self.stack),
             log=self._log,
             stands_free=self.config.door.free_when_staffed,
             test=test,
         )
 
     def _library(self) -> LibraryLine | None:
-        stores = self._stores
-        opened = open_library_line(
-            self.config, stores.clock, self._log, self.event_queue.put, stores.failed
-        )
-        if opened is None:
+        config, stores = self.config, self._stores
+        if not config.lms.wanted:
             return None
-        line, workers = opened
+        # It costs 0.3 MB, and most doors ask nobody.
+        from doorctl.sync.feed import lent_patron
+
+        weak = config.policy.flags_weak
+        asking = Asking(
+            LibraryOverSocket(config.web.socket, web_answers_s(config), self._log),
+            stores.clock,
+            lend=partial(lent_patron, minimum_age=config.policy.minimum_age, flags_weak=weak),
+            row_lasts=timedelta(days=config.lms.row_days),
+            pin_lasts=timedelta(days=config.lms.pin_days),
+            flags_weak=weak,
+        )
+        asker: WorkerThread[PostedEvent] = WorkerThread(self.event_queue.put, stores.failed)
+        keeper: WorkerThread[PostedEvent] = WorkerThread(self.event_queue.put, stores.failed)
         # Started last is stopped first: the asker, which then gives the keeper nothing more.
-        for worker in reversed(workers):
+        for worker in (keeper, asker):
             worker.start()
             self.stack.callback(worker.stop, ASKING_STOP_S)
-        return line
+        return LibraryLine(asking, asker, keeper)
 
     def _serial_lines(self) -> dict[str, SerialLine]:
         config = self.config
@@ -325,7 +321,7 @@ class _Door:
             **self._answers.answers(),
             "purge": self._purging.answer,
             **hold_answers(self._app, stores.visits, stores.answer),
-            **self._panel.answers(),
+            **panel_answers(self._board, partial(press, self._panel, self.event_queue)),
             **DoorsSealing(OwnNumbers(stores.sealer), self._rations, self._log).answers(),
             **self.alarms.answers,
             **doors_answers(stores.answer, stores.visits.open, self._ledger.forget),
@@ -374,52 +370,6 @@ def _bits(line: Reader | Keypad) -> str:
     return f"{line.data_bits}{line.parity[0].upper()}{line.stop_bits}"
 
 
-def _mode(standing: Standing | None) -> Mode | None:
-    return None if standing is None else standing.mode
-
-
-def open_library_line(
-    config: Config,
-    clock: Clock,
-    log: EventLog,
-    post: Callable[[PostedEvent], None],
-    failed: Callable[[BaseException], None],
-) -> tuple[LibraryLine, tuple[WorkerThread[PostedEvent], ...]] | None:
-    """Return the door's end and its threads, not yet started; None where it is off."""
-    if not config.lms.wanted:
-        return None
-    # On a Pi it costs megabytes, and most doors ask nobody.
-    from doorctl.doord.ask_library import Asking, Keeping
-    from doorctl.rpc.door import LibraryOverSocket
-
-    asking = Asking(
-        LibraryOverSocket(config.web.socket, web_answers_s(config), log),
-        clock,
-        minimum_age=config.policy.minimum_age,
-        keeping=Keeping(timedelta(days=config.lms.row_days), timedelta(days=config.lms.pin_days)),
-        flags_weak=config.policy.flags_weak,
-    )
-    asker: WorkerThread[PostedEvent] = WorkerThread(post, failed)
-    keeper: WorkerThread[PostedEvent] = WorkerThread(post, failed)
-    return LibraryLine(asking, asker, keeper), (asker, keeper)
-
-
-def door_rules(config: Config) -> DoorRules:
-    """Return the rules of the door itself."""
-    door, gpio = config.door, config.gpio
-    return DoorRules(
-        release_s=door.release_s,
-        long_release_s=door.long_release_s,
-        exit_release_s=door.exit_release_s,
-        wait_s=door.interlock_wait_s,
-        leaf=LeafRules(
-            held_open_s=door.held_open_s,
-            prewarn_s=door.prewarn_s,
-            exit_is_free=gpio.exit_button_pin is None,
-        ),
-    )
-
-
 def day_rules(config: Config) -> DayRules:
     """Return the rules of the day; outputs on pins only, for web runs the commands."""
     return DayRules(
@@ -437,13 +387,14 @@ def open_inputs(
     Raises DeviceError: a pin can't be had: an unwatched door must not seem to be watched.
     """
     gpio = config.gpio
-    wired = {
-        "contact": _pin(gpio.contact_pin, active_high=gpio.contact_open_high),
-        "exit_button": _pin(gpio.exit_button_pin, active_high=gpio.exit_button_active_high),
-        "fire": _pin(gpio.fire_pin, active_high=gpio.fire_active_high),
-        "other_door": _pin(gpio.other_door_pin, active_high=gpio.other_door_open_high),
+    pins = {
+        "contact_open": (gpio.contact_pin, gpio.contact_open_high),
+        "exit_pressed": (gpio.exit_button_pin, gpio.exit_button_active_high),
+        "fire": (gpio.fire_pin, gpio.fire_active_high),
+        "other_door_open": (gpio.other_door_pin, gpio.other_door_open_high),
     }
-    if not any(wired.values()):
+    wired = {name: InputPin(pin, high) for name, (pin, high) in pins.items() if pin is not None}
+    if not wired:
         return None
     inputs = GpioInputs(factory, on_change, **wired)
     stack.enter_context(closing(inputs))
@@ -457,9 +408,7 @@ def open_outputs(
 
     A light that can't be switched keeps nobody out, so it is only alarmed.
     """
-    pins = [
-        OutputPin(output.name, output.pin) for output in config.outputs if output.pin is not None
-    ]
+    pins = {output.name: output.pin for output in config.outputs if output.pin is not None}
     if not pins:
         return None
     try:
@@ -469,7 +418,3 @@ def open_outputs(
         return None
     stack.enter_context(closing(outputs))
     return outputs
-
-
-def _pin(number: int | None, *, active_high: bool) -> InputPin | None:
-    return None if number is None else InputPin(number, active_high)

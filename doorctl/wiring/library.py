@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from datetime import date
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-from doorctl.access.messages import LibraryReply
 from doorctl.access.patron import SealedRow
 from doorctl.access.ports import LibrarySystem
 from doorctl.config import Config
 from doorctl.config.tables import Lms, read_address
 from doorctl.core.asking import read_password, trusting
 from doorctl.core.errors import ConfigError, KeyFileError, Problem
-from doorctl.core.masked import Identifier, Masked, Pin
+from doorctl.core.masked import Masked
 from doorctl.core.ports import Clock, EventLog
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import LibraryLimiter, library_answers
@@ -50,16 +48,10 @@ def answers_of_library(
         return {}
     limiter = LibraryLimiter(system, clock, log, pause_s=config.lms.pause_min * 60)
 
-    def ask_card(card: bytes, identifier: Identifier, pin: Pin, row_wanted: bool) -> LibraryReply:
-        return limiter.ask(card, identifier, pin, row_wanted=row_wanted)
+    def keep(row: SealedRow, **days: Any) -> None:
+        result_of(worker.submit(writer.keep, row, **days), limit_s)
 
-    def keep_row(row: SealedRow, row_until: date | None, pin_until: date, learnt_on: date) -> None:
-        keep = partial(
-            writer.keep, row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on
-        )
-        result_of(worker.submit(keep), limit_s)
-
-    return library_answers(ask_card, keep_row)
+    return library_answers(limiter.ask, keep)
 
 
 def _library_system(lms: Lms, clock: Clock, stack: ExitStack) -> LibrarySystem:

@@ -637,17 +637,14 @@ def _go_hours(config: Config, clock: Clock, log: EventLog, write: Write, stack: 
 def _go_outputs(
     config: Config, outputs: tuple[WiredOutput, ...], clock: Clock, log: EventLog, stack: ExitStack
 ) -> None:
-    from doorctl.devices.commands import CommandOutputs, OutputCommand
+    from doorctl.devices.commands import CommandOutputs
     from doorctl.web.jobs import OutputsRound
 
     def failed(name: str, why: str) -> None:
         log.emit("alarm", kind="output_failing", why=f"{name}: {why}")
 
     book = BranchRecords(config.storage.branch_db)
-    commands = (
-        OutputCommand(output.name, (*output.command, "on"), (*output.command, "off"))
-        for output in outputs
-    )
+    commands = {output.name: output.command for output in outputs}
     switches = CommandOutputs(commands, clock.monotonic_s, failed)
     stack.callback(switches.stop)
     following = OutputsRound(

@@ -19,12 +19,12 @@ from doorctl.access.calendar import Calendar
 from doorctl.access.day import DayRules
 from doorctl.cards.reader import BytesReceived, CardReader
 from doorctl.config import load
+from doorctl.config.tables import Door
 from doorctl.core.ports import EventLog
 from doorctl.demo.door import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
-from doorctl.door.leaf import LeafRules
 from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
-from doorctl.doord.door_driver import DoorDriver, DoorRules, Relay
+from doorctl.doord.door_driver import DoorDriver, Relay
 from doorctl.doord.events import LoopQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.prepare import Ledger
@@ -155,7 +155,7 @@ class InProcessDoor:
         branch = BranchRecords(register.directory / "branch.db")
         self._stack.callback(branch.close)
         doorway = DoorDriver(
-            rules=DoorRules(release_s=0.0, leaf=LeafRules(held_open_s=60.0)),
+            rules=Door(release_s=0.0),
             relay=self.relay,
             signals=self._signals,
             clock=clock,

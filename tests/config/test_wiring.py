@@ -35,7 +35,13 @@ def told(path: Path, *overrides: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-INPUTS = ["contact_pin", "exit_button_pin", "fire_pin", "other_door_pin"]
+INPUTS = {
+    "contact_pin": "contact_open",
+    "exit_button_pin": "exit_pressed",
+    "fire_pin": "fire",
+    "other_door_pin": "other_door_open",
+}
+"""Each key, and what its level means."""
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -63,7 +69,7 @@ def test_a_pin_that_the_board_pulls_up_is_not_pulled_down(path: Path, name: str,
 def test_what_the_configuration_lets_through_can_be_claimed(path: Path, name: str) -> None:
     """The rule about pulls and the pins of a real board agree on every pin and level."""
     level, _ = HIGH_WHEN_CUT[f"gpio.{name}"]
-    role = name.removesuffix("_pin")
+    role = INPUTS[name]
     for pin, high in product(range(28), (True, False)):
         relay_pin = 26 if pin != 26 else 25
         overrides = [

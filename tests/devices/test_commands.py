@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.devices.commands import ENVIRONMENT, TOLD_CHARACTERS, CommandOutputs, OutputCommand
+from doorctl.devices.commands import ENVIRONMENT, TOLD_CHARACTERS, CommandOutputs
 
 LONG_S = 30.0
 """A limit that no command here comes near, and the patience of these tests."""
@@ -34,18 +34,16 @@ def failures() -> queue.SimpleQueue[tuple[str, str]]:
 
 @pytest.fixture
 def build(failures: queue.SimpleQueue[tuple[str, str]]) -> Iterator[Build]:
-    """Return how to build outputs of one name, ``light``, that are stopped in the end."""
+    """Return how to build outputs, ``light`` and others, that are stopped in the end."""
     built: list[CommandOutputs] = []
 
     def make(
-        on: tuple[str, ...], off: tuple[str, ...] = ("true",), limit_s: float = LONG_S
+        light: tuple[str, ...], limit_s: float = LONG_S, **others: tuple[str, ...]
     ) -> CommandOutputs:
-        command = OutputCommand("light", on, off)
-        made = CommandOutputs(
-            [command], time.monotonic, lambda name, why: failures.put((name, why)), limit_s
-        )
-        built.append(made)
-        return made
+        commands = {"light": light, **others}
+        told = failures.put
+        built.append(CommandOutputs(commands, time.monotonic, lambda *why: told(why), limit_s))
+        return built[-1]
 
     yield make
     for one in built:
@@ -53,7 +51,7 @@ def build(failures: queue.SimpleQueue[tuple[str, str]]) -> Iterator[Build]:
 
 
 def shell(script: str, *arguments: object) -> tuple[str, ...]:
-    """Return the argv of a shell script: here a shell is asked for by name."""
+    """Return the argv of a shell script, whose last argument is the wish."""
     return ("sh", "-c", script, "sh", *map(str, arguments))
 
 
@@ -97,7 +95,7 @@ def test_no_shell_reads_the_arguments(build: Build, tmp_path: Path) -> None:
     told = ("$HOME", "`id`", "; rm -rf x", "*", "a b")
     build((sys.executable, "-c", program, str(out), *told)).switch("light", on=True)
 
-    assert lines(out, len(told)) == list(told)
+    assert lines(out, len(told) + 1) == [*told, "on"]
 
 
 @pytest.fixture
@@ -139,8 +137,8 @@ def test_the_last_wish_wins(build: Build, tmp_path: Path) -> None:
     """While one command runs, of many wishes only the last is done, and one runs at a time."""
     out, gate = tmp_path / "out", tmp_path / "gate"
     os.mkfifo(gate)
-    script = 'echo "begin $2" >> $1; [ "$2" = off ] || cat $3; echo "end $2" >> $1'
-    outputs = build(shell(script, out, "on", gate), shell(script, out, "off", gate))
+    script = 'echo "begin $3" >> $1; [ "$3" = off ] || cat $2; echo "end $3" >> $1'
+    outputs = build(shell(script, out, gate))
     outputs.switch("light", on=True)
     lines(out, 1)
     for on in (False, True, False, True, False):
@@ -154,7 +152,7 @@ def test_a_wish_that_returns_to_what_stands_runs_nothing(build: Build, tmp_path:
     """Off and on again while the light is being switched on is no flicker."""
     out, gate = tmp_path / "out", tmp_path / "gate"
     os.mkfifo(gate)
-    outputs = build(shell("echo on >> $1; cat $2", out, gate), shell("echo off >> $1", out))
+    outputs = build(shell('echo $3 >> $1; [ "$3" = off ] || cat $2', out, gate))
     outputs.switch("light", on=True)
     lines(out, 1)
     outputs.switch("light", on=False)
@@ -167,23 +165,14 @@ def test_a_wish_that_returns_to_what_stands_runs_nothing(build: Build, tmp_path:
     assert lines(out, 1) == ["on"]
 
 
-def test_two_outputs_do_not_wait_for_each_other(tmp_path: Path) -> None:
+def test_two_outputs_do_not_wait_for_each_other(build: Build, tmp_path: Path) -> None:
     """A panel that hangs keeps no light from being switched."""
     out = tmp_path / "out"
-    outputs = CommandOutputs(
-        [
-            OutputCommand("panel", ("sleep", "600"), ("true",)),
-            OutputCommand("light", shell("echo on >> $1", out), ("true",)),
-        ],
-        time.monotonic,
-        lambda name, why: pytest.fail(name + why),
-        LONG_S,
-    )
+    outputs = build(shell("echo on >> $1", out), panel=shell("sleep 600"))
     outputs.switch("panel", on=True)
     outputs.switch("light", on=True)
 
     assert lines(out, 1) == ["on"]
-    outputs.stop()
 
 
 FAILING = [
@@ -232,21 +221,18 @@ def test_a_command_that_cannot_be_watched_is_ended_and_told(
             raise OSError(24, "Too many open files", "/secret")
         return time.monotonic()
 
-    argv = shell("echo $$ >> $1; sleep 600", out)
-    off = shell("echo off >> $1", out)
-    outputs = CommandOutputs(
-        [OutputCommand("light", argv, off)], now_s, lambda *told: failures.put(told), LONG_S
-    )
+    argv = shell('echo "$$ $2" >> $1; [ "$2" = off ] || sleep 600', out)
+    outputs = CommandOutputs({"light": argv}, now_s, lambda *told: failures.put(told), LONG_S)
     outputs.switch("light", on=True)
     told = failures.get(timeout=LONG_S)
-    pid = int(lines(out, 1)[0])
+    pid = int(lines(out, 1)[0].split()[0])
     wait_until_idle()
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     outputs.switch("light", on=False)
 
     assert told == ("light", "a fault of doorctl's own, or of its machine (OSError)")
-    assert lines(out, 2)[1] == "off"
+    assert lines(out, 2)[1].endswith(" off")
     outputs.stop()
 
 
@@ -290,9 +276,8 @@ def test_one_that_closes_its_output_is_waited_for(build: Build, tmp_path: Path) 
 def test_what_a_command_leaves_running_ends_with_it(build: Build, tmp_path: Path) -> None:
     """A child that holds the output open neither delays the end nor survives it."""
     out = tmp_path / "out"
-    outputs = build(
-        shell("sleep 600 & echo $! >> $1", out), shell("echo off >> $1", tmp_path / "off")
-    )
+    script = "if [ $3 = on ]; then sleep 600 & echo $! >> $1; else echo off >> $2; fi"
+    outputs = build(shell(script, out, tmp_path / "off"))
     outputs.switch("light", on=True)
     (pid,) = (int(line) for line in lines(out, 1))
     outputs.switch("light", on=False)
@@ -306,8 +291,7 @@ def test_failures_in_a_row_are_told_once(
 ) -> None:
     """One alarm until it has worked again; after a failure the same wish runs again."""
     out, works = tmp_path / "out", tmp_path / "works"
-    script = "echo run >> $1; test -e $2"
-    outputs = build(shell(script, out, works), shell(script, out, works))
+    outputs = build(shell("echo run >> $1; test -e $2", out, works))
 
     def switch(*, on: bool, runs: int) -> None:
         outputs.switch("light", on=on)
@@ -331,7 +315,7 @@ def test_stopping_kills_what_runs_and_starts_nothing(
 ) -> None:
     """stop() returns though a command hangs, tells no failure, and may be called again."""
     out = tmp_path / "out"
-    outputs = build(shell("echo $$ >> $1; sleep 600", out), shell("echo off >> $1", out))
+    outputs = build(shell("echo $$ >> $1; sleep 600", out))
     outputs.switch("light", on=True)
     (pid,) = (int(line) for line in lines(out, 1))
     outputs.switch("light", on=False)

@@ -22,6 +22,11 @@ PINS = {"contact_open": 22, "exit_pressed": 27, "fire": 5, "other_door_open": 6}
 QUIET = Levels(contact_open=False, exit_pressed=False, fire=False, other_door_open=False)
 
 
+def wires(*, active_high: bool) -> dict[str, InputPin]:
+    """Return all four inputs' pins."""
+    return {name: InputPin(pin, active_high) for name, pin in PINS.items()}
+
+
 class BreakablePin(MockPin):  # type: ignore[misc]
     """A pin that can't be read, or not be watched, while it is broken."""
 
@@ -46,15 +51,7 @@ class GpioRig:
         self.wakes = 0
         self.active_high = active_high
         self.factory = MockFactory(pin_class=BreakablePin)
-        contact, button, fire, other = (InputPin(pin, active_high) for pin in PINS.values())
-        self.gpio = GpioInputs(
-            self.factory,
-            self._woken,
-            contact=contact,
-            exit_button=button,
-            fire=fire,
-            other_door=other,
-        )
+        self.gpio = GpioInputs(self.factory, self._woken, **wires(active_high=active_high))
         self.inputs: InputPins = self.gpio
         for name in PINS:
             self.put(name, active=False)
@@ -161,16 +158,7 @@ def test_doubt_alarms_and_opens_nothing() -> None:
 @pytest.mark.parametrize("active_high", [True, False])
 def test_a_cut_wire_reads_as_doubt(*, active_high: bool) -> None:
     """With nothing connected each pin is pulled to the level that doubt is, whatever its sense."""
-    wires = (InputPin(pin, active_high) for pin in PINS.values())
-    contact, button, fire, other = wires
-    inputs = GpioInputs(
-        MockFactory(),
-        lambda: None,
-        contact=contact,
-        exit_button=button,
-        fire=fire,
-        other_door=other,
-    )
+    inputs = GpioInputs(MockFactory(), lambda: None, **wires(active_high=active_high))
 
     assert inputs.levels() == IN_DOUBT
 
@@ -195,36 +183,30 @@ def test_what_is_not_wired_is_none(inputs: InputPins) -> None:
     assert levels.failing is None
 
 
-def test_a_pin_that_is_taken_is_refused_and_nothing_is_kept() -> None:
-    """A button on the contact's pin stops the start; the pins claimed before it are free again."""
-    factory = MockFactory()
-    shared = InputPin(22, active_high=True)
-
-    with pytest.raises(DeviceError) as caught:
-        GpioInputs(factory, lambda: None, contact=shared, exit_button=shared)
-
-    GpioInputs(factory, lambda: None, contact=shared).close()
-    assert str(caught.value).startswith("GPIO22 can't be read")
-
-
-def test_a_pin_that_cannot_be_watched_is_refused_and_nothing_is_kept() -> None:
-    """A driver that can't tell of edges is heard of at the start, by the pin's name."""
+@pytest.mark.parametrize(
+    ("wired", "told"),
+    [
+        ({"contact_open": 22, "exit_pressed": 22}, "GPIO22 can't be read"),
+        ({"contact_open": 22, "exit_pressed": 23}, "GPIO23 can't be read: no interrupt left"),
+    ],
+)
+def test_a_pin_that_is_refused_stops_the_start_and_none_is_kept(
+    wired: dict[str, int], told: str
+) -> None:
+    """One that is taken, or that can't be watched; those claimed before it are free again."""
     factory = MockFactory(pin_class=BreakablePin)
-    factory.pin(22).deaf = True
+    factory.pin(23).deaf = True
 
     with pytest.raises(DeviceError) as caught:
-        GpioInputs(factory, lambda: None, contact=InputPin(22, active_high=True))
+        GpioInputs(
+            factory, lambda: None, **{name: InputPin(pin, True) for name, pin in wired.items()}
+        )
 
     # The traceback keeps the half-built object, so that only its own undoing frees the pin.
-    factory.pin(22).deaf = False
-    GpioInputs(factory, lambda: None, contact=InputPin(22, active_high=True)).close()
-    assert str(caught.value) == "GPIO22 can't be read: no interrupt left"
-
-
-def test_a_pull_that_the_board_forbids_is_refused() -> None:
-    """GPIO2 has a resistor to 3.3 V: an input that needs the other pull can't stand there."""
-    with pytest.raises(DeviceError, match="GPIO2 can't be read"):
-        GpioInputs(MockFactory(), lambda: None, contact=InputPin(2, active_high=False))
+    factory.pin(23).deaf = False
+    for pin in wired.values():
+        GpioInputs(factory, lambda: None, contact_open=InputPin(pin, active_high=True)).close()
+    assert str(caught.value).startswith(told)
 
 
 def test_after_close_nothing_wakes_and_all_is_doubt() -> None:

@@ -1,4 +1,4 @@
-"""One contract for named outputs: on mock pins, by commands, and the fake."""
+"""One contract for named outputs: on mock pins, by commands, and the fake; and for the lamps."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import DeviceError
 from doorctl.core.ports import Outputs
-from doorctl.devices.commands import CommandOutputs, OutputCommand
-from doorctl.devices.pins import GpioOutputs, OutputPin
+from doorctl.devices.commands import CommandOutputs
+from doorctl.devices.pins import GpioOutputs, GpioSignals
+from doorctl.door.pins import Lamps
+from doorctl.doord.door_driver import Signals
 from tests.fakes.outputs import FakeOutputs
+from tests.fakes.signals import FakeSignals
 
 PINS = {"light": 12, "alarm": 13}
-SENSE = {"light": True, "alarm": False}
 
 Rig = tuple[Outputs, Callable[[], dict[str, bool]]]
 """Named outputs, and how to ask which are on once all is done."""
 
 
 def gpio_rig() -> Rig:
-    """Put the adapter on mock pins, one active-high and one active-low."""
+    """Put the adapter on mock pins."""
     factory = MockFactory()
-    outputs = GpioOutputs(factory, [OutputPin(name, PINS[name], SENSE[name]) for name in PINS])
-    return outputs, lambda: {
-        name: factory.pin(pin).state is SENSE[name] for name, pin in PINS.items()
+    return GpioOutputs(factory, PINS), lambda: {
+        name: bool(factory.pin(pin).state) for name, pin in PINS.items()
     }
 
 
@@ -43,14 +44,8 @@ def fake_rig() -> Rig:
 @pytest.fixture
 def command_rig(tmp_path: Path) -> Iterator[Rig]:
     """Let commands write what they were asked into a file each."""
-    commands = [
-        OutputCommand(
-            name,
-            on=("cp", "/proc/sys/kernel/ostype", f"{tmp_path}/{name}"),
-            off=("rm", "-f", f"{tmp_path}/{name}"),
-        )
-        for name in PINS
-    ]
+    script = "if [ $2 = on ]; then touch $1; else rm -f $1; fi"
+    commands = {name: ("sh", "-c", script, "sh", f"{tmp_path}/{name}") for name in PINS}
     outputs = CommandOutputs(commands, time.monotonic, lambda name, why: pytest.fail(name + why))
     yield outputs, lambda: {name: (tmp_path / name).exists() for name in PINS}
     outputs.stop()
@@ -73,16 +68,10 @@ def settles(are_on: Callable[[], dict[str, bool]], expected: dict[str, bool]) ->
     return are_on() == expected
 
 
-def test_all_are_off_at_first(rig: Rig) -> None:
-    """Building it switches nothing on."""
-    _, are_on = rig
-
-    assert are_on() == {"light": False, "alarm": False}
-
-
 def test_each_is_switched_by_its_name(rig: Rig) -> None:
-    """One output's state is its own; saying it twice changes nothing."""
+    """All are off at first; one output's state is its own; saying it twice changes nothing."""
     outputs, are_on = rig
+    assert are_on() == {"light": False, "alarm": False}
     outputs.switch("light", on=True)
     outputs.switch("light", on=True)
 
@@ -104,37 +93,15 @@ def test_an_unknown_name_is_told(rig: Rig) -> None:
     assert are_on() == {"light": False, "alarm": False}
 
 
-@pytest.mark.parametrize("make", [gpio_rig, fake_rig])
-@given(wishes=st.lists(st.tuples(st.sampled_from(list(PINS)), st.booleans()), max_size=12))
-def test_what_stands_is_the_last_wish(
-    make: Callable[[], Rig], wishes: list[tuple[str, bool]]
-) -> None:
-    """Whatever came before."""
-    outputs, are_on = make()
-    for name, on in wishes:
-        outputs.switch(name, on=on)
-
-    assert are_on() == {"light": False, "alarm": False} | dict(wishes)
-
-
 def states(factory: MockFactory, pin: int) -> list[bool]:
     """Return each level of a pin, the first as it was found."""
     return [state.state for state in factory.pin(pin).states]
 
 
-@pytest.mark.parametrize(("active_high", "expected"), [(True, [False]), (False, [False, True])])
-def test_a_pin_goes_straight_to_its_off_level(expected: list[bool], *, active_high: bool) -> None:
-    """Claiming it switches nothing on, whatever its sense."""
-    factory = MockFactory()
-    GpioOutputs(factory, [OutputPin("light", 12, active_high=active_high)])
-
-    assert states(factory, 12) == expected
-
-
 def test_a_repetition_leaves_no_edge() -> None:
     """The controller may say it each minute; the light does not flicker."""
     factory = MockFactory()
-    outputs = GpioOutputs(factory, [OutputPin("light", 12)])
+    outputs = GpioOutputs(factory, {"light": 12})
     for on in (False, True, True, False, False):
         outputs.switch("light", on=on)
 
@@ -155,7 +122,7 @@ class BrokenPin(MockPin):  # type: ignore[misc]
 def test_one_that_fails_is_named_and_keeps_no_other_from_being_off() -> None:
     """The failure says which output; close() switches off the others and frees every pin."""
     factory = MockFactory(pin_class=BrokenPin)
-    outputs = GpioOutputs(factory, [OutputPin("light", 12), OutputPin("alarm", 13)])
+    outputs = GpioOutputs(factory, PINS)
     outputs.switch("alarm", on=True)
     outputs.switch("light", on=True)
     factory.pin(13).broken = True
@@ -168,17 +135,7 @@ def test_one_that_fails_is_named_and_keeps_no_other_from_being_off() -> None:
 
     assert states(factory, 12)[-1] is False
     factory.pin(13).broken = False
-    GpioOutputs(factory, [OutputPin("light", 12), OutputPin("alarm", 13)]).close()
-
-
-def test_the_fake_can_be_broken() -> None:
-    """Others test with it what happens when an output can't be driven."""
-    fake = FakeOutputs(["light"])
-    fake.broken.add("light")
-
-    with pytest.raises(DeviceError, match="the output light can't be driven"):
-        fake.switch("light", on=True)
-    assert (fake.on, fake.switched) == ({"light": False}, [])
+    GpioOutputs(factory, PINS).close()
 
 
 def test_a_taken_pin_is_named_by_output_and_nothing_is_kept() -> None:
@@ -186,17 +143,72 @@ def test_a_taken_pin_is_named_by_output_and_nothing_is_kept() -> None:
     factory = MockFactory()
 
     with pytest.raises(DeviceError) as caught:
-        GpioOutputs(factory, [OutputPin("light", 12), OutputPin("alarm", 12)])
+        GpioOutputs(factory, {"light": 12, "alarm": 12})
 
     # The traceback keeps the half-built object, so that only its own undoing frees the pin.
-    GpioOutputs(factory, [OutputPin("light", 12)]).close()
+    GpioOutputs(factory, {"light": 12}).close()
     assert str(caught.value).startswith("the output alarm: GPIO12 can't be driven")
 
 
 def test_a_closed_output_says_so() -> None:
     """A call after close() is a DeviceError, not a silent nothing."""
-    outputs = GpioOutputs(MockFactory(), [OutputPin("light", 12)])
+    outputs = GpioOutputs(MockFactory(), PINS)
     outputs.close()
 
     with pytest.raises(DeviceError, match="there is no output light"):
         outputs.switch("light", on=True)
+
+
+# Lamps and buzzer are outputs that are switched together.
+
+GREEN, RED, BUZZER = LIT = (22, 23, 24)
+ALL = Lamps(green=True, red=True, buzzer=True)
+LAMPS = st.builds(Lamps, green=st.booleans(), red=st.booleans(), buzzer=st.booleans())
+
+Lights = tuple[Signals, Callable[[], Lamps]]
+
+
+def gpio_lights() -> Lights:
+    """Put the adapter on mock pins; report what their levels light."""
+    factory = MockFactory()
+    signals = GpioSignals(factory, *LIT)
+    return signals, lambda: Lamps(*(factory.pin(pin).state for pin in LIT))
+
+
+def fake_lights() -> Lights:
+    """Take the fake of `tests/fakes`."""
+    signals = FakeSignals()
+    return signals, lambda: signals.lamps
+
+
+@pytest.mark.parametrize("make", [gpio_lights, fake_lights])
+@given(shown=st.lists(LAMPS, max_size=8))
+def test_what_is_lit_is_what_was_shown_last(make: Callable[[], Lights], shown: list[Lamps]) -> None:
+    """All dark at first; then exactly the last state, whatever came before."""
+    signals, lit = make()
+    for lamps in shown:
+        signals.show(lamps)
+
+    assert lit() == (shown[-1] if shown else Lamps())
+
+
+@pytest.mark.parametrize("missing", LIT)
+def test_a_lamp_that_is_not_wired_is_left_alone(missing: int) -> None:
+    """None instead of a pin is silently absent; the other two work."""
+    factory = MockFactory()
+    GpioSignals(factory, *(None if pin == missing else pin for pin in LIT)).show(ALL)
+
+    assert [factory.pin(pin).state for pin in LIT] == [pin != missing for pin in LIT]
+
+
+@pytest.mark.parametrize("broken", LIT)
+def test_a_lamp_that_fails_keeps_no_other_from_being_switched(broken: int) -> None:
+    """The buzzer falls silent though a lamp is broken; the failure is raised all the same."""
+    factory = MockFactory(pin_class=BrokenPin)
+    signals = GpioSignals(factory, *LIT)
+    factory.pin(broken).broken = True
+
+    for lamps, level in ((ALL, True), (Lamps(), False)):
+        with pytest.raises(DeviceError):
+            signals.show(lamps)
+        assert {factory.pin(pin).state for pin in LIT if pin != broken} == {level}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
-from doorctl.door.leaf import LeafRules
+from doorctl.config import tables
+from doorctl.door.leaf import Entered, Left, Passed
 from doorctl.door.pins import Levels
-from doorctl.doord.door_driver import DoorDriver, DoorRules
+from doorctl.doord.door_driver import DoorDriver
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.inputs import FakeInputs
@@ -18,12 +19,13 @@ RELEASE_S, LONG_S, EXIT_S, WAIT_S = 5.0, 12.0, 4.0, 8.0
 HELD_S, WARN_S = 30.0, 10.0
 SETTLED_S = 0.2
 ALL_WIRED = Levels(contact_open=False, exit_pressed=False, fire=False, other_door_open=False)
-RULES = DoorRules(
+RULES = tables.Door(
     release_s=RELEASE_S,
     long_release_s=LONG_S,
     exit_release_s=EXIT_S,
-    wait_s=WAIT_S,
-    leaf=LeafRules(held_open_s=HELD_S, prewarn_s=WARN_S),
+    interlock_wait_s=WAIT_S,
+    held_open_s=HELD_S,
+    prewarn_s=WARN_S,
 )
 
 
@@ -35,12 +37,13 @@ class Door:
     """
 
     inputs: FakeInputs | None = field(default_factory=lambda: FakeInputs(standing=ALL_WIRED))
-    rules: DoorRules = RULES
+    rules: tables.Door = RULES
     signals: FakeSignals = field(default_factory=FakeSignals)
 
     def __post_init__(self) -> None:
         self.clock, self.log = FakeClock(), FakeEventLog()
         self.relay = FakeRelay(self.clock.monotonic_s)
+        self.passages: list[Entered | Left | Passed] = []
         self.bounds: list[tuple[float | None, bool]] = []
         self.doorway = DoorDriver(
             rules=self.rules,
@@ -49,6 +52,7 @@ class Door:
             inputs=self.inputs,
             clock=self.clock,
             log=self.log,
+            on_passage=self.passages.append,
             bounded=lambda until_s: self.bounds.append((until_s, self.relay.energised)),
         )
         self.doorway.begin()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 
 from doorctl.access.calendar import Calendar, StoredCalendar
 from doorctl.access.day import DayRules
@@ -14,17 +15,17 @@ from doorctl.access.panel import Display, PanelRules
 from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import BytesReceived, CardReader, LineConnected
+from doorctl.config.tables import Door
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import Sealer
-from doorctl.door.leaf import LeafRules
-from doorctl.doord.ask_library import Asking, Keeping
 from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
-from doorctl.doord.door_driver import DoorDriver, DoorRules, Relay
+from doorctl.doord.door_driver import DoorDriver, Relay
 from doorctl.doord.events import LibraryLine, PostedEvent, SlowJobs, Worker
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.prepare import Ledger
+from doorctl.doord.prepare import Asking, Ledger
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.door_log import Visit
+from doorctl.sync.feed import lent_patron
 from doorctl.sync.receive import unguarded
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -40,7 +41,7 @@ from tests.fakes.worker import FakeWorker
 RELEASE_S = 5.0
 HELD_OPEN_S = 30.0
 KEY_GAP_S = 0.2
-DOOR_RULES = DoorRules(release_s=RELEASE_S, leaf=LeafRules(held_open_s=HELD_OPEN_S))
+DOOR_RULES = Door(release_s=RELEASE_S, held_open_s=HELD_OPEN_S)
 NO_CLOSING = DayRules()
 CARD = "3000001234"
 OTHER_CARD = "3000005678"
@@ -106,7 +107,7 @@ class FakeDoor:
     calendar_of: Callable[[StoredCalendar], Calendar] | None = None
     inputs: FakeInputs | None = None
     outputs: FakeOutputs | None = None
-    door_rules: DoorRules = DOOR_RULES
+    door_rules: Door = DOOR_RULES
     day_rules: DayRules = NO_CLOSING
     stands_free: bool = True
     panel: FakePanel | None = None
@@ -150,7 +151,7 @@ class FakeDoor:
             log=self.log,
             stands_free=self.stands_free,
         )
-        ledger = Ledger(
+        self.ledger = Ledger(
             sealer=self.sealer,
             patrons=self.patrons,
             branch=self.branch,
@@ -168,8 +169,8 @@ class FakeDoor:
             clock=self.clock,
             log=self.log,
             cache=self.patrons,
-            jobs=SlowJobs(ledger, worker, self.log, self._line(), pause=self.pause),
-            screen=Screen(self.panel, Display(self.panel_rules)),
+            jobs=SlowJobs(self.ledger, worker, self.log, self._line(), pause=self.pause),
+            screen=Screen(self.panel.show if self.panel else None, Display(self.panel_rules)),
             last_number=self.steady.last_attempt(),
             lines=self.lines,
             when_ready=self._count_ready,
@@ -185,12 +186,12 @@ class FakeDoor:
     def _line(self) -> LibraryLine | None:
         if self.library is None:
             return None
-        keeping = Keeping(row=timedelta(days=3), pin=timedelta(days=30))
         asking = Asking(
             self.library,
             self.clock,
-            minimum_age=self.rules.policy.minimum_age,
-            keeping=keeping,
+            lend=partial(lent_patron, minimum_age=self.rules.policy.minimum_age),
+            row_lasts=timedelta(days=3),
+            pin_lasts=timedelta(days=30),
         )
         return LibraryLine(asking, self.asker, self.keeper or self.asker)
 

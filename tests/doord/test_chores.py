@@ -34,7 +34,6 @@ from doorctl.doord.chores import (
 )
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.events import EventQueue
-from doorctl.doord.prepare import Ledger
 from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import SystemClock
 from doorctl.privacy.statistics import LEAF, OPENED, HourCount
@@ -56,23 +55,13 @@ def mistaken() -> NoReturn:
 
 
 def test_a_mistake_in_a_chore_ends_nothing(tmp_path: Path) -> None:
-    """It is an alarm that quotes nothing; the worker works on and the loop hears of no failure."""
-    config, log = initialised(tmp_path), FakeEventLog()
-    event_queue: EventQueue = queue.SimpleQueue()
-    with ExitStack() as stack:
-        stores = DoorStores(config, event_queue, log, stack)
-        purging = Purging(
-            App(config, stores.clock), stores.visits, key=stores.key, run=stores.answer
-        )
-        chores = Chores(config, stores, purging, log)
+    """It is an alarm that quotes nothing, and the worker works on."""
+    with kept(tmp_path) as house:
+        house.chores.test(mistaken)
 
-        chores.test(mistaken)
-
-        assert stores.answer(lambda: "works") == "works"
-        assert event_queue.empty()
-    (alarm,) = log.named("alarm")
-    assert alarm["kind"] == "rounds_failing"
-    assert alarm["why"] == "self-test: KeyError"
+        assert house.stores.answer(lambda: "works") == "works"
+    (why,) = (one["why"] for one in house.log.named("alarm") if one["kind"] == "rounds_failing")
+    assert why == "self-test: KeyError"
 
 
 def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
@@ -81,29 +70,16 @@ def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
     Bug (flaky end-to-end tests): a door whose first minute ended before its lines had been
     tried told that they are lost.
     """
-    config, log, door = initialised(tmp_path), FakeEventLog(), FakeDoor()
-    event_queue: EventQueue = queue.SimpleQueue()
-    with ExitStack() as stack:
-        stores = DoorStores(config, event_queue, log, stack)
-        purging = Purging(
-            App(config, stores.clock), stores.visits, key=stores.key, run=stores.answer
-        )
-        chores = Chores(config, stores, purging, log)
-        ledger = Ledger(
-            sealer=stores.sealer,
-            patrons=stores.patrons,
-            visits=stores.steady,
-            clock=stores.clock,
-            log=log,
-            counts_guesses=True,
-        )
+    door = FakeDoor()
+    with kept(tmp_path) as house:
+        stores, log = house.stores, house.log
         answers = DoorAnswers(
             stores,
-            ledger=ledger,
-            chores=chores,
+            ledger=door.ledger,
+            chores=house.chores,
             controller=door.controller,
             doorway=door.doorway,
-            event_queue=event_queue,
+            event_queue=queue.SimpleQueue(),
             standing=tuple,
             rations=Rations(stores.clock.monotonic_s),
         )
@@ -111,7 +87,7 @@ def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
         def lost() -> list[str]:
             """Test the house; return what is said of a line."""
             told = len(log.named("alarm"))
-            chores.test(answers.lines)
+            house.chores.test(answers.lines)
             stores.answer(lambda: None)
             whys = (str(alarm["why"]) for alarm in log.named("alarm")[told:])
             return [why.partition(".")[0] for why in whys if "cable" in why]

@@ -20,7 +20,7 @@ from tests.doord.fake_door import CARD, identifier, key_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.failing_visits import FailingVisits
-from tests.fakes.memory_store import FastSealer, MemoryPatrons
+from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons
 
 CALLS_OF_A_VISIT = 6
 """The card's throttle, all wrong PINs, the opening, the reader's throttle twice, the end."""
@@ -38,6 +38,7 @@ class Evening:
         self.ledger = Ledger(
             sealer=FastSealer(),
             patrons=MemoryPatrons(),
+            branch=MemoryBranch(),
             visits=self.steady,
             clock=self.clock,
             log=self.log,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -13,11 +13,9 @@ from doorctl.access.messages import LibraryAnswer, PadRules, Prepared, Rules
 from doorctl.access.patron import Reason, SealedRow, pin_check
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.core.masked import Pin
-from doorctl.door.leaf import Entered, Left, Passed
-from doorctl.doord.ask_library import Asking, Keeping
-from doorctl.doord.door_driver import DoorDriver
+from doorctl.doord.prepare import Asking
 from doorctl.privacy.statistics import ATTEMPT, HourCount
-from tests.doord.doors import ALL_WIRED, RULES
+from doorctl.sync.feed import lent_patron
 from tests.doord.fake_door import (
     CARD,
     RIGHT_PIN,
@@ -30,12 +28,8 @@ from tests.doord.fake_door import (
 )
 from tests.doord.test_ledger import Books
 from tests.fakes.clock import START, FakeClock
-from tests.fakes.event_log import FakeEventLog
-from tests.fakes.inputs import FakeInputs
 from tests.fakes.library import FakeLibrary, registered
 from tests.fakes.memory_store import FastSealer
-from tests.fakes.relay import FakeRelay
-from tests.fakes.signals import FakeSignals
 
 SELF_SERVICE = Mode.SELF_SERVICE.value
 
@@ -60,21 +54,16 @@ def test_each_decision_is_counted_under_the_mode_of_the_moment() -> None:
 
 
 def test_where_it_is_closed_it_is_counted_as_closed() -> None:
-    """So that a library sees how many come in vain."""
+    """So that a library sees how many come in vain; what the log can't take is not counted."""
     door = FakeDoor(calendar=Calendar(((),) * 7))
     door.visit(CARD, RIGHT_PIN)
+    assert outcomes(door) == [("closed", "closed", 1)]
 
-    assert [mode for mode, _, _ in outcomes(door)] == ["closed"]
-
-
-def test_a_card_that_can_t_be_read_is_counted() -> None:
-    """It has no row and was never prepared."""
-    books = Books()
-    books.ledger.settle(1, Reason.CARD_UNREADABLE, SELF_SERVICE)
-
-    assert list(books.visits.hours(None, None)) == [
-        HourCount(START, SELF_SERVICE, ATTEMPT, "card_unreadable", 1)
-    ]
+    door = FakeDoor()
+    door.visits.broken = True
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    door.visits.broken = False
+    assert outcomes(door) == []
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -90,51 +79,14 @@ def test_whose_data_are_restricted_is_not_counted(reason: Reason) -> None:
 
 
 def test_a_restriction_that_came_meanwhile_holds_too() -> None:
-    """The refusal itself says so."""
+    """The refusal itself says so; a card that can't be read has no row, and is counted."""
     books = Books()
     books.ledger.settle(books.open(), Reason.RESTRICTED, SELF_SERVICE)
+    books.ledger.settle(2, Reason.CARD_UNREADABLE, SELF_SERVICE)
 
-    assert list(books.visits.hours(None, None)) == []
-
-
-def test_a_log_that_fails_keeps_nobody_out_and_counts_nothing() -> None:
-    """Counts are part of the log: what is not on record is not counted either."""
-    door = FakeDoor()
-    door.visits.broken = True
-    assert door.visit(CARD, RIGHT_PIN) == "ok"
-    door.visits.broken = False
-
-    assert outcomes(door) == []
-
-
-def test_the_doorway_tells_of_each_passage() -> None:
-    """Who comes in after a grant, who goes out by the button, and what nobody can explain."""
-    clock, inputs = FakeClock(), FakeInputs(standing=ALL_WIRED)
-    told: list[Entered | Left | Passed] = []
-    doorway = DoorDriver(
-        rules=RULES,
-        relay=FakeRelay(clock.monotonic_s),
-        signals=FakeSignals(),
-        inputs=inputs,
-        clock=clock,
-        log=FakeEventLog(),
-        on_passage=told.append,
-    )
-    doorway.begin()
-
-    def opens_and_shuts() -> None:
-        for is_open in (True, False):
-            inputs.standing = replace(ALL_WIRED, contact_open=is_open)
-            for _ in range(60):
-                clock.advance(0.1)
-                doorway.pass_time()
-
-    steps: list[Callable[[], None]] = [doorway.let_in, lambda: doorway.stand_free(free=True)]
-    for step in steps:
-        step()
-        opens_and_shuts()
-
-    assert [type(passage) for passage in told] == [Entered, Passed]
+    assert list(books.visits.hours(None, None)) == [
+        HourCount(START, SELF_SERVICE, ATTEMPT, "card_unreadable", 1)
+    ]
 
 
 WEAK_PIN = "1234"
@@ -176,8 +128,14 @@ def test_a_pin_that_is_learnt_is_judged_where_the_policy_asks(
 ) -> None:
     """In the answer and in the row that is kept, by the card that was swiped; else never."""
     library = FakeLibrary(known={CARD: (pin, registered())})
-    keeping = Keeping(timedelta(days=3), timedelta(days=30))
-    asking = Asking(library, FakeClock(), minimum_age=0, keeping=keeping, flags_weak=flags_weak)
+    asking = Asking(
+        library,
+        FakeClock(),
+        lend=partial(lent_patron, minimum_age=0, flags_weak=flags_weak),
+        row_lasts=timedelta(days=3),
+        pin_lasts=timedelta(days=30),
+        flags_weak=flags_weak,
+    )
     row = replace(resident(CARD), pin_check=None) if pushed else None
     stretched = FastSealer().stretch(identifier(CARD))
     prepared = Prepared(1, stretched, key_of(CARD), row, identifier=identifier(CARD))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from doorctl.access.calendar import OPEN, Calendar, DaySource, Mode, ModeSpan, StoredCalendar
 from doorctl.access.day import DayRules, Output, Override
+from doorctl.config.tables import Door
 from doorctl.core.errors import StoreError
-from doorctl.door.leaf import LeafRules
-from doorctl.doord.door_driver import DoorDriver, DoorRules
+from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import AGAIN_TURNS, DailyRound, HoursRead
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -56,7 +58,7 @@ class House:
         self.reads = 0
         self.calendar = TILL_TEN
         self.doorway = DoorDriver(
-            rules=DoorRules(release_s=5.0, leaf=LeafRules(held_open_s=30.0)),
+            rules=Door(),
             relay=self.relay,
             signals=self.signals,
             clock=self.clock,
@@ -185,25 +187,17 @@ def test_an_unset_clock_is_told_as_unknown() -> None:
     assert house.mode() is None
 
 
-def test_the_door_stands_free_while_it_is_staffed() -> None:
-    """From the first second on until the last."""
-    house = opened()
-    house.until(19, 29)
-    assert not house.is_released()
-    house.until(19, 30)
-    assert house.is_released()
+@pytest.mark.parametrize("stands_free", [True, False])
+def test_the_door_stands_free_while_it_is_staffed(*, stands_free: bool) -> None:
+    """From the first second on until the last, unless staff open it themselves."""
+    house = House(stands_free=stands_free)
+    house.turn()
+    for minute, free in ((29, False), (30, stands_free), (59, stands_free)):
+        house.until(19, minute)
+        assert house.is_released() is free
+    assert house.mode() is STAFFED
     house.until(20, 0)
     assert not house.is_released()
-
-
-def test_where_staff_open_themselves_the_strike_stays_locked() -> None:
-    """As the configuration says; the mode is told all the same."""
-    house = House(stands_free=False)
-    house.turn()
-    house.until(19, 45)
-
-    assert house.mode() is STAFFED
-    assert house.relay.edges == []
 
 
 def test_closing_warnings_sound_once_each() -> None:
@@ -226,21 +220,14 @@ def test_the_house_is_counted_anew_when_it_closes() -> None:
     assert house.doorway.head_count.estimate == 0
 
 
-def test_outputs_follow_the_mode() -> None:
-    """All at the start, then each at its change."""
-    house = opened()
-    assert house.outputs.on == {"light": True, "alarm": False}
-    house.until(22, 0)
-    assert house.outputs.on == {"light": False, "alarm": True}
-
-
-def test_a_house_without_outputs() -> None:
-    """Has nothing to switch."""
-    house = House(has_outputs=False)
+@pytest.mark.parametrize("has_outputs", [True, False])
+def test_outputs_follow_the_mode(*, has_outputs: bool) -> None:
+    """All at the start, then each at its change; where there are any."""
+    house = House(has_outputs=has_outputs)
     house.turn()
+    assert house.outputs.on == {"light": has_outputs, "alarm": False}
     house.until(22, 0)
-
-    assert house.outputs.switched == []
+    assert house.outputs.on == {"light": False, "alarm": has_outputs}
 
 
 def test_an_output_that_fails_is_told_once_and_tried_again() -> None:
@@ -262,35 +249,25 @@ def test_an_output_that_fails_is_told_once_and_tried_again() -> None:
     assert house.outputs.on == {"light": True, "alarm": False}
 
 
-def test_a_branch_that_fails_at_the_start_is_closed() -> None:
-    """Told once with the lost calendar; tried again until it answers, and then it opens."""
+@pytest.mark.parametrize("failing", ["damaged", "broken"])
+def test_a_branch_that_fails_at_the_start_is_closed(failing: str) -> None:
+    """Told once with the lost calendar; tried again until it answers, and then it opens.
+
+    Also where not so much as its version can be told.
+    """
     house = House()
-    house.branch.damaged = True
+    setattr(house.branch, failing, True)
     for _ in range(3):
         house.turn()
 
     assert house.mode() is Mode.CLOSED
     assert house.alarms() == ["branch_failing", "calendar_unknown"]
     assert house.log.named("mode")[-1]["cause"] == "unknown_calendar"
-    house.branch.damaged = False
+    setattr(house.branch, failing, False)
     for _ in range(AGAIN_TURNS):
         house.turn()
     assert house.mode() is SELF
     assert house.alarms()[2:] == ["calendar_unknown_cleared"]
-
-
-def test_a_branch_that_is_not_there_at_the_start_is_closed_and_told() -> None:
-    """Also where not so much as its version can be told."""
-    house = House()
-    house.branch.broken = True
-    house.turn()
-    house.turn()
-    assert house.mode() is Mode.CLOSED
-    assert house.alarms() == ["branch_failing", "calendar_unknown"]
-
-    house.branch.broken = False
-    house.turn()
-    assert house.mode() is SELF
 
 
 def test_a_branch_that_fails_later_leaves_its_hours() -> None:
@@ -325,30 +302,18 @@ def test_what_comes_back_in_the_same_version_is_read() -> None:
     assert house.reads == 2
 
 
-def test_a_clock_behind_what_is_known_is_told_too() -> None:
-    """While it lags, the known time stands still; how long that lasts is told by another clock.
+@pytest.mark.parametrize("high_water", [None, datetime(2027, 1, 1, tzinfo=UTC)])
+def test_a_clock_that_stays_unset_is_told_once(high_water: datetime | None) -> None:
+    """Where hours can't be judged for minutes, somebody hears of it; a start's first ones don't.
+
+    While it lags behind the known time, that stands still; the wait is told by another clock.
 
     Bug (attack review): a clock that lags behind the known time was never told as unset.
     """
-    house = House(FakeClock(vouched=False, high_water=datetime(2027, 1, 1, tzinfo=UTC)))
-    for _ in range(4):
+    clock = FakeClock(vouched=False)
+    clock.high_water = high_water or clock.high_water
+    house = House(clock)
+    for alarms in (*[[]] * 3, *[["clock_untrusted_at_opening"]] * 3):
         house.turn()
+        assert house.alarms() == alarms
         house.clock.advance(200.0)
-
-    assert house.alarms() == ["clock_untrusted_at_opening"]
-
-
-def test_a_clock_that_stays_unset_is_told_once() -> None:
-    """Where hours can't be judged for minutes, somebody hears of it; a start's first ones don't."""
-    house = House()
-    house.clock.vouched = False
-    house.turn()
-    house.clock.advance(200.0)
-    house.turn()
-    assert house.alarms() == []
-
-    for _ in range(3):
-        house.clock.advance(200.0)
-        house.turn()
-
-    assert house.alarms() == ["clock_untrusted_at_opening"]

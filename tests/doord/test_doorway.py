@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 
 from doorctl.core.errors import DeviceError
-from doorctl.door.leaf import LeafRules
+from doorctl.door.leaf import Entered, Left, Passed
 from doorctl.door.pins import Lamps, Levels, Signal
-from doorctl.doord.door_driver import DoorRules
 from tests.doord.doors import (
     ALL_WIRED,
     EXIT_S,
     HELD_S,
     LONG_S,
     RELEASE_S,
+    RULES,
     WAIT_S,
     WARN_S,
     Door,
@@ -54,39 +54,24 @@ def test_a_grant_opens_and_closes_in_time() -> None:
     assert door.log.lines[0]["monotonic_ns"] == round(door.relay.edges[0].at_s * 1e9)
 
 
-def test_who_needs_time_has_it() -> None:
-    """The strike is released for longer, and the leaf may stand open for as much longer."""
+@pytest.mark.parametrize("other_door_open", [True, False])
+def test_who_needs_time_has_it(*, other_door_open: bool) -> None:
+    """Both the strike's and the leaf's, also after the other door was waited for."""
     door = Door()
-    door.doorway.let_in(needs_time=True)
-    door.wait(1)
-    door.set(contact_open=True)
-    door.wait(HELD_S + LONG_S - RELEASE_S - 1)
-    assert door.on_for_s == LONG_S
-    assert door.alarms == []
-    door.wait(2)
-    assert door.alarms == ["door_held"]
-
-
-def test_who_needs_time_never_has_less() -> None:
-    """Where no longer release is configured, the usual one counts."""
-    door = Door(inputs=None, rules=DoorRules(RELEASE_S, LeafRules(HELD_S)))
-    door.doorway.let_in(needs_time=True)
-    door.wait(60)
-
-    assert door.on_for_s == RELEASE_S
-
-
-def test_who_needs_time_keeps_it_while_waiting_for_the_other_door() -> None:
-    """Both the strike's and the leaf's."""
-    door = Door()
-    door.set(other_door_open=True)
+    door.set(other_door_open=other_door_open)
     door.doorway.let_in(needs_time=True)
     door.set(other_door_open=False)
+    door.wait(1)
     door.set(contact_open=True)
-    door.wait(HELD_S + LONG_S - RELEASE_S - 1)
-
+    door.wait(HELD_S + LONG_S - RELEASE_S - 2)
     assert door.on_for_s == LONG_S
     assert door.alarms == []
+    door.wait(3)
+    assert door.alarms == ["door_held"]
+    shorter = Door(inputs=None, rules=replace(RULES, long_release_s=RELEASE_S / 2))
+    shorter.doorway.let_in(needs_time=True)
+    shorter.wait(60)
+    assert shorter.on_for_s == RELEASE_S
 
 
 def test_the_end_of_a_release_is_known_before_it_begins() -> None:
@@ -225,6 +210,7 @@ def test_free_in_staffed_hours_and_back() -> None:
     assert not door.is_on()
     assert door.doorway.state == "locked"
     assert len(door.relay.edges) == 2
+    assert [type(passage) for passage in door.passages] == [Passed]
     assert door.alarms == []
     assert door.doorway.head_count.estimate == 0
 
@@ -246,25 +232,18 @@ def test_a_leaf_that_is_held_open() -> None:
 
 
 def test_a_leaf_that_is_forced() -> None:
-    """Told at once, with its end; somebody may be in or out."""
+    """Told at once, with its end; somebody may be in or out. No entry is told, without an alarm."""
     door = Door()
     door.set(contact_open=True)
     assert door.sounds()
     door.wait(3600)
     door.set(contact_open=False)
-
-    assert door.states == ["forced", "locked"]
-    assert door.alarms == ["door_forced", "door_forced_cleared"]
     assert (door.doorway.head_count.low, door.doorway.head_count.high) == (0, 1)
-
-
-def test_somebody_let_in_who_does_not_enter() -> None:
-    """Told once, after the door is locked, and nobody is counted."""
-    door = Door()
     door.doorway.let_in()
     door.wait(3600)
 
-    assert door.states == ["released", "locked", "no_entry"]
+    assert door.states == ["forced", "locked", "released", "locked", "no_entry"]
+    assert door.alarms == ["door_forced", "door_forced_cleared"]
     assert door.doorway.head_count.estimate == 0
 
 
@@ -296,6 +275,7 @@ def test_somebody_who_leaves_is_counted() -> None:
     door.press_exit()
     door.set(contact_open=True)
 
+    assert [type(passage) for passage in door.passages] == [Entered, Left]
     assert door.doorway.head_count.estimate == 1
     door.doorway.close_house()
     assert door.doorway.head_count.high == 0
@@ -410,34 +390,25 @@ def test_after_a_stop_nothing_releases_the_strike(standing: Levels) -> None:
 
 
 def test_a_release_says_when_it_ends() -> None:
-    """From the grant on, and nothing is said before and after."""
-    door = Door(inputs=None)
+    """And nothing before and after it, while it waits, or while the door stands free.
+
+    Once staff go, a release that was granted meanwhile has its end.
+    """
+    door = Door()
     said = [door.doorway.relocks_s]
     door.doorway.let_in()
     ends_s = door.clock.monotonic_s() + RELEASE_S
     said.append(door.doorway.relocks_s)
     door.wait(60)
-    said.append(door.doorway.relocks_s)
-
-    assert said == [None, ends_s, None]
-
-
-def test_a_door_that_stands_free_has_no_end() -> None:
-    """Not even where somebody is let in meanwhile; once staff go, that release has its end."""
-    door = Door(inputs=None)
     door.doorway.stand_free(free=True)
     door.doorway.let_in()
-    said = [door.doorway.relocks_s]
-    door.doorway.stand_free(free=False)
     said.append(door.doorway.relocks_s)
+    assert said == [None, ends_s, None]
 
-    assert said == [None, door.clock.monotonic_s() + RELEASE_S]
-
-
-def test_a_grant_that_waits_is_no_release() -> None:
-    """The lobby's other door stands open: the relay is off, and its end is not awaited."""
-    door = Door(inputs=FakeInputs(standing=replace(ALL_WIRED, other_door_open=True)))
+    door.doorway.stand_free(free=False)
+    assert door.doorway.relocks_s == door.clock.monotonic_s() + RELEASE_S
+    door.wait(60)
+    door.set(other_door_open=True)
     door.doorway.let_in()
-
     assert not door.doorway.released
     assert door.doorway.relocks_s is None

@@ -6,7 +6,7 @@ a pass's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,10 +25,9 @@ from doorctl.doord.answers import (
     DoorsSealing,
     Rate,
     Rations,
-    Tokens,
 )
 from doorctl.rpc.control import ControlServer, Question, ask
-from doorctl.services.numbers import DoorsNumbers, OwnNumbers
+from doorctl.services.numbers import DoorsNumbers, NewCode, OwnNumbers
 from doorctl.store.keys import ArgonSealer
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -68,69 +67,63 @@ def test_the_door_seals_as_the_key_does(tmp_path: Path) -> None:
         assert numbers.seal() == OWN.seal()
 
 
-def test_a_new_code_is_known_by_its_key(tmp_path: Path) -> None:
-    """Its digits are told once, and seal to the key that was told with them."""
-    with door(tmp_path, FakeClock()) as numbers:
-        code = numbers.new_code(7, "manager1")
-
-    assert len(code.digits) == 7
-    assert code.digits not in repr(code)
-
-
-def test_codes_are_made_at_a_rate_of_their_own_and_told(tmp_path: Path) -> None:
-    """However many cards were sealed meanwhile; each is a line, with whom the pages name."""
-    clock, log = FakeClock(), FakeEventLog()
-    with door(tmp_path, clock, log) as numbers:
-        for _ in range(NUMBERS.burst):
-            numbers.readings(CARD, None)
-        made = [numbers.new_code(7, "manager1") for _ in range(NEW_CODES.burst)]
-        with pytest.raises(InputError, match="too many codes"):
-            numbers.new_code(7, "manager1")
-        clock.advance(3600 / 20 + 1)
-        made.append(numbers.new_code(7, "manager1"))
-
-    assert log.lines == [{"event": "new_code", "by": "manager1"}] * len(made)
-
-
-def test_a_busy_evening_of_unlocking_and_what_is_too_much() -> None:
-    """Twenty-four cards at once, then one an hour; one card three times, then once a week."""
-    clock = FakeClock()
-    rations = Rations(clock.monotonic_s)
-
-    assert taken(rations, UNLOCKS) == 24
-    clock.advance(3601)
-    assert taken(rations, UNLOCKS) == 1
-    assert taken(rations, UNLOCKS_OF_ONE, b"one") == 3
-    assert taken(rations, UNLOCKS_OF_ONE, b"other") == 3
-    clock.advance(7 * 86_400 + 1)
-    assert taken(rations, UNLOCKS_OF_ONE, b"one") == 1
-
-
-def taken(rations: Rations, rate: Rate, what: bytes = b"") -> int:
-    """Ask until it is refused; return how often it was taken."""
+def tried(ask: Callable[[], object]) -> int:
+    """Ask until it is refused; return how often it was not."""
     for number in range(100):
         try:
-            rations.take(rate, what)
+            ask()
         except InputError:
             return number
     pytest.fail("nothing is refused")
 
 
-@pytest.mark.parametrize("rate", [NEW_CODES, NUMBERS, OPENINGS, OWN_PINS, UNLOCKS, UNLOCKS_OF_ONE])
-def test_whoever_is_refused_reads_it_in_danish(rate: Rate) -> None:
-    """The sentence comes from the door, and the page knows it."""
-    assert languages(DANISH).first.words.gettext(rate.refusal) != rate.refusal
+def test_nothing_is_tried_quickly(tmp_path: Path) -> None:
+    """Each question has its limit, however often the others were asked.
+
+    A new code's digits are told once; each is a line, with whom the pages name.
+    """
+    clock, log, codes = FakeClock(), FakeEventLog(), list[NewCode]()
+    reading = OWN.readings(CARD, None)[0]
+    with door(tmp_path, clock, log) as numbers:
+        assert tried(lambda: numbers.readings(CARD, None)) == 10
+        assert tried(lambda: numbers.pin_check(CARD, reading, Pin("4711"))) == 5
+        assert tried(lambda: codes.append(numbers.new_code(7, "manager1"))) == 20
+        clock.advance(1.0)
+        assert tried(lambda: numbers.readings(CARD, None)) == 3
+
+    assert log.lines == [{"event": "new_code", "by": "manager1"}] * 20
+    assert {len(code.digits) for code in codes} == {7}
+    assert codes[0].digits not in repr(codes[0])
 
 
-def test_rations_of_long_ago_take_no_memory() -> None:
-    """A limit that is full again is forgotten, so that years of cards cost nothing."""
+@pytest.mark.parametrize(
+    ("rate", "at_once", "after_s"),
+    [
+        (NUMBERS, 10, 1 / 3),
+        (OWN_PINS, 5, 10 * 7 * 86_400 / 10_000),
+        (NEW_CODES, 20, 180),
+        (OPENINGS, 5, 12),
+        (UNLOCKS, 24, 3600),
+        (UNLOCKS_OF_ONE, 3, 7 * 86_400),
+    ],
+)
+def test_so_many_at_once_and_then_one_in_a_time(rate: Rate, at_once: int, after_s: float) -> None:
+    """For each card by itself; all PINs of a known one take more than ten weeks.
+
+    Whoever is refused reads it in Danish. A limit that is full again takes no memory.
+    """
     clock = FakeClock()
     rations = Rations(clock.monotonic_s)
-    for number in range(100):
-        rations.take(UNLOCKS_OF_ONE, bytes([number]))
-    clock.advance(22 * 86_400)
-    rations.take(UNLOCKS)
 
+    assert tried(lambda: rations.take(rate)) == at_once
+    assert tried(lambda: rations.take(rate, b"other")) == at_once
+    clock.advance(after_s - 0.01)
+    assert tried(lambda: rations.take(rate)) == 0
+    clock.advance(0.2 * after_s)
+    assert tried(lambda: rations.take(rate)) == 1
+    assert languages(DANISH).first.words.gettext(rate.refusal) != rate.refusal
+    clock.advance(30 * 86_400)
+    rations.take(rate, b"third")
     assert len(rations.left) == 1
 
 
@@ -157,46 +150,6 @@ def test_a_door_that_is_away_is_named(tmp_path: Path) -> None:
     """Nothing is sealed, and whoever asks is told who does not answer."""
     with pytest.raises(NotRunningError, match="the door process does not answer"):
         DoorsNumbers(tmp_path / "door.sock").readings(CARD, None)
-
-
-def test_numbers_are_not_tried_quickly(tmp_path: Path) -> None:
-    """After a burst it is three a second, however many ask."""
-    clock = FakeClock()
-    with door(tmp_path, clock) as numbers:
-        for _ in range(NUMBERS.burst):
-            numbers.readings(CARD, None)
-        with pytest.raises(InputError, match="too many numbers"):
-            numbers.readings(CARD, None)
-        clock.advance(1.0)
-        for _ in range(3):
-            numbers.readings(CARD, None)
-        with pytest.raises(InputError, match="too many numbers"):
-            numbers.readings(CARD, None)
-
-
-def test_pins_are_hardly_tried_at_all() -> None:
-    """All PINs of a known card take more than ten weeks of asking."""
-    tokens: Tokens | None = Tokens(OWN_PINS, OWN_PINS.burst, 0.0)
-    asked, now_s = 0, 0.0
-    while asked < 100:
-        assert tokens is not None
-        after = tokens.taken(now_s)
-        if after is None:
-            now_s += 60
-        else:
-            tokens, asked = after, asked + 1
-
-    assert now_s / asked * 10_000 > 10 * 7 * 24 * 3600 * 0.9
-
-
-def test_a_clock_that_falls_gives_nothing() -> None:
-    """Tokens come by time that passes, and never beyond the burst."""
-    rate = Rate(2, 1.0, "")
-    full = Tokens(rate, 2.0, 100.0)
-
-    assert full.taken(1e9) == Tokens(rate, 1.0, 1e9)
-    assert full.taken(50.0) == Tokens(rate, 1.0, 50.0)
-    assert Tokens(rate, 0.5, 100.0).taken(100.4) is None
 
 
 def test_an_unknown_question_tells_nothing(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.wiring.door import open_library_line
 from tests.e2e.canaries import files_under, left, process_files
 from tests.e2e.conftest import Loaded
 from tests.e2e.door import until
@@ -37,8 +36,6 @@ from tests.e2e.library import (
     unlearnt,
 )
 from tests.e2e.people import Person
-from tests.fakes.clock import FakeClock
-from tests.fakes.event_log import FakeEventLog
 
 
 @pytest.fixture
@@ -143,7 +140,7 @@ def test_a_changed_pin_opens_at_once(library: Fbs, branches: Made) -> None:
 
 
 def test_off_unless_configured(branches: Made) -> None:
-    """By default nobody is asked, no refusal is withheld, and no thread is there to ask.
+    """By default nobody is asked, and no refusal is withheld.
 
     An answer would be due after 10.5 s.
     """
@@ -153,11 +150,6 @@ def test_off_unless_configured(branches: Made) -> None:
     decision = branch.door.wait_for("decision", attempt=attempt, timeout_s=8)
 
     assert decision["reason"] == "unknown_card"
-    assert open_library_line(branch.config, FakeClock(), FakeEventLog(), _ignore, _ignore) is None
-
-
-def _ignore(_posted: object) -> None:
-    pass
 
 
 # A library system, a web process or a door that fails in the middle of a question.

@@ -17,14 +17,14 @@ from doorctl.access.messages import PadRules, Prepared, Rules
 from doorctl.access.patron import Reason
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import CardReader
+from doorctl.config.tables import Door
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.core.moments import KeptReadings
 from doorctl.core.ports import EventLog, Seal
-from doorctl.door.leaf import LeafRules
 from doorctl.doord.chores import Housekeeping
 from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
-from doorctl.doord.door_driver import DoorDriver, DoorRules
+from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.events import EventQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.prepare import Ledger
@@ -66,9 +66,7 @@ INSTALLATION_KEY = InstallationKey(bytes(range(32)))
 TERMS = Terms("oest", (KEY.verify_key(),), Limits(), SEAL, guard(GUARD_PERCENT, GUARD_FLOOR))
 POLICY = Policy(max_cache_age=oracle.CACHE_GOOD_FOR, minimum_age=MINIMUM_AGE, branch="oest")
 WAITING = replace(POLICY, first_card=frozenset({"caretaker"}))
-DOOR_RULES = DoorRules(
-    release_s=RELEASE_S, exit_release_s=EXIT_S, leaf=LeafRules(held_open_s=30.0, prewarn_s=10.0)
-)
+DOOR_RULES = Door(release_s=RELEASE_S, exit_release_s=EXIT_S, interlock_wait_s=0.0)
 
 
 def _spans(of: tuple[tuple[str, int, int], ...]) -> tuple[ModeSpan, ...]:

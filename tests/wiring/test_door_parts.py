@@ -14,8 +14,6 @@ from doorctl.access.patron import CacheStamp
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, load
 from doorctl.core.moments import BootTime, KeptReadings
-from doorctl.door.leaf import LeafRules
-from doorctl.doord.door_driver import DoorRules
 from doorctl.doord.self_test import rules
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
 from doorctl.services.app import (
@@ -26,7 +24,7 @@ from doorctl.services.app import (
     work_directory,
 )
 from doorctl.store.visits import VisitStore, create_visits
-from doorctl.wiring.door import day_rules, door_rules
+from doorctl.wiring.door import day_rules
 
 RIGHT = """
 [branch]
@@ -86,17 +84,10 @@ def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
     assert rules(config).long_release_tags == {"WHEELCHAIR"}
 
 
-def test_the_rules_of_door_and_day_come_from_their_own_keys(tmp_path: Path) -> None:
-    """The way out is free where nobody has to press for it."""
-    times = ("release_s=4", "long_release_s=8", "exit_release_s=3", "interlock_wait_s=7")
-    leaf = ("held_open_s=40", "prewarn_s=9")
-    closing = ("closing.no_entry_min=10", "closing.warn_min=[20, 5]")
-    config = config_of(tmp_path, *(f"door.{one}" for one in (*times, *leaf)), *closing)
+def test_the_rules_of_the_day_come_from_their_own_keys(tmp_path: Path) -> None:
+    """No warning is taken for the end of entry."""
+    config = config_of(tmp_path, "closing.no_entry_min=10", "closing.warn_min=[20, 5]")
 
-    assert door_rules(config) == DoorRules(
-        4.0, LeafRules(40.0, 9.0, exit_is_free=True), long_release_s=8.0, exit_release_s=3.0,
-        wait_s=7.0,
-    )  # fmt: skip
     assert day_rules(config) == DayRules(warn_min=(20, 5), no_entry_min=10)
 
 

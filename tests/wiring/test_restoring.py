@@ -23,8 +23,7 @@ from doorctl.core.errors import DoorctlError, InputError
 from doorctl.services.backups import BRANCH, CONFIG, Manifest, Part, layout_of, packed, unpacked
 from doorctl.store.connection import whole_copy
 from doorctl.store.keys import key_days
-from doorctl.wiring.installation import initialise
-from doorctl.wiring.restoring import restore
+from doorctl.wiring.installation import initialise, restore
 
 CONFIGURATION = """
 [branch]
