@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,14 +55,8 @@ class Parts:
         default_factory=lambda: (SealedRow(key_of(CARD), resident(CARD)),)
     )
     pushed: bool = True
-
-    def attempt(self, attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
-        """Use the attempt's own table."""
-        return after(attempt, event, now, rules)
-
-    def turn(self, strike: Strike, event: StrikeEvent) -> Strike:
-        """Use the strike's own table."""
-        return strike.after(event)
+    attempt: Callable[[Attempt, Event, Now, Rules], Step] = after
+    strike: Callable[[Strike, StrikeEvent], Strike] = Strike.after
 
     def calendar(self) -> Calendar | None:
         """Read the hours, or fail to."""
@@ -96,7 +90,7 @@ class Parts:
             relay_risks=self.relay_risks,
             reader=lambda: self.reader,
             attempt=self.attempt,
-            strike=self.turn,
+            strike=self.strike,
         )
 
     def run(self) -> dict[str, Finding]:

@@ -86,11 +86,12 @@ class House:
 
 
 def test_the_watchdog_is_fed_each_turn_while_all_is_well() -> None:
-    """Far longer than the worker's limit, and with nothing but ``alive``."""
-    house = House()
+    """Far longer than the worker's limit, and with nothing but ``alive``; a purge may be late."""
+    house = House(overdue_s=SCHEDULE_LIMIT_S - 1)
 
     assert house.fed(3 * WORKER_LIMIT_S) == 3 * WORKER_LIMIT_S + 1
     assert set(house.supervisor.told) == {"alive"}
+    assert len(house.pings) == 3 * WORKER_LIMIT_S / PING_EVERY_S, "the queue is not filled"
 
 
 def test_a_release_bounds_the_watchdog() -> None:
@@ -104,22 +105,6 @@ def test_a_release_bounds_the_watchdog() -> None:
         house.keeping.turn()
         assert house.supervisor.within_s == pytest.approx(left_s + KEPT_GRACE_S)
         house.clock.advance(1.0)
-
-
-def test_the_worker_is_asked_now_and_then_not_each_turn() -> None:
-    """Its queue is not filled with questions."""
-    house = House()
-    house.turn(10 * PING_EVERY_S)
-
-    assert len(house.pings) == 10
-
-
-def test_a_stuck_worker_starves_the_watchdog() -> None:
-    """From its limit on nothing is fed, so that systemd starts the daemon afresh."""
-    house = House(worker_answers=False)
-
-    assert house.fed(WORKER_LIMIT_S - 1) == WORKER_LIMIT_S
-    assert house.fed(100.0) == 1, "the turn in which the limit was not yet reached"
 
 
 def test_a_worker_that_answers_after_all_saves_the_process() -> None:
@@ -142,39 +127,30 @@ def test_a_long_purge_is_no_stuck_worker() -> None:
     assert house.fed(WORKER_LIMIT_S - 1) == WORKER_LIMIT_S
 
 
-def test_a_purge_without_end_starves_the_watchdog() -> None:
-    """A worker that hangs in it decides about no card."""
-    house = House(worker_answers=False)
-    house.purging_since_s = house.began_s
-    house.turn(PURGE_LIMIT_S + WORKER_LIMIT_S)
-
-    assert house.fed(10.0) == 0
-
-
-def test_a_schedule_that_begins_nothing_starves_the_watchdog() -> None:
-    """Visits that nobody deletes are a fault; one that a restart mends, and not at once."""
-    house = House(overdue_s=SCHEDULE_LIMIT_S - 1)
-    assert house.fed(10.0) == 11
-    house.overdue_s = SCHEDULE_LIMIT_S
-
-    assert house.fed(10.0) == 0
+SILENT = "the thread that reads and writes does not answer"
 
 
 @pytest.mark.parametrize(
-    ("broken", "why"),
+    ("broken", "fed", "why"),
     [
-        ({"worker_answers": False}, "the thread that reads and writes does not answer"),
-        ({"threads_alive": False}, "the thread of a serial line has ended"),
-        ({"overdue_s": SCHEDULE_LIMIT_S}, "a purge should have begun 600 s ago"),
+        ({"worker_answers": False}, WORKER_LIMIT_S, SILENT),
+        (
+            {"worker_answers": False, "purging_since_s": FakeClock().monotonic_s()},
+            PURGE_LIMIT_S + WORKER_LIMIT_S - 1,
+            SILENT,
+        ),
+        ({"threads_alive": False}, 0, "the thread of a serial line has ended"),
+        ({"overdue_s": SCHEDULE_LIMIT_S}, 0, "a purge should have begun 600 s ago"),
     ],
 )
-def test_what_starves_the_watchdog_is_told_once(broken: dict[str, float], why: str) -> None:
-    """Before systemd kills the process; else nobody could tell why it did."""
+def test_what_starves_the_watchdog_is_told_once(
+    broken: dict[str, float], fed: float, why: str
+) -> None:
+    """Before systemd kills the process and starts it afresh; else nobody could tell why it did."""
     house = House(**broken)  # type: ignore[arg-type]  # one of each kind
-    house.turn(WORKER_LIMIT_S + 10.0)
 
+    assert house.fed(PURGE_LIMIT_S + 2 * WORKER_LIMIT_S) == fed
     assert house.alarms == [("process_stuck", why)]
-    assert house.fed(10.0) == 0
 
 
 def test_a_process_that_stood_still_is_not_called_stuck() -> None:
@@ -189,48 +165,28 @@ def test_a_process_that_stood_still_is_not_called_stuck() -> None:
     assert house.alarms == []
 
 
-def test_another_thing_that_stops_meanwhile_is_told_too() -> None:
-    """Whoever reads the journal sees both."""
-    house = House(threads_alive=False)
-    house.turn(3.0)
+def test_what_stops_again_or_meanwhile_is_told_too() -> None:
+    """Whoever reads the journal sees both, and a thread that came back; else nothing is told."""
+    house = House()
+    for house.threads_alive in (True, False, True, False):
+        house.turn(3.0)
     house.threads_alive, house.overdue_s = True, SCHEDULE_LIMIT_S
     house.turn(3.0)
 
-    assert [why for _, why in house.alarms] == [
-        "the thread of a serial line has ended",
-        "a purge should have begun 600 s ago",
-    ]
-
-
-def test_what_stops_again_is_told_again() -> None:
-    """A thread that came back, and nothing while all is well."""
-    house = House()
-    for alive in (True, False, True, False):
-        house.threads_alive = alive
-        house.turn(3.0)
-
-    assert [kind for kind, _ in house.alarms] == ["process_stuck"] * 2
-
-
-def test_a_wall_clock_jump_is_neither_a_stuck_worker_nor_a_reason_to_store() -> None:
-    """Only the monotonic clock counts here."""
-    house = House()
-    house.turn()
-    house.clock.step(house.clock.wall + timedelta(days=400))
-
-    assert house.fed(5.0) == 6
-    assert house.times_kept == []
+    line, purge = "the thread of a serial line has ended", "a purge should have begun 600 s ago"
+    assert [why for _, why in house.alarms] == [line, line, purge]
 
 
 def test_a_clock_step_is_followed_by_a_purge_once() -> None:
-    """Visits may have become old in that moment."""
+    """Visits may have become old in that moment. It is no stuck worker and no reason to store."""
     house = House()
     house.turn(5.0)
     assert house.purges == 0
+    house.clock.step(house.clock.wall + timedelta(days=400))
     house.steps = 1
-    house.turn(5.0)
 
-    assert house.purges == 1
+    assert house.fed(5.0) == 6
+    assert (house.purges, house.times_kept) == (1, [])
 
 
 def test_time_is_stored_every_ten_minutes() -> None:
@@ -380,14 +336,16 @@ def test_a_fault_is_told_once_it_has_lasted_and_after_its_rest(kind: str) -> Non
     assert watch.told == [kind, kind]
 
 
-def test_a_cable_that_is_pushed_in_again_at_once_is_nobodys_call() -> None:
-    """What is over before it is told has no end to tell either, and begins afresh."""
+def test_what_is_over_before_it_is_told_is_nobodys_call() -> None:
+    """It has no end to tell either, and begins afresh; what is not known stays as it was."""
     watch = Watch()
-    watch.see(0.0, reader_lost="why")
-    watch.see(19.0, reader_lost=None)
-    watch.see(20.0, reader_lost="why")
-    watch.see(39.0, reader_lost="why")
+    for now_s, why in ((0.0, "why"), (19.0, None), (20.0, "why"), (39.0, "why")):
+        watch.see(now_s, reader_lost=why)
     assert watch.told == []
+
+    watch.see(40.0)
+    watch.see(41.0, reader_lost="why")
+    assert watch.told == ["reader_lost"]
 
 
 def test_the_end_is_told_once() -> None:
@@ -399,11 +357,3 @@ def test_the_end_is_told_once() -> None:
 
     watch.see(60.0, reader_lost="why")
     assert watch.told[2:] == ["reader_lost"]
-
-
-def test_what_is_not_known_stays_as_it_was() -> None:
-    """A disk that does not say how full it is has not become emptier."""
-    watch = Watch()
-    watch.see(0.0, disk_low="why")
-    watch.see(1.0)
-    assert watch.told == ["disk_low"]

@@ -104,21 +104,6 @@ def test_a_door_that_stands_free_is_locked_as_soon_as_the_hours_are_read() -> No
     assert not door.relay.energised
 
 
-@pytest.mark.parametrize("has_turned", [True, False])
-def test_nobody_brings_companions_once_the_house_is_closed(*, has_turned: bool) -> None:
-    """Also where the hours are still being read: the key comes to nothing."""
-    door = FakeDoor(rules=COMPANY)
-    assert door.visit(CARD, RIGHT_PIN) == "ok"
-    set_mode(door, Mode.LOCKDOWN)
-    if has_turned:
-        door.controller.pass_time()
-        door.work()
-    door.types("2")
-    door.work()
-
-    assert door.log.named("companions") == []
-
-
 @pytest.mark.parametrize("mode", [Mode.LOCKDOWN, Mode.CLOSED, Mode.SELF_SERVICE])
 def test_a_grant_that_waits_for_the_other_door_lapses_with_the_mode(mode: Mode) -> None:
     """Only another mode that lets people in leaves it waiting."""

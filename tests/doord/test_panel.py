@@ -41,7 +41,6 @@ from tests.fakes.panel import FakePanel
 KEYS = PanelRules(keys=True)
 BEGUN_S = 1000.0
 """When the door begins, by its clock."""
-COMPANY = Rules(Policy(), PadRules(), companions_max=3)
 ONLY_READER = frozenset({READER})
 CLOSED_WEEK = Calendar(((),) * 7)
 
@@ -115,7 +114,10 @@ def test_the_screen_comes_after_the_relay() -> None:
 
 
 def test_refusals_before_a_proof_are_shown_alike() -> None:
-    """An unknown card and a wrong PIN: the same states, one by one, and at the same times."""
+    """An unknown card, a wrong PIN: the same states, one by one, at the same times.
+
+    A time-out is the same refusal, and the next card ends it. What does not change is shown once.
+    """
     seen = []
     for number in (UNKNOWN_CARD, CARD):
         door = watched()
@@ -128,16 +130,15 @@ def test_refusals_before_a_proof_are_shown_alike() -> None:
     assert seen[0] == seen[1]
     assert [state.kind for state in seen[0]][-2:] == [Kind.REFUSED, Kind.IDLE]
 
-
-def test_a_patron_who_types_nothing_is_refused_alike() -> None:
-    """The time-out is the same refusal, and the next card ends it."""
-    door = watched()
-    swipe(door, CARD)
-    door.wait(PadRules().digit_timeout_s)
-    assert panel(door).shown[-1] == PanelState(Kind.REFUSED, 1, code=1)
-
-    swipe(door, OTHER_CARD)
-    assert kinds(door) == [Kind.CARD_READ, Kind.REFUSED, Kind.CARD_READ]
+    silent = watched()
+    for _ in range(5):
+        silent.wait(1.0)
+    assert kinds(silent) == []
+    swipe(silent, CARD)
+    silent.wait(PadRules().digit_timeout_s)
+    assert panel(silent).shown[-1] == PanelState(Kind.REFUSED, 1, code=1)
+    swipe(silent, OTHER_CARD)
+    assert kinds(silent) == [Kind.CARD_READ, Kind.REFUSED, Kind.CARD_READ]
 
 
 def test_a_refusal_can_be_had_again_by_a_key() -> None:
@@ -192,14 +193,16 @@ def test_closed_is_told_as_closed() -> None:
     door = watched(calendar=CLOSED_WEEK)
     press(door, RIGHT_PIN, swipe(door, CARD))
 
-    assert door.reasons == ["closed"]
-    assert kinds(door)[-1] is Kind.CLOSED
+    assert (door.reasons, kinds(door)[-1]) == (["closed"], Kind.CLOSED)
 
 
-@pytest.mark.parametrize("typed", ["4711#", "48392#", "12345678901#"])
-def test_digits_that_are_no_code_are_answered(typed: str) -> None:
-    """Whoever types a PIN before the card is told what to do, whatever the number of digits."""
-    door = watched(Rules(Policy(), PadRules(), codes=True))
+@pytest.mark.parametrize(
+    ("codes", "typed"),
+    [(True, "4711#"), (True, "48392#"), (True, "12345678901#"), (False, "4"), (False, "#")],
+)
+def test_digits_that_are_no_code_are_answered(typed: str, *, codes: bool) -> None:
+    """Whoever types before the card is told what to do; the card goes on as ever."""
+    door = watched(Rules(Policy(), PadRules(), codes=codes))
     press(door, typed, 0)
 
     asked = panel(door).shown[-1]
@@ -207,8 +210,9 @@ def test_digits_that_are_no_code_are_answered(typed: str) -> None:
     door.wait(KEYS.message_s - 0.1)
     assert panel(door).shown[-1] == asked
     door.wait(0.1)
-    assert panel(door).shown[-1].kind is Kind.IDLE
-    assert door.reasons == []
+    assert (panel(door).shown[-1].kind, door.reasons) == (Kind.IDLE, [])
+    press(door, RIGHT_PIN, swipe(door, CARD))
+    assert door.reasons == ["ok"]
 
 
 @pytest.mark.parametrize("codes", [True, False])
@@ -225,43 +229,30 @@ def test_an_enter_too_many_ends_no_message(pin: str, *, codes: bool) -> None:
     assert told.kind is (Kind.WELCOME if pin == RIGHT_PIN else Kind.REFUSED)
 
 
-@pytest.mark.parametrize("key", "4#")
-def test_a_key_before_the_card_is_answered(key: str) -> None:
-    """Also where no codes are taken; nobody counts it, and the card goes on as ever."""
-    door = watched()
-    press(door, key, 0)
-    assert (panel(door).shown[-1].kind, panel(door).shown[-1].code) == (Kind.REFUSED, CARD_FIRST)
-
-    press(door, RIGHT_PIN, swipe(door, CARD))
-    assert door.reasons == ["ok"]
-
-
 def test_a_locked_door_asks_for_no_companions() -> None:
-    """The question goes as the strike locks, and the next keys are the next person's code."""
-    door = watched(Rules(Policy(), PadRules(), companions_max=3, codes=True))
-    attempt = swipe(door, CARD)
-    press(door, RIGHT_PIN, attempt)
-    assert panel(door).shown[-1].keys is Keys.COMPANIONS
-    door.wait(RELEASE_S)
+    """A key says how many, and the welcome stands on; the question goes as the strike locks.
+
+    The next keys are then the next person's code.
+    """
+    door, attempt = watched(Rules(Policy(), PadRules(), companions_max=3, codes=True)), 0
+    for typed in ("2", ""):
+        door.log.lines.clear()
+        attempt = swipe(door, CARD)
+        press(door, RIGHT_PIN, attempt)
+        locks_s = door.clock.monotonic_s() + RELEASE_S
+        asked = panel(door).shown[-1]
+        assert (asked.kind, asked.keys, asked.companions) == (Kind.WELCOME, Keys.COMPANIONS, 3)
+        press(door, typed, attempt)
+        if typed:
+            assert panel(door).shown[-1] == PanelState(Kind.WELCOME, attempt, locks_s=locks_s)
+            assert door.log.named("companions")[0]["count"] == 2
+        door.wait(RELEASE_S)
 
     assert not door.relay.energised
     assert panel(door).shown[-1].keys is not Keys.COMPANIONS
     press(door, "1", attempt)
     assert (panel(door).shown[-1].kind, panel(door).shown[-1].typed) == (Kind.TYPING, 1)
     assert door.log.named("companions") == []
-
-
-def test_companions_are_asked_for() -> None:
-    """A key says how many; then the welcome stands for the rest of its time."""
-    door = watched(COMPANY)
-    attempt = swipe(door, CARD)
-    press(door, RIGHT_PIN, attempt)
-    asked = panel(door).shown[-1]
-    press(door, "2", attempt)
-
-    assert (asked.kind, asked.keys, asked.companions) == (Kind.WELCOME, Keys.COMPANIONS, 3)
-    assert panel(door).shown[-1] == PanelState(Kind.WELCOME, attempt, locks_s=BEGUN_S + RELEASE_S)
-    assert door.log.named("companions")[0]["count"] == 2
 
 
 @pytest.mark.parametrize("other", [-1, 1])
@@ -276,26 +267,22 @@ def test_a_key_meant_for_another_attempt_is_void(other: int) -> None:
 
 
 def test_keys_pressed_while_the_door_stood_still_are_void() -> None:
-    """Before it, and for a moment after it, as on any line."""
+    """Before it, and for a moment after it, as on any line; later keys begin a code as ever."""
     door = watched()
     attempt = swipe(door, CARD)
     still = [(0.0, PanelKeyPressed(key, attempt)) for key in RIGHT_PIN]
     event_queue = FakeQueue(door.clock, *still, (1.0, StopRequested()), turn_s=STALL_LIMIT_S + 0.1)
     door.controller.run(event_queue)
-
     assert door.reasons == ["fault"]
     assert not door.relay.edges
 
-
-def test_keys_that_come_just_after_standing_still_are_void() -> None:
-    """They were pressed before it; a moment later keys begin a code as ever."""
     door = watched(Rules(Policy(), PadRules(), codes=True))
-    door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
-    door.clock.advance(STALL_LIMIT_S + 0.1)
+    for _ in range(2):
+        door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
+        door.clock.advance(STALL_LIMIT_S + 0.1)
     door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
     press(door, "4", 0)
     assert kinds(door) == []
-
     door.wait(STALE_S)
     press(door, "4", 0)
     assert kinds(door) == [Kind.TYPING]
@@ -335,12 +322,3 @@ def test_an_unreadable_card_is_told_when_nobody_types() -> None:
     door.controller.handle(BytesReceived(READER, b"%rubbish?\r"))
     door.wait(1.0)
     assert kinds(door)[-1] is Kind.CARD_READ
-
-
-def test_the_same_state_is_shown_once() -> None:
-    """Turns in which nothing changes wake no page."""
-    door = watched()
-    for _ in range(5):
-        door.wait(1.0)
-
-    assert panel(door).shown == []

@@ -75,21 +75,6 @@ def test_an_attempt_knows_the_policy_that_it_began_by(begun_by: Rules, typed_bef
     assert door.reasons == expected
 
 
-@pytest.mark.parametrize(("typed", "reason"), [(RIGHT_PIN, "ok"), (WRONG_PIN, "wrong_pin")])
-def test_no_pin_is_spared_in_the_middle(typed: str, reason: str) -> None:
-    """Whoever swiped while a PIN was asked for is not let in by having it asked of nobody."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
-    reload(door, BY_CARD)
-    door.wait(1.0)
-
-    assert not door.relay.energised
-    door.types(typed)
-    assert door.reasons == [reason]
-    assert door.relay.energised == (reason == "ok")
-
-
 def test_a_card_that_ends_an_attempt_is_judged_by_the_new_policy() -> None:
     """Cards that follow each other without a pause don't keep it waiting."""
     door = FakeDoor()

@@ -7,19 +7,16 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from doorctl.config import Config, load
-from doorctl.doord.self_test import CHECKS, as_answer, run, self_test
-from doorctl.rpc.control import ControlServer
+from doorctl.doord.self_test import CHECKS, self_test
 from doorctl.services import cards
 from doorctl.services.app import App
 from doorctl.wiring.installation import initialise
-from tests.doord.sound_houses import Parts
 
 COMMAND = (sys.executable, "-c", "from doorctl.cli.processes import selftest; selftest()")
 
@@ -75,20 +72,6 @@ def fill(config_file: Path) -> None:
     feed.write_text(json.dumps(ROW) + "\n", encoding="utf-8")
     app = App.of(config(config_file))
     cards.load_patrons(app, feed, full=True, on_progress=lambda _done, _total: None)
-
-
-@contextmanager
-def running(config_file: Path, parts: Parts) -> Iterator[None]:
-    """Be a door process that answers the one question."""
-    found = run(parts.house())
-    server = ControlServer(
-        config(config_file).control.socket, {"selftest": lambda _question: as_answer(found)}
-    )
-    server.start()
-    try:
-        yield
-    finally:
-        server.stop()
 
 
 def on_a_terminal(config_file: Path, **environment: str) -> str:

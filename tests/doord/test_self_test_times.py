@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,35 +28,28 @@ def runs(calendar: Calendar, start: datetime, days: float) -> list[datetime]:
     return found
 
 
-def test_one_run_each_morning_an_hour_before_opening() -> None:
-    """From Friday to Tuesday over the night in which the clocks go forward."""
-    week = ((ModeSpan(Mode.SELF_SERVICE, 7 * 60, 22 * 60),),) * 7
-    found = runs(Calendar(week), datetime(2026, 3, 27, 0, 0, tzinfo=COPENHAGEN), 4)
-
-    assert [f"{at:%d %H:%M}" for at in found] == ["27 06:00", "28 06:00", "29 06:00", "30 06:00"]
+def week(begins: int, ends: int) -> Calendar:
+    """Return hours that are the same each day, in minutes."""
+    return Calendar(((ModeSpan(Mode.SELF_SERVICE, begins, ends),),) * 7)
 
 
-def test_an_hour_before_opening_is_a_real_one() -> None:
-    """Also where the clocks go forward in that hour."""
-    week = ((ModeSpan(Mode.SELF_SERVICE, 210, 1320),),) * 7
-    found = runs(Calendar(week), datetime(2026, 3, 29, 0, 0, tzinfo=COPENHAGEN), 0.5)
+@pytest.mark.parametrize(
+    ("calendar", "start", "days", "expected"),
+    [
+        (week(420, 1320), (27, 0), 4, ["27 06:00", "28 06:00", "29 06:00", "30 06:00"]),
+        (week(210, 1320), (29, 0), 0.5, ["29 01:30"]),
+        (week(30, 600), (2, 12), 2, ["02 23:30", "03 23:30"]),
+        (Calendar(), (2, 12), 3, ["03 11:00", "04 11:00", "05 11:00"]),
+    ],
+    ids=["clocks go forward", "in that very hour", "opens after midnight", "never closes"],
+)
+def test_one_run_a_real_hour_before_each_opening(
+    calendar: Calendar, start: tuple[int, int], days: float, expected: list[str]
+) -> None:
+    """Not again and again; a day after the last one where the branch never closes."""
+    found = runs(calendar, datetime(2026, 3, *start, 0, tzinfo=COPENHAGEN), days)
 
-    assert [f"{at:%d %H:%M}" for at in found] == ["29 01:30"]
-
-
-def test_before_an_opening_just_after_midnight_it_runs_once() -> None:
-    """On the evening before, and not again and again."""
-    week = ((ModeSpan(Mode.SELF_SERVICE, 30, 600),),) * 7
-    found = runs(Calendar(week), datetime(2026, 3, 2, 12, 0, tzinfo=COPENHAGEN), 2)
-
-    assert [f"{at:%d %H:%M}" for at in found] == ["02 23:30", "03 23:30"]
-
-
-def test_a_branch_that_never_closes_is_tested_once_a_day() -> None:
-    """A day after the last one."""
-    found = runs(Calendar(), datetime(2026, 3, 2, 12, 0, tzinfo=COPENHAGEN), 3)
-
-    assert [f"{at:%d %H:%M}" for at in found] == ["03 11:00", "04 11:00", "05 11:00"]
+    assert [f"{at:%d %H:%M}" for at in found] == expected
 
 
 def test_while_nobody_knows_the_next_opening_none_is_due() -> None:
