@@ -170,7 +170,7 @@ def _prolong(strike: Strike, event: Granted) -> Strike:
 
 def _extend(strike: Strike, event: Prolonged) -> Strike:
     if _due(strike, event.now_s):
-        return _lock(strike, event)
+        return _locked(strike)
     return strike if strike.other_open else _release(strike, event)
 
 
@@ -186,7 +186,7 @@ def _free(strike: Strike, _event: StrikeEvent) -> Strike:
 
 def _end_freedom(strike: Strike, event: Unfreed) -> Strike:
     if _due(strike, event.now_s):
-        return _lock(strike, event)
+        return _locked(strike)
     return replace(strike, state=StrikeState.RELEASED)
 
 
@@ -203,7 +203,7 @@ def _release_when_closed(strike: Strike, event: OtherDoorChanged) -> Strike:
 
 
 def _lock_when_due(strike: Strike, event: TimePassed) -> Strike:
-    return _lock(strike, event) if _due(strike, event.now_s) else strike
+    return _locked(strike) if _due(strike, event.now_s) else strike
 
 
 def _forget_pulse_when_due(strike: Strike, event: TimePassed) -> Strike:
@@ -211,6 +211,10 @@ def _forget_pulse_when_due(strike: Strike, event: TimePassed) -> Strike:
 
 
 def _lock(strike: Strike, _event: StrikeEvent) -> Strike:
+    return _locked(strike)
+
+
+def _locked(strike: Strike) -> Strike:
     return Strike(other_open=strike.other_open)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from doorctl.access.patron import Patron, pin_check
+from doorctl.access.patron import Patron, Reason, pin_check
+from doorctl.access.policy import Case, Policy, decide
 from doorctl.core.masked import Pin, StretchedKey
 from doorctl.core.moments import ClockState, Moment
 
@@ -35,3 +36,11 @@ def moment(state: ClockState = ClockState.TRUSTED) -> Moment:
 def day(offset: int) -> date:
     """Return the day so many days from today."""
     return NOW.date() + timedelta(days=offset)
+
+
+# The decision's reason alone, for tests that ask for no more.
+
+
+def reason_of(policy: Policy, case: Case) -> Reason:
+    """Return how a case ends."""
+    return decide(policy, case).reason

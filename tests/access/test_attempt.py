@@ -1,13 +1,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import get_args, get_type_hints
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from doorctl.access.attempt import PREPARE_LIMIT_S, TRANSITIONS, Attempt, Phase, after, checking
+from doorctl.access.attempt import (
+    CLEAR,
+    ENTER,
+    PREPARE_LIMIT_S,
+    TRANSITIONS,
+    Attempt,
+    Phase,
+    PinPad,
+    after,
+    checking,
+)
 from doorctl.access.messages import (
     Asked,
     Clicked,
@@ -123,35 +136,45 @@ def test_a_key_at_the_deadline_is_too_late(late_s: float) -> None:
     assert attempt.phase is Phase.IDLE
 
 
-def test_a_key_just_before_the_deadline_counts() -> None:
-    """The whole time-out may be used."""
-    _, effects = play((CARD, 0.0), (KNOWN, 0.5), *keys("471"), (KeyPressed("1"), 22.999))
-
-    assert ended(effects) == [(1, Reason.OK)]
-
-
-def test_the_total_timeout_counts_from_the_card() -> None:
-    """Keys that come often enough don't keep an attempt alive for longer than 60 s."""
-    slow: list[Told] = [(KeyPressed("*"), at) for at in (18.0, 36.0, 54.0)]
-
-    assert ended(play((CARD, 0.0), *slow, (TimePassed(), 59.999))[1]) == []
-    assert ended(play((CARD, 0.0), *slow, (TimePassed(), 60.0))[1]) == [(1, Reason.PIN_TIMEOUT)]
+IN_TIME_S = 4.0 + PREPARE_LIMIT_S - 0.001
+LATE_S = 4.0 + PREPARE_LIMIT_S
+TYPED: list[Told] = [(CARD, 0.0), *keys("4711")]
+SLOWED: list[Told] = [(CARD, 0.0), (replace(KNOWN, delay_s=5.0), 0.5), *keys("4711")]
+AWAY: list[Told] = [(CARD, 0.0, None), (KNOWN, 0.5, 1), *keys("4711", version=1)]
+SLOWLY: list[Told] = [(CARD, 0.0), *((KeyPressed("*"), at) for at in (18.0, 36.0, 54.0))]
 
 
-@pytest.mark.parametrize("late_s", [0.0, 600.0])
-def test_a_row_at_the_deadline_is_too_late(late_s: float) -> None:
-    """A row that comes when the patron may have left opens no door to whoever stands there."""
-    late = (KNOWN, 4.0 + PREPARE_LIMIT_S + late_s)
-
-    assert ended(play((CARD, 0.0), *keys("4711"), late)[1]) == [(1, Reason.FAULT)]
-
-
-def test_no_row_in_time_is_a_fault() -> None:
-    """Who typed a PIN gets an answer within the limit, even if the worker hangs."""
-    typed: list[Told] = [(CARD, 0.0), *keys("4711")]
-
-    assert ended(play(*typed, (TimePassed(), 4.0 + PREPARE_LIMIT_S - 0.001))[1]) == []
-    assert ended(play(*typed, (TimePassed(), 4.0 + PREPARE_LIMIT_S))[1]) == [(1, Reason.FAULT)]
+@pytest.mark.parametrize(
+    ("steps", "ends"),
+    [
+        pytest.param(
+            [(CARD, 0.0), (KNOWN, 0.5), *keys("471"), (KeyPressed("1"), 22.999)],
+            [Reason.OK],
+            id="the whole time for a key may be used",
+        ),
+        pytest.param([*SLOWLY, (TimePassed(), 59.999)], [], id="and 60 s in all"),
+        pytest.param([*SLOWLY, (TimePassed(), 60.0)], [Reason.PIN_TIMEOUT], id="however often"),
+        pytest.param([*TYPED, (TimePassed(), IN_TIME_S)], [], id="a row may come for so long"),
+        pytest.param([*TYPED, (TimePassed(), LATE_S)], [Reason.FAULT], id="even if it never does"),
+        pytest.param([*TYPED, (KNOWN, LATE_S)], [Reason.FAULT], id="then the patron may have left"),
+        pytest.param([*TYPED, (KNOWN, LATE_S + 600.0)], [Reason.FAULT], id="long ago, too"),
+        pytest.param([*SLOWED, (TimePassed(), IN_TIME_S + 5.0)], [Reason.OK], id="a slow answer"),
+        pytest.param([*SLOWED, (TimePassed(), LATE_S + 5.0)], [Reason.FAULT], id="can be too late"),
+        pytest.param(AWAY, [], id="a row of a cache that was away proves nothing"),
+        pytest.param([*AWAY, (KNOWN, 4.1, 1)], [Reason.OK], id="so it is read again"),
+        *(
+            pytest.param(
+                [(CARD, 0.0, at_card), (KNOWN, 0.5, 1), *keys("4711", version=None)],
+                [Reason.FAULT],
+                id="a cache that is away lets nobody in",
+            )
+            for at_card in (None, 1)
+        ),
+    ],
+)
+def test_what_comes_late_opens_no_door(steps: list[Told], ends: list[Reason]) -> None:
+    """Whoever stands there then may be another; who waits gets an answer within the limit."""
+    assert [reason for _, reason in ended(play(*steps)[1])] == ends
 
 
 @pytest.mark.parametrize("digits", ["", "47", "4711"])
@@ -173,15 +196,6 @@ def test_a_slowed_reader_answers_late(row: Prepared, reason: Reason) -> None:
     assert (waiting.phase, waiting.deadline_s) == (Phase.DELAYED, 9.0)
     assert ended(effects) == []
     assert ended(play(*typed, (TimePassed(), 9.0))[1]) == [(1, reason)]
-
-
-def test_a_delayed_answer_can_be_too_late() -> None:
-    """A loop that was held up past a delay opens no door to whoever stands there."""
-    typed: list[Told] = [(CARD, 0.0), (replace(KNOWN, delay_s=5.0), 0.5), *keys("4711")]
-
-    in_time = (TimePassed(), 9.0 + PREPARE_LIMIT_S - 0.001)
-    assert ended(play(*typed, in_time)[1]) == [(1, Reason.OK)]
-    assert ended(play(*typed, (TimePassed(), 9.0 + PREPARE_LIMIT_S))[1]) == [(1, Reason.FAULT)]
 
 
 def test_a_push_between_row_and_pin_is_looked_at() -> None:
@@ -212,22 +226,6 @@ def test_a_second_push_is_looked_at_as_well() -> None:
 
     assert effects.count(LookAgain(KNOWN)) == 2
     assert again.cache_version == 3
-
-
-def test_a_cache_that_was_away_is_looked_at() -> None:
-    """A row asked for while the cache had no version proves nothing: it is read again."""
-    typed: list[Told] = [(CARD, 0.0, None), (KNOWN, 0.5, 1), *keys("4711", version=1)]
-
-    assert ended(play(*typed)[1]) == []
-    assert ended(play(*typed, (KNOWN, 4.1, 1))[1]) == [(1, Reason.OK)]
-
-
-@pytest.mark.parametrize("at_card", [None, 1])
-def test_a_cache_that_is_away_lets_nobody_in(at_card: int | None) -> None:
-    """Without a version at the decision the answer is a fault."""
-    _, effects = play((CARD, 0.0, at_card), (KNOWN, 0.5, 1), *keys("4711", version=None))
-
-    assert ended(effects) == [(1, Reason.FAULT)]
 
 
 @pytest.mark.parametrize("row", [KNOWN, UNKNOWN])
@@ -381,3 +379,82 @@ def test_the_table_says_where_each_transition_leads() -> None:
                     open_ends.append((then, when.s))
 
     assert {pair: set(transition.to) for pair, transition in TRANSITIONS.items()} == seen
+
+
+PAD_RULES = PadRules(pin_length=4, digit_timeout_s=10.0, total_timeout_s=30.0)
+
+
+def typed(keys: str, rules: PadRules = PAD_RULES, gap_s: float = 1.0) -> tuple[PinPad, list[str]]:
+    """Type keys at a steady pace; return the pad and every PIN that came out."""
+    pad, pins = PinPad(rules, 0.0, 0.0), []
+    for at, key in enumerate(keys, start=1):
+        pad = pad.pressed(key, at * gap_s)
+        pin = pad.entered(key)
+        if pin is not None:
+            pins.append(pin.reveal())
+    return pad, pins
+
+
+@pytest.mark.parametrize("length", [4, 5, 8])
+def test_the_length_is_the_rules(length: int) -> None:
+    """A PIN is complete at the configured length, no digit earlier."""
+    digits = "1234567890"[:length]
+
+    assert typed(digits, PadRules(pin_length=length))[1] == [digits]
+    assert typed(digits[:-1], PadRules(pin_length=length))[1] == []
+
+
+@dataclass
+class Model:
+    """The pad as a patron would explain it."""
+
+    opened_s: float
+    keys: list[str] = field(default_factory=list)
+    last_s: float = 0.0
+
+    @property
+    def digits(self) -> str:
+        """What stands in the pad: the first digits since the latest clear."""
+        since_clear = "".join(self.keys).rpartition(CLEAR)[2]
+        return since_clear.replace(ENTER, "")[: PAD_RULES.pin_length]
+
+
+class TypingMachine(RuleBasedStateMachine):
+    """Any keys at any times, against the model; full pads are typed on as well."""
+
+    @initialize(at=st.floats(0, 1e6))
+    def open(self, at: float) -> None:
+        """Read a card."""
+        self.now_s = at
+        self.pad = PinPad(PAD_RULES, at, at)
+        self.model = Model(at, last_s=at)
+
+    @rule(key=st.sampled_from([*"0123456789", ENTER, CLEAR]), gap_s=st.floats(0, 15))
+    def press(self, key: str, gap_s: float) -> None:
+        """Press a key after a while."""
+        self.now_s += gap_s
+        self.model.keys.append(key)
+        self.model.last_s = self.now_s
+        self.pad = self.pad.pressed(key, self.now_s)
+
+        pin = self.pad.entered(key)
+        digits = self.model.digits
+        complete = len(digits) == PAD_RULES.pin_length or (key == ENTER and digits != "")
+        assert (pin is not None) == complete
+        assert pin is None or pin.reveal() == digits
+        assert "Pin(***)" in repr((pin, self.pad)) or pin is None
+
+    @invariant()
+    def agrees(self) -> None:
+        """Digits, fullness and deadline are the model's, and no digit is shown."""
+        if not hasattr(self, "pad"):
+            return
+        assert self.pad.digits == self.model.digits
+        assert len(self.pad.digits) <= PAD_RULES.pin_length
+        assert self.pad.full == (len(self.model.digits) == PAD_RULES.pin_length)
+        assert self.pad.deadline_s == min(self.model.last_s + 10, self.model.opened_s + 30)
+        assert "digits" not in repr(self.pad)
+
+
+TestTyping = TypingMachine.TestCase
+TestTyping.settings = settings(stateful_step_count=25)

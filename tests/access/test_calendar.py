@@ -203,32 +203,31 @@ def test_a_change_at_the_hour_that_is_changed(now: str, change: str, mode: Mode)
     assert (found[0].isoformat()[:16] + found[0].isoformat()[-6:], found[1]) == (change, mode)
 
 
-def test_an_hour_that_comes_twice_opens_and_closes_twice() -> None:
-    """What is open from 2:30 to 2:45 is so in both passes, 45 minutes apart."""
-    calendar = every_day(ModeSpan(OPEN, 150, 165))
-    start = at("2026-10-25T01:00")
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        pytest.param(
+            ModeSpan(OPEN, 150, 165),
+            [
+                ("02:30:00+02:00", OPEN),
+                ("02:45:00+02:00", CLOSED),
+                ("02:30:00+01:00", OPEN),
+                ("02:45:00+01:00", CLOSED),
+            ],
+            id="an hour that comes twice opens and closes twice",
+        ),
+        pytest.param(
+            ModeSpan(OPEN, 60, 150),
+            [("02:30:00+02:00", CLOSED), ("02:00:00+01:00", OPEN), ("02:30:00+01:00", CLOSED)],
+            id="the clocks themselves open it once more",
+        ),
+    ],
+)
+def test_when_the_clocks_go_back(span: ModeSpan, expected: list[tuple[str, Mode]]) -> None:
+    """Each pass of the hour is judged by what the wall shows."""
+    changes = every_day(span).changes(at("2026-10-25T01:00"), at("2026-10-25T12:00"))
 
-    changes = list(calendar.changes(start, at("2026-10-25T12:00")))
-
-    assert [(found.isoformat()[11:], mode) for found, mode in changes] == [
-        ("02:30:00+02:00", OPEN),
-        ("02:45:00+02:00", CLOSED),
-        ("02:30:00+01:00", OPEN),
-        ("02:45:00+01:00", CLOSED),
-    ]
-
-
-def test_the_clocks_themselves_change_the_mode() -> None:
-    """Open until 2:30: in autumn 3:00 becomes 2:00, and it is open once more for half an hour."""
-    calendar = every_day(ModeSpan(OPEN, 60, 150))
-
-    changes = list(calendar.changes(at("2026-10-25T01:00"), at("2026-10-25T12:00")))
-
-    assert [(found.isoformat()[11:], mode) for found, mode in changes] == [
-        ("02:30:00+02:00", CLOSED),
-        ("02:00:00+01:00", OPEN),
-        ("02:30:00+01:00", CLOSED),
-    ]
+    assert [(found.isoformat()[11:], mode) for found, mode in changes] == expected
 
 
 def test_patrons_come_in_next() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hmac
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from doorctl.access.patron import (
     ROW_KEY_BYTES,
     SENTENCES,
     UNJUDGED,
+    Known,
     Reason,
     key_parts,
     levels,
@@ -20,7 +22,11 @@ from doorctl.access.patron import (
     pin_check,
     row_key,
 )
-from doorctl.core.masked import Pin, StretchedKey
+from doorctl.access.patron import COMMON_PINS as COMMON
+from doorctl.access.patron import PERSONAL_PINS as PERSONAL
+from doorctl.access.patron import WeakRule as Rule
+from doorctl.access.patron import easy_to_guess as weak
+from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from tests.access.samples import PATRON
 
 keys = st.binary(min_size=32, max_size=32).map(StretchedKey)
@@ -92,29 +98,14 @@ def test_names_are_the_fixed_ones() -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_a_sentence_in_two_languages(reason: Reason) -> None:
-    """Each reason can be told in Danish and in English, as a whole sentence."""
+    """Each can be told from every other, as a whole sentence; all but ``ok`` are refusals."""
     danish, english = SENTENCES[reason]
 
     assert danish != english
     assert all(sentence[0].isupper() and sentence[-1] == "." for sentence in (danish, english))
-
-
-def test_no_two_reasons_share_a_sentence() -> None:
-    """Staff can tell every reason from every other by its sentence."""
     for language in (0, 1):
         assert len({sentences[language] for sentences in SENTENCES.values()}) == len(Reason)
-
-
-@pytest.mark.parametrize("reason", Reason)
-def test_only_ok_is_granted(reason: Reason) -> None:
-    """Whatever is not ``ok`` is a refusal."""
     assert reason.verdict == ("granted" if reason.value == "ok" else "refused")
-
-
-def test_groups_do_not_overlap() -> None:
-    """A guess was either spent or not, and `ok` is neither a refusal nor unjudged."""
-    assert not BEFORE_PROOF & UNJUDGED
-    assert Reason.OK not in BEFORE_PROOF | UNJUDGED
 
 
 def test_what_is_told_after_the_proof_is_in_no_group() -> None:
@@ -125,3 +116,148 @@ def test_what_is_told_after_the_proof_is_in_no_group() -> None:
     }
 
     assert set(map(Reason, after_proof)) == set(Reason) - BEFORE_PROOF - UNJUDGED
+    assert not BEFORE_PROOF & UNJUDGED
+
+
+CPR = Identifier(IdentifierKind.CPR, "0203681237")
+CARD = Identifier(IdentifierKind.CARD, "3000005689")
+KNOWN = Known(("0203681237",), ("3000005689",), frozenset({("02", "03", "68")}))
+NOTHING = Known((), (), frozenset())
+ALL = [f"{number:04}" for number in range(10_000)]
+
+digits = st.text("0123456789", min_size=4, max_size=12)
+cprs = st.dates(date(1900, 1, 1), date(2036, 12, 31)).flatmap(
+    lambda born: st.integers(0, 9999).map(lambda serial: f"{born:%d%m%y}{serial:04}")
+)
+cards = st.text("0123456789ABC", min_size=5, max_size=20)
+
+
+def weak_ones(*identifiers: Identifier, birthday: date | None = None) -> set[str]:
+    """All PINs of four digits that are weak for a patron."""
+    return {pin for pin in ALL if weak(Pin(pin), identifiers, birthday)}
+
+
+@pytest.mark.parametrize("rule", [*COMMON, *PERSONAL], ids=lambda rule: rule.name)
+def test_the_tables_say_how_many_pins_each_rule_takes(rule: Rule) -> None:
+    """The share of each rule is as it is written down."""
+    assert len(set(rule.guesses(KNOWN, 4))) == rule.of_10_000
+
+
+@pytest.mark.parametrize("length", [4, 7, 12])
+def test_what_everybody_guesses_is_what_the_table_says(length: int) -> None:
+    """Each run, repeat and pair of halves as a person would write it down, and nothing else."""
+    up = {"0123456789012345678901"[start:][:length] for start in range(10)}
+    pairs = [(first, second) for first in "0123456789" for second in "0123456789"]
+    half = length // 2
+    expected = {
+        *up,
+        *("".join(reversed(run)) for run in up),
+        *((first + second) * half + first * (length % 2) for first, second in pairs),
+        *(first * half + second * (length - half) for first, second in pairs),
+    }
+
+    found = {guess for rule in COMMON for guess in rule.guesses(NOTHING, length)}
+    assert found == expected
+    assert all(weak(Pin(pin), ()) for pin in expected)
+
+
+def test_what_is_called_weak_stays_small() -> None:
+    """Of 10 000 PINs 210 are weak for everybody, and 14 more by a CPR number and a card."""
+    assert len(weak_ones()) == 210
+    assert len(weak_ones(CPR, CARD)) == 224
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        *("1234", "7890", "9012", "4321", "0987", "2109"),
+        *("0000", "9999", "1212", "6969", "1122", "0099"),
+    ],
+)
+def test_what_everybody_guesses_is_weak(pin: str) -> None:
+    """Runs up and down, over the zero as well, and repeats need no card."""
+    assert weak(Pin(pin), ())
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        *("0203", "0302", "0268", "6802", "0368", "6803", "1968", "2068"),
+        *("2036", "3681", "6812", "8123", "1237"),
+    ],
+)
+def test_what_a_cpr_number_gives_away_is_weak(pin: str) -> None:
+    """The birthday in each order, both centuries, and whatever stands together, the end too."""
+    assert weak(Pin(pin), (CPR,))
+
+
+def test_the_end_of_a_card_number_is_weak_for_that_card_only() -> None:
+    """It is printed on the card."""
+    assert weak(Pin("5689"), (CARD,))
+    assert weak(Pin("4568"), (Identifier(IdentifierKind.CARD, "3000045AB68"),))
+    assert not weak(Pin("5689"), (CPR,))
+
+
+def test_a_birthday_of_the_library_system_counts_without_a_cpr_number() -> None:
+    """A patron with a plastic card only has a birthday too."""
+    assert weak(Pin("0203"), (CARD,), date(1968, 3, 2))
+    assert not weak(Pin("0203"), (CARD,))
+
+
+def test_a_replacement_number_has_the_birthday_of_its_holder() -> None:
+    """60 is added to its day: both what is printed and the day itself are weak."""
+    replacement = Identifier(IdentifierKind.CPR, "6203681237")
+
+    assert weak(Pin("6203"), (replacement,))
+    assert weak(Pin("0203"), (replacement,))
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        *("020368", "680302", "021968", "19680302", "02032068", "0203681"),
+        *("123456789012", "70707", "1112222"),
+    ],
+)
+def test_longer_pins_are_judged_by_the_same_rules(pin: str) -> None:
+    """A branch may ask for up to 12 digits."""
+    assert weak(Pin(pin), (CPR,))
+
+
+@pytest.mark.parametrize("pin", ["4711", "0815", "2580", "3021"])
+def test_other_pins_are_not_weak(pin: str) -> None:
+    """What stands in no row is nobody's business."""
+    assert not weak(Pin(pin), (CPR, CARD), date(1968, 3, 2))
+
+
+@given(digits, st.lists(cprs, max_size=3), st.lists(cards, max_size=3), st.none() | st.dates())
+def test_more_that_is_known_makes_no_pin_stronger(
+    pin: str, numbers: list[str], plastic: list[str], birthday: date | None
+) -> None:
+    """A further card or a birthday only adds guesses, for every length of PIN."""
+    identifiers = [
+        *(Identifier(IdentifierKind.CPR, number) for number in numbers),
+        *(Identifier(IdentifierKind.CARD, number) for number in plastic),
+    ]
+
+    for known in range(len(identifiers)):
+        if weak(Pin(pin), identifiers[:known]):
+            assert weak(Pin(pin), identifiers, birthday)
+
+
+@given(cprs, st.integers(0, 6))
+def test_whatever_stands_together_in_a_cpr_number_is_weak(number: str, at: int) -> None:
+    """For every number, wherever the four digits begin."""
+    assert weak(Pin(number[at : at + 4]), [Identifier(IdentifierKind.CPR, number)])
+
+
+@given(st.lists(cprs, min_size=1, max_size=2), st.lists(cards, max_size=2))
+def test_no_patron_loses_more_than_the_tables_say(numbers: list[str], plastic: list[str]) -> None:
+    """210 for nothing, 13 for each CPR number and one for each card."""
+    identifiers = [
+        *(Identifier(IdentifierKind.CPR, number) for number in numbers),
+        *(Identifier(IdentifierKind.CARD, number) for number in plastic),
+    ]
+    most = 210 + 13 * len(numbers) + len(plastic)
+
+    assert sum(weak(Pin(pin), identifiers) for pin in ALL[::7]) <= most

@@ -14,8 +14,7 @@ from doorctl.access.patron import BEFORE_PROOF, Patron, Reason
 from doorctl.access.policy import PASS_CHECKS, Case, PinProof, Policy, decide, findings
 from doorctl.access.rights import Pass, PassKind
 from doorctl.core.moments import ClockState
-from tests.access.deciding import reason_of
-from tests.access.samples import NOW, PATRON, day, moment
+from tests.access.samples import NOW, PATRON, day, moment, reason_of
 
 PROVED = PinProof.PROVED
 TRUSTED, UNTRUSTED = ClockState.TRUSTED, ClockState.UNTRUSTED

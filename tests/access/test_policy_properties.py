@@ -22,8 +22,7 @@ from doorctl.access.policy import (
 )
 from doorctl.access.rights import EVERY_DAY, OPEN_BY_ANY_CLOCK, Pass, PassKind
 from doorctl.core.moments import ClockState, Moment
-from tests.access.deciding import reason_of
-from tests.access.samples import COPENHAGEN, HIGH_WATER, NOW, day, moment
+from tests.access.samples import COPENHAGEN, HIGH_WATER, NOW, day, moment, reason_of
 
 TRUSTED, UNTRUSTED = ClockState.TRUSTED, ClockState.UNTRUSTED
 PROVED = PinProof.PROVED

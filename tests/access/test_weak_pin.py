@@ -19,8 +19,7 @@ from doorctl.access.messages import (
 from doorctl.access.patron import Patron, Reason
 from doorctl.access.policy import Case, Policy, WeakPin, findings
 from doorctl.core.masked import Pin
-from tests.access.deciding import reason_of
-from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, WRONG_PIN, moment
+from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, WRONG_PIN, moment, reason_of
 from tests.access.telling import UNKNOWN, now
 from tests.access.test_attempt_asking import ASKING_RULES, LENT, NO_PIN, answered, looked_up
 from tests.access.test_judging import KNOWN, STAFF, verdict

@@ -173,6 +173,24 @@ def test_a_grant_waits_for_the_other_door() -> None:
     )
 
 
+PULSE = Strike().after(Granted(100.0, 5.0))
+BARRED = PULSE.after(OtherDoorChanged(open=True, now_s=101.0))
+
+
+@pytest.mark.parametrize(
+    ("strike", "event", "after"),
+    [
+        (WAITING, ExitPressed(101.0, 5.0), Strike(StrikeState.RELEASED, 106.0, other_open=True)),
+        (WAITING, Freed(101.0), Strike(StrikeState.FREE, other_open=True)),
+        (PULSE, Prolonged(102.0, 5.0), Strike(StrikeState.RELEASED, 107.0)),
+        (BARRED, Prolonged(102.0, 5.0), BARRED),
+    ],
+)
+def test_the_other_door_is_remembered(strike: Strike, event: StrikeEvent, after: Strike) -> None:
+    """The way out and staffed hours wait for no door; companions do not prolong beside one."""
+    assert strike.after(event) == after
+
+
 @pytest.mark.parametrize("event", [TimePassed(110.0), OtherDoorChanged(open=False, now_s=110.0)])
 def test_a_grant_that_waited_too_long_lapses(event: StrikeEvent) -> None:
     """Whoever was granted may have gone: a door that closes later opens for nobody."""

@@ -30,7 +30,7 @@ FAULTS = (
     Fault(
         "the relay is never switched off",
         "_lock_when_due",
-        "return _lock(strike, event) if _due(strike, event.now_s) else strike",
+        "return _locked(strike) if _due(strike, event.now_s) else strike",
         "return strike",
     ),
     Fault(
