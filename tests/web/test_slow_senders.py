@@ -82,11 +82,10 @@ def test_a_dripping_sender_is_408(branches: Callable[..., Branch]) -> None:
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_an_old_push_holds_nobody_up(branches: Callable[..., Branch], held: bool) -> None:
+def test_an_old_push_holds_nobody_up(shared: Branch, held: bool) -> None:
     """Its first line is enough to refuse it, or to answer it, however slowly its rows come."""
-    branch = branches()
-    branch.start()
-    old, current = branch.document(rows(90), 1), branch.document(rows(100), 2)
+    branch, epoch = shared, shared.fill(90)
+    old, current = branch.document(rows(90), epoch + 1), branch.document(rows(100), epoch + 2)
     assert branch.push(old).status_code == branch.push(current).status_code == 200
     document = current if held else old
     connection = branch.hanging(document, document.index(b"\n") + 10)
