@@ -1,41 +1,26 @@
-"""A patron cache's two sides, whichever adapter it is, and a push into it."""
+"""A patron cache's two sides, and a push into it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from doorctl.access.patron import Applied, SealedRow
-from doorctl.access.ports import PatronLookup
-from doorctl.sync.receive import Guard, PatronWriter, Push, unguarded
-from tests.store.samples import NOON
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import PatronCacheWriter
+from tests.store.samples import NOON, push
 
 
 @dataclass
 class Cache:
     """A cache's two sides."""
 
-    lookup: PatronLookup
-    writer: PatronWriter
+    lookup: PatronCache
+    writer: PatronCacheWriter
 
     def push(
-        self,
-        *listed: SealedRow,
-        rows: Iterable[SealedRow] | None = None,
-        full: bool = False,
-        at: datetime | None = NOON,
-        guard: Guard = unguarded,
-        removals: Iterable[str] = (),
-        push: Push | None = None,
+        self, *rows: SealedRow, full: bool = False, at: datetime | None = NOON, **other: Any
     ) -> Applied:
-        """Apply rows that were sealed for an age limit of 15."""
-        return self.writer.apply(
-            listed if rows is None else rows,
-            full=full,
-            applied_at=at,
-            minimum_age=15,
-            guard=guard,
-            removals=removals,
-            push=push,
-        )
+        """Apply rows, as changes unless told otherwise."""
+        return push(self.writer, *rows, full=full, applied_at=at, **other)

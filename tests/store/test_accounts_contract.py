@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -207,15 +206,3 @@ def test_any_text_can_be_counted(books: Books, text: str) -> None:
     books.failures.keep("account", text, Failures(1, NOW))
 
     assert books.failures.find("account", text) == Failures(1, NOW)
-
-
-KEEPING: list[Callable[[Books], object]] = [
-    lambda books: books.accounts.every(),
-    lambda books: books.sessions.find(digest(1)),
-]
-
-
-@pytest.mark.parametrize("look", KEEPING)
-def test_empty_books_say_so(books: Books, look: Callable[[Books], object]) -> None:
-    """A branch without accounts has none to sign in to."""
-    assert not look(books)

@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.errors import StoreBusyError, StoreDamagedError, StoreError
+from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Action, Deed, Head, Verdict, erased_numbers, verify
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_writer import BranchRecordsWriter, create_branch, open_or_create_branch
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.records import AuditRecords, AuditTrail
 from tests.store.samples import DAY, NOON, files_of, key_of
 from tests.store.test_branch import BAN
@@ -238,14 +238,6 @@ def test_a_write_that_is_cut_off_at_any_byte_leaves_a_sound_chain(
         shutil.rmtree(cut.parent)
 
     assert seen == {0, 1, 2, 3}
-
-
-def test_there_is_one_writer(path: Path, trail: AuditTrail) -> None:
-    """Two would fork the chain; the second is told to wait."""
-    trail.append(LOOK, "grethe", NOW)
-
-    with pytest.raises(StoreBusyError, match="another doorctl process is writing"):
-        open_or_create_branch(path)
 
 
 def test_a_change_and_its_entry_are_durable_together_or_not_at_all(

@@ -46,7 +46,7 @@ from doorctl.store.tables import (
     select,
     whole,
 )
-from doorctl.store.visits import TRIED, VisitStore, create_visits, open_or_create_visits
+from doorctl.store.visits import TRIED, VisitStore, open_or_create_visits
 from tests.store.samples import NOON, SEAL, key_of
 
 
@@ -233,53 +233,44 @@ def test_a_column_that_comes_with_a_later_release_changes_no_earlier_layout(tmp_
     assert set_aside_if_damaged(path, NOON, layout) is None
 
 
-def test_a_newer_register_lets_nobody_in(tmp_path: Path) -> None:
+NEWER: dict[str, tuple[Layout, Callable[[Path], object], Callable[[Path], object]]] = {
+    "patrons": (
+        patron_rows.migrations,
+        lambda path: PatronCache(path, SEAL).find(key_of(1)),
+        lambda path: PatronCacheWriter(path, SEAL),
+    ),
+    "branch": (
+        branch_rows.migrations,
+        lambda path: BranchRecords(path).bans(key_of(1), None),
+        BranchRecordsWriter,
+    ),
+    "visits": (
+        visit_rows.migrations,
+        lambda path: list(VisitHistory(path).visits(NOON)),
+        VisitStore,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEWER)
+def test_a_file_of_a_newer_doorctl_is_refused(tmp_path: Path, name: str) -> None:
     """A program that would not heed all that keeps people out reads none of it, and writes none.
 
     It is no damage either: whoever installs the newer program again finds it as it was.
-    """
-    path = tmp_path / "patrons.db"
-    create_patrons(path, SEAL)
-    content = _upgraded(path, patron_rows.migrations).read_bytes()
-
-    with closing(PatronCache(path, SEAL)) as cache:
-        for read in (lambda: cache.find(key_of(1)), cache.stamp):
-            with REFUSED:
-                read()
-    with REFUSED:
-        PatronCacheWriter(path, SEAL)
-    assert set_aside_if_damaged(path, NOON, patron_rows.migrations) is None
-    assert path.read_bytes() == content
-
-
-def test_bans_of_a_newer_doorctl_are_refused(tmp_path: Path) -> None:
-    """Else an older program would let in whom it does not know to be banned.
 
     Bug (operations review): an older program ran on a newer file and forgot what it did not
     know: a ban.
     """
-    path = tmp_path / "branch.db"
-    create_branch(path)
-    _upgraded(path, branch_rows.migrations)
+    path = tmp_path / f"{name}.db"
+    layout, read, write = NEWER[name]
+    create_file(path, layout)
+    content = _upgraded(path, layout).read_bytes()
 
-    with closing(BranchRecords(path)) as book:
-        for read in (lambda: book.bans(key_of(1), None), book.calendar):
-            with REFUSED:
-                read()
-    with REFUSED:
-        BranchRecordsWriter(path)
-
-
-def test_a_door_log_of_a_newer_doorctl_is_refused(tmp_path: Path) -> None:
-    """Neither written on nor shown."""
-    path = tmp_path / "visits.db"
-    create_visits(path)
-    _upgraded(path, visit_rows.migrations)
-
-    with closing(VisitHistory(path)) as history, REFUSED:
-        list(history.visits(NOON))
-    with REFUSED:
-        VisitStore(path)
+    for use in (read, write):
+        with REFUSED:
+            use(path)
+    assert set_aside_if_damaged(path, NOON, layout) is None
+    assert path.read_bytes() == content
 
 
 def test_a_number_alone_is_no_newer_file(tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ import pytest
 from msgspec import structs
 
 from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
-from doorctl.core.errors import AlreadyExistsError, PushGuardedError, StoreError
+from doorctl.core.errors import PushGuardedError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.core.ports import Seal
 from doorctl.store.keys import ArgonSealer
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
 from doorctl.sync.receive import Changes, unguarded
-from tests.store.samples import NOON, SEAL, files_of, key_of, sealed
+from tests.store.samples import NOON, SEAL, files_of, key_of, push, sealed
 
 
 @pytest.fixture
@@ -42,18 +42,7 @@ def cache(path: Path) -> Iterator[PatronCache]:
 
 def _fill(path: Path, *rows: SealedRow, full: bool = True) -> None:
     with closing(open_or_create_patrons(path, SEAL)) as writer:
-        writer.apply(rows, full=full, applied_at=NOON, minimum_age=15, guard=unguarded)
-
-
-def test_init_overwrites_nothing(path: Path) -> None:
-    """A cache that exists is left alone, with all whom it holds."""
-    _fill(path, sealed(1, "a"))
-    before = path.read_bytes()
-
-    with pytest.raises(AlreadyExistsError):
-        create_patrons(path, SEAL)
-
-    assert path.read_bytes() == before
+        push(writer, rows=rows, full=full)
 
 
 def test_a_missing_cache_lets_nobody_in_and_is_found_when_it_appears(tmp_path: Path) -> None:
@@ -143,7 +132,7 @@ def test_readers_see_the_old_push_until_the_new_one_is_whole(
 
     with closing(PatronCacheWriter(path, SEAL)) as writer:
         before = cache.version()
-        writer.apply(rows(), full=True, applied_at=NOON, minimum_age=15, guard=unguarded)
+        push(writer, rows=rows())
 
     assert seen == [sealed(1, "a").patron, None]
     assert cache.find(key_of(1)) is None
@@ -156,14 +145,7 @@ def test_many_changes_take_flat_memory(path: Path) -> None:
         removals = (f"removed-{number}" for number in range(200_000))
         tracemalloc.start()
         try:
-            writer.apply(
-                rows,
-                full=False,
-                applied_at=NOON,
-                minimum_age=15,
-                guard=unguarded,
-                removals=removals,
-            )
+            push(writer, rows=rows, full=False, removals=removals)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -183,11 +165,9 @@ def test_a_refusal_leaves_every_byte_of_the_dump(path: Path) -> None:
     with closing(PatronCacheWriter(path, SEAL)) as writer:
         for full in (True, False):
             with pytest.raises(PushGuardedError):
-                writer.apply(rows, full=full, applied_at=NOON, minimum_age=15, guard=refuse)
+                push(writer, rows=rows, full=full, guard=refuse)
             with pytest.raises(StoreError):
-                writer.apply(
-                    [*rows, rows[0]], full=full, applied_at=NOON, minimum_age=18, guard=unguarded
-                )
+                push(writer, *rows, rows[0], full=full, minimum_age=18)
 
     assert _dump(path) == before
 
@@ -233,12 +213,10 @@ def test_only_a_full_push_brings_a_new_seal(path: Path, cache: PatronCache) -> N
     other = structs.replace(SEAL, key_id="feedf00d")
     with closing(PatronCacheWriter(path, other)) as writer:
         with pytest.raises(StoreError, match=r"other seal costs; load the full feed again$"):
-            writer.apply(
-                [sealed(2, "b")], full=False, applied_at=NOON, minimum_age=15, guard=unguarded
-            )
+            push(writer, sealed(2, "b"), full=False)
         assert cache.stamp().epoch == 1
 
-        writer.apply([sealed(2, "b")], full=True, applied_at=NOON, minimum_age=15, guard=unguarded)
+        push(writer, sealed(2, "b"))
 
     with closing(PatronCache(path, other)) as renewed:
         assert renewed.stamp().epoch == 2
@@ -288,19 +266,11 @@ def test_a_push_stands_that_nothing_could_be_cleaned_up_after(
 ) -> None:
     """A reader in the middle of its question keeps the file from being cut, and no patron out."""
     with closing(PatronCacheWriter(path, SEAL)) as writer:
-        writer.apply(
-            (sealed(1, "a"), sealed(2, "b")),
-            full=True,
-            applied_at=NOON,
-            minimum_age=15,
-            guard=unguarded,
-        )
+        push(writer, sealed(1, "a"), sealed(2, "b"))
         with closing(sqlite3.connect(path)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM patrons").fetchone()
-            applied = writer.apply(
-                (sealed(2, "b"),), full=True, applied_at=NOON, minimum_age=15, guard=unguarded
-            )
+            applied = push(writer, sealed(2, "b"))
     assert applied.removed == 1
     assert cache.find(key_of(2)) is not None
 
@@ -323,7 +293,7 @@ def test_no_number_and_no_pin_is_in_any_file(tmp_path: Path) -> None:
             yield SealedRow(row_key(stretched), Patron(f"ref-{index}", pin_check=check))
 
     with closing(PatronCacheWriter(path, sealer.seal)) as writer:
-        writer.apply(rows(), full=True, applied_at=NOON, minimum_age=15, guard=unguarded)
+        push(writer, rows=rows())
         files = files_of(tmp_path)
 
     assert {"patrons.db", "patrons.db-wal", "patrons.db-shm"} <= files.keys()

@@ -22,9 +22,9 @@ import pytest
 
 from doorctl.access.patron import Applied, CacheStamp, Patron, SealedRow
 from doorctl.core.errors import FeedError, Problem, PushGuardedError, StoreError
-from doorctl.sync.receive import Changes, Push, unguarded
+from doorctl.sync.receive import Changes, Push
 from tests.store.patron_caches import Cache
-from tests.store.samples import DAY, NOON, key_of, sealed
+from tests.store.samples import DAY, NOON, key_of, push, sealed
 
 
 def test_a_new_cache_holds_nobody(cache: Cache) -> None:
@@ -129,7 +129,7 @@ def test_rows_that_break_off_change_nothing(cache: Cache, full: bool) -> None:
         raise FeedError("feed.ndjson", [Problem("line 2501", "is cut off")])
 
     with pytest.raises(FeedError, match="line 2501"):
-        cache.writer.apply(rows(), full=full, applied_at=NOON, minimum_age=15, guard=unguarded)
+        push(cache.writer, rows=rows(), full=full)
 
     assert cache.lookup.find(key_of(2000)) is None
     assert cache.lookup.find(key_of(1)) == sealed(1, "a").patron
@@ -140,26 +140,18 @@ def test_rows_that_break_off_change_nothing(cache: Cache, full: bool) -> None:
 def test_the_stamp_says_when_and_for_what_age(cache: Cache) -> None:
     """Trusted time is kept as UTC; a push without one leaves no guess behind."""
     danish = datetime(2026, 5, 4, 14, tzinfo=timezone(timedelta(hours=2)))
-    cache.writer.apply(
-        [sealed(1, "a")], full=True, applied_at=danish, minimum_age=15, guard=unguarded
-    )
+    push(cache.writer, sealed(1, "a"), applied_at=danish)
     assert cache.lookup.stamp() == CacheStamp(1, NOON, 15, 1)
 
-    cache.writer.apply(
-        [sealed(2, "b")], full=True, applied_at=None, minimum_age=18, guard=unguarded
-    )
+    push(cache.writer, sealed(2, "b"), applied_at=None, minimum_age=18)
     assert cache.lookup.stamp() == CacheStamp(2, None, 18, 1)
 
 
 def test_some_rows_make_the_rest_no_younger(cache: Cache) -> None:
     """A few rows loaded today say nothing of a register that is a month old."""
-    cache.writer.apply(
-        [sealed(1, "a")], full=False, applied_at=NOON, minimum_age=15, guard=unguarded
-    )
+    push(cache.writer, sealed(1, "a"), full=False)
     later = NOON + timedelta(days=30)
-    cache.writer.apply(
-        [sealed(2, "b")], full=False, applied_at=later, minimum_age=15, guard=unguarded
-    )
+    push(cache.writer, sealed(2, "b"), full=False, applied_at=later)
 
     assert cache.lookup.stamp() == CacheStamp(2, NOON, 15, 2)
 
@@ -169,9 +161,7 @@ def test_some_rows_bring_no_other_age_limit(cache: Cache) -> None:
     cache.push(sealed(1, "a"))
 
     with pytest.raises(StoreError, match="another minimum age"):
-        cache.writer.apply(
-            [sealed(2, "b")], full=False, applied_at=NOON, minimum_age=18, guard=unguarded
-        )
+        push(cache.writer, sealed(2, "b"), full=False, minimum_age=18)
     assert cache.lookup.stamp() == CacheStamp(1, NOON, 15, 1)
 
 
@@ -547,14 +537,7 @@ def test_what_is_put_right_or_approved_counts_no_more(cache: Cache) -> None:
     cache.push(*rows)
     cache.push(*[_blocked(row, "U") for row in rows[:2]])
     cache.push(rows[0], guard=seen.append)
-    cache.writer.apply(
-        [_blocked(rows[2], "U")],
-        full=False,
-        applied_at=NOON,
-        minimum_age=15,
-        guard=unguarded,
-        approved=True,
-    )
+    push(cache.writer, _blocked(rows[2], "U"), full=False, approved=True)
     cache.push(_blocked(rows[0], "U"), guard=seen.append)
 
     assert seen == [

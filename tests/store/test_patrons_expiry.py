@@ -10,7 +10,7 @@ import pytest
 from doorctl.core.errors import RowsClashError
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.receive import Push, unguarded
-from tests.store.samples import NOON, SEAL, files_of, key_of, sealed
+from tests.store.samples import NOON, SEAL, files_of, key_of, push, sealed
 
 
 def test_no_byte_of_a_forgotten_register_is_left(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_no_byte_of_a_forgotten_register_is_left(tmp_path: Path) -> None:
     create_patrons(path, SEAL)
     rows = [sealed(number, f"reference-{number}") for number in range(300)]
     with closing(PatronCacheWriter(path, SEAL)) as writer:
-        writer.apply(rows, full=True, applied_at=NOON, minimum_age=15, guard=unguarded)
+        push(writer, rows=rows)
         assert key_of(1) in b"".join(files_of(tmp_path).values())
 
         assert writer.expire(NOON + timedelta(days=1)) == 300

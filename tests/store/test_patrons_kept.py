@@ -14,8 +14,7 @@ from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.errors import RowsClashError
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.receive import unguarded
-from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed
+from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, push, sealed
 
 UNTIL = NOON.date() + 30 * DAY
 
@@ -28,10 +27,6 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def _push(writer: PatronCacheWriter, *rows: SealedRow, full: bool = True) -> None:
-    writer.apply(rows, full=full, applied_at=NOON, minimum_age=15, guard=unguarded)
-
-
 def _bare(number: int, patron_ref: str) -> SealedRow:
     return SealedRow(key_of(number), Patron(patron_ref, resident=True))
 
@@ -42,14 +37,14 @@ def test_a_row_sealed_otherwise_is_refused(path: Path) -> None:
         with pytest.raises(RowsClashError, match="load the full feed again"):
             writer.keep(sealed(1, "a"), row_until=UNTIL, pin_until=UNTIL)
 
-        _push(writer)
+        push(writer)
         writer.keep(sealed(1, "a"), row_until=UNTIL, pin_until=UNTIL)
 
 
 def test_what_was_kept_outlives_the_process(path: Path) -> None:
     """It is on the disk when the call returns, and another connection reads it."""
     with closing(PatronCacheWriter(path, SEAL)) as writer, closing(PatronCache(path, SEAL)) as door:
-        _push(writer, _bare(1, "a"))
+        push(writer, _bare(1, "a"))
         before = door.version()
         writer.keep(sealed(1, "a"), row_until=UNTIL, pin_until=UNTIL)
         writer.keep(sealed(2, "b"), row_until=UNTIL, pin_until=UNTIL)
@@ -67,7 +62,7 @@ def test_no_byte_of_what_was_kept_stays_after_its_patron(path: Path) -> None:
     That a push shut a card out is kept for a week, by its key alone, and then gone as well.
     """
     with closing(PatronCacheWriter(path, SEAL)) as writer:
-        _push(writer, *[_bare(number, f"pushed-{number}") for number in range(500)])
+        push(writer, *[_bare(number, f"pushed-{number}") for number in range(500)])
         for number in range(500):
             writer.keep(sealed(number, "x"), row_until=UNTIL, pin_until=UNTIL)
             asked = sealed(1000 + number, f"asked-{number}")
@@ -79,9 +74,7 @@ def test_no_byte_of_what_was_kept_stays_after_its_patron(path: Path) -> None:
 
     with closing(PatronCacheWriter(path, SEAL)) as writer:
         gone = ["pushed-250", "asked-250"]
-        writer.apply(
-            [], full=False, applied_at=NOON, minimum_age=15, guard=unguarded, removals=gone
-        )
+        push(writer, full=False, removals=gone)
     left = b"".join(files_of(path.parent).values())
     assert key_of(1250) not in left
     for trace in (_check(250), _check(1250), b"asked-250", b"pushed-250"):
@@ -97,10 +90,10 @@ def test_no_byte_of_what_was_kept_stays_after_its_patron(path: Path) -> None:
 def test_after_a_snapshot_of_pushed_pins_nothing_kept_is_left(path: Path) -> None:
     """Both tables are empty: what the register says takes the place of all that was asked."""
     with closing(PatronCacheWriter(path, SEAL)) as writer:
-        _push(writer, _bare(1, "a"), _bare(2, "b"))
+        push(writer, _bare(1, "a"), _bare(2, "b"))
         for number in range(1, 5):
             writer.keep(sealed(number, f"r{number}"), row_until=UNTIL, pin_until=UNTIL)
-        _push(writer, sealed(1, "a"), sealed(3, "c"))
+        push(writer, sealed(1, "a"), sealed(3, "c"))
 
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT * FROM learnt").fetchall() == []

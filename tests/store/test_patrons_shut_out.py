@@ -18,9 +18,9 @@ from doorctl.access.policy import Policy, WeakPin
 from doorctl.privacy.subject import Subject
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.subject import erase_patron
-from doorctl.sync.receive import Changes, unguarded
+from doorctl.sync.receive import Changes
 from tests.fakes.shut_out import Week
-from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed
+from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, push, sealed
 
 CODES = st.frozensets(st.sampled_from(["O", "U", "E", "W", "Q", "", "two words", 'quo"te']))
 DAYS = st.none() | st.sampled_from(
@@ -94,9 +94,9 @@ def test_it_counts_as_the_door_decides(
                 told, noted = week.judged(held, new, when)
                 expected.append(told)
                 week.noted = {} if pushed.approved else noted
-                writer.apply(
-                    [SealedRow(key, row) for key, row in new.items()],
-                    full=True,
+                push(
+                    writer,
+                    *[SealedRow(key, row) for key, row in new.items()],
                     applied_at=when,
                     minimum_age=0,
                     guard=seen.append,
@@ -113,7 +113,7 @@ def _kept(writer: PatronCacheWriter) -> list[bytes]:
 
 def _push(writer: PatronCacheWriter, *numbers: int, at: datetime = NOON) -> None:
     rows = [sealed(number, str(number)) for number in numbers]
-    writer.apply(rows, full=True, applied_at=at, minimum_age=15, guard=unguarded)
+    push(writer, rows=rows, applied_at=at)
 
 
 @pytest.fixture

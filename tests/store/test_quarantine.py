@@ -23,8 +23,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open
 from doorctl.store.residue import discard_set_aside, set_aside_if_damaged
 from doorctl.store.tables import Layout
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
-from doorctl.sync.receive import unguarded
-from tests.store.samples import DAY, NOON, SEAL, key_of, sealed, stamped
+from tests.store.samples import DAY, NOON, SEAL, key_of, push, sealed, stamped
 
 PAGE = 4096
 
@@ -36,43 +35,35 @@ def patrons(tmp_path: Path) -> Path:
     create_patrons(path, SEAL)
     writer = PatronCacheWriter(path, SEAL)
     rows = (sealed(number, str(number)) for number in range(500))
-    writer.apply(rows, full=True, applied_at=NOON, minimum_age=15, guard=unguarded)
+    push(writer, rows=rows)
     writer.close()
     return path
-
-
-def _flip_header(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[3] ^= 0xFF
-    path.write_bytes(content)
-
-
-def _flip_a_page_header(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    for offset in range(8):
-        content[6 * PAGE + offset] ^= 0xFF
-    path.write_bytes(content)
-
-
-def _truncate(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // PAGE // 2 * PAGE)
-
-
-def _zero_a_page(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[6 * PAGE : 7 * PAGE] = bytes(PAGE)
-    path.write_bytes(content)
 
 
 def _write_text(path: Path) -> None:
     path.write_text("This is a note of somebody, not a database.\n" * 50)
 
 
-@pytest.mark.parametrize(
-    "damage", [_flip_header, _flip_a_page_header, _truncate, _zero_a_page, _write_text]
-)
+def _changed(first: int, bytes_: bytes) -> Callable[[Path], object]:
+    def change(path: Path) -> None:
+        content = path.read_bytes()
+        path.write_bytes(content[:first] + bytes_ + content[first + len(bytes_) :])
+
+    return change
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "header": _changed(3, b"\0"),
+    "a page's header": _changed(6 * PAGE, b"\xff" * 8),
+    "cut off": lambda path: os.truncate(path, path.stat().st_size // PAGE // 2 * PAGE),
+    "a page of zeros": _changed(6 * PAGE, bytes(PAGE)),
+    "a text": _write_text,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_file_is_renamed_with_its_companions(
-    patrons: Path, damage: Callable[[Path], None]
+    patrons: Path, damage: Callable[[Path], object]
 ) -> None:
     """Evidence is kept under a name that says when; the door can start anew at the old one."""
     damage(patrons)
@@ -256,12 +247,10 @@ def test_a_changed_name_is_damage(patrons: Path, name: bytes, other: bytes) -> N
     assert set_aside_if_damaged(patrons, NOON, migrations) is not None
 
 
-@pytest.mark.parametrize(("offset", "value"), [(18, 6), (47, 6)])
-def test_a_changed_format_is_damage(patrons: Path, offset: int, value: int) -> None:
+@pytest.mark.parametrize("offset", [18, 47])
+def test_a_changed_format_is_damage(patrons: Path, offset: int) -> None:
     """A number that makes SQLite call the file read-only, or of a format to come."""
-    content = bytearray(patrons.read_bytes())
-    content[offset] = value
-    patrons.write_bytes(content)
+    _changed(offset, bytes([6]))(patrons)
 
     assert set_aside_if_damaged(patrons, NOON) is not None
 

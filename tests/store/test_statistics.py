@@ -74,11 +74,6 @@ def change(path: Path, sql: str, *values: int) -> None:
         connection.execute(sql, values)
 
 
-def test_at_first_nothing_is_counted(counts: Counts) -> None:
-    """An empty table is no error."""
-    assert counts.read() == []
-
-
 def test_attempts_are_counted_by_hour_mode_and_reason(counts: Counts) -> None:
     """In the hour in which the card was swiped, by the clock of then."""
     counts.visit(1)

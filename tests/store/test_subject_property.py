@@ -44,8 +44,7 @@ from doorctl.store.subject import (
     restrict,
 )
 from doorctl.store.visits import VisitStore, create_visits
-from doorctl.sync.receive import unguarded
-from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, stamped
+from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, push, stamped
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = Moment(NOON, NOON, ClockState.TRUSTED)
@@ -89,13 +88,7 @@ class House:
     def _push(self, whose: str, key: bytes) -> None:
         rows = [SealedRow(key_of(number), Patron(whose)) for number in CARDS[whose]]
         # Not every card: some are known by other things alone.
-        self.patrons.apply(
-            [row for row in rows if row.row_key <= key],
-            full=False,
-            applied_at=NOON,
-            minimum_age=0,
-            guard=unguarded,
-        )
+        push(self.patrons, *[row for row in rows if row.row_key <= key], full=False, minimum_age=0)
 
     def _learn(self, whose: str, key: bytes) -> None:
         row = SealedRow(key, Patron(whose, pin_check=bytes(range(32))))

@@ -16,8 +16,7 @@ from doorctl.core.errors import StoreError
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.residue import set_aside_if_damaged
-from doorctl.sync.receive import unguarded
-from tests.store.samples import NOON, SEAL, key_of, sealed
+from tests.store.samples import NOON, SEAL, key_of, push, sealed
 
 LESS_THAN_A_SHM = 16_384
 
@@ -53,8 +52,7 @@ def cache(path: Path) -> Iterator[PatronCache]:
 
 def _fill(path: Path, number: int) -> None:
     with closing(PatronCacheWriter(path, SEAL)) as writer:
-        rows = [sealed(number, str(number))]
-        writer.apply(rows, full=True, applied_at=NOON, minimum_age=15, guard=unguarded)
+        push(writer, sealed(number, str(number)))
 
 
 def test_a_full_disk_keeps_nobody_out(path: Path, cache: PatronCache) -> None:
@@ -178,18 +176,13 @@ def test_another_user_sees_each_commit_and_no_other(shared: Path) -> None:
     A -wal that is written from its beginning again keeps its size; one that its writer has emptied
     at its end stays, and SQLite would call each answer that rests on it a new commit.
     """
-
-    def commit(writer: PatronCacheWriter, number: int) -> None:
-        rows = [sealed(number, str(number))]
-        writer.apply(rows, full=True, applied_at=NOON, minimum_age=15, guard=unguarded)
-
     for _ in range(2):
         with (
             closing(OtherUser(shared)) as reader,
             closing(PatronCacheWriter(shared, SEAL)) as writer,
         ):
             for number in (1, 2, 3):
-                commit(writer, number)
+                push(writer, sealed(number, str(number)))
                 assert reader.version().split()[1] == str(writer.held().epoch)
             # What comes after it is written over the -wal from its beginning, and no longer.
             writer.renumber(writer.held().epoch - 1)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from doorctl.access.patron import Reason
 from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import CardThrottle
-from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
+from doorctl.core.errors import StoreBusyError, StoreDamagedError, StoreError
 from doorctl.core.moments import BootTime, ClockState, KeptReadings, Stamped
 from doorctl.privacy.retention import Hold
 from doorctl.store.door_log import PAGE_ROWS, DoorLogRows, VisitHistory
@@ -57,10 +57,8 @@ def test_a_purge_leaves_little_of_the_file_in_memory(store: VisitStore) -> None:
     assert CACHE_KIB <= 256
 
 
-def test_init_overwrites_nothing_and_a_missing_log_starts_empty(path: Path) -> None:
-    """Init refuses what is there, opening strictly needs a file, the door starts without one."""
-    with pytest.raises(AlreadyExistsError):
-        create_visits(path)
+def test_a_missing_log_starts_empty(path: Path) -> None:
+    """Opening strictly needs a file, the door starts without one."""
     path.unlink()
     with pytest.raises(StoreError, match="can't be opened"):
         VisitStore(path)
