@@ -10,6 +10,7 @@ import hmac
 import secrets
 import sqlite3
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any, cast
@@ -34,7 +35,7 @@ from doorctl.core.errors import KeyFileError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, Moment
 from doorctl.store import tables
-from doorctl.store.branch import FACTOR_KEY, BranchReader, known
+from doorctl.store.branch import CURE, FACTOR_KEY, BranchReader, known
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.keys import create_key, read_key
 from doorctl.store.tables import maybe, select, to_ms
@@ -68,7 +69,6 @@ KEPT_DISABLED = timedelta(days=30)
 KEPT_UNUSED = timedelta(days=185)
 """How long an unused account of the identity provider is kept: as long as the audit log."""
 
-_CURE = "restore it from its backup"
 _FIND = select(ACCOUNTS, "accounts WHERE login = ?")
 _EVERY = select(ACCOUNTS, "accounts ORDER BY login")
 _WHOSE = select(
@@ -189,7 +189,7 @@ class StoredAccounts:
 class AccountRecords(BranchReader):
     """Look up who is signed in, not on the writer's thread; implements `SignedInBook`."""
 
-    unreadable = f"an account can't be read; {_CURE}"
+    unreadable = f"an account can't be read; {CURE}"
 
     def whose(self, digest: bytes) -> tuple[Account, Session] | None:
         """Return the session of a token's digest with its account."""
@@ -234,7 +234,6 @@ class StoredFailures:
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._execute = branch.execute
-        self._salt: bytes | None = None
 
     def find(self, kind: str, of: str) -> Failures:
         """Return the count of an account's login or a caller's address."""
@@ -256,17 +255,15 @@ class StoredFailures:
 
     def key(self) -> bytes:
         """Return a secret key of 32 bytes, made from the salt."""
-        return hmac.digest(self._salted(), b"key", hashlib.sha256)
+        return hmac.digest(self._salt, b"key", hashlib.sha256)
 
     def _mark(self, kind: str, of: str) -> bytes:
         text = f"{kind}:{of}".encode(errors="replace")
-        return hmac.digest(self._salted(), text, hashlib.sha256)[:MARK_BYTES]
+        return hmac.digest(self._salt, text, hashlib.sha256)[:MARK_BYTES]
 
-    def _salted(self) -> bytes:
-        if self._salt is None:
-            (self._salt,) = self._execute("SELECT salt FROM sign_in_salt").fetchone()
-        salt: bytes = self._salt
-        return salt
+    @cached_property
+    def _salt(self) -> bytes:
+        return bytes(*self._execute("SELECT salt FROM sign_in_salt").fetchone())
 
 
 MEMORY_KIB, ITERATIONS, LANES = 19_456, 2, 1

@@ -41,7 +41,7 @@ from doorctl.access.rights import (
     PassKind,
     guessable,
 )
-from doorctl.core.errors import StoreDamagedError, StoreError
+from doorctl.core.errors import StoreDamagedError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import Moment
 from doorctl.privacy.subject import BRANCH
@@ -203,7 +203,7 @@ _CALENDAR = """
 """It is one statement, so that it reads one commit."""
 
 _WRONG_ELSEWHERE = "SELECT wrong FROM wrong_pins_elsewhere WHERE patron_ref = ?"
-_CURE = "restore it from its backup"
+CURE = "restore it from its backup"
 
 RecordT = TypeVar("RecordT")
 
@@ -215,12 +215,12 @@ class BranchReader:
     place. A branch that never had one holds nothing.
     """
 
-    unreadable = f"a row can't be read; {_CURE}"
+    unreadable = f"a row can't be read; {CURE}"
     """The end of the error's text for a row that was tampered with."""
 
     def __init__(self, path: Path, rows: WatchedReader | None = None) -> None:
         self.path = path
-        self.rows = rows or WatchedReader(path, _CURE)
+        self.rows = rows or WatchedReader(path, CURE)
         self._guard = Lock()
 
     def close(self) -> None:
@@ -262,9 +262,9 @@ class BranchRecords(BranchReader):
 
     def __init__(self, path: Path, now_s: Callable[[], float] | None = None) -> None:
         lasting = None if now_s is None else Lasting(now_s)
-        super().__init__(path, WatchedReader(path, _CURE, migrations, lasting=lasting))
+        super().__init__(path, WatchedReader(path, CURE, migrations, lasting=lasting))
         self._commits = WatchedReader(
-            path, _CURE, migrations, patience_ms=LOOP_PATIENCE_MS, lasting=lasting
+            path, CURE, migrations, patience_ms=LOOP_PATIENCE_MS, lasting=lasting
         )
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
@@ -331,11 +331,6 @@ def never_made(path: Path) -> bool:
     """Tell whether there was never such a file: a writer leaves its lock file behind."""
     name = str(path)
     return _absent(name) and _absent(f"{name}.lock")
-
-
-def lost(path: Path) -> StoreError:
-    """Return the error for a file that is missing though :func:`never_made` says no."""
-    return StoreError(f"{path} is missing; {_CURE}")
 
 
 def _absent(file: str) -> bool:

@@ -21,6 +21,7 @@ from doorctl.core.staff_text import refuse_purpose, refuse_text
 from doorctl.privacy.audit import erased_before
 from doorctl.store.branch import (
     BANS,
+    CURE,
     OVERRIDES,
     PASSES,
     from_ban,
@@ -28,7 +29,6 @@ from doorctl.store.branch import (
     from_pass,
     from_spans,
     known,
-    lost,
     migrations,
     never_made,
     to_ban,
@@ -274,7 +274,7 @@ class BranchRecordsWriter:
     def __init__(self, path: Path) -> None:
         # A lock without a database would say that there was one.
         if not path.exists():
-            raise lost(path)
+            raise StoreError(f"{path} is missing; {CURE}")
         self.path = path
         self._writer = Writer(path, migrations, checkpoints=True)
         self._stale = True

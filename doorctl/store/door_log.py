@@ -71,9 +71,9 @@ SLICE_ROWS = 500
 class HourlyHistory:
     """Read the hourly counts, in any process and while the door writes; one thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, layout: Layout | None = None) -> None:
         self.path = path
-        self._reader = WatchedReader(path, "start the door, which makes one")
+        self._reader = WatchedReader(path, "start the door, which makes one", layout)
         self._fetch = self._reader.fetch
 
     def hours(self, since: datetime | None, until: datetime | None) -> Iterator[HourCount]:
@@ -219,13 +219,11 @@ _PAGE = """
 """
 
 
-class VisitHistory:
+class VisitHistory(HourlyHistory):
     """Read ``visits.db`` in any process, while the door writes; one thread. It blocks no purge."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._reader = WatchedReader(path, "start the door, which makes one", migrations)
-        self._fetch = self._reader.fetch
+        super().__init__(path, migrations)
 
     def visits(self, not_before: datetime) -> Iterator[Visit]:
         """Yield attempts from a UTC time on, oldest first; those that end meanwhile may show it."""
@@ -267,10 +265,6 @@ class VisitHistory:
     def holds(self) -> tuple[Hold, ...]:
         """Return the stored holds, oldest first; the next purge deletes those that are over."""
         return tuple(map(to_hold, self._fetch(HOLDS)))
-
-    def close(self) -> None:
-        """Close the connection; idempotent."""
-        self._reader.close()
 
 
 def to_visit(record: tuple[Any, ...]) -> Visit:

@@ -58,6 +58,7 @@ _DELETE_ATTEMPTS = f"""
 OLDEST = f"SELECT at_ms FROM attempts WHERE NOT {HELD} ORDER BY at_ms LIMIT 1"  # noqa: S608
 _DELETE_CANARIES = f"DELETE FROM canaries WHERE at_ms < ? AND NOT {HELD}"  # noqa: S608 -- as said
 _DELETE_EVENTS = f"DELETE FROM events WHERE at_ms < ? AND NOT {HELD}"  # noqa: S608 -- as said
+_DELETE_THROTTLES = "DELETE FROM throttles WHERE touched_ms < ?"
 
 
 def date_rows(
@@ -97,7 +98,8 @@ def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> 
 def delete_attempts(database: sqlite3.Connection, cutoff_ms: int) -> int:
     """Delete attempts before a time, :data:`BATCH_ROWS` a transaction; return how many.
 
-    Canaries and the door's events go with them. What is under a hold stays.
+    Canaries and the door's events go with them, and throttles untouched since that time. What is
+    under a hold stays.
     """
     deleted = 0
     while True:
@@ -109,13 +111,8 @@ def delete_attempts(database: sqlite3.Connection, cutoff_ms: int) -> int:
     with transaction(database) as connection:
         connection.execute(_DELETE_CANARIES, (cutoff_ms,))
         connection.execute(_DELETE_EVENTS, (cutoff_ms,))
+        connection.execute(_DELETE_THROTTLES, (cutoff_ms,))
     return deleted
-
-
-def delete_throttles(database: sqlite3.Connection, cutoff_ms: int) -> None:
-    """Delete throttles untouched since a time."""
-    with transaction(database) as connection:
-        connection.execute("DELETE FROM throttles WHERE touched_ms < ?", (cutoff_ms,))
 
 
 def _times(now_ms: int, boot: BootTime) -> dict[str, int | str]:

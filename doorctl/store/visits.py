@@ -42,7 +42,6 @@ from doorctl.store.visit_purge import (
     OLDEST,
     date_rows,
     delete_attempts,
-    delete_throttles,
     settle_rows,
 )
 
@@ -119,6 +118,7 @@ _CLOSE = """
     UPDATE attempts SET verdict = ?, reason = ?, row_key = coalesce(?, row_key)
     WHERE attempt = ? AND verdict IS NULL
 """
+_READER = "SELECT spent_ms, boot_id, boot_ms FROM reader"
 _CANARIES = "SELECT row_key FROM canaries"
 # A state that the door finds at its start may stand there already; a door that starts, and has not
 # said that it stops, was killed.
@@ -250,9 +250,7 @@ class VisitStore:
     def reader_throttle(self) -> ReaderThrottle:
         """Return the reader's bucket; a new file's is full."""
         with translated(self.path):
-            record = self.database.execute(
-                "SELECT spent_ms, boot_id, boot_ms FROM reader"
-            ).fetchone()
+            record = self.database.execute(_READER).fetchone()
         return (
             ReaderThrottle() if record is None else ReaderThrottle(record[0], to_boot(*record[1:]))
         )
@@ -310,7 +308,6 @@ class VisitStore:
         """
         with translated(self.path):
             deleted = delete_attempts(self.database, to_ms(cutoff))
-            delete_throttles(self.database, to_ms(cutoff))
             # The mark rises only by a time that has stood for an hour.
             mark_ms = _value(self.database, "SELECT high_water_ms FROM clock")
             now_ms = mark_ms if self._now_ms is None else self._now_ms

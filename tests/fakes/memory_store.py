@@ -25,7 +25,7 @@ from doorctl.store import branch, door_log, patrons
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import transaction, translated
-from doorctl.store.door_log import HourlyHistory, VisitHistory
+from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.records import AuditRecords, AuditTrail
@@ -128,7 +128,7 @@ class MemoryPatrons(_Breakable, PatronCache, PatronCacheWriter):
         self._start_empty()
 
 
-class MemoryVisits(VisitStore, VisitHistory, HourlyHistory):
+class MemoryVisits(VisitStore, VisitHistory):
     """A door log's two sides; `broken` makes writes fail.
 
     `survivor`: another one, whose process has died.
