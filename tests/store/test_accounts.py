@@ -1,4 +1,4 @@
-"""Staff accounts in branch.db: read beside the writer, and what stands in the file."""
+"""Staff accounts in branch.db: what is kept, read beside the writer, and stands in the file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.accounts.account import Account, Password, Role, SecondFactor, Session, new_token
-from doorctl.accounts.throttle import Failures
+from doorctl.accounts.account import (
+    IDLE_MS,
+    LONGEST_MS,
+    Account,
+    Books,
+    Origin,
+    Password,
+    Role,
+    SecondFactor,
+    Session,
+    new_token,
+)
+from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
 from doorctl.core.errors import KeyFileError, StoreDamagedError, StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, ClockState, Moment
@@ -23,7 +34,7 @@ from doorctl.store.accounts import (
 )
 from doorctl.store.branch import FACTOR_KEY
 from doorctl.store.branch_writer import BranchRecordsWriter
-from tests.store.samples import NOON
+from tests.store.samples import DAY, NOON
 
 NOW = BootTime("boot-1", 50_000_000)
 MOMENT = Moment(NOON, NOON, ClockState.TRUSTED)
@@ -173,3 +184,186 @@ def test_a_hash_of_another_cost_is_an_old_one() -> None:
     assert made.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert not ArgonPasswords().is_old(made)
     assert ArgonPasswords(8, 1).is_old(made)
+
+
+GRETHE = Account("grethe", "Grethe æ", Role.MANAGER, must_change=True)
+PROVIDED = Account("abc@x", "Abc", Role.STAFF, origin=Origin.PROVIDER, subject="sub-1")
+
+
+def at(days: int = 0, state: ClockState = ClockState.TRUSTED) -> Moment:
+    """Return the moment so many days after a noon."""
+    return Moment(NOON + days * DAY, NOON, state)
+
+
+def later(ms: int, boot_id: str = "boot-1") -> BootTime:
+    """Return a time so long after now, or as long after the next boot's beginning."""
+    return BootTime(boot_id, NOW.ms + ms if boot_id == NOW.boot_id else ms)
+
+
+def digest(number: int) -> bytes:
+    """Return a token's digest."""
+    return bytes([number] * 32)
+
+
+@pytest.fixture
+def books(writer: BranchRecordsWriter) -> Books:
+    """Empty books."""
+    return Books(StoredAccounts(writer), StoredSessions(writer), StoredFailures(writer))
+
+
+def test_accounts_come_back_as_they_were_kept(books: Books) -> None:
+    """In order of their logins; replaced under the same one, password and all."""
+    for account in (KAJ, GRETHE, PROVIDED):
+        books.accounts.keep(account, at())
+    books.accounts.keep_password("kaj", "hash")
+    changed = replace(KAJ, role=Role.VIEWER, shown="K", disabled=True)
+    books.accounts.keep(changed, at())
+
+    assert books.accounts.every() == (PROVIDED, GRETHE, changed)
+    assert books.accounts.find("grethe") == GRETHE
+    assert books.accounts.find("nobody") is None
+    assert books.accounts.password_of("kaj") == "hash"
+    assert books.accounts.password_of("grethe") is None
+    assert books.accounts.password_of("nobody") is None
+
+
+def test_a_second_factor_comes_back_as_it_was_kept(books: Books) -> None:
+    """It stays as its account changes, is replaced as a whole, and goes where it is taken."""
+    factor = SecondFactor(Masked("GEZDGNBVGY3TQOJQ"), 7, frozenset({bytes(32), digest(1)}))
+    for account in (KAJ, GRETHE):
+        books.accounts.keep(account, at())
+    books.accounts.keep_factor("kaj", factor)
+    books.accounts.keep(replace(KAJ, shown="K"), at())
+
+    assert books.accounts.find("kaj") == replace(KAJ, shown="K", second_factor=True)
+    assert [one.second_factor for one in books.accounts.every()] == [False, True]
+    assert books.accounts.factor_of("kaj") == factor
+    assert books.accounts.factor_of("grethe") is None
+    books.accounts.keep_factor("kaj", replace(factor, step=8, recovery=frozenset()))
+    assert books.accounts.factor_of("kaj") == replace(factor, step=8, recovery=frozenset())
+    books.accounts.keep_factor("kaj", None)
+    assert books.accounts.factor_of("kaj") is None
+    assert books.accounts.find("kaj") == replace(KAJ, shown="K")
+
+
+def test_a_password_of_nobody_is_kept_nowhere(books: Books) -> None:
+    """It would be the first thing that the next account of that login has."""
+    books.accounts.keep_password("kaj", "hash")
+    books.accounts.keep(KAJ, at())
+
+    assert books.accounts.password_of("kaj") is None
+
+
+@pytest.mark.parametrize(("days", "left"), [(30, True), (31, False)])
+def test_a_disabled_local_account_is_forgotten_after_a_month(
+    books: Books, days: int, left: bool
+) -> None:
+    """Since it was disabled, however often it was looked at since; one that works stays."""
+    books.accounts.keep(replace(KAJ, disabled=True), at())
+    books.accounts.keep(replace(KAJ, disabled=True), at(20))
+    books.accounts.keep(GRETHE, at(days))
+
+    assert (books.accounts.find("kaj") is not None) is left
+    books.accounts.keep(GRETHE, at(2000))
+    assert books.accounts.find("grethe") == GRETHE
+
+
+@pytest.mark.parametrize(
+    ("disabled", "days", "left"), [(False, 185, True), (False, 186, False), (True, 500, True)]
+)
+def test_a_provided_account_is_forgotten_when_nobody_uses_it(
+    books: Books, disabled: bool, days: int, left: bool
+) -> None:
+    """One that was disabled stays: the provider would make it again, and it would work."""
+    books.accounts.keep(replace(PROVIDED, disabled=disabled), at())
+    books.accounts.keep(GRETHE, at(days))
+
+    assert (books.accounts.find(PROVIDED.name) is not None) is left
+
+
+def test_an_unset_clock_forgets_nobody(books: Books) -> None:
+    """A Pi that starts ten years ahead locks nobody out."""
+    books.accounts.keep(replace(KAJ, disabled=True), at())
+    books.accounts.keep(GRETHE, at(4000, ClockState.UNTRUSTED))
+
+    assert books.accounts.find("kaj") is not None
+
+
+def test_sessions_come_back_and_end(books: Books) -> None:
+    """Touched, ended by their token, or all of an account at once."""
+    for account in (KAJ, GRETHE):
+        books.accounts.keep(account, at())
+    for number, name in enumerate(("kaj", "grethe", "grethe")):
+        books.sessions.add(digest(number), Session(name, NOW, NOW))
+    books.sessions.touch(digest(0), later(90_000))
+    books.sessions.touch(digest(1), later(5, "boot-2"))
+    books.sessions.touch(digest(9), later(90_000))
+
+    assert books.sessions.find(digest(0)) == Session("kaj", NOW, later(90_000))
+    assert books.sessions.find(digest(1)) == Session("grethe", NOW, NOW)
+    assert books.sessions.find(digest(9)) is None
+    books.sessions.end(digest(0))
+    books.sessions.end(digest(0))
+    assert books.sessions.find(digest(0)) is None
+    assert books.sessions.end_all("grethe") == 2
+    assert books.sessions.end_all("grethe") == 0
+
+
+@pytest.mark.parametrize(
+    "now", [later(IDLE_MS), later(LONGEST_MS), later(1, "boot-2")], ids=["idle", "long", "reboot"]
+)
+def test_sessions_that_are_over_are_forgotten_at_the_next_sign_in(
+    books: Books, now: BootTime
+) -> None:
+    """By the rule that ends them, and no other."""
+    books.accounts.keep(KAJ, at())
+    books.sessions.add(digest(1), Session("kaj", NOW, NOW))
+    books.sessions.add(digest(2), Session("kaj", later(IDLE_MS - 1), later(IDLE_MS - 1)))
+    assert books.sessions.find(digest(1)) is not None
+
+    books.sessions.add(digest(3), Session("kaj", now, now))
+    assert books.sessions.find(digest(1)) is None
+    assert books.sessions.find(digest(3)) is not None
+
+
+def test_failures_come_back_by_kind_and_name(books: Books) -> None:
+    """A login and an address of the same text are two; what is forgiven is gone."""
+    books.failures.keep("account", "x", Failures(3, NOW))
+    books.failures.keep("address", "x", Failures(60_000, NOW))
+
+    assert books.failures.find("account", "x") == Failures(3, NOW)
+    assert books.failures.find("address", "x") == Failures(60_000, NOW)
+    assert books.failures.find("account", "y") == NONE
+    books.failures.keep("account", "x", NONE)
+    assert books.failures.find("account", "x") == NONE
+
+
+def test_there_is_a_key(books: Books) -> None:
+    """By which browsers are known again: of 32 bytes, and the same each time."""
+    assert len(books.failures.key()) == 32
+    assert books.failures.key() == books.failures.key()
+
+
+@pytest.mark.parametrize(
+    ("now", "left"),
+    [
+        (later(KEPT_MS - 1), True),
+        (later(KEPT_MS), False),
+        (later(KEPT_MS - 1, "boot-2"), True),
+        (later(KEPT_MS, "boot-2"), False),
+    ],
+)
+def test_failures_are_forgotten_after_a_day(books: Books, now: BootTime, left: bool) -> None:
+    """For certain: across a restart only the time since then counts."""
+    books.failures.keep("account", "x", Failures(3, NOW))
+    books.failures.keep("account", "y", Failures(1, now))
+
+    assert (books.failures.find("account", "x") != NONE) is left
+
+
+@pytest.mark.parametrize("text", ["", "æ\ud800", "x" * 5000])
+def test_any_text_can_be_counted(books: Books, text: str) -> None:
+    """What was typed comes from anybody."""
+    books.failures.keep("account", text, Failures(1, NOW))
+
+    assert books.failures.find("account", text) == Failures(1, NOW)

@@ -1,4 +1,4 @@
-"""What only the SQLite cache has: files, threads, seals."""
+"""What only the SQLite cache has: files, threads, seals, raw bytes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sqlite3
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -15,14 +17,14 @@ import pytest
 from msgspec import structs
 
 from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
-from doorctl.core.errors import PushGuardedError, StoreError
+from doorctl.core.errors import PushGuardedError, RowsClashError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.core.ports import Seal
 from doorctl.store.keys import ArgonSealer
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
-from doorctl.sync.receive import Changes, unguarded
-from tests.store.samples import NOON, SEAL, files_of, key_of, push, sealed
+from doorctl.sync.receive import Changes, Push, unguarded
+from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, push, sealed
 
 
 @pytest.fixture
@@ -251,11 +253,8 @@ def test_nothing_of_a_removed_patron_is_in_any_file(path: Path) -> None:
                 SealedRow(chance.randbytes(16), Patron(one, pin_check=bytes(32))) for one in held
             ]
             leaving = set(chance.sample(sorted(held), 20))
-            apply = partial(
-                writer.apply, full=False, applied_at=NOON, minimum_age=15, guard=unguarded
-            )
-            apply(rows)
-            assert apply((), removals=sorted(leaving)).removed == 20
+            push(writer, *rows, full=False)
+            assert push(writer, full=False, removals=sorted(leaving)).removed == 20
             gone |= leaving
             files = b"".join(files_of(path.parent).values())
             assert not [one for one in gone if one.encode() in files]
@@ -303,3 +302,116 @@ def test_no_number_and_no_pin_is_in_any_file(tmp_path: Path) -> None:
     for _, number in numbers:
         assert number.encode() not in everything
         assert bytes.fromhex(number) not in everything
+
+
+def test_no_byte_of_a_forgotten_register_is_left(path: Path) -> None:
+    """Row keys and references are gone from every file, though the writer has it open."""
+    rows = [sealed(number, f"reference-{number}") for number in range(300)]
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        push(writer, rows=rows)
+        assert key_of(1) in b"".join(files_of(path.parent).values())
+
+        assert writer.expire(NOON + timedelta(days=1)) == 300
+
+        left = b"".join(files_of(path.parent).values())
+    assert [number for number in range(300) if key_of(number) in left] == []
+    assert b"reference-" not in left
+
+
+def test_a_register_of_the_highest_number_can_be_forgotten_and_renumbered(path: Path) -> None:
+    """Its number stays then, for there is none above it; a lower one lets a snapshot follow."""
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        all_of = partial(push, writer, sealed(1, "1"))
+        all_of(push=Push(2**63 - 1, "digest"))
+        with pytest.raises(RowsClashError, match="no number follows on it"):
+            all_of()
+        assert writer.expire(NOON + timedelta(days=1)) == 1
+        assert writer.held() == Push(2**63 - 1)
+
+        writer.renumber(41)
+        assert writer.held() == Push(41)
+        assert all_of().epoch == 42
+        writer.renumber(50)
+        assert writer.held() == Push(42)
+
+
+UNTIL = NOON.date() + 30 * DAY
+
+
+def _bare(number: int, patron_ref: str) -> SealedRow:
+    return SealedRow(key_of(number), Patron(patron_ref, resident=True))
+
+
+def test_a_row_sealed_otherwise_is_refused(path: Path) -> None:
+    """No card would find it in a cache whose rows are of another key."""
+    with closing(PatronCacheWriter(path, structs.replace(SEAL, key_id="feedf00d"))) as writer:
+        with pytest.raises(RowsClashError, match="load the full feed again"):
+            writer.keep(sealed(1, "a"), row_until=UNTIL, pin_until=UNTIL)
+
+        push(writer)
+        writer.keep(sealed(1, "a"), row_until=UNTIL, pin_until=UNTIL)
+
+
+def test_what_was_kept_outlives_the_process(path: Path) -> None:
+    """It is on the disk when the call returns, and another connection reads it."""
+    with closing(PatronCacheWriter(path, SEAL)) as writer, closing(PatronCache(path, SEAL)) as door:
+        push(writer, _bare(1, "a"))
+        before = door.version()
+        writer.keep(sealed(1, "a"), row_until=UNTIL, pin_until=UNTIL)
+        writer.keep(sealed(2, "b"), row_until=UNTIL, pin_until=UNTIL)
+        assert door.version() != before
+        assert door.find(key_of(1)) == replace(sealed(1, "a").patron, pin_until=UNTIL)
+
+    with closing(PatronCache(path, SEAL)) as door:
+        asked = replace(sealed(2, "b").patron, pin_until=UNTIL, pushed=False)
+        assert door.find(key_of(2)) == asked
+
+
+def test_no_byte_of_what_was_kept_stays_after_its_patron(path: Path) -> None:
+    """A learnt check and an asked row are gone from every file, in the middle of the tables too.
+
+    That a push shut a card out is kept for a week, by its key alone, and then gone as well.
+    """
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        push(writer, *[_bare(number, f"pushed-{number}") for number in range(500)])
+        for number in range(500):
+            writer.keep(sealed(number, "x"), row_until=UNTIL, pin_until=UNTIL)
+            asked = sealed(1000 + number, f"asked-{number}")
+            writer.keep(asked, row_until=UNTIL, pin_until=UNTIL)
+    held = b"".join(files_of(path.parent).values())
+    assert key_of(250) in held
+    assert _check(250) in held
+    assert b"asked-250" in held
+
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        gone = ["pushed-250", "asked-250"]
+        push(writer, full=False, removals=gone)
+    left = b"".join(files_of(path.parent).values())
+    assert key_of(1250) not in left
+    for trace in (_check(250), _check(1250), b"asked-250", b"pushed-250"):
+        assert trace not in left
+    assert _check(251) in left
+    assert b"asked-251" in left
+
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        writer.forget(NOON + 8 * DAY)
+    assert key_of(250) not in b"".join(files_of(path.parent).values())
+
+
+def test_after_a_snapshot_of_pushed_pins_nothing_kept_is_left(path: Path) -> None:
+    """Both tables are empty: what the register says takes the place of all that was asked."""
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        push(writer, _bare(1, "a"), _bare(2, "b"))
+        for number in range(1, 5):
+            writer.keep(sealed(number, f"r{number}"), row_until=UNTIL, pin_until=UNTIL)
+        push(writer, sealed(1, "a"), sealed(3, "c"))
+
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT * FROM learnt").fetchall() == []
+        assert database.execute("SELECT * FROM asked").fetchall() == []
+
+
+def _check(number: int) -> bytes:
+    check = sealed(number, "").patron.pin_check
+    assert check is not None
+    return check

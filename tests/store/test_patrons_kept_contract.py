@@ -128,22 +128,6 @@ def test_a_pushed_pin_check_stays(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("pushed", [True, False])
-def test_the_same_again_is_the_same_and_the_latest_counts(cache: Cache, pushed: bool) -> None:
-    """A repeated order changes nothing; a new PIN takes the place of the old one."""
-    cache.push(*[bare(1, "a")] * pushed)
-    keep(cache, sealed(1, "a"))
-    once = cache.lookup.find(key_of(1))
-    keep(cache, sealed(1, "a"))
-    assert cache.lookup.find(key_of(1)) == once
-
-    new = Patron("a", bytes(range(32)), resident=True)
-    until = TODAY + 40 * DAY
-    cache.writer.keep(SealedRow(key_of(1), new), row_until=until, pin_until=until)
-
-    assert cache.lookup.find(key_of(1)) == replace(new, pin_until=until, pushed=pushed)
-
-
-@pytest.mark.parametrize("pushed", [True, False])
 def test_a_row_without_a_pin_check_is_not_kept(cache: Cache, pushed: bool) -> None:
     """There is nothing in it that was proved."""
     cache.push(*[bare(1, "a")] * pushed)
@@ -176,24 +160,6 @@ def test_a_pushed_check_wins_for_good(cache: Cache, full: bool) -> None:
     cache.push(SealedRow(key_of(1), pushed), full=full)
     assert cache.lookup.find(key_of(1)) == pushed
     cache.push(bare(1, "a"), full=full)
-
-    assert cache.lookup.find(key_of(1)) == bare(1, "a").patron
-
-
-@pytest.mark.parametrize("how", ["snapshot", "lost card", "removal"])
-def test_nothing_learnt_of_a_removed_card_stays(cache: Cache, how: str) -> None:
-    """If the card comes back its PIN is not known."""
-    cache.push(bare(1, "a"), bare(2, "a"))
-    keep(cache, sealed(1, "a"))
-    if how == "snapshot":
-        cache.push(bare(2, "a"), full=True)
-    elif how == "lost card":
-        cache.push(bare(2, "a"))
-    else:
-        cache.push(removals=["a"])
-    assert cache.lookup.find(key_of(1)) is None
-
-    cache.push(bare(1, "a"))
 
     assert cache.lookup.find(key_of(1)) == bare(1, "a").patron
 
@@ -278,17 +244,6 @@ def test_an_asked_row_is_replaced_by_a_pushed_check_too(cache: Cache) -> None:
     cache.push(SealedRow(key_of(1), replace(pushed, pin_check=None)))
 
     assert cache.lookup.find(key_of(1)) == Patron("a")
-
-
-@pytest.mark.parametrize("patron_ref", ["a", "b"])
-def test_an_asked_row_stays_over_changes_of_others(cache: Cache, patron_ref: str) -> None:
-    """Some rows of a register say nothing of a card that none of them has."""
-    cache.push(sealed(1, "a"), sealed(3, "c"), sealed(4, "d"))
-    keep(cache, sealed(2, patron_ref))
-
-    cache.push(sealed(3, "c"), removals=["d"])
-
-    assert cache.lookup.find(key_of(2)) == asked(2, patron_ref)
 
 
 @pytest.mark.parametrize(
