@@ -101,10 +101,44 @@ class VisitRetention(Protocol):
         """Insert a row into each table, and take it back."""
 
     def delete_before(self, cutoff: datetime) -> int:
-        """Delete attempts before a UTC time and throttles untouched since; return how many."""
+        """Delete attempts before a UTC time and throttles untouched since; return how many.
+
+        What is in the window of a stored hold is spared.
+        """
 
     def compact(self) -> tuple[int, int, int]:
         """VACUUM, then ``wal_checkpoint(TRUNCATE)``; ``(0, 0, 0)`` says that all is gone."""
+
+    def end_holds(self, now: datetime) -> None:
+        """Forget the holds that have ended by a UTC time that is right."""
+
+    def oldest(self) -> datetime | None:
+        """Return the UTC time of the oldest attempt that no hold spares; None if there is none."""
+
+    def held(self) -> int:
+        """Return how many attempts are in the window of a hold."""
+
+    def settle(self, now: datetime, boot: BootTime) -> None:
+        """Correct the times of attempts after a UTC time that is right: a clock was ahead.
+
+        The high-water mark falls to it. Attempts of this boot are dated by their age; others as
+        late as they can be, and as a guess.
+        """
+
+    def ahead(self, now: datetime) -> int:
+        """Return how many attempts lie after a UTC time."""
+
+    def plant(self, canary: bytes, at: datetime) -> None:
+        """Keep a canary: a row that is no visit, and is purged like a visit of that UTC time."""
+
+    def canaries(self) -> frozenset[bytes]:
+        """Return the canaries that are kept now."""
+
+    def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
+        """Return the bytes that `delete_before` deletes and that no kept row holds."""
+
+    def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
+        """Return those of some traces that a row holds now."""
 
 
 STEP = timedelta(days=1)
@@ -159,46 +193,8 @@ class PurgeReport:
         }
 
 
-class ProvableRetention(VisitRetention, Protocol):
-    """The part of the door log that a provable purge needs; as :class:`VisitRetention`.
-
-    `delete_before` spares what is in the window of a stored hold.
-    """
-
-    def end_holds(self, now: datetime) -> None:
-        """Forget the holds that have ended by a UTC time that is right."""
-
-    def oldest(self) -> datetime | None:
-        """Return the UTC time of the oldest attempt that no hold spares; None if there is none."""
-
-    def held(self) -> int:
-        """Return how many attempts are in the window of a hold."""
-
-    def settle(self, now: datetime, boot: BootTime) -> None:
-        """Correct the times of attempts after a UTC time that is right: a clock was ahead.
-
-        The high-water mark falls to it. Attempts of this boot are dated by their age; others as
-        late as they can be, and as a guess.
-        """
-
-    def ahead(self, now: datetime) -> int:
-        """Return how many attempts lie after a UTC time."""
-
-    def plant(self, canary: bytes, at: datetime) -> None:
-        """Keep a canary: a row that is no visit, and is purged like a visit of that UTC time."""
-
-    def canaries(self) -> frozenset[bytes]:
-        """Return the canaries that are kept now."""
-
-    def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
-        """Return the bytes that `delete_before` deletes and that no kept row holds."""
-
-    def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
-        """Return those of some traces that a row holds now."""
-
-
 def purge(
-    visits: ProvableRetention,
+    visits: VisitRetention,
     moment: Moment,
     boot: BootTime,
     retention: timedelta,

@@ -26,8 +26,8 @@ from doorctl.privacy.retention import (
     Canaries,
     Hold,
     HoldAsked,
-    ProvableRetention,
     PurgeReport,
+    VisitRetention,
     WatchedTime,
     accepted,
     chosen,
@@ -108,7 +108,7 @@ class Purging:
     def __init__(
         self,
         app: App,
-        visits: ProvableRetention,
+        visits: VisitRetention,
         *,
         key: InstallationKey | None,
         run: Run[Any],

@@ -75,6 +75,17 @@ def _refuse_one_more(connection: sqlite3.Connection, new: Pass, row_key: bytes, 
         raise InputError("the code has a pass already; revoke that one first")
     if taken >= MOST_PASSES:
         raise InputError("the card has {n} passes already; revoke one of them first", n=taken)
+    if new.code_digits is None:
+        return
+    allowed = codes_allowed(new.code_digits)
+    (codes,) = connection.execute(_CODES, (new.code_digits, day.isoformat())).fetchone()
+    if codes >= allowed:
+        raise InputError(
+            "{n} codes of {digits} digits are in force, and with more of them one could be "
+            "guessed; revoke some or issue longer ones",
+            n=allowed,
+            digits=new.code_digits,
+        )
 
 
 def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:
@@ -335,7 +346,6 @@ class BranchRecordsWriter:
         day = today(moment)
         with self.together(moment) as connection:
             _refuse_one_more(connection, new, row_key, day)
-            _refuse_too_many_codes(connection, new.code_digits, day)
             values = (row_key, *from_pass(new))
             return to_pass(connection.execute(_ADD_PASS, values).fetchone())
 
@@ -444,16 +454,3 @@ def open_or_create_branch(path: Path) -> BranchRecordsWriter:
     if never_made(path):
         create_file(path, migrations)
     return BranchRecordsWriter(path)
-
-
-def _refuse_too_many_codes(connection: sqlite3.Connection, digits: int | None, day: date) -> None:
-    if digits is None:
-        return
-    allowed = codes_allowed(digits)
-    if connection.execute(_CODES, (digits, day.isoformat())).fetchone()[0] >= allowed:
-        raise InputError(
-            "{n} codes of {digits} digits are in force, and with more of them one could be "
-            "guessed; revoke some or issue longer ones",
-            n=allowed,
-            digits=digits,
-        )

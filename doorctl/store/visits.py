@@ -152,7 +152,7 @@ CACHE_KIB = 256
 
 
 class VisitStore:
-    """Write ``visits.db``; implements `VisitLog` and `ProvableRetention`.
+    """Write ``visits.db``; implements `VisitLog` and `VisitRetention`.
 
     Belongs to the thread that makes it; the file must exist. Opening it closes attempts that a
     power cut left open as refused by a fault; what their throttle was charged stays charged. Raises
