@@ -14,15 +14,16 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.chromium import ARGUMENTS, MISSING, found
 from tests.browser.house import House, staged
+from tests.browser.screens import demo
 from tests.browser.visitor import Visitors
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Run a browser; without one the tests are skipped, in CI they fail.
 
-    One for each module: while it runs, its driver's event loop counts as the process's running
-    one, and tests of other modules that have loops of their own would fail.
+    It ends before a test of another package: while it runs, its driver's event loop counts as the
+    process's running one, and tests that have loops of their own would fail.
     """
     path = found()
     if path is None:
@@ -42,7 +43,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield house
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def virtual_door() -> Iterator[str]:
+    """Where the demo is."""
+    with demo() as address:
+        yield address
+
+
+@pytest.fixture(scope="package")
 def visitors(chromium: Browser, house: House) -> Visitors:
     """Let people come to the house."""
     return Visitors(chromium, house)

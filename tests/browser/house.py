@@ -17,7 +17,7 @@ from doorctl.store.keys import ArgonSealer, read_key
 from tests.browser.past import keep_records, live_through
 from tests.web.branch import Branch, row
 
-VISITS_PER_DAY = 500
+VISITS_PER_DAY = 150
 
 CARD, PIN = "3000001234", "4711"
 BLOCKED_CARD = "3000001242"

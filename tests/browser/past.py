@@ -20,7 +20,7 @@ from doorctl.privacy.statistics import ATTEMPT, LEAF, HourCount
 from doorctl.rpc import deeds
 from doorctl.rpc.deeds import Request
 from doorctl.services.app import App
-from doorctl.services.branch import change
+from doorctl.services.branch import BranchThread
 from doorctl.store.accounts import ArgonPasswords
 from doorctl.store.tables import to_ms
 from doorctl.store.visits import VisitStore
@@ -95,8 +95,9 @@ def keep_records(config: Config, card: bytes) -> None:
     `config`: the branch's, whose databases are there; `card`: the row key of somebody who is in
     the register and gets a pass.
     """
-    for request in _requests(datetime.now().astimezone(), card):
-        change(App.of(config).acting("manager"), request)
+    with closing(BranchThread(App.of(config))) as branch:
+        for request in _requests(datetime.now().astimezone(), card):
+            branch.change(request, "manager")
     now_ms = to_ms(datetime.now().astimezone())
     with closing(sqlite3.connect(config.storage.branch_db)) as connection, connection:
         kinds = "door_forced", "push_guarded", "disk_low", "backup_old", "undervoltage"
@@ -118,7 +119,7 @@ def _requests(now: datetime, card: bytes) -> Iterator[Request[object]]:
     yield from _bans(now)
     yield from _passes(now.date(), card)
     yield from _calendar(now.date())
-    for number in range(120):
+    for number in range(45):
         why = SCRIPT if number % 40 == 0 else "spurgt ved skranken"
         yield deeds.note(Deed(Action.VISITS_LISTED, why=why, details={"count": number}))
 

@@ -9,15 +9,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from doorctl.core.language import languages
 from tests.browser.serving import serving
 from tests.browser.visitor import VIEWS, View, Visitor, Visitors
+from tests.fakes.panel import AT_FIRST
 from tests.web.panel.screens import SHOWING, STATES
 from tests.web.panel.screens import Stage as PanelStage
 
-__all__ = ["PANELS", "STATES", "demo", "demo_of", "panel_of"]
+__all__ = ["PANELS", "STATES", "demo", "panel_of"]
 
 PANELS = (
     View("800x480", 800, height=480, touch=True),
@@ -39,22 +41,16 @@ def panel_of(
         address = stack.enter_context(serving(stage.app, stage.panel.stop))
         visitor = stack.enter_context(visitors.visitor(None, view, language, address))
 
+        visitor.go(f"/panel?lang={language}&since={AT_FIRST.attempt}")
+
         def show(name: str) -> None:
-            # The page itself goes back to its own language once somebody else was served.
-            # Not by a blank one, for which Chromium starts a process.
-            visitor.go("/left")
-            stage.door.show(STATES[name])
-            visitor.go(f"/panel?lang={language}&since={STATES[name].attempt}")
-            visitor.page.locator(f"body[data-kind={STATES[name].kind.value}]").wait_for()
+            # After another attempt the page would go back to its own language.
+            visitor.page.evaluate("document.querySelector('.said').className += ' before'")
+            stage.door.show(replace(STATES[name], attempt=AT_FIRST.attempt))
+            kind = STATES[name].kind.value
+            visitor.page.locator(f"body[data-kind={kind}] .said:not(.before)").wait_for()
 
         yield visitor, show
-
-
-@contextmanager
-def demo_of(visitors: Visitors, view: View = VIEWS[0], language: str = "da") -> Iterator[Visitor]:
-    """Yield somebody at a virtual door of their own."""
-    with demo() as address, visitors.visitor(None, view, language, address) as visitor:
-        yield visitor
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser.chromium import ARGUMENTS, found
 from tests.browser.house import staged
-from tests.browser.screens import PANELS, STATES, demo_of, panel_of
+from tests.browser.screens import PANELS, STATES, demo, panel_of
 from tests.browser.visitor import LANGUAGES, VIEWS, Visitor, Visitors
 from tests.browser.walk import STOPS
 
@@ -93,7 +93,7 @@ def _panel(visitors: Visitors, into: Path) -> Iterator[str]:
 def _demo(visitors: Visitors, into: Path) -> Iterator[str]:
     for language in LANGUAGES:
         for view in (VIEWS[0], VIEWS[2]):
-            with demo_of(visitors, view, language) as visitor:
+            with demo() as address, visitors.visitor(None, view, language, address) as visitor:
                 visitor.go("/")
                 name = f"demo-{language}-{view.name}"
                 _take(visitor, into / f"{name}.png")
@@ -102,7 +102,7 @@ def _demo(visitors: Visitors, into: Path) -> Iterator[str]:
 
 def _front_page(visitors: Visitors) -> None:
     """Refuse two and let one in, and take door, people and log while the door stands released."""
-    with demo_of(visitors, VIEWS[0], "en") as visitor:
+    with demo() as address, visitors.visitor(None, VIEWS[0], "en", address) as visitor:
         visitor.go("/")
         page = visitor.page
         for number, name in enumerate(("Bo", "Freja", "Anna"), start=1):

@@ -14,7 +14,7 @@ from pyotp import TOTP
 
 from doorctl.accounts.account import Role
 from tests.browser.house import House
-from tests.browser.screens import STATES, demo_of, panel_of
+from tests.browser.screens import STATES, panel_of
 from tests.browser.visitor import VIEWS, View, Visitors, sign_in
 
 SCHEMES = (View("1280", 1280), View("320-dark", 320, dark=True))
@@ -92,9 +92,9 @@ def test_the_panel_in_every_state(visitors: Visitors) -> None:
 
 
 @pytest.mark.parametrize("view", SCHEMES, ids=lambda view: view.name)
-def test_the_virtual_door(visitors: Visitors, view: View) -> None:
+def test_the_virtual_door(visitors: Visitors, virtual_door: str, view: View) -> None:
     """Nothing of the demo's page shuts anybody out."""
-    with demo_of(visitors, view) as visitor:
+    with visitors.visitor(None, view, "da", virtual_door) as visitor:
         visitor.go("/")
         assert visitor.violations() == []
         assert visitor.wrongs == []

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from doorctl.accounts.account import Role
 from doorctl.services.app import App
@@ -297,20 +297,19 @@ def test_sign_out_ends_the_other_tab(visitors: Visitors) -> None:
 
 
 @pytest.fixture
-def desk(chromium: Browser, tmp_path: Path) -> Iterator[Visitor]:
+def desk(visitors: Visitors, tmp_path: Path) -> Iterator[Visitor]:
     """Somebody of staff at the pages of a small branch whose door takes codes."""
     app = App(initialised(tmp_path), FakeClock(wall=NOW))
     around = frame(app=app)
     some = (BansPages(around), PassesPages(around), CalendarPages(around))
     pages = (*why_pages(around), *(route for page in some for route in page.routes()))
-    with serving(application(pages, around), lambda: None) as address:
-        context = chromium.new_context(reduced_motion="reduce")
-        cookies = {"doorctl": Role.STAFF.value, "doorctl-language": "da"}
-        context.add_cookies([{"name": n, "value": v, "url": address} for n, v in cookies.items()])
-        visitor = Visitor(address, context.new_page())
-        visitor.watch()
+    with (
+        serving(application(pages, around), lambda: None) as address,
+        visitors.visitor(None, address=address) as visitor,
+    ):
+        who = Role.STAFF.value
+        visitor.page.context.add_cookies([{"name": "doorctl", "value": who, "url": address}])
         yield visitor
-        context.close()
 
 
 def test_a_cleaner_takes_five_clicks_and_reload_issues_nothing(desk: Visitor) -> None:

@@ -20,7 +20,6 @@ from playwright.sync_api import TimeoutError as TookTooLong
 from doorctl.accounts.account import Role
 from tests.browser.house import BLOCKED_CARD, CARD, SLOW_CARD, House
 from tests.browser.past import PASSWORD
-from tests.browser.screens import demo
 from tests.browser.visitor import LIMIT_MS, View, Visitor, Visitors, sign_in
 
 HERE: Final = Path(__file__).parents[2]
@@ -327,13 +326,6 @@ def test_journeys_in_every_view(visitors: Visitors, way: tuple[View, str, bool])
 def test_a_ban_elsewhere(visitors: Visitors, way: tuple[View, str, bool]) -> None:
     """As many clicks as at the desk, and the keyboard alone does it too."""
     take(visitors, BAN, way)
-
-
-@pytest.fixture(scope="module")
-def virtual_door() -> Iterator[str]:
-    """Where the demo is."""
-    with demo() as address:
-        yield address
 
 
 @pytest.mark.parametrize("way", [WAYS[0], WAYS[1], *WAYS[3:]], ids=lambda way: way[0].name)

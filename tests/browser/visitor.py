@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from playwright.sync_api import Browser, Page, Response, ViewportSize
 
@@ -17,9 +17,13 @@ from tests.browser.past import PASSWORD
 AXE: Final = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
 
 RUN_AXE: Final = """
-axe.run().then(found => found.violations.map(
+options => {
+for (const one of document.getAnimations()) if (one instanceof CSSTransition) one.finish();
+return axe.run({resultTypes: ['violations'], preload: false, ...options}).then(
+  found => found.violations.map(
     one => one.id + ': ' + one.nodes.map(node => node.html + ' ' + node.failureSummary).join('; ')
-))
+  )
+)}
 """
 
 LIMIT_MS: Final = 30_000
@@ -78,10 +82,10 @@ class Visitor:
         width = "document.scrollingElement.scrollWidth - window.innerWidth"
         return max(0, int(self.page.evaluate(width)))
 
-    def violations(self) -> list[str]:
+    def violations(self, **options: object) -> list[str]:
         """Return what axe-core finds, each rule with the elements that break it."""
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found: list[str] = self.page.evaluate(RUN_AXE)
+        found: list[str] = self.page.evaluate(RUN_AXE, options)
         return found
 
     def watch(self) -> None:
@@ -108,13 +112,17 @@ class Visitor:
 
 
 class Visitors:
-    """Let people with one browser come to a house, signed in once for each role."""
+    """Let people with one browser come to a house, signed in once for each role.
+
+    Windows are used again, for one costs more than a page; who comes brings cookies of their own.
+    """
 
     def __init__(self, browser: Browser, house: House) -> None:
         self._browser = browser
         self.house = house
         self._sessions: dict[Role, Any] = {}
         self._screens: dict[bool, Any] = {}
+        self._windows: dict[tuple[bool, bool], list[Visitor]] = {}
 
     @contextmanager
     def visitor(
@@ -129,26 +137,38 @@ class Visitors:
         `role`: as whom they are signed in; None for not at all; `view`: how they look at
         pages; `address`: where they come to; empty for the house.
         """
-        size = ViewportSize(width=view.width, height=view.height)
-        context = self._browser.new_context(
-            viewport=size,
-            java_script_enabled=view.scripts,
-            has_touch=view.touch,
-            reduced_motion="reduce",
-            color_scheme="dark" if view.dark else "light",
-            storage_state=None if role is None else self._session(role),
-        )
+        where = address or self.house.address
+        cookies = [] if role is None else [*self._session(role)]
+        cookies += [] if address else self.screen(scripts=True)
+        cookies.append({"name": "doorctl-language", "value": language, "url": where})
+        free = self._windows.setdefault((view.scripts, view.touch), [])
+        visitor = free.pop() if free else self._opened(view)
+        context = visitor.page.context
         try:
-            where = address or self.house.address
-            context.add_cookies([{"name": "doorctl-language", "value": language, "url": where}])
-            if not address:
-                context.add_cookies(self.screen(scripts=True))
-            context.set_default_timeout(LIMIT_MS)
-            visitor = Visitor(where, context.new_page(), view.touch)
-            visitor.watch()
+            visitor.address = where
+            visitor.wrongs.clear()
+            visitor.resize(view.width, view.height)
+            scheme: Literal["dark", "light"] = "dark" if view.dark else "light"
+            visitor.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            context.add_cookies(cookies)
             yield visitor
-        finally:
+            for page in context.pages:
+                if page is not visitor.page:
+                    page.close()
+            # Nothing asks or moves on a picture, and the window's process stays.
+            visitor.page.goto(f"{self.house.address}/static/icon.svg")
+            context.clear_cookies()
+        except BaseException:
             context.close()
+            raise
+        free.append(visitor)
+
+    def _opened(self, view: View) -> Visitor:
+        context = self._browser.new_context(java_script_enabled=view.scripts, has_touch=view.touch)
+        context.set_default_timeout(LIMIT_MS)
+        visitor = Visitor(self.house.address, context.new_page(), view.touch)
+        visitor.watch()
+        return visitor
 
     def screen(self, *, scripts: bool) -> Any:
         """Return what the browser of the screen at the door keeps once it was begun."""
@@ -168,7 +188,7 @@ class Visitors:
         if role not in self._sessions:
             with self.visitor(None) as visitor:
                 sign_in(visitor, role)
-                self._sessions[role] = visitor.page.context.storage_state()
+                self._sessions[role] = visitor.page.context.cookies()
         return self._sessions[role]
 
 

@@ -52,7 +52,7 @@ TOMORROW: Final = (datetime.now().astimezone() + timedelta(days=1)).date()
 
 BESIDE: Final = (
     Stop("/sign-in", None, "input[type=password]"),
-    Stop("/log/attempt?attempt=14000", Role.MANAGER, "#attempt .log-acts a"),
+    Stop("/log/attempt?attempt=4000", Role.MANAGER, "#attempt .log-acts a"),
     Stop("/me", Role.STAFF, "form[action='/me']"),
     Stop(f"/calendar/{TOMORROW}", Role.MANAGER, "input[name=note]"),
     Stop("/calendar/poster", Role.STAFF, "main table th"),
