@@ -87,7 +87,7 @@ def main() -> int:
     """Do it; the exit code is 1 if nobody can be let in."""
     try:
         visit(Path(sys.argv[1]), "".join(sys.argv[2:]))
-    except DoorctlError as error:
+    except (DoorctlError, OSError) as error:
         os.writev(sys.stderr.fileno(), [f"doorctl: {error}\n".encode()])
         return 1
     return 0
