@@ -57,12 +57,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"), "authority")
 
 
-@pytest.fixture(scope="module")
-def branch(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Branch]:
+@pytest.fixture
+def branch(tmp_path: Path, authority: Authority) -> Iterator[Branch]:
     """A branch that speaks TLS, with a sender who has a certificate."""
     certificate, key = authority.issue("branch")
     made = Branch(
-        tmp_path_factory.mktemp("branch"),
+        tmp_path,
         f"web.tls.certificate_file={certificate}",
         f"web.tls.key_file={key}",
         f"web.tls.client_ca_file={authority.path}",
