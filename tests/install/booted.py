@@ -173,16 +173,6 @@ def upgrade(room: Room, steps: Steps, guest: Operated) -> None:
     steps.do("a card and its PIN open", lambda: _opens(guest, LOADED))
 
 
-def rollback(room: Room, steps: Steps, guest: Operated) -> None:
-    """A version whose door ends at its start."""
-    before = guest.said("basename $(readlink -f /opt/doorctl/current)")
-    room.repository.offer(broken(built_package(BROKEN, room.packages)))
-    apt = "apt-get update -q; apt-get install -qy --only-upgrade doorctl; true"
-    steps.do("a broken version is taken back", lambda: _under_swipes(guest, apt, TRIAL_S))
-    steps.do("the version before runs", lambda: _runs(guest, before))
-    steps.do("a card and its PIN open", lambda: _opens(guest, LOADED))
-
-
 def restore(room: Room, steps: Steps, guest: Operated) -> Operated:
     """The disk is thrown away; a new one has the newest backup put on it, and one push."""
     recipient = guest.said("age-keygen -o backup-key.txt 2>&1").rpartition(" ")[2]
@@ -207,6 +197,16 @@ def restore(room: Room, steps: Steps, guest: Operated) -> Operated:
     return new
 
 
+def rollback(room: Room, steps: Steps, guest: Operated) -> None:
+    """A version whose door ends at its start."""
+    before = guest.said("basename $(readlink -f /opt/doorctl/current)")
+    room.repository.offer(broken(built_package(BROKEN, room.packages)))
+    apt = "apt-get update -q; apt-get install -qy --only-upgrade doorctl; true"
+    steps.do("a broken version is taken back", lambda: _under_swipes(guest, apt, TRIAL_S))
+    steps.do("the version before runs", lambda: _runs(guest, before))
+    steps.do("a card and its PIN open", lambda: _opens(guest, LOADED))
+
+
 def remove(_room: Room, steps: Steps, guest: Operated) -> None:
     """Remove keeps what was written; purge takes it away for whoever says yes."""
     gone = "! ls /etc/systemd/system/*.wants/doorctl* /opt/doorctl 2>/dev/null"
@@ -224,7 +224,7 @@ def remove(_room: Room, steps: Steps, guest: Operated) -> None:
 
 
 SCENARIOS: dict[str, Callable[[Room, Steps, Operated], Operated | None]] = {
-    one.__name__: one for one in (install, push, upgrade, rollback, restore, remove)
+    one.__name__: one for one in (install, push, upgrade, restore, rollback, remove)
 }
 
 
