@@ -173,7 +173,8 @@ def unpacked(archive: bytes) -> tuple[Manifest, dict[str, bytes]]:
             return manifest, files
     except (tarfile.TarError, msgspec.MsgspecError, ValueError, LookupError, RecursionError):
         pass
-    raise InputError("what is in it is no backup of doorctl, or is damaged")
+    ours = doorctl.__version__
+    raise InputError(f"it is no backup of doorctl, or damaged, or of a newer one than {ours}")
 
 
 def _is_ours(name: str) -> bool:
