@@ -320,7 +320,7 @@ class BranchRecordsWriter:
     def change_ban(self, ban: Ban, moment: Moment) -> Ban:
         """Store a ban as it is from now on; return it."""
         refuse_ban(ban, moment, None, "known")
-        absent = InputError("there is no ban of that number")
+        absent = InputError("there is no ban of that number; list them")
         values = (*from_ban(ban), ban.number)
         return to_ban(self._changed(_CHANGE_BAN, values, moment, absent))
 

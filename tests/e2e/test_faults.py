@@ -54,8 +54,8 @@ def cut_off(path: Path) -> None:
 
 
 def one_byte_of_the_schema(path: Path) -> None:
-    """Put a byte that is no UTF-8 into the text of a table, which SQLite quotes."""
-    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREA\x8aE TABLE", 1))
+    """Put a byte that is no UTF-8 into the text of each table, which SQLite quotes."""
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREA\x8aE TABLE"))
 
 
 DAMAGES = pytest.mark.parametrize("damage", [garbage, one_page, cut_off, one_byte_of_the_schema])

@@ -190,7 +190,7 @@ def test_one_changed_byte_of_a_schema(branches: Branches, name: str) -> None:
     """
     branch = branches()
     path = branch.directory / name
-    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREA\x8aE TABLE", 1))
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREA\x8aE TABLE"))
 
     branch.start()
 
