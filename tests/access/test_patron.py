@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import hmac
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
@@ -14,10 +15,13 @@ from doorctl.access.patron import (
     ROW_KEY_BYTES,
     SENTENCES,
     UNJUDGED,
+    CacheStamp,
     Known,
+    Patron,
     Reason,
     key_parts,
     levels,
+    may_be_one,
     overlaid,
     pin_check,
     row_key,
@@ -27,7 +31,10 @@ from doorctl.access.patron import PERSONAL_PINS as PERSONAL
 from doorctl.access.patron import WeakRule as Rule
 from doorctl.access.patron import easy_to_guess as weak
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
-from tests.access.samples import PATRON
+from doorctl.core.moments import ClockState
+from tests.access.samples import NOW, PATRON, moment
+
+OTHER = replace(PATRON, patron_ref="1002")
 
 keys = st.binary(min_size=32, max_size=32).map(StretchedKey)
 pins = st.text("0123456789", min_size=1, max_size=8).map(Pin)
@@ -50,6 +57,37 @@ def test_pin_check_is_the_designs(stretched: StretchedKey, pin: Pin) -> None:
 
     assert expected == pin_check(stretched, pin)
     assert len(expected) == PIN_CHECK_BYTES
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "may_be"),
+    [
+        *((PATRON, PATRON, True), (PATRON, OTHER, False)),
+        *((None, PATRON, True), (PATRON, None, True), (None, None, True)),
+    ],
+)
+def test_two_readings_are_two_people_only_by_two_numbers(
+    one: Patron | None, other: Patron | None, *, may_be: bool
+) -> None:
+    """What nothing is known of may be the same person, so that no doubt is kept from anybody."""
+    assert may_be_one(one, other) is may_be
+
+
+@pytest.mark.parametrize(
+    ("ago", "state", "age"),
+    [
+        (timedelta(hours=3), ClockState.TRUSTED, timedelta(hours=3)),
+        (timedelta(hours=3), ClockState.UNTRUSTED, None),
+        (None, ClockState.TRUSTED, None),
+    ],
+)
+def test_the_age_of_the_register_is_known_by_a_clock_and_a_push(
+    ago: timedelta | None, state: ClockState, age: timedelta | None
+) -> None:
+    """Neither a clock that nobody vouches for nor a register without a push has an age."""
+    stamp = CacheStamp(1, None if ago is None else NOW - ago, 15, 1)
+
+    assert stamp.age(moment(state)) == age
 
 
 def test_repr_shows_no_pin_check() -> None:

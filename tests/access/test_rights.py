@@ -594,6 +594,24 @@ def test_the_last_day_counts_too() -> None:
 
 
 @pytest.mark.parametrize(
+    ("card", "patron", "same"),
+    [
+        *(("aa", None, True), (None, "1001", True), ("aa", "1002", True), ("bb", "1001", True)),
+        *(("bb", None, False), (None, "1002", False), (None, None, False)),
+    ],
+)
+def test_bans_are_of_the_same_by_the_patron_or_the_card(
+    card: str | None, patron: str | None, *, same: bool
+) -> None:
+    """Two bans that both say nothing of one of them are not the same by that."""
+    other = BanEntry(BAN, card, patron)
+
+    assert other.is_of_the_same(BanEntry(BAN, "aa", "1001")) is same
+    assert not BanEntry(BAN, "aa", None).is_of_the_same(BanEntry(BAN, "bb", None))
+    assert not BanEntry(BAN, None, "1001").is_of_the_same(BanEntry(BAN, None, "1002"))
+
+
+@pytest.mark.parametrize(
     ("made", "lifted", "does"),
     [
         (ban(LOCAL - HOUR), False, BanState.HOLDS),
