@@ -9,19 +9,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC
 from pathlib import Path
 from time import monotonic
 
 import pytest
-from apscheduler.schedulers.background import BackgroundScheduler
 
-from doorctl.doord.chores import Every, PurgeSchedule
-from doorctl.ops.clock import utc_now
+from doorctl.doord.chores import PurgeSchedule
 from tests.ops.dead_scheduler import end_scheduler
 
 LONG_S = 5.0
 """Only a failing test waits so long."""
+
+DECADES_S = 27 * 365 * 86_400.0
 
 SOON_S = 0.3
 """By then the scheduler has seen to a nudge; were it later, a test would prove less, not fail."""
@@ -125,22 +124,12 @@ def test_a_clock_that_leapt_by_decades_is_made_up_for_by_one_run(
     Bug (the emulated Pi): when a clock of 1999 was set right, the door's loop waited for
     APScheduler's lock until the watchdog ended it, and the door was deaf for 26 s.
     """
-    schedule = BackgroundScheduler(timezone=UTC)
-    schedule.add_job(
-        counted(runs),
-        Every(60),
-        next_run_time=utc_now().replace(year=1999, month=1, day=1),
-        id="minute",
-        coalesce=True,
-        misfire_grace_time=None,
-    )
-    schedule.start()
-    try:
-        assert runs.get(timeout=LONG_S) == "run"
-        assert schedule.get_job("minute").next_run_time > utc_now()
-    finally:
-        schedule.shutdown(wait=False)
+    with started(PurgeSchedule(1 / 60, counted(runs), monotonic)) as schedule:
+        runs.get(timeout=LONG_S)
+        # As if due times of then had come by a clock that is now.
+        schedule.nudge(in_s=-DECADES_S)
 
+        assert runs.get(timeout=LONG_S) == "run"
     assert runs.empty()
 
 
