@@ -10,27 +10,11 @@ from typing import Protocol
 from doorctl.access.calendar import DaySource, StoredCalendar, StoredDay, StoredDays, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.messages import LibraryReply
-from doorctl.access.patron import CacheStamp, Patron, Reason
+from doorctl.access.patron import Reason
 from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.masked import Identifier, Pin
 from doorctl.core.moments import Moment, Stamped
-
-
-class PatronLookup(Protocol):
-    """The patron cache, read-only, on one thread; `version` on any one.
-
-    StoreError: it is missing or can't be read, and nobody can be let in by it.
-    """
-
-    def find(self, row_key: bytes) -> Patron | None:
-        """Return the row of a 16-byte key, as of the last committed push or `keep`."""
-
-    def stamp(self) -> CacheStamp:
-        """Return the cache's epoch and age."""
-
-    def version(self) -> int:
-        """Return a number that changes with each commit; costs microseconds, no disk."""
 
 
 class BranchBook(Protocol):

@@ -51,7 +51,7 @@ from doorctl.access.panel import (
     turned_away,
 )
 from doorctl.access.patron import Reason
-from doorctl.access.ports import BranchBook, PatronLookup
+from doorctl.access.ports import BranchBook
 from doorctl.access.throttle import Refusals
 from doorctl.cards.reader import BytesReceived, CardReader, LineConnected, LineEvent, LineLost, keys
 from doorctl.config import Config
@@ -74,6 +74,7 @@ from doorctl.doord.events import (
 )
 from doorctl.doord.hours import BranchUnread, DailyRound, HoursRead
 from doorctl.privacy.statistics import counted_as
+from doorctl.store.patrons import PatronCache
 
 
 @dataclass(eq=False)
@@ -225,7 +226,7 @@ class Controller:
     daily: DailyRound
     clock: Clock
     log: EventLog
-    cache: PatronLookup
+    cache: PatronCache
     branch: BranchBook
     jobs: SlowJobs
     screen: Screen

@@ -24,12 +24,13 @@ from doorctl.access.patron import (
     pin_check,
     row_key,
 )
-from doorctl.access.ports import BranchBook, Closed, Opened, PatronLookup, VisitLog
+from doorctl.access.ports import BranchBook, Closed, Opened, VisitLog
 from doorctl.access.throttle import CODES_KEY, GUESSED_AT, CardThrottle, codes_charged
 from doorctl.core.masked import Identifier, Pin, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
 from doorctl.core.ports import Clock, EventLog, Sealer
 from doorctl.services.numbers import Found, Reading, look_up, restricted, rights_of, united, wait_of
+from doorctl.store.patrons import PatronCache
 
 ALARMED_AGAIN_MS = 24 * 3_600_000
 """A right PIN of a patron after many wrong ones is alarmed once in this time."""
@@ -61,7 +62,7 @@ class Ledger:
     """
 
     sealer: Sealer
-    patrons: PatronLookup
+    patrons: PatronCache
     visits: VisitLog
     clock: Clock
     log: EventLog

@@ -20,7 +20,6 @@ from doorctl.access.day import judge
 from doorctl.access.messages import Concluded, Event, Now, PadRules, Prepared, Rules
 from doorctl.access.patron import CacheStamp, Patron, Reason, pin_check, row_key
 from doorctl.access.policy import Case, findings
-from doorctl.access.ports import PatronLookup
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.config.tables import OLD_SHARE
@@ -110,7 +109,7 @@ class House:
     now_s: float
     boot: BootTime
     sealer: Sealer
-    patrons: PatronLookup
+    patrons: PatronCache
     disk: Disk
     calendar: Callable[[], Calendar | None]
     visits: VisitRetention | None = None

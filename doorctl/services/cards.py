@@ -16,7 +16,7 @@ from doorctl.access.judging import Proofs, case_of, pass_proof, rank
 from doorctl.access.messages import Now, Prepared
 from doorctl.access.patron import Applied, CacheStamp, Reason, SealedRow
 from doorctl.access.policy import Finding, PinProof, Policy, decide, findings, knows_pin
-from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
+from doorctl.access.ports import BranchBook, VisitReader
 from doorctl.access.rights import Pass
 from doorctl.access.throttle import CODES_KEY
 from doorctl.core.errors import InputError, NotRunningError, StoreError
@@ -76,7 +76,6 @@ class Explanation:
     now: Now
     stamp: CacheStamp
     data_age: timedelta | None
-    with_rights: bool = False
     attempts: tuple[Visit, ...] = ()
 
     @property
@@ -93,11 +92,11 @@ class Explanation:
     def source(self) -> str:
         """The data behind the result, in one line."""
         age = "of unknown age" if self.data_age is None else f"{_hours(self.data_age)} old"
-        rights = ", bans and passes as of now" if self.with_rights else ""
         mode = "hours not known" if self.now.mode is None else self.now.mode.value
         late = ", no entry any more" if self.now.no_entry else ""
         when = f"{self.at:%Y-%m-%d %H:%M} ({mode}{late})"
-        return f"by epoch {self.stamp.epoch} of the patron register, {age}{rights}, for {when}"
+        register = f"by epoch {self.stamp.epoch} of the patron register, {age}"
+        return f"{register}, bans and passes as of now, for {when}"
 
     @property
     def at(self) -> datetime:
@@ -130,14 +129,14 @@ def explained(
     now: Now,
     policy: Policy,
     *,
-    patrons: PatronLookup,
-    branch: BranchBook | None,
+    patrons: PatronCache,
+    branch: BranchBook,
     visits: VisitReader,
     clock: Clock,
 ) -> Explanation:
     """Run the door's checks on a card or a code; where its PIN is known, it counts as right.
 
-    `readings` are best first, at least one; `branch` is None where there are no bans and passes.
+    `readings` are best first, at least one.
     """
     found, stamp = look_up(readings, patrons, branch), patrons.stamp()
     wait = wait_of(found, visits, branch, clock.boot_time())
@@ -160,7 +159,6 @@ def explained(
         now,
         stamp,
         stamp.age(clock.moment()),
-        with_rights=branch is not None,
     )
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from doorctl.access.patron import Patron, levels, may_be_one, pin_check, row_key
-from doorctl.access.ports import BranchBook, PatronLookup, VisitReader
+from doorctl.access.ports import BranchBook, VisitReader
 from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import CODES_KEY, MOST_WRONG_PINS, CardThrottle, codes_hold, everywhere
 from doorctl.cards.numbers import normalise
@@ -25,10 +25,9 @@ from doorctl.core.ports import Seal
 from doorctl.rpc.control import Question, ask
 from doorctl.store.branch import new_code
 from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.store.patrons import PatronCache
 
 # Looks a card up for the door and for "Help a patron": its row, bans, passes, and whether it waits.
-#
-# It knows stores only by `access.ports`.
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +78,12 @@ class Wait:
     holds: bool
 
 
-def look_up(readings: Sequence[Reading], patrons: PatronLookup, branch: BranchBook | None) -> Found:
+def look_up(readings: Sequence[Reading], patrons: PatronCache, branch: BranchBook) -> Found:
     """Look up all readings, best first, even after a hit; return what is held of the best.
 
     A row counts before a pass, and a pass before neither. Bans and restrictions of the same person
-    under another reading count too. `branch` is None where there are no bans and passes. Raises
-    BranchStoreError: bans and passes can't be read. StoreError: the patron cache can't be read.
+    under another reading count too. Raises BranchStoreError: bans and passes can't be read.
+    StoreError: the patron cache can't be read.
     """
     rows = [
         _read(reading.keys[level:], reading.kind, patrons, branch)
@@ -99,21 +98,22 @@ def look_up(readings: Sequence[Reading], patrons: PatronLookup, branch: BranchBo
 
 
 def rights_of(
-    key: bytes, patron: Patron | None, branch: BranchBook | None, *, by_code: bool = False
+    key: bytes, patron: Patron | None, branch: BranchBook, *, by_code: bool = False
 ) -> Found:
     """Return a row with the bans, passes and restriction that the branch holds of it.
 
     Raises BranchStoreError: they can't be read.
     """
-    found = Found((key,), by_code, patron)
-    if branch is None:
-        return found
+    ref = None if patron is None else patron.patron_ref
     try:
-        bans, passes = branch.bans(key, found.patron_ref), branch.passes_of(key)
-        restricted = branch.restricted(key, found.patron_ref)
+        bans, passes, kept = (
+            branch.bans(key, ref),
+            branch.passes_of(key),
+            branch.restricted(key, ref),
+        )
     except StoreError as err:
         raise BranchStoreError(str(err)) from err
-    return replace(found, bans=bans, passes=passes, restricted=restricted)
+    return Found((key,), by_code, patron, bans, passes, kept)
 
 
 def united(own: Found, others: Iterable[Found]) -> Found:
@@ -133,7 +133,7 @@ def restricted(patron: Patron | None) -> Patron | None:
     return None if patron is None else replace(patron, restricted=True)
 
 
-def wait_of(found: Found, visits: VisitReader, branch: BranchBook | None, now: BootTime) -> Wait:
+def wait_of(found: Found, visits: VisitReader, branch: BranchBook, now: BootTime) -> Wait:
     """Return whether a card has to wait after wrong PINs; all codes wait together.
 
     Raises BranchStoreError: the wrong PINs at other branches can't be read.
@@ -144,7 +144,7 @@ def wait_of(found: Found, visits: VisitReader, branch: BranchBook | None, now: B
     throttle = max(map(visits.card_throttle, found.keys), key=lambda throttle: throttle.failures)
     wrong = max(visits.wrong_pins(key, found.patron_ref) for key in found.keys)
     try:
-        elsewhere = 0 if branch is None else branch.wrong_pins_elsewhere(found.patron_ref)
+        elsewhere = branch.wrong_pins_elsewhere(found.patron_ref)
     except StoreError as err:
         raise BranchStoreError(str(err)) from err
     wrong = everywhere(wrong, elsewhere)
@@ -152,7 +152,7 @@ def wait_of(found: Found, visits: VisitReader, branch: BranchBook | None, now: B
 
 
 def _read(
-    keys: tuple[bytes, ...], kind: IdentifierKind, patrons: PatronLookup, branch: BranchBook | None
+    keys: tuple[bytes, ...], kind: IdentifierKind, patrons: PatronCache, branch: BranchBook
 ) -> Found:
     by_code = kind is IdentifierKind.CODE
     patron = None if by_code else patrons.find(keys[0])
@@ -190,28 +190,11 @@ class NewCode:
     key: bytes = field(repr=False)
 
 
-class Numbers(Protocol):
-    """Makes keys of numbers. Thread-safe, slow.
-
-    Raises InputError: that is no number. DoorctlError: it can't be sealed: no key, or the door does
-    not answer.
-    """
-
-    def seal(self) -> Seal:
-        """Return what numbers are sealed with; a register sealed otherwise knows nobody."""
-
-    def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
-        """Return each reading of what was typed, best first; at least one."""
-
-    def pin_check(self, typed: str, reading: Reading, pin: Pin) -> bytes:
-        """Return the check of a PIN for one of the readings of what was typed."""
-
-    def new_code(self, digits: int, by: str, /) -> NewCode:
-        """Return a new code for an account or a login."""
-
-
 class OwnNumbers:
-    """Numbers sealed here, by the installation key."""
+    """Makes keys of numbers by the installation key. Thread-safe, slow.
+
+    Raises InputError: that is no number.
+    """
 
     def __init__(self, sealer: ArgonSealer) -> None:
         self._sealer = sealer
@@ -243,7 +226,10 @@ class OwnNumbers:
 
 
 class DoorsNumbers:
-    """Numbers sealed by the door process."""
+    """Makes keys of numbers as `OwnNumbers`, by the door process.
+
+    Raises DoorctlError too: it does not answer.
+    """
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
@@ -277,6 +263,9 @@ class DoorsNumbers:
 
     def _ask(self, what: str, about: dict[str, Any]) -> dict[str, Any]:
         return ask(self._socket, Question(what, about), timeout_s=SEAL_LIMIT_S)
+
+
+Numbers = OwnNumbers | DoorsNumbers
 
 
 def identified(typed: str, taken_as: TakenAs | None) -> tuple[Identifier, ...]:

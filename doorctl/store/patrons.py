@@ -108,11 +108,12 @@ _CURE = "load the full feed: doorctl patrons load FEED --full"
 
 
 class PatronCache:
-    """Look patrons up in ``patrons.db``; implements `PatronLookup`.
+    """Look patrons up in ``patrons.db``, on one thread.
 
     The file is opened at the first call and again when another file takes its place, so a door
     can start before there is one. `version` has a connection of its own and may be called on
-    another thread; any thread may close both. `now_s` is as in `Lasting`.
+    another thread; any thread may close both. `now_s` is as in `Lasting`. StoreError: the file is
+    missing or can't be read, and nobody can be let in by it.
 
     Args:
         seal: the one that the reader seals identifiers with.

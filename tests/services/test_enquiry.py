@@ -13,7 +13,7 @@ from doorctl.access.messages import Now
 from doorctl.access.patron import Patron, Reason, SealedRow, row_key
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding, Policy
 from doorctl.access.ports import Opened
-from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import CODES_KEY, CardThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
@@ -44,7 +44,7 @@ class Desk:
     patron: Patron = field(default_factory=lambda: resident(CARD))
     standing: tuple[Mode | None, bool] = OPEN
     policy: Policy = field(default_factory=Policy)
-    branch: MemoryBranch | None = None
+    branch: MemoryBranch = field(default_factory=MemoryBranch)
     clock: FakeClock = field(default_factory=FakeClock)
     patrons: MemoryPatrons = field(default_factory=MemoryPatrons)
     visits: MemoryVisits = field(default_factory=MemoryVisits)
@@ -64,15 +64,7 @@ class Desk:
 
     def give(self, held: Pass, key: bytes) -> None:
         """Issue a pass."""
-        self.branch = self.branch or MemoryBranch()
         self.branch.issue(held, self.clock.moment(), row_key=key)
-
-    def ban(self) -> None:
-        """Ban the resident."""
-        self.branch = self.branch or MemoryBranch()
-        ban = Ban(0, "shouting", START - timedelta(days=1), None, "staff-7", frozenset({"*"}))
-        ref = self.patron.patron_ref
-        self.branch.ban(ban, self.clock.moment(), row_key=None, patron_ref=ref)
 
     def why(self, *identifiers: Identifier) -> Explanation:
         """Ask about a card, now."""
@@ -179,14 +171,10 @@ def test_nothing_in_the_answer_identifies_anybody() -> None:
 
 def test_the_source_says_by_which_data_and_for_when() -> None:
     """Epoch, age in hours and minutes, and the local time that was asked about."""
-    assert Desk().why().source == (
-        "by epoch 1 of the patron register, 2 h 5 min old, for 2026-03-02 19:00 (self_service)"
-    )
-    desk = Desk(standing=(None, True))
-    desk.ban()
-    assert desk.why().source == (
-        "by epoch 1 of the patron register, 2 h 5 min old, bans and passes as of now, "
-        "for 2026-03-02 19:00 (hours not known, no entry any more)"
+    register = "by epoch 1 of the patron register, 2 h 5 min old, bans and passes as of now, "
+    assert Desk().why().source == f"{register}for 2026-03-02 19:00 (self_service)"
+    assert Desk(standing=(None, True)).why().source == (
+        f"{register}for 2026-03-02 19:00 (hours not known, no entry any more)"
     )
 
 
@@ -248,7 +236,7 @@ def test_the_time_asked_about_is_another_than_the_time_of_asking() -> None:
         Now(0.0, tomorrow, None, *OPEN),
         desk.policy,
         patrons=desk.patrons,
-        branch=None,
+        branch=desk.branch,
         visits=desk.visits,
         clock=desk.clock,
     )
