@@ -31,6 +31,7 @@ from doorctl.store.door_log import (
     DoorLogRows,
     HourlyHistory,
     LogFilter,
+    Slot,
     Visit,
     VisitHistory,
 )
@@ -38,6 +39,7 @@ from doorctl.store.records import MOST_ENDED, AlarmRecords
 
 SLOT: Final = timedelta(minutes=15)
 HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
 LONG: Final = timedelta(hours=50)
 """A longer span is counted by the hour."""
 
@@ -66,23 +68,6 @@ def as_dict(visit: Visit) -> dict[str, Any]:
         "reason": visit.reason,
         "card": visit.card,
     }
-
-
-@dataclass(frozen=True, slots=True)
-class LogPage:
-    """Attempts, newest first, and whether there are older ones that fit."""
-
-    visits: tuple[Visit, ...]
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Attempts in a quarter of an hour or an hour, by outcome."""
-
-    starts: datetime
-    granted: int
-    refused: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +120,12 @@ def head_counts(
             change[entry.hour] += entry.count if entry.outcome == ENTERED else -entry.count
     if not change:
         return ()
-    return tuple(_summed(change, start, until))
-
-
-def _summed(
-    change: dict[datetime, int], start: datetime, until: datetime
-) -> Iterator[tuple[datetime, int]]:
-    at, inside = start, 0
-    yield at, inside
+    at, inside, summed = start, 0, [(start, 0)]
     while at < until:
-        inside = max(0, inside + change.get(at, 0))
+        inside = max(0, inside + change[at])
         at = min(at + HOUR, until)
-        yield at, inside
+        summed.append((at, inside))
+    return tuple(summed)
 
 
 MOST_EXPORTED: Final = 20_000
@@ -155,21 +134,20 @@ MOST_EXPORTED: Final = 20_000
 REVEALS_AN_HOUR: Final = 20
 """People that one account may look up in an hour: a case has a few, a snooper has many."""
 REVEALS_A_DAY: Final = 60
-HOUR_S: Final = 3600.0
-DAY_S: Final = 24 * HOUR_S
 
 
 @dataclass(frozen=True, slots=True)
 class LogView:
     """What fits a filter, with its times; `version` is the log's before it was read.
 
-    `events` are what happened without a card in the time of the page, in any order, where the
-    filter leaves them in.
+    `visits` are the newest first, and there are `more` that fit. `events` are what happened without
+    a card in the time of the page, in any order, where the filter leaves them in.
     """
 
     chosen: LogFilter
     version: int
-    page: LogPage
+    visits: tuple[Visit, ...]
+    more: bool
     events: tuple[DoorEvent, ...]
     picture: Picture
 
@@ -185,161 +163,149 @@ class Night:
     events: tuple[DoorEvent, ...]
 
 
-class DoorLog:
-    """The door log, pseudonymous; it never returns what is too old to be shown. Thread-safe.
+# Staff's looks at the door log. Each opens a database once, is pseudonymous and never shows what is
+# too old. StoreError: the log can't be read.
 
-    Each method opens a database once. Raises `StoreError` where it can't be read.
+
+def view(
+    app: App, chosen: LogFilter, *, before: int | None, limit: int, night: bool = False
+) -> LogView:
+    """Return attempts with numbers below `before`, or the newest, with events and the picture.
+
+    `chosen` has both its times; a `night` is from when the house was closed until now.
     """
+    written, (calendar, alarms) = version(app), _of_branch(app)
+    now = app.clock.moment().local
+    if night:
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        chosen = replace(chosen, since=night_begins(calendar, now), until=hour + HOUR)
+    with open_attempts(app) as rows:
+        visits, ends = _page_before(rows, chosen, before, limit)
+        more = len(visits) > limit
+        events: tuple[DoorEvent, ...] = ()
+        if not chosen.narrows and chosen.since is not None:
+            since = visits[limit - 1].at if more else chosen.since
+            events = _events(rows, alarms, since, ends)
+        picture = _picture(rows, chosen, calendar, now)
+    return LogView(chosen, written, tuple(visits[:limit]), more, events, picture)
 
-    def __init__(self, app: App, most_exported: int = MOST_EXPORTED) -> None:
-        self._app = app
-        self._most_exported = most_exported
-        self._reveals = Reveals()
 
-    def view(
-        self, chosen: LogFilter, *, before: int | None, limit: int, night: bool = False
-    ) -> LogView:
-        """Return attempts with numbers below `before`, or the newest, with events and the picture.
+def beside(app: App, attempt: int, *, same_day: bool) -> tuple[Visit, ...]:
+    """Return an attempt and the last others with its card before, newest first.
 
-        `chosen` has both its times; a `night` is from when the house was closed until now.
-        """
-        version, (calendar, alarms) = self.version(), self._of_branch()
-        now = self._app.clock.moment().local
-        if night:
-            hour = now.replace(minute=0, second=0, microsecond=0)
-            chosen = replace(chosen, since=night_begins(calendar, now), until=hour + HOUR)
-        with open_attempts(self._app) as rows:
-            page, ends = _page_before(rows, chosen, before, limit)
-            events: tuple[DoorEvent, ...] = ()
-            if not chosen.narrows and chosen.since is not None:
-                since = page.visits[-1].at if page.more else chosen.since
-                events = _events(rows, alarms, since, ends)
-            picture = self._picture(rows, chosen, calendar, now)
-        return LogView(chosen, version, page, events, picture)
+    They are of the same local day only where the reader may not link days. It stands alone where it
+    has no card, or a code, which is many people's. Raises InputError: there is no such attempt.
+    """
+    with open_attempts(app) as rows:
+        found = rows.oldest(EVERY, attempt - 1, 1)
+        if not found or found[0].attempt != attempt:
+            raise InputError("there is no such attempt in the door log")
+        key = rows.row_key(attempt)
+        if key is None or key == CODES_KEY:
+            return tuple(found)
+        at = app.clock.moment().local.tzinfo
+        day = datetime.combine(found[0].at.astimezone(at).date(), time(), at)
+        cards = LogFilter(since=day if same_day else None, cards=frozenset({key}))
+        return tuple(rows.newest(cards, attempt + 1, LAST_OF_CARD))
 
-    def beside(self, attempt: int, *, same_day: bool) -> tuple[Visit, ...]:
-        """Return an attempt and the last others with its card before, newest first.
 
-        They are of the same local day only where the reader may not link days. Nothing where there
-        is no such attempt; it alone where it has no card, or a code, which is many people's.
-        """
-        with open_attempts(self._app) as rows:
-            found = rows.oldest(EVERY, attempt - 1, 1)
-            if not found or found[0].attempt != attempt:
-                return ()
-            key = rows.row_key(attempt)
-            if key in {None, CODES_KEY}:
-                return tuple(found)
-            at = self._app.clock.moment().local.tzinfo
-            day = datetime.combine(found[0].at.astimezone(at).date(), time(), at)
-            cards = LogFilter(since=day if same_day else None, cards=frozenset({key or b""}))
-            return tuple(rows.newest(cards, attempt + 1, LAST_OF_CARD))
+def last_night(app: App, limit: int) -> Night:
+    """Return what has happened since the house was closed, with the last refusals."""
+    now, (calendar, alarms) = app.clock.moment().local, _of_branch(app)
+    since = night_begins(calendar, now)
+    chosen = LogFilter(since=since)
+    with open_attempts(app) as rows:
+        slots = rows.counts(chosen, DAY)
+        refused = rows.newest(replace(chosen, verdict="refused"), None, limit)
+        events = _events(rows, alarms, since, now + HOUR)
+    granted, shut_out = (sum(slot.granted for slot in slots), sum(slot.refused for slot in slots))
+    return Night(since, granted, shut_out, tuple(refused), events)
 
-    def page(
-        self, chosen: LogFilter = EVERY, *, before: int | None = None, limit: int = 50
-    ) -> LogPage:
-        """Return attempts with numbers below `before`, or the newest."""
-        with open_attempts(self._app) as rows:
-            return _page(rows, chosen, before, limit)
 
-    def night(self, calendar: Calendar | None, limit: int) -> Night:
-        """Return what has happened since the house was closed, with the last refusals."""
-        now = self._app.clock.moment().local
-        since = night_begins(calendar, now)
-        chosen = LogFilter(since=since)
-        with open_attempts(self._app) as rows:
-            counted = rows.counts(chosen, int(DAY_S))
-            refused = rows.newest(replace(chosen, verdict="refused"), None, limit)
-            events = _events(rows, self._of_branch()[1], since, now + HOUR)
-        return Night(
-            since,
-            sum(granted for _, granted, _ in counted),
-            sum(shut_out for _, _, shut_out in counted),
-            tuple(refused),
-            events,
-        )
+def version(app: App) -> int:
+    """Return a number that changes with each commit; costs microseconds, and never raises."""
+    return _version(app.storage.visits_db, app.storage.branch_db)
 
-    def version(self) -> int:
-        """Return a number that changes with each commit; costs microseconds, and never raises."""
-        return _version(self._app.storage.visits_db, self._app.storage.branch_db)
 
-    def search(self, typed: str, by: str) -> frozenset[bytes]:
-        """Return the row keys of a swiped or typed number, sealed by the door; audited."""
-        keys = keys_of(numbers_of(self._app).readings(typed, None))
-        note(self._app.acting(by), Deed(Action.CARD_SEARCHED, keys))
-        return frozenset(keys)
+def search(app: App, typed: str, limit: int) -> list[Visit]:
+    """Return the newest attempts with a swiped or typed card, sealed by the door; audited."""
+    keys = keys_of(numbers_of(app).readings(typed, None))
+    note(app, Deed(Action.CARD_SEARCHED, keys))
+    with open_attempts(app) as rows:
+        return rows.newest(LogFilter(cards=frozenset(keys)), None, limit)
 
-    def note_seen(self, attempt: int, by: str) -> None:
-        """Put on the audit log that somebody looks at other attempts with this one's card."""
-        with open_attempts(self._app) as rows:
-            key = rows.row_key(attempt)
-        note(self._app.acting(by), Deed(Action.CARD_SEARCHED, () if key is None else (key,)))
 
-    def reveal(self, attempt: int, purpose: str, by: str) -> str | None:
-        """Return the library system's number of a visit's patron; None where it is not known.
+def note_seen(app: App, attempt: int) -> None:
+    """Put on the audit log that somebody looks at other attempts with this one's card."""
+    note(app, Deed(Action.CARD_SEARCHED, _cards(app, attempt)))
 
-        Audited, and refused beyond so many an hour and account.
-        """
-        refuse_purpose(purpose)
-        self._reveals.count(by, self._app.clock.monotonic_s())
-        with open_attempts(self._app) as rows:
-            key = rows.row_key(attempt)
-        ref = None if key is None else self._patron_ref(key)
-        cards = () if key is None else (key,)
-        deed = Deed(Action.VISIT_REVEALED, cards, ref, purpose, {"attempt": attempt})
-        note(self._app.acting(by), deed)
-        return ref
 
-    def export(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
-        """Return all attempts that fit, oldest first; audited.
+def reveal(app: App, reveals: Reveals, attempt: int, purpose: str) -> str | None:
+    """Return the library system's number of a visit's patron; None where it is not known.
 
-        Raises InputError: there are too many; part of them would look like all.
-        """
-        refuse_purpose(purpose)
-        with open_attempts(self._app) as rows:
-            visits = rows.oldest(chosen, 0, self._most_exported + 1)
-        if len(visits) > self._most_exported:
-            raise InputError(
-                "more than {n} attempts fit, and part of them would look like all; choose fewer "
-                "days",
-                n=self._most_exported,
-            )
-        deed = Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(visits)})
-        note(self._app.acting(by), deed)
-        return tuple(visits)
-
-    def _patron_ref(self, key: bytes) -> str | None:
-        with open_register(self._app) as patrons:
+    Audited, and refused beyond so many an hour and account.
+    """
+    refuse_purpose(purpose)
+    reveals.count(app.by, app.clock.monotonic_s())
+    cards, ref = _cards(app, attempt), None
+    for key in cards:
+        with open_register(app) as patrons:
             patron = patrons.find(key)
-        return None if patron is None else patron.patron_ref
+        ref = None if patron is None else patron.patron_ref
+    note(app, Deed(Action.VISIT_REVEALED, cards, ref, purpose, {"attempt": attempt}))
+    return ref
 
-    def _picture(
-        self, rows: DoorLogRows, chosen: LogFilter, calendar: Calendar | None, now: datetime
-    ) -> Picture:
-        zone, start = now.tzinfo or UTC, (chosen.since or now).astimezone(UTC)
-        end = max((chosen.until or now).astimezone(UTC), start + HOUR)
-        step = HOUR if end - start > LONG else SLOT
-        slots = tuple(Slot(*one) for one in rows.counts(chosen, int(step.total_seconds())))
-        inside: tuple[tuple[datetime, int], ...] = ()
-        is_day = start.astimezone(zone).time() == time() and step == SLOT
-        if rows.not_before <= start and is_day and not chosen.narrows:
-            until = min(now.astimezone(UTC), end)
-            inside = head_counts(rows.hours(start, end), start, until)
-        bands = tuple(_bands(calendar, start, end, zone)) if calendar else ()
-        return Picture(start, end, step, slots, bands, inside)
 
-    def _of_branch(self) -> tuple[Calendar | None, list[DoorEvent]]:
-        """Return the calendar, and the alarms of the web process; the door keeps its own."""
-        calendar, heard = None, set[tuple[datetime, str]]()
-        with suppress(StoreError), open_book(self._app) as book:
-            calendar = calendar_of(self._app.config.opening, book.calendar())
-            records = AlarmRecords(book.path, book.rows)
-            for one in (*records.standing(), *records.ended(MOST_ENDED)):
-                if one.source is Source.WEB and not one.known.wordless:
-                    heard |= {(one.since, one.kind), (one.last, one.kind)}
-                    if one.cleared_at is not None and one.kind in ENDS:
-                        heard.add((one.cleared_at, ENDS[one.kind]))
-        return calendar, [DoorEvent(at, ClockState.TRUSTED, kind) for at, kind in heard]
+def _cards(app: App, attempt: int) -> tuple[bytes, ...]:
+    with open_attempts(app) as rows:
+        key = rows.row_key(attempt)
+    return () if key is None else (key,)
+
+
+def export(app: App, chosen: LogFilter, purpose: str) -> list[Visit]:
+    """Return all attempts that fit, oldest first; audited.
+
+    Raises InputError: there are too many; part of them would look like all.
+    """
+    refuse_purpose(purpose)
+    with open_attempts(app) as rows:
+        visits = rows.oldest(chosen, 0, MOST_EXPORTED + 1)
+    if len(visits) > MOST_EXPORTED:
+        raise InputError(
+            "more than {n} attempts fit, and part of them would look like all; choose fewer days",
+            n=MOST_EXPORTED,
+        )
+    note(app, Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(visits)}))
+    return visits
+
+
+def _picture(
+    rows: DoorLogRows, chosen: LogFilter, calendar: Calendar | None, now: datetime
+) -> Picture:
+    zone, start = now.tzinfo or UTC, (chosen.since or now).astimezone(UTC)
+    end = max((chosen.until or now).astimezone(UTC), start + HOUR)
+    step = HOUR if end - start > LONG else SLOT
+    inside: tuple[tuple[datetime, int], ...] = ()
+    is_day = start.astimezone(zone).time() == time() and step == SLOT
+    if rows.not_before <= start and is_day and not chosen.narrows:
+        until = min(now.astimezone(UTC), end)
+        inside = head_counts(rows.hours(start, end), start, until)
+    bands = tuple(_bands(calendar, start, end, zone)) if calendar else ()
+    return Picture(start, end, step, tuple(rows.counts(chosen, step)), bands, inside)
+
+
+def _of_branch(app: App) -> tuple[Calendar | None, list[DoorEvent]]:
+    """Return the calendar, and the alarms of the web process; the door keeps its own."""
+    calendar, heard = None, set[tuple[datetime, str]]()
+    with suppress(StoreError), open_book(app) as book:
+        calendar = calendar_of(app.config.opening, book.calendar())
+        records = AlarmRecords(book.path, book.rows)
+        for one in (*records.standing(), *records.ended(MOST_ENDED)):
+            if one.source is Source.WEB and not one.known.wordless:
+                heard |= {(one.since, one.kind), (one.last, one.kind)}
+                if one.cleared_at is not None and one.kind in ENDS:
+                    heard.add((one.cleared_at, ENDS[one.kind]))
+    return calendar, [DoorEvent(at, ClockState.TRUSTED, kind) for at, kind in heard]
 
 
 def _events(
@@ -363,21 +329,16 @@ def _bands(calendar: Calendar, start: datetime, end: datetime, zone: tzinfo) -> 
 
 def _page_before(
     rows: DoorLogRows, chosen: LogFilter, before: int | None, limit: int
-) -> tuple[LogPage, datetime]:
-    """Return a page, and the time up to which events belong to it."""
+) -> tuple[list[Visit], datetime]:
+    """Return a page with one more if there is one, and the time up to which events belong to it."""
     ends = chosen.until or datetime.max.replace(tzinfo=UTC)
     if before is None:
-        return _page(rows, chosen, None, limit), ends
+        return rows.newest(chosen, None, limit + 1), ends
     # The last attempt of the page before says when this one ends.
     visits = rows.newest(chosen, before + 1, limit + 2)
     if visits and visits[0].attempt == before:
         ends = visits.pop(0).at
-    return LogPage(tuple(visits[:limit]), more=len(visits) > limit), ends
-
-
-def _page(rows: DoorLogRows, chosen: LogFilter, before: int | None, limit: int) -> LogPage:
-    visits = rows.newest(chosen, before, limit + 1)
-    return LogPage(tuple(visits[:limit]), more=len(visits) > limit)
+    return visits[: limit + 1], ends
 
 
 class Reveals:
@@ -391,9 +352,9 @@ class Reveals:
         """Count one more look-up. Raises InputError: it is one too many; nothing was counted."""
         with self._lock:
             times = self._at_s.setdefault(by, deque())
-            while times and now_s - times[0] >= DAY_S:
+            while times and now_s - times[0] >= DAY.total_seconds():
                 times.popleft()
-            lately = sum(now_s - at_s < HOUR_S for at_s in times)
+            lately = sum(now_s - at_s < HOUR.total_seconds() for at_s in times)
             if lately >= REVEALS_AN_HOUR or len(times) >= REVEALS_A_DAY:
                 raise InputError(
                     "an account may look up {n} people an hour and {most} a day; ask a colleague, "

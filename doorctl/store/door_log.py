@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle
 from doorctl.core.errors import StoreDamagedError
@@ -325,6 +325,17 @@ class LogFilter:
 
 EVERY = LogFilter()
 
+
+class Slot(NamedTuple):
+    """Attempts in a step of time, by outcome; those under way are neither."""
+
+    starts: datetime
+    granted: int
+    refused: int
+
+
+_MS = timedelta(milliseconds=1)
+
 _COUNTS = """
     SELECT at_ms / ?, sum(verdict = 'granted'), sum(verdict = 'refused') FROM attempts WHERE
 """
@@ -372,13 +383,13 @@ class DoorLogRows(HourlyHistory):
             for at_ms, clock, *texts in self._fetch(_EVENTS, *span, limit)
         ]
 
-    def counts(self, chosen: LogFilter, step_s: int) -> list[tuple[datetime, int, int]]:
-        """Return start, granted and refused of each step of UTC time that has fitting attempts."""
+    def counts(self, chosen: LogFilter, step: timedelta) -> list[Slot]:
+        """Return each step of UTC time, of whole seconds, that has fitting attempts."""
         condition, values = chosen.condition(self.not_before)
-        statement = f"{_COUNTS}{condition} GROUP BY 1 ORDER BY 1"
+        statement, step_ms = f"{_COUNTS}{condition} GROUP BY 1 ORDER BY 1", step // _MS
         return [
-            (from_ms(step * step_s * 1000), granted or 0, refused or 0)
-            for step, granted, refused in self._fetch(statement, step_s * 1000, *values)
+            Slot(from_ms(number * step_ms), granted or 0, refused or 0)
+            for number, granted, refused in self._fetch(statement, step_ms, *values)
         ]
 
     def _rows(self, chosen: LogFilter, place: str, *more: object) -> list[Visit]:

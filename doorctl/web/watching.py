@@ -150,11 +150,10 @@ class WatchingPages:
     def _text(self) -> str:
         now = branch_now(self.app)
         door = now.door or {}
-        age = now.register.age
-        age_s = None if age is None else age.total_seconds()
+        age_s = None if now.register_age is None else now.register_age.total_seconds()
         doubt = door.get("clock_in_doubt") is not None if door else None
         clock = {state.value: float(door.get("clock") == state.value) for state in ClockState}
-        visits = self._visits(now)
+        visits, epoch = self._visits(now), None if now.register is None else now.register.epoch
         up_s = self.app.clock.monotonic_s() - self._began_s
         return "".join(
             (
@@ -162,7 +161,7 @@ class WatchingPages:
                 family("door_deciding", "The door decides.", bool(door.get("deciding"))),
                 family("alarm_standing", "The alarm stands.", self._standing(), "kind"),
                 family("register_age_seconds", "Since the last push.", age_s),
-                family("register_epoch", "Number of the last push.", now.register.epoch),
+                family("register_epoch", "Number of the last push.", epoch),
                 family("visits_yesterday", "Let in, rounded; small counts are hidden.", visits),
                 family("disk_free_bytes", "Of the databases' disk.", now.disk_free_bytes),
                 family("clock_state", "What the door's clock is.", clock if door else {}, "state"),

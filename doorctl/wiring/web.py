@@ -66,7 +66,7 @@ from doorctl.services.branch import BranchThread, WebsAudit
 from doorctl.services.hours import TRUST_CLOCK, believes, calendar_of
 from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.subject import Change
-from doorctl.services.visits import DoorLog, statistics
+from doorctl.services.visits import statistics
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
@@ -94,7 +94,7 @@ from doorctl.web.serving import (
 )
 from doorctl.web.staff.accounts import AccountsPages, Entrance, MunicipalityPages
 from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.log import LogEvents, LogPages
+from doorctl.web.staff.log import LogEvents, log_pages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
 from doorctl.web.staff.rights import BansPages, PassesPages
@@ -233,13 +233,12 @@ def pages(
     templates = Templates()
     frame = _frame(app, log, accounts, branch, templates=templates, stack=stack)
     panel = panel_page(app, frame.languages, templates, alarms.reach)
-    door_log, kept = DoorLog(app), Kept()
-    events = LogEvents(frame, door_log, frame.sessions.look)
+    kept, events = Kept(), LogEvents(frame)
     routes = (
         *shared_routes(frame),
         *Entrance(frame, accounts.signing_in, accounts.way_out).routes(),
         *NowPages(frame, alarms).routes(),
-        *LogPages(frame, door_log).routes(),
+        *log_pages(frame),
         *events.routes(),
         *why_pages(frame),
         *BansPages(frame).routes(),

@@ -305,7 +305,7 @@ FAULTS = (
         "note",
         "change(app, deeds.note(deed))",
         "try:\n        change(app, deeds.note(deed))\n    except OSError:\n        pass",
-        "tests/web/test_door_log.py",
+        "tests/web/pages/test_log.py",
     ),
     Fault(
         "a right password forgives its address all wrong ones",

@@ -12,7 +12,6 @@ from doorctl.access.throttle import A_CODE, CODES_KEY
 from doorctl.core.moments import ClockState
 from doorctl.services.app import App
 from doorctl.services.numbers import OwnNumbers, Reading, TakenAs, own_sealer
-from doorctl.services.visits import DoorLog
 from doorctl.store.door_log import Visit
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.sync.receive import unguarded
@@ -49,18 +48,13 @@ class KnownNumbers(OwnNumbers):
 
 @dataclass
 class WrittenLog:
-    """A door log on disk, and the service that pages read it by."""
+    """A door log on disk, and the branch that pages read it by."""
 
     app: App
 
     def __post_init__(self) -> None:
         self.numbers = KnownNumbers(own_sealer(self.app.config))
         self.app = replace(self.app, numbers=self.numbers)
-        self.log = DoorLog(self.app)
-
-    def export_at_most(self, attempts: int) -> None:
-        """Let an export of more be too large."""
-        self.log = DoorLog(self.app, attempts)
 
     def write(self, *visits: Visit) -> None:
         """Commit attempts, new ones or as they have ended."""

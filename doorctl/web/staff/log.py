@@ -32,9 +32,10 @@ from doorctl.core.alarms import KINDS
 from doorctl.core.errors import DoorctlError, InputError, StuckError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
-from doorctl.services.visits import DoorLog, LogView, as_dict
+from doorctl.services import visits
+from doorctl.services.visits import LogView, as_dict
 from doorctl.store.door_log import OPEN, DoorEvent, LogFilter, Visit
-from doorctl.web.frame import EventStream, Form, Frame, PageRequest, Person
+from doorctl.web.frame import EventStream, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.statistics import table_of, timeline
@@ -84,7 +85,7 @@ def chosen(form: Form, today: date, zone: tzinfo) -> Choice:
     """Return what an address or a form chooses, tonight where it says nothing of times.
 
     It names no person, so it may stand in an address. A time of day that is not after the first is
-    the next day's. Tonight begins a day back, until `DoorLog.view` knows when the house was closed.
+    the next day's. Tonight begins a day back, until `visits.view` knows when the house was closed.
     An unknown outcome or reason is left out. Raises FieldError where a day or a time makes no
     sense.
     """
@@ -362,7 +363,7 @@ def entries(request: PageRequest, view: LogView) -> list[dict[str, Any]]:
     The let-ins of an hour are one row with its `rows`, where the filter leaves all outcomes in, and
     so are its pushes. The first row of a local day has a `date`. `id` names a row in the page.
     """
-    words, every = request.words, [(visit.at, row(request, visit)) for visit in view.page.visits]
+    words, every = request.words, [(visit.at, row(request, visit)) for visit in view.visits]
     every += [(event.at, _event_row(words, event)) for event in view.events]
     every.sort(key=itemgetter(0), reverse=True)
     listed: dict[str, dict[str, Any]] = {}
@@ -407,195 +408,174 @@ FIELDS: Final = (*TIMED, "first", "last", "purpose", filled_in.CARD)
 """The fields of the page's forms that can be wrong."""
 
 
-class LogPages:
-    """Show the door log."""
+def log_pages(frame: Frame) -> tuple[BaseRoute, ...]:
+    """Return the routes of the door log."""
+    guarded, form, reveal = frame.guarded, frame.form, partial(_reveal, visits.Reveals())
+    return (
+        guarded(PAGE, _page, Permission.SEE_LOG),
+        guarded(f"{PAGE}/attempt", _attempt, Permission.SEE_LOG),
+        form(f"{PAGE}/search", _search, Permission.SEARCH_LOG, _again),
+        guarded(f"{PAGE}/reveal", _revealed, Permission.REVEAL),
+        form(f"{PAGE}/reveal", reveal, Permission.REVEAL, _revealed),
+        form(f"{PAGE}/export", _export, Permission.EXPORT_LOG, _again),
+    )
 
-    def __init__(self, frame: Frame, log: DoorLog) -> None:
-        self._frame = frame
-        self._log = log
 
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """Return the routes of these pages."""
-        guarded, form = self._frame.guarded, self._frame.form
-        return (
-            guarded(PAGE, self._page, Permission.SEE_LOG),
-            guarded(f"{PAGE}/attempt", self._attempt, Permission.SEE_LOG),
-            form(f"{PAGE}/search", self._search, Permission.SEARCH_LOG, self._again),
-            guarded(f"{PAGE}/reveal", self._revealed, Permission.REVEAL),
-            form(f"{PAGE}/reveal", self._reveal, Permission.REVEAL, self._revealed),
-            form(f"{PAGE}/export", self._export, Permission.EXPORT_LOG, self._again),
-        )
+async def _page(request: PageRequest) -> Response:
+    try:
+        choice = chosen(request.queried, request.today, request.words.zone)
+    except FieldError as error:
+        return await _again(request, request.queried, error)
+    before = request.query("before")
+    return await _shown(request, choice, before=filled_in.number(before) if before else None)
 
-    async def _page(self, request: PageRequest) -> Response:
+
+async def _search(request: PageRequest, form: Form) -> Response:
+    with of_field(filled_in.CARD):
+        found = await request.do(visits.search, filled_in.card(form), MOST_FOUND + 1)
+    rows = [row(request, visit) for visit in found[:MOST_FOUND]]
+    return request.page("log_found.html", rows=rows, more=len(found) > MOST_FOUND)
+
+
+async def _reveal(reveals: visits.Reveals, request: PageRequest, form: Form) -> Response:
+    number = filled_in.number(form.text("attempt"))
+    ref = await request.do(visits.reveal, reveals, number, form.text("purpose"))
+    return await _revealed(request, form, ref=ref, asks=False)
+
+
+async def _revealed(
+    request: PageRequest,
+    form: Form | None = None,
+    error: InputError | None = None,
+    *,
+    ref: str | None = None,
+    asks: bool = True,
+) -> Response:
+    form = form or request.queried
+    visit, *_ = await _beside(request, form, same_day=True)
+    return request.page(
+        "log_reveal.html",
+        row=row(request, visit),
+        purpose=form.text("purpose"),
+        wrong=request.words.refusal(error),
+        ref=ref,
+        asks=asks,
+        longest=SHORT_TEXT,
+    )
+
+
+async def _attempt(request: PageRequest) -> Response:
+    links = may_link(request)
+    visit, *others = await _beside(request, request.queried, same_day=not links)
+    unnoted = False
+    if links and others:
         try:
-            choice = chosen(request.queried, request.today, request.words.zone)
-        except FieldError as error:
-            return await self._again(request, request.queried, error)
-        before = request.query("before")
-        return await self._shown(
-            request, choice, before=filled_in.number(before) if before else None
-        )
+            await request.do(visits.note_seen, visit.attempt)
+        except DoorctlError:
+            others, unnoted = [], True
+    reason = Reason(visit.reason) if visit.reason in REASONS else None
+    return request.page(
+        "log_attempt.html",
+        row=row(request, visit),
+        others=[row(request, visit) for visit in others],
+        unnoted=unnoted,
+        links=links,
+        code=CODES.get(reason) if reason else None,
+        help=help_with(Finding("", reason)) if reason not in {None, Reason.OK} else None,
+        aloud=aloud(reason) if reason not in {None, Reason.OK} else "",
+    )
 
-    async def _search(self, request: PageRequest, form: Form) -> Response:
-        with of_field(filled_in.CARD):
-            visits = await request.aside(self._visits_of, filled_in.card(form), request.by)
-        rows = [row(request, visit) for visit in visits[:MOST_FOUND]]
-        return request.page("log_found.html", rows=rows, more=len(visits) > MOST_FOUND)
 
-    def _visits_of(self, typed: str, by: str) -> tuple[Visit, ...]:
-        keys = self._log.search(typed, by)
-        return self._log.page(LogFilter(cards=keys), limit=MOST_FOUND + 1).visits
+async def _beside(request: PageRequest, form: Form, *, same_day: bool) -> tuple[Visit, ...]:
+    number = filled_in.number(form.text("attempt"))
+    return await request.do(visits.beside, number, same_day=same_day)
 
-    async def _reveal(self, request: PageRequest, form: Form) -> Response:
-        number = filled_in.number(form.text("attempt"))
-        ref = await request.aside(self._log.reveal, number, form.text("purpose"), request.by)
-        return await self._revealed(request, form, ref=ref, asks=False)
 
-    async def _revealed(
-        self,
-        request: PageRequest,
-        form: Form | None = None,
-        error: InputError | None = None,
-        *,
-        ref: str | None = None,
-        asks: bool = True,
-    ) -> Response:
-        form = form or request.queried
-        visit, *_ = await self._beside(request, form, same_day=True)
-        return request.page(
-            "log_reveal.html",
-            row=row(request, visit),
-            purpose=form.text("purpose"),
-            wrong=request.words.refusal(error),
-            ref=ref,
-            asks=asks,
-            longest=SHORT_TEXT,
-        )
+async def _export(request: PageRequest, form: Form) -> Response:
+    zone, kind, purpose = request.words.zone, format_of(form), form.text("purpose")
+    choice = chosen(form, request.today, zone)
+    first, last = days(form, choice, request.today)
+    with of_field("purpose"):
+        refuse_purpose(purpose)
+    # Fewer days mend whatever else the door log refuses.
+    with of_field("last"):
+        wanted = spanned(choice.wanted, first, last, zone)
+        found = await request.do(visits.export, wanted, purpose)
+    content = as_json(found) if kind == JSON else as_csv(request.words, found)
+    named = f'attachment; filename="doorctl-log-{first}-{last}.{kind}"'
+    media = "application/json" if kind == JSON else "text/csv"
+    return Response(content, media_type=media, headers={"Content-Disposition": named})
 
-    async def _attempt(self, request: PageRequest) -> Response:
-        links = may_link(request)
-        visit, *others = await self._beside(request, request.queried, same_day=not links)
-        unnoted = False
-        if links and others:
-            try:
-                await request.aside(self._log.note_seen, visit.attempt, request.by)
-            except DoorctlError:
-                others, unnoted = [], True
-        reason = Reason(visit.reason) if visit.reason in REASONS else None
-        return request.page(
-            "log_attempt.html",
-            row=row(request, visit),
-            others=[row(request, visit) for visit in others],
-            unnoted=unnoted,
-            links=links,
-            code=CODES.get(reason) if reason else None,
-            help=help_with(Finding("", reason)) if reason not in {None, Reason.OK} else None,
-            aloud=aloud(reason) if reason not in {None, Reason.OK} else "",
-        )
 
-    async def _beside(
-        self, request: PageRequest, form: Form, *, same_day: bool
-    ) -> tuple[Visit, ...]:
-        number = filled_in.number(form.text("attempt"))
-        visits = await request.aside(self._log.beside, number, same_day=same_day)
-        if not visits:
-            raise InputError("there is no such attempt in the door log")
-        return visits
+async def _again(request: PageRequest, form: Form, error: InputError) -> Response:
+    field = error.field if isinstance(error, FieldError) else "last"
+    wrong = {field: request.words.refusal(error)}
+    try:
+        choice = chosen(form, request.today, request.words.zone)
+    except InputError:
+        # No number of another time may stand beside what was asked for.
+        choice = Choice(of_day(request.today, request.words.zone))
+        return request.page("log.html", 422, **_framed(request, choice, form, wrong))
+    return await _shown(request, choice, form=form, wrong=wrong)
 
-    async def _export(self, request: PageRequest, form: Form) -> Response:
-        zone, kind = request.words.zone, format_of(form)
-        choice = chosen(form, request.today, zone)
-        first, last = days(form, choice, request.today)
-        span = spanned(choice.wanted, first, last, zone)
-        visits = await request.aside(self._saved, span, form.text("purpose"), request.by)
-        content = as_json(visits) if kind == JSON else as_csv(request.words, visits)
-        named = f'attachment; filename="doorctl-log-{first}-{last}.{kind}"'
-        media = "application/json" if kind == JSON else "text/csv"
-        return Response(content, media_type=media, headers={"Content-Disposition": named})
 
-    def _saved(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
-        with of_field("purpose"):
-            refuse_purpose(purpose)
-        # Fewer days mend whatever else the door log refuses.
-        with of_field("last"):
-            return self._log.export(chosen, purpose, by)
+async def _shown(
+    request: PageRequest,
+    choice: Choice,
+    before: int | None = None,
+    *,
+    form: Form | None = None,
+    wrong: Mapping[str, str] | None = None,
+) -> Response:
+    night, newest = choice.span == TONIGHT, before is None
+    limit = ROWS if night or len({*choice.days}) == 1 else ROWS_OF_DAYS
+    view = await request.do(visits.view, choice.wanted, before=before, limit=limit, night=night)
+    choice = replace(choice, wanted=view.chosen)
+    return request.page(
+        "log.html",
+        422 if wrong else 200,
+        **_framed(request, choice, form, wrong or {})
+        | {
+            "view": view,
+            "rows": entries(request, view),
+            "older": view.visits[-1].attempt if view.more else None,
+            "newest": newest,
+            "since": str(view.version) if newest and follows(view.chosen, request.now) else "",
+            "timeline": timeline(request.words, view.picture, request.now),
+        },
+    )
 
-    async def _again(self, request: PageRequest, form: Form, error: InputError) -> Response:
-        field = error.field if isinstance(error, FieldError) else "last"
-        wrong = {field: request.words.refusal(error)}
-        try:
-            choice = chosen(form, request.today, request.words.zone)
-        except InputError:
-            # No number of another time may stand beside what was asked for.
-            choice = Choice(of_day(request.today, request.words.zone))
-            return request.page("log.html", 422, **self._framed(request, choice, form, wrong))
-        return await self._shown(request, choice, form=form, wrong=wrong)
 
-    async def _shown(
-        self,
-        request: PageRequest,
-        choice: Choice,
-        before: int | None = None,
-        *,
-        form: Form | None = None,
-        wrong: Mapping[str, str] | None = None,
-    ) -> Response:
-        night, newest = choice.span == TONIGHT, before is None
-        limit = ROWS if night or len({*choice.days}) == 1 else ROWS_OF_DAYS
-        view = await request.aside(
-            self._log.view, choice.wanted, before=before, limit=limit, night=night
-        )
-        choice, page = replace(choice, wanted=view.chosen), view.page
-        return request.page(
-            "log.html",
-            422 if wrong else 200,
-            **self._framed(request, choice, form, wrong or {})
-            | {
-                "view": view,
-                "rows": entries(request, view),
-                "older": page.visits[-1].attempt if page.more else None,
-                "newest": newest,
-                "since": str(view.version) if newest and follows(view.chosen, request.now) else "",
-                "timeline": timeline(request.words, view.picture, request.now),
-            },
-        )
-
-    def _framed(
-        self,
-        request: PageRequest,
-        choice: Choice,
-        form: Form | None,
-        wrong: Mapping[str, str],
-    ) -> dict[str, Any]:
-        """Return what the page has even where it shows no attempt."""
-        chosen, days, words = fields_of(choice), choice.days, request.words
-        fields = chosen | {name: words.short_day(days[name == "last"]) for name in DAYS}
-        if chosen["ends"]:
-            fields["ends"] = fields["last"]
-        if choice.span:
-            # Empty, so that the form chooses an outcome of this span.
-            fields |= {"day": "", "ends": ""}
-        return {
-            "view": None,
-            "since": "",
-            "filtered": partial(address, choice),
-            "chosen": chosen,
-            "fields": fields if form is None else fields | typed(form),
-            "wrong": dict.fromkeys(FIELDS, "") | dict(wrong),
-            "reasons": [
-                (why.value, sentence(words, why)) for why in SENTENCES if why is not Reason.OK
-            ],
-            "today": request.today,
-            "names": NAMES,
-            "outcomes": OUTCOMES,
-            "spans": SPANS,
-            "longest": SHORT_TEXT,
-        }
+def _framed(
+    request: PageRequest, choice: Choice, form: Form | None, wrong: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what the page has even where it shows no attempt."""
+    chosen, days, words = fields_of(choice), choice.days, request.words
+    fields = chosen | {name: words.short_day(days[name == "last"]) for name in DAYS}
+    if chosen["ends"]:
+        fields["ends"] = fields["last"]
+    if choice.span:
+        # Empty, so that the form chooses an outcome of this span.
+        fields |= {"day": "", "ends": ""}
+    return {
+        "view": None,
+        "since": "",
+        "filtered": partial(address, choice),
+        "chosen": chosen,
+        "fields": fields if form is None else fields | typed(form),
+        "wrong": dict.fromkeys(FIELDS, "") | dict(wrong),
+        "reasons": [(why.value, sentence(words, why)) for why in SENTENCES if why is not Reason.OK],
+        "today": request.today,
+        "names": NAMES,
+        "outcomes": OUTCOMES,
+        "spans": SPANS,
+        "longest": SHORT_TEXT,
+    }
 
 
 # The stream that tells open pages that something was written. A page then asks for itself again and
 # puts in what differs, so its filter, order and sums are those of any other answer. The id of an
-# event is the state of the files, as `DoorLog.version` gives it; a browser sends it when it comes
+# event is the state of the files, as `visits.version` gives it; a browser sends it when it comes
 # again, so that it misses nothing.
 
 
@@ -662,22 +642,10 @@ USUAL: Final = Limits()
 
 
 class LogEvents:
-    """The stream's address; belongs to the event loop, except `stop`.
+    """The stream's address; belongs to the event loop, except `stop`."""
 
-    `whose` returns who is signed in with a token, None once the session is over. It keeps none
-    alive: an open page does not mean that somebody sits there.
-    """
-
-    def __init__(
-        self,
-        frame: Frame,
-        log: DoorLog,
-        whose: Callable[[str], Person | None],
-        limits: Limits = USUAL,
-    ) -> None:
+    def __init__(self, frame: Frame, limits: Limits = USUAL) -> None:
         self._frame = frame
-        self._log = log
-        self._whose = whose
         self._limits = limits
         self._ending = False
         self._clients: Counter[str] = Counter()
@@ -726,7 +694,7 @@ class LogEvents:
                     goes_on, checked_at = await self._checked(request, checked_at)
                     if not goes_on:
                         return
-                version = str(self._log.version())
+                version = str(visits.version(self._frame.app))
                 if version != seen or _time() >= said_at + self._limits.beat_s:
                     yield BEAT if version == seen else NEWS.format(version)
                     seen, said_at = version, _time()
@@ -736,7 +704,8 @@ class LogEvents:
         """Tell whether the stream goes on, and when its session was checked last."""
         token = request.http.cookies.get(self._frame.house.session_cookie, "")
         try:
-            person = await request.aside(self._whose, token)
+            # It keeps no session alive: an open page does not mean that somebody sits there.
+            person = await request.aside(self._frame.sessions.look, token)
         except StuckError:
             # A full queue is no reason to end the stream of a browser that is signed in already.
             return _time() < before + self._limits.longest_s, before

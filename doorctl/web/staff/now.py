@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 import doorctl
 from doorctl.access.calendar import Cause, Mode
 from doorctl.access.day import Override
+from doorctl.access.patron import CacheStamp
 from doorctl.accounts.account import Permission
 from doorctl.core.alarms import AlarmRecord, Urgency
 from doorctl.core.errors import DoorctlError, InputError, StoreError
@@ -29,7 +30,7 @@ from doorctl.services.app import App, outdated
 from doorctl.services.branch import change, noted
 from doorctl.services.cards import open_register
 from doorctl.services.hours import Hours, hours_now, open_once, trust_clock
-from doorctl.services.visits import DoorLog, Night
+from doorctl.services.visits import Night, last_night
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
@@ -58,45 +59,39 @@ ANSWERED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class RegisterNow:
-    """The copy of the patron register; None for what can't be read. `problem` is a sentence."""
-
-    epoch: int | None
-    patrons: int
-    age: timedelta | None
-    problem: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class BranchPicture:
-    """The whole branch at one moment, local.
+    """The whole branch at one moment.
 
-    `door` is None where the door process does not answer, `hours` and `night` where they can't be
-    read; `disk_free_bytes` is of the databases' disk, None where not known; `it_phone` may be "".
+    `door` is None where the door process does not answer, and the others where they can't be read.
+    `problem` is a sentence on the register, the copy of which is `register_age` old.
     """
 
     at: datetime
     door: DoorNow | None
     hours: Hours | None
-    night: Night | None
-    register: RegisterNow
+    register: CacheStamp | None
+    register_age: timedelta | None
+    problem: str | None
     disk_free_bytes: int | None
-    version: str
-    it_phone: str
 
 
 def branch_now(app: App) -> BranchPicture:
     """Return the branch as it is now, with None for what can't be read; raises no error."""
-    hours = _read(partial(hours_now, app))
+    moment, register = app.clock.moment(), None
+    try:
+        with open_register(app) as patrons:
+            register = patrons.stamp()
+        problem = outdated(register, app.config)
+    except StoreError as error:
+        problem = str(error)
     return BranchPicture(
-        at=app.clock.moment().local,
+        at=moment.local,
         door=_door(app),
-        hours=hours,
-        night=_read(lambda: DoorLog(app).night(hours.calendar, NIGHT_ROWS)) if hours else None,
-        register=_register(app),
+        hours=_read(partial(hours_now, app)),
+        register=register,
+        register_age=None if register is None else register.age(moment),
+        problem=problem,
         disk_free_bytes=_read(DataDisk(app.config.storage.directory).free_bytes),
-        version=doorctl.__version__,
-        it_phone=app.config.branch.it_phone,
     )
 
 
@@ -114,17 +109,6 @@ def _door(app: App) -> DoorNow | None:
 
 def _status(app: App) -> Answer:
     return ask(app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
-
-
-def _register(app: App) -> RegisterNow:
-    now = app.clock.moment()
-    try:
-        with open_register(app) as patrons:
-            stamp = patrons.stamp()
-    except StoreError as error:
-        return RegisterNow(None, 0, None, str(error))
-    problem = outdated(stamp, app.config)
-    return RegisterNow(stamp.epoch, stamp.patrons, stamp.age(now), problem)
 
 
 # What is wrong is decided here alone, so that the page's first sentence names what the page marks.
@@ -163,9 +147,9 @@ FAULTS: Mapping[str, Callable[[BranchPicture], bool]] = {
     "Card reader": _of_door(lambda door: door["reader"] not in {CONNECTED, None}),
     "Keypad": _of_door(lambda door: door["keypad"] not in {CONNECTED, None}),
     "Clock": _of_door(lambda door: door["clock"] == ClockState.UNTRUSTED.value),
-    "Patron register": lambda now: now.register.problem is not None or is_old(now),
+    "Patron register": lambda now: now.problem is not None or is_old(now),
     "Free disk": lambda now: now.disk_free_bytes is not None and now.disk_free_bytes < LITTLE_BYTES,
-    "Version": lambda now: now.door is not None and now.door["version"] != now.version,
+    "Version": _of_door(lambda door: door["version"] != doorctl.__version__),
 }
 """What can be wrong, by its English name on the page, and the test for it."""
 
@@ -177,7 +161,7 @@ def faults(now: BranchPicture) -> tuple[str, ...]:
 
 def is_old(now: BranchPicture) -> bool:
     """Tell whether a new patron register is overdue."""
-    return now.register.age is not None and now.register.age > OLD
+    return now.register_age is not None and now.register_age > OLD
 
 
 TECHNICAL: Final = frozenset(FAULTS) - {"Mode", "Door"}
@@ -305,13 +289,15 @@ class NowPages:
     async def _shown(
         self, request: PageRequest, form: Form = BLANK, error: InputError | None = None
     ) -> Response:
-        now, alarms = await request.do(self._looked)
         wrong = {error.field: request.words.refusal(error)} if isinstance(error, FieldError) else {}
-        context = _context(request.words, now, alarms)
+        context = _context(request, *await request.do(self._looked))
         return request.page("now.html", form=form, wrong=wrong, **context)
 
-    def _looked(self, app: App) -> tuple[BranchPicture, tuple[AlarmRecord, ...] | None]:
-        return branch_now(app), _read(self._alarms.standing)
+    def _looked(
+        self, app: App
+    ) -> tuple[BranchPicture, Night | None, tuple[AlarmRecord, ...] | None]:
+        night = _read(partial(last_night, app, NIGHT_ROWS))
+        return branch_now(app), night, _read(self._alarms.standing)
 
 
 # A door that does not run does nothing that could go on record, so it is asked first.
@@ -331,13 +317,19 @@ def _clock_trusted(app: App) -> None:
 
 
 def _context(
-    words: Words, now: BranchPicture, alarms: tuple[AlarmRecord, ...] | None
+    request: PageRequest,
+    now: BranchPicture,
+    night: Night | None,
+    alarms: tuple[AlarmRecord, ...] | None,
 ) -> dict[str, Any]:
-    hours = now.hours
+    words, hours = request.words, now.hours
     doubt = None if now.door is None else now.door["clock_in_doubt"]
     wrong = faults(now)
     return {
         "now": now,
+        "version": doorctl.__version__,
+        "it_phone": request.app.config.branch.it_phone,
+        "night": night,
         "alarms": alarms,
         "urgent": Urgency.NOW,
         "headline": headline(words, now, alarms),
@@ -348,7 +340,7 @@ def _context(
         "clocks": CLOCKS,
         "faults": wrong,
         "technical": [name for name in wrong if name in TECHNICAL],
-        "told": _told(words, now.night),
+        "told": _told(words, night),
         "register_is_old": is_old(now),
         "settable": [
             ("", words.say("Choose")),

@@ -31,7 +31,8 @@ from doorctl.privacy.statistics import (
 from doorctl.services import visits
 from doorctl.services.app import App
 from doorctl.services.hours import hours_now
-from doorctl.services.visits import ModeBand, Picture, Slot
+from doorctl.services.visits import ModeBand, Picture
+from doorctl.store.door_log import Slot
 from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.staff.filled_in import day
 from doorctl.web.words import MODES, Words

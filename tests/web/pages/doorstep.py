@@ -56,9 +56,10 @@ class Pages(Protocol):
         """Return them."""
 
 
-def browser_of(around: Frame, *pages: Pages) -> TestClient:
+def browser_of(around: Frame, *pages: Pages | tuple[BaseRoute, ...]) -> TestClient:
     """Return a browser that nobody is signed in with, before some pages."""
-    routes = [route for one in pages for route in one.routes()]
+    every = (one if isinstance(one, tuple) else one.routes() for one in pages)
+    routes = [route for some in every for route in some]
     return TestClient(
         application(routes, around),
         base_url="https://testserver" if around.house.encrypted else "http://testserver",

@@ -12,10 +12,9 @@ import doorctl.web
 from doorctl.accounts.account import IDLE_MS
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
-from doorctl.services.visits import DoorLog
 from doorctl.web.panel import Panel
 from doorctl.web.staff.accounts import Entrance
-from doorctl.web.staff.log import LogEvents, LogPages
+from doorctl.web.staff.log import LogEvents, log_pages
 from doorctl.web.staff.now import NowPages
 from tests.fakes.panel import FakePanelDoor
 from tests.web.pages.doorstep import NAME, RIGHT, Doorstep, browser_of
@@ -38,16 +37,16 @@ ASKED = [
 
 def signed_in(step: Doorstep, app: App, alarms: StandingAlarms) -> TestClient:
     """Return a browser with a session, before every page that asks by itself; no stream goes on."""
-    around, log = step.around, DoorLog(app)
+    around = step.around
     around.app = app
     panel = Panel(FakePanelDoor(), showing(elsewhere=True), LANGUAGES, TEMPLATES)
-    events = LogEvents(around, log, around.sessions.look)
+    events = LogEvents(around)
     panel.stop()
     events.stop()
     pages = (
         Entrance(around, step.signing_in),
         NowPages(around, alarms),
-        LogPages(around, log),
+        log_pages(around),
         events,
         panel,
     )

@@ -9,24 +9,33 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from doorctl.access.throttle import A_CODE
 from doorctl.accounts.account import Role
+from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState
 from doorctl.privacy.audit import Action
+from doorctl.privacy.statistics import LEAF, HourCount
 from doorctl.services import visits as door_log
 from doorctl.services.app import App
+from doorctl.services.visits import Picture, Reveals
+from doorctl.store.door_log import EVERY
 from doorctl.store.records import AuditRecords
-from doorctl.web.staff.log import ROWS, ROWS_OF_DAYS, LogPages, inert
+from doorctl.store.visits import open_or_create_visits
+from doorctl.web.staff.log import ROWS, ROWS_OF_DAYS, inert, log_pages, of_day
 from tests.web.conftest import Apps
 from tests.web.door_log import CARD, PSEUDONYM, WrittenLog, visit
-from tests.web.pages.staging import NOW, browser
+from tests.web.pages.staging import NOW, ZONE, browser
 
 
 @pytest.fixture
@@ -39,7 +48,7 @@ def door(app: App) -> WrittenLog:
 
 def client(door: WrittenLog, role: Role = Role.MANAGER, language: str = "da") -> TestClient:
     """Return a browser before the page."""
-    return browser(lambda frame: LogPages(frame, door.log).routes(), role, language)
+    return browser(log_pages, role, language, door.app)
 
 
 def written(door: WrittenLog, *reasons: str | None) -> WrittenLog:
@@ -304,10 +313,10 @@ def test_an_export_that_makes_no_sense(door: WrittenLog, sent: dict[str, str], f
     assert wrong == [field]
 
 
-def test_too_many_to_export(door: WrittenLog) -> None:
+def test_too_many_to_export(door: WrittenLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the period that is to be made shorter, and not the purpose that is wrong."""
     written(door, "ok")
-    door.export_at_most(0)
+    monkeypatch.setattr(door_log, "MOST_EXPORTED", 0)
 
     page = client(door).post("/log/export", data={"purpose": "sag 12", "format": "csv"}).text
 
@@ -474,3 +483,78 @@ def test_a_row_links_no_days_for_whom_may_not(door: WrittenLog) -> None:
         page = staff.get(f"/log/attempt?attempt={number}").text
         assert not re.search(r"/why\?|/bans\?|href=./log/(attempt|reveal)", page)
     assert staff.get("/log/attempt?attempt=6").status_code == 422
+
+
+def picture(door: WrittenLog, day: date) -> Picture:
+    """Return what is drawn of a local day."""
+    return door_log.view(door.app, of_day(day, ZONE), before=None, limit=1).picture
+
+
+def test_a_look_opens_each_database_once(door: WrittenLog) -> None:
+    """Rows, picture, head-count and hours of one page."""
+    opened: Counter[str] = Counter()
+    looking = True
+
+    def count(event: str, details: tuple[object, ...]) -> None:
+        if looking and event == "sqlite3.connect":
+            opened[Path(str(details[0]).partition("?")[0]).name] += 1
+
+    sys.addaudithook(count)
+    picture(door, NOW.date())
+    looking = False
+
+    assert opened == {"visits.db": 1, "branch.db": 1}
+
+
+def test_what_is_too_old_is_not_shown(door: WrittenLog) -> None:
+    """Though no purge has taken it yet."""
+    door.write(visit(1, at=NOW - timedelta(days=31)), visit(2))
+
+    assert [one.attempt for one in door_log.export(door.app, EVERY, "a theft")] == [2]
+    assert door_log.reveal(door.app, Reveals(), 1, "a theft") is None
+
+
+def test_the_head_count_by_the_hour(door: WrittenLog) -> None:
+    """From midnight on, what came in less what went out, never below none, and not of tomorrow.
+
+    Openings of which nobody knows the direction are no count.
+    """
+    midnight = datetime(2026, 11, 25, tzinfo=ZONE)
+
+    def count(hour: int, outcome: str, number: int) -> HourCount:
+        at = (midnight + timedelta(hours=hour)).astimezone(UTC)
+        return HourCount(at, "self_service", LEAF, outcome, number)
+
+    came = [count(8, "entered", 5), count(9, "left", 2), count(10, "left", 9)]
+    with closing(open_or_create_visits(door.app.storage.visits_db)) as visits:
+        visits.add_counts([*came, count(12, "passage", 40), count(19, "entered", 1)])
+        visits.add_counts([count(-9, "passage", 9)])
+
+    inside = dict(picture(door, midnight.date()).inside)
+
+    told = {f"{at.astimezone(ZONE):%H:%M}": number for at, number in inside.items()}
+    assert (told["00:00"], told["09:00"], told["10:00"], told["11:00"]) == (0, 5, 3, 0)
+    assert (told["19:00"], told["19:30"], max(told)) == (0, 1, "19:30")
+    assert picture(door, midnight.date() - timedelta(days=1)).inside == ()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda app: door_log.reveal(app, Reveals(), 1, "a case of vandalism"),
+        lambda app: door_log.search(app, CARD, 1),
+        lambda app: door_log.export(app, EVERY, "a case of vandalism"),
+    ],
+)
+def test_nobody_is_shown_what_can_not_be_put_on_record(
+    door: WrittenLog, look: Callable[[App], object]
+) -> None:
+    """Where the audit log can't be written, nothing is told of anybody."""
+    written(door, "ok")
+    assert look(door.app)
+    for left in door.app.storage.branch_db.parent.glob("branch.db*"):
+        left.unlink()
+    door.app.storage.branch_db.write_bytes(b"no database" * 1000)
+
+    with pytest.raises(StoreError):
+        look(door.app)

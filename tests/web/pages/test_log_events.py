@@ -17,9 +17,10 @@ import pytest
 
 from doorctl.accounts.account import Role
 from doorctl.services.app import App
+from doorctl.services.visits import version
 from doorctl.web.frame import Person
 from doorctl.web.serving import Server, listen
-from doorctl.web.staff.log import MOST_CLIENTS, MOST_OF_ONE, LogEvents, LogPages
+from doorctl.web.staff.log import MOST_CLIENTS, MOST_OF_ONE, LogEvents, log_pages
 from doorctl.web.staff.log import Limits as Lasting
 from tests.web.door_log import WrittenLog, visit
 from tests.web.listening import Listener, listening
@@ -42,14 +43,13 @@ class House:
         self.door = WrittenLog(app)
         self.sessions = staging.everybody()
         around = staging.frame(self.sessions, app=app)
-        self.events = LogEvents(around, self.door.log, self.sessions.person, limits)
-        pages = LogPages(around, self.door.log)
-        self.app = staging.application((*pages.routes(), *self.events.routes()), around)
+        self.events = LogEvents(around, limits)
+        self.app = staging.application((*log_pages(around), *self.events.routes()), around)
 
     @property
     def place(self) -> str:
         """How a page says what it shows."""
-        return str(self.door.log.version())
+        return str(version(self.door.app))
 
 
 class Browser(Listener):

@@ -23,9 +23,8 @@ from doorctl.core.language import OWN
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.hours import days
-from doorctl.services.visits import DoorLog
 from doorctl.web.staff.calendar import CalendarPages, version
-from doorctl.web.staff.log import LogPages
+from doorctl.web.staff.log import log_pages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.rights import PassesPages
 from doorctl.web.words import Words
@@ -52,7 +51,7 @@ def staff(app: App, alarms: StandingAlarms, language: str) -> TestClient:
     return browser(
         lambda frame: (
             *CalendarPages(frame).routes(),
-            *LogPages(frame, DoorLog(app)).routes(),
+            *log_pages(frame),
             *NowPages(frame, alarms).routes(),
             *PassesPages(frame).routes(),
         ),

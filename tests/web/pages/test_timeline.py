@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
-from doorctl.services.visits import HOUR, ModeBand, Picture, Slot
+from doorctl.services.visits import HOUR, ModeBand, Picture
+from doorctl.store.door_log import Slot
 from doorctl.web.staff.statistics import ABOVE, BAND_Y, BASE, LEFT, TOP, WIDTH, timeline
 from doorctl.web.words import Words
 from tests.web.pages.staging import LANGUAGES, NOW, ZONE

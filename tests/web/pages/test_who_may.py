@@ -13,11 +13,10 @@ from starlette.testclient import TestClient
 from doorctl.accounts.account import Permission, Role, permits
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
-from doorctl.services.visits import DoorLog
 from doorctl.web.frame import Frame, places
 from doorctl.web.staff.accounts import AccountsPages
 from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.log import LogEvents, LogPages
+from doorctl.web.staff.log import LogEvents, log_pages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
 from doorctl.web.staff.rights import BansPages, PassesPages
@@ -71,11 +70,10 @@ def routes(app: App, alarms: StandingAlarms) -> tuple[Frame, FakeRefused, list[R
     """The pages of staff; no stream goes on."""
     refused = FakeRefused()
     around = frame(everybody(), refused, app)
-    log = DoorLog(app)
-    events = LogEvents(around, log, around.sessions.look)
+    events = LogEvents(around)
     events.stop()
     pages = (
-        *(NowPages(around, alarms), LogPages(around, log), events),
+        *(NowPages(around, alarms), events),
         *(
             BansPages(around),
             PassesPages(around),
@@ -84,7 +82,7 @@ def routes(app: App, alarms: StandingAlarms) -> tuple[Frame, FakeRefused, list[R
         ),
     )
     found: list[BaseRoute] = [route for page in pages for route in page.routes()]
-    others = (why_pages, statistics_pages, people_pages, hold_pages, audit_pages)
+    others = (log_pages, why_pages, statistics_pages, people_pages, hold_pages, audit_pages)
     found += [route for page in others for route in page(around)]
     return around, refused, [route for route in found if isinstance(route, Route)]
 
