@@ -8,7 +8,7 @@ twice is judged the same twice; when they go forward, the skipped hour is never 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import Enum
 from itertools import pairwise
@@ -207,17 +207,6 @@ class Calendar:
         found = (next(self.changes(local, until), None) for until in reaches)
         return next((change for change in found if change is not None), None)
 
-    def opens_next(self, local: datetime) -> datetime | None:
-        """Return when patrons can come in: `local` if they can now, None if not in 14 days."""
-        if self.mode_at(local) in OPEN:
-            return local
-        ahead = self.changes(local, _later(local, LOOK_AHEAD))
-        return next((instant for instant, mode in ahead if mode in OPEN), None)
-
-    def over(self, days: Mapping[date, DatedDay]) -> Calendar:
-        """Return this calendar with `days` added, such as holidays; its own days win."""
-        return replace(self, days={**days, **self.days})
-
     def _knows(self, day: date) -> bool:
         return self.known_until is None or day <= self.known_until
 
@@ -294,7 +283,6 @@ class StoredDays:
     only names exceptions. `fetched_at` is UTC.
     """
 
-    source: DaySource
     days: tuple[StoredDay, ...]
     known_until: date | None
     fetched_at: datetime
@@ -315,9 +303,8 @@ class StoredWeek:
 class StoredCalendar:
     """The branch's stored hours; the calendar decides which source goes before which.
 
-    `sources` has one entry for each source that ever had any hours; `week` is None until staff have
-    set one.
+    `sources` are those that ever had any hours; `week` is None until staff have set one.
     """
 
-    sources: tuple[StoredDays, ...] = ()
+    sources: Mapping[DaySource, StoredDays] = field(default_factory=dict)
     week: StoredWeek | None = None

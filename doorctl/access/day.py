@@ -135,6 +135,17 @@ def next_planned_change(
     return next(planned_changes(calendar, override, local, end), None)
 
 
+def opens_next(
+    calendar: Calendar | None, override: Override | None, local: datetime
+) -> datetime | None:
+    """Return when patrons can come in: `local` if they can now, None if not in 14 days."""
+    if planned(calendar, override, local) in OPEN:
+        return local
+    end = local.astimezone(UTC) + LOOK_AHEAD
+    ahead = planned_changes(calendar, override, local, end)
+    return next((instant for instant, mode in ahead if mode in OPEN), None)
+
+
 def _instants(
     calendar: Calendar | None, override: Override | None, after: datetime, until: datetime
 ) -> Iterator[datetime]:

@@ -15,8 +15,8 @@ from math import inf
 from types import MappingProxyType
 
 from doorctl.access.attempt import Attempt, Phase
-from doorctl.access.calendar import LOOK_AHEAD, MINUTE, OPEN, Calendar, Mode
-from doorctl.access.day import Override, planned_changes
+from doorctl.access.calendar import MINUTE, OPEN, Calendar, Mode
+from doorctl.access.day import Override, opens_next, planned_changes
 from doorctl.access.messages import Concluded
 from doorctl.access.patron import BEFORE_PROOF, Reason
 from doorctl.core.moments import Moment
@@ -120,9 +120,7 @@ def _today(calendar: Calendar, local: datetime) -> tuple[Hours, ...] | None:
 
 
 def _opens(calendar: Calendar, override: Override | None, local: datetime) -> Opens | None:
-    end = local.astimezone(UTC) + LOOK_AHEAD
-    changes = planned_changes(calendar, override, local, end)
-    instant = next((instant for instant, mode in changes if mode in OPEN), None)
+    instant = opens_next(calendar, override, local)
     if instant is None:
         return None
     days = (instant.date() - local.date()).days

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from typing import Protocol
 
-from doorctl.access.calendar import DaySource, StoredCalendar, StoredDay, StoredDays, StoredWeek
+from doorctl.access.calendar import DaySource, StoredCalendar, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.messages import LibraryReply
 from doorctl.access.patron import Reason
@@ -89,11 +89,8 @@ class BranchWriter(Protocol):
         moment: Moment,
         *,
         known_until: date | None,
-    ) -> StoredDays:
-        """Replace all hours of a source from today on; return what is stored of it now.
-
-        A date that is past or named twice is refused.
-        """
+    ) -> None:
+        """Replace all hours of a source from today on; a date past or named twice is refused."""
 
     def set_week(self, week: StoredWeek, moment: Moment) -> None:
         """Replace the usual week."""

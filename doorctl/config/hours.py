@@ -18,11 +18,13 @@ from doorctl.access.calendar import (
     DAY_MINUTES,
     WEEKDAYS,
     Calendar,
+    Cause,
     DatedDay,
     Day,
     Mode,
     ModeSpan,
     Span,
+    StoredDay,
 )
 from doorctl.config.tables import key, shown
 from doorctl.core.errors import Problem
@@ -46,16 +48,9 @@ def _day(example: str = "08:00-22:00") -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenHours:
-    """The self-service hours as written, in the branch's local time, and their source."""
+class HoursSources:
+    """Where hours come from besides the configuration's own."""
 
-    monday: Written = _day()
-    tuesday: Written = _day()
-    wednesday: Written = _day()
-    thursday: Written = _day()
-    friday: Written = _day()
-    saturday: Written = _day()
-    sunday: Written = _day()
     source: HoursSource = key("config")
     holidays: HolidayRule = key("ignore")
     holidays_also: tuple[HalfHoliday, ...] = key(
@@ -75,6 +70,19 @@ class WrittenHours:
     )
     website_days: int = key(14, within=(2, 90))
     website_open_means: OpenMeans = key("self_service")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenHours(HoursSources):
+    """The self-service hours as written, in the branch's local time, and their source."""
+
+    monday: Written = _day()
+    tuesday: Written = _day()
+    wednesday: Written = _day()
+    thursday: Written = _day()
+    friday: Written = _day()
+    saturday: Written = _day()
+    sunday: Written = _day()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,45 +125,25 @@ Week = tuple[Day, ...]
 """Seven days, Monday first, each day's spans in order; an empty day has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class DatedHours:
-    """One date's own hours; none for closed.
-
-    `key` says where they are written, such as ``hours.exceptions[0]``.
-    """
-
-    key: str
-    day: dt.date
-    spans: Day = ()
-    note: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class Opening(HoursSources):
     """The hours in the configuration; thread-safe, because nothing in it changes.
 
     `week` is None for all hours; `exceptions` has each date once.
     """
 
     week: Week | None = None
-    exceptions: tuple[DatedHours, ...] = ()
-    source: HoursSource = "config"
-    holidays: HolidayRule = "ignore"
-    holidays_also: tuple[HalfHoliday, ...] = ()
-    website_url: str = ""
-    website_branch: str = ""
-    website_days: int = 14
-    website_open_means: OpenMeans = "self_service"
-
-    @property
-    def dated(self) -> Mapping[dt.date, DatedDay]:
-        """The exceptions, in the calendar's form."""
-        return {dated.day: DatedDay(dated.spans, note=dated.note) for dated in self.exceptions}
+    exceptions: tuple[StoredDay, ...] = ()
 
     @property
     def calendar(self) -> Calendar:
         """The week and the exceptions, without holidays, which the door can't compute."""
-        return Calendar(self.week, self.dated)
+        return Calendar(self.week, dated(self.exceptions))
+
+
+def dated(days: Iterable[StoredDay], cause: Cause = Cause.EXCEPTION) -> dict[date, DatedDay]:
+    """Return dates' own hours in the calendar's form."""
+    return {day.day: DatedDay(day.spans, cause, day.note) for day in days}
 
 
 def past_exceptions(opening: Opening, today: dt.date) -> Iterator[Problem]:
@@ -163,11 +151,11 @@ def past_exceptions(opening: Opening, today: dt.date) -> Iterator[Problem]:
 
     Only ``check-config`` calls this: a door must not stop because Christmas is over.
     """
-    for dated in opening.exceptions:
-        if dated.day < today:
-            what = f"found {shown(dated.day)}, which is past"
+    for place, exception in enumerate(opening.exceptions):
+        if exception.day < today:
+            what = f"found {shown(exception.day)}, which is past"
             yield Problem(
-                f"{dated.key}.date", f"{what}; take the exception out or correct the year"
+                f"{EXCEPTIONS}[{place}].date", f"{what}; take the exception out or correct the year"
             )
 
 
@@ -231,15 +219,17 @@ def clashes_of_week(week: Week, table: str = "hours") -> list[Clash]:
     return _clashes(placed, WEEK_MINUTES)
 
 
-def clashes_of_date(dated: DatedHours, week: Week, dates: AbstractSet[date]) -> list[Clash]:
-    """Return what is wrong with one date's hours, also against the day after.
+def clashes_of_date(
+    key: str, exception: StoredDay, week: Week, dates: AbstractSet[date]
+) -> list[Clash]:
+    """Return what is wrong with one date's hours, written at `key`, also against the day after.
 
     The date's own hours cut off the day before; all `dates` with own hours cut off this date.
     """
-    own = [Placed(f"{dated.key}.{at.mode.value}", at.starts, at) for at in dated.spans]
-    if dated.day + timedelta(days=1) in dates:
+    own = [Placed(f"{key}.{at.mode.value}", at.starts, at) for at in exception.spans]
+    if exception.day + timedelta(days=1) in dates:
         return _clashes(own)
-    after = _placed("hours", week, (dated.day.weekday() + 1) % len(WEEKDAYS), place=1)
+    after = _placed("hours", week, (exception.day.weekday() + 1) % len(WEEKDAYS), place=1)
     known = _clashes(after)
     return [clash for clash in _clashes([*own, *after]) if clash not in known]
 
@@ -371,14 +361,14 @@ def read_hours(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]
         return {**result, "opening": Opening()}, []
     problems: list[Problem] = []
     week = _week(written, problems)
-    exceptions = tuple(_exceptions(written, problems))
+    exceptions = dict(_exceptions(written, problems))
     problems += (clash.problem for clash in clashes_of_week(week))
     problems += _between(exceptions)
-    for exception in exceptions:
-        clashes = clashes_of_date(exception, week, {other.day for other in exceptions})
-        problems += (clash.problem for clash in clashes)
+    dates = {exception.day for exception in exceptions.values()}
+    for at, exception in exceptions.items():
+        problems += (clash.problem for clash in clashes_of_date(at, exception, week, dates))
     problems += _of_website(written)
-    opening = Opening(week=week, exceptions=exceptions, **_settings(written))
+    opening = Opening(week=week, exceptions=tuple(exceptions.values()), **_settings(written))
     return {**result, "opening": opening}, problems
 
 
@@ -397,7 +387,9 @@ def _week(written: Mapping[str, Any], problems: list[Problem]) -> Week:
     return tuple((*own, *staffed) for own, staffed in zip(*by_mode, strict=True))
 
 
-def _exceptions(written: Mapping[str, Any], problems: list[Problem]) -> Iterator[DatedHours]:
+def _exceptions(
+    written: Mapping[str, Any], problems: list[Problem]
+) -> Iterator[tuple[str, StoredDay]]:
     listed: tuple[WrittenException | None, ...] = written.get(EXCEPTIONS, ())
     for place, exception in enumerate(listed):
         if exception is None:
@@ -409,7 +401,7 @@ def _exceptions(written: Mapping[str, Any], problems: list[Problem]) -> Iterator
         else:
             both = (Mode.SELF_SERVICE, exception.self_service), (Mode.STAFFED, exception.staffed)
             spans = (_spans(mode, f"{key}.{mode.value}", texts, problems) for mode, texts in both)
-            yield DatedHours(key, exception.date, tuple(chain(*spans)), exception.note)
+            yield key, StoredDay(exception.date, tuple(chain(*spans)), exception.note)
 
 
 def _spans(mode: Mode, key: str, texts: Iterable[str], problems: list[Problem]) -> Day:
@@ -424,12 +416,12 @@ def _spans(mode: Mode, key: str, texts: Iterable[str], problems: list[Problem]) 
     return tuple(sorted(spans, key=BY_TIME))
 
 
-def _between(exceptions: Iterable[DatedHours]) -> Iterator[Problem]:
-    first: dict[object, str] = {}
-    for exception in exceptions:
-        if (other := first.setdefault(exception.day, exception.key)) != exception.key:
+def _between(exceptions: Mapping[str, StoredDay]) -> Iterator[Problem]:
+    first: dict[date, str] = {}
+    for at, exception in exceptions.items():
+        if (other := first.setdefault(exception.day, at)) != at:
             what = f"found {shown(exception.day)}, which is {other}'s too"
-            yield Problem(f"{exception.key}.date", f"{what}; say all of a date at one place")
+            yield Problem(f"{at}.date", f"{what}; say all of a date at one place")
 
 
 def _of_website(written: Mapping[str, Any]) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ from doorctl.access.day import (
     OutputsChanged,
     Override,
     Standing,
+    opens_next,
     turned,
     with_hours,
 )
@@ -213,10 +214,7 @@ class DailyRound:
                 self.log.emit("alarm", kind="calendar_unknown_cleared")
 
     def _test_when_due(self, moment: Moment) -> None:
-        calendar = self._day.calendar
-        if calendar is not None and due(
-            self._tested, calendar.opens_next(moment.local), moment.local
-        ):
+        if due(self._tested, opens_next(self._day.calendar, None, moment.local), moment.local):
             self._tested = moment.local
             self.test()
 

@@ -174,7 +174,7 @@ AT_LEAST_EVERY = timedelta(days=1)
 def due(last_run: datetime | None, opens: datetime | None, now: datetime) -> bool:
     """Tell whether a test is due: before each opening, and daily where the branch never closes.
 
-    `last_run` is None for none since the start. `opens` is as :meth:`Calendar.opens_next` says:
+    `last_run` is None for none since the start. `opens` is as :func:`opens_next` says:
     `now` or earlier if patrons can come in already, None if not within two weeks. `now` is by a
     dependable clock. All three are aware.
     """

@@ -10,7 +10,7 @@ changed then, and nothing is on record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, partial
@@ -221,7 +221,7 @@ def set_day(
 ) -> Outcome[None]:
     """Set the hours of a date, and of `more`; the hours that staff set for others stay."""
     new = {one.day: one for one in (day, *more)}
-    others = (stored for stored in _set_by_staff(branch.book, moment) if stored.day not in new)
+    others = [stored for stored in _set_by_staff(branch.book, moment) if stored.day not in new]
     branch.writer.set_days(DaySource.STAFF, [*others, *new.values()], moment, known_until=None)
     return Outcome(None, {"day": _listed(new)})
 
@@ -234,7 +234,7 @@ def clear_day(
 
     Where no date has any, or all are past, it is refused.
     """
-    before = list(_set_by_staff(branch.book, moment))
+    before = _set_by_staff(branch.book, moment)
     cleared = [stored.day for stored in before if stored.day in {day, *more}]
     if not cleared:
         raise InputError("staff have set no hours for {day} that could be cleared", day=day)
@@ -394,12 +394,10 @@ def _covers(standing: Ban, ban: Ban) -> bool:
     return standing.since <= ban.since and as_long and as_widely
 
 
-def _set_by_staff(book: BranchBook, moment: Moment) -> Iterator[StoredDay]:
-    """Yield the hours that staff set for today and later, in order of date."""
-    today = moment.known_time.date()
-    for source in book.calendar().sources:
-        if source.source is DaySource.STAFF:
-            yield from (day for day in source.days if day.day >= today)
+def _set_by_staff(book: BranchBook, moment: Moment) -> list[StoredDay]:
+    """Return the hours that staff set for today and later, in order of date."""
+    staff, today = book.calendar().sources.get(DaySource.STAFF), moment.known_time.date()
+    return [day for day in staff.days if day.day >= today] if staff else []
 
 
 # Asks the web process, the one writer of ``branch.db``, for a deed of staff, over its socket.

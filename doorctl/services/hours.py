@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
@@ -13,8 +13,6 @@ from typing import Any
 from doorctl.access.calendar import (
     ALL_DAY,
     BY_STAFF,
-    LOOK_AHEAD,
-    OPEN,
     Calendar,
     Cause,
     DatedDay,
@@ -24,7 +22,6 @@ from doorctl.access.calendar import (
     ModeSpan,
     StoredCalendar,
     StoredDay,
-    StoredDays,
     StoredWeek,
 )
 from doorctl.access.day import (
@@ -33,13 +30,12 @@ from doorctl.access.day import (
     judge,
     next_planned_change,
     no_entry,
-    planned,
-    planned_changes,
+    opens_next,
     standing,
 )
 from doorctl.access.messages import Now
 from doorctl.access.ports import BranchBook
-from doorctl.config.hours import Clash, DatedHours, Opening, clashes_of_date, clashes_of_week
+from doorctl.config.hours import Clash, Opening, clashes_of_date, clashes_of_week, dated
 from doorctl.core.errors import InputError, NotAnsweringError
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
@@ -63,47 +59,35 @@ def calendar_of(opening: Opening, stored: StoredCalendar) -> Calendar:
     Staff's hours for a date win over the configuration, and that over public holidays. The
     website's hours replace the week and the holidays; staff's week replaces the configuration's.
     """
-    by_source = {source.source: source for source in stored.sources}
-    base = _base(opening, by_source, stored.week)
-    staff = _dated(by_source.get(DaySource.STAFF), Cause.EXCEPTION)
-    return replace(base, days={**base.days, **staff})
+    base = _base(opening, stored)
+    staff = stored.sources.get(DaySource.STAFF)
+    return base if staff is None else replace(base, days={**base.days, **dated(staff.days)})
 
 
-def _base(
-    opening: Opening, by_source: Mapping[DaySource, StoredDays], week: StoredWeek | None
-) -> Calendar:
+def _base(opening: Opening, stored: StoredCalendar) -> Calendar:
+    calendar = opening.calendar
     if opening.source == "website":
-        site = by_source.get(DaySource.WEBSITE)
+        site = stored.sources.get(DaySource.WEBSITE)
         if site is None:
             return NOT_KNOWN
-        return Calendar(
-            CLOSED_WEEK,
-            {**_dated(site, Cause.SCHEDULE), **opening.dated},
-            site.known_until or date.min,
-        )
-    calendar = opening.calendar
+        days = {**dated(site.days, Cause.SCHEDULE), **calendar.days}
+        return Calendar(CLOSED_WEEK, days, site.known_until or date.min)
     if opening.source == "staff":
-        if week is None:
+        if stored.week is None:
             return NOT_KNOWN
-        calendar = replace(calendar, week=week.days)
+        calendar = replace(calendar, week=stored.week.days)
     if opening.holidays == "ignore":
         return calendar
-    holidays = by_source.get(DaySource.HOLIDAY)
+    holidays = stored.sources.get(DaySource.HOLIDAY)
     if holidays is None:
         return NOT_KNOWN
     spans: Day = _sunday(calendar) if opening.holidays == "sunday" else ()
-    named = _dated(holidays, Cause.HOLIDAY)
-    known = replace(calendar, known_until=holidays.known_until)
-    return known.over({day: replace(dated, spans=spans) for day, dated in named.items()})
+    named = {day.day: DatedDay(spans, Cause.HOLIDAY, day.note) for day in holidays.days}
+    return replace(calendar, days={**named, **calendar.days}, known_until=holidays.known_until)
 
 
 def _sunday(calendar: Calendar) -> Day:
     return ALL_DAY if calendar.week is None else calendar.week[-1]
-
-
-def _dated(stored: StoredDays | None, cause: Cause) -> dict[date, DatedDay]:
-    days = () if stored is None else stored.days
-    return {day.day: DatedDay(day.spans, cause, day.note) for day in days}
 
 
 @dataclass(frozen=True)
@@ -149,14 +133,9 @@ class Hours:
     @cached_property
     def opens_next(self) -> datetime | None:
         """When patrons can come in next, local: now if they can; None as for `next_change`."""
-        local = self.moment.local
         if not self.moment.dependable:
             return None
-        if planned(self.calendar, self.override, local) in OPEN:
-            return local
-        end = local.astimezone(UTC) + LOOK_AHEAD
-        ahead = planned_changes(self.calendar, self.override, local, end)
-        return next((instant for instant, mode in ahead if mode in OPEN), None)
+        return opens_next(self.calendar, self.override, self.moment.local)
 
 
 def hours_now(app: App, week: StoredWeek | None = None) -> Hours:
@@ -203,7 +182,8 @@ def days(app: App, first: date, count: int) -> tuple[CalendarDay, ...]:
     with open_book(app) as book:
         stored = book.calendar()
     calendar = calendar_of(app.config.opening, stored)
-    staff = {day.day for row in stored.sources if row.source is DaySource.STAFF for day in row.days}
+    by_staff = stored.sources.get(DaySource.STAFF)
+    staff = {day.day for day in by_staff.days} if by_staff else set()
     return tuple(
         CalendarDay(
             day,
@@ -248,8 +228,9 @@ def refuse_day(hours: Hours, *days: StoredDay) -> None:
     """
     dates = {*hours.calendar.days, *(day.day for day in days)}
     for day in days:
-        dated = DatedHours(day.day.isoformat(), day.day, _in_order(day.spans))
-        _refuse(clashes_of_date(dated, hours.calendar.week or CLOSED_WEEK, dates))
+        in_order = replace(day, spans=_in_order(day.spans))
+        week = hours.calendar.week or CLOSED_WEEK
+        _refuse(clashes_of_date(str(day.day), in_order, week, dates))
 
 
 def _in_order(spans: Iterable[ModeSpan]) -> Day:

@@ -17,14 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from doorctl.access.calendar import (
-    DAY_MINUTES,
-    Calendar,
-    Cause,
-    DatedDay,
-    Mode,
-    ModeSpan,
-)
+from doorctl.access.calendar import DAY_MINUTES, Mode, ModeSpan, StoredDay
 from doorctl.config.hours import HalfHoliday
 from doorctl.config.tables import is_this_machine, shown
 from doorctl.core.asking import ASK_JSON, body_of, read_answer, unreached
@@ -91,15 +84,10 @@ class Published:
             number is another branch's: read a second time before it counts.
     """
 
-    days: Mapping[date, DatedDay]
+    days: tuple[StoredDay, ...]
     known_until: date
     unknown: frozenset[str] = frozenset()
     opens: bool = True
-
-    @property
-    def calendar(self) -> Calendar:
-        """The days as a calendar, closed before them and unknown after."""
-        return Calendar(((),) * 7, self.days, self.known_until)
 
 
 class _Category(msgspec.Struct, frozen=True):
@@ -184,7 +172,7 @@ def _modes(request: HoursRequest) -> dict[str, Mode | None]:
     return {**CATEGORIES, OPEN_CATEGORY: request.open_means}
 
 
-def _days(items: list[_Item], request: HoursRequest, until: date) -> dict[date, DatedDay]:
+def _days(items: list[_Item], request: HoursRequest, until: date) -> tuple[StoredDay, ...]:
     spans: dict[date, set[ModeSpan]] = {
         date.fromordinal(ordinal): set()
         for ordinal in range(request.first.toordinal(), until.toordinal() + 1)
@@ -197,10 +185,7 @@ def _days(items: list[_Item], request: HoursRequest, until: date) -> dict[date, 
             # The CMS can't write 24:00; a house that is open all night says 23:59.
             ends = DAY_MINUTES if ends == LAST_MINUTE else ends
             spans[item.date].add(ModeSpan(mode, starts, ends))
-    return {
-        day: DatedDay(tuple(sorted(day_spans, key=_ORDER)), Cause.SCHEDULE)
-        for day, day_spans in spans.items()
-    }
+    return tuple(StoredDay(day, tuple(sorted(own, key=_ORDER))) for day, own in spans.items())
 
 
 # Opening hours from the library's website, over HTTP.
@@ -315,8 +300,8 @@ ALSO: dict[HalfHoliday, tuple[int, int]] = {
 """Month and day of days on which many close, though they are no public holidays in Denmark."""
 
 
-def computed(wanted: HolidaysWanted) -> dict[date, DatedDay]:
-    """Return each Danish public holiday, closed, with its name as a note.
+def computed(wanted: HolidaysWanted) -> tuple[StoredDay, ...]:
+    """Return each Danish public holiday in order, closed, with its name as a note.
 
     What the hours of a holiday are is the calendar's to say, for Sunday's may change.
 
@@ -328,7 +313,7 @@ def computed(wanted: HolidaysWanted) -> dict[date, DatedDay]:
         optional = _named(years, "optional")
         extra = {day: name for day, name in optional.items() if (day.month, day.day) in chosen}
         named = {**extra, **named}
-    return {day: DatedDay((), Cause.HOLIDAY, name) for day, name in sorted(named.items())}
+    return tuple(StoredDay(day, (), name) for day, name in sorted(named.items()))
 
 
 def _named(years: list[int], category: str) -> dict[date, str]:
@@ -349,8 +334,8 @@ PROGRAM = (sys.executable, "-I", "-m", MODULE)
 
 def computed_apart(
     wanted: HolidaysWanted, *, program: Sequence[str] = PROGRAM, limit_s: float = HOLIDAYS_LIMIT_S
-) -> Mapping[date, DatedDay]:
-    """Return the holidays by date, computed by a program of its own. Thread-safe; waits for them.
+) -> tuple[StoredDay, ...]:
+    """Return the holidays, computed by a program of its own. Thread-safe; waits for them.
 
     Raises NotAnsweringError: they could not be computed; says why.
     """
@@ -363,7 +348,7 @@ def computed_apart(
             cwd="/",
             timeout=limit_s,
         )
-        return msgspec.json.decode(done.stdout, type=dict[date, DatedDay])
+        return msgspec.json.decode(done.stdout, type=tuple[StoredDay, ...])
     except subprocess.TimeoutExpired:
         raise _not_computed(f"it took more than {limit_s:g} s") from None
     except subprocess.CalledProcessError as error:

@@ -358,22 +358,23 @@ def _pseudonym(row_key: bytes) -> str:
 
 
 def _to_calendar(records: list[tuple[Any, ...]]) -> StoredCalendar:
-    sources = [record for record in records if record[0] == "source"]
     days = [record for record in records if record[0] == "day"]
     weeks = [StoredWeek(to_spans(spans)) for kind, _, _, spans, _ in records if kind == "week"]
-    return StoredCalendar(
-        tuple(_to_days(source, days) for source in sorted(sources)), next(iter(weeks), None)
-    )
+    sources = {
+        DaySource(source): StoredDays(
+            _to_days(source, days), maybe(date.fromisoformat, known_until), from_ms(fetched_ms)
+        )
+        for kind, source, known_until, fetched_ms, _ in records
+        if kind == "source"
+    }
+    return StoredCalendar(sources, next(iter(weeks), None))
 
 
-def _to_days(record: tuple[Any, ...], days: list[tuple[Any, ...]]) -> StoredDays:
-    _, source, known_until, fetched_ms, _ = record
+def _to_days(source: str, days: list[tuple[Any, ...]]) -> tuple[StoredDay, ...]:
     own = sorted((day, spans, note) for _, whose, day, spans, note in days if whose == source)
-    listed = (
+    return tuple(
         StoredDay(date.fromisoformat(day), to_spans(spans)[0], note) for day, spans, note in own
     )
-    known = maybe(date.fromisoformat, known_until)
-    return StoredDays(DaySource(source), tuple(listed), known, from_ms(fetched_ms))
 
 
 def known(moment: Moment) -> datetime:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from doorctl.access.calendar import DaySource, StoredDay, StoredDays, StoredWeek
+from doorctl.access.calendar import DaySource, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, codes_allowed
 from doorctl.core.errors import InputError, StoreError
@@ -361,11 +361,10 @@ class BranchRecordsWriter:
         moment: Moment,
         *,
         known_until: date | None,
-    ) -> StoredDays:
-        """Replace a source's days from today on; return what it says now."""
+    ) -> None:
+        """Replace a source's days from today on."""
         listed = tuple(sorted(days, key=lambda day: day.day))
         refuse_days(listed, moment)
-        fetched_ms = to_ms(known(moment))
         until = maybe(date.isoformat, known_until)
         with self.together(moment) as connection:
             ahead = (source.value, today(moment).isoformat())
@@ -377,8 +376,7 @@ class BranchRecordsWriter:
                     for day in listed
                 ),
             )
-            connection.execute(_SAID, (source.value, until, fetched_ms))
-        return StoredDays(source, listed, known_until, from_ms(fetched_ms))
+            connection.execute(_SAID, (source.value, until, to_ms(known(moment))))
 
     def set_week(self, week: StoredWeek, moment: Moment) -> None:
         """Replace the usual week."""

@@ -7,14 +7,13 @@ are not known then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date
 from math import inf
 
 from doorctl.access.calendar import (
     Calendar,
-    DatedDay,
     DaySource,
     Mode,
     StoredCalendar,
@@ -57,7 +56,7 @@ INITIAL_YEARS = 10
 Write = Callable[[Callable[[BranchWriter], object]], object]
 """Runs a job on the writer's thread; returns when the job is done, and raises what it raised."""
 
-Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
+Compute = Callable[[HolidaysWanted], tuple[StoredDay, ...]]
 
 
 @dataclass(eq=False)
@@ -121,7 +120,7 @@ class WebsiteRound:
     def _counts(self, published: Published) -> bool:
         stored = None if published.opens else self._stored_days()
         until = None if stored is None else stored.known_until
-        if until is not None and until < min(published.days):
+        if until is not None and until < published.days[0].day:
             # Nobody has emptied them: of the days after them nothing was ever published.
             problem = f"has no hours, and the last ones ran out on {until}; publish more of them"
             raise WebsiteHoursError("the website's hours", [Problem("the answer", problem)])
@@ -163,8 +162,7 @@ class WebsiteRound:
         return now_s - max(0.0, age.total_seconds())
 
     def _stored_days(self) -> StoredDays | None:
-        sources = self.branch.calendar().sources
-        return next((stored for stored in sources if stored.source is DaySource.WEBSITE), None)
+        return self.branch.calendar().sources.get(DaySource.WEBSITE)
 
 
 @dataclass(eq=False)
@@ -205,11 +203,6 @@ class HolidayRound:
                 self.log.emit("alarm", kind="holidays_failing", why=str(error))
 
 
-def are_holidays_wanted(opening: Opening) -> bool:
-    """Tell whether public holidays are to be stored; the website's hours have them in place."""
-    return opening.holidays != "ignore" and opening.source != "website"
-
-
 def holidays_wanted(opening: Opening, first_year: int, years: int) -> HolidaysWanted:
     """Return what has to be computed for `years` years from `first_year` on, at least one."""
     return HolidaysWanted(
@@ -226,33 +219,24 @@ def store_initial_holidays(
     set, they begin with the latest year that is known to have come. Raises DoorctlError: they can't
     be computed or stored; nothing was changed.
     """
-    if not are_holidays_wanted(opening):
+    # The website's hours have holidays in place.
+    if opening.holidays == "ignore" or opening.source == "website":
         return
     first = moment.known_time.date()
     wanted = holidays_wanted(opening, first.year, INITIAL_YEARS)
-    days = _from(first, compute(wanted))
+    days = [holiday for holiday in compute(wanted) if holiday.day >= first]
     writer.set_days(DaySource.HOLIDAY, days, moment, known_until=wanted.known_until)
 
 
 def _store(
-    write: Write,
-    clock: Clock,
-    source: DaySource,
-    days: Mapping[date, DatedDay],
-    known_until: date,
+    write: Write, clock: Clock, source: DaySource, days: Iterable[StoredDay], known_until: date
 ) -> None:
     # Not the moment of the request: midnight may have passed, and a past day is refused.
     moment = clock.moment()
     if not moment.dependable:
         raise StoreError("the clock is not set any more; the hours stay as they were stored")
-    ahead = _from(moment.local.date(), days)
+    ahead = [day for day in days if day.day >= moment.local.date()]
     write(lambda writer: writer.set_days(source, ahead, moment, known_until=known_until))
-
-
-def _from(first: date, days: Mapping[date, DatedDay]) -> tuple[StoredDay, ...]:
-    return tuple(
-        StoredDay(day, dated.spans, dated.note) for day, dated in days.items() if day >= first
-    )
 
 
 # The rules of outputs are the door's own, over the same ``branch.db`` and configuration.

@@ -147,7 +147,6 @@ def test_beyond_what_is_known_there_is_no_mode() -> None:
     assert calendar.mode_at(at("2026-03-13T00:00")) is None
     assert calendar.next_change(at("2026-03-12T22:30")) == (at("2026-03-13T00:00"), None)
     assert calendar.day(date(2026, 3, 13)) is None
-    assert calendar.opens_next(at("2026-03-12T22:30")) is None
 
 
 def test_the_cause_of_a_dates_hours() -> None:
@@ -230,16 +229,6 @@ def test_when_the_clocks_go_back(span: ModeSpan, expected: list[tuple[str, Mode]
     assert [(found.isoformat()[11:], mode) for found, mode in changes] == expected
 
 
-def test_patrons_come_in_next() -> None:
-    """It is now where it is open, else the first opening, staffed or not; none in 14 days."""
-    assert LIBRARY.opens_next(at("2026-12-24T08:00")) == at("2026-12-24T08:00")
-    assert LIBRARY.opens_next(at("2026-12-23T22:00")) == at("2026-12-24T07:00")
-    assert Calendar(LIBRARY.week, CLOSED_ON_CHRISTMAS).opens_next(at("2026-12-23T22:00")) == at(
-        "2026-12-25T07:00"
-    )
-    assert Calendar(((),) * 7).opens_next(at("2026-12-23T22:00")) is None
-
-
 def test_a_change_is_looked_for_14_days_ahead() -> None:
     """A change at the end of 14 days is told, one a minute later is not."""
     closed = ((),) * 7
@@ -248,18 +237,6 @@ def test_a_change_is_looked_for_14_days_ahead() -> None:
 
     assert calendar.next_change(at("2026-03-12T12:00")) == (at("2026-03-26T12:00"), OPEN)
     assert calendar.next_change(at("2026-03-12T11:59")) is None
-
-
-def test_days_laid_under_a_calendar() -> None:
-    """A holiday counts where no exception speaks of the date."""
-    holidays = {
-        CHRISTMAS: DatedDay(ALL_DAY, Cause.HOLIDAY),
-        date(2026, 12, 25): DatedDay((), Cause.HOLIDAY),
-    }
-    calendar = Calendar(LIBRARY.week, CLOSED_ON_CHRISTMAS).over(holidays)
-
-    assert calendar.days[CHRISTMAS].note == "Juleaften"
-    assert calendar.cause_on(date(2026, 12, 25)) is Cause.HOLIDAY
 
 
 @pytest.mark.parametrize(
@@ -363,22 +340,6 @@ def minutes_between(start: datetime, end: datetime) -> list[datetime]:
     first = start.replace(second=0, microsecond=0) + timedelta(minutes=1)
     count = max(0, (end - first) // timedelta(minutes=5))
     return [first + timedelta(minutes=5 * place) for place in range(count)]
-
-
-@given(calendars, st.data())
-def test_it_opens_next_at_the_first_open_instant(calendar: Calendar, data: st.DataObject) -> None:
-    """Until then nobody comes in; at that instant patrons do."""
-    local = data.draw(times())
-    opens = calendar.opens_next(local)
-
-    if opens is None:
-        assert all(mode not in OPENS for _, mode in calendar.changes(local, local))
-        assert calendar.mode_at(local) not in OPENS
-        return
-    assert calendar.mode_at(opens) in OPENS
-    if opens != local:
-        before = (opens.astimezone(UTC) - TICK).astimezone(opens.tzinfo)
-        assert calendar.mode_at(before) not in OPENS
 
 
 @given(calendars, times(), st.data())

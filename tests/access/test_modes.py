@@ -17,6 +17,7 @@ from doorctl.access.day import (
     judge,
     next_planned_change,
     no_entry,
+    opens_next,
     outputs_on,
     planned,
     planned_changes,
@@ -194,7 +195,46 @@ def test_the_next_planned_change() -> None:
     assert planned(CALENDARS["ended"], None, NOON) is CLOSED
 
 
+@pytest.mark.parametrize(
+    ("now", "override", "opens"),
+    [
+        ("2026-12-24T08:00", None, "2026-12-24T08:00"),
+        ("2026-12-24T12:00", None, "2026-12-24T12:00"),
+        ("2026-12-23T22:00", None, "2026-12-24T07:00"),
+        ("2026-12-23T22:00", until(CLOSED), "2026-12-24T13:00"),
+    ],
+)
+def test_patrons_come_in_next(now: str, override: Override | None, opens: str) -> None:
+    """It is now where it is open, staffed or not, else the first opening, after staff's own end."""
+    assert opens_next(LIBRARY, override, at(now)) == at(opens)
+
+
+def test_an_opening_is_looked_for_14_real_days_ahead() -> None:
+    """Clocks that go forward meanwhile hide no hour of them."""
+    opens = {date(2027, 4, 3): DatedDay((ModeSpan(OPEN, 570, 1200),))}
+    dated = Calendar(((),) * 7, opens)
+
+    assert opens_next(dated, None, at("2027-03-20T09:00")) == at("2027-04-03T09:30")
+    assert opens_next(dated, None, at("2027-03-20T08:29")) is None
+
+
 overrides = st.none() | st.builds(Override, st.sampled_from(Mode), times())
+
+
+@given(calendars, overrides, times())
+def test_until_it_opens_next_nobody_comes_in(
+    calendar: Calendar, override: Override | None, local: datetime
+) -> None:
+    """At that instant patrons do."""
+    opens = opens_next(calendar, override, local)
+    if opens is None or opens != local:
+        assert planned(calendar, override, local) not in OPENS
+    if opens is None:
+        return
+    assert planned(calendar, override, opens) in OPENS
+    if opens != local:
+        before = (opens.astimezone(UTC) - timedelta(microseconds=1)).astimezone(opens.tzinfo)
+        assert planned(calendar, override, before) not in OPENS
 
 
 @given(calendars, overrides, times())

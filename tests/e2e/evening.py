@@ -91,8 +91,8 @@ def begins(when: str) -> datetime:
     day, _, time_of_day = when.partition(" ")
     if day == "easter":
         years = (TODAY.year, TODAY.year + 1)
-        known = computed(HolidaysWanted(years)).items()
-        eves = [on - timedelta(days=1) for on, what in known if what.note == "Påskedag"]
+        known = computed(HolidaysWanted(years))
+        eves = [one.day - timedelta(days=1) for one in known if one.note == "Påskedag"]
         on = next(eve for eve in eves if eve > TODAY)
     elif day == "leap":
         # 28 February, fourteen years after a leap year.

@@ -23,7 +23,7 @@ from doorctl.access.calendar import (
     StoredDays,
     StoredWeek,
 )
-from doorctl.config.hours import DatedHours, HolidayRule, HoursSource, Opening
+from doorctl.config.hours import HolidayRule, HoursSource, Opening
 from doorctl.core.errors import InputError
 from doorctl.services.hours import calendar_of, week_of
 
@@ -51,10 +51,9 @@ class World:
     @property
     def opening(self) -> Opening:
         """The configuration."""
-        dated = DatedHours("hours.exceptions[0]", DAY, _open(EXCEPTION))
         return Opening(
             week=(_open(FILE),) * 7,
-            exceptions=(dated,) if self.exception else (),
+            exceptions=(StoredDay(DAY, _open(EXCEPTION)),) if self.exception else (),
             source=self.source,
             holidays=self.holidays,
         )
@@ -69,11 +68,11 @@ class World:
             (self.holiday, DaySource.HOLIDAY, HOLIDAY, last),
         ]
         return StoredCalendar(
-            tuple(
-                StoredDays(source, (StoredDay(DAY, _open(hour)),), known_until, FETCHED)
+            {
+                source: StoredDays((StoredDay(DAY, _open(hour)),), known_until, FETCHED)
                 for spoke, source, hour, known_until in said
                 if spoke
-            ),
+            },
             StoredWeek((_open(WEEK),) * 7) if self.week else None,
         )
 

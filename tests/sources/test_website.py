@@ -1,33 +1,183 @@
-"""The website asked over real HTTP: only one whole, good answer in time counts."""
+"""The website's hours: what an answer says, and that one whole, good answer in time counts."""
 
 from __future__ import annotations
 
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from doorctl.access.calendar import Mode, ModeSpan
-from doorctl.core.errors import InputError, WebsiteHoursError
-from doorctl.sources.hours import LONGEST_ANSWER_BYTES, HoursRequest, Website
-from tests.sources.website_server import WebsiteScript, item, serving
+from doorctl.access.calendar import Mode, ModeSpan, StoredDay
+from doorctl.core.errors import InputError, Problem, WebsiteHoursError
+from doorctl.sources.hours import LONGEST_ANSWER_BYTES, HoursRequest, Website, read_opening_hours
+from tests.sources.website_server import WebsiteScript, serving
+from tests.sources.website_server import item as written
 
 LONG_S = 30.0
-SHORT_S = 0.3
 """For a website that would never answer."""
 
-MONDAY = date(2026, 3, 2)
-ASKED = HoursRequest("12", MONDAY, MONDAY + timedelta(days=14), "DK-773000")
+MONDAY, DAY = date(2026, 3, 9), timedelta(days=1)
+ASKED = HoursRequest("12", MONDAY, MONDAY + 13 * DAY, "DK-773000")
+
+
+def item(
+    day: date, starts: str, ends: str, title: str = "Selvbetjening", **other: object
+) -> dict[str, object]:
+    """Return an item as the website writes it."""
+    return written(day, starts, ends, title) | other
+
+
+GOOD = [
+    item(MONDAY, "07:00", "22:00"),
+    item(MONDAY, "10:00", "18:00", "Med betjening"),
+    item(MONDAY, "10:00", "12:00", "Telefontid"),
+    item(MONDAY + 2 * DAY, "10:00", "14:00", "Borgerservice"),
+    item(MONDAY + 3 * DAY, "08:00", "23:59", "Åbent"),
+]
+
+
+def refusals(answer: object) -> list[str]:
+    """Return what is wrong with an answer."""
+    with pytest.raises(WebsiteHoursError) as caught:
+        read_opening_hours(answer, ASKED)
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("means", "spans"),
+    [
+        (Mode.STAFFED, (ModeSpan(Mode.STAFFED, 480, 1440),)),
+        (Mode.SELF_SERVICE, (ModeSpan(Mode.SELF_SERVICE, 480, 1440),)),
+        (None, ()),
+    ],
+)
+def test_an_answer_is_dated_days(means: Mode | None, spans: tuple[ModeSpan, ...]) -> None:
+    """A date between without an item is closed, one after the last item is not known.
+
+    Staffed and self-service open, other categories don't; the branch says what "Åbent" means.
+    """
+    found = read_opening_hours(GOOD, replace(ASKED, open_means=means))
+
+    assert [(one.day - MONDAY, one.spans) for one in found.days] == [
+        (0 * DAY, (ModeSpan(Mode.SELF_SERVICE, 420, 1320), ModeSpan(Mode.STAFFED, 600, 1080))),
+        (1 * DAY, ()),
+        (2 * DAY, ()),
+        (3 * DAY, spans),
+    ]
+    assert (found.known_until, found.unknown, found.opens) == (MONDAY + 3 * DAY, frozenset(), True)
+
+
+def test_an_unheard_of_category_opens_nothing_and_is_told() -> None:
+    """Who adds a category for homework help does not shut the door, and does not open it."""
+    found = read_opening_hours([*GOOD, item(MONDAY, "02:00", "06:00", "Lektiecafé")], ASKED)
+
+    assert found.days[0].spans[0].starts == 420
+    assert found.unknown == {"Lektiecafé"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"branch_id": 13}, 'branch_id: found 13; asked for "12"'),
+        (
+            {"branch_isil_id": "DK-773001"},
+            'branch_isil_id: found "DK-773001"; branch.isil is DK-773000',
+        ),
+        ({"date": "2026-03-23"}, "date: found 2026-03-23; asked for 2026-03-09 to 2026-03-22"),
+        ({"date": "2026-03-08"}, "date: found 2026-03-08; asked for 2026-03-09 to 2026-03-22"),
+        ({"end_time": "06:00"}, 'end_time: found "06:00", which is not after 07:00'),
+        ({"end_time": "07:00"}, 'end_time: found "07:00", which is not after 07:00'),
+        ({"start_time": "7:00"}, 'start_time: found "7:00"; wanted is "HH:MM"'),
+        ({"end_time": "24:00"}, 'end_time: found "24:00"; wanted is "HH:MM"'),
+        ({"category": {"title": " "}}, "category: has no title"),
+        ({"category": None}, "is none: Expected `object`, got `null` - at `$.category`"),
+        ({"date": "2026-02-30"}, "is none: Invalid RFC3339 encoded date - at `$.date`"),
+    ],
+)
+def test_one_wrong_item_refuses_all(wrong: dict[str, object], told: str) -> None:
+    """A date, time, branch or category in doubt is told, and nothing of the answer is used."""
+    assert refusals([*GOOD, GOOD[0] | wrong]) == [f"item 5: {told}"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"message": "x"}, "the answer: is no list; see whether hours.website_url is right"),
+        (["07:00-22:00"], "item 0: is none: Expected `object`, got `str`"),
+        ([{"category": {"title": "x"}}], "item 0: is none: Object missing required field `date`"),
+        (
+            [item(MONDAY, "07:00", "22:00", "Selvbetjent")],
+            'the answer: has no category that opens, only others such as "Selvbetjent"',
+        ),
+        ([{}] * 5001, "the answer: has 5001 items; at most 5000 are read"),
+    ],
+)
+def test_an_answer_that_opens_no_date_is_refused(answer: object, told: str) -> None:
+    """A wrong address or a renamed category is told, not taken for a fortnight closed."""
+    assert refusals(answer) == [told]
+
+
+@pytest.mark.parametrize("answer", [[], [item(MONDAY, "10:00", "12:00", "Telefontid")]])
+def test_hours_that_were_emptied_are_every_day_closed(answer: object) -> None:
+    """It says so of itself: the round reads it a second time before it follows."""
+    found = read_opening_hours(answer, ASKED)
+
+    assert (found.opens, found.known_until, len(found.days)) == (False, ASKED.last, 14)
+    assert {day.spans for day in found.days} == {()}
+
+
+def test_the_first_problems_are_told() -> None:
+    """An answer that is wrong everywhere is wrong for one reason."""
+    assert len(refusals([{}] * 100)) == 20
+
+
+def test_a_missing_isil_is_no_doubt() -> None:
+    """Older sites name none, and a branch may have none."""
+    other = item(MONDAY, "07:00", "22:00", branch_isil_id=None)
+
+    assert read_opening_hours([other], ASKED).days
+    assert read_opening_hours(GOOD, replace(ASKED, isil="")).days
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=5,
+)
+fields = ("category", "date", "start_time", "end_time", "branch_id", "branch_isil_id")
+odd_items = st.builds(
+    lambda leaf, value: item(MONDAY, "07:00", "22:00", **{leaf: value}),
+    st.sampled_from(fields),
+    json_values,
+)
+
+
+@given(json_values | st.lists(odd_items | json_values, max_size=3))
+def test_whatever_comes_is_days_or_refused(answer: object) -> None:
+    """No answer raises anything else, opens a date nobody asked for, or breaks a log line."""
+    problems: list[Problem] = []
+    days: tuple[StoredDay, ...] = ()
+    try:
+        found = read_opening_hours(answer, ASKED)
+        days, until = found.days, found.known_until
+    except WebsiteHoursError as error:
+        problems, until = list(error.problems), ASKED.last
+
+    assert all(str(problem).isprintable() for problem in problems)
+    assert all(ASKED.first <= one.day <= until <= ASKED.last for one in days)
 
 
 @pytest.fixture
 def script() -> WebsiteScript:
-    """Return a website that is open on two days."""
-    later = item(MONDAY + timedelta(days=1), "10:00", "18:00", "Med betjening")
-    return WebsiteScript([item(MONDAY), later, item(MONDAY, branch=13)])
+    """Return a website that is open on two days, and another branch's hours."""
+    later = written(MONDAY + DAY, "10:00", "18:00", "Med betjening")
+    return WebsiteScript([written(MONDAY), later, written(MONDAY, branch=13)])
 
 
 @pytest.fixture
@@ -45,23 +195,15 @@ def why(website: Website) -> str:
 
 
 def test_it_is_asked_for_one_branch_and_the_days_wanted(script: WebsiteScript, url: str) -> None:
-    """One request, without a word about who asks but the program's name; the answer is days."""
+    """One request, without a word about who asks but the program's name."""
     found = Website(f"{url}/").opening_hours(ASKED)
 
-    assert {day: dated.spans for day, dated in found.days.items()} == {
-        MONDAY: (ModeSpan(Mode.SELF_SERVICE, 480, 1320),),
-        MONDAY + timedelta(days=1): (ModeSpan(Mode.STAFFED, 600, 1080),),
-    }
+    assert [one.day for one in found.days] == [MONDAY, MONDAY + DAY]
     assert script.asked == [
-        "/api/v1/opening_hours?_format=json&branch_id=12&from_date=2026-03-02&to_date=2026-03-16"
+        "/api/v1/opening_hours?_format=json&branch_id=12&from_date=2026-03-09&to_date=2026-03-22"
     ]
-    assert {name.lower() for name in script.told[0]} == {
-        "host",
-        "accept",
-        "accept-encoding",
-        "connection",
-        "user-agent",
-    }
+    names = {"host", "accept", "accept-encoding", "connection", "user-agent"}
+    assert {name.lower() for name in script.told[0]} == names
     assert script.told[0]["User-Agent"] == "doorctl"
 
 
@@ -96,23 +238,13 @@ def test_no_redirect_is_followed(script: WebsiteScript, url: str, status: int) -
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>Vi er straks tilbage</html>", b"\xff\xfe[]", b"[" * 100_000, b'["\xff"]'],
+    [b"", b"<html>Vi er straks tilbage</html>", b"null", b"[" * 100_000, b'["\xff"]'],
 )
 def test_what_is_no_json_counts_for_nothing(script: WebsiteScript, url: str, body: bytes) -> None:
     """A maintenance page, another encoding or an endless nesting is no answer."""
     script.body = body
 
     assert "is no JSON" in why(Website(url))
-
-
-@pytest.mark.parametrize("body", [b"{}", b"null", b'[{"category": 1}]'])
-def test_json_that_says_nothing_of_hours_counts_for_nothing(
-    script: WebsiteScript, url: str, body: bytes
-) -> None:
-    """What is no list of hours closes nothing and opens nothing; an empty list is one."""
-    script.body = body
-
-    assert why(Website(url)).startswith("the website's hours: ")
 
 
 def test_packed_content_is_not_unpacked(script: WebsiteScript, url: str) -> None:

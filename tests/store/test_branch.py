@@ -456,7 +456,7 @@ def test_days_far_ahead_and_long_ago_are_stored_as_said(
     writer.set_days(DaySource.STAFF, [last], NOW, known_until=date.max)
     ban = _ban(writer, ban=replace(BAN, until=NOON + timedelta(milliseconds=1)))
 
-    assert book.calendar().sources[0].days == (last,)
+    assert book.calendar().sources[DaySource.STAFF].days == (last,)
     (found,) = book.bans(key_of(1), None)
     assert found == ban
     assert found.until == NOON.astimezone(UTC) + timedelta(milliseconds=1)

@@ -315,12 +315,15 @@ def test_hours_come_back_as_they_were_said(branch: Branch) -> None:
     closed = StoredDay(TODAY + DAY, (), "Grundlovsdag")
     today = StoredDay(TODAY, EVENING)
 
-    said = branch.writer.set_days(DaySource.WEBSITE, [closed, today], at(), known_until=TODAY + DAY)
-    staff = branch.writer.set_days(DaySource.STAFF, [today], at(), known_until=None)
+    branch.writer.set_days(DaySource.WEBSITE, [closed, today], at(), known_until=TODAY + DAY)
+    branch.writer.set_days(DaySource.STAFF, [today], at(), known_until=None)
 
-    assert said == StoredDays(DaySource.WEBSITE, (today, closed), TODAY + DAY, NOON)
-    assert staff == StoredDays(DaySource.STAFF, (today,), None, NOON)
-    assert branch.book.calendar() == StoredCalendar((staff, said))
+    assert branch.book.calendar() == StoredCalendar(
+        {
+            DaySource.WEBSITE: StoredDays((today, closed), TODAY + DAY, NOON),
+            DaySource.STAFF: StoredDays((today,), None, NOON),
+        }
+    )
 
 
 def test_a_source_replaces_what_it_said_of_today_and_later(branch: Branch) -> None:
@@ -330,7 +333,8 @@ def test_a_source_replaces_what_it_said_of_today_and_later(branch: Branch) -> No
 
     _says(branch, DaySource.WEBSITE, 2, moment=at(LOCAL + DAY))
 
-    staff, website = branch.book.calendar().sources
+    sources = branch.book.calendar().sources
+    staff, website = sources[DaySource.STAFF], sources[DaySource.WEBSITE]
     assert [one.day - TODAY for one in website.days] == [0 * DAY, 2 * DAY]
     assert website.fetched_at == NOON + DAY
     assert [one.day - TODAY for one in staff.days] == [DAY]
@@ -475,13 +479,13 @@ def test_what_ended_more_than_a_month_ago_is_deleted(branch: Branch) -> None:
     assert len(branch.book.every_pass()) == 3
     assert over in [entry.held for entry in branch.book.every_pass()]
     assert branch.book.override() == LOCKDOWN
-    assert len(branch.book.calendar().sources[0].days) == 1
+    assert len(branch.book.calendar().sources[DaySource.HOLIDAY].days) == 1
 
     _touch(branch, at(LOCAL + 32 * DAY))
     assert [entry.ban for entry in branch.book.every_ban()] == [endless]
     assert [entry.held for entry in branch.book.every_pass()] == [staff]
     assert branch.book.override() == LOCKDOWN, "it counts until it is lifted"
-    assert branch.book.calendar().sources[0].days == ()
+    assert branch.book.calendar().sources[DaySource.HOLIDAY].days == ()
 
 
 def test_nothing_is_deleted_by_a_clock_that_is_not_set(branch: Branch) -> None:

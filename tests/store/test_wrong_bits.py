@@ -175,7 +175,7 @@ def ends_of_bans(book: BranchRecords) -> object:
             "passes",
             lambda book: replace(*book.passes_of(CARD), number=0, pin_check=None, label="x"),
         ),
-        ("days", lambda book: book.calendar().sources[0].days),
+        ("days", lambda book: book.calendar().sources[DaySource.STAFF].days),
         ("week", lambda book: book.calendar().week),
         ("overrides", lambda book: book.override() and book.override().until),
     ],

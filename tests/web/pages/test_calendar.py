@@ -37,7 +37,7 @@ def stored(app: App) -> dict[date, StoredDay]:
     """Return what staff said of dates."""
     with open_book(app) as book:
         sources = book.calendar().sources
-    return {day.day: day for one in sources for day in one.days}
+    return {day.day: day for one in sources.values() for day in one.days}
 
 
 def client(app: App, role: Role = Role.STAFF, language: str = "da") -> TestClient:
