@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Self
 from gpiozero.pins.mock import MockPin
 
 import doorctl
-from doorctl.access.panel import Kind, PanelState
+from doorctl.access.panel import PanelState
 from doorctl.access.patron import Reason
 from doorctl.config.tables import Gpio
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
@@ -91,24 +91,16 @@ class Plug:
 PIPE = "DOORCTL_DEMO_PIPE"
 """Variable with the descriptor of the pipe's end."""
 
-ENTRY_POINT = "[gpiozero_mock_pin_classes]\ntold = doorctl.demo.door:ReportingPin\n"
-METADATA = "Metadata-Version: 2.1\nName: doorctl-demo-pins\nVersion: 1\n"
-
 
 class Wires:
     """The demo's end of the pins of one door process after another.
 
     `driven` is called on a thread of its own for each level, in order: with a pin (``GPIO17``) and
-    whether it is high. The entry point is put into `directory`, which is empty.
+    whether it is high.
     """
 
-    def __init__(self, directory: Path, driven: Callable[[str, bool], None]) -> None:
-        self._directory = directory
+    def __init__(self, driven: Callable[[str, bool], None]) -> None:
         self._driven = driven
-        information = directory / "doorctl_demo_pins-1.dist-info"
-        information.mkdir(parents=True)
-        (information / "METADATA").write_text(METADATA)
-        (information / "entry_points.txt").write_text(ENTRY_POINT)
         # A pin's write is shorter than PIPE_BUF, and so in one piece.
         self._reading, self.writing = os.pipe()
         os.set_blocking(self.writing, False)
@@ -117,13 +109,7 @@ class Wires:
 
     def environment(self, around: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of a door process that writes its pins' levels to us."""
-        paths = [str(self._directory), around.get("PYTHONPATH", "")]
-        return {
-            **around,
-            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-            "GPIOZERO_MOCK_PIN_CLASS": "told",
-            PIPE: str(self.writing),
-        }
+        return {**around, "GPIOZERO_MOCK_PIN_CLASS": "doorctl", PIPE: str(self.writing)}
 
     def close(self) -> None:
         """Stop listening, once the door's processes have ended; idempotent."""
@@ -409,7 +395,6 @@ class Seen:
 
     at: datetime
     reason: Reason
-    attempt: int
     card: str | None
 
 
@@ -506,9 +491,8 @@ class Window:
         self.change(lambda sight: replace(sight, **what))
 
     def _visit(self, line: Line) -> Seen:
-        attempt = line["attempt"]
         at = datetime.fromisoformat(line["at"])
-        return Seen(at, Reason(line["reason"]), attempt, self._card_of(attempt))
+        return Seen(at, Reason(line["reason"]), self._card_of(line["attempt"]))
 
 
 def _driven(sight: Sight, what: str, high: bool) -> Sight:
@@ -594,12 +578,13 @@ class Hands:
             return act() if ours else Deed.BUSY
 
     def _swipe_and_type(self, role: Role) -> Deed:
-        screen = self._window.sight.screen
-        before = 0 if screen is None else screen.attempt
-        done = self._send(self._stage.reader, role.swipe)
-        if done is Deed.DONE and not self._wants_pin(before):
+        if (done := self._send(self._stage.reader, role.swipe)) is not Deed.DONE:
+            return done
+        try:
+            self._stage.wait_for_attempt(timeout_s=PROMPT_LIMIT_S)
+        except NotAnsweringError:
             return Deed.NOT_ASKED
-        for key in role.pin if done is Deed.DONE else "":
+        for key in role.pin:
             done = self._send(self._stage.keypad, key.encode())
             threading.Event().wait(KEY_S)
         return done
@@ -625,15 +610,3 @@ class Hands:
             return Deed.UNPLUGGED
         plug.send(data)
         return Deed.DONE
-
-    def _wants_pin(self, before: int) -> bool:
-        """Return whether the door asks for the PIN of a later attempt; wait for it."""
-        news = threading.Event()
-        with self._window.watched(news.set):
-            for _ in range(round(PROMPT_LIMIT_S / KEY_S)):
-                screen = self._window.sight.screen
-                if screen is not None and screen.attempt > before and screen.kind is Kind.CARD_READ:
-                    return True
-                news.wait(KEY_S)
-                news.clear()
-        return False

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tempfile
 import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol, TextIO
+from typing import TextIO
 
 import click
 
@@ -23,22 +22,14 @@ from doorctl.access.ports import Closed, Opened
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.core.language import DANISH, own
 from doorctl.core.moments import BootTime, ClockState, Stamped
-from doorctl.demo.door import EVER, Line, Stage, as_written, last_line, shipped
+from doorctl.demo.door import Line, Stage, as_written, last_line, shipped
 from doorctl.demo.patrons import (
     EVENING,
-    Act,
-    Answer,
-    Forget,
-    Pull,
-    PutBack,
     Scene,
-    Silence,
-    Swipe,
-    Type,
+    Visit,
     write_feed,
 )
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
-from doorctl.store.door_log import CARD_HEX_DIGITS, VisitHistory
 from doorctl.store.visits import VisitStore
 
 # What is written to the viewer: two languages, colours and line ends that fit the terminal.
@@ -142,10 +133,11 @@ class Paper:
 
     def raw(self, label: str, line: str) -> None:
         """Write a log line of the door, unbroken where a program may read it."""
-        parts = _broken(line, self.columns - LABEL_COLUMNS - 2) if self.live else [line]
-        for number, part in enumerate(parts):
-            self.label(label if number == 0 else "")
-            self.write(part)
+        if self.live:
+            self.item(label, line)
+        else:
+            self.label(label)
+            self.write(line)
 
     def quote(self, text: str) -> None:
         """Write what a command printed, line by line."""
@@ -189,16 +181,6 @@ def _ascii_only(stream: TextIO, environment: Mapping[str, str]) -> bool:
     return (overall or chosen or environment.get("LANG")) in {"C", "POSIX"}
 
 
-def _broken(line: str, room: int) -> list[str]:
-    """Break JSON behind its commas."""
-    lines = [""]
-    for part in re.split(r"(?<=,)", line):
-        if lines[-1] and len(lines[-1]) + len(part) > room:
-            lines.append("")
-        lines[-1] += part
-    return lines
-
-
 # A visit of 31 days ago: put into the door log before the evening, looked for after it.
 
 AGE = timedelta(days=31, hours=-1)
@@ -209,27 +191,12 @@ ROW_KEY = b"demo-old-visitor"
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
-    """Where the old visit can still be found: in a row, in the files' bytes, in the list."""
-
-    in_rows: bool
-    in_bytes: bool
-    listed: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Forgotten:
-    """The old visit's traces before the door started and now, and the door's line of its purge."""
+    """Whether the visit was there before the door started and is now, and the line of its purge."""
 
-    before: Traces
+    before: bool
     purge: Line | None
-    after: Traces
-
-    @property
-    def as_expected(self) -> bool:
-        """Whether the visit was there, was never listed, and is gone without a trace."""
-        there, gone = Traces(True, True, False), Traces(False, False, False)
-        return (self.before, self.after) == (there, gone)
+    after: bool
 
 
 def plant(visits: Path, now: datetime) -> None:
@@ -241,38 +208,9 @@ def plant(visits: Path, now: datetime) -> None:
         store.close_attempt(Closed(attempt, Reason.OK))
 
 
-def traces(stage: Stage) -> Traces:
-    """Look for the visit in every place."""
-    visits = stage.directory / "visits.db"
-    card = ROW_KEY.hex()[:CARD_HEX_DIGITS]
-    with closing(VisitHistory(visits)) as history:
-        in_rows = any(visit.card == card for visit in history.visits(EVER))
-    in_bytes = any(ROW_KEY in file.read_bytes() for file in visits.parent.glob("visits.db*"))
-    shown = json.loads(stage.call("visits", "list", "--json").stdout)
-    return Traces(in_rows, in_bytes, any(visit["card"] == card for visit in shown))
-
-
-class Doorway(Protocol):
-    """A door whose methods raise NotAnsweringError where nothing comes in time. One thread."""
-
-    @property
-    def lines(self) -> Sequence[Line]:
-        """Every log line so far."""
-
-    def send_card(self, data: bytes, *, readable: bool) -> None:
-        """Send a card; if the card is readable, return when the door asks for the PIN."""
-
-    def press(self, key: str) -> None:
-        """Press one key."""
-
-    def pull(self) -> None:
-        """Unplug the reader; return when the door has noticed."""
-
-    def put_back(self, stored: bytes) -> None:
-        """Plug the reader in, with a stored swipe; return when the door has the reader back."""
-
-    def wait_for(self, event: str, *, timeout_s: float = ..., **fields: object) -> Line:
-        """Return the next line of that name with those fields."""
+def is_left(directory: Path) -> bool:
+    """Tell whether a byte of the visit is left in any file of the door log."""
+    return any(ROW_KEY in file.read_bytes() for file in directory.glob("visits.db*"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +252,7 @@ class Player:
 
     def __init__(
         self,
-        door: Doorway,
+        door: Stage,
         paper: Paper,
         pace: Pace,
         old_visit: Callable[[], Forgotten],
@@ -380,12 +318,12 @@ class Player:
         self._beat()
         start = len(self._door.lines)
         try:
-            complaints = [self._act(act) for act in scene.acts]
+            for visit in scene.visits:
+                self._visit(visit)
+            wrong = None if scene.visits else self._show_forgotten(self._old_visit())
+            wrong = wrong or judge(scene.expected, self._door.lines[start:])
         except NotAnsweringError as err:
-            wrong: str | None = f"{err} / {err}"
-        else:
-            judged = judge(scene.expected, self._door.lines[start:])
-            wrong = next((complaint for complaint in complaints if complaint), judged)
+            wrong = f"{err} / {err}"
         if wrong is None:
             reasons = ", ".join(reason.value for reason in scene.expected)
             what = f"som ventet / as expected{': ' if reasons else ''}{reasons}"
@@ -395,38 +333,32 @@ class Player:
         self._enough.wait(self._pace.scene_s)
         return Outcome(scene, wrong)
 
-    def _act(self, act: Act) -> str | None:
-        match act:
-            case Swipe(data=data, readable=readable):
-                self.swipe(data, readable=readable)
-            case Type(pin=pin):
-                self.type(pin)
-            case Answer():
-                self.answer()
-            case Silence():
-                return self._hear_nothing()
-            case Pull():
-                self._paper.item("stik/plug", "taget ud / pulled out")
-                self._door.pull()
-                self._beat()
-            case PutBack(stored=stored):
-                self._paper.item("kort/card", visible(stored))
-                self._paper.item("", "gemt i læseren / kept in the reader", "quiet")
-                self._beat()
-                self._paper.item("stik/plug", "sat i / put back")
-                self._door.put_back(stored)
-                self._beat()
-            case Forget():
-                return self._show_forgotten(self._old_visit())
-        return None
+    def _visit(self, visit: Visit) -> None:
+        if visit.kept:
+            self._swipe_unheard(visit.data)
+        else:
+            self.swipe(visit.data, readable=bool(visit.pin))
+        if visit.pin:
+            self.type(visit.pin)
+        if visit.reason is not None:
+            self.answer()
+            return
+        # What the door decides all the same is found among the scene's lines.
+        with suppress(NotAnsweringError):
+            self._door.wait_for("decision", timeout_s=SILENCE_S)
+            return
+        self._paper.item("svar/answer", "intet / nothing")
 
-    def _hear_nothing(self) -> str | None:
-        try:
-            line = self._door.wait_for("decision", timeout_s=SILENCE_S)
-        except NotAnsweringError:
-            self._paper.item("svar/answer", "intet / nothing")
-            return None
-        return " / ".join(in_both("unexpected {reason}", reason=line["reason"]))
+    def _swipe_unheard(self, data: bytes) -> None:
+        self._paper.item("stik/plug", "taget ud / pulled out")
+        self._door.pull()
+        self._beat()
+        self._paper.item("kort/card", visible(data))
+        self._paper.item("", "gemt i læseren / kept in the reader", "quiet")
+        self._beat()
+        self._paper.item("stik/plug", "sat i / put back")
+        self._door.put_back(data)
+        self._beat()
 
     def _show_locking(self) -> None:
         off = self._door.wait_for("relay", energised=False)
@@ -436,21 +368,15 @@ class Player:
         self._paper.item("relæ/relay", f"○ FRA efter {danish} s / off after {seconds} s")
 
     def _show_forgotten(self, case: Forgotten) -> str | None:
-        self._show_traces("før/before", case.before)
+        place = "i filens bytes / in the file's bytes"
+        self._paper.item("før/before", f"{'●' if case.before else '○'} {place}")
+        self._beat()
         if case.purge is not None:
             self._paper.raw("log", as_written(case.purge))
-        self._show_traces("nu/now", case.after)
-        return None if case.as_expected else " / ".join(in_both("it is not forgotten"))
-
-    def _show_traces(self, label: str, left: Traces) -> None:
-        places = {
-            "i databasen / in the database": left.in_rows,
-            "i filens bytes / in the file's bytes": left.in_bytes,
-            "i / in doorctl visits list": left.listed,
-        }
-        for number, (place, there) in enumerate(places.items()):
-            self._paper.item("" if number else label, f"{'●' if there else '○'} {place}")
+        self._paper.item("nu/now", f"{'●' if case.after else '○'} {place}")
         self._beat()
+        forgotten = case.before and not case.after
+        return None if forgotten else " / ".join(in_both("it is not forgotten"))
 
 
 def judge(expected: Sequence[Reason], lines: Iterable[Line]) -> str | None:
@@ -554,13 +480,13 @@ def opened(stage: Stage, paper: Paper, now: datetime) -> Callable[[], Forgotten]
     paper.write("  $ doorctl patrons load patrons.ndjson --full")
     printed(stage, "patrons", "load", str(feed), "--full", aloud=True)
     plant(stage.directory / "visits.db", now.astimezone(UTC))
-    before = traces(stage)
+    before = is_left(stage.directory)
     paper.write("  $ doorctl run")
     paper.raw("log", as_written(stage.start()))
 
     def old_visit() -> Forgotten:
         purge = next((line for line in stage.lines if line["event"] == "purge"), None)
-        return Forgotten(before, purge, traces(stage))
+        return Forgotten(before, purge, is_left(stage.directory))
 
     return old_visit
 

@@ -524,7 +524,7 @@ def receive(paper: Paper, source: BinaryIO, port: int, show: Callable[[str], Non
 def _built(directory: Path, paper: Paper, now: datetime, stack: ExitStack) -> House:
     path = shipped("demo.toml")
     window = Window(load(path, UNHURRIED).gpio, partial(_card_of, directory / "visits.db"))
-    wires = stack.enter_context(closing(Wires(directory / "wires", window.pin)))
+    wires = stack.enter_context(closing(Wires(window.pin)))
     stage = stack.enter_context(
         Stage(
             *(directory, path, UNHURRIED),

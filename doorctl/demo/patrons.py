@@ -201,50 +201,17 @@ def _cast_row(index: int, role: Role, today: date) -> Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Swipe:
-    """The reader sends a card; the door then asks for a PIN, if it is `readable`."""
+class Visit:
+    """What the reader sends, and then the keys; an unreadable card has no PIN.
+
+    `reason` None: the door must not decide anything. A swipe may be `kept` by the reader while its
+    plug is out, and sent once that is in again.
+    """
 
     data: bytes
-    readable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Type:
-    """Digits on the keypad, one at a time."""
-
     pin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The door must decide with this reason."""
-
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """The door must not decide anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pull:
-    """The reader's plug comes out."""
-
-
-@dataclass(frozen=True, slots=True)
-class PutBack:
-    """The plug goes in again; the reader sends what it stored meanwhile."""
-
-    stored: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """The visit of 31 days ago must be gone."""
-
-
-Act = Swipe | Type | Answer | Silence | Pull | PutBack | Forget
+    reason: Reason | None
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,19 +219,19 @@ class Scene:
     """One scene: who comes (`title`), what they do and why it ends as it does (`story`).
 
     `at` is the evening's time, as Danes write it; `name` is fixed, for the summary. Texts are in
-    English; the catalogue has the Danish.
+    English; the catalogue has the Danish. Without `visits` the one of 31 days ago must be gone.
     """
 
     at: str
     name: str
     title: str
     story: str
-    acts: tuple[Act, ...]
+    visits: tuple[Visit, ...] = ()
 
     @property
     def expected(self) -> tuple[Reason, ...]:
         """Every decision of the scene; one more or one less is wrong."""
-        return tuple(act.reason for act in self.acts if isinstance(act, Answer))
+        return tuple(visit.reason for visit in self.visits if visit.reason is not None)
 
 
 ANNA, BO, CARL, DORTE, EMIL, FREJA = CAST
@@ -273,9 +240,9 @@ WORN_STRIPE = b"%DOE^J#\x00 ?;92081#04\xff11?\r"
 WRONG_PIN = "4712"
 
 
-def comes(role: Role, pin: str = "", reason: Reason | None = None) -> tuple[Act, ...]:
-    """Return what a visitor does and gets: by default their own PIN, and what is expected of it."""
-    return Swipe(role.swipe), Type(pin or role.pin), Answer(reason or role.expected)
+def comes(role: Role) -> Visit:
+    """Return what a visitor does and gets with their own PIN."""
+    return Visit(role.swipe, role.pin, role.expected)
 
 
 EVENING = (
@@ -284,70 +251,69 @@ EVENING = (
         "granted",
         "Anna comes with her health card",
         "She lives here and knows her PIN. Only the CPR number is read from the card.",
-        comes(ANNA),
+        (comes(ANNA),),
     ),
     Scene(
         "19.15",
         "wrong_pin_then_right",
         "Anna has left her umbrella behind",
         "She mistypes and tries again. Three mistakes are free; then the card has to wait.",
-        (*comes(ANNA, WRONG_PIN, Reason.WRONG_PIN), *comes(ANNA)),
+        (Visit(ANNA.swipe, WRONG_PIN, Reason.WRONG_PIN), comes(ANNA)),
     ),
     Scene(
         "19.31",
         "not_resident",
         "Bo comes from the next municipality",
         "He is a patron here, but after hours the door is for residents.",
-        comes(BO),
+        (comes(BO),),
     ),
     Scene(
         "19.48",
         "stolen",
         "Somebody comes with Carl's stolen card",
         "The PIN was in the same purse, but the card is reported stolen (block O).",
-        comes(CARL),
+        (comes(CARL),),
     ),
     Scene(
         "20.05",
         "debt_only",
         "Dorte owes a fee",
         "A debt (block E) stops loans, not the reading room: she gets in.",
-        comes(DORTE),
+        (comes(DORTE),),
     ),
     Scene(
         "20.20",
         "under_age",
         "Emil, aged 9, wants in alone",
         "The limit here is 14 years; each library sets its own.",
-        comes(EMIL),
+        (comes(EMIL),),
     ),
     Scene(
         "20.33",
         "unknown_card",
         "Freja has a card that nobody knows",
         "She sees the same as for a wrong PIN: the door does not tell which cards exist.",
-        comes(FREJA),
+        (comes(FREJA),),
     ),
     Scene(
         "20.47",
         "worn_stripe",
         "A card with a worn stripe",
         "The reader sends gibberish. Only its kind is logged, not what it said.",
-        (Swipe(WORN_STRIPE, readable=False), Answer(Reason.CARD_UNREADABLE)),
+        (Visit(WORN_STRIPE, "", Reason.CARD_UNREADABLE),),
     ),
     Scene(
         "21.00",
         "reader_unplugged",
         "Somebody trips over the reader's cable",
         "Back in, the reader hands over a swipe that it kept: an old swipe never opens.",
-        (Pull(), PutBack(ANNA.swipe), Type(ANNA.pin), Silence(), *comes(ANNA)),
+        (Visit(ANNA.swipe, ANNA.pin, None, kept=True), comes(ANNA)),
     ),
     Scene(
         "22.00",
         "purged",
         "The visit of 31 days ago is forgotten",
         "Visits are kept for 30 days. When the door started, the old one was deleted for good.",
-        (Forget(),),
     ),
 )
 """The times are the story's; the door's own lines carry the real time, in UTC."""

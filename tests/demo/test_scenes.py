@@ -5,31 +5,20 @@ from collections.abc import Iterator
 
 from doorctl.core.language import DANISH, own
 from doorctl.demo import evening, open_house
-from doorctl.demo.patrons import ANNA, CAST, EVENING, Forget, Pull, PutBack, Swipe, Type
+from doorctl.demo.patrons import ANNA, CAST, EVENING, Visit, comes
 
 
 def test_each_of_the_cast_comes_with_the_right_pin() -> None:
     """A refusal is the card's, never a slip of the table; all of the cast have their scene."""
-    played = [
-        (swipe.data, pin.pin)
-        for scene in EVENING
-        for swipe, pin in zip(scene.acts, scene.acts[1:], strict=False)
-        if isinstance(swipe, Swipe) and isinstance(pin, Type)
-    ]
-
-    assert {(role.swipe, role.pin) for role in CAST} <= set(played)
+    assert {comes(role) for role in CAST} <= {visit for scene in EVENING for visit in scene.visits}
 
 
-def test_the_swipe_at_the_unplugged_reader_is_followed_by_its_pin() -> None:
-    """Only then would a door that kept the old swipe open, and the scene go wrong."""
-    [scene] = [scene for scene in EVENING if scene.name == "reader_unplugged"]
+def test_a_swipe_that_the_reader_kept_is_followed_by_its_pin() -> None:
+    """Only then would a door that took the old swipe open, and the scene go wrong."""
+    kept = [visit for scene in EVENING for visit in scene.visits if visit.kept]
 
-    assert scene.acts[:3] == (Pull(), PutBack(ANNA.swipe), Type(ANNA.pin))
-
-
-def test_the_old_visit_comes_last() -> None:
-    """The purge is proved when the evening's own visits are on record."""
-    assert EVENING[-1].acts == (Forget(),)
+    assert kept == [Visit(ANNA.swipe, ANNA.pin, None, kept=True)]
+    assert EVENING[-1].visits == (), "the purge is proved when the evening's visits are on record"
 
 
 def test_the_evening_goes_forward() -> None:

@@ -72,7 +72,7 @@ def _lived(root: Path, disk: Filling | None, minutes: float, swipes: int, seed: 
     directory = root / "branch"
     directory.mkdir()
     # gpiozero's own mock pins keep all they ever were, half a KiB a visit.
-    wires = Wires(root / "wires", lambda _name, _high: None)
+    wires = Wires(lambda _name, _high: None)
     branch = Branch(directory, "door.release_s=0.5", wires=wires)
     add_account(branch)
     try:
