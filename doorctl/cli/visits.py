@@ -33,7 +33,7 @@ from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict
-from doorctl.privacy.retention import LONGEST, WATCHED_S, Hold, HoldAsked
+from doorctl.privacy.retention import LONGEST, WATCHED_S, Hold
 from doorctl.privacy.statistics import (
     ROUNDED_TO,
     By,
@@ -137,7 +137,7 @@ def add_hold(
     moment = app.clock.moment()
     after = datetime.combine(last + ONE_DAY, time(), moment.local.tzinfo)
     window = (instant(since, moment), instant(to, moment, last=True))
-    added = purging.add_hold(app, HoldAsked(*window, case, reason, after, app.by))
+    added = purging.add_hold(app, Hold(*window, case, reason, after, app.by))
     click.echo(f"Hold {added.number} holds until the end of {last}.")
 
 

@@ -39,7 +39,6 @@ from doorctl.core.ports import Clock, Disk, Sealer
 from doorctl.devices.pins import relay_risks
 from doorctl.door.strike import Granted, Strike, StrikeEvent, TimePassed
 from doorctl.ops import process
-from doorctl.privacy.retention import VisitRetention
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import (
     access_policy,
@@ -52,6 +51,7 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import key_days, read_key
 from doorctl.store.patrons import PatronCache
+from doorctl.store.visits import VisitStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class House:
     patrons: PatronCache
     disk: Disk
     calendar: Callable[[], Calendar | None]
-    visits: VisitRetention | None = None
+    visits: VisitStore | None = None
     read_log: Callable[[], object] | None = None
     lines: Mapping[str, bool] | None = None
     purged_s: float | None = None

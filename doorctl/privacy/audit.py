@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
@@ -198,62 +198,68 @@ Details = Mapping[str, int | str]
 
 
 class Action(Enum):
-    """What was done or looked at; the values are fixed names in lists and scripts."""
+    """What was done or looked at: its fixed name in lists and scripts, and its words in English."""
 
-    VISITS_LISTED = "visits_listed"
-    PATRON_EXPLAINED = "patron_explained"
-    CARD_UNLOCKED = "card_unlocked"
-    PATRONS_LOADED = "patrons_loaded"
-    PATRONS_RENUMBERED = "patrons_renumbered"
-    KEY_ADOPTED = "key_adopted"
-    PUSH_APPLIED = "push_applied"
-    PUSH_APPROVED = "push_approved"
-    BRANCH_ROLLED_BACK = "branch_rolled_back"
-    BAN_ADDED = "ban_added"
-    BAN_CHANGED = "ban_changed"
-    BAN_LIFTED = "ban_lifted"
-    BANS_LISTED = "bans_listed"
-    PASS_ISSUED = "pass_issued"  # noqa: S105 -- a right to come in
-    PASS_CHANGED = "pass_changed"  # noqa: S105 -- as above
-    PASS_REVOKED = "pass_revoked"  # noqa: S105 -- as above
-    PASSES_LISTED = "passes_listed"
-    MODE_SET = "mode_set"
-    MODE_ENDED = "mode_ended"
-    CALENDAR_CHANGED = "calendar_changed"
-    WEEK_CHANGED = "week_changed"
-    OPENED_ONCE = "opened_once"
-    CLOCK_TRUSTED = "clock_trusted"
-    PURGE_RUN = "purge_run"
-    BACKUP_MADE = "backup_made"
-    BACKUP_RESTORED = "backup_restored"
-    HOLD_ADDED = "hold_added"
-    HOLD_LIFTED = "hold_lifted"
-    HOLD_SHOWN = "hold_shown"
-    SUBJECT_EXPORTED = "subject_exported"
-    SUBJECT_ERASED = ERASED
-    SUBJECT_RESTRICTED = "subject_restricted"
-    SUBJECT_UNRESTRICTED = "subject_unrestricted"
-    STATISTICS_READ = "statistics_read"
-    AUDIT_READ = "audit_read"
-    CARD_SEARCHED = "card_searched"
-    VISIT_REVEALED = "visit_revealed"
-    VISITS_EXPORTED = "visits_exported"
-    ALARM_ACKNOWLEDGED = "alarm_acknowledged"
-    SIGNED_IN = "signed_in"
-    SIGN_IN_REFUSED = "sign_in_refused"
-    SIGNED_OUT = "signed_out"
-    PAGE_REFUSED = "page_refused"
-    ACCOUNT_ADDED = "account_added"
-    ACCOUNT_CHANGED = "account_changed"
-    ACCOUNT_DISABLED = "account_disabled"
-    ACCOUNT_ENABLED = "account_enabled"
-    ACCOUNT_PASSWORD_SET = "account_password_set"  # noqa: S105 -- that it was
-    ACCOUNT_FACTOR_SET = "account_factor_set"
-    ACCOUNT_FACTOR_RESET = "account_factor_reset"
+    VISITS_LISTED = "visits_listed", "Listed the door log"
+    PATRON_EXPLAINED = "patron_explained", "Asked why a card is refused"
+    CARD_UNLOCKED = "card_unlocked", "Forgot a card's wrong PINs"
+    PATRONS_LOADED = "patrons_loaded", "Loaded patrons from a file"
+    PATRONS_RENUMBERED = "patrons_renumbered", "Gave the patron register a lower number"
+    KEY_ADOPTED = "key_adopted", "Took a new installation key into use"
+    PUSH_APPLIED = "push_applied", "Took a push of patrons"
+    PUSH_APPROVED = "push_approved", "Approved a push of patrons"
+    BRANCH_ROLLED_BACK = "branch_rolled_back", "Heard that the branch's records are an older copy"
+    BAN_ADDED = "ban_added", "Banned somebody"
+    BAN_CHANGED = "ban_changed", "Changed a ban"
+    BAN_LIFTED = "ban_lifted", "Lifted a ban"
+    BANS_LISTED = "bans_listed", "Listed the bans"
+    PASS_ISSUED = "pass_issued", "Issued a pass"
+    PASS_CHANGED = "pass_changed", "Changed a pass"
+    PASS_REVOKED = "pass_revoked", "Took a pass back"
+    PASSES_LISTED = "passes_listed", "Listed the passes"
+    MODE_SET = "mode_set", "Set a mode by hand"
+    MODE_ENDED = "mode_ended", "Ended the mode that was set by hand"
+    CALENDAR_CHANGED = "calendar_changed", "Changed the calendar"
+    WEEK_CHANGED = "week_changed", "Changed the usual week"
+    OPENED_ONCE = "opened_once", "Opened the door once"
+    CLOCK_TRUSTED = "clock_trusted", "Said that the clock is right"
+    PURGE_RUN = "purge_run", "Ran a purge"
+    BACKUP_MADE = "backup_made", "Copied the branch's records"
+    BACKUP_RESTORED = "backup_restored", "Put the branch's records back from a backup"
+    HOLD_ADDED = "hold_added", "Added an incident hold"
+    HOLD_LIFTED = "hold_lifted", "Lifted an incident hold"
+    HOLD_SHOWN = "hold_shown", "Looked at an incident hold"
+    SUBJECT_EXPORTED = "subject_exported", "Exported what is held of a person"
+    SUBJECT_ERASED = ERASED, "Erased a person"
+    SUBJECT_RESTRICTED = "subject_restricted", "Restricted a person's data"
+    SUBJECT_UNRESTRICTED = "subject_unrestricted", "Lifted the restriction of a person's data"
+    STATISTICS_READ = "statistics_read", "Read the statistics"
+    AUDIT_READ = "audit_read", "Read the audit log"
+    CARD_SEARCHED = "card_searched", "Searched the door log for a card"
+    VISIT_REVEALED = "visit_revealed", "Looked up who a visit was"
+    VISITS_EXPORTED = "visits_exported", "Exported the door log"
+    ALARM_ACKNOWLEDGED = "alarm_acknowledged", "Acknowledged an alarm"
+    SIGNED_IN = "signed_in", "Signed in"
+    SIGN_IN_REFUSED = "sign_in_refused", "A sign-in was refused"
+    SIGNED_OUT = "signed_out", "Signed out"
+    PAGE_REFUSED = "page_refused", "Asked for what the role may not do"
+    ACCOUNT_ADDED = "account_added", "Added an account"
+    ACCOUNT_CHANGED = "account_changed", "Changed an account"
+    ACCOUNT_DISABLED = "account_disabled", "Disabled an account"
+    ACCOUNT_ENABLED = "account_enabled", "Enabled an account"
+    ACCOUNT_PASSWORD_SET = "account_password_set", "Set an account's password"
+    ACCOUNT_FACTOR_SET = "account_factor_set", "Gave their account a second factor"
+    ACCOUNT_FACTOR_RESET = "account_factor_reset", "Reset an account's second factor"
 
+    _value_: str
+    words: str
 
-LISTS = frozenset({Action.VISITS_LISTED, Action.BANS_LISTED, Action.PASSES_LISTED})
-"""Looks at a whole list: each person in the list may learn of them."""
+    def __new__(cls, value: Any, words: str = "") -> Self:
+        """Return the member of a name."""
+        made = object.__new__(cls)
+        made._value_, made.words = value, words
+        return made
+
 
 KEY = "key"
 """The detail that names an installation key: 8 hex digits, decimal ones at 1 of 43."""
@@ -309,14 +315,6 @@ class AuditWriter(Protocol):
     def append(self, deed: Deed, by: str, moment: Moment) -> Head:
         """Put a deed on record; return the chain's new end."""
 
-    def erase_about(
-        self, cards: Collection[bytes], patron_ref: str | None, moment: Moment
-    ) -> tuple[int, ...]:
-        """Erase the records that name one of the cards or the patron; return their numbers.
-
-        The caller puts :func:`~doorctl.privacy.audit.erased_numbers` of them on record.
-        """
-
     def head(self) -> Head:
         """Return the chain's end."""
 
@@ -325,28 +323,6 @@ class AuditWriter(Protocol):
 
     def last_before(self, at: datetime) -> tuple[int, datetime] | None:
         """Return the last entry dated before a time, by its number and UTC time; None for none."""
-
-
-class AuditReader(Protocol):
-    """The audit log, read-only. One thread.
-
-    Raises StoreDamagedError: a record can't be read. StoreError: it is lost or can't be read.
-    """
-
-    def entries(self, since: datetime | None = None) -> tuple[Entry, ...]:
-        """Return the entries that were not erased, from a UTC time on, oldest first."""
-
-    def about(self, cards: Collection[bytes], patron_ref: str | None) -> tuple[Entry, ...]:
-        """Return the entries that name one of the cards or the patron, oldest first."""
-
-    def head(self) -> Head:
-        """Return the chain's end."""
-
-    def links(self) -> Iterator[Link]:
-        """Yield every link of one commit, erased ones too, in the order of their numbers."""
-
-    def last_number(self) -> int:
-        """Return the highest number that was ever given, 0 for none."""
 
 
 def account(name: str) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
+from enum import Enum
+from typing import Any
 
 from doorctl.access.patron import CacheStamp
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import InstallationKey
-from doorctl.core.moments import SETTLED, SLEWED, BootTime, Moment
+from doorctl.core.moments import SETTLED, SLEWED, Moment
 from doorctl.core.ports import Clock, EventLog
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.subject import ALL_GONE, may_be_cpr
@@ -86,69 +88,6 @@ class WatchedTime:
         return abs(now - then - timedelta(seconds=now_s - then_s)) >= SLEWED
 
 
-class VisitRetention(Protocol):
-    """The purge's part of the door log. Same thread as the writer; raises StoreError."""
-
-    def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
-        """Date this boot's rows written before a trusted time (UTC), and store the highest.
-
-        Rows of this boot whose clock was untrusted get `now` minus their age by `boot`, the boot
-        clock at the same time. `high_water` is the highest time that has stood for a while; None
-        where `now` has.
-        """
-
-    def prove_writable(self) -> None:
-        """Insert a row into each table, and take it back."""
-
-    def delete_before(self, cutoff: datetime) -> int:
-        """Delete attempts before a UTC time and throttles untouched since; return how many.
-
-        What is in the window of a stored hold is spared.
-        """
-
-    def compact(self) -> tuple[int, int, int]:
-        """VACUUM, then ``wal_checkpoint(TRUNCATE)``; ``(0, 0, 0)`` says that all is gone."""
-
-    def end_holds(self, now: datetime) -> None:
-        """Forget the holds that have ended by a UTC time that is right."""
-
-    def oldest(self) -> datetime | None:
-        """Return the UTC time of the oldest attempt that no hold spares; None if there is none."""
-
-    def held(self) -> int:
-        """Return how many attempts are in the window of a hold."""
-
-    def settle(self, now: datetime, boot: BootTime) -> None:
-        """Correct the times of attempts after a UTC time that is right: a clock was ahead.
-
-        The high-water mark falls to it. Attempts of this boot are dated by their age; others as
-        late as they can be, and as a guess.
-        """
-
-    def ahead(self, now: datetime) -> int:
-        """Return how many attempts lie after a UTC time."""
-
-    def plant(self, canary: bytes, at: datetime) -> None:
-        """Keep a canary: a row that is no visit, and is purged like a visit of that UTC time."""
-
-    def canaries(self) -> frozenset[bytes]:
-        """Return the canaries that are kept now."""
-
-    def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
-        """Return the bytes that `delete_before` deletes and that no kept row holds."""
-
-    def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
-        """Return those of some traces that a row holds now."""
-
-
-STEP = timedelta(days=1)
-"""How much of the log, from the oldest visit on, a purge deletes that no staff started.
-
-An ordinary purge deletes 6 hours. More is due after a long outage, or by a wrong clock that was
-believed, which must not empty the log before staff have seen the alarm.
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class PurgeReport:
     """What a purge did.
@@ -193,56 +132,169 @@ class PurgeReport:
         }
 
 
-def purge(
-    visits: VisitRetention,
-    moment: Moment,
-    boot: BootTime,
-    retention: timedelta,
-    *,
-    believed: bool = False,
-    whole: bool = True,
-    canaries: Canaries | None = None,
-    earlier: frozenset[bytes] = frozenset(),
-    remember: Callable[[frozenset[bytes]], None] = lambda _traces: None,
-) -> PurgeReport:
-    """Delete what is older than the retention and under no hold; safe to repeat at any time.
-
-    Later attempts are dated anew only where the clock is `believed`, having run evenly for long:
-    one that is behind for an evening must not make every visit look old. `whole` takes all that is
-    due, as staff ask for it, else a :data:`STEP`. `canaries` is None without the installation key.
-    `earlier` are the traces of purges that were not complete; `remember` takes this one's before a
-    row is deleted: if the disk is full then, a later proof looks for them all the same.
-
-    Raises StoreError: the door log failed; purge again.
-    """
-    if moment.stepped or not moment.dependable:
-        return PurgeReport(traces=earlier)
-    # Not by the high-water mark: one evening with a wrong clock would delete every visit for good.
-    now = moment.local.astimezone(UTC)
-    visits.keep_time(moment.local, boot, moment.high_water)
-    if believed:
-        visits.settle(now, boot)
-    due = visible_since(now, retention)
-    oldest = None if whole else visits.oldest()
-    cutoff = due if oldest is None else min(due, oldest + STEP)
-    limited = cutoff < due
-    if not limited:
-        visits.end_holds(now)
-    if canaries is not None:
-        visits.plant(canaries.of(now.date()), now)
-    traces = earlier | visits.traces_before(cutoff)
-    remember(traces)
-    deleted, checkpoint = visits.delete_before(cutoff), visits.compact()
-    ahead = visits.ahead(now + SLEWED)
-    return PurgeReport(deleted, cutoff, checkpoint, visits.held(), ahead, limited, traces)
-
-
 def visible_since(now: datetime, retention: timedelta) -> datetime:
     """Return the UTC time before which nothing may be listed, purged or not.
 
     For a list, `now` is a moment's `latest_known`.
     """
     return now.astimezone(UTC) - retention
+
+
+# The proof of a purge: a search of raw bytes for what was deleted, and a signed report of it.
+
+FORMAT = "doorctl-purge/1"
+
+
+class Trim(Enum):
+    """What happened to the blocks that the file system no longer uses."""
+
+    DONE = "done"
+    NOT_PERMITTED = "not permitted"
+    NOT_SUPPORTED = "not supported"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search of raw bytes found.
+
+    `needles`, the wanted byte strings that were found, are never shown; `files` has only a number
+    for a file that has no name any more.
+    """
+
+    needles: frozenset[bytes] = field(repr=False)
+    bytes_read: int
+    files: tuple[str, ...]
+
+
+Search = Callable[[frozenset[bytes]], Found]
+"""Reads every file that a deleted row could have left something in; raises StoreError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is known after a purge; it names nobody.
+
+    `residue` counts the deleted byte strings that still stand in a file, and in no row that is
+    kept. `canaries_seen` are those of `canaries_kept` that the search found: all, or it did not
+    search well.
+    """
+
+    report: PurgeReport
+    at: datetime
+    clock: str
+    trim: Trim
+    searched: int
+    found: Found
+    residue: int
+    canaries_kept: int
+    canaries_seen: int
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is left, as far as the search proves it."""
+        seen_all = self.canaries_seen == self.canaries_kept
+        return self.report.complete and not (self.residue or self.report.ahead) and seen_all
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the proof as it is signed and printed."""
+        return {
+            "format": FORMAT,
+            "at": self.at.isoformat(timespec="seconds"),
+            "clock": self.clock,
+            **self.report.as_dict(),
+            "held": self.report.held,
+            "ahead": self.report.ahead,
+            "checkpoint": list(self.report.checkpoint or ()),
+            "trim": self.trim.value,
+            "searched": self.searched,
+            "bytes_read": self.found.bytes_read,
+            "files": sorted(self.found.files),
+            "residue": self.residue,
+            "canaries_kept": self.canaries_kept,
+            "canaries_seen": self.canaries_seen,
+            "clean": self.clean,
+        }
+
+
+def prove(
+    report: PurgeReport,
+    moment: Moment,
+    canaries: Canaries,
+    *,
+    kept: frozenset[bytes],
+    still_kept: Callable[[frozenset[bytes]], frozenset[bytes]],
+    search: Search,
+    trim: Callable[[], Trim],
+) -> Proof:
+    """Search for what a purge has deleted in every byte that it could have left.
+
+    `report` is of a purge that was not postponed. The canaries `kept` after it are looked for too:
+    a search that misses them would miss a visit. `still_kept` returns those of some traces that a
+    row holds now: the patron may have come again during the search.
+
+    Raises StoreError: the files could not be read; nothing is proved.
+    """
+    assert report.cutoff is not None  # noqa: S101 - as said above
+    gone = (report.traces | canaries.expired(report.cutoff)) - kept
+    trimmed = trim()
+    found = search(gone | kept)
+    residue = found.needles & gone
+    if residue:
+        residue -= still_kept(residue)
+    return Proof(
+        report=report,
+        at=moment.local.astimezone(UTC),
+        clock=moment.state.value,
+        trim=trimmed,
+        searched=len(gone),
+        found=found,
+        residue=len(residue),
+        canaries_kept=len(kept),
+        canaries_seen=len(found.needles & kept),
+    )
+
+
+class ReportSigner:
+    """Sign reports, and check them: HMAC-SHA256 in ``signature``.
+
+    The key is ``HMAC-SHA256(installation key, "purge report")``, so that an auditor can be given
+    a key that opens nothing else. The installation key is not kept.
+    """
+
+    def __init__(self, key: InstallationKey) -> None:
+        self._key = InstallationKey(hmac.digest(key.reveal(), b"purge report", "sha256"))
+
+    def signed(self, fields: dict[str, Any]) -> bytes:
+        """Return a report with its signature, as JSON for a file."""
+        whole = {**fields, "signature": self._signature(fields)}
+        return json.dumps(whole, indent=2, ensure_ascii=False).encode() + b"\n"
+
+    def verified(self, content: bytes) -> dict[str, Any]:
+        """Return a report that bears this installation's signature.
+
+        Raises InputError: it is no report, it was changed, or another installation signed it.
+        """
+        try:
+            fields = json.loads(content)
+        except (ValueError, RecursionError):
+            fields = None
+        if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+            raise InputError("that is no purge report")
+        signature = fields.pop("signature", None)
+        wanted = self._signature(fields)
+        if not isinstance(signature, str) or not hmac.compare_digest(
+            signature.encode("utf-8", "replace"), wanted.encode()
+        ):
+            raise InputError(
+                "the signature is wrong: the report was changed, or another installation's key "
+                "signed it"
+            )
+        return fields
+
+    def _signature(self, fields: dict[str, Any]) -> str:
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return hmac.digest(self._key.reveal(), text.encode(), "sha256").hex()
 
 
 # Without a push for a month the patron register's rows are about nobody we know: patrons who left
@@ -316,11 +368,12 @@ FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class HoldAsked:
-    """A hold as staff ask for it; all times aware.
+class Hold:
+    """A hold; its times are aware, and of one that is stored UTC.
 
     The window ends just before `to`, and the hold ends by itself at `until`. `case` is the
-    incident's number elsewhere, and `reason` names nobody.
+    incident's number elsewhere, and `reason` names nobody. `number`, by which it is lifted and
+    shown, is never given twice; this and `added_at` are the door's to give.
     """
 
     since: datetime
@@ -329,35 +382,16 @@ class HoldAsked:
     reason: str
     until: datetime
     by: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A hold as it is stored; all times UTC. See :class:`HoldAsked`.
-
-    `number`, by which it is lifted and shown, is never given twice.
-    """
-
-    number: int
-    since: datetime
-    to: datetime
-    case: str
-    reason: str
-    until: datetime
-    added_at: datetime
-    by: str
-
-    def numbered(self, number: int) -> Hold:
-        """Return the hold with its number."""
-        return replace(self, number=number)
+    number: int = 0
+    added_at: datetime = FIRST_DAY
 
     def in_force(self, moment: Moment) -> bool:
         """Tell whether the hold is certainly in force; while the clock is in doubt it is not."""
         return moment.dependable and moment.latest_known < self.until
 
 
-def accepted(request: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
-    """Return a hold that may be stored, without a number yet.
+def accepted(hold: Hold, moment: Moment, retention: timedelta) -> Hold:
+    """Return a hold that staff ask for as it may be stored, without a number yet.
 
     The window may not begin before the retention: a new hold can't keep what only another hold has
     kept. Raises InputError: it makes no sense, the clock can't say when it would end, or a text of
@@ -371,7 +405,7 @@ def accepted(request: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     now, oldest = moment.local.astimezone(UTC), visible_since(moment.latest_known, retention)
     since, to, until = (
         _utc(what, at)
-        for what, at in (("from", request.since), ("to", request.to), ("until", request.until))
+        for what, at in (("from", hold.since), ("to", hold.to), ("until", hold.until))
     )
     problems = (
         (to <= since, "the window ends before it begins"),
@@ -379,17 +413,17 @@ def accepted(request: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
         (since < oldest, "the window begins before {time}, and that is gone"),
         (until <= now, "the hold would have ended already"),
         (until > now + LONGEST, f"a hold ends at most {LONGEST.days} days from now"),
-        (not _is_line(request.case), f"give a case number of 1 to {LONGEST_TEXT} characters"),
-        (not _is_line(request.reason), f"give a reason of 1 to {LONGEST_TEXT} characters"),
+        (not _is_line(hold.case), f"give a case number of 1 to {LONGEST_TEXT} characters"),
+        (not _is_line(hold.reason), f"give a reason of 1 to {LONGEST_TEXT} characters"),
     )
     for wrong, text in problems:
         if wrong:
             raise InputError(text, time=oldest.astimezone(moment.local.tzinfo))
     # The police's own numbers, 0700-12345-00001-26, have more digits than other texts may.
-    if may_be_cpr(request.case):
+    if may_be_cpr(hold.case):
         raise InputError("the case number may be a CPR number; give the case's own")
-    refuse_purpose(request.reason, "reason")
-    return Hold(0, since, to, request.case, request.reason, until, now, request.by)
+    refuse_purpose(hold.reason, "reason")
+    return replace(hold, since=since, to=to, until=until, added_at=now)
 
 
 def readable_since(hold: Hold, moment: Moment, retention: timedelta) -> datetime:

@@ -15,7 +15,7 @@ from doorctl.access.patron import SealedRow
 from doorctl.cards.numbers import is_cpr, normalise
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.masked import IdentifierKind
-from doorctl.privacy.audit import Action, AuditReader, Entry
+from doorctl.privacy.audit import Action, Entry
 
 PATRONS, BRANCH, VISITS = "patrons.db", "branch.db", "visits.db"
 """The databases, by the names of their files."""
@@ -113,6 +113,11 @@ class HeldRow:
 
     table: Table
     values: tuple[Any, ...] = field(repr=False)
+
+    @property
+    def by_column(self) -> dict[str, Any]:
+        """The values by the names of their columns."""
+        return dict(zip(self.table.names, self.values, strict=True))
 
 
 class Holdings(Protocol):
@@ -467,14 +472,16 @@ class Export:
         }
 
 
-def lookups(audit: AuditReader, rows: Collection[HeldRow], subject: Subject) -> tuple[Lookup, ...]:
+def lookups(
+    rows: Collection[HeldRow], named: Collection[Entry], every: Callable[[], Iterable[Entry]]
+) -> tuple[Lookup, ...]:
     """Return what staff looked at or changed of a person, oldest first; not who did.
 
-    A list that staff looked at counts where one of the person's `rows` stood in it.
+    It is what is `named` on the audit log as about the person, and those lists among `every` entry
+    in which one of the person's `rows` stood.
     """
-    named = audit.about(subject.row_keys, subject.patron_ref)
     stand = {action: _standing(action, rows, named) for action in _LISTED}
-    lists = audit.entries() if any(stand.values()) else ()
+    lists = every() if any(stand.values()) else ()
     found = {one.number: one for one in lists if _showed(one, stand.get(one.deed.action, ()))}
     found |= {entry.number: entry for entry in named}
     return tuple(
@@ -491,11 +498,7 @@ def _standing(action: Action, rows: Collection[HeldRow], named: Iterable[Entry])
     """Return the rows that a list shows; one whose addition no entry tells was there before all."""
     table, adds = _LISTED[action]
     added = {one.deed.details.get("number"): one.at for one in named if one.deed.action is adds}
-    listed = [
-        dict(zip(row.table.names, row.values, strict=True))
-        for row in rows
-        if row.table.name == table
-    ]
+    listed = [row.by_column for row in rows if row.table.name == table]
     if adds is None:
         return [
             (row["attempt"], UNIX_EPOCH + timedelta(milliseconds=row["at_ms"])) for row in listed

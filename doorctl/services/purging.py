@@ -21,17 +21,17 @@ from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed, Details
-from doorctl.privacy.proof import Proof, ReportSigner, Trim, prove
 from doorctl.privacy.retention import (
     Canaries,
     Hold,
-    HoldAsked,
+    Proof,
     PurgeReport,
-    VisitRetention,
+    ReportSigner,
+    Trim,
     WatchedTime,
     accepted,
     chosen,
-    purge,
+    prove,
     readable_since,
 )
 from doorctl.privacy.subject import PartErased, Subject
@@ -42,6 +42,7 @@ from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.keys import earlier_keys, first_key, read_key
 from doorctl.store.residue import PurgeReports, read_report, search_apart, trim
 from doorctl.store.subject import StoredErasures, erase_visits, forget_erased
+from doorctl.store.visit_purge import PurgedVisits, purge
 from doorctl.store.visits import VisitStore, open_or_create_visits
 
 # What the door process does for a person's rights: it owns the door log.
@@ -108,7 +109,7 @@ class Purging:
     def __init__(
         self,
         app: App,
-        visits: VisitRetention,
+        visits: PurgedVisits,
         *,
         key: InstallationKey | None,
         run: Run[Any],
@@ -131,7 +132,7 @@ class Purging:
     def purge(self, *, whole: bool = True) -> PurgeReport:
         """Purge once; on the thread that the door log belongs to.
 
-        `whole` is that of :func:`~doorctl.privacy.retention.purge`. Raises StoreError: the door log
+        `whole` is that of :func:`~doorctl.store.visit_purge.purge`. Raises StoreError: the door log
         failed.
         """
         clock = self._app.clock
@@ -286,9 +287,9 @@ def hold_answers(app: App, book: VisitStore, run: Run[Hold]) -> Answers:
     """Return the answers about holds on the door's socket; `run` is that of :class:`Purging`."""
 
     def add(question: Question) -> dict[str, Any]:
-        request = msgspec.convert(question.about, HoldAsked)
-        request = replace(request, by=question.signed(request.by))
-        hold = accepted(request, app.clock.moment(), retention(app.config))
+        asked = msgspec.convert(question.about, Hold)
+        asked = replace(asked, by=question.signed(asked.by))
+        hold = accepted(asked, app.clock.moment(), retention(app.config))
         return _as_answer(run(partial(book.add_hold, hold)))
 
     def lift(question: Question) -> dict[str, Any]:
@@ -298,18 +299,18 @@ def hold_answers(app: App, book: VisitStore, run: Run[Hold]) -> Answers:
     return {ADD: add, LIFT: lift}
 
 
-def add_hold(app: App, request: HoldAsked) -> Hold:
+def add_hold(app: App, asked: Hold) -> Hold:
     """Add a hold, by the door where it runs; return it with its number.
 
     Audited: it is taken back where the entry can't be written. Raises DoorctlError: it makes no
     sense, or it could not be stored.
     """
-    added = _changed(app, Question(ADD, msgspec.to_builtins(request)))
+    added = _changed(app, Question(ADD, msgspec.to_builtins(asked)))
     times = {"from": added.since, "to": added.to, "until": added.until}
     span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
     details: Details = {"number": added.number, **span}
     try:
-        _note_hold(app, Deed(Action.HOLD_ADDED, why=request.reason, details=details))
+        _note_hold(app, Deed(Action.HOLD_ADDED, why=asked.reason, details=details))
     except DoorctlError:
         _lift(app, added.number)
         raise

@@ -84,7 +84,9 @@ def export(app: App, named: Named, why: str = "") -> Export:
             for row in book.rows(subject, oldest)
         )
     with closing(AuditRecords(app.storage.branch_db)) as audit:
-        held = Export(rows, lookups(audit, rows, before), books.erasures.of(subject))
+        named_in = audit.about(before.row_keys, before.patron_ref)
+        looks = lookups(rows, named_in, audit.entries)
+    held = Export(rows, looks, books.erasures.of(subject))
     # Where nothing is held of a person, a look would be all that is.
     cards = () if held.empty else tuple(sorted(subject.row_keys))
     ref = None if held.empty else subject.patron_ref

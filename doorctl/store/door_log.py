@@ -172,8 +172,8 @@ HELD = "EXISTS (SELECT 1 FROM holds WHERE at_ms >= since_ms AND at_ms < to_ms)"
 def to_hold(record: tuple[Any, ...]) -> Hold:
     """Return the hold of a record of :data:`HOLDS`."""
     number, since_ms, to_ms_, case, reason, until_ms, added_ms, by = record
-    window, times = (from_ms(since_ms), from_ms(to_ms_)), (from_ms(until_ms), from_ms(added_ms))
-    return Hold(number, *window, case, reason, *times, by)
+    since, to, until, added_at = map(from_ms, (since_ms, to_ms_, until_ms, added_ms))
+    return Hold(since, to, case, reason, until, by, number, added_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,10 @@ class AuditTrail:
     def erase_about(
         self, cards: Collection[bytes], patron_ref: str | None, moment: Moment
     ) -> tuple[int, ...]:
-        """Erase the records that name one of the cards or the patron; return their numbers."""
+        """Erase the records that name one of the cards or the patron; return their numbers.
+
+        The caller puts :func:`~doorctl.privacy.audit.erased_numbers` of them on record.
+        """
         with self._branch.together(moment) as connection:
             erased = connection.execute(ERASE_ABOUT, about_values(cards, patron_ref)).fetchall()
             if erased:
@@ -179,7 +182,7 @@ class AuditTrail:
 
 
 class AuditRecords(BranchReader):
-    """Read the audit log; implements `AuditReader`."""
+    """Read the audit log."""
 
     unreadable = "an audit record can't be read; run `doorctl audit verify`"
 

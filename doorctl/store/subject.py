@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
@@ -32,7 +32,7 @@ from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import WatchedReader, compact, transaction, translated
 from doorctl.store.door_log import HELD, TAKE_BACK_WRONG_PIN
 from doorctl.store.records import AuditTrail
-from doorctl.store.tables import WRONG_PINS, from_ms, person_tables, select, to_ms
+from doorctl.store.tables import RESTRICTIONS, WRONG_PINS, from_ms, person_tables, select, to_ms
 
 # Names of tables and columns are all that these are made of; values are always bound.
 
@@ -71,25 +71,6 @@ def belongs(table: Table, subject: Subject) -> tuple[str, tuple[Any, ...]]:
     if PATRON not in table.names:
         return by_card, keys
     return f"{PATRON} = ? OR ({PATRON} IS NULL AND {by_card})", (subject.patron_ref, *keys)
-
-
-def _values(
-    connection: sqlite3.Connection,
-    database: str,
-    column: str,
-    where: str = "",
-    values: Iterable[object] = (),
-) -> frozenset[Any]:
-    wanted = {CARD, PATRON} if where else {column}
-    condition = " AND ".join(filter(None, (where, f"{column} IS NOT NULL")))
-    cursors = (
-        connection.execute(
-            select(f"DISTINCT {column}", f"{table.name} WHERE {condition}"), tuple(values)
-        )
-        for table in person_tables(database)
-        if wanted <= set(table.names)
-    )
-    return frozenset(value for rows in cursors for (value,) in rows)
 
 
 _STONES = "SELECT mark, erasure, epoch, erased_ms, until_ms FROM tombstones ORDER BY mark"
@@ -136,7 +117,6 @@ def _stones(connection: sqlite3.Connection) -> Iterator[Tombstone]:
 
 
 _RESTRICT = "INSERT INTO restrictions (row_key, patron_ref, since_ms, by) VALUES (?, ?, ?, ?)"
-_END_RESTRICTION = "DELETE FROM restrictions WHERE number = ?"
 
 
 def erase_rights(
@@ -177,8 +157,9 @@ def restrict(
     if not subject.row_keys and subject.patron_ref is None:
         raise InputError("name a card or a patron whose data are to be restricted")
     since_ms = to_ms(known(moment))
+    where, values = belongs(RESTRICTIONS, subject)
     with writer.together(moment) as connection:
-        if _restrictions(connection, subject):
+        if connection.execute(f"SELECT 1 FROM restrictions WHERE {where}", values).fetchone():  # noqa: S608 -- as said
             raise InputError("the person's data are restricted already")
         rows = [(key, subject.patron_ref, since_ms, by) for key in sorted(subject.row_keys)]
         connection.executemany(_RESTRICT, rows or [(None, subject.patron_ref, since_ms, by)])
@@ -190,14 +171,13 @@ def unrestrict(
     writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment, why: str = ""
 ) -> None:
     """End the restriction of a person's data; InputError where there is none, or for the reason."""
+    where, values = belongs(RESTRICTIONS, subject)
     with writer.together(moment) as connection:
-        numbers = _restrictions(connection, subject)
-        if not numbers:
+        if not connection.execute(f"DELETE FROM restrictions WHERE {where}", values).rowcount:  # noqa: S608 -- as said
             raise InputError(
                 "the person's data are not restricted here; if the door says so all the same, "
                 "the library system does"
             )
-        connection.executemany(_END_RESTRICTION, ((number,) for number in numbers))
         writer.rewrite_after()
         deed = _about(Action.SUBJECT_UNRESTRICTED, subject, why)
         AuditTrail(writer).append(deed, by, moment)
@@ -205,14 +185,6 @@ def unrestrict(
 
 def _about(action: Action, subject: Subject, why: str) -> Deed:
     return Deed(action, tuple(sorted(subject.row_keys)), subject.patron_ref, why)
-
-
-def _restrictions(connection: sqlite3.Connection, subject: Subject) -> list[int]:
-    return [
-        row.values[row.table.names.index("number")]
-        for row in held_rows(connection, BRANCH, subject)
-        if row.table.name == "restrictions"
-    ]
 
 
 # The register and the door log: the connection that writes them erases a person there.
@@ -336,12 +308,6 @@ _IN_FORCE = """
     SELECT since_ms, to_ms FROM holds
     WHERE until_ms > (SELECT coalesce(max(high_water_ms), 0) FROM clock)
 """
-_EPOCH = "SELECT epoch FROM cache"
-
-_RowsAndHolds = tuple[list[HeldRow], list[tuple[int, int]]]
-"""Rows of a person, and the windows of the holds in force: from, to."""
-
-ResultT = TypeVar("ResultT")
 
 
 class SubjectReader:
@@ -358,15 +324,15 @@ class SubjectReader:
     def owners(self, row_keys: frozenset[bytes]) -> frozenset[str]:
         """Return the patrons' numbers in rows with one of these cards."""
         marks = ", ".join("?" * len(row_keys))
-        return self._found(column=PATRON, where=f"{CARD} IN ({marks})", values=row_keys)
+        return self._found(PATRON, f"{CARD} IN ({marks})", row_keys)
 
     def cards(self, patron_ref: str) -> frozenset[bytes]:
         """Return the row keys in rows with a patron's number."""
-        return self._found(column=CARD, where=f"{PATRON} = ?", values=(patron_ref,))
+        return self._found(CARD, f"{PATRON} = ?", (patron_ref,))
 
     def every_card(self) -> frozenset[bytes]:
         """Return all row keys; only for a database of thousands, so not for a register."""
-        return self._found(column=CARD)
+        return self._found(CARD)
 
     def rows(self, subject: Subject, not_before: datetime) -> tuple[HeldRow, ...]:
         """Return all rows of a person.
@@ -374,48 +340,51 @@ class SubjectReader:
         A dated row from before a UTC time is left out, unless a hold keeps it that is in force by
         the highest trusted time on record.
         """
-        nothing: _RowsAndHolds = ([], [])
-        rows, held = self._read(partial(_rows_and_holds, subject=subject), nothing)
-        return tuple(
-            row for row in rows if _is_young(row, to_ms(not_before)) or _is_held(row, held)
-        )
+        since_ms = to_ms(not_before)
+        with self._current() as connection:
+            if connection is None:
+                return ()
+            name = self.path.name
+            windows = connection.execute(_IN_FORCE).fetchall() if name == VISITS else []
+            rows = held_rows(connection, name, subject)
+        return tuple(row for row in rows if _is_shown(row, since_ms, windows))
 
     def epoch(self) -> int:
         """Return the number of the push that ``patrons.db`` holds; 0 for none."""
-        return self._read(_epoch, 0)
+        with self._current() as connection:
+            record = connection and connection.execute("SELECT epoch FROM cache").fetchone()
+        return record[0] if record else 0
 
     def close(self) -> None:
         """Close the connection; idempotent."""
         self._reader.close()
 
-    def _found(self, **wanted: Any) -> frozenset[Any]:
-        return self._read(partial(_values, **wanted), frozenset())
+    def _found(self, column: str, where: str = "", values: Iterable[object] = ()) -> frozenset[Any]:
+        wanted = {CARD, PATRON} if where else {column}
+        condition = " AND ".join(filter(None, (where, f"{column} IS NOT NULL")))
+        with self._current() as connection:
+            if connection is None:
+                return frozenset()
+            cursors = (
+                connection.execute(
+                    select(f"DISTINCT {column}", f"{table.name} WHERE {condition}"), tuple(values)
+                )
+                for table in person_tables(self.path.name)
+                if wanted <= set(table.names)
+            )
+            return frozenset(value for rows in cursors for (value,) in rows)
 
-    def _read(self, ask: Callable[[sqlite3.Connection, str], ResultT], nothing: ResultT) -> ResultT:
+    @contextmanager
+    def _current(self) -> Iterator[sqlite3.Connection | None]:
+        """Give the connection; None for a file that is missing and may be."""
         gone = never_made(self.path) if self.path.name == BRANCH else not self.path.exists()
-        if gone:
-            return nothing
         with translated(self.path):
-            return ask(self._reader.current(), self.path.name)
+            yield None if gone else self._reader.current()
 
 
-def _epoch(connection: sqlite3.Connection, _name: str) -> int:
-    record: tuple[int] | None = connection.execute(_EPOCH).fetchone()
-    return 0 if record is None else record[0]
-
-
-def _rows_and_holds(connection: sqlite3.Connection, name: str, subject: Subject) -> _RowsAndHolds:
-    in_force = connection.execute(_IN_FORCE).fetchall() if name == VISITS else []
-    return held_rows(connection, name, subject), in_force
-
-
-def _is_held(row: HeldRow, held: list[tuple[int, int]]) -> bool:
-    if not (row.table.held and row.table.dated):
-        return False
-    at_ms = row.values[row.table.names.index(row.table.dated)]
-    return any(since_ms <= at_ms < to_ms_ for since_ms, to_ms_ in held)
-
-
-def _is_young(row: HeldRow, not_before_ms: int) -> bool:
-    dated = row.table.dated
-    return dated is None or row.values[row.table.names.index(dated)] >= not_before_ms
+def _is_shown(row: HeldRow, since_ms: int, windows: Iterable[tuple[int, int]]) -> bool:
+    if row.table.dated is None:
+        return True
+    at_ms = row.by_column[row.table.dated]
+    held = row.table.held and any(first <= at_ms < end for first, end in windows)
+    return held or at_ms >= since_ms

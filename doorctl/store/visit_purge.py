@@ -1,4 +1,4 @@
-"""Dating, deleting and rewriting rows of the door log so that nothing expired is left of them.
+"""The purge of the door log: it dates, deletes and rewrites rows so that nothing expired is left.
 
 ``secure_delete`` alone leaves ids in index pages (on 82 % of 365 simulated days); DELETE, VACUUM
 and ``wal_checkpoint(TRUNCATE)`` together left none.
@@ -7,10 +7,19 @@ and ``wal_checkpoint(TRUNCATE)`` together left none.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from doorctl.core.moments import BootTime, ClockState
-from doorctl.store.connection import transaction
+from doorctl.access.throttle import UNANSWERED_DAYS, WRONG_PIN_DAYS
+from doorctl.core.errors import StoreError
+from doorctl.core.moments import SLEWED, BootTime, ClockState, Moment
+from doorctl.privacy.retention import Canaries, PurgeReport, visible_since
+from doorctl.store.connection import compact, transaction, translated
 from doorctl.store.door_log import HELD
+from doorctl.store.residue import KEY_BYTES, TIME_BYTES, discard_set_aside
+from doorctl.store.tables import from_ms, to_ms
 
 _DATE_WRONG_PINS = """
     UPDATE wrong_pins SET day = date(at_ms / 1000, 'unixepoch') FROM attempts
@@ -55,64 +64,250 @@ _DELETE_ATTEMPTS = f"""
     DELETE FROM attempts WHERE attempt IN
     (SELECT attempt FROM attempts WHERE at_ms < ? AND NOT {HELD} ORDER BY at_ms LIMIT ?)
 """  # noqa: S608 -- as said
-OLDEST = f"SELECT at_ms FROM attempts WHERE NOT {HELD} ORDER BY at_ms LIMIT 1"  # noqa: S608
+_OLDEST = f"SELECT at_ms FROM attempts WHERE NOT {HELD} ORDER BY at_ms LIMIT 1"  # noqa: S608
 _DELETE_CANARIES = f"DELETE FROM canaries WHERE at_ms < ? AND NOT {HELD}"  # noqa: S608 -- as said
 _DELETE_EVENTS = f"DELETE FROM events WHERE at_ms < ? AND NOT {HELD}"  # noqa: S608 -- as said
 _DELETE_THROTTLES = "DELETE FROM throttles WHERE touched_ms < ?"
+_HELD_ATTEMPTS = f"SELECT count(*) FROM attempts WHERE {HELD}"  # noqa: S608 -- as said
+_AHEAD = "SELECT count(*) FROM attempts WHERE at_ms > ?"
+# A card that is nobody's is forgotten with its visits.
+_PURGE_WRONG_PINS = """
+    DELETE FROM wrong_pins
+    WHERE patron_ref IS NULL AND attempt NOT IN (SELECT attempt FROM attempts)
+    OR day < date(:now / 1000, 'unixepoch', CASE WHEN answered THEN :answered ELSE :longest END)
+"""
+_WRONG_PINS_AGES = {"answered": f"-{WRONG_PIN_DAYS} days", "longest": f"-{UNANSWERED_DAYS} days"}
+
+# What a deleted visit could leave in a file: its row key and its time, as SQLite writes them.
+#
+# A time is six bytes, high byte first: SQLite writes every whole number from 2^31 to 2^47 so,
+# which are the milliseconds of all days from 1970-01-26 to the year 6429. A time outside tells
+# nobody anything.
+
+_TIMES = range(2**31, 2**47)
+
+_KEYS = f"""
+    SELECT row_key FROM attempts WHERE row_key IS NOT NULL AND at_ms < :cutoff AND NOT {HELD}
+    UNION SELECT row_key FROM throttles WHERE touched_ms < :cutoff
+    UNION SELECT row_key FROM canaries WHERE at_ms < :cutoff AND NOT {HELD}
+    EXCEPT SELECT row_key FROM attempts WHERE row_key IS NOT NULL AND (at_ms >= :cutoff OR {HELD})
+    EXCEPT SELECT row_key FROM throttles WHERE touched_ms >= :cutoff
+    EXCEPT SELECT row_key FROM canaries WHERE at_ms >= :cutoff OR {HELD}
+"""  # noqa: S608 -- as said
+_AT = f"""
+    SELECT at_ms FROM attempts WHERE at_ms < :cutoff AND NOT {HELD}
+    UNION SELECT at_ms FROM canaries WHERE at_ms < :cutoff AND NOT {HELD}
+    UNION SELECT at_ms FROM events WHERE at_ms < :cutoff AND NOT {HELD}
+    EXCEPT SELECT since_ms FROM holds
+    EXCEPT SELECT to_ms FROM holds
+    EXCEPT SELECT added_ms FROM holds
+"""  # noqa: S608 -- as said
+_KEPT_KEY = """
+    SELECT EXISTS (SELECT 1 FROM throttles WHERE row_key = ?1)
+    OR EXISTS (SELECT 1 FROM canaries WHERE row_key = ?1)
+    OR EXISTS (SELECT 1 FROM attempts WHERE row_key = ?1)
+"""
+_KEPT_TIME = """
+    SELECT EXISTS (SELECT 1 FROM attempts WHERE at_ms = ?1)
+    OR EXISTS (SELECT 1 FROM canaries WHERE at_ms = ?1)
+    OR EXISTS (SELECT 1 FROM throttles WHERE touched_ms = ?1)
+    OR EXISTS (SELECT 1 FROM events WHERE at_ms = ?1)
+    OR EXISTS (SELECT 1 FROM holds WHERE ?1 IN (since_ms, to_ms, until_ms, added_ms))
+"""
 
 
-def date_rows(
-    connection: sqlite3.Connection, now_ms: int, boot: BootTime, high_water_ms: int
-) -> None:
-    """Keep the high-water mark and date the rows that were written without a trusted time.
+STEP = timedelta(days=1)
+"""How much of the log, from the oldest visit on, a purge deletes that no staff started.
 
-    A row of this boot gets the trusted time less its age by the boot clock. A row of an earlier
-    boot keeps its guess, unless that lies after this boot began: a clock that once jumped ahead
-    would keep such a row for ever.
+An ordinary purge deletes 6 hours. More is due after a long outage, or by a wrong clock that was
+believed, which must not empty the log before staff have seen the alarm.
+"""
+
+
+class PurgedVisits:
+    """The purge's part of the door log's one writer; each call raises StoreError if it fails."""
+
+    path: Path
+    _file: tuple[int, int] | None = None
+    _now_ms: int | None = None
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The one writing connection."""
+        raise NotImplementedError
+
+    def is_there(self) -> bool:
+        """Tell whether the file is still at its path; SQLite writes into a deleted file too."""
+        return identity(self.path) == self._file
+
+    def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
+        """Store the highest trusted time, and date rows that were written without one.
+
+        `boot` is the boot clock at the trusted UTC time `now`: a row of this boot gets `now` less
+        its age by that clock. A row of an earlier boot keeps its guess, unless that lies after this
+        boot began: a clock that once jumped ahead would keep such a row for ever. `high_water` is
+        the highest time that has stood for a while; None where `now` has.
+
+        Raises StoreError: also if the file was removed or replaced: all that is written is lost.
+        """
+        with self._transaction() as connection:
+            if not self.is_there():
+                raise StoreError(f"{self.path} was removed or replaced meanwhile; restart the door")
+            self._now_ms = to_ms(now)
+            times = _times(self._now_ms, boot)
+            connection.execute(_KEEP_TIME, {"high_water": to_ms(high_water or now)})
+            for table in _DATED:
+                connection.execute(_DATE_THIS_BOOT.format(table), times)
+                connection.execute(_DATE_EARLIER_BOOTS.format(table), times)
+            connection.execute(_DATE_EARLIER_THROTTLES, times)
+            connection.execute(_DATE_THROTTLES_OF_THIS_BOOT, times)
+            connection.execute(_DATE_WRONG_PINS)
+
+    def settle(self, now: datetime, boot: BootTime) -> None:
+        """Date rows that lie after a right UTC time as :meth:`keep_time` does, even trusted ones.
+
+        A row of an earlier boot counts as a guess from now on. A high-water mark after that time
+        came from a wrong clock too, and is lowered.
+        """
+        times = _times(to_ms(now), boot)
+        with self._transaction() as connection:
+            for table in _DATED:
+                connection.execute(_SETTLE_THIS_BOOT.format(table), times)
+                connection.execute(_SETTLE_EARLIER_BOOTS.format(table), times)
+            connection.execute(_SETTLE_CANARIES, times)
+            connection.execute(_DATE_WRONG_PINS)
+            connection.execute(_SETTLE_MARK, times)
+
+    def delete_before(self, cutoff: datetime) -> int:
+        """Delete what is from before a UTC time; return the number of attempts.
+
+        :data:`BATCH_ROWS` attempts go a transaction. What is under a hold stays, so first end the
+        holds that are over. Canaries, the door's events and untouched throttles go with them. So do
+        the damaged copies in this directory that were set aside more than a day ago, by the time
+        kept last or else the highest trusted one.
+        """
+        cutoff_ms, deleted, batch = to_ms(cutoff), 0, BATCH_ROWS
+        with translated(self.path):
+            while batch == BATCH_ROWS:
+                with transaction(self.database) as connection:
+                    batch = connection.execute(_DELETE_ATTEMPTS, (cutoff_ms, BATCH_ROWS)).rowcount
+                deleted += batch
+            # The mark rises only by a time that has stood for an hour.
+            mark_ms = value(self.database, "SELECT high_water_ms FROM clock")
+            now_ms = mark_ms if self._now_ms is None else self._now_ms
+            with transaction(self.database) as connection:
+                for statement in (_DELETE_CANARIES, _DELETE_EVENTS, _DELETE_THROTTLES):
+                    connection.execute(statement, (cutoff_ms,))
+                by_ms = cutoff_ms if now_ms is None else now_ms
+                connection.execute(_PURGE_WRONG_PINS, {"now": by_ms, **_WRONG_PINS_AGES})
+        discard_set_aside(self.path.parent, cutoff if now_ms is None else from_ms(now_ms))
+        return deleted
+
+    def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
+        """Return the bytes that no file may hold after :meth:`delete_before`; never show them.
+
+        They are the row keys and times of rows before a time that no row which stays holds.
+        """
+        by = {"cutoff": to_ms(cutoff)}
+        with translated(self.path):
+            keys = [key for (key,) in self.database.execute(_KEYS, by) if len(key) == KEY_BYTES]
+            times = [ms for (ms,) in self.database.execute(_AT, by) if ms in _TIMES]
+        return frozenset((*keys, *(ms.to_bytes(TIME_BYTES, "big") for ms in times)))
+
+    def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
+        """Return the traces that a row holds now: the person came again meanwhile.
+
+        Reads the whole log for each, so give it only a few.
+        """
+        with translated(self.path):
+            return frozenset(trace for trace in traces if _is_kept(self.database, trace))
+
+    def plant(self, canary: bytes, at: datetime) -> None:
+        """Keep a canary of 16 bytes, purged like a visit of that UTC time; may be repeated."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO canaries VALUES (?, ?)", (canary, to_ms(at)))
+
+    def canaries(self) -> frozenset[bytes]:
+        """Return the canaries that are kept now."""
+        with translated(self.path):
+            return frozenset(
+                key for (key,) in self.database.execute("SELECT row_key FROM canaries")
+            )
+
+    def end_holds(self, now: datetime) -> None:
+        """Forget the holds whose end has come by a UTC time that is right."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM holds WHERE until_ms <= ?", (to_ms(now),))
+
+    def oldest(self) -> datetime | None:
+        """Return the UTC time of the oldest attempt that no hold spares; None for no attempt."""
+        with translated(self.path):
+            at_ms = value(self.database, _OLDEST)
+        return None if at_ms is None else from_ms(at_ms)
+
+    def held(self) -> int:
+        """Return how many attempts a hold spares: those in its window, however old."""
+        with translated(self.path):
+            return value(self.database, _HELD_ATTEMPTS) or 0
+
+    def ahead(self, now: datetime) -> int:
+        """Return how many attempts are dated after a UTC time."""
+        with translated(self.path):
+            return value(self.database, _AHEAD, to_ms(now)) or 0
+
+    def compact(self) -> tuple[int, int, int]:
+        """Rewrite the file without what was deleted; ``(0, 0, 0)`` if no byte of it is left."""
+        with translated(self.path):
+            return compact(self.database)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with translated(self.path), transaction(self.database) as connection:
+            yield connection
+
+
+def purge(
+    visits: PurgedVisits,
+    moment: Moment,
+    boot: BootTime,
+    retention: timedelta,
+    *,
+    believed: bool = False,
+    whole: bool = True,
+    canaries: Canaries | None = None,
+    earlier: frozenset[bytes] = frozenset(),
+    remember: Callable[[frozenset[bytes]], None] = lambda _traces: None,
+) -> PurgeReport:
+    """Delete what is older than the retention and under no hold; safe to repeat at any time.
+
+    Later attempts are dated anew only where the clock is `believed`, having run evenly for long:
+    one that is behind for an evening must not make every visit look old. `whole` takes all that is
+    due, as staff ask for it, else a :data:`STEP`. `canaries` is None without the installation key.
+    `earlier` are the traces of purges that were not complete; `remember` takes this one's before a
+    row is deleted: if the disk is full then, a later proof looks for them all the same.
+
+    Raises StoreError: the door log failed; purge again.
     """
-    times = _times(now_ms, boot)
-    connection.execute(_KEEP_TIME, {"high_water": high_water_ms})
-    for table in _DATED:
-        connection.execute(_DATE_THIS_BOOT.format(table), times)
-        connection.execute(_DATE_EARLIER_BOOTS.format(table), times)
-    connection.execute(_DATE_EARLIER_THROTTLES, times)
-    connection.execute(_DATE_THROTTLES_OF_THIS_BOOT, times)
-    connection.execute(_DATE_WRONG_PINS)
-
-
-def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> None:
-    """Date rows that lie after a right time as :func:`date_rows` does, even trusted ones.
-
-    A row of an earlier boot counts as a guess from now on. A high-water mark after that time came
-    from a wrong clock too, and is lowered.
-    """
-    times = _times(now_ms, boot)
-    for table in _DATED:
-        connection.execute(_SETTLE_THIS_BOOT.format(table), times)
-        connection.execute(_SETTLE_EARLIER_BOOTS.format(table), times)
-    connection.execute(_SETTLE_CANARIES, times)
-    connection.execute(_DATE_WRONG_PINS)
-    connection.execute(_SETTLE_MARK, times)
-
-
-def delete_attempts(database: sqlite3.Connection, cutoff_ms: int) -> int:
-    """Delete attempts before a time, :data:`BATCH_ROWS` a transaction; return how many.
-
-    Canaries and the door's events go with them, and throttles untouched since that time. What is
-    under a hold stays.
-    """
-    deleted = 0
-    while True:
-        with transaction(database) as connection:
-            batch = connection.execute(_DELETE_ATTEMPTS, (cutoff_ms, BATCH_ROWS)).rowcount
-        deleted += batch
-        if batch < BATCH_ROWS:
-            break
-    with transaction(database) as connection:
-        connection.execute(_DELETE_CANARIES, (cutoff_ms,))
-        connection.execute(_DELETE_EVENTS, (cutoff_ms,))
-        connection.execute(_DELETE_THROTTLES, (cutoff_ms,))
-    return deleted
+    if moment.stepped or not moment.dependable:
+        return PurgeReport(traces=earlier)
+    # Not by the high-water mark: one evening with a wrong clock would delete every visit for good.
+    now = moment.local.astimezone(UTC)
+    visits.keep_time(moment.local, boot, moment.high_water)
+    if believed:
+        visits.settle(now, boot)
+    due = visible_since(now, retention)
+    oldest = None if whole else visits.oldest()
+    cutoff = due if oldest is None else min(due, oldest + STEP)
+    limited = cutoff < due
+    if not limited:
+        visits.end_holds(now)
+    if canaries is not None:
+        visits.plant(canaries.of(now.date()), now)
+    traces = earlier | visits.traces_before(cutoff)
+    remember(traces)
+    deleted, checkpoint = visits.delete_before(cutoff), visits.compact()
+    ahead = visits.ahead(now + SLEWED)
+    return PurgeReport(deleted, cutoff, checkpoint, visits.held(), ahead, limited, traces)
 
 
 def _times(now_ms: int, boot: BootTime) -> dict[str, int | str]:
@@ -124,3 +319,23 @@ def _times(now_ms: int, boot: BootTime) -> dict[str, int | str]:
         "untrusted": ClockState.UNTRUSTED.value,
         "holdover": ClockState.HOLDOVER.value,
     }
+
+
+def _is_kept(connection: sqlite3.Connection, trace: bytes) -> bool:
+    if len(trace) == TIME_BYTES:
+        return bool(value(connection, _KEPT_TIME, int.from_bytes(trace, "big")))
+    return bool(value(connection, _KEPT_KEY, trace))
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from any other, None for no file."""
+    with suppress(OSError):
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    return None
+
+
+def value(connection: sqlite3.Connection, sql: str, *parameters: object) -> int | None:
+    """Return the first value of a query; None where it has no record."""
+    record: tuple[int | None] | None = connection.execute(sql, parameters).fetchone()
+    return None if record is None else record[0]

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from doorctl.access.patron import Reason
 from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import (
-    UNANSWERED_DAYS,
-    WRONG_PIN_DAYS,
     CardThrottle,
     ReaderThrottle,
 )
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState, KeptReadings, Stamped
-from doorctl.privacy.retention import Hold
+from doorctl.privacy.retention import Hold, chosen
 from doorctl.privacy.statistics import ATTEMPT, HourCount
 from doorctl.privacy.subject import VISITS
-from doorctl.store.connection import Writer, compact, create_file, transaction, translated
+from doorctl.store.connection import Writer, create_file, transaction, translated
 from doorctl.store.door_log import (
     COUNT_WRONG_PINS,
-    HELD,
     HOLD_COLUMNS,
     NO_HOUR,
     TAKE_BACK_WRONG_PIN,
@@ -36,14 +32,8 @@ from doorctl.store.door_log import (
     to_hour,
     to_throttle,
 )
-from doorctl.store.residue import KEY_BYTES, TIME_BYTES, discard_set_aside
-from doorctl.store.tables import from_ms, maybe, rehearse, to_ms
-from doorctl.store.visit_purge import (
-    OLDEST,
-    date_rows,
-    delete_attempts,
-    settle_rows,
-)
+from doorctl.store.tables import maybe, rehearse, to_ms
+from doorctl.store.visit_purge import PurgedVisits, identity, value
 
 FORGET_WRONG_PINS = "DELETE FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
 
@@ -74,52 +64,12 @@ _ADD_HOLD = f"INSERT INTO holds ({HOLD_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?,
 _LIFT = f"DELETE FROM holds WHERE number = ? RETURNING {HOLD_COLUMNS}"  # noqa: S608
 
 
-# What a deleted visit could leave in a file: its row key and its time, as SQLite writes them.
-#
-# A time is six bytes, high byte first: SQLite writes every whole number from 2^31 to 2^47 so,
-# which are the milliseconds of all days from 1970-01-26 to the year 6429. A time outside tells
-# nobody anything.
-
-_TIMES = range(2**31, 2**47)
-
-# The constant is all that these are made of; values are always bound.
-_KEYS = f"""
-    SELECT row_key FROM attempts WHERE row_key IS NOT NULL AND at_ms < :cutoff AND NOT {HELD}
-    UNION SELECT row_key FROM throttles WHERE touched_ms < :cutoff
-    UNION SELECT row_key FROM canaries WHERE at_ms < :cutoff AND NOT {HELD}
-    EXCEPT SELECT row_key FROM attempts WHERE row_key IS NOT NULL AND (at_ms >= :cutoff OR {HELD})
-    EXCEPT SELECT row_key FROM throttles WHERE touched_ms >= :cutoff
-    EXCEPT SELECT row_key FROM canaries WHERE at_ms >= :cutoff OR {HELD}
-"""  # noqa: S608 -- as said
-_AT = f"""
-    SELECT at_ms FROM attempts WHERE at_ms < :cutoff AND NOT {HELD}
-    UNION SELECT at_ms FROM canaries WHERE at_ms < :cutoff AND NOT {HELD}
-    UNION SELECT at_ms FROM events WHERE at_ms < :cutoff AND NOT {HELD}
-    EXCEPT SELECT since_ms FROM holds
-    EXCEPT SELECT to_ms FROM holds
-    EXCEPT SELECT added_ms FROM holds
-"""  # noqa: S608 -- as said
-_KEPT_KEY = """
-    SELECT EXISTS (SELECT 1 FROM throttles WHERE row_key = ?1)
-    OR EXISTS (SELECT 1 FROM canaries WHERE row_key = ?1)
-    OR EXISTS (SELECT 1 FROM attempts WHERE row_key = ?1)
-"""
-_KEPT_TIME = """
-    SELECT EXISTS (SELECT 1 FROM attempts WHERE at_ms = ?1)
-    OR EXISTS (SELECT 1 FROM canaries WHERE at_ms = ?1)
-    OR EXISTS (SELECT 1 FROM throttles WHERE touched_ms = ?1)
-    OR EXISTS (SELECT 1 FROM events WHERE at_ms = ?1)
-    OR EXISTS (SELECT 1 FROM holds WHERE ?1 IN (since_ms, to_ms, until_ms, added_ms))
-"""
-
-
 TRIED = "INSERT INTO attempts (at_ms, clock, boot_id, boot_ms) VALUES (0, 'untrusted', '', 0)"
 _CLOSE = """
     UPDATE attempts SET verdict = ?, reason = ?, row_key = coalesce(?, row_key)
     WHERE attempt = ? AND verdict IS NULL
 """
 _READER = "SELECT spent_ms, boot_id, boot_ms FROM reader"
-_CANARIES = "SELECT row_key FROM canaries"
 # A state that the door finds at its start may stand there already; a door that starts, and has not
 # said that it stops, was killed.
 _ADD_EVENT = """
@@ -130,17 +80,8 @@ _ADD_EVENT = """
     WHERE ?5 NOT IN ('mode', 'push', 'reader', 'keypad', 'fire')
     OR ?6 IS NOT (SELECT why FROM events WHERE kind = ?5 ORDER BY number DESC LIMIT 1)
 """
-_HELD_ATTEMPTS = f"SELECT count(*) FROM attempts WHERE {HELD}"  # noqa: S608 -- a constant
-_AHEAD = "SELECT count(*) FROM attempts WHERE at_ms > ?"
 _CLOSE_ALL = "UPDATE attempts SET verdict = ?, reason = ? WHERE verdict IS NULL"
 
-
-# A card that is nobody's is forgotten with its visits.
-_PURGE_WRONG_PINS = """
-    DELETE FROM wrong_pins
-    WHERE patron_ref IS NULL AND attempt NOT IN (SELECT attempt FROM attempts)
-    OR day < date(:now / 1000, 'unixepoch', CASE WHEN answered THEN :answered ELSE :longest END)
-"""
 
 _KEEP_CLOCK = """
     INSERT OR REPLACE INTO clock_readings (only, boot_id, accepted_ms, doubt_ms,
@@ -151,8 +92,8 @@ CACHE_KIB = 256
 """SQLite's own would grow to 2 MB at each purge and stay: 1.4 MB of the door (measured)."""
 
 
-class VisitStore:
-    """Write ``visits.db``; implements `VisitLog` and `VisitRetention`.
+class VisitStore(PurgedVisits):
+    """Write ``visits.db``; implements `VisitLog`.
 
     Belongs to the thread that makes it; the file must exist. Opening it closes attempts that a
     power cut left open as refused by a fault; what their throttle was charged stays charged. Raises
@@ -160,15 +101,13 @@ class VisitStore:
     """
 
     _writer: Writer | None = None
-    _file: tuple[int, int] | None = None
-    _now_ms: int | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._begin()
 
     def _begin(self) -> Writer:
-        self._file, self._now_ms = _identity(self.path), None
+        self._file, self._now_ms = identity(self.path), None
         writer = Writer(self.path, migrations)
         try:
             with translated(self.path), transaction(writer.database) as connection:
@@ -184,10 +123,6 @@ class VisitStore:
     def database(self) -> sqlite3.Connection:
         """The one writing connection; the erasure of a person uses it, on the same thread."""
         return (self._writer or self._begin()).database
-
-    def is_there(self) -> bool:
-        """Tell whether the file is still at its path; SQLite writes into a deleted file too."""
-        return _identity(self.path) == self._file
 
     def open_attempt(self, opened: Opened) -> None:
         """Record an attempt, with what is charged for it."""
@@ -218,7 +153,7 @@ class VisitStore:
                 values = (ClockState.UNTRUSTED.value, NO_HOUR, *cell, number)
                 connection.execute(_COUNT_ATTEMPT, values)
             if row_key is not None and closed.throttle is not None:
-                at_ms = _value(connection, "SELECT at_ms FROM attempts WHERE attempt = ?", number)
+                at_ms = value(connection, "SELECT at_ms FROM attempts WHERE attempt = ?", number)
                 _keep_throttle(connection, row_key, closed.throttle, at_ms or 0)
             if closed.right:
                 connection.execute(_ANSWER, (number,))
@@ -258,7 +193,7 @@ class VisitStore:
     def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron or a card are on record."""
         with translated(self.path):
-            return _value(self.database, COUNT_WRONG_PINS, row_key, patron_ref) or 0
+            return value(self.database, COUNT_WRONG_PINS, row_key, patron_ref) or 0
 
     def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
         """Forget a card's failures and a patron's: staff have seen the patron."""
@@ -270,7 +205,7 @@ class VisitStore:
         """Return the highest attempt number ever on record, purged or not; 0 for none."""
         with translated(self.path):
             last = "SELECT seq FROM sqlite_sequence WHERE name = 'attempts'"
-            return _value(self.database, last) or 0
+            return value(self.database, last) or 0
 
     def prove_writable(self) -> None:
         """Insert an attempt, and a row into each other table that has some, and take all back.
@@ -280,17 +215,6 @@ class VisitStore:
         with translated(self.path):
             rehearse(self.database, VISITS, TRIED)
 
-    def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
-        """Store the highest trusted time and date rows that were written before it was known.
-
-        Raises StoreError: also if the file was removed or replaced: all that is written is lost.
-        """
-        with self._transaction() as connection:
-            if not self.is_there():
-                raise StoreError(f"{self.path} was removed or replaced meanwhile; restart the door")
-            self._now_ms = to_ms(now)
-            date_rows(connection, self._now_ms, boot, to_ms(high_water or now))
-
     def keep_clock(self, kept: KeptReadings) -> None:
         """Store what the next process has to know of the clock, in place of what stood there."""
         accepted, doubt = kept.accepted, kept.doubt or (None, None)
@@ -299,119 +223,28 @@ class VisitStore:
         with self._transaction() as connection:
             connection.execute(_KEEP_CLOCK, (kept.boot_id, *walls_ms, *boots_ms))
 
-    def delete_before(self, cutoff: datetime) -> int:
-        """Delete what is from before a UTC time; return the number of attempts.
-
-        What is under a hold stays, so first end the holds that are over. Canaries and untouched
-        throttles go with the attempts. So do the damaged copies in this directory that were set
-        aside more than a day ago, by the time kept last or else the highest trusted one.
-        """
-        with translated(self.path):
-            deleted = delete_attempts(self.database, to_ms(cutoff))
-            # The mark rises only by a time that has stood for an hour.
-            mark_ms = _value(self.database, "SELECT high_water_ms FROM clock")
-            now_ms = mark_ms if self._now_ms is None else self._now_ms
-            with transaction(self.database) as connection:
-                ages = {
-                    "answered": f"-{WRONG_PIN_DAYS} days",
-                    "longest": f"-{UNANSWERED_DAYS} days",
-                }
-                by_ms = to_ms(cutoff) if now_ms is None else now_ms
-                connection.execute(_PURGE_WRONG_PINS, {"now": by_ms, **ages})
-        discard_set_aside(self.path.parent, cutoff if now_ms is None else from_ms(now_ms))
-        return deleted
-
-    def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
-        """Return the bytes that no file may hold after :meth:`delete_before`; never show them.
-
-        They are the row keys and times of rows before a time that no row which stays holds.
-        """
-        by = {"cutoff": to_ms(cutoff)}
-        with translated(self.path):
-            keys = [key for (key,) in self.database.execute(_KEYS, by) if len(key) == KEY_BYTES]
-            times = [ms for (ms,) in self.database.execute(_AT, by) if ms in _TIMES]
-        return frozenset((*keys, *(ms.to_bytes(TIME_BYTES, "big") for ms in times)))
-
-    def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
-        """Return the traces that a row holds now: the person came again meanwhile.
-
-        Reads the whole log for each, so give it only a few.
-        """
-        with translated(self.path):
-            return frozenset(trace for trace in traces if _is_kept(self.database, trace))
-
-    def plant(self, canary: bytes, at: datetime) -> None:
-        """Keep a canary of 16 bytes, purged like a visit of that UTC time; may be repeated."""
-        with self._transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO canaries VALUES (?, ?)", (canary, to_ms(at)))
-
-    def canaries(self) -> frozenset[bytes]:
-        """Return the canaries that are kept now."""
-        with translated(self.path):
-            return frozenset(key for (key,) in self.database.execute(_CANARIES))
-
     def add_hold(self, hold: Hold) -> Hold:
         """Store a hold; return it with its number. Raises InputError: there are too many."""
         window, times = (hold.since, hold.to), (hold.until, hold.added_at)
         values = (*map(to_ms, window), hold.case, hold.reason, *map(to_ms, times), hold.by)
         with self._transaction() as connection:
-            stored = _value(connection, "SELECT count(*) FROM holds") or 0
+            stored = value(connection, "SELECT count(*) FROM holds") or 0
             if stored >= MOST_HOLDS:
                 raise InputError(
                     "there are {n} holds already; lift those that are not needed", n=stored
                 )
-            return hold.numbered(connection.execute(_ADD_HOLD, values).lastrowid or 0)
+            return replace(hold, number=connection.execute(_ADD_HOLD, values).lastrowid or 0)
 
     def lift_hold(self, number: int) -> Hold:
         """Forget a hold and return it; InputError where there is none. A purge takes the visits."""
         with self._transaction() as connection:
-            record = connection.execute(_LIFT, (number,)).fetchone()
-        if record is None:
-            raise InputError(
-                "there is no hold {n}; list them with `doorctl hold list`", n=str(number)
-            )
-        return to_hold(record)
-
-    def end_holds(self, now: datetime) -> None:
-        """Forget the holds whose end has come by a UTC time that is right."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM holds WHERE until_ms <= ?", (to_ms(now),))
-
-    def oldest(self) -> datetime | None:
-        """Return the UTC time of the oldest attempt that no hold spares; None for no attempt."""
-        with translated(self.path):
-            at_ms = _value(self.database, OLDEST)
-        return None if at_ms is None else from_ms(at_ms)
-
-    def held(self) -> int:
-        """Return how many attempts a hold spares: those in its window, however old."""
-        with translated(self.path):
-            return _value(self.database, _HELD_ATTEMPTS) or 0
-
-    def settle(self, now: datetime, boot: BootTime) -> None:
-        """Date rows anew that lie after a right UTC time; see :func:`settle_rows`."""
-        with self._transaction() as connection:
-            settle_rows(connection, to_ms(now), boot)
-
-    def ahead(self, now: datetime) -> int:
-        """Return how many attempts are dated after a UTC time."""
-        with translated(self.path):
-            return _value(self.database, _AHEAD, to_ms(now)) or 0
-
-    def compact(self) -> tuple[int, int, int]:
-        """Rewrite the file without what was deleted; ``(0, 0, 0)`` if no byte of it is left."""
-        with translated(self.path):
-            return compact(self.database)
+            lifted = connection.execute(_LIFT, (number,)).fetchall()
+        return chosen(map(to_hold, lifted), number)
 
     def close(self) -> None:
         """Let the next writer in; idempotent."""
         if self._writer is not None:
             self._writer.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with translated(self.path), transaction(self.database) as connection:
-            yield connection
 
 
 def create_visits(path: Path) -> None:
@@ -450,30 +283,12 @@ def _forget_throttle(connection: sqlite3.Connection, row_key: bytes) -> None:
     connection.execute("DELETE FROM throttles WHERE row_key = ?", (row_key,))
 
 
-def _is_kept(connection: sqlite3.Connection, trace: bytes) -> bool:
-    if len(trace) == TIME_BYTES:
-        return bool(_value(connection, _KEPT_TIME, int.from_bytes(trace, "big")))
-    return bool(_value(connection, _KEPT_KEY, trace))
-
-
 def _in_ms(span: timedelta) -> int:
     return span // timedelta(milliseconds=1)
 
 
 def _columns(boot: BootTime | None) -> tuple[str | None, int | None]:
     return (None, None) if boot is None else (boot.boot_id, boot.ms)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    with suppress(OSError):
-        status = path.stat()
-        return status.st_dev, status.st_ino
-    return None
-
-
-def _value(connection: sqlite3.Connection, sql: str, *parameters: object) -> int | None:
-    record: tuple[int | None] | None = connection.execute(sql, parameters).fetchone()
-    return None if record is None else record[0]
 
 
 class RetriedVisits(VisitStore):

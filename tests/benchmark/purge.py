@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.privacy.retention import purge
 from doorctl.store.connection import open_writer, transaction
 from doorctl.store.tables import to_ms
+from doorctl.store.visit_purge import purge
 from doorctl.store.visits import VisitStore, create_visits
 from tests.benchmark.figures import Figure
 from tests.benchmark.plan import Plan

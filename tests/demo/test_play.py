@@ -11,7 +11,7 @@ from doorctl.core.errors import NotAnsweringError
 from doorctl.demo.door import LIMIT_S, Line, Stage
 from doorctl.demo.evening import AGE, AT_ONCE, Forgotten, Outcome, Paper, Player, complaint, judge
 from doorctl.demo.patrons import ANNA, Scene, Visit, comes
-from doorctl.privacy.retention import STEP
+from doorctl.store.visit_purge import STEP
 
 FORGOTTEN = Forgotten(before=True, purge=None, after=False)
 GRANTED = Scene("19.00", "short", "short", "short", (comes(ANNA),))

@@ -13,9 +13,10 @@ from doorctl.access.patron import row_key
 from doorctl.core.errors import DoorctlError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.privacy.retention import purge, visible_since
+from doorctl.privacy.retention import visible_since
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.store.visit_purge import purge
 from doorctl.store.visits import open_or_create_visits
 from tests.faults.tracing import DOORCTL, Ran, call
 

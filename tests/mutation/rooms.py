@@ -96,13 +96,18 @@ ROOMS = (
         (
             "tests/privacy/test_retention*.py",
             "tests/privacy/test_hold.py",
+            "tests/privacy/test_proof.py",
             "tests/privacy/test_watched_time.py",
         ),
     ),
     Room(
         "purge",
         ("doorctl/store/visit_purge.py",),
-        ("tests/store/test_purge_bytes.py", "tests/store/test_visits*.py"),
+        (
+            "tests/store/test_purge_bytes.py",
+            "tests/store/test_visits*.py",
+            "tests/privacy/test_retention*.py",
+        ),
         ("tests/store/test_purge_bytes.py::test_a_year_of_daily_purges_leaves_nothing_expired",),
     ),
     Room(

@@ -380,7 +380,7 @@ FAULTS = (
     Fault(
         "a hold bears the name that web gives",
         "hold_answers",
-        "request = replace(request, by=question.signed(request.by))",
+        "asked = replace(asked, by=question.signed(asked.by))",
         "pass",
         "tests/rootplay/test_two_users.py",
     ),

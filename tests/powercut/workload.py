@@ -19,12 +19,13 @@ from doorctl.access.patron import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
 from doorctl.doord.prepare import Ledger
-from doorctl.privacy.retention import Canaries, purge
+from doorctl.privacy.retention import Canaries
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.keys import ArgonSealer
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.visit_purge import purge
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.document import Kind
 from doorctl.sync.rows import Line, Removal

@@ -11,7 +11,6 @@ from doorctl.privacy.retention import (
     LONGEST,
     LONGEST_TEXT,
     Hold,
-    HoldAsked,
     accepted,
     chosen,
     readable_since,
@@ -21,7 +20,7 @@ NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 MOMENT = timedelta(milliseconds=1)
 RETENTION = 30 * DAY
-ASKED = HoldAsked(NOON - 2 * DAY, NOON - DAY, "2026-117", "a window", NOON + 90 * DAY, "kirsten")
+ASKED = Hold(NOON - 2 * DAY, NOON - DAY, "2026-117", "a window", NOON + 90 * DAY, "kirsten")
 
 
 def at(now: datetime, state: ClockState = ClockState.TRUSTED) -> Moment:
@@ -31,21 +30,12 @@ def at(now: datetime, state: ClockState = ClockState.TRUSTED) -> Moment:
 
 def held() -> Hold:
     """Return a hold as it is stored."""
-    return accepted(ASKED, at(NOON), RETENTION).numbered(3)
+    return replace(accepted(ASKED, at(NOON), RETENTION), number=3)
 
 
 def test_a_hold_is_what_was_asked_for() -> None:
     """In UTC, with the time at which it was added."""
-    assert held() == Hold(
-        3,
-        ASKED.since,
-        ASKED.to,
-        "2026-117",
-        "a window",
-        ASKED.until,
-        NOON,
-        "kirsten",
-    )
+    assert held() == replace(ASKED, number=3, added_at=NOON)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +51,7 @@ def test_a_hold_is_what_was_asked_for() -> None:
         replace(ASKED, case="3213-700101"),
     ],
 )
-def test_a_limit_itself_is_allowed(edge: HoldAsked) -> None:
+def test_a_limit_itself_is_allowed(edge: Hold) -> None:
     """The longest hold, the oldest visit, a window up to now."""
     accepted(edge, at(NOON), RETENTION)
 
@@ -82,7 +72,7 @@ def test_a_limit_itself_is_allowed(edge: HoldAsked) -> None:
         (replace(ASKED, until=datetime(2026, 9, 1)), "no time"),  # noqa: DTZ001 - as it is refused
     ],
 )
-def test_what_makes_no_sense_is_refused(asked: HoldAsked, why: str) -> None:
+def test_what_makes_no_sense_is_refused(asked: Hold, why: str) -> None:
     """A hold is bounded, has a reason, and is for what has happened and is still there."""
     with pytest.raises(InputError, match=why):
         accepted(asked, at(NOON), RETENTION)
@@ -96,7 +86,7 @@ def test_what_makes_no_sense_is_refused(asked: HoldAsked, why: str) -> None:
         (replace(ASKED, reason="card 3000001234"), "8 or more digits in a row"),
     ],
 )
-def test_nobodys_number_stands_in_a_hold(asked: HoldAsked, why: str) -> None:
+def test_nobodys_number_stands_in_a_hold(asked: Hold, why: str) -> None:
     """Neither as the case nor in the reason, whichever way it comes; it is not repeated."""
     with pytest.raises(InputError, match=why) as caught:
         accepted(asked, at(NOON), RETENTION)

@@ -12,8 +12,16 @@ from hypothesis import strategies as st
 from doorctl.core.errors import InputError
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import ClockState, Moment
-from doorctl.privacy.proof import Found, Proof, ReportSigner, Trim, prove
-from doorctl.privacy.retention import LOOKED_BACK, Canaries, PurgeReport
+from doorctl.privacy.retention import (
+    LOOKED_BACK,
+    Canaries,
+    Found,
+    Proof,
+    PurgeReport,
+    ReportSigner,
+    Trim,
+    prove,
+)
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

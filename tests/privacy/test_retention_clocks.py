@@ -21,13 +21,12 @@ from doorctl.core.moments import BootTime, ClockState, Moment, Stamped, Timekeep
 from doorctl.privacy.retention import (
     Canaries,
     Hold,
-    HoldAsked,
     WatchedTime,
     accepted,
-    purge,
     readable_since,
     visible_since,
 )
+from doorctl.store.visit_purge import purge
 from tests.fakes.memory_store import MemoryVisits
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -142,7 +141,7 @@ class Branch(RuleBasedStateMachine):
         """Freeze a window."""
         since = self.truth - ago * HOUR
         window = (since, min(since + hours * HOUR, self.truth))
-        asked = HoldAsked(*window, "1", "an incident", self.truth + 24 * days * HOUR, "by")
+        asked = Hold(*window, "1", "an incident", self.truth + 24 * days * HOUR, "by")
         hold = self.visits.add_hold(accepted(asked, self._moment(), RETENTION))
         self.holds[hold.number] = hold
 

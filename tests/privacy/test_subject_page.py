@@ -19,7 +19,7 @@ import pytest
 from doorctl.access.patron import Reason
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.subject import Export, HeldRow, Lookup, Subject, Tombstone, lookups
+from doorctl.privacy.subject import Export, HeldRow, Lookup, Tombstone, lookups
 from doorctl.services.app import App
 from doorctl.store import tables
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
@@ -259,7 +259,7 @@ def test_only_looks_that_showed_the_person_are_told(tmp_path: Path) -> None:
         for at, deed in deeds:
             AuditTrail(writer).append(deed, "eva", Moment(at, at, ClockState.TRUSTED))
     with closing(AuditRecords(tmp_path / "branch.db")) as audit:
-        looks = lookups(audit, rows, Subject(frozenset({bytes(16)}), "1001"))
+        looks = lookups(rows, audit.about([bytes(16)], "1001"), audit.entries)
 
     told = ["noise", "after it", "letter about ban 1", "its letter", "after the visit"]
     assert [one.why for one in looks] == told

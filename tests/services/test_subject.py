@@ -54,7 +54,7 @@ BAN = Ban(0, "smoke", datetime(2026, 1, 1, tzinfo=UTC), None, "staff-7", frozens
 BY_CARD, BY_CPR, BY_REF = Named(CARD, None), Named(CPR, None), Named(None, REF)
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
-HOLD = Hold(0, NOW - HOUR, NOW + HOUR, "2026-17", "burglary", NOW + 9 * HOUR, NOW, "eva")
+HOLD = Hold(NOW - HOUR, NOW + HOUR, "2026-17", "burglary", NOW + 9 * HOUR, "eva")
 
 
 def sealer(config: Config) -> ArgonSealer:
@@ -258,21 +258,15 @@ class TestErase:
         assert rights.export(App.of(owned), BY_CARD).empty
         assert held(rights.export(App.of(owned), Named(STRANGER, None))) == before
 
-    def test_says_on_record_that_somebody_was_erased_and_not_who(self, branch: Config) -> None:
-        """The audit log's entry about it names nobody."""
-        rights.erase(App.of(branch), BY_CARD)
-        with closing(AuditRecords(branch.storage.branch_db)) as audit:
-            (deed,) = [
-                one.deed for one in audit.entries() if one.deed.action is Action.SUBJECT_ERASED
-            ][-1:]
-
-        assert (deed.cards, deed.patron_ref) == ((), None)
-
     def test_says_which_entries_went_and_the_log_is_whole(self, branch: Config) -> None:
-        """A record that is gone without that is found, whoever took it away."""
+        """Not whose they were; a record that is gone without that is found."""
         rights.export(App.of(branch), BY_CARD)
         rights.erase(App.of(branch), BY_CARD)
         assert book.verify_audit(App.of(branch)).broken is None
+        with closing(AuditRecords(branch.storage.branch_db)) as audit:
+            erased = audit.entries()[-1].deed
+        named = (erased.action, erased.cards, erased.patron_ref)
+        assert named == (Action.SUBJECT_ERASED, (), None)
         rights.export(App.of(branch), BY_CARD)
         with closing(sqlite3.connect(branch.storage.branch_db)) as database, database:
             sql = "UPDATE audit SET record = NULL, salt = NULL WHERE number = {}"
@@ -289,15 +283,6 @@ class TestErase:
 
         assert [knows(branch, one) for one in (CARD, CPR, STRANGER)] == [False, False, True]
         assert traces(branch, CARD, CPR) == []
-
-    def test_a_newer_push_brings_back_whom_the_library_system_still_has(
-        self, branch: Config
-    ) -> None:
-        """The library system is where somebody is a patron; so it is said to erase there too."""
-        rights.erase(App.of(branch), BY_CARD)
-        push(branch, 8)
-
-        assert knows(branch, CARD)
 
     def test_a_push_is_refused_while_nobody_knows_who_was_erased(self, branch: Config) -> None:
         """In doubt nobody comes back; the door refuses everybody then, too."""
@@ -341,14 +326,6 @@ class TestErase:
         assert traces(branch, CARD, CPR) == []
         assert held(rights.export(App.of(branch), Named(STRANGER, None)))["attempts"] == 1
 
-    def test_who_comes_again_after_it_is_kept_by_the_purge(self, branch: Config) -> None:
-        """The tombstone is against what is old, not against the person."""
-        rights.erase(App.of(branch), BY_CARD)
-        came(branch, CARD, at=datetime.now(UTC) + timedelta(seconds=5))
-        purge_now(App.of(branch), proved=False)
-
-        assert held(rights.export(App.of(branch), BY_CARD)) == {"attempts": 1, "throttles": 1}
-
 
 class TestRestrict:
     """Article 18: kept, and used for nothing."""
@@ -364,14 +341,6 @@ class TestRestrict:
         assert stranger is not Reason.RESTRICTED
         assert command_desk.explain(App.of(owned), CARD, None).reason is not Reason.RESTRICTED
 
-    def test_survives_pushes_and_a_lost_register(self, branch: Config) -> None:
-        """It is the branch's own word, which no push knows of."""
-        rights.restrict(App.of(branch), BY_CARD)
-        branch.storage.patrons_db.unlink()
-        push(branch, 9)
-
-        assert command_desk.explain(App.of(branch), CPR, None).reason is Reason.RESTRICTED
-
     @pytest.mark.parametrize(
         ("change", "says"), [(rights.restrict, "already"), (rights.unrestrict, "not restricted")]
     )
@@ -386,27 +355,18 @@ class TestRestrict:
         with pytest.raises(InputError, match=says):
             change(App.of(owned), BY_CARD)
 
-    def test_is_exported_and_erased(self, branch: Config) -> None:
-        """It is about the person too."""
-        rights.restrict(App.of(branch), BY_CARD)
-        shown = held(rights.export(App.of(branch), BY_CARD))
-        rights.erase(App.of(branch), BY_CARD)
-
-        assert shown["restrictions"] == 2
-        assert traces(branch, CARD, CPR) == []
-
 
 class TestNumber:
     """What may stand as a library system's number: it is kept as it is typed."""
 
-    @pytest.mark.parametrize("ref", ["0101701234", "010170-1234", "01 01 70 1234"])
     @pytest.mark.parametrize(
         "deed", [rights.export, rights.erase, rights.restrict, rights.unrestrict]
     )
     def test_a_cpr_number_is_refused_before_anything_is_on_record(
-        self, deed: Callable[[App, Named], object], ref: str, branch: Config
+        self, deed: Callable[[App, Named], object], branch: Config
     ) -> None:
         """It belongs where a card is typed, and the line does not repeat it."""
+        ref = "01 01 70 1234"
         with closing(AuditRecords(branch.storage.branch_db)) as audit:
             before = audit.entries()
             with pytest.raises(InputError, match="as the card") as refusal:
@@ -472,13 +432,6 @@ class TestCommands:
         done = call(branch, "export", *words)
 
         assert "What the door knows of you" in done.output
-
-    def test_erase_says_where_to_erase_too(self, branch: Config) -> None:
-        """Else the next push brings the person back, and nobody knows why."""
-        done = call(branch, "erase", CARD)
-
-        assert "rows erased" in done.output
-        assert "library system too" in done.output
 
     def test_erase_fails_where_something_is_left(self, branch: Config) -> None:
         """With one line that says what and what to do."""

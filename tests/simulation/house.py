@@ -29,7 +29,7 @@ from doorctl.doord.events import EventQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.stores import SteadyVisitLog
-from doorctl.privacy.retention import Canaries, PurgeReport, WatchedTime, purge
+from doorctl.privacy.retention import Canaries, PurgeReport, WatchedTime
 from doorctl.privacy.statistics import HourCount, Passages
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import create_file
@@ -38,6 +38,7 @@ from doorctl.store.patrons import PatronCache
 from doorctl.store.records import AuditTrail
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, forget_erased
+from doorctl.store.visit_purge import purge
 from doorctl.sync.receive import Limits, Terms, guard
 from doorctl.web.pushes import Reception
 from tests.fakes.memory_store import FastSealer

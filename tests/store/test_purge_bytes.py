@@ -14,8 +14,9 @@ from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.privacy.retention import Canaries, Hold, HoldAsked, accepted, purge
+from doorctl.privacy.retention import Canaries, Hold, accepted
 from doorctl.store.residue import found_in
+from doorctl.store.visit_purge import purge
 from doorctl.store.visits import VisitStore, create_visits
 from tests.store.samples import DAY, NOON, key_of, stamped
 
@@ -72,7 +73,7 @@ def test_a_year_of_daily_purges_leaves_nothing_expired(tmp_path: Path) -> None:
 def _hold(now: datetime) -> Hold:
     half = DAY / 2
     window = (now - DAY - half, now - half)
-    asked = HoldAsked(*window, "1", "a broken window", now + (SETTLED - INCIDENT) * DAY, "kirsten")
+    asked = Hold(*window, "1", "a broken window", now + (SETTLED - INCIDENT) * DAY, "kirsten")
     return accepted(asked, Moment(now, now, ClockState.TRUSTED), RETENTION)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreError
-from doorctl.privacy.proof import Trim
+from doorctl.privacy.retention import Trim
 from doorctl.store.residue import LARGEST_BYTES, PurgeReports, read_report, trim
 from doorctl.store.residue import REPORTS_KEPT as KEPT
 from tests.store.samples import NOON

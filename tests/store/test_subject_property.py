@@ -138,7 +138,8 @@ class House:
     def export(self, subject: Subject) -> Export:
         """Return all that is held of a person."""
         rows = tuple(row for one in self.readers.values() for row in one.rows(subject, EVER))
-        looks = lookups(self.looks, rows, subject)
+        named = self.looks.about(subject.row_keys, subject.patron_ref)
+        looks = lookups(rows, named, self.looks.entries)
         return Export(rows, looks, self.erasures.tombstones().of(subject))
 
     def erase(self, subject: Subject) -> None:

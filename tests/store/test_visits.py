@@ -286,7 +286,7 @@ def test_what_the_door_did_goes_as_visits_go(path: Path, store: VisitStore) -> N
     for days in (40, 31, 1):
         store.add_events([(stamped(NOON - days * DAY), "door_held", str(days), "")])
     held = (NOON - 41 * DAY, NOON - 39 * DAY)
-    store.add_hold(Hold(0, *held, "sag 1", "indbrud", NOON + DAY, NOON, "lone"))
+    store.add_hold(Hold(*held, "sag 1", "indbrud", NOON + DAY, "lone"))
     store.delete_before(NOON - 30 * DAY)
 
     assert [why for _, why, _ in events_of(store)] == ["40", "1"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +27,7 @@ CANARY = bytes(range(16))
 
 def hold_of(since: datetime, to: datetime, until: datetime = NOON + 30 * DAY) -> Hold:
     """Return a hold that has no number yet."""
-    return Hold(0, since, to, "2026-117", "a broken window", until, NOON, "kirsten")
+    return Hold(since, to, "2026-117", "a broken window", until, "kirsten", added_at=NOON)
 
 
 def _retried(path: Path) -> RetriedVisits:
@@ -383,7 +383,7 @@ def test_a_hold_that_is_lifted_holds_no_more(log: Log) -> None:
     """It comes back as it was; its number is never given again, and another one is refused."""
     log.store.open_attempt(Opened(1, stamped(NOON), key_of(1), None))
     first = log.store.add_hold(hold_of(NOON - DAY, NOON + DAY))
-    assert first == hold_of(NOON - DAY, NOON + DAY).numbered(1)
+    assert first == replace(hold_of(NOON - DAY, NOON + DAY), number=1)
 
     assert log.store.lift_hold(1) == first
     with pytest.raises(InputError, match="no hold 1"):

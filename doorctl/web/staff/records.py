@@ -27,7 +27,7 @@ from doorctl.core.language import DANISH, ENGLISH, own
 from doorctl.core.moments import read_minute
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
-from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, HoldAsked
+from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, Hold
 from doorctl.privacy.statistics import moments
 from doorctl.privacy.subject import (
     CARD,
@@ -57,60 +57,6 @@ from doorctl.web.words import MODES, WEEKDAYS, Words
 
 AUDIT: Final = "/audit"
 SHOWN: Final = 200
-
-DEEDS: Mapping[Action, str] = {
-    Action.VISITS_LISTED: "Listed the door log",
-    Action.PATRON_EXPLAINED: "Asked why a card is refused",
-    Action.CARD_UNLOCKED: "Forgot a card's wrong PINs",
-    Action.PATRONS_LOADED: "Loaded patrons from a file",
-    Action.PATRONS_RENUMBERED: "Gave the patron register a lower number",
-    Action.KEY_ADOPTED: "Took a new installation key into use",
-    Action.PUSH_APPLIED: "Took a push of patrons",
-    Action.PUSH_APPROVED: "Approved a push of patrons",
-    Action.BRANCH_ROLLED_BACK: "Heard that the branch's records are an older copy",
-    Action.BAN_ADDED: "Banned somebody",
-    Action.BAN_CHANGED: "Changed a ban",
-    Action.BAN_LIFTED: "Lifted a ban",
-    Action.BANS_LISTED: "Listed the bans",
-    Action.PASS_ISSUED: "Issued a pass",
-    Action.PASS_CHANGED: "Changed a pass",
-    Action.PASS_REVOKED: "Took a pass back",
-    Action.PASSES_LISTED: "Listed the passes",
-    Action.MODE_SET: "Set a mode by hand",
-    Action.MODE_ENDED: "Ended the mode that was set by hand",
-    Action.CALENDAR_CHANGED: "Changed the calendar",
-    Action.WEEK_CHANGED: "Changed the usual week",
-    Action.OPENED_ONCE: "Opened the door once",
-    Action.CLOCK_TRUSTED: "Said that the clock is right",
-    Action.PURGE_RUN: "Ran a purge",
-    Action.BACKUP_MADE: "Copied the branch's records",
-    Action.BACKUP_RESTORED: "Put the branch's records back from a backup",
-    Action.HOLD_ADDED: "Added an incident hold",
-    Action.HOLD_LIFTED: "Lifted an incident hold",
-    Action.HOLD_SHOWN: "Looked at an incident hold",
-    Action.SUBJECT_EXPORTED: "Exported what is held of a person",
-    Action.SUBJECT_ERASED: "Erased a person",
-    Action.SUBJECT_RESTRICTED: "Restricted a person's data",
-    Action.SUBJECT_UNRESTRICTED: "Lifted the restriction of a person's data",
-    Action.STATISTICS_READ: "Read the statistics",
-    Action.AUDIT_READ: "Read the audit log",
-    Action.CARD_SEARCHED: "Searched the door log for a card",
-    Action.VISIT_REVEALED: "Looked up who a visit was",
-    Action.VISITS_EXPORTED: "Exported the door log",
-    Action.ALARM_ACKNOWLEDGED: "Acknowledged an alarm",
-    Action.SIGNED_IN: "Signed in",
-    Action.SIGN_IN_REFUSED: "A sign-in was refused",
-    Action.SIGNED_OUT: "Signed out",
-    Action.PAGE_REFUSED: "Asked for what the role may not do",
-    Action.ACCOUNT_ADDED: "Added an account",
-    Action.ACCOUNT_CHANGED: "Changed an account",
-    Action.ACCOUNT_DISABLED: "Disabled an account",
-    Action.ACCOUNT_ENABLED: "Enabled an account",
-    Action.ACCOUNT_PASSWORD_SET: "Set an account's password",
-    Action.ACCOUNT_FACTOR_SET: "Gave their account a second factor",
-    Action.ACCOUNT_FACTOR_RESET: "Reset an account's second factor",
-}
-"""Each deed in words, in English."""
 
 DETAILS: Mapping[str, str] = {
     "account": "account",
@@ -236,7 +182,7 @@ async def _entries(request: PageRequest, form: Form) -> tuple[Entry, ...]:
 
 def _shown_audit(request: PageRequest, entries: tuple[Entry, ...], wrong: str = "") -> Response:
     words = request.words
-    deeds = ((action.value, words.say(text)) for action, text in DEEDS.items())
+    deeds = ((action.value, words.say(action.words)) for action in Action)
     fields = ("since", "until", "account", "action", "sign_ins")
     chosen = {name: request.query(name) for name in fields}
     hides = not chosen["action"] and not chosen["sign_ins"]
@@ -247,7 +193,6 @@ def _shown_audit(request: PageRequest, entries: tuple[Entry, ...], wrong: str = 
         entries=shown[:SHOWN],
         hidden=len(entries) - len(shown),
         more=max(0, len(shown) - SHOWN),
-        deeds=DEEDS,
         facts=partial(_facts, words),
         why=partial(why, words),
         nobodies=NOBODIES,
@@ -370,14 +315,14 @@ def _page_number(written: str) -> int:
     return max(1, int(written)) if known else 1
 
 
-def _wanted(form: Form, words: Words, today: date, by: str) -> HoldAsked:
+def _wanted(form: Form, words: Words, today: date, by: str) -> Hold:
     starts, ends = (filled_in.moment(form.text(end), today, past=True) for end in ("from", "to"))
     last = filled_in.day(form.text("until"), today)
     if starts is None or ends is None:
         raise InputError("say from when and to when attempts are to be held")
     if last is None:
         raise InputError("say which day is the hold's last")
-    return HoldAsked(
+    return Hold(
         since=starts.replace(tzinfo=words.zone),
         to=ends.replace(tzinfo=words.zone),
         case=form.text("case"),
@@ -435,11 +380,7 @@ Case = tuple[str, list[str], list[list[str]]]
 
 def told(words: Words, export: Export, branch: Branch) -> dict[str, Any]:
     """Return what is held of a person in words: visits, other cases, looks, and how many."""
-    visits = [
-        dict(zip(row.table.names, row.values, strict=True))
-        for row in export.rows
-        if row.table is ATTEMPTS
-    ]
+    visits = [row.by_column for row in export.rows if row.table is ATTEMPTS]
     times = [words.moment(from_ms(visit["at_ms"])) for visit in visits]
     called = {ALL_BRANCHES: words.say("all libraries of the municipality"), branch.id: branch.name}
     called |= {code: f"{words.say(text)} ({code})" for code, text in BLOCKS.items()}
@@ -452,7 +393,7 @@ def told(words: Words, export: Export, branch: Branch) -> dict[str, Any]:
             _case(words, called, *case) for case in _tables(export) if case[0] is not ATTEMPTS
         ],
         "looks": [
-            (words.moment(at.at), words.say(DEEDS[Action(at.what)]), why(words, at.why))
+            (words.moment(at.at), words.say(Action(at.what).words), why(words, at.why))
             for at in export.lookups
         ],
         "stones": export.tombstones,
@@ -523,13 +464,8 @@ def _outcome(words: Words, visit: dict[str, Any]) -> str:
 
 def known_ref(export: Export) -> str:
     """Return the person's number in the library system; empty where no row has one."""
-    numbers = (
-        str(stored)
-        for row in export.rows
-        for name, stored in zip(row.table.names, row.values, strict=True)
-        if name == PATRON and stored
-    )
-    return next(numbers, "")
+    numbers = (row.by_column.get(PATRON) for row in export.rows)
+    return next(filter(None, numbers), "")
 
 
 _SHOWN_AS: Mapping[Shown, Callable[[Words, Any], str]] = {

@@ -24,7 +24,7 @@ from doorctl.privacy.audit import Action
 from doorctl.services.rights import PassState
 from doorctl.web.frame import PLACES
 from doorctl.web.frame import WEB as HERE
-from doorctl.web.staff import accounts, records, rights, why
+from doorctl.web.staff import accounts, rights, why
 from doorctl.web.words import MONTHS, WEEKDAYS, Words
 from tests.docs.sentences import page_of
 from tests.web.pages.staging import ZONE
@@ -70,7 +70,7 @@ TABLES = (
     (accounts.PERMISSIONS, Permission),
     ({role: name for role, (name, _) in accounts.ROLES.items()}, Role),
     ({role: purpose for role, (_, purpose) in accounts.ROLES.items()}, Role),
-    (records.DEEDS, Action),
+    ({action: action.words for action in Action}, Action),
     (rights.REASONS, ()),
     (rights.BAN_STATES, BanState),
     (rights.KINDS, PassKind),
