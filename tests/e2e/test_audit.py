@@ -219,19 +219,6 @@ def test_a_changed_log_is_found(door: Door) -> None:
     assert listed(door)[-2]["why"] == "x"
 
 
-def test_the_logs_end_is_printed_and_believed_later(door: Door) -> None:
-    """By itself, in `status`, and as an anchor after more was written."""
-    said(door, "mode", "set", "closed", "--until", TOMORROW, "--reason", "uro")
-    head = said(door, "audit", "head").strip()
-    status = json.loads(door.call("status", "--json").stdout)
-    said(door, "mode", "end")
-
-    assert status["audit_head"] == head
-    assert "kept elsewhere" in said(door, "audit", "verify", "--anchor", head)
-    verdict = json.loads(said(door, "audit", "verify", "--json", "--anchor", head))
-    assert (verdict["broken"], verdict["erased"], verdict["erased_singly"]) == (None, 0, 0)
-
-
 def test_a_log_with_nothing_on_it_is_sound(tmp_path: Path, door: Door) -> None:
     """Before anything was written, and where `--since` leaves nothing."""
     elsewhere = ("--set", f"storage.directory={tmp_path}")

@@ -68,23 +68,6 @@ def test_untrusted_clock_deletes_nothing(doors: Doors, *, running: bool) -> None
     assert [row.attempt for row in door.rows()] == [1]
 
 
-def test_damaged_copy_goes_too(doors: Doors) -> None:
-    """A door log that was set aside as damaged is kept no longer than visits may be."""
-    door = doors.made()
-    long_ago = datetime.now(UTC) - timedelta(days=31)
-    old = door.directory / f"visits.db.damaged-{long_ago:%Y%m%dT%H%M%S}"
-    old.write_bytes(TRACE)
-    fresh = door.directory / f"visits.db.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    fresh.write_bytes(b"evidence")
-    now_ms = int(datetime.now(UTC).timestamp() * 1000)
-    door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", now_ms)
-
-    assert door.call("purge").returncode == 0
-
-    assert not old.exists()
-    assert fresh.exists()
-
-
 def proved(door: Door) -> dict[str, Any]:
     """Purge with a proof and return the report."""
     done = door.call("purge", "--prove", "--json")

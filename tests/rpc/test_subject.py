@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.core.errors import InputError, StoreError
+from doorctl.core.errors import StoreError
 from doorctl.privacy.subject import ALL_GONE, HeldVisit, PartErased, Subject
 from doorctl.rpc.control import Done, Question
 from doorctl.rpc.door import ERASE_RIGHTS, SubjectRequest, about
@@ -58,22 +58,6 @@ def test_a_process_of_the_version_before_understands_what_has_no_reason(tmp_path
         ask(path, why="")
 
     assert fields == [["by", "epoch", "patron_ref", "row_keys"]]
-
-
-@pytest.mark.parametrize("kind", [InputError, StoreError])
-def test_a_refusal_and_a_failure_arrive_as_what_they_are(
-    kind: type[Exception], tmp_path: Path
-) -> None:
-    """With the owner's own sentence."""
-
-    def work(_asked: SubjectRequest) -> Done[PartErased]:
-        raise kind("why not")
-
-    with (
-        serving(tmp_path / "s", ERASE_RIGHTS.answered(work)) as path,
-        pytest.raises(kind, match="why not"),
-    ):
-        ask(path)
 
 
 def test_a_question_shows_nobody() -> None:
