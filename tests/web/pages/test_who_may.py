@@ -73,17 +73,14 @@ def routes(app: App, alarms: StandingAlarms) -> tuple[Frame, FakeRefused, list[R
     events = LogEvents(around)
     events.stop()
     pages = (
-        *(NowPages(around, alarms), events),
-        *(
-            BansPages(around),
-            PassesPages(around),
-            CalendarPages(around),
-            AccountsPages(around, MemoryDesk()),
-        ),
+        *(events, BansPages(around), PassesPages(around), CalendarPages(around)),
+        AccountsPages(around, MemoryDesk()),
     )
     found: list[BaseRoute] = [route for page in pages for route in page.routes()]
     others = (log_pages, why_pages, statistics_pages, people_pages, hold_pages, audit_pages)
     found += [route for page in others for route in page(around)]
+    # Last: whoever acknowledges here owns branch.db, and what others change would wait for it.
+    found += NowPages(around, alarms).routes()
     return around, refused, [route for route in found if isinstance(route, Route)]
 
 
