@@ -1,60 +1,17 @@
 from __future__ import annotations
 
-import json
 import sys
-from collections import Counter
 from itertools import islice
 from pathlib import Path
 from types import FrameType
 
 from tests.benchmark.decision import InProcessDoor
 from tests.benchmark.figures import Figure, Spread
-from tests.benchmark.pages import PAGES
-from tests.benchmark.parts import PARTS, measured
-from tests.benchmark.plan import SMALLEST
 from tests.benchmark.register import cards, fill
-from tests.benchmark.table import as_json, as_table
-
-ROWS = Counter(
-    {
-        "last digit -> relay, own time in one process": 2 * (2 * 3 + 1),
-        "last digit -> relay, whole door": 2 * 5 + 1,
-        "last digit -> relay beside loads and purges": 5,
-        "last digit -> relay beside pushes": 4,
-        "door process": 7,
-        "reader unplugged and back": 1,
-        "swipe": 1,
-        "push of 20 rows": 4,
-        "changes of 5 rows": 2,
-        "last digit -> relay beside 25 staff pages": 3,
-        "page": 3 * len(PAGES) + 1,
-        "web process": 5,
-        "purge of 30 days": 1,
-    }
-)
-"""How the heading of a part begins -> how many rows stand under such headings."""
+from tests.benchmark.table import as_table
 
 MOST_CALLS = 90
 """85 on Python 3.11, 8 of them gpiozero's; 162 where all is judged at the last digit."""
-
-
-def test_every_row_of_the_table_is_produced(tmp_path: Path) -> None:
-    """The benchmark runs through and leaves out no figure; how fast the door is is not asked."""
-    told: list[str] = []
-
-    figures = measured(SMALLEST, tmp_path, told.append)
-
-    assert told == list(PARTS)
-    assert Counter(_beginning(figure.part) for figure in figures) == ROWS
-    may_be_nothing = ("less the floor", "RSS added")
-    assert all(
-        figure.value > 0
-        for figure in figures
-        if not any(what in figure.what for what in may_be_nothing)
-    )
-    table = as_table({"machine": "any"}, figures)
-    assert all(f"  {figure.what} " in table for figure in figures)
-    assert len(json.loads(as_json({}, figures))["figures"]) == len(figures)
 
 
 def test_a_figure_is_judged_by_its_budget_and_shown_beside_its_floor() -> None:
@@ -77,10 +34,6 @@ def test_a_spread_tells_median_99th_percentile_and_maximum() -> None:
     spread = Spread.of_ns([ms * 1_000_000 for ms in range(200, 0, -1)])
 
     assert spread == Spread(p50=100.5, p99=199.0, longest=200.0, n=200)
-
-
-def _beginning(part: str) -> str:
-    return next(beginning for beginning in ROWS if part.startswith(beginning))
 
 
 def test_the_last_digit_takes_few_steps_to_the_relay(tmp_path: Path) -> None:

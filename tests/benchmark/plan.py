@@ -1,4 +1,4 @@
-"""How much is measured: everything, enough for one minute, or hardly anything."""
+"""How much is measured: everything, or enough for one minute."""
 
 from __future__ import annotations
 
@@ -89,24 +89,3 @@ QUICK = Plan(
     visits_per_month=15_000,
     page_repeats=8,
 )
-
-SMALLEST = Plan(
-    sizes=(10, 50),
-    attempts=2,
-    rested=1,
-    rounds=1,
-    lanes=1,
-    starts=1,
-    replugs=1,
-    swipes=1,
-    rows=20,
-    changed=5,
-    received=20,
-    pairs=1,
-    busy_rounds=1,
-    feed=5,
-    visits_per_day=2,
-    visits_per_month=60,
-    page_repeats=1,
-)
-"""For the test of the benchmark itself; its figures say nothing."""
