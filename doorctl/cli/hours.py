@@ -5,24 +5,15 @@ Showing the mode is called often, by scripts: what only the others need is impor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time, timedelta
+from collections.abc import Mapping
+from datetime import date, datetime, time
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import click
 
-from doorctl.access.calendar import (
-    DAY_MINUTES,
-    LOOK_AHEAD,
-    OPEN,
-    WEEKDAYS,
-    Cause,
-    Mode,
-    ModeSpan,
-    Span,
-)
+from doorctl.access.calendar import LOOK_AHEAD, OPEN, WEEKDAYS, Cause, Mode, ModeSpan, Span
 from doorctl.access.calendar import Day as Spans
 from doorctl.access.day import Override
 from doorctl.cli.options import (
@@ -42,7 +33,9 @@ from doorctl.cli.options import (
 )
 from doorctl.config.hours import clock, hours_of
 from doorctl.services.app import ANSWER_LIMIT_S, App
-from doorctl.services.hours import Hours, hours_now, refuse_day, usual_week, week_of
+from doorctl.services.hours import CalendarDay, Hours, hours_now, refuse_day, usual_week, week_of
+from doorctl.services.hours import days as days_from
+from doorctl.web.words import CAUSES
 
 SHOWN: Mapping[Mode | None, str] = MappingProxyType(
     {
@@ -53,29 +46,12 @@ SHOWN: Mapping[Mode | None, str] = MappingProxyType(
         None: "closed to patrons, because nobody knows its hours",
     }
 )
-WHY: Mapping[Cause, str] = MappingProxyType(
-    {
-        Cause.SCHEDULE: "the usual hours",
-        Cause.EXCEPTION: "an exception for this date",
-        Cause.HOLIDAY: "a public holiday",
-        Cause.STAFF: "set by hand",
-        Cause.LOCKDOWN: "a lockdown is over and nobody has ended it: doorctl mode end",
-        Cause.UNKNOWN_CALENDAR: "the calendar is missing or at its end",
-        Cause.CLOCK: "the clock is not set",
-    }
-)
+WHY: Mapping[Cause, str] = {
+    **CAUSES,
+    Cause.LOCKDOWN: "a lockdown is over and nobody has ended it: doorctl mode end",
+}
 
 NO_WEEK = "No usual week is set, so it is closed: doorctl calendar week."
-
-BAR_MINUTES = 30
-"""Minutes that one character of a bar stands for."""
-
-INK: Mapping[Mode | None, str] = MappingProxyType(
-    {Mode.STAFFED: "█", Mode.SELF_SERVICE: "▒", None: "·"}
-)
-"""How a bar draws a mode; None for closed."""
-
-LEGEND = f"{INK[Mode.STAFFED]} staffed  {INK[Mode.SELF_SERVICE]} self-service  {INK[None]} closed"
 
 
 @click.command("open")
@@ -180,13 +156,13 @@ def calendar(
     """Show the hours of the next days, or give a date hours of its own."""
     if not shows_by_itself(ctx):
         return
-    now = hours_now(App.of(read_config(config_path, overrides)))
-    today = now.moment.local.date()
-    listed = [today + timedelta(days=ahead) for ahead in range(days)]
+    app = App.of(read_config(config_path, overrides))
+    now = hours_now(app)
+    listed = days_from(app, now.moment.local.date(), days)
     if as_json:
-        print_json({"opens_next": now.opens_next, "days": [_day_as_dict(now, on) for on in listed]})
+        print_json({"opens_next": now.opens_next, "days": [*map(_day_as_dict, listed)]})
     else:
-        click.echo(_days(now, listed))
+        click.echo("\n".join([_opening(now), *map(_line, listed)]))
 
 
 _by_card = click.option(
@@ -313,25 +289,12 @@ def _spans(spans: Spans | None) -> str:
     return "not known yet" if spans is None else hours_of(spans).replace("_", "-")
 
 
-def _day_as_dict(now: Hours, day: date) -> dict[str, Any]:
-    spans = now.calendar.day(day)
-    return {
-        "date": day,
-        "cause": now.calendar.cause_on(day),
-        "note": _note(now, day),
-        "spans": None
-        if spans is None
-        else [
-            {"mode": span.mode, "from": clock(span.starts), "to": clock(span.ends)}
-            for span in spans
-        ],
-    }
-
-
-def _days(now: Hours, listed: Iterable[date]) -> str:
-    scale = "".join(f"{hour:02}".ljust(3 * 60 // BAR_MINUTES) for hour in range(0, 24, 3))
-    lines = [_opening(now), f"{'':15}{scale}", *(_line(now, day) for day in listed)]
-    return "\n".join([*lines, f"{'':15}{LEGEND}"])
+def _day_as_dict(day: CalendarDay) -> dict[str, Any]:
+    spans = day.spans and [
+        {"mode": span.mode, "from": clock(span.starts), "to": clock(span.ends)}
+        for span in day.spans
+    ]
+    return {"date": day.day, **picked(day, "cause", "note"), "spans": spans}
 
 
 def _opening(now: Hours) -> str:
@@ -349,21 +312,7 @@ def _opening(now: Hours) -> str:
     return f"It opens {opens:%A %Y-%m-%d %H:%M}.{hint}"
 
 
-def _line(now: Hours, day: date) -> str:
-    spans = now.calendar.day(day)
-    bar = "?" * (DAY_MINUTES // BAR_MINUTES) if spans is None else _bar(spans)
-    cause = now.calendar.cause_on(day)
-    why = _note(now, day) or ("" if cause is Cause.SCHEDULE else cause.value.replace("_", " "))
-    return f"{day:%a %Y-%m-%d} {bar} {_spans(spans)}{f' ({why})' if why else ''}"
-
-
-def _bar(spans: Spans) -> str:
-    # A character is what most people would call its half an hour: the mode of its middle.
-    middles = range(BAR_MINUTES // 2, DAY_MINUTES, BAR_MINUTES)
-    at = (next((s.mode for s in spans if s.starts <= middle < s.ends), None) for middle in middles)
-    return "".join(INK[mode] for mode in at)
-
-
-def _note(now: Hours, day: date) -> str:
-    own = now.calendar.days.get(day)
-    return "" if own is None else own.note
+def _line(day: CalendarDay) -> str:
+    usual = day.cause is Cause.SCHEDULE
+    why = day.note or ("" if usual else day.cause.value.replace("_", " "))
+    return f"{day.day:%a %Y-%m-%d}  {_spans(day.spans)}{f' ({why})' if why else ''}"

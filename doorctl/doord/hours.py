@@ -28,12 +28,13 @@ from doorctl.access.day import (
     with_hours,
 )
 from doorctl.access.ports import BranchBook
-from doorctl.core.errors import DeviceError, StoreError
+from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import EventLog, Outputs
 from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.self_test import due
+from doorctl.services.hours import switch_all
 
 CLOCK_PATIENCE_S = 300.0
 """How long after a start the clock may stay unset before an alarm."""
@@ -231,14 +232,6 @@ class DailyRound:
             self.doorway.close_house()
 
     def _switch(self, on: frozenset[str]) -> None:
-        if self.outputs is None:
-            return
-        failing = set()
-        for output in self.rules.outputs:
-            try:
-                self.outputs.switch(output.name, on=output.name in on)
-            except DeviceError as err:
-                failing.add(output.name)
-                if output.name not in self._failing:
-                    self.log.emit("alarm", kind="output_failing", why=str(err))
-        self._failing = frozenset(failing)
+        if self.outputs is not None:
+            names = (output.name for output in self.rules.outputs)
+            self._failing = switch_all(self.outputs, names, on, self._failing, self.log)

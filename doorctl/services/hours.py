@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -36,8 +37,9 @@ from doorctl.access.day import (
 from doorctl.access.messages import Now
 from doorctl.access.ports import BranchBook
 from doorctl.config.hours import Clash, Opening, clashes_of_date, clashes_of_week, dated
-from doorctl.core.errors import InputError, NotAnsweringError
+from doorctl.core.errors import DeviceError, InputError, NotAnsweringError
 from doorctl.core.moments import Moment
+from doorctl.core.ports import EventLog, Outputs
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.ops.clock import SystemClock
 from doorctl.rpc.control import Question, ask
@@ -240,6 +242,25 @@ def _in_order(spans: Iterable[ModeSpan]) -> Day:
 def _refuse(clashes: Iterable[Clash]) -> None:
     for clash in clashes:
         raise InputError(f"{{key}}: {clash.text}", key=clash.placed.key, **clash.values)
+
+
+def switch_all(
+    outputs: Outputs,
+    names: Iterable[str],
+    on: AbstractSet[str],
+    failing: AbstractSet[str],
+    log: EventLog,
+) -> frozenset[str]:
+    """Switch each output on or off; return those that fail, each told when it was not `failing`."""
+    failed = set()
+    for name in names:
+        try:
+            outputs.switch(name, on=name in on)
+        except DeviceError as err:
+            failed.add(name)
+            if name not in failing:
+                log.emit("alarm", kind="output_failing", why=str(err))
+    return frozenset(failed)
 
 
 # Asks the running door to let somebody in once, or to take its clock as right.

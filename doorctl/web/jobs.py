@@ -32,9 +32,10 @@ from doorctl.access.day import (
 from doorctl.access.ports import BranchBook, BranchWriter
 from doorctl.config.hours import Opening
 from doorctl.config.tables import shown
-from doorctl.core.errors import DeviceError, DoorctlError, Problem, StoreError, WebsiteHoursError
+from doorctl.core.errors import DoorctlError, Problem, StoreError, WebsiteHoursError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog, Outputs
+from doorctl.services.hours import switch_all
 from doorctl.sources.hours import HolidaysWanted, HoursRequest, Published
 
 FETCH_EVERY_S = 3 * 3600.0
@@ -314,12 +315,5 @@ class OutputsRound:
     def _switch(self) -> None:
         self._again_s = self.clock.monotonic_s() + SWITCH_AGAIN_S
         on = (self._day.on or frozenset()) | self._ends_s.keys()
-        failing = set()
-        for output in self.outputs:
-            try:
-                self.switches.switch(output.name, on=output.name in on)
-            except DeviceError as error:
-                failing.add(output.name)
-                if output.name not in self._failing:
-                    self.log.emit("alarm", kind="output_failing", why=str(error))
-        self._failing = frozenset(failing)
+        names = (output.name for output in self.outputs)
+        self._failing = switch_all(self.switches, names, on, self._failing, self.log)
