@@ -287,13 +287,12 @@ class Controller:
         """Wait for an event; where a device pours out bytes, return all events but the device's."""
         waiting, now_s = event_queue.qsize(), self.clock.monotonic_s()
         if waiting < FEW or (waiting < FLOOD and now_s - self._kept_up_s <= BEHIND_S):
-            try:
-                event = event_queue.get(timeout=self._wait_s())
-            except queue.Empty:
-                return ()
+            events: Sequence[PostedEvent] = ()
+            with suppress(queue.Empty):
+                events = (event_queue.get(timeout=self._wait_s()),)
             if waiting < FEW:
                 self._kept_up_s = self.clock.monotonic_s()
-            return (event,)
+            return events
         events = [event_queue.get_nowait() for _ in range(waiting)]
         kept = [event for event in events if not isinstance(event, BytesReceived)]
         if len(kept) > FEW:  # A buzzing contact, say, which is no reason to refuse anybody.

@@ -18,7 +18,7 @@ from tests.e2e.people import ALSO_ENTITLED, ENTITLED
 NUMBER = ALSO_ENTITLED.number.encode()
 
 HOSTILE = {
-    "far too long": b"A" * 32_768 + b"\r",
+    "far too long": b"A" * 3_000 + b"\r",  # so many that they are no flood
     "NUL": b"?" + b"\x00" * 40 + b"\r",  # alone, a reader that wakes up
     "ANSI": b"\x1b[2J\x1b[31m" + NUMBER + b"\x1b[0m\r",
     "SQL behind a card": NUMBER + b"' OR '1'='1\r",
