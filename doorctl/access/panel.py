@@ -304,10 +304,8 @@ class Notice:
         return replace(self, until_s=now_s + AGAIN_S, again=True)
 
 
-def notice_of(end: Concluded, rules: PanelRules, now_s: float) -> Notice | None:
-    """Return the message at the end of an attempt; None where another card is there already."""
-    if end.silent:
-        return None
+def notice_of(end: Concluded, rules: PanelRules, now_s: float) -> Notice:
+    """Return the message at the end of an attempt."""
     if end.reason is Reason.OK:
         # The desk says that the PIN is weak, because the queue must not know it.
         return Notice(Kind.WELCOME, NEW_PIN if end.weak_pin else 0, now_s + WELCOME_S)

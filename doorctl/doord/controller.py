@@ -15,8 +15,7 @@ from datetime import date
 from math import inf
 
 from doorctl.access.attempt import Attempt, Phase, after
-from doorctl.access.calendar import Calendar, Mode
-from doorctl.access.day import Override
+from doorctl.access.calendar import Mode
 from doorctl.access.messages import (
     Accompanied,
     Asked,
@@ -46,7 +45,6 @@ from doorctl.access.panel import (
     Display,
     PanelRules,
     PanelState,
-    Standing,
     notice_of,
     turned_away,
 )
@@ -57,7 +55,6 @@ from doorctl.cards.reader import BytesReceived, CardReader, LineConnected, LineE
 from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError, StuckError
 from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed
-from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog
 from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver
@@ -75,82 +72,6 @@ from doorctl.doord.events import (
 from doorctl.doord.hours import BranchUnread, DailyRound, HoursRead
 from doorctl.privacy.statistics import counted_as
 from doorctl.store.patrons import PatronCache
-
-
-@dataclass(eq=False)
-class Screen:
-    """Show people at the door their state; on the loop's thread.
-
-    `put` shows a state from now on, and neither blocks nor raises; None where there is no screen,
-    so that nothing need be computed for it.
-    """
-
-    put: Callable[[PanelState], None] | None = None
-    display: Display = Display()  # noqa: RUF009 - frozen
-
-    def __post_init__(self) -> None:
-        self._shown: PanelState | None = None
-
-    @property
-    def deadline_s(self) -> float | None:
-        """When :meth:`show` has to be called next, monotonic seconds; None for no deadline."""
-        return self.display.deadline_s
-
-    def hear_hours(self, calendar: Calendar | None, override: Override | None) -> None:
-        """Switch to other hours."""
-        self.display = self.display.heard(calendar, override)
-
-    def reload(self, rules: PanelRules) -> None:
-        """Switch to other rules."""
-        self.display = replace(self.display, rules=rules, found_for=None)
-
-    def ask(self) -> None:
-        """Remove the message to the person before."""
-        self.display = self.display.telling(None)
-
-    def tell(self, concluded: Concluded, now_s: float) -> None:
-        """Show how an attempt ended."""
-        if self.put is not None:
-            notice = notice_of(concluded, self.display.rules, now_s)
-            self.display = self.display.telling(notice)
-
-    def turn_away(self, code: int, now_s: float, *, lone: bool = False) -> None:
-        """Tell somebody for whom no attempt begins what to do; a `lone` key ends no message."""
-        if self.put is not None and not (lone and self.display.notice):
-            self.display = self.display.telling(turned_away(code, self.display.rules, now_s))
-
-    def again(self, now_s: float) -> None:
-        """Show the refusal that was just over once more, where nobody else has come."""
-        self.display = self.display.again(now_s)
-
-    def help(self, key: str, now_s: float) -> bool:
-        """Ask whether help is wanted, or say that it is called; return whether that is a new call.
-
-        Never while a patron is being served.
-        """
-        if self._shown is None or self._shown.kind not in HELP_AT:
-            return False
-        before, self.display = self.display, self.display.helped(key, now_s)
-        return self.display.called_s != before.called_s
-
-    def show(
-        self, attempt: Attempt, now_s: float, moment: Moment, standing: Standing,
-        *, broken: bool, locks_s: float | None = None,
-    ) -> None:  # fmt: skip
-        """Show the current attempt's state; `broken` where no card can be read.
-
-        `now_s` is monotonic, as is the end of a release, `locks_s`; `moment` is by the wall clock.
-        """
-        if self.put is None:
-            return
-        if attempt.code_pad is not None:
-            self.ask()
-        self.display = self.display.at(now_s, moment, standing, locks_s)
-        state = self.display.state(attempt, broken=broken)
-        if state != self._shown:
-            self._shown = state
-            self.put(state)
-
 
 MOST_PENDING = 32
 """With this many events waiting the door takes no key: it hangs, and a late key is a danger."""
@@ -229,7 +150,8 @@ class Controller:
     cache: PatronCache
     branch: BranchBook
     jobs: SlowJobs
-    screen: Screen
+    display: Display
+    show: Callable[[PanelState], None]
     last_number: InitVar[int]
     lines: InitVar[frozenset[str]]
     when_ready: Callable[[], None]
@@ -243,6 +165,7 @@ class Controller:
         self._attempt = Attempt(number=last_number, last_number=last_number)
         self._reloaded: Reloaded | None = None
         self._refusals = Refusals()
+        self._shown: PanelState | None = None
         self._card: CardRead | None = None
         self._card_s = -inf
         self._turned_s: float | None = None
@@ -257,7 +180,7 @@ class Controller:
             self.doorway.deadline_s,
             self._attempt.deadline_s,
             self.cards.deadline_s,
-            self.screen.deadline_s,
+            self.display.deadline_s,
         )
         return min((at for at in pending if at is not None), default=None)
 
@@ -281,7 +204,7 @@ class Controller:
                     self._notice_stall()
                     self.handle(event)
         finally:
-            self.shut_down()
+            self.doorway.shut_down()
 
     def _next(self, event_queue: EventQueue) -> Sequence[PostedEvent]:
         """Wait for an event; where a device pours out bytes, return all events but the device's."""
@@ -320,10 +243,6 @@ class Controller:
         self.cards.reset()
         self._step(Stalled())
         self._stale_until_s = now_s + STALE_S
-
-    def shut_down(self) -> None:
-        """Lock the door; idempotent."""
-        self.doorway.shut_down()
 
     def pass_time(self) -> None:
         """Carry out every deadline that is due."""
@@ -370,7 +289,7 @@ class Controller:
     def _hear_hours(self, read: HoursRead) -> None:
         self.daily.heard(read, self.clock.moment())
         if read.failing is None:
-            self.screen.hear_hours(read.calendar, read.override)
+            self.display = self.display.heard(read.calendar, read.override)
 
     def _take_reloaded(self) -> None:
         """Switch to other rules between two attempts, so that each is judged by one policy."""
@@ -379,7 +298,7 @@ class Controller:
             self.rules = new.rules
             new.taken()
             self.daily.reload(new.day)
-            self.screen.reload(new.panel)
+            self.display = replace(self.display, rules=new.panel, found_for=None)
 
     def _open_for_staff(self, opened: StaffOpened) -> None:
         if self.clock.monotonic_s() >= opened.until_s:
@@ -417,26 +336,30 @@ class Controller:
                 self._note_line(line, connected=False)
 
     def _hear_panel(self, pressed: PanelKeyPressed) -> None:
-        stale = self.clock.monotonic_s() < self._stale_until_s
+        now_s = self.clock.monotonic_s()
         # A page that was held up may hold what an earlier person typed.
-        if stale or pressed.attempt != self._attempt.number:
+        if now_s < self._stale_until_s or pressed.attempt != self._attempt.number:
             return
         if pressed.key == AGAIN:
-            self.screen.again(self.clock.monotonic_s())
-        elif pressed.key in HELP_KEYS:
-            if self.screen.help(pressed.key, self.clock.monotonic_s()):
-                self.log.emit("alarm", kind="help_called")
-        else:
+            self.display = self.display.again(now_s)
+        elif pressed.key not in HELP_KEYS:
             self._take_reading(KeyPressed(pressed.key))
+        elif self._shown is not None and self._shown.kind in HELP_AT:
+            before, self.display = self.display, self.display.helped(pressed.key, now_s)
+            if self.display.called_s != before.called_s:
+                self.log.emit("alarm", kind="help_called")
 
     def _show(self, now_s: float) -> None:
-        if self.screen.put is None:
-            return
+        if self._attempt.code_pad is not None:
+            self.display = self.display.telling(None)
         moment = self.clock.moment()
         standing = self.daily.mode_at(moment)
+        self.display = self.display.at(now_s, moment, standing, self.doorway.relocks_s)
         broken = not self.connected.get(READER, True)
-        locks_s = self.doorway.relocks_s
-        self.screen.show(self._attempt, now_s, moment, standing, broken=broken, locks_s=locks_s)
+        state = self.display.state(self._attempt, broken=broken)
+        if state != self._shown:
+            self._shown = state
+            self.show(state)
 
     def _note_line(self, line: str, *, connected: bool) -> None:
         self.connected[line] = connected
@@ -490,7 +413,7 @@ class Controller:
             # The person before has stepped back: the next one's keys are not for that attempt.
             self._step(PrepareFailed(self._attempt.number))
         self.doorway.show(Signal.REFUSED)
-        self.screen.turn_away(OURS, now_s)
+        self.display = self.display.telling(turned_away(OURS, self.display.rules, now_s))
 
     def _attempt_is_over(self) -> bool:
         return self._attempt.phase is Phase.IDLE
@@ -542,11 +465,12 @@ class Controller:
                     self._step(LibraryAnswered(number, LibraryAnswer.SILENT))
             case Asked():
                 self.doorway.show(Signal.CARD_READ)
-                self.screen.ask()
+                self.display = self.display.telling(None)
             case Clicked():
                 self.doorway.show(Signal.KEY)
-            case NoCode(lone=lone):
-                self.screen.turn_away(CARD_FIRST, self.clock.monotonic_s(), lone=lone)
+            case NoCode(lone=lone) if not lone or self.display.notice is None:
+                told = turned_away(CARD_FIRST, self.display.rules, self.clock.monotonic_s())
+                self.display = self.display.telling(told)
             case Accompanied(attempt=number, companions=companions):
                 self.doorway.bring(companions)
                 self.log.emit("companions", attempt=number, count=companions)
@@ -559,7 +483,8 @@ class Controller:
                 self._open_day()
         if not concluded.silent:
             self.doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
-            self.screen.tell(concluded, self.clock.monotonic_s())
+            told = notice_of(concluded, self.display.rules, self.clock.monotonic_s())
+            self.display = self.display.telling(told)
         more = {} if concluded.shape is None else {"shape": concluded.shape.value}
         if concluded.weak_pin:
             more["hint"] = Reason.WEAK_PIN.value

@@ -34,7 +34,7 @@ from doorctl.devices.pins import (
 from doorctl.devices.serial_line import SerialLine
 from doorctl.doord.answers import DoorAnswers, DoorsSealing, Rations
 from doorctl.doord.chores import Chores, Lookout, grace_s
-from doorctl.doord.controller import KEYPAD, READER, Controller, Screen, panel_rules, press
+from doorctl.doord.controller import KEYPAD, READER, Controller, panel_rules, press
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.events import (
     EventQueue,
@@ -224,7 +224,8 @@ class _Door:
             cache=stores.patrons,
             branch=stores.branch,
             jobs=jobs,
-            screen=Screen(self._board.show, Display(self._panel)),
+            display=Display(self._panel),
+            show=self._board.show,
             last_number=stores.worker.call(stores.steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,

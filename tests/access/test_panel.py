@@ -67,10 +67,9 @@ def shown(
     return panel_state(attempt, notice, outlook, rules, broken=broken)
 
 
-def ended(reason: Reason, *, silent: bool = False, weak_pin: bool = False) -> Notice | None:
+def ended(reason: Reason, *, weak_pin: bool = False) -> Notice:
     """Return what is told at the end of an attempt."""
-    end = Concluded(7, reason, silent=silent, weak_pin=weak_pin)
-    return notice_of(end, WITHOUT_KEYS, AT_S)
+    return notice_of(Concluded(7, reason, weak_pin=weak_pin), WITHOUT_KEYS, AT_S)
 
 
 def typing(digits: str) -> Attempt:
@@ -103,7 +102,6 @@ def test_every_refusal_stands_for_as_long(reason: Reason) -> None:
     """How long it stands tells nobody which it is; so does a card that is turned away."""
     told = ended(reason)
 
-    assert told is not None
     assert told == Notice(Kind.REFUSED, CODES[reason], AT_S + 25.0)
     away = turned_away(OURS, WITHOUT_KEYS, AT_S)
     assert away == Notice(Kind.REFUSED, OURS, told.until_s)
@@ -124,11 +122,6 @@ def test_a_welcome_is_told() -> None:
     """Who is let in is welcomed; a PIN that is too easy is for the desk to tell."""
     assert ended(Reason.OK) == Notice(Kind.WELCOME, 0, AT_S + 6.0)
     assert ended(Reason.OK, weak_pin=True) == Notice(Kind.WELCOME, NEW_PIN, AT_S + 6.0)
-
-
-def test_what_another_card_supersedes_is_not_told() -> None:
-    """The next patron is being served already."""
-    assert ended(Reason.WRONG_PIN, silent=True) is None
 
 
 @pytest.mark.parametrize("code", [NOT_PROVED, UNREADABLE, OURS])

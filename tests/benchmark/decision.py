@@ -17,13 +17,14 @@ from typing import Self
 
 from doorctl.access.calendar import Calendar
 from doorctl.access.day import DayRules
+from doorctl.access.panel import Display
 from doorctl.cards.reader import BytesReceived, CardReader
 from doorctl.config import load
 from doorctl.config.tables import Door
 from doorctl.core.ports import EventLog
 from doorctl.demo.door import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
-from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
+from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver, Relay
 from doorctl.doord.events import LoopQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.hours import DailyRound
@@ -189,7 +190,8 @@ class InProcessDoor:
             log=log,
             cache=cache,
             jobs=SlowJobs(ledger, self._worker, log),
-            screen=Screen(),
+            display=Display(),
+            show=lambda _state: None,
             last_number=0,
             lines=frozenset(),
             when_ready=lambda: None,

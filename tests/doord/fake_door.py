@@ -18,7 +18,7 @@ from doorctl.cards.reader import BytesReceived, CardReader, LineConnected
 from doorctl.config.tables import Door
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import Sealer
-from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
+from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver, Relay
 from doorctl.doord.events import LibraryLine, PostedEvent, SlowJobs, Worker
 from doorctl.doord.hours import DailyRound
@@ -85,8 +85,7 @@ class FakeDoor:
         each_turn: what the loop calls.
         calendar_of: makes the calendar of what is stored; None for `calendar`, whatever is.
         stands_free: whether the door does in staffed hours.
-        panel: the screen at the door; None for none.
-        panel_rules: how it behaves.
+        panel: the screen at the door, and how it behaves.
         opened_on: when somebody of `policy.first_card` came in last.
     """
 
@@ -110,7 +109,7 @@ class FakeDoor:
     door_rules: Door = DOOR_RULES
     day_rules: DayRules = NO_CLOSING
     stands_free: bool = True
-    panel: FakePanel | None = None
+    panel: FakePanel = field(default_factory=FakePanel)
     panel_rules: PanelRules = field(default_factory=PanelRules)
     opened_on: date | None = None
     readied: int = 0
@@ -170,7 +169,8 @@ class FakeDoor:
             log=self.log,
             cache=self.patrons,
             jobs=SlowJobs(self.ledger, worker, self.log, self._line(), pause=self.pause),
-            screen=Screen(self.panel.show if self.panel else None, Display(self.panel_rules)),
+            display=Display(self.panel_rules),
+            show=self.panel.show,
             last_number=self.steady.last_attempt(),
             lines=self.lines,
             when_ready=self._count_ready,

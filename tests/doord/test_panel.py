@@ -36,7 +36,6 @@ from tests.doord.fake_door import (
     FakeDoor,
 )
 from tests.fakes.event_queue import FakeQueue
-from tests.fakes.panel import FakePanel
 
 KEYS = PanelRules(keys=True)
 BEGUN_S = 1000.0
@@ -49,7 +48,6 @@ def watched(rules: Rules | None = None, *, calendar: Calendar | None = None) -> 
     """Return a door with a screen that has keys, at which nothing was shown yet."""
     door = FakeDoor(
         rules=rules or Rules(Policy(), PadRules()),
-        panel=FakePanel(),
         panel_rules=KEYS,
         lines=ONLY_READER,
         carries_keys=True,
@@ -57,19 +55,13 @@ def watched(rules: Rules | None = None, *, calendar: Calendar | None = None) -> 
     )
     door.connect()
     door.wait(0.0)
-    panel(door).shown.clear()
+    door.panel.shown.clear()
     return door
-
-
-def panel(door: FakeDoor) -> FakePanel:
-    """Return the door's screen."""
-    assert door.panel is not None
-    return door.panel
 
 
 def kinds(door: FakeDoor) -> list[Kind]:
     """Return which pictures were shown since, in order."""
-    return [state.kind for state in panel(door).shown]
+    return [state.kind for state in door.panel.shown]
 
 
 def swipe(door: FakeDoor, number: str) -> int:
@@ -77,7 +69,7 @@ def swipe(door: FakeDoor, number: str) -> int:
     door.swipe(number)
     door.wait(0.0)
     door.work()
-    return panel(door).shown[-1].attempt
+    return door.panel.shown[-1].attempt
 
 
 def press(door: FakeDoor, pressed: str, attempt: int) -> None:
@@ -95,11 +87,11 @@ def test_a_grant_is_shown_step_by_step() -> None:
 
     assert door.reasons == ["ok"]
     assert kinds(door) == [Kind.CARD_READ, *[Kind.TYPING] * 3, *[Kind.WELCOME] * 2, Kind.IDLE]
-    assert [state.locks_s for state in panel(door).shown[4:]] == [
+    assert [state.locks_s for state in door.panel.shown[4:]] == [
         BEGUN_S + RELEASE_S, None, None,
     ]  # fmt: skip
-    assert [state.typed for state in panel(door).shown[:4]] == [0, 1, 2, 3]
-    assert panel(door).shown[0].keys is Keys.PIN
+    assert [state.typed for state in door.panel.shown[:4]] == [0, 1, 2, 3]
+    assert door.panel.shown[0].keys is Keys.PIN
 
 
 def test_the_screen_comes_after_the_relay() -> None:
@@ -125,7 +117,7 @@ def test_refusals_before_a_proof_are_shown_alike() -> None:
         door.wait(KEYS.message_s - 0.1)
         assert kinds(door)[-1] is Kind.REFUSED
         door.wait(0.1)
-        seen.append(list(panel(door).shown))
+        seen.append(list(door.panel.shown))
 
     assert seen[0] == seen[1]
     assert [state.kind for state in seen[0]][-2:] == [Kind.REFUSED, Kind.IDLE]
@@ -136,7 +128,7 @@ def test_refusals_before_a_proof_are_shown_alike() -> None:
     assert kinds(silent) == []
     swipe(silent, CARD)
     silent.wait(PadRules().digit_timeout_s)
-    assert panel(silent).shown[-1] == PanelState(Kind.REFUSED, 1, code=1)
+    assert silent.panel.shown[-1] == PanelState(Kind.REFUSED, 1, code=1)
     swipe(silent, OTHER_CARD)
     assert kinds(silent) == [Kind.CARD_READ, Kind.REFUSED, Kind.CARD_READ]
 
@@ -147,17 +139,17 @@ def test_a_refusal_can_be_had_again_by_a_key() -> None:
     attempt = swipe(door, CARD)
     press(door, WRONG_PIN, attempt)
     door.wait(KEYS.message_s)
-    assert (kinds(door)[-1], panel(door).shown[-1].again) == (Kind.IDLE, True)
+    assert (kinds(door)[-1], door.panel.shown[-1].again) == (Kind.IDLE, True)
 
     door.controller.handle(PanelKeyPressed(AGAIN, attempt + 1))
     door.wait(0.0)
     assert kinds(door)[-1] is Kind.IDLE
     door.controller.handle(PanelKeyPressed(AGAIN, attempt))
     door.wait(0.0)
-    assert (kinds(door)[-1], panel(door).shown[-1].code) == (Kind.REFUSED, NOT_PROVED)
+    assert (kinds(door)[-1], door.panel.shown[-1].code) == (Kind.REFUSED, NOT_PROVED)
     press(door, "4", attempt)
     door.wait(PadRules().digit_timeout_s)
-    assert (kinds(door)[-1], panel(door).shown[-1].again) == (Kind.IDLE, False)
+    assert (kinds(door)[-1], door.panel.shown[-1].again) == (Kind.IDLE, False)
     door.controller.handle(PanelKeyPressed(AGAIN, attempt))
     door.wait(0.0)
     assert kinds(door)[-1] is Kind.IDLE
@@ -205,12 +197,12 @@ def test_digits_that_are_no_code_are_answered(typed: str, *, codes: bool) -> Non
     door = watched(Rules(Policy(), PadRules(), codes=codes))
     press(door, typed, 0)
 
-    asked = panel(door).shown[-1]
+    asked = door.panel.shown[-1]
     assert (asked.kind, asked.code) == (Kind.REFUSED, CARD_FIRST)
     door.wait(KEYS.message_s - 0.1)
-    assert panel(door).shown[-1] == asked
+    assert door.panel.shown[-1] == asked
     door.wait(0.1)
-    assert (panel(door).shown[-1].kind, door.reasons) == (Kind.IDLE, [])
+    assert (door.panel.shown[-1].kind, door.reasons) == (Kind.IDLE, [])
     press(door, RIGHT_PIN, swipe(door, CARD))
     assert door.reasons == ["ok"]
 
@@ -222,10 +214,10 @@ def test_an_enter_too_many_ends_no_message(pin: str, *, codes: bool) -> None:
     door = watched(Rules(Policy(), PadRules(), codes=codes))
     attempt = swipe(door, CARD)
     press(door, pin, attempt)
-    told = panel(door).shown[-1]
+    told = door.panel.shown[-1]
     press(door, "#", attempt)
 
-    assert panel(door).shown[-1] == told
+    assert door.panel.shown[-1] == told
     assert told.kind is (Kind.WELCOME if pin == RIGHT_PIN else Kind.REFUSED)
 
 
@@ -240,18 +232,18 @@ def test_a_locked_door_asks_for_no_companions() -> None:
         attempt = swipe(door, CARD)
         press(door, RIGHT_PIN, attempt)
         locks_s = door.clock.monotonic_s() + RELEASE_S
-        asked = panel(door).shown[-1]
+        asked = door.panel.shown[-1]
         assert (asked.kind, asked.keys, asked.companions) == (Kind.WELCOME, Keys.COMPANIONS, 3)
         press(door, typed, attempt)
         if typed:
-            assert panel(door).shown[-1] == PanelState(Kind.WELCOME, attempt, locks_s=locks_s)
+            assert door.panel.shown[-1] == PanelState(Kind.WELCOME, attempt, locks_s=locks_s)
             assert door.log.named("companions")[0]["count"] == 2
         door.wait(RELEASE_S)
 
     assert not door.relay.energised
-    assert panel(door).shown[-1].keys is not Keys.COMPANIONS
+    assert door.panel.shown[-1].keys is not Keys.COMPANIONS
     press(door, "1", attempt)
-    assert (panel(door).shown[-1].kind, panel(door).shown[-1].typed) == (Kind.TYPING, 1)
+    assert (door.panel.shown[-1].kind, door.panel.shown[-1].typed) == (Kind.TYPING, 1)
     assert door.log.named("companions") == []
 
 
@@ -297,7 +289,7 @@ def test_a_lost_reader_is_out_of_order() -> None:
     door.wait(0.0)
 
     assert kinds(door) == [Kind.OUT_OF_ORDER, Kind.IDLE]
-    assert panel(door).shown[0].code == OURS
+    assert door.panel.shown[0].code == OURS
 
 
 def test_a_card_that_is_turned_away_is_our_fault() -> None:
@@ -308,7 +300,7 @@ def test_a_card_that_is_turned_away_is_our_fault() -> None:
     door.swipe(CARD)
     door.wait(0.0)
 
-    assert panel(door).shown == [PanelState(Kind.REFUSED, code=OURS)]
+    assert door.panel.shown == [PanelState(Kind.REFUSED, code=OURS)]
 
 
 def test_an_unreadable_card_is_told_when_nobody_types() -> None:
@@ -316,7 +308,7 @@ def test_an_unreadable_card_is_told_when_nobody_types() -> None:
     door = watched()
     door.controller.handle(BytesReceived(READER, b"%rubbish?\r"))
     door.wait(1.0)
-    assert panel(door).shown[-1].code == 2
+    assert door.panel.shown[-1].code == 2
 
     swipe(door, CARD)
     door.controller.handle(BytesReceived(READER, b"%rubbish?\r"))

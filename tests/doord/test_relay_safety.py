@@ -313,8 +313,8 @@ def test_a_relay_that_fails_at_the_stop_is_switched_off_twice() -> None:
     door.start(relay)
     door.visit(CARD, RIGHT_PIN)
     with pytest.raises(DeviceError):
-        door.controller.shut_down()
+        door.doorway.shut_down()
 
     assert not relay.energised
-    door.controller.shut_down()
+    door.doorway.shut_down()
     assert not relay.energised

@@ -14,6 +14,7 @@ from typing import Protocol
 from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
 from doorctl.access.day import DayRules
 from doorctl.access.messages import PadRules, Prepared, Rules
+from doorctl.access.panel import Display
 from doorctl.access.patron import Reason
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import CardReader
@@ -23,7 +24,7 @@ from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.core.moments import KeptReadings
 from doorctl.core.ports import EventLog, Seal
 from doorctl.doord.chores import Housekeeping
-from doorctl.doord.controller import KEYPAD, READER, Controller, Screen
+from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.events import EventQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.hours import DailyRound
@@ -309,7 +310,8 @@ class DoorProcess:
             cache=self.patrons,
             branch=self.branch,
             jobs=SlowJobs(ledger, self.worker, machine.log),
-            screen=Screen(),
+            display=Display(),
+            show=lambda _state: None,
             last_number=self.steady.last_attempt(),
             lines=frozenset({READER, KEYPAD}),
             when_ready=machine.supervisor.ready,
