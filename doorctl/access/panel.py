@@ -27,15 +27,6 @@ WEEK_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
-    """Open from one minute after midnight to another, 0-1440; staffed or by card and PIN."""
-
-    starts: int
-    ends: int
-    staffed: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Opens:
     """When the branch opens again: in 0-14 days, on a weekday (Monday is 0), at minute 0-1439."""
 
@@ -59,14 +50,15 @@ class Outlook:
     """The hours at one minute; `mode` is None where it is unknown.
 
     `entry`: somebody new may come in; `minutes` until it closes, rounded up, None unless soon;
-    `hours` today's, None where not known or not counting; `opens` next, None unless closed by plan;
-    `staffed` is None where staff are not there within a week.
+    `hours`, from which minute to which it is open today, staffed or not, None where not known or
+    not counting; `opens` next, None unless closed by plan; `staffed` is None where staff are not
+    there within a week.
     """
 
     mode: Mode | None
     entry: bool = True
     minutes: int | None = None
-    hours: tuple[Hours, ...] | None = None
+    hours: tuple[tuple[int, int], ...] | None = None
     opens: Opens | None = None
     staffed: Staffed | None = None
 
@@ -112,11 +104,14 @@ def _overridden(override: Override | None, local: datetime) -> bool:
     return override is not None and local.astimezone(UTC) < override.until
 
 
-def _today(calendar: Calendar, local: datetime) -> tuple[Hours, ...] | None:
-    spans = calendar.day(local.date())
-    if spans is None:
+def _today(calendar: Calendar, local: datetime) -> tuple[tuple[int, int], ...] | None:
+    if (spans := calendar.day(local.date())) is None:
         return None
-    return tuple(Hours(span.starts, span.ends, span.mode is Mode.STAFFED) for span in spans)
+    joined: list[tuple[int, int]] = []
+    for span in spans:
+        starts = joined.pop()[0] if joined and joined[-1][1] == span.starts else span.starts
+        joined.append((starts, span.ends))
+    return tuple(joined)
 
 
 def _opens(calendar: Calendar, override: Override | None, local: datetime) -> Opens | None:
@@ -192,7 +187,7 @@ class PanelState:
     companions: int = 0
     minutes: int | None = None
     entry: bool = True
-    hours: tuple[Hours, ...] | None = None
+    hours: tuple[tuple[int, int], ...] | None = None
     opens: Opens | None = None
     staffed: Staffed | None = None
     again: bool = False

@@ -130,9 +130,6 @@ BEFORE_PROOF = frozenset(
 )
 """Refusals before a PIN was proved: signals and timing must not tell them apart."""
 
-UNJUDGED = frozenset({Reason.PIN_TIMEOUT, Reason.FAULT, Reason.CARD_UNREADABLE})
-"""Ends of an attempt whose PIN was never compared, so that no guess was spent."""
-
 SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.OK: ("Døren åbnes.", "The door opens."),
     Reason.UNKNOWN_CARD: ("Kortet kendes ikke.", "The card is not known."),

@@ -31,12 +31,12 @@ off, so that it does not seem steady even where edges are missed.
 
 
 class Input(Enum):
-    """The inputs that may be wired to the door."""
+    """The inputs that may be wired to the door, by their names among the `Levels`."""
 
-    CONTACT = "contact"
-    EXIT_BUTTON = "exit_button"
+    CONTACT = "contact_open"
+    EXIT_BUTTON = "exit_pressed"
     FIRE = "fire"
-    OTHER_DOOR = "other_door"
+    OTHER_DOOR = "other_door_open"
 
 
 @dataclass(frozen=True, slots=True)

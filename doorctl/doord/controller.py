@@ -79,7 +79,8 @@ MOST_PENDING = 32
 
 def press(rules: PanelRules, event_queue: EventQueue, key: str, attempt: int) -> None:
     """Take a key that is pressed on the screen; from any thread."""
-    if key != AGAIN and not (rules.help if key in HELP_KEYS else rules.keys):
+    of_pad = rules.keys and len(key) == 1 and keys(key.encode())
+    if key != AGAIN and not (rules.help if key in HELP_KEYS else of_pad):
         raise InputError("the screen has no such key; see [panel] and keypad.port")
     if event_queue.qsize() >= MOST_PENDING:
         raise StuckError("the door does not keep up; press the key again")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Protocol
 
 from doorctl.config.tables import Door
@@ -69,17 +68,6 @@ class InputPins(Protocol):
 
     def levels(self) -> Levels:
         """Read all of them now; never raises and filters nothing: a bounce shows as it is."""
-
-
-NAMES = MappingProxyType(
-    {
-        Input.CONTACT: "contact_open",
-        Input.EXIT_BUTTON: "exit_pressed",
-        Input.FIRE: "fire",
-        Input.OTHER_DOOR: "other_door_open",
-    }
-)
-"""Each input's name among the levels of the pins."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -337,8 +325,8 @@ class DoorDriver:
     def _read(self, pins: InputPins) -> Mapping[Input, bool]:
         levels = pins.levels()
         self._note("inputs_failing", levels.failing)
-        read = ((name, getattr(levels, field)) for name, field in NAMES.items())
-        return {name: level for name, level in read if level is not None}
+        read = ((wire, getattr(levels, wire.value)) for wire in Input)
+        return {wire: level for wire, level in read if level is not None}
 
     def _note(self, kind: str, why: str | None) -> None:
         """Alarm a failure once, and its end; `why` is None where all is well."""

@@ -231,13 +231,7 @@ class SlowJobs:
         """Have an attempt's end recorded; see :meth:`Ledger.settle`."""
         if concluded.shape is not None and self.worker.backlog() >= UNRECORDED_LIMIT:
             return
-        number, reason = concluded.attempt, concluded.reason
-        proved, unchecked = concluded.proved, concluded.unchecked
-        self.worker.submit(
-            lambda: self.ledger.settle(
-                number, reason, counted_as, proved=proved, unchecked=unchecked
-            )
-        )
+        self.worker.submit(lambda: self.ledger.settle(concluded, counted_as))
 
     def _prepared_at_last(self, wanted: Prepare | LookAgain) -> Prepared:
         try:

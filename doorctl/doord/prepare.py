@@ -12,10 +12,15 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Protocol
 
-from doorctl.access.messages import LibraryAnswer, LibraryAnswered, LibraryReply, Prepared
+from doorctl.access.messages import (
+    Concluded,
+    LibraryAnswer,
+    LibraryAnswered,
+    LibraryReply,
+    Prepared,
+)
 from doorctl.access.patron import (
     BEFORE_PROOF,
-    UNJUDGED,
     Patron,
     Reason,
     SealedRow,
@@ -48,7 +53,8 @@ class _OpenAttempt:
     whose: str | bytes = field(default=b"", repr=False)
 
     def charged(self, now: BootTime) -> CardThrottle:
-        return _charged(self.before or CardThrottle(), now, by_code=self.by_code)
+        before = self.before or CardThrottle()
+        return codes_charged(before, now) if self.by_code else before.charged(now)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -118,24 +124,16 @@ class Ledger:
         again = replace(prepared, patron=patron, **self._cache())
         return _with_rights(again, found)
 
-    def settle(
-        self,
-        attempt: int,
-        reason: Reason,
-        counted_as: str | None = None,
-        *,
-        proved: bool = False,
-        unchecked: bool = False,
-    ) -> None:
+    def settle(self, end: Concluded, counted_as: str | None = None) -> None:
         """Record how an attempt ended, and charge its card and this reader.
 
-        A PIN that was `proved` ends the card's count, because nobody guesses. One that was
-        `unchecked` costs the reader, but not the card, because its answer revealed nothing.
+        A PIN that was proved ends the card's count, because nobody guesses. One that was unchecked
+        costs the reader, but not the card, because its answer revealed nothing.
 
         The statistics count it under the mode `counted_as`, or not at all for None. They never
         count a patron whose data are restricted, because such data are used for nothing.
         """
-        now = self.clock.boot_time()
+        now, attempt, reason = self.clock.boot_time(), end.attempt, end.reason
         opened = self._open.pop(attempt, None)
         if opened is None:
             self.visits.open_attempt(Opened(attempt, self._stamped(now), None, None))
@@ -144,13 +142,12 @@ class Ledger:
         reader = None
         if self.counts_guesses and reason in BEFORE_PROOF and not opened.by_code:
             reader = self.visits.reader_throttle().charged(now)
-        if unchecked:
-            throttle = opened.before
-        else:
-            throttle = _throttle_after(opened, reason, now, proved=proved)
+        throttle, right = opened.before, None
+        if throttle is not None and not end.unchecked:
+            throttle = _throttle_after(opened, end, now)
+            right = True if end.proved else False if reason in BEFORE_PROOF else None
         if opened.restricted or reason is Reason.RESTRICTED:
             counted_as = None
-        right = None if unchecked or opened.before is None else _was_right(reason, proved=proved)
         closed = Closed(
             attempt, reason, opened.row_key, throttle, reader, counted_as=counted_as, right=right
         )
@@ -234,29 +231,15 @@ def _with_rights(prepared: Prepared, found: Found) -> Prepared:
     )
 
 
-def _charged(throttle: CardThrottle, now: BootTime, *, by_code: bool) -> CardThrottle:
-    return codes_charged(throttle, now) if by_code else throttle.charged(now)
-
-
 def _ref(patron: Patron | None) -> str | None:
     return None if patron is None else patron.patron_ref
 
 
-def _was_right(reason: Reason, *, proved: bool) -> bool | None:
-    if proved:
-        return True
-    return False if reason in BEFORE_PROOF else None
-
-
-def _throttle_after(
-    opened: _OpenAttempt, reason: Reason, now: BootTime, *, proved: bool
-) -> CardThrottle | None:
-    if opened.before is None or reason in UNJUDGED:
-        return opened.before
-    if reason in BEFORE_PROOF:
+def _throttle_after(opened: _OpenAttempt, end: Concluded, now: BootTime) -> CardThrottle | None:
+    if end.reason in BEFORE_PROOF:
         return opened.charged(now)
     # A code shows of itself alone that nobody guesses at it.
-    return CardThrottle() if proved and not opened.by_code else opened.before
+    return CardThrottle() if end.proved and not opened.by_code else opened.before
 
 
 # The door asks once when its own copy of the register can't judge a card, and keeps the answer.

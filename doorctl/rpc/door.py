@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from threading import Condition, Lock
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -16,7 +16,7 @@ from doorctl.access.panel import Kind, PanelState, PanelView
 from doorctl.access.patron import ROW_KEY_BYTES, SealedRow
 from doorctl.access.ports import LibrarySystem
 from doorctl.core.alarms import RaisedAlarm
-from doorctl.core.errors import DoorctlError, InputError, LibrarySystemError, StoreError
+from doorctl.core.errors import DoorctlError, LibrarySystemError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import Clock, EventLog, NotSentError, Unshown
 from doorctl.privacy.subject import PartErased, Subject
@@ -44,10 +44,7 @@ class _After(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Key(Unshown, frozen=True):
     """A key on its way; in memory only."""
 
-    key: Literal[
-        "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "#", "*", "again",
-        "help", "call", "no_call",
-    ]  # fmt: skip
+    key: str
     attempt: int
 
 
@@ -98,24 +95,26 @@ def panel_answers(board: PanelBoard, press: Callable[[str, int], None]) -> Answe
 
 
 class PanelOverSocket:
-    """Ask the door process; implements `PanelDoor`. `longest_s` limits a look. Thread-safe."""
+    """The door, as the screen's page sees it; `longest_s` limits a look. Thread-safe.
+
+    Raises NotAnsweringError: the door doesn't run, or it gave no answer in time. StoreError: it
+    answered that it could not do it.
+    """
 
     def __init__(self, path: Path, longest_s: float = LOOK_S) -> None:
         self._path = path
         self._limit_s = longest_s + MARGIN_S
 
     def look(self, after: int) -> PanelView:
-        """Return the view as soon as its number is not `after`, or after a while."""
+        """Return the view as soon as its number is not `after`, 0 for none, or after a while."""
         return PANEL.ask(self._path, _After(after), timeout_s=self._limit_s)
 
     def press(self, key: str, attempt: int) -> None:
-        """Press a key; it is stored nowhere."""
-        try:
-            pressed = msgspec.convert({"key": key, "attempt": attempt}, _Key)
-        except msgspec.ValidationError:
-            # Its text would quote what was typed.
-            raise InputError("that is no key") from None
-        KEY.ask(self._path, pressed, timeout_s=KEY_LIMIT_S)
+        """Press a key of the screen; it is stored nowhere, and void for any attempt but this one.
+
+        Raises InputError: the screen has no such key.
+        """
+        KEY.ask(self._path, _Key(key, attempt), timeout_s=KEY_LIMIT_S)
 
 
 # A person's rights: each database's one writer is asked over its process's Unix socket.

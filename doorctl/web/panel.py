@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -33,10 +33,11 @@ from starlette.routing import Route
 from doorctl.access import panel
 from doorctl.access.attempt import CLEAR, ENTER
 from doorctl.access.calendar import DAY_MINUTES
-from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState, PanelView
+from doorctl.access.panel import Keys, Kind, Opens, PanelState, PanelView
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
+from doorctl.rpc.door import PanelOverSocket
 from doorctl.web.frame import EventStream, Templates
 from doorctl.web.serving import SCREEN
 from doorctl.web.words import WEEKDAYS, Words
@@ -247,21 +248,10 @@ def _today(by: Speaker, state: PanelState) -> str:
     say, hours = by.words.say, state.hours
     if not hours:
         return ""
-    if [(span.starts, span.ends) for span in hours] == [(0, DAY_MINUTES)]:
+    if hours == ((0, DAY_MINUTES),):
         return say("Open day and night")
-    spans = (by.words.hours_of_day(starts, ends) for starts, ends in _joined(hours))
+    spans = (by.words.hours_of_day(*span) for span in hours)
     return say("Open today {hours}", hours=", ".join(spans))
-
-
-def _joined(hours: tuple[Hours, ...]) -> list[tuple[int, int]]:
-    """Return when it is open at all, staffed or not."""
-    spans: list[tuple[int, int]] = []
-    for span in hours:
-        if spans and spans[-1][1] == span.starts:
-            spans[-1] = (spans[-1][0], span.ends)
-        else:
-            spans.append((span.starts, span.ends))
-    return spans
 
 
 def _opens(by: Speaker, opens: Opens) -> str:
@@ -287,27 +277,6 @@ def _desk(by: Speaker, staffed: panel.Staffed | None) -> str:
     if staffed.days == 1:
         return say("Staff are here tomorrow {hours}.", hours=hours)
     return say("Staff are here on {day} {hours}.", day=say(WEEKDAYS[staffed.weekday]), hours=hours)
-
-
-class PanelDoor(Protocol):
-    """The door, as the screen's page sees it. Thread-safe.
-
-    Raises NotAnsweringError: the door doesn't run, or it gave no answer in time. StoreError: it
-    answered that it could not do it.
-    """
-
-    def look(self, after: int) -> PanelView:
-        """Return the view as soon as its number is not `after`, or after some 20 seconds.
-
-        `after` is the number of the view that is known; 0 for none.
-        """
-
-    def press(self, key: str, attempt: int) -> None:
-        """Press a key, ``0``-``9``, ``#``, ``*`` or ``again``; it is stored nowhere.
-
-        `attempt` is the one of the view in which it was pressed; for any other the key is void.
-        Raises InputError: that is no key, or the screen has no PIN pad.
-        """
 
 
 # Who may see the screen's page, and who may press its keys: a screen of this machine.
@@ -396,7 +365,7 @@ class Watch:
     while it does, `running` is true.
     """
 
-    door: PanelDoor
+    door: PanelOverSocket
 
     def __post_init__(self) -> None:
         self._seen: Seen | None = None
@@ -536,7 +505,7 @@ class Panel:
     tells whether an alarm leaves the house.
     """
 
-    door: PanelDoor
+    door: PanelOverSocket
     config: Config
     languages: Languages
     templates: Templates
@@ -685,8 +654,6 @@ class Panel:
         try:
             sent = await _read(request)
             key, attempt = sent.get("key", ""), int(sent.get("attempt", ""))
-            if not self.config.keys_on_screen and key not in {panel.AGAIN, *panel.HELP_KEYS}:
-                return _not_here()
             await run_in_threadpool(self.door.press, key, attempt)
         except (InputError, ValueError, TimeoutError, ClientDisconnect):
             return PlainTextResponse("That is no key.", 400)

@@ -25,6 +25,9 @@ ROW_KEY = bytes(16)
 PATRON = Patron("1001", pin_check(STRETCHED, RIGHT_PIN), resident=True)
 """Whom nothing keeps out."""
 
+UNJUDGED = frozenset({Reason.PIN_TIMEOUT, Reason.FAULT, Reason.CARD_UNREADABLE})
+"""Ends of an attempt whose PIN was never compared, so that no guess was spent."""
+
 
 def moment(state: ClockState = ClockState.TRUSTED) -> Moment:
     """Return `NOW` as each quality of clock tells it; an unset one is off by years."""

@@ -24,7 +24,7 @@ from doorctl.access.messages import (
     Stalled,
     TimePassed,
 )
-from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Reason
+from doorctl.access.patron import BEFORE_PROOF, Reason
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import KeyPressed
@@ -364,7 +364,7 @@ def test_a_new_swipe_makes_no_guess_free(case: str, answer: LibraryAnswer | None
     superseded = effects[0]
     assert isinstance(superseded, Concluded)
     assert (superseded.attempt, superseded.silent) == (1, True)
-    assert superseded.reason in BEFORE_PROOF - UNJUDGED
+    assert superseded.reason in BEFORE_PROOF
     never_compared = case in ASKED and reason is not Reason.WRONG_PIN
     unchecked = answer is SILENT and never_compared
     assert superseded.unchecked is unchecked, "while it is out it stays charged"

@@ -25,7 +25,6 @@ from doorctl.access.panel import (
     OURS,
     UNREADABLE,
     Display,
-    Hours,
     Keys,
     Kind,
     Notice,
@@ -190,7 +189,7 @@ def test_the_last_minutes_are_counted() -> None:
 
 def test_hours_are_shown_while_it_is_open() -> None:
     """Today's hours would only confuse who stands before a closed door."""
-    today = (Hours(420, 1320, staffed=False),)
+    today = ((420, 1320),)
 
     assert shown(outlook=replace(OPEN, hours=today)).hours == today
     assert shown(outlook=Outlook(Mode.CLOSED, hours=today)).hours is None
@@ -301,13 +300,10 @@ def test_the_screen_holds_numbers_and_names_of_its_own() -> None:
     kinds = {one.name: str(one.type) for one in fields(PanelState)}
 
     assert set(kinds.values()) == {
-        "Kind", "int", "Keys", "int | None", "bool", "tuple[Hours, ...] | None", "Opens | None",
-        "Staffed | None", "float | None",
+        "Kind", "int", "Keys", "int | None", "bool", "tuple[tuple[int, int], ...] | None",
+        "Opens | None", "Staffed | None", "float | None",
     }  # fmt: skip
-    assert {str(one.type) for kind in (Hours, Opens, Staffed) for one in fields(kind)} == {
-        "int",
-        "bool",
-    }
+    assert {str(one.type) for kind in (Opens, Staffed) for one in fields(kind)} == {"int"}
 
 
 OPEN_NOW = (Mode.SELF_SERVICE, False)
@@ -421,7 +417,7 @@ def test_the_hours_are_looked_at_once_a_minute() -> None:
     """Between two minutes nothing is computed; another mode or other hours count at once."""
     first = screen_at(Display().heard(Calendar(), None), later_s=0.5)
 
-    assert first.outlook.hours == (Hours(0, 1440, staffed=False),)
+    assert first.outlook.hours == ((0, 1440),)
     assert screen_at(first, later_s=0.0).outlook is first.outlook
     assert screen_at(first, later_s=59.999_999).outlook is first.outlook
     assert screen_at(first, later_s=-0.000_001).outlook is not first.outlook
@@ -442,7 +438,7 @@ def test_a_reader_that_can_read_nothing_is_told() -> None:
 
 
 LIBRARY = every_day(ModeSpan(Mode.SELF_SERVICE, 420, 1320), ModeSpan(STAFFED, 600, 1080))
-TODAY = (Hours(420, 600, False), Hours(600, 1080, True), Hours(1080, 1320, False))
+TODAY = ((420, 1320),)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 COUNTED = 15
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.access.messages import Concluded
 from doorctl.access.patron import Reason
 from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle, ReaderThrottle
@@ -50,7 +51,7 @@ class Evening:
         self.attempts += 1
         prepared = self.ledger.prepare(self.attempts, (identifier(number),))
         ended = Reason.THROTTLED if prepared.throttled else reason
-        self.ledger.settle(self.attempts, ended, proved=ended is Reason.OK)
+        self.ledger.settle(Concluded(self.attempts, ended, proved=ended is Reason.OK))
         return prepared.throttled
 
     def failures(self, number: str = CARD) -> int:

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from doorctl.access.calendar import Calendar, Mode
-from doorctl.access.messages import LibraryAnswer, PadRules, Prepared, Rules
+from doorctl.access.messages import Concluded, LibraryAnswer, PadRules, Prepared, Rules
 from doorctl.access.patron import Reason, SealedRow, pin_check
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.core.masked import Pin
@@ -72,7 +72,7 @@ def test_whose_data_are_restricted_is_not_counted(reason: Reason) -> None:
     books = Books()
     books.push(SealedRow(key_of(CARD), replace(resident(CARD), restricted=True)))
     number = books.open()
-    books.ledger.settle(number, reason, SELF_SERVICE)
+    books.ledger.settle(Concluded(number, reason), SELF_SERVICE)
 
     assert list(books.visits.hours(None, None)) == []
     assert books.recorded[0].reason == reason.value
@@ -81,8 +81,8 @@ def test_whose_data_are_restricted_is_not_counted(reason: Reason) -> None:
 def test_a_restriction_that_came_meanwhile_holds_too() -> None:
     """The refusal itself says so; a card that can't be read has no row, and is counted."""
     books = Books()
-    books.ledger.settle(books.open(), Reason.RESTRICTED, SELF_SERVICE)
-    books.ledger.settle(2, Reason.CARD_UNREADABLE, SELF_SERVICE)
+    books.ledger.settle(Concluded(books.open(), Reason.RESTRICTED), SELF_SERVICE)
+    books.ledger.settle(Concluded(2, Reason.CARD_UNREADABLE), SELF_SERVICE)
 
     assert list(books.visits.hours(None, None)) == [
         HourCount(START, SELF_SERVICE, ATTEMPT, "card_unreadable", 1)

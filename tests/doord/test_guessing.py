@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from doorctl.access.messages import Concluded
 from doorctl.access.patron import Reason, SealedRow
 from doorctl.access.throttle import CODES_KEY, GUESSED_AT, MOST_WRONG_PINS, TOLD_FROM
 from doorctl.core.masked import Identifier, IdentifierKind
@@ -69,7 +70,7 @@ class Year:
         wrong = Reason.THROTTLED if waits else Reason.WRONG_PIN
         reason = Reason.OK if right and not waits else wrong
         self.clock.advance(8.0)
-        self._ledger.settle(self.attempts, reason, proved=reason is Reason.OK)
+        self._ledger.settle(Concluded(self.attempts, reason, proved=reason is Reason.OK))
         return not waits
 
     def come(self, typo: float) -> bool:
@@ -216,7 +217,7 @@ def guesses(books: Books, count: int, *cards: str) -> int:
         books.attempt(Reason.OK, proved=True)
         books.open(identifier(cards[turn % len(cards)]))
         counted += not books.prepared.throttled
-        books.ledger.settle(books.attempts, Reason.WRONG_PIN)
+        books.settle(books.attempts, Reason.WRONG_PIN)
         books.clock.advance(3600.0)
     return counted
 
@@ -319,7 +320,7 @@ def test_a_patron_who_is_guessed_at_is_alarmed_of_once_a_day() -> None:
     def right(card: str) -> int:
         """Come with the right PIN; return how many alarms there were since."""
         books.open(identifier(card))
-        books.ledger.settle(books.attempts, Reason.OK, proved=True)
+        books.settle(books.attempts, Reason.OK, proved=True)
         return len(books.log.lines)
 
     assert right(CARD) == 1

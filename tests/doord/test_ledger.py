@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Reason, SealedRow, row_key
+from doorctl.access.messages import Concluded
+from doorctl.access.patron import BEFORE_PROOF, Reason, SealedRow, row_key
 from doorctl.access.ports import BranchBook
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import (
@@ -28,6 +29,7 @@ from doorctl.privacy.subject import Subject
 from doorctl.store.door_log import Visit
 from doorctl.store.subject import erase_visits
 from doorctl.sync.receive import unguarded
+from tests.access.samples import UNJUDGED
 from tests.doord.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -111,7 +113,13 @@ class Books:
         """Prepare an attempt and settle it a second later."""
         number = self.open(*identifiers)
         self.clock.advance(1.0)
-        self.ledger.settle(number, reason, proved=proved, unchecked=unchecked)
+        self.settle(number, reason, proved=proved, unchecked=unchecked)
+
+    def settle(
+        self, number: int, reason: Reason, *, proved: bool = False, unchecked: bool = False
+    ) -> None:
+        """Settle an attempt, which is counted nowhere."""
+        self.ledger.settle(Concluded(number, reason, proved=proved, unchecked=unchecked))
 
     def ban(self, ban: Ban = BAN, *, key: bytes | None = None, ref: str | None = None) -> Ban:
         """Let staff ban a card or a patron."""
@@ -198,7 +206,7 @@ def test_what_staff_reset_meanwhile_stays_reset() -> None:
         books.attempt(Reason.WRONG_PIN)
     number = books.open()
     books.visits.reset_card(key_of(CARD))
-    books.ledger.settle(number, Reason.PIN_TIMEOUT)
+    books.settle(number, Reason.PIN_TIMEOUT)
 
     assert books.failures() == 0
 
@@ -224,7 +232,7 @@ def test_an_unlock_outlasts_the_attempt_that_was_open(
     books.attempt(Reason.WRONG_PIN)
     number = books.open()
     books.ledger.unlock(key_of(unlocked))
-    books.ledger.settle(number, reason, proved=reason is Reason.OK)
+    books.settle(number, reason, proved=reason is Reason.OK)
 
     assert books.failures() == failures
 
@@ -238,7 +246,7 @@ def test_an_unlock_that_is_not_stored_forgets_nothing() -> None:
     with pytest.raises(StoreError):
         books.ledger.unlock(key_of(CARD))
     books.visits.broken = False
-    books.ledger.settle(number, Reason.PIN_TIMEOUT)
+    books.settle(number, Reason.PIN_TIMEOUT)
 
     assert books.failures() == 1
 
@@ -255,7 +263,7 @@ def test_a_card_that_was_forgotten_does_not_come_back_with_its_attempt(
     erased = Subject(frozenset({key_of(forgotten)}))
     erase_visits(books.visits.path, books.visits.database, erased)
     books.ledger.forget(frozenset({key_of(forgotten)}))
-    books.ledger.settle(number, reason, proved=reason is Reason.OK)
+    books.settle(number, reason, proved=reason is Reason.OK)
 
     left = books.recorded[-1]
     counted = {Reason.OK: 0, Reason.WRONG_PIN: 2, Reason.PIN_TIMEOUT: 1}
@@ -322,7 +330,7 @@ def test_where_no_pin_is_asked_for_nothing_is_counted(reason: Reason) -> None:
 def test_an_unreadable_card_is_one_row_without_a_pseudonym() -> None:
     """There was nothing to prepare; nobody is charged."""
     books = Books()
-    books.ledger.settle(7, Reason.CARD_UNREADABLE)
+    books.settle(7, Reason.CARD_UNREADABLE)
 
     assert [(visit.attempt, visit.reason, visit.card) for visit in books.recorded] == [
         (7, "card_unreadable", None)
@@ -351,7 +359,7 @@ def test_settled_attempts_are_forgotten() -> None:
     books = Books()
     books.attempt(Reason.OK)
     with pytest.raises(StoreError):
-        books.ledger.settle(1, Reason.OK)
+        books.settle(1, Reason.OK)
 
     assert [visit.reason for visit in books.recorded] == ["ok"]
 
@@ -415,7 +423,7 @@ def test_a_book_that_fails_lets_nobody_be_judged() -> None:
     books.branch.broken = True
     with pytest.raises(BranchStoreError):
         books.open()
-    books.ledger.settle(1, Reason.FAULT)
+    books.settle(1, Reason.FAULT)
 
     assert books.failures() == 0
     assert [visit.reason for visit in books.recorded] == ["fault"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import pytest
 
@@ -14,6 +16,7 @@ from doorctl.access.panel import (
     CALL_REST_S,
     CARD_FIRST,
     HELP,
+    HELP_KEYS,
     NOT_PROVED,
     OURS,
     WELCOME_S,
@@ -24,8 +27,15 @@ from doorctl.access.panel import (
 )
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import BytesReceived, LineConnected, LineLost
-from doorctl.doord.controller import READER, STALE_S, STALL_LIMIT_S
-from doorctl.doord.events import BACKLOG_LIMIT, PanelKeyPressed, StopRequested
+from doorctl.core.errors import InputError, StuckError
+from doorctl.doord.controller import MOST_PENDING, READER, STALE_S, STALL_LIMIT_S, press
+from doorctl.doord.events import (
+    BACKLOG_LIMIT,
+    EventQueue,
+    PanelKeyPressed,
+    PinsTouched,
+    StopRequested,
+)
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,
@@ -72,7 +82,7 @@ def swipe(door: FakeDoor, number: str) -> int:
     return door.panel.shown[-1].attempt
 
 
-def press(door: FakeDoor, pressed: str, attempt: int) -> None:
+def tap(door: FakeDoor, pressed: str, attempt: int) -> None:
     """Press keys on the screen."""
     for key in pressed:
         door.controller.handle(PanelKeyPressed(key, attempt))
@@ -82,7 +92,7 @@ def press(door: FakeDoor, pressed: str, attempt: int) -> None:
 def test_a_grant_is_shown_step_by_step() -> None:
     """Card, each digit as a dot, welcome, and the idle screen after its time."""
     door = watched()
-    press(door, RIGHT_PIN, swipe(door, CARD))
+    tap(door, RIGHT_PIN, swipe(door, CARD))
     door.wait(WELCOME_S)
 
     assert door.reasons == ["ok"]
@@ -113,7 +123,7 @@ def test_refusals_before_a_proof_are_shown_alike() -> None:
     seen = []
     for number in (UNKNOWN_CARD, CARD):
         door = watched()
-        press(door, WRONG_PIN, swipe(door, number))
+        tap(door, WRONG_PIN, swipe(door, number))
         door.wait(KEYS.message_s - 0.1)
         assert kinds(door)[-1] is Kind.REFUSED
         door.wait(0.1)
@@ -137,7 +147,7 @@ def test_a_refusal_can_be_had_again_by_a_key() -> None:
     """Of the attempt that it ended; the next card takes it away, and so does the next code."""
     door = watched(Rules(Policy(), PadRules(), codes=True))
     attempt = swipe(door, CARD)
-    press(door, WRONG_PIN, attempt)
+    tap(door, WRONG_PIN, attempt)
     door.wait(KEYS.message_s)
     assert (kinds(door)[-1], door.panel.shown[-1].again) == (Kind.IDLE, True)
 
@@ -147,7 +157,7 @@ def test_a_refusal_can_be_had_again_by_a_key() -> None:
     door.controller.handle(PanelKeyPressed(AGAIN, attempt))
     door.wait(0.0)
     assert (kinds(door)[-1], door.panel.shown[-1].code) == (Kind.REFUSED, NOT_PROVED)
-    press(door, "4", attempt)
+    tap(door, "4", attempt)
     door.wait(PadRules().digit_timeout_s)
     assert (kinds(door)[-1], door.panel.shown[-1].again) == (Kind.IDLE, False)
     door.controller.handle(PanelKeyPressed(AGAIN, attempt))
@@ -175,7 +185,7 @@ def test_help_is_called_once_and_never_beside_a_patron() -> None:
     assert kinds(door)[-1] is Kind.HELP
     attempt = swipe(door, CARD)
     door.controller.handle(PanelKeyPressed(CALL, attempt))
-    press(door, RIGHT_PIN, attempt)
+    tap(door, RIGHT_PIN, attempt)
     assert (kinds(door)[-1], door.reasons) == (Kind.WELCOME, ["ok"])
     assert len(alarms(door)) == 1
 
@@ -183,7 +193,7 @@ def test_help_is_called_once_and_never_beside_a_patron() -> None:
 def test_closed_is_told_as_closed() -> None:
     """Whoever comes by night is told nothing of themselves."""
     door = watched(calendar=CLOSED_WEEK)
-    press(door, RIGHT_PIN, swipe(door, CARD))
+    tap(door, RIGHT_PIN, swipe(door, CARD))
 
     assert (door.reasons, kinds(door)[-1]) == (["closed"], Kind.CLOSED)
 
@@ -195,7 +205,7 @@ def test_closed_is_told_as_closed() -> None:
 def test_digits_that_are_no_code_are_answered(typed: str, *, codes: bool) -> None:
     """Whoever types before the card is told what to do; the card goes on as ever."""
     door = watched(Rules(Policy(), PadRules(), codes=codes))
-    press(door, typed, 0)
+    tap(door, typed, 0)
 
     asked = door.panel.shown[-1]
     assert (asked.kind, asked.code) == (Kind.REFUSED, CARD_FIRST)
@@ -203,7 +213,7 @@ def test_digits_that_are_no_code_are_answered(typed: str, *, codes: bool) -> Non
     assert door.panel.shown[-1] == asked
     door.wait(0.1)
     assert (door.panel.shown[-1].kind, door.reasons) == (Kind.IDLE, [])
-    press(door, RIGHT_PIN, swipe(door, CARD))
+    tap(door, RIGHT_PIN, swipe(door, CARD))
     assert door.reasons == ["ok"]
 
 
@@ -213,9 +223,9 @@ def test_an_enter_too_many_ends_no_message(pin: str, *, codes: bool) -> None:
     """Many press it after the PIN: the welcome and the refusal stand."""
     door = watched(Rules(Policy(), PadRules(), codes=codes))
     attempt = swipe(door, CARD)
-    press(door, pin, attempt)
+    tap(door, pin, attempt)
     told = door.panel.shown[-1]
-    press(door, "#", attempt)
+    tap(door, "#", attempt)
 
     assert door.panel.shown[-1] == told
     assert told.kind is (Kind.WELCOME if pin == RIGHT_PIN else Kind.REFUSED)
@@ -230,11 +240,11 @@ def test_a_locked_door_asks_for_no_companions() -> None:
     for typed in ("2", ""):
         door.log.lines.clear()
         attempt = swipe(door, CARD)
-        press(door, RIGHT_PIN, attempt)
+        tap(door, RIGHT_PIN, attempt)
         locks_s = door.clock.monotonic_s() + RELEASE_S
         asked = door.panel.shown[-1]
         assert (asked.kind, asked.keys, asked.companions) == (Kind.WELCOME, Keys.COMPANIONS, 3)
-        press(door, typed, attempt)
+        tap(door, typed, attempt)
         if typed:
             assert door.panel.shown[-1] == PanelState(Kind.WELCOME, attempt, locks_s=locks_s)
             assert door.log.named("companions")[0]["count"] == 2
@@ -242,9 +252,28 @@ def test_a_locked_door_asks_for_no_companions() -> None:
 
     assert not door.relay.energised
     assert door.panel.shown[-1].keys is not Keys.COMPANIONS
-    press(door, "1", attempt)
+    tap(door, "1", attempt)
     assert (door.panel.shown[-1].kind, door.panel.shown[-1].typed) == (Kind.TYPING, 1)
     assert door.log.named("companions") == []
+
+
+@pytest.mark.parametrize("rules", [PanelRules(), KEYS, PanelRules(help=True)])
+@pytest.mark.parametrize("key", [*"09#*", AGAIN, HELP, CALL, "", "10", "a", "\u0663", "\n", "4711"])
+def test_a_screen_takes_the_keys_that_it_shows(rules: PanelRules, key: str) -> None:
+    """No other is repeated: somebody may have typed a PIN in one go. A door that hangs takes none.
+
+    A late key is a danger.
+    """
+    event_queue: EventQueue = queue.SimpleQueue()
+    shown = {AGAIN, *("0123456789#*" if rules.keys else ()), *(HELP_KEYS if rules.help else ())}
+    with nullcontext() if key in shown else pytest.raises(InputError, match="has no such key; see"):
+        press(rules, event_queue, key, 7)
+    assert event_queue.qsize() == (key in shown)
+
+    for _ in range(MOST_PENDING):
+        event_queue.put(PinsTouched())
+    with pytest.raises(StuckError if key in shown else InputError):
+        press(rules, event_queue, key, 7)
 
 
 @pytest.mark.parametrize("other", [-1, 1])
@@ -252,7 +281,7 @@ def test_a_key_meant_for_another_attempt_is_void(other: int) -> None:
     """What a page sends late is not the next patron's."""
     door = watched()
     attempt = swipe(door, CARD)
-    press(door, RIGHT_PIN, attempt + other)
+    tap(door, RIGHT_PIN, attempt + other)
 
     assert door.reasons == []
     assert kinds(door) == [Kind.CARD_READ]
@@ -273,10 +302,10 @@ def test_keys_pressed_while_the_door_stood_still_are_void() -> None:
         door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
         door.clock.advance(STALL_LIMIT_S + 0.1)
     door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
-    press(door, "4", 0)
+    tap(door, "4", 0)
     assert kinds(door) == []
     door.wait(STALE_S)
-    press(door, "4", 0)
+    tap(door, "4", 0)
     assert kinds(door) == [Kind.TYPING]
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from doorctl.access.panel import AGAIN, HELP_KEYS, Kind, PanelState, PanelView
 from doorctl.cards.reader import KEYS
 from doorctl.core.errors import InputError, NotAnsweringError
+from doorctl.rpc.door import PanelOverSocket
 
 AT_FIRST: Final = PanelState(Kind.WORKING)
 
@@ -24,8 +25,8 @@ class FakePanel:
         self.shown.append(state)
 
 
-class FakePanelDoor:
-    """A `PanelDoor` without a door: what a test lets it show it shows.
+class FakePanelDoor(PanelOverSocket):
+    """A door without a process: what a test lets it show it shows.
 
     `longest_s`: longest wait for something new.
     """

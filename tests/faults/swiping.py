@@ -10,6 +10,7 @@ import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from doorctl.access.messages import Concluded
 from doorctl.access.patron import Reason
 from doorctl.core.errors import DoorctlError
 from doorctl.core.masked import Identifier, IdentifierKind
@@ -79,7 +80,7 @@ def visit(directory: Path, flaw: str = "") -> None:
         say(ON_RECORD)
         if ledger.look_again(prepared).patron is not None and flaw != HASTY:
             say(RELAY_ON)
-        ledger.settle(ALREADY + 1, Reason.OK, "self_service", proved=True)
+        ledger.settle(Concluded(ALREADY + 1, Reason.OK, proved=True), "self_service")
         say(SETTLED)
 
 

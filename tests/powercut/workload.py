@@ -15,6 +15,7 @@ from pathlib import Path
 
 from doorctl.access.calendar import ALL_DAY, DaySource, Mode, StoredDay
 from doorctl.access.day import Override
+from doorctl.access.messages import Concluded
 from doorctl.access.patron import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
@@ -100,7 +101,8 @@ class Branch:
             self._acknowledge()
             self._clock.advance(5)
             reason = ENDINGS[swipe % len(ENDINGS)]
-            self._ledger.settle(self._attempt, reason, "self_service", proved=reason is Reason.OK)
+            end = Concluded(self._attempt, reason, proved=reason is Reason.OK)
+            self._ledger.settle(end, "self_service")
             self._acknowledge()
 
     def _push(self, number: int) -> None:

@@ -13,9 +13,8 @@ from typing import Protocol
 
 from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
 from doorctl.access.day import DayRules
-from doorctl.access.messages import PadRules, Prepared, Rules
+from doorctl.access.messages import Concluded, PadRules, Prepared, Rules
 from doorctl.access.panel import Display
-from doorctl.access.patron import Reason
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import CardReader
 from doorctl.config.tables import Door
@@ -123,18 +122,10 @@ class WatchedLedger(Ledger):
         self.watch.prepared(attempt, card, found)
         return found
 
-    def settle(
-        self,
-        attempt: int,
-        reason: Reason,
-        counted_as: str | None = None,
-        *,
-        proved: bool = False,
-        unchecked: bool = False,
-    ) -> None:
+    def settle(self, end: Concluded, counted_as: str | None = None) -> None:
         """Settle, and tell."""
-        super().settle(attempt, reason, counted_as, proved=proved, unchecked=unchecked)
-        self.watch.settled(attempt, reason.value)
+        super().settle(end, counted_as)
+        self.watch.settled(end.attempt, end.reason.value)
 
 
 @dataclass

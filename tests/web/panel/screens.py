@@ -13,7 +13,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from doorctl.access.panel import OURS, Hours, Keys, Kind, Opens, PanelState, Staffed
+from doorctl.access.panel import OURS, Keys, Kind, Opens, PanelState, Staffed
 from doorctl.config import Config, load
 from doorctl.core.language import Languages, languages
 from doorctl.demo.door import shipped
@@ -37,11 +37,7 @@ def showing(*, keypad: bool = True, help_button: bool = True, elsewhere: bool = 
 
 
 SHOWING = showing()
-TODAY = (
-    Hours(420, 600, staffed=False),
-    Hours(600, 1020, staffed=True),
-    Hours(1020, 1320, staffed=False),
-)
+TODAY = ((420, 1320),)
 IDLE = PanelState(Kind.IDLE, 4, hours=TODAY)
 FAR_S = 1e9
 """A release that ends long after a test."""
@@ -50,7 +46,7 @@ STATES: MappingProxyType[str, PanelState] = MappingProxyType(
     {
         "idle": IDLE,
         "idle with codes": PanelState(Kind.IDLE, 4, keys=Keys.CODE, hours=TODAY),
-        "idle day and night": PanelState(Kind.IDLE, hours=(Hours(0, 1440, staffed=False),)),
+        "idle day and night": PanelState(Kind.IDLE, hours=((0, 1440),)),
         "idle, hours unknown": PanelState(Kind.IDLE),
         "closing": PanelState(Kind.CLOSING, 4, minutes=12),
         "closing in a minute": PanelState(Kind.CLOSING, 4, minutes=1, entry=False),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.panel import CODES, NOT_PROVED, OURS, UNREADABLE, Hours, Kind, PanelState
+from doorctl.access.panel import CODES, NOT_PROVED, OURS, UNREADABLE, Kind, PanelState
 from doorctl.access.patron import SENTENCES
 from doorctl.core.language import languages
 from doorctl.web.serving import POLICY
@@ -91,7 +91,7 @@ def test_the_idle_screen_says_what_to_do(stage: Stage) -> None:
 
 def test_a_day_ends_at_24(stage: Stage) -> None:
     """Open until midnight is not open until the midnight that was."""
-    evening = replace(IDLE, hours=(Hours(420, 1440, staffed=False),))
+    evening = replace(IDLE, hours=((420, 1440),))
 
     assert "Åbent i dag 07.00\N{EN DASH}24.00" in said(stage, evening)
 
