@@ -30,7 +30,7 @@ from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import utc_now
 from doorctl.rpc.control import Answers, Question
 from doorctl.services.hours import TRUST_CLOCK, believes
-from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, Reading
+from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, OwnNumbers, Reading
 
 # What the door process seals for staff at the pages: slowly, so that nobody can try numbers.
 
@@ -169,7 +169,8 @@ ROW_KEY = re.compile("[0-9a-f]{32}")
 class DoorAnswers:
     """Answers questions about the running door; on the socket's threads.
 
-    `standing` returns the door's own alarms that stand, and must be thread-safe.
+    `standing` returns the door's own alarms that stand, and must be thread-safe. What may be asked
+    how often begins anew with each.
     """
 
     stores: DoorStores
@@ -179,7 +180,9 @@ class DoorAnswers:
     doorway: DoorDriver
     event_queue: EventQueue
     standing: Callable[[], tuple[RaisedAlarm, ...]]
-    rations: Rations
+
+    def __post_init__(self) -> None:
+        self._rations = Rations(self.stores.clock.monotonic_s)
 
     def answers(self) -> Answers:
         """Return the answers on the door's socket."""
@@ -190,6 +193,9 @@ class DoorAnswers:
             "open": self._open_once,
             "seal": self._seal,
             TRUST_CLOCK: self._trust_clock,
+            **DoorsSealing(
+                OwnNumbers(self.stores.sealer), self._rations, self.controller.log
+            ).answers(),
         }
 
     def lines(self) -> dict[str, bool]:
@@ -246,8 +252,8 @@ class DoorAnswers:
             if not self.ledger.has_failures(key):
                 return
             if question.asker is not None:
-                self.rations.take(UNLOCKS)
-                self.rations.take(UNLOCKS_OF_ONE, key)
+                self._rations.take(UNLOCKS)
+                self._rations.take(UNLOCKS_OF_ONE, key)
             self.ledger.unlock(key)
             self.controller.log.emit("unlocked", by=by)
 
@@ -263,7 +269,7 @@ class DoorAnswers:
         # It goes on the log, which nobody can take anything out of.
         refuse_purpose(reason, "reason")
         if question.asker is not None:
-            self.rations.take(OPENINGS)
+            self._rations.take(OPENINGS)
         until_s = question.about.get("until_s")
         if not isinstance(until_s, float):
             raise InputError("that question does not say until when it counts")

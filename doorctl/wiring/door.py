@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,6 @@ from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.config.tables import Keypad, Reader
 from doorctl.core.errors import DeviceError, StoreError
-from doorctl.core.ports import EventLog
 from doorctl.devices.pins import (
     Factory,
     GpioInputs,
@@ -32,7 +31,8 @@ from doorctl.devices.pins import (
     relay_risks,
 )
 from doorctl.devices.serial_line import SerialLine
-from doorctl.doord.answers import DoorAnswers, DoorsSealing, Rations
+from doorctl.door.pins import Input
+from doorctl.doord.answers import DoorAnswers
 from doorctl.doord.chores import Chores, Lookout, grace_s
 from doorctl.doord.controller import KEYPAD, READER, Controller, panel_rules, press
 from doorctl.doord.door_driver import DoorDriver
@@ -74,7 +74,6 @@ from doorctl.services.app import (
 )
 from doorctl.services.check import CHECK_SOCKET, check_answers
 from doorctl.services.hours import calendar_of
-from doorctl.services.numbers import OwnNumbers
 from doorctl.services.purging import Purging, doors_answers, forget_left, hold_answers
 
 ASKING_STOP_S = 4.0
@@ -144,7 +143,6 @@ class _Door:
             self.config, self.event_queue, self.alarms.log, self.stack
         )
         self._log = log = stores.log
-        self._rations = Rations(stores.clock.monotonic_s)
         self._app = app = App(self.config, stores.clock)
         self._purging = Purging(
             app,
@@ -153,7 +151,6 @@ class _Door:
             run=stores.answer,
             erased=partial(forget_left, app, stores.visits.open),
         )
-        self._panel = panel_rules(self.config)
         # Another first number in each run.
         self._board = PanelBoard(round(stores.clock.monotonic_s() * 1000) + 1)
         self._chores = Chores(self.config, stores, self._purging, log)
@@ -200,7 +197,7 @@ class _Door:
         )
         self.stack.callback(passages.finish)
         doorway = self._doorway(passages)
-        daily = self._daily_round(doorway, lambda: chores.test(self._answers.lines))
+        daily = self._daily_round(doorway)
         housekeeping = chores.housekeeping(
             self.supervisor,
             lambda: all(line.alive for line in lines.values()),
@@ -213,7 +210,6 @@ class _Door:
             passages.turn()
             self._lookout.turn()
 
-        jobs = SlowJobs(self._ledger, stores.worker, self._log, self._library(), pause=Event().wait)
         controller = Controller(
             rules=rules(self.config),
             cards=CardReader(carries_keys=not self.config.keypad.port),
@@ -223,8 +219,8 @@ class _Door:
             log=self._log,
             cache=stores.patrons,
             branch=stores.branch,
-            jobs=jobs,
-            display=Display(self._panel),
+            jobs=self._jobs(),
+            display=Display(panel_rules(self.config)),
             show=self._board.show,
             last_number=stores.worker.call(stores.steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
@@ -247,44 +243,71 @@ class _Door:
             doorway=doorway,
             event_queue=self.event_queue,
             standing=self.alarms.standing,
-            rations=self._rations,
         )
 
     def _doorway(self, passages: Passages) -> DoorDriver:
-        put = self.event_queue.put
         return DoorDriver(
             rules=self.config.door,
             exit_is_free=self.config.gpio.exit_button_pin is None,
             relay=self.relay,
             signals=self.signals,
-            inputs=open_inputs(self.config, self.factory, lambda: put(PinsTouched()), self.stack),
+            inputs=self._inputs(),
             clock=self._stores.clock,
             log=self._log,
             on_passage=passages.note,
             bounded=self._bound,
         )
 
+    def _inputs(self) -> GpioInputs | None:
+        gpio, put = self.config.gpio, self.event_queue.put
+        pins = {
+            Input.CONTACT: (gpio.contact_pin, gpio.contact_open_high),
+            Input.EXIT_BUTTON: (gpio.exit_button_pin, gpio.exit_button_active_high),
+            Input.FIRE: (gpio.fire_pin, gpio.fire_active_high),
+            Input.OTHER_DOOR: (gpio.other_door_pin, gpio.other_door_open_high),
+        }
+        wired = {
+            wire.value: InputPin(pin, high) for wire, (pin, high) in pins.items() if pin is not None
+        }
+        if not wired:
+            return None
+        # One that can't be had ends the start: an unwatched door must not seem to be watched.
+        inputs = GpioInputs(self.factory, lambda: put(PinsTouched()), **wired)
+        return self.stack.enter_context(closing(inputs))
+
+    def _outputs(self) -> GpioOutputs | None:
+        pins = {output.name: output.pin for output in self.config.outputs if output.pin is not None}
+        if not pins:
+            return None
+        try:
+            return self.stack.enter_context(closing(GpioOutputs(self.factory, pins)))
+        except DeviceError as err:
+            # A light that can't be switched keeps nobody out.
+            self._log.emit("alarm", kind="output_failing", why=str(err))
+            return None
+
     def _bound(self, until_s: float | None) -> None:
         left_s = None if until_s is None else until_s - self._stores.clock.monotonic_s()
         self.supervisor.bound(None if left_s is None else max(0.0, left_s) + self._grace_s)
 
-    def _daily_round(self, doorway: DoorDriver, test: Callable[[], None]) -> DailyRound:
+    def _daily_round(self, doorway: DoorDriver) -> DailyRound:
         return DailyRound(
             rules=day_rules(self.config),
             calendar_of=lambda stored: calendar_of(self.config.opening, stored),
             branch=self._stores.branch,
             submit=self._stores.worker.submit,
             doorway=doorway,
-            outputs=open_outputs(self.config, self.factory, self._log, self.stack),
+            outputs=self._outputs(),
             log=self._log,
             stands_free=self.config.door.free_when_staffed,
-            test=test,
+            test=lambda: self._chores.test(self._answers.lines),
         )
 
-    def _library(self) -> LibraryLine | None:
+    def _jobs(self) -> SlowJobs:
         config, stores = self.config, self._stores
+        jobs = SlowJobs(self._ledger, stores.worker, self._log, pause=Event().wait)
         if not config.lms.wanted:
-            return None
+            return jobs
         # It costs 0.3 MB, and most doors ask nobody.
         from doorctl.sync.feed import lent_patron
 
@@ -303,7 +326,7 @@ class _Door:
         for worker in (keeper, asker):
             worker.start()
             self.stack.callback(worker.stop, ASKING_STOP_S)
-        return LibraryLine(asking, asker, keeper)
+        return replace(jobs, library=LibraryLine(asking, asker, keeper))
 
     def _serial_lines(self) -> dict[str, SerialLine]:
         config = self.config
@@ -317,25 +340,24 @@ class _Door:
         }
 
     def _start(self, lines: Mapping[str, SerialLine]) -> None:
-        stores = self._stores
+        config, stores = self.config, self._stores
         answers: Answers = {
             **self._answers.answers(),
             "purge": self._purging.answer,
             **hold_answers(self._app, stores.visits, stores.answer),
-            **panel_answers(self._board, partial(press, self._panel, self.event_queue)),
-            **DoorsSealing(OwnNumbers(stores.sealer), self._rations, self._log).answers(),
+            **panel_answers(self._board, partial(press, panel_rules(config), self.event_queue)),
             **self.alarms.answers,
             **doors_answers(stores.answer, stores.visits.open, self._ledger.forget),
         }
         control = partial(
             ControlServer, failed=lambda kind: stores.alarm("rounds_failing", f"control: {kind}")
         )
-        socket = self.config.control.socket
+        socket = config.control.socket
         runtime = self.environment.get("RUNTIME_DIRECTORY") or socket.parent
         checks = check_answers(
             self._answers.status, lambda: self._chores.config, stores.clock.monotonic_s
         )
-        kept = frozenset(self.config.control.kept_from_web)
+        kept = frozenset(config.control.kept_from_web)
         for server in (
             partial(control, socket, answers, kept=kept, peer="doorctl-web"),
             partial(control, Path(runtime, CHECK_SOCKET), checks, "check", public=True),
@@ -378,44 +400,3 @@ def day_rules(config: Config) -> DayRules:
         no_entry_min=config.closing.no_entry_min,
         outputs=tuple(output.rule for output in config.outputs if output.pin is not None),
     )
-
-
-def open_inputs(
-    config: Config, factory: Factory, on_change: Callable[[], None], stack: ExitStack
-) -> GpioInputs | None:
-    """Return the inputs that are wired, None where none is.
-
-    Raises DeviceError: a pin can't be had: an unwatched door must not seem to be watched.
-    """
-    gpio = config.gpio
-    pins = {
-        "contact_open": (gpio.contact_pin, gpio.contact_open_high),
-        "exit_pressed": (gpio.exit_button_pin, gpio.exit_button_active_high),
-        "fire": (gpio.fire_pin, gpio.fire_active_high),
-        "other_door_open": (gpio.other_door_pin, gpio.other_door_open_high),
-    }
-    wired = {name: InputPin(pin, high) for name, (pin, high) in pins.items() if pin is not None}
-    if not wired:
-        return None
-    inputs = GpioInputs(factory, on_change, **wired)
-    stack.enter_context(closing(inputs))
-    return inputs
-
-
-def open_outputs(
-    config: Config, factory: Factory, log: EventLog, stack: ExitStack
-) -> GpioOutputs | None:
-    """Return the outputs on pins; None where there is none, or where one can't be had.
-
-    A light that can't be switched keeps nobody out, so it is only alarmed.
-    """
-    pins = {output.name: output.pin for output in config.outputs if output.pin is not None}
-    if not pins:
-        return None
-    try:
-        outputs = GpioOutputs(factory, pins)
-    except DeviceError as err:
-        log.emit("alarm", kind="output_failing", why=str(err))
-        return None
-    stack.enter_context(closing(outputs))
-    return outputs

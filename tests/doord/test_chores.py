@@ -19,7 +19,7 @@ from doorctl.cards.reader import LineConnected, LineLost
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Stamped
 from doorctl.devices.serial_line import SerialLine
-from doorctl.doord.answers import DoorAnswers, Rations
+from doorctl.doord.answers import DoorAnswers
 from doorctl.doord.chores import (
     JOB,
     KEEP_TIME_EVERY_S,
@@ -81,7 +81,6 @@ def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
             doorway=door.doorway,
             event_queue=queue.SimpleQueue(),
             standing=tuple,
-            rations=Rations(stores.clock.monotonic_s),
         )
 
         def lost() -> list[str]:
