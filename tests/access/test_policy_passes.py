@@ -135,13 +135,15 @@ def in_words(policy: Policy, case: Case, written: Written, of_patron: Reason) ->
 @pytest.mark.parametrize("clock", [TRUSTED, UNTRUSTED])
 @pytest.mark.parametrize("name", PATRONS)
 def test_every_pass_with_every_patron(name: str, clock: ClockState) -> None:
-    """In each mode, banned or not, with each PIN: either way in is enough, and one is told."""
+    """In each mode, banned or not, with each PIN: either way in is enough, and one is told.
+
+    Each combination meets every seventh pass, so that all meet all but a few others.
+    """
     patron, of_patron = PATRONS[name]
     passes = list(written_passes())
     flags = (False, True)
-    for pin, pass_pin, throttled, banned, (mode, no_entry), require_pin in product(
-        PinProof, PinProof, flags, flags, MODES, flags
-    ):
+    facts = product(PinProof, PinProof, flags, flags, MODES, flags)
+    for at, (pin, pass_pin, throttled, banned, (mode, no_entry), require_pin) in enumerate(facts):
         policy = Policy(require_pin=require_pin)
         asked = Case(
             patron,
@@ -153,7 +155,7 @@ def test_every_pass_with_every_patron(name: str, clock: ClockState) -> None:
             no_entry=no_entry,
             pass_pin=pass_pin,
         )
-        for written in passes:
+        for written in passes[at % 7 :: 7]:
             case = replace(asked, held=written.held)
             expected = in_words(policy, case, written, of_patron)
             assert reason_of(policy, case) is expected, (policy, case)

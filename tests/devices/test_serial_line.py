@@ -372,13 +372,6 @@ def test_stop_ends_a_thread_that_waits(
     assert inbox.events.empty()
 
 
-def test_a_line_that_never_started_can_be_stopped(line: SerialLine) -> None:
-    """A daemon that fails half-way through its start can still clean up."""
-    line.stop()
-
-    assert not line.alive
-
-
 def test_events_do_not_show_the_bytes() -> None:
     """A swipe can't get into a log or an assertion's message."""
     assert "3000001234" not in repr(BytesReceived("reader", SWIPE))

@@ -123,7 +123,7 @@ def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_most(tmp_path: Path) -> 
     assert stolen.log.lines == [], "nobody has been in with it, so there is nothing to tell"
 
 
-@pytest.mark.parametrize("apace", [1, 3, 10])
+@pytest.mark.parametrize("apace", [1, 10])
 def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_three_branches_too(
     tmp_path: Path, apace: int
 ) -> None:
@@ -170,7 +170,7 @@ def test_no_owner_is_turned_away_for_what_branches_tell_each_other() -> None:
     assert 0 < most < MOST_WRONG_PINS // 2
 
 
-@pytest.mark.parametrize("daily", [1, 2, 5, 12])
+@pytest.mark.parametrize("daily", [1, 5, 12])
 def test_a_copied_card_is_guessed_in_25_of_1000_years_at_most(tmp_path: Path, daily: int) -> None:
     """Its owner comes daily and so ends each wait; 20 wrong PINs a month are borne, 2.5 % a year.
 

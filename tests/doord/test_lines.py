@@ -42,15 +42,6 @@ def test_the_door_gets_ready_once() -> None:
     assert door.readied == 1
 
 
-def test_a_door_with_one_line_waits_for_that_alone() -> None:
-    """Where the reader carries the keys there is no keypad to wait for."""
-    door = FakeDoor(carries_keys=True, lines=frozenset({READER}))
-    door.connect()
-
-    assert door.readied == 1
-    assert door.controller.connected == {READER: True}
-
-
 def test_each_change_of_a_line_is_logged_under_its_name() -> None:
     """With the reason for a loss, which names a device and no person."""
     door = FakeDoor()

@@ -2,6 +2,9 @@
 
 Bug (mission review): pushes that stopped, a reader that was unplugged, a full disk were told to
 nobody before patrons stood outside.
+
+Bug (mission review): without web, or while it was down, `status` said that all is well beside a
+lost reader or an old register.
 """
 
 from __future__ import annotations

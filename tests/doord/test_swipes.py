@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
-from doorctl.access.attempt import PREPARE_LIMIT_S
 from doorctl.access.messages import PadRules, Rules
-from doorctl.access.patron import Patron
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
-from doorctl.access.throttle import CardThrottle
 from doorctl.cards.reader import BytesReceived
 from doorctl.door.pins import GRANTED_S, REFUSED_S, Lamps
 from doorctl.doord.controller import READER, SAME_SWIPE_S, UNREADABLE_GAP_S
@@ -20,13 +16,11 @@ from doorctl.doord.events import BACKLOG_LIMIT, UNRECORDED_LIMIT, StaffOpened
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,
-    RELEASE_S,
     RIGHT_PIN,
     UNKNOWN_CARD,
     WRONG_PIN,
     FakeDoor,
     key_of,
-    resident,
     swiped,
 )
 from tests.fakes.clock import FakeClock
@@ -83,22 +77,6 @@ def test_the_relay_comes_before_the_log_line() -> None:
     lines = [line["event"] for line in door.log.lines[before:]]
     assert lines == ["relay", "door", "decision"]
     assert door.relay.edges == [Edge(energised=True, at_s=0.0)]
-
-
-def test_the_log_line_says_which_edge_it_was() -> None:
-    """Both edges are logged with the monotonic time, and the attempt by its number."""
-    door = FakeDoor()
-    door.visit(CARD, RIGHT_PIN)
-    door.wait(RELEASE_S)
-
-    assert door.log.named("relay") == [
-        {"event": "relay", "energised": True, "monotonic_ns": 1_000_000_000_000},
-        {"event": "relay", "energised": False, "monotonic_ns": 1_005_000_000_000},
-    ]
-    assert [line["state"] for line in door.log.named("door")] == ["released", "locked"]
-    assert door.log.named("decision") == [
-        {"event": "decision", "verdict": "granted", "reason": "ok", "attempt": 1}
-    ]
 
 
 def test_nothing_that_is_logged_tells_who_came() -> None:
@@ -184,80 +162,6 @@ def test_garbage_turns_the_red_lamp_on_and_is_counted_by_shape() -> None:
     assert door.signals.lamps == Lamps()
 
 
-def test_a_worker_that_does_not_answer_is_a_fault() -> None:
-    """The patron waits for `PREPARE_LIMIT_S` at most; a late answer opens nothing."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.types(RIGHT_PIN)
-    door.wait(PREPARE_LIMIT_S)
-    assert door.reasons == ["fault"]
-    door.work()
-
-    assert door.reasons == ["fault"]
-    assert door.outcomes == ["fault"]
-    assert not door.relay.edges
-
-
-def test_a_cache_that_fails_at_the_second_look_is_a_fault() -> None:
-    """After a push that came in between; once it can be read, patrons come in."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
-    door.push({CARD: resident(CARD)})
-    door.types(RIGHT_PIN)
-    door.patrons.broken = True
-    door.work()
-
-    assert door.reasons == ["fault"]
-    assert not door.relay.edges
-    door.patrons.broken = False
-    assert door.visit(CARD, RIGHT_PIN) == "ok"
-
-
-@pytest.mark.parametrize("pushed_after", ["card", "found", "digits"])
-@pytest.mark.parametrize(
-    ("register", "reason"),
-    [
-        ({CARD: resident(CARD)}, "ok"),
-        ({CARD: replace(resident(CARD), blocks=frozenset("U"))}, "blocked"),
-        ({CARD: resident(CARD, WRONG_PIN)}, "wrong_pin"),
-        ({}, "unknown_card"),
-    ],
-)
-def test_a_push_while_the_patron_types_decides(
-    pushed_after: str, register: dict[str, Patron], reason: str
-) -> None:
-    """The decision is by the newest row, whenever the push came before the last digit."""
-    door = FakeDoor()
-    steps: list[tuple[str, Callable[[], None]]] = [
-        ("card", lambda: door.swipe(CARD)),
-        ("found", door.work),
-        ("digits", lambda: door.types(RIGHT_PIN[:3])),
-    ]
-    for name, step in steps:
-        step()
-        if name == pushed_after:
-            door.push(register)
-    door.types(RIGHT_PIN[3])
-    door.work()
-
-    assert door.reasons == [reason]
-    assert door.outcomes == [reason]
-    assert door.relay.energised is (reason == "ok")
-
-
-def test_where_no_pin_is_asked_for_the_card_opens_the_door() -> None:
-    """No key is awaited and no guess is counted."""
-    door = FakeDoor(WITHOUT_PIN)
-    door.swipe(CARD)
-    door.work()
-    door.swipe(UNKNOWN_CARD)
-    door.work()
-
-    assert door.reasons == ["ok", "unknown_card"]
-    assert door.visits.card_throttle(key_of(UNKNOWN_CARD)) == CardThrottle()
-
-
 def test_a_storm_of_unreadable_cards_fills_no_queue() -> None:
     """What the worker can't keep up with is not put on record, though answered and logged.
 
@@ -340,16 +244,6 @@ def test_a_reader_that_repeats_a_card_fills_no_queue() -> None:
     assert door.signals.lamps.red
     door.work()
     assert door.visit(CARD, RIGHT_PIN) == "ok"
-
-
-def test_keys_alone_mean_nothing() -> None:
-    """Who types without a card gets no click and no attempt."""
-    door = FakeDoor()
-    door.types(RIGHT_PIN)
-    door.work()
-
-    assert door.reasons == []
-    assert door.signals.shown == []
 
 
 def hang(door: FakeDoor) -> None:

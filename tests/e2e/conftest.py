@@ -61,7 +61,7 @@ FORKED = {
     *("test_reasons", "test_reloading", "test_selftest", "test_throttling", "test_asking"),
     *("test_away", "test_panel", "test_people", "test_retention", "test_statistics"),
     *("test_subject", "test_evenings", "test_power_cut", "test_audit"),
-    *("test_staff_commands", "test_loading", "test_lookout", "test_sync", "test_rotation"),
+    *("test_staff_commands", "test_loading", "test_sync", "test_rotation"),
     *("test_faults", "test_restoring", "test_handbook"),
 }
 """Files whose doors and web processes are spared their imports: they look at what these do, not at

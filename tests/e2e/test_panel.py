@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from httpx2 import Client
 
-from doorctl.access.panel import Keys, Kind, PanelState
+from doorctl.access.panel import Kind, PanelState
 from doorctl.core.errors import InputError
 from doorctl.rpc.control import Question, ask
 from doorctl.rpc.door import PanelOverSocket
@@ -71,19 +71,6 @@ def test_a_call_for_help_is_an_alarm_and_stands_in_the_door_log(doors: Doors) ->
         until(lambda: door.query(CALLS) == [("help_called", "", "")])
     with looked_at(doors) as (_, looker), pytest.raises(InputError):
         looker.door.press("help", looker.view.state.attempt)
-
-
-def test_a_keypad_that_is_wired_takes_the_keys(doors: Doors) -> None:
-    """The screen has none then, and the door takes none from it, whatever panel.keypad says."""
-    door = doors.started(*ON_SCREEN)
-    looker = Looker(door)
-    attempt = door.swipe(ENTITLED.swipe)
-    assert looker.until(Kind.CARD_READ).keys is Keys.NONE
-
-    with pytest.raises(InputError, match="no such key"):
-        looker.press("1", attempt)
-    door.press(ENTITLED.pin)
-    assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
 
 
 def test_a_screen_that_hangs_delays_nobody(doors: Doors) -> None:
