@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-import ssl
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from threading import Lock, Thread
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
@@ -20,8 +20,16 @@ import msgspec
 from msgspec import Meta
 
 from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
-from doorctl.config.tables import is_this_machine
-from doorctl.core.asking import ASK_JSON, body_of, read_answer, spelt, unreached
+from doorctl.config.tables import Lms, is_this_machine, read_address
+from doorctl.core.asking import (
+    ASK_JSON,
+    body_of,
+    read_answer,
+    read_password,
+    spelt,
+    trusting,
+    unreached,
+)
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.core.ports import Clock, Unshown
@@ -184,8 +192,6 @@ def no_person(patron_id: int) -> LibraryPatron:
     return Person(patron_id, resident=False, block_status=[Block(NOT_TOLD)]).patron()
 
 
-TIMEOUT_S = 2.0
-
 KEPT_S = 5.0
 """A connection that is idle for longer may be dead behind a firewall, without notice."""
 
@@ -212,11 +218,29 @@ class _Question:
     renewed: bool = False
 
 
-class _Library:
-    """What both have in common; `timeout_s` is for each request, with login and connection."""
+def library_system(lms: Lms, clock: Clock) -> FbsLibrary | Sip2Library:
+    """Return the library system of [lms]. KeyFileError: a password or certificate can't be read."""
+    password, terminal_password = (
+        Masked("") if file == Path() else read_password(file)
+        for file in (lms.password_file, lms.terminal_password_file)
+    )
+    if lms.kind == "fbs":
+        return FbsLibrary(lms, password)
+    return Sip2Library(lms, clock, password, terminal_password)
 
-    def __init__(self, timeout_s: float, name: str) -> None:
-        self._limit = TimeLimit(timeout_s, name)
+
+class _Library:
+    """What both have in common; the time limit is for each request, with login and connection.
+
+    Raises InputError: it would send PINs to another machine in the clear.
+    """
+
+    def __init__(self, lms: Lms, password: Masked[str]) -> None:
+        at = read_address(lms.url)
+        if at is None or not (at.encrypted or is_this_machine(at.host)):
+            raise InputError("another machine is asked over TLS only; see lms.url")
+        self._at, self._lms, self._password = at, lms, password
+        self._limit = TimeLimit(lms.timeout_s, lms.kind)
 
     def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
         """Ask whether the PIN is the card's.
@@ -252,32 +276,16 @@ class FbsLibrary(_Library):
     """Ask FBS; implements `LibrarySystem`. Thread-safe; one session is kept, one login at a time.
 
     No proxy of the environment is used and no redirect followed; card numbers and PINs are sent in
-    bodies only. `agency` is an ISIL. Raises InputError: `url` would send PINs to another machine in
-    the clear.
+    bodies only.
     """
 
-    def __init__(
-        self,
-        *,
-        url: str,
-        agency: str,
-        user: str,
-        password: Masked[str],
-        context: ssl.SSLContext,
-        timeout_s: float = TIMEOUT_S,
-    ) -> None:
-        address = httpx2.URL(url)
-        if address.scheme != "https" and not is_this_machine(address.host):
-            raise InputError("FBS is asked over https only; see lms.url")
-        self._agency = agency
-        self._user = user
-        self._password = password
-        super().__init__(timeout_s, "fbs")
+    def __init__(self, lms: Lms, password: Masked[str]) -> None:
+        super().__init__(lms, password)
         self._logging_in = asyncio.Lock()
         self._session: Masked[str] | None = None
         self._client = httpx2.AsyncClient(
-            base_url=url.rstrip("/"),
-            verify=context,
+            base_url=lms.url.rstrip("/"),
+            verify=trusting(lms.ca_file),
             trust_env=False,
             timeout=None,
             limits=httpx2.Limits(keepalive_expiry=KEPT_S),
@@ -317,7 +325,7 @@ class FbsLibrary(_Library):
         content: Mapping[str, str] | None = None,
     ) -> AnswerT:
         session = await self._logged_in(None)
-        address = f"/external/{self._agency}/{path}"
+        address = f"/external/{self._lms.agency}/{path}"
         status, body = await self._exchange(method, address, content, session, question)
         if status == httpx2.codes.UNAUTHORIZED and not question.renewed:
             question.renewed = True
@@ -333,8 +341,8 @@ class FbsLibrary(_Library):
             return self._session
 
     async def _log_in(self) -> Masked[str]:
-        account = {"username": self._user, "password": self._password.reveal()}
-        address = f"/external/v1/{self._agency}/authentication/login"
+        account = {"username": self._lms.user, "password": self._password.reveal()}
+        address = f"/external/v1/{self._lms.agency}/authentication/login"
         status, body = await self._exchange("POST", address, account)
         if status in LOGIN_REFUSED:
             why = "it does not accept doorctl's account; see lms.user and lms.password_file"
@@ -512,14 +520,6 @@ _DATE = re.compile(rb"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})(?:[ A-Z]{0,4}[0-9]{6}
 _DIGIT = re.compile(rb"[0-9]")
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """Which patron classes live in the municipality, and which places of the status are block S."""
-
-    resident_classes: frozenset[str] = frozenset()
-    deny_flags: frozenset[int] = frozenset()
-
-
 def meaning(information: Information) -> LibraryAnswer | None:
     """Return what the answer says of the PIN; None if it is not clear whether the card is valid.
 
@@ -530,7 +530,7 @@ def meaning(information: Information) -> LibraryAnswer | None:
     return LibraryAnswer.YES if information.first(b"BL") in {b"Y", b"N"} else None
 
 
-def read_patron(information: Information, dialect: Dialect) -> LibraryPatron:
+def read_patron(information: Information, lms: Lms) -> LibraryPatron:
     """Return the row of an answer whose meaning is yes.
 
     SIP2 has no patron's number but the card's, so the reference is a random one of this answer.
@@ -540,10 +540,10 @@ def read_patron(information: Information, dialect: Dialect) -> LibraryPatron:
     patron_class = information.first(PATRON_CLASS)
     return LibraryPatron(
         patron_ref=f"sip2-{secrets.token_hex(16)}",
-        resident=patron_class in {code.encode() for code in dialect.resident_classes},
+        resident=patron_class in {code.encode() for code in lms.resident_classes},
         active=information.first(b"BL") == b"Y",
         birthday=_birthday(information),
-        blocks=_blocks(information.flags, dialect.deny_flags),
+        blocks=_blocks(information.flags, lms.deny_flags),
         valid_until=min(_expiries(information), default=None),
         hold_from=None,
         hold_until=None,
@@ -551,9 +551,9 @@ def read_patron(information: Information, dialect: Dialect) -> LibraryPatron:
     )
 
 
-def _blocks(flags: frozenset[int], denied: frozenset[int]) -> frozenset[str]:
+def _blocks(flags: frozenset[int], denied: Collection[int]) -> frozenset[str]:
     known = {BLOCKS[flag] for flag in flags & BLOCKS.keys()}
-    return frozenset(known | {DENIED} if flags & denied else known)
+    return frozenset(known | {DENIED} if flags & {*denied} else known)
 
 
 def _birthday(information: Information) -> date | None:
@@ -586,52 +586,30 @@ def _day(written: bytes | None) -> date | None:
 LOGIN, INFORMATION = 0, 1
 """Sequence numbers of a connection's two messages."""
 
-NO_PASSWORD = Masked("")
 
-
-@dataclass(eq=False, repr=False, kw_only=True)
 class Sip2Library(_Library):
     """Ask a SIP2 server; implements `LibrarySystem`. Thread-safe; one connection a request.
 
-    Args:
-        context: None for plain TCP, which is for this machine only (a tunnel's end).
-        institution: what is sent as AO, maybe empty; another one's answer is not believed.
-        clock: for the date of a message; it need not be trusted.
-        user: empty for no login.
-        terminal_password: what is sent as AC.
-        checksum: whether messages carry a sequence number and a checksum; without them what comes
-            on the request's own connection is believed.
-
-    Raises InputError: it would send PINs to another machine in the clear.
+    Plain TCP is for this machine only (a tunnel's end). Another institution's answer is not
+    believed, and without `lms.checksum` whatever comes on the request's own connection is. `clock`
+    is for the date of a message and need not be trusted; `terminal_password` is sent as AC.
     """
 
-    host: str
-    port: int
-    context: ssl.SSLContext | None
-    institution: InitVar[str]
-    clock: Clock
-    user: InitVar[str] = ""
-    password: Masked[str] = NO_PASSWORD
-    terminal_password: Masked[str] = NO_PASSWORD
-    dialect: Dialect = Dialect()
-    checksum: bool = True
-    timeout_s: InitVar[float] = TIMEOUT_S
-
-    def __post_init__(self, institution: str, user: str, timeout_s: float) -> None:
-        if self.context is None and not is_this_machine(self.host):
-            raise InputError("another machine is asked over TLS only; see lms.url")
-        self._institution = institution.encode()
-        self._user = user.encode()
-        super().__init__(timeout_s, "sip2")
+    def __init__(
+        self, lms: Lms, clock: Clock, password: Masked[str], terminal_password: Masked[str]
+    ) -> None:
+        super().__init__(lms, password)
+        self._clock, self._terminal_password = clock, terminal_password
+        self._context = trusting(lms.ca_file) if self._at.encrypted else None
 
     async def _ask(
         self, question: _Question, card: str, pin: str, row_wanted: bool
     ) -> LibraryReply:
         reader, writer = await asyncio.open_connection(
-            self.host, self.port, ssl=self.context, limit=LONGEST_FRAME_BYTES
+            self._at.host, self._at.port, ssl=self._context, limit=LONGEST_FRAME_BYTES
         )
         try:
-            if self._user:
+            if self._lms.user:
                 await self._log_in(reader, writer)
             request = self._request(card.encode(), pin.encode())
             question.sent = True
@@ -644,10 +622,10 @@ class Sip2Library(_Library):
         if answer is None:
             raise LibrarySystemError("it does not say whether the card is valid", spent=True)
         wanted = row_wanted and answer is LibraryAnswer.YES
-        return LibraryReply(answer, read_patron(information, self.dialect) if wanted else None)
+        return LibraryReply(answer, read_patron(information, self._lms) if wanted else None)
 
     async def _log_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = login(self._user, self.password.reveal().encode())
+        request = login(self._lms.user.encode(), self._password.reveal().encode())
         accepted = read_login(await self._exchange(reader, writer, request, LOGIN))
         if not accepted:
             why = "it does not accept doorctl's account; see lms.user and lms.password_file"
@@ -655,10 +633,10 @@ class Sip2Library(_Library):
 
     def _request(self, card: bytes, pin: bytes) -> bytes:
         return information_request(
-            at=self.clock.moment().local.strftime("%Y%m%d    %H%M%S"),
-            institution=self._institution,
+            at=self._clock.moment().local.strftime("%Y%m%d    %H%M%S"),
+            institution=self._lms.agency.encode(),
             card=card,
-            terminal_password=self.terminal_password.reveal().encode(),
+            terminal_password=self._terminal_password.reveal().encode(),
             pin=pin,
         )
 
@@ -668,7 +646,7 @@ class Sip2Library(_Library):
         # It may name another of the patron's numbers than the one asked about; FBS puts LN: before.
         if not (information.first(b"AA") or b"").strip():
             raise LibrarySystemError("it does not say about whom it answers", spent=True)
-        if (information.first(b"AO") or b"").strip() != self._institution:
+        if (information.first(b"AO") or b"").strip() != self._lms.agency.encode():
             raise LibrarySystemError("another institution answers; see lms.agency", spent=True)
         return information
 
@@ -679,7 +657,7 @@ class Sip2Library(_Library):
         message: bytes,
         sequence: int,
     ) -> bytes:
-        writer.write(framed(message, sequence if self.checksum else None))
+        writer.write(framed(message, sequence if self._lms.checksum else None))
         await writer.drain()
         frame = b""
         while not frame:
@@ -687,7 +665,7 @@ class Sip2Library(_Library):
             frame = (await reader.readuntil(END)).strip(b"\r\n")
         # Without checksums a trailer, if there is one, proves nothing.
         bare = _ANY_TRAILER.sub(b"", frame, count=1)
-        answer = unframed(frame, sequence) if self.checksum else bare
+        answer = unframed(frame, sequence) if self._lms.checksum else bare
         if answer is None:
             why = (
                 "its answer has no right checksum; turn on error detection at the SIP2 server, "

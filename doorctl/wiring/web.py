@@ -15,12 +15,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from starlette.routing import BaseRoute
 
 import doorctl
+from doorctl.access.patron import SealedRow
 from doorctl.access.throttle import TOLD_FROM
 from doorctl.accounts.account import Account, Permission, Refusals, Session, Token
 from doorctl.accounts.signing_in import SigningIn
@@ -49,8 +50,10 @@ from doorctl.rpc.door import (
     ERASE_RIGHTS,
     RESTRICT,
     UNRESTRICT,
+    LibraryLimiter,
     PanelOverSocket,
     SubjectRequest,
+    library_answers,
 )
 from doorctl.services.accounts import AccountsService
 from doorctl.services.alarms import StandingAlarms, WebsAlarms
@@ -62,7 +65,7 @@ from doorctl.services.app import (
     tell_changes,
     tell_taken,
 )
-from doorctl.services.branch import BranchThread, WebsAudit
+from doorctl.services.branch import WRITE_LIMIT_S, BranchThread, WebsAudit, result_of
 from doorctl.services.hours import TRUST_CLOCK, believes, calendar_of
 from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.subject import Change
@@ -79,7 +82,7 @@ from doorctl.store.records import AuditRecords
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, restrict, unrestrict
 from doorctl.sync.delivery import MOST_PATRONS
-from doorctl.sync.receive import Limits, Terms, guard
+from doorctl.sync.receive import Limits, PatronWriter, Terms, guard
 from doorctl.web.frame import Aside, Frame, House, Person, Templates, shared_routes
 from doorctl.web.panel import PAGE, Panel
 from doorctl.web.pushes import Pushes, Reception
@@ -543,8 +546,6 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
         TRUST_CLOCK: lambda _question: believes(clock),
     }
     if config.lms.wanted:
-        from doorctl.wiring.library import answers_of_library
-
         answers |= answers_of_library(
             config, clock, log, stack, worker=worker, writer=reception.writer
         )
@@ -602,6 +603,39 @@ def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> S
 
 
 # What a branch does not use is not loaded: on a Pi each of these costs megabytes.
+
+
+def answers_of_library(
+    config: Config,
+    clock: Clock,
+    log: EventLog,
+    stack: ExitStack,
+    *,
+    worker: Executor,
+    writer: PatronWriter,
+    limit_s: float = WRITE_LIMIT_S,
+) -> Answers:
+    """Return web's answers to the door about the library system.
+
+    None where its password or certificate can't be read: that is alarmed, and the branch goes on
+    without it until web is started again. `writer` belongs to the one thread of `worker`, for which
+    it waits `limit_s` seconds at most.
+    """
+    from doorctl.sources.library import library_system
+
+    try:
+        system = library_system(config.lms, clock)
+    except KeyFileError as err:
+        log.emit("alarm", kind="library_silent", why=str(err))
+        return {}
+    stack.callback(system.close)
+    limiter = LibraryLimiter(system, clock, log, pause_s=config.lms.pause_min * 60)
+
+    def keep(row: SealedRow, **days: Any) -> None:
+        result_of(worker.submit(writer.keep, row, **days), limit_s)
+
+    return library_answers(limiter.ask, keep)
+
 
 HOURS_PAUSE_S = 10.0
 OUTPUTS_PAUSE_S = 1.0

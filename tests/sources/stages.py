@@ -13,11 +13,10 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Protocol
 
 from doorctl.access.ports import LibrarySystem
-from doorctl.config.tables import read_address
-from doorctl.core.asking import trusting
+from doorctl.config.tables import Lms, read_address
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
-from doorctl.sources.library import Dialect, FbsLibrary, Sip2Library
+from doorctl.sources.library import FbsLibrary, Sip2Library
 from tests.fakes.clock import FakeClock
 from tests.fakes.library_system import NOBODY, FakeLibrarySystem
 from tests.sources import fbs_server, sip2_server
@@ -108,6 +107,7 @@ class Sip2Stage:
     system: Sip2Library
     script: Sip2Script
     ended: threading.Event
+    port: int
 
     def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
         """Register a patron."""
@@ -144,7 +144,7 @@ def fbs_stage(_directory: Path, timeout_s: float) -> Iterator[FbsStage]:
 @contextmanager
 def sip2_stage(_directory: Path, timeout_s: float) -> Iterator[Sip2Stage]:
     """Set up SIP2 on this machine, with a login."""
-    with _sip2_stage(timeout_s, None, None) as stage:
+    with _sip2_stage(timeout_s) as stage:
         yield stage
 
 
@@ -154,7 +154,7 @@ def sip2s_stage(directory: Path, timeout_s: float) -> Iterator[Sip2Stage]:
     authority = Authority(directory, "authority")
     context = SSLContext(PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("sip2"))
-    with _sip2_stage(timeout_s, context, authority.path) as stage:
+    with _sip2_stage(timeout_s, context, ca_file=authority.path) as stage:
         yield stage
 
 
@@ -169,30 +169,29 @@ STAGES: dict[str, Set] = {
 
 def fbs_library(url: str, timeout_s: float = PATIENT_S) -> FbsLibrary:
     """Return the adapter for the stand-in's account."""
-    return FbsLibrary(
-        url=url,
-        agency=AGENCY,
-        user=ACCOUNT["username"],
-        password=Masked(ACCOUNT["password"]),
-        context=trusting(Path()),
-        timeout_s=timeout_s,
+    user, password = ACCOUNT.values()
+    lms = Lms(kind="fbs", url=url, agency=AGENCY, user=user, timeout_s=timeout_s)
+    return FbsLibrary(lms, Masked(password))
+
+
+SIP2 = Lms(kind="sip2", agency=INSTITUTION, user=sip2_server.USER, resident_classes=("VOKSEN",))
+
+
+def sip2_library(
+    port: int,
+    timeout_s: float = PATIENT_S,
+    *,
+    password: str = sip2_server.PASSWORD,
+    terminal_password: str = "",
+    ca_file: Path | None = None,
+    **changed: Any,
+) -> Sip2Library:
+    """Return the adapter for the stand-in's account; over TLS where `ca_file` is given."""
+    url = f"{'sip2s' if ca_file else 'sip2'}://127.0.0.1:{port}"
+    settings = {"url": url, "ca_file": ca_file or Path(), "timeout_s": timeout_s, **changed}
+    return Sip2Library(
+        replace(SIP2, **settings), FakeClock(), Masked(password), Masked(terminal_password)
     )
-
-
-def sip2_library(port: int, timeout_s: float = PATIENT_S, **changed: Any) -> Sip2Library:
-    """Return the adapter for the stand-in's account."""
-    settings: dict[str, Any] = {
-        "host": "127.0.0.1",
-        "port": port,
-        "context": None,
-        "institution": INSTITUTION,
-        "clock": FakeClock(),
-        "user": sip2_server.USER,
-        "password": Masked(sip2_server.PASSWORD),
-        "dialect": Dialect(resident_classes=frozenset({"VOKSEN"})),
-        "timeout_s": timeout_s,
-    }
-    return Sip2Library(**{**settings, **changed})
 
 
 def nobody_listens() -> str:
@@ -207,15 +206,14 @@ def nobody_listens() -> str:
 
 @contextmanager
 def _sip2_stage(
-    timeout_s: float, context: SSLContext | None, ca_file: Path | None
+    timeout_s: float, context: SSLContext | None = None, ca_file: Path | None = None
 ) -> Iterator[Sip2Stage]:
     script, ended = Sip2Script(), threading.Event()
-    trust = None if ca_file is None else trusting(ca_file)
     with (
         sip2_server.serving(script, context) as port,
-        closing(sip2_library(port, timeout_s, context=trust)) as system,
+        closing(sip2_library(port, timeout_s, ca_file=ca_file)) as system,
     ):
         try:
-            yield Sip2Stage(system, script, ended)
+            yield Sip2Stage(system, script, ended, port)
         finally:
             ended.set()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.config.tables import AlarmEmail, Oidc
+from doorctl.config.tables import AlarmEmail, Lms, Oidc
 from doorctl.core.asking import read_password, trusting, unreached
 from doorctl.core.errors import DoorctlError, KeyFileError
 from doorctl.core.masked import Masked, Pin
@@ -49,23 +49,15 @@ def address(port: int, authority: Path | None) -> tuple[str, ssl.SSLContext]:
 
 def fbs(port: int, authority: Path | None, limit_s: float) -> str:
     """Ask about a card."""
-    url, context = address(port, authority)
-    library = FbsLibrary(
-        url=url,
-        agency="DK-773000",
-        user="doorctl",
-        password=Masked(SECRET),
-        context=context,
-        timeout_s=limit_s,
-    )
-    with closing(library):
+    url, ca_file = address(port, authority)[0], authority or Path()
+    lms = Lms(kind="fbs", url=url, user="doorctl", ca_file=ca_file, timeout_s=limit_s)
+    with closing(FbsLibrary(lms, Masked(SECRET))) as library:
         return why(partial(library.ask, card(CARD), Pin(PIN), row_wanted=True))
 
 
 def sip2(port: int, authority: Path | None, limit_s: float) -> str:
     """Ask about a card, after a login."""
-    context = None if authority is None else trusting(authority)
-    with closing(sip2_library(port, limit_s, context=context)) as library:
+    with closing(sip2_library(port, limit_s, ca_file=authority)) as library:
         return why(partial(library.ask, card(CARD), Pin(PIN), row_wanted=True))
 
 

@@ -393,7 +393,7 @@ def test_a_pin_that_no_connection_took_costs_no_attempt() -> None:
 )
 def test_no_pin_travels_in_the_clear(url: str) -> None:
     """Whatever the configuration let pass, the adapter asks another machine over https only."""
-    with pytest.raises(InputError, match="https"):
+    with pytest.raises(InputError, match="over TLS only"):
         fbs_library(url)
 
 

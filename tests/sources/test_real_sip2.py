@@ -15,7 +15,7 @@ import pytest
 
 from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.core.errors import LibrarySystemError
-from doorctl.core.masked import Masked, Pin
+from doorctl.core.masked import Pin
 from tests.sources.real_sip2_server import BLOCKED, EXPIRED, GOOD, PIN, UNSAID
 from tests.sources.stages import card, sip2_library
 
@@ -76,7 +76,7 @@ def test_a_real_servers_row(port: int, number: str, active: bool, blocks: frozen
 def test_a_real_server_that_refuses_the_account(port: int) -> None:
     """A wrong password is told as such, and no PIN was sent."""
     with pytest.raises(LibrarySystemError, match=r"see lms\.user") as caught:
-        ask(port, password=Masked("another-password"))
+        ask(port, password="another-password")
 
     assert not caught.value.spent
 

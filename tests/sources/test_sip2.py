@@ -16,8 +16,8 @@ import pytest
 
 from doorctl.access.messages import LibraryAnswer, LibraryPatron
 from doorctl.core.errors import InputError, LibrarySystemError
-from doorctl.core.masked import Masked, Pin
-from doorctl.sources.library import LONGEST_FRAME_BYTES, Dialect, Sip2Library
+from doorctl.core.masked import Pin
+from doorctl.sources.library import LONGEST_FRAME_BYTES, Sip2Library
 from tests.sources.sip2_server import (
     AT,
     INSTITUTION,
@@ -68,7 +68,7 @@ def set_up(timeout_s: float) -> Iterator[Sip2]:
     """Serve and ask, with one patron."""
     with sip2_stage(Path(), timeout_s) as stage:
         stage.script.patrons[CARD] = Sip2Patron(PIN)
-        yield Sip2(stage.script, stage.system.port, stage.system, stage.ended)
+        yield Sip2(stage.script, stage.port, stage.system, stage.ended)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_what_is_sent_is_what_the_protocol_says(sip2: Sip2) -> None:
 
 def test_without_an_account_there_is_no_login(sip2: Sip2) -> None:
     """A server that wants none gets none; the terminal password stands in AC."""
-    plain = sip2_library(sip2.port, user="", terminal_password=Masked("t-password"))
+    plain = sip2_library(sip2.port, user="", terminal_password="t-password")
 
     with closing(plain):
         assert plain.ask(card(CARD), Pin(PIN), row_wanted=False).answer is YES
@@ -165,7 +165,7 @@ def test_blanks_around_an_institution_do_not_count(sip2: Sip2) -> None:
 def test_a_server_without_institutions_is_asked_without(sip2: Sip2, institution: str) -> None:
     """An empty `lms.agency` is sent as an empty AO, and no other answer is believed."""
     sip2.script.institution = institution
-    with closing(sip2_library(sip2.port, institution="")) as library:
+    with closing(sip2_library(sip2.port, agency="")) as library:
         assert library.ask(card(CARD), Pin(PIN), row_wanted=False).answer is YES
         assert b"AO|AA" in sip2.script.frames[-1]
         sip2.script.institution = f"AO{INSTITUTION}|"
@@ -364,7 +364,7 @@ def test_a_huge_answer_is_not_read(sip2: Sip2) -> None:
 def test_no_pin_travels_in_the_clear() -> None:
     """Whatever the configuration let pass, another machine is asked over TLS only."""
     with pytest.raises(InputError, match="TLS"):
-        sip2_library(6001, host="192.0.2.7")
+        sip2_library(6001, url="sip2://192.0.2.7:6001")
 
 
 @pytest.mark.parametrize(
@@ -373,8 +373,7 @@ def test_no_pin_travels_in_the_clear() -> None:
 )
 def test_the_flags_are_blocks(sip2: Sip2, place: int, blocks: set[str]) -> None:
     """A lost card is O, debt is E, and what the library denies for is S; no other flag bars."""
-    dialect = Dialect(deny_flags=frozenset({6, 14}))
-    library = sip2_library(sip2.port, dialect=dialect)
+    library = sip2_library(sip2.port, deny_flags=(6, 14))
     flags = "".join("Y" if one == place else " " for one in range(1, 15))
     sip2.script.patrons[CARD] = Sip2Patron(PIN, flags=flags)
 

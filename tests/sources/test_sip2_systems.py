@@ -19,7 +19,8 @@ from datetime import date
 import pytest
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.sources.library import Dialect, Information, meaning, read_information, read_patron
+from doorctl.config.tables import Lms
+from doorctl.sources.library import Information, meaning, read_information, read_patron
 
 YES, NO = LibraryAnswer.YES, LibraryAnswer.NO
 
@@ -127,7 +128,7 @@ def test_each_system_has_its_own_fields_for_dates(
     system: str, birthday: date | None, valid_until: date | None
 ) -> None:
     """Birthday and expiry are found wherever the system puts them, with a time or without."""
-    patron = read_patron(read(system.format(flags=" " * 14, right="Y")), Dialect())
+    patron = read_patron(read(system.format(flags=" " * 14, right="Y")), Lms())
 
     assert (patron.birthday, patron.valid_until) == (birthday, valid_until)
 
@@ -135,6 +136,6 @@ def test_each_system_has_its_own_fields_for_dates(
 @pytest.mark.parametrize("system", EACH)
 def test_a_lost_card_is_one_everywhere(system: str) -> None:
     """The fifth flag means the same in every dialect."""
-    patron = read_patron(read(system.format(flags="    Y         ", right="Y")), Dialect())
+    patron = read_patron(read(system.format(flags="    Y         ", right="Y")), Lms())
 
     assert patron.blocks == {"O"}

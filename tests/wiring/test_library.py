@@ -10,7 +10,7 @@ from pathlib import Path
 
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.rpc.door import LibraryOverSocket
-from doorctl.wiring.library import answers_of_library
+from doorctl.wiring.web import answers_of_library
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import MemoryPatrons
