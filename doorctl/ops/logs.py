@@ -11,7 +11,7 @@ import os
 import queue
 import re
 import select
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from threading import RLock, Thread
 from typing import Any
 
@@ -27,77 +27,7 @@ QUEUED_LINES = 1000
 """Lines kept while nobody reads: a busy evening's, 0.7 MB at the longest."""
 
 CLOSE_S = 1.0
-"""The longest that :meth:`LineWriter.close` waits for what is queued."""
-
-
-class LineWriter:
-    """A bounded queue and the thread that empties it in order. Thread-safe, never raises.
-
-    Lines that do not fit are counted, and `gap` makes a line of their number once half of the
-    queue is free again or at the end. Lines that a closed pipe or a full disk refuses are lost.
-    The file descriptor stays open.
-    """
-
-    def __init__(self, fd: int, gap: Callable[[int], bytes]) -> None:
-        self._fd = fd
-        self._gap = gap
-        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        # Re-entrant, because a signal handler may log while the main thread is logging.
-        self._lock = RLock()
-        self._dropped = 0
-        self._closed = False
-        self._thread = Thread(target=self._run, name="log-writer", daemon=True)
-        self._thread.start()
-
-    def put(self, make: Callable[[], bytes]) -> None:
-        """Make a line (without its end) and queue it in one step; in a full queue, count it."""
-        with self._lock:
-            if self._closed:
-                return
-            self._tell_gap()
-            # A gap that is not reported yet goes on, else its alarm would come too late.
-            if self._dropped or self._queue.qsize() >= QUEUED_LINES:
-                self._dropped += 1
-            else:
-                self._queue.put(make())
-
-    def close(self) -> None:
-        """Take no more lines and wait a little until the queue is written; idempotent."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._queue.put(None)
-        self._thread.join(CLOSE_S)
-
-    def _tell_gap(self) -> None:
-        if self._dropped and self._queue.qsize() <= QUEUED_LINES // 2:
-            dropped, self._dropped = self._dropped, 0
-            self._queue.put(self._gap(dropped))
-
-    def _run(self) -> None:
-        while (line := self._queue.get()) is not None:
-            self._write(line + b"\n")
-            with self._lock:
-                if not self._closed:
-                    self._tell_gap()
-        if self._dropped:
-            self._write(self._gap(self._dropped) + b"\n")
-
-    def _write(self, data: bytes) -> None:
-        while data:
-            try:
-                data = data[os.write(self._fd, data) :]
-            except BlockingIOError:
-                self._await_reader()
-            except OSError:
-                return
-
-    def _await_reader(self) -> None:
-        # A terminal or pipe that another process has set to non-blocking.
-        writable = select.poll()
-        writable.register(self._fd, select.POLLOUT)
-        writable.poll()
-
+"""The longest that :meth:`JsonLog.close` waits for what is queued."""
 
 ALLOWED_KEYS = frozenset(
     {
@@ -143,17 +73,17 @@ BREAKS = re.compile("[\x7f-\x9f\u2028\u2029]")
 WIDEST_INTEGER = 2**63
 
 
-EventDict = MutableMapping[str, Any]
-
-
 class JsonLog:
     """The real EventLog. Lines are in the order of their `emit` calls; `fd` stays open.
 
-    While nobody reads, lines are kept up to a limit; those beyond it are counted, and reported as
-    ``{"event": "alarm", "kind": "log_dropped", "dropped": n}`` once it flows again.
+    A thread writes what is queued. While nobody reads, lines are kept up to a limit; those beyond
+    it are counted, and reported as ``{"event": "alarm", "kind": "log_dropped", "dropped": n}`` once
+    half of the queue is free again or at the end. Lines that a closed pipe or a full disk refuses
+    are lost.
     """
 
     def __init__(self, fd: int) -> None:
+        self._fd = fd
         self._lines = structlog.wrap_logger(
             structlog.ReturnLogger(),
             processors=[
@@ -165,15 +95,38 @@ class JsonLog:
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
             context_class=dict,
         ).bind()
-        self._writer = LineWriter(fd, gap=self._gap)
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        # Re-entrant, because a signal handler may log while the main thread is logging.
+        self._lock = RLock()
+        self._dropped = 0
+        self._closed = False
+        self._thread = Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
 
     def emit(self, event: str, **fields: str | float | bool | None) -> None:
         """Queue one line; an ``alarm`` is a warning, all others are info."""
-        self._writer.put(lambda: self._rendered(event, fields))
+        with self._lock:
+            if self._closed:
+                return
+            self._tell_gap()
+            # A gap that is not reported yet goes on, else its alarm would come too late.
+            if self._dropped or self._queue.qsize() >= QUEUED_LINES:
+                self._dropped += 1
+            else:
+                self._queue.put(self._rendered(event, fields))
 
     def close(self) -> None:
-        """Take no more lines and wait up to a second for the queued ones; idempotent."""
-        self._writer.close()
+        """Take no more lines and wait a little until the queue is written; idempotent."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join(CLOSE_S)
+
+    def _tell_gap(self) -> None:
+        if self._dropped and self._queue.qsize() <= QUEUED_LINES // 2:
+            dropped, self._dropped = self._dropped, 0
+            self._queue.put(self._gap(dropped))
 
     def _gap(self, dropped: int) -> bytes:
         return self._rendered(ALARM, {"kind": "log_dropped", "dropped": dropped})
@@ -183,8 +136,32 @@ class JsonLog:
         line: bytes = level(event, **fields)
         return line
 
+    def _run(self) -> None:
+        while (line := self._queue.get()) is not None:
+            self._write(line + b"\n")
+            with self._lock:
+                if not self._closed:
+                    self._tell_gap()
+        if self._dropped:
+            self._write(self._gap(self._dropped) + b"\n")
 
-def _plain(_logger: object, _method: str, line: EventDict) -> EventDict:
+    def _write(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._fd, data) :]
+            except BlockingIOError:
+                self._await_reader()
+            except OSError:
+                return
+
+    def _await_reader(self) -> None:
+        # A terminal or pipe that another process has set to non-blocking.
+        writable = select.poll()
+        writable.register(self._fd, select.POLLOUT)
+        writable.poll()
+
+
+def _plain(_logger: object, _method: str, line: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _plain_value(value) for key, value in line.items() if key in ALLOWED_KEYS}
 
 
