@@ -307,7 +307,7 @@ def init(config: Config) -> None:
     Overwrites nothing: a key that is there is kept, because branches can share one, and if a
     database is there already, nothing is changed.
     """
-    from doorctl.wiring.installation import initialise
+    from doorctl.services.installation import initialise
 
     made, kept = initialise(config)
     for path in kept:
@@ -408,7 +408,7 @@ def rotate(config: Config, stolen: tuple[str, ...], *, signing: bool, certificat
     With --signing, call it again once every branch has the new public key: then it is in use.
     With --certificate, on a branch: the key stays, and nobody has to trust another one.
     """
-    from doorctl.wiring import installation
+    from doorctl.services import installation
 
     if signing:
         _rotate_signing(config)
@@ -462,8 +462,8 @@ def adopt(config: Config, new: Path, *, only: bool) -> None:
     carried over, and FILE is removed at the end. A public key counts beside the old ones.
     Interrupted, run it again.
     """
+    from doorctl.services import installation
     from doorctl.services.pairing import adopt_public
-    from doorctl.wiring import installation
 
     if said := adopt_public(config, new.absolute(), only=only):
         click.echo(said)
@@ -487,7 +487,7 @@ def backup(app: App, file: Path | None) -> None:
     keep it where only those get at it who may see them, and no longer than 30 days.
     """
     if file is None:
-        from doorctl.services.backups import make_backup
+        from doorctl.services.installation import make_backup
 
         made, left_out = make_backup(app)
         where = app.config.backup.destination
@@ -526,8 +526,7 @@ def restore(file: Path, identity: BinaryIO, replace: bool, config_path: Path) ->
     configuration says. Take FILE from where only yours can write: who has the public key can make
     one too.
     """
-    from doorctl.services.backups import opened, unpacked
-    from doorctl.wiring.installation import restore as put_back
+    from doorctl.services.installation import opened, put_back, unpacked
 
     if sys.stdin.isatty() and identity.name == "<stdin>":
         key = click.prompt("Private key (AGE-SECRET-KEY-1…)", hide_input=True).encode()

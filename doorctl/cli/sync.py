@@ -26,10 +26,10 @@ from doorctl.cli.options import (
 from doorctl.config import Config
 from doorctl.services import pairing
 from doorctl.services.app import system_clock
+from doorctl.services.installation import keys_in_use
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.push import MOST_LISTED, Refreshed
 from doorctl.wiring import sync as sender
-from doorctl.wiring.installation import keys_in_use, lay_over_all
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -117,9 +117,7 @@ def finish(config: Config, file: Path, *, replaces: bool) -> None:
     It brings the installation key, and whose pushes are taken. Keys that are in use here are
     changed with --replace only; bans and passes need theirs.
     """
-    taken = pairing.finish(
-        config, file, _now(config), partial(lay_over_all, config), replaces=replaces
-    )
+    taken = pairing.finish(config, file, _now(config), replaces=replaces)
     key = "the server's installation key" if taken else "the installation key that was here"
     click.echo(
         f"Paired, with {key}. Next: doorctl init if it is a new branch, then "

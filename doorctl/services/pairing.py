@@ -20,7 +20,6 @@ import hmac
 import re
 import secrets
 import tomllib
-from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -46,6 +45,7 @@ from doorctl.privacy.audit import KEY, Action, Deed
 from doorctl.privacy.subject import CARD
 from doorctl.services.app import App, placed
 from doorctl.services.branch import note
+from doorctl.services.installation import lay_over_all
 from doorctl.services.setup import DAYS_MADE, edited, openssl
 from doorctl.store import keys
 from doorctl.store.connection import open_reader, translated
@@ -177,20 +177,12 @@ def answer(
     return request
 
 
-def finish(
-    config: Config,
-    file: Path,
-    now: datetime,
-    lay_over: Callable[[InstallationKey], object],
-    *,
-    replaces: bool = False,
-) -> bool:
+def finish(config: Config, file: Path, now: datetime, *, replaces: bool = False) -> bool:
     """Take the server's answer into use; return whether the installation key is another one now.
 
-    `lay_over` rewrites the databases for a key that has earlier ones. Stopped at any point, the
-    same can be done again. Raises InputError: it is no answer to this branch's last request or is
-    late, or keys that are in use are there and nobody said that it `replaces` them; nothing was
-    changed. KeyFileError: a file can't be read or written.
+    Stopped at any point, the same can be done again. Raises InputError: it is no answer to this
+    branch's last request or is late, or keys that are in use are there and nobody said that it
+    `replaces` them; nothing was changed. KeyFileError: a file can't be read or written.
     """
     path, key_file = _pending(config), config.secrets.installation_key_file
     kept = keys.read_key_file(path, LARGEST_BYTES, made_by="doorctl pair begin", private=True)
@@ -210,7 +202,7 @@ def finish(
             note(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: keys.key_id(key)}))
         keys.put(key_file, key.reveal())
     if keys.earlier_keys(key):
-        lay_over(key)
+        lay_over_all(config, key)
     if trusted is not None:
         keys.put(trusted, keys.written(keys.PUBLIC, given.signing_key), 0o644)
         if trusted not in config.web.push.public_key_files:

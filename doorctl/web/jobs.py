@@ -51,9 +51,6 @@ SILENT_S = 24 * 3600.0
 
 TOLD_CATEGORIES = 5
 
-INITIAL_YEARS = 10
-"""Years for a branch that never runs a web process: longer than a memory card lives."""
-
 Write = Callable[[Callable[[BranchWriter], object]], object]
 """Runs a job on the writer's thread; returns when the job is done, and raises what it raised."""
 
@@ -191,7 +188,8 @@ class HolidayRound:
         if not moment.dependable or now_s < self._due_s:
             return
         try:
-            wanted = holidays_wanted(self.opening, moment.local.year, 2)
+            year = moment.local.year
+            wanted = HolidaysWanted((year, year + 1), self.opening.holidays_also)
             if wanted != self._stored:
                 days = self.compute(wanted)
                 _store(self.write, self.clock, DaySource.HOLIDAY, days, wanted.known_until)
@@ -202,31 +200,6 @@ class HolidayRound:
             if not self._failing:
                 self._failing = True
                 self.log.emit("alarm", kind="holidays_failing", why=str(error))
-
-
-def holidays_wanted(opening: Opening, first_year: int, years: int) -> HolidaysWanted:
-    """Return what has to be computed for `years` years from `first_year` on, at least one."""
-    return HolidaysWanted(
-        years=tuple(range(first_year, first_year + years)), also=opening.holidays_also
-    )
-
-
-def store_initial_holidays(
-    opening: Opening, writer: BranchWriter, moment: Moment, compute: Compute
-) -> None:
-    """Store the holidays of `INITIAL_YEARS`, for a branch that may never run a web process.
-
-    Does nothing where none are wanted, and needs an empty ``branch.db``. While the clock is not
-    set, they begin with the latest year that is known to have come. Raises DoorctlError: they can't
-    be computed or stored; nothing was changed.
-    """
-    # The website's hours have holidays in place.
-    if opening.holidays == "ignore" or opening.source == "website":
-        return
-    first = moment.known_time.date()
-    wanted = holidays_wanted(opening, first.year, INITIAL_YEARS)
-    days = [holiday for holiday in compute(wanted) if holiday.day >= first]
-    writer.set_days(DaySource.HOLIDAY, days, moment, known_until=wanted.known_until)
 
 
 def _store(

@@ -33,6 +33,7 @@ from doorctl.core.ports import AlarmSink, Clock, NotSentError
 from doorctl.notices.sending import notice
 from doorctl.notices.ways import translated
 from doorctl.services.alarm_ways import send_now, sinks
+from doorctl.services.installation import drop_old_key, keys_in_use, make_directory, next_key_file
 from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.store.connection import WriterLock, changing, sync_directory, write_over
 from doorctl.store.keys import (
@@ -51,7 +52,6 @@ from doorctl.sync.delivery import Delivery, Result, Sender, Terms, deliver
 from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.feed import FeedExports, Sealing
 from doorctl.sync.push import WAITING, Book, Refreshed, refresh
-from doorctl.wiring.installation import drop_old_key, keys_in_use, make_directory, next_key_file
 
 OUTBOX = "outbox.db"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from doorctl.config import load
 from doorctl.demo.door import Stage, shipped
-from doorctl.wiring.installation import initialise
+from doorctl.services.installation import initialise
 from tests.demo.test_page import demo
 
 LIMIT_S = 30.0

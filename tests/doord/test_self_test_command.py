@@ -16,7 +16,7 @@ from doorctl.config import Config, load
 from doorctl.doord.self_test import CHECKS, self_test
 from doorctl.services import cards
 from doorctl.services.app import App
-from doorctl.wiring.installation import initialise
+from doorctl.services.installation import initialise
 
 COMMAND = (sys.executable, "-c", "from doorctl.cli.processes import selftest; selftest()")
 

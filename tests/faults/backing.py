@@ -8,7 +8,7 @@ from pathlib import Path
 from doorctl.config import load
 from doorctl.core.errors import DoorctlError
 from doorctl.services.app import App
-from doorctl.services.backups import make_backup
+from doorctl.services.installation import make_backup
 from tests.fakes.clock import FakeClock
 
 

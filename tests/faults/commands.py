@@ -14,7 +14,7 @@ from pathlib import Path
 
 from doorctl.core.errors import InputError
 from doorctl.privacy.audit import Action
-from doorctl.services.backups import opened, unpacked
+from doorctl.services.installation import opened, unpacked
 from tests.faults.branches import (
     CARD,
     FILES,

@@ -14,13 +14,13 @@ from doorctl.rpc import deeds
 from doorctl.services import rights
 from doorctl.services.app import App
 from doorctl.services.branch import change
+from doorctl.services.installation import initialise
 from doorctl.services.numbers import TakenAs
 from doorctl.services.rights import Banned
 from doorctl.services.subject import Named
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.sync.receive import unguarded
-from doorctl.wiring.installation import initialise
 
 
 def configured(directory: Path, *overrides: str) -> Config:

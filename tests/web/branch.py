@@ -25,10 +25,10 @@ from doorctl.config import load
 from doorctl.core.ports import Seal
 from doorctl.demo import tether
 from doorctl.demo.door import Line, Wires, shipped
+from doorctl.services.installation import initialise
 from doorctl.store.keys import create_signing_key, key_id, read_key, read_signing_key
 from doorctl.sync.document import Kind, SigningKey, write_document
 from doorctl.sync.rows import Line as Written
-from doorctl.wiring.installation import initialise
 from tests.e2e.commands import Forking
 from tests.e2e.door import Staged
 

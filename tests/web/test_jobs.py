@@ -24,18 +24,17 @@ from doorctl.access.ports import BranchWriter
 from doorctl.config.hours import Opening
 from doorctl.core.errors import InputError, StoreError
 from doorctl.services.hours import calendar_of
+from doorctl.services.installation import INITIAL_YEARS, store_initial_holidays
 from doorctl.sources.hours import HolidaysWanted, HoursRequest, Published, Website
 from doorctl.web.jobs import (
     AGAIN_S,
     EMPTIED_S,
     FETCH_EVERY_S,
-    INITIAL_YEARS,
     SILENT_S,
     SWITCH_AGAIN_S,
     HolidayRound,
     OutputsRound,
     WebsiteRound,
-    store_initial_holidays,
 )
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -232,7 +232,7 @@ ROOMS = ("access", "accounts", "core", "privacy", "rpc", "services", "store", "w
 """Where pages and what they call are."""
 
 COMMANDS_ALONE = frozenset(
-    {"alarm_ways", "backups", "pairing", "setup", "support", "upgrade", "proof", "letters"}
+    {"alarm_ways", "installation", "pairing", "setup", "support", "upgrade", "proof", "letters"}
 )
 """Modules of these rooms that only commands call."""
 

@@ -27,6 +27,7 @@ from doorctl.privacy.audit import Action, Deed
 from doorctl.services.app import App
 from doorctl.services.branch import audit_entries as entries
 from doorctl.services.branch import note
+from doorctl.services.installation import adopt, rotate
 from doorctl.services.numbers import own_sealer
 from doorctl.services.subject import Named, erase, export
 from doorctl.store.branch import BranchRecords
@@ -36,7 +37,6 @@ from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.visits import VisitStore
 from doorctl.sync.receive import unguarded
-from doorctl.wiring.installation import adopt, rotate
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import initialised

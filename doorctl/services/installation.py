@@ -1,0 +1,729 @@
+"""An installation: made or nothing of it, its keys changed, backed up, and put back.
+
+A backup is one file that nothing here can open. Whoever has the public key can make one, so it is
+not believed: each name in it has one place, and what is not exactly as :func:`packed` writes it is
+refused.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import tarfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+import doorctl
+from doorctl.access.calendar import DaySource, StoredDay, StoredWeek
+from doorctl.access.ports import BranchWriter
+from doorctl.config import Config, load
+from doorctl.config.hours import Opening
+from doorctl.config.tables import Backup
+from doorctl.core.errors import (
+    AlreadyExistsError,
+    ConfigError,
+    DoorctlError,
+    InputError,
+    NotAnsweringError,
+    StoreDamagedError,
+    StoreError,
+)
+from doorctl.core.identity import as_root, login, owner_of, shared_in
+from doorctl.core.language import further
+from doorctl.core.masked import InstallationKey
+from doorctl.core.moments import Moment
+from doorctl.privacy.audit import KEY, Action, Deed
+from doorctl.services.app import App, placed, system_clock
+from doorctl.services.branch import named_files, note_done
+from doorctl.store import branch as branch_rows
+from doorctl.store import door_log
+from doorctl.store import patrons as patron_rows
+from doorctl.store.branch import FACTOR_KEY
+from doorctl.store.branch_writer import create_branch, open_or_create_branch
+from doorctl.store.connection import (
+    Writer,
+    WriterLock,
+    changing,
+    create_private,
+    open_unshared_reader,
+    sync_directory,
+    translated,
+    whole_copy,
+)
+from doorctl.store.keys import (
+    ArgonSealer,
+    create_key,
+    earlier_keys,
+    key_id,
+    lay_over,
+    read_key,
+    read_key_file,
+    remove_key,
+    replace_key,
+)
+from doorctl.store.patrons_writer import create_patrons
+from doorctl.store.tables import Layout, newest
+from doorctl.store.visits import create_visits
+
+if TYPE_CHECKING:
+    from doorctl.sources.hours import HolidaysWanted
+
+INITIAL_YEARS = 10
+"""Years for a branch that never runs a web process: longer than a memory card lives."""
+
+
+def initialise(config: Config) -> tuple[list[Path], list[Path]]:
+    """Make the installation key, unless there is one, and the empty databases.
+
+    Returns what was made, and what was kept: a key that another branch has too.
+    Raises AlreadyExistsError: one of the databases is there; nothing was changed. DoorctlError: one
+    can't be made, or the key can't be used; no file was left.
+    """
+    key = config.secrets.installation_key_file
+    patrons, visits, branch = (
+        config.storage.patrons_db,
+        config.storage.visits_db,
+        config.storage.branch_db,
+    )
+    for path in (patrons, visits, branch):
+        if path.exists():
+            raise AlreadyExistsError(f"{path} is there already; nothing was changed")
+    make_directory(config.storage.directory)
+    with owner_of(visits.parent):
+        make_directory(visits.parent)
+    with owner_of(key.parent):
+        make_directory(key.parent)
+        kept = [key] if key.exists() else []
+    with ExitStack() as undo:
+        if not kept:
+            create_key(key)
+            undo.callback(remove, key)
+        # A lock that is left alone would say that bans were lost.
+        create_or_undo(branch, create_branch, undo, ".lock")
+        _make_databases(config, key, undo)
+        _store_hours(config, branch)
+        undo.pop_all()
+    return [*([] if kept else [key]), patrons, visits, branch], kept
+
+
+def create_or_undo(
+    database: Path, create: Callable[[Path], None], undo: ExitStack, *others: str
+) -> None:
+    """Create a database as its directory's owner; `undo` removes it, with other files of its."""
+    take_back = partial(remove, database, "-wal", "-shm", *others)
+    try:
+        with owner_of(database.parent):
+            create(database)
+    except AlreadyExistsError:
+        raise  # Made meanwhile, by another process, whose the lock is too.
+    except BaseException:
+        take_back()
+        raise
+    undo.callback(take_back)
+
+
+def _store_hours(config: Config, branch: Path) -> None:
+    opening, week = config.opening, config.opening.calendar.week or ()
+    begins = opening.source == "staff" and any(week)
+    if opening.holidays == "ignore" and not begins:
+        return
+    from doorctl.sources.hours import computed  # loads what `init` alone needs
+
+    with closing(open_or_create_branch(branch)) as writer:
+        moment = system_clock(config).moment()
+        if begins:
+            writer.set_week(StoredWeek(week), moment)
+        store_initial_holidays(opening, writer, moment, computed)
+
+
+def store_initial_holidays(
+    opening: Opening,
+    writer: BranchWriter,
+    moment: Moment,
+    compute: Callable[[HolidaysWanted], Iterable[StoredDay]],
+) -> None:
+    """Store the holidays of `INITIAL_YEARS`, where any are wanted, in an empty ``branch.db``.
+
+    While the clock is not set, they begin with the latest year that is known to have come. The
+    website's hours have them in place. Raises DoorctlError: nothing was changed.
+    """
+    if opening.holidays == "ignore" or opening.source == "website":
+        return
+    from doorctl.sources.hours import HolidaysWanted
+
+    first = moment.known_time.date()
+    years = tuple(range(first.year, first.year + INITIAL_YEARS))
+    wanted = HolidaysWanted(years, opening.holidays_also)
+    days = [holiday for holiday in compute(wanted) if holiday.day >= first]
+    writer.set_days(DaySource.HOLIDAY, days, moment, known_until=wanted.known_until)
+
+
+def remove(path: Path, *suffixes: str) -> None:
+    """Remove a file, and others whose names have more at their ends, as far as they can be."""
+    for suffix in ("", *suffixes):
+        with owner_of(path.parent), suppress(OSError):
+            path.with_name(f"{path.name}{suffix}").unlink()
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory, mode 0700, unless it is there. Raises StoreError: it can't be made."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as err:
+        raise StoreError(f"{directory} can't be made: {err.strerror}") from err
+
+
+# A new key is carried to each branch, and counts with those before it.
+
+
+def next_key_file(config: Config) -> Path:
+    """Return where a new key waits until every branch has it."""
+    path = config.secrets.installation_key_file
+    return path.with_name(f"{path.name}.next")
+
+
+def rotate(config: Config, stolen: Collection[str] = ()) -> Path:
+    """Make the next installation key and return its file, to be carried to each branch.
+
+    It runs on the sender, or on a branch that has no sender. A thief may have the key of the
+    `stolen` branches: InputError where one is still sent patrons. Raises AlreadyExistsError while
+    a rotation is under way, KeyFileError where the key can't be read or written.
+    """
+    targets = () if config.sync is None else config.sync.targets
+    for target in targets:
+        if target.branch in stolen:
+            raise InputError(
+                f"{target.branch} is still sent patrons: first take its [[sync.targets]] out, "
+                "until there is a Pi with the new key and a new certificate"
+            )
+    path = next_key_file(config)
+    key = read_key(config.secrets.installation_key_file)
+    try:
+        create_key(path, after=key.reveal())
+    except AlreadyExistsError:
+        raise AlreadyExistsError(
+            f"a rotation is under way: carry {path} to each branch and run "
+            "`doorctl keys adopt` there"
+        ) from None
+    return path
+
+
+def adopt(config: Config, new: Path) -> bool:
+    """Take a new key into use on a branch whose processes are stopped; remove its copy.
+
+    The key comes first, and is in force with the one before it: killed at any point, the door finds
+    every card, ban and count at its next start, and this goes on where it stopped. `new` is the
+    file that `rotate` made, or the installation key itself to go on. Returns whether anything was
+    left to do.
+
+    Raises InputError where it does not follow on this branch's key, StoreBusyError where door or
+    web runs and nothing was changed, else DoorctlError.
+    """
+    path = config.secrets.installation_key_file
+    before, key = read_key(path), read_key(new)
+    if not earlier_keys(key) or before not in (key, earlier_keys(key)[0]):
+        raise InputError(f"{new} does not follow on {path}; take the file that this rotation made")
+    done = lay_over_all(config, key, partial(replace_key, path, new))
+    # The file that was carried here goes last: while it is there, the audit log may not say so yet.
+    if not done and new == path:
+        return False
+    note_done(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: key_id(key)}))
+    if new != path:
+        remove_key(new)
+    return True
+
+
+def lay_over_all(
+    config: Config, key: InstallationKey, before_first: Callable[[], None] = lambda: None
+) -> bool:
+    """Rewrite every database for a new key, and tell whether there was anything to do.
+
+    Raises StoreError: one is in use, and nothing was changed; or it failed, and this can be
+    repeated.
+    """
+    databases: Mapping[Path, Layout] = {
+        config.storage.patrons_db: patron_rows.migrations,
+        config.storage.visits_db: door_log.migrations,
+        config.storage.branch_db: branch_rows.migrations,
+    }
+    with ExitStack() as stack:
+        writers = []
+        for path, migrations in databases.items():
+            if path.exists():
+                # Until it is closed again, last opened first.
+                stack.enter_context(owner_of(path.parent))
+                writers.append(stack.enter_context(closing(Writer(path, migrations))))
+        before_first()
+        done = [lay_over(writer, key) for writer in writers]
+    return any(done)
+
+
+def keys_in_use(config: Config) -> tuple[InstallationKey, ...]:
+    """Return the keys that a sender serves: the newest, and the old while branches wait.
+
+    Raises KeyFileError: one can't be read.
+    """
+    path = next_key_file(config)
+    if not path.exists():
+        return (read_key(config.secrets.installation_key_file),)
+    new = read_key(path)
+    return new, *earlier_keys(new)[:1]
+
+
+def drop_old_key(config: Config) -> None:
+    """End a rotation on the sender: from now on a branch with the old key is sent nothing.
+
+    Raises KeyFileError: it can't be written.
+    """
+    replace_key(config.secrets.installation_key_file, next_key_file(config))
+    remove_key(next_key_file(config))
+
+
+# A backup is made, kept and sent.
+
+MANIFEST, CONFIG, BRANCH, BESIDE, UNITS = (
+    *("manifest.json", "doorctl.toml", "branch.db"),
+    *("beside/", "units/"),
+)
+"""Names in a backup; the last two begin those of files beside the configuration and of drop-ins."""
+
+SYSTEMD = Path("/etc/systemd/system")
+
+LONGEST_FILE_BYTES = 4 * 1024 * 1024
+"""Of a key, a certificate or a catalogue."""
+
+AGE_S, SEND_S, SILENCE_S = 300, 900, 60
+"""Longest time to encrypt, to send, and to hear nothing of the other machine, seconds."""
+
+TOLD_CHARACTERS = 200
+SAY_NOTHING = ("age: report", "Connection closed")
+"""Last lines of programs that have said why before them."""
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file in a backup: its digest, its mode, its owner's login, and when it was written.
+
+    That is in seconds since 1970, by which a key's age is told; 0 where it is not known.
+    """
+
+    sha256: str
+    mode: int
+    owner: str
+    written_s: Annotated[int, Meta(ge=0, lt=2**40)] = 0
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup says of itself: version, the number of branch.db's layout, when, files."""
+
+    format: Literal["doorctl-backup/1"] = "doorctl-backup/1"
+    version: str
+    branch: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
+    layout: int
+    made: datetime
+    files: dict[str, Part]
+
+
+def make_backup(app: App) -> tuple[Path, list[Path]]:
+    """Make a backup by [backup], send it, and put on the audit log that it is good.
+
+    Returns its file, and the files that are not in it: they lie elsewhere than the configuration,
+    or are missing. Raises InputError: no backups are configured. DoorctlError: it could not be
+    made, and no older one was deleted; or not be sent, and is kept here.
+    """
+    wanted, branch = app.config.backup, app.config.branch.id
+    if not wanted.wanted:
+        raise InputError(
+            "no backups are configured: make a key by `age-keygen` on another machine, and give "
+            "its public half as backup.recipients"
+        )
+    made = app.clock.moment().known_time.astimezone(UTC).replace(microsecond=0)
+    plain, left_out = _collected(app, made)
+    whom = (word for recipient in wanted.recipients for word in ("-r", recipient))
+    content = run("age", *whom, given=plain)
+    path = wanted.directory / f"doorctl-{branch}-{made:%Y%m%dT%H%M%SZ}.age"
+    _keep(path, content, wanted.keep, f"doorctl-{branch}-{'[0-9]' * 8}T{'[0-9]' * 6}Z.age")
+    if wanted.destination:
+        try:
+            _send(wanted, path.name, content)
+        except (NotAnsweringError, StoreError) as err:
+            raise NotAnsweringError(f"{path} was not sent: {err}") from err
+    note_done(app, Deed(Action.BACKUP_MADE, details={"recipients": len(wanted.recipients)}))
+    return path, left_out
+
+
+def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
+    config, written = app.config, app.config.origin.path.absolute()
+    records = whole_copy(app.storage.branch_db)
+    contents, parts = {BRANCH: records}, {BRANCH: Part(_digest(records), 0o640, "")}
+    factors, base, left_out = app.storage.branch_db.with_name(FACTOR_KEY), written.parent, []
+    places = {CONFIG: written} | ({FACTOR_KEY: factors} if factors.exists() else {})
+    # What systemd hands over has its own place beside the configuration.
+    named = {placed(config, path) for path in named_files(config)}
+    beside = {*named, *further(config.web.catalogues), *base.glob("*.next")}
+    for path in sorted(beside - {written}):
+        if path.is_relative_to(base) and path.is_file():
+            places[BESIDE + str(path.relative_to(base))] = path
+        else:
+            left_out.append(path)
+    for path in sorted(SYSTEMD.glob("doorctl-*.d/*.conf")):
+        places[UNITS + str(path.relative_to(SYSTEMD))] = path
+    for name, path in places.items():
+        content = read_key_file(path, LONGEST_FILE_BYTES, made_by="doorctl init", private=False)
+        with owner_of(path.parent):
+            status = path.stat()
+        contents[name] = content
+        mode, owner = stat.S_IMODE(status.st_mode), login(status.st_uid)
+        parts[name] = Part(_digest(content), mode, owner, max(0, int(status.st_mtime)))
+    manifest = Manifest(
+        version=doorctl.__version__,
+        branch=config.branch.id,
+        layout=layout_of(records),
+        made=made,
+        files=parts,
+    )
+    return packed(manifest, contents), left_out
+
+
+def _digest(content: bytes) -> str:
+    return sha256(content).hexdigest()
+
+
+def layout_of(records: bytes) -> int:
+    """Return the number of a database's layout: the `user_version` in its header."""
+    return int.from_bytes(records[60:64], "big")
+
+
+def packed(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
+    """Return a tar archive, always the same: the manifest, then its files in their order."""
+    out = BytesIO()
+    with tarfile.open(fileobj=out, mode="w:", format=tarfile.USTAR_FORMAT) as archive:
+        for name in (MANIFEST, *manifest.files):
+            content = msgspec.json.encode(manifest) if name == MANIFEST else files[name]
+            header = tarfile.TarInfo(name)
+            header.size, header.mode = len(content), 0o600
+            archive.addfile(header, BytesIO(content))
+    return out.getvalue()
+
+
+def unpacked(archive: bytes) -> tuple[Manifest, dict[str, bytes]]:
+    """Return what :func:`packed` made. Raises InputError: it is damaged, or something else."""
+    try:
+        with tarfile.open(fileobj=BytesIO(archive), mode="r:") as tar:
+            ends = {each.name: (each.offset_data, each.size) for each in tar}
+        files = {name: archive[at : at + size] for name, (at, size) in ends.items()}
+        manifest = msgspec.json.decode(files.pop(MANIFEST), type=Manifest)
+        told = {name: part.sha256 for name, part in manifest.files.items()}
+        # Written once more it has to be the same: no trick of tar's is one that we write.
+        good = told == {name: _digest(content) for name, content in files.items()}
+        good = good and packed(manifest, files) == archive
+        if good and {CONFIG, BRANCH} <= files.keys() and all(map(_is_ours, files)):
+            return manifest, files
+    except (tarfile.TarError, msgspec.MsgspecError, ValueError, LookupError, RecursionError):
+        pass
+    ours = doorctl.__version__
+    raise InputError(f"it is no backup of doorctl, or damaged, or of a newer one than {ours}")
+
+
+def _is_ours(name: str) -> bool:
+    kind, _, rest = name.partition("/")
+    if not rest:
+        return name in {CONFIG, BRANCH, FACTOR_KEY}
+    parts = rest.split("/")
+    return f"{kind}/" in {BESIDE, UNITS} and not {"", ".", ".."} & {*parts} and rest.isprintable()
+
+
+def opened(file: Path, identity: bytes) -> bytes:
+    """Decrypt a file by a private key of age. Raises InputError: it can't be; says why."""
+    try:
+        content = file.read_bytes()
+    except OSError as err:
+        raise InputError(f"{file} can't be read: {err.strerror}") from None
+    try:
+        with _in_memory(identity) as key:
+            return run("age", "-d", "-i", f"/dev/fd/{key}", given=content, handed=(key,))
+    except NotAnsweringError as err:
+        raise InputError(f"{file} can't be opened: {err}") from None
+
+
+def run(*words: str, given: bytes, handed: tuple[int, ...] = (), limit_s: float = AGE_S) -> bytes:
+    """Run a program on what it is given, as who called us; return its output.
+
+    Raises NotAnsweringError: it failed; says why in its own last words.
+    """
+    try:
+        with as_root():
+            done = subprocess.run(  # noqa: S603 - no shell, and all words are checked or our own
+                words,
+                check=False,
+                input=given,
+                capture_output=True,
+                cwd="/",
+                timeout=limit_s,
+                pass_fds=handed,
+            )
+    except FileNotFoundError:
+        raise NotAnsweringError(
+            f"there is no {words[0]} here: apt install age openssh-client"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise NotAnsweringError(f"{words[0]} took more than {limit_s:g} s") from None
+    if done.returncode:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        told = [line for line in lines if not line.startswith(SAY_NOTHING)] or ["no reason given"]
+        words_of_its = "".join(filter(str.isprintable, told[-1]))[:TOLD_CHARACTERS]
+        raise NotAnsweringError(f"{words_of_its} ({words[0]} ended with {done.returncode})")
+    return done.stdout
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[int]:
+    descriptor = os.memfd_create("doorctl")
+    try:
+        os.write(descriptor, content)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _keep(path: Path, content: bytes, most: int, pattern: str) -> None:
+    directory = path.parent
+    with changing(path):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # By another owner maybe, now that it is there.
+    with changing(path):
+        create_private(path, content)
+        # By name, which is by time; after a clock that was wrong the new one may be first.
+        for half in directory.glob(f"{pattern}.new"):
+            half.unlink()
+        older = sorted(set(directory.glob(pattern)) - {path})
+        for surplus in older[: max(0, len(older) + 1 - most)]:
+            surplus.unlink()
+
+
+def _send(wanted: Backup, name: str, content: bytes) -> None:
+    address = urlsplit(wanted.destination)
+    if address.scheme != "sftp":
+        _put(wanted, name, content)
+        return
+    options = ["-oStrictHostKeyChecking=yes", "-oConnectTimeout=20", "-oServerAliveInterval=20"]
+    if wanted.ssh_key_file != Path():
+        options += [f'-oIdentityFile="{wanted.ssh_key_file}"', "-oIdentitiesOnly=yes"]
+    if wanted.known_hosts_file != Path():
+        options.append(f'-oUserKnownHostsFile="{wanted.known_hosts_file}"')
+    whom = f"{address.username}@{address.hostname}" if address.username else address.hostname
+    where = f"{address.path}{name}"
+    with _in_memory(content) as source:
+        batch = f"put /dev/fd/{source} {where}.new\nrename {where}.new {where}\n".encode()
+        words = ("sftp", "-b", "-", "-P", str(address.port or 22), *options, str(whom))
+        run(*words, given=batch, handed=(source,), limit_s=SEND_S)
+
+
+def _put(wanted: Backup, name: str, content: bytes) -> None:
+    # What most branches don't use is not loaded.
+    import httpx2
+
+    from doorctl.core.asking import read_password, trusting, unreached
+
+    address = urlsplit(wanted.destination)
+    account = None
+    if address.username:
+        account = (address.username, read_password(wanted.password_file).reveal())
+    url = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
+    trust, limit = trusting(wanted.ca_file), httpx2.Timeout(SILENCE_S)
+    try:
+        with httpx2.Client(verify=trust, trust_env=False, timeout=limit, auth=account) as client:
+            answer = client.put(url + name, content=content)
+    except httpx2.TransportError as err:
+        raise NotAnsweringError(unreached(err, "backup")) from err
+    if not answer.is_success:
+        raise NotAnsweringError(f"it answers with HTTP status {answer.status_code}")
+
+
+# Puts a backup back: all of it, or nothing.
+
+READABLE = 0o644
+"""The most that the mode of a file beside the configuration may allow."""
+
+
+def put_back(
+    manifest: Manifest, files: Mapping[str, bytes], config_path: Path, *, replace: bool
+) -> Config:
+    """Put what `unpacked` returned into its places, with empty databases of patrons and visits.
+
+    All that takes room or may be wrong comes first, under other names; the configuration gets its
+    name last: killed before, nothing starts on an empty card, and the same call goes on. Files that
+    are there have to be the same, or `replace` is given; the installation key has to be in any
+    case, so that the door opens at every step.
+
+    Raises InputError: it does not fit here. StoreBusyError: door or web runs. DoorctlError: it
+    can't be written. Nothing was changed.
+    """
+    config_path = config_path.absolute()
+    with ExitStack() as undo:
+        try:
+            make_directory(config_path.parent)
+            new = {CONFIG: _staged(config_path, files[CONFIG], READABLE, undo)}
+            config = _read(manifest, new[CONFIG], config_path)
+            places = {name: _place(name, config, config_path) for name in files}
+            _refuse(config, places, files, replace=replace)
+            for name in files.keys() - {CONFIG}:
+                part, place = manifest.files[name], places[name]
+                beside = name.startswith((BESIDE, UNITS))
+                mode = part.mode & READABLE if beside else shared_in_place(place)
+                new[name] = _staged(place, files[name], mode, undo, part if beside else None)
+            _refuse_damaged(new[BRANCH])
+            key_file = config.secrets.installation_key_file
+            keys = [new[name] for name, place in places.items() if place == key_file]
+            _make_databases(config, [*keys, key_file][0], undo)
+            held = undo.enter_context(ExitStack())
+            _hold(config, held)
+        except DoorctlError:
+            raise
+        except OSError as err:
+            raise StoreError(f"{err.filename} can't be written: {err.strerror}") from err
+        undo.pop_all()
+        undo.push(held.pop_all())
+        for name in sorted(new, key=CONFIG.__eq__):
+            _rename(new[name], places[name])
+    with owner_of(config.storage.directory):
+        when = f"{manifest.made:%Y-%m-%d %H:%M}"
+        note_done(App.of(config), Deed(Action.BACKUP_RESTORED, details={"made": when}))
+    return config
+
+
+def shared_in_place(place: Path) -> int:
+    """Return the mode of a file of the data directory, which is made if it is not there."""
+    make_directory(place.parent)
+    with owner_of(place.parent):
+        return shared_in(place.parent) & ~0o020 if place.suffix == ".db" else 0o600
+
+
+def _staged(
+    place: Path, content: bytes, mode: int, undo: ExitStack, part: Part | None = None
+) -> Path:
+    new = place.with_name(f"{place.name}.restored")
+    with owner_of(place.parent):
+        place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        new.unlink(missing_ok=True)
+        create_private(new, content)
+        undo.callback(remove, new)
+        new.chmod(mode)
+        if part and part.written_s:
+            # A key's age is told by it.
+            os.utime(new, (part.written_s, part.written_s))
+        with suppress(LookupError):
+            if part and part.owner and os.geteuid() == 0:
+                shutil.chown(new, part.owner)
+    return new
+
+
+def _read(manifest: Manifest, new: Path, config_path: Path) -> Config:
+    try:
+        config = load(new)
+    except ConfigError as err:
+        raise InputError(f"its configuration can't be used here: {err.problems[0]}") from None
+    here = manifest.branch
+    with suppress(ConfigError):
+        here = load(config_path).branch.id
+    if not here == manifest.branch == config.branch.id:
+        raise InputError(f"it is of branch {manifest.branch}, and this is {here}")
+    return config
+
+
+def _place(name: str, config: Config, config_path: Path) -> Path:
+    if name == CONFIG:
+        return config_path
+    base = config_path.parent
+    if name.startswith(UNITS):
+        return base / name
+    if not name.startswith(BESIDE):
+        return config.storage.directory / name
+    place = base / name.removeprefix(BESIDE)
+    if not place.parent.resolve().is_relative_to(base.resolve()):
+        raise InputError(f"{place} leads out of {base}; see what lies there")
+    return place
+
+
+def _refuse(
+    config: Config, places: Mapping[str, Path], files: Mapping[str, bytes], *, replace: bool
+) -> None:
+    if layout_of(files[BRANCH]) > newest(branch_rows.migrations):
+        raise InputError("it was made by a newer doorctl; install that one first")
+    other = {place for name, place in places.items() if _is_other(place, files[name])}
+    if (key := config.secrets.installation_key_file) in other:
+        raise InputError(
+            f"{key} is another key, by which nothing in the backup is found; move it and the "
+            "databases away if they are not needed"
+        )
+    if other and not replace:
+        raise InputError(
+            f"{min(other)} is there and is not the backup's; --replace puts the backup in its place"
+        )
+
+
+def _is_other(place: Path, content: bytes) -> bool:
+    with owner_of(place.parent):
+        if not os.path.lexists(place):
+            return False
+        status = place.lstat()
+        # The directory's owner may have laid a pipe or a device there.
+        plain = stat.S_ISREG(status.st_mode) and status.st_size == len(content)
+        return not plain or place.read_bytes() != content
+
+
+def _refuse_damaged(records: Path) -> None:
+    with (
+        owner_of(records.parent),
+        translated(records),
+        closing(open_unshared_reader(records)) as database,
+    ):
+        whole = database.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    if not whole:
+        raise InputError("its branch.db is damaged; take an older backup")
+
+
+def _make_databases(config: Config, key_file: Path, undo: ExitStack) -> None:
+    """Make empty databases of patrons and visits where there are none."""
+    key = read_key(key_file)
+    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+    patrons, visits = config.storage.patrons_db, config.storage.visits_db
+    make_directory(visits.parent)
+    create_cache = partial(create_patrons, seal=sealer.seal)
+    for path, create in ((patrons, create_cache), (visits, create_visits)):
+        if not path.exists():
+            create_or_undo(path, create, undo)
+    if earlier_keys(key):
+        # No later call takes what these are to hold for something of an earlier key.
+        lay_over_all(config, key)
+
+
+def _hold(config: Config, held: ExitStack) -> None:
+    """Keep door and web out, and bring all that an old branch.db has in its -wal into it."""
+    visits, records = config.storage.visits_db, config.storage.branch_db
+    with owner_of(visits.parent):
+        held.enter_context(WriterLock(visits))
+    with owner_of(records.parent), suppress(StoreDamagedError):
+        if records.exists():
+            writer = held.enter_context(closing(Writer(records, branch_rows.migrations)))
+            writer.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _rename(new: Path, place: Path) -> None:
+    with owner_of(place.parent):
+        if place.name == BRANCH:
+            for suffix in ("-wal", "-shm"):
+                place.with_name(BRANCH + suffix).unlink(missing_ok=True)
+        new.replace(place)
+        sync_directory(place.parent)
