@@ -112,7 +112,7 @@ def set_mode(app: App, name: str, until: datetime | time, reason: str) -> None:
     MODE is staffed, self_service, closed or lockdown. In lockdown only emergency passes open the
     door.
     """
-    from doorctl.rpc import deeds
+    from doorctl.services import deeds
     from doorctl.services.branch import change
 
     moment = app.clock.moment()
@@ -131,7 +131,7 @@ def set_mode(app: App, name: str, until: datetime | time, reason: str) -> None:
 @with_app
 def end_mode(app: App) -> None:
     """End the mode that was set by hand, so that the calendar counts again."""
-    from doorctl.rpc import deeds
+    from doorctl.services import deeds
     from doorctl.services.branch import change
 
     ended = change(app, deeds.end_mode())
@@ -189,7 +189,7 @@ def week(
     DAYS are such as mon,tue; without any span they are closed. It counts at once, and is refused
     without hours.source = "staff".
     """
-    from doorctl.rpc import deeds
+    from doorctl.services import deeds
     from doorctl.services.branch import change
 
     spans = _given(self_service, staffed)
@@ -228,7 +228,7 @@ def except_day(
     closed on DATE.
     """
     from doorctl.access.calendar import StoredDay
-    from doorctl.rpc import deeds
+    from doorctl.services import deeds
     from doorctl.services.branch import change
 
     spans = _given(self_service, staffed)
@@ -243,7 +243,7 @@ def except_day(
 @with_app
 def clear_day(app: App, day: date) -> None:
     """Take back what `calendar except` said of DATE."""
-    from doorctl.rpc import deeds
+    from doorctl.services import deeds
     from doorctl.services.branch import change
 
     change(app, deeds.clear_day(day))

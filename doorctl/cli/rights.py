@@ -52,8 +52,7 @@ from doorctl.config.hours import clock
 from doorctl.core.errors import InputError
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
-from doorctl.rpc import deeds
-from doorctl.services import rights
+from doorctl.services import deeds, rights
 from doorctl.services.accounts import every_account, hashed
 from doorctl.services.app import App
 from doorctl.services.branch import change

@@ -69,8 +69,8 @@ from doorctl.demo.evening import (
 from doorctl.demo.patrons import CAST, EVENING, WORN_STRIPE
 from doorctl.ops.clock import utc_now
 from doorctl.ops.logs import JsonLog
-from doorctl.rpc import deeds
 from doorctl.rpc.door import PanelOverSocket
+from doorctl.services import deeds
 from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread

@@ -49,7 +49,6 @@ from doorctl.access.panel import (
     turned_away,
 )
 from doorctl.access.patron import Reason
-from doorctl.access.ports import BranchBook
 from doorctl.access.throttle import Refusals
 from doorctl.cards.reader import BytesReceived, CardReader, LineConnected, LineEvent, LineLost, keys
 from doorctl.config import Config
@@ -71,6 +70,7 @@ from doorctl.doord.events import (
 )
 from doorctl.doord.hours import BranchUnread, DailyRound, HoursRead
 from doorctl.privacy.statistics import counted_as
+from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 
 MOST_PENDING = 32
@@ -149,7 +149,7 @@ class Controller:
     clock: Clock
     log: EventLog
     cache: PatronCache
-    branch: BranchBook
+    branch: BranchRecords
     jobs: SlowJobs
     display: Display
     show: Callable[[PanelState], None]

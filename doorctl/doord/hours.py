@@ -27,7 +27,6 @@ from doorctl.access.day import (
     turned,
     with_hours,
 )
-from doorctl.access.ports import BranchBook
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import EventLog, Outputs
@@ -35,6 +34,7 @@ from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.self_test import due
 from doorctl.services.hours import switch_all
+from doorctl.store.branch import BranchRecords
 
 CLOCK_PATIENCE_S = 300.0
 """How long after a start the clock may stay unset before an alarm."""
@@ -71,7 +71,7 @@ class DailyRound:
 
     rules: DayRules
     calendar_of: Callable[[StoredCalendar], Calendar]
-    branch: BranchBook
+    branch: BranchRecords
     submit: Callable[[Callable[[], HoursRead]], None]
     doorway: DoorDriver
     outputs: Outputs | None

@@ -29,12 +29,13 @@ from doorctl.access.patron import (
     pin_check,
     row_key,
 )
-from doorctl.access.ports import BranchBook, Closed, Opened, VisitLog
+from doorctl.access.ports import Closed, Opened, VisitLog
 from doorctl.access.throttle import CODES_KEY, GUESSED_AT, CardThrottle, codes_charged
 from doorctl.core.masked import Identifier, Pin, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
 from doorctl.core.ports import Clock, EventLog, Sealer
 from doorctl.services.numbers import Found, Reading, look_up, restricted, rights_of, united, wait_of
+from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 
 ALARMED_AGAIN_MS = 24 * 3_600_000
@@ -72,7 +73,7 @@ class Ledger:
     visits: VisitLog
     clock: Clock
     log: EventLog
-    branch: BranchBook
+    branch: BranchRecords
     counts_guesses: bool
 
     def __post_init__(self) -> None:

@@ -10,11 +10,10 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from enum import Enum
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
@@ -300,29 +299,6 @@ class Entry:
     clock: ClockState
     by: str
     deed: Deed
-
-
-class AuditWriter(Protocol):
-    """The audit log's one writer. One thread; each call is one durable transaction.
-
-    A call also erases what is older than :data:`KEPT`, where the clock is dependable. Raises
-    StoreError: nothing was written, so what was to be shown may not be.
-    """
-
-    def together(self, moment: Moment) -> AbstractContextManager[object]:
-        """Make all that a block writes to the branch's records one transaction, or undo it."""
-
-    def append(self, deed: Deed, by: str, moment: Moment) -> Head:
-        """Put a deed on record; return the chain's new end."""
-
-    def head(self) -> Head:
-        """Return the chain's end."""
-
-    def holds(self, head: Head) -> bool:
-        """Tell whether the chain once ended there."""
-
-    def last_before(self, at: datetime) -> tuple[int, datetime] | None:
-        """Return the last entry dated before a time, by its number and UTC time; None for none."""
 
 
 def account(name: str) -> str:

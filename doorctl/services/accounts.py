@@ -24,9 +24,9 @@ from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed
-from doorctl.rpc.deeds import OpenBranch, Request
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
+from doorctl.services.deeds import OpenBranch, Request
 from doorctl.store.accounts import AccountRecords, ArgonPasswords
 
 ResultT = TypeVar("ResultT")

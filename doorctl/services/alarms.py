@@ -25,10 +25,10 @@ from doorctl.core.ports import Clock, EventLog, NotSentError
 from doorctl.notices.sending import AlarmLog, DoorWatch, Notifier, Notifiers, Outbox
 from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.control import Answers, Question, ask
-from doorctl.rpc.deeds import OpenBranch
 from doorctl.rpc.door import alarm_answers, ask_standing
 from doorctl.services.alarm_ways import not_sent, open_ways, start_heartbeat, started
 from doorctl.services.branch import BranchThread
+from doorctl.services.deeds import OpenBranch
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AlarmRecords, StoredAlarms
 

@@ -23,10 +23,10 @@ from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_before
 from doorctl.privacy.audit import verify as verify_chain
-from doorctl.rpc import deeds
 from doorctl.rpc.control import Answers
-from doorctl.rpc.deeds import OpenBranch, Request, ask_web, branch_answers
+from doorctl.services import deeds
 from doorctl.services.app import App, by_the_owner
+from doorctl.services.deeds import OpenBranch, Request, ask_web, branch_answers
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.branch import FACTOR_KEY, BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch

@@ -16,7 +16,7 @@ from doorctl.access.judging import Proofs, case_of, pass_proof, rank
 from doorctl.access.messages import Now, Prepared
 from doorctl.access.patron import Applied, CacheStamp, Reason, SealedRow
 from doorctl.access.policy import Finding, PinProof, Policy, decide, findings, knows_pin
-from doorctl.access.ports import BranchBook, VisitReader
+from doorctl.access.ports import VisitReader
 from doorctl.access.rights import Pass
 from doorctl.access.throttle import CODES_KEY
 from doorctl.core.errors import InputError, NotRunningError, StoreError
@@ -48,6 +48,7 @@ from doorctl.services.numbers import (
     own_sealer,
     wait_of,
 )
+from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import LogFilter, Visit, VisitHistory
 from doorctl.store.keys import seal_on_record
 from doorctl.store.patrons import PatronCache, migrations
@@ -130,7 +131,7 @@ def explained(
     policy: Policy,
     *,
     patrons: PatronCache,
-    branch: BranchBook,
+    branch: BranchRecords,
     visits: VisitReader,
     clock: Clock,
 ) -> Explanation:

@@ -35,7 +35,6 @@ from doorctl.access.day import (
     standing,
 )
 from doorctl.access.messages import Now
-from doorctl.access.ports import BranchBook
 from doorctl.config.hours import Clash, Opening, clashes_of_date, clashes_of_week, dated
 from doorctl.core.errors import DeviceError, InputError, NotAnsweringError
 from doorctl.core.moments import Moment
@@ -44,6 +43,7 @@ from doorctl.core.staff_text import refuse_purpose
 from doorctl.ops.clock import SystemClock
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import App, open_book, opened_on
+from doorctl.store.branch import BranchRecords
 
 # Which calendar counts: the configuration's hours with what branch.db adds to them.
 
@@ -153,7 +153,7 @@ def hours_now(app: App, week: StoredWeek | None = None) -> Hours:
         return Hours(calendar, book.override(), app.clock.moment(), lacks_week)
 
 
-def branch_at(app: App, book: BranchBook, moment: Moment) -> Now:
+def branch_at(app: App, book: BranchRecords, moment: Moment) -> Now:
     """Return the branch at a moment, as the door would judge it then."""
     calendar, override = calendar_of(app.config.opening, book.calendar()), book.override()
     late = moment.dependable and no_entry(

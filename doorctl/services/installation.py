@@ -27,7 +27,6 @@ from msgspec import Meta
 
 import doorctl
 from doorctl.access.calendar import DaySource, StoredDay, StoredWeek
-from doorctl.access.ports import BranchWriter
 from doorctl.config import Config, load
 from doorctl.config.hours import Opening
 from doorctl.config.tables import Backup
@@ -51,7 +50,7 @@ from doorctl.store import branch as branch_rows
 from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch import FACTOR_KEY
-from doorctl.store.branch_writer import create_branch, open_or_create_branch
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch, open_or_create_branch
 from doorctl.store.connection import (
     Writer,
     WriterLock,
@@ -150,7 +149,7 @@ def _store_hours(config: Config, branch: Path) -> None:
 
 def store_initial_holidays(
     opening: Opening,
-    writer: BranchWriter,
+    writer: BranchRecordsWriter,
     moment: Moment,
     compute: Callable[[HolidaysWanted], Iterable[StoredDay]],
 ) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from doorctl.access.patron import Patron, levels, may_be_one, pin_check, row_key
-from doorctl.access.ports import BranchBook, VisitReader
+from doorctl.access.ports import VisitReader
 from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import CODES_KEY, MOST_WRONG_PINS, CardThrottle, codes_hold, everywhere
 from doorctl.cards.numbers import normalise
@@ -23,7 +23,7 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.moments import BootTime
 from doorctl.core.ports import Seal
 from doorctl.rpc.control import Question, ask
-from doorctl.store.branch import new_code
+from doorctl.store.branch import BranchRecords, new_code
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons import PatronCache
 
@@ -78,7 +78,7 @@ class Wait:
     holds: bool
 
 
-def look_up(readings: Sequence[Reading], patrons: PatronCache, branch: BranchBook) -> Found:
+def look_up(readings: Sequence[Reading], patrons: PatronCache, branch: BranchRecords) -> Found:
     """Look up all readings, best first, even after a hit; return what is held of the best.
 
     A row counts before a pass, and a pass before neither. Bans and restrictions of the same person
@@ -98,7 +98,7 @@ def look_up(readings: Sequence[Reading], patrons: PatronCache, branch: BranchBoo
 
 
 def rights_of(
-    key: bytes, patron: Patron | None, branch: BranchBook, *, by_code: bool = False
+    key: bytes, patron: Patron | None, branch: BranchRecords, *, by_code: bool = False
 ) -> Found:
     """Return a row with the bans, passes and restriction that the branch holds of it.
 
@@ -133,7 +133,7 @@ def restricted(patron: Patron | None) -> Patron | None:
     return None if patron is None else replace(patron, restricted=True)
 
 
-def wait_of(found: Found, visits: VisitReader, branch: BranchBook, now: BootTime) -> Wait:
+def wait_of(found: Found, visits: VisitReader, branch: BranchRecords, now: BootTime) -> Wait:
     """Return whether a card has to wait after wrong PINs; all codes wait together.
 
     Raises BranchStoreError: the wrong PINs at other branches can't be read.
@@ -152,7 +152,7 @@ def wait_of(found: Found, visits: VisitReader, branch: BranchBook, now: BootTime
 
 
 def _read(
-    keys: tuple[bytes, ...], kind: IdentifierKind, patrons: PatronCache, branch: BranchBook
+    keys: tuple[bytes, ...], kind: IdentifierKind, patrons: PatronCache, branch: BranchRecords
 ) -> Found:
     by_code = kind is IdentifierKind.CODE
     patron = None if by_code else patrons.find(keys[0])

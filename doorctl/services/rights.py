@@ -18,7 +18,7 @@ from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import refuse_ref
-from doorctl.rpc import deeds
+from doorctl.services import deeds
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change, note
 from doorctl.services.cards import card_of_attempt, cards_of, numbers_of, open_register

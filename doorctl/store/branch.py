@@ -258,7 +258,7 @@ class BranchReader:
 
 
 class BranchRecords(BranchReader):
-    """Look up ``branch.db``; implements `BranchBook`. `version` never waits; `now_s`: `Lasting`."""
+    """Look up ``branch.db``. `version` never waits; `now_s`: `Lasting`."""
 
     def __init__(self, path: Path, now_s: Callable[[], float] | None = None) -> None:
         lasting = None if now_s is None else Lasting(now_s)

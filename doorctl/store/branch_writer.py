@@ -275,7 +275,7 @@ _ADD_OVERRIDE = f"INSERT INTO overrides ({OVERRIDES}, set_ms) VALUES (?, ?, ?, ?
 
 
 class BranchRecordsWriter:
-    """Write ``branch.db``; implements `BranchWriter`. Belongs to the thread that makes it.
+    """Write ``branch.db``. Belongs to the thread that makes it.
 
     The file must exist. Each call also deletes what ended more than a month ago, and then rewrites
     the file without it. If a reader or the disk prevents that, the next call or start does it.
@@ -313,7 +313,7 @@ class BranchRecordsWriter:
             return to_ban(connection.execute(_ADD_BAN, values).fetchone())
 
     def lift(self, number: int, moment: Moment) -> Ban:
-        """Lift a ban before its end; return it."""
+        """Lift a ban before its end; return it. One that is lifted or unknown is refused."""
         absent = InputError("there is no ban {n} that could be lifted; list them", n=str(number))
         return to_ban(self._changed(_LIFT, (to_ms(known(moment)), number), moment, absent))
 
@@ -341,7 +341,11 @@ class BranchRecordsWriter:
         return record
 
     def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
-        """Issue a pass for a card or code; return it with its number."""
+        """Issue a pass for a card or code; return it with its number.
+
+        Refused where the code has one already or the card as many as it may, and where one of the
+        codes could be guessed.
+        """
         refuse_pass(new, moment)
         day = today(moment)
         with self.together(moment) as connection:

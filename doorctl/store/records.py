@@ -134,7 +134,10 @@ _NUMBERED = (Action.PUSH_APPLIED.value, Action.PATRONS_RENUMBERED.value)
 
 
 class AuditTrail:
-    """Write the audit log in the transactions of the branch's writer; implements `AuditWriter`."""
+    """Write the audit log in the transactions of the branch's writer.
+
+    Raises StoreError: nothing was written, so what was to be shown may not be.
+    """
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch

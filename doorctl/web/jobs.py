@@ -29,7 +29,6 @@ from doorctl.access.day import (
     turned,
     with_hours,
 )
-from doorctl.access.ports import BranchBook, BranchWriter
 from doorctl.config.hours import Opening
 from doorctl.config.tables import shown
 from doorctl.core.errors import DoorctlError, Problem, StoreError, WebsiteHoursError
@@ -37,6 +36,8 @@ from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog, Outputs
 from doorctl.services.hours import switch_all
 from doorctl.sources.hours import HolidaysWanted, HoursRequest, Published
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_writer import BranchRecordsWriter
 
 FETCH_EVERY_S = 3 * 3600.0
 AGAIN_S = 600.0
@@ -51,7 +52,7 @@ SILENT_S = 24 * 3600.0
 
 TOLD_CATEGORIES = 5
 
-Write = Callable[[Callable[[BranchWriter], object]], object]
+Write = Callable[[Callable[[BranchRecordsWriter], object]], object]
 """Runs a job on the writer's thread; returns when the job is done, and raises what it raised."""
 
 Compute = Callable[[HolidaysWanted], tuple[StoredDay, ...]]
@@ -70,7 +71,7 @@ class WebsiteRound:
     opening: Opening
     isil: str
     fetch: Callable[[HoursRequest], Published]
-    branch: BranchBook
+    branch: BranchRecords
     write: Write
     clock: Clock
     log: EventLog
@@ -232,7 +233,7 @@ class OutputsRound:
 
     outputs: tuple[Output, ...]
     calendar_of: Callable[[StoredCalendar], Calendar]
-    branch: BranchBook
+    branch: BranchRecords
     switches: Outputs
     clock: Clock
     log: EventLog

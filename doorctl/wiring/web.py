@@ -44,7 +44,6 @@ from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import PatronsRound
 from doorctl.privacy.subject import PartErased
 from doorctl.rpc.control import Answers, ControlServer, Done, Question, ask
-from doorctl.rpc.deeds import OpenBranch
 from doorctl.rpc.door import (
     ERASE_PATRON,
     ERASE_RIGHTS,
@@ -66,6 +65,7 @@ from doorctl.services.app import (
     tell_taken,
 )
 from doorctl.services.branch import WRITE_LIMIT_S, BranchThread, WebsAudit, result_of
+from doorctl.services.deeds import OpenBranch
 from doorctl.services.hours import TRUST_CLOCK, believes, calendar_of
 from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.subject import Change

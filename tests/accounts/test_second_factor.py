@@ -29,7 +29,7 @@ from doorctl.accounts.throttle import WAIT_AFTER_S
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState, Moment
-from doorctl.rpc import deeds
+from doorctl.services import deeds
 from tests.accounts.test_signing_in import HERE, NEW, RIGHT, WRONG, House
 
 OF_THE_RFC = Masked("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")

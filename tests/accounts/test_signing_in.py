@@ -31,7 +31,7 @@ from doorctl.accounts.signing_in import SigningIn
 from doorctl.accounts.throttle import ACCOUNT, ADDRESS_BURST, NONE, WAIT_AFTER_S
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
 from doorctl.core.moments import Moment
-from doorctl.rpc import deeds
+from doorctl.services import deeds
 from tests.fakes.accounts import MemoryDesk, QuickHasher
 
 RIGHT, WRONG, NEW = Password("hest batteri"), Password("gæt et ord"), Password("tre små grise løb")

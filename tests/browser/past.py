@@ -17,10 +17,10 @@ from doorctl.accounts.account import Account, Password, Role
 from doorctl.config import Config
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.statistics import ATTEMPT, LEAF, HourCount
-from doorctl.rpc import deeds
-from doorctl.rpc.deeds import Request
+from doorctl.services import deeds
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
+from doorctl.services.deeds import Request
 from doorctl.store.accounts import ArgonPasswords
 from doorctl.store.tables import to_ms
 from doorctl.store.visits import VisitStore

@@ -9,7 +9,6 @@ import pytest
 
 from doorctl.access.messages import Concluded
 from doorctl.access.patron import BEFORE_PROOF, Reason, SealedRow, row_key
-from doorctl.access.ports import BranchBook
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import (
     A_CODE,
@@ -26,6 +25,7 @@ from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.stores import EVENTS_AN_HOUR, KeptEvents
 from doorctl.privacy.subject import Subject
+from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import Visit
 from doorctl.store.subject import erase_visits
 from doorctl.sync.receive import unguarded
@@ -403,7 +403,7 @@ class CountingBook(MemoryBranch):
 
     def __init__(self, book: MemoryBranch) -> None:
         super().__init__()
-        self.book: BranchBook = book
+        self.book: BranchRecords = book
         self.asked: list[bytes] = []
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:

@@ -9,8 +9,8 @@ from typing import TypeVar
 from doorctl.accounts.account import Account, Books, Done, Event, Password, Session
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
-from doorctl.rpc.deeds import OpenBranch, Request
 from doorctl.services.accounts import hashed
+from doorctl.services.deeds import OpenBranch, Request
 from doorctl.store.accounts import AccountRecords, StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.branch import FACTOR_KEY
 from tests.fakes.clock import FakeClock

@@ -8,7 +8,7 @@ from doorctl.accounts.account import Account, Books, Origin, Role, Session
 from doorctl.accounts.throttle import NONE, account_charged
 from doorctl.core.errors import InputError
 from doorctl.core.moments import BootTime
-from doorctl.rpc import deeds
+from doorctl.services import deeds
 from tests.fakes.accounts import carried_out, memory_books
 from tests.fakes.clock import FakeClock
 

@@ -20,9 +20,9 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Action, Deed
-from doorctl.rpc import deeds
 from doorctl.rpc.control import Question, ask
-from doorctl.rpc.deeds import DEEDS, MARGIN_S, OpenBranch, Request, ask_web, branch_answers
+from doorctl.services import deeds
+from doorctl.services.deeds import DEEDS, MARGIN_S, OpenBranch, Request, ask_web, branch_answers
 from tests.fakes.accounts import memory_books
 from tests.fakes.memory_store import MemoryAudit, MemoryBranch
 from tests.rpc.serving import serving

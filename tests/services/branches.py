@@ -10,8 +10,7 @@ from doorctl.access.rights import Ban, Pass
 from doorctl.config import Config, load
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.demo.door import shipped
-from doorctl.rpc import deeds
-from doorctl.services import rights
+from doorctl.services import deeds, rights
 from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.installation import initialise

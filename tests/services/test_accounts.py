@@ -15,7 +15,7 @@ from doorctl.accounts.account import NOBODY, Account, Password, Role
 from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, SignInRefusedError, StoreError
 from doorctl.privacy.audit import Action, Entry
-from doorctl.rpc import deeds
+from doorctl.services import deeds
 from doorctl.services.accounts import (
     AccountsService,
 )

@@ -28,10 +28,10 @@ from doorctl.demo.door import shipped
 from doorctl.privacy.audit import Action
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.subject import BRANCH, PATRONS, VISITS, Export
-from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
 from doorctl.services import branch as book
 from doorctl.services import cards as command_desk
+from doorctl.services import deeds
 from doorctl.services import subject as rights
 from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread, change

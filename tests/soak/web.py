@@ -10,7 +10,7 @@ import httpx2
 
 from doorctl.access.patron import SealedRow
 from doorctl.accounts.account import Account, Password, Role
-from doorctl.rpc import deeds
+from doorctl.services import deeds
 from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread

@@ -20,7 +20,6 @@ from doorctl.access.calendar import (
     StoredWeek,
 )
 from doorctl.access.day import Override
-from doorctl.access.ports import BranchBook, BranchWriter
 from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry, PassKind
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
@@ -62,8 +61,8 @@ CODE = Pass(0, PassKind.CLASS, TODAY, TODAY + DAY, needs_pin=False, code_digits=
 class Branch:
     """A branch's two sides."""
 
-    book: BranchBook
-    writer: BranchWriter
+    book: BranchRecords
+    writer: BranchRecordsWriter
 
 
 @pytest.fixture
@@ -427,7 +426,7 @@ def test_an_unset_clock_can_lock_down(branch: Branch) -> None:
     assert branch.book.override() == LOCKDOWN
 
 
-CHANGES: dict[str, Callable[[BranchWriter], object]] = {
+CHANGES: dict[str, Callable[[BranchRecordsWriter], object]] = {
     "ban": lambda writer: writer.ban(BAN, at(), row_key=key_of(9), patron_ref=None),
     "lift": lambda writer: writer.lift(1, at()),
     "issue": lambda writer: writer.issue(CODE, at(), row_key=key_of(9)),

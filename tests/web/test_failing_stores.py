@@ -30,10 +30,10 @@ from doorctl.accounts.account import Role
 from doorctl.config import Config
 from doorctl.demo.door import Stage
 from doorctl.rpc.control import ControlServer
-from doorctl.rpc.deeds import OpenBranch
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import App, access_policy, system_clock
 from doorctl.services.branch import BranchThread
+from doorctl.services.deeds import OpenBranch
 from doorctl.services.hours import TRUST_CLOCK, believes
 from doorctl.services.numbers import OwnNumbers, own_sealer
 from doorctl.store.branch_writer import BranchRecordsWriter

@@ -20,12 +20,12 @@ from doorctl.access.calendar import (
     StoredDays,
 )
 from doorctl.access.day import Output, Override, Standing, standing
-from doorctl.access.ports import BranchWriter
 from doorctl.config.hours import Opening
 from doorctl.core.errors import InputError, StoreError
 from doorctl.services.hours import calendar_of
 from doorctl.services.installation import INITIAL_YEARS, store_initial_holidays
 from doorctl.sources.hours import HolidaysWanted, HoursRequest, Published, Website
+from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.web.jobs import (
     AGAIN_S,
     EMPTIED_S,
@@ -68,7 +68,7 @@ class Rounds:
         self.log = FakeEventLog()
         self.disk_is_full = False
 
-    def write(self, job: Callable[[BranchWriter], object]) -> None:
+    def write(self, job: Callable[[BranchRecordsWriter], object]) -> None:
         """Do the job at once, while there is room."""
         if self.disk_is_full:
             raise StoreError("the disk is full")

@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.calendar import DaySource, StoredCalendar
-from doorctl.access.ports import BranchWriter
 from doorctl.config import Config, load
 from doorctl.services.hours import calendar_of
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.wiring.web import go_rounds
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -80,7 +79,7 @@ class Web:
         with ThreadPoolExecutor(1) as worker:
             writer = worker.submit(open_or_create_branch, config.storage.branch_db).result()
 
-            def write(job: Callable[[BranchWriter], object]) -> None:
+            def write(job: Callable[[BranchRecordsWriter], object]) -> None:
                 worker.submit(job, writer).result()
                 self.written.set()
 

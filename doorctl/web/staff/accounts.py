@@ -34,9 +34,9 @@ from doorctl.core.errors import (
     SignInWaitsError,
 )
 from doorctl.core.masked import Masked
-from doorctl.rpc import deeds
-from doorctl.rpc.deeds import Request
+from doorctl.services import deeds
 from doorctl.services.accounts import AccountsService
+from doorctl.services.deeds import Request
 from doorctl.web.frame import (
     AGAIN,
     BLANK,

@@ -23,7 +23,7 @@ from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH
 from doorctl.core.moments import read_day, read_minute
 from doorctl.core.staff_text import SHORT_TEXT, refuse_text
-from doorctl.rpc import deeds
+from doorctl.services import deeds
 from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.hours import (

@@ -23,8 +23,8 @@ from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
 from doorctl.ops.process import DataDisk
 from doorctl.privacy.audit import Action, Deed
-from doorctl.rpc import deeds
 from doorctl.rpc.control import Answer, Question, ask
+from doorctl.services import deeds
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, outdated
 from doorctl.services.branch import change, noted

@@ -31,8 +31,7 @@ from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.masked import Pin
 from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT, refuse_text
-from doorctl.rpc import deeds
-from doorctl.services import rights
+from doorctl.services import deeds, rights
 from doorctl.services.branch import change
 from doorctl.services.rights import Banned, PassState, pass_state
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Account, Password, Permission, Role
 from doorctl.accounts.signing_in import SigningIn
-from doorctl.rpc import deeds
+from doorctl.services import deeds
 from doorctl.web.frame import Frame, PageRequest, Person
 from doorctl.web.staff.accounts import Entrance
 from doorctl.wiring.web import SignedIn

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Account, Books, Done, Origin, Password, Role, refuse_password
 from doorctl.core.moments import Moment
-from doorctl.rpc import deeds
+from doorctl.services import deeds
 from doorctl.web.staff.accounts import AccountsPages, first_password
 from tests.fakes.accounts import MemoryDesk
 from tests.web.pages.staging import browser

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from doorctl.access.calendar import Day, Mode, ModeSpan, StoredDay, StoredWeek
 from doorctl.accounts.account import Role
 from doorctl.config.hours import clock
-from doorctl.rpc import deeds
+from doorctl.services import deeds
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change
 from doorctl.services.hours import days

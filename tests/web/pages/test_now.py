@@ -27,8 +27,8 @@ from doorctl.core.alarms import AlarmChange, Source
 from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind
 from doorctl.privacy.audit import Action
-from doorctl.rpc import deeds
 from doorctl.rpc.control import Answer, Answers, ControlServer, Question
+from doorctl.services import deeds
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import BranchThread, change

@@ -2,7 +2,7 @@
 
 The function's name and arguments are the question on the web process's socket, its result is the
 answer, and its action stands on the audit log, in the transaction of the change. The process that
-holds the file carries a deed out at once, any other sends it to web (:mod:`doorctl.rpc.deeds`).
+holds the file carries a deed out at once, any other sends it to web.
 
 A deed raises InputError where it makes no sense, and StoreError where the disk fails: nothing was
 changed then, and nothing is on record.
@@ -23,7 +23,6 @@ import msgspec
 
 from doorctl.access.calendar import WEEKDAYS, DaySource, StoredDay, StoredWeek
 from doorctl.access.day import Override
-from doorctl.access.ports import BranchBook, BranchWriter
 from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
 from doorctl.accounts.account import (
     Account,
@@ -40,8 +39,11 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Unshown
 from doorctl.core.staff_text import SHORT_TEXT
-from doorctl.privacy.audit import Action, AuditWriter, Deed, Details
+from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.rpc.control import Answers, Call, Done
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.records import AuditTrail
 
 ArgumentsP = ParamSpec("ArgumentsP")
 ResultT = TypeVar("ResultT")
@@ -52,9 +54,9 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 class OpenBranch:
     """``branch.db`` in the hands of its one writer; all of it belongs to one thread."""
 
-    book: BranchBook
-    writer: BranchWriter
-    audit: AuditWriter
+    book: BranchRecords
+    writer: BranchRecordsWriter
+    audit: AuditTrail
     staff: Books
 
 
@@ -394,7 +396,7 @@ def _covers(standing: Ban, ban: Ban) -> bool:
     return standing.since <= ban.since and as_long and as_widely
 
 
-def _set_by_staff(book: BranchBook, moment: Moment) -> list[StoredDay]:
+def _set_by_staff(book: BranchRecords, moment: Moment) -> list[StoredDay]:
     """Return the hours that staff set for today and later, in order of date."""
     staff, today = book.calendar().sources.get(DaySource.STAFF), moment.known_time.date()
     return [day for day in staff.days if day.day >= today] if staff else []
