@@ -170,6 +170,18 @@ class Ban:
         # Not by the high-water mark: a clock that once ran ahead would end bans for good.
         return begun and (self.until is None or moment.known_time < self.until)
 
+    def covers(self, other: Ban) -> bool:
+        """Tell whether it keeps the same person out as early, as long and as widely as another."""
+        as_long = self.until is None or (other.until is not None and other.until <= self.until)
+        as_widely = ALL_BRANCHES in self.branches or other.branches <= self.branches
+        return self.since <= other.since and as_long and as_widely
+
+    def days(self, moment: Moment) -> tuple[date, date | None]:
+        """Return its first and its last local day, None for no end; a moment says what is local."""
+        zone = moment.local.tzinfo
+        last = None if self.until is None else self.until - timedelta.resolution
+        return self.since.astimezone(zone).date(), last and last.astimezone(zone).date()
+
 
 def banned(bans: Iterable[Ban], moment: Moment, branch: str) -> bool:
     """Tell whether one of a patron's bans holds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import click
@@ -57,14 +57,18 @@ from doorctl.services.accounts import every_account, hashed
 from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.numbers import TakenAs
-from doorctl.services.rights import Banned, PassState, letter, letter_day, pass_state
+from doorctl.services.rights import PassState, Reach, letter, pass_state
 from doorctl.services.subject import Named
 
 NOTICE = "Send the letter: 7 days' written notice is usual."
 
-UNKNOWN_REF = "No patron of that number is in the register now; the ban holds once one is."
-
-ONE_CARD = "Ban a new card of this patron too: the library system does not say that it is theirs."
+WHOM = {
+    Reach.NOT_YET: " No patron of that number is in the register now; the ban holds once one is.",
+    Reach.CARD_ALONE: " It is of this card alone: the register knows no owner.",
+    Reach.THIS_CARD: " Ban a new card of this patron too: the library system does not say that it "
+    "is theirs.",
+    Reach.PATRON: "",
+}
 
 ALL_DAY = Span(0, DAY_MINUTES)
 
@@ -116,8 +120,8 @@ def add_ban(
         branches=_branches(branches, app.config.branch.id),
         note=note or "",
     )
-    for stored in rights.ban(app, rights.whose(app, who), ban):
-        click.echo(_ban_added(stored, moment))
+    for stored, reach in rights.ban(app, rights.whose(app, who), ban):
+        click.echo(_ban_added(stored, moment, reach))
 
 
 @bans.command("change")
@@ -141,8 +145,7 @@ def change_ban(
         branches=old.branches if branches is None else _branches(branches, here),
         note=old.note if note is None else note,
     )
-    changed = change(app, deeds.change_ban(new))
-    click.echo(_ban_added(Banned(changed, whole_patron=True), moment))
+    click.echo(_ban_added(change(app, deeds.change_ban(new)), moment))
 
 
 @bans.command("list")
@@ -203,22 +206,11 @@ def _branches(written: str | None, here: str) -> frozenset[str]:
     return named
 
 
-def _ban_added(stored: Banned, moment: Moment) -> str:
-    ban, begins = stored.ban, letter_day(stored.ban.since, moment)
-    holds = f"Ban {ban.number} holds from {begins}"
-    whom = "" if stored.follows else f" {ONE_CARD}"
-    if not stored.known:
-        whom = f" {UNKNOWN_REF}"
-    if not stored.whole_patron:
-        whom = " It is of this card alone: the register knows no owner."
-    if ban.until is None:
-        return f"{holds} and has no end; look at it again in a year.{whom} {NOTICE}"
-    return f"{holds} until {_last_day(ban, moment)}, that day too.{whom} {NOTICE}"
-
-
-def _last_day(ban: Ban, moment: Moment) -> date | None:
-    # It ends just before an instant, which is mostly a midnight.
-    return None if ban.until is None else letter_day(ban.until - timedelta.resolution, moment)
+def _ban_added(ban: Ban, moment: Moment, reach: Reach = Reach.PATRON) -> str:
+    begins, last = ban.days(moment)
+    ends = " and has no end; look at it again in a year." if last is None else ""
+    ends = ends or f" until {last}, that day too."
+    return f"Ban {ban.number} holds from {begins}{ends}{WHOM[reach]} {NOTICE}"
 
 
 def _ban_as_dict(entry: BanEntry, moment: Moment, here: str) -> dict[str, Any]:
@@ -236,7 +228,8 @@ def _ban_as_line(entry: BanEntry, moment: Moment, here: str) -> str:
     mark = click.style(f"{state.value:9}", fg="red" if state is BanState.HOLDS else None)
     ids = {"card": entry.card, "patron": entry.patron_ref}
     whom = " ".join(f"{name} {value}" for name, value in ids.items() if value is not None)
-    span = f"{letter_day(ban.since, moment)} to {_last_day(ban, moment) or 'no end'}"
+    first, last = ban.days(moment)
+    span = f"{first} to {last or 'no end'}"
     where = " ".join(sorted(ban.branches))
     return f"{ban.number:4} {mark} {span:24} {whom}; {where}; {ban.reason} ({ban.by})"
 

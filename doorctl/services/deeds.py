@@ -23,7 +23,7 @@ import msgspec
 
 from doorctl.access.calendar import WEEKDAYS, DaySource, StoredDay, StoredWeek
 from doorctl.access.day import Override
-from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
+from doorctl.access.rights import Ban, Pass
 from doorctl.accounts.account import (
     Account,
     Books,
@@ -161,7 +161,11 @@ def add_ban(
     """
     # A ban of a patron is of all cards, whichever of them was swiped; no row has an empty key.
     whose = (row_key or b"", None) if patron_ref is None else (b"", patron_ref)
-    refuse_second(ban, branch.book.bans(*whose))
+    if any(standing.covers(ban) for standing in branch.book.bans(*whose)):
+        raise InputError(
+            "the card or patron is banned for as long already; lift that ban first if this one is "
+            "to take its place"
+        )
     added = branch.writer.ban(ban, moment, row_key=row_key, patron_ref=patron_ref)
     cards = () if row_key is None else (row_key,)
     return Outcome(added, {"number": added.number}, cards, patron_ref, added.reason)
@@ -374,26 +378,6 @@ def _changed(
     branch.staff.accounts.keep(after, moment)
     branch.staff.sessions.end_all(after.name)
     return Outcome(after, {"account": after.name, **details})
-
-
-def refuse_second(ban: Ban, standing: Iterable[Ban]) -> None:
-    """Refuse a ban beside one that keeps the same people out as early, as long and as widely.
-
-    `standing` are those of the same card or patron that were not lifted, in force or not.
-
-    Raises InputError: there is such a ban.
-    """
-    if any(_covers(other, ban) for other in standing):
-        raise InputError(
-            "the card or patron is banned for as long already; lift that ban first if this one is "
-            "to take its place"
-        )
-
-
-def _covers(standing: Ban, ban: Ban) -> bool:
-    as_long = standing.until is None or (ban.until is not None and ban.until <= standing.until)
-    as_widely = ALL_BRANCHES in standing.branches or ban.branches <= standing.branches
-    return standing.since <= ban.since and as_long and as_widely
 
 
 def _set_by_staff(book: BranchRecords, moment: Moment) -> list[StoredDay]:

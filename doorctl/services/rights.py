@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from enum import Enum
 
 from doorctl.access.rights import Ban, BanEntry, BanState, Pass, PassEntry, ban_state
@@ -30,6 +30,19 @@ MADE_UP_REF = "sip2-"
 """Begins the made-up number of a patron to whom the library system gave none: new each time."""
 
 
+class Reach(Enum):
+    """For whom a ban holds, what staff have to know most first; the bans' page tells each."""
+
+    NOT_YET = "not_yet"
+    """For the patron of a number that nobody has in the register now."""
+    CARD_ALONE = "card_alone"
+    """The register knows no owner."""
+    THIS_CARD = "this_card"
+    """For the patron, but not by a card that they get later."""
+    PATRON = "added"
+    """For the patron with all cards."""
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """One reading of a number, sealed, with its patron; or the patron of a number alone.
@@ -47,19 +60,14 @@ class Card:
         """The key of its row; None for a patron's number."""
         return None if self.reading is None else self.reading.key
 
-
-@dataclass(frozen=True, slots=True)
-class Banned:
-    """A ban with its number; `whole_patron` says that it is of the patron with all cards.
-
-    `follows` says whether it holds for a card that the patron gets later, `known` whether the
-    register has the patron who was named by number; else the ban waits.
-    """
-
-    ban: Ban
-    whole_patron: bool
-    follows: bool = True
-    known: bool = True
+    @property
+    def reach(self) -> Reach:
+        """For whom a ban of it holds."""
+        if self.patron_ref is None:
+            return Reach.CARD_ALONE
+        if not self.known:
+            return Reach.NOT_YET
+        return Reach.THIS_CARD if self.patron_ref.startswith(MADE_UP_REF) else Reach.PATRON
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +110,8 @@ def _of_attempt(app: App, attempt: int) -> Card:
     return Card(reading, None)
 
 
-def ban(app: App, cards: Iterable[Card], new: Ban) -> tuple[Banned, ...]:
-    """Ban cards, and their patrons with all cards where the register knows them.
+def ban(app: App, cards: Iterable[Card], new: Ban) -> tuple[tuple[Ban, Reach], ...]:
+    """Ban cards, and their patrons with all cards where the register knows them; return each ban.
 
     Ten digits that may be a card's or a CPR number, and that the register does not know, are banned
     as both: a ban that looks for the wrong one would let a banned person in. So is a patron whom
@@ -112,15 +120,13 @@ def ban(app: App, cards: Iterable[Card], new: Ban) -> tuple[Banned, ...]:
     """
     made, refusal = [], None
     for card in cards:
-        whole = card.patron_ref is not None
-        follows = not (card.patron_ref or "").startswith(MADE_UP_REF)
         try:
             stored = change(app, deeds.add_ban(new, card.key, card.patron_ref))
         except InputError as error:
             # One of two readings may be banned already, and the other not.
             refusal = error
         else:
-            made.append(Banned(stored, whole, follows, card.known))
+            made.append((stored, card.reach))
     if refusal is not None and not made:
         raise refusal
     return tuple(made)
@@ -267,33 +273,22 @@ def letter_in(language: str, ban: Ban, branch: Branch, moment: Moment) -> str:
     """
     from doorctl.core.language import own  # commands do without
 
-    def day(at: datetime) -> str:
-        form = "{0.day}.{0.month}.{0.year}" if language == "da" else "{0.day} {0:%B %Y}"
-        return form.format(letter_day(at, moment))
-
-    say = own(language).words.gettext
-    span, last = "from {first} until further notice. We shall look at it again after a year", ""
-    if ban.until is not None:
-        span, last = (
-            "from {first} until {last}, that day too",
-            day(ban.until - timedelta.resolution),
-        )
+    form = "{0.day}.{0.month}.{0.year}" if language == "da" else "{0.day} {0:%B %Y}"
+    say, (first, last) = own(language).words.gettext, ban.days(moment)
+    span = "from {first} until {last}, that day too"
+    if last is None:
+        span = "from {first} until further notice. We shall look at it again after a year"
     on = " on {phone}" if branch.phone else ""
     number = f" {say('The case has number {n}.')}" if ban.number else ""
     told = {
         "branch": branch.name,
-        "span": say(span).format(first=day(ban.since), last=last),
+        "span": say(span).format(first=form.format(first), last=last and form.format(last)),
         "reason": ban.reason,
         "note": ban.note,
         "call": say(f"If you have questions, please call us{on}.").format(phone=branch.phone),
         "number": number.format(n=ban.number),
     }
     return "\n\n".join(filter(None, (say(text).format(**told) for text in PARAGRAPHS)))
-
-
-def letter_day(at: datetime, moment: Moment) -> date:
-    """Return the local date of an instant."""
-    return at.astimezone(moment.local.tzinfo).date()
 
 
 def every_pass(app: App, why: str = "") -> tuple[PassEntry, ...]:

@@ -15,7 +15,7 @@ from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.installation import initialise
 from doorctl.services.numbers import TakenAs
-from doorctl.services.rights import Banned
+from doorctl.services.rights import Reach
 from doorctl.services.subject import Named
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons_writer import open_or_create_patrons
@@ -75,12 +75,14 @@ def register(
     writer.close()
 
 
-def ban_card(app: App, typed: str, taken_as: TakenAs | None, new: Ban) -> tuple[Banned, ...]:
+def ban_card(
+    app: App, typed: str, taken_as: TakenAs | None, new: Ban
+) -> tuple[tuple[Ban, Reach], ...]:
     """Ban whom staff name by a card."""
     return rights.ban(app, rights.whose(app, Named(typed, None, taken_as)), new)
 
 
-def ban_patron(app: App, patron_ref: str, new: Ban) -> Banned:
+def ban_patron(app: App, patron_ref: str, new: Ban) -> tuple[Ban, Reach]:
     """Ban whom staff name by the library system's number."""
     (banned,) = rights.ban(app, rights.whose(app, Named(None, patron_ref, None)), new)
     return banned

@@ -15,6 +15,7 @@ from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.services import rights
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import TakenAs
+from doorctl.services.rights import Reach
 from tests.services.branches import (
     ban_card,
     ban_patron,
@@ -45,28 +46,29 @@ class TestBans:
     def test_of_a_card_that_the_register_knows_is_of_the_patron(self, app: App) -> None:
         """So another card of the same patron is banned too."""
         register(app, (IdentifierKind.CARD, CARD, "1001"))
-        (banned,) = ban_card(app, CARD, None, BAN)
+        ((banned, reach),) = ban_card(app, CARD, None, BAN)
 
-        assert banned.whole_patron
+        assert reach is Reach.PATRON
         with open_book(app) as book:
-            assert book.bans(bytes(16), "1001") == (banned.ban,)
-            assert book.bans(key(app, IdentifierKind.CARD, CARD), None) == (banned.ban,)
+            assert book.bans(bytes(16), "1001") == (banned,)
+            assert book.bans(key(app, IdentifierKind.CARD, CARD), None) == (banned,)
 
-    @pytest.mark.parametrize(("ref", "follows"), [("1001", True), ("sip2-0f", False)])
+    @pytest.mark.parametrize(
+        ("ref", "reach"), [("1001", Reach.PATRON), ("sip2-0f", Reach.THIS_CARD)]
+    )
     def test_says_whether_it_holds_for_a_card_to_come(
-        self, ref: str, app: App, *, follows: bool
+        self, ref: str, reach: Reach, app: App
     ) -> None:
         """A patron whom the library system gave no number is another one with the next card."""
         register(app, (IdentifierKind.CARD, CARD, ref))
-        (banned,) = ban_card(app, CARD, None, BAN)
 
-        assert (banned.whole_patron, banned.follows) == (True, follows)
+        assert ban_card(app, CARD, None, BAN)[0][1] is reach
 
     def test_of_ten_digits_that_nobody_knows_is_of_both_readings(self, app: App) -> None:
         """Swiped as a plastic card or as a health card, it is banned."""
         banned = ban_card(app, EITHER, None, BAN)
 
-        assert [one.whole_patron for one in banned] == [False, False]
+        assert [reach for _, reach in banned] == [Reach.CARD_ALONE] * 2
         with open_book(app) as book:
             for kind in (IdentifierKind.CARD, IdentifierKind.CPR):
                 assert len(book.bans(key(app, kind, EITHER), None)) == 1
@@ -74,9 +76,9 @@ class TestBans:
     def test_of_ten_digits_is_of_the_reading_that_is_known(self, app: App) -> None:
         """Nobody is banned twice, and no stranger besides."""
         register(app, (IdentifierKind.CPR, EITHER, "1001"))
-        (banned,) = ban_card(app, EITHER, None, BAN)
+        ((_, reach),) = ban_card(app, EITHER, None, BAN)
 
-        assert banned.whole_patron
+        assert reach is Reach.PATRON
         with open_book(app) as book:
             assert book.bans(key(app, IdentifierKind.CARD, EITHER), None) == ()
 
@@ -98,26 +100,26 @@ class TestBans:
     def test_without_a_register_the_card_is_banned(self, app: App) -> None:
         """A lost register is no reason to keep nobody out."""
         app.storage.patrons_db.unlink()
-        (banned,) = ban_card(app, CARD, None, BAN)
+        ((_, reach),) = ban_card(app, CARD, None, BAN)
 
-        assert not banned.whole_patron
+        assert reach is Reach.CARD_ALONE
 
     def test_of_a_patron_needs_no_card(self, app: App) -> None:
         """The library system's own number will do."""
         register(app, (IdentifierKind.CARD, CARD, "1001"))
-        banned = ban_patron(app, "1001", BAN)
+        banned, reach = ban_patron(app, "1001", BAN)
 
-        assert banned.known
+        assert reach is Reach.PATRON
         with open_book(app) as book:
-            assert book.bans(bytes(16), "1001") == (banned.ban,)
+            assert book.bans(bytes(16), "1001") == (banned,)
 
     def test_of_a_number_that_nobody_has_holds_once_somebody_has(self, app: App) -> None:
         """It is said that nobody has it now: a ban of a mistyped number keeps nobody out."""
-        banned = ban_patron(app, "1001", BAN)
+        banned, reach = ban_patron(app, "1001", BAN)
 
-        assert not banned.known
+        assert reach is Reach.NOT_YET
         with open_book(app) as book:
-            assert book.bans(bytes(16), "1001") == (banned.ban,)
+            assert book.bans(bytes(16), "1001") == (banned,)
 
     @pytest.mark.parametrize(
         "ref", [EITHER, CPR, "01 01 70 1234", "610170.1234", "0101701234AB", "Anna And", "1" * 65]
@@ -140,7 +142,7 @@ class TestBans:
         """Where the register knows it as one, it is one."""
         register(app, (IdentifierKind.CARD, CARD, EITHER))
 
-        assert ban_patron(app, EITHER, BAN).known
+        assert ban_patron(app, EITHER, BAN)[1] is Reach.PATRON
 
     @pytest.mark.parametrize(("typed", "taken_as"), [("x", None), (CARD, "cpr"), (CPR, "card")])
     def test_of_no_number_is_refused(self, typed: str, taken_as: TakenAs | None, app: App) -> None:

@@ -59,18 +59,18 @@ def test_a_ban_that_adds_nothing_is_refused(app: App, ban: Ban) -> None:
 
 def test_a_card_is_banned_once_under_each_reading(app: App, ban: Ban) -> None:
     """Where one of the two was lifted, it alone is banned again."""
-    (first, _) = ban_card(app, EITHER, None, ban)
+    ((first, _), _) = ban_card(app, EITHER, None, ban)
     with pytest.raises(InputError, match="banned for as long already"):
         ban_card(app, EITHER, None, ban)
-    rights.lift(app, first.ban.number)
+    rights.lift(app, first.number)
 
     assert len(ban_card(app, EITHER, None, ban)) == 1
 
 
 def test_lifting_tells_what_else_holds(app: App, ban: Ban) -> None:
     """One ban of two of the same patron; one that was lifted, is ahead or another's is none."""
-    first = ban_patron(app, "1001", ban).ban.number
-    second = ban_patron(app, "1001", replace(ban, until=None)).ban.number
+    first = ban_patron(app, "1001", ban)[0].number
+    second = ban_patron(app, "1001", replace(ban, until=None))[0].number
     ahead = replace(wanted(app, date(2098, 1, 1), None), branches=frozenset({ALL_BRANCHES}))
     ban_patron(app, "1001", ahead)
     ban_patron(app, "1002", ban)
@@ -114,7 +114,7 @@ def test_the_command_says_what_else_holds(tmp_path: Path) -> None:
 def test_the_command_writes_the_letter(tmp_path: Path) -> None:
     """Of a ban that was lifted there is none; the look says what it is for."""
     app = App.of(initialised(tmp_path))
-    made = ban_patron(app, "1001", wanted(app, None, LAST)).ban
+    made, _ = ban_patron(app, "1001", wanted(app, None, LAST))
     said = bans(app.config, "letter", f"{made.number}")
     assert said == written(made, app.config.branch, app.clock.moment()) + "\n"
     for part in ("støj", "Brevet.", "1.6.2099", "1 June 2099"):

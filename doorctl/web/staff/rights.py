@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -33,7 +33,7 @@ from doorctl.core.masked import Pin
 from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT, refuse_text
 from doorctl.services import deeds, rights
 from doorctl.services.branch import change
-from doorctl.services.rights import Banned, PassState, pass_state
+from doorctl.services.rights import PassState, Reach, pass_state
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.words import WEEKDAYS, Words
@@ -165,23 +165,24 @@ class BansPages:
             texts=_letters(request, draft.ban),
             today=request.today,
             everywhere=ALL_BRANCHES in draft.ban.branches,
-            moment=timedelta.resolution,
+            days=draft.ban.days(request.app.clock.moment()),
         )
 
     async def _confirmed(self, request: PageRequest, draft: Draft) -> Response:
         if draft.whom.number:
             await request.do(change, deeds.change_ban(draft.ban))
             return request.done(BANS, "changed")
-        made = await request.do(rights.ban, draft.whom.cards, draft.ban)
-        return request.done(BANS, _outcome(made))
+        made = {reach for _, reach in await request.do(rights.ban, draft.whom.cards, draft.ban)}
+        return request.done(BANS, next(reach for reach in Reach if reach in made).value)
 
     async def _one(self, request: PageRequest) -> Response:
         number, words = filled_in.row_number(request), request.house.words_of(None)
         ban = await request.do(rights.ban_to_write_of, number, "number")
+        _, last = ban.days(request.app.clock.moment())
         whom = Whom(request.words.say("ban {number}", number=number), number=number)
         form = {
             **filled_in.reason_again(ban.reason, REASONS, words),
-            "last": (_last_day(request, ban),),
+            "last": (request.words.short_day(last) if last else "",),
             "branches": (EVERYWHERE if ALL_BRANCHES in ban.branches else HERE,),
             "note": (ban.note,),
         }
@@ -211,13 +212,12 @@ class BansPages:
         return request.page(
             "bans.html",
             **self._form_of(request, form, whom, error),
-            bans=[(entry, ban_state(entry, moment, here)) for entry in bans],
+            bans=[(it, ban_state(it, moment, here), it.ban.days(moment)) for it in bans],
             states=BAN_STATES,
             in_force=BanState.HOLDS,
             can_end={BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
             all_branches=ALL_BRANCHES,
             own_branch=here,
-            moment=timedelta.resolution,
         )
 
     def _form_of(
@@ -253,12 +253,6 @@ def _last(form: Form, first: date) -> date | None:
     return last
 
 
-def _last_day(request: PageRequest, ban: Ban) -> str:
-    if ban.until is None:
-        return ""
-    return request.words.short_day(request.words.local(ban.until - timedelta.resolution).date())
-
-
 def _letters(request: PageRequest, ban: Ban) -> list[tuple[Words, list[str]]]:
     """Return the paragraphs of the Danish and of the English letter, with each one's words."""
     branch, moment = request.app.config.branch, request.app.clock.moment()
@@ -275,14 +269,6 @@ def _reason_in(words: Words, reason: str, kept_in: Words) -> str:
     listed, colon, own = reason.partition(": ")
     known = {kept_in.say(text): text for text in REASONS.values()}
     return f"{words.say(known[listed])}{colon}{own}" if listed in known else reason
-
-
-def _outcome(made: tuple[Banned, ...]) -> str:
-    if any(not banned.known for banned in made):
-        return "not_yet"
-    if any(not banned.whole_patron for banned in made):
-        return "card_alone"
-    return "added" if all(banned.follows for banned in made) else "this_card"
 
 
 # The page of passes: who comes in beside the register's rules, by a card or by a code.
