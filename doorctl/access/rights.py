@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from itertools import pairwise
 from types import MappingProxyType
+from typing import Generic, TypeVar
 
 from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Mode, Span
 from doorctl.access.patron import PIN_CHECK_BYTES, Reason
@@ -337,32 +338,26 @@ def _spans_that_may_hold(local: datetime) -> tuple[tuple[date, int], tuple[date,
     return (today, minute), (today - timedelta(days=1), minute + DAY_MINUTES)
 
 
+HeldT = TypeVar("HeldT", Ban, Pass)
+
+
 @dataclass(frozen=True, slots=True)
-class BanEntry:
-    """A ban as staff see it listed; times are UTC.
+class Listed(Generic[HeldT]):
+    """A ban or a pass as staff see it listed; it was lifted or revoked at `ended_at`, UTC.
 
     `card` is the first 8 hex digits of the row key, a pseudonym; None for a ban of the patron.
-    `patron_ref` is the library system's opaque number; None for a ban of the card alone.
+    `patron_ref` is the library system's opaque number; None for a pass or a ban of the card alone.
     """
 
-    ban: Ban
+    held: HeldT
     card: str | None
-    patron_ref: str | None = field(repr=False)
-    lifted_at: datetime | None = None
+    patron_ref: str | None = field(default=None, repr=False)
+    ended_at: datetime | None = None
 
-    def is_of_the_same(self, other: BanEntry) -> bool:
+    def is_of_the_same(self, other: Listed[HeldT]) -> bool:
         """Tell whether both are of one patron or of one card."""
         same_patron = self.patron_ref is not None and self.patron_ref == other.patron_ref
         return same_patron or (self.card is not None and self.card == other.card)
-
-
-@dataclass(frozen=True, slots=True)
-class PassEntry:
-    """A pass as staff see it listed; `card` is a pseudonym as in :class:`BanEntry`."""
-
-    held: Pass
-    card: str
-    revoked_at: datetime | None = None
 
 
 # When a ban begins and ends, in days as staff give them, and what it does now.
@@ -379,10 +374,10 @@ class BanState(Enum):
     """It is for other branches."""
 
 
-def ban_state(entry: BanEntry, moment: Moment, branch: str) -> BanState:
+def ban_state(entry: Listed[Ban], moment: Moment, branch: str) -> BanState:
     """Return what a listed ban does at a branch now."""
-    ban = entry.ban
-    if entry.lifted_at is not None:
+    ban = entry.held
+    if entry.ended_at is not None:
         return BanState.LIFTED
     if ban.holds(moment, branch):
         return BanState.HOLDS

@@ -19,10 +19,9 @@ from doorctl.access.rights import (
     MOST_SPANS,
     USUAL_BAN,
     Ban,
-    BanEntry,
     BanState,
+    Listed,
     Pass,
-    PassEntry,
     PassKind,
     ban_since,
     ban_state,
@@ -213,18 +212,18 @@ def _ban_added(ban: Ban, moment: Moment, reach: Reach = Reach.PATRON) -> str:
     return f"Ban {ban.number} holds from {begins}{ends}{WHOM[reach]} {NOTICE}"
 
 
-def _ban_as_dict(entry: BanEntry, moment: Moment, here: str) -> dict[str, Any]:
+def _ban_as_dict(entry: Listed[Ban], moment: Moment, here: str) -> dict[str, Any]:
     return {
-        "number": entry.ban.number,
+        "number": entry.held.number,
         "state": ban_state(entry, moment, here),
         **picked(entry, "card", "patron_ref"),
-        **picked(entry.ban, "reason", "since", "until", "by", "branches", "note"),
-        "lifted_at": entry.lifted_at,
+        **picked(entry.held, "reason", "since", "until", "by", "branches", "note"),
+        "lifted_at": entry.ended_at,
     }
 
 
-def _ban_as_line(entry: BanEntry, moment: Moment, here: str) -> str:
-    ban, state = entry.ban, ban_state(entry, moment, here)
+def _ban_as_line(entry: Listed[Ban], moment: Moment, here: str) -> str:
+    ban, state = entry.held, ban_state(entry, moment, here)
     mark = click.style(f"{state.value:9}", fg="red" if state is BanState.HOLDS else None)
     ids = {"card": entry.card, "patron": entry.patron_ref}
     whom = " ".join(f"{name} {value}" for name, value in ids.items() if value is not None)
@@ -385,7 +384,7 @@ def _issued(app: App, number: str, taken_as: TakenAs | None, new: Pass, own_pin:
     return f"Pass {held.number} is issued. The code is {groups}; it is shown only now. {typed}"
 
 
-def _pass_as_dict(entry: PassEntry, today: date) -> dict[str, Any]:
+def _pass_as_dict(entry: Listed[Pass], today: date) -> dict[str, Any]:
     held = entry.held
     return {
         "number": held.number,
@@ -400,11 +399,11 @@ def _pass_as_dict(entry: PassEntry, today: date) -> dict[str, Any]:
         "outside_hours": held.outside_hours,
         "pin": _pin(held),
         "companions": held.companions_max,
-        "revoked_at": entry.revoked_at,
+        "revoked_at": entry.ended_at,
     }
 
 
-def _pass_as_line(entry: PassEntry, today: date) -> str:
+def _pass_as_line(entry: Listed[Pass], today: date) -> str:
     held, state = entry.held, pass_state(entry, today)
     facts = [
         f"card {entry.card}" if held.code_digits is None else f"code of {held.code_digits} digits",

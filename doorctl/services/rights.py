@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import Enum
 
-from doorctl.access.rights import Ban, BanEntry, BanState, Pass, PassEntry, ban_state
+from doorctl.access.rights import Ban, BanState, HeldT, Listed, Pass, ban_state
 from doorctl.config.tables import Branch
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Pin
@@ -141,9 +141,9 @@ def lift(app: App, number: int) -> Lifted:
         entries = book.every_ban()
     ban, here = change(app, deeds.lift_ban(number)), app.config.branch.id
     moment = app.clock.moment()
-    whose = next((entry for entry in entries if entry.ban.number == number), None)
+    whose = next((entry for entry in entries if entry.held.number == number), None)
     others = (
-        entry.ban.number
+        entry.held.number
         for entry in entries
         if whose is not None
         and entry is not whose
@@ -212,7 +212,7 @@ def issue_for_code(app: App, new: Pass) -> tuple[Pass, str]:
     return change(app, deeds.issue_pass(new, code.key)), code.digits
 
 
-def every_ban(app: App, why: str = "") -> tuple[BanEntry, ...]:
+def every_ban(app: App, why: str = "") -> tuple[Listed[Ban], ...]:
     """Return every ban that is stored, newest first; the look is first noted on the audit log."""
     with open_book(app) as book:
         entries = book.every_ban()
@@ -227,10 +227,7 @@ def ban_to_write_of(app: App, number: int, what: str = "letter") -> Ban:
     InputError: there is none of that number, or it was lifted; nothing was noted.
     """
     with open_book(app) as book:
-        held = (entry.ban for entry in book.every_ban() if entry.lifted_at is None)
-        ban = next((ban for ban in held if ban.number == number), None)
-    if ban is None:
-        raise InputError("no ban {n}; see doorctl bans list", n=str(number))
+        ban = _standing(book.every_ban(), number, "no ban {n}; see doorctl bans list")
     note(app, Deed(Action.BANS_LISTED, details={what: number}))
     return ban
 
@@ -291,7 +288,7 @@ def letter_in(language: str, ban: Ban, branch: Branch, moment: Moment) -> str:
     return "\n\n".join(filter(None, (say(text).format(**told) for text in PARAGRAPHS)))
 
 
-def every_pass(app: App, why: str = "") -> tuple[PassEntry, ...]:
+def every_pass(app: App, why: str = "") -> tuple[Listed[Pass], ...]:
     """Return every pass that is stored, newest first; as :func:`every_ban`."""
     with open_book(app) as book:
         entries = book.every_pass()
@@ -302,17 +299,22 @@ def every_pass(app: App, why: str = "") -> tuple[PassEntry, ...]:
 def pass_to_change(app: App, number: int) -> Pass:
     """Return a pass that was not revoked; the look is noted, as :func:`ban_to_write_of`."""
     with open_book(app) as book:
-        issued = (entry.held for entry in book.every_pass() if entry.revoked_at is None)
-        held = next((held for held in issued if held.number == number), None)
-    if held is None:
-        raise InputError("there is no pass of that number")
+        held = _standing(book.every_pass(), number, "there is no pass of that number")
     note(app, Deed(Action.PASSES_LISTED, details={"number": number}))
     return held
 
 
-def pass_state(entry: PassEntry, today: date) -> PassState:
+def _standing(entries: Iterable[Listed[HeldT]], number: int, absent: str) -> HeldT:
+    standing = (entry.held for entry in entries if entry.ended_at is None)
+    for held in standing:
+        if held.number == number:
+            return held
+    raise InputError(absent, n=str(number))
+
+
+def pass_state(entry: Listed[Pass], today: date) -> PassState:
     """Return a pass's state on a local day."""
-    if entry.revoked_at is not None:
+    if entry.ended_at is not None:
         return PassState.REVOKED
     if entry.held.last_day < today:
         return PassState.OVER

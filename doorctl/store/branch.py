@@ -13,6 +13,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from operator import index
 from pathlib import Path
 from threading import Lock
@@ -35,9 +36,9 @@ from doorctl.access.day import Override
 from doorctl.access.rights import (
     MIN_CODE_DIGITS,
     Ban,
-    BanEntry,
+    HeldT,
+    Listed,
     Pass,
-    PassEntry,
     PassKind,
     guessable,
 )
@@ -190,7 +191,7 @@ _RESTRICTED = """
 """A card that another patron has now is no longer the first patron's."""
 
 _EVERY_BAN = f"SELECT row_key, patron_ref, lifted_ms, {BANS} FROM bans ORDER BY number DESC"  # noqa: S608 -- as said
-_EVERY_PASS = f"SELECT row_key, revoked_ms, {PASSES} FROM passes ORDER BY number DESC"  # noqa: S608 -- as said
+_EVERY_PASS = f"SELECT row_key, NULL, revoked_ms, {PASSES} FROM passes ORDER BY number DESC"  # noqa: S608 -- as said
 _OVERRIDE = f"""
     SELECT {OVERRIDES} FROM overrides WHERE number = (SELECT max(number) FROM overrides)
     AND ended_ms IS NULL
@@ -300,13 +301,13 @@ class BranchRecords(BranchReader):
         records = self._fetch(to_override, _OVERRIDE)
         return records[0] if records else None
 
-    def every_ban(self) -> tuple[BanEntry, ...]:
+    def every_ban(self) -> tuple[Listed[Ban], ...]:
         """Return every ban that is still stored, newest first."""
-        return self._fetch(_to_ban_entry, _EVERY_BAN)
+        return self._fetch(partial(_listed, to_ban), _EVERY_BAN)
 
-    def every_pass(self) -> tuple[PassEntry, ...]:
+    def every_pass(self) -> tuple[Listed[Pass], ...]:
         """Return every pass that is still stored, newest first."""
-        return self._fetch(_to_pass_entry, _EVERY_PASS)
+        return self._fetch(partial(_listed, to_pass), _EVERY_PASS)
 
     def version(self) -> int:
         """Return a number that changes with each commit and each new file."""
@@ -342,19 +343,10 @@ def _absent(file: str) -> bool:
     return False
 
 
-def _to_ban_entry(record: tuple[Any, ...]) -> BanEntry:
-    row_key, patron_ref, lifted_ms, *ban = record
-    card, lifted_at = maybe(_pseudonym, row_key), maybe(from_ms, lifted_ms)
-    return BanEntry(to_ban(tuple(ban)), card, patron_ref, lifted_at)
-
-
-def _to_pass_entry(record: tuple[Any, ...]) -> PassEntry:
-    row_key, revoked_ms, *held = record
-    return PassEntry(to_pass(tuple(held)), _pseudonym(row_key), maybe(from_ms, revoked_ms))
-
-
-def _pseudonym(row_key: bytes) -> str:
-    return row_key.hex()[:CARD_HEX_DIGITS]
+def _listed(to_held: Callable[[tuple[Any, ...]], HeldT], record: tuple[Any, ...]) -> Listed[HeldT]:
+    row_key, patron_ref, ended_ms, *held = record
+    card = None if row_key is None else row_key.hex()[:CARD_HEX_DIGITS]
+    return Listed(to_held(tuple(held)), card, patron_ref, maybe(from_ms, ended_ms))
 
 
 def _to_calendar(records: list[tuple[Any, ...]]) -> StoredCalendar:

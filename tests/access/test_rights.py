@@ -25,8 +25,8 @@ from doorctl.access.rights import (
     OPEN_BY_ANY_CLOCK,
     OPENS_IN,
     Ban,
-    BanEntry,
     BanState,
+    Listed,
     Pass,
     PassKind,
     ban_state,
@@ -604,11 +604,11 @@ def test_bans_are_of_the_same_by_the_patron_or_the_card(
     card: str | None, patron: str | None, *, same: bool
 ) -> None:
     """Two bans that both say nothing of one of them are not the same by that."""
-    other = BanEntry(BAN, card, patron)
+    other = Listed(BAN, card, patron)
 
-    assert other.is_of_the_same(BanEntry(BAN, "aa", "1001")) is same
-    assert not BanEntry(BAN, "aa", None).is_of_the_same(BanEntry(BAN, "bb", None))
-    assert not BanEntry(BAN, None, "1001").is_of_the_same(BanEntry(BAN, None, "1002"))
+    assert other.is_of_the_same(Listed(BAN, "aa", "1001")) is same
+    assert not Listed(BAN, "aa", None).is_of_the_same(Listed(BAN, "bb", None))
+    assert not Listed(BAN, None, "1001").is_of_the_same(Listed(BAN, None, "1002"))
 
 
 @pytest.mark.parametrize(
@@ -626,11 +626,11 @@ def test_bans_are_of_the_same_by_the_patron_or_the_card(
 )
 def test_what_a_ban_does_now(made: Ban, *, lifted: bool, does: BanState) -> None:
     """One word for each, the same on the page and in the command's list."""
-    entry = BanEntry(made, None, "1001", PAST if lifted else None)
+    entry = Listed(made, None, "1001", PAST if lifted else None)
     assert ban_state(entry, THEN, "oest") is does
 
 
 def test_while_nobody_knows_the_time_a_ban_holds() -> None:
     """As at the door: one that may have begun has."""
-    entry = BanEntry(ban(LOCAL + HOUR), None, "1001")
+    entry = Listed(ban(LOCAL + HOUR), None, "1001")
     assert ban_state(entry, LOST, "oest") is BanState.HOLDS

@@ -20,7 +20,7 @@ from doorctl.access.calendar import (
     StoredWeek,
 )
 from doorctl.access.day import Override
-from doorctl.access.rights import Ban, BanEntry, Pass, PassEntry, PassKind
+from doorctl.access.rights import Ban, Listed, Pass, PassKind
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.store.branch import BranchRecords
@@ -140,7 +140,7 @@ def test_a_lifted_ban_is_listed_and_looked_up_no_more(branch: Branch) -> None:
     assert branch.writer.lift(ban.number, at()) == ban
 
     assert branch.book.bans(key_of(1), "p-1") == ()
-    assert branch.book.every_ban() == (BanEntry(ban, key_of(1).hex()[:8], "p-1", NOON),)
+    assert branch.book.every_ban() == (Listed(ban, key_of(1).hex()[:8], "p-1", NOON),)
     for number in (ban.number, 99):
         with pytest.raises(InputError, match=f"no ban {number} that could be lifted"):
             branch.writer.lift(number, at())
@@ -188,12 +188,12 @@ def test_lists_are_newest_first_and_name_nobody(branch: Branch) -> None:
     branch.writer.revoke(one.number, at())
 
     assert branch.book.every_ban() == (
-        BanEntry(second, None, "p-1"),
-        BanEntry(first, key_of(1).hex()[:8], "p-1"),
+        Listed(second, None, "p-1"),
+        Listed(first, key_of(1).hex()[:8], "p-1"),
     )
     assert branch.book.every_pass() == (
-        PassEntry(other, key_of(2).hex()[:8]),
-        PassEntry(one, key_of(1).hex()[:8], NOON),
+        Listed(other, key_of(2).hex()[:8]),
+        Listed(one, key_of(1).hex()[:8], ended_at=NOON),
     )
 
 
@@ -470,7 +470,7 @@ def test_what_ended_more_than_a_month_ago_is_deleted(branch: Branch) -> None:
 
     for days in range(1, 32, 2):
         _touch(branch, at(LOCAL + days * DAY))
-    assert {entry.ban.number for entry in branch.book.every_ban()} == {
+    assert {entry.held.number for entry in branch.book.every_ban()} == {
         ended.number,
         lifted.number,
         endless.number,
@@ -481,7 +481,7 @@ def test_what_ended_more_than_a_month_ago_is_deleted(branch: Branch) -> None:
     assert len(branch.book.calendar().sources[DaySource.HOLIDAY].days) == 1
 
     _touch(branch, at(LOCAL + 32 * DAY))
-    assert [entry.ban for entry in branch.book.every_ban()] == [endless]
+    assert [entry.held for entry in branch.book.every_ban()] == [endless]
     assert [entry.held for entry in branch.book.every_pass()] == [staff]
     assert branch.book.override() == LOCKDOWN, "it counts until it is lifted"
     assert branch.book.calendar().sources[DaySource.HOLIDAY].days == ()

@@ -212,7 +212,7 @@ class BansPages:
         return request.page(
             "bans.html",
             **self._form_of(request, form, whom, error),
-            bans=[(it, ban_state(it, moment, here), it.ban.days(moment)) for it in bans],
+            bans=[(it, ban_state(it, moment, here), it.held.days(moment)) for it in bans],
             states=BAN_STATES,
             in_force=BanState.HOLDS,
             can_end={BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.access.ports import Opened
-from doorctl.access.rights import BanEntry
+from doorctl.access.rights import Ban, Listed
 from doorctl.access.throttle import CODES_KEY, CardThrottle
 from doorctl.accounts.account import Role
 from doorctl.core.language import DANISH
@@ -44,7 +44,7 @@ def known(app: App, ref: str) -> None:
     register(app, (IdentifierKind.CARD, CARD, ref))
 
 
-def stored(app: App) -> tuple[BanEntry, ...]:
+def stored(app: App) -> tuple[Listed[Ban], ...]:
     """Return every ban, newest first."""
     with open_book(app) as book:
         return book.every_ban()
@@ -58,9 +58,9 @@ def test_a_ban_is_added_listed_and_lifted(app: App) -> None:
     (entry,) = stored(app)
 
     assert added == "/bans?done=added"
-    assert entry.ban.reason == "Støj eller anden gene: shouting"
-    assert entry.ban.note == "One.\nTwo."
-    assert (entry.ban.by, str(entry.ban.until)) == ("staff", "2026-12-24 23:00:00+00:00")
+    assert entry.held.reason == "Støj eller anden gene: shouting"
+    assert entry.held.note == "One.\nTwo."
+    assert (entry.held.by, str(entry.held.until)) == ("staff", "2026-12-24 23:00:00+00:00")
     listed, card = asking.get("/bans?done=added").text, str(entry.card)[:4]
     for said in (
         "In force",
@@ -111,7 +111,7 @@ def test_what_is_told_of_whom_it_holds_for(
     assert leads == f"/bans?done={done}"
     assert told in page
     assert ("med alle kort" in page) == (done == "added")
-    assert [one.ban.until for one in stored(app)] == [None]
+    assert [one.held.until for one in stored(app)] == [None]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_card_that_a_reader_types_leads_on_to_the_next_question(app: App) -> N
     assert client(app, Role.MANAGER).post("/bans", data=form).status_code == 422
     assert confirmed(asking, "/bans", form) == "/bans?done=added"
     (entry,) = stored(app)
-    assert (entry.patron_ref, str(entry.ban.until)) == ("1001", "2026-12-08 23:00:00+00:00")
+    assert (entry.patron_ref, str(entry.held.until)) == ("1001", "2026-12-08 23:00:00+00:00")
 
 
 def test_before_a_ban_its_page_to_check_shows_all_of_it(app: App) -> None:
@@ -270,7 +270,11 @@ def test_a_ban_is_changed_by_the_same_form(app: App) -> None:
     )
     assert confirmed(asking, "/bans", form) == "/bans?done=changed"
     after = stored(app)[-1]
-    assert (after.patron_ref, after.ban.since, after.ban.by) == ("1001", before.ban.since, "staff")
-    assert (after.ban.until, after.ban.reason) == (None, "Trusler eller vold")
+    assert (after.patron_ref, after.held.since, after.held.by) == (
+        "1001",
+        before.held.since,
+        "staff",
+    )
+    assert (after.held.until, after.held.reason) == (None, "Trusler eller vold")
     assert asking.get("/bans/9").status_code == 404
     assert Action.BAN_CHANGED in [action for action, _, _ in recorded(app.config)]

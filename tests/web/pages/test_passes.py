@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from doorctl.access.calendar import Span
 from doorctl.access.patron import pin_check
-from doorctl.access.rights import EVERY_DAY, PassEntry, PassKind
+from doorctl.access.rights import EVERY_DAY, Listed, Pass, PassKind
 from doorctl.accounts.account import Role
 from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind, Pin
@@ -39,7 +39,7 @@ def client(app: App, role: Role = Role.STAFF, language: str = DANISH) -> TestCli
     return browser(lambda frame: PassesPages(frame).routes(), role, language, app)
 
 
-def stored(app: App) -> tuple[PassEntry, ...]:
+def stored(app: App) -> tuple[Listed[Pass], ...]:
     """Return every pass, newest first."""
     with open_book(app) as book:
         return book.every_pass()
