@@ -38,12 +38,6 @@ MIN_DIFFERENT_DIGITS = 4
 """111112 and 131313 are what people try first."""
 
 
-def codes_allowed(digits: int) -> int:
-    """Return how many codes of so many digits may be in force at a time: 1000 for six."""
-    possible: int = 10**digits
-    return possible // CODES_APART
-
-
 def guessable(code: str) -> bool:
     """Tell whether people try this code first: a run, few digits, a repeated group, or a date."""
     return (

@@ -16,15 +16,15 @@ from doorctl.config.tables import Branch
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
+from doorctl.core.ports import Seal
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import refuse_ref
 from doorctl.services import deeds
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change, note
 from doorctl.services.cards import card_of_attempt, cards_of, numbers_of, open_register
-from doorctl.services.numbers import Numbers, Reading, TakenAs
+from doorctl.services.numbers import Reading, TakenAs
 from doorctl.services.subject import Named
-from doorctl.store.patrons import PatronCache
 
 MADE_UP_REF = "sip2-"
 """Begins the made-up number of a patron to whom the library system gave none: new each time."""
@@ -93,21 +93,14 @@ def whose(app: App, named: Named | int) -> tuple[Card, ...]:
     Raises InputError: it is no number, may be two patrons', or the attempt was by no card.
     """
     if isinstance(named, int):
-        return (_of_attempt(app, named),)
+        return _cards(app, (card_of_attempt(app, named),))
     if named.typed is not None:
-        return _known(_cards(app, named.typed, named.taken_as, numbers_of(app)))
+        return _typed(app, named.typed, named.taken_as)
     patron_ref = named.patron_ref or ""
     known = bool(cards_of(app, patron_ref))
     if not known:
         refuse_ref(patron_ref)
     return (Card(None, patron_ref, known),)
-
-
-def _of_attempt(app: App, attempt: int) -> Card:
-    reading = card_of_attempt(app, attempt)
-    with suppress(StoreError), open_register(app) as patrons:
-        return Card(reading, _patron_ref(patrons, reading))
-    return Card(reading, None)
 
 
 def ban(app: App, cards: Iterable[Card], new: Ban) -> tuple[tuple[Ban, Reach], ...]:
@@ -168,15 +161,14 @@ def for_card(
             "this branch asks for no PIN, so a pass that needs one would never open; issue it "
             "without one (--no-pin)"
         )
-    seal = numbers_of(app)
-    readings = [card.reading for card in _known(_cards(app, typed, taken_as, seal)) if card.reading]
+    readings = [card.reading for card in _typed(app, typed, taken_as) if card.reading]
     if len(readings) > 1:
         raise InputError(
             "that may be a card's number or a CPR number, and the register knows neither; "
             "say --as card or --as cpr"
         )
     if own_pin is not None:
-        check = seal.pin_check(typed, readings[0], own_pin)
+        check = numbers_of(app).pin_check(typed, readings[0], own_pin)
         new = replace(new, needs_pin=True, pin_check=check)
     return new, readings[0].key
 
@@ -321,9 +313,10 @@ def pass_state(entry: Listed[Pass], today: date) -> PassState:
     return PassState.AHEAD if entry.held.first_day > today else PassState.VALID
 
 
-def _known(cards: Iterable[Card]) -> tuple[Card, ...]:
+def _typed(app: App, typed: str, taken_as: TakenAs | None) -> tuple[Card, ...]:
     """Return the readings that the register knows, or all where it knows none."""
-    every = tuple(cards)
+    numbers = numbers_of(app)
+    every = _cards(app, numbers.readings(typed, taken_as), numbers.seal())
     known = tuple(card for card in every if card.patron_ref is not None)
     if len({card.patron_ref for card in known}) > 1:
         raise InputError(
@@ -332,16 +325,9 @@ def _known(cards: Iterable[Card]) -> tuple[Card, ...]:
     return known or every
 
 
-def _cards(app: App, typed: str, taken_as: TakenAs | None, numbers: Numbers) -> list[Card]:
-    readings = numbers.readings(typed, taken_as)
+def _cards(app: App, readings: tuple[Reading, ...], seal: Seal | None = None) -> tuple[Card, ...]:
     # Without a register the card alone is banned: that is no reason to ban nobody.
-    with suppress(StoreError), open_register(app, numbers.seal()) as patrons:
-        return [Card(reading, _patron_ref(patrons, reading)) for reading in readings]
-    return [Card(reading, None) for reading in readings]
-
-
-def _patron_ref(patrons: PatronCache, reading: Reading) -> str | None:
-    with suppress(StoreError):
-        patron = patrons.find(reading.key)
-        return None if patron is None else patron.patron_ref
-    return None
+    with suppress(StoreError), open_register(app, seal) as patrons:
+        found = ((reading, patrons.find(reading.key)) for reading in readings)
+        return tuple(Card(reading, row.patron_ref if row else None) for reading, row in found)
+    return tuple(Card(reading, None) for reading in readings)

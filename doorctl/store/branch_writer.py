@@ -14,7 +14,7 @@ from pathlib import Path
 
 from doorctl.access.calendar import DaySource, StoredDay, StoredWeek
 from doorctl.access.day import Override
-from doorctl.access.rights import Ban, Pass, codes_allowed
+from doorctl.access.rights import CODES_APART, Ban, Pass
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.staff_text import refuse_purpose, refuse_text
@@ -77,7 +77,7 @@ def _refuse_one_more(connection: sqlite3.Connection, new: Pass, row_key: bytes, 
         raise InputError("the card has {n} passes already; revoke one of them first", n=taken)
     if new.code_digits is None:
         return
-    allowed = codes_allowed(new.code_digits)
+    allowed: int = 10**new.code_digits // CODES_APART
     (codes,) = connection.execute(_CODES, (new.code_digits, day.isoformat())).fetchone()
     if codes >= allowed:
         raise InputError(

@@ -93,7 +93,7 @@ def test_the_command_bans_as_the_page_does(tmp_path: Path) -> None:
     listed = rights.every_ban(app)
     shown = json.loads(bans(app.config, "list", "--json"))
     for by_command, by_page in zip(listed[::2], listed[1::2], strict=True):
-        mine, theirs = by_command.ban, by_page.ban
+        mine, theirs = by_command.held, by_page.held
         assert (mine.until, mine.branches) == (theirs.until, theirs.branches)
         assert abs(mine.since - theirs.since) < timedelta(minutes=10)
     assert [one["state"] for one in shown] == ["holds", "holds", "ahead", "ahead", "holds", "holds"]

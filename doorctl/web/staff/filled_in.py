@@ -33,9 +33,6 @@ PATRON_REF: Final = "patron_ref"
 OTHER: Final = "other"
 """The reason that needs a text beside it."""
 
-READINGS: Final = (("", "Find out"), ("card", "A card number"), ("cpr", "A CPR number"))
-"""What ten digits may be, and how the form offers it, in English."""
-
 ENDING_DIGITS: Final = 4
 """The last digits of a number that are shown again."""
 

@@ -571,7 +571,6 @@ async def _held(request: PageRequest, **context: Any) -> Response:
         "held": None,
         "wrong": "",
         "again": "",
-        "readings": filled_in.READINGS,
         "longest": SHORT_TEXT,
     }
     return request.page("people.html", **(blank | context))

@@ -234,7 +234,6 @@ class BansPages:
             "whom_token": "" if whom is None else self._whom.keep(request, whom),
             "wrong": filled_in.wrongs(request, error, filled_in.CARD),
             "reasons": REASONS,
-            "readings": filled_in.READINGS,
             "longest": SHORT_TEXT // 2,
             "lengths": [(n, words.long_day(today + (n - 1) * ONE_DAY)) for n in LENGTHS],
         }
@@ -332,11 +331,7 @@ def _minute(written: str) -> int:
 
 
 def _small(written: str, otherwise: int) -> int:
-    if not written:
-        return otherwise
-    if len(written) != 1 or not written.isascii() or not written.isdigit():
-        raise InputError("that is no number from 0 to 9")
-    return int(written)
+    return filled_in.member(int, written or str(otherwise), "that is no number from 0 to 9")
 
 
 KINDS: Mapping[PassKind, str] = {
@@ -545,7 +540,6 @@ class PassesPages:
             "kinds": KINDS,
             "weekdays": WEEKDAYS,
             "span_fields": SPAN_FIELDS,
-            "readings": filled_in.READINGS,
             "codes": policy.code_entry,
             "pin_length": policy.pin_length,
             "code_lengths": range(MIN_CODE_DIGITS, MAX_CODE_DIGITS + 1),

@@ -325,7 +325,6 @@ async def _shown(
         "codes": CODE_HELP,
         "silent": False,
         "reasons": REASONS,
-        "readings": filled_in.READINGS,
         "longest": SHORT_TEXT // 2,
     }
     return request.page("why.html", **(blank | context))
