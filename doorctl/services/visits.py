@@ -224,7 +224,8 @@ def last_night(app: App, limit: int) -> Night:
 
 def version(app: App) -> int:
     """Return a number that changes with each commit; costs microseconds, and never raises."""
-    return _version(app.storage.visits_db, app.storage.branch_db)
+    files = app.storage.visits_db, app.storage.branch_db
+    return hash(tuple(_state(path, suffix) for path in files for suffix in ("", "-wal")))
 
 
 def search(app: App, typed: str, limit: int) -> list[Visit]:
@@ -365,10 +366,6 @@ class Reveals:
             times.append(now_s)
 
 
-def _version(*files: Path) -> int:
-    return hash(tuple(_state(path, suffix) for path in files for suffix in ("", "-wal")))
-
-
 def _state(path: Path, suffix: str) -> tuple[int, ...]:
     try:
         stat = path.with_name(f"{path.name}{suffix}").stat()
@@ -404,10 +401,9 @@ Span = tuple[datetime | None, datetime | None]
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What was counted up to a UTC time, and what the table of that version said of it."""
+    """What was counted up to a UTC time, and what the table said of it."""
 
     until: datetime
-    version: int
     totals: tuple[int, int]
     sums: Gathered
 
@@ -436,15 +432,14 @@ def _settled(
 ) -> Settled:
     since, ends = span
     until = max(min(until, ends or until), since or until)
-    # Asked first: what is counted while the rows are read makes them differ the next time.
-    found, version = kept.get(span), _version(history.path)
-    if found is not None and until - found.until < READ_AGAIN:
-        if found.version == version:
-            return found
-        if history.totals(since, found.until) == found.totals:
-            kept[span] = found = replace(found, version=version)
-            return found
-    totals = history.totals(since, until)
-    sums = gather(history.hours(since, until), branch, daily=False)
-    kept[span] = found = Settled(until, version, totals, sums)
+    found = kept.get(span)
+    if (
+        found is None
+        or until - found.until >= READ_AGAIN
+        or history.totals(since, found.until) != found.totals
+    ):
+        # Asked first: what is counted while the rows are read makes them differ the next time.
+        totals = history.totals(since, until)
+        sums = gather(history.hours(since, until), branch, daily=False)
+        kept[span] = found = Settled(until, totals, sums)
     return found

@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache, partial
@@ -28,11 +28,10 @@ from starlette.responses import (
     PlainTextResponse,
     RedirectResponse,
     Response,
-    StreamingResponse,
 )
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from doorctl.accounts.account import Origin, Permission, Role, permits
 from doorctl.core.errors import DoorctlError, InputError, NotRunningError, StuckError
@@ -735,22 +734,6 @@ def _failed(request: PageRequest, error: DoorctlError) -> Response:
     if stuck:
         response.headers["Retry-After"] = RETRY_S
     return response
-
-
-class EventStream(StreamingResponse):
-    """Events for a page; `counted` is entered while they are sent."""
-
-    def __init__(
-        self, events: AsyncIterator[str], counted: Callable[[], AbstractContextManager[None]]
-    ) -> None:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(events, media_type=STREAM, headers=headers)
-        self._counted = counted
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the stream ends or the browser goes."""
-        with self._counted():
-            await super().__call__(scope, receive, send)
 
 
 A_YEAR_S: Final = 365 * 24 * 3600

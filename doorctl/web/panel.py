@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,8 +39,8 @@ from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
 from doorctl.rpc.door import PanelOverSocket
-from doorctl.web.frame import EventStream, Templates
-from doorctl.web.serving import SCREEN
+from doorctl.web.frame import Templates
+from doorctl.web.serving import SCREEN, EventStream
 from doorctl.web.words import WEEKDAYS, Words
 
 # The screen's text for each state: a headline, a few lines, a picture.
@@ -515,7 +516,7 @@ class Panel:
 
     def __post_init__(self) -> None:
         self._watch = Watch(self.door)
-        self._clients = 0
+        self._clients: Counter[str] = Counter()
 
     def routes(self) -> list[Route]:
         """Return the addresses."""
@@ -585,22 +586,14 @@ class Panel:
         if not self._may_see(request):
             return _not_here()
         most = MOST_CLIENTS if is_here(request) else MOST_ELSEWHERE
-        if self._watch.ending or self._clients >= most:
+        if self._watch.ending or self._clients.total() >= most:
             return PlainTextResponse(
                 "Too many screens are listening.", 503, headers={"Retry-After": "5"}
             )
         language = self.languages.chosen(request.query_params.get("lang"))
-        return EventStream(self._stream(language), self._counted)
+        return EventStream(self._stream(language), self._clients)
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        self._clients += 1
-        try:
-            yield
-        finally:
-            self._clients -= 1
-
-    async def _stream(self, language: Language) -> AsyncIterator[str]:
+    async def _stream(self, language: Language) -> AsyncGenerator[str, None]:
         with self._watch.watching():
             seen = await self._watch.now()
             yield self._event(seen, language)

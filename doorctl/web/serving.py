@@ -10,7 +10,8 @@ import logging
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -24,7 +25,13 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -45,6 +52,7 @@ from doorctl.core.errors import (
     RowsClashError,
     StoreError,
 )
+from doorctl.web.frame import STREAM
 
 # Only headers decide what is refused. Checked against OWASP ASVS 5.0: V3.4 (headers), V3.5
 # (requests of other sites), V14.3 (nothing personal is kept by a browser).
@@ -628,3 +636,52 @@ def _plain_page(status: int, headers: object = None) -> Response:
     )
     allowed = dict(headers) if isinstance(headers, dict) else None
     return HTMLResponse(page, status, allowed)
+
+
+SEND_S: Final = 10.0
+"""The longest that a browser may take for an event."""
+
+
+class EventStream(StreamingResponse):
+    """Events for a page of an account, which is counted in `clients` while they are sent.
+
+    It ends where the browser takes longer than `send_s` for one.
+    """
+
+    def __init__(
+        self,
+        events: AsyncGenerator[str, None],
+        clients: Counter[str],
+        account: str = "",
+        send_s: float = SEND_S,
+    ) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(events, media_type=STREAM, headers=headers)
+        self._events, self._send_s = events, send_s
+        self._clients, self._account = clients, account
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the stream ends or the browser goes."""
+        self._clients[self._account] += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._clients[self._account] -= 1
+            self._clients += Counter()  # Accounts without any are forgotten.
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the head and the events."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async with aclosing(self._events) as events:
+            async for event in events:
+                try:
+                    async with asyncio.timeout(self._send_s):
+                        await send(_body(event.encode(), more=True))
+                except TimeoutError:
+                    # An end could not be sent either; the server closes a stream that has none.
+                    return
+        await send(_body(b"", more=False))
+
+
+def _body(content: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": content, "more_body": more}

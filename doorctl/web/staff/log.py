@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import hmac
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import partial
@@ -20,7 +20,6 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
-from starlette.types import Message, Send
 
 from doorctl.access.calendar import DAY_MINUTES, ONE_DAY
 from doorctl.access.panel import CODES
@@ -35,7 +34,8 @@ from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
 from doorctl.services import visits
 from doorctl.services.visits import LogView, as_dict
 from doorctl.store.door_log import OPEN, DoorEvent, LogFilter, Visit
-from doorctl.web.frame import EventStream, Form, Frame, PageRequest
+from doorctl.web.frame import Form, Frame, PageRequest
+from doorctl.web.serving import SEND_S, EventStream
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.statistics import table_of, timeline
@@ -579,37 +579,6 @@ def _framed(
 # again, so that it misses nothing.
 
 
-class Stream(EventStream):
-    """Events, until the browser takes longer than `send_s` for one."""
-
-    def __init__(
-        self,
-        events: AsyncGenerator[str, None],
-        counted: Callable[[], AbstractContextManager[None]],
-        send_s: float,
-    ) -> None:
-        super().__init__(events, counted)
-        self._events = events
-        self._send_s = send_s
-
-    async def stream_response(self, send: Send) -> None:
-        """Send the head and the events."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        async with aclosing(self._events) as events:
-            async for event in events:
-                try:
-                    async with asyncio.timeout(self._send_s):
-                        await send(_body(event.encode(), more=True))
-                except TimeoutError:
-                    # An end could not be sent either; the server closes a stream that has none.
-                    return
-        await send(_body(b"", more=False))
-
-
-def _body(content: bytes, *, more: bool) -> Message:
-    return {"type": "http.response.body", "body": content, "more_body": more}
-
-
 PATH: Final = "/log/events"
 
 MOST_CLIENTS: Final = 40
@@ -634,7 +603,7 @@ class Limits:
     beat_s: float = 10.0
     trust_s: float = 30.0
     longest_s: float = 50.0
-    send_s: float = 10.0
+    send_s: float = SEND_S
     look_s: float = 0.5
 
 
@@ -673,16 +642,7 @@ class LogEvents:
             )
         seen = request.http.headers.get("last-event-id") or request.query("since")
         events = self._stream(request, seen)
-        return Stream(events, partial(self._counted, request.by), self._limits.send_s)
-
-    @contextmanager
-    def _counted(self, account: str) -> Iterator[None]:
-        self._clients[account] += 1
-        try:
-            yield
-        finally:
-            self._clients[account] -= 1
-            self._clients += Counter()  # Accounts without any are forgotten.
+        return EventStream(events, self._clients, request.by, self._limits.send_s)
 
     async def _stream(self, request: PageRequest, seen: str) -> AsyncGenerator[str, None]:
         yield RETRY
