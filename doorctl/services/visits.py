@@ -183,7 +183,7 @@ def view(
         visits, ends = _page_before(rows, chosen, before, limit)
         more = len(visits) > limit
         events: tuple[DoorEvent, ...] = ()
-        if not chosen.narrows and chosen.since is not None:
+        if not chosen.narrows:
             since = visits[limit - 1].at if more else chosen.since
             events = _events(rows, alarms, since, ends)
         picture = _picture(rows, chosen, calendar, now)
@@ -205,7 +205,8 @@ def beside(app: App, attempt: int, *, same_day: bool) -> tuple[Visit, ...]:
             return tuple(found)
         at = app.clock.moment().local.tzinfo
         day = datetime.combine(found[0].at.astimezone(at).date(), time(), at)
-        cards = LogFilter(since=day if same_day else None, cards=frozenset({key}))
+        since = day if same_day else EVERY.since
+        cards = LogFilter(since=since, cards=frozenset({key}))
         return tuple(rows.newest(cards, attempt + 1, LAST_OF_CARD))
 
 
@@ -283,8 +284,8 @@ def export(app: App, chosen: LogFilter, purpose: str) -> list[Visit]:
 def _picture(
     rows: DoorLogRows, chosen: LogFilter, calendar: Calendar | None, now: datetime
 ) -> Picture:
-    zone, start = now.tzinfo or UTC, (chosen.since or now).astimezone(UTC)
-    end = max((chosen.until or now).astimezone(UTC), start + HOUR)
+    zone, start = now.tzinfo or UTC, chosen.since.astimezone(UTC)
+    end = max(chosen.until.astimezone(UTC), start + HOUR)
     step = HOUR if end - start > LONG else SLOT
     inside: tuple[tuple[datetime, int], ...] = ()
     is_day = start.astimezone(zone).time() == time() and step == SLOT
@@ -332,7 +333,7 @@ def _page_before(
     rows: DoorLogRows, chosen: LogFilter, before: int | None, limit: int
 ) -> tuple[list[Visit], datetime]:
     """Return a page with one more if there is one, and the time up to which events belong to it."""
-    ends = chosen.until or datetime.max.replace(tzinfo=UTC)
+    ends = chosen.until
     if before is None:
         return rows.newest(chosen, None, limit + 1), ends
     # The last attempt of the page before says when this one ends.

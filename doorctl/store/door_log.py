@@ -56,7 +56,7 @@ NO_HOUR = 0
 _HOUR = timedelta(hours=1)
 _HOUR_MS = 3_600_000
 _FIRST = itemgetter(0)
-_END = datetime(9999, 12, 31, tzinfo=UTC)
+_BEGINNING, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 """Later hours are left out: at the calendar's very end no time zone can be applied."""
 _SLICE = """
     SELECT hour, mode, kind, outcome, count FROM hourly
@@ -297,8 +297,8 @@ class LogFilter:
 
     verdict: str | None = None
     reasons: frozenset[str] = frozenset()
-    since: datetime | None = None
-    until: datetime | None = None
+    since: datetime = _BEGINNING
+    until: datetime = _END
     cards: frozenset[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -308,10 +308,8 @@ class LogFilter:
 
     def condition(self, not_before: datetime) -> tuple[str, tuple[object, ...]]:
         """Return the SQL after WHERE, with the values that are bound in it."""
-        since = not_before if self.since is None else max(not_before, self.since)
-        parts: list[tuple[str, Iterable[object]]] = [("at_ms >= ?", (to_ms(since),))]
-        if self.until is not None:
-            parts.append(("at_ms < ?", (to_ms(self.until),)))
+        span = to_ms(max(not_before, self.since)), to_ms(self.until)
+        parts: list[tuple[str, Iterable[object]]] = [("at_ms >= ? AND at_ms < ?", span)]
         if self.verdict == OPEN:
             parts.append(("verdict IS NULL", ()))
         elif self.verdict is not None:

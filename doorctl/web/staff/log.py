@@ -75,10 +75,10 @@ class Choice:
     @property
     def days(self) -> tuple[date, date]:
         """The first local day, and the last; one that goes on over midnight is of the first."""
-        first, starts, ends = day_of(self.wanted), self.wanted.since, self.wanted.until
-        if starts is None or ends is None or not (self.span or ends - starts > ONE_DAY):
-            return first, first
-        return first, (ends - timedelta.resolution).date()
+        starts, ends = self.wanted.since, self.wanted.until
+        if self.span or ends - starts > ONE_DAY:
+            return starts.date(), (ends - timedelta.resolution).date()
+        return starts.date(), starts.date()
 
 
 def chosen(form: Form, today: date, zone: tzinfo) -> Choice:
@@ -134,24 +134,16 @@ def of_day(first: date, zone: tzinfo, last: date | None = None) -> LogFilter:
     )
 
 
-def day_of(wanted: LogFilter) -> date:
-    """Return the first local day of a filter."""
-    return date.min if wanted.since is None else wanted.since.date()
-
-
 def _times(choice: Choice) -> tuple[str, str]:
     """Return the first and last time of day that were chosen; empty for a whole day's."""
-    starts, ends = choice.wanted.since, choice.wanted.until
-    if choice.span or starts is None or ends is None:
-        return "", ""
-    return f"{starts:%H:%M}" if starts.time() > time() else "", (
-        f"{ends:%H:%M}" if ends.time() > time() else ""
-    )
+    both = choice.wanted.since, choice.wanted.until
+    starts, ends = (f"{at:%H:%M}" if at.time() > time() and not choice.span else "" for at in both)
+    return starts, ends
 
 
 def follows(wanted: LogFilter, now: datetime) -> bool:
     """Tell whether the page goes up to now, so that it follows the door."""
-    return (wanted.since or now) <= now < (wanted.until or now)
+    return wanted.since <= now < wanted.until
 
 
 def address(choice: Choice, **others: object) -> str:
@@ -318,11 +310,11 @@ def days(form: Form, choice: Choice, today: date) -> tuple[date, date]:
 
 def spanned(wanted: LogFilter, first: date, last: date, zone: tzinfo) -> LogFilter:
     """Return the filter for some days; times of day count only for a single day."""
-    span, ahead = of_day(first, zone, last), first - day_of(wanted)
-    since, until = span.since, span.until
     if first == last:
-        since, until = (at and at + ahead for at in (wanted.since, wanted.until))
-    return replace(wanted, since=since, until=until)
+        ahead = first - wanted.since.date()
+        return replace(wanted, since=wanted.since + ahead, until=wanted.until + ahead)
+    span = of_day(first, zone, last)
+    return replace(wanted, since=span.since, until=span.until)
 
 
 # The timeline: attempts and what happened without a card, in one order.
