@@ -212,7 +212,7 @@ def _state(held: Hold, moment: Moment) -> str:
 @click.option("--until", type=ISO_DATE, help="A day of the last month.")
 @click.option(
     "--by",
-    type=click.Choice([by.value for by in By]),
+    type=click.Choice([by.value for by in By if by is not By.DAY]),
     default=By.HOUR.value,
     show_default=True,
     help="What hours are gathered into: hours of the day, weekdays or months, in local time.",

@@ -47,9 +47,11 @@ class By(Enum):
     """Of the day: the two hours after 02:00 of a night in October are one, as the wall says."""
     WEEKDAY = "weekday"
     MONTH = "month"
+    DAY = "day"
+    """For the days of one month alone: those of years would be single visits."""
 
 
-MONTH = len("2026-11")
+LENGTH = {By.MONTH: len("2026-11"), By.DAY: len("2026-11-25")}
 
 _Counts = dict[tuple[str, str, str], int]
 """How often, by mode, kind and outcome."""
@@ -58,8 +60,8 @@ _Counts = dict[tuple[str, str, str], int]
 class Cell(NamedTuple):
     """How often something happened in one group.
 
-    `group` is an hour ("21"), a weekday, a month ("2026-03") or :data:`NOT_DATED`; `count` is
-    rounded, and None where it is below :data:`K`, but not 0.
+    `group` is an hour ("21"), a weekday, a month ("2026-03"), a date or :data:`NOT_DATED`; `count`
+    is rounded, and None where it is below :data:`K`, but not 0.
     """
 
     group: str
@@ -112,7 +114,7 @@ class Gathered:
     counts: Mapping[date | tuple[int, int] | None, _Counts] = field(repr=False)
 
     def table(self, by: By) -> Statistics:
-        """Return the counts of each hour of the day, weekday or month; undated ones come last."""
+        """Return the counts of each group, in order; undated ones come last."""
         named: Iterable[tuple[str, _Counts]]
         match by:
             case By.HOUR:
@@ -120,18 +122,10 @@ class Gathered:
                 named = ((f"{hour:02}", counts) for (_, hour), counts in by_hour)
             case By.WEEKDAY:
                 named = ((WEEKDAYS[day], counts) for (day, _), counts in self._week())
-            case By.MONTH:
-                named = ((day.isoformat()[:MONTH], counts) for day, counts in self._days())
+            case By.MONTH | By.DAY:
+                dated = ((day, at) for day, at in self.counts.items() if isinstance(day, date))
+                named = ((day.isoformat()[: LENGTH[by]], counts) for day, counts in sorted(dated))
         return _tabulated([*named, (NOT_DATED, self.counts.get(None, {}))])
-
-    def by_day(self) -> tuple[tuple[date, Statistics], ...]:
-        """Return the counts of each date on which anything was counted, in order.
-
-        Their cells are named after the month.
-        """
-        return tuple(
-            (day, _tabulated([(day.isoformat()[:MONTH], counts)])) for day, counts in self._days()
-        )
 
     def week(self) -> tuple[Statistics, ...]:
         """Return who was let in, by hour of each of the seven weekdays, Monday first."""
@@ -140,9 +134,6 @@ class Gathered:
             let_in = {column: count for column, count in counts.items() if column[1:] == LET_IN}
             named[day].append((f"{hour:02}", let_in))
         return tuple(map(_tabulated, named))
-
-    def _days(self) -> list[tuple[date, _Counts]]:
-        return sorted((day, counts) for day, counts in self.counts.items() if isinstance(day, date))
 
     def _week(self) -> list[tuple[tuple[int, int], _Counts]]:
         return sorted((at, counts) for at, counts in self.counts.items() if isinstance(at, tuple))

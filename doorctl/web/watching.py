@@ -23,7 +23,7 @@ from doorctl.core.alarms import KINDS
 from doorctl.core.errors import DoorctlError, KeyFileError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import Clock, EventLog
-from doorctl.privacy.statistics import ATTEMPT
+from doorctl.privacy.statistics import LET_IN, By
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.check import ask_deciding
@@ -182,9 +182,8 @@ class WatchingPages:
         # Of a day that is over: a rounded figure of today would step while one of five comes in.
         day = now.at.date() - timedelta(days=1)
         with suppress(StoreError):
-            of_day = dict(statistics(self.app, day, day).by_day()).get(day)
-            cells = () if of_day is None else of_day.cells
-            let_in = [cell for cell in cells if (cell.kind, cell.outcome) == (ATTEMPT, "ok")]
+            cells = statistics(self.app, day, day).table(By.DAY).groups().get(day.isoformat(), ())
+            let_in = (cell for cell in cells if (cell.kind, cell.outcome) == LET_IN)
             return sum(cell.count or 0 for cell in let_in) or None
         return None
 

@@ -98,7 +98,7 @@ from doorctl.web.serving import (
 from doorctl.web.staff.accounts import AccountsPages, Entrance, MunicipalityPages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogEvents, log_pages
-from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.now import now_pages
 from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
 from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.statistics import Kept, statistics_pages
@@ -240,7 +240,7 @@ def pages(
     routes = (
         *shared_routes(frame),
         *Entrance(frame, accounts.signing_in, accounts.way_out).routes(),
-        *NowPages(frame, alarms).routes(),
+        *now_pages(frame, alarms),
         *log_pages(frame),
         *events.routes(),
         *why_pages(frame),

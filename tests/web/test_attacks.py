@@ -25,7 +25,7 @@ from doorctl.web.frame import MOST_AT_ONCE, MOST_IN_LINE, THREADS, Person, Turns
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
 from doorctl.web.staff.accounts import MunicipalityPages
 from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.now import now_pages
 from doorctl.web.staff.records import hold_pages
 from tests.web.pages.doorstep import Doorstep
 from tests.web.pages.staging import FakeSessions, application, browser, frame
@@ -65,7 +65,7 @@ def test_strangers_take_no_threads_from_staff(app: App, alarms: StandingAlarms) 
     ):
         routes = [
             *MunicipalityPages(around, accounts).routes(),
-            *NowPages(around, alarms).routes(),
+            *now_pages(around, alarms),
         ]
         client = TestClient(application(routes, around), follow_redirects=False)
         with client, ThreadPoolExecutor(CROWD + 1) as crowd:
@@ -155,7 +155,7 @@ def test_a_stranger_learns_nothing_of_files(app: App, alarms: StandingAlarms) ->
     Bug (attack review): a fault in a page told its text to people who are not signed in.
     """
     around = frame(FailingSessions(), app=app)
-    routes = NowPages(around, alarms).routes()
+    routes = now_pages(around, alarms)
     client = TestClient(application(routes, around), headers={"Cookie": "doorctl=x"})
     answer = client.get("/now")
 
@@ -169,7 +169,7 @@ def test_days_beyond_all_calendars(day: str, app: App, alarms: StandingAlarms) -
     around = browser(
         lambda around: (
             *CalendarPages(around).routes(),
-            *NowPages(around, alarms).routes(),
+            *now_pages(around, alarms),
         ),
         Role.STAFF,
         app=app,

@@ -67,7 +67,8 @@ def test_kept_sums_of_years_never_tell_another_figure(app: App) -> None:
         for span in spans:
             whole = visits.statistics(app, *span)
             for found in (visits.statistics(app, *span, kept) for _ in range(2)):
-                assert [found.table(by) for by in By] == [whole.table(by) for by in By]
+                every = [by for by in By if by is not By.DAY]
+                assert [found.table(by) for by in every] == [whole.table(by) for by in every]
                 assert found.week() == whole.week()
 
 

@@ -228,76 +228,80 @@ USUAL_SPAN: Final = timedelta(hours=2)
 """The length that a form offers for a mode: one click leaves no door unlocked overnight."""
 
 
-class NowPages:
-    """Show the branch and carry out what staff ask for."""
+def now_pages(frame: Frame, alarms: StandingAlarms) -> tuple[BaseRoute, ...]:
+    """Return the routes that show the branch and carry out what staff ask for."""
+    guarded, form, post = frame.guarded, frame.form, ("POST",)
+    shown, acknowledge = partial(_shown, alarms), partial(_acknowledge, alarms)
+    return (
+        guarded(PAGE, shown, Permission.SEE_NOW),
+        form(f"{PAGE}/open", _open, Permission.OPEN_ONCE, shown),
+        guarded(f"{PAGE}/clock", _trust_clock, Permission.SET_MODE, post),
+        form(f"{PAGE}/lock", _lock, Permission.SET_MODE, shown),
+        form(f"{PAGE}/mode", _set_mode, Permission.SET_MODE, shown),
+        guarded(f"{PAGE}/mode/end", _end_mode, Permission.SET_MODE, post),
+        guarded(f"{PAGE}/acknowledge", acknowledge, Permission.ACKNOWLEDGE, post),
+    )
 
-    def __init__(self, frame: Frame, alarms: StandingAlarms) -> None:
-        self._frame = frame
-        self._alarms = alarms
 
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """Return the routes of these pages."""
-        guarded, form, post = self._frame.guarded, self._frame.form, ("POST",)
-        return (
-            guarded(PAGE, self._shown, Permission.SEE_NOW),
-            form(f"{PAGE}/open", self._open, Permission.OPEN_ONCE, self._shown),
-            guarded(f"{PAGE}/clock", self._trust_clock, Permission.SET_MODE, post),
-            form(f"{PAGE}/lock", self._lock, Permission.SET_MODE, self._shown),
-            form(f"{PAGE}/mode", self._set_mode, Permission.SET_MODE, self._shown),
-            guarded(f"{PAGE}/mode/end", self._end_mode, Permission.SET_MODE, post),
-            guarded(f"{PAGE}/acknowledge", self._acknowledge, Permission.ACKNOWLEDGE, post),
-        )
+async def _open(request: PageRequest, form: Form) -> Response:
+    with of_field("reason"):
+        await request.do(_opened, form.text("reason"))
+    return request.done(PAGE, "opened")
 
-    async def _open(self, request: PageRequest, form: Form) -> Response:
-        with of_field("reason"):
-            await request.do(_opened, form.text("reason"))
-        return request.done(PAGE, "opened")
 
-    async def _trust_clock(self, request: PageRequest) -> Response:
-        await request.do(_clock_trusted)
-        return request.done(PAGE, "clock")
+async def _trust_clock(request: PageRequest) -> Response:
+    await request.do(_clock_trusted)
+    return request.done(PAGE, "clock")
 
-    async def _lock(self, request: PageRequest, form: Form) -> Response:
-        return await self._changed(request, form, Mode.LOCKDOWN, "lock-")
 
-    async def _set_mode(self, request: PageRequest, form: Form) -> Response:
-        with of_field("mode"):
-            mode = filled_in.member(Mode, form.text("mode"), "choose one of the modes")
-        return await self._changed(request, form, mode)
+async def _lock(request: PageRequest, form: Form) -> Response:
+    return await _changed(request, form, Mode.LOCKDOWN, "lock-")
 
-    async def _changed(
-        self, request: PageRequest, form: Form, mode: Mode, prefix: str = ""
-    ) -> Response:
-        cause = form.text(f"{prefix}cause")
-        with of_field(f"{prefix}cause"):
-            refuse_purpose(cause, "reason")
-        with of_field(f"{prefix}until"):
-            until = _until(form.text(f"{prefix}until"), request.words, request.today)
-            override = Override(mode, until, cause, request.by)
-            await request.do(change, deeds.set_mode(override))
-        return request.done(PAGE, "mode")
 
-    async def _end_mode(self, request: PageRequest) -> Response:
-        await request.do(change, deeds.end_mode())
-        return request.done(PAGE, "ended")
+async def _set_mode(request: PageRequest, form: Form) -> Response:
+    with of_field("mode"):
+        mode = filled_in.member(Mode, form.text("mode"), "choose one of the modes")
+    return await _changed(request, form, mode)
 
-    async def _acknowledge(self, request: PageRequest) -> Response:
-        form = await request.form()
-        await request.aside(self._alarms.acknowledge, form.text("kind"), request.by)
-        return request.done(PAGE, "acknowledged")
 
-    async def _shown(
-        self, request: PageRequest, form: Form = BLANK, error: InputError | None = None
-    ) -> Response:
-        wrong = {error.field: request.words.refusal(error)} if isinstance(error, FieldError) else {}
-        context = _context(request, *await request.do(self._looked))
-        return request.page("now.html", form=form, wrong=wrong, **context)
+async def _changed(request: PageRequest, form: Form, mode: Mode, prefix: str = "") -> Response:
+    cause = form.text(f"{prefix}cause")
+    with of_field(f"{prefix}cause"):
+        refuse_purpose(cause, "reason")
+    with of_field(f"{prefix}until"):
+        until = _until(form.text(f"{prefix}until"), request.words, request.today)
+        override = Override(mode, until, cause, request.by)
+        await request.do(change, deeds.set_mode(override))
+    return request.done(PAGE, "mode")
 
-    def _looked(
-        self, app: App
-    ) -> tuple[BranchPicture, Night | None, tuple[AlarmRecord, ...] | None]:
-        night = _read(partial(last_night, app, NIGHT_ROWS))
-        return branch_now(app), night, _read(self._alarms.standing)
+
+async def _end_mode(request: PageRequest) -> Response:
+    await request.do(change, deeds.end_mode())
+    return request.done(PAGE, "ended")
+
+
+async def _acknowledge(alarms: StandingAlarms, request: PageRequest) -> Response:
+    form = await request.form()
+    await request.aside(alarms.acknowledge, form.text("kind"), request.by)
+    return request.done(PAGE, "acknowledged")
+
+
+async def _shown(
+    alarms: StandingAlarms,
+    request: PageRequest,
+    form: Form = BLANK,
+    error: InputError | None = None,
+) -> Response:
+    wrong = {error.field: request.words.refusal(error)} if isinstance(error, FieldError) else {}
+    context = _context(request, *await request.do(_looked, alarms))
+    return request.page("now.html", form=form, wrong=wrong, **context)
+
+
+def _looked(
+    app: App, alarms: StandingAlarms
+) -> tuple[BranchPicture, Night | None, tuple[AlarmRecord, ...] | None]:
+    night = _read(partial(last_night, app, NIGHT_ROWS))
+    return branch_now(app), night, _read(alarms.standing)
 
 
 # A door that does not run does nothing that could go on record, so it is asked first.

@@ -300,22 +300,20 @@ class Chart:
 
 
 def chart(words: Words, by: By, title: str, table: Statistics) -> Chart:
-    """Return a table's picture with every hour or weekday, or the months that have counts.
+    """Return a table's picture with every hour or weekday, or the months or days with counts.
 
     `title` is in English; `table` must hide its small counts already.
     """
     cells = table.groups()
     groups = [_group(words, by, name, cells.get(name, ())) for name in _names(by, cells)]
-    return _drawn(by.value, title, groups)
-
-
-def days_chart(words: Words, title: str, days: Iterable[tuple[date, Statistics]]) -> Chart:
-    """Return the picture of single days; a day without counts is left out."""
-    groups = [
-        Group(words.short_day(day), _counts(table.cells), words.short_day(day)[:-YEAR])
-        for day, table in days
+    # Without a door contact a branch can't count people.
+    enters = any(group.counts[ENTERED] != Count() for group in groups)
+    series = {name: text for name, text in SERIES.items() if name != ENTERED or enters}
+    columns = [
+        (group.short_name or group.name, [group.counts[name].number for name in series])
+        for group in groups
     ]
-    return _drawn("day", title, groups)
+    return Chart(by.value, title, tuple(groups), series, bars(columns))
 
 
 def week(words: Words, days: Sequence[Statistics]) -> list[tuple[str, list[tuple[str, int]]]]:
@@ -331,17 +329,6 @@ def week(words: Words, days: Sequence[Statistics]) -> list[tuple[str, list[tuple
     return [(words.say(name), [square(count) for count in row]) for name, row in named]
 
 
-def _drawn(key: str, title: str, groups: Sequence[Group]) -> Chart:
-    # Without a door contact a branch can't count people.
-    enters = any(group.counts[ENTERED] != Count() for group in groups)
-    series = {name: text for name, text in SERIES.items() if name != ENTERED or enters}
-    columns = [
-        (group.short_name or group.name, [group.counts[name].number for name in series])
-        for group in groups
-    ]
-    return Chart(key, title, tuple(groups), series, bars(columns))
-
-
 def _by_hour(table: Statistics) -> list[Count]:
     cells = table.groups()
     return [_counts(cells.get(hour, ()))["granted"] for hour in HOURS]
@@ -349,7 +336,7 @@ def _by_hour(table: Statistics) -> list[Count]:
 
 def _names(by: By, groups: Collection[str]) -> Sequence[str]:
     last = (NOT_DATED,) if NOT_DATED in groups else ()
-    if by is By.MONTH:
+    if by in {By.MONTH, By.DAY}:
         return (*sorted({*groups} - {NOT_DATED}), *last)
     return (*(HOURS if by is By.HOUR else WEEKDAYS), *last)
 
@@ -379,6 +366,9 @@ def _group(words: Words, by: By, name: str, cells: Iterable[Cell]) -> Group:
         first = date.fromisoformat(f"{name}-01")
         month = words.month(first)
         name, short = f"{month} {first.year}", f"{month[:3]} {first.year}"
+    elif by is By.DAY:
+        name = words.short_day(date.fromisoformat(name))
+        short = name[:-YEAR]
     return Group(name, _counts(cells), short)
 
 
@@ -388,6 +378,7 @@ MOST_DAYS: Final = 31
 """The longest period in which each day has a bar of its own."""
 
 TITLES: Final = ((By.HOUR, "By hour"), (By.WEEKDAY, "By weekday"), (By.MONTH, "By month"))
+DAYS: Final = (By.DAY, "By day")
 
 
 def statistics_pages(frame: Frame, kept: Kept | None = None) -> tuple[BaseRoute, ...]:
@@ -417,7 +408,7 @@ async def _page(kept: Kept, request: PageRequest) -> Response:
 
 async def _csv(request: PageRequest) -> Response:
     period, name = _period(request), request.query("by")
-    by = By(name) if name in {member.value for member in By} else By.HOUR
+    by = next((by for by, _ in TITLES if by.value == name), By.HOUR)
     headers = {"Content-Disposition": f'attachment; filename="doorctl-{by.value}.csv"'}
     written = await request.do(_written, period, by)
     return Response(written, media_type="text/csv", headers=headers)
@@ -430,10 +421,9 @@ def _written(app: App, period: Period, by: By) -> str:
 def _pictures(app: App, kept: Kept, words: Words, period: Period) -> dict[str, Any]:
     """Return all pictures of a period; years take a while, so it is off the event loop."""
     usage = visits.statistics(app, *period, kept)
-    charts = [chart(words, by, title, usage.table(by)) for by, title in TITLES]
     first, last = period
-    if first and last and (last - first).days < MOST_DAYS:
-        charts.append(days_chart(words, "By day", usage.by_day()))
+    wanted = (*TITLES, DAYS) if first and last and (last - first).days < MOST_DAYS else TITLES
+    charts = [chart(words, by, title, usage.table(by)) for by, title in wanted]
     return {"charts": charts, "week": week(words, usage.week()), "staffed": staffed(app)}
 
 

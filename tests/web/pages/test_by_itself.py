@@ -15,7 +15,7 @@ from doorctl.services.app import App
 from doorctl.web.panel import Panel
 from doorctl.web.staff.accounts import Entrance
 from doorctl.web.staff.log import LogEvents, log_pages
-from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.now import now_pages
 from tests.fakes.panel import FakePanelDoor
 from tests.web.pages.doorstep import NAME, RIGHT, Doorstep, browser_of
 from tests.web.pages.staging import LANGUAGES, TEMPLATES
@@ -45,7 +45,7 @@ def signed_in(step: Doorstep, app: App, alarms: StandingAlarms) -> TestClient:
     events.stop()
     pages = (
         Entrance(around, step.signing_in),
-        NowPages(around, alarms),
+        now_pages(around, alarms),
         log_pages(around),
         events,
         panel,

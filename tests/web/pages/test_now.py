@@ -34,7 +34,7 @@ from doorctl.services.app import App, open_book
 from doorctl.services.branch import BranchThread, change
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.records import AlarmRecords, AuditRecords, StoredAlarms
-from doorctl.web.staff.now import NowPages, branch_now, faults
+from doorctl.web.staff.now import branch_now, faults, now_pages
 from tests.fakes.clock import FakeClock
 from tests.services.branches import register
 from tests.web.conftest import Apps
@@ -96,7 +96,7 @@ def client(app: App, alarms: StandingAlarms) -> Clients:
     """Return a browser before the page, at each call."""
 
     def made(role: Role = Role.STAFF, language: str = "da") -> TestClient:
-        return browser(lambda frame: NowPages(frame, alarms).routes(), role, language, app)
+        return browser(lambda frame: now_pages(frame, alarms), role, language, app)
 
     return made
 
@@ -321,7 +321,7 @@ def test_who_is_to_be_called_stands_beside_what_is_wrong(app: App, alarms: Stand
     """The telephone of IT is there while the technology fails, in one piece."""
     branch = replace(app.config.branch, it_phone="89 15 45 00")
     made = App(replace(app.config, branch=branch), app.clock)
-    page = browser(lambda frame: NowPages(frame, alarms).routes(), Role.STAFF, "da", made)
+    page = browser(lambda frame: now_pages(frame, alarms), Role.STAFF, "da", made)
 
     assert "Ring til IT: 89\u00a015\u00a045\u00a000" in page.get("/now").text
 
@@ -516,7 +516,7 @@ def test_a_mode_is_offered_for_two_hours_at_most(
         closing(BranchThread(made)) as branch,
     ):
         seen = StandingAlarms(records, branch, lambda _kind: None, lambda: True)
-        staff = browser(lambda frame: NowPages(frame, seen).routes(), app=made)
+        staff = browser(lambda frame: now_pages(frame, seen), app=made)
         page = staff.get("/now").text
 
     assert f'name="until" type="text" value="{offered}"' in page

@@ -25,7 +25,7 @@ from doorctl.services.app import App
 from doorctl.services.hours import days
 from doorctl.web.staff.calendar import CalendarPages, version
 from doorctl.web.staff.log import log_pages
-from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.now import now_pages
 from doorctl.web.staff.rights import PassesPages
 from doorctl.web.words import Words
 from tests.web.conftest import Apps
@@ -52,7 +52,7 @@ def staff(app: App, alarms: StandingAlarms, language: str) -> TestClient:
         lambda frame: (
             *CalendarPages(frame).routes(),
             *log_pages(frame),
-            *NowPages(frame, alarms).routes(),
+            *now_pages(frame, alarms),
             *PassesPages(frame).routes(),
         ),
         Role.MANAGER,

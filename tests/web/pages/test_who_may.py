@@ -17,7 +17,7 @@ from doorctl.web.frame import Frame, places
 from doorctl.web.staff.accounts import AccountsPages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogEvents, log_pages
-from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.now import now_pages
 from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
 from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.statistics import statistics_pages
@@ -80,7 +80,7 @@ def routes(app: App, alarms: StandingAlarms) -> tuple[Frame, FakeRefused, list[R
     others = (log_pages, why_pages, statistics_pages, people_pages, hold_pages, audit_pages)
     found += [route for page in others for route in page(around)]
     # Last: whoever acknowledges here owns branch.db, and what others change would wait for it.
-    found += NowPages(around, alarms).routes()
+    found += now_pages(around, alarms)
     return around, refused, [route for route in found if isinstance(route, Route)]
 
 
