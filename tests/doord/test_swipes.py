@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.doord.fake_door import (
     WRONG_PIN,
     FakeDoor,
     key_of,
+    resident,
     swiped,
 )
 from tests.fakes.clock import FakeClock
@@ -160,6 +162,19 @@ def test_garbage_turns_the_red_lamp_on_and_is_counted_by_shape() -> None:
     assert [(visit.reason, visit.card) for visit in door.recorded] == [("card_unreadable", None)]
     door.wait(REFUSED_S)
     assert door.signals.lamps == Lamps()
+
+
+def test_a_push_while_the_patron_types_decides() -> None:
+    """The decision is by the newest row, whenever the push came before the last digit."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.work()
+    door.types(RIGHT_PIN[:3])
+    door.push({CARD: replace(resident(CARD), blocks=frozenset("U"))})
+    door.types(RIGHT_PIN[3])
+    door.work()
+
+    assert door.reasons == ["blocked"]
 
 
 def test_a_storm_of_unreadable_cards_fills_no_queue() -> None:
