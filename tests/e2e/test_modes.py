@@ -80,6 +80,17 @@ def test_staffed_the_door_stands_free_and_nobody_is_recorded(door: Door) -> None
     assert [line["energised"] for line in door.said("relay")] == [True, False]
 
 
+def test_staffed_the_door_may_be_staffs_own(door: Door) -> None:
+    """Where staff open the lock themselves the strike stays as it is, and nobody is recorded."""
+    door.configured(*STAFFED, "door.free_when_staffed=false").start()
+    until(lambda: door.said("mode"))
+    door.reader.send(ENTITLED.swipe)
+    time.sleep(UNHEARD_S)
+
+    assert door.edges(door.pid) == []
+    assert door.rows() == []
+
+
 @pytest.mark.parametrize("beside_web", [True, False])
 def test_staff_come_and_go_and_lock_the_house(door: Door, *, beside_web: bool) -> None:
     """The strike follows the mode at once; a card is asked for between, and opens no locked one."""

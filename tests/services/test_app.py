@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def test_the_door_gives_up_on_web_before_it_gives_up_on_the_attempt(tmp_path: Pa
 
     assert limit_s is not None
     assert config.lms.timeout_s < web_answers_s(config) < limit_s
+    assert ask_s(replace(config, lms=replace(config.lms, kind=""))) is None
 
 
 def test_a_start_tells_what_was_changed_since_the_last(tmp_path: Path) -> None:
