@@ -623,13 +623,3 @@ def test_a_sealed_row_of_zeros_is_no_master_key() -> None:
     zeros = replace(KNOWN, patron=replace(PATRON, pin_check=NO_PIN))
 
     assert proved_by(zeros, "4711") == Proofs(WRONG, WRONG)
-
-
-def test_of_all_pins_two_open_where_duress_is_on_and_one_where_it_is_off() -> None:
-    """The right one and the one above it, which says so: that is the whole price."""
-    every = [f"{number:04}" for number in range(10_000)]
-    on = {pin: found for pin in every if (found := proved_by(KNOWN, pin)).patron is PROVED}
-
-    assert on == {"4711": Proofs(PROVED, PROVED), "4712": Proofs(PROVED, PROVED, duress=True)}
-    assert proved_by(KNOWN, "4710") == Proofs(WRONG, WRONG)
-    assert [pin for pin in every if proved_by(KNOWN, pin, duress=False).held is PROVED] == ["4711"]

@@ -432,11 +432,6 @@ def test_before_anything_was_read_it_is_closed() -> None:
     assert Display().state(Attempt(), broken=False).kind is Kind.CLOSED
 
 
-def test_a_reader_that_can_read_nothing_is_told() -> None:
-    """Nobody swipes in vain while the hours say that it is open."""
-    assert screen_at(Display()).state(Attempt(), broken=True).kind is Kind.OUT_OF_ORDER
-
-
 LIBRARY = every_day(ModeSpan(Mode.SELF_SERVICE, 420, 1320), ModeSpan(STAFFED, 600, 1080))
 TODAY = ((420, 1320),)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

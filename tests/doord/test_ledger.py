@@ -279,10 +279,11 @@ def test_each_failure_before_the_proof_is_the_readers_too() -> None:
     for number in range(READER_BURST):
         assert books.prepared.delay_s == 0.0 if number else True
         books.attempt(Reason.UNKNOWN_CARD, identifier(f"31{number:08}"))
-    books.open()
 
-    assert books.prepared.delay_s == READER_DELAY_S
-    assert not books.prepared.throttled
+    for swiped in (identifier(CARD), CODE):
+        books.open(swiped)
+        assert books.prepared.delay_s == READER_DELAY_S
+        assert not books.prepared.throttled
 
 
 @pytest.mark.parametrize(
@@ -497,16 +498,6 @@ def test_a_right_code_costs_nothing_and_forgives_nothing(reason: Reason) -> None
     books.attempt(reason, CODE, proved=True)
 
     assert books.code_failures == 2
-
-
-def test_a_slowed_reader_slows_codes() -> None:
-    """The reader's delay is before every answer."""
-    books = Books()
-    for number in range(READER_BURST):
-        books.attempt(Reason.UNKNOWN_CARD, identifier(f"31{number:08}"))
-    books.open(CODE)
-
-    assert books.prepared.delay_s == READER_DELAY_S
 
 
 @pytest.mark.parametrize("needs_pin", [True, False])

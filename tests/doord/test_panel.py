@@ -190,14 +190,6 @@ def test_help_is_called_once_and_never_beside_a_patron() -> None:
     assert len(alarms(door)) == 1
 
 
-def test_closed_is_told_as_closed() -> None:
-    """Whoever comes by night is told nothing of themselves."""
-    door = watched(calendar=CLOSED_WEEK)
-    tap(door, RIGHT_PIN, swipe(door, CARD))
-
-    assert (door.reasons, kinds(door)[-1]) == (["closed"], Kind.CLOSED)
-
-
 @pytest.mark.parametrize(
     ("codes", "typed"),
     [(True, "4711#"), (True, "48392#"), (True, "12345678901#"), (False, "4"), (False, "#")],

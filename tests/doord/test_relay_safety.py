@@ -117,15 +117,6 @@ def test_a_thread_that_failed_ends_the_loop_with_its_error() -> None:
     assert not door.relay.energised
 
 
-@dataclass
-class UnwiredSignals(FakeSignals):
-    """Lamps whose pins can't be driven."""
-
-    def show(self, lamps: Lamps) -> None:
-        """Fail as the adapter does."""
-        raise DeviceError(f"an output can't be driven: {lamps}")
-
-
 class BreakableSignals(FakeSignals):
     """Lamps that raise once they are broken."""
 
@@ -158,26 +149,6 @@ def run_into_a_bug(door: FakeDoor, *events: tuple[float, PostedEvent]) -> None:
     assert not door.relay.energised
 
 
-def test_a_broken_lamp_keeps_nobody_out() -> None:
-    """The door opens in the dark; staff hear of it once, not at every blink."""
-    door = FakeDoor(signals=UnwiredSignals())
-
-    assert door.visit(CARD, RIGHT_PIN) == "ok"
-    assert door.relay.energised
-    door.wait(LONG_AFTER_S)
-    assert [line["kind"] for line in door.log.named("alarm")] == ["lamps_failing"]
-
-
-def test_lamps_that_raise_leave_the_relay_off() -> None:
-    """The loop ends with their error; nothing else is tried."""
-    signals = BreakableSignals()
-    door = FakeDoor(signals=signals)
-    door.visit(CARD, RIGHT_PIN)
-    signals.broken = True
-
-    run_into_a_bug(door)
-
-
 def test_lamps_that_raise_at_the_grant_lock_the_door_again() -> None:
     """The strike was released just before; it is not left so, and no grant is on record."""
     signals = BreakableSignals()
@@ -204,20 +175,6 @@ def test_a_log_that_raises_leaves_the_relay_off(broken_at: str) -> None:
     log.broken_at = broken_at
 
     run_into_a_bug(door, (0.0, BytesReceived(KEYPAD, RIGHT_PIN[3:].encode())))
-
-
-def test_housekeeping_that_raises_leaves_the_relay_off() -> None:
-    """What is called each turn may end the loop, not hold the relay."""
-    turns = iter([None, None])
-
-    def each_turn() -> None:
-        if next(turns, "over"):
-            raise PortBrokeError
-
-    door = FakeDoor(each_turn=each_turn)
-    door.visit(CARD, RIGHT_PIN)
-
-    run_into_a_bug(door)
 
 
 class BrokenSealer(FastSealer):
@@ -303,18 +260,4 @@ def test_a_relay_that_will_not_go_off_is_tried_again_on_the_way_out() -> None:
         door.controller.run(FakeQueue(door.clock, stop()))
 
     assert relay.tried == ["on", "off"]
-    assert not relay.energised
-
-
-def test_a_relay_that_fails_at_the_stop_is_switched_off_twice() -> None:
-    """Shutting down tries again even if its own first try failed."""
-    door = FakeDoor()
-    relay = StubbornRelay("off")
-    door.start(relay)
-    door.visit(CARD, RIGHT_PIN)
-    with pytest.raises(DeviceError):
-        door.doorway.shut_down()
-
-    assert not relay.energised
-    door.doorway.shut_down()
     assert not relay.energised

@@ -125,8 +125,8 @@ def test_nobody_reads_stdout(doors: Doors) -> None:
     try:
         fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
         read_until_ready(process.stdout.fileno())
-        sent = 50  # The pipe holds some 28 lines.
-        for _ in range(sent + 10):
+        sent = 36  # The pipe holds some 28 lines.
+        for _ in range(sent + 4):
             door.reader.send(b"worn-out\xff\r")
             time.sleep(1.1 * UNREADABLE_GAP_S)
         until(lambda: stored_with_one_more(door) > sent)

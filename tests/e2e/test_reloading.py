@@ -65,26 +65,14 @@ def test_what_needs_a_restart_is_named_and_not_taken(door: Door, file: Path) -> 
     assert door.visit(ENTITLED)["reason"] == "ok"
 
 
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ("[policy]\npin_length = 99", "policy.pin_length"),
-        ("[[[", "is no TOML"),
-        (None, "file not found"),
-    ],
-)
-def test_a_wrong_file_changes_nothing(wrong: str | None, told: str, door: Door, file: Path) -> None:
+def test_a_wrong_file_changes_nothing(door: Door, file: Path) -> None:
     """One line says why, and the door decides as before; mended, it is taken."""
     right = file.read_text()
-    if wrong is None:
-        file.unlink()
-        os.kill(door.pid, signal.SIGHUP)
-    else:
-        reload(door, file, CLOSED, wrong)
+    reload(door, file, CLOSED, "[policy]\npin_length = 99")
 
     why = door.wait_for("config", state="refused")["why"]
     assert why.startswith("nothing was changed: ")
-    assert told in why
+    assert "policy.pin_length" in why
     assert door.visit(ENTITLED)["reason"] == "ok"
     file.write_text(right)
     reload(door, file, EVERYBODY)
