@@ -299,8 +299,14 @@ class DoorDriver:
                 self.show(Signal.HELD_WARNING)
             case NoEntry():
                 self.log.emit("door", state="no_entry")
-            case AlarmRaised() | AlarmCleared() | FireReported():
-                self._alarm(effect)
+            case AlarmRaised(alarm=alarm):
+                self.log.emit("alarm", kind=alarm.value)
+            case AlarmCleared(alarm=alarm):
+                self.log.emit("alarm", kind=f"{alarm.value}_cleared")
+            case FireReported(active=active):
+                self.log.emit("fire", state="active" if active else "over")
+        if isinstance(effect, AlarmRaised | AlarmCleared | FireReported):
+            self.show(Signal.ALARM if self._leaf.sounding else Signal.SILENCE)
 
     def _count(self, passage: Entered | Left | Passed) -> None:
         match passage:
@@ -311,16 +317,6 @@ class DoorDriver:
             case Passed():
                 self.head_count = self.head_count.passed()
         self.on_passage(passage)
-
-    def _alarm(self, effect: AlarmRaised | AlarmCleared | FireReported) -> None:
-        match effect:
-            case AlarmRaised(alarm=alarm):
-                self.log.emit("alarm", kind=alarm.value)
-            case AlarmCleared(alarm=alarm):
-                self.log.emit("alarm", kind=f"{alarm.value}_cleared")
-            case FireReported(active=active):
-                self.log.emit("fire", state="active" if active else "over")
-        self.show(Signal.ALARM if self._leaf.sounding else Signal.SILENCE)
 
     def _read(self, pins: InputPins) -> Mapping[Input, bool]:
         levels = pins.levels()

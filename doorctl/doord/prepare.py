@@ -1,7 +1,7 @@
 """The door process's slow half: what the worker thread does for the controller.
 
 It prepares an attempt while the patron types, and puts the outcome on record after the relay.
-Another thread asks the library system. Both speak to ports only.
+Another thread asks the library system, by way of web.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import date, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from doorctl.access.messages import (
     Concluded,
     LibraryAnswer,
     LibraryAnswered,
-    LibraryReply,
     Prepared,
 )
 from doorctl.access.patron import (
@@ -34,6 +33,7 @@ from doorctl.access.throttle import CODES_KEY, GUESSED_AT, CardThrottle, codes_c
 from doorctl.core.masked import Identifier, Pin, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
 from doorctl.core.ports import Clock, EventLog, Sealer
+from doorctl.rpc.door import LibraryOverSocket
 from doorctl.services.numbers import Found, Reading, look_up, restricted, rights_of, united, wait_of
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
@@ -249,23 +249,6 @@ def _throttle_after(opened: _OpenAttempt, end: Concluded, now: BootTime) -> Card
 # know.
 
 
-class Library(Protocol):
-    """The library system as the door sees it: another process asks it. One thread.
-
-    It never raises: a failure behind it does not concern the door.
-    """
-
-    def ask(
-        self, card: bytes, identifier: Identifier, pin: Pin, *, row_wanted: bool
-    ) -> LibraryReply:
-        """Ask about a card, by its row key and its number; waits a second or two at the most."""
-
-    def keep(
-        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date
-    ) -> None:
-        """Have the patron cache's writer keep what was learnt; see `PatronWriter.keep`."""
-
-
 @dataclass(eq=False)
 class Asking:
     """Ask about one attempt at a time, on one thread; keep the answers, on another.
@@ -276,7 +259,7 @@ class Asking:
     the answer and in what is kept: only where the policy makes use of it.
     """
 
-    library: Library
+    library: LibraryOverSocket
     clock: Clock
     _: KW_ONLY
     lend: Callable[..., Patron]

@@ -272,10 +272,10 @@ KEEP = Call("keep", _Kept, Nothing, "web")
 
 
 class LibraryOverSocket:
-    """Ask the web process, which has a network; implements `Library`.
+    """Ask the web process, which has a network, for the library system's word. One thread.
 
-    Each answer is waited for `timeout_s` at the longest; `log` gets an alarm where a row could not
-    be kept.
+    It never raises, for a failure behind it does not concern the door. Each answer is waited for
+    `timeout_s` at the longest; `log` gets an alarm where a row could not be kept.
     """
 
     def __init__(self, path: Path, timeout_s: float, log: EventLog) -> None:
@@ -286,7 +286,7 @@ class LibraryOverSocket:
     def ask(
         self, card: bytes, identifier: Identifier, pin: Pin, *, row_wanted: bool
     ) -> LibraryReply:
-        """Ask about a card; silent where web does not answer, or its answer can't be read."""
+        """Ask about a card, by row key and number; silent where no answer comes or can be read."""
         number = identifier.reveal().partition(":")[2]
         about = _Card(card, identifier.kind, number, pin.reveal(), row_wanted)
         try:
@@ -297,7 +297,7 @@ class LibraryOverSocket:
     def keep(
         self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date
     ) -> None:
-        """Have web keep a row; where it can't, the next visit asks once more."""
+        """Have web keep a row, as `PatronWriter.keep`; where it can't, the next visit asks anew."""
         about = _Kept(encode(row).decode(), row_until, pin_until, learnt_on)
         try:
             KEEP.ask(self._path, about, timeout_s=KEEP_LIMIT_S)

@@ -8,6 +8,7 @@ from datetime import date
 from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
 from doorctl.access.patron import SealedRow
 from doorctl.core.masked import Identifier, Pin
+from doorctl.rpc.door import LibraryOverSocket
 from tests.fakes.memory_store import MemoryPatrons
 
 
@@ -27,7 +28,7 @@ def registered(patron_ref: str = "1001", *, resident: bool = True) -> LibraryPat
 
 
 @dataclass
-class FakeLibrary:
+class FakeLibrary(LibraryOverSocket):
     """Knows patrons by number and PIN; `answer` overrides what it would say.
 
     Args:
