@@ -299,86 +299,6 @@ class Notice:
         return replace(self, until_s=now_s + AGAIN_S, again=True)
 
 
-def notice_of(end: Concluded, rules: PanelRules, now_s: float) -> Notice:
-    """Return the message at the end of an attempt."""
-    if end.reason is Reason.OK:
-        # The desk says that the PIN is weak, because the queue must not know it.
-        return Notice(Kind.WELCOME, NEW_PIN if end.weak_pin else 0, now_s + WELCOME_S)
-    until_s = now_s + rules.message_s
-    if end.reason is Reason.CLOSED:
-        return Notice(Kind.CLOSED, 0, until_s)
-    return Notice(Kind.REFUSED, CODES[end.reason], until_s)
-
-
-def turned_away(code: int, rules: PanelRules, now_s: float) -> Notice:
-    """Return the message to somebody for whom no attempt begins."""
-    return Notice(Kind.REFUSED, code, now_s + rules.message_s)
-
-
-def panel_state(
-    attempt: Attempt, notice: Notice | None, outlook: Outlook, rules: PanelRules, *, broken: bool
-) -> PanelState:
-    """Return what the screen shows; `broken` where no card can be read.
-
-    `notice` is the last message, while it is shown.
-    """
-    if attempt.phase is not Phase.IDLE or attempt.company is not None or attempt.code_pad:
-        return _at_work(attempt, notice, rules)
-    standing = _standing(attempt, outlook, rules, broken=broken)
-    if notice is None:
-        return standing
-    if notice.kind is Kind.CLOSED:
-        return replace(standing, kind=Kind.CLOSED, keys=Keys.NONE, code=0)
-    if notice.kind is Kind.WELCOME:
-        return PanelState(notice.kind, attempt.number, code=notice.code)
-    # Whoever comes next with a code waits for no message to be over.
-    staffed = outlook.staffed if notice.code in AT_THE_DESK else None
-    keys = Keys.NONE if notice.kind is Kind.HELP else standing.keys
-    return PanelState(notice.kind, attempt.number, keys=keys, code=notice.code, staffed=staffed)
-
-
-def _at_work(attempt: Attempt, notice: Notice | None, rules: PanelRules) -> PanelState:
-    number = attempt.number
-    if attempt.pad is not None:
-        typed = len(attempt.pad.digits)
-        kind = Kind.TYPING if typed else Kind.CARD_READ
-        wanted = attempt.pad.rules.pin_length
-        return PanelState(kind, number, typed, wanted, _keys(Keys.PIN, rules))
-    if attempt.code_pad is not None:
-        typed = len(attempt.code_pad.digits)
-        return PanelState(Kind.TYPING, number, typed, keys=_keys(Keys.CODE, rules))
-    if attempt.company is not None:
-        code = 0 if notice is None else notice.code
-        companions = attempt.company.companions_max
-        keys = _keys(Keys.COMPANIONS, rules)
-        wrong = attempt.company.wrong
-        return PanelState(Kind.WELCOME, number, 0, 0, keys, code, companions, wrong=wrong)
-    return PanelState(Kind.WORKING, number)
-
-
-def _standing(attempt: Attempt, outlook: Outlook, rules: PanelRules, *, broken: bool) -> PanelState:
-    kind = STANDING[outlook.mode]
-    if kind is Kind.IDLE and (outlook.minutes is not None or not outlook.entry):
-        kind = Kind.CLOSING
-    if broken and kind in {Kind.IDLE, Kind.CLOSING}:
-        kind = Kind.OUT_OF_ORDER
-    takes_codes = rules.codes and outlook.mode is not Mode.STAFFED
-    shown = PanelState(
-        kind,
-        attempt.number,
-        keys=_keys(Keys.CODE, rules) if takes_codes else Keys.NONE,
-        minutes=outlook.minutes,
-        entry=outlook.entry,
-        hours=outlook.hours if outlook.mode in OPEN else None,
-        opens=outlook.opens,
-    )
-    return replace(shown, code=OURS) if kind is Kind.OUT_OF_ORDER else shown
-
-
-def _keys(keys: Keys, rules: PanelRules) -> Keys:
-    return keys if rules.keys else Keys.NONE
-
-
 # What the screen has to remember: the last message, and the hours of this minute.
 
 Standing = tuple[Mode | None, bool]
@@ -421,6 +341,20 @@ class Display:
         """Return the screen with a message, or without one; the one before is forgotten."""
         return replace(self, notice=notice, offered=None)
 
+    def concluded(self, end: Concluded, now_s: float) -> Display:
+        """Return the screen with the message at the end of an attempt."""
+        if end.reason is Reason.OK:
+            # The desk says that the PIN is weak, because the queue must not know it.
+            code = NEW_PIN if end.weak_pin else 0
+            return self.telling(Notice(Kind.WELCOME, code, now_s + WELCOME_S))
+        if end.reason is Reason.CLOSED:
+            return self.telling(Notice(Kind.CLOSED, 0, now_s + self.rules.message_s))
+        return self.turned_away(CODES[end.reason], now_s)
+
+    def turned_away(self, code: int, now_s: float) -> Display:
+        """Return the screen with a refusal, also of somebody for whom no attempt begins."""
+        return self.telling(Notice(Kind.REFUSED, code, now_s + self.rules.message_s))
+
     def again(self, now_s: float) -> Display:
         """Return the screen with the refusal that is offered."""
         if self.offered is None:
@@ -457,10 +391,65 @@ class Display:
 
     def state(self, attempt: Attempt, *, broken: bool) -> PanelState:
         """Return what is shown of an attempt; `broken` where no card can be read."""
-        state = panel_state(attempt, self.notice, self.outlook, self.rules, broken=broken)
+        if attempt.phase is not Phase.IDLE or attempt.company is not None or attempt.code_pad:
+            state = self._at_work(attempt)
+        else:
+            state = self._between(attempt, broken=broken)
         if state.kind is Kind.WELCOME:
             return replace(state, locks_s=self.locks_s)
         return replace(state, again=self.offered is not None and state.kind in AT_REST)
+
+    def _at_work(self, attempt: Attempt) -> PanelState:
+        number = attempt.number
+        if attempt.pad is not None:
+            typed = len(attempt.pad.digits)
+            kind = Kind.TYPING if typed else Kind.CARD_READ
+            wanted = attempt.pad.rules.pin_length
+            return PanelState(kind, number, typed, wanted, self._keys(Keys.PIN))
+        if attempt.code_pad is not None:
+            typed = len(attempt.code_pad.digits)
+            return PanelState(Kind.TYPING, number, typed, keys=self._keys(Keys.CODE))
+        if attempt.company is not None:
+            code = 0 if self.notice is None else self.notice.code
+            most, wrong = attempt.company.companions_max, attempt.company.wrong
+            keys = self._keys(Keys.COMPANIONS)
+            return PanelState(Kind.WELCOME, number, 0, 0, keys, code, most, wrong=wrong)
+        return PanelState(Kind.WORKING, number)
+
+    def _between(self, attempt: Attempt, *, broken: bool) -> PanelState:
+        standing, notice = self._standing(attempt, broken=broken), self.notice
+        if notice is None:
+            return standing
+        if notice.kind is Kind.CLOSED:
+            return replace(standing, kind=Kind.CLOSED, keys=Keys.NONE, code=0)
+        if notice.kind is Kind.WELCOME:
+            return PanelState(notice.kind, attempt.number, code=notice.code)
+        # Whoever comes next with a code waits for no message to be over.
+        staffed = self.outlook.staffed if notice.code in AT_THE_DESK else None
+        keys = Keys.NONE if notice.kind is Kind.HELP else standing.keys
+        return PanelState(notice.kind, attempt.number, keys=keys, code=notice.code, staffed=staffed)
+
+    def _standing(self, attempt: Attempt, *, broken: bool) -> PanelState:
+        outlook = self.outlook
+        kind = STANDING[outlook.mode]
+        if kind is Kind.IDLE and (outlook.minutes is not None or not outlook.entry):
+            kind = Kind.CLOSING
+        if broken and kind in {Kind.IDLE, Kind.CLOSING}:
+            kind = Kind.OUT_OF_ORDER
+        takes_codes = self.rules.codes and outlook.mode is not Mode.STAFFED
+        return PanelState(
+            kind,
+            attempt.number,
+            keys=self._keys(Keys.CODE) if takes_codes else Keys.NONE,
+            code=OURS if kind is Kind.OUT_OF_ORDER else 0,
+            minutes=outlook.minutes,
+            entry=outlook.entry,
+            hours=outlook.hours if outlook.mode in OPEN else None,
+            opens=outlook.opens,
+        )
+
+    def _keys(self, keys: Keys) -> Keys:
+        return keys if self.rules.keys else Keys.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,6 @@ from doorctl.access.panel import (
     Display,
     PanelRules,
     PanelState,
-    notice_of,
-    turned_away,
 )
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import Refusals
@@ -414,7 +412,7 @@ class Controller:
             # The person before has stepped back: the next one's keys are not for that attempt.
             self._step(PrepareFailed(self._attempt.number))
         self.doorway.show(Signal.REFUSED)
-        self.display = self.display.telling(turned_away(OURS, self.display.rules, now_s))
+        self.display = self.display.turned_away(OURS, now_s)
 
     def _attempt_is_over(self) -> bool:
         return self._attempt.phase is Phase.IDLE
@@ -470,8 +468,7 @@ class Controller:
             case Clicked():
                 self.doorway.show(Signal.KEY)
             case NoCode(lone=lone) if not lone or self.display.notice is None:
-                told = turned_away(CARD_FIRST, self.display.rules, self.clock.monotonic_s())
-                self.display = self.display.telling(told)
+                self.display = self.display.turned_away(CARD_FIRST, self.clock.monotonic_s())
             case Accompanied(attempt=number, companions=companions):
                 self.doorway.bring(companions)
                 self.log.emit("companions", attempt=number, count=companions)
@@ -484,8 +481,7 @@ class Controller:
                 self._open_day()
         if not concluded.silent:
             self.doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
-            told = notice_of(concluded, self.display.rules, self.clock.monotonic_s())
-            self.display = self.display.telling(told)
+            self.display = self.display.concluded(concluded, self.clock.monotonic_s())
         more = {} if concluded.shape is None else {"shape": concluded.shape.value}
         if concluded.weak_pin:
             more["hint"] = Reason.WEAK_PIN.value

@@ -33,10 +33,7 @@ from doorctl.access.panel import (
     PanelRules,
     PanelState,
     Staffed,
-    notice_of,
     outlook,
-    panel_state,
-    turned_away,
 )
 from doorctl.access.patron import BEFORE_PROOF, Reason
 from doorctl.access.policy import Policy
@@ -63,12 +60,14 @@ def shown(
     broken: bool = False,
 ) -> PanelState:
     """Return what is shown of an idle reader in open hours, unless another is given."""
-    return panel_state(attempt, notice, outlook, rules, broken=broken)
+    display = Display(rules, notice=notice, outlook=outlook)
+    return display.state(attempt, broken=broken)
 
 
-def ended(reason: Reason, *, weak_pin: bool = False) -> Notice:
+def ended(reason: Reason, *, weak_pin: bool = False) -> Notice | None:
     """Return what is told at the end of an attempt."""
-    return notice_of(Concluded(7, reason, weak_pin=weak_pin), WITHOUT_KEYS, AT_S)
+    end = Concluded(7, reason, weak_pin=weak_pin)
+    return Display(WITHOUT_KEYS).concluded(end, AT_S).notice
 
 
 def typing(digits: str) -> Attempt:
@@ -102,17 +101,17 @@ def test_every_refusal_stands_for_as_long(reason: Reason) -> None:
     told = ended(reason)
 
     assert told == Notice(Kind.REFUSED, CODES[reason], AT_S + 25.0)
-    away = turned_away(OURS, WITHOUT_KEYS, AT_S)
-    assert away == Notice(Kind.REFUSED, OURS, told.until_s)
+    away = Display(WITHOUT_KEYS).turned_away(OURS, AT_S).notice
+    assert away == Notice(Kind.REFUSED, OURS, AT_S + 25.0)
 
 
 @pytest.mark.parametrize("mode", [Mode.SELF_SERVICE, Mode.CLOSED])
 def test_digits_that_are_no_code_may_be_typed_anew_at_once(mode: Mode) -> None:
     """The screen's keys stay while it asks for a card first; it stands as long as a refusal."""
-    told = turned_away(CARD_FIRST, WITH_KEYS, AT_S)
+    told = Display(WITH_KEYS).turned_away(CARD_FIRST, AT_S).notice
     state = shown(notice=told, outlook=Outlook(mode), rules=WITH_KEYS)
 
-    assert told.until_s == AT_S + WITH_KEYS.message_s
+    assert told == Notice(Kind.REFUSED, CARD_FIRST, AT_S + WITH_KEYS.message_s)
     assert (state.kind, state.code, state.keys) == (Kind.REFUSED, CARD_FIRST, Keys.CODE)
     assert CARD_FIRST not in CODES.values()
 
@@ -249,14 +248,14 @@ def test_keys_are_offered_for_codes(rules: PanelRules, mode: Mode, pad: Keys) ->
 
 def states(steps: list[Told], rules: Rules = RULES) -> list[tuple[float, PanelState]]:
     """Tell events to an attempt; return each state with when it came."""
-    attempt, notice = Attempt(), None
+    attempt, display = Attempt(), Display(WITH_KEYS, outlook=OPEN)
     seen: list[tuple[float, PanelState]] = []
     for event, at_s, *version in steps:
         attempt, effects = after(attempt, event, now(at_s, *version), rules)
         for effect in effects:
             if isinstance(effect, Concluded):
-                notice = notice_of(effect, WITH_KEYS, at_s)
-        seen.append((at_s, panel_state(attempt, notice, OPEN, WITH_KEYS, broken=False)))
+                display = display.concluded(effect, at_s)
+        seen.append((at_s, display.state(attempt, broken=False)))
     return seen
 
 
