@@ -23,8 +23,7 @@ from doorctl.core.staff_text import refuse_purpose, refuse_text
 from doorctl.doord.chores import Chores
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
-from doorctl.doord.events import EventQueue, StaffOpened
-from doorctl.doord.prepare import Ledger
+from doorctl.doord.jobs import EventQueue, Ledger, StaffOpened
 from doorctl.doord.self_test import as_answer
 from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import utc_now

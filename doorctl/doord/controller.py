@@ -55,7 +55,8 @@ from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed
 from doorctl.core.ports import Clock, EventLog
 from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver
-from doorctl.doord.events import (
+from doorctl.doord.hours import BranchUnread, DailyRound, HoursRead
+from doorctl.doord.jobs import (
     EventQueue,
     PanelKeyPressed,
     PinsTouched,
@@ -66,7 +67,6 @@ from doorctl.doord.events import (
     StopRequested,
     ThreadFailed,
 )
-from doorctl.doord.hours import BranchUnread, DailyRound, HoursRead
 from doorctl.privacy.statistics import counted_as
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache

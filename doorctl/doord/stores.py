@@ -25,7 +25,7 @@ from doorctl.core.alarms import KINDS
 from doorctl.core.errors import StoreBusyError, StoreError
 from doorctl.core.moments import Stamped
 from doorctl.core.ports import Clock, EventLog
-from doorctl.doord.events import EventQueue, PostedEvent, ThreadFailed
+from doorctl.doord.jobs import EventQueue, PostedEvent, ThreadFailed
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.process import WorkerThread
 from doorctl.services.app import outdated, system_clock

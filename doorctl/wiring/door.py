@@ -36,8 +36,11 @@ from doorctl.doord.answers import DoorAnswers
 from doorctl.doord.chores import Chores, Lookout, grace_s
 from doorctl.doord.controller import KEYPAD, READER, Controller, panel_rules, press
 from doorctl.doord.door_driver import DoorDriver
-from doorctl.doord.events import (
+from doorctl.doord.hours import DailyRound
+from doorctl.doord.jobs import (
+    Asking,
     EventQueue,
+    Ledger,
     LibraryLine,
     LoopQueue,
     PinsTouched,
@@ -46,8 +49,6 @@ from doorctl.doord.events import (
     SlowJobs,
     StopRequested,
 )
-from doorctl.doord.hours import DailyRound
-from doorctl.doord.prepare import Asking, Ledger
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
 from doorctl.ops.logs import JsonLog

@@ -26,9 +26,8 @@ from doorctl.demo.door import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver, Relay
-from doorctl.doord.events import LoopQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.prepare import Ledger
+from doorctl.doord.jobs import Ledger, LoopQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock

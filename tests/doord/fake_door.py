@@ -20,9 +20,8 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import Sealer
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver, Relay
-from doorctl.doord.events import LibraryLine, PostedEvent, SlowJobs, Worker
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.prepare import Asking, Ledger
+from doorctl.doord.jobs import Asking, Ledger, LibraryLine, PostedEvent, SlowJobs, Worker
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.door_log import Visit
 from doorctl.sync.feed import lent_patron

@@ -33,7 +33,7 @@ from doorctl.doord.chores import (
     grace_s,
 )
 from doorctl.doord.controller import KEYPAD, READER
-from doorctl.doord.events import EventQueue
+from doorctl.doord.jobs import EventQueue
 from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import SystemClock
 from doorctl.privacy.statistics import LEAF, OPENED, HourCount

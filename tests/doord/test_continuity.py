@@ -15,7 +15,7 @@ from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import BootTime, Stamped
-from doorctl.doord.prepare import Ledger
+from doorctl.doord.jobs import Ledger
 from doorctl.doord.stores import KEPT_CARDS, SteadyVisitLog
 from tests.doord.fake_door import CARD, identifier, key_of
 from tests.fakes.clock import FakeClock

@@ -13,7 +13,7 @@ from doorctl.access.messages import Concluded, LibraryAnswer, PadRules, Prepared
 from doorctl.access.patron import Reason, SealedRow, pin_check
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.core.masked import Pin
-from doorctl.doord.prepare import Asking
+from doorctl.doord.jobs import Asking
 from doorctl.privacy.statistics import ATTEMPT, HourCount
 from doorctl.sync.feed import lent_patron
 from tests.doord.fake_door import (

@@ -16,7 +16,7 @@ from doorctl.access.messages import Concluded
 from doorctl.access.patron import Reason, SealedRow
 from doorctl.access.throttle import CODES_KEY, GUESSED_AT, MOST_WRONG_PINS, TOLD_FROM
 from doorctl.core.masked import Identifier, IdentifierKind
-from doorctl.doord.prepare import ALARMED_AGAIN_MS, Ledger
+from doorctl.doord.jobs import ALARMED_AGAIN_MS, Ledger
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.delivery import Revision

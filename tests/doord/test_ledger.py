@@ -22,7 +22,7 @@ from doorctl.access.throttle import (
 )
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
-from doorctl.doord.prepare import Ledger
+from doorctl.doord.jobs import Ledger
 from doorctl.doord.stores import EVENTS_AN_HOUR, KeptEvents
 from doorctl.privacy.subject import Subject
 from doorctl.store.branch import BranchRecords

@@ -24,7 +24,7 @@ from doorctl.access.messages import PadRules, Rules
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.errors import BranchStoreError
-from doorctl.doord.events import PinsTouched
+from doorctl.doord.jobs import PinsTouched
 from tests.doord.doors import ALL_WIRED, RULES, SETTLED_S
 from tests.doord.fake_door import CARD, RIGHT_PIN, FakeDoor, key_of
 from tests.fakes.inputs import FakeInputs

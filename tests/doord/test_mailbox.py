@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from doorctl.doord.events import LoopQueue, PinsTouched
+from doorctl.doord.jobs import LoopQueue, PinsTouched
 
 LONG_S = 60.0
 LATE_S = 4.0

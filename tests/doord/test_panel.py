@@ -29,7 +29,7 @@ from doorctl.access.policy import Policy
 from doorctl.cards.reader import BytesReceived, LineConnected, LineLost
 from doorctl.core.errors import InputError, StuckError
 from doorctl.doord.controller import MOST_PENDING, READER, STALE_S, STALL_LIMIT_S, press
-from doorctl.doord.events import (
+from doorctl.doord.jobs import (
     BACKLOG_LIMIT,
     EventQueue,
     PanelKeyPressed,

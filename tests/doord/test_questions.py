@@ -11,7 +11,7 @@ from doorctl.access.messages import Prepare, PrepareFailed
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import StoreError
-from doorctl.doord.events import AGAIN_S, PostedEvent, SlowJobs
+from doorctl.doord.jobs import AGAIN_S, PostedEvent, SlowJobs
 from tests.doord.fake_door import CARD, RIGHT_PIN, FakeDoor, identifier, key_of
 from tests.fakes.memory_store import MemoryBranch, MemoryPatrons
 from tests.fakes.worker import FakeWorker

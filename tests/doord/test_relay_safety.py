@@ -14,7 +14,7 @@ from doorctl.core.errors import DeviceError
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.door.pins import Lamps
 from doorctl.doord.controller import KEYPAD, READER, TURN_LIMIT_S
-from doorctl.doord.events import EventQueue, PostedEvent, StopRequested, ThreadFailed
+from doorctl.doord.jobs import EventQueue, PostedEvent, StopRequested, ThreadFailed
 from doorctl.ops.process import WorkerThread
 from tests.doord.fake_door import CARD, RELEASE_S, RIGHT_PIN, FakeDoor, swiped
 from tests.fakes.event_log import FakeEventLog, Field

@@ -13,7 +13,7 @@ from doorctl.access.day import DayRules, Override
 from doorctl.access.messages import PadRules, Rules
 from doorctl.access.panel import PanelRules
 from doorctl.access.policy import Policy
-from doorctl.doord.events import Reloaded
+from doorctl.doord.jobs import Reloaded
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,

@@ -12,7 +12,7 @@ import pytest
 from doorctl.cards.reader import BytesReceived
 from doorctl.devices.serial_line import MOST_PENDING
 from doorctl.doord.controller import BEHIND_S, FEW, FLOOD, KEYPAD, READER, STALE_S, STALL_LIMIT_S
-from doorctl.doord.events import EventQueue, PinsTouched, PostedEvent, StopRequested
+from doorctl.doord.jobs import EventQueue, PinsTouched, PostedEvent, StopRequested
 from tests.doord.fake_door import CARD, RIGHT_PIN, FakeDoor, swiped
 from tests.fakes.event_queue import FakeQueue
 

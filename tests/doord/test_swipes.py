@@ -13,7 +13,7 @@ from doorctl.access.rights import Pass, PassKind
 from doorctl.cards.reader import BytesReceived
 from doorctl.door.pins import GRANTED_S, REFUSED_S, Lamps
 from doorctl.doord.controller import READER, SAME_SWIPE_S, UNREADABLE_GAP_S
-from doorctl.doord.events import BACKLOG_LIMIT, UNRECORDED_LIMIT, StaffOpened
+from doorctl.doord.jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT, StaffOpened
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,

@@ -27,7 +27,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.doord.controller import UNREADABLE_GAP_S
-from doorctl.doord.events import AGAIN_S
+from doorctl.doord.jobs import AGAIN_S
 from tests.e2e.conftest import Doors, Loaded
 from tests.e2e.door import Door, until
 from tests.e2e.people import ALSO_ENTITLED, DEBTOR, ENTITLED, STOLEN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections import deque
 
-from doorctl.doord.events import PostedEvent
+from doorctl.doord.jobs import PostedEvent
 from tests.fakes.clock import FakeClock
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from doorctl.doord.events import PostedEvent
+from doorctl.doord.jobs import PostedEvent
 
 Job = Callable[[], PostedEvent | None]
 

@@ -22,7 +22,7 @@ from doorctl.config import Config
 from doorctl.core.errors import AlreadyExistsError, InputError, KeyFileError, StoreBusyError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.moments import BootTime, Stamped
-from doorctl.doord.prepare import Ledger
+from doorctl.doord.jobs import Ledger
 from doorctl.privacy.audit import Action, Deed
 from doorctl.services.app import App
 from doorctl.services.branch import audit_entries as entries

@@ -23,7 +23,7 @@ from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Stamped
-from doorctl.doord.prepare import Ledger
+from doorctl.doord.jobs import Ledger
 from doorctl.services.cards import explained
 from doorctl.services.numbers import Reading
 from doorctl.sync.receive import unguarded

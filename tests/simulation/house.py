@@ -25,9 +25,8 @@ from doorctl.core.ports import EventLog, Seal
 from doorctl.doord.chores import Housekeeping
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
-from doorctl.doord.events import EventQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.prepare import Ledger
+from doorctl.doord.jobs import EventQueue, Ledger, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.privacy.retention import Canaries, PurgeReport, WatchedTime
 from doorctl.privacy.statistics import HourCount, Passages

@@ -17,7 +17,7 @@ from doorctl.cards.reader import BytesReceived, LineConnected, LineLost
 from doorctl.core.errors import DeviceError
 from doorctl.door.pins import Levels
 from doorctl.doord.controller import KEYPAD, READER
-from doorctl.doord.events import PinsTouched, PostedEvent, StopRequested
+from doorctl.doord.jobs import PinsTouched, PostedEvent, StopRequested
 from tests.fakes.shut_out import Noted, Week
 from tests.simulation import invariants, oracle
 from tests.simulation.arrivals import take_over
