@@ -135,9 +135,7 @@ def test_a_port_that_is_taken_is_told_and_another_one_is_had(shown: Shown) -> No
     assert f":{shown.taken}/" not in shown.address + "/"
     assert answer.status_code == 200
     assert all(answer.headers[name] == value for name, value in ALWAYS.items())
-    assert [role.first_name for role in CAST if f"<h3>{role.first_name}</h3>" in answer.text] == [
-        role.first_name for role in CAST
-    ]
+    assert all(f"<h3>{role.first_name}</h3>" in answer.text for role in CAST)
 
 
 def test_a_card_and_its_pin_open_the_door_before_everybodys_eyes(shown: Shown) -> None:
@@ -164,34 +162,6 @@ def test_a_card_and_its_pin_open_the_door_before_everybodys_eyes(shown: Shown) -
     assert CAST[0].number not in "".join(map(str, locked.values()))
 
 
-def test_a_refused_patron_lights_the_red_lamp_alone(shown: Shown) -> None:
-    """One click swipes and types; the relay stays off, and staff see the reason."""
-    shown.see(lambda now: now["state"]["lit"] == [], lambda: None)
-    seen = shown.see(
-        lambda now: "Bor ikke i kommunen." in now["visits"] and now["state"]["lit"] == ["red"],
-        lambda: shown.post("/swipe", card="not_resident", type="pin"),
-    )
-
-    assert "badge-refused" in seen["visits"]
-
-
-def test_without_javascript_each_click_is_a_form_and_a_page(shown: Shown) -> None:
-    """A form sends the browser back to the page, which asks again by itself; English by cookie."""
-    with httpx2.Client(
-        base_url=shown.address, headers=BROWSER, timeout=LIMIT_S, follow_redirects=True
-    ) as in_english:
-        chosen = in_english.post("/language", data={"language": "en", "next": "/"})
-        swiped = in_english.post("/swipe", data={"card": "worn_stripe"})
-        seen = shown.see(lambda now: "Kortet kunne ikke læses." in now["visits"], lambda: None)
-        later = in_english.get("/")
-
-    assert "<h1>Try the door</h1>" in chosen.text
-    assert [step.status_code for step in swiped.history] == [303]
-    assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in swiped.text
-    assert "The card could not be read." in later.text
-    assert "badge-refused" in seen["visits"]
-
-
 @pytest.mark.parametrize(
     ("accepted", "headline"),
     [
@@ -213,11 +183,9 @@ def test_the_page_begins_in_the_browsers_language(
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
-        ("/swipe", {"card": "nobody"}),
         ("/swipe", {"card": "<script>alert(1)</script>"}),
         ("/swipe", {}),
         ("/key", {"key": "47"}),
-        ("/key", {"key": "\x1b"}),
         ("/plug", {"line": "door", "state": "out"}),
         ("/plug", {"line": "reader", "state": "upside down"}),
     ],
@@ -265,23 +233,6 @@ def test_a_pulled_plug_is_told_and_put_back(shown: Shown) -> None:
     assert told.headers["location"] == "/?done=unplugged"
     assert "Stikket er ude" in shown.page.get("/?done=unplugged", headers=BROWSER).text
     assert seen["state"]["plugs"] == ["keypad", "reader"]
-
-
-def test_a_killed_door_lets_go_and_comes_back(shown: Shown) -> None:
-    """Killed while the relay is on: it is off at once; the next card works, the log is there."""
-    shown.see(
-        lambda now: "relay" in now["state"]["lit"],
-        lambda: shown.post("/swipe", card="debt_only", type="pin"),
-    )
-    dead = shown.see(lambda now: "relay" not in now["state"]["lit"], lambda: shown.post("/kill"))
-    shown.see(lambda now: "Scan dit kort" in now["screen"], lambda: None)
-    again = shown.see(
-        lambda now: "For ung til selvbetjening." in now["visits"],
-        lambda: shown.post("/swipe", card="under_age", type="pin"),
-    )
-
-    assert dead["state"]["lit"] == []
-    assert "Døren åbnes." in again["visits"]
 
 
 def test_the_evening_is_played_by_a_button_and_nobody_comes_between(shown: Shown) -> None:

@@ -42,25 +42,23 @@ def shown(paper: Paper) -> str:
     return seen.getvalue()
 
 
-def test_a_pipe_gets_no_escape_code() -> None:
-    """A file or a mail holds text only."""
-    paper = Paper.fitting(io.StringIO(), {"TERM": "xterm", "LANG": "da_DK.UTF-8"})
+@pytest.mark.parametrize(
+    ("stream", "environment", "coloured"),
+    [
+        (io.StringIO(), {"TERM": "xterm", "LANG": "da_DK.UTF-8"}, False),
+        (Terminal(), {"TERM": "xterm", "NO_COLOR": "1"}, False),
+        (Terminal(), {"TERM": "dumb"}, False),
+        (Terminal(), {}, False),
+        (Terminal(), {"TERM": "xterm"}, True),
+    ],
+)
+def test_only_a_terminal_that_can_gets_colours(
+    stream: io.StringIO, environment: dict[str, str], *, coloured: bool
+) -> None:
+    """English is dimmed, what is good is green; a file or a mail holds text only."""
+    text = shown(Paper.fitting(stream, environment))
 
-    assert "\x1b" not in shown(paper)
-
-
-@pytest.mark.parametrize("environment", [{"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}, {}])
-def test_a_dull_terminal_gets_no_escape_code(environment: dict[str, str]) -> None:
-    """NO_COLOR and terminals that can't are respected."""
-    assert "\x1b" not in shown(Paper.fitting(Terminal(), environment))
-
-
-def test_a_terminal_gets_colours() -> None:
-    """English is dimmed, what is good is green."""
-    text = shown(Paper.fitting(Terminal(), {"TERM": "xterm"}))
-
-    assert "\x1b[2m" in text
-    assert "\x1b[32m" in text
+    assert ("\x1b" in text, "\x1b[2m" in text, "\x1b[32m" in text) == (coloured,) * 3
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-import json
 from collections import Counter
 from datetime import date, timedelta
+from operator import mul
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ from doorctl.demo.patrons import CAST, Role, stripe, synthetic_feed, write_feed
 from doorctl.sync.feed import FeedPatron, read_feed
 
 TODAY = date(2028, 2, 29)
+WEIGHTS = (4, 3, 2, 7, 6, 5, 4, 3, 2, 1)
+"""Of modulus 11, which real numbers pass."""
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +20,9 @@ def patrons(tmp_path_factory: pytest.TempPathFactory) -> list[FeedPatron]:
     """The cast and 300 more, as the feed's reader sees them."""
     path = tmp_path_factory.mktemp("feed") / "patrons.ndjson"
     assert write_feed(path, 300, 7, TODAY) == 305
-    return read_feed(path, pin_length=4)
-
-
-def remainder(number: str) -> int:
-    """Zero for a number that passes modulus 11."""
-    return sum(w * int(d) for w, d in zip((4, 3, 2, 7, 6, 5, 4, 3, 2, 1), number, strict=True)) % 11
+    patrons = read_feed(path, pin_length=4)
+    assert len(patrons) == 305
+    return patrons
 
 
 def cpr_numbers(patrons: list[FeedPatron]) -> list[tuple[FeedPatron, str]]:
@@ -34,11 +33,6 @@ def cpr_numbers(patrons: list[FeedPatron]) -> list[tuple[FeedPatron, str]]:
         for each in patron.identifiers
         if each.identifier.kind is IdentifierKind.CPR
     ]
-
-
-def test_the_feed_is_one_that_can_be_loaded(patrons: list[FeedPatron]) -> None:
-    """Nothing in it is wrong or stands twice, and there is all of it."""
-    assert len(patrons) == 305
 
 
 def test_the_same_seed_gives_the_same_patrons() -> None:
@@ -55,7 +49,7 @@ def test_no_cpr_number_can_be_a_real_one(patrons: list[FeedPatron]) -> None:
     numbers += [role.number for role in CAST if role.kind == "CPR"]
 
     assert numbers
-    assert [number for number in numbers if remainder(number) == 0] == []
+    assert [one for one in numbers if sum(map(mul, WEIGHTS, map(int, one))) % 11 == 0] == []
     assert [number for number in numbers if number.startswith("0101")] == []
 
 
@@ -105,17 +99,6 @@ def test_the_child_is_a_child_on_the_day_of_the_demo(tmp_path: Path, today: date
 
     assert child.birthday is not None
     assert timedelta(days=9 * 365) < today - child.birthday < timedelta(days=10 * 365)
-
-
-def test_a_row_is_written_as_the_design_has_it(tmp_path: Path) -> None:
-    """One JSON object a line with FBS's names."""
-    write_feed(tmp_path / "feed", 1, 1, TODAY)
-    last = json.loads((tmp_path / "feed").read_text(encoding="utf-8").splitlines()[-1])
-
-    assert list(last) == [
-        "patronId", "identifiers", "pincode", "resident", "birthday", "blockStatus", "onHold",
-        "tags", "preferredPickupBranch",
-    ]  # fmt: skip
 
 
 def test_a_stripe_is_the_synthetic_cards_own() -> None:

@@ -172,21 +172,6 @@ def test_a_command_that_fails_is_an_alarm(web: Web) -> None:
     assert web.log.lines == [line]
 
 
-def test_a_mistake_of_ours_is_an_alarm(web: Web) -> None:
-    """A round that breaks is told by its kind alone, and does not end the process."""
-    config = web.config(f'{OPEN}holidays = "closed"\n')
-
-    def mistaken(_job: object) -> None:
-        raise LookupError("0101701234")
-
-    with ExitStack() as stack:
-        go_rounds(config, web.clock, web.log, mistaken, stack)
-        assert web.log.heard.wait(LONG_S)
-
-    line = {"event": "alarm", "kind": "rounds_failing", "why": "hours: LookupError"}
-    assert web.log.lines == [line]
-
-
 @pytest.mark.parametrize("toml", ["", OPEN, f'{OPEN}holidays = "ignore"\n'])
 def test_where_nothing_is_wanted_nothing_runs(web: Web, toml: str) -> None:
     """Hours of the configuration or of staff need no round, and no thread."""

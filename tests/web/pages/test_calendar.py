@@ -6,13 +6,10 @@ from html import unescape
 
 import pytest
 from httpx2 import Response
-from hypothesis import given
-from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from doorctl.access.calendar import Day, Mode, ModeSpan, StoredDay, StoredWeek
+from doorctl.access.calendar import WEEKDAYS, Day, Mode, ModeSpan, StoredDay, StoredWeek
 from doorctl.accounts.account import Role
-from doorctl.config.hours import clock
 from doorctl.services import deeds
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change
@@ -23,7 +20,6 @@ from tests.web.conftest import Apps
 from tests.web.pages.staging import browser
 
 DAY = date(2026, 12, 24)
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 @pytest.fixture
@@ -69,7 +65,7 @@ def test_a_month_is_a_table_of_weeks(app: App) -> None:
     assert 'href="/calendar?month=2027-01"' in page
 
 
-@pytest.mark.parametrize("month", ["", "2026-13", "1999-01", "2026-1", "soon", "2026-12-24"])
+@pytest.mark.parametrize("month", ["", "2026-13", "1999-01", "2026-12-24"])
 def test_a_month_that_is_none_is_this_one(month: str, app: App) -> None:
     """The address may be typed; what is past can be seen, and not changed."""
     page = client(app).get(f"/calendar?month={month}").text
@@ -325,21 +321,12 @@ def test_who_may_only_look(app: App) -> None:
         assert way not in page
 
 
-@given(st.integers(0, 2880))
-def test_minutes_are_told_as_on_a_clock(after: int) -> None:
-    """A day ends at 24:00, and what comes after belongs to the next."""
-    hours, rest = clock(after).split(":")
-
-    assert (int(hours) * 60 + int(rest)) % 1440 == after % 1440
-
-
 def test_the_poster_has_the_usual_week_and_the_dates_that_differ(apps: Apps) -> None:
     """In Danish with English beneath, whatever the language of who prints it.
 
     What staff wrote of a date is theirs and stays off it.
     """
-    week = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
-    app = apps(*(f'hours.{day}=["07:00-22:00"]' for day in week))
+    app = apps(*(f'hours.{day}=["07:00-22:00"]' for day in WEEKDAYS[:-1]))
     change(app.acting("anne"), deeds.set_day(StoredDay(DAY, (), "Lone er syg")))
     for language in ("da", "en"):
         page = client(app, Role.VIEWER, language).get("/calendar/poster?month=2026-12").text
