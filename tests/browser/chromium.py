@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import Final
 
-NAMES: Final = ("chromium", "chromium-browser")
-"""Debian's and Ubuntu's name of it."""
+NAMES: Final = ("chromium-headless-shell", "chromium", "chromium-browser")
+"""Debian's without a window, which takes two thirds of the processor (measured), its whole one, and
+Ubuntu's name of that."""
 
 ARGUMENTS: Final = [
     *("--no-sandbox", "--disable-gpu", "--in-process-gpu", "--disable-dev-shm-usage"),
@@ -17,7 +18,7 @@ ARGUMENTS: Final = [
 The second line makes pages of one host a tenth cheaper; a process for no GPU would be idle.
 """
 
-MISSING: Final = "Chromium is missing: apt-get install chromium"
+MISSING: Final = "Chromium is missing: apt-get install chromium-headless-shell"
 
 
 def found() -> str | None:
