@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).parents[1] / "doorctl"
 SOURCES = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
 ALL = "\n".join(SOURCES.values())
 
-EMITTED = re.compile(r'(?:"alarm",\s*kind=|_alarm\(\s*|\balarm=)"(\w+)"')
+EMITTED = re.compile(r'(?:"alarm",\s*kind=|_alarm\(\s*|\balarm=|AlarmOnce\([\w.]+, )"(\w+)"')
 BY_NAME = re.compile(r'"alarm",\s*kind=([^",)]+)[,)]')
 DERIVED = {
     "alarm",
@@ -33,8 +33,8 @@ DERIVED = {
     "kind",
     "refusal.alarm",
     "NOT_SENT",
-    "DOOR_SILENT",
-    "DOOR_ANSWERS",
+    "self.kind",
+    "ENDS[self.kind]",
 }
 """Where the kind is not written on the spot; each is looked at by a test below."""
 

@@ -7,12 +7,12 @@ import re
 import secrets
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from doorctl.accounts.throttle import Failures
 from doorctl.core.errors import InputError
@@ -146,9 +146,27 @@ class Account:
     second_factor: bool = False
 
     @property
+    def has_password(self) -> bool:
+        """Whether there is a password of ours, which its owner may change."""
+        return self.origin is Origin.LOCAL
+
+    @property
     def keeps_the_house(self) -> bool:
         """Whether one of :data:`KEEPERS` can sign in to it, whatever else is down."""
-        return not self.disabled and self.origin is Origin.LOCAL and self.role in KEEPERS
+        return not self.disabled and self.has_password and self.role in KEEPERS
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is signed in. Only a `fresh` sign-in may change accounts and end sessions.
+
+    Users whose account `must_change` its password, or who `must_enrol` a second factor, do that
+    first.
+    """
+
+    account: Account
+    fresh: bool = False
+    must_enrol: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +212,6 @@ def refuse_account(account: Account) -> None:
     refuse_text("shown name", account.shown, longest=LONGEST_NAME)
 
 
-# Events of the sign-in, for the audit log: logins, roles and counts, never what a person typed.
-
-
 class Refusal(Enum):
     """Why a sign-in was refused; for the audit log alone, the page does not tell them apart."""
 
@@ -211,21 +226,6 @@ NOBODY = "(not signed in)"
 
 PROVIDER = "(identity provider)"
 """The actor on the audit log when the identity provider gives an account its role."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What goes on the audit log: its action's name, the account that did it, and the details."""
-
-    action: str
-    by: str
-    details: Mapping[str, int | str] = field(default_factory=dict)
-
-
-def sign_in_refused(account: str | None, why: Refusal, wait_s: int = 0) -> Event:
-    """Return the event of a refused sign-in; `account` is None where there is no such account."""
-    known = {} if account is None else {"account": account}
-    return Event("sign_in_refused", NOBODY, {**known, "why": why.value, "wait_s": wait_s})
 
 
 # A session, judged by the time since the machine started: a wall clock that jumps neither prolongs
@@ -270,7 +270,7 @@ class Session:
         return (
             self.began.boot_id == self.seen.boot_id == now.boot_id
             and now.ms_since(self.began) < LONGEST_MS
-            and now.ms_since(self.seen) < min(idle_ms, IDLE_MS)
+            and now.ms_since(self.seen) < idle_ms
         )
 
     def fresh(self, now: BootTime) -> bool:
@@ -281,64 +281,13 @@ class Session:
         """Tell whether it is time to store that the session is still in use."""
         return now.ms_since(self.seen) >= TOUCH_MS
 
-    def touched(self, now: BootTime) -> Session:
-        """Return the session as used at a moment."""
-        return replace(self, seen=now)
-
 
 def new_token() -> Token:
     """Return a new random token."""
     return Token(secrets.token_urlsafe(TOKEN_BYTES))
 
 
-# Refusals by role go on record: an account's first ones, then one an hour with a count, so that a
-# script fills no disk and keeps no other account's refusals off the record.
-
-AT_ONCE = 10
-"""So many refusals of one account go on record at once; browsing by hand makes fewer."""
-
-REFILL_S = 3600.0
-"""After that one more goes on record in this time: at most 34 entries of an account a day."""
-
-MOST_COUNTED = 500
-"""The most accounts that are counted; the one without a refusal for longest is forgotten."""
-
-
-@dataclass(slots=True)
-class _Account:
-    spent: float = 0.0
-    at_s: float = 0.0
-    left_out: int = 0
-
-
-class Refusals:
-    """Count refusals by account. One thread."""
-
-    def __init__(self) -> None:
-        self._of: dict[str, _Account] = {}
-
-    def due(self, account: str, now_s: float) -> int | None:
-        """Count an account's refusal at `now_s`, CLOCK_MONOTONIC; None to keep it off the record.
-
-        Else return how many of the account's stayed off it since its last one on record.
-        """
-        tally = self._of.pop(account, None) or _Account(at_s=now_s)
-        self._of[account] = tally
-        if len(self._of) > MOST_COUNTED:
-            del self._of[next(iter(self._of))]
-        tally.spent = max(0.0, tally.spent - (now_s - tally.at_s) / REFILL_S)
-        tally.at_s = now_s
-        if tally.spent > AT_ONCE - 1:
-            tally.left_out += 1
-            return None
-        tally.spent += 1
-        left_out, tally.left_out = tally.left_out, 0
-        return left_out
-
-
-# The stores, the hasher and the provider; each with its fake passes one contract suite.
-
-ResultT = TypeVar("ResultT")
+# The stores, the hasher and the provider.
 
 
 class AccountStore(Protocol):
@@ -408,37 +357,6 @@ class Books:
     accounts: AccountStore
     sessions: SessionStore
     failures: FailureStore
-
-
-@dataclass(frozen=True, slots=True)
-class Done(Generic[ResultT]):
-    """The result of a change, and its events for the audit log."""
-
-    result: ResultT
-    event: Event | None = None
-
-
-class Desk(Protocol):
-    """Has the writer make changes. Thread-safe."""
-
-    def run(self, use: Callable[[Books, Moment], Done[ResultT]]) -> ResultT:
-        """Make a change and put it on the audit log in one durable transaction; return the result.
-
-        Raises StoreError, and any DoorctlError of `use`; nothing was changed then.
-        """
-
-
-class SignedInBook(Protocol):
-    """The sessions and their accounts, read-only. Thread-safe; StoreError: nobody is signed in."""
-
-    def whose(self, digest: bytes) -> tuple[Account, Session] | None:
-        """Return the session of a token's digest with its account, living or not."""
-
-    def every(self) -> tuple[Account, ...]:
-        """Return all accounts, in order of their logins."""
-
-    def sessions(self, name: str) -> tuple[tuple[bytes, Session], ...]:
-        """Return an account's sessions with their tokens' digests, living or not."""
 
 
 class PasswordHasher(Protocol):

@@ -369,8 +369,10 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
 )
 """Kind -> the facts about it, most urgent first; scripts rely on the names."""
 
-WITH_END = frozenset(known.clears for known in KINDS.values() if known.clears is not None)
-"""The kinds that another kind ends; all others are over once somebody has acknowledged them."""
+ENDS: Mapping[str, str] = MappingProxyType(
+    {known.clears: kind for kind, known in KINDS.items() if known.clears is not None}
+)
+"""Kind -> the kind that ends it; all others are over once somebody has acknowledged them."""
 
 
 # How often people are called. Nothing is lost for ever: what has to wait is counted and sent later.
@@ -380,13 +382,32 @@ HOUR_S = 3600.0
 ORDER = {urgency: place for place, urgency in enumerate(Urgency)}
 
 
+class Source(Enum):
+    """The process that raised an alarm; the values are fixed names in the table."""
+
+    DOOR = "door"
+    WEB = "web"
+
+
 @dataclass(frozen=True, slots=True)
 class RaisedAlarm:
-    """One alarm as it was raised; `at_s` is monotonic."""
+    """One alarm as it was raised, or the latest of `times` of its kind; `at_s` is monotonic.
+
+    Only what web heard from the door has it as its `source`.
+    """
 
     kind: str
     why: str
     at_s: float
+    source: Source = Source.WEB
+    times: int = 1
+
+    @property
+    def listed(self) -> RaisedAlarm:
+        """The same; one of a kind that is not on the list as ``unlisted``."""
+        if self.kind in KINDS:
+            return self
+        return replace(self, kind=UNLISTED, why=f"{self.kind}: {self.why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,14 +419,6 @@ class Ration:
 
     interval_s: float
     most_per_hour: int
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A notice to send now: the latest alarm of its kind, and how many there were."""
-
-    heard: RaisedAlarm
-    times: int
 
 
 @dataclass(slots=True)
@@ -459,17 +472,15 @@ class Rationing:
 
     def hear(self, heard: RaisedAlarm) -> None:
         """Note an alarm; a kind that is not on the list counts as ``unlisted``."""
-        if heard.kind not in KINDS:
-            heard = RaisedAlarm(UNLISTED, f"{heard.kind}: {heard.why}", heard.at_s)
+        heard = heard.listed
         if heard.kind in self._silenced:
             return
         if (raised := KINDS[heard.kind].clears) is not None:
             self.listen(raised)
             if not self._is_known(raised):
                 return
-        for ending in (kind for kind, known in KINDS.items() if known.clears == heard.kind):
-            if ending in self._records:
-                self._records[ending].waiting = 0
+        if (ending := self._records.get(ENDS.get(heard.kind, ""))) is not None:
+            ending.waiting = 0
         record = self._records.setdefault(heard.kind, _Record(heard))
         if not record.waiting:
             record.since_s = heard.at_s
@@ -483,14 +494,14 @@ class Rationing:
             return
         if kind in self._records:
             self._records[kind].waiting = 0
-        if kind in WITH_END:
+        if kind in ENDS:
             self._silenced.add(kind)
 
     def listen(self, kind: str) -> None:
         """End the silence of a kind, if it was silenced."""
         self._silenced.discard(kind)
 
-    def due(self, now_s: float) -> list[Due]:
+    def due(self, now_s: float) -> list[RaisedAlarm]:
         """Return the notices to send now, in order, and count them as sent."""
         while self._sent and now_s - self._sent[0].at_s >= HOUR_S:
             self._sent.popleft()
@@ -501,7 +512,7 @@ class Rationing:
         record = self._records.get(kind)
         return record is not None and (record.reported or record.waiting > 0)
 
-    def _round(self, now_s: float) -> Iterator[Due]:
+    def _round(self, now_s: float) -> Iterator[RaisedAlarm]:
         # An end may follow in the same turn, once its alarm is on the way.
         for record in self._ready(now_s):
             if self._has_room(notice := self._as_sent(record, now_s)):
@@ -539,9 +550,9 @@ class Rationing:
         repeats = sum(sent.again and sent.kind == candidate.kind for sent in self._sent)
         return not candidate.again or repeats < max(1, most // 4)
 
-    def _take(self, record: _Record, sent: _Sent) -> Due:
+    def _take(self, record: _Record, sent: _Sent) -> RaisedAlarm:
         kind = KINDS[sent.kind]
-        due = Due(record.heard, record.waiting)
+        due = replace(record.heard, times=record.waiting)
         record.waiting, record.sent_s, record.reported = 0, sent.at_s, True
         if kind.clears is not None:
             self._records[kind.clears].reported = False
@@ -549,7 +560,7 @@ class Rationing:
             self._sent.append(sent)
         return due
 
-    def _summary(self, now_s: float) -> list[Due]:
+    def _summary(self, now_s: float) -> list[RaisedAlarm]:
         last_s = self._summary_s
         waiting = self._ready(now_s)
         if not waiting or (last_s is not None and now_s - last_s < HOUR_S):
@@ -557,7 +568,7 @@ class Rationing:
         self._summary_s = now_s
         why = ", ".join(f"{record.heard.kind} x {record.waiting}" for record in waiting)
         times = sum(record.waiting for record in waiting)
-        return [Due(RaisedAlarm(HELD_BACK, why, now_s), times)]
+        return [RaisedAlarm(HELD_BACK, why, now_s, times=times)]
 
 
 def _rank(record: _Record) -> tuple[bool, bool, int, float]:
@@ -576,13 +587,6 @@ LONGEST_WHY = 300
 
 ON_THE_WAY = timedelta(seconds=30)
 """An alarm that is younger may still be on its way from the door, and is left alone."""
-
-
-class Source(Enum):
-    """The process that raised an alarm; the values are fixed names in the table."""
-
-    DOOR = "door"
-    WEB = "web"
 
 
 @dataclass(frozen=True, slots=True)
@@ -633,7 +637,7 @@ class Raised:
         known = KINDS.get(heard.kind)
         if known is not None and known.clears is not None:
             self._heard.pop(known.clears, None)
-        elif heard.kind in WITH_END:
+        elif heard.kind in ENDS:
             first = self._heard.get(heard.kind, heard)
             self._heard[heard.kind] = replace(heard, at_s=first.at_s)
 
@@ -660,21 +664,20 @@ def differences(
     over = {
         row.kind
         for row in kept
-        if row.kind in WITH_END and row.kind not in names and row.last <= settled
+        if row.kind in ENDS and row.kind not in names and row.last <= settled
         if row.acknowledged_at is not None or row.kind == DOOR_SILENT
     }
     return missing, over
 
 
-def to_be_kept(heard: RaisedAlarm, source: Source, moment: Moment, now_s: float) -> AlarmChange:
+def to_be_kept(heard: RaisedAlarm, moment: Moment, now_s: float) -> AlarmChange:
     """Return an alarm for the table; a kind that is not on the list counts as ``unlisted``.
 
     `now_s` is `moment` by the monotonic clock, from which the alarm's time is counted back.
     """
-    if heard.kind not in KINDS:
-        heard = replace(heard, kind=UNLISTED, why=f"{heard.kind}: {heard.why}")
+    heard = heard.listed
     at = moment.known_time - timedelta(seconds=max(0.0, now_s - heard.at_s))
-    return AlarmChange(heard.kind, source, own_words(heard), at)
+    return AlarmChange(heard.kind, heard.source, own_words(heard), at)
 
 
 def own_words(heard: RaisedAlarm) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 
-from doorctl.core.alarms import Urgency
+from doorctl.core.alarms import ENDS, KINDS, AlarmKind
 from doorctl.core.errors import DoorctlError
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.moments import BootTime, ClockState, Moment
@@ -34,6 +34,23 @@ class EventLog(Protocol):
         """Write one line; keys that are not on the allow-list are left out."""
 
 
+@dataclass(eq=False)
+class AlarmOnce:
+    """Tells the log of an alarm once, until all is well; then of its end, if its kind has one."""
+
+    log: EventLog
+    kind: str
+    stands: bool = False
+
+    def tell(self, why: str | None) -> None:
+        """Take note of what is wrong; None for nothing."""
+        if why is not None and not self.stands:
+            self.log.emit("alarm", kind=self.kind, why=why)
+        elif why is None and self.stands and self.kind in ENDS:
+            self.log.emit("alarm", kind=ENDS[self.kind])
+        self.stands = why is not None
+
+
 class Supervisor(Protocol):
     """The program that restarts the daemon (systemd). Never raises."""
 
@@ -56,20 +73,21 @@ class Notice:
     """An alarm as it leaves the house; it names nobody.
 
     `id` is 32 hex digits, the same for each try. It was heard last `at`, aware, by a clock as good
-    as `clock`, and `times` since the last notice of its kind; `clears` is the kind whose end it is.
+    as `clock`, and `times` since the last notice of its kind.
     """
 
     id: str
     branch: str
     kind: str
-    urgency: Urgency
     at: datetime
     clock: ClockState
     why: str
-    means: str
-    act: str
     times: int = 1
-    clears: str | None = None
+
+    @property
+    def known(self) -> AlarmKind:
+        """What the list says of its kind."""
+        return KINDS[self.kind]
 
 
 class NotSentError(DoorctlError, ConnectionError):

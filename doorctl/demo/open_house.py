@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, BinaryIO, Final
-from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -26,7 +25,7 @@ from starlette.routing import BaseRoute
 
 from doorctl.access.panel import PanelState
 from doorctl.access.patron import SENTENCES
-from doorctl.accounts.account import Account, Password, Permission, Role
+from doorctl.accounts.account import Account, Password, Role, Token
 from doorctl.cards.numbers import normalise
 from doorctl.config import Config, load
 from doorctl.core.errors import (
@@ -71,12 +70,11 @@ from doorctl.ops.clock import utc_now
 from doorctl.ops.logs import JsonLog
 from doorctl.rpc.door import PanelOverSocket
 from doorctl.services import deeds
-from doorctl.services.accounts import AccountsService
+from doorctl.services.accounts import SigningIn, hashed
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.store.door_log import VisitHistory
-from doorctl.web.frame import Aside, Frame, PageRequest, Person, Templates, shared_routes
-from doorctl.web.frame import House as Branch
+from doorctl.web.frame import Aside, Frame, PageRequest, Templates, shared_routes
 from doorctl.web.panel import Speaker
 from doorctl.web.serving import Headed, SameOrigin, Server, listen
 from doorctl.web.words import Words
@@ -347,7 +345,7 @@ class DemoPage:
             notices=notices,
         )
         # A cookie has no port: the staff pages of the same host get it too.
-        name = self.frame.house.session_cookie
+        name = self.frame.session_cookie
         response.set_cookie(name, self._token.reveal(), httponly=True, samesite="strict")
         return response
 
@@ -438,7 +436,7 @@ class DemoPage:
             "sight": sight,
             "danish": words.language.code == DANISH,
             "sentences": SENTENCES,
-            "screen": Speaker(words, self.frame.house.phone).screen(sight.screen),
+            "screen": Speaker(words, self.frame.app.config.branch.phone).screen(sight.screen),
             "host": HOST,
         }
         render = self._templates.render
@@ -489,14 +487,8 @@ UNHURRIED = ("door.release_s=4.0", "keypad.digit_timeout_s=15.0", "keypad.total_
 class NobodySignsIn:
     """The demo's own page is open to everybody on this machine."""
 
-    def person(self, _token: str) -> Person | None:
+    def whose(self, _token: Token, /, **_: bool) -> None:
         """Return nobody."""
-        return None
-
-    look = person
-
-    def note(self, _account: str, _page: str, _needs: Permission) -> None:
-        """Keep no record: no role is ever refused."""
 
 
 def receive(paper: Paper, source: BinaryIO, port: int, show: Callable[[str], None]) -> None:
@@ -565,24 +557,16 @@ def _open(house: House, listener: socket.socket, opening: ExitStack) -> str:
 
 
 def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
-    zone, known, app = ZoneInfo(config.branch.time_zone), languages(), App.of(config)
-    nobody = NobodySignsIn()
     return Frame(
-        app=app,
-        house=Branch(
-            name=config.branch.name,
-            phone=config.branch.phone,
-            words_of=lambda code: Words(known.chosen(code), zone),
-            now=lambda: app.clock.moment().local,
-            encrypted=False,
-            follows_browser=True,
-        ),
-        languages=known,
-        sessions=nobody,
-        refused=nobody,
+        app=App.of(config),
+        languages=languages(),
+        sessions=NobodySignsIn(),
+        # No role is ever refused.
+        refused=lambda _account, _page, _needs: None,
         templates=Templates(),
         aside=aside,
         log=log,
+        follows_browser=True,
     )
 
 
@@ -659,8 +643,7 @@ def signed_in(config: Config) -> Masked[str]:
     password = Password(secrets.token_urlsafe())
     with closing(BranchThread(app)) as branch:
         branch.open()
-        with closing(AccountsService(app, branch)) as accounts:
-            hashed = accounts.hashed(password, NAME)
-            demo = Account(NAME, "Demo", Role.MANAGER)
-            accounts.change(deeds.add_account(demo, hashed), NAME)
-            return accounts.signing_in.sign_in(NAME, password, HOST)
+        demo = Account(NAME, "Demo", Role.MANAGER)
+        branch.change(deeds.add_account(demo, hashed(password, NAME)), NAME)
+        with closing(SigningIn(app, branch)) as signing_in:
+            return signing_in.sign_in(NAME, password, HOST)

@@ -11,11 +11,9 @@ from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
 from doorctl.core.alarms import (
-    DOOR_ANSWERS,
     DOOR_SILENT,
     KINDS,
     NOT_SENT,
-    Due,
     RaisedAlarm,
     Ration,
     Rationing,
@@ -24,7 +22,7 @@ from doorctl.core.alarms import (
 )
 from doorctl.core.errors import DoorctlError, NotAnsweringError
 from doorctl.core.moments import Moment
-from doorctl.core.ports import AlarmSink, Clock, EventLog, Notice, NotSentError
+from doorctl.core.ports import AlarmOnce, AlarmSink, Clock, EventLog, Notice, NotSentError
 
 
 class OfAKind(Protocol):
@@ -201,28 +199,22 @@ SILENT_AFTER = 3
 class Notifier:
     """Turn alarms into notices for one sink, limit how many, and have them sent.
 
-    `hear` is thread-safe and never waits; `turn` waits for the sink, and for a turn under way. The
-    log gets ``alarm_not_sent``, with the sink's `name`, when the sink begins to fail. `wake` is
-    called when there is something to send.
+    Nothing is sent before the first `renew`. `hear` is thread-safe and never waits; `turn` waits
+    for the sink, and for a turn under way. The log gets ``alarm_not_sent``, with the sink's `name`,
+    when the sink begins to fail. `wake` is called when there is something to send.
     """
 
-    def __init__(
-        self,
-        branch: str,
-        sink: AlarmSink,
-        ration: Ration,
-        *,
-        clock: Clock,
-        log: EventLog,
-        name: str,
-    ) -> None:
+    _sink: AlarmSink
+    _clock: Clock
+    _log: EventLog
+
+    def __init__(self, branch: str, name: str, ration: Ration) -> None:
         self._branch = branch
         self._name = name
         self._guard, self._turning = Lock(), Lock()
         self._rationing = Rationing(ration)
         self._outbox: Outbox[Notice] = Outbox(self._send, self._failed, pauses_s=FAR_PAUSES_S)
         self.wake: Callable[[], None] = lambda: None
-        self.renew(sink, ration, clock=clock, log=log)
 
     def renew(self, sink: AlarmSink, ration: Ration, *, clock: Clock, log: EventLog) -> None:
         """Switch to these; waiting notices are tried at the next turn. Thread-safe."""
@@ -259,8 +251,8 @@ class Notifier:
             with self._guard:
                 notices = self._rationing.due(now_s)
             moment = self._clock.moment()
-            for due in notices:
-                self._outbox.put(notice(due, self._branch, moment, now_s))
+            for heard in notices:
+                self._outbox.put(notice(heard, self._branch, moment, now_s))
             self._outbox.turn(now_s)
             return self._outbox.waits or self._rationing.waits
 
@@ -275,57 +267,44 @@ Notifiers = dict[str, Notifier]
 """Each way's notifier, by the way's name."""
 
 
-def notice(due: Due, branch: str, moment: Moment, now_s: float) -> Notice:
-    """Return the notice of an alarm: the list's sentences and its own words without numbers.
+def notice(heard: RaisedAlarm, branch: str, moment: Moment, now_s: float) -> Notice:
+    """Return the notice of an alarm of the list, with its own words without numbers.
 
     `now_s` is `moment` by the monotonic clock, from which the alarm's time is counted back.
     """
-    heard, kind = due.heard, KINDS[due.heard.kind]
     at = moment.local - timedelta(seconds=max(0.0, now_s - heard.at_s))
     why = own_words(heard)
-    identity = "\n".join((branch, heard.kind, at.isoformat(), why, str(due.times)))
-    return Notice(
-        id=sha256(identity.encode()).hexdigest()[:32],
-        branch=branch,
-        kind=heard.kind,
-        urgency=kind.urgency,
-        at=at,
-        clock=moment.state,
-        why=why,
-        means=kind.means,
-        act=kind.act,
-        times=due.times,
-        clears=kind.clears,
-    )
+    identity = "\n".join((branch, heard.kind, at.isoformat(), why, str(heard.times)))
+    number = sha256(identity.encode()).hexdigest()[:32]
+    return Notice(number, branch, heard.kind, at, moment.state, why, heard.times)
 
 
+@dataclass(eq=False)
 class DoorWatch:
     """Notice that the door process no longer answers, because nobody else would report it.
 
-    The log gets ``door_silent`` and ``door_answers``, once each.
-
-    Args:
-        ask: asks it something; raises `NotAnsweringError` where it does not answer, and another
-            `DoorctlError` where that is not known, such as for want of a socket.
+    `ask` raises `NotAnsweringError` where it does not answer, and another `DoorctlError` where that
+    is not known, such as for want of a socket. The log gets ``door_silent`` and ``door_answers``,
+    once each.
     """
 
-    def __init__(self, ask: Callable[[], object], log: EventLog) -> None:
-        self._ask = ask
-        self._log = log
+    ask: Callable[[], object]
+    log: EventLog
+
+    def __post_init__(self) -> None:
+        self._silent = AlarmOnce(self.log, DOOR_SILENT)
         self._unanswered = 0
 
-    def turn(self) -> bool:
-        """Ask once; the watch is never done. One thread."""
+    def turn(self) -> None:
+        """Ask once. One thread."""
         try:
-            self._ask()
+            self.ask()
         except NotAnsweringError as err:
             self._unanswered += 1
-            if self._unanswered == SILENT_AFTER:
-                self._log.emit("alarm", kind=DOOR_SILENT, why=str(err))
+            if self._unanswered >= SILENT_AFTER:
+                self._silent.tell(str(err))
         except DoorctlError:
             pass
         else:
-            if self._unanswered >= SILENT_AFTER:
-                self._log.emit("alarm", kind=DOOR_ANSWERS)
+            self._silent.tell(None)
             self._unanswered = 0
-        return True

@@ -128,8 +128,8 @@ class MailSink:
 def written(notice: Notice, email: AlarmEmail, language: str) -> EmailMessage:
     """Return the message; no text of a notice can add a header or an address to it."""
     message = EmailMessage(policy=SMTP)
-    urgency = translated(URGENCY[notice.urgency], language)
-    means = translated(notice.means, language)
+    urgency = translated(URGENCY[notice.known.urgency], language)
+    means = translated(notice.known.means, language)
     message["Subject"] = f"{urgency}: {notice.branch}: {means}"
     message["From"] = Address("doorctl", addr_spec=email.sender)
     message["To"] = [Address(addr_spec=address) for address in email.to]
@@ -147,9 +147,9 @@ def lines(notice: Notice, language: str) -> Iterator[str]:
     when = f"{notice.at:%Y-%m-%d %H:%M}"
     if notice.clock is ClockState.UNTRUSTED:
         when = f"{when} ({say('the clock is not set')})"
-    yield say(notice.means)
+    yield say(notice.known.means)
     yield ""
-    yield f"{say('Do')}: {say(notice.act)}"
+    yield f"{say('Do')}: {say(notice.known.act)}"
     yield f"{say('When')}: {when}"
     yield f"{say('Where')}: {notice.branch}"
     if notice.why:
@@ -241,12 +241,12 @@ def document(notice: Notice) -> dict[str, Any]:
         "id": notice.id,
         "branch": notice.branch,
         "kind": notice.kind,
-        "urgency": notice.urgency.value,
+        "urgency": notice.known.urgency.value,
         "at": notice.at.isoformat(),
         "clock": notice.clock.value,
         "times": notice.times,
-        "clears": notice.clears,
+        "clears": notice.known.clears,
         "why": notice.why,
-        "means": {"da": translated(notice.means, "da"), "en": notice.means},
-        "do": {"da": translated(notice.act, "da"), "en": notice.act},
+        "means": {"da": translated(notice.known.means, "da"), "en": notice.known.means},
+        "do": {"da": translated(notice.known.act, "da"), "en": notice.known.act},
     }

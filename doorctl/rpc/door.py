@@ -15,10 +15,10 @@ from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.access.panel import Kind, PanelState, PanelView
 from doorctl.access.patron import ROW_KEY_BYTES, SealedRow
 from doorctl.access.ports import LibrarySystem
-from doorctl.core.alarms import RaisedAlarm
+from doorctl.core.alarms import RaisedAlarm, Source
 from doorctl.core.errors import DoorctlError, LibrarySystemError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.core.ports import Clock, EventLog, NotSentError, Unshown
+from doorctl.core.ports import AlarmOnce, Clock, EventLog, NotSentError, Unshown
 from doorctl.privacy.subject import PartErased, Subject
 from doorctl.rpc.control import Answers, Call, Done, Nothing
 from doorctl.sync.rows import decode_row, encode
@@ -237,7 +237,7 @@ def _sent(heard: RaisedAlarm, now_s: float) -> _Alarm:
 
 
 def _heard(alarm: _Alarm, now_s: float) -> RaisedAlarm:
-    return RaisedAlarm(alarm.kind, alarm.why, now_s - alarm.ago_s)
+    return RaisedAlarm(alarm.kind, alarm.why, now_s - alarm.ago_s, Source.DOOR)
 
 
 # The library system's answers on their way between the two processes, over web's Unix socket.
@@ -358,13 +358,12 @@ class LibraryLimiter:
     ) -> None:
         self._system = system
         self._clock = clock
-        self._log = log
         self._pause_s = pause_s
         self._guard = Lock()
         self._asking: set[bytes] = set()
         # Until when each card rests; as all rest equally long, the first is the first to go.
         self._resting: dict[bytes, float] = {}
-        self._failing = False
+        self._silent = AlarmOnce(log, "library_silent")
 
     def ask(
         self, card: bytes, identifier: Identifier, pin: Pin, *, row_wanted: bool
@@ -421,8 +420,4 @@ class LibraryLimiter:
     def _hear(self, why: str | None) -> None:
         """Log once that it fails, and once that it answers again."""
         with self._guard:
-            if why is not None and not self._failing:
-                self._log.emit("alarm", kind="library_silent", why=why)
-            elif why is None and self._failing:
-                self._log.emit("alarm", kind="library_answers")
-            self._failing = why is not None
+            self._silent.tell(why)

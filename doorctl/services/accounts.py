@@ -1,46 +1,213 @@
-"""Builds staff accounts: for the web process, which lets staff in, and for root's commands."""
+"""Signing in and out, by a password of our own or the identity provider; accounts for root.
+
+An unknown login, a wrong password and a disabled account look the same and take the same time:
+each is charged to the throttle, stretches one password and gets the same sentence.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
+import secrets
+from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import closing
-from typing import TypeVar
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from threading import Lock
+from typing import Generic, TypeVar
+
+import pyotp
+from pyotp.exceptions import OTPVerificationError
 
 from doorctl.accounts.account import (
+    LONGEST_NAME,
+    LONGEST_PASSWORD,
+    NOBODY,
+    PROVIDER,
     Account,
     Books,
-    Done,
+    Claims,
     IdentityProvider,
+    Origin,
     Password,
     PasswordHasher,
+    Pending,
+    Permission,
+    Person,
+    Refusal,
     Role,
-    SignedInBook,
+    SecondFactor,
+    Session,
     Token,
+    login_name,
+    new_token,
     own_name,
     refuse_password,
 )
-from doorctl.accounts.signing_in import Begun, PendingSignIns, SigningIn
-from doorctl.config import Config
-from doorctl.core.errors import IdentityProviderError, InputError
-from doorctl.core.moments import Moment
-from doorctl.privacy.audit import Action, Deed
+from doorctl.accounts.throttle import (
+    ACCOUNT,
+    ADDRESS,
+    BROWSER,
+    NONE,
+    account_charged,
+    account_wait_s,
+    address_charged,
+    address_refunded,
+    address_wait_s,
+    browser_cookie,
+    browser_known,
+    caller,
+)
+from doorctl.core.errors import (
+    IdentityProviderError,
+    InputError,
+    SignInRefusedError,
+    SignInWaitsError,
+    StoreError,
+)
+from doorctl.core.masked import Masked
+from doorctl.core.moments import BootTime, Moment
+from doorctl.core.ports import Clock
+from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.services.app import App
-from doorctl.services.branch import BranchThread
-from doorctl.services.deeds import OpenBranch, Request
+from doorctl.services.branch import BranchThread, WebsAudit
+from doorctl.services.deeds import OpenBranch
 from doorctl.store.accounts import AccountRecords, ArgonPasswords
 
 ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 MINUTE_MS = 60_000
 
 NO_PROVIDER = "no identity provider is set up; see signin.oidc.issuer"
 
+# A second factor beside the password: codes of an app (TOTP, RFC 6238), and a few on paper, each
+# once. The app's need the time: while the clock is in doubt only the recovery codes count.
 
-class AccountsService:
-    """All that the staff pages need of accounts. Thread-safe; calls wait for disk or network.
+RECOVERY_CODES = 10
+RECOVERY_BYTES = 15
+"""120 random bits: what is stored of them need not be slow to make (OWASP ASVS 5.0 V6.5.2)."""
 
-    `signing_in` signs in and out, finds the session of a token and changes one's own password.
-    Without a `provider` the configured one is built at the first use.
+WINDOW = 1
+"""Steps of 30 seconds before and after: for a telephone's clock, and slow typing (RFC 6238)."""
+
+_SECRET = re.compile(r"[A-Z2-7]{32}")
+
+
+def new_secret(brought: str = "") -> Masked[str]:
+    """Return 160 random bits in base32, as apps take them; or the secret a form brings back."""
+    return Masked(brought if _SECRET.fullmatch(brought) else pyotp.random_base32())
+
+
+def key_uri(secret: Masked[str], name: str, branch: str) -> Masked[str]:
+    """Return the text that an app reads from a picture: the secret, its owner and the branch."""
+    uri = pyotp.TOTP(secret.reveal()).provisioning_uri(name=name, issuer_name=branch)
+    return Masked(uri)
+
+
+def factor_begun(
+    secret: Masked[str], code: str, moment: Moment
+) -> tuple[SecondFactor, tuple[Masked[str], ...]]:
+    """Return a second factor whose app has shown its first code, and its recovery codes.
+
+    InputError: the code does not fit the secret now, or the clock is in doubt.
+    """
+    codes = tuple(_recovery_code() for _ in range(RECOVERY_CODES))
+    factor = SecondFactor(secret, 0, frozenset(_mark(text.reveal()) for text in codes))
+    used = factor_used(factor, code, moment)
+    if used is None:
+        raise InputError("the code is not the one that the app shows now")
+    return used, codes
+
+
+def factor_used(factor: SecondFactor, code: str, moment: Moment) -> SecondFactor | None:
+    """Return a second factor after a code was used up; None where the code is wrong.
+
+    Blanks and hyphens in the code don't count; while the clock is in doubt only recovery codes do.
+    """
+    mark = _mark(code)
+    if mark in factor.recovery:
+        return replace(factor, recovery=factor.recovery - {mark})
+    if factor.secret is None or not moment.dependable:
+        return None
+    try:
+        step = pyotp.TOTP(factor.secret.reveal()).verify_and_get_timecode(
+            _plain(code), for_time=moment.local, valid_window=WINDOW
+        )
+    except OTPVerificationError:
+        return None
+    return replace(factor, step=step) if step > factor.step else None
+
+
+def _recovery_code() -> Masked[str]:
+    text = base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode().lower()
+    return Masked("-".join(text[at : at + 4] for at in range(0, len(text), 4)))
+
+
+def _plain(code: str) -> str:
+    return re.sub(r"[\s-]", "", code).lower()
+
+
+def _mark(code: str) -> bytes:
+    return hashlib.sha256(_plain(code).encode(errors="replace")).digest()
+
+
+NO_NAME = ""
+"""Takes the place of a typed name that can be no login: such a name is stored nowhere."""
+
+NO_PASSWORD = Password("")
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A live session, as its account's owner sees it; `number` names it but does not sign in.
+
+    `seen_s`, the time since the last action, is at most about a minute too long.
+    """
+
+    number: str
+    began_s: int
+    seen_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """A try that was charged to the throttle, its account, and the hash to compare with.
+
+    `address` is None where a known browser was charged instead of its address; `used` is what is
+    left of `factor` after the code.
+    """
+
+    name: str
+    charged: tuple[str, str]
+    address: str | None
+    account: Account | None
+    hashed: str | None = field(repr=False)
+    factor: SecondFactor | None = field(repr=False)
+    used: SecondFactor | None = field(default=None, repr=False)
+
+    @property
+    def refusal(self) -> Refusal | None:
+        return Refusal.DISABLED if self.account is not None and self.account.disabled else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[ResultT_co]):
+    """The result of a change; what goes on the audit log, if anything does, and who did it."""
+
+    result: ResultT_co
+    action: Action | None = None
+    by: str = ""
+    details: Details = field(default_factory=dict)
+
+
+class SigningIn:
+    """Let staff in and out. Thread-safe; calls wait for disk or network.
+
+    Slow work is done outside of the writer's thread. The configured identity provider is built at
+    the first use, unless a `provider` is given.
     """
 
     def __init__(
@@ -50,27 +217,67 @@ class AccountsService:
         *,
         hasher: PasswordHasher | None = None,
         provider: IdentityProvider | None = None,
+        records: AccountRecords | None = None,
     ) -> None:
-        self._app = app
+        self._config, self._clock = app.config, app.clock
         self._branch = branch
         self._hasher = hasher or ArgonPasswords()
         self._provider = provider
+        self._records = records or AccountRecords(app.storage.branch_db)
         self._pending = PendingSignIns()
-        self._records = AccountRecords(app.storage.branch_db)
-        self.signing_in = SigningIn(
-            _Audited(branch),
-            self._records,
-            self._hasher,
-            app.clock,
-            roles=_roles(app.config),
-            idle_ms=app.config.signin.idle_min * MINUTE_MS,
-            factor_required=app.config.web.second_factor == "required",
-        )
+        self._key: bytes | None = None
+
+    def close(self) -> None:
+        """Close what reads the file, and the way to the provider; idempotent."""
+        self._records.close()
+        closing_it = getattr(self._provider, "close", None)
+        if closing_it is not None:
+            closing_it()
+
+    def knows(self, name: str, shown: str) -> bool:
+        """Tell whether a cookie proves that its browser signed in to the login `name` before."""
+        return self._browser(name, shown) is not None
+
+    def cookie(self, name: str, shown: str) -> str:
+        """Return the cookie by which :meth:`knows` recognises a browser that has just signed in."""
+        return browser_cookie(self._known_by(), login_name(name) or NO_NAME, shown)
 
     @property
-    def has_provider(self) -> bool:
-        """Whether an identity provider can be asked."""
-        return self._provider is not None or self._app.config.signin.oidc.wanted
+    def tells_time(self) -> bool:
+        """Whether codes of an app count; they don't while the clock is in doubt."""
+        return self._clock.moment().dependable
+
+    def asks_codes(self) -> bool:
+        """Tell whether any account here has a second factor; raises StoreError."""
+        return any(account.second_factor for account in self._records.every())
+
+    def enrol(
+        self, token: Token, secret: Masked[str], code: str
+    ) -> tuple[Token, tuple[Masked[str], ...]]:
+        """Give the caller's own account a second factor; all sessions end.
+
+        Returns the new token and the recovery codes, which are shown only now. InputError: the code
+        does not fit. SignInRefusedError: nobody is signed in by a password of ours.
+        """
+        name = self._local(token)
+        factor, codes = factor_begun(secret, code, self._clock.moment())
+        return self._run(partial(self._enrolled, name, factor)), codes
+
+    def sign_in(
+        self, name: str, password: Password, address: str, shown: str = "", code: str = ""
+    ) -> Token:
+        """Sign in by login, password and the account's second factor, if any; return a new token.
+
+        Failures are counted by `address`, unless `shown` is the cookie of a browser that signed in
+        before. `code` is the app's or a recovery code; each counts once. Raises SignInWaitsError:
+        too many have failed; nothing was compared. SignInRefusedError: something is wrong; it does
+        not say what. StoreError: it could not be stored, so nobody was signed in.
+        """
+        admitted = self._proved(name, password, address, shown, code)
+        # Not on the writer's thread: stretching takes longer than anything else it does.
+        is_old = admitted.hashed is not None and self._hasher.is_old(admitted.hashed)
+        fresh = self._hasher.hashed(password) if is_old else None
+        return self._run(partial(self._signed_in, admitted, fresh))
 
     def begin_oidc(
         self, back: str = "/", session: Token | None = None, address: str = ""
@@ -82,22 +289,22 @@ class AccountsService:
         IdentityProviderError: there is none, or it can't be reached.
         """
         # Who is signed in here already means to prove it again, such as to change accounts.
-        again = session is not None and self.signing_in.whose(session) is not None
+        again = session is not None and self.whose(session) is not None
         leads, pending = self._identity_provider().begin(again=again)
         begun = Begun(pending, back, session)
-        return leads, self._pending.keep(begun, self._app.clock.monotonic_s(), address)
+        return leads, self._pending.keep(begun, self._clock.monotonic_s(), address)
 
     def wanted_oidc(self, kept: Token) -> str:
         """Return the path that a sign-in leads to; "/" where it is over.
 
         Nothing is stored, and the sign-in stays under way.
         """
-        begun = self._pending.take(kept, self._app.clock.monotonic_s(), stays=True)
+        begun = self._pending.take(kept, self._clock.monotonic_s(), stays=True)
         return "/" if begun is None else begun.back
 
     def stop_oidc(self, kept: Token) -> None:
         """Forget a sign-in that came to nothing, if there is one."""
-        self._pending.take(kept, self._app.clock.monotonic_s())
+        self._pending.take(kept, self._clock.monotonic_s())
 
     def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
         """Sign in the person that the provider sent back; return the session's token and path.
@@ -107,14 +314,25 @@ class AccountsService:
         can't be believed. SignInRefusedError: the person has no access here. StoreError: it could
         not be stored, so nobody was signed in.
         """
-        begun = self._pending.take(kept, self._app.clock.monotonic_s())
+        begun = self._pending.take(kept, self._clock.monotonic_s())
         if begun is None:
             raise InputError("this sign-in was not begun here, or is over; begin again")
         claims = self._identity_provider().finish(begun.pending, state=state, code=code)
-        token = self.signing_in.sign_in_by_oidc(claims)
+        token = self.sign_in_by_oidc(claims)
         if begun.session is not None:
-            self.signing_in.sign_out(begun.session)
+            self.sign_out(begun.session)
         return token, begun.back
+
+    def sign_in_by_oidc(self, claims: Claims) -> Token:
+        """Sign in a person that the identity provider knows; return a new token.
+
+        The first sign-in makes the account; the groups give the role each time. SignInRefusedError:
+        no role, disabled, or the login belongs to somebody else.
+        """
+        token = self._run(partial(self._provided, claims))
+        if token is None:
+            raise SignInRefusedError("your account at the municipality has no access here")
+        return token
 
     def way_out(self) -> str:
         """Return where a browser signs out at the identity provider; empty for nowhere.
@@ -126,47 +344,375 @@ class AccountsService:
         except IdentityProviderError:
             return ""
 
-    def every(self) -> tuple[Account, ...]:
-        """Return all accounts, in order of their logins."""
-        return self._records.every()
+    def change_password(
+        self,
+        token: Token,
+        old: Password,
+        new: Password,
+        address: str,
+        shown: str = "",
+        *,
+        code: str = "",
+    ) -> Token:
+        """Change the caller's own password; return the new token. All sessions end, this one too.
 
-    def change(self, request: Request[ResultT], by: str) -> ResultT:
-        """Do a deed of the login `by`, who may do it; see `BranchThread.run`."""
-        return self._branch.change(request, by)
+        Arguments as in :meth:`sign_in`. InputError: the new password is not good enough.
+        SignInRefusedError: nobody is signed in, or the old password or the code is wrong.
+        """
+        name = self._local(token)
+        refuse_password(new, name)
+        # Before the try is charged: else the right password would lock its own account.
+        if old == new:
+            raise InputError("the new password is the old one; choose another one")
+        admitted = self._proved(name, old, address, shown, code)
+        hashed = self._hasher.hashed(new)
+        return self._run(partial(self._changed, admitted, hashed))
 
-    def hashed(self, password: Password, name: str) -> str:
-        """Return the hash of a new password for the login `name`; see :func:`hashed`."""
-        return hashed(password, name, self._hasher)
+    def whose(self, token: Token, *, does: bool = True) -> Person | None:
+        """Return who is signed in by a token; None for nobody.
 
-    def close(self) -> None:
-        """Close what reads the file, and the way to the provider; idempotent."""
-        self._records.close()
-        closing_it = getattr(self._provider, "close", None)
-        if closing_it is not None:
-            closing_it()
+        With `does` the session is kept alive. StoreError: it can't be read, so nobody is.
+        """
+        stored = self._records.whose(token.digest)
+        now = self._clock.boot_time()
+        if stored is None or stored[0].disabled or not self._lives(stored[1], now):
+            return None
+        account, session = stored
+        if does and session.touch_due(now):
+            # A full disk ends the session sooner, and shows the page all the same.
+            with suppress(StoreError):
+                self._run(partial(_touched, token.digest, now))
+        required = self._config.web.second_factor == "required"
+        lacks = required and account.has_password and not account.second_factor
+        return Person(account, session.fresh(now), lacks and self.tells_time)
 
-    def _identity_provider(self) -> IdentityProvider:
-        if self._provider is None:
-            self._provider = _provider(self._app)
-        return self._provider
+    def _lives(self, session: Session, now: BootTime) -> bool:
+        return session.lives(now, self._config.signin.idle_min * MINUTE_MS)
 
+    def _local(self, token: Token) -> str:
+        """Return the login of a person who signed in by a password of ours."""
+        person = self.whose(token)
+        if person is None or not person.account.has_password:
+            raise SignInRefusedError
+        return person.account.name
 
-class _Audited:
-    """A `Desk` that stores a change and the audit log's entry, or neither."""
+    def sessions(self, name: str) -> tuple[Open, ...]:
+        """Return an account's live sessions, the most recently used first; raises StoreError."""
+        now = self._clock.boot_time()
+        sessions = (
+            Open(digest.hex(), now.ms_since(live.began) // 1000, now.ms_since(live.seen) // 1000)
+            for digest, live in self._records.sessions(name)
+            if self._lives(live, now)
+        )
+        return tuple(sorted(sessions, key=lambda session: session.seen_s))
 
-    def __init__(self, branch: BranchThread) -> None:
-        self._branch = branch
+    def end(self, name: str, number: str) -> None:
+        """End one of an account's sessions; do nothing if it has none of that number."""
+        for digest, _ in self._records.sessions(name):
+            if digest.hex() == number:
+                self._run(partial(_signed_out, digest))
 
-    def run(self, use: Callable[[Books, Moment], Done[ResultT]]) -> ResultT:
+    def sign_out(self, token: Token) -> None:
+        """End a session; do nothing if there is none."""
+        self._run(partial(_signed_out, token.digest))
+
+    def sign_out_everywhere(self, name: str) -> int:
+        """End all sessions of an account; return how many there were."""
+        return self._run(lambda books, _moment: _all_signed_out(books, name))
+
+    def _run(self, use: Callable[[Books, Moment], _Done[ResultT]]) -> ResultT:
+        """Make a change and put it on the audit log, or neither; return the result."""
+
         def used(opened: OpenBranch, moment: Moment) -> ResultT:
             with opened.audit.together(moment):
                 done = use(opened.staff, moment)
-                if (event := done.event) is not None:
-                    deed = Deed(Action(event.action), details=event.details)
-                    opened.audit.append(deed, event.by, moment)
+                if done.action is not None:
+                    opened.audit.append(Deed(done.action, details=done.details), done.by, moment)
             return done.result
 
         return self._branch.run(used)
+
+    def _identity_provider(self) -> IdentityProvider:
+        if self._provider is None:
+            oidc = self._config.signin.oidc
+            if not oidc.wanted:
+                raise IdentityProviderError(NO_PROVIDER)
+            # Where nobody signs in by it, it costs no memory.
+            from doorctl.core.asking import read_password, trusting
+            from doorctl.sources.oidc import OidcProvider
+
+            secret, context = read_password(oidc.client_secret_file), trusting(oidc.ca_file)
+            self._provider = OidcProvider(oidc, secret, context, self._clock.moment)
+        return self._provider
+
+    def _known_by(self) -> bytes:
+        if self._key is None:
+            self._key = self._run(lambda books, _moment: _Done(books.failures.key()))
+        return self._key
+
+    def _browser(self, typed: str, shown: str) -> str | None:
+        if not shown:
+            return None
+        return browser_known(self._known_by(), login_name(typed) or NO_NAME, shown)
+
+    def _proved(
+        self, typed: str, password: Password, address: str, shown: str, code: str
+    ) -> _Admitted:
+        browser = self._browser(typed, shown)
+        admitted = self._run(partial(self._admitted, typed, address, browser))
+        if isinstance(admitted, int):
+            raise SignInWaitsError(admitted)
+        compared = password if len(password.reveal()) <= LONGEST_PASSWORD else NO_PASSWORD
+        fits = self._hasher.fits(admitted.hashed, compared) and compared is password
+        if fits and admitted.factor is not None:
+            used = factor_used(admitted.factor, code, self._clock.moment())
+            fits, admitted = used is not None, replace(admitted, used=used)
+        if not fits or admitted.refusal is not None:
+            self._run(partial(self._refused, admitted))
+            raise SignInRefusedError
+        return admitted
+
+    def _admitted(
+        self, typed: str, address: str, browser: str | None, books: Books, _moment: Moment
+    ) -> _Done[_Admitted | int]:
+        """Charge a try, or return how many seconds to wait; tries during a wait are charged too."""
+        name, now, failures = login_name(typed) or NO_NAME, self._clock.boot_time(), books.failures
+        charged = (ACCOUNT, name) if browser is None else (BROWSER, f"{browser} {name}")
+        host = caller(address) if browser is None else None
+        own, whole = failures.find(*charged), NONE if host is None else failures.find(ADDRESS, host)
+        waits_s, all_wait_s = account_wait_s(own, now), address_wait_s(whole, now)
+        if host is not None and all_wait_s == 0:
+            failures.keep(ADDRESS, host, address_charged(whole, now))
+        if waits_s or all_wait_s:
+            return _Done(max(waits_s, all_wait_s))
+        failures.keep(*charged, account_charged(own, now))
+        account, hashed = books.accounts.find(name), books.accounts.password_of(name)
+        factor = books.accounts.factor_of(name)
+        return _Done(_Admitted(name, charged, host, account, hashed, factor))
+
+    def _refused(self, admitted: _Admitted, books: Books, _moment: Moment) -> _Done[None]:
+        wait_s = account_wait_s(books.failures.find(*admitted.charged), self._clock.boot_time())
+        known = None if admitted.account is None else admitted.account.name
+        return _refusal(known, admitted.refusal or Refusal.WRONG, wait_s)
+
+    def _signed_in(
+        self, admitted: _Admitted, fresh: str | None, books: Books, moment: Moment
+    ) -> _Done[Token]:
+        account = self._still(admitted, books)
+        self._forgive(admitted, books)
+        if fresh is not None:
+            books.accounts.keep_password(account.name, fresh)
+        books.accounts.keep(account, moment)
+        before, after = admitted.factor, admitted.used
+        spent = before is not None and after is not None and before.recovery != after.recovery
+        left = {"codes_left": len(after.recovery)} if after is not None and spent else {}
+        return _Done(self._begun(account.name, books), Action.SIGNED_IN, account.name, left)
+
+    def _changed(
+        self, admitted: _Admitted, hashed: str, books: Books, moment: Moment
+    ) -> _Done[Token]:
+        account = self._still(admitted, books)
+        self._forgive(admitted, books)
+        books.accounts.keep(replace(account, must_change=False), moment)
+        books.accounts.keep_password(account.name, hashed)
+        return self._renewed(account.name, Action.ACCOUNT_PASSWORD_SET, books)
+
+    def _still(self, admitted: _Admitted, books: Books) -> Account:
+        """Return the account; refuse the try where it was changed during the comparison.
+
+        This uses the code up: of two tries at once with the same code, the second is refused.
+        """
+        name, accounts = admitted.name, books.accounts
+        account, before = accounts.find(name), (admitted.hashed, admitted.factor)
+        now = accounts.password_of(name), accounts.factor_of(name)
+        if account is None or account.disabled or now != before:
+            raise SignInRefusedError
+        if admitted.used is not None:
+            accounts.keep_factor(name, admitted.used)
+        return account
+
+    def _enrolled(
+        self, name: str, factor: SecondFactor, books: Books, _moment: Moment
+    ) -> _Done[Token]:
+        books.accounts.keep_factor(name, factor)
+        return self._renewed(name, Action.ACCOUNT_FACTOR_SET, books)
+
+    def _renewed(self, name: str, action: Action, books: Books) -> _Done[Token]:
+        """End all sessions of an account that its owner has changed, and begin a new one."""
+        books.sessions.end_all(name)
+        return _Done(self._begun(name, books), action, name, {"account": name})
+
+    def _forgive(self, admitted: _Admitted, books: Books) -> None:
+        books.failures.keep(*admitted.charged, NONE)
+        if admitted.address is not None:
+            now, whole = self._clock.boot_time(), books.failures.find(ADDRESS, admitted.address)
+            books.failures.keep(ADDRESS, admitted.address, address_refunded(whole, now))
+
+    def _provided(self, claims: Claims, books: Books, moment: Moment) -> _Done[Token | None]:
+        name, role = login_name(claims.name), self._role(claims.groups)
+        stored = None if name is None else books.accounts.find(name)
+        theirs = stored is not None and stored.subject == claims.subject
+        if name is None or role is None:
+            return _refusal(name if theirs else None, Refusal.NO_ROLE)
+        if stored is not None and (stored.disabled or not theirs):
+            return _refusal(name, Refusal.DISABLED if theirs else Refusal.NAME_TAKEN)
+        shown = "".join(filter(str.isprintable, claims.shown)).strip()[:LONGEST_NAME] or name
+        account = Account(name, shown, role, origin=Origin.PROVIDER, subject=claims.subject)
+        books.accounts.keep(account, moment)
+        if stored is None or stored.role is not role:
+            # Sessions of an earlier role would get the new one unasked.
+            books.sessions.end_all(name)
+            details = {"account": name, "role": role.value, "signed_in": 1}
+            return _Done(self._begun(name, books), Action.ACCOUNT_CHANGED, PROVIDER, details)
+        return _Done(self._begun(name, books), Action.SIGNED_IN, name)
+
+    def _role(self, groups: frozenset[str]) -> Role | None:
+        """Return the role of the first configured group that is among these."""
+        written = (entry.partition("=") for entry in self._config.signin.oidc.roles)
+        return next((Role(role) for role, _, group in written if group in groups), None)
+
+    def _begun(self, name: str, books: Books) -> Token:
+        token, now = new_token(), self._clock.boot_time()
+        books.sessions.add(token.digest, Session(name, now, now))
+        return token
+
+
+def _touched(digest: bytes, now: BootTime, books: Books, _moment: Moment) -> _Done[None]:
+    books.sessions.touch(digest, now)
+    return _Done(None)
+
+
+def _signed_out(digest: bytes, books: Books, _moment: Moment) -> _Done[None]:
+    session = books.sessions.find(digest)
+    if session is None:
+        return _Done(None)
+    books.sessions.end(digest)
+    return _Done(None, Action.SIGNED_OUT, session.account, {"sessions": 1})
+
+
+def _all_signed_out(books: Books, name: str) -> _Done[int]:
+    ended = books.sessions.end_all(name)
+    return _Done(ended, Action.SIGNED_OUT if ended else None, name, {"sessions": ended})
+
+
+def _refusal(account: str | None, why: Refusal, wait_s: int = 0) -> _Done[None]:
+    """Return a refused sign-in; `account` is None where there is no such account."""
+    known = {} if account is None else {"account": account}
+    details = {**known, "why": why.value, "wait_s": wait_s}
+    return _Done(None, Action.SIGN_IN_REFUSED, NOBODY, details)
+
+
+# Sign-ins at the identity provider that are under way: few, in memory, for a few minutes.
+
+KEPT_S = 600.0
+"""Time enough to find a telephone and type a code."""
+
+MOST = 500
+"""The most sign-ins that are kept; beyond it the oldest one must begin again."""
+
+MOST_OF_ONE = 8
+"""The most of one address; beyond it the oldest one of that address must begin again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A sign-in that was begun in a browser: `back` is the path of ours to show afterwards.
+
+    The session that the browser had, if any, ends when the new one begins.
+    """
+
+    pending: Pending
+    back: str = "/"
+    session: Token | None = None
+
+
+class PendingSignIns:
+    """Keep the sign-ins that are under way, until a restart. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[bytes, tuple[Begun, float, str]] = OrderedDict()
+        self._lock = Lock()
+
+    def keep(self, begun: Begun, now_s: float, address: str) -> Token:
+        """Keep a sign-in; return the token by which the browser takes it again."""
+        token, host = new_token(), caller(address)
+        with self._lock:
+            theirs = [digest for digest, (_, _, of) in self._kept.items() if of == host]
+            if len(theirs) >= MOST_OF_ONE:
+                del self._kept[theirs[0]]
+            self._kept[token.digest] = begun, now_s, host
+            while len(self._kept) > MOST:
+                self._kept.popitem(last=False)
+        return token
+
+    def take(self, token: Token, now_s: float, *, stays: bool = False) -> Begun | None:
+        """Return what was kept, once unless it `stays`; None where it is over or was never here."""
+        with self._lock:
+            found = self._kept.get if stays else self._kept.pop
+            begun, begun_s, _ = found(token.digest, (None, now_s, ""))
+        return begun if now_s - begun_s < KEPT_S else None
+
+
+# Refusals by role go on record: an account's first ones, then one an hour with a count, so that a
+# script fills no disk and keeps no other account's refusals off the record.
+
+AT_ONCE = 10
+"""So many refusals of one account go on record at once; browsing by hand makes fewer."""
+
+REFILL_S = 3600.0
+"""After that one more goes on record in this time: at most 34 entries of an account a day."""
+
+MOST_COUNTED = 500
+"""The most accounts that are counted; the one without a refusal for longest is forgotten."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    spent: float = 0.0
+    at_s: float = 0.0
+    left_out: int = 0
+
+
+class Refusals:
+    """Put refused pages on the audit log, and count them by account. Thread-safe but for `due`."""
+
+    def __init__(self, branch: BranchThread, clock: Clock) -> None:
+        self._audit = WebsAudit(branch)
+        self._clock = clock
+        self._of: dict[str, _Tally] = {}
+        self._lock = Lock()
+
+    def note(self, account: str, page: str, needs: Permission) -> None:
+        """Put on record that an account lacks what a page needs, unless it has had many refusals.
+
+        `page` is the route as the code has it, without what stood in the address. Raises
+        StoreError: it could not be written.
+        """
+        with self._lock:
+            left_out = self.due(account, self._clock.monotonic_s())
+        if left_out is None:
+            return
+        more = {"left_out": left_out} if left_out else {}
+        details = {"page": page, "needs": needs.value, **more}
+        self._audit.note(Deed(Action.PAGE_REFUSED, details=details), account)
+
+    def due(self, account: str, now_s: float) -> int | None:
+        """Count an account's refusal at `now_s`, CLOCK_MONOTONIC; None to keep it off the record.
+
+        Else return how many of the account's stayed off it since its last one on record.
+        """
+        tally = self._of.pop(account, None) or _Tally(at_s=now_s)
+        self._of[account] = tally
+        if len(self._of) > MOST_COUNTED:
+            del self._of[next(iter(self._of))]
+        tally.spent = max(0.0, tally.spent - (now_s - tally.at_s) / REFILL_S)
+        tally.at_s = now_s
+        if tally.spent > AT_ONCE - 1:
+            tally.left_out += 1
+            return None
+        tally.spent += 1
+        left_out, tally.left_out = tally.left_out, 0
+        return left_out
 
 
 def hashed(password: Password, name: str, hasher: PasswordHasher | None = None) -> str:
@@ -181,22 +727,4 @@ def hashed(password: Password, name: str, hasher: PasswordHasher | None = None) 
 def every_account(app: App) -> tuple[Account, ...]:
     """Return all accounts, in order of their logins."""
     with closing(AccountRecords(app.storage.branch_db)) as records:
-        book: SignedInBook = records
-        return book.every()
-
-
-def _roles(config: Config) -> tuple[tuple[str, Role], ...]:
-    written = (entry.partition("=") for entry in config.signin.oidc.roles)
-    return tuple((group, Role(role)) for role, _, group in written)
-
-
-def _provider(app: App) -> IdentityProvider:
-    oidc = app.config.signin.oidc
-    if not oidc.wanted:
-        raise IdentityProviderError(NO_PROVIDER)
-    # Where nobody signs in by it, it costs no memory.
-    from doorctl.core.asking import read_password, trusting
-    from doorctl.sources.oidc import OidcProvider
-
-    secret, context = read_password(oidc.client_secret_file), trusting(oidc.ca_file)
-    return OidcProvider(oidc, secret, context, app.clock.moment)
+        return records.every()

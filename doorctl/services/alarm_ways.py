@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from doorctl.config import Config
-from doorctl.core.alarms import KINDS, NOT_SENT, Due, Raised, RaisedAlarm, Ration
+from doorctl.core.alarms import KINDS, NOT_SENT, Raised, RaisedAlarm
 from doorctl.core.errors import DoorctlError, InputError, KeyFileError
-from doorctl.core.ports import AlarmSink, Clock, EventLog, NotSentError
-from doorctl.notices.sending import AlarmLog, Notifier, Notifiers, Outbox, notice
+from doorctl.core.ports import AlarmOnce, AlarmSink, Clock, EventLog, NotSentError
+from doorctl.notices.sending import AlarmLog, Outbox, notice
 from doorctl.ops.process import Turns
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import AlarmsOverSocket, standing_answers
@@ -23,64 +23,48 @@ from doorctl.services.app import system_clock
 from doorctl.services.check import ask_deciding
 
 
-@dataclass(frozen=True, slots=True)
 class DoorsAlarms:
-    """The door's end of the way; `log` also sends each alarm to web.
-
-    Args:
-        standing: returns the door's alarms that stand, and unlike `answers` is no sign of web.
-        request_s: returns when web asked last, monotonic seconds; None where it never has.
-        want: sets whether mail or webhook is wanted from now on.
-    """
-
-    log: EventLog
-    answers: Answers
-    standing: Callable[[], tuple[RaisedAlarm, ...]]
-    request_s: Callable[[], float | None]
-    want: Callable[[bool], None]
-
-
-def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) -> DoorsAlarms:
-    """Return the log for the door process, whose alarms also go to web.
+    """The door's end of the way: `log` also sends each alarm to web, `answers` is web's question.
 
     While web is down, the newest alarms wait for it, as many as an `Outbox` keeps. Older ones are
     dropped, but web asks for those that still stand. A web process that is down is alarmed only
-    where mail or webhook is wanted.
+    while mail or webhook is `wanted`.
     """
-    road, raised = AlarmsOverSocket(config.web.socket, clock), Raised()
-    request_s: float | None = None
-    wanted = config.alarms.wanted
 
-    def want(now: bool) -> None:
-        nonlocal wanted
-        wanted = now
+    def __init__(self, config: Config, log: EventLog, clock: Clock, stack: ExitStack) -> None:
+        self.wanted = config.alarms.wanted
+        self._asked_s: float | None = None
+        self._journal, self._clock, self._raised = log, clock, Raised()
+        send = AlarmsOverSocket(config.web.socket, clock).send
+        self._outbox: Outbox[RaisedAlarm] = Outbox(send, self._failed, given_up_s=math.inf)
+        self._thread = started(self._turn, "alarms", log, stack)
+        self.log: EventLog = AlarmLog(log, self._hear, clock)
+        self.answers: Answers = standing_answers(self._asked, clock)
 
-    def asked_by_web() -> tuple[RaisedAlarm, ...]:
-        nonlocal request_s
-        request_s = clock.monotonic_s()
-        return raised.standing()
+    def standing(self) -> tuple[RaisedAlarm, ...]:
+        """Return the door's alarms that stand. Thread-safe."""
+        return self._raised.standing()
 
-    def failed(why: str) -> None:
-        if wanted:
-            not_sent(log, why)
+    def request_s(self) -> float | None:
+        """Return when web asked last, monotonic; None where it never has."""
+        return self._asked_s
 
-    outbox: Outbox[RaisedAlarm] = Outbox(road.send, failed, given_up_s=math.inf)
+    def _asked(self) -> tuple[RaisedAlarm, ...]:
+        self._asked_s = self._clock.monotonic_s()
+        return self._raised.standing()
 
-    def turn() -> bool:
-        outbox.turn(clock.monotonic_s())
-        return outbox.waits
+    def _hear(self, heard: RaisedAlarm) -> None:
+        self._raised.hear(heard)
+        self._outbox.put(heard)
+        self._thread.wake()
 
-    thread = started(turn, "alarms", log, stack)
+    def _turn(self) -> bool:
+        self._outbox.turn(self._clock.monotonic_s())
+        return self._outbox.waits
 
-    def hear(heard: RaisedAlarm) -> None:
-        raised.hear(heard)
-        outbox.put(heard)
-        thread.wake()
-
-    answers = standing_answers(asked_by_web, clock)
-    return DoorsAlarms(
-        AlarmLog(log, hear, clock), answers, raised.standing, lambda: request_s, want
-    )
+    def _failed(self, why: str) -> None:
+        if self.wanted:
+            not_sent(self._journal, why)
 
 
 REST_S = 15.0
@@ -109,32 +93,6 @@ def not_sent(log: EventLog, why: str) -> None:
     log.emit("alarm", kind=NOT_SENT, why=why)
 
 
-def open_ways(
-    config: Config,
-    log: EventLog,
-    clock: Clock,
-    stack: ExitStack,
-    journal: EventLog,
-    *,
-    kept: Notifiers,
-) -> tuple[list[Notifier], dict[str, str]]:
-    """Return the usable ways out, each on its thread, and the reason for each unusable one.
-
-    `log` gets an alarm where a way begins to fail, so that the others send it; `journal` gets our
-    own faults, which are sent nowhere. A new notifier is added to `kept`.
-    """
-    ration = Ration(config.alarms.min_interval_min * 60, config.alarms.most_per_hour)
-    usable, unusable = sinks(config, stack)
-    ways = []
-    for name, sink in usable.items():
-        new = Notifier(config.branch.name, sink, ration, clock=clock, log=log, name=name)
-        notifier = kept.setdefault(name, new)
-        notifier.renew(sink, ration, clock=clock, log=log)
-        notifier.wake = started(notifier.turn, name, journal, stack).wake
-        ways.append(notifier)
-    return ways, unusable
-
-
 BEAT_EVERY_S, BEAT_TURN_S = 3600.0, 60.0
 
 BEAT_AFTER_S = 300.0
@@ -155,7 +113,7 @@ class Heartbeat:
 
     def __post_init__(self) -> None:
         self._due_s = self.clock.monotonic_s() + BEAT_AFTER_S
-        self._failing = False
+        self._failing = AlarmOnce(self.log, NOT_SENT)
 
     def turn(self) -> bool:
         """Beat if it is time; a failure is alarmed once, and tried again at each turn."""
@@ -166,11 +124,9 @@ class Heartbeat:
             try:
                 self.beat()
             except NotSentError as err:
-                if not self._failing:
-                    not_sent(self.log, str(err))
-                self._failing = True
+                self._failing.tell(str(err))
             else:
-                self._failing = False
+                self._failing.tell(None)
                 self._due_s = self.clock.monotonic_s() + BEAT_EVERY_S
         return True
 
@@ -204,7 +160,7 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
         raise InputError("alarms go nowhere: fill in [alarms.email] or [alarms.webhook]")
     clock = system_clock(config)
     now_s = clock.monotonic_s()
-    what = notice(Due(RaisedAlarm(kind, why, now_s), 1), config.branch.name, clock.moment(), now_s)
+    what = notice(RaisedAlarm(kind, why, now_s), config.branch.name, clock.moment(), now_s)
     with ExitStack() as stack:
         usable, failed = sinks(config, stack)
         for name, sink in usable.items():

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from functools import partial
 
 from doorctl.config import Config
 from doorctl.core.alarms import (
@@ -15,7 +13,7 @@ from doorctl.core.alarms import (
     AlarmRecord,
     Raised,
     RaisedAlarm,
-    Source,
+    Ration,
     differences,
     to_be_kept,
 )
@@ -26,7 +24,7 @@ from doorctl.notices.sending import AlarmLog, DoorWatch, Notifier, Notifiers, Ou
 from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.door import alarm_answers, ask_standing
-from doorctl.services.alarm_ways import not_sent, open_ways, start_heartbeat, started
+from doorctl.services.alarm_ways import not_sent, sinks, start_heartbeat, started
 from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.branch_writer import BranchRecordsWriter
@@ -36,19 +34,6 @@ WATCH_S = 20.0
 """Between two questions whether the door process is there."""
 
 WATCH_LIMIT_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """An alarm on its way into the table."""
-
-    heard: RaisedAlarm
-    source: Source
-
-    @property
-    def kind(self) -> str:
-        """Its kind, by which an `Outbox` knows what is urgent."""
-        return self.heard.kind
 
 
 class WebsAlarms:
@@ -76,15 +61,14 @@ class WebsAlarms:
         self._clock = clock
         self._raised = Raised()
         self.ways: list[Notifier] = []
-        self._waiting: Outbox[_Waiting] = Outbox(
+        self._waiting: Outbox[RaisedAlarm] = Outbox(
             self._keep, self._keeping_failed, given_up_s=math.inf
         )
         self._branch: BranchThread | None = None
         self._wake: Callable[[], None] = lambda: None
         self.log: EventLog = AlarmLog(journal, self._hear_own, clock)
-        self.answers: Answers = alarm_answers(partial(self._hear, source=Source.DOOR), clock)
-        if config.alarms.wanted:
-            self._open_ways(stack, notifiers)
+        self.answers: Answers = alarm_answers(self._hear, clock)
+        self._open_ways(stack, notifiers)
         start_heartbeat(config, clock, self.log, stack)
 
     def kept_in(self, branch: BranchThread, stack: ExitStack) -> StandingAlarms:
@@ -116,34 +100,43 @@ class WebsAlarms:
         return standing
 
     def _open_ways(self, stack: ExitStack, notifiers: Notifiers) -> None:
-        clock, journal = self._clock, self._journal
-        ways, unusable = open_ways(self._config, self.log, clock, stack, journal, kept=notifiers)
-        self.ways.extend(ways)
+        """Send by each usable way on a thread of its own; one that begins to fail tells the others.
+
+        Our own faults there go to the journal alone.
+        """
+        alarms, clock = self._config.alarms, self._clock
+        ration = Ration(alarms.min_interval_min * 60, alarms.most_per_hour)
+        usable, unusable = sinks(self._config, stack)
+        for name, sink in usable.items():
+            way = notifiers.setdefault(name, Notifier(self._config.branch.name, name, ration))
+            way.renew(sink, ration, clock=clock, log=self.log)
+            way.wake = started(way.turn, name, self._journal, stack).wake
+            self.ways.append(way)
         for name, why in unusable.items():
             not_sent(self.log, f"{name}: {why}")
 
     def _hear_own(self, heard: RaisedAlarm) -> None:
         self._raised.hear(heard)
-        self._hear(heard, Source.WEB)
+        self._hear(heard)
 
-    def _hear(self, heard: RaisedAlarm, source: Source) -> None:
+    def _hear(self, heard: RaisedAlarm) -> None:
         for way in self.ways:
             way.hear(heard)
-        self._waiting.put(_Waiting(heard, source))
+        self._waiting.put(heard)
         self._wake()
 
     def _turn(self) -> bool:
         self._waiting.turn(self._clock.monotonic_s())
         return self._waiting.waits
 
-    def _keep(self, alarm: _Waiting) -> None:
+    def _keep(self, heard: RaisedAlarm) -> None:
         now_s = self._clock.monotonic_s()
 
         def use(alarms: StoredAlarms, moment: Moment) -> None:
-            alarms.hear(to_be_kept(alarm.heard, alarm.source, moment, now_s), moment)
+            alarms.hear(to_be_kept(heard, moment, now_s), moment)
 
         self._write(use)
-        known = KINDS.get(alarm.kind)
+        known = KINDS.get(heard.kind)
         if known is not None and known.clears is not None:
             self._listen(known.clears)
 
@@ -155,9 +148,8 @@ class WebsAlarms:
     def _compare(self, records: AlarmRecords) -> None:
         doors = ask_standing(self._config.control.socket, self._clock)
         moment, now_s = self._clock.moment(), self._clock.monotonic_s()
-        heard = [(alarm, Source.DOOR) for alarm in doors]
-        heard += [(alarm, Source.WEB) for alarm in self._raised.standing()]
-        raised = [to_be_kept(alarm, source, moment, now_s) for alarm, source in heard]
+        heard = (*doors, *self._raised.standing())
+        raised = [to_be_kept(alarm, moment, now_s) for alarm in heard]
         missing, over = differences(records.standing(), raised, moment.known_time)
         if not missing and not over:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -14,7 +14,7 @@ from typing import Any, Final
 from doorctl.access.calendar import OPEN, Calendar, Mode
 from doorctl.access.day import planned, planned_changes
 from doorctl.access.throttle import CODES_KEY
-from doorctl.core.alarms import KINDS, Source
+from doorctl.core.alarms import ENDS, Source
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import refuse_purpose
@@ -49,9 +49,6 @@ NIGHT_BACK: Final = timedelta(days=4)
 
 MOST_EVENTS: Final = 5000
 """More than a week has, whose pushes come every few minutes."""
-
-ENDS: Mapping[str, str] = {known.clears: kind for kind, known in KINDS.items() if known.clears}
-"""The end of each alarm that has one."""
 
 LAST_OF_CARD: Final = 6
 

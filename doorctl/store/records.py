@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from doorctl.core.alarms import KINDS, WITH_END, AlarmChange, AlarmRecord, Source
+from doorctl.core.alarms import ENDS, KINDS, AlarmChange, AlarmRecord, Source
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import (
@@ -306,7 +306,7 @@ class StoredAlarms:
             if record[0] is not None:
                 return False
             connection.execute(_ACKNOWLEDGE, (by, to_ms(known(moment)), kind))
-            if kind not in WITH_END:
+            if kind not in ENDS:
                 self.end((kind,), moment)
         return True
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from doorctl.access.patron import SealedRow
-from doorctl.core.alarms import KINDS, LONGEST_WHY, WITH_END
+from doorctl.core.alarms import ENDS, LONGEST_WHY
 from doorctl.core.errors import FeedError, Problem
 from doorctl.core.masked import InstallationKey
 from doorctl.sync.delivery import Delivery, Outbox, Revision, Terms, number_of
@@ -274,8 +274,6 @@ AGAIN_AFTER = timedelta(days=1)
 MOST_LISTED = 100
 """Rows of a report; the file has them all."""
 
-ENDS = {known.clears: kind for kind, known in KINDS.items() if known.clears is not None}
-
 
 class Standing(Struct):
     """An alarm about one subject, such as a branch, and the reason in words.
@@ -417,7 +415,7 @@ class Book(Struct):
         for kind, known in self.alarms.items():
             for subject, alarm in list(known.items()):
                 alarm.told &= set(ways)
-                waits = alarm.told if kind in WITH_END else set(ways) - alarm.told
+                waits = alarm.told if kind in ENDS else set(ways) - alarm.told
                 if alarm.over and not waits:
                     del known[subject]
 
@@ -429,7 +427,7 @@ def _due(
 
     An alarm of a kind without an end is sent even if it is over.
     """
-    ends = kind in WITH_END
+    ends = kind in ENDS
     reported = {name for name, alarm in known.items() if way in alarm.told}
     over = {name for name in reported if ends and known[name].over}
     stands = {

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import ClientDisconnect, Request
@@ -33,7 +34,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from doorctl.accounts.account import Origin, Permission, Role, permits
+from doorctl.accounts.account import Permission, Person, Role, Token, permits
 from doorctl.core.errors import DoorctlError, InputError, NotRunningError, StuckError
 from doorctl.core.language import ENGLISH, Languages
 from doorctl.core.ports import EventLog
@@ -359,82 +360,11 @@ def _with_query(request: Request, *, without: str) -> str:
     return own_path(f"{page}?{urlencode(pairs)}" if pairs else page)
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """A signed-in user; `account` is the name on the audit log, `origin` says who checks the user.
-
-    Users who `must_change` the password, which somebody else chose, or who `must_enrol` a second
-    factor do that first. A `fresh` sign-in may change accounts and end sessions.
-    """
-
-    account: str
-    role: Role
-    must_change: bool = False
-    origin: Origin = Origin.LOCAL
-    fresh: bool = False
-    second_factor: bool = False
-    must_enrol: bool = False
-
-    @property
-    def has_password(self) -> bool:
-        """Whether there is a password of ours, which they may change."""
-        return self.origin is Origin.LOCAL
-
-
 class Sessions(Protocol):
     """The open sessions, by token. Thread-safe; may wait for a disk; raises StoreError."""
 
-    def person(self, token: str) -> Person | None:
-        """Return who signed in with a token; None where the session is over."""
-
-    def look(self, token: str) -> Person | None:
-        """As `person`, but for a request of a page without its user: it keeps no session alive."""
-
-
-class Refused(Protocol):
-    """Records that a role was refused. Thread-safe; may wait for a disk."""
-
-    def note(self, account: str, page: str, needs: Permission) -> None:
-        """Record that an account lacks what a page, a route's path, needs; raises StoreError."""
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What every page says of the branch, and how browsers reach it.
-
-    `phone` is for refused patrons and may be empty; `now` returns the branch's local time. With
-    `follows_browser` a browser's language counts until another is chosen. The key of pseudonyms is
-    of this start of the web process alone, so nobody can ask for it later.
-    """
-
-    name: str
-    phone: str
-    words_of: Callable[[str | None], Words]
-    now: Callable[[], datetime]
-    encrypted: bool
-    signs_in_elsewhere: bool = False
-    follows_browser: bool = False
-    pseudonym_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
-
-    @property
-    def session_cookie(self) -> str:
-        """The name of the session's cookie: a browser ties the prefixed one to this host."""
-        return "__Host-doorctl" if self.encrypted else "doorctl"
-
-    @property
-    def cookies(self) -> dict[str, Any]:
-        """How every cookie is set: no script reads it, and no other site sends it."""
-        return {"httponly": True, "samesite": "strict", "secure": self.encrypted}
-
-    @property
-    def language_cookie(self) -> str:
-        """The name of the cookie that keeps the language."""
-        return f"{self.session_cookie}-language"
-
-    @property
-    def known_cookie(self) -> str:
-        """The name of the cookie of a browser that has signed in before."""
-        return f"{self.session_cookie}-known"
+    def whose(self, token: Token, /, *, does: bool = True) -> Person | None:
+        """Return who is signed in; None for nobody. With `does` the session is kept alive."""
 
 
 NOT_TOLD: Final = "the branch can't do that now; try again later, or ask the technician"
@@ -457,7 +387,7 @@ class PageRequest:
     """
 
     def __init__(self, frame: Frame, request: Request, words: Words, person: Person | None) -> None:
-        self._frame = frame
+        self.frame = frame
         self._person = person
         self.http = request
         self.words = words
@@ -468,7 +398,7 @@ class PageRequest:
 
         Raises RuntimeError: nobody is signed in; a page that reads this must be guarded.
         """
-        return self.person.account
+        return self.person.account.name
 
     @property
     def person(self) -> Person:
@@ -480,12 +410,7 @@ class PageRequest:
     @property
     def app(self) -> App:
         """What services are given: the signed-in user acts; as :attr:`by`."""
-        return self._frame.app.acting(self.by)
-
-    @property
-    def house(self) -> House:
-        """What every page says of the branch."""
-        return self._frame.house
+        return self.frame.app.acting(self.by)
 
     @property
     def signed_in(self) -> bool:
@@ -494,7 +419,7 @@ class PageRequest:
 
     def may(self, permission: Permission) -> bool:
         """Tell whether the user has a permission."""
-        return self._person is not None and permits(self._person.role, permission)
+        return self._person is not None and permits(self._person.account.role, permission)
 
     @property
     def path(self) -> str:
@@ -509,7 +434,7 @@ class PageRequest:
     @property
     def now(self) -> datetime:
         """The branch's local time, by a clock that may be wrong."""
-        return self._frame.house.now()
+        return self.frame.app.clock.moment().local
 
     @property
     def today(self) -> date:
@@ -530,7 +455,7 @@ class PageRequest:
         self, job: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
     ) -> ResultT:
         """Run a job that may wait for a disk or another process; return its result."""
-        return await self._frame.aside.run(job, *args, **kwargs)
+        return await self.frame.aside.run(job, *args, **kwargs)
 
     async def do(
         self, service: Callable[Concatenate[App, P], ResultT], /, *args: P.args, **kwargs: P.kwargs
@@ -547,12 +472,12 @@ class PageRequest:
 
         Without a `status` it is 422 where something is `wrong`, else 200.
 
-        Every template also has: `_` and `n_` (texts), `words`, `house`, `person`, `may`, `here`
+        Every template also has: `_` and `n_` (texts), `words`, `branch`, `person`, `may`, `here`
         (the path), `address` (where to see it in another language), `places` (the menu), `done` (a
         key that :meth:`done` was given, or "").
         """
         usual = HTTPStatus.UNPROCESSABLE_ENTITY if context.get("wrong") else HTTPStatus.OK
-        return HTMLResponse(self._frame.rendered(template, self, context), status or usual)
+        return HTMLResponse(self.frame.rendered(template, self, context), status or usual)
 
     def done(self, path: str, what: str) -> Response:
         """Return the answer to a form that did something: go to `path`, a page that reports it.
@@ -575,18 +500,50 @@ Again = Callable[[PageRequest, Form, InputError], Awaitable[Response]]
 class Frame:
     """Makes routes of pages.
 
-    Services are given `app`. `refused` records requests that a role may not make, `aside` runs jobs
-    that wait, and `log` gets unexpected errors.
+    Services are given `app`. `refused` records that an account lacks what a page, a route's path,
+    needs; it may wait for a disk and raise StoreError. `aside` runs jobs that wait, and `log` gets
+    unexpected errors. `encrypted` says whether browsers come by HTTPS; with `follows_browser` a
+    browser's language counts until another is chosen. The key of pseudonyms is of this start of the
+    web process alone, so nobody can ask for it later.
     """
 
     app: App
-    house: House
     languages: Languages
     sessions: Sessions
-    refused: Refused
+    refused: Callable[[str, str, Permission], None]
     templates: Templates
     aside: Aside
     log: EventLog
+    encrypted: bool = False
+    follows_browser: bool = False
+    pseudonym_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+
+    def __post_init__(self) -> None:
+        self._zone = ZoneInfo(self.app.config.branch.time_zone)
+
+    @property
+    def session_cookie(self) -> str:
+        """The name of the session's cookie: a browser ties the prefixed one to this host."""
+        return "__Host-doorctl" if self.encrypted else "doorctl"
+
+    @property
+    def cookies(self) -> dict[str, Any]:
+        """How every cookie is set: no script reads it, and no other site sends it."""
+        return {"httponly": True, "samesite": "strict", "secure": self.encrypted}
+
+    @property
+    def language_cookie(self) -> str:
+        """The name of the cookie that keeps the language."""
+        return f"{self.session_cookie}-language"
+
+    @property
+    def known_cookie(self) -> str:
+        """The name of the cookie of a browser that has signed in before."""
+        return f"{self.session_cookie}-known"
+
+    def words_of(self, code: str | None) -> Words:
+        """Return the words of a language by its code; the branch's own where it is not known."""
+        return Words(self.languages.chosen(code), self._zone)
 
     def guarded(
         self,
@@ -638,10 +595,10 @@ class Frame:
 
     def words(self, request: Request) -> Words:
         """Return the words in the language of a request."""
-        code = request.cookies.get(self.house.language_cookie)
-        if code is None and self.house.follows_browser:
+        code = request.cookies.get(self.language_cookie)
+        if code is None and self.follows_browser:
             code = self.languages.wanted(request.headers.get("accept-language", ""))
-        return self.house.words_of(code)
+        return self.words_of(code)
 
     def rendered(self, template: str, request: PageRequest, context: dict[str, Any]) -> str:
         """Return the text of a page; see :meth:`PageRequest.page`."""
@@ -651,12 +608,12 @@ class Frame:
             "n_": request.words.count,
             "words": request.words,
             "languages": self.languages,
-            "house": self.house,
+            "branch": self.app.config.branch,
             "person": person,
             "may": lambda name: request.may(Permission[name]),
             "here": request.path,
             "address": address_of(request.http),
-            "places": () if person is None else places(person.role),
+            "places": () if person is None else places(person.account.role),
             "done": request.http.query_params.get("done", ""),
         }
         return self.templates.render(template, shared | context)
@@ -671,13 +628,14 @@ class Frame:
             if guard is not None:
                 if person is None:
                     return self._sign_in_first(request)
-                own = {OWN} if person.must_change else {OWN, FACTOR}
-                if (person.must_change or person.must_enrol) and page_request.path not in own:
+                account = person.account
+                own = {OWN} if account.must_change else {OWN, FACTOR}
+                if (account.must_change or person.must_enrol) and page_request.path not in own:
                     return page_request.go(OWN)
-                if not permits(person.role, guard[1]):
+                if not permits(account.role, guard[1]):
                     # It is refused, whether that can be recorded or not.
                     with suppress(DoorctlError):
-                        await self.aside.run(self.refused.note, person.account, *guard)
+                        await self.aside.run(self.refused, account.name, *guard)
                     return page_request.page("refused.html", 403)
             return await page(page_request)
         except DoorctlError as error:
@@ -685,11 +643,11 @@ class Frame:
 
     async def person(self, request: Request) -> Person | None:
         """Return who is signed in by a request's cookie; None for nobody."""
-        token = request.cookies.get(self.house.session_cookie)
+        token = request.cookies.get(self.session_cookie)
         if not token:
             return None
-        whose = self.sessions.look if _asks_by_itself(request) else self.sessions.person
-        return await self.aside.run(whose, token)
+        does = not _asks_by_itself(request)
+        return await self.aside.run(self.sessions.whose, Token(token), does=does)
 
     def _sign_in_first(self, request: Request) -> Response:
         wants, leads = request.headers.get("accept", ""), sign_in_first(request)
@@ -716,7 +674,7 @@ def _failed(request: PageRequest, error: DoorctlError) -> Response:
     # Strangers get nothing about files and faults.
     is_theirs = request.signed_in or isinstance(error, InputError | StuckError)
     shown = error if is_theirs else InputError(NOT_TOLD)
-    why, english = request.words.refusal(shown), request.house.words_of(ENGLISH).refusal(shown)
+    why, english = request.words.refusal(shown), request.frame.words_of(ENGLISH).refusal(shown)
     if isinstance(error, InputError):
         # What an address names is not there; a mistake in a form can be mended.
         named = request.http.method in SEEN_BY and request.http.path_params
@@ -769,8 +727,7 @@ def shared_routes(frame: Frame) -> tuple[BaseRoute, ...]:
         response = request.go(own_path(form.text("next")))
         code = form.text("language")
         if code in frame.languages.known:
-            house = frame.house
-            response.set_cookie(house.language_cookie, code, A_YEAR_S, **house.cookies)
+            response.set_cookie(frame.language_cookie, code, A_YEAR_S, **frame.cookies)
         return response
 
     return (

@@ -33,7 +33,7 @@ from doorctl.config.hours import Opening
 from doorctl.config.tables import shown
 from doorctl.core.errors import DoorctlError, Problem, StoreError, WebsiteHoursError
 from doorctl.core.moments import Moment
-from doorctl.core.ports import Clock, EventLog, Outputs
+from doorctl.core.ports import AlarmOnce, Clock, EventLog, Outputs
 from doorctl.services.hours import switch_all
 from doorctl.sources.hours import HolidaysWanted, HoursRequest, Published
 from doorctl.store.branch import BranchRecords
@@ -79,9 +79,9 @@ class WebsiteRound:
     def __post_init__(self) -> None:
         self._due_s = -inf
         self._good_s: float | None = None
-        self._silent = False
+        self._silent = AlarmOnce(self.log, "website_silent")
         self._emptied_s: float | None = None
-        self._branch_failing = False
+        self._branch_failing = AlarmOnce(self.log, "branch_failing")
         self._known_titles: frozenset[str] = frozenset()
 
     def turn(self) -> None:
@@ -97,9 +97,7 @@ class WebsiteRound:
         except WebsiteHoursError as error:
             self._missed(error)
         except DoorctlError as error:
-            if not self._branch_failing:
-                self._branch_failing = True
-                self.log.emit("alarm", kind="branch_failing", why=str(error))
+            self._branch_failing.tell(str(error))
 
     def _ask(self, moment: Moment) -> None:
         first = moment.local.date()
@@ -113,7 +111,7 @@ class WebsiteRound:
         _store(self.write, self.clock, DaySource.WEBSITE, published.days, published.known_until)
         self._good_s = self.clock.monotonic_s()
         self._due_s = self._good_s + FETCH_EVERY_S
-        self._branch_failing = False
+        self._branch_failing.tell(None)
         self._came(published)
 
     def _counts(self, published: Published) -> bool:
@@ -133,9 +131,7 @@ class WebsiteRound:
         return self._emptied_s is None or now_s - self._emptied_s >= EMPTIED_S
 
     def _came(self, published: Published) -> None:
-        if self._silent:
-            self._silent = False
-            self.log.emit("alarm", kind="website_answers")
+        self._silent.tell(None)
         new = sorted(published.unknown - self._known_titles)
         if new:
             self._known_titles |= published.unknown
@@ -145,12 +141,11 @@ class WebsiteRound:
 
     def _missed(self, error: WebsiteHoursError) -> None:
         good_s = -inf if self._good_s is None else self._good_s
-        if self._silent or self.clock.monotonic_s() - good_s < SILENT_S:
+        if self.clock.monotonic_s() - good_s < SILENT_S:
             return
-        self._silent = True
         more = len(error.problems) - 1
         why = f"{error.subject}: {error.problems[0]}" + (f" (and {more} more)" if more else "")
-        self.log.emit("alarm", kind="website_silent", why=why)
+        self._silent.tell(why)
 
     def _last_good_s(self, moment: Moment, now_s: float) -> float:
         """Return when the last good answer came, by this boot's clock; long ago for never."""
@@ -181,7 +176,7 @@ class HolidayRound:
     def __post_init__(self) -> None:
         self._due_s = -inf
         self._stored: HolidaysWanted | None = None
-        self._failing = False
+        self._failing = AlarmOnce(self.log, "holidays_failing")
 
     def turn(self) -> None:
         """Compute and store the holidays, if others are wanted than are stored."""
@@ -195,12 +190,10 @@ class HolidayRound:
                 days = self.compute(wanted)
                 _store(self.write, self.clock, DaySource.HOLIDAY, days, wanted.known_until)
                 self._stored = wanted
-            self._failing = False
+            self._failing.tell(None)
         except DoorctlError as error:
             self._due_s = now_s + AGAIN_S
-            if not self._failing:
-                self._failing = True
-                self.log.emit("alarm", kind="holidays_failing", why=str(error))
+            self._failing.tell(str(error))
 
 
 def _store(
@@ -246,7 +239,7 @@ class OutputsRound:
         self._ends_s: dict[str, float] = {}
         self._day = Day(None)
         self._read_at: int | None = None
-        self._branch_failing = False
+        self._branch_failing = AlarmOnce(self.log, "branch_failing")
         self._failing: frozenset[str] = frozenset()
         self._again_s = inf
 
@@ -280,11 +273,9 @@ class OutputsRound:
                 calendar = self.calendar_of(self.branch.calendar())
                 self._day = with_hours(self._day, calendar, self.branch.override())
                 self._read_at = version
-            self._branch_failing = False
+            self._branch_failing.tell(None)
         except StoreError as error:
-            if not self._branch_failing:
-                self._branch_failing = True
-                self.log.emit("alarm", kind="branch_failing", why=str(error))
+            self._branch_failing.tell(str(error))
 
     def _switch(self) -> None:
         self._again_s = self.clock.monotonic_s() + SWITCH_AGAIN_S

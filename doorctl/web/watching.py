@@ -22,7 +22,7 @@ from doorctl.config.tables import Tls
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import DoorctlError, KeyFileError, StoreError
 from doorctl.core.moments import ClockState
-from doorctl.core.ports import Clock, EventLog
+from doorctl.core.ports import AlarmOnce, Clock, EventLog
 from doorctl.privacy.statistics import LET_IN, By
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
@@ -63,7 +63,7 @@ class CertificateWatch:
         self._clock, self._log = clock, log
         self._taken = self._seen = self._looked()
         self._days = days_of(tls.certificate_file)
-        self._told = False
+        self._ends = AlarmOnce(log, "certificate_expires")
 
     def turn(self) -> None:
         """Look at the files and at the date."""
@@ -77,10 +77,7 @@ class CertificateWatch:
             return
         if why is None and self._days and self._days.near(moment.local):
             why = f"it ends on {self._days.ends:%Y-%m-%d}"
-        if (why is not None) is not self._told:
-            self._told = why is not None
-            kind = "certificate_expires" if self._told else "certificate_expires_cleared"
-            self._log.emit("alarm", kind=kind, why=why or "")
+        self._ends.tell(why)
 
     def _take(self, new: object) -> str | None:
         try:

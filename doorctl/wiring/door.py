@@ -62,7 +62,7 @@ from doorctl.ops.process import (
 from doorctl.privacy.statistics import Passages
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.rpc.door import LibraryOverSocket, PanelBoard, panel_answers
-from doorctl.services.alarm_ways import DoorsAlarms, doors_alarms
+from doorctl.services.alarm_ways import DoorsAlarms
 from doorctl.services.app import (
     App,
     opened_on,
@@ -101,7 +101,7 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with ExitStack() as stack:
         journal = stack.enter_context(closing(JsonLog(stdout)))
-        alarms = doors_alarms(config, journal, system_clock(config), stack)
+        alarms = DoorsAlarms(config, journal, system_clock(config), stack)
         log = alarms.log
         factory = stack.enter_context(
             closing(open_factory(config.gpio.factory, work_directory(config, environment)))
@@ -184,7 +184,7 @@ class _Door:
 
     def _take(self, config: Config, taken: str) -> None:
         self.config = self._chores.config = self._lookout.config = config
-        self.alarms.want(config.alarms.wanted)
+        self.alarms.wanted = config.alarms.wanted
         wanted = config.policy.require_pin
         self._stores.worker.submit(lambda: self._ledger.count_guesses(wanted=wanted))
         tell_taken(taken, self._log)

@@ -16,7 +16,7 @@ import msgspec
 
 from doorctl.config import Config
 from doorctl.config.tables import Sync
-from doorctl.core.alarms import Due, RaisedAlarm
+from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.errors import (
     AlreadyExistsError,
     ConfigError,
@@ -305,9 +305,7 @@ def _tell(
         for way, sink in usable.items():
 
             def send(kind: str, why: str, sink: AlarmSink = sink) -> None:
-                what = notice(
-                    Due(RaisedAlarm(kind, why, at_s), 1), config.branch.name, moment, at_s
-                )
+                what = notice(RaisedAlarm(kind, why, at_s), config.branch.name, moment, at_s)
                 # A report has many lines, and none of its words are a row's own.
                 sink.send(replace(what, why=why) if kind == "rows_set_aside" else what)
 

@@ -13,18 +13,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Thread
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 from starlette.routing import BaseRoute
 
 import doorctl
 from doorctl.access.patron import SealedRow
 from doorctl.access.throttle import TOLD_FROM
-from doorctl.accounts.account import Account, Permission, Refusals, Session, Token
-from doorctl.accounts.signing_in import SigningIn
 from doorctl.config import Config
 from doorctl.config.tables import WiredOutput
 from doorctl.core.asking import read_password
@@ -40,7 +37,6 @@ from doorctl.ops.process import (
     share_one_heap,
     spare_the_collector,
 )
-from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import PatronsRound
 from doorctl.privacy.subject import PartErased
 from doorctl.rpc.control import Answers, ControlServer, Done, Question, ask
@@ -54,7 +50,7 @@ from doorctl.rpc.door import (
     SubjectRequest,
     library_answers,
 )
-from doorctl.services.accounts import AccountsService
+from doorctl.services.accounts import Refusals, SigningIn
 from doorctl.services.alarms import StandingAlarms, WebsAlarms
 from doorctl.services.app import (
     App,
@@ -83,7 +79,7 @@ from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, restrict, unrestrict
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.receive import Limits, PatronWriter, Terms, guard
-from doorctl.web.frame import Aside, Frame, House, Person, Templates, shared_routes
+from doorctl.web.frame import Aside, Frame, Templates, shared_routes
 from doorctl.web.panel import PAGE, Panel
 from doorctl.web.pushes import Pushes, Reception
 from doorctl.web.serving import (
@@ -104,7 +100,6 @@ from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.statistics import Kept, statistics_pages
 from doorctl.web.staff.why import why_pages
 from doorctl.web.watching import LOOK_S, CertificateWatch, WatchingPages
-from doorctl.web.words import Words
 
 if TYPE_CHECKING:
     from doorctl.web.jobs import Write
@@ -180,30 +175,6 @@ def offered(languages: Languages, codes: tuple[str, ...]) -> Languages:
     return Languages(MappingProxyType(known))
 
 
-class RefusalsOnRecord:
-    """Puts refused pages on the audit log; implements `doorctl.web.frame.Refused`. Thread-safe."""
-
-    def __init__(self, branch: BranchThread, clock: Clock) -> None:
-        self._audit = WebsAudit(branch)
-        self._clock = clock
-        self._refusals = Refusals()
-        self._lock = Lock()
-
-    def note(self, account: str, page: str, needs: Permission) -> None:
-        """Put on record that an account lacks what a page needs, unless it has had many refusals.
-
-        `page` is the route as the code has it, without what stood in the address. Raises
-        StoreError: it could not be written.
-        """
-        with self._lock:
-            left_out = self._refusals.due(account, self._clock.monotonic_s())
-        if left_out is None:
-            return
-        more = {"left_out": left_out} if left_out else {}
-        details = {"page": page, "needs": needs.value, **more}
-        self._audit.note(Deed(Action.PAGE_REFUSED, details=details), account)
-
-
 @dataclass(frozen=True, slots=True)
 class Pages:
     """Every page, and what makes that of an unknown address.
@@ -231,15 +202,15 @@ def pages(
     app = App(config, clock, DoorsNumbers(config.control.socket))
     path = config.metrics.token_file
     token = None if path == Path() else read_password(path).reveal()
-    accounts = AccountsService(app, branch)
-    stack.callback(accounts.close)
+    signing_in = SigningIn(app, branch)
+    stack.callback(signing_in.close)
     templates = Templates()
-    frame = _frame(app, log, accounts, branch, templates=templates, stack=stack)
+    frame = _frame(app, log, signing_in, branch, templates=templates, stack=stack)
     panel = panel_page(app, frame.languages, templates, alarms.reach)
     kept, events = Kept(), LogEvents(frame)
     routes = (
         *shared_routes(frame),
-        *Entrance(frame, accounts.signing_in, accounts.way_out).routes(),
+        *Entrance(frame, signing_in).routes(),
         *now_pages(frame, alarms),
         *log_pages(frame),
         *events.routes(),
@@ -251,8 +222,8 @@ def pages(
         *people_pages(frame),
         *hold_pages(frame),
         *audit_pages(frame),
-        *AccountsPages(frame, accounts).routes(),
-        *(MunicipalityPages(frame, accounts).routes() if accounts.has_provider else ()),
+        *AccountsPages(frame).routes(),
+        *(MunicipalityPages(frame, signing_in).routes() if config.signin.oidc.wanted else ()),
         *panel.routes(),
         *WatchingPages(app, frame.aside, alarms, token).routes(),
     )
@@ -274,70 +245,30 @@ def _warm_up(templates: Templates, app: App, kept: Kept) -> None:
 def _frame(
     app: App,
     log: EventLog,
-    accounts: AccountsService,
+    signing_in: SigningIn,
     branch: BranchThread,
     *,
     templates: Templates,
     stack: ExitStack,
 ) -> Frame:
-    config, clock = app.config, app.clock
-    spoken = languages(config.branch.language, config.web.catalogues)
+    config = app.config
     aside = Aside()
     stack.callback(aside.close)
-    zone = ZoneInfo(config.branch.time_zone)
-    house = House(
-        name=config.branch.name,
-        phone=config.branch.phone,
-        words_of=lambda code: Words(spoken.chosen(code), zone),
-        now=lambda: clock.moment().local,
-        encrypted=encrypted(config),
-        signs_in_elsewhere=accounts.has_provider,
-    )
     return Frame(
         app=app,
-        house=house,
-        languages=spoken,
-        sessions=SignedIn(accounts.signing_in),
-        refused=RefusalsOnRecord(branch, clock),
+        languages=languages(config.branch.language, config.web.catalogues),
+        sessions=signing_in,
+        refused=Refusals(branch, app.clock).note,
         templates=templates,
         aside=aside,
         log=log,
+        encrypted=encrypted(config),
     )
 
 
 def encrypted(config: Config) -> bool:
     """Tell whether browsers reach the pages by HTTPS: ours, or that of a proxy in front."""
     return config.web.tls.wanted or config.web.allow_plain
-
-
-@dataclass(eq=False)
-class SignedIn:
-    """Finds the session of a request; implements `Sessions`. Thread-safe."""
-
-    signing_in: SigningIn
-
-    def person(self, token: str) -> Person | None:
-        """Return the person who signed in with a token; None where the session is over."""
-        return self._person(self.signing_in.whose(Token(token)))
-
-    def look(self, token: str) -> Person | None:
-        """As `person`, without keeping the session alive."""
-        return self._person(self.signing_in.whose(Token(token), does=False))
-
-    def _person(self, signed_in: tuple[Account, Session] | None) -> Person | None:
-        if signed_in is None:
-            return None
-        account, session = signed_in
-        fresh = self.signing_in.fresh(session)
-        return Person(
-            account.name,
-            account.role,
-            account.must_change,
-            account.origin,
-            fresh,
-            account.second_factor,
-            self.signing_in.must_enrol(account),
-        )
 
 
 # The round that forgets a register which nobody confirms.

@@ -1,22 +1,39 @@
-"""Accounts, sessions and failures in memory, a desk that undoes, and a hasher that is quick."""
+"""Accounts, sessions and failures in memory, with their audit log, and a hasher that is quick."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
-from doorctl.accounts.account import Account, Books, Done, Event, Password, Session
+from doorctl.accounts.account import Account, Books, Password, Refusal
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
-from doorctl.services.accounts import hashed
+from doorctl.privacy.audit import Action
+from doorctl.services.accounts import SigningIn
+from doorctl.services.app import App
+from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import OpenBranch, Request
 from doorctl.store.accounts import AccountRecords, StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.branch import FACTOR_KEY
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryAudit, MemoryBranch
+from tests.services.branches import configured
 
 ResultT = TypeVar("ResultT")
+
+CONFIG = configured(Path("/nowhere"))
+
+Event = tuple[Action, str, dict[str, int | str]]
+"""What stands on the audit log: the action, who did it, and the details."""
+
+
+def refused(account: str | None, why: Refusal, wait_s: int = 0) -> Event:
+    """Return the event of a sign-in that was refused."""
+    known = {} if account is None else {"account": account}
+    details = {**known, "why": why.value, "wait_s": wait_s}
+    return Action.SIGN_IN_REFUSED, "(not signed in)", details
 
 
 def memory_books(branch: MemoryBranch | None = None) -> Books:
@@ -33,63 +50,56 @@ def carried_out(
     return request.run(OpenBranch(memory, memory, MemoryAudit(), books), by, moment)
 
 
-@dataclass
-class MemoryDesk:
-    """`Desk`, `SignedInBook` and the page's `Accounts`.
+class MemoryThread(BranchThread):
+    """A `BranchThread` over memory, on its caller's thread; `broken` makes every write fail."""
 
-    What raises is undone, and `broken` makes every write fail.
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.broken = False
+        memory = MemoryBranch()
+        self.books, self.audit = memory_books(memory), MemoryAudit(memory)
+        self._opened = OpenBranch(memory, memory, self.audit, self.books)
+        self.records = AccountRecords(memory.path, memory.rows)
+        self.key = memory.path.with_name(FACTOR_KEY)
 
-    Attributes:
-        events: what would go on the audit log.
-        deeds: by whom something was changed.
-    """
-
-    clock: FakeClock = field(default_factory=FakeClock)
-    broken: bool = False
-    events: list[Event] = field(default_factory=list)
-    deeds: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._branch = MemoryBranch()
-        self._records = AccountRecords(self._branch.path, self._branch.rows)
-        self.books = memory_books(self._branch)
-
-    def run(self, use: Callable[[Books, Moment], Done[ResultT]]) -> ResultT:
-        """Use the books."""
+    def run(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:
+        """Use the branch."""
         if self.broken:
-            raise StoreError("the memory desk was told to fail")
-        moment = self.clock.moment()
-        with self._branch.together(moment):
-            done = use(self.books, moment)
-        if done.event is not None:
-            self.events.append(done.event)
-        return done.result
-
-    def lose_key(self) -> None:
-        """Lose the key of second factors, as a restore without it does."""
-        self._branch.path.with_name(FACTOR_KEY).unlink()
+            raise StoreError("the branch in memory was told to fail")
+        return use(self._opened, self.clock.moment())
 
     def change(self, request: Request[ResultT], by: str = "root") -> ResultT:
         """Do a deed of staff."""
-        done = self.run(lambda books, moment: Done(carried_out(request, books, moment, by)))
-        self.deeds.append(by)
-        return done
+        return super().change(request, by)
 
-    def hashed(self, password: Password, name: str) -> str:
-        """Return something that is no hash."""
-        return hashed(password, name, QuickHasher())
+    def add(self, account: Account, password: str) -> None:
+        """Add an account."""
+        self.run(lambda opened, moment: opened.staff.accounts.keep(account, moment))
+        self.books.accounts.keep_password(account.name, QuickHasher().hashed(Password(password)))
 
-    def whose(self, digest: bytes) -> tuple[Account, Session] | None:
-        """Return whose a session is."""
-        return self._records.whose(digest)
+    @property
+    def events(self) -> list[Event]:
+        """What stands on the audit log, but for what root has done."""
+        entries = (entry for entry in self.audit.entries() if entry.by != "root")
+        return [(entry.deed.action, entry.by, {**entry.deed.details}) for entry in entries]
 
-    def every(self) -> tuple[Account, ...]:
-        """Return all accounts."""
-        return self._records.every()
-
-    def sessions(self, name: str) -> tuple[tuple[bytes, Session], ...]:
-        """Return those of an account."""
-        return self._records.sessions(name)
+    def signing_in(
+        self,
+        hasher: QuickHasher | None = None,
+        *,
+        idle_min: int = 30,
+        roles: tuple[str, ...] = (),
+        required: bool = False,
+    ) -> SigningIn:
+        """Return the way in, as it is configured."""
+        oidc = replace(CONFIG.signin.oidc, roles=roles)
+        config = replace(
+            CONFIG,
+            signin=replace(CONFIG.signin, idle_min=idle_min, oidc=oidc),
+            web=replace(CONFIG.web, second_factor="required" if required else "optional"),
+        )
+        app = App(config, self.clock)
+        return SigningIn(app, self, hasher=hasher or QuickHasher(), records=self.records)
 
 
 @dataclass

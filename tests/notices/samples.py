@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from doorctl.core.alarms import Due, RaisedAlarm
+from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Notice
 from doorctl.notices.sending import notice
@@ -19,5 +19,5 @@ MOMENT = Moment(AT, AT, ClockState.TRUSTED)
 
 def a_notice(kind: str = "door_forced", why: str = "", **changes: Any) -> Notice:
     """Return the notice of one alarm, heard at `AT`."""
-    made = notice(Due(RaisedAlarm(kind, why, 10.0), 1), BRANCH, MOMENT, 10.0)
+    made = notice(RaisedAlarm(kind, why, 10.0), BRANCH, MOMENT, 10.0)
     return replace(made, **changes)

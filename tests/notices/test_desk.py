@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from doorctl.core.alarms import KINDS, Due, RaisedAlarm, Ration
+from doorctl.core.alarms import KINDS, RaisedAlarm, Ration
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import Notice
@@ -43,24 +43,24 @@ def log() -> FakeEventLog:
 @pytest.fixture
 def desk(clock: FakeClock, sink: FakeSink, log: FakeEventLog) -> Notifier:
     """Return a desk that sends each kind once an hour."""
-    return Notifier(BRANCH, sink, Ration(3600.0, 20), clock=clock, log=log, name="e-mail")
+    return notifier(sink, clock, log)
+
+
+def notifier(sink: FakeSink, clock: FakeClock, log: FakeEventLog) -> Notifier:
+    """Return one that sends each kind once an hour."""
+    made = Notifier(BRANCH, "e-mail", ration := Ration(3600.0, 20))
+    made.renew(sink, ration, clock=clock, log=log)
+    return made
 
 
 def test_a_notice_says_all_that_is_needed() -> None:
     """Where, what, how urgent, when, why, what to do: whoever is woken needs no manual."""
-    heard = RaisedAlarm("visit_log_failing", "the disk is full", 40.0)
-    made = notice(Due(heard, 3), BRANCH, MOMENT, 100.0)
-    known = KINDS["visit_log_failing"]
+    heard = RaisedAlarm("visit_log_failing", "the disk is full", 40.0, times=3)
+    made = notice(heard, BRANCH, MOMENT, 100.0)
 
-    assert (made.branch, made.kind, made.urgency) == (BRANCH, "visit_log_failing", known.urgency)
-    assert (made.means, made.act, made.why) == (known.means, known.act, "the disk is full")
+    assert (made.branch, made.why, made.times) == (BRANCH, "the disk is full", 3)
+    assert made.known is KINDS["visit_log_failing"]
     assert (made.at, made.clock) == (AT - timedelta(seconds=60), ClockState.TRUSTED)
-    assert (made.times, made.clears) == (3, None)
-
-
-def test_an_end_says_of_what() -> None:
-    """A ticket system can close what it opened."""
-    assert a_notice("door_held_cleared").clears == "door_held"
 
 
 def test_a_call_for_help_has_no_words() -> None:
@@ -178,7 +178,7 @@ def test_a_turn_waits_for_the_one_under_way(sink: FakeSink, log: FakeEventLog) -
             super().send(notice)
 
     slow, clock = Slow(), FakeClock()
-    desk = Notifier(BRANCH, slow, Ration(3600.0, 20), clock=clock, log=log, name="e-mail")
+    desk = notifier(slow, clock, log)
     desk.hear(RaisedAlarm("door_forced", "", clock.monotonic_s()))
     before = threading.Thread(target=desk.turn)
     before.start()
@@ -235,7 +235,7 @@ def test_a_door_that_is_silent_is_told_once_and_so_is_its_return(log: FakeEventL
     watch.turn()
     door.there = False
     for _ in range(SILENT_AFTER - 1):
-        assert watch.turn()
+        watch.turn()
     assert log.lines == []
     door.there = True
     watch.turn()
@@ -257,6 +257,6 @@ def test_a_door_that_can_not_be_asked_is_not_silent(log: FakeEventLog) -> None:
 
     watch = DoorWatch(unasked, log)
     for _ in range(3 * SILENT_AFTER):
-        assert watch.turn()
+        watch.turn()
 
     assert log.lines == []

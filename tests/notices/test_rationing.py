@@ -14,7 +14,6 @@ from doorctl.core.alarms import (
     KINDS,
     LEAF_REST_S,
     UNLISTED,
-    Due,
     RaisedAlarm,
     Ration,
     Rationing,
@@ -27,9 +26,9 @@ TURN_S = 60.0
 LONG_TURNS = 2000
 
 
-def told(found: list[Due]) -> list[tuple[str, int]]:
+def told(found: list[RaisedAlarm]) -> list[tuple[str, int]]:
     """Return kind and number of each."""
-    return [(due.heard.kind, due.times) for due in found]
+    return [(due.kind, due.times) for due in found]
 
 
 def hear(rationing: Rationing, *kinds: str, at_s: float = 0.0) -> None:
@@ -50,7 +49,7 @@ def test_the_first_goes_at_once_and_the_next_with_their_number() -> None:
 
     assert rationing.due(INTERVAL_S - 1) == []
     assert rationing.waits
-    assert rationing.due(INTERVAL_S) == [Due(RaisedAlarm("stalled", "the latest", 20.0), 3)]
+    assert rationing.due(INTERVAL_S) == [RaisedAlarm("stalled", "the latest", 20.0, times=3)]
     assert not rationing.waits
 
 
@@ -127,7 +126,7 @@ def test_what_waits_is_told_once_an_hour_with_its_names() -> None:
     found = rationing.due(0.0)
 
     assert told(found) == [("door_forced", 1), (HELD_BACK, 3)]
-    assert found[1].heard.why == "door_held x 2, stalled x 1"
+    assert found[1].why == "door_held x 2, stalled x 1"
     assert rationing.due(HOUR_S - 1) == []
 
 
@@ -136,7 +135,7 @@ def test_an_alarm_that_is_not_listed_is_told_all_the_same() -> None:
     rationing = Rationing(ROOMY)
     hear(rationing, "surprise", "another")
 
-    assert rationing.due(0.0) == [Due(RaisedAlarm(UNLISTED, "another: why", 0.0), 2)]
+    assert rationing.due(0.0) == [RaisedAlarm(UNLISTED, "another: why", 0.0, times=2)]
 
 
 def test_each_call_for_help_goes_at_once() -> None:
@@ -182,7 +181,7 @@ def test_a_leaf_that_opens_and_shuts_leaves_room() -> None:
     sent: Counter[str] = Counter()
     for at_s in range(0, 3500, 50):
         hear(rationing, "door_held", "door_held_cleared", at_s=at_s)
-        sent.update(due.heard.kind for due in rationing.due(at_s))
+        sent.update(due.kind for due in rationing.due(at_s))
     hear(rationing, "door_forced", at_s=3500.0)
 
     assert sent == {"door_held": 6, "door_held_cleared": 6, HELD_BACK: 1}
@@ -207,10 +206,10 @@ EVENING = st.lists(
 )
 
 
-def play(ration: Ration, evening: list[tuple[str, float]]) -> list[tuple[float, Due]]:
+def play(ration: Ration, evening: list[tuple[str, float]]) -> list[tuple[float, RaisedAlarm]]:
     """Return all that is sent, and when: a turn after each alarm, then one a minute."""
     rationing = Rationing(ration)
-    sent: list[tuple[float, Due]] = []
+    sent: list[tuple[float, RaisedAlarm]] = []
     now_s = 0.0
     for kind, pause_s in evening:
         now_s += pause_s
@@ -228,16 +227,14 @@ def play(ration: Ration, evening: list[tuple[str, float]]) -> list[tuple[float, 
 @given(ration=RATIONS, evening=EVENING)
 def test_never_more_than_allowed(ration: Ration, evening: list[tuple[str, float]]) -> None:
     """In no hour more than the ration, of no kind more than one in its rest; but for people."""
-    sent = [
-        (at_s, due) for at_s, due in play(ration, evening) if not KINDS[due.heard.kind].for_people
-    ]
+    sent = [(at_s, due) for at_s, due in play(ration, evening) if not KINDS[due.kind].for_people]
 
     for at_s, _ in sent:
         assert sum(1 for other_s, _ in sent if 0 <= other_s - at_s < HOUR_S) <= (
             ration.most_per_hour
         )
-    for kind in {due.heard.kind for _, due in sent} - {HELD_BACK}:
-        times = [at_s for at_s, due in sent if due.heard.kind == kind]
+    for kind in {due.kind for _, due in sent} - {HELD_BACK}:
+        times = [at_s for at_s, due in sent if due.kind == kind]
         rest_s = KINDS[kind].rest_s
         rest_s = ration.interval_s if rest_s is None else min(rest_s, ration.interval_s)
         assert all(b - a >= rest_s for a, b in pairwise(times))
@@ -247,9 +244,7 @@ def test_never_more_than_allowed(ration: Ration, evening: list[tuple[str, float]
 def test_people_never_wait(ration: Ration, evening: list[tuple[str, float]]) -> None:
     """Whatever else goes on, each call for help is sent in the turn in which it was heard."""
     sent = [
-        (at_s, due.heard.at_s, due.times)
-        for at_s, due in play(ration, evening)
-        if due.heard.kind == "duress"
+        (at_s, due.at_s, due.times) for at_s, due in play(ration, evening) if due.kind == "duress"
     ]
 
     assert len(sent) == sum(1 for kind, _ in evening if kind == "duress")
@@ -262,8 +257,8 @@ def test_nothing_is_lost_for_ever(ration: Ration, evening: list[tuple[str, float
     heard = Counter(kind for kind, _ in evening if KINDS[kind].clears is None)
     sent: Counter[str] = Counter()
     for _, due in play(ration, evening):
-        if due.heard.kind != HELD_BACK and KINDS[due.heard.kind].clears is None:
-            sent[due.heard.kind] += due.times
+        if due.kind != HELD_BACK and KINDS[due.kind].clears is None:
+            sent[due.kind] += due.times
 
     assert sent == heard
 
@@ -271,7 +266,7 @@ def test_nothing_is_lost_for_ever(ration: Ration, evening: list[tuple[str, float
 @given(ration=RATIONS, evening=EVENING)
 def test_the_last_word_is_how_things_are(ration: Ration, evening: list[tuple[str, float]]) -> None:
     """Whoever reads the notices in order knows in the end whether an alarm still stands."""
-    sent = [due.heard.kind for _, due in play(ration, evening)]
+    sent = [due.kind for _, due in play(ration, evening)]
     for ending, known in KINDS.items():
         pair = (known.clears, ending)
         raised = [kind for kind, _ in evening if kind in pair]
@@ -296,7 +291,7 @@ def test_the_first_urgent_one_of_an_hour_goes_at_once(
         rationing.due(now_s)
     rationing.hear(RaisedAlarm("door_forced", "", now_s))
 
-    found = [due.heard.kind for due in rationing.due(now_s)]
+    found = [due.kind for due in rationing.due(now_s)]
 
     assert "door_forced" in found or ration.most_per_hour // 2 >= ration.most_per_hour - 1
 

@@ -227,7 +227,7 @@ def test_nothing_of_a_notice_becomes_a_header(branch: str, why: str, kind: str) 
 @pytest.mark.parametrize("broken", ["a\r\nBcc: x@y.example", "a\nb"])
 def test_a_line_break_that_slips_through_sends_nothing(broken: str, room: Mailroom) -> None:
     """Where a break came as far as the subject, the message is not written at all."""
-    notice: Notice = a_notice(means=broken)
+    notice: Notice = a_notice(branch=broken)
     with mail_server(room) as port, pytest.raises(NotSentError, match="can't be written"):
         sink(route(port)).send(notice)
 

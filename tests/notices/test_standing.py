@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.alarms import (
+    ENDS,
     KINDS,
     LONGEST_WHY,
     ON_THE_WAY,
-    WITH_END,
     AlarmChange,
     AlarmRecord,
     Raised,
@@ -44,7 +44,7 @@ def test_what_a_process_has_raised_is_what_it_has_not_ended(kinds: list[str]) ->
     expected: dict[str, float] = {}
     for at_s, kind in enumerate(kinds):
         raised.hear(RaisedAlarm(kind, "", float(at_s)))
-        if kind in WITH_END:
+        if kind in ENDS:
             expected.setdefault(kind, float(at_s))
         elif kind in KINDS:
             expected.pop(str(KINDS[kind].clears), None)
@@ -80,13 +80,13 @@ def test_what_nobody_says_any_more(
 
 def test_an_alarm_is_kept_by_a_time_that_has_come() -> None:
     """Counted back from now; by a clock that nobody vouches for, from the latest time known."""
-    heard = RaisedAlarm("door_held", "a wire", 40.0)
+    heard = RaisedAlarm("door_held", "a wire", 40.0, Source.DOOR)
     lost = Moment(AT.replace(year=1970), AT, ClockState.UNTRUSTED)
 
-    kept = to_be_kept(heard, Source.DOOR, MOMENT, 70.0)
+    kept = to_be_kept(heard, MOMENT, 70.0)
     assert kept == AlarmChange("door_held", Source.DOOR, "a wire", AT - 30 * SECOND)
-    assert to_be_kept(heard, Source.DOOR, lost, 70.0) == kept
-    assert to_be_kept(heard, Source.DOOR, MOMENT, 10.0).at == AT
+    assert to_be_kept(heard, lost, 70.0) == kept
+    assert to_be_kept(heard, MOMENT, 10.0).at == AT
 
 
 @given(kind=st.sampled_from(list(KINDS)), why=st.text(max_size=2 * LONGEST_WHY))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.alarms import RaisedAlarm
+from doorctl.core.alarms import RaisedAlarm, Source
 from doorctl.core.ports import NotSentError
 from doorctl.rpc.control import LINE_LIMIT, ControlServer
 from doorctl.rpc.door import (
@@ -60,16 +60,16 @@ def road(path: Path) -> AlarmsOverSocket:
 
 def test_an_alarm_arrives_with_its_age(web: Web) -> None:
     """Kind and words as they are; by web's clock it was as long ago as by the door's."""
-    road(web.path).send(RaisedAlarm("door_forced", "kontakten sprang op", DOORS_S - 30))
+    road(web.path).send(RaisedAlarm("door_forced", "en ledning", DOORS_S - 30))
 
-    assert web.heard == [RaisedAlarm("door_forced", "kontakten sprang op", WEBS_S - 30)]
+    assert web.heard == [RaisedAlarm("door_forced", "en ledning", WEBS_S - 30, Source.DOOR)]
 
 
 def test_an_alarm_is_never_of_the_future(web: Web) -> None:
     """Where the clocks disagree, it was now."""
     road(web.path).send(RaisedAlarm("door_forced", "", DOORS_S + 30))
 
-    assert web.heard == [RaisedAlarm("door_forced", "", WEBS_S)]
+    assert web.heard == [RaisedAlarm("door_forced", "", WEBS_S, Source.DOOR)]
 
 
 def test_web_that_is_silent_is_told(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_any_words_fit_into_a_question(one_web: Web, why: str, kind: str) -> Non
     one_web.heard.clear()
     road(one_web.path).send(RaisedAlarm(kind, why, DOORS_S))
 
-    assert one_web.heard == [RaisedAlarm(kind[:64], why[:LONGEST_WHY], WEBS_S)]
+    assert one_web.heard == [RaisedAlarm(kind[:64], why[:LONGEST_WHY], WEBS_S, Source.DOOR)]
 
 
 def test_the_longest_question_fits() -> None:
@@ -143,6 +143,6 @@ def test_web_can_ask_what_stands_at_the_door(tmp_path: Path) -> None:
         found = ask_standing(path, FakeClock(monotonic=WEBS_S))
 
     assert found == (
-        RaisedAlarm("door_held", "a wire", WEBS_S - 60),
-        RaisedAlarm("calendar_unknown", "", WEBS_S),
+        RaisedAlarm("door_held", "a wire", WEBS_S - 60, Source.DOOR),
+        RaisedAlarm("calendar_unknown", "", WEBS_S, Source.DOOR),
     )

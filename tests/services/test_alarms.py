@@ -15,7 +15,7 @@ from doorctl.cli.app import app
 from doorctl.config import Config, load
 from doorctl.core.errors import InputError
 from doorctl.rpc.control import ControlServer
-from doorctl.services.alarm_ways import doors_alarms, send_now
+from doorctl.services.alarm_ways import DoorsAlarms, send_now
 from doorctl.services.alarms import WebsAlarms
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -96,7 +96,7 @@ def test_an_alarm_of_the_door_leaves_the_house(house: House) -> None:
         server = ControlServer(house.config.web.socket, alarms.answers)
         server.start()
         stack.callback(server.stop)
-        door = doors_alarms(house.config, doors_log, clock, stack).log
+        door = DoorsAlarms(house.config, doors_log, clock, stack).log
         door.emit("ready", pid=1)
         door.emit("alarm", kind="door_forced")
 
@@ -141,7 +141,7 @@ def test_a_door_whose_web_is_silent_goes_on(house: House) -> None:
             seen.put(str(fields["kind"]))
 
     with ExitStack() as stack:
-        door = doors_alarms(house.config, Told(), FakeClock(), stack).log
+        door = DoorsAlarms(house.config, Told(), FakeClock(), stack).log
         for _ in range(200):
             door.emit("alarm", kind="door_forced")
         kinds = [seen.get(timeout=LONG_S) for _ in range(201)]
@@ -156,7 +156,7 @@ def test_where_no_way_is_configured_a_silent_web_is_not_told(house: House) -> No
     config = load(house.path, overrides)
     log, clock = FakeEventLog(), FakeClock()
     with ExitStack() as stack:
-        doors_alarms(config, log, clock, stack).log.emit("alarm", kind="stalled")
+        DoorsAlarms(config, log, clock, stack).log.emit("alarm", kind="stalled")
     assert [line["kind"] for line in log.lines] == ["stalled"]
     with pytest.raises(InputError, match="alarms go nowhere"):
         send_now(config, "test", "")

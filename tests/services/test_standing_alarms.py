@@ -19,7 +19,7 @@ from doorctl.core.ports import EventLog
 from doorctl.notices.sending import Notifier
 from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answers, ControlServer
-from doorctl.services.alarm_ways import doors_alarms
+from doorctl.services.alarm_ways import DoorsAlarms
 from doorctl.services.alarms import StandingAlarms, WebsAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
@@ -87,7 +87,7 @@ def site(
 
 def door(config: Config, clock: FakeClock, stack: ExitStack) -> EventLog:
     """Begin a door that answers web, and return its log."""
-    alarms = doors_alarms(config, FakeEventLog(), clock, stack)
+    alarms = DoorsAlarms(config, FakeEventLog(), clock, stack)
     answers: Answers = {"status": lambda _question: {}, **alarms.answers}
     server = ControlServer(config.control.socket, answers)
     server.start()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 
 import httpx2
 
 from doorctl.access.patron import SealedRow
 from doorctl.accounts.account import Account, Password, Role
 from doorctl.services import deeds
-from doorctl.services.accounts import AccountsService
-from doorctl.services.app import App, system_clock
-from doorctl.services.branch import BranchThread
+from doorctl.services.accounts import hashed
+from doorctl.services.app import App
+from doorctl.services.branch import change
 from doorctl.sync.document import Kind
 from tests.web.branch import Branch, row
 
@@ -87,10 +86,5 @@ class Looking:
 
 def add_account(branch: Branch) -> None:
     """Make the account; works only while no web process runs."""
-    clock = system_clock(branch.config)
-    with closing(BranchThread(App(branch.config, clock))) as desk:
-        desk.open()
-        with closing(AccountsService(App(branch.config, clock), desk)) as accounts:
-            hashed = accounts.hashed(Password(PASSWORD), NAME)
-            soak = Account(NAME, "Soak", Role.MANAGER)
-            accounts.change(deeds.add_account(soak, hashed), NAME)
+    soak = Account(NAME, "Soak", Role.MANAGER)
+    change(App.of(branch.config), deeds.add_account(soak, hashed(Password(PASSWORD), NAME)))

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.alarms import KINDS, LONGEST_WHY, WITH_END
+from doorctl.core.alarms import ENDS, KINDS, LONGEST_WHY
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.feed import WrongRow
-from doorctl.sync.push import AGAIN_AFTER, ENDS, MOST_LISTED, NEWS_AFTER, Book
+from doorctl.sync.push import AGAIN_AFTER, MOST_LISTED, NEWS_AFTER, Book
 
 NOW = datetime(2026, 3, 2, 3, tzinfo=UTC)
 REST = timedelta(hours=1)
@@ -259,6 +259,6 @@ def test_whatever_comes_and_goes_is_told_in_turn(
     assert (
         standing
         <= set(told(book, later))
-        <= standing | set(ENDS.values()) | (KINDS.keys() - WITH_END)
+        <= standing | set(ENDS.values()) | (KINDS.keys() - ENDS.keys())
     )
     assert set(told(book, later)) == set()

@@ -14,14 +14,14 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Claims, Pending, Role
+from doorctl.accounts.account import Claims, Pending, Person, Role, Token
 from doorctl.core.errors import InputError, StoreError, StuckError
 from doorctl.core.masked import Masked
-from doorctl.services.accounts import AccountsService
+from doorctl.services.accounts import SigningIn
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
-from doorctl.web.frame import MOST_AT_ONCE, MOST_IN_LINE, THREADS, Person, Turns, path_of
+from doorctl.web.frame import MOST_AT_ONCE, MOST_IN_LINE, THREADS, Turns, path_of
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
 from doorctl.web.staff.accounts import MunicipalityPages
 from doorctl.web.staff.calendar import CalendarPages
@@ -61,7 +61,7 @@ def test_strangers_take_no_threads_from_staff(app: App, alarms: StandingAlarms) 
     around = frame(app=app)
     with (
         closing(BranchThread(app)) as branch,
-        closing(AccountsService(app, branch, provider=provider)) as accounts,
+        closing(SigningIn(app, branch, provider=provider)) as accounts,
     ):
         routes = [
             *MunicipalityPages(around, accounts).routes(),
@@ -144,9 +144,9 @@ def test_a_number_that_is_none_is_no_fault_of_ours(app: App) -> None:
 class FailingSessions(FakeSessions):
     """Sessions whose file is gone."""
 
-    def person(self, token: str) -> Person | None:
+    def whose(self, token: Token, /, **_: bool) -> Person | None:
         """Fail, with what only a technician should read."""
-        raise StoreError(f"/var/lib/doorctl/branch.db can't be used for {len(token)} signs")
+        raise StoreError(f"/var/lib/doorctl/branch.db can't be used for {token}")
 
 
 def test_a_stranger_learns_nothing_of_files(app: App, alarms: StandingAlarms) -> None:

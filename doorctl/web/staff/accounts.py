@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
@@ -17,7 +17,6 @@ from doorctl.accounts.account import (
     LONGEST_NAME,
     PERMITS,
     Account,
-    Origin,
     Password,
     Permission,
     Role,
@@ -25,7 +24,6 @@ from doorctl.accounts.account import (
     own_name,
     refuse_account,
 )
-from doorctl.accounts.signing_in import SigningIn, key_uri, new_secret
 from doorctl.core.errors import (
     DoorctlError,
     IdentityProviderError,
@@ -35,7 +33,8 @@ from doorctl.core.errors import (
 )
 from doorctl.core.masked import Masked
 from doorctl.services import deeds
-from doorctl.services.accounts import AccountsService
+from doorctl.services.accounts import SigningIn, every_account, hashed, key_uri, new_secret
+from doorctl.services.branch import change
 from doorctl.services.deeds import Request
 from doorctl.web.frame import (
     AGAIN,
@@ -90,17 +89,11 @@ SAID: Final = frozenset({"out", "everywhere", ENDED, AGAIN})
 
 
 class Entrance:
-    """Let staff in and out.
+    """Let staff in and out."""
 
-    `way_out` returns where a browser signs out at the identity provider, "" for nowhere; it blocks.
-    """
-
-    def __init__(
-        self, frame: Frame, signing_in: SigningIn, way_out: Callable[[], str] = lambda: ""
-    ) -> None:
+    def __init__(self, frame: Frame, signing_in: SigningIn) -> None:
         self._frame = frame
         self._signing_in = signing_in
-        self._way_out = way_out
         self._turns = {known: Turns() for known in (True, False)}
         """A queue of strangers, and one of browsers that signed in to the account before."""
 
@@ -122,11 +115,11 @@ class Entrance:
     async def _start(self, request: PageRequest) -> Response:
         if not request.signed_in:
             return request.go(SIGN_IN)
-        return request.go(places(request.person.role)[0].path)
+        return request.go(places(request.person.account.role)[0].path)
 
     async def _sign_in(self, request: PageRequest) -> Response:
         form = await request.form()
-        name, signing_in, house = form.text("name"), self._signing_in, self._frame.house
+        name, signing_in, frame = form.text("name"), self._signing_in, self._frame
         shown, password = self._shown(request), Password(form.exact("password"))
         known = bool(shown) and await request.aside(signing_in.knows, name, shown)
         try:
@@ -139,11 +132,11 @@ class Entrance:
         await self._end_session(request)
         response = signed_in(self._frame, request.go(own_path(form.text("next"))), token)
         cookie = await request.aside(signing_in.cookie, name, shown)
-        response.set_cookie(house.known_cookie, cookie, KNOWN_S, **house.cookies)
+        response.set_cookie(frame.known_cookie, cookie, KNOWN_S, **frame.cookies)
         return response
 
     def _shown(self, request: PageRequest) -> str:
-        return request.http.cookies.get(self._frame.house.known_cookie, "")
+        return request.http.cookies.get(self._frame.known_cookie, "")
 
     async def _sign_in_page(
         self,
@@ -165,14 +158,15 @@ class Entrance:
             name="" if form is None else form.text("name"),
             codes=codes,
             tells_time=self._signing_in.tells_time,
+            elsewhere=self._frame.app.config.signin.oidc.wanted,
             next=wanted,
             address=sign_in_at(wanted, done if error is None and done in SAID else ""),
         )
 
     async def _sign_out(self, request: PageRequest) -> Response:
         await self._end_session(request)
-        of_provider = request.signed_in and request.person.origin is Origin.PROVIDER
-        site = await request.aside(self._way_out) if of_provider else ""
+        of_provider = request.signed_in and not request.person.account.has_password
+        site = await request.aside(self._signing_in.way_out) if of_provider else ""
         if not site:
             return signed_out(self._frame, request.go(f"{SIGN_IN}?done=out"))
         # A page and no redirect: the policy lets no form's answer redirect to another site.
@@ -208,12 +202,12 @@ class Entrance:
         )
 
     async def _factor(self, request: PageRequest, form: Form) -> Response:
-        if not request.person.has_password or not self._signing_in.tells_time:
-            raise InputError(NO_CLOCK if request.person.has_password else NOT_OURS)
+        if not request.person.account.has_password or not self._signing_in.tells_time:
+            raise InputError(NO_CLOCK if request.person.account.has_password else NOT_OURS)
         secret, code = new_secret(form.text("secret")), form.text("code")
         if not code:
             return self._factor_page(request, secret)
-        token = Token(request.http.cookies[self._frame.house.session_cookie])
+        token = Token(request.http.cookies[self._frame.session_cookie])
         try:
             renewed, codes = await request.aside(self._signing_in.enrol, token, secret, code)
         except InputError:
@@ -227,7 +221,7 @@ class Entrance:
         # Imported here to save memory: only this page needs it.
         import segno  # noqa: PLC0415 - as said
 
-        uri = key_uri(secret, request.by, self._frame.house.name)
+        uri = key_uri(secret, request.by, self._frame.app.config.branch.name)
         return _page(
             request,
             "me_factor.html",
@@ -238,14 +232,14 @@ class Entrance:
         )
 
     async def _change(self, request: PageRequest, form: Form) -> Response:
-        if not request.person.has_password:
+        if not request.person.account.has_password:
             raise InputError(NOT_OURS)
         if form.exact("new") != form.exact("again"):
             raise InputError("The two new passwords differ.")
         try:
             token = await request.aside(
                 self._signing_in.change_password,
-                Token(request.http.cookies[self._frame.house.session_cookie]),
+                Token(request.http.cookies[self._frame.session_cookie]),
                 Password(form.exact("old")),
                 Password(form.exact("new")),
                 request.client,
@@ -256,7 +250,7 @@ class Entrance:
             return await self._own_page(request, form, error)
         except SignInRefusedError:
             either = "The password that you have now or the code is another one."
-            factor = request.person.second_factor
+            factor = request.person.account.second_factor
             text = either if factor else "The password that you have now is another one."
             raise InputError(text) from None
         return signed_in(self._frame, request.done(OWN, "changed"), token)
@@ -268,20 +262,19 @@ class Entrance:
 
 def session_of(frame: Frame, request: PageRequest) -> Token | None:
     """Return the session token that a browser sends, valid or not; None where it sends none."""
-    token = request.http.cookies.get(frame.house.session_cookie)
+    token = request.http.cookies.get(frame.session_cookie)
     return Token(token) if token else None
 
 
 def signed_in(frame: Frame, response: Response, token: Token) -> Response:
     """Add the session's cookie to a response: for this host, until the browser is closed."""
-    house = frame.house
-    response.set_cookie(house.session_cookie, token.reveal(), **house.cookies)
+    response.set_cookie(frame.session_cookie, token.reveal(), **frame.cookies)
     return response
 
 
 def signed_out(frame: Frame, response: Response) -> Response:
     """Make a response delete the browser's session, and what it may have kept of pages."""
-    response.delete_cookie(frame.house.session_cookie, **frame.house.cookies)
+    response.delete_cookie(frame.session_cookie, **frame.cookies)
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 
@@ -324,13 +317,13 @@ class MunicipalityPages:
     by a link. Its code counts once, and only in the browser that began.
     """
 
-    def __init__(self, frame: Frame, provider: AccountsService) -> None:
+    def __init__(self, frame: Frame, provider: SigningIn) -> None:
         self._frame = frame
         self._provider = provider
         self._turns = Turns()
-        self._cookie = "__Host-doorctl-begun" if frame.house.encrypted else "doorctl-begun"
+        self._cookie = "__Host-doorctl-begun" if frame.encrypted else "doorctl-begun"
         # A link of another site leads back, with which no browser sends a strict cookie.
-        self._cookies = frame.house.cookies | {"samesite": "lax"}
+        self._cookies = frame.cookies | {"samesite": "lax"}
         self._logged_s = float("-inf")
 
     def routes(self) -> tuple[BaseRoute, ...]:
@@ -400,8 +393,6 @@ def _refused(
 
 # The page of accounts: who may sign in, in which role, and what a manager can change.
 
-ResultT = TypeVar("ResultT")
-
 ROLES: Mapping[Role, tuple[str, str]] = {
     Role.VIEWER: ("Viewer", "sees the branch, the log by pseudonym, hours and counts"),
     Role.STAFF: ("Staff", "also opens, sets modes and hours, bans, issues passes"),
@@ -442,19 +433,6 @@ WORD_BYTES: Final = 3
 """A first password of six groups of six signs: 144 random bits, which can be read out by phone."""
 
 
-class Accounts(Protocol):
-    """The accounts. Thread-safe."""
-
-    def every(self) -> tuple[Account, ...]:
-        """Return all accounts, in order of their logins."""
-
-    def change(self, request: Request[ResultT], by: str) -> ResultT:
-        """Change an account; raise InputError and change nothing where that is refused."""
-
-    def hashed(self, password: Password, name: str) -> str:
-        """Return the hash of a new password for a login."""
-
-
 def _role(form: Form) -> Role:
     return filled_in.member(Role, form.text("role"), "choose one of the roles")
 
@@ -472,9 +450,8 @@ CHANGES: Mapping[str, Callable[[str, Form], Request[object]]] = {
 class AccountsPages:
     """Show accounts and change them."""
 
-    def __init__(self, frame: Frame, accounts: Accounts) -> None:
+    def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._accounts = accounts
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
@@ -503,16 +480,14 @@ class AccountsPages:
     ) -> Response:
         """Do what is given the hash of a first password, and show the password once."""
         first = first_password()
-        hashed = await request.aside(self._accounts.hashed, Password(first), name)
-        await request.aside(self._accounts.change, deed(hashed), request.by)
+        await request.do(change, deed(await request.aside(hashed, Password(first), name)))
         return request.page("account_password.html", account=name, first=first)
 
     async def _change(self, request: PageRequest, form: Form) -> Response:
         what = str(request.http.path_params["change"])
         if what not in CHANGES:
             raise InputError("that can't be done to an account")
-        change = CHANGES[what](form.text("name"), form)
-        await request.aside(self._accounts.change, change, request.by)
+        await request.do(change, CHANGES[what](form.text("name"), form))
         return request.done(ACCOUNTS, what)
 
     async def _refused(self, request: PageRequest, _form: Form, error: InputError) -> Response:
@@ -523,7 +498,7 @@ class AccountsPages:
     ) -> Response:
         return request.page(
             "accounts.html",
-            accounts=await request.aside(self._accounts.every),
+            accounts=await request.do(every_account),
             roles=ROLES,
             choices=[(role.value, request.words.say(name)) for role, (name, _) in ROLES.items()],
             permissions=PERMISSIONS,

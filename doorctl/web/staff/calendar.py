@@ -293,7 +293,7 @@ async def _poster(request: PageRequest) -> Response:
     first = _first(request.query("month")) or request.today.replace(day=1)
     shown = await request.do(days, first, monthrange(first.year, first.month)[1])
     usual, other = usual_and_other(shown)
-    both = [request.house.words_of(code) for code in (DANISH, ENGLISH)]
+    both = [request.frame.words_of(code) for code in (DANISH, ENGLISH)]
     return request.page(
         "calendar_poster.html", first=first, usual=usual, other=other, both=both, modes=MODES
     )

@@ -26,7 +26,7 @@ from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import Finding
 from doorctl.access.throttle import A_CODE
-from doorctl.accounts.account import Permission, permits
+from doorctl.accounts.account import Permission, Token, permits
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import DoorctlError, InputError, StuckError
 from doorctl.core.moments import ClockState
@@ -215,7 +215,7 @@ def ending(words: Words, reason: str | None) -> str:
 def _of_day(request: PageRequest, card: str | None, day: date) -> str | None:
     if card is None:
         return None
-    digest = hmac.digest(request.house.pseudonym_key, f"{day}:{card}".encode(), hashlib.sha256)
+    digest = hmac.digest(request.frame.pseudonym_key, f"{day}:{card}".encode(), hashlib.sha256)
     return digest.hex()[: len(card)]
 
 
@@ -654,16 +654,16 @@ class LogEvents:
 
     async def _checked(self, request: PageRequest, before: float) -> tuple[bool, float]:
         """Tell whether the stream goes on, and when its session was checked last."""
-        token = request.http.cookies.get(self._frame.house.session_cookie, "")
+        token = Token(request.http.cookies.get(self._frame.session_cookie, ""))
         try:
             # It keeps no session alive: an open page does not mean that somebody sits there.
-            person = await request.aside(self._frame.sessions.look, token)
+            person = await request.aside(self._frame.sessions.whose, token, does=False)
         except StuckError:
             # A full queue is no reason to end the stream of a browser that is signed in already.
             return _time() < before + self._limits.longest_s, before
-        if person is None or person.account != request.by:
+        if person is None or person.account.name != request.by:
             return False, before
-        return permits(person.role, Permission.SEE_LOG), _time()
+        return permits(person.account.role, Permission.SEE_LOG), _time()
 
 
 def _time() -> float:

@@ -140,7 +140,7 @@ class BansPages:
     async def _wanted(self, request: PageRequest, form: Form, whom: Whom) -> Ban:
         app, everywhere = request.app, form.text("branches") == EVERYWHERE
         moment = app.clock.moment()
-        reason = filled_in.reason(form, REASONS, request.house.words_of(None))
+        reason = filled_in.reason(form, REASONS, request.frame.words_of(None))
         with filled_in.of_field("first"):
             first = filled_in.day(form.text("first"), request.today)
         with filled_in.of_field("last"):
@@ -176,7 +176,7 @@ class BansPages:
         return request.done(BANS, next(reach for reach in Reach if reach in made).value)
 
     async def _one(self, request: PageRequest) -> Response:
-        number, words = filled_in.row_number(request), request.house.words_of(None)
+        number, words = filled_in.row_number(request), request.frame.words_of(None)
         ban = await request.do(rights.ban_to_write_of, number, "number")
         _, last = ban.days(request.app.clock.moment())
         whom = Whom(request.words.say("ban {number}", number=number), number=number)
@@ -255,7 +255,7 @@ def _last(form: Form, first: date) -> date | None:
 def _letters(request: PageRequest, ban: Ban) -> list[tuple[Words, list[str]]]:
     """Return the paragraphs of the Danish and of the English letter, with each one's words."""
     branch, moment = request.app.config.branch, request.app.clock.moment()
-    words_of, texts = request.house.words_of, []
+    words_of, texts = request.frame.words_of, []
     for code in ("da", "en"):
         reason = _reason_in(words_of(code), ban.reason, kept_in=words_of(None))
         text = rights.letter_in(code, replace(ban, reason=reason), branch, moment)
@@ -482,7 +482,7 @@ class PassesPages:
         made = self._slips.see(request)
         if made is None:
             return request.done(PASSES, "listed" if request.query("by") else "shown")
-        (held, code), words_of = made, request.house.words_of
+        (held, code), words_of = made, request.frame.words_of
         if code:
             self._slips.take(request)
         texts = [(words, hours(words, held)) for words in map(words_of, ("da", "en"))]

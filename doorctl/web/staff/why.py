@@ -294,7 +294,7 @@ async def _explain(request: PageRequest, form: Form) -> Response:
     code = {str(code): code for code in CODE_HELP}.get(str(typed))
     if code and not attempt:
         return await _shown(request, form, code=code)
-    why = filled_in.reason(form, REASONS, request.house.words_of(None))
+    why = filled_in.reason(form, REASONS, request.frame.words_of(None))
     with filled_in.of_field("at"):
         at = filled_in.moment(form.text("at"), request.today)
     try:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Account, Password, Permission, Role
-from doorctl.accounts.signing_in import SigningIn
-from doorctl.services import deeds
-from doorctl.web.frame import Frame, PageRequest, Person
+from doorctl.accounts.account import Account, Permission, Role
+from doorctl.services.accounts import SigningIn
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff.accounts import Entrance
-from doorctl.wiring.web import SignedIn
-from tests.fakes.accounts import MemoryDesk, QuickHasher
-from tests.web.pages.staging import FakeSessions, application
+from tests.fakes.accounts import MemoryThread
+from tests.web.pages.staging import application
 from tests.web.pages.staging import frame as staged
 
 NAME, RIGHT, WRONG = "grethe", "hest batteri klamme", "gæt et ord mere"
@@ -25,27 +23,10 @@ NEW = "lampe tirsdag fjord"
 COOKIE = "doorctl"
 
 
-@dataclass
-class RealSessions(FakeSessions):
-    """Whose a session is, asked as the web process does."""
-
-    signing_in: SigningIn | None = field(default=None)
-
-    def person(self, token: str) -> Person | None:
-        """Return who it is."""
-        assert self.signing_in is not None
-        return SignedIn(self.signing_in).person(token)
-
-    def look(self, token: str) -> Person | None:
-        """Return who it is, for a page that asks by itself."""
-        assert self.signing_in is not None
-        return SignedIn(self.signing_in).look(token)
-
-
 def house(signing_in: SigningIn, *, encrypted: bool = False) -> Frame:
     """Return a frame whose sessions are those of the accounts."""
-    around = staged(RealSessions(signing_in=signing_in))
-    around.house = replace(around.house, encrypted=encrypted)
+    around = staged(signing_in)
+    around.encrypted = encrypted
     return around
 
 
@@ -62,7 +43,7 @@ def browser_of(around: Frame, *pages: Pages | tuple[BaseRoute, ...]) -> TestClie
     routes = [route for some in every for route in some]
     return TestClient(
         application(routes, around),
-        base_url="https://testserver" if around.house.encrypted else "http://testserver",
+        base_url="https://testserver" if around.encrypted else "http://testserver",
         headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"},
         follow_redirects=False,
     )
@@ -73,23 +54,22 @@ class Doorstep:
     """Accounts in memory, and a door to them.
 
     `memory`: the accounts; one manager is among them; `encrypted`: whether browsers come by
-    HTTPS.
+    HTTPS; `required`: whether a second factor is.
     """
 
-    memory: MemoryDesk = field(default_factory=MemoryDesk)
+    memory: MemoryThread = field(default_factory=MemoryThread)
     encrypted: bool = False
+    required: bool = False
 
     def __post_init__(self) -> None:
-        self.signing_in = SigningIn(self.memory, self.memory, QuickHasher(), self.memory.clock)
+        self.signing_in = self.memory.signing_in(required=self.required)
         self.around = house(self.signing_in, encrypted=self.encrypted)
         self.add(NAME)
 
     def add(self, name: str, *, must_change: bool = False) -> None:
         """Add an account with the right password."""
         account = Account(name, name.title(), Role.MANAGER, must_change=must_change)
-        hashed = QuickHasher().hashed(Password(RIGHT))
-        self.memory.change(deeds.add_account(account, hashed))
-        self.memory.deeds.clear()
+        self.memory.add(account, RIGHT)
 
     def browser(self) -> TestClient:
         """Return a browser before the entrance."""

@@ -12,13 +12,12 @@ from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from doorctl.accounts.account import Permission, Role
+from doorctl.accounts.account import Account, Permission, Person, Role, Token
 from doorctl.core.errors import StoreError
 from doorctl.core.language import languages
 from doorctl.services.app import App
-from doorctl.web.frame import Aside, Frame, House, Person, Templates, shared_routes
+from doorctl.web.frame import Aside, Frame, Sessions, Templates, shared_routes
 from doorctl.web.serving import Headed, SameOrigin
-from doorctl.web.words import Words
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import configured
@@ -40,13 +39,9 @@ class FakeSessions:
 
     people: dict[str, Person] = field(default_factory=dict)
 
-    def person(self, token: str) -> Person | None:
+    def whose(self, token: Token, /, **_: bool) -> Person | None:
         """Return who it is."""
-        return self.people.get(token)
-
-    def look(self, token: str) -> Person | None:
-        """Return who it is."""
-        return self.person(token)
+        return self.people.get(token.reveal())
 
 
 @dataclass
@@ -65,7 +60,12 @@ class FakeRefused:
 
 def everybody() -> FakeSessions:
     """Return sessions of one account for each role, named after it."""
-    return FakeSessions({role.value: Person(role.value, role, fresh=True) for role in Role})
+    return FakeSessions({role.value: person(role.value, role) for role in Role})
+
+
+def person(name: str, role: Role, *, fresh: bool = True) -> Person:
+    """Return who is signed in to an account."""
+    return Person(Account(name, name.title(), role), fresh)
 
 
 NOWHERE = App(configured(Path("/nowhere")), FakeClock(wall=NOW))
@@ -73,21 +73,14 @@ NOWHERE = App(configured(Path("/nowhere")), FakeClock(wall=NOW))
 
 
 def frame(
-    sessions: FakeSessions | None = None, refused: FakeRefused | None = None, app: App = NOWHERE
+    sessions: Sessions | None = None, refused: FakeRefused | None = None, app: App = NOWHERE
 ) -> Frame:
     """Return a frame for a branch that speaks Danish first."""
     return Frame(
         app=app,
-        house=House(
-            name="Randers Bibliotek, Øst",
-            phone="89 15 45 00",
-            words_of=lambda code: Words(LANGUAGES.chosen(code), ZONE),
-            now=lambda: NOW,
-            encrypted=False,
-        ),
         languages=LANGUAGES,
         sessions=sessions or everybody(),
-        refused=refused or FakeRefused(),
+        refused=(refused or FakeRefused()).note,
         templates=TEMPLATES,
         aside=Aside(),
         log=FakeEventLog(),
@@ -114,13 +107,14 @@ def browser(
     role: Role | None = Role.STAFF,
     language: str = "da",
     app: App = NOWHERE,
+    sessions: Sessions | None = None,
 ) -> TestClient:
     """Return a browser that is signed in, and asks as browsers of today do.
 
     `make`: returns the routes of the pages in question; `role`: of who is signed in; None for
     nobody.
     """
-    around = frame(app=app)
+    around = frame(sessions, app=app)
     client = TestClient(
         application(make(around), around),
         base_url="http://testserver",

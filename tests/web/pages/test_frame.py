@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -191,7 +189,7 @@ def test_every_answer_has_the_headers() -> None:
 def test_over_https_the_language_belongs_to_this_host() -> None:
     """Its cookie is named and sent as the session's is, and counts as before."""
     around = frame()
-    around.house = replace(around.house, encrypted=True)
+    around.encrypted = True
     asked = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
     client = TestClient(
         application(pages(around), around),

@@ -18,7 +18,6 @@ import pytest
 from doorctl.accounts.account import Role
 from doorctl.services.app import App
 from doorctl.services.visits import version
-from doorctl.web.frame import Person
 from doorctl.web.serving import Server, listen
 from doorctl.web.staff.log import MOST_CLIENTS, MOST_OF_ONE, LogEvents, log_pages
 from doorctl.web.staff.log import Limits as Lasting
@@ -158,7 +157,7 @@ async def test_a_session_that_ends_ends_its_stream(app: App, ended: str) -> None
         if ended == "signed out":
             house.sessions.people.clear()
         else:
-            house.sessions.people["viewer"] = Person("somebody", Role.VIEWER)
+            house.sessions.people["viewer"] = staging.person("somebody", Role.VIEWER)
         async with asyncio.timeout(LIMIT_S):
             await asyncio.shield(task)
 

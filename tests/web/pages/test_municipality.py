@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.services.accounts import AccountsService
+from doorctl.services.accounts import SigningIn, every_account
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.web.staff.accounts import BACK, Entrance, MunicipalityPages
@@ -30,17 +30,19 @@ class Town:
     """A provider, and a branch that asks it."""
 
     script: OidcScript
-    accounts: AccountsService
+    app: App
+    accounts: SigningIn
     clock: FakeClock
     log: FakeEventLog = field(default_factory=FakeEventLog)
 
     def browser(self, *, encrypted: bool = False) -> TestClient:
         """Return a browser before the entrance."""
-        around = house(self.accounts.signing_in, encrypted=encrypted)
-        around.house = replace(around.house, signs_in_elsewhere=True)
+        around = house(self.accounts, encrypted=encrypted)
+        around.app = self.app
         around.log = self.log
-        entrance = Entrance(around, self.accounts.signing_in, self.accounts.way_out)
-        return browser_of(around, entrance, MunicipalityPages(around, self.accounts))
+        return browser_of(
+            around, Entrance(around, self.accounts), MunicipalityPages(around, self.accounts)
+        )
 
     def way_back(self, client: TestClient, wanted: str = "/") -> dict[str, str]:
         """Send a browser there and let its owner sign in; return what it comes back with."""
@@ -65,9 +67,10 @@ def town(tmp_path: Path) -> Iterator[Town]:
             f"signin.oidc.redirect_url={REDIRECT}",
             'signin.oidc.roles=["staff=dør-personale"]',
         )
-        branch = stack.enter_context(closing(BranchThread(App(config, clock))))
-        accounts = stack.enter_context(closing(AccountsService(App(config, clock), branch)))
-        yield Town(script, accounts, clock)
+        app = App(config, clock)
+        branch = stack.enter_context(closing(BranchThread(app)))
+        accounts = stack.enter_context(closing(SigningIn(app, branch)))
+        yield Town(script, app, accounts, clock)
 
 
 def test_there_and_back(town: Town) -> None:
@@ -233,7 +236,7 @@ def test_who_is_refused_still_gets_where_they_wanted(
 
     assert told in page
     assert OTHER_WAY in page
-    assert town.accounts.every() == ()
+    assert every_account(town.app) == ()
 
 
 def test_a_provider_that_is_down(town: Town) -> None:

@@ -9,10 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.accounts.account import FRESH_MS
-from doorctl.accounts.signing_in import SigningIn
-from doorctl.web.staff.accounts import AccountsPages
-from tests.fakes.accounts import QuickHasher
-from tests.web.pages.doorstep import NAME, NEW, RIGHT, Doorstep, browser_of, house
+from tests.web.pages.doorstep import NAME, NEW, RIGHT, Doorstep
 
 START, FACTOR = "/sign-in", "/me/factor"
 
@@ -143,11 +140,7 @@ def test_where_it_is_required_it_is_set_up_first() -> None:
 
     While the clock is in doubt nobody is kept from their work by it.
     """
-    step = Doorstep()
-    step.signing_in = SigningIn(
-        step.memory, step.memory, QuickHasher(), step.memory.clock, factor_required=True
-    )
-    step.around = house(step.signing_in)
+    step = Doorstep(required=True)
     step.add("kaj", must_change=True)
     client = step.signed_in("kaj")
     assert client.post(FACTOR, data={"begin": ""}).headers["location"] == "/me"
@@ -161,25 +154,4 @@ def test_where_it_is_required_it_is_set_up_first() -> None:
     assert client.get("/log").status_code == 200
     step.memory.clock.vouched = False
     step.memory.clock.reboot("boot-2")
-    assert step.signed_in().get("/log").status_code == 200
-
-
-def test_a_manager_resets_it() -> None:
-    """The account's browsers are signed out, and the password alone counts until the next one."""
-    step = Doorstep()
-    step.add("kaj")
-    _, _, _ = enrolled(step)
-    manager = step.signed_in("kaj")
-    pages = AccountsPages(step.around, step.memory)
-    client = browser_of(step.around, pages)
-    client.cookies = manager.cookies
-    assert "Nulstil login i to trin" in client.get("/accounts").text
-
-    done = client.post("/accounts/factor", data={"name": NAME})
-    assert done.headers["location"] == "/accounts?done=factor"
-    assert "Login i to trin er nulstillet" in client.get(done.headers["location"]).text
-    assert "Nulstil" not in client.get("/accounts").text
-    again = client.post("/accounts/factor", data={"name": NAME})
-    assert again.status_code == 422
-    assert f"{NAME} har ikke login i to trin." in again.text
     assert step.signed_in().get("/log").status_code == 200

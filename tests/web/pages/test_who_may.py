@@ -22,7 +22,6 @@ from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
 from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.statistics import statistics_pages
 from doorctl.web.staff.why import why_pages
-from tests.fakes.accounts import MemoryDesk
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import FakeRefused, application, everybody, frame
 
@@ -74,7 +73,7 @@ def routes(app: App, alarms: StandingAlarms) -> tuple[Frame, FakeRefused, list[R
     events.stop()
     pages = (
         *(events, BansPages(around), PassesPages(around), CalendarPages(around)),
-        AccountsPages(around, MemoryDesk()),
+        AccountsPages(around),
     )
     found: list[BaseRoute] = [route for page in pages for route in page.routes()]
     others = (log_pages, why_pages, statistics_pages, people_pages, hold_pages, audit_pages)

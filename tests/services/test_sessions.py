@@ -3,21 +3,30 @@ from __future__ import annotations
 import pytest
 
 from doorctl.accounts.account import (
-    AT_ONCE,
     IDLE_MS,
     LONGEST_MS,
-    MOST_COUNTED,
-    REFILL_S,
     TOUCH_MS,
     Pending,
-    Refusals,
+    Permission,
     Session,
     Token,
     new_token,
 )
-from doorctl.accounts.signing_in import KEPT_S, MOST, MOST_OF_ONE, Begun, PendingSignIns
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime
+from doorctl.privacy.audit import Action
+from doorctl.services.accounts import (
+    AT_ONCE,
+    KEPT_S,
+    MOST,
+    MOST_COUNTED,
+    MOST_OF_ONE,
+    REFILL_S,
+    Begun,
+    PendingSignIns,
+    Refusals,
+)
+from tests.fakes.accounts import MemoryThread
 
 BEGAN = BootTime("boot-1", 1_000_000)
 SESSION = Session("grethe", BEGAN, BEGAN)
@@ -40,7 +49,7 @@ def after(ms: int, boot_id: str = "boot-1") -> BootTime:
 )
 def test_a_session_ends_by_itself(seen_ms: int, now_ms: int, lives: bool) -> None:
     """After half an hour of nothing, and after a working day of anything."""
-    assert SESSION.touched(after(seen_ms)).lives(after(now_ms)) is lives
+    assert Session("grethe", BEGAN, after(seen_ms)).lives(after(now_ms)) is lives
 
 
 def test_a_restart_ends_every_session() -> None:
@@ -64,9 +73,14 @@ def test_a_token_is_long_new_and_not_shown() -> None:
     assert len(Token("xyz").digest) == 32
 
 
+def refusals_of(thread: MemoryThread) -> Refusals:
+    """Return what counts them."""
+    return Refusals(thread, thread.clock)
+
+
 def test_the_first_ones_are_on_record_and_then_one_an_hour() -> None:
     """Whoever asks all day leaves a few entries, and the next one tells how many were left out."""
-    refusals = Refusals()
+    refusals = refusals_of(MemoryThread())
     first = [refusals.due("kaj", 0.0) for _ in range(AT_ONCE + 3)]
     later = [refusals.due("kaj", REFILL_S), refusals.due("kaj", REFILL_S + 1)]
 
@@ -76,9 +90,26 @@ def test_the_first_ones_are_on_record_and_then_one_an_hour() -> None:
     assert sum(one is not None for one in day) == 23
 
 
+def test_who_was_refused_what_is_on_record() -> None:
+    """The account, the route as the code has it, and what it lacks."""
+    thread = MemoryThread()
+    refusals = refusals_of(thread)
+    for _ in range(1000):
+        refusals.note("kaj", "/bans/{number}/lift", Permission.CHANGE_BANS)
+    thread.clock.advance(REFILL_S)
+    refusals.note("kaj", "/audit", Permission.SEE_AUDIT)
+
+    first: dict[str, int | str] = {"page": "/bans/{number}/lift", "needs": "change_bans"}
+    last: dict[str, int | str] = {"page": "/audit", "needs": "see_audit"}
+    assert thread.events == [
+        *[(Action.PAGE_REFUSED, "kaj", first)] * AT_ONCE,
+        (Action.PAGE_REFUSED, "kaj", last | {"left_out": 1000 - AT_ONCE}),
+    ]
+
+
 def test_after_a_quiet_night_there_is_room_again() -> None:
     """For as many as at first, and not for more."""
-    refusals = Refusals()
+    refusals = refusals_of(MemoryThread())
     for _ in range(AT_ONCE):
         refusals.due("kaj", 0.0)
     again = [refusals.due("kaj", 1000 * REFILL_S) for _ in range(AT_ONCE + 1)]
@@ -88,7 +119,7 @@ def test_after_a_quiet_night_there_is_room_again() -> None:
 
 def test_only_so_many_accounts_are_counted() -> None:
     """A whole municipality that may sign in fills no memory."""
-    refusals = Refusals()
+    refusals = refusals_of(MemoryThread())
     for _ in range(AT_ONCE + 1):
         refusals.due("kaj", 0.0)
         refusals.due("grethe", 0.0)
