@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from doorctl.access.patron import SealedRow
 from doorctl.cards.numbers import is_cpr, normalise
@@ -120,25 +120,6 @@ class HeldRow:
         return dict(zip(self.table.names, self.values, strict=True))
 
 
-class Holdings(Protocol):
-    """The rows that one database holds of people, read-only. One thread; raises StoreError."""
-
-    def owners(self, row_keys: frozenset[bytes]) -> frozenset[str]:
-        """Return every `patron_ref` that has one of some cards."""
-
-    def cards(self, patron_ref: str) -> frozenset[bytes]:
-        """Return the row keys of a patron's cards."""
-
-    def every_card(self) -> frozenset[bytes]:
-        """Return all row keys; only for a database with thousands of rows, not for a register."""
-
-    def rows(self, subject: Subject, not_before: datetime) -> tuple[HeldRow, ...]:
-        """Return all rows of a person.
-
-        Rows of a dated table from before a UTC time are left out, unless a hold keeps them.
-        """
-
-
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """A look at data of the person, or a change of them; it does not say by whom.
@@ -149,41 +130,6 @@ class Lookup:
     at: datetime
     what: str
     why: str = ""
-
-
-def find(typed: Sequence[bytes], register: Holdings, branch: Holdings) -> Subject:
-    """Return the owner of a card, with all of the person's cards.
-
-    The register says who owns a card; if it does not know it, a ban or a restriction does.
-
-    `typed` holds the row key of each reading of the typed text, as a card and as a CPR number.
-
-    Raises InputError: two patrons own it. StoreError: a database can't be read.
-    """
-    for book in (register, branch):
-        owners = {key: book.owners(frozenset({key})) for key in typed}
-        refs = frozenset().union(*owners.values())
-        if len(refs) > 1:
-            raise InputError(
-                "that is more than one patron's; say --as card or --as cpr, or give --patron-ref"
-            )
-        for patron_ref in refs:
-            # The other reading of the same digits may be somebody else's card.
-            own = frozenset(key for key, whose in owners.items() if whose)
-            return with_cards(Subject(own, patron_ref), register, branch)
-    return Subject(frozenset(typed))
-
-
-def with_cards(subject: Subject, register: Holdings, branch: Holdings) -> Subject:
-    """Return a person with all cards that have the same number, in either database.
-
-    A banned card that now belongs to somebody else is left out.
-    """
-    ref = subject.patron_ref
-    if ref is None:
-        return subject
-    banned = {key for key in branch.cards(ref) if not register.owners(frozenset({key})) - {ref}}
-    return Subject(subject.row_keys | register.cards(ref) | banned, ref)
 
 
 # Erasing a person: in each database by its owner, and so that it can be done again.
@@ -362,19 +308,6 @@ class Tombstones:
     def _mark(self, kind: bytes, value: bytes) -> bytes:
         hashed = hashlib.blake2b(value, digest_size=MARK_BYTES, salt=self.salt, person=kind)
         return hashed.digest()
-
-
-def with_erased(subject: Subject, tombstones: Tombstones, databases: Iterable[Holdings]) -> Subject:
-    """Return a person with the cards that an earlier erasure knew and could not erase everywhere.
-
-    `databases` are those in which data may be left.
-    """
-    erasures = {stone.erasure for stone in tombstones.of(subject)}
-    if not erasures:
-        return subject
-    left = frozenset().union(*(database.every_card() for database in databases))
-    own = {key for key in left if (stone := tombstones.of_card(key)) and stone.erasure in erasures}
-    return Subject(subject.row_keys | own, subject.patron_ref)
 
 
 LONGEST_REF = 64

@@ -21,11 +21,8 @@ from doorctl.privacy.subject import (
     PartErased,
     Subject,
     Tombstones,
-    find,
     lookups,
     refuse_ref,
-    with_cards,
-    with_erased,
 )
 from doorctl.privacy.subject import erase as erase_everywhere
 from doorctl.rpc.control import Call, Done
@@ -46,7 +43,15 @@ from doorctl.store import subject as subject_rights
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.records import AuditRecords
-from doorctl.store.subject import StoredErasures, SubjectReader, erase_patron, erase_visits
+from doorctl.store.subject import (
+    StoredErasures,
+    SubjectReader,
+    erase_patron,
+    erase_visits,
+    find,
+    with_cards,
+    with_erased,
+)
 from doorctl.store.visits import VisitStore
 
 OWNER_LIMIT_S = 30.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -311,7 +311,7 @@ _IN_FORCE = """
 
 
 class SubjectReader:
-    """Read one database for a person's rights, from any process; implements `Holdings`. One thread.
+    """Read one database for a person's rights, from any process. One thread.
 
     A missing register or door log has no rows. A ``branch.db`` that was there and is gone is an
     error, as it is for the door. The file must bear its database's name.
@@ -388,3 +388,56 @@ def _is_shown(row: HeldRow, since_ms: int, windows: Iterable[tuple[int, int]]) -
     at_ms = row.by_column[row.table.dated]
     held = row.table.held and any(first <= at_ms < end for first, end in windows)
     return held or at_ms >= since_ms
+
+
+# Whose a card is, and which other cards are.
+
+
+def find(typed: Sequence[bytes], register: SubjectReader, branch: SubjectReader) -> Subject:
+    """Return the owner of a card, with all of the person's cards.
+
+    The register says who owns a card; if it does not know it, a ban or a restriction does.
+
+    `typed` holds the row key of each reading of the typed text, as a card and as a CPR number.
+
+    Raises InputError: two patrons own it. StoreError: a database can't be read.
+    """
+    for book in (register, branch):
+        owners = {key: book.owners(frozenset({key})) for key in typed}
+        refs = frozenset().union(*owners.values())
+        if len(refs) > 1:
+            raise InputError(
+                "that is more than one patron's; say --as card or --as cpr, or give --patron-ref"
+            )
+        for patron_ref in refs:
+            # The other reading of the same digits may be somebody else's card.
+            own = frozenset(key for key, whose in owners.items() if whose)
+            return with_cards(Subject(own, patron_ref), register, branch)
+    return Subject(frozenset(typed))
+
+
+def with_cards(subject: Subject, register: SubjectReader, branch: SubjectReader) -> Subject:
+    """Return a person with all cards that have the same number, in either database.
+
+    A banned card that now belongs to somebody else is left out.
+    """
+    ref = subject.patron_ref
+    if ref is None:
+        return subject
+    banned = {key for key in branch.cards(ref) if not register.owners(frozenset({key})) - {ref}}
+    return Subject(subject.row_keys | register.cards(ref) | banned, ref)
+
+
+def with_erased(
+    subject: Subject, tombstones: Tombstones, databases: Iterable[SubjectReader]
+) -> Subject:
+    """Return a person with the cards that an earlier erasure knew and could not erase everywhere.
+
+    `databases` are those in which data may be left.
+    """
+    erasures = {stone.erasure for stone in tombstones.of(subject)}
+    if not erasures:
+        return subject
+    left = frozenset().union(*(database.every_card() for database in databases))
+    own = {key for key in left if (stone := tombstones.of_card(key)) and stone.erasure in erasures}
+    return Subject(subject.row_keys | own, subject.patron_ref)

@@ -323,7 +323,7 @@ def _times(now_ms: int, boot: BootTime) -> dict[str, int | str]:
 
 def _is_kept(connection: sqlite3.Connection, trace: bytes) -> bool:
     if len(trace) == TIME_BYTES:
-        return bool(value(connection, _KEPT_TIME, int.from_bytes(trace, "big")))
+        return bool(value(connection, _KEPT_TIME, int.from_bytes(trace)))
     return bool(value(connection, _KEPT_KEY, trace))
 
 

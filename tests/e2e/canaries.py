@@ -87,16 +87,16 @@ def left(
     `content`: bytes by where they stand; `canaries`: texts by what they are; `but`: forms that may
     be there.
     """
-    needles = [
-        (name, form, needle)
+    needles = {
+        needle: (name, form)
         for name, text in canaries.items()
         for form, needle in forms(text).items()
         if form not in but
-    ]
+    }
     return [
-        (name, form, where)
+        (*told, where)
         for where, written in content.items()
-        for name, form, needle in needles
+        for needle, told in needles.items()
         if needle in written
     ]
 

@@ -49,16 +49,13 @@ def test_purge_command_in_words(doors: Doors) -> None:
     assert [text.split(";")[0] for text in said] == ["1 row deleted", "0 rows deleted"]
 
 
-@pytest.mark.parametrize("running", [True, False])
-def test_untrusted_clock_deletes_nothing(doors: Doors, *, running: bool) -> None:
+def test_untrusted_clock_deletes_nothing(doors: Doors) -> None:
     """On a clock that nobody vouches for nothing is deleted: one line says so, exit 1."""
     door = doors.made("clock.trust=auto")
     put_visit(door, 1, timedelta(days=4000))
     ready = door.start()
     if ready["clock"] != "untrusted":
         pytest.skip("this machine's clock is vouched for, by a time service or a battery clock")
-    if not running:
-        door.stop()
 
     done = door.call("purge")
 
@@ -76,13 +73,11 @@ def proved(door: Door) -> dict[str, Any]:
     return report
 
 
-@pytest.mark.parametrize("running", [True, False])
-def test_purge_is_proved(doors: Doors, *, running: bool) -> None:
-    """`purge --prove` reads the files' bytes and keeps a signed report, whoever owns the log."""
+def test_purge_is_proved(doors: Doors) -> None:
+    """`purge --prove` reads the files' bytes and keeps a signed report."""
     door = doors.made()
-    if running:
-        door.start()
-        until(lambda: door.said("purge"))
+    door.start()
+    until(lambda: door.said("purge"))
     put_visit(door, 1, timedelta(days=31))
 
     report = proved(door)
@@ -167,14 +162,12 @@ def hold_a_day(door: Door, age_days: int, hold_days: int = 60) -> None:
     hold(door, "add", *window, "--case", "2026-117", "--reason", "a broken window")
 
 
-@pytest.mark.parametrize("running", [True, False])
-def test_a_hold_outlives_the_retention(doors: Doors, *, running: bool) -> None:
+def test_a_hold_outlives_the_retention(doors: Doors) -> None:
     """Its visits survive the purge, are in no list but `hold show`, and go once it is lifted."""
     door = doors.made()
     put_visit(door, 1, timedelta(days=20))
-    if running:
-        door.start()
-        until(lambda: door.said("purge"))
+    door.start()
+    until(lambda: door.said("purge"))
     hold_a_day(door, 20)
     (listed_hold,) = json.loads(hold(door, "list", "--json"))
     assert (listed_hold["number"], listed_hold["state"]) == (1, "in force")

@@ -97,7 +97,6 @@ ROOMS = (
             "tests/privacy/test_retention*.py",
             "tests/privacy/test_hold.py",
             "tests/privacy/test_proof.py",
-            "tests/privacy/test_watched_time.py",
         ),
     ),
     Room(

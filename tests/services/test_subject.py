@@ -28,7 +28,8 @@ from doorctl.demo.door import shipped
 from doorctl.privacy.audit import Action
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.subject import BRANCH, PATRONS, VISITS, Export
-from doorctl.rpc.control import ControlServer
+from doorctl.rpc.control import ControlServer, Question
+from doorctl.rpc.door import ERASE_VISITS
 from doorctl.services import branch as book
 from doorctl.services import cards as command_desk
 from doorctl.services import deeds
@@ -182,6 +183,15 @@ def start_door(config: Config, stack: ExitStack) -> None:
     serve(ControlServer(config.control.socket, answers), stack)
 
 
+def start_stuck_door(config: Config, stack: ExitStack) -> None:
+    """Answer as a door whose disk fails."""
+
+    def fails(_question: Question) -> dict[str, object]:
+        raise StoreError("the disk is stuck")
+
+    serve(ControlServer(config.control.socket, {ERASE_VISITS.name: fails}), stack)
+
+
 def serve(server: ControlServer, stack: ExitStack) -> None:
     """Answer until the stack is closed."""
     server.start()
@@ -295,8 +305,8 @@ class TestErase:
     def test_what_its_owner_can_not_do_is_told_and_done_the_next_time(self, branch: Config) -> None:
         """The register forgets all cards; the visits of each are found by the tombstone later."""
         came(branch, CPR)
-        with closing(VisitStore(branch.storage.visits_db)):
-            # A door that runs and does not answer.
+        with ExitStack() as stack:
+            start_stuck_door(branch, stack)
             first = rights.erase(App.of(branch), BY_CARD)
         assert list(first.left) == [VISITS]
         assert traces(branch, CARD, CPR) != []
@@ -435,7 +445,8 @@ class TestCommands:
 
     def test_erase_fails_where_something_is_left(self, branch: Config) -> None:
         """With one line that says what and what to do."""
-        with closing(VisitStore(branch.storage.visits_db)):
+        with ExitStack() as stack:
+            start_stuck_door(branch, stack)
             failed = call(branch, "erase", CARD).exception
 
         assert isinstance(failed, DoorctlError)

@@ -27,10 +27,7 @@ from doorctl.privacy.subject import (
     Export,
     HeldRow,
     Subject,
-    find,
     lookups,
-    with_cards,
-    with_erased,
 )
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
@@ -41,7 +38,10 @@ from doorctl.store.subject import (
     erase_patron,
     erase_rights,
     erase_visits,
+    find,
     restrict,
+    with_cards,
+    with_erased,
 )
 from doorctl.store.visits import VisitStore, create_visits
 from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, push, stamped

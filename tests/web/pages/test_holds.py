@@ -1,17 +1,28 @@
-"""The page of incident holds."""
+"""The page of incident holds, alone and with a door that runs.
+
+Bug (attack review): every mistake in the form of a hold was an error page where the door runs: the
+tests had a fake desk only.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
+from html import escape
 
 import pytest
 from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
 from doorctl.privacy.audit import Action
+from doorctl.rpc.control import ControlServer
 from doorctl.services import purging
 from doorctl.services.app import App
+from doorctl.services.purging import hold_answers
+from doorctl.store.visits import VisitStore
 from doorctl.web.staff.records import hold_pages
 from tests.web.desk_records import recorded
 from tests.web.door_log import WrittenLog, visit
@@ -108,6 +119,32 @@ def test_the_window_around_an_attempt_is_offered(app: App) -> None:
     assert manager.get("/holds?around=nonsense").status_code == 200
 
 
+@pytest.fixture(params=["alone", "beside the door"])
+def owned(request: pytest.FixtureRequest, app: App) -> Iterator[App]:
+    """A branch whose door log nobody else has, or whose door takes questions about holds."""
+    if request.param == "alone":
+        yield app
+        return
+    with ExitStack() as stack:
+        worker = stack.enter_context(ThreadPoolExecutor(1))
+        visits = worker.submit(VisitStore, app.storage.visits_db).result()
+        stack.callback(lambda: worker.submit(visits.close).result())
+        answers = hold_answers(app, visits, lambda job: worker.submit(job).result())
+        server = ControlServer(app.config.control.socket, answers)
+        server.start()
+        stack.callback(server.stop)
+        yield app
+
+
+def test_a_hold_that_is_none_is_told_in_danish(owned: App) -> None:
+    """Such as one that a colleague has just lifted; no command is named."""
+    answer = client(owned).post("/holds/9/lift")
+
+    assert answer.status_code == 422
+    assert "Der er intet gemt tidsrum nr. 9." in answer.text
+    assert "doorctl hold" not in answer.text
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -117,15 +154,18 @@ def test_the_window_around_an_attempt_is_offered(app: App) -> None:
         ({"to": "2026-11-25T17:00"}, "slutter, før det begynder"),
         ({"to": "2026-11-25T23:00"}, "slutter i fremtiden"),
         ({"until": "2027-11-25"}, "højst 180 dage"),
+        ({"from": "2026-10-16T18:00"}, "begynder før 26.10.2026 kl. 19.30"),
         ({"case": ""}, "Angiv et sagsnummer"),
         ({"reason": "CPR 0101701234"}, "Intet blev gemt."),
     ],
 )
-def test_a_hold_that_makes_no_sense(app: App, wrong: dict[str, str], told: str) -> None:
-    """The form says why, keeps what was typed, and nothing is held."""
-    answer = client(app).post("/holds", data=ASKED | wrong)
+def test_a_hold_that_makes_no_sense(owned: App, wrong: dict[str, str], told: str) -> None:
+    """The form says why, by local time, keeps what was typed, and nothing is held."""
+    answer = client(owned).post("/holds", data=ASKED | wrong)
 
-    assert (answer.status_code, recorded(app.config)) == (422, [])
-    assert purging.stored_holds(app)[0] == ()
+    assert (answer.status_code, recorded(owned.config)) == (422, [])
+    assert purging.stored_holds(owned)[0] == ()
     assert told in answer.text
-    assert ASKED["case"] in answer.text or "case" in wrong
+    assert "UTC" not in answer.text
+    for typed in (ASKED | wrong).values():
+        assert escape(typed) in answer.text or "CPR" in typed
