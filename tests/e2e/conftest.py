@@ -11,7 +11,7 @@ from doorctl.config import load
 from doorctl.rpc.control import ControlServer
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
-from tests.e2e.door import Door, Staged
+from tests.e2e.door import Door, Staged, until
 from tests.e2e.people import write_feed
 from tests.web.branch import Branch
 
@@ -157,9 +157,13 @@ class Sharing:
         self._door: Door | None = None
 
     def door(self) -> Door:
-        """Return the door that was used last, or a fresh one."""
+        """Return the door that was used last, or a fresh one whose worker has come to rest.
+
+        While much waits for it at a start, an unreadable card is not put on record.
+        """
         if self._door is None:
-            self._door = self._doors.started()
+            self._door = door = self._doors.started()
+            until(lambda: door.said("purge"))
         return self._door
 
     def give_up(self) -> None:
