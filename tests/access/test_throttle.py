@@ -165,22 +165,6 @@ TestCard = CardMachine.TestCase
 TestCard.settings = settings(stateful_step_count=40)
 
 
-@given(st.lists(st.booleans(), min_size=10, max_size=10))
-def test_an_attacker_with_the_plug_in_hand(pulls: list[bool]) -> None:
-    """As fast as allowed, with a power cut before any guess: ten guesses in 4.2 h or more."""
-    throttle, boot, ms, real_ms = CardThrottle(), 1, 0, 0
-    for pull in pulls:
-        if pull:
-            boot, ms = boot + 1, 0
-        while throttle.holds(at(ms, boot)):
-            ms, real_ms = ms + 1000, real_ms + 1000
-        throttle = throttle.charged(at(ms, boot))
-
-    assert real_ms == 15_150_000
-    assert real_ms >= 4.2 * 3600 * 1000
-    assert throttle.holds(at(FOREVER_MS, boot))
-
-
 def test_a_sweep_stays_slow_for_good() -> None:
     """A failure every 6 s, which is as fast as the wait allows, is slowed for ever."""
     reader = ReaderThrottle()
