@@ -169,6 +169,16 @@ def kept(directory: Path, first: Callable[[], None] = lambda: None) -> Iterator[
         yield Keeping(clock, stores, chores, log, keeping, supervisor)
 
 
+@contextmanager
+def locked(house: Keeping) -> Iterator[None]:
+    """Let another process hold the door log, longer than the door waits for it."""
+    stores = house.stores
+    stores.answer(lambda: stores.visits.database.execute("PRAGMA busy_timeout=20").fetchone())
+    with closing(sqlite3.connect(stores.visits.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
 def full() -> NoReturn:
     """Fail as SQLite does on a full disk."""
     raise StoreError("database or disk is full")
@@ -234,8 +244,7 @@ def test_an_opened_day_whose_write_failed_is_written_later(tmp_path: Path) -> No
         moment = house.clock.moment()
         hour = moment.local.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         opened = HourCount(hour, "closed", OPENED, "first", 1)
-        with closing(sqlite3.connect(path)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with locked(house):
             house.chores.count((opened, HourCount(hour, "closed", LEAF, "entered", 1)))
             house.stores.answer(lambda: None)
         assert history.opened_on(moment) is None
@@ -252,8 +261,7 @@ def test_what_is_known_of_the_clock_is_stored_or_it_is_told(tmp_path: Path) -> N
     """A disk that fails ends nothing; a start that can't read it says so and is like the first."""
     path = tmp_path / "visits.db"
     with kept(tmp_path) as house:
-        with closing(sqlite3.connect(path)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with locked(house):
             house.answered()
         # The first purge of a start may have met the other writer, too.
         assert "visit_log_failing" in [alarm["kind"] for alarm in house.log.named("alarm")]
