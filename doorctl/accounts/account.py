@@ -14,10 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from doorctl.accounts.throttle import Failures
 from doorctl.core.errors import InputError
 from doorctl.core.masked import Masked
-from doorctl.core.moments import BootTime, Moment
+from doorctl.core.moments import BootTime
 from doorctl.core.staff_text import refuse_text
 
 # Roles and what each may do: one table, checked at every request.
@@ -287,76 +286,7 @@ def new_token() -> Token:
     return Token(secrets.token_urlsafe(TOKEN_BYTES))
 
 
-# The stores, the hasher and the provider.
-
-
-class AccountStore(Protocol):
-    """The accounts, for the one writing thread, in the caller's transaction; raises StoreError."""
-
-    def find(self, name: str) -> Account | None:
-        """Return the account of a login."""
-
-    def every(self) -> tuple[Account, ...]:
-        """Return all accounts, in order of their logins."""
-
-    def keep(self, account: Account, moment: Moment) -> None:
-        """Add an account, or replace all but its password; it counts as used then.
-
-        Accounts that left long ago are forgotten at the same time.
-        """
-
-    def password_of(self, name: str) -> str | None:
-        """Return the hash of a password; None for no account, or one without a password."""
-
-    def keep_password(self, name: str, hashed: str) -> None:
-        """Store the hash of an account's password."""
-
-    def factor_of(self, name: str) -> SecondFactor | None:
-        """Return an account's second factor; None for none, without a secret if that is lost."""
-
-    def keep_factor(self, name: str, factor: SecondFactor | None) -> None:
-        """Store a second factor, or forget it; KeyFileError where its key can't be read or made."""
-
-
-class SessionStore(Protocol):
-    """The sessions, for the one writing thread, in the caller's transaction; raises StoreError."""
-
-    def add(self, digest: bytes, session: Session) -> None:
-        """Store a session under the digest of its token; forget those that are over."""
-
-    def find(self, digest: bytes) -> Session | None:
-        """Return the session of a token's digest, living or not."""
-
-    def touch(self, digest: bytes, seen: BootTime) -> None:
-        """Store that a session was just used; do nothing if it is gone."""
-
-    def end(self, digest: bytes) -> None:
-        """Forget a session; do nothing if it is gone."""
-
-    def end_all(self, name: str) -> int:
-        """Forget all sessions of an account; return how many there were."""
-
-
-class FailureStore(Protocol):
-    """The counts of failed sign-ins, likewise; no name or address can be read from them."""
-
-    def find(self, kind: str, of: str) -> Failures:
-        """Return the count of an account's login, of a browser there, or a caller's address."""
-
-    def keep(self, kind: str, of: str, failures: Failures) -> None:
-        """Store a count; forget the oldest ones, where there are too many."""
-
-    def key(self) -> bytes:
-        """Return the branch's secret of 32 bytes, the same for as long as the counts are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Books:
-    """The three stores in the hands of the one writer."""
-
-    accounts: AccountStore
-    sessions: SessionStore
-    failures: FailureStore
+# The hasher and the provider.
 
 
 class PasswordHasher(Protocol):

@@ -27,7 +27,6 @@ from doorctl.accounts.account import (
     NOBODY,
     PROVIDER,
     Account,
-    Books,
     Claims,
     IdentityProvider,
     Origin,
@@ -74,7 +73,7 @@ from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread, WebsAudit
 from doorctl.services.deeds import OpenBranch
-from doorctl.store.accounts import AccountRecords, ArgonPasswords
+from doorctl.store.accounts import AccountRecords, ArgonPasswords, Books
 
 ResultT = TypeVar("ResultT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)

@@ -27,7 +27,6 @@ from doorctl.rpc.door import alarm_answers, ask_standing
 from doorctl.services.alarm_ways import not_sent, sinks, start_heartbeat, started
 from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import OpenBranch
-from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AlarmRecords, StoredAlarms
 
 WATCH_S = 20.0
@@ -168,7 +167,7 @@ class WebsAlarms:
         if self._branch is None:
             raise NotSentError("branch.db is not open yet")
         try:
-            self._branch.run(lambda opened, moment: use(_alarms(opened), moment))
+            self._branch.run(lambda opened, moment: use(StoredAlarms(opened.writer), moment))
         except StoreError as err:
             raise NotSentError(str(err)) from err
 
@@ -222,7 +221,7 @@ class StandingAlarms:
 
         def use(opened: OpenBranch, moment: Moment) -> bool:
             with opened.audit.together(moment):
-                changed = _alarms(opened).acknowledge(kind, account(by), moment)
+                changed = StoredAlarms(opened.writer).acknowledge(kind, account(by), moment)
                 if changed:
                     deed = Deed(Action.ALARM_ACKNOWLEDGED, details={"alarm": kind})
                     opened.audit.append(deed, by, moment)
@@ -230,9 +229,3 @@ class StandingAlarms:
 
         if self._branch.run(use):
             self._silence(kind)
-
-
-def _alarms(opened: OpenBranch) -> StoredAlarms:
-    writer = opened.writer
-    assert isinstance(writer, BranchRecordsWriter)  # noqa: S101 - `BranchThread` opens no other
-    return StoredAlarms(writer)

@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
 
-from doorctl.accounts.account import Books
 from doorctl.core.errors import (
     DoorctlError,
     InputError,
@@ -27,7 +26,7 @@ from doorctl.rpc.control import Answers
 from doorctl.services import deeds
 from doorctl.services.app import App, by_the_owner
 from doorctl.services.deeds import OpenBranch, Request, ask_web, branch_answers
-from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
+from doorctl.store.accounts import Books
 from doorctl.store.branch import FACTOR_KEY, BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.connection import changing, create_private, whole_copy
@@ -133,8 +132,7 @@ def _opened(app: App, stack: ExitStack) -> OpenBranch:
     path = app.storage.branch_db
     writer = stack.enter_context(closing(open_or_create_branch(path)))
     book = stack.enter_context(closing(BranchRecords(path)))
-    staff = Books(StoredAccounts(writer), StoredSessions(writer), StoredFailures(writer))
-    return OpenBranch(book, writer, AuditTrail(writer), staff)
+    return OpenBranch(book, writer, AuditTrail(writer), Books(writer))
 
 
 # Builds both ends of the audit log: commands that write it, and questions to it.

@@ -26,7 +26,6 @@ from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass
 from doorctl.accounts.account import (
     Account,
-    Books,
     Origin,
     Permission,
     Role,
@@ -41,6 +40,7 @@ from doorctl.core.ports import Unshown
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.rpc.control import Answers, Call, Done
+from doorctl.store.accounts import Books
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AuditTrail

@@ -94,7 +94,7 @@ _MARK_BYTES = 32
 
 
 class StoredAccounts:
-    """Write accounts; implements `AccountStore`."""
+    """Write accounts."""
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch
@@ -108,7 +108,10 @@ class StoredAccounts:
         return tuple(map(to_account, self._branch.execute(_EVERY).fetchall()))
 
     def keep(self, account: Account, moment: Moment) -> None:
-        """Add an account, or replace all but its password; delete those that are kept no longer."""
+        """Add an account, or replace all but its password; it counts as used then.
+
+        Those that are kept no longer are deleted.
+        """
         now_ms = to_ms(known(moment))
         values = {
             "login": account.name,
@@ -149,7 +152,10 @@ class StoredAccounts:
         return SecondFactor(Masked(secret), step, recovery)
 
     def keep_factor(self, name: str, factor: SecondFactor | None) -> None:
-        """Store an account's second factor, or forget it; without a secret the stored one stays."""
+        """Store an account's second factor, or forget it; without a secret the stored one stays.
+
+        KeyFileError: the key that secrets are sealed with can't be read or made.
+        """
         execute = self._branch.execute
         if factor is None:
             execute("DELETE FROM second_factors WHERE account = ?", (name,))
@@ -187,7 +193,7 @@ class StoredAccounts:
 
 
 class AccountRecords(BranchReader):
-    """Look up who is signed in, not on the writer's thread; implements `SignedInBook`."""
+    """Look up who is signed in, not on the writer's thread; thread-safe."""
 
     unreadable = f"an account can't be read; {CURE}"
 
@@ -230,13 +236,13 @@ _FORGET_FAILURES = """
 
 
 class StoredFailures:
-    """Write counts of failed sign-ins; implements `FailureStore`."""
+    """Write counts of failed sign-ins; no name or address can be read from them."""
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._execute = branch.execute
 
     def find(self, kind: str, of: str) -> Failures:
-        """Return the count of an account's login or a caller's address."""
+        """Return the count of an account's login, of a browser there, or a caller's address."""
         record = self._execute(
             "SELECT count, boot_id, boot_ms FROM sign_in_failures WHERE mark = ?",
             (self._mark(kind, of),),
@@ -320,7 +326,7 @@ _FORGET_SESSIONS = (
 
 
 class StoredSessions:
-    """Write sessions of staff, each under the digest of its token; implements `SessionStore`."""
+    """Write sessions of staff, each under the digest of its token."""
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._execute = branch.execute
@@ -347,3 +353,12 @@ class StoredSessions:
     def end_all(self, name: str) -> int:
         """Forget all sessions of an account; return how many there were."""
         return self._execute("DELETE FROM sessions WHERE account = ?", (name,)).rowcount
+
+
+class Books:
+    """What is kept of staff, in the hands of the one writer."""
+
+    def __init__(self, branch: BranchRecordsWriter) -> None:
+        self.accounts = StoredAccounts(branch)
+        self.sessions = StoredSessions(branch)
+        self.failures = StoredFailures(branch)

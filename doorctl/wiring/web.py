@@ -61,13 +61,11 @@ from doorctl.services.app import (
     tell_taken,
 )
 from doorctl.services.branch import WRITE_LIMIT_S, BranchThread, WebsAudit, result_of
-from doorctl.services.deeds import OpenBranch
 from doorctl.services.hours import TRUST_CLOCK, believes, calendar_of
 from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.subject import Change
 from doorctl.services.visits import statistics
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import key_id, read_key, read_public_keys, seal_on_record
@@ -314,7 +312,7 @@ def webs_answers(branch: BranchThread, worker: Executor, register: PatronCacheWr
         return Done(
             branch.run(
                 lambda opened, moment: erase_rights(
-                    _writer(opened), about, request.epoch, by, moment, why=why
+                    opened.writer, about, request.epoch, by, moment, why=why
                 )
             )
         )
@@ -327,7 +325,7 @@ def webs_answers(branch: BranchThread, worker: Executor, register: PatronCacheWr
         def changed(request: SubjectRequest) -> Done[None]:
             branch.run(
                 lambda opened, moment: change(
-                    _writer(opened), request.subject, request.by, moment, request.why
+                    opened.writer, request.subject, request.by, moment, request.why
                 )
             )
             return Done(None)
@@ -340,11 +338,6 @@ def webs_answers(branch: BranchThread, worker: Executor, register: PatronCacheWr
         **RESTRICT.answered(changing(restrict)),
         **UNRESTRICT.answered(changing(unrestrict)),
     }
-
-
-def _writer(opened: OpenBranch) -> BranchRecordsWriter:
-    assert isinstance(opened.writer, BranchRecordsWriter)  # noqa: S101 - whom the branch opens
-    return opened.writer
 
 
 STARTED_BY = "web-config.json"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from doorctl.accounts.account import Account, Books, Password, Refusal
+from doorctl.accounts.account import Account, Password, Refusal
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action
@@ -15,7 +15,7 @@ from doorctl.services.accounts import SigningIn
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import OpenBranch, Request
-from doorctl.store.accounts import AccountRecords, StoredAccounts, StoredFailures, StoredSessions
+from doorctl.store.accounts import AccountRecords, Books
 from doorctl.store.branch import FACTOR_KEY
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryAudit, MemoryBranch
@@ -38,8 +38,7 @@ def refused(account: str | None, why: Refusal, wait_s: int = 0) -> Event:
 
 def memory_books(branch: MemoryBranch | None = None) -> Books:
     """Return the books of a branch, or of a new one."""
-    memory = branch or MemoryBranch()
-    return Books(StoredAccounts(memory), StoredSessions(memory), StoredFailures(memory))
+    return Books(branch or MemoryBranch())
 
 
 def carried_out(

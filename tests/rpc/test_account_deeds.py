@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from doorctl.accounts.account import Account, Books, Origin, Role, Session
+from doorctl.accounts.account import Account, Origin, Role, Session
 from doorctl.accounts.throttle import NONE, account_charged
 from doorctl.core.errors import InputError
 from doorctl.core.moments import BootTime
 from doorctl.services import deeds
+from doorctl.store.accounts import Books
 from tests.fakes.accounts import carried_out, memory_books
 from tests.fakes.clock import FakeClock
 

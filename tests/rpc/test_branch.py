@@ -15,7 +15,7 @@ import pytest
 from doorctl.access.calendar import ALL_DAY, DaySource, Mode, ModeSpan, Span, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.accounts.account import Account, Books, Role, SecondFactor
+from doorctl.accounts.account import Account, Role, SecondFactor
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState, Moment
@@ -23,6 +23,7 @@ from doorctl.privacy.audit import EMPTY, Action, Deed
 from doorctl.rpc.control import Question, ask
 from doorctl.services import deeds
 from doorctl.services.deeds import DEEDS, MARGIN_S, OpenBranch, Request, ask_web, branch_answers
+from doorctl.store.accounts import Books
 from tests.fakes.accounts import memory_books
 from tests.fakes.memory_store import MemoryAudit, MemoryBranch
 from tests.rpc.serving import serving

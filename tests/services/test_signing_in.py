@@ -16,7 +16,6 @@ from doorctl.accounts.account import (
     PROVIDER,
     TOUCH_MS,
     Account,
-    Books,
     Claims,
     Origin,
     Password,
@@ -35,6 +34,7 @@ from doorctl.core.errors import (
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action
 from doorctl.services import deeds
+from doorctl.store.accounts import Books
 from tests.fakes.accounts import Event, MemoryThread, QuickHasher, refused
 
 RIGHT, WRONG, NEW = Password("hest batteri"), Password("gæt et ord"), Password("tre små grise løb")

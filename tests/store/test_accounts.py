@@ -12,7 +12,6 @@ from doorctl.accounts.account import (
     IDLE_MS,
     LONGEST_MS,
     Account,
-    Books,
     Origin,
     Password,
     Role,
@@ -28,6 +27,7 @@ from doorctl.store.accounts import (
     MOST_KEPT,
     AccountRecords,
     ArgonPasswords,
+    Books,
     StoredAccounts,
     StoredFailures,
     StoredSessions,
@@ -208,7 +208,7 @@ def digest(number: int) -> bytes:
 @pytest.fixture
 def books(writer: BranchRecordsWriter) -> Books:
     """Empty books."""
-    return Books(StoredAccounts(writer), StoredSessions(writer), StoredFailures(writer))
+    return Books(writer)
 
 
 def test_accounts_come_back_as_they_were_kept(books: Books) -> None:
