@@ -47,7 +47,7 @@ def _day(example: str = "08:00-22:00") -> Any:
     return key((), example=[example], allowed=_SPANS, max_length=MOST_SPANS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HoursSources:
     """Where hours come from besides the configuration's own."""
 
@@ -72,9 +72,9 @@ class HoursSources:
     website_open_means: OpenMeans = key("self_service")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenHours(HoursSources):
-    """The self-service hours as written, in the branch's local time, and their source."""
+@dataclass(frozen=True, kw_only=True)
+class WrittenDays:
+    """The hours of a week as written, in the branch's local time; alone those that are staffed."""
 
     monday: Written = _day()
     tuesday: Written = _day()
@@ -85,17 +85,9 @@ class WrittenHours(HoursSources):
     sunday: Written = _day()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenStaffed:
-    """The staffed hours as written, in the branch's local time."""
-
-    monday: Written = _day("10:00-18:00")
-    tuesday: Written = _day("10:00-18:00")
-    wednesday: Written = _day("10:00-18:00")
-    thursday: Written = _day("10:00-18:00")
-    friday: Written = _day("10:00-18:00")
-    saturday: Written = _day("10:00-18:00")
-    sunday: Written = _day("10:00-18:00")
+@dataclass(frozen=True, kw_only=True)
+class WrittenHours(HoursSources, WrittenDays):
+    """The self-service hours as written, and their source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,9 @@ from msgspec import Meta, inspect
 from doorctl.config.hours import (
     Closing,
     Opening,
+    WrittenDays,
     WrittenException,
     WrittenHours,
-    WrittenStaffed,
     read_hours,
 )
 from doorctl.config.rules import RULES, is_file, placed
@@ -126,7 +126,7 @@ TABLES: Mapping[str, type[Any]] = MappingProxyType(
         "door": Door,
         "policy": Policy,
         "hours": WrittenHours,
-        "hours.staffed": WrittenStaffed,
+        "hours.staffed": WrittenDays,
         "hours.exceptions": WrittenException,
         "closing": Closing,
         "outputs": WiredOutput,

@@ -82,7 +82,7 @@ class FeedError(ProblemsError):
     """The library system's export: a row can't be used, so none was."""
 
 
-class WebsiteHoursError(ProblemsError):
+class WebsiteHoursError(DoorctlError, ValueError):
     """The website's: its hours can't be used, or it gives none; nothing was taken over."""
 
 

@@ -20,14 +20,10 @@ import msgspec
 from doorctl.access.calendar import DAY_MINUTES, Mode, ModeSpan, StoredDay
 from doorctl.config.hours import HalfHoliday
 from doorctl.config.tables import is_this_machine, shown
-from doorctl.core.asking import ASK_JSON, body_of, read_answer, unreached
-from doorctl.core.errors import InputError, NotAnsweringError, Problem, WebsiteHoursError
+from doorctl.core.asking import ASK_JSON, body_of, unreached
+from doorctl.core.errors import InputError, NotAnsweringError, WebsiteHoursError
 
 PATH = "/api/v1/opening_hours"
-MOST_ITEMS = 5000
-"""Those of 90 days with 55 spans each; no branch has so many."""
-
-MOST_PROBLEMS = 20
 LAST_MINUTE = DAY_MINUTES - 1
 
 CATEGORIES: Mapping[str, Mode | None] = MappingProxyType(
@@ -107,42 +103,28 @@ class _Item(msgspec.Struct, frozen=True):
         return self.category.title.strip().lower()
 
 
-def read_opening_hours(answer: object, request: HoursRequest) -> Published:
-    """Turn the website's answer, decoded JSON, into dated days; unused fields are left unread.
+def read_opening_hours(answer: bytes, request: HoursRequest) -> Published:
+    """Turn the website's answer, JSON, into dated days; unused fields are left unread.
 
     Raises WebsiteHoursError: it is no list of items, an item is wrong or of another branch or date,
-    or all its categories are unknown; names the first 20 problems.
+    or all its categories are unknown; names the first problem.
     """
-    items, problems = _items(answer)
-    for place, item in items:
-        problems += (Problem(f"item {place}", what) for what in _wrong(item, request))
-    known = [item for _, item in items]
+    try:
+        items = msgspec.json.decode(answer, type=list[_Item])
+    except msgspec.ValidationError as error:
+        raise _unusable(f"is no list of hours: {error}; see hours.website_url") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _unusable("is no JSON; see whether hours.website_url is right") from None
+    for place, item in enumerate(items):
+        for what in _wrong(item, request):
+            raise _unusable(what, f"item {place}")
     modes = _modes(request)
-    unknown = frozenset(item.category.title for item in known if item.name not in modes)
-    opens = any(modes.get(item.name) for item in known)
-    if not problems and not opens and unknown:
-        why = f"has no category that opens, only others such as {shown(min(unknown))}"
-        problems.append(Problem("the answer", why))
-    if problems:
-        raise WebsiteHoursError("the website's hours", problems[:MOST_PROBLEMS])
-    until = max(item.date for item in known) if opens else request.last
-    return Published(_days(known, request, until), until, unknown, opens)
-
-
-def _items(answer: object) -> tuple[list[tuple[int, _Item]], list[Problem]]:
-    if not isinstance(answer, list):
-        return [], [Problem("the answer", "is no list; see whether hours.website_url is right")]
-    if len(answer) > MOST_ITEMS:
-        what = f"has {len(answer)} items; at most {MOST_ITEMS} are read"
-        return [], [Problem("the answer", what)]
-    items: list[tuple[int, _Item]] = []
-    problems: list[Problem] = []
-    for place, written in enumerate(answer):
-        try:
-            items.append((place, msgspec.convert(written, _Item)))
-        except msgspec.ValidationError as error:
-            problems.append(Problem(f"item {place}", f"is none: {error}"))
-    return items, problems
+    unknown = frozenset(item.category.title for item in items if item.name not in modes)
+    opens = any(modes.get(item.name) for item in items)
+    if not opens and unknown:
+        raise _unusable(f"has no category that opens, only others such as {shown(min(unknown))}")
+    until = max(item.date for item in items) if opens else request.last
+    return Published(_days(items, request, until), until, unknown, opens)
 
 
 def _wrong(item: _Item, request: HoursRequest) -> Iterator[str]:
@@ -194,7 +176,7 @@ LIMIT_S = 15.0
 """For the whole request; a CMS takes a second or two to compute three months of hours."""
 
 LONGEST_ANSWER_BYTES = 2_097_152
-""":data:`MOST_ITEMS` items have 1.5 MB."""
+"""90 days with 55 spans each have 1.5 MB; no branch has so many."""
 
 HEADERS = {**ASK_JSON, "User-Agent": "doorctl"}
 
@@ -223,11 +205,7 @@ class Website:
 
         Raises WebsiteHoursError: it was not reached, or its answer can't be used.
         """
-        body = asyncio.run(self._fetched(request.target))
-        answer = read_answer(body, object)
-        if answer is None:
-            raise _unusable("is no JSON; see whether hours.website_url is right")
-        return read_opening_hours(answer, request)
+        return read_opening_hours(asyncio.run(self._fetched(request.target)), request)
 
     async def _fetched(self, target: str) -> bytes:
         # It costs memory, and the process that computes holidays needs none of it.
@@ -253,8 +231,8 @@ class Website:
             raise _unusable(f"did not come: {unreached(error)}") from error
 
 
-def _unusable(what: str) -> WebsiteHoursError:
-    return WebsiteHoursError("the website's hours", [Problem("the answer", what)])
+def _unusable(what: str, where: str = "the answer") -> WebsiteHoursError:
+    return WebsiteHoursError(f"the website's hours: {where}: {what}")
 
 
 def _refusal(status: int) -> str:

@@ -31,7 +31,7 @@ from doorctl.access.day import (
 )
 from doorctl.config.hours import Opening
 from doorctl.config.tables import shown
-from doorctl.core.errors import DoorctlError, Problem, StoreError, WebsiteHoursError
+from doorctl.core.errors import DoorctlError, StoreError, WebsiteHoursError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, Outputs
 from doorctl.services.hours import switch_all
@@ -119,8 +119,10 @@ class WebsiteRound:
         until = None if stored is None else stored.known_until
         if until is not None and until < published.days[0].day:
             # Nobody has emptied them: of the days after them nothing was ever published.
-            problem = f"has no hours, and the last ones ran out on {until}; publish more of them"
-            raise WebsiteHoursError("the website's hours", [Problem("the answer", problem)])
+            raise WebsiteHoursError(
+                f"the website's hours: there are none, and the last ones ran out on {until}; "
+                "publish more of them"
+            )
         now_s, kind = self.clock.monotonic_s(), ""
         if published.opens and self._emptied_s is not None:
             self._emptied_s, kind = None, "website_filled"
@@ -143,9 +145,7 @@ class WebsiteRound:
         good_s = -inf if self._good_s is None else self._good_s
         if self.clock.monotonic_s() - good_s < SILENT_S:
             return
-        more = len(error.problems) - 1
-        why = f"{error.subject}: {error.problems[0]}" + (f" (and {more} more)" if more else "")
-        self._silent.tell(why)
+        self._silent.tell(str(error))
 
     def _last_good_s(self, moment: Moment, now_s: float) -> float:
         """Return when the last good answer came, by this boot's clock; long ago for never."""

@@ -114,6 +114,7 @@ def test_a_date_gets_hours_of_its_own_and_loses_them(branch: Door) -> None:
     hours = "self-service 08:00-10:00, staffed 10:00-12:00, self-service 12:00-22:00"
     assert line.endswith(f"{day}  {hours} (Fernisering)")
     assert shown.startswith("It is open.")
+    assert "(schedule)" not in shown
     assert cleared == (f"{day} has no hours of its own any more; it is self-service 00:00-24:00.\n")
     spans = ("--staffed", "10:00-12:00", "--staffed", "11:00-13:00")
     assert "overlaps" in refusal(branch, "calendar", "except", day, *spans)
