@@ -45,7 +45,7 @@ def test_explain_at(door: Door) -> None:
     assert "under_age" not in {check["reason"] for check in found["checks"]}
 
 
-@pytest.mark.parametrize("typed", ["", "x", "not a card", "9" * 5000])
+@pytest.mark.parametrize("typed", ["not a card", "9" * 5000])
 def test_explain_no_card(typed: str, door: Door) -> None:
     """What is no card is refused in one line that does not repeat it."""
     said = refusal(door, "patrons", "explain", "-", stdin=typed)
@@ -53,23 +53,8 @@ def test_explain_no_card(typed: str, door: Door) -> None:
     assert said == "doorctl: that is no card number and no CPR number\n"
 
 
-def test_visits_since(door: Door) -> None:
-    """`--since` is local time and leaves out what was before."""
-    door.start()
-    door.let_in(ENTITLED)
-    tomorrow = (datetime.now(UTC) + timedelta(days=2)).strftime("%Y-%m-%d")
-    yesterday = (datetime.now(UTC) - timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%S")
-
-    listed = [
-        json.loads(door.call("visits", "list", "--json", "--since", day).stdout)
-        for day in (yesterday, tomorrow)
-    ]
-
-    assert [len(visits) for visits in listed] == [1, 0]
-
-
-def test_visits_in_words(door: Door) -> None:
-    """For people each visit is a sentence in the branch's language, oldest first."""
+def test_visits_in_words_and_since_a_time(door: Door) -> None:
+    """Each visit is a sentence in the branch's language, oldest first; `--since` is local time."""
     assert door.call("visits", "list").stdout == "no visits\n"
     door.start()
     door.let_in(ENTITLED)
@@ -77,15 +62,17 @@ def test_visits_in_words(door: Door) -> None:
 
     danish = door.call("visits", "list").stdout
     english = door.configured("branch.language=en").call("visits", "list").stdout
+    since = [f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%dT%H:%M:%S}" for days in (-2, 2)]
+    listed = [door.call("visits", "list", "--json", "--since", one).stdout for one in since]
 
     assert 0 < danish.index("Døren åbnes.") < danish.index("Spærret")
     assert 0 < english.index("The door opens.") < english.index("Blocked")
+    assert [len(json.loads(visits)) for visits in listed] == [2, 0]
 
 
-@pytest.mark.parametrize("days", [10, 400])
-def test_visits_hidden_by_the_clock(days: int, door: Door) -> None:
+def test_visits_hidden_by_the_clock(door: Door) -> None:
     """After a clock that was far ahead one line says which visits are hidden."""
-    ahead = datetime.now(UTC) + timedelta(days=days)
+    ahead = datetime.now(UTC) + timedelta(days=10)
     door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", int(ahead.timestamp() * 1000))
 
     done = door.call("visits", "list")

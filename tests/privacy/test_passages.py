@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +20,6 @@ from doorctl.privacy.statistics import (
     HourCount,
     Passage,
     Passages,
-    counted_as,
 )
 from tests.fakes.clock import FakeClock
 
@@ -100,12 +98,6 @@ def test_what_is_left_at_the_end_is_handed_over_once() -> None:
     counting.passages.finish()
 
     assert counting.handed == [(HourCount(SIX, "staffed", LEAF, "passage", 1),)]
-
-
-@pytest.mark.parametrize(("mode", "name"), [(Mode.CLOSED, "closed"), (None, "unknown")])
-def test_a_mode_is_called_by_its_name(mode: Mode | None, name: str) -> None:
-    """As in the log; nobody's knowing is a name too."""
-    assert counted_as(mode) == name
 
 
 @given(

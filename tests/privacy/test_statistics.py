@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from doorctl.privacy.statistics import (
     ATTEMPT,
-    LEAF,
     LET_IN,
     NOT_DATED,
     ROUNDED_TO,
@@ -89,18 +88,16 @@ def test_hours_are_gathered_by_local_time(by: By, group: str) -> None:
     assert found.totals == (Total("self_service", ATTEMPT, "ok", 25, short=False),)
 
 
-def test_the_hour_that_comes_twice_in_october_is_one() -> None:
-    """On 25 October 2026 both say 02; together they are told as one hour of the day."""
-    twice = [ok(5, datetime(2026, 10, 25, hour, tzinfo=UTC)) for hour in (0, 1)]
+@pytest.mark.parametrize(
+    ("month", "day", "hours"), [(10, 25, [("02", 10)]), (3, 29, [("01", 5), ("03", 5)])]
+)
+def test_an_hour_that_comes_twice_or_never(
+    month: int, day: int, hours: list[tuple[str, int]]
+) -> None:
+    """In October both 02 are told as one hour of the day; in March there is no 02."""
+    night = [ok(5, datetime(2026, month, day, hour, tzinfo=UTC)) for hour in (0, 1)]
 
-    assert [(c.group, c.count) for c in tabulate(twice, By.HOUR).cells] == [("02", 10)]
-
-
-def test_the_hour_that_is_left_out_in_march_is_empty() -> None:
-    """On 29 March 2026 there is no 02."""
-    night = [ok(5, datetime(2026, 3, 29, hour, tzinfo=UTC)) for hour in (0, 1)]
-
-    assert [cell.group for cell in tabulate(night, By.HOUR).cells] == ["01", "03"]
+    assert [(cell.group, cell.count) for cell in tabulate(night, By.HOUR).cells] == hours
 
 
 def test_weekdays_come_in_their_order_and_what_has_no_hour_last() -> None:
@@ -118,13 +115,6 @@ def test_a_total_adds_what_is_shown_and_says_that_it_falls_short() -> None:
 
     assert [cell.count for cell in found.cells] == [25, None]
     assert found.totals == (Total("self_service", ATTEMPT, "ok", 25, short=True),)
-
-
-def test_kinds_and_modes_are_never_added_up() -> None:
-    """An opening of the leaf is no attempt, and a staffed hour no self-service."""
-    leaf = HourCount(EVENING, "staffed", LEAF, "passage", 40)
-
-    assert len(tabulate([ok(20), leaf], By.MONTH).totals) == 2
 
 
 @given(counts, st.sampled_from(By))

@@ -386,12 +386,6 @@ def test_who_may_what(door: WrittenLog) -> None:
     assert not re.search("/log/(reveal|export)", staff)
 
 
-def test_a_log_that_cannot_be_read(door: WrittenLog) -> None:
-    """Is said on a page of its own."""
-    door.break_it()
-    assert client(door).get("/log").status_code == 503
-
-
 def test_one_timeline_over_midnight(apps: Apps) -> None:
     """Tonight is from when the house was closed until now: attempts and events in one order.
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import threading
+from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from doorctl.core.language import languages
 from doorctl.privacy.statistics import ATTEMPT, COLUMNS, LEAF, By, Gathered, HourCount
 from doorctl.services import visits
 from doorctl.services.app import App
+from doorctl.store.door_log import HourlyHistory
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.statistics import (
     BREADTH,
@@ -36,6 +38,7 @@ from doorctl.web.staff.statistics import (
     statistics_pages,
 )
 from doorctl.web.words import Words
+from tests.web.addresses import built
 from tests.web.conftest import Apps
 from tests.web.pages.staging import ZONE, browser
 
@@ -233,3 +236,67 @@ def test_every_bar_is_inside_the_picture(counts: list[tuple[int, int]]) -> None:
     for bar in drawn["bars"]:
         assert SCALE <= bar["x"] <= bar["x"] + bar["width"] <= SCALE + BREADTH + 0.2
         assert 0 <= bar["y"] <= bar["y"] + bar["height"] <= HEIGHT + 0.2
+
+
+def test_kept_sums_of_years_never_tell_another_figure(app: App) -> None:
+    """Neither once more was counted, nor after a count of long ago that was written late."""
+    kept: dict[visits.Span, visits.Settled] = {}
+    spans: tuple[tuple[date | None, date | None], ...] = (
+        (None, None),
+        (AT.date(), AT.date()),
+        (AT.date(), date(2026, 4, 1)),
+    )
+    for more in (0, 0, 30, 7):
+        now = datetime.now(UTC)
+        counted(app, *(COUNTS[0]._replace(hour=at, count=more) for at in (AT, now, None)))
+        for span in spans:
+            whole = visits.statistics(app, *span)
+            for found in (visits.statistics(app, *span, kept) for _ in range(2)):
+                every = [by for by in By if by is not By.DAY]
+                assert [found.table(by) for by in every] == [whole.table(by) for by in every]
+                assert found.week() == whole.week()
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[HourCount]:
+    """All counts that are read from now on."""
+    read: list[HourCount] = []
+    hours = HourlyHistory.hours
+
+    def noted(self: HourlyHistory, *span: Any) -> Iterator[HourCount]:
+        """Read, and keep what was read."""
+        found = list(hours(self, *span))
+        read.extend(found)
+        return iter(found)
+
+    monkeypatch.setattr(HourlyHistory, "hours", noted)
+    return read
+
+
+def test_hours_long_over_are_read_once(app: App, read: list[HourCount]) -> None:
+    """Their sums are kept until one of them changes, so that three years cost no more than days.
+
+    Bug (speed of the pages): the page of statistics read and added up every hour of three years.
+    """
+    kept: dict[visits.Span, visits.Settled] = {}
+    reads = []
+    for _ in range(2):
+        visits.statistics(app, None, None, kept)
+        reads.append(len(read))
+        read.clear()
+
+    assert reads == [len(COUNTS), 0]
+
+
+def test_the_first_look_after_a_start_waits_for_no_years(app: App, read: list[HourCount]) -> None:
+    """Web adds them up by itself once it is ready; it goes on where there is no door log yet.
+
+    Bug (speed of the pages): the first look after a start took half a second, and its memory was
+    never given back.
+    """
+    with built(app.config) as pages:
+        pages.warm_up()
+        app.storage.visits_db.unlink()
+        pages.warm_up()
+
+    assert sorted(read, key=repr) == sorted(COUNTS, key=repr)
