@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+import doorctl
 from doorctl.access.patron import pin_check
 from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.config.tables import Branch
 from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind, Pin
+from doorctl.core.moments import ClockState, Moment
+from doorctl.privacy.audit import Action
 from doorctl.services import rights
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import TakenAs
 from doorctl.services.rights import Reach
+from doorctl.store.records import AuditRecords
 from tests.services.branches import (
     ban_card,
     ban_patron,
@@ -28,6 +35,7 @@ from tests.services.branches import (
 
 CARD, CPR, EITHER = "3000001234", "010170-1234", "0101701234"
 SOME_DAY = date(2099, 6, 1)
+LAST = datetime(2099, 6, 1, tzinfo=UTC)
 BAN = Ban(0, "smoke", datetime(2026, 1, 1, tzinfo=UTC), None, "staff-7", frozenset({"*"}))
 
 CARD_PASS = Pass(0, PassKind.CLEANER, SOME_DAY, SOME_DAY, label="Rengøring A/S")
@@ -153,6 +161,56 @@ class TestBans:
         assert typed not in str(refusal.value) or typed == "x"
         assert rights.every_ban(app) == ()
 
+    def test_that_adds_nothing_is_refused(self, app: App) -> None:
+        """The same sent twice, a shorter or a later one; a longer or wider one adds something.
+
+        Bug (attack review): the same ban stood twice, and lifting one said nothing of the other.
+        """
+        ban = replace(BAN, until=LAST, branches=frozenset({"here"}))
+        later = replace(ban, since=LAST - timedelta(days=1))
+        ban_patron(app, "1001", ban)
+        for again in (ban, replace(ban, until=LAST - timedelta(days=1)), later):
+            with pytest.raises(InputError, match="banned for as long already"):
+                ban_patron(app, "1001", again)
+        for more in (replace(ban, until=None), replace(BAN, until=None)):
+            ban_patron(app, "1001", more)
+        ban_patron(app, "1002", ban)
+
+        assert len(rights.every_ban(app)) == 4
+
+    def test_holds_once_under_each_reading(self, app: App) -> None:
+        """Where one of the two was lifted, it alone is banned again."""
+        ((first, _), _) = ban_card(app, EITHER, None, BAN)
+        with pytest.raises(InputError, match="banned for as long already"):
+            ban_card(app, EITHER, None, BAN)
+        rights.lift(app, first.number)
+
+        assert len(ban_card(app, EITHER, None, BAN)) == 1
+
+    def test_that_is_lifted_leaves_what_else_holds(self, app: App) -> None:
+        """One of two of the same patron; one that was lifted, is ahead or another's is none."""
+        here = replace(BAN, branches=frozenset({app.config.branch.id}))
+        first, second = (
+            ban_patron(app, "1001", replace(here, until=until))[0].number for until in (LAST, None)
+        )
+        ban_patron(app, "1001", replace(BAN, since=LAST))
+        ban_patron(app, "1002", BAN)
+
+        assert rights.lift(app, first).others == (second,)
+        assert rights.lift(app, second).others == ()
+
+    def test_that_is_looked_at_alone_is_noted_by_its_number(self, app: App) -> None:
+        """What for, too; of one that was lifted there is no letter, and nothing is noted."""
+        ban_patron(app, "1001", BAN)
+        assert rights.ban_to_write_of(app, 1) == replace(BAN, number=1)
+        rights.lift(app, 1)
+
+        with pytest.raises(InputError, match="no ban 1;"):
+            rights.ban_to_write_of(app, 1)
+        with closing(AuditRecords(app.storage.branch_db)) as audit:
+            looks = [one.deed for one in audit.entries() if one.deed.action is Action.BANS_LISTED]
+        assert [look.details for look in looks] == [{"letter": 1}]
+
 
 class TestPasses:
     """A pass is bound to one card or code."""
@@ -193,3 +251,63 @@ class TestPasses:
 
         with open_book(app) as book:
             assert book.passes_of(key(app, IdentifierKind.CPR, EITHER)) == (held,)
+
+
+ZONE = ZoneInfo("Europe/Copenhagen")
+LOCAL = datetime(2026, 11, 25, 14, 30, tzinfo=ZONE)
+NOW = Moment(LOCAL, LOCAL.astimezone(UTC), ClockState.TRUSTED)
+BRANCH = Branch(name="Biblioteket, Øst", id="oest", phone="12 34 56 78")
+WRITTEN = Ban(
+    number=7,
+    reason="røg i læsesalen",
+    since=datetime(2026, 12, 1, tzinfo=ZONE),
+    until=datetime(2027, 3, 1, tzinfo=ZONE),
+    by="grethe",
+    branches=frozenset({"oest"}),
+    note="Vi talte om det den 2. november.",
+)
+
+
+class TestLetter:
+    """The letter that tells a patron of a ban."""
+
+    def test_says_all_that_a_patron_has_to_know_in_both_languages(self) -> None:
+        """Why, from when, until when, the note, whom to call and by which number; not who decided.
+
+        It speaks of the house rules: biblioteksloven § 31 is about lending only.
+        """
+        danish, english = rights.letter(WRITTEN, BRANCH, NOW).split("-" * 60)
+
+        for text in (danish, english):
+            for part in (BRANCH.name, WRITTEN.reason, WRITTEN.note, BRANCH.phone, " 7."):
+                assert part in text
+            assert not [part for part in ("§", "loven", WRITTEN.by) if part in text]
+        assert "fra den 1.12.2026 til og med den 28.2.2027" in danish
+        assert "from 1 December 2026 until 28 February 2027, that day too" in english
+        assert "husets regler" in danish
+        assert "the house rules" in english
+
+    def test_calls_a_ban_by_the_one_word_that_all_use(self) -> None:
+        """Staff and what a person is handed say the same; "udelukkelse" is of lending."""
+        danish, _ = rights.letter(WRITTEN, BRANCH, NOW).split("-" * 60)
+        package = Path(doorctl.__file__).parent
+        paths = [path for end in ("py", "po", "html") for path in package.rglob(f"*.{end}")]
+        texts = {path.name: path.read_text("utf-8").lower() for path in paths}
+        allowed = "udelukkelse fra lån"
+
+        assert "Du har fået karantæne" in danish
+        assert "Karantænen har nummer 7." in danish
+        assert [name for name, text in texts.items() if "udeluk" in text.replace(allowed, "")] == []
+
+    def test_leaves_no_gap_where_something_is_not_known(self) -> None:
+        """Without an end it promises another look, without a telephone it asks for a call.
+
+        Nobody is shut out for ever by oversight.
+        """
+        text = rights.letter(replace(WRITTEN, until=None, note=""), replace(BRANCH, phone=""), NOW)
+
+        for part in ("indtil videre", "et år", "until further notice", "after a year"):
+            assert part in text
+        assert "ring til os." in text
+        assert "call us." in text
+        assert "\n\n\n" not in text

@@ -134,33 +134,6 @@ REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
 )
 
 
-@pytest.mark.parametrize("requests", REQUESTS, ids=lambda some: some[-1].deed.name)
-def test_a_change_is_the_same_as_at_the_writer_itself(
-    requests: tuple[Request[Any], ...],
-    web: Path,
-    memory: MemoryBranch,
-    staff: Books,
-    others: Books,
-) -> None:
-    """Each field arrives, whatever comes of it comes back, and the branch is left the same."""
-    other = MemoryBranch()
-    there = [
-        ask_web(web, request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S) for request in requests
-    ]
-    branch = OpenBranch(other, other, MemoryAudit(), others)
-    here = [request.run(branch, BY, NOW) for request in requests]
-
-    assert there == here
-    assert memory.every_ban() == other.every_ban()
-    assert memory.every_pass() == other.every_pass()
-    assert memory.calendar() == other.calendar()
-    assert memory.override() == other.override()
-    assert staff.accounts.every() == others.accounts.every()
-    for one in staff.accounts.every():
-        assert staff.accounts.password_of(one.name) == others.accounts.password_of(one.name)
-        assert staff.accounts.factor_of(one.name) == others.accounts.factor_of(one.name)
-
-
 FIXED = {
     "add_ban": ("ban row_key patron_ref", "ban_added", "number"),
     "change_ban": ("ban", "ban_changed", "number"),
@@ -189,22 +162,43 @@ FIXED = {
 """By its name on the wire: the names of a request's arguments, its action and its details."""
 
 
-@pytest.mark.parametrize("requests", REQUESTS)
-def test_names_on_the_wire_and_on_record_are_fixed(
-    requests: tuple[Request[Any], ...], web: Path, audit: MemoryAudit, tmp_path: Path
+@pytest.mark.parametrize("requests", REQUESTS, ids=lambda some: some[-1].deed.name)
+def test_a_change_is_the_same_as_at_the_writer_itself(
+    requests: tuple[Request[Any], ...],
+    web: Path,
+    memory: MemoryBranch,
+    staff: Books,
+    others: Books,
 ) -> None:
-    """Web and commands of two versions understand each other, and so does a reader of the log."""
-    questions: list[Question] = []
+    """Each field arrives, whatever comes of it comes back, and the branch is left the same.
+
+    The names on the wire and on record are fixed: web and commands of two versions understand each
+    other, and so does a reader of the log.
+    """
+    other, questions = MemoryBranch(), list[Question]()
 
     def passed_on(question: Question) -> Mapping[str, Any]:
         questions.append(question)
         return ask(web, Question(question.ask, question.about), timeout_s=LONG_S)
 
-    with serving(tmp_path / "between.sock", dict.fromkeys(FIXED, passed_on)) as path:
-        for request in requests:
+    with serving(web.with_name("between.sock"), dict.fromkeys(FIXED, passed_on)) as path:
+        there = [
             ask_web(path, request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
+            for request in requests
+        ]
+    branch = OpenBranch(other, other, MemoryAudit(), others)
+    here = [request.run(branch, BY, NOW) for request in requests]
 
-    entry, asked = tuple(audit.entries())[-1], questions[-1]
+    assert there == here
+    assert memory.every_ban() == other.every_ban()
+    assert memory.every_pass() == other.every_pass()
+    assert memory.calendar() == other.calendar()
+    assert memory.override() == other.override()
+    assert staff.accounts.every() == others.accounts.every()
+    for one in staff.accounts.every():
+        assert staff.accounts.password_of(one.name) == others.accounts.password_of(one.name)
+        assert staff.accounts.factor_of(one.name) == others.accounts.factor_of(one.name)
+    entry, asked = MemoryAudit(memory).entries()[-1], questions[-1]
     names, action, details = FIXED[asked.ask]
     assert list(asked.about) == ["request", "by", "before_s"]
     assert list(asked.about["request"]) == names.split()
