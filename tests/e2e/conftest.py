@@ -2,15 +2,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from doorctl.config import load
-from doorctl.rpc.control import ControlServer
-from doorctl.services.app import App
-from doorctl.services.branch import BranchThread
 from tests.e2e.door import Door, Staged, until
 from tests.e2e.people import write_feed
 from tests.web.branch import Branch
@@ -199,17 +195,7 @@ def bare(doors: Doors, tmp_path: Path) -> Door:
     return doors.bare(tmp_path)
 
 
-@pytest.fixture(params=["alone", "beside web"])
-def branch(request: pytest.FixtureRequest, door: Door) -> Iterator[Door]:
-    """Give a branch that is open at all hours, whose file nobody writes or web does."""
-    door.configured("policy.code_entry=true")
-    if request.param == "alone":
-        yield door
-        return
-    config = load(Path(door.options[0].removeprefix("--config=")), door.options[2::2])
-    with closing(BranchThread(App.of(config))) as desk:
-        desk.open()
-        server = ControlServer(config.web.socket, desk.answers())
-        server.start()
-        yield door
-        server.stop()
+@pytest.fixture
+def branch(door: Door) -> Door:
+    """Give a branch that is open at all hours and takes codes, whose file nobody else writes."""
+    return door.configured("policy.code_entry=true")
