@@ -7,6 +7,7 @@ of a card's row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -38,39 +39,20 @@ MIN_DIFFERENT_DIGITS = 4
 """111112 and 131313 are what people try first."""
 
 
+_DAY, _MONTH, _YEAR = "(0[1-9]|[12][0-9]|3[01])", "(0[1-9]|1[0-2])", "((19|20)?[0-9]{2})"
+_DATE = re.compile(f"{_DAY}{_MONTH}{_YEAR}|{_MONTH}{_DAY}{_YEAR}|{_YEAR}{_MONTH}{_DAY}")
+
+
 def guessable(code: str) -> bool:
     """Tell whether people try this code first: a run, few digits, a repeated group, or a date."""
+    steps = {(int(later) - int(earlier)) % 10 for earlier, later in pairwise(code)}
     return (
         len(set(code)) < MIN_DIFFERENT_DIGITS
-        or _is_run(code)
-        or _repeats_a_group(code)
-        or _reads_as_date(code)
+        or steps in ({1}, {9})
+        # A text that repeats itself is found in its own double before the double's second half.
+        or (code + code).find(code, 1) < len(code)
+        or _DATE.fullmatch(code) is not None
     )
-
-
-def _is_run(code: str) -> bool:
-    steps = {(int(later) - int(earlier)) % 10 for earlier, later in pairwise(code)}
-    return steps in ({1}, {9})
-
-
-def _repeats_a_group(code: str) -> bool:
-    # A text that repeats itself is found in its own double before the double's second half.
-    return (code + code).find(code, 1) < len(code)
-
-
-def _reads_as_date(code: str) -> bool:
-    if len(code) == 8:  # noqa: PLR2004 -- ddmmyyyy and the like
-        return any(
-            code[year : year + 2] in {"19", "20"} and _has_date(code[:year] + code[year + 2 :])
-            for year in (0, 4)
-        )
-    return len(code) == 6 and _has_date(code)  # noqa: PLR2004 -- ddmmyy and the like
-
-
-def _has_date(code: str) -> bool:
-    first, second, third = (int(code[start : start + 2]) for start in (0, 2, 4))
-    day_month_pairs = ((first, second), (second, first), (third, second))
-    return any(1 <= day <= 31 and 1 <= month <= 12 for day, month in day_month_pairs)  # noqa: PLR2004
 
 
 ALL_BRANCHES = "*"

@@ -168,8 +168,8 @@ def list_bans(app: App, why: str, as_json: bool) -> None:
 @with_app
 def lift_ban(app: App, number: int) -> None:
     """Lift the ban NUMBER before its end."""
-    lifted = rights.lift(app, number)
-    still = "".join(f" Ban {ban} of the same card or patron still holds." for ban in lifted.others)
+    others = rights.lift(app, number)
+    still = "".join(f" Ban {ban} of the same card or patron still holds." for ban in others)
     click.echo(f"Ban {number} is lifted.{still}")
 
 

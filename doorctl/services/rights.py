@@ -70,14 +70,6 @@ class Card:
         return Reach.THIS_CARD if self.patron_ref.startswith(MADE_UP_REF) else Reach.PATRON
 
 
-@dataclass(frozen=True, slots=True)
-class Lifted:
-    """A lifted ban, and the numbers of the bans of the same card or patron that still hold."""
-
-    ban: Ban
-    others: tuple[int, ...]
-
-
 class PassState(Enum):
     """What a pass does now; the values are fixed names in lists and scripts."""
 
@@ -125,25 +117,24 @@ def ban(app: App, cards: Iterable[Card], new: Ban) -> tuple[tuple[Ban, Reach], .
     return tuple(made)
 
 
-def lift(app: App, number: int) -> Lifted:
-    """Lift a ban before its end, and find which others still hold.
+def lift(app: App, number: int) -> tuple[int, ...]:
+    """Lift a ban before its end; return the bans of the same card or patron that still hold.
 
     Raises InputError: there is none of that number, or it was lifted.
     """
     with open_book(app) as book:
         entries = book.every_ban()
-    ban, here = change(app, deeds.lift_ban(number)), app.config.branch.id
-    moment = app.clock.moment()
-    whose = next((entry for entry in entries if entry.held.number == number), None)
-    others = (
+    change(app, deeds.lift_ban(number))
+    moment, here = app.clock.moment(), app.config.branch.id
+    lifted = next((entry for entry in entries if entry.held.number == number), None)
+    return tuple(
         entry.held.number
         for entry in entries
-        if whose is not None
-        and entry is not whose
-        and entry.is_of_the_same(whose)
+        if lifted is not None
+        and entry is not lifted
+        and entry.is_of_the_same(lifted)
         and ban_state(entry, moment, here) is BanState.HOLDS
     )
-    return Lifted(ban, tuple(others))
 
 
 def for_card(
@@ -230,22 +221,20 @@ def ban_to_write_of(app: App, number: int, what: str = "letter") -> Ban:
 # library exclude from lending, and from nothing else. So a ban is "karantæne", as in the house
 # rules of Copenhagen's libraries, here and on every page; the law's own word would say too much.
 
-HOUSE_RULES = (
-    "This follows from the house rules and is about the unstaffed hours only. You can borrow as "
-    "before, and you are welcome when staff are there."
-)
-COMPLAINT = (
-    "If you disagree, you can complain to the head of the library. Write or call; a complaint "
-    "needs no particular form."
-)
 PARAGRAPHS = (
     "{branch}: you can't come in while the library is unstaffed",
     "Your card does not open the door {span}.",
     "The reason is: {reason}",
     "{note}",
-    HOUSE_RULES,
+    (
+        "This follows from the house rules and is about the unstaffed hours only. You can borrow "
+        "as before, and you are welcome when staff are there."
+    ),
     "{call}{number}",
-    COMPLAINT,
+    (
+        "If you disagree, you can complain to the head of the library. Write or call; a complaint "
+        "needs no particular form."
+    ),
 )
 
 

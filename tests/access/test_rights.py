@@ -540,18 +540,6 @@ def _minutes(number: int) -> timedelta:
     return timedelta(minutes=number)
 
 
-@given(st.text("0123456789", min_size=6, max_size=9))
-def test_a_code_read_backwards_is_as_easy_to_guess(code: str) -> None:
-    """But for dates, what is easy one way is easy the other way."""
-    turned = code[::-1]
-    runs = {"0123456789" * 2, "9876543210" * 2}
-
-    if any(code in run for run in runs):
-        assert guessable(turned)
-    if len(set(code)) == 1:
-        assert guessable(code)
-
-
 # When a ban begins and ends as staff say it, and what one does now.
 
 

@@ -189,8 +189,8 @@ class BansPages:
         return await self._shown(request, Form(form), whom=whom)
 
     async def _lift(self, request: PageRequest) -> Response:
-        ended = await request.do(rights.lift, filled_in.row_number(request))
-        return request.done(BANS, "still_banned" if ended.others else "lifted")
+        others = await request.do(rights.lift, filled_in.row_number(request))
+        return request.done(BANS, "still_banned" if others else "lifted")
 
     async def _letter(self, request: PageRequest) -> Response:
         number = filled_in.row_number(request)
