@@ -23,7 +23,7 @@ from tests.services.branches import key, register
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import NOW, SURE, browser, confirmed
 
-CARD, SCRIPT = "3000001234", "<script>alert(1)</script>"
+CARD = "3000001234"
 FORM = {
     "card": CARD,
     "reason": "noise",
@@ -119,13 +119,13 @@ def test_what_is_told_of_whom_it_holds_for(
     [
         {"card": ""},
         {"patron_ref": "1001"},
+        {"card": "", "patron_ref": "010170-1234"},
         {"reason": ""},
         {"days": ""},
         {"days": "15"},
         {"last": ""},
         {"last": "tomorrow"},
         {"first": "tomorrow"},
-        {"last": "2026-11-01"},
         {"last": "9999-12-31"},
         {"reason": "other"},
         {"own_words": "\x1b[31mred"},
@@ -133,7 +133,10 @@ def test_what_is_told_of_whom_it_holds_for(
     ],
 )
 def test_what_makes_no_sense_bans_nobody(wrong: dict[str, str], app: App) -> None:
-    """It is told in Danish above the form and at its field; a card that was read stays known."""
+    """It is told in Danish above the form and at its field; a card that was read stays known.
+
+    Neither that nor a CPR number in the wrong field stands in the form that comes back.
+    """
     answer = client(app).post("/bans", data=FORM | wrong)
 
     assert answer.status_code == 422
@@ -143,6 +146,7 @@ def test_what_makes_no_sense_bans_nobody(wrong: dict[str, str], app: App) -> Non
     whom = {"card", "patron_ref"} & set(wrong)
     assert ('name="card" type="text" value=""' if whom else "der ender på 1234") in answer.text
     assert f'value="{CARD}' not in answer.text
+    assert "010170" not in answer.text
 
 
 def test_a_ban_that_is_sent_twice_stands_once(app: App) -> None:
@@ -163,17 +167,6 @@ def test_a_ban_that_is_sent_twice_stands_once(app: App) -> None:
     assert lifted == "/bans?done=still_banned"
     assert "en anden karantæne" in asking.get(lifted).text
     assert asking.post("/bans/2/lift").headers["location"] == "/bans?done=lifted"
-
-
-@pytest.mark.parametrize("typed", ["0101701234", "010170-1234", "01 01 70 1234"])
-def test_a_cpr_number_is_not_taken_for_the_library_systems(typed: str, app: App) -> None:
-    """It is said where it belongs, and stands nowhere: not even in the form that comes back."""
-    answer = client(app).post("/bans", data=FORM | {"card": "", "patron_ref": typed})
-
-    assert answer.status_code == 422
-    assert "Skriv det i feltet til kortet." in answer.text
-    assert typed not in answer.text
-    assert stored(app) == ()
 
 
 def test_the_letter_is_in_both_languages(app: App) -> None:

@@ -20,7 +20,7 @@ from tests.web.conftest import Apps
 from tests.web.desk_records import recorded
 from tests.web.pages.staging import SURE, browser, confirmed
 
-CARD, SCRIPT = "3000001234", "<script>alert(1)</script>"
+CARD = "3000001234"
 FORM = {
     "kind": "association",
     "label": "Skakklubben",
@@ -228,9 +228,7 @@ def test_a_pass_is_changed_and_its_code_stays(app: App) -> None:
         {"pin": "own", "own_pin": "123"},
         {"last": ""},
         {"last": "2026-11-30"},
-        {"last": "2028-11-30"},
         {"opens": "17:00"},
-        {"opens": "25:00", "closes": "26:00"},
         {"weekday": "7"},
         {"weekday": "²"},
         {"companions": "99"},
