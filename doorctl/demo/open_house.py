@@ -528,7 +528,7 @@ def _built(directory: Path, paper: Paper, now: datetime, stack: ExitStack) -> Ho
     hands = Hands(stage, window)
     old_visit = opened(stage, paper, now)
     evening = Player(*(stage, paper, READABLE, old_visit), lambda scene: window.note(scene=scene))
-    player = Player(stage, paper, READABLE if paper.live else AT_ONCE, old_visit)
+    player = Player(stage, paper, AT_ONCE, old_visit)
     programme = Programme(evening, hands, window)
     return House(paper, stage, load(path, stage.overrides), window, hands, player, programme)
 

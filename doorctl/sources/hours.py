@@ -13,15 +13,15 @@ from datetime import date
 from http import HTTPStatus
 from operator import attrgetter
 from types import MappingProxyType
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 
 from doorctl.access.calendar import DAY_MINUTES, Mode, ModeSpan, StoredDay
 from doorctl.config.hours import HalfHoliday
-from doorctl.config.tables import is_this_machine, shown
+from doorctl.config.tables import shown
 from doorctl.core.asking import ASK_JSON, body_of, unreached
-from doorctl.core.errors import InputError, NotAnsweringError, WebsiteHoursError
+from doorctl.core.errors import NotAnsweringError, WebsiteHoursError
 
 PATH = "/api/v1/opening_hours"
 LAST_MINUTE = DAY_MINUTES - 1
@@ -186,16 +186,12 @@ class Website:
 
     Proxies that the environment names are not used and no redirect is followed: the hours open the
     door, so only the address in the configuration is believed. `limit_s` covers connection, TLS and
-    every byte of the answer; without `context` the system's authorities count. Raises InputError:
-    `url` is plain http to another machine.
+    every byte of the answer; without `context` the system's authorities count.
     """
 
     def __init__(
         self, url: str, *, limit_s: float = LIMIT_S, context: ssl.SSLContext | None = None
     ) -> None:
-        address = urlsplit(url)
-        if address.scheme != "https" and not is_this_machine(address.hostname or ""):
-            raise InputError("the website is asked over https only; see hours.website_url")
         self._base = url.rstrip("/")
         self._limit_s = limit_s
         self._context = context

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from typing import get_args
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -144,22 +143,6 @@ def test_without_any_hours_it_is_always_open() -> None:
 
     assert calendar.always_open
     assert calendar.day(DAY) == ALL_DAY
-
-
-def test_staffs_week_goes_past_midnight_from_any_day_to_the_next() -> None:
-    """Every hour to every hour, on each weekday: open from the one until just before the other."""
-    opening, monday, minute = Opening(source="staff"), date(2026, 12, 21), timedelta(minutes=1)
-    for weekday, starts, lasts in product(range(7), range(24), range(1, 25)):
-        span = ModeSpan(Mode.SELF_SERVICE, starts * 60, (starts + lasts) * 60)
-        week = week_of([span] if at == weekday else [] for at in range(7))
-        calendar = calendar_of(opening, StoredCalendar(week=week))
-        begins = datetime.combine(monday, time(starts), ZoneInfo("Europe/Copenhagen"))
-        begins += timedelta(days=weekday)
-        ends = begins + timedelta(hours=lasts)
-        found = [calendar.mode_at(at) for at in (begins - minute, begins, ends - minute, ends)]
-
-        expected = [Mode.CLOSED, Mode.SELF_SERVICE, Mode.SELF_SERVICE, Mode.CLOSED]
-        assert found == expected, (weekday, starts, lasts)
 
 
 def test_a_week_whose_sunday_night_meets_monday_is_refused() -> None:

@@ -215,7 +215,7 @@ def test_hours_that_were_emptied_count_once_they_were_read_again(rounds: Followi
     """
     rounds.turn()
     hours, rounds.script.items = rounds.script.items, []
-    rounds.turn(FETCH_EVERY_S)
+    rounds.turn(DAY_S)
     assert rounds.alarms() == ["website_emptied"]
     for _ in range(5):
         rounds.turn(AGAIN_S)
