@@ -161,7 +161,7 @@ class Work:
                 systemctl(self.root, "start", "doorctl-web")
         self._add_account()
         boot = self._boot()
-        units = (*UNITS, *(["doorctl-backup.timer"] if config.backup.wanted else []))
+        units = (*UNITS, *(["doorctl-backup.timer"] if config.backup.recipients else []))
         systemctl(self.root, "enable", *units, offline=True)
         systemctl(self.root, "restart" if changed else "start", *units)
         tested = self._call("selftest", may_fail=True).splitlines()

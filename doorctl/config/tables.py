@@ -304,7 +304,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keypad:
+class Keypad(Reader):
     """The PIN pad's serial line and how long a patron may take."""
 
     port: str = key(
@@ -313,10 +313,6 @@ class Keypad:
         allowed='the path of a serial device, or ""',
         max_length=255,
     )
-    baud: Baud = key(9600)
-    data_bits: DataBits = key(8)
-    parity: Parity = key("none")
-    stop_bits: StopBits = key(1)
     digit_timeout_s: float = key(20.0, within=(1, 60))
     total_timeout_s: float = key(60.0, within=(1, 300))
 
@@ -507,11 +503,6 @@ class Oidc:
     max_age_min: int = key(0, within=(0, 480))
     ca_file: Path = key(Path(), example="/etc/doorctl/oidc-ca.pem")
 
-    @property
-    def wanted(self) -> bool:
-        """Whether an identity provider is asked."""
-        return self.issuer != ""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
@@ -575,11 +566,6 @@ class Lms:
     deny_flags: tuple[Flag, ...] = key(
         (), example=[6, 7], allowed="a list of whole numbers from 1 to 14", max_length=14
     )
-
-    @property
-    def wanted(self) -> bool:
-        """Whether there is a library system to ask."""
-        return self.kind != ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -651,11 +637,6 @@ class AlarmEmail:
     password_file: Path = key(Path(), example="/etc/doorctl/mail.password")
     ca_file: Path = key(Path(), example="/etc/doorctl/mail-ca.pem")
 
-    @property
-    def wanted(self) -> bool:
-        """Whether alarms go by e-mail."""
-        return self.host != ""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmWebhook:
@@ -666,11 +647,6 @@ class AlarmWebhook:
     )
     secret_file: Path = key(Path(), example="/etc/doorctl/webhook.secret")
     ca_file: Path = key(Path(), example="/etc/doorctl/webhook-ca.pem")
-
-    @property
-    def wanted(self) -> bool:
-        """Whether alarms are posted."""
-        return self.url != ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -695,7 +671,7 @@ class Alarms:
     @property
     def wanted(self) -> bool:
         """Whether alarms leave the house at all."""
-        return self.email.wanted or self.webhook.wanted
+        return bool(self.email.host or self.webhook.url)
 
 
 Recipient = Annotated[
@@ -730,11 +706,6 @@ class Backup:
     known_hosts_file: Path = key(Path(), example="/etc/doorctl/backup.hosts")
     password_file: Path = key(Path(), example="/etc/doorctl/backup.password")
     ca_file: Path = key(Path(), example="/etc/doorctl/backup-ca.pem")
-
-    @property
-    def wanted(self) -> bool:
-        """Whether backups are made."""
-        return self.recipients != ()
 
 
 SourceKind = Literal["feed"]

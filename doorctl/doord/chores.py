@@ -588,7 +588,7 @@ class Lookout:
 
     def _backup(self) -> dict[str, str | None]:
         moment, stores = self.stores.clock.moment(), self.stores
-        if not self.config.backup.wanted or not moment.dependable:
+        if not self.config.backup.recipients or not moment.dependable:
             return {}
         with suppress(StoreError), closing(AuditRecords(self.config.storage.branch_db)) as records:
             stores.backup_at = at = records.last_backup()

@@ -434,7 +434,7 @@ class SigningIn:
     def _identity_provider(self) -> IdentityProvider:
         if self._provider is None:
             oidc = self._config.signin.oidc
-            if not oidc.wanted:
+            if not oidc.issuer:
                 raise IdentityProviderError(NO_PROVIDER)
             # Where nobody signs in by it, it costs no memory.
             from doorctl.core.asking import read_password, trusting

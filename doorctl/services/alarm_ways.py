@@ -193,7 +193,7 @@ def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[
         stack.callback(posting.close)
         return posting
 
-    wanted = (("e-mail", email.wanted, by_mail), ("webhook", webhook.wanted, by_webhook))
+    wanted = (("e-mail", email.host, by_mail), ("webhook", webhook.url, by_webhook))
     for name, build in ((name, build) for name, used, build in wanted if used):
         try:
             usable[name] = build()

@@ -104,7 +104,7 @@ def local(at: datetime, config: Config) -> datetime:
 
 def ask_s(config: Config) -> float | None:
     """Return how long the library system's answer may take; None without a library system."""
-    return config.lms.timeout_s + VIA_WEB_S if config.lms.wanted else None
+    return config.lms.timeout_s + VIA_WEB_S if config.lms.kind else None
 
 
 def web_answers_s(config: Config) -> float:

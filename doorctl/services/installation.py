@@ -342,7 +342,7 @@ def make_backup(app: App) -> tuple[Path, list[Path]]:
     made, and no older one was deleted; or not be sent, and is kept here.
     """
     wanted, branch = app.config.backup, app.config.branch.id
-    if not wanted.wanted:
+    if not wanted.recipients:
         raise InputError(
             "no backups are configured: make a key by `age-keygen` on another machine, and give "
             "its public half as backup.recipients"

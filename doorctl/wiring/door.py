@@ -307,7 +307,7 @@ class _Door:
     def _jobs(self) -> SlowJobs:
         config, stores = self.config, self._stores
         jobs = SlowJobs(self._ledger, stores.worker, self._log, pause=Event().wait)
-        if not config.lms.wanted:
+        if not config.lms.kind:
             return jobs
         # It costs 0.3 MB, and most doors ask nobody.
         from doorctl.sync.feed import lent_patron

@@ -221,7 +221,7 @@ def pages(
         *hold_pages(frame),
         *audit_pages(frame),
         *AccountsPages(frame).routes(),
-        *(MunicipalityPages(frame, signing_in).routes() if config.signin.oidc.wanted else ()),
+        *(MunicipalityPages(frame, signing_in).routes() if config.signin.oidc.issuer else ()),
         *panel.routes(),
         *WatchingPages(app, frame.aside, alarms, token).routes(),
     )
@@ -469,7 +469,7 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
         **alarms.answers,
         TRUST_CLOCK: lambda _question: believes(clock),
     }
-    if config.lms.wanted:
+    if config.lms.kind:
         answers |= answers_of_library(
             config, clock, log, stack, worker=worker, writer=reception.writer
         )

@@ -39,8 +39,8 @@ def loaded(configured: Configured) -> Loading:
 def test_nothing_is_asked_by_default(loaded: Loading) -> None:
     """Without a kind there is no library system, whatever else stands there."""
     assert loaded() == Lms()
-    assert not loaded().wanted
-    assert not loaded(url="'https://cms.example'", user="'doorctl'").wanted
+    assert not loaded().kind
+    assert not loaded(url="'https://cms.example'", user="'doorctl'").kind
 
 
 def test_a_whole_table_is_right(loaded: Loading, tmp_path: Path) -> None:
@@ -48,7 +48,6 @@ def test_a_whole_table_is_right(loaded: Loading, tmp_path: Path) -> None:
     fbs = loaded(**{**FBS, "password_file": "'$CREDENTIALS_DIRECTORY/lms'"}, ca_file="'ca.pem'")
     sip2 = loaded(**SIP2, resident_classes="['VOKSEN']", deny_flags="[6, 14]")
 
-    assert fbs.wanted
     assert (fbs.password_file, fbs.ca_file) == (Path("/run/credentials/lms"), tmp_path / "ca.pem")
     assert (fbs.timeout_s, fbs.pause_min, fbs.row_days, fbs.pin_days) == (2.0, 10.0, 3, 30)
     assert (sip2.resident_classes, sip2.deny_flags) == (("VOKSEN",), (6, 14))

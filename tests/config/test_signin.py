@@ -42,14 +42,13 @@ def wrong(directory: Path, *overrides: str, text: str = OIDC) -> str:
 
 def test_no_identity_provider_is_asked_by_default(tmp_path: Path) -> None:
     """Local accounts need no table; they are made by a command."""
-    assert not loaded(tmp_path, "").signin.oidc.wanted
+    assert not loaded(tmp_path, "").signin.oidc.issuer
 
 
 def test_an_identity_provider_is_read_as_it_is_written(tmp_path: Path) -> None:
     """The groups in their order, whatever signs are in their names; the secret's path is whole."""
     oidc = loaded(tmp_path, OIDC).signin.oidc
 
-    assert oidc.wanted
     assert oidc.roles == ("manager=CN=dør ledere,OU=x", "staff=doorctl-staff")
     assert oidc.client_secret_file == Path("/run/credentials/oidc")
     assert (oidc.name_claim, oidc.groups_claim) == ("preferred_username", "groups")
@@ -92,4 +91,4 @@ def test_this_machine_may_be_asked_in_the_clear(tmp_path: Path) -> None:
     """For a trial, and for what stands in front and encrypts."""
     override = "signin.oidc.issuer=http://127.0.0.1:8090/realm"
 
-    assert loaded(tmp_path, OIDC, override).signin.oidc.wanted
+    assert loaded(tmp_path, OIDC, override).signin.oidc.issuer

@@ -158,7 +158,7 @@ class Entrance:
             name="" if form is None else form.text("name"),
             codes=codes,
             tells_time=self._signing_in.tells_time,
-            elsewhere=self._frame.app.config.signin.oidc.wanted,
+            elsewhere=self._frame.app.config.signin.oidc.issuer != "",
             next=wanted,
             address=sign_in_at(wanted, done if error is None and done in SAID else ""),
         )
