@@ -180,12 +180,8 @@ def test_answers_alone_set_up_a_branch_and_twice_change_nothing(set_up: SetUp) -
 @pytest.mark.parametrize(
     ("answers", "told"),
     [
-        ("branch = 5\n", ["branch", "reader.port"]),
         ("[branch]\nid = 'Ø'\n[setup]\nboot_lines = 1\n", ["branch.id", "setup.boot_lines"]),
         ("not toml", ["line 1"]),
-        ("[setup]\ncertificate = 'files'\n", ["setup.certificate_file", "branch.name"]),
-        ("[sync]\nfeed = 'x'\n", ["sync.feed"]),
-        ('[[outputs]]\nname = "light"\npin = 9\n', ["outputs"]),
     ],
 )
 def test_wrong_answers_are_all_told_and_nothing_is_changed(

@@ -1,28 +1,26 @@
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Output
-from doorctl.config import load
 from doorctl.config.tables import WiredOutput
-from doorctl.core.errors import ConfigError
-from tests.config.conftest import RIGHT
+from tests.config.conftest import RIGHT, Configured, Wrong
 
+Loading = Callable[[str], tuple[WiredOutput, ...]]
 LIGHT = '[[outputs]]\nname = "light"\npin = 12\nmodes = ["staffed", "self_service"]\n'
 PCS = '[[outputs]]\nname = "pcs"\ncommand = ["/usr/local/bin/pcs", "--all"]\nmodes = ["staffed"]\n'
 
 
-def outputs(tmp_path: Path, text: str) -> tuple[WiredOutput, ...]:
-    """Load a configuration with these lines at its end and return its outputs."""
-    path = tmp_path / "doorctl.toml"
-    path.write_text(f"{RIGHT}{text}", encoding="utf-8")
-    return load(path, environment={}).outputs
+@pytest.fixture
+def loaded(configured: Configured) -> Loading:
+    """Return a function that loads a configuration with these lines at its end."""
+    return lambda text: configured(RIGHT + text).outputs
 
 
-def test_outputs_are_pins_or_commands(tmp_path: Path) -> None:
+def test_outputs_are_pins_or_commands(loaded: Loading) -> None:
     """Each has a name, a pin or a command, its modes and its offsets."""
-    light, pcs = outputs(tmp_path, f"{LIGHT}lead_min = 10\nlag_min = -5\n{PCS}")
+    light, pcs = loaded(f"{LIGHT}lead_min = 10\nlag_min = -5\n{PCS}")
 
     assert (light.pin, light.command) == (12, ())
     assert light.rule == Output("light", frozenset({Mode.STAFFED, Mode.SELF_SERVICE}), 10, -5)
@@ -30,11 +28,11 @@ def test_outputs_are_pins_or_commands(tmp_path: Path) -> None:
     assert pcs.rule == Output("pcs", frozenset({Mode.STAFFED}))
 
 
-def test_an_announcement_needs_no_modes(tmp_path: Path) -> None:
+def test_an_announcement_needs_no_modes(loaded: Loading) -> None:
     """What is only heard at the warnings is on in no mode, and for ten seconds by default."""
     text = PCS.replace('"staffed"', "") + "at_warnings = true\n"
 
-    (found,) = outputs(tmp_path, text)
+    (found,) = loaded(text)
     assert (found.rule.modes, found.at_warnings, found.pulse_s) == (frozenset(), True, 10.0)
 
 
@@ -84,9 +82,6 @@ def test_an_announcement_needs_no_modes(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_outputs_may_not_say(tmp_path: Path, text: str, told: str) -> None:
+def test_what_outputs_may_not_say(wrong: Wrong, text: str, told: str) -> None:
     """Each slip is told by the output's place and key, with what is found and what is right."""
-    with pytest.raises(ConfigError) as caught:
-        outputs(tmp_path, text)
-
-    assert [str(problem) for problem in caught.value.problems] == [told]
+    assert wrong(text) == [told]

@@ -6,16 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.config import Config, load
-from doorctl.core.errors import ConfigError
+from tests.config.conftest import RIGHT, Configured, Wrong
 
-RIGHT = """
-[branch]
-name = "Prøvebiblioteket"
-id = "proeve"
-[reader]
-port = "/dev/ttyUSB0"
-"""
 OIDC = """
 [signin.oidc]
 issuer = "https://login.example/realms/kommune"
@@ -26,28 +18,21 @@ roles = ["manager=CN=dør ledere,OU=x", "staff=doorctl-staff"]
 """
 
 
-def loaded(directory: Path, text: str, *overrides: str) -> Config:
-    """Return the configuration that a text says."""
-    path = directory / "doorctl.toml"
-    path.write_text(RIGHT + text, encoding="utf-8")
-    return load(path, overrides, {"CREDENTIALS_DIRECTORY": "/run/credentials"})
+@pytest.fixture
+def loaded(configured: Configured) -> Configured:
+    """Return a function that loads a table, where systemd hands over credentials."""
+    environment = {"CREDENTIALS_DIRECTORY": "/run/credentials"}
+    return lambda text, *more: configured(RIGHT + text, *more, environment=environment)
 
 
-def wrong(directory: Path, *overrides: str, text: str = OIDC) -> str:
-    """Return the problems' lines."""
-    with pytest.raises(ConfigError) as caught:
-        loaded(directory, text, *overrides)
-    return "\n".join(map(str, caught.value.problems))
-
-
-def test_no_identity_provider_is_asked_by_default(tmp_path: Path) -> None:
+def test_no_identity_provider_is_asked_by_default(loaded: Configured) -> None:
     """Local accounts need no table; they are made by a command."""
-    assert not loaded(tmp_path, "").signin.oidc.issuer
+    assert not loaded("").signin.oidc.issuer
 
 
-def test_an_identity_provider_is_read_as_it_is_written(tmp_path: Path) -> None:
+def test_an_identity_provider_is_read_as_it_is_written(loaded: Configured) -> None:
     """The groups in their order, whatever signs are in their names; the secret's path is whole."""
-    oidc = loaded(tmp_path, OIDC).signin.oidc
+    oidc = loaded(OIDC).signin.oidc
 
     assert oidc.roles == ("manager=CN=dør ledere,OU=x", "staff=doorctl-staff")
     assert oidc.client_secret_file == Path("/run/credentials/oidc")
@@ -58,11 +43,11 @@ def test_an_identity_provider_is_read_as_it_is_written(tmp_path: Path) -> None:
     "missing",
     ['issuer=""', 'client_id=""', 'client_secret_file=""', 'redirect_url=""', "roles=[]"],
 )
-def test_half_a_provider_is_told(tmp_path: Path, missing: str) -> None:
+def test_half_a_provider_is_told(wrong: Wrong, missing: str) -> None:
     """Whoever forgets a key learns of it at the start, and not at the first sign-in."""
     key = f"signin.oidc.{missing.partition('=')[0]}"
 
-    assert f"{key}: missing beside" in wrong(tmp_path, f"signin.oidc.{missing}")
+    assert f"{key}: missing beside" in "\n".join(wrong(OIDC, f"signin.oidc.{missing}"))
 
 
 @pytest.mark.parametrize(
@@ -78,17 +63,17 @@ def test_half_a_provider_is_told(tmp_path: Path, missing: str) -> None:
         ('groups_claim=""', "visible ASCII"),
     ],
 )
-def test_what_can_not_be_used_is_told(tmp_path: Path, override: str, told: str) -> None:
+def test_what_can_not_be_used_is_told(wrong: Wrong, override: str, told: str) -> None:
     """Each with its key."""
     key = override.partition("=")[0]
-    lines = wrong(tmp_path, f"signin.oidc.{override}")
+    lines = "\n".join(wrong(OIDC, f"signin.oidc.{override}"))
 
     assert f"signin.oidc.{key}" in lines
     assert told in lines
 
 
-def test_this_machine_may_be_asked_in_the_clear(tmp_path: Path) -> None:
+def test_this_machine_may_be_asked_in_the_clear(loaded: Configured) -> None:
     """For a trial, and for what stands in front and encrypts."""
     override = "signin.oidc.issuer=http://127.0.0.1:8090/realm"
 
-    assert loaded(tmp_path, OIDC, override).signin.oidc.issuer
+    assert loaded(OIDC, override).signin.oidc.issuer

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +20,7 @@ from doorctl.demo.door import Line, shipped
 from doorctl.store.keys import ArgonSealer, read_key
 from tests.e2e.door import Door, until
 from tests.e2e.people import Person
-from tests.sources import fbs_server, real_sip2_server, sip2_server
+from tests.sources import fbs_server, sip2_server
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known
 from tests.sources.sip2_server import INSTITUTION, Sip2Patron, Sip2Script
 from tests.web.branch import Branch, row
@@ -46,8 +44,6 @@ NEW = Person("3000001234", "4711")
 ALSO_NEW = Person("0101701234", "8052", kind="CPR")
 KNOWN = Person("3000001250", "6390")
 STRANGERS = [Person(f"300000991{last}", "5050") for last in range(9)]
-
-REAL_SERVER = Path(real_sip2_server.__file__)
 
 ROW = {"birthday": "1970-01-01", "resident": True}
 
@@ -93,17 +89,6 @@ class Fbs:
         """Take a question and say nothing until the end."""
         self.ended.wait(HELD_S)
 
-    def dribble(self, writer: Any) -> None:
-        """Answer a byte at a time, and never to the end."""
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
-        while not self.ended.wait(0.05):
-            writer.write(b" ")
-            writer.flush()
-
-    def babble(self, writer: Any) -> None:
-        """Answer with what is no HTTP."""
-        writer.write(bytes(range(256)) * 40)
-
 
 @dataclass
 class Sip2:
@@ -134,34 +119,17 @@ def fbs(directory: Path, timeout_s: float = PATIENT_S) -> Iterator[Fbs]:
 
 
 @contextmanager
-def sip2s(directory: Path, timeout_s: float = PATIENT_S, *, trusted: bool = True) -> Iterator[Sip2]:
-    """Serve SIP2 over TLS; `trusted` tells whether the branch believes its certificate."""
-    authority, other = Authority(directory, "lms-ca"), Authority(directory, "lms-other-ca")
+def sip2s(directory: Path) -> Iterator[Sip2]:
+    """Serve SIP2 over TLS."""
+    authority = Authority(directory, "lms-ca")
     context = SSLContext(PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("lms"))
     script = Sip2Script()
     with sip2_server.serving(script, context) as port:
-        settings = _settings(directory, "sip2", f"sip2s://127.0.0.1:{port}", INSTITUTION, timeout_s)
-        believed = authority if trusted else other
-        more = (f"lms.ca_file={believed.path}", 'lms.resident_classes=["VOKSEN"]')
+        url = f"sip2s://127.0.0.1:{port}"
+        settings = _settings(directory, "sip2", url, INSTITUTION, PATIENT_S)
+        more = (f"lms.ca_file={authority.path}", 'lms.resident_classes=["VOKSEN"]')
         yield Sip2((*settings, *more), script)
-
-
-@contextmanager
-def real_sip2(directory: Path) -> Iterator[tuple[tuple[str, ...], subprocess.Popen[bytes]]]:
-    """Serve pysip2 as a process, which says nothing of where anybody lives or of a birthday."""
-    with subprocess.Popen(
-        [sys.executable, str(REAL_SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as server:
-        assert server.stdout is not None
-        told = server.stdout.readline()
-        assert told, "the server did not start"
-        url = f"sip2://127.0.0.1:{int(told)}"
-        settings = _settings(directory, "sip2", url, real_sip2_server.INSTITUTION, PATIENT_S)
-        try:
-            yield (*settings, "policy.require_resident=false", "policy.minimum_age=0"), server
-        finally:
-            server.kill()
 
 
 class AskingBranch(Branch):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,7 +25,6 @@ from tests.e2e.library import (
     Peer,
     fbs,
     making_branches,
-    real_sip2,
     sip2s,
     started,
     unlearnt,
@@ -74,22 +71,6 @@ def test_who_registered_a_minute_ago_gets_in(kind: str, tmp_path: Path, branches
         assert (branch.count("asked"), branch.count("learnt")) == (0, 1)
         branch.door.let_in(NEW)
         assert peer.asked() == 2
-
-
-def test_who_registered_at_a_real_sip2_server(tmp_path: Path, branches: Made) -> None:
-    """A server that somebody else wrote: one question, and the second visit without the server."""
-    if find_spec("pysip2") is None and os.environ.get("CI") != "true":
-        pytest.skip("pysip2 is not installed: pip install pysip2==0.1.0")
-    with real_sip2(tmp_path) as (settings, server):
-        branch = started(branches(*settings))
-        branch.door.let_in(NEW)
-        branch.await_kept("asked")
-
-        server.kill()
-        server.wait()
-
-        branch.door.let_in(NEW)
-        assert branch.refused(STRANGERS[0])[0] == "unknown_card"
 
 
 # A library system, a web process or a door that fails in the middle of a question.

@@ -48,20 +48,6 @@ def test_a_copy_holds_what_was_done_last(door: Door, tmp_path: Path) -> None:
     assert "backup_made" in door.call("audit", "list", "--json").stdout
 
 
-def test_nothing_is_overwritten(door: Door, tmp_path: Path) -> None:
-    """Not even by a second backup of the same name, nor through a link that leads nowhere."""
-    copy, link = tmp_path / "copy.db", tmp_path / "link"
-    copy.write_text("precious")
-    link.symlink_to(tmp_path / "nowhere")
-    assert door.call(*BAN).returncode == 0
-
-    for taken in (copy, link):
-        assert "is there already; nothing was changed" in refusal(door, "backup", str(taken))
-
-    assert copy.read_text() == "precious"
-    assert not (tmp_path / "nowhere").exists()
-
-
 def test_what_can_not_be_copied_is_one_line(door: Door, tmp_path: Path) -> None:
     """No directory, no records, or records that are damaged; nothing is made."""
     assert door.call(*BAN).returncode == 0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.door import Door, looked_at, refusal
-from tests.e2e.people import ENTITLED, write_feed
+from tests.e2e.door import Door, refusal
+from tests.e2e.people import ENTITLED
 
 
 def test_makes_what_is_needed(bare: Door) -> None:
@@ -104,34 +104,7 @@ def test_a_failure_does_not_look_like_bans_that_were_lost(bare: Door) -> None:
     assert bare.call("init").returncode == 0
 
 
-def test_twice(door: Door) -> None:
-    """A second `init` changes no byte of what the first one made, with a daemon or without."""
-    before = digest(door.directory)
-    assert "nothing was changed" in refusal(door, "init")
-    assert digest(door.directory) == before
-
-    door.start()
-    door.let_in(ENTITLED)
-    key = digest(door.directory)["installation.key"]
-    refusal(door, "init")
-    assert digest(door.directory)["installation.key"] == key
-    door.let_in(ENTITLED)
-
-
 def digest(directory: Path) -> dict[str, str]:
     """Return the hash of each file, by its name."""
     files = [path for path in directory.rglob("*") if path.is_file()]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def test_no_half_made_file_is_ever_seen(bare: Door, tmp_path: Path) -> None:
-    """Not by whoever looks all the time, beside `init` and beside the first load."""
-    seen, halves = looked_at(bare.directory, lambda: bare.call("init"))
-    for made in bare.directory.glob("*.db*"):
-        made.unlink()
-    feed = str(write_feed(tmp_path / "feed.ndjson"))
-    loaded, more = looked_at(bare.directory, lambda: bare.call("patrons", "load", feed, "--full"))
-
-    assert seen == {"installation.key", "patrons.db", "visits.db", "branch.db"}
-    assert loaded == {"installation.key", "patrons.db", "branch.db"}
-    assert halves == more == []

@@ -53,18 +53,6 @@ def test_an_attempt_under_way_knows_the_policy_that_it_began_by(door: Door, file
     assert [line["energised"] for line in door.said("relay")] == [True, False]
 
 
-def test_what_needs_a_restart_is_named_and_not_taken(door: Door, file: Path) -> None:
-    """Pins, lines, ports, paths, and what rows are sealed by; the rest of the file is taken."""
-    text = file.read_text().replace("green_pin = 23", "green_pin = 12")
-    file.write_text(text.replace("iterations = 1", "iterations = 2"))
-    reload(door, file, EVERYBODY, "minimum_age = 15", "[web]", "port = 9999")
-
-    told = door.wait_for("config", state="restart_needed")["why"]
-    assert told == "seal.iterations, gpio.green_pin, policy.minimum_age, web.port"
-    assert door.wait_for("config", state="taken")["why"] == "policy.require_resident"
-    assert door.visit(ENTITLED)["reason"] == "ok"
-
-
 def test_a_wrong_file_changes_nothing(door: Door, file: Path) -> None:
     """One line says why, and the door decides as before; mended, it is taken."""
     right = file.read_text()

@@ -108,9 +108,12 @@ class TwoUsers(Door):
 
     def succeed(self, *words: str, user: int = 0) -> str:
         """Run a command that has to work, as root or a service user; return what it said."""
-        line = self.command(*words)
-        line = line if not user else [*become(user), *line[len(LEASH) :]]
-        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        line = [*become(user), *self.command(*words)[len(LEASH) :]]
+        done = (
+            subprocess.run(line, capture_output=True, text=True, check=False)
+            if user
+            else self.call(*words)
+        )
         assert done.returncode == 0, (words, user, done.stdout, done.stderr)
         return done.stdout
 

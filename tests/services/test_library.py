@@ -71,15 +71,6 @@ def test_the_answer_is_passed_on(office: Office) -> None:
     assert len(office.system.asked) == 2
 
 
-def test_the_rest_ends(office: Office) -> None:
-    """To the second: one before the end it rests, at the end it is asked about."""
-    office.ask(WRONG)
-    office.clock.advance(PAUSE_S - 1)
-    assert office.ask() is WAITS
-    office.clock.advance(1)
-    assert office.ask() is YES
-
-
 def test_the_rest_begins_with_the_answer(office: Office) -> None:
     """A slow library system takes nothing off the rest."""
     office.system.meanwhile = lambda: office.clock.advance(2)

@@ -16,14 +16,12 @@ from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Pin
 from doorctl.sources.library import (
     framed,
-    information_request,
-    login,
     meaning,
     read_information,
     read_login,
     unframed,
 )
-from tests.sources.sip2_server import AT, Sip2Patron, checked, information
+from tests.sources.sip2_server import Sip2Patron, checked, information
 from tests.sources.stages import card, sip2_library
 
 CARD, SEQUENCE = "3000001234", 1
@@ -125,15 +123,6 @@ def test_a_frame_is_unframed_as_it_was(message: bytes, sequence: int) -> None:
     assert frame == checked(message, b"%d" % sequence)
     assert unframed(frame[:-1], sequence) == message
     assert unframed(frame[:-1], (sequence + 1) % 10) is None
-
-
-def test_the_protocols_own_checksum() -> None:
-    """A login that other programs frame so is framed so (SIP2 2.00, checksum in appendix)."""
-    assert framed(login(b"user", b"pass"), 0) == checked(b"9300CNuser|COpass|", b"0")
-    request = information_request(
-        at=AT, institution=b"DK", card=b"1", terminal_password=b"", pin=b"2"
-    )
-    assert request == b"63000" + AT.encode() + b" " * 10 + b"AODK|AA1|AC|AD2|"
 
 
 class _Chunks(threading.Thread):

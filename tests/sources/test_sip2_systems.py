@@ -131,11 +131,3 @@ def test_each_system_has_its_own_fields_for_dates(
     patron = read_patron(read(system.format(flags=" " * 14, right="Y")), Lms())
 
     assert (patron.birthday, patron.valid_until) == (birthday, valid_until)
-
-
-@pytest.mark.parametrize("system", EACH)
-def test_a_lost_card_is_one_everywhere(system: str) -> None:
-    """The fifth flag means the same in every dialect."""
-    patron = read_patron(read(system.format(flags="    Y         ", right="Y")), Lms())
-
-    assert patron.blocks == {"O"}
