@@ -297,7 +297,7 @@ class LibraryOverSocket:
     def keep(
         self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date
     ) -> None:
-        """Have web keep a row, as `PatronWriter.keep`; where it can't, the next visit asks anew."""
+        """Have web keep a row; where it can't, the next visit asks anew."""
         about = _Kept(encode(row).decode(), row_until, pin_until, learnt_on)
         try:
             KEEP.ask(self._path, about, timeout_s=KEEP_LIMIT_S)
@@ -308,7 +308,8 @@ class LibraryOverSocket:
 def library_answers(ask: Callable[..., LibraryReply], keep: Callable[..., None]) -> Answers:
     """Return the web process's answers to the door's questions ``library`` and ``keep``.
 
-    They are called as `LibraryLimiter.ask` and `PatronWriter.keep`; `keep` may raise DoorctlError.
+    They are called as `LibraryLimiter.ask` and `PatronCacheWriter.keep`, which may raise
+    DoorctlError.
     """
 
     def answer_card(card: _Card) -> LibraryReply:

@@ -33,7 +33,6 @@ from doorctl.services.app import (
     local,
     open_attempts,
     open_book,
-    zone,
 )
 from doorctl.services.branch import note, note_done, noted
 from doorctl.services.hours import branch_at
@@ -58,9 +57,8 @@ from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, SubjectReader
 from doorctl.store.visits import open_or_create_visits
 from doorctl.sync.document import refuse_odd_name
-from doorctl.sync.feed import Sealing
-from doorctl.sync.receive import Loaded, guard, unguarded
-from doorctl.sync.receive import load as load_feed
+from doorctl.sync.feed import Sealing, read_feed, refuse_bare, refuse_nobody, seal_rows
+from doorctl.sync.receive import guard, unguarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +207,17 @@ def cards_of(app: App, patron_ref: str) -> list[bytes]:
 # What staff ask of a card, and how the register gets its cards.
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load did; `left_out` counts identifiers of types that no reader reads."""
+
+    epoch: int
+    patrons: int
+    identifiers: int
+    left_out: int
+    removed: int
+
+
 def load_patrons(
     app: App,
     feed: Path,
@@ -231,27 +240,26 @@ def load_patrons(
             "register with a wrong date lets nobody in; wait until timedatectl says synchronized, "
             "or, if that time is right, load with --set clock.trust=always"
         )
-    loaded = load_feed(
-        feed,
-        Sealing(
-            sealer=sealer,
-            minimum_age=config.policy.minimum_age,
-            on=moment.latest_known.date(),
-            workers=os.cpu_count() or 1,
-            on_progress=on_progress,
-            flags_weak=config.policy.flags_weak,
-        ),
-        apply=partial(_apply, app, sealer.seal, full=full, approved=approved_by is not None),
-        moment=moment,
-        pin_length=config.policy.pin_length,
-        full=full,
+    patrons = read_feed(feed, pin_length=config.policy.pin_length)
+    (refuse_nobody if full else refuse_bare)(feed.name, patrons)
+    sealing = Sealing(
+        sealer=sealer,
+        minimum_age=config.policy.minimum_age,
+        on=moment.latest_known.date(),
+        workers=os.cpu_count() or 1,
+        on_progress=on_progress,
+        flags_weak=config.policy.flags_weak,
     )
-    details = {"epoch": loaded.epoch, "patrons": loaded.patrons, "full": int(full)}
+    rows = list(seal_rows(patrons, sealing))
+    approved = approved_by is not None
+    applied = _apply(app, sealer.seal, rows, moment.local, full=full, approved=approved)
+    details = {"epoch": applied.epoch, "patrons": len(patrons), "full": int(full)}
     note_done(app, Deed(Action.PATRONS_LOADED, details=details))
     if approved_by is not None:
-        approval = Deed(Action.PUSH_APPROVED, details={"epoch": loaded.epoch})
+        approval = Deed(Action.PUSH_APPROVED, details={"epoch": applied.epoch})
         note_done(app.acting(approved_by), approval)
-    return loaded
+    left_out = sum(patron.left_out for patron in patrons)
+    return Loaded(applied.epoch, len(patrons), len(rows), left_out, applied.removed)
 
 
 def _apply(
@@ -263,12 +271,15 @@ def _apply(
     full: bool,
     approved: bool,
 ) -> Applied:
-    """Write to the cache; it is opened only here, so that a wrong feed leaves no file."""
+    """Write to the cache; it is opened only here, so that a wrong feed leaves no file.
+
+    Nor is it locked for the hour that sealing a town takes.
+    """
     config, path = app.config, app.storage.patrons_db
     push = config.web.push
     if full:
         # Only then: nobody is missed.
-        set_aside_if_damaged(path, applied_at.astimezone(zone(config)), migrations)
+        set_aside_if_damaged(path, applied_at, migrations)
     with (
         closing(StoredErasures(app.storage.branch_db)) as erasures,
         closing(open_or_create_patrons(path, seal, erasures, access_policy(config))) as writer,

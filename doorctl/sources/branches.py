@@ -5,8 +5,9 @@ from __future__ import annotations
 import ssl
 from contextlib import closing
 from functools import partial
+from os import SEEK_END
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import httpx2
 import msgspec
@@ -15,7 +16,8 @@ from doorctl.core.asking import read_answer, trusting, unreached
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.privacy.audit import Head
-from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Parcel, Refused, Taken
+from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.document import Kind
 
 AnswerT = TypeVar("AnswerT")
 
@@ -35,6 +37,12 @@ LONGEST_WHY = 600
 """Most characters that we quote of a branch's own words."""
 
 CHUNK_BYTES = 65_536
+
+ADDRESSES: dict[Kind | None, tuple[str, str]] = {
+    "snapshot": ("PUT", "/v1/patrons"),
+    "changes": ("POST", "/v1/patrons/changes"),
+    None: ("POST", "/v1/patrons/rehearsal"),
+}
 
 LATER = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses that may change at another try (RFC 9110); the others are final."""
@@ -94,21 +102,16 @@ class HttpBranch:
         request = self._client.build_request("POST", "/v1/patrons/exchange", content=message)
         return self._call(request, Exchanged)
 
-    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
+    def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
         """See `Branch.send`."""
-        if parcel.rehearsed:
-            method, path = "POST", "/v1/patrons/rehearsal"
-        elif parcel.snapshot:
-            method, path = "PUT", "/v1/patrons"
-        else:
-            method, path = "POST", "/v1/patrons/changes"
+        method, path = ADDRESSES[kind]
         headers = {
             "Content-Type": "application/x-ndjson",
             "Content-Encoding": "gzip",
-            "Content-Length": str(parcel.bytes_long),
+            "Content-Length": str(content.seek(0, SEEK_END)),
         }
-        parcel.content.seek(0)
-        body = iter(partial(parcel.content.read, CHUNK_BYTES), b"")
+        content.seek(0)
+        body = iter(partial(content.read, CHUNK_BYTES), b"")
         request = self._client.build_request(
             method, path, content=body, headers=headers, timeout=self._apply
         )

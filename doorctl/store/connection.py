@@ -291,10 +291,18 @@ def keep_before(path: Path) -> None:
     with (
         translated(path),
         named_when_whole(kept) as (new, _),
-        closing(open_reader(path)) as source,
-        closing(sqlite3.connect(new)) as copy,
     ):
-        source.backup(copy)
+        copy_commit(path, new)
+
+
+def copy_commit(path: Path, copy: Path) -> None:
+    """Copy a database's last commit to another file; raises StoreError."""
+    with (
+        translated(path),
+        closing(open_reader(path)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
 
 
 def go_back(path: Path, counting: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from msgspec.structs import astuple
 
 from doorctl.core.ports import Seal
-from doorctl.store.connection import Writer, create_file, open_reader, translated
+from doorctl.store.connection import Writer, create_file, translated
 from doorctl.store.tables import Layout
 from doorctl.sync.delivery import Revision, Standing, Terms, Volume
 
@@ -299,18 +298,6 @@ def open_or_create_outbox(path: Path) -> OutboxStore:
     if not path.exists():
         create_file(path, migrations)
     return OutboxStore(path)
-
-
-def copy_outbox(path: Path, copy: Path) -> None:
-    """Copy the outbox's last commit to a new file, empty if there is none; raises StoreError."""
-    create_file(copy)
-    if path.exists():
-        with (
-            translated(path),
-            closing(open_reader(path)) as source,
-            closing(sqlite3.connect(copy)) as target,
-        ):
-            source.backup(target)
 
 
 def _to_put(revision: Revision, epoch: int) -> dict[str, object]:

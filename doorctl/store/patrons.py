@@ -98,7 +98,7 @@ _FIND = f"""
     UNION ALL SELECT {COLUMNS}, asked_until, 0, {whole(ASKED)} FROM asked
     WHERE row_key = ?1
 """  # noqa: S608 -- constants of ours
-"""A row that a push brought comes first; where one stands, `PatronWriter.keep` kept no other."""
+"""A row that a push brought comes first; where one stands, the writer's `keep` kept no other."""
 
 _STAMP = f"""
     SELECT {whole(CACHE)}, epoch, applied_at, minimum_age, patrons, key_id,

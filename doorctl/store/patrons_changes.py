@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -28,9 +28,6 @@ from doorctl.sync.receive import MOST_CARDS, SOON, Applying, Changes, Push
 
 WEEK = timedelta(days=7)
 """How long a card that was shut out counts, and how far ahead of it a card counts as shut out."""
-
-NO_CLOCK = datetime(1, 1, 2, tzinfo=UTC)
-"""Stands for today while the clock is not set: then no date is past."""
 
 _COUNTS = (
     "removed",
@@ -189,21 +186,19 @@ _FORGET_HEALED = f"""
 _FORGET_OLD = "DELETE FROM shut_out WHERE at <= ? OR at > ?"
 
 
-def watch(connection: sqlite3.Connection, policy: Policy, at: datetime | None) -> None:
+def watch(connection: sqlite3.Connection, policy: Policy, at: datetime) -> None:
     """Note from now on whom a push shuts out, until :func:`stop`; call it before the first row.
 
-    In the push's transaction. `at` is when it is applied, UTC; None, not known: no date is past.
+    In the push's transaction. `at` is when it is applied, UTC.
     """
     for statement in _WATCH:
         connection.execute(statement)
-    if at is not None:
-        forget(connection, at)
-    now = NO_CLOCK if at is None else at
-    days = [(n, (now.date() + timedelta(n)).isoformat()) for n in range(SOON.days + 1)]
+    forget(connection, at)
+    days = [(n, (at.date() + timedelta(n)).isoformat()) for n in range(SOON.days + 1)]
     connection.executemany("INSERT INTO ahead VALUES (?, ?)", days)
     connection.execute(f"INSERT INTO crowds {_CROWDED}")
     rules = (
-        _text(now),
+        _text(at),
         policy.require_resident,
         policy.require_pin,
         policy.require_pin and policy.weak_pin is WeakPin.REFUSE,
@@ -289,24 +284,20 @@ def forget_changed(connection: sqlite3.Connection, batch: Iterable[SealedRow]) -
         connection.executemany(statement, changed)
 
 
-def give_way(
-    connection: sqlite3.Connection, epoch: int, at: datetime | None, *, full: bool
-) -> None:
+def give_way(connection: sqlite3.Connection, epoch: int, at: datetime, *, full: bool) -> None:
     """Delete learnt rows that a push replaces: once its rows are put, before others are removed.
 
     In the push's transaction. A row that the push brings without a PIN check gets the check that
-    was learnt for it. SQLite itself deletes the checks of removed rows. `at` is now, UTC; if None,
-    not known, nothing goes by its date.
+    was learnt for it. SQLite itself deletes the checks of removed rows. `at` is now, UTC.
     """
     connection.execute(_HAND_ON)
     if full:
         connection.execute(_REPLACE_ALL)
     else:
         connection.execute(_REPLACE_MENTIONED, {"epoch": epoch})
-    if at is not None:
-        # A day ends earlier in Denmark than in UTC: nothing goes before its last day is over.
-        for statement in _FORGET_LEARNT:
-            connection.execute(statement, (at.date().isoformat(),))
+    # A day ends earlier in Denmark than in UTC: nothing goes before its last day is over.
+    for statement in _FORGET_LEARNT:
+        connection.execute(statement, (at.date().isoformat(),))
 
 
 MOST_KEPT = 10_000

@@ -65,7 +65,7 @@ HIGHEST = 2**63 - 1
 
 @dataclass(eq=False)
 class PatronCacheWriter:
-    """Fill ``patrons.db``; implements `PatronWriter`. Belongs to the thread that makes it.
+    """Fill ``patrons.db``. Belongs to the thread that makes it.
 
     The file must exist. Only a full push may bring another seal than the file's, because rows of
     the old seal could not be found any more.
@@ -109,23 +109,24 @@ class PatronCacheWriter:
         rows: Iterable[SealedRow],
         *,
         full: bool,
-        applied_at: datetime | None,
+        applied_at: datetime,
         minimum_age: int,
         guard: Guard,
         removals: Iterable[str] = (),
         push: Push | None = None,
         approved: bool = False,
     ) -> Applied:
-        """Apply rows in one durable transaction, or change nothing; see `PatronWriter.apply`.
+        """Apply rows in one durable transaction, or change nothing; memory stays flat.
 
-        What `rows` and `guard` raise passes through. Memory does not grow with the number of rows.
-        Of removed rows no byte is left in any file, as after a purge, for the file is rewritten.
-        Raises RowsClashError: two rows are of one identifier; a row takes an identifier from a
-        patron who is neither among the rows nor removed; the seal or the age limit differs.
-        StoreError: the disk failed, or the erased persons can't be read.
+        Each `patron_ref` among `rows` is replaced with all its identifiers; each in `removals`,
+        read later, is removed with all of them; if `full`, everyone else too, from each file.
+        Without a `push` it gets the next number and no digest; whom an `approved` one shuts out
+        counts for no later one. What `rows` and `guard` raise passes through.
+
+        Raises RowsClashError: two rows are of one identifier, or one takes that of a patron who is
+        neither among them nor removed; another seal or age limit. StoreError: the disk failed.
         """
-        at = None if applied_at is None else applied_at.astimezone(UTC)
-        erased = self._erased()
+        at, erased = applied_at.astimezone(UTC), self._erased()
         with self._writer.transaction() as connection:
             epoch = self._epoch_before(connection, minimum_age, full=full)
             # A numbered push follows on what is held; a feed without a number proves nothing.
@@ -139,7 +140,7 @@ class PatronCacheWriter:
             removed = leaving.remove(removals)
             guard(patrons_changes.counted(connection))
             patrons_changes.stop(connection, forgets=approved)
-            more = (at and at.isoformat(), minimum_age, *astuple(self.seal)) if whole else ()
+            more = (at.isoformat(), minimum_age, *astuple(self.seal)) if whole else ()
             stamp = _STAMP if whole else _STAMP_ROWS
             connection.execute(stamp, (push.epoch, push.digest, *more))
             (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
@@ -152,10 +153,21 @@ class PatronCacheWriter:
     def keep(
         self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min
     ) -> None:
-        """Keep the library system's answer about one card, durably; see `PatronWriter.keep`.
+        """Keep the library system's answer about one card, durably; the push held stays the same.
 
-        Raises RowsClashError: the cache has another seal. StoreError: the row has no PIN check, or
-        the disk failed.
+        Where a push has brought the card's row, only the PIN check is kept, until `pin_until`, and
+        only if the push brought none. Else the whole row is kept until the next snapshot, or the
+        next push that has it or its patron, at the longest until `row_until`; if that push brings
+        the card without a PIN check, this one stays with it. The same again changes nothing.
+
+        Args:
+            row_until: None where a push had brought the row: if another has removed it meanwhile,
+                nothing is kept.
+            learnt_on: the day of the answer; `date.min` for not known: then every change of the
+                PIN in a push counts as a later one.
+
+        Raises RowsClashError: the cache has another seal, so no card would find the row.
+        StoreError: the row has no PIN check, or the disk failed.
         """
         days = (learnt_on.isoformat(), pin_until.isoformat())
         with self._writer.transaction() as connection:
@@ -168,9 +180,11 @@ class PatronCacheWriter:
                 connection.execute(_KEEP_CHECK, (row.row_key, *check, *days))
 
     def expire(self, confirmed_before: datetime) -> int:
-        """Delete rows that no push has confirmed since a time; see `PatronWriter.expire`.
+        """Delete all rows if no push has come since a time, durably; return how many.
 
-        Each numbered push speaks for the whole register, so all its rows go or none.
+        Each numbered push speaks for the whole register, so all its rows go or none, and only a
+        whole register can follow. Rows from the library system alone go by the day of its answer.
+        `confirmed_before` is aware, and by a clock that can be trusted.
         """
         at = confirmed_before.astimezone(UTC)
         with self._writer.transaction() as connection:
@@ -187,9 +201,10 @@ class PatronCacheWriter:
         return gone
 
     def forget(self, now: datetime) -> int:
-        """Forget whom pushes shut out more than a week ago; see `PatronWriter.forget`.
+        """Forget whom pushes shut out more than a week ago, durably; return how many cards.
 
-        Damaged copies in this directory that were set aside over a day ago are deleted too.
+        Damaged copies in this directory that were set aside over a day ago are deleted too. `now`
+        is aware, and by a clock that can be trusted.
         """
         discard_set_aside(self.path.parent, now)
         with self._writer.transaction() as connection:

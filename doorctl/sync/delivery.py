@@ -30,7 +30,7 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.ports import Seal
-from doorctl.sync.document import SigningKey, VerifyKey, signature_of, write_document
+from doorctl.sync.document import Kind, SigningKey, VerifyKey, signature_of, write_document
 from doorctl.sync.rows import Line, Ref, Removal, decode_row
 
 
@@ -299,16 +299,6 @@ class Away:
     retry_after_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """A signed document; if rehearsed, the branch only says what the push would do."""
-
-    snapshot: bool
-    content: BinaryIO = field(repr=False)
-    bytes_long: int
-    rehearsed: bool = False
-
-
 class Branch(Protocol):
     """One branch. One thread at a time; a branch's failure is an answer, never an exception."""
 
@@ -322,8 +312,11 @@ class Branch(Protocol):
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
         """Send a message made by :func:`signed`; a nonce serves once."""
 
-    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
-        """Send a document; the same one may be sent again."""
+    def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
+        """Send a whole document as one of its kind; without a kind it is checked and not applied.
+
+        The same one may be sent again.
+        """
 
 
 Answer = Held | Exchanged | Taken | OutOfOrder | Refused | Away
@@ -583,12 +576,13 @@ class _Courier:
             return Taken(plan.epoch)
         terms, directory = self._sender.terms, self._sender.directory
         age = self._sender.age_of(branch.name)
+        kind: Kind = "snapshot" if plan.snapshot else "changes"
         with _writing(directory), tempfile.TemporaryFile(dir=directory) as content:
             manifest = write_document(
                 content,
                 self._lines(plan.after, age, self._sender.links[key_id]),
                 branch=branch.name,
-                kind="snapshot" if plan.snapshot else "changes",
+                kind=kind,
                 epoch=plan.epoch,
                 previous_epoch=plan.held.epoch,
                 seal=msgspec.structs.replace(terms.seal, key_id=key_id),
@@ -600,9 +594,9 @@ class _Courier:
             # A disk that is full must show here, and not while the document is read again.
             content.flush()
             self._outbox.note_sent(branch.name, plan.held.epoch, plan.epoch, manifest.sha256, age)
-            parcel = Parcel(plan.snapshot, content, content.tell(), self._sender.rehearsed)
+            sent_as = None if self._sender.rehearsed else kind
             # A second arrival changes nothing.
-            return (yield self._asking(partial(branch.send, parcel)))
+            return (yield self._asking(partial(branch.send, content, sent_as)))
 
     def _lines(self, after: int, age: int, links: tuple[bytes, ...]) -> Iterator[Line]:
         other = age != self._sender.terms.minimum_age

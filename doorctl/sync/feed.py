@@ -196,21 +196,21 @@ class FeedIdentifier:
 class FeedPatron:
     """A row of the feed, checked; `left_out` counts identifiers that no reader can read.
 
-    `hold_from` is `date.min` for an open beginning; `hold_until` is None for an open end.
+    `row` is what the sealed rows of all its identifiers have in common.
     """
 
     line: int
-    patron_ref: str
+    row: Patron
     identifiers: tuple[FeedIdentifier, ...]
     left_out: int
     pin: Pin | None
-    resident: bool
     birthday: date | None = field(repr=False)
-    blocks: frozenset[str]
-    hold_from: date | None
-    hold_until: date | None
-    tags: frozenset[str]
     pin_changed: date | None = None
+
+    @property
+    def patron_ref(self) -> str:
+        """The library system's number."""
+        return self.row.patron_ref
 
     @property
     def numbers(self) -> tuple[Identifier, ...]:
@@ -274,6 +274,14 @@ def refuse_nobody(subject: str, patrons: Iterable[FeedPatron]) -> None:
     if not any(patron.identifiers for patron in patrons):
         what = "holds no card and no CPR number, so it would lock everybody out; export it again"
         raise FeedError(subject, [Problem("export", what)])
+
+
+def refuse_bare(subject: str, patrons: Iterable[FeedPatron]) -> None:
+    """Refuse a load of changes in which a patron has no card any more: the old ones would stay."""
+    what = "identifiers: no card and no CPR number; only a full feed can take a last card away"
+    bare = [("", wrong_row(patron, (what,))) for patron in patrons if not patron.identifiers]
+    if bare:
+        raise refusal(subject, bare)
 
 
 def refusal(subject: str, wrong: Iterable[tuple[str, WrongRow]]) -> FeedError:
@@ -355,8 +363,9 @@ def _json_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
 
 def wrong_row(patron: FeedPatron, why: tuple[str, ...] = ()) -> WrongRow:
     """Return a row as wrong though it is right by itself."""
-    may_stay = patron.resident and not patron.blocks and patron.hold_from is None
-    return WrongRow(patron.line, why, patron.patron_ref, may_stay)
+    row = patron.row
+    may_stay = row.resident and not row.blocks and row.hold_from is None
+    return WrongRow(patron.line, why, row.patron_ref, may_stay)
 
 
 def _whose(value: object) -> tuple[str | None, bool]:
@@ -377,20 +386,17 @@ def _patron(line: int, row: WrittenPatron) -> FeedPatron:
         if (identifier := _identifier(written)) is not None
     )
     hold = row.on_hold
-    return FeedPatron(
-        line=line,
-        patron_ref=str(row.patron_id),
-        identifiers=identifiers,
-        left_out=len(row.identifiers) - len(identifiers),
-        pin=row.pincode,
+    common = Patron(
+        str(row.patron_id),
         resident=row.resident,
-        birthday=row.birthday,
         blocks=frozenset(block.blocked_reason for block in row.block_status or ()),
         hold_from=None if hold is None else hold.starts or date.min,
         hold_until=None if hold is None else hold.ends,
         tags=frozenset(row.tags),
-        pin_changed=row.pincode_changed,
     )
+    left_out = len(row.identifiers) - len(identifiers)
+    more = (left_out, row.pincode, row.birthday, row.pincode_changed)
+    return FeedPatron(line, common, identifiers, *more)
 
 
 def _identifier(written: WrittenIdentifier) -> Identifier | None:
@@ -613,13 +619,8 @@ def _in_order(
 def _drafts(patrons: Iterable[FeedPatron], sealing: Sealing) -> Iterator[Callable[[], SealedRow]]:
     age, on = sealing.minimum_age, sealing.on
     for patron in patrons:
-        row = Patron(
-            patron.patron_ref,
-            resident=patron.resident,
-            blocks=patron.blocks,
-            hold_from=patron.hold_from,
-            hold_until=patron.hold_until,
-            tags=patron.tags,
+        row = replace(
+            patron.row,
             enter_from=enter_from(patron.birthday, patron.numbers, age, on),
             weak_pin=sealing.flags_weak and has_weak_pin(patron),
         )

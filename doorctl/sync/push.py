@@ -66,18 +66,19 @@ class Fingerprints:
         return hmac.digest(self._key, msgspec.json.encode(canonical), "sha256")
 
     def _values(self, patron: FeedPatron) -> Iterator[object]:
+        row = patron.row
         yield sorted(
             (identifier.identifier.reveal(), identifier.active, _day(identifier.valid_until))
             for identifier in patron.identifiers
         )
         yield None if patron.pin is None else patron.pin.reveal()
-        yield patron.resident
-        yield sorted(patron.blocks)
+        yield row.resident
+        yield sorted(row.blocks)
         age = self.terms.minimum_age
         yield _day(enter_from(patron.birthday, patron.numbers, age, self.on))
-        yield _day(patron.hold_from)
-        yield _day(patron.hold_until)
-        yield sorted(patron.tags)
+        yield _day(row.hold_from)
+        yield _day(row.hold_until)
+        yield sorted(row.tags)
         if patron.pin_changed is not None:
             # Left out where it is unknown, so that rows sealed before it existed stay as they are.
             yield _day(patron.pin_changed)

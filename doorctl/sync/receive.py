@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from itertools import chain
-from pathlib import Path
-from typing import BinaryIO, NoReturn, Protocol
+from typing import BinaryIO, NoReturn
 
-from doorctl.access.patron import Applied, SealedRow
+from doorctl.config.tables import Push as Limits
 from doorctl.core.errors import (
-    FeedError,
     Problem,
     PushConflictError,
     PushGuardedError,
@@ -23,7 +20,6 @@ from doorctl.core.errors import (
     PushUnsignedError,
     StoreError,
 )
-from doorctl.core.moments import Moment
 from doorctl.core.ports import Seal
 from doorctl.sync.document import (
     SUBJECT,
@@ -35,32 +31,18 @@ from doorctl.sync.document import (
     read_manifest,
     verify,
 )
-from doorctl.sync.feed import MOST_PROBLEMS, Sealing, read_feed, refuse_nobody, seal_rows
+from doorctl.sync.feed import MOST_PROBLEMS
 from doorctl.sync.rows import LONGEST_LINE_BYTES, Line, Removal, parse, reread
 
-MOST_ROWS = 2_000_000
-"""Twice the largest library system's register (design, section 8)."""
-
-MOST_BYTES = 1024 * 1024 * 1024
-"""Uncompressed: `MOST_ROWS` rows of 0.4 KiB, with room."""
-
 _CHANGED = "the disk does not give back the push that was kept on it; send it again"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How large a push may be, as it travels and uncompressed; a line without its line feed."""
-
-    max_bytes: int = MOST_BYTES
-    max_line_bytes: int = LONGEST_LINE_BYTES
-    max_rows: int = MOST_ROWS
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Which pushes a branch believes; `minimum_age` is its own, in years.
 
-    Two may sign while one's key replaces the other's. `guard` limits a push without an approver.
+    Two may sign while one's key replaces the other's. `limits` count bytes as they travel and
+    uncompressed. `guard` limits a push without an approver.
     """
 
     branch: str
@@ -269,8 +251,8 @@ class Staging:
             raise PushInvalidError(SUBJECT, self._problems)
 
     def _refuse_long(self, line: bytes) -> None:
-        if len(line) > self._limits.max_line_bytes:
-            self._refuse(f"longer than {self._limits.max_line_bytes} bytes; give one row a line")
+        if len(line) > LONGEST_LINE_BYTES:
+            self._refuse(f"longer than {LONGEST_LINE_BYTES} bytes; give one row a line")
 
     def _refuse_size(self, size: int) -> None:
         if size > self._limits.max_bytes:
@@ -291,10 +273,6 @@ LARGEST_STEP = 2**32
 """How far a push's number may be above ours, so that no mistake or thief uses up all numbers."""
 
 
-class _RehearsedError(Exception):
-    """Undo a rehearsed push that has gone well."""
-
-
 @dataclass(frozen=True, slots=True)
 class Received:
     """The answer to a push; `unchanged`: it was held. `warnings`: alarms, kind -> why."""
@@ -303,52 +281,6 @@ class Received:
     applied: int
     unchanged: bool
     warnings: Mapping[str, str] = field(default_factory=dict)
-
-
-def receive(
-    staged: Staged,
-    writer: PatronWriter,
-    terms: Terms,
-    *,
-    applied_at: datetime | None,
-    floor: int = 0,
-    before_commit: Callable[[], None] = lambda: None,
-    rehearsed: bool = False,
-) -> Received:
-    """Apply a push in one durable transaction, or change nothing. On the writer's thread.
-
-    `before_commit` is called when only the commit is left to do; its errors pass through. What is
-    rehearsed is undone before the commit.
-
-    Raises PushError: as :func:`judge`, or `PushGuardedError`: it would lock out too many.
-    StoreError: two rows or two patrons claim one identifier, or the disk failed.
-    """
-    manifest = staged.manifest
-    known = judge(manifest, writer.held(), terms, floor)
-    if known is not None:
-        return known
-    approved = manifest.approved_by is not None
-    warnings: dict[str, str] = {}
-
-    def last(changes: Changes) -> None:
-        if not approved:
-            warnings.update(terms.guard(changes) or {})
-        if rehearsed:
-            raise _RehearsedError
-        before_commit()
-
-    with suppress(_RehearsedError):
-        writer.apply(
-            (line for line in staged.lines() if isinstance(line, SealedRow)),
-            full=manifest.kind == "snapshot",
-            applied_at=applied_at,
-            minimum_age=manifest.minimum_age,
-            guard=last,
-            removals=staged.removed(),
-            push=Push(manifest.epoch, manifest.sha256),
-            approved=approved,
-        )
-    return Received(manifest.epoch, manifest.count, unchanged=False, warnings=warnings)
 
 
 def judge(manifest: Manifest, held: Push, terms: Terms, floor: int = 0) -> Received | None:
@@ -592,111 +524,3 @@ class Changes:
 Guard = Callable[[Changes], Mapping[str, str] | None]
 """Raises `PushGuardedError` where the changes are not credible. Returns the alarms about credible
 ones that staff must read, kind -> why; None for none."""
-
-
-class PatronWriter(Protocol):
-    """The one writer of the patron cache. One thread.
-
-    Raises StoreBusyError: another process is the writer. StoreError: nothing was changed.
-    """
-
-    def held(self) -> Push:
-        """Return the push that the cache holds; epoch 0 for none."""
-
-    def apply(
-        self,
-        rows: Iterable[SealedRow],
-        *,
-        full: bool,
-        applied_at: datetime | None,
-        minimum_age: int,
-        guard: Guard,
-        removals: Iterable[str] = (),
-        push: Push | None = None,
-        approved: bool = False,
-    ) -> Applied:
-        """Apply rows in one durable transaction, or change nothing.
-
-        Each `patron_ref` among `rows` is replaced with all its identifiers; each in `removals`,
-        which is read later, is removed with all of them; if `full`, everyone else too. `applied_at`
-        is UTC, by whatever clock there is. `guard` is called before the commit. Without a `push` it
-        gets the next number and no digest. Whom an `approved` one shuts out counts for no later
-        one.
-        """
-
-    def keep(
-        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min
-    ) -> None:
-        """Keep the library system's answer about one card, durably; the push held stays the same.
-
-        Where a push has brought the card's row, only the PIN check is kept, until `pin_until`, and
-        only if the push brought none. Else the whole row is kept until the next snapshot, or the
-        next push that has it or its patron, at the longest until `row_until`; if that push brings
-        the card without a PIN check, this one stays with it. The same again changes nothing.
-
-        Args:
-            row_until: None where a push had brought the row: if another has removed it meanwhile,
-                nothing is kept.
-            learnt_on: the day of the answer; `date.min` for not known: then every change of the
-                PIN in a push counts as a later one.
-
-        Raises RowsClashError: the cache was sealed otherwise, so no card would find the row.
-        """
-
-    def expire(self, confirmed_before: datetime) -> int:
-        """Delete all rows if no push has come since a time, durably; return how many.
-
-        The push that is held gets another number then, so that only a whole register can follow.
-        Rows from the library system alone go by the day of its answer. `confirmed_before` is aware,
-        and by a clock that can be trusted.
-        """
-
-    def forget(self, now: datetime) -> int:
-        """Forget whom pushes shut out more than a week ago, durably; return how many cards.
-
-        `now` is aware, and by a clock that can be trusted.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a load did; `left_out` counts identifiers of types that no reader reads."""
-
-    epoch: int
-    patrons: int
-    identifiers: int
-    left_out: int
-    removed: int
-
-
-def load(
-    path: Path,
-    sealing: Sealing,
-    *,
-    apply: Callable[[Sequence[SealedRow], datetime], Applied],
-    moment: Moment,
-    pin_length: int,
-    full: bool,
-) -> Loaded:
-    """Read, check and seal the whole feed, then apply it in one transaction.
-
-    `apply` gets the rows and the time in UTC from which the cache's age counts, `moment`'s. It is
-    called last and once, on this thread, so it need not hold a lock for the hour that sealing a
-    town takes. `full` says that the feed is the whole register.
-
-    Raises FeedError: a row is wrong, or the feed would do something else than it seems to.
-    StoreError: the cache can't be written; nothing was changed.
-    """
-    patrons = read_feed(path, pin_length=pin_length)
-    if full:
-        refuse_nobody(path.name, patrons)
-    elif bare := [patron for patron in patrons if not patron.identifiers]:
-        # The old cards of a patron without any would stay in force.
-        what = "identifiers: no card and no CPR number; only a full feed can take a last card away"
-        problems = [Problem(f"line {patron.line}", what) for patron in bare[:MOST_PROBLEMS]]
-        raise FeedError(path.name, problems)
-    rows = list(seal_rows(patrons, sealing))
-    # Even an unset clock's time is kept: it is seldom ahead, and a future date counts as too old.
-    applied = apply(rows, moment.local.astimezone(UTC))
-    left_out = sum(patron.left_out for patron in patrons)
-    return Loaded(applied.epoch, len(patrons), len(rows), left_out, applied.removed)

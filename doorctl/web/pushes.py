@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from doorctl.access.patron import SealedRow
 from doorctl.accounts.throttle import caller
 from doorctl.config.tables import Push as PushLimits
 from doorctl.core.errors import Problem, PushInvalidError, PushTooLargeError, StoreError
@@ -30,10 +31,23 @@ from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.sync.delivery import MOST_BYTES, number_of, read_exchange
 from doorctl.sync.document import SUBJECT, Kind, Manifest
-from doorctl.sync.receive import Applying, Push, Received, Staging, Terms, judge, receive
+from doorctl.sync.receive import (
+    Applying,
+    Changes,
+    Push,
+    Received,
+    Staged,
+    Staging,
+    Terms,
+    judge,
+)
 from doorctl.web.serving import CERTIFIED, HERE, REFUSED, BusyError, answer, refusal_of
 
 # One push from its first byte to the commit, on the one thread that owns the patron cache.
+
+
+class _RehearsedError(Exception):
+    """Undo a rehearsed push that has gone well."""
 
 
 @dataclass(eq=False)
@@ -81,22 +95,41 @@ class Reception:
             return None
         return judge(manifest, self.writer.held(), self.terms, self.floor)
 
-    def settle(self, staging: Staging, kind: Kind | None) -> Received:
-        """Apply the whole document, or change nothing; without a kind only return the result."""
-        staged = staging.finish()
+    def settle(self, staged: Staged, kind: Kind | None) -> Received:
+        """Apply the whole document, or change nothing; without a kind only return the result.
+
+        Raises PushError: as :func:`judge`, it was sent as another kind, or `PushGuardedError`: it
+        would lock out too many. RowsClashError: two rows or two patrons claim one identifier.
+        """
         manifest = staged.manifest
         if kind is not None and manifest.kind != kind:
             what = f'kind: sent to where a push is of kind "{kind}"; see the address'
             raise PushInvalidError(SUBJECT, [Problem("line 1", what)])
-        return receive(
-            staged,
-            self.writer,
-            self.terms,
-            applied_at=self.clock.moment().local.astimezone(UTC),
-            floor=self.floor,
-            before_commit=partial(self._owe, manifest),
-            rehearsed=kind is None,
-        )
+        known = self.judge(manifest)
+        if known is not None:
+            return known
+        approved = manifest.approved_by is not None
+        warnings: dict[str, str] = {}
+
+        def last(changes: Changes) -> None:
+            if not approved:
+                warnings.update(self.terms.guard(changes) or {})
+            if kind is None:
+                raise _RehearsedError
+            self._owe(manifest)
+
+        with suppress(_RehearsedError):
+            self.writer.apply(
+                (line for line in staged.lines() if isinstance(line, SealedRow)),
+                full=manifest.kind == "snapshot",
+                applied_at=self.clock.moment().local,
+                minimum_age=manifest.minimum_age,
+                guard=last,
+                removals=staged.removed(),
+                push=Push(manifest.epoch, manifest.sha256),
+                approved=approved,
+            )
+        return Received(manifest.epoch, manifest.count, unchanged=False, warnings=warnings)
 
     def owed(self) -> tuple[Applying, ...]:
         """Return the pushes that were committed and are not on the audit log."""
@@ -314,7 +347,6 @@ class Pushes:
     reception: Reception
     worker: Executor
     log: EventLog
-    limits: PushLimits
     record: WebsAudit
     share: Callable[[dict[str, int]], dict[str, int]]
 
@@ -363,7 +395,8 @@ class Pushes:
 
         Each message must hold a new nonce, so none can be replayed.
         """
-        body, message, terms = Body(request, self.limits), bytearray(), self.reception.terms
+        terms, message = self.reception.terms, bytearray()
+        body = Body(request, terms.limits)
 
         def take(chunk: bytes) -> bool:
             message.extend(chunk)
@@ -389,7 +422,7 @@ class Pushes:
 
     async def push(self, request: Request, kind: Kind | None) -> Response:
         """Take the register or its changes; without a kind only report the result, and no alarm."""
-        body, staging = Body(request, self.limits), self.reception.staging()
+        body, staging = Body(request, self.reception.terms.limits), self.reception.staging()
         try:
             # The one place is for pushes with a valid signature: a stranger holds nobody off.
             if not self._taking:
@@ -429,7 +462,7 @@ class Pushes:
             received = await self._work(partial(reception.judge, staging.manifest))
             if received is None:
                 await body.read(lambda chunk: self._work(partial(staging.feed, chunk)))
-                received = await self._work(partial(reception.settle, staging, kind))
+                received = await self._work(lambda: reception.settle(staging.finish(), kind))
         finally:
             # Queued behind any job that still reads it: a commit under way comes to its end though
             # the process stops, and stands in the journal.

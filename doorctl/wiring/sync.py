@@ -35,7 +35,7 @@ from doorctl.notices.ways import translated
 from doorctl.services.alarm_ways import send_now, sinks
 from doorctl.services.installation import drop_old_key, keys_in_use, make_directory, next_key_file
 from doorctl.sources.branches import HttpBranch, tls_context
-from doorctl.store.connection import WriterLock, changing, sync_directory, write_over
+from doorctl.store.connection import WriterLock, changing, copy_commit, sync_directory, write_over
 from doorctl.store.keys import (
     ArgonSealer,
     create_key,
@@ -47,7 +47,7 @@ from doorctl.store.keys import (
     read_signing_key,
     remove_key,
 )
-from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
+from doorctl.store.outbox import OutboxStore, open_or_create_outbox
 from doorctl.sync.delivery import Delivery, Result, Sender, Terms, deliver
 from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.feed import FeedExports, Sealing
@@ -412,8 +412,9 @@ def _outbox(sync: Sync, wishes: Wishes) -> Iterator[OutboxStore]:
     with ExitStack() as stack:
         if wishes.dry_run:
             copy = Path(stack.enter_context(tempfile.TemporaryDirectory()), OUTBOX)
-            copy_outbox(path, copy)
-            opened = OutboxStore(copy)
+            if path.exists():
+                copy_commit(path, copy)
+            opened = open_or_create_outbox(copy)
         else:
             make_directory(sync.state_directory)
             opened = open_or_create_outbox(path)

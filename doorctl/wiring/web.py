@@ -76,7 +76,7 @@ from doorctl.store.records import AuditRecords
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, restrict, unrestrict
 from doorctl.sync.delivery import MOST_PATRONS
-from doorctl.sync.receive import Limits, PatronWriter, Terms, guard
+from doorctl.sync.receive import Terms, guard
 from doorctl.web.frame import Aside, Frame, Templates, shared_routes
 from doorctl.web.panel import PAGE, Panel
 from doorctl.web.pushes import Pushes, Reception
@@ -483,7 +483,7 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     )
     stack.enter_context(expiry(config, clock, log, worker=worker, reception=reception))
     share = partial(_share, config, branch)
-    pushes = Pushes(reception, worker, log, config.web.push, WebsAudit(branch), share=share)
+    pushes = Pushes(reception, worker, log, WebsAudit(branch), share=share)
     pushes.noting.catch_up()
     shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
     server = _server(process, pushes, shown, log)
@@ -536,7 +536,7 @@ def answers_of_library(
     stack: ExitStack,
     *,
     worker: Executor,
-    writer: PatronWriter,
+    writer: PatronCacheWriter,
     limit_s: float = WRITE_LIMIT_S,
 ) -> Answers:
     """Return web's answers to the door about the library system.
@@ -659,7 +659,7 @@ def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -
         Terms(
             branch=config.branch.id,
             public_keys=keys,
-            limits=Limits(max_bytes=push.max_bytes, max_rows=push.max_rows),
+            limits=push,
             seal=seal,
             guard=guard(push.max_removed_percent, push.removed_floor),
             minimum_age=config.policy.minimum_age,

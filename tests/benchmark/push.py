@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from doorctl.access.patron import SealedRow
+from doorctl.config.tables import Push as Limits
 from doorctl.core.ports import Seal
 from doorctl.ops.clock import utc_now
 from doorctl.store.connection import open_writer, transaction
 from doorctl.store.patrons import COLUMNS, to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.document import Kind, SigningKey, write_document
-from doorctl.sync.receive import Limits, Staged, Staging, Terms, receive, unguarded
+from doorctl.sync.receive import Staged, Staging, Terms, unguarded
 from tests.benchmark.figures import Figure
 from tests.benchmark.plan import Plan
 from tests.benchmark.register import MINIMUM_AGE, random_rows
+from tests.sync.pushes import receive
 
 OF_RAW = 2.0
 """The design's budget: times `sqlite3.executemany` of the same rows."""
@@ -82,7 +84,7 @@ def staging(spool: BinaryIO) -> Staging:
 
 def apply(writer: PatronCacheWriter, staged: Staged) -> None:
     """Apply a push that was verified, whatever it changes."""
-    receive(staged, writer, TERMS, applied_at=utc_now())
+    receive(staged, writer, TERMS, at=utc_now())
 
 
 def insert_s(database: sqlite3.Connection, records: Sequence[tuple[object, ...]]) -> float:

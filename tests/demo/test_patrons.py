@@ -64,12 +64,12 @@ def test_cpr_numbers_are_those_of_the_birthday(patrons: list[FeedPatron]) -> Non
 def test_the_mix_has_something_of_everything(patrons: list[FeedPatron]) -> None:
     """Residents and others, blocks and none, children with plastic cards, two cards in a hand."""
     kinds = Counter(tuple(i.identifier.kind.value for i in p.identifiers) for p in patrons)
-    blocks = {code for patron in patrons for code in patron.blocks}
+    blocks = {code for patron in patrons for code in patron.row.blocks}
 
     assert set(kinds) == {("cpr",), ("card",), ("cpr", "card")}
     assert {"E", "O"} <= blocks
-    assert {patron.resident for patron in patrons} == {True, False}
-    assert sum(patron.resident and not patron.blocks for patron in patrons) > 250
+    assert {patron.row.resident for patron in patrons} == {True, False}
+    assert sum(patron.row.resident and not patron.row.blocks for patron in patrons) > 250
 
 
 def test_the_cast_is_in_the_feed_as_its_roles_say(patrons: list[FeedPatron]) -> None:
@@ -86,8 +86,8 @@ def test_the_cast_is_in_the_feed_as_its_roles_say(patrons: list[FeedPatron]) -> 
         patron = by_number[role.number]
         assert patron.pin is not None
         assert patron.pin.reveal() == role.pin
-        assert patron.resident == role.resident
-        assert patron.blocks == ({role.block} if role.block else frozenset())
+        assert patron.row.resident == role.resident
+        assert patron.row.blocks == ({role.block} if role.block else frozenset())
 
 
 @pytest.mark.parametrize("today", [TODAY, date(2026, 12, 31)])

@@ -8,9 +8,10 @@ import json
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
-from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Parcel, Refused, Taken
+from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.document import Kind
 
 ArgumentsT = ParamSpec("ArgumentsT")
 ResultT = TypeVar("ResultT")
@@ -84,17 +85,17 @@ class FakeBranch:
         agreed = max([int(head.partition(":")[0]) for head in there], default=0)
         return Exchanged(agreed, None if told["wrong_pins"] is None else self.wrong_pins)
 
-    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
+    def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
         """Apply a document, whole or not at all."""
         if self.away:
             return Away("away")
-        document = _opened(parcel)
+        document = _opened(content)
         assert document.manifest["branch"] == self.name
-        assert parcel.snapshot == (document.manifest["kind"] == "snapshot")
+        assert kind in {None, document.manifest["kind"]}
         self.arrived.append(document)
         if self.refuses:
             return Refused(self.refuses)
-        if parcel.rehearsed:
+        if kind is None:
             return Taken(document.manifest["epoch"])
         answer = self._apply(document)
         return Away("lost") if self.mute else answer
@@ -141,11 +142,9 @@ class AtOnce(Executor):
         return future
 
 
-def _opened(parcel: Parcel) -> Document:
-    parcel.content.seek(0)
-    packed = parcel.content.read()
-    assert len(packed) == parcel.bytes_long
-    first, _, rest = gzip.decompress(packed).partition(b"\n")
+def _opened(content: BinaryIO) -> Document:
+    content.seek(0)
+    first, _, rest = gzip.decompress(content.read()).partition(b"\n")
     manifest = json.loads(first)
     lines = [json.loads(line) for line in rest.splitlines()]
     assert hashlib.sha256(rest).hexdigest() == manifest["sha256"]

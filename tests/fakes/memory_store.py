@@ -10,11 +10,12 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from doorctl.access.patron import Applied, SealedRow
 from doorctl.access.policy import Policy
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, StretchedKey
@@ -33,6 +34,7 @@ from doorctl.store.tables import Layout
 from doorctl.store.visits import VisitStore
 
 SEAL = Seal("0badcafe", 64, 1)
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class FastSealer:
@@ -126,6 +128,15 @@ class MemoryPatrons(_Breakable, PatronCache, PatronCacheWriter):
         self.seal, self.erasures, self.policy = SEAL, None, policy
         self._writer = self._rows = self._commits = self.memory
         self._start_empty()
+
+    def apply(
+        self, rows: Iterable[SealedRow], *, applied_at: datetime | None, **terms: Any
+    ) -> Applied:
+        """Apply rows; without a time they are as those that no push has confirmed yet."""
+        applied = super().apply(rows, applied_at=applied_at or _LONG_AGO, **terms)
+        if applied_at is None:
+            self.database.execute("UPDATE cache SET applied_at = NULL")
+        return applied
 
 
 class MemoryVisits(VisitStore, VisitHistory):

@@ -23,7 +23,6 @@ COUNTED = {
 """The checks that a row alone decides, and where they count."""
 
 DAY = timedelta(days=1)
-NO_CLOCK = datetime(1, 1, 2, tzinfo=UTC)
 
 Rows = Mapping[bytes, Patron]
 Noted = dict[bytes, tuple[datetime, Patron]]
@@ -38,7 +37,7 @@ class Week:
         self._policy = policy
 
     def judged(
-        self, before: Rows, after: Rows, at: datetime | None, passing: Rows | None = None
+        self, before: Rows, after: Rows, at: datetime, passing: Rows | None = None
     ) -> tuple[Changes, Noted]:
         """Return what a guard is told, and what is to be `noted` if the push is applied.
 
@@ -46,7 +45,7 @@ class Week:
         that the push brings and removes in one, which counts as a loss.
         """
         brought = passing or {}
-        now = NO_CLOCK if at is None else at.astimezone(UTC)
+        now = at.astimezone(UTC)
         soon = [now.date() + n * DAY for n in range(61)]
         days = soon[:8]
         standing = self.recent(at)
@@ -92,10 +91,8 @@ class Week:
         )
         return told, {key: noted[key] for key in lost | ending}
 
-    def recent(self, at: datetime | None) -> Noted:
+    def recent(self, at: datetime) -> Noted:
         """Return what is no older than a week."""
-        if at is None:
-            return dict(self.noted)
         return {k: one for k, one in self.noted.items() if at - 7 * DAY < one[0] <= at + DAY}
 
     def _opens(self, patron: Patron, days: Iterable[date]) -> bool:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from doorctl.access.patron import Applied, SealedRow
+from doorctl.config.tables import Push as Limits
 from doorctl.core.errors import DoorctlError
 from doorctl.core.ports import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.sync.document import Kind
-from doorctl.sync.receive import Guard, Limits, Terms, unguarded
+from doorctl.sync.receive import Guard, Terms, unguarded
 from doorctl.web.pushes import Reception
 from tests.fakes.clock import FakeClock
 from tests.sync.pushes import KEY, SEAL
@@ -93,7 +94,7 @@ def take_in_by(
         for place in range(0, len(document), CHUNK_BYTES):
             staging.feed(document[place : place + CHUNK_BYTES])
         hasty()
-        reception.settle(staging, kind)
+        reception.settle(staging.finish(), kind)
 
 
 def _acknowledge() -> None:

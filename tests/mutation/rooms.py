@@ -114,7 +114,6 @@ ROOMS = (
         ("doorctl/store/patrons_writer.py", "doorctl/sync/receive.py"),
         (
             "tests/sync/test_guard.py",
-            "tests/sync/test_load.py",
             "tests/sync/test_receive.py",
             "tests/sync/test_receive_model.py",
             "tests/sync/test_staging*.py",

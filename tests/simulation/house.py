@@ -18,6 +18,7 @@ from doorctl.access.panel import Display
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import CardReader
 from doorctl.config.tables import Door
+from doorctl.config.tables import Push as Limits
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.core.moments import KeptReadings
@@ -38,7 +39,7 @@ from doorctl.store.records import AuditTrail
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, forget_erased
 from doorctl.store.visit_purge import purge
-from doorctl.sync.receive import Limits, Terms, guard
+from doorctl.sync.receive import Terms, guard
 from doorctl.web.pushes import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.simulation import oracle

@@ -167,4 +167,4 @@ def take_in(reception: Reception, document: Document, chunk_bytes: int) -> Recei
     with closing(reception.staging()) as staging:
         for place in range(0, len(document.data), chunk_bytes):
             staging.feed(document.data[place : place + chunk_bytes])
-        return reception.settle(staging, document.kind)
+        return reception.settle(staging.finish(), document.kind)

@@ -4,7 +4,6 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import pytest
 
 from doorctl.core.errors import KeyFileError
 from doorctl.sources.branches import HttpBranch, tls_context
-from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Parcel, Refused, Taken
+from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.document import Kind
 from tests.sources.branch_server import Script, serving
 from tests.web.certificates import Authority
 
@@ -53,11 +53,11 @@ def branch(script: Script, reached: Reached) -> Iterator[HttpBranch]:
         yield reached(port)
 
 
-def parcel(*, snapshot: bool = True) -> Parcel:
+def document() -> BytesIO:
     """A document that was read before."""
     content = BytesIO(CONTENT)
     content.read()
-    return Parcel(snapshot, content, len(CONTENT))
+    return content
 
 
 def test_it_is_asked_what_it_holds(branch: HttpBranch, script: Script) -> None:
@@ -84,17 +84,6 @@ def test_an_audit_head_that_is_none_holds_up_no_push(
     script.say(200, {"epoch": 41, "audit_head": head})
 
     assert branch.held() == Held(41)
-
-
-@pytest.mark.parametrize("snapshot", [True, False])
-def test_a_document_that_is_only_to_be_checked_goes_where_nothing_is_applied(
-    branch: HttpBranch, script: Script, snapshot: bool
-) -> None:
-    """An older branch has no such address: it answers 404 and applies nothing."""
-    script.say(200, {"epoch": 42, "applied": 3, "unchanged": False})
-
-    assert branch.send(replace(parcel(snapshot=snapshot), rehearsed=True)) == Taken(42)
-    assert script.requests[-1][:2] == ("POST", "/v1/patrons/rehearsal")
 
 
 def test_a_message_is_told_where_it_takes_one(branch: HttpBranch, script: Script) -> None:
@@ -128,18 +117,25 @@ def test_a_branch_that_tells_no_digest_is_believed(branch: HttpBranch, script: S
 
 
 @pytest.mark.parametrize(
-    ("snapshot", "method", "path"),
-    [(True, "PUT", "/v1/patrons"), (False, "POST", "/v1/patrons/changes")],
+    ("kind", "method", "path"),
+    [
+        ("snapshot", "PUT", "/v1/patrons"),
+        ("changes", "POST", "/v1/patrons/changes"),
+        (None, "POST", "/v1/patrons/rehearsal"),
+    ],
 )
 def test_a_document_goes_to_where_its_kind_goes(
-    branch: HttpBranch, script: Script, snapshot: bool, method: str, path: str
+    branch: HttpBranch, script: Script, kind: Kind | None, method: str, path: str
 ) -> None:
-    """Whole, from its beginning, with its length, and a second time just so."""
-    script.say(200, {"epoch": 42, "applied": 3, "unchanged": False})
-    sent = parcel(snapshot=snapshot)
+    """Whole, from its beginning, with its length, and a second time just so.
 
-    assert branch.send(sent) == Taken(42)
-    assert branch.send(sent) == Taken(42)
+    One that is only to be checked goes where nothing is applied: an older branch answers 404.
+    """
+    script.say(200, {"epoch": 42, "applied": 3, "unchanged": False})
+    sent = document()
+
+    assert branch.send(sent, kind) == Taken(42)
+    assert branch.send(sent, kind) == Taken(42)
     for request in script.requests:
         assert request[:3] == (method, path, CONTENT)
         assert request[3]["Content-Length"] == str(len(CONTENT))
@@ -154,7 +150,7 @@ def test_what_is_final(branch: HttpBranch, script: Script, status: int) -> None:
     if status == 204:
         script.body = b""
 
-    answer = branch.send(parcel())
+    answer = branch.send(document(), "changes")
 
     assert isinstance(answer, Refused)
     assert ("(line 2: pin: missing; line 9: ref)" in answer.why) == (status != 204)
@@ -190,7 +186,9 @@ def test_a_conflict_is_its_own_answer(branch: HttpBranch, script: Script) -> Non
     """So that everything is sent; as the answer to a question it is a refusal."""
     script.say(409, {"error": "out_of_order", "why": "push 9 is held"})
 
-    assert branch.send(parcel()) == OutOfOrder("it answers with HTTP status 409 (push 9 is held)")
+    assert branch.send(document(), "changes") == OutOfOrder(
+        "it answers with HTTP status 409 (push 9 is held)"
+    )
     assert isinstance(branch.held(), Refused)
 
 
@@ -230,7 +228,7 @@ def test_a_branchs_words_steer_no_terminal(branch: HttpBranch, script: Script) -
     """Control characters are dropped and a long speech is cut."""
     script.say(422, {"why": "\x1b[2Jgone\n\r" + "x" * 5000})
 
-    answer = branch.send(parcel())
+    answer = branch.send(document(), "changes")
 
     assert isinstance(answer, Refused)
     assert answer.why.isprintable()
@@ -253,7 +251,7 @@ def test_a_hanging_branch(reached: Reached, script: Script) -> None:
     """One that takes the document and never answers is left after its own time."""
     script.release = threading.Event()
     with serving(script) as port:
-        answer = reached(port, wait_s=0.2).send(parcel())
+        answer = reached(port, wait_s=0.2).send(document(), "changes")
         script.release.set()
 
     assert answer == Away("it does not answer in time")

@@ -20,7 +20,7 @@ class Cache:
     writer: PatronCacheWriter
 
     def push(
-        self, *rows: SealedRow, full: bool = False, at: datetime | None = NOON, **other: Any
+        self, *rows: SealedRow, full: bool = False, at: datetime = NOON, **other: Any
     ) -> Applied:
         """Apply rows, as changes unless told otherwise."""
         return push(self.writer, *rows, full=full, applied_at=at, **other)

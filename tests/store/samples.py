@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,27 @@ from doorctl.access.patron import Applied, Patron, SealedRow
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
 from doorctl.core.ports import Seal
 from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.tables import to_ms
-from doorctl.sync.receive import PatronWriter, unguarded
+from doorctl.sync.receive import unguarded
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SEAL = Seal("0badcafe", 64, 1)
 DAY = timedelta(days=1)
+WHOLE = Patron(
+    patron_ref="p-1001",
+    pin_check=bytes(range(32)),
+    resident=True,
+    active=False,
+    blocks=frozenset({"E", "", "two words", "æ"}),
+    restricted=True,
+    enter_from=date(2027, 2, 28),
+    valid_until=date(9999, 12, 31),
+    hold_from=date(2026, 1, 1),
+    hold_until=date(2026, 12, 31),
+    tags=frozenset({"self service", 'quo"te'}),
+)
+"""A patron of whom something stands in every field that a push brings."""
 
 
 def key_of(number: int) -> bytes:
@@ -30,7 +45,7 @@ def sealed(number: int, patron_ref: str, *, resident: bool = True) -> SealedRow:
     return SealedRow(key_of(number), Patron(patron_ref, pin_check=check, resident=resident))
 
 
-def push(writer: PatronWriter, *listed: SealedRow, **other: Any) -> Applied:
+def push(writer: PatronCacheWriter, *listed: SealedRow, **other: Any) -> Applied:
     """Apply rows, or `rows`: the whole register at noon, for 15 years, unless told otherwise."""
     rows = other.pop("rows", listed)
     usual: Any = {"full": True, "applied_at": NOON, "minimum_age": 15, "guard": unguarded}

@@ -1,3 +1,8 @@
+"""What a patron cache does with what the library system said.
+
+Bug (end-to-end test): a PIN learnt while a push removed the patron kept the whole old row.
+"""
+
 from __future__ import annotations
 
 import tempfile
@@ -5,22 +10,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from doorctl.access.patron import Patron, SealedRow
-from doorctl.core.errors import RowsClashError
+from doorctl.access.patron import Applied, CacheStamp, Patron, SealedRow
+from doorctl.core.errors import PushGuardedError, RowsClashError, StoreError
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.receive import unguarded
-from tests.store.samples import NOON, SEAL, key_of
+from doorctl.sync.receive import Changes, unguarded
+from tests.store.patron_caches import Cache
+from tests.store.samples import NOON, SEAL, WHOLE, key_of, sealed
 
 NUMBERS = range(5)
 CHECKS = st.sampled_from([bytes([number]) * 32 for number in range(4)])
 DAYS = st.integers(-2, 2)
+EVER = st.none() | DAYS
 REFS = st.sampled_from("abc")
 ROWS = st.builds(
     SealedRow,
@@ -31,6 +39,7 @@ ROWS = st.builds(
         st.none() | CHECKS,
         resident=st.booleans(),
         blocks=st.sampled_from([frozenset(), frozenset("U")]),
+        weak_pin=st.booleans(),
     ),
     st.none() | DAYS.map(lambda days: NOON.date() + timedelta(days)),
 )
@@ -59,8 +68,9 @@ class Card:
             return self.pushed
         if self.pushed is None:
             return replace(self.kept.row.patron, pin_until=self.kept.row_until, pushed=False)
-        check = self.kept.row.patron.pin_check
-        return replace(self.pushed, pin_check=check, pin_until=self.kept.pin_until)
+        check, is_weak = self.kept.row.patron.pin_check, self.kept.row.patron.weak_pin
+        until = self.kept.pin_until
+        return replace(self.pushed, pin_check=check, weak_pin=is_weak, pin_until=until)
 
     def brought(self, row: SealedRow, today: date) -> Card:
         """Return the card after a push that has its row."""
@@ -84,7 +94,11 @@ class Card:
 
 
 class KeptAgainstModel(RuleBasedStateMachine):
-    """Push, keep and find, in SQLite and in a model of single cards; never differ."""
+    """Push, keep and find, in SQLite and in a model of single cards; never differ.
+
+    A pushed check wins for good; a learnt one survives pushes without one, unless the card changes
+    hands or the PIN was changed; an asked row goes with its patron's push.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,16 +108,15 @@ class KeptAgainstModel(RuleBasedStateMachine):
         self._writer = PatronCacheWriter(self._path, SEAL)
         self._cache = PatronCache(self._path, SEAL)
         self._cards = {key_of(number): Card() for number in NUMBERS}
+        self._stamp = CacheStamp(0, None, 0, 0)
 
     @rule(
         rows=st.lists(ROWS, max_size=4, unique_by=lambda row: row.row_key),
         removals=st.lists(REFS, max_size=1),
         full=st.booleans(),
-        days=st.none() | DAYS,
+        days=DAYS,
     )
-    def push(
-        self, rows: Sequence[SealedRow], removals: list[str], full: bool, days: int | None
-    ) -> None:
+    def push(self, rows: Sequence[SealedRow], removals: list[str], full: bool, days: int) -> None:
         """Expect of each card what a push means for it."""
         gone = set() if full else set(removals)
         if not full and self._robbed(rows, gone):
@@ -114,25 +127,48 @@ class KeptAgainstModel(RuleBasedStateMachine):
         applied = self._writer.apply(
             rows,
             full=full,
-            applied_at=None if days is None else NOON + timedelta(days),
+            applied_at=NOON + timedelta(days),
             minimum_age=0,
             guard=unguarded,
             removals=gone,
         )
-        assert applied.rows == self._pushed(self._cards)
+        held = sum(card.pushed is not None for card in self._cards.values())
+        assert applied.rows == held
         assert self._cache.version() != version
+        before = self._stamp
+        # A few rows say nothing of the rest, which gets no younger by them.
+        at = NOON + timedelta(days) if full or not before.epoch else before.applied_at
+        self._stamp = CacheStamp(before.epoch + 1, at, 0, held)
 
-    @rule(row=ROWS, check=CHECKS, learnt=DAYS, row_days=DAYS, pin_days=DAYS)
-    def keep(self, row: SealedRow, check: bytes, learnt: int, row_days: int, pin_days: int) -> None:
-        """Expect the row, or its check, or nothing where a push brought one."""
+    @rule(rows=st.lists(ROWS, max_size=4), full=st.booleans())
+    def be_refused(self, rows: Sequence[SealedRow], full: bool) -> None:
+        """Expect that a push which the guard refuses, or its own rows, deletes nothing."""
+        terms: Any = {"full": full, "applied_at": NOON + timedelta(days=99), "minimum_age": 0}
+        with pytest.raises((PushGuardedError, RowsClashError)):
+            self._writer.apply(rows, guard=_refuse, **terms)
+
+    @rule(row=ROWS, check=CHECKS, learnt=EVER, row_days=EVER, pin_days=DAYS)
+    def keep(
+        self,
+        row: SealedRow,
+        check: bytes,
+        learnt: int | None,
+        row_days: int | None,
+        pin_days: int,
+    ) -> None:
+        """Expect the row, or its check, or nothing where a push brought one or has removed it."""
         row = replace(row, patron=replace(row.patron, pin_check=check))
-        days = [NOON.date() + timedelta(each) for each in (learnt, row_days, pin_days)]
-        card = self._cards[row.row_key]
+        card, until = self._cards[row.row_key], _day(pin_days)
+        learnt_on = {} if learnt is None else {"learnt_on": _day(learnt)}
+        row_until = None if row_days is None else _day(row_days)
+        version = self._cache.version()
+        self._writer.keep(row, row_until=row_until, pin_until=until, **learnt_on)
+        if card.pushed is None and row_until is None:
+            return
         if card.pushed is None or card.pushed.pin_check is None:
-            self._cards[row.row_key] = replace(card, kept=Kept(row, *days))
-        held = self._writer.held()
-        self._writer.keep(row, learnt_on=days[0], row_until=days[1], pin_until=days[2])
-        assert self._writer.held() == held
+            kept = Kept(row, learnt_on.get("learnt_on", date.min), row_until or date.max, until)
+            self._cards[row.row_key] = replace(card, kept=kept)
+            assert self._cache.version() != version
 
     @rule()
     def restart(self) -> None:
@@ -142,10 +178,10 @@ class KeptAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def finds_the_same(self) -> None:
-        """Every card is the model's, and the stamp counts what was pushed."""
+        """Every card is the model's, and the stamp is the last push's."""
         for key, card in self._cards.items():
             assert self._cache.find(key) == card.found()
-        assert self._cache.stamp().patrons == self._pushed(self._cards)
+        assert self._cache.stamp() == self._stamp
 
     def teardown(self) -> None:
         """Close what is open."""
@@ -154,9 +190,9 @@ class KeptAgainstModel(RuleBasedStateMachine):
         self._directory.cleanup()
 
     def _after(
-        self, rows: Sequence[SealedRow], gone: set[str], full: bool, days: int | None
+        self, rows: Sequence[SealedRow], gone: set[str], full: bool, days: int
     ) -> dict[bytes, Card]:
-        today = date.min if days is None else NOON.date() + timedelta(days)
+        today = NOON.date() + timedelta(days)
         named = gone | {row.patron.patron_ref for row in rows}
         new = {row.row_key: row for row in rows}
         cards = {}
@@ -185,10 +221,65 @@ class KeptAgainstModel(RuleBasedStateMachine):
                 removals=gone,
             )
 
-    @staticmethod
-    def _pushed(cards: dict[bytes, Card]) -> int:
-        return sum(card.pushed is not None for card in cards.values())
+
+def _day(days: int) -> date:
+    return NOON.date() + timedelta(days)
+
+
+def _refuse(_changes: Changes) -> None:
+    raise PushGuardedError("too many")
 
 
 TestKeptAgainstModel = KeptAgainstModel.TestCase
 TestKeptAgainstModel.settings = settings(stateful_step_count=20)
+
+
+def _keep(cache: Cache, row: SealedRow) -> None:
+    cache.writer.keep(row, row_until=_day(3), pin_until=_day(30), learnt_on=_day(0))
+
+
+def test_a_row_that_no_push_brought_is_kept_whole(cache: Cache) -> None:
+    """Every field comes back, and the last day on which the row counts."""
+    _keep(cache, SealedRow(key_of(1), WHOLE))
+
+    found = replace(WHOLE, pin_until=_day(3), pushed=False)
+    assert cache.lookup.find(key_of(1)) == found
+    assert cache.lookup.find(key_of(2)) is None
+
+
+@pytest.mark.parametrize("pushed", [True, False])
+def test_a_row_without_a_pin_check_is_not_kept(cache: Cache, pushed: bool) -> None:
+    """There is nothing in it that was proved."""
+    bare = SealedRow(key_of(1), Patron("a", resident=True))
+    cache.push(*[bare] * pushed)
+    before = cache.lookup.find(key_of(1))
+
+    with pytest.raises(StoreError):
+        _keep(cache, bare)
+    assert cache.lookup.find(key_of(1)) == before
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_push_that_has_an_asked_row_shuts_nobody_out(cache: Cache, full: bool) -> None:
+    """Whatever it says of it is new; nor does one that lacks it."""
+    seen: list[Changes] = []
+    cache.push(sealed(1, "a"))
+    for number in (2, 3):
+        _keep(cache, sealed(number, f"asked-{number}"))
+    row = SealedRow(key_of(2), Patron("b", resident=False, blocks=frozenset("U")))
+
+    applied = cache.push(sealed(1, "a"), row, full=full, guard=seen.append)
+
+    assert applied == Applied(epoch=2, rows=2, removed=0)
+    assert seen == [Changes(held=1)]
+
+
+def test_every_removal_of_many_takes_the_asked_row(cache: Cache) -> None:
+    """The first one and the last one, wherever between others they stand."""
+    for number in range(4):
+        _keep(cache, sealed(number, f"r{number}"))
+    nobodies = [f"nobody-{number}" for number in range(250)]
+
+    cache.push(sealed(9, "other"), removals=["r0", *nobodies, "r1", *nobodies, "r2"])
+
+    assert [n for n in range(4) if cache.lookup.find(key_of(n))] == [3]

@@ -11,47 +11,31 @@ import sqlite3
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import closing
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import PushError
 from doorctl.core.ports import Seal
+from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.receive import Changes, Guard, PatronWriter, receive
-from tests.sync.pushes import SEAL, TERMS, staging_of
+from doorctl.sync.receive import Applying, Push
+from tests.sync.pushes import SEAL, receive, staging_of
 from tests.sync.tampering import HELD, Mutant, mutants
 
 CHUNK_BYTES = 1000
-NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 class WouldApplyError(Exception):
     """All checks were passed: all that is left is the commit."""
 
 
-class Halting:
-    """A `PatronWriter` that goes all the way up to the commit and then back."""
+class Halting(PushJournal):
+    """A journal that is told of a push up to the commit, and then goes back."""
 
-    def __init__(self, writer: PatronWriter) -> None:
-        self.held = writer.held
-        self.keep = writer.keep
-        self.expire = writer.expire
-        self.forget = writer.forget
-        self._writer = writer
-
-    def apply(self, rows: Iterable[SealedRow], *, guard: Guard, **terms: Any) -> Applied:
+    def begin(self, _applying: Applying, _held: Push) -> None:
         """Do everything but commit."""
-
-        def halt(changes: Changes) -> None:
-            guard(changes)
-            raise WouldApplyError
-
-        return self._writer.apply(rows, guard=halt, **terms)
+        raise WouldApplyError
 
 
 class Target:
@@ -66,7 +50,7 @@ class Target:
         create_patrons(path, seal)
         self._writer = PatronCacheWriter(path, seal)
         self._reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        self._receive(HELD.data(), self._writer)
+        self._receive(HELD.data())
         self._before = self._dump_hash()
 
     def try_out(self, mutant: Mutant) -> str:
@@ -76,7 +60,7 @@ class Target:
             AssertionError: it would have been applied, or it has changed the database.
         """
         try:
-            self._receive(mutant.data, Halting(self._writer))
+            self._receive(mutant.data, Halting(Path()))
         except PushError as error:
             answer = type(error).__name__
         except WouldApplyError:
@@ -96,11 +80,11 @@ class Target:
     def _dump_hash(self) -> str:
         return hashlib.sha256("\n".join(self._reader.iterdump()).encode()).hexdigest()
 
-    def _receive(self, data: bytes, writer: PatronWriter) -> None:
+    def _receive(self, data: bytes, journal: PushJournal | None = None) -> None:
         staging = staging_of()
         for start in range(0, len(data), CHUNK_BYTES):
             staging.feed(data[start : start + CHUNK_BYTES])
-        receive(staging.finish(), writer, TERMS, applied_at=NOON)
+        receive(staging.finish(), self._writer, journal=journal)
 
 
 def _unpacked(data: bytes) -> bytes:

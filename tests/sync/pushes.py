@@ -6,19 +6,27 @@ import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from doorctl.access.patron import Patron, SealedRow
+from doorctl.config.tables import Push as Limits
 from doorctl.core.ports import Seal
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.sync.document import Kind, Manifest, SigningKey, write_document
-from doorctl.sync.receive import Limits, Staged, Staging, Terms, unguarded
+from doorctl.sync.receive import Received, Staged, Staging, Terms, unguarded
 from doorctl.sync.rows import Line
+from doorctl.web.pushes import Reception
+from tests.fakes.clock import FakeClock
 
 KEY = SigningKey(bytes(range(32)))
 OTHER_KEY = SigningKey(bytes(32))
 SEAL = Seal("0badcafe", 64, 1)
-LIMITS = Limits(max_bytes=1_000_000, max_line_bytes=4096, max_rows=10_000)
+LIMITS = Limits(max_bytes=1_000_000, max_rows=10_000)
 TERMS = Terms("oest", (KEY.verify_key(),), LIMITS, SEAL, unguarded)
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 EMPTY_DIGEST = hashlib.sha256().hexdigest()
 
 
@@ -79,3 +87,20 @@ def staging_of(*, limits: Limits = LIMITS, keys: Iterable[SigningKey] = (KEY,)) 
     """Return what takes a push in at branch oest."""
     public_keys = [key.verify_key() for key in keys]
     return Staging(replace(TERMS, public_keys=public_keys, limits=limits), io.BytesIO)
+
+
+def receive(
+    staged: Staged,
+    writer: PatronCacheWriter,
+    terms: Terms = TERMS,
+    *,
+    at: datetime = NOON,
+    rehearsed: bool = False,
+    **more: Any,
+) -> Received:
+    """Apply a push that is sent to its own address, or only see what it would do."""
+    clock = FakeClock(at, high_water=at)
+    reception = Reception(
+        terms, writer, PatronCache(writer.path, writer.seal), clock, Path(), **more
+    )
+    return reception.settle(staged, None if rehearsed else staged.manifest.kind)

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from doorctl.access.patron import Patron
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin, StretchedKey
 from doorctl.core.ports import Seal
 from doorctl.store.outbox import open_or_create_outbox
@@ -36,16 +37,11 @@ def patron(
     """An invented patron with plastic cards; without any named, one of the patron's number."""
     return FeedPatron(
         line=number,
-        patron_ref=str(number),
+        row=Patron(str(number), resident=resident, tags=frozenset(tags)),
         identifiers=tuple(card(each) for each in cards or (number,)),
         left_out=0,
         pin=None if pin is None else Pin(pin),
-        resident=resident,
         birthday=birthday,
-        blocks=frozenset(),
-        hold_from=None,
-        hold_until=None,
-        tags=frozenset(tags),
     )
 
 

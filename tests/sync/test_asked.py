@@ -53,16 +53,18 @@ def test_it_is_the_row_that_a_push_would_bring(
     """To the last field, so that the next push changes nothing."""
     pushed = FeedPatron(
         line=1,
-        patron_ref=ANSWER.patron_ref,
+        row=Patron(
+            ANSWER.patron_ref,
+            resident=ANSWER.resident,
+            blocks=ANSWER.blocks,
+            hold_from=ANSWER.hold_from,
+            hold_until=ANSWER.hold_until,
+            tags=ANSWER.tags,
+        ),
         identifiers=(FeedIdentifier(identifier, active, ANSWER.valid_until),),
         left_out=0,
         pin=PIN,
-        resident=ANSWER.resident,
         birthday=birthday,
-        blocks=ANSWER.blocks,
-        hold_from=ANSWER.hold_from,
-        hold_until=ANSWER.hold_until,
-        tags=ANSWER.tags,
     )
     [row] = seal_rows(
         [pushed],

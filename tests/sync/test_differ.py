@@ -25,17 +25,17 @@ def of(row: FeedPatron, *, key: InstallationKey = KEY, terms: Terms = TERMS) -> 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda row: replace(row, patron_ref="2"),
+        lambda row: replace(row, row=replace(row.row, patron_ref="2")),
         lambda row: replace(row, identifiers=(card(1),)),
         lambda row: replace(row, identifiers=(replace(card(1), active=False), card(2))),
         lambda row: replace(row, identifiers=(replace(card(1), valid_until=TODAY), card(2))),
         lambda row: replace(row, pin=Pin("0815")),
         lambda row: replace(row, pin=None),
-        lambda row: replace(row, resident=False),
-        lambda row: replace(row, blocks=frozenset("E")),
-        lambda row: replace(row, hold_from=TODAY),
-        lambda row: replace(row, hold_from=TODAY, hold_until=TODAY),
-        lambda row: replace(row, tags=frozenset({"staff"})),
+        lambda row: replace(row, row=replace(row.row, resident=False)),
+        lambda row: replace(row, row=replace(row.row, blocks=frozenset("E"))),
+        lambda row: replace(row, row=replace(row.row, hold_from=TODAY)),
+        lambda row: replace(row, row=replace(row.row, hold_from=TODAY, hold_until=TODAY)),
+        lambda row: replace(row, row=replace(row.row, tags=frozenset({"staff"}))),
         lambda row: replace(row, pin_changed=TODAY),
     ],
 )

@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.patron import SealedRow
+from doorctl.config.tables import Push as Limits
 from doorctl.sync.document import (
     SPOOLED_IN_MEMORY_BYTES,
     read_manifest,
     verify,
 )
-from doorctl.sync.receive import Limits
 from doorctl.sync.rows import Line, Removal
 from tests.sync.any_lines import LINES
 from tests.sync.pushes import EMPTY_DIGEST, KEY, Document, row, stage
 
 ONE_OF_EACH: list[Line] = [row(1), Removal("2")]
-WIDE = Limits(max_bytes=10_000_000, max_line_bytes=65_536, max_rows=1000)
+WIDE = Limits(max_bytes=10_000_000, max_rows=1000)
 
 
 @given(st.lists(LINES, max_size=5), st.booleans(), st.data())

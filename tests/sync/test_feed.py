@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.access.patron import Patron
 from doorctl.core.errors import FeedError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.sync.feed import MOST_PROBLEMS, FeedPatron, read_feed
+from doorctl.sync.feed import MOST_PROBLEMS, FeedPatron, read_feed, refuse_bare, refuse_nobody
 from doorctl.sync.rows import LONGEST_LINE_BYTES, RowReader
 
 Row = dict[str, object]
@@ -68,25 +69,25 @@ def test_a_whole_row_is_read(tmp_path: Path) -> None:
 
     cpr, card = patron.identifiers
     assert (patron.line, patron.patron_ref, patron.left_out) == (1, "1001", 1)
-    assert (patron.pin, patron.resident) == (Pin("4711"), True)
+    assert (patron.pin, patron.row.resident) == (Pin("4711"), True)
     assert patron.pin_changed == date(2026, 2, 28)
     assert patron.birthday == date(1970, 1, 1)
     assert cpr.identifier == Identifier(IdentifierKind.CPR, "0101701234")
     assert (cpr.active, cpr.valid_until) == (True, date(2027, 5, 31))
     assert card.identifier == Identifier(IdentifierKind.CARD, "3000001234")
     assert (card.active, card.valid_until) == (False, None)
-    assert patron.blocks == {"E", "O"}
-    assert (patron.hold_from, patron.hold_until) == (date(2026, 2, 1), date(2026, 3, 1))
-    assert patron.tags == {"openlibrary"}
+    assert patron.row.blocks == {"E", "O"}
+    assert (patron.row.hold_from, patron.row.hold_until) == (date(2026, 2, 1), date(2026, 3, 1))
+    assert patron.row.tags == {"openlibrary"}
 
 
 def test_what_may_be_missing(tmp_path: Path) -> None:
     """A row of the least there can be: no PIN, no birthday, no blocks, no hold, no tags."""
     patron = read(tmp_path, row(pincode=..., identifiers=[], resident=False))[0]
 
-    assert (patron.pin, patron.birthday, patron.resident) == (None, None, False)
-    assert (patron.identifiers, patron.blocks, patron.tags) == ((), frozenset(), frozenset())
-    assert (patron.hold_from, patron.hold_until) == (None, None)
+    assert (patron.pin, patron.birthday) == (None, None)
+    assert patron.identifiers == ()
+    assert patron.row == Patron("1001")
     assert patron.pin_changed is None
 
 
@@ -114,7 +115,7 @@ def test_an_open_end_of_a_hold_is_open(
     """A hold without a beginning has always begun; one without an end has not ended."""
     patron = read(tmp_path, row(onHold=hold))[0]
 
-    assert (patron.hold_from, patron.hold_until) == (starts, ends)
+    assert (patron.row.hold_from, patron.row.hold_until) == (starts, ends)
 
 
 def test_a_text_can_be_a_patron_id(tmp_path: Path) -> None:
@@ -410,6 +411,38 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
         "none.ndjson: file: can't be read (No such file or directory); check the path and its "
         "permissions"
     )
+
+
+NOBODY = (
+    "feed: export: holds no card and no CPR number, so it would lock everybody out; export it again"
+)
+NO_CARD = (
+    "feed: line 2: identifiers: no card and no CPR number; only a full feed can take a last card "
+    "away"
+)
+
+
+@pytest.mark.parametrize(
+    ("refuse", "right", "wrong", "told"),
+    [
+        (refuse_nobody, [row(), row(patronId=2, identifiers=[])], [row(identifiers=[])], NOBODY),
+        (refuse_nobody, [row()], [], NOBODY),
+        (refuse_bare, [row()], [row(), row(patronId=2, identifiers=[])], NO_CARD),
+        (refuse_bare, [], [row(), row(patronId=2, identifiers=[])], NO_CARD),
+    ],
+)
+def test_a_load_that_locks_everybody_out_or_leaves_old_cards_in_force_is_refused(
+    tmp_path: Path,
+    refuse: Callable[[str, list[FeedPatron]], None],
+    right: list[Row],
+    wrong: list[Row],
+    told: str,
+) -> None:
+    """A whole register needs a card; changes may be none, but no patron of them may lack one."""
+    refuse("feed", read(tmp_path, *right))
+    with pytest.raises(FeedError) as refused:
+        refuse("feed", read(tmp_path, *wrong))
+    assert str(refused.value) == told
 
 
 json_values = st.recursive(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import doorctl
 from doorctl.core.errors import StoreBusyError
 from doorctl.core.ports import Seal
-from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
+from doorctl.store.outbox import OutboxStore, open_or_create_outbox
 from doorctl.sync.delivery import Revision, Standing, Terms, Volume
 from tests.sync.senders import TERMS, TODAY, Town, patron
 
@@ -151,26 +151,6 @@ def test_it_outlives_its_process(outbox: OutboxStore, path: Path) -> None:
 
     with closing(open_or_create_outbox(path)) as again:
         assert again.standing() == before
-
-
-def test_a_copy_is_another_outbox(outbox: OutboxStore, tmp_path: Path) -> None:
-    """A dry run works on what was last committed and leaves the original as it was."""
-    outbox.record([revision("1")], [], TERMS)
-
-    copy_outbox(outbox.path, tmp_path / "copy.db")
-
-    with closing(OutboxStore(tmp_path / "copy.db")) as copy:
-        assert copy.standing() == outbox.standing()
-        copy.record([revision("2")], [], TERMS)
-    assert outbox.standing().epoch == 1
-
-
-def test_a_copy_of_nothing_is_empty(tmp_path: Path) -> None:
-    """A dry run before the first run."""
-    copy_outbox(tmp_path / "none.db", tmp_path / "copy.db")
-
-    with closing(OutboxStore(tmp_path / "copy.db")) as copy:
-        assert copy.standing().epoch == 0
 
 
 def test_no_statement_means_something_else_to_an_older_sqlite() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
+from typing import BinaryIO
 
 import pytest
 
@@ -11,13 +12,12 @@ from doorctl.sync.delivery import (
     Away,
     Held,
     OutOfOrder,
-    Parcel,
     Refused,
     Taken,
     insist,
 )
 
-PARCEL = Parcel(snapshot=False, content=BytesIO(b""), bytes_long=0)
+CONTENT = BytesIO(b"")
 
 
 @dataclass
@@ -31,19 +31,19 @@ class Scripted:
         """Give the next answer."""
         return self.held_answers.pop(0)
 
-    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
+    def send(self, content: BinaryIO) -> Taken | OutOfOrder | Refused | Away:
         """Give the next answer."""
-        assert parcel is PARCEL
+        assert content is CONTENT
         return self.send_answers.pop(0)
 
 
 def test_it_asks_until_there_is_an_answer() -> None:
-    """With a longer pause each time; the same parcel is sent again."""
+    """With a longer pause each time; the same document is sent again."""
     waited: list[float] = []
     branch = Scripted([Away("a"), Held(7)], [Away("b"), Away("c"), Taken(8)])
 
     assert insist(branch.held, waited.append) == Held(7)
-    assert insist(partial(branch.send, PARCEL), waited.append) == Taken(8)
+    assert insist(partial(branch.send, CONTENT), waited.append) == Taken(8)
     assert waited == [PAUSES_S[0], PAUSES_S[0], PAUSES_S[1]]
 
 
@@ -61,7 +61,7 @@ def test_a_final_answer_is_not_asked_for_again(answer: Refused | OutOfOrder | Ta
     """A signature does not become right by being sent twice."""
     branch = Scripted(send_answers=[answer])
 
-    assert insist(partial(branch.send, PARCEL), lambda _s: None) == answer
+    assert insist(partial(branch.send, CONTENT), lambda _s: None) == answer
 
 
 def test_a_branch_says_when_to_come_again() -> None:

@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -27,7 +28,6 @@ from doorctl.sync.delivery import (
     Delivery,
     Held,
     OutOfOrder,
-    Parcel,
     Result,
     Sender,
     Taken,
@@ -35,6 +35,7 @@ from doorctl.sync.delivery import (
     Volume,
     deliver,
 )
+from doorctl.sync.document import Kind
 from doorctl.sync.feed import WrongRow
 from doorctl.sync.push import BROUGHT, KEPT, NEW, OUT, WHOSE
 from tests.fakes.branch import FakeBranch
@@ -411,12 +412,12 @@ def test_out_of_order_is_answered_with_everything(tmp_path: Path) -> None:
     class Restored(FakeBranch):
         """A branch that answers out of order."""
 
-        def send(self, parcel: Parcel) -> Taken | OutOfOrder:
+        def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder:
             """Come back from a backup just before the changes arrive."""
-            if not parcel.snapshot:
+            if kind == "changes":
                 self.epoch, self.digest = 7, "f" * 64
                 return OutOfOrder("changes follow on something else")
-            answer = super().send(parcel)
+            answer = super().send(content, kind)
             assert isinstance(answer, Taken)
             return answer
 

@@ -7,13 +7,15 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from doorctl.access.patron import pin_check, row_key
-from doorctl.sync.delivery import Away, Delivery, Held, OutOfOrder, Parcel, Refused, Result, Taken
+from doorctl.sync.delivery import Away, Delivery, Held, OutOfOrder, Refused, Result, Taken
+from doorctl.sync.document import Kind
 from doorctl.sync.feed import FeedPatron
 from tests.fakes.branch import FakeBranch
 from tests.fakes.memory_store import FastSealer
@@ -49,19 +51,19 @@ class ModelBranch(FakeBranch):
         self._perhaps("asked")
         return answer
 
-    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
+    def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
         """Apply, or end the sender before or after."""
         self._perhaps("before")
-        answer = super().send(parcel)
+        answer = super().send(content, kind)
         if isinstance(answer, Taken) or (self.mute and not self.away):
-            self._check(parcel)
+            self._check()
         self._perhaps("after")
         return answer
 
-    def _check(self, parcel: Parcel) -> None:
+    def _check(self) -> None:
         document = self.arrived[-1]
         assert document.manifest["epoch"] == self.epoch
-        if parcel.snapshot:
+        if document.manifest["kind"] == "snapshot":
             assert self.full or not self.certain
         else:
             assert document.patrons
@@ -179,7 +181,7 @@ def sealed(row: FeedPatron) -> set[tuple[object, ...]]:
         stretched = FastSealer().stretch(each.identifier)
         pin = None if row.pin is None else base64.b64encode(pin_check(stretched, row.pin)).decode()
         key = base64.b64encode(row_key(stretched)).decode()
-        found.add((key, row.patron_ref, pin, row.resident))
+        found.add((key, row.patron_ref, pin, row.row.resident))
     return found
 
 

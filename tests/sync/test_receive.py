@@ -6,7 +6,6 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +13,7 @@ import msgspec
 import pytest
 
 from doorctl.access.patron import CacheStamp, SealedRow
+from doorctl.config.tables import Push as Limits
 from doorctl.core.errors import (
     PushConflictError,
     PushGuardedError,
@@ -23,25 +23,21 @@ from doorctl.core.errors import (
 )
 from doorctl.core.ports import Seal
 from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.receive import (
     Changes,
     Guard,
-    Limits,
-    PatronWriter,
     Push,
     Received,
-    Staged,
     Staging,
     judge,
-    receive,
     unguarded,
 )
 from doorctl.sync.rows import Line, Removal
 from tests.fakes.memory_store import MemoryPatrons
-from tests.sync.pushes import SEAL, TERMS, Document, row, stage
+from tests.sync.pushes import NOON, SEAL, TERMS, Document, receive, row, stage
 
-NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
 
 
@@ -65,7 +61,7 @@ class Branch:
     ) -> Received:
         """Stage and apply a push."""
         terms = replace(TERMS, guard=guard, minimum_age=minimum_age)
-        return receive(stage(document.data()), self.patrons, terms, applied_at=NOON, **more)
+        return receive(stage(document.data()), self.patrons, terms, **more)
 
     def holds(self, *numbers: int) -> bool:
         """Tell whether exactly these of the cards 0-9 are held."""
@@ -129,8 +125,7 @@ def test_a_branch_without_a_limit_takes_the_first_push_for_any_age() -> None:
     staged = stage(Document([row(1)], epoch=1, minimum_age=0).data())
 
     assert judge(staged.manifest, Push(0), TERMS) is None
-    taken = receive(staged, MemoryPatrons(), TERMS, applied_at=NOON)
-    assert taken == Received(1, 1, unchanged=False)
+    assert receive(staged, MemoryPatrons()) == Received(1, 1, unchanged=False)
 
 
 def test_whom_a_push_lets_in_is_told(branch: Branch) -> None:
@@ -298,16 +293,16 @@ def test_the_guard_is_asked_unless_somebody_has_approved(branch: Branch, kind: s
     assert branch.holds(4) if kind == "snapshot" else branch.holds(2, 3, 4)
 
 
-def test_what_is_rehearsed_is_answered_and_undone(branch: Branch) -> None:
+def test_what_is_rehearsed_is_answered_and_undone(branch: Branch, tmp_path: Path) -> None:
     """The guard is asked, and nobody hears that something is about to be committed."""
     document = Document([row(4)], epoch=6, previous_epoch=5)
-    begun: list[int] = []
+    journal = PushJournal(tmp_path / "journal.json")
 
-    answer = branch.takes(document, rehearsed=True, before_commit=lambda: begun.append(1))
+    answer = branch.takes(document, rehearsed=True, journal=journal)
 
     assert answer == Received(6, 1, unchanged=False)
     assert answer.unchanged is False
-    assert (begun, branch.patrons.held().epoch) == ([], 5)
+    assert (journal.path.exists(), branch.patrons.held().epoch) == (False, 5)
     assert branch.holds(1, 2, 3)
     with pytest.raises(PushGuardedError, match="too many"):
         branch.takes(document, guard=refusing, rehearsed=True)
@@ -378,7 +373,7 @@ def test_a_disk_that_fails_at_any_line_changes_nothing(
     path: Path, writer: PatronCacheWriter, kind: str, disk: Callable[[bytes, int], io.BytesIO]
 ) -> None:
     """Rows already written are taken back, in the first reading and in that for removals."""
-    _apply(writer, stage(Document([row(n) for n in range(9)], epoch=1).data()))
+    receive(stage(Document([row(n) for n in range(9)], epoch=1).data()), writer)
     before = dump(path)
     lines: list[Line] = [row(n, resident=False) for n in range(3, 12)]
     document = Document(lines, epoch=2)
@@ -391,10 +386,10 @@ def test_a_disk_that_fails_at_any_line_changes_nothing(
 
     for line in range(len(lines) * readings):
         with pytest.raises(StoreError):
-            _apply(writer, replace(staged, spool=disk(content, line)))
+            receive(replace(staged, spool=disk(content, line)), writer)
         assert dump(path) == before
 
-    _apply(writer, staged)
+    receive(staged, writer)
     assert writer.held() == Push(2, staged.manifest.sha256)
 
 
@@ -403,7 +398,7 @@ def test_a_byte_that_the_disk_changed_is_not_applied(
     path: Path, writer: PatronCacheWriter, tmp_path: Path, kind: str
 ) -> None:
     """Wherever it stands, and also where what it makes is a good row of somebody else."""
-    _apply(writer, stage(Document([row(n) for n in range(3)], epoch=1).data()))
+    receive(stage(Document([row(n) for n in range(3)], epoch=1).data()), writer)
     before = dump(path)
     document = Document([row(2, blocks="U"), row(3)], epoch=2)
     if kind == "changes":
@@ -417,10 +412,10 @@ def test_a_byte_that_the_disk_changed_is_not_applied(
         for place, byte in enumerate(content):
             _put_byte(spool, place, byte ^ 1 << place % 8)
             with pytest.raises(StoreError, match="does not give back the push"):
-                _apply(writer, staged)
+                receive(staged, writer)
             _put_byte(spool, place, byte)
         assert dump(path) == before
-        _apply(writer, staged)
+        receive(staged, writer)
 
     assert writer.held() == Push(2, staged.manifest.sha256)
 
@@ -442,10 +437,10 @@ def test_the_spool_is_read_again_for_removals_only(
     failing = replace(staged, spool=FailingDisk(content, len(lines) + 1))
 
     if readings == 1:
-        _apply(branch.patrons, failing)
+        receive(failing, branch.patrons)
     else:
         with pytest.raises(StoreError):
-            _apply(branch.patrons, failing)
+            receive(failing, branch.patrons)
 
     assert branch.holds(1, 2, 3, 4) == (readings == 1)
 
@@ -484,7 +479,7 @@ def test_a_town_is_taken_in_with_flat_memory(
             staging = Staging(replace(TERMS, limits=Limits()), lambda: spool)
             while chunk := source.read(65_536):
                 staging.feed(chunk)
-            received = _apply(writer, staging.finish())
+            received = receive(staging.finish(), writer)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -494,7 +489,3 @@ def test_a_town_is_taken_in_with_flat_memory(
     assert peak < 4_000_000
     with closing(PatronCache(path, STORE_SEAL)) as cache:
         assert cache.stamp().patrons == count
-
-
-def _apply(writer: PatronWriter, staged: Staged) -> Received:
-    return receive(staged, writer, TERMS, applied_at=NOON)

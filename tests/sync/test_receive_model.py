@@ -21,11 +21,11 @@ from doorctl.core.errors import PushGuardedError, PushInvalidError, PushOutOfOrd
 from doorctl.core.ports import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.receive import Push, Staged, guard, receive
+from doorctl.sync.receive import Push, Staged, guard
 from doorctl.sync.rows import Line, Removal
 from tests.store.samples import DAY, NOON, key_of
 from tests.sync.model import FAR, FLOOR, MINIMUM_AGE, Model
-from tests.sync.pushes import SEAL, Document, stage
+from tests.sync.pushes import SEAL, Document, receive, stage
 from tests.sync.pushes import TERMS as SENT
 
 NUMBERS = range(12)
@@ -156,7 +156,7 @@ class PushesAgainstModel(RuleBasedStateMachine):
 
     def _answer(self, staged: Staged) -> str:
         try:
-            received = receive(staged, self._writer, BELIEVED, applied_at=self._model.now)
+            received = receive(staged, self._writer, BELIEVED, at=self._model.now)
         except PushOutOfOrderError:
             return "order"
         except PushGuardedError:

@@ -40,16 +40,11 @@ def cpr(number: str) -> FeedIdentifier:
 
 PLAIN = FeedPatron(
     line=1,
-    patron_ref="1001",
+    row=Patron("1001", resident=True),
     identifiers=(card(3000001234),),
     left_out=0,
     pin=Pin("4711"),
-    resident=True,
     birthday=None,
-    blocks=frozenset(),
-    hold_from=None,
-    hold_until=None,
-    tags=frozenset(),
 )
 
 
@@ -75,31 +70,25 @@ def test_a_row_keeps_what_decides_and_nothing_else() -> None:
     identifier = FeedIdentifier(
         Identifier(IdentifierKind.CPR, "0101701234"), False, date(2027, 5, 31)
     )
-    patron = replace(
-        PLAIN,
-        identifiers=(identifier,),
+    row = Patron(
+        "1001",
+        resident=True,
         blocks=frozenset({"E", "Ny"}),
         hold_from=date.min,
         hold_until=date(2026, 4, 1),
         tags=frozenset({"open"}),
     )
+    patron = replace(PLAIN, identifiers=(identifier,), row=row)
     stretched = FastSealer().stretch(identifier.identifier)
 
     assert sealed(patron) == [
         SealedRow(
             row_key(stretched),
-            Patron(
-                patron_ref="1001",
+            replace(
+                row,
                 pin_check=pin_check(stretched, Pin("4711")),
-                resident=True,
                 active=False,
-                blocks=frozenset({"E", "Ny"}),
-                restricted=False,
-                enter_from=None,
                 valid_until=date(2027, 5, 31),
-                hold_from=date.min,
-                hold_until=date(2026, 4, 1),
-                tags=frozenset({"open"}),
             ),
         )
     ]
@@ -140,7 +129,7 @@ def test_order_and_count_are_the_feeds(cards_each: list[int], workers: int) -> N
     patrons = [
         replace(
             PLAIN,
-            patron_ref=str(number),
+            row=Patron(str(number)),
             identifiers=tuple(card(10_000 + 10 * number + each) for each in range(cards)),
         )
         for number, cards in enumerate(cards_each)

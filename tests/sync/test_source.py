@@ -258,7 +258,7 @@ def test_an_odd_since_of_a_block_is_read(tmp_path: Path) -> None:
     row = {"patronId": 1, "identifiers": [], "resident": True, "blockStatus": blocks}
     (tmp_path / "01-full.ndjson").write_text(json.dumps(row), encoding="utf-8")
 
-    assert read(tmp_path).patrons[0].blocks == {"E"}
+    assert read(tmp_path).patrons[0].row.blocks == {"E"}
 
 
 def test_one_card_of_two_patrons_is_told_across_files(put: Put, tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ def test_a_patron_without_a_card_has_a_row(tmp_path: Path) -> None:
     (found,) = sheet(tmp_path, "1001,,,,,4711,false,,,,,")
 
     assert found.identifiers == ()
-    assert not found.resident
+    assert not found.row.resident
 
 
 def test_rows_of_one_patron_need_not_stand_together(tmp_path: Path) -> None:

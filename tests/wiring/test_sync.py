@@ -260,35 +260,6 @@ def test_an_export_that_can_not_be_used_is_told(server: Server) -> None:
     assert "line 1: pincode" in str(server.room.messages[0].get_content())
 
 
-def test_an_export_of_the_same_rows_is_told(server: Server) -> None:
-    """A file comes each night, and always the same one: the library system has stopped."""
-    for _ in range(3):
-        server.export(*ALL)
-        server.push()
-        server.pass_hours(13)
-
-    assert server.mailed == ["export_old"]
-    assert "holds just what the one of the day before did" in str(
-        server.room.messages[0].get_content()
-    )
-
-
-def test_a_branch_that_stays_behind_is_told(server: Server) -> None:
-    """From 12 h on, since the first run that did not reach it; sooner it may be a power cut."""
-    server.export(*ALL)
-    server.oest.say(503, {"error": "busy"}, Retry_After="120")
-    server.push()
-    server.pass_hours(11.9)
-    server.push()
-    assert server.mailed == []
-
-    server.pass_hours(0.2)
-    server.push()
-    server.oest.say(200, {"epoch": 0})
-    server.push()
-    assert server.mailed == ["branch_behind", "branch_behind_cleared"]
-
-
 def test_figures_for_prometheus(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where systemd gives a directory: when each branch was up to date last, and what stands.
 
