@@ -140,7 +140,7 @@ class SubjectRequest(Unshown, frozen=True, omit_defaults=True):
         return Subject(frozenset(self.row_keys), self.patron_ref)
 
 
-def about(subject: Subject, by: str, epoch: int = 0, why: str = "") -> SubjectRequest:
+def about(subject: Subject, by: str, epoch: int, why: str = "") -> SubjectRequest:
     """Return a question about a person."""
     return SubjectRequest(sorted(subject.row_keys), subject.patron_ref, epoch, by, why)
 
@@ -150,8 +150,6 @@ _TOO_LONG = "the person has too many cards for one question; name them one by on
 ERASE_VISITS = Call("subject_erase_visits", SubjectRequest, Done[PartErased], "door", _TOO_LONG)
 ERASE_PATRON = Call("subject_erase_patron", SubjectRequest, Done[PartErased], "web", _TOO_LONG)
 ERASE_RIGHTS = Call("subject_erase_rights", SubjectRequest, Done[PartErased], "web", _TOO_LONG)
-RESTRICT = Call("subject_restrict", SubjectRequest, Done[None], "web", _TOO_LONG)
-UNRESTRICT = Call("subject_unrestrict", SubjectRequest, Done[None], "web", _TOO_LONG)
 
 
 # Alarms go from the door, which has no network, to web, over both Unix sockets.

@@ -39,11 +39,13 @@ from doorctl.core.moments import Moment
 from doorctl.core.ports import Unshown
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import Action, Deed, Details
+from doorctl.privacy.subject import Subject
 from doorctl.rpc.control import Answers, Call, Done
 from doorctl.store.accounts import Books
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AuditTrail
+from doorctl.store.subject import restrict, unrestrict
 
 ArgumentsP = ParamSpec("ArgumentsP")
 ResultT = TypeVar("ResultT")
@@ -263,6 +265,24 @@ def set_week(
         raise InputError("that is the usual week already")
     branch.writer.set_week(week, moment)
     return Outcome(None, changed)
+
+
+@deed(Action.SUBJECT_RESTRICTED, Permission.SUBJECT_RIGHTS)
+def subject_restrict(
+    branch: OpenBranch, moment: Moment, subject: Subject, by: str, why: str
+) -> Outcome[None]:
+    """Keep a person's data unused; refused where they are restricted already."""
+    restrict(branch.writer, subject, by, moment)
+    return Outcome(None, {}, tuple(sorted(subject.row_keys)), subject.patron_ref, why)
+
+
+@deed(Action.SUBJECT_UNRESTRICTED, Permission.SUBJECT_RIGHTS)
+def subject_unrestrict(
+    branch: OpenBranch, moment: Moment, subject: Subject, why: str
+) -> Outcome[None]:
+    """Use a person's data again; refused where they are not restricted."""
+    unrestrict(branch.writer, subject, moment)
+    return Outcome(None, {}, tuple(sorted(subject.row_keys)), subject.patron_ref, why)
 
 
 def _listed(days: Iterable[date]) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
-from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import (
@@ -30,23 +29,22 @@ from doorctl.rpc.door import (
     ERASE_PATRON,
     ERASE_RIGHTS,
     ERASE_VISITS,
-    RESTRICT,
-    UNRESTRICT,
     SubjectRequest,
     about,
 )
+from doorctl.services import deeds
 from doorctl.services.app import App, by_the_owner, shown_since
-from doorctl.services.branch import note
+from doorctl.services.branch import change, note
 from doorctl.services.cards import numbers_of
 from doorctl.services.numbers import Reading, TakenAs, keys_of, own_sealer
-from doorctl.store import subject as subject_rights
-from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
+from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.records import AuditRecords
 from doorctl.store.subject import (
     StoredErasures,
     SubjectReader,
     erase_patron,
+    erase_rights,
     erase_visits,
     find,
     with_cards,
@@ -128,15 +126,14 @@ def restrict(app: App, named: Named, why: str = "") -> bool:
     Raises InputError: it is no number or two patrons', they are restricted already, or the reason
     has no place on record; nothing was changed.
     """
-    return bool(_change(app, named, why, RESTRICT, subject_rights.restrict).row_keys)
+    subject = _meant(app, named, why)
+    change(app, deeds.subject_restrict(subject, app.by, why))
+    return bool(subject.row_keys)
 
 
 def unrestrict(app: App, named: Named, why: str = "") -> None:
     """Use a person's data again; raises as :func:`restrict`, or if they are not restricted."""
-    _change(app, named, why, UNRESTRICT, subject_rights.unrestrict)
-
-
-Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]
+    change(app, deeds.subject_unrestrict(_meant(app, named, why), why))
 
 
 def _keeper(
@@ -166,7 +163,7 @@ def _keeper(
 
 def _rights_alone(app: App, request: SubjectRequest) -> PartErased:
     with closing(open_or_create_branch(app.storage.branch_db)) as writer:
-        return subject_rights.erase_rights(
+        return erase_rights(
             writer, request.subject, request.epoch, request.by, app.clock.moment(), why=request.why
         )
 
@@ -187,23 +184,10 @@ def _patron_alone(app: App, request: SubjectRequest) -> PartErased:
         return erase_patron(path, writer.database, request.subject)
 
 
-def _change(
-    app: App, named: Named, why: str, call: Call[SubjectRequest, Done[None]], change: Change
-) -> Subject:
+def _meant(app: App, named: Named, why: str) -> Subject:
     refuse_purpose(why, "reason", optional=True)
     with _books(app) as books:
-        subject, _ = _subject(app, named, books)
-
-    def by_web() -> None:
-        request = about(subject, app.by, why=why)
-        call.ask(app.config.web.socket, request, timeout_s=OWNER_LIMIT_S)
-
-    def alone() -> None:
-        with closing(open_or_create_branch(app.storage.branch_db)) as writer:
-            change(writer, subject, app.by, app.clock.moment(), why)
-
-    by_the_owner(by_web, alone)
-    return subject
+        return _subject(app, named, books)[0]
 
 
 def _subject(app: App, named: Named, books: _Books) -> tuple[Subject, Subject]:

@@ -146,13 +146,10 @@ def erase_rights(
     return PartErased(deleted, _compacted(writer.path, writer.database))
 
 
-def restrict(
-    writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment, why: str = ""
-) -> None:
+def restrict(writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment) -> None:
     """Restrict a person's data, by card and number: they are kept and not used.
 
-    Raises InputError: no card or number is named, the data are restricted already, or the reason
-    may not be recorded; nothing was changed.
+    Raises InputError: no card or number is named, or the data are restricted already.
     """
     if not subject.row_keys and subject.patron_ref is None:
         raise InputError("name a card or a patron whose data are to be restricted")
@@ -163,14 +160,10 @@ def restrict(
             raise InputError("the person's data are restricted already")
         rows = [(key, subject.patron_ref, since_ms, by) for key in sorted(subject.row_keys)]
         connection.executemany(_RESTRICT, rows or [(None, subject.patron_ref, since_ms, by)])
-        deed = _about(Action.SUBJECT_RESTRICTED, subject, why)
-        AuditTrail(writer).append(deed, by, moment)
 
 
-def unrestrict(
-    writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment, why: str = ""
-) -> None:
-    """End the restriction of a person's data; InputError where there is none, or for the reason."""
+def unrestrict(writer: BranchRecordsWriter, subject: Subject, moment: Moment) -> None:
+    """End the restriction of a person's data; InputError where there is none."""
     where, values = belongs(RESTRICTIONS, subject)
     with writer.together(moment) as connection:
         if not connection.execute(f"DELETE FROM restrictions WHERE {where}", values).rowcount:  # noqa: S608 -- as said
@@ -179,12 +172,6 @@ def unrestrict(
                 "the library system does"
             )
         writer.rewrite_after()
-        deed = _about(Action.SUBJECT_UNRESTRICTED, subject, why)
-        AuditTrail(writer).append(deed, by, moment)
-
-
-def _about(action: Action, subject: Subject, why: str) -> Deed:
-    return Deed(action, tuple(sorted(subject.row_keys)), subject.patron_ref, why)
 
 
 # The register and the door log: the connection that writes them erases a person there.

@@ -43,8 +43,6 @@ from doorctl.rpc.control import Answers, ControlServer, Done, Question, ask
 from doorctl.rpc.door import (
     ERASE_PATRON,
     ERASE_RIGHTS,
-    RESTRICT,
-    UNRESTRICT,
     LibraryLimiter,
     PanelOverSocket,
     SubjectRequest,
@@ -63,7 +61,6 @@ from doorctl.services.app import (
 from doorctl.services.branch import WRITE_LIMIT_S, BranchThread, WebsAudit, result_of
 from doorctl.services.hours import TRUST_CLOCK, believes, calendar_of
 from doorctl.services.numbers import DoorsNumbers
-from doorctl.services.subject import Change
 from doorctl.services.visits import statistics
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
@@ -74,7 +71,7 @@ from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.records import AuditRecords
 from doorctl.store.residue import set_aside_if_damaged
-from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, restrict, unrestrict
+from doorctl.store.subject import StoredErasures, erase_patron, erase_rights
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.receive import Terms, guard
 from doorctl.web.frame import Aside, Frame, Templates, shared_routes
@@ -321,23 +318,7 @@ def webs_answers(branch: BranchThread, worker: Executor, register: PatronCacheWr
         job = partial(erase_patron, register.path, register.database, request.subject)
         return Done(worker.submit(job).result())
 
-    def changing(change: Change) -> Callable[[SubjectRequest], Done[None]]:
-        def changed(request: SubjectRequest) -> Done[None]:
-            branch.run(
-                lambda opened, moment: change(
-                    opened.writer, request.subject, request.by, moment, request.why
-                )
-            )
-            return Done(None)
-
-        return changed
-
-    return {
-        **ERASE_RIGHTS.answered(rights),
-        **ERASE_PATRON.answered(patron),
-        **RESTRICT.answered(changing(restrict)),
-        **UNRESTRICT.answered(changing(unrestrict)),
-    }
+    return {**ERASE_RIGHTS.answered(rights), **ERASE_PATRON.answered(patron)}
 
 
 STARTED_BY = "web-config.json"

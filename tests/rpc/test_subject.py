@@ -63,4 +63,4 @@ def test_a_process_of_the_version_before_understands_what_has_no_reason(tmp_path
 def test_a_question_shows_nobody() -> None:
     """Neither the question nor what it is about can be printed."""
     assert "p-1" not in repr(Question(ERASE_RIGHTS.name, {"patron_ref": "p-1"}))
-    assert "p-1" not in repr(about(WHO, "eva"))
+    assert "p-1" not in repr(about(WHO, "eva", 0))

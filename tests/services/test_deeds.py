@@ -20,6 +20,7 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Action, Deed
+from doorctl.privacy.subject import Subject
 from doorctl.rpc.control import Question, ask
 from doorctl.services import deeds
 from doorctl.services.deeds import DEEDS, MARGIN_S, OpenBranch, Request, ask_web, branch_answers
@@ -60,6 +61,7 @@ PASS = Pass(
     label="Skakklubben",
 )
 CHRISTMAS = StoredDay(date(2026, 12, 24), (ModeSpan(Mode.STAFFED, 600, 720), *ALL_DAY), "Juleaften")
+WHO = Subject(frozenset({KEY}), "1001")
 LOOK = Deed(Action.PATRON_EXPLAINED, (KEY, KEY[::-1]), "1001", "a call", {"number": 7, "day": "x"})
 KAJ = Account("kaj", "Kaj", Role.TECHNICIAN, must_change=True)
 ADD_KAJ = deeds.add_account(KAJ, "$argon2id$x")
@@ -124,6 +126,8 @@ REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
     ),
     (deeds.set_week(StoredWeek((ALL_DAY,) * 7), None),),
     (deeds.note(LOOK),),
+    (deeds.subject_restrict(WHO, BY, "sag 7"),),
+    (deeds.subject_restrict(WHO, BY, ""), deeds.subject_unrestrict(WHO, "sag 8")),
     (ADD_KAJ,),
     (ADD_KAJ, ADD_MIA, deeds.set_role("kaj", Role.DPO)),
     (ADD_KAJ, ADD_MIA, deeds.disable_account("kaj")),
@@ -151,6 +155,8 @@ FIXED = {
         "monday tuesday wednesday thursday friday saturday sunday",
     ),
     "note": ("deed", "patron_explained", "number day"),
+    "subject_restrict": ("subject by why", "subject_restricted", ""),
+    "subject_unrestrict": ("subject why", "subject_unrestricted", ""),
     "add_account": ("account hashed", "account_added", "account role"),
     "set_role": ("name role", "account_changed", "account role"),
     "disable_account": ("name", "account_disabled", "account"),
@@ -194,6 +200,7 @@ def test_a_change_is_the_same_as_at_the_writer_itself(
     assert memory.every_pass() == other.every_pass()
     assert memory.calendar() == other.calendar()
     assert memory.override() == other.override()
+    assert memory.restricted(KEY, "1001") == other.restricted(KEY, "1001")
     assert staff.accounts.every() == others.accounts.every()
     for one in staff.accounts.every():
         assert staff.accounts.password_of(one.name) == others.accounts.password_of(one.name)
