@@ -129,8 +129,9 @@ class Following(Rounds):
         return self.branch.calendar().sources[DaySource.WEBSITE]
 
     def are_open(self) -> bool:
-        """Tell whether the site's hours that are kept let anybody in."""
-        return any(day.spans for day in self.stored.days)
+        """Tell whether the site's hours that are kept let anybody in from today on."""
+        today = self.clock.moment().local.date()
+        return any(day.spans for day in self.stored.days if day.day >= today)
 
 
 @pytest.fixture
