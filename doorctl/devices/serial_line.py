@@ -29,18 +29,9 @@ LONGEST_WAIT_S = 5.0
 """Pause after many: a busy or forbidden device is worth one try every five seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """The device at a path, links followed; another value means another device or permissions.
-
-    `device` is its major and minor number, `changed_ns` its ctime: a node that went and came back
-    gets the same numbers.
-    """
-
-    target: str
-    device: int
-    inode: int
-    changed_ns: int
+Node = tuple[str, int, int, int]
+"""The device at a path, links followed: its own path, device number, inode and ctime in ns, for a
+node that went and came back gets the same numbers. Another value means another device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +246,7 @@ def node_at(path: str) -> Node | None:
     try:
         real = Path(path).resolve(strict=True)
         found = real.stat()
-        return Node(str(real), found.st_rdev, found.st_ino, found.st_ctime_ns)
+        return str(real), found.st_rdev, found.st_ino, found.st_ctime_ns
     except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
         return None
 

@@ -379,6 +379,8 @@ class Chores:
     log: EventLog
 
     def __post_init__(self) -> None:
+        # Asked once: the kernel's answer does not change, and a release waits for nothing.
+        self.grace_s = grace_s()
         self._next_step_s = 0.0
         self._opened: tuple[HourCount, ...] = ()
         self.schedule = PurgeSchedule(
@@ -390,12 +392,11 @@ class Chores:
         supervisor: Supervisor,
         lines_alive: Callable[[], bool],
         relocks_s: Callable[[], float | None],
-        grace_s: float,
     ) -> Housekeeping:
         """Return what feeds the watchdog while everything that the door rests on works.
 
         `lines_alive` tells whether each serial line's thread runs, even where the device is
-        missing; `relocks_s` and `grace_s` are those of `Housekeeping`.
+        missing; `relocks_s` is that of `Housekeeping`.
         """
         return Housekeeping(
             clock=self.stores.clock,
@@ -410,7 +411,7 @@ class Chores:
             ping=self.stores.worker.submit,
             alarm=self.stores.alarm,
             relocks_s=relocks_s,
-            grace_s=grace_s,
+            grace_s=self.grace_s,
         )
 
     def keep_time(self) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import date, timedelta
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 from doorctl.access.day import DayRules
 from doorctl.access.messages import (
@@ -48,6 +48,7 @@ from doorctl.core.masked import Identifier, Pin, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
 from doorctl.core.ports import Clock, EventLog, Sealer
 from doorctl.doord.hours import BranchUnread, HoursRead
+from doorctl.ops.process import WorkerThread
 from doorctl.rpc.door import LibraryOverSocket
 from doorctl.services.numbers import Found, Reading, look_up, restricted, rights_of, united, wait_of
 from doorctl.store.branch import BranchRecords
@@ -118,14 +119,8 @@ PostedEvent = (
 EventQueue = queue.SimpleQueue[PostedEvent]
 
 
-class Worker(Protocol):
-    """A thread that does slow jobs in order and posts what they return."""
-
-    def submit(self, job: Callable[[], PostedEvent | None]) -> None:
-        """Queue a job; its event, if any, is posted to the controller."""
-
-    def backlog(self) -> int:
-        """Return how many jobs wait."""
+Worker = WorkerThread[PostedEvent]
+"""Does slow jobs in order, and posts to the loop what they return."""
 
 
 class LoopQueue(EventQueue):

@@ -25,9 +25,8 @@ from doorctl.core.alarms import KINDS
 from doorctl.core.errors import StoreBusyError, StoreError
 from doorctl.core.moments import Stamped
 from doorctl.core.ports import Clock, EventLog
-from doorctl.doord.jobs import EventQueue, PostedEvent, ThreadFailed
+from doorctl.doord.jobs import EventQueue, ThreadFailed, Worker
 from doorctl.ops.clock import SystemClock
-from doorctl.ops.process import WorkerThread
 from doorctl.services.app import outdated, system_clock
 from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows
@@ -233,7 +232,7 @@ class DoorStores:
         self.branch = BranchRecords(config.storage.branch_db, self.clock.monotonic_s)
         stack.callback(self.branch.close)
         # Ends before its files are closed: SQLite does not survive that in the middle of a query.
-        self.worker: WorkerThread[PostedEvent] = WorkerThread(event_queue.put, self.failed)
+        self.worker = Worker(event_queue.put, self.failed)
         self.worker.start()
         stack.callback(self.worker.stop, 10.0)
         self.register = CacheStamp(0, None, config.policy.minimum_age, 0)

@@ -33,7 +33,7 @@ from doorctl.devices.pins import (
 from doorctl.devices.serial_line import SerialLine
 from doorctl.door.pins import Input
 from doorctl.doord.answers import DoorAnswers
-from doorctl.doord.chores import Chores, Lookout, grace_s
+from doorctl.doord.chores import Chores, Lookout
 from doorctl.doord.controller import KEYPAD, READER, Controller, panel_rules, press
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
@@ -44,17 +44,16 @@ from doorctl.doord.jobs import (
     LibraryLine,
     LoopQueue,
     PinsTouched,
-    PostedEvent,
     Reloaded,
     SlowJobs,
     StopRequested,
+    Worker,
 )
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.process import (
     SystemdSupervisor,
-    WorkerThread,
     return_large_blocks,
     share_one_heap,
     spare_the_collector,
@@ -138,8 +137,6 @@ class _Door:
 
     def __post_init__(self) -> None:
         self.supervisor = SystemdSupervisor(self.environment)
-        # Asked once: the kernel's answer does not change, and a release waits for nothing.
-        self._grace_s = grace_s()
         self._stores = stores = DoorStores(
             self.config, self.event_queue, self.alarms.log, self.stack
         )
@@ -203,7 +200,6 @@ class _Door:
             self.supervisor,
             lambda: all(line.alive for line in lines.values()),
             lambda: doorway.relocks_s,
-            self._grace_s,
         )
 
         def turn() -> None:
@@ -289,7 +285,7 @@ class _Door:
 
     def _bound(self, until_s: float | None) -> None:
         left_s = None if until_s is None else until_s - self._stores.clock.monotonic_s()
-        self.supervisor.bound(None if left_s is None else max(0.0, left_s) + self._grace_s)
+        self.supervisor.bound(None if left_s is None else max(0.0, left_s) + self._chores.grace_s)
 
     def _daily_round(self, doorway: DoorDriver) -> DailyRound:
         return DailyRound(
@@ -321,8 +317,7 @@ class _Door:
             pin_lasts=timedelta(days=config.lms.pin_days),
             flags_weak=weak,
         )
-        asker: WorkerThread[PostedEvent] = WorkerThread(self.event_queue.put, stores.failed)
-        keeper: WorkerThread[PostedEvent] = WorkerThread(self.event_queue.put, stores.failed)
+        asker, keeper = (Worker(self.event_queue.put, stores.failed) for _ in range(2))
         # Started last is stopped first: the asker, which then gives the keeper nothing more.
         for worker in (keeper, asker):
             worker.start()

@@ -482,6 +482,7 @@ def test_that_staff_go_home_is_no_closing() -> None:
     [
         ("12T09:59", None, Staffed(0, 3, 600, 1080)),
         ("12T10:00", None, Staffed(1, 4, 600, 1080)),
+        ("12T10:01", None, Staffed(1, 4, 600, 1080)),
         ("28T23:00", None, Staffed(1, 6, 600, 1080)),
         ("12T09:00", (Mode.SELF_SERVICE, "12T12:00"), Staffed(1, 4, 600, 1080)),
         ("12T09:00", (Mode.SELF_SERVICE, "14T09:59"), Staffed(2, 5, 600, 1080)),

@@ -364,8 +364,8 @@ def test_events_do_not_show_the_bytes() -> None:
 # The waits between attempts to open a device, without a device.
 
 
-READER = Node("/dev/ttyUSB0", 0xBC00, 11, 1)
-RENUMBERED = Node("/dev/ttyUSB1", 0xBC01, 12, 2)
+READER: Node = ("/dev/ttyUSB0", 0xBC00, 11, 1)
+RENUMBERED: Node = ("/dev/ttyUSB1", 0xBC01, 12, 2)
 
 
 def waits(reopening: Reopening, node: Node, attempts: int) -> list[float]:

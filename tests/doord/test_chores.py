@@ -30,7 +30,6 @@ from doorctl.doord.chores import (
     WORKER_LIMIT_S,
     Chores,
     Housekeeping,
-    grace_s,
 )
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.jobs import EventQueue
@@ -162,7 +161,7 @@ def kept(directory: Path, first: Callable[[], None] = lambda: None) -> Iterator[
             "reader", str(directory / "away"), 9600, event_queue.put, event_queue.qsize
         )
         supervisor = FakeSupervisor()
-        keeping = chores.housekeeping(supervisor, lambda: reader.alive, lambda: None, grace_s())
+        keeping = chores.housekeeping(supervisor, lambda: reader.alive, lambda: None)
         for one in (reader, chores.schedule):
             one.start()
             stack.callback(one.stop)

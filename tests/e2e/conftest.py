@@ -160,6 +160,7 @@ class Sharing:
         if self._door is None:
             self._door = door = self._doors.started()
             until(lambda: door.said("purge"))
+            door.call("selftest")  # which the worker does in its turn
         return self._door
 
     def give_up(self) -> None:

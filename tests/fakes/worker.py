@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from doorctl.doord.jobs import PostedEvent
+from doorctl.doord.jobs import PostedEvent, Worker
 
 Job = Callable[[], PostedEvent | None]
 
 
 @dataclass
-class FakeWorker:
+class FakeWorker(Worker):
     """Jobs in order, none of them run by itself.
 
     `post`: takes what a job returns, such as ``controller.handle``.

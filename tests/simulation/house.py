@@ -27,7 +27,7 @@ from doorctl.doord.chores import Housekeeping
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.jobs import EventQueue, Ledger, PostedEvent, SlowJobs, ThreadFailed
+from doorctl.doord.jobs import EventQueue, Ledger, PostedEvent, SlowJobs, ThreadFailed, Worker
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.privacy.retention import Canaries, PurgeReport, WatchedTime
 from doorctl.privacy.statistics import HourCount, Passages
@@ -129,7 +129,7 @@ class WatchedLedger(Ledger):
 
 
 @dataclass
-class SimWorker:
+class SimWorker(Worker):
     """Jobs in order, each at a time that chance decides; they end with their process."""
 
     agenda: Agenda
