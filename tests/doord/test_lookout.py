@@ -111,6 +111,20 @@ def test_web_that_asks_no_more_is_told(tmp_path: Path) -> None:
     assert stores.told == []
 
 
+def test_a_line_that_stays_away_is_told_and_its_return_too(tmp_path: Path) -> None:
+    """After twenty seconds: a cable that is pushed in anew wakes nobody."""
+    stores, lines = Stores(), {"reader": False, "keypad": True}
+    look = Lookout(configured(tmp_path), cast(DoorStores, stores), lambda: lines, lambda: None)
+    turn(look, stores, FAULTS["reader_lost"].lasts_s)
+    assert stores.told == []
+    turn(look, stores, 1)
+    assert stores.told == ["reader_lost"]
+
+    lines["reader"] = True
+    turn(look, stores, 1)
+    assert stores.told == ["reader_lost", "reader_lost_cleared"]
+
+
 def test_a_register_is_old_after_a_third_of_its_time(tmp_path: Path) -> None:
     """With the usual 72 hours after a day; a push ends it at the next look."""
     stores = Stores(timedelta(hours=24))
