@@ -101,7 +101,7 @@ e forced | !open ?alarm=door_forced !shut A 4711 . | ok | wired | | alarm door_f
 e let out | !press_exit ?door=locked | | wired | | pulses 1
 e waits for the other door | !other:1 A 4711 , !other ?door=locked | ok | wired
 e held open | A 4711 , !open ?alarm=door_held !shut | ok | held | | alarm door_held
-# e let out and not forced: test_door_leaf.test_the_exit_button_lets_out_in_every_mode
+# e let out and not forced: test_door_leaf.test_the_exit_button_lets_out_of_a_closed_house
 # e fire: test_door_leaf.test_a_fire_is_recorded_makes_no_noise_and_bars_nobody
 """
 """What happens | how the attempts end | settings or hours | when it begins | what else is seen.
