@@ -95,6 +95,8 @@ def test_discarding_is_not_ended_by_a_sentinel(*, carries_keys: bool) -> None:
         (b"\x01\r", GARBAGE),
         (b"\x1b[2J\x1b[31m\r", GARBAGE),
         (b"'; DROP TABLE patrons; --\r", GARBAGE),
+        (b"3000001234' OR '1'='1\r", GARBAGE),
+        (b"?" + b"\x00" * 40 + b"\r", GARBAGE),
         (b"../../etc/passwd\r", GARBAGE),
         (b"<script>alert(1)</script>\r", GARBAGE),
         (b"\xc3\x28\xff\xfe\r", GARBAGE),
