@@ -534,19 +534,17 @@ class HeadCount:
         """The most that may be inside, if at each opening one more came in unseen."""
         return self.estimate + self.more
 
-    def entered(self, persons: int = 1) -> HeadCount:
-        """Count an opening after grants to `persons`, companions included; one more may follow."""
-        return replace(self, estimate=self.estimate + persons, more=self.more + 1)
+    def after(self, passage: Entered | Left | Passed) -> HeadCount:
+        """Count an opening, at which one more may have passed than is known.
 
-    def left(self) -> HeadCount:
-        """Count an opening from inside; another person may have left too.
-
-        Where the count was 0, a person came in uncounted, and may not be the last.
+        Where somebody leaves an empty house, a person came in uncounted, and may not be the last.
         """
-        if self.estimate == 0:
-            return replace(self, more=self.more + 1)
-        return replace(self, estimate=self.estimate - 1, fewer=self.fewer + 1)
-
-    def passed(self) -> HeadCount:
-        """Count an opening of unknown direction: staffed hours, a forced door."""
-        return replace(self, fewer=self.fewer + 1, more=self.more + 1)
+        match passage:
+            case Entered(persons=persons):
+                return replace(self, estimate=self.estimate + persons, more=self.more + 1)
+            case Left() if self.estimate == 0:
+                return replace(self, more=self.more + 1)
+            case Left():
+                return replace(self, estimate=self.estimate - 1, fewer=self.fewer + 1)
+            case Passed():
+                return replace(self, fewer=self.fewer + 1, more=self.more + 1)

@@ -361,11 +361,6 @@ PURGE_STEP_S = 3600.0
 """Wait before the next step of a limited purge, whatever the clock does meanwhile."""
 
 
-def grace_s() -> float:
-    """Return how late the loop may lock; later where the kernel frees a dead process's pins."""
-    return FREED_GRACE_S if outputs_kept() is False else KEPT_GRACE_S
-
-
 @dataclass(eq=False)
 class Chores:
     """The door's standing tasks; each call only has the worker do it.
@@ -380,7 +375,7 @@ class Chores:
 
     def __post_init__(self) -> None:
         # Asked once: the kernel's answer does not change, and a release waits for nothing.
-        self.grace_s = grace_s()
+        self.grace_s = FREED_GRACE_S if outputs_kept() is False else KEPT_GRACE_S
         self._next_step_s = 0.0
         self._opened: tuple[HourCount, ...] = ()
         self.schedule = PurgeSchedule(

@@ -294,7 +294,8 @@ class DoorDriver:
     def _carry_out(self, effect: LeafEffect) -> None:
         match effect:
             case Entered() | Left() | Passed():
-                self._count(effect)
+                self.head_count = self.head_count.after(effect)
+                self.on_passage(effect)
             case HeldWarned():
                 self.show(Signal.HELD_WARNING)
             case NoEntry():
@@ -307,16 +308,6 @@ class DoorDriver:
                 self.log.emit("fire", state="active" if active else "over")
         if isinstance(effect, AlarmRaised | AlarmCleared | FireReported):
             self.show(Signal.ALARM if self._leaf.sounding else Signal.SILENCE)
-
-    def _count(self, passage: Entered | Left | Passed) -> None:
-        match passage:
-            case Entered(persons=persons):
-                self.head_count = self.head_count.entered(persons)
-            case Left():
-                self.head_count = self.head_count.left()
-            case Passed():
-                self.head_count = self.head_count.passed()
-        self.on_passage(passage)
 
     def _read(self, pins: InputPins) -> Mapping[Input, bool]:
         levels = pins.levels()

@@ -90,7 +90,7 @@ class Speaker:
         headline, lines, picture = SCREENS[state.kind](self, state)
         called = state.kind in {Kind.REFUSED, Kind.OUT_OF_ORDER} and state.code != panel.CARD_FIRST
         call, desk = self._call(state.code) if called else "", _desk(self, state.staffed)
-        call = self._danger() if state.kind in HELPING else call
+        call = self._danger() if state.kind in {Kind.HELP, Kind.CALLED} else call
         return Screen(headline, tuple(line for line in lines if line), picture, call, desk)
 
     def lost(self) -> Screen:
@@ -208,8 +208,6 @@ def _called(by: Speaker, _state: PanelState) -> _Parts:
         return say("We are telling the library"), (seen,), "phone"
     return say("The message did not get through"), (say("Please call yourself."),), "phone"
 
-
-HELPING: Final = frozenset({Kind.HELP, Kind.CALLED})
 
 SCREENS: Mapping[Kind, Callable[[Speaker, PanelState], _Parts]] = MappingProxyType(
     {

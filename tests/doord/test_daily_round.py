@@ -11,6 +11,7 @@ from doorctl.access.calendar import OPEN, Calendar, DaySource, Mode, ModeSpan, S
 from doorctl.access.day import DayRules, Output, Override
 from doorctl.config.tables import Door
 from doorctl.core.errors import StoreError
+from doorctl.door.leaf import Entered
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import AGAIN_TURNS, DailyRound, HoursRead
 from tests.fakes.clock import FakeClock
@@ -213,7 +214,7 @@ def test_closing_warnings_sound_once_each() -> None:
 def test_the_house_is_counted_anew_when_it_closes() -> None:
     """Whoever looked after it found it empty."""
     house = opened()
-    house.doorway.head_count = house.doorway.head_count.entered(3)
+    house.doorway.head_count = house.doorway.head_count.after(Entered(3, 0.0))
     house.until(21, 59)
     assert house.doorway.head_count.estimate == 3
     house.until(22, 0)
