@@ -124,20 +124,16 @@ class Explanation:
 
 
 def explained(
-    readings: tuple[Reading, ...],
+    found: Found,
     now: Now,
     policy: Policy,
     *,
-    patrons: PatronCache,
+    stamp: CacheStamp,
     branch: BranchRecords,
     visits: VisitReader,
     clock: Clock,
 ) -> Explanation:
-    """Run the door's checks on a card or a code; where its PIN is known, it counts as right.
-
-    `readings` are best first, at least one.
-    """
-    found, stamp = look_up(readings, patrons, branch), patrons.stamp()
+    """Run the door's checks on a card or a code; where its PIN is known, it counts as right."""
     wait = wait_of(found, visits, branch, clock.boot_time())
     # Nothing is compared here, so its key is none.
     card = Prepared(
@@ -346,14 +342,12 @@ def explain(
         closing(VisitHistory(app.storage.visits_db)) as visits,
         open_book(app) as branch,
     ):
-        now = branch_at(app, branch, moment)
-        policy = access_policy(app.config)
+        now, policy = branch_at(app, branch, moment), access_policy(app.config)
+        found, stamp = look_up(readings, patrons, branch), patrons.stamp()
         explanation = explained(
-            readings, now, policy, patrons=patrons, branch=branch, visits=visits, clock=app.clock
+            found, now, policy, stamp=stamp, branch=branch, visits=visits, clock=app.clock
         )
-        known = filter(None, (patrons.find(key) for reading in readings for key in reading.keys))
-        whose = next((patron.patron_ref for patron in known), None)
-    note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why))
+    note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), found.patron_ref, why))
     if explanation.reason is Reason.RESTRICTED:
         return explanation
     return replace(explanation, attempts=_attempts(app, readings))

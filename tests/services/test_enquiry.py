@@ -18,7 +18,7 @@ from doorctl.access.throttle import CODES_KEY, CardThrottle
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import Stamped
 from doorctl.services.cards import Explanation, explained
-from doorctl.services.numbers import Reading
+from doorctl.services.numbers import Reading, look_up
 from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import CARD, identifier, key_of, resident
 from tests.fakes.clock import START, FakeClock
@@ -68,10 +68,10 @@ class Desk:
     def why(self, *identifiers: Identifier) -> Explanation:
         """Ask about a card, now."""
         return explained(
-            readings(*identifiers or (identifier(CARD),)),
+            look_up(readings(*identifiers or (identifier(CARD),)), self.patrons, self.branch),
             Now(0.0, self.clock.moment(), None, *self.standing),
             self.policy,
-            patrons=self.patrons,
+            stamp=self.patrons.stamp(),
             branch=self.branch,
             visits=self.visits,
             clock=self.clock,
@@ -208,10 +208,10 @@ def test_the_time_asked_about_is_another_than_the_time_of_asking() -> None:
     desk = Desk(replace(resident(CARD), valid_until=date(2026, 3, 2)))
     tomorrow = FakeClock(wall=datetime(2026, 3, 3, 12, tzinfo=UTC)).moment()
     found = explained(
-        readings(identifier(CARD)),
+        look_up(readings(identifier(CARD)), desk.patrons, desk.branch),
         Now(0.0, tomorrow, None, *OPEN),
         desk.policy,
-        patrons=desk.patrons,
+        stamp=desk.patrons.stamp(),
         branch=desk.branch,
         visits=desk.visits,
         clock=desk.clock,

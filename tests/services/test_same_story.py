@@ -25,7 +25,7 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Stamped
 from doorctl.doord.jobs import Ledger
 from doorctl.services.cards import explained
-from doorctl.services.numbers import Reading
+from doorctl.services.numbers import Reading, look_up
 from doorctl.sync.receive import unguarded
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -179,10 +179,10 @@ def test_staff_read_what_the_door_would_answer_to_the_right_pin(
         newest, *earlier = map(row_key, levels(SEALER.stretch(identifier)))
         readings.append(Reading(identifier.kind, newest, tuple(earlier)))
     staff_read = explained(
-        tuple(readings),
+        look_up(readings, world.patrons, world.branch),
         world.now,
         world.policy,
-        patrons=world.patrons,
+        stamp=world.patrons.stamp(),
         branch=world.branch,
         visits=world.visits,
         clock=world.clock,

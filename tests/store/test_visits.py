@@ -130,16 +130,6 @@ def test_a_slow_listing_does_not_hold_up_the_purge(path: Path, store: VisitStore
         assert len(list(visits)) == PAGE_ROWS - 1
 
 
-def test_reading_never_writes_and_sees_each_commit(path: Path, store: VisitStore) -> None:
-    """The history is usable while the door writes, and after it has stopped."""
-    with closing(VisitHistory(path)) as history:
-        for attempt in range(1, 4):
-            store.open_attempt(Opened(attempt, stamped(), None, None))
-            assert len(list(history.visits(NOON))) == attempt
-        store.close()
-        assert len(list(history.visits(NOON))) == 3
-
-
 def test_the_history_follows_a_log_that_was_set_aside(path: Path, store: VisitStore) -> None:
     """The staff page shows the new log without a restart of its own."""
     store.open_attempt(Opened(1, stamped(), None, None))
