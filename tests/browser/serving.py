@@ -35,4 +35,5 @@ def serving(app: ASGIApp, when_stopping: Callable[[], None], tls: Tls = PLAIN) -
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.stop()
-            thread.join()
+            thread.join(START_LIMIT_S)
+    assert not thread.is_alive()

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, closing, contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from functools import wraps
 from typing import ParamSpec
 
@@ -18,9 +17,9 @@ import pytest
 from doorctl.accounts.account import Role
 from doorctl.services.app import App
 from doorctl.services.visits import version
-from doorctl.web.serving import Server, listen
 from doorctl.web.staff.log import MOST_CLIENTS, MOST_OF_ONE, LogEvents, log_pages
 from doorctl.web.staff.log import Limits as Lasting
+from tests.browser.serving import serving
 from tests.web.door_log import WrittenLog, visit
 from tests.web.listening import Listener, listening
 from tests.web.pages import staging
@@ -185,29 +184,6 @@ async def test_who_may_not_look_gets_no_stream(app: App) -> None:
     assert browser.status == 401
 
 
-@contextmanager
-def served(house: House) -> Iterator[int]:
-    """Serve a house's pages on real sockets; yield the port."""
-    ready = threading.Event()
-    server = Server(
-        house.app,
-        head_s=10,
-        when_ready=ready.set,
-        when_stopping=house.events.stop,
-        alive=lambda: None,
-    )
-    with closing(listen("127.0.0.1", 0)) as bound:
-        serving = threading.Thread(target=server.run, args=([bound],))
-        serving.start()
-        try:
-            assert ready.wait(LIMIT_S)
-            yield bound.getsockname()[1]
-        finally:
-            server.stop()
-            serving.join(LIMIT_S)
-    assert not serving.is_alive()
-
-
 @played
 async def test_one_account_shuts_nobody_out(app: App) -> None:
     """Beyond so many streams of it the answer is 503, for it alone, until one ends."""
@@ -265,5 +241,5 @@ def test_a_crowd_breaks_nothing(app: App) -> None:
             with suppress(ConnectionError):
                 await one.wait_closed()
 
-    with served(house) as port:
-        asyncio.run(crowd(port))
+    with serving(house.app, house.events.stop) as address:
+        asyncio.run(crowd(int(address.rpartition(":")[2])))
