@@ -182,32 +182,18 @@ def test_lockdown_and_back(visitors: Visitors, house: House) -> None:
         assert staff.wrongs == []
 
 
-def test_a_page_that_hears_nothing_says_so(visitors: Visitors) -> None:
-    """Green would be a lie: after two answers that did not come it is grey, in words and title."""
-    with visitors.visitor(Role.STAFF) as staff:
-        staff.go("/now")
-        page = staff.page
-        title = page.title()
-        expect(page.locator("#lost")).to_be_hidden()
-        page.context.set_offline(offline=True)
-        expect(page.locator("#lost")).to_contain_text("Ingen forbindelse siden", timeout=20_000)
-        expect(page.locator("#main")).to_have_class(re.compile("is-old"))
-        assert page.title().startswith("Ingen forbindelse siden")
-
-        page.context.set_offline(offline=False)
-        expect(page.locator("#lost")).to_be_hidden(timeout=20_000)
-        expect(page.locator("#main")).not_to_have_class(re.compile("is-old"))
-        assert page.title() == title
-
-
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_page_whose_process_is_gone_says_so(
     visitors: Visitors, house: House, number: signal.Signals
 ) -> None:
-    """Whether it hangs or is dead: grey within two polls, and fresh again with the process."""
+    """Green would be a lie: whether it hangs or is dead, the page is grey within two polls.
+
+    It says so in words, title and icon, and is fresh again with the process.
+    """
     with visitors.visitor(Role.STAFF) as staff:
         staff.go("/now")
         page, branch = staff.page, house.branch
+        expect(page.locator("#lost")).to_be_hidden()
         icon = page.locator("link[rel=icon]").get_attribute("href")
         try:
             branch.end(number) if number is signal.SIGKILL else branch.send(number)
@@ -217,9 +203,12 @@ def test_a_page_whose_process_is_gone_says_so(
             assert page.locator("link[rel=icon]").get_attribute("href") != icon
             faded = "getComputedStyle(document.querySelector('.overview-tiles')).filter"
             assert page.evaluate(faded) == "grayscale(1)"
+            expect(page.locator("#main")).to_have_class(re.compile("is-old"))
         finally:
             branch.start() if number is signal.SIGKILL else branch.send(signal.SIGCONT)
         expect(page.locator("#lost")).to_be_hidden(timeout=20_000)
+        expect(page.locator("#main")).not_to_have_class(re.compile("is-old"))
+        assert not page.title().startswith("Ingen")
 
 
 def test_open_once_and_acknowledge(visitors: Visitors, house: House) -> None:
