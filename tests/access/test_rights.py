@@ -149,6 +149,29 @@ def test_a_ban_that_makes_no_sense_is_refused(field: str, value: object, sentenc
     assert "3000001234" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("standing", "new", "covered"),
+    [
+        ({}, {}, True),
+        ({}, {"since": BAN.since - TICK}, False),
+        ({}, {"since": BAN.since + TICK, "until": NOW}, True),
+        ({}, {"until": NOW + HOUR + TICK}, False),
+        ({}, {"until": None}, False),
+        ({"until": None}, {"until": None}, True),
+        ({"until": None}, {}, True),
+        ({}, {"branches": frozenset({HERE, "syd"})}, False),
+        ({"branches": frozenset({HERE, "syd"})}, {}, True),
+        ({"branches": frozenset({ALL_BRANCHES})}, {}, True),
+        ({}, {"branches": frozenset({ALL_BRANCHES})}, False),
+    ],
+)
+def test_a_ban_adds_nothing_to_one_that_covers_it(
+    standing: dict[str, Any], new: dict[str, Any], *, covered: bool
+) -> None:
+    """That is one as early, as long and as wide."""
+    assert replace(BAN, **standing).covers(replace(BAN, **new)) is covered
+
+
 def test_what_was_written_about_somebody_is_not_shown() -> None:
     """Neither a ban nor a pass shows its texts or its PIN check in a traceback."""
     ban = replace(BAN, note="Dear patron,\nsince 2026-05-04 12:00 you are banned.")
@@ -535,6 +558,13 @@ def test_the_last_day_counts_too() -> None:
     """To its very end, also where it has 25 hours; without one there is no end."""
     assert until(date(2026, 10, 25), THEN) == datetime(2026, 10, 26, tzinfo=ZONE)
     assert until(None, THEN) is None
+    night = (datetime(2026, 11, day, 0, 30, tzinfo=ZONE) for day in (25, 27))
+    assert ban(*night).days(THEN) == (date(2026, 11, 25), date(2026, 11, 27))
+    assert ban(LOCAL, until(date(2026, 12, 1), THEN)).days(THEN) == (
+        LOCAL.date(),
+        date(2026, 12, 1),
+    )
+    assert ban(LOCAL).days(THEN) == (LOCAL.date(), None)
 
 
 @pytest.mark.parametrize(
