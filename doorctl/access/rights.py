@@ -96,10 +96,7 @@ OPENS_IN = MappingProxyType(
         PassKind.EMERGENCY: _WHEN_OPEN | {Mode.CLOSED, Mode.LOCKDOWN},
     }
 )
-"""In which modes a pass opens by its kind alone; it opens in no other mode."""
-
-ADDED_OUTSIDE_HOURS = frozenset({Mode.CLOSED})
-"""The modes that `outside_hours` adds to that."""
+"""In which modes a pass opens by its kind; with `outside_hours` it opens while closed too."""
 
 OPEN_BY_ANY_CLOCK = frozenset({PassKind.STAFF, PassKind.EMERGENCY})
 """Kinds that open at an unknown time: people come to set the clock, or to put out the fire."""
@@ -229,7 +226,7 @@ class Pass:
         return Reason.OK if allowed else Reason.NOT_PERMITTED
 
     def _modes(self) -> frozenset[Mode]:
-        return OPENS_IN[self.kind] | (ADDED_OUTSIDE_HOURS if self.outside_hours else frozenset())
+        return OPENS_IN[self.kind] | ({Mode.CLOSED} if self.outside_hours else set())
 
     def _over(self, moment: Moment) -> bool:
         # An unset clock may be wrong in either direction; the high-water mark is certainly past.

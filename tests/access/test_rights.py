@@ -558,8 +558,8 @@ def test_the_last_day_counts_too() -> None:
     """To its very end, also where it has 25 hours; without one there is no end."""
     assert until(date(2026, 10, 25), THEN) == datetime(2026, 10, 26, tzinfo=ZONE)
     assert until(None, THEN) is None
-    night = (datetime(2026, 11, day, 0, 30, tzinfo=ZONE) for day in (25, 27))
-    assert ban(*night).days(THEN) == (date(2026, 11, 25), date(2026, 11, 27))
+    begins, ends = (datetime(2026, 11, day, 0, 30, tzinfo=ZONE) for day in (25, 27))
+    assert ban(begins, ends).days(THEN) == (date(2026, 11, 25), date(2026, 11, 27))
     assert ban(LOCAL, until(date(2026, 12, 1), THEN)).days(THEN) == (
         LOCAL.date(),
         date(2026, 12, 1),
