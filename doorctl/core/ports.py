@@ -1,4 +1,4 @@
-"""The machine around the rules, as they see it: clocks, log, supervisor, disk, seal, alarms."""
+"""The machine around the rules, as they see it: clocks, log, supervisor, seal, alarms."""
 
 from __future__ import annotations
 
@@ -102,16 +102,6 @@ class AlarmSink(Protocol):
 
     def send(self, notice: Notice) -> None:
         """Send one notice; return when the other end has taken it."""
-
-
-class Disk(Protocol):
-    """The disk that the databases are on. One thread; raises StoreError."""
-
-    def free_bytes(self) -> int:
-        """Return how many more bytes the daemon may write."""
-
-    def prove_writable(self) -> None:
-        """Write a little to the disk and to its medium, and delete it again."""
 
 
 Positive = Annotated[

@@ -35,7 +35,7 @@ from doorctl.core.masked import (
     StretchedKey,
 )
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.core.ports import Clock, Disk, Sealer
+from doorctl.core.ports import Clock, Sealer
 from doorctl.devices.pins import relay_risks
 from doorctl.door.strike import Granted, Strike, StrikeEvent, TimePassed
 from doorctl.ops import process
@@ -110,7 +110,7 @@ class House:
     boot: BootTime
     sealer: Sealer
     patrons: PatronCache
-    disk: Disk
+    disk: process.DataDisk
     calendar: Callable[[], Calendar | None]
     visits: VisitStore | None = None
     read_log: Callable[[], object] | None = None

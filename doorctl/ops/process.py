@@ -373,7 +373,7 @@ PROBE = bytes(4096)
 
 
 class DataDisk:
-    """The real `Disk`, of the databases' directory. Thread-safe."""
+    """The disk of the databases' directory. Thread-safe."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

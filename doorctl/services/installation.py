@@ -67,10 +67,10 @@ from doorctl.store.keys import (
     earlier_keys,
     key_id,
     lay_over,
+    put,
     read_key,
     read_key_file,
     remove_key,
-    replace_key,
 )
 from doorctl.store.patrons_writer import create_patrons
 from doorctl.store.tables import Layout, newest
@@ -234,7 +234,7 @@ def adopt(config: Config, new: Path) -> bool:
     before, key = read_key(path), read_key(new)
     if not earlier_keys(key) or before not in (key, earlier_keys(key)[0]):
         raise InputError(f"{new} does not follow on {path}; take the file that this rotation made")
-    done = lay_over_all(config, key, partial(replace_key, path, new))
+    done = lay_over_all(config, key, partial(put, path, key.reveal()))
     # The file that was carried here goes last: while it is there, the audit log may not say so yet.
     if not done and new == path:
         return False
@@ -286,8 +286,9 @@ def drop_old_key(config: Config) -> None:
 
     Raises KeyFileError: it can't be written.
     """
-    replace_key(config.secrets.installation_key_file, next_key_file(config))
-    remove_key(next_key_file(config))
+    new = next_key_file(config)
+    put(config.secrets.installation_key_file, read_key(new).reveal())
+    remove_key(new)
 
 
 # A backup is made, kept and sent.

@@ -184,14 +184,6 @@ class Person(Answer, frozen=True):
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
-def no_person(patron_id: int) -> LibraryPatron:
-    """Return the row of a company, a library or a group: no residence and no birthday.
-
-    Its blocks are stored elsewhere and are not asked for, so it gets an unknown block.
-    """
-    return Person(patron_id, resident=False, block_status=[Block(NOT_TOLD)]).patron()
-
-
 KEPT_S = 5.0
 """A connection that is idle for longer may be dead behind a firewall, without notice."""
 
@@ -307,7 +299,9 @@ class FbsLibrary(_Library):
         if answer is not LibraryAnswer.YES or not row_wanted or authenticated.patron_id is None:
             return LibraryReply(answer)
         if authenticated.patron_type != PERSON:
-            return LibraryReply(answer, no_person(authenticated.patron_id))
+            # A company, a library or a group; its blocks are stored elsewhere and not asked for.
+            other = Person(authenticated.patron_id, resident=False, block_status=[Block(NOT_TOLD)])
+            return LibraryReply(answer, other.patron())
         return LibraryReply(answer, await self._person(question, authenticated.patron_id))
 
     async def _person(self, question: _Question, patron_id: int) -> LibraryPatron:
@@ -438,19 +432,6 @@ def framed(message: bytes, sequence: int | None) -> bytes:
 def login(user: bytes, password: bytes) -> bytes:
     """Return message 93, in which nothing is encrypted."""
     return b"9300" + _named((b"CN", user), (b"CO", password))
-
-
-def information_request(
-    *, at: str, institution: bytes, card: bytes, terminal_password: bytes, pin: bytes
-) -> bytes:
-    """Return message 63; `at` is ``YYYYMMDD``, four blanks, ``HHMMSS`` in local time."""
-    return (
-        b"63"
-        + REQUEST_LANGUAGE
-        + at.encode("ascii")
-        + NO_SUMMARY
-        + _named((b"AO", institution), (b"AA", card), (b"AC", terminal_password), (b"AD", pin))
-    )
 
 
 def unframed(frame: bytes, sequence: int) -> bytes | None:
@@ -632,12 +613,11 @@ class Sip2Library(_Library):
             raise LibrarySystemError(why, spent=False)
 
     def _request(self, card: bytes, pin: bytes) -> bytes:
-        return information_request(
-            at=self._clock.moment().local.strftime("%Y%m%d    %H%M%S"),
-            institution=self._lms.agency.encode(),
-            card=card,
-            terminal_password=self._terminal_password.reveal().encode(),
-            pin=pin,
+        """Return message 63."""
+        at = self._clock.moment().local.strftime("%Y%m%d    %H%M%S").encode()
+        terminal = self._terminal_password.reveal().encode()
+        return (b"63" + REQUEST_LANGUAGE + at + NO_SUMMARY) + _named(
+            (b"AO", self._lms.agency.encode()), (b"AA", card), (b"AC", terminal), (b"AD", pin)
         )
 
     def _believed(self, information: Information | None) -> Information:

@@ -81,11 +81,6 @@ def read_key(path: Path) -> InstallationKey:
     return InstallationKey(key)
 
 
-def replace_key(path: Path, new: Path) -> None:
-    """Replace a key by that of `new`, which stays; a kill leaves one whole. KeyFileError."""
-    put(path, read_key(new).reveal())
-
-
 def remove_key(path: Path) -> None:
     """Remove a key's file, durably, if it is there. Raises KeyFileError: it can't be removed."""
     with changing(path, "removed", error=KeyFileError):

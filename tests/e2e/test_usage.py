@@ -117,35 +117,6 @@ def test_no_configuration(words: tuple[str, ...], tmp_path: Path) -> None:
         assert str(missing) in done.stderr
 
 
-def test_check_config_every_mistake_at_once(tmp_path: Path) -> None:
-    """Several mistakes are one line each, with key, value and advice; nothing on stdout."""
-    config = tmp_path / "wrong.toml"
-    config.write_text(
-        '[branch]\nname = "x"\nid = "x"\n[reader]\nport = "/dev/x"\nbaut = 9600\n'
-        '[keypad]\nport = "/dev/x"\n[door]\nrelease_s = 0\n[visits]\nretention_days = 31\n'
-        '[gpio]\nrelay_pin = 40\n[hours]\nmonday = ["25:00-26:00"]\n[clock]\ntrust = "maybe"\n'
-    )
-
-    done = plain("check-config", str(config))
-
-    assert (done.returncode, done.stdout) == (1, "")
-    lines = done.stderr.splitlines()
-    keys = (
-        "reader.baut",
-        "keypad.port",
-        "door.release_s",
-        "visits.retention_days",
-        "gpio.relay_pin",
-        "hours.monday",
-        "clock.trust",
-    )
-    assert len(lines) == len(keys)
-    for key in keys:
-        (line,) = (line for line in lines if key in line.split(":")[1])
-        assert line.startswith(f"{config}: ")
-        assert len(line.split(": ", 2)[2]) > 10
-
-
 def test_check_config_run_tells_the_same(door: Door) -> None:
     """A daemon with a wrong configuration does not start and says why as `check-config` does."""
     wrong = ("--set", "door.release_s=0", "--set", "gpio.relay_pin=99")

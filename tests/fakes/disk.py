@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from doorctl.core.errors import StoreError
+from doorctl.ops.process import DataDisk
 
 
 @dataclass
-class FakeDisk:
-    """A `Disk` of one number.
+class FakeDisk(DataDisk):
+    """A disk of one number.
 
     `free`: what it says is free, in bytes; `gone`: while True nothing can be asked or written;
     `read_only`: while True nothing can be written.

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreError
-from doorctl.core.ports import Disk
 from doorctl.ops.process import LEAST_FREE_BYTES, DataDisk, disk_low, undervoltage
-from tests.fakes.disk import FakeDisk
 
 
 def sensor(hwmon: Path, number: int, name: str, low: str | None) -> None:
@@ -49,36 +47,25 @@ def test_a_disk_is_low_by_what_is_free_on_it(tmp_path: Path) -> None:
     assert (disk_low(Path("/proc")) or "").startswith("0 MiB are free where /proc lies")
 
 
-# The disk, real and invented, told the same.
-
-
-def disks(directory: Path) -> tuple[Disk, ...]:
-    """Return the real one and the fake."""
-    return DataDisk(directory), FakeDisk()
-
-
-def test_a_disk_with_room_has_some(tmp_path: Path) -> None:
-    """Both say how many bytes are free, and can be written."""
-    for disk in disks(tmp_path):
-        assert disk.free_bytes() > 0
-        disk.prove_writable()
+# The disk of the databases.
 
 
 def test_the_proof_leaves_nothing(tmp_path: Path) -> None:
     """A thousand self-tests leave no file, and neither does one that was killed half-way."""
-    DataDisk(tmp_path).prove_writable()
+    disk = DataDisk(tmp_path)
+    assert disk.free_bytes() > 0
+    disk.prove_writable()
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_that_is_gone_is_our_error(tmp_path: Path) -> None:
-    """Both raise what the self-test makes a finding of."""
-    gone: tuple[Disk, ...] = (DataDisk(tmp_path / "missing"), FakeDisk(gone=True))
-    for disk in gone:
-        with pytest.raises(StoreError):
-            disk.free_bytes()
-        with pytest.raises(StoreError):
-            disk.prove_writable()
+    """The self-test makes a finding of it."""
+    disk = DataDisk(tmp_path / "missing")
+    with pytest.raises(StoreError):
+        disk.free_bytes()
+    with pytest.raises(StoreError):
+        disk.prove_writable()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
