@@ -16,6 +16,7 @@ from doorctl.access.calendar import (
     Day,
     Mode,
     ModeSpan,
+    StoredWeek,
     clock_change,
 )
 from doorctl.access.calendar import OPEN as OPENS
@@ -255,6 +256,14 @@ def test_what_is_no_span_is_refused(mode: Mode, starts: int, ends: int) -> None:
     """A span opens, begins within its day and lasts from a minute to a day."""
     with pytest.raises(ValueError, match="no span"):
         ModeSpan(mode, starts, ends)
+
+
+@pytest.mark.parametrize("count", [6, 8])
+def test_a_week_has_seven_days(count: int) -> None:
+    """No more and no fewer."""
+    assert len(StoredWeek(((),) * 7).days) == 7
+    with pytest.raises(ValueError, match=f"^no week: {count} days$"):
+        StoredWeek(((),) * count)
 
 
 def test_a_calendar_never_changes() -> None:
