@@ -126,9 +126,12 @@ def unlock(app: App, identifier: str) -> None:
 
 
 def _explained(explanation: Explanation) -> str:
-    danish, english = SENTENCES[explanation.reason]
+    reason = explanation.reason
+    danish, english = SENTENCES[reason]
     colour = "green" if explanation.granted else "red"
-    head = click.style(f"{explanation.verdict}: {explanation.reason.value}", fg=colour, bold=True)
+    head = click.style(
+        f"{explanation.reason.verdict}: {explanation.reason.value}", fg=colour, bold=True
+    )
     checks = [
         f"  {click.style('✓', fg='green')} {finding.check}"
         if finding.refused_with is None

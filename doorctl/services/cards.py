@@ -83,11 +83,6 @@ class Explanation:
         return self.reason is Reason.OK
 
     @property
-    def verdict(self) -> str:
-        """``granted`` or ``refused``."""
-        return self.reason.verdict
-
-    @property
     def source(self) -> str:
         """The data behind the result, in one line."""
         age = "of unknown age" if self.data_age is None else f"{_hours(self.data_age)} old"
@@ -105,7 +100,7 @@ class Explanation:
     def as_dict(self) -> dict[str, Any]:
         """Return it for scripts."""
         return {
-            "verdict": self.verdict,
+            "verdict": self.reason.verdict,
             "reason": self.reason.value,
             "checks": [
                 {
@@ -350,7 +345,10 @@ def explain(
     note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), found.patron_ref, why))
     if explanation.reason is Reason.RESTRICTED:
         return explanation
-    return replace(explanation, attempts=_attempts(app, readings))
+    every = frozenset(chain.from_iterable(reading.keys for reading in readings))
+    with open_attempts(app) as rows:
+        last = rows.newest(LogFilter(cards=every), None, LAST_ATTEMPTS)
+    return replace(explanation, attempts=tuple(last))
 
 
 def card_of_attempt(app: App, attempt: int) -> Reading:
@@ -375,12 +373,6 @@ def _readings(
         if not keys:
             raise
         return tuple(Reading(IdentifierKind.CARD, key) for key in keys), None
-
-
-def _attempts(app: App, readings: tuple[Reading, ...]) -> tuple[Visit, ...]:
-    every = frozenset(chain.from_iterable(reading.keys for reading in readings))
-    with open_attempts(app) as rows:
-        return tuple(rows.newest(LogFilter(cards=every), None, LAST_ATTEMPTS))
 
 
 def unlock(app: App, typed: str, *, taken_as: TakenAs | None = None) -> None:

@@ -318,7 +318,8 @@ def chart(words: Words, by: By, title: str, table: Statistics) -> Chart:
 
 def week(words: Words, days: Sequence[Statistics]) -> list[tuple[str, list[tuple[str, int]]]]:
     """Return who was let in, by weekday and hour: each square's text, and its shade."""
-    counts = [_by_hour(table) for table in days]
+    tables = [table.groups() for table in days]
+    counts = [[_counts(of.get(hour, ()))["granted"] for hour in HOURS] for of in tables]
     most = max((count.number for row in counts for count in row), default=0) or 1
 
     def square(count: Count) -> tuple[str, int]:
@@ -327,11 +328,6 @@ def week(words: Words, days: Sequence[Statistics]) -> list[tuple[str, list[tuple
 
     named = zip(WEEKDAY_NAMES, counts, strict=True)
     return [(words.say(name), [square(count) for count in row]) for name, row in named]
-
-
-def _by_hour(table: Statistics) -> list[Count]:
-    cells = table.groups()
-    return [_counts(cells.get(hour, ()))["granted"] for hour in HOURS]
 
 
 def _names(by: By, groups: Collection[str]) -> Sequence[str]:
