@@ -51,8 +51,6 @@ HYPHENED = f"{BARCODE_CPR[:6]}-{BARCODE_CPR[6:]}"
 FULL_NAME, ADDRESS = f"Rosamunde {FAMILY}", f"{STREET} 77, 8900 Randers"
 SWIPES = {CPR_PIN: stripe(CPR), BARCODE_PIN: f"{HYPHENED}\r".encode(), CARD_PIN: BY_CARD.swipe}
 TOO_FAR = 2**63 - 1
-LAST_MOMENT_MS = 253_402_300_799_000
-"""Of the year 9999, in UTC; there is no local time for it in Denmark."""
 
 KEPT_OF_SESSIONS = {"plain, sha256"}
 """How a session is known again; nobody finds 256 random bits by their digest."""
@@ -246,7 +244,7 @@ def damaged(house: House) -> None:
         house.door.change(change, TOO_FAR, database="branch.db")
         for path in ("/bans", "/why"):
             client.post(path, data={"card": CARD, "reason": "asks"})
-        house.door.change("UPDATE attempts SET at_ms = ? WHERE attempt = 1", LAST_MOMENT_MS)
+        house.door.change("UPDATE attempts SET clock = ? WHERE attempt = 1", "of sand")
         _post(client, "/log/search", 500, card=CPR)
     house.door.reader.send(BY_CARD.swipe)
     house.door.wait_for("decision", reason="fault")
