@@ -128,19 +128,17 @@ def test_a_wrong_key_is_told(wrong: Wrong, text: str, key: str) -> None:
     assert line.startswith(f"{key}: found ")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_a_relay_on_this_machine_may_be_plain(loaded: Loading, host: str) -> None:
-    """What ends here may be plain, with an account or without."""
-    text = EMAIL.replace("mail.example", host) + 'security = "none"\n'
-
-    assert loaded(text + 'user = "u"\npassword_file = "p"').email.security == "none"
+HERE = EMAIL + 'security = "none"\nuser = "u"\npassword_file = "p"\n'
 
 
-def test_a_relay_without_an_account_may_be_plain(loaded: Loading) -> None:
-    """The municipality's relay on the branch's own net often takes mail as it is."""
-    assert loaded(EMAIL + 'security = "none"').email.security == "none"
-
-
-def test_a_webhook_on_this_machine_may_be_plain(loaded: Loading) -> None:
-    """A ticket system's agent often listens on the machine itself."""
-    assert loaded(HOOK.replace("https://alarms.example", "http://127.0.0.1:9")).wanted
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(HERE.replace("mail.example", host) for host in ("127.0.0.1", "localhost", "::1")),
+        EMAIL + 'security = "none"\n',
+        HOOK.replace("https://alarms.example", "http://127.0.0.1:9"),
+    ],
+)
+def test_what_may_be_plain(loaded: Loading, text: str) -> None:
+    """What ends on this machine, and a relay without an account on the branch's own net."""
+    assert loaded(text).wanted

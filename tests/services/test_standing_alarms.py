@@ -17,14 +17,13 @@ from doorctl.core.alarms import KINDS, AlarmRecord, RaisedAlarm, Source, Urgency
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.ports import EventLog
 from doorctl.notices.sending import Notifier
-from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.services.alarm_ways import DoorsAlarms
 from doorctl.services.alarms import StandingAlarms, WebsAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.support import status
-from doorctl.store.records import AlarmRecords, AuditRecords
+from doorctl.store.records import AlarmRecords
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import initialised
@@ -57,11 +56,6 @@ class Site:
     def kinds(self) -> set[str]:
         """Return what stands."""
         return {one.kind for one in self.desk.standing()}
-
-    def deeds(self) -> list[tuple[Action, str]]:
-        """Return what stands on the audit log, and by whom."""
-        with closing(AuditRecords(self.config.storage.branch_db)) as records:
-            return [(one.deed.action, one.by) for one in records.entries()]
 
 
 def site(
@@ -259,29 +253,6 @@ def test_a_silent_door_that_answers_is_silent_no_more(tmp_path: Path) -> None:
         door(config, clock, stack)
         web = site(config, clock, stack)
         until(lambda: web.kinds() == set())
-
-
-@pytest.mark.parametrize("acknowledged", [True, False])
-def test_a_door_that_began_anew_ends_what_staff_have_seen(
-    tmp_path: Path, acknowledged: bool
-) -> None:
-    """A forced door is not forgotten by a power cut; one that staff have seen may come again."""
-    config, clock = initialised(tmp_path), FakeClock()
-    with ExitStack() as stack:
-        web = site(config, clock, stack)
-        door(config, clock, stack).emit("alarm", kind="door_forced")
-        until(lambda: web.kinds() == {"door_forced"})
-        if acknowledged:
-            web.desk.acknowledge("door_forced", "grethe")
-    clock.advance(3600)
-    with ExitStack() as stack:
-        # A second alarm shows that the door was heard, and its report compared.
-        log = door(config, clock, stack)
-        log.emit("alarm", kind="inputs_failing")
-        clock.advance(3600)
-        web = site(config, clock, stack)
-        expected = {"inputs_failing"} if acknowledged else {"inputs_failing", "door_forced"}
-        until(lambda: web.kinds() == expected)
 
 
 class Listener(Notifier):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -35,11 +34,6 @@ SYNC_RULES = WATCHING / "doorctl-sync.rules.yml"
 TOKEN = "only-for-this-test"
 LABELLED = re.compile(r'doorctl_x\{kind="((?:[^"\\\n]|\\[\\"n])*)"\} (\S+)')
 """A sample with a label, by the format's own grammar."""
-
-promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None and os.environ.get("CI") != "true",
-    reason="promtool is in Debian's package prometheus",
-)
 
 
 @pytest.fixture
@@ -157,12 +151,6 @@ def test_whatever_a_label_is_the_text_is_read_back(samples: dict[str, float | No
         read[unescaped] = float(found[2])
 
     assert read == {label: value for label, value in samples.items() if value is not None}
-
-
-@promtool
-def test_prometheus_reads_the_rules() -> None:
-    """As its own tool says."""
-    read_by_promtool(["check", "rules", str(RULES), str(SYNC_RULES)])
 
 
 def test_each_panel_of_the_board_has_its_own_place() -> None:
