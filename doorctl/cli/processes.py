@@ -607,7 +607,7 @@ def send(config: Config, kind: str, why: str) -> None:
     It is not held back, however many were sent. Exit 1 if it did not go by one of them.
     """
     from doorctl.core.ports import NotSentError
-    from doorctl.services.alarm_ways import send_now
+    from doorctl.services.alarms import send_now
 
     failed = send_now(config, kind, why)
     if failed:

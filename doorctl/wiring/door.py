@@ -61,7 +61,7 @@ from doorctl.ops.process import (
 from doorctl.privacy.statistics import Passages
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.rpc.door import LibraryOverSocket, PanelBoard, panel_answers
-from doorctl.services.alarm_ways import DoorsAlarms
+from doorctl.services.alarms import DoorsAlarms
 from doorctl.services.app import (
     App,
     opened_on,

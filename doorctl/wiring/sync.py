@@ -32,7 +32,7 @@ from doorctl.core.masked import InstallationKey
 from doorctl.core.ports import AlarmSink, Clock, NotSentError
 from doorctl.notices.sending import notice
 from doorctl.notices.ways import translated
-from doorctl.services.alarm_ways import send_now, sinks
+from doorctl.services.alarms import send_now, sinks
 from doorctl.services.installation import drop_old_key, keys_in_use, make_directory, next_key_file
 from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.store.connection import WriterLock, changing, copy_commit, sync_directory, write_over

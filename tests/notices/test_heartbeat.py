@@ -9,7 +9,7 @@ import pytest
 
 from doorctl.core.errors import NotAnsweringError
 from doorctl.notices.ways import DeadMansSwitch
-from doorctl.services.alarm_ways import BEAT_AFTER_S, BEAT_EVERY_S, BEAT_TURN_S, Heartbeat
+from doorctl.services.alarms import BEAT_AFTER_S, BEAT_EVERY_S, BEAT_TURN_S, Heartbeat
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.sources.branch_server import Script, serving

@@ -15,8 +15,7 @@ from doorctl.cli.app import app
 from doorctl.config import Config, load
 from doorctl.core.errors import InputError
 from doorctl.rpc.control import ControlServer
-from doorctl.services.alarm_ways import DoorsAlarms, send_now
-from doorctl.services.alarms import WebsAlarms
+from doorctl.services.alarms import DoorsAlarms, WebsAlarms, send_now
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.notices.mail_server import Mailroom, mail_server

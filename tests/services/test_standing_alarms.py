@@ -18,8 +18,7 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.ports import EventLog
 from doorctl.notices.sending import Notifier
 from doorctl.rpc.control import Answers, ControlServer
-from doorctl.services.alarm_ways import DoorsAlarms
-from doorctl.services.alarms import StandingAlarms, WebsAlarms
+from doorctl.services.alarms import DoorsAlarms, StandingAlarms, WebsAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.support import status
