@@ -5,11 +5,10 @@ Bug (end-to-end test): a PIN learnt while a push removed the patron kept the who
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from pathlib import Path
+from itertools import product
 from typing import Any
 
 import pytest
@@ -19,11 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from doorctl.access.patron import Applied, CacheStamp, Patron, SealedRow
 from doorctl.core.errors import PushGuardedError, RowsClashError, StoreError
-from doorctl.store.patrons import PatronCache
-from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.receive import Changes, unguarded
+from tests.fakes.memory_store import MemoryPatrons
 from tests.store.patron_caches import Cache
-from tests.store.samples import NOON, SEAL, WHOLE, key_of, sealed
+from tests.store.samples import NOON, WHOLE, key_of, sealed
 
 NUMBERS = range(5)
 CHECKS = st.sampled_from([bytes([number]) * 32 for number in range(4)])
@@ -102,11 +100,7 @@ class KeptAgainstModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._directory = tempfile.TemporaryDirectory()
-        self._path = Path(self._directory.name) / "patrons.db"
-        create_patrons(self._path, SEAL)
-        self._writer = PatronCacheWriter(self._path, SEAL)
-        self._cache = PatronCache(self._path, SEAL)
+        self._writer = self._cache = MemoryPatrons()
         self._cards = {key_of(number): Card() for number in NUMBERS}
         self._stamp = CacheStamp(0, None, 0, 0)
 
@@ -170,24 +164,12 @@ class KeptAgainstModel(RuleBasedStateMachine):
             self._cards[row.row_key] = replace(card, kept=kept)
             assert self._cache.version() != version
 
-    @rule()
-    def restart(self) -> None:
-        """Start the writer's process again."""
-        self._writer.close()
-        self._writer = PatronCacheWriter(self._path, SEAL)
-
     @invariant()
     def finds_the_same(self) -> None:
         """Every card is the model's, and the stamp is the last push's."""
         for key, card in self._cards.items():
             assert self._cache.find(key) == card.found()
         assert self._cache.stamp() == self._stamp
-
-    def teardown(self) -> None:
-        """Close what is open."""
-        self._cache.close()
-        self._writer.close()
-        self._directory.cleanup()
 
     def _after(
         self, rows: Sequence[SealedRow], gone: set[str], full: bool, days: int
@@ -232,6 +214,38 @@ def _refuse(_changes: Changes) -> None:
 
 TestKeptAgainstModel = KeptAgainstModel.TestCase
 TestKeptAgainstModel.settings = settings(stateful_step_count=20)
+
+
+def _row(number: int, ref: str, check: bytes | None, changed: date | None = None) -> SealedRow:
+    patron = Patron(ref, check, resident=True, weak_pin=check is not None)
+    return SealedRow(key_of(number), patron, changed)
+
+
+PUSHED = [[], [_row(1, "a", None)], [_row(1, "a", bytes(32))]]
+KEPT = [(0, 0, 0), (0, 0, 1), (0, 0, 2), (-1, 0, 0), (1, 0, 0), (None, 0, 0), (0, None, 0)]
+"""Learnt on which day, until when as a row (a check a day more), and the day of the next push."""
+
+NEXT = [
+    [],
+    [_row(2, "a", None)],
+    [_row(1, "a", None)],
+    [_row(1, "a", None, _day(0))],
+    [_row(1, "b", None)],
+    [_row(1, "a", bytes(32))],
+]
+
+
+@pytest.mark.parametrize(("full", "removals"), [(True, []), (False, []), (False, ["a"])])
+def test_what_was_kept_meets_the_next_push(full: bool, removals: list[str]) -> None:
+    """Each way to be held, to be kept and to be pushed again, on the last days and after them."""
+    for pushed, (learnt, row_days, days), rows in product(PUSHED, KEPT, NEXT):
+        machine = KeptAgainstModel()
+        machine.push(rows=pushed, removals=[], full=True, days=0)
+        row, check = _row(1, "a", bytes(32)), bytes(range(32))
+        machine.keep(row=row, check=check, learnt=learnt, row_days=row_days, pin_days=1)
+        machine.finds_the_same()
+        machine.push(rows=rows, removals=removals, full=full, days=days)
+        machine.finds_the_same()
 
 
 def _keep(cache: Cache, row: SealedRow) -> None:
