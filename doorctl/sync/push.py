@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from itertools import islice
@@ -49,21 +49,19 @@ class Fingerprints:
     `on` and `flags_weak` are as in `Sealing`.
     """
 
-    key: InitVar[InstallationKey]
+    key: InstallationKey
     terms: Terms
     on: date | None
     _: KW_ONLY
     flags_weak: bool = False
-
-    def __post_init__(self, key: InstallationKey) -> None:
-        self._key = hmac.digest(key.reveal(), PURPOSE, "sha256")
 
     def of(self, patron: FeedPatron) -> bytes:
         """Return 32 bytes; equal for rows that differ in order only."""
         # Other age limits count by their days alone: most people are old enough for all.
         terms = {"seal": self.terms.seal, "minimum_age": self.terms.minimum_age}
         canonical = [terms, patron.patron_ref, *self._values(patron)]
-        return hmac.digest(self._key, msgspec.json.encode(canonical), "sha256")
+        key = hmac.digest(self.key.reveal(), PURPOSE, "sha256")
+        return hmac.digest(key, msgspec.json.encode(canonical), "sha256")
 
     def _values(self, patron: FeedPatron) -> Iterator[object]:
         row = patron.row
