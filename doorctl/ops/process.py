@@ -346,10 +346,7 @@ HWMON = Path("/sys/class/hwmon")
 
 
 def disk_low(directory: Path) -> str | None:
-    """Return how little room is left on the disk of `directory`; None where it is enough.
-
-    Raises OSError: the disk can't be read.
-    """
+    """Return how little room the disk of `directory` has; None where it is enough. OSError."""
     free = shutil.disk_usage(directory).free
     if free >= LEAST_FREE_BYTES:
         return None

@@ -270,10 +270,7 @@ def lay_over_all(
 
 
 def keys_in_use(config: Config) -> tuple[InstallationKey, ...]:
-    """Return the keys that a sender serves: the newest, and the old while branches wait.
-
-    Raises KeyFileError: one can't be read.
-    """
+    """Return a sender's keys: the newest, and the old while one waits; KeyFileError."""
     path = next_key_file(config)
     if not path.exists():
         return (read_key(config.secrets.installation_key_file),)
@@ -282,10 +279,7 @@ def keys_in_use(config: Config) -> tuple[InstallationKey, ...]:
 
 
 def drop_old_key(config: Config) -> None:
-    """End a rotation on the sender: from now on a branch with the old key is sent nothing.
-
-    Raises KeyFileError: it can't be written.
-    """
+    """End a rotation on the sender: a branch with the old key is sent nothing; KeyFileError."""
     new = next_key_file(config)
     put(config.secrets.installation_key_file, read_key(new).reveal())
     remove_key(new)

@@ -402,10 +402,7 @@ def put(path: Path, content: bytes, mode: int = 0o644) -> bool:
 
 
 def make_certificate(own: Setup, directory: Path) -> str:
-    """Make or copy web's certificate and key, root's; a key that is there is kept. Says what it is.
-
-    Raises InputError: OpenSSL is missing or fails.
-    """
+    """Make or copy web's certificate and key, root's; a key there is kept. Says what it is."""
     pem, private, request = (directory / name for name in (WEB_PEM, WEB_KEY, "web.csr"))
     if own.certificate == "files":
         put(pem, own.certificate_file.read_bytes())
