@@ -43,7 +43,7 @@ class TornWriter(PatronCacheWriter):
         remaining = iter(rows)
         half = list(islice(remaining, 50))
         terms |= {"guard": guard}
-        super().apply(half, **(terms | {"full": False, "applied_at": None, "push": None}))
+        super().apply(half, **(terms | {"full": False, "push": None}))
         return super().apply(chain(half, remaining), **terms)
 
 
