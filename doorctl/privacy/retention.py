@@ -167,10 +167,6 @@ class Found:
     files: tuple[str, ...]
 
 
-Search = Callable[[frozenset[bytes]], Found]
-"""Reads every file that a deleted row could have left something in; raises StoreError."""
-
-
 @dataclass(frozen=True, slots=True)
 class Proof:
     """What is known after a purge; it names nobody.
@@ -224,14 +220,15 @@ def prove(
     *,
     kept: frozenset[bytes],
     still_kept: Callable[[frozenset[bytes]], frozenset[bytes]],
-    search: Search,
+    search: Callable[[frozenset[bytes]], Found],
     trim: Callable[[], Trim],
 ) -> Proof:
     """Search for what a purge has deleted in every byte that it could have left.
 
     `report` is of a purge that was not postponed. The canaries `kept` after it are looked for too:
     a search that misses them would miss a visit. `still_kept` returns those of some traces that a
-    row holds now: the patron may have come again during the search.
+    row holds now: the patron may have come again during the search. `search` reads every file that
+    a deleted row could have left something in.
 
     Raises StoreError: the files could not be read; nothing is proved.
     """

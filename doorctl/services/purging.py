@@ -175,7 +175,7 @@ class Purging:
                 moment,
                 canaries,
                 kept=self._run(self._visits.canaries),
-                still_kept=self._still_kept,
+                still_kept=lambda traces: self._run(partial(self._visits.still_kept, traces)),
                 search=partial(search_apart, self._app.storage.visits_db),
                 trim=partial(trim, self._app.config.storage.door_directory),
             )
@@ -202,10 +202,6 @@ class Purging:
             report = self._run(self.purge)
             report = report.after(deleted)
         return report
-
-    def _still_kept(self, traces: frozenset[bytes]) -> frozenset[bytes]:
-        kept: frozenset[bytes] = self._run(partial(self._visits.still_kept, traces))
-        return kept
 
     def _fields(self, proof: Proof) -> dict[str, Any]:
         whose = {"branch": self._app.config.branch.id, "version": doorctl.__version__}

@@ -198,7 +198,7 @@ def look_for_ever(path: str) -> None:
             sys.stdout.flush()
 
 
-@pytest.mark.parametrize("told", [1, 7, 40, 200])
+@pytest.mark.parametrize("told", [1, 60])
 def test_a_killed_writer_leaves_a_sound_chain_with_all_that_it_told(path: Path, told: int) -> None:
     """SIGKILL at any point, in the middle of an erasure too: every head that was told is in it."""
     child = "import sys, tests.store.test_audit as t; t.look_for_ever(sys.argv[1])"
