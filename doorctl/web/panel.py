@@ -647,7 +647,7 @@ class Panel:
             key, attempt = sent.get("key", ""), int(sent.get("attempt", ""))
             await run_in_threadpool(self.door.press, key, attempt)
         except (InputError, ValueError, TimeoutError, ClientDisconnect):
-            return PlainTextResponse("That is no key.", 400)
+            return PlainTextResponse("That is no key of the screen.", 400)
         except DoorctlError:
             # Which key it was is in no answer and in no log.
             return PlainTextResponse("The door does not answer.", 503)

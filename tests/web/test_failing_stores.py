@@ -8,6 +8,7 @@ lifted and a card unlocked though the audit log could not be written.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -206,8 +207,12 @@ class Served:
             data["date"] = form.partition(f'name="date" value="{day(7)}')[2].partition('"')[0]
             data["date"] = f"{day(7)}{data['date']}"
         path = ask.path or address
-        answer: httpx2.Response = self.client.request(method, path, headers=headers, data=data)
-        return answer
+        while True:
+            answer: httpx2.Response = self.client.request(method, path, headers=headers, data=data)
+            # The door seals only a few cards a second for web.
+            if "for mange numre" not in answer.text:
+                return answer
+            time.sleep(0.1)
 
     def write(self, sql: str) -> None:
         """Have the writer of ``branch.db`` do something to its own connection or file."""
@@ -299,7 +304,7 @@ def test_every_page_is_asked(tmp_path: Path) -> None:
     assert set(ASKS) | ENDLESS == built
 
 
-REFUSED_ANYHOW: Final = {"POST /panel": 403, "POST /panel/key": 403}
+REFUSED_ANYHOW: Final = {"POST /panel": 403, "POST /panel/key": 400}
 """The screen at the door has a secret."""
 
 AUDIT_FAILS: Final = MappingProxyType(

@@ -68,7 +68,7 @@ def test_what_is_no_key_is_refused(stage: Stage, form: dict[str, str]) -> None:
     """The answer repeats nothing of it."""
     answer = stage.browser().post("/panel/key", data=form)
 
-    assert (answer.status_code, answer.text) == (400, "That is no key.")
+    assert (answer.status_code, answer.text) == (400, "That is no key of the screen.")
     assert stage.door.pressed == []
 
 
