@@ -373,12 +373,13 @@ def edited(text: str, name: str, value: object) -> str:
     end = "\r\n" if "\r\n" in text else "\n"
     text += "" if text.endswith(end) else end
     section, line = _SECTION.format(re.escape(table)), as_toml({leaf: value}).rstrip()
+    key = re.escape(leaf)
     if _is_blank(name, value):
-        return re.sub(rf"^{section}({leaf}\s*=)", r"\1# \2", text, flags=re.MULTILINE)
+        return re.sub(rf"^{section}({key}\s*=)", r"\1# \2", text, flags=re.MULTILINE)
     for pattern, new in (
-        (rf"^{section}{leaf}\s*=\s*{_VALUE}", line),
-        (rf"^{section}# {leaf} = {_VALUE}", line),
-        (rf"^# {section}# {leaf} = {_VALUE}", line),
+        (rf"^{section}{key}\s*=\s*{_VALUE}", line),
+        (rf"^{section}# {key} = {_VALUE}", line),
+        (rf"^# {section}# {key} = {_VALUE}", line),
         (rf"^{section}", f"{line}{end}"),
     ):
         if found := re.search(pattern, text, re.MULTILINE):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import doorctl
@@ -298,6 +298,7 @@ _NAMES = st.sampled_from(
 ) | st.text(max_size=12)
 
 
+@example({")": {}})
 @given(st.dictionaries(_NAMES, _JUNK, max_size=4))
 def test_junk_is_refused_or_comes_to_a_right_configuration(answers: dict[str, Any]) -> None:
     """Whatever is answered: one that check-config calls good, or problems; never a traceback."""
