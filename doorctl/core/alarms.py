@@ -14,8 +14,8 @@ from functools import partial
 from itertools import chain
 from types import MappingProxyType
 
+from doorctl.core.masked import without_numbers
 from doorctl.core.moments import Moment
-from doorctl.core.staff_text import without_numbers
 
 
 class Urgency(Enum):

@@ -17,8 +17,8 @@ from typing import TextIO
 
 import click
 
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import SENTENCES, Reason
-from doorctl.access.ports import Closed, Opened
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.core.language import DANISH, own
 from doorctl.core.moments import BootTime, ClockState, Stamped

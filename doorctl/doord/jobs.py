@@ -20,14 +20,17 @@ from typing import Any
 from doorctl.access.day import DayRules
 from doorctl.access.messages import (
     AskLibrary,
+    Closed,
     Concluded,
     LibraryAnswer,
     LibraryAnswered,
     LookAgain,
+    Opened,
     Prepare,
     Prepared,
     PrepareFailed,
     Rules,
+    VisitLog,
 )
 from doorctl.access.panel import PanelRules
 from doorctl.access.patron import (
@@ -40,7 +43,6 @@ from doorctl.access.patron import (
     pin_check,
     row_key,
 )
-from doorctl.access.ports import Closed, Opened, VisitLog
 from doorctl.access.throttle import CODES_KEY, GUESSED_AT, CardThrottle, codes_charged
 from doorctl.cards.reader import LineEvent
 from doorctl.core.errors import BranchStoreError, StoreError

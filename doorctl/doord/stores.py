@@ -17,8 +17,8 @@ from pathlib import Path
 from threading import RLock
 from typing import TypeVar
 
+from doorctl.access.messages import Closed, Opened, VisitLog
 from doorctl.access.patron import CacheStamp
-from doorctl.access.ports import Closed, Opened, VisitLog
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.config import Config
 from doorctl.core.alarms import KINDS

@@ -11,10 +11,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from doorctl.access.messages import LibraryAnswer, LibraryReply
+from doorctl.access.messages import LibraryAnswer, LibraryReply, LibrarySystem
 from doorctl.access.panel import Kind, PanelState, PanelView
 from doorctl.access.patron import ROW_KEY_BYTES, SealedRow
-from doorctl.access.ports import LibrarySystem
 from doorctl.core.alarms import RaisedAlarm, Source
 from doorctl.core.errors import DoorctlError, LibrarySystemError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin

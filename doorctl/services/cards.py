@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from doorctl.access.judging import Proofs, case_of, pass_proof, rank
-from doorctl.access.messages import Now, Prepared
+from doorctl.access.messages import Now, Prepared, VisitReader
 from doorctl.access.patron import Applied, CacheStamp, Reason, SealedRow
 from doorctl.access.policy import Finding, PinProof, Policy, decide, findings, knows_pin
-from doorctl.access.ports import VisitReader
 from doorctl.access.rights import Pass
 from doorctl.access.throttle import CODES_KEY
 from doorctl.core.errors import InputError, NotRunningError, StoreError

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from doorctl.access.messages import VisitReader
 from doorctl.access.patron import Patron, levels, may_be_one, pin_check, row_key
-from doorctl.access.ports import VisitReader
 from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import CODES_KEY, MOST_WRONG_PINS, CardThrottle, codes_hold, everywhere
 from doorctl.cards.numbers import normalise

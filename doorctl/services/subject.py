@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
-from doorctl.core.staff_text import refuse_purpose
+from doorctl.core.masked import refuse_purpose
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import (
     ALL_GONE,

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Reason
-from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import (
     CardThrottle,
     ReaderThrottle,

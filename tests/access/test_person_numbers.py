@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import InputError
-from doorctl.core.staff_text import (
+from doorctl.core.masked import (
     SHORT_TEXT,
     holds_number,
     refuse_purpose,

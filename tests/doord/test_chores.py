@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 
-from doorctl.access.ports import Opened
+from doorctl.access.messages import Opened
 from doorctl.cards.reader import LineConnected, LineLost
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Stamped

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.messages import Concluded
+from doorctl.access.messages import Closed, Concluded, Opened
 from doorctl.access.patron import Reason
-from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import BootTime, Stamped

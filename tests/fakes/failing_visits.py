@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from doorctl.access.ports import Closed, Opened
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
 from tests.fakes.memory_store import MemoryVisits

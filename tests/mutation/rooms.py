@@ -70,7 +70,7 @@ ROOMS = (
     ),
     Room(
         "attempt",
-        _access("attempt", "judging", "messages", "ports"),
+        _access("attempt", "judging", "messages"),
         _asks("attempt", "between_cards", "judging", "first_card", "weak_pin"),
     ),
     Room(
@@ -80,7 +80,7 @@ ROOMS = (
     ),
     Room(
         "rights",
-        (*_access("patron", "rights"), "doorctl/core/staff_text.py"),
+        (*_access("patron", "rights"), "doorctl/core/masked.py"),
         _asks("patron", "person_numbers", "rights", "policy_pass"),
         ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
     ),

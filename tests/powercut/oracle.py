@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from doorctl.access.calendar import DaySource
-from doorctl.access.ports import Opened
+from doorctl.access.messages import Opened
 from doorctl.core.errors import DoorctlError
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.patrons_writer import open_or_create_patrons

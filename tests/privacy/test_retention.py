@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from doorctl.access.messages import Opened
 from doorctl.access.patron import CacheStamp
-from doorctl.access.ports import Opened
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped

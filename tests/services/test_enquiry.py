@@ -9,10 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from doorctl.access.calendar import Mode
-from doorctl.access.messages import Now
+from doorctl.access.messages import Now, Opened
 from doorctl.access.patron import Patron, Reason, SealedRow, row_key
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Policy
-from doorctl.access.ports import Opened
 from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import CODES_KEY, CardThrottle
 from doorctl.core.masked import Identifier, IdentifierKind

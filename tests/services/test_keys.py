@@ -13,9 +13,8 @@ from types import FrameType
 
 import pytest
 
-from doorctl.access.messages import Prepared
+from doorctl.access.messages import Opened, Prepared
 from doorctl.access.patron import KEY_BYTES, Patron, SealedRow, pin_check, row_key
-from doorctl.access.ports import Opened
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.config import Config

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from doorctl.access.ports import Opened
+from doorctl.access.messages import Opened
 from doorctl.config import Config
 from doorctl.core.errors import KeyFileError, StoreError
 from doorctl.core.moments import ClockState, Stamped

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
 from doorctl.access.judging import judged
-from doorctl.access.messages import Now, PadRules, Rules
+from doorctl.access.messages import Now, Opened, PadRules, Rules
 from doorctl.access.patron import Patron, SealedRow, levels, pin_check, row_key
 from doorctl.access.policy import Policy, WeakPin
-from doorctl.access.ports import Opened
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Patron, Reason, SealedRow, row_key
-from doorctl.access.ports import Closed, Opened
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle
 from doorctl.cli import patrons as commands

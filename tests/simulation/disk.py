@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 from doorctl.access.calendar import StoredCalendar
 from doorctl.access.day import Override
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Applied, Patron, SealedRow
-from doorctl.access.ports import Closed, Opened
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError

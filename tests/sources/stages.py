@@ -12,7 +12,7 @@ from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Protocol
 
-from doorctl.access.ports import LibrarySystem
+from doorctl.access.messages import LibrarySystem
 from doorctl.config.tables import Lms, read_address
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Reason
-from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.ports import Opened
+from doorctl.access.messages import Opened
 from doorctl.core.errors import StoreBusyError, StoreDamagedError
 from doorctl.core.moments import BootTime
 from doorctl.store.connection import create_file

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.ports import Opened
+from doorctl.access.messages import Opened
 from doorctl.core.errors import StoreError
 from doorctl.privacy.retention import Trim
 from doorctl.store import residue

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Reason
-from doorctl.access.ports import Closed, Opened
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.statistics import ATTEMPT, LEAF, OPENED, HourCount

@@ -12,8 +12,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Patron, Reason, SealedRow
-from doorctl.access.ports import Closed, Opened
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import InputError

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.calendar import DaySource
+from doorctl.access.messages import Opened
 from doorctl.access.patron import Patron, SealedRow
-from doorctl.access.ports import Opened
 from doorctl.core.errors import StoreBusyError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.subject import BRANCH, KEPT, PATRONS, VISITS, Subject, Tombstones

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Reason
-from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import StoreBusyError, StoreDamagedError, StoreError
 from doorctl.core.moments import BootTime, ClockState, KeptReadings, Stamped

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Reason
-from doorctl.access.ports import Closed, Opened
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState

@@ -21,8 +21,8 @@ from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Day, Mode, ModeSpan, S
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH
+from doorctl.core.masked import SHORT_TEXT, refuse_text
 from doorctl.core.moments import read_day, read_minute
-from doorctl.core.staff_text import SHORT_TEXT, refuse_text
 from doorctl.services import deeds
 from doorctl.services.app import App
 from doorctl.services.branch import change

@@ -24,8 +24,8 @@ from doorctl.core.alarms import KINDS as ALARMS
 from doorctl.core.alarms import UNLISTED
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH, own
+from doorctl.core.masked import SHORT_TEXT
 from doorctl.core.moments import read_minute
-from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, Hold
 from doorctl.privacy.statistics import moments

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.access.ports import Opened
+from doorctl.access.messages import Opened
 from doorctl.access.rights import Ban, Listed
 from doorctl.access.throttle import CODES_KEY, CardThrottle
 from doorctl.accounts.account import Role

@@ -14,9 +14,9 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.panel import CODES
 from doorctl.access.patron import Reason
-from doorctl.access.ports import Closed, Opened
 from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle
 from doorctl.accounts.account import Role
