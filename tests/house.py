@@ -16,13 +16,13 @@ import click
 ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "doorctl"
 LIMITS = {
-    "files": 158,
-    "lines": 53_535,
-    "lines of code": 35_600,
+    "files": 150,
+    "lines": 51_640,
+    "lines of code": 34_415,
     "lines of the longest file": 800,
     "lines of the longest function": 45,
     "modules without a room": 2,
-    "noqa": 133,
+    "noqa": 125,
 }
 """The most there may be; lowered with each step towards 150 files and 42 000 lines."""
 
