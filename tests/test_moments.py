@@ -12,7 +12,7 @@ from itertools import product
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import InputError
@@ -477,8 +477,10 @@ class Look:
     start: str
 
 
+NOTHING = timedelta(0)
+
 offs = st.one_of(
-    st.just(timedelta(0)),
+    st.just(NOTHING),
     st.timedeltas(timedelta(minutes=-6), timedelta(minutes=6)),
     st.timedeltas(timedelta(hours=-3), timedelta(hours=3)),
     st.timedeltas(timedelta(days=-9000), timedelta(days=9000)),
@@ -500,12 +502,21 @@ looks = st.lists(
 )
 
 
+@example(
+    [
+        Look(NOTHING, NOTHING, True, False, "boot-1"),
+        Look(NOTHING, NOTHING, False, False, "boot-1"),
+        Look(timedelta(days=1), NOTHING, True, False, "boot-2"),
+    ],
+    timedelta(days=1),
+)
 @given(looks, st.timedeltas(timedelta(days=-30), timedelta(days=30)))
 def test_whatever_the_clocks_do(taken: list[Look], behind: timedelta) -> None:
     """No doubtful reading is trusted, no trusted one is far from where it was, marks only rise.
 
     Times that are trusted, one after another, lie on lines less than an hour apart each week. A
-    restart changes nothing of that, nor does a reboot in doubt; after another one time is anew.
+    restart changes nothing of that, nor does a reboot while a doubt stands; after another one time
+    is anew.
     """
     mark = utc(NOON) - behind
     keeper, passed, boot = Timekeeper(mark), timedelta(0), UP
@@ -513,9 +524,10 @@ def test_whatever_the_clocks_do(taken: list[Look], behind: timedelta) -> None:
     in_doubt = False
     for look in taken:
         if look.start:
+            kept = keeper.kept(BootTime("boot-1", 0))
             keeper = restarted(keeper, boot, look.start)
-        if look.start == "boot-2":
-            boot, last = timedelta(0), last if in_doubt else None
+            if look.start == "boot-2":
+                boot, last = timedelta(0), last if kept is not None and kept.doubt else None
         passed += look.passed
         boot += look.passed
         wall = NOON.astimezone(UTC) + passed + look.off

@@ -120,11 +120,12 @@ def test_a_finger_chooses_across_and_scrolls_along(
         finger = page.context.new_cdp_session(page)
 
         def drags(right: float, down: float) -> None:
-            """Drag from the picture's middle, by so many pixels."""
-            for part in range(11):
-                spot = {"x": x + right * part / 10, "y": y + down * part / 10}
-                told = {"type": "touchMove" if part else "touchStart", "touchPoints": [spot]}
+            """Drag from the picture's middle, by so many pixels, and rest: nothing glides on."""
+            for share in (*(part / 10 for part in range(11)), 1.0):
+                spot = {"x": x + right * share, "y": y + down * share}
+                told = {"type": "touchMove" if share else "touchStart", "touchPoints": [spot]}
                 finger.send("Input.dispatchTouchEvent", told)
+                page.wait_for_timeout(200 if share == 1 else 20)
             finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
         drags(4, -200)

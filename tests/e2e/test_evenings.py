@@ -232,12 +232,16 @@ def each(reasons: str) -> list[str]:
 
 @pytest.mark.parametrize("row", [r for g in GROUPS for r in g[:SHOWN]], ids=lambda row: row[0])
 def test_an_evening(
-    row: list[str], tmp_path: Path, loaded: Loaded, running: dict[str, Evening]
+    row: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
+    loaded: Loaded,
+    running: dict[str, Evening],
 ) -> None:
     """Each attempt ends as the table has it, the strike is released for each yes and never else."""
     _, script, reasons, preset, when, seen = [*row, "", "", ""][:6]
     with ExitStack() as stack:
-        evening = running.pop(preset, None) or made(tmp_path, loaded, preset, when)
+        evening = running.pop(preset, None)
+        evening = evening or made(tmp_path_factory.mktemp("evening"), loaded, preset, when)
         stack.enter_context(evening)
         stack.callback(evening.kill_web)
         lines, drives, alarms = len(evening.lines), len(evening.relay()), len(evening.alarms())
