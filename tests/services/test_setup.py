@@ -301,7 +301,10 @@ _NAMES = st.sampled_from(
 @example({")": {}})
 @given(st.dictionaries(_NAMES, _JUNK, max_size=4))
 def test_junk_is_refused_or_comes_to_a_right_configuration(answers: dict[str, Any]) -> None:
-    """Whatever is answered: one that check-config calls good, or problems; never a traceback."""
+    """Whatever is answered: one that check-config calls good, or problems; never a traceback.
+
+    Bug (property test): a bracket in an unknown name, an empty table behind it, was a traceback.
+    """
     path = Path("/nowhere/doorctl.toml")
     try:
         result = made(FIRST | answers, path)
