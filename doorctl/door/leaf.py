@@ -546,5 +546,4 @@ class HeadCount:
                 return replace(self, more=self.more + 1)
             case Left():
                 return replace(self, estimate=self.estimate - 1, fewer=self.fewer + 1)
-            case Passed():
-                return replace(self, fewer=self.fewer + 1, more=self.more + 1)
+        return replace(self, fewer=self.fewer + 1, more=self.more + 1)
