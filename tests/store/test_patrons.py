@@ -281,7 +281,8 @@ def test_no_number_and_no_pin_is_in_any_file(tmp_path: Path) -> None:
     create_patrons(path, sealer.seal)
     numbers = [
         *[(IdentifierKind.CPR, f"01017{number:05}") for number in range(100)],
-        *[(IdentifierKind.CARD, f"30000{number:05}") for number in range(100)],
+        # Not 3000000001, whose bytes are a checksum's last and a page's number in each 256th log.
+        *[(IdentifierKind.CARD, f"31415{number:05}") for number in range(100)],
     ]
     pin = Pin("4711")
 
@@ -323,7 +324,7 @@ def test_a_register_of_the_highest_number_can_be_forgotten_and_renumbered(path: 
     with closing(PatronCacheWriter(path, SEAL)) as writer:
         all_of = partial(push, writer, sealed(1, "1"))
         all_of(push=Push(2**63 - 1, "digest"))
-        with pytest.raises(RowsClashError, match="no number follows on it"):
+        with pytest.raises(RowsClashError, match=r"no number follows.* renumber NUMBER$"):
             all_of()
         assert writer.expire(NOON + timedelta(days=1)) == 1
         assert writer.held() == Push(2**63 - 1)

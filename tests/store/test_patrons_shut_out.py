@@ -212,3 +212,14 @@ def test_a_register_that_nobody_confirms_notes_nobody(writer: PatronCacheWriter)
     """It goes as a whole by its age, and by no push."""
     writer.expire(NOON + DAY)
     assert _kept(writer) == [key_of(2)]
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_the_branchs_own_rules_say_who_is_shut_out(tmp_path: Path, *, required: bool) -> None:
+    """Where residents alone come in, a patron who moves away is; elsewhere nobody is."""
+    rules, told = Policy(require_resident=required), list[Changes]()
+    with closing(open_or_create_patrons(tmp_path / "patrons.db", SEAL, policy=rules)) as writer:
+        _push(writer, 1)
+        push(writer, sealed(1, "1", resident=False), guard=told.append)
+
+    assert [changes.shut_out for changes in told] == [int(required)]
