@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -221,7 +222,7 @@ def library_system(lms: Lms, clock: Clock) -> FbsLibrary | Sip2Library:
     return Sip2Library(lms, clock, password, terminal_password)
 
 
-class _Library:
+class _Library(ABC):
     """What both have in common; the time limit is for each request, with login and connection.
 
     Raises InputError: it would send PINs to another machine in the clear.
@@ -254,10 +255,11 @@ class _Library:
         # Raised out here, so that no exception with the library's answer is its context.
         raise LibrarySystemError(why, spent=question.sent)
 
+    @abstractmethod
     async def _ask(
         self, question: _Question, card: str, pin: str, row_wanted: bool
     ) -> LibraryReply:
-        raise NotImplementedError
+        """Ask; what fails on the way passes through."""
 
     def close(self) -> None:
         """End its thread; idempotent."""

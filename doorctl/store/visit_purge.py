@@ -7,6 +7,7 @@ and ``wal_checkpoint(TRUNCATE)`` together left none.
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -124,7 +125,7 @@ believed, which must not empty the log before staff have seen the alarm.
 """
 
 
-class PurgedVisits:
+class PurgedVisits(ABC):
     """The purge's part of the door log's one writer; each call raises StoreError if it fails."""
 
     path: Path
@@ -132,9 +133,9 @@ class PurgedVisits:
     _now_ms: int | None = None
 
     @property
+    @abstractmethod
     def database(self) -> sqlite3.Connection:
         """The one writing connection."""
-        raise NotImplementedError
 
     def is_there(self) -> bool:
         """Tell whether the file is still at its path; SQLite writes into a deleted file too."""
