@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import re
 import tomllib
 from pathlib import Path
@@ -7,7 +9,7 @@ from doorctl.config.loading import LISTED, Key, keys
 from doorctl.config.tables import REQUIRED, shown
 
 CONFIG = Path(__file__).parents[2] / "config"
-EXAMPLE = CONFIG / "doorctl.toml"
+EXAMPLE, SENDERS = CONFIG / "doorctl.toml", CONFIG / "sync.toml"
 SAMPLES = {
     "branch.isil": "DK-773000",
     "keypad.port": "/dev/serial/by-id/usb-KEYPAD-if00-port0",
@@ -45,12 +47,12 @@ def is_table(value: object) -> bool:
     return isinstance(first, dict)
 
 
-def comments() -> dict[str, str]:
-    """Return the comment above each key of the example, on one line."""
+def comments(path: Path) -> dict[str, str]:
+    """Return the comment above each key of an example, on one line."""
     found: dict[str, str] = {}
     table = ""
     block: list[str] = []
-    for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         bare = line.removeprefix("# ")
         if header := re.fullmatch(r"\[\[?([a-z.]+)\]?\]", bare):
             table, block = header[1], []
@@ -141,8 +143,9 @@ def test_the_example_says_what_the_schema_says() -> None:
 
     It is the one place where a key is explained.
     """
+    above = comments(EXAMPLE)
     for key in DESCRIBED:
-        comment = comments()[key.name]
+        comment = above[key.name]
         assert comment.endswith(note(key)), key.name
         assert comment.removesuffix(note(key)).endswith(".")
         unit = next((word for end, word in UNITS.items() if key.leaf.endswith(end)), "")
@@ -174,3 +177,32 @@ def test_the_demo_file_takes_the_overrides_of_a_run(tmp_path: Path) -> None:
 
     assert config.control.socket == tmp_path / "door.sock"
     assert config.keypad.port == "/dev/pts/4"
+
+
+def test_the_senders_example_says_what_the_schema_says() -> None:
+    """It loads, and each key of the sender and of a target stands there, with why and values."""
+    sync = load(SENDERS, environment={}).sync
+    assert sync is not None
+    assert [target.branch for target in sync.targets] == ["oest"]
+    known = {key.name: key for name in ("sync", "sync.targets") for key in keys()[name].values()}
+    above = {name: text for name, text in comments(SENDERS).items() if name.startswith("sync.")}
+    assert list(above) == list(known)
+    assert [name for name, key in known.items() if not above[name].endswith(f".{note(key)}")] == []
+
+
+def test_the_senders_example_shows_the_defaults() -> None:
+    """Beside what a library has to fill in.
+
+    Its keys lie in the sender's own directory, which its unit can write and a boot leaves alone.
+    """
+    written = tomllib.loads(SENDERS.read_text(encoding="utf-8"))
+    key = Path(written["secrets"].pop("installation_key_file"))
+
+    for table in ("secrets", "seal", "policy"):
+        for leaf, value in written[table].items():
+            default = keys()[table][leaf].default
+            assert value == (str(default) if isinstance(default, Path) else default)
+    sync = keys()["sync"]
+    own = written["sync"]["state_directory"]
+    assert own == str(sync["state_directory"].default)
+    assert {Path(written["sync"]["signing_key_file"]).parent, key.parent} == {Path(own)}

@@ -1,5 +1,6 @@
+from __future__ import annotations
+
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.config import Config, load
+from doorctl.config import Config, load, load_gpio
 from doorctl.config.loading import Origin, check_table, checked, from_values, keys
-from doorctl.config.tables import Push, Tls
+from doorctl.config.tables import Gpio, Push, Tls
 from doorctl.core.errors import ConfigError
-from tests.config.conftest import RIGHT
+from tests.config.conftest import RIGHT, Configured, Wrong
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "doorctl.toml"
 
 
 @pytest.fixture
@@ -22,11 +25,69 @@ def path(tmp_path: Path) -> Path:
     return written
 
 
-def problems(path: Path, *overrides: str) -> list[str]:
-    """Load with wrong overrides and return the problems' lines."""
+def told_of_pins(path: Path, *overrides: str) -> list[str]:
+    """Load the pins of a wrong file and return what the problems are of."""
     with pytest.raises(ConfigError) as caught:
-        load(path, overrides, environment={})
-    return [str(problem) for problem in caught.value.problems]
+        load_gpio(path, overrides)
+    return [problem.where for problem in caught.value.problems]
+
+
+NO_TOML = [
+    (
+        b"[door\nrelease_s = 5",
+        (
+            "line 1, column 6: is no TOML: Expected ']' at the end of a table declaration; "
+            "texts need quotes, a key and its value one line"
+        ),
+    ),
+    (
+        b"[door]\nrelease_s = ",
+        (
+            "end of document: is no TOML: Invalid value; "
+            "texts need quotes, a key and its value one line"
+        ),
+    ),
+    (b"[web]\nport = " + b"9" * 5000, "the file: is no TOML: a number has too many digits"),
+    (
+        b"[branch]\nname = 'Randers Bibliotek, \xd8st'",
+        "line 2: holds what is no UTF-8; save the file as UTF-8",
+    ),
+    (
+        b"x = " + b"[" * 100_000,
+        "the file: is no TOML that can be read: lists are nested too deep",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), NO_TOML, ids=["table", "value", "number", "encoding", "depth"]
+)
+def test_a_file_that_is_no_toml_has_one_problem(path: Path, content: bytes, problem: str) -> None:
+    """A file that is no TOML gives one line that says where."""
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [str(one) for one in caught.value.problems] == [problem]
+
+
+def test_a_file_that_can_not_be_read_says_what_to_do(path: Path, tmp_path: Path) -> None:
+    """One line with the reason and the next step; without it nobody knows the relay's pin."""
+    path.unlink()
+    missing = (
+        f"{path}: file not found: copy config/doorctl.toml there and fill it in, "
+        "or name another with --config"
+    )
+    for reading in (load, load_gpio):
+        with pytest.raises(ConfigError) as caught:
+            reading(path)
+        assert str(caught.value) == missing
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: the file: can't be read (is a directory); "
+        "see its owner and mode, or use --config"
+    )
 
 
 def test_a_configuration_is_a_frozen_value(path: Path) -> None:
@@ -50,23 +111,6 @@ def test_a_byte_order_mark_is_no_mistake(path: Path) -> None:
     path.write_text(RIGHT, encoding="utf-8-sig")
 
     assert load(path, environment={}).branch.id == "oest"
-
-
-@pytest.mark.parametrize("bound", [0.5, 30.0])
-def test_bounds_belong_to_what_is_allowed(path: Path, bound: float) -> None:
-    """The least and the most that a message names are themselves right."""
-    assert load(path, [f"door.release_s={bound}"], environment={}).door.release_s == bound
-
-
-def test_the_limits_between_keys_are_allowed(path: Path) -> None:
-    """Equal time-outs and a socket path of exactly 107 bytes are right."""
-    socket = f"/{'x' * 106}"
-    overrides = ["keypad.total_timeout_s=20", f"control.socket={socket}"]
-
-    config = load(path, overrides, environment={})
-
-    assert config.keypad.total_timeout_s == config.keypad.digit_timeout_s
-    assert config.control.socket == Path(socket)
 
 
 @pytest.mark.parametrize(
@@ -111,20 +155,27 @@ def test_overrides_are_typed_and_the_last_one_wins(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["", "reader.port", "=x", "reader=x", "reader.=x", ".port=x", "reader.port.x=y"]
+    "override",
+    [
+        *("", "reader.port", "=x", "reader=x", "reader.=x", ".port=x", "reader.port.x=y"),
+        *("hours.exceptions.note=x", "outputs.name=x"),
+    ],
 )
-def test_a_malformed_override_is_a_problem(path: Path, override: str) -> None:
-    """What is no table.key=value is told with the way to write it."""
-    assert problems(path, override) == [
+def test_a_malformed_override_is_a_problem(wrong: Wrong, override: str) -> None:
+    """What is no table.key=value is told with the way to write it.
+
+    Of several tables nobody could say which is meant, so that is told and not passed over.
+    """
+    assert wrong(RIGHT, override) == [
         f'--set "{override}": is not table.key=value; write it like --set reader.port=/dev/ttyUSB0'
     ]
 
 
-def test_overrides_are_checked_like_the_file(path: Path) -> None:
+def test_overrides_are_checked_like_the_file(wrong: Wrong) -> None:
     """An override's mistake is told like the file's, together with everything else."""
     overrides = ["x", "door.relase_s=5", "door.release_s=1\n[web]\nport=1", "reader.baud=fast"]
 
-    assert [line.split(";")[0] for line in problems(path, *overrides)] == [
+    assert [line.split(";")[0] for line in wrong(RIGHT, *overrides)] == [
         '--set "x": is not table.key=value',
         'reader.baud: found "fast"',
         'door.release_s: found "1\\u000a[web]\\u000aport=1"',
@@ -132,11 +183,11 @@ def test_overrides_are_checked_like_the_file(path: Path) -> None:
     ]
 
 
-def test_an_override_does_not_hide_a_broken_table(path: Path) -> None:
+def test_an_override_does_not_hide_a_broken_table(wrong: Wrong) -> None:
     """A table that is none is still told when one of its keys is overridden."""
-    path.write_text(f"door = 5\n{RIGHT}", encoding="utf-8")
+    told = wrong(f"door = 5\n{RIGHT}", "door.release_s=5")
 
-    assert problems(path, "door.release_s=5") == ["door: found 5; give a table: [door]"]
+    assert told == ["door: found 5; give a table: [door]"]
 
 
 def test_relative_paths_count_from_the_file(path: Path) -> None:
@@ -160,21 +211,6 @@ def test_relative_paths_count_from_the_file(path: Path) -> None:
     assert config.web.push.public_key_files == (path.parent / "one.pem", Path("/two.pem"))
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ["web.host=127.0.0.7"],
-        ["web.host=::1"],
-        ["web.host=localhost"],
-        ["web.host=192.0.2.7", "web.allow_plain=true"],
-        ["web.host=192.0.2.7", "web.tls.certificate_file=c", "web.tls.key_file=k"],
-    ],
-)
-def test_where_the_web_process_may_listen(path: Path, overrides: list[str]) -> None:
-    """On this machine, elsewhere under TLS, or where somebody has allowed plain HTTP."""
-    assert load(path, overrides, environment={}).web.host in overrides[0]
-
-
 def test_what_may_be_empty_is_taken_empty(path: Path) -> None:
     """As the example says of it.
 
@@ -187,11 +223,9 @@ def test_what_may_be_empty_is_taken_empty(path: Path) -> None:
     assert load(path, ("web.catalogues=",)).web.catalogues == Path()
 
 
-def test_tables_within_tables_are_read(path: Path) -> None:
+def test_tables_within_tables_are_read(configured: Configured) -> None:
     """A table within a table is written like any other, and its section stands in the outer one."""
-    path.write_text(f"{RIGHT}[web]\nport = 81\n[web.push]\nmax_rows = 7\n", encoding="utf-8")
-
-    web = load(path, environment={}).web
+    web = configured(f"{RIGHT}[web]\nport = 81\n[web.push]\nmax_rows = 7\n").web
 
     assert (web.port, web.push.max_rows, web.push.removed_floor) == (81, 7, 10)
     assert not web.tls.wanted
@@ -204,16 +238,12 @@ def test_a_relative_file_gives_absolute_paths() -> None:
     assert config.control.socket == Path("config/d.sock").absolute()
 
 
-def test_the_credentials_directory_is_filled_in(path: Path) -> None:
+def test_the_credentials_directory_is_filled_in(configured: Configured) -> None:
     """A leading $CREDENTIALS_DIRECTORY/ is taken from the environment that was passed in."""
     override = "secrets.installation_key_file=$CREDENTIALS_DIRECTORY/installation.key"
-    environment = {"CREDENTIALS_DIRECTORY": "/run/credentials/doorctl.service"}
 
-    config = load(path, [override], environment=environment)
-
-    assert config.secrets.installation_key_file == Path(
-        "/run/credentials/doorctl.service/installation.key"
-    )
+    key_file = configured(RIGHT, override).secrets.installation_key_file
+    assert key_file == Path("/run/credentials/installation.key")
 
 
 @pytest.mark.parametrize("spelt", ["$CREDENTIALS_DIRECTORY", "${CREDENTIALS_DIRECTORY}"])
@@ -311,11 +341,60 @@ def test_whatever_is_overridden_is_a_config_or_told(path: Path, overrides: list[
     assert is_config_or_told(outcome)
 
 
-def test_dates_are_shown_as_toml_writes_them(path: Path) -> None:
-    """A value of any of TOML's types is shown as it was written."""
-    today = date(2026, 8, 3)
-    path.write_text(f"web.port = [{today}, 07:30:00, true, 'x']\n{RIGHT}", encoding="utf-8")
+# What `relay-off` reads: the pins, whatever else is wrong with the file.
 
-    (line,) = problems(path)
+PINS = """
+[gpio]
+relay_pin = 18
+relay_active_high = false
+"""
 
-    assert line.startswith('web.port: found [2026-08-03, 07:30:00, true, "x"]; give ')
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[door]\nrelease_s = 99\n",
+        "[dor]\nrelease_s = 5\n",
+        "door = 5\nxyzzy = 5\n",
+        '[branch]\ntime_zone = "Mars/Olympus"\n[hours]\nmonday = ["25:00-26:00"]\n',
+        '[secrets]\ninstallation_key_file = "$CREDENTIALS_DIRECTORY/installation.key"\n',
+        "[storage]\ndirectory = 7\n",
+    ],
+)
+def test_what_is_wrong_elsewhere_does_not_matter_to_the_pins(path: Path, text: str) -> None:
+    """They are told as they stand, whatever other tables hold; the last override wins over them."""
+    path.write_text(text + PINS, encoding="utf-8")
+    pins = Gpio(relay_pin=18, relay_active_high=False)
+
+    assert load_gpio(path) == pins
+    assert load_gpio(path, ["door.release_s=99", "branch.id=Ø"]) == pins
+    assert load_gpio(path, ["gpio.relay_pin=4", "gpio.factory=mock"]) == Gpio(
+        factory="mock", relay_pin=4, relay_active_high=False
+    )
+
+
+def test_pins_are_the_daemons(path: Path) -> None:
+    """Read alike in both ways; without the table a mistake elsewhere can't have meant a pin."""
+    assert load_gpio(EXAMPLE) == load(EXAMPLE).gpio
+    path.write_text("[door]\nrelease_s = 99\n", encoding="utf-8")
+    assert load_gpio(path) == Gpio()
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("[gpio]\nrelay_pin = 40\n", "gpio.relay_pin"),
+        ("[gpio]\nrelay_pni = 18\n", "gpio.relay_pni"),
+        ("gpio = 18\n", "gpio"),
+        ("[gpoi]\nrelay_pin = 18\n", "gpoi"),
+        ("relay_pin = 18\n", "relay_pin"),
+        ("[door]\nrelay_pin = 18\n", "door.relay_pin"),
+    ],
+)
+def test_a_pin_is_never_guessed(path: Path, text: str, where: str) -> None:
+    """A wrong or misspelt pin, or what is no override, is told: another could be the strike's."""
+    path.write_text(text, encoding="utf-8")
+    assert told_of_pins(path) == [where]
+    path.write_text(PINS, encoding="utf-8")
+    assert told_of_pins(path, "gpio.relay_pin:4") == ['--set "gpio.relay_pin:4"']

@@ -15,24 +15,18 @@ from doorctl.config import Config, load, reload
 from doorctl.config.loading import RELOADED, TABLES
 from doorctl.core.errors import ConfigError
 from doorctl.services.app import read_again
+from tests.config.conftest import RIGHT
 from tests.fakes.event_log import FakeEventLog
 
-BASE = """
-[branch]
-name = "x"
-id = "x"
-[reader]
-port = "/dev/x"
-"""
 MAIL = '[alarms.email]\nhost = "mail.example"\nsender = "a@b.example"\nto = ["c@d.example"]\n'
 ACCOUNT = 'user = "u"\npassword_file = "/etc/p"\n'
 
 
 def reloaded(path: Path, before: str, after: str) -> tuple[Config, list[str], list[str]]:
     """Return what comes of a process that began by one file and reads another."""
-    path.write_text(BASE + before)
+    path.write_text(RIGHT + before)
     running = load(path, ["policy.pin_length=5"])
-    path.write_text(BASE + after)
+    path.write_text(RIGHT + after)
     return reload(running)
 
 
@@ -100,16 +94,16 @@ def test_a_file_that_was_cut_short_is_refused_whole(table: str, path: Path) -> N
         reloaded(path, f"[visits]\n{table}", "")
     assert len(refused.value.problems) == 1
 
-    path.write_text(f"{BASE}{table}\n[door]\nrelease_s = 3")
+    path.write_text(f"{RIGHT}{table}\n[door]\nrelease_s = 3")
     running = load(path)
-    path.write_text(BASE + table)
+    path.write_text(RIGHT + table)
     assert reload(running)[2] == ["door.release_s"]
 
 
 def test_a_table_that_came_with_a_reload_is_missed_too(path: Path) -> None:
     """What counts is the file that was taken last."""
     config, _, _ = reloaded(path, "", "[hours]\nmonday = []")
-    path.write_text(BASE)
+    path.write_text(RIGHT)
     with pytest.raises(ConfigError, match=r"\[hours\]"):
         reload(config)
 
@@ -141,9 +135,9 @@ def test_a_wrong_file_is_refused_whole(path: Path) -> None:
 def test_what_is_wrong_with_a_secret_is_not_told(wrong: str, told: str, path: Path) -> None:
     """The journal keeps the place alone; the rest is told whole, and `check-config` tells all."""
     log = FakeEventLog()
-    path.write_text(BASE)
+    path.write_text(RIGHT)
     running = load(path)
-    path.write_text(f"{wrong}{BASE}[door]\nrelease_s = 99")
+    path.write_text(f"{wrong}{RIGHT}[door]\nrelease_s = 99")
 
     assert read_again(running, {}, log) is None
     (line,) = log.lines
