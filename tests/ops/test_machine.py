@@ -1,4 +1,4 @@
-"""What the machine says of its disk and its supply."""
+"""What the machine says of its disk and its supply, and what its own safety lacks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreError
+from doorctl.ops import process
+from doorctl.ops.clock import BUILD_FLOOR
 from doorctl.ops.process import LEAST_FREE_BYTES, DataDisk, disk_low, undervoltage
 
 
@@ -83,3 +85,60 @@ def test_what_can_never_be_written_is_our_error() -> None:
     """Not even root makes a file in ``/proc``."""
     with pytest.raises(StoreError, match="can't be written"):
         DataDisk(Path("/proc")).prove_writable()
+
+
+# What a machine's own safety lacks, on machines laid out in a directory.
+
+
+def laid(root: Path, name: str, text: str) -> None:
+    """Lay out a file of a machine."""
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def test_a_machine_that_lacks_everything_and_one_that_lacks_nothing(tmp_path: Path) -> None:
+    """Each sentence stands where it is needed, and nowhere else; what can't be read is lacking."""
+    bad, good = tmp_path / "bad", tmp_path / "good"
+    laid(bad, "proc/swaps", "Filename Type Size\n/var/swap file 99\n/dev/zram0 partition 9")
+    laid(good, "proc/swaps", "Filename Type Size\n/dev/zram0 partition 99")
+    laid(bad, "proc/sys/kernel/core_pattern", "core")
+    laid(good, "proc/sys/kernel/core_pattern", "|/bin/false")
+    laid(bad, "etc/chrony/chrony.conf", "pool 2.debian.pool.ntp.org iburst # no nts")
+    laid(good, "etc/chrony/sources.d/nts.sources", "server nts.netnod.se iburst nts")
+    laid(bad, "sys/class/rtc/rtc0/since_epoch", "12")
+    laid(good, "sys/class/rtc/rtc0/since_epoch", str(int(BUILD_FLOOR.timestamp()) + 1))
+    laid(bad, "sys/class/watchdog/watchdog0/state", "inactive")
+    laid(good, "sys/class/watchdog/watchdog0/state", "active")
+
+    checks = (
+        process.swap,
+        process.core_dumps,
+        process.unsigned_time,
+        process.battery_clock,
+        process.watchdog,
+    )
+    assert [check(good) for check in checks] == [None] * len(checks)
+    assert all(check(bad) for check in checks)
+    assert "/var/swap" in str(process.swap(bad))
+    assert "zram" not in str(process.swap(bad))
+
+
+@pytest.mark.parametrize(
+    ("uuid", "safe"), [("CRYPT-LUKS2-0a1b-root", True), ("LVM-0a1b", False), (None, False)]
+)
+def test_a_disk_is_encrypted_at_any_depth(tmp_path: Path, uuid: str | None, safe: bool) -> None:
+    """A volume on an encrypted device is; a bare partition, or one that nobody knows, is not."""
+    laid(tmp_path, "sys/dev/block/253:1/dm/uuid", "LVM-top")
+    if uuid is not None:
+        laid(tmp_path, "sys/dev/block/253:1/slaves/dm-0/dm/uuid", uuid)
+
+    assert (process.unencrypted("253:1", tmp_path) is None) is safe
+    assert process.unencrypted("0:99", tmp_path) is not None
+
+
+def test_a_feed_that_was_left(tmp_path: Path) -> None:
+    """It is named, so that it can be shredded."""
+    assert process.clear_feeds([tmp_path]) is None
+    laid(tmp_path, "patrons.ndjson", "{}")
+    assert "patrons.ndjson" in str(process.clear_feeds([tmp_path]))

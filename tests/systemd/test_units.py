@@ -1,4 +1,4 @@
-"""What systemd thinks of the units: how exposed each is, and whether it understands them all."""
+"""The units: what systemd thinks of them, and that they hold what the code relies on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from doorctl.core.alarms import KINDS
+from doorctl.devices.serial_line import STOP_S
+from doorctl.doord.chores import FREED_GRACE_S, KEPT_GRACE_S
+from doorctl.doord.controller import TURN_LIMIT_S
+from doorctl.notices.ways import TOTAL_S
+from doorctl.ops.logs import CLOSE_S
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 SERVICES = sorted(SYSTEMD.glob("*.service"))
@@ -31,6 +38,32 @@ EXPOSED_TENTHS = {
     "doorctl-upgrade.service": 21,
 }
 """The most that each may be, in tenths of systemd's scale (0 is safe, 100 is all open)."""
+
+
+LOCKING_S = 0.55
+"""What killing and `ExecStopPost=` may take; an emulated Pi needs more now and then (tests/pi)."""
+
+WORKER_STOP_S = 10.0
+"""As the composition root has it."""
+
+CONTROL_STOP_S = 0.2
+
+
+def text_of(unit: str) -> str:
+    """Return a unit's file."""
+    return (SYSTEMD / unit).read_text(encoding="utf-8")
+
+
+def values(name: str, unit: str = "doorctl-door.service") -> list[str]:
+    """Return every value of a setting, in order."""
+    return re.findall(rf"^{name}=(.*)$", text_of(unit), re.MULTILINE)
+
+
+def seconds(name: str) -> float:
+    """Return the value in seconds of a setting of the door's."""
+    (value,) = values(name)
+    assert value.endswith("s")
+    return float(value.removesuffix("s"))
 
 
 def tool(name: str) -> str:
@@ -102,7 +135,7 @@ def test_what_the_readme_lays_over_a_unit_is_understood(
 def test_the_readme_names_a_secret_as_the_unit_does() -> None:
     """Its drop-ins for secrets take lines of the unit's as they are."""
     lines = re.findall("^LoadCredential=.*$", "".join(DROP_INS), re.MULTILINE)
-    unit = (SYSTEMD / "doorctl-web.service").read_text(encoding="utf-8")
+    unit = text_of("doorctl-web.service")
 
     assert [line for line in lines if f"# {line}\n" not in unit] == []
     assert len(lines) == 2
@@ -114,8 +147,7 @@ def test_web_starts_after_the_door() -> None:
     Bug (the emulated guest): web asked before the door answered, took the register's old key for
     the one in use, and after `doorctl pair finish --replace` every push was refused.
     """
-    unit = (SYSTEMD / "doorctl-web.service").read_text(encoding="utf-8")
-    (after,) = re.findall(r"^After=(.*)$", unit, re.MULTILINE)
+    (after,) = values("After", "doorctl-web.service")
 
     assert "doorctl-door.service" in after.split()
 
@@ -130,11 +162,10 @@ def test_users_of_the_units_are_made() -> None:
     made = {"dialout"}
     for file in SYSTEMD.glob("*sysusers.conf"):
         made |= set(re.findall(r"^[ug]\s+(\S+)", file.read_text(encoding="utf-8"), re.MULTILINE))
-    wanted = set()
-    for unit in SERVICES:
-        named = r"^(?:User|Group|SupplementaryGroups)=(.*)$"
-        for line in re.findall(named, unit.read_text(encoding="utf-8"), re.MULTILINE):
-            wanted |= set(line.split())
+    kinds = "(?:User|Group|SupplementaryGroups)"
+    wanted = {
+        name for unit in SERVICES for line in values(kinds, unit.name) for name in line.split()
+    }
 
     assert wanted == made
 
@@ -172,3 +203,177 @@ def test_what_opens_the_screen_is_gone_at_a_boot_and_not_before(tmp_path: Path) 
     there = [(told(*remove, *boot, rules), screen.exists())[1] for boot in ((), ("--boot",))]
 
     assert there == [True, False]
+
+
+# What the door's unit holds for its process.
+
+
+def test_the_key_is_read_where_systemd_puts_it() -> None:
+    """The daemon's user can't read root's key: it is told the path of its credential."""
+    (start,) = values("ExecStart")
+    (credential,) = values("LoadCredential")
+    name, _, source = credential.partition(":")
+
+    assert values("User") == ["doorctl-door"]
+    assert f"--set secrets.installation_key_file=${{CREDENTIALS_DIRECTORY}}/{name}" in start
+    assert source == "/etc/doorctl/installation.key"
+
+
+def said_after_a_stop(
+    line: str, directory: Path, codes: dict[str, int], result: str = "success"
+) -> list[str]:
+    """Run what systemd runs after a stop; return what was asked of programs that only say it.
+
+    `line`: of ``ExecStopPost=``; `directory`: stands for the runtime directory and for those of the
+    programs; `codes`: each program's exit code.
+    """
+    for name, code in codes.items():
+        program = directory / name
+        program.write_text(f'#!/bin/sh\necho "{name} $@"\nexit {code}\n')
+        program.chmod(0o755)
+    script = line.partition("/bin/sh -c '")[2].removesuffix("'").replace("$$", "$")
+    for place in ("/run/doorctl/", "/opt/doorctl/bin/"):
+        script = script.replace(place, f"{directory}/")
+    done = subprocess.run(
+        ["/bin/sh", "-c", script],
+        env={"PATH": f"{directory}:/usr/bin:/bin", "SERVICE_RESULT": result},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+LOCKED = "gpioset -t 0 -c /dev/gpiochip0 17=0"
+
+
+@pytest.mark.parametrize(
+    ("word", "gpioset", "asked"),
+    [
+        ("/dev/gpiochip0 17 0\n", 0, [LOCKED]),
+        (None, 0, ["doorctl relay-off"]),
+        ("", 0, ["doorctl relay-off"]),
+        ("/dev/gpiochip0 17 0\n", 1, [LOCKED, "doorctl relay-off"]),
+    ],
+    ids=["word", "none", "half", "fails"],
+)
+def test_locking_after_a_stop_needs_no_python(
+    tmp_path: Path, word: str | None, gpioset: int, asked: list[str]
+) -> None:
+    """With the daemon's word a small program of Debian's switches the relay off, and no other.
+
+    No word, half a word, or no such program: our own command does it, by the configuration.
+    """
+    if word is not None:
+        (tmp_path / "relay").write_text(word)
+    line, _alarm = values("ExecStopPost")
+
+    assert said_after_a_stop(line, tmp_path, {"gpioset": gpioset, "doorctl": 0}) == asked
+
+
+def test_locking_is_no_business_of_roots() -> None:
+    """Outside the unit's rooms for speed, but as the daemon's user and with the pins' group."""
+    line, _alarm = values("ExecStopPost")
+
+    assert line.startswith(
+        "+/usr/bin/setpriv --reuid doorctl-door --regid doorctl --groups gpio --no-new-privs "
+    )
+    assert "gpio" in values("SupplementaryGroups")[0].split()
+
+
+def test_the_watchdog_is_fed_in_time() -> None:
+    """A loop that works feeds it many times before it bites: a healthy door is not killed.
+
+    A frozen cgroup takes no other signal than its, and a traceback is not worth an open door.
+    """
+    assert 5 * TURN_LIMIT_S < seconds("WatchdogSec") <= 10 * TURN_LIMIT_S
+    assert values("WatchdogSignal") == ["SIGKILL"]
+
+
+def test_a_loop_that_stops_before_it_locks_leaves_time_to_lock() -> None:
+    """A release may be a second overdue; where the pin is kept, systemd still has to lock in it."""
+    assert KEPT_GRACE_S + LOCKING_S <= 1.0
+    assert FREED_GRACE_S < 1.0
+
+
+def test_a_stop_has_the_time_that_it_may_take() -> None:
+    """Both lines, the worker, the control socket and the log: systemd waits longer than they."""
+    needed = 2 * STOP_S + WORKER_STOP_S + CONTROL_STOP_S + CLOSE_S
+
+    assert seconds("TimeoutStopSec") > needed
+
+
+def test_the_clock_can_neither_be_set_nor_asked() -> None:
+    """Others vouch, such as timesyncd by its file; a refused question is answered, not fatal."""
+    assert values("ProtectClock") == ["yes"]
+    assert values("SystemCallErrorNumber") == ["EPERM"]
+    assert values("CapabilityBoundingSet") == [""]
+
+
+def test_every_kind_of_device_is_allowed() -> None:
+    """Pins, USB lines and both kinds of UART that a Pi has."""
+    kinds = ("gpiochip", "ttyUSB", "ttyACM", "ttyAMA", "ttyS")
+
+    assert {f"char-{kind} rw" for kind in kinds} <= {*values("DeviceAllow")}
+
+
+def test_each_secret_has_its_line() -> None:
+    """Whoever fills in mail, webhook, library system, sign-in or TLS only takes a ``#`` off.
+
+    Bug (robustness review): web's unit had no lines for the library system's secrets.
+    """
+    lines = re.findall(
+        r"^# LoadCredential=(\S+):/etc/doorctl/(\S+)$", text_of("doorctl-web.service"), re.MULTILINE
+    )
+
+    assert all(name == file for name, file in lines)
+    assert {name for name, _ in lines} == {
+        *("web.key", "mail.password", "webhook.secret"),
+        *("lms.password", "terminal.password", "oidc.secret"),
+    }
+
+
+# The units that tell of another one's end.
+
+
+@pytest.mark.parametrize("process", ["web", "door"])
+@pytest.mark.parametrize("result", ["success", "exit-code", "watchdog"])
+def test_an_end_is_told_unless_it_was_wanted(tmp_path: Path, result: str, process: str) -> None:
+    """A shell reads the line as systemd gives it on: a stop on purpose is no alarm.
+
+    The unit's name says which alarm it is, and the command knows that one.
+    """
+    line = values("ExecStopPost", f"doorctl-{process}.service")[-1]
+    alarm = f"systemctl start --no-block doorctl-alarm@{process}_failed.service"
+    started = [] if result == "success" else [alarm]
+
+    assert line.startswith("-+/bin/sh -c ")
+    assert said_after_a_stop(line, tmp_path, {"systemctl": 0}, result) == started
+    assert f"{process}_failed" in KINDS
+    assert values("ExecStart", "doorctl-alarm@.service") == [
+        "/opt/doorctl/bin/doorctl alarm send %i"
+    ]
+
+
+TELLING = ("doorctl-alarm@.service", "doorctl-sync-failed@.service")
+
+
+@pytest.mark.parametrize("unit", TELLING)
+def test_what_fails_again_and_again_is_told_once_an_hour(unit: str) -> None:
+    """Web is started again every 5 s; whoever is on duty is not called that often.
+
+    A mail server that hangs to its limit leaves the webhook its own time.
+    """
+    assert values("StartLimitIntervalSec", unit) == ["1h"]
+    assert values("StartLimitBurst", unit) == ["1"]
+    (limit,) = values("TimeoutStartSec", unit)
+    assert int(limit.removesuffix("min")) * 60 > 2 * TOTAL_S
+
+
+@pytest.mark.parametrize("name", ["doorctl-sync.service", "doorctl-sync-full.service"])
+def test_a_senders_failure_is_told(name: str) -> None:
+    """Its own unit tells what a run that was killed can't, by the sender's file and user."""
+    assert values("OnFailure", name) == ["doorctl-sync-failed@%N.service"]
+    (command,) = values("ExecStart", TELLING[1])
+    assert command.endswith("doorctl sync tell-failure --config /etc/doorctl/sync.toml")
+    assert values("User", TELLING[1]) == ["doorctl-sync"]
