@@ -7,9 +7,7 @@ import re
 import shutil
 import sqlite3
 import ssl
-import sys
 import tomllib
-import traceback
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -42,6 +40,7 @@ from doorctl.store.keys import (
     seal_on_record,
 )
 from doorctl.store.records import AuditRecords
+from tests.fakes.strikes import OVER, struck
 from tests.web.certificates import Authority, shaken_hands
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -487,28 +486,10 @@ def test_a_configuration_is_added_to_or_left_alone(pair: Pair, written: str) -> 
 
 
 def stopped_at(number: int, part: Callable[[], object]) -> bool:
-    """Run a part in a process that dies as it touches a file for that time; tell if it died."""
-    child = os.fork()
-    if not child:
-        seen = 0
-
-        def die(event: str, _arguments: object) -> None:
-            nonlocal seen
-            if event in {"open", "os.rename", "os.remove", "os.chmod"}:
-                seen += 1
-                if seen == number:
-                    os._exit(9)
-
-        try:
-            sys.addaudithook(die)
-            part()
-        except BaseException:  # noqa: BLE001 - the child must end here
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in {0, 9}
-    return code == 9
+    """Run a part that is killed before it changes a file for that time; tell if it was."""
+    said = struck(part, number)
+    assert said in {"", OVER}
+    return not said
 
 
 @pytest.mark.parametrize("part", ["answer", "finish"])

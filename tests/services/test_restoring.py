@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
-import sys
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -33,6 +31,7 @@ from doorctl.services.installation import (
 )
 from doorctl.store.connection import whole_copy
 from doorctl.store.keys import key_days
+from tests.fakes.strikes import OVER, full, struck
 
 CONFIGURATION = """
 [branch]
@@ -234,53 +233,7 @@ def layout(records: bytes, number: int) -> bytes:
     return changed
 
 
-# Faults: each call that makes, renames or removes a file is struck, one a run, in a process apart.
-
-STEPS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.chown"})
-
-
-def struck(root: Path, do: Callable[[], object], nth: int, strike: Callable[[str], None]) -> str:
-    """Run something in a child whose nth such call below `root` is struck; return how it ended."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        count = 0
-
-        def hook(event: str, arguments: tuple[Any, ...]) -> None:
-            nonlocal count
-            if event in STEPS and str(root) in str(arguments[0]):
-                if event == "open" and not arguments[2] & os.O_CREAT:
-                    return
-                count += 1
-                if count == nth:
-                    strike(event)
-
-        sys.addaudithook(hook)
-        said = "done"
-        try:
-            do()
-        except DoorctlError as err:
-            said = str(err)
-        except BaseException as err:  # noqa: BLE001 - the parent tells it
-            said = f"bug {err!r}"
-        os.write(writing, said.encode())
-        os._exit(0 if count >= nth else 3)
-    os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as pipe:
-        said = pipe.read()
-    _, status = os.waitpid(child, 0)
-    return "over" if os.waitstatus_to_exitcode(status) == 3 else said
-
-
-def kill(_event: str) -> None:
-    """End this process as a power cut does."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def full(event: str) -> None:
-    """Be a disk without room."""
-    if event in {"open", "os.mkdir"}:
-        raise OSError(28, "No space left on device", "a file")
+# Each call that makes, renames or removes a file is struck, one a run, in a process apart.
 
 
 def test_killed_at_any_step_it_is_nothing_or_all_and_goes_on(files: Files, tmp_path: Path) -> None:
@@ -295,7 +248,7 @@ def test_killed_at_any_step_it_is_nothing_or_all_and_goes_on(files: Files, tmp_p
         def do(path: Path = path) -> None:
             put_back(manifest, files, path, replace=False)
 
-        if struck(root, do, nth, kill) == "over":
+        if struck(do, nth, below=root) == OVER:
             break
         if path.exists():
             assert (root / "etc" / "the.key").read_bytes() == files["beside/the.key"]
@@ -318,10 +271,9 @@ def test_a_full_disk_at_any_step_changes_nothing(files: Files, tmp_path: Path) -
         def do(root: Path = root) -> None:
             put_back(manifest, files, root / "etc" / "doorctl.toml", replace=False)
 
-        said = struck(root, do, nth, full)
-        if said == "over":
+        said = struck(do, nth, full, root)
+        if said == OVER:
             break
-        assert not said.startswith("bug"), said
         if said != "done" and "it is done" not in said:
             refused += 1
             assert content(root) == {}, said
@@ -345,7 +297,7 @@ def test_killed_over_a_living_branch_each_file_is_the_old_or_the_new(
         def do(path: Path = path, new: Files = new) -> None:
             put_back(manifest_of(new), new, path, replace=True)
 
-        if struck(root, do, nth, kill) == "over":
+        if struck(do, nth, below=root) == OVER:
             break
         assert path.read_bytes() in {CONFIGURATION.encode(), config}
         assert (root / "etc" / "the.key").read_bytes() == key
