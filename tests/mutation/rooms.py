@@ -118,7 +118,7 @@ ROOMS = (
             "tests/sync/test_receive_model.py",
             "tests/sync/test_staging*.py",
             "tests/store/test_patrons*.py",
-            "tests/store/test_subject_restored.py",
+            "tests/store/test_subject.py",
         ),
         (
             "tests/sync/test_receive.py::test_a_town_is_taken_in_with_flat_memory",

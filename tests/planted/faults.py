@@ -61,7 +61,7 @@ FAULTS = (
         "HourlyHistory.opened_on",
         "return hours[-1].astimezone(moment.local.tzinfo).date() if hours else None",
         "return None",
-        "tests/store/test_statistics.py",
+        "tests/store/test_visits.py",
     ),
     Fault("hours are not asked for", "CHECKS", "Check('hours', _hours), ", ""),
     Fault(
@@ -389,7 +389,7 @@ FAULTS = (
         "_FLAGS",
         "os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK |",
         "os.O_CREAT | os.O_NONBLOCK |",
-        "tests/store/test_writer_lock.py",
+        "tests/store/test_connection.py",
     ),
     Fault(
         "the door signs as whom web names",

@@ -12,8 +12,7 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from tests.store.patron_caches import Cache
-from tests.store.samples import SEAL
+from tests.store.samples import SEAL, Cache
 
 
 @pytest.fixture

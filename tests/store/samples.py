@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from doorctl.access.patron import Applied, Patron, SealedRow
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
 from doorctl.core.ports import Seal
 from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.tables import to_ms
 from doorctl.sync.receive import unguarded
@@ -50,6 +52,20 @@ def push(writer: PatronCacheWriter, *listed: SealedRow, **other: Any) -> Applied
     rows = other.pop("rows", listed)
     usual: Any = {"full": True, "applied_at": NOON, "minimum_age": 15, "guard": unguarded}
     return writer.apply(rows, **usual | other)
+
+
+@dataclass
+class Cache:
+    """A cache's two sides."""
+
+    lookup: PatronCache
+    writer: PatronCacheWriter
+
+    def push(
+        self, *rows: SealedRow, full: bool = False, at: datetime = NOON, **other: Any
+    ) -> Applied:
+        """Apply rows, as changes unless told otherwise."""
+        return push(self.writer, *rows, full=full, applied_at=at, **other)
 
 
 def stamped(

@@ -1,14 +1,36 @@
+"""Files and connections: how each is made, opened, locked, and told of."""
+
 from __future__ import annotations
 
+import os
+import resource
+import signal
 import sqlite3
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
-from doorctl.store.connection import create_file, open_reader, open_writer, transaction, translated
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.store.connection import (
+    BATCH_ROWS,
+    WriterLock,
+    batches,
+    create_file,
+    create_private,
+    open_reader,
+    open_writer,
+    transaction,
+    translated,
+)
+from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.visits import VisitStore, create_visits
+from tests.store.samples import SEAL
 
 
 @pytest.fixture
@@ -145,3 +167,216 @@ def test_our_own_misuse_is_not_blamed_on_the_disk(path: Path) -> None:
 
     with pytest.raises(sqlite3.ProgrammingError), translated(path):
         reader.execute("SELECT 1")
+
+
+def test_what_can_not_be_written_leaves_no_file(tmp_path: Path) -> None:
+    """Half a key would be refused as a key and kept by the next init."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            create_private(tmp_path / "installation.key", bytes(32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from doorctl.store.branch import migrations
+from doorctl.store.connection import create_file
+
+@migrations()
+def stand_still(database):
+    print("half", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+create_file(Path(sys.argv[1]), migrations)
+"""
+
+
+def test_a_file_that_is_being_made_is_not_there_yet(tmp_path: Path) -> None:
+    """Half-made by a process that stands still: nobody is banned, as before; nothing is lost.
+
+    A second process does not make it meanwhile, and once the first was killed nothing of it counts.
+
+    Bug (operations review): a door that looked while `branch.db` was being made refused an
+    entitled patron; who was killed then left half a file that counted.
+    """
+    path = tmp_path / "branch.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "half\n"
+            assert not path.exists()
+            with closing(BranchRecords(path)) as book:
+                assert book.bans(bytes(16), None) == ()
+                book.version()
+            with pytest.raises(StoreBusyError, match="is making"):
+                open_or_create_branch(path)
+        finally:
+            process.kill()
+
+    assert not path.exists()
+    with closing(open_or_create_branch(path)) as writer, closing(BranchRecords(path)) as book:
+        assert book.bans(bytes(16), None) == ()
+        assert writer.database.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    assert {file.name for file in tmp_path.iterdir()} <= {"branch.db", "branch.db.lock"}
+
+
+def test_a_key_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    """Also where only a link stands, and where somebody was killed while making one."""
+    path = tmp_path / "installation.key"
+    path.symlink_to(tmp_path / "nowhere")
+    path.with_name("installation.key.new").write_bytes(b"half a key of somebody who was killed")
+    with pytest.raises(FileExistsError):
+        create_private(path, bytes(32))
+    path.unlink()
+
+    create_private(path, bytes(32))
+
+    assert path.read_bytes() == bytes(32)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from doorctl.store.visits import VisitStore
+store = VisitStore(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
+    """While one process writes another can't; when the first is killed, it can at once."""
+    path = tmp_path / "visits.db"
+    create_visits(path)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+
+        with pytest.raises(StoreBusyError) as caught:
+            VisitStore(path)
+        assert str(caught.value) == (
+            f"another doorctl process is writing {path}; wait for it or stop it"
+        )
+        holder.kill()
+        holder.wait()
+
+    VisitStore(path).close()
+
+
+def test_a_second_writer_in_the_same_process_is_refused(tmp_path: Path) -> None:
+    """The rule holds between two threads' connections too."""
+    path = tmp_path / "patrons.db"
+    create_patrons(path, SEAL)
+    writer = PatronCacheWriter(path, SEAL)
+
+    with pytest.raises(StoreBusyError):
+        PatronCacheWriter(path, SEAL)
+    writer.close()
+    writer.close()
+
+    PatronCacheWriter(path, SEAL).close()
+
+
+def test_a_writer_that_fails_to_open_leaves_no_lock(tmp_path: Path) -> None:
+    """After a damaged file is replaced, the next try is not refused for the last one's sake."""
+    path = tmp_path / "visits.db"
+    path.write_bytes(b"this is a text, and no database at all" * 100)
+    with pytest.raises(StoreError):
+        VisitStore(path)
+    path.unlink()
+    create_visits(path)
+
+
+def test_a_foreign_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    """Migrations that can't be applied leave no lock, no half of a table and no record."""
+    path = tmp_path / "visits.db"
+    with closing(sqlite3.connect(path)) as foreign:
+        foreign.execute("CREATE TABLE throttles (somebody TEXT)")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="does not hold doorctl's tables"):
+            VisitStore(path)
+
+    with closing(sqlite3.connect(path)) as foreign:
+        names = {name for (name,) in foreign.execute("SELECT name FROM sqlite_schema")}
+        assert names == {"throttles"}
+
+
+def test_the_lock_file_is_private_and_stays(tmp_path: Path) -> None:
+    """Removing it would let two processes lock two files of one name."""
+    with WriterLock(tmp_path / "some.db"):
+        pass
+
+    assert (tmp_path / "some.db.lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """A missing directory is the machine's fault, with the path in the text."""
+    with pytest.raises(StoreError, match=r"some\.db\.lock can't be opened"):
+        WriterLock(tmp_path / "nowhere" / "some.db")
+
+
+@pytest.mark.parametrize("lay", [Path.symlink_to, Path.hardlink_to])
+def test_a_lock_that_is_something_elses_name_is_refused(
+    tmp_path: Path, lay: Callable[[Path, Path], None]
+) -> None:
+    """A link in its place is not followed: what it leads to is neither locked nor made."""
+    other = tmp_path / "other"
+    other.write_bytes(b"as it was")
+    lay(tmp_path / "some.db.lock", other)
+
+    with pytest.raises(StoreError, match=r"some\.db\.lock (can't be opened|is not a file)"):
+        WriterLock(tmp_path / "some.db")
+    assert other.read_bytes() == b"as it was"
+
+
+def test_a_pipe_in_place_of_a_file_holds_nobody(tmp_path: Path) -> None:
+    """SQLite would wait for ever for whoever writes to it, and the door with it.
+
+    Bug (`tests/rootplay`): what may not be looked at ended the command in a traceback, a pipe
+    in place of a journal held it for ever.
+    """
+    create_visits(tmp_path / "visits.db")
+    os.mkfifo(tmp_path / "visits.db-journal")
+
+    with pytest.raises(StoreError, match=r"visits\.db-journal is a pipe and no file; remove it"):
+        VisitStore(tmp_path / "visits.db")
+
+
+@pytest.mark.parametrize("number", [0, 1, BATCH_ROWS - 1, BATCH_ROWS, BATCH_ROWS + 1, 1000])
+def test_every_thing_comes_once_and_in_order(number: int) -> None:
+    """Only the last list may be shorter than the others, and none is empty."""
+    lists = list(batches(range(number)))
+
+    assert [thing for each in lists for thing in each] == list(range(number))
+    assert all(len(each) == BATCH_ROWS for each in lists[:-1])
+    assert all(lists)
+
+
+def test_no_more_is_read_than_is_asked_for() -> None:
+    """A push of a million rows is never in memory."""
+    read: list[int] = []
+
+    def things() -> Iterator[int]:
+        for number in range(1000):
+            read.append(number)
+            yield number
+
+    next(batches(things()))
+
+    assert len(read) == BATCH_ROWS

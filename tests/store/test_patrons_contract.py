@@ -19,8 +19,7 @@ import pytest
 from doorctl.access.patron import Applied, CacheStamp, Patron, SealedRow
 from doorctl.core.errors import FeedError, Problem, PushGuardedError, StoreError
 from doorctl.sync.receive import Changes, Push
-from tests.store.patron_caches import Cache
-from tests.store.samples import DAY, NOON, WHOLE, key_of, push, sealed
+from tests.store.samples import DAY, NOON, WHOLE, Cache, key_of, push, sealed
 
 
 def test_a_new_cache_holds_nobody(cache: Cache) -> None:

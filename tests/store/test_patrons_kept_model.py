@@ -20,8 +20,7 @@ from doorctl.access.patron import Applied, CacheStamp, Patron, SealedRow
 from doorctl.core.errors import PushGuardedError, RowsClashError, StoreError
 from doorctl.sync.receive import Changes, unguarded
 from tests.fakes.memory_store import MemoryPatrons
-from tests.store.patron_caches import Cache
-from tests.store.samples import NOON, WHOLE, key_of, sealed
+from tests.store.samples import NOON, WHOLE, Cache, key_of, sealed
 
 NUMBERS = range(5)
 CHECKS = st.sampled_from([bytes([number]) * 32 for number in range(4)])

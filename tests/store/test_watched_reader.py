@@ -76,22 +76,7 @@ def cache(tmp_path: Path) -> Iterator[PatronCache]:
         yield cache
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A branch's file without bans, passes or hours."""
-    path = tmp_path / "branch.db"
-    create_branch(path)
-    return path
-
-
-@pytest.fixture
-def branch(path: Path) -> Iterator[BranchRecords]:
-    """Its reader."""
-    with closing(BranchRecords(path)) as branch:
-        yield branch
-
-
-@pytest.mark.parametrize("which", ["cache", "branch"])
+@pytest.mark.parametrize("which", ["cache", "book"])
 def test_the_loop_never_waits_for_a_version(which: str, request: pytest.FixtureRequest) -> None:
     """A file that is held counts as one that can't be read, and is read when it is let go."""
     store: PatronCache | BranchRecords = request.getfixturevalue(which)
@@ -219,15 +204,15 @@ def test_others_are_told_at_once(laid: Callable[[Path], None], path: Path) -> No
             reader.current()
 
 
-def test_bans_stay_known_for_a_moment(branch: BranchRecords) -> None:
+def test_bans_stay_known_for_a_moment(path: Path, writer: BranchRecordsWriter) -> None:
     """A banned patron gains nothing by a file that is swapped under the door, and nobody loses."""
-    with closing(BranchRecordsWriter(branch.path)) as writer:
-        writer.ban(BAN, NOW, row_key=KEY, patron_ref=None)
-    with closing(BranchRecords(branch.path, lambda: 0.0)) as doors:
+    writer.ban(BAN, NOW, row_key=KEY, patron_ref=None)
+    writer.close()
+    with closing(BranchRecords(path, lambda: 0.0)) as doors:
         before = (doors.bans(KEY, None), doors.version())
-        for left in branch.path.parent.glob("branch.db*"):
+        for left in path.parent.glob("branch.db*"):
             left.unlink()
-        junk(branch.path)
+        junk(path)
 
         assert (doors.bans(KEY, None), doors.version()) == before
     assert len(before[0]) == 1

@@ -1,4 +1,4 @@
-"""The audit log in branch.db: what it does, and triggers, tampering, crashes, bytes."""
+"""The audit log and the alarms in branch.db: what they do, tampering, crashes, bytes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.core.alarms import AlarmChange, Source
 from doorctl.core.errors import InputError, StoreDamagedError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Action, Deed, Entry, Head, Verdict, erased_numbers, verify
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.records import AuditRecords, AuditTrail
-from tests.store.samples import DAY, NOON, files_of, key_of
+from doorctl.store.branch_writer import KEPT_AFTER_END, BranchRecordsWriter, create_branch
+from doorctl.store.records import (
+    LEFT_ENDED,
+    MOST_ENDED,
+    AlarmRecords,
+    AuditRecords,
+    AuditTrail,
+    StoredAlarms,
+)
+from tests.store.samples import DAY, NOON, files_of, in_use_until, key_of
 from tests.store.test_branch import BAN
 
 NOW = Moment(NOON, NOON, ClockState.TRUSTED)
@@ -201,7 +209,7 @@ def look_for_ever(path: str) -> None:
 @pytest.mark.parametrize("told", [1, 60])
 def test_a_killed_writer_leaves_a_sound_chain_with_all_that_it_told(path: Path, told: int) -> None:
     """SIGKILL at any point, in the middle of an erasure too: every head that was told is in it."""
-    child = "import sys, tests.store.test_audit as t; t.look_for_ever(sys.argv[1])"
+    child = "import sys, tests.store.test_records as t; t.look_for_ever(sys.argv[1])"
     with subprocess.Popen(
         [sys.executable, "-c", child, path], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
     ) as process:
@@ -545,3 +553,73 @@ def test_times_are_kept_to_the_millisecond(audit: Audit) -> None:
 
     (entry,) = audit.reader.entries()
     assert (entry.at, entry.clock) == (NOON + timedelta(milliseconds=1), ClockState.HOLDOVER)
+
+
+NOW = Moment(NOON, NOON, ClockState.TRUSTED)
+
+
+@pytest.fixture
+def records(path: Path) -> Iterator[AlarmRecords]:
+    """A reader of its alarms."""
+    with closing(AlarmRecords(path)) as records:
+        yield records
+
+
+def told(kind: str) -> AlarmChange:
+    """Return an alarm of noon."""
+    return AlarmChange(kind, Source.DOOR, "", NOON)
+
+
+def test_a_leaf_that_flaps_fills_no_disk(
+    writer: BranchRecordsWriter, records: AlarmRecords
+) -> None:
+    """The oldest ends are forgotten; what stands is not."""
+    alarms = StoredAlarms(writer)
+    alarms.hear(told("stalled"), NOW)
+    with writer.together(NOW):
+        for _ in range(MOST_ENDED + 1):
+            alarms.hear(told("door_held"), NOW)
+            alarms.hear(told("door_held_cleared"), NOW)
+
+    assert len(records.ended(2 * MOST_ENDED)) == LEFT_ENDED
+    assert [one.kind for one in records.standing()] == ["stalled"]
+
+
+def test_what_is_over_is_kept_for_a_month(
+    writer: BranchRecordsWriter, records: AlarmRecords
+) -> None:
+    """Counted from its end; what stands is kept for as long as it does."""
+    alarms = StoredAlarms(writer)
+    for kind in ("door_held", "inputs_failing", "door_held_cleared"):
+        alarms.hear(told(kind), NOW)
+    in_use_until(writer, Moment(NOON + KEPT_AFTER_END, NOON, ClockState.TRUSTED))
+    for days, left in ((0, 1), (1, 0)):
+        at = NOON + KEPT_AFTER_END + days * DAY
+        alarms.end((), Moment(at, at, ClockState.TRUSTED))
+        assert len(records.ended(9)) == left
+
+    assert [one.kind for one in records.standing()] == ["inputs_failing"]
+
+
+def test_an_end_of_nothing_leaves_no_row(
+    writer: BranchRecordsWriter, records: AlarmRecords
+) -> None:
+    """Such as the one that a process tells that began anew."""
+    StoredAlarms(writer).hear(told("door_held_cleared"), NOW)
+
+    assert records.standing() == records.ended(9) == ()
+
+
+def test_a_row_that_can_not_be_read_is_told_without_its_text(
+    path: Path, records: AlarmRecords
+) -> None:
+    """Somebody wrote into the file by hand."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO alarms (kind, source, first_ms, last_ms, count, why) "
+            "VALUES ('stalled', 'cellar', 0, 0, 1, '')"
+        )
+
+    with pytest.raises(StoreDamagedError, match="a row can't be read") as caught:
+        records.standing()
+    assert "cellar" not in str(caught.value)
