@@ -6,9 +6,8 @@ from pathlib import Path
 from types import FrameType
 
 from tests.benchmark.decision import InProcessDoor
-from tests.benchmark.figures import Figure, Spread
+from tests.benchmark.figures import Figure, Spread, as_table
 from tests.benchmark.register import cards, fill
-from tests.benchmark.table import as_table
 
 MOST_CALLS = 90
 """85 on Python 3.11, 8 of them gpiozero's; 162 where all is judged at the last digit."""

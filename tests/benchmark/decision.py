@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import gc
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Self
+
+from argon2.low_level import Type, hash_secret_raw
 
 from doorctl.access.calendar import Calendar
 from doorctl.access.day import DayRules
 from doorctl.access.panel import Display
+from doorctl.access.patron import KEY_BYTES
 from doorctl.cards.reader import BytesReceived, CardReader
 from doorctl.config import load
 from doorctl.config.tables import Door
@@ -34,12 +37,13 @@ from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.process import WorkerThread, spare_the_collector
 from doorctl.store.branch import BranchRecords
+from doorctl.store.keys import ITERATIONS, MEMORY_KIB
 from doorctl.store.patrons import PatronCache
 from doorctl.store.visits import open_or_create_visits
-from tests.benchmark.figures import Figure, Spread
+from tests.benchmark.figures import NS_PER_MS, Figure, Spread
 from tests.benchmark.floor import least_ns
 from tests.benchmark.plan import Plan
-from tests.benchmark.register import Card, Register, cards, fill
+from tests.benchmark.register import KNOWN, Card, Register, cards, fill
 
 LIMIT_S = 10.0
 WARM_UP = 5
@@ -97,12 +101,7 @@ class InProcessDoor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._stack.close()
 
     def prepare_ns(self, card: Card) -> int:
@@ -201,7 +200,7 @@ class InProcessDoor:
         self._event_queue.put(ThreadFailed(error))
 
 
-def measure(plan: Plan, work: Path) -> Iterator[Figure]:
+def decision(plan: Plan, work: Path) -> Iterator[Figure]:
     """Time grants at registers of each size, one at each in turn; back to back and rested."""
     with ExitStack() as stack:
         doors = {
@@ -246,3 +245,29 @@ def _timed(
             floor.append(least())
     spreads = {size: Spread.of_ns(each[WARM_UP:]) for size, each in taken.items()}
     return spreads, Spread.of_ns(floor[WARM_UP:])
+
+
+SWIPE_PART = f"swipe, first byte -> prepared, Argon2id {MEMORY_KIB} KiB x {ITERATIONS}"
+
+
+def swipe(plan: Plan, work: Path) -> Iterator[Figure]:
+    """Time swipes in one process, in pairs with the bare hash."""
+    with InProcessDoor(fill(work / "swipe", KNOWN, (MEMORY_KIB, ITERATIONS))) as door:
+        pairs = [(door.prepare_ns(card), _hash_ns()) for card in islice(cards(), plan.pairs)]
+    swipe, bare = (statistics.median(times) / NS_PER_MS for times in zip(*pairs, strict=True))
+    what = "median; floor: the bare hash"
+    yield Figure(SWIPE_PART, what, swipe, "ms", plan.pairs, bare)
+
+
+def _hash_ns() -> int:
+    before = time.perf_counter_ns()
+    hash_secret_raw(
+        secret=b"card:3000001234",
+        salt=bytes(KEY_BYTES),
+        time_cost=ITERATIONS,
+        memory_cost=MEMORY_KIB,
+        parallelism=1,
+        hash_len=KEY_BYTES,
+        type=Type.ID,
+    )
+    return time.perf_counter_ns() - before

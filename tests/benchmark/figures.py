@@ -1,10 +1,18 @@
-"""What was measured, as values."""
+"""What was measured, as values, a table for people and JSON for scripts, beside the machine."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
+import platform
+import sqlite3
 import statistics
-from collections.abc import Iterator, Sequence
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 NS_PER_MS = 1e6
 
@@ -76,3 +84,108 @@ class Spread:
         yield Figure(part, "p50", self.p50, "ms", self.n, below.p50 or None, p50)
         yield Figure(part, "p99", self.p99, "ms", self.n, below.p99 or None, p99)
         yield Figure(part, "max", self.longest, "ms", self.n, below.longest or None)
+
+
+HEADS = ("", "measured", "floor", "x floor", "budget", "n", "")
+WIDTHS = (56, 12, 12, 9, 10, 6, 6)
+
+
+def as_table(machine: Mapping[str, str], figures: Sequence[Figure]) -> str:
+    """Return the machine, then one row a figure under the heading of its part."""
+    head = [f"{name:14} {value}" for name, value in machine.items()]
+    return "\n".join([*head, "", _line(HEADS), *_rows(figures)])
+
+
+def as_json(machine: Mapping[str, str], figures: Sequence[Figure]) -> str:
+    """Return the same as one JSON object."""
+    rows = [
+        {**dataclasses.asdict(figure), "of_floor": figure.of_floor, "of_budget": figure.of_budget}
+        for figure in figures
+    ]
+    return json.dumps({"machine": dict(machine), "figures": rows}, indent=1)
+
+
+def _rows(figures: Sequence[Figure]) -> Iterator[str]:
+    part = ""
+    for figure in figures:
+        if figure.part != part:
+            part = figure.part
+            yield f"\n{part}"
+        yield _line(_cells(figure))
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    of_floor, of_budget = figure.of_floor, figure.of_budget
+    verdict = "" if of_budget is None else "ok" if of_budget <= 1 else "OVER"
+    return (
+        f"  {figure.what}",
+        _shown(figure.value, figure.unit),
+        _shown(figure.floor, figure.unit),
+        "" if of_floor is None else f"{of_floor:.2f}",
+        _shown(figure.budget, figure.unit),
+        f"{figure.n}",
+        verdict,
+    )
+
+
+def _shown(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    number = f"{value:.0f}" if not unit else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+    return f"{number} {unit}".rstrip()
+
+
+def _line(cells: Sequence[str]) -> str:
+    first, *others = cells
+    width, *widths = WIDTHS
+    right = (f"{cell:>{wide}}" for cell, wide in zip(others, widths, strict=True))
+    return f"{first:{width}}{''.join(right)}".rstrip()
+
+
+CHECKOUT = Path(__file__).parent.parent.parent
+
+
+def described() -> dict[str, str]:
+    """Return the machine, the commit and the versions, as texts."""
+    load_1_min, *_ = os.getloadavg()
+    return {
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.machine()}",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "load at start": f"{load_1_min:.2f}",
+        "commit": _commit(),
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "SQLite": sqlite3.sqlite_version,
+        "packages": _packages(),
+    }
+
+
+def _packages() -> str:
+    if find_spec("rich") is None:
+        return "as on a door"
+    return "more than on a door: structlog finds rich and imports it (slower start, more memory)"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or "unknown processor")
+
+
+def _commit() -> str:
+    # A wheel or a tarball has no history.
+    commit = _git("rev-parse", "--short", "HEAD")
+    changed = " and changes" if commit and _git("status", "--porcelain") else ""
+    return f"{commit or 'unknown'}{changed}"
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", CHECKOUT, *words], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -20,16 +20,20 @@ from doorctl.accounts.account import Role
 from doorctl.demo.door import Stage
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import ArgonSealer, read_key
-from tests.benchmark.busy import P99_MS, Background
 from tests.benchmark.figures import NS_PER_MS, Figure, Spread
 from tests.benchmark.floor import Echo
-from tests.benchmark.lanes import LONG_AGO, Lane, echo_directory, play
+from tests.benchmark.lanes import (
+    BUSY_P99_MS,
+    LONG_AGO,
+    Background,
+    Lane,
+    echo_directory,
+    play,
+    resident_mb,
+)
 from tests.benchmark.plan import Plan
-from tests.benchmark.pushing import works
-from tests.benchmark.receiving import HELD_MB
+from tests.benchmark.pushing import HELD_MB, Sender, works
 from tests.benchmark.register import known_rows
-from tests.benchmark.sender import Sender
-from tests.benchmark.start import resident_mb
 from tests.browser.past import DAYS, PASSWORD, count_years, keep_records, live_through
 from tests.browser.walk import STOPS, Stop
 from tests.web.branch import LIMIT_S, Branch
@@ -51,7 +55,7 @@ PAGES: Final = (
 POLLED: Final = "/now"
 
 
-def measure(plan: Plan, work: Path) -> Iterator[Figure]:
+def pages(plan: Plan, work: Path) -> Iterator[Figure]:
     """Time each page of the walk, look at the memory, then let people in while 25 pages poll."""
     with _lived_in(work / "pages", plan.visits_per_month // DAYS) as (branch, lane):
         with httpx2.Client(base_url=f"http://127.0.0.1:{branch.port}", timeout=LIMIT_S) as browser:
@@ -60,7 +64,7 @@ def measure(plan: Plan, work: Path) -> Iterator[Figure]:
         with Echo(echo_directory(work)) as echo, _staff(branch, sessions[Role.STAFF]):
             taken, floor = play([lane], echo, plan.busy_rounds)
     part = "last digit -> relay beside 25 staff pages, whole door and web"
-    yield from Spread.of_ns(taken[0]).figures(part, Spread.of_ns(floor), p99=P99_MS)
+    yield from Spread.of_ns(taken[0]).figures(part, Spread.of_ns(floor), p99=BUSY_P99_MS)
 
 
 def signed_in(browser: httpx2.Client, role: Role) -> str:

@@ -25,7 +25,7 @@ RETENTION = timedelta(days=DAYS)
 INSERT = "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, 'granted', 'ok')"
 
 
-def measure(plan: Plan, work: Path) -> Iterator[Figure]:
+def purge_of_a_month(plan: Plan, work: Path) -> Iterator[Figure]:
     """Time pairs of the purge and of bare DELETE, VACUUM and checkpoint."""
     each = plan.visits_per_day
     ours, raw = [], []

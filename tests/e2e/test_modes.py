@@ -23,7 +23,7 @@ from tests.e2e.door import UNHEARD_S, Door, refusal, said, until
 from tests.e2e.hours import CLOSED, SELF_SERVICE, STAFFED, ahead, in_s
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, Person
 from tests.fakes.another_user import NOBODY, ask_as
-from tests.web.branch import free_port
+from tests.sources.http_server import free_port
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.door import COMMANDS
 from tests.e2e.test_sync import patron
-from tests.web.branch import free_port
+from tests.sources.http_server import free_port
 from tests.web.certificates import Authority
 
 TYPED = (

@@ -17,7 +17,7 @@ from doorctl.rpc.door import PanelOverSocket
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, until
 from tests.e2e.people import ENTITLED
-from tests.web.branch import free_port
+from tests.sources.http_server import free_port
 
 LIMIT_S = 20.0
 ON_SCREEN = ("panel.keypad=true",)

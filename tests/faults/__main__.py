@@ -10,15 +10,15 @@ from types import MappingProxyType
 
 import click
 
-from tests.faults import apply, commands, swipe
-from tests.faults.enumeration import Found, Plan, enumerated
-from tests.faults.points import Fault
-from tests.faults.scenario import Scenario
+from tests.faults import apply, commands
+from tests.faults.calls import Fault
+from tests.faults.enumeration import Found, Plan, Scenario, enumerated
+from tests.faults.swipe import swipe
 from tests.faults.tracing import is_here
 
 GROUPS: MappingProxyType[str, Callable[[], Sequence[Scenario]]] = MappingProxyType(
     {
-        "swipe": swipe.scenarios,
+        "swipe": lambda: [swipe()],
         "apply": apply.scenarios,
         "purge": commands.purges,
         "start": commands.starts,

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import socket
+import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from doorctl.core.errors import InputError
+from doorctl.__main__ import main as doorctl
+from doorctl.config import load
+from doorctl.core.errors import DoorctlError, InputError
 from doorctl.privacy.audit import Action
-from doorctl.services.installation import opened, unpacked
+from doorctl.services.app import App
+from doorctl.services.installation import make_backup, opened, unpacked
+from tests.fakes.clock import FakeClock
 from tests.faults.branches import (
     CARD,
     FILES,
@@ -25,6 +31,7 @@ from tests.faults.branches import (
     was_killed,
 )
 from tests.faults.tracing import Ran, call, python
+from tests.sources.http_server import free_port
 
 Words = Callable[[Branch, Path], list[str]]
 Judge = Callable[[Path, Ran], list[str]]
@@ -43,20 +50,15 @@ class Command:
     """A `Scenario`: one command on a branch that nobody runs meanwhile.
 
     `words`: makes the command line for a copy of the branch; `judged`: says what is wrong with what
-    it left, besides damage and how it ended; `more`: files that it writes besides the branch's.
+    it left, besides damage and how it ended.
     """
 
     name: str
     words: Words
     judged: Judge
-    more: tuple[str, ...] = ()
+    files: Sequence[str] = FILES
     most: int | None = field(default=None, init=False)
     _branch: Branch | None = field(default=None, init=False)
-
-    @property
-    def files(self) -> Sequence[str]:
-        """The branch's, and what else the command writes."""
-        return (*FILES, *self.more)
 
     def prepare(self, work: Path) -> None:
         """Make the branch."""
@@ -135,13 +137,6 @@ def _looks(directory: Path) -> int:
     return int(count)
 
 
-def _free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-    return port
-
-
 def _purge(branch: Branch, directory: Path) -> list[str]:
     return branch.command(directory, "purge")
 
@@ -155,12 +150,12 @@ def _page(branch: Branch, directory: Path) -> list[str]:
 
 
 def _door(branch: Branch, directory: Path) -> list[str]:
-    return python("tests.faults.starting", "purged", *branch.command(directory, "run"))
+    return python(start, "purged", *branch.command(directory, "run"))
 
 
 def _web(branch: Branch, directory: Path) -> list[str]:
-    words = branch.command(directory, "web", "--set", f"web.port={_free_port()}")
-    return python("tests.faults.starting", "ready", *words)
+    words = branch.command(directory, "web", "--set", f"web.port={free_port()}")
+    return python(start, "ready", *words)
 
 
 @dataclass
@@ -207,13 +202,13 @@ class Backups(Command):
         wanted = f"backup.recipients={[whom[1].decode()]}", f"backup.directory={directory}/backups"
         *_, config = [word for word in self._made.command(directory) if "--config=" in word]
         sets = [word for word in self._made.command(directory) if "=/" in word and word != config]
-        return python("tests.faults.backing", config.partition("=")[2], *sets, *wanted, *more)
+        return python(back_up, config.partition("=")[2], *sets, *wanted, *more)
 
 
 def backups() -> list[Command]:
     """Return the backup."""
-    names = (*EARLIER, NEWEST, f"{NEWEST}.new", "backups")
-    return [Backups("backup", _purge, purge_wrong, more=names)]
+    names = (*FILES, *EARLIER, NEWEST, f"{NEWEST}.new", "backups")
+    return [Backups("backup", _purge, purge_wrong, files=names)]
 
 
 def purges() -> list[Command]:
@@ -225,7 +220,7 @@ def exports() -> list[Command]:
     """Return a person's export, to read by a program and to read by the person."""
     return [
         Command("subject export", _export, export_wrong),
-        Command("subject export --page", _page, page_wrong, more=(PAGE, f"{PAGE}.new")),
+        Command("subject export --page", _page, page_wrong, files=(*FILES, PAGE, f"{PAGE}.new")),
     ]
 
 
@@ -235,3 +230,55 @@ def starts() -> list[Command]:
         Command("start of the door", _door, door_wrong),
         Command("start of web", _web, web_wrong),
     ]
+
+
+# A backup whose name no clock changes; its words are the configuration and ``--set`` values.
+
+
+def back_up() -> int:
+    """Make it, and say why not as the command does."""
+    config = load(Path(sys.argv[1]), sys.argv[2:])
+    try:
+        make_backup(App(config, FakeClock()))
+    except DoorctlError as err:
+        sys.stderr.write(f"doorctl: {err}\n")
+        return 1
+    return 0
+
+
+# A daemon started, heard until it decides, and stopped as systemd does.
+#
+# Its words are ``ready`` or ``purged``, and those of doorctl.
+
+PURGE_ALARMS = frozenset({"purge_failed", "purge_incomplete", "rounds_failing"})
+
+
+def is_last(line: bytes, until: str) -> bool:
+    """Tell whether a log line is the one to wait for.
+
+    `line`: as it was written; `until`: ``ready``, or ``purged`` for what the first purge came to.
+    """
+    told = json.loads(line)
+    if until == "ready":
+        return bool(told["event"] == "ready")
+    return told["event"] == "purge" or told.get("kind") in PURGE_ALARMS
+
+
+def start() -> int:
+    """Run it; return its exit code, as a shell tells it where a signal ended it."""
+    until, sys.argv = sys.argv[1], sys.argv[2:]
+    reading, writing = os.pipe()
+    daemon = os.fork()
+    if not daemon:
+        os.dup2(writing, 1)
+        os.close(reading)
+        os.close(writing)
+        doorctl()
+    os.close(writing)
+    with open(reading, "rb") as lines:  # noqa: PTH123 - a descriptor
+        for line in lines:
+            os.writev(sys.stdout.fileno(), [line])
+            if is_last(line, until):
+                os.kill(daemon, signal.SIGTERM)
+    code = os.waitstatus_to_exitcode(os.waitpid(daemon, 0)[1])
+    return code if code >= 0 else 128 - code

@@ -4,8 +4,7 @@ import os
 
 import pytest
 
-from tests.faults.enumeration import Found, Plan, Strike, enumerated
-from tests.faults.scenario import Scenario
+from tests.faults.enumeration import Found, Plan, Scenario, Strike, enumerated
 from tests.faults.tracing import is_here
 
 

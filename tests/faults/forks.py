@@ -1,6 +1,6 @@
 """``python -m tests.faults.forks``: has imported all that is struck, and forks for each command.
 
-A line on stdin has a module, its words, and where its two outputs go; the answers are the process's
+A line on stdin has a driver, its words, and where its two outputs go; the answers are the process's
 number, once it stands still to be traced, and its exit code.
 """
 
@@ -18,7 +18,7 @@ from importlib import import_module
 
 import doorctl
 
-DRIVERS = ("applying", "backing", "starting", "swiping")
+DRIVERS = ("apply", "commands", "swipe")
 YAMA_ANY = (0x59616D61, ctypes.c_ulong(-1))
 """``PR_SET_PTRACER``: else only a parent may trace, where Yama says so."""
 
@@ -43,7 +43,7 @@ def serve() -> None:
 
 
 def become(words: Sequence[str], outputs: Sequence[str]) -> None:
-    """Stand still, then run a module's `main` to its end."""
+    """Stand still, then run a driver to its end."""
     os.setsid()
     for number, path in enumerate((os.devnull, *outputs)):
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -52,7 +52,8 @@ def become(words: Sequence[str], outputs: Sequence[str]) -> None:
     ctypes.CDLL(None).prctl(*YAMA_ANY, 0, 0, 0)
     os.kill(os.getpid(), signal.SIGSTOP)
     sys.argv = list(words)
-    sys.exit(import_module(words[0]).main())
+    module, _, driver = words[0].partition(":")
+    sys.exit(getattr(import_module(module), driver)())
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.apply import Apply, scenarios
-from tests.faults.applying import HASTY, TORN
+from tests.faults.apply import HASTY, TORN, Apply, scenarios
 from tests.faults.enumeration import Plan, Strike
 
 SLICE = 6

@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.faults.calls import SOCKET, UNNAMED, Call, traced
-from tests.faults.points import Fault, points, spread
+from tests.faults.calls import SOCKET, UNNAMED, Call, Fault, points, spread, traced
 
 TRACE = """\
 11 openat(AT_FDCWD</work>, "/lib/x.so", O_RDONLY|O_CLOEXEC) = 3</lib/x.so>

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
+from tests.faults.calls import Fault
 from tests.faults.enumeration import Plan, Strike
-from tests.faults.points import Fault
-from tests.faults.swipe import Swipe
-from tests.faults.swiping import HASTY
+from tests.faults.swipe import HASTY, swipe
 
 
 def test_the_relay_goes_on_only_with_an_attempt_on_record(struck: Strike) -> None:
@@ -11,7 +10,7 @@ def test_the_relay_goes_on_only_with_an_attempt_on_record(struck: Strike) -> Non
 
     The run of all points is `python -m tests.faults swipe`.
     """
-    found = struck(Swipe(), Plan(10))
+    found = struck(swipe(), Plan(10))
 
     assert found.violations == []
     assert found.kills + found.errors == 10
@@ -19,7 +18,7 @@ def test_the_relay_goes_on_only_with_an_attempt_on_record(struck: Strike) -> Non
 
 def test_a_relay_that_goes_on_before_the_record_is_caught(struck: Strike) -> None:
     """A harness that finds nothing where something is wrong proves nothing."""
-    found = struck(Swipe(flaw=HASTY), Plan(10))
+    found = struck(swipe(HASTY), Plan(10))
 
     assert Fault.KILLED in {each.point.fault for each in found.struck if each.violations}
     assert any("no attempt is on record" in violation for violation in found.violations)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ LIMIT_S = 120.0
 """A run that is not over by then hangs: it takes a fraction of a second on an idle machine."""
 
 CHECKOUT = Path(__file__).parent.parent.parent
-DOORCTL = "doorctl.__main__"
+DOORCTL = "doorctl.__main__:main"
 
 _STRACE = ("strace", "-f", "-y", "-s", "0", "-e", "signal=none")
 _NAMES = f"trace={','.join(f'?{name}' for name in sorted({*WRITES, *OPENS}))}"
@@ -66,10 +66,11 @@ def run(
     options: Sequence[str] = (),
     files: Sequence[str] = (),
 ) -> Ran:
-    """Run a module to its end and say what it did to a directory.
+    """Run a driver to its end and say what it did to a directory.
 
     Args:
-        command: the module and its words; it makes the same calls each time, at least to a file.
+        command: the driver, as ``module:function``, and its words; it makes the same calls each
+            time, at least to a file.
         directory: where the calls are looked at.
         options: more of ``strace``'s.
         files: below the directory; only calls to these are counted and struck, so that the
@@ -80,7 +81,7 @@ def run(
 
 
 def call(command: Sequence[str]) -> None:
-    """Run a module that has to do its work, untraced."""
+    """Run a driver that has to do its work, untraced."""
     ran = _ran(command)
     assert ran.code == 0, ran.complained
 
@@ -146,6 +147,6 @@ def steady() -> dict[str, str]:
     return plain | {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def python(module: str, *arguments: object) -> list[str]:
-    """Return the command that runs a module of the tests."""
-    return [module, *map(str, arguments)]
+def python(driver: Callable[[], int], *arguments: object) -> list[str]:
+    """Return the command that runs a driver of the tests."""
+    return [f"{driver.__module__}:{driver.__name__}", *map(str, arguments)]

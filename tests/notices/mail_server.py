@@ -16,6 +16,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.sources.http_server import free_port
+
 DROP_S = 0.05
 
 USER, PASSWORD = "doorctl", "a-Password~1"
@@ -85,7 +87,7 @@ def mail_server(
             "auth_required": True,
             "auth_require_tls": starttls is not None,
         }
-    controller = Controller(room, hostname="127.0.0.1", port=_free_port(), **options)
+    controller = Controller(room, hostname="127.0.0.1", port=free_port(), **options)
     controller.start()
     try:
         yield controller.port
@@ -150,9 +152,3 @@ def _speak(
             if hold is not None:
                 while not ending.is_set() and not hold.wait(0.05):
                     pass
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -14,11 +14,9 @@ from pathlib import Path
 import click
 
 from tests.powercut.cuts import Kind
-from tests.powercut.guest import worked
-from tests.powercut.kernel import fetched
+from tests.powercut.guest import fetched, missing, worked
 from tests.powercut.model import modelled
 from tests.powercut.replay import Judged, Recorded, chosen, judged
-from tests.powercut.tools import missing
 
 STATES, ROUNDS = 20_000, 24
 QUICK_STATES, QUICK_ROUNDS = 2_500, 3

@@ -17,7 +17,7 @@ from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.visits import open_or_create_visits
 from tests.fakes.clock import START, FakeClock
-from tests.faults.applying import STORE_SEAL
+from tests.faults.apply import STORE_SEAL
 from tests.powercut.model import NOT_MADE, Model, digest
 from tests.store.samples import stamped
 

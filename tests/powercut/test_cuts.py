@@ -5,10 +5,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.powercut.cuts import Boundaries, Cut, Kind
+from tests.powercut.cuts import Boundaries, Cut, Flag, Kind, Write
 from tests.powercut.replay import chosen
 from tests.powercut.test_writes import LOGS, data
-from tests.powercut.writes import Flag, Write
 
 SEEDS = st.integers(0, 100)
 

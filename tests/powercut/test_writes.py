@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.powercut.writes import ENTRY, MAGIC, SUPER, VERSION, Flag, Write, writes
+from tests.powercut.cuts import ENTRY, MAGIC, SUPER, VERSION, Flag, Write, writes
 
 SECTOR = 512
 

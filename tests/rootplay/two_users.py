@@ -26,7 +26,7 @@ from tests.e2e.door import LEASH, Door
 from tests.e2e.hours import in_s
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, write_feed
 from tests.rootplay.__main__ import INSIDE, with_own_mounts
-from tests.web.branch import free_port
+from tests.sources.http_server import free_port
 
 DOOR, WEB, GROUP = 65001, 65002, 65000
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +20,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.library_system import NOBODY, FakeLibrarySystem
 from tests.sources import fbs_server, sip2_server
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known
+from tests.sources.http_server import free_port
 from tests.sources.sip2_server import INSTITUTION, Sip2Patron, Sip2Script
 from tests.web.certificates import Authority
 
@@ -196,10 +196,7 @@ def sip2_library(
 
 def nobody_listens() -> str:
     """Return an address on loopback that refuses connections."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/rest"
+    url = f"http://127.0.0.1:{free_port()}/rest"
     assert read_address(url) is not None
     return url
 

@@ -24,7 +24,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.subject import restrict
 from doorctl.sync.receive import unguarded
 from tests.fakes.clock import START, FakeClock
-from tests.faults.applying import STORE_SEAL
+from tests.faults.apply import STORE_SEAL
 
 CARD = b"k" * 16
 CHECK = b"c" * 32

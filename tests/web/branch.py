@@ -31,6 +31,7 @@ from doorctl.sync.document import Kind, SigningKey, write_document
 from doorctl.sync.rows import Line as Written
 from tests.e2e.commands import Forking
 from tests.e2e.door import Staged
+from tests.sources.http_server import free_port
 
 LIMIT_S = 30.0
 """Longest wait for anything; a test asserts that it comes, not when."""
@@ -239,10 +240,3 @@ def answer_of(connection: socket.socket) -> bytes:
         while data := connection.recv(65536):
             said += data
     return said
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        port: int = listener.getsockname()[1]
-    return port

@@ -22,7 +22,8 @@ import httpx2
 import pytest
 
 from doorctl.rpc.control import ControlServer
-from tests.web.branch import Branch, free_port, rows
+from tests.sources.http_server import free_port
+from tests.web.branch import Branch, rows
 from tests.web.conftest import Branches
 from tests.web.test_metrics import BOARD, RULES, SYNC_RULES, count_visits
 
