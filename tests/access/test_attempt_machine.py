@@ -1,4 +1,4 @@
-"""Bugs that were found.
+"""Two cards, what a push can bring of them, and an attempt to which anything happens.
 
 Bug (state machine over an attempt, 150 examples of it): the model did not know that who comes by a
 pass into a closed house may bring somebody, and that nobody may where no mode is known (the
@@ -8,7 +8,7 @@ harness's own mistake).
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from hypothesis import settings
@@ -50,8 +50,42 @@ from doorctl.core.masked import (
     Shape,
     StretchedKey,
 )
-from tests.access.register import CARDS, KEYS, PINS, SORTS, Job, row
-from tests.access.samples import NOW, ROW_KEY, day, moment
+from tests.access.samples import NOW, PATRON, ROW_KEY, day, moment
+
+CARDS = (
+    Identifier(IdentifierKind.CARD, "3000001234"),
+    Identifier(IdentifierKind.CARD, "3000001235"),
+)
+KEYS = {card: StretchedKey(bytes([at]) * 32) for at, card in enumerate(CARDS)}
+PINS = ("12", "21")
+
+LEARNT_UNTIL = {"pushed": None, "learnt": day(0), "outdated": day(-1)}
+SORTS = (*LEARNT_UNTIL, "none")
+"""What a row can have of a PIN."""
+
+
+def row(card: Identifier, pin: str, *, blocked: bool, sort: str = "pushed") -> Patron:
+    """Return a card's row with a PIN, or of the sort that has none."""
+    blocks = frozenset("O") if blocked else frozenset[str]()
+    patron = replace(PATRON, pin_check=None, blocks=blocks)
+    if sort == "none":
+        return patron
+    check = pin_check(KEYS[card], Pin(pin))
+    return replace(patron, pin_check=check, pin_until=LEARNT_UNTIL[sort])
+
+
+@dataclass
+class Job:
+    """A question to the worker, and what it has found so far."""
+
+    attempt: int
+    card: Identifier
+    delay_s: float
+    throttled: bool = False
+    lent: Patron | None = None
+    proved: bool = False
+    found: Prepared | None = None
+
 
 PAD = PadRules(pin_length=2)
 ASK_S = 2.0

@@ -1,9 +1,15 @@
+"""Leaves in every state, and the events that are told them."""
+
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from typing import get_args, get_type_hints
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from doorctl.door.leaf import (
     GRACE_S,
@@ -11,12 +17,16 @@ from doorctl.door.leaf import (
     Alarm,
     AlarmCleared,
     AlarmRaised,
+    ContactChanged,
     Entered,
+    FireChanged,
     FireReported,
+    HeadCount,
     HeldWarned,
     Leaf,
     LeafEffect,
     LeafEvent,
+    LeafRules,
     LeafState,
     Left,
     NoEntry,
@@ -27,22 +37,84 @@ from doorctl.door.leaf import (
     after,
 )
 from doorctl.door.strike import Freed, ShutDown, TimePassed, Unfreed
-from tests.door.leaves import (
-    EVENTS,
-    EXIT,
+
+HELD_S = 30.0
+WARN_S = 10.0
+RULES = LeafRules(HELD_S, WARN_S)
+FREE_EXIT = LeafRules(HELD_S, WARN_S, exit_is_free=True)
+
+RELEASE = Released(10.0, 15.0)
+EXIT = Released(10.0, 15.0, persons=0)
+FIRE, NO_FIRE = FireChanged(active=True), FireChanged(active=False)
+CLOSED_AT_START = Started(open=False, now_s=0.0)
+
+
+def opened(now_s: float) -> ContactChanged:
+    """Return the leaf's opening."""
+    return ContactChanged(open=True, now_s=now_s)
+
+
+def closed(now_s: float) -> ContactChanged:
+    """Return the leaf's closing."""
+    return ContactChanged(open=False, now_s=now_s)
+
+
+def told(
+    *events: LeafEvent, rules: LeafRules = RULES, leaf: Leaf | None = None
+) -> tuple[Leaf, list[LeafEffect]]:
+    """Tell events to a leaf that has just started closed; return it and all effects."""
+    leaf = after(Leaf(), CLOSED_AT_START, rules)[0] if leaf is None else leaf
+    effects = list[LeafEffect]()
+    for event in events:
+        leaf, more = after(leaf, event, rules)
+        effects.extend(more)
+    return leaf, effects
+
+
+def leaf_after(*events: LeafEvent, rules: LeafRules = RULES) -> Leaf:
+    """Return the leaf alone."""
+    return told(*events, rules=rules)[0]
+
+
+def every_leaf() -> Iterable[Leaf]:
+    """Return leaves in every state, by every way into it, as they are at 14 s."""
+    yield Leaf()
+    yield leaf_after()
+    yield leaf_after(Released(9.0, 13.5), Relocked(13.5))
+    yield after(Leaf(), RELEASE, RULES)[0]
+    for before in ((), (FIRE,)):
+        yield leaf_after(*before, RELEASE)
+        yield leaf_after(*before, EXIT)
+        yield leaf_after(*before, Freed(10.0))
+        yield leaf_after(*before, RELEASE, opened(11.0))
+        yield leaf_after(*before, Released(9.0, 12.0), opened(11.0), Relocked(12.0))
+        yield leaf_after(*before, Released(-20.0, -15.0), opened(-18.0), TimePassed(13.0))
+        yield leaf_after(
+            *before, Released(-20.0, -15.0), opened(-18.0), TimePassed(13.0), Released(13.0, 18.0)
+        )
+        yield leaf_after(*before, Freed(10.0), opened(11.0))
+        yield leaf_after(*before, opened(11.0))
+        yield leaf_after(*before, opened(11.0), Released(12.0, 17.0))
+
+
+EVENTS: tuple[LeafEvent, ...] = (
+    Started(open=None, now_s=14.0),
+    Started(open=False, now_s=14.0),
+    Started(open=True, now_s=14.0),
+    opened(14.0),
+    closed(14.0),
+    Released(14.0, 19.0),
+    Released(14.0, 19.0, persons=0),
+    Relocked(14.0),
+    Freed(14.0),
+    Unfreed(14.0),
     FIRE,
-    FREE_EXIT,
-    HELD_S,
     NO_FIRE,
-    RELEASE,
-    RULES,
-    WARN_S,
-    closed,
-    every_leaf,
-    leaf_after,
-    opened,
-    told,
+    TimePassed(14.0),
+    TimePassed(60.0),
+    ShutDown(),
 )
+
 
 HELD_RAISED, HELD_CLEARED = AlarmRaised(Alarm.HELD), AlarmCleared(Alarm.HELD)
 FORCED_RAISED, FORCED_CLEARED = AlarmRaised(Alarm.FORCED), AlarmCleared(Alarm.FORCED)
@@ -485,3 +557,76 @@ def test_after_staffed_hours_a_card_is_a_visit_again() -> None:
 def test_a_fire_outlasts_what_the_leaf_does(way: list[LeafEvent]) -> None:
     """Neither a visit that nobody made nor staffed hours put it out."""
     assert leaf_after(FIRE, *way).fire is True
+
+
+LEFT, PASSED = Left(0.0), Passed(0.0)
+
+
+def entered(persons: int = 1) -> Entered:
+    """Return an opening after grants to so many."""
+    return Entered(persons, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "passages", "low", "estimate", "high"),
+    [
+        pytest.param(0, [], 0, 0, 0, id="at first nobody, for certain"),
+        pytest.param(0, [entered(), entered(3), LEFT], 2, 3, 5, id="in and out"),
+        pytest.param(0, [entered(), entered()], 2, 2, 4, id="a friend behind each"),
+        pytest.param(3, [LEFT], 1, 2, 2, id="two leave by one opening"),
+        pytest.param(0, [LEFT, LEFT], 0, 0, 2, id="out of an empty house"),
+        pytest.param(2, [PASSED], 1, 2, 3, id="no direction"),
+    ],
+)
+def test_each_opening_counts_and_may_hide_one_more(
+    before: int, passages: list[Entered | Left | Passed], low: int, estimate: int, high: int
+) -> None:
+    """A contact sees no second person, and never fewer than nobody are inside."""
+    count = HeadCount(before)
+    for passage in passages:
+        count = count.after(passage)
+
+    assert (count.low, count.estimate, count.high) == (low, estimate, high)
+
+
+class House(RuleBasedStateMachine):
+    """A house in which each opening lets at most one person pass who was not told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = HeadCount()
+        self.inside = 0
+
+    @rule(persons=st.integers(1, 10), another=st.booleans())
+    def enter(self, persons: int, another: bool) -> None:
+        """Let somebody in, and perhaps a stranger behind."""
+        self.count = self.count.after(entered(persons))
+        self.inside += persons + another
+
+    @rule(another=st.booleans())
+    def leave(self, another: bool) -> None:
+        """Let somebody out who is there."""
+        if self.inside:
+            self.count = self.count.after(LEFT)
+            self.inside = max(0, self.inside - 1 - another)
+
+    @rule(change=st.sampled_from([-1, 0, 1]))
+    def pass_unseen(self, change: int) -> None:
+        """Open the leaf in an unknown direction."""
+        self.count = self.count.after(PASSED)
+        self.inside = max(0, self.inside + change)
+
+    @rule()
+    def close(self) -> None:
+        """Close the house; everybody goes."""
+        self.count, self.inside = HeadCount(), 0
+
+    @invariant()
+    def the_truth_lies_within(self) -> None:
+        """The bounds hold however people come and go, and the estimate lies between them."""
+        assert 0 <= self.count.low <= self.inside <= self.count.high
+        assert self.count.low <= self.count.estimate <= self.count.high
+
+
+TestHouse = House.TestCase
+TestHouse.settings = settings(stateful_step_count=40)

@@ -81,22 +81,21 @@ ROOMS = (
     Room(
         "rights",
         (*_access("patron", "rights"), "doorctl/core/masked.py"),
-        _asks("patron", "person_numbers", "rights", "policy_pass"),
+        (*_asks("patron", "rights", "policy_pass"), "tests/test_masked.py"),
         ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
     ),
     Room(
         "door",
         ("doorctl/door/*.py",),
         ("tests/door",),
-        ("tests/door/test_inputs.py::test_two_thousand_trains_of_edges",),
+        ("tests/door/test_pins.py::test_two_thousand_trains_of_edges",),
     ),
     Room(
         "retention",
         ("doorctl/privacy/retention*.py",),
         (
             "tests/privacy/test_retention*.py",
-            "tests/privacy/test_hold.py",
-            "tests/privacy/test_proof.py",
+            "tests/privacy/test_hold_and_proof.py",
         ),
     ),
     Room(

@@ -1,7 +1,14 @@
-"""What an audit entry may hold, and until when."""
+"""What an audit entry may hold, and until when.
+
+Bug (security review): a record of the audit log that somebody set to nothing counted as erased for
+a person's sake.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,7 +18,23 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.privacy.audit import KEPT, NOT_A_NAME, Action, Deed, account, erased_before
+from doorctl.privacy.audit import (
+    EMPTY,
+    ERASED,
+    KEPT,
+    NOT_A_NAME,
+    SALT_BYTES,
+    Action,
+    Deed,
+    Head,
+    Link,
+    account,
+    erased_before,
+    erased_numbers,
+    head_of,
+    linked,
+    verify,
+)
 from doorctl.privacy.audit import KEY as KEY_NAME
 
 ZONE = ZoneInfo("Europe/Copenhagen")
@@ -111,3 +134,221 @@ def test_an_unset_clock_erases_nothing() -> None:
 
     assert erased_before(Moment(now, now, ClockState.UNTRUSTED)) is None
     assert erased_before(Moment(now, now, ClockState.TRUSTED, stepped=True)) is None
+
+
+OTHER = bytes(range(32))
+
+
+def chain(records: list[bytes], erased: frozenset[int] = frozenset()) -> list[Link]:
+    """Return the chain of some records, of which some numbers are erased."""
+    links: list[Link] = []
+    for record in records:
+        salt = bytes([len(links)]) * SALT_BYTES
+        links.append(linked(head_of(links[-1]) if links else EMPTY, record, salt))
+    return [
+        replace(link, record=None, salt=None) if link.number in erased else link for link in links
+    ]
+
+
+def explaining(numbers: Iterable[int]) -> bytes:
+    """Return the record of an entry that says which were erased."""
+    return json.dumps({"action": ERASED, "details": erased_numbers(numbers)}).encode()
+
+
+RECORDS = st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=8)
+NUMBERS = st.frozensets(st.integers(1, 8))
+
+
+@given(RECORDS, NUMBERS)
+def test_a_chain_is_whole_whatever_was_erased(records: list[bytes], erased: frozenset[int]) -> None:
+    """Record and salt of any entry can go; all that was kept elsewhere still agrees."""
+    gone = {number for number in erased if number <= len(records)}
+    kept = set(range(1, len(records) + 1)) - gone
+    records = [*records, explaining(gone)]
+    whole = chain(records)
+    verdict = verify(chain(records, erased & gone), len(records), [head_of(link) for link in whole])
+
+    assert verdict.broken is None
+    assert (verdict.entries, verdict.erased) == (len(records), len(gone))
+    assert verdict.head == head_of(whole[-1])
+    assert verdict.erased_singly == len([one for one in gone if kept and one > min(kept)])
+
+
+def _shifted(link: Link) -> Link:
+    record, salt = link.record or b"", link.salt or b""
+    return replace(link, salt=salt + record[:1], record=record[1:])
+
+
+CHANGES: dict[str, Callable[[Link], Link]] = {
+    "record": lambda link: replace(link, record=(link.record or b"") + b"!"),
+    "salt": lambda link: replace(link, salt=OTHER),
+    "shifted": _shifted,
+    "half": lambda link: replace(link, salt=None if link.salt else OTHER),
+    "invented": lambda link: replace(link, record=b"nobody looked", salt=OTHER),
+    "commitment": lambda link: replace(link, commitment=OTHER),
+    "number": lambda link: replace(link, number=link.number + 1),
+    "hash": lambda link: replace(link, hash=OTHER),
+}
+
+
+@given(RECORDS, NUMBERS, st.sampled_from(sorted(CHANGES)), st.data())
+def test_a_changed_entry_is_found_and_named(
+    records: list[bytes], erased: frozenset[int], field: str, data: st.DataObject
+) -> None:
+    """Whatever of an entry is changed, the check says at which number."""
+    links = chain(records, erased)
+    at = data.draw(st.integers(0, len(links) - 1))
+    links[at] = CHANGES[field](links[at])
+
+    verdict = verify(links, len(links))
+
+    assert verdict.broken == at + 1
+    assert verdict.why
+
+
+@given(RECORDS, NUMBERS, st.data())
+def test_a_missing_entry_is_found(
+    records: list[bytes], erased: frozenset[int], data: st.DataObject
+) -> None:
+    """One that was taken out is named, the last one too."""
+    links = chain(records, erased)
+    at = data.draw(st.integers(0, len(links) - 1))
+    del links[at]
+
+    assert verify(links, len(records)).broken == at + 1
+
+
+@given(RECORDS, NUMBERS, st.data())
+def test_an_entry_that_was_put_in_between_is_found(
+    records: list[bytes], erased: frozenset[int], data: st.DataObject
+) -> None:
+    """One that follows rightly on its neighbour leaves the next one without its own."""
+    links = chain(records, erased)
+    at = data.draw(st.integers(0, len(links) - 1))
+    before = head_of(links[at - 1]) if at else EMPTY
+    forged = linked(before, b"forged", OTHER)
+    later = [replace(link, number=link.number + 1) for link in links[at:]]
+
+    assert verify([*links[:at], forged, *later], len(links)).broken == at + 2
+    assert verify([*links[:at], forged, *links[at:]], len(links)).broken == at + 2
+
+
+@given(RECORDS, st.data())
+def test_two_entries_that_changed_places_are_found(
+    records: list[bytes], data: st.DataObject
+) -> None:
+    """The order is what happened first."""
+    links = chain([*records, b"the last"])
+    at = data.draw(st.integers(0, len(links) - 2))
+    one, other = links[at], links[at + 1]
+    links[at : at + 2] = [replace(other, number=at + 1), replace(one, number=at + 2)]
+
+    assert verify(links).broken == at + 1
+
+
+@given(RECORDS, st.data())
+def test_a_chain_that_was_written_anew_is_told_by_a_head_that_was_kept(
+    records: list[bytes], data: st.DataObject
+) -> None:
+    """It is sound in itself, and differs from the anchor at the latest at the anchor's number."""
+    whole = chain(records)
+    at = data.draw(st.integers(0, len(records) - 1))
+    anew = chain([*records[:at], b"nobody looked at anybody", *records[at + 1 :]])
+    anchor = head_of(whole[-1])
+
+    assert verify(anew, len(records)).broken is None
+    assert verify(anew, len(records), [anchor]).broken == len(records)
+    assert verify(whole, len(records), [anchor]).broken is None
+
+
+@given(RECORDS, NUMBERS, NUMBERS)
+def test_a_record_that_is_gone_and_that_no_later_entry_names_is_found(
+    records: list[bytes], erased: frozenset[int], said: frozenset[int]
+) -> None:
+    """The lowest of them; those before the first that is kept went by age."""
+    whole = [b"kept", *records, explaining(said), b"the last"]
+    last = len(records) + 1
+    gone = frozenset(number for number in erased if 1 < number <= last)
+
+    verdict = verify(chain(whole, gone), len(whole))
+
+    assert verdict.broken == min(gone - said, default=None)
+    late = verify(chain([b"kept", explaining(gone), *records], frozenset({3} if records else ())))
+    assert late.broken == 3, "an entry speaks of what was before it"
+
+
+@pytest.mark.parametrize(
+    ("record", "broken"),
+    [
+        (b'{"action":"subject_erased","details":{"rows":3}}', None),
+        (b'{"action":"subject_erased","details":{"entries":1}}', 2),
+        (b'{"action":"subject_erased","details":{"entries":1,"entries x to":9}}', 2),
+        (b'{"action":"subject_erased","details":{"entries":1,"entries 1 to":"9"}}', 2),
+        (b'{"action":"subject_erased","details":[]}', 2),
+        (b'{"action":"visits_listed","details":{"entries 1 to":9}}', 2),
+        (b'{"action":"visits_listed"}', 2),
+        (b"[]", 2),
+    ],
+)
+def test_what_an_entry_says_of_others_is_read_with_care(record: bytes, broken: int | None) -> None:
+    """One from before numbers were said explains all before it; odd ones explain nothing."""
+    assert verify(chain([b"kept", b"gone", record], frozenset({2}))).broken == broken
+
+
+def test_numbers_are_said_in_runs() -> None:
+    """An entry is short, however many looks at a person it has erased."""
+    assert erased_numbers([5, 3, 4, 9]) == {"entries": 4, "entries 3 to": 5, "entries 9 to": 9}
+    assert erased_numbers([]) == {"entries": 0}
+
+
+def test_a_chain_that_was_cut_short_is_told_by_a_head_that_was_kept() -> None:
+    """Even where the highest number was put back as well."""
+    whole = chain([b"one", b"two", b"three"])
+
+    verdict = verify(whole[:1], 1, [head_of(whole[2])])
+
+    assert (verdict.broken, verdict.why) == (2, "it is missing")
+
+
+def test_two_heads_of_one_number_can_not_both_be_right() -> None:
+    """Whichever was given last."""
+    whole = chain([b"one"])
+    heads = [head_of(whole[0]), Head(1, OTHER)]
+
+    for anchors in (heads, heads[::-1]):
+        assert verify(whole, 1, anchors).broken == 1
+
+
+def test_an_empty_chain_is_whole_and_has_one_beginning() -> None:
+    """Number 0 of another chain is none of ours."""
+    assert verify([], 0, [EMPTY]).broken is None
+    assert verify([], 0, [Head(0, OTHER)]).broken == 0
+
+
+def test_what_is_erased_can_not_be_tried_out() -> None:
+    """The same record twice has two commitments: without its salt a guess proves nothing."""
+    one, two = chain([b"the same", b"the same"])
+
+    assert one.commitment != two.commitment
+
+
+def test_a_head_is_read_as_it_is_written() -> None:
+    """It travels as text: to the sync job, into a note and back."""
+    head = head_of(chain([b"one"])[0])
+
+    assert Head.read(str(head)) == head
+    assert str(head).startswith("1:")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "1:", f"1:{'g' * 64}", f"01:{'a' * 64}", f"1:{'a' * 63}", f"-1:{'a' * 64}"]
+)
+def test_what_is_no_head_is_refused(text: str) -> None:
+    """With what it looks like."""
+    with pytest.raises(InputError, match="64 hex digits"):
+        Head.read(text)
+
+
+def test_no_link_shows_its_record() -> None:
+    """A traceback may quote a link."""
+    assert "secret" not in repr(chain([b"secret"])[0])

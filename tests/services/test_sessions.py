@@ -1,32 +1,55 @@
+"""A second factor: whose codes count, how often, and what happens while the clock is in doubt."""
+
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pyotp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from doorctl.accounts.account import (
     IDLE_MS,
     LONGEST_MS,
     TOUCH_MS,
+    Account,
+    Password,
     Pending,
     Permission,
+    Refusal,
+    Role,
+    SecondFactor,
     Session,
     Token,
     new_token,
 )
+from doorctl.accounts.throttle import WAIT_AFTER_S
+from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError
 from doorctl.core.masked import Masked
-from doorctl.core.moments import BootTime
+from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.audit import Action
+from doorctl.services import deeds
 from doorctl.services.accounts import (
     AT_ONCE,
     KEPT_S,
     MOST,
     MOST_COUNTED,
     MOST_OF_ONE,
+    RECOVERY_CODES,
     REFILL_S,
     Begun,
     PendingSignIns,
     Refusals,
+    SigningIn,
+    key_uri,
+    new_secret,
 )
-from tests.fakes.accounts import MemoryThread
+from doorctl.services.accounts import factor_begun as begun
+from doorctl.services.accounts import factor_used as used_up
+from tests.fakes.accounts import MemoryThread, refused
+from tests.services.test_signing_in import CLAIMS, HERE, NEW, RIGHT, ROLES, WRONG, House
 
 BEGAN = BootTime("boot-1", 1_000_000)
 SESSION = Session("grethe", BEGAN, BEGAN)
@@ -131,7 +154,7 @@ def test_only_so_many_accounts_are_counted() -> None:
     assert refusals.due("kaj", 0.0) == 0
 
 
-def begun(state: str = "s") -> Begun:
+def sent_away(state: str = "s") -> Begun:
     """Return what a browser was sent away with."""
     return Begun(Pending(Masked(state), Masked("n"), Masked("v")), "/log")
 
@@ -139,9 +162,9 @@ def begun(state: str = "s") -> Begun:
 def test_what_was_begun_counts_once_and_not_for_long() -> None:
     """A second use of the cookie, a late one, and one that nobody was given find nothing."""
     kept = PendingSignIns()
-    first, late = kept.keep(begun(), 0.0, "192.0.2.1"), kept.keep(begun(), 0.0, "192.0.2.1")
+    first, late = kept.keep(sent_away(), 0.0, "192.0.2.1"), kept.keep(sent_away(), 0.0, "192.0.2.1")
 
-    assert kept.take(first, 1.0) == begun()
+    assert kept.take(first, 1.0) == sent_away()
     assert kept.take(first, 1.0) is None
     assert kept.take(late, KEPT_S) is None
     assert kept.take(new_token(), 1.0) is None
@@ -151,31 +174,261 @@ def test_only_so_many_are_kept() -> None:
     """Whoever begins them by the thousand fills no memory; the oldest are forgotten."""
     kept = PendingSignIns()
     tokens = [
-        kept.keep(begun(str(one)), 0.0, f"10.0.{one >> 8}.{one & 255}") for one in range(MOST + 1)
+        kept.keep(sent_away(str(one)), 0.0, f"10.0.{one >> 8}.{one & 255}")
+        for one in range(MOST + 1)
     ]
 
     assert kept.take(tokens[0], 0.0) is None
-    assert kept.take(tokens[1], 0.0) == begun("1")
+    assert kept.take(tokens[1], 0.0) == sent_away("1")
 
 
 def test_looking_uses_nothing_up() -> None:
-    """What was begun can be looked at again and again, for as long as it counts."""
+    """What was sent_away can be looked at again and again, for as long as it counts."""
     kept = PendingSignIns()
-    token = kept.keep(begun(), 0.0, "192.0.2.1")
+    token = kept.keep(sent_away(), 0.0, "192.0.2.1")
 
-    assert kept.take(token, 1.0, stays=True) == kept.take(token, 1.0, stays=True) == begun()
+    assert kept.take(token, 1.0, stays=True) == kept.take(token, 1.0, stays=True) == sent_away()
     assert kept.take(token, KEPT_S, stays=True) is None
     assert kept.take(new_token(), 1.0, stays=True) is None
-    assert kept.take(token, 1.0) == begun()
+    assert kept.take(token, 1.0) == sent_away()
     assert kept.take(token, 1.0, stays=True) is None
 
 
 def test_nobody_pushes_others_out() -> None:
     """Whoever begins many of them makes their own be forgotten, all of one IPv6 network's alike."""
     kept = PendingSignIns()
-    mine = kept.keep(begun(), 0.0, "192.0.2.1")
-    theirs = [kept.keep(begun(), 0.0, f"2001:db8::{one:x}") for one in range(2 * MOST_OF_ONE)]
+    mine = kept.keep(sent_away(), 0.0, "192.0.2.1")
+    theirs = [kept.keep(sent_away(), 0.0, f"2001:db8::{one:x}") for one in range(2 * MOST_OF_ONE)]
 
-    assert kept.take(mine, 1.0) == begun()
+    assert kept.take(mine, 1.0) == sent_away()
     there = [kept.take(one, 1.0) is not None for one in theirs]
     assert there == [False] * MOST_OF_ONE + [True] * MOST_OF_ONE
+
+
+OF_THE_RFC = Masked("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
+"""The secret of RFC 6238's appendix B: "12345678901234567890"."""
+
+STEP_S = 30
+
+
+def at(seconds: float, state: ClockState = ClockState.TRUSTED) -> Moment:
+    """Return a moment by Unix time."""
+    local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return Moment(local, local, state)
+
+
+class Enrolled(House):
+    """A branch whose one account has a second factor."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.secret = new_secret()
+        token = self.door.sign_in("grethe", RIGHT, HERE)
+        self.token, codes = self.door.enrol(token, self.secret, self.code())
+        self.codes = tuple(one.reveal() for one in codes)
+        self.desk.clock.advance(2 * STEP_S)
+
+    def code(self, steps: int = 0) -> str:
+        """Return what the app shows, so many steps from now."""
+        return pyotp.TOTP(self.secret.reveal()).at(self.desk.clock.wall, counter_offset=steps)
+
+    def enter(self, code: str, password: Password = RIGHT) -> Token:
+        """Sign in with a code."""
+        return self.door.sign_in("grethe", password, HERE, code=code)
+
+    def kept(self) -> SecondFactor:
+        """Return what is stored."""
+        found = self.desk.books.accounts.factor_of("grethe")
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def house() -> Enrolled:
+    """A branch."""
+    return Enrolled()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "code"),
+    [
+        (59, "287082"),
+        (1111111109, "081804"),
+        (1111111111, "050471"),
+        (1234567890, "005924"),
+        (2000000000, "279037"),
+        (20000000000, "353130"),
+    ],
+)
+def test_codes_are_those_of_rfc_6238(seconds: int, code: str) -> None:
+    """The last six digits of each in its appendix B, with blanks as apps show them."""
+    factor = SecondFactor(OF_THE_RFC)
+
+    assert used_up(factor, f"{code[:3]} {code[3:]}", at(seconds)) == replace(
+        factor, step=seconds // STEP_S
+    )
+    assert used_up(factor, code[::-1], at(seconds)) is None
+
+
+@given(st.integers(10, 10**8), st.integers(-4, 4), st.integers(0, 29), st.integers(-5, 5))
+def test_a_code_counts_in_its_window_and_once(step: int, off: int, into: int, used: int) -> None:
+    """Of a step, the one before and the one after; and none that is not later than the last."""
+    code = pyotp.TOTP(OF_THE_RFC.reveal()).at((step + off) * STEP_S)
+    others = {pyotp.TOTP(OF_THE_RFC.reveal()).at((step + one) * STEP_S) for one in (-1, 0, 1)}
+    factor = SecondFactor(OF_THE_RFC, step + used)
+    now = at(step * STEP_S + into)
+    after = used_up(factor, code, now)
+
+    if -1 <= off <= 1 and off > used:
+        assert after == replace(factor, step=step + off)
+        assert used_up(after, code, now) is None
+    elif code not in others or -1 <= off <= 1:
+        assert after is None
+
+
+@given(st.text(max_size=40))
+def test_whatever_else_is_typed_is_no_code(typed: str) -> None:
+    """It is refused and never a fault, whatever the clock says."""
+    factor, _ = begun(OF_THE_RFC, "287082", at(59))
+
+    for state in ClockState:
+        assert used_up(factor, typed, at(3000, state)) is None
+
+
+def test_recovery_codes_are_long_and_each_counts_once() -> None:
+    """120 random bits, however they are typed; what is stored of them does not tell them."""
+    factor, codes = begun(OF_THE_RFC, "287082", at(59))
+    texts = [one.reveal() for one in codes]
+
+    assert len(set(texts)) == RECOVERY_CODES == len(factor.recovery)
+    assert all(len(one.replace("-", "")) == 24 for one in texts)
+    assert not any(one.encode() in mark for one in texts for mark in factor.recovery)
+    for left, one in zip(reversed(range(RECOVERY_CODES)), texts, strict=True):
+        typed = one.upper().replace("-", " ")
+        after = used_up(factor, typed, at(500, ClockState.UNTRUSTED))
+        assert after is not None
+        assert len(after.recovery) == left
+        assert used_up(after, one, at(500)) is None
+        factor = after
+
+
+def test_nothing_begins_without_a_right_code() -> None:
+    """Nor while the clock is in doubt; and a key that a form brings back is one of ours."""
+    for secret, code, moment in (
+        (OF_THE_RFC, "287083", at(59)),
+        (OF_THE_RFC, "287082", at(59, ClockState.UNTRUSTED)),
+    ):
+        with pytest.raises(InputError):
+            begun(secret, code, moment)
+    assert new_secret() != new_secret()
+    assert new_secret(OF_THE_RFC.reveal()) == OF_THE_RFC
+    for brought in ("GEZDGNBV", "1" * 32, OF_THE_RFC.reveal() + "A"):
+        assert new_secret(brought).reveal() not in {brought, ""}
+
+
+def test_the_picture_says_whose_and_where() -> None:
+    """So that two branches in one app are told apart."""
+    found = pyotp.parse_uri(key_uri(OF_THE_RFC, "grethe", "Øst: bibliotek").reveal())
+
+    assert isinstance(found, pyotp.TOTP)
+    assert (found.name, found.issuer) == ("grethe", "Øst: bibliotek")
+    assert found.secret == OF_THE_RFC.reveal()
+
+
+def test_who_has_a_second_factor_needs_both(house: Enrolled) -> None:
+    """The password alone, and the code with another password, are the one refusal."""
+    for password, code in ((RIGHT, ""), (RIGHT, "000000"), (WRONG, house.code())):
+        with pytest.raises(SignInRefusedError):
+            house.enter(code, password)
+    assert house.desk.events[-3:] == [refused("grethe", Refusal.WRONG)] * 3
+    found = house.door.whose(house.enter(house.code()))
+
+    assert found is not None
+    assert found.account.second_factor
+    assert house.desk.events[-1] == (Action.SIGNED_IN, "grethe", {})
+
+
+def test_of_two_at_once_with_one_code_one_gets_in(house: Enrolled) -> None:
+    """It is used up in the same transaction that begins the session."""
+    code, tokens = house.code(), []
+
+    def meanwhile() -> None:
+        house.hasher.meanwhile = lambda: None
+        tokens.append(house.enter(code))
+
+    house.hasher.meanwhile = meanwhile
+    with pytest.raises(SignInRefusedError):
+        house.enter(code)
+    assert len(tokens) == 1
+    assert house.desk.events[2:] == [(Action.SIGNED_IN, "grethe", {})]
+
+
+def test_wrong_codes_are_counted_as_wrong_passwords_are(house: Enrolled) -> None:
+    """Who has the password guesses no code: the same waits, by the same throttle."""
+    for _ in range(min(WAIT_AFTER_S)):
+        with pytest.raises(SignInRefusedError):
+            house.enter("000000")
+
+    with pytest.raises(SignInWaitsError):
+        house.enter(house.code())
+    house.desk.clock.advance(max(WAIT_AFTER_S.values()))
+    house.enter(house.code())
+
+
+def test_where_the_key_is_lost_recovery_codes_let_in(house: Enrolled) -> None:
+    """The file with what secrets are sealed with may be missing after a restore."""
+    house.desk.key.unlink()
+
+    with pytest.raises(SignInRefusedError):
+        house.enter(house.code())
+    house.enter(house.codes[0])
+
+
+def test_a_new_first_password_leaves_the_second_factor(house: Enrolled) -> None:
+    """Whoever has a manager give out another password still needs the telephone."""
+    house.desk.change(deeds.set_password("grethe", house.hasher.hashed(NEW), must_change=True))
+    with pytest.raises(SignInRefusedError):
+        house.enter("", NEW)
+    house.enter(house.code(), NEW)
+
+
+def test_setting_it_up_ends_all_other_sessions(house: Enrolled) -> None:
+    """And whoever sets it up again has other codes; only who is signed in here by a password.
+
+    Bug (penetration test): whoever had a member of staff's password was signed in: a local
+    account had nothing beside it.
+    """
+    fresh, code = new_secret(), pyotp.TOTP
+    token, codes = house.door.enrol(
+        house.token, fresh, code(fresh.reveal()).at(house.desk.clock.wall)
+    )
+
+    event = (Action.ACCOUNT_FACTOR_SET, "grethe", {"account": "grethe"})
+    assert house.desk.events[1:] == [event] * 2
+    assert house.door.whose(house.token) is None
+    assert house.door.whose(token) is not None
+    assert not {one.reveal() for one in codes} & set(house.codes)
+    with pytest.raises(SignInRefusedError):
+        house.door.enrol(new_token(), fresh, "000000")
+    with pytest.raises(InputError):
+        house.door.enrol(token, fresh, "")
+
+
+def test_who_has_to_have_one_and_who_has(house: Enrolled) -> None:
+    """Local accounts without one, where the branch requires it and the clock allows it."""
+    strict = house.desk.signing_in(house.hasher, required=True, roles=ROLES)
+    house.desk.add(Account("kaj", "Kaj", Role.STAFF), "hest batteri")
+    without = strict.sign_in("kaj", RIGHT, HERE)
+
+    def must(token: Token, door: SigningIn = strict) -> bool:
+        found = door.whose(token)
+        assert found is not None
+        return found.must_enrol
+
+    assert must(without)
+    assert not must(without, house.door)
+    assert not must(strict.sign_in_by_oidc(CLAIMS))
+    assert not must(house.token)
+    house.desk.clock.vouched = False
+    house.desk.clock.reboot("boot-2")
+    assert not must(strict.sign_in("kaj", RIGHT, HERE))

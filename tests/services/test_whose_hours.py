@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from doorctl.access.calendar import (
     ALL_DAY,
+    Calendar,
     Cause,
     Day,
     DaySource,
@@ -24,7 +26,8 @@ from doorctl.access.calendar import (
 )
 from doorctl.config.hours import HolidayRule, HoursSource, Opening
 from doorctl.core.errors import InputError
-from doorctl.services.hours import calendar_of, week_of
+from doorctl.core.moments import ClockState, Moment
+from doorctl.services.hours import Hours, calendar_of, refuse_day, week_of
 
 DAY = date(2026, 12, 24)
 NEXT = DAY + timedelta(days=1)
@@ -151,3 +154,21 @@ def test_a_week_whose_sunday_night_meets_monday_is_refused() -> None:
     morning = ModeSpan(Mode.SELF_SERVICE, 300, 600)
     with pytest.raises(InputError, match=r"week\.monday.*overlaps.*week\.sunday"):
         week_of(([morning], *[()] * 5, [night]))
+
+
+LOCAL = datetime(2026, 11, 25, 7, tzinfo=ZoneInfo("Europe/Copenhagen"))
+UNSET = Moment(LOCAL, LOCAL.astimezone(UTC), ClockState.UNTRUSTED)
+SPAN = (ModeSpan(Mode.SELF_SERVICE, 480, 1320),)
+
+
+def test_by_a_clock_that_is_not_set_nothing_is_foretold() -> None:
+    """A wrong promise is worse than none."""
+    unset = Hours(Calendar((SPAN,) * 7), None, UNSET)
+
+    assert (unset.next_change, unset.opens_next) == (None, None)
+    assert unset.standing.cause is Cause.CLOCK
+
+
+def test_a_branch_without_hours_can_have_an_exception() -> None:
+    """Open at all hours, but not on Christmas Eve."""
+    refuse_day(Hours(Calendar(), None, UNSET), StoredDay(LOCAL.date(), SPAN))
