@@ -5,17 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import click
 
 from tests.pi import scenarios
-from tests.pi.booting import living
 from tests.pi.build import Parts, built
 from tests.pi.guest import Guest
-from tests.pi.table import Result, as_table
+from tests.pi.scenarios import Result
 
 CACHE = Path("/var/tmp/doorctl-pi")  # noqa: S108 - root's, and too big for /tmp
 
@@ -101,6 +101,64 @@ def _told(scenario: Scenario, guest: Guest, kernel: str) -> Iterator[Result]:
 
 def _tell(line: str) -> None:
     click.echo(line, err=True)
+
+
+BOOTS = 4
+"""How often at most."""
+
+
+class Booted(Protocol):
+    """A Pi that has been switched on."""
+
+    def usb_is_dead(self) -> bool:
+        """Tell whether the emulated bus broke down."""
+
+    def has_pulsed(self) -> bool:
+        """Tell whether the relay was ever on."""
+
+
+PiT = TypeVar("PiT", bound=Booted)
+
+
+@contextmanager
+def living(
+    start: Callable[[int], AbstractContextManager[PiT]],
+    booting: Callable[[PiT], list[Result]],
+    tell: Callable[[str], None],
+) -> Iterator[tuple[PiT, list[Result]]]:
+    """Give the first Pi whose bus lives, or whose relay moved, and what was seen of its boot.
+
+    In some boots the emulator loses its USB bus for good. The last of :data:`BOOTS` is given
+    whatever it is like.
+
+    Args:
+        start: switches the Pi on for that time, from 0; leaving it cuts the power.
+        booting: watches a boot to its end.
+        tell: hears of a boot that is begun again.
+    """
+    for number in range(BOOTS):
+        with start(number) as pi:
+            results = booting(pi)
+            if number + 1 == BOOTS or pi.has_pulsed() or not pi.usb_is_dead():
+                yield pi, results
+                return
+        tell("the emulator's USB bus broke down; booting again")
+
+
+HEADS = ("scenario", "kernel", "seen", "limit", "")
+
+
+def as_table(results: Iterable[Result]) -> str:
+    """Return the rows below a heading, each column as wide as its widest cell."""
+    rows = [HEADS, *(result.cells() for result in results)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(as_line(row, widths) for row in rows)
+
+
+def as_line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return one line, without blanks at its end."""
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(padded).rstrip()
 
 
 if __name__ == "__main__":

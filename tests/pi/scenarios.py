@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from tests.install.sender import LOADED, PIN
 from tests.pi.guest import Guest, until
-from tests.pi.monitor import Watch
-from tests.pi.pins import Pulse
-from tests.pi.table import Result
+from tests.pi.monitor import Pulse, Watch
 
 RELEASE_S = 5.0
 """As tests/pi/answers.toml has it."""
@@ -31,6 +29,25 @@ BACK_S = 2.0
 LONG_AGO = "1999-01-01 00:00:00"
 
 READER = "/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_reader-if00-port0"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row.
+
+    `kernel`: whether it ``keeps`` or ``frees`` the outputs of a process that is gone; `seen`: what
+    came of it, with its figure; `limit`: what it must be; `ok`: whether it is.
+    """
+
+    scenario: str
+    kernel: str
+    seen: str
+    limit: str
+    ok: bool
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row as text."""
+        return (self.scenario, self.kernel, self.seen, self.limit, "ok" if self.ok else "FAIL")
 
 
 @dataclass(frozen=True, slots=True)
