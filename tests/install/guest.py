@@ -1,25 +1,33 @@
-"""The guest while it runs: a Debian booted by ``systemd-nspawn``, its lines, its root shell.
-
-It has this machine's kernel, no device of its own and no network but a loopback.
-"""
+"""The guest while it runs: its reader and keypad, its root shell, its power switch."""
 
 from __future__ import annotations
 
+import abc
 import base64
 import contextlib
 import json
-import shlex
 import subprocess
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from tests.install.machine import Machine
-from tests.install.trial import PLUGS
+from tests.install.disk import Parts
+from tests.install.sender import WEB_PORT
+from tests.pi.guest import connected, until, until_mark
 
-READER, KEYPAD = (f"/dev/serial/by-id/usb-{name}-if00-port0" for name in ("CARD_READER", "KEYPAD"))
+BOOT_S, COMMAND_S = 900.0, 3600.0
+LOOK_S, SOCKETS_S, SETTLED_S = 0.2, 60.0, 300.0
+READER, KEYPAD = (
+    f"/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_{name}-if00-port0" for name in ("reader", "keypad")
+)
 PIECE = 60_000
+KERNEL = "console=ttyS0 root=/dev/vda rw quiet no_timer_check"
+"""The last for a host that is so busy that the kernel would not believe its timer."""
+MACHINE = "-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1024 -display none -nodefaults"
+DEVICES = "-device virtio-rng-pci -device qemu-xhci"
+SYNCHRONISED = "/run/systemd/timesync/synchronized"
+"""timesyncd's word for a clock that is right, as the emulated machine's is: it is the host's."""
 
 
 def pulses(lines: list[dict[str, Any]]) -> list[tuple[float, float]]:
@@ -54,50 +62,31 @@ def longest_gap_s(times_s: list[float]) -> float:
     return max((b - a for a, b in pairwise(ordered)), default=0.0)
 
 
-class Guest:
-    """A Debian with a reader and a keypad; for a process in namespaces of its own. One thread.
+class Operated(abc.ABC):
+    """A machine with a root shell, a reader and a keypad, all in one thread's hands.
 
-    `base`: an empty Debian, which stays as it is; `directory`: an empty one; `network`: what
-    ``own_network`` returned.
+    `reader` and `keypad` are the names of its lines; `in_real_time` tells whether its seconds are a
+    measure, which an emulated processor's are not.
     """
 
-    def __init__(self, base: Path, directory: Path, network: int) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._machine = Machine(directory.name, base, directory, network, {})
-        self._plugs: subprocess.Popen[str] | None = None
-        self._machine.boot()
+    reader, keypad = READER, KEYPAD
+    in_real_time = False
 
-    def run(self, command: str) -> tuple[int, str]:
+    @abc.abstractmethod
+    def run(self, command: str, limit_s: float = COMMAND_S) -> tuple[int, str]:
         """Run a shell command as root at home; return its exit code and all that it printed."""
-        code, text = self._machine.run(f"export DEBIAN_FRONTEND=noninteractive; cd; {command}")
-        return code, text.strip()
 
+    @abc.abstractmethod
     def reboot(self) -> None:
-        """Boot again, and plug in what was plugged in."""
-        self._unplug()
-        self._machine.reboot()
-        self.plug()
+        """Boot again, as ``reboot`` does, on the same lines."""
 
+    @abc.abstractmethod
     def halt(self) -> None:
         """Switch it off, if it is on."""
-        self._unplug()
-        self._machine.halt()
 
-    def plug(self) -> None:
-        """Plug reader and keypad in; until then nothing is, and each boot forgets it."""
-        self._plugs = self._machine.start("python3 -uc " + shlex.quote(PLUGS))
-
-    def _unplug(self) -> None:
-        # A shutdown would stop it and wait for it, and nobody would make it go on.
-        if self._plugs is not None:
-            self._plugs.communicate()
-
+    @abc.abstractmethod
     def send(self, line: str, text: str) -> None:
-        """Send something by the ``reader`` or the ``keypad``, plugged in; from any thread."""
-        if self._plugs is None or self._plugs.stdin is None:
-            raise RuntimeError("nothing is plugged in yet")
-        self._plugs.stdin.write(f"{line} {text.strip()}\n")
-        self._plugs.stdin.flush()
+        """Send something by the ``reader`` or the ``keypad``; from any thread."""
 
     def said(self, command: str) -> str:
         """Return what a command printed; RuntimeError with it where its exit code is not 0."""
@@ -105,6 +94,9 @@ class Guest:
         if code:
             raise RuntimeError(f"{command}: exit {code}\n{text}")
         return text
+
+    def plug(self) -> None:  # noqa: B027 - the emulated one's are plugged in from the start
+        """Plug reader and keypad in."""
 
     def write(self, path: str, text: str) -> str:
         """Write a file of root's, with its folder; a path counts from root's home."""
@@ -137,3 +129,95 @@ class Guest:
         self.send("reader", card + "\r")
         time.sleep(between_s)
         self.send("keypad", pin)
+
+
+class Guest(Operated):
+    """A Debian that boots from its own copy of a disk. One thread.
+
+    Args:
+        parts: what it is made of; its disk stays as it is.
+        directory: for its copy of the disk, made where it is missing, its sockets and its console.
+        port: of this machine, by which its web process is reached.
+    """
+
+    def __init__(self, parts: Parts, directory: Path, port: int) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        disk = directory / "disk"
+        if not disk.exists():
+            subprocess.run(["cp", "--sparse=always", parts.disk, disk], check=True)
+        self._lines = {name: directory / name for name in ("shell", "reader", "keypad")}
+        for line in self._lines.values():
+            line.unlink(missing_ok=True)
+        self._qemu = subprocess.Popen([*_command(parts, directory, port)], stdin=subprocess.DEVNULL)
+        until("QEMU's sockets", lambda: all(p.exists() for p in self._lines.values()), SOCKETS_S)
+        self._open = {name: connected(path) for name, path in self._lines.items()}
+        self._shell = self._open["shell"]
+        self.wait_for_shell()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Cut the power."""
+        self.cut_power()
+
+    def wait_for_shell(self) -> None:
+        """Wait for a boot's end, and say as timesyncd does that its clock is right."""
+        self._shell.settimeout(BOOT_S)
+        until_mark(self._shell, b"@@ready\n")
+        self.run(f"mkdir -p {Path(SYNCHRONISED).parent} && touch {SYNCHRONISED}")
+
+    def run(self, command: str, limit_s: float = COMMAND_S) -> tuple[int, str]:
+        """Run a shell command as root at home; return its exit code and all that it printed."""
+        self._shell.settimeout(limit_s)
+        words = f"export HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive; cd; {command}"
+        self._shell.sendall(base64.b64encode(words.encode()) + b"\n")
+        text = bytearray()
+        while True:
+            text += until_mark(self._shell, b"\n@@")
+            code = until_mark(self._shell, b"\n").strip()
+            if code.isdigit():
+                return int(code), text.decode(errors="replace").removesuffix("@@").strip()
+            text += code + b"\n"
+
+    def send(self, line: str, text: str) -> None:
+        """Send something by a line."""
+        self._open[line].sendall(text.encode())
+
+    def reboot(self) -> None:
+        """Boot again in the same emulator."""
+        self.run("systemctl reboot --no-block")
+        self.wait_for_shell()
+
+    def halt(self) -> None:
+        """Switch it off as ``poweroff`` does, and wait until it is off."""
+        if self._qemu.poll() is not None:
+            return
+        self.run("systemctl poweroff --no-block")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._qemu.wait(SETTLED_S)
+        self.cut_power()
+
+    def cut_power(self) -> None:
+        """Kill the emulator on the spot; idempotent."""
+        self._qemu.kill()
+        self._qemu.wait()
+        for line in self._open.values():
+            line.close()
+
+
+def _command(parts: Parts, directory: Path, port: int) -> list[str]:
+    usb = []
+    for name in ("reader", "keypad"):
+        usb += ["-chardev", f"socket,id={name},path={directory / name},server=on,wait=off"]
+        usb += ["-device", f"usb-serial,serial={name},always-plugged=on,chardev={name}"]
+    return [
+        *("qemu-system-x86_64", *MACHINE.split(), *DEVICES.split()),
+        *("-kernel", str(parts.kernel), "-initrd", str(parts.initrd), "-append", KERNEL),
+        *("-drive", f"file={directory / 'disk'},if=virtio,format=raw,cache=unsafe"),
+        *("-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:{WEB_PORT}"),
+        *("-serial", f"file:{directory / 'console'}"),
+        *("-serial", f"unix:{directory / 'shell'},server=on,wait=off"),
+        *usb,
+    ]

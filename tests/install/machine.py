@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shlex
 import shutil
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.install.readme import ROOT, edited
-from tests.pi.build import PLAIN, mirror
-from tests.pi.guest import until
+from tests.pi.build import mirror
 
 SUITE = "trixie"
 CHECKOUT = "/root/doorctl"
@@ -38,22 +38,6 @@ CLOCK_IS_RIGHT = (
 ANSWER = "y\n"
 """What a person says to apt."""
 
-NEEDED = {
-    "debootstrap": "debootstrap",
-    "systemd-nspawn": "systemd-container",
-    "unshare": "util-linux",
-    "nsenter": "util-linux",
-    "ip": "iproute2",
-}
-REPOSITORYS = {"reprepro": "reprepro", "gpg": "gpg"}
-
-
-def refuse_without(tools: dict[str, str]) -> None:
-    """Raise SystemExit where a tool's package is missing or this isn't root."""
-    missing = sorted({package for tool, package in tools.items() if shutil.which(tool) is None})
-    if missing or os.getuid() != 0:
-        raise SystemExit(f"this is for root, with: apt install {' '.join(missing)}")
-
 
 def empty_debian(base: Path) -> None:
     """Make what ``debootstrap`` calls a Debian, and nothing besides, where it is not there yet."""
@@ -63,33 +47,6 @@ def empty_debian(base: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     subprocess.run(["debootstrap", SUITE, partial, mirror()], check=True, stdout=subprocess.DEVNULL)
     partial.rename(base)
-
-
-def bring_packages(base: Path) -> None:
-    """Have apt's own cache in a Debian hold what doorctl asks for: a guest has no network.
-
-    What is asked for changes, so it is brought before each run.
-    """
-    shutil.copy("/etc/resolv.conf", base / "etc")
-    wanted = asked_for((ROOT / "packaging/debian/control").read_text(encoding="utf-8"))
-    command = (
-        "apt-get update -q && apt-get install -qqy dbus"
-        f" && apt-get install -qqy --download-only {wanted}"
-    )
-    # In processes of their own, as systemd's tools have to see that this is no running system.
-    own = 'mount -t proc proc "$0/proc"; chroot "$0" sh -ec "$1"'
-    words = ("unshare", "--mount", "--pid", "--fork", "sh", "-ec", own, base, command)
-    quiet = PLAIN | {"DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(words, check=False, env=quiet, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{command}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-
-
-def asked_for(control: str) -> str:
-    """Return what a package's control file depends on or recommends, of each choice the first."""
-    lines = re.findall(r"^(?:Depends|Recommends): (.*)$", control, re.MULTILINE)
-    choices = [choice for line in lines for choice in line.split(", ")]
-    return " ".join(sorted({re.split(r"[ (|]", choice)[0] for choice in choices}))
 
 
 def own_network() -> subprocess.Popen[str]:
@@ -213,8 +170,7 @@ class Machine:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._leader = 0
-        until(f"{self.name} to boot", self._has_started, BOOT_S, LOOK_S)
+        self._leader = _until(f"{self.name} to boot", self._started)
         self._umask = HARDENED
         self.run(CLOCK_IS_RIGHT)
         code, text = self.run("systemctl is-system-running --wait")
@@ -238,7 +194,7 @@ class Machine:
         with contextlib.suppress(OSError):
             cgroup.rmdir()
 
-    def _has_started(self) -> bool:
+    def _started(self) -> int:
         if self._nspawn is None or self._nspawn.poll() is not None:
             raise RuntimeError(f"{self.name} does not boot")
         pid = self._nspawn.pid
@@ -246,8 +202,8 @@ class Machine:
         for child in map(int, children):
             bus = Path(f"/proc/{child}/root/run/systemd/private")
             if bus.exists():
-                self._leader = child
-        return bool(self._leader)
+                return child
+        return 0
 
     def _entrance(self) -> list[str]:
         if self._leader:
@@ -277,3 +233,12 @@ def _checkout(target: Path) -> None:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target / name)
         (target / name).chmod((target / name).stat().st_mode & ~0o027)
+
+
+def _until(what: str, ask: Callable[[], int]) -> int:
+    until_s = time.monotonic() + BOOT_S
+    while time.monotonic() < until_s:
+        if found := ask():
+            return found
+        time.sleep(LOOK_S)
+    raise TimeoutError(f"waited {BOOT_S:.0f} s for {what}")

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from tests.install.readme import ROOT
 
-KEY, PORT = "doorctl guest", 42217
+KEY = "doorctl guest"
+HOST = "10.0.2.2"
+"""This machine, as QEMU's guests call it."""
+
 SOURCES = """\
 Types: deb
 URIs: {url}
@@ -67,16 +70,17 @@ def broken(package: Path) -> Path:
 class Repository:
     """Packages behind a web server, signed.
 
-    `directory`: an empty one; `prefix`: what brings a command into its machine's network.
+    `directory`: is made, or stays as the last run left it; `port`: the server's; `host`: whom its
+    machine asks for.
     """
 
-    url = f"http://127.0.0.1:{PORT}/"
-
-    def __init__(self, directory: Path, prefix: Sequence[str]) -> None:
-        self._apt, self._keys, self._prefix = directory / "apt", directory / "keys", prefix
-        self._keys.mkdir(parents=True, mode=0o700)
-        words = ("--quick-generate-key", KEY, "ed25519", "sign")
-        self._gpg("gpg", "--batch", "--quiet", "--passphrase", "", *words)
+    def __init__(self, directory: Path, port: int, host: str = HOST) -> None:
+        self._apt, self._keys, self._port = directory / "apt", directory / "keys", port
+        self.url = f"http://{host}:{port}/"
+        if not self._keys.exists():
+            self._keys.mkdir(parents=True, mode=0o700)
+            words = ("--quick-generate-key", KEY, "ed25519", "sign")
+            self._gpg("gpg", "--batch", "--quiet", "--passphrase", "", *words)
 
     def sources(self) -> str:
         """Return what a machine's apt has to be told."""
@@ -87,12 +91,12 @@ class Repository:
         self._gpg(ROOT / "packaging/repository", self._apt, KEY, package)
 
     @contextlib.contextmanager
-    def shown(self) -> Iterator[None]:
-        """Show it by HTTP."""
+    def shown(self, prefix: Sequence[str] = ()) -> Iterator[None]:
+        """Show it by HTTP; `prefix` is what brings a command into the machine's network."""
         public = self._apt / "public"
         public.mkdir(parents=True, exist_ok=True)
-        words = ("-m", "http.server", "-b", "127.0.0.1", "-d", str(public), str(PORT))
-        command = [*self._prefix, sys.executable, *words]
+        words = ("-m", "http.server", "-b", "127.0.0.1", "-d", str(public), str(self._port))
+        command = [*prefix, sys.executable, *words]
         quiet = subprocess.DEVNULL
         with subprocess.Popen(command, stdout=quiet, stderr=quiet) as server:
             try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.install.readme import ROOT, edited
 
-BRANCH = "oest"
+BRANCH, WEB_PORT = "oest", 8080
 LOADED, PUSHED = "3000001234", "3000005678"
 """The card that the branch was begun with, and the one that it learns by a push."""
 
@@ -35,13 +35,16 @@ class Sender:
     """Who pushes to the guest.
 
     Args:
-        directory: is made, for keys, configuration and export.
+        directory: is made, or stays as the last run left it; for keys, configuration and export.
+        port: by which the guest's web process, which is at `WEB_PORT` there, is reached.
         prefix: what brings a command into the guest's network.
     """
 
-    def __init__(self, directory: Path, prefix: Sequence[str] = ()) -> None:
-        self._directory, self._prefix = directory, prefix
+    def __init__(self, directory: Path, port: int, prefix: Sequence[str] = ()) -> None:
+        self._directory, self._port, self._prefix = directory, port, prefix
         self._config = directory / "sync.toml"
+        if directory.exists():
+            return
         (directory / "exports").mkdir(parents=True)
         keys = (
             f"[secrets]\ninstallation_key_file = {self._named('installation.key')}\n{SEAL}[sync]\n"
@@ -61,6 +64,8 @@ class Sender:
         exit_code, text = self._doorctl("pair", str(file), "--out", str(out), typed=code)
         if exit_code:
             raise RuntimeError(text)
+        told = self._config.read_text(encoding="utf-8")
+        self._config.write_text(told.replace(f":{WEB_PORT}", f":{self._port}"), encoding="utf-8")
         return out.read_bytes()
 
     def push(self, patrons: int, *options: str) -> tuple[int, str]:

@@ -9,8 +9,8 @@ import pytest
 from doorctl.config.loading import read_tables
 from doorctl.services.setup import flat, plan
 from tests.install.booted import ANSWERS, Steps
-from tests.install.guest import READER, is_on, longest_gap_s, pulses
-from tests.install.machine import asked_for
+from tests.install.disk import asked_for
+from tests.install.guest import is_on, longest_gap_s, pulses
 from tests.install.packages import FAULT
 from tests.install.readme import ROOT
 from tests.install.sender import Sender
@@ -62,19 +62,20 @@ def test_a_step_that_fails_is_counted_and_the_next_one_is_taken(
 def test_the_answers_are_taken(tmp_path: Path) -> None:
     """What `setup` is told in the guest is asked for, and makes a configuration."""
     file = tmp_path / "answers.toml"
-    file.write_text(ANSWERS.replace("/root/FEED.ndjson", str(file)), encoding="utf-8")
+    answers = ANSWERS.format(reader="/dev/a", keypad="/dev/b")
+    file.write_text(answers.replace("/root/FEED.ndjson", str(file)), encoding="utf-8")
     example = (ROOT / "config/doorctl.toml").read_text(encoding="utf-8")
 
     made = plan(
         flat(read_tables(file)), tmp_path / "doorctl.toml", example, new=True, scripted=True
     )
 
-    assert str(made.config.reader.port) == READER
+    assert str(made.config.reader.port) == "/dev/a"
 
 
 def test_the_sender_makes_its_keys(tmp_path: Path) -> None:
     """What is typed into the example is there to be set, or `doorctl sync init` would refuse."""
-    Sender(tmp_path / "sender")
+    Sender(tmp_path / "sender", 42)
 
     assert (tmp_path / "sender/signing.key").exists()
 
