@@ -65,7 +65,7 @@ def doors_answers(
     def erase(subject: Subject) -> PartErased:
         visits = opened()
         forget(subject.row_keys)
-        return erase_visits(visits.path, visits.database, subject)
+        return erase_visits(visits, subject)
 
     return ERASE_VISITS.answered(lambda request: Done(run(lambda: erase(request.subject))))
 
@@ -77,7 +77,7 @@ def forget_left(app: App, opened: Opened) -> None:
     """
     with suppress(StoreError), closing(StoredErasures(app.storage.branch_db)) as erasures:
         visits = opened()
-        forget_erased(visits.path, visits.database, erasures.tombstones())
+        forget_erased(visits, erasures.tombstones())
 
 
 PURGE_LIMIT_S = 60.0

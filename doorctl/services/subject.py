@@ -173,7 +173,7 @@ def _visits_alone(app: App, request: SubjectRequest) -> PartErased:
     if not path.exists():
         return PartErased(0, ALL_GONE)
     with closing(VisitStore(path)) as visits:
-        return erase_visits(path, visits.database, request.subject)
+        return erase_visits(visits, request.subject)
 
 
 def _patron_alone(app: App, request: SubjectRequest) -> PartErased:
@@ -181,7 +181,7 @@ def _patron_alone(app: App, request: SubjectRequest) -> PartErased:
     if not path.exists():
         return PartErased(0, ALL_GONE)
     with closing(PatronCacheWriter(path, own_sealer(app.config).seal)) as writer:
-        return erase_patron(path, writer.database, request.subject)
+        return erase_patron(writer, request.subject)
 
 
 def _meant(app: App, named: Named, why: str) -> Subject:

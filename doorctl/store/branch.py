@@ -49,7 +49,16 @@ from doorctl.privacy.subject import BRANCH
 from doorctl.store import tables
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated
 from doorctl.store.door_log import CARD_HEX_DIGITS
-from doorctl.store.tables import Layout, create_tables, from_ms, maybe, of_database, to_ms, whole
+from doorctl.store.tables import (
+    Layout,
+    create_tables,
+    from_ms,
+    maybe,
+    of_database,
+    releases,
+    to_ms,
+    whole,
+)
 
 # The tables of ``branch.db``: their migrations, and each record as a row and back.
 #
@@ -71,21 +80,15 @@ _PASS_FIELDS = PASSES.split(", ")
 OVERRIDES = tables.OVERRIDES.but("number", "set_ms", "ended_ms")
 """The columns of an override, in the order of :func:`to_override`."""
 
-migrations = Layout("branch")
 
-
-@migrations()
-def release_0_2(database: sqlite3.Connection) -> None:
+def _first_release(database: sqlite3.Connection) -> None:
     """Lay out all tables, and draw their salts."""
     create_tables(database, of_database(BRANCH), (0, 2))
     for table, size in (("tombstone_salt", 16), ("sign_in_salt", 32)):
         database.execute(f"INSERT INTO {table} VALUES (1, ?)", (secrets.token_bytes(size),))  # noqa: S608 -- ours
 
 
-@migrations()
-def release_0_3(database: sqlite3.Connection) -> None:
-    """Add the usual week that staff set."""
-    create_tables(database, of_database(BRANCH), (0, 3))
+migrations = Layout("branch", {"release_0_2": _first_release, **releases(BRANCH, (0, 3))})
 
 
 def from_ban(ban: Ban) -> tuple[object, ...]:

@@ -36,7 +36,7 @@ from doorctl.store.branch import (
     to_pass,
     today,
 )
-from doorctl.store.connection import Writer, compact, create_file, transaction, translated
+from doorctl.store.connection import Writer, create_file, translated
 from doorctl.store.tables import from_ms, maybe, to_ms
 
 # Refuse to write into ``branch.db`` what is over already or clashes.
@@ -274,7 +274,7 @@ _CODES = """
 _ADD_OVERRIDE = f"INSERT INTO overrides ({OVERRIDES}, set_ms) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 -- as said
 
 
-class BranchRecordsWriter:
+class BranchRecordsWriter(Writer):
     """Write ``branch.db``. Belongs to the thread that makes it.
 
     The file must exist. Each call also deletes what ended more than a month ago, and then rewrites
@@ -286,15 +286,9 @@ class BranchRecordsWriter:
         # A lock without a database would say that there was one.
         if not path.exists():
             raise StoreError(f"{path} is missing; {CURE}")
-        self.path = path
-        self._writer = Writer(path, migrations, checkpoints=True)
+        super().__init__(path, migrations, checkpoints=True)
         self._stale = True
         self._compact_if_stale()
-
-    @property
-    def database(self) -> sqlite3.Connection:
-        """The one writing connection, for the file's other tables on the same thread."""
-        return self._writer.database
 
     def execute(
         self, sql: str, values: tuple[object, ...] | Mapping[str, object] = ()
@@ -422,17 +416,13 @@ class BranchRecordsWriter:
         """Rewrite the file after the transaction under way, because rows were erased."""
         self._stale = True
 
-    def close(self) -> None:
-        """Let the next writer in; idempotent."""
-        self._writer.close()
-
     @contextmanager
     def together(self, moment: Moment) -> Iterator[sqlite3.Connection]:
         """Make a block one transaction that an exception undoes; the outermost commits."""
         if self.database.in_transaction:
             yield self.database
             return
-        with translated(self.path), transaction(self.database) as connection:
+        with self.transaction() as connection:
             yield connection
             deleted = delete_ended(connection, moment)
         self._stale = self._stale or deleted
@@ -441,8 +431,8 @@ class BranchRecordsWriter:
     def _compact_if_stale(self) -> None:
         # The commit is durable by now: no failure here may say otherwise.
         if self._stale:
-            with suppress(StoreError), translated(self.path):
-                self._stale = compact(self.database) != (0, 0, 0)
+            with suppress(StoreError):
+                self._stale = self.compact() != (0, 0, 0)
 
 
 def create_branch(path: Path) -> None:

@@ -492,6 +492,11 @@ class Writer:
         with translated(self.path), transaction(self.database) as connection:
             yield connection
 
+    def compact(self) -> tuple[int, int, int]:
+        """Rewrite the file without what was deleted; ``(0, 0, 0)`` if no byte of it is left."""
+        with translated(self.path):
+            return compact(self.database)
+
     def close(self) -> None:
         """Close the connection, then let the next writer in; idempotent.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -21,10 +20,9 @@ from doorctl.store.connection import WatchedReader
 from doorctl.store.tables import (
     CLOCK_READINGS,
     Layout,
-    create_tables,
     from_ms,
     maybe,
-    of_database,
+    releases,
     select,
     to_ms,
     whole,
@@ -117,19 +115,7 @@ def to_hour(at: datetime | None) -> int:
 
 THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
 
-migrations = Layout("visits")
-
-
-@migrations()
-def release_0_2(database: sqlite3.Connection) -> None:
-    """Lay out all tables."""
-    create_tables(database, of_database(VISITS), (0, 2))
-
-
-@migrations()
-def release_0_3(database: sqlite3.Connection) -> None:
-    """Add what the door did without a card."""
-    create_tables(database, of_database(VISITS), (0, 3))
+migrations = Layout("visits", releases(VISITS, (0, 2), (0, 3)))
 
 
 def to_boot(boot_id: str | None, ms: int | None) -> BootTime | None:

@@ -37,7 +37,6 @@ from doorctl.store.connection import (
     create_private,
     open_reader,
     sync_directory,
-    transaction,
     translated,
     write_over,
 )
@@ -225,7 +224,7 @@ def lay_over(writer: Writer, key: InstallationKey) -> bool:
     nothing was changed.
     """
     path, mark = writer.path, int(key_id(key), 16) >> 1
-    with translated(path), transaction(writer.database) as connection:
+    with writer.transaction() as connection:
         if connection.execute("PRAGMA application_id").fetchone() == (mark,):
             return False
         if path.name == PATRONS and not _restamped(connection, key):

@@ -19,8 +19,6 @@ from doorctl.store.connection import Writer, create_file, translated
 from doorctl.store.tables import Layout
 from doorctl.sync.delivery import Revision, Standing, Terms, Volume
 
-migrations = Layout("outbox")
-
 _PUT = """
     INSERT INTO patrons
     (patron_ref, fingerprint, lines, cards, first_epoch, changed_epoch, other_days)
@@ -145,19 +143,19 @@ _SCHEMA = (
 )
 
 
-@migrations()
-def release_0_2(database: sqlite3.Connection) -> None:
-    """Lay out all tables."""
+def _lay_out(database: sqlite3.Connection) -> None:
     for statement in _SCHEMA:
         database.execute(statement)
 
 
-class OutboxStore:
+migrations = Layout("outbox", {"release_0_2": _lay_out})
+
+
+class OutboxStore(Writer):
     """Keep ``outbox.db``, which must exist; implements `Outbox`. One thread; raises as `Writer`."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._writer = Writer(path, migrations)
+        super().__init__(path, migrations)
 
     def standing(self) -> Standing:
         """Return the outbox's numbers."""
@@ -176,7 +174,7 @@ class OutboxStore:
         """Put patrons and take others out, under the next epoch."""
         before = self.standing()
         epoch = before.epoch + 1
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             puts = connection.executemany(
                 _PUT, (_to_put(revision, epoch) for revision in revisions)
             )
@@ -190,7 +188,7 @@ class OutboxStore:
 
     def outrank(self, epoch: int) -> int:
         """Make the epoch one more than `epoch` if it is not higher, and return it."""
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("UPDATE outbox SET epoch = max(epoch, ? + 1)", (epoch,))
         return self.standing().epoch
 
@@ -212,7 +210,7 @@ class OutboxStore:
 
     def note_sent(self, branch: str, held: int, epoch: int, digest: str, minimum_age: int) -> None:
         """Remember a push before it is sent."""
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("DELETE FROM sent WHERE branch = ? AND epoch < ?", (branch, held))
             connection.execute(
                 "INSERT OR IGNORE INTO sent VALUES (?, ?, ?, ?)",
@@ -236,7 +234,7 @@ class OutboxStore:
     ) -> None:
         """Keep the end of a branch's audit log, and the one that it no longer holds."""
         values = {"branch": branch, "day": on.isoformat(), "head": head, "agreed": agreed}
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             if lost is not None:
                 connection.execute(_KEEP_LOST, {"branch": branch, "lost": lost})
             connection.execute(_FORGET_HEADS, values)
@@ -248,14 +246,14 @@ class OutboxStore:
 
     def confirm_audit(self, branches: Iterable[str]) -> None:
         """Forget what the audit logs of some branches were found without: somebody has looked."""
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             forget = "DELETE FROM audit_lost WHERE branch = ?"
             connection.executemany(forget, ((branch,) for branch in branches))
 
     def note_wrong_pins(self, branch: str, here: Mapping[str, int], on: date) -> None:
         """Replace a branch's counts of patrons' wrong PINs."""
         day = on.isoformat()
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(_FORGET_WRONG_PINS, (branch, day))
             rows = [(branch, ref, wrong, day) for ref, wrong in here.items()]
             connection.executemany("INSERT INTO wrong_pins VALUES (?, ?, ?, ?)", rows)
@@ -266,7 +264,7 @@ class OutboxStore:
 
     def forget_removed(self, through: int) -> None:
         """Forget the patrons taken out up to an epoch that every branch holds; raise the floor."""
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(_RAISE_FLOOR, {"through": through})
             connection.execute(_FORGET, {"through": through})
 
@@ -277,20 +275,16 @@ class OutboxStore:
 
     def keep_alarms(self, book: bytes) -> None:
         """Keep the alarms for `alarms` to return."""
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO alarms VALUES (1, ?)", (book,))
-
-    def close(self) -> None:
-        """Let the next sender in; idempotent."""
-        self._writer.close()
 
     def _fetch(self, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
         with translated(self.path):
-            return self._writer.database.execute(sql, parameters).fetchall()
+            return self.database.execute(sql, parameters).fetchall()
 
     def _stream(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
         with translated(self.path):
-            yield from self._writer.database.execute(sql, parameters)
+            yield from self.database.execute(sql, parameters)
 
 
 def open_or_create_outbox(path: Path) -> OutboxStore:

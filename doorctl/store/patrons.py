@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -15,27 +14,12 @@ from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.core.ports import Seal
 from doorctl.privacy.subject import PATRONS
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader
-from doorctl.store.tables import (
-    ASKED,
-    CACHE,
-    LEARNT,
-    REGISTER,
-    Layout,
-    create_tables,
-    of_database,
-    whole,
-)
+from doorctl.store.tables import ASKED, CACHE, LEARNT, REGISTER, Layout, releases, whole
 
 COLUMNS = REGISTER.but("row_key", "epoch")
 """The columns of a patron, in the order of :func:`to_patron`."""
 
-migrations = Layout("patrons")
-
-
-@migrations()
-def release_0_2(database: sqlite3.Connection) -> None:
-    """Lay out all tables."""
-    create_tables(database, of_database(PATRONS), (0, 2))
+migrations = Layout("patrons", releases(PATRONS, (0, 2)))
 
 
 def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from doorctl.core.errors import RowsClashError, StoreError
 from doorctl.core.ports import Seal
 from doorctl.privacy.subject import Tombstones
 from doorctl.store import patrons_changes
-from doorctl.store.connection import Writer, batches, compact, create_file, translated
+from doorctl.store.connection import Writer, batches, create_file, translated
 from doorctl.store.patrons import migrations, to_record
 from doorctl.store.patrons_changes import Leaving
 from doorctl.store.residue import discard_set_aside
@@ -63,8 +62,7 @@ HIGHEST = 2**63 - 1
 """The highest number that SQLite keeps."""
 
 
-@dataclass(eq=False)
-class PatronCacheWriter:
+class PatronCacheWriter(Writer):
     """Fill ``patrons.db``. Belongs to the thread that makes it.
 
     The file must exist. Only a full push may bring another seal than the file's, because rows of
@@ -79,13 +77,15 @@ class PatronCacheWriter:
     be used.
     """
 
-    path: Path
-    seal: Seal
-    erasures: StoredErasures | None = None
-    policy: Policy = Policy()  # noqa: RUF009 - frozen
-
-    def __post_init__(self) -> None:
-        self._writer = Writer(self.path, migrations, checkpoints=True)
+    def __init__(
+        self,
+        path: Path,
+        seal: Seal,
+        erasures: StoredErasures | None = None,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
+    ) -> None:
+        self.seal, self.erasures, self.policy = seal, erasures, policy
+        super().__init__(path, migrations, checkpoints=True)
         try:
             self._start_empty()
             self._forget_restored()
@@ -93,15 +93,10 @@ class PatronCacheWriter:
             self.close()
             raise
 
-    @property
-    def database(self) -> sqlite3.Connection:
-        """The one writing connection; the erasure of a person uses it, on the same thread."""
-        return self._writer.database
-
     def held(self) -> Push:
         """Return the push that the cache holds; epoch 0 for none."""
         with translated(self.path):
-            record = self._writer.database.execute("SELECT epoch, digest FROM cache").fetchone()
+            record = self.database.execute("SELECT epoch, digest FROM cache").fetchone()
         return Push(*record)
 
     def apply(
@@ -127,7 +122,7 @@ class PatronCacheWriter:
         neither among them nor removed; another seal or age limit. StoreError: the disk failed.
         """
         at, erased = applied_at.astimezone(UTC), self._erased()
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             epoch = self._epoch_before(connection, minimum_age, full=full)
             # A numbered push follows on what is held; a feed without a number proves nothing.
             whole = full or push is not None or epoch == 0
@@ -146,8 +141,8 @@ class PatronCacheWriter:
             (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
         if removed:
             # The push is durable; what a busy reader or a full disk leaves, the next one removes.
-            with suppress(StoreError), translated(self.path):
-                compact(self._writer.database)
+            with suppress(StoreError):
+                self.compact()
         return Applied(push.epoch, held, removed)
 
     def keep(
@@ -170,7 +165,7 @@ class PatronCacheWriter:
         StoreError: the row has no PIN check, or the disk failed.
         """
         days = (learnt_on.isoformat(), pin_until.isoformat())
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             self._refuse_other_seal(connection)
             pushed = connection.execute(_PUSHED, (row.row_key,)).fetchone()
             if pushed is None and row_until is not None:
@@ -187,7 +182,7 @@ class PatronCacheWriter:
         `confirmed_before` is aware, and by a clock that can be trusted.
         """
         at = confirmed_before.astimezone(UTC)
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             gone = connection.execute(_FORGET_ASKED, (at.date().isoformat(),)).rowcount
             (applied_at,) = connection.execute(_APPLIED_AT).fetchone()
             if applied_at is not None and datetime.fromisoformat(applied_at) < at:
@@ -196,8 +191,7 @@ class PatronCacheWriter:
                     connection.execute(_STAMP_EXPIRED)
                 gone += pushed
         if gone:
-            with translated(self.path):
-                compact(self._writer.database)
+            self.compact()
         return gone
 
     def forget(self, now: datetime) -> int:
@@ -207,7 +201,7 @@ class PatronCacheWriter:
         is aware, and by a clock that can be trusted.
         """
         discard_set_aside(self.path.parent, now)
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             return patrons_changes.forget(connection, now.astimezone(UTC))
 
     def renumber(self, epoch: int) -> None:
@@ -215,16 +209,12 @@ class PatronCacheWriter:
 
         Raises StoreError: the disk failed; nothing was changed.
         """
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("UPDATE patrons SET epoch = min(epoch, ?)", (epoch,))
             connection.execute("UPDATE cache SET epoch = min(epoch, ?), digest = ''", (epoch,))
 
-    def close(self) -> None:
-        """Let the next writer in; idempotent."""
-        self._writer.close()
-
     def _start_empty(self) -> None:
-        with self._writer.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 """
                 INSERT OR IGNORE INTO cache
@@ -240,7 +230,7 @@ class PatronCacheWriter:
     def _forget_restored(self) -> None:
         # While the erased persons can't be read, the door refuses everybody and every push.
         with suppress(StoreError):
-            forget_restored(self.path, self.database, self._erased(), self.held().epoch)
+            forget_restored(self, self._erased(), self.held().epoch)
 
     def _epoch_before(self, connection: sqlite3.Connection, minimum_age: int, *, full: bool) -> int:
         epoch: int

@@ -134,31 +134,21 @@ def _finders(needles: Sequence[bytes]) -> list[Finder]:
 
 
 def _key_finder(keys: Sequence[bytes]) -> Finder:
-    blocks = {
-        int.from_bytes(key[first : first + BLOCK_BYTES], sys.byteorder): key
-        for key in keys
-        for first in range(BLOCK_BYTES)
-    }
-    shared = _shared_blocks(keys, blocks)
-
-    def find(chunk: bytes) -> set[bytes]:
-        whole = len(chunk) // BLOCK_BYTES * BLOCK_BYTES
-        met = blocks.keys() & set(memoryview(chunk)[:whole].cast("Q"))
-        suspects = {key for block in met for key in (blocks[block], *shared.get(block, ()))}
-        return {key for key in suspects if key in chunk}
-
-    return find
-
-
-def _shared_blocks(keys: Iterable[bytes], blocks: dict[int, bytes]) -> dict[int, list[bytes]]:
-    """Return the blocks that several keys share; those of real keys never do."""
-    shared: dict[int, list[bytes]] = {}
+    # The keys that have a block, one behind the other: blocks of real keys are in one alone.
+    holders: dict[int, bytes] = {}
     for key in keys:
         for first in range(BLOCK_BYTES):
             block = int.from_bytes(key[first : first + BLOCK_BYTES], sys.byteorder)
-            if blocks[block] != key:
-                shared.setdefault(block, []).append(key)
-    return shared
+            holders[block] = holders.get(block, b"") + key
+
+    def find(chunk: bytes) -> set[bytes]:
+        whole = len(chunk) // BLOCK_BYTES * BLOCK_BYTES
+        met = holders.keys() & set(memoryview(chunk)[:whole].cast("Q"))
+        suspects = b"".join(holders[block] for block in met)
+        cuts = range(0, len(suspects), KEY_BYTES)
+        return {key for cut in cuts if (key := suspects[cut : cut + KEY_BYTES]) in chunk}
+
+    return find
 
 
 def _time_finder(times: set[bytes]) -> Finder:

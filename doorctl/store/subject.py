@@ -29,10 +29,11 @@ from doorctl.privacy.subject import (
 )
 from doorctl.store.branch import BranchReader, known, never_made
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.connection import WatchedReader, compact, transaction, translated
+from doorctl.store.connection import WatchedReader, Writer, translated
 from doorctl.store.door_log import HELD, TAKE_BACK_WRONG_PIN
 from doorctl.store.records import AuditTrail
 from doorctl.store.tables import RESTRICTIONS, WRONG_PINS, from_ms, person_tables, select, to_ms
+from doorctl.store.visits import VisitStore
 
 # Names of tables and columns are all that these are made of; values are always bound.
 
@@ -143,7 +144,7 @@ def erase_rights(
             Action.SUBJECT_ERASED, why=why, details={"rows": deleted, **erased_numbers(erased)}
         )
         audit.append(deed, by, moment)
-    return PartErased(deleted, _compacted(writer.path, writer.database))
+    return PartErased(deleted, writer.compact())
 
 
 def restrict(writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment) -> None:
@@ -201,23 +202,23 @@ _RESTORED = {
 _RECOUNT = "UPDATE cache SET patrons = (SELECT count(*) FROM patrons)"
 
 
-def erase_patron(path: Path, database: sqlite3.Connection, subject: Subject) -> PartErased:
+def erase_patron(register: Writer, subject: Subject) -> PartErased:
     """Erase a person from the register; it still holds the same push."""
-    with translated(path), transaction(database) as connection:
+    with register.transaction() as connection:
         deleted = delete(connection, PATRONS, subject)
         connection.execute(_RECOUNT)
         (epoch,) = connection.execute("SELECT epoch FROM cache").fetchone()
-    return PartErased(deleted, _compacted(path, database), epoch)
+    return PartErased(deleted, register.compact(), epoch)
 
 
-def erase_visits(path: Path, database: sqlite3.Connection, subject: Subject) -> PartErased:
+def erase_visits(visits: VisitStore, subject: Subject) -> PartErased:
     """Erase a person's visits and wrong PINs, but for visits under a hold, which are returned.
 
     An open attempt keeps its number and loses its card: the door has yet to record its end.
     """
     keys = tuple(sorted(subject.row_keys))
     marks = ", ".join("?" * len(keys))
-    with translated(path), transaction(database) as connection:
+    with visits.transaction() as connection:
         records = connection.execute(_HOLDS.format(marks=marks), keys).fetchall()
         deleted = connection.execute(_KEEP_OPEN.format(marks=marks), keys).rowcount
         for statement in (_ERASE_VISITS, _ERASE_THROTTLES):
@@ -225,10 +226,10 @@ def erase_visits(path: Path, database: sqlite3.Connection, subject: Subject) -> 
         where, values = belongs(WRONG_PINS, subject)
         deleted += connection.execute(f"DELETE FROM wrong_pins WHERE {where}", values).rowcount  # noqa: S608 -- as said
     held = tuple(HeldVisit(number, case, from_ms(until)) for number, case, until in records)
-    return PartErased(deleted, _compacted(path, database), held=held)
+    return PartErased(deleted, visits.compact(), held=held)
 
 
-def forget_erased(path: Path, database: sqlite3.Connection, tombstones: Tombstones) -> int:
+def forget_erased(visits: VisitStore, tombstones: Tombstones) -> int:
     """Delete what a hold or a restored file left of erased persons; return how many rows.
 
     What is newer than the erasure stays: the person has come again. Part of a purge, before it
@@ -237,7 +238,7 @@ def forget_erased(path: Path, database: sqlite3.Connection, tombstones: Tombston
     if not tombstones.by_mark:
         return 0
     deleted = 0
-    with translated(path), transaction(database) as connection:
+    with visits.transaction() as connection:
         for row_key, _ in connection.execute(_CARDS).fetchall():
             stone = tombstones.of_card(row_key)
             if stone is not None:
@@ -251,9 +252,7 @@ def forget_erased(path: Path, database: sqlite3.Connection, tombstones: Tombston
     return deleted
 
 
-def forget_restored(
-    path: Path, database: sqlite3.Connection, tombstones: Tombstones, epoch: int
-) -> int:
+def forget_restored(register: Writer, tombstones: Tombstones, epoch: int) -> int:
     """Delete from a register what an older copy of it brought back; return how many rows.
 
     Reads the whole register, but only if its push is not newer than an erasure. What the library
@@ -262,14 +261,14 @@ def forget_restored(
     standing, deleted = tombstones.against(epoch), 0
     if not standing.by_mark:
         return 0
-    with translated(path), transaction(database) as connection:
+    with register.transaction() as connection:
         for table, rows in _RESTORED.items():
             keys = [(key,) for key in _restored(connection, rows, standing)]
             connection.executemany(f"DELETE FROM {table} WHERE row_key = ?", keys)  # noqa: S608 -- ours
             deleted += len(keys)
         connection.execute(_RECOUNT)
     if deleted:
-        _compacted(path, database)
+        register.compact()
     return deleted
 
 
@@ -281,12 +280,6 @@ def _restored(connection: sqlite3.Connection, rows: str, standing: Tombstones) -
         and epoch <= stone.epoch
         and day < stone.erased_at.date().isoformat()
     ]
-
-
-def _compacted(path: Path, database: sqlite3.Connection) -> tuple[int, int, int]:
-    # The rows are deleted by now; what a reader keeps alive is reported, and goes at the next try.
-    with translated(path):
-        return compact(database)
 
 
 _CURE = "restore it, or start doorctl, which makes a new one"

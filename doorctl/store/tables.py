@@ -663,28 +663,26 @@ _LISTED = """
 """
 
 
+def releases(database: str, *numbers: tuple[int, int]) -> dict[str, Step]:
+    """Return a step for each release that brought tables or columns of a database."""
+    tables = of_database(database)
+    return {
+        f"release_{major}_{minor}": partial(create_tables, tables=tables, release=(major, minor))
+        for major, minor in numbers
+    }
+
+
 class Layout:
     """How a database is laid out: one step for each release of doorctl that changed it.
 
-    A file lists the steps that it has had, and bears their number. ``@layout()`` adds a function
-    as the next step. `name` is the database's, without ``.db``. SQLite's own errors pass through.
-
-    Attributes:
-        steps: each by the name under which a file lists it.
+    A file lists the steps that it has had, and bears their number. `name` is the database's,
+    without ``.db``; `steps` are by the names under which a file lists them. SQLite's own errors
+    pass through.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, steps: dict[str, Step]) -> None:
         self.name = name
-        self.steps: dict[str, Step] = {}
-
-    def __call__(self) -> Callable[[Step], Step]:
-        """Return a decorator that adds a step and leaves its function as it is."""
-
-        def added(step: Step) -> Step:
-            self.steps[step.__name__] = step
-            return step
-
-        return added
+        self.steps = steps
 
     def done(self, database: sqlite3.Connection) -> frozenset[str]:
         """Return the steps that a file lists; none where it has no list of ours."""

@@ -151,7 +151,7 @@ class PurgedVisits(ABC):
 
         Raises StoreError: also if the file was removed or replaced: all that is written is lost.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if not self.is_there():
                 raise StoreError(f"{self.path} was removed or replaced meanwhile; restart the door")
             self._now_ms = to_ms(now)
@@ -171,7 +171,7 @@ class PurgedVisits(ABC):
         came from a wrong clock too, and is lowered.
         """
         times = _times(to_ms(now), boot)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for table in _DATED:
                 connection.execute(_SETTLE_THIS_BOOT.format(table), times)
                 connection.execute(_SETTLE_EARLIER_BOOTS.format(table), times)
@@ -225,7 +225,7 @@ class PurgedVisits(ABC):
 
     def plant(self, canary: bytes, at: datetime) -> None:
         """Keep a canary of 16 bytes, purged like a visit of that UTC time; may be repeated."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("INSERT OR IGNORE INTO canaries VALUES (?, ?)", (canary, to_ms(at)))
 
     def canaries(self) -> frozenset[bytes]:
@@ -237,7 +237,7 @@ class PurgedVisits(ABC):
 
     def end_holds(self, now: datetime) -> None:
         """Forget the holds whose end has come by a UTC time that is right."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("DELETE FROM holds WHERE until_ms <= ?", (to_ms(now),))
 
     def oldest(self) -> datetime | None:
@@ -262,7 +262,8 @@ class PurgedVisits(ABC):
             return compact(self.database)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run a block as one durable transaction; SQLite's errors become ours."""
         with translated(self.path), transaction(self.database) as connection:
             yield connection
 

@@ -128,7 +128,7 @@ class VisitStore(PurgedVisits):
         """Record an attempt, with what is charged for it."""
         number, at, row_key = opened.attempt, opened.at, opened.row_key
         at_ms = to_ms(at.utc)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
                 (number, at_ms, at.state.value, at.boot.boot_id, at.boot.ms, row_key),
@@ -144,7 +144,7 @@ class VisitStore(PurgedVisits):
     def close_attempt(self, closed: Closed) -> None:
         """Record how an attempt ended, with the throttles then; StoreError if none is open."""
         number, reason, row_key = closed.attempt, closed.reason, closed.row_key
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             ending = (reason.verdict, reason.value, row_key, number)
             if connection.execute(_CLOSE, ending).rowcount != 1:
                 raise StoreError(f"{self.path}: attempt {number} is not open")
@@ -165,7 +165,7 @@ class VisitStore(PurgedVisits):
 
     def add_events(self, events: Iterable[tuple[Stamped, str, str, str]]) -> None:
         """Keep what the door did: when, kind, why and by whom; a state only where it changed."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for at, *texts in events:
                 boot = at.boot
                 stamp = (to_ms(at.utc), at.state.value, boot.boot_id, boot.ms)
@@ -174,7 +174,7 @@ class VisitStore(PurgedVisits):
     def add_counts(self, counts: Iterable[HourCount]) -> None:
         """Add to the hourly counts, which no purge touches."""
         rows = ((to_hour(row.hour), row.mode, row.kind, row.outcome, row.count) for row in counts)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.executemany(_ADD, rows)
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
@@ -197,7 +197,7 @@ class VisitStore(PurgedVisits):
 
     def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
         """Forget a card's failures and a patron's: staff have seen the patron."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _forget_throttle(connection, row_key)
             connection.execute(FORGET_WRONG_PINS, (row_key, patron_ref))
 
@@ -220,14 +220,14 @@ class VisitStore(PurgedVisits):
         accepted, doubt = kept.accepted, kept.doubt or (None, None)
         walls_ms = (to_ms(accepted[0]), maybe(to_ms, doubt[0]))
         boots_ms = [maybe(_in_ms, at) for at in (accepted[1], doubt[1], kept.doubted_at)]
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(_KEEP_CLOCK, (kept.boot_id, *walls_ms, *boots_ms))
 
     def add_hold(self, hold: Hold) -> Hold:
         """Store a hold; return it with its number. Raises InputError: there are too many."""
         window, times = (hold.since, hold.to), (hold.until, hold.added_at)
         values = (*map(to_ms, window), hold.case, hold.reason, *map(to_ms, times), hold.by)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             stored = value(connection, "SELECT count(*) FROM holds") or 0
             if stored >= MOST_HOLDS:
                 raise InputError(
@@ -237,7 +237,7 @@ class VisitStore(PurgedVisits):
 
     def lift_hold(self, number: int) -> Hold:
         """Forget a hold and return it; InputError where there is none. A purge takes the visits."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             lifted = connection.execute(_LIFT, (number,)).fetchall()
         return chosen(map(to_hold, lifted), number)
 

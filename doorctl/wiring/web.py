@@ -315,7 +315,7 @@ def webs_answers(branch: BranchThread, worker: Executor, register: PatronCacheWr
         )
 
     def patron(request: SubjectRequest) -> Done[PartErased]:
-        job = partial(erase_patron, register.path, register.database, request.subject)
+        job = partial(erase_patron, register, request.subject)
         return Done(worker.submit(job).result())
 
     return {**ERASE_RIGHTS.answered(rights), **ERASE_PATRON.answered(patron)}

@@ -261,7 +261,7 @@ def test_a_card_that_was_forgotten_does_not_come_back_with_its_attempt(
     books.attempt(Reason.WRONG_PIN)
     number = books.open()
     erased = Subject(frozenset({key_of(forgotten)}))
-    erase_visits(books.visits.path, books.visits.database, erased)
+    erase_visits(books.visits, erased)
     books.ledger.forget(frozenset({key_of(forgotten)}))
     books.settle(number, reason, proved=reason is Reason.OK)
 

@@ -46,9 +46,8 @@ esac
 
 TO_COME = """
 from doorctl.store.door_log import migrations
-@migrations()
-def release_to_come(database):
-    database.execute("CREATE TABLE to_come (x INTEGER) STRICT")
+sql = "CREATE TABLE to_come (x INTEGER) STRICT"
+migrations.steps["release_to_come"] = lambda database: database.execute(sql)
 """
 BROKEN = """
 from pathlib import Path
@@ -116,13 +115,9 @@ def test_files_of_each_release_take_a_step_to_come(
     """And lose no row by it."""
     laid_out(release, tmp_path)
     path = tmp_path / f"{layout.name}.db"
-    to_come = Layout(layout.name)
-    to_come.steps.update(layout.steps)
-
-    @to_come()
-    def release_to_come(database: sqlite3.Connection) -> None:
-        database.execute("CREATE TABLE to_come (x INTEGER) STRICT")
-
+    sql = "CREATE TABLE to_come (x INTEGER) STRICT"
+    step = {"release_to_come": lambda database: database.execute(sql)}
+    to_come = Layout(layout.name, {**layout.steps, **step})
     tables = {"branch": "bans", "patrons": "patrons", "visits": "canaries"}
     count = f"SELECT count(*) FROM {tables[layout.name]}"  # noqa: S608 - a constant
     with closing(sqlite3.connect(path)) as database:

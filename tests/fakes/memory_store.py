@@ -25,7 +25,7 @@ from doorctl.privacy.audit import Deed, Entry, Head
 from doorctl.store import branch, door_log, patrons
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.connection import transaction, translated
+from doorctl.store.connection import translated
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
@@ -90,12 +90,6 @@ class InMemory:
         with translated(self.path):
             return self.database.execute(sql, parameters).fetchall()
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run a block as one transaction."""
-        with translated(self.path), transaction(self.database) as connection:
-            yield connection
-
     def version(self) -> int:
         """Return a number that each change moves."""
         return self.database.total_changes
@@ -110,6 +104,11 @@ class _Breakable:
     memory: Any
 
     @property
+    def database(self) -> Any:
+        """The one connection."""
+        return self.memory.database
+
+    @property
     def broken(self) -> bool:
         """Whether it fails."""
         return bool(self.memory.broken)
@@ -119,14 +118,14 @@ class _Breakable:
         self.memory.broken = broken
 
 
-class MemoryPatrons(_Breakable, PatronCache, PatronCacheWriter):
+class MemoryPatrons(_Breakable, PatronCache, PatronCacheWriter):  # type: ignore[override]  # no file
     """A patron cache's two sides."""
 
     def __init__(self, policy: Policy = Policy()) -> None:  # noqa: B008 - frozen
         self.memory = InMemory(patrons.migrations)
         PatronCache.__init__(self, self.memory.path, SEAL)
         self.seal, self.erasures, self.policy = SEAL, None, policy
-        self._writer = self._rows = self._commits = self.memory
+        self._rows = self._commits = self.memory
         self._start_empty()
 
     def apply(
@@ -181,9 +180,10 @@ class MemoryVisits(VisitStore, VisitHistory):
         super().prove_writable()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run a block as one transaction, or fail."""
         self._fail_if_broken()
-        with super()._transaction() as connection:
+        with super().transaction() as connection:
             yield connection
 
     def _fail_if_broken(self) -> None:
@@ -191,13 +191,13 @@ class MemoryVisits(VisitStore, VisitHistory):
             raise StoreError("the memory log was told to fail")
 
 
-class MemoryBranch(_Breakable, BranchRecords, BranchRecordsWriter):
+class MemoryBranch(_Breakable, BranchRecords, BranchRecordsWriter):  # type: ignore[override]  # as above
     """A branch's two sides."""
 
     def __init__(self) -> None:
         self.memory = InMemory(branch.migrations)
         BranchRecords.__init__(self, self.memory.path)
-        self.rows = self._commits = self._writer = self.memory
+        self.rows = self._commits = self.memory
         self._stale = False
 
     def restrict_only(self, *whose: bytes | str | None) -> None:

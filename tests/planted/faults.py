@@ -208,7 +208,7 @@ FAULTS = (
     ),
     Fault(
         "the erased come back with an old file",
-        "PatronCacheWriter.__post_init__",
+        "PatronCacheWriter.__init__",
         "self._forget_restored()",
         "pass",
     ),

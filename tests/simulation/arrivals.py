@@ -114,8 +114,8 @@ def erase(world: World, card: str) -> None:
         store = world.door.visits.open()
         moment = world.clock.moment()
         erase_rights(world.web.rights, person, held.epoch if held else 0, "dpo", moment)
-        erase_visits(store.path, store.database, person)
-        erase_patron(world.web.register.path, world.web.register.database, person)
+        erase_visits(store, person)
+        erase_patron(world.web.register, person)
     except DoorctlError:
         world.counts["erasure failed"] += 1
         return

@@ -223,7 +223,7 @@ class DoorProcess:
         """
         with suppress(StoreError):
             store = self.visits.open()
-            forget_erased(store.path, store.database, self._erasures.tombstones())
+            forget_erased(store, self._erasures.tombstones())
         clock = self._machine.clock
         moment = clock.moment()
         report = purge(

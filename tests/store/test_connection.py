@@ -189,13 +189,14 @@ import os, signal, sys
 from pathlib import Path
 from doorctl.store.branch import migrations
 from doorctl.store.connection import create_file
+from doorctl.store.tables import Layout
 
-@migrations()
 def stand_still(database):
     print("half", flush=True)
     os.kill(os.getpid(), signal.SIGSTOP)
 
-create_file(Path(sys.argv[1]), migrations)
+layout = Layout("branch", {**migrations.steps, "stand_still": stand_still})
+create_file(Path(sys.argv[1]), layout)
 """
 
 

@@ -41,6 +41,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.tables import (
     Layout,
+    Step,
     create_tables,
     lay_out,
     newest,
@@ -161,7 +162,6 @@ def test_a_file_of_an_unreleased_doorctl_is_told_as_that(tmp_path: Path, name: s
 def test_a_released_file_is_brought_forward_by_its_writer(tmp_path: Path) -> None:
     """Until then its readers say what to do; its rows stay."""
     path = tmp_path / "some.db"
-    first, second = Layout("some"), Layout("some")
 
     def release_1(database: sqlite3.Connection) -> None:
         database.execute("CREATE TABLE held (x INTEGER) STRICT")
@@ -169,9 +169,8 @@ def test_a_released_file_is_brought_forward_by_its_writer(tmp_path: Path) -> Non
     def release_2(database: sqlite3.Connection) -> None:
         database.execute("ALTER TABLE held ADD COLUMN y INTEGER NOT NULL DEFAULT 7")
 
-    first()(release_1)
-    second()(release_1)
-    second()(release_2)
+    first = Layout("some", {"release_1": release_1})
+    second = Layout("some", {**first.steps, "release_2": release_2})
     create_file(path, first)
     with closing(Writer(path, first)) as writer:
         writer.database.execute("INSERT INTO held VALUES (1)")
@@ -213,13 +212,11 @@ def test_a_column_that_comes_with_a_later_release_changes_no_earlier_layout(tmp_
         else table
         for table in of_database(BRANCH)
     ]
-    layout = Layout("branch")
-    for name, release in {
-        "release_0_2": (0, 2),
-        "release_0_3": (0, 3),
-        "release_9_1": (9, 1),
-    }.items():
-        layout.steps[name] = partial(create_tables, tables=tables, release=release)
+    steps: dict[str, Step] = {
+        f"release_{major}_{minor}": partial(create_tables, tables=tables, release=(major, minor))
+        for major, minor in ((0, 2), (0, 3), (9, 1))
+    }
+    layout = Layout("branch", steps)
     path = tmp_path / "branch.db"
     create_branch(path)
     with closing(BranchRecordsWriter(path)) as branch:
@@ -323,16 +320,11 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     """All steps and the layout's number are one transaction."""
     path = tmp_path / "some.db"
     create_file(path)
-    steps = Layout("some")
 
-    @steps()
     def make(database: sqlite3.Connection) -> None:
         database.execute("CREATE TABLE made (x INTEGER) STRICT")
 
-    @steps()
-    def fail(database: sqlite3.Connection) -> None:
-        database.execute("CREATE TABLE made (x INTEGER) STRICT")
-
+    steps = Layout("some", {"make": make, "make_again": make})
     with closing(open_writer(path)) as database:
         with pytest.raises(sqlite3.OperationalError, match="already exists"):
             lay_out(database, steps)

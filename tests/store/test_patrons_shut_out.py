@@ -195,9 +195,9 @@ def test_a_wrong_clock_keeps_nobody(writer: PatronCacheWriter) -> None:
 
 def test_who_is_erased_is_forgotten_at_once(writer: PatronCacheWriter) -> None:
     """Before the week is over, and the erasing itself notes nobody."""
-    erase_patron(writer.path, writer.database, Subject(frozenset({key_of(2)}), None))
+    erase_patron(writer, Subject(frozenset({key_of(2)}), None))
     assert _kept(writer) == []
-    erase_patron(writer.path, writer.database, Subject(frozenset({key_of(1)}), "1"))
+    erase_patron(writer, Subject(frozenset({key_of(1)}), "1"))
     assert _kept(writer) == []
     assert not any(key_of(2) in content for content in files_of(writer.path.parent).values())
 

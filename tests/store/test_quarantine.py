@@ -257,8 +257,8 @@ def test_a_changed_format_is_damage(patrons: Path, offset: int) -> None:
 
 def test_what_the_steps_lay_out_is_sound(patrons: Path, tmp_path: Path) -> None:
     """A register as it is made, also for a doorctl to come, and one with nothing in it yet."""
-    later, empty = Layout("patrons"), tmp_path / "empty.db"
-    later.steps = {**migrations.steps, "release_0_3": lambda _database: None}
+    empty = tmp_path / "empty.db"
+    later = Layout("patrons", {**migrations.steps, "release_0_3": lambda _database: None})
     create_file(empty)
 
     assert set_aside_if_damaged(patrons, NOON, later) is None

@@ -167,8 +167,8 @@ class House:
         epoch = self.readers[PATRONS].epoch()
         done = (
             erase_rights(self.branch, subject, epoch, "staff-7", NOW),
-            erase_visits(self.visits.path, self.visits.database, subject),
-            erase_patron(self.patrons.path, self.patrons.database, subject),
+            erase_visits(self.visits, subject),
+            erase_patron(self.patrons, subject),
         )
         assert [part.checkpoint for part in done] == [ALL_GONE] * 3
 
@@ -444,7 +444,7 @@ def test_a_restored_log_is_erased_by_the_purge_up_to_the_erasure(
     erase_rights(writer, WHO, 7, "eva", at())
     for number, days, key in ((1, -1, CARD), (2, 1, CARD), (3, -1, OTHER)):
         visits.open_attempt(Opened(number, stamped(NOON + days * DAY), key, None))
-    deleted = forget_erased(visits.path, visits.database, stones(tmp_path))
+    deleted = forget_erased(visits, stones(tmp_path))
     left = visits.database.execute("SELECT attempt FROM attempts").fetchall()
 
     assert (deleted, set(left)) == (1, {(2,), (3,)})
@@ -466,11 +466,11 @@ def test_wrong_pins_are_erased_with_their_patron_and_from_a_restored_log(
 
     erase_rights(writer, WHO, 7, "eva", at())
     charge(-1)
-    assert erase_visits(visits.path, visits.database, WHO).rows == 2
+    assert erase_visits(visits, WHO).rows == 2
     assert left() == (0, 2)
 
     charge(-1, 1)
-    assert forget_erased(visits.path, visits.database, stones(tmp_path)) == 2
+    assert forget_erased(visits, stones(tmp_path)) == 2
     assert left() == (2, 6)
 
 
@@ -479,7 +479,7 @@ def test_an_attempt_under_way_keeps_its_number_and_loses_its_card(
 ) -> None:
     """The door has yet to say how it ended, and fails if it is gone."""
     visits.open_attempt(Opened(1, stamped(), CARD, None))
-    erase_visits(visits.path, visits.database, WHO)
+    erase_visits(visits, WHO)
     left = visits.database.execute("SELECT attempt, row_key FROM attempts").fetchall()
 
     assert left == [(1, None)]
@@ -495,10 +495,10 @@ def test_a_reader_that_stays_is_told_and_erasing_again_ends_it(
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM attempts").fetchall()
         try:
-            first = erase_visits(visits.path, visits.database, WHO).checkpoint
+            first = erase_visits(visits, WHO).checkpoint
         except StoreBusyError:
             first = (1, 0, 0)
-    second = erase_visits(visits.path, visits.database, WHO).checkpoint
+    second = erase_visits(visits, WHO).checkpoint
 
     assert first != (0, 0, 0)
     assert second == (0, 0, 0)
