@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sqlite3
 import statistics
 import tempfile
@@ -14,25 +13,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from doorctl.access.patron import SealedRow
-from doorctl.config.tables import Push as Limits
-from doorctl.core.ports import Seal
 from doorctl.ops.clock import utc_now
 from doorctl.store.connection import open_writer, transaction
 from doorctl.store.patrons import COLUMNS, to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.document import Kind, SigningKey, write_document
-from doorctl.sync.receive import Staged, Staging, Terms, unguarded
+from doorctl.sync.document import Kind
+from doorctl.sync.receive import Staged, Staging, unguarded
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.plan import Plan
 from tests.benchmark.register import MINIMUM_AGE, random_rows
-from tests.sync.pushes import receive
+from tests.sync.pushes import SEAL, USUAL_TERMS, Document, fed, receive
 
 OF_RAW = 2.0
 """The design's budget: times `sqlite3.executemany` of the same rows."""
 
-SEAL = Seal("0badcafe", 64, 1)
-KEY = SigningKey(bytes(range(32)))
-TERMS = Terms("oest", (KEY.verify_key(),), Limits(), SEAL, unguarded)
 CHUNK_BYTES = 64 * 1024
 """What the web process's server hands on at once."""
 
@@ -61,31 +55,17 @@ def push(plan: Plan, work: Path) -> Iterator[Figure]:
 
 def document(rows: Sequence[SealedRow], kind: Kind, epoch: int) -> bytes:
     """Return the bytes of a push that follows on the one before."""
-    target = io.BytesIO()
-    write_document(
-        target,
-        rows,
-        branch="oest",
-        kind=kind,
-        epoch=epoch,
-        previous_epoch=epoch - 1,
-        seal=SEAL,
-        minimum_age=MINIMUM_AGE,
-        approved_by=None,
-        private_key=KEY,
-        compress=False,
-    )
-    return target.getvalue()
+    return Document(rows, kind, epoch=epoch, previous_epoch=epoch - 1).data()
 
 
 def staging(spool: BinaryIO) -> Staging:
     """Return what takes such a push in."""
-    return Staging(TERMS, lambda: spool)
+    return Staging(USUAL_TERMS, lambda: spool)
 
 
 def apply(writer: PatronCacheWriter, staged: Staged) -> None:
     """Apply a push that was verified, whatever it changes."""
-    receive(staged, writer, TERMS, at=utc_now())
+    receive(staged, writer, USUAL_TERMS, at=utc_now())
 
 
 def insert_s(database: sqlite3.Connection, records: Sequence[tuple[object, ...]]) -> float:
@@ -117,10 +97,7 @@ def _apply_s(path: Path, data: bytes) -> float:
         tempfile.TemporaryFile(dir=path.parent) as spool,
         closing(PatronCacheWriter(path, SEAL)) as writer,
     ):
-        taking = staging(spool)
-        for place in range(0, len(data), CHUNK_BYTES):
-            taking.feed(data[place : place + CHUNK_BYTES])
-        staged = taking.finish()
+        staged = fed(staging(spool), data, CHUNK_BYTES).finish()
         before = time.monotonic()
         apply(writer, staged)
         return time.monotonic() - before
@@ -187,9 +164,7 @@ def _receive_ns(writer: PatronCacheWriter, data: bytes) -> int:
     # As the web process does: what has come is checked while the rest is on its way.
     last = (len(data) - 1) // CHUNK_BYTES * CHUNK_BYTES
     with tempfile.TemporaryFile(dir=writer.path.parent) as spool:
-        taking = staging(spool)
-        for place in range(0, last, CHUNK_BYTES):
-            taking.feed(data[place : place + CHUNK_BYTES])
+        taking = fed(staging(spool), data[:last], CHUNK_BYTES)
         before = time.monotonic_ns()
         taking.feed(data[last:])
         apply(writer, taking.finish())

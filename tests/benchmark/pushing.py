@@ -15,7 +15,7 @@ import msgspec
 from doorctl.access.patron import SealedRow
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import ArgonSealer, read_key
-from doorctl.sync.document import Kind, Manifest, sign, write_document, written
+from doorctl.sync.document import Kind, Manifest, sign, written
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.floor import Echo
 from tests.benchmark.lanes import (
@@ -30,7 +30,7 @@ from tests.benchmark.lanes import (
     resident_mb,
 )
 from tests.benchmark.plan import Plan
-from tests.benchmark.register import KNOWN, MINIMUM_AGE, known_rows, random_rows
+from tests.benchmark.register import KNOWN, known_rows, random_rows
 from tests.web.branch import CHANGES, SNAPSHOT, Branch
 
 LIMIT_S = 600.0
@@ -61,18 +61,8 @@ class Sender:
         """Write rows beside the branch's directory; memory stays flat."""
         path = self._branch.directory.with_name(f"{self._branch.directory.name}-{name}")
         with path.open("wb") as file:
-            manifest = write_document(
-                file,
-                lines,
-                branch="demo",
-                kind=kind,
-                epoch=1,
-                previous_epoch=0,
-                seal=self._branch.seal,
-                minimum_age=MINIMUM_AGE,
-                approved_by="benchmark",
-                private_key=self._branch.key,
-                compress=False,
+            manifest = self._branch.written(lines, 1, kind=kind, approved_by="benchmark").write(
+                file
             )
         with path.open("rb") as file:
             return Rows(path, manifest, len(file.readline()))

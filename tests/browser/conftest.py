@@ -12,10 +12,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.chromium import ARGUMENTS, MISSING, found
 from tests.browser.house import House, staged
 from tests.browser.screens import demo
-from tests.browser.visitor import Visitors
+from tests.browser.visitor import ARGUMENTS, MISSING, Visitors, found
 
 
 @pytest.fixture(scope="package")

@@ -13,10 +13,9 @@ from pathlib import Path
 import click
 from playwright.sync_api import sync_playwright
 
-from tests.browser.chromium import ARGUMENTS, found
 from tests.browser.house import staged
 from tests.browser.screens import PANELS, STATES, demo, panel_of
-from tests.browser.visitor import LANGUAGES, VIEWS, Visitor, Visitors
+from tests.browser.visitor import ARGUMENTS, LANGUAGES, VIEWS, Visitor, Visitors, found
 from tests.browser.walk import STOPS
 
 HERE = Path(__file__).parent / "screenshots"

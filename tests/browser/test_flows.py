@@ -19,7 +19,7 @@ from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.why import why_pages
 from tests.browser.house import CARD, PIN, House
-from tests.browser.serving import serving
+from tests.browser.screens import serving
 from tests.browser.visitor import View, Visitor, Visitors, sign_in
 from tests.fakes.clock import FakeClock
 from tests.services.branches import initialised

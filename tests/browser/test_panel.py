@@ -16,8 +16,7 @@ from playwright.sync_api import Browser, Page
 from doorctl.access.panel import Keys, Kind, PanelState
 from doorctl.core.language import OWN
 from tests.browser.house import CARD, CHILDS_CARD, PIN, SLOW_CARD, House, staged
-from tests.browser.screens import PANELS, STATES, panel_of
-from tests.browser.serving import serving
+from tests.browser.screens import PANELS, STATES, panel_of, serving
 from tests.browser.visitor import LIMIT_MS, Visitors
 from tests.e2e.hours import DAYS, SELF_SERVICE
 from tests.web.panel.screens import IDLE, SHOWING, Stage

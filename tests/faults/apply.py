@@ -14,25 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from doorctl.access.patron import Applied, SealedRow
-from doorctl.config.tables import Push as Limits
 from doorctl.core.errors import DoorctlError
-from doorctl.core.ports import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
 from doorctl.sync.document import Kind
-from doorctl.sync.receive import Guard, Terms, unguarded
+from doorctl.sync.receive import Guard
 from doorctl.sync.rows import Line, Removal
 from doorctl.web.pushes import Reception
 from tests.fakes.clock import FakeClock
 from tests.faults.tracing import Ran, python
-from tests.sync.pushes import KEY, SEAL, Document, row
+from tests.sync.pushes import SEAL, USUAL_TERMS, Document, fed, row
 
 # A process that takes in one push as the web process does, says so, and ends.
 #
 # Its words are the directory, the document and maybe a flaw; a flaw makes it do so wrongly.
 
-STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
-TERMS = Terms("oest", (KEY.verify_key(),), Limits(), SEAL, unguarded)
 CHUNK_BYTES = 16 * 1024
 """About what arrives at once from a network."""
 
@@ -69,13 +65,13 @@ def take_in(
         DoorctlError: it is refused, or the disk fails.
     """
     path = directory / "patrons.db"
-    opened = TornWriter(path, STORE_SEAL) if flaw == TORN else None
+    opened = TornWriter(path, SEAL) if flaw == TORN else None
     with (
-        closing(opened or open_or_create_patrons(path, STORE_SEAL)) as writer,
-        closing(PatronCache(path, STORE_SEAL)) as lookup,
+        closing(opened or open_or_create_patrons(path, SEAL)) as writer,
+        closing(PatronCache(path, SEAL)) as lookup,
     ):
         reception = Reception(
-            TERMS, writer=writer, lookup=lookup, clock=FakeClock(), directory=directory
+            USUAL_TERMS, writer=writer, lookup=lookup, clock=FakeClock(), directory=directory
         )
         hasty = acknowledge if flaw == HASTY else lambda: None
         take_in_by(reception, document, kind, hasty)
@@ -97,8 +93,7 @@ def take_in_by(
         DoorctlError: it is refused, or the disk fails.
     """
     with closing(reception.staging()) as staging:
-        for place in range(0, len(document), CHUNK_BYTES):
-            staging.feed(document[place : place + CHUNK_BYTES])
+        fed(staging, document, CHUNK_BYTES)
         hasty()
         reception.settle(staging.finish(), kind)
 
@@ -169,7 +164,7 @@ class Apply:
         self._work = work
         before, after = work / "before", work / "after"
         before.mkdir()
-        create_patrons(before / "patrons.db", STORE_SEAL)
+        create_patrons(before / "patrons.db", SEAL)
         take_in(before, Document(self.held, epoch=HELD).data(), "snapshot")
         self._document.write_bytes(
             Document(self.pushed, self.kind, epoch=PUSHED, previous_epoch=HELD).data()

@@ -30,7 +30,7 @@ from tests.faults.tracing import Ran, python
 
 ON_RECORD, RELAY_ON, SETTLED, ALARM = "on record", "relay on", "settled", "alarm"
 
-HASTY = "hasty"
+RELAY_FIRST = "relay first"
 """A flaw: the relay goes on before the attempt is on record."""
 
 ALREADY = 14
@@ -78,11 +78,11 @@ def visit(directory: Path, flaw: str = "") -> None:
             counts_guesses=True,
             branch=branch,
         )
-        if flaw == HASTY:
+        if flaw == RELAY_FIRST:
             say(RELAY_ON)
         prepared = ledger.prepare(ALREADY + 1, (Identifier(IdentifierKind.CARD, CARD),))
         say(ON_RECORD)
-        if ledger.look_again(prepared).patron is not None and flaw != HASTY:
+        if ledger.look_again(prepared).patron is not None and flaw != RELAY_FIRST:
             say(RELAY_ON)
         ledger.settle(Concluded(ALREADY + 1, Reason.OK, proved=True), "self_service")
         say(SETTLED)

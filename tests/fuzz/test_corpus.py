@@ -4,9 +4,7 @@ from random import Random
 
 import pytest
 
-from tests.fuzz.counting import counted
-from tests.fuzz.mutating import drawn
-from tests.fuzz.targets import NAMES, targets
+from tests.fuzz.targets import NAMES, counted, drawn, targets
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,6 +6,10 @@ out, so what they alone would notice counts as a survivor; ``--slow`` shows them
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,3 +181,37 @@ def _once(names: Iterable[str]) -> tuple[str, ...]:
 def _found(globs: Iterable[str]) -> tuple[str, ...]:
     found = {path for glob in globs for path in ROOT.glob(glob)}
     return tuple(sorted(path.relative_to(ROOT).as_posix() for path in found))
+
+
+# A copy of the tree to change, and Python in it: the checkout itself is never changed.
+
+COPIED = ("doorctl", "tests", "config", "pyproject.toml", "README.md")
+
+
+def copy_tree(target: Path) -> None:
+    """Copy what doorctl and its tests need into an empty directory."""
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+            shutil.copytree(ROOT / name, target / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, target / name)
+
+
+def python_in(
+    copy: Path, *arguments: str, timeout_s: float | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a copy, on what stands there."""
+    added = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=copy,
+        env={**os.environ, **added},
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider")

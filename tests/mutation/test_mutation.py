@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.mutation.__main__ import drawn_from, gone_from, one_room
-from tests.mutation.mutants import Mutant, mutants_of
+from tests.mutation.mutants import Mutant, as_entry, listed, mutants_of
 from tests.mutation.rooms import ROOMS, ROOT, Room, chosen, files_of, of_files
-from tests.mutation.survivors import as_entry, listed
 
 THROTTLE = "doorctl/access/throttle.py"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.oracle.figures import NS_PER_MS, apart_ms, chance, rows
+from tests.oracle.__main__ import NS_PER_MS, apart_ms, chance, rows
 
 
 def durations(seed: int, shift: float = 0.0, n: int = 200) -> list[int]:

@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
+from tests.mutation.rooms import ROOT
+from tests.planted.__main__ import changed
 from tests.planted.faults import FAULTS, SIMULATION, Fault
-from tests.planted.planting import ROOT, changed
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

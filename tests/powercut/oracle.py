@@ -17,9 +17,9 @@ from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.visits import open_or_create_visits
 from tests.fakes.clock import START, FakeClock
-from tests.faults.apply import STORE_SEAL
 from tests.powercut.model import NOT_MADE, Model, digest
 from tests.store.samples import stamped
+from tests.sync.pushes import SEAL
 
 Opening = Callable[[Path], object]
 
@@ -126,7 +126,7 @@ def _open_visits(path: Path) -> None:
 
 def _open_patrons(path: Path) -> None:
     _keep(path)
-    with closing(open_or_create_patrons(path, STORE_SEAL)) as patrons:
+    with closing(open_or_create_patrons(path, SEAL)) as patrons:
         patrons.held()
 
 

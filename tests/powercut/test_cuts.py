@@ -2,12 +2,113 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.powercut.cuts import Boundaries, Cut, Flag, Kind, Write
+from tests.powercut.cuts import (
+    ENTRY,
+    MAGIC,
+    SUPER,
+    VERSION,
+    Boundaries,
+    Cut,
+    Flag,
+    Kind,
+    Write,
+    writes,
+)
 from tests.powercut.replay import chosen
-from tests.powercut.test_writes import LOGS, data
+
+SECTOR = 512
+
+
+def logged(entries: list[Write], *, sector: int = SECTOR) -> bytes:
+    """Return a log as the kernel writes it."""
+    log = SUPER.pack(MAGIC, VERSION, len(entries), sector).ljust(sector, b"\0")
+    for entry in entries:
+        mark = entry.mark.encode()
+        sectors = len(entry.data) // sector
+        head = ENTRY.pack(entry.at // sector, sectors, entry.flags, len(mark)) + mark
+        log += head.ljust(sector, b"\0") + bytes(entry.data)
+    return log
+
+
+def data(number: int, sectors: int = 1) -> memoryview:
+    """Return so many sectors of one byte."""
+    return memoryview(bytes([number]) * SECTOR * sectors)
+
+
+WRITES = st.builds(
+    lambda at, byte, sectors, flags: Write(at * SECTOR, data(byte, sectors), flags),
+    st.integers(0, 2**40),
+    st.integers(0, 255),
+    st.integers(0, 9),
+    st.sampled_from([Flag(0), Flag.FUA, Flag.FLUSH, Flag.FLUSH | Flag.FUA, Flag.METADATA]),
+)
+MARKS = st.builds(
+    lambda text: Write(0, data(0, 0), Flag.MARK, text),
+    st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=100),
+)
+LOGS = st.lists(WRITES | MARKS, max_size=20)
+
+
+@given(LOGS)
+def test_what_was_logged_comes_back(entries: list[Write]) -> None:
+    """Places, bytes, flags and marks, in their order; a flush of nothing among them."""
+    assert list(writes(logged(entries) + b"what was there before")) == entries
+
+
+@given(LOGS, st.data())
+def test_a_log_that_is_cut_off_is_refused(entries: list[Write], draw: st.DataObject) -> None:
+    """A state is never rebuilt from half a log."""
+    log = logged([*entries, Write(0, data(1), Flag(0))])
+    length = draw.draw(st.integers(0, len(log) - 1))
+
+    with pytest.raises(ValueError, match="log"):
+        list(writes(log[:length]))
+
+
+@given(st.binary(max_size=4096))
+def test_anything_else_is_refused_or_read(found: bytes) -> None:
+    """Whatever the bytes are, nothing but a ValueError is raised."""
+    try:
+        list(writes(SUPER.pack(MAGIC, VERSION, 3, SECTOR) + found))
+    except ValueError:
+        return
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        (SUPER.pack(MAGIC + 1, VERSION, 0, SECTOR), "magic"),
+        (SUPER.pack(MAGIC, VERSION + 1, 0, SECTOR), "version 2"),
+        (SUPER.pack(MAGIC, VERSION, 0, 100), "sector"),
+        (logged([Write(0, data(1), Flag(0))])[:SECTOR], "ends"),
+        (
+            SUPER.pack(MAGIC, VERSION, 1, SECTOR).ljust(SECTOR, b"\0")
+            + ENTRY.pack(0, 0, 64, 0).ljust(SECTOR, b"\0"),
+            "flags",
+        ),
+    ],
+)
+def test_what_this_version_does_not_know_is_refused(log: bytes, told: str) -> None:
+    """Another format, or a flag that may mean that something lasts, is not guessed at."""
+    with pytest.raises(ValueError, match=told):
+        list(writes(log))
+
+
+def test_a_discard_writes_nothing() -> None:
+    """It has a place and a length, but no data behind it in the log."""
+    head = ENTRY.pack(8, 16, Flag.DISCARD, 0).ljust(SECTOR, b"\0")
+    after = logged([Write(0, data(7), Flag(0))])[SECTOR:]
+    log = SUPER.pack(MAGIC, VERSION, 2, SECTOR).ljust(SECTOR, b"\0") + head + after
+
+    discard, write = writes(log)
+
+    assert (discard.at, len(discard.data)) == (8 * SECTOR, 0)
+    assert bytes(write.data) == bytes(data(7))
+
 
 SEEDS = st.integers(0, 100)
 

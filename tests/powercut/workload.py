@@ -36,8 +36,8 @@ from doorctl.sync.rows import Line, Removal
 from doorctl.web.pushes import Reception
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.faults.apply import STORE_SEAL, TERMS, rows, take_in_by
-from tests.sync.pushes import Document
+from tests.faults.apply import rows, take_in_by
+from tests.sync.pushes import SEAL, USUAL_TERMS, Document
 
 # Marks in the disk's log, by the kernel's own interface: a process for each would take seconds.
 #
@@ -111,13 +111,13 @@ class Branch:
         self._epoch = 0
         self._attempt = 0
         self._visits, self._patrons, self._branch = _made(directory, acknowledge, opened, stack)
-        lookup = stack.enter_context(closing(PatronCache(self._patrons.path, STORE_SEAL)))
+        lookup = stack.enter_context(closing(PatronCache(self._patrons.path, SEAL)))
         book = stack.enter_context(closing(BranchRecords(self._branch.path)))
         self._reception = Reception(
-            TERMS, writer=self._patrons, lookup=lookup, clock=self._clock, directory=directory
+            USUAL_TERMS, writer=self._patrons, lookup=lookup, clock=self._clock, directory=directory
         )
         self._ledger = Ledger(
-            sealer=ArgonSealer(KEY, STORE_SEAL.memory_kib, STORE_SEAL.iterations),
+            sealer=ArgonSealer(KEY, SEAL.memory_kib, SEAL.iterations),
             patrons=lookup,
             visits=self._visits,
             clock=self._clock,
@@ -205,13 +205,13 @@ def _made(
     paths = [directory / name for name in FILES]
     create_visits(paths[0])
     acknowledge()
-    create_patrons(paths[1], STORE_SEAL)
+    create_patrons(paths[1], SEAL)
     acknowledge()
     create_branch(paths[2])
     acknowledge()
     made = (
         stack.enter_context(closing(VisitStore(paths[0]))),
-        stack.enter_context(closing(PatronCacheWriter(paths[1], STORE_SEAL))),
+        stack.enter_context(closing(PatronCacheWriter(paths[1], SEAL))),
         stack.enter_context(closing(BranchRecordsWriter(paths[2]))),
     )
     for each in made:

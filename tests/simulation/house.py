@@ -18,11 +18,10 @@ from doorctl.access.panel import Display
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import CardReader
 from doorctl.config.tables import Door
-from doorctl.config.tables import Push as Limits
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.core.moments import KeptReadings
-from doorctl.core.ports import EventLog, Seal
+from doorctl.core.ports import EventLog
 from doorctl.doord.chores import Housekeeping
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
@@ -39,7 +38,7 @@ from doorctl.store.records import AuditTrail
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, forget_erased
 from doorctl.store.visit_purge import purge
-from doorctl.sync.receive import Terms, guard
+from doorctl.sync.receive import guard
 from doorctl.web.pushes import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.simulation import oracle
@@ -56,15 +55,14 @@ from tests.simulation.disk import (
 )
 from tests.simulation.lines import SimInputs, SimRelay, SimSignals, SimSupervisor
 from tests.simulation.pushes import MINIMUM_AGE
-from tests.sync.pushes import KEY, SEAL
+from tests.sync.pushes import SEAL, USUAL_TERMS
 
 RELEASE_S = 5.0
 EXIT_S = 4.0
 RETENTION = timedelta(days=30)
-STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
 GUARD_PERCENT, GUARD_FLOOR = 40.0, 6
 INSTALLATION_KEY = InstallationKey(bytes(range(32)))
-TERMS = Terms("oest", (KEY.verify_key(),), Limits(), SEAL, guard(GUARD_PERCENT, GUARD_FLOOR))
+TERMS = replace(USUAL_TERMS, guard=guard(GUARD_PERCENT, GUARD_FLOOR))
 POLICY = Policy(max_cache_age=oracle.CACHE_GOOD_FOR, minimum_age=MINIMUM_AGE, branch="oest")
 WAITING = replace(POLICY, first_card=frozenset({"caretaker"}))
 DOOR_RULES = Door(release_s=RELEASE_S, exit_release_s=EXIT_S, interlock_wait_s=0.0)
@@ -202,7 +200,7 @@ class DoorProcess:
         self._set_aside(disk, log)
         self.worker = SimWorker(machine.agenda, machine.rng, event_queue.put)
         self.visits = SimVisits(disk, watch.opened, watch.closed)
-        self.patrons = SimPatrons(disk.path(PATRONS), STORE_SEAL)
+        self.patrons = SimPatrons(disk.path(PATRONS), SEAL)
         self.branch = SimBranch(disk.path(BRANCH))
         self.patrons.disk = self.branch.disk = disk
         self.steady = SteadyVisitLog(self.visits, log)
@@ -371,9 +369,9 @@ class WebProcess:
         self.erasures = StoredErasures(branch)
         if not path.exists():
             create_file(path)
-        self.register = SimRegister(path, STORE_SEAL, self.erasures)
+        self.register = SimRegister(path, SEAL, self.erasures)
         self.register.disk = disk
-        self.lookup = PatronCache(path, STORE_SEAL)
+        self.lookup = PatronCache(path, SEAL)
         disk.writers[PATRONS] = lambda: self.register.database
         disk.writers[BRANCH] = lambda: self.rights.database
         self.reception = Reception(

@@ -25,9 +25,8 @@ from tests.simulation import oracle
 from tests.simulation.clock import COPENHAGEN
 from tests.simulation.disk import BRANCH, PATRONS, VISITS
 from tests.simulation.house import CALENDAR, POLICY, RELEASE_S, RETENTION
-from tests.simulation.oracle import BEFORE_PROOF, Guesses
+from tests.simulation.oracle import BEFORE_PROOF, Guesses, Swipe, must
 from tests.simulation.pushes import key_of, number, sealed
-from tests.simulation.witness import Swipe, must
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

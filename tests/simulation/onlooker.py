@@ -11,8 +11,7 @@ from doorctl.doord.chores import PURGE_STEP_S
 from doorctl.privacy.retention import PurgeReport
 from tests.simulation import invariants
 from tests.simulation.disk import VISITS
-from tests.simulation.oracle import MOST_WRONG_PINS, STAFF_ONLY_AFTER, Guesses
-from tests.simulation.witness import Entry, must
+from tests.simulation.oracle import MOST_WRONG_PINS, STAFF_ONLY_AFTER, Entry, Guesses, must
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

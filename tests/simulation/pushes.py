@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -12,13 +11,14 @@ from random import Random
 
 from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.sync.document import Kind, write_document
+from doorctl.sync.document import Kind
 from doorctl.sync.receive import Received
 from doorctl.sync.rows import Line, Removal
 from doorctl.web.pushes import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.simulation.oracle import Person, is_caretaker
-from tests.sync.pushes import KEY, OTHER_KEY, SEAL
+from tests.sync.pushes import KEY, OTHER_KEY, fed
+from tests.sync.pushes import Document as Written
 
 PATRONS = 30
 MINIMUM_AGE = 14
@@ -138,21 +138,9 @@ class Library:
     def _written(
         self, kind: Kind, rows: Sequence[Line], epoch: int, held: int, *, forged: bool = False
     ) -> bytes:
-        target = io.BytesIO()
-        write_document(
-            target,
-            rows,
-            branch="oest",
-            kind=kind,
-            epoch=epoch,
-            previous_epoch=held,
-            seal=SEAL,
-            minimum_age=MINIMUM_AGE,
-            approved_by=None,
-            private_key=OTHER_KEY if forged else KEY,
-            compress=self.rng.random() < 0.3,
-        )
-        return target.getvalue()
+        key = OTHER_KEY if forged else KEY
+        written = Written(rows, kind, epoch=epoch, previous_epoch=held, key=key)
+        return written.data(compress=self.rng.random() < 0.3)
 
     def _day(self, spread: int) -> date:
         return self.today + timedelta(days=self.rng.randrange(-spread // 4, spread))
@@ -165,6 +153,4 @@ def take_in(reception: Reception, document: Document, chunk_bytes: int) -> Recei
         DoorctlError: it is refused, or the disk fails.
     """
     with closing(reception.staging()) as staging:
-        for place in range(0, len(document.data), chunk_bytes):
-            staging.feed(document.data[place : place + chunk_bytes])
-        return reception.settle(staging.finish(), document.kind)
+        return reception.settle(fed(staging, document.data, chunk_bytes).finish(), document.kind)

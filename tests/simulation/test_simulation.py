@@ -6,10 +6,9 @@ from random import Random
 import pytest
 
 from doorctl.access import throttle
-from tests.simulation.__main__ import failed_seeds, slices
+from tests.simulation.__main__ import failed_seeds, run, slices
 from tests.simulation.disk import Disk, PowerCutError
-from tests.simulation.running import run
-from tests.simulation.witness import BrokenError, must
+from tests.simulation.oracle import BrokenError, must
 
 A_WEEK = 7 / 365.25
 

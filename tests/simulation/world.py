@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,10 +27,33 @@ from tests.simulation.disk import BRANCH, PATRONS, Disk, PowerCutError
 from tests.simulation.house import DoorProcess, Machine, WebProcess, clock_on_record
 from tests.simulation.lines import SimInputs, SimRelay, SimSignals, SimSupervisor
 from tests.simulation.onlooker import Onlooker
-from tests.simulation.oracle import Now, Person
+from tests.simulation.oracle import Now, Person, Swipe, Witness, must
 from tests.simulation.pushes import Document, Library
-from tests.simulation.trace import Trace
-from tests.simulation.witness import Swipe, Witness, must
+
+# What happened, line by line: hashed, so that two runs can be compared, and the last 30 kept.
+
+KEPT_LINES = 30
+
+
+class Trace:
+    """Lines of a time, an event and an effect; none names a person or a path."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.last: deque[str] = deque(maxlen=KEPT_LINES)
+        self._digest = hashlib.sha256()
+
+    def note(self, ms: int, event: str, effect: object = "") -> None:
+        """Add a line."""
+        self.steps += 1
+        line = f"{ms / 1000:.3f} {event} {effect}"
+        self.last.append(f"{self.steps} {line}")
+        self._digest.update(line.encode() + b"\n")
+
+    def hash(self) -> str:
+        """Return the SHA-256 of all lines so far, in hex."""
+        return self._digest.hexdigest()
+
 
 TURN_MS = 1000
 LONG_AGO_MS = -1_000_000

@@ -23,11 +23,8 @@ import click
 from doorctl.demo.door import Wires
 from doorctl.store.keys import ArgonSealer, read_key
 from tests.soak.disk import Filling, SmallDisk, SmallFiles, with_own_mounts
-from tests.soak.people import order, sealed, visitors
-from tests.soak.report import Run, told
-from tests.soak.sampling import Sampler
-from tests.soak.visits import Visits
-from tests.soak.web import Looking, Pushing, add_account
+from tests.soak.people import Looking, Pushing, Visits, add_account, order, sealed, visitors
+from tests.soak.report import Run, Sampler, told
 from tests.web.branch import Branch
 
 PUSH_EVERY_S, PAGE_EVERY_S, PURGE_EVERY_S = 7.0, 1.0, 45.0

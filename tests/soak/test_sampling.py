@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from tests.soak.sampling import Sample, growths, wal_growth
+from tests.soak.report import Sample, growths, wal_growth
 
 STEEPEST = 200.0
 """KiB a minute."""

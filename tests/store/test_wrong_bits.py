@@ -24,7 +24,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.subject import restrict
 from doorctl.sync.receive import unguarded
 from tests.fakes.clock import START, FakeClock
-from tests.faults.apply import STORE_SEAL
+from tests.sync.pushes import SEAL
 
 CARD = b"k" * 16
 CHECK = b"c" * 32
@@ -86,29 +86,29 @@ def push(writer: PatronCacheWriter, *rows: SealedRow) -> None:
 def test_a_wrong_bit_in_a_patrons_row_lets_nobody_in(tmp_path: Path) -> None:
     """It is the patron as pushed, another PIN, nobody at all, or damage that is told."""
     path = tmp_path / "patrons.db"
-    create_patrons(path, STORE_SEAL)
-    with closing(PatronCacheWriter(path, STORE_SEAL)) as writer:
+    create_patrons(path, SEAL)
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
         push(writer, SealedRow(CARD, PATRON))
 
     def ask() -> object:
-        with closing(PatronCache(path, STORE_SEAL)) as cache:
+        with closing(PatronCache(path, SEAL)) as cache:
             found = cache.find(CARD)
             return found and replace(found, pin_check=CHECK)
 
     assert answers(path, "patrons", ask) <= {PATRON, None}
-    with closing(PatronCache(path, STORE_SEAL)) as cache:
+    with closing(PatronCache(path, SEAL)) as cache:
         assert cache.find(CARD) == PATRON
 
 
 def test_a_wrong_bit_in_the_cache_makes_it_no_younger(tmp_path: Path) -> None:
     """When it was applied, and for which age limit, is as it was, or damage."""
     path = tmp_path / "patrons.db"
-    create_patrons(path, STORE_SEAL)
-    with closing(PatronCacheWriter(path, STORE_SEAL)) as writer:
+    create_patrons(path, SEAL)
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
         push(writer)
 
     def ask() -> object:
-        with closing(PatronCache(path, STORE_SEAL)) as cache:
+        with closing(PatronCache(path, SEAL)) as cache:
             stamp = cache.stamp()
             return stamp.applied_at, stamp.minimum_age
 
@@ -122,16 +122,16 @@ def test_the_same_rows_again_mend_a_wrong_bit(tmp_path: Path) -> None:
     found by nothing; in a page's number of rows it hid all bans.
     """
     path = tmp_path / "patrons.db"
-    create_patrons(path, STORE_SEAL)
+    create_patrons(path, SEAL)
     for mended in (False, True):
-        with closing(PatronCacheWriter(path, STORE_SEAL)) as writer:
+        with closing(PatronCacheWriter(path, SEAL)) as writer:
             push(writer, SealedRow(CARD, PATRON))
-        with closing(PatronCache(path, STORE_SEAL)) as cache:
+        with closing(PatronCache(path, SEAL)) as cache:
             assert cache.find(CARD) == PATRON
         if not mended:
             with closing(sqlite3.connect(path)) as other, other:
                 other.execute("UPDATE patrons SET twice = replace(twice, '1002', '1003')")
-            with closing(PatronCache(path, STORE_SEAL)) as cache, pytest.raises(StoreDamagedError):
+            with closing(PatronCache(path, SEAL)) as cache, pytest.raises(StoreDamagedError):
                 cache.find(CARD)
 
 

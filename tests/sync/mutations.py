@@ -16,14 +16,11 @@ from itertools import islice
 from pathlib import Path
 
 from doorctl.core.errors import PushError
-from doorctl.core.ports import Seal
 from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.receive import Applying, Push
-from tests.sync.pushes import SEAL, receive, staging_of
+from tests.sync.pushes import SEAL, fed, receive, staging_of
 from tests.sync.tampering import HELD, Mutant, mutants
-
-CHUNK_BYTES = 1000
 
 
 class WouldApplyError(Exception):
@@ -46,9 +43,8 @@ class Target:
 
     def __init__(self, directory: Path) -> None:
         path = directory / "patrons.db"
-        seal = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
-        create_patrons(path, seal)
-        self._writer = PatronCacheWriter(path, seal)
+        create_patrons(path, SEAL)
+        self._writer = PatronCacheWriter(path, SEAL)
         self._reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         self._receive(HELD.data())
         self._before = self._dump_hash()
@@ -81,10 +77,7 @@ class Target:
         return hashlib.sha256("\n".join(self._reader.iterdump()).encode()).hexdigest()
 
     def _receive(self, data: bytes, journal: PushJournal | None = None) -> None:
-        staging = staging_of()
-        for start in range(0, len(data), CHUNK_BYTES):
-            staging.feed(data[start : start + CHUNK_BYTES])
-        receive(staging.finish(), self._writer, journal=journal)
+        receive(fed(staging_of(), data).finish(), self._writer, journal=journal)
 
 
 def _unpacked(data: bytes) -> bytes:

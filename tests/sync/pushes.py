@@ -26,6 +26,7 @@ OTHER_KEY = SigningKey(bytes(32))
 SEAL = Seal("0badcafe", 64, 1)
 LIMITS = Limits(max_bytes=1_000_000, max_rows=10_000)
 TERMS = Terms("oest", (KEY.verify_key(),), LIMITS, SEAL, unguarded)
+USUAL_TERMS = replace(TERMS, limits=Limits())
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 EMPTY_DIGEST = hashlib.sha256().hexdigest()
 
@@ -81,6 +82,13 @@ def stage(*chunks: bytes, limits: Limits = LIMITS) -> Staged:
     for chunk in chunks:
         staging.feed(chunk)
     return staging.finish()
+
+
+def fed(staging: Staging, data: bytes, chunk_bytes: int = 1000) -> Staging:
+    """Feed a push in chunks, as it comes from a network, and return what takes it in."""
+    for place in range(0, len(data), chunk_bytes):
+        staging.feed(data[place : place + chunk_bytes])
+    return staging
 
 
 def staging_of(*, limits: Limits = LIMITS, keys: Iterable[SigningKey] = (KEY,)) -> Staging:

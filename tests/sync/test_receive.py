@@ -21,7 +21,6 @@ from doorctl.core.errors import (
     PushOutOfOrderError,
     StoreError,
 )
-from doorctl.core.ports import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
@@ -37,8 +36,6 @@ from doorctl.sync.receive import (
 from doorctl.sync.rows import Line, Removal
 from tests.fakes.memory_store import MemoryPatrons
 from tests.sync.pushes import NOON, SEAL, TERMS, Document, receive, row, stage
-
-STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
 
 
 def refusing(_changes: Changes) -> None:
@@ -350,14 +347,14 @@ class LyingDisk(FailingDisk):
 def path(tmp_path: Path) -> Path:
     """Where an empty cache stands."""
     path = tmp_path / "patrons.db"
-    create_patrons(path, STORE_SEAL)
+    create_patrons(path, SEAL)
     return path
 
 
 @pytest.fixture
 def writer(path: Path) -> Iterator[PatronCacheWriter]:
     """Its writer."""
-    with closing(PatronCacheWriter(path, STORE_SEAL)) as writer:
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
         yield writer
 
 
@@ -487,5 +484,5 @@ def test_a_town_is_taken_in_with_flat_memory(
     assert received.applied == count
     assert pushed.stat().st_size > 240 * count
     assert peak < 4_000_000
-    with closing(PatronCache(path, STORE_SEAL)) as cache:
+    with closing(PatronCache(path, SEAL)) as cache:
         assert cache.stamp().patrons == count

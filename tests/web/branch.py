@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import queue
@@ -27,11 +26,12 @@ from doorctl.demo import tether
 from doorctl.demo.door import Line, Wires, shipped
 from doorctl.services.installation import initialise
 from doorctl.store.keys import create_signing_key, key_id, read_key, read_signing_key
-from doorctl.sync.document import Kind, SigningKey, write_document
+from doorctl.sync.document import Kind
 from doorctl.sync.rows import Line as Written
 from tests.e2e.commands import Forking
 from tests.e2e.door import Staged
 from tests.sources.http_server import free_port
+from tests.sync.pushes import Document
 
 LIMIT_S = 30.0
 """Longest wait for anything; a test asserts that it comes, not when."""
@@ -129,35 +129,16 @@ class Branch:
         """Return what the process wrote on stderr."""
         return (self.directory / "web.stderr").read_text(encoding="utf-8")
 
+    def written(self, lines: Iterable[Written], epoch: int, **more: Any) -> Document:
+        """Return a push as the sender makes it, which follows on the one before."""
+        usual = {"previous_epoch": epoch - 1, "branch": "demo", "seal": self.seal, "key": self.key}
+        return Document(lines, epoch=epoch, **{**usual, **more})
+
     def document(
-        self,
-        lines: Iterable[Written],
-        epoch: int,
-        *,
-        kind: Kind = "snapshot",
-        previous: int | None = None,
-        key: SigningKey | None = None,
-        branch: str = "demo",
-        seal: Seal | None = None,
-        approved_by: str | None = None,
-        compress: bool = False,
+        self, lines: Iterable[Written], epoch: int, *, compress: bool = False, **more: Any
     ) -> bytes:
-        """Return a push as the sender writes it."""
-        target = io.BytesIO()
-        write_document(
-            target,
-            lines,
-            branch=branch,
-            kind=kind,
-            epoch=epoch,
-            previous_epoch=epoch - 1 if previous is None else previous,
-            seal=seal or self.seal,
-            minimum_age=14,
-            approved_by=approved_by,
-            private_key=key or self.key,
-            compress=compress,
-        )
-        return target.getvalue()
+        """Return its bytes."""
+        return self.written(lines, epoch, **more).data(compress=compress)
 
     def ask(self, method: str, path: str, **request: Any) -> httpx2.Response:
         """Send a request on a connection of its own."""

@@ -77,7 +77,7 @@ def test_the_same_push_again_changes_nothing(shared: Branch) -> None:
 def test_an_older_push_is_409(shared: Branch) -> None:
     """What was replayed or overtaken is refused."""
     shared.fill()
-    document = shared.document(rows(99), 1, previous=0)
+    document = shared.document(rows(99), 1, previous_epoch=0)
     shared.fill()
 
     status, answer = refusal(shared, document)

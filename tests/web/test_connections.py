@@ -30,7 +30,7 @@ from doorctl.web.serving import (
     Rationed,
     listen,
 )
-from tests.browser.serving import serving
+from tests.browser.screens import serving
 from tests.web.branch import LIMIT_S, Branch, answer_of, rows
 from tests.web.certificates import Authority
 

@@ -167,7 +167,7 @@ def test_a_lost_register_is_not_brought_back_by_an_old_push(branch: Branch) -> N
     Bug (attack review): after the register was lost an old push was taken again.
     """
     old = branch.document(rows(120), 2, approved_by="Karen")
-    changes = branch.document([row(200)], 6, kind="changes", previous=5)
+    changes = branch.document([row(200)], 6, kind="changes", previous_epoch=5)
     assert branch.push(old).status_code == 200
     assert branch.push(branch.document(rows(100), 5, approved_by="Karen")).status_code == 200
     branch.end()

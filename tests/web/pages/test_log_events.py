@@ -19,7 +19,7 @@ from doorctl.services.app import App
 from doorctl.services.visits import version
 from doorctl.web.staff.log import MOST_CLIENTS, MOST_OF_ONE, LogEvents, log_pages
 from doorctl.web.staff.log import Limits as Lasting
-from tests.browser.serving import serving
+from tests.browser.screens import serving
 from tests.web.door_log import WrittenLog, visit
 from tests.web.listening import Listener, listening
 from tests.web.pages import staging
