@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, InitVar, dataclass
 from datetime import timedelta
 from hashlib import sha256
 from threading import Lock
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from doorctl.core.alarms import (
     DOOR_SILENT,
@@ -24,16 +24,7 @@ from doorctl.core.errors import DoorctlError, NotAnsweringError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import AlarmOnce, AlarmSink, Clock, EventLog, Notice, NotSentError
 
-
-class OfAKind(Protocol):
-    """An item of an outbox; its kind is a name in the list of alarms, or any other."""
-
-    @property
-    def kind(self) -> str:
-        """The alarm's kind."""
-
-
-T = TypeVar("T", bound=OfAKind)
+T = TypeVar("T", bound=RaisedAlarm | Notice)
 
 MOST_WAITING = 50
 """More than a night's alarms; the oldest is dropped first: the newest says how things are."""
@@ -109,11 +100,6 @@ class Outbox(Generic[T]):
         self._failures = 0
         self._next_s = 0.0
 
-    @property
-    def waits(self) -> bool:
-        """Whether an item waits."""
-        return bool(self._for_people or self._others)
-
     def kinds(self) -> frozenset[str]:
         """Return the kinds of all items that wait. Thread-safe."""
         with self._guard:
@@ -131,8 +117,8 @@ class Outbox(Generic[T]):
         with self._guard:
             self._hurry = True
 
-    def turn(self, now_s: float) -> None:
-        """Hand over what waits, unless the last failure was too recent; monotonic seconds.
+    def turn(self, now_s: float) -> bool:
+        """Hand over what waits, unless the last failure was too recent; tell whether any is left.
 
         Any error other than `NotSentError` reaches the caller; its item is lost.
         """
@@ -148,6 +134,7 @@ class Outbox(Generic[T]):
             else:
                 self._failures, self._next_s, self.fails = 0, 0.0, False
                 self._drop(kept)
+        return bool(self._for_people or self._others)
 
     def _line(self, item: T) -> deque[_Kept[T]]:
         known = KINDS.get(item.kind)
@@ -187,7 +174,7 @@ class Outbox(Generic[T]):
                 line.popleft()
 
 
-def _is_urgent(item: OfAKind) -> bool:
+def _is_urgent(item: RaisedAlarm | Notice) -> bool:
     known = KINDS.get(item.kind)
     return known is not None and known.urgency is Urgency.NOW
 
@@ -253,8 +240,7 @@ class Notifier:
             moment = self._clock.moment()
             for heard in notices:
                 self._outbox.put(notice(heard, self._branch, moment, now_s))
-            self._outbox.turn(now_s)
-            return self._outbox.waits or self._rationing.waits
+            return self._outbox.turn(now_s) or self._rationing.waits
 
     def _send(self, made: Notice) -> None:
         self._sink.send(made)

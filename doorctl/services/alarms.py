@@ -54,8 +54,9 @@ class DoorsAlarms:
         self._asked_s: float | None = None
         self._journal, self._clock, self._raised = log, clock, Raised()
         send = AlarmsOverSocket(config.web.socket, clock).send
-        self._outbox: Outbox[RaisedAlarm] = Outbox(send, self._failed, given_up_s=math.inf)
-        self._thread = started(self._turn, "alarms", log, stack)
+        outbox: Outbox[RaisedAlarm] = Outbox(send, self._failed, given_up_s=math.inf)
+        self._put = outbox.put
+        self._wake = started(lambda: outbox.turn(clock.monotonic_s()), "alarms", log, stack).wake
         self.log: EventLog = AlarmLog(log, self._hear, clock)
         self.answers: Answers = standing_answers(self._asked, clock)
 
@@ -73,12 +74,8 @@ class DoorsAlarms:
 
     def _hear(self, heard: RaisedAlarm) -> None:
         self._raised.hear(heard)
-        self._outbox.put(heard)
-        self._thread.wake()
-
-    def _turn(self) -> bool:
-        self._outbox.turn(self._clock.monotonic_s())
-        return self._outbox.waits
+        self._put(heard)
+        self._wake()
 
     def _failed(self, why: str) -> None:
         if self.wanted:
@@ -275,7 +272,9 @@ class WebsAlarms:
             records, branch, self._silence, lambda: not all(way.fails for way in self.ways)
         )
         self._silence_again(records)
-        self._wake = started(self._turn, "standing", self._journal, stack).wake
+        self._wake = started(
+            lambda: self._waiting.turn(self._clock.monotonic_s()), "standing", self._journal, stack
+        ).wake
         question = Question("status")
         watch = DoorWatch(
             lambda: ask(self._config.control.socket, question, timeout_s=WATCH_LIMIT_S), self.log
@@ -316,10 +315,6 @@ class WebsAlarms:
             way.hear(heard)
         self._waiting.put(heard)
         self._wake()
-
-    def _turn(self) -> bool:
-        self._waiting.turn(self._clock.monotonic_s())
-        return self._waiting.waits
 
     def _keep(self, heard: RaisedAlarm) -> None:
         now_s = self._clock.monotonic_s()

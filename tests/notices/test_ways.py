@@ -1,9 +1,13 @@
-"""Alarms by e-mail, through a real mail server: encrypted, plain to read, never half sent."""
+"""Alarms by e-mail and by webhook, and the dead-man's switch: through real servers."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import ssl
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +18,17 @@ from hypothesis import strategies as st
 
 from doorctl.config.tables import AlarmEmail
 from doorctl.core.alarms import KINDS
+from doorctl.core.errors import NotAnsweringError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import Notice, NotSentError
-from doorctl.notices.ways import MailSink, lines, written
+from doorctl.notices.ways import DeadMansSwitch, MailSink, WebhookSink, lines, written
+from doorctl.services.alarms import BEAT_AFTER_S, BEAT_EVERY_S, BEAT_TURN_S, Heartbeat
+from tests.fakes.clock import FakeClock
+from tests.fakes.event_log import FakeEventLog
 from tests.notices.mail_server import PASSWORD, USER, Mailroom, mail_server, speaking
 from tests.notices.samples import BRANCH, a_notice
+from tests.sources.branch_server import Script, serving
 from tests.web.certificates import Authority
 
 TO = ("vagt@randers.example", "teknik@randers.example")
@@ -232,3 +241,138 @@ def test_a_line_break_that_slips_through_sends_nothing(broken: str, room: Mailro
         sink(route(port)).send(notice)
 
     assert room.messages == []
+
+
+# By webhook: signed, believed, never redirected.
+
+SECRET = "a-shared-Secret~1"
+
+
+@contextmanager
+def hook(url: str, authority: Path | None = None, **limits: float) -> Iterator[WebhookSink]:
+    """Make a sink that believes one authority, and close it."""
+    context = ssl.create_default_context(cafile=authority)
+    made = WebhookSink(url, Masked(SECRET), context, **limits)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def test_the_document_says_all_and_is_signed() -> None:
+    """Whoever has the secret can tell that it is ours and whole; a second try has the same id."""
+    script = Script(status=204, body=b"")
+    notice = a_notice("door_held_cleared", "closed again", times=2)
+    with serving(script) as port, hook(f"http://127.0.0.1:{port}/doorctl") as way:
+        way.send(notice)
+        way.send(notice)
+
+    (first, second) = script.requests
+    method, path, body, headers = first
+    assert (method, path, body) == ("POST", "/doorctl", second[2])
+    assert headers["Content-Type"] == "application/json"
+    wanted = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    assert headers["X-Doorctl-Signature"] == f"sha256={wanted}"
+    assert json.loads(body) == {
+        "format": "doorctl-alarm/1",
+        "id": notice.id,
+        "branch": BRANCH,
+        "kind": "door_held_cleared",
+        "urgency": "note",
+        "at": "2026-03-02T19:04:05+01:00",
+        "clock": "trusted",
+        "times": 2,
+        "clears": "door_held",
+        "why": "closed again",
+        "means": {"da": "Døren er lukket igen.", "en": "The door is closed again."},
+        "do": {"da": "Der skal ikke gøres noget.", "en": "Do nothing."},
+    }
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 404, 429, 500, 503])
+def test_anything_but_success_is_not_sent(status: int) -> None:
+    """A redirect is not followed: an alarm goes where the configuration says, or nowhere."""
+    script = Script(status=status, headers={"Location": "/elsewhere"})
+    with (
+        serving(script) as port,
+        hook(f"http://127.0.0.1:{port}/") as way,
+        pytest.raises(NotSentError, match=f"HTTP status {status}"),
+    ):
+        way.send(a_notice())
+
+    assert [path for _, path, _, _ in script.requests] == ["/"]
+
+
+def test_the_secret_can_not_be_printed() -> None:
+    """It stands in no message and in no representation."""
+    with hook("http://127.0.0.1:9") as way:
+        assert SECRET not in repr(vars(way))
+
+
+# The hourly question to a dead-man's switch.
+
+
+class Beating:
+    """A heartbeat whose switch answers to order, and a door that decides or not."""
+
+    def __init__(self, port: int, script: Script) -> None:
+        self.script, self.decides = script, True
+        self.clock, self.log = FakeClock(), FakeEventLog()
+        self.switch = DeadMansSwitch(f"http://127.0.0.1:{port}/0f3a", ssl.create_default_context())
+        self._beating = Heartbeat(self._well, self.switch.beat, self.clock, self.log)
+
+    def _well(self) -> None:
+        if not self.decides:
+            raise NotAnsweringError("the door")
+
+    def after(self, seconds: float) -> int:
+        """Turn as often as the thread does for so long; return how often the switch was asked."""
+        for _ in range(round(seconds / BEAT_TURN_S)):
+            self.clock.advance(BEAT_TURN_S)
+            assert self._beating.turn()
+        return len(self.script.requests)
+
+
+@pytest.fixture
+def beating() -> Iterator[Beating]:
+    """Give one whose web process has just begun."""
+    script = Script()
+    with serving(script) as port:
+        beating = Beating(port, script)
+        yield beating
+        beating.switch.close()
+
+
+def test_it_is_asked_each_hour_with_nothing_in_it(beating: Beating) -> None:
+    """Not at the start: a web process that dies at once, again and again, must not look well."""
+    assert beating.after(BEAT_AFTER_S - BEAT_TURN_S) == 0
+    assert beating.after(BEAT_TURN_S) == 1
+    assert beating.after(BEAT_EVERY_S - BEAT_TURN_S) == 1
+    assert beating.after(BEAT_TURN_S) == 2
+
+    assert {(method, path, body) for method, path, body, _ in beating.script.requests} == {
+        ("GET", "/0f3a", b"")
+    }
+
+
+def test_a_door_that_does_not_decide_is_not_called_well(beating: Beating) -> None:
+    """Until it does again; then at once, for somebody is on the way."""
+    beating.decides = False
+    assert beating.after(2 * BEAT_EVERY_S) == 0
+    beating.decides = True
+
+    assert beating.after(BEAT_TURN_S) == 1
+    assert beating.log.lines == []
+
+
+def test_a_switch_that_fails_is_told_once_and_asked_again(beating: Beating) -> None:
+    """Each minute; the alarm does not quote the address, which is a secret."""
+    beating.script.status = 500
+    assert beating.after(BEAT_AFTER_S) == 1
+    assert beating.after(3 * BEAT_TURN_S) == 4
+    beating.script.status = 200
+    assert beating.after(BEAT_EVERY_S) == 5
+
+    (line,) = beating.log.lines
+    assert line["kind"] == "alarm_not_sent"
+    assert line["why"] == "the heartbeat answers with HTTP status 500"
