@@ -51,23 +51,6 @@ class AlarmOnce:
         self.stands = why is not None
 
 
-class Supervisor(Protocol):
-    """The program that restarts the daemon (systemd). Never raises."""
-
-    def ready(self) -> None:
-        """Say that the daemon decides from now on."""
-
-    def alive(self, within_s: float | None = None) -> None:
-        """Feed the watchdog; only from a loop that has just proved that it works.
-
-        Unless fed again within `within_s`, None for the usual, the process ends, even a stopped
-        one.
-        """
-
-    def stopping(self) -> None:
-        """Say that the daemon is going down on purpose."""
-
-
 @dataclass(frozen=True, slots=True)
 class Notice:
     """An alarm as it leaves the house; it names nobody.

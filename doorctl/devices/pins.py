@@ -141,7 +141,9 @@ def open_factory(name: FactoryName, work_directory: Path) -> Factory:
 
 
 class GpioRelay:
-    """The relay on one Broadcom pin; an output at its off level from the first moment.
+    """The strike's relay on one Broadcom pin; an output at its off level from the first moment.
+
+    One thread; both calls are idempotent.
 
     Raises DeviceError: the pin can't be claimed; later, from every call, that it can't be driven.
     """
@@ -313,11 +315,12 @@ class InputPin:
 
 
 class GpioInputs:
-    """The real Inputs; None for what is not wired.
+    """Door contact, exit button, fire alarm and the other door's contact. One thread.
 
     `wired` has the names of `Levels`. A pin that fails later has its level of `IN_DOUBT` until it
     can be read again. `on_change` is called from the driver's thread at the first edge after each
-    `levels`, so that a wire that chatters fills no queue; it must only post, never raise.
+    `levels`, so that a wire that chatters fills no queue; it must only post, never raise. One can
+    be lost, so ask every second as well.
 
     Raises DeviceError: a pin can't be claimed, or not with its pull; none is kept then.
     """
@@ -334,7 +337,7 @@ class GpioInputs:
             undoing.pop_all()
 
     def levels(self) -> Levels:
-        """Read all pins."""
+        """Read all pins; never raises and filters nothing. None for what is not wired."""
         # Before the first reading: an edge from now on may not show in it.
         self._announced = False
         states: dict[str, bool] = {}
@@ -439,7 +442,7 @@ class GpioOutputs:
 
 
 class GpioSignals(GpioOutputs):
-    """Green and red lamp and buzzer; None for what is not wired."""
+    """Green and red lamp and buzzer at the reader; None for what is not wired. One thread."""
 
     def __init__(
         self, factory: Factory, green: int | None, red: int | None, buzzer: int | None

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from types import MappingProxyType
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -23,13 +22,13 @@ from doorctl.config import Config
 from doorctl.config.tables import OLD_SHARE
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import Moment
-from doorctl.core.ports import Clock, EventLog, Supervisor
+from doorctl.core.ports import EventLog
 from doorctl.devices.pins import outputs_kept
 from doorctl.doord.self_test import Finding, house
 from doorctl.doord.self_test import run as run_self_test
 from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import utc_now
-from doorctl.ops.process import disk_low, undervoltage
+from doorctl.ops.process import SystemdSupervisor, disk_low, undervoltage
 from doorctl.privacy.retention import PurgeReport
 from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.services.app import CERTIFICATE, days_of_keys
@@ -68,123 +67,6 @@ are longer than the 0.3 s for which an SD card stalls; the loop itself never wai
 
 KEEP_TIME_EVERY_S = 600.0
 """How often the high-water mark goes to disk; a power cut loses no more than this."""
-
-
-@dataclass(eq=False, kw_only=True)
-class Housekeeping:
-    """Do the duties of one turn of the loop; one thread.
-
-    Args:
-        supervisor: fed only while everything answers.
-        overdue_s: for how long a job of the scheduler has been due, seconds.
-        purging_since_s: when the running purge began, monotonic seconds; None while none runs.
-        stepped: whether the wall clock jumped since the last call.
-        purge_soon: called after a jump, or once a clock can be trusted: visits may be old.
-        keep_time: has the worker store the highest trusted time.
-        keep_clock: has it store what the next process has to know of the clock: a crash ends no
-            doubt.
-        alarm: takes a kind and why, once for each thing that stops and stays so for a turn, and
-            for each doubt about the clock and its end.
-        relocks_s: when the strike has to be locked again, monotonic seconds; None while it is, or
-            while it stands free.
-        grace_s: how much later the process is ended if the loop has not locked by then.
-    """
-
-    clock: Clock
-    supervisor: Supervisor
-    threads_alive: Callable[[], bool]
-    overdue_s: Callable[[], float]
-    purging_since_s: Callable[[], float | None]
-    stepped: Callable[[], bool]
-    purge_soon: Callable[[], None]
-    keep_time: Callable[[], None]
-    keep_clock: Callable[[], None]
-    ping: Callable[[Callable[[], None]], None]
-    alarm: Callable[[str, str], None]
-    relocks_s: Callable[[], float | None] = lambda: None
-    grace_s: float = KEPT_GRACE_S
-
-    def __post_init__(self) -> None:
-        self._answered_s = self._pinged_s = self._kept_s = self.clock.monotonic_s()
-        moment = self.clock.moment()
-        self._settled = moment.dependable and not moment.stepped
-        # The doubt of an earlier process may be over by now, which nobody else would say.
-        self._in_doubt = moment.dependable and moment.stepped and not moment.leapt
-        self._leapt = False
-        self._known: tuple[bool, bool] | None = None
-        self._known_s = 0.0
-        self._stuck = self._reported = ""
-
-    def turn(self) -> None:
-        """Feed the watchdog if all is well, and do every duty that is due."""
-        now_s = self.clock.monotonic_s()
-        if now_s - self._pinged_s >= PING_EVERY_S:
-            self._pinged_s = now_s
-            self.ping(self._answer)
-        self._feed(now_s)
-        if self.stepped():
-            self.purge_soon()
-        moment = self.clock.moment()
-        self._tell_of_doubt(moment)
-        self._keep_time_when_due(now_s, settled=moment.dependable and not moment.stepped)
-        self._keep_clock_when_due(now_s, (moment.dependable, moment.stepped))
-
-    def _feed(self, now_s: float) -> None:
-        before, self._stuck = self._stuck, self._what_is_stuck(now_s)
-        if not self._stuck:
-            self._reported = ""
-            self.supervisor.alive(self._limit_s(now_s))
-        elif self._stuck == before != self._reported:
-            # In seconds systemd kills the process, and nothing else would say why. Not in the first
-            # turn: after the whole process stood still, the worker has not been asked again yet.
-            self._reported = self._stuck
-            self.alarm("process_stuck", self._stuck)
-
-    def _what_is_stuck(self, now_s: float) -> str:
-        since_s = self.purging_since_s()
-        if since_s is not None and now_s - since_s < PURGE_LIMIT_S:
-            self._answered_s = now_s
-        if now_s - self._answered_s >= WORKER_LIMIT_S:
-            return "the thread that reads and writes does not answer"
-        if not self.threads_alive():
-            return "the thread of a serial line has ended"
-        if self.overdue_s() >= SCHEDULE_LIMIT_S:
-            return f"a purge should have begun {SCHEDULE_LIMIT_S:.0f} s ago"
-        return ""
-
-    def _limit_s(self, now_s: float) -> float | None:
-        relocks_s = self.relocks_s()
-        return None if relocks_s is None else max(0.0, relocks_s - now_s) + self.grace_s
-
-    def _answer(self) -> None:
-        self._answered_s = self.clock.monotonic_s()
-
-    def _tell_of_doubt(self, moment: Moment) -> None:
-        before, self._in_doubt = self._in_doubt, moment.in_doubt
-        if moment.in_doubt and not before:
-            why = f"a source vouches for another time than {moment.local:%Y-%m-%d %H:%M}"
-            self.alarm("clock_stepped", why)
-        elif before and not moment.in_doubt:
-            self.alarm("clock_stepped_cleared", f"it is {moment.local:%Y-%m-%d %H:%M}")
-        before, self._leapt = self._leapt, moment.leapt
-        if moment.leapt is not before:
-            kind = "clock_leapt" if moment.leapt else "clock_leapt_cleared"
-            self.alarm(kind, f"{moment.high_water:%Y-%m-%d %H:%M} UTC was the last time known")
-
-    def _keep_time_when_due(self, now_s: float, *, settled: bool) -> None:
-        newly = settled and not self._settled
-        self._settled = settled
-        if newly:
-            # A purge is postponed while the clock is in doubt, or nobody vouches for it.
-            self.purge_soon()
-        if newly or (settled and now_s - self._kept_s >= KEEP_TIME_EVERY_S):
-            self._kept_s = now_s
-            self.keep_time()
-
-    def _keep_clock_when_due(self, now_s: float, known: tuple[bool, bool]) -> None:
-        if known != self._known or now_s - self._known_s >= KEEP_TIME_EVERY_S:
-            self._known, self._known_s = known, now_s
-            self.keep_clock()
 
 
 # Faults of the machine and its devices, reported when they have lasted, and again when they end.
@@ -251,10 +133,10 @@ class LastingFaults:
             self._alarm(f"{kind}_cleared", "")
 
 
-JOB, PULSE = "purge", "pulse"
+PULSE = "pulse"
 
 PULSE_EVERY_S = 60.0
-"""How often the scheduler shows that it still starts what is due."""
+"""How often the scheduler looks whether a purge is due."""
 
 
 class Every(BaseTrigger):  # type: ignore[misc]  # the library has no types
@@ -277,7 +159,7 @@ class PurgeSchedule:
     """Calls `run` on a thread of its own, never twice at once; it must be harmless to repeat.
 
     A run that was missed is made up for, once. An exception of `run` ends that run only. `run` has
-    to be quick, else the schedule counts as stuck.
+    to be quick, else the schedule counts as stuck. `due_s` is when it comes next, by `monotonic_s`.
     """
 
     def __init__(
@@ -288,24 +170,23 @@ class PurgeSchedule:
         *,
         pulse_every_s: float = PULSE_EVERY_S,
     ) -> None:
-        self._monotonic_s = monotonic_s
-        self._every_s = {JOB: interval_h * 3600, PULSE: pulse_every_s}
-        self._began_s = dict.fromkeys(self._every_s, monotonic_s())
+        self._run, self._monotonic_s = run, monotonic_s
+        self._interval_s, self._pulse_every_s = interval_h * 3600, pulse_every_s
+        self.due_s = self._pulse_s = monotonic_s()
         # A zone without rules: due times can't fall into a daylight-saving gap.
         self._scheduler = BackgroundScheduler(
             timezone=UTC, executors={"default": ThreadPoolExecutor(1)}
         )
-        for job, work in ((JOB, run), (PULSE, lambda: None)):
-            self._scheduler.add_job(
-                partial(self._begin, job, work),
-                Every(self._every_s[job]),
-                id=job,
-                coalesce=True,
-                misfire_grace_time=None,
-                # The second one waits for the only thread: a nudge during a run is not lost.
-                max_instances=2,
-                next_run_time=utc_now(),
-            )
+        self._scheduler.add_job(
+            self._pulse,
+            Every(pulse_every_s),
+            id=PULSE,
+            coalesce=True,
+            misfire_grace_time=None,
+            # The second one waits for the only thread: a nudge during a run is not lost.
+            max_instances=2,
+            next_run_time=utc_now(),
+        )
 
     def start(self) -> None:
         """Run for the first time, at once; call once."""
@@ -313,38 +194,30 @@ class PurgeSchedule:
         self._scheduler.start()
 
     def nudge(self, in_s: float = 0) -> None:
-        """Run soon: the wall clock was set, so the due time means nothing. Thread-safe.
-
-        It runs `in_s` seconds from now at the latest, or after the interval if that is shorter, but
-        not before the run that is going on has ended.
-
-        Needed because APScheduler 3 waits out a clock that was set back (its issues 351 and 752).
-        """
+        """Run at the first pulse from `in_s` seconds on, unless it is due earlier. Thread-safe."""
+        self.due_s = min(self.due_s, self._monotonic_s() + in_s)
         if self._scheduler.running:
-            for job, every_s in self._every_s.items():
-                due = utc_now() + timedelta(seconds=min(in_s, every_s))
-                # One that is wanted at once is not put off by one that is wanted later.
-                waiting = self._scheduler.get_job(job).next_run_time
-                self._scheduler.modify_job(job, next_run_time=min(due, waiting))
+            # APScheduler 3 waits out a clock that was set back (its issues 351 and 752).
+            self._scheduler.modify_job(PULSE, next_run_time=utc_now())
 
     def overdue_s(self) -> float:
-        """Return how long due work has not been started, monotonic seconds. Thread-safe.
+        """Return how long a pulse has been missing, monotonic seconds. Thread-safe.
 
-        It is about 0 while all is well. It grows where the scheduler's thread has died, where
-        either of its threads hangs, and where it waits for a time that does not come.
+        It is 0 while all is well. It grows where the scheduler's thread has died, where either of
+        its threads hangs, and where it waits for a time that does not come.
         """
-        now_s = self._monotonic_s()
-        late_s = (now_s - self._began_s[job] - every_s for job, every_s in self._every_s.items())
-        return max(0.0, *late_s)
+        return max(0.0, self._monotonic_s() - self._pulse_s - self._pulse_every_s)
 
     def stop(self) -> None:
         """Start no other run; does not wait for a run that is going on. Idempotent."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
-    def _begin(self, job: str, work: Callable[[], None]) -> None:
-        self._began_s[job] = self._monotonic_s()
-        work()
+    def _pulse(self) -> None:
+        self._pulse_s = self._monotonic_s()
+        if self._pulse_s >= self.due_s:
+            self.due_s = self._pulse_s + self._interval_s
+            self._run()
 
 
 def _silence() -> None:
@@ -356,7 +229,9 @@ def _silence() -> None:
 
 
 PURGE_EVERY_H = 6.0
-PURGE_AGAIN_S = 60.0
+PURGE_AGAIN_S = 30.0
+"""Until a purge that a reader blocked is tried again: at the next pulse, so in a minute."""
+
 PURGE_STEP_S = 3600.0
 """Wait before the next step of a limited purge, whatever the clock does meanwhile."""
 
@@ -382,38 +257,15 @@ class Chores:
             PURGE_EVERY_H, lambda: self.do("purge", self._purge), self.stores.clock.monotonic_s
         )
 
-    def housekeeping(
-        self,
-        supervisor: Supervisor,
-        lines_alive: Callable[[], bool],
-        relocks_s: Callable[[], float | None],
-    ) -> Housekeeping:
-        """Return what feeds the watchdog while everything that the door rests on works.
-
-        `lines_alive` tells whether each serial line's thread runs, even where the device is
-        missing; `relocks_s` is that of `Housekeeping`.
-        """
-        return Housekeeping(
-            clock=self.stores.clock,
-            supervisor=supervisor,
-            threads_alive=lines_alive,
-            overdue_s=self.schedule.overdue_s,
-            purging_since_s=lambda: self.purging.since_s,
-            stepped=self.stores.clock.stepped,
-            purge_soon=self.schedule.nudge,
-            keep_time=self.keep_time,
-            keep_clock=lambda: self.do("clock", self._keep_clock),
-            ping=self.stores.worker.submit,
-            alarm=self.stores.alarm,
-            relocks_s=relocks_s,
-            grace_s=self.grace_s,
-        )
-
     def keep_time(self) -> None:
         """Store the highest trusted time, and an opening of the day that could not be written."""
         self.do("time", self._keep_time)
         if self._opened:
             self.count(())
+
+    def keep_clock(self) -> None:
+        """Store what the next process has to know of the clock: a crash ends no doubt."""
+        self.do("clock", self._keep_clock)
 
     def count(self, counts: tuple[HourCount, ...]) -> None:
         """Add to the hours' counts."""
@@ -512,6 +364,106 @@ class Chores:
         for finding in self.self_test(lines):
             if not finding.ok:
                 self.stores.alarm("self_test_failed", f"{finding.what} {finding.do}")
+
+
+@dataclass(eq=False)
+class Housekeeping:
+    """Do the duties of one turn of the loop; one thread.
+
+    The supervisor is fed only while everything that the door rests on works. `lines_alive` tells
+    whether each serial line's thread runs, even where the device is missing. `relocks_s` is when
+    the strike has to be locked again, monotonic seconds; None while it is, or while it stands free.
+    """
+
+    chores: Chores
+    supervisor: SystemdSupervisor
+    lines_alive: Callable[[], bool]
+    relocks_s: Callable[[], float | None]
+
+    def __post_init__(self) -> None:
+        self._stores = self.chores.stores
+        self._answered_s = self._pinged_s = self._kept_s = self._stores.clock.monotonic_s()
+        moment = self._stores.clock.moment()
+        self._settled = moment.dependable and not moment.stepped
+        # The doubt of an earlier process may be over by now, which nobody else would say.
+        self._in_doubt = moment.dependable and moment.stepped and not moment.leapt
+        self._leapt = False
+        self._known: tuple[bool, bool] | None = None
+        self._known_s = 0.0
+        self._stuck = self._reported = ""
+
+    def turn(self) -> None:
+        """Feed the watchdog if all is well, and do every duty that is due."""
+        now_s = self._stores.clock.monotonic_s()
+        if now_s - self._pinged_s >= PING_EVERY_S:
+            self._pinged_s = now_s
+            self._stores.worker.submit(self._answer)
+        self._feed(now_s)
+        if self._stores.clock.stepped():
+            # Visits may be old now.
+            self.chores.schedule.nudge()
+        moment = self._stores.clock.moment()
+        self._tell_of_doubt(moment)
+        self._keep_time_when_due(now_s, settled=moment.dependable and not moment.stepped)
+        self._keep_clock_when_due(now_s, (moment.dependable, moment.stepped))
+
+    def _feed(self, now_s: float) -> None:
+        before, self._stuck = self._stuck, self._what_is_stuck(now_s)
+        if not self._stuck:
+            self._reported = ""
+            self.supervisor.alive(self._limit_s(now_s))
+        elif self._stuck == before != self._reported:
+            # In seconds systemd kills the process, and nothing else would say why. Not in the first
+            # turn: after the whole process stood still, the worker has not been asked again yet.
+            self._reported = self._stuck
+            self._stores.alarm("process_stuck", self._stuck)
+
+    def _what_is_stuck(self, now_s: float) -> str:
+        since_s = self.chores.purging.since_s
+        if since_s is not None and now_s - since_s < PURGE_LIMIT_S:
+            self._answered_s = now_s
+        if now_s - self._answered_s >= WORKER_LIMIT_S:
+            return "the thread that reads and writes does not answer"
+        if not self.lines_alive():
+            return "the thread of a serial line has ended"
+        if self.chores.schedule.overdue_s() >= SCHEDULE_LIMIT_S:
+            return f"a purge should have begun {SCHEDULE_LIMIT_S:.0f} s ago"
+        return ""
+
+    def _limit_s(self, now_s: float) -> float | None:
+        relocks_s = self.relocks_s()
+        return None if relocks_s is None else max(0.0, relocks_s - now_s) + self.chores.grace_s
+
+    def _answer(self) -> None:
+        self._answered_s = self._stores.clock.monotonic_s()
+
+    def _tell_of_doubt(self, moment: Moment) -> None:
+        before, self._in_doubt = self._in_doubt, moment.in_doubt
+        if moment.in_doubt and not before:
+            why = f"a source vouches for another time than {moment.local:%Y-%m-%d %H:%M}"
+            self._stores.alarm("clock_stepped", why)
+        elif before and not moment.in_doubt:
+            self._stores.alarm("clock_stepped_cleared", f"it is {moment.local:%Y-%m-%d %H:%M}")
+        before, self._leapt = self._leapt, moment.leapt
+        if moment.leapt is not before:
+            kind = "clock_leapt" if moment.leapt else "clock_leapt_cleared"
+            why = f"{moment.high_water:%Y-%m-%d %H:%M} UTC was the last time known"
+            self._stores.alarm(kind, why)
+
+    def _keep_time_when_due(self, now_s: float, *, settled: bool) -> None:
+        newly = settled and not self._settled
+        self._settled = settled
+        if newly:
+            # A purge is postponed while the clock is in doubt, or nobody vouches for it.
+            self.chores.schedule.nudge()
+        if newly or (settled and now_s - self._kept_s >= KEEP_TIME_EVERY_S):
+            self._kept_s = now_s
+            self.chores.keep_time()
+
+    def _keep_clock_when_due(self, now_s: float, known: tuple[bool, bool]) -> None:
+        if known != self._known or now_s - self._known_s >= KEEP_TIME_EVERY_S:
+            self._known, self._known_s = known, now_s
+            self.chores.keep_clock()
 
 
 LOOK_EVERY_S = 60.0

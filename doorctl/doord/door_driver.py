@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from doorctl.config.tables import Door
 from doorctl.core.errors import DeviceError
-from doorctl.core.ports import Clock, EventLog
+from doorctl.core.ports import AlarmOnce, Clock, EventLog
+from doorctl.devices.pins import GpioInputs, GpioRelay, GpioSignals
 from doorctl.door import leaf, strike
 from doorctl.door.leaf import (
     AlarmCleared,
@@ -34,40 +34,7 @@ from doorctl.door.leaf import (
     Relocked,
     Started,
 )
-from doorctl.door.pins import Indicator, Input, InputChanged, Inputs, Lamps, Levels, Signal
-
-
-class Relay(Protocol):
-    """The strike's relay. One thread; both calls are idempotent.
-
-    Raises DeviceError: the output could not be driven.
-    """
-
-    def energise(self) -> None:
-        """Let the door be opened."""
-
-    def de_energise(self) -> None:
-        """Lock the door."""
-
-
-class Signals(Protocol):
-    """Lamps and buzzer at the reader. One thread; an output that is not wired is left out.
-
-    Raises DeviceError: an output could not be driven.
-    """
-
-    def show(self, lamps: Lamps) -> None:
-        """Switch all of them to the given state."""
-
-
-class InputPins(Protocol):
-    """Door contact, exit button, fire alarm and the other door's contact. One thread.
-
-    A wake-up tells that a level may have changed. One can be lost, so ask every second as well.
-    """
-
-    def levels(self) -> Levels:
-        """Read all of them now; never raises and filters nothing: a bounce shows as it is."""
+from doorctl.door.pins import Indicator, Input, InputChanged, Inputs, Signal
 
 
 @dataclass(eq=False, kw_only=True)
@@ -85,11 +52,11 @@ class DoorDriver:
     """
 
     rules: Door
-    relay: Relay
-    signals: Signals
+    relay: GpioRelay
+    signals: GpioSignals
     clock: Clock
     log: EventLog
-    inputs: InputPins | None = None
+    inputs: GpioInputs | None = None
     exit_is_free: bool = False
     on_passage: Callable[[Entered | Left | Passed], None] = lambda _passage: None
     bounded: Callable[[float | None], None] = lambda _until_s: None
@@ -103,7 +70,8 @@ class DoorDriver:
         self._waiting = 0
         self._waiting_open_s = 0.0
         self._stopped = False
-        self._failing: set[str] = set()
+        self._inputs_failing = AlarmOnce(self.log, "inputs_failing")
+        self._lamps_failing = AlarmOnce(self.log, "lamps_failing")
         self.head_count = HeadCount()
 
     @property
@@ -309,20 +277,11 @@ class DoorDriver:
         if isinstance(effect, AlarmRaised | AlarmCleared | FireReported):
             self.show(Signal.ALARM if self._leaf.sounding else Signal.SILENCE)
 
-    def _read(self, pins: InputPins) -> Mapping[Input, bool]:
+    def _read(self, pins: GpioInputs) -> Mapping[Input, bool]:
         levels = pins.levels()
-        self._note("inputs_failing", levels.failing)
+        self._inputs_failing.tell(levels.failing)
         read = ((wire, getattr(levels, wire.value)) for wire in Input)
         return {wire: level for wire, level in read if level is not None}
-
-    def _note(self, kind: str, why: str | None) -> None:
-        """Alarm a failure once, and its end; `why` is None where all is well."""
-        if why is not None and kind not in self._failing:
-            self._failing.add(kind)
-            self.log.emit("alarm", kind=kind, why=why)
-        elif why is None and kind in self._failing:
-            self._failing.remove(kind)
-            self.log.emit("alarm", kind=f"{kind}_cleared")
 
     def _indicate(self, after: Indicator) -> None:
         why: str | None = None
@@ -331,5 +290,5 @@ class DoorDriver:
                 self.signals.show(after.lamps)
             except DeviceError as err:
                 why = str(err)  # A broken lamp keeps nobody out.
-            self._note("lamps_failing", why)
+            self._lamps_failing.tell(why)
         self._indicator = after

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 from doorctl.access.calendar import OPEN, Calendar, Cause, Mode, StoredCalendar
 from doorctl.access.day import (
@@ -29,7 +30,7 @@ from doorctl.access.day import (
 )
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
-from doorctl.core.ports import EventLog, Outputs
+from doorctl.core.ports import AlarmOnce, EventLog, Outputs
 from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.self_test import due
@@ -81,13 +82,12 @@ class DailyRound:
 
     def __post_init__(self) -> None:
         self._tested: datetime | None = None
-        self._clockless_since_s: float | None = None
-        self._clockless_alarmed = False
+        self._clockless_alarm_s: float | None = None
         self._day = Day(None)
         self._read_at: int | None = None
         self._reading = 0
         self._was_read = False
-        self._branch_failing = False
+        self._branch_failing = AlarmOnce(self.log, "branch_failing")
         self._again_in = 0
         self._failing: frozenset[str] = frozenset()
 
@@ -135,7 +135,8 @@ class DailyRound:
         """
         self._reading -= 1
         if read.failing is None:
-            self._was_read, self._branch_failing, self._again_in = True, False, 0
+            self._branch_failing.tell(None)
+            self._was_read, self._again_in = True, 0
             self._day = with_hours(self._day, read.calendar, read.override)
         else:
             self._miss(read.failing)
@@ -147,11 +148,11 @@ class DailyRound:
         self._follow(moment)
 
     def _miss(self, why: str) -> None:
-        self._note_failing(why)
+        self._branch_failing.tell(why)
         self._again_in = AGAIN_TURNS
 
     def _follow(self, moment: Moment) -> None:
-        if not self._was_read and not self._branch_failing:
+        if not self._was_read and not self._branch_failing.stands:
             return
         before = self._day
         self._day, effects = turned(before, moment, self.rules)
@@ -164,18 +165,18 @@ class DailyRound:
     def _note_clock(self, now_s: float) -> None:
         standing = self._day.standing
         if standing is None or standing.cause is not Cause.CLOCK:
-            self._clockless_since_s = None
-        elif self._clockless_since_s is None:
-            self._clockless_since_s, self._clockless_alarmed = now_s, False
-        elif not self._clockless_alarmed and now_s - self._clockless_since_s >= CLOCK_PATIENCE_S:
-            self._clockless_alarmed = True
+            self._clockless_alarm_s = None
+        elif self._clockless_alarm_s is None:
+            self._clockless_alarm_s = now_s + CLOCK_PATIENCE_S
+        elif now_s >= self._clockless_alarm_s:
+            self._clockless_alarm_s = inf
             self.log.emit("alarm", kind="clock_untrusted_at_opening")
 
     def _look_at_branch(self) -> None:
         try:
             version = self.branch.version()
         except StoreError as err:
-            self._note_failing(str(err))
+            self._branch_failing.tell(str(err))
             # The database has to be read once it is back, in any version.
             self._read_at = None
             return
@@ -194,11 +195,6 @@ class DailyRound:
             return HoursRead(self.calendar_of(self.branch.calendar()), self.branch.override())
         except StoreError as err:
             return HoursRead(None, None, str(err))
-
-    def _note_failing(self, why: str) -> None:
-        if not self._branch_failing:
-            self.log.emit("alarm", kind="branch_failing", why=why)
-        self._branch_failing = True
 
     def _carry_out(self, effect: DayEffect) -> None:
         match effect:

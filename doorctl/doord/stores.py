@@ -24,7 +24,7 @@ from doorctl.config import Config
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import StoreBusyError, StoreError
 from doorctl.core.moments import Stamped
-from doorctl.core.ports import Clock, EventLog
+from doorctl.core.ports import AlarmOnce, Clock, EventLog
 from doorctl.doord.jobs import EventQueue, ThreadFailed, Worker
 from doorctl.ops.clock import SystemClock
 from doorctl.services.app import outdated, system_clock
@@ -48,8 +48,7 @@ class SteadyVisitLog:
 
     def __init__(self, inner: VisitLog, log: EventLog) -> None:
         self._inner = inner
-        self._log = log
-        self._failing = False
+        self._failing = AlarmOnce(log, "visit_log_failing")
         self._cards: OrderedDict[bytes, CardThrottle] = OrderedDict()
         self._reader: ReaderThrottle | None = None
         self._last_attempt = 0
@@ -100,24 +99,17 @@ class SteadyVisitLog:
         try:
             write()
         except StoreError as err:
-            self._raise_alarm(str(err))
+            self._failing.tell(str(err))
             return False
-        if self._failing:
-            self._failing = False
-            self._log.emit("alarm", kind="visit_log_cleared")
+        self._failing.tell(None)
         return True
 
     def _read(self, read: Callable[[], ResultT], otherwise: ResultT) -> ResultT:
         try:
             return read()
         except StoreError as err:
-            self._raise_alarm(str(err))
+            self._failing.tell(str(err))
             return otherwise
-
-    def _raise_alarm(self, why: str) -> None:
-        if not self._failing:
-            self._failing = True
-            self._log.emit("alarm", kind="visit_log_failing", why=why)
 
     def _note(self, row_key: bytes | None, throttle: CardThrottle | None, *, stored: bool) -> None:
         if row_key is None or throttle is None:

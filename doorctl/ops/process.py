@@ -233,7 +233,7 @@ class KillTimer:
 
 
 class SystemdSupervisor:
-    """The real Supervisor; silent without systemd. Never waits, never raises.
+    """Speaks to systemd; silent without it. Never waits, never raises.
 
     Args:
         environment: where systemd puts ``NOTIFY_SOCKET``: a path, or a name after ``@``; and

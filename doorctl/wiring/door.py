@@ -33,7 +33,7 @@ from doorctl.devices.pins import (
 from doorctl.devices.serial_line import SerialLine
 from doorctl.door.pins import Input
 from doorctl.doord.answers import DoorAnswers
-from doorctl.doord.chores import Chores, Lookout
+from doorctl.doord.chores import Chores, Housekeeping, Lookout
 from doorctl.doord.controller import KEYPAD, READER, Controller, panel_rules, press
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
@@ -196,7 +196,8 @@ class _Door:
         self.stack.callback(passages.finish)
         doorway = self._doorway(passages)
         daily = self._daily_round(doorway)
-        housekeeping = chores.housekeeping(
+        housekeeping = Housekeeping(
+            chores,
             self.supervisor,
             lambda: all(line.alive for line in lines.values()),
             lambda: doorway.relocks_s,

@@ -28,7 +28,7 @@ from doorctl.core.ports import EventLog
 from doorctl.demo.door import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.doord.controller import KEYPAD, READER, Controller
-from doorctl.doord.door_driver import DoorDriver, Relay
+from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.jobs import Ledger, LoopQueue, PostedEvent, SlowJobs, ThreadFailed
 from doorctl.doord.self_test import rules
@@ -58,10 +58,10 @@ P50_MS, P99_MS, GROWTH = 0.2, 1.0, 1.5
 """Budgets of the design."""
 
 
-class TimedRelay:
+class TimedRelay(GpioRelay):
     """A relay that notes when it was last energised; `perf_counter` nanoseconds."""
 
-    def __init__(self, inner: Relay) -> None:
+    def __init__(self, inner: GpioRelay) -> None:
         self._inner = inner
         self.edge_ns = 0
 

@@ -30,7 +30,6 @@ from doorctl.devices.pins import (
     relay_risks,
 )
 from doorctl.door.pins import IN_DOUBT, Lamps, Levels
-from doorctl.doord.door_driver import InputPins, Relay, Signals
 from tests.fakes.inputs import FakeInputs
 from tests.fakes.outputs import FakeOutputs
 from tests.fakes.relay import FakeRelay
@@ -69,7 +68,7 @@ def states(factory: MockFactory, pin: int) -> list[bool]:
     return [state.state for state in factory.pin(pin).states]
 
 
-RelayRig = tuple[Relay, Callable[[], list[bool]]]
+RelayRig = tuple[GpioRelay, Callable[[], list[bool]]]
 """A relay, and how to ask for every state that its strike went through."""
 
 
@@ -242,7 +241,7 @@ class GpioRig:
         self.active_high = active_high
         self.factory = MockFactory(pin_class=BreakablePin)
         self.gpio = GpioInputs(self.factory, self._woken, **wires(active_high=active_high))
-        self.inputs: InputPins = self.gpio
+        self.inputs: GpioInputs = self.gpio
         for name in INPUTS:
             self.put(name, active=False)
 
@@ -265,7 +264,7 @@ class FakeRig:
     def __init__(self) -> None:
         self.wakes = 0
         self.fake = FakeInputs(self._woken, QUIET)
-        self.inputs: InputPins = self.fake
+        self.inputs: GpioInputs = self.fake
 
     def _woken(self) -> None:
         self.wakes += 1
@@ -365,7 +364,7 @@ def test_every_failing_pin_is_named() -> None:
 
 
 @pytest.mark.parametrize("inputs", [GpioInputs(MockFactory(), lambda: None), FakeInputs()])
-def test_what_is_not_wired_is_none(inputs: InputPins) -> None:
+def test_what_is_not_wired_is_none(inputs: GpioInputs) -> None:
     """None is neither open nor closed: without a second door nobody waits for it."""
     levels = inputs.levels()
 
@@ -529,7 +528,7 @@ LIT = (22, 23, 24)
 ALL = Lamps(green=True, red=True, buzzer=True)
 LAMPS = st.builds(Lamps, green=st.booleans(), red=st.booleans(), buzzer=st.booleans())
 
-Lights = tuple[Signals, Callable[[], Lamps]]
+Lights = tuple[GpioSignals, Callable[[], Lamps]]
 
 
 def gpio_lights() -> Lights:

@@ -18,8 +18,9 @@ from doorctl.cards.reader import BytesReceived, CardReader, LineConnected
 from doorctl.config.tables import Door
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import Sealer
+from doorctl.devices.pins import GpioRelay
 from doorctl.doord.controller import KEYPAD, READER, Controller
-from doorctl.doord.door_driver import DoorDriver, Relay
+from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.jobs import Asking, Ledger, LibraryLine, PostedEvent, SlowJobs, Worker
 from doorctl.doord.stores import SteadyVisitLog
@@ -119,7 +120,7 @@ class FakeDoor:
         self.push({CARD: resident(CARD), OTHER_CARD: resident(OTHER_CARD)})
         self.start(self.relay)
 
-    def start(self, relay: Relay) -> None:
+    def start(self, relay: GpioRelay) -> None:
         """Make the controller, as a new process does."""
         self.steady = SteadyVisitLog(self.visits, self.log)
         self.worker = FakeWorker(self._hear)
@@ -129,7 +130,7 @@ class FakeDoor:
         self.controller.pass_time()
         self.work()
 
-    def build(self, relay: Relay, worker: Worker) -> Controller:
+    def build(self, relay: GpioRelay, worker: Worker) -> Controller:
         """Return a controller over these ports."""
         self.doorway = DoorDriver(
             rules=self.door_rules,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from doorctl.core.moments import BootTime, Moment, Timekeeper
+from doorctl.ops.clock import StepWatch
 
 START = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 """A Monday evening, 19:00 in Copenhagen."""
@@ -40,6 +41,7 @@ class FakeClock:
 
     def __post_init__(self) -> None:
         self._timekeeper = Timekeeper(self.high_water, wary=self.wary)
+        self._steps = StepWatch()
 
     def monotonic_s(self) -> float:
         """Return `monotonic`."""
@@ -66,6 +68,10 @@ class FakeClock:
     def step(self, wall: datetime) -> None:
         """Set the wall clock, as a person or a time server would; the others don't notice."""
         self.wall = wall
+
+    def stepped(self) -> bool:
+        """Tell whether it was set since the last call."""
+        return self._steps.look(self.wall.timestamp(), self.boot_ms / 1000)
 
     def believe(self) -> None:
         """Take `wall` as right, because staff say so."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from doorctl.devices.pins import GpioInputs
 from doorctl.door.pins import IN_DOUBT, Levels
 
 QUIET = Levels(contact_open=False, exit_pressed=False, fire=False)
@@ -13,7 +14,7 @@ QUIET = Levels(contact_open=False, exit_pressed=False, fire=False)
 
 
 @dataclass
-class FakeInputs:
+class FakeInputs(GpioInputs):
     """Levels that stand until the test changes them, and wake as the real pins do.
 
     Args:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from doorctl.core.errors import DeviceError
+from doorctl.devices.pins import GpioRelay
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Edge:
 
 
 @dataclass
-class FakeRelay:
+class FakeRelay(GpioRelay):
     """De-energised from the start, like the real one.
 
     Args:

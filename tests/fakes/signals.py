@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from doorctl.devices.pins import GpioSignals
 from doorctl.door.pins import Lamps
 
 
 @dataclass
-class FakeSignals:
+class FakeSignals(GpioSignals):
     """What is lit now, and every state shown, in order."""
 
     lamps: Lamps = field(default_factory=Lamps)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from doorctl.ops.process import SystemdSupervisor
+
 
 @dataclass
-class FakeSupervisor:
+class FakeSupervisor(SystemdSupervisor):
     """The calls in order: ``ready``, ``alive``, ``stopping``."""
 
     told: list[str] = field(default_factory=list)

@@ -9,7 +9,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from random import Random
-from typing import Protocol
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
 from doorctl.access.day import DayRules
@@ -22,7 +23,7 @@ from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.core.moments import KeptReadings
 from doorctl.core.ports import EventLog
-from doorctl.doord.chores import Housekeeping
+from doorctl.doord.chores import KEPT_GRACE_S, Housekeeping
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
@@ -276,18 +277,10 @@ class DoorProcess:
         )
         ledger.watch = watch
         self.housekeeping = Housekeeping(
-            clock=machine.clock,
-            supervisor=machine.supervisor,
-            threads_alive=lambda: self.worker.alive,
-            overdue_s=lambda: 0.0,
-            purging_since_s=lambda: None,
-            stepped=machine.clock.stepped,
-            purge_soon=lambda: self.worker.submit(self.purge_in_rounds),
-            keep_time=lambda: self.worker.submit(self._keep_time),
-            keep_clock=lambda: self.worker.submit(self._keep_clock),
-            ping=self.worker.submit,
-            alarm=lambda kind, why: machine.log.emit("alarm", kind=kind, why=why),
-            relocks_s=lambda: doorway.relocks_s,
+            self._chores(),
+            machine.supervisor,
+            lambda: self.worker.alive,
+            lambda: doorway.relocks_s,
         )
         return Controller(
             rules=Rules(WAITING if machine.waits else POLICY, PadRules()),
@@ -307,6 +300,23 @@ class DoorProcess:
             each_turn=self.housekeeping.turn,
             opened_on=self._opened_on(),
             day_opened=Passages(machine.clock, lambda: None, self._count).note_opened,
+        )
+
+    def _chores(self) -> Any:
+        log = self._machine.log
+        return SimpleNamespace(
+            stores=SimpleNamespace(
+                clock=self._machine.clock,
+                worker=self.worker,
+                alarm=lambda kind, why: log.emit("alarm", kind=kind, why=why),
+            ),
+            schedule=SimpleNamespace(
+                nudge=lambda: self.worker.submit(self.purge_in_rounds), overdue_s=lambda: 0.0
+            ),
+            purging=SimpleNamespace(since_s=None),
+            grace_s=KEPT_GRACE_S,
+            keep_time=lambda: self.worker.submit(self._keep_time),
+            keep_clock=lambda: self.worker.submit(self._keep_clock),
         )
 
     def _opened_on(self) -> date | None:

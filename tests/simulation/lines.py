@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from doorctl.core.errors import DeviceError
+from doorctl.devices.pins import GpioInputs, GpioRelay, GpioSignals
 from doorctl.door.pins import Lamps, Levels
+from doorctl.ops.process import SystemdSupervisor
 
 REST = Levels(contact_open=False, exit_pressed=False)
 
 
 @dataclass
-class SimRelay:
+class SimRelay(GpioRelay):
     """The strike's relay.
 
     `on_edge`: hears of each change, before anybody else does; `now_ms`: the monotonic time.
@@ -46,7 +48,7 @@ class SimRelay:
 
 
 @dataclass
-class SimSignals:
+class SimSignals(GpioSignals):
     """Lamps and buzzer; `last` is what red and green showed last."""
 
     broken: bool = False
@@ -60,7 +62,7 @@ class SimSignals:
 
 
 @dataclass
-class SimInputs:
+class SimInputs(GpioInputs):
     """Levels that the simulation sets."""
 
     standing: Levels = REST
@@ -71,7 +73,7 @@ class SimInputs:
 
 
 @dataclass
-class SimSupervisor:
+class SimSupervisor(SystemdSupervisor):
     """systemd: kills whoever does not feed the watchdog in time, and locks the door then."""
 
     now_ms: Callable[[], int]
