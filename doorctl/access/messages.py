@@ -261,30 +261,16 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class LibraryPatron:
-    """What the library system knows of a patron, as far as the door may know it.
+class LibraryReply:
+    """The library system's answer; `patron` only where it is yes and the row was wanted.
 
-    `patron_ref` is its opaque number, as text; the same as in a feed where both have one. `active`
-    says that the identifier in question is in force.
+    The row lacks what is made of the PIN and of the `birthday`; its `patron_ref` is the same as in
+    a feed where both have one.
     """
 
-    patron_ref: str
-    resident: bool
-    active: bool
-    birthday: date | None = field(repr=False)
-    blocks: frozenset[str]
-    valid_until: date | None
-    hold_from: date | None
-    hold_until: date | None
-    tags: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryReply:
-    """The library system's answer; `patron` only where it is yes and the row was wanted."""
-
     answer: LibraryAnswer
-    patron: LibraryPatron | None = None
+    patron: Patron | None = None
+    birthday: date | None = field(default=None, repr=False)
 
 
 class VisitReader(Protocol):

@@ -410,9 +410,8 @@ class Asking:
         if row_wanted:
             if reply.patron is None:
                 return silent
-            lent = self.lend(
-                reply.patron, prepared.identifier, prepared.stretched, pin, on=self._today()
-            )
+            card = (prepared.identifier, prepared.stretched)
+            lent = self.lend(reply.patron, reply.birthday, *card, pin, on=self._today())
             is_weak = lent.weak_pin
         known = lent or prepared.patron
         if known is not None:

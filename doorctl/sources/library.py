@@ -20,7 +20,8 @@ import httpx2
 import msgspec
 from msgspec import Meta
 
-from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
+from doorctl.access.messages import LibraryAnswer, LibraryReply
+from doorctl.access.patron import Patron
 from doorctl.config.tables import Lms, is_this_machine, read_address
 from doorctl.core.asking import (
     ASK_JSON,
@@ -166,20 +167,18 @@ class Person(Answer, frozen=True):
     on_hold: Hold | None = None
     tags: list[Annotated[str, Meta(max_length=64)]] | None = None
 
-    def patron(self) -> LibraryPatron:
+    def reply(self) -> LibraryReply:
         """Return what the door may know; the card was authenticated, so it is in force."""
         hold = self.on_hold
-        return LibraryPatron(
-            patron_ref=str(self.patron_id),
+        row = Patron(
+            str(self.patron_id),
             resident=self.resident,
-            active=True,
-            birthday=self.birthday,
             blocks=frozenset(block.blocked_reason for block in self.block_status or ()),
-            valid_until=None,
             hold_from=None if hold is None else hold.starts or date.min,
             hold_until=None if hold is None else hold.ends,
             tags=frozenset(self.tags or ()),
         )
+        return LibraryReply(LibraryAnswer.YES, row, self.birthday)
 
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
@@ -303,14 +302,12 @@ class FbsLibrary(_Library):
         if authenticated.patron_type != PERSON:
             # A company, a library or a group; its blocks are stored elsewhere and not asked for.
             other = Person(authenticated.patron_id, resident=False, block_status=[Block(NOT_TOLD)])
-            return LibraryReply(answer, other.patron())
-        return LibraryReply(answer, await self._person(question, authenticated.patron_id))
-
-    async def _person(self, question: _Question, patron_id: int) -> LibraryPatron:
-        person = await self._answer(question, "GET", f"patrons/person/{patron_id}/v4", Person)
-        if person.patron_id != patron_id:
+            return other.reply()
+        path = f"patrons/person/{authenticated.patron_id}/v4"
+        person = await self._answer(question, "GET", path, Person)
+        if person.patron_id != authenticated.patron_id:
             raise LibrarySystemError("it answers about another patron", spent=question.sent)
-        return person.patron()
+        return person.reply()
 
     async def _answer(
         self,
@@ -513,25 +510,22 @@ def meaning(information: Information) -> LibraryAnswer | None:
     return LibraryAnswer.YES if information.first(b"BL") in {b"Y", b"N"} else None
 
 
-def read_patron(information: Information, lms: Lms) -> LibraryPatron:
-    """Return the row of an answer whose meaning is yes.
+def read_patron(information: Information, lms: Lms) -> LibraryReply:
+    """Return the yes and the row of an answer whose meaning is yes.
 
     SIP2 has no patron's number but the card's, so the reference is a random one of this answer.
     A card that is not valid (BL N, as for an expired one) is not active, and opens no door.
     Raises LibrarySystemError: an expiry can't be read; an empty one is none.
     """
     patron_class = information.first(PATRON_CLASS)
-    return LibraryPatron(
-        patron_ref=f"sip2-{secrets.token_hex(16)}",
+    row = Patron(
+        f"sip2-{secrets.token_hex(16)}",
         resident=patron_class in {code.encode() for code in lms.resident_classes},
         active=information.first(b"BL") == b"Y",
-        birthday=_birthday(information),
         blocks=_blocks(information.flags, lms.deny_flags),
         valid_until=min(_expiries(information), default=None),
-        hold_from=None,
-        hold_until=None,
-        tags=frozenset(),
     )
+    return LibraryReply(LibraryAnswer.YES, row, _birthday(information))
 
 
 def _blocks(flags: frozenset[int], denied: Collection[int]) -> frozenset[str]:
@@ -605,7 +599,7 @@ class Sip2Library(_Library):
         if answer is None:
             raise LibrarySystemError("it does not say whether the card is valid", spent=True)
         wanted = row_wanted and answer is LibraryAnswer.YES
-        return LibraryReply(answer, read_patron(information, self._lms) if wanted else None)
+        return read_patron(information, self._lms) if wanted else LibraryReply(answer)
 
     async def _log_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = login(self._lms.user.encode(), self._password.reveal().encode())

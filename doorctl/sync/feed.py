@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 import msgspec
 
-from doorctl.access.messages import LibraryPatron
 from doorctl.access.patron import Patron, SealedRow, easy_to_guess, pin_check, row_key
 from doorctl.cards.numbers import birth_date
 from doorctl.core.errors import FeedError, Problem
@@ -659,7 +658,8 @@ def other_days(patron: FeedPatron, ages: Iterable[int], on: date | None) -> dict
 
 
 def lent_patron(
-    answer: LibraryPatron,
+    patron: Patron,
+    birthday: date | None,
     identifier: Identifier,
     stretched: StretchedKey,
     pin: Pin,
@@ -668,24 +668,17 @@ def lent_patron(
     on: date | None,
     flags_weak: bool = False,
 ) -> Patron:
-    """Return the row of a patron whom no push has brought yet, with the PIN that was proved.
+    """Return the row of a `LibraryReply` that no push has brought yet, with the PIN it proved.
 
-    `stretched` is made of `identifier`, which the answer is about; others are as in `Sealing`.
+    `stretched` is made of `identifier`, which the reply is about; others are as in `Sealing`.
     """
     # A birthday that can't be counts as unknown; a feed's row is refused for it.
-    known = answer.birthday is not None and is_birthday(answer.birthday)
-    birthday = answer.birthday if known else None
-    return Patron(
-        patron_ref=answer.patron_ref,
+    birthday = birthday if birthday is not None and is_birthday(birthday) else None
+    return replace(
+        patron,
         pin_check=pin_check(stretched, pin),
-        resident=answer.resident,
-        active=answer.active,
-        blocks=answer.blocks,
         enter_from=enter_from(birthday, [identifier], minimum_age, on),
-        valid_until=answer.valid_until,
-        hold_from=date.min if answer.hold_from is None and answer.hold_until else answer.hold_from,
-        hold_until=answer.hold_until,
-        tags=answer.tags,
+        hold_from=date.min if patron.hold_from is None and patron.hold_until else patron.hold_from,
         weak_pin=flags_weak and easy_to_guess(pin, [identifier], birthday),
         pushed=False,
     )

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from doorctl.access.messages import LibraryAnswer, LibraryPatron, PadRules, Rules
+from doorctl.access.messages import LibraryAnswer, LibraryReply, PadRules, Rules
 from doorctl.access.patron import Patron, pin_check
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
@@ -39,11 +39,11 @@ class Asked:
 
     keeper: FakeWorker | None = None
     minimum_age: int = 0
-    patron: LibraryPatron = field(default_factory=registered)
+    reply: LibraryReply = field(default_factory=registered)
 
     def __post_init__(self) -> None:
         patrons = MemoryPatrons()
-        known = dict.fromkeys((UNKNOWN_CARD, CARD), (RIGHT_PIN, self.patron))
+        known = dict.fromkeys((UNKNOWN_CARD, CARD), (RIGHT_PIN, self.reply))
         self.library = FakeLibrary(patrons, known)
         rules = Rules(Policy(minimum_age=self.minimum_age), PadRules(), ask_s=ASK_S)
         self.door = FakeDoor(rules=rules, patrons=patrons, library=self.library, keeper=self.keeper)
@@ -144,7 +144,7 @@ def test_an_answer_that_comes_too_late_opens_for_nobody_but_is_kept() -> None:
 
 def test_a_child_who_registered_a_minute_ago_is_too_young() -> None:
     """The age limit is sealed into a row that was asked for, as into a pushed one."""
-    asked = Asked(minimum_age=14, patron=replace(registered(), birthday=date(2020, 1, 1)))
+    asked = Asked(minimum_age=14, reply=registered(birthday=date(2020, 1, 1)))
 
     assert asked.visit(UNKNOWN_CARD) == "under_age"
     assert asked.library.kept[0].patron.enter_from == date(2034, 1, 1)
@@ -152,8 +152,8 @@ def test_a_child_who_registered_a_minute_ago_is_too_young() -> None:
 
 def test_an_answer_that_no_patron_can_be_ends_nothing() -> None:
     """Nonsense from the other process is no answer, and the next card is decided."""
-    nonsense = replace(registered(), birthday=date(1, 1, 1), valid_until=date.max)
-    asked = Asked(patron=nonsense)
+    nonsense = registered(birthday=date(1, 1, 1), valid_until=date.max)
+    asked = Asked(reply=nonsense)
 
     assert asked.visit(UNKNOWN_CARD) in {"ok", "under_age"}
     asked.door.push({CARD: resident(CARD)})

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
-from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
-from doorctl.access.patron import SealedRow
+from doorctl.access.messages import LibraryAnswer, LibraryReply
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.masked import Identifier, Pin
 from doorctl.rpc.door import LibraryOverSocket
 from tests.fakes.memory_store import MemoryPatrons
 
 
-def registered(patron_ref: str = "1001", *, resident: bool = True) -> LibraryPatron:
-    """Return somebody who registered a minute ago."""
-    return LibraryPatron(
-        patron_ref,
-        resident=resident,
-        active=True,
-        birthday=date(1970, 1, 1),
-        blocks=frozenset(),
-        valid_until=None,
-        hold_from=None,
-        hold_until=None,
-        tags=frozenset(),
-    )
+def registered(
+    patron_ref: str = "1001", birthday: date | None = date(1970, 1, 1), **more: Any
+) -> LibraryReply:
+    """Return what the library system says of a resident who registered a minute ago."""
+    row = Patron(patron_ref, **{"resident": True, **more})
+    return LibraryReply(LibraryAnswer.YES, row, birthday)
 
 
 @dataclass
@@ -33,12 +27,12 @@ class FakeLibrary(LibraryOverSocket):
 
     Args:
         patrons: the cache that learnt rows are kept in; None where web is away.
-        known: number -> PIN and patron.
+        known: number -> PIN and what is said of the patron.
         asked: numbers that were asked about, in order.
     """
 
     patrons: MemoryPatrons | None = None
-    known: dict[str, tuple[str, LibraryPatron]] = field(default_factory=dict)
+    known: dict[str, tuple[str, LibraryReply]] = field(default_factory=dict)
     answer: LibraryAnswer | None = None
     asked: list[str] = field(default_factory=list)
     kept: list[SealedRow] = field(default_factory=list)
@@ -50,10 +44,9 @@ class FakeLibrary(LibraryOverSocket):
         assert card
         number = identifier.reveal().partition(":")[2]
         self.asked.append(number)
-        right, patron = self.known.get(number, ("", None))
+        right, reply = self.known.get(number, ("", LibraryReply(LibraryAnswer.NO)))
         answer = self.answer or _judged(pin, right)
-        given = patron if row_wanted and answer is LibraryAnswer.YES else None
-        return LibraryReply(answer, given)
+        return reply if row_wanted and answer is LibraryAnswer.YES else LibraryReply(answer)
 
     def keep(
         self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date

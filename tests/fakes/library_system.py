@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
+from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, Pin
-
-NOBODY = LibraryPatron(
-    patron_ref="",
-    resident=True,
-    active=True,
-    birthday=None,
-    blocks=frozenset(),
-    valid_until=None,
-    hold_from=None,
-    hold_until=None,
-    tags=frozenset(),
-)
+from tests.fakes.library import registered
 
 
 @dataclass
@@ -36,7 +25,7 @@ class FakeLibrarySystem:
     """
 
     pins: dict[Identifier, Pin] = field(default_factory=dict)
-    rows: dict[Identifier, LibraryPatron] = field(default_factory=dict)
+    rows: dict[Identifier, LibraryReply] = field(default_factory=dict)
     locked: set[Identifier] = field(default_factory=set)
     failure: LibrarySystemError | None = None
     meanwhile: Callable[[], None] | None = None
@@ -55,5 +44,5 @@ class FakeLibrarySystem:
             return LibraryReply(LibraryAnswer.WAITS)
         if self.pins.get(identifier) != pin:
             return LibraryReply(LibraryAnswer.NO)
-        row = self.rows.get(identifier, replace(NOBODY, patron_ref=f"fake-{len(self.asked)}"))
-        return LibraryReply(LibraryAnswer.YES, row if row_wanted else None)
+        reply = self.rows.get(identifier) or registered(f"fake-{len(self.asked)}", None)
+        return reply if row_wanted else LibraryReply(LibraryAnswer.YES)

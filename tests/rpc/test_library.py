@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.messages import LibraryAnswer, LibraryPatron, LibraryReply
+from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, SealedRow
 from doorctl.core.errors import DoorctlError, StoreBusyError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
@@ -37,11 +37,9 @@ KEY = bytes(range(ROW_KEY_BYTES))
 DAYS = (date(2026, 3, 5), date(2026, 4, 1), date(2026, 3, 2))
 SECRETS = (NUMBER, PIN_DIGITS, "CANARY")
 ROW = SealedRow(KEY, Patron("1001", bytes(PIN_CHECK_BYTES), resident=True, tags=frozenset({"tag"})))
-SOMEBODY = LibraryPatron(
+SOMEBODY = Patron(
     "1001",
     resident=True,
-    active=True,
-    birthday=date(1970, 1, 1),
     blocks=frozenset({"E"}),
     valid_until=date(2027, 1, 1),
     hold_from=date(2026, 1, 1),
@@ -135,10 +133,10 @@ def kept(path: Path, row: SealedRow = ROW) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("answer", LibraryAnswer)
 @pytest.mark.parametrize("patron", [None, SOMEBODY], ids=["without a row", "with a row"])
 def test_every_answer_comes_back_as_it_was_given(
-    tmp_path: Path, answer: LibraryAnswer, patron: LibraryPatron | None
+    tmp_path: Path, answer: LibraryAnswer, patron: Patron | None
 ) -> None:
     """With the question as it was asked, for each sort of number."""
-    web = Web(LibraryReply(answer, patron))
+    web = Web(LibraryReply(answer, patron, patron and date(1970, 1, 1)))
     with answering(tmp_path / "web.sock", web) as path:
         for row_wanted in (True, False):
             assert asked(path, row_wanted=row_wanted) == web.reply

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import threading
+import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
-from typing import Any, Protocol
+from typing import Any
 
-from doorctl.access.messages import LibrarySystem
+import pytest
+
+from doorctl.access.messages import LibraryAnswer, LibraryReply, LibrarySystem
+from doorctl.access.patron import Patron
 from doorctl.config.tables import Lms, read_address
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.sources.library import FbsLibrary, Sip2Library
 from tests.fakes.clock import FakeClock
-from tests.fakes.library_system import NOBODY, FakeLibrarySystem
+from tests.fakes.library import registered
+from tests.fakes.library_system import FakeLibrarySystem
 from tests.sources import fbs_server, sip2_server
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known
 from tests.sources.http_server import free_port
@@ -30,6 +36,7 @@ PATIENT_S = 20.0
 BRIEF_S = 0.3
 """For answers that don't."""
 
+CARD, PIN = "3000001234", "4711"
 BIRTHDAY = date(1970, 1, 1)
 
 
@@ -38,23 +45,53 @@ def card(number: str) -> Identifier:
     return Identifier(IdentifierKind.CARD, number)
 
 
-class Stage(Protocol):
+@dataclass
+class Stage(ABC):
     """A library system, and how a test makes it behave."""
 
     system: LibrarySystem
+    ended: threading.Event = field(default_factory=threading.Event, kw_only=True)
 
+    def close(self) -> None:
+        """End what hangs."""
+        self.ended.set()
+
+    def secrets(self) -> Iterator[str]:
+        """Yield what is never printed or logged."""
+        yield from (CARD, PIN, "4712")
+
+    def ask(self, number: str = CARD, pin: str = PIN, *, row_wanted: bool = False) -> LibraryReply:
+        """Ask about a card."""
+        return self.system.ask(card(number), Pin(pin), row_wanted=row_wanted)
+
+    def answer(self, number: str = CARD, pin: str = PIN) -> LibraryAnswer:
+        """Ask about a card; return the answer alone."""
+        return self.ask(number, pin).answer
+
+    def fails(self, *, row_wanted: bool = True) -> LibrarySystemError:
+        """Ask and return the error; nothing hangs on it that could tell of a patron."""
+        with pytest.raises(LibrarySystemError) as caught:
+            self.ask(row_wanted=row_wanted)
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+        told = "".join(traceback.format_exception(caught.value))
+        assert not any(secret in told for secret in (CARD, PIN))
+        return caught.value
+
+    @abstractmethod
     def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
         """Register a patron born on `BIRTHDAY`."""
 
+    @abstractmethod
     def hang(self) -> None:
-        """Take questions from now on, and answer none."""
+        """Take questions from now on, and answer none until the test is over."""
 
+    @abstractmethod
     def asked(self) -> int:
-        """Return how many questions arrived there."""
+        """Return how many questions about a PIN arrived there."""
 
 
 @dataclass
-class FakeStage:
+class FakeStage(Stage):
     """The dict."""
 
     system: FakeLibrarySystem
@@ -63,8 +100,8 @@ class FakeStage:
         """Register a patron."""
         blocks = frozenset({"O"} if lost else ())
         self.system.pins[card(number)] = Pin(pin)
-        self.system.rows[card(number)] = replace(
-            NOBODY, patron_ref="1001", resident=resident, birthday=BIRTHDAY, blocks=blocks
+        self.system.rows[card(number)] = registered(
+            birthday=BIRTHDAY, resident=resident, blocks=blocks
         )
 
     def hang(self) -> None:
@@ -77,12 +114,11 @@ class FakeStage:
 
 
 @dataclass
-class FbsStage:
+class FbsStage(Stage):
     """The adapter and the stand-in that it asks."""
 
     system: FbsLibrary
     script: FbsScript
-    ended: threading.Event
 
     def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
         """Register a patron."""
@@ -91,22 +127,30 @@ class FbsStage:
         patron_id = 1001 + len(self.script.patrons)
         self.script.patrons[number] = Known(pin, patron_id, row=row)
 
+    def secrets(self) -> Iterator[str]:
+        """Yield those of an account and its sessions too."""
+        yield from (*super().secrets(), ACCOUNT["password"], *self.script.sessions)
+
+    def reply(self, **changed: object) -> LibraryReply:
+        """Return the yes to the one card, whose person is changed so."""
+        self.script.patrons[CARD].row = changed
+        return self.ask(row_wanted=True)
+
     def hang(self) -> None:
-        """Hold each question about a PIN until the test is over."""
+        """Hold each question about a PIN."""
         self.script.raw["v9"] = lambda _: self.ended.wait(PATIENT_S)
 
     def asked(self) -> int:
-        """Return how many questions about a PIN arrived."""
+        """Count them."""
         return self.script.paths().count("v9")
 
 
 @dataclass
-class Sip2Stage:
+class Sip2Stage(Stage):
     """The adapter and the stand-in that it asks."""
 
     system: Sip2Library
     script: Sip2Script
-    ended: threading.Event
     port: int
 
     def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
@@ -115,13 +159,25 @@ class Sip2Stage:
         more = b"PB19700101|PC%s|" % (b"VOKSEN" if resident else b"GAEST")
         self.script.patrons[number] = Sip2Patron(pin, flags=flags, more=more)
 
+    def reply(self, **changed: Any) -> LibraryReply:
+        """Return the yes to the one card, whose patron is so."""
+        self.script.patrons[CARD] = Sip2Patron(PIN, **changed)
+        return self.ask(row_wanted=True)
+
     def hang(self) -> None:
-        """Hold each question about a PIN until the test is over."""
+        """Hold each question about a PIN."""
         self.script.raw = lambda _: self.ended.wait(PATIENT_S)
 
     def asked(self) -> int:
-        """Return how many questions about a PIN arrived."""
+        """Count them."""
         return sum(frame.startswith(b"63") for frame in self.script.frames)
+
+
+def row_of(reply: LibraryReply) -> Patron:
+    """Return the row of a yes."""
+    assert reply.answer is LibraryAnswer.YES
+    assert reply.patron is not None
+    return reply.patron
 
 
 @contextmanager
@@ -133,18 +189,29 @@ def fake_stage(_directory: Path, _timeout_s: float) -> Iterator[FakeStage]:
 @contextmanager
 def fbs_stage(_directory: Path, timeout_s: float) -> Iterator[FbsStage]:
     """Set up FBS."""
-    script, ended = FbsScript(), threading.Event()
-    with fbs_server.serving(script) as url, closing(fbs_library(url, timeout_s)) as system:
-        try:
-            yield FbsStage(system, script, ended)
-        finally:
-            ended.set()
+    script = FbsScript()
+    with (
+        fbs_server.serving(script) as url,
+        closing(fbs_library(url, timeout_s)) as system,
+        closing(FbsStage(system, script)) as stage,
+    ):
+        yield stage
 
 
 @contextmanager
-def sip2_stage(_directory: Path, timeout_s: float) -> Iterator[Sip2Stage]:
-    """Set up SIP2 on this machine, with a login."""
-    with _sip2_stage(timeout_s) as stage:
+def sip2_stage(
+    _directory: Path,
+    timeout_s: float,
+    context: SSLContext | None = None,
+    ca_file: Path | None = None,
+) -> Iterator[Sip2Stage]:
+    """Set up SIP2 on this machine, with a login; over TLS where there is a context for it."""
+    script = Sip2Script()
+    with (
+        sip2_server.serving(script, context) as port,
+        closing(sip2_library(port, timeout_s, ca_file=ca_file)) as system,
+        closing(Sip2Stage(system, script, port)) as stage,
+    ):
         yield stage
 
 
@@ -154,7 +221,7 @@ def sip2s_stage(directory: Path, timeout_s: float) -> Iterator[Sip2Stage]:
     authority = Authority(directory, "authority")
     context = SSLContext(PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("sip2"))
-    with _sip2_stage(timeout_s, context, ca_file=authority.path) as stage:
+    with sip2_stage(directory, timeout_s, context, authority.path) as stage:
         yield stage
 
 
@@ -199,18 +266,3 @@ def nobody_listens() -> str:
     url = f"http://127.0.0.1:{free_port()}/rest"
     assert read_address(url) is not None
     return url
-
-
-@contextmanager
-def _sip2_stage(
-    timeout_s: float, context: SSLContext | None = None, ca_file: Path | None = None
-) -> Iterator[Sip2Stage]:
-    script, ended = Sip2Script(), threading.Event()
-    with (
-        sip2_server.serving(script, context) as port,
-        closing(sip2_library(port, timeout_s, ca_file=ca_file)) as system,
-    ):
-        try:
-            yield Sip2Stage(system, script, ended, port)
-        finally:
-            ended.set()

@@ -21,6 +21,7 @@ import pytest
 from doorctl.access.messages import LibraryAnswer
 from doorctl.config.tables import Lms
 from doorctl.sources.library import Information, meaning, read_information, read_patron
+from tests.sources.stages import row_of
 
 YES, NO = LibraryAnswer.YES, LibraryAnswer.NO
 
@@ -128,6 +129,6 @@ def test_each_system_has_its_own_fields_for_dates(
     system: str, birthday: date | None, valid_until: date | None
 ) -> None:
     """Birthday and expiry are found wherever the system puts them, with a time or without."""
-    patron = read_patron(read(system.format(flags=" " * 14, right="Y")), Lms())
+    reply = read_patron(read(system.format(flags=" " * 14, right="Y")), Lms())
 
-    assert (patron.birthday, patron.valid_until) == (birthday, valid_until)
+    assert (reply.birthday, row_of(reply).valid_until) == (birthday, valid_until)

@@ -5,7 +5,6 @@ from datetime import date
 
 import pytest
 
-from doorctl.access.messages import LibraryPatron
 from doorctl.access.patron import Patron, pin_check
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.sync.feed import NEVER, FeedIdentifier, FeedPatron, Sealing, lent_patron, seal_rows
@@ -14,11 +13,10 @@ from tests.fakes.memory_store import FastSealer
 CPR = Identifier(IdentifierKind.CPR, "0101701234")
 CARD = Identifier(IdentifierKind.CARD, "3000001234")
 PIN, AGE, TODAY = Pin("4711"), 15, date(2026, 3, 2)
-ANSWER = LibraryPatron(
+BORN = date(1970, 1, 1)
+ANSWER = Patron(
     "1001",
     resident=True,
-    active=True,
-    birthday=date(1970, 1, 1),
     blocks=frozenset({"E"}),
     valid_until=date(2027, 1, 1),
     hold_from=date(2026, 1, 1),
@@ -28,9 +26,10 @@ ANSWER = LibraryPatron(
 
 
 def lent(
-    answer: LibraryPatron = ANSWER,
+    answer: Patron = ANSWER,
     identifier: Identifier = CARD,
     *,
+    birthday: date | None = BORN,
     minimum_age: int = AGE,
     on: date | None = TODAY,
     pin: Pin = PIN,
@@ -38,9 +37,8 @@ def lent(
 ) -> Patron:
     """Return the row that is lent for an answer."""
     stretched = FastSealer().stretch(identifier)
-    return lent_patron(
-        answer, identifier, stretched, pin, minimum_age=minimum_age, on=on, flags_weak=flags_weak
-    )
+    more = {"minimum_age": minimum_age, "flags_weak": flags_weak}
+    return lent_patron(answer, birthday, identifier, stretched, pin, on=on, **more)
 
 
 @pytest.mark.parametrize("identifier", [CARD, CPR], ids=["card", "cpr"])
@@ -53,14 +51,7 @@ def test_it_is_the_row_that_a_push_would_bring(
     """To the last field, so that the next push changes nothing."""
     pushed = FeedPatron(
         line=1,
-        row=Patron(
-            ANSWER.patron_ref,
-            resident=ANSWER.resident,
-            blocks=ANSWER.blocks,
-            hold_from=ANSWER.hold_from,
-            hold_until=ANSWER.hold_until,
-            tags=ANSWER.tags,
-        ),
+        row=replace(ANSWER, valid_until=None),
         identifiers=(FeedIdentifier(identifier, active, ANSWER.valid_until),),
         left_out=0,
         pin=PIN,
@@ -77,8 +68,8 @@ def test_it_is_the_row_that_a_push_would_bring(
         ),
     )
 
-    answer = replace(ANSWER, birthday=birthday, active=active)
-    assert lent(answer, identifier, on=on) == replace(row.patron, pushed=False)
+    answer = replace(ANSWER, active=active)
+    assert lent(answer, identifier, birthday=birthday, on=on) == replace(row.patron, pushed=False)
 
 
 def test_the_pin_that_was_proved_opens_next_time() -> None:
@@ -98,16 +89,14 @@ def test_a_weak_pin_is_called_so_where_the_policy_asks(pin: str, *, is_weak: boo
 
 def test_nobody_knows_the_age_of_a_card() -> None:
     """Without a birthday a plastic card never is old enough, and a CPR number tells it itself."""
-    unknown = replace(ANSWER, birthday=None)
-
-    assert lent(unknown).enter_from == NEVER
-    assert lent(unknown, CPR).enter_from is None
-    assert lent(unknown, minimum_age=0).enter_from is None
+    assert lent(birthday=None).enter_from == NEVER
+    assert lent(identifier=CPR, birthday=None).enter_from is None
+    assert lent(birthday=None, minimum_age=0).enter_from is None
 
 
 def test_somebody_too_young_is_told_from_when_on() -> None:
     """On the birthday itself."""
-    assert lent(replace(ANSWER, birthday=date(2015, 5, 5))).enter_from == date(2030, 5, 5)
+    assert lent(birthday=date(2015, 5, 5)).enter_from == date(2030, 5, 5)
 
 
 def test_no_number_and_no_pin_is_in_the_row() -> None:
@@ -125,10 +114,7 @@ def test_what_is_no_birthday_is_an_unknown_one(day: date) -> None:
     Bug (attack review): a birthday of year 1 or 9999 from the library system let a child in, or
     ended the door process.
     """
-    assert (
-        lent(replace(ANSWER, birthday=day)).enter_from
-        == lent(replace(ANSWER, birthday=None)).enter_from
-    )
+    assert lent(birthday=day).enter_from == lent(birthday=None).enter_from
 
 
 def test_a_hold_without_a_beginning_has_begun() -> None:
