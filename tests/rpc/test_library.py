@@ -136,7 +136,7 @@ def test_every_answer_comes_back_as_it_was_given(
     tmp_path: Path, answer: LibraryAnswer, patron: Patron | None
 ) -> None:
     """With the question as it was asked, for each sort of number."""
-    web = Web(LibraryReply(answer, patron, patron and date(1970, 1, 1)))
+    web = Web(LibraryReply(answer, patron, date(1970, 1, 1) if patron else None))
     with answering(tmp_path / "web.sock", web) as path:
         for row_wanted in (True, False):
             assert asked(path, row_wanted=row_wanted) == web.reply

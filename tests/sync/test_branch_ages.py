@@ -18,11 +18,10 @@ from doorctl.core.errors import FeedError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Seal
 from doorctl.sync.delivery import Result, Terms
-from doorctl.sync.feed import Sealing, WrongRow, seal_rows
+from doorctl.sync.feed import WrongRow, seal_rows
 from doorctl.sync.rows import decode, encode
 from tests.fakes.branch import FakeBranch
-from tests.fakes.memory_store import FastSealer
-from tests.sync.senders import TERMS, TODAY, ListSource, Town, patron
+from tests.sync.senders import TERMS, TODAY, ListSource, Town, patron, sealing
 
 NAMES = ("oest", "syd", "langaa")
 GROWN = Terms(TERMS.seal, 14)
@@ -223,13 +222,7 @@ def test_each_decides_as_if_alone(
 
 
 def _alone(patrons: list[Any], limit: int, today: date) -> dict[str, list[dict[str, Any]]]:
-    def quiet(_done: int, _of: int) -> None: ...
-
-    sealed = seal_rows(
-        patrons,
-        Sealing(sealer=FastSealer(), minimum_age=limit, on=today, workers=1, on_progress=quiet),
-    )
-    lone = FakeBranch("oest")
+    lone, sealed = FakeBranch("oest"), seal_rows(patrons, sealing(limit, today))
     lone.rows = {row["key"]: row for row in map(json.loads, map(encode, sealed))}
     return lone.patrons()
 

@@ -3,8 +3,7 @@ import os
 from contextlib import closing
 from pathlib import Path
 
-from tests.sync.mutations import Target, try_many
-from tests.sync.tampering import VALID, WAYS, Mutant
+from tests.sync.mutations import VALID, WAYS, Mutant, Target, try_many
 
 NUMBER = int(os.environ.get("MUTATIONS", "3000"))
 

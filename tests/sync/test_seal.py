@@ -8,24 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
-from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
-from doorctl.sync.feed import IN_FLIGHT_PER_WORKER, FeedIdentifier, FeedPatron, Sealing, seal_rows
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.sync.feed import (
+    IN_FLIGHT_PER_WORKER,
+    NEVER,
+    FeedIdentifier,
+    FeedPatron,
+    lent_patron,
+    seal_rows,
+)
+from doorctl.sync.rows import old_enough_from
 from tests.fakes.memory_store import FastSealer
-
-
-class CountingSealer(FastSealer):
-    """Notes each identifier that it stretches."""
-
-    def __init__(self) -> None:
-        self.stretched: list[Identifier] = []
-
-    def stretch(self, identifier: Identifier) -> StretchedKey:
-        """Note it, then hash it."""
-        self.stretched.append(identifier)
-        return super().stretch(identifier)
-
-
-TODAY = date(2026, 3, 1)
+from tests.sync.senders import TODAY, CountingSealer, sealing
 
 
 def card(number: int) -> FeedIdentifier:
@@ -48,21 +42,9 @@ PLAIN = FeedPatron(
 )
 
 
-def sealing(**changed: Any) -> Sealing:
-    """How rows are sealed, unless a test says otherwise."""
-    usual: dict[str, Any] = {
-        "sealer": FastSealer(),
-        "minimum_age": 14,
-        "on": TODAY,
-        "workers": 2,
-        "on_progress": lambda _done, _total: None,
-    }
-    return Sealing(**{**usual, **changed})
-
-
 def sealed(*patrons: FeedPatron, **changed: Any) -> list[SealedRow]:
     """All rows of these patrons."""
-    return list(seal_rows(patrons, sealing(**changed)))
+    return list(seal_rows(patrons, sealing(**{"minimum_age": 14, **changed})))
 
 
 def test_a_row_keeps_what_decides_and_nothing_else() -> None:
@@ -154,11 +136,11 @@ def test_only_a_few_rows_are_sealed_ahead() -> None:
     """A consumer that stops leaves the rest unsealed: memory is bounded by the window."""
     sealer = CountingSealer()
     patrons = [replace(PLAIN, identifiers=(card(10_000 + n),)) for n in range(1000)]
-    rows: Iterator[SealedRow] = seal_rows(patrons, sealing(sealer=sealer))
+    rows: Iterator[SealedRow] = seal_rows(patrons, sealing(sealer=sealer, workers=2))
     next(rows)
     del rows
 
-    assert 0 < len(sealer.stretched) <= 2 * IN_FLIGHT_PER_WORKER
+    assert 0 < sealer.count <= 2 * IN_FLIGHT_PER_WORKER
 
 
 def born(year: int, month: int, day: int, *numbers: str) -> FeedPatron:
@@ -223,3 +205,133 @@ def test_no_other_pin_is_flagged(pin: Pin | None) -> None:
     (row,) = sealed(replace(PLAIN, pin=pin), flags_weak=True)
 
     assert not row.patron.weak_pin
+
+
+@pytest.mark.parametrize(
+    ("birthday", "minimum_age", "day"),
+    [
+        (date(2012, 5, 17), 14, date(2026, 5, 17)),
+        (date(2012, 2, 29), 14, date(2026, 3, 1)),
+        (date(2012, 2, 29), 16, date(2028, 2, 29)),
+        (date(2012, 12, 31), 0, date(2012, 12, 31)),
+        (date(2199, 12, 31), 120, date(2319, 12, 31)),
+    ],
+)
+def test_the_day_on_which_somebody_is_old_enough(
+    birthday: date, minimum_age: int, day: date
+) -> None:
+    """It is the birthday; for the 29th of February the 1st of March where there is no 29th."""
+    assert old_enough_from(birthday, minimum_age) == day
+
+
+@given(st.dates(date(1850, 1, 1), date(2199, 12, 31)), st.integers(0, 120))
+def test_nobody_is_old_enough_a_day_early(birthday: date, minimum_age: int) -> None:
+    """On the day itself, and not before it, the years of age are complete."""
+    day = old_enough_from(birthday, minimum_age)
+    years = day.year - birthday.year
+
+    assert years == minimum_age
+    assert (day.month, day.day) >= (birthday.month, birthday.day)
+
+
+# The row of a patron whom no push has brought yet, by the library system's answer.
+
+CPR = Identifier(IdentifierKind.CPR, "0101701234")
+CARD = Identifier(IdentifierKind.CARD, "3000001234")
+PIN, AGE = Pin("4711"), 15
+BORN = date(1970, 1, 1)
+ANSWER = Patron(
+    "1001",
+    resident=True,
+    blocks=frozenset({"E"}),
+    valid_until=date(2027, 1, 1),
+    hold_from=date(2026, 1, 1),
+    hold_until=date(2026, 1, 2),
+    tags=frozenset({"ung"}),
+)
+
+
+def lent(
+    answer: Patron = ANSWER,
+    identifier: Identifier = CARD,
+    pin: Pin = PIN,
+    birthday: date | None = BORN,
+    **more: Any,
+) -> Patron:
+    """Return the row that is lent for an answer."""
+    usual = {"minimum_age": AGE, "on": TODAY, **more}
+    return lent_patron(answer, birthday, identifier, FastSealer().stretch(identifier), pin, **usual)
+
+
+@pytest.mark.parametrize("identifier", [CARD, CPR], ids=["card", "cpr"])
+@pytest.mark.parametrize("birthday", [date(1970, 1, 1), date(2015, 5, 5), None])
+@pytest.mark.parametrize("active", [True, False])
+@pytest.mark.parametrize("on", [TODAY, None])
+def test_it_is_the_row_that_a_push_would_bring(
+    identifier: Identifier, birthday: date | None, *, active: bool, on: date | None
+) -> None:
+    """To the last field, so that the next push changes nothing."""
+    pushed = FeedPatron(
+        line=1,
+        row=replace(ANSWER, valid_until=None),
+        identifiers=(FeedIdentifier(identifier, active, ANSWER.valid_until),),
+        left_out=0,
+        pin=PIN,
+        birthday=birthday,
+    )
+    [row] = sealed(pushed, minimum_age=AGE, on=on)
+
+    answer = replace(ANSWER, active=active)
+    assert lent(answer, identifier, birthday=birthday, on=on) == replace(row.patron, pushed=False)
+
+
+def test_the_pin_that_was_proved_opens_next_time() -> None:
+    """That one and no other, for that number alone."""
+    patron = lent()
+
+    assert patron.pin_check == pin_check(FastSealer().stretch(CARD), PIN)
+    assert patron.pin_check != pin_check(FastSealer().stretch(CPR), PIN)
+
+
+@pytest.mark.parametrize(("pin", "is_weak"), [("0101", True), ("1970", True), ("4711", False)])
+def test_a_weak_pin_is_called_so_where_the_policy_asks(pin: str, *, is_weak: bool) -> None:
+    """By the birthday that the library system tells, even for a plastic card; else never."""
+    assert lent(pin=Pin(pin), flags_weak=True).weak_pin is is_weak
+    assert not lent(pin=Pin(pin)).weak_pin
+
+
+def test_nobody_knows_the_age_of_a_card() -> None:
+    """Without a birthday a plastic card never is old enough, and a CPR number tells it itself."""
+    assert lent(birthday=None).enter_from == NEVER
+    assert lent(identifier=CPR, birthday=None).enter_from is None
+    assert lent(birthday=None, minimum_age=0).enter_from is None
+
+
+def test_somebody_too_young_is_told_from_when_on() -> None:
+    """On the birthday itself."""
+    assert lent(birthday=date(2015, 5, 5)).enter_from == date(2030, 5, 5)
+
+
+def test_no_number_and_no_pin_is_in_the_row() -> None:
+    """Not even where it is printed."""
+    shown = repr(lent(ANSWER, CPR))
+
+    assert "0101701234" not in shown
+    assert "4711" not in shown
+
+
+@pytest.mark.parametrize("day", [date(1, 1, 1), date(1849, 12, 31), date(9999, 12, 31)])
+def test_what_is_no_birthday_is_an_unknown_one(day: date) -> None:
+    """A sentinel of the library system makes nobody old enough, and ends nothing.
+
+    Bug (attack review): a birthday of year 1 or 9999 from the library system let a child in, or
+    ended the door process.
+    """
+    assert lent(birthday=day).enter_from == lent(birthday=None).enter_from
+
+
+def test_a_hold_without_a_beginning_has_begun() -> None:
+    """Where only the end of a hold is told, it stands until then."""
+    row = lent(replace(ANSWER, hold_from=None, hold_until=date(2030, 1, 1)))
+
+    assert row.hold_from == date.min
