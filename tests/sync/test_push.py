@@ -25,15 +25,19 @@ from doorctl.core.ports import Seal
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.delivery import (
     PAUSES_S,
+    Answer,
+    Away,
     Delivery,
     Held,
     OutOfOrder,
+    Refused,
     Result,
     Sender,
     Taken,
     Terms,
     Volume,
     deliver,
+    insist,
 )
 from doorctl.sync.document import Kind
 from doorctl.sync.feed import WrongRow
@@ -658,3 +662,26 @@ def test_what_becomes_of_each_patron_of_a_wrong_row_is_told(town: Town) -> None:
 
     assert refreshed.fates == {"1": KEPT, "2": OUT, "3": BROUGHT, "9": NEW}
     assert not refreshed.waits
+
+
+@pytest.mark.parametrize(
+    ("answers", "final", "waited"),
+    [
+        ([Away("a"), Held(7)], Held(7), PAUSES_S[:1]),
+        ([Away("b"), Away("c"), Taken(8)], Taken(8), PAUSES_S[:2]),
+        ([Away(str(n)) for n in range(9)], Away("3"), PAUSES_S),
+        ([Refused("401")], Refused("401"), ()),
+        ([OutOfOrder("409")], OutOfOrder("409"), ()),
+        ([Away("busy", 30.0), Away("busy", 0.5), Away("busy", 3600.0), Held(1)],
+         Away("busy", 3600.0), (30.0, PAUSES_S[1])),
+    ],
+    ids=["an answer", "at last", "four times", "refused", "out of order", "told when"],
+)  # fmt: skip
+def test_a_branch_that_is_away_is_asked_four_times(
+    answers: list[Answer], final: Answer, waited: tuple[float, ...]
+) -> None:
+    """With a longer pause each time, or the one that it asks for unless that is for ever."""
+    pauses: list[float] = []
+
+    assert insist(iter(answers).__next__, pauses.append) == final
+    assert tuple(pauses) == waited
