@@ -1,14 +1,17 @@
-"""What clients of other machines share: what may be sent, TLS, passwords, why no answer came."""
+"""What clients of other machines share: what may be sent, limits, TLS, why no answer came."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import ssl
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
+from threading import Thread
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -95,6 +98,33 @@ async def body_of(pieces: AsyncIterator[bytes], most: int) -> bytes | None:
 
 
 T = TypeVar("T")
+
+GRACE_S = 1.0
+"""How long beyond the limit the caller waits for the cancelled work to end."""
+
+
+def within(limit_s: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return or raise what `work` does, on a thread and an event loop of its own.
+
+    A socket's own time-out is for each read, so a server that sends a byte now and then would keep
+    it waiting for ever, and a name lookup has none: one that hangs is left behind with its thread.
+
+    Raises TimeoutError: the limit was reached; `work` was cancelled.
+    """
+    result: Future[T] = Future()
+
+    async def limited() -> T:
+        async with asyncio.timeout(limit_s):
+            return await work()
+
+    def run() -> None:
+        try:
+            result.set_result(asyncio.run(limited()))
+        except BaseException as error:  # noqa: BLE001 - the caller's
+            result.set_exception(error)
+
+    Thread(target=run, name="asking", daemon=True).start()
+    return result.result(limit_s + GRACE_S)
 
 
 def read_answer(body: bytes, kind: type[T]) -> T | None:

@@ -227,11 +227,8 @@ class SigningIn:
         self._key: bytes | None = None
 
     def close(self) -> None:
-        """Close what reads the file, and the way to the provider; idempotent."""
+        """Close what reads the file; idempotent."""
         self._records.close()
-        closing_it = getattr(self._provider, "close", None)
-        if closing_it is not None:
-            closing_it()
 
     def knows(self, name: str, shown: str) -> bool:
         """Tell whether a cookie proves that its browser signed in to the login `name` before."""

@@ -6,15 +6,15 @@ import asyncio
 import re
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import httpx2
 import msgspec
@@ -31,86 +31,12 @@ from doorctl.core.asking import (
     spelt,
     trusting,
     unreached,
+    within,
 )
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.core.ports import Clock, Unshown
 from doorctl.sync.rows import WrittenHold
-
-# A time limit for one request: over name lookup, connection, TLS and each byte.
-
-T = TypeVar("T")
-
-GRACE_S = 1.0
-"""How long beyond the limit the caller waits for the cancelled work to end."""
-
-CLOSE_S = 2.0
-"""How long `close` waits: a name lookup that hangs can't be ended."""
-
-
-class TimeLimit:
-    """Run a coroutine for a limited time. Thread-safe; requests run beside each other.
-
-    A socket's own time-out is for each read, so a server that sends a byte now and then would keep
-    it waiting for ever, and a name lookup has none. So all runs on one event loop in a thread of
-    its own, which is started by the first request. `limit_s` is for each request.
-    """
-
-    def __init__(self, limit_s: float, name: str) -> None:
-        self._limit_s = limit_s
-        self._name = name
-        self._starting = Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: Thread | None = None
-
-    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return or raise what `work` does.
-
-        Raises TimeoutError: the limit was reached, or `close` was called; `work` was cancelled.
-        """
-
-        async def limited() -> T:
-            async with asyncio.timeout(self._limit_s):
-                return await work()
-
-        future = asyncio.run_coroutine_threadsafe(limited(), self._running())
-        try:
-            return future.result(self._limit_s + GRACE_S)
-        except CancelledError:
-            raise TimeoutError from None
-        finally:
-            future.cancel()
-
-    def close(self) -> None:
-        """End the thread and all that still runs in it; idempotent."""
-        with self._starting:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(CLOSE_S)
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = Thread(
-                    target=_serve, args=(self._loop,), name=self._name, daemon=True
-                )
-                self._thread.start()
-            return self._loop
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    loop.run_forever()
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    if left:
-        loop.run_until_complete(asyncio.wait(left))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
-
 
 # Field names, types and meanings: danskernesdigitalebibliotek/dpl-fbs-adapter-tool,
 # ``external_agencyid_patrons.json`` and ``external_v1_agencyid_authentication.json``. Fields that
@@ -184,9 +110,6 @@ class Person(Answer, frozen=True):
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
-KEPT_S = 5.0
-"""A connection that is idle for longer may be dead behind a firewall, without notice."""
-
 LONGEST_ANSWER_BYTES = 65_536
 """A person with addresses, notes and interests has 2 KiB."""
 
@@ -232,7 +155,6 @@ class _Library(ABC):
         if at is None or not (at.encrypted or is_this_machine(at.host)):
             raise InputError("another machine is asked over TLS only; see lms.url")
         self._at, self._lms, self._password = at, lms, password
-        self._limit = TimeLimit(lms.timeout_s, lms.kind)
 
     def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
         """Ask whether the PIN is the card's.
@@ -244,7 +166,8 @@ class _Library(ABC):
             return LibraryReply(LibraryAnswer.NO)
         question = _Question()
         try:
-            return self._limit.run(lambda: self._ask(question, *card_and_pin, row_wanted))
+            asking = partial(self._ask, question, *card_and_pin, row_wanted)
+            return within(self._lms.timeout_s, asking)
         except LibrarySystemError as error:
             why = str(error)
         except asyncio.LimitOverrunError:
@@ -260,10 +183,6 @@ class _Library(ABC):
     ) -> LibraryReply:
         """Ask; what fails on the way passes through."""
 
-    def close(self) -> None:
-        """End its thread; idempotent."""
-        self._limit.close()
-
 
 class FbsLibrary(_Library):
     """Ask FBS; implements `LibrarySystem`. Thread-safe; one session is kept, one login at a time.
@@ -274,99 +193,94 @@ class FbsLibrary(_Library):
 
     def __init__(self, lms: Lms, password: Masked[str]) -> None:
         super().__init__(lms, password)
-        self._logging_in = asyncio.Lock()
+        self._context = trusting(lms.ca_file)
+        self._logging_in = Lock()
         self._session: Masked[str] | None = None
-        self._client = httpx2.AsyncClient(
-            base_url=lms.url.rstrip("/"),
-            verify=trusting(lms.ca_file),
-            trust_env=False,
-            timeout=None,
-            limits=httpx2.Limits(keepalive_expiry=KEPT_S),
-        )
-
-    def close(self) -> None:
-        """Close its connections; idempotent."""
-        with suppress(TimeoutError, httpx2.HTTPError):
-            self._limit.run(self._client.aclose)
-        super().close()
 
     async def _ask(
         self, question: _Question, card: str, pin: str, row_wanted: bool
     ) -> LibraryReply:
-        content = {"libraryCardNumber": card, "pincode": pin}
-        path = "patrons/authenticate/v9"
-        authenticated = await self._answer(question, "POST", path, Authenticated, content)
-        answer = ANSWERS[authenticated.authenticate_status]
-        if answer is not LibraryAnswer.YES or not row_wanted or authenticated.patron_id is None:
-            return LibraryReply(answer)
-        if authenticated.patron_type != PERSON:
-            # A company, a library or a group; its blocks are stored elsewhere and not asked for.
-            other = Person(authenticated.patron_id, resident=False, block_status=[Block(NOT_TOLD)])
-            return other.reply()
-        path = f"patrons/person/{authenticated.patron_id}/v4"
-        person = await self._answer(question, "GET", path, Person)
-        if person.patron_id != authenticated.patron_id:
+        base = self._lms.url.rstrip("/")
+        async with httpx2.AsyncClient(
+            base_url=base, verify=self._context, trust_env=False, timeout=None
+        ) as client:
+            answer = partial(self._answer, client, question)
+            content = {"libraryCardNumber": card, "pincode": pin}
+            path = "patrons/authenticate/v9"
+            authenticated = await answer(path, Authenticated, content)
+            said, patron_id = ANSWERS[authenticated.authenticate_status], authenticated.patron_id
+            if said is not LibraryAnswer.YES or not row_wanted or patron_id is None:
+                return LibraryReply(said)
+            if authenticated.patron_type != PERSON:
+                # A company, a library or a group; its blocks are stored elsewhere, not asked for.
+                return Person(patron_id, resident=False, block_status=[Block(NOT_TOLD)]).reply()
+            person = await answer(f"patrons/person/{patron_id}/v4", Person)
+        if person.patron_id != patron_id:
             raise LibrarySystemError("it answers about another patron", spent=question.sent)
         return person.reply()
 
     async def _answer(
         self,
+        client: httpx2.AsyncClient,
         question: _Question,
-        method: str,
         path: str,
         kind: type[AnswerT],
         content: Mapping[str, str] | None = None,
     ) -> AnswerT:
-        session = await self._logged_in(None)
+        session = await self._logged_in(client, None)
         address = f"/external/{self._lms.agency}/{path}"
-        status, body = await self._exchange(method, address, content, session, question)
+        request = partial(_exchange, client, address, content, question=question)
+        status, body = await request(session=session)
         if status == httpx2.codes.UNAUTHORIZED and not question.renewed:
             question.renewed = True
-            session = await self._logged_in(session)
-            status, body = await self._exchange(method, address, content, session, question)
+            status, body = await request(session=await self._logged_in(client, session))
         return _read(status, body, kind, spent=question.sent)
 
-    async def _logged_in(self, expired: Masked[str] | None) -> Masked[str]:
-        async with self._logging_in:
+    async def _logged_in(
+        self, client: httpx2.AsyncClient, expired: Masked[str] | None
+    ) -> Masked[str]:
+        # It holds up this question's own thread alone, and is cancelled there when time is up.
+        with self._logging_in:
             if self._session is None or self._session == expired:
                 self._session = None
-                self._session = await self._log_in()
+                self._session = await self._log_in(client)
             return self._session
 
-    async def _log_in(self) -> Masked[str]:
+    async def _log_in(self, client: httpx2.AsyncClient) -> Masked[str]:
         account = {"username": self._lms.user, "password": self._password.reveal()}
         address = f"/external/v1/{self._lms.agency}/authentication/login"
-        status, body = await self._exchange("POST", address, account)
+        status, body = await _exchange(client, address, account)
         if status in LOGIN_REFUSED:
             why = "it does not accept doorctl's account; see lms.user and lms.password_file"
             raise LibrarySystemError(why, spent=False)
         return Masked(_read(status, body, LoggedIn, spent=False).session_key)
 
-    async def _exchange(
-        self,
-        method: str,
-        address: str,
-        content: Mapping[str, str] | None,
-        session: Masked[str] | None = None,
-        question: _Question | None = None,
-    ) -> tuple[int, bytes]:
-        async def note(event: str, _info: object) -> None:
-            if question is not None and content and event.endswith("send_request_headers.started"):
-                question.sent = True
 
-        async with self._client.stream(
-            method,
-            address,
-            content=None if content is None else msgspec.json.encode(content),
-            headers={
-                **ASK_JSON,
-                **({} if content is None else {"Content-Type": "application/json"}),
-                **({} if session is None else {"X-Session": session.reveal()}),
-            },
-            extensions={"trace": note},
-        ) as response:
-            body = await body_of(response.aiter_raw(), LONGEST_ANSWER_BYTES)
-            return response.status_code, body or b""
+async def _exchange(
+    client: httpx2.AsyncClient,
+    address: str,
+    content: Mapping[str, str] | None,
+    *,
+    session: Masked[str] | None = None,
+    question: _Question | None = None,
+) -> tuple[int, bytes]:
+    async def note(event: str, _info: object) -> None:
+        if question is not None and content and event.endswith("send_request_headers.started"):
+            question.sent = True
+
+    async with client.stream(
+        "GET" if content is None else "POST",
+        address,
+        content=None if content is None else msgspec.json.encode(content),
+        headers={
+            **ASK_JSON,
+            **({} if content is None else {"Content-Type": "application/json"}),
+            **({} if session is None else {"X-Session": session.reveal()}),
+        },
+        extensions={"trace": note},
+    ) as response:
+        body = await body_of(response.aiter_raw(), LONGEST_ANSWER_BYTES)
+        return response.status_code, body or b""
 
 
 def _read(status: int, body: bytes, kind: type[AnswerT], *, spent: bool) -> AnswerT:

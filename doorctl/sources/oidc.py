@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, InitVar, dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -24,12 +24,11 @@ from joserfc.jwk import KeySet
 
 from doorctl.accounts.account import Claims, Pending
 from doorctl.config.tables import Oidc, is_this_machine
-from doorctl.core.asking import ASK_JSON, body_of, read_answer, unreached
+from doorctl.core.asking import ASK_JSON, body_of, read_answer, unreached, within
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Unshown
-from doorctl.sources.library import TimeLimit
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 """Algorithms with which only the provider can sign; never ``none``, never a shared secret."""
@@ -200,10 +199,7 @@ class OidcProvider:
     context: ssl.SSLContext
     moment: Callable[[], Moment]
     _: KW_ONLY
-    limit_s: InitVar[float] = LIMIT_S
-
-    def __post_init__(self, limit_s: float) -> None:
-        self._limit = TimeLimit(limit_s, "oidc")
+    limit_s: float = LIMIT_S
 
     def begin(self, *, again: bool = False) -> tuple[str, Pending]:
         """Return the address to send the browser to, and what to keep until it comes back."""
@@ -255,10 +251,6 @@ class OidcProvider:
         params = {"client_id": self.settings.client_id}
         return str(httpx2.URL(document.end_session_endpoint, params=params))
 
-    def close(self) -> None:
-        """End the calls that still run; idempotent."""
-        self._limit.close()
-
     def _run(self, work: Callable[[httpx2.AsyncClient], Any]) -> Any:
         async def asking() -> Any:
             async with httpx2.AsyncClient(
@@ -267,7 +259,7 @@ class OidcProvider:
                 return await work(client)
 
         try:
-            return self._limit.run(asking)
+            return within(self.limit_s, asking)
         except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             why = unreached(error, "signin.oidc")
         # Raised out here, so that no exception with the provider's token is its context.

@@ -395,9 +395,9 @@ def decode(line: bytes) -> Line:
 def decode_row(line: bytes) -> SealedRow:
     """Read a line that must be a row; raises as :func:`parse`, and for a removal."""
     row = decode(line)
-    if not isinstance(row, SealedRow):
-        raise ValueError("it is a removal")  # noqa: TRY004 - refused like any other wrong line
-    return row
+    if isinstance(row, SealedRow):
+        return row
+    raise ValueError("it is a removal")
 
 
 def reread(line: bytes) -> Line:

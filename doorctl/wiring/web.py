@@ -451,9 +451,7 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
         TRUST_CLOCK: lambda _question: believes(clock),
     }
     if config.lms.kind:
-        answers |= answers_of_library(
-            config, clock, log, stack, worker=worker, writer=reception.writer
-        )
+        answers |= answers_of_library(config, clock, log, worker=worker, writer=reception.writer)
     _answer(config, answers, log, stack)
     go_rounds(
         config,
@@ -514,7 +512,6 @@ def answers_of_library(
     config: Config,
     clock: Clock,
     log: EventLog,
-    stack: ExitStack,
     *,
     worker: Executor,
     writer: PatronCacheWriter,
@@ -533,7 +530,6 @@ def answers_of_library(
     except KeyFileError as err:
         log.emit("alarm", kind="library_silent", why=str(err))
         return {}
-    stack.callback(system.close)
     limiter = LibraryLimiter(system, clock, log, pause_s=config.lms.pause_min * 60)
 
     def keep(row: SealedRow, **days: Any) -> None:

@@ -192,8 +192,7 @@ def fbs_stage(_directory: Path, timeout_s: float) -> Iterator[FbsStage]:
     script = FbsScript()
     with (
         fbs_server.serving(script) as url,
-        closing(fbs_library(url, timeout_s)) as system,
-        closing(FbsStage(system, script)) as stage,
+        closing(FbsStage(fbs_library(url, timeout_s), script)) as stage,
     ):
         yield stage
 
@@ -209,8 +208,7 @@ def sip2_stage(
     script = Sip2Script()
     with (
         sip2_server.serving(script, context) as port,
-        closing(sip2_library(port, timeout_s, ca_file=ca_file)) as system,
-        closing(Sip2Stage(system, script, port)) as stage,
+        closing(Sip2Stage(sip2_library(port, timeout_s, ca_file=ca_file), script, port)) as stage,
     ):
         yield stage
 

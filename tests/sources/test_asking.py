@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import ssl
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.config.tables import AlarmEmail, Lms, Oidc
-from doorctl.core.asking import read_password, trusting, unreached
+from doorctl.core.asking import read_password, trusting, unreached, within
 from doorctl.core.errors import DoorctlError, KeyFileError
 from doorctl.core.masked import Masked, Pin
 from doorctl.notices.ways import DeadMansSwitch, MailSink, WebhookSink
@@ -51,14 +52,14 @@ def fbs(port: int, authority: Path | None, limit_s: float) -> str:
     """Ask about a card."""
     url, ca_file = address(port, authority)[0], authority or Path()
     lms = Lms(kind="fbs", url=url, user="doorctl", ca_file=ca_file, timeout_s=limit_s)
-    with closing(FbsLibrary(lms, Masked(SECRET))) as library:
-        return why(partial(library.ask, card(CARD), Pin(PIN), row_wanted=True))
+    library = FbsLibrary(lms, Masked(SECRET))
+    return why(partial(library.ask, card(CARD), Pin(PIN), row_wanted=True))
 
 
 def sip2(port: int, authority: Path | None, limit_s: float) -> str:
     """Ask about a card, after a login."""
-    with closing(sip2_library(port, limit_s, ca_file=authority)) as library:
-        return why(partial(library.ask, card(CARD), Pin(PIN), row_wanted=True))
+    library = sip2_library(port, limit_s, ca_file=authority)
+    return why(partial(library.ask, card(CARD), Pin(PIN), row_wanted=True))
 
 
 def oidc(port: int, authority: Path | None, limit_s: float) -> str:
@@ -67,8 +68,7 @@ def oidc(port: int, authority: Path | None, limit_s: float) -> str:
     provider = OidcProvider(
         Oidc(issuer=url), Masked(SECRET), context, FakeClock().moment, limit_s=limit_s
     )
-    with closing(provider):
-        return why(provider.begin)
+    return why(provider.begin)
 
 
 def website(port: int, authority: Path | None, limit_s: float) -> str:
@@ -264,3 +264,59 @@ def test_an_authority_is_a_pem_file(tmp_path: Path) -> None:
         trusting(written(tmp_path / "ca.pem", b"nothing"))
     with pytest.raises(KeyFileError, match=r"missing\.pem holds no"):
         trusting(tmp_path / "missing.pem")
+
+
+# One limit over a whole question, on a thread of its own.
+
+
+async def seven() -> int:
+    """Return a number after a while."""
+    await asyncio.sleep(0)
+    return 7
+
+
+async def fail() -> int:
+    """Raise after a while."""
+    await asyncio.sleep(0)
+    raise LookupError
+
+
+def test_what_the_work_does_is_what_comes() -> None:
+    """A result is returned and an error is raised, as if there were no thread between."""
+    assert within(PATIENT_S, seven) == 7
+    with pytest.raises(LookupError):
+        within(PATIENT_S, fail)
+
+
+def test_what_takes_too_long_is_cancelled() -> None:
+    """The asker goes on, and the work hears that it is over."""
+    cancelled = threading.Event()
+
+    async def hang() -> None:
+        """Take for ever."""
+        try:
+            await asyncio.sleep(PATIENT_S)
+        finally:
+            cancelled.set()
+
+    with pytest.raises(TimeoutError):
+        within(0.05, hang)
+
+    assert cancelled.wait(PATIENT_S)
+
+
+def test_work_that_does_not_end_keeps_nobody() -> None:
+    """Even what can't be cancelled, as a hanging clean-up, is left behind."""
+    over = threading.Event()
+
+    async def cling() -> None:
+        """Take for ever, whatever is asked of it."""
+        while not over.is_set():
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                continue
+
+    with pytest.raises(TimeoutError):
+        within(0.05, cling)
+    over.set()

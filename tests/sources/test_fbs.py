@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -354,7 +353,7 @@ def test_a_pin_that_no_connection_took_costs_no_attempt() -> None:
     gone = fbs_library(nobody_listens())
     gone._session = Masked("kept")  # noqa: SLF001 - as after an earlier question
 
-    with closing(gone), pytest.raises(LibrarySystemError) as caught:
+    with pytest.raises(LibrarySystemError) as caught:
         gone.ask(card(CARD), Pin(PIN), row_wanted=False)
 
     assert not caught.value.spent

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,8 +75,8 @@ def provider() -> Iterator[Provider]:
     """A provider that does everything right."""
     script, clock = OidcScript(), FakeClock()
     assert clock.wall.timestamp() == NOW_S
-    with serving(script) as issuer, closing(asking(issuer, clock)) as oidc:
-        yield Provider(script, clock, oidc)
+    with serving(script) as issuer:
+        yield Provider(script, clock, asking(issuer, clock))
 
 
 def test_whoever_signs_in_there_is_known_here(provider: Provider) -> None:
@@ -205,11 +204,11 @@ def test_what_tokens_call_their_issuer_can_be_set(provider: Provider) -> None:
     """As ADFS may need it; then its document's own name counts no more."""
     services = "http://adfs.example/adfs/services/trust"
     provider.script.claims = {"iss": services}
-    with closing(asking(provider.script.issuer, provider.clock, token_issuer=services)) as oidc:
-        other = Provider(provider.script, provider.clock, oidc)
-        assert other.sign_in().subject == "sub-1"
-        provider.script.claims = {}
-        other.refused(r"\(iss\)")
+    oidc = asking(provider.script.issuer, provider.clock, token_issuer=services)
+    other = Provider(provider.script, provider.clock, oidc)
+    assert other.sign_in().subject == "sub-1"
+    provider.script.claims = {}
+    other.refused(r"\(iss\)")
 
 
 def question(address: str) -> dict[str, str]:
@@ -225,18 +224,18 @@ def test_how_and_when_somebody_signed_in_there_can_be_asked_for(provider: Provid
     provider.sign_in()
 
     strict = {"acr": "two", "max_age_min": 5}
-    with closing(asking(provider.script.issuer, provider.clock, **strict)) as oidc:
-        asked = question(oidc.begin(again=True)[0])
-        assert (asked["acr_values"], asked["max_age"], asked["prompt"]) == ("two", "300", "login")
-        other = Provider(provider.script, provider.clock, oidc)
-        provider.script.claims = {"acr": "two", "auth_time": NOW_S - 360}
-        other.sign_in()
-        for claims in ({"acr": "one"}, {"acr": None}, {"acr": ["two"]}):
-            provider.script.claims = {"auth_time": NOW_S, **claims}
-            other.refused(r"\(acr\)")
-        for at_s in (NOW_S - 361, None, "now", 0):
-            provider.script.claims = {"acr": "two", "auth_time": at_s}
-            other.refused(r"\(auth_time\)")
+    oidc = asking(provider.script.issuer, provider.clock, **strict)
+    asked = question(oidc.begin(again=True)[0])
+    assert (asked["acr_values"], asked["max_age"], asked["prompt"]) == ("two", "300", "login")
+    other = Provider(provider.script, provider.clock, oidc)
+    provider.script.claims = {"acr": "two", "auth_time": NOW_S - 360}
+    other.sign_in()
+    for claims in ({"acr": "one"}, {"acr": None}, {"acr": ["two"]}):
+        provider.script.claims = {"auth_time": NOW_S, **claims}
+        other.refused(r"\(acr\)")
+    for at_s in (NOW_S - 361, None, "now", 0):
+        provider.script.claims = {"acr": "two", "auth_time": at_s}
+        other.refused(r"\(auth_time\)")
 
 
 def test_signing_out_there_is_where_its_document_says(provider: Provider) -> None:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -42,8 +41,7 @@ def port() -> Iterator[int]:
 
 def ask(port: int, number: str = GOOD, pin: str = PIN, **changed: Any) -> LibraryReply:
     """Ask the real server."""
-    with closing(sip2_library(port, **changed)) as library:
-        return library.ask(card(number), Pin(pin), row_wanted=True)
+    return sip2_library(port, **changed).ask(card(number), Pin(pin), row_wanted=True)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.errors import LibrarySystemError
-from doorctl.core.masked import Pin
 from doorctl.sources.library import LONGEST_FRAME_BYTES
 from tests.sources.sip2_server import (
     AT,
@@ -21,10 +19,8 @@ from tests.sources.sip2_server import (
     PASSWORD,
     USER,
     Sip2Patron,
-    Sip2Script,
     checked,
     information,
-    serving,
 )
 from tests.sources.stages import (
     BRIEF_S,
@@ -32,7 +28,6 @@ from tests.sources.stages import (
     PATIENT_S,
     PIN,
     Sip2Stage,
-    card,
     row_of,
     sip2_library,
     sip2_stage,
@@ -57,6 +52,13 @@ def hasty() -> Iterator[Sip2Stage]:
         yield stage
 
 
+def said(
+    number: str = CARD, institution: str = f"AO{INSTITUTION}|", valid: str = "BLY|", **more: Any
+) -> bytes:
+    """Return message 64 about a patron who has typed the right PIN."""
+    return information(number, Sip2Patron(PIN, valid, **more), institution)
+
+
 def test_what_is_sent_is_what_the_protocol_says(sip2: Sip2Stage) -> None:
     """A login, then message 63 with institution, card, terminal password and PIN; both checked."""
     sip2.ask()
@@ -69,11 +71,9 @@ def test_what_is_sent_is_what_the_protocol_says(sip2: Sip2Stage) -> None:
 
 def test_without_an_account_there_is_no_login(sip2: Sip2Stage) -> None:
     """A server that wants none gets none; the terminal password stands in AC."""
-    plain = sip2_library(sip2.port, user="", terminal_password="t-password")
+    sip2.system = sip2_library(sip2.port, user="", terminal_password="t-password")
 
-    with closing(plain):
-        assert plain.ask(card(CARD), Pin(PIN), row_wanted=False).answer is YES
-
+    assert sip2.answer() is YES
     (asked,) = sip2.script.frames
     assert asked.startswith(b"63")
     assert b"|ACt-password|AD" in asked
@@ -103,29 +103,23 @@ def test_a_server_that_asks_for_the_login_again_is_an_error(sip2: Sip2Stage) -> 
 def test_a_server_without_institutions_is_asked_without(sip2: Sip2Stage, institution: str) -> None:
     """An empty `lms.agency` is sent as an empty AO, and no other answer is believed."""
     sip2.script.institution = institution
-    with closing(sip2_library(sip2.port, agency="")) as library:
-        assert library.ask(card(CARD), Pin(PIN), row_wanted=False).answer is YES
-        assert b"AO|AA" in sip2.script.frames[-1]
-        sip2.script.institution = f"AO{INSTITUTION}|"
-        with pytest.raises(LibrarySystemError, match="another institution"):
-            library.ask(card(CARD), Pin(PIN), row_wanted=False)
+    sip2.system = sip2_library(sip2.port, agency="")
+    assert sip2.answer() is YES
+    assert b"AO|AA" in sip2.script.frames[-1]
+    sip2.script.institution = f"AO{INSTITUTION}|"
+    assert "another institution" in str(sip2.fails())
 
 
 @pytest.mark.parametrize("trailer", [b"", b"AZ0000", b"AY1AZ0000", b"AY7"])
-def test_without_checksums_none_is_sent_and_none_is_asked_for(trailer: bytes) -> None:
+def test_without_checksums_none_is_sent_and_none_is_asked_for(
+    sip2: Sip2Stage, trailer: bytes
+) -> None:
     """Where `lms.checksum` is off, what the server puts behind its message proves nothing."""
-    script = Sip2Script({CARD: Sip2Patron(PIN)})
-    sent: list[bytes] = []
+    sip2.system = sip2_library(sip2.port, user="", checksum=False)
+    sip2.script.raw = lambda wire: wire.write(said() + trailer + b"\r")
 
-    def unchecked(wire: Any) -> None:
-        wire.write(information(CARD, Sip2Patron(PIN)) + trailer + b"\r")
-        sent.extend(script.frames)
-
-    script.raw = unchecked
-    with serving(script) as port, closing(sip2_library(port, user="", checksum=False)) as library:
-        assert library.ask(card(CARD), Pin(PIN), row_wanted=False).answer is YES
-
-    assert sent[0].endswith(f"|AD{PIN}|".encode())
+    assert sip2.answer() is YES
+    assert sip2.script.frames[0].endswith(f"|AD{PIN}|".encode())
 
 
 def _spoilt(message: bytes, sequence: bytes) -> bytes:
@@ -162,13 +156,6 @@ def test_an_answer_without_its_right_trailer_is_none(sip2: Sip2Stage, answered: 
         "or see lms.checksum"
     )
     assert error.spent
-
-
-def said(
-    number: str = CARD, institution: str = f"AO{INSTITUTION}|", valid: str = "BLY|", **more: Any
-) -> bytes:
-    """Return message 64 about a patron who has typed the right PIN."""
-    return information(number, Sip2Patron(PIN, valid, **more), institution)
 
 
 @pytest.mark.parametrize(
@@ -318,15 +305,10 @@ def test_a_huge_answer_is_not_read(sip2: Sip2Stage) -> None:
 )
 def test_the_flags_are_blocks(sip2: Sip2Stage, place: int, blocks: set[str]) -> None:
     """A lost card is O, debt is E, and what the library denies for is S; no other flag bars."""
-    library = sip2_library(sip2.port, deny_flags=(6, 14))
+    sip2.system = sip2_library(sip2.port, deny_flags=(6, 14))
     flags = "".join("Y" if one == place else " " for one in range(1, 15))
-    sip2.script.patrons[CARD] = Sip2Patron(PIN, flags=flags)
 
-    with closing(library):
-        patron = library.ask(card(CARD), Pin(PIN), row_wanted=True).patron
-
-    assert patron is not None
-    assert patron.blocks == blocks
+    assert row_of(sip2.reply(flags=flags)).blocks == blocks
 
 
 def test_several_flags_are_several_blocks(sip2: Sip2Stage) -> None:

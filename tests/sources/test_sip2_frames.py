@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import closing
 from itertools import pairwise
 
 import pytest
@@ -163,11 +162,11 @@ def test_chunks_and_trailing_junk_change_nothing(
     edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
     server = _Chunks([sent[one:other] for one, other in pairwise(edges)])
     server.start()
-    with closing(sip2_library(server.port, user="")) as library:
-        try:
-            answer = library.ask(card(CARD), Pin("4711"), row_wanted=False).answer
-        except LibrarySystemError:
-            answer = LibraryAnswer.SILENT
+    library = sip2_library(server.port, user="")
+    try:
+        answer = library.ask(card(CARD), Pin("4711"), row_wanted=False).answer
+    except LibrarySystemError:
+        answer = LibraryAnswer.SILENT
     server.join(20)
 
     expected = LibraryAnswer.YES if proved == "CQY|" else LibraryAnswer.NO

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
@@ -34,10 +33,7 @@ def built(
         "lms.user=doorctl",
         f"lms.password_file={directory / 'lms.password'}",
     )
-    with ExitStack() as stack:
-        return answers_of_library(
-            config, FakeClock(), log, stack, worker=worker, writer=writer, limit_s=0.05
-        )
+    return answers_of_library(config, FakeClock(), log, worker=worker, writer=writer, limit_s=0.05)
 
 
 def test_without_its_password_web_goes_on(tmp_path: Path) -> None:
