@@ -298,7 +298,7 @@ def _of_branch(app: App) -> tuple[Calendar | None, list[DoorEvent]]:
     calendar, heard = None, set[tuple[datetime, str]]()
     with suppress(StoreError), open_book(app) as book:
         calendar = calendar_of(app.config.opening, book.calendar())
-        records = AlarmRecords(book.path, book.rows)
+        records = AlarmRecords(book.path, book.reader)
         for one in (*records.standing(), *records.ended(MOST_ENDED)):
             if one.source is Source.WEB and not one.known.wordless:
                 heard |= {(one.since, one.kind), (one.last, one.kind)}

@@ -222,15 +222,15 @@ class BranchReader:
     unreadable = f"a row can't be read; {CURE}"
     """The end of the error's text for a row that was tampered with."""
 
-    def __init__(self, path: Path, rows: WatchedReader | None = None) -> None:
+    def __init__(self, path: Path, reader: WatchedReader | None = None) -> None:
         self.path = path
-        self.rows = rows or WatchedReader(path, CURE)
+        self.reader = reader or WatchedReader(path, CURE)
         self._guard = Lock()
 
     def close(self) -> None:
         """Close the file; idempotent."""
         with self._guard:
-            self.rows.close()
+            self.reader.close()
 
     def _records(
         self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
@@ -238,7 +238,7 @@ class BranchReader:
         if never_made(self.path):
             return []
         with self._guard, translated(self.path):
-            return self.rows.current().execute(sql, parameters).fetchall()
+            return self.reader.current().execute(sql, parameters).fetchall()
 
     def _fetch(
         self,

@@ -92,8 +92,7 @@ def named_when_whole(path: Path) -> Iterator[tuple[Path, int]]:
     then.
     """
     made = new = path.with_name(f"{path.name}.new")
-    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
+    with opened(new, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             # Before anything is written: another process may just have renamed what was opened.
@@ -110,8 +109,6 @@ def named_when_whole(path: Path) -> Iterator[tuple[Path, int]]:
             made.unlink(missing_ok=True)
             _remove_companions(new)
             raise
-    finally:
-        os.close(descriptor)
 
 
 def _refuse_taken(path: Path) -> None:
@@ -126,9 +123,16 @@ def _remove_companions(path: Path) -> None:
 
 def sync_directory(directory: Path) -> None:
     """Make names that were added, changed or removed in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with opened(directory, os.O_DIRECTORY) as descriptor:
         os.fsync(descriptor)
+
+
+@contextmanager
+def opened(path: Path, flags: int = os.O_NONBLOCK) -> Iterator[int]:
+    """Give a block a descriptor; a named pipe in the file's place would be waited for, for ever."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, PRIVATE)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -36,6 +36,7 @@ from doorctl.store.connection import (
     changing,
     create_private,
     open_reader,
+    opened,
     sync_directory,
     translated,
     write_over,
@@ -97,23 +98,16 @@ def read_key_file(path: Path, most_bytes: int, *, made_by: str, private: bool) -
     Raises KeyFileError: it is missing, too open or can't be read; says what to do.
     """
     try:
-        # Without O_NONBLOCK a named pipe in its place would hold the start for ever.
-        with owner_of(path.parent):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with owner_of(path.parent), opened(path) as descriptor:
+            if private:
+                _refuse_unsafe(path, descriptor)
+            return os.read(descriptor, most_bytes)
+    except KeyFileError:
+        raise
     except FileNotFoundError:
         raise KeyFileError(f"{path} is missing; run `{made_by}`") from None
     except OSError as error:
         raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
-    try:
-        if private:
-            _refuse_unsafe(path, descriptor)
-        return os.read(descriptor, most_bytes)
-    except OSError as error:
-        if isinstance(error, KeyFileError):
-            raise
-        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
 
 
 def _refuse_unsafe(path: Path, descriptor: int) -> None:

@@ -209,7 +209,7 @@ class AuditRecords(BranchReader):
         if never_made(self.path):
             return
         with translated(self.path):
-            for record in self.rows.current().execute(_LINKS):
+            for record in self.reader.current().execute(_LINKS):
                 yield Link(*record)
 
     def last_number(self) -> int:

@@ -37,6 +37,7 @@ from doorctl.store.connection import (
     WatchedReader,
     WriterLock,
     create_private,
+    opened,
     sync_directory,
     translated,
 )
@@ -283,8 +284,8 @@ class PurgeReports:
             self._directory.mkdir(mode=0o700)
         except FileExistsError:
             # What a link leads to is nobody's shelf.
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-            os.close(os.open(self._directory, flags))
+            with opened(self._directory, os.O_DIRECTORY | os.O_NOFOLLOW):
+                pass
 
     def _written(self, content: bytes, stamp: str) -> Path:
         for number in count():
@@ -300,13 +301,9 @@ class PurgeReports:
 def read_report(path: Path) -> bytes:
     """Return a report's bytes; StoreError if it is no regular file, or is far too large."""
     try:
-        # Without O_NONBLOCK a named pipe would be waited for, for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
+        with opened(path) as descriptor:
             regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
             content = os.read(descriptor, LARGEST_BYTES + 1) if regular else b""
-        finally:
-            os.close(descriptor)
     except OSError as error:
         raise StoreError(f"{path} can't be read: {error.strerror}") from error
     if not regular:
@@ -449,12 +446,8 @@ def trim(directory: Path) -> Trim:
     Never raises: if it fails, `fstrim.timer` does it once a week.
     """
     try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with as_root():
-                fcntl.ioctl(descriptor, FITRIM, _RANGE.pack(*_WHOLE))
-        finally:
-            os.close(descriptor)
+        with opened(directory, os.O_DIRECTORY) as descriptor, as_root():
+            fcntl.ioctl(descriptor, FITRIM, _RANGE.pack(*_WHOLE))
     except OSError as error:
         return _TRIMS.get(error.errno or 0, Trim.FAILED)
     return Trim.DONE

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,17 +35,6 @@ from doorctl.store.tables import RESTRICTIONS, WRONG_PINS, from_ms, person_table
 from doorctl.store.visits import VisitStore
 
 # Names of tables and columns are all that these are made of; values are always bound.
-
-
-def held_rows(connection: sqlite3.Connection, database: str, subject: Subject) -> list[HeldRow]:
-    """Return all rows of a person in one database, table by table."""
-    held = []
-    for table in person_tables(database):
-        where, values = belongs(table, subject)
-        columns = ", ".join(f'"{name}"' for name in table.names)
-        rows = connection.execute(f"SELECT {columns} FROM {table.name} WHERE {where}", values)  # noqa: S608 -- as said
-        held += [HeldRow(table, tuple(row)) for row in rows]
-    return held
 
 
 def delete(connection: sqlite3.Connection, database: str, subject: Subject) -> int:
@@ -92,7 +80,7 @@ class StoredErasures(BranchReader):
         if never_made(self.path):
             return Tombstones()
         with self._guard, translated(self.path):
-            return read(self.rows.current())
+            return read(self.reader.current())
 
 
 def read(connection: sqlite3.Connection) -> Tombstones:
@@ -290,16 +278,15 @@ _IN_FORCE = """
 """
 
 
-class SubjectReader:
-    """Read one database for a person's rights, from any process. One thread.
+class SubjectReader(BranchReader):
+    """Read one database for a person's rights, from any process.
 
     A missing register or door log has no rows. A ``branch.db`` that was there and is gone is an
     error, as it is for the door. The file must bear its database's name.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._reader = WatchedReader(path, _CURE)
+        super().__init__(path, WatchedReader(path, _CURE))
 
     def owners(self, row_keys: frozenset[bytes]) -> frozenset[str]:
         """Return the patrons' numbers in rows with one of these cards."""
@@ -315,51 +302,44 @@ class SubjectReader:
         return self._found(CARD)
 
     def rows(self, subject: Subject, not_before: datetime) -> tuple[HeldRow, ...]:
-        """Return all rows of a person.
+        """Return all rows of a person, table by table.
 
         A dated row from before a UTC time is left out, unless a hold keeps it that is in force by
         the highest trusted time on record.
         """
-        since_ms = to_ms(not_before)
-        with self._current() as connection:
-            if connection is None:
-                return ()
-            name = self.path.name
-            windows = connection.execute(_IN_FORCE).fetchall() if name == VISITS else []
-            rows = held_rows(connection, name, subject)
-        return tuple(row for row in rows if _is_shown(row, since_ms, windows))
+        since_ms, name = to_ms(not_before), self.path.name
+        windows = self._records(_IN_FORCE) if name == VISITS else []
+        held = []
+        for table in person_tables(name):
+            where, values = belongs(table, subject)
+            columns = ", ".join(f'"{column}"' for column in table.names)
+            records = self._records(select(columns, f"{table.name} WHERE {where}"), values)
+            held += [HeldRow(table, record) for record in records]
+        return tuple(row for row in held if _is_shown(row, since_ms, windows))
 
     def epoch(self) -> int:
         """Return the number of the push that ``patrons.db`` holds; 0 for none."""
-        with self._current() as connection:
-            record = connection and connection.execute("SELECT epoch FROM cache").fetchone()
-        return record[0] if record else 0
+        records = self._records("SELECT epoch FROM cache")
+        return records[0][0] if records else 0
 
-    def close(self) -> None:
-        """Close the connection; idempotent."""
-        self._reader.close()
+    def _records(
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[tuple[Any, ...]]:
+        if self.path.name != BRANCH and not self.path.exists():
+            return []
+        return super()._records(sql, parameters)
 
     def _found(self, column: str, where: str = "", values: Iterable[object] = ()) -> frozenset[Any]:
         wanted = {CARD, PATRON} if where else {column}
         condition = " AND ".join(filter(None, (where, f"{column} IS NOT NULL")))
-        with self._current() as connection:
-            if connection is None:
-                return frozenset()
-            cursors = (
-                connection.execute(
-                    select(f"DISTINCT {column}", f"{table.name} WHERE {condition}"), tuple(values)
-                )
-                for table in person_tables(self.path.name)
-                if wanted <= set(table.names)
+        return frozenset(
+            value
+            for table in person_tables(self.path.name)
+            if wanted <= set(table.names)
+            for (value,) in self._records(
+                select(f"DISTINCT {column}", f"{table.name} WHERE {condition}"), tuple(values)
             )
-            return frozenset(value for rows in cursors for (value,) in rows)
-
-    @contextmanager
-    def _current(self) -> Iterator[sqlite3.Connection | None]:
-        """Give the connection; None for a file that is missing and may be."""
-        gone = never_made(self.path) if self.path.name == BRANCH else not self.path.exists()
-        with translated(self.path):
-            yield None if gone else self._reader.current()
+        )
 
 
 def _is_shown(row: HeldRow, since_ms: int, windows: Iterable[tuple[int, int]]) -> bool:

@@ -58,7 +58,7 @@ class MemoryThread(BranchThread):
         memory = MemoryBranch()
         self.books, self.audit = memory_books(memory), MemoryAudit(memory)
         self._opened = OpenBranch(memory, memory, self.audit, self.books)
-        self.records = AccountRecords(memory.path, memory.rows)
+        self.records = AccountRecords(memory.path, memory.reader)
         self.key = memory.path.with_name(FACTOR_KEY)
 
     def run(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:

@@ -197,7 +197,7 @@ class MemoryBranch(_Breakable, BranchRecords, BranchRecordsWriter):  # type: ign
     def __init__(self) -> None:
         self.memory = InMemory(branch.migrations)
         BranchRecords.__init__(self, self.memory.path)
-        self.rows = self._commits = self.memory
+        self.reader = self._commits = self.memory
         self._stale = False
 
     def restrict_only(self, *whose: bytes | str | None) -> None:
@@ -224,7 +224,7 @@ class MemoryAudit(AuditTrail):
         memory = branch or MemoryBranch()
         super().__init__(memory)
         self.broken = False
-        self._records = AuditRecords(memory.path, memory.rows)
+        self._records = AuditRecords(memory.path, memory.reader)
 
     def append(self, deed: Deed, by: str, moment: Moment) -> Head:
         """Put a deed on record, or fail."""
