@@ -37,9 +37,10 @@ from starlette.types import Scope
 from doorctl.accounts.account import Permission, Person, Role, Token, permits
 from doorctl.core.errors import DoorctlError, InputError, NotRunningError, StuckError
 from doorctl.core.language import ENGLISH, Languages
+from doorctl.core.masked import SHORT_TEXT
 from doorctl.core.ports import EventLog
 from doorctl.services.app import App
-from doorctl.web.words import Words
+from doorctl.web.words import MODES, WEEKDAYS, Words
 
 # Forms that browsers send: how they are read, within limits of size and time.
 
@@ -80,25 +81,32 @@ class Form:
 BLANK: Final = Form(MappingProxyType({}))
 
 
-async def read_form(request: Request) -> Form:
-    """Read the form of a request. Raises InputError: it is too long, too slow, or no form."""
+async def read_form(
+    request: Request, most_bytes: int = MOST_FORM_BYTES, limit_s: float = FORM_LIMIT_S
+) -> Form:
+    """Read the form of a request, and wipe its bytes.
+
+    Raises InputError: it is too long, too slow, or no form.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != URL_ENCODED:
         raise InputError("that is no form; send it as application/x-www-form-urlencoded")
     body = bytearray()
     try:
-        async with asyncio.timeout(FORM_LIMIT_S):
+        async with asyncio.timeout(limit_s):
             async for chunk in request.stream():
+                if len(body) + len(chunk) > most_bytes:
+                    raise InputError(f"the form is longer than {most_bytes} bytes")
                 body += chunk
-                if len(body) > MOST_FORM_BYTES:
-                    raise InputError(f"the form is longer than {MOST_FORM_BYTES} bytes")
+        return parsed(body)
     except (TimeoutError, ClientDisconnect):
         # A client that has hung up gets no answer, and is no fault of ours with a traceback.
         raise InputError("the form did not come in time; send it again") from None
-    return parsed(bytes(body))
+    finally:
+        body[:] = bytes(len(body))
 
 
-def parsed(body: bytes) -> Form:
+def parsed(body: bytes | bytearray) -> Form:
     """Return the form in a body. Raises InputError: it is no form."""
     try:
         pairs = parse_qsl(
@@ -325,22 +333,17 @@ def page_of(request: Request) -> str:
     return next((page for page in pages if path == page or path.startswith(f"{page}/")), START)
 
 
-def address_of(request: Request) -> str:
+def address_of(request: Request, *, without: str = "") -> str:
     """Return the address, with its query, of the page that a request belongs to.
 
-    A form's fields are left out, and so is a query that is longer than any of ours.
+    A parameter is left out, and so are a form's fields, and a query that is longer than any of
+    ours.
     """
-    return _with_query(request, without="")
-
-
-def sign_in_first(request: Request) -> str:
-    """Return the address of the sign-in that leads to the page that a request belongs to.
-
-    The page will not report an earlier form again. After a form the sign-in says that it did
-    nothing.
-    """
-    notice = "" if request.method in SEEN_BY else ENDED
-    return sign_in_at(_with_query(request, without=TOLD), notice)
+    page, query = page_of(request), request.scope["query_string"].decode("latin-1")
+    if request.method not in SEEN_BY or len(query) > LONGEST_QUERY:
+        return own_path(page)
+    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != without]
+    return own_path(f"{page}?{urlencode(pairs)}" if pairs else page)
 
 
 def sign_in_at(back: str, notice: str = "") -> str:
@@ -350,14 +353,6 @@ def sign_in_at(back: str, notice: str = "") -> str:
     """
     tells = f"{TOLD}={notice}&" if notice else ""
     return f"{SIGN_IN}?{tells}next={quote(back)}"
-
-
-def _with_query(request: Request, *, without: str) -> str:
-    page, query = page_of(request), request.scope["query_string"].decode("latin-1")
-    if request.method not in SEEN_BY or len(query) > LONGEST_QUERY:
-        return own_path(page)
-    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != without]
-    return own_path(f"{page}?{urlencode(pairs)}" if pairs else page)
 
 
 class Sessions(Protocol):
@@ -474,10 +469,35 @@ class PageRequest:
 
         Every template also has: `_` and `n_` (texts), `words`, `branch`, `person`, `may`, `here`
         (the path), `address` (where to see it in another language), `places` (the menu), `done` (a
-        key that :meth:`done` was given, or "").
+        key that :meth:`done` was given, or ""), `today`, and the names of `modes` and `weekdays`;
+        a short text has at most `longest` characters.
         """
         usual = HTTPStatus.UNPROCESSABLE_ENTITY if context.get("wrong") else HTTPStatus.OK
-        return HTMLResponse(self.frame.rendered(template, self, context), status or usual)
+        person = self._person
+        shared = {
+            "_": self.words.say,
+            "n_": self.words.count,
+            "words": self.words,
+            "languages": self.frame.languages,
+            "branch": self.frame.app.config.branch,
+            "person": person,
+            "may": lambda name: self.may(Permission[name]),
+            "here": self.path,
+            "address": address_of(self.http),
+            "places": () if person is None else places(person.account.role),
+            "done": self.http.query_params.get(TOLD, ""),
+            "today": self.today,
+            "modes": MODES,
+            "weekdays": WEEKDAYS,
+            "longest": SHORT_TEXT,
+        }
+        page = self.frame.templates.render(template, shared | context)
+        return HTMLResponse(page, status or usual)
+
+    def file(self, name: str, content: str | bytes, kind: str) -> Response:
+        """Return a file of a media type, to be saved under a name."""
+        named = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(content, media_type=kind, headers=named)
 
     def done(self, path: str, what: str) -> Response:
         """Return the answer to a form that did something: go to `path`, a page that reports it.
@@ -600,24 +620,6 @@ class Frame:
             code = self.languages.wanted(request.headers.get("accept-language", ""))
         return self.words_of(code)
 
-    def rendered(self, template: str, request: PageRequest, context: dict[str, Any]) -> str:
-        """Return the text of a page; see :meth:`PageRequest.page`."""
-        person = request.person if request.signed_in else None
-        shared = {
-            "_": request.words.say,
-            "n_": request.words.count,
-            "words": request.words,
-            "languages": self.languages,
-            "branch": self.app.config.branch,
-            "person": person,
-            "may": lambda name: request.may(Permission[name]),
-            "here": request.path,
-            "address": address_of(request.http),
-            "places": () if person is None else places(person.account.role),
-            "done": request.http.query_params.get("done", ""),
-        }
-        return self.templates.render(template, shared | context)
-
     async def _answer(
         self, request: Request, page: Page, guard: tuple[str, Permission] | None = None
     ) -> Response:
@@ -650,7 +652,10 @@ class Frame:
         return await self.aside.run(self.sessions.whose, Token(token), does=does)
 
     def _sign_in_first(self, request: Request) -> Response:
-        wants, leads = request.headers.get("accept", ""), sign_in_first(request)
+        wants = request.headers.get("accept", "")
+        # The page will not report an earlier form again, and this one did nothing.
+        notice = "" if request.method in SEEN_BY else ENDED
+        leads = sign_in_at(address_of(request, without=TOLD), notice)
         if BY_ITSELF in request.headers:
             # A redirect would be followed by the script, and the form end up inside of the page.
             headers = {"HX-Redirect": leads}

@@ -15,14 +15,13 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
     PlainTextResponse,
@@ -39,7 +38,7 @@ from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
 from doorctl.rpc.door import PanelOverSocket
-from doorctl.web.frame import Templates
+from doorctl.web.frame import BLANK, Templates, read_form
 from doorctl.web.serving import SCREEN, EventStream
 from doorctl.web.words import WEEKDAYS, Words
 
@@ -87,7 +86,7 @@ class Speaker:
         """Return the screen of a state; None where the door does not answer."""
         if state is None:
             state = PanelState(Kind.OUT_OF_ORDER, code=panel.OURS)
-        headline, lines, picture = SCREENS[state.kind](self, state)
+        headline, lines, picture = SCREENS[state.kind](self, state, self.words.say)
         called = state.kind in {Kind.REFUSED, Kind.OUT_OF_ORDER} and state.code != panel.CARD_FIRST
         call, desk = self._call(state.code) if called else "", _desk(self, state.staffed)
         call = self._danger() if state.kind in {Kind.HELP, Kind.CALLED} else call
@@ -119,60 +118,46 @@ class Speaker:
 
 
 _Parts = tuple[str, tuple[str, ...], str]
+_Say = Callable[..., str]
 
 
-def _idle(by: Speaker, state: PanelState) -> _Parts:
-    say = by.words.say
+def _idle(by: Speaker, state: PanelState, say: _Say) -> _Parts:
     how = say("Then type your PIN.")
     return say("Scan your card"), (how, _today(by, state), _by_code(by, state)), "card"
 
 
-def _closing(by: Speaker, state: PanelState) -> _Parts:
-    say = by.words.say
+def _closing(by: Speaker, state: PanelState, say: _Say) -> _Parts:
     how = say("Scan your card to come in.") if state.entry else _no_entry(by)
     return _closes(by, state) or say("Closing soon"), (how,), "clock"
 
 
-def _closed(by: Speaker, state: PanelState) -> _Parts:
-    say = by.words.say
+def _closed(by: Speaker, state: PanelState, say: _Say) -> _Parts:
     if not state.entry:
         return say("Closing soon"), (_no_entry(by), _closes(by, state)), "clock"
     opens = "" if state.opens is None else _opens(by, state.opens)
     return say("The library is closed"), (opens, _by_code(by, state)), "moon"
 
 
-def _staffed(by: Speaker, state: PanelState) -> _Parts:
-    say = by.words.say
+def _staffed(by: Speaker, state: PanelState, say: _Say) -> _Parts:
     return say("Come in"), (say("Staff are here to help you."), _today(by, state)), "staff"
 
 
-def _out_of_order(by: Speaker, _state: PanelState) -> _Parts:
-    say = by.words.say
-    return say("Out of order"), (say("We are sorry."),), "repair"
-
-
-def _pin(by: Speaker, state: PanelState) -> _Parts:
-    say = by.words.say
+def _pin(by: Speaker, state: PanelState, say: _Say) -> _Parts:
     if state.keys is Keys.CODE or not state.wanted:
         first = say("Do you have a card? Scan it first.")
         return say("Type your code"), (say("Then press #.") if not by.keypad else "", first), "keys"
     return say("Type your PIN"), (), "keys"
 
 
-def _working(by: Speaker, _state: PanelState) -> _Parts:
-    return by.words.say("One moment"), (), "wait"
-
-
-def _welcome(by: Speaker, state: PanelState) -> _Parts:
-    say = by.words.say
+def _welcome(_by: Speaker, state: PanelState, say: _Say) -> _Parts:
     unlocked = "" if state.locks_s is None else say("The door is unlocked: go in now.")
     letter = say("We have a message for you: ask at the desk for code {code}.", code=state.code)
     told = letter if state.code and not state.wrong else ""
-    return say("Welcome"), (unlocked, _company(by, state), told), "door"
+    return say("Welcome"), (unlocked, _company(state, say), told), "door"
 
 
-def _company(by: Speaker, state: PanelState) -> str:
-    say, most = by.words.say, state.companions
+def _company(state: PanelState, say: _Say) -> str:
+    most = state.companions
     if state.wrong:
         return say("That number does not count here. Press 0 to {most}.", most=most)
     if most == 1:
@@ -180,8 +165,7 @@ def _company(by: Speaker, state: PanelState) -> str:
     return say("How many come with you? Press 1 to {most}, or 0.", most=most) if most else ""
 
 
-def _refused(by: Speaker, state: PanelState) -> _Parts:
-    say = by.words.say
+def _refused(by: Speaker, state: PanelState, say: _Say) -> _Parts:
     if state.code == panel.CARD_FIRST:
         return say("Scan the card first"), (say("Then type your PIN."), _by_code(by, state)), "card"
     if state.code == panel.NOT_PROVED:
@@ -197,34 +181,35 @@ def _refused(by: Speaker, state: PanelState) -> _Parts:
     return say("Contact the library"), (), "phone"
 
 
-def _help(by: Speaker, _state: PanelState) -> _Parts:
-    return by.words.say("Call for help?"), (by.words.say("The library gets a message."),), "phone"
-
-
-def _called(by: Speaker, _state: PanelState) -> _Parts:
-    say = by.words.say
+def _called(by: Speaker, _state: PanelState, say: _Say) -> _Parts:
     if by.reached:
         seen = say("It may take a while until somebody sees the message.")
         return say("We are telling the library"), (seen,), "phone"
     return say("The message did not get through"), (say("Please call yourself."),), "phone"
 
 
-SCREENS: Mapping[Kind, Callable[[Speaker, PanelState], _Parts]] = MappingProxyType(
-    {
-        Kind.IDLE: _idle,
-        Kind.CLOSING: _closing,
-        Kind.CLOSED: _closed,
-        Kind.STAFFED: _staffed,
-        Kind.OUT_OF_ORDER: _out_of_order,
-        Kind.CARD_READ: _pin,
-        Kind.TYPING: _pin,
-        Kind.WORKING: _working,
-        Kind.WELCOME: _welcome,
-        Kind.REFUSED: _refused,
-        Kind.HELP: _help,
-        Kind.CALLED: _called,
-    }
-)
+SCREENS: Mapping[Kind, Callable[[Speaker, PanelState, _Say], _Parts]] = {
+    Kind.IDLE: _idle,
+    Kind.CLOSING: _closing,
+    Kind.CLOSED: _closed,
+    Kind.STAFFED: _staffed,
+    Kind.OUT_OF_ORDER: lambda _by, _state, say: (
+        say("Out of order"),
+        (say("We are sorry."),),
+        "repair",
+    ),
+    Kind.CARD_READ: _pin,
+    Kind.TYPING: _pin,
+    Kind.WORKING: lambda _by, _state, say: (say("One moment"), (), "wait"),
+    Kind.WELCOME: _welcome,
+    Kind.REFUSED: _refused,
+    Kind.HELP: lambda _by, _state, say: (
+        say("Call for help?"),
+        (say("The library gets a message."),),
+        "phone",
+    ),
+    Kind.CALLED: _called,
+}
 """The function for each kind of screen; empty lines of it are left out."""
 
 
@@ -354,6 +339,11 @@ class Seen:
 
     number: int = 0
     state: PanelState | None = None
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt that is shown; 0 for none."""
+        return 0 if self.state is None else self.state.attempt
 
 
 @dataclass(eq=False)
@@ -543,7 +533,7 @@ class Panel:
         if _is_done(seen, query.get("since")):
             language = self.languages.first
         shown = self._shown(seen, language)
-        since = query.get("since") or str(_attempt(seen))
+        since = query.get("since") or str(seen.attempt)
         chosen = language is not self.languages.first
         page = self.templates.render(
             "panel.html",
@@ -551,7 +541,7 @@ class Panel:
                 **shown,
                 "again": _address(language, since) if chosen else PAGE,
                 "choices": [
-                    (known, _address(known, _attempt(seen)))
+                    (known, _address(known, seen.attempt))
                     for known in self.languages.known.values()
                 ],
                 "chosen": chosen,
@@ -564,13 +554,13 @@ class Panel:
                 "digits": DIGITS,
             },
         )
-        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+        return HTMLResponse(page)
 
     async def _open(self, request: Request) -> Response:
-        sent: Mapping[str, str] = {}
-        with suppress(InputError, ValueError, TimeoutError, ClientDisconnect):
-            sent = await _read(request)
-        if not self.secret or not is_here(request) or not self._is_secret(sent.get("key", "")):
+        sent = BLANK
+        with suppress(InputError):
+            sent = await read_form(request, MOST_KEY_BYTES, KEY_LIMIT_S)
+        if not self.secret or not is_here(request) or not self._is_secret(sent.exact("key")):
             return _not_here()
         # A page and no redirect: with one, a file's form would not yet bring the strict cookie.
         response = HTMLResponse(f'<meta http-equiv="refresh" content="0;url={PAGE}">')
@@ -619,7 +609,7 @@ class Panel:
             "kind": (Kind.OUT_OF_ORDER if state is None else state.kind).value,
             "state": state,
             "keys": keys.value if self.config.keys_on_screen else Keys.NONE.value,
-            "attempt": _attempt(seen),
+            "attempt": seen.attempt,
             "rest": state is None or state.kind in panel.AT_REST,
             "ring_s": self._left_s(state),
             "release_s": self.config.door.release_s,
@@ -643,17 +633,17 @@ class Panel:
             return _not_here()
         scripted = request.headers.get("accept") == "application/json"
         try:
-            sent = await _read(request)
-            key, attempt = sent.get("key", ""), int(sent.get("attempt", ""))
+            sent = await read_form(request, MOST_KEY_BYTES, KEY_LIMIT_S)
+            key, attempt = sent.exact("key"), int(sent.exact("attempt"))
             await run_in_threadpool(self.door.press, key, attempt)
-        except (InputError, ValueError, TimeoutError, ClientDisconnect):
+        except (InputError, ValueError):
             return PlainTextResponse("That is no key of the screen.", 400)
         except DoorctlError:
             # Which key it was is in no answer and in no log.
             return PlainTextResponse("The door does not answer.", 503)
         if scripted:
             return Response(status_code=204)
-        language = self.languages.chosen(sent.get("lang"))
+        language = self.languages.chosen(sent.exact("lang"))
         return RedirectResponse(_address(language, attempt), 303)
 
     def _may_see(self, request: Request) -> bool:
@@ -679,31 +669,10 @@ EVENT: Final = ("kind", "keys", "attempt", "rest", "companions", "help")
 BEAT: Final = "event: beat\ndata: .\n\n"
 
 
-async def _read(request: Request) -> Mapping[str, str]:
-    """Return the fields of a key's form; the bytes are wiped.
-
-    Raises InputError: the form is too long. TimeoutError: the form does not come in time.
-    """
-    body = bytearray()
-    try:
-        async with asyncio.timeout(KEY_LIMIT_S):
-            async for chunk in request.stream():
-                if len(body) + len(chunk) > MOST_KEY_BYTES:
-                    raise InputError("that is more than a key")
-                body += chunk
-        return dict(parse_qsl(body.decode("ascii", "replace"), max_num_fields=4))
-    finally:
-        body[:] = bytes(len(body))
-
-
-def _attempt(seen: Seen) -> int:
-    return 0 if seen.state is None else seen.state.attempt
-
-
 def _is_done(seen: Seen, since: str | None) -> bool:
     """Tell whether the patron who chose a language has been served meanwhile."""
     at_rest = seen.state is not None and seen.state.kind in panel.AT_REST
-    return at_rest and since is not None and since != str(_attempt(seen))
+    return at_rest and since is not None and since != str(seen.attempt)
 
 
 def _address(language: Language, attempt: int | str) -> str:

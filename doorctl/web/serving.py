@@ -157,11 +157,8 @@ TOLD_PROBLEMS = 20
 RETRY_AFTER_S = 5
 """Sent with each 503: longer than a push of changes, shorter than a coffee."""
 
-HEADERS: Final = {
-    "Cache-Control": "no-store",
-    # A push is rare, and a connection that ends is one that nobody can hold on to.
-    "Connection": "close",
-}
+HEADERS: Final = {"Connection": "close"}
+"""A push is rare, and a connection that ends is one that nobody can hold on to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +283,7 @@ TOLD_EVERY_S = 60.0
 TOLD_BEGINNING = 24
 """Lines whose first characters are equal are of one kind; later ones may name a connection."""
 
-CLOSED: Final = {"Connection": "close"}
-CROWDED: Final = PlainTextResponse("Too many connections; come again later.", 503, CLOSED)
+CROWDED: Final = PlainTextResponse("Too many connections; come again later.", 503, HEADERS)
 
 ALIVE_EVERY_S = 10
 
@@ -655,8 +651,7 @@ class EventStream(StreamingResponse):
         account: str = "",
         send_s: float = SEND_S,
     ) -> None:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(events, media_type=STREAM, headers=headers)
+        super().__init__(events, media_type=STREAM, headers={"X-Accel-Buffering": "no"})
         self._events, self._send_s = events, send_s
         self._clients, self._account = clients, account
 

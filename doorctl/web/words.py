@@ -1,9 +1,9 @@
-"""Dates, times, numbers and order as each language writes them; names of days and modes."""
+"""Dates, times and numbers as each language writes them; names of days and modes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
@@ -22,10 +22,6 @@ MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-
-_LAST: Final = {"æ": "\U0010fffd", "ø": "\U0010fffe", "å": "\U0010ffff"}
-"""Sorts the three Danish letters after z in their order; by code point å would come first."""
-
 
 _NUMBER: Final = "1,234.5"
 """A text whose translation shows a language's signs between digits."""
@@ -142,15 +138,6 @@ class Words:
             return text
         marks = _MARKS.fullmatch(self.say(_NUMBER))
         return text if marks is None else text.translate({ord(","): marks[1], ord("."): marks[2]})
-
-    def sorted(self, names: Iterable[str]) -> list[str]:
-        """Return names in the order of the Danish alphabet: æ, ø, å last, and aa as å."""
-        return sorted(names, key=_collated)
-
-
-def _collated(name: str) -> tuple[str, str]:
-    folded = name.casefold().replace("aa", "å")
-    return "".join(_LAST.get(letter, letter) for letter in folded), name
 
 
 MODES: Mapping[Mode | None, str] = MappingProxyType(

@@ -86,7 +86,7 @@ from doorctl.web.serving import (
     listen,
     refuse_unusable,
 )
-from doorctl.web.staff.accounts import AccountsPages, Entrance, MunicipalityPages
+from doorctl.web.staff.accounts import Entrance, MunicipalityPages, accounts_pages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogEvents, log_pages
 from doorctl.web.staff.now import now_pages
@@ -217,7 +217,7 @@ def pages(
         *people_pages(frame),
         *hold_pages(frame),
         *audit_pages(frame),
-        *AccountsPages(frame).routes(),
+        *accounts_pages(frame),
         *(MunicipalityPages(frame, signing_in).routes() if config.signin.oidc.issuer else ()),
         *panel.routes(),
         *WatchingPages(app, frame.aside, alarms, token).routes(),

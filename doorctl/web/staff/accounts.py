@@ -447,67 +447,66 @@ CHANGES: Mapping[str, Callable[[str, Form], Request[object]]] = {
 """What a form can do to an account, by the last part of its address."""
 
 
-class AccountsPages:
-    """Show accounts and change them."""
+def accounts_pages(frame: Frame) -> tuple[BaseRoute, ...]:
+    """Return the routes that show accounts and change them."""
+    may, form = deeds.add_account.permission, partial(frame.form, fresh=True)
+    return (
+        frame.guarded(ACCOUNTS, _accounts, may),
+        form(ACCOUNTS, filled_in.once(_add), may, _accounts),
+        form(f"{ACCOUNTS}/password", _password, may, _unchanged),
+        form(f"{ACCOUNTS}/{{change}}", _change, may, _unchanged),
+    )
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
 
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """Return the routes of these pages."""
-        form, may = self._frame.form, deeds.add_account.permission
-        return (
-            self._frame.guarded(ACCOUNTS, self._shown, may),
-            form(ACCOUNTS, filled_in.once(self._add), may, self._shown, fresh=True),
-            form(f"{ACCOUNTS}/password", self._password, may, self._refused, fresh=True),
-            form(f"{ACCOUNTS}/{{change}}", self._change, may, self._refused, fresh=True),
-        )
+async def _add(request: PageRequest, form: Form) -> Response:
+    name = own_name(form.text("name"))
+    shown = form.text("shown") or form.text("name")
+    account = Account(name, shown, _role(form), must_change=True)
+    refuse_account(account)
+    return await _with_password(request, name, partial(deeds.add_account, account))
 
-    async def _add(self, request: PageRequest, form: Form) -> Response:
-        name = own_name(form.text("name"))
-        shown = form.text("shown") or form.text("name")
-        account = Account(name, shown, _role(form), must_change=True)
-        refuse_account(account)
-        return await self._with_password(request, name, partial(deeds.add_account, account))
 
-    async def _password(self, request: PageRequest, form: Form) -> Response:
-        name = form.text("name")
-        deed = partial(deeds.set_password, name, must_change=True)
-        return await self._with_password(request, name, deed)
+async def _password(request: PageRequest, form: Form) -> Response:
+    name = form.text("name")
+    return await _with_password(request, name, partial(deeds.set_password, name, must_change=True))
 
-    async def _with_password(
-        self, request: PageRequest, name: str, deed: Callable[[str], Request[object]]
-    ) -> Response:
-        """Do what is given the hash of a first password, and show the password once."""
-        first = first_password()
-        await request.do(change, deed(await request.aside(hashed, Password(first), name)))
-        return request.page("account_password.html", account=name, first=first)
 
-    async def _change(self, request: PageRequest, form: Form) -> Response:
-        what = str(request.http.path_params["change"])
-        if what not in CHANGES:
-            raise InputError("that can't be done to an account")
-        await request.do(change, CHANGES[what](form.text("name"), form))
-        return request.done(ACCOUNTS, what)
+async def _with_password(
+    request: PageRequest, name: str, deed: Callable[[str], Request[object]]
+) -> Response:
+    """Do what is given the hash of a first password, and show the password once."""
+    first = first_password()
+    await request.do(change, deed(await request.aside(hashed, Password(first), name)))
+    return request.page("account_password.html", account=name, first=first)
 
-    async def _refused(self, request: PageRequest, _form: Form, error: InputError) -> Response:
-        return await self._shown(request, error=error)
 
-    async def _shown(
-        self, request: PageRequest, form: Form = BLANK, error: InputError | None = None
-    ) -> Response:
-        return request.page(
-            "accounts.html",
-            accounts=await request.do(every_account),
-            roles=ROLES,
-            choices=[(role.value, request.words.say(name)) for role, (name, _) in ROLES.items()],
-            permissions=PERMISSIONS,
-            permits=PERMITS,
-            wrong=request.words.refusal(error),
-            form=form,
-            longest=LONGEST_NAME,
-            again=sign_in_at(ACCOUNTS, AGAIN),
-        )
+async def _change(request: PageRequest, form: Form) -> Response:
+    what = str(request.http.path_params["change"])
+    if what not in CHANGES:
+        raise InputError("that can't be done to an account")
+    await request.do(change, CHANGES[what](form.text("name"), form))
+    return request.done(ACCOUNTS, what)
+
+
+async def _unchanged(request: PageRequest, _form: Form, error: InputError) -> Response:
+    return await _accounts(request, error=error)
+
+
+async def _accounts(
+    request: PageRequest, form: Form = BLANK, error: InputError | None = None
+) -> Response:
+    return request.page(
+        "accounts.html",
+        accounts=await request.do(every_account),
+        roles=ROLES,
+        choices=[(role.value, request.words.say(name)) for role, (name, _) in ROLES.items()],
+        permissions=PERMISSIONS,
+        permits=PERMITS,
+        wrong=request.words.refusal(error),
+        form=form,
+        longest=LONGEST_NAME,
+        again=sign_in_at(ACCOUNTS, AGAIN),
+    )
 
 
 def first_password() -> str:

@@ -21,7 +21,7 @@ from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Day, Mode, ModeSpan, S
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH
-from doorctl.core.masked import SHORT_TEXT, refuse_text
+from doorctl.core.masked import refuse_text
 from doorctl.core.moments import read_day, read_minute
 from doorctl.services import deeds
 from doorctl.services.app import App
@@ -193,7 +193,6 @@ class CalendarPages:
             first=first,
             earlier=(first - ONE_DAY).replace(day=1),
             later=(first + timedelta(days=31)).replace(day=1),
-            today=request.today,
             ticked=ticked,
             fields=fields,
             wrong=_wrong(request.words, error),
@@ -203,9 +202,7 @@ class CalendarPages:
             lacks_week=now.lacks_week,
             version=version,
             kinds=SHOWN_KINDS,
-            modes=MODES,
             causes=CAUSES,
-            longest=SHORT_TEXT,
         )
 
     async def _save(self, request: PageRequest, form: Form) -> Response:
@@ -255,7 +252,6 @@ class CalendarPages:
             draft=None,
             fields=fields,
             wrong=_wrong(request.words, error, "week"),
-            weekdays=WEEKDAYS,
             kinds=SHOWN_KINDS,
         )
 
@@ -281,7 +277,6 @@ class CalendarPages:
             now=await request.do(hours_now),
             then=await request.do(hours_now, week),
             own=[day for day in await request.do(days, request.today, MOST_DAYS) if day.by_staff],
-            modes=MODES,
         )
 
     async def _week_set(self, request: PageRequest, draft: WeekDraft) -> Response:
@@ -294,9 +289,7 @@ async def _poster(request: PageRequest) -> Response:
     shown = await request.do(days, first, monthrange(first.year, first.month)[1])
     usual, other = usual_and_other(shown)
     both = [request.frame.words_of(code) for code in (DANISH, ENGLISH)]
-    return request.page(
-        "calendar_poster.html", first=first, usual=usual, other=other, both=both, modes=MODES
-    )
+    return request.page("calendar_poster.html", first=first, usual=usual, other=other, both=both)
 
 
 def usual_and_other(

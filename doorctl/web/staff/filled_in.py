@@ -205,22 +205,25 @@ def reason(form: Form, listed: Mapping[str, str], words: Words) -> str:
 # `words.time_of_day(minutes)` and `words.moment(at)` to show. A native field's value is read too.
 
 
-def day(written: str, today: date | None = None, *, past: bool = False) -> date | None:
-    """Return the day in a field, None for an empty one; raises InputError.
+def day(form: Form, name: str, today: date | None = None, *, past: bool = False) -> date | None:
+    """Return the day in a field, None for an empty one; raises FieldError.
 
     With the page's `today`, 24/12 needs no year: it is the next one, or with `past` the last one.
     """
-    return read_day(written, today, past=past) if written else None
+    with of_field(name):
+        return read_day(form.text(name), today, past=past) if form.text(name) else None
 
 
-def minute(written: str) -> int | None:
-    """Return the time of day in a field, 0-1440 minutes, None for an empty one; as :func:`day`."""
-    return read_minute(written) if written else None
+def minute(form: Form, name: str) -> int | None:
+    """Return the time of day in a field, 0-1440 minutes; as :func:`day`."""
+    with of_field(name):
+        return read_minute(form.text(name)) if form.text(name) else None
 
 
-def moment(written: str, today: date | None = None, *, past: bool = False) -> datetime | None:
+def moment(form: Form, name: str, today: date, *, past: bool = False) -> datetime | None:
     """Return the local time in a field, without a zone; a time alone is today's; as :func:`day`."""
-    return read_moment(written, today, past=past) if written else None
+    with of_field(name):
+        return read_moment(form.text(name), today, past=past) if form.text(name) else None
 
 
 def reason_again(reason: str, listed: Mapping[str, str], words: Words) -> dict[str, tuple[str]]:

@@ -29,7 +29,7 @@ from doorctl.access.throttle import A_CODE
 from doorctl.accounts.account import Permission, Token, permits
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import DoorctlError, InputError, StuckError
-from doorctl.core.masked import SHORT_TEXT, refuse_purpose
+from doorctl.core.masked import refuse_purpose
 from doorctl.core.moments import ClockState
 from doorctl.services import visits
 from doorctl.services.visits import LogView, as_dict
@@ -105,14 +105,10 @@ def chosen(form: Form, today: date, zone: tzinfo) -> Choice:
 
 
 def _typed_times(form: Form, today: date, zone: tzinfo) -> LogFilter:
-    with of_field("day"):
-        day = filled_in.day(form.text("day"), today, past=True) or today
-    with of_field("from"):
-        starts = filled_in.minute(form.text("from")) or 0
-    with of_field("to"):
-        ends = filled_in.minute(form.text("to")) or DAY_MINUTES
-    with of_field("ends"):
-        last = filled_in.day(form.text("ends"), today, past=True) or day
+    day = filled_in.day(form, "day", today, past=True) or today
+    starts = filled_in.minute(form, "from") or 0
+    ends = filled_in.minute(form, "to") or DAY_MINUTES
+    last = filled_in.day(form, "ends", today, past=True) or day
     if not timedelta() <= last - day < MOST_DAYS:
         raise FieldError("ends", "the last day is before the first, or over 31 days after it")
     ends += (last - day).days * DAY_MINUTES
@@ -139,11 +135,6 @@ def _times(choice: Choice) -> tuple[str, str]:
     both = choice.wanted.since, choice.wanted.until
     starts, ends = (f"{at:%H:%M}" if at.time() > time() and not choice.span else "" for at in both)
     return starts, ends
-
-
-def follows(wanted: LogFilter, now: datetime) -> bool:
-    """Tell whether the page goes up to now, so that it follows the door."""
-    return wanted.since <= now < wanted.until
 
 
 def address(choice: Choice, **others: object) -> str:
@@ -227,9 +218,6 @@ def grouped(pseudonym: str | None) -> str:
 
 # Attempts as a file: CSV that Danish spreadsheets open by themselves, or JSON for scripts.
 
-CSV, JSON = "csv", "json"
-FORMATS: Final = (CSV, JSON)
-
 ACTIVE: Final = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet calculates a cell that begins with one of these."""
 
@@ -281,7 +269,7 @@ def fields_of(choice: Choice) -> dict[str, Any]:
         "first": first,
         "last": last,
         "purpose": "",
-        "format": FORMATS[0],
+        "format": "",
     }
 
 
@@ -289,20 +277,13 @@ def typed(form: Form) -> dict[str, Any]:
     """Return these fields as they were filled in, without the empty ones."""
     names = (*TIMED, "first", "last", "outcome", "purpose")
     shown: dict[str, Any] = {name: form.text(name) for name in names if form.text(name)}
-    return shown | {"reason": frozenset(form.every("reason")), "format": format_of(form)}
-
-
-def format_of(form: Form) -> str:
-    """Return the chosen format; the first where the form gives no known one."""
-    return form.text("format") if form.text("format") in FORMATS else FORMATS[0]
+    return shown | {"reason": frozenset(form.every("reason")), "format": form.text("format")}
 
 
 def days(form: Form, choice: Choice, today: date) -> tuple[date, date]:
     """Return the first and the last day to save; raises FieldError."""
-    with of_field("first"):
-        first = filled_in.day(form.text("first"), today, past=True) or choice.days[0]
-    with of_field("last"):
-        last = filled_in.day(form.text("last"), today, past=True) or first
+    first = filled_in.day(form, "first", today, past=True) or choice.days[0]
+    last = filled_in.day(form, "last", today, past=True) or first
     if last < first:
         raise FieldError("last", "the last day is before the first")
     return first, last
@@ -452,7 +433,6 @@ async def _revealed(
         wrong=request.words.refusal(error),
         ref=ref,
         asks=asks,
-        longest=SHORT_TEXT,
     )
 
 
@@ -484,7 +464,7 @@ async def _beside(request: PageRequest, form: Form, *, same_day: bool) -> tuple[
 
 
 async def _export(request: PageRequest, form: Form) -> Response:
-    zone, kind, purpose = request.words.zone, format_of(form), form.text("purpose")
+    zone, purpose = request.words.zone, form.text("purpose")
     choice = chosen(form, request.today, zone)
     first, last = days(form, choice, request.today)
     with of_field("purpose"):
@@ -493,15 +473,14 @@ async def _export(request: PageRequest, form: Form) -> Response:
     with of_field("last"):
         wanted = spanned(choice.wanted, first, last, zone)
         found = await request.do(visits.export, wanted, purpose)
-    content = as_json(found) if kind == JSON else as_csv(request.words, found)
-    named = f'attachment; filename="doorctl-log-{first}-{last}.{kind}"'
-    media = "application/json" if kind == JSON else "text/csv"
-    return Response(content, media_type=media, headers={"Content-Disposition": named})
+    named = f"doorctl-log-{first}-{last}"
+    if form.text("format") == "json":
+        return request.file(f"{named}.json", as_json(found), "application/json")
+    return request.file(f"{named}.csv", as_csv(request.words, found), "text/csv")
 
 
 async def _again(request: PageRequest, form: Form, error: InputError) -> Response:
-    field = error.field if isinstance(error, FieldError) else "last"
-    wrong = {field: request.words.refusal(error)}
+    wrong = filled_in.wrongs(request, error, "last")
     try:
         choice = chosen(form, request.today, request.words.zone)
     except InputError:
@@ -523,6 +502,8 @@ async def _shown(
     limit = ROWS if night or len({*choice.days}) == 1 else ROWS_OF_DAYS
     view = await request.do(visits.view, choice.wanted, before=before, limit=limit, night=night)
     choice = replace(choice, wanted=view.chosen)
+    # A page that goes up to now follows the door.
+    follows = newest and view.chosen.since <= request.now < view.chosen.until
     return request.page(
         "log.html",
         422 if wrong else 200,
@@ -532,7 +513,7 @@ async def _shown(
             "rows": entries(request, view),
             "older": view.visits[-1].attempt if view.more else None,
             "newest": newest,
-            "since": str(view.version) if newest and follows(view.chosen, request.now) else "",
+            "since": str(view.version) if follows else "",
             "timeline": timeline(request.words, view.picture, request.now),
         },
     )
@@ -557,11 +538,9 @@ def _framed(
         "fields": fields if form is None else fields | typed(form),
         "wrong": dict.fromkeys(FIELDS, "") | dict(wrong),
         "reasons": [(why.value, sentence(words, why)) for why in SENTENCES if why is not Reason.OK],
-        "today": request.today,
         "names": NAMES,
         "outcomes": OUTCOMES,
         "spans": SPANS,
-        "longest": SHORT_TEXT,
     }
 
 

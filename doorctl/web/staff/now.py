@@ -19,7 +19,7 @@ from doorctl.access.patron import CacheStamp
 from doorctl.accounts.account import Permission
 from doorctl.core.alarms import AlarmRecord, Urgency
 from doorctl.core.errors import DoorctlError, InputError, StoreError
-from doorctl.core.masked import SHORT_TEXT, refuse_purpose
+from doorctl.core.masked import refuse_purpose
 from doorctl.core.moments import ClockState
 from doorctl.ops.process import DataDisk
 from doorctl.privacy.audit import Action, Deed
@@ -33,7 +33,7 @@ from doorctl.services.hours import Hours, hours_now, open_once, trust_clock
 from doorctl.services.visits import Night, last_night
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.filled_in import FieldError, of_field
+from doorctl.web.staff.filled_in import of_field
 from doorctl.web.staff.log import ending, happened
 from doorctl.web.words import CAUSES, MODES, SETTABLE, Words
 
@@ -265,12 +265,14 @@ async def _set_mode(request: PageRequest, form: Form) -> Response:
 
 
 async def _changed(request: PageRequest, form: Form, mode: Mode, prefix: str = "") -> Response:
-    cause = form.text(f"{prefix}cause")
+    cause, ends = form.text(f"{prefix}cause"), f"{prefix}until"
     with of_field(f"{prefix}cause"):
         refuse_purpose(cause, "reason")
-    with of_field(f"{prefix}until"):
-        until = _until(form.text(f"{prefix}until"), request.words, request.today)
-        override = Override(mode, until, cause, request.by)
+    with of_field(ends):
+        until = filled_in.moment(form, ends, request.today)
+        if until is None:
+            raise InputError("give the day and time at which it ends")
+        override = Override(mode, until.replace(tzinfo=request.words.zone), cause, request.by)
         await request.do(change, deeds.set_mode(override))
     return request.done(PAGE, "mode")
 
@@ -292,7 +294,7 @@ async def _shown(
     form: Form = BLANK,
     error: InputError | None = None,
 ) -> Response:
-    wrong = {error.field: request.words.refusal(error)} if isinstance(error, FieldError) else {}
+    wrong = filled_in.wrongs(request, error, "mode")
     context = _context(request, *await request.do(_looked, alarms))
     return request.page("now.html", form=form, wrong=wrong, **context)
 
@@ -351,8 +353,6 @@ def _context(
             *((mode.value, words.say(MODES[mode])) for mode in SETTABLE),
         ],
         "until": _offered(words, now),
-        "longest": SHORT_TEXT,
-        "modes": MODES,
         "in_doubt": doubt and datetime.fromisoformat(doubt),
     }
 
@@ -372,10 +372,3 @@ def _offered(words: Words, now: BranchPicture) -> str:
     if hours and hours.changes_at and hours.standing.cause is not Cause.STAFF:
         until = min(hours.changes_at, until)
     return words.clock(until) if until.date() == now.at.date() else words.moment(until)
-
-
-def _until(written: str, words: Words, today: date) -> datetime:
-    until = filled_in.moment(written, today)
-    if until is None:
-        raise InputError("give the day and time at which it ends")
-    return until.replace(tzinfo=words.zone)

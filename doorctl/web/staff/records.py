@@ -12,7 +12,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.calendar import ONE_DAY
@@ -24,7 +24,6 @@ from doorctl.core.alarms import KINDS as ALARMS
 from doorctl.core.alarms import UNLISTED
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH, own
-from doorctl.core.masked import SHORT_TEXT
 from doorctl.core.moments import read_minute
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, Hold
@@ -59,41 +58,28 @@ AUDIT: Final = "/audit"
 SHOWN: Final = 200
 
 DETAILS: Mapping[str, str] = {
-    "account": "account",
-    "alarm": "alarm",
+    **{
+        name: name
+        for name in (
+            *("account", "alarm", "bans", "day", "entries", "from", "key", "kind", "made", "mode"),
+            *("outcome", "page", "passes", "patrons", "role", "rows", "sessions", "since", "to"),
+            *("until", "visits"),
+        )
+    },
     "applied": "lines taken",
-    "bans": "bans",
     "cells": "counts",
     "cleared": "exceptions taken back",
     "codes_left": "recovery code used, left",
-    "day": "day",
     "deleted": "visits deleted",
-    "entries": "entries",
     "epoch": "push no.",
-    "from": "from",
     "full": "whole register",
-    "key": "key",
-    "kind": "kind",
     "least": "at least",
     "letter": "letter about ban no.",
     "left_out": "not put on record before",
-    "made": "made",
-    "mode": "mode",
     "needs": "needs the right",
     "number": "no.",
-    "outcome": "outcome",
-    "page": "page",
-    "passes": "passes",
-    "patrons": "patrons",
     "recipients": "keys that open it",
-    "role": "role",
-    "rows": "rows",
-    "sessions": "sessions",
     "signed_in": "signed in",
-    "since": "since",
-    "to": "to",
-    "until": "until",
-    "visits": "visits",
     "wait_s": "wait in seconds",
     "why": "because",
     **{day.lower(): day for day in WEEKDAYS},
@@ -156,11 +142,9 @@ async def _verify(request: PageRequest) -> Response:
 
 async def _export_audit(request: PageRequest) -> Response:
     entries = await _entries(request, await request.form())
-    headers = {"Content-Disposition": 'attachment; filename="doorctl-audit.json"'}
-    return JSONResponse(
-        [as_dict(entry) | {"at": entry.at.isoformat(timespec="seconds")} for entry in entries],
-        headers=headers,
-    )
+    told = [as_dict(entry) | {"at": entry.at.isoformat(timespec="seconds")} for entry in entries]
+    text = json.dumps(told, ensure_ascii=False)
+    return request.file("doorctl-audit.json", text, "application/json")
 
 
 async def _entries(request: PageRequest, form: Form) -> tuple[Entry, ...]:
@@ -204,10 +188,11 @@ def _shown_audit(request: PageRequest, entries: tuple[Entry, ...], wrong: str = 
 
 def _facts(words: Words, deed: Deed) -> list[str]:
     """Return a deed's details in words, with times of the branch's own."""
-    ordered = sorted(deed.details.items(), key=lambda one: [*DETAILS, one[0]].index(one[0]))
+    week = ["", *map(str.lower, WEEKDAYS)]
+    ordered = sorted(deed.details, key=lambda name: (name in week and week.index(name), name))
     return [
-        f"{words.say(DETAILS.get(name, name))}: {_detail(words, name, stored)}"
-        for name, stored in ordered
+        f"{words.say(DETAILS.get(name, name))}: {_detail(words, name, deed.details[name])}"
+        for name in ordered
     ]
 
 
@@ -302,7 +287,7 @@ def _offered(request: PageRequest) -> Form:
     """Return the form's first values: the window around an attempt, if any, and the usual end."""
     words, starts, ends = request.words, "", ""
     with suppress(InputError):
-        if around := filled_in.moment(request.query("around")):
+        if around := filled_in.moment(request.queried, "around", request.today):
             at = around.replace(tzinfo=words.zone)
             starts, ends = words.moment(at - AROUND), words.moment(min(at + AROUND, request.now))
     until = words.short_day(request.today + timedelta(days=USUAL_DAYS))
@@ -316,8 +301,8 @@ def _page_number(written: str) -> int:
 
 
 def _wanted(form: Form, words: Words, today: date, by: str) -> Hold:
-    starts, ends = (filled_in.moment(form.text(end), today, past=True) for end in ("from", "to"))
-    last = filled_in.day(form.text("until"), today)
+    starts, ends = (filled_in.moment(form, end, today, past=True) for end in ("from", "to"))
+    last = filled_in.day(form, "until", today)
     if starts is None or ends is None:
         raise InputError("say from when and to when attempts are to be held")
     if last is None:
@@ -340,12 +325,6 @@ def _wanted(form: Form, words: Words, today: date, by: str) -> Hold:
 
 SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 """For a browser that opens the page all the same: no script, form, session or loaded file."""
-
-
-def _as_file(response: Response, name: str) -> Response:
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    response.headers["Content-Security-Policy"] = SANDBOX
-    return response
 
 
 # What is held of a person, in words for the page and for the letter; it is escaped later.
@@ -539,11 +518,12 @@ async def _export_person(request: PageRequest, form: Form) -> Response:
         branch, at = request.app.config.branch.id, now.isoformat(timespec="seconds")
         about = {"branch": branch, "at": at, **export.as_dict(request.words.zone)}
         text = json.dumps(about, ensure_ascii=False)
-        return _as_file(
-            Response(text, media_type="application/json"), f"doorctl-{now:%Y-%m-%d}.json"
-        )
-    shown = request.page("subject_letter.html", **letter(export, request.app, now))
-    return _as_file(shown, f"oplysninger-{now:%Y-%m-%d}.html")
+        file = request.file(f"doorctl-{now:%Y-%m-%d}.json", text, "application/json")
+    else:
+        page = request.page("subject_letter.html", **letter(export, request.app, now))
+        file = request.file(f"oplysninger-{now:%Y-%m-%d}.html", bytes(page.body), "text/html")
+    file.headers["Content-Security-Policy"] = SANDBOX
+    return file
 
 
 async def _restrict(request: PageRequest, form: Form) -> Response:
@@ -571,7 +551,6 @@ async def _held(request: PageRequest, **context: Any) -> Response:
         "held": None,
         "wrong": "",
         "again": "",
-        "longest": SHORT_TEXT,
     }
     return request.page("people.html", **(blank | context))
 

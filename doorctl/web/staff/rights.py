@@ -35,7 +35,7 @@ from doorctl.services.branch import change
 from doorctl.services.rights import PassState, Reach, pass_state
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
-from doorctl.web.words import WEEKDAYS, Words
+from doorctl.web.words import Words
 
 BANS: Final = "/bans"
 DATE, OPEN_END = "date", "open"
@@ -140,8 +140,7 @@ class BansPages:
         app, everywhere = request.app, form.text("branches") == EVERYWHERE
         moment = app.clock.moment()
         reason = filled_in.reason(form, REASONS, request.frame.words_of(None))
-        with filled_in.of_field("first"):
-            first = filled_in.day(form.text("first"), request.today)
+        first = filled_in.day(form, "first", request.today)
         with filled_in.of_field("last"):
             until = ban_until(_last(form, first or request.today), moment)
         with filled_in.of_field("note"):
@@ -162,7 +161,6 @@ class BansPages:
             **self._form_of(request, draft.form, draft.whom),
             draft=draft,
             texts=_letters(request, draft.ban),
-            today=request.today,
             everywhere=ALL_BRANCHES in draft.ban.branches,
             days=draft.ban.days(request.app.clock.moment()),
         )
@@ -195,7 +193,7 @@ class BansPages:
         number = filled_in.row_number(request)
         ban = await request.do(rights.ban_to_write_of, number)
         texts = _letters(request, ban)
-        return request.page("ban_letter.html", number=number, texts=texts, today=request.today)
+        return request.page("ban_letter.html", number=number, texts=texts)
 
     async def _shown(
         self,
@@ -245,7 +243,7 @@ def _last(form: Form, first: date) -> date | None:
         return None
     if chosen in map(str, LENGTHS):
         return first + (int(chosen) - 1) * ONE_DAY
-    last = filled_in.day(form.text("last"), first)
+    last = filled_in.day(form, "last", first)
     if chosen != DATE or last is None:
         raise InputError("say how long the ban lasts")
     return last
@@ -284,12 +282,10 @@ def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
     `today` is the first day where the form gives none; `by_code` means a new code and no card.
     Raises FieldError where the form makes no sense.
     """
-    with filled_in.of_field("first"):
-        first_day = filled_in.day(form.text("first"), today) or today
-    with filled_in.of_field("last"):
-        last = filled_in.day(form.text("last"), first_day)
-        if last is None:
-            raise InputError("give the last day of the pass")
+    first_day = filled_in.day(form, "first", today) or today
+    last = filled_in.day(form, "last", first_day)
+    if last is None:
+        raise filled_in.FieldError("last", "give the last day of the pass")
     with filled_in.of_field("label"):
         refuse_text("label", form.text("label"))
     with filled_in.of_field("opens"):
@@ -316,17 +312,14 @@ def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
 
 def _times(form: Form) -> list[Span]:
     """Return the times in a form; an end may be on the next day, and no times mean all day."""
-    pairs = [(form.text(f"opens{n}"), form.text(f"closes{n}")) for n in SPAN_FIELDS]
-    times = [(_minute(opens), _minute(closes)) for opens, closes in pairs if opens or closes]
-    spans = [Span(first, last if last > first else last + DAY_MINUTES) for first, last in times]
+    spans = []
+    for n in SPAN_FIELDS:
+        first, last = (filled_in.minute(form, f"{end}{n}") for end in ("opens", "closes"))
+        if first is not None and last is not None:
+            spans.append(Span(first, last if last > first else last + DAY_MINUTES))
+        elif first is not None or last is not None:
+            raise InputError("give both times of day, or none for all day")
     return spans or [Span(0, DAY_MINUTES)]
-
-
-def _minute(written: str) -> int:
-    minute = filled_in.minute(written)
-    if minute is None:
-        raise InputError("give both times of day, or none for all day")
-    return minute
 
 
 def _small(written: str, otherwise: int) -> int:
@@ -537,13 +530,11 @@ class PassesPages:
             "asked": bool(preset or form.fields),
             "wrong": filled_in.wrongs(request, error, filled_in.CARD),
             "kinds": KINDS,
-            "weekdays": WEEKDAYS,
             "span_fields": SPAN_FIELDS,
             "codes": policy.code_entry,
             "pin_length": policy.pin_length,
             "code_lengths": range(MIN_CODE_DIGITS, MAX_CODE_DIGITS + 1),
             "companions": range(COMPANIONS_LIMIT + 1),
-            "longest": SHORT_TEXT,
         }
 
 

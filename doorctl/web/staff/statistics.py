@@ -236,7 +236,7 @@ def read_period(form: Form, today: date) -> Period:
 
     Raises InputError for what is no date, or where the last day lies before the first.
     """
-    first, last = (day(form.text(end), today, past=True) for end in ("since", "until"))
+    first, last = (day(form, end, today, past=True) for end in ("since", "until"))
     if first is not None and last is not None and last < first:
         raise InputError("the last day lies before the first")
     return first, last
@@ -405,9 +405,8 @@ async def _page(kept: Kept, request: PageRequest) -> Response:
 async def _csv(request: PageRequest) -> Response:
     period, name = _period(request), request.query("by")
     by = next((by for by, _ in TITLES if by.value == name), By.HOUR)
-    headers = {"Content-Disposition": f'attachment; filename="doorctl-{by.value}.csv"'}
     written = await request.do(_written, period, by)
-    return Response(written, media_type="text/csv", headers=headers)
+    return request.file(f"doorctl-{by.value}.csv", written, "text/csv")
 
 
 def _written(app: App, period: Period, by: By) -> str:

@@ -52,11 +52,15 @@ CHECKS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """What a refusal means, and what the patron and staff can do."""
+    """What a refusal means, and what the patron and staff can do.
+
+    `aloud` is what to say to the patron, where it says more than the reason's code.
+    """
 
     means: str
     patron: str
     staff: str
+    aloud: str = ""
 
 
 _NOTHING = "Nothing. Ask staff."
@@ -68,18 +72,22 @@ _HELP: Mapping[Reason, Help] = {
         "registered may have to wait some minutes.",
         "Look the patron up in the library system: is this card on the patron, and is it "
         "active? If it is, try again in a quarter of an hour.",
+        "The door does not know the card yet. If you have just registered, try again in a "
+        "quarter of an hour.",
     ),
     Reason.THROTTLED: Help(
         "The PIN was typed wrong too many times. Even the right one does nothing until the "
         "wait is over.",
         "Wait, or ask staff to unlock the card. Choose a new PIN if this one is forgotten.",
         "Make sure whose card it is, then unlock it under “Help a patron”.",
+        "The PIN was typed wrong too many times. Wait a little, or let us unlock the card now.",
     ),
     Reason.PIN_UNKNOWN: Help(
         "Nobody has told the door this patron's PIN yet. It asks the library system when the "
         "card is used, and could not know it from here.",
         "Try at the door with the right PIN; choose a PIN first if there is none.",
         "See whether the patron has a PIN in the library system, and set one if not.",
+        "The door does not know your PIN yet. Choose one with us, then try again.",
     ),
     Reason.WRONG_PIN: Help(
         "The PIN does not fit.",
@@ -96,6 +104,8 @@ _HELP: Mapping[Reason, Help] = {
         "The library has banned the patron from the hours without staff, for a while.",
         "Come while staff are there. Call if you think that it is wrong.",
         "See the ban and its letter on the page of bans. Whoever may can lift it there.",
+        "You are banned from the hours without staff for a while. You are welcome while staff "
+        "are there.",
     ),
     Reason.BLOCKED: Help(
         "The library system blocks the patron for a reason that keeps them out here.",
@@ -107,26 +117,33 @@ _HELP: Mapping[Reason, Help] = {
         "The library system says that the patron lives in another municipality.",
         "Come while staff are there. Whoever has moved here tells the library.",
         "Correct the municipality in the library system if it is wrong.",
+        "The hours without staff are for those who live in the municipality. You are welcome "
+        "while staff are there.",
     ),
     Reason.UNDER_AGE: Help(
         "The patron is younger than the branch's age limit for the hours without staff.",
         "Come together with a grown-up who has a card, or while staff are there.",
         "Nothing. The door lets the patron in by itself from the birthday on.",
+        "You are too young to come in alone. Come with a grown-up who has a card, or while staff "
+        "are there.",
     ),
     Reason.EXPIRED: Help(
         "The card has run out, is not active, or is on hold in the library system.",
         "Have the card renewed, or the hold ended.",
         "See the card's dates and status in the library system.",
+        "Your card has run out or is on hold. We can put that in order together.",
     ),
     Reason.CLOSED: Help(
         "The branch is closed then, or closes so soon that nobody new comes in.",
         "Come in the opening hours.",
         "See the hours in the calendar, and whether a mode was set by hand.",
+        "The library is closed then. Come in the opening hours.",
     ),
     Reason.NOT_PERMITTED: Help(
         "The pass opens on other days or at other times.",
         "Come in the hours of the pass.",
         "See the pass's days and hours, and issue another if they are wrong.",
+        "Your pass opens on other days or at other times.",
     ),
     Reason.CACHE_TOO_OLD: Help(
         "The library system has sent no changes for so long that the door does not trust its "
@@ -148,6 +165,7 @@ _HELP: Mapping[Reason, Help] = {
         "The card was read, but the PIN was not typed in time.",
         "Swipe the card again and type the PIN right after it.",
         "Ask whether the PIN is forgotten, and help to choose a new one in the library system.",
+        "The door waited for your PIN. Swipe the card again and type the PIN right after it.",
     ),
     Reason.WEAK_PIN: Help(
         "The PIN is one that people try first, such as 1234 or a birthday.",
@@ -213,26 +231,6 @@ CODE_HELP: Mapping[int, Help] = {
 }
 """What each code on the door's screen means; `patron` is a sentence to say to the patron."""
 
-_ALOUD: Mapping[Reason, str] = {
-    Reason.UNKNOWN_CARD: "The door does not know the card yet. If you have just registered, try "
-    "again in a quarter of an hour.",
-    Reason.THROTTLED: "The PIN was typed wrong too many times. Wait a little, or let us unlock "
-    "the card now.",
-    Reason.PIN_TIMEOUT: "The door waited for your PIN. Swipe the card again and type the PIN right "
-    "after it.",
-    Reason.PIN_UNKNOWN: "The door does not know your PIN yet. Choose one with us, then try again.",
-    Reason.BANNED: "You are banned from the hours without staff for a while. You are welcome while "
-    "staff are there.",
-    Reason.EXPIRED: "Your card has run out or is on hold. We can put that in order together.",
-    Reason.NOT_RESIDENT: "The hours without staff are for those who live in the municipality. You "
-    "are welcome while staff are there.",
-    Reason.UNDER_AGE: "You are too young to come in alone. Come with a grown-up who has a card, or "
-    "while staff are there.",
-    Reason.NOT_PERMITTED: "Your pass opens on other days or at other times.",
-    Reason.CLOSED: "The library is closed then. Come in the opening hours.",
-}
-"""What to say for a reason that says more than its code."""
-
 _ANY = Help("Something is wrong with the system.", _NOTHING, "Tell the technician.")
 
 
@@ -256,7 +254,7 @@ def help_with(finding: Finding) -> Help | None:
 
 def aloud(reason: Reason) -> str:
     """Return a sentence in English to say to a patron who is refused for a reason."""
-    return _ALOUD.get(reason) or CODE_HELP[CODES.get(reason, OURS)].patron
+    return _HELP.get(reason, _ANY).aloud or CODE_HELP[CODES.get(reason, OURS)].patron
 
 
 def sentence(words: Words, reason: Reason) -> str:
@@ -295,8 +293,7 @@ async def _explain(request: PageRequest, form: Form) -> Response:
     if code and not attempt:
         return await _shown(request, form, code=code)
     why = filled_in.reason(form, REASONS, request.frame.words_of(None))
-    with filled_in.of_field("at"):
-        at = filled_in.moment(form.text("at"), request.today)
+    at = filled_in.moment(form, "at", request.today)
     try:
         answer = await request.do(cards.explain, typed, at, why, taken_as=taken_as)
     except NotRunningError:

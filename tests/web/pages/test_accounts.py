@@ -23,7 +23,7 @@ from doorctl.services.app import App
 from doorctl.services.branch import BranchThread, change
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.records import AuditRecords
-from doorctl.web.staff.accounts import AccountsPages, first_password
+from doorctl.web.staff.accounts import accounts_pages, first_password
 from tests.fakes.accounts import QuickHasher
 from tests.web.pages.staging import FakeSessions, browser, person
 
@@ -55,9 +55,7 @@ def add(app: App, account: Account) -> None:
 def client(desk: App, *, language: str = "da", fresh: bool = True) -> TestClient:
     """Return a manager's browser before the page."""
     sessions = FakeSessions({"manager": person("manager", Role.MANAGER, fresh=fresh)})
-    return browser(
-        lambda frame: AccountsPages(frame).routes(), Role.MANAGER, language, desk, sessions
-    )
+    return browser(accounts_pages, Role.MANAGER, language, desk, sessions)
 
 
 def account(desk: App, name: str) -> Account:

@@ -88,7 +88,7 @@ def test_no_address_holds_a_patrons_number_or_name() -> None:
     """What is asked for by address goes on to the sign-in page; cards and names go by POST."""
     code = "".join(path.read_text("utf-8") for path in (WEB / "staff").glob("*.py"))
     pages = "".join(path.read_text("utf-8") for path in (WEB / "templates").glob("*.html"))
-    by_address = set(re.findall(r'\brequest\.query\("(\w+)"\)', code))
+    by_address = set(re.findall(r'\brequest\.quer(?:y\(|ied, )"(\w+)"', code))
     for form in SENT_BY_GET.findall(pages):
         by_address |= {one or other for one, other in NAMED.findall(form)}
 

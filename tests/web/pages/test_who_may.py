@@ -14,7 +14,7 @@ from doorctl.accounts.account import Permission, Role, permits
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.web.frame import Frame, places
-from doorctl.web.staff.accounts import AccountsPages
+from doorctl.web.staff.accounts import accounts_pages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogEvents, log_pages
 from doorctl.web.staff.now import now_pages
@@ -71,13 +71,10 @@ def routes(app: App, alarms: StandingAlarms) -> tuple[Frame, FakeRefused, list[R
     around = frame(everybody(), refused, app)
     events = LogEvents(around)
     events.stop()
-    pages = (
-        *(events, BansPages(around), PassesPages(around), CalendarPages(around)),
-        AccountsPages(around),
-    )
+    pages = (events, BansPages(around), PassesPages(around), CalendarPages(around))
     found: list[BaseRoute] = [route for page in pages for route in page.routes()]
     others = (log_pages, why_pages, statistics_pages, people_pages, hold_pages, audit_pages)
-    found += [route for page in others for route in page(around)]
+    found += [route for page in (*others, accounts_pages) for route in page(around)]
     # Last: whoever acknowledges here owns branch.db, and what others change would wait for it.
     found += now_pages(around, alarms)
     return around, refused, [route for route in found if isinstance(route, Route)]
