@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from tests.browser.screens import serving
 from tests.browser.visitor import View, Visitor, Visitors, sign_in
 from tests.fakes.clock import FakeClock
 from tests.services.branches import initialised
-from tests.web.pages.staging import NOW, application, frame
+from tests.web.pages.staging import NOW, ZONE, application, frame
 
 LIVE_MS = 5_000
 """The promise of the open log: what happens at the door stands there within five seconds."""
@@ -363,3 +364,22 @@ def test_dates_are_chosen_by_dragging_and_by_shift_and_a_click(desk: Visitor) ->
     expect(page.locator(".alert-success li")).to_have_count(6)
     expect(page.locator("#month td.told .span")).to_contain_text(["07.30\N{EN DASH}12.00"] * 6)
     assert desk.wrongs == []
+
+
+def test_more_rows_than_a_page_has(visitors: Visitors) -> None:
+    """A log of busy days is shown a page at a time, each from its top, to its very end."""
+    # Today's is short just after midnight.
+    day, last = ((datetime.now(ZONE) - timedelta(days=n)).date() for n in (2, 1))
+    with visitors.visitor(Role.STAFF) as visitor:
+        visitor.go(f"/log?day={day}&ends={last}")
+        older = visitor.page.locator("nav a", has_text="Ældre")
+        pages = 1
+        while older.count():
+            address = older.get_attribute("href")
+            older.click()
+            visitor.page.wait_for_function("a => location.href.endsWith(a)", arg=address)
+            assert 0 < visitor.page.locator("#rows tr").count() <= 200
+            expect(visitor.page.locator("#attempts-heading")).to_be_in_viewport()
+            pages += 1
+        assert pages > 2
+        assert visitor.wrongs == []

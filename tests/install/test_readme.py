@@ -34,7 +34,7 @@ def test_every_block_of_the_page_is_accounted_for() -> None:
         "tests/e2e/test_pairing.py",
         "tests/e2e/test_rotation.py",
         "tests/e2e/test_restoring.py",
-        "tests/web/test_certificate_watch.py",
+        "tests/web/test_tls.py",
         "tests/packaging/test_install.py",
     }
     assert others - tested == {"a board's own file", "needs a screen"}

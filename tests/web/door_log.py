@@ -15,8 +15,7 @@ from doorctl.services.numbers import OwnNumbers, Reading, TakenAs, own_sealer
 from doorctl.store.door_log import Visit
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.sync.receive import unguarded
-from tests.web.desk_records import recorded
-from tests.web.pages.staging import NOW
+from tests.web.pages.staging import NOW, recorded
 
 CARD = "3000001234"
 KEY = bytes(range(16))
@@ -104,7 +103,7 @@ class WrittenLog:
     @property
     def done(self) -> list[tuple[str, str, str]]:
         """What the audit log says was done: action, reason and account."""
-        return [(action.value, why, by) for action, why, by in recorded(self.app.config)]
+        return [(action.value, why, by) for action, why, by in recorded(self.app)]
 
     def _move(self, source: str, target: str) -> None:
         path = self.app.storage.visits_db

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import wraps
+from typing import ParamSpec
 
 from starlette.types import ASGIApp, Message, Scope
 
@@ -21,6 +23,7 @@ class Listener:
     query: str
     headers: list[tuple[bytes, bytes]]
     stuck: bool = False
+    client: str = "127.0.0.1"
     status: int = 0
     told: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
@@ -35,7 +38,7 @@ class Listener:
             "query_string": self.query.encode(),
             "scheme": "http",
             "headers": self.headers,
-            "client": ("127.0.0.1", 50000),
+            "client": (self.client, 50000),
             "server": ("testserver", 80),
             "http_version": "1.1",
         }
@@ -69,3 +72,16 @@ async def listening(listener: Listener) -> AsyncIterator[asyncio.Task[None]]:
         listener.gone.set()
         async with asyncio.timeout(LIMIT_S):
             await task
+
+
+P = ParamSpec("P")
+
+
+def played(scene: Callable[P, Awaitable[None]]) -> Callable[P, None]:
+    """Play a test to its end, and not for ever."""
+
+    @wraps(scene)
+    def play(*args: P.args, **kwargs: P.kwargs) -> None:
+        asyncio.run(asyncio.wait_for(scene(*args, **kwargs), 3 * LIMIT_S))
+
+    return play

@@ -67,8 +67,8 @@ def at(hours: int) -> str:
 class Ask:
     """One right question.
 
-    `path`: where it differs from the address; `looks`: whether it only shows what goes on no
-    audit log.
+    `path`: where it differs from the address as it is :data:`FILLED`; `looks`: whether it only
+    shows what goes on no audit log.
     """
 
     data: Mapping[str, str] | None = None
@@ -87,62 +87,51 @@ PASS = {"card": CARD, "kind": "association", "label": "Skak", "last": day(9), "w
 HOLD = {"from": at(-9), "to": at(-1), "case": "12", "reason": "indbrud i går", "until": day(3)}
 SPAN = {"first": day(-2), "until": day(0), "purpose": "politiet spurgte"}
 
+LOOKS: Final = (
+    *("GET /", "GET /accounts", "GET /bans/check/{token}", "GET /calendar", "GET /calendar/{day}"),
+    *("GET /calendar/poster", "GET /calendar/week", "GET /calendar/week/{token}", "GET /help"),
+    *("GET /help/{page}", "GET /healthz", "GET /holds", "GET /log", "GET /me", "GET /metrics"),
+    *("GET /now", "GET /panel", "GET /passes/check/{token}", "GET /passes/slip/{token}"),
+    *("GET /sign-in", "GET /static/{path}", "GET /statistics", "GET /statistics.csv", "GET /why"),
+    "POST /audit/verify",
+)
+NOTED: Final = (
+    *("GET /audit", "GET /bans", "GET /bans/{number}", "GET /bans/{number}/letter"),
+    *("GET /holds/{number}", "GET /passes", "GET /passes/{number}", "GET /readyz"),
+    *("POST /audit/export", "POST /bans/{number}/lift", "POST /holds/{number}/lift"),
+    *("POST /now/clock", "POST /passes/{number}/revoke"),
+)
+FILLED: Final = {
+    "number": "1",
+    "token": "none",
+    "day": day(4),
+    "change": "disable",
+    "page": "librarian",
+    "path": "doorctl.css",
+}
+"""What stands in an address."""
+
 ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
     {
-        "GET /": LOOK,
-        "GET /accounts": LOOK,
-        "GET /audit": Ask(),
-        "GET /bans": Ask(),
-        "GET /bans/check/{token}": Ask(path="/bans/check/none", looks=True),
-        "GET /bans/{number}": Ask(path="/bans/1"),
-        "GET /bans/{number}/letter": Ask(path="/bans/1/letter"),
-        "GET /calendar": LOOK,
-        "GET /calendar/{day}": Ask(path=f"/calendar/{day(4)}", looks=True),
-        "GET /calendar/poster": LOOK,
-        "GET /calendar/week": LOOK,
-        "GET /calendar/week/{token}": Ask(path="/calendar/week/none", looks=True),
-        "GET /help": LOOK,
-        "GET /help/{page}": Ask(looks=True, path="/help/librarian"),
-        "GET /healthz": LOOK,
-        "GET /holds": LOOK,
-        "GET /holds/{number}": Ask(path="/holds/1"),
-        "GET /log": LOOK,
+        **dict.fromkeys(LOOKS, LOOK),
+        **dict.fromkeys(NOTED, Ask()),
         "GET /log/attempt": Ask(path="/log/attempt?attempt=1", looks=True),
         "GET /log/reveal": Ask(path="/log/reveal?attempt=1", looks=True),
-        "GET /me": LOOK,
-        "GET /metrics": LOOK,
-        "GET /now": LOOK,
-        "GET /panel": LOOK,
-        "GET /passes": Ask(),
-        "GET /passes/check/{token}": Ask(path="/passes/check/none", looks=True),
-        "GET /passes/{number}": Ask(path="/passes/1"),
-        "GET /passes/slip/{token}": Ask(path="/passes/slip/none", looks=True),
         "GET /people": Ask(role=Role.DPO, looks=True),
-        "GET /readyz": Ask(),
-        "GET /sign-in": LOOK,
-        "GET /static/{path}": Ask(path="/static/doorctl.css", looks=True),
-        "GET /statistics": LOOK,
-        "GET /statistics.csv": LOOK,
-        "GET /why": LOOK,
         "POST /accounts": Ask({"name": "ny", "role": "staff"}),
         "POST /accounts/password": Ask({"name": "technician"}),
-        "POST /accounts/{change}": Ask({"name": "technician"}, "/accounts/disable"),
-        "POST /audit/export": Ask(),
-        "POST /audit/verify": LOOK,
+        "POST /accounts/{change}": Ask({"name": "technician"}),
         "POST /bans": Ask(BAN),
-        "POST /bans/check/{token}": Ask({"sure": "yes"}, "/bans/check/none", looks=True),
-        "POST /bans/{number}/lift": Ask(path="/bans/1/lift"),
+        "POST /bans/check/{token}": Ask({"sure": "yes"}, looks=True),
         "POST /calendar": Ask({"open": "closed", "note": "ferie"}),
         "POST /calendar/week": Ask({"self0": "8-22"}, looks=True),
-        "POST /calendar/week/{token}": Ask({"sure": "yes"}, "/calendar/week/none", looks=True),
+        "POST /calendar/week/{token}": Ask({"sure": "yes"}, looks=True),
         "POST /holds": Ask(HOLD),
-        "POST /holds/{number}/lift": Ask(path="/holds/1/lift"),
         "POST /language": Ask({"language": "en"}, looks=True),
         "POST /log/export": Ask(SPAN),
         "POST /log/reveal": Ask({"attempt": "1", "purpose": "hun ringede"}),
         "POST /log/search": Ask({"card": CARD, "purpose": "hun ringede"}),
         "POST /now/acknowledge": Ask({"kind": "door_forced"}),
-        "POST /now/clock": Ask(),
         "POST /now/mode": Ask({"mode": "closed", "until": at(2), "cause": "vand på gulvet"}),
         "POST /now/lock": Ask({"lock-until": at(2), "lock-cause": "vand på gulvet"}),
         "POST /now/mode/end": Ask(),
@@ -150,13 +139,12 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "POST /panel": Ask({"key": "x"}),
         "POST /panel/key": Ask({"key": "1", "attempt": "1"}),
         "POST /passes": Ask(PASS),
-        "POST /passes/check/{token}": Ask({"sure": "yes"}, "/passes/check/none", looks=True),
-        "POST /passes/{number}/revoke": Ask(path="/passes/1/revoke"),
+        "POST /passes/check/{token}": Ask({"sure": "yes"}, looks=True),
         "POST /people/erase": Ask({**HERS, "understood": "on"}, role=Role.DPO),
-        "POST /people/export": Ask(HERS, role=Role.DPO),
-        "POST /people/find": Ask(HERS, role=Role.DPO),
-        "POST /people/restrict": Ask(HERS, role=Role.DPO),
-        "POST /people/unrestrict": Ask(HERS, role=Role.DPO),
+        **dict.fromkeys(
+            (f"POST /people/{do}" for do in ("export", "find", "restrict", "unrestrict")),
+            Ask(HERS, role=Role.DPO),
+        ),
         "POST /why": Ask({"card": CARD, "reason": "asks"}),
         "POST /why/unlock": Ask({"card": CARD}),
         "POST /me": Ask({"old": PASSWORD, "new": "hest lampe fjord", "again": "hest lampe fjord"}),
@@ -206,7 +194,7 @@ class Served:
             form = self.client.get(f"/calendar/{day(7)}", headers=headers).text
             data["date"] = form.partition(f'name="date" value="{day(7)}')[2].partition('"')[0]
             data["date"] = f"{day(7)}{data['date']}"
-        path = ask.path or address
+        path = ask.path or address.format(**FILLED)
         while True:
             answer: httpx2.Response = self.client.request(method, path, headers=headers, data=data)
             # The door seals only a few cards a second for web.

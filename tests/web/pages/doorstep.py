@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Account, Permission, Role
@@ -15,7 +12,7 @@ from doorctl.services.accounts import SigningIn
 from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff.accounts import Entrance
 from tests.fakes.accounts import MemoryThread
-from tests.web.pages.staging import application
+from tests.web.pages.staging import browser_of
 from tests.web.pages.staging import frame as staged
 
 NAME, RIGHT, WRONG = "grethe", "hest batteri klamme", "gæt et ord mere"
@@ -28,25 +25,6 @@ def house(signing_in: SigningIn, *, encrypted: bool = False) -> Frame:
     around = staged(signing_in)
     around.encrypted = encrypted
     return around
-
-
-class Pages(Protocol):
-    """Some pages."""
-
-    def routes(self) -> Sequence[BaseRoute]:
-        """Return them."""
-
-
-def browser_of(around: Frame, *pages: Pages | tuple[BaseRoute, ...]) -> TestClient:
-    """Return a browser that nobody is signed in with, before some pages."""
-    every = (one if isinstance(one, tuple) else one.routes() for one in pages)
-    routes = [route for some in every for route in some]
-    return TestClient(
-        application(routes, around),
-        base_url="https://testserver" if around.encrypted else "http://testserver",
-        headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"},
-        follow_redirects=False,
-    )
 
 
 @dataclass
@@ -73,7 +51,9 @@ class Doorstep:
 
     def browser(self) -> TestClient:
         """Return a browser before the entrance."""
-        return browser_of(self.around, Entrance(self.around, self.signing_in), _Log(self.around))
+        around = self.around
+        log = around.guarded("/log", _log, Permission.SEE_LOG)
+        return browser_of(around, Entrance(around, self.signing_in), (log,))
 
     def signed_in(self, name: str = NAME) -> TestClient:
         """Return a browser in which somebody has signed in."""
@@ -83,16 +63,5 @@ class Doorstep:
         return client
 
 
-class _Log:
-    """A page for those who are signed in."""
-
-    def __init__(self, around: Frame) -> None:
-        self._around = around
-
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """Return it."""
-
-        async def page(asked: PageRequest) -> Response:
-            return asked.page("refused.html")
-
-        return (self._around.guarded("/log", page, Permission.SEE_LOG),)
+async def _log(asked: PageRequest) -> Response:
+    return asked.page("refused.html")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from starlette.routing import BaseRoute
@@ -15,7 +18,9 @@ from starlette.types import ASGIApp
 from doorctl.accounts.account import Account, Permission, Person, Role, Token
 from doorctl.core.errors import StoreError
 from doorctl.core.language import languages
+from doorctl.privacy.audit import Action
 from doorctl.services.app import App
+from doorctl.store.records import AuditRecords
 from doorctl.web.frame import Aside, Frame, Sessions, Templates, shared_routes
 from doorctl.web.serving import Headed, SameOrigin
 from tests.fakes.clock import FakeClock
@@ -95,6 +100,12 @@ def application(routes: Iterable[BaseRoute], around: Frame) -> ASGIApp:
     return Headed(SameOrigin(app), encrypted=False)
 
 
+def recorded(app: App) -> list[tuple[Action, str, str]]:
+    """Return each audit entry's action, reason and account, oldest first."""
+    with closing(AuditRecords(app.storage.branch_db)) as audit:
+        return [(one.deed.action, one.deed.why, one.by) for one in audit.entries()]
+
+
 def confirmed(asking: TestClient, path: str, form: Mapping[str, object]) -> str:
     """Fill in the form of a page, look at the page to check, and agree; return what it leads to."""
     check = asking.post(path, data=form).headers["location"]
@@ -102,25 +113,37 @@ def confirmed(asking: TestClient, path: str, form: Mapping[str, object]) -> str:
     return asking.post(check, data=SURE).headers["location"]
 
 
-def browser(
-    make: Callable[[Frame], Iterable[BaseRoute]],
-    role: Role | None = Role.STAFF,
-    language: str = "da",
-    app: App = NOWHERE,
-    sessions: Sessions | None = None,
-) -> TestClient:
-    """Return a browser that is signed in, and asks as browsers of today do.
+class Pages(Protocol):
+    """Some pages."""
 
-    `make`: returns the routes of the pages in question; `role`: of who is signed in; None for
-    nobody.
-    """
-    around = frame(sessions, app=app)
-    client = TestClient(
-        application(make(around), around),
-        base_url="http://testserver",
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return them."""
+
+
+def browser_of(around: Frame, *pages: Pages | Iterable[BaseRoute]) -> TestClient:
+    """Return a browser that nobody is signed in with, and that asks as browsers of today do."""
+    every = (some if isinstance(some, Iterable) else some.routes() for some in pages)
+    return TestClient(
+        application(chain.from_iterable(every), around),
+        base_url="https://testserver" if around.encrypted else "http://testserver",
         headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"},
         follow_redirects=False,
     )
+
+
+def browser(
+    make: Callable[[Frame], Pages | Iterable[BaseRoute]],
+    app: App = NOWHERE,
+    role: Role | None = Role.STAFF,
+    language: str = "da",
+    sessions: Sessions | None = None,
+) -> TestClient:
+    """Return a browser that is signed in.
+
+    `make`: makes the pages in question; `role`: of who is signed in; None for nobody.
+    """
+    around = frame(sessions, app=app)
+    client = browser_of(around, make(around))
     client.cookies.set("doorctl-language", language)
     if role is not None:
         client.cookies.set("doorctl", role.value)

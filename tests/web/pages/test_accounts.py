@@ -55,7 +55,7 @@ def add(app: App, account: Account) -> None:
 def client(desk: App, *, language: str = "da", fresh: bool = True) -> TestClient:
     """Return a manager's browser before the page."""
     sessions = FakeSessions({"manager": person("manager", Role.MANAGER, fresh=fresh)})
-    return browser(accounts_pages, Role.MANAGER, language, desk, sessions)
+    return browser(accounts_pages, desk, Role.MANAGER, language, sessions)
 
 
 def account(desk: App, name: str) -> Account:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from functools import partial
 from html import unescape
 
 import pytest
@@ -11,10 +12,12 @@ from starlette.testclient import TestClient
 from doorctl.access.calendar import WEEKDAYS, Day, Mode, ModeSpan, StoredDay, StoredWeek
 from doorctl.accounts.account import Role
 from doorctl.services import deeds
+from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, open_book
 from doorctl.services.branch import change
 from doorctl.services.hours import days
 from doorctl.web.staff.calendar import CalendarPages, version
+from doorctl.web.staff.now import now_pages
 from doorctl.web.staff.records import audit_pages
 from tests.web.conftest import Apps
 from tests.web.pages.staging import browser
@@ -36,9 +39,7 @@ def stored(app: App) -> dict[date, StoredDay]:
     return {day.day: day for one in sources.values() for day in one.days}
 
 
-def client(app: App, role: Role = Role.STAFF, language: str = "da") -> TestClient:
-    """Return a browser before the page."""
-    return browser(lambda frame: CalendarPages(frame).routes(), role, language, app)
+client = partial(browser, CalendarPages)
 
 
 def chosen(app: App, *dates: date) -> list[str]:
@@ -360,7 +361,7 @@ def test_the_usual_week_is_typed_checked_and_set_once(weekly: App) -> None:
     assert "07.30\N{EN DASH}22.00" not in month[: month.index("<table")]
     assert "Ingen har angivet" not in month
     assert "onsdag: selvbetjent 07.30-22.00, betjent 10.00-18.00, torsdag" in unescape(
-        browser(audit_pages, Role.MANAGER, "da", weekly).get("/audit").text
+        browser(audit_pages, weekly, Role.MANAGER).get("/audit").text
     )
 
 
@@ -413,3 +414,20 @@ def test_a_week_that_stands_elsewhere_has_no_form(app: App) -> None:
     ):
         assert answer.status_code in {404, 422}
         assert "står i konfigurationen" in answer.text
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_days_beyond_all_calendars(day: str, app: App, alarms: StandingAlarms) -> None:
+    """They are refused or taken for none, and are no fault of ours."""
+    around = browser(
+        lambda around: (
+            *CalendarPages(around).routes(),
+            *now_pages(around, alarms),
+        ),
+        app,
+    )
+    form = {"mode": "closed", "until": f"{day}T00:00", "cause": "en prøve"}
+
+    assert around.get("/calendar", params={"month": day[:7]}).status_code == 200
+    assert around.get(f"/calendar/{day}").status_code == 404
+    assert around.post("/now/mode", data=form).status_code == 422

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from functools import wraps
-from typing import ParamSpec
 
 import pytest
 
@@ -21,10 +18,9 @@ from doorctl.web.staff.log import MOST_CLIENTS, MOST_OF_ONE, LogEvents, log_page
 from doorctl.web.staff.log import Limits as Lasting
 from tests.browser.screens import serving
 from tests.web.door_log import WrittenLog, visit
-from tests.web.listening import Listener, listening
+from tests.web.listening import Listener, listening, played
 from tests.web.pages import staging
 
-P = ParamSpec("P")
 LIMIT_S = 10.0
 STREAM = b"text/event-stream"
 QUIET = Lasting(beat_s=LIMIT_S, trust_s=LIMIT_S, send_s=LIMIT_S, look_s=0.02)
@@ -72,23 +68,6 @@ class Browser(Listener):
         told = await self.next()
         lines = told.split("\n")
         return next((one.removeprefix("id: ") for one in lines if one.startswith("id: ")), told)
-
-
-def played(scene: Callable[P, Awaitable[None]]) -> Callable[P, None]:
-    """Play a test to its end, and not for ever."""
-
-    @wraps(scene)
-    def play(*args: P.args, **kwargs: P.kwargs) -> None:
-        """Play it."""
-
-        async def limited() -> None:
-            """End it by force where it goes on for ever."""
-            async with asyncio.timeout(3 * LIMIT_S):
-                await scene(*args, **kwargs)
-
-        asyncio.run(limited())
-
-    return play
 
 
 @pytest.mark.parametrize("written", ["attempt", "event", "alarm"])

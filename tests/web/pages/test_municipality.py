@@ -1,26 +1,38 @@
-"""Signing in by the municipality, as a browser does: there, and back, against a real provider."""
+"""Signing in by the municipality, as a browser does: there, and back, against a real provider.
+
+Bug (attack review): an identity provider that hangs held every thread that pages need.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 import pytest
 from starlette.testclient import TestClient
 
+from doorctl.accounts.account import Claims, Pending
+from doorctl.core.errors import InputError
+from doorctl.core.masked import Masked
 from doorctl.services.accounts import SigningIn, every_account
+from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
+from doorctl.web.frame import THREADS
 from doorctl.web.staff.accounts import BACK, Entrance, MunicipalityPages
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
+from doorctl.web.staff.now import now_pages
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import initialised
 from tests.sources.oidc_server import CLIENT, REDIRECT, SECRET, OidcScript, serving
-from tests.web.pages.doorstep import NEW, RIGHT, browser_of, house
+from tests.web.pages.doorstep import NEW, RIGHT, house
+from tests.web.pages.staging import browser_of, frame
 
 BEGUN = "doorctl-begun"
 
@@ -301,3 +313,51 @@ def test_who_is_signed_in_and_signs_in_again_is_asked_again_there(town: Town) ->
     assert "prompt" not in client.get(PAGE).headers["location"]
     client.get(BACK, params=town.way_back(client))
     assert "prompt=login" in client.get(PAGE).headers["location"]
+
+
+LIMIT_S = 20.0
+CROWD = 3 * THREADS
+
+
+class HangingProvider:
+    """An identity provider that says nothing until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = Event()
+
+    def begin(self, *, again: bool = False) -> tuple[str, Pending]:
+        """Wait, and send the browser somewhere."""
+        assert not again
+        self.let_go.wait(LIMIT_S)
+        return "https://provider.example", Pending(Masked("state"), Masked("n"), Masked("v"))
+
+    def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
+        """Believe nobody."""
+        raise InputError(f"nobody began {state} with {code}, not even {pending!r}")
+
+    def way_out(self) -> str:
+        """Know of none."""
+        return ""
+
+
+def test_strangers_take_no_threads_from_staff(app: App, alarms: StandingAlarms) -> None:
+    """However many wait for a provider that hangs, who is signed in gets their page at once."""
+    provider = HangingProvider()
+    around = frame(app=app)
+    with (
+        closing(BranchThread(app)) as branch,
+        closing(SigningIn(app, branch, provider=provider)) as accounts,
+    ):
+        routes = [
+            *MunicipalityPages(around, accounts).routes(),
+            *now_pages(around, alarms),
+        ]
+        client = browser_of(around, routes)
+        with client, ThreadPoolExecutor(CROWD + 1) as crowd:
+            waiting = [crowd.submit(client.get, PAGE) for _ in range(CROWD)]
+            try:
+                staff = crowd.submit(client.get, "/now", headers={"Cookie": "doorctl=staff"})
+                assert staff.result(LIMIT_S / 2).status_code == 200
+            finally:
+                provider.let_go.set()
+            assert {one.result(LIMIT_S).status_code for one in waiting} == {303}

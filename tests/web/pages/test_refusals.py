@@ -37,6 +37,8 @@ TUESDAY = "/calendar#2099-06-02"
 OPEN = {"open": "hours", "note": ""}
 SOON = {"mode": "closed", "until": "2099-01-01T10:00", "cause": "uro"}
 PASS = {"kind": "cleaner", "label": "Firma", "bearer": "card", "card": "3000001234"}
+CODE = {"bearer": "code", "digits": "5"}
+OVER = {"first": "2026-01-01", "last": "2026-01-02"}
 PASS |= {"taken_as": "card", "pin": "register", "first": "2099-06-01", "last": "2099-06-01"}
 
 
@@ -55,18 +57,10 @@ def staff(app: App, alarms: StandingAlarms, language: str) -> TestClient:
             *now_pages(frame, alarms),
             *PassesPages(frame).routes(),
         ),
+        app,
         Role.MANAGER,
         language,
-        app,
     )
-
-
-def spans(*named: tuple[str, str, str], **others: str) -> dict[str, str]:
-    """Return a date's form with spans: kind, from and to."""
-    form = {**OPEN, **others}
-    for kind, starts, ends in named:
-        form[kind] = f"{form[kind]}, {starts}-{ends}" if kind in form else f"{starts}-{ends}"
-    return form
 
 
 def sent(app: App, asking: TestClient, path: str, form: dict[str, str]) -> str:
@@ -95,46 +89,31 @@ def chosen(app: App, day: str) -> dict[str, str]:
     [
         ("/log/export", {"purpose": CPR}, "Formålet indeholder 8 eller", "The purpose holds"),
         ("/now/mode", SOON, "Det ville vare mere end 31 dage", "last more than 31 days"),
-        (
-            "/passes",
-            PASS,
-            "Kortet har allerede 6 adgangstilladelser",
-            "The card has 6 passes already",
-        ),
-        (
-            "/passes",
-            PASS | {"bearer": "code", "digits": "5"},
-            "En kode er på 6 til 9 cifre.",
-            "A code has 6 to 9 digits",
-        ),
-        (
-            "/passes",
-            PASS | {"first": "2026-01-01", "last": "2026-01-02"},
-            "udløbet den 2.1.2026",
-            "have ended on 2/1/2026 already",
-        ),
+        ("/passes", PASS, "har allerede 6 adgangstilladelser", "has 6 passes already"),
+        ("/passes", PASS | CODE, "En kode er på 6 til 9 cifre.", "A code has 6 to 9 digits"),
+        ("/passes", PASS | OVER, "udløbet den 2.1.2026", "have ended on 2/1/2026 already"),
         ("/passes", PASS | {"pin": "own", "own_pin": "12"}, "på 4 cifre her", "A PIN is 4 digits"),
         (
             TUESDAY,
-            spans(("staffed", "11:00", "13:00"), ("staffed", "12:00", "14:00")),
+            OPEN | {"staffed": "11-13, 12-14"},
             "12.00\N{EN DASH}14.00 betjent overlapper 11.00\N{EN DASH}13.00 betjent;",
             "12:00 to 14:00 staffed overlaps 11:00 to 13:00 staffed; join",
         ),
         (
             TUESDAY,
-            spans(("self", "10:00", "13:00"), ("staffed", "12:00", "14:00")),
+            OPEN | {"self": "10-13", "staffed": "12-14"},
             "betjent ligger kun delvis inden for 10.00\N{EN DASH}13.00 selvbetjent;",
             "staffed lies only partly within 10:00 to 13:00 self-service;",
         ),
         (
             TUESDAY,
-            spans(("self", "10:00", "11:55"), ("self", "12:00", "14:00")),
+            OPEN | {"self": "10-11.55, 12-14"},
             "selvbetjent begynder 5 min. efter, at 10.00\N{EN DASH}11.55 selvbetjent slutter;",
             "begins 5 min after 10:00 to 11:55 self-service ends;",
         ),
         (
             TUESDAY,
-            spans(("self", "20:00", "02:00")),
+            OPEN | {"self": "20-2"},
             "00.00\N{EN DASH}12.00 selvbetjent dagen efter overlapper",
             "00:00 to 12:00 self-service the day after overlaps",
         ),

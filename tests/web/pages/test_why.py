@@ -38,8 +38,7 @@ from doorctl.store.visits import VisitStore
 from doorctl.web.staff.why import why_pages
 from tests.fakes.clock import FakeClock
 from tests.services.branches import issue_for_card, key, register
-from tests.web.desk_records import recorded
-from tests.web.pages.staging import NOW, browser
+from tests.web.pages.staging import NOW, browser, recorded
 
 CARD = "3000001234"
 FORM = {"card": CARD, "reason": "calls", "own_words": "", "at": ""}
@@ -67,7 +66,7 @@ def client(
     app: App, role: Role = Role.STAFF, language: str = DANISH, numbers: Numbers | None = None
 ) -> TestClient:
     """Return a browser for the page."""
-    return browser(why_pages, role, language, replace(app, numbers=numbers))
+    return browser(why_pages, replace(app, numbers=numbers), role, language)
 
 
 def test_a_card_is_explained_and_its_number_is_nowhere(branch: App) -> None:
@@ -84,7 +83,7 @@ def test_a_card_is_explained_and_its_number_is_nowhere(branch: App) -> None:
         assert said in answer.text
     assert " min old" in answer.text
     assert "26/11/2026 at 08:00" in answer.text
-    assert recorded(branch.config) == [(Action.PATRON_EXPLAINED, "Låneren ringer", "staff")]
+    assert recorded(branch) == [(Action.PATRON_EXPLAINED, "Låneren ringer", "staff")]
 
 
 def test_a_pass_is_told_apart_from_the_register(branch: App) -> None:
@@ -152,7 +151,7 @@ def test_what_makes_no_sense_is_told_in_the_form(branch: App, wrong: dict[str, s
 
     assert answer.status_code == 422
     assert "form-error-message" in answer.text
-    assert recorded(branch.config) == []
+    assert recorded(branch) == []
     assert CARD not in answer.text
     assert "<script>alert" not in answer.text
 
@@ -174,7 +173,7 @@ def test_while_the_door_does_not_run_a_librarys_number_is_looked_up(branch: App)
     assert found.status_code == 200
     assert "Pinkoden kendes ikke endnu." in found.text
     assert "nummer, der ender på 1001" in found.text
-    assert recorded(branch.config) == [(Action.PATRON_EXPLAINED, "Låneren ringer", "staff")]
+    assert recorded(branch) == [(Action.PATRON_EXPLAINED, "Låneren ringer", "staff")]
 
 
 @pytest.mark.parametrize("number", sorted(set(CODES.values())))
@@ -189,7 +188,7 @@ def test_a_code_is_explained_without_the_door(number: int, branch: App) -> None:
     assert answer.status_code == 200
     assert f"Kode {number}</h2>" in answer.text
     assert "Sig til låneren" in answer.text
-    assert recorded(branch.config) == []
+    assert recorded(branch) == []
 
 
 def test_the_last_at_the_door_stand_on_the_page(branch: App) -> None:
@@ -219,7 +218,7 @@ def test_whoever_came_by_an_attempt_is_looked_up(branch: App) -> None:
     assert 'name="attempt" value="1"' in shown
     assert "den, der kom ved forsøg nr. 1" in answer.text
     assert "Vent lidt, eller lad os låse kortet op nu." in answer.text
-    assert recorded(branch.config) == [(Action.PATRON_EXPLAINED, "Låneren ringer", "staff")]
+    assert recorded(branch) == [(Action.PATRON_EXPLAINED, "Låneren ringer", "staff")]
     for attempt in ("2", "x"):
         assert asking.post("/why", data=FORM | {"attempt": attempt}).status_code == 422
 
@@ -245,7 +244,7 @@ def test_wrong_pins_are_forgotten(branch: App) -> None:
     assert "/why/unlock" in shown.text
     assert unlocked.headers["location"] == "/why?done=unlocked"
     assert "De forkerte pinkoder er glemt" in asking.get("/why?done=unlocked").text
-    assert recorded(branch.config)[-1] == (Action.CARD_UNLOCKED, "", "staff")
+    assert recorded(branch)[-1] == (Action.CARD_UNLOCKED, "", "staff")
     assert "/why/unlock" not in asking.post("/why", data=FORM).text
     assert asking.post("/why/unlock", data={"card": ""}).status_code == 422
 
