@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import chain, combinations
 from operator import attrgetter
@@ -26,7 +26,7 @@ from doorctl.access.calendar import (
     Span,
     StoredDay,
 )
-from doorctl.config.tables import key, shown
+from doorctl.config.tables import key, list_key, shown
 from doorctl.core.errors import Problem
 
 HoursSource = Literal["config", "staff", "website"]
@@ -85,11 +85,6 @@ class WrittenDays:
     sunday: Written = _day()
 
 
-@dataclass(frozen=True, kw_only=True)
-class WrittenHours(HoursSources, WrittenDays):
-    """The self-service hours as written, and their source."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenException:
     """One date with hours of its own, as written."""
@@ -100,15 +95,20 @@ class WrittenException:
     note: str = key("", example="Juleaften", allowed="text of at most 80 characters", max_length=80)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WrittenHours(HoursSources, WrittenDays):
+    """The self-service hours as written, and their source."""
+
+    staffed: WrittenDays = field(default_factory=WrittenDays)
+    exceptions: tuple[WrittenException, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
     """What happens before patrons must be out."""
 
-    warn_min: tuple[WarningMinutes, ...] = key(
-        (15, 10, 5),
-        example=[15, 10, 5],
-        allowed="a list of at most 8 whole numbers from 1 to 120",
-        max_length=8,
+    warn_min: tuple[WarningMinutes, ...] = list_key(
+        "whole numbers from 1 to 120", 8, [15, 10, 5], (15, 10, 5)
     )
     no_entry_min: int = key(0, within=(0, 120))
 

@@ -5,32 +5,22 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, inspect
 
-from doorctl.config.hours import (
-    Closing,
-    Opening,
-    WrittenDays,
-    WrittenException,
-    WrittenHours,
-    read_hours,
-)
+from doorctl.config.hours import Closing, Opening, WrittenHours, read_hours
 from doorctl.config.rules import RULES, is_file, placed
 from doorctl.config.tables import (
     LONGEST_SHOWN,
     REQUIRED,
-    AlarmEmail,
-    AlarmHeartbeat,
     Alarms,
-    AlarmWebhook,
     Backup,
     Branch,
     ClockTrust,
@@ -40,18 +30,14 @@ from doorctl.config.tables import (
     Keypad,
     Lms,
     Metrics,
-    Oidc,
     Panel,
     Policy,
-    Push,
     Reader,
     Seal,
     Secrets,
     Signin,
     Storage,
     Sync,
-    Target,
-    Tls,
     Visits,
     Web,
     WiredOutput,
@@ -114,52 +100,36 @@ class Config:
         return self.panel.keypad and not self.keypad.port
 
 
-TABLES: Mapping[str, type[Any]] = MappingProxyType(
-    {
-        "branch": Branch,
-        "storage": Storage,
-        "secrets": Secrets,
-        "seal": Seal,
-        "reader": Reader,
-        "keypad": Keypad,
-        "gpio": Gpio,
-        "door": Door,
-        "policy": Policy,
-        "hours": WrittenHours,
-        "hours.staffed": WrittenDays,
-        "hours.exceptions": WrittenException,
-        "closing": Closing,
-        "outputs": WiredOutput,
-        "visits": Visits,
-        "clock": ClockTrust,
-        "control": Control,
-        "web": Web,
-        "web.tls": Tls,
-        "web.push": Push,
-        "panel": Panel,
-        "metrics": Metrics,
-        "signin": Signin,
-        "signin.oidc": Oidc,
-        "lms": Lms,
-        "alarms": Alarms,
-        "alarms.email": AlarmEmail,
-        "alarms.webhook": AlarmWebhook,
-        "alarms.heartbeat": AlarmHeartbeat,
-        "backup": Backup,
-        "sync": Sync,
-        "sync.targets": Target,
-    }
-)
+@cache
+def _hints(section: Any) -> dict[str, Any]:
+    return get_type_hints(section, include_extras=True)
+
+
+def _tables(section: Any, outer: str = "") -> Iterator[tuple[str, type[Any], bool]]:
+    """Yield the tables that stand in a section: name, what stands in it, whether it is a list."""
+    for leaf, hint in _hints(section).items():
+        inner, *_ = (*get_args(hint), hint)
+        if inner is Opening:
+            yield "hours", WrittenHours, False
+            yield from _tables(WrittenHours, "hours.")
+        elif isinstance(inner, type) and dataclasses.is_dataclass(inner) and inner is not Origin:
+            yield f"{outer}{leaf}", inner, get_origin(hint) is tuple
+            yield from _tables(inner, f"{outer}{leaf}.")
+
+
+_FOUND = tuple(_tables(Config))
+
+TABLES = MappingProxyType({name: section for name, section, _ in _FOUND})
 """Table -> what stands in it, in the order of ``config/doorctl.toml``; `sync` is the sender's own.
 
 A dotted table stands in the one before the dot, and so does its section's value in that section.
 """
 
-LISTED = frozenset({"hours.exceptions", "outputs", "sync.targets"})
+LISTED = frozenset(name for name, _, is_listed in _FOUND if is_listed)
 """Tables of which a file may have many, each under ``[[name]]``."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Key:
     """One key of the schema; `default` is `REQUIRED` where there is none."""
 
@@ -204,9 +174,9 @@ def keys() -> Mapping[str, Mapping[str, Key]]:
     return MappingProxyType({name: section_keys(name, section) for name, section in TABLES.items()})
 
 
-def section_keys(name: str, section: type[Any]) -> Mapping[str, Key]:
+def section_keys(name: str, section: Any) -> Mapping[str, Key]:
     """Return last part of a key -> key of one section that stands at `name`."""
-    hints = get_type_hints(section, include_extras=True)
+    hints = _hints(section)
     return {
         field.name: Key(name, field.name, Annotated[hints[field.name], meta], meta, field.default)
         for field in dataclasses.fields(section)

@@ -117,6 +117,30 @@ def phone_key(example: str) -> Any:
     return key("", example=example, allowed=allowed, pattern=r"^[0-9+ ()-]{0,32}\Z")
 
 
+def id_key() -> Any:
+    """Describe a key for the short name of a branch."""
+    return key(example="oest", allowed="1 to 32 of a-z, 0-9 and -", pattern=r"^[a-z0-9-]{1,32}\Z")
+
+
+def address_key(example: str, allowed: str = "https://") -> Any:
+    """Describe a key for a web address, which may be left empty."""
+    words = f'an address that begins with {allowed}, or ""'
+    return key("", example=example, allowed=words, pattern=_HTTP)
+
+
+def visible_key(example: str, default: str = "", most: int = 256) -> Any:
+    """Describe a key for visible ASCII characters, which is empty by default or never."""
+    least, ascii_ = (1 if default else 0), "visible ASCII characters"
+    allowed = f"1 to {most} {ascii_}" if default else f'at most {most} {ascii_}, or ""'
+    return key(default, example=example, allowed=allowed, pattern=rf"^[!-~]{{{least},{most}}}\Z")
+
+
+def list_key(of_what: str, most: int, example: list[Any], default: Any = ()) -> Any:
+    """Describe a key for a list of so many, which may be left empty."""
+    allowed = f"a list of at most {most} {of_what}"
+    return key(default, example=example, allowed=allowed, max_length=most)
+
+
 Language = Literal["da", "en"]
 Trust = Literal["auto", "always"]
 
@@ -128,9 +152,7 @@ class Branch:
     name: str = key(
         example="Randers Bibliotek, Øst", allowed="text of at most 80 characters", max_length=80
     )
-    id: str = key(
-        example="oest", allowed="1 to 32 of a-z, 0-9 and -", pattern=r"^[a-z0-9-]{1,32}\Z"
-    )
+    id: str = id_key()
     isil: str = key(
         "",
         example="DK-773000",
@@ -269,9 +291,7 @@ class Panel:
 
     keypad: bool = key(False)
     elsewhere: bool = key(False)
-    languages: tuple[LanguageCode, ...] = key(
-        (), example=["da", "en"], allowed='a list of at most 8 codes such as "en"', max_length=8
-    )
+    languages: tuple[LanguageCode, ...] = list_key('codes such as "en"', 8, ["da", "en"])
     speech: bool = key(False)
     message_s: float = key(25.0, within=(2, 120))
     countdown_min: int = key(15, within=(0, 120))
@@ -346,11 +366,8 @@ class Door:
     held_open_s: float = key(30.0, within=(1, 600))
     prewarn_s: float = key(10.0, within=(0, 300))
     long_release_s: float = key(15.0, within=(0.5, 60))
-    long_release_tags: tuple[PatronTag, ...] = key(
-        (),
-        example=["long_release"],
-        allowed="a list of at most 16 tags of 1 to 64 characters",
-        max_length=16,
+    long_release_tags: tuple[PatronTag, ...] = list_key(
+        "tags of 1 to 64 characters", 16, ["long_release"]
     )
     exit_release_s: float = key(5.0, within=(0.5, 30))
     interlock_wait_s: float = key(10.0, within=(0, 60))
@@ -368,12 +385,7 @@ class WiredOutput:
         example="light", allowed="1 to 32 of a-z, 0-9, - and _", pattern=r"^[a-z0-9_-]{1,32}\Z"
     )
     pin: BcmPin | None = key(None, example=12)
-    command: tuple[Argument, ...] = key(
-        (),
-        example=["/usr/local/bin/patron-pcs"],
-        allowed="a list of at most 16 texts",
-        max_length=16,
-    )
+    command: tuple[Argument, ...] = list_key("texts", 16, ["/usr/local/bin/patron-pcs"])
     modes: tuple[ModeName, ...] = key(
         example=["staffed", "self_service"],
         allowed='a list of "staffed", "self_service", "closed", "lockdown"',
@@ -395,7 +407,6 @@ _HTTP = (
     r"^(|https?://([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?"
     r"(/[A-Za-z0-9._~-]+)*/?)\Z"
 )
-_HTTPS_OR_NONE = 'an address that begins with https://, or ""'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -416,9 +427,7 @@ class Tls:
 class Push:
     """Which pushes of patrons are taken."""
 
-    public_key_files: tuple[Path, ...] = key(
-        (), example=["/etc/doorctl/push.pem"], allowed="a list of at most 4 paths", max_length=4
-    )
+    public_key_files: tuple[Path, ...] = list_key("paths", 4, ["/etc/doorctl/push.pem"])
     max_rows: int = key(2_000_000, within=(1, 10_000_000))
     max_bytes: int = key(536_870_912, within=(1024, 8_589_934_592))
     max_removed_percent: float = key(5.0, within=(0, 100))
@@ -449,57 +458,26 @@ RoleOfGroup = Annotated[
     str, Meta(pattern=r"^(viewer|staff|manager|dpo|technician)=[^\x00-\x1f]{1,256}\Z")
 ]
 
-_CLAIM = r"^[!-~]{1,128}\Z"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Oidc:
     """The municipality's identity provider; an empty issuer for none."""
 
-    issuer: str = key(
-        "", example="https://login.example/realms/kommune", allowed=_HTTPS_OR_NONE, pattern=_HTTP
+    issuer: str = address_key("https://login.example/realms/kommune")
+    token_issuer: str = address_key(
+        "http://adfs.example/adfs/services/trust", "https:// or http://"
     )
-    token_issuer: str = key(
-        "",
-        example="http://adfs.example/adfs/services/trust",
-        allowed='an address that begins with https:// or http://, or ""',
-        pattern=_HTTP,
-    )
-    client_id: str = key(
-        "",
-        example="doorctl-oest",
-        allowed='at most 256 visible ASCII characters, or ""',
-        pattern=r"^[!-~]{0,256}\Z",
-    )
+    client_id: str = visible_key("doorctl-oest")
     client_secret_file: Path = key(Path(), example="/etc/doorctl/oidc.secret")
-    redirect_url: str = key(
-        "",
-        example="https://door-oest.example/sign-in/municipality/back",
-        allowed=_HTTPS_OR_NONE,
-        pattern=_HTTP,
+    redirect_url: str = address_key("https://door-oest.example/sign-in/municipality/back")
+    name_claim: str = visible_key("upn", "preferred_username", most=128)
+    groups_claim: str = visible_key("roles", "groups", most=128)
+    roles: tuple[RoleOfGroup, ...] = list_key(
+        'of "ROLE=GROUP", ROLE one of viewer, staff, manager, dpo, technician',
+        50,
+        ["manager=doorctl-manager", "staff=doorctl-staff"],
     )
-    name_claim: str = key(
-        "preferred_username",
-        example="upn",
-        allowed="1 to 128 visible ASCII characters",
-        pattern=_CLAIM,
-    )
-    groups_claim: str = key(
-        "groups", example="roles", allowed="1 to 128 visible ASCII characters", pattern=_CLAIM
-    )
-    roles: tuple[RoleOfGroup, ...] = key(
-        (),
-        example=["manager=doorctl-manager", "staff=doorctl-staff"],
-        allowed='a list of at most 50 of "ROLE=GROUP", ROLE one of viewer, staff, manager, dpo, '
-        "technician",
-        max_length=50,
-    )
-    acr: str = key(
-        "",
-        example="https://refeds.org/profile/mfa",
-        allowed='at most 256 visible ASCII characters, or ""',
-        pattern=r"^[!-~]{0,256}\Z",
-    )
+    acr: str = visible_key("https://refeds.org/profile/mfa")
     max_age_min: int = key(0, within=(0, 480))
     ca_file: Path = key(Path(), example="/etc/doorctl/oidc-ca.pem")
 
@@ -622,18 +600,8 @@ class AlarmEmail:
         allowed='a mail address, or ""',
         pattern=rf"^({_MAIL})?\Z",
     )
-    to: tuple[MailAddress, ...] = key(
-        (),
-        example=["vagt@randers.example"],
-        allowed="a list of at most 10 mail addresses",
-        max_length=10,
-    )
-    user: str = key(
-        "",
-        example="doorctl",
-        allowed='at most 128 visible ASCII characters, or ""',
-        pattern=r"^[!-~]{0,128}\Z",
-    )
+    to: tuple[MailAddress, ...] = list_key("mail addresses", 10, ["vagt@randers.example"])
+    user: str = visible_key("doorctl", most=128)
     password_file: Path = key(Path(), example="/etc/doorctl/mail.password")
     ca_file: Path = key(Path(), example="/etc/doorctl/mail-ca.pem")
 
@@ -642,9 +610,7 @@ class AlarmEmail:
 class AlarmWebhook:
     """Where alarms are posted; an empty address for nowhere."""
 
-    url: str = key(
-        "", example="https://alarms.example/doorctl", allowed=_HTTPS_OR_NONE, pattern=_HTTP
-    )
+    url: str = address_key("https://alarms.example/doorctl")
     secret_file: Path = key(Path(), example="/etc/doorctl/webhook.secret")
     ca_file: Path = key(Path(), example="/etc/doorctl/webhook-ca.pem")
 
@@ -653,7 +619,7 @@ class AlarmWebhook:
 class AlarmHeartbeat:
     """Who raises an alarm when nothing is heard any more; an empty address for nobody."""
 
-    url: str = key("", example="https://switch.example/0f3a", allowed=_HTTPS_OR_NONE, pattern=_HTTP)
+    url: str = address_key("https://switch.example/0f3a")
     ca_file: Path = key(Path(), example="/etc/doorctl/heartbeat-ca.pem")
 
 
@@ -688,11 +654,10 @@ _DESTINATION = (
 class Backup:
     """Who can open the backups, and where they are; without recipients none are made."""
 
-    recipients: tuple[Recipient, ...] = key(
-        (),
-        example=["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"],
-        allowed="a list of at most 8 public keys, age1… or ssh-ed25519 …",
-        max_length=8,
+    recipients: tuple[Recipient, ...] = list_key(
+        "public keys, age1… or ssh-ed25519 …",
+        8,
+        ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"],
     )
     directory: Path = key(Path("/var/backups/doorctl"))
     keep: int = key(14, within=(1, 30))
@@ -717,9 +682,7 @@ Age = Annotated[int, Meta(ge=0, le=99)]
 class Target:
     """A branch that patrons are pushed to."""
 
-    branch: str = key(
-        example="oest", allowed="1 to 32 of a-z, 0-9 and -", pattern=r"^[a-z0-9-]{1,32}\Z"
-    )
+    branch: str = id_key()
     url: str = key(
         example="https://oest.example:8443",
         allowed="an address that begins with https:// or http://",
