@@ -26,6 +26,7 @@ from doorctl.access.calendar import (
     Span,
     StoredDay,
 )
+from doorctl.config.rules import repeated
 from doorctl.config.tables import key, list_key, shown
 from doorctl.core.errors import Problem
 
@@ -348,7 +349,7 @@ def read_hours(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]
     their problem is known already, and nothing is built.
     """
     result = {name: value for name, value in values.items() if not name.startswith("hours.")}
-    written = {name: value for name, value in values.items() if name.startswith("hours.")}
+    written = {name: value for name, value in values.items() if name not in result}
     if not written:
         return {**result, "opening": Opening()}, []
     problems: list[Problem] = []
@@ -409,11 +410,10 @@ def _spans(mode: Mode, key: str, texts: Iterable[str], problems: list[Problem]) 
 
 
 def _between(exceptions: Mapping[str, StoredDay]) -> Iterator[Problem]:
-    first: dict[date, str] = {}
-    for at, exception in exceptions.items():
-        if (other := first.setdefault(exception.day, at)) != at:
-            what = f"found {shown(exception.day)}, which is {other}'s too"
-            yield Problem(f"{at}.date", f"{what}; say all of a date at one place")
+    days = ((at, exception.day) for at, exception in exceptions.items())
+    for at, day, other in repeated(days):
+        what = f"found {shown(day)}, which is {other}'s too; say all of a date at one place"
+        yield Problem(f"{at}.date", what)
 
 
 def _of_website(written: Mapping[str, Any]) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ doesn't hide another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from os import fsencode
@@ -16,25 +17,14 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from doorctl.config.tables import (
-    Address,
-    Target,
-    WiredOutput,
-    is_this_machine,
-    read_address,
-    shown,
-)
+from doorctl.config.tables import Address, Target, is_this_machine, read_address, shown
 from doorctl.core.errors import Problem
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 CREDENTIALS_SPELT = (f"${CREDENTIALS}", f"${{{CREDENTIALS}}}")
-SOCKETS = {"control.socket": "door.sock", "web.socket": "web.sock"}
-"""Keys that name a socket, and what it is called in its process's directory by default."""
-
 WEBS, DOORS = "storage.directory", "storage.door_directory"
-
-DIRECTORIES = frozenset({WEBS, "sync.feed", "sync.state_directory", "backup.directory"})
-"""Keys whose path is only made absolute."""
+SOCKETS = {"control.socket": (DOORS, "door.sock"), "web.socket": (WEBS, "web.sock")}
+"""Keys that name a socket, and where it is by default: in its process's directory, under a name."""
 
 CATALOGUES = "web.catalogues"
 
@@ -51,25 +41,23 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
     """
     result = dict(values)
     for name, written in values.items():
-        if name in DIRECTORIES:
-            result[name] = base / written
-        elif is_file(name) or name == CATALOGUES:
+        if is_file(name) or name == CATALOGUES:
             result[name] = placed_file(written, base, environment)
-    if DOORS in result:
-        own = result[DOORS] != Path()
-        result[DOORS] = base / result[DOORS] if own else result.get(WEBS, Path())
+        elif isinstance(written, Path) and written != Path():
+            result[name] = base / written
+    if result.get(DOORS) == Path():
+        result[DOORS] = result.get(WEBS, Path())
     if PUBLIC_KEYS in result:
         result[PUBLIC_KEYS] = tuple(base / written for written in result[PUBLIC_KEYS])
     if TARGETS in result:
         result[TARGETS] = tuple(
             target and _placed_target(target, base, environment) for target in result[TARGETS]
         )
-    for name in SOCKETS.keys() & result.keys():
-        socket = _socket(name, result, base)
-        if socket is None:
+    for name, (directory, file) in SOCKETS.items():
+        if result.get(name) == Path():
             del result[name]
-        else:
-            result[name] = socket
+            if directory in result:
+                result[name] = result[directory] / file
     return result
 
 
@@ -92,14 +80,6 @@ def _placed_target(target: Target, base: Path, environment: Mapping[str, str]) -
     written = ((leaf, getattr(target, leaf)) for leaf in TARGET_FILES)
     files: dict[str, Any] = {leaf: placed_file(path, base, environment) for leaf, path in written}
     return replace(target, **files)
-
-
-def _socket(name: str, values: Mapping[str, Any], base: Path) -> Path | None:
-    written: Path = values[name]
-    if written != Path():
-        return base / written
-    directory: Path | None = values.get(DOORS if name == "control.socket" else WEBS)
-    return None if directory is None else directory / SOCKETS[name]
 
 
 Values = Mapping[str, Any]
@@ -145,7 +125,10 @@ SAME_PIN = "found {found}, which is {other} too; give each the pin it is wired t
 def zone_exists(values: Values) -> Iterator[Problem]:
     """This machine knows the branch's time zone."""
     name = values.get("branch.time_zone")
-    if name is None or _is_zone(name):
+    if name is None:
+        return
+    with suppress(KeyError, ValueError, OSError):
+        ZoneInfo(name)
         return
     from difflib import get_close_matches  # noqa: PLC0415 - for slips of the pen alone, 0.1 MB
 
@@ -185,7 +168,7 @@ def pins_differ(values: Values) -> Iterator[Problem]:
         for name, pin in [*values.items(), *outputs]
         if name.startswith(("gpio.", OUTPUTS)) and name.endswith("pin") and pin is not None
     ]
-    for name, pin, other in _repeated(pins):
+    for name, pin, other in repeated(pins):
         yield Problem(name, SAME_PIN, found=pin, other=other)
 
 
@@ -222,7 +205,7 @@ def longer_is_longer(values: Values) -> Iterator[Problem]:
 
 def socket_fits(values: Values) -> Iterator[Problem]:
     """Linux can bind the resolved path of each socket."""
-    for name, file in SOCKETS.items():
+    for name, (_, file) in SOCKETS.items():
         socket: Path | None = values.get(name)
         length = 0 if socket is None else len(fsencode(socket))
         if length > SOCKET_PATH_BYTES:
@@ -352,7 +335,19 @@ def oidc_comes_back(values: Values) -> Iterator[Problem]:
 def outputs_fit(values: Values) -> Iterator[Problem]:
     """Each output is a pin or a command, and is on at some time."""
     for where, output in _listed(values, OUTPUTS):
-        yield from _of_output(where, output)
+        if output.pin is None and not output.command:
+            yield Problem(f"{where}.pin", "missing; give a pin, or a command instead")
+        elif output.pin is not None and output.command:
+            yield Problem(f"{where}.command", "found beside a pin; give one of them")
+        if output.pin is not None and output.at_warnings:
+            what = "found beside a pin; give a command, for at a warning no pin is switched"
+            yield Problem(f"{where}.at_warnings", what)
+        if not output.modes and not output.at_warnings:
+            what = "found []; give those in which it is on, or at_warnings"
+            yield Problem(f"{where}.modes", what)
+        if output.command and not output.command[0].startswith("/"):
+            what = f"found {shown(output.command)}; begin with the command's whole path"
+            yield Problem(f"{where}.command", what)
 
 
 def targets_fit(values: Values) -> Iterator[Problem]:
@@ -368,7 +363,7 @@ def targets_fit(values: Values) -> Iterator[Problem]:
 def _unlike(values: Values, table: str, leaf: str) -> Iterator[Problem]:
     """Each row of a table has its own value of a key."""
     named = ((f"{where}.{leaf}", getattr(row, leaf)) for where, row in _listed(values, table))
-    for name, value, other in _repeated(named):
+    for name, value, other in repeated(named):
         what = f"found {shown(value)}, which is {other} too; give each its own"
         yield Problem(name, what)
 
@@ -379,7 +374,7 @@ def _listed(values: Values, table: str) -> list[tuple[str, Any]]:
     return [(f"{table}[{place}]", row) for place, row in rows if row is not None]
 
 
-def _repeated(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any, str]]:
+def repeated(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any, str]]:
     """Yield each value that has come before, with its name and that of the first."""
     first: dict[Any, str] = {}
     for name, value in named:
@@ -415,33 +410,10 @@ def _encrypted(values: Values, name: str, danger: str) -> Iterator[Problem]:
         yield Problem(name, f"found {{found}}, {danger}; give https://", found=shown(url))
 
 
-def _of_output(where: str, output: WiredOutput) -> Iterator[Problem]:
-    if output.pin is None and not output.command:
-        yield Problem(f"{where}.pin", "missing; give a pin, or a command instead")
-    elif output.pin is not None and output.command:
-        yield Problem(f"{where}.command", "found beside a pin; give one of them")
-    if output.pin is not None and output.at_warnings:
-        what = "found beside a pin; give a command, for at a warning no pin is switched"
-        yield Problem(f"{where}.at_warnings", what)
-    if not output.modes and not output.at_warnings:
-        yield Problem(f"{where}.modes", "found []; give those in which it is on, or at_warnings")
-    if output.command and not output.command[0].startswith("/"):
-        what = f"found {shown(output.command)}; begin with the command's whole path"
-        yield Problem(f"{where}.command", what)
-
-
 def _fits(kind: Any, address: Address) -> bool:
     if address.scheme not in SCHEMES[kind]:
         return False
     return kind == "fbs" or (bool(address.port) and not address.path)
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
 
 
 RULES: tuple[Rule, ...] = (

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Literal
@@ -47,13 +46,8 @@ def kernel_synchronised() -> bool:
     kill.
     """
     state = _Timex()
-    answer = _c_library().adjtimex(ctypes.byref(state))
+    answer = ctypes.CDLL(None).adjtimex(ctypes.byref(state))
     return answer not in (-1, TIME_ERROR) and not state.status & STA_UNSYNC
-
-
-@cache
-def _c_library() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
 
 
 class _Timex(ctypes.Structure):
