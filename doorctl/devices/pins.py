@@ -11,9 +11,9 @@ from pathlib import Path
 from shutil import which
 from tempfile import gettempdir
 from threading import Event
-from typing import Any, Protocol
+from typing import Any
 
-from gpiozero import GPIODevice, GPIOZeroError, OutputDevice, PinFixedPull
+from gpiozero import Factory, GPIODevice, GPIOZeroError, OutputDevice, PinFixedPull
 from gpiozero.pins.local import LocalPiPin
 from gpiozero.pins.mock import MockFactory
 
@@ -29,19 +29,7 @@ from doorctl.door.pins import IN_DOUBT, Lamps, Levels
 # input floats before it is pulled, and lgpio's exceptions are not translated.
 
 
-class Lines(Protocol):
-    """What a steady pin uses of the module lgpio."""
-
-    BOTH_EDGES: int
-    SET_PULL_UP: int
-    SET_PULL_DOWN: int
-    error: type[Exception]
-    gpio_claim_input: Callable[[int, int, int], int]
-    gpio_claim_output: Callable[[int, int, int], int]
-    gpio_write: Callable[[int, int, int], int]
-
-
-def steady_pin(pin_class: Any, lines: Lines) -> Any:
+def steady_pin(pin_class: Any, lines: Any) -> Any:
     """Derive a pin class whose outputs and pulled inputs are steady from gpiozero's ``LGPIOPin``.
 
     Args:
@@ -53,7 +41,7 @@ def steady_pin(pin_class: Any, lines: Lines) -> Any:
 class Steady:
     """The changes to ``LGPIOPin``; raises DeviceError where lgpio refuses."""
 
-    lines: Lines
+    lines: Any
     factory: Any
     info: Any
     _number: int
@@ -119,16 +107,6 @@ class Steady:
             yield
         except self.lines.error as error:
             raise DeviceError(f"GPIO{self._number} can't be {done}: {error}") from error
-
-
-class Factory(Protocol):
-    """What we use of a gpiozero pin factory; pins have Broadcom numbers (GPIO17 is 17)."""
-
-    def pin(self, name: int) -> Any:
-        """Return the one object of a pin."""
-
-    def close(self) -> None:
-        """Release all pins and the chip."""
 
 
 def open_factory(name: FactoryName, work_directory: Path) -> Factory:
@@ -247,7 +225,7 @@ def _open_lgpio(work_directory: Path) -> Factory:
             " and is the daemon's user in the group gpio?"
         ) from error
     factory.pin_class = steady_pin(gpiozero_lgpio.LGPIOPin, lgpio)
-    return factory  # type: ignore[no-any-return]
+    return factory
 
 
 # Locks the door without the daemon: all that is needed is to know the relay's pin.

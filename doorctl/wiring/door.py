@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
+from gpiozero import Factory
+
 import doorctl
 from doorctl.access.day import DayRules
 from doorctl.access.panel import Display
@@ -20,7 +22,6 @@ from doorctl.config import Config
 from doorctl.config.tables import Keypad, Reader
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.devices.pins import (
-    Factory,
     GpioInputs,
     GpioOutputs,
     GpioRelay,

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import dataclass
@@ -79,7 +79,6 @@ from doorctl.web.panel import PAGE, Panel
 from doorctl.web.pushes import Pushes, Reception
 from doorctl.web.serving import (
     Listener,
-    Missing,
     Server,
     application,
     authority_of,
@@ -112,20 +111,6 @@ _PAGE = (
 """It sends the secret as a form: an address stands in a history, and may stand in a log."""
 
 _WRITTEN = re.compile(r'action="([^"]+)".* value="([\w-]+)".*<!-- (\S+) -->')
-
-
-def panel_page(
-    app: App, languages: Languages, templates: Templates, reaches: Callable[[], bool]
-) -> Panel:
-    """Return the screen's page; call its `stop` before the server's, for it ends the streams.
-
-    Raises ConfigError: a language that is offered has no catalogue.
-    """
-    config = app.config
-    door = PanelOverSocket(config.control.socket)
-    secret = opened_with(config, app.clock.boot_time().boot_id) if config.keys_on_screen else ""
-    spoken = offered(languages, config.panel.languages)
-    return Panel(door, config, spoken, templates, secret=secret, reaches=reaches)
 
 
 def opened_with(config: Config, boot_id: str) -> str:
@@ -172,16 +157,25 @@ def offered(languages: Languages, codes: tuple[str, ...]) -> Languages:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Every page, and what makes that of an unknown address.
-
-    `warm_up` makes ready what a first visitor would wait for. `stop` ends the streams, so that
-    the server can end; from any thread.
-    """
+    """Every page, and what they have in common."""
 
     routes: tuple[BaseRoute, ...]
-    missing: Missing
-    warm_up: Callable[[], None]
-    stop: Callable[[], None]
+    frame: Frame
+    panel: Panel
+    events: LogEvents
+    kept: Kept
+
+    def warm_up(self) -> None:
+        """Make ready what a first visitor would wait for."""
+        self.frame.templates.compile_all()
+        # Adding up years takes half a second; on the same heap that is given back afterwards.
+        with suppress(StoreError):
+            statistics(self.frame.app, None, None, self.kept)
+
+    def stop(self) -> None:
+        """End the streams, so that the server can end; from any thread."""
+        self.panel.stop()
+        self.events.stop()
 
 
 def pages(
@@ -199,9 +193,15 @@ def pages(
     token = None if path == Path() else read_password(path).reveal()
     signing_in = SigningIn(app, branch)
     stack.callback(signing_in.close)
-    templates = Templates()
-    frame = _frame(app, log, signing_in, branch, templates=templates, stack=stack)
-    panel = panel_page(app, frame.languages, templates, alarms.reach)
+    frame = _frame(app, log, signing_in, branch, stack)
+    panel = Panel(
+        PanelOverSocket(config.control.socket),
+        config,
+        offered(frame.languages, config.panel.languages),
+        frame.templates,
+        secret=opened_with(config, clock.boot_time().boot_id) if config.keys_on_screen else "",
+        reaches=alarms.reach,
+    )
     kept, events = Kept(), LogEvents(frame)
     routes = (
         *shared_routes(frame),
@@ -222,29 +222,11 @@ def pages(
         *panel.routes(),
         *WatchingPages(app, frame.aside, alarms, token).routes(),
     )
-
-    def stop() -> None:
-        panel.stop()
-        events.stop()
-
-    return Pages(routes, frame.missing, partial(_warm_up, templates, app, kept), stop)
-
-
-def _warm_up(templates: Templates, app: App, kept: Kept) -> None:
-    templates.compile_all()
-    # Adding up years takes half a second; on the same heap that is given back afterwards.
-    with suppress(StoreError):
-        statistics(app, None, None, kept)
+    return Pages(routes, frame, panel, events, kept)
 
 
 def _frame(
-    app: App,
-    log: EventLog,
-    signing_in: SigningIn,
-    branch: BranchThread,
-    *,
-    templates: Templates,
-    stack: ExitStack,
+    app: App, log: EventLog, signing_in: SigningIn, branch: BranchThread, stack: ExitStack
 ) -> Frame:
     config = app.config
     aside = Aside()
@@ -254,7 +236,7 @@ def _frame(
         languages=languages(config.branch.language, config.web.catalogues),
         sessions=signing_in,
         refused=Refusals(branch, app.clock).note,
-        templates=templates,
+        templates=Templates(),
         aside=aside,
         log=log,
         encrypted=encrypted(config),
@@ -493,7 +475,7 @@ def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> S
     return Server(
         application(
             (*pushes.routes(), *shown.routes),
-            missing=shown.missing,
+            missing=shown.frame.missing,
             encrypted=encrypted(config),
             senders_certified=authority_of(config.web.tls) is not None,
         ),
@@ -629,7 +611,9 @@ def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -
     push = config.web.push
     keys = tuple(read_public_keys(push.public_key_files))
     path = config.storage.patrons_db
-    _set_aside(path, clock, log)
+    if aside := set_aside_if_damaged(path, clock.moment().local, migrations):
+        why = f"{path.name} is damaged and was set aside as {aside.name}; push a snapshot"
+        log.emit("alarm", kind="store_damaged", why=why)
     seal = _own_seal(config)
     erasures = stores.enter_context(closing(StoredErasures(config.storage.branch_db)))
     return Reception(
@@ -661,25 +645,18 @@ def _floor(config: Config) -> int:
         return 0
 
 
-def _set_aside(path: Path, clock: Clock, log: EventLog) -> None:
-    aside = set_aside_if_damaged(path, clock.moment().local, migrations)
-    if aside is not None:
-        why = f"{path.name} is damaged and was set aside as {aside.name}; push a snapshot"
-        log.emit("alarm", kind="store_damaged", why=why)
-
-
 def _own_seal(config: Config) -> Seal:
     """Return what the door seals cards with; on a branch this process can't read the key itself."""
     try:
-        name: str | None = key_id(read_key(config.secrets.installation_key_file))
+        name = key_id(read_key(config.secrets.installation_key_file))
     except KeyFileError as unreadable:
-        name = _key_in_use(config)
-        if name is None:
+        known = _key_in_use(config)
+        if known is None:
             raise KeyFileError(
                 f"{unreadable}; without it the door has to be running, or patrons.db to be there: "
                 "start doorctl-door, or run `doorctl init`"
             ) from None
-    assert name is not None  # noqa: S101 - read, told or raised
+        name = known
     return Seal(name, config.seal.memory_kib, config.seal.iterations)
 
 
