@@ -43,7 +43,7 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
     for name, written in values.items():
         if is_file(name) or name == CATALOGUES:
             result[name] = placed_file(written, base, environment)
-        elif isinstance(written, Path) and written != Path():
+        elif isinstance(written, Path) and (written != Path() or name not in (DOORS, *SOCKETS)):
             result[name] = base / written
     if result.get(DOORS) == Path():
         result[DOORS] = result.get(WEBS, Path())

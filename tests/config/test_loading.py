@@ -209,6 +209,7 @@ def test_relative_paths_count_from_the_file(path: Path) -> None:
         certificate_file=path.parent / "web.pem", key_file=path.parent / "web.key"
     )
     assert config.web.push.public_key_files == (path.parent / "one.pem", Path("/two.pem"))
+    assert load(path, ["storage.directory=."]).storage.branch_db == path.parent / "branch.db"
 
 
 def test_what_may_be_empty_is_taken_empty(path: Path) -> None:
