@@ -203,8 +203,8 @@ class Calendar:
     def next_change(self, local: datetime) -> tuple[datetime, Mode | None] | None:
         """Return the first change within `LOOK_AHEAD`, and the mode from then on; else None."""
         # Most changes come within a day; laying out all 14 costs six times as much.
-        reaches = (_later(local, reach) for reach in (ONE_DAY, LOOK_AHEAD))
-        found = (next(self.changes(local, until), None) for until in reaches)
+        now = local.astimezone(UTC)
+        found = (next(self.changes(local, now + reach), None) for reach in (ONE_DAY, LOOK_AHEAD))
         return next((change for change in found if change is not None), None)
 
     def _knows(self, day: date) -> bool:
@@ -251,10 +251,6 @@ def _resolved(spans: Day) -> Day:
         elif mode in OPEN:
             found.append(ModeSpan(mode, starts, ends))
     return tuple(found)
-
-
-def _later(local: datetime, by: timedelta) -> datetime:
-    return (local.astimezone(UTC) + by).astimezone(local.tzinfo)
 
 
 class DaySource(Enum):

@@ -63,7 +63,8 @@ def proofs(prepared: Prepared, pin: Pin | None, moment: Moment, *, duress: bool)
     The library system checks the PIN as typed, so one that it calls right is never duress. With
     `duress` the PIN one higher counts too, and each card costs a second HMAC.
     """
-    checks = () if pin is None else _checks(prepared.stretched, pin, duress=duress)
+    typed = () if pin is None else (pin, one_lower(pin)) if duress else (pin,)
+    checks = tuple(pin_check(prepared.stretched, each) for each in typed)
     row, held = prepared.patron, prepared.held
     known = row.pin_check if row is not None and knows_pin(row, moment) else None
     patron = _compared(checks, known)
@@ -83,11 +84,6 @@ def pass_proof(
         # A code is name and secret in one: typing it proves it.
         return proved
     return patron if held is None or held.pin_check is None else own
-
-
-def _checks(stretched: StretchedKey, pin: Pin, *, duress: bool) -> tuple[bytes, ...]:
-    typed = pin_check(stretched, pin)
-    return (typed, pin_check(stretched, one_lower(pin))) if duress else (typed,)
 
 
 def one_lower(pin: Pin) -> Pin:
@@ -130,11 +126,12 @@ def _ranked(
     """Return the end by at most one pass, and before it the key for the best of several."""
     decision = decide(rules.policy, case_of(known, proved, now, rules.policy.branch))
     opens, _, shown = ranked = rank(known.held, decision)
+    tags = frozenset[str]() if known.patron is None else known.patron.tags
     end = Concluded(
         known.attempt,
         decision.reason,
         duress=proved.duress and shown,
-        long_release=opens and _needs_long(known, rules),
+        long_release=opens and not tags.isdisjoint(rules.long_release_tags),
         companions_max=_companions(known, decision, rules),
         weak_pin=_warns(known, decision, rules),
         opens_day=opens and _opens_day(known, decision, rules),
@@ -256,10 +253,6 @@ def _warns(known: Prepared, decision: Decision, rules: Rules) -> bool:
     return (
         decision.by_patron and not _opened_unasked(known.held, decision) and known.patron.weak_pin
     )
-
-
-def _needs_long(known: Prepared, rules: Rules) -> bool:
-    return known.patron is not None and bool(known.patron.tags & rules.long_release_tags)
 
 
 def _opens_day(known: Prepared, decision: Decision, rules: Rules) -> bool:

@@ -132,21 +132,16 @@ class Entered:
     """`persons` came in: the leaf was opened, or stood open, after a grant to them."""
 
     persons: int
-    now_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
     """A person went out: the leaf was opened from inside."""
 
-    now_s: float
-
 
 @dataclass(frozen=True, slots=True)
 class Passed:
     """The leaf was opened, and the direction is unknown."""
-
-    now_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +260,7 @@ def walk_through(leaf: Leaf, event: Released, rules: LeafRules) -> Step:
     if leaf.state is LeafState.OPEN:
         # The last person let through has the whole time.
         noted = _opened(noted, event.now_s, rules)
-    return noted, _passages(event.persons, leaving=not event.persons, now_s=event.now_s)
+    return noted, _passages(event.persons, leaving=not event.persons)
 
 
 def _noted(leaf: Leaf, event: Released) -> Leaf:
@@ -313,16 +308,16 @@ def open_or_force(leaf: Leaf, event: ContactChanged, rules: LeafRules) -> Step:
     if not event.open or not leaf.contact:
         return leaf, ()
     if rules.exit_is_free:
-        return _opened(leaf, event.now_s, rules), (Left(event.now_s),)
+        return _opened(leaf, event.now_s, rules), (Left(),)
     forced, reports = _alarmed(leaf, LeafState.FORCED)
-    return forced, (*reports, Passed(event.now_s))
+    return forced, (*reports, Passed())
 
 
 def open_leaf(leaf: Leaf, event: ContactChanged, rules: LeafRules) -> Step:
     """Open the leaf for the persons who were let in or out."""
     if not event.open or not leaf.contact:
         return leaf, ()
-    passages = _passages(leaf.persons, leaving=leaf.leaving, now_s=event.now_s)
+    passages = _passages(leaf.persons, leaving=leaf.leaving)
     return _opened(replace(leaf, persons=0, leaving=False), event.now_s, rules), passages
 
 
@@ -332,10 +327,10 @@ def _opened(leaf: Leaf, now_s: float, rules: LeafRules) -> Leaf:
     return replace(leaf, state=LeafState.OPEN, warn_s=warn_s, held_s=held_s)
 
 
-def _passages(persons: int, *, leaving: bool, now_s: float) -> tuple[LeafEffect, ...]:
-    entered = (Entered(persons, now_s),) if persons else ()
-    left = (Left(now_s),) if leaving else ()
-    return (*entered, *left) or (Passed(now_s),)
+def _passages(persons: int, *, leaving: bool) -> tuple[LeafEffect, ...]:
+    entered = (Entered(persons),) if persons else ()
+    left = (Left(),) if leaving else ()
+    return (*entered, *left) or (Passed(),)
 
 
 def close(leaf: Leaf, event: ContactChanged, _rules: LeafRules) -> Step:

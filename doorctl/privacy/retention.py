@@ -78,13 +78,11 @@ class WatchedTime:
             self._since = None
             return False
         now = moment.local.astimezone(UTC)
-        if self._since is None or self._was_set(*self._since, now, now_s):
+        then, then_s = self._since or (now, now_s)
+        was_set = abs(now - then - timedelta(seconds=now_s - then_s)) >= SLEWED
+        if self._since is None or was_set:
             self._since = (now, now_s)
         return now_s - self._since[1] >= WATCHED_S
-
-    @staticmethod
-    def _was_set(then: datetime, then_s: float, now: datetime, now_s: float) -> bool:
-        return abs(now - then - timedelta(seconds=now_s - then_s)) >= SLEWED
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,113 +139,98 @@ def test_the_library_system_is_asked_where_its_yes_would_open(
     assert worth_asking(prepared, Now(0.0, moment(), 1, mode), rules_of(Policy())) is expected
 
 
-def test_just_before_closing_nobody_new_comes_in() -> None:
-    """By the right PIN, while the branch is still open; a staff pass is for these minutes too."""
-    now = Now(0.0, moment(), 1, Mode.SELF_SERVICE, no_entry=True)
-    rules = rules_of(Policy())
+OPEN, CLOSED, LOCKDOWN = Mode.SELF_SERVICE, Mode.CLOSED, Mode.LOCKDOWN
+FREE = replace(STAFF, needs_pin=False)
+ALONE, LATER = replace(STAFF, companions_max=0), replace(STAFF, first_day=day(2))
+SLOW = replace(PATRON, tags=frozenset({"slow", "x"}))
+BLOCKED = replace(PATRON, blocks=frozenset("O"))
+BY_CODE = {"patron": None, "identifier": CODE}
+ELSEWHERE = replace(BAN, branches=frozenset({"syd"}))
+OVER = replace(BAN, until=NOW.astimezone(UTC))
 
-    assert judged(KNOWN, RIGHT_PIN, now, rules).reason is Reason.CLOSED
-    assert judged(replace(KNOWN, held=STAFF), RIGHT_PIN, now, rules).reason is Reason.OK
-
-
-def test_a_ban_counts_at_its_branch() -> None:
-    """Judging asks the ban about this branch and this moment."""
-    banned = replace(KNOWN, bans=(BAN,))
-    elsewhere = replace(KNOWN, bans=(replace(BAN, branches=frozenset({"syd"})),))
-    over = replace(KNOWN, bans=(replace(BAN, until=NOW.astimezone(UTC)),))
-
-    assert verdict(banned).reason is Reason.BANNED
-    assert verdict(banned, WRONG_PIN).reason is Reason.WRONG_PIN
-    assert verdict(elsewhere).reason is verdict(over).reason is Reason.OK
-
-
-@pytest.mark.parametrize(
-    ("held", "pin", "reason"),
-    [
-        (STAFF, RIGHT_PIN, Reason.OK),
-        (STAFF, WRONG_PIN, Reason.WRONG_PIN),
-        (OWN, OWN_PIN, Reason.OK),
-        (OWN, RIGHT_PIN, Reason.CLOSED),
-        (OWN, WRONG_PIN, Reason.WRONG_PIN),
-        (replace(STAFF, needs_pin=False), None, Reason.OK),
-        (STAFF, None, Reason.WRONG_PIN),
-    ],
-)
-def test_which_pin_a_pass_asks_for(held: Pass, pin: Pin | None, reason: Reason) -> None:
-    """Its own where it has one, which is not the patron's; else the patron's; or none."""
-    assert verdict(replace(KNOWN, held=held), pin, Mode.CLOSED).reason is reason
-
-
-def test_a_pass_of_a_card_without_a_row_has_no_pin_but_its_own() -> None:
-    """What nobody knows proves nothing; who waits for a row is told what an unknown PIN is."""
-    unknown = replace(KNOWN, patron=None)
-
-    assert verdict(replace(unknown, held=STAFF)).reason is Reason.PIN_UNKNOWN
-    assert verdict(replace(unknown, held=OWN), OWN_PIN).reason is Reason.OK
-    assert verdict(replace(unknown, held=OWN)).reason is Reason.WRONG_PIN
-
-
-@pytest.mark.parametrize(
-    ("held", "reason"),
-    [
-        (None, Reason.UNKNOWN_CARD),
-        (replace(STAFF, needs_pin=False), Reason.OK),
-        (replace(STAFF, needs_pin=False, first_day=day(2)), Reason.NOT_PERMITTED),
-    ],
-)
-def test_a_code_is_its_own_proof(held: Pass | None, reason: Reason) -> None:
-    """Who types a right code at a wrong time is told so."""
-    typed = replace(KNOWN, patron=None, identifier=CODE, held=held)
-
-    assert verdict(typed, None, Mode.CLOSED).reason is reason
-
-
-@pytest.mark.parametrize(
-    ("held", "pin", "mode", "companions"),
-    [
-        (None, RIGHT_PIN, Mode.SELF_SERVICE, 2),
-        (None, WRONG_PIN, Mode.SELF_SERVICE, 0),
-        (STAFF, RIGHT_PIN, Mode.SELF_SERVICE, 3),
-        (STAFF, RIGHT_PIN, Mode.CLOSED, 3),
-        (replace(STAFF, companions_max=0), RIGHT_PIN, Mode.CLOSED, 0),
-        (replace(STAFF, companions_max=0), RIGHT_PIN, Mode.SELF_SERVICE, 2),
-        (replace(STAFF, first_day=day(2)), RIGHT_PIN, Mode.SELF_SERVICE, 2),
-    ],
-)
-def test_how_many_may_come_along(held: Pass | None, pin: Pin, mode: Mode, companions: int) -> None:
-    """As many as the way in allows, and the more of two where both ways are open."""
-    assert verdict(replace(KNOWN, held=held), pin, mode).companions_max == companions
+VERDICTS: dict[str, tuple[dict[str, Any], Pin | None, Mode, dict[str, Any]]] = {
+    "banned": ({"bans": (BAN,)}, RIGHT_PIN, OPEN, {"reason": Reason.BANNED}),
+    "banned, which a wrong PIN does not tell": (
+        {"bans": (BAN,)}, WRONG_PIN, OPEN, {"reason": Reason.WRONG_PIN}
+    ),
+    "banned elsewhere": ({"bans": (ELSEWHERE,)}, RIGHT_PIN, OPEN, {"reason": Reason.OK}),
+    "banned long ago": ({"bans": (OVER,)}, RIGHT_PIN, OPEN, {"reason": Reason.OK}),
+    "a pass asks for the patron's PIN": (
+        {"held": STAFF}, RIGHT_PIN, CLOSED, {"reason": Reason.OK, "companions_max": 3}
+    ),
+    "not for another": ({"held": STAFF}, WRONG_PIN, CLOSED, {"reason": Reason.WRONG_PIN}),
+    "and for one at all": ({"held": STAFF}, None, CLOSED, {"reason": Reason.WRONG_PIN}),
+    "one with its own PIN for that": (
+        {"held": OWN}, OWN_PIN, CLOSED, {"reason": Reason.OK, "proved": True}
+    ),
+    "which is not the patron's": ({"held": OWN}, RIGHT_PIN, CLOSED, {"reason": Reason.CLOSED}),
+    "nor any": ({"held": OWN}, WRONG_PIN, CLOSED, {"reason": Reason.WRONG_PIN}),
+    "some for none": ({"held": FREE}, None, CLOSED, {"reason": Reason.OK, "proved": False}),
+    "a card without a row has no PIN": (
+        {"patron": None, "held": STAFF}, RIGHT_PIN, OPEN, {"reason": Reason.PIN_UNKNOWN}
+    ),
+    "but its pass's own": ({"patron": None, "held": OWN}, OWN_PIN, OPEN, {"reason": Reason.OK}),
+    "and no other": ({"patron": None, "held": OWN}, RIGHT_PIN, OPEN, {"reason": Reason.WRONG_PIN}),
+    "a strange code": (BY_CODE, None, CLOSED, {"reason": Reason.UNKNOWN_CARD}),
+    "a code is its own proof": (BY_CODE | {"held": FREE}, None, CLOSED, {"reason": Reason.OK}),
+    "so its holder is told that it is no time for it": (
+        BY_CODE | {"held": replace(LATER, needs_pin=False)},
+        None,
+        CLOSED,
+        {"reason": Reason.NOT_PERMITTED},
+    ),
+    "a patron's companions": ({}, RIGHT_PIN, OPEN, {"companions_max": 2, "proved": True}),
+    "none after a wrong PIN": ({}, WRONG_PIN, OPEN, {"companions_max": 0, "proved": False}),
+    "the more of two ways in": ({"held": STAFF}, RIGHT_PIN, OPEN, {"companions_max": 3}),
+    "a pass for one": ({"held": ALONE}, RIGHT_PIN, CLOSED, {"companions_max": 0}),
+    "which takes none from its patron": ({"held": ALONE}, RIGHT_PIN, OPEN, {"companions_max": 2}),
+    "and a pass ahead gives none": ({"held": LATER}, RIGHT_PIN, OPEN, {"companions_max": 2}),
+    "who needs longer": ({"patron": SLOW}, RIGHT_PIN, OPEN, {"long_release": True}),
+    "by a pass too": ({"patron": SLOW, "held": FREE}, None, OPEN, {"long_release": True}),
+    "others do not": ({}, RIGHT_PIN, OPEN, {"long_release": False}),
+    "nor does who is refused": ({"patron": SLOW}, WRONG_PIN, OPEN, {"long_release": False}),
+    "nor whom nobody knows": (
+        {"patron": None, "held": FREE}, RIGHT_PIN, OPEN, {"long_release": False}
+    ),
+    "a PIN is proved though something else refuses": (
+        {"patron": BLOCKED}, RIGHT_PIN, OPEN, {"proved": True}
+    ),
+    "but not while the card waits": ({"throttled": True}, RIGHT_PIN, OPEN, {"proved": False}),
+}  # fmt: skip
+"""What is known beside `KNOWN`, the PIN, the mode, and what is said of it."""
 
 
-def test_who_gets_a_long_release() -> None:
-    """A patron with the tag, where the door opens."""
-    slow = replace(PATRON, tags=frozenset({"slow", "x"}))
-    by_pass = replace(STAFF, needs_pin=False)
+@pytest.mark.parametrize("case", VERDICTS)
+def test_how_an_attempt_is_judged(case: str) -> None:
+    """By the moment and branch, by the PIN that each right asks for, and with what each gives."""
+    changes, pin, mode, said = VERDICTS[case]
+    end = verdict(replace(KNOWN, **changes), pin, mode)
 
-    assert verdict(replace(KNOWN, patron=slow)).long_release
-    assert verdict(replace(KNOWN, patron=slow, held=by_pass), None).long_release
-    assert not verdict(KNOWN).long_release
-    assert not verdict(replace(KNOWN, patron=slow), WRONG_PIN).long_release
-    assert not verdict(replace(KNOWN, patron=None, held=by_pass)).long_release
+    assert {name: getattr(end, name) for name in said} == said
 
 
 @pytest.mark.parametrize(
     ("held", "mode", "opens"),
-    [
-        (None, Mode.SELF_SERVICE, False),
-        (STAFF, Mode.CLOSED, False),
-        (replace(STAFF, needs_pin=False), Mode.CLOSED, True),
-        (replace(STAFF, needs_pin=False), Mode.LOCKDOWN, False),
-    ],
+    [(None, OPEN, False), (STAFF, CLOSED, False), (FREE, CLOSED, True), (FREE, LOCKDOWN, False)],
 )
 def test_what_opens_without_a_pin(held: Pass | None, mode: Mode, *, opens: bool) -> None:
     """A pass that says so, while it opens; a patron's right never does."""
-    prepared = replace(KNOWN, held=held)
+    now = Now(0.0, moment(), 1, mode)
 
-    assert opens_without_pin(prepared, Now(0.0, moment(), 1, mode), rules_of(Policy())) is opens
+    assert opens_without_pin(replace(KNOWN, held=held), now, rules_of(Policy())) is opens
 
 
-@pytest.mark.parametrize("held", [None, STAFF, OWN, replace(STAFF, needs_pin=False)])
+def test_just_before_closing_nobody_new_comes_in() -> None:
+    """By the right PIN, while the branch is still open; a staff pass is for these minutes too."""
+    now = Now(0.0, moment(), 1, OPEN, no_entry=True)
+
+    ends = [
+        judged(replace(KNOWN, held=by), RIGHT_PIN, now, rules_of(Policy())) for by in (None, STAFF)
+    ]
+    assert [end.reason for end in ends] == [Reason.CLOSED, Reason.OK]
+
+
+@pytest.mark.parametrize("held", [None, STAFF, OWN, FREE])
 def test_restricted_data_open_nothing_whoever_restricted_them(held: Pass | None) -> None:
     """A card's pass rests on the same person, so it is not used either.
 
@@ -277,18 +262,6 @@ def test_a_pass_that_opens_without_a_pin_tells_nothing_of_one(
     assert ended.proved == (pin is RIGHT_PIN)
 
 
-def test_what_proves_a_pin() -> None:
-    """The patron's or the pass's own, whatever else refuses; not while the card waits."""
-    blocked = replace(KNOWN, patron=replace(PATRON, blocks=frozenset("O")))
-
-    assert verdict(KNOWN).proved
-    assert verdict(blocked).proved
-    assert verdict(replace(KNOWN, held=OWN), OWN_PIN).proved
-    assert not verdict(KNOWN, WRONG_PIN).proved
-    assert not verdict(replace(KNOWN, throttled=True)).proved
-    assert not verdict(replace(KNOWN, held=replace(STAFF, needs_pin=False)), None).proved
-
-
 @pytest.mark.parametrize("withheld", Reason)
 @pytest.mark.parametrize("held", [None, STAFF, OWN])
 def test_a_refused_pin_was_no_guess_only_if_nothing_was_compared(
@@ -305,7 +278,6 @@ def test_a_refused_pin_was_no_guess_only_if_nothing_was_compared(
 
 OUT_OF_TIME = replace(STAFF, first_day=day(5))
 UNASKED = replace(STAFF, needs_pin=False, companions_max=1)
-ALONE = replace(STAFF, companions_max=0)
 EVERY_PASS = [STAFF, OWN, OUT_OF_TIME, UNASKED, replace(UNASKED, first_day=day(5)), ALONE]
 
 

@@ -214,7 +214,7 @@ def test_closing_warnings_sound_once_each() -> None:
 def test_the_house_is_counted_anew_when_it_closes() -> None:
     """Whoever looked after it found it empty."""
     house = opened()
-    house.doorway.head_count = house.doorway.head_count.after(Entered(3, 0.0))
+    house.doorway.head_count = house.doorway.head_count.after(Entered(3))
     house.until(21, 59)
     assert house.doorway.head_count.estimate == 3
     house.until(22, 0)

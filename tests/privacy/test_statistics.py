@@ -279,7 +279,7 @@ def test_no_difference_of_two_periods_tells_a_hidden_count(
 
 
 SIX = datetime(2026, 3, 2, 18, tzinfo=UTC)
-ENTERED, LEFT, PASSED = Entered(3, 0.0), Left(0.0), Passed(0.0)
+ENTERED, LEFT, PASSED = Entered(3), Left(), Passed()
 
 
 class Counting:
