@@ -33,8 +33,8 @@ PATRON = (
     b'"onHold":null,"tags":[],"preferredPickupBranch":"DK-773000"}\n'
 )
 SHEET = (
-    b"patronId;identifier;identifierType;pincode;resident;birthday\n"
-    b"1001;3000001234;CARD;4711;true;1970-01-01\n"
+    b"patronId;identifier;identifierType;status;pincode;resident;birthday\n"
+    b"1001;3000001234;CARD;ACTIVE;4711;true;1970-01-01\n"
 )
 FEED_SEEDS = (
     b"\x00" + PATRON,

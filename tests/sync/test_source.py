@@ -3,12 +3,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from doorctl.core.errors import FeedError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
@@ -17,7 +14,17 @@ from doorctl.sync.feed import Export, FeedExports, FeedPatron, read_feed
 HEADER = "patronId,identifier,identifierType,status,expiryDate,pincode,resident,birthday,blocks"
 HEADER += ",onHoldFrom,onHoldTo,tags"
 
+BARE: dict[str, object] = {"patronId": 1, "identifiers": [], "resident": True}
+BLOCKED = {"blockStatus": [{"blockedReason": "S", "blockedSince": "2026-01-01"}]}
+
 Put = Callable[..., Path]
+
+
+def full(directory: Path, *rows: object, name: str = "01-full.ndjson") -> Path:
+    """Write an export of these rows."""
+    path = directory / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
 
 
 @pytest.fixture
@@ -25,20 +32,13 @@ def put(tmp_path: Path) -> Put:
     """Return a function that writes an export of patrons with a card each."""
 
     def write(name: str, *patrons: tuple[int, int], pin: str = "4711") -> Path:
-        path = tmp_path / name
+        card = {"identifierType": "CARD", "status": "ACTIVE"}
         rows = [
-            {
-                "patronId": ref,
-                "identifiers": [
-                    {"identifier": str(number), "identifierType": "CARD", "status": "ACTIVE"}
-                ],
-                "pincode": pin,
-                "resident": True,
-            }
+            BARE
+            | {"patronId": ref, "identifiers": [card | {"identifier": str(number)}], "pincode": pin}
             for ref, number in patrons
         ]
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        return path
+        return full(tmp_path, *rows, name=name)
 
     return write
 
@@ -158,7 +158,7 @@ def test_a_wrong_row_is_set_aside(put: Put, tmp_path: Path) -> None:
     "against",
     [
         {"resident": False},
-        {"blockStatus": [{"blockedReason": "S", "blockedSince": "2026-01-01"}]},
+        BLOCKED,
         {"onHold": {"from": "2026-01-01"}},
         {"blockStatus": "S"},
         {"blockstatus": []},
@@ -168,8 +168,7 @@ def test_a_wrong_row_that_speaks_against_its_patron_keeps_nobody(
     tmp_path: Path, against: dict[str, object]
 ) -> None:
     """Whoever moved away or was blocked is not let in because a date was mistyped."""
-    row = {"patronId": 1, "identifiers": [], "resident": True, "birthday": "1970-13-01"}
-    (tmp_path / "01-full.ndjson").write_text(json.dumps(row | against), encoding="utf-8")
+    full(tmp_path, BARE | {"birthday": "1970-13-01"} | against)
 
     assert told(tolerant(tmp_path)) == [("01-full.ndjson", 1, "1", False)]
 
@@ -187,11 +186,8 @@ def test_both_who_share_a_number_are_set_aside(put: Put, tmp_path: Path) -> None
 
 def test_all_that_is_said_against_a_patron_counts(tmp_path: Path) -> None:
     """Who has two rows stays only where neither speaks against them; both are told of."""
-    one = {"patronId": 1, "identifiers": [], "resident": True}
-    blocks = [{"blockedReason": "S", "blockedSince": "2026-01-01"}]
-    for first, second in ((one, one | {"blockStatus": blocks}), (one | {"resident": False}, one)):
-        lines = "".join(json.dumps(row) + "\n" for row in (first, second))
-        (tmp_path / "01-full.ndjson").write_text(lines, encoding="utf-8")
+    for two in ((BARE, BARE | BLOCKED), (BARE | {"resident": False}, BARE)):
+        full(tmp_path, *two)
 
         rows = [row for _, row in tolerant(tmp_path).set_aside]
 
@@ -207,9 +203,7 @@ def test_a_right_row_beside_a_wrong_one_of_the_same_patron_does_not_count(tmp_pa
     place of the one with it, so that a patron whose other row was blocked stayed in the
     register.
     """
-    one = {"patronId": 1, "identifiers": [], "resident": True}
-    lines = json.dumps(one | {"birthday": "x", "resident": False}) + "\n" + json.dumps(one) + "\n"
-    (tmp_path / "01-full.ndjson").write_text(lines, encoding="utf-8")
+    full(tmp_path, BARE | {"birthday": "x", "resident": False}, BARE)
 
     export = tolerant(tmp_path)
 
@@ -254,9 +248,7 @@ def test_a_sheet_that_ends_in_the_middle_stops_the_run(tmp_path: Path) -> None:
 
 def test_an_odd_since_of_a_block_is_read(tmp_path: Path) -> None:
     """It is not used."""
-    blocks = [{"blockedReason": "E", "blockedSince": ""}]
-    row = {"patronId": 1, "identifiers": [], "resident": True, "blockStatus": blocks}
-    (tmp_path / "01-full.ndjson").write_text(json.dumps(row), encoding="utf-8")
+    full(tmp_path, BARE | {"blockStatus": [{"blockedReason": "E", "blockedSince": ""}]})
 
     assert read(tmp_path).patrons[0].row.blocks == {"E"}
 
@@ -266,11 +258,9 @@ def test_one_card_of_two_patrons_is_told_across_files(put: Put, tmp_path: Path) 
     put("01-full.ndjson", (1, 30001), (2, 30002))
     put("02-changes.ndjson", (3, 30002))
 
-    with pytest.raises(FeedError) as refused:
+    what = r"02-changes\.ndjson line 1: identifiers: one stands in 01-full\.ndjson line 2"
+    with pytest.raises(FeedError, match=what) as refused:
         read(tmp_path)
-    assert "02-changes.ndjson line 1: identifiers: one stands in 01-full.ndjson line 2" in str(
-        refused.value
-    )
     assert "30002" not in str(refused.value)
 
 
@@ -392,16 +382,6 @@ def test_a_sheet_of_another_encoding_is_told(tmp_path: Path) -> None:
     for content in (b"patron\xd8\n", HEADER.encode() + b"\n1,\xd8\n"):
         path.write_bytes(content)
         with pytest.raises(FeedError, match="not UTF-8"):
-            read_feed(path, pin_length=4)
-
-
-@given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_no_bytes_break_a_sheet(tmp_path: Path, content: bytes) -> None:
-    """Whatever stands in a file, it is patrons or a told problem."""
-    path = tmp_path / "feed.csv"
-    for start in (b"", HEADER.encode() + b"\n"):
-        path.write_bytes(start + content)
-        with suppress(FeedError):
             read_feed(path, pin_length=4)
 
 
