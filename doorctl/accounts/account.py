@@ -323,25 +323,6 @@ class Claims:
     groups: frozenset[str] = field(repr=False)
 
 
-class IdentityProvider(Protocol):
-    """The municipality's identity provider. Thread-safe; a call takes 10 s at most.
-
-    Raises IdentityProviderError: it can't be reached, or can't be believed.
-    """
-
-    def begin(self, *, again: bool = False) -> tuple[str, Pending]:
-        """Return the address to send the browser to, and what it has to keep.
-
-        With `again` the provider checks anew a person who is signed in there already.
-        """
-
-    def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
-        """Return the claims about the person who came back with a code."""
-
-    def way_out(self) -> str:
-        """Return the address where a browser signs out there; empty for none."""
-
-
 # The rules for passwords, as NIST SP 800-63B and OWASP ASVS 5.0 V6.2 say: a password is long,
 # neither common nor stolen, and not made of the login. No rules on which characters it has.
 

@@ -177,22 +177,15 @@ STANDING = Call("alarms", Nothing, _Standing, "door")
 """Web's question to the door: which of its alarms stand."""
 
 
-class AlarmsOverSocket:
-    """Send alarms to the web process. Thread-safe."""
+def send_alarm(path: Path, clock: Clock, heard: RaisedAlarm) -> None:
+    """Send an alarm to the web process, with how long it has waited.
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
-        self._clock = clock
-
-    def send(self, heard: RaisedAlarm) -> None:
-        """Send one alarm, with how long it has waited.
-
-        Raises NotSentError: web does not answer, or does not take alarms.
-        """
-        try:
-            ALARM.ask(self._path, _sent(heard, self._clock.monotonic_s()), timeout_s=LIMIT_S)
-        except DoorctlError as err:
-            raise NotSentError(str(err)) from err
+    Raises NotSentError: web does not answer, or does not take alarms.
+    """
+    try:
+        ALARM.ask(path, _sent(heard, clock.monotonic_s()), timeout_s=LIMIT_S)
+    except DoorctlError as err:
+        raise NotSentError(str(err)) from err
 
 
 def alarm_answers(hear: Callable[[RaisedAlarm], None], clock: Clock) -> Answers:

@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import pyotp
 from pyotp.exceptions import OTPVerificationError
@@ -28,7 +28,6 @@ from doorctl.accounts.account import (
     PROVIDER,
     Account,
     Claims,
-    IdentityProvider,
     Origin,
     Password,
     PasswordHasher,
@@ -74,6 +73,9 @@ from doorctl.services.app import App
 from doorctl.services.branch import BranchThread, WebsAudit
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.accounts import AccountRecords, ArgonPasswords, Books
+
+if TYPE_CHECKING:
+    from doorctl.sources.oidc import OidcProvider
 
 ResultT = TypeVar("ResultT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
@@ -215,7 +217,7 @@ class SigningIn:
         branch: BranchThread,
         *,
         hasher: PasswordHasher | None = None,
-        provider: IdentityProvider | None = None,
+        provider: OidcProvider | None = None,
         records: AccountRecords | None = None,
     ) -> None:
         self._config, self._clock = app.config, app.clock
@@ -428,7 +430,7 @@ class SigningIn:
 
         return self._branch.run(used)
 
-    def _identity_provider(self) -> IdentityProvider:
+    def _identity_provider(self) -> OidcProvider:
         if self._provider is None:
             oidc = self._config.signin.oidc
             if not oidc.issuer:

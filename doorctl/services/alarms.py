@@ -31,7 +31,7 @@ from doorctl.notices.sending import AlarmLog, DoorWatch, Notifier, Notifiers, Ou
 from doorctl.ops.process import Turns
 from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.control import Answers, Question, ask
-from doorctl.rpc.door import AlarmsOverSocket, alarm_answers, ask_standing, standing_answers
+from doorctl.rpc.door import alarm_answers, ask_standing, send_alarm, standing_answers
 from doorctl.services.app import system_clock
 from doorctl.services.check import ask_deciding
 from doorctl.store.records import AlarmRecords, StoredAlarms
@@ -53,7 +53,7 @@ class DoorsAlarms:
         self.wanted = config.alarms.wanted
         self._asked_s: float | None = None
         self._journal, self._clock, self._raised = log, clock, Raised()
-        send = AlarmsOverSocket(config.web.socket, clock).send
+        send = partial(send_alarm, config.web.socket, clock)
         outbox: Outbox[RaisedAlarm] = Outbox(send, self._failed, given_up_s=math.inf)
         self._put = outbox.put
         self._wake = started(lambda: outbox.turn(clock.monotonic_s()), "alarms", log, stack).wake

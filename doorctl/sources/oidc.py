@@ -189,9 +189,10 @@ RANDOM_BYTES = 32
 
 @dataclass(eq=False, repr=False)
 class OidcProvider:
-    """Ask an identity provider; implements `IdentityProvider`. Thread-safe.
+    """The municipality's identity provider. Thread-safe; `limit_s` is for each call.
 
-    `limit_s` is for each call; `moment` tells the time, by which tokens expire.
+    `moment` tells the time, by which tokens expire. Raises IdentityProviderError: it can't be
+    reached, or can't be believed.
     """
 
     settings: Oidc
@@ -202,7 +203,10 @@ class OidcProvider:
     limit_s: float = LIMIT_S
 
     def begin(self, *, again: bool = False) -> tuple[str, Pending]:
-        """Return the address to send the browser to, and what to keep until it comes back."""
+        """Return the address to send the browser to, and what to keep until it comes back.
+
+        With `again` the provider checks anew a person who is signed in there already.
+        """
         pending = Pending(*(Masked(secrets.token_urlsafe(RANDOM_BYTES)) for _ in range(3)))
         document: Document = self._run(self._document)
         wishes = {

@@ -24,7 +24,6 @@ from doorctl.rpc.door import (
     ERASE_RIGHTS,
     LONGEST_WHY,
     MOST_WAITING,
-    AlarmsOverSocket,
     PanelBoard,
     PanelOverSocket,
     SubjectRequest,
@@ -32,6 +31,7 @@ from doorctl.rpc.door import (
     alarm_answers,
     ask_standing,
     panel_answers,
+    send_alarm,
     standing_answers,
 )
 from tests.fakes.clock import FakeClock
@@ -59,21 +59,21 @@ def web(tmp_path: Path, heard: list[RaisedAlarm]) -> Iterator[Path]:
         yield path
 
 
-def way(path: Path) -> AlarmsOverSocket:
-    """Return the door's end."""
-    return AlarmsOverSocket(path, FakeClock(monotonic=DOORS_S))
+def send(path: Path, heard: RaisedAlarm) -> None:
+    """Send an alarm from the door's end."""
+    send_alarm(path, FakeClock(monotonic=DOORS_S), heard)
 
 
 def test_an_alarm_arrives_with_its_age(web: Path, heard: list[RaisedAlarm]) -> None:
     """Kind and words as they are; by web's clock it was as long ago as by the door's."""
-    way(web).send(RaisedAlarm("door_forced", "en ledning", DOORS_S - 30))
+    send(web, RaisedAlarm("door_forced", "en ledning", DOORS_S - 30))
 
     assert heard == [RaisedAlarm("door_forced", "en ledning", WEBS_S - 30, Source.DOOR)]
 
 
 def test_an_alarm_is_never_of_the_future(web: Path, heard: list[RaisedAlarm]) -> None:
     """Where the clocks disagree, it was now."""
-    way(web).send(RaisedAlarm("door_forced", "", DOORS_S + 30))
+    send(web, RaisedAlarm("door_forced", "", DOORS_S + 30))
 
     assert heard == [RaisedAlarm("door_forced", "", WEBS_S, Source.DOOR)]
 
@@ -81,7 +81,7 @@ def test_an_alarm_is_never_of_the_future(web: Path, heard: list[RaisedAlarm]) ->
 def test_web_that_is_silent_is_told(tmp_path: Path) -> None:
     """The door hears that it did not go, and says nothing of the alarm."""
     with pytest.raises(NotSentError, match="the web process does not answer") as caught:
-        way(tmp_path / "web.sock").send(RaisedAlarm("duress", "a word", DOORS_S))
+        send(tmp_path / "web.sock", RaisedAlarm("duress", "a word", DOORS_S))
 
     assert "duress" not in str(caught.value)
 
@@ -92,7 +92,7 @@ def test_web_that_takes_no_alarms_is_told(tmp_path: Path) -> None:
         serving(tmp_path / "web.sock", {}) as path,
         pytest.raises(NotSentError, match="not known"),
     ):
-        way(path).send(RaisedAlarm("door_forced", "", DOORS_S))
+        send(path, RaisedAlarm("door_forced", "", DOORS_S))
 
 
 @given(why=st.text(max_size=2 * LONGEST_WHY), kind=st.text(max_size=200))
@@ -101,7 +101,7 @@ def test_any_words_fit_into_a_question(
 ) -> None:
     """Whatever the words are, they arrive, cut where they are long."""
     heard.clear()
-    way(web).send(RaisedAlarm(kind, why, DOORS_S))
+    send(web, RaisedAlarm(kind, why, DOORS_S))
 
     assert heard == [RaisedAlarm(kind[:64], why[:LONGEST_WHY], WEBS_S, Source.DOOR)]
 

@@ -23,6 +23,7 @@ from doorctl.services.accounts import SigningIn, every_account
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
+from doorctl.sources.oidc import OidcProvider
 from doorctl.web.frame import THREADS
 from doorctl.web.staff.accounts import BACK, Entrance, MunicipalityPages
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
@@ -319,7 +320,7 @@ LIMIT_S = 20.0
 CROWD = 3 * THREADS
 
 
-class HangingProvider:
+class HangingProvider(OidcProvider):
     """An identity provider that says nothing until it is let go."""
 
     def __init__(self) -> None:
