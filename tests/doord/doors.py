@@ -90,7 +90,7 @@ class Door:
     @property
     def alarms(self) -> list[object]:
         """The kinds of all alarms, in order."""
-        return [line["kind"] for line in self.log.named("alarm")]
+        return self.log.alarms
 
     @property
     def states(self) -> list[object]:

@@ -126,7 +126,10 @@ class FakeDoor:
         self.worker = FakeWorker(self._hear)
         self.asker = FakeWorker(self._hear)
         self.controller = self.build(relay, self.worker)
-        # The loop's first turn has the hours read.
+        self.begin()
+
+    def begin(self) -> None:
+        """Turn once, as the loop does at first: the hours are read."""
         self.controller.pass_time()
         self.work()
 

@@ -272,7 +272,7 @@ def test_what_is_known_of_the_clock_is_stored_or_it_is_told(tmp_path: Path) -> N
         with locked(house):
             house.answered()
         # The first purge of a start may have met the other writer, too.
-        assert "visit_log_failing" in [alarm["kind"] for alarm in house.log.named("alarm")]
+        assert "visit_log_failing" in house.log.alarms
         house.clock.ahead_s += KEEP_TIME_EVERY_S
         house.answered()
         assert house.fed()
@@ -285,7 +285,7 @@ def test_what_is_known_of_the_clock_is_stored_or_it_is_told(tmp_path: Path) -> N
     with ExitStack() as stack:
         stores = DoorStores(house.chores.config, queue.SimpleQueue(), log, stack)
         assert stores.clock.moment().dependable
-    assert [alarm["kind"] for alarm in log.named("alarm")] == ["store_damaged"]
+    assert log.alarms == ["store_damaged"]
 
 
 def put_visit(stores: DoorStores, attempt: int, days: float) -> None:
@@ -326,7 +326,7 @@ def test_a_purge_that_has_too_much_to_take_goes_a_day_an_hour(tmp_path: Path) ->
             house.clock.ahead_s += PURGE_STEP_S
             house.chores.schedule.nudge()
             assert purges(house, 1 + step) == [0] + [1] * min(step, 4) + [0] * (step - 4)
-    assert {line["kind"] for line in house.log.named("alarm")} == {"purge_limited"}
+    assert set(house.log.alarms) == {"purge_limited"}
 
 
 def test_a_reader_does_not_hasten_a_purge_that_has_too_much_to_take(tmp_path: Path) -> None:
@@ -349,7 +349,7 @@ def test_a_reader_does_not_hasten_a_purge_that_has_too_much_to_take(tmp_path: Pa
             house.chores.schedule.nudge()
             assert is_due_in(house, PURGE_STEP_S - PURGE_AGAIN_S)
         assert [line["complete"] for line in house.log.named("purge")] == [True, False]
-    kinds = {line["kind"] for line in house.log.named("alarm")}
+    kinds = set(house.log.alarms)
     assert kinds == {"purge_incomplete", "purge_limited"}
 
 

@@ -9,58 +9,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.messages import Closed, Concluded, Opened
+from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import BootTime, Stamped
-from doorctl.doord.jobs import Ledger
 from doorctl.doord.stores import KEPT_CARDS, SteadyVisitLog
+from tests.doord.books import Books
 from tests.doord.fake_door import CARD, identifier, key_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.failing_visits import FailingVisits
-from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons
 
 CALLS_OF_A_VISIT = 6
 """The card's throttle, all wrong PINs, the opening, the reader's throttle twice, the end."""
 
 
-class Evening:
-    """A ledger over a log that fails at chosen calls, all of whose guesses are wrong."""
+class Evening(Books):
+    """Books over a log that fails at chosen calls; nobody is known, so all guesses are wrong."""
 
     def __init__(self, fails: Callable[[int], bool]) -> None:
-        self.clock = FakeClock()
-        self.log = FakeEventLog()
-        self.visits = FailingVisits(fails)
-        self.steady = SteadyVisitLog(self.visits, self.log)
-        self.attempts = 0
-        self.ledger = Ledger(
-            sealer=FastSealer(),
-            patrons=MemoryPatrons(),
-            branch=MemoryBranch(),
-            visits=self.steady,
-            clock=self.clock,
-            log=self.log,
-            counts_guesses=True,
-        )
+        super().__init__()
+        self.push()
+        self.failing = FailingVisits(fails)
+        self.ledger.visits = self.steady = SteadyVisitLog(self.failing, self.log)
 
     def guess(self, number: str = CARD, reason: Reason = Reason.UNKNOWN_CARD) -> bool:
         """Guess and return whether the card had to wait."""
-        self.attempts += 1
-        prepared = self.ledger.prepare(self.attempts, (identifier(number),))
-        ended = Reason.THROTTLED if prepared.throttled else reason
-        self.ledger.settle(Concluded(self.attempts, ended, proved=ended is Reason.OK))
-        return prepared.throttled
-
-    def failures(self, number: str = CARD) -> int:
-        """Return a card's failures as the ledger sees them."""
-        return self.steady.card_throttle(key_of(number)).failures
-
-    @property
-    def alarms(self) -> list[object]:
-        """The alarms, in order."""
-        return [line["kind"] for line in self.log.named("alarm")]
+        attempt, waits = self.open(identifier(number)), self.prepared.throttled
+        ended = Reason.THROTTLED if waits else reason
+        self.settle(attempt, ended, proved=ended is Reason.OK)
+        return waits
 
 
 def stamped(clock: FakeClock) -> Stamped:
@@ -74,9 +53,9 @@ def test_a_log_that_works_is_passed_through() -> None:
     evening = Evening(lambda _call: False)
     evening.guess()
 
-    assert evening.visits.calls == CALLS_OF_A_VISIT
-    assert evening.alarms == []
-    assert evening.visits.inner.card_throttle(key_of(CARD)).failures == 1
+    assert evening.failing.calls == CALLS_OF_A_VISIT
+    assert evening.log.alarms == []
+    assert evening.failing.inner.card_throttle(key_of(CARD)).failures == 1
     assert evening.failures() == 1
     assert evening.steady.last_attempt() == 1
 
@@ -90,8 +69,8 @@ def test_one_failure_at_any_call_stops_nobody(failing: int) -> None:
         evening.clock.advance(3600.0)
     evening.guess("3000005678")
 
-    assert evening.alarms == ["visit_log_failing", "visit_log_cleared"]
-    written = list(evening.visits.inner.visits(evening.clock.wall.replace(year=2000)))
+    assert evening.log.alarms == ["visit_log_failing", "visit_log_cleared"]
+    written = list(evening.failing.inner.visits(evening.clock.wall.replace(year=2000)))
     assert written[-1].attempt == evening.attempts
     assert len(written) >= evening.attempts - 1
 
@@ -153,7 +132,7 @@ def test_what_was_kept_is_stored_with_the_cards_next_attempt() -> None:
         evening.steady.reset_card(key_of(CARD))
     fails[0] = False
     evening.guess("3000005678")
-    stored = evening.visits.inner.card_throttle
+    stored = evening.failing.inner.card_throttle
     assert (stored(key_of(CARD)).failures, evening.failures()) == (0, 2)
     evening.guess()
     assert (stored(key_of(CARD)).failures, evening.failures()) == (3, 3)
@@ -172,8 +151,8 @@ def test_the_readers_debt_is_kept_through_an_outage() -> None:
     fails[0] = False
     evening.guess()
 
-    assert evening.visits.inner.reader_throttle() == evening.steady.reader_throttle()
-    assert evening.visits.inner.reader_throttle().spent_ms == 600_000
+    assert evening.failing.inner.reader_throttle() == evening.steady.reader_throttle()
+    assert evening.failing.inner.reader_throttle().spent_ms == 600_000
 
 
 @given(st.sets(st.integers(0, 60)))
@@ -185,7 +164,7 @@ def test_no_pattern_of_failures_is_ever_raised_or_alarmed_twice(failing: set[int
     evening.steady.last_attempt()
 
     told = ["visit_log_failing", "visit_log_cleared"]
-    assert evening.alarms == [told[turn % 2] for turn in range(len(evening.alarms))]
+    assert evening.log.alarms == [told[turn % 2] for turn in range(len(evening.log.alarms))]
 
 
 def test_numbers_go_on_where_they_can_not_be_read() -> None:

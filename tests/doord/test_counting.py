@@ -16,6 +16,7 @@ from doorctl.core.masked import Pin
 from doorctl.doord.jobs import Asking
 from doorctl.privacy.statistics import ATTEMPT, HourCount
 from doorctl.sync.feed import lent_patron
+from tests.doord.books import Books
 from tests.doord.fake_door import (
     CARD,
     RIGHT_PIN,
@@ -26,7 +27,6 @@ from tests.doord.fake_door import (
     key_of,
     resident,
 )
-from tests.doord.test_ledger import Books
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.library import FakeLibrary, registered
 from tests.fakes.memory_store import FastSealer

@@ -12,20 +12,17 @@ from random import Random
 
 import pytest
 
-from doorctl.access.messages import Concluded
 from doorctl.access.patron import Reason, SealedRow
 from doorctl.access.throttle import CODES_KEY, GUESSED_AT, MOST_WRONG_PINS, TOLD_FROM
 from doorctl.core.masked import Identifier, IdentifierKind
-from doorctl.doord.jobs import ALARMED_AGAIN_MS, Ledger
+from doorctl.doord.jobs import ALARMED_AGAIN_MS
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.delivery import Revision
-from doorctl.sync.receive import unguarded
+from tests.doord.books import Books
 from tests.doord.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
-from tests.doord.test_ledger import Books
-from tests.fakes.clock import START, FakeClock
-from tests.fakes.event_log import FakeEventLog
-from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons, MemoryVisits
+from tests.fakes.clock import START
+from tests.fakes.memory_store import MemoryVisits
 from tests.sync.senders import TERMS
 
 PINS = 10_000
@@ -38,39 +35,19 @@ TRIES = 5
 
 
 @dataclass
-class Year:
+class Year(Books):
     """One patron's card at one door, day after day, with a purge each night."""
 
-    visits: VisitStore | MemoryVisits
-    rng: Random
-    log: FakeEventLog = field(default_factory=FakeEventLog)
-    clock: FakeClock = field(default_factory=FakeClock)
+    rng: Random = field(default_factory=lambda: Random(1))  # noqa: S311 -- a simulation
     guesses: int = 0
-    attempts: int = 0
-    branch: MemoryBranch = field(default_factory=MemoryBranch)
-
-    def __post_init__(self) -> None:
-        patrons = MemoryPatrons()
-        rows = [SealedRow(key_of(CARD), resident(CARD))]
-        patrons.apply(rows, full=True, applied_at=START, minimum_age=0, guard=unguarded)
-        self._ledger = Ledger(
-            sealer=FastSealer(),
-            patrons=patrons,
-            visits=self.visits,
-            clock=self.clock,
-            log=self.log,
-            counts_guesses=True,
-            branch=self.branch,
-        )
 
     def judged(self, *, right: bool) -> bool:
         """Try a PIN; return whether it was compared at all."""
-        self.attempts += 1
-        waits = self._ledger.prepare(self.attempts, (identifier(CARD),)).throttled
+        attempt, waits = self.open(), self.prepared.throttled
         wrong = Reason.THROTTLED if waits else Reason.WRONG_PIN
         reason = Reason.OK if right and not waits else wrong
         self.clock.advance(8.0)
-        self._ledger.settle(Concluded(self.attempts, reason, proved=reason is Reason.OK))
+        self.settle(attempt, reason, proved=reason is Reason.OK)
         return not waits
 
     def come(self, typo: float) -> bool:
@@ -105,7 +82,7 @@ def year(path: Path, seed: int) -> Iterator[Year]:
     """Begin a year on a real door log."""
     create_visits(path)
     with closing(VisitStore(path)) as visits:
-        yield Year(visits, Random(seed))  # noqa: S311 -- a simulation
+        yield Year(visits=visits, rng=Random(seed))  # noqa: S311 -- a simulation
 
 
 def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_most(tmp_path: Path) -> None:
@@ -134,7 +111,7 @@ def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_three_branches_too(
     Bug (penetration test): a stolen card got its 20 guesses at each of the library's branches.
     """
     visits = [MemoryVisits() for _ in range(3)]
-    branches = [Year(log, Random(1)) for log in visits]  # noqa: S311 -- a simulation
+    branches = [Year(visits=log, rng=Random(1)) for log in visits]  # noqa: S311 -- a simulation
     ref = resident(CARD).patron_ref
     with closing(open_or_create_outbox(tmp_path / "outbox.db")) as outbox:
         outbox.record([Revision(ref, bytes(32), (b"x\n",))], [], TERMS)
@@ -158,7 +135,7 @@ def test_no_owner_is_turned_away_for_what_branches_tell_each_other() -> None:
     for owner in range(4):
         visits = [MemoryVisits() for _ in range(3)]
         rng = Random(owner)  # noqa: S311 -- a simulation
-        branches = [Year(log, rng) for log in visits]
+        branches = [Year(visits=log, rng=rng) for log in visits]
         for _ in range(365):
             branches[rng.randrange(3)].come(CLUMSY)
             slips = Counter[str]()
@@ -176,7 +153,7 @@ def test_a_copied_card_is_guessed_in_25_of_1000_years_at_most(tmp_path: Path, da
 
     Staff are told of it on the way. One pace stands for all on real tables.
     """
-    copied = Year(MemoryVisits(), Random(daily))  # noqa: S311 -- a simulation
+    copied = Year(visits=MemoryVisits(), rng=Random(daily))  # noqa: S311 -- a simulation
     with year(tmp_path / "visits.db", daily) if daily == 5 else nullcontext(copied) as copied:
         for _ in range(365):
             copied.come(TYPO)
@@ -191,7 +168,7 @@ def test_owners_who_mistype_are_turned_away_once_in_10000_visits_at_most() -> No
     """Ten owners who come daily for a year, 3 % of whose tries are wrong, and one's 6 %."""
     turned_away = 0
     for owner in range(10):
-        days = Year(MemoryVisits(), Random(owner))  # noqa: S311 -- a simulation
+        days = Year(visits=MemoryVisits(), rng=Random(owner))  # noqa: S311 -- a simulation
         for _ in range(365):
             turned_away += days.come(TYPO if owner % 10 else CLUMSY)
             days.night()

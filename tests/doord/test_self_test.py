@@ -1,38 +1,143 @@
-"""Each fault is found under its own name, and no other is accused of it."""
+"""Each fault is found under its own name, and no other is accused of it; and when a test is due."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import date, timedelta
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from doorctl.access.attempt import Attempt, Step, after
 from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
+from doorctl.access.day import opens_next
 from doorctl.access.messages import Event, Now, PadRules, Rules
 from doorctl.access.patron import Patron, SealedRow, row_key
+from doorctl.access.policy import Policy
 from doorctl.cards.numbers import birth_date
 from doorctl.cards.reader import CardReader
+from doorctl.config import Config
 from doorctl.core.errors import StoreError
-from doorctl.core.masked import Identifier, Reading, StretchedKey
+from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Reading, StretchedKey
+from doorctl.core.ports import Sealer
 from doorctl.door.strike import Strike, StrikeEvent, StrikeState, TimePassed
 from doorctl.doord.self_test import (
+    AT_LEAST_EVERY,
+    BEFORE_OPENING,
     CARD,
     CHECKS,
     MIN_FREE_BYTES,
     NUMBER,
     PURGE_LATE_S,
+    Finding,
+    House,
     all_well,
     as_answer,
+    due,
     from_answer,
     run,
+    self_test,
 )
-from tests.doord.sound_houses import OPEN_ALL_WEEK, POLICY, SEALER, Parts, with_policy
+from doorctl.services.app import App
+from doorctl.store.keys import ArgonSealer, create_key
+from doorctl.sync.receive import unguarded
+from tests.doord.fake_door import OTHER_CARD, key_of, resident
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.disk import FakeDisk
 from tests.fakes.memory_store import MemoryPatrons, MemoryVisits
+from tests.services.branches import initialised, register
+
+OPEN_ALL_WEEK = Calendar(((ModeSpan(Mode.SELF_SERVICE, 7 * 60, 22 * 60),),) * 7)
+SEALER = ArgonSealer(InstallationKey(bytes(range(32))), memory_kib=8, iterations=1)
+POLICY = Policy(minimum_age=14, max_cache_age=timedelta(hours=72))
+
+
+@dataclass
+class Parts:
+    """What a house is made of; all is well with each at first."""
+
+    policy: Policy = POLICY
+    pad: PadRules = field(default_factory=PadRules)
+    release_s: float = 5.0
+    clock: FakeClock = field(default_factory=FakeClock)
+    sealer: Sealer = SEALER
+    patrons: MemoryPatrons = field(default_factory=MemoryPatrons)
+    visits: MemoryVisits = field(default_factory=MemoryVisits)
+    disk: FakeDisk = field(default_factory=FakeDisk)
+    hours: Calendar | StoreError | None = OPEN_ALL_WEEK
+    lines: Mapping[str, bool] | None = field(
+        default_factory=lambda: {"reader": True, "keypad": True}
+    )
+    purged_s: float | None = 1000.0
+    relay_risks: tuple[str, ...] = ()
+    reader: CardReader = field(default_factory=lambda: CardReader(carries_keys=False))
+    applied_at: datetime | None = START - timedelta(hours=5)
+    minimum_age: int = 14
+    rows: tuple[SealedRow, ...] = field(
+        default_factory=lambda: (SealedRow(key_of(OTHER_CARD), resident(OTHER_CARD)),)
+    )
+    pushed: bool = True
+    attempt: Callable[[Attempt, Event, Now, Rules], Step] = after
+    strike: Callable[[Strike, StrikeEvent], Strike] = Strike.after
+
+    def calendar(self) -> Calendar | None:
+        """Read the hours, or fail to."""
+        if isinstance(self.hours, StoreError):
+            raise self.hours
+        return self.hours
+
+    def house(self) -> House:
+        """Build it, with a push that came a while ago."""
+        if self.pushed:
+            self.patrons.apply(
+                self.rows,
+                full=True,
+                applied_at=self.applied_at,
+                minimum_age=self.minimum_age,
+                guard=unguarded,
+            )
+        return House(
+            rules=Rules(self.policy, self.pad, ask_s=2.5),
+            release_s=self.release_s,
+            moment=self.clock.moment(),
+            now_s=self.clock.monotonic_s(),
+            boot=self.clock.boot_time(),
+            sealer=self.sealer,
+            patrons=self.patrons,
+            disk=self.disk,
+            calendar=self.calendar,
+            visits=self.visits,
+            lines=self.lines,
+            purged_s=self.purged_s,
+            relay_risks=self.relay_risks,
+            reader=lambda: self.reader,
+            attempt=self.attempt,
+            strike=self.strike,
+        )
+
+    def run(self) -> dict[str, Finding]:
+        """Test it, and return what was found by name."""
+        return {finding.check: finding for finding in run(self.house())}
+
+    def failing(self) -> list[str]:
+        """Test it, and return the names of what fails."""
+        return [name for name, finding in self.run().items() if not finding.ok]
+
+
+def with_policy(**changes: Any) -> Policy:
+    """Return the policy with other rules."""
+    return replace(POLICY, **changes)
+
 
 ALL = {check.name for check in CHECKS}
 
@@ -367,3 +472,163 @@ def test_the_table_is_in_order_and_names_each_once() -> None:
     assert len(set(names)) == len(names)
     assert names[:6] == ["card", "seal", "right_pin", "wrong_pin", "blocked", "strike"]
     assert POLICY.require_pin
+
+
+COPENHAGEN = ZoneInfo("Europe/Copenhagen")
+MINUTE = timedelta(minutes=1)
+
+
+def lived(calendar: Calendar, start: datetime, days: float) -> list[datetime]:
+    """Live through some days, asking each 10 real minutes; return when tests ran."""
+    last: datetime | None = start - timedelta(hours=1)
+    found = []
+    for step in range(round(days * 144)):
+        now = (start.astimezone(ZoneInfo("UTC")) + step * 10 * MINUTE).astimezone(COPENHAGEN)
+        if due(last, opens_next(calendar, None, now), now):
+            found.append(now)
+            last = now
+    return found
+
+
+def week(begins: int, ends: int) -> Calendar:
+    """Return hours that are the same each day, in minutes."""
+    return Calendar(((ModeSpan(Mode.SELF_SERVICE, begins, ends),),) * 7)
+
+
+@pytest.mark.parametrize(
+    ("calendar", "start", "days", "expected"),
+    [
+        (week(420, 1320), (27, 0), 4, ["27 06:00", "28 06:00", "29 06:00", "30 06:00"]),
+        (week(210, 1320), (29, 0), 0.5, ["29 01:30"]),
+        (week(30, 600), (2, 12), 2, ["02 23:30", "03 23:30"]),
+        (Calendar(), (2, 12), 3, ["03 11:00", "04 11:00", "05 11:00"]),
+    ],
+    ids=["clocks go forward", "in that very hour", "opens after midnight", "never closes"],
+)
+def test_one_run_a_real_hour_before_each_opening(
+    calendar: Calendar, start: tuple[int, int], days: float, expected: list[str]
+) -> None:
+    """Not again and again; a day after the last one where the branch never closes."""
+    found = lived(calendar, datetime(2026, 3, *start, 0, tzinfo=COPENHAGEN), days)
+
+    assert [f"{at:%d %H:%M}" for at in found] == expected
+
+
+def test_while_nobody_knows_the_next_opening_none_is_due() -> None:
+    """A branch that is closed for the summer wakes nobody; the missing calendar has its alarm."""
+    now = datetime(2026, 7, 1, 12, 0, tzinfo=COPENHAGEN)
+
+    assert not due(None, None, now)
+    assert not due(now - timedelta(days=30), None, now)
+
+
+def test_the_first_one_comes_with_the_start_if_patrons_come_soon() -> None:
+    """A door that was started while it is open is tested; one that opens tomorrow waits."""
+    now = datetime(2026, 3, 2, 12, 0, tzinfo=COPENHAGEN)
+
+    assert due(None, now, now)
+    assert due(None, now + BEFORE_OPENING, now)
+    assert not due(None, now + BEFORE_OPENING + MINUTE, now)
+
+
+@given(
+    st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31), timezones=st.just(COPENHAGEN)),  # noqa: DTZ001 - the zone is hypothesis's to add
+    st.timedeltas(timedelta(0), timedelta(days=14)),
+    st.timedeltas(timedelta(0), timedelta(days=3)),
+)
+def test_none_is_due_twice(now: datetime, ahead: timedelta, later: timedelta) -> None:
+    """Right after a run, and until the same opening, no other is due."""
+    utc = ZoneInfo("UTC")
+    opens = (now.astimezone(utc) + ahead).astimezone(COPENHAGEN)
+    at = (now.astimezone(utc) + later).astimezone(COPENHAGEN)
+    if not due(None, opens, now):
+        return
+
+    assert not due(now, opens, now)
+    if later < AT_LEAST_EVERY:
+        assert not due(now, max(opens, at), at) or opens < at
+
+
+COMMAND = (sys.executable, "-c", "from doorctl.cli.processes import selftest; selftest()")
+
+
+def fill(config: Config) -> None:
+    """Have the register know one patron since now."""
+    card = (IdentifierKind.CARD, "3000001234", "1001")
+    register(App.of(config), card, at=datetime.now(UTC))
+
+
+def on_a_terminal(config: Config, **environment: str) -> str:
+    """Run the command with a terminal as its output; return what that shows."""
+    options = [word for override in config.origin.overrides for word in ("--set", override)]
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "--config", str(config.origin.path), *options],
+        stdout=slave,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONCOERCECLOCALE": "0", **environment},
+    ) as process:
+        os.close(slave)
+        shown = b"".join(iter(lambda: _read(master), b""))
+        process.communicate()
+    os.close(master)
+    return shown.decode("utf-8", "replace")
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""  # The other end is closed.
+
+
+def test_without_the_door_the_rest_is_tested(tmp_path: Path) -> None:
+    """On real files: only the door itself fails, and what it alone knows is left out."""
+    fill(config := initialised(tmp_path))
+    found = {one.check: one for one in self_test(config)}
+
+    assert [name for name, one in found.items() if not one.ok] == ["door"]
+    assert ALL - set(found) == {"reader", "keypad", "purge"}
+    assert found["visit_log"].what == "The door log can be read."
+
+
+def fresh(_config: Config) -> None:
+    """Do nothing: no push ever came."""
+
+
+def damaged(config: Config) -> None:
+    """Spoil the cache."""
+    fill(config)
+    config.storage.patrons_db.write_bytes(b"this is no database." * 500)
+
+
+def other_key(config: Config) -> None:
+    """Change the installation key under the rows."""
+    fill(config)
+    config.secrets.installation_key_file.unlink()
+    create_key(config.secrets.installation_key_file)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "check"), [(fresh, "register_filled"), (damaged, "register"), (other_key, "register")]
+)
+def test_a_real_cache_that_is_spoiled_is_found(
+    spoil: Callable[[Config], None], check: str, tmp_path: Path
+) -> None:
+    """On real files, under its own name."""
+    spoil(config := initialised(tmp_path))
+
+    assert [one.check for one in self_test(config) if not one.ok] == ["door", check]
+
+
+def test_a_terminal_shows_marks_where_it_can(tmp_path: Path) -> None:
+    """A tick or a cross in UTF-8; in ASCII, the words that a pipe gets too."""
+    fill(config := initialised(tmp_path))
+    modern = on_a_terminal(config, PYTHONUTF8="1")
+    ancient = on_a_terminal(config, PYTHONUTF8="0", LC_ALL="C", PYTHONIOENCODING="ascii")
+
+    assert "✓" in modern
+    assert "✗" in modern
+    assert "fails door" not in modern
+    assert "ok    card" in ancient
+    assert "fails door" in ancient

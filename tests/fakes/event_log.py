@@ -20,3 +20,8 @@ class FakeEventLog:
     def named(self, event: str) -> list[dict[str, Field]]:
         """Return the lines of one name."""
         return [line for line in self.lines if line["event"] == event]
+
+    @property
+    def alarms(self) -> list[object]:
+        """The kinds of all alarms, in order."""
+        return [line["kind"] for line in self.named("alarm")]

@@ -50,7 +50,7 @@ class Office:
 
     def alarms(self) -> list[object]:
         """Return the kinds of all alarms, in order."""
-        return [line["kind"] for line in self.log.named("alarm")]
+        return self.log.alarms
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ class Rounds:
 
     def alarms(self) -> list[object]:
         """Return the kinds of all alarms."""
-        return [line["kind"] for line in self.log.named("alarm")]
+        return self.log.alarms
 
 
 class Following(Rounds):
