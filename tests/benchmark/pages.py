@@ -19,7 +19,6 @@ import httpx2
 from doorctl.accounts.account import Role
 from doorctl.demo.door import Stage
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import ArgonSealer, read_key
 from tests.benchmark.figures import NS_PER_MS, Figure, Spread
 from tests.benchmark.floor import Echo
 from tests.benchmark.lanes import (
@@ -124,8 +123,7 @@ def _durations_ns(browser: httpx2.Client, path: str, cookie: str, repeats: int) 
 def _lived_in(directory: Path, visits_per_day: int) -> Iterator[tuple[Branch, Lane]]:
     directory.mkdir(parents=True)
     branch = Branch(directory, "door.release_s=0.5")
-    key = read_key(branch.config.secrets.installation_key_file)
-    known = list(known_rows(ArgonSealer(key, branch.seal.memory_kib, branch.seal.iterations)))
+    known = list(known_rows(branch.sealer))
     live_through(branch.config, visits_per_day, [known[0].row_key])
     count_years(branch.config, visits_per_day)
     keep_records(branch.config, known[0].row_key)

@@ -14,7 +14,6 @@ import msgspec
 
 from doorctl.access.patron import SealedRow
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.sync.document import Kind, Manifest, sign, written
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.floor import Echo
@@ -126,8 +125,7 @@ def serving(directory: Path, *overrides: str) -> Iterator[Branch]:
 
 def works(branch: Branch, size: int, changed: int) -> Sequence[Work]:
     """Return what pushes everybody, and what pushes a few; everybody is pushed once before."""
-    key = read_key(branch.config.secrets.installation_key_file)
-    known = list(known_rows(ArgonSealer(key, branch.seal.memory_kib, branch.seal.iterations)))
+    known = list(known_rows(branch.sealer))
     sender = Sender(branch)
     strangers = list(islice(random_rows(size - KNOWN), changed))
     everybody = sender.rows("all", "snapshot", chain(known, random_rows(size - KNOWN)))

@@ -18,15 +18,13 @@ from doorctl.access.patron import (
     ROW_KEY_BYTES,
     Patron,
     SealedRow,
-    pin_check,
-    row_key,
 )
-from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.demo.patrons import stripe, synthetic_feed
 from doorctl.ops.clock import utc_now
 from doorctl.store.keys import ArgonSealer, create_key, read_key
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.receive import unguarded
+from tests.fakes.cards import cpr, sealed
 
 CHEAP_SEAL = (1024, 1)
 """KiB and passes, as in the demo: what is timed comes after the sealing."""
@@ -112,9 +110,7 @@ def cards() -> Iterator[Card]:
 def known_rows(sealer: ArgonSealer) -> Iterator[SealedRow]:
     """Yield the rows of :func:`cards`, sealed."""
     for number, card in enumerate(_known()):
-        stretched = sealer.stretch(Identifier(IdentifierKind.CPR, card.cpr))
-        check = pin_check(stretched, Pin(card.pin))
-        yield SealedRow(row_key(stretched), Patron(f"{number}", pin_check=check, resident=True))
+        yield sealed(sealer, cpr(card.cpr), Patron(f"{number}", resident=True), card.pin)
 
 
 def random_rows(count: int) -> Iterator[SealedRow]:

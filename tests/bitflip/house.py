@@ -15,7 +15,7 @@ from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.config import Config
 from doorctl.core.errors import StoreError
-from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.masked import Pin
 from doorctl.demo.door import Stage, shipped
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import DoorStores
@@ -24,7 +24,6 @@ from doorctl.services.app import App, access_policy
 from doorctl.services.branch import BranchThread
 from doorctl.services.hours import calendar_of
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons import migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.residue import set_aside_if_damaged
@@ -32,6 +31,7 @@ from doorctl.store.subject import StoredErasures, restrict
 from doorctl.store.visits import VisitStore
 from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import FakeDoor
+from tests.fakes.cards import plastic, sealed
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.web.branch import Branch
@@ -85,9 +85,7 @@ class House:
         branch = Branch(self.directory)
         self.branch = branch
         self.config = branch.config
-        seal = self.config.seal
-        key = read_key(self.config.secrets.installation_key_file)
-        self.sealer = ArgonSealer(key, seal.memory_kib, seal.iterations)
+        self.sealer = branch.sealer
         with ExitStack() as stack:
             self._fill(stack)
             # As a power cut leaves them: what was committed last may stand in the logs alone.
@@ -104,7 +102,7 @@ class House:
 
     def key_of(self, number: str) -> bytes:
         """Return the key of a card's row."""
-        return row_key(self.sealer.stretch(Identifier(IdentifierKind.CARD, number)))
+        return row_key(self.sealer.stretch(plastic(number)))
 
     def wrongly_in(self) -> list[str]:
         """Start door and web on the files as they stand; return who came in and may not.
@@ -227,7 +225,7 @@ class House:
         branch.revoke(issued.number, moment)
 
     def _row(self, number: str, patron: Patron) -> SealedRow:
-        return SealedRow(self.key_of(number), replace(patron, pin_check=self._check(number)))
+        return sealed(self.sealer, plastic(number), patron, PIN)
 
     def _check(self, number: str) -> bytes:
-        return pin_check(self.sealer.stretch(Identifier(IdentifierKind.CARD, number)), Pin(PIN))
+        return pin_check(self.sealer.stretch(plastic(number)), Pin(PIN))

@@ -5,16 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
-from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
-from doorctl.cards.numbers import normalise
-from doorctl.core.masked import Pin
-from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.access.patron import Patron
 from tests.browser.past import keep_records, live_through
+from tests.fakes.cards import plastic, sealed
 from tests.web.branch import Branch, row
 
 VISITS_PER_DAY = 150
@@ -75,7 +72,9 @@ def staged(
     """
     branch = Branch(directory, *SETTINGS, *settings)
     branch.forked = branch.stage.forked = True
-    registered = [sealed(branch, number, patron) for number, patron in PEOPLE.items()]
+    registered = [
+        sealed(branch.sealer, plastic(number), patron, PIN) for number, patron in PEOPLE.items()
+    ]
     cards = [one.row_key for one in registered]
     live_through(branch.config, visits_per_day, cards)
     keep_records(branch.config, cards[0])
@@ -89,10 +88,3 @@ def staged(
             yield House(branch)
         finally:
             branch.end(signal.SIGKILL)
-
-
-def sealed(branch: Branch, number: str, patron: Patron) -> SealedRow:
-    """Return somebody's row, as the library's server seals it."""
-    key = read_key(branch.config.secrets.installation_key_file)
-    stretched = ArgonSealer(key, 8, 1).stretch(normalise(number)[0])
-    return SealedRow(row_key(stretched), replace(patron, pin_check=pin_check(stretched, Pin(PIN))))

@@ -6,12 +6,11 @@ from doorctl.cards.reader import CardReader
 from doorctl.core.masked import (
     CardRead,
     CardUnreadable,
-    Identifier,
-    IdentifierKind,
     KeyPressed,
     Reading,
     Shape,
 )
+from tests.fakes.cards import cpr, plastic
 
 TRACK_1 = b"DOE^JOHN JOHNNY                   ]L\\KKE ALLE 7 3                   4615000"
 TRACK_2 = b"9208100401017023451041173083461010814"
@@ -24,18 +23,8 @@ STRIPE = b"%" + TRACK_1 + b"?;" + TRACK_2 + b"?"
 PIN_LENGTH = 4
 
 
-def card(number: str) -> Identifier:
-    """Return a plastic card's identifier."""
-    return Identifier(IdentifierKind.CARD, number)
-
-
-def cpr(digits: str) -> Identifier:
-    """Return a CPR identifier."""
-    return Identifier(IdentifierKind.CPR, digits)
-
-
 HEALTH_CARD = CardRead((cpr("0101702345"),))
-PLASTIC_CARD = CardRead((card("3000001234"),))
+PLASTIC_CARD = CardRead((plastic("3000001234"),))
 GARBAGE = CardUnreadable(Shape.GARBAGE)
 TOO_LONG = CardUnreadable(Shape.TOO_LONG)
 CUT_OFF = CardUnreadable(Shape.CUT_OFF)

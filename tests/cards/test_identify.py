@@ -27,10 +27,9 @@ from tests.cards.samples import (
     TRACK_2_RANDERS,
     TRACK_3,
     byte_by_byte,
-    card,
-    cpr,
     readings_of,
 )
+from tests.fakes.cards import cpr, plastic
 
 BAD_TRACK_2 = TRACK_2.replace(b"010170", b"320170")
 
@@ -41,7 +40,7 @@ BAD_TRACK_2 = TRACK_2.replace(b"010170", b"320170")
 )
 def test_a_plastic_card_is_its_exact_text(number: str) -> None:
     """Leading zeros, case, inner hyphens and every length from 4 to 24 are kept."""
-    assert identify(number.encode()) == CardRead((card(number),))
+    assert identify(number.encode()) == CardRead((plastic(number),))
 
 
 WOKEN = b"\x00"
@@ -53,7 +52,9 @@ WOKEN = b"\x00"
     [
         *(
             pytest.param(
-                text.encode(), CardRead((card(text), cpr("0101701234"))), id="a barcode may be both"
+                text.encode(),
+                CardRead((plastic(text), cpr("0101701234"))),
+                id="a barcode may be both",
             )
             for text in ("0101701234", "01017012347", "0101701234K", "0101701234K7")
         ),
@@ -61,7 +62,7 @@ WOKEN = b"\x00"
             pytest.param(text, CardRead((cpr("0101701234"),)), id="with a hyphen it is no card")
             for text in (b"010170-1234", b"010170-12347", b"010170-1234K7")
         ),
-        pytest.param(b"3201701234", CardRead((card("3201701234"),)), id="no date, so a card"),
+        pytest.param(b"3201701234", CardRead((plastic("3201701234"),)), id="no date, so a card"),
         pytest.param(b"320170-1234", BAD_DATE, id="meant as a CPR number"),
         pytest.param(b"", None, id="nothing"),
         pytest.param(b" \t ", None, id="blanks"),
@@ -167,7 +168,7 @@ def test_a_plastic_cards_stripe_is_its_bare_text(prefix: bytes, lrc: bytes, besi
 def test_what_a_person_types_follows_the_same_rules() -> None:
     """The command line names people as the reader does."""
     assert normalise(" 010170-1234\n") == (cpr("0101701234"),)
-    assert normalise("0101701234") == (card("0101701234"), cpr("0101701234"))
+    assert normalise("0101701234") == (plastic("0101701234"), cpr("0101701234"))
     assert normalise(STRIPE.decode()) == HEALTH_CARD.identifiers
 
 
@@ -212,22 +213,22 @@ def test_every_plastic_number_reads_as_itself_first(number: str) -> None:
     reading = identify(number.encode())
 
     assert isinstance(reading, CardRead)
-    assert reading.identifiers[0] == card(number)
+    assert reading.identifiers[0] == plastic(number)
 
 
 @pytest.mark.parametrize(
     ("sent", "read"),
     [
-        ("]C03000001234", [card("3000001234")]),
-        ("]A0*AB-1234*", [card("AB-1234")]),
-        ("*3000001234*", [card("3000001234")]),
-        ("A3000001234B", [card("A3000001234B"), card("3000001234")]),
-        ("d3000001234a", [card("d3000001234a"), card("3000001234")]),
-        ("]C00101701234", [card("0101701234"), cpr("0101701234")]),
-        ("A0101701234B", [card("A0101701234B"), card("0101701234"), cpr("0101701234")]),
+        ("]C03000001234", [plastic("3000001234")]),
+        ("]A0*AB-1234*", [plastic("AB-1234")]),
+        ("*3000001234*", [plastic("3000001234")]),
+        ("A3000001234B", [plastic("A3000001234B"), plastic("3000001234")]),
+        ("d3000001234a", [plastic("d3000001234a"), plastic("3000001234")]),
+        ("]C00101701234", [plastic("0101701234"), cpr("0101701234")]),
+        ("A0101701234B", [plastic("A0101701234B"), plastic("0101701234"), cpr("0101701234")]),
         ("*010170-1234*", [cpr("0101701234")]),
-        ("A123B", [card("A123B")]),
-        ("E3000001234E", [card("E3000001234E")]),
+        ("A123B", [plastic("A123B")]),
+        ("E3000001234E", [plastic("E3000001234E")]),
     ],
 )
 def test_a_scanners_own_marks_are_no_part_of_the_number(sent: str, read: list[object]) -> None:

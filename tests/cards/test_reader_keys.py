@@ -19,13 +19,12 @@ from tests.cards.samples import (
     TRACK_2,
     Caller,
     byte_by_byte,
-    card,
-    cpr,
     pressed,
     readings_of,
 )
+from tests.fakes.cards import cpr, plastic
 
-BARCODE = CardRead((card("0101701234"), cpr("0101701234")))
+BARCODE = CardRead((plastic("0101701234"), cpr("0101701234")))
 
 
 def awaiting() -> Caller:
@@ -95,8 +94,8 @@ MANY = "123456789012345"
 @pytest.mark.parametrize(
     ("sent", "read"),
     [
-        pytest.param(b"30000A1234\r", [CardRead((card("30000A1234"),))], id="letters"),
-        pytest.param(MANY.encode() + b"\r", [CardRead((card(MANY),))], id="a long number"),
+        pytest.param(b"30000A1234\r", [CardRead((plastic("30000A1234"),))], id="letters"),
+        pytest.param(MANY.encode() + b"\r", [CardRead((plastic(MANY),))], id="a long number"),
         pytest.param(b"010170-1234\r", [CardRead((cpr("0101701234"),))], id="a hyphen"),
         pytest.param(b"\x020101701234\x03", [BARCODE], id="an open frame keeps its digits"),
         pytest.param(MANY[:MAX_KEYS].encode(), pressed(MANY[:4]), id="as many as can be keys"),
@@ -111,7 +110,7 @@ def test_a_burst_in_an_entry_is_keys_or_a_card(sent: bytes, read: list[Reading])
 @pytest.mark.parametrize(
     ("sent", "read"),
     [
-        pytest.param(b"47110\r", [CardRead((card("47110"),))], id="the shortest plastic card"),
+        pytest.param(b"47110\r", [CardRead((plastic("47110"),))], id="the shortest plastic card"),
         pytest.param(b"47110", [CUT_OFF], id="has an end"),
         pytest.param(b"#" * (MAX_KEYS + 1) + b"\r", [GARBAGE], id="more than a PIN can have"),
         pytest.param(b"####;\r", [GARBAGE], id="a mark among keys"),
@@ -337,7 +336,7 @@ def test_a_code_39_in_one_burst_is_a_card_on_the_keys_line_too(
     first, *keys = caller.readings
 
     assert isinstance(first, CardRead)
-    assert card(number) in first.identifiers
+    assert plastic(number) in first.identifiers
     assert keys == pressed("4711")
 
 

@@ -16,9 +16,7 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from doorctl.core.ports import Seal
 from doorctl.demo.door import Line
-from doorctl.store.keys import key_id, read_key
 from tests.e2e.canaries import PASSWORD, process_files
 from tests.e2e.library import AskingBranch
 from tests.web.branch import LIMIT_S
@@ -161,8 +159,7 @@ class House:
             if path.name.startswith(("installation.", "patrons.db", "branch.db", "visits.db")):
                 path.unlink()
         self.call("init")
-        key = read_key(self.branch.config.secrets.installation_key_file)
-        self.branch.seal = Seal(key_id(key), 8, 1)
+        self.branch.seal = self.branch.sealer.seal
 
     def _trusting(self, identity: tuple[Path, Path] | None) -> ssl.SSLContext:
         made = ssl.create_default_context(cafile=str(self._authority.path))

@@ -8,18 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Protocol
 
-from doorctl.access.patron import SealedRow, pin_check, row_key
-from doorctl.cards.numbers import normalise
-from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.access.patron import SealedRow
 from doorctl.demo.door import Line, shipped
-from doorctl.store.keys import ArgonSealer, read_key
 from tests.e2e.door import Door, until
 from tests.e2e.people import Person
+from tests.fakes.cards import sealed
 from tests.sources import fbs_server, sip2_server
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known
 from tests.sources.sip2_server import INSTITUTION, Sip2Patron, Sip2Script
@@ -160,10 +158,8 @@ class AskingBranch(Branch):
 
     def sealed(self, person: Person, number: int, *, with_pin: bool = True) -> SealedRow:
         """Return somebody's row as the library's server seals it."""
-        key = read_key(self.config.secrets.installation_key_file)
-        stretched = ArgonSealer(key, 8, 1).stretch(_identifier(person))
-        check = pin_check(stretched, Pin(person.pin)) if with_pin else None
-        return replace(row(number, pin_check=check), row_key=row_key(stretched))
+        pin = person.pin if with_pin else None
+        return sealed(self.sealer, person.identifier, row(number).patron, pin)
 
     def snapshot(self, *rows: SealedRow) -> None:
         """Push rows as the whole register, and have them applied."""
@@ -236,12 +232,6 @@ def unlearnt(person: Person, number: int, **changed: Any) -> dict[str, Any]:
     told = person.feed_row(number) | changed
     del told["pincode"]
     return told
-
-
-def _identifier(person: Person) -> Identifier:
-    if person.kind == "CPR":
-        return Identifier(IdentifierKind.CPR, person.number)
-    return normalise(person.number)[0]
 
 
 def _settings(

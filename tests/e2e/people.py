@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.demo.patrons import stripe
 
 TODAY = datetime.now(ZoneInfo("Europe/Copenhagen")).date()
@@ -32,6 +33,11 @@ class Person:
     def swipe(self) -> bytes:
         """What the reader sends."""
         return stripe(self.number) if self.kind == "CPR" else f"{self.number}\r".encode()
+
+    @property
+    def identifier(self) -> Identifier:
+        """What is read of it."""
+        return Identifier(IdentifierKind[self.kind], self.number)
 
     @property
     def wrong_pin(self) -> str:

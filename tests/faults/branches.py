@@ -11,13 +11,14 @@ from pathlib import Path
 
 from doorctl.access.patron import row_key
 from doorctl.core.errors import DoorctlError
-from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.retention import visible_since
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.visit_purge import purge
 from doorctl.store.visits import open_or_create_visits
+from tests.e2e.people import Person
+from tests.fakes.cards import plastic
 from tests.faults.tracing import DOORCTL, Ran, call
 
 CARD = "3000001234"
@@ -57,7 +58,7 @@ class Branch:
         self._config = work / "door.toml"
         self._config.write_text(_CONFIG, encoding="utf-8")
         feed = work / "feed.ndjson"
-        feed.write_text(json.dumps(_patron()) + "\n", encoding="utf-8")
+        feed.write_text(json.dumps(Person(CARD, "8052").feed_row(1001)) + "\n", encoding="utf-8")
         for words in (["init"], ["patrons", "load", str(feed), "--full"]):
             call(self.command(self.before, *words))
         now = datetime.now(UTC)
@@ -87,7 +88,7 @@ class Branch:
 
     def _row_key(self) -> bytes:
         sealer = ArgonSealer(read_key(self.before / "installation.key"), 8, 1)
-        return row_key(sealer.stretch(Identifier(IdentifierKind.CARD, CARD)))
+        return row_key(sealer.stretch(plastic(CARD)))
 
 
 def ended_badly(ran: Ran) -> list[str]:
@@ -154,18 +155,3 @@ def _left(directory: Path) -> list[str]:
         for content in [path.read_bytes()]
         if any(key in content for key in EXPIRED.values())
     ]
-
-
-def _patron() -> dict[str, object]:
-    card = {"identifier": CARD, "identifierType": "CARD", "status": "ACTIVE", "expiryDate": None}
-    return {
-        "patronId": 1001,
-        "identifiers": [card],
-        "pincode": "8052",
-        "resident": True,
-        "birthday": "1970-01-02",
-        "blockStatus": None,
-        "onHold": None,
-        "tags": [],
-        "preferredPickupBranch": "DK-773000",
-    }

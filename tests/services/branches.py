@@ -14,10 +14,9 @@ from doorctl.services import deeds, rights
 from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.installation import initialise
-from doorctl.services.numbers import TakenAs
+from doorctl.services.numbers import TakenAs, own_sealer
 from doorctl.services.rights import Reach
 from doorctl.services.subject import Named
-from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.sync.receive import unguarded
 
@@ -46,9 +45,7 @@ def initialised(directory: Path, *overrides: str) -> Config:
 
 def stretched(app: App, kind: IdentifierKind, number: str) -> StretchedKey:
     """Return ``K`` of a number."""
-    key = read_key(app.config.secrets.installation_key_file)
-    sealer = ArgonSealer(key, app.config.seal.memory_kib, app.config.seal.iterations)
-    return sealer.stretch(Identifier(kind, number))
+    return own_sealer(app.config).stretch(Identifier(kind, number))
 
 
 def key(app: App, kind: IdentifierKind, number: str) -> bytes:
@@ -62,9 +59,7 @@ def register(
     at: datetime = datetime(2026, 1, 1, tzinfo=UTC),
 ) -> None:
     """Have the register know numbers since a time: kind, number, whose."""
-    key_of = read_key(app.config.secrets.installation_key_file)
-    seal = ArgonSealer(key_of, app.config.seal.memory_kib, app.config.seal.iterations).seal
-    writer = open_or_create_patrons(app.storage.patrons_db, seal)
+    writer = open_or_create_patrons(app.storage.patrons_db, own_sealer(app.config).seal)
     writer.apply(
         [SealedRow(key(app, kind, number), Patron(ref)) for kind, number, ref in known],
         full=True,

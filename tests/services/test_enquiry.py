@@ -33,7 +33,8 @@ from doorctl.services.app import App
 from doorctl.services.cards import Explanation, explained, open_register
 from doorctl.services.numbers import Reading, look_up
 from doorctl.sync.receive import unguarded
-from tests.doord.fake_door import CARD, identifier, key_of, resident
+from tests.doord.fake_door import CARD, key_of, resident
+from tests.fakes.cards import plastic
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons, MemoryVisits
@@ -83,7 +84,7 @@ class Desk:
     def why(self, *identifiers: Identifier) -> Explanation:
         """Ask about a card, now."""
         return explained(
-            look_up(readings(*identifiers or (identifier(CARD),)), self.patrons, self.branch),
+            look_up(readings(*identifiers or (plastic(CARD),)), self.patrons, self.branch),
             Now(0.0, self.clock.moment(), None, *self.standing),
             self.policy,
             stamp=self.patrons.stamp(),
@@ -150,7 +151,7 @@ def test_every_failing_check_is_told_and_the_first_is_the_reason(
 
 def test_an_unknown_card_fails_one_check() -> None:
     """There is nothing to ask about it."""
-    found = Desk().why(identifier("3000009999"))
+    found = Desk().why(plastic("3000009999"))
 
     assert failed(found) == ["known"]
     assert found.reason is Reason.UNKNOWN_CARD
@@ -225,7 +226,7 @@ def test_the_time_asked_about_is_another_than_the_time_of_asking() -> None:
     desk = Desk(replace(resident(CARD), valid_until=date(2026, 3, 2)))
     tomorrow = FakeClock(wall=datetime(2026, 3, 3, 12, tzinfo=UTC)).moment()
     found = explained(
-        look_up(readings(identifier(CARD)), desk.patrons, desk.branch),
+        look_up(readings(plastic(CARD)), desk.patrons, desk.branch),
         Now(0.0, tomorrow, None, *OPEN),
         desk.policy,
         stamp=desk.patrons.stamp(),
@@ -279,10 +280,10 @@ def test_a_pass_whose_pin_is_never_asked_for_opens_nothing(
     other = Desk(policy=Policy(require_pin=False), standing=CLOSED)
     other.give(replace(STAFF, needs_pin=False), key_of(number))
 
-    found = desk.why(identifier(number))
+    found = desk.why(plastic(number))
     assert not found.granted
     assert "pass_pin" in failed(found)
-    assert other.why(identifier(number)).granted
+    assert other.why(plastic(number)).granted
 
 
 def test_another_installation_key_is_told_and_not_taken_for_an_unknown_card(tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ from doorctl.services import deeds
 from doorctl.services import subject as rights
 from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread, change
+from doorctl.services.numbers import own_sealer
 from doorctl.services.purging import doors_answers, purge_now
 from doorctl.services.subject import Named
-from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.records import AuditRecords
@@ -58,16 +58,10 @@ HOUR = timedelta(hours=1)
 HOLD = Hold(NOW - HOUR, NOW + HOUR, "2026-17", "burglary", NOW + 9 * HOUR, "eva")
 
 
-def sealer(config: Config) -> ArgonSealer:
-    """Return the branch's sealer."""
-    key = read_key(config.secrets.installation_key_file)
-    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
-
-
 def key(config: Config, number: str) -> bytes:
     """Return the row key of a number as it stands on a card."""
     kind = IdentifierKind.CPR if "-" in number else IdentifierKind.CARD
-    return row_key(sealer(config).stretch(Identifier(kind, number.replace("-", ""))))
+    return row_key(own_sealer(config).stretch(Identifier(kind, number.replace("-", ""))))
 
 
 def register(config: Config) -> list[SealedRow]:
@@ -84,7 +78,7 @@ def push(config: Config, epoch: int) -> None:
     with (
         closing(StoredErasures(config.storage.branch_db)) as erasures,
         closing(
-            open_or_create_patrons(config.storage.patrons_db, sealer(config).seal, erasures)
+            open_or_create_patrons(config.storage.patrons_db, own_sealer(config).seal, erasures)
         ) as writer,
     ):
         apply(writer, register(config), epoch)
@@ -104,7 +98,7 @@ def apply(writer: PatronCacheWriter, rows: list[SealedRow], epoch: int) -> None:
 
 def knows(config: Config, number: str) -> bool:
     """Tell whether the register holds a card."""
-    with closing(PatronCache(config.storage.patrons_db, sealer(config).seal)) as cache:
+    with closing(PatronCache(config.storage.patrons_db, own_sealer(config).seal)) as cache:
         return cache.find(key(config, number)) is not None
 
 
@@ -160,7 +154,7 @@ def owned(request: pytest.FixtureRequest, branch: Config) -> Iterator[Config]:
 def start_web(config: Config, stack: ExitStack) -> None:
     """Own the register and ``branch.db`` as web does."""
     worker = stack.enter_context(ThreadPoolExecutor(1))
-    seal = sealer(config).seal
+    seal = own_sealer(config).seal
     erasures = stack.enter_context(closing(StoredErasures(config.storage.branch_db)))
     writer = worker.submit(
         open_or_create_patrons, config.storage.patrons_db, seal, erasures

@@ -21,9 +21,8 @@ from pathlib import Path
 import click
 
 from doorctl.demo.door import Wires
-from doorctl.store.keys import ArgonSealer, read_key
 from tests.soak.disk import Filling, SmallDisk, SmallFiles, with_own_mounts
-from tests.soak.people import Looking, Pushing, Visits, add_account, order, sealed, visitors
+from tests.soak.people import Looking, Pushing, Visits, add_account, order, rows_of, visitors
 from tests.soak.report import Run, Sampler, told
 from tests.web.branch import Branch
 
@@ -87,10 +86,8 @@ def _lived(root: Path, disk: Filling | None, minutes: float, swipes: int, seed: 
 
 
 def _used(branch: Branch, disk: Filling | None, until_s: float, every_s: float, seed: int) -> Run:
-    key = read_key(branch.config.secrets.installation_key_file)
-    sealer = ArgonSealer(key, branch.seal.memory_kib, branch.seal.iterations)
     people = visitors()
-    pushing = Pushing(branch, list(sealed(people, sealer)))
+    pushing = Pushing(branch, list(rows_of(people, branch.sealer)))
     assert pushing.push() == 200
     visits = Visits(branch.stage, order(people, random.Random(seed)))  # noqa: S311 - no secret
     ready = next(line for line in branch.lines if line["event"] == "ready")

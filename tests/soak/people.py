@@ -12,10 +12,9 @@ from random import Random
 import httpx2
 
 from doorctl.access.panel import Kind, PanelView
-from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
+from doorctl.access.patron import Patron, SealedRow
 from doorctl.accounts.account import Account, Password, Role
 from doorctl.core.errors import DoorctlError
-from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.demo.door import Stage
 from doorctl.rpc.door import PanelOverSocket
 from doorctl.services import deeds
@@ -24,6 +23,7 @@ from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.store.keys import ArgonSealer
 from doorctl.sync.document import Kind as PushKind
+from tests.fakes.cards import plastic, sealed
 from tests.web.branch import Branch, row
 
 ENTITLED = 30
@@ -63,13 +63,11 @@ def visitors() -> list[Visitor]:
     ]
 
 
-def sealed(people: Sequence[Visitor], sealer: ArgonSealer) -> Iterator[SealedRow]:
+def rows_of(people: Sequence[Visitor], sealer: ArgonSealer) -> Iterator[SealedRow]:
     """Yield the rows that a push brings of them."""
     for number, visitor in enumerate(people):
-        stretched = sealer.stretch(Identifier(IdentifierKind.CARD, visitor.card))
-        check = pin_check(stretched, Pin(PIN))
-        patron = replace(visitor.patron, patron_ref=f"soak-{number}", pin_check=check)
-        yield SealedRow(row_key(stretched), patron)
+        patron = replace(visitor.patron, patron_ref=f"soak-{number}")
+        yield sealed(sealer, plastic(visitor.card), patron, PIN)
 
 
 def order(people: Sequence[Visitor], random: Random) -> Iterator[Visitor]:

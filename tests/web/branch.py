@@ -21,11 +21,11 @@ import httpx2
 
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.config import load
-from doorctl.core.ports import Seal
 from doorctl.demo import tether
 from doorctl.demo.door import Line, Wires, shipped
 from doorctl.services.installation import initialise
-from doorctl.store.keys import create_signing_key, key_id, read_key, read_signing_key
+from doorctl.services.numbers import own_sealer
+from doorctl.store.keys import ArgonSealer, create_signing_key, read_signing_key
 from doorctl.sync.document import Kind
 from doorctl.sync.rows import Line as Written
 from tests.e2e.commands import Forking
@@ -67,13 +67,17 @@ class Branch:
         self.stage = Staged(directory, shipped("demo.toml"), settings, wires=wires)
         self.config = load(shipped("demo.toml"), self.stage.options[2::2])
         initialise(self.config)
-        name = key_id(read_key(self.config.secrets.installation_key_file))
-        self.seal = Seal(name, 8, 1)
+        self.seal = self.sealer.seal
         self.lines: list[Line] = []
         self.scheme = "http"
         self.tls: ssl.SSLContext | bool = False
         self._unheard: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def sealer(self) -> ArgonSealer:
+        """What the library's server seals rows with."""
+        return own_sealer(self.config)
 
     def start(self) -> None:
         """Start the web process and wait until it answers."""

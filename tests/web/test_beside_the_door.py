@@ -10,12 +10,10 @@ from dataclasses import replace
 
 import pytest
 
-from doorctl.access.patron import SealedRow, pin_check, row_key
-from doorctl.cards.numbers import normalise
-from doorctl.core.masked import Pin
-from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.access.patron import SealedRow
 from doorctl.sync.rows import Line, Removal
 from tests.e2e.door import Staged
+from tests.fakes.cards import plastic, sealed
 from tests.web.branch import LIMIT_S, Branch, row
 
 CARD = "3000001234"
@@ -56,10 +54,7 @@ def test_a_probe_sees_whether_the_door_decides(branch: Branch) -> None:
 
 def patron(branch: Branch) -> SealedRow:
     """Return the row of the card, as the library's server seals it."""
-    key = read_key(branch.config.secrets.installation_key_file)
-    stretched = ArgonSealer(key, 8, 1).stretch(normalise(CARD)[0])
-    made = row(1, pin_check=pin_check(stretched, Pin(PIN)))
-    return replace(made, row_key=row_key(stretched))
+    return sealed(branch.sealer, plastic(CARD), row(1).patron, PIN)
 
 
 def blocked(branch: Branch) -> SealedRow:

@@ -1,0 +1,26 @@
+"""Cards, and what stands in a register of whoever holds one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.ports import Sealer
+
+
+def plastic(number: str) -> Identifier:
+    """Return a plastic card's identifier."""
+    return Identifier(IdentifierKind.CARD, number)
+
+
+def cpr(number: str) -> Identifier:
+    """Return a health card's identifier."""
+    return Identifier(IdentifierKind.CPR, number)
+
+
+def sealed(sealer: Sealer, card: Identifier, patron: Patron, pin: str | None = None) -> SealedRow:
+    """Return a patron's row as the library's server seals it, with a PIN where there is one."""
+    stretched = sealer.stretch(card)
+    check = None if pin is None else pin_check(stretched, Pin(pin))
+    return SealedRow(row_key(stretched), replace(patron, pin_check=check))
