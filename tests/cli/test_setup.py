@@ -88,9 +88,7 @@ class Machine:
 
     def run(self, answers: str = "answers.toml") -> subprocess.CompletedProcess[str]:
         """Run it to its end; what it calls are processes of their own."""
-        done = COMMANDS.run(self.command(answers)[len(PROGRAM) :], os.environ, "")
-        assert done is not None
-        return done
+        return COMMANDS.run(self.command(answers)[len(PROGRAM) :])
 
     def seen(self) -> dict[str, object]:
         """Return mode, owner and content of all that is there."""

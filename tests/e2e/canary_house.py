@@ -6,7 +6,6 @@ import json
 import signal
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,13 +18,12 @@ import pytest
 from doorctl.demo.door import Line
 from tests.e2e.canaries import PASSWORD, process_files
 from tests.e2e.library import AskingBranch
+from tests.e2e.sender import Sender
 from tests.web.branch import LIMIT_S
 from tests.web.certificates import Authority
 
-SETTINGS: Final = (
-    "policy.pin_length=8",
-    "web.push.removed_floor=9",
-)
+PIN_LENGTH: Final = ("--set", "policy.pin_length=8")
+SETTINGS: Final = (PIN_LENGTH[1], "web.push.removed_floor=9")
 ON_SCREEN: Final = ("keypad.port=", "panel.keypad=true")
 
 
@@ -44,9 +42,9 @@ class House:
 
     def __init__(self, root: Path, pins: Path) -> None:
         self.root = root
-        self.given, self.handed_out = root / "given", root / "handed-out"
-        keys, storage, self._sender = root / "keys", root / "storage", root / "sender"
-        for path in (self.given, self.handed_out, keys, storage, self._sender, root / "home"):
+        self.handed_out = root / "handed-out"
+        keys, storage, sender = root / "keys", root / "storage", root / "sender"
+        for path in (self.handed_out, keys, storage, sender, root / "home"):
             path.mkdir()
         self._authority = Authority(keys, "authority")
         certificate, key = self._authority.issue("branch")
@@ -61,6 +59,8 @@ class House:
         self.branch.scheme = "https"
         self.branch.tls = self._trusting(self._authority.issue("sender"))
         self._init()
+        self._sender = Sender.of(sender, self.branch, self._authority)
+        self.given = sender / "exports"
 
     @contextmanager
     def of(self, process: str) -> Iterator[None]:
@@ -84,15 +84,11 @@ class House:
 
     def push(self, *rows: Mapping[str, Any], code: int = 0) -> None:
         """Export rows as the whole register, and push them as the library's server does."""
-        export = self.given / f"{len(self.printed):04}-full.ndjson"
-        export.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        words = ("sync", "push", "--json", "--approved-by", "test", "--full")
+        self._sender.export(f"{len(self.printed):04}-full.ndjson", *rows)
+        words = ("sync", "push", "--json", "--approved-by", "test", "--full", *PIN_LENGTH)
         with self.of("sender"):
             done = subprocess.run(
-                [sys.executable, "-m", "doorctl", *words, "--config", str(self._sync_toml())],
-                capture_output=True,
-                check=False,
-                timeout=2 * LIMIT_S,
+                self._sender.command(*words), capture_output=True, check=False, timeout=2 * LIMIT_S
             )
         self.printed[f"{len(self.printed)} sync"] = done.stdout + done.stderr
         assert done.returncode == code, done.stdout + done.stderr
@@ -166,37 +162,6 @@ class House:
         if identity is not None:
             made.load_cert_chain(*identity)
         return made
-
-    def _sync_toml(self) -> Path:
-        keys, config = self.root / "keys", self._sender / "sync.toml"
-        config.write_text(
-            f"""
-            [branch]
-            name = "Biblioteket"
-            id = "sender"
-            [secrets]
-            installation_key_file = "{self.branch.config.secrets.installation_key_file}"
-            [seal]
-            memory_kib = 8
-            iterations = 1
-            [policy]
-            pin_length = 8
-            [clock]
-            trust = "always"
-            [sync]
-            feed = "{self.given}"
-            signing_key_file = "{self.branch.directory / "push.key"}"
-            state_directory = "state"
-            [[sync.targets]]
-            branch = "demo"
-            url = "https://127.0.0.1:{self.branch.port}"
-            ca_file = "{self._authority.path}"
-            certificate_file = "{keys / "sender.pem"}"
-            key_file = "{keys / "sender.key"}"
-            """,
-            encoding="utf-8",
-        )
-        return config
 
 
 def in_days(days: int) -> str:

@@ -1,8 +1,8 @@
-"""``python -m tests.e2e.commands``: imports doorctl once, then forks.
+"""``python -m tests.e2e.commands [MODULE]``: imports doorctl once, then forks.
 
-Each command is a process of its own, with its own environment and streams, as from a shell. What it
-is spared is half a second of imports, which :mod:`tests.e2e.test_usage` proves for every command.
-So are a door and a web process that are started as ``forked``; they are tethered as any other is.
+Each command, door or web process is a process of its own, with its own environment and streams, as
+from a shell. What it is spared is half a second of imports, which :mod:`tests.e2e.test_usage`
+proves for every command. Doors and web processes are tethered as any other is.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import doorctl.cli
@@ -32,67 +32,12 @@ import doorctl.demo
 import doorctl.services
 
 ROOT = Path(__file__).parents[2]
-STREAMS = (os.O_RDONLY, os.O_WRONLY | os.O_APPEND, os.O_WRONLY | os.O_APPEND)
-
-
-class Commands:
-    """Runs commands, one after the other; thread-safe.
-
-    `over` is laid over the environment of the process that forks.
-    """
-
-    def __init__(self, **over: str) -> None:
-        self._over = over
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-
-    def run(
-        self, words: Sequence[str], environment: Mapping[str, str], stdin: str
-    ) -> subprocess.CompletedProcess[str] | None:
-        """Run one to its end; None while another one runs, which may be what that one waits for."""
-        if not self._lock.acquire(blocking=False):
-            return None
-        try:
-            return self._run(words, environment, stdin)
-        finally:
-            self._lock.release()
-
-    def _run(
-        self, words: Sequence[str], environment: Mapping[str, str], stdin: str
-    ) -> subprocess.CompletedProcess[str]:
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.e2e.commands"],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                encoding="utf-8",
-                # Streams that a module took hold of when it was imported are the command's too.
-                env={**os.environ, "PYTHONIOENCODING": "utf-8", **self._over},
-            )
-            atexit.register(self._process.communicate)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with tempfile.TemporaryDirectory() as name:
-            files = [Path(name, stream) for stream in ("in", "out", "err")]
-            for file in files:
-                file.write_text(stdin if file.name == "in" else "", encoding="utf-8")
-            asked = {
-                "words": list(words),
-                "environment": dict(environment),
-                "directory": str(Path.cwd()),
-                "files": [str(file) for file in files],
-            }
-            print(json.dumps(asked), file=self._process.stdin, flush=True)
-            code = int(self._process.stdout.readline())
-            told = [file.read_text(encoding="utf-8", errors="replace") for file in files[1:]]
-        return subprocess.CompletedProcess(words, code, *told)
 
 
 class Forked:
-    """A door's process from `Forking`, with those methods of a `Popen` that a `Stage` uses."""
+    """A process from `Forking`, with those methods of a `Popen` that a `Stage` uses."""
 
-    def __init__(self, pid: int, stdout: BinaryIO, code: int) -> None:
+    def __init__(self, pid: int, code: int, stdout: BinaryIO | None = None) -> None:
         self.pid = pid
         self.stdout = stdout
         self._code = code
@@ -123,51 +68,86 @@ class Forked:
 
 
 class Forking:
-    """Starts doors, or web processes, from one that has imported their module. One thread.
+    """Starts processes from one that has imported a module, or what commands need. Thread-safe.
 
     `over` is laid over the environment of that one.
     """
 
-    def __init__(self, module: str, **over: str) -> None:
+    def __init__(self, *module: str, **over: str) -> None:
         self._module, self._over = module, over
+        self._lock = threading.Lock()
         self._asking: socket.socket | None = None
 
     def start(
         self, words: Sequence[str], environment: Mapping[str, str], stdin: int, stderr: int
     ) -> Forked:
-        """Start one command, whose stdout is the process's."""
-        if self._asking is None:
-            self._asking, theirs = socket.socketpair()
-            with theirs:
-                asked_on = str(theirs.fileno())
-                command = [sys.executable, "-m", "tests.e2e.commands", asked_on, self._module]
-                environment_of_it = {**os.environ, **self._over}
-                process = subprocess.Popen(
-                    command, cwd=ROOT, pass_fds=(theirs.fileno(),), env=environment_of_it
-                )
-            # It ends when nobody can ask any more.
-            atexit.register(process.wait)
-            atexit.register(self._asking.close)
+        """Start a door or a web process, whose stdout is a pipe and whose stdin its tether."""
         reading, writing = os.pipe()
-        code, ended = os.pipe()
+        pid, code = self._fork(words, environment, (stdin, writing, stderr), tethered=True)
+        os.close(writing)
+        return Forked(pid, code, os.fdopen(reading, "rb"))
+
+    def run(
+        self, words: Sequence[str], environment: Mapping[str, str] = os.environ, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        with ExitStack() as stack:
+            files = [
+                stack.enter_context(TemporaryFile("w+", encoding="utf-8", errors="replace"))
+                for _ in range(3)
+            ]
+            files[0].write(stdin)
+            files[0].seek(0)
+            streams = [file.fileno() for file in files]
+            code = Forked(*self._fork(words, environment, streams, tethered=False)).wait()
+            for file in files:
+                file.seek(0)
+            return subprocess.CompletedProcess(words, code, *(file.read() for file in files[1:]))
+
+    def _fork(
+        self,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        streams: Sequence[int],
+        *,
+        tethered: bool,
+    ) -> tuple[int, int]:
+        """Return the process's number, and where its exit code will be read."""
         asked = {
             "words": list(words),
             "environment": dict(environment),
             "directory": str(Path.cwd()),
+            "tethered": tethered,
         }
         written = json.dumps(asked).encode()
-        given = [stdin, writing, stderr, ended]
-        socket.send_fds(self._asking, [struct.pack("!I", len(written))], given)
-        self._asking.sendall(written)
-        os.close(writing)
+        code, ended = os.pipe()
+        with self._lock:
+            asking = self._asking = self._asking or self._begin()
+            socket.send_fds(asking, [struct.pack("!I", len(written))], [*streams, ended])
+            asking.sendall(written)
+            pid = int(asking.recv(16))
         os.close(ended)
-        pid = int(self._asking.recv(16))
-        return Forked(pid, os.fdopen(reading, "rb"), code)
+        return pid, code
+
+    def _begin(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "tests.e2e.commands", str(theirs.fileno())]
+            process = subprocess.Popen(
+                [*command, *self._module],
+                cwd=ROOT,
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, **self._over},
+            )
+        # It ends when nobody can ask any more.
+        atexit.register(process.wait)
+        atexit.register(ours.close)
+        return ours
 
 
-def fork_processes(asking: socket.socket, module: str) -> None:
+def fork_processes(asking: socket.socket) -> None:
     """Fork for each one that is asked for, and tell each one's end, until nobody asks any more."""
-    importlib.import_module(module)
+    # Or each fork looks through all of it when it ends, which takes longer than what it does.
     gc.freeze()
     children: dict[int, tuple[int, int]] = {}
     while True:
@@ -189,14 +169,7 @@ def fork_processes(asking: socket.socket, module: str) -> None:
                     os.close(descriptor)
                 for _, ended in children.values():
                     os.close(ended)
-                _take(asked, given[:3])
-                # Those of the parent are files, in which one can seek.
-                sys.stdin, sys.stdout, sys.stderr = (
-                    open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
-                    for number, mode in enumerate("rww")
-                )
-                sys.argv = ["doorctl", *asked["words"]]
-                doorctl.demo.main()
+                _become(asked, given[:3])
                 return
             for descriptor in given[:3]:
                 os.close(descriptor)
@@ -204,33 +177,8 @@ def fork_processes(asking: socket.socket, module: str) -> None:
             asking.sendall(str(pid).encode())
 
 
-def serve() -> None:
-    """Fork for each line on stdin, and answer with an exit code as `subprocess` tells it."""
-    importlib.import_module("doorctl.wiring.sync")
-    for room in (doorctl.cli, doorctl.services):
-        for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
-            importlib.import_module(module.name)
-    # Or each fork looks through all of it when it ends, which takes longer than what it does.
-    gc.freeze()
-    # Not by `sys.stdin`, which is the command's.
-    for line in open(0, encoding="utf-8", closefd=False):  # noqa: SIM115
-        pid = os.fork()
-        if not pid:
-            _become(json.loads(line))
-            return
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        print(code, flush=True)  # noqa: T201 - to the tests
-
-
-def _become(asked: Mapping[str, Any]) -> None:
+def _become(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
     """Run a command as `python -m doorctl` does; it ends with this process."""
-    _take(asked, [os.open(*stream) for stream in zip(asked["files"], STREAMS, strict=True)])
-    sys.argv = ["doorctl", *asked["words"]]
-    runpy.run_module("doorctl", run_name="__main__", alter_sys=True)
-
-
-def _take(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
-    """Take over the environment, the directory and the three standard streams."""
     os.environ.clear()
     os.environ.update(asked["environment"])
     os.chdir(asked["directory"])
@@ -238,10 +186,29 @@ def _take(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
     for number, opened in enumerate(streams):
         os.dup2(opened, number)
         os.close(opened)
+    # Those of the parent are files, in which one can seek.
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+        for number, mode in enumerate("rww")
+    )
+    sys.argv = ["doorctl", *asked["words"]]
+    if asked["tethered"]:
+        doorctl.demo.main()
+    else:
+        runpy.run_module("doorctl", run_name="__main__", alter_sys=True)
+
+
+def import_commands() -> None:
+    """Import what any command may need."""
+    importlib.import_module("doorctl.wiring.sync")
+    for room in (doorctl.cli, doorctl.services):
+        for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
+            importlib.import_module(module.name)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        fork_processes(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
+    if sys.argv[2:]:
+        importlib.import_module(sys.argv[2])
     else:
-        serve()
+        import_commands()
+    fork_processes(socket.socket(fileno=int(sys.argv[1])))

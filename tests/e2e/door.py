@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Self, TypeVar, cast
 from doorctl.access.patron import KEY_BYTES
 from doorctl.demo import tether
 from doorctl.demo.door import LIMIT_S, Line, Stage
-from tests.e2e.commands import Commands, Forking
+from tests.e2e.commands import Forking
 from tests.e2e.people import Person
 
 KEY_GAP_S = 0.05
@@ -45,7 +45,7 @@ LEFT_ALONE = {CONTACT: 0, EXIT: 1, FIRE: 0, OTHER_DOOR: 0}
 """The levels of a door that is shut, with nobody at the button, no fire, and the other shut."""
 
 T = TypeVar("T")
-COMMANDS = Commands()
+COMMANDS = Forking()
 DOORS = Forking("doorctl.wiring.door")
 
 
@@ -108,11 +108,10 @@ class Staged(Stage):
         self, *words: str, stdin: str = "", aloud: bool = False
     ) -> subprocess.CompletedProcess[str]:
         """Run one command to its end, in a fork of a process that has imported doorctl."""
-        done = None
-        if self.calls_forked and self._as_usual and not aloud:
-            environment = {**os.environ, **self.environment()}
-            done = self.commands.run([*words, *self.options], environment, stdin)
-        return super().call(*words, stdin=stdin, aloud=aloud) if done is None else done
+        if not self.calls_forked or not self._as_usual or aloud:
+            return super().call(*words, stdin=stdin, aloud=aloud)
+        environment = {**os.environ, **self.environment()}
+        return self.commands.run([*words, *self.options], environment, stdin)
 
 
 class Door(Staged):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import Commands, Forking
+from tests.e2e.commands import Forking
 from tests.e2e.conftest import IMPATIENT, LOADED, Loaded
 from tests.e2e.door import WIRED, until
 from tests.e2e.evening import Evening, begins, built
@@ -150,7 +150,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Even
     """Build the clock once, and keep the doors that evenings share, by their settings."""
     library = Evening.library = built(tmp_path_factory.mktemp("clock"))
     Evening.doors = Forking("doorctl.wiring.door", LD_PRELOAD=str(library))
-    Evening.commands = Commands(LD_PRELOAD=str(library))
+    Evening.commands = Forking(LD_PRELOAD=str(library))
     kept: dict[str, Evening] = {}
     with ExitStack() as stack:
         yield kept

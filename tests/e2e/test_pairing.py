@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.door import COMMANDS
-from tests.e2e.test_sync import patron
+from tests.e2e.sender import patron
 from tests.sources.http_server import free_port
 from tests.web.certificates import Authority
 
@@ -31,9 +30,7 @@ TYPED = (
 
 def call(config: Path, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command on the machine whose configuration it is."""
-    done = COMMANDS.run([*words, "--config", str(config)], os.environ, typed)
-    assert done is not None
-    return done
+    return COMMANDS.run([*words, "--config", str(config)], stdin=typed)
 
 
 def said(config: Path, *words: str, typed: str = "") -> str:

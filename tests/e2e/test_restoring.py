@@ -87,7 +87,6 @@ class Card:
         environment = {**os.environ, "PATH": path or os.environ["PATH"]}
         whole = [*words, f"--config={self.etc / 'doorctl.toml'}"]
         done = COMMANDS.run(whole, environment, stdin)
-        assert done is not None
         assert (done.returncode == 0) is ok, done.stderr
         return done
 

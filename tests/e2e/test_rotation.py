@@ -6,13 +6,10 @@ cards, passes, codes and counts of wrong PINs.
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
 import signal
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import date, timedelta
@@ -23,12 +20,12 @@ import pytest
 
 from doorctl.access.patron import KEY_BYTES
 from doorctl.store.keys import read_signing_key
-from tests.e2e.door import COMMANDS
-from tests.e2e.test_sync import patron
+from tests.e2e.sender import Sender, patron
 from tests.web.branch import LIMIT_S, Branch, rows
 
 ENTITLED, BANNED, GUESSED, STRANGER = "3000000001", "3000000002", "3000000003", "3000009999"
 PIN = "4711"
+FULL = "01-full.ndjson"
 OTHER_KEY = "its installation key is none that is in use here, so it was sent nothing"
 
 
@@ -93,60 +90,23 @@ class House(Branch):
             self.stage.keypad.send(key.encode())
 
 
-class Library:
-    """The library's server with its sender."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        (directory / "exports").mkdir()
-        self.target()
-        self.call("sync", "init")
-
-    def target(self, *houses: House) -> None:
-        """Push to these from now on; to somebody who is never there where there are none."""
-        named = [(one.name, one.port) for one in houses] or [("nobody", 9)]
-        targets = "".join(
-            f'[[sync.targets]]\nbranch = "{name}"\nurl = "http://127.0.0.1:{port}"\n'
-            for name, port in named
-        )
-        (self.directory / "sync.toml").write_text(
-            '[branch]\nname = "Biblioteket"\nid = "sender"\n'
-            '[secrets]\ninstallation_key_file = "installation.key"\n'
-            '[seal]\nmemory_kib = 8\niterations = 1\n[clock]\ntrust = "always"\n'
-            '[sync]\nfeed = "exports"\nsigning_key_file = "signing.key"\n'
-            f'state_directory = "state"\n{targets}',
-            encoding="utf-8",
-        )
-
-    def export(self, *numbers: int) -> None:
-        """Have the library system export these patrons, and nobody else."""
-        lines = "".join(json.dumps(patron(number)) + "\n" for number in numbers)
-        (self.directory / "exports" / "01-full.ndjson").write_text(lines, encoding="utf-8")
-
-    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the sender's."""
-        config = str(self.directory / "sync.toml")
-        done = COMMANDS.run([*words, "--config", config], os.environ, "")
-        assert done is not None
-        return done
-
-    def push(self, *words: str, code: int = 0) -> dict[str, Any]:
-        """Push and return the report, with each branch under its name."""
-        done = self.call("sync", "push", "--json", *words)
-        assert done.returncode == code, done.stdout + done.stderr
-        report: dict[str, Any] = json.loads(done.stdout)
-        return {**report, **{one["branch"]: one for one in report["branches"]}}
-
-
 @pytest.fixture
-def library(tmp_path: Path) -> Library:
-    """A sender without branches."""
-    return Library(tmp_path)
+def library(tmp_path: Path) -> Sender:
+    """The library's server; it pushes to somebody who is never there."""
+    sender = Sender(tmp_path)
+    sender.target({"branch": "nobody", "url": "http://127.0.0.1:9"})
+    sender.call("sync", "init")
+    return sender
+
+
+def target(library: Sender, *houses: House) -> None:
+    """Have the library push to these from now on."""
+    library.target(*({"branch": one.name, "url": f"http://127.0.0.1:{one.port}"} for one in houses))
 
 
 @pytest.fixture
 def house(
-    library: Library, tmp_path_factory: pytest.TempPathFactory
+    library: Sender, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], House]]:
     """Make branches that have the sender's key of the moment, and end with the test."""
     with ExitStack() as stack:
@@ -160,7 +120,7 @@ def house(
         yield made
 
 
-def carried(library: Library, house: House) -> str:
+def carried(library: Sender, house: House) -> str:
     """Carry the next key to a branch, and return where it lies there."""
     copy = house.directory / "from-the-library.key"
     shutil.copy2(library.directory / "installation.key.next", copy)
@@ -175,7 +135,7 @@ def guide() -> list[list[str]]:
 
 
 def test_after_a_theft(  # noqa: PLR0915 -- one story
-    library: Library, house: Callable[[str], House]
+    library: Sender, house: Callable[[str], House]
 ) -> None:
     """The guide of systemd/README.md, step by step, with one branch that hears of it late.
 
@@ -185,9 +145,9 @@ def test_after_a_theft(  # noqa: PLR0915 -- one story
     rotate, adopt, push = guide()
     assert push == ["sync", "push"]
     rotate = [word.replace("BRANCH", "stolen") for word in rotate]
-    library.export(1, 2, 3)
+    library.export(FULL, *map(patron, (1, 2, 3)))
     oest, syd = house("oest"), house("syd")
-    library.target(oest, syd)
+    target(library, oest, syd)
     for one in (oest, syd):
         one.open_up()
     library.push("--approved-by", "B. Hansen")
@@ -204,9 +164,9 @@ def test_after_a_theft(  # noqa: PLR0915 -- one story
     # The stolen one is out of the targets before the key is made, and is told so if it is not.
     stolen = house("stolen")
     stolen.start()
-    library.target(oest, syd, stolen)
+    target(library, oest, syd, stolen)
     refused = library.call(*rotate)
-    library.target(oest, syd)
+    target(library, oest, syd)
     made, again = (
         library.call(*rotate),
         library.call("keys", "rotate"),
@@ -218,7 +178,7 @@ def test_after_a_theft(  # noqa: PLR0915 -- one story
     assert (library.directory / "installation.key.next").stat().st_mode & 0o777 == 0o600
 
     # Pushes go on as before while no branch has it.
-    library.export(1, 2, 3, 4)
+    library.export(FULL, *map(patron, (1, 2, 3, 4)))
     between = library.push()
     assert between["old_key_for"] == ["oest", "syd"]
     assert between["oest"]["kind"] == between["syd"]["kind"] == "changes"
@@ -260,7 +220,7 @@ def test_after_a_theft(  # noqa: PLR0915 -- one story
 
     # The other one was away for a week: its register is what it was, and it is not waited for.
     syd.end()
-    library.export(1, 2, 3, 4, 5)
+    library.export(FULL, *map(patron, (1, 2, 3, 4, 5)))
     assert library.push(code=1)["old_key_for"] == ["syd"]
     syd.stage.cut()
     syd.said("keys", "adopt", carried(library, syd))
@@ -274,7 +234,7 @@ def test_after_a_theft(  # noqa: PLR0915 -- one story
     assert library.push()["old_key_for"] is None
 
     # Even as a target the stolen one is sent nothing, and says nothing that is believed.
-    library.target(oest, syd, stolen)
+    target(library, oest, syd, stolen)
     told = library.push(code=1)
     assert OTHER_KEY in told["stolen"]["why"]
     assert stolen.held()["epoch"] == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sqlite3
 import subprocess
@@ -12,74 +11,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e.door import COMMANDS, looked_at
+from tests.e2e.door import looked_at
+from tests.e2e.sender import Sender, patron
 from tests.web.branch import Branch
 from tests.web.certificates import Authority
-
-
-class SenderDirectory:
-    """A sender's directory for a branch that runs.
-
-    `directory`: an empty one; `branch`: whose keys it has; `authority`: issues its certificate.
-    """
-
-    def __init__(self, directory: Path, branch: Branch, authority: Authority) -> None:
-        self.directory = directory
-        certificate, key = authority.issue("sender")
-        (directory / "sync.toml").write_text(
-            f"""
-            [branch]
-            name = "Biblioteket"
-            id = "sender"
-            [secrets]
-            installation_key_file = "{branch.config.secrets.installation_key_file}"
-            [seal]
-            memory_kib = 8
-            iterations = 1
-            [clock]
-            trust = "always"
-            [sync]
-            feed = "exports"
-            signing_key_file = "{branch.directory / "push.key"}"
-            state_directory = "state"
-            [[sync.targets]]
-            branch = "demo"
-            url = "https://127.0.0.1:{branch.port}"
-            ca_file = "{authority.path}"
-            certificate_file = "{certificate}"
-            key_file = "{key}"
-            """,
-            encoding="utf-8",
-        )
-        (directory / "exports").mkdir()
-
-    def export(self, name: str, *patrons: dict[str, Any]) -> None:
-        """Put an export where the sender looks for it."""
-        lines = "".join(json.dumps(patron) + "\n" for patron in patrons)
-        (self.directory / "exports" / name).write_text(lines, encoding="utf-8")
-
-    def command(self, *words: str) -> list[str]:
-        """Return the command line of ``doorctl sync``."""
-        config = str(self.directory / "sync.toml")
-        return [sys.executable, "-m", "doorctl", "sync", *words, "--config", config]
-
-    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run ``doorctl sync``, in a fork of a process that has imported it."""
-        done = COMMANDS.run(self.command(*words)[3:], os.environ, "")
-        assert done is not None
-        return done
-
-    def push(self, *words: str) -> dict[str, Any]:
-        """Push and return what the one branch got; everything must have gone well."""
-        done = self.call("push", "--json", *words)
-        assert done.returncode == 0, done.stdout + done.stderr
-        report: dict[str, Any] = json.loads(done.stdout)
-        (branch,) = report["branches"]
-        return dict(branch)
 
 
 @pytest.fixture(scope="module")
@@ -110,16 +48,9 @@ def branch(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
 
 
 @pytest.fixture
-def sender(tmp_path: Path, branch: Branch, authority: Authority) -> SenderDirectory:
+def sender(tmp_path: Path, branch: Branch, authority: Authority) -> Sender:
     """A sender that remembers nothing, whatever the branch holds."""
-    return SenderDirectory(tmp_path, branch, authority)
-
-
-def patron(number: int, *, pin: str = "4711") -> dict[str, Any]:
-    """An invented row of the library system's export."""
-    card = {"identifier": str(3_000_000_000 + number), "identifierType": "CARD", "status": "ACTIVE"}
-    row = {"patronId": number, "identifiers": [card], "pincode": pin, "resident": True}
-    return {**row, "birthday": "1970-01-01"}
+    return Sender.of(tmp_path, branch, authority)
 
 
 def held(branch: Branch) -> tuple[int, set[str]]:
@@ -130,7 +61,7 @@ def held(branch: Branch) -> tuple[int, set[str]]:
         return epoch, {ref for (ref,) in database.execute("SELECT patron_ref FROM patrons")}
 
 
-def test_no_half_made_file_is_ever_seen(sender: SenderDirectory) -> None:
+def test_no_half_made_file_is_ever_seen(sender: Sender) -> None:
     """Not by whoever looks all the time, beside a sender's first push."""
     sender.export("01-full.ndjson", *map(patron, (1, 2, 3)))
     push = partial(sender.push, "--approved-by", "B. Hansen")
@@ -138,13 +69,13 @@ def test_no_half_made_file_is_ever_seen(sender: SenderDirectory) -> None:
     assert looked_at(sender.directory / "state", push) == ({"outbox.db"}, [])
 
 
-def test_a_day_of_a_sender(sender: SenderDirectory, branch: Branch) -> None:
+def test_a_day_of_a_sender(sender: Sender, branch: Branch) -> None:
     """Everything first, then what has changed, then nothing; the branch's database agrees."""
     sender.export("01-full.ndjson", *map(patron, (1, 2, 3, 4)))
-    first = sender.push("--approved-by", "B. Hansen")
+    first = sender.push("--approved-by", "B. Hansen")["demo"]
     sender.export("02-changes.ndjson", patron(1, pin="0815"), {**patron(2), "identifiers": []})
-    second = sender.push()
-    third = sender.push()
+    second = sender.push()["demo"]
+    third = sender.push()["demo"]
 
     assert (first["kind"], first["cards"], first["removed"]) == ("snapshot", 4, 0)
     assert (second["kind"], second["cards"], second["removed"]) == ("changes", 1, 1)
@@ -164,7 +95,7 @@ def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, authority: Authority)
     (tmp_path / "branch").mkdir()
     (tmp_path / "sender").mkdir()
     branch = made(tmp_path / "branch", authority)
-    sender = SenderDirectory(tmp_path / "sender", branch, authority)
+    sender = Sender.of(tmp_path / "sender", branch, authority)
     branch.start()
     for count in (1, 2, 3):
         sender.export("01-full.ndjson", *map(patron, range(1, count + 1)))
@@ -181,11 +112,14 @@ def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, authority: Authority)
         log.execute("UPDATE sqlite_sequence SET seq = 1 WHERE name = 'audit'")
         log.commit()
     branch.start()
-    told = sender.call("push")
+    told = sender.call("sync", "push")
     sender.export("01-full.ndjson", *map(patron, range(1, 5)))
-    again = sender.call("push", "--json")
-    misspelt = sender.call("push", "--audit-confirmed", "dmeo")
-    confirmed, after = sender.call("push", "--audit-confirmed", "demo"), sender.call("push")
+    again = sender.call("sync", "push", "--json")
+    misspelt = sender.call("sync", "push", "--audit-confirmed", "dmeo")
+    confirmed, after = (
+        sender.call("sync", "push", "--audit-confirmed", "demo"),
+        sender.call("sync", "push"),
+    )
     patrons = held(branch)[1]
     branch.end()
 
@@ -201,7 +135,7 @@ def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, authority: Authority)
     assert "audit_rewritten" not in confirmed.stderr + after.stderr
 
 
-def test_a_dry_run(sender: SenderDirectory, branch: Branch) -> None:
+def test_a_dry_run(sender: Sender, branch: Branch) -> None:
     """Says what would be sent and changes nothing, here or there.
 
     Bug (mission review): a dry run said what would be sent and not that the branch would refuse
@@ -210,7 +144,7 @@ def test_a_dry_run(sender: SenderDirectory, branch: Branch) -> None:
     before = held(branch)
     sender.export("01-full.ndjson", *map(patron, (1, 2, 3, 4)))
 
-    done = sender.call("push", "--dry-run")
+    done = sender.call("sync", "push", "--dry-run")
 
     assert done.returncode == 0
     assert "demo (from 14 years): would be sent all rows: 4 cards, 0 patrons" in done.stdout
@@ -220,7 +154,7 @@ def test_a_dry_run(sender: SenderDirectory, branch: Branch) -> None:
 
 @pytest.mark.parametrize(("age", "taken"), [(13, False), (15, True)])
 def test_a_branch_with_an_age_limit_of_its_own(
-    sender: SenderDirectory, branch: Branch, age: int, *, taken: bool
+    sender: Sender, branch: Branch, age: int, *, taken: bool
 ) -> None:
     """Its table says so and the manifest too; a dry run shows a limit that the branch refuses.
 
@@ -229,11 +163,11 @@ def test_a_branch_with_an_age_limit_of_its_own(
     Bug (mission review): a target's age limit above the branch's own kept out patrons in
     between, and no run said so.
     """
-    with (sender.directory / "sync.toml").open("a", encoding="utf-8") as file:
+    with sender.config.open("a", encoding="utf-8") as file:
         file.write(f"minimum_age = {age}\n")
     sender.export("01-full.ndjson", *map(patron, (1, 2, 3, 4)))
 
-    done = sender.call("push", "--dry-run")
+    done = sender.call("sync", "push", "--dry-run")
 
     assert f"demo (from {age} years): would " in done.stdout
     above = "demo lets in from 14 years, but its rows say from 15: " in done.stderr
@@ -241,9 +175,9 @@ def test_a_branch_with_an_age_limit_of_its_own(
     if not taken:
         assert "minimum age of 13, so this branch, which asks for 14" in done.stdout
         return
-    pushed = sender.call("push", "--approved-by", "B. Hansen")
+    pushed = sender.call("sync", "push", "--approved-by", "B. Hansen")
     assert "; see its minimum_age in sync.targets\n" in pushed.stderr
-    told = sender.push()
+    told = sender.push()["demo"]
     assert (told["minimum_age"], told["minimum_age_there"]) == (15, 14)
     with closing(sqlite3.connect(branch.config.storage.directory / "patrons.db")) as database:
         assert database.execute("SELECT minimum_age FROM cache").fetchall() == [(15,)]
@@ -260,14 +194,13 @@ def test_the_signing_key_is_changed_once_every_branch_believes_the_next(
     for name in ("branch", "sender"):
         (tmp_path / name).mkdir()
     branch = made(tmp_path / "branch", authority)
-    sender = SenderDirectory(tmp_path / "sender", branch, authority)
+    sender = Sender.of(tmp_path / "sender", branch, authority)
     old = branch.directory / "push.key"
     key, new = old.read_bytes(), branch.directory / "push-next.pub"
-    rotate = [*sender.command()[:3], "keys", "rotate", "--signing", *sender.command()[4:]]
     sender.export("01-full.ndjson", *map(patron, (1, 2, 3)))
 
     def told() -> tuple[int, str]:
-        done = subprocess.run(rotate, capture_output=True, text=True, check=False, timeout=60)
+        done = sender.call("keys", "rotate", "--signing")
         return done.returncode, done.stdout + done.stderr
 
     branch.start()
@@ -288,18 +221,18 @@ def test_the_signing_key_is_changed_once_every_branch_believes_the_next(
     assert old.read_bytes() != key
     assert not list(branch.directory.glob("push-next*"))
     sender.export("02-changes.ndjson", patron(1, pin="0815"))
-    assert sender.push()["kind"] == "changes"
+    assert sender.push()["demo"]["kind"] == "changes"
     branch.end()
 
 
-def test_a_guarded_push_waits_for_somebody(sender: SenderDirectory, branch: Branch) -> None:
+def test_a_guarded_push_waits_for_somebody(sender: Sender, branch: Branch) -> None:
     """A branch that would lose many keeps what it has, and says why, until it is approved."""
     sender.export("01-full.ndjson", *map(patron, range(1, 10)))
     sender.push("--approved-by", "B. Hansen")
     before = held(branch)
     sender.export("01-full.ndjson", *map(patron, range(1, 5)))
 
-    rehearsed, done = sender.call("push", "--dry-run"), sender.call("push")
+    rehearsed, done = sender.call("sync", "push", "--dry-run"), sender.call("sync", "push")
 
     assert rehearsed.returncode == 1
     assert "demo (from 14 years): would not be up to date: it does not bel" in rehearsed.stdout
@@ -309,7 +242,7 @@ def test_a_guarded_push_waits_for_somebody(sender: SenderDirectory, branch: Bran
     assert "it would shut out 5 of 9 cards (5 removed)" in done.stdout
     assert done.stderr.splitlines()[-1] == ("doorctl: not up to date: 1 of 1 branches (demo)")
     assert held(branch) == before
-    assert sender.push("--approved-by", "B. Hansen")["removed"] == 5
+    assert sender.push("--approved-by", "B. Hansen")["demo"]["removed"] == 5
     assert len(held(branch)[1]) == 4
 
 
@@ -317,13 +250,13 @@ def test_a_guarded_push_waits_for_somebody(sender: SenderDirectory, branch: Bran
     ("words", "streams"), [((), ">/dev/full 2>/dev/full"), (("--json",), "2>/dev/full")]
 )
 def test_what_can_not_be_told_is_sent_all_the_same(
-    sender: SenderDirectory, branch: Branch, words: tuple[str, ...], streams: str
+    sender: Sender, branch: Branch, words: tuple[str, ...], streams: str
 ) -> None:
     """A full disk under a cron job's output keeps no branch from its push; the exit code tells."""
     before, _ = held(branch)
     sender.export("01-full.ndjson", *map(patron, (1, 2, 3)))
 
-    command = shlex.join(sender.command("push", "--approved-by", "B. Hansen", *words))
+    command = shlex.join(sender.command("sync", "push", "--approved-by", "B. Hansen", *words))
     done = subprocess.run(
         ["/bin/sh", "-c", f"exec {command} {streams}"],
         capture_output=True,
@@ -340,9 +273,7 @@ def test_what_can_not_be_told_is_sent_all_the_same(
         )
 
 
-def test_a_dry_run_shows_the_rows_and_whom_they_keep(
-    sender: SenderDirectory, branch: Branch
-) -> None:
+def test_a_dry_run_shows_the_rows_and_whom_they_keep(sender: Sender, branch: Branch) -> None:
     """On the terminal, for it leaves no file; while a row is nobody's, nobody is taken out.
 
     The push lists them in a file of its owner's alone, until there are none.
@@ -357,7 +288,7 @@ def test_a_dry_run_shows_the_rows_and_whom_they_keep(
     unnamed = {name: value for name, value in patron(4).items() if name != "patronId"}
     sender.export("02-full.ndjson", patron(1), patron(2, pin="12"), blocked, unnamed, patron(5))
 
-    done = sender.call("push", "--dry-run")
+    done = sender.call("sync", "push", "--dry-run")
 
     assert done.returncode == 0, done.stderr
     told = done.stderr[done.stderr.index("doorctl: rows_set_aside") :].splitlines()
@@ -376,14 +307,14 @@ def test_a_dry_run_shows_the_rows_and_whom_they_keep(
     assert sorted(told)[2].endswith(" visible letters (ingen kan se, hvis række det er)")
     assert not (sender.directory / "state" / "set-aside.txt").exists()
     listed = sender.directory / "state" / "set-aside.txt"
-    pushed = sender.call("push", "--json")
+    pushed = sender.call("sync", "push", "--json")
     assert (pushed.returncode, json.loads(pushed.stdout)["set_aside"]) == (0, 3)
     assert f"3 wrong rows set aside, listed in {listed}" in pushed.stderr
     assert held(branch)[1] == {"1", "2", "4", "5"}
     assert sorted(listed.read_text(encoding="utf-8").splitlines()) == sorted(told[1:])
     assert listed.stat().st_mode & 0o777 == 0o600
     sender.export("03-full.ndjson", *map(patron, range(1, 6)))
-    assert "rows_set_aside" not in sender.call("push").stderr
+    assert "rows_set_aside" not in sender.call("sync", "push").stderr
     assert not listed.exists()
 
 

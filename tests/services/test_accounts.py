@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -35,9 +34,7 @@ def staff(config: Config, *words: str, stdin: str = "") -> subprocess.CompletedP
         """,
         encoding="utf-8",
     )
-    done = COMMANDS.run(["staff", *words, "--config", str(path)], os.environ, stdin)
-    assert done is not None
-    return done
+    return COMMANDS.run(["staff", *words, "--config", str(path)], stdin=stdin)
 
 
 def test_the_first_manager_comes_from_the_command_line(config: Config) -> None:

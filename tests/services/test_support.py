@@ -179,9 +179,7 @@ def test_it_is_shown_before_it_is_written(journal: Path, tmp_path: Path) -> None
 
     def write(answer: str, *words: str) -> subprocess.CompletedProcess[str]:
         command = ("support-bundle", str(file), *words, "--config", "config/demo.toml")
-        done = COMMANDS.run(command, os.environ, answer)
-        assert done is not None
-        return done
+        return COMMANDS.run(command, stdin=answer)
 
     refused = write("n\n")
     assert (refused.returncode, file.exists()) == (1, False)
