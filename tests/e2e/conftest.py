@@ -52,22 +52,14 @@ IMPATIENT = ("keypad.digit_timeout_s=1", "keypad.total_timeout_s=2")
 LOADED = ("installation.key", "patrons.db", "visits.db")
 
 
-FORKED = {
-    *("test_door_leaf", "test_hostile_bytes", "test_modes", "test_questions"),
-    *("test_reasons", "test_reloading", "test_selftest", "test_throttling", "test_asking"),
-    *("test_away", "test_panel", "test_people", "test_retention", "test_statistics"),
-    *("test_subject", "test_evenings", "test_power_cut", "test_audit"),
-    *("test_staff_commands", "test_loading", "test_sync", "test_rotation"),
-    *("test_faults", "test_restoring", "test_handbook"),
-}
-"""Files whose doors and web processes are spared their imports: they look at what these do, not at
-the processes."""
+WHOLE = {"test_running", "test_init", "test_usage", "test_pairing", "test_upgrade", "test_canaries"}
+"""Files that look at a process; the others look at what it does, and it is spared its imports."""
 
 
 @pytest.fixture(autouse=True, scope="module")
 def forking(request: pytest.FixtureRequest) -> Iterator[None]:
     """Start the processes of a file as forks."""
-    Staged.forked = Branch.forked = Path(request.path).stem in FORKED
+    Staged.forked = Branch.forked = Path(request.path).stem not in WHOLE
     yield
     Staged.forked = Branch.forked = False
 

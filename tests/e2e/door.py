@@ -291,6 +291,10 @@ class Door(Staged):
         columns = "attempt, at_ms, clock, row_key, verdict, reason"
         return [Row(*row) for row in self.query(f"SELECT {columns} FROM attempts ORDER BY attempt")]  # noqa: S608 - a constant
 
+    def levels(self, pin: str = RELAY, pid: int | None = None) -> list[int]:
+        """Return what a pin was, in order, by the process that runs or another one."""
+        return [edge.level for edge in self.edges(pid or self.pid, pin)]
+
     def settled(self, attempt: int) -> Row:
         """Wait until an attempt's outcome is on record and return it."""
 

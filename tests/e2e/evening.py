@@ -28,7 +28,7 @@ from doorctl.sources.hours import HolidaysWanted, computed
 from doorctl.store.keys import key_id, read_key
 from tests.e2e import people
 from tests.e2e.door import Door, Drive, until
-from tests.e2e.hours import in_s
+from tests.e2e.hours import ahead, in_s
 from tests.e2e.people import CHILD, ENTITLED, TODAY, Person, blocked, write_feed
 from tests.web.branch import Branch, row
 
@@ -37,6 +37,7 @@ PEOPLE = {
     "A": ENTITLED,
     "B": people.ALSO_ENTITLED,
     "C": people.THIRD_ENTITLED,
+    "N": people.NOT_RESIDENT,
     "STRANGER": people.STRANGER,
     "STOLEN": people.STOLEN,
     "CHILD": CHILD,
@@ -49,6 +50,7 @@ CHANGED = {
     "home": {},
     "leap": {},
     "newpin": {"pincode": "8642"},
+    "easy": {"pincode": "1234"},
     "nopin": {"pincode": None},
     "renewed": {"identifiers": PEOPLE["NEW"].feed_row(0)["identifiers"]},
     "slow": {"tags": ["slow"]},
@@ -173,8 +175,9 @@ class Evening(Door):
         return at if at > self.now else at + timedelta(days=1)
 
     def tell(self, *words: str) -> None:
-        """Have staff give a command, about A if about anybody."""
-        done = self.call(*words, stdin=f"{ENTITLED.number}\n")
+        """Have staff give a command, about A if about anybody, or with a PIN of its own."""
+        typed = "7531\n" * 2 if "--own-pin" in words else f"{ENTITLED.number}\n"
+        done = self.call(*words, stdin=typed)
         assert done.returncode == 0, done.stderr
 
     def load(self, what: str) -> None:
@@ -220,11 +223,18 @@ class Evening(Door):
         for file in self.directory.glob(f"{name}*"):
             file.unlink() if content is None else file.write_bytes(content)
 
+    def spoil(self, name: str) -> None:
+        """Put a byte that is no UTF-8 into the text of each table, which SQLite quotes."""
+        path = self.directory / name
+        path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREA\x8aE TABLE"))
+
 
 KNOWN_BY: dict[str, Callable[[str], dict[str, object]]] = {
+    "relay": lambda what: {"energised": what == "on"},
     "alarm": lambda what: {"kind": what},
     "closing": lambda what: {"minutes": int(what)},
 }
+LABEL = ("--label", "Skakklubben", "--to", ahead(5))
 COMMANDS = {
     "ban": ("bans", "add", "-", "--reason", "uro"),
     "lift": ("bans", "lift", "1"),
@@ -232,7 +242,18 @@ COMMANDS = {
     "unrestrict": ("subject", "unrestrict", "-"),
     "erase": ("subject", "erase", "-"),
     "lockdown": ("mode", "set", "lockdown", "--reason", "threat", "--until", in_s(36000)),
+    "staffed": ("mode", "set", "staffed", "--reason", "a trial", "--until", in_s(36000)),
     "calm": ("mode", "end"),
+    "unlock": ("patrons", "unlock", "-"),
+    "pass": ("passes", "add", people.NOT_RESIDENT.number, "--kind", "association", *LABEL),
+    "own_pin": (
+        *("passes", "add", people.STRANGER.number, "--kind", "cleaner", *LABEL),
+        *("--own-pin", "--outside-hours"),
+    ),
+    "revoke": ("passes", "revoke", "1"),
+    "once": ("open", "--reason", "the first of the day"),
+    "except": ("calendar", "except", ahead(0)),
+    "clear": ("calendar", "clear", ahead(0)),
 }
 DEEDS: dict[str, Callable[[Evening, str], object]] = {
     "worn": lambda at, _: at.reader.send(b";92081004010170????\r"),
@@ -251,6 +272,7 @@ DEEDS: dict[str, Callable[[Evening, str], object]] = {
     "zero": lambda at, name: at.files(name, bytes(8192)),
     "open": lambda at, _: at.contact(open=True),
     "shut": lambda at, _: at.contact(open=False),
+    "fire": lambda at, active: at.fire(active=bool(active)),
     "other": lambda at, is_open: at.other_door(open=bool(is_open)),
 }
 

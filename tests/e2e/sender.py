@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -57,7 +58,7 @@ class Sender:
         sender.target({"branch": "demo", "url": url, **files})
         return sender
 
-    def target(self, *targets: dict[str, object]) -> None:
+    def target(self, *targets: Mapping[str, object]) -> None:
         """Push to these from now on."""
         text = self._text
         for target in targets:
@@ -65,7 +66,7 @@ class Sender:
             text += "".join(["[[sync.targets]]\n", *keys])
         self.config.write_text(text, encoding="utf-8")
 
-    def export(self, name: str, *patrons: dict[str, Any]) -> None:
+    def export(self, name: str, *patrons: Mapping[str, Any]) -> None:
         """Put an export where the sender looks for it."""
         lines = "".join(json.dumps(patron) + "\n" for patron in patrons)
         (self.directory / "exports" / name).write_text(lines, encoding="utf-8")

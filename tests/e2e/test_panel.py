@@ -119,7 +119,7 @@ def test_the_page_opens_the_door_and_no_digit_is_kept(doors: Doors) -> None:
         looker.until(Kind.WELCOME)
         assert "Velkommen" in browser.get("/panel").text
         looker.until(Kind.IDLE)
-        assert [edge.level for edge in door.edges(door.pid)] == [1, 0]
+        assert door.levels() == [1, 0]
 
     # Process numbers and times may hold any digits.
     told = [line for line in door.lines if line["event"] not in {"ready", "relay"}]

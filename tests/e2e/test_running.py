@@ -138,7 +138,7 @@ def test_no_stdout(door: Door) -> None:
             stdout = Path(f"/proc/{process.pid}/fd/1").readlink()
             door.swipe(ENTITLED.swipe)
             door.press(ENTITLED.pin)
-            until(lambda: [edge.level for edge in door.edges(process.pid)] == [1, 0])
+            until(lambda: door.levels(pid=process.pid) == [1, 0])
         finally:
             process.terminate()
 
