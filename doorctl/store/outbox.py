@@ -217,11 +217,11 @@ class OutboxStore(Writer):
                 (branch, epoch, digest, minimum_age),
             )
 
-    def was_sent(self, branch: str, epoch: int, digest: str | None, minimum_age: int) -> bool:
+    def was_sent(self, branch: str, epoch: int, digest: str, minimum_age: int) -> bool:
         """Tell whether a branch can hold this push from us."""
         find = """
             SELECT 1 FROM sent WHERE branch = :branch AND epoch = :epoch
-            AND digest = coalesce(:digest, digest) AND minimum_age = :age
+            AND digest = :digest AND minimum_age = :age
         """
         return bool(self._fetch(find, branch=branch, epoch=epoch, digest=digest, age=minimum_age))
 

@@ -133,11 +133,8 @@ class Outbox(Protocol):
         the branch's.
         """
 
-    def was_sent(self, branch: str, epoch: int, digest: str | None, minimum_age: int) -> bool:
-        """Tell whether a branch can hold this push from us, for this age limit.
-
-        `digest` is None if the branch did not say.
-        """
+    def was_sent(self, branch: str, epoch: int, digest: str, minimum_age: int) -> bool:
+        """Tell whether a branch can hold this push from us, for this age limit."""
 
     def audit_heads(self, branch: str) -> dict[str, str]:
         """Return day -> where a branch's audit log ended then, as ``41:9f86…``; the last first."""
@@ -257,18 +254,18 @@ Short = Annotated[str, Meta(max_length=64)]
 
 
 class Held(Struct, frozen=True):
-    """What a branch holds; `epoch` is 0 for no push, and None is what it does not say.
+    """What a branch holds; `epoch` is 0 for no push.
 
     `digest` is the SHA-256 of its rows in hex, `nonce` what a message to it must repeat, `key_id`
     of the key that its door seals cards with, and `minimum_age` its own age limit, in years.
     """
 
     epoch: Epoch
-    digest: Short | None = None
+    digest: Short
+    nonce: Short
+    key_id: Short
+    minimum_age: int
     audit_head: Any = None
-    nonce: Short | None = None
-    key_id: Short | None = None
-    minimum_age: int | None = None
 
 
 class Taken(Struct, frozen=True):
@@ -342,7 +339,7 @@ class Delivery:
     """What one branch got.
 
     `epoch` is None if it failed; `audit_head`, `key_id` and `minimum_age`, its own age limit, are
-    None where the branch did not say them.
+    None where the branch was not reached.
 
     If `refused`, it will fail the same way until a person does something. `audit_kept` is where its
     log ended in an earlier run, if a run found it without that and nobody confirmed it: it was
@@ -480,20 +477,18 @@ class _Courier:
         held = yield self._asking(branch.held)
         if not isinstance(held, Held):
             return _failed(branch, held)
-        # A branch of an older doorctl does not say it, and knows no key but the first.
-        key_id = held.key_id or self._sender.terms.seal.key_id
-        if key_id not in self._sender.links:
+        if held.key_id not in self._sender.links:
             # Without the key a row still shows who is blocked, and until when.
             return Delivery(branch.name, Result.FAILED, why=OTHER_KEY, refused=True)
         answer = None
-        if held.nonce is not None and not self._sender.rehearsed:
+        if not self._sender.rehearsed:
             # Once: the next run sends it again.
             answer = yield self._message(branch, held.nonce)
         if self._shares and isinstance(answer, Exchanged) and answer.wrong_pins is not None:
             self._outbox.note_wrong_pins(branch.name, answer.wrong_pins, self._sender.on)
         kept = self._lost_head(branch, held, answer)
         try:
-            delivery = yield from self._bring(branch, held, key_id)
+            delivery = yield from self._bring(branch, held)
         except StoreError as err:
             # What was found of the audit log is told all the same.
             delivery = Delivery(branch.name, Result.FAILED, why=str(err))
@@ -529,28 +524,28 @@ class _Courier:
             return None
         heads = self._outbox.audit_heads(branch.name)
         kept = next(iter(heads.values()), held.audit_head)
-        grown = kept == held.audit_head or number_of(held.audit_head) > number_of(kept)
-        agreed = number_of(kept) if grown else 0
-        if heads and held.nonce is not None:
-            if not isinstance(answer, Exchanged):
-                # The next run sends what was kept: the branch has not heard of it yet.
-                return None if grown else kept
+        agreed = number_of(kept)
+        if isinstance(answer, Exchanged) and heads:
             agreed = answer.agreed
+        elif heads:
+            # The next run sends what was kept: the branch has not heard of it yet.
+            grown = kept == held.audit_head or number_of(held.audit_head) > agreed
+            return None if grown else kept
         lost = None if agreed >= number_of(kept) else kept
         self._outbox.note_audit_head(branch.name, held.audit_head, self._sender.on, agreed, lost)
         return lost
 
-    def _bring(self, branch: Branch, held: Held, key_id: str) -> Talk:
+    def _bring(self, branch: Branch, held: Held) -> Talk:
         plan = self._plan(branch, held)
         if plan is None:
             return Delivery(branch.name, Result.UNCHANGED, held.epoch)
-        answer = yield from self._send(branch, plan, key_id)
+        answer = yield from self._send(branch, plan)
         if isinstance(answer, OutOfOrder):
             again = yield self._asking(branch.held)
             if not isinstance(again, Held):
                 return _failed(branch, again)
             plan = self._everything(again)
-            answer = yield from self._send(branch, plan, key_id)
+            answer = yield from self._send(branch, plan)
         if not isinstance(answer, Taken):
             return _failed(branch, answer)
         return Delivery(branch.name, Result.SENT, plan.epoch, plan.snapshot, plan.volume)
@@ -568,24 +563,19 @@ class _Courier:
         epoch = self._outbox.outrank(held.epoch)
         return _Plan(held, 0, epoch, self._outbox.volume(0))
 
-    def _send(
-        self, branch: Branch, plan: _Plan, key_id: str
-    ) -> Generator[Callable[[], Answer], Answer, Answer]:
-        if self._sender.rehearsed and plan.held.nonce is None:
-            # An older doorctl can't check a push without applying it: it is sent nothing.
-            return Taken(plan.epoch)
+    def _send(self, branch: Branch, plan: _Plan) -> Generator[Callable[[], Answer], Answer, Answer]:
         terms, directory = self._sender.terms, self._sender.directory
         age = self._sender.age_of(branch.name)
         kind: Kind = "snapshot" if plan.snapshot else "changes"
         with _writing(directory), tempfile.TemporaryFile(dir=directory) as content:
             manifest = write_document(
                 content,
-                self._lines(plan.after, age, self._sender.links[key_id]),
+                self._lines(plan.after, age, self._sender.links[plan.held.key_id]),
                 branch=branch.name,
                 kind=kind,
                 epoch=plan.epoch,
                 previous_epoch=plan.held.epoch,
-                seal=msgspec.structs.replace(terms.seal, key_id=key_id),
+                seal=msgspec.structs.replace(terms.seal, key_id=plan.held.key_id),
                 minimum_age=age,
                 approved_by=self._sender.approved_by,
                 private_key=self._sender.private_key,

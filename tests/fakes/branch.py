@@ -43,16 +43,16 @@ class FakeBranch:
         elsewhere: what it was told of them at other branches; None for never.
         mute: it does as it is told, but its answer is lost.
         refuses: why it takes nothing.
-        audit_head: where its audit log ends.
-        log: where it ended after each entry; None for a branch that takes no message.
+        log: where its audit log ended after each entry.
+        key_id: of the key that its door seals with.
     """
 
     name: str
     away: bool = False
     mute: bool = False
     refuses: str = ""
-    audit_head: str | None = None
-    log: list[str] | None = None
+    log: list[str] = field(default_factory=list)
+    key_id: str = "0badcafe"
     messages: list[dict[str, Any]] = field(default_factory=list)
     deaf: bool = False
     wrong_pins: dict[str, int] | None = None
@@ -68,9 +68,8 @@ class FakeBranch:
         self.asked += 1
         if self.away:
             return Away("away")
-        if self.log is None:
-            return Held(self.epoch, self.digest, self.audit_head)
-        return Held(self.epoch, self.digest, self.log[-1], f"nonce {self.asked}")
+        end = self.log[-1] if self.log else None
+        return Held(self.epoch, self.digest, f"nonce {self.asked}", self.key_id, 0, end)
 
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
         """Say up to which of the heads that it is told its log is the same."""
@@ -81,7 +80,7 @@ class FakeBranch:
         self.messages.append(told)
         if told["wrong_pins"] is not None:
             self.elsewhere = told["wrong_pins"]
-        there = [head for head in told["heads"].values() if head in (self.log or ())]
+        there = [head for head in told["heads"].values() if head in self.log]
         agreed = max([int(head.partition(":")[0]) for head in there], default=0)
         return Exchanged(agreed, None if told["wrong_pins"] is None else self.wrong_pins)
 

@@ -42,7 +42,7 @@ def test_an_empty_outbox(outbox: OutboxStore) -> None:
     assert outbox.standing() == Standing(0, 0, None, 0)
     assert outbox.fingerprints() == {}
     assert outbox.volume(0) == Volume(0, 0)
-    assert not outbox.was_sent("oest", 0, None, 14)
+    assert not outbox.was_sent("oest", 0, "", 14)
 
 
 def test_the_file_is_private(outbox: OutboxStore) -> None:
@@ -119,7 +119,6 @@ def test_what_was_sent_is_known_by_branch_number_rows_and_age(outbox: OutboxStor
     outbox.note_sent("oest", 0, 3, DIGEST, 14)
 
     assert outbox.was_sent("oest", 3, DIGEST, 14)
-    assert outbox.was_sent("oest", 3, None, 14)
     assert not outbox.was_sent("oest", 3, "", 14)
     assert not outbox.was_sent("oest", 4, DIGEST, 14)
     assert not outbox.was_sent("syd", 3, DIGEST, 14)

@@ -25,6 +25,8 @@ from doorctl.config.tables import Sync
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import FeedError, StoreBusyError, StoreError
 from doorctl.notices.ways import translated
+from doorctl.services.installation import keys_in_use
+from doorctl.store.keys import key_id
 from doorctl.store.outbox import OutboxStore
 from doorctl.sync.delivery import Delivery
 from doorctl.wiring import sync
@@ -74,6 +76,12 @@ class Server:
             on_unsent=self.unsent.append,
         )[1]
 
+    def take(self) -> None:
+        """Have the branch say that it holds nothing, and take what comes."""
+        key = key_id(keys_in_use(self.config)[0])
+        more = {"digest": "", "nonce": "n", "key_id": key, "minimum_age": 0}
+        self.oest.say(200, {"epoch": 0, **more})
+
     def tell_failure(self) -> None:
         """Tell as systemd's OnFailure= does."""
         sync.tell_failure(self.config, self.clock, on_unsent=self.unsent.append)
@@ -97,7 +105,6 @@ class Server:
 def server(tmp_path: Path) -> Iterator[Server]:
     """A sender whose one branch says and takes what it is told to."""
     room, hook, oest = Mailroom(), Script(), Script()
-    oest.say(200, {"epoch": 0})
     (tmp_path / "exports").mkdir()
     (tmp_path / "hook.secret").write_text("a-shared-Secret~1")
     (tmp_path / "hook.secret").chmod(0o600)
@@ -132,7 +139,9 @@ url = "http://127.0.0.1:{oest_port}"
         )
         config = load(tmp_path / "sync.toml")
         sync.initialise(config)
-        yield Server(tmp_path, room, hook, oest, config)
+        server = Server(tmp_path, room, hook, oest, config)
+        server.take()
+        yield server
 
 
 @pytest.fixture
@@ -268,7 +277,7 @@ def test_figures_for_prometheus(server: Server, monkeypatch: pytest.MonkeyPatch)
     directory = server.directory / "run"
     directory.mkdir()
     server.export(*ALL)
-    server.oest.say(200, {"epoch": 0})
+    server.take()
     server.push()
     assert list(directory.iterdir()) == []
 
@@ -301,7 +310,7 @@ def test_figures_that_can_not_be_written_fail_no_push(
     """The run says so."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(server.directory / "missing"))
     server.export(*ALL)
-    server.oest.say(200, {"epoch": 0})
+    server.take()
     server.push()
 
     (said,) = server.unsent
