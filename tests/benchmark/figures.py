@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import platform
 import sqlite3
@@ -94,15 +92,6 @@ def as_table(machine: Mapping[str, str], figures: Sequence[Figure]) -> str:
     """Return the machine, then one row a figure under the heading of its part."""
     head = [f"{name:14} {value}" for name, value in machine.items()]
     return "\n".join([*head, "", _line(HEADS), *_rows(figures)])
-
-
-def as_json(machine: Mapping[str, str], figures: Sequence[Figure]) -> str:
-    """Return the same as one JSON object."""
-    rows = [
-        {**dataclasses.asdict(figure), "of_floor": figure.of_floor, "of_budget": figure.of_budget}
-        for figure in figures
-    ]
-    return json.dumps({"machine": dict(machine), "figures": rows}, indent=1)
 
 
 def _rows(figures: Sequence[Figure]) -> Iterator[str]:

@@ -108,20 +108,22 @@ class Loaded:
         self.directory = root / "loaded"
         self.feed = write_feed(root / "feed.ndjson")
         self.directory.mkdir()
-        self._make_entry_point()
+        lay_out_pins(self.pins)
         with Door(self.directory, self.config, overrides, pins=self.pins) as door:
             for words in (("init",), ("patrons", "load", str(self.feed), "--full")):
                 done = door.call(*words)
                 assert done.returncode == 0, done.stderr
 
-    def _make_entry_point(self) -> None:
-        information = self.pins / "recorded_pins-1.dist-info"
-        information.mkdir(parents=True)
-        shutil.copy2(Path(__file__).with_name("recorded_pins.py"), self.pins)
-        (information / "METADATA").write_text("Metadata-Version: 2.1\nName: recorded-pins\n")
-        (information / "entry_points.txt").write_text(
-            "[gpiozero_mock_pin_classes]\nrecorded = recorded_pins:RecordedPin\n"
-        )
+
+def lay_out_pins(pins: Path) -> None:
+    """Make a directory with the entry point of the recorded pins."""
+    information = pins / "recorded_pins-1.dist-info"
+    information.mkdir(parents=True)
+    shutil.copy2(Path(__file__).with_name("recorded_pins.py"), pins)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: recorded-pins\n")
+    (information / "entry_points.txt").write_text(
+        "[gpiozero_mock_pin_classes]\nrecorded = recorded_pins:RecordedPin\n"
+    )
 
 
 @pytest.fixture(scope="session")

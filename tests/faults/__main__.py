@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -37,8 +36,7 @@ QUICK_POINTS = 16
 @click.argument("group", type=click.Choice([ALL, *GROUPS]))
 @click.option("--quick/--full", help="Some points evenly spread, or all of them (the default).")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="Runs at the same time.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-def faults(group: str, quick: bool, jobs: int, as_json: bool) -> None:
+def faults(group: str, quick: bool, jobs: int) -> None:
     """Kill a process, fail its disk or take its descriptors, at each call to the branch's files.
 
     A table with a line for each scenario; what errors there are follows below. Each violation is
@@ -48,14 +46,12 @@ def faults(group: str, quick: bool, jobs: int, as_json: bool) -> None:
         raise click.ClickException("strace is not installed or may not trace; install it")
     plan = Plan(QUICK_POINTS if quick else None, jobs)
     groups = GROUPS.values() if group == ALL else [GROUPS[group]]
-    if not as_json:
-        click.echo(_row("struck", HEADS))
+    click.echo(_row("struck", HEADS))
     found = []
     for scenario in (scenario for group_of in groups for scenario in group_of()):
         found.append(_watched(scenario, plan))
-        if not as_json:
-            _tell(found[-1])
-    click.echo(json.dumps(list(map(_fields, found)), indent=1) if as_json else _summed(found))
+        _tell(found[-1])
+    click.echo(_summed(found))
     sys.exit(any(each.violations for each in found))
 
 
@@ -101,20 +97,6 @@ def _watched(scenario: Scenario, plan: Plan) -> Found:
             bar.update(done)
 
         return enumerated(scenario, plan, on_run)
-
-
-def _fields(found: Found) -> dict[str, object]:
-    return {
-        "scenario": found.name,
-        "calls": {f"{name} {file}": count for (name, file), count in found.calls.items()},
-        "possible": found.possible,
-        "points": len(found.struck),
-        "kills": found.kills,
-        "errors": found.errors,
-        "missed": found.missed,
-        "violations": found.violations,
-        "seconds": round(found.seconds, 1),
-    }
 
 
 if __name__ == "__main__":

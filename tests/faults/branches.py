@@ -12,6 +12,7 @@ from pathlib import Path
 from doorctl.access.patron import row_key
 from doorctl.core.errors import DoorctlError
 from doorctl.core.moments import BootTime, ClockState, Moment
+from doorctl.demo.door import shipped
 from doorctl.privacy.retention import visible_since
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import ArgonSealer, read_key
@@ -34,15 +35,6 @@ EXPIRED = {number: b"left-by-visit-%02d" % number for number in range(1, 9)}
 YOUNG = {number: b"may-stay-here-%02d" % number for number in range(9, 15)}
 """Row keys of visits by their numbers: 16 bytes each that can be searched for in raw files."""
 
-_CONFIG = """
-branch = {name = "Prøvebiblioteket", id = "proeve"}
-storage.directory = "replaced"
-secrets.installation_key_file = "replaced"
-seal = {memory_kib = 8, iterations = 1}
-reader.port = "/dev/null/reader"
-gpio.factory = "mock"
-clock.trust = "always"
-"""
 _INSERT = "INSERT INTO attempts VALUES (?, ?, 'trusted', 'another-boot', 5, ?, 'granted', 'ok')"
 
 
@@ -55,8 +47,6 @@ class Branch:
     def __init__(self, work: Path) -> None:
         self.before = work / "before"
         self.before.mkdir()
-        self._config = work / "door.toml"
-        self._config.write_text(_CONFIG, encoding="utf-8")
         feed = work / "feed.ndjson"
         feed.write_text(json.dumps(Person(CARD, "8052").feed_row(1001)) + "\n", encoding="utf-8")
         for words in (["init"], ["patrons", "load", str(feed), "--full"]):
@@ -82,9 +72,12 @@ class Branch:
             f"secrets.installation_key_file={directory / 'installation.key'}",
             f"control.socket={directory / 'door.sock'}",
             f"web.socket={directory / 'web.sock'}",
+            "reader.port=/dev/null/reader",
+            "keypad.port=",
+            "seal.memory_kib=8",
         )
         options = [option for each in overrides for option in ("--set", each)]
-        return [DOORCTL, *words, f"--config={self._config}", *options]
+        return [DOORCTL, *words, f"--config={shipped('demo.toml')}", *options]
 
     def _row_key(self) -> bytes:
         sealer = ArgonSealer(read_key(self.before / "installation.key"), 8, 1)

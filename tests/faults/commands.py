@@ -37,7 +37,7 @@ Words = Callable[[Branch, Path], list[str]]
 Judge = Callable[[Path, Ran], list[str]]
 
 PAGE = "page.html"
-NEWEST = "backups/doorctl-proeve-20260302T180000Z.age"
+NEWEST = "backups/doorctl-demo-20260302T180000Z.age"
 EARLIER = tuple(NEWEST.replace("0302", day) for day in ("0228", "0301"))
 _END_OF_PAGE = "</html>"
 

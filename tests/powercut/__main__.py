@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -59,7 +58,6 @@ class Plan:
 @click.option("--lying", is_flag=True, help="Try a disk too that lies about flushes.")
 @click.option("--flaw", multiple=True, metavar="PRAGMA", help="Such as synchronous=NORMAL.")
 @click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def powercut(
     *,
     states: int,
@@ -68,7 +66,6 @@ def powercut(
     lying: bool,
     flaw: tuple[str, ...],
     cache: Path,
-    as_json: bool,
 ) -> None:
     """Cut the power of a machine at each write of a branch's evenings; judge what is on the disk.
 
@@ -96,7 +93,7 @@ def powercut(
         log = worked(kernel, work, plan.rounds, plan.flaws)
         guest_s = time.monotonic() - start
         found = _judged(plan, Recorded(work / "before", log, model))
-    click.echo(_json(found, guest_s) if as_json else _table(found, guest_s))
+    click.echo(_table(found, guest_s))
     sys.exit(bool(found.violations))
 
 
@@ -142,17 +139,6 @@ def _table(found: Judged, guest_s: float) -> str:
         f"{found.seconds:.0f} s for the states ({rate:.0f} a second)"
     )
     return "\n".join(lines)
-
-
-def _json(found: Judged, guest_s: float) -> str:
-    fields = {
-        "states": {kind.value: found.states[kind] for kind in Kind},
-        "violations": [f"{kind.value}, {told}" for kind, told in found.violations],
-        "damaged_by_lying": found.damaged,
-        "guest_s": round(guest_s, 1),
-        "seconds": round(found.seconds, 1),
-    }
-    return json.dumps(fields, indent=1)
 
 
 if __name__ == "__main__":

@@ -7,33 +7,14 @@ Salts are drawn anew each time; everybody in it is invented.
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
 
 from doorctl.core.identity import login
+from doorctl.demo.door import Stage, shipped
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, write_feed
-
-CONFIG = """
-[branch]
-name = "Release"
-id = "proeve"
-[storage]
-directory = "."
-[secrets]
-installation_key_file = "installation.key"
-[seal]
-memory_kib = 8
-iterations = 1
-[reader]
-port = "/dev/null"
-[gpio]
-factory = "mock"
-[clock]
-trust = "always"
-"""
 
 
 def dumped(path: Path) -> str:
@@ -49,16 +30,14 @@ def main(version: str) -> None:
     target.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        config = directory / "door.toml"
-        config.write_text(CONFIG, encoding="utf-8")
+        stage = Stage(directory, shipped("demo.toml"), ("seal.memory_kib=8",))
         feed = write_feed(directory / "feed.ndjson", (ENTITLED, ALSO_ENTITLED))
         for words in (
             ("init",),
             ("patrons", "load", str(feed), "--full"),
             ("bans", "add", ALSO_ENTITLED.number, "--reason", "trial"),
         ):
-            command = (sys.executable, "-m", "doorctl", *words, f"--config={config}")
-            subprocess.run(command, check=True, cwd=directory, stdout=subprocess.DEVNULL)
+            stage.call(*words).check_returncode()
         for database in ("branch", "patrons", "visits"):
             text = dumped(directory / f"{database}.db").replace(f"'{login(0)}'", "'somebody'")
             (target / f"{database}.sql").write_text(text, encoding="utf-8")

@@ -21,7 +21,7 @@ from pathlib import Path
 from doorctl.rpc.control import Question, ask
 from doorctl.store.keys import seal_on_record
 from doorctl.store.patrons import PatronCache
-from tests.e2e.conftest import CONFIG
+from tests.e2e.conftest import CONFIG, lay_out_pins
 from tests.e2e.door import LEASH, Door
 from tests.e2e.hours import in_s
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, write_feed
@@ -54,13 +54,7 @@ class TwoUsers(Door):
             directory.chmod(mode)
         config = self.etc / "door.toml"
         config.write_text(CONFIG, encoding="utf-8")
-        information = pins / "recorded_pins-1.dist-info"
-        information.mkdir()
-        shutil.copy2(Path(__file__).parents[1] / "e2e" / "recorded_pins.py", pins)
-        (information / "METADATA").write_text("Metadata-Version: 2.1\nName: recorded-pins\n")
-        (information / "entry_points.txt").write_text(
-            "[gpiozero_mock_pin_classes]\nrecorded = recorded_pins:RecordedPin\n"
-        )
+        lay_out_pins(pins)
         self.key = self.etc / "installation.key"
         own = (
             f"storage.directory={self.webs}",

@@ -41,6 +41,7 @@ from doorctl.store.subject import StoredErasures, forget_erased
 from doorctl.store.visit_purge import purge
 from doorctl.sync.receive import guard
 from doorctl.web.pushes import Reception
+from tests.fakes.inputs import FakeInputs
 from tests.fakes.memory_store import FastSealer
 from tests.simulation import oracle
 from tests.simulation.clock import Agenda, SimClock
@@ -54,7 +55,7 @@ from tests.simulation.disk import (
     SimRegister,
     SimVisits,
 )
-from tests.simulation.lines import SimInputs, SimRelay, SimSignals, SimSupervisor
+from tests.simulation.lines import SimRelay, SimSignals, SimSupervisor
 from tests.simulation.pushes import MINIMUM_AGE
 from tests.sync.pushes import SEAL, USUAL_TERMS
 
@@ -177,7 +178,7 @@ class Machine:
     log: EventLog
     relay: SimRelay
     signals: SimSignals
-    inputs: SimInputs
+    inputs: FakeInputs
     supervisor: SimSupervisor
     stands_free: bool
     waits: bool = False

@@ -6,32 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from doorctl.core.errors import DeviceError
-from doorctl.devices.pins import GpioInputs, GpioRelay, GpioSignals
+from doorctl.devices.pins import GpioSignals
 from doorctl.door.pins import Lamps, Levels
 from doorctl.ops.process import SystemdSupervisor
+from tests.fakes.relay import FakeRelay
 
 REST = Levels(contact_open=False, exit_pressed=False)
 
 
 @dataclass
-class SimRelay(GpioRelay):
-    """The strike's relay.
+class SimRelay(FakeRelay):
+    """A relay that can fall; `on_edge` hears of each change, before anybody else does."""
 
-    `on_edge`: hears of each change, before anybody else does; `now_ms`: the monotonic time.
-    """
-
-    on_edge: Callable[[bool], None]
-    now_ms: Callable[[], int]
-    broken: bool = False
-    energised: bool = False
-
-    def energise(self) -> None:
-        """Let the door be opened."""
-        self._drive(energised=True)
-
-    def de_energise(self) -> None:
-        """Lock the door."""
-        self._drive(energised=False)
+    on_edge: Callable[[bool], None] = lambda _energised: None
 
     def fall(self) -> None:
         """Go off without the daemon: by ``relay-off``, or for want of current."""
@@ -39,12 +26,10 @@ class SimRelay(GpioRelay):
         self._drive(energised=False)
 
     def _drive(self, *, energised: bool) -> None:
-        if energised is self.energised:
-            return
-        if self.broken:
-            raise DeviceError("GPIO17 can't be driven: EIO")
-        self.energised = energised
-        self.on_edge(energised)
+        if energised is not self.energised:
+            super()._drive(energised=energised)
+            self.edges.clear()
+            self.on_edge(energised)
 
 
 @dataclass
@@ -59,17 +44,6 @@ class SimSignals(GpioSignals):
         if self.broken:
             raise DeviceError("GPIO27 can't be driven: EIO")
         self.last = (lamps.red, lamps.green)
-
-
-@dataclass
-class SimInputs(GpioInputs):
-    """Levels that the simulation sets."""
-
-    standing: Levels = REST
-
-    def levels(self) -> Levels:
-        """Return what stands."""
-        return self.standing
 
 
 @dataclass

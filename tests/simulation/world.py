@@ -19,13 +19,14 @@ from doorctl.core.errors import DeviceError
 from doorctl.door.pins import Levels
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.jobs import PinsTouched, PostedEvent, StopRequested
+from tests.fakes.inputs import FakeInputs
 from tests.fakes.shut_out import Noted, Week
 from tests.simulation import invariants, oracle
 from tests.simulation.arrivals import take_over
 from tests.simulation.clock import COPENHAGEN, Agenda, SimClock
 from tests.simulation.disk import BRANCH, PATRONS, Disk, PowerCutError
 from tests.simulation.house import DoorProcess, Machine, WebProcess, clock_on_record
-from tests.simulation.lines import SimInputs, SimRelay, SimSignals, SimSupervisor
+from tests.simulation.lines import REST, SimRelay, SimSignals, SimSupervisor
 from tests.simulation.onlooker import Onlooker
 from tests.simulation.oracle import Now, Person, Swipe, Witness, must
 from tests.simulation.pushes import Document, Library
@@ -115,7 +116,7 @@ class World:
         self.counts: Counter[str] = Counter()
         self.witness = Witness()
         self.disk = Disk(root, self.rng, self._go_dark)
-        self.relay = SimRelay(self._edge, lambda: self.clock.mono_ms)
+        self.relay = SimRelay(on_edge=self._edge)
         self.machine = Machine(
             self.clock,
             self.agenda,
@@ -124,7 +125,7 @@ class World:
             SimLog(self),
             self.relay,
             SimSignals(),
-            SimInputs(),
+            FakeInputs(standing=REST),
             SimSupervisor(
                 lambda: self.clock.mono_ms, limit_ms=self.rng.choice((WATCHDOG_MS, 30_000))
             ),
