@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -47,6 +48,11 @@ def real_clock(directory: Path) -> SystemClock:
     return SystemClock(ZONE, "always", LONG_AGO, sources(directory))
 
 
+def doubting(directory: Path, high_water: datetime = LONG_AGO, **more: Any) -> SystemClock:
+    """Return a clock that goes by the sources in `directory`."""
+    return SystemClock(ZONE, "auto", high_water, sources(directory), **more)
+
+
 def fake_clock(_directory: Path) -> FakeClock:
     """Return the clock that others test with."""
     return FakeClock()
@@ -77,26 +83,18 @@ def test_the_clocks_are_the_machines(tmp_path: Path) -> None:
         assert low - 0.001 <= reading <= high
 
 
-def test_nobody_vouches_for_a_clock_without_a_source(tmp_path: Path) -> None:
-    """No file, no battery, no daemon: untrusted."""
-    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path))
+def test_one_source_vouches(tmp_path: Path) -> None:
+    """The file that systemd-timesyncd makes, from the moment it is there, or chrony by the kernel.
 
-    assert clock.moment().state is ClockState.UNTRUSTED
+    No file, no battery, no daemon: untrusted.
+    """
+    by_chrony = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path, kernel=True))
+    by_timesyncd = doubting(tmp_path)
 
-
-def test_timesyncds_file_vouches(tmp_path: Path) -> None:
-    """The file that systemd-timesyncd makes is enough, from the moment it is there."""
-    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path))
+    assert doubting(tmp_path).moment().state is ClockState.UNTRUSTED
+    assert by_chrony.moment().state is ClockState.TRUSTED
     (tmp_path / "synchronized").touch()
-
-    assert clock.moment().state is ClockState.TRUSTED
-
-
-def test_the_kernel_vouches(tmp_path: Path) -> None:
-    """A daemon that disciplines the clock, such as chrony, is enough."""
-    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path, kernel=True))
-
-    assert clock.moment().state is ClockState.TRUSTED
+    assert by_timesyncd.moment().state is ClockState.TRUSTED
 
 
 @pytest.mark.parametrize(
@@ -159,7 +157,7 @@ def test_two_sources_are_network_and_battery(
 
 def test_a_source_that_goes_leaves_holdover(tmp_path: Path) -> None:
     """A clock that was trusted in this boot carries on."""
-    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path), ask_every_s=0)
+    clock = doubting(tmp_path, ask_every_s=0)
     (tmp_path / "synchronized").touch()
     clock.moment()
     (tmp_path / "synchronized").unlink()
@@ -181,19 +179,16 @@ def test_the_sources_are_not_asked_at_every_moment(tmp_path: Path) -> None:
     assert len(asked) == 1
 
 
-def test_it_is_later_than_the_build(tmp_path: Path) -> None:
-    """An empty door log can't make the clock believe in 1970."""
-    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path))
-
-    assert clock.moment().high_water == BUILD_FLOOR
-
-
 def test_a_stored_high_water_mark_is_kept(tmp_path: Path) -> None:
-    """An untrusted clock is never earlier than the highest trusted time of earlier runs."""
+    """An untrusted clock is never earlier than the highest trusted time of earlier runs.
+
+    An empty door log can't make it believe in 1970: it is later than the build.
+    """
     stored = utc_now() + timedelta(days=400)
-    moment = SystemClock(ZONE, "auto", stored, sources(tmp_path)).moment()
+    moment = doubting(tmp_path, stored).moment()
 
     assert (moment.local, moment.high_water) == (stored, stored)
+    assert doubting(tmp_path).moment().high_water == BUILD_FLOOR
 
 
 @pytest.mark.parametrize(
@@ -206,38 +201,25 @@ def test_a_start_long_after_the_stored_mark_waits(
     """A new door, whose mark is the build's date, has nothing to wait with; nor has a command."""
     (tmp_path / "synchronized").touch()
     mark = BUILD_FLOOR if stored is None else utc_now() - stored
-    moment = SystemClock(ZONE, "auto", mark, sources(tmp_path), wary=wary).moment()
+    moment = doubting(tmp_path, mark, wary=wary).moment()
 
     assert (moment.state, moment.leapt, moment.stepped) == (ClockState.TRUSTED, leapt, leapt)
 
 
-def test_the_boot_is_named_by_the_kernel(tmp_path: Path) -> None:
-    """Two processes of one boot agree, so that a throttle survives a restart of the daemon."""
-    boot_id = tmp_path / "boot_id"
-    boot_id.write_text("0f0e0d0c-aaaa-bbbb-cccc-000000000001\n")
-    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path), boot_id)
+def test_the_boot_is_named_by_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes of one boot agree, so that a throttle survives a restart of the daemon.
 
-    assert clock.boot_time().boot_id == "0f0e0d0c-aaaa-bbbb-cccc-000000000001"
-
-
-def test_where_the_file_is_hidden_the_unit_says_which_boot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The spelling of systemd becomes the kernel's, so that both processes mean the same boot."""
+    Where the file is hidden the unit says which boot, in systemd's spelling. Where neither can be
+    read each start is a boot: waits start afresh; they are never cut short.
+    """
+    hidden = (doubting(tmp_path, boot_id=tmp_path / "boot_id") for _ in range(2))
+    assert len({clock.boot_time().boot_id for clock in hidden}) == 2
     monkeypatch.setenv("DOORCTL_BOOT_ID", "0f0e0d0caaaabbbbcccc000000000001")
-    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path), tmp_path / "none")
-
-    assert clock.boot_time().boot_id == "0f0e0d0c-aaaa-bbbb-cccc-000000000001"
-
-
-def test_without_a_boot_id_each_start_is_a_boot(tmp_path: Path) -> None:
-    """Where the kernel's name can't be read, waits start afresh; they are never cut short."""
-    first, second = (
-        SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path), tmp_path / "absent")
-        for _ in range(2)
-    )
-
-    assert first.boot_time().boot_id != second.boot_time().boot_id
+    by_unit = doubting(tmp_path, boot_id=tmp_path / "boot_id").boot_time().boot_id
+    assert by_unit == "0f0e0d0c-aaaa-bbbb-cccc-000000000001"
+    (tmp_path / "boot_id").write_text("0f0e0d0c-aaaa-bbbb-cccc-000000000002\n")
+    by_kernel = doubting(tmp_path, boot_id=tmp_path / "boot_id").boot_time().boot_id
+    assert by_kernel == "0f0e0d0c-aaaa-bbbb-cccc-000000000002"
 
 
 def test_the_kernel_can_be_asked() -> None:

@@ -48,9 +48,19 @@ class Pipe:
             time.sleep(0.01)
         pytest.fail("the gap was not told")
 
+    def decoded(self) -> list[dict[str, Any]]:
+        """Return the lines as they are read."""
+        return [json.loads(line) for line in self.lines()]
+
     def _drain(self) -> None:
         while data := os.read(self.reader, 65536):
             self._data.append(data)
+
+
+def numbered(log: JsonLog, count: int, **more: str) -> None:
+    """Emit so many lines, each with its number."""
+    for number in range(count):
+        log.emit("decision", attempt=number, **more)
 
 
 def written(*emits: dict[str, Any]) -> list[dict[str, Any]]:
@@ -60,29 +70,21 @@ def written(*emits: dict[str, Any]) -> list[dict[str, Any]]:
     for fields in emits:
         log.emit(**fields)
     log.close()
-    return [json.loads(line) for line in pipe.lines()]
+    return pipe.decoded()
 
 
 def test_a_line_is_one_json_object() -> None:
-    """The name is under `event`, the time is UTC under `at`, values keep their types."""
-    (line,) = written({"event": "relay", "energised": True, "monotonic_ns": 12, "why": None})
+    """The name is under `event`, the time is UTC under `at`, values keep their types.
+
+    Whoever filters by level sees alarms.
+    """
+    fields = {"event": "relay", "energised": True, "monotonic_ns": 12, "why": None}
+    line, alarm = written(fields, {"event": "alarm", "kind": "clock_untrusted"})
     at = datetime.fromisoformat(line.pop("at"))
 
     assert at.utcoffset() == timedelta(0)
-    assert line == {
-        "event": "relay",
-        "energised": True,
-        "monotonic_ns": 12,
-        "why": None,
-        "level": "info",
-    }
-
-
-def test_an_alarm_is_a_warning() -> None:
-    """Whoever filters by level sees alarms."""
-    (line,) = written({"event": "alarm", "kind": "clock_untrusted"})
-
-    assert (line["level"], line["kind"]) == ("warning", "clock_untrusted")
+    assert line == {**fields, "level": "info"}
+    assert (alarm["level"], alarm["kind"]) == ("warning", "clock_untrusted")
 
 
 @given(st.text(min_size=1).filter(lambda key: key.isidentifier() and key not in ALLOWED_KEYS))
@@ -174,7 +176,7 @@ def test_lines_of_many_threads_are_in_the_order_of_their_times() -> None:
     for thread in threads:
         thread.join()
     log.close()
-    lines = [json.loads(line) for line in pipe.lines()]
+    lines = pipe.decoded()
 
     assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
     for name in "abcd":
@@ -198,11 +200,10 @@ def test_a_stalled_stdout_holds_nobody_up() -> None:
     """10 000 emits return while nobody reads; each line arrives in order or in a told gap."""
     pipe = Pipe()
     log = JsonLog(pipe.writer)
-    for number in range(10_000):
-        log.emit("decision", attempt=number)
+    numbered(log, 10_000)
     pipe.read_from_now_on()
     log.close()
-    lines = [json.loads(line) for line in pipe.lines()]
+    lines = pipe.decoded()
 
     assert accounted(lines) == 10_000
     assert QUEUED_LINES < len(lines) < 10_000
@@ -212,13 +213,12 @@ def test_after_a_gap_the_lines_go_on() -> None:
     """Once it flows again the gap is told without waiting for the next line, which then follows."""
     pipe = Pipe()
     log = JsonLog(pipe.writer)
-    for number in range(5000):
-        log.emit("decision", attempt=number)
+    numbered(log, 5000)
     pipe.read_from_now_on()
     pipe.wait_for_gaps(5000)
     log.emit("decision", attempt=5000)
     log.close()
-    lines = [json.loads(line) for line in pipe.lines()]
+    lines = pipe.decoded()
 
     assert accounted(lines) == 5001
     assert lines[-1]["event"] == "decision"
@@ -252,9 +252,8 @@ def test_a_non_blocking_stdout_loses_nothing() -> None:
     pipe = Pipe()
     os.set_blocking(pipe.writer, False)
     log = JsonLog(pipe.writer)
-    for number in range(QUEUED_LINES):
-        log.emit("decision", attempt=number, why="x" * 400)
+    numbered(log, QUEUED_LINES, why="x" * 400)
     pipe.read_from_now_on()
     log.close()
 
-    assert [json.loads(line)["attempt"] for line in pipe.lines()] == list(range(QUEUED_LINES))
+    assert [line["attempt"] for line in pipe.decoded()] == list(range(QUEUED_LINES))
