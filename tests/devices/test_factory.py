@@ -85,19 +85,32 @@ factory.pin_class = steady_pin(LGPIOPin, lgpio)
 """
 
 
-def calls(directory: Path, script: str) -> list[str]:
-    """Run a script in another process whose lgpio is the recording one; return the calls."""
-    (directory / "lgpio.py").write_text(RECORDING_LGPIO)
-    path = os.pathsep.join([str(directory), str(Path.cwd())])
+def said(directory: Path, script: str, *path: str) -> str:
+    """Run a script in another process, for importing lgpio starts a thread; return its output."""
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PRELUDE + script],
-        env=os.environ | {"PYTHONPATH": path},
+        [sys.executable, "-W", "error", "-c", script],
+        cwd=directory,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([*path, str(Path.cwd())])},
         capture_output=True,
         text=True,
         check=True,
         timeout=30,
     )
-    return ran.stdout.splitlines()
+    return ran.stdout
+
+
+def calls(directory: Path, script: str) -> list[str]:
+    """Run a script whose lgpio is the recording one; return the calls."""
+    (directory / "lgpio.py").write_text(RECORDING_LGPIO)
+    return said(directory, PRELUDE + script, str(directory)).splitlines()
+
+
+def refused(build: str) -> str:
+    """Return a script that prints why something can't be built."""
+    return (
+        "from doorctl.core.errors import DeviceError\n"
+        f"try:\n    {build}\nexcept DeviceError as error:\n    print(error)"
+    )
 
 
 @pytest.mark.parametrize(("active_high", "on", "off"), [(True, 1, 0), (False, 0, 1)])
@@ -177,14 +190,9 @@ def test_an_input_that_the_driver_loses_is_in_doubt(tmp_path: Path) -> None:
 )
 def test_an_input_that_the_driver_refuses_is_told(tmp_path: Path, pin: int, told: str) -> None:
     """A pin that is taken, can't be watched or can't have its pull stops the start by its name."""
-    script = (
-        f"from doorctl.core.errors import DeviceError\n"
-        f"contact = InputPin({pin}, active_high=False)\n"
-        "try:\n    GpioInputs(factory, lambda: None, contact_open=contact)\n"
-        "except DeviceError as error:\n    print(error)"
-    )
+    build = f"GpioInputs(factory, lambda: None, contact_open=InputPin({pin}, active_high=False))"
 
-    assert calls(tmp_path, script)[-1] == told
+    assert calls(tmp_path, refused(build))[-1] == told
 
 
 def test_named_outputs_are_steady_too(tmp_path: Path) -> None:
@@ -199,11 +207,7 @@ def test_named_outputs_are_steady_too(tmp_path: Path) -> None:
 
 def test_a_refusal_of_the_driver_is_a_device_error(tmp_path: Path) -> None:
     """The driver's own exception does not get out; the text names the pin and what lgpio said."""
-    script = (
-        "from doorctl.core.errors import DeviceError\n"
-        "try:\n    GpioRelay(factory, 5, active_high=True)\n"
-        "except DeviceError as error:\n    print(error)"
-    )
+    script = refused("GpioRelay(factory, 5, active_high=True)")
 
     assert "GPIO5 can't be driven: 'GPIO busy'" in calls(tmp_path, script)
 
@@ -214,32 +218,16 @@ def test_the_mock_factory_is_asked_for_by_name(tmp_path: Path) -> None:
     assert open_factory("mock", tmp_path) is not open_factory("mock", tmp_path)
 
 
-def opened_in_another_process(directory: Path, prelude: str) -> str:
-    """Open the lgpio factory elsewhere, as importing lgpio starts a thread; return the error."""
-    script = (
-        f"{prelude}\nfrom pathlib import Path\n"
-        "from doorctl.devices.pins import open_factory\n"
-        "from doorctl.core.errors import DeviceError\n"
-        "try:\n    open_factory('lgpio', Path('run').resolve())\n"
-        "except DeviceError as error:\n    print(error)"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-    )
-    return ran.stdout
+OPENING = "from pathlib import Path\nfrom doorctl.devices.pins import open_factory\n" + refused(
+    "open_factory('lgpio', Path('run').resolve())"
+)
 
 
 def test_a_missing_lgpio_says_what_to_install(tmp_path: Path) -> None:
     """`lgpio` without the package is one clear line, never another factory."""
-    absent = "import sys; sys.modules['lgpio'] = None"
+    absent = "import sys; sys.modules['lgpio'] = None\n"
 
-    assert "pip install 'doorctl[pi]'" in opened_in_another_process(tmp_path, absent)
+    assert "pip install 'doorctl[pi]'" in said(tmp_path, absent + OPENING)
 
 
 @pytest.mark.skipif(
@@ -250,5 +238,5 @@ def test_off_a_pi_the_real_lgpio_is_refused(tmp_path: Path) -> None:
     """No chip is a DeviceError, and lgpio's FIFO lands in the directory that was given."""
     (tmp_path / "run").mkdir()
 
-    assert "the GPIO chip can't be opened" in opened_in_another_process(tmp_path, "")
+    assert "the GPIO chip can't be opened" in said(tmp_path, OPENING)
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
