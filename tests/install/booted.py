@@ -22,11 +22,9 @@ from pathlib import Path
 
 import click
 
-from tests.install.__main__ import OWN
-from tests.install.contained import Contained
 from tests.install.disk import Parts, built
-from tests.install.guest import Guest, Operated, is_on, longest_gap_s, pulses
-from tests.install.machine import own_network, unified_cgroups
+from tests.install.guest import Contained, Guest, Operated, is_on, longest_gap_s, pulses
+from tests.install.machine import APART, own_network, unified_cgroups
 from tests.install.packages import Repository, broken, built_package
 from tests.install.readme import edited
 from tests.install.sender import BRANCH, LOADED, PIN, PUSHED, SEAL, Sender, row
@@ -354,8 +352,7 @@ def run(cache: Path, only: tuple[str, ...], before: str, contained: bool) -> Non
     Without `install` it goes on with the disk that the last run left; a container begins anew.
     """
     if contained and os.getpid() != 1:
-        own = f"{OWN} --propagation private --fork --kill-child --mount-proc".split()
-        again = [*own, sys.executable, "-m", __spec__.name, *sys.argv[1:]]
+        again = [*APART, sys.executable, "-m", __spec__.name, *sys.argv[1:]]
         sys.exit(subprocess.run(again, check=False).returncode)
     wanted = [name for name in SCENARIOS if name in only or not only]
     parts = built(cache, click.echo)

@@ -6,7 +6,6 @@ takes long enough to unpack them.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.install.machine import empty_debian
+from tests.install.machine import empty_debian, refuse_without
 from tests.install.readme import ROOT
 from tests.pi.build import PLAIN
 
@@ -56,9 +55,7 @@ def built(cache: Path, told: Callable[[str], None]) -> Parts:
     Raises:
         SystemExit: a tool is missing or this isn't root.
     """
-    missing = sorted({NEEDED[tool] for tool in NEEDED if shutil.which(tool) is None})
-    if missing or os.getuid() != 0:
-        raise SystemExit(f"this is for root, with: apt install {' '.join(missing)}")
+    refuse_without(NEEDED)
     cache.mkdir(parents=True, exist_ok=True)
     parts = Parts(cache / "disk.img", cache / "vmlinuz", cache / "initrd")
     if not parts.disk.exists():

@@ -13,12 +13,11 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.install.readme import ROOT, edited
 from tests.pi.build import mirror
+from tests.pi.guest import until
 
 SUITE = "trixie"
 CHECKOUT = "/root/doorctl"
@@ -37,6 +36,19 @@ CLOCK_IS_RIGHT = (
 
 ANSWER = "y\n"
 """What a person says to apt."""
+
+APART = (
+    *("unshare", "--mount", "--pid", "--propagation", "private"),
+    *("--fork", "--kill-child", "--mount-proc"),
+)
+"""With its processes its mounts are gone: what is deleted then is all ours."""
+
+
+def refuse_without(packages: dict[str, str]) -> None:
+    """Raise SystemExit where a program's package is missing, or this isn't root."""
+    missing = sorted({packages[name] for name in packages if shutil.which(name) is None})
+    if missing or os.getuid() != 0:
+        raise SystemExit(f"this is for root, with: apt install {' '.join(missing)}")
 
 
 def empty_debian(base: Path) -> None:
@@ -170,7 +182,8 @@ class Machine:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._leader = _until(f"{self.name} to boot", self._started)
+        self._leader = 0
+        until(f"{self.name} to boot", self._has_started, BOOT_S, LOOK_S)
         self._umask = HARDENED
         self.run(CLOCK_IS_RIGHT)
         code, text = self.run("systemctl is-system-running --wait")
@@ -194,7 +207,7 @@ class Machine:
         with contextlib.suppress(OSError):
             cgroup.rmdir()
 
-    def _started(self) -> int:
+    def _has_started(self) -> bool:
         if self._nspawn is None or self._nspawn.poll() is not None:
             raise RuntimeError(f"{self.name} does not boot")
         pid = self._nspawn.pid
@@ -202,8 +215,8 @@ class Machine:
         for child in map(int, children):
             bus = Path(f"/proc/{child}/root/run/systemd/private")
             if bus.exists():
-                return child
-        return 0
+                self._leader = child
+        return bool(self._leader)
 
     def _entrance(self) -> list[str]:
         if self._leader:
@@ -233,12 +246,3 @@ def _checkout(target: Path) -> None:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target / name)
         (target / name).chmod((target / name).stat().st_mode & ~0o027)
-
-
-def _until(what: str, ask: Callable[[], int]) -> int:
-    until_s = time.monotonic() + BOOT_S
-    while time.monotonic() < until_s:
-        if found := ask():
-            return found
-        time.sleep(LOOK_S)
-    raise TimeoutError(f"waited {BOOT_S:.0f} s for {what}")
