@@ -75,19 +75,29 @@ def line(port: FakeSerialPort, inbox: Inbox) -> Iterator[SerialLine]:
     line.stop()
 
 
+@pytest.fixture
+def connected(port: FakeSerialPort, line: SerialLine, inbox: Inbox) -> SerialLine:
+    """The line, connected to its device."""
+    port.plug()
+    line.start()
+    assert inbox.take() == LineConnected("reader")
+    return line
+
+
+def is_heard(port: FakeSerialPort, inbox: Inbox) -> bool:
+    """Swipe, and tell whether that is all that arrives."""
+    port.send(SWIPE)
+    return inbox.bytes(len(SWIPE)) == SWIPE
+
+
 def open_descriptors() -> int:
     """Count what this process holds open."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_bytes_arrive_after_the_line_is_connected(
-    port: FakeSerialPort, line: SerialLine, inbox: Inbox
-) -> None:
+@pytest.mark.usefixtures("connected")
+def test_bytes_arrive_after_the_line_is_connected(port: FakeSerialPort, inbox: Inbox) -> None:
     """A device that is there gives LineConnected, then its bytes unchanged, raw."""
-    port.plug()
-    line.start()
-
-    assert inbox.take() == LineConnected("reader")
     everything = bytes(range(256))
     port.send(everything)
     assert inbox.bytes(256) == everything
@@ -102,8 +112,7 @@ def test_what_was_swiped_while_the_daemon_was_away_is_dropped(
     line.start()
 
     assert inbox.take() == LineConnected("reader")
-    port.send(SWIPE)
-    assert inbox.bytes(len(SWIPE)) == SWIPE
+    assert is_heard(port, inbox)
 
 
 def test_a_device_that_was_plugged_in_is_heard_from_its_first_byte_on(
@@ -135,8 +144,7 @@ def test_a_device_that_is_opened_long_after_it_came_is_drained(
     port.plug()
     port.send(b";3000009999?\r")
     assert inbox.take() == LineConnected("reader")
-    port.send(SWIPE)
-    assert inbox.bytes(len(SWIPE)) == SWIPE
+    assert is_heard(port, inbox)
     line.stop()
 
 
@@ -158,8 +166,7 @@ def test_bytes_that_trickle_in_while_the_line_is_opened_are_dropped(
         assert not connected_while_talking
 
     assert inbox.take() == LineConnected("reader")
-    port.send(SWIPE)
-    assert inbox.bytes(len(SWIPE)) == SWIPE
+    assert is_heard(port, inbox)
 
 
 def test_a_device_that_never_stops_talking_is_let_in(
@@ -193,21 +200,16 @@ def test_a_missing_device_is_reported_once_and_used_when_it_comes(
     assert inbox.take() == LineConnected("reader")
 
 
-def test_each_of_several_unplugs_heals(
-    port: FakeSerialPort, line: SerialLine, inbox: Inbox
-) -> None:
+@pytest.mark.usefixtures("connected")
+def test_each_of_several_unplugs_heals(port: FakeSerialPort, inbox: Inbox) -> None:
     """Once the by-id link is there again the next swipe works; no descriptor is left behind."""
-    port.plug()
-    line.start()
-    inbox.take()
     before = open_descriptors()
     for _ in range(5):
         port.unplug()
         assert isinstance(inbox.take(), LineLost)
         port.plug()
         assert inbox.take() == LineConnected("reader")
-        port.send(SWIPE)
-        assert inbox.bytes(len(SWIPE)) == SWIPE
+        assert is_heard(port, inbox)
 
     assert open_descriptors() == before
     assert inbox.events.empty()
@@ -233,12 +235,9 @@ def test_a_lost_device_is_closed_before_it_is_reported(port: FakeSerialPort) -> 
 
 
 def test_a_device_renumbered_between_two_looks_is_found(
-    port: FakeSerialPort, line: SerialLine, inbox: Inbox, tmp_path: Path
+    port: FakeSerialPort, connected: SerialLine, inbox: Inbox, tmp_path: Path
 ) -> None:
     """The by-id name may lead to another node from one moment to the next."""
-    port.plug()
-    line.start()
-    inbox.take()
     elsewhere = FakeSerialPort(tmp_path, "ttyUSB7")
     elsewhere.plug()
     port.unplug()
@@ -246,20 +245,14 @@ def test_a_device_renumbered_between_two_looks_is_found(
 
     assert isinstance(inbox.take(), LineLost)
     assert inbox.take() == LineConnected("reader")
-    elsewhere.send(SWIPE)
-    assert inbox.bytes(len(SWIPE)) == SWIPE
-    line.stop()
+    assert is_heard(elsewhere, inbox)
+    connected.stop()
     elsewhere.unplug()
 
 
-def test_nobody_else_can_open_the_line(
-    port: FakeSerialPort, line: SerialLine, inbox: Inbox
-) -> None:
+@pytest.mark.usefixtures("connected")
+def test_nobody_else_can_open_the_line(port: FakeSerialPort) -> None:
     """A second program that reads the port would steal half of each swipe."""
-    port.plug()
-    line.start()
-    inbox.take()
-
     with pytest.raises(SerialException):
         Serial(port.path, exclusive=True)
 
@@ -389,29 +382,16 @@ def test_a_node_that_cannot_be_opened_is_tried_ever_more_rarely() -> None:
 
 @given(st.integers(min_value=1, max_value=12))
 def test_another_node_is_tried_at_the_next_look(failures: int) -> None:
-    """However long the wait has grown, a device plugged in anew does not inherit it."""
+    """However long the wait has grown, a device plugged in anew does not inherit it.
+
+    The same numbers after a gap are a re-plugged device; one that spoke has no failures.
+    """
     reopening = Reopening()
     for _ in range(failures):
         reopening = reopening.looked(READER).tried()
+    vanished = reopening.looked(None)
 
     assert waits(reopening, RENUMBERED, 2) == [0.0, FIRST_WAIT_S]
-
-
-def test_a_node_that_vanished_is_a_new_one_when_it_comes_back() -> None:
-    """The same numbers after a gap are a re-plugged device."""
-    reopening = Reopening()
-    for _ in range(6):
-        reopening = reopening.looked(READER).tried()
-    reopening = reopening.looked(None)
-
-    assert not reopening.due
-    assert waits(reopening, READER, 2) == [0.0, FIRST_WAIT_S]
-
-
-def test_a_device_that_spoke_has_no_failures() -> None:
-    """After the first byte the next loss starts again from the shortest wait."""
-    reopening = Reopening()
-    for _ in range(6):
-        reopening = reopening.looked(READER).tried()
-
+    assert not vanished.due
+    assert waits(vanished, READER, 2) == [0.0, FIRST_WAIT_S]
     assert waits(reopening.worked(), READER, 3) == [0.0, 0.25, 0.5]
