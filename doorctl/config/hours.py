@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, timedelta
 from itertools import chain, combinations
 from operator import attrgetter
@@ -361,14 +361,10 @@ def read_hours(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]
     for at, exception in exceptions.items():
         problems += (clash.problem for clash in clashes_of_date(at, exception, week, dates))
     problems += _of_website(written)
-    opening = Opening(week=week, exceptions=tuple(exceptions.values()), **_settings(written))
+    given = ((each.name, f"hours.{each.name}") for each in fields(HoursSources))
+    sources = {leaf: written[name] for leaf, name in given if name in written}
+    opening = Opening(week=week, exceptions=tuple(exceptions.values()), **sources)
     return {**result, "opening": opening}, problems
-
-
-def _settings(written: Mapping[str, Any]) -> dict[str, Any]:
-    leaves = {name.removeprefix("hours."): value for name, value in written.items()}
-    others = {*WEEKDAYS, "exceptions"}
-    return {leaf: value for leaf, value in leaves.items() if "." not in leaf and leaf not in others}
 
 
 def _week(written: Mapping[str, Any], problems: list[Problem]) -> Week:

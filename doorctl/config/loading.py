@@ -218,7 +218,8 @@ def overridden(tables: Tables, overrides: Sequence[str]) -> tuple[Tables, list[P
         table, dot, leaf = (part.strip() for part in name.rpartition("."))
         whole = equals and dot and table and leaf
         if not whole or table in LISTED or ("." in table and table not in keys()):
-            problems.append(_malformed(written))
+            what = "is not table.key=value; write it like --set reader.port=/dev/ttyUSB0"
+            problems.append(Problem(f"--set {shown(written)}", what))
             continue
         result = laid_over(result, [*table.split("."), leaf], _value(table, leaf, text.strip()))
     return result, problems
@@ -242,13 +243,6 @@ def _value(table: str, leaf: str, text: str) -> object:
     key = keys().get(table, {}).get(leaf)
     bare = key is not None and key.is_text and not isinstance(parsed["value"], str)
     return text if bare or len(parsed) > 1 else parsed["value"]
-
-
-def _malformed(written: str) -> Problem:
-    return Problem(
-        f"--set {shown(written)}",
-        "is not table.key=value; write it like --set reader.port=/dev/ttyUSB0",
-    )
 
 
 _PLACE = re.compile(r"(.*) \(at (line \d+, column \d+|end of document)\)", re.DOTALL)
@@ -497,13 +491,10 @@ def check_table(
 
 def _converted(key: Key, written: object) -> object:
     for text in written if isinstance(written, list) else [written]:
-        if isinstance(text, str) and not _is_fit(text, may_be_blank=key.may_be_blank):
+        blank = text == "" and key.may_be_blank
+        if isinstance(text, str) and not (text.isprintable() and (text.strip() or blank)):
             raise ValueError
     return msgspec.convert(written, key.annotation, dec_hook=_as_path)
-
-
-def _is_fit(text: str, *, may_be_blank: bool) -> bool:
-    return text.isprintable() and (bool(text.strip()) or (text == "" and may_be_blank))
 
 
 def _as_path(_wanted: type, written: object) -> Path:

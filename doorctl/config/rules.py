@@ -51,7 +51,8 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
         result[PUBLIC_KEYS] = tuple(base / written for written in result[PUBLIC_KEYS])
     if TARGETS in result:
         result[TARGETS] = tuple(
-            target and _placed_target(target, base, environment) for target in result[TARGETS]
+            target and replace(target, **_files(target, base, environment))
+            for target in result[TARGETS]
         )
     for name, (directory, file) in SOCKETS.items():
         if result.get(name) == Path():
@@ -76,10 +77,8 @@ def placed_file(written: Path, base: Path, environment: Mapping[str, str]) -> Pa
     return base / written
 
 
-def _placed_target(target: Target, base: Path, environment: Mapping[str, str]) -> Target:
-    written = ((leaf, getattr(target, leaf)) for leaf in TARGET_FILES)
-    files: dict[str, Any] = {leaf: placed_file(path, base, environment) for leaf, path in written}
-    return replace(target, **files)
+def _files(target: Target, base: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    return {leaf: placed_file(getattr(target, leaf), base, environment) for leaf in TARGET_FILES}
 
 
 Values = Mapping[str, Any]

@@ -56,7 +56,9 @@ def _toml(value: object) -> str:
         case Path():
             return _toml("" if value == Path() else str(value))
         case list() | tuple():
-            return f"[{', '.join(_item(item) for item in value[:LONGEST_SHOWN])}]"
+            items = value[:LONGEST_SHOWN]
+            inner = ("a list" if isinstance(item, list) else _toml(item) for item in items)
+            return f"[{', '.join(inner)}]"
         case dict():
             return "a table"
     return _plain(value)
@@ -71,10 +73,6 @@ def _plain(value: object) -> str:
         case datetime() | date() | time():
             return value.isoformat()
     return str(value)
-
-
-def _item(value: object) -> str:
-    return "a list" if isinstance(value, list) else _toml(value)
 
 
 def _escaped(character: str) -> str:

@@ -176,15 +176,18 @@ class SerialLine:
             if not fresh:
                 self._drain(line)
             line.timeout = None
-            self._connect()
+            if not self._stopping.is_set():
+                self._lost = False
+                self.post(LineConnected(self.name))
             self._read(line)
+            lost = False
         except FAILURES:
             lost = True
-        else:
-            lost = False
         finally:
             # Before the next look at the path: a node that is held open is numbered anew.
-            self._close(line)
+            with self._lock:
+                self._open = None
+                line.close()
         if lost:
             self._lose(f"{self.port} was unplugged or stopped answering; check the cable")
 
@@ -202,11 +205,6 @@ class SerialLine:
             self._open = line
         return line
 
-    def _close(self, line: Serial) -> None:
-        with self._lock:
-            self._open = None
-            line.close()
-
     def _drain(self, line: Serial) -> None:
         # Opening has emptied the kernel's buffer; this is for what an adapter still sends after it.
         limit = Timeout(DRAIN_LIMIT_S)
@@ -222,11 +220,6 @@ class SerialLine:
             if data and not self._stopping.is_set():
                 self._reopening = self._reopening.worked()
                 self.post(BytesReceived(self.name, data))
-
-    def _connect(self) -> None:
-        if not self._stopping.is_set():
-            self._lost = False
-            self.post(LineConnected(self.name))
 
     def _lose(self, why: str) -> None:
         if not self._lost and not self._stopping.is_set():
