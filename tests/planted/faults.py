@@ -178,14 +178,14 @@ FAULTS = (
         "watch",
         "for n in range(SOON.days + 1)]",
         "for n in range(1)]",
-        "tests/store/test_patrons_contract.py",
+        "tests/store/test_patrons.py",
     ),
     Fault(
         "the guard compares with the last push",
         "watch",
         "forget(connection, at)",
         "connection.execute('DELETE FROM shut_out')",
-        "tests/store/test_patrons_contract.py",
+        "tests/store/test_patrons.py",
     ),
     Fault(
         "a number may be any number above ours",

@@ -12,7 +12,7 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from tests.store.samples import SEAL, Cache
+from tests.store.samples import SEAL, Branch, Cache
 
 
 @pytest.fixture
@@ -46,3 +46,9 @@ def writer(path: Path) -> Iterator[BranchRecordsWriter]:
     """Its one writer."""
     with closing(BranchRecordsWriter(path)) as writer:
         yield writer
+
+
+@pytest.fixture
+def branch(book: BranchRecords, writer: BranchRecordsWriter) -> Branch:
+    """A branch that never stored anything."""
+    return Branch(book, writer)

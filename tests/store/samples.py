@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from doorctl.access.calendar import (
+    DaySource,
+    Mode,
+    ModeSpan,
+    Span,
+    StoredDay,
+    StoredWeek,
+)
+from doorctl.access.day import Override
 from doorctl.access.patron import Applied, Patron, SealedRow
+from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.accounts.account import Account, Role
+from doorctl.core.alarms import AlarmChange, Source
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
 from doorctl.core.ports import Seal
+from doorctl.store.accounts import StoredAccounts
+from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
+from doorctl.store.records import StoredAlarms
 from doorctl.store.tables import to_ms
 from doorctl.sync.receive import unguarded
 
@@ -67,6 +86,27 @@ class Cache:
         """Apply rows, as changes unless told otherwise."""
         return push(self.writer, *rows, full=full, applied_at=at, **other)
 
+    def find(self, number: int) -> Patron | None:
+        """Look up the card with an invented number."""
+        return self.lookup.find(key_of(number))
+
+    def known(self, numbers: Iterable[int]) -> dict[int, str]:
+        """Return those of the cards that are held, with their patrons' numbers."""
+        return {n: found.patron_ref for n in numbers if (found := self.find(n))}
+
+    def bytes(self) -> bytes:
+        """Return all that lies in the directory."""
+        return b"".join(files_of(self.writer.path.parent).values())
+
+
+@contextmanager
+def reading(path: Path, table: str) -> Iterator[None]:
+    """Let somebody be in the middle of a question to a database."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - ours
+        yield
+
 
 def stamped(
     at: datetime = NOON,
@@ -86,3 +126,84 @@ def in_use_until(branch: BranchRecordsWriter, moment: Moment) -> None:
 def files_of(directory: Path) -> dict[str, bytes]:
     """Return the raw bytes of every file in a directory, lock files too."""
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+
+
+LOCAL = NOON.astimezone(ZoneInfo("Europe/Copenhagen"))
+TODAY = LOCAL.date()
+BAN = Ban(
+    number=0,
+    reason="smoked; æ 'quoted' \"twice\"",
+    since=NOON - DAY,
+    until=NOON + DAY,
+    by="staff-7",
+    branches=frozenset({"oest", "syd"}),
+    note="Dear patron,\nyou may not come in.",
+)
+PASS = Pass(
+    number=0,
+    kind=PassKind.ASSOCIATION,
+    first_day=TODAY,
+    last_day=TODAY + DAY,
+    weekdays=frozenset({1, 3}),
+    from_minute=18 * 60,
+    to_minute=26 * 60,
+    outside_hours=True,
+    needs_pin=True,
+    pin_check=bytes(range(32)),
+    companions_max=9,
+    label="Skakklubben, Tuesdays",
+    more_times=(Span(0, 60), Span(1439, 1440)),
+)
+CODE = Pass(0, PassKind.CLASS, TODAY, TODAY + DAY, needs_pin=False, code_digits=6, label="4. b")
+LOCKDOWN = Override(Mode.LOCKDOWN, NOON + DAY, "a fight", "staff-7")
+WEEK = StoredWeek(((ModeSpan(Mode.STAFFED, 600, 1080),), *((),) * 6))
+EVENING = (ModeSpan(Mode.STAFFED, 600, 1020), ModeSpan(Mode.SELF_SERVICE, 1020, 1500))
+
+
+def at(days: float = 0, state: ClockState = ClockState.TRUSTED) -> Moment:
+    """Return the moment so many days after a noon; an unset clock's mark is that noon."""
+    then = NOON + days * DAY
+    mark = NOON if state is ClockState.UNTRUSTED else then
+    return Moment(then.astimezone(LOCAL.tzinfo), mark, state)
+
+
+NOW = at()
+UNSET = Moment(LOCAL.replace(year=2031), NOON - 100 * DAY, ClockState.UNTRUSTED)
+
+
+@dataclass
+class Branch:
+    """A branch's two sides, and short words for what most tests do with them."""
+
+    book: BranchRecords
+    writer: BranchRecordsWriter
+
+    def ban(self, number: int | None = 1, ref: str | None = "p-1", **changes: Any) -> Ban:
+        """Ban the card of a number, and a patron."""
+        key = None if number is None else key_of(number)
+        return self.writer.ban(replace(BAN, **changes), NOW, row_key=key, patron_ref=ref)
+
+    def issue(self, held: Pass = PASS, number: int = 1, moment: Moment = NOW) -> Pass:
+        """Issue a pass for the card of a number."""
+        return self.writer.issue(held, moment, row_key=key_of(number))
+
+    def says(self, source: DaySource, *offsets: int, moment: Moment = NOW) -> None:
+        """Let a source say which days are evenings."""
+        days = [StoredDay(TODAY + offset * DAY, EVENING, f"day {offset}") for offset in offsets]
+        self.writer.set_days(source, days, moment, known_until=TODAY + 14 * DAY)
+
+    def touch(self, *days: float, moment: Moment | None = None) -> None:
+        """Write what changes nothing, on each of these days or at a moment."""
+        for then in [moment] if moment else map(at, days):
+            self.writer.set_days(DaySource.WEBSITE, (), then, known_until=None)
+
+    def fill(self) -> None:
+        """Store one of each."""
+        self.ban()
+        self.issue()
+        self.writer.set_override(LOCKDOWN, NOW)
+        for source in (DaySource.STAFF, DaySource.CONFIG):
+            self.writer.set_days(source, [StoredDay(TODAY, ())], NOW, known_until=None)
+        self.writer.set_week(WEEK, NOW)
+        StoredAccounts(self.writer).keep(Account("kaj", "Kaj", Role.TECHNICIAN), NOW)
+        StoredAlarms(self.writer).hear(AlarmChange("stalled", Source.DOOR, "", NOON), NOW)

@@ -20,9 +20,9 @@ from doorctl.accounts.account import (
     new_token,
 )
 from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
-from doorctl.core.errors import KeyFileError, StoreDamagedError, StoreError
+from doorctl.core.errors import KeyFileError, StoreError
 from doorctl.core.masked import Masked
-from doorctl.core.moments import BootTime, ClockState, Moment
+from doorctl.core.moments import BootTime, ClockState
 from doorctl.store.accounts import (
     MOST_KEPT,
     AccountRecords,
@@ -34,10 +34,9 @@ from doorctl.store.accounts import (
 )
 from doorctl.store.branch import FACTOR_KEY
 from doorctl.store.branch_writer import BranchRecordsWriter
-from tests.store.samples import DAY, NOON
+from tests.store.samples import at
 
 NOW = BootTime("boot-1", 50_000_000)
-MOMENT = Moment(NOON, NOON, ClockState.TRUSTED)
 KAJ = Account("kaj", "Kaj", Role.TECHNICIAN)
 
 
@@ -46,7 +45,7 @@ def test_who_is_signed_in_is_read_beside_the_writer(
 ) -> None:
     """As of the last commit; an account that is gone takes its sessions with it."""
     token = new_token()
-    StoredAccounts(writer).keep(KAJ, MOMENT)
+    StoredAccounts(writer).keep(KAJ, at())
     StoredSessions(writer).add(token.digest, Session("kaj", NOW, NOW))
 
     with closing(AccountRecords(path)) as records:
@@ -55,7 +54,7 @@ def test_who_is_signed_in_is_read_beside_the_writer(
         assert records.sessions("grethe") == ()
         assert records.every() == (KAJ,)
         assert records.whose(new_token().digest) is None
-        with writer.together(MOMENT) as connection:
+        with writer.together(at()) as connection:
             connection.execute("DELETE FROM accounts")
         assert records.whose(token.digest) is None
 
@@ -69,14 +68,14 @@ def test_no_copy_of_the_file_holds_what_an_app_makes_codes_of(
     """
     secret, mark = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", bytes(range(32))
     accounts, key = StoredAccounts(writer), path.with_name(FACTOR_KEY)
-    accounts.keep(KAJ, MOMENT)
-    accounts.keep(replace(KAJ, name="mia"), MOMENT)
+    accounts.keep(KAJ, at())
+    accounts.keep(replace(KAJ, name="mia"), at())
     accounts.keep_factor("kaj", SecondFactor(Masked(secret), 7, frozenset({mark})))
 
     files = [one.read_bytes() for one in path.parent.iterdir() if one.is_file()]
     assert not any(secret.encode() in one for one in files)
     assert (key.stat().st_mode & 0o777, key.stat().st_size) == (0o600, 32)
-    with writer.together(MOMENT) as connection:
+    with writer.together(at()) as connection:
         connection.execute(
             "INSERT INTO second_factors SELECT 'mia', secret, 0, x'' FROM second_factors"
         )
@@ -94,39 +93,13 @@ def test_no_copy_of_the_file_holds_what_an_app_makes_codes_of(
     assert accounts.factor_of("kaj") == SecondFactor(Masked(secret), 7)
 
 
-def test_a_branch_without_the_file_has_no_accounts(tmp_path: Path) -> None:
-    """One whose file was lost says so: nobody is signed in by it, and nothing looks empty."""
-    with closing(AccountRecords(tmp_path / "branch.db")) as records:
-        assert records.whose(bytes(32)) is None
-        assert records.every() == ()
-        (tmp_path / "branch.db.lock").touch()
-        with pytest.raises(StoreError, match="missing"):
-            records.whose(bytes(32))
-
-
-def test_an_account_that_can_not_be_read_lets_nobody_in(
-    path: Path, writer: BranchRecordsWriter
-) -> None:
-    """And is not quoted."""
-    StoredAccounts(writer).keep(KAJ, MOMENT)
-    with writer.together(MOMENT) as connection:
-        connection.execute("UPDATE accounts SET role = 'king'")
-
-    with (
-        closing(AccountRecords(path)) as records,
-        pytest.raises(StoreDamagedError, match="an account can't be read") as damaged,
-    ):
-        records.every()
-    assert "king" not in str(damaged.value)
-
-
 def test_no_byte_of_what_was_typed_or_shown_stands_in_the_file(
     path: Path, writer: BranchRecordsWriter
 ) -> None:
     """Not the token, not the name of no account, not the caller's address, not the password."""
     token = new_token()
     hashed = ArgonPasswords(8, 1).hashed(Password("hest batteri klamme"))
-    StoredAccounts(writer).keep(KAJ, MOMENT)
+    StoredAccounts(writer).keep(KAJ, at())
     StoredAccounts(writer).keep_password("kaj", hashed)
     StoredSessions(writer).add(token.digest, Session("kaj", NOW, NOW))
     for kind, of in (("account", "typed-in-the-wrong-field"), ("address", "192.0.2.77")):
@@ -141,7 +114,7 @@ def test_no_byte_of_what_was_typed_or_shown_stands_in_the_file(
 def test_whoever_tries_many_names_fills_no_disk(writer: BranchRecordsWriter) -> None:
     """The oldest counts give way; the newest are there."""
     failures = StoredFailures(writer)
-    with writer.together(MOMENT) as connection:
+    with writer.together(at()) as connection:
         connection.executemany(
             "INSERT INTO sign_in_failures VALUES (?, 1, 'boot-1', ?)",
             ((number.to_bytes(8, "big"), number) for number in range(MOST_KEPT)),
@@ -155,7 +128,7 @@ def test_whoever_tries_many_names_fills_no_disk(writer: BranchRecordsWriter) -> 
 
 def test_a_trouble_of_the_disk_is_told_as_one(path: Path, writer: BranchRecordsWriter) -> None:
     """In our own words, which name the file."""
-    with writer.together(MOMENT) as connection:
+    with writer.together(at()) as connection:
         connection.execute("DROP TABLE sign_in_failures")
 
     with pytest.raises(StoreError, match=path.name):
@@ -188,11 +161,6 @@ def test_a_hash_of_another_cost_is_an_old_one() -> None:
 
 GRETHE = Account("grethe", "Grethe æ", Role.MANAGER, must_change=True)
 PROVIDED = Account("abc@x", "Abc", Role.STAFF, origin=Origin.PROVIDER, subject="sub-1")
-
-
-def at(days: int = 0, state: ClockState = ClockState.TRUSTED) -> Moment:
-    """Return the moment so many days after a noon."""
-    return Moment(NOON + days * DAY, NOON, state)
 
 
 def later(ms: int, boot_id: str = "boot-1") -> BootTime:

@@ -23,9 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.rights import Ban
 from doorctl.core.errors import StoreError
-from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.subject import BRANCH, Column
 from doorctl.store import branch as branch_rows
 from doorctl.store import door_log as visit_rows
@@ -51,7 +49,7 @@ from doorctl.store.tables import (
     whole,
 )
 from doorctl.store.visits import TRIED, VisitStore, create_visits, open_or_create_visits
-from tests.store.samples import NOON, SEAL, key_of
+from tests.store.samples import BAN, NOON, NOW, SEAL, key_of
 
 
 def test_a_file_of_somebody_else_is_no_older_one(tmp_path: Path) -> None:
@@ -220,8 +218,7 @@ def test_a_column_that_comes_with_a_later_release_changes_no_earlier_layout(tmp_
     path = tmp_path / "branch.db"
     create_branch(path)
     with closing(BranchRecordsWriter(path)) as branch:
-        ban = Ban(0, "reason", NOON, None, "staff-7", frozenset({"oest"}), "")
-        branch.ban(ban, Moment(NOON, NOON, ClockState.TRUSTED), row_key=key_of(1), patron_ref=None)
+        branch.ban(replace(BAN, reason="reason"), NOW, row_key=key_of(1), patron_ref=None)
 
     assert set_aside_if_damaged(path, NOON, layout) is None
     (bans,) = (table for table in tables if table.name == "bans")

@@ -34,17 +34,10 @@ from doorctl.store.records import (
     AuditTrail,
     StoredAlarms,
 )
-from tests.store.samples import DAY, NOON, files_of, in_use_until, key_of
-from tests.store.test_branch import BAN
+from tests.store.samples import BAN, DAY, NOON, NOW, at, files_of, in_use_until, key_of
 
-NOW = Moment(NOON, NOON, ClockState.TRUSTED)
 LOOK = Deed(Action.PATRON_EXPLAINED, (key_of(1),), "a-marked-ref", "a marked reason")
 LIST = Deed(Action.VISITS_LISTED, details={"visits": 12})
-
-
-def at(days: int = 0, state: ClockState = ClockState.TRUSTED) -> Moment:
-    """Return the moment so many days after a noon."""
-    return Moment(NOON + days * DAY, NOON, state)
 
 
 def explain(trail: AuditTrail, erased: tuple[int, ...], moment: Moment = NOW) -> Head:
@@ -333,22 +326,6 @@ def test_a_record_that_nobody_wrote_is_damage_and_is_not_quoted(
     assert verdict_on(path).broken == 1
 
 
-def test_a_branch_without_a_file_has_an_empty_log(tmp_path: Path) -> None:
-    """Nothing is made by asking; one that was there and is gone is an error."""
-    path = tmp_path / "branch.db"
-    assert verdict_on(path) == Verdict(0, 0, 0, EMPTY)
-    with closing(AuditRecords(path)) as records:
-        assert (records.entries(), records.head()) == ((), EMPTY)
-    assert list(tmp_path.iterdir()) == []
-
-    create_branch(path)
-    path.unlink()
-    with closing(AuditRecords(path)) as records:
-        for ask in (records.entries, records.head, records.last_number):
-            with pytest.raises(StoreError, match="restore it from its backup"):
-                ask()
-
-
 def test_a_lower_number_takes_the_place_of_the_last_push(path: Path, trail: AuditTrail) -> None:
     """Else a number that none can follow would stay the floor for whoever loses the register."""
     for action, epoch in (
@@ -555,9 +532,6 @@ def test_times_are_kept_to_the_millisecond(audit: Audit) -> None:
     assert (entry.at, entry.clock) == (NOON + timedelta(milliseconds=1), ClockState.HOLDOVER)
 
 
-NOW = Moment(NOON, NOON, ClockState.TRUSTED)
-
-
 @pytest.fixture
 def records(path: Path) -> Iterator[AlarmRecords]:
     """A reader of its alarms."""
@@ -592,10 +566,9 @@ def test_what_is_over_is_kept_for_a_month(
     alarms = StoredAlarms(writer)
     for kind in ("door_held", "inputs_failing", "door_held_cleared"):
         alarms.hear(told(kind), NOW)
-    in_use_until(writer, Moment(NOON + KEPT_AFTER_END, NOON, ClockState.TRUSTED))
+    in_use_until(writer, at(KEPT_AFTER_END.days))
     for days, left in ((0, 1), (1, 0)):
-        at = NOON + KEPT_AFTER_END + days * DAY
-        alarms.end((), Moment(at, at, ClockState.TRUSTED))
+        alarms.end((), at(KEPT_AFTER_END.days + days))
         assert len(records.ended(9)) == left
 
     assert [one.kind for one in records.standing()] == ["inputs_failing"]
@@ -608,18 +581,3 @@ def test_an_end_of_nothing_leaves_no_row(
     StoredAlarms(writer).hear(told("door_held_cleared"), NOW)
 
     assert records.standing() == records.ended(9) == ()
-
-
-def test_a_row_that_can_not_be_read_is_told_without_its_text(
-    path: Path, records: AlarmRecords
-) -> None:
-    """Somebody wrote into the file by hand."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            "INSERT INTO alarms (kind, source, first_ms, last_ms, count, why) "
-            "VALUES ('stalled', 'cellar', 0, 0, 1, '')"
-        )
-
-    with pytest.raises(StoreDamagedError, match="a row can't be read") as caught:
-        records.standing()
-    assert "cellar" not in str(caught.value)

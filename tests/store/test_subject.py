@@ -21,7 +21,7 @@ from doorctl.access.patron import Patron, Reason, SealedRow
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import InputError, StoreBusyError, StoreError
-from doorctl.core.moments import BootTime, ClockState, Moment
+from doorctl.core.moments import BootTime
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import (
     ALL_GONE,
@@ -57,7 +57,9 @@ from doorctl.sync.receive import Push
 from tests.store.samples import (
     DAY,
     NOON,
+    NOW,
     SEAL,
+    at,
     files_of,
     in_use_until,
     key_of,
@@ -67,7 +69,6 @@ from tests.store.samples import (
 )
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
-NOW = Moment(NOON, NOON, ClockState.TRUSTED)
 BOOT = BootTime("boot-1", 60_000)
 PERSON, SOMEBODY = "the-person-1001", "somebody-else-1002"
 CARDS = {PERSON: (1, 2, 3), SOMEBODY: (4, 5)}
@@ -260,14 +261,8 @@ def _of_others(house: House) -> list[tuple[str, str, tuple[tuple[str, Any], ...]
     ]
 
 
-TODAY = NOON.date()
 CARD, OTHER = key_of(1), key_of(2)
 WHO = Subject(frozenset({CARD}), "p-1")
-
-
-def at(days: int = 0) -> Moment:
-    """Return noon, some days later."""
-    return Moment(NOON + days * DAY, NOON + days * DAY, ClockState.TRUSTED)
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.rights import Ban
 from doorctl.core.errors import StoreBusyError, StoreError
-from doorctl.core.moments import ClockState, Moment
 from doorctl.store.branch import BranchRecords, migrations
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.connection import (
@@ -30,11 +28,9 @@ from doorctl.store.connection import (
 )
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import create_patrons
-from tests.store.samples import DAY, NOON, SEAL, key_of
+from tests.store.samples import BAN, NOW, SEAL, key_of
 
 KEY = key_of(1)
-NOW = Moment(NOON, NOON, ClockState.TRUSTED)
-BAN = Ban(0, "uro", NOON, NOON + DAY, "anne", frozenset({"oest"}))
 
 LOOP_LIMIT_S = BUSY_TIMEOUT_MS / 1000 / 2
 """By then a call that has the patience of everybody else would still wait."""
