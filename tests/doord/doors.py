@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
 from doorctl.config import tables
-from doorctl.door.leaf import Entered, Left, Passed
 from doorctl.door.pins import Levels
 from doorctl.doord.door_driver import DoorDriver
 from tests.fakes.clock import FakeClock
@@ -43,7 +43,6 @@ class Door:
     def __post_init__(self) -> None:
         self.clock, self.log = FakeClock(), FakeEventLog()
         self.relay = FakeRelay(self.clock.monotonic_s)
-        self.passages: list[Entered | Left | Passed] = []
         self.bounds: list[tuple[float | None, bool]] = []
         self.doorway = DoorDriver(
             rules=self.rules,
@@ -52,7 +51,7 @@ class Door:
             inputs=self.inputs,
             clock=self.clock,
             log=self.log,
-            on_passage=self.passages.append,
+            on_passage=lambda passage: self.log.emit(type(passage).__name__.lower()),
             bounded=lambda until_s: self.bounds.append((until_s, self.relay.energised)),
         )
         self.doorway.begin()
@@ -74,11 +73,6 @@ class Door:
         self.doorway.look()
         self.wait(SETTLED_S)
 
-    def press_exit(self) -> None:
-        """Press the button inside and let it go."""
-        self.set(exit_pressed=True)
-        self.set(exit_pressed=False)
-
     def is_on(self) -> bool:
         """Tell whether the relay is on."""
         return self.relay.energised
@@ -88,14 +82,9 @@ class Door:
         return self.signals.lamps.buzzer
 
     @property
-    def alarms(self) -> list[object]:
-        """The kinds of all alarms, in order."""
-        return self.log.alarms
-
-    @property
-    def states(self) -> list[object]:
-        """What was told of the leaf, in order."""
-        return [line["state"] for line in self.log.named("door")]
+    def told(self) -> str:
+        """All lines in order: relay, leaf, ``!alarm``, fire, and who passed."""
+        return " ".join(map(_in_short, self.log.lines))
 
     @property
     def on_for_s(self) -> float:
@@ -103,3 +92,15 @@ class Door:
         on, off = self.relay.edges[-2:]
         assert (on.energised, off.energised) == (True, False)
         return off.at_s - on.at_s
+
+
+def _in_short(line: Mapping[str, object]) -> str:
+    match line:
+        case {"event": "relay", "energised": energised}:
+            return "on" if energised else "off"
+        case {"event": "alarm", "kind": kind}:
+            return f"!{kind}"
+        case {"event": "fire", "state": state}:
+            return f"fire:{state}"
+        case _:
+            return str(line.get("state", line["event"]))

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from doorctl.cards.reader import BytesReceived
 from doorctl.core.errors import DeviceError
 from doorctl.core.masked import Identifier, StretchedKey
-from doorctl.door.pins import Lamps
 from doorctl.doord.controller import KEYPAD, READER, TURN_LIMIT_S
 from doorctl.doord.jobs import EventQueue, PostedEvent, StopRequested, ThreadFailed
 from doorctl.ops.process import WorkerThread
@@ -21,7 +20,6 @@ from tests.fakes.event_log import FakeEventLog, Field
 from tests.fakes.event_queue import FakeQueue
 from tests.fakes.memory_store import FastSealer
 from tests.fakes.relay import FakeRelay
-from tests.fakes.signals import FakeSignals
 
 LONG_AFTER_S = 120.0
 
@@ -117,18 +115,6 @@ def test_a_thread_that_failed_ends_the_loop_with_its_error() -> None:
     assert not door.relay.energised
 
 
-class BreakableSignals(FakeSignals):
-    """Lamps that raise once they are broken."""
-
-    broken: bool = False
-
-    def show(self, lamps: Lamps) -> None:
-        """Remember a state, or raise."""
-        if self.broken:
-            raise PortBrokeError
-        super().show(lamps)
-
-
 @dataclass
 class BreakableLog(FakeEventLog):
     """A log that raises at one event, which a real one never does."""
@@ -151,13 +137,12 @@ def run_into_a_bug(door: FakeDoor, *events: tuple[float, PostedEvent]) -> None:
 
 def test_lamps_that_raise_at_the_grant_lock_the_door_again() -> None:
     """The strike was released just before; it is not left so, and no grant is on record."""
-    signals = BreakableSignals()
-    door = FakeDoor(signals=signals)
+    door = FakeDoor()
     door.swipe(CARD)
     door.work()
     door.types(RIGHT_PIN[:3])
     door.wait(1.0)
-    signals.broken = True
+    door.signals.broken = PortBrokeError()
 
     run_into_a_bug(door, (0.0, BytesReceived(KEYPAD, RIGHT_PIN[3:].encode())))
     assert [edge.energised for edge in door.relay.edges] == [True, False]

@@ -122,8 +122,8 @@ d the door log lost | A 4711 . !stop !lose:visits.db !start A 4711 . | ok ok
 d the door log zeroed | A 4711 . !stop !zero:visits.db !start A 4711 . | ok ok
 d web killed | !web A 47 !push:3000 !kill_web 11 . B 8052 . | ok ok
 # d bans and hours lost or zeroed: test_modes.test_bans_and_hours_that_are_lost_before_the_start
-# d the disk is full: test_faults.test_disk_full, test_faults.test_started_on_a_full_disk; a real
-#   small one: tests.soak
+# d the disk is full: test_faults.test_disk_full, test_faults.test_started_on_a_full_disk; again and
+#   again: tests.soak; by ENOSPC: tests.faults
 e nobody comes in | A 4711 . ?door=no_entry | ok | wired
 e forced | !open ?alarm=door_forced !shut A 4711 . | ok | wired | | alarm door_forced
 e held open | A 4711 , !open ?alarm=door_held !shut | ok | held | | alarm door_held

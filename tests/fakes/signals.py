@@ -10,12 +10,15 @@ from doorctl.door.pins import Lamps
 
 @dataclass
 class FakeSignals(GpioSignals):
-    """What is lit now, and every state shown, in order."""
+    """What is lit now, and every state shown, in order; `broken` is raised in place of it."""
 
     lamps: Lamps = field(default_factory=Lamps)
     shown: list[Lamps] = field(default_factory=list)
+    broken: Exception | None = None
 
     def show(self, lamps: Lamps) -> None:
-        """Remember a state."""
+        """Remember a state, or fail."""
+        if self.broken is not None:
+            raise self.broken
         self.lamps = lamps
         self.shown.append(lamps)

@@ -249,14 +249,14 @@ FAULTS = (
         "judge",
         "if attempt.cache_version is None or attempt.cache_version != now.cache_version:",
         "if attempt.cache_version is None:",
-        "tests/doord/test_door_model.py",
+        "tests/doord/test_swipes.py",
     ),
     Fault(
         "half a swipe outlives its cable",
         "Controller._hear_line",
         "self.cards.reset()",
         "pass",
-        "tests/doord/test_door_model.py",
+        "tests/doord/test_loop.py",
     ),
     Fault(
         "a lockdown ends in a door that stands free",

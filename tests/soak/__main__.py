@@ -15,13 +15,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import click
 
 from doorctl.demo.door import Wires
-from tests.soak.disk import Filling, SmallDisk, SmallFiles, with_own_mounts
+from tests.soak.disk import full_disk
 from tests.soak.people import Looking, Pushing, Visits, add_account, order, rows_of, visitors
 from tests.soak.report import Run, Sampler, told
 from tests.web.branch import Branch
@@ -48,15 +48,9 @@ def soak(minutes: float, swipes: int, rss_kib: float, seed: int) -> None:
     pulled out, and the disk is full for 4 s each minute. All at low priority, so that it can run
     beside other things.
     """
-    is_mountable = with_own_mounts()
     os.nice(NICE)
-    with tempfile.TemporaryDirectory() as root, ExitStack() as stack:
-        directory = Path(root)
-        disk: SmallDisk | None = None
-        if is_mountable:
-            disk = SmallDisk(directory)
-            stack.callback(disk.close)
-        run = _lived(directory, disk, minutes, swipes, seed)
+    with tempfile.TemporaryDirectory() as root:
+        run = _lived(Path(root), minutes, swipes, seed)
     lines, failures = told(run, rss_kib)
     click.echo("\n".join(lines))
     for failure in failures:
@@ -64,9 +58,7 @@ def soak(minutes: float, swipes: int, rss_kib: float, seed: int) -> None:
     sys.exit(bool(failures))
 
 
-def _lived(root: Path, disk: Filling | None, minutes: float, swipes: int, seed: int) -> Run:
-    directory = root / "branch"
-    directory.mkdir()
+def _lived(directory: Path, minutes: float, swipes: int, seed: int) -> Run:
     # gpiozero's own mock pins keep all they ever were, half a KiB a visit.
     wires = Wires(lambda _name, _high: None)
     branch = Branch(directory, "door.release_s=0.5", wires=wires)
@@ -75,7 +67,7 @@ def _lived(root: Path, disk: Filling | None, minutes: float, swipes: int, seed: 
         _start(branch)
         with branch.stage as stage:
             stage.start()
-            run = _used(branch, disk, time.monotonic() + minutes * 60, 60 / swipes, seed)
+            run = _used(branch, time.monotonic() + minutes * 60, 60 / swipes, seed)
             run.codes.append(stage.stop())
             run.read(directory)
     finally:
@@ -85,21 +77,20 @@ def _lived(root: Path, disk: Filling | None, minutes: float, swipes: int, seed: 
     return run
 
 
-def _used(branch: Branch, disk: Filling | None, until_s: float, every_s: float, seed: int) -> Run:
+def _used(branch: Branch, until_s: float, every_s: float, seed: int) -> Run:
     people = visitors()
     pushing = Pushing(branch, list(rows_of(people, branch.sealer)))
     assert pushing.push() == 200
     visits = Visits(branch.stage, order(people, random.Random(seed)))  # noqa: S311 - no secret
     ready = next(line for line in branch.lines if line["event"] == "ready")
     pids = {"door": branch.stage.pid, "web": int(ready["pid"])}
-    filling = disk or SmallFiles(list(pids.values()))
     with closing(Looking(branch)) as looking, Sampler(pids, branch.directory) as sampler:
-        run = Run(visits.tally, pushing.answers, looking.answers, filling.name)
+        run = Run(visits.tally, pushing.answers, looking.answers)
         works = {
             PUSH_EVERY_S: lambda: run.judge("push", pushing.push()),
             PAGE_EVERY_S: lambda: run.judge("page", looking.look()),
             PURGE_EVERY_S: lambda: run.purged(branch.stage.call("purge", "--prove")),
-            FULL_EVERY_S: lambda: _fill(run, filling, until_s),
+            FULL_EVERY_S: lambda: _fill(run, list(pids.values()), until_s),
         }
         with _beside(run, works):
             _visit(visits, run, until_s, every_s)
@@ -132,16 +123,13 @@ def _visit(visits: Visits, run: Run, until_s: float, every_s: float) -> None:
         time.sleep(max(0.0, next_s - time.monotonic()))
 
 
-def _fill(run: Run, filling: Filling, until_s: float) -> None:
+def _fill(run: Run, pids: list[int], until_s: float) -> None:
     if time.monotonic() + FULL_S + CALM_S > until_s:
         return
     began_s = time.monotonic()
-    filling.fill()
-    try:
+    with full_disk(pids):
         time.sleep(FULL_S)
-    finally:
-        filling.free()
-        run.full.append((began_s, time.monotonic()))
+    run.full.append((began_s, time.monotonic()))
 
 
 @contextmanager

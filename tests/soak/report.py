@@ -170,7 +170,6 @@ class Run:
     tally: Tally
     pushes: Counter[int]
     pages: Counter[int]
-    disk: str
     replugs: int = 0
     purges: int = 0
     full: list[tuple[float, float]] = field(default_factory=list)
@@ -245,7 +244,7 @@ def _counts(run: Run, excused: int, troubles: int) -> list[tuple[str, str]]:
         ("pages, by answer", str(dict(run.pages))),
         ("purges, proved", f"{run.purges}"),
         ("reader pulled out", f"{run.replugs}"),
-        ("disk full", f"{len(run.full)} times: {run.disk}"),
+        ("disk full", f"{len(run.full)} times"),
         ("not on record, disk full", f"{excused}"),
         ("troubles, disk full", f"{len(run.troubles) - troubles}"),
     ]
