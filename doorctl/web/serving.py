@@ -582,11 +582,7 @@ Missing = Callable[[Request, int], Awaitable[Response]]
 
 
 def application(
-    routes: Iterable[BaseRoute],
-    *,
-    missing: Missing,
-    encrypted: bool,
-    senders_certified: bool,
+    routes: Iterable[BaseRoute], *, missing: Missing, encrypted: bool, senders_certified: bool
 ) -> ASGIApp:
     """Return the application; it answers 404 to an unknown address and 405 to a wrong method.
 

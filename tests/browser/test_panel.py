@@ -137,11 +137,7 @@ def test_a_screen_begins_without_scripts_too(visitors: Visitors) -> None:
 
 
 DANISH = dict(
-    zip(
-        DAYS,
-        ("mandag", "tirsdag", "onsdag", "torsdag", "fredag", "lørdag", "søndag"),
-        strict=True,
-    )
+    zip(DAYS, ("mandag", "tirsdag", "onsdag", "torsdag", "fredag", "lørdag", "søndag"), strict=True)
 )
 
 

@@ -171,8 +171,7 @@ class Entrance:
             return signed_out(self._frame, request.go(f"{SIGN_IN}?done=out"))
         # A page and no redirect: the policy lets no form's answer redirect to another site.
         return signed_out(
-            self._frame,
-            request.page("municipality.html", why="", back=site, address="/", out=True),
+            self._frame, request.page("municipality.html", why="", back=site, address="/", out=True)
         )
 
     async def _end_session(self, request: PageRequest) -> None:

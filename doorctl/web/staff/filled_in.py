@@ -230,10 +230,7 @@ def reason_again(reason: str, listed: Mapping[str, str], words: Words) -> dict[s
     """Return the fields of a form by which :func:`reason` makes a reason again."""
     text, _, own = reason.partition(": ")
     keys = {words.say(english): key for key, english in listed.items()}
-    return {
-        REASON: (keys.get(text, OTHER),),
-        OWN_WORDS: (own if text in keys else reason,),
-    }
+    return {REASON: (keys.get(text, OTHER),), OWN_WORDS: (own if text in keys else reason,)}
 
 
 def ending(typed: str) -> str:

@@ -163,13 +163,13 @@ def row(request: PageRequest, visit: Visit) -> dict[str, Any]:
     An account that may neither search the log for a card nor look up whose it is gets a pseudonym
     of that day alone: seeing a person at the door must not tell a month of visits.
     """
-    words, local = request.words, request.words.local(visit.at)
+    words, local, state = request.words, request.words.local(visit.at), visit.verdict or OPEN
     pseudonym = visit.card if may_link(request) else _of_day(request, visit.card, local.date())
     return {
         "id": f"attempt-{visit.attempt}",
         "attempt": visit.attempt,
-        "state": state(visit),
-        "name": NAMES[state(visit)],
+        "state": state,
+        "name": NAMES[state],
         "day": local.date(),
         "clock": _clock(words, visit.at),
         "doubtful": visit.clock is ClockState.UNTRUSTED,
@@ -187,11 +187,6 @@ def may_link(request: PageRequest) -> bool:
 
 PAST: Mapping[str, str] = {"ok": "The door was opened.", "closed": "Outside opening hours."}
 """Reasons whose sentence is for somebody who stands at the door."""
-
-
-def state(visit: Visit) -> str:
-    """Return an attempt's state, a key of :data:`NAMES`."""
-    return OPEN if visit.verdict is None else visit.verdict
 
 
 def ending(words: Words, reason: str | None) -> str:
@@ -247,7 +242,7 @@ def _cells(words: Words, visits: Iterable[Visit]) -> Iterator[list[str]]:
             str(visit.attempt),
             words.local(visit.at).isoformat(sep=" ", timespec="seconds"),
             visit.clock.value,
-            state(visit),
+            visit.verdict or OPEN,
             visit.reason or "",
             ending(words, visit.reason),
             grouped(visit.card),
@@ -375,10 +370,6 @@ ROWS_OF_DAYS: Final = 100
 """Attempts on a page of a busy night or day, and of several, whose sums are wanted first."""
 MOST_FOUND: Final = 200
 """Attempts of one card that are shown: a month of many visits a day."""
-
-DAYS: Final = ("day", "first", "last")
-FIELDS: Final = (*TIMED, "first", "last", "purpose", filled_in.CARD)
-"""The fields of the page's forms that can be wrong."""
 
 
 def log_pages(frame: Frame) -> tuple[BaseRoute, ...]:
@@ -523,10 +514,11 @@ def _framed(
     request: PageRequest, choice: Choice, form: Form | None, wrong: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return what the page has even where it shows no attempt."""
-    chosen, days, words = fields_of(choice), choice.days, request.words
-    fields = chosen | {name: words.short_day(days[name == "last"]) for name in DAYS}
+    chosen, words = fields_of(choice), request.words
+    first, last = map(words.short_day, choice.days)
+    fields = chosen | {"day": first, "first": first, "last": last}
     if chosen["ends"]:
-        fields["ends"] = fields["last"]
+        fields["ends"] = last
     if choice.span:
         # Empty, so that the form chooses an outcome of this span.
         fields |= {"day": "", "ends": ""}
@@ -536,7 +528,7 @@ def _framed(
         "filtered": partial(address, choice),
         "chosen": chosen,
         "fields": fields if form is None else fields | typed(form),
-        "wrong": dict.fromkeys(FIELDS, "") | dict(wrong),
+        "wrong": wrong,
         "reasons": [(why.value, sentence(words, why)) for why in SENTENCES if why is not Reason.OK],
         "names": NAMES,
         "outcomes": OUTCOMES,

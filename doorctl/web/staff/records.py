@@ -546,12 +546,7 @@ async def _erase(request: PageRequest, form: Form) -> Response:
 
 
 async def _held(request: PageRequest, **context: Any) -> Response:
-    blank = {
-        "form": BLANK,
-        "held": None,
-        "wrong": "",
-        "again": "",
-    }
+    blank = {"form": BLANK, "held": None, "wrong": "", "again": ""}
     return request.page("people.html", **(blank | context))
 
 

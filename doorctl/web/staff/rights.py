@@ -218,11 +218,7 @@ class BansPages:
         )
 
     def _form_of(
-        self,
-        request: PageRequest,
-        form: Form,
-        whom: Whom | None,
-        error: InputError | None = None,
+        self, request: PageRequest, form: Form, whom: Whom | None, error: InputError | None = None
     ) -> dict[str, Any]:
         words, today = request.words, request.today
         return {

@@ -420,11 +420,7 @@ def test_a_week_that_stands_elsewhere_has_no_form(app: App) -> None:
 def test_days_beyond_all_calendars(day: str, app: App, alarms: StandingAlarms) -> None:
     """They are refused or taken for none, and are no fault of ours."""
     around = browser(
-        lambda around: (
-            *CalendarPages(around).routes(),
-            *now_pages(around, alarms),
-        ),
-        app,
+        lambda around: (*CalendarPages(around).routes(), *now_pages(around, alarms)), app
     )
     form = {"mode": "closed", "until": f"{day}T00:00", "cause": "en prøve"}
 

@@ -12,12 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 import doorctl.web
-from doorctl.accounts.account import (
-    FRESH_MS,
-    IDLE_MS,
-    Token,
-    refuse_password,
-)
+from doorctl.accounts.account import FRESH_MS, IDLE_MS, Token, refuse_password
 from doorctl.core.errors import SignInWaitsError
 from doorctl.privacy.audit import Action
 from doorctl.services.accounts import SigningIn
@@ -33,12 +28,7 @@ from doorctl.web.words import Words
 from tests.fakes.accounts import MemoryThread
 from tests.fakes.panel import FakePanelDoor
 from tests.web.pages.doorstep import COOKIE, NAME, NEW, RIGHT, WRONG, Doorstep
-from tests.web.pages.staging import (
-    LANGUAGES,
-    TEMPLATES,
-    ZONE,
-    browser_of,
-)
+from tests.web.pages.staging import LANGUAGES, TEMPLATES, ZONE, browser_of
 from tests.web.panel.screens import showing
 
 START = "/sign-in"
@@ -546,11 +536,7 @@ def signed_in(step: Doorstep, app: App, alarms: StandingAlarms) -> TestClient:
 
 @pytest.mark.parametrize(("method", "path", "headers"), ASKED)
 def test_a_screen_that_is_left_on_is_signed_out(
-    method: str,
-    path: str,
-    headers: dict[str, str],
-    app: App,
-    alarms: StandingAlarms,
+    method: str, path: str, headers: dict[str, str], app: App, alarms: StandingAlarms
 ) -> None:
     """Half an hour after somebody last did something, though the page asked all the time.
 

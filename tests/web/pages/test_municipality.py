@@ -349,10 +349,7 @@ def test_strangers_take_no_threads_from_staff(app: App, alarms: StandingAlarms) 
         closing(BranchThread(app)) as branch,
         closing(SigningIn(app, branch, provider=provider)) as accounts,
     ):
-        routes = [
-            *MunicipalityPages(around, accounts).routes(),
-            *now_pages(around, alarms),
-        ]
+        routes = [*MunicipalityPages(around, accounts).routes(), *now_pages(around, alarms)]
         client = browser_of(around, routes)
         with client, ThreadPoolExecutor(CROWD + 1) as crowd:
             waiting = [crowd.submit(client.get, PAGE) for _ in range(CROWD)]

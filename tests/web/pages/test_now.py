@@ -480,11 +480,7 @@ def test_no_mode_is_set_by_a_click_too_many(client: Clients) -> None:
 
 @pytest.mark.parametrize(
     ("hours", "offered"),
-    [
-        (EVENING, "21.30"),
-        (('hours.wednesday=["18:00-20:10"]',), "20.10"),
-        ((), "21.30"),
-    ],
+    [(EVENING, "21.30"), (('hours.wednesday=["18:00-20:10"]',), "20.10"), ((), "21.30")],
 )
 def test_a_mode_is_offered_for_two_hours_at_most(
     apps: Apps, hours: tuple[str, ...], offered: str

@@ -35,12 +35,7 @@ from doorctl.web.staff.records import DETAILS, SHOWN, VALUES, audit_pages, hold_
 from tests.services.branches import ban_patron, register
 from tests.web.conftest import Apps
 from tests.web.door_log import WrittenLog, visit
-from tests.web.pages.staging import (
-    LANGUAGES,
-    NOW,
-    browser,
-    recorded,
-)
+from tests.web.pages.staging import LANGUAGES, NOW, browser, recorded
 
 SOURCE = Path(doorctl.__file__).parent
 CARD = bytes.fromhex("3f1c9a04") + bytes(12)

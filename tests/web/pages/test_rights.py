@@ -64,13 +64,7 @@ def test_a_ban_is_added_listed_and_lifted(app: App) -> None:
     assert entry.held.note == "One.\nTwo."
     assert (entry.held.by, str(entry.held.until)) == ("staff", "2026-12-24 23:00:00+00:00")
     listed, card = asking.get("/bans?done=added").text, str(entry.card)[:4]
-    for said in (
-        "In force",
-        "24/12/2026",
-        f"card {card}",
-        "patron 1001",
-        "Print the letter",
-    ):
+    for said in ("In force", "24/12/2026", f"card {card}", "patron 1001", "Print the letter"):
         assert said in listed
     assert CARD not in listed
     assert asking.post("/bans/1/lift").headers["location"] == "/bans?done=lifted"

@@ -207,10 +207,7 @@ def test_a_month_may_be_two_words(app: App, tmp_path: Path) -> None:
     vietnamese = Words(languages("da", tmp_path).chosen("vi"), ZONE)
 
     drawn = chart(
-        vietnamese,
-        By.MONTH,
-        "By month",
-        visits.statistics(app, None, None).table(By.MONTH),
+        vietnamese, By.MONTH, "By month", visits.statistics(app, None, None).table(By.MONTH)
     )
 
     assert [one.name for one in drawn.groups] == ["tháng Ba 2026"]

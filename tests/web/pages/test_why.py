@@ -25,14 +25,7 @@ from doorctl.core.masked import IdentifierKind
 from doorctl.core.moments import ClockState, Stamped
 from doorctl.privacy.audit import Action
 from doorctl.services.app import App
-from doorctl.services.numbers import (
-    DoorsNumbers,
-    Numbers,
-    OwnNumbers,
-    Reading,
-    TakenAs,
-    own_sealer,
-)
+from doorctl.services.numbers import DoorsNumbers, Numbers, OwnNumbers, Reading, TakenAs, own_sealer
 from doorctl.store.records import AuditRecords
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.why import why_pages
