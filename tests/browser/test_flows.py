@@ -213,26 +213,6 @@ def test_a_page_whose_process_is_gone_says_so(
         assert not page.title().startswith("Ingen")
 
 
-def test_open_once_and_acknowledge(visitors: Visitors, house: House) -> None:
-    """The desk releases the door with a reason, and an alarm that was seen says by whom."""
-    with visitors.visitor(Role.TECHNICIAN) as visitor:
-        page = visitor.page
-        visitor.go("/now")
-        page.click("#open-now summary")
-        page.click("button[value='Bud']")
-        expect(page.locator(".alert-success")).to_be_visible()
-        house.branch.stage.wait_for("relay", energised=True)
-
-        page.locator(".alarm summary").first.click()
-        first = page.locator("form[action='/now/acknowledge']").first
-        kind = first.locator("button").get_attribute("value")
-        first.locator("button").click()
-        expect(page.locator(".alert-success")).to_be_visible()
-        alarm = page.locator(f"#alarm-{kind}")
-        expect(alarm).to_contain_text("technician")
-        assert visitor.wrongs == []
-
-
 def test_reveal_with_a_purpose(visitors: Visitors) -> None:
     """Who somebody was is shown for a purpose only, and the purpose stands on the audit log."""
     with visitors.visitor(Role.MANAGER) as visitor:
@@ -301,28 +281,6 @@ def desk(visitors: Visitors, tmp_path: Path) -> Iterator[Visitor]:
         who = Role.STAFF.value
         visitor.page.context.add_cookies([{"name": "doorctl", "value": who, "url": address}])
         yield visitor
-
-
-def test_a_cleaner_takes_five_clicks_and_reload_issues_nothing(desk: Visitor) -> None:
-    """From the menu to the slip; loaded again it says that the code was shown, and so does back."""
-    page = desk.page
-    desk.go("/why")
-    page.click(".top-menu a[href='/passes']")
-    page.click("a[href='/passes?preset=cleaning']")
-    page.fill("#label", "Rengøring A/S")
-    page.fill("#opens", "5")
-    page.fill("#closes", "730")
-    page.click("#issue button.button-primary")
-    expect(page.locator(".check-list")).to_contain_text("05.00")
-    page.click("form[action^='/passes/check/'] button")
-    assert re.search(r"\d{3} \d{3}", page.locator(".code").inner_text())
-
-    page.reload()
-    expect(page.locator(".alert")).to_contain_text("kan ikke findes igen")
-    page.go_back()
-    page.reload()
-    expect(page.locator("main table tbody tr")).to_have_count(1)
-    assert desk.wrongs == []
 
 
 def visit(house: House, patron: Visitor) -> int:

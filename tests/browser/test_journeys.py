@@ -20,7 +20,7 @@ from playwright.sync_api import TimeoutError as TookTooLong
 from doorctl.accounts.account import Role
 from tests.browser.house import BLOCKED_CARD, CARD, SLOW_CARD, House
 from tests.browser.past import PASSWORD
-from tests.browser.visitor import LIMIT_MS, View, Visitor, Visitors, sign_in
+from tests.browser.visitor import LIMIT_MS, View, Visitor, Visitors
 
 HERE: Final = Path(__file__).parents[2]
 
@@ -251,7 +251,6 @@ def journeys() -> Iterator[Journey]:
 
 
 JOURNEYS: Final = tuple(journeys())
-BAN: Final = next(journey for journey in JOURNEYS if journey.number == 12)
 
 WAYS: Final = (
     (View("1280", 1280), "da", False),
@@ -263,6 +262,7 @@ WAYS: Final = (
 """At the desk, on touch screens, by keys alone, on a telephone, and without JavaScript."""
 
 PANEL: Final = "tests/browser/test_panel.py::test"
+PAGES: Final = "tests/web/pages/test_entrance.py::test"
 
 ELSEWHERE: Final = {
     1: (".ci/run",),
@@ -274,7 +274,7 @@ ELSEWHERE: Final = {
     7: ("tests/demo/test_demo.py::test_once_every_scene_ends_as_expected",),
     19: ("test_a_door_that_died",),
     20: ("tests/browser/test_flows.py::test_a_page_whose_process_is_gone_says_so",),
-    21: ("test_signed_out_meanwhile",),
+    21: (f"{PAGES}_a_form_that_came_too_late_is_not_lost_without_a_word",),
     22: ("test_journeys_in_every_view", "test_the_virtual_door", f"{PANEL}_without_scripts"),
     23: (f"{PANEL}_a_child_of_nine_learns_what_to_do",),
     24: (f"{PANEL}_somebody_of_eighty_gets_in",),
@@ -322,12 +322,6 @@ def test_journeys_in_every_view(visitors: Visitors, way: tuple[View, str, bool])
             take(visitors, journey, way)
 
 
-@pytest.mark.parametrize("way", WAYS[2:4], ids=["keys", "telephone"])
-def test_a_ban_elsewhere(visitors: Visitors, way: tuple[View, str, bool]) -> None:
-    """As many clicks as at the desk, and the keyboard alone does it too."""
-    take(visitors, BAN, way)
-
-
 @pytest.mark.parametrize("way", [WAYS[1], *WAYS[3:]], ids=lambda way: way[0].name)
 def test_the_virtual_door(
     visitors: Visitors, virtual_door: str, way: tuple[View, str, bool]
@@ -373,32 +367,6 @@ def test_a_door_that_died(visitors: Visitors, house: House) -> None:
         finally:
             house.branch.stage.start_door()
         expect(page.locator("#open-now")).to_be_visible(timeout=LIMIT_MS)
-        assert visitor.wrongs == []
-
-
-def test_signed_out_meanwhile(visitors: Visitors) -> None:
-    """A form that is sent too late says that nothing was done; a link leads on once signed in.
-
-    Another language leaves the page and what it filters as they are.
-    """
-    wanted = "/log?span=yesterday&outcome=refused"
-    with visitors.visitor(None) as visitor:
-        page = visitor.page
-        sign_in(visitor, Role.STAFF)
-        visitor.go("/bans")
-        page.context.clear_cookies(name="doorctl")
-        page.fill("#card", CARD)
-        page.click("label[for=reason-noise]")
-        page.click("#add button[name=days][value='14']")
-        expect(page.locator(".alert-warning")).to_contain_text("så intet er sket")
-        visitor.go(wanted)
-        page.fill("#name", Role.STAFF.value)
-        page.fill("#password", PASSWORD)
-        page.click("main button.button-primary")
-        page.wait_for_url(f"**{wanted}")
-        page.click("[name=language][value=en]")
-        expect(page.locator("html")).to_have_attribute("lang", "en")
-        assert page.url.endswith(wanted)
         assert visitor.wrongs == []
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,17 +46,12 @@ class House:
         for path in (self.handed_out, keys, storage, sender, root / "home"):
             path.mkdir()
         self._authority = Authority(keys, "authority")
-        certificate, key = self._authority.issue("branch")
-        tls = (
-            f"web.tls.certificate_file={certificate}",
-            f"web.tls.key_file={key}",
-            f"web.tls.client_ca_file={self._authority.path}",
-        )
+        tls = self._authority.settings()
         self.branch = AskingBranch(storage, *SETTINGS, *tls, pins=pins)
         self.door = self.branch.door
         self.printed: dict[str, bytes] = {}
         self.branch.scheme = "https"
-        self.branch.tls = self._trusting(self._authority.issue("sender"))
+        self.branch.tls = self._authority.client(self._authority.issue("sender"))
         self._init()
         self._sender = Sender.of(sender, self.branch, self._authority)
         self.given = sender / "exports"
@@ -133,7 +127,7 @@ class House:
         with httpx2.Client(
             base_url=address,
             headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"},
-            verify=self._trusting(None),
+            verify=self._authority.client(),
             timeout=LIMIT_S,
             trust_env=False,
         ) as client:
@@ -156,12 +150,6 @@ class House:
                 path.unlink()
         self.call("init")
         self.branch.seal = self.branch.sealer.seal
-
-    def _trusting(self, identity: tuple[Path, Path] | None) -> ssl.SSLContext:
-        made = ssl.create_default_context(cafile=str(self._authority.path))
-        if identity is not None:
-            made.load_cert_chain(*identity)
-        return made
 
 
 def in_days(days: int) -> str:

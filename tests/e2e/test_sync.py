@@ -28,14 +28,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 def made(directory: Path, authority: Authority) -> Branch:
     """Return a web process that speaks TLS with those who have a certificate."""
-    certificate, key = authority.issue("branch")
-    return Branch(
-        directory,
-        f"web.tls.certificate_file={certificate}",
-        f"web.tls.key_file={key}",
-        f"web.tls.client_ca_file={authority.path}",
-        "web.push.removed_floor=2",
-    )
+    return Branch(directory, *authority.settings(), "web.push.removed_floor=2")
 
 
 @pytest.fixture(scope="module")

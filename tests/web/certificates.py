@@ -76,6 +76,22 @@ class Authority:
         private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return certificate, private
 
+    def settings(self) -> tuple[str, ...]:
+        """Return the settings of a branch that speaks TLS, also with senders, by a certificate."""
+        certificate, key = self.issue("branch")
+        return (
+            f"web.tls.certificate_file={certificate}",
+            f"web.tls.key_file={key}",
+            f"web.tls.client_ca_file={self.path}",
+        )
+
+    def client(self, identity: tuple[Path, Path] | None = None) -> ssl.SSLContext:
+        """Return a client that trusts this authority and shows a certificate, or none."""
+        made = ssl.create_default_context(cafile=str(self.path))
+        if identity is not None:
+            made.load_cert_chain(*identity)
+        return made
+
     def _write(self, path: Path, made: x509.CertificateBuilder) -> None:
         path.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 

@@ -16,6 +16,7 @@ from tests.e2e.door import Staged
 from tests.fakes.clock import FakeClock
 from tests.services.branches import configured, initialised
 from tests.web.branch import Branch
+from tests.web.certificates import Authority
 from tests.web.pages.staging import NOW
 
 Branches = Callable[..., Branch]
@@ -45,6 +46,14 @@ def branches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branches]:
         yield made
 
 
+@pytest.fixture
+def branch(branches: Branches) -> Branch:
+    """A branch whose web process runs."""
+    made = branches()
+    made.start()
+    return made
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
     """Give a running web process to tests that each begin with a snapshot of their own."""
@@ -52,6 +61,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
     branch.start()
     yield branch
     branch.end()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whom both sides trust."""
+    return Authority(tmp_path_factory.mktemp("authority"), "authority")
 
 
 Apps = Callable[..., App]

@@ -18,8 +18,7 @@ from doorctl.store.tables import to_ms
 from doorctl.sync.document import SigningKey
 from doorctl.sync.rows import Removal
 from tests.web.branch import CHANGES, EPOCH, LIMIT_S, SNAPSHOT, Branch, row, rows
-
-Branches = Callable[..., Branch]
+from tests.web.conftest import Branches
 
 
 def refusal(branch: Branch, document: bytes, **kind: Any) -> tuple[int, dict[str, Any]]:
@@ -121,7 +120,7 @@ def test_what_is_refused(shared: Branch, made: Wrong, status: int, error: str) -
     assert shared.wait_for("push", result=error)
 
 
-def test_a_push_of_too_many_bytes_is_413(branches: Any) -> None:
+def test_a_push_of_too_many_bytes_is_413(branches: Branches) -> None:
     """The answer to a body that is far longer than all buffers arrives all the same.
 
     What a small body unfolds to is counted too.

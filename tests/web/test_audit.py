@@ -40,14 +40,12 @@ def listed(branch: Branch) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_push_and_its_approver_are_on_record(branches: Any) -> None:
+def test_a_push_and_its_approver_are_on_record(branch: Branch) -> None:
     """Which push, of which kind, how much; and by name who let it past the guard.
 
     A sender may number by the day: eight digits of ours are nobody's number. And what a manifest
     allows as a name must not keep the approval off the record.
     """
-    branch = branches()
-    branch.start()
     branch.push(branch.document(rows(400), 1))
     approved = branch.document(rows(300), 2, approved_by="Karen Testesen")
     for _ in range(2):
@@ -68,10 +66,8 @@ def test_a_push_and_its_approver_are_on_record(branches: Any) -> None:
     assert "Karen" not in str(branch.lines)
 
 
-def test_the_logs_end_is_told_with_what_is_held(branches: Any) -> None:
+def test_the_logs_end_is_told_with_what_is_held(branch: Branch) -> None:
     """So that each run of the sync job keeps it off the branch."""
-    branch = branches()
-    branch.start()
     before = branch.held()["audit_head"]
     branch.fill()
     after = branch.held()["audit_head"]
@@ -88,7 +84,7 @@ def test_the_logs_end_is_told_with_what_is_held(branches: Any) -> None:
     assert (refused.returncode, refused.stdout) == (1, "")
 
 
-def test_an_older_copy_of_the_branchs_records_is_told(branches: Any) -> None:
+def test_an_older_copy_of_the_branchs_records_is_told(branch: Branch) -> None:
     """A pass that was revoked and a ban that was lifted come back with it, and nobody would know.
 
     The sender says where the log ended; that its end is missing is an alarm until staff have seen
@@ -98,8 +94,6 @@ def test_an_older_copy_of_the_branchs_records_is_told(branches: Any) -> None:
     and lifted bans, and nobody was told; nor of a log written anew that had grown past the head
     that was kept.
     """
-    branch = branches()
-    branch.start()
     branch.fill()
     first = branch.held()["audit_head"]
     copy = branch.stage.directory / "copy.db"
@@ -175,10 +169,8 @@ def test_no_more_is_missing_than_can_be(
         assert records.entries()[-1].deed.details == details
 
 
-def test_a_message_is_taken_once(branches: Any) -> None:
+def test_a_message_is_taken_once(branch: Branch) -> None:
     """Whoever has heard one can't say it again, and a stranger can say none."""
-    branch = branches()
-    branch.start()
     nonce = branch.held()["nonce"]
     message = signed("demo", nonce, branch.key, heads={})
     stranger = signed("demo", nonce, SigningKey(), heads={})
@@ -191,10 +183,8 @@ def test_a_message_is_taken_once(branches: Any) -> None:
     assert long.status_code == 413
 
 
-def test_a_log_that_can_not_be_read_is_compared_later(branches: Any) -> None:
+def test_a_log_that_can_not_be_read_is_compared_later(branch: Branch) -> None:
     """The sender keeps its heads and asks again; the branch holds nobody up."""
-    branch = branches()
-    branch.start()
     with closing(sqlite3.connect(branch.directory / "branch.db")) as file:
         file.execute("DROP TABLE audit")
     assert branch.held()["audit_head"] is None
@@ -230,13 +220,11 @@ def elsewhere(branch: Branch) -> dict[str, int]:
         return dict(records.execute("SELECT patron_ref, wrong FROM wrong_pins_elsewhere"))
 
 
-def test_each_tells_of_patrons_with_many_and_keeps_what_it_is_told(branches: Any) -> None:
+def test_each_tells_of_patrons_with_many_and_keeps_what_it_is_told(branch: Branch) -> None:
     """No card, no time, nobody with fewer than four; asked by nobody else, it tells nothing.
 
     A door log that can't be read holds up nothing.
     """
-    branch = branches()
-    branch.start()
     with closing(sqlite3.connect(branch.directory / "visits.db")) as visits, visits:
         rows: list[tuple[Any, ...]] = [(number, DAY, None, "1001", 0) for number in range(4)]
         rows += [(number, DAY, None, "1002", 0) for number in range(10, 13)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
@@ -23,10 +23,8 @@ FOREIGN = ("starlette", "uvicorn", "h11", "nacl", "httpx2")
 
 
 @pytest.fixture
-def branch(branches: Callable[..., Branch]) -> Iterator[Branch]:
+def branch(branch: Branch) -> Iterator[Branch]:
     """A branch whose web process runs and holds one patron; its door has not been started."""
-    branch = branches()
-    branch.start()
     with branch.stage:
         assert branch.push(branch.document([patron(branch), row(2)], 1)).status_code == 200
         yield branch
@@ -63,21 +61,13 @@ def blocked(branch: Branch) -> SealedRow:
     return replace(entitled, patron=replace(entitled.patron, blocks=frozenset({"O"})))
 
 
-def swipe(branch: Branch) -> int:
-    """Swipe the card and return the attempt's number."""
+def decided(branch: Branch) -> object:
+    """Swipe the card, type its PIN, and return the reason of the door's decision."""
     branch.stage.reader.send(f"{CARD}\r".encode())
-    return branch.stage.wait_for_attempt(timeout_s=LIMIT_S)
-
-
-def reason(branch: Branch, attempt: int) -> object:
-    """Return what the door decided."""
-    return branch.stage.wait_for("decision", attempt=attempt, timeout_s=LIMIT_S)["reason"]
-
-
-def press(branch: Branch, keys: str) -> None:
-    """Press keys."""
-    for key in keys:
+    attempt = branch.stage.wait_for_attempt(timeout_s=LIMIT_S)
+    for key in PIN:
         branch.stage.keypad.send(key.encode())
+    return branch.stage.wait_for("decision", attempt=attempt, timeout_s=LIMIT_S)["reason"]
 
 
 def changed(branch: Branch, epoch: int, *lines: Line) -> None:
@@ -89,22 +79,16 @@ def changed(branch: Branch, epoch: int, *lines: Line) -> None:
 def test_a_patron_who_was_pushed_comes_in_and_a_removed_one_does_not(branch: Branch) -> None:
     """The door uses a push from the next swipe on, without being told."""
     branch.stage.start()
-    attempt = swipe(branch)
-    press(branch, PIN)
-    assert reason(branch, attempt) == "ok"
+    assert decided(branch) == "ok"
     branch.stage.wait_for("door", state="locked", timeout_s=LIMIT_S)
 
     changed(branch, 2, Removal("1001"))
 
-    attempt = swipe(branch)
-    press(branch, PIN)
-    assert reason(branch, attempt) == "unknown_card"
+    assert decided(branch) == "unknown_card"
 
     changed(branch, 3, patron(branch))
 
-    attempt = swipe(branch)
-    press(branch, PIN)
-    assert reason(branch, attempt) == "ok"
+    assert decided(branch) == "ok"
 
 
 def test_the_door_goes_on_deciding_without_it(branch: Branch) -> None:
@@ -113,10 +97,7 @@ def test_the_door_goes_on_deciding_without_it(branch: Branch) -> None:
     with closing(branch.hanging(branch.document([blocked(branch)], 2), 300)):
         branch.end(signal.SIGKILL)
 
-    attempt = swipe(branch)
-    press(branch, PIN)
-
-    assert reason(branch, attempt) == "ok"
+    assert decided(branch) == "ok"
 
 
 def test_the_door_loads_nothing_of_the_web_process(
@@ -126,9 +107,7 @@ def test_the_door_loads_nothing_of_the_web_process(
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     monkeypatch.setattr(Staged, "forked", False)
     branch.stage.start()
-    attempt = swipe(branch)
-    press(branch, PIN)
-    assert reason(branch, attempt) == "ok"
+    assert decided(branch) == "ok"
     branch.stage.stop()
 
     profile = (branch.directory / "door.stderr").read_text(encoding="utf-8")

@@ -51,38 +51,19 @@ def descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Whom both sides trust."""
-    return Authority(tmp_path_factory.mktemp("authority"), "authority")
-
-
 @pytest.fixture
 def branch(tmp_path: Path, authority: Authority) -> Iterator[Branch]:
     """A branch that speaks TLS, with a sender who has a certificate."""
-    certificate, key = authority.issue("branch")
-    made = Branch(
-        tmp_path,
-        f"web.tls.certificate_file={certificate}",
-        f"web.tls.key_file={key}",
-        f"web.tls.client_ca_file={authority.path}",
-    )
-    made.scheme = "https"
-    made.tls = trusting(authority)
-    made.tls.load_cert_chain(*authority.issue("sender"))
+    made = Branch(tmp_path, *authority.settings())
+    made.scheme, made.tls = "https", authority.client(authority.issue("sender"))
     made.start()
     yield made
     made.end()
 
 
-def trusting(authority: Authority) -> ssl.SSLContext:
-    """Return a client without a certificate."""
-    return ssl.create_default_context(cafile=str(authority.path))
-
-
 def answers(branch: Branch, authority: Authority) -> None:
     """Ask for the panel, a page and a push, each as whoever would; none waits for the crowd."""
-    certified, branch.tls = branch.tls, trusting(authority)
+    certified, branch.tls = branch.tls, authority.client()
     assert branch.ask("GET", "/panel").status_code == 200
     assert branch.ask("GET", "/sign-in").status_code == 200
     branch.tls = certified
@@ -144,7 +125,7 @@ def unread(branch: Branch, authority: Authority, host: str) -> ssl.SSLSocket:
     plain.settimeout(LIMIT_S)
     plain.bind((host, 0))
     plain.connect(("127.0.0.1", branch.port))
-    reader = trusting(authority).wrap_socket(plain, server_hostname="127.0.0.1")
+    reader = authority.client().wrap_socket(plain, server_hostname="127.0.0.1")
     request = f"GET {STYLE} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     reader.sendall(request.encode() * ASKED)
     return reader

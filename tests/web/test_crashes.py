@@ -10,7 +10,7 @@ import json
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
@@ -20,10 +20,8 @@ from tests.web.branch import Branch, answer_of, row, rows
 
 
 @pytest.fixture
-def branch(branches: Callable[..., Branch]) -> Branch:
+def branch(branch: Branch) -> Branch:
     """A branch that holds 100 patrons."""
-    branch = branches()
-    branch.start()
     branch.fill()
     return branch
 

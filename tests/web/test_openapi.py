@@ -24,6 +24,7 @@ from doorctl.accounts.account import Role
 from tests.browser.past import PASSWORD, keep_records, live_through
 from tests.web.addresses import addresses
 from tests.web.branch import LIMIT_S, Branch, row, rows
+from tests.web.conftest import Branches
 
 if TYPE_CHECKING:
     # Each of pytest's processes collects this file, and one of them asks: two seconds each.
@@ -100,7 +101,7 @@ def signed_in(branch: Branch, role: Role) -> str:
     return answer.headers["set-cookie"].partition(";")[0]
 
 
-def test_every_address_is_described(branches: Any, operations: dict[str, Any]) -> None:
+def test_every_address_is_described(branches: Branches, operations: dict[str, Any]) -> None:
     """Each method of each address stands in the description, and nothing else does."""
     built = {f"{method} {path}" for method, path in addresses(branches().config)}
 

@@ -22,7 +22,6 @@ from tests.sources.branch_server import Script, serving
 from tests.web.branch import Branch, answer_of, rows
 from tests.web.certificates import Authority
 from tests.web.conftest import Branches
-from tests.web.test_tls import context
 
 RELOADS = 5
 
@@ -123,26 +122,21 @@ def test_a_stop_in_the_middle_of_it_is_heard(branch: Branch, file: Path) -> None
 
 
 def test_a_key_that_can_not_be_read_any_more_ends_nothing(
-    branches: Branches, file: Path, tmp_path: Path
+    branches: Branches, file: Path, authority: Authority
 ) -> None:
     """The new configuration is refused by name, and taken once the file is back.
 
     Bug (read by a stranger): a reload ended web where a certificate or a key had changed, or
     could not be read any more, since the start.
     """
-    authority = Authority(tmp_path, "authority")
-    certificate, key = authority.issue("branch")
-    branch = branches(
-        f"web.tls.certificate_file={certificate}",
-        f"web.tls.key_file={key}",
-        f"web.tls.client_ca_file={authority.path}",
-    )
-    branch.scheme, branch.tls = "https", context(authority, authority.issue("sender"))
+    branch = branches(*authority.settings())
+    branch.scheme, branch.tls = "https", authority.client(authority.issue("sender"))
     branch.stage.options[0] = f"--config={file}"
     branch.start()
-    wrong = file.read_bytes()
+    wrong, tls = file.read_bytes(), branch.config.web.tls
+    certificate = tls.certificate_file
     for number, path in enumerate(
-        (certificate, key, authority.path, branch.directory / "push.pub")
+        (certificate, tls.key_file, authority.path, branch.directory / "push.pub")
     ):
         right = path.read_bytes()
         path.unlink()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
 from doorctl.web.pushes import MOST_WAITING
 from tests.web.branch import CHANGES, Branch, answer_of, rows
+from tests.web.conftest import Branches
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_silent_sender_is_408(branch: Branch, sent: int) -> None:
     assert is_undisturbed(branch)
 
 
-def test_a_dripping_sender_is_408(branches: Callable[..., Branch]) -> None:
+def test_a_dripping_sender_is_408(branches: Branches) -> None:
     """A byte now and then is not enough: the whole push has a limit too."""
     branch = branches("web.push.total_timeout_s=0.6")
     branch.start()

@@ -25,38 +25,18 @@ from tests.web.certificates import Authority
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Whom both sides trust."""
-    return Authority(tmp_path_factory.mktemp("authority"), "authority")
-
-
-@pytest.fixture(scope="module")
 def branch(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Branch]:
     """A branch that speaks TLS, with those who have a certificate."""
-    certificate, key = authority.issue("branch")
-    branch = Branch(
-        tmp_path_factory.mktemp("tls"),
-        f"web.tls.certificate_file={certificate}",
-        f"web.tls.key_file={key}",
-        f"web.tls.client_ca_file={authority.path}",
-    )
+    branch = Branch(tmp_path_factory.mktemp("tls"), *authority.settings())
     branch.scheme = "https"
     branch.start()
     yield branch
     branch.end()
 
 
-def context(authority: Authority, identity: tuple[Path, Path] | None) -> ssl.SSLContext:
-    """Return a client that trusts an authority and shows a certificate, or none."""
-    made = ssl.create_default_context(cafile=str(authority.path))
-    if identity is not None:
-        made.load_cert_chain(*identity)
-    return made
-
-
 def test_a_sender_with_a_certificate_is_heard(branch: Branch, authority: Authority) -> None:
     """A push and a question work as without TLS."""
-    branch.tls = context(authority, authority.issue("sender"))
+    branch.tls = authority.client(authority.issue("sender"))
 
     assert branch.push(branch.document(rows(60), 1)).status_code == 200
     assert branch.held()["epoch"] == 1
@@ -64,7 +44,7 @@ def test_a_sender_with_a_certificate_is_heard(branch: Branch, authority: Authori
 
 def test_a_sender_without_a_certificate_is_not_heard(branch: Branch, authority: Authority) -> None:
     """It is told what it lacks before its push is read; a browser gets its page without one."""
-    branch.tls = context(authority, None)
+    branch.tls = authority.client()
 
     answer = branch.push(branch.document(rows(60), 2))
 
@@ -77,7 +57,7 @@ def test_a_certificate_of_somebody_else_is_none(
 ) -> None:
     """Only web.tls.client_ca_file vouches for senders."""
     stranger = Authority(tmp_path, "stranger")
-    branch.tls = context(authority, stranger.issue("sender"))
+    branch.tls = authority.client(stranger.issue("sender"))
 
     with pytest.raises(httpx2.TransportError):
         branch.held()
@@ -93,7 +73,7 @@ def test_plain_http_is_not_spoken(branch: Branch) -> None:
 
 def test_tls_1_1_is_not_spoken(branch: Branch, authority: Authority) -> None:
     """What has been deprecated since RFC 8996 is refused."""
-    old = context(authority, authority.issue("sender"))
+    old = authority.client(authority.issue("sender"))
     old.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1"):
         old.minimum_version = ssl.TLSVersion.TLSv1
@@ -112,7 +92,7 @@ def test_a_suite_that_is_not_recommended_is_not_spoken(
 ) -> None:
     """Of TLS 1.2 those are left that every browser of today prefers: ECDHE, and GCM or ChaCha20."""
     for suites, taken in (("ECDHE+AESGCM", True), ("ECDHE+AES:!AESGCM:!AESCCM", False)):
-        other = context(authority, None)
+        other = authority.client()
         other.maximum_version = ssl.TLSVersion.TLSv1_2
         other.set_ciphers(suites)
         with closing(socket.create_connection(("127.0.0.1", branch.port), 10)) as connection:
@@ -146,7 +126,7 @@ class Watched:
 
     def serves(self) -> str:
         """Return the serial number of the certificate that a new connection is shown."""
-        client = ssl.create_default_context(cafile=str(self.authority.path))
+        client = self.authority.client()
         to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
         ours = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
         theirs = self.context.wrap_bio(to_server, to_client, server_side=True)
@@ -240,17 +220,15 @@ def test_the_end_is_read_as_others_read_it(
 def test_a_running_web_process_is_not_restarted(tmp_path: Path) -> None:
     """A client that trusts only the new authority is answered by the same process."""
     authority = Authority(tmp_path, "first")
-    certificate, key = authority.issue("branch")
     (tmp_path / "branch").mkdir()
-    files = f"web.tls.certificate_file={certificate}", f"web.tls.key_file={key}"
-    branch = Branch(tmp_path / "branch", *files)
-    branch.scheme, branch.tls = "https", context(authority, None)
+    branch = Branch(tmp_path / "branch", *authority.settings())
+    branch.scheme, branch.tls = "https", authority.client()
     branch.start()
     assert branch.ask("GET", "/healthz").status_code == 200
     newer = Authority(tmp_path, "second")
     newer.issue("branch")
     branch.wait_for("config", state="taken")
-    branch.tls = context(newer, None)
+    branch.tls = newer.client()
 
     assert branch.ask("GET", "/healthz").status_code == 200
     assert branch.end() == 0

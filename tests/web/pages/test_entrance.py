@@ -25,7 +25,6 @@ from doorctl.web.staff.accounts import KNOWN_S, Entrance
 from doorctl.web.staff.log import LogEvents, log_pages
 from doorctl.web.staff.now import now_pages
 from doorctl.web.words import Words
-from tests.fakes.accounts import MemoryThread
 from tests.fakes.panel import FakePanelDoor
 from tests.web.pages.doorstep import COOKIE, NAME, NEW, RIGHT, WRONG, Doorstep
 from tests.web.pages.staging import LANGUAGES, TEMPLATES, ZONE, browser_of
@@ -326,17 +325,6 @@ def test_what_is_typed_as_a_password_is_hidden_and_may_be_pasted() -> None:
         ("/me", "new"): ("password", "new-password"),
         ("/me", "again"): ("password", "new-password"),
     }
-
-
-def test_nobody_is_signed_in_by_what_cannot_be_stored() -> None:
-    """A full disk lets nobody in, and the page says what failed."""
-    memory = MemoryThread()
-    client = Doorstep(memory).browser()
-    memory.broken = True
-    answer = client.post(START, data={"name": NAME, "password": RIGHT})
-
-    assert answer.status_code == 503
-    assert "set-cookie" not in answer.headers
 
 
 def test_browsers_are_told_to_come_by_https_alone() -> None:

@@ -401,6 +401,12 @@ HARMLESS = {
 """Days and times, choices from lists, numbers of our own; who of staff; and the way itself."""
 
 
+FILTERS = (
+    *("", "?attempt=5", "?day=2026-11-25&outcome=refused&reason=ok&reason=banned"),
+    *("?from=&to=21%3A30", "?reason=%C3%B8+%26+%25"),
+)
+
+
 def wanted(location: str) -> str:
     """Return where a sign-in page is told to lead to."""
     assert urlsplit(location).path == "/sign-in"
@@ -408,49 +414,29 @@ def wanted(location: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "address",
+    ("address", "back"),
     [
-        "/log",
-        "/log?attempt=5",
-        "/log?day=2026-11-25&outcome=refused&reason=ok&reason=banned",
-        "/log?from=&to=21%3A30",
-        "/log?reason=%C3%B8+%26+%25",
+        *((f"/log{query}", f"/log{query}") for query in FILTERS),
+        ("/log?done=added&day=2026-11-25", "/log?day=2026-11-25"),
+        ("/log?done=x", "/log"),
+        (f"/log?x={'9' * LONGEST_QUERY}", "/log"),
+        ("/log?%00", "/log?%00="),
+        ("/log?next=//evil.example", "/log?next=%2F%2Fevil.example"),
     ],
 )
-def test_one_comes_back_to_what_one_asked_for(address: str) -> None:
-    """The attempt, the days and the filter too, not the page alone."""
+def test_one_comes_back_to_what_one_asked_for(address: str, back: str) -> None:
+    """The attempt, the days and the filter too, not the page alone; and to no other site.
+
+    What a form did is not told again, and what is longer than any address of ours is left out. A
+    page that asks by itself goes to sign in, and comes back to the same.
+    """
     client = Doorstep().browser()
     location = client.get(address).headers["location"]
+    by_itself = client.get(address, headers={"HX-Request": "true"}).headers["hx-redirect"]
     form = {"name": NAME, "password": RIGHT, "next": wanted(location)}
 
-    assert wanted(location) == address
-    assert client.post("/sign-in", data=form).headers["location"] == address
-
-
-def test_what_a_form_did_is_not_told_again() -> None:
-    """Whoever loads such a page again and has to sign in has added nothing a second time."""
-    location = Doorstep().browser().get("/log?done=added&day=2026-11-25").headers["location"]
-
-    assert wanted(location) == "/log?day=2026-11-25"
-
-
-@pytest.mark.parametrize(
-    "query", ["x=" + "9" * LONGEST_QUERY, "done=x", "", "%00", "next=//evil.example"]
-)
-def test_no_query_leads_elsewhere(query: str) -> None:
-    """Whatever stands in it, one comes back to the page; what is longer than any is left out."""
-    back = wanted(Doorstep().browser().get(f"/log?{query}").headers["location"])
-
-    assert urlsplit(back)[:3] == ("", "", "/log")
-    assert len(back) < LONGEST_QUERY
-
-
-def test_a_page_that_asks_by_itself_leads_back_too() -> None:
-    """The script goes to sign in, and comes back to the same filter."""
-    headers = {"HX-Request": "true"}
-    answer = Doorstep().browser().get("/log?day=2026-11-25", headers=headers)
-
-    assert wanted(answer.headers["hx-redirect"]) == "/log?day=2026-11-25"
+    assert wanted(location) == wanted(by_itself) == back
+    assert client.post("/sign-in", data=form).headers["location"] == back
 
 
 def test_no_address_holds_a_patrons_number_or_name() -> None:

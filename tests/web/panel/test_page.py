@@ -254,23 +254,6 @@ def test_this_machine_sees_it(stage: Stage, host: str, at: str) -> None:
     assert stage.browser(host, at).get("/panel").status_code == 200
 
 
-def test_a_language_is_dropped_in(tmp_path: Path) -> None:
-    """One file beside the others: its button is there, and what it lacks is said in English."""
-    said_so = 'msgid "Scan your card"\nmsgstr "Skannaðu kortið"\n'
-    head = (
-        'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\nLanguage-Name: Íslenska\\n"\n'
-    )
-    (tmp_path / "is.po").write_text(head + said_so, encoding="utf-8")
-
-    with Stage(languages=languages("da", tmp_path)) as stage:
-        stage.door.show(IDLE)
-        page = look(stage, "Skannaðu kortið", lang="is", since="4")
-
-    assert re.findall(r'hreflang="(\w+)"', page) == ["da", "en", "is"]
-    assert "Then type your PIN." in page
-    assert ">Íslenska</a>" in page
-
-
 def test_a_branch_without_a_telephone_names_none() -> None:
     """The code is told all the same."""
     with Stage(replace(SHOWING, branch=replace(SHOWING.branch, phone=""))) as stage:
