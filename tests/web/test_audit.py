@@ -1,17 +1,25 @@
-"""Pushes on the audit log of a real web process, and the log's end for whoever asks.
+"""Pushes on the audit log of a real web process, also of one that is stopped or killed meanwhile.
+
+And the log's end for whoever asks, and wrong PINs of patrons at other branches.
 
 Bug (attack review): a push of a number of eight digits was applied, answered 500 and never on the
 audit log.
 
 Bug (outside look): after an older `branch.db` was put back, 5 entries were called missing, from
 number 1 on, though its log ended at 3.
+
+Bug (attack review): a push that was applied during a stop, or before a kill, was never on the audit
+log.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -23,9 +31,10 @@ from doorctl.store.records import AuditRecords
 from doorctl.sync.delivery import MOST_BYTES, signed
 from doorctl.sync.document import SigningKey
 from doorctl.web.pushes import Noting
+from doorctl.web.serving import STOP_LIMIT_S
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.web.branch import Branch, rows
+from tests.web.branch import Branch, answer_of, row, rows
 from tests.web.conftest import Apps
 
 EXCHANGE = "/v1/patrons/exchange"
@@ -239,3 +248,166 @@ def test_each_tells_of_patrons_with_many_and_keeps_what_it_is_told(branch: Branc
     # The audit log is compared all the same, and the sender keeps what it has.
     (branch.directory / "visits.db").write_bytes(b"no database" * 900)
     assert wrong_pins_told(branch, {"1003": 7}) is None
+
+
+@pytest.fixture
+def filled(branch: Branch) -> Branch:
+    """A branch that holds 100 patrons."""
+    branch.fill()
+    return branch
+
+
+def epochs(branch: Branch) -> set[tuple[int, int]]:
+    """Return which epoch each row is of, with their number, as they stand on the disk."""
+    with closing(sqlite3.connect(branch.directory / "patrons.db")) as connection:
+        counts = "SELECT epoch, count(*) FROM patrons GROUP BY epoch"
+        return set(connection.execute(counts).fetchall())
+
+
+def test_stopping_is_clean(filled: Branch) -> None:
+    """SIGTERM ends an idle process with 0; SIGINT too."""
+    assert filled.end(signal.SIGTERM) == 0
+
+    filled.start()
+
+    assert filled.end(signal.SIGINT) == 0
+    assert filled.errors() == ""
+
+
+def test_a_push_that_is_still_coming_in_is_given_up(filled: Branch) -> None:
+    """SIGTERM ends the process with 0 though a sender hangs, and nothing has changed."""
+    connection = filled.hanging(filled.document(rows(200), 2), 5000)
+    time.sleep(0.2)  # It has to be there first.
+
+    assert filled.end(signal.SIGTERM) == 0
+    assert b" 503 " in answer_of(connection)
+    assert filled.lines[-1]["result"] == "stopping"
+    assert "Traceback" not in filled.errors()
+    assert epochs(filled) == {(1, 100)}
+
+
+@pytest.mark.parametrize(
+    ("number", "after_s"),
+    [(signal.SIGTERM, 0.0), (signal.SIGTERM, 0.1), (signal.SIGKILL, 0.05), (signal.SIGKILL, 0.1)],
+)
+def test_killed_round_the_commit(filled: Branch, number: int, after_s: float) -> None:
+    """All of a push is there or none of it; what was answered with 200 is there."""
+    document = filled.document(rows(5000), 2)
+    connection = filled.hanging(document, len(document))
+    time.sleep(after_s)
+    filled.end(number)
+    answered = b" 200 " in answer_of(connection)
+
+    assert epochs(filled) in ([{(2, 5000)}] if answered else [{(2, 5000)}, {(1, 100)}])
+    filled.start()
+    epoch = filled.held()["epoch"] + 1
+    changes = filled.document([row(9999)], epoch, kind="changes")
+    assert filled.push(changes, kind="changes").status_code == 200
+
+
+@contextmanager
+def locked(branch: Branch, name: str) -> Iterator[None]:
+    """Keep everybody else from writing a database."""
+    with closing(sqlite3.connect(branch.directory / name, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def noted(branch: Branch) -> list[tuple[str, str, int]]:
+    """Return the pushes on the audit log: by whom, what and of which number."""
+    found = [one for one in listed(branch) if one["action"].startswith("push_")]
+    return [(one["by"], one["action"], one["details"]["epoch"]) for one in found]
+
+
+BOTH = [("sync", "push_applied", 2), ("Karen", "push_approved", 2)]
+
+
+@pytest.mark.parametrize("sent_again", [True, False])
+def test_killed_between_the_commit_and_the_audit_log(filled: Branch, sent_again: bool) -> None:
+    """What was committed is noted by the next process, sent again or not, and its alarm told."""
+    document = filled.document(rows(10), 2, approved_by="Karen")
+    with locked(filled, "branch.db"):
+        connection = filled.hanging(document, len(document))
+        while epochs(filled) != {(2, 10)}:
+            time.sleep(0.01)
+        filled.end(signal.SIGKILL)
+    assert answer_of(connection) == b""
+    assert noted(filled)[2:] == []
+
+    filled.start()
+
+    assert noted(filled)[-2:] == BOTH
+    assert "push_approved" in {line.get("kind") for line in filled.lines}
+    if sent_again:
+        assert filled.push(document).json()["unchanged"]
+    assert noted(filled)[-2:] == BOTH
+    assert noted(filled).count(BOTH[0]) == 1
+    assert "Karen" not in str(filled.lines)
+
+
+def test_stopped_while_a_push_is_committed(filled: Branch) -> None:
+    """SIGTERM does not wait for the answer, but what is committed all the same is noted."""
+    document = filled.document(rows(10), 2, approved_by="Karen")
+    with locked(filled, "patrons.db"):
+        connection = filled.hanging(document, len(document))
+        time.sleep(0.3)  # It has to wait for the lock.
+        filled.send(signal.SIGTERM)
+        time.sleep(STOP_LIMIT_S + 0.5)  # By then nobody waits for the answer any more.
+    code = filled.end(signal.SIGTERM)
+    answer_of(connection)
+
+    assert code == 0
+    assert epochs(filled) == {(2, 10)}
+    assert noted(filled)[-2:] == BOTH
+
+
+def test_what_the_audit_log_did_not_take_is_noted_with_the_next_push(filled: Branch) -> None:
+    """Pushes come in though it fails, and none of them stays off it."""
+    with closing(sqlite3.connect(filled.directory / "branch.db")) as file:
+        file.execute(
+            "CREATE TRIGGER fails BEFORE INSERT ON audit "
+            "BEGIN SELECT RAISE(ABORT, 'told to fail'); END"
+        )
+        for epoch in (2, 3):
+            document = filled.document(rows(100), epoch, approved_by="Karen")
+            assert filled.push(document).status_code == 200
+        filled.wait_for("alarm", kind="branch_failing")
+        file.execute("DROP TRIGGER fails")
+
+    assert filled.push(filled.document(rows(100), 4)).status_code == 200
+
+    assert [(action, epoch) for _, action, epoch in noted(filled)[2:]] == [
+        ("push_applied", 2),
+        ("push_approved", 2),
+        ("push_applied", 3),
+        ("push_approved", 3),
+        ("push_applied", 4),
+    ]
+    told = [line for line in filled.lines if line.get("kind") == "push_approved"]
+    assert len(told) == 3
+    assert "pushes-to-note.json" not in filled.files()
+
+
+def test_a_lost_register_is_not_brought_back_by_an_old_push(filled: Branch) -> None:
+    """Whoever kept one can't send it again; the sender hears from which number on to send all.
+
+    Bug (attack review): after the register was lost an old push was taken again.
+    """
+    old = filled.document(rows(120), 2, approved_by="Karen")
+    changes = filled.document([row(200)], 6, kind="changes", previous_epoch=5)
+    assert filled.push(old).status_code == 200
+    assert filled.push(filled.document(rows(100), 5, approved_by="Karen")).status_code == 200
+    filled.end()
+    for file in filled.directory.glob("patrons.db*"):
+        file.unlink()
+    filled.start()
+
+    assert (filled.held()["epoch"], filled.held()["digest"]) == (5, "")
+    refused = filled.push(old)
+    assert (refused.status_code, refused.json()["error"]) == (409, "out_of_order")
+    assert "send a snapshot with a number above 5" in refused.json()["why"]
+    assert filled.push(changes, kind="changes").status_code == 409
+    assert filled.held()["patrons"] == 0
+    assert filled.push(filled.document(rows(100), 6)).status_code == 200
+    assert filled.held()["epoch"] == 6

@@ -5,21 +5,28 @@ Bug (robustness review): a load beside web was refused only after half an hour o
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from doorctl.access.patron import Patron
 from doorctl.config.tables import Tls
 from doorctl.core.errors import KeyFileError
+from doorctl.sync.rows import Line, Removal
 from doorctl.web.serving import refuse_unusable
+from tests.browser.house import CARD, PIN
+from tests.e2e.door import Staged
+from tests.fakes.cards import plastic, sealed
 from tests.store.samples import files_of
-from tests.web.branch import Branch, row, rows
+from tests.web.branch import LIMIT_S, Branch, row, rows
 from tests.web.certificates import Authority
 from tests.web.conftest import Branches
 
@@ -260,3 +267,98 @@ def test_the_running_owner_restricts_erases_and_goes_on_taking_pushes(branch: Br
         name for name, content in files_of(branch.directory).items() if PERSON.row_key in content
     ] == []
     assert pushed(7) == 10
+
+
+PATRON = Patron("1001", resident=True)
+
+FOREIGN = ("starlette", "uvicorn", "h11", "nacl", "httpx2")
+
+
+@pytest.fixture
+def beside(branch: Branch) -> Iterator[Branch]:
+    """A branch whose web process runs and holds one patron; its door has not been started."""
+    with branch.stage:
+        assert (
+            branch.push(
+                branch.document([sealed(branch.sealer, plastic(CARD), PATRON, PIN), row(2)], 1)
+            ).status_code
+            == 200
+        )
+        yield branch
+
+
+def test_a_probe_sees_whether_the_door_decides(beside: Branch) -> None:
+    """Web serves either way; the door's end, a stop in its tracks and its return show."""
+
+    def probed() -> tuple[int, int]:
+        both = [beside.ask("GET", path) for path in ("/healthz", "/readyz")]
+        assert {answer.headers["content-type"] for answer in both} == {"text/plain; charset=utf-8"}
+        assert str(beside.directory) not in both[1].text
+        return both[0].status_code, both[1].status_code
+
+    assert probed() == (200, 503)
+    beside.stage.start()
+    assert probed() == (200, 200)
+    assert beside.stage.pid is not None
+    os.kill(beside.stage.pid, signal.SIGSTOP)
+    try:
+        assert probed() == (200, 503)
+    finally:
+        os.kill(beside.stage.pid, signal.SIGCONT)
+
+
+def decided(branch: Branch) -> object:
+    """Swipe the card, type its PIN, and return the reason of the door's decision."""
+    branch.stage.reader.send(f"{CARD}\r".encode())
+    attempt = branch.stage.wait_for_attempt(timeout_s=LIMIT_S)
+    for key in PIN:
+        branch.stage.keypad.send(key.encode())
+    return branch.stage.wait_for("decision", attempt=attempt, timeout_s=LIMIT_S)["reason"]
+
+
+def changed(branch: Branch, epoch: int, *lines: Line) -> None:
+    """Push changes, and have them applied."""
+    document = branch.document(lines, epoch, kind="changes")
+    assert branch.push(document, kind="changes").status_code == 200
+
+
+def test_a_patron_who_was_pushed_comes_in_and_a_removed_one_does_not(beside: Branch) -> None:
+    """The door uses a push from the next swipe on, without being told."""
+    beside.stage.start()
+    assert decided(beside) == "ok"
+    beside.stage.wait_for("door", state="locked", timeout_s=LIMIT_S)
+
+    changed(beside, 2, Removal("1001"))
+
+    assert decided(beside) == "unknown_card"
+
+    changed(beside, 3, sealed(beside.sealer, plastic(CARD), PATRON, PIN))
+
+    assert decided(beside) == "ok"
+
+
+def test_the_door_goes_on_deciding_without_it(beside: Branch) -> None:
+    """Killed in the middle of a push, the web process takes nothing of the door with it."""
+    beside.stage.start()
+    stolen = sealed(beside.sealer, plastic(CARD), replace(PATRON, blocks=frozenset({"O"})), PIN)
+    with closing(beside.hanging(beside.document([stolen], 2), 300)):
+        beside.end(signal.SIGKILL)
+
+    assert decided(beside) == "ok"
+
+
+def test_the_door_loads_nothing_of_the_web_process(
+    beside: Branch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither at its start nor for a decision does the door load a server or a signature."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    monkeypatch.setattr(Staged, "forked", False)
+    beside.stage.start()
+    assert decided(beside) == "ok"
+    beside.stage.stop()
+
+    profile = (beside.directory / "door.stderr").read_text(encoding="utf-8")
+    modules = [line.rpartition("|")[2].strip() for line in profile.splitlines()]
+    assert "doorctl.doord.controller" in modules
+    assert [name for name in modules if name.partition(".")[0] in FOREIGN] == []
+    assert [name for name in modules if name.startswith("doorctl.web")] == []
