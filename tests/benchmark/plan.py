@@ -31,61 +31,35 @@ class Plan:
         page_repeats: times that each page is asked for.
     """
 
-    sizes: tuple[int, ...]
-    attempts: int
-    rested: int
-    rounds: int
-    lanes: int
-    starts: int
-    replugs: int
-    swipes: int
-    rows: int
-    changed: int
-    received: int
-    pairs: int
-    busy_rounds: int
-    feed: int
-    visits_per_day: int
-    visits_per_month: int
-    page_repeats: int
+    sizes: tuple[int, ...] = (1_000, 100_000)
+    attempts: int = 2_000
+    rested: int = 400
+    rounds: int = 100
+    lanes: int = 2
+    starts: int = 5
+    replugs: int = 20
+    swipes: int = 200
+    rows: int = 100_000
+    changed: int = 1_000
+    received: int = 100_000
+    pairs: int = 3
+    busy_rounds: int = 100
+    feed: int = 20_000
+    visits_per_day: int = 300
+    visits_per_month: int = 15_000
+    page_repeats: int = 40
 
 
-FULL = Plan(
-    sizes=(1_000, 100_000),
-    attempts=2_000,
-    rested=400,
-    rounds=100,
-    lanes=2,
-    starts=5,
-    replugs=20,
-    swipes=200,
-    rows=100_000,
-    changed=1_000,
-    received=100_000,
-    pairs=3,
-    busy_rounds=100,
-    feed=20_000,
-    visits_per_day=300,
-    visits_per_month=15_000,
-    page_repeats=40,
-)
-
+FULL = Plan()
 QUICK = Plan(
-    sizes=(1_000, 100_000),
     attempts=400,
     rested=60,
     rounds=30,
-    lanes=2,
     starts=3,
     replugs=5,
     swipes=50,
     rows=30_000,
-    changed=1_000,
-    received=100_000,
-    pairs=3,
     busy_rounds=15,
     feed=5_000,
-    visits_per_day=300,
-    visits_per_month=15_000,
     page_repeats=8,
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from random import Random
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
 from doorctl.access.day import DayRules
@@ -59,6 +59,9 @@ from tests.simulation.lines import SimRelay, SimSignals, SimSupervisor
 from tests.simulation.pushes import MINIMUM_AGE
 from tests.sync.pushes import SEAL, USUAL_TERMS
 
+if TYPE_CHECKING:
+    from tests.simulation.onlooker import Onlooker
+
 RELEASE_S = 5.0
 EXIT_S = 4.0
 RETENTION = timedelta(days=30)
@@ -84,35 +87,10 @@ CALENDAR = Calendar(
 )
 
 
-class Watches(Protocol):
-    """Who is told of what the ledger does."""
-
-    def prepared(self, attempt: int, card: str, found: Prepared) -> None:
-        """Hear that a card was looked up and put on record."""
-
-    def in_danger(self, attempt: int, card: str) -> None:
-        """Hear that a card is being looked up, which may be cut off."""
-
-    def settled(self, attempt: int, reason: str) -> None:
-        """Hear that an outcome was handed to the door log."""
-
-    def opened(self, number: int, row_key: bytes | None) -> None:
-        """Hear that an attempt is on record."""
-
-    def closed(self, number: int, reason: str, row_key: bytes | None) -> None:
-        """Hear that an outcome is on record."""
-
-    def day_kept(self) -> None:
-        """Hear that it is on record that the day was opened."""
-
-    def purged(self, report: PurgeReport) -> None:
-        """Hear of a purge."""
-
-
 class WatchedLedger(Ledger):
     """The real ledger, and somebody who looks on."""
 
-    watch: Watches
+    watch: Onlooker
 
     def prepare(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         """Prepare, and tell."""
@@ -194,7 +172,7 @@ class DoorProcess:
         self,
         machine: Machine,
         event_queue: EventQueue,
-        watch: Watches,
+        watch: Onlooker,
     ) -> None:
         self._machine = machine
         self._watch = watch
@@ -257,7 +235,7 @@ class DoorProcess:
             if aside is not None:
                 log.emit("alarm", kind="store_damaged", why=name)
 
-    def _controller(self, watch: Watches) -> Controller:
+    def _controller(self, watch: Onlooker) -> Controller:
         machine = self._machine
         doorway = DoorDriver(
             rules=DOOR_RULES,
