@@ -36,6 +36,7 @@ from tests.cards.samples import (
 
 LINE_1 = b"%" + TRACK_1 + b"?\r"
 LINE_2 = b";" + TRACK_2 + b"?\r"
+LONGEST = b"x" * MAX_FRAME_BYTES
 
 
 def test_readings_come_one_at_a_time() -> None:
@@ -83,7 +84,7 @@ def test_what_is_read_of_a_line(sent: bytes, read: list[Reading]) -> None:
 @pytest.mark.parametrize("carries_keys", [False, True])
 def test_discarding_is_not_ended_by_a_sentinel(*, carries_keys: bool) -> None:
     """Somewhere in the middle of an endless line no card begins."""
-    junk = b"x" * (MAX_FRAME_BYTES + 1)
+    junk = LONGEST + b"x"
 
     assert readings_of(junk + LINE_2, carries_keys=carries_keys) == [TOO_LONG]
 
@@ -121,16 +122,6 @@ def test_hostile_input_is_one_unreadable_and_the_next_card_reads(
     assert caller.readings == [shape, HEALTH_CARD]
 
 
-def test_an_endless_line_is_told_while_it_lasts() -> None:
-    """Too long is too long at the moment of the overflow, not at the end."""
-    caller = Caller()
-    caller.receive(b"x" * (MAX_FRAME_BYTES + 1), 0.0)
-    assert caller.readings == [TOO_LONG]
-
-    caller.receive(b"yz\r3000001234\r", 0.1)
-    assert caller.readings == [TOO_LONG, PLASTIC_CARD]
-
-
 class Watched(bytes):
     """Bytes that count how many of them were looked at one by one."""
 
@@ -149,72 +140,71 @@ def test_the_rest_of_an_endless_line_is_not_looked_at_one_by_one() -> None:
     assert flood.looked < 2 * MAX_FRAME_BYTES
 
 
-def test_half_a_swipe_is_cut_off_at_its_deadline() -> None:
-    """The deadline is the caller's to keep; time may also pass with the next bytes."""
-    caller = Caller()
-    caller.receive(STRIPE[:50], 1.0)
-    assert caller.reader.deadline_s == 1.0 + FRAME_IDLE_S
+IDLE, TICK = FRAME_IDLE_S, 0.01
+CARD = b"3000001234"
 
-    caller.pass_time(1.0 + FRAME_IDLE_S - 0.01)
-    assert caller.readings == []
-    caller.receive(b"3000001234\r", 1.0 + FRAME_IDLE_S)
-    assert caller.readings == [CUT_OFF, PLASTIC_CARD]
+TIMELINES: dict[str, tuple[list[tuple[float, bytes]], list[tuple[float, Reading]]]] = {
+    "half a swipe is cut off": ([(1.0, STRIPE[:50])], [(1.0 + IDLE, CUT_OFF)]),
+    "time may pass with the next bytes": (
+        [(1.0, STRIPE[:50]), (1.0 + IDLE, CARD + b"\r")],
+        [(1.0 + IDLE, CUT_OFF), (1.0 + IDLE, PLASTIC_CARD)],
+    ),
+    "too long is too long at the overflow, not at the end": (
+        [(0.0, LONGEST + b"x"), (0.1, b"yz\r3000001234\r")],
+        [(0.0, TOO_LONG), (0.1, PLASTIC_CARD)],
+    ),
+    "track 2 gets as long to follow as a frame's next byte": (
+        [(1.0, LINE_1)],
+        [(1.0 + IDLE, ONLY_TRACK_1)],
+    ),
+    "a slow line does not make two readings of one swipe": (
+        [(0.0, LINE_1), (IDLE - TICK, LINE_2[:10]), (IDLE + 0.2, LINE_2[10:])],
+        [(IDLE + 0.2, HEALTH_CARD)],
+    ),
+    "track 1 long after a card is a swipe of its own": (
+        [(0.0, LINE_2), (IDLE, LINE_1)],
+        [(0.0, HEALTH_CARD), (2 * IDLE, ONLY_TRACK_1)],
+    ),
+    "right behind half a swipe it is part of it": (
+        [(0.0, LINE_2[:20]), (2 * IDLE - TICK, LINE_1), (2 * IDLE, LINE_1)],
+        [(IDLE, CUT_OFF), (3 * IDLE, ONLY_TRACK_1)],
+    ),
+    "the second red light is not swallowed by the first": (
+        [(0.0, LINE_1), (IDLE, LINE_1)],
+        [(IDLE, ONLY_TRACK_1), (2 * IDLE, ONLY_TRACK_1)],
+    ),
+    "at 9600 baud a stripe takes 0.12 s": (
+        [(at / 10, byte) for at, byte in enumerate(byte_by_byte(STRIPE + b"\r"))],
+        [(len(STRIPE) / 10, HEALTH_CARD)],
+    ),
+    **{
+        f"without a terminator a card is read when the line is silent: {card!r}": (
+            [(1.0, card)],
+            [(1.0 + IDLE, HEALTH_CARD if TRACK_2 in card else PLASTIC_CARD)],
+        )
+        for card in (STRIPE, LINE_2[:-1], CARD, b"]C0" + CARD)
+    },
+}
+"""What comes at which second, and what is told then; the deadline is the caller's to keep."""
+
+
+@pytest.mark.parametrize(("sent", "told"), TIMELINES.values(), ids=TIMELINES)
+def test_what_is_told_at_which_time(
+    sent: list[tuple[float, bytes]], told: list[tuple[float, Reading]]
+) -> None:
+    """At its deadline and not before."""
+    caller, noted = Caller(), list[tuple[float, Reading]]()
+    for now_s, data in [*sent, (60.0, b"")]:
+        while (due_s := caller.reader.deadline_s) is not None and due_s < now_s:
+            caller.pass_time(due_s - TICK)
+            assert len(caller.readings) == len(noted)
+            caller.pass_time(due_s)
+            noted += [(due_s, reading) for reading in caller.readings[len(noted) :]]
+        caller.receive(data, now_s)
+        noted += [(now_s, reading) for reading in caller.readings[len(noted) :]]
+
+    assert [(round(at_s, 6), reading) for at_s, reading in noted] == told
     assert caller.reader.deadline_s is None
-
-
-def test_track_1_alone_is_told_after_the_hold() -> None:
-    """Track 2 gets as long to follow as a frame's next byte."""
-    caller = Caller()
-    caller.receive(LINE_1, 1.0)
-    assert caller.readings == []
-    assert caller.reader.deadline_s == 1.0 + FRAME_IDLE_S
-
-    caller.pass_time(1.0 + FRAME_IDLE_S)
-    assert caller.readings == [ONLY_TRACK_1]
-    assert caller.reader.deadline_s is None
-
-
-def test_track_2_that_has_begun_keeps_track_1_on_hold() -> None:
-    """A slow line does not make two readings of one swipe."""
-    caller = Caller()
-    caller.receive(LINE_1, 0.0)
-    caller.receive(LINE_2[:10], FRAME_IDLE_S - 0.01)
-    caller.receive(LINE_2[10:], FRAME_IDLE_S + 0.2)
-    caller.wait()
-
-    assert caller.readings == [HEALTH_CARD]
-
-
-def test_track_1_long_after_a_card_is_a_swipe_of_its_own() -> None:
-    """Only a track 1 that belongs to the card vanishes."""
-    caller = Caller()
-    caller.receive(LINE_2, 0.0)
-    caller.receive(LINE_1, FRAME_IDLE_S)
-    caller.wait()
-
-    assert caller.readings == [HEALTH_CARD, ONLY_TRACK_1]
-
-
-def test_track_1_right_behind_half_a_swipe_is_part_of_it() -> None:
-    """The card that was pulled too slowly has been told; its other track is not told again."""
-    caller = Caller()
-    caller.receive(LINE_2[:20], 0.0)
-    caller.pass_time(FRAME_IDLE_S)
-    caller.receive(LINE_1, 2 * FRAME_IDLE_S - 0.01)
-    caller.receive(LINE_1, 2 * FRAME_IDLE_S)
-    caller.wait()
-
-    assert caller.readings == [CUT_OFF, ONLY_TRACK_1]
-
-
-def test_two_worn_swipes_are_told_twice() -> None:
-    """The second red light is not swallowed by the first."""
-    caller = Caller()
-    for now_s in (0.0, FRAME_IDLE_S + 0.1):
-        caller.receive(LINE_1, now_s)
-    caller.wait()
-
-    assert caller.readings == [ONLY_TRACK_1, ONLY_TRACK_1]
 
 
 @pytest.mark.parametrize("before", [LINE_2[:20], LINE_1, b"x" * 300, LINE_2 * 2])
@@ -306,27 +296,6 @@ def test_an_endless_line_costs_no_memory() -> None:
     assert peak < 100_000
 
 
-def test_bytes_at_later_times_are_still_one_frame() -> None:
-    """At 9600 baud a stripe takes 0.12 s; pauses shorter than the idle time are no end."""
-    caller = Caller()
-    for number, byte in enumerate(byte_by_byte(STRIPE + b"\r")):
-        caller.receive(byte, number * 0.1)
-
-    assert caller.readings == [HEALTH_CARD]
-
-
-@pytest.mark.parametrize("card", [STRIPE, LINE_2[:-1], b"3000001234", b"]C03000001234"])
-def test_a_reader_without_a_terminator_is_read_when_it_falls_silent(card: bytes) -> None:
-    """After the frame's idle time and not before; what is no whole card was cut off."""
-    caller = Caller()
-    caller.receive(card, 1.0)
-    caller.pass_time(1.0 + FRAME_IDLE_S - 0.01)
-    assert caller.readings == []
-
-    caller.pass_time(1.0 + FRAME_IDLE_S)
-    assert caller.readings == [HEALTH_CARD if TRACK_2 in card else PLASTIC_CARD]
-
-
 def frames_of(framer: Framer, data: bytes, now_s: float = 0.0) -> list[bytes | Shape]:
     """Return the frames that `data` completes."""
     taken = [framer.take(byte, now_s) for byte in data]
@@ -334,24 +303,24 @@ def frames_of(framer: Framer, data: bytes, now_s: float = 0.0) -> list[bytes | S
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "frames"),
     [
-        b"a\rb\r",
-        b"a\nb\n",
-        b"a\tb\t",
-        b"a\r\nb\r\n",
-        b"\x02a\x03\x02b\x03",
-        b"\r\n\x02a\x03\r\r\x02b\n",
+        # CR, LF, CRLF, TAB and STX ... ETX may even be mixed; empty frames vanish.
+        *((b"a%bb%b" % (mark, mark), [b"a", b"b"]) for mark in (b"\r", b"\n", b"\t", b"\r\n")),
+        (b"\x02a\x03\x02b\x03", [b"a", b"b"]),
+        (b"\r\n\x02a\x03\r\r\x02b\n", [b"a", b"b"]),
+        # An STX starts afresh: what came before it was never ended, so it was no frame.
+        (b"half a frame\x02a\x03", [b"a"]),
+        # The bound is exact, told once, and what follows up to the terminator is thrown away.
+        (LONGEST + b"\r", [LONGEST]),
+        (LONGEST + b"x", [Shape.TOO_LONG]),
+        (LONGEST + b"xyz" + LONGEST + b"\ra\r", [Shape.TOO_LONG, b"a"]),
+        (LONGEST + b"xyz\x02a\r", [Shape.TOO_LONG, b"a"]),
     ],
 )
-def test_every_framing_gives_the_same_frames(data: bytes) -> None:
-    """CR, LF, CRLF, TAB and STX ... ETX may even be mixed; empty frames vanish."""
-    assert frames_of(Framer(), data) == [b"a", b"b"]
-
-
-def test_an_stx_starts_afresh() -> None:
-    """What came before it was never ended, so it was no frame."""
-    assert frames_of(Framer(), b"half a frame\x02a\x03") == [b"a"]
+def test_the_frames_of_what_is_sent(data: bytes, frames: list[bytes | Shape]) -> None:
+    """Each is told once, as it ends."""
+    assert frames_of(Framer(), data) == frames
 
 
 def test_an_lrc_behind_an_etx_is_no_frame() -> None:
@@ -373,22 +342,12 @@ def test_a_byte_long_after_an_etx_is_no_lrc() -> None:
     assert frames_of(framer, b"b\r", BURST_GAP_S) == [b"b"]
 
 
-def test_the_longest_frame_passes_and_one_byte_more_is_too_long() -> None:
-    """The bound is exact, told once, and what follows up to the terminator is thrown away."""
-    longest = b"x" * MAX_FRAME_BYTES
-
-    assert frames_of(Framer(), longest + b"\r") == [longest]
-    assert frames_of(Framer(), longest + b"x") == [Shape.TOO_LONG]
-    assert frames_of(Framer(), longest + b"xyz" + longest + b"\ra\r") == [Shape.TOO_LONG, b"a"]
-    assert frames_of(Framer(), longest + b"xyz\x02a\r") == [Shape.TOO_LONG, b"a"]
-
-
 @given(st.binary(max_size=9) | st.text("xy\r\x02\x03", max_size=9).map(str.encode))
 def test_skipping_is_taking_at_once(data: bytes) -> None:
     """The rest of a frame that was too long ends in the same place, taken or skipped."""
     taking, skipping = Framer(), Framer()
     for framer in (taking, skipping):
-        frames_of(framer, b"x" * (MAX_FRAME_BYTES + 1))
+        frames_of(framer, LONGEST + b"x")
     skipped = skipping.skip(data, 0, 1.0)
 
     assert frames_of(taking, data[:skipped], 1.0) == []
@@ -408,7 +367,7 @@ def test_nothing_of_a_frame_is_skipped() -> None:
 def test_nothing_of_a_frame_that_was_too_long_is_taken() -> None:
     """Neither byte by byte nor at once: what follows is no frame of its own."""
     framer = Framer()
-    frames_of(framer, b"x" * (MAX_FRAME_BYTES + 1))
+    frames_of(framer, LONGEST + b"x")
 
     assert framer.take_run(b"3000001234\r", 0, 10, 0.0) == 0
     assert framer.held == b""
@@ -417,7 +376,7 @@ def test_nothing_of_a_frame_that_was_too_long_is_taken() -> None:
 def test_discarding_ends_when_the_line_is_silent() -> None:
     """A sender without terminators does not make the reader deaf for good."""
     framer = Framer()
-    frames_of(framer, b"x" * (MAX_FRAME_BYTES + 1), 1.0)
+    frames_of(framer, LONGEST + b"x", 1.0)
 
     assert framer.expire(1.0 + FRAME_IDLE_S) is None
     assert frames_of(framer, b"a\r", 2.0) == [b"a"]
@@ -485,7 +444,7 @@ def test_a_run_is_taken_at_once_and_never_one_byte_too_many() -> None:
 
     assert framer.take_run(b"..abc\r", 2, 5, 0.0) == 3
     assert (framer.held, framer.is_open) == (b"abc", True)
-    longest = b"x" * (MAX_FRAME_BYTES + 1)
+    longest = LONGEST + b"x"
     assert framer.take_run(longest, 0, len(longest), 0.0) == MAX_FRAME_BYTES - 3
     assert framer.take_run(longest, 0, len(longest), 0.0) == 0
 
