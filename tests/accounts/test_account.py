@@ -94,15 +94,10 @@ def test_what_weighs_most_is_for_few(permission: Permission, roles: set[Role]) -
 
 
 GOOD = [
-    "hest batteri klamme",
-    "tre små grise løb",
-    "correcthorsebattery",
-    "zx9 kp2 wq4 mm",
+    *("hest batteri klamme", "tre små grise løb", "correcthorsebattery", "zx9 kp2 wq4 mm"),
     "x" * 11 + "y",
     "ab" * 63 + "xy",
-    "qweasdzxc fjord",
-    "1q2w3e4r hest",
-    "abc hest def fjord",
+    *("qweasdzxc fjord", "1q2w3e4r hest", "abc hest def fjord"),
 ]
 BAD = [
     ("short one 1", "at least 12"),
