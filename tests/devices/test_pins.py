@@ -30,10 +30,7 @@ from doorctl.devices.pins import (
     relay_risks,
 )
 from doorctl.door.pins import IN_DOUBT, Lamps, Levels
-from tests.fakes.inputs import FakeInputs
-from tests.fakes.outputs import FakeOutputs
-from tests.fakes.relay import FakeRelay
-from tests.fakes.signals import FakeSignals
+from tests.fakes.pins import FakeInputs, FakeOutputs, FakeRelay, FakeSignals
 
 RELAY = 17
 INPUTS = {"contact_open": 22, "exit_pressed": 27, "fire": 5, "other_door_open": 6}

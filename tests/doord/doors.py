@@ -11,9 +11,7 @@ from doorctl.door.pins import Levels
 from doorctl.doord.door_driver import DoorDriver
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.fakes.inputs import FakeInputs
-from tests.fakes.relay import FakeRelay
-from tests.fakes.signals import FakeSignals
+from tests.fakes.pins import FakeInputs, FakeRelay, FakeSignals
 
 RELEASE_S, LONG_S, EXIT_S, WAIT_S = 5.0, 12.0, 4.0, 8.0
 HELD_S, WARN_S = 30.0, 10.0

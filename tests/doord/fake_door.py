@@ -29,14 +29,11 @@ from doorctl.sync.feed import lent_patron
 from doorctl.sync.receive import unguarded
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.fakes.inputs import FakeInputs
 from tests.fakes.library import FakeLibrary
+from tests.fakes.loop import FakeWorker
 from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons, MemoryVisits
-from tests.fakes.outputs import FakeOutputs
 from tests.fakes.panel import FakePanel
-from tests.fakes.relay import FakeRelay
-from tests.fakes.signals import FakeSignals
-from tests.fakes.worker import FakeWorker
+from tests.fakes.pins import FakeInputs, FakeOutputs, FakeRelay, FakeSignals
 
 RELEASE_S = 5.0
 HELD_OPEN_S = 30.0

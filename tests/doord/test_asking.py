@@ -24,8 +24,8 @@ from tests.doord.fake_door import (
 )
 from tests.fakes.clock import START
 from tests.fakes.library import FakeLibrary, registered
+from tests.fakes.loop import FakeWorker
 from tests.fakes.memory_store import FastSealer, MemoryPatrons
-from tests.fakes.worker import FakeWorker
 
 ASK_S = 2.5
 

@@ -46,7 +46,7 @@ from doorctl.services.purging import Purging
 from doorctl.store.door_log import HourlyHistory, VisitHistory
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.event_log import FakeEventLog, Field
-from tests.fakes.supervisor import FakeSupervisor
+from tests.fakes.loop import FakeSupervisor
 from tests.services.branches import initialised
 
 NUMBER = "0101701234"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,28 @@ from tests.doord.books import Books
 from tests.doord.fake_door import CARD, identifier, key_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.fakes.failing_visits import FailingVisits
+from tests.fakes.memory_store import MemoryVisits
+
+
+class FailingVisits:
+    """A door log in memory.
+
+    Its calls are numbered from 0; `fails` tells which fail, and nothing is written or read then.
+    """
+
+    def __init__(self, fails: Callable[[int], bool]) -> None:
+        self.inner, self.calls = MemoryVisits(), 0
+        self._fails = fails
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: object) -> Any:
+            number, self.calls = self.calls, self.calls + 1
+            if self._fails(number):
+                raise StoreError("the disk was told to fail")
+            return getattr(self.inner, name)(*arguments)
+
+        return call
+
 
 CALLS_OF_A_VISIT = 6
 """The card's throttle, all wrong PINs, the opening, the reader's throttle twice, the end."""

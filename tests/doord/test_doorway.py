@@ -20,8 +20,7 @@ from tests.doord.doors import (
     RULES,
     Door,
 )
-from tests.fakes.inputs import FakeInputs
-from tests.fakes.signals import FakeSignals
+from tests.fakes.pins import FakeInputs, FakeSignals
 
 STEPS: dict[str, Callable[[Door, float], object]] = {
     "let_in": lambda door, _: door.doorway.let_in(),

@@ -21,9 +21,8 @@ from doorctl.doord.jobs import PinsTouched
 from tests.doord.doors import ALL_WIRED, RULES, SETTLED_S
 from tests.doord.fake_door import CARD, RIGHT_PIN, FakeDoor, key_of
 from tests.fakes.clock import FakeClock
-from tests.fakes.inputs import FakeInputs
 from tests.fakes.memory_store import MemoryBranch
-from tests.fakes.outputs import FakeOutputs
+from tests.fakes.pins import FakeInputs, FakeOutputs
 
 SELF, STAFFED_MODE = Mode.SELF_SERVICE, Mode.STAFFED
 TILL_TEN = Calendar(((ModeSpan(SELF, 480, 1320), ModeSpan(STAFFED_MODE, 1170, 1200)),) * 7)

@@ -37,7 +37,7 @@ from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.keys import KEY_LIFE, Days
 from doorctl.store.records import AuditTrail
 from tests.fakes.clock import FakeClock
-from tests.fakes.supervisor import FakeSupervisor
+from tests.fakes.loop import FakeSupervisor
 from tests.web.certificates import Authority
 
 

@@ -31,8 +31,8 @@ from tests.doord.books import Books
 from tests.doord.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.loop import FakeWorker
 from tests.fakes.memory_store import FastSealer, MemoryBranch
-from tests.fakes.worker import FakeWorker
 
 CPR = Identifier(IdentifierKind.CPR, "0101701234")
 TEN_DIGITS = (Identifier(IdentifierKind.CARD, "0101701234"), CPR)

@@ -32,9 +32,8 @@ from doorctl.doord.jobs import (
 )
 from tests.cards.samples import STRIPE
 from tests.doord.fake_door import CARD, RIGHT_PIN, FakeDoor, identifier, key_of, swiped
-from tests.fakes.event_queue import FakeQueue
+from tests.fakes.loop import FakeQueue, FakeWorker
 from tests.fakes.memory_store import MemoryBranch, MemoryPatrons
-from tests.fakes.worker import FakeWorker
 
 LONG_S = 60.0
 LATE_S = 4.0

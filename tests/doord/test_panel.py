@@ -45,7 +45,7 @@ from tests.doord.fake_door import (
     WRONG_PIN,
     FakeDoor,
 )
-from tests.fakes.event_queue import FakeQueue
+from tests.fakes.loop import FakeQueue
 
 KEYS = PanelRules(keys=True)
 BEGUN_S = 1000.0

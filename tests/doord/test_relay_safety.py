@@ -17,9 +17,9 @@ from doorctl.doord.jobs import EventQueue, PostedEvent, StopRequested, ThreadFai
 from doorctl.ops.process import WorkerThread
 from tests.doord.fake_door import CARD, RELEASE_S, RIGHT_PIN, FakeDoor, swiped
 from tests.fakes.event_log import FakeEventLog, Field
-from tests.fakes.event_queue import FakeQueue
+from tests.fakes.loop import FakeQueue
 from tests.fakes.memory_store import FastSealer
-from tests.fakes.relay import FakeRelay
+from tests.fakes.pins import FakeRelay
 
 LONG_AFTER_S = 120.0
 

@@ -48,14 +48,39 @@ from doorctl.doord.self_test import (
     run,
     self_test,
 )
+from doorctl.ops.process import DataDisk
 from doorctl.services.app import App
 from doorctl.store.keys import ArgonSealer, create_key
 from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import OTHER_CARD, key_of, resident
 from tests.fakes.clock import START, FakeClock
-from tests.fakes.disk import FakeDisk
 from tests.fakes.memory_store import MemoryPatrons, MemoryVisits
 from tests.services.branches import initialised, register
+
+
+@dataclass
+class FakeDisk(DataDisk):
+    """A disk of one number.
+
+    `free`: what it says is free, in bytes; `gone`: while True nothing can be asked or written;
+    `read_only`: while True nothing can be written.
+    """
+
+    free: int = 10_000_000_000
+    gone: bool = False
+    read_only: bool = False
+
+    def free_bytes(self) -> int:
+        """Return `free`."""
+        if self.gone:
+            raise StoreError("the fake disk is gone")
+        return self.free
+
+    def prove_writable(self) -> None:
+        """Do nothing, or fail as told."""
+        if self.gone or self.read_only:
+            raise StoreError("the fake disk can't be written")
+
 
 OPEN_ALL_WEEK = Calendar(((ModeSpan(Mode.SELF_SERVICE, 7 * 60, 22 * 60),),) * 7)
 SEALER = ArgonSealer(InstallationKey(bytes(range(32))), memory_kib=8, iterations=1)

@@ -26,7 +26,7 @@ from tests.doord.fake_door import (
     swiped,
 )
 from tests.fakes.clock import FakeClock
-from tests.fakes.relay import Edge
+from tests.fakes.pins import Edge
 
 WITHOUT_PIN = Rules(Policy(require_pin=False), PadRules())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -29,10 +29,29 @@ from doorctl.notices.sending import (
     Outbox,
     notice,
 )
-from tests.fakes.alarm_sink import FakeSink
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.notices.samples import AT, BRANCH, MOMENT, a_notice
+
+
+@dataclass
+class FakeSink:
+    """Takes notices, or refuses them while `why` is set.
+
+    `taken`: what was sent, in order; `tried`: how often somebody tried.
+    """
+
+    why: str | None = None
+    taken: list[Notice] = field(default_factory=list)
+    tried: int = 0
+
+    def send(self, notice: Notice) -> None:
+        """Take one."""
+        self.tried += 1
+        if self.why is not None:
+            raise NotSentError(self.why)
+        self.taken.append(notice)
+
 
 PATIENT, NOW, PEOPLE = "library_silent", "door_forced", "duress"
 ONE_TURN_S = 15.0

@@ -16,7 +16,7 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.rpc.door import AT_A_TIME, MOST_CARDS, LibraryLimiter
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.fakes.library_system import FakeLibrarySystem
+from tests.fakes.library import FakeLibrarySystem
 
 YES, NO = LibraryAnswer.YES, LibraryAnswer.NO
 WAITS, SILENT = LibraryAnswer.WAITS, LibraryAnswer.SILENT

@@ -41,8 +41,8 @@ from doorctl.store.subject import StoredErasures, forget_erased
 from doorctl.store.visit_purge import purge
 from doorctl.sync.receive import guard
 from doorctl.web.pushes import Reception
-from tests.fakes.inputs import FakeInputs
 from tests.fakes.memory_store import FastSealer
+from tests.fakes.pins import FakeInputs
 from tests.simulation import oracle
 from tests.simulation.clock import Agenda, SimClock
 from tests.simulation.disk import (

@@ -9,7 +9,7 @@ from doorctl.core.errors import DeviceError
 from doorctl.devices.pins import GpioSignals
 from doorctl.door.pins import Lamps, Levels
 from doorctl.ops.process import SystemdSupervisor
-from tests.fakes.relay import FakeRelay
+from tests.fakes.pins import FakeRelay
 
 REST = Levels(contact_open=False, exit_pressed=False)
 

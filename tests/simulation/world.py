@@ -19,7 +19,7 @@ from doorctl.core.errors import DeviceError
 from doorctl.door.pins import Levels
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.jobs import PinsTouched, PostedEvent, StopRequested
-from tests.fakes.inputs import FakeInputs
+from tests.fakes.pins import FakeInputs
 from tests.fakes.shut_out import Noted, Week
 from tests.simulation import invariants, oracle
 from tests.simulation.arrivals import take_over

@@ -22,8 +22,7 @@ from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.sources.library import FbsLibrary, Sip2Library
 from tests.fakes.clock import FakeClock
-from tests.fakes.library import registered
-from tests.fakes.library_system import FakeLibrarySystem
+from tests.fakes.library import FakeLibrarySystem, registered
 from tests.sources import fbs_server, sip2_server
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known
 from tests.sources.http_server import free_port

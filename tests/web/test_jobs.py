@@ -39,7 +39,7 @@ from doorctl.web.jobs import (
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import MemoryBranch
-from tests.fakes.outputs import FakeOutputs
+from tests.fakes.pins import FakeOutputs
 from tests.sources.website_server import WebsiteScript, item, serving
 
 DAY, DAY_S = timedelta(days=1), 86_400.0
