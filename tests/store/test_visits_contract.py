@@ -20,8 +20,9 @@ from doorctl.store.visits import MOST_HOLDS, RetriedVisits, VisitStore, create_v
 from tests.store.samples import DAY, NOON, key_of, stamped
 
 EVER = datetime.min.replace(year=1970, tzinfo=NOON.tzinfo)
+HOUR = timedelta(hours=1)
 HOUR_MS = 3_600_000
-
+SEEN = BootTime("boot-1", 61_000)
 CANARY = bytes(range(16))
 
 
@@ -30,13 +31,15 @@ def hold_of(since: datetime, to: datetime, until: datetime = NOON + 30 * DAY) ->
     return Hold(since, to, "2026-117", "a broken window", until, "kirsten", added_at=NOON)
 
 
+def failed(failures: int, at: BootTime = SEEN) -> CardThrottle:
+    """Return the throttle of a card with so many failures."""
+    return CardThrottle(failures, at)
+
+
 def _retried(path: Path) -> RetriedVisits:
     visits = RetriedVisits(path)
     visits.last_attempt()
     return visits
-
-
-Writing = Callable[[Path], VisitStore]
 
 
 def time_of(at: datetime) -> bytes:
@@ -49,7 +52,7 @@ class Log:
     """A door log as written and as read."""
 
     path: Path
-    make: Writing
+    make: Callable[[Path], VisitStore]
 
     def __post_init__(self) -> None:
         create_visits(self.path)
@@ -63,6 +66,38 @@ class Log:
     def listed(self, not_before: datetime = EVER) -> list[Visit]:
         """Return what a reader sees."""
         return list(self.history.visits(not_before))
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of what a reader sees."""
+        return [visit.attempt for visit in self.listed()]
+
+    def dated(self) -> dict[int, tuple[datetime, ClockState]]:
+        """Return when a reader sees each attempt, and by what clock."""
+        return {visit.attempt: (visit.at, visit.clock) for visit in self.listed()}
+
+    def open(
+        self,
+        number: int,
+        at: datetime = NOON,
+        card: int | None = None,
+        throttle: CardThrottle | None = None,
+        whose: str | bytes | None = None,
+        *,
+        boot: BootTime | None = None,
+        state: ClockState = ClockState.TRUSTED,
+    ) -> None:
+        """Open an attempt, with the card of a number."""
+        key = None if card is None else key_of(card)
+        self.store.open_attempt(Opened(number, stamped(at, boot, state), key, throttle, whose))
+
+    def wrong_pin(self, number: int, whose: str | bytes) -> None:
+        """Put a wrong PIN on record."""
+        self.open(number, NOON, 1, None, whose)
+        self.store.close_attempt(Closed(number, Reason.WRONG_PIN, right=False))
+
+    def failures(self, card: int) -> CardThrottle:
+        """Return what the card of a number has failed."""
+        return self.store.card_throttle(key_of(card))
 
 
 @pytest.fixture(params=[VisitStore, _retried])
@@ -78,14 +113,14 @@ def test_a_new_log_is_empty(log: Log) -> None:
     """Nothing was seen, nobody has to wait, no time is known."""
     assert log.listed() == []
     assert log.store.last_attempt() == 0
-    assert log.store.card_throttle(key_of(1)) == CardThrottle()
+    assert log.failures(1) == CardThrottle()
     assert log.store.reader_throttle() == ReaderThrottle()
     assert log.history.high_water() is None
 
 
 def test_an_attempt_is_on_record_while_it_is_open_and_after_it(log: Log) -> None:
     """It shows at once without an outcome, later with one, and the card only as a pseudonym."""
-    log.store.open_attempt(Opened(7, stamped(), key_of(1), None))
+    log.open(7, card=1)
     card = key_of(1).hex()[:8]
     assert log.listed() == [Visit(7, NOON, ClockState.TRUSTED, None, None, card)]
 
@@ -97,7 +132,7 @@ def test_an_attempt_is_on_record_while_it_is_open_and_after_it(log: Log) -> None
 
 def test_who_has_no_pseudonym(log: Log) -> None:
     """An unreadable card, which is kept all the same, and codes: theirs would be one person's."""
-    log.store.open_attempt(Opened(1, stamped(), None, None))
+    log.open(1)
     log.store.close_attempt(Closed(1, Reason.CARD_UNREADABLE))
     log.store.open_attempt(Opened(2, stamped(), CODES_KEY, None))
 
@@ -108,108 +143,96 @@ def test_who_has_no_pseudonym(log: Log) -> None:
 
 def test_an_attempt_begins_once_and_ends_once(log: Log) -> None:
     """A number that is taken, unknown or already ended is refused and nothing is written."""
-    log.store.open_attempt(Opened(1, stamped(), key_of(1), None))
+    log.open(1, card=1)
     with pytest.raises(StoreError):
-        log.store.open_attempt(Opened(1, stamped(), key_of(2), CardThrottle(1, BootTime("b", 1))))
+        log.open(1, NOON, 2, failed(1))
     with pytest.raises(StoreError):
-        log.store.close_attempt(Closed(2, Reason.OK, key_of(2), CardThrottle(1, BootTime("b", 1))))
+        log.store.close_attempt(Closed(2, Reason.OK, key_of(2), failed(1)))
     log.store.close_attempt(Closed(1, Reason.WRONG_PIN))
     with pytest.raises(StoreError):
         log.store.close_attempt(Closed(1, Reason.OK))
 
     assert [visit.reason for visit in log.listed()] == ["wrong_pin"]
-    assert log.store.card_throttle(key_of(2)) == CardThrottle()
+    assert log.failures(2) == CardThrottle()
 
 
 def test_throttles_are_kept_with_the_attempt_and_survive_a_restart(log: Log) -> None:
     """What a guess costs is on disk before the answer is known, and after it as it then is."""
-    at = BootTime("boot-1", 61_000)
-    log.store.open_attempt(Opened(1, stamped(), key_of(1), CardThrottle(3, at)))
+    log.open(1, NOON, 1, failed(3))
     log.restart()
-    assert log.store.card_throttle(key_of(1)) == CardThrottle(3, at)
+    assert log.failures(1) == failed(3)
 
-    log.store.open_attempt(Opened(2, stamped(), key_of(1), CardThrottle(4, at)))
-    log.store.close_attempt(
-        Closed(2, Reason.WRONG_PIN, key_of(1), CardThrottle(4, at), ReaderThrottle(60_000, at))
-    )
+    log.open(2, NOON, 1, failed(4))
+    reader = ReaderThrottle(60_000, SEEN)
+    log.store.close_attempt(Closed(2, Reason.WRONG_PIN, key_of(1), failed(4), reader))
     log.restart()
 
-    assert log.store.card_throttle(key_of(1)) == CardThrottle(4, at)
-    assert log.history.card_throttle(key_of(1)) == CardThrottle(4, at)
-    assert log.store.card_throttle(key_of(2)) == CardThrottle()
-    assert log.store.reader_throttle() == ReaderThrottle(60_000, at)
+    assert log.failures(1) == log.history.card_throttle(key_of(1)) == failed(4)
+    assert log.failures(2) == CardThrottle()
+    assert log.store.reader_throttle() == reader
 
 
 def test_success_and_staff_forget_failures(log: Log) -> None:
     """A right PIN or a word from staff leaves no failure of that card, and others' alone."""
-    at = BootTime("boot-1", 61_000)
     for number in (1, 2, 3):
-        log.store.open_attempt(Opened(number, stamped(), key_of(number), CardThrottle(9, at)))
+        log.open(number, NOON, number, failed(9))
 
     log.store.close_attempt(Closed(1, Reason.OK, key_of(1), CardThrottle()))
     log.store.reset_card(key_of(2))
 
-    failures = [log.store.card_throttle(key_of(number)).failures for number in (1, 2, 3)]
-    assert failures == [0, 0, 9]
+    assert [log.failures(number).failures for number in (1, 2, 3)] == [0, 0, 9]
 
 
 def test_a_power_cut_ends_open_attempts_as_faults_and_keeps_their_charge(log: Log) -> None:
     """Pulling the plug gives nobody a free guess and leaves no attempt open for ever."""
-    at = BootTime("boot-1", 61_000)
-    log.store.open_attempt(Opened(1, stamped(), key_of(1), CardThrottle(1, at)))
-    log.store.close_attempt(Closed(1, Reason.WRONG_PIN, key_of(1), CardThrottle(1, at)))
-    log.store.open_attempt(Opened(2, stamped(), key_of(1), CardThrottle(2, at)))
+    log.open(1, NOON, 1, failed(1))
+    log.store.close_attempt(Closed(1, Reason.WRONG_PIN, key_of(1), failed(1)))
+    log.open(2, NOON, 1, failed(2))
 
     log.restart()
 
     outcomes = [(visit.verdict, visit.reason) for visit in log.listed()]
     assert outcomes == [("refused", "wrong_pin"), ("refused", "fault")]
-    assert log.store.card_throttle(key_of(1)) == CardThrottle(2, at)
+    assert log.failures(1) == failed(2)
 
 
 def test_listing_is_oldest_first_and_from_a_time_on(log: Log) -> None:
     """However many there are and however they were numbered, the order is that of time."""
-    times = [NOON - timedelta(minutes=number % 700) for number in range(1200)]
-    for number, at in enumerate(times, start=1):
-        log.store.open_attempt(Opened(number, stamped(at), None, None))
+    times = {n: NOON - timedelta(minutes=n % 700) for n in range(1, 1201)}
+    for number, at in times.items():
+        log.open(number, at)
 
-    listed = log.listed(NOON - timedelta(minutes=600))
+    since = NOON - timedelta(minutes=600)
+    listed = [(visit.at, visit.attempt) for visit in log.listed(since)]
 
-    expected = sorted(
-        (at, number)
-        for number, at in enumerate(times, start=1)
-        if at >= NOON - timedelta(minutes=600)
-    )
-    assert [(visit.at, visit.attempt) for visit in listed] == expected
+    assert listed == sorted((at, number) for number, at in times.items() if at >= since)
 
 
 def test_deleting_takes_what_is_older_and_nothing_else(log: Log) -> None:
     """The cutoff itself stays; more rows than one transaction holds all go."""
     for number in range(1, 1203):
-        log.store.open_attempt(Opened(number, stamped(NOON - DAY), key_of(number), None))
-    log.store.open_attempt(Opened(1203, stamped(NOON), key_of(1), None))
+        log.open(number, NOON - DAY, number)
+    log.open(1203, NOON, 1)
 
     assert log.store.delete_before(NOON) == 1202
-    assert [visit.attempt for visit in log.listed()] == [1203]
+    assert log.numbers() == [1203]
     assert log.store.delete_before(NOON) == 0
 
 
 def test_deleting_takes_throttles_that_nobody_touched_since(log: Log) -> None:
     """A card that stays away is forgotten altogether; one that came again is not."""
-    at = BootTime("boot-1", 61_000)
-    log.store.open_attempt(Opened(1, stamped(NOON - DAY), key_of(1), CardThrottle(1, at)))
-    log.store.open_attempt(Opened(2, stamped(NOON - DAY), key_of(2), CardThrottle(1, at)))
-    log.store.open_attempt(Opened(3, stamped(NOON), key_of(2), CardThrottle(2, at)))
+    log.open(1, NOON - DAY, 1, failed(1))
+    log.open(2, NOON - DAY, 2, failed(1))
+    log.open(3, NOON, 2, failed(2))
 
     log.store.delete_before(NOON)
 
-    assert log.store.card_throttle(key_of(1)) == CardThrottle()
-    assert log.store.card_throttle(key_of(2)) == CardThrottle(2, at)
+    assert (log.failures(1), log.failures(2)) == (CardThrottle(), failed(2))
 
 
 def test_numbers_go_on_after_everything_is_purged(log: Log) -> None:
     """An attempt's number in an old log line never comes to mean another attempt."""
-    log.store.open_attempt(Opened(41, stamped(), None, None))
+    log.open(41)
     log.store.delete_before(NOON + DAY)
     log.store.compact()
     log.restart()
@@ -230,131 +253,110 @@ def test_the_high_water_mark_only_rises(log: Log) -> None:
     assert log.history.high_water() == NOON + DAY
 
 
+EARLY, LATER, NOW = (BootTime("boot-2", hours * HOUR_MS) for hours in (1, 2, 3))
+"""Hours of one boot, of which the third is noon."""
+BEFORE = BootTime("boot-1", 9)
+UNTRUSTED, HOLDOVER, TRUSTED = ClockState.UNTRUSTED, ClockState.HOLDOVER, ClockState.TRUSTED
+
+
 def test_a_time_that_has_not_stood_leaves_no_mark(log: Log) -> None:
     """It dates what came before it all the same; and a false mark falls to a time that is right."""
-    boot = BootTime("boot-2", 3 * HOUR_MS)
-    early = stamped(NOON - 40 * DAY, BootTime("boot-2", HOUR_MS), ClockState.UNTRUSTED)
-    log.store.open_attempt(Opened(1, early, None, None))
+    log.open(1, NOON - 40 * DAY, boot=EARLY, state=UNTRUSTED)
 
-    log.store.keep_time(NOON, boot, NOON - DAY)
+    log.store.keep_time(NOON, NOW, NOON - DAY)
 
     assert log.history.high_water() == NOON - DAY
-    assert [visit.at for visit in log.listed()] == [NOON - timedelta(hours=2)]
-    log.store.settle(NOON, boot)
-    assert log.history.high_water() == NOON - DAY
-    log.store.settle(NOON - 2 * DAY, boot)
-    assert log.history.high_water() == NOON - 2 * DAY
+    assert [visit.at for visit in log.listed()] == [NOON - 2 * HOUR]
+    for right, mark in ((NOON, NOON - DAY), (NOON - 2 * DAY, NOON - 2 * DAY)):
+        log.store.settle(right, NOW)
+        assert log.history.high_water() == mark
 
 
 def test_rows_of_this_boot_are_dated_once_the_time_is_known(log: Log) -> None:
     """A guess becomes the trusted time less the row's age; what was trusted stays."""
-    guess = NOON - 40 * DAY
-    early = stamped(guess, BootTime("boot-2", HOUR_MS), ClockState.UNTRUSTED)
-    right = stamped(NOON - DAY, BootTime("boot-2", 2 * HOUR_MS), ClockState.TRUSTED)
-    log.store.open_attempt(Opened(1, early, key_of(1), CardThrottle(1, early.boot)))
-    log.store.open_attempt(Opened(2, right, None, None))
+    log.open(1, NOON - 40 * DAY, 1, failed(1, EARLY), boot=EARLY, state=UNTRUSTED)
+    log.open(2, NOON - DAY, boot=LATER)
 
-    log.store.keep_time(NOON, BootTime("boot-2", 3 * HOUR_MS))
+    log.store.keep_time(NOON, NOW)
 
-    listed = {visit.attempt: (visit.at, visit.clock) for visit in log.listed()}
-    assert listed == {
-        1: (NOON - timedelta(hours=2), ClockState.HOLDOVER),
-        2: (NOON - DAY, ClockState.TRUSTED),
-    }
+    assert log.dated() == {1: (NOON - 2 * HOUR, HOLDOVER), 2: (NOON - DAY, TRUSTED)}
     log.store.delete_before(NOON - DAY)
-    assert log.store.card_throttle(key_of(1)).failures == 1
+    assert log.failures(1).failures == 1
 
 
 def test_a_guess_from_an_earlier_boot_cannot_lie_in_the_future(log: Log) -> None:
     """A clock that once jumped ahead does not keep a visit or a throttle for ever."""
-    wrong = stamped(NOON + 365 * DAY, BootTime("boot-1", 9), ClockState.UNTRUSTED)
-    low = stamped(NOON - 3 * DAY, BootTime("boot-1", 9), ClockState.UNTRUSTED)
-    log.store.open_attempt(Opened(1, wrong, key_of(1), CardThrottle(1, wrong.boot)))
-    log.store.open_attempt(Opened(2, low, None, None))
+    log.open(1, NOON + 365 * DAY, 1, failed(1, BEFORE), boot=BEFORE, state=UNTRUSTED)
+    log.open(2, NOON - 3 * DAY, boot=BEFORE, state=UNTRUSTED)
 
-    log.store.keep_time(NOON, BootTime("boot-2", HOUR_MS))
+    log.store.keep_time(NOON, EARLY)
 
-    listed = {visit.attempt: (visit.at, visit.clock) for visit in log.listed()}
-    assert listed == {
-        1: (NOON - timedelta(hours=1), ClockState.UNTRUSTED),
-        2: (NOON - 3 * DAY, ClockState.UNTRUSTED),
-    }
+    assert log.dated() == {1: (NOON - HOUR, UNTRUSTED), 2: (NOON - 3 * DAY, UNTRUSTED)}
     log.store.delete_before(NOON)
-    assert log.store.card_throttle(key_of(1)) == CardThrottle()
+    assert log.failures(1) == CardThrottle()
 
 
 def test_what_a_vouched_clock_dated_ahead_is_settled(log: Log) -> None:
     """Whoever vouched for it: in this boot by its age, in an earlier one no later than its end."""
     years = 4 * 365 * DAY
-    earlier = stamped(NOON + years, BootTime("boot-1", 9), ClockState.TRUSTED)
-    ours = stamped(NOON + years, BootTime("boot-2", HOUR_MS), ClockState.TRUSTED)
-    right = stamped(NOON, BootTime("boot-2", 3 * HOUR_MS), ClockState.TRUSTED)
-    for number, at in enumerate((earlier, ours, right), start=1):
-        log.store.open_attempt(Opened(number, at, key_of(number), None))
+    for number, at, boot in ((1, NOON + years, BEFORE), (2, NOON + years, EARLY), (3, NOON, NOW)):
+        log.open(number, at, number, boot=boot)
     log.store.plant(CANARY, NOON + years)
     assert log.store.ahead(NOON) == 2
 
-    log.store.settle(NOON, BootTime("boot-2", 3 * HOUR_MS))
+    log.store.settle(NOON, NOW)
 
     assert log.store.ahead(NOON) == 0
-    listed = {visit.attempt: (visit.at, visit.clock) for visit in log.listed()}
-    assert listed == {
-        1: (NOON - timedelta(hours=3), ClockState.UNTRUSTED),
-        2: (NOON - timedelta(hours=2), ClockState.HOLDOVER),
-        3: (NOON, ClockState.TRUSTED),
+    assert log.dated() == {
+        1: (NOON - 3 * HOUR, UNTRUSTED),
+        2: (NOON - 2 * HOUR, HOLDOVER),
+        3: (NOON, TRUSTED),
     }
-    log.store.delete_before(NOON + timedelta(hours=1))
+    log.store.delete_before(NOON + HOUR)
     assert log.store.canaries() == set()
 
 
 def test_keeping_time_again_changes_nothing(log: Log) -> None:
     """A row is dated once; later readings of both clocks don't move it."""
-    log.store.open_attempt(
-        Opened(1, stamped(NOON, BootTime("boot-2", 0), ClockState.UNTRUSTED), key_of(1), None)
-    )
-    log.store.keep_time(NOON, BootTime("boot-2", HOUR_MS))
+    log.open(1, NOON, 1, boot=BootTime("boot-2", 0), state=UNTRUSTED)
+    log.store.keep_time(NOON, EARLY)
     before = log.listed()
 
-    log.store.keep_time(NOON + 5 * DAY, BootTime("boot-2", 2 * HOUR_MS))
+    log.store.keep_time(NOON + 5 * DAY, LATER)
 
     assert log.listed() == before
 
 
 def test_a_hold_spares_what_is_in_its_window(log: Log) -> None:
     """Its beginning is inside and its end is not; throttles go all the same."""
-    at = BootTime("boot-1", 61_000)
-    hours = [NOON + timedelta(hours=number) for number in range(4)]
+    hours = [NOON + number * HOUR for number in range(4)]
     for number, hour in enumerate(hours, start=1):
-        log.store.open_attempt(Opened(number, stamped(hour), key_of(number), CardThrottle(1, at)))
+        log.open(number, hour, number, failed(1))
     log.store.plant(CANARY, hours[1])
     log.store.add_hold(hold_of(hours[1], hours[2]))
 
     assert log.store.held() == 1
-    assert log.store.delete_before(NOON + DAY) == 3
-    assert log.store.delete_before(NOON + DAY) == 0
-    assert [visit.attempt for visit in log.listed()] == [2]
+    assert [log.store.delete_before(NOON + DAY) for _ in range(2)] == [3, 0]
+    assert log.numbers() == [2]
     assert log.store.canaries() == {CANARY}
-    assert log.store.card_throttle(key_of(2)) == CardThrottle()
+    assert log.failures(2) == CardThrottle()
 
 
 def test_the_oldest_is_one_that_no_hold_spares(log: Log) -> None:
     """By the time of its row; None where there is none, or none but held ones."""
     assert log.store.oldest() is None
     for number, hours in enumerate((2, 1, 3), start=1):
-        log.store.open_attempt(
-            Opened(number, stamped(NOON + timedelta(hours=hours)), key_of(1), None)
-        )
-    assert log.store.oldest() == NOON + timedelta(hours=1)
+        log.open(number, NOON + hours * HOUR, 1)
+    assert log.store.oldest() == NOON + HOUR
 
-    log.store.add_hold(hold_of(NOON, NOON + timedelta(hours=2)))
-    assert log.store.oldest() == NOON + timedelta(hours=2)
-    log.store.add_hold(hold_of(NOON, NOON + DAY))
-    assert log.store.oldest() is None
+    for to, oldest in ((NOON + 2 * HOUR, NOON + 2 * HOUR), (NOON + DAY, None)):
+        log.store.add_hold(hold_of(NOON, to))
+        assert log.store.oldest() == oldest
 
 
 def test_a_hold_ends_at_its_end_and_not_before(log: Log) -> None:
     """What it held goes with the purge after that, like anything that is too old."""
-    log.store.open_attempt(Opened(1, stamped(NOON), key_of(1), None))
+    log.open(1, NOON, 1)
     end = NOON + 90 * DAY
     added = log.store.add_hold(hold_of(NOON - DAY, NOON + DAY, end))
     log.restart()
@@ -370,9 +372,10 @@ def test_a_hold_ends_at_its_end_and_not_before(log: Log) -> None:
 
 def test_a_hold_that_is_lifted_holds_no_more(log: Log) -> None:
     """It comes back as it was; its number is never given again, and another one is refused."""
-    log.store.open_attempt(Opened(1, stamped(NOON), key_of(1), None))
-    first = log.store.add_hold(hold_of(NOON - DAY, NOON + DAY))
-    assert first == replace(hold_of(NOON - DAY, NOON + DAY), number=1)
+    log.open(1, NOON, 1)
+    asked = hold_of(NOON - DAY, NOON + DAY)
+    first = log.store.add_hold(asked)
+    assert first == replace(asked, number=1)
 
     assert log.store.lift_hold(1) == first
     with pytest.raises(InputError, match="no hold 1"):
@@ -397,24 +400,21 @@ def test_a_canary_is_no_visit_and_goes_as_one_does(log: Log) -> None:
     log.store.plant(CANARY, NOON + DAY)
     log.restart()
 
-    assert log.listed() == []
-    assert log.store.last_attempt() == 0
-    assert log.store.delete_before(NOON) == 0
-    assert log.store.canaries() == {CANARY}
-    assert log.store.delete_before(NOON + timedelta(milliseconds=1)) == 0
-    assert log.store.canaries() == set()
+    assert (log.listed(), log.store.last_attempt()) == ([], 0)
+    for cutoff, left in ((NOON, {CANARY}), (NOON + timedelta(milliseconds=1), set[bytes]())):
+        assert log.store.delete_before(cutoff) == 0
+        assert log.store.canaries() == left
 
 
 def test_traces_are_what_goes_and_nothing_that_stays(log: Log) -> None:
     """Keys and times of old visits, but not of whoever came again, is throttled or is held."""
-    at = BootTime("boot-1", 61_000)
     old = NOON - DAY
-    log.store.open_attempt(Opened(1, stamped(old), key_of(1), None))
-    log.store.open_attempt(Opened(2, stamped(old), key_of(2), None))
-    log.store.open_attempt(Opened(3, stamped(NOON), key_of(2), None))
-    log.store.open_attempt(Opened(4, stamped(old - DAY), key_of(4), CardThrottle(1, at)))
-    log.store.open_attempt(Opened(5, stamped(old - 3 * DAY), key_of(5), None))
-    log.store.open_attempt(Opened(6, stamped(old - 4 * DAY), None, None))
+    log.open(1, old, 1)
+    log.open(2, old, 2)
+    log.open(3, NOON, 2)
+    log.open(4, old - DAY, 4, failed(1))
+    log.open(5, old - 3 * DAY, 5)
+    log.open(6, old - 4 * DAY)
     log.store.plant(CANARY, old)
     log.store.add_hold(hold_of(old - 3 * DAY, old - 2 * DAY))
 
@@ -425,41 +425,31 @@ def test_traces_are_what_goes_and_nothing_that_stays(log: Log) -> None:
     assert log.store.still_kept(traces) == traces
     log.store.delete_before(NOON)
     assert log.store.still_kept(traces) == set()
-    assert log.store.still_kept({key_of(2), key_of(5), time_of(NOON)}) == {
-        key_of(2),
-        key_of(5),
-        time_of(NOON),
-    }
-
-
-def wrong_pin(log: Log, number: int, at: datetime, whose: str | bytes) -> None:
-    """Put a wrong PIN on record."""
-    log.store.open_attempt(Opened(number, stamped(at), key_of(1), None, whose))
-    log.store.close_attempt(Closed(number, Reason.WRONG_PIN, right=False))
+    stay = {key_of(2), key_of(5), time_of(NOON)}
+    assert log.store.still_kept(stay) == stay
 
 
 def test_a_pin_counts_as_wrong_from_its_charge_until_it_is_known_better(log: Log) -> None:
     """Before it is compared, through a power cut; no longer if it was right or never compared."""
-    log.store.open_attempt(Opened(1, stamped(NOON), key_of(1), None, "p-1"))
+    log.open(1, NOON, 1, None, "p-1")
     assert log.store.wrong_pins(key_of(9), "p-1") == 1
     log.store.close_attempt(Closed(1, Reason.WRONG_PIN, right=False))
-    log.store.open_attempt(Opened(2, stamped(NOON), key_of(1), None, "p-1"))
+    log.open(2, NOON, 1, None, "p-1")
     log.store.close_attempt(Closed(2, Reason.OK, right=True))
-    log.store.open_attempt(Opened(3, stamped(NOON), key_of(1), None, "p-1"))
+    log.open(3, NOON, 1, None, "p-1")
     log.store.close_attempt(Closed(3, Reason.PIN_TIMEOUT))
-    log.store.open_attempt(Opened(4, stamped(NOON), key_of(1), None, "p-1"))
+    log.open(4, NOON, 1, None, "p-1")
     log.restart()
 
-    assert log.store.wrong_pins(key_of(9), "p-1") == 2
-    assert log.history.wrong_pins(key_of(9), "p-1") == 2
+    for read in (log.store, log.history):
+        assert read.wrong_pins(key_of(9), "p-1") == 2
     assert log.store.wrong_pins(key_of(1), None) == 0
 
 
 def test_a_cards_wrong_pins_join_its_patrons_and_staff_forget_both(log: Log) -> None:
     """A card that the register learns of later brings its count along; others' stay."""
-    wrong_pin(log, 1, NOON, key_of(1))
-    wrong_pin(log, 2, NOON, "p-1")
-    wrong_pin(log, 3, NOON, "p-2")
+    for number, whose in enumerate((key_of(1), "p-1", "p-2"), start=1):
+        log.wrong_pin(number, whose)
 
     assert log.store.wrong_pins(key_of(1), "p-1") == 2
     log.store.reset_card(key_of(1), "p-1")
@@ -471,7 +461,7 @@ def test_patrons_with_many_wrong_pins_are_told_by_number(log: Log) -> None:
     """Those with most, and no card that is nobody's."""
     whose: list[str | bytes] = ["p-1", "p-2", "p-2", key_of(1), key_of(1), "p-3", "p-3", "p-3"]
     for number, one in enumerate(whose, start=1):
-        wrong_pin(log, number, NOON, one)
+        log.wrong_pin(number, one)
 
     assert log.history.many_wrong_pins(2, 9) == {"p-3": 3, "p-2": 2}
     assert log.history.many_wrong_pins(2, 1) == {"p-3": 3}
@@ -481,37 +471,31 @@ def test_patrons_with_many_wrong_pins_are_told_by_number(log: Log) -> None:
 @pytest.mark.parametrize(("answered", "days"), [(True, 30), (False, 365)])
 def test_a_patrons_wrong_pin_counts_so_many_whole_days(log: Log, answered: bool, days: int) -> None:
     """From the day after it; a year if no right one came, however soon its visit is purged."""
-    wrong_pin(log, 1, NOON, "p-1")
+    log.wrong_pin(1, "p-1")
     if answered:
-        log.store.open_attempt(Opened(2, stamped(NOON), key_of(2), None, "p-1"))
+        log.open(2, NOON, 2, None, "p-1")
         log.store.close_attempt(Closed(2, Reason.OK, right=True))
-    boot = BootTime("boot-1", 0)
 
-    log.store.keep_time(NOON + days * DAY, boot)
-    log.store.delete_before(NOON + (days - 7) * DAY)
-    assert (log.listed(), log.store.wrong_pins(key_of(1), "p-1")) == ([], 1)
-
-    log.store.keep_time(NOON + (days + 1) * DAY, boot)
-    log.store.delete_before(NOON + (days - 6) * DAY)
-    assert log.store.wrong_pins(key_of(1), "p-1") == 0
+    for later, left in ((days, 1), (days + 1, 0)):
+        log.store.keep_time(NOON + later * DAY, BootTime("boot-1", 0))
+        log.store.delete_before(NOON + (later - 7) * DAY)
+        assert (log.listed(), log.store.wrong_pins(key_of(1), "p-1")) == ([], left)
 
 
 def test_a_wrong_pin_of_nobodys_card_goes_with_its_attempt(log: Log) -> None:
     """Who is no patron can't be guessed, and stands in the log no longer than the visit."""
-    wrong_pin(log, 1, NOON, key_of(1))
-    log.store.delete_before(NOON)
-    assert log.store.wrong_pins(key_of(1), None) == 1
-
-    log.store.delete_before(NOON + DAY)
-    assert log.store.wrong_pins(key_of(1), None) == 0
+    log.wrong_pin(1, key_of(1))
+    for cutoff, left in ((NOON, 1), (NOON + DAY, 0)):
+        log.store.delete_before(cutoff)
+        assert log.store.wrong_pins(key_of(1), None) == left
 
 
 def test_a_wrong_pin_gets_the_day_of_its_attempt_once_that_is_known(log: Log) -> None:
     """Typed while no clock was set, it would count for ever or not at all."""
-    ahead = stamped(NOON + 900 * DAY, BootTime("boot-2", 0), ClockState.UNTRUSTED)
-    log.store.open_attempt(Opened(1, ahead, key_of(1), None, "p-1"))
+    unset = BootTime("boot-2", 0)
+    log.open(1, NOON + 900 * DAY, 1, None, "p-1", boot=unset, state=UNTRUSTED)
     log.store.close_attempt(Closed(1, Reason.WRONG_PIN, right=False))
-    log.store.keep_time(NOON, BootTime("boot-2", HOUR_MS))
+    log.store.keep_time(NOON, EARLY)
 
     log.store.keep_time(NOON + 366 * DAY, BootTime("boot-3", 0))
     log.store.delete_before(NOON + 340 * DAY)
