@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -21,41 +20,16 @@ STATES, ROUNDS = 20_000, 24
 QUICK_STATES, QUICK_ROUNDS = 2_500, 3
 """About a minute on two cores, half of it for the guest."""
 
-LYING_SHARE = 5
-"""With `--lying` a fifth as many states besides."""
-
 SHOWN = 20
 """Violations that are told one by one; others are as these."""
 
 CACHE = Path("~/.cache/doorctl-powercut")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is done.
-
-    Args:
-        states: of a disk that keeps its word.
-        rounds: evenings that the guest goes through.
-        jobs: processes.
-        lying: whether to try a disk that lies as well.
-        flaws: pragmas for the writing connections, to see that they are caught.
-        cache: where the kernel is kept.
-    """
-
-    states: int
-    rounds: int
-    jobs: int
-    lying: bool
-    flaws: tuple[str, ...]
-    cache: Path
-
-
 @click.command()
 @click.option("--states", type=click.IntRange(min=1), default=STATES, show_default=True)
 @click.option("--quick", is_flag=True, help="A minute's worth; skipped where it can't be done.")
 @click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count(), help="Processes.")
-@click.option("--lying", is_flag=True, help="Try a disk too that lies about flushes.")
 @click.option("--flaw", multiple=True, metavar="PRAGMA", help="Such as synchronous=NORMAL.")
 @click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True)
 def powercut(
@@ -63,7 +37,6 @@ def powercut(
     states: int,
     quick: bool,
     jobs: int,
-    lying: bool,
     flaw: tuple[str, ...],
     cache: Path,
 ) -> None:
@@ -79,9 +52,8 @@ def powercut(
     if absent:
         _give_up(f"not installed: {', '.join(absent)}", quick=quick)
     rounds = QUICK_ROUNDS if quick else max(1, ROUNDS * states // STATES)
-    plan = Plan(states, rounds, jobs, lying, flaw, cache.expanduser())
     try:
-        kernel = fetched(plan.cache)
+        kernel = fetched(cache.expanduser())
     except (RuntimeError, OSError) as error:
         _give_up(f"no kernel: {error}", quick=quick)
         return
@@ -89,10 +61,10 @@ def powercut(
         work = Path(name)
         start = time.monotonic()
         (work / "model").mkdir()
-        model = modelled(work / "model", plan.rounds)
-        log = worked(kernel, work, plan.rounds, plan.flaws)
+        model = modelled(work / "model", rounds)
+        log = worked(kernel, work, rounds, flaw)
         guest_s = time.monotonic() - start
-        found = _judged(plan, Recorded(work / "before", log, model))
+        found = _judged(Recorded(work / "before", log, model), states, jobs)
     click.echo(_table(found, guest_s))
     sys.exit(bool(found.violations))
 
@@ -104,18 +76,14 @@ def _give_up(why: str, *, quick: bool) -> None:
     sys.exit(0)
 
 
-def _judged(plan: Plan, recorded: Recorded) -> Judged:
+def _judged(recorded: Recorded, states: int, jobs: int) -> Judged:
     start = time.monotonic()
-    entries = recorded.entries()
-    cuts = chosen(entries, plan.states)
-    if plan.lying:
-        # Nobody can promise anything of it: what comes of it is told, and is no violation.
-        cuts += chosen(entries, plan.states // LYING_SHARE, lying=True)
+    cuts = chosen(recorded.entries(), states)
     found = Judged()
     with click.progressbar(
         length=len(cuts), label="states", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
-        for some in judged(recorded, cuts, plan.jobs):
+        for some in judged(recorded, cuts, jobs):
             found.add(some)
             bar.update(some.states.total())
     found.seconds = time.monotonic() - start
@@ -130,8 +98,6 @@ def _table(found: Judged, guest_s: float) -> str:
         for kind in Kind
         if found.states[kind]
     ]
-    if found.states[Kind.LYING]:
-        lines.append(f"  of these {found.damaged:,} with a file that can't be used as it is")
     lines += [f"  {kind.value}, {told}" for kind, told in found.violations[:SHOWN]]
     total, rate = found.states.total(), found.states.total() / found.seconds
     lines.append(

@@ -126,9 +126,6 @@ class Kind(Enum):
     TORN = "reordered and torn"
     """As before, and of some writes not all sectors are there."""
 
-    LYING = "lying about flushes"
-    """Some of the last writes are not there, flushed or not. No file system promises anything."""
-
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -163,14 +160,14 @@ class Boundaries:
         """
         places = [number for number, entry in enumerate(self._entries) if entry.data]
         for at in [*places[1:], len(self._entries)]:
-            yield self._whole(at)
+            since = self._flushed[at]
+            yield Cut(Kind.IN_ORDER, at, since, tuple((n, None) for n in range(since, at)))
 
     def reordered(self, cut: Cut, random: Random) -> Cut | None:
         """Return the same cut with some writes lost or torn.
 
-        Returns:
-            None where nothing, or nothing but the last write, is at stake: then it would be a
-            state that another cut has in order.
+        None where nothing, or nothing but the last write, is at stake: then it would be a state
+        that another cut has in order.
         """
         at_stake = [
             number
@@ -180,18 +177,6 @@ class Boundaries:
         if len(at_stake) < 2:
             return None
         return self._drawn(cut, set(at_stake), random)
-
-    def lying(self, cut: Cut, last: int, random: Random) -> Cut:
-        """Return the same cut on a disk whose last so many writes are lost with even odds."""
-        places = [number for number in range(cut.at) if self._entries[number].data]
-        at_stake = places[-last:]
-        since = min(at_stake, default=cut.at)
-        kept = tuple((number, None) for number in at_stake if random.random() >= LOST_SHARE)
-        return Cut(Kind.LYING, cut.at, since, kept)
-
-    def _whole(self, at: int) -> Cut:
-        since = self._flushed[at]
-        return Cut(Kind.IN_ORDER, at, since, tuple((n, None) for n in range(since, at)))
 
     def _drawn(self, cut: Cut, at_stake: set[int], random: Random) -> Cut:
         kept: list[tuple[int, tuple[int, ...] | None]] = []

@@ -51,10 +51,6 @@ class Oracle:
                 wrong.append(f"{name}: {self._what(name, found, allowed)}")
         return wrong
 
-    def damaged(self, files: Path) -> bool:
-        """Tell whether any file can't be used as it is: set aside, refused, or malformed."""
-        return any(self._looked_at(files, name)[1] for name in OPENINGS)
-
     def _what(self, name: str, found: str, allowed: tuple[str, ...]) -> str:
         states = self._model.states[name]
         if found not in states:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from tests.faults.calls import spread
 from tests.powercut.cuts import Boundaries, Cut, Kind, Write, writes
 from tests.powercut.guest import BLOCK_BYTES, tool
 from tests.powercut.model import Model
@@ -127,9 +128,6 @@ SEED = 1
 CHUNK = 250
 """States that a process judges before it tells: a fraction of a minute."""
 
-LYING_LAST = 16
-"""How many of the last writes a disk that lies may lose."""
-
 _MEMORY = Path("/dev/shm")  # noqa: S108 -- each run makes a directory of its own in it
 
 
@@ -137,20 +135,18 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 -- each run makes a directory of its ow
 class Judged:
     """What came of some states.
 
-    `states`: how many of each kind; `violations`: what is wrong, at which state; `damaged`: states
-    of a lying disk in which a file can't be used as it is; `seconds`: that it took.
+    `states`: how many of each kind; `violations`: what is wrong, at which state; `seconds`: that it
+    took.
     """
 
     states: Counter[Kind] = field(default_factory=Counter)
     violations: list[tuple[Kind, str]] = field(default_factory=list)
-    damaged: int = 0
     seconds: float = 0.0
 
     def add(self, other: Judged) -> None:
         """Take in what came of others."""
         self.states.update(other.states)
         self.violations += other.violations
-        self.damaged += other.damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,22 +166,12 @@ class Recorded:
             return list(writes(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))))
 
 
-def chosen(entries: Sequence[Write], count: int | None, *, lying: bool = False) -> list[Cut]:
-    """Return states: each write boundary in order, then others of them, no one twice.
-
-    Args:
-        entries: the log.
-        count: how many; None for the boundaries alone. Fewer boundaries are evenly spread.
-        lying: whether the disk lies; then each boundary is lost in that way.
-    """
+def chosen(entries: Sequence[Write], count: int) -> list[Cut]:
+    """Return so many states of a log, half of them boundaries in order, and no one twice."""
     boundaries = Boundaries(entries)
     in_order = list(boundaries.in_order())
     random = Random(SEED)  # noqa: S311 -- the same states each time
-    if lying:
-        return [boundaries.lying(cut, LYING_LAST, random) for cut in _spread(in_order, count)]
-    if count is None:
-        return in_order
-    cuts = _spread(in_order, -(-count // 2))
+    cuts = spread(in_order, -(-count // 2))
     drawn: set[Cut] = set()
     tries = 0
     while len(cuts) + len(drawn) < count and tries < 20 * count:
@@ -216,9 +202,6 @@ def _judge(recorded: Recorded, cuts: Sequence[Cut]) -> Judged:
         for cut in cuts:
             found.states[cut.kind] += 1
             with _found_on(disk, cut, work) as files:
-                if cut.kind is Kind.LYING:
-                    found.damaged += files is None or oracle.damaged(files)
-                    continue
                 gives_up = [f"e2fsck gives up: {disk.said}"]
                 wrong = gives_up if files is None else oracle.judge(files, marks[cut.at])
             found.violations += [(cut.kind, f"before write {cut.at}: {each}") for each in wrong]
@@ -241,12 +224,6 @@ def _counted(entries: Sequence[Write]) -> list[int]:
             highest = int(entry.mark)
         counted.append(highest)
     return counted
-
-
-def _spread(cuts: list[Cut], count: int | None) -> list[Cut]:
-    if count is None or len(cuts) <= count:
-        return cuts
-    return [cuts[place * len(cuts) // count] for place in range(count)]
 
 
 def _memory() -> Path | None:

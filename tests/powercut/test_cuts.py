@@ -174,17 +174,6 @@ def test_writes_are_lost_and_torn_in_time() -> None:
     assert {cut.kind for cut in found if cut} == {Kind.REORDERED, Kind.TORN}
 
 
-def test_a_disk_that_lies_loses_what_was_flushed() -> None:
-    """Of its last writes some are not there; all before them are."""
-    entries = [Write(0, data(n), Flag.FLUSH | Flag.FUA) for n in range(40)]
-    (*_, last) = Boundaries(entries).in_order()
-
-    cut = Boundaries(entries).lying(last, 16, seeded(1))
-
-    assert cut.since == 24
-    assert 0 < len(cut.kept) < 16
-
-
 @given(LOGS, st.integers(1, 60))
 def test_no_state_is_counted_twice(entries: list[Write], count: int) -> None:
     """As many as are asked for where there are so many, sorted so that a disk never goes back."""

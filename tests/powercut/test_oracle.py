@@ -56,7 +56,6 @@ def test_what_was_acknowledged_last_is_right(model: Model, saved: Path, tmp_path
 
     assert oracle.judge(saved, 40) == []
     assert oracle.judge(saved, 39) == []
-    assert not oracle.damaged(saved)
 
 
 def test_a_lost_acknowledgement_is_told(model: Model, saved: Path, tmp_path: Path) -> None:
@@ -101,4 +100,3 @@ def test_a_damaged_file_is_told(model: Model, saved: Path, tmp_path: Path) -> No
     oracle = Oracle(model, tmp_path)
 
     assert len(oracle.judge(saved, 40)) == len(FILES)
-    assert oracle.damaged(saved)

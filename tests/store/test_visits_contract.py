@@ -448,8 +448,9 @@ def test_a_pin_counts_as_wrong_from_its_charge_until_it_is_known_better(log: Log
 
 def test_a_cards_wrong_pins_join_its_patrons_and_staff_forget_both(log: Log) -> None:
     """A card that the register learns of later brings its count along; others' stay."""
-    for number, whose in enumerate((key_of(1), "p-1", "p-2"), start=1):
-        log.wrong_pin(number, whose)
+    log.wrong_pin(1, key_of(1))
+    log.wrong_pin(2, "p-1")
+    log.wrong_pin(3, "p-2")
 
     assert log.store.wrong_pins(key_of(1), "p-1") == 2
     log.store.reset_card(key_of(1), "p-1")
