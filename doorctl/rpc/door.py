@@ -119,8 +119,7 @@ class PanelOverSocket:
 # A person's rights: each database's one writer is asked over its process's Unix socket.
 
 
-# What is empty is left out, so that a process of the version before understands the rest.
-class SubjectRequest(Unshown, frozen=True, omit_defaults=True):
+class SubjectRequest(Unshown, frozen=True):
     """A question to a database's writer about a person.
 
     `by` is the caller's login, on the caller's own word: the socket is for its owner and root.

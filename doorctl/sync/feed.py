@@ -568,7 +568,7 @@ class Sealing:
         sealer: called from `workers` threads at once; Argon2 runs outside Python's lock.
         minimum_age: in years; 0 where the door has no age limit.
         on: a day that has certainly come, so that no `enter_from` is kept for those already old
-            enough; None keeps it for everybody.
+            enough.
         on_progress: called on the caller's thread with how many rows are sealed, and of how many.
         flags_weak: whether a row says that its PIN is too easy to guess. That helps a thief of
             the row, so it says so only where the policy makes use of it.
@@ -576,7 +576,7 @@ class Sealing:
 
     sealer: Sealer
     minimum_age: int
-    on: date | None
+    on: date
     workers: int
     on_progress: Callable[[int, int], None]
     flags_weak: bool = False
@@ -634,7 +634,7 @@ def has_weak_pin(patron: FeedPatron) -> bool:
 
 
 def enter_from(
-    birthday: date | None, numbers: Iterable[Identifier], minimum_age: int, on: date | None
+    birthday: date | None, numbers: Iterable[Identifier], minimum_age: int, on: date
 ) -> date | None:
     """Return the day on which a patron is old enough, None if it has certainly come.
 
@@ -648,10 +648,10 @@ def enter_from(
     if birthday is None:
         return NEVER
     day = old_enough_from(birthday, minimum_age)
-    return None if on is not None and day <= on else day
+    return None if day <= on else day
 
 
-def other_days(patron: FeedPatron, ages: Iterable[int], on: date | None) -> dict[int, date]:
+def other_days(patron: FeedPatron, ages: Iterable[int], on: date) -> dict[int, date]:
     """Return `enter_from` for each of several age limits that a patron is too young for."""
     days = {age: enter_from(patron.birthday, patron.numbers, age, on) for age in ages}
     return {age: day for age, day in days.items() if day is not None}
@@ -665,7 +665,7 @@ def lent_patron(
     pin: Pin,
     *,
     minimum_age: int,
-    on: date | None,
+    on: date,
     flags_weak: bool = False,
 ) -> Patron:
     """Return the row of a `LibraryReply` that no push has brought yet, with the PIN it proved.

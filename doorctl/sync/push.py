@@ -51,7 +51,7 @@ class Fingerprints:
 
     key: InstallationKey
     terms: Terms
-    on: date | None
+    on: date
     _: KW_ONLY
     flags_weak: bool = False
 
@@ -218,7 +218,7 @@ def _fates(
 
 
 def _revised(
-    difference: Difference, rows: Iterator[SealedRow], terms: Terms, on: date | None
+    difference: Difference, rows: Iterator[SealedRow], terms: Terms, on: date
 ) -> Iterator[Revision]:
     for patron, fingerprint in zip(difference.changed, difference.fingerprints, strict=True):
         lines = tuple(encode(row) for row in islice(rows, len(patron.identifiers)))

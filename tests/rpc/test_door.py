@@ -177,27 +177,6 @@ def test_who_by_whom_and_what_came_of_it_arrive_whole(who: Subject, tmp_path: Pa
     assert asked[0].subject == who
 
 
-def test_a_process_of_the_version_before_understands_what_has_no_reason(tmp_path: Path) -> None:
-    """It refuses fields that it does not know; the door and the register are told no reason.
-
-    What it answers is not taken for an erasure where it is none.
-    """
-    fields = []
-
-    def answer(question: Question) -> dict[str, object]:
-        assert isinstance(question.about, dict)
-        fields.append(sorted(question.about))
-        return {"done": {"rows": "all"}}
-
-    with (
-        serving(tmp_path / "s", {ERASE_RIGHTS.name: answer}) as path,
-        pytest.raises(StoreError, match="another version"),
-    ):
-        erase(path, why="")
-
-    assert fields == [["by", "epoch", "patron_ref", "row_keys"]]
-
-
 def test_a_question_shows_nobody() -> None:
     """Neither the question nor what it is about can be printed."""
     assert "p-1" not in repr(Question(ERASE_RIGHTS.name, {"patron_ref": "p-1"}))

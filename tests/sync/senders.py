@@ -75,7 +75,7 @@ class CountingSealer(FastSealer):
         return super().stretch(identifier)
 
 
-def sealing(minimum_age: int = 0, on: date | None = TODAY, **changed: Any) -> Sealing:
+def sealing(minimum_age: int = 0, on: date = TODAY, **changed: Any) -> Sealing:
     """Return how rows are sealed, on one thread and telling nobody, unless a test says so."""
     usual: dict[str, Any] = {
         "sealer": FastSealer(),
