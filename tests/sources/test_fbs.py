@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from doorctl.access.messages import LibraryAnswer
 from doorctl.access.patron import Patron
@@ -21,7 +19,6 @@ from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.sources.library import (
     LONGEST_ANSWER_BYTES,
-    Authenticated,
     Person,
 )
 from tests.sources.fbs_server import ACCOUNT, AGENCY, Known, person
@@ -357,13 +354,6 @@ def test_a_pin_that_no_connection_took_costs_no_attempt() -> None:
         gone.ask(card(CARD), Pin(PIN), row_wanted=False)
 
     assert not caught.value.spent
-
-
-@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_no_bytes_are_an_answer_by_chance(body: bytes) -> None:
-    """What comes by chance is none, and nothing is raised."""
-    assert read_answer(body, Authenticated) is None
-    assert read_answer(body, Person) is None
 
 
 def test_an_answer_is_never_printed() -> None:
