@@ -12,10 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, SealedRow
@@ -270,21 +267,6 @@ def test_what_is_no_question_about_a_card_is_not_asked(
     assert whole["answer"] == LibraryAnswer.NO.value
     assert len(web.asked) == 1
     assert not any(secret in f"{why}{missing}" for secret in SECRETS)
-
-
-texts = st.text(max_size=60) | st.sampled_from(REFUSED_ROWS)
-
-
-@given(st.dictionaries(st.sampled_from([*QUESTION, "row", "row_until"]), texts | st.integers()))
-def test_nothing_that_is_asked_ends_it(about: dict[str, Any]) -> None:
-    """Each nonsense is a `DoorctlError` or msgspec's own, which the socket answers."""
-    web = Web()
-    for answer in library_answers(web.ask, web.keep).values():
-        try:
-            answer(Question("x", about))
-        except (DoorctlError, msgspec.ValidationError):
-            continue
-    assert web.kept == []
 
 
 def test_neither_number_nor_pin_can_be_printed(

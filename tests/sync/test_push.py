@@ -20,7 +20,6 @@ from typing import Any, BinaryIO
 import pytest
 
 from doorctl.core.errors import FeedError
-from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.ports import Seal
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.delivery import (
@@ -43,7 +42,7 @@ from doorctl.sync.document import Kind
 from doorctl.sync.feed import WrongRow
 from doorctl.sync.push import BROUGHT, KEPT, NEW, OUT, WHOSE
 from tests.fakes.branch import FakeBranch
-from tests.sync.senders import PRIVATE_KEY, TERMS, TODAY, CountingSealer, Town, patron
+from tests.sync.senders import PRIVATE_KEY, TERMS, TODAY, Town, patron
 
 HELD = Held(0, "", "nonce", TERMS.seal.key_id, 0)
 
@@ -343,28 +342,6 @@ def test_an_empty_register_is_not_believed(town: Town) -> None:
         town.push()
     town.source.patrons = [patron(1), patron(2, 20, 21), patron(3)]
     assert town.push()[1]["oest"].result is Result.UNCHANGED
-
-
-def test_a_crash_while_sealing_forgets_all_of_it(town: Town) -> None:
-    """Half a run is no run: the same number is given again, to all that has changed."""
-
-    class Failing(CountingSealer):
-        """A sealer that fails at the second card."""
-
-        def stretch(self, identifier: Identifier) -> StretchedKey:
-            """Stretch, or fail."""
-            if self.count == 2:
-                raise KeyboardInterrupt
-            return super().stretch(identifier)
-
-    town.sealer = Failing()
-    with pytest.raises(KeyboardInterrupt):
-        town.push()
-    town.sealer = CountingSealer()
-
-    refreshed, _ = town.push()
-
-    assert (refreshed.epoch, refreshed.changed) == (1, 3)
 
 
 def test_a_refusal_is_told_and_sent_again_next_time(town: Town) -> None:

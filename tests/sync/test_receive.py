@@ -305,14 +305,6 @@ def test_what_is_rehearsed_is_answered_and_undone(branch: Branch, tmp_path: Path
         branch.takes(document, guard=refusing, rehearsed=True)
 
 
-def test_two_rows_of_one_card_are_refused(branch: Branch) -> None:
-    """Which of them is right nobody knows."""
-    with pytest.raises(StoreError, match="same identifier"):
-        branch.takes(Document([row(4), row(4, "other")], epoch=6))
-
-    assert branch.holds(1, 2, 3)
-
-
 class FailingDisk(io.BytesIO):
     """A spool that can't be read beyond a line.
 
