@@ -28,7 +28,7 @@ from doorctl.services.app import App, by_the_owner
 from doorctl.services.deeds import OpenBranch, Request, ask_web, branch_answers
 from doorctl.store.accounts import Books
 from doorctl.store.branch import FACTOR_KEY, BranchRecords
-from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import changing, create_private, whole_copy
 from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.records import AuditRecords, AuditTrail
@@ -91,6 +91,10 @@ class BranchThread:
     def change(self, request: Request[ResultT], by: str) -> ResultT:
         """Do a deed of the login or account `by`; see :meth:`run`."""
         return self.run(lambda branch, moment: request.run(branch, by, moment))
+
+    def write(self, job: Callable[[BranchRecordsWriter], object]) -> None:
+        """Do a job with the file's writer; see :meth:`run`."""
+        self.run(lambda branch, _moment: job(branch.writer))
 
     def open(self) -> None:
         """Open the file now, so that a fault shows early.

@@ -179,16 +179,10 @@ class Pages:
 
 
 def pages(
-    config: Config,
-    clock: Clock,
-    log: EventLog,
-    *,
-    branch: BranchThread,
-    alarms: StandingAlarms,
-    stack: ExitStack,
+    app: App, log: EventLog, branch: BranchThread, alarms: StandingAlarms, stack: ExitStack
 ) -> Pages:
     """Return every page of a branch. Raises ConfigError: a catalogue can't be used."""
-    app = App(config, clock, DoorsNumbers(config.control.socket))
+    config, clock = app.config, app.clock
     path = config.metrics.token_file
     token = None if path == Path() else read_password(path).reveal()
     signing_in = SigningIn(app, branch)
@@ -254,24 +248,19 @@ PAUSE_S = 600.0
 
 
 def expiry(
-    config: Config,
-    clock: Clock,
-    log: EventLog,
-    *,
-    worker: ThreadPoolExecutor,
-    reception: Reception,
+    reception: Reception, worker: ThreadPoolExecutor, log: EventLog
 ) -> AbstractContextManager[None]:
     """Forget a register that nobody confirms, on a thread of its own until the end of the block.
 
     `worker` is the thread that the cache's writer belongs to.
     """
     # Belongs to the thread of the round, which opens it.
-    cache = PatronCache(config.storage.patrons_db, reception.terms.seal)
+    cache = PatronCache(reception.writer.path, reception.terms.seal)
     going = PatronsRound(
         stamp=cache.stamp,
         expire=lambda before: worker.submit(reception.writer.expire, before).result(),
         forget=lambda now: worker.submit(reception.writer.forget, now).result(),
-        clock=clock,
+        clock=reception.clock,
         log=log,
     )
     return regular("patrons", going.turn, PAUSE_S, log).going(cache.close)
@@ -424,7 +413,8 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     stores = ExitStack()
     stack.callback(worker.submit, stores.close)
     reception = worker.submit(partial(_reception, config, clock, log, stores)).result()
-    branch = _branch(App(config, clock), log, stack)
+    app = App(config, clock, DoorsNumbers(config.control.socket))
+    branch = _branch(app, log, stack)
     standing = alarms.kept_in(branch, stack)
     answers = {
         **branch.answers(),
@@ -435,18 +425,12 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     if config.lms.kind:
         answers |= answers_of_library(config, clock, log, worker=worker, writer=reception.writer)
     _answer(config, answers, log, stack)
-    go_rounds(
-        config,
-        clock,
-        log,
-        lambda job: branch.run(lambda opened, _moment: job(opened.writer)),
-        stack,
-    )
-    stack.enter_context(expiry(config, clock, log, worker=worker, reception=reception))
+    go_rounds(config, clock, log, branch.write, stack)
+    stack.enter_context(expiry(reception, worker, log))
     share = partial(_share, config, branch)
     pushes = Pushes(reception, worker, log, WebsAudit(branch), share=share)
     pushes.noting.catch_up()
-    shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
+    shown = pages(app, log, branch, standing, stack)
     server = _server(process, pushes, shown, log)
     if server.config.ssl is not None:
         watch = CertificateWatch(config.web.tls, server.config.ssl, clock, log)

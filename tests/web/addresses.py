@@ -12,6 +12,7 @@ from doorctl.config import Config
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread
+from doorctl.services.numbers import DoorsNumbers
 from doorctl.wiring.web import Pages, pages
 from tests.fakes.event_log import FakeEventLog
 
@@ -21,10 +22,11 @@ def built(config: Config) -> Iterator[Pages]:
     """Give all pages of a branch whose databases are there and whose processes don't run."""
     with ExitStack() as stack:
         clock, log = system_clock(config), FakeEventLog()
-        branch = BranchThread(App(config, clock))
+        app = App(config, clock, DoorsNumbers(config.control.socket))
+        branch = BranchThread(app)
         stack.callback(branch.close)
         alarms = WebsAlarms(config, log, clock, stack, {}).kept_in(branch, stack)
-        shown = pages(config, clock, log, branch=branch, alarms=alarms, stack=stack)
+        shown = pages(app, log, branch, alarms, stack)
         stack.callback(shown.stop)
         yield shown
 

@@ -36,7 +36,7 @@ from doorctl.services.app import App, access_policy, system_clock
 from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import OpenBranch
 from doorctl.services.hours import TRUST_CLOCK, believes
-from doorctl.services.numbers import OwnNumbers, own_sealer
+from doorctl.services.numbers import DoorsNumbers, OwnNumbers, own_sealer
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
 from doorctl.store.patrons_writer import open_or_create_patrons
@@ -266,7 +266,8 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
         server = ControlServer(config.web.socket, answers, "web", lambda _kind: None)
         server.start()
         stack.callback(server.stop)
-        shown = pages(config, clock, log, branch=desk, alarms=standing, stack=stack)
+        seen_by_pages = App(config, clock, DoorsNumbers(config.control.socket))
+        shown = pages(seen_by_pages, log, desk, standing, stack)
         stack.callback(shown.stop)
         app = Headed(SameOrigin(Starlette(routes=shown.routes)), encrypted=False)
         headers = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
