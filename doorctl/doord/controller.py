@@ -55,7 +55,7 @@ from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed
 from doorctl.core.ports import Clock, EventLog
 from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver
-from doorctl.doord.hours import BranchUnread, DailyRound, HoursRead
+from doorctl.doord.hours import DailyRound, HoursRead
 from doorctl.doord.jobs import (
     EventQueue,
     PanelKeyPressed,
@@ -250,18 +250,15 @@ class Controller:
             self._take_reloaded()
         self.doorway.pass_time()
         self.daily.turn(self.clock.moment(), now_s)
-        self._look_at_cache()
+        # A file that is replaced answers for some seconds more, counted from the last look.
+        with suppress(StoreError):
+            self.cache.version()
         self.cards.pass_time(now_s)
         self._take_readings()
         due_s, company = self._attempt.deadline_s, self._attempt.company
         if (due_s is not None and now_s >= due_s) or (company and self.doorway.locked):
             self._step(TimePassed())
         self._show(now_s)
-
-    def _look_at_cache(self) -> None:
-        # A file that is replaced answers for some seconds more, counted from the last look.
-        with suppress(StoreError):
-            self.cache.version()
 
     def handle(self, event: PostedEvent) -> None:
         """Process one event."""
@@ -272,8 +269,6 @@ class Controller:
                 self._step(event)
             case HoursRead():
                 self._hear_hours(event)
-            case BranchUnread():
-                self.daily.missed(event, self.clock.moment())
             case PanelKeyPressed():
                 self._hear_panel(event)
             case StaffOpened():
@@ -459,7 +454,7 @@ class Controller:
             case Prepare() | LookAgain():
                 self.jobs.prepare(effect, lambda: self._attempt.number)
             case AskLibrary():
-                if not self.jobs.ask_library(effect):
+                if self.jobs.library is None or not self.jobs.library.put(effect):
                     number = effect.prepared.attempt
                     self._step(LibraryAnswered(number, LibraryAnswer.SILENT))
             case Asked():

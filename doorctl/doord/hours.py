@@ -46,18 +46,15 @@ AGAIN_TURNS = 10
 
 @dataclass(frozen=True, slots=True)
 class HoursRead:
-    """The hours as the worker has read them; else `calendar` is None and `failing` says why."""
+    """The hours as the worker has read them; else `failing` says why branch.db can't be read.
 
-    calendar: Calendar | None
-    override: Override | None
+    Not `wanted` where that was found by a job for something other than hours.
+    """
+
+    calendar: Calendar | None = None
+    override: Override | None = None
     failing: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BranchUnread:
-    """The worker could not read branch.db for something other than hours; holds the reason."""
-
-    why: str
+    wanted: bool = True
 
 
 @dataclass(eq=False, kw_only=True)
@@ -133,23 +130,15 @@ class DailyRound:
 
         Hours that were read once stay; without any the house is closed.
         """
-        self._reading -= 1
+        self._reading -= read.wanted
         if read.failing is None:
             self._branch_failing.tell(None)
             self._was_read, self._again_in = True, 0
             self._day = with_hours(self._day, read.calendar, read.override)
         else:
-            self._miss(read.failing)
+            self._branch_failing.tell(read.failing)
+            self._again_in = AGAIN_TURNS
         self._follow(moment)
-
-    def missed(self, unread: BranchUnread, moment: Moment) -> None:
-        """Note that a job other than the reading of hours could not read branch.db."""
-        self._miss(unread.why)
-        self._follow(moment)
-
-    def _miss(self, why: str) -> None:
-        self._branch_failing.tell(why)
-        self._again_in = AGAIN_TURNS
 
     def _follow(self, moment: Moment) -> None:
         if not self._was_read and not self._branch_failing.stands:
@@ -194,7 +183,7 @@ class DailyRound:
         try:
             return HoursRead(self.calendar_of(self.branch.calendar()), self.branch.override())
         except StoreError as err:
-            return HoursRead(None, None, str(err))
+            return HoursRead(failing=str(err))
 
     def _carry_out(self, effect: DayEffect) -> None:
         match effect:

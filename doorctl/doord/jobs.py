@@ -49,7 +49,7 @@ from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Identifier, Pin, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
 from doorctl.core.ports import Clock, EventLog, Sealer
-from doorctl.doord.hours import BranchUnread, HoursRead
+from doorctl.doord.hours import HoursRead
 from doorctl.ops.process import WorkerThread
 from doorctl.rpc.door import LibraryOverSocket
 from doorctl.services.numbers import Found, Reading, look_up, restricted, rights_of, united, wait_of
@@ -111,7 +111,6 @@ PostedEvent = (
     | PrepareFailed
     | LibraryAnswered
     | HoursRead
-    | BranchUnread
     | StaffOpened
     | PanelKeyPressed
     | Reloaded
@@ -197,10 +196,6 @@ class Ledger:
     def __post_init__(self) -> None:
         self._open: dict[int, _OpenAttempt] = {}
         self._guessed: dict[str | bytes, BootTime] = {}
-
-    def count_guesses(self, *, wanted: bool) -> None:
-        """Switch the counting of guesses on or off, from the next attempt on."""
-        self.counts_guesses = wanted
 
     def prepare(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         """Find out everything about a card or a code and put the attempt on record, durably.
@@ -369,7 +364,9 @@ def _throttle_after(opened: _OpenAttempt, end: Concluded, now: BootTime) -> Card
 
 @dataclass(eq=False)
 class Asking:
-    """Ask about one attempt at a time, on one thread; keep the answers, on another.
+    """Ask about one attempt at a time, on the `asker`'s thread; keep the answers on the `keeper`'s.
+
+    Keeping may take longer than the next patron waits.
 
     `lend` makes a row of an answer: `doorctl.sync.feed.lent_patron` by the branch's rules. A card
     that no push has brought yet is kept for `row_lasts`, the PIN check of one that a push brought
@@ -380,6 +377,8 @@ class Asking:
     library: LibraryOverSocket
     clock: Clock
     _: KW_ONLY
+    asker: Worker
+    keeper: Worker
     lend: Callable[..., Patron]
     row_lasts: timedelta
     pin_lasts: timedelta
@@ -387,6 +386,19 @@ class Asking:
 
     def __post_init__(self) -> None:
         self._learnt: deque[SealedRow] = deque()
+
+    def put(self, question: AskLibrary) -> bool:
+        """Have a question asked and its answer kept; tell whether it was put. From the loop."""
+        if self.asker.backlog() >= ASKING_LIMIT:
+            return False
+
+        def answered() -> PostedEvent:
+            answer = self.ask(question.prepared, question.pin)
+            self.keeper.submit(self.keep)
+            return answer
+
+        self.asker.submit(answered)
+        return True
 
     def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
         """Ask about the card and the PIN of an attempt."""
@@ -457,18 +469,6 @@ AGAIN_S = 1.0
 """A database that can't be read may be in the middle of a restore: it is read once more."""
 
 
-@dataclass(frozen=True, slots=True)
-class LibraryLine:
-    """The threads for the library system: `asker` waits for an answer, `keeper` for web to keep it.
-
-    Keeping may take longer than the next patron waits.
-    """
-
-    asking: Asking
-    asker: Worker
-    keeper: Worker
-
-
 @dataclass(eq=False)
 class SlowJobs:
     """Submit jobs and return at once; on the loop's thread.
@@ -480,7 +480,7 @@ class SlowJobs:
     ledger: Ledger
     worker: Worker
     log: EventLog
-    library: LibraryLine | None = None
+    library: Asking | None = None
     _: KW_ONLY
     pause: Callable[[float], object] = lambda _s: None
 
@@ -505,27 +505,13 @@ class SlowJobs:
             except BranchStoreError as err:
                 why = str(err)
                 # The job that reads the hours reports it, once.
-                self.worker.submit(lambda: BranchUnread(why))
+                self.worker.submit(lambda: HoursRead(failing=why, wanted=False))
                 return PrepareFailed(number)
             except StoreError as err:
                 self.log.emit("alarm", kind="patron_cache_failing", why=str(err))
                 return PrepareFailed(number)
 
         self.worker.submit(answered)
-
-    def ask_library(self, question: AskLibrary) -> bool:
-        """Put a question and have its answer kept; tell whether it was put."""
-        library = self.library
-        if library is None or library.asker.backlog() >= ASKING_LIMIT:
-            return False
-
-        def answered() -> PostedEvent:
-            answer = library.asking.ask(question.prepared, question.pin)
-            library.keeper.submit(library.asking.keep)
-            return answer
-
-        library.asker.submit(answered)
-        return True
 
     def settle(self, concluded: Concluded, counted_as: str | None) -> None:
         """Have an attempt's end recorded; see :meth:`Ledger.settle`."""

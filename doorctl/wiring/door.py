@@ -42,7 +42,6 @@ from doorctl.doord.jobs import (
     Asking,
     EventQueue,
     Ledger,
-    LibraryLine,
     LoopQueue,
     PinsTouched,
     Reloaded,
@@ -184,7 +183,7 @@ class _Door:
         self.config = self._chores.config = self._lookout.config = config
         self.alarms.wanted = config.alarms.wanted
         wanted = config.policy.require_pin
-        self._stores.worker.submit(lambda: self._ledger.count_guesses(wanted=wanted))
+        self._stores.worker.submit(partial(setattr, self._ledger, "counts_guesses", wanted))
         tell_taken(taken, self._log)
 
     def controller(self) -> Controller:
@@ -311,20 +310,22 @@ class _Door:
         from doorctl.sync.feed import lent_patron
 
         weak = config.policy.flags_weak
+        asker, keeper = (Worker(self.event_queue.put, stores.failed) for _ in range(2))
         asking = Asking(
             LibraryOverSocket(config.web.socket, web_answers_s(config), self._log),
             stores.clock,
+            asker=asker,
+            keeper=keeper,
             lend=partial(lent_patron, minimum_age=config.policy.minimum_age, flags_weak=weak),
             row_lasts=timedelta(days=config.lms.row_days),
             pin_lasts=timedelta(days=config.lms.pin_days),
             flags_weak=weak,
         )
-        asker, keeper = (Worker(self.event_queue.put, stores.failed) for _ in range(2))
         # Started last is stopped first: the asker, which then gives the keeper nothing more.
         for worker in (keeper, asker):
             worker.start()
             self.stack.callback(worker.stop, ASKING_STOP_S)
-        return replace(jobs, library=LibraryLine(asking, asker, keeper))
+        return replace(jobs, library=asking)
 
     def _serial_lines(self) -> dict[str, SerialLine]:
         config = self.config

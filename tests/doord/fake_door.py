@@ -22,7 +22,7 @@ from doorctl.devices.pins import GpioRelay
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.jobs import Asking, Ledger, LibraryLine, PostedEvent, SlowJobs, Worker
+from doorctl.doord.jobs import Asking, Ledger, PostedEvent, SlowJobs, Worker
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.door_log import Visit
 from doorctl.sync.feed import lent_patron
@@ -183,17 +183,18 @@ class FakeDoor:
         self.opened_on = self.clock.moment().local.date()
         self.log.emit("day_opened")
 
-    def _line(self) -> LibraryLine | None:
+    def _line(self) -> Asking | None:
         if self.library is None:
             return None
-        asking = Asking(
+        return Asking(
             self.library,
             self.clock,
+            asker=self.asker,
+            keeper=self.keeper or self.asker,
             lend=partial(lent_patron, minimum_age=self.rules.policy.minimum_age),
             row_lasts=timedelta(days=3),
             pin_lasts=timedelta(days=30),
         )
-        return LibraryLine(asking, self.asker, self.keeper or self.asker)
 
     def restart(self) -> None:
         """Let the process die and start another one over the same files."""

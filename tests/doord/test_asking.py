@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 
 import pytest
 
-from doorctl.access.messages import LibraryAnswer, LibraryReply, PadRules, Rules
+from doorctl.access.messages import (
+    LibraryAnswer,
+    LibraryReply,
+    PadRules,
+    Prepared,
+    Rules,
+)
 from doorctl.access.patron import Patron, pin_check
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
 from doorctl.core.masked import Pin
+from doorctl.doord.jobs import Asking
+from doorctl.sync.feed import lent_patron
 from tests.doord.fake_door import (
     CARD,
     RIGHT_PIN,
@@ -22,7 +31,7 @@ from tests.doord.fake_door import (
     key_of,
     resident,
 )
-from tests.fakes.clock import START
+from tests.fakes.clock import START, FakeClock
 from tests.fakes.library import FakeLibrary, registered
 from tests.fakes.loop import FakeWorker
 from tests.fakes.memory_store import FastSealer, MemoryPatrons
@@ -218,3 +227,33 @@ def test_a_pass_with_a_pin_of_its_own_is_not_guessed_at_while_nobody_answers(
     for count in failures:
         asked.visit(CARD, WRONG_PIN)
         assert door.visits.card_throttle(key_of(CARD)).failures == count
+
+
+@pytest.mark.parametrize("flags_weak", [True, False])
+@pytest.mark.parametrize("pushed", [True, False])
+@pytest.mark.parametrize(("pin", "is_weak"), [("1234", True), (CARD[-4:], True), ("4711", False)])
+def test_a_pin_that_is_learnt_is_judged_where_the_policy_asks(
+    pin: str, *, pushed: bool, flags_weak: bool, is_weak: bool
+) -> None:
+    """In the answer and in the row that is kept, by the card that was swiped; else never."""
+    library = FakeLibrary(known={CARD: (pin, registered())})
+    asking = Asking(
+        library,
+        FakeClock(),
+        asker=(worker := FakeWorker(lambda _event: None)),
+        keeper=worker,
+        lend=partial(lent_patron, minimum_age=0, flags_weak=flags_weak),
+        row_lasts=timedelta(days=3),
+        pin_lasts=timedelta(days=30),
+        flags_weak=flags_weak,
+    )
+    row = replace(resident(CARD), pin_check=None) if pushed else None
+    stretched = FastSealer().stretch(identifier(CARD))
+    prepared = Prepared(1, stretched, key_of(CARD), row, identifier=identifier(CARD))
+
+    answered = asking.ask(prepared, Pin(pin))
+    asking.keep()
+
+    assert answered.answer is LibraryAnswer.YES
+    assert answered.weak_pin is (is_weak and flags_weak)
+    assert library.kept[0].patron.weak_pin is answered.weak_pin

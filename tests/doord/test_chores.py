@@ -26,10 +26,8 @@ from doorctl.devices.serial_line import SerialLine
 from doorctl.doord.answers import DoorAnswers
 from doorctl.doord.chores import (
     KEEP_TIME_EVERY_S,
-    PULSE_EVERY_S,
     PURGE_AGAIN_S,
     PURGE_STEP_S,
-    SCHEDULE_LIMIT_S,
     WORKER_LIMIT_S,
     Chores,
     Every,
@@ -104,8 +102,6 @@ def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
 LIMIT_S = 10.0
 """Only a failing test waits so long."""
 
-OVERDUE_S = SCHEDULE_LIMIT_S + PULSE_EVERY_S + 1.0
-
 DECADES = timedelta(days=27 * 365)
 
 
@@ -145,10 +141,6 @@ class Keeping:
         """Turn once, and return when the worker has answered what was asked then."""
         self.housekeeping.turn()
         self.stores.answer(lambda: None)
-
-    def fed_soon(self) -> bool:
-        """Turn until it is fed; give up after a while."""
-        return becomes(self.fed)
 
 
 @contextmanager
@@ -190,23 +182,6 @@ def locked(house: Keeping) -> Iterator[None]:
 def full() -> NoReturn:
     """Fail as SQLite does on a full disk."""
     raise StoreError("database or disk is full")
-
-
-@pytest.mark.filterwarnings("ignore:Exception in thread APScheduler")
-def test_a_dead_scheduler_ends_the_feed(tmp_path: Path) -> None:
-    """While its thread lives it begins what is overdue, and the feed goes on; dead, nobody does."""
-    with kept(tmp_path) as house:
-        house.clock.ahead_s += OVERDUE_S
-        house.chores.schedule.nudge()
-        assert house.fed_soon()
-
-        end_scheduler(house.chores.schedule)
-        house.clock.ahead_s += OVERDUE_S
-        house.chores.schedule.nudge()
-        house.answered()
-        assert not house.fed()
-        assert not house.fed()
-    assert house.log.named("alarm")[-1]["kind"] == "process_stuck"
 
 
 def test_neither_a_reader_that_is_away_nor_a_full_disk_ends_the_feed(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from doorctl.access.messages import Concluded
 from doorctl.access.patron import BEFORE_PROOF, Reason, SealedRow, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import (
@@ -22,13 +23,20 @@ from doorctl.access.throttle import (
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.doord.stores import EVENTS_AN_HOUR, KeptEvents
+from doorctl.privacy.statistics import ATTEMPT, HourCount
 from doorctl.privacy.subject import Subject
 from doorctl.store.branch import BranchRecords
 from doorctl.store.subject import erase_visits
 from doorctl.sync.receive import unguarded
 from tests.access.samples import UNJUDGED
 from tests.doord.books import Books
-from tests.doord.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
+from tests.doord.fake_door import (
+    CARD,
+    UNKNOWN_CARD,
+    identifier,
+    key_of,
+    resident,
+)
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.loop import FakeWorker
@@ -603,3 +611,26 @@ def test_a_door_keeps_what_it_did_and_waits_for_no_disk() -> None:
     kept.keep("reader", "lost")
     worker.work()
     assert len(written) == 1
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_whose_data_are_restricted_is_not_counted(reason: Reason) -> None:
+    """However the attempt ends: the data are used for nothing (GDPR, article 18)."""
+    books = Books()
+    books.push(SealedRow(key_of(CARD), replace(resident(CARD), restricted=True)))
+    number = books.open()
+    books.ledger.settle(Concluded(number, reason), "self_service")
+
+    assert list(books.visits.hours(None, None)) == []
+    assert books.recorded[0].reason == reason.value
+
+
+def test_a_restriction_that_came_meanwhile_holds_too() -> None:
+    """The refusal itself says so; a card that can't be read has no row, and is counted."""
+    books = Books()
+    books.ledger.settle(Concluded(books.open(), Reason.RESTRICTED), "self_service")
+    books.ledger.settle(Concluded(2, Reason.CARD_UNREADABLE), "self_service")
+
+    assert list(books.visits.hours(None, None)) == [
+        HourCount(START, "self_service", ATTEMPT, "card_unreadable", 1)
+    ]

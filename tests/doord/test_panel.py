@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Mapping
 from contextlib import nullcontext
 
 import pytest
@@ -165,11 +164,6 @@ def test_a_refusal_can_be_had_again_by_a_key() -> None:
     assert kinds(door)[-1] is Kind.IDLE
 
 
-def alarms(door: FakeDoor) -> list[Mapping[str, object]]:
-    """Return the alarms that the log took."""
-    return [line for line in door.log.lines if line["event"] == "alarm"]
-
-
 def test_help_is_called_once_and_never_beside_a_patron() -> None:
     """By an alarm that says nothing else; a card goes before the question."""
     door = watched()
@@ -177,7 +171,7 @@ def test_help_is_called_once_and_never_beside_a_patron() -> None:
         door.controller.handle(PanelKeyPressed(key, 0))
         door.wait(0.0)
     assert kinds(door)[:2] == [Kind.HELP, Kind.CALLED]
-    assert alarms(door) == [{"event": "alarm", "kind": "help_called"}]
+    assert door.log.named("alarm") == [{"event": "alarm", "kind": "help_called"}]
 
     door.wait(CALL_REST_S)
     door.controller.handle(PanelKeyPressed(HELP, 0))
@@ -187,7 +181,7 @@ def test_help_is_called_once_and_never_beside_a_patron() -> None:
     door.controller.handle(PanelKeyPressed(CALL, attempt))
     tap(door, RIGHT_PIN, attempt)
     assert (kinds(door)[-1], door.reasons) == (Kind.WELCOME, ["ok"])
-    assert len(alarms(door)) == 1
+    assert len(door.log.named("alarm")) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from doorctl.access.calendar import Calendar
 from doorctl.access.messages import PadRules, Rules
-from doorctl.access.policy import Policy
+from doorctl.access.policy import Policy, WeakPin
 from doorctl.access.rights import Pass, PassKind
 from doorctl.cards.reader import BytesReceived
 from doorctl.door.pins import GRANTED_S, REFUSED_S, Lamps
@@ -368,3 +369,56 @@ def test_a_day_that_nobody_knows_is_not_opened() -> None:
 
     assert door.relay.energised
     assert door.log.named("day_opened") == []
+
+
+def outcomes(door: FakeDoor) -> list[tuple[str, str, int]]:
+    """Return what was counted: mode, reason and how often."""
+    return [(one.mode, one.outcome, one.count) for one in door.visits.hours(None, None)]
+
+
+def test_each_decision_is_counted_under_the_mode_of_the_moment() -> None:
+    """Granted and refused, known and unknown alike."""
+    door = FakeDoor()
+    for number, pin in ((CARD, RIGHT_PIN), (CARD, WRONG_PIN), (UNKNOWN_CARD, RIGHT_PIN)):
+        door.visit(number, pin)
+        door.wait(30.0)
+
+    assert outcomes(door) == [
+        ("self_service", "ok", 1),
+        ("self_service", "unknown_card", 1),
+        ("self_service", "wrong_pin", 1),
+    ]
+
+
+def test_where_it_is_closed_it_is_counted_as_closed() -> None:
+    """So that a library sees how many come in vain; what the log can't take is not counted."""
+    door = FakeDoor(calendar=Calendar(((),) * 7))
+    door.visit(CARD, RIGHT_PIN)
+    assert outcomes(door) == [("closed", "closed", 1)]
+
+    door = FakeDoor()
+    door.visits.broken = True
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    door.visits.broken = False
+    assert outcomes(door) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason", "hint"),
+    [
+        (WeakPin.ALLOW, "ok", None),
+        (WeakPin.WARN, "ok", "weak_pin"),
+        (WeakPin.REFUSE, "weak_pin", None),
+    ],
+)
+def test_the_decision_s_line_carries_the_warning(
+    policy: WeakPin, reason: str, hint: str | None
+) -> None:
+    """Under a key of its own, and only where the door opens."""
+    door = FakeDoor(rules=Rules(Policy(weak_pin=policy), PadRules()))
+    door.push({CARD: replace(resident(CARD, "1234"), weak_pin=True)})
+
+    assert door.visit(CARD, "1234") == reason
+    (line,) = door.log.named("decision")
+    assert line.get("hint") == hint
+    assert bool(door.relay.edges) is (reason == "ok")
