@@ -345,7 +345,7 @@ class DemoPage:
             notices=notices,
         )
         # A cookie has no port: the staff pages of the same host get it too.
-        name = self.frame.session_cookie
+        name = self.frame.cookie()
         response.set_cookie(name, self._token.reveal(), httponly=True, samesite="strict")
         return response
 

@@ -536,25 +536,14 @@ class Frame:
     def __post_init__(self) -> None:
         self._zone = ZoneInfo(self.app.config.branch.time_zone)
 
-    @property
-    def session_cookie(self) -> str:
-        """The name of the session's cookie: a browser ties the prefixed one to this host."""
-        return "__Host-doorctl" if self.encrypted else "doorctl"
+    def cookie(self, *what: str) -> str:
+        """Return the name of the session's cookie, or another's: a prefix ties it to this host."""
+        return "-".join(("__Host-doorctl" if self.encrypted else "doorctl", *what))
 
     @property
     def cookies(self) -> dict[str, Any]:
         """How every cookie is set: no script reads it, and no other site sends it."""
         return {"httponly": True, "samesite": "strict", "secure": self.encrypted}
-
-    @property
-    def language_cookie(self) -> str:
-        """The name of the cookie that keeps the language."""
-        return f"{self.session_cookie}-language"
-
-    @property
-    def known_cookie(self) -> str:
-        """The name of the cookie of a browser that has signed in before."""
-        return f"{self.session_cookie}-known"
 
     def words_of(self, code: str | None) -> Words:
         """Return the words of a language by its code; the branch's own where it is not known."""
@@ -610,7 +599,7 @@ class Frame:
 
     def words(self, request: Request) -> Words:
         """Return the words in the language of a request."""
-        code = request.cookies.get(self.language_cookie)
+        code = request.cookies.get(self.cookie("language"))
         if code is None and self.follows_browser:
             code = self.languages.wanted(request.headers.get("accept-language", ""))
         return self.words_of(code)
@@ -640,7 +629,7 @@ class Frame:
 
     async def person(self, request: Request) -> Person | None:
         """Return who is signed in by a request's cookie; None for nobody."""
-        token = request.cookies.get(self.session_cookie)
+        token = request.cookies.get(self.cookie())
         if not token:
             return None
         does = not _asks_by_itself(request)
@@ -727,7 +716,7 @@ def shared_routes(frame: Frame) -> tuple[BaseRoute, ...]:
         response = request.go(own_path(form.text("next")))
         code = form.text("language")
         if code in frame.languages.known:
-            response.set_cookie(frame.language_cookie, code, A_YEAR_S, **frame.cookies)
+            response.set_cookie(frame.cookie("language"), code, A_YEAR_S, **frame.cookies)
         return response
 
     return (

@@ -85,7 +85,7 @@ from doorctl.web.serving import (
     listen,
     refuse_unusable,
 )
-from doorctl.web.staff.accounts import Entrance, MunicipalityPages, accounts_pages
+from doorctl.web.staff.accounts import Entrance, accounts_pages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogEvents, log_pages
 from doorctl.web.staff.now import now_pages
@@ -212,7 +212,6 @@ def pages(
         *hold_pages(frame),
         *audit_pages(frame),
         *accounts_pages(frame),
-        *(MunicipalityPages(frame, signing_in).routes() if config.signin.oidc.issuer else ()),
         *panel.routes(),
         *WatchingPages(app, frame.aside, alarms, token).routes(),
     )

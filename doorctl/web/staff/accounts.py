@@ -88,18 +88,45 @@ SAID: Final = frozenset({"out", "everywhere", ENDED, AGAIN})
 """Keys of the messages that the sign-in page shows."""
 
 
+MUNICIPALITY: Final = "/sign-in/municipality"
+BACK: Final = f"{MUNICIPALITY}/back"
+
+BEGUN_S: Final = 600
+"""Longest time that a sign-in at the provider may take."""
+
+TOLD_EVERY_S: Final = 60.0
+"""The journal gets at most one line in this time, however often strangers ask."""
+
+ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
+"""The values of `Sec-Fetch-Site` for a link on another site's page."""
+
+STOPPED: Final = "the municipality did not sign you in, or you stopped there"
+UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believed; try again later"
+
+
 class Entrance:
-    """Let staff in and out."""
+    """Let staff in and out, by a password or by the municipality's identity provider.
+
+    To the provider a browser is sent, and taken back. The way back is the only address that signs
+    in by GET, because the provider sends browsers back by a link. Its code counts once, and only in
+    the browser that began.
+    """
 
     def __init__(self, frame: Frame, signing_in: SigningIn) -> None:
         self._frame = frame
         self._signing_in = signing_in
         self._turns = {known: Turns() for known in (True, False)}
         """A queue of strangers, and one of browsers that signed in to the account before."""
+        self._leaving = Turns()
+        # A link of another site leads back, with which no browser sends a strict cookie.
+        self._lax_cookies = frame.cookies | {"samesite": "lax"}
+        self._logged_s = float("-inf")
+        self._elsewhere = frame.app.config.signin.oidc.issuer != ""
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
         frame, own, may = self._frame, self._own_page, Permission.SEE_NOW
+        provider = frame.open(MUNICIPALITY, self._begin), frame.open(BACK, self._back)
         return (
             frame.open("/", self._start),
             frame.open(SIGN_IN, self._sign_in_page),
@@ -110,6 +137,7 @@ class Entrance:
             frame.form(FACTOR, self._factor, may, own, fresh=True),
             frame.form(f"{OWN}/end", self._end, may, own, fresh=True),
             frame.guarded(f"{OWN}/everywhere", self._everywhere, may, ("POST",), fresh=True),
+            *(provider if self._elsewhere else ()),
         )
 
     async def _start(self, request: PageRequest) -> Response:
@@ -132,11 +160,11 @@ class Entrance:
         await self._end_session(request)
         response = signed_in(self._frame, request.go(own_path(form.text("next"))), token)
         cookie = await request.aside(signing_in.cookie, name, shown)
-        response.set_cookie(frame.known_cookie, cookie, KNOWN_S, **frame.cookies)
+        response.set_cookie(frame.cookie("known"), cookie, KNOWN_S, **frame.cookies)
         return response
 
     def _shown(self, request: PageRequest) -> str:
-        return request.http.cookies.get(self._frame.known_cookie, "")
+        return request.http.cookies.get(self._frame.cookie("known"), "")
 
     async def _sign_in_page(
         self,
@@ -158,7 +186,7 @@ class Entrance:
             name="" if form is None else form.text("name"),
             codes=codes,
             tells_time=self._signing_in.tells_time,
-            elsewhere=self._frame.app.config.signin.oidc.issuer != "",
+            elsewhere=self._elsewhere,
             next=wanted,
             address=sign_in_at(wanted, done if error is None and done in SAID else ""),
         )
@@ -206,7 +234,7 @@ class Entrance:
         secret, code = new_secret(form.text("secret")), form.text("code")
         if not code:
             return self._factor_page(request, secret)
-        token = Token(request.http.cookies[self._frame.session_cookie])
+        token = Token(request.http.cookies[self._frame.cookie()])
         try:
             renewed, codes = await request.aside(self._signing_in.enrol, token, secret, code)
         except InputError:
@@ -238,7 +266,7 @@ class Entrance:
         try:
             token = await request.aside(
                 self._signing_in.change_password,
-                Token(request.http.cookies[self._frame.session_cookie]),
+                Token(request.http.cookies[self._frame.cookie()]),
                 Password(form.exact("old")),
                 Password(form.exact("new")),
                 request.client,
@@ -258,77 +286,6 @@ class Entrance:
         await request.aside(self._signing_in.sign_out_everywhere, request.by)
         return signed_out(self._frame, request.go(f"{SIGN_IN}?done=everywhere"))
 
-
-def session_of(frame: Frame, request: PageRequest) -> Token | None:
-    """Return the session token that a browser sends, valid or not; None where it sends none."""
-    token = request.http.cookies.get(frame.session_cookie)
-    return Token(token) if token else None
-
-
-def signed_in(frame: Frame, response: Response, token: Token) -> Response:
-    """Add the session's cookie to a response: for this host, until the browser is closed."""
-    response.set_cookie(frame.session_cookie, token.reveal(), **frame.cookies)
-    return response
-
-
-def signed_out(frame: Frame, response: Response) -> Response:
-    """Make a response delete the browser's session, and what it may have kept of pages."""
-    response.delete_cookie(frame.session_cookie, **frame.cookies)
-    response.headers["Clear-Site-Data"] = '"cache", "storage"'
-    return response
-
-
-def _page(
-    request: PageRequest, template: str, error: DoorctlError | None, **context: Any
-) -> Response:
-    """Return a page that says what was refused, if anything was, and when to try again."""
-    if isinstance(error, SignInWaitsError):
-        status, wrong = HTTPStatus.TOO_MANY_REQUESTS, waits(request.words, error)
-        response = request.page(template, status, wrong=wrong, **context)
-        response.headers["Retry-After"] = str(error.wait_s)
-        return response
-    forbidden = HTTPStatus.FORBIDDEN if isinstance(error, SignInRefusedError) else None
-    return request.page(template, forbidden, wrong=request.words.refusal(error), **context)
-
-
-# Signing in by the municipality's identity provider.
-
-MUNICIPALITY: Final = "/sign-in/municipality"
-BACK: Final = f"{MUNICIPALITY}/back"
-
-BEGUN_S: Final = 600
-"""Longest time that a sign-in at the provider may take."""
-
-TOLD_EVERY_S: Final = 60.0
-"""The journal gets at most one line in this time, however often strangers ask."""
-
-ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
-"""The values of `Sec-Fetch-Site` for a link on another site's page."""
-
-STOPPED: Final = "the municipality did not sign you in, or you stopped there"
-UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believed; try again later"
-
-
-class MunicipalityPages:
-    """Send a browser to the provider and take it back.
-
-    The way back is the only address that signs in by GET, because the provider sends browsers back
-    by a link. Its code counts once, and only in the browser that began.
-    """
-
-    def __init__(self, frame: Frame, provider: SigningIn) -> None:
-        self._frame = frame
-        self._provider = provider
-        self._turns = Turns()
-        self._cookie = "__Host-doorctl-begun" if frame.encrypted else "doorctl-begun"
-        # A link of another site leads back, with which no browser sends a strict cookie.
-        self._cookies = frame.cookies | {"samesite": "lax"}
-        self._logged_s = float("-inf")
-
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """Return the routes of these pages."""
-        return (self._frame.open(MUNICIPALITY, self._begin), self._frame.open(BACK, self._back))
-
     async def _begin(self, request: PageRequest) -> Response:
         back = own_path(request.query("next"))
         if request.http.headers.get("sec-fetch-site") in ELSEWHERE:
@@ -336,32 +293,34 @@ class MunicipalityPages:
             return request.go(sign_in_at(back))
         session = session_of(self._frame, request)
         try:
-            async with self._turns.one():
+            async with self._leaving.one():
                 address, kept = await request.aside(
-                    self._provider.begin_oidc, back, session, request.client
+                    self._signing_in.begin_oidc, back, session, request.client
                 )
         except IdentityProviderError as error:
             return self._unsure(request, back, error)
         response = RedirectResponse(address, 303)
-        response.set_cookie(self._cookie, kept.reveal(), BEGUN_S, **self._cookies)
+        response.set_cookie(
+            self._frame.cookie("begun"), kept.reveal(), BEGUN_S, **self._lax_cookies
+        )
         return response
 
     async def _back(self, request: PageRequest) -> Response:
         response = await self._finished(request)
-        response.delete_cookie(self._cookie, **self._cookies)
+        response.delete_cookie(self._frame.cookie("begun"), **self._lax_cookies)
         return response
 
     async def _finished(self, request: PageRequest) -> Response:
-        kept = Token(request.http.cookies.get(self._cookie, ""))
-        wanted = self._provider.wanted_oidc(kept)
+        kept = Token(request.http.cookies.get(self._frame.cookie("begun"), ""))
+        wanted = self._signing_in.wanted_oidc(kept)
         if request.query("error"):
-            self._provider.stop_oidc(kept)
+            self._signing_in.stop_oidc(kept)
             # The provider's text is not shown: anybody can write such an address.
             return _refused(request, 403, wanted, STOPPED)
         state, code = request.query("state"), request.query("code")
-        finish = self._provider.finish_oidc
+        finish = self._signing_in.finish_oidc
         try:
-            async with self._turns.one():
+            async with self._leaving.one():
                 token, back = await request.aside(finish, kept, state=state, code=code)
         except (SignInRefusedError, InputError) as error:
             status = 422 if isinstance(error, InputError) else 403
@@ -380,6 +339,38 @@ class MunicipalityPages:
             self._logged_s = now_s
             self._frame.log.emit("identity_provider", why=str(error))
         return _refused(request, 503, back, UNSURE, more=str(error))
+
+
+def session_of(frame: Frame, request: PageRequest) -> Token | None:
+    """Return the session token that a browser sends, valid or not; None where it sends none."""
+    token = request.http.cookies.get(frame.cookie())
+    return Token(token) if token else None
+
+
+def signed_in(frame: Frame, response: Response, token: Token) -> Response:
+    """Add the session's cookie to a response: for this host, until the browser is closed."""
+    response.set_cookie(frame.cookie(), token.reveal(), **frame.cookies)
+    return response
+
+
+def signed_out(frame: Frame, response: Response) -> Response:
+    """Make a response delete the browser's session, and what it may have kept of pages."""
+    response.delete_cookie(frame.cookie(), **frame.cookies)
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+def _page(
+    request: PageRequest, template: str, error: DoorctlError | None, **context: Any
+) -> Response:
+    """Return a page that says what was refused, if anything was, and when to try again."""
+    if isinstance(error, SignInWaitsError):
+        status, wrong = HTTPStatus.TOO_MANY_REQUESTS, waits(request.words, error)
+        response = request.page(template, status, wrong=wrong, **context)
+        response.headers["Retry-After"] = str(error.wait_s)
+        return response
+    forbidden = HTTPStatus.FORBIDDEN if isinstance(error, SignInRefusedError) else None
+    return request.page(template, forbidden, wrong=request.words.refusal(error), **context)
 
 
 def _refused(

@@ -555,30 +555,22 @@ BEAT: Final = ": beat\n\n"
 NEWS: Final = "event: news\nid: {}\ndata: written\n\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The longest silence, and time until a session is checked again.
+class LogEvents:
+    """The stream's address; belongs to the event loop, except `stop`.
 
-    A stream ends after `longest_s` where its session can't be checked. Every `look_s` it is checked
+    `beat_s` is the longest silence, and `trust_s` the time until a session is checked again. A
+    stream ends after `longest_s` where its session can't be checked. Every `look_s` it is checked
     whether anything was written, which costs microseconds.
     """
 
-    beat_s: float = 10.0
-    trust_s: float = 30.0
-    longest_s: float = 50.0
-    send_s: float = SEND_S
-    look_s: float = 0.5
+    beat_s = 10.0
+    trust_s = 30.0
+    longest_s = 50.0
+    send_s = SEND_S
+    look_s = 0.5
 
-
-USUAL: Final = Limits()
-
-
-class LogEvents:
-    """The stream's address; belongs to the event loop, except `stop`."""
-
-    def __init__(self, frame: Frame, limits: Limits = USUAL) -> None:
+    def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._limits = limits
         self._ending = False
         self._clients: Counter[str] = Counter()
 
@@ -605,7 +597,7 @@ class LogEvents:
             )
         seen = request.http.headers.get("last-event-id") or request.query("since")
         events = self._stream(request, seen)
-        return EventStream(events, self._clients, request.by, self._limits.send_s)
+        return EventStream(events, self._clients, request.by, self.send_s)
 
     async def _stream(self, request: PageRequest, seen: str) -> AsyncGenerator[str, None]:
         yield RETRY
@@ -613,25 +605,25 @@ class LogEvents:
         # After any failure the browser comes again and says where it was.
         with suppress(DoorctlError):
             while not self._ending:
-                if _time() >= checked_at + self._limits.trust_s:
+                if _time() >= checked_at + self.trust_s:
                     goes_on, checked_at = await self._checked(request, checked_at)
                     if not goes_on:
                         return
                 version = str(visits.version(self._frame.app))
-                if version != seen or _time() >= said_at + self._limits.beat_s:
+                if version != seen or _time() >= said_at + self.beat_s:
                     yield BEAT if version == seen else NEWS.format(version)
                     seen, said_at = version, _time()
-                await asyncio.sleep(self._limits.look_s)
+                await asyncio.sleep(self.look_s)
 
     async def _checked(self, request: PageRequest, before: float) -> tuple[bool, float]:
         """Tell whether the stream goes on, and when its session was checked last."""
-        token = Token(request.http.cookies.get(self._frame.session_cookie, ""))
+        token = Token(request.http.cookies.get(self._frame.cookie(), ""))
         try:
             # It keeps no session alive: an open page does not mean that somebody sits there.
             person = await request.aside(self._frame.sessions.whose, token, does=False)
         except StuckError:
             # A full queue is no reason to end the stream of a browser that is signed in already.
-            return _time() < before + self._limits.longest_s, before
+            return _time() < before + self.longest_s, before
         if person is None or person.account.name != request.by:
             return False, before
         return permits(person.account.role, Permission.SEE_LOG), _time()

@@ -244,13 +244,17 @@ def now_pages(frame: Frame, alarms: StandingAlarms) -> tuple[BaseRoute, ...]:
 
 
 async def _open(request: PageRequest, form: Form) -> Response:
+    reason = form.text("reason")
     with of_field("reason"):
-        await request.do(_opened, form.text("reason"))
+        refuse_purpose(reason, "reason")
+        opens = partial(open_once, reason=reason, limit_s=DEED_LIMIT_S)
+        await request.do(_done_by_door, Deed(Action.OPENED_ONCE, why=reason), opens)
     return request.done(PAGE, "opened")
 
 
 async def _trust_clock(request: PageRequest) -> Response:
-    await request.do(_clock_trusted)
+    trusts = partial(trust_clock, limit_s=DEED_LIMIT_S)
+    await request.do(_done_by_door, Deed(Action.CLOCK_TRUSTED), trusts)
     return request.done(PAGE, "clock")
 
 
@@ -309,17 +313,10 @@ def _looked(
 # A door that does not run does nothing that could go on record, so it is asked first.
 
 
-def _opened(app: App, reason: str) -> None:
-    refuse_purpose(reason, "reason")
+def _done_by_door(app: App, deed: Deed, act: Callable[[App], object]) -> None:
     _status(app)
-    with noted(app, Deed(Action.OPENED_ONCE, why=reason)):
-        open_once(app, reason, DEED_LIMIT_S)
-
-
-def _clock_trusted(app: App) -> None:
-    _status(app)
-    with noted(app, Deed(Action.CLOCK_TRUSTED)):
-        trust_clock(app, DEED_LIMIT_S)
+    with noted(app, deed):
+        act(app)
 
 
 def _context(

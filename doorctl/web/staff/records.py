@@ -256,7 +256,9 @@ async def _visits(request: PageRequest) -> Response:
     number = filled_in.row_number(request)
     visits = (await request.do(purging.show_hold, number)).visits
     pages = max(1, -(-len(visits) // HOLD_ROWS))
-    page = min(_page_number(request.query("page")), pages)
+    page = 1
+    with suppress(InputError):
+        page = min(max(1, filled_in.number(request.query("page"))), pages)
     begins = (page - 1) * HOLD_ROWS
     return request.page(
         "holds_visits.html",
@@ -292,12 +294,6 @@ def _offered(request: PageRequest) -> Form:
             starts, ends = words.moment(at - AROUND), words.moment(min(at + AROUND, request.now))
     until = words.short_day(request.today + timedelta(days=USUAL_DAYS))
     return Form({"from": (starts,), "to": (ends,), "until": (until,)})
-
-
-def _page_number(written: str) -> int:
-    """Return the page number in an address; 1 where it makes no sense."""
-    known = written.isascii() and written.isdigit() and len(written) <= filled_in.MOST_DIGITS
-    return max(1, int(written)) if known else 1
 
 
 def _wanted(form: Form, words: Words, today: date, by: str) -> Hold:

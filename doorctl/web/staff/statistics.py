@@ -285,24 +285,11 @@ class Group:
     short_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A picture and the same as a table; `key` is unique on the page.
-
-    `series` are those of :data:`SERIES` that the branch counts.
-    """
-
-    key: str
-    title: str
-    groups: tuple[Group, ...]
-    series: Mapping[str, str]
-    drawn: dict[str, Any]
-
-
-def chart(words: Words, by: By, title: str, table: Statistics) -> Chart:
+def chart(words: Words, by: By, title: str, table: Statistics) -> dict[str, Any]:
     """Return a table's picture with every hour or weekday, or the months or days with counts.
 
-    `title` is in English; `table` must hide its small counts already.
+    `title` is in English; `table` must hide its small counts already. `key` is unique on the page;
+    `series` are those of :data:`SERIES` that the branch counts.
     """
     cells = table.groups()
     groups = [_group(words, by, name, cells.get(name, ())) for name in _names(by, cells)]
@@ -313,7 +300,8 @@ def chart(words: Words, by: By, title: str, table: Statistics) -> Chart:
         (group.short_name or group.name, [group.counts[name].number for name in series])
         for group in groups
     ]
-    return Chart(by.value, title, tuple(groups), series, bars(columns))
+    drawn = bars(columns)
+    return {"key": by.value, "title": title, "groups": groups, "series": series, "drawn": drawn}
 
 
 def week(words: Words, days: Sequence[Statistics]) -> list[tuple[str, list[tuple[str, int]]]]:

@@ -14,24 +14,24 @@ from doorctl.accounts.account import Role
 from doorctl.services.app import App
 from doorctl.services.visits import version
 from doorctl.web.staff.log import MOST_CLIENTS, MOST_OF_ONE, LogEvents, log_pages
-from doorctl.web.staff.log import Limits as Lasting
 from tests.web.door_log import WrittenLog, visit
 from tests.web.listening import Listener, listening, played
 from tests.web.pages import staging
 
 LIMIT_S = 10.0
 STREAM = b"text/event-stream"
-QUIET = Lasting(beat_s=LIMIT_S, trust_s=LIMIT_S, send_s=LIMIT_S, look_s=0.02)
+QUIET = {"beat_s": LIMIT_S, "trust_s": LIMIT_S, "send_s": LIMIT_S, "look_s": 0.02}
 
 
 class House:
     """A log page and its stream, on a stage."""
 
-    def __init__(self, app: App, limits: Lasting = QUIET) -> None:
+    def __init__(self, app: App, **limits: float) -> None:
         self.door = WrittenLog(app)
         self.sessions = staging.everybody()
         around = staging.frame(self.sessions, app=app)
-        self.events = LogEvents(around, limits)
+        self.events = LogEvents(around)
+        vars(self.events).update(limits or QUIET)
         self.app = staging.application((*log_pages(around), *self.events.routes()), around)
 
     @property
@@ -104,7 +104,7 @@ async def test_a_browser_that_was_away_misses_nothing(app: App, known: str) -> N
 @played
 async def test_silence_is_broken_and_a_log_that_fails_is_asked_again(app: App) -> None:
     """A beat comes without news; a disk that fails for a while ends no stream."""
-    house = House(app, Lasting(beat_s=0.05, look_s=0.02))
+    house = House(app, beat_s=0.05, look_s=0.02)
     browser = Browser(house, query=f"since={house.place}")
     async with listening(browser):
         await browser.event()
@@ -121,7 +121,7 @@ async def test_silence_is_broken_and_a_log_that_fails_is_asked_again(app: App) -
 @played
 async def test_a_session_that_ends_ends_its_stream(app: App, ended: str) -> None:
     """Nobody goes on reading who was signed out or replaced."""
-    house = House(app, Lasting(beat_s=0.05, trust_s=0.0, look_s=0.02))
+    house = House(app, beat_s=0.05, trust_s=0.0, look_s=0.02)
     browser = Browser(house)
     async with listening(browser) as task:
         await browser.event()
@@ -137,7 +137,7 @@ async def test_a_session_that_ends_ends_its_stream(app: App, ended: str) -> None
 @played
 async def test_a_browser_that_takes_nothing_is_dropped(app: App) -> None:
     """It is not waited for, and its place is free again."""
-    house = House(app, Lasting(send_s=0.05, look_s=0.02))
+    house = House(app, send_s=0.05, look_s=0.02)
     house.door.write(visit(1))
     browser = Browser(house, query="since=before", stuck=True)
     async with listening(browser) as task:

@@ -16,24 +16,19 @@ from threading import Event
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Claims, Pending
-from doorctl.core.errors import InputError
-from doorctl.core.masked import Masked
+from doorctl.core.errors import IdentityProviderError
 from doorctl.services.accounts import SigningIn, every_account
-from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
-from doorctl.sources.oidc import OidcProvider
 from doorctl.web.frame import THREADS
-from doorctl.web.staff.accounts import BACK, Entrance, MunicipalityPages
+from doorctl.web.staff.accounts import BACK, Entrance
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
-from doorctl.web.staff.now import now_pages
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import initialised
 from tests.sources.oidc_server import CLIENT, REDIRECT, SECRET, OidcScript, serving
 from tests.web.pages.doorstep import NEW, RIGHT, house
-from tests.web.pages.staging import browser_of, frame
+from tests.web.pages.staging import browser_of
 
 BEGUN = "doorctl-begun"
 
@@ -53,9 +48,7 @@ class Town:
         around = house(self.accounts, encrypted=encrypted)
         around.app = self.app
         around.log = self.log
-        return browser_of(
-            around, Entrance(around, self.accounts), MunicipalityPages(around, self.accounts)
-        )
+        return browser_of(around, Entrance(around, self.accounts))
 
     def way_back(self, client: TestClient, wanted: str = "/") -> dict[str, str]:
         """Send a browser there and let its owner sign in; return what it comes back with."""
@@ -320,42 +313,20 @@ LIMIT_S = 20.0
 CROWD = 3 * THREADS
 
 
-class HangingProvider(OidcProvider):
-    """An identity provider that says nothing until it is let go."""
-
-    def __init__(self) -> None:
-        self.let_go = Event()
-
-    def begin(self, *, again: bool = False) -> tuple[str, Pending]:
-        """Wait, and send the browser somewhere."""
-        assert not again
-        self.let_go.wait(LIMIT_S)
-        return "https://provider.example", Pending(Masked("state"), Masked("n"), Masked("v"))
-
-    def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
-        """Believe nobody."""
-        raise InputError(f"nobody began {state} with {code}, not even {pending!r}")
-
-    def way_out(self) -> str:
-        """Know of none."""
-        return ""
-
-
-def test_strangers_take_no_threads_from_staff(app: App, alarms: StandingAlarms) -> None:
+def test_strangers_take_no_threads_from_staff(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many wait for a provider that hangs, who is signed in gets their page at once."""
-    provider = HangingProvider()
-    around = frame(app=app)
-    with (
-        closing(BranchThread(app)) as branch,
-        closing(SigningIn(app, branch, provider=provider)) as accounts,
-    ):
-        routes = [*MunicipalityPages(around, accounts).routes(), *now_pages(around, alarms)]
-        client = browser_of(around, routes)
-        with client, ThreadPoolExecutor(CROWD + 1) as crowd:
-            waiting = [crowd.submit(client.get, PAGE) for _ in range(CROWD)]
-            try:
-                staff = crowd.submit(client.get, "/now", headers={"Cookie": "doorctl=staff"})
-                assert staff.result(LIMIT_S / 2).status_code == 200
-            finally:
-                provider.let_go.set()
-            assert {one.result(LIMIT_S).status_code for one in waiting} == {303}
+    let_go = Event()
+
+    def hang(*_asked: object) -> None:
+        let_go.wait(LIMIT_S)
+        raise IdentityProviderError("it said nothing")
+
+    with town.browser() as client, ThreadPoolExecutor(CROWD + 1) as crowd:
+        client.get(BACK, params=town.way_back(client))
+        monkeypatch.setattr(town.accounts, "begin_oidc", hang)
+        waiting = [crowd.submit(client.get, PAGE) for _ in range(CROWD)]
+        try:
+            assert crowd.submit(client.get, "/me").result(LIMIT_S / 2).status_code == 200
+        finally:
+            let_go.set()
+        assert {one.result(LIMIT_S).status_code for one in waiting} == {503}

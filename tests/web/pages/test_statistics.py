@@ -210,8 +210,8 @@ def test_a_month_may_be_two_words(app: App, tmp_path: Path) -> None:
         vietnamese, By.MONTH, "By month", visits.statistics(app, None, None).table(By.MONTH)
     )
 
-    assert [one.name for one in drawn.groups] == ["tháng Ba 2026"]
-    assert [name for _, name in drawn.drawn["names"]] == ["thá 2026"]
+    assert [one.name for one in drawn["groups"]] == ["tháng Ba 2026"]
+    assert [name for _, name in drawn["drawn"]["names"]] == ["thá 2026"]
 
 
 def test_nothing_was_counted_yet(apps: Apps) -> None:
