@@ -9,8 +9,8 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -160,6 +160,14 @@ class Door(Staged):
         for override in overrides:
             self.options += ["--set", override]
         return self
+
+    def own_config(self, more: str = "") -> Path:
+        """Give the door a file of its own, with more in it, and return it."""
+        own = self.directory / "door.toml"
+        shared = Path(self.options[0].removeprefix("--config="))
+        own.write_text(shared.read_text(encoding="utf-8") + more, encoding="utf-8")
+        self.options[0] = f"--config={own}"
+        return own
 
     def swipe(self, card: bytes) -> int:
         """Swipe a card, wait until the attempt is on record, and return its number."""
@@ -384,6 +392,33 @@ def until(look: Callable[[], T | None]) -> T:
         # What takes seconds is not looked at two hundred times in each.
         pause_s = min(1.2 * pause_s, 0.05)
     raise AssertionError("it did not happen")
+
+
+@contextmanager
+def web(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a real web process serve, for a block."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            assert any(b'"ready"' in line for line in process.stdout)
+            yield process
+        finally:
+            process.terminate()
+            process.stdout.read()
+
+
+def redirected(
+    command: Sequence[str], redirection: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with its streams as a shell redirects them."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | environment,
+    )
 
 
 def refusal(door: Door, *words: str, stdin: str = "") -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ import pytest
 from doorctl.demo.door import Stage
 from doorctl.rpc.control import ControlServer
 from doorctl.store.connection import WriterLock
-from tests.e2e.door import Door, refusal, said
+from tests.e2e.door import Door, redirected, refusal, said
 from tests.e2e.people import ENTITLED
 
 HOURS_AGO, HOUR_AGO = (
@@ -118,8 +117,7 @@ def test_each_kind_of_change_is_on_record_before_it_is_told(door: Door) -> None:
     door.start()
     kinds = (*(CHANGES[at] for at in (0, 5, 7, 9, 10, 11)), ("open", "--reason", "a delivery"))
     for words in kinds:
-        told = ["sh", "-c", 'exec "$@" >/dev/full', "sh", *door.command(*words)]
-        done = subprocess.run(told, capture_output=True, text=True, check=False)
+        done = redirected(door.command(*words), ">/dev/full")
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), words
 
     assert [one["action"] for one in listed(door)[-len(kinds) :]] == [

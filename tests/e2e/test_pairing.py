@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.door import COMMANDS
+from tests.e2e.door import COMMANDS, web
 from tests.e2e.sender import patron
 from tests.sources.http_server import free_port
 from tests.web.certificates import Authority
@@ -38,20 +36,6 @@ def said(config: Path, *words: str, typed: str = "") -> str:
     done = call(config, *words, typed=typed)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-@contextmanager
-def web(config: Path) -> Iterator[None]:
-    """Have a branch's web process serve, for a block."""
-    command = [sys.executable, "-m", "doorctl", "web", "--config", str(config)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            assert json.loads(process.stdout.readline())["event"] == "ready"
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.stdout.read()
 
 
 @pytest.fixture
@@ -126,7 +110,7 @@ def test_one_push_works_after_pairing(branch: Path, server: Path, *, had_a_key: 
     finished = paired(branch, server)
     if not had_a_key:
         said(branch, "init")
-    with web(branch):
+    with web([sys.executable, "-m", "doorctl", "web", "--config", str(branch)]):
         pushed = said(server, "sync", "push")
     noted = said(branch, "audit", "list")
     with closing(sqlite3.connect(branch.parent / "data" / "patrons.db")) as database:

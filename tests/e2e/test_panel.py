@@ -15,7 +15,7 @@ from doorctl.core.errors import InputError
 from doorctl.rpc.control import Question, ask
 from doorctl.rpc.door import PanelOverSocket
 from tests.e2e.conftest import Doors
-from tests.e2e.door import Door, until
+from tests.e2e.door import Door, until, web
 from tests.e2e.people import ENTITLED
 from tests.sources.http_server import free_port
 
@@ -90,21 +90,16 @@ def test_a_screen_that_hangs_delays_nobody(doors: Doors) -> None:
 def page(door: Door) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
     """Run the real web process of a door's branch; return a browser at it, and the process."""
     port = free_port()
-    command = [*door.command("web"), "--set", f"web.port={port}"]
-    own = {"Sec-Fetch-Site": "same-origin"}
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            assert any(b'"ready"' in line for line in process.stdout)
-            address = f"http://127.0.0.1:{port}"
-            with Client(base_url=address, headers=own, timeout=LIMIT_S) as browser:
-                screen = (door.directory / "screen.html").read_text(encoding="ascii")
-                key = screen.partition('name="key" value="')[2].partition('"')[0]
-                opened = browser.post("/panel", data={"key": key}, follow_redirects=True)
-                assert opened.status_code == 200
-                yield browser, process
-        finally:
-            process.terminate()
+    address, own = f"http://127.0.0.1:{port}", {"Sec-Fetch-Site": "same-origin"}
+    with (
+        web([*door.command("web"), "--set", f"web.port={port}"]) as process,
+        Client(base_url=address, headers=own, timeout=LIMIT_S) as browser,
+    ):
+        screen = (door.directory / "screen.html").read_text(encoding="ascii")
+        key = screen.partition('name="key" value="')[2].partition('"')[0]
+        opened = browser.post("/panel", data={"key": key}, follow_redirects=True)
+        assert opened.status_code == 200
+        yield browser, process
 
 
 def test_the_page_opens_the_door_and_no_digit_is_kept(doors: Doors) -> None:

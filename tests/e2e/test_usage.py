@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.cli.app import COMMANDS as NAMED
-from tests.e2e.door import COMMANDS, Door
+from tests.e2e.door import COMMANDS, Door, redirected
 
 GROUPS = {
     "patrons": ("load", "explain", "unlock"),
@@ -130,14 +130,14 @@ def test_check_config_run_tells_the_same(door: Door) -> None:
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams(closed: str, door: Door) -> None:
     """A command that is started without a stream does its work: it exits as it always does."""
-    done = redirected(door, closed, "status")
+    done = redirected(door.command("status"), closed)
 
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
 
 
 def test_nobody_types(door: Door) -> None:
     """Where there is no stdin an empty one is read."""
-    done = redirected(door, "<&-", "patrons", "explain", "-")
+    done = redirected(door.command("patrons", "explain", "-"), "<&-")
 
     assert done.returncode == 1
     assert done.stderr == "doorctl: that is no card number and no CPR number\n"
@@ -163,7 +163,7 @@ def test_typed_in_no_encoding(door: Door) -> None:
 )
 def test_full_output(words: tuple[str, ...], unbuffered: str, door: Door) -> None:
     """An output that takes nothing is one line on stderr and exit 1."""
-    done = redirected(door, ">/dev/full", *words, environment={"PYTHONUNBUFFERED": unbuffered})
+    done = redirected(door.command(*words), ">/dev/full", PYTHONUNBUFFERED=unbuffered)
 
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "No space left on device" in done.stderr
@@ -187,20 +187,6 @@ def test_nobody_reads(words: tuple[str, ...], door: Door) -> None:
         os.close(writing)
 
     assert (done.returncode, done.stderr) == (1, "")
-
-
-def redirected(
-    door: Door, redirection: str, *words: str, environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run a command of doorctl with its streams as a shell redirects them."""
-    return subprocess.run(
-        ["sh", "-c", f'exec "$@" {redirection}', "sh", *door.command(*words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | (environment or {}),
-    )
 
 
 def plain(
