@@ -58,6 +58,7 @@ def test_every_command_has_help(command: str) -> None:
         found = found.get_command(context, word)
     assert found is not None
     assert found.help
+    assert found.get_help(click.Context(found, info_name=command)).startswith(f"Usage: {command}")
     options = [param for param in found.params if isinstance(param, click.Option)]
     assert all(option.help for option in options)
 
