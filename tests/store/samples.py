@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import resource
+import signal
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -108,6 +110,19 @@ def reading(path: Path, table: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def full_disk(most_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond so many bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+
 def stamped(
     at: datetime = NOON,
     boot: BootTime | None = None,
@@ -203,7 +218,7 @@ class Branch:
         self.issue()
         self.writer.set_override(LOCKDOWN, NOW)
         for source in (DaySource.STAFF, DaySource.CONFIG):
-            self.writer.set_days(source, [StoredDay(TODAY, ())], NOW, known_until=None)
+            self.writer.set_days(source, [StoredDay(TODAY, EVENING)], NOW, known_until=None)
         self.writer.set_week(WEEK, NOW)
         StoredAccounts(self.writer).keep(Account("kaj", "Kaj", Role.TECHNICIAN), NOW)
         StoredAlarms(self.writer).hear(AlarmChange("stalled", Source.DOOR, "", NOON), NOW)

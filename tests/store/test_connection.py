@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -30,7 +28,7 @@ from doorctl.store.connection import (
 )
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.visits import VisitStore, create_visits
-from tests.store.samples import SEAL
+from tests.store.samples import SEAL, full_disk
 
 
 @pytest.fixture
@@ -171,15 +169,8 @@ def test_our_own_misuse_is_not_blamed_on_the_disk(path: Path) -> None:
 
 def test_what_can_not_be_written_leaves_no_file(tmp_path: Path) -> None:
     """Half a key would be refused as a key and kept by the next init."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            create_private(tmp_path / "installation.key", bytes(32))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
+    with full_disk(16), pytest.raises(OSError, match="File too large"):
+        create_private(tmp_path / "installation.key", bytes(32))
 
     assert list(tmp_path.iterdir()) == []
 
@@ -229,21 +220,6 @@ def test_a_file_that_is_being_made_is_not_there_yet(tmp_path: Path) -> None:
         assert book.bans(bytes(16), None) == ()
         assert writer.database.execute("PRAGMA quick_check").fetchone() == ("ok",)
     assert {file.name for file in tmp_path.iterdir()} <= {"branch.db", "branch.db.lock"}
-
-
-def test_a_key_that_is_there_is_left_alone(tmp_path: Path) -> None:
-    """Also where only a link stands, and where somebody was killed while making one."""
-    path = tmp_path / "installation.key"
-    path.symlink_to(tmp_path / "nowhere")
-    path.with_name("installation.key.new").write_bytes(b"half a key of somebody who was killed")
-    with pytest.raises(FileExistsError):
-        create_private(path, bytes(32))
-    path.unlink()
-
-    create_private(path, bytes(32))
-
-    assert path.read_bytes() == bytes(32)
-    assert list(tmp_path.iterdir()) == [path]
 
 
 HOLD = """

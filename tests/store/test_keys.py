@@ -82,7 +82,11 @@ def test_a_new_key_is_32_random_bytes_that_only_the_owner_can_read(path: Path) -
 
 
 def test_a_key_is_never_overwritten(path: Path) -> None:
-    """A second init leaves the key alone, also where a dangling link stands in its place."""
+    """A second init leaves the key alone, also where a dangling link stands in its place.
+
+    What somebody has left who was killed while making one is no key.
+    """
+    path.with_name("installation.key.new").write_bytes(b"half a key")
     create_key(path)
     before = path.read_bytes()
     link = path.with_name("link.key")
@@ -93,7 +97,7 @@ def test_a_key_is_never_overwritten(path: Path) -> None:
             create_key(taken)
 
     assert path.read_bytes() == before
-    assert not path.with_name("elsewhere").exists()
+    assert {one.name for one in path.parent.iterdir()} == {path.name, link.name}
 
 
 @pytest.mark.parametrize("create", [create_key, _create_pair], ids=["installation", "signing"])

@@ -48,7 +48,7 @@ from doorctl.store.tables import (
     select,
     whole,
 )
-from doorctl.store.visits import TRIED, VisitStore, create_visits, open_or_create_visits
+from doorctl.store.visits import TRIED, create_visits, open_or_create_visits
 from tests.store.samples import BAN, NOON, NOW, SEAL, key_of
 
 
@@ -79,7 +79,27 @@ def test_a_file_of_somebody_else_is_no_older_one(tmp_path: Path) -> None:
 
 
 RELEASED = Path(__file__).parents[1] / "releases" / "0.2"
-LAYOUTS = [patron_rows.migrations, visit_rows.migrations, branch_rows.migrations, outbox.migrations]
+Use = Callable[[Path], object]
+STORES: dict[str, tuple[Layout, Use, Use]] = {
+    "patrons": (
+        patron_rows.migrations,
+        lambda path: PatronCache(path, SEAL).find(key_of(1)),
+        lambda path: PatronCacheWriter(path, SEAL),
+    ),
+    "visits": (
+        visit_rows.migrations,
+        lambda path: list(VisitHistory(path).visits(NOON)),
+        open_or_create_visits,
+    ),
+    "branch": (
+        branch_rows.migrations,
+        lambda path: BranchRecords(path).bans(key_of(1), None),
+        BranchRecordsWriter,
+    ),
+    "outbox": (outbox.migrations, outbox.OutboxStore, outbox.OutboxStore),
+}
+"""How each database is laid out, read, and opened to be written."""
+LAYOUTS = [layout for layout, _, _ in STORES.values()]
 
 
 def _content(database: sqlite3.Connection) -> list[str]:
@@ -120,7 +140,7 @@ UNRELEASED = pytest.raises(
 )
 
 
-@pytest.mark.parametrize("name", ["patrons", "visits", "branch", "outbox"])
+@pytest.mark.parametrize("name", STORES)
 def test_a_file_of_an_unreleased_doorctl_is_told_as_that(tmp_path: Path, name: str) -> None:
     """No reader and no writer takes it for empty, and nothing in it is changed."""
     path = tmp_path / f"{name}.db"
@@ -133,27 +153,9 @@ def test_a_file_of_an_unreleased_doorctl_is_told_as_that(tmp_path: Path, name: s
         database.execute("PRAGMA user_version = 3")
     content = path.read_bytes()
 
-    writers: dict[str, Callable[[], object]] = {
-        "patrons": lambda: PatronCacheWriter(path, SEAL),
-        "visits": lambda: open_or_create_visits(path),
-        "branch": lambda: BranchRecordsWriter(path),
-        "outbox": lambda: outbox.OutboxStore(path),
-    }
-    with UNRELEASED:
-        writers[name]()
-    with (
-        closing(PatronCache(path, SEAL)) as cache,
-        closing(VisitHistory(path)) as history,
-        closing(BranchRecords(path)) as book,
-    ):
-        readers: dict[str, Callable[[], object]] = {
-            "patrons": cache.stamp,
-            "visits": history.high_water,
-            "branch": lambda: book.bans(key_of(1), None),
-        }
-        if name in readers:
-            with UNRELEASED:
-                readers[name]()
+    for use in STORES[name][1:]:
+        with UNRELEASED:
+            use(path)
     assert path.read_bytes() == content
 
 
@@ -230,26 +232,7 @@ def test_a_column_that_comes_with_a_later_release_changes_no_earlier_layout(tmp_
     assert set_aside_if_damaged(path, NOON, layout) is None
 
 
-NEWER: dict[str, tuple[Layout, Callable[[Path], object], Callable[[Path], object]]] = {
-    "patrons": (
-        patron_rows.migrations,
-        lambda path: PatronCache(path, SEAL).find(key_of(1)),
-        lambda path: PatronCacheWriter(path, SEAL),
-    ),
-    "branch": (
-        branch_rows.migrations,
-        lambda path: BranchRecords(path).bans(key_of(1), None),
-        BranchRecordsWriter,
-    ),
-    "visits": (
-        visit_rows.migrations,
-        lambda path: list(VisitHistory(path).visits(NOON)),
-        VisitStore,
-    ),
-}
-
-
-@pytest.mark.parametrize("name", NEWER)
+@pytest.mark.parametrize("name", STORES)
 def test_a_file_of_a_newer_doorctl_is_refused(tmp_path: Path, name: str) -> None:
     """A program that would not heed all that keeps people out reads none of it, and writes none.
 
@@ -259,11 +242,11 @@ def test_a_file_of_a_newer_doorctl_is_refused(tmp_path: Path, name: str) -> None
     know: a ban.
     """
     path = tmp_path / f"{name}.db"
-    layout, read, write = NEWER[name]
+    layout, *uses = STORES[name]
     create_file(path, layout)
     content = _upgraded(path, layout).read_bytes()
 
-    for use in (read, write):
+    for use in uses:
         with REFUSED:
             use(path)
     assert set_aside_if_damaged(path, NOON, layout) is None

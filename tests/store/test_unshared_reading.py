@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,22 +14,10 @@ from doorctl.core.errors import StoreError
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.residue import set_aside_if_damaged
-from tests.store.samples import NOON, SEAL, key_of, push, sealed
+from tests.store.samples import NOON, SEAL, full_disk, key_of, push, sealed
 
 LESS_THAN_A_SHM = 16_384
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond half a -shm."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LESS_THAN_A_SHM, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
+"""Half of one."""
 
 
 @pytest.fixture
@@ -57,7 +43,7 @@ def _fill(path: Path, number: int) -> None:
 
 def test_a_full_disk_keeps_nobody_out(path: Path, cache: PatronCache) -> None:
     """The cache is checked and read, and its version stands still."""
-    with full_disk():
+    with full_disk(LESS_THAN_A_SHM):
         assert set_aside_if_damaged(path, NOON) is None
         assert cache.find(key_of(1)) == sealed(1, "1").patron
         assert cache.find(key_of(2)) is None
@@ -67,7 +53,7 @@ def test_a_full_disk_keeps_nobody_out(path: Path, cache: PatronCache) -> None:
 
 def test_a_push_is_seen_without_a_restart(path: Path, cache: PatronCache) -> None:
     """Once somebody writes, no decision uses the rows of before, and the version says so."""
-    with full_disk():
+    with full_disk(LESS_THAN_A_SHM):
         assert cache.find(key_of(1)) is not None
         before = cache.version()
     for number in (2, 3):
@@ -81,11 +67,11 @@ def test_a_push_is_seen_without_a_restart(path: Path, cache: PatronCache) -> Non
 
 def test_a_commit_in_the_wal_is_not_overlooked(path: Path, cache: PatronCache) -> None:
     """Where the newest push can't be read nobody is let in by an older one."""
-    with full_disk():
+    with full_disk(LESS_THAN_A_SHM):
         assert cache.find(key_of(1)) is not None
     path.with_name("patrons.db-wal").write_bytes(bytes(100))
 
-    with full_disk(), pytest.raises(StoreError, match="SHMSIZE"):
+    with full_disk(LESS_THAN_A_SHM), pytest.raises(StoreError, match="SHMSIZE"):
         cache.find(key_of(1))
 
 

@@ -6,29 +6,23 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from doorctl.access.calendar import DaySource, Mode, ModeSpan, StoredDay, StoredWeek
-from doorctl.access.day import Override
+from doorctl.access.calendar import DaySource
 from doorctl.access.patron import Patron, SealedRow
-from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.privacy.subject import Subject
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons import PatronCache
-from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.subject import restrict
-from doorctl.sync.receive import unguarded
-from tests.fakes.clock import START, FakeClock
-from tests.sync.pushes import SEAL
+from tests.fakes.clock import START
+from tests.store.samples import NOW, SEAL, Branch, Cache, key_of
 
 CARD = b"k" * 16
 CHECK = b"c" * 32
-DAY = timedelta(days=1)
 PAGE = 4096
 PATRON = Patron(
     "1002",
@@ -78,84 +72,63 @@ def write(path: Path, place: int, byte: int) -> None:
         file.write(bytes([byte]))
 
 
-def push(writer: PatronCacheWriter, *rows: SealedRow) -> None:
-    """Put these rows in as the whole register."""
-    writer.apply(rows, full=True, applied_at=START, minimum_age=14, guard=unguarded)
+ROW = SealedRow(CARD, PATRON)
 
 
-def test_a_wrong_bit_in_a_patrons_row_lets_nobody_in(tmp_path: Path) -> None:
+def pushed(cache: Cache, *rows: SealedRow) -> Path:
+    """Put these rows in as the whole register, and let the writer end."""
+    cache.push(*rows, full=True, at=START)
+    cache.writer.close()
+    return cache.writer.path
+
+
+def test_a_wrong_bit_in_a_patrons_row_lets_nobody_in(cache: Cache) -> None:
     """It is the patron as pushed, another PIN, nobody at all, or damage that is told."""
-    path = tmp_path / "patrons.db"
-    create_patrons(path, SEAL)
-    with closing(PatronCacheWriter(path, SEAL)) as writer:
-        push(writer, SealedRow(CARD, PATRON))
+    path = pushed(cache, ROW)
 
     def ask() -> object:
-        with closing(PatronCache(path, SEAL)) as cache:
-            found = cache.find(CARD)
+        with closing(PatronCache(path, SEAL)) as read:
+            found = read.find(CARD)
             return found and replace(found, pin_check=CHECK)
 
     assert answers(path, "patrons", ask) <= {PATRON, None}
-    with closing(PatronCache(path, SEAL)) as cache:
-        assert cache.find(CARD) == PATRON
+    assert cache.lookup.find(CARD) == PATRON
 
 
-def test_a_wrong_bit_in_the_cache_makes_it_no_younger(tmp_path: Path) -> None:
+def test_a_wrong_bit_in_the_cache_makes_it_no_younger(cache: Cache) -> None:
     """When it was applied, and for which age limit, is as it was, or damage."""
-    path = tmp_path / "patrons.db"
-    create_patrons(path, SEAL)
-    with closing(PatronCacheWriter(path, SEAL)) as writer:
-        push(writer)
+    path = pushed(cache)
 
     def ask() -> object:
-        with closing(PatronCache(path, SEAL)) as cache:
-            stamp = cache.stamp()
+        with closing(PatronCache(path, SEAL)) as read:
+            stamp = read.stamp()
             return stamp.applied_at, stamp.minimum_age
 
-    assert answers(path, "cache", ask) == {(START, 14), None}
+    assert answers(path, "cache", ask) == {(START, 15), None}
 
 
-def test_the_same_rows_again_mend_a_wrong_bit(tmp_path: Path) -> None:
+def test_the_same_rows_again_mend_a_wrong_bit(cache: Cache) -> None:
     """A row of which a value was changed is damage until the register is sent again.
 
     Bug (penetration test): a wrong bit inside a value, such as `resident` or a ban's end, was
     found by nothing; in a page's number of rows it hid all bans.
     """
-    path = tmp_path / "patrons.db"
-    create_patrons(path, SEAL)
-    for mended in (False, True):
-        with closing(PatronCacheWriter(path, SEAL)) as writer:
-            push(writer, SealedRow(CARD, PATRON))
-        with closing(PatronCache(path, SEAL)) as cache:
-            assert cache.find(CARD) == PATRON
-        if not mended:
-            with closing(sqlite3.connect(path)) as other, other:
-                other.execute("UPDATE patrons SET twice = replace(twice, '1002', '1003')")
-            with closing(PatronCache(path, SEAL)) as cache, pytest.raises(StoreDamagedError):
-                cache.find(CARD)
+    for _ in range(2):
+        cache.push(ROW, full=True)
+        assert cache.lookup.find(CARD) == PATRON
+        with closing(sqlite3.connect(cache.writer.path)) as other, other:
+            other.execute("UPDATE patrons SET twice = replace(twice, '1002', '1003')")
+        with pytest.raises(StoreDamagedError):
+            cache.lookup.find(CARD)
 
 
 @pytest.fixture
-def branch(tmp_path: Path) -> Path:
-    """A branch with one of each."""
-    path = tmp_path / "branch.db"
-    create_branch(path)
-    moment = FakeClock().moment()
-    with closing(BranchRecordsWriter(path)) as writer:
-        ban = Ban(0, "slog en rude i stykker", START - DAY, START + DAY, "by", frozenset({"oest"}))
-        writer.ban(ban, moment, row_key=CARD, patron_ref=None)
-        writer.ban(replace(ban, until=None), moment, row_key=None, patron_ref="1002")
-        restrict(writer, Subject(frozenset({CARD}), "1002"), "by", moment)
-        today = START.date()
-        held = Pass(
-            0, PassKind.CLASS, today, today + DAY, to_minute=720, pin_check=CHECK, label="x"
-        )
-        writer.issue(held, moment, row_key=CARD)
-        open_late = (ModeSpan(Mode.SELF_SERVICE, 480, 1200),)
-        day = StoredDay(today, open_late, "")
-        writer.set_days(DaySource.STAFF, (day,), moment, known_until=None)
-        writer.set_week(StoredWeek((open_late, *((),) * 6)), moment)
-        writer.set_override(Override(Mode.LOCKDOWN, START + DAY, "vand", "by"), moment)
+def filled(path: Path, branch: Branch) -> Path:
+    """A branch with one of each, and another ban, of a patron and without an end."""
+    branch.fill()
+    branch.ban(None, until=None)
+    restrict(branch.writer, Subject(frozenset({key_of(1)}), "p-1"), "by", NOW)
+    branch.writer.close()
     return path
 
 
@@ -163,17 +136,17 @@ def ends_of_bans(book: BranchRecords) -> object:
     """Return until when and where somebody is banned; to list all bans is damage at worst."""
     with suppress(StoreError):
         book.every_ban()
-    return [(ban.until, ban.branches) for ban in book.bans(CARD, "1002")]
+    return [(ban.until, ban.branches) for ban in book.bans(key_of(1), "p-1")]
 
 
 @pytest.mark.parametrize(
     ("table", "asked"),
     [
         ("bans", ends_of_bans),
-        ("restrictions", lambda book: book.restricted(CARD, "1002")),
+        ("restrictions", lambda book: book.restricted(key_of(1), "p-1")),
         (
             "passes",
-            lambda book: replace(*book.passes_of(CARD), number=0, pin_check=None, label="x"),
+            lambda book: replace(*book.passes_of(key_of(1)), number=0, pin_check=None, label="x"),
         ),
         ("days", lambda book: book.calendar().sources[DaySource.STAFF].days),
         ("week", lambda book: book.calendar().week),
@@ -182,7 +155,7 @@ def ends_of_bans(book: BranchRecords) -> object:
     ids=["bans", "restrictions", "passes", "days", "week", "overrides"],
 )
 def test_a_wrong_bit_in_what_staff_decided_changes_nothing(
-    branch: Path, table: str, asked: Callable[[BranchRecords], object]
+    filled: Path, table: str, asked: Callable[[BranchRecords], object]
 ) -> None:
     """Bans, restrictions, passes, hours and a mode set by hand stand as they are, or are damage.
 
@@ -191,11 +164,11 @@ def test_a_wrong_bit_in_what_staff_decided_changes_nothing(
     """
 
     def ask() -> object:
-        with closing(BranchRecords(branch)) as book:
+        with closing(BranchRecords(filled)) as book:
             try:
                 return repr(asked(book))
             except TypeError:
                 assert table == "passes", "a pass that is gone lets nobody in"
                 return None
 
-    assert answers(branch, table, ask) == {ask(), None}
+    assert answers(filled, table, ask) == {ask(), None}
