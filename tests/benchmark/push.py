@@ -18,10 +18,11 @@ from doorctl.store.connection import open_writer, transaction
 from doorctl.store.patrons import COLUMNS, to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.document import Kind
-from doorctl.sync.receive import Staged, Staging, unguarded
+from doorctl.sync.receive import Staged, Staging
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.plan import Plan
 from tests.benchmark.register import MINIMUM_AGE, random_rows
+from tests.fakes.cards import hold
 from tests.sync.pushes import SEAL, USUAL_TERMS, Document, fed, receive
 
 OF_RAW = 2.0
@@ -151,13 +152,7 @@ def changes(plan: Plan, work: Path) -> Iterator[Figure]:
 def _fill(path: Path, count: int) -> None:
     create_patrons(path, SEAL)
     with closing(PatronCacheWriter(path, SEAL)) as writer:
-        writer.apply(
-            random_rows(count),
-            full=True,
-            applied_at=utc_now(),
-            minimum_age=MINIMUM_AGE,
-            guard=unguarded,
-        )
+        hold(writer, random_rows(count), utc_now(), MINIMUM_AGE)
 
 
 def _receive_ns(writer: PatronCacheWriter, data: bytes) -> int:

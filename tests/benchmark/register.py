@@ -23,8 +23,7 @@ from doorctl.demo.patrons import stripe, synthetic_feed
 from doorctl.ops.clock import utc_now
 from doorctl.store.keys import ArgonSealer, create_key, read_key
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.receive import unguarded
-from tests.fakes.cards import cpr, sealed
+from tests.fakes.cards import cpr, hold, sealed
 
 CHEAP_SEAL = (1024, 1)
 """KiB and passes, as in the demo: what is timed comes after the sealing."""
@@ -87,9 +86,7 @@ def fill(directory: Path, patrons: int, seal: tuple[int, int] = CHEAP_SEAL) -> R
     create_patrons(register.path, sealer.seal)
     rows = chain(known_rows(sealer), random_rows(patrons - KNOWN))
     with closing(PatronCacheWriter(register.path, sealer.seal)) as writer:
-        writer.apply(
-            rows, full=True, applied_at=utc_now(), minimum_age=MINIMUM_AGE, guard=unguarded
-        )
+        hold(writer, rows, utc_now(), MINIMUM_AGE)
     return register
 
 

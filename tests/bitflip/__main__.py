@@ -43,9 +43,8 @@ from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patro
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, restrict
 from doorctl.store.visits import VisitStore
-from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import FakeDoor
-from tests.fakes.cards import plastic, sealed
+from tests.fakes.cards import hold, plastic, sealed
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.web.branch import Branch
@@ -204,13 +203,7 @@ class House:
         ]
         # The second one leaves pages that are free again.
         for pushed in (rows + more, rows + more[: RESIDENTS // 2]):
-            patrons.apply(
-                pushed,
-                full=True,
-                applied_at=START,
-                minimum_age=self.config.policy.minimum_age,
-                guard=unguarded,
-            )
+            hold(patrons, pushed, START, self.config.policy.minimum_age)
         visits = VisitStore(self.config.storage.visits_db)
         stack.callback(visits.close)
         branch = BranchRecordsWriter(self.config.storage.branch_db)

@@ -26,15 +26,8 @@ FRONT_PAGE = Path(__file__).parents[2] / "doorctl" / "demo" / "door.webp"
 
 
 @click.command()
-@click.option(
-    "--into",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=HERE,
-    show_default="tests/browser/screenshots",
-    help="The folder; what it held before is removed.",
-)
 @click.option("--front-page", is_flag=True, help="Only README's picture of the demo, anew.")
-def screenshots(into: Path, front_page: bool) -> None:
+def screenshots(*, front_page: bool) -> None:
     """Take a picture of every page, in each language and width, and of the panel in every state.
 
     Exit 1 where a page did not look as it should; the pictures are there all the same.
@@ -43,13 +36,13 @@ def screenshots(into: Path, front_page: bool) -> None:
         with opened() as visitors:
             _front_page(visitors)
         return
-    shutil.rmtree(into, ignore_errors=True)
-    into.mkdir(parents=True)
+    shutil.rmtree(HERE, ignore_errors=True)
+    HERE.mkdir(parents=True)
     with opened() as visitors:
-        wrongs = [*_pages(visitors, into), *_panel(visitors, into), *_demo(visitors, into)]
+        wrongs = [*_pages(visitors, HERE), *_panel(visitors, HERE), *_demo(visitors, HERE)]
     for wrong in wrongs:
         click.echo(wrong, err=True)
-    click.echo(f"{len(list(into.glob('*.png')))} pictures in {into}")
+    click.echo(f"{len(list(HERE.glob('*.png')))} pictures in {HERE}")
     sys.exit(bool(wrongs))
 
 

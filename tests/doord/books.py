@@ -13,8 +13,8 @@ from doorctl.access.throttle import CODES_KEY
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.doord.jobs import Ledger
 from doorctl.store.door_log import Visit
-from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import CARD, identifier, key_of, resident
+from tests.fakes.cards import hold
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons, MemoryVisits
@@ -61,7 +61,7 @@ class Books:
 
     def push(self, *rows: SealedRow) -> None:
         """Replace the register."""
-        self.patrons.apply(rows, full=True, applied_at=START, minimum_age=0, guard=unguarded)
+        hold(self.patrons, rows, START)
 
     def open(self, *identifiers: Identifier) -> int:
         """Prepare an attempt and return its number."""

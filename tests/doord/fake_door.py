@@ -26,7 +26,7 @@ from doorctl.doord.jobs import Asking, Ledger, PostedEvent, SlowJobs, Worker
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.door_log import Visit
 from doorctl.sync.feed import lent_patron
-from doorctl.sync.receive import unguarded
+from tests.fakes.cards import hold
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.library import FakeLibrary
@@ -205,13 +205,7 @@ class FakeDoor:
     def push(self, register: dict[str, Patron]) -> None:
         """Replace the whole register."""
         rows = [SealedRow(key_of(number), patron) for number, patron in register.items()]
-        self.patrons.apply(
-            rows,
-            full=True,
-            applied_at=self.clock.moment().local,
-            minimum_age=self.rules.policy.minimum_age,
-            guard=unguarded,
-        )
+        hold(self.patrons, rows, self.clock.moment().local, self.rules.policy.minimum_age)
 
     def says(self, data: bytes) -> None:
         """Let the reader's line say something, each byte by itself."""

@@ -51,8 +51,8 @@ from doorctl.doord.self_test import (
 from doorctl.ops.process import DataDisk
 from doorctl.services.app import App
 from doorctl.store.keys import ArgonSealer, create_key
-from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import OTHER_CARD, key_of, resident
+from tests.fakes.cards import hold
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_store import MemoryPatrons, MemoryVisits
 from tests.services.branches import initialised, register
@@ -124,13 +124,7 @@ class Parts:
     def house(self) -> House:
         """Build it, with a push that came a while ago."""
         if self.pushed:
-            self.patrons.apply(
-                self.rows,
-                full=True,
-                applied_at=self.applied_at,
-                minimum_age=self.minimum_age,
-                guard=unguarded,
-            )
+            hold(self.patrons, self.rows, self.applied_at, self.minimum_age)
         return House(
             rules=Rules(self.policy, self.pad, ask_s=2.5),
             release_s=self.release_s,

@@ -93,8 +93,6 @@ def _runs(told: str) -> int:
 SHARE = 1_000
 """Of the inputs asked for, each other target than the reader gets this part: they are slower."""
 
-KEPT_BYTES = 1_500
-
 ROW = "{:<10}{:>8}{:>12}{:>8}{:>14}{:>9}{:>10}  {}"
 
 
@@ -103,11 +101,8 @@ ROW = "{:<10}{:>8}{:>12}{:>8}{:>14}{:>9}{:>10}  {}"
 @click.option("--inputs", default=10_000_000, show_default=True, help="For the reader; see below.")
 @click.option("--seconds", default=10, show_default=True, help="Of guided fuzzing, each target.")
 @click.option("--seed", type=int, help="Of all of them; a fresh one by default.")
-@click.option("--keep", "most", default=0, help="So many fresh inputs of each target are kept.")
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
-def fuzz(
-    names: Sequence[str], *, inputs: int, seconds: int, seed: int | None, most: int, jobs: int
-) -> None:
+def fuzz(names: Sequence[str], *, inputs: int, seconds: int, seed: int | None, jobs: int) -> None:
     """Feed readers of foreign bytes what nobody meant; exit 1 if one of them broke.
 
     Targets: reader, keypad, push, config, feed, form. All but the reader get a thousandth of its
@@ -118,17 +113,11 @@ def fuzz(
     seed = secrets.randbelow(1_000_000_000) if seed is None else seed
     click.echo(f"seed {seed}")
     click.echo(ROW.format("target", "kept", "guided", "fresh", "mutated", "cpu s", "us each", ""))
-    plan = Plan(inputs, seconds, seed, most, jobs)
+    plan = Plan(inputs, seconds, seed, jobs)
     failures = [told for name in names or NAMES for told in _fuzzed(name, plan)]
     for failure in failures:
         click.echo(failure, err=True)
     sys.exit(bool(failures))
-
-
-def _some(fresh: Sequence[bytes], most: int) -> Sequence[bytes]:
-    """Return a few short and a few longer ones."""
-    small = sorted((data for data in fresh if len(data) <= KEPT_BYTES), key=len)
-    return small[:: max(1, len(small) // most)][:most] if most else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +127,6 @@ class Plan:
     inputs: int
     seconds: int
     seed: int
-    most: int
     jobs: int
 
 
@@ -146,8 +134,6 @@ def _fuzzed(name: str, plan: Plan) -> Iterator[str]:
     began_s = time.monotonic()
     kept_ones, broken = _replayed(name)
     guide = guided(name, plan.seconds, plan.seed) if plan.seconds else Guided(ran=True)
-    for data in _some(guide.fresh, plan.most):
-        keep(name, data)
     wanted = plan.inputs if name == "reader" else plan.inputs // SHARE
     counts = list(_counted(name, wanted, plan))
     done, cpu_s = sum(one.inputs for one in counts), sum(one.cpu_s for one in counts)

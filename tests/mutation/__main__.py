@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,9 +19,7 @@ from mutmut.stats import status_by_exit_code
 from tests.mutation.mutants import Mutant, as_entry, listed, mutants_of
 from tests.mutation.rooms import (
     COPIED,
-    PYTEST,
     ROOMS,
-    ROOT,
     Chosen,
     chosen,
     copy_tree,
@@ -65,16 +62,13 @@ class Result:
     seconds: float
 
 
-def run(
-    chosen: Chosen, names: Sequence[str] | None, jobs: int, looked_at: Collection[str]
-) -> list[Result]:
+def run(chosen: Chosen, names: Sequence[str] | None, jobs: int) -> list[Result]:
     """Change, test, and throw the copy away.
 
     Args:
         chosen: what to change and what to ask.
         names: mutmut's names of the changes to make; None for all.
         jobs: processes at the same time.
-        looked_at: changes that the slow tests are shown as well, where they survive the others.
 
     Raises:
         RuntimeError: the tests fail without any change, or mutmut does not run.
@@ -84,10 +78,7 @@ def run(
         _prepare(copy, chosen)
         _mutmut(copy, names or (), jobs)
         results = _results(copy, chosen.files)
-        if names is not None:
-            results = [one for one in results if one.name in set(names)]
-        slow = chosen.slow
-        return [_shown_again(copy, one, slow) if one.name in looked_at else one for one in results]
+    return [one for one in results if names is None or one.name in set(names)]
 
 
 def _prepare(copy: Path, chosen: Chosen) -> None:
@@ -133,52 +124,25 @@ def _results(copy: Path, files: Iterable[str]) -> list[Result]:
     return results
 
 
-def _shown_again(copy: Path, one: Result, slow: Sequence[str]) -> Result:
-    if one.status in NOTICED or not slow:
-        return one
-    started = time.monotonic()
-    noticed = _slow_tests_fail(copy / "mutants", one.name, slow)
-    seconds = one.seconds + time.monotonic() - started
-    return Result(one.name, "killed" if noticed else one.status, seconds)
-
-
-def _slow_tests_fail(mutated: Path, name: str, slow: Sequence[str]) -> bool:
-    ran = python_in(mutated, *PYTEST, *slow, MUTANT_UNDER_TEST=name)
-    return ran.returncode == 1
-
-
 @click.command()
 @click.argument("names", metavar="[ROOM|FILE]...", nargs=-1)
-@click.option("--changed", is_flag=True, help="Only files that differ from the last commit.")
 @click.option("--sample", type=click.IntRange(min=1), help="So many changes, all in one room.")
 @click.option("--seed", type=int, help="What decides which; the day by default.")
-@click.option("--slow", is_flag=True, help="Show survivors to the slow tests: minutes for each.")
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
-def mutation(
-    *,
-    names: Sequence[str],
-    changed: bool,
-    sample: int | None,
-    seed: int | None,
-    slow: bool,
-    jobs: int,
-) -> None:
+def mutation(*, names: Sequence[str], sample: int | None, seed: int | None, jobs: int) -> None:
     """Change the code that decides; each change must fail a test or be listed with a reason."""
     try:
         what = chosen(names)
     except LookupError as err:
         raise click.ClickException(str(err)) from err
-    if changed:
-        what = of_files(_changed() & {*what.files})
     draw = datetime.now(UTC).toordinal() if seed is None else seed
     if sample is not None:
         what = one_room(what, draw)
     mutants = {name: mutant for file in what.files for name, mutant in mutants_of(file).items()}
     drawn = None if sample is None else drawn_from(mutants, sample, draw)
     reasons = listed()
-    looked_at = {name for name, mutant in mutants.items() if slow and mutant not in reasons}
     started = time.monotonic()
-    results = run(what, drawn, jobs, looked_at) if mutants else []
+    results = run(what, drawn, jobs) if mutants else []
     _tell_files(what.files, mutants, results)
     click.echo(f"{len(results)} of {len(mutants)} in {time.monotonic() - started:.0f} s")
     sys.exit(_tell_survivors(mutants, results, reasons))
@@ -195,12 +159,6 @@ def drawn_from(names: Iterable[str], sample: int, draw: int) -> list[str]:
     click.echo(f"draw {draw}")
     ordered = sorted(names)
     return random.Random(draw).sample(ordered, min(sample, len(ordered)))  # noqa: S311 - no secret
-
-
-def _changed() -> set[str]:
-    git = ("git", "diff", "--name-only", "HEAD")
-    told = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True)
-    return set(told.stdout.split())
 
 
 def _tell_files(

@@ -1,7 +1,7 @@
 """What is changed, and which tests have to notice: a table.
 
 Each change runs the tests that reach its function, and only those. Tests that take seconds are left
-out, so what they alone would notice counts as a survivor; ``--slow`` shows them the survivors too.
+out, so what they alone would notice counts as a survivor.
 """
 
 from __future__ import annotations

@@ -363,8 +363,7 @@ CI_N = 12
 @click.command()
 @click.option("--n", default=CI_N, show_default=True, help="Measurements of each; in full, 2000.")
 @click.option("--seed", type=int, help="Of the order; a fresh one by default.")
-@click.option("--limit-ms", default=LIMIT_MS, show_default=True, help="Between two medians.")
-def oracle(n: int, seed: int | None, limit_ms: float) -> None:
+def oracle(n: int, seed: int | None) -> None:
     """Refuse ten people, in random order, for what they must not learn.
 
     Exit 1 if what is seen, heard or logged differs in anything but the reason, or if a span's
@@ -384,16 +383,16 @@ def oracle(n: int, seed: int | None, limit_ms: float) -> None:
                 f"the same to see, hear and read: {len(REFUSALS)} refusals, {AGAIN} of them twice"
             )
         taken = {span: {name: list[int]() for name in REFUSALS} for span in Span}
-        near = any(_is_near(door, order, n, limit_ms, taken) for _ in range(TRIES))
+        near = any(_is_near(door, order, n, taken) for _ in range(TRIES))
     sys.exit(bool(differing) or not near)
 
 
 Taken = Mapping[Span, Mapping[str, list[int]]]
 
 
-def _is_near(door: Watched, order: random.Random, n: int, limit_ms: float, taken: Taken) -> bool:
+def _is_near(door: Watched, order: random.Random, n: int, taken: Taken) -> bool:
     _measure(door, order, n, taken)
-    near = [_tell(span, of_span, limit_ms) for span, of_span in taken.items()]
+    near = [_tell(span, of_span) for span, of_span in taken.items()]
     return all(near)
 
 
@@ -428,7 +427,7 @@ def _measure(door: Watched, order: random.Random, n: int, taken: Taken) -> None:
                     taken[span][name].append(took_ns)
 
 
-def _tell(span: Span, taken: Mapping[str, list[int]], limit_ms: float) -> bool:
+def _tell(span: Span, taken: Mapping[str, list[int]]) -> bool:
     """Print a span's table; tell whether cards of each kind are near each other."""
     click.echo(f"{span.value:<34}{'n':>5}{'p50 ms':>9}{'paired':>9}{'p99 ms':>9}{'KS p':>8}")
     near = True
@@ -439,11 +438,11 @@ def _tell(span: Span, taken: Mapping[str, list[int]], limit_ms: float) -> bool:
             click.echo(
                 f"{row.name:<34}{row.n:>5}{row.p50:>9.3f}{row.paired:>+9.3f}{row.p99:>9.3f}{row.p:>8.3f}{mark}"
             )
-        click.echo(f"paired medians are {apart_ms(found):.3f} ms apart, at most {limit_ms:g}")
+        click.echo(f"paired medians are {apart_ms(found):.3f} ms apart, at most {LIMIT_MS:g}")
         by_chance = span in BUSY and all(
-            row.p >= OUTSTANDING_P or abs(row.paired) <= limit_ms for row in found
+            row.p >= OUTSTANDING_P or abs(row.paired) <= LIMIT_MS for row in found
         )
-        near = near and (by_chance or apart_ms(found) <= limit_ms)
+        near = near and (by_chance or apart_ms(found) <= LIMIT_MS)
     return near
 
 

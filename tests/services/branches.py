@@ -18,7 +18,7 @@ from doorctl.services.numbers import TakenAs, own_sealer
 from doorctl.services.rights import Reach
 from doorctl.services.subject import Named
 from doorctl.store.patrons_writer import open_or_create_patrons
-from doorctl.sync.receive import unguarded
+from tests.fakes.cards import hold
 
 
 def configured(directory: Path, *overrides: str) -> Config:
@@ -60,12 +60,11 @@ def register(
 ) -> None:
     """Have the register know numbers since a time: kind, number, whose."""
     writer = open_or_create_patrons(app.storage.patrons_db, own_sealer(app.config).seal)
-    writer.apply(
+    hold(
+        writer,
         [SealedRow(key(app, kind, number), Patron(ref)) for kind, number, ref in known],
-        full=True,
-        applied_at=at,
-        minimum_age=app.config.policy.minimum_age,
-        guard=unguarded,
+        at,
+        app.config.policy.minimum_age,
     )
     writer.close()
 

@@ -32,9 +32,8 @@ from doorctl.services import cards
 from doorctl.services.app import App
 from doorctl.services.cards import Explanation, explained, open_register
 from doorctl.services.numbers import Reading, look_up
-from doorctl.sync.receive import unguarded
 from tests.doord.fake_door import CARD, key_of, resident
-from tests.fakes.cards import plastic
+from tests.fakes.cards import hold, plastic
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons, MemoryVisits
@@ -67,9 +66,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         row = SealedRow(key_of(CARD), self.patron)
-        self.patrons.apply(
-            [row], full=True, applied_at=self.applied_at, minimum_age=0, guard=unguarded
-        )
+        hold(self.patrons, [row], self.applied_at)
 
     def throttle(self, failures: int) -> None:
         """Let wrong PINs have come just now."""
@@ -428,7 +425,7 @@ def worlds(draw: st.DrawFn) -> World:
     rows = draw(st.dictionaries(keys, patrons, max_size=3))
     sealed = [known(patron, key, with_pin=not draw(seldom)) for key, patron in rows.items()]
     applied_at = draw(st.sampled_from([None, START, START - timedelta(hours=2)]))
-    world.patrons.apply(sealed, full=True, applied_at=applied_at, minimum_age=0, guard=unguarded)
+    hold(world.patrons, sealed, applied_at)
     anybody = keys | st.sampled_from(REFS)
     world.branch.bans_of = draw(st.dictionaries(anybody, st.lists(bans, max_size=2), max_size=1))
     for key, held in draw(st.dictionaries(keys, st.lists(passes, max_size=3), max_size=2)).items():

@@ -35,7 +35,7 @@ from doorctl.store.keys import create_key, read_key, seal_on_record
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.visits import VisitStore
-from doorctl.sync.receive import unguarded
+from tests.fakes.cards import hold
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import initialised
@@ -67,7 +67,7 @@ def config(tmp_path: Path) -> Config:
         rows = [SealedRow(key, resident(one, config)) for one, key in keys.items()]
         without = Patron(str(LEARNT.reveal()), resident=True)
         rows[1] = SealedRow(keys[LEARNT], without)
-        writer.apply(rows, full=True, applied_at=START, minimum_age=0, guard=unguarded)
+        hold(writer, rows, START)
         kept = SealedRow(keys[LEARNT], resident(LEARNT, config))
         writer.keep(kept, row_until=None, pin_until=date(2199, 1, 1))
     moment, now = FakeClock().moment(), FakeClock().boot_time()

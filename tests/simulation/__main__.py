@@ -95,10 +95,7 @@ SLICE_YEARS = 2.0
 @click.option("--ci", is_flag=True, help="Slices of two years, and all failed seeds.")
 @click.option("--slices", "count", default=15, show_default=True, help="With --ci: so many.")
 @click.option("--jobs", type=click.IntRange(min=1), default=2, help="Processes, with --ci.")
-@click.option("--verbose", is_flag=True, help="Count every kind of happening.")
-def simulation(
-    *, seed: int | None, years: float, ci: bool, count: int, jobs: int, verbose: bool
-) -> None:
+def simulation(*, seed: int | None, years: float, ci: bool, count: int, jobs: int) -> None:
     """Run branches and check every invariant at every step; exit 1 if one was broken."""
     started = time.monotonic()
     first = secrets.randbelow(1_000_000_000) if seed is None else seed
@@ -108,7 +105,7 @@ def simulation(
         told.append(one)
         end = "broken" if one.failure else "whole"
         click.echo(f"seed {one.seed}: {one.years:.2f} years, {end}, {one.seconds:.0f} s", err=True)
-    click.echo(table(told, time.monotonic() - started, verbose=verbose))
+    click.echo(table(told, time.monotonic() - started))
     for broken in (one for one in told if one.failure):
         click.echo(broken.failure, err=True)
     sys.exit(any(one.failure for one in told))
@@ -139,7 +136,7 @@ def ran(plans: Sequence[tuple[int, float]], jobs: int) -> Iterable[Told]:
             yield from (one.result() for one in waiting)
 
 
-def table(told: Sequence[Told], seconds: float, *, verbose: bool) -> str:
+def table(told: Sequence[Told], seconds: float) -> str:
     """Return what was lived through."""
     counts: Counter[str] = Counter()
     for one in told:
@@ -154,8 +151,6 @@ def table(told: Sequence[Told], seconds: float, *, verbose: bool) -> str:
         "trace hash": told[0].hash if len(told) == 1 else joined(told),
         "seconds": f"{seconds:.1f}, {sum(one.seconds for one in told):.1f} of processor",
     }
-    if verbose:
-        rows |= {f"  {name}": f"{count:,}" for name, count in sorted(counts.items())}
     return "\n".join(f"{name:<28}{value}" for name, value in rows.items())
 
 

@@ -32,16 +32,17 @@ FULL_EVERY_S, FULL_S = 60.0, 4.0
 CALM_S = 15.0
 """At the end without a full disk, so that everything can be put on record."""
 
+SWIPES, RSS_KIB = 200, 200.0
+"""A minute: how many, and the steepest growth of memory."""
+
 NICE = 10
 START_LIMITS = 5
 
 
 @click.command()
 @click.option("--minutes", default=10.0, show_default=True)
-@click.option("--swipes", default=200, show_default=True, help="A minute.")
-@click.option("--rss-kib", default=200.0, show_default=True, help="Steepest growth a minute.")
 @click.option("--seed", default=1, show_default=True, help="Of who comes when.")
-def soak(minutes: float, swipes: int, rss_kib: float, seed: int) -> None:
+def soak(minutes: float, seed: int) -> None:
     """Use a real door and a real web process without a pause; exit 1 if anything grows or is wrong.
 
     People swipe, pushes come, staff look at pages, the log is purged and proved, the reader is
@@ -50,15 +51,15 @@ def soak(minutes: float, swipes: int, rss_kib: float, seed: int) -> None:
     """
     os.nice(NICE)
     with tempfile.TemporaryDirectory() as root:
-        run = _lived(Path(root), minutes, swipes, seed)
-    lines, failures = told(run, rss_kib)
+        run = _lived(Path(root), minutes, seed)
+    lines, failures = told(run, RSS_KIB)
     click.echo("\n".join(lines))
     for failure in failures:
         click.echo(f"wrong: {failure}", err=True)
     sys.exit(bool(failures))
 
 
-def _lived(directory: Path, minutes: float, swipes: int, seed: int) -> Run:
+def _lived(directory: Path, minutes: float, seed: int) -> Run:
     # gpiozero's own mock pins keep all they ever were, half a KiB a visit.
     wires = Wires(lambda _name, _high: None)
     branch = Branch(directory, "door.release_s=0.5", wires=wires)
@@ -67,7 +68,7 @@ def _lived(directory: Path, minutes: float, swipes: int, seed: int) -> Run:
         _start(branch)
         with branch.stage as stage:
             stage.start()
-            run = _used(branch, time.monotonic() + minutes * 60, 60 / swipes, seed)
+            run = _used(branch, time.monotonic() + minutes * 60, 60 / SWIPES, seed)
             run.codes.append(stage.stop())
             run.read(directory)
     finally:

@@ -14,7 +14,7 @@ from doorctl.services.app import App
 from doorctl.services.numbers import OwnNumbers, Reading, TakenAs, own_sealer
 from doorctl.store.door_log import Visit
 from doorctl.store.patrons_writer import open_or_create_patrons
-from doorctl.sync.receive import unguarded
+from tests.fakes.cards import hold
 from tests.web.pages.staging import NOW, recorded
 
 CARD = "3000001234"
@@ -89,7 +89,7 @@ class WrittenLog:
             open_or_create_patrons(self.app.storage.patrons_db, self.numbers.seal())
         ) as writer:
             rows = [SealedRow(KEY, Patron("1001"))]
-            writer.apply(rows, full=True, applied_at=NOW, minimum_age=0, guard=unguarded)
+            hold(writer, rows, NOW)
 
     def break_it(self) -> None:
         """Make the file one that can't be read, until :meth:`mend_it`."""
