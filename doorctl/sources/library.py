@@ -342,11 +342,6 @@ def framed(message: bytes, sequence: int | None) -> bytes:
     return summed + b"%04X" % (-sum(summed) & 0xFFFF) + END
 
 
-def login(user: bytes, password: bytes) -> bytes:
-    """Return message 93, in which nothing is encrypted."""
-    return b"9300" + _named((b"CN", user), (b"CO", password))
-
-
 def unframed(frame: bytes, sequence: int) -> bytes | None:
     """Return the message of a frame without its end, if its trailer is right, else None."""
     trailer = _TRAILER.search(frame)
@@ -354,11 +349,6 @@ def unframed(frame: bytes, sequence: int) -> bytes | None:
         return None
     expected = -int(trailer[2], 16) & 0xFFFF
     return frame[:-_TRAILER_BYTES] if expected in _sums(frame[:-4]) else None
-
-
-def read_login(message: bytes) -> bool | None:
-    """Return whether message 94 accepts the account, None where it is not a 94."""
-    return {b"941": True, b"940": False}.get(message)
 
 
 def read_information(message: bytes) -> Information | None:
@@ -379,10 +369,6 @@ def read_information(message: bytes) -> Information | None:
     return Information(
         frozenset(place for place, flag in enumerate(status, 1) if flag not in b" N"), fields
     )
-
-
-def _named(*pairs: tuple[bytes, bytes]) -> bytes:
-    return b"".join(name + value + b"|" for name, value in pairs)
 
 
 def _sums(text: bytes) -> Sequence[int]:
@@ -408,7 +394,7 @@ mean something else by PA; PE is some Symphony's, elsewhere a branch, which may 
 
 PATRON_CLASS = b"PC"
 
-_DATE = re.compile(rb"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})(?:[ A-Z]{0,4}[0-9]{6})?")
+_DATE = re.compile(rb"([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ A-Z]{0,4}[0-9]{6})?")
 """A day, by some servers with the protocol's time of day."""
 
 _DIGIT = re.compile(rb"[0-9]")
@@ -469,13 +455,16 @@ def _day(written: bytes | None) -> date | None:
     if match is None:
         return None
     try:
-        return date(int(match[1]), int(match[3]), int(match[4]))
+        return date.fromisoformat(match[1].decode())
     except ValueError:
         return None
 
 
 LOGIN, INFORMATION = 0, 1
 """Sequence numbers of a connection's two messages."""
+
+ACCEPTED = b"941"
+"""The whole answer to a login."""
 
 
 class Sip2Library(_Library):
@@ -516,9 +505,10 @@ class Sip2Library(_Library):
         return read_patron(information, self._lms) if wanted else LibraryReply(answer)
 
     async def _log_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = login(self._lms.user.encode(), self._password.reveal().encode())
-        accepted = read_login(await self._exchange(reader, writer, request, LOGIN))
-        if not accepted:
+        # Nothing in message 93 is encrypted.
+        account = (self._lms.user, self._password.reveal())
+        request = b"9300" + b"CN%b|CO%b|" % tuple(map(str.encode, account))
+        if await self._exchange(reader, writer, request, LOGIN) != ACCEPTED:
             why = "it does not accept doorctl's account; see lms.user and lms.password_file"
             raise LibrarySystemError(why, spent=False)
 
@@ -526,9 +516,8 @@ class Sip2Library(_Library):
         """Return message 63."""
         at = self._clock.moment().local.strftime("%Y%m%d    %H%M%S").encode()
         terminal = self._terminal_password.reveal().encode()
-        return (b"63" + REQUEST_LANGUAGE + at + NO_SUMMARY) + _named(
-            (b"AO", self._lms.agency.encode()), (b"AA", card), (b"AC", terminal), (b"AD", pin)
-        )
+        fields = b"AO%b|AA%b|AC%b|AD%b|" % (self._lms.agency.encode(), card, terminal, pin)
+        return b"63" + REQUEST_LANGUAGE + at + NO_SUMMARY + fields
 
     def _believed(self, information: Information | None) -> Information:
         if information is None:
