@@ -1,13 +1,15 @@
-"""A process's socket for the time of a block."""
+"""A process's socket for the time of a block, and peers that are none."""
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from doorctl.rpc.control import Answers, ControlServer
+from doorctl.rpc.control import LINE_LIMIT, Answers, ControlServer
 
 
 @contextmanager
@@ -19,3 +21,36 @@ def serving(path: Path, answers: Answers, **more: Any) -> Iterator[Path]:
         yield path
     finally:
         server.stop()
+
+
+@contextmanager
+def saying(path: Path, said: bytes | None, *, drips: bool = False) -> Iterator[Path]:
+    """Say the same to each caller, once or again and again; None: hold the line, say nothing."""
+    ended, held = threading.Event(), list[socket.socket]()
+
+    def answer() -> None:
+        with suppress(OSError):
+            while True:
+                line, _ = listener.accept()
+                held.append(line)
+                if said is None:
+                    continue
+                line.recv(LINE_LIMIT)
+                line.sendall(said)
+                while drips and not ended.wait(0.05):
+                    line.sendall(said)
+                line.shutdown(socket.SHUT_WR)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        try:
+            yield path
+        finally:
+            ended.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+            for line in held:
+                line.close()

@@ -15,7 +15,6 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -46,7 +45,7 @@ from doorctl.rpc.control import (
     ask,
 )
 from tests.fakes.another_user import NOBODY, ask_as
-from tests.rpc.serving import serving
+from tests.rpc.serving import saying, serving
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 
@@ -397,52 +396,19 @@ def test_a_socket_that_cannot_be_made_is_told(tmp_path: Path, place: str, why: s
     assert str(caught.value) == f"control socket {tmp_path / place}: {why}"
 
 
-def test_an_answer_that_is_no_json_is_no_answer(tmp_path: Path) -> None:
-    """Another program on that path is not taken for the door."""
-    path = tmp_path / "door.sock"
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-        listener.bind(str(path))
-        listener.listen()
+@pytest.mark.parametrize(("said", "drips"), [(b"SSH-2.0-OpenSSH\n", False), (b" ", True)])
+def test_a_peer_that_is_none_holds_nobody(tmp_path: Path, said: bytes, *, drips: bool) -> None:
+    """Another program on that path is not taken for the door.
 
-        def answer() -> None:
-            caller, _ = listener.accept()
-            with caller:
-                caller.recv(LINE_LIMIT)
-                caller.sendall(b"SSH-2.0-OpenSSH\n")
-
-        other = threading.Thread(target=answer)
-        other.start()
-        with pytest.raises(NotAnsweringError):
-            ask(path, Question("status"), timeout_s=LONG_S)
-        other.join()
-
-
-def test_a_peer_that_drips_holds_nobody(tmp_path: Path) -> None:
-    """The limit is for the whole answer: a byte now and then does not begin it anew.
+    The limit is for the whole answer: a byte now and then does not begin it anew.
 
     Bug (stranger's review): a peer that sent a byte now and then held a caller for ever.
     """
-    path = tmp_path / "door.sock"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        stopped = threading.Event()
-
-        def drip() -> None:
-            line, _ = listener.accept()
-            with line, suppress(OSError):
-                while not stopped.wait(0.05):
-                    line.sendall(b" ")
-
-        peer = threading.Thread(target=drip)
-        peer.start()
-        try:
-            with pytest.raises(NotAnsweringError):
-                ask(path, Question("status"), timeout_s=0.5)
-        finally:
-            stopped.set()
-            peer.join()
+    with (
+        saying(tmp_path / "door.sock", said, drips=drips) as path,
+        pytest.raises(NotAnsweringError),
+    ):
+        ask(path, Question("status"), timeout_s=0.5 if drips else LONG_S)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as somebody else")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -23,7 +22,7 @@ from doorctl.rpc.control import Question, ask
 from doorctl.rpc.door import LibraryOverSocket, library_answers
 from doorctl.sync.rows import Removal, encode
 from tests.fakes.event_log import FakeEventLog
-from tests.rpc.serving import serving
+from tests.rpc.serving import saying, serving
 
 LONG_S = 5.0
 SHORT_S = 0.3
@@ -74,37 +73,6 @@ class Web:
 def answering(path: Path, web: Web) -> AbstractContextManager[Path]:
     """Serve both questions for a while."""
     return serving(path, library_answers(web.ask, web.keep))
-
-
-@contextmanager
-def saying(path: Path, said: bytes | None) -> Iterator[Path]:
-    """Take callers and say the same to each of them; None: hold the line and say nothing."""
-    held: list[socket.socket] = []
-
-    def answer() -> None:
-        while True:
-            try:
-                line, _ = listener.accept()
-            except OSError:
-                return
-            held.append(line)
-            if said is not None:
-                line.recv(1 << 16)
-                line.sendall(said)
-                line.shutdown(socket.SHUT_WR)
-
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
-        try:
-            yield path
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join(LONG_S)
-            for line in held:
-                line.close()
 
 
 def door(

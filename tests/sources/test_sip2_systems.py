@@ -16,10 +16,10 @@ expiry in PE.
 
 from __future__ import annotations
 
-import socket
-import threading
+from contextlib import suppress
 from datetime import date
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,7 +37,7 @@ from doorctl.sources.library import (
     read_patron,
     unframed,
 )
-from tests.sources.sip2_server import Sip2Patron, checked, information
+from tests.sources.sip2_server import Sip2Patron, Sip2Script, checked, information, serving
 from tests.sources.stages import CARD, card, row_of, sip2_library
 
 YES, NO = LibraryAnswer.YES, LibraryAnswer.NO
@@ -253,29 +253,6 @@ def test_a_frame_is_unframed_as_it_was(message: bytes, sequence: int) -> None:
     assert unframed(frame[:-1], (sequence + 1) % 10) is None
 
 
-class _Chunks(threading.Thread):
-    """A server for one question that answers in given pieces."""
-
-    def __init__(self, chunks: list[bytes]) -> None:
-        super().__init__()
-        self._chunks = chunks
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-
-    def run(self) -> None:
-        """Answer and hang up."""
-        with self._listener, self._listener.accept()[0] as wire:
-            received = b""
-            while not received.endswith(b"\r"):
-                received += wire.recv(4096)
-            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for chunk in self._chunks:
-                try:
-                    wire.sendall(chunk)
-                except OSError:
-                    return
-
-
 @given(
     st.sampled_from(["CQY|", "CQN|", "CQ|", ""]),
     st.lists(st.integers(1, 200), max_size=6),
@@ -289,14 +266,16 @@ def test_chunks_and_trailing_junk_change_nothing(
     whole = checked(information(CARD, Sip2Patron("4711", proved=proved)), b"1")
     sent = whole[: len(whole) - cut_off] + (junk if not cut_off else b"")
     edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
-    server = _Chunks([sent[one:other] for one, other in pairwise(edges)])
-    server.start()
-    library = sip2_library(server.port, user="")
-    try:
+
+    def write(wire: Any) -> None:
+        with suppress(OSError):
+            for one, other in pairwise(edges):
+                wire.write(sent[one:other])
+
+    answer = LibraryAnswer.SILENT
+    with serving(Sip2Script(raw=write)) as port, suppress(LibrarySystemError):
+        library = sip2_library(port, user="")
         answer = library.ask(card(CARD), Pin("4711"), row_wanted=False).answer
-    except LibrarySystemError:
-        answer = LibraryAnswer.SILENT
-    server.join(20)
 
     expected = LibraryAnswer.YES if proved == "CQY|" else LibraryAnswer.NO
     assert answer is (LibraryAnswer.SILENT if cut_off else expected)

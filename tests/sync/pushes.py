@@ -28,6 +28,9 @@ LIMITS = Limits(max_bytes=1_000_000, max_rows=10_000)
 TERMS = Terms("oest", (KEY.verify_key(),), LIMITS, SEAL, unguarded)
 USUAL_TERMS = replace(TERMS, limits=Limits())
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+NUMBERS = (
+    "branch", "kind", "epoch", "previous_epoch", "seal", "minimum_age", "approved_by",
+)  # fmt: skip
 EMPTY_DIGEST = hashlib.sha256().hexdigest()
 
 
@@ -61,18 +64,9 @@ class Document:
 
     def write(self, target: BinaryIO, *, compress: bool = False) -> Manifest:
         """Write it, with the lines read once."""
+        numbers = {name: getattr(self, name) for name in NUMBERS}
         return write_document(
-            target,
-            self.lines,
-            branch=self.branch,
-            kind=self.kind,
-            epoch=self.epoch,
-            previous_epoch=self.previous_epoch,
-            seal=self.seal,
-            minimum_age=self.minimum_age,
-            approved_by=self.approved_by,
-            private_key=self.key,
-            compress=compress,
+            target, self.lines, private_key=self.key, compress=compress, **numbers
         )
 
 
