@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -80,30 +81,30 @@ def sheet_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
 
 def _records(file: BinaryIO) -> Iterator[tuple[int, Cells | SheetError]]:
     lines = _Lines(file)
-    first = next(iter(lines), "")
-    header = _header(first)
-    if header is None:
-        names = ", ".join(sorted(NEEDED))
-        problem = SheetEndedError(f"header: give the names of the columns, at least {names}")
-        yield max(1, lines.number), lines.problem or problem
-        return
-    for number, cells in _cut(lines, _delimiter(first)):
-        yield number, cells if isinstance(cells, SheetError) else _named(header, cells)
+    try:
+        first = next(iter(lines), "")
+        header = _header(first)
+        for cells in csv.reader(lines, delimiter=_delimiter(first), strict=True):
+            yield lines.number, _named(header, cells)
+    except csv.Error:
+        yield lines.number, SheetEndedError("row: not CSV; see its quotation marks")
+    except SheetEndedError as problem:
+        yield max(1, lines.number), problem
 
 
 def _named(header: list[str], cells: list[str]) -> Cells | SheetError:
     if len(cells) != len(header):
         return SheetError(f"row: has {len(cells)} cells and the header {len(header)}")
-    return {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+    named = zip(header, map(str.strip, cells), strict=True)
+    return {name: cell for name, cell in named if cell}
 
 
 class _Lines:
-    """The lines as text; an unreadable one ends them, as nothing after it can be trusted."""
+    """The lines as text, up to an unreadable one, as nothing after it can be trusted."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._lines = numbered(file)
         self.number = 0
-        self.problem: SheetEndedError | None = None
 
     def __iter__(self) -> Iterator[str]:
         for number, line in self._lines:
@@ -111,45 +112,35 @@ class _Lines:
             try:
                 text = line.decode()
             except UnicodeDecodeError:
-                self.problem = SheetEndedError("row: not UTF-8; save the export as UTF-8")
-                return
+                raise SheetEndedError("row: not UTF-8; save the export as UTF-8") from None
             if len(line) > LONGEST_LINE_BYTES:
-                self.problem = SheetEndedError(f"row: longer than {LONGEST_LINE_BYTES} bytes")
-                return
+                raise SheetEndedError(f"row: longer than {LONGEST_LINE_BYTES} bytes")
             yield text
 
 
-def _header(line: str) -> list[str] | None:
-    try:
+def _header(line: str) -> list[str]:
+    with suppress(csv.Error):
         names = [name.strip() for name in next(csv.reader([line], delimiter=_delimiter(line)), ())]
-    except csv.Error:
-        return None
-    right = len(set(names)) == len(names) and set(names) <= COLUMNS and set(names) >= NEEDED
-    return names if right else None
+        if len(set(names)) == len(names) and NEEDED <= set(names) <= COLUMNS:
+            return names
+    needed = ", ".join(sorted(NEEDED))
+    raise SheetEndedError(f"header: give the names of the columns, at least {needed}")
 
 
 def _delimiter(header: str) -> str:
     return ";" if ";" in header else ","
 
 
-def _cut(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | SheetError]]:
-    try:
-        for cells in csv.reader(lines, delimiter=delimiter, strict=True):
-            yield lines.number, [cell.strip() for cell in cells]
-    except csv.Error:
-        yield lines.number, SheetEndedError("row: not CSV; see its quotation marks")
-    if lines.problem is not None:
-        yield lines.number, lines.problem
-
-
-def _patron_of_rows(rows: Iterable[tuple[int, Cells]]) -> tuple[int, object]:
+def _patron_of_rows(rows: Sequence[tuple[int, Cells]]) -> tuple[int, object]:
     (line, first), *others = rows
     for number, cells in others:
         for name in PATRON_COLUMNS:
             if cells.get(name) != first.get(name):
                 return number, SheetError(f"{name}: is another one in line {line}, same patron")
-    identifiers = [cells for _, cells in [(line, first), *others]]
-    return line, {**_fields(first), "identifiers": list(_identifiers(identifiers))}
+    identifiers = [
+        {name: cells[name] for name in IDENTIFIER_COLUMNS if name in cells} for _, cells in rows
+    ]
+    return line, {**_fields(first), "identifiers": list(filter(None, identifiers))}
 
 
 def _fields(cells: Cells) -> dict[str, object]:
@@ -165,13 +156,6 @@ def _fields(cells: Cells) -> dict[str, object]:
 
 def _codes(cells: Cells, name: str) -> list[str]:
     return [code.strip() for code in cells[name].split("|")] if name in cells else []
-
-
-def _identifiers(rows: Iterable[Cells]) -> Iterator[Cells]:
-    for cells in rows:
-        identifier = {name: cells[name] for name in IDENTIFIER_COLUMNS if name in cells}
-        if identifier:
-            yield identifier
 
 
 MOST_PROBLEMS = 20
