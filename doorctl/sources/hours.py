@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import date
 from http import HTTPStatus
 from operator import attrgetter
@@ -181,6 +181,7 @@ LONGEST_ANSWER_BYTES = 2_097_152
 HEADERS = {**ASK_JSON, "User-Agent": "doorctl"}
 
 
+@dataclass(eq=False)
 class Website:
     """Ask a website that runs DPL CMS. One thread at a time; nothing is kept between requests.
 
@@ -189,12 +190,10 @@ class Website:
     every byte of the answer; without `context` the system's authorities count.
     """
 
-    def __init__(
-        self, url: str, *, limit_s: float = LIMIT_S, context: ssl.SSLContext | None = None
-    ) -> None:
-        self._base = url.rstrip("/")
-        self._limit_s = limit_s
-        self._context = context
+    url: str
+    _: KW_ONLY
+    limit_s: float = LIMIT_S
+    context: ssl.SSLContext | None = None
 
     def opening_hours(self, request: HoursRequest) -> Published:
         """Ask once; a name lookup that hangs can't be ended. Not in a thread with an event loop.
@@ -208,14 +207,14 @@ class Website:
         import httpx2  # noqa: PLC0415 - as said
 
         # Loading the system's authorities takes 20 ms and memory, so only for each request.
-        context = self._context or ssl.create_default_context()
+        context = self.context or ssl.create_default_context()
         try:
             async with (
-                asyncio.timeout(self._limit_s),
+                asyncio.timeout(self.limit_s),
                 httpx2.AsyncClient(
                     verify=context, trust_env=False, timeout=None, headers=HEADERS
                 ) as client,
-                client.stream("GET", self._base + target) as response,
+                client.stream("GET", self.url.rstrip("/") + target) as response,
             ):
                 if response.status_code != HTTPStatus.OK:
                     raise _unusable(_refusal(response.status_code))

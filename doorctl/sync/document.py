@@ -184,8 +184,7 @@ def _typed(line: bytes) -> Manifest | str:
 
 
 def _signed_bytes(manifest: Manifest) -> bytes:
-    unsigned = msgspec.structs.replace(manifest, signature="")
-    return msgspec.json.encode(unsigned, order="deterministic")
+    return written(msgspec.structs.replace(manifest, signature="")).removesuffix(b"\n")
 
 
 def signature_of(written: str) -> bytes:
@@ -304,13 +303,10 @@ class Unpacking:
 
     def _inflated(self, chunk: bytes) -> Iterator[bytes]:
         while chunk and not self._inflation.eof:
-            yield self._inflate(chunk)
+            try:
+                yield self._inflation.decompress(chunk, PIECE_BYTES)
+            except zlib.error:
+                raise UnpackingError("gzip: damaged; send it again") from None
             chunk = self._inflation.unconsumed_tail
         if chunk or self._inflation.unused_data:
             raise UnpackingError("gzip: bytes follow its end; send one gzip stream")
-
-    def _inflate(self, chunk: bytes) -> bytes:
-        try:
-            return self._inflation.decompress(chunk, PIECE_BYTES)
-        except zlib.error:
-            raise UnpackingError("gzip: damaged; send it again") from None

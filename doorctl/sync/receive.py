@@ -301,8 +301,18 @@ def judge(manifest: Manifest, held: Push, terms: Terms, floor: int = 0) -> Recei
     if held == Push(manifest.epoch, manifest.sha256):
         return Received(held.epoch, manifest.count, unchanged=True)
     _refuse_order(manifest, held, floor)
-    _refuse_seal(manifest, terms.seal)
-    _refuse_age(manifest, terms.minimum_age)
+    if manifest.seal != terms.seal:
+        what = (
+            "seal: another installation key or other costs than this branch's; "
+            "seal the rows for this branch"
+        )
+        raise PushInvalidError(SUBJECT, [Problem("line 1", what)])
+    if manifest.minimum_age < terms.minimum_age and manifest.approved_by is None:
+        raise PushGuardedError(
+            f"its rows were sealed for a minimum age of {manifest.minimum_age}, so this branch, "
+            f"which asks for {terms.minimum_age}, would let nobody in; set its minimum_age where "
+            "they are sealed"
+        )
     return None
 
 
@@ -331,24 +341,6 @@ def _refuse_order(manifest: Manifest, held: Push, floor: int) -> None:
         raise PushOutOfOrderError(
             f"the changes follow on push {manifest.previous_epoch}, but push {held.epoch} is held; "
             "send the changes since then, or a snapshot"
-        )
-
-
-def _refuse_seal(manifest: Manifest, seal: Seal) -> None:
-    if manifest.seal != seal:
-        what = (
-            "seal: another installation key or other costs than this branch's; "
-            "seal the rows for this branch"
-        )
-        raise PushInvalidError(SUBJECT, [Problem("line 1", what)])
-
-
-def _refuse_age(manifest: Manifest, minimum_age: int) -> None:
-    if manifest.minimum_age < minimum_age and manifest.approved_by is None:
-        raise PushGuardedError(
-            f"its rows were sealed for a minimum age of {manifest.minimum_age}, so this branch, "
-            f"which asks for {minimum_age}, would let nobody in; set its minimum_age where they "
-            "are sealed"
         )
 
 
