@@ -527,47 +527,40 @@ def test_the_pin_under_duress_is_one_higher_in_its_last_digit(pin: str, lower: s
     assert one_lower(Pin(pin)) == Pin(lower)
 
 
-def test_a_pass_has_its_own_pin_and_its_own_under_duress() -> None:
-    """Nine goes on to zero; the patron's PIN proves nothing of a pass with one of its own."""
-    held = replace(KNOWN, held=NINES)
-
-    assert proved_by(held, "8809") == Proofs(WRONG, PROVED)
-    assert proved_by(held, "8800") == Proofs(WRONG, PROVED, duress=True)
-    assert proved_by(held, "4711") == Proofs(PROVED, WRONG)
-    assert proved_by(held, "4712") == Proofs(PROVED, WRONG, duress=True)
+NEIGHBOUR = replace(NINES, pin_check=pin_check(STRETCHED, Pin("4712")))
+OUTDATED = replace(PATRON, pin_until=day(-1))
+ZEROS = replace(PATRON, pin_check=NO_PIN)
 
 
-def test_what_is_right_for_one_is_no_duress_for_the_other() -> None:
-    """Whose PINs happen to be neighbours types one of them, and calls nobody."""
-    check = pin_check(STRETCHED, Pin("4712"))
-    neighbours = replace(KNOWN, held=replace(NINES, pin_check=check))
+@pytest.mark.parametrize(
+    ("more", "pin", "proved"),
+    [
+        # A pass has its own PIN, and its own under duress: nine goes on to zero.
+        ({"held": NINES}, "8809", Proofs(WRONG, PROVED)),
+        ({"held": NINES}, "8800", Proofs(WRONG, PROVED, duress=True)),
+        ({"held": NINES}, "4711", Proofs(PROVED, WRONG)),
+        ({"held": NINES}, "4712", Proofs(PROVED, WRONG, duress=True)),
+        # Whose PINs happen to be neighbours types one of them, and calls nobody.
+        ({"held": NEIGHBOUR}, "4712", Proofs(PROVED, PROVED)),
+        ({"held": NEIGHBOUR}, "4713", Proofs(WRONG, PROVED, duress=True)),
+        # The library system was asked about the PIN as typed, so that is the patron's.
+        ({"proved": True}, "4712", Proofs(PROVED, PROVED)),
+        ({"proved": True}, None, Proofs(PROVED, PROVED)),
+        ({"proved": True, "held": NINES}, "1111", Proofs(PROVED, WRONG)),
+        # By a learnt PIN that counts no more nothing is proved, whatever the last digit.
+        *(({"patron": OUTDATED}, pin, Proofs(UNKNOWN, UNKNOWN)) for pin in ("4711", "4712")),
+        # Nor without a PIN, neither the patron's right nor the pass's.
+        ({}, None, Proofs(PinProof.NOT_GIVEN, PinProof.NOT_GIVEN)),
+        ({"held": NINES}, None, Proofs(PinProof.NOT_GIVEN, PinProof.NOT_GIVEN)),
+        # The stand-in that is compared with for unknown cards is nobody's PIN.
+        ({"patron": ZEROS}, "4711", Proofs(WRONG, WRONG)),
+    ],
+)
+def test_what_a_pin_proves(more: dict[str, Any], pin: str | None, proved: Proofs) -> None:
+    """Of the patron and of the pass, each by its own or by the one that both have."""
+    typed = None if pin is None else Pin(pin)
 
-    assert proved_by(neighbours, "4712") == Proofs(PROVED, PROVED)
-    assert proved_by(neighbours, "4713") == Proofs(WRONG, PROVED, duress=True)
-
-
-def test_the_library_systems_word_is_never_duress() -> None:
-    """It was asked about the PIN as typed, so that is the patron's."""
-    changed = replace(KNOWN, proved=True)
-
-    assert proved_by(changed, "4712") == Proofs(PROVED, PROVED)
-    assert proofs(changed, None, moment(), duress=True) == Proofs(PROVED, PROVED)
-    assert proved_by(replace(changed, held=NINES), "1111") == Proofs(PROVED, WRONG)
-
-
-def test_a_learnt_pin_that_counts_no_more_is_none_under_duress_either() -> None:
-    """There is nothing to prove by it, whatever the last digit."""
-    outdated = replace(KNOWN, patron=replace(PATRON, pin_until=day(-1)))
-
-    assert proved_by(outdated, "4712") == proved_by(outdated, "4711") == Proofs(UNKNOWN, UNKNOWN)
-
-
-def test_without_a_pin_nothing_is_proved() -> None:
-    """Neither the patron's nor the pass's."""
-    nothing = Proofs(PinProof.NOT_GIVEN, PinProof.NOT_GIVEN)
-
-    assert proofs(KNOWN, None, moment(), duress=True) == nothing
-    assert proofs(replace(KNOWN, held=NINES), None, moment(), duress=True) == nothing
+    assert proofs(replace(KNOWN, **more), typed, moment(), duress=True) == proved
 
 
 @given(keys, pins, pins)
@@ -588,10 +581,3 @@ def test_nothing_proves_whose_pin_is_not_known(typed: Pin) -> None:
     for row in (None, replace(PATRON, pin_check=None)):
         card = replace(KNOWN, patron=row)
         assert proved_by(card, typed.reveal()) == Proofs(UNKNOWN, UNKNOWN)
-
-
-def test_a_sealed_row_of_zeros_is_no_master_key() -> None:
-    """The stand-in that is compared with for unknown cards is nobody's PIN."""
-    zeros = replace(KNOWN, patron=replace(PATRON, pin_check=NO_PIN))
-
-    assert proved_by(zeros, "4711") == Proofs(WRONG, WRONG)
