@@ -22,6 +22,7 @@ from doorctl.services import rights
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import TakenAs
 from doorctl.services.rights import Reach
+from doorctl.services.subject import Named
 from doorctl.store.records import AuditRecords
 from tests.services.branches import (
     ban_card,
@@ -40,6 +41,9 @@ BAN = Ban(0, "smoke", datetime(2026, 1, 1, tzinfo=UTC), None, "staff-7", frozens
 
 CARD_PASS = Pass(0, PassKind.CLEANER, SOME_DAY, SOME_DAY, label="Rengøring A/S")
 CODE_PASS = replace(CARD_PASS, needs_pin=False, code_digits=7)
+PLASTIC, HEALTH = IdentifierKind.CARD, IdentifierKind.CPR
+CARDS = {"card": (PLASTIC, CARD), "as card": (PLASTIC, EITHER), "as CPR": (HEALTH, EITHER)}
+TWO = [(HEALTH, EITHER, "1001"), (PLASTIC, EITHER, "1002")]
 
 
 @pytest.fixture
@@ -51,83 +55,55 @@ def app(tmp_path: Path) -> App:
 class TestBans:
     """A ban holds for whoever the card is."""
 
-    def test_of_a_card_that_the_register_knows_is_of_the_patron(self, app: App) -> None:
-        """So another card of the same patron is banned too."""
-        register(app, (IdentifierKind.CARD, CARD, "1001"))
-        ((banned, reach),) = ban_card(app, CARD, None, BAN)
-
-        assert reach is Reach.PATRON
-        with open_book(app) as book:
-            assert book.bans(bytes(16), "1001") == (banned,)
-            assert book.bans(key(app, IdentifierKind.CARD, CARD), None) == (banned,)
-
     @pytest.mark.parametrize(
-        ("ref", "reach"), [("1001", Reach.PATRON), ("sip2-0f", Reach.THIS_CARD)]
+        ("known", "named", "reaches", "banned"),
+        [
+            # By a card that the register knows the patron is banned, so another of theirs is too.
+            ([(PLASTIC, CARD, "1001")], Named(CARD), [Reach.PATRON], {"1001", "card"}),
+            # Whom the library system gave no number is another one with the next card.
+            ([(PLASTIC, CARD, "sip2-0f")], Named(CARD), [Reach.THIS_CARD], {"sip2-0f", "card"}),
+            # Ten digits that nobody knows are banned as a plastic card and as a health card.
+            ([], Named(EITHER), [Reach.CARD_ALONE] * 2, {"as card", "as CPR"}),
+            # Where one is known nobody is banned twice, and no stranger besides.
+            ([(HEALTH, EITHER, "1001")], Named(EITHER), [Reach.PATRON], {"1001", "as CPR"}),
+            # One patron's card number can be another's CPR number.
+            (TWO, Named(EITHER, taken_as="card"), [Reach.PATRON], {"1002", "as card"}),
+            # A lost register is no reason to keep nobody out.
+            (None, Named(CARD), [Reach.CARD_ALONE], {"card"}),
+            # The library system's own number needs no card, and may look like a CPR number.
+            ([(PLASTIC, CARD, "1001")], Named(None, "1001"), [Reach.PATRON], {"1001"}),
+            ([(PLASTIC, CARD, EITHER)], Named(None, EITHER), [Reach.PATRON], {EITHER}),
+            # It is said that nobody has it now: a ban of a mistyped one keeps nobody out.
+            ([], Named(None, "1001"), [Reach.NOT_YET], {"1001"}),
+        ],
     )
-    def test_says_whether_it_holds_for_a_card_to_come(
-        self, ref: str, reach: Reach, app: App
+    def test_is_of_the_patron_where_the_register_knows_them(
+        self,
+        known: list[tuple[IdentifierKind, str, str]] | None,
+        named: Named,
+        reaches: list[Reach],
+        banned: set[str],
+        app: App,
     ) -> None:
-        """A patron whom the library system gave no number is another one with the next card."""
-        register(app, (IdentifierKind.CARD, CARD, ref))
+        """Else of the card alone; it is said whether it holds for a card to come."""
+        if known is None:
+            app.storage.patrons_db.unlink()
+        else:
+            register(app, *known)
+        made = rights.ban(app, rights.whose(app, named), BAN)
 
-        assert ban_card(app, CARD, None, BAN)[0][1] is reach
-
-    def test_of_ten_digits_that_nobody_knows_is_of_both_readings(self, app: App) -> None:
-        """Swiped as a plastic card or as a health card, it is banned."""
-        banned = ban_card(app, EITHER, None, BAN)
-
-        assert [reach for _, reach in banned] == [Reach.CARD_ALONE] * 2
+        assert [reach for _, reach in made] == reaches
         with open_book(app) as book:
-            for kind in (IdentifierKind.CARD, IdentifierKind.CPR):
-                assert len(book.bans(key(app, kind, EITHER), None)) == 1
-
-    def test_of_ten_digits_is_of_the_reading_that_is_known(self, app: App) -> None:
-        """Nobody is banned twice, and no stranger besides."""
-        register(app, (IdentifierKind.CPR, EITHER, "1001"))
-        ((_, reach),) = ban_card(app, EITHER, None, BAN)
-
-        assert reach is Reach.PATRON
-        with open_book(app) as book:
-            assert book.bans(key(app, IdentifierKind.CARD, EITHER), None) == ()
+            found = {name: book.bans(key(app, *card), None) for name, card in CARDS.items()}
+            found |= {ref: book.bans(bytes(16), ref) for ref in ("1001", "1002", "sip2-0f", EITHER)}
+        assert {name for name, bans in found.items() if bans} == banned
+        assert {ban for bans in found.values() for ban in bans} == {ban for ban, _ in made}
 
     def test_of_a_number_that_is_two_patrons_is_refused_until_it_is_said(self, app: App) -> None:
-        """One patron's card number can be another's CPR number."""
-        register(
-            app,
-            (IdentifierKind.CPR, EITHER, "1001"),
-            (IdentifierKind.CARD, EITHER, "1002"),
-        )
+        """As what it was meant."""
+        register(app, *TWO)
         with pytest.raises(InputError, match="--as"):
             ban_card(app, EITHER, None, BAN)
-        ban_card(app, EITHER, "card", BAN)
-
-        with open_book(app) as book:
-            assert book.bans(bytes(16), "1001") == ()
-            assert len(book.bans(bytes(16), "1002")) == 1
-
-    def test_without_a_register_the_card_is_banned(self, app: App) -> None:
-        """A lost register is no reason to keep nobody out."""
-        app.storage.patrons_db.unlink()
-        ((_, reach),) = ban_card(app, CARD, None, BAN)
-
-        assert reach is Reach.CARD_ALONE
-
-    def test_of_a_patron_needs_no_card(self, app: App) -> None:
-        """The library system's own number will do."""
-        register(app, (IdentifierKind.CARD, CARD, "1001"))
-        banned, reach = ban_patron(app, "1001", BAN)
-
-        assert reach is Reach.PATRON
-        with open_book(app) as book:
-            assert book.bans(bytes(16), "1001") == (banned,)
-
-    def test_of_a_number_that_nobody_has_holds_once_somebody_has(self, app: App) -> None:
-        """It is said that nobody has it now: a ban of a mistyped number keeps nobody out."""
-        banned, reach = ban_patron(app, "1001", BAN)
-
-        assert reach is Reach.NOT_YET
-        with open_book(app) as book:
-            assert book.bans(bytes(16), "1001") == (banned,)
 
     @pytest.mark.parametrize(
         "ref", [EITHER, CPR, "01 01 70 1234", "610170.1234", "0101701234AB", "Anna And", "1" * 65]
@@ -145,12 +121,6 @@ class TestBans:
         assert ref not in str(refusal.value)
         assert ref.encode() not in app.storage.branch_db.read_bytes()
         assert rights.every_ban(app) == ()
-
-    def test_a_library_systems_number_may_look_like_a_cpr_number(self, app: App) -> None:
-        """Where the register knows it as one, it is one."""
-        register(app, (IdentifierKind.CARD, CARD, EITHER))
-
-        assert ban_patron(app, EITHER, BAN)[1] is Reach.PATRON
 
     @pytest.mark.parametrize(("typed", "taken_as"), [("x", None), (CARD, "cpr"), (CPR, "card")])
     def test_of_no_number_is_refused(self, typed: str, taken_as: TakenAs | None, app: App) -> None:
