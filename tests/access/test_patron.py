@@ -203,67 +203,38 @@ def test_what_is_called_weak_stays_small() -> None:
     assert len(weak_ones(CPR, CARD)) == 224
 
 
-@pytest.mark.parametrize(
-    "pin",
-    [
-        *("1234", "7890", "9012", "4321", "0987", "2109"),
-        *("0000", "9999", "1212", "6969", "1122", "0099"),
-    ],
-)
-def test_what_everybody_guesses_is_weak(pin: str) -> None:
-    """Runs up and down, over the zero as well, and repeats need no card."""
-    assert weak(Pin(pin), ())
+BORN = date(1968, 3, 2)
 
 
 @pytest.mark.parametrize(
-    "pin",
+    ("pins", "known", "birthday", "is_weak"),
     [
-        *("0203", "0302", "0268", "6802", "0368", "6803", "1968", "2068"),
-        *("2036", "3681", "6812", "8123", "1237"),
+        # The birthday in each order, both centuries, and whatever stands together, the end too.
+        ("0203 0302 0268 6802 0368 6803 1968 2068", (CPR,), None, True),
+        ("2036 3681 6812 8123 1237", (CPR,), None, True),
+        # A branch may ask for up to 12 digits.
+        ("020368 680302 021968 19680302 02032068 0203681", (CPR,), None, True),
+        ("123456789012 70707 1112222", (CPR,), None, True),
+        # The end of a card's number is printed on it, and weak for that card only.
+        ("5689", (CARD,), None, True),
+        ("4568", (Identifier(IdentifierKind.CARD, "3000045AB68"),), None, True),
+        ("5689", (CPR,), None, False),
+        # A patron with a plastic card only has a birthday too, where the library system knows it.
+        ("0203", (CARD,), BORN, True),
+        ("0203", (CARD,), None, False),
+        # 60 is added to a replacement number's day: both what is printed and the day are weak.
+        ("6203 0203", (Identifier(IdentifierKind.CPR, "6203681237"),), None, True),
+        # What stands in no row is nobody's business.
+        ("4711 0815 2580 3021", (CPR, CARD), BORN, False),
     ],
 )
-def test_what_a_cpr_number_gives_away_is_weak(pin: str) -> None:
-    """The birthday in each order, both centuries, and whatever stands together, the end too."""
-    assert weak(Pin(pin), (CPR,))
-
-
-def test_the_end_of_a_card_number_is_weak_for_that_card_only() -> None:
-    """It is printed on the card."""
-    assert weak(Pin("5689"), (CARD,))
-    assert weak(Pin("4568"), (Identifier(IdentifierKind.CARD, "3000045AB68"),))
-    assert not weak(Pin("5689"), (CPR,))
-
-
-def test_a_birthday_of_the_library_system_counts_without_a_cpr_number() -> None:
-    """A patron with a plastic card only has a birthday too."""
-    assert weak(Pin("0203"), (CARD,), date(1968, 3, 2))
-    assert not weak(Pin("0203"), (CARD,))
-
-
-def test_a_replacement_number_has_the_birthday_of_its_holder() -> None:
-    """60 is added to its day: both what is printed and the day itself are weak."""
-    replacement = Identifier(IdentifierKind.CPR, "6203681237")
-
-    assert weak(Pin("6203"), (replacement,))
-    assert weak(Pin("0203"), (replacement,))
-
-
-@pytest.mark.parametrize(
-    "pin",
-    [
-        *("020368", "680302", "021968", "19680302", "02032068", "0203681"),
-        *("123456789012", "70707", "1112222"),
-    ],
-)
-def test_longer_pins_are_judged_by_the_same_rules(pin: str) -> None:
-    """A branch may ask for up to 12 digits."""
-    assert weak(Pin(pin), (CPR,))
-
-
-@pytest.mark.parametrize("pin", ["4711", "0815", "2580", "3021"])
-def test_other_pins_are_not_weak(pin: str) -> None:
-    """What stands in no row is nobody's business."""
-    assert not weak(Pin(pin), (CPR, CARD), date(1968, 3, 2))
+def test_what_is_easy_to_guess_of_somebody(
+    pins: str, known: tuple[Identifier, ...], birthday: date | None, *, is_weak: bool
+) -> None:
+    """By what stands on their cards, and by their birthday."""
+    assert [weak(Pin(pin), known, birthday) for pin in pins.split()] == [is_weak] * len(
+        pins.split()
+    )
 
 
 @given(digits, st.lists(cprs, max_size=3), st.lists(cards, max_size=3), st.none() | st.dates())

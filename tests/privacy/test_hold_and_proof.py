@@ -83,24 +83,14 @@ def test_a_limit_itself_is_allowed(edge: Hold) -> None:
         (replace(ASKED, reason="two\nlines"), "reason"),
         (replace(ASKED, since=datetime(1, 1, 1, tzinfo=UTC)), "no time"),
         (replace(ASKED, until=datetime(2026, 9, 1)), "no time"),  # noqa: DTZ001 - as it is refused
-    ],
-)
-def test_what_makes_no_sense_is_refused(asked: Hold, why: str) -> None:
-    """A hold is bounded, has a reason, and is for what has happened and is still there."""
-    with pytest.raises(InputError, match=why):
-        accepted(asked, at(NOON), RETENTION)
-
-
-@pytest.mark.parametrize(
-    ("asked", "why"),
-    [
+        # Nobody's number stands in it, whichever way it comes, and is not repeated.
         (replace(ASKED, case="010170-1234"), "may be a CPR number"),
         (replace(ASKED, case="case 31/12/70 (1234)"), "may be a CPR number"),
         (replace(ASKED, reason="card 3000001234"), "8 or more digits in a row"),
     ],
 )
-def test_nobodys_number_stands_in_a_hold(asked: Hold, why: str) -> None:
-    """Neither as the case nor in the reason, whichever way it comes; it is not repeated."""
+def test_what_makes_no_sense_is_refused(asked: Hold, why: str) -> None:
+    """A hold is bounded, has a reason, and is for what has happened and is still there."""
     with pytest.raises(InputError, match=why) as caught:
         accepted(asked, at(NOON), RETENTION)
     assert "1234" not in str(caught.value)
@@ -176,33 +166,29 @@ def test_a_clean_proof_found_all_that_may_be_there_and_nothing_else() -> None:
     assert proof.clean
 
 
-@pytest.mark.parametrize("left", [OLD, CANARIES.of((NOON - 31 * DAY).date())])
-def test_a_trace_that_is_left_is_counted(left: bytes) -> None:
-    """A row key that was just deleted, or a canary of a day long ago that nobody stored."""
-    proof = proved(TODAY, left)
+@pytest.mark.parametrize(
+    ("there", "changes", "residue", "clean"),
+    [
+        # A row key that was just deleted, or a canary of a day long ago that nobody stored.
+        ([TODAY, OLD], {}, 1, False),
+        ([TODAY, CANARIES.of((NOON - 31 * DAY).date())], {}, 1, False),
+        # A search that sees no canary read the wrong files, or none.
+        ([], {}, 0, False),
+        # A purge that was not complete is not proved, whatever the search says.
+        ([TODAY], {"report": replace(REPORT, checkpoint=(1, 75, 0))}, 0, False),
+        # A visit that a clock dated ahead would stay until that time comes.
+        ([TODAY], {"report": replace(REPORT, ahead=1)}, 0, False),
+        # A patron's first visit after a month may fall between the purge and the search.
+        ([TODAY, OLD], {"came_again": frozenset({OLD})}, 0, True),
+    ],
+)
+def test_what_is_proved(
+    there: list[bytes], changes: dict[str, Any], residue: int, *, clean: bool
+) -> None:
+    """What is left is counted; only a whole purge and a search that sees are clean."""
+    proof = proved(*there, **changes)
 
-    assert proof.residue == 1
-    assert not proof.clean
-
-
-def test_a_search_that_sees_no_canary_proves_nothing() -> None:
-    """Then it read the wrong files, or none."""
-    assert not proved().clean
-
-
-def test_a_purge_that_was_not_complete_is_not_proved() -> None:
-    """Whatever the search says."""
-    assert not proved(TODAY, report=replace(REPORT, checkpoint=(1, 75, 0))).clean
-
-
-def test_a_visit_that_lies_after_now_is_not_proved_to_go() -> None:
-    """A clock that was ahead has dated it: it would stay until that time comes."""
-    assert not proved(TODAY, report=replace(REPORT, ahead=1)).clean
-
-
-def test_whoever_came_again_meanwhile_is_no_residue() -> None:
-    """A patron's first visit after a month may fall between the purge and the search."""
-    assert proved(TODAY, OLD, came_again=frozenset({OLD})).clean
+    assert (proof.residue, proof.clean) == (residue, clean)
 
 
 def test_a_canary_that_a_hold_keeps_is_no_residue() -> None:
