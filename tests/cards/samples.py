@@ -21,6 +21,7 @@ TRACK_3 = b";01" + b"0123456789" * 10 + b"?"
 STRIPE = b"%" + TRACK_1 + b"?;" + TRACK_2 + b"?"
 
 PIN_LENGTH = 4
+EARLY_S = 0.001
 
 
 HEALTH_CARD = CardRead((cpr("0101702345"),))
@@ -84,6 +85,28 @@ def readings_of(
         caller.receive(chunk, 0.0)
     caller.wait()
     return caller.readings
+
+
+Timed = list[tuple[float, bytes]]
+Told = list[tuple[float, Reading]]
+
+
+def told_when(sent: Timed, caller: Caller) -> Told:
+    """Return at which second what is told of bytes that come at theirs: at no deadline too early.
+
+    Bytes that come at a deadline tell the time themselves.
+    """
+    noted: Told = []
+    for now_s, data in [*sent, (60.0, b"")]:
+        while (due_s := caller.reader.deadline_s) is not None and due_s < now_s:
+            caller.pass_time(due_s - EARLY_S)
+            assert len(caller.readings) == len(noted)
+            caller.pass_time(due_s)
+            noted += [(round(due_s, 6), reading) for reading in caller.readings[len(noted) :]]
+        caller.receive(data, now_s)
+        noted += [(round(now_s, 6), reading) for reading in caller.readings[len(noted) :]]
+    assert caller.reader.deadline_s is None
+    return noted
 
 
 def byte_by_byte(data: bytes) -> Iterable[bytes]:

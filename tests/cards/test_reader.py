@@ -30,8 +30,11 @@ from tests.cards.samples import (
     TRACK_2,
     TRACK_3,
     Caller,
+    Timed,
+    Told,
     byte_by_byte,
     readings_of,
+    told_when,
 )
 
 LINE_1 = b"%" + TRACK_1 + b"?\r"
@@ -143,7 +146,7 @@ def test_the_rest_of_an_endless_line_is_not_looked_at_one_by_one() -> None:
 IDLE, TICK = FRAME_IDLE_S, 0.01
 CARD = b"3000001234"
 
-TIMELINES: dict[str, tuple[list[tuple[float, bytes]], list[tuple[float, Reading]]]] = {
+TIMELINES: dict[str, tuple[Timed, Told]] = {
     "half a swipe is cut off": ([(1.0, STRIPE[:50])], [(1.0 + IDLE, CUT_OFF)]),
     "time may pass with the next bytes": (
         [(1.0, STRIPE[:50]), (1.0 + IDLE, CARD + b"\r")],
@@ -189,22 +192,9 @@ TIMELINES: dict[str, tuple[list[tuple[float, bytes]], list[tuple[float, Reading]
 
 
 @pytest.mark.parametrize(("sent", "told"), TIMELINES.values(), ids=TIMELINES)
-def test_what_is_told_at_which_time(
-    sent: list[tuple[float, bytes]], told: list[tuple[float, Reading]]
-) -> None:
+def test_what_is_told_at_which_time(sent: Timed, told: Told) -> None:
     """At its deadline and not before."""
-    caller, noted = Caller(), list[tuple[float, Reading]]()
-    for now_s, data in [*sent, (60.0, b"")]:
-        while (due_s := caller.reader.deadline_s) is not None and due_s < now_s:
-            caller.pass_time(due_s - TICK)
-            assert len(caller.readings) == len(noted)
-            caller.pass_time(due_s)
-            noted += [(due_s, reading) for reading in caller.readings[len(noted) :]]
-        caller.receive(data, now_s)
-        noted += [(now_s, reading) for reading in caller.readings[len(noted) :]]
-
-    assert [(round(at_s, 6), reading) for at_s, reading in noted] == told
-    assert caller.reader.deadline_s is None
+    assert told_when(sent, Caller()) == told
 
 
 @pytest.mark.parametrize("before", [LINE_2[:20], LINE_1, b"x" * 300, LINE_2 * 2])

@@ -18,9 +18,12 @@ from tests.cards.samples import (
     TRACK_1,
     TRACK_2,
     Caller,
+    Timed,
+    Told,
     byte_by_byte,
     pressed,
     readings_of,
+    told_when,
 )
 from tests.fakes.cards import cpr, plastic
 
@@ -44,29 +47,52 @@ def test_a_card_and_its_pin_in_one_write_are_told_in_order() -> None:
         assert readings == [PLASTIC_CARD, *pressed("4711")]
 
 
-def test_a_typed_key_is_told_before_the_next_one() -> None:
-    """A person types no two keys within 30 ms, so each is told before the next comes."""
-    caller = awaiting()
-    for number, key in enumerate(byte_by_byte(b"47*1")):
-        caller.receive(key, number * BURST_GAP_S)
-        assert len(caller.readings) == number
-    caller.pass_time(4 * BURST_GAP_S)
-
-    assert caller.readings == pressed("47*1")
+def at(seconds: float, *readings: Reading) -> Told:
+    """Return readings that are told at one time."""
+    return [(round(seconds, 6), reading) for reading in readings]
 
 
-def test_a_burst_of_keys_is_told_when_it_is_over() -> None:
-    """All of them after 30 ms of quiet."""
-    caller = awaiting()
-    caller.receive(b"4711", 1.0)
-    assert caller.readings == []
-    assert caller.reader.deadline_s == 1.0 + BURST_GAP_S
+FOUR, SEVEN, ONE, STAR = pressed("471*")
+GAP = BURST_GAP_S
 
-    caller.pass_time(1.0 + BURST_GAP_S - 0.001)
-    assert caller.readings == []
-    caller.pass_time(1.0 + BURST_GAP_S)
-    assert caller.readings == pressed("4711")
-    assert caller.reader.deadline_s is None
+TIMELINES: dict[str, tuple[Timed, Told]] = {
+    "a person types no two keys within 30 ms, so each is told before the next one": (
+        [(0.0, b"4"), (GAP, b"7"), (2 * GAP, b"*"), (3 * GAP, b"1")],
+        [*at(GAP, FOUR), *at(2 * GAP, SEVEN), *at(3 * GAP, STAR), *at(4 * GAP, ONE)],
+    ),
+    "a burst of keys is told when it is over": ([(1.0, b"4711")], at(1.0 + GAP, *pressed("4711"))),
+    "keys that nobody awaits any longer vanish": ([(0.0, b"471199")], at(GAP, *pressed("4711"))),
+    "USB chips hand over every 16 ms, and a barcode is one burst": (
+        [(0.0, b"010"), (0.016, b"1701"), (0.032, b"234"), (0.048, b"\r")],
+        at(0.048, BARCODE),
+    ),
+    "keys just before a stripe stay keys; its own digits are none": (
+        [(0.0, b"47" + STRIPE + b"\r")],
+        at(0.0, FOUR, SEVEN, HEALTH_CARD),
+    ),
+    "nor behind an STX": (
+        [(0.0, b"47\x02" + STRIPE + b"\r")],
+        at(0.0, FOUR, SEVEN, HEALTH_CARD),
+    ),
+    "a PIN's last digit does not come from somebody else's barcode": (
+        [(0.0, b"4"), (1.0, b"7"), (2.0, b"1"), (5.0, b"0101701234\r")],
+        [*at(GAP, FOUR), *at(1.0 + GAP, SEVEN), *at(2.0 + GAP, ONE), *at(5.0, BARCODE)],
+    ),
+    "more than one byte behind an ETX is no LRC, whatever was typed before": (
+        [(0.0, b"7"), (1.0, b"\x023000001234\x034711")],
+        [*at(GAP, SEVEN), *at(1.0, PLASTIC_CARD), *at(1.0 + GAP, *pressed("4711"))],
+    ),
+    "a worn card in the middle of an entry is told, and the keys too": (
+        [(0.0, b"%" + TRACK_1 + b"?\r"), (FRAME_IDLE_S - 0.01, b"4")],
+        at(FRAME_IDLE_S - 0.01 + GAP, FOUR, ONLY_TRACK_1),
+    ),
+}
+
+
+@pytest.mark.parametrize(("sent", "told"), TIMELINES.values(), ids=TIMELINES)
+def test_what_is_told_in_an_entry_at_which_time(sent: Timed, told: Told) -> None:
+    """Each key once it is certain that it is one, and no later."""
+    assert told_when(sent, awaiting()) == told
 
 
 @pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n", b"\x03"])
@@ -77,15 +103,6 @@ def test_a_line_end_after_keys_is_no_reading(keys: str, end: bytes) -> None:
     caller.receive(keys.encode() + end, 0.0)
 
     assert caller.readings == pressed(keys)[:4]
-
-
-def test_a_barcode_in_bundles_is_still_one_burst() -> None:
-    """USB chips hand over every 16 ms."""
-    caller = awaiting()
-    for number, bundle in enumerate((b"010", b"1701", b"234", b"\r")):
-        caller.receive(bundle, number * 0.016)
-
-    assert caller.readings == [BARCODE]
 
 
 MANY = "123456789012345"
@@ -129,25 +146,6 @@ def test_what_is_read_where_no_keys_are_awaited(sent: bytes, read: list[Reading]
     assert readings_of(sent, carries_keys=True) == read
 
 
-@pytest.mark.parametrize("start", [b"", b"\x02"])
-def test_a_stripe_in_the_middle_of_an_entry_is_a_card(start: bytes) -> None:
-    """Keys pressed just before it stay keys; its own digits are none."""
-    caller = awaiting()
-    caller.receive(b"47" + start + STRIPE + b"\r", 0.0)
-
-    assert caller.readings == [*pressed("47"), HEALTH_CARD]
-
-
-def test_a_barcodes_first_digit_is_never_the_last_of_a_pin() -> None:
-    """After three digits of somebody's PIN the fourth does not come from somebody else's card."""
-    caller = awaiting()
-    for number, key in enumerate(byte_by_byte(b"471")):
-        caller.receive(key, float(number))
-    caller.receive(b"0101701234\r", 5.0)
-
-    assert caller.readings == [*pressed("471"), BARCODE]
-
-
 @pytest.mark.parametrize(
     "keys", [b"4", b"4711", b"#", b"*", b"4711#", b"*4711*", b"1#2*3#4*", b"#" * MAX_KEYS]
 )
@@ -167,35 +165,6 @@ def test_an_lrc_that_is_a_key_byte_is_no_key(lrc: bytes) -> None:
     caller.pass_time(9.0)
 
     assert caller.readings == [HEALTH_CARD, *pressed("4711")]
-
-
-def test_a_pin_in_one_write_behind_an_etx_keeps_its_first_key() -> None:
-    """More than one byte is no LRC, whatever was typed before."""
-    caller = awaiting()
-    caller.receive(b"9", 0.0)
-    caller.receive(b"\x023000001234\x034711", 1.0)
-    caller.wait()
-
-    assert caller.readings == [*pressed("9"), PLASTIC_CARD, *pressed("4711")]
-
-
-def test_keys_do_not_end_the_hold_of_a_track_1() -> None:
-    """A worn card in the middle of an entry is told, and the keys too."""
-    caller = awaiting()
-    caller.receive(b"%" + TRACK_1 + b"?\r", 0.0)
-    caller.receive(b"4", FRAME_IDLE_S - 0.01)
-    caller.wait()
-
-    assert caller.readings == [*pressed("4"), ONLY_TRACK_1]
-
-
-def test_an_entry_that_is_over_leaves_no_keys_behind() -> None:
-    """Keys held back when nobody awaits them any longer vanish."""
-    caller = awaiting()
-    caller.receive(b"471199", 0.0)
-    caller.wait()
-
-    assert caller.readings == pressed("4711")
 
 
 def test_a_lost_line_forgets_keys() -> None:
