@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
-from typing import Any, Protocol
+from typing import Any, Generic, TypeVar
 
 from doorctl.access.patron import SealedRow
 from doorctl.demo.door import Line, shipped
@@ -19,8 +19,8 @@ from tests.e2e.door import Door, until
 from tests.e2e.people import Person
 from tests.fakes.cards import sealed
 from tests.sources import fbs_server, sip2_server
-from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known
-from tests.sources.sip2_server import INSTITUTION, Sip2Patron, Sip2Script
+from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript
+from tests.sources.sip2_server import INSTITUTION, Sip2Script
 from tests.web.branch import Branch, row
 from tests.web.certificates import Authority
 
@@ -46,70 +46,39 @@ STRANGERS = [Person(f"300000991{last}", "5050") for last in range(9)]
 ROW = {"birthday": "1970-01-01", "resident": True}
 
 
-class Peer(Protocol):
-    """A library system that a branch asks."""
-
-    settings: tuple[str, ...]
-
-    def know(self, person: Person) -> None:
-        """Register somebody."""
-
-    def asked(self) -> int:
-        """Return how many questions about a PIN arrived."""
-
-
-class _FbsWithFilePassword(FbsScript):
-    """Takes the password that can stand in a password file."""
-
-    def _login(self, account: object) -> fbs_server.Reply:
-        ours = account == ACCOUNT | {"password": PASSWORD}
-        return super()._login(ACCOUNT if ours else account)
+ScriptT = TypeVar("ScriptT", FbsScript, Sip2Script)
 
 
 @dataclass
-class Fbs:
-    """FBS on loopback."""
+class Peer(Generic[ScriptT]):
+    """A library system on loopback that a branch asks."""
 
     settings: tuple[str, ...]
-    script: FbsScript
+    script: ScriptT
     ended: threading.Event = field(default_factory=threading.Event)
 
     def know(self, person: Person) -> None:
         """Register somebody."""
-        patron_id = 5001 + len(self.script.patrons)
-        self.script.patrons[person.number] = Known(person.pin, patron_id, row=dict(ROW))
+        self.script.know(person.number, person.pin)
 
     def asked(self) -> int:
         """Return how many questions about a PIN arrived."""
-        return self.script.paths().count("v9")
+        return self.script.asked()
 
     def hang(self, _writer: object = None) -> None:
         """Take a question and say nothing until the end."""
         self.ended.wait(HELD_S)
 
 
-@dataclass
-class Sip2:
-    """A SIP2 server on loopback, over TLS."""
-
-    settings: tuple[str, ...]
-    script: Sip2Script
-
-    def know(self, person: Person) -> None:
-        """Register somebody."""
-        self.script.patrons[person.number] = Sip2Patron(person.pin, more=b"PB19700101|PCVOKSEN|")
-
-    def asked(self) -> int:
-        """Return how many questions about a PIN arrived."""
-        return sum(frame.startswith(b"63") for frame in self.script.frames)
+Fbs = Peer[FbsScript]
 
 
 @contextmanager
 def fbs(directory: Path, timeout_s: float = PATIENT_S) -> Iterator[Fbs]:
     """Serve FBS until the end of the block."""
-    script = _FbsWithFilePassword()
+    script = FbsScript()
     with fbs_server.serving(script) as url:
-        peer = Fbs(_settings(directory, "fbs", url, AGENCY, timeout_s), script)
+        peer = Peer(_settings(directory, "fbs", url, AGENCY, timeout_s), script)
         try:
             yield peer
         finally:
@@ -117,7 +86,7 @@ def fbs(directory: Path, timeout_s: float = PATIENT_S) -> Iterator[Fbs]:
 
 
 @contextmanager
-def sip2s(directory: Path) -> Iterator[Sip2]:
+def sip2s(directory: Path) -> Iterator[Peer[Sip2Script]]:
     """Serve SIP2 over TLS."""
     authority = Authority(directory, "lms-ca")
     context = SSLContext(PROTOCOL_TLS_SERVER)
@@ -127,7 +96,7 @@ def sip2s(directory: Path) -> Iterator[Sip2]:
         url = f"sip2s://127.0.0.1:{port}"
         settings = _settings(directory, "sip2", url, INSTITUTION, PATIENT_S)
         more = (f"lms.ca_file={authority.path}", 'lms.resident_classes=["VOKSEN"]')
-        yield Sip2((*settings, *more), script)
+        yield Peer((*settings, *more), script)
 
 
 class AskingBranch(Branch):

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def library(tmp_path: Path) -> Iterator[Fbs]:
         yield peer
 
 
-PEERS: dict[str, Callable[..., AbstractContextManager[Peer]]] = {"fbs": fbs, "sip2s": sip2s}
+PEERS: dict[str, Callable[..., AbstractContextManager[Peer[Any]]]] = {"fbs": fbs, "sip2s": sip2s}
 
 
 @pytest.mark.parametrize("kind", PEERS)

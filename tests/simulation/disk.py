@@ -11,20 +11,13 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from doorctl.access.calendar import StoredCalendar
-from doorctl.access.day import Override
 from doorctl.access.messages import Closed, Opened
-from doorctl.access.patron import Applied, Patron, SealedRow
-from doorctl.access.rights import Ban
-from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.access.patron import Applied, SealedRow
 from doorctl.core.errors import StoreError
-from doorctl.core.moments import KeptReadings
-from doorctl.privacy.statistics import HourCount
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
@@ -135,6 +128,25 @@ class Disk:
             file.write(self.rng.randbytes(self.rng.randrange(1, 5000)))
 
 
+def failing(name: str, method: Callable[..., T]) -> Callable[..., T]:
+    """Return a method of a store on that disk, before which a call may fail."""
+
+    def call(self: Any, *arguments: Any) -> T:
+        self.disk.strike(name, "read")
+        return method(self, *arguments)
+
+    return call
+
+
+def writing(name: str, method: Callable[..., T]) -> Callable[..., T]:
+    """Return a method of a store on that disk, around which the power may be cut."""
+
+    def call(self: Any, *arguments: Any) -> T:
+        return cast("T", self.disk.around(name, "write", lambda: method(self, *arguments)))
+
+    return call
+
+
 class SimVisits(RetriedVisits):
     """The door log on that disk; tells `stored` of what is on record.
 
@@ -149,7 +161,7 @@ class SimVisits(RetriedVisits):
         closed: Callable[[int, str, bytes | None], None],
     ) -> None:
         super().__init__(disk.path(VISITS))
-        self._disk = disk
+        self.disk = disk
         self._told = (opened, closed)
         self._numbers: dict[int, int] = {}
 
@@ -161,7 +173,7 @@ class SimVisits(RetriedVisits):
             self._numbers[opened.attempt] = opened.attempt + (self._shift or 0)
             self._told[0](self._numbers[opened.attempt], opened.row_key)
 
-        self._disk.around(VISITS, "open", do)
+        self.disk.around(VISITS, "open", do)
 
     def close_attempt(self, closed: Closed) -> None:
         """Record how an attempt ended, or fail."""
@@ -170,77 +182,32 @@ class SimVisits(RetriedVisits):
             super(SimVisits, self).close_attempt(closed)
             self._told[1](self._numbers[closed.attempt], closed.reason.value, closed.row_key)
 
-        self._disk.around(VISITS, "close", do)
+        self.disk.around(VISITS, "close", do)
 
-    def keep_clock(self, kept: KeptReadings) -> None:
-        """Store what the next process has to know of the clock, or fail."""
-        self._disk.around(VISITS, "clock", lambda: super(SimVisits, self).keep_clock(kept))
-
-    def add_counts(self, counts: Iterable[HourCount]) -> None:
-        """Count, or fail."""
-        self._disk.around(VISITS, "count", lambda: super(SimVisits, self).add_counts(counts))
-
-    def card_throttle(self, row_key: bytes) -> CardThrottle:
-        """Return a card's failures, or fail."""
-        self._disk.strike(VISITS, "read")
-        return super().card_throttle(row_key)
-
-    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
-        """Return how many wrong PINs are on record, or fail."""
-        self._disk.strike(VISITS, "read")
-        return super().wrong_pins(row_key, patron_ref)
-
-    def reader_throttle(self) -> ReaderThrottle:
-        """Return the reader's bucket, or fail."""
-        self._disk.strike(VISITS, "read")
-        return super().reader_throttle()
-
-    def delete_before(self, cutoff: datetime) -> int:
-        """Delete what is from before a UTC time, or fail."""
-        return self._disk.around(
-            VISITS, "delete", lambda: super(SimVisits, self).delete_before(cutoff)
-        )
-
-    def compact(self) -> tuple[int, int, int]:
-        """Rewrite the file, or fail."""
-        return self._disk.around(VISITS, "compact", super().compact)
+    keep_clock = writing(VISITS, RetriedVisits.keep_clock)
+    add_counts = writing(VISITS, RetriedVisits.add_counts)
+    delete_before = writing(VISITS, RetriedVisits.delete_before)
+    compact = writing(VISITS, RetriedVisits.compact)
+    card_throttle = failing(VISITS, RetriedVisits.card_throttle)
+    wrong_pins = failing(VISITS, RetriedVisits.wrong_pins)
+    reader_throttle = failing(VISITS, RetriedVisits.reader_throttle)
 
 
 class SimPatrons(PatronCache):
     """The patron cache on that disk, as the door reads it."""
 
     disk: Disk
-
-    def find(self, row_key: bytes) -> Patron | None:
-        """Return a row, or fail."""
-        self.disk.strike(PATRONS, "read")
-        return super().find(row_key)
-
-    def version(self) -> int:
-        """Return the version, or fail."""
-        self.disk.strike(PATRONS, "")
-        return super().version()
+    find = failing(PATRONS, PatronCache.find)
+    version = failing(PATRONS, PatronCache.version)
 
 
 class SimBranch(BranchRecords):
     """``branch.db`` on that disk, as the door reads it."""
 
     disk: Disk
-
-    def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
-        """Return bans, or fail."""
-        self.disk.strike(BRANCH, "read")
-        return super().bans(row_key, patron_ref)
-
-    def calendar(self) -> StoredCalendar:
-        """Return the hours, or fail."""
-        self.disk.strike(BRANCH, "read")
-        return super().calendar()
-
-    def override(self) -> Override | None:
-        """Return the mode set by hand, or fail."""
-        self.disk.strike(BRANCH, "read")
-        return super().override()
+    bans = failing(BRANCH, BranchRecords.bans)
+    calendar = failing(BRANCH, BranchRecords.calendar)
+    override = failing(BRANCH, BranchRecords.override)
 
 
 class SimRegister(PatronCacheWriter):

@@ -14,7 +14,7 @@ from typing import Any
 from tests.sources.http_server import Raw, Request, answering
 
 AGENCY = "DK-773000"
-ACCOUNT = {"username": "doorctl-oest", "password": "a password of a branch"}
+ACCOUNT = {"username": "doorctl-oest", "password": "a-password-of-a-branch"}
 LOGIN = f"/rest/external/v1/{AGENCY}/authentication/login"
 AUTHENTICATE = f"/rest/external/{AGENCY}/patrons/authenticate/v9"
 PERSON = re.compile(rf"/rest/external/{AGENCY}/patrons/person/([0-9]+)/v4")
@@ -74,6 +74,16 @@ class FbsScript:
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
     sessions: dict[str, int] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
+        """Register a patron, born in 1970."""
+        blocks = [{"blockedReason": "O", "blockedSince": "2026-01-02", "message": ""}]
+        row: dict[str, object] = {"resident": resident, "blockStatus": blocks if lost else None}
+        self.patrons[number] = Known(pin, 1001 + len(self.patrons), row=row)
+
+    def asked(self) -> int:
+        """Return how many questions about a PIN arrived."""
+        return self.paths().count("v9")
 
     def paths(self) -> list[str]:
         """Return the last word of each path that was asked for, in order."""

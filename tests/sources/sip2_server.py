@@ -60,6 +60,16 @@ class Sip2Script:
     raw: Callable[[Any], object] | None = None
     frames: list[bytes] = field(default_factory=list)
 
+    def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
+        """Register a patron, born in 1970."""
+        flags = "    Y         " if lost else " " * 14
+        more = b"PB19700101|PC%s|" % (b"VOKSEN" if resident else b"GAEST")
+        self.patrons[number] = Sip2Patron(pin, flags=flags, more=more)
+
+    def asked(self) -> int:
+        """Return how many questions about a PIN arrived."""
+        return sum(frame.startswith(b"63") for frame in self.frames)
+
     def answer(self, frame: bytes) -> bytes:
         """Return the bytes that answer one frame."""
         sequence = frame[-7:-6]

@@ -24,7 +24,7 @@ from doorctl.sources.library import FbsLibrary, Sip2Library
 from tests.fakes.clock import FakeClock
 from tests.fakes.library import FakeLibrarySystem, registered
 from tests.sources import fbs_server, sip2_server
-from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known
+from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript
 from tests.sources.http_server import free_port
 from tests.sources.sip2_server import INSTITUTION, Sip2Patron, Sip2Script
 from tests.web.certificates import Authority
@@ -113,18 +113,26 @@ class FakeStage(Stage):
 
 
 @dataclass
-class FbsStage(Stage):
-    """The adapter and the stand-in that it asks."""
+class ServerStage(Stage):
+    """An adapter and the stand-in that it asks."""
 
-    system: FbsLibrary
-    script: FbsScript
+    script: FbsScript | Sip2Script
 
     def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
         """Register a patron."""
-        blocks = [{"blockedReason": "O", "blockedSince": "2026-01-02", "message": ""}]
-        row: dict[str, object] = {"resident": resident, "blockStatus": blocks if lost else None}
-        patron_id = 1001 + len(self.script.patrons)
-        self.script.patrons[number] = Known(pin, patron_id, row=row)
+        self.script.know(number, pin, resident=resident, lost=lost)
+
+    def asked(self) -> int:
+        """Count them."""
+        return self.script.asked()
+
+
+@dataclass
+class FbsStage(ServerStage):
+    """FBS."""
+
+    system: FbsLibrary
+    script: FbsScript
 
     def secrets(self) -> Iterator[str]:
         """Yield those of an account and its sessions too."""
@@ -139,24 +147,14 @@ class FbsStage(Stage):
         """Hold each question about a PIN."""
         self.script.raw["v9"] = lambda _: self.ended.wait(PATIENT_S)
 
-    def asked(self) -> int:
-        """Count them."""
-        return self.script.paths().count("v9")
-
 
 @dataclass
-class Sip2Stage(Stage):
-    """The adapter and the stand-in that it asks."""
+class Sip2Stage(ServerStage):
+    """SIP2."""
 
     system: Sip2Library
     script: Sip2Script
     port: int
-
-    def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
-        """Register a patron."""
-        flags = "    Y         " if lost else " " * 14
-        more = b"PB19700101|PC%s|" % (b"VOKSEN" if resident else b"GAEST")
-        self.script.patrons[number] = Sip2Patron(pin, flags=flags, more=more)
 
     def reply(self, **changed: Any) -> LibraryReply:
         """Return the yes to the one card, whose patron is so."""
@@ -166,10 +164,6 @@ class Sip2Stage(Stage):
     def hang(self) -> None:
         """Hold each question about a PIN."""
         self.script.raw = lambda _: self.ended.wait(PATIENT_S)
-
-    def asked(self) -> int:
-        """Count them."""
-        return sum(frame.startswith(b"63") for frame in self.script.frames)
 
 
 def row_of(reply: LibraryReply) -> Patron:
