@@ -44,7 +44,7 @@ def test_the_last_digit_takes_few_steps_to_the_relay(tmp_path: Path) -> None:
         calls += event == "call" and not relay.edge_ns
 
     with InProcessDoor(fill(tmp_path / "door", 100)) as door:
-        relay = door.relay
+        relay = door.timed
         warm, card = islice(cards(), 2)
         door.open_ns(warm)
         last = door.typed(card)

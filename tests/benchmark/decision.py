@@ -11,26 +11,21 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from argon2.low_level import Type, hash_secret_raw
 
-from doorctl.access.calendar import Calendar
-from doorctl.access.day import DayRules
-from doorctl.access.panel import Display
 from doorctl.access.patron import KEY_BYTES
-from doorctl.cards.reader import BytesReceived, CardReader
+from doorctl.cards.reader import BytesReceived
 from doorctl.config import load
 from doorctl.config.tables import Door
-from doorctl.core.ports import EventLog
 from doorctl.demo.door import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
-from doorctl.doord.controller import KEYPAD, READER, Controller
-from doorctl.doord.door_driver import DoorDriver
-from doorctl.doord.hours import DailyRound
-from doorctl.doord.jobs import Ledger, LoopQueue, PostedEvent, SlowJobs, ThreadFailed
+from doorctl.doord.controller import KEYPAD, READER
+from doorctl.doord.jobs import LoopQueue, PostedEvent, ThreadFailed
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
@@ -44,7 +39,9 @@ from tests.benchmark.figures import NS_PER_MS, Figure, Spread
 from tests.benchmark.floor import least_ns
 from tests.benchmark.plan import Plan
 from tests.benchmark.register import KNOWN, Card, Register, cards, fill
+from tests.doord.fake_door import FakeDoor
 
+CloseableT = TypeVar("CloseableT", bound=Any)
 LIMIT_S = 10.0
 WARM_UP = 5
 """Attempts that are not counted: the first ones fill SQLite's cache of pages and statements."""
@@ -75,8 +72,8 @@ class TimedRelay(GpioRelay):
         self._inner.de_energise()
 
 
-class InProcessDoor:
-    """A controller with all that belongs to it, turned by hand on the caller's thread.
+class InProcessDoor(FakeDoor):
+    """A door of real parts, turned by hand on the caller's thread.
 
     Args:
         register: its patrons; the door log is made beside them.
@@ -87,16 +84,37 @@ class InProcessDoor:
         self._event_queue = LoopQueue()
         sink = os.open(os.devnull, os.O_WRONLY)
         self._stack.callback(os.close, sink)
-        log = self._stack.enter_context(closing(JsonLog(sink)))
         self._worker: WorkerThread[PostedEvent] = WorkerThread(self._event_queue.put, self._failed)
         self._worker.start()
         self._stack.callback(self._worker.stop, LIMIT_S)
-        self.relay, self._signals = self._pins(register.directory)
-        self._controller = self._built(register, log)
-        self.handle = self._controller.handle
+        visits_db = register.directory / "visits.db"
+        visits = self._worker.call(lambda: open_or_create_visits(visits_db), timeout_s=LIMIT_S)
+        self._stack.callback(lambda: self._worker.call(visits.close, timeout_s=LIMIT_S))
+        self.timed, signals = self._pins(register.directory)
+        real: dict[str, Any] = {
+            "log": self._closed(JsonLog(sink)),
+            "clock": SystemClock("Europe/Copenhagen", "auto", BUILD_FLOOR),
+            "patrons": self._closed(PatronCache(register.path, register.sealer.seal)),
+            "branch": self._closed(BranchRecords(register.directory / "branch.db")),
+            "visits": visits,
+            "signals": signals,
+        }
+        super().__init__(
+            rules=rules(load(shipped("demo.toml"))),
+            sealer=register.sealer,
+            lines=frozenset(),
+            door_rules=Door(release_s=0.0),
+            **real,
+        )
+
+    def __post_init__(self) -> None:
+        self.steady = SteadyVisitLog(self.visits, self.log)
+        build = partial(self.build, self.timed, self._worker)
+        self.controller = self._worker.call(build, timeout_s=LIMIT_S)
+        self.handle = self.controller.handle
         # The loop's first turn has the hours read.
-        self._controller.pass_time()
-        self._controller.handle(self._event_queue.get(timeout=LIMIT_S))
+        self.controller.pass_time()
+        self.handle(self._event_queue.get(timeout=LIMIT_S))
 
     def __enter__(self) -> Self:
         return self
@@ -107,10 +125,10 @@ class InProcessDoor:
     def prepare_ns(self, card: Card) -> int:
         """Swipe a card and return how long it takes until all is known of it."""
         before = time.perf_counter_ns()
-        self._controller.handle(BytesReceived(READER, card.swipe))
+        self.controller.handle(BytesReceived(READER, card.swipe))
         prepared = self._event_queue.get(timeout=LIMIT_S)
         taken = time.perf_counter_ns() - before
-        self._controller.handle(prepared)
+        self.controller.handle(prepared)
         return taken
 
     def open_ns(self, card: Card, rest_s: float = 0.0) -> int:
@@ -122,9 +140,9 @@ class InProcessDoor:
         time.sleep(rest_s)
         before = time.perf_counter_ns()
         self.handle(last)
-        taken = self.relay.edge_ns - before
+        taken = self.timed.edge_ns - before
         assert taken > 0, "the card was not let in"
-        self._controller.pass_time()
+        self.controller.pass_time()
         # The outcome is on record before the next one comes, as between two people.
         self._worker.call(lambda: None, timeout_s=LIMIT_S)
         return taken
@@ -137,64 +155,13 @@ class InProcessDoor:
             self.handle(event)
         return last
 
-    def _pins(self, directory: Path) -> tuple[TimedRelay, GpioSignals]:
-        factory = self._stack.enter_context(closing(open_factory("mock", directory)))
-        relay = self._stack.enter_context(closing(GpioRelay(factory, 17, active_high=True)))
-        return TimedRelay(relay), self._stack.enter_context(
-            closing(GpioSignals(factory, 23, 24, 25))
-        )
+    def _closed(self, opened: CloseableT) -> CloseableT:
+        return self._stack.enter_context(closing(opened))
 
-    def _built(self, register: Register, log: EventLog) -> Controller:
-        cache = PatronCache(register.path, register.sealer.seal)
-        self._stack.callback(cache.close)
-        visits_db = register.directory / "visits.db"
-        visits = self._worker.call(lambda: open_or_create_visits(visits_db), timeout_s=LIMIT_S)
-        self._stack.callback(lambda: self._worker.call(visits.close, timeout_s=LIMIT_S))
-        clock = SystemClock("Europe/Copenhagen", "auto", BUILD_FLOOR)
-        branch = BranchRecords(register.directory / "branch.db")
-        self._stack.callback(branch.close)
-        doorway = DoorDriver(
-            rules=Door(release_s=0.0),
-            relay=self.relay,
-            signals=self._signals,
-            clock=clock,
-            log=log,
-        )
-        daily = DailyRound(
-            rules=DayRules(),
-            calendar_of=lambda _stored: Calendar(),
-            branch=branch,
-            submit=self._worker.submit,
-            doorway=doorway,
-            outputs=None,
-            log=log,
-        )
-        ledger = Ledger(
-            sealer=register.sealer,
-            patrons=cache,
-            branch=branch,
-            visits=SteadyVisitLog(visits, log),
-            clock=clock,
-            log=log,
-            counts_guesses=True,
-        )
-        return Controller(
-            rules=rules(load(shipped("demo.toml"))),
-            cards=CardReader(carries_keys=False),
-            doorway=doorway,
-            daily=daily,
-            branch=branch,
-            clock=clock,
-            log=log,
-            cache=cache,
-            jobs=SlowJobs(ledger, self._worker, log),
-            display=Display(),
-            show=lambda _state: None,
-            last_number=0,
-            lines=frozenset(),
-            when_ready=lambda: None,
-            each_turn=lambda: None,
-        )
+    def _pins(self, directory: Path) -> tuple[TimedRelay, GpioSignals]:
+        factory = self._closed(open_factory("mock", directory))
+        relay = self._closed(GpioRelay(factory, 17, active_high=True))
+        return TimedRelay(relay), self._closed(GpioSignals(factory, 23, 24, 25))
 
     def _failed(self, error: BaseException) -> None:
         self._event_queue.put(ThreadFailed(error))
