@@ -237,9 +237,9 @@ def _age(age_s: int) -> str:
 
 
 def _alarm(kind: str, since: str) -> str:
-    from doorctl.core.alarms import KINDS, UNLISTED
+    from doorctl.core.alarms import kind_of
 
-    known = KINDS.get(kind, KINDS[UNLISTED])
+    known = kind_of(kind)
     at = datetime.fromisoformat(since)
     return f"{known.means} {known.act} ({kind}, since {at:%Y-%m-%d %H:%M})"
 

@@ -369,6 +369,12 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
 )
 """Kind -> the facts about it, most urgent first; scripts rely on the names."""
 
+
+def kind_of(name: str) -> AlarmKind:
+    """Return the facts about a kind; those of ``unlisted`` for one that is not on the list."""
+    return KINDS.get(name, KINDS[UNLISTED])
+
+
 ENDS: Mapping[str, str] = MappingProxyType(
     {known.clears: kind for kind, known in KINDS.items() if known.clears is not None}
 )
@@ -489,8 +495,7 @@ class Rationing:
 
     def silence(self, kind: str) -> None:
         """Drop the waiting and later alarms of a kind until its end; never a call for help."""
-        known = KINDS.get(kind)
-        if known is None or known.for_people:
+        if kind_of(kind).for_people:
             return
         if kind in self._records:
             self._records[kind].waiting = 0
@@ -590,16 +595,6 @@ ON_THE_WAY = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
-class AlarmChange:
-    """An alarm, or an end, for the table; `at` is aware, `why` short and without numbers."""
-
-    kind: str
-    source: Source
-    why: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class AlarmRecord:
     """An alarm that stands or stood; times are UTC, `cleared_at` is None while it stands.
 
@@ -619,7 +614,7 @@ class AlarmRecord:
     @property
     def known(self) -> AlarmKind:
         """What the list says of its kind; that of ``unlisted`` for one that left the list."""
-        return KINDS.get(self.kind, KINDS[UNLISTED])
+        return kind_of(self.kind)
 
 
 class Raised:
@@ -634,9 +629,8 @@ class Raised:
 
     def hear(self, heard: RaisedAlarm) -> None:
         """Note an alarm or an end."""
-        known = KINDS.get(heard.kind)
-        if known is not None and known.clears is not None:
-            self._heard.pop(known.clears, None)
+        if (ended := kind_of(heard.kind).clears) is not None:
+            self._heard.pop(ended, None)
         elif heard.kind in ENDS:
             first = self._heard.get(heard.kind, heard)
             self._heard[heard.kind] = replace(heard, at_s=first.at_s)
@@ -647,8 +641,8 @@ class Raised:
 
 
 def differences(
-    kept: Sequence[AlarmRecord], raised: Collection[AlarmChange], now: datetime
-) -> tuple[list[AlarmChange], set[str]]:
+    kept: Sequence[AlarmRecord], raised: Collection[AlarmRecord], now: datetime
+) -> tuple[list[AlarmRecord], set[str]]:
     """Compare the table's standing alarms with those of both processes, which have answered.
 
     Returns what is missing in the table, and the kinds that are over.
@@ -660,7 +654,7 @@ def differences(
     settled = now - ON_THE_WAY
     names = {alarm.kind for alarm in raised}
     standing = {alarm.kind for alarm in kept}
-    missing = [alarm for alarm in raised if alarm.kind not in standing and alarm.at <= settled]
+    missing = [alarm for alarm in raised if alarm.kind not in standing and alarm.since <= settled]
     over = {
         row.kind
         for row in kept
@@ -670,14 +664,14 @@ def differences(
     return missing, over
 
 
-def to_be_kept(heard: RaisedAlarm, moment: Moment, now_s: float) -> AlarmChange:
-    """Return an alarm for the table; a kind that is not on the list counts as ``unlisted``.
+def to_be_kept(heard: RaisedAlarm, moment: Moment, now_s: float) -> AlarmRecord:
+    """Return an alarm, or an end, for the table; one of a kind that is not listed as ``unlisted``.
 
     `now_s` is `moment` by the monotonic clock, from which the alarm's time is counted back.
     """
     heard = heard.listed
     at = moment.known_time - timedelta(seconds=max(0.0, now_s - heard.at_s))
-    return AlarmChange(heard.kind, heard.source, own_words(heard), at)
+    return AlarmRecord(heard.kind, heard.source, at, at, 1, own_words(heard))
 
 
 def own_words(heard: RaisedAlarm) -> str:

@@ -12,12 +12,12 @@ from typing import Generic, TypeVar
 
 from doorctl.core.alarms import (
     DOOR_SILENT,
-    KINDS,
     NOT_SENT,
     RaisedAlarm,
     Ration,
     Rationing,
     Urgency,
+    kind_of,
     own_words,
 )
 from doorctl.core.errors import DoorctlError, NotAnsweringError
@@ -137,8 +137,7 @@ class Outbox(Generic[T]):
         return bool(self._for_people or self._others)
 
     def _line(self, item: T) -> deque[_Kept[T]]:
-        known = KINDS.get(item.kind)
-        return self._for_people if known is not None and known.for_people else self._others
+        return self._for_people if kind_of(item.kind).for_people else self._others
 
     def _next(self, now_s: float) -> _Kept[T] | None:
         with self._guard:
@@ -175,8 +174,7 @@ class Outbox(Generic[T]):
 
 
 def _is_urgent(item: RaisedAlarm | Notice) -> bool:
-    known = KINDS.get(item.kind)
-    return known is not None and known.urgency is Urgency.NOW
+    return kind_of(item.kind).urgency is Urgency.NOW
 
 
 SILENT_AFTER = 3

@@ -22,6 +22,7 @@ from doorctl.core.alarms import (
     RaisedAlarm,
     Ration,
     differences,
+    kind_of,
     to_be_kept,
 )
 from doorctl.core.errors import DoorctlError, InputError, KeyFileError, StoreError
@@ -323,9 +324,8 @@ class WebsAlarms:
             alarms.hear(to_be_kept(heard, moment, now_s), moment)
 
         self._write(use)
-        known = KINDS.get(heard.kind)
-        if known is not None and known.clears is not None:
-            self._listen(known.clears)
+        if (ended := kind_of(heard.kind).clears) is not None:
+            self._listen(ended)
 
     def _keeping_failed(self, why: str) -> None:
         # Where that is what waits, it was told already.

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from doorctl.config import Config
 from doorctl.config.tables import OLD_SHARE
-from doorctl.core.alarms import KINDS, UNLISTED
+from doorctl.core.alarms import kind_of
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.rpc.control import Answer, Answers, Question, ask
 from doorctl.store.records import AlarmRecords
@@ -80,7 +80,7 @@ def check_answers(
         if monotonic_s() - said[0] >= SAME_S:
             state = status()
             alarms = alarms_standing(config(), state["alarms"]) or []
-            shown = [a for a in alarms if not KINDS.get(a["kind"], KINDS[UNLISTED]).wordless]
+            shown = [a for a in alarms if not kind_of(a["kind"]).wordless]
             health, line = judged(state, shown, config())
             said = monotonic_s(), {"health": health.value, "line": line}
         return said[1]
@@ -104,7 +104,7 @@ def judged(
     age_h = None if age_s is None else age_s / 3600
     old_h = limit_h * OLD_SHARE
     kinds = [alarm["kind"] for alarm in alarms]
-    stands = [f"{kind}: {KINDS.get(kind, KINDS[UNLISTED]).means}" for kind in kinds]
+    stands = [f"{kind}: {kind_of(kind).means}" for kind in kinds]
     if not state["epoch"]:
         stands.append("there is no patron register")
     elif age_h is not None and age_h > old_h and "register_old" not in kinds:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from doorctl.core.alarms import ENDS, KINDS, AlarmChange, AlarmRecord, Source
+from doorctl.core.alarms import ENDS, KINDS, AlarmRecord, Source
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import (
@@ -278,16 +278,16 @@ class StoredAlarms:
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch
 
-    def hear(self, change: AlarmChange, moment: Moment) -> None:
+    def hear(self, alarm: AlarmRecord, moment: Moment) -> None:
         """Record that an alarm was raised, or end the alarm that this one clears."""
-        at_ms = to_ms(change.at)
-        ends = KINDS[change.kind].clears
+        at_ms = to_ms(alarm.since)
+        ends = KINDS[alarm.kind].clears
         with self._branch.together(moment) as connection:
             if ends is not None:
                 connection.execute(_END_ALARM, (at_ms, ends))
                 self._forget(connection)
                 return
-            raised = {"kind": change.kind, "source": change.source.value, "why": change.why}
+            raised = {"kind": alarm.kind, "source": alarm.source.value, "why": alarm.why}
             connection.execute(_RAISE, raised | {"at": at_ms})
 
     def end(self, kinds: Collection[str], moment: Moment) -> None:

@@ -20,7 +20,6 @@ from doorctl.core.alarms import (
     LONGEST_WHY,
     ON_THE_WAY,
     UNLISTED,
-    AlarmChange,
     AlarmRecord,
     Raised,
     RaisedAlarm,
@@ -338,9 +337,9 @@ HELD = AlarmRecord("door_held", Source.DOOR, LONG_AGO, LONG_AGO, 1, "")
 SEEN = replace(HELD, acknowledged_by="grethe", acknowledged_at=LONG_AGO)
 
 
-def said(kind: str = "door_held", at_age: timedelta = 2 * ON_THE_WAY) -> AlarmChange:
+def said(kind: str = "door_held", at_age: timedelta = 2 * ON_THE_WAY) -> AlarmRecord:
     """Return what a process says."""
-    return AlarmChange(kind, Source.DOOR, "", AT - at_age)
+    return AlarmRecord(kind, Source.DOOR, AT - at_age, AT - at_age, 1, "")
 
 
 @given(st.lists(st.sampled_from([*KINDS, "not_on_the_list"])))
@@ -378,7 +377,7 @@ def test_what_was_missed_is_kept_late() -> None:
     ids=["unseen", "seen", "still said", "just raised", "without an end", "the door answers"],
 )
 def test_what_nobody_says_any_more(
-    kept: AlarmRecord, raised: tuple[AlarmChange, ...], over: set[str]
+    kept: AlarmRecord, raised: tuple[AlarmRecord, ...], over: set[str]
 ) -> None:
     """It is over once staff have seen it, so that the next one is told again."""
     assert differences((kept,), raised, AT)[1] == over
@@ -390,9 +389,10 @@ def test_an_alarm_is_kept_by_a_time_that_has_come() -> None:
     lost = Moment(AT.replace(year=1970), AT, ClockState.UNTRUSTED)
 
     kept = to_be_kept(heard, MOMENT, 70.0)
-    assert kept == AlarmChange("door_held", Source.DOOR, "a wire", AT - 30 * SECOND)
+    at = AT - 30 * SECOND
+    assert kept == AlarmRecord("door_held", Source.DOOR, at, at, 1, "a wire")
     assert to_be_kept(heard, lost, 70.0) == kept
-    assert to_be_kept(heard, MOMENT, 10.0).at == AT
+    assert to_be_kept(heard, MOMENT, 10.0).since == AT
 
 
 @given(kind=st.sampled_from(list(KINDS)), why=st.text(max_size=2 * LONGEST_WHY))

@@ -26,7 +26,7 @@ from doorctl.access.day import Override
 from doorctl.access.patron import Applied, Patron, SealedRow
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.accounts.account import Account, Role
-from doorctl.core.alarms import AlarmChange, Source
+from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
 from doorctl.core.ports import Seal
 from doorctl.store.accounts import StoredAccounts
@@ -221,4 +221,4 @@ class Branch:
             self.writer.set_days(source, [StoredDay(TODAY, EVENING)], NOW, known_until=None)
         self.writer.set_week(WEEK, NOW)
         StoredAccounts(self.writer).keep(Account("kaj", "Kaj", Role.TECHNICIAN), NOW)
-        StoredAlarms(self.writer).hear(AlarmChange("stalled", Source.DOOR, "", NOON), NOW)
+        StoredAlarms(self.writer).hear(AlarmRecord("stalled", Source.DOOR, NOON, NOON, 1, ""), NOW)

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.alarms import AlarmChange, Source
+from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.errors import InputError, StoreDamagedError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Action, Deed, Entry, Head, Verdict, erased_numbers, verify
@@ -539,9 +539,9 @@ def records(path: Path) -> Iterator[AlarmRecords]:
         yield records
 
 
-def told(kind: str) -> AlarmChange:
+def told(kind: str) -> AlarmRecord:
     """Return an alarm of noon."""
-    return AlarmChange(kind, Source.DOOR, "", NOON)
+    return AlarmRecord(kind, Source.DOOR, NOON, NOON, 1, "")
 
 
 def test_a_leaf_that_flaps_fills_no_disk(

@@ -22,7 +22,7 @@ import doorctl
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
 from doorctl.accounts.account import Role
-from doorctl.core.alarms import AlarmChange, Source
+from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind
 from doorctl.privacy.audit import Action
@@ -206,7 +206,9 @@ def test_a_door_that_does_not_answer_is_not_opened_from_the_page(
 def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once(client: Clients, app: App) -> None:
     """Staff read what it means and what to do, and whoever has seen it stands there."""
     with closing(open_or_create_branch(app.storage.branch_db)) as writer:
-        alarm = AlarmChange("door_held", Source.DOOR, "the door has been open for 60 s", NOW)
+        alarm = AlarmRecord(
+            "door_held", Source.DOOR, NOW, NOW, 1, "the door has been open for 60 s"
+        )
         StoredAlarms(writer).hear(alarm, app.clock.moment())
     staff = client()
 
