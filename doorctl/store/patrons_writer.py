@@ -253,11 +253,7 @@ class PatronCacheWriter(Writer):
 
 
 def create_patrons(path: Path, seal: Seal) -> None:
-    """Create an empty cache, mode 0600, with epoch 0.
-
-    Raises AlreadyExistsError: the path is taken; nothing was touched. StoreError: it can't be
-    created.
-    """
+    """Create an empty cache, with epoch 0; raises as `create_file`."""
     create_file(path, migrations)
     PatronCacheWriter(path, seal).close()
 

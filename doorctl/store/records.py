@@ -88,8 +88,9 @@ def from_deed(deed: Deed, by: str, moment: Moment) -> bytes:
     return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
 
 
-def to_entry(number: int, record: str) -> Entry:
+def to_entry(numbered: tuple[int, str]) -> Entry:
     """Return the entry that `from_deed` made, else raise TypeError, ValueError or LookupError."""
+    number, record = numbered
     read: dict[str, Any] = orjson.loads(record)
     deed = Deed(
         action=Action(read["action"]),
@@ -192,12 +193,12 @@ class AuditRecords(BranchReader):
     def entries(self, since: datetime | None = None) -> tuple[Entry, ...]:
         """Return the entries that were not erased, from a UTC time on, oldest first."""
         if since is None:
-            return self._fetch(_to_entry, _ENTRIES)
-        return self._fetch(_to_entry, _SINCE, (to_ms(since),))
+            return self._fetch(to_entry, _ENTRIES)
+        return self._fetch(to_entry, _SINCE, (to_ms(since),))
 
     def about(self, cards: Collection[bytes], patron_ref: str | None) -> tuple[Entry, ...]:
         """Return the entries that name one of the cards or the patron, oldest first."""
-        return self._fetch(_to_entry, _ABOUT, about_values(cards, patron_ref))
+        return self._fetch(to_entry, _ABOUT, about_values(cards, patron_ref))
 
     def head(self) -> Head:
         """Return the chain's end."""
@@ -226,10 +227,6 @@ class AuditRecords(BranchReader):
         """Return when the last encrypted backup was made and sent, UTC; None for none."""
         records = self._records(_LAST_BACKUP, (Action.BACKUP_MADE.value,))
         return from_ms(records[0][0]) if records else None
-
-
-def _to_entry(record: tuple[Any, ...]) -> Entry:
-    return to_entry(*record)
 
 
 def _head(connection: sqlite3.Connection) -> Head:

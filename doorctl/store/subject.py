@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,6 @@ def belongs(table: Table, subject: Subject) -> tuple[str, tuple[Any, ...]]:
 
 
 _STONES = "SELECT mark, erasure, epoch, erased_ms, until_ms FROM tombstones ORDER BY mark"
-_SALT = "SELECT salt FROM tombstone_salt"
 _SET = """
     INSERT INTO tombstones VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET erasure = excluded.erasure, epoch = max(epoch, excluded.epoch),
@@ -85,8 +84,12 @@ class StoredErasures(BranchReader):
 
 def read(connection: sqlite3.Connection) -> Tombstones:
     """Return all tombstones."""
-    (salt,) = connection.execute(_SALT).fetchone()
-    return Tombstones(salt, {stone.mark: stone for stone in _stones(connection)})
+    (salt,) = connection.execute("SELECT salt FROM tombstone_salt").fetchone()
+    stones = {
+        mark: Tombstone(mark, erasure, epoch, from_ms(erased_ms), from_ms(until_ms))
+        for mark, erasure, epoch, erased_ms, until_ms in connection.execute(_STONES)
+    }
+    return Tombstones(salt, stones)
 
 
 def set_up(connection: sqlite3.Connection, subject: Subject, epoch: int, at: datetime) -> None:
@@ -98,11 +101,6 @@ def set_up(connection: sqlite3.Connection, subject: Subject, epoch: int, at: dat
     epoch = max([epoch, *(stone.epoch for stone in standing)])
     times = (to_ms(at), to_ms(at + KEPT))
     connection.executemany(_SET, ((mark, erasure, epoch, *times) for mark in sorted(marks)))
-
-
-def _stones(connection: sqlite3.Connection) -> Iterator[Tombstone]:
-    for mark, erasure, epoch, erased_ms, until_ms in connection.execute(_STONES):
-        yield Tombstone(mark, erasure, epoch, from_ms(erased_ms), from_ms(until_ms))
 
 
 _RESTRICT = "INSERT INTO restrictions (row_key, patron_ref, since_ms, by) VALUES (?, ?, ?, ?)"
