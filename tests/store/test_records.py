@@ -102,15 +102,6 @@ def test_the_table_only_grows_and_is_only_erased(
         assert list(other.iterdump()) == before
 
 
-def test_a_record_can_be_erased_with_its_salt(path: Path, trail: AuditTrail) -> None:
-    """That is the one thing which the triggers let through."""
-    trail.append(LOOK, "grethe", NOW)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("UPDATE audit SET record = NULL, salt = NULL WHERE number = 1")
-
-    assert verdict_on(path).broken is None
-
-
 TAMPER = (
     "UPDATE audit SET record = replace(record, 'grethe', 'gerda') WHERE number = {}",
     "UPDATE audit SET record = CAST(x'7b80ff' AS TEXT) WHERE number = {}",
@@ -351,6 +342,10 @@ class Audit:
     reader: AuditRecords
     writer: AuditTrail
 
+    def add(self, *deeds: Deed, on: Moment = NOW) -> list[Head]:
+        """Put deeds on record."""
+        return [self.writer.append(deed, "grethe", on) for deed in deeds]
+
     def verdict(self) -> Verdict:
         """Check the chain."""
         return verify(self.reader.links(), self.reader.last_number())
@@ -361,32 +356,27 @@ class Audit:
 
 
 @pytest.fixture
-def audit(path: Path, writer: BranchRecordsWriter) -> Iterator[Audit]:
+def audit(path: Path, trail: AuditTrail) -> Iterator[Audit]:
     """An audit log on which nothing stands."""
     with closing(AuditRecords(path)) as reader:
-        yield Audit(reader, AuditTrail(writer))
+        yield Audit(reader, trail)
 
 
 def test_a_deed_comes_back_as_it_was_told(audit: Audit) -> None:
-    """With its number, when, how good the clock was, and who."""
-    head = audit.writer.append(FULL_LOOK, "grethe", at())
+    """With its number, how good the clock was, who, and when, to the millisecond, rounded down."""
+    moment = Moment(NOON + timedelta(microseconds=1999), NOON, ClockState.HOLDOVER)
+    (head,) = audit.add(FULL_LOOK, on=moment)
 
     (entry,) = audit.reader.entries()
-    assert entry == Entry(1, NOON.astimezone(UTC), ClockState.TRUSTED, "grethe", FULL_LOOK)
+    noted = NOON.astimezone(UTC) + timedelta(milliseconds=1)
+    assert entry == Entry(1, noted, ClockState.HOLDOVER, "grethe", FULL_LOOK)
     assert head.number == 1
     assert audit.reader.head() == audit.writer.head() == head
 
 
-def test_an_empty_log_is_sound(audit: Audit) -> None:
-    """It ends where every chain begins."""
-    assert audit.reader.head() == audit.writer.head() == EMPTY
-    assert audit.reader.entries() == ()
-    assert audit.verdict() == Verdict(0, 0, 0, EMPTY)
-
-
 def test_a_head_is_known_by_number_and_hash(audit: Audit) -> None:
     """Whatever came after it, and though its record was erased; no other number has that hash."""
-    heads = [audit.writer.append(deed, "grethe", at()) for deed in (LIST, FULL_LOOK, LIST)]
+    heads = audit.add(LIST, FULL_LOOK, LIST)
     audit.writer.erase_about([], FULL_LOOK.patron_ref, at())
 
     assert all(map(audit.writer.holds, [EMPTY, *heads]))
@@ -399,7 +389,7 @@ def test_a_head_is_known_by_number_and_hash(audit: Audit) -> None:
 def test_the_last_entry_before_a_time_is_found(audit: Audit) -> None:
     """By a clock that somebody vouches for; what an unset one dates may be of any day."""
     for moment in (at(), at(1), at(2), at(-9, ClockState.UNTRUSTED)):
-        audit.writer.append(LIST, "grethe", moment)
+        audit.add(LIST, on=moment)
 
     found = [audit.writer.last_before(NOON + days * DAY) for days in (0, 1, 2, 9)]
 
@@ -410,7 +400,7 @@ def test_the_last_entry_before_a_time_is_found(audit: Audit) -> None:
 def test_entries_are_numbered_and_listed_from_a_time_on(audit: Audit) -> None:
     """Oldest first, by the time that stands in them."""
     for day in range(4):
-        audit.writer.append(LIST, "grethe", at(day))
+        audit.add(LIST, on=at(day))
 
     assert audit.numbers() == [1, 2, 3, 4]
     assert [one.number for one in audit.reader.entries(NOON + 2 * DAY)] == [3, 4]
@@ -419,27 +409,27 @@ def test_entries_are_numbered_and_listed_from_a_time_on(audit: Audit) -> None:
 
 def test_who_looked_at_a_person_is_found_by_card_and_by_patron(audit: Audit) -> None:
     """A person may ask; a list of everybody names nobody."""
-    for deed in (FULL_LOOK, OTHER_LOOK, LIST):
-        audit.writer.append(deed, "grethe", at())
+    audit.add(FULL_LOOK, OTHER_LOOK, LIST)
 
-    assert [one.number for one in audit.reader.about([key_of(2)], None)] == [1]
-    assert [one.number for one in audit.reader.about([], "p-3")] == [2]
-    assert [one.number for one in audit.reader.about([key_of(1)], "p-3")] == [1, 2]
-    assert audit.reader.about([key_of(9)], "p-9") == ()
-    assert audit.reader.about([], None) == ()
+    for cards, patron_ref, numbers in (
+        ([key_of(2)], None, [1]),
+        ([], "p-3", [2]),
+        ([key_of(1)], "p-3", [1, 2]),
+        ([key_of(9)], "p-9", []),
+        ([], None, []),
+    ):
+        assert [one.number for one in audit.reader.about(cards, patron_ref)] == numbers
 
 
 def test_what_names_a_person_is_erased_and_the_chain_holds(audit: Audit) -> None:
     """Of the others nothing is; a second time there is nothing left to erase."""
-    for deed in (LIST, FULL_LOOK, OTHER_LOOK):
-        audit.writer.append(deed, "grethe", at())
+    audit.add(LIST, FULL_LOOK, OTHER_LOOK)
 
     erased = audit.writer.erase_about([key_of(1)], "p-9", at())
     assert erased == (2,)
     assert audit.writer.erase_about([key_of(1)], "p-9", at()) == ()
     assert audit.verdict().broken == 2, "no entry says so yet"
-    deed = Deed(Action.SUBJECT_ERASED, details=erased_numbers(erased))
-    audit.writer.append(deed, "grethe", at())
+    explain(audit.writer, erased)
 
     assert audit.numbers() == [1, 3, 4]
     verdict = audit.verdict()
@@ -448,88 +438,65 @@ def test_what_names_a_person_is_erased_and_the_chain_holds(audit: Audit) -> None
     )  # fmt: skip
 
 
-def _use_until(audit: Audit, last: int) -> None:
-    for day in range(2, last, 2):
+UNSET, VOUCHED = ClockState.UNTRUSTED, ClockState.TRUSTED
+
+
+@pytest.mark.parametrize(
+    ("noted", "days", "kept"),
+    [
+        ([(0, VOUCHED)], [184], [1, 2]),
+        ([(0, VOUCHED)], [185], [2]),
+        ([(0, VOUCHED)], [400], [2]),
+        ([(2000, UNSET), (1, VOUCHED), (3000, UNSET)], [190], [3, 4]),
+        ([(0, VOUCHED), (-400, UNSET), (1, VOUCHED)], [2], [1, 2, 3, 4]),
+        ([(0, VOUCHED), (-400, VOUCHED), (1, VOUCHED), (2, VOUCHED)], [190, 191], [5, 6]),
+    ],
+    ids=[
+        "before half a year",
+        "after half a year",
+        "after a year",
+        "what an unset clock dated years ahead goes with what came after it",
+        "a Pi that started in the year before last makes nothing old",
+        "a battery clock that stood still for a year is believed, and goes with the others",
+    ],
+)
+def test_a_record_is_erased_after_half_a_year(
+    audit: Audit, noted: list[tuple[int, ClockState]], days: list[int], kept: list[int]
+) -> None:
+    """At the next write, whatever that is; the entry itself stays in the chain."""
+    for number, (day, state) in enumerate(noted, start=1):
+        audit.add(LIST, on=at(day, state))
+        assert audit.numbers() == list(range(1, number + 1))
+
+    for day in range(2, days[0], 2):
         with audit.writer.together(at(day)):
             pass
-
-
-@pytest.mark.parametrize(("days", "kept"), [(184, [1, 2]), (185, [2]), (400, [2])])
-def test_a_record_is_erased_after_half_a_year(audit: Audit, days: int, kept: list[int]) -> None:
-    """At the next write, whatever that is; the entry itself stays in the chain."""
-    audit.writer.append(FULL_LOOK, "grethe", at())
-    _use_until(audit, days)
-    audit.writer.append(LIST, "grethe", at(days))
+    for day in days:
+        audit.add(LIST, on=at(day))
 
     assert audit.numbers() == kept
     verdict = audit.verdict()
-    assert (verdict.broken, verdict.entries, verdict.erased_singly) == (None, 2, 0)
-
-
-def test_an_unset_clock_erases_nothing_and_keeps_nothing_for_ever(audit: Audit) -> None:
-    """What was written years ahead by a wrong clock goes with what was written after it."""
-    audit.writer.append(FULL_LOOK, "grethe", at(2000, ClockState.UNTRUSTED))
-    audit.writer.append(LIST, "grethe", at(1))
-    audit.writer.append(LIST, "grethe", at(3000, ClockState.UNTRUSTED))
-    assert audit.numbers() == [1, 2, 3]
-
-    _use_until(audit, 190)
-    audit.writer.append(LIST, "grethe", at(190))
-
-    assert audit.numbers() == [3, 4]
-
-
-def test_an_unset_clock_that_is_behind_makes_nothing_old(audit: Audit) -> None:
-    """A Pi that starts in the year before last says nothing of when the entries before it were."""
-    audit.writer.append(FULL_LOOK, "grethe", at())
-    audit.writer.append(LIST, "grethe", at(-400, ClockState.UNTRUSTED))
-    audit.writer.append(LIST, "grethe", at(1))
-
-    assert audit.numbers() == [1, 2, 3]
-
-
-def test_a_vouched_clock_that_is_behind_makes_nothing_old(audit: Audit) -> None:
-    """A battery clock that stood still for a year is believed; its record goes with the others."""
-    audit.writer.append(FULL_LOOK, "grethe", at())
-    audit.writer.append(LIST, "grethe", at(-400))
-    for day in (1, 2):
-        audit.writer.append(LIST, "grethe", at(day))
-    assert audit.numbers() == [1, 2, 3, 4]
-
-    _use_until(audit, 190)
-    for day in (190, 191):
-        audit.writer.append(LIST, "grethe", at(day))
-
-    assert audit.numbers() == [5, 6]
+    assert (verdict.broken, verdict.entries) == (None, len(noted) + len(days))
+    assert verdict.erased_singly == 0
 
 
 def test_a_block_is_on_record_as_a_whole_or_not_at_all(audit: Audit) -> None:
     """What raises leaves no entry, an inner block's neither, and no number is lost."""
-    audit.writer.append(LIST, "grethe", at())
+    audit.add(LIST)
 
     def fail() -> None:
         with audit.writer.together(at()):
-            audit.writer.append(FULL_LOOK, "grethe", at())
+            audit.add(FULL_LOOK)
             raise InputError("told to fail")
 
     with pytest.raises(InputError):
         fail()
     assert audit.numbers() == [1]
     with audit.writer.together(at()):
-        audit.writer.append(FULL_LOOK, "grethe", at())
-        audit.writer.append(LIST, "grethe", at())
+        audit.add(FULL_LOOK, LIST)
 
     assert audit.numbers() == [1, 2, 3]
     assert audit.verdict().broken is None
-
-
-def test_times_are_kept_to_the_millisecond(audit: Audit) -> None:
-    """Rounded down, so that no entry is from the future."""
-    moment = Moment(NOON + timedelta(microseconds=1999), NOON, ClockState.HOLDOVER)
-    audit.writer.append(LIST, "grethe", moment)
-
-    (entry,) = audit.reader.entries()
-    assert (entry.at, entry.clock) == (NOON + timedelta(milliseconds=1), ClockState.HOLDOVER)
 
 
 @pytest.fixture
