@@ -222,39 +222,36 @@ def test_a_password_of_nobody_is_kept_nowhere(books: Books) -> None:
     assert books.accounts.password_of("kaj") is None
 
 
-@pytest.mark.parametrize(("days", "left"), [(30, True), (31, False)])
-def test_a_disabled_local_account_is_forgotten_after_a_month(
-    books: Books, days: int, left: bool
-) -> None:
-    """Since it was disabled, however often it was looked at since; one that works stays."""
-    books.accounts.keep(replace(KAJ, disabled=True), at())
-    books.accounts.keep(replace(KAJ, disabled=True), at(20))
-    books.accounts.keep(GRETHE, at(days))
-
-    assert (books.accounts.find("kaj") is not None) is left
-    books.accounts.keep(GRETHE, at(2000))
-    assert books.accounts.find("grethe") == GRETHE
+LOCAL = replace(KAJ, disabled=True)
 
 
 @pytest.mark.parametrize(
-    ("disabled", "days", "left"), [(False, 185, True), (False, 186, False), (True, 500, True)]
+    ("account", "days", "state", "left"),
+    [
+        (LOCAL, 30, ClockState.TRUSTED, True),
+        (LOCAL, 31, ClockState.TRUSTED, False),
+        (LOCAL, 4000, ClockState.UNTRUSTED, True),
+        (KAJ, 2000, ClockState.TRUSTED, True),
+        (PROVIDED, 185, ClockState.TRUSTED, True),
+        (PROVIDED, 186, ClockState.TRUSTED, False),
+        (replace(PROVIDED, disabled=True), 500, ClockState.TRUSTED, True),
+    ],
 )
-def test_a_provided_account_is_forgotten_when_nobody_uses_it(
-    books: Books, disabled: bool, days: int, left: bool
+def test_an_account_is_forgotten_that_nobody_needs_any_more(
+    books: Books, account: Account, days: int, state: ClockState, left: bool
 ) -> None:
-    """One that was disabled stays: the provider would make it again, and it would work."""
-    books.accounts.keep(replace(PROVIDED, disabled=disabled), at())
-    books.accounts.keep(GRETHE, at(days))
+    """A local one a month after it was disabled, a provided one half a year after its last use.
 
-    assert (books.accounts.find(PROVIDED.name) is not None) is left
+    One that was disabled and is the provider's stays: the provider would make it again, and it
+    would work. A Pi that starts ten years ahead locks nobody out.
+    """
+    books.accounts.keep(account, at())
+    if account == LOCAL:
+        # However often it is looked at since.
+        books.accounts.keep(account, at(20))
+    books.accounts.keep(GRETHE, at(days, state))
 
-
-def test_an_unset_clock_forgets_nobody(books: Books) -> None:
-    """A Pi that starts ten years ahead locks nobody out."""
-    books.accounts.keep(replace(KAJ, disabled=True), at())
-    books.accounts.keep(GRETHE, at(4000, ClockState.UNTRUSTED))
-
-    assert books.accounts.find("kaj") is not None
+    assert (books.accounts.find(account.name) is not None) is left
 
 
 def test_sessions_come_back_and_end(books: Books) -> None:
@@ -294,16 +291,20 @@ def test_sessions_that_are_over_are_forgotten_at_the_next_sign_in(
     assert books.sessions.find(digest(3)) is not None
 
 
-def test_failures_come_back_by_kind_and_name(books: Books) -> None:
-    """A login and an address of the same text are two; what is forgiven is gone."""
-    books.failures.keep("account", "x", Failures(3, NOW))
-    books.failures.keep("address", "x", Failures(60_000, NOW))
+@pytest.mark.parametrize("text", ["x", "", "æ\ud800", "x" * 5000])
+def test_failures_come_back_by_kind_and_name(books: Books, text: str) -> None:
+    """A login and an address of the same text are two; what is forgiven is gone.
 
-    assert books.failures.find("account", "x") == Failures(3, NOW)
-    assert books.failures.find("address", "x") == Failures(60_000, NOW)
+    What was typed comes from anybody.
+    """
+    books.failures.keep("account", text, Failures(3, NOW))
+    books.failures.keep("address", text, Failures(60_000, NOW))
+
+    assert books.failures.find("account", text) == Failures(3, NOW)
+    assert books.failures.find("address", text) == Failures(60_000, NOW)
     assert books.failures.find("account", "y") == NONE
-    books.failures.keep("account", "x", NONE)
-    assert books.failures.find("account", "x") == NONE
+    books.failures.keep("account", text, NONE)
+    assert books.failures.find("account", text) == NONE
 
 
 def test_there_is_a_key(books: Books) -> None:
@@ -327,11 +328,3 @@ def test_failures_are_forgotten_after_a_day(books: Books, now: BootTime, left: b
     books.failures.keep("account", "y", Failures(1, now))
 
     assert (books.failures.find("account", "x") != NONE) is left
-
-
-@pytest.mark.parametrize("text", ["", "æ\ud800", "x" * 5000])
-def test_any_text_can_be_counted(books: Books, text: str) -> None:
-    """What was typed comes from anybody."""
-    books.failures.keep("account", text, Failures(1, NOW))
-
-    assert books.failures.find("account", text) == Failures(1, NOW)

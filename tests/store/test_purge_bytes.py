@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -111,18 +109,3 @@ def _assert_absent(directory: Path, needles: Iterable[bytes]) -> None:
 
 def _assert_present(directory: Path, needles: Iterable[bytes]) -> None:
     assert found_in(directory.iterdir(), needles)[0] == set(needles)
-
-
-def test_a_purge_is_seen_by_whoever_opens_the_file_next(tmp_path: Path) -> None:
-    """sqlite-utils before 3.39.1 left deletions uncommitted: a reopened file had them back."""
-    path = tmp_path / "visits.db"
-    create_visits(path)
-    with closing(VisitStore(path)) as store:
-        for attempt in range(1, 11):
-            store.open_attempt(Opened(attempt, stamped(), key_of(attempt), None))
-        store.delete_before(NOON + DAY)
-        with closing(sqlite3.connect(path)) as other:
-            assert other.execute("SELECT count(*) FROM attempts").fetchone() == (0,)
-
-    with closing(sqlite3.connect(path)) as reopened:
-        assert reopened.execute("SELECT count(*) FROM attempts").fetchone() == (0,)

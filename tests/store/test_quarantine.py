@@ -80,13 +80,16 @@ def test_a_damaged_file_is_renamed_with_its_companions(
 
 
 def test_a_sound_a_new_and_a_missing_file_stay(patrons: Path) -> None:
-    """Nothing is renamed without need."""
-    empty = patrons.with_name("empty.db")
-    empty.touch()
+    """Nothing is renamed without need: as it is made, for a doorctl to come, or empty."""
+    later = Layout("patrons", {**migrations.steps, "release_0_3": lambda _database: None})
+    touched, made, missing = map(patrons.with_name, ("touched.db", "made.db", "missing.db"))
+    touched.touch()
+    create_file(made)
     before = patrons.read_bytes()
 
-    for path in (patrons, empty, patrons.with_name("missing.db")):
-        assert set_aside_if_damaged(path, NOON) is None
+    for layout in (None, migrations, later):
+        for path in (patrons, touched, made, missing):
+            assert set_aside_if_damaged(path, NOON, layout) is None
 
     assert patrons.read_bytes() == before
 
@@ -253,14 +256,3 @@ def test_a_changed_format_is_damage(patrons: Path, offset: int) -> None:
     _changed(offset, bytes([6]))(patrons)
 
     assert set_aside_if_damaged(patrons, NOON) is not None
-
-
-def test_what_the_steps_lay_out_is_sound(patrons: Path, tmp_path: Path) -> None:
-    """A register as it is made, also for a doorctl to come, and one with nothing in it yet."""
-    empty = tmp_path / "empty.db"
-    later = Layout("patrons", {**migrations.steps, "release_0_3": lambda _database: None})
-    create_file(empty)
-
-    assert set_aside_if_damaged(patrons, NOON, later) is None
-    for path in (patrons, empty):
-        assert set_aside_if_damaged(path, NOON, migrations) is None
