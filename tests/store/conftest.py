@@ -12,7 +12,7 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from tests.store.samples import SEAL, Branch, Cache
+from tests.store.samples import SEAL, Branch, Cache, Log
 
 
 @pytest.fixture
@@ -52,3 +52,10 @@ def writer(path: Path) -> Iterator[BranchRecordsWriter]:
 def branch(book: BranchRecords, writer: BranchRecordsWriter) -> Branch:
     """A branch that never stored anything."""
     return Branch(book, writer)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    """An empty door log."""
+    with closing(Log(tmp_path / "visits.db")) as log:
+        yield log

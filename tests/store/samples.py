@@ -6,7 +6,7 @@ import hashlib
 import resource
 import signal
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -23,8 +23,10 @@ from doorctl.access.calendar import (
     StoredWeek,
 )
 from doorctl.access.day import Override
-from doorctl.access.patron import Applied, Patron, SealedRow
+from doorctl.access.messages import Closed, Opened
+from doorctl.access.patron import Applied, Patron, Reason, SealedRow
 from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.access.throttle import CardThrottle
 from doorctl.accounts.account import Account, Role
 from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
@@ -32,10 +34,12 @@ from doorctl.core.ports import Seal
 from doorctl.store.accounts import StoredAccounts
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.records import StoredAlarms
 from doorctl.store.tables import to_ms
+from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.receive import unguarded
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -130,6 +134,74 @@ def stamped(
 ) -> Stamped:
     """Return the time of an attempt."""
     return Stamped(at, state, boot or BootTime("boot-1", 60_000))
+
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Log:
+    """A door log as written and as read."""
+
+    path: Path
+    make: Callable[[Path], VisitStore] = VisitStore
+
+    def __post_init__(self) -> None:
+        create_visits(self.path)
+        self.store, self.history = self.make(self.path), VisitHistory(self.path)
+
+    def restart(self) -> None:
+        """Cut the power, and start another process."""
+        self.store.close()
+        self.store = self.make(self.path)
+
+    def listed(self, not_before: datetime = EVER) -> list[Visit]:
+        """Return what a reader sees."""
+        return list(self.history.visits(not_before))
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of what a reader sees."""
+        return [visit.attempt for visit in self.listed()]
+
+    def dated(self) -> dict[int, tuple[datetime, ClockState]]:
+        """Return when a reader sees each attempt, and by what clock."""
+        return {visit.attempt: (visit.at, visit.clock) for visit in self.listed()}
+
+    def open(
+        self,
+        number: int,
+        at: datetime = NOON,
+        card: int | None = None,
+        throttle: CardThrottle | None = None,
+        whose: str | bytes | None = None,
+        *,
+        boot: BootTime | None = None,
+        state: ClockState = ClockState.TRUSTED,
+    ) -> None:
+        """Open an attempt, with the card of a number."""
+        key = None if card is None else key_of(card)
+        self.store.open_attempt(Opened(number, stamped(at, boot, state), key, throttle, whose))
+
+    def wrong_pin(self, number: int, whose: str | bytes) -> None:
+        """Put a wrong PIN on record."""
+        self.open(number, NOON, 1, None, whose)
+        self.store.close_attempt(Closed(number, Reason.WRONG_PIN, right=False))
+
+    def counted(
+        self, number: int, reason: Reason = Reason.OK, mode: str | None = "self_service", **at: Any
+    ) -> None:
+        """Open an attempt with a card and close it, counted under a mode."""
+        self.open(number, card=number, **at)
+        self.store.close_attempt(Closed(number, reason, key_of(number), counted_as=mode))
+
+    def failures(self, card: int) -> CardThrottle:
+        """Return what the card of a number has failed."""
+        return self.store.card_throttle(key_of(card))
+
+    def close(self) -> None:
+        """Close both sides."""
+        self.store.close()
+        self.history.close()
 
 
 def in_use_until(branch: BranchRecordsWriter, moment: Moment) -> None:

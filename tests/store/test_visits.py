@@ -1,4 +1,4 @@
-"""What only the SQLite door log has: files, power cuts, readers in its way.
+"""What only the SQLite door log has: files, power cuts, readers in its way; and its hourly counts.
 
 Bug (penetration test): a `visits.db` that was deleted took visits that were lost at the restart,
 and nobody was told; strangers learnt the number of patrons.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,46 +21,34 @@ from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import StoreBusyError, StoreDamagedError, StoreError
-from doorctl.core.moments import BootTime, ClockState, KeptReadings, Moment, Stamped
+from doorctl.core.moments import BootTime, ClockState, KeptReadings, Moment
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import ATTEMPT, LEAF, OPENED, HourCount
 from doorctl.store.door_log import PAGE_ROWS, SLICE_ROWS, DoorLogRows, HourlyHistory, VisitHistory
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.tables import from_ms, to_ms
-from doorctl.store.visits import (
-    CACHE_KIB,
-    RetriedVisits,
-    VisitStore,
-    create_visits,
-    open_or_create_visits,
-)
-from tests.store.samples import DAY, NOON, files_of, key_of, stamped
+from doorctl.store.visits import CACHE_KIB, RetriedVisits, VisitStore, open_or_create_visits
+from tests.store.samples import DAY, NOON, Log, files_of, key_of, reading, stamped
+
+HOUR = timedelta(hours=1)
+BOOT = BootTime("boot-1", 60_000)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where an empty log stands."""
-    path = tmp_path / "visits.db"
-    create_visits(path)
-    return path
+def change(log: Log, sql: str, *values: int) -> None:
+    """Change the file behind the store's back."""
+    with closing(sqlite3.connect(log.path)) as connection, connection:
+        connection.execute(sql, values)
 
 
-@pytest.fixture
-def store(path: Path) -> Iterator[VisitStore]:
-    """Its writer."""
-    with closing(VisitStore(path)) as store:
-        yield store
-
-
-def test_a_purge_leaves_little_of_the_file_in_memory(store: VisitStore) -> None:
+def test_a_purge_leaves_little_of_the_file_in_memory(log: Log) -> None:
     """The writer's cache has a limit that the file's size does not move: 64 pages of 4 KiB."""
-    assert store.database.execute("PRAGMA cache_size").fetchone() == (-CACHE_KIB,)
+    assert log.store.database.execute("PRAGMA cache_size").fetchone() == (-CACHE_KIB,)
     assert CACHE_KIB <= 256
 
 
-def test_a_missing_log_starts_empty(path: Path) -> None:
+def test_a_missing_log_starts_empty(tmp_path: Path) -> None:
     """Opening strictly needs a file, the door starts without one."""
-    path.unlink()
+    path = tmp_path / "visits.db"
     with pytest.raises(StoreError, match="can't be opened"):
         VisitStore(path)
 
@@ -71,17 +57,17 @@ def test_a_missing_log_starts_empty(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_has_returned_survives_the_process(path: Path, store: VisitStore) -> None:
+def test_what_has_returned_survives_the_process(log: Log) -> None:
     """At each step a copy of the files, as a power cut leaves them, opens sound and complete."""
-    at = BootTime("boot-1", 61_000)
     for attempt in range(1, 40):
-        store.open_attempt(Opened(attempt, stamped(), key_of(attempt), CardThrottle(1, at)))
+        log.open(attempt, NOON, attempt, CardThrottle(1, BOOT))
         if attempt % 3:
-            store.close_attempt(Closed(attempt, Reason.OK, key_of(attempt), CardThrottle()))
-        copy = path.parent / f"cut-{attempt}" / "visits.db"
+            ended = Closed(attempt, Reason.OK, key_of(attempt), CardThrottle())
+            log.store.close_attempt(ended)
+        copy = log.path.parent / f"cut-{attempt}" / "visits.db"
         copy.parent.mkdir()
         for suffix in ("", "-wal"):
-            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+            shutil.copy(f"{log.path}{suffix}", f"{copy}{suffix}")
 
         assert set_aside_if_damaged(copy, NOON) is None
         with closing(VisitStore(copy)) as after, closing(VisitHistory(copy)) as history:
@@ -90,96 +76,82 @@ def test_what_has_returned_survives_the_process(path: Path, store: VisitStore) -
             assert after.card_throttle(key_of(attempt)).failures == (0 if attempt % 3 else 1)
 
 
-def test_a_write_that_fails_leaves_nothing_half_done(path: Path, store: VisitStore) -> None:
+def test_a_write_that_fails_leaves_nothing_half_done(log: Log) -> None:
     """When the throttle can't be stored, the attempt is not on record either."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("DROP TABLE throttles")
+    change(log, "DROP TABLE throttles")
 
     with pytest.raises(StoreError):
-        store.open_attempt(Opened(1, stamped(), key_of(1), CardThrottle(1, BootTime("b", 1))))
+        log.open(1, NOON, 1, CardThrottle(1, BOOT))
 
-    assert store.last_attempt() == 0
-    store.open_attempt(Opened(1, stamped(), key_of(1), None))
+    assert log.store.last_attempt() == 0
+    log.open(1, card=1)
 
 
-def test_an_open_reader_makes_the_purge_incomplete_until_it_is_gone(
-    path: Path, store: VisitStore
-) -> None:
+def test_an_open_reader_makes_the_purge_incomplete_until_it_is_gone(log: Log) -> None:
     """While somebody reads an old snapshot, bytes stay and the answer says so; later none do."""
-    store.open_attempt(Opened(1, stamped(), key_of(1), None))
-    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM attempts").fetchone()
+    log.open(1, card=1)
+    with reading(log.path, "attempts"):
+        assert log.store.delete_before(NOON + DAY) == 1
+        assert log.store.compact() != (0, 0, 0)
+        assert key_of(1) in b"".join(files_of(log.path.parent).values())
 
-        assert store.delete_before(NOON + DAY) == 1
-        assert store.compact() != (0, 0, 0)
-        assert key_of(1) in b"".join(files_of(path.parent).values())
-
-    assert store.compact() == (0, 0, 0)
-    assert key_of(1) not in b"".join(files_of(path.parent).values())
+    assert log.store.compact() == (0, 0, 0)
+    assert key_of(1) not in b"".join(files_of(log.path.parent).values())
 
 
-def test_a_slow_listing_does_not_hold_up_the_purge(path: Path, store: VisitStore) -> None:
+def test_a_slow_listing_does_not_hold_up_the_purge(log: Log) -> None:
     """Between two pages no transaction is open, and what was deleted meanwhile is not shown."""
     for attempt in range(1, PAGE_ROWS + 100):
-        store.open_attempt(Opened(attempt, stamped(), key_of(attempt), None))
-    with closing(VisitHistory(path)) as history:
-        visits = history.visits(NOON)
-        assert next(visits).attempt == 1
+        log.open(attempt, card=attempt)
+    visits = log.history.visits(NOON)
+    assert next(visits).attempt == 1
 
-        store.delete_before(NOON + DAY)
+    log.store.delete_before(NOON + DAY)
 
-        assert store.compact() == (0, 0, 0)
-        assert len(list(visits)) == PAGE_ROWS - 1
+    assert log.store.compact() == (0, 0, 0)
+    assert len(list(visits)) == PAGE_ROWS - 1
 
 
-def test_the_history_follows_a_log_that_was_set_aside(path: Path, store: VisitStore) -> None:
+def test_the_history_follows_a_log_that_was_set_aside(log: Log) -> None:
     """The staff page shows the new log without a restart of its own."""
-    store.open_attempt(Opened(1, stamped(), None, None))
-    with closing(VisitHistory(path)) as history:
-        assert len(list(history.visits(NOON))) == 1
-        store.close()
-        path.rename(path.with_name("visits.db.damaged"))
-        with pytest.raises(StoreError, match="is missing"):
-            list(history.visits(NOON))
+    log.open(1)
+    assert log.numbers() == [1]
+    log.store.close()
+    log.path.rename(log.path.with_name("visits.db.damaged"))
+    with pytest.raises(StoreError, match="is missing"):
+        log.listed()
 
-        with closing(open_or_create_visits(path)):
-            assert list(history.visits(NOON)) == []
+    with closing(open_or_create_visits(log.path)):
+        assert log.listed() == []
 
 
-def test_a_log_that_was_taken_away_is_noticed(path: Path, store: VisitStore) -> None:
+def test_a_log_that_was_taken_away_is_noticed(log: Log) -> None:
     """SQLite writes on into a file without a name, and nothing of it would be left."""
-    boot = BootTime("boot-1", 60_000)
-    store.keep_time(NOON, boot)
-    path.rename(path.with_name("kept.db"))
+    log.store.keep_time(NOON, BOOT)
+    log.path.rename(log.path.with_name("kept.db"))
     with pytest.raises(StoreError, match=r"visits\.db was removed or replaced"):
-        store.keep_time(NOON, boot)
-    path.touch()
+        log.store.keep_time(NOON, BOOT)
+    log.path.touch()
 
     with pytest.raises(StoreError, match="restart the door"):
-        store.keep_time(NOON, boot)
+        log.store.keep_time(NOON, BOOT)
 
 
 @pytest.mark.parametrize("doubted", [None, timedelta(hours=4)])
 @pytest.mark.parametrize("doubt", [None, (NOON + DAY, timedelta(hours=3))])
 def test_what_was_known_of_the_clock_comes_back(
-    path: Path,
-    store: VisitStore,
-    doubt: tuple[datetime, timedelta] | None,
-    doubted: timedelta | None,
+    log: Log, doubt: tuple[datetime, timedelta] | None, doubted: timedelta | None
 ) -> None:
     """The last that was stored, whole; a wrong bit in it is noticed, and no doubt is made of it."""
     kept = KeptReadings("boot-2", (NOON, -timedelta(minutes=1)), doubt, doubted)
-    with closing(VisitHistory(path)) as history:
-        assert history.clock_readings() is None
-        store.keep_clock(KeptReadings("boot-1", (NOON, DAY), (NOON, DAY), DAY))
-        store.keep_clock(kept)
-        assert history.clock_readings() == kept
+    assert log.history.clock_readings() is None
+    log.store.keep_clock(KeptReadings("boot-1", (NOON, DAY), (NOON, DAY), DAY))
+    log.store.keep_clock(kept)
+    assert log.history.clock_readings() == kept
 
-        with closing(sqlite3.connect(path)) as other, other:
-            other.execute("UPDATE clock_readings SET twice = replace(twice, 'boot-2', 'boot-3')")
-        with pytest.raises(StoreDamagedError, match="doubt of the clock"):
-            history.clock_readings()
+    change(log, "UPDATE clock_readings SET twice = replace(twice, 'boot-2', 'boot-3')")
+    with pytest.raises(StoreDamagedError, match="doubt of the clock"):
+        log.history.clock_readings()
 
 
 def test_the_doors_log_that_is_taken_away_is_begun_anew(tmp_path: Path) -> None:
@@ -200,32 +172,35 @@ def test_the_doors_log_that_is_taken_away_is_begun_anew(tmp_path: Path) -> None:
         assert [one.attempt for one in history.visits(NOON - DAY)] == [2]
 
 
-def test_a_log_that_opens_late_goes_on_with_its_own_numbers(path: Path, store: VisitStore) -> None:
-    """A door that could not read the last number counts from 1; no row of before is hit by it."""
+@pytest.fixture
+def used(log: Log) -> Log:
+    """A log with three attempts."""
     for attempt in (1, 2, 3):
-        store.open_attempt(Opened(attempt, stamped(), key_of(attempt), None))
-    with closing(RetriedVisits(path)) as late:
-        for busy in (
-            late.last_attempt,
-            lambda: late.open_attempt(Opened(1, stamped(), None, None)),
-        ):
+        log.open(attempt, card=attempt)
+    return log
+
+
+def test_a_log_that_opens_late_goes_on_with_its_own_numbers(used: Log) -> None:
+    """A door that could not read the last number counts from 1; no row of before is hit by it."""
+    with closing(RetriedVisits(used.path)) as late:
+        opened = Opened(1, stamped(), None, None)
+        for busy in (late.last_attempt, lambda: late.open_attempt(opened)):
             with pytest.raises(StoreBusyError):
                 busy()
-        store.close()
+        used.store.close()
         for attempt in (2, 3):
             late.open_attempt(Opened(attempt, stamped(), key_of(9), None))
             late.close_attempt(Closed(attempt, Reason.OK, key_of(9), CardThrottle()))
         with pytest.raises(StoreError, match="is not open"):
             late.close_attempt(Closed(1, Reason.OK))
 
-    with closing(VisitHistory(path)) as history:
-        told = [(visit.attempt, visit.reason) for visit in history.visits(NOON)]
+    told = [(visit.attempt, visit.reason) for visit in used.listed()]
     assert told == [(1, "fault"), (2, "fault"), (3, "fault"), (5, "ok"), (6, "ok")]
 
 
 @pytest.mark.parametrize("order", [(2, 1), (5, 2, 1)])
 def test_a_log_that_opens_late_takes_attempts_in_any_order(
-    path: Path, store: VisitStore, order: tuple[int, ...]
+    used: Log, order: tuple[int, ...]
 ) -> None:
     """One whose card could not be looked up is put on record after those that came behind it.
 
@@ -233,27 +208,23 @@ def test_a_log_that_opens_late_takes_attempts_in_any_order(
     put on record out of order (the harness's mistake); behind it: a door that began without its
     log could give such a one a number that was used.
     """
-    for attempt in (1, 2, 3):
-        store.open_attempt(Opened(attempt, stamped(), key_of(attempt), None))
-    with closing(RetriedVisits(path)) as late:
+    with closing(RetriedVisits(used.path)) as late:
         with pytest.raises(StoreBusyError):
             late.last_attempt()
-        store.close()
+        used.store.close()
         for attempt in order:
             late.open_attempt(Opened(attempt, stamped(), key_of(9), None))
             late.close_attempt(Closed(attempt, Reason.OK))
 
-    with closing(VisitHistory(path)) as history:
-        told = [visit.attempt for visit in history.visits(NOON)]
-    assert told == sorted([1, 2, 3, *(3 + attempt for attempt in order)])
+    assert used.numbers() == sorted([1, 2, 3, *(3 + attempt for attempt in order)])
 
 
-def events_of(store: VisitStore) -> list[tuple[str, str, str]]:
+def events_of(log: Log) -> list[tuple[str, str, str]]:
     """Return kind, why and by of what stands there, oldest first."""
-    return store.database.execute("SELECT kind, why, by FROM events ORDER BY number").fetchall()
+    return log.store.database.execute("SELECT kind, why, by FROM events ORDER BY number").fetchall()
 
 
-def test_what_the_door_did_is_kept_once_for_each_change(store: VisitStore) -> None:
+def test_what_the_door_did_is_kept_once_for_each_change(log: Log) -> None:
     """A state that stands there already is no news; who starts without having stopped was killed.
 
     Bug (outside look): staff's openings, modes, a killed door and a pulled reader stood in no log
@@ -261,42 +232,37 @@ def test_what_the_door_did_is_kept_once_for_each_change(store: VisitStore) -> No
     """
     at = stamped(NOON)
     first = [("started", "", ""), ("mode", "closed", ""), ("reader", "connected", "")]
-    store.add_events((at, *event) for event in first)
+    log.store.add_events((at, *event) for event in first)
     later = [("opened_by_staff", "bud", "lone"), ("reader", "lost", ""), ("stopped", "", "")]
-    store.add_events((at, *event) for event in [*first, *later])
-    store.add_events([(at, "started", "", "")])
+    log.store.add_events((at, *event) for event in [*first, *later])
+    log.store.add_events([(at, "started", "", "")])
 
-    assert events_of(store) == [
-        *first,
-        ("restarted", "", ""),
-        *later,
-        ("started", "", ""),
-    ]
+    assert events_of(log) == [*first, ("restarted", "", ""), *later, ("started", "", "")]
 
 
-def test_what_the_door_did_goes_as_visits_go(path: Path, store: VisitStore) -> None:
+def test_what_the_door_did_goes_as_visits_go(log: Log) -> None:
     """By the same purge, kept by the same holds, and dated anew like an attempt."""
     for days in (40, 31, 1):
-        store.add_events([(stamped(NOON - days * DAY), "door_held", str(days), "")])
+        log.store.add_events([(stamped(NOON - days * DAY), "door_held", str(days), "")])
     held = (NOON - 41 * DAY, NOON - 39 * DAY)
-    store.add_hold(Hold(*held, "sag 1", "indbrud", NOON + DAY, "lone"))
-    store.delete_before(NOON - 30 * DAY)
+    log.store.add_hold(Hold(*held, "sag 1", "indbrud", NOON + DAY, "lone"))
+    log.store.delete_before(NOON - 30 * DAY)
 
-    assert [why for _, why, _ in events_of(store)] == ["40", "1"]
-    with closing(DoorLogRows(path, NOON - 30 * DAY)) as rows:
+    assert [why for _, why, _ in events_of(log)] == ["40", "1"]
+    with closing(DoorLogRows(log.path, NOON - 30 * DAY)) as rows:
         shown = rows.events(NOON - 50 * DAY, NOON, 10)
     assert [(event.kind, event.why, event.at) for event in shown] == [
         ("door_held", "1", NOON - DAY)
     ]
 
 
-def test_what_had_no_trusted_time_is_dated_later(store: VisitStore) -> None:
+def test_what_had_no_trusted_time_is_dated_later(log: Log) -> None:
     """Events as attempts: less their age by the boot clock."""
-    doubtful = Stamped(NOON - 400 * DAY, ClockState.UNTRUSTED, BootTime("boot-1", 0))
-    store.add_events([(doubtful, "door_held", "", "")])
-    store.keep_time(NOON, BootTime("boot-1", 60_000))
+    doubtful = stamped(NOON - 400 * DAY, BootTime("boot-1", 0), ClockState.UNTRUSTED)
+    log.store.add_events([(doubtful, "door_held", "", "")])
+    log.store.keep_time(NOON, BOOT)
 
-    dated = store.database.execute("SELECT at_ms, clock FROM events").fetchall()
+    dated = log.store.database.execute("SELECT at_ms, clock FROM events").fetchall()
     assert dated == [(to_ms(NOON) - 60_000, "holdover")]
 
 
@@ -309,39 +275,14 @@ def test_times_come_back_to_the_millisecond(naive: datetime) -> None:
     assert to_ms(at.astimezone(timezone(timedelta(hours=2)))) == to_ms(at)
 
 
-HOUR = timedelta(hours=1)
 ENTRY = HourCount(NOON, "staffed", LEAF, "passage", 3)
 
 
-@dataclass
-class Counts:
-    """Counts as written and as read."""
-
-    store: VisitStore
-    history: HourlyHistory
-
-    def visit(
-        self,
-        attempt: int,
-        reason: Reason = Reason.OK,
-        at: datetime = NOON,
-        state: ClockState = ClockState.TRUSTED,
-        mode: str | None = "self_service",
-    ) -> None:
-        """Open an attempt and close it."""
-        self.store.open_attempt(Opened(attempt, stamped(at, state=state), key_of(attempt), None))
-        self.store.close_attempt(Closed(attempt, reason, key_of(attempt), counted_as=mode))
-
-    def read(self, since: datetime | None = None, until: datetime | None = None) -> list[HourCount]:
-        """Return what a reader sees."""
-        return list(self.history.hours(since, until))
-
-
-@pytest.fixture
-def counts(path: Path) -> Iterator[Counts]:
-    """Counts of which there are none yet."""
-    with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:
-        yield Counts(store, history)
+def counts(
+    log: Log, since: datetime | None = None, until: datetime | None = None
+) -> list[HourCount]:
+    """Return the hourly counts that a reader sees."""
+    return list(log.history.hours(since, until))
 
 
 def attempts(reason: Reason, count: int, hour: datetime | None = NOON) -> HourCount:
@@ -349,153 +290,138 @@ def attempts(reason: Reason, count: int, hour: datetime | None = NOON) -> HourCo
     return HourCount(hour, "self_service", ATTEMPT, reason.value, count)
 
 
-def change(path: Path, sql: str, *values: int) -> None:
-    """Change the file behind the store's back."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(sql, values)
-
-
-def test_attempts_are_counted_by_hour_mode_and_reason(counts: Counts) -> None:
+def test_attempts_are_counted_by_hour_mode_and_reason(log: Log) -> None:
     """In the hour in which the card was swiped, by the clock of then; not without a mode."""
-    counts.visit(1)
-    counts.visit(5, mode=None)
-    counts.visit(2, at=NOON + HOUR - timedelta(milliseconds=1))
-    counts.visit(3, Reason.WRONG_PIN)
-    counts.visit(4, at=NOON + HOUR, mode="staffed")
+    log.counted(1)
+    log.counted(5, mode=None)
+    log.counted(2, at=NOON + HOUR - timedelta(milliseconds=1))
+    log.counted(3, Reason.WRONG_PIN)
+    log.counted(4, at=NOON + HOUR, mode="staffed")
 
-    assert counts.read() == [
+    assert counts(log) == [
         attempts(Reason.OK, 2),
         attempts(Reason.WRONG_PIN, 1),
         HourCount(NOON + HOUR, "staffed", ATTEMPT, "ok", 1),
     ]
 
 
-def test_an_unset_clock_names_no_hour(counts: Counts) -> None:
+def test_an_unset_clock_names_no_hour(log: Log) -> None:
     """Such counts come first, and not where a beginning is asked for."""
-    counts.visit(1)
-    counts.visit(2, state=ClockState.UNTRUSTED)
+    log.counted(1)
+    log.counted(2, state=ClockState.UNTRUSTED)
 
-    assert counts.read() == [attempts(Reason.OK, 1, None), attempts(Reason.OK, 1)]
-    assert counts.read(since=NOON) == [attempts(Reason.OK, 1)]
+    assert counts(log) == [attempts(Reason.OK, 1, None), attempts(Reason.OK, 1)]
+    assert counts(log, since=NOON) == [attempts(Reason.OK, 1)]
 
 
-def test_a_period_has_its_beginning_and_not_its_end(counts: Counts) -> None:
+def test_a_period_has_its_beginning_and_not_its_end(log: Log) -> None:
     """So that two periods one after the other count nothing twice."""
     for number, hour in enumerate((-1, 0, 1, 2), start=1):
-        counts.visit(number, at=NOON + hour * HOUR)
+        log.counted(number, at=NOON + hour * HOUR)
 
-    assert [one.hour for one in counts.read(NOON, NOON + 2 * HOUR)] == [NOON, NOON + HOUR]
-    assert [one.hour for one in counts.read(until=NOON)] == [NOON - HOUR]
+    assert [one.hour for one in counts(log, NOON, NOON + 2 * HOUR)] == [NOON, NOON + HOUR]
+    assert [one.hour for one in counts(log, until=NOON)] == [NOON - HOUR]
 
 
 @pytest.mark.parametrize(
     ("ago_h", "day"), [(0, 0), (13, 0), (15, -1), (40, -2), (80, None), (-2, None)], ids=str
 )
 def test_when_the_day_was_opened_is_found_after_a_restart(
-    path: Path, ago_h: int, day: int | None
+    log: Log, ago_h: int, day: int | None
 ) -> None:
     """By the branch's midnight; not what is days old, nor what a clock that was ahead has dated."""
     now = NOON.astimezone(ZoneInfo("Europe/Copenhagen"))
     hour = NOON.replace(minute=0) - timedelta(hours=ago_h)
-    with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:
-        store.add_counts([HourCount(hour, "staffed", LEAF, "entered", 3)])
-        moment = Moment(now, NOON - timedelta(hours=1), ClockState.TRUSTED)
-        assert history.opened_on(moment) is None
-        store.add_counts([HourCount(hour, "self_service", OPENED, "first", 1)])
-        store.add_counts([HourCount(None, "self_service", OPENED, "first", 1)])
+    log.store.add_counts([HourCount(hour, "staffed", LEAF, "entered", 3)])
+    moment = Moment(now, NOON - timedelta(hours=1), ClockState.TRUSTED)
+    assert log.history.opened_on(moment) is None
+    opened = HourCount(hour, "self_service", OPENED, "first", 1)
+    log.store.add_counts([opened, opened._replace(hour=None)])
 
-        expected = None if day is None else now.date() + timedelta(days=day)
-        assert history.opened_on(moment) == expected
+    expected = None if day is None else now.date() + timedelta(days=day)
+    assert log.history.opened_on(moment) == expected
 
 
-def test_years_are_read_in_slices(counts: Counts) -> None:
+def test_years_are_read_in_slices(log: Log) -> None:
     """However many hours there are, each comes once and in its order."""
     listed = [
         HourCount(NOON + hour * HOUR, mode, LEAF, "left", 1 + hour)
         for hour in range(SLICE_ROWS)
         for mode in ("closed", "staffed")
     ]
-    counts.store.add_counts(listed)
+    log.store.add_counts(listed)
 
-    assert counts.read() == listed
-    assert counts.read(since=NOON + HOUR) == listed[2:]
+    assert counts(log) == listed
+    assert counts(log, since=NOON + HOUR) == listed[2:]
 
 
-def test_whoever_reads_counts_keeps_no_purge_from_its_end(path: Path) -> None:
+def test_whoever_reads_counts_keeps_no_purge_from_its_end(log: Log) -> None:
     """A page that adds up years of them holds nothing open meanwhile.
 
     Bug (stranger's review): a page of years of counts kept a purge from its end.
     """
-    with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:
-        store.add_counts([ENTRY])
-        reading = history.hours(None, None)
-        assert next(reading) == ENTRY
+    log.store.add_counts([ENTRY])
+    half_read = log.history.hours(None, None)
+    assert next(half_read) == ENTRY
 
-        assert store.compact() == (0, 0, 0)
+    assert log.store.compact() == (0, 0, 0)
 
 
-def test_a_file_that_breaks_in_mid_read_is_told(path: Path) -> None:
+def test_a_file_that_breaks_in_mid_read_is_told(log: Log) -> None:
     """As one that is broken from the start: by an error that says what to do."""
-    with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:
-        store.add_counts([ENTRY, *(ENTRY._replace(mode=f"{n:05}") for n in range(SLICE_ROWS))])
-        reading = history.hours(None, None)
-        next(reading)
-        change(path, "ALTER TABLE hourly RENAME TO gone")
+    log.store.add_counts([ENTRY, *(ENTRY._replace(mode=f"{n:05}") for n in range(SLICE_ROWS))])
+    half_read = log.history.hours(None, None)
+    next(half_read)
+    change(log, "ALTER TABLE hourly RENAME TO gone")
 
-        with pytest.raises(StoreError):
-            list(reading)
+    with pytest.raises(StoreError):
+        list(half_read)
 
 
-def test_no_purge_touches_the_counts(counts: Counts) -> None:
+def test_no_purge_touches_the_counts(log: Log) -> None:
     """The visits are gone for good; that there were three stays, and what passed is added up."""
     for number in (1, 2, 3):
-        counts.visit(number)
-    counts.store.add_counts([ENTRY])
-    counts.store.add_counts([ENTRY, HourCount(NOON, "closed", LEAF, "left", 1)])
-    before = counts.read()
-    assert before == [
-        HourCount(NOON, "closed", LEAF, "left", 1),
-        attempts(Reason.OK, 3),
-        HourCount(NOON, "staffed", LEAF, "passage", 6),
-    ]
+        log.counted(number)
+    left = HourCount(NOON, "closed", LEAF, "left", 1)
+    for added in ([ENTRY], [ENTRY, left]):
+        log.store.add_counts(added)
+    before = counts(log)
+    assert before == [left, attempts(Reason.OK, 3), ENTRY._replace(count=6)]
 
-    assert counts.store.delete_before(NOON + 1000 * DAY) == 3
-    counts.store.compact()
+    assert log.store.delete_before(NOON + 1000 * DAY) == 3
+    log.store.compact()
 
-    assert counts.read() == before
+    assert counts(log) == before
 
 
-def test_both_are_one_transaction(path: Path) -> None:
+def test_both_are_one_transaction(log: Log) -> None:
     """Where it can't be counted, the attempt stays open; one that has ended counts once."""
-    with closing(VisitStore(path)) as store:
-        store.open_attempt(Opened(1, stamped(), None, None))
-        change(path, "ALTER TABLE hourly RENAME TO gone")
-        with pytest.raises(StoreError):
-            store.close_attempt(Closed(1, Reason.OK, counted_as="self_service"))
-        change(path, "ALTER TABLE gone RENAME TO hourly")
-        store.close_attempt(Closed(1, Reason.OK, counted_as="self_service"))
-        with pytest.raises(StoreError):
-            store.close_attempt(Closed(1, Reason.OK, counted_as="self_service"))
-        with closing(HourlyHistory(path)) as history:
-            assert list(history.hours(None, None)) == [attempts(Reason.OK, 1)]
+    ended = Closed(1, Reason.OK, counted_as="self_service")
+    log.open(1)
+    change(log, "ALTER TABLE hourly RENAME TO gone")
+    with pytest.raises(StoreError):
+        log.store.close_attempt(ended)
+    change(log, "ALTER TABLE gone RENAME TO hourly")
+    log.store.close_attempt(ended)
+    with pytest.raises(StoreError):
+        log.store.close_attempt(ended)
+    assert counts(log) == [attempts(Reason.OK, 1)]
 
 
-def test_the_table_has_no_place_for_a_person(path: Path) -> None:
+def test_the_table_has_no_place_for_a_person(log: Log) -> None:
     """Hour, mode, kind, outcome and a count: no attempt, no card, and no rowid to order them by."""
-    with closing(sqlite3.connect(path)) as connection:
-        columns = connection.execute("PRAGMA table_info(hourly)").fetchall()
-        (schema,) = connection.execute(
-            "SELECT sql FROM sqlite_schema WHERE name = 'hourly'"
-        ).fetchone()
+    database = log.store.database
+    columns = database.execute("PRAGMA table_info(hourly)").fetchall()
+    (schema,) = database.execute("SELECT sql FROM sqlite_schema WHERE name = 'hourly'").fetchone()
 
     assert [name for _, name, *_ in columns] == ["hour", "mode", "kind", "outcome", "count"]
     assert "WITHOUT ROWID" in schema
 
 
 @pytest.mark.parametrize("hour", [10**8, 2**62])
-def test_an_hour_beyond_the_calendar_is_left_out(path: Path, hour: int) -> None:
+def test_an_hour_beyond_the_calendar_is_left_out(log: Log, hour: int) -> None:
     """A clock that was wrong by millennia, or a damaged row, breaks nothing."""
-    change(path, "INSERT INTO hourly VALUES (?, '', '', '', 1)", hour)
-    with closing(HourlyHistory(path)) as history:
-        assert list(history.hours(None, None)) == []
-        assert list(history.hours(NOON, datetime.max.replace(tzinfo=UTC))) == []
+    change(log, "INSERT INTO hourly VALUES (?, '', '', '', 1)", hour)
+    for since, until in ((None, None), (NOON, datetime.max.replace(tzinfo=UTC))):
+        with closing(HourlyHistory(log.path)) as history:
+            assert list(history.hours(since, until)) == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,11 +16,10 @@ from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrot
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState
 from doorctl.privacy.retention import Hold
-from doorctl.store.door_log import Visit, VisitHistory
-from doorctl.store.visits import MOST_HOLDS, RetriedVisits, VisitStore, create_visits
-from tests.store.samples import DAY, NOON, key_of, stamped
+from doorctl.store.door_log import Visit
+from doorctl.store.visits import MOST_HOLDS, RetriedVisits, VisitStore
+from tests.store.samples import DAY, NOON, Log, key_of, stamped
 
-EVER = datetime.min.replace(year=1970, tzinfo=NOON.tzinfo)
 HOUR = timedelta(hours=1)
 HOUR_MS = 3_600_000
 SEEN = BootTime("boot-1", 61_000)
@@ -47,66 +47,11 @@ def time_of(at: datetime) -> bytes:
     return (int(at.timestamp()) * 1000).to_bytes(6, "big")
 
 
-@dataclass
-class Log:
-    """A door log as written and as read."""
-
-    path: Path
-    make: Callable[[Path], VisitStore]
-
-    def __post_init__(self) -> None:
-        create_visits(self.path)
-        self.store, self.history = self.make(self.path), VisitHistory(self.path)
-
-    def restart(self) -> None:
-        """Cut the power, and start another process."""
-        self.store.close()
-        self.store = self.make(self.path)
-
-    def listed(self, not_before: datetime = EVER) -> list[Visit]:
-        """Return what a reader sees."""
-        return list(self.history.visits(not_before))
-
-    def numbers(self) -> list[int]:
-        """Return the numbers of what a reader sees."""
-        return [visit.attempt for visit in self.listed()]
-
-    def dated(self) -> dict[int, tuple[datetime, ClockState]]:
-        """Return when a reader sees each attempt, and by what clock."""
-        return {visit.attempt: (visit.at, visit.clock) for visit in self.listed()}
-
-    def open(
-        self,
-        number: int,
-        at: datetime = NOON,
-        card: int | None = None,
-        throttle: CardThrottle | None = None,
-        whose: str | bytes | None = None,
-        *,
-        boot: BootTime | None = None,
-        state: ClockState = ClockState.TRUSTED,
-    ) -> None:
-        """Open an attempt, with the card of a number."""
-        key = None if card is None else key_of(card)
-        self.store.open_attempt(Opened(number, stamped(at, boot, state), key, throttle, whose))
-
-    def wrong_pin(self, number: int, whose: str | bytes) -> None:
-        """Put a wrong PIN on record."""
-        self.open(number, NOON, 1, None, whose)
-        self.store.close_attempt(Closed(number, Reason.WRONG_PIN, right=False))
-
-    def failures(self, card: int) -> CardThrottle:
-        """Return what the card of a number has failed."""
-        return self.store.card_throttle(key_of(card))
-
-
 @pytest.fixture(params=[VisitStore, _retried])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
     """An empty door log."""
-    log = Log(tmp_path / "visits.db", request.param)
-    yield log
-    log.store.close()
-    log.history.close()
+    with closing(Log(tmp_path / "visits.db", request.param)) as log:
+        yield log
 
 
 def test_a_new_log_is_empty(log: Log) -> None:
