@@ -14,7 +14,7 @@ from sqlite3 import Connection
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from doorctl.config import load
@@ -138,15 +138,19 @@ def test_nothing_personal_is_in_it_wherever_it_stood(journal: Path, tmp_path: Pa
         assert [word for word in PERSONAL if word in text] == []
 
 
+@example(0.328125)
 @given(st.text() | st.integers() | st.floats() | st.lists(st.text()) | st.none())
 def test_only_words_of_the_list_and_short_numbers_are_shown(value: object) -> None:
-    """Whatever is found."""
+    """Whatever is found, of a number six digits at most, and zeros before them.
+
+    Bug (property test): the zeros before a number's digits were counted as some of it (the
+    harness's own mistake).
+    """
     shown = harmless(value)
+    digits = shown.partition("e")[0].lstrip("-0.")
 
     assert shown in WORDS | {"…", "none", "true", "false"} or len(shown.lstrip("-")) <= 12
-    assert (
-        sum(character.isdecimal() for character in shown.partition("e")[0]) <= 6 or shown in WORDS
-    )
+    assert sum(character.isdecimal() for character in digits) <= 6 or shown in WORDS
 
 
 def test_a_silent_call_for_help_is_in_none(journal: Path) -> None:
