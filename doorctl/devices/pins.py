@@ -344,8 +344,6 @@ class GpioInputs:
 
 
 class _Wire:
-    """One claimed input pin."""
-
     def __init__(
         self, factory: Factory, wiring: InputPin, changed: Callable[[], None], *, in_doubt: bool
     ) -> None:

@@ -24,7 +24,7 @@ from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_bef
 from doorctl.privacy.audit import verify as verify_chain
 from doorctl.rpc.control import Answers
 from doorctl.services import deeds
-from doorctl.services.app import App, by_the_owner
+from doorctl.services.app import App, by_the_owner, local
 from doorctl.services.deeds import OpenBranch, Request, ask_web, branch_answers
 from doorctl.store.accounts import Books
 from doorctl.store.branch import FACTOR_KEY, BranchRecords
@@ -186,13 +186,10 @@ def audit_entries(app: App, since: datetime | None, why: str = "") -> tuple[Entr
 
     A `since` without an offset is local; None means all.
     """
-    moment = app.clock.moment()
-    start = since
-    if start is not None and start.tzinfo is None:
-        start = start.replace(tzinfo=moment.local.tzinfo)
-    oldest = erased_before(moment)
+    start = None if since is None else local(since, app.config).astimezone(UTC)
+    oldest = erased_before(app.clock.moment())
     with closing(AuditRecords(app.storage.branch_db)) as records:
-        kept = records.entries(None if start is None else start.astimezone(UTC))
+        kept = records.entries(start)
     shown = tuple(entry for entry in kept if oldest is None or entry.at >= oldest)
     note(app, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}))
     return shown

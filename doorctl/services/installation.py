@@ -689,7 +689,6 @@ def _refuse_damaged(records: Path) -> None:
 
 
 def _make_databases(config: Config, key_file: Path, undo: ExitStack) -> None:
-    """Make empty databases of patrons and visits where there are none."""
     key = read_key(key_file)
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
     patrons, visits = config.storage.patrons_db, config.storage.visits_db

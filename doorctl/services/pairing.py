@@ -212,7 +212,6 @@ def finish(config: Config, file: Path, now: datetime, *, replaces: bool = False)
 
 
 def _given(config: Config, file: Path, pending: Pending) -> Answer:
-    """Return what the server's file gives to this branch."""
     content = keys.read_key_file(file, LARGEST_BYTES, made_by="doorctl sync pair", private=False)
     try:
         sealed = _box(pending.code_key, ANSWER).decrypt(content.removeprefix(ANSWER))
@@ -290,7 +289,6 @@ def _trusted(config: Config, key: bytes, *, replaces: bool) -> Path | None:
 
 
 def _name_keys(config: Config, *files: Path) -> None:
-    """Have ``web.push.public_key_files`` name these."""
     path, named = config.origin.path.resolve(), [str(file) for file in files]
     _rewrite(path, edited(_content(path).decode(), "web.push.public_key_files", named))
 

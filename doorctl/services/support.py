@@ -59,15 +59,10 @@ def status(app: App) -> dict[str, Any]:
     except NotAnsweringError:
         state = {"running": False}
     alarms = alarms_standing(app.config, state.pop("alarms", []))
-    return {**state, **_cache_status(app), "alarms": alarms, "audit_head": _audit_head(app)}
-
-
-def _audit_head(app: App) -> str | None:
-    try:
-        with closing(AuditRecords(app.storage.branch_db)) as records:
-            return str(records.head())
-    except StoreError:
-        return None
+    head = None
+    with suppress(StoreError), closing(AuditRecords(app.storage.branch_db)) as records:
+        head = str(records.head())
+    return {**state, **_cache_status(app), "alarms": alarms, "audit_head": head}
 
 
 def _cache_status(app: App) -> dict[str, Any]:
