@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from zoneinfo import ZoneInfo
 
 import polib
@@ -17,8 +17,9 @@ from doorctl.access.panel import Keys, Kind, PanelState
 from doorctl.core.language import OWN
 from tests.browser.house import CARD, CHILDS_CARD, PIN, SLOW_CARD, House, staged
 from tests.browser.screens import PANELS, STATES, panel_of, serving
-from tests.browser.visitor import LIMIT_MS, Visitors
+from tests.browser.visitor import Visitors
 from tests.e2e.hours import DAYS, SELF_SERVICE
+from tests.fakes.waiting import until
 from tests.web.panel.screens import IDLE, SHOWING, Stage
 
 CUT = """
@@ -72,14 +73,6 @@ OFFSET = (
 """How much of the ring is gone, in hundredths."""
 
 
-def comes(holds: Callable[[], bool]) -> None:
-    """Wait until something holds of a page whose policy lets no condition be sent to it."""
-    end_s = monotonic() + LIMIT_MS / 1000
-    while not holds():
-        assert monotonic() < end_s, "it never came"
-        sleep(0.05)
-
-
 def test_a_ring_shrinks_until_the_door_locks(visitors: Visitors) -> None:
     """From the moment of the grant, anew where companions prolong it; nothing moves for who asked.
 
@@ -97,13 +90,13 @@ def test_a_ring_shrinks_until_the_door_locks(visitors: Visitors) -> None:
         stage.door.show(PanelState(Kind.WELCOME, 5, locks_s=monotonic() + SHOWING.door.release_s))
         page.locator(".ring").wait_for()
         first = page.evaluate(OFFSET)
-        comes(lambda: page.evaluate(OFFSET) > first + 20)
+        until(lambda: page.evaluate(OFFSET) > first + 20)
         stage.door.show(
             PanelState(Kind.WELCOME, 6, locks_s=monotonic() + SHOWING.door.release_s / 2)
         )
-        comes(lambda: page.evaluate(OFFSET) >= 50)
+        until(lambda: page.evaluate(OFFSET) >= 50)
         stage.door.show(PanelState(Kind.WELCOME, 7, locks_s=monotonic() + 60))
-        comes(lambda: page.evaluate(OFFSET) < 5)
+        until(lambda: page.evaluate(OFFSET) < 5)
         page.emulate_media(reduced_motion="reduce")
         assert not page.locator(".ring").is_visible()
         stage.door.show(PanelState(Kind.WELCOME, 7))

@@ -35,6 +35,7 @@ from doorctl.demo.patrons import CAST, EVENING
 from doorctl.services.installation import initialise
 from doorctl.web.serving import ALWAYS
 from tests.e2e.door import LEASH
+from tests.fakes.waiting import until
 
 LIMIT_S, LONGEST_S = 120.0, 480.0
 
@@ -471,10 +472,7 @@ def test_a_demo_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
         shown.process.kill()
         shown.process.wait()
 
-        end_s = time.monotonic() + LIMIT_S
-        while any(map(runs, started)) and time.monotonic() < end_s:
-            time.sleep(0.01)
-        assert not any(map(runs, started))
+        until(lambda: not any(map(runs, started)))
 
 
 def test_a_door_outlives_the_thread_that_started_it(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.devices.commands import ENVIRONMENT, TOLD_CHARACTERS, CommandOutputs
+from tests.fakes.waiting import until
 
 LONG_S = 30.0
 """A limit that no command here comes near, and the patience of these tests."""
@@ -57,35 +58,29 @@ def shell(script: str, *arguments: object) -> tuple[str, ...]:
 
 def lines(path: Path, wanted: int) -> list[str]:
     """Wait until a file has so many lines, and return them."""
-    give_up = time.monotonic() + LONG_S
-    while time.monotonic() < give_up:
-        with suppress(FileNotFoundError):
-            found = path.read_text(encoding="utf-8").splitlines()
-            if len(found) >= wanted:
-                return found
-        time.sleep(0.01)
-    return pytest.fail(f"{path.name} never had {wanted} lines")
+
+    def found() -> list[str]:
+        read = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return read if len(read) >= wanted else []
+
+    return until(found)
 
 
 def wait_until_idle() -> None:
     """Wait until no command runs and none is to come."""
-    give_up = time.monotonic() + LONG_S
-    while any(one.name == "output-light" for one in threading.enumerate()):
-        assert time.monotonic() < give_up, "a command never ended"
-        time.sleep(0.01)
+    until(lambda: all(one.name != "output-light" for one in threading.enumerate()))
 
 
 def is_gone(pid: int) -> bool:
     """Wait until a process has ended."""
-    give_up = time.monotonic() + LONG_S
-    while time.monotonic() < give_up:
+
+    def ended() -> bool:
         with suppress(FileNotFoundError, ProcessLookupError):
             state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-            if state[0] != "Z":
-                time.sleep(0.01)
-                continue
+            return state[0] == "Z"
         return True
-    return False
+
+    return until(ended)
 
 
 def test_no_shell_reads_the_arguments(build: Build, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from doorctl.devices.pins import (
 )
 from doorctl.door.pins import IN_DOUBT, Lamps, Levels
 from tests.fakes.pins import FakeInputs, FakeOutputs, FakeRelay, FakeSignals
+from tests.fakes.waiting import until
 
 RELAY = 17
 INPUTS = {"contact_open": 22, "exit_pressed": 27, "fire": 5, "other_door_open": 6}
@@ -437,11 +438,8 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
 
 
 def settles(are_on: Callable[[], dict[str, bool]], expected: dict[str, bool]) -> bool:
-    """Wait until the outputs are as expected, and tell whether they ever were."""
-    give_up = time.monotonic() + 30
-    while are_on() != expected and time.monotonic() < give_up:
-        time.sleep(0.01)
-    return are_on() == expected
+    """Wait until the outputs are as expected."""
+    return until(lambda: are_on() == expected)
 
 
 def test_each_is_switched_by_its_name(rig: Rig) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.door import Door, Staged, until
+from tests.e2e.door import Door, Staged
 from tests.e2e.people import write_feed
+from tests.fakes.waiting import until
 from tests.web.branch import Branch
 
 CONFIG = """

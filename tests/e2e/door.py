@@ -21,6 +21,7 @@ from doorctl.demo import tether
 from doorctl.demo.door import LIMIT_S, Line, Stage
 from tests.e2e.commands import Forking
 from tests.e2e.people import Person
+from tests.fakes.waiting import until
 
 KEY_GAP_S = 0.05
 """Between two keys on the reader's own line, where keys that come faster are a card's."""
@@ -375,23 +376,6 @@ to a number which the kernel gives to the next pseudo-terminal: a later door wou
 
 _OPEN = "SELECT attempt FROM attempts WHERE verdict IS NULL AND row_key IS NOT NULL"
 """An unreadable card is never waited for: its row is opened and closed at once."""
-
-
-def until(look: Callable[[], T | None]) -> T:
-    """Look until there is something.
-
-    Fail after :data:`LIMIT_S`, far more than it takes: a test asserts that it comes, not when.
-    """
-    pause_s = 0.005
-    end_s = time.monotonic() + LIMIT_S
-    while time.monotonic() < end_s:
-        found = look()
-        if found:
-            return found
-        time.sleep(pause_s)
-        # What takes seconds is not looked at two hundred times in each.
-        pause_s = min(1.2 * pause_s, 0.05)
-    raise AssertionError("it did not happen")
 
 
 @contextmanager

@@ -15,9 +15,10 @@ from typing import Any, Generic, TypeVar
 
 from doorctl.access.patron import SealedRow
 from doorctl.demo.door import Line, shipped
-from tests.e2e.door import Door, until
+from tests.e2e.door import Door
 from tests.e2e.people import Person
 from tests.fakes.cards import sealed
+from tests.fakes.waiting import until
 from tests.sources import fbs_server, sip2_server
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript
 from tests.sources.sip2_server import INSTITUTION, Sip2Script

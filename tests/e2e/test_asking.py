@@ -12,7 +12,6 @@ import pytest
 
 from tests.e2e.canaries import files_under, left, process_files
 from tests.e2e.conftest import Loaded
-from tests.e2e.door import until
 from tests.e2e.library import (
     BRIEF_S,
     KNOWN,
@@ -31,6 +30,7 @@ from tests.e2e.library import (
     unlearnt,
 )
 from tests.e2e.people import Person
+from tests.fakes.waiting import until
 
 
 @pytest.fixture

@@ -43,10 +43,10 @@ from tests.e2e.canaries import (
     stripe,
 )
 from tests.e2e.conftest import Loaded
-from tests.e2e.door import until
 from tests.e2e.library import AskingBranch
 from tests.e2e.people import Person
 from tests.e2e.sender import Sender
+from tests.fakes.waiting import until
 from tests.web.branch import CHANGES, LIMIT_S, SNAPSHOT
 from tests.web.certificates import Authority
 

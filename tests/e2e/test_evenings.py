@@ -34,9 +34,10 @@ from doorctl.store.keys import key_id, read_key
 from tests.e2e import people
 from tests.e2e.commands import Forking
 from tests.e2e.conftest import IMPATIENT, LOADED, Loaded
-from tests.e2e.door import WIRED, Door, Drive, until
+from tests.e2e.door import WIRED, Door, Drive
 from tests.e2e.hours import CLOSED, DAYS, SELF_SERVICE, ahead, in_s
 from tests.e2e.people import CHILD, ENTITLED, TODAY, Person, blocked, write_feed
+from tests.fakes.waiting import until
 from tests.web.branch import Branch, row
 
 ZONE = ZoneInfo("Europe/Copenhagen")

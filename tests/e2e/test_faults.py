@@ -24,8 +24,9 @@ import pytest
 from doorctl.doord.controller import UNREADABLE_GAP_S
 from doorctl.doord.jobs import AGAIN_S
 from tests.e2e.conftest import Doors, Loaded
-from tests.e2e.door import Door, until
+from tests.e2e.door import Door
 from tests.e2e.people import ALSO_ENTITLED, DEBTOR, ENTITLED, STOLEN
+from tests.fakes.waiting import until
 
 
 def test_nobody_reads_stdout(doors: Doors) -> None:

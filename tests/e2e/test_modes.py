@@ -20,10 +20,11 @@ from pathlib import Path
 import pytest
 
 from doorctl.config.tables import DEEDS
-from tests.e2e.door import UNHEARD_S, Door, refusal, said, until, web
+from tests.e2e.door import UNHEARD_S, Door, refusal, said, web
 from tests.e2e.hours import CLOSED, SELF_SERVICE, STAFFED, in_s
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, NOT_RESIDENT, Person
 from tests.fakes.another_user import NOBODY, ask_as
+from tests.fakes.waiting import until
 from tests.sources.http_server import free_port
 
 

@@ -15,8 +15,9 @@ from doorctl.core.errors import InputError
 from doorctl.rpc.control import Question, ask
 from doorctl.rpc.door import PanelOverSocket
 from tests.e2e.conftest import Doors
-from tests.e2e.door import Door, until, web
+from tests.e2e.door import Door, web
 from tests.e2e.people import ENTITLED
+from tests.fakes.waiting import until
 from tests.sources.http_server import free_port
 
 LIMIT_S = 20.0

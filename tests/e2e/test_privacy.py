@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Doors
-from tests.e2e.door import Door, refusal, said, until
+from tests.e2e.door import Door, refusal, said
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER
+from tests.fakes.waiting import until
 
 TRACE = b"left-by-a-visit!"
 """Stands where a visit's row key would: 16 bytes that can be searched for in raw files."""

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Doors
-from tests.e2e.door import Door, refusal, until
+from tests.e2e.door import Door, refusal
 from tests.e2e.people import CHILD, ENTITLED, STOLEN, STRANGER, Person
+from tests.fakes.waiting import until
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import pytest
 
 from doorctl.demo.door import Line, Plug
 from tests.e2e.conftest import Doors
-from tests.e2e.door import Door, until
+from tests.e2e.door import Door
 from tests.e2e.hours import SELF_SERVICE
 from tests.e2e.people import (
     ALSO_ENTITLED,
@@ -35,6 +35,7 @@ from tests.e2e.people import (
     THIRD_ENTITLED,
     Person,
 )
+from tests.fakes.waiting import until
 
 
 @pytest.mark.parametrize("person", [ENTITLED, DEBTOR])

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.door import UNHEARD_S, Door, refusal, until
+from tests.e2e.door import UNHEARD_S, Door, refusal
 from tests.e2e.people import ENTITLED
+from tests.fakes.waiting import until
 
 
 def test_second_daemon(door: Door) -> None:

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from doorctl.demo.door import Stage
-from tests.e2e.door import Door, refusal, said, until
+from tests.e2e.door import Door, refusal, said
 from tests.e2e.hours import ahead
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER
+from tests.fakes.waiting import until
 from tests.web.branch import Branch
 
 NOW = datetime.now(UTC).astimezone(ZoneInfo("Europe/Copenhagen"))

@@ -18,8 +18,9 @@ from doorctl.store import branch, door_log, patrons
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import Writer
 from doorctl.store.tables import Layout, newest
-from tests.e2e.door import Door, until
+from tests.e2e.door import Door
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED
+from tests.fakes.waiting import until
 
 RELEASES = sorted((Path(__file__).parents[1] / "releases").glob("[0-9]*"))
 LAYOUTS = (branch.migrations, patrons.migrations, door_log.migrations)

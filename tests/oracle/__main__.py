@@ -25,7 +25,7 @@ import click
 
 from doorctl.demo.door import LIMIT_S, Line
 from tests.e2e.conftest import Loaded
-from tests.e2e.door import BUZZER, RELAY, Door, Drive, until
+from tests.e2e.door import BUZZER, RELAY, Door, Drive
 from tests.e2e.people import (
     ALSO_ENTITLED,
     CHILD,
@@ -39,6 +39,7 @@ from tests.e2e.people import (
     THIRD_ENTITLED,
     Person,
 )
+from tests.fakes.waiting import until
 
 GREEN, RED = "GPIO23", "GPIO24"
 LAMPS = (GREEN, RED, BUZZER, RELAY)

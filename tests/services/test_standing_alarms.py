@@ -25,20 +25,11 @@ from doorctl.services.support import status
 from doorctl.store.records import AlarmRecords
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.waiting import until
 from tests.services.branches import initialised
 
 LONG_S = 20.0
 MINUTE = timedelta(minutes=1)
-
-
-def until(seen: Callable[[], bool]) -> None:
-    """Wait until something is so, generously."""
-    pause = Event()
-    for _ in range(int(LONG_S * 50)):
-        if seen():
-            return
-        pause.wait(0.02)
-    pytest.fail("it never came to be so")
 
 
 @dataclass
