@@ -104,60 +104,43 @@ class Rations:
             self.left[rate, what] = left - 1, now_s
 
 
-class DoorsSealing:
-    """Answers the questions of `DoorsNumbers`; on the socket's threads, one at a time."""
+def sealing_answers(numbers: Numbers, rations: Rations, log: EventLog) -> Answers:
+    """Return the answers to the questions of `DoorsNumbers`; on the socket's threads."""
+    # One at a time: each takes 19 MiB for a moment, and a patron may be waiting for as much.
+    alone = threading.Lock()
 
-    def __init__(self, numbers: Numbers, rations: Rations, log: EventLog) -> None:
-        self._numbers = numbers
-        self._rations = rations
-        self._log = log
-        # Each takes 19 MiB for a moment, and a patron may be waiting for as much.
-        self._alone = threading.Lock()
+    def keys(question: Question) -> Mapping[str, Any]:
+        rations.take(NUMBERS)
+        typed, kind = str(question.about.get("typed", "")), question.about.get("as")
+        with alone:
+            readings = numbers.readings(typed, kind if kind in ("card", "cpr") else None)
+        found = ((reading.key, *reading.earlier) for reading in readings)
+        return {"keys": [" ".join(key.hex() for key in levels) for levels in found]}
 
-    def answers(self) -> Answers:
-        """Return the answers on the door's socket."""
-        return {
-            KEYS: self._limited(self._keys, NUMBERS),
-            PIN_CHECK: self._limited(self._pin_check, OWN_PINS),
-            NEW_CODE: self._new_code,
-        }
-
-    def _limited(
-        self, work: Callable[[Mapping[str, Any]], Mapping[str, Any]], rate: Rate
-    ) -> Callable[[Question], Mapping[str, Any]]:
-        def answer(question: Question) -> Mapping[str, Any]:
-            self._rations.take(rate)
-            with self._alone:
-                return work(question.about)
-
-        return answer
-
-    def _keys(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
-        typed, kind = str(about.get("typed", "")), about.get("as")
-        readings = self._numbers.readings(typed, kind if kind in ("card", "cpr") else None)
-        keys = ((reading.key, *reading.earlier) for reading in readings)
-        return {"keys": [" ".join(key.hex() for key in levels) for levels in keys]}
-
-    def _pin_check(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
-        typed, pin = str(about.get("typed", "")), str(about.get("pin", ""))
+    def pin_check(question: Question) -> Mapping[str, Any]:
+        rations.take(OWN_PINS)
+        typed, pin = str(question.about.get("typed", "")), str(question.about.get("pin", ""))
         if not (pin.isascii() and pin.isdigit()):
             raise InputError("a PIN has digits only")
         try:
-            key = bytes.fromhex(str(about.get("key", "")))
+            key = bytes.fromhex(str(question.about.get("key", "")))
         except ValueError:
             raise InputError("that is no key") from None
-        reading = Reading(IdentifierKind.CARD, key)
-        return {"check": self._numbers.pin_check(typed, reading, Pin(pin)).hex()}
+        with alone:
+            check = numbers.pin_check(typed, Reading(IdentifierKind.CARD, key), Pin(pin))
+        return {"check": check.hex()}
 
-    def _new_code(self, question: Question) -> Mapping[str, Any]:
+    def new_code(question: Question) -> Mapping[str, Any]:
         digits, by = question.about.get("digits"), _by(question)
         if not isinstance(digits, int) or not MIN_CODE_DIGITS <= digits <= MAX_CODE_DIGITS:
             raise InputError(f"a code has {MIN_CODE_DIGITS} to {MAX_CODE_DIGITS} digits")
-        self._rations.take(NEW_CODES)
-        self._log.emit("new_code", by=by)
-        with self._alone:
-            made = self._numbers.new_code(digits, by)
+        rations.take(NEW_CODES)
+        log.emit("new_code", by=by)
+        with alone:
+            made = numbers.new_code(digits, by)
         return {"code": made.digits, "key": made.key.hex()}
+
+    return {KEYS: keys, PIN_CHECK: pin_check, NEW_CODE: new_code}
 
 
 ROW_KEY = re.compile("[0-9a-f]{32}")
@@ -191,9 +174,7 @@ class DoorAnswers:
             "open": self._open_once,
             "seal": self._seal,
             TRUST_CLOCK: self._trust_clock,
-            **DoorsSealing(
-                OwnNumbers(self.stores.sealer), self._rations, self.controller.log
-            ).answers(),
+            **sealing_answers(OwnNumbers(self.stores.sealer), self._rations, self.controller.log),
         }
 
     def lines(self) -> dict[str, bool]:

@@ -69,70 +69,6 @@ KEEP_TIME_EVERY_S = 600.0
 """How often the high-water mark goes to disk; a power cut loses no more than this."""
 
 
-# Faults of the machine and its devices, reported when they have lasted, and again when they end.
-#
-# What begins and ends within a moment (a cable pushed in anew, web restarting) wakes nobody at
-# night; a lasting fault is reported before a patron stands outside because of it.
-
-DAY_S = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a fault lasts before it is reported, and how soon it is reported again, seconds."""
-
-    lasts_s: float = 0.0
-    again_s: float = DAY_S
-
-
-FAULTS: Mapping[str, Patience] = MappingProxyType(
-    {
-        "reader_lost": Patience(20.0),
-        "keypad_lost": Patience(20.0),
-        "register_old": Patience(),
-        "disk_low": Patience(),
-        "backup_old": Patience(),
-        "key_old": Patience(again_s=7 * DAY_S),
-        "web_silent": Patience(180.0),
-        "undervoltage": Patience(),
-    }
-)
-"""Alarm -> its patience; its end is the same name with ``_cleared``."""
-
-
-class LastingFaults:
-    """Keep the current faults, and report those that last. One thread."""
-
-    def __init__(self, alarm: Callable[[str, str], None]) -> None:
-        self._alarm = alarm
-        self._since_s: dict[str, float] = {}
-        self._reported_s: dict[str, float] = {}
-
-    def see(self, faults: Mapping[str, str | None], now_s: float) -> None:
-        """Take the current state of each fault.
-
-        `found` gives the reason, or None where the fault is not there; a fault of :data:`FAULTS`
-        that is left out is unknown now, and stays as it was. `now_s` is monotonic.
-        """
-        for kind, why in faults.items():
-            if why is None:
-                self._end(kind)
-            elif self._is_due(kind, now_s):
-                self._reported_s[kind] = now_s
-                self._alarm(kind, why)
-
-    def _is_due(self, kind: str, now_s: float) -> bool:
-        patience, reported_s = FAULTS[kind], self._reported_s.get(kind)
-        if reported_s is not None:
-            return now_s - reported_s >= patience.again_s
-        return now_s - self._since_s.setdefault(kind, now_s) >= patience.lasts_s
-
-    def _end(self, kind: str) -> None:
-        self._since_s.pop(kind, None)
-        if self._reported_s.pop(kind, None) is not None:
-            self._alarm(f"{kind}_cleared", "")
-
-
 PULSE = "pulse"
 
 PULSE_EVERY_S = 60.0
@@ -466,6 +402,36 @@ class Housekeeping:
             self.chores.keep_clock()
 
 
+# Faults of the machine and its devices, reported when they have lasted, and again when they end.
+#
+# What begins and ends within a moment (a cable pushed in anew, web restarting) wakes nobody at
+# night; a lasting fault is reported before a patron stands outside because of it.
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a fault lasts before it is reported, and how soon it is reported again, seconds."""
+
+    lasts_s: float = 0.0
+    again_s: float = DAY_S
+
+
+FAULTS: Mapping[str, Patience] = MappingProxyType(
+    {
+        "reader_lost": Patience(20.0),
+        "keypad_lost": Patience(20.0),
+        "register_old": Patience(),
+        "disk_low": Patience(),
+        "backup_old": Patience(),
+        "key_old": Patience(again_s=7 * DAY_S),
+        "web_silent": Patience(180.0),
+        "undervoltage": Patience(),
+    }
+)
+"""Alarm -> its patience; its end is the same name with ``_cleared``."""
+
 LOOK_EVERY_S = 60.0
 """How often the worker looks at power supply, register and disk."""
 
@@ -491,7 +457,8 @@ class Lookout:
 
     def __post_init__(self) -> None:
         self._directory = self.config.storage.door_directory
-        self._faults = LastingFaults(self.stores.alarm)
+        self._since_s: dict[str, float] = {}
+        self._reported_s: dict[str, float] = {}
         self._look_at_s = self.stores.clock.monotonic_s()
         self._looked: Mapping[str, str | None] = {}
         self._told_epoch = 0
@@ -509,7 +476,27 @@ class Lookout:
         if request_s is not None:
             silent = now_s - request_s >= WEB_RESTS_S
             faults["web_silent"] = "it has stopped asking the door" if silent else None
-        self._faults.see({**self._looked, **faults}, now_s)
+        self.see({**self._looked, **faults}, now_s)
+
+    def see(self, faults: Mapping[str, str | None], now_s: float) -> None:
+        """Take the reason for each fault of :data:`FAULTS`; None where it is not there.
+
+        What is left out is unknown now, and stays as it was.
+        """
+        for kind, why in faults.items():
+            if why is None:
+                self._since_s.pop(kind, None)
+                if self._reported_s.pop(kind, None) is not None:
+                    self.stores.alarm(f"{kind}_cleared", "")
+            elif self._is_due(kind, now_s):
+                self._reported_s[kind] = now_s
+                self.stores.alarm(kind, why)
+
+    def _is_due(self, kind: str, now_s: float) -> bool:
+        patience, reported_s = FAULTS[kind], self._reported_s.get(kind)
+        if reported_s is not None:
+            return now_s - reported_s >= patience.again_s
+        return now_s - self._since_s.setdefault(kind, now_s) >= patience.lasts_s
 
     def _look(self) -> None:
         faults = {"undervoltage": undervoltage(), **self._register(), **self._backup()}

@@ -28,7 +28,6 @@ from doorctl.doord.chores import (
     WEB_RESTS_S,
     WORKER_LIMIT_S,
     Housekeeping,
-    LastingFaults,
     Lookout,
 )
 from doorctl.doord.stores import DoorStores
@@ -39,6 +38,8 @@ from doorctl.store.records import AuditTrail
 from tests.fakes.clock import FakeClock
 from tests.fakes.loop import FakeSupervisor
 from tests.web.certificates import Authority
+
+CONFIG = load(Path("config/doorctl.toml"), environment={})
 
 
 @dataclass
@@ -346,16 +347,17 @@ def test_what_the_next_process_has_to_know_of_the_clock_is_stored_at_once() -> N
 # Which faults are told, when, and when they are told to be over.
 
 
-class Watch:
-    """Faults, and what was told of them."""
+class Watch(House):
+    """A door that looks at faults."""
 
-    def __init__(self) -> None:
-        self.told: list[str] = []
-        self._faults = LastingFaults(lambda kind, _why: self.told.append(kind))
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        stores: Any = self
+        self._lookout = Lookout(CONFIG, stores, dict, lambda: None)
 
     def see(self, now_s: float, **found: str | None) -> None:
         """Look once."""
-        self._faults.see(found, now_s)
+        self._lookout.see(found, now_s)
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -408,9 +410,8 @@ WEB_S = WEB_RESTS_S + FAULTS["web_silent"].lasts_s + 2.0
 
 
 def configured(directory: Path) -> Config:
-    """Read the example, with its storage where there is room."""
-    config = load(Path("config/doorctl.toml"), environment={})
-    return replace(config, storage=replace(config.storage, door_directory=directory))
+    """Return the example, with its storage where there is room."""
+    return replace(CONFIG, storage=replace(CONFIG.storage, door_directory=directory))
 
 
 def lookout(stores: House, directory: Path, asked_s: float | None = None) -> Lookout:

@@ -22,9 +22,9 @@ from doorctl.doord.answers import (
     OWN_PINS,
     UNLOCKS,
     UNLOCKS_OF_ONE,
-    DoorsSealing,
     Rate,
     Rations,
+    sealing_answers,
 )
 from doorctl.rpc.control import ControlServer, Question, ask
 from doorctl.services.numbers import DoorsNumbers, NewCode, OwnNumbers
@@ -42,7 +42,7 @@ def door(
 ) -> Iterator[DoorsNumbers]:
     """Let a door answer on a real socket; yield who asks it."""
     answers = {
-        **DoorsSealing(OWN, Rations(clock.monotonic_s), log or FakeEventLog()).answers(),
+        **sealing_answers(OWN, Rations(clock.monotonic_s), log or FakeEventLog()),
         "seal": lambda _question: {
             "key_id": OWN.seal().key_id, "memory_kib": 8, "iterations": 1,
         },

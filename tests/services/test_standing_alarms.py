@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from doorctl.config import Config
-from doorctl.core.alarms import KINDS, AlarmRecord, RaisedAlarm, Source, Urgency
-from doorctl.core.errors import InputError, StoreError
+from doorctl.core.alarms import AlarmRecord, RaisedAlarm, Source
+from doorctl.core.errors import StoreError
 from doorctl.core.ports import EventLog
 from doorctl.notices.sending import Notifier
 from doorctl.rpc.control import Answers, ControlServer
@@ -22,7 +23,6 @@ from doorctl.services.alarms import DoorsAlarms, StandingAlarms, WebsAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.support import status
-from doorctl.store.records import AlarmRecords
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.waiting import until
@@ -79,119 +79,15 @@ def door(config: Config, clock: FakeClock, stack: ExitStack) -> EventLog:
     return alarms.log
 
 
-@dataclass
-class Desk:
-    """A branch's alarms, those that are over, and what makes alarms come and go there."""
+def test_the_most_urgent_comes_first() -> None:
+    """And of these the one that stands longest."""
+    kinds = ("push_approved", "stalled", "door_held", "inputs_failing")
+    records = [AlarmRecord(kind, Source.DOOR, START, START, 1, "") for kind in kinds]
+    kept: Any = SimpleNamespace(standing=lambda: records)
+    desk = StandingAlarms(kept, kept, print, lambda: True)
 
-    desk: StandingAlarms
-    ended: Callable[[], tuple[AlarmRecord, ...]]
-    hear: Callable[[str, str], None]
-    later: Callable[[], datetime]
-
-
-@pytest.fixture
-def one(tmp_path: Path) -> Iterator[Desk]:
-    """A desk on which nothing stands."""
-    with ExitStack() as stack:
-        clock = FakeClock()
-        real = site(initialised(tmp_path), clock, stack)
-        records = stack.enter_context(closing(AlarmRecords(real.config.storage.branch_db)))
-
-        def ended() -> tuple[AlarmRecord, ...]:
-            return records.ended(9)
-
-        def hear(kind: str, why: str) -> None:
-            before = (real.desk.standing(), ended())
-            real.alarms.log.emit("alarm", kind=kind, why=why)
-            until(lambda: (real.desk.standing(), ended()) != before)
-
-        def later() -> datetime:
-            clock.advance(MINUTE.total_seconds())
-            return clock.wall
-
-        yield Desk(real.desk, ended, hear, later)
-
-
-def test_an_alarm_stands_with_what_to_do(one: Desk) -> None:
-    """Since when, how often, its last words, who raised it, and both sentences of the list."""
-    one.hear("door_held", "a wire")
-    at = one.later()
-    one.hear("door_held", "another wire")
-
-    (standing,) = one.desk.standing()
-    known = KINDS["door_held"]
-    assert (standing.kind, standing.source, standing.why) == (
-        "door_held",
-        Source.WEB,
-        "another wire",
-    )
-    assert (standing.since, standing.last, standing.count) == (START, at, 2)
-    assert (standing.known, known.urgency) == (known, Urgency.NOW)
-    assert (standing.acknowledged_by, standing.cleared_at) == (None, None)
-    assert one.ended() == ()
-
-
-def test_an_end_ends_it_and_again_is_another(one: Desk) -> None:
-    """What was over and comes again begins a new row with a count of its own."""
-    one.hear("door_held", "")
-    one.desk.acknowledge("door_held", "grethe")
-    ended_at = one.later()
-    one.hear("door_held_cleared", "")
-    assert one.desk.standing() == ()
-    one.later()
-    one.hear("door_held", "")
-
-    (standing,), (over,) = one.desk.standing(), one.ended()
-    assert (standing.count, standing.since, standing.acknowledged_by) == (
-        1,
-        ended_at + MINUTE,
-        None,
-    )
-    assert (over.cleared_at, over.acknowledged_by) == (ended_at, "grethe")
-
-
-def test_the_most_urgent_comes_first(one: Desk) -> None:
-    """And of these the one that stands longest; what is over comes latest first, so many of it."""
-    for kind in ("push_approved", "stalled", "door_held", "inputs_failing"):
-        one.hear(kind, "")
-        one.later()
-    order = [standing.kind for standing in one.desk.standing()]
+    order = [standing.kind for standing in desk.standing()]
     assert order == ["door_held", "inputs_failing", "stalled", "push_approved"]
-
-    for kind in ("door_held_cleared", "inputs_failing_cleared"):
-        one.hear(kind, "")
-        one.later()
-    assert [over.kind for over in one.ended()] == ["inputs_failing", "door_held"]
-
-
-def test_what_is_acknowledged_stands_until_its_end(one: Desk) -> None:
-    """Who was first stays on record; a second one to press the button changes nothing."""
-    one.hear("door_held", "")
-    at = one.later()
-    one.desk.acknowledge("door_held", "grethe")
-    one.later()
-    one.desk.acknowledge("door_held", "per")
-
-    (standing,) = one.desk.standing()
-    assert (standing.acknowledged_by, standing.acknowledged_at) == ("grethe", at)
-
-
-def test_what_has_no_end_is_over_when_it_is_acknowledged(one: Desk) -> None:
-    """Nobody would ever tell its end; if it comes again, it is another one."""
-    one.hear("stalled", "")
-    one.desk.acknowledge("stalled", "grethe")
-
-    assert one.desk.standing() == ()
-    (over,) = one.ended()
-    assert (over.kind, over.acknowledged_by) == ("stalled", "grethe")
-    one.hear("stalled", "")
-    assert one.desk.standing()[0].acknowledged_by is None
-
-
-def test_what_does_not_stand_can_not_be_acknowledged(one: Desk) -> None:
-    """The page may be old: it is told to look again."""
-    with pytest.raises(InputError, match="look again"):
-        one.desk.acknowledge("door_held", "grethe")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.alarms import AlarmRecord, Source
+from doorctl.core.alarms import KINDS, AlarmRecord, Source
 from doorctl.core.errors import InputError, StoreDamagedError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Action, Deed, Entry, Head, Verdict, erased_numbers, verify
@@ -506,9 +506,70 @@ def records(path: Path) -> Iterator[AlarmRecords]:
         yield records
 
 
-def told(kind: str) -> AlarmRecord:
-    """Return an alarm of noon."""
-    return AlarmRecord(kind, Source.DOOR, NOON, NOON, 1, "")
+def told(kind: str, since: datetime = NOON, why: str = "") -> AlarmRecord:
+    """Return an alarm, of noon unless another time is given."""
+    return AlarmRecord(kind, Source.DOOR, since, since, 1, why)
+
+
+LATER = NOON + timedelta(minutes=1)
+
+
+def test_an_alarm_stands_until_its_end_and_again_is_another(
+    writer: BranchRecordsWriter, records: AlarmRecords
+) -> None:
+    """Since when, how often, its last words; who was first to see it stays on record."""
+    alarms, later = StoredAlarms(writer), Moment(LATER, LATER, ClockState.TRUSTED)
+    alarms.hear(told("door_held", why="a wire"), NOW)
+    alarms.hear(told("door_held", LATER, "another wire"), NOW)
+    (standing,) = records.standing()
+    assert standing == AlarmRecord("door_held", Source.DOOR, NOON, LATER, 2, "another wire")
+    assert standing.known is KINDS["door_held"]
+
+    assert alarms.acknowledge("door_held", "grethe", later)
+    assert not alarms.acknowledge("door_held", "per", NOW)
+    (seen,) = records.standing()
+    assert (seen.acknowledged_by, seen.acknowledged_at) == ("grethe", LATER)
+
+    alarms.hear(told("door_held_cleared", LATER), NOW)
+    alarms.hear(told("door_held"), NOW)
+    (over,), (again,) = records.ended(9), records.standing()
+    assert (over.cleared_at, over.acknowledged_by) == (LATER, "grethe")
+    assert (again.count, again.acknowledged_by) == (1, None)
+
+
+def test_what_has_no_end_is_over_when_it_is_acknowledged(
+    writer: BranchRecordsWriter, records: AlarmRecords
+) -> None:
+    """Nobody would ever tell its end; if it comes again, it is another one.
+
+    What does not stand can't be acknowledged: the page may be old, and is told to look again.
+    """
+    alarms = StoredAlarms(writer)
+    alarms.hear(told("stalled"), NOW)
+    assert alarms.acknowledge("stalled", "grethe", NOW)
+
+    assert records.standing() == ()
+    (over,) = records.ended(9)
+    assert (over.kind, over.acknowledged_by) == ("stalled", "grethe")
+    with pytest.raises(InputError, match="look again"):
+        alarms.acknowledge("stalled", "grethe", NOW)
+    alarms.hear(told("stalled"), NOW)
+    assert records.standing()[0].acknowledged_by is None
+
+
+def test_what_is_over_comes_latest_first(
+    writer: BranchRecordsWriter, records: AlarmRecords
+) -> None:
+    """And what stands comes longest first; so many of what is over as are wanted."""
+    alarms = StoredAlarms(writer)
+    for kind, since in (("door_held", LATER), ("inputs_failing", NOON)):
+        alarms.hear(told(kind, since), NOW)
+    assert [one.kind for one in records.standing()] == ["inputs_failing", "door_held"]
+
+    for kind, since in (("door_held_cleared", NOON), ("inputs_failing_cleared", LATER)):
+        alarms.hear(told(kind, since), NOW)
+    assert [one.kind for one in records.ended(9)] == ["inputs_failing", "door_held"]
+    assert [one.kind for one in records.ended(1)] == ["inputs_failing"]
 
 
 def test_a_leaf_that_flaps_fills_no_disk(
