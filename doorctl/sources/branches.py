@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from os import SEEK_END
 from pathlib import Path
@@ -87,15 +87,18 @@ class HttpBranch:
         answer = self._call(self._client.build_request("GET", "/v1/patrons/epoch"), Held)
         if isinstance(answer, OutOfOrder):
             return Refused(answer.why)
-        if isinstance(answer, Held) and answer.epoch > HIGHEST_EPOCH:
+        if not isinstance(answer, Held):
+            return answer
+        if answer.epoch > HIGHEST_EPOCH:
             return Refused(
                 f"it holds push {answer.epoch}, a number that none of ours can follow; "
                 "stop doorctl-web there and give it that of our last push: "
                 "doorctl patrons renumber NUMBER"
             )
-        if isinstance(answer, Held):
-            return msgspec.structs.replace(answer, audit_head=_audit_head(answer.audit_head))
-        return answer
+        head = None
+        with suppress(InputError):  # A wrong one stops no push.
+            head = str(Head.read(str(answer.audit_head)))
+        return msgspec.structs.replace(answer, audit_head=head)
 
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
         """See `Branch.exchange`."""
@@ -172,7 +175,9 @@ def _meaning(
     if status == httpx2.codes.CONFLICT:
         return OutOfOrder(why)
     if status in LATER:
-        return Away(why, _retry_after_s(response))
+        # A date is left to the sender's own pauses.
+        wait = response.headers.get("Retry-After", "")
+        return Away(why, float(wait) if wait.isascii() and wait.isdigit() else 0.0)
     return Refused(why)
 
 
@@ -182,14 +187,6 @@ def _why(status: int, body: bytes) -> str:
     return f"{meaning} ({own})" if own else meaning
 
 
-def _audit_head(head: Any) -> str | None:
-    """Return the end of the branch's audit log; None for a wrong value, which stops no push."""
-    try:
-        return str(Head.read(str(head)))
-    except InputError:
-        return None
-
-
 def _own_words(body: bytes) -> str:
     answer: dict[str, Any] = read_answer(body, dict[str, Any]) or {}
     problems = answer.get("problems")
@@ -197,9 +194,3 @@ def _own_words(body: bytes) -> str:
     text = "; ".join(word for word in words if isinstance(word, str))
     # The branch may be an impostor: no word of it may control a terminal or a log.
     return "".join(c for c in text if c.isprintable())[:LONGEST_WHY]
-
-
-def _retry_after_s(response: httpx2.Response) -> float:
-    """Return the seconds of Retry-After; a date is left to the sender's own pauses."""
-    written = response.headers.get("Retry-After", "")
-    return float(written) if written.isascii() and written.isdigit() else 0.0

@@ -73,13 +73,12 @@ class WrittenIdentifier(Written, frozen=True):
     description: Annotated[str | None, Meta(description="give a text or leave it out")] = None
 
     def __post_init__(self) -> None:
-        if self.identifier_type == "CPR" and not self._is_cpr():
+        if self.identifier_type == "CPR" and not (
+            CPR_WRITTEN.fullmatch(self.identifier) and is_cpr(self.number)
+        ):
             raise ValueError("identifier: no CPR number; give ten digits that start with a date")
         if self.identifier_type == "CARD" and not is_card_number(self.identifier):
             raise ValueError("identifier: no card number; give 4 to 24 letters or digits")
-
-    def _is_cpr(self) -> bool:
-        return bool(CPR_WRITTEN.fullmatch(self.identifier)) and is_cpr(self.number)
 
     @property
     def number(self) -> str:
