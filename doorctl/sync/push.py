@@ -89,13 +89,12 @@ class Fingerprints:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What has to be recorded; `fingerprints` are those of `changed`, in the same order.
+    """What has to be recorded; each who has changed comes with the new fingerprint.
 
     `kept` stay in the register as they are: a row was set aside that is or may be theirs.
     """
 
-    changed: Sequence[FeedPatron]
-    fingerprints: Sequence[bytes] = field(repr=False)
+    changed: Sequence[tuple[FeedPatron, bytes]]
     removed: Sequence[str]
     kept: frozenset[str] = frozenset()
 
@@ -114,8 +113,7 @@ def differ(
     branches' age limits don't count. While one wrong row can't be assigned to a patron, nobody is
     taken out for missing.
     """
-    changed: list[FeedPatron] = []
-    theirs: list[bytes] = []
+    changed: list[tuple[FeedPatron, bytes]] = []
     wrong = [row for _, row in export.set_aside]
     named = {row.patron_ref for row in wrong if row.patron_ref is not None} & known.keys()
     kept = named - {row.patron_ref for row in wrong if not (row.may_stay and same_terms)}
@@ -129,11 +127,10 @@ def differ(
         gone.discard(patron.patron_ref)
         fingerprint = fingerprints.of(patron)
         if known.get(patron.patron_ref) != fingerprint:
-            changed.append(patron)
-            theirs.append(fingerprint)
+            changed.append((patron, fingerprint))
     if export.whole:
         kept = known.keys() - gone - {patron.patron_ref for patron in export.patrons}
-    return Difference(changed, theirs, sorted(gone), frozenset(kept))
+    return Difference(changed, sorted(gone), frozenset(kept))
 
 
 def _day(day: date | None) -> str:
@@ -191,7 +188,7 @@ def refresh(
     _refuse_surprises(export, same_terms=same_terms and not new_ages)
     fingerprints = Fingerprints(key, terms, sealing.on, flags_weak=sealing.flags_weak)
     difference = differ(export, outbox.fingerprints(), fingerprints, same_terms=same_terms)
-    rows = seal_rows(difference.changed, sealing)
+    rows = seal_rows([patron for patron, _ in difference.changed], sealing)
     revisions: Iterable[Revision] = _revised(difference, rows, terms, sealing.on)
     removed = difference.removed
     if difference.kept:
@@ -220,7 +217,7 @@ def _fates(
 def _revised(
     difference: Difference, rows: Iterator[SealedRow], terms: Terms, on: date
 ) -> Iterator[Revision]:
-    for patron, fingerprint in zip(difference.changed, difference.fingerprints, strict=True):
+    for patron, fingerprint in difference.changed:
         lines = tuple(encode(row) for row in islice(rows, len(patron.identifiers)))
         days = other_days(patron, terms.other_ages, on)
         yield Revision(patron.patron_ref, fingerprint, lines, days)
@@ -346,18 +343,14 @@ class Book(Struct):
 
         A branch that was taken out loses its alarms without a report, except that of its audit log.
         """
+        here = {delivery.branch for delivery in deliveries}
         for kind in ("branch_refuses", "branch_behind"):
-            for gone in self.alarms.get(kind, {}).keys() - {
-                delivery.branch for delivery in deliveries
-            }:
-                del self.alarms[kind][gone]
+            known = self.alarms.get(kind, {}).items()
+            self.alarms[kind] = {branch: alarm for branch, alarm in known if branch in here}
         failed = {delivery.branch: delivery for delivery in deliveries if not delivery.up_to_date}
         self.behind = {branch: min(self.behind.get(branch, now), now) for branch in failed}
-        self.reached = {
-            delivery.branch: now if delivery.up_to_date else self.reached[delivery.branch]
-            for delivery in deliveries
-            if delivery.up_to_date or delivery.branch in self.reached
-        }
+        reached = self.reached | {one.branch: now for one in deliveries if one.up_to_date}
+        self.reached = {branch: at for branch, at in reached.items() if branch in here}
         refuses = {branch: delivery.why for branch, delivery in failed.items() if delivery.refused}
         self.stand("branch_refuses", refuses, unknown=failed)
         refused = {name for name, alarm in self.alarms["branch_refuses"].items() if not alarm.over}
