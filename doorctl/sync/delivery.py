@@ -458,17 +458,17 @@ class _Plan:
         return self.after == 0
 
 
+@dataclass(frozen=True, slots=True)
 class _Courier:
-    def __init__(self, outbox: Outbox, sender: Sender, *, shares: bool) -> None:
-        self._outbox = outbox
-        self._sender = sender
-        self._shares = shares
+    outbox: Outbox
+    sender: Sender
+    shares: bool
 
     def talk(self, branch: Branch) -> Talk:
         """Ask, send, and send everything if the branch holds something else than expected."""
         try:
             delivery = yield from self._talk(branch)
-            lost = self._outbox.audit_lost().get(branch.name, delivery.audit_kept)
+            lost = self.outbox.audit_lost().get(branch.name, delivery.audit_kept)
             return replace(delivery, audit_kept=lost)
         except StoreError as err:
             return Delivery(branch.name, Result.FAILED, why=str(err))
@@ -477,15 +477,15 @@ class _Courier:
         held = yield self._asking(branch.held)
         if not isinstance(held, Held):
             return _failed(branch, held)
-        if held.key_id not in self._sender.links:
+        if held.key_id not in self.sender.links:
             # Without the key a row still shows who is blocked, and until when.
             return Delivery(branch.name, Result.FAILED, why=OTHER_KEY, refused=True)
         answer = None
-        if not self._sender.rehearsed:
+        if not self.sender.rehearsed:
             # Once: the next run sends it again.
             answer = yield self._message(branch, held.nonce)
-        if self._shares and isinstance(answer, Exchanged) and answer.wrong_pins is not None:
-            self._outbox.note_wrong_pins(branch.name, answer.wrong_pins, self._sender.on)
+        if self.shares and isinstance(answer, Exchanged) and answer.wrong_pins is not None:
+            self.outbox.note_wrong_pins(branch.name, answer.wrong_pins, self.sender.on)
         kept = self._lost_head(branch, held, answer)
         try:
             delivery = yield from self._bring(branch, held)
@@ -501,7 +501,7 @@ class _Courier:
         )
 
     def _asking(self, ask: Callable[[], Answer]) -> Callable[[], Answer]:
-        wait = self._sender.wait
+        wait = self.sender.wait
         return ask if wait is None else partial(insist, ask, wait)
 
     def _message(self, branch: Branch, nonce: str) -> Callable[[], Answer]:
@@ -510,10 +510,10 @@ class _Courier:
         message = signed(
             name,
             nonce,
-            self._sender.private_key,
-            heads=self._outbox.audit_heads(name),
+            self.sender.private_key,
+            heads=self.outbox.audit_heads(name),
             wrong_pins=(
-                self._outbox.wrong_pins_elsewhere(name, MOST_PATRONS) if self._shares else None
+                self.outbox.wrong_pins_elsewhere(name, MOST_PATRONS) if self.shares else None
             ),
         )
         return partial(branch.exchange, message)
@@ -522,7 +522,7 @@ class _Courier:
         """Keep where the branch's audit log ends; return what was kept, if that is not in it."""
         if held.audit_head is None:
             return None
-        heads = self._outbox.audit_heads(branch.name)
+        heads = self.outbox.audit_heads(branch.name)
         kept = next(iter(heads.values()), held.audit_head)
         agreed = number_of(kept)
         if isinstance(answer, Exchanged) and heads:
@@ -532,7 +532,7 @@ class _Courier:
             grown = kept == held.audit_head or number_of(held.audit_head) > agreed
             return None if grown else kept
         lost = None if agreed >= number_of(kept) else kept
-        self._outbox.note_audit_head(branch.name, held.audit_head, self._sender.on, agreed, lost)
+        self.outbox.note_audit_head(branch.name, held.audit_head, self.sender.on, agreed, lost)
         return lost
 
     def _bring(self, branch: Branch, held: Held) -> Talk:
@@ -551,51 +551,51 @@ class _Courier:
         return Delivery(branch.name, Result.SENT, plan.epoch, plan.snapshot, plan.volume)
 
     def _plan(self, branch: Branch, held: Held) -> _Plan | None:
-        standing = self._outbox.standing()
-        age = self._sender.age_of(branch.name)
-        known = self._outbox.was_sent(branch.name, held.epoch, held.digest, age)
-        if self._sender.full or not known or held.epoch < standing.floor_epoch:
+        standing = self.outbox.standing()
+        age = self.sender.age_of(branch.name)
+        known = self.outbox.was_sent(branch.name, held.epoch, held.digest, age)
+        if self.sender.full or not known or held.epoch < standing.floor_epoch:
             return self._everything(held)
-        volume = self._outbox.volume(held.epoch)
+        volume = self.outbox.volume(held.epoch)
         return _Plan(held, held.epoch, standing.epoch, volume) if volume else None
 
     def _everything(self, held: Held) -> _Plan:
-        epoch = self._outbox.outrank(held.epoch)
-        return _Plan(held, 0, epoch, self._outbox.volume(0))
+        epoch = self.outbox.outrank(held.epoch)
+        return _Plan(held, 0, epoch, self.outbox.volume(0))
 
     def _send(self, branch: Branch, plan: _Plan) -> Generator[Callable[[], Answer], Answer, Answer]:
-        terms, directory = self._sender.terms, self._sender.directory
-        age = self._sender.age_of(branch.name)
+        terms, directory = self.sender.terms, self.sender.directory
+        age = self.sender.age_of(branch.name)
         kind: Kind = "snapshot" if plan.snapshot else "changes"
         with _writing(directory), tempfile.TemporaryFile(dir=directory) as content:
             manifest = write_document(
                 content,
-                self._lines(plan.after, age, self._sender.links[plan.held.key_id]),
+                self._lines(plan.after, age, self.sender.links[plan.held.key_id]),
                 branch=branch.name,
                 kind=kind,
                 epoch=plan.epoch,
                 previous_epoch=plan.held.epoch,
                 seal=msgspec.structs.replace(terms.seal, key_id=plan.held.key_id),
                 minimum_age=age,
-                approved_by=self._sender.approved_by,
-                private_key=self._sender.private_key,
+                approved_by=self.sender.approved_by,
+                private_key=self.sender.private_key,
                 compress=True,
             )
             # A disk that is full must show here, and not while the document is read again.
             content.flush()
-            self._outbox.note_sent(branch.name, plan.held.epoch, plan.epoch, manifest.sha256, age)
-            sent_as = None if self._sender.rehearsed else kind
+            self.outbox.note_sent(branch.name, plan.held.epoch, plan.epoch, manifest.sha256, age)
+            sent_as = None if self.sender.rehearsed else kind
             # A second arrival changes nothing.
             return (yield self._asking(partial(branch.send, content, sent_as)))
 
     def _lines(self, after: int, age: int, links: tuple[bytes, ...]) -> Iterator[Line]:
-        other = age != self._sender.terms.minimum_age
-        for written, day in self._outbox.rows(after, age):
+        other = age != self.sender.terms.minimum_age
+        for written, day in self.outbox.rows(after, age):
             row = decode_row(written)
             if other:
                 row = replace(row, patron=replace(row.patron, enter_from=day))
             yield _overlaid(row, links) if links else row
-        yield from map(Removal, self._outbox.removals(after))
+        yield from map(Removal, self.outbox.removals(after))
 
 
 def _overlaid(row: SealedRow, links: tuple[bytes, ...]) -> SealedRow:
