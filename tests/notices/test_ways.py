@@ -28,7 +28,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.notices.mail_server import PASSWORD, USER, Mailroom, mail_server, speaking
 from tests.notices.samples import BRANCH, a_notice
-from tests.sources.branch_server import Script, serving
+from tests.sources.http_server import Script, serving
 from tests.web.certificates import Authority
 
 TO = ("vagt@randers.example", "teknik@randers.example")

@@ -19,7 +19,7 @@ from doorctl.services.alarms import DoorsAlarms, WebsAlarms, send_now
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.notices.mail_server import Mailroom, mail_server
-from tests.sources.branch_server import Script, serving
+from tests.sources.http_server import Script, serving
 
 LONG_S = 20.0
 SECRET = "a-shared-Secret~1"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -69,13 +71,20 @@ def answering(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator
             server.socket = context.wrap_socket(
                 server.socket, server_side=True, do_handshake_on_connect=False
             )
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
+        with running(server) as port:
+            yield port
+
+
+@contextmanager
+def running(server: socketserver.TCPServer) -> Iterator[int]:
+    """Serve in a thread; yield the port."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 def free_port() -> int:
@@ -83,3 +92,30 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
+
+
+@dataclass
+class Script:
+    """What it answers, and what it was asked: method, path, body and headers of each request."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    requests: list[tuple[str, str, bytes, dict[str, str]]] = field(default_factory=list)
+
+    def say(self, status: int, content: object, **headers: str) -> None:
+        """Answer so from now on."""
+        self.status, self.body = status, json.dumps(content).encode()
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+@contextmanager
+def serving(script: Script, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve on a port of 127.0.0.1 until the end of the block."""
+
+    def answer(request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        script.requests.append((request.method, request.path, request.body, request.headers))
+        return script.status, script.headers, script.body
+
+    with answering(answer, context) as port:
+        yield port

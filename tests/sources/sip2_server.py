@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socketserver
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.sources.http_server import running
 
 INSTITUTION = "DK-773000"
 USER, PASSWORD = "doorctl-oest", "a-password-of-a-branch"
@@ -130,11 +131,5 @@ class _QuietServer(socketserver.ThreadingTCPServer):
 def serving(script: Sip2Script, context: ssl.SSLContext | None = None) -> Iterator[int]:
     """Serve on a port of 127.0.0.1 until the end of the block."""
     handler = type("Handler", (_Handler,), {"script": script, "context": context})
-    with _QuietServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
+    with _QuietServer(("127.0.0.1", 0), handler) as server, running(server) as port:
+        yield port

@@ -16,7 +16,8 @@ from doorctl.core.errors import KeyFileError
 from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import Kind
-from tests.sources.branch_server import Script, serving
+from tests.notices.mail_server import speaking
+from tests.sources.http_server import Script, serving
 from tests.web.certificates import Authority
 
 PLAIN = ssl.create_default_context()
@@ -251,12 +252,10 @@ def test_a_refusal_without_words_has_ours(branch: HttpBranch, script: Script, bo
     assert answer.why.startswith("it does not accept our signature")
 
 
-def test_a_hanging_branch(reached: Reached, script: Script) -> None:
+def test_a_hanging_branch(reached: Reached) -> None:
     """One that takes the document and never answers is left after its own time."""
-    script.release = threading.Event()
-    with serving(script) as port:
+    with speaking(b"", hold=threading.Event()) as port:
         answer = reached(port, wait_s=0.2).send(document(), "changes")
-        script.release.set()
 
     assert answer == Away("it does not answer in time")
 

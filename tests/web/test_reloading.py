@@ -18,7 +18,7 @@ from doorctl.config import load
 from doorctl.demo.door import shipped
 from doorctl.wiring.web import _Process
 from tests.fakes.event_log import FakeEventLog, Field
-from tests.sources.branch_server import Script, serving
+from tests.sources.http_server import Script, serving
 from tests.web.branch import Branch, answer_of, rows
 from tests.web.certificates import Authority
 from tests.web.conftest import Branches

@@ -32,7 +32,7 @@ from doorctl.sync.delivery import Delivery
 from doorctl.wiring import sync
 from tests.fakes.clock import FakeClock
 from tests.notices.mail_server import Mailroom, mail_server
-from tests.sources.branch_server import Script, serving
+from tests.sources.http_server import Script, serving
 from tests.web.branch import Branch
 
 README = Path(__file__).parents[1] / "README.md"
