@@ -101,6 +101,16 @@ def test_what_the_door_could_not_do_is_told(path: Path) -> None:
         ask(path, Question("purge"), timeout_s=LONG_S)
 
 
+def refused(directory: Path, answer: Callable[[Question], Mapping[str, Any]]) -> InputError:
+    """Ask what is answered so, and return the refusal."""
+    with (
+        serving(directory / "door.sock", {"hold_add": answer}) as path,
+        pytest.raises(InputError) as raised,
+    ):
+        ask(path, Question("hold_add"), timeout_s=LONG_S)
+    return raised.value
+
+
 def test_the_values_of_a_refusal_come_along(tmp_path: Path) -> None:
     """So that a page can write them as its language does; the sentence stands as it was sent."""
     local = datetime(2026, 11, 25, 7, 5, tzinfo=ZONE)
@@ -110,14 +120,10 @@ def test_the_values_of_a_refusal_come_along(tmp_path: Path) -> None:
     def refuse(_question: Question) -> Mapping[str, Any]:
         raise refusal
 
-    with (
-        serving(tmp_path / "door.sock", {"hold_add": refuse}) as path,
-        pytest.raises(InputError) as raised,
-    ):
-        ask(path, Question("hold_add"), timeout_s=LONG_S)
+    heard = refused(tmp_path, refuse)
 
-    assert str(raised.value) == "2026-11-25: 3 from 2026-11-25, 2026-11-25 07:05"
-    assert (raised.value.text, raised.value.values) == (refusal.text, values)
+    assert str(heard) == "2026-11-25: 3 from 2026-11-25, 2026-11-25 07:05"
+    assert (heard.text, heard.values) == (refusal.text, values)
 
 
 @pytest.mark.parametrize(
@@ -127,17 +133,9 @@ def test_values_that_are_not_understood_leave_the_sentence(
     tmp_path: Path, more: dict[str, Any]
 ) -> None:
     """Such as those of another version."""
+    heard = refused(tmp_path, lambda _question: {"refused": "so it is {n}", **more})
 
-    def refuse(_question: Question) -> Mapping[str, Any]:
-        return {"refused": "so it is {n}", **more}
-
-    with (
-        serving(tmp_path / "door.sock", {"hold_add": refuse}) as path,
-        pytest.raises(InputError) as raised,
-    ):
-        ask(path, Question("hold_add"), timeout_s=LONG_S)
-
-    assert (str(raised.value), raised.value.values) == ("so it is {n}", {})
+    assert (str(heard), heard.values) == ("so it is {n}", {})
 
 
 @pytest.mark.parametrize(
