@@ -325,15 +325,6 @@ def test_whatever_is_written_is_a_config_or_told(some: dict[str, Any]) -> None:
     assert is_config_or_told(outcome)
 
 
-@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode()))
-def test_whatever_bytes_are_in_the_file_are_told(path: Path, content: bytes) -> None:
-    """No file raises anything but ConfigError: none of these holds what is required."""
-    path.write_bytes(content)
-
-    with pytest.raises(ConfigError):
-        load(path, environment={})
-
-
 @given(st.lists(st.text(max_size=20) | st.text(max_size=9).map("door.release_s={}".format)))
 def test_whatever_is_overridden_is_a_config_or_told(path: Path, overrides: list[str]) -> None:
     """No override raises anything but ConfigError."""

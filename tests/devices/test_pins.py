@@ -231,56 +231,50 @@ def wires(*, active_high: bool) -> dict[str, InputPin]:
     return {name: InputPin(pin, active_high) for name, pin in INPUTS.items()}
 
 
-class GpioRig:
-    """The adapter on mock pins, all four wired."""
+@dataclass
+class InputRig:
+    """All four inputs, who brings one to a level or breaks it, and how often they woke somebody."""
 
-    def __init__(self, *, active_high: bool) -> None:
-        self.wakes = 0
-        self.active_high = active_high
-        self.factory = MockFactory(pin_class=BreakablePin)
-        self.gpio = GpioInputs(self.factory, self._woken, **wires(active_high=active_high))
-        self.inputs: GpioInputs = self.gpio
-        for name in INPUTS:
-            self.put(name, active=False)
-
-    def _woken(self) -> None:
-        self.wakes += 1
-
-    def put(self, name: str, *, active: bool) -> None:
-        """Bring an input to a level from outside."""
-        pin = self.factory.pin(INPUTS[name])
-        (pin.drive_high if active is self.active_high else pin.drive_low)()
-
-    def break_(self, name: str, *, broken: bool = True) -> None:
-        """Let a pin fail, or work again."""
-        self.factory.pin(INPUTS[name]).broken = broken
+    inputs: GpioInputs
+    put: Callable[[str, bool], object]
+    break_: Callable[[str, bool], object]
+    wakes: list[None]
 
 
-class FakeRig:
-    """The fake of `tests/fakes`."""
+def gpio_inputs(*, active_high: bool) -> InputRig:
+    """Put the adapter on mock pins."""
+    factory, wakes = MockFactory(pin_class=BreakablePin), list[None]()
+    inputs = GpioInputs(factory, lambda: wakes.append(None), **wires(active_high=active_high))
 
-    def __init__(self) -> None:
-        self.wakes = 0
-        self.fake = FakeInputs(self._woken, QUIET)
-        self.inputs: GpioInputs = self.fake
+    def put(name: str, active: bool) -> None:
+        pin = factory.pin(INPUTS[name])
+        (pin.drive_high if active is active_high else pin.drive_low)()
 
-    def _woken(self) -> None:
-        self.wakes += 1
-
-    def put(self, name: str, *, active: bool) -> None:
-        """Bring an input to a level."""
-        self.fake.become(**{name: active})
-
-    def break_(self, name: str, *, broken: bool = True) -> None:
-        """Let an input fail, or work again."""
-        (self.fake.broken.add if broken else self.fake.broken.discard)(name)
+    for name in INPUTS:
+        put(name, False)
+    return InputRig(
+        inputs,
+        put,
+        lambda name, broken: setattr(factory.pin(INPUTS[name]), "broken", broken),
+        wakes,
+    )
 
 
-InputRig = GpioRig | FakeRig
+def fake_inputs() -> InputRig:
+    """Take the fake of `tests/fakes`."""
+    wakes = list[None]()
+    fake = FakeInputs(lambda: wakes.append(None), QUIET)
+
+    def break_(name: str, broken: bool) -> None:
+        (fake.broken.add if broken else fake.broken.discard)(name)
+
+    return InputRig(fake, lambda name, active: fake.become(**{name: active}), break_, wakes)
+
+
 RIGS: list[Callable[[], InputRig]] = [
-    lambda: GpioRig(active_high=True),
-    lambda: GpioRig(active_high=False),
-    FakeRig,
+    lambda: gpio_inputs(active_high=True),
+    lambda: gpio_inputs(active_high=False),
+    fake_inputs,
 ]
 
 
@@ -296,7 +290,7 @@ def test_levels_are_what_stands(
     """Each level is the last one of its own pin; the first change after a look wakes, once."""
     rig, stands = make(), QUIET
     rig.inputs.levels()
-    wakes, asleep = rig.wakes, True
+    wakes, asleep = len(rig.wakes), True
     for step in [*steps, None]:
         if step is None:
             asleep = True
@@ -307,8 +301,8 @@ def test_levels_are_what_stands(
         if changed != stands and asleep:
             wakes, asleep = wakes + 1, False
         stands = changed
-        rig.put(step[0], active=step[1])
-        assert rig.wakes == wakes
+        rig.put(*step)
+        assert len(rig.wakes) == wakes
 
 
 @pytest.mark.parametrize("make", RIGS)
@@ -319,15 +313,15 @@ def test_a_pin_that_cannot_be_read_is_in_doubt(
 ) -> None:
     """Whatever it said last, it counts as a cut wire; the others go on, and it may come back."""
     rig = make()
-    rig.put(name, active=active)
+    rig.put(name, active)
     stood = rig.inputs.levels()
-    rig.break_(name)
+    rig.break_(name, True)
     doubted = rig.inputs.levels()
 
     assert doubted.failing is not None
     assert replace(doubted, failing=None) == replace(stood, **{name: getattr(IN_DOUBT, name)})
 
-    rig.break_(name, broken=False)
+    rig.break_(name, False)
     assert rig.inputs.levels() == stood
 
 
@@ -352,9 +346,9 @@ def test_a_cut_wire_reads_as_doubt(*, active_high: bool) -> None:
 
 def test_every_failing_pin_is_named() -> None:
     """The alarm's text tells the technician which pins, and what the driver said."""
-    rig = GpioRig(active_high=True)
-    rig.break_("fire")
-    rig.break_("contact_open")
+    rig = gpio_inputs(active_high=True)
+    rig.break_("fire", True)
+    rig.break_("contact_open", True)
 
     told = rig.inputs.levels().failing
 
@@ -398,16 +392,16 @@ def test_a_pin_that_is_refused_stops_the_start_and_none_is_kept(
 
 def test_after_close_nothing_wakes_and_all_is_doubt() -> None:
     """close() ends the wake-ups and gives the pins back; it may be called again."""
-    rig = GpioRig(active_high=True)
+    rig = gpio_inputs(active_high=True)
     rig.inputs.levels()
-    rig.gpio.close()
-    rig.gpio.close()
-    wakes = rig.wakes
+    rig.inputs.close()
+    rig.inputs.close()
+    wakes = len(rig.wakes)
     for name in INPUTS:
-        rig.put(name, active=True)
-        rig.put(name, active=False)
+        rig.put(name, True)
+        rig.put(name, False)
 
-    assert rig.wakes == wakes
+    assert len(rig.wakes) == wakes
     levels = rig.inputs.levels()
     assert replace(levels, failing=None) == IN_DOUBT
     assert "GPIO22 can't be read: it was closed" in (levels.failing or "")

@@ -45,6 +45,12 @@ def a_door(directory: Path, answer: Mapping[str, Any]) -> Iterator[Config]:
         server.stop()
 
 
+def checked(directory: Path, **changed: Any) -> tuple[Health, str]:
+    """Return what is said of a door that is well but for this."""
+    with a_door(directory, {**WELL, **changed}) as config:
+        return check(config)
+
+
 @pytest.mark.parametrize(
     ("changed", "health", "said"),
     [
@@ -63,8 +69,7 @@ def test_each_answer_has_its_exit_code(
     tmp_path: Path, changed: dict[str, Any], health: Health, said: str
 ) -> None:
     """What stands is said; an age that nobody knows, by a clock that is not set, is none."""
-    with a_door(tmp_path, {**WELL, **changed}) as config:
-        found, line = check(config)
+    found, line = checked(tmp_path, **changed)
 
     assert found is health
     assert line.startswith(f"DOORCTL {health.name} - ")
@@ -90,8 +95,7 @@ def test_any_user_may_ask_how_the_door_is_and_nothing_else() -> None:
 
 def test_a_silent_call_for_help_is_not_shown(tmp_path: Path) -> None:
     """Every user may read the line, and whoever threatens somebody may see the screen."""
-    with a_door(tmp_path, {**WELL, "alarms": [{**LOST, "kind": "duress"}]}) as config:
-        health, line = check(config)
+    health, line = checked(tmp_path, alarms=[{**LOST, "kind": "duress"}])
 
     assert (health, "help" in line) == (Health.OK, False)
 
@@ -150,8 +154,7 @@ def test_the_command_goes_the_long_way_where_no_door_answers(tmp_path: Path) -> 
 
 def test_figures_have_the_configurations_own_limits(tmp_path: Path) -> None:
     """Value, warning and critical, as the Monitoring Plugins guidelines write them."""
-    with a_door(tmp_path, {**WELL, "alarms": [LOST]}) as config:
-        _, line = check(config)
+    _, line = checked(tmp_path, alarms=[LOST])
 
     assert line.split(" | ")[1] == "register_age_h=1.0;24.0;72 alarms=1;0 register_epoch=7c"
 
