@@ -128,9 +128,9 @@ def address_key(example: str, allowed: str = "https://") -> Any:
 
 def visible_key(example: str, default: str = "", most: int = 256) -> Any:
     """Describe a key for visible ASCII characters, which is empty by default or never."""
-    least, ascii_ = (1 if default else 0), "visible ASCII characters"
-    allowed = f"1 to {most} {ascii_}" if default else f'at most {most} {ascii_}, or ""'
-    return key(default, example=example, allowed=allowed, pattern=rf"^[!-~]{{{least},{most}}}\Z")
+    least, count, none = (1, f"1 to {most}", "") if default else (0, f"at most {most}", ', or ""')
+    allowed, pattern = f"{count} visible ASCII characters{none}", rf"^[!-~]{{{least},{most}}}\Z"
+    return key(default, example=example, allowed=allowed, pattern=pattern)
 
 
 def list_key(of_what: str, most: int, example: list[Any], default: Any = ()) -> Any:

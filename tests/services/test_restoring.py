@@ -7,6 +7,7 @@ import os
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -236,75 +237,65 @@ def layout(records: bytes, number: int) -> bytes:
 # Each call that makes, renames or removes a file is struck, one a run, in a process apart.
 
 
+MOST = 200
+"""More changes than there are to strike."""
+
+
+def putting_back(files: Files, root: Path, *, replace: bool = False) -> Callable[[], object]:
+    """Return what puts these files back below a directory."""
+    path = root / "etc" / "doorctl.toml"
+    return partial(put_back, manifest_of(files), files, path, replace=replace)
+
+
 def test_killed_at_any_step_it_is_nothing_or_all_and_goes_on(files: Files, tmp_path: Path) -> None:
     """Without its configuration nothing starts; with it all is there. The same call ends it."""
-    manifest, nth = manifest_of(files), 0
-    while True:
-        nth += 1
+    for nth in range(1, MOST):
         root = tmp_path / str(nth)
-        path = root / "etc" / "doorctl.toml"
         root.mkdir()
-
-        def do(path: Path = path) -> None:
-            put_back(manifest, files, path, replace=False)
-
-        if struck(do, nth, below=root) == OVER:
+        if struck(do := putting_back(files, root), nth, below=root) == OVER:
             break
-        if path.exists():
+        if (root / "etc" / "doorctl.toml").exists():
             assert (root / "etc" / "the.key").read_bytes() == files["beside/the.key"]
-            assert {"branch.db", "patrons.db", "visits.db"} <= {
-                file.name for file in (root / "data").iterdir()
-            }
+            there = {file.name for file in (root / "data").iterdir()}
+            assert {"branch.db", "patrons.db", "visits.db"} <= there
         do()
         assert not [name for name in content(root) if name.endswith(".restored")]
-    assert nth > 12
+    assert 12 < nth < MOST - 1
 
 
 def test_a_full_disk_at_any_step_changes_nothing(files: Files, tmp_path: Path) -> None:
     """What was laid beside the places is taken away again."""
-    manifest, nth, refused = manifest_of(files), 0, 0
-    while True:
-        nth += 1
+    refused = 0
+    for nth in range(1, MOST):
         root = tmp_path / str(nth)
         root.mkdir()
-
-        def do(root: Path = root) -> None:
-            put_back(manifest, files, root / "etc" / "doorctl.toml", replace=False)
-
-        said = struck(do, nth, full, root)
-        if said == OVER:
+        if (said := struck(putting_back(files, root), nth, full, root)) == OVER:
             break
         if said != "done" and "it is done" not in said:
             refused += 1
             assert content(root) == {}, said
-    assert refused > 5
+    assert 5 < refused < nth < MOST - 1
 
 
 def test_killed_over_a_living_branch_each_file_is_the_old_or_the_new(
     files: Files, tmp_path: Path
 ) -> None:
     """So that the door opens, of the same key, at every step."""
-    nth = 0
-    while True:
-        nth += 1
+    config = CONFIGURATION.replace("Prøve", "Ny").encode()
+    for nth in range(1, MOST):
         root = tmp_path / str(nth)
         path = installed(root)
         (root / "etc" / "the.key").chmod(0o600)
         key = (root / "etc" / "the.key").read_bytes()
-        config = CONFIGURATION.replace("Prøve", "Ny").encode()
         new = {**files, "beside/the.key": key, CONFIG: config, "beside/web.pem": b"pem"}
-
-        def do(path: Path = path, new: Files = new) -> None:
-            put_back(manifest_of(new), new, path, replace=True)
-
-        if struck(do, nth, below=root) == OVER:
+        if struck(do := putting_back(new, root, replace=True), nth, below=root) == OVER:
             break
         assert path.read_bytes() in {CONFIGURATION.encode(), config}
         assert (root / "etc" / "the.key").read_bytes() == key
         whole_copy(root / "data" / "branch.db")
         do()
         assert path.read_bytes() == config
-    assert nth > 12
+    assert 12 < nth < MOST - 1
 
 
 def test_a_key_is_as_old_as_it_was(files: Files, tmp_path: Path) -> None:
