@@ -32,9 +32,9 @@ from doorctl.cli.options import (
     with_app,
 )
 from doorctl.config.hours import clock, hours_of
+from doorctl.services import hours as service
 from doorctl.services.app import ANSWER_LIMIT_S, App
-from doorctl.services.hours import CalendarDay, Hours, hours_now, refuse_day, usual_week, week_of
-from doorctl.services.hours import days as days_from
+from doorctl.services.hours import CalendarDay, Hours, hours_now
 from doorctl.web.words import CAUSES
 
 SHOWN: Mapping[Mode | None, str] = MappingProxyType(
@@ -61,9 +61,8 @@ def open_once(app: App, reason: str) -> None:
     """Have the running door open once, as if a card had been let in. It stands in the log."""
     from doorctl.privacy.audit import Action, Deed
     from doorctl.services.branch import note_done
-    from doorctl.services.hours import open_once
 
-    open_once(app, reason, ANSWER_LIMIT_S)
+    service.open_once(app, reason, ANSWER_LIMIT_S)
     note_done(app, Deed(Action.OPENED_ONCE, why=reason))
     click.echo("The door is released, once.")
 
@@ -74,9 +73,8 @@ def trust_clock(app: App) -> None:
     """Say that the clock, which is in doubt after a jump, is right. Look at it first: date."""
     from doorctl.privacy.audit import Action, Deed
     from doorctl.services.branch import note_done
-    from doorctl.services.hours import trust_clock as doors_time
 
-    at = doors_time(app, ANSWER_LIMIT_S)
+    at = service.trust_clock(app, ANSWER_LIMIT_S)
     note_done(app, Deed(Action.CLOCK_TRUSTED))
     click.echo(f"The clock is right: {at}")
 
@@ -112,13 +110,12 @@ def set_mode(app: App, name: str, until: datetime | time, reason: str) -> None:
     MODE is staffed, self_service, closed or lockdown. In lockdown only emergency passes open the
     door.
     """
-    from doorctl.services import deeds
-    from doorctl.services.branch import change
+    from doorctl.services import branch, deeds
 
     moment = app.clock.moment()
     end = instant(until, moment)
     wanted = Mode(name)
-    change(app, deeds.set_mode(Override(wanted, end, reason, app.by)))
+    branch.change(app, deeds.set_mode(Override(wanted, end, reason, app.by)))
     then = "its calendar counts again"
     if wanted is Mode.LOCKDOWN:
         then += ", but in staffed hours the door stays closed until doorctl mode end"
@@ -131,10 +128,9 @@ def set_mode(app: App, name: str, until: datetime | time, reason: str) -> None:
 @with_app
 def end_mode(app: App) -> None:
     """End the mode that was set by hand, so that the calendar counts again."""
-    from doorctl.services import deeds
-    from doorctl.services.branch import change
+    from doorctl.services import branch, deeds
 
-    ended = change(app, deeds.end_mode())
+    ended = branch.change(app, deeds.end_mode())
     click.echo(f"The branch is no longer {SHOWN[ended.mode]} by hand; its calendar counts again.")
 
 
@@ -158,7 +154,7 @@ def calendar(
         return
     app = App.of(read_config(config_path, overrides))
     now = hours_now(app)
-    listed = days_from(app, now.moment.local.date(), days)
+    listed = service.days(app, now.moment.local.date(), days)
     if as_json:
         print_json({"opens_next": now.opens_next, "days": [*map(_day_as_dict, listed)]})
     else:
@@ -189,16 +185,15 @@ def week(
     DAYS are such as mon,tue; without any span they are closed. It counts at once, and is refused
     without hours.source = "staff".
     """
-    from doorctl.services import deeds
-    from doorctl.services.branch import change
+    from doorctl.services import branch, deeds
 
     spans = _given(self_service, staffed)
     if spans and not weekdays:
         raise click.UsageError("Say of which DAYS the hours are, such as mon,tue.")
-    stored, start = usual_week(app)
+    stored, start = service.usual_week(app)
     if weekdays:
-        new = week_of(spans if at in weekdays else old for at, old in enumerate(start.days))
-        change(app, deeds.set_week(new, stored))
+        new = service.week_of(spans if at in weekdays else old for at, old in enumerate(start.days))
+        branch.change(app, deeds.set_week(new, stored))
         stored = start = new
     for name, day in zip(WEEKDAYS, start.days, strict=True):
         click.echo(f"{name:10} {_spans(day)}")
@@ -228,13 +223,12 @@ def except_day(
     closed on DATE.
     """
     from doorctl.access.calendar import StoredDay
-    from doorctl.services import deeds
-    from doorctl.services.branch import change
+    from doorctl.services import branch, deeds
 
     spans = _given(self_service, staffed)
     stored = StoredDay(day, spans, note)
-    refuse_day(hours_now(app), stored)
-    change(app, deeds.set_day(stored))
+    service.refuse_day(hours_now(app), stored)
+    branch.change(app, deeds.set_day(stored))
     click.echo(f"On {day} the branch is {_spans(spans)}.")
 
 
@@ -243,10 +237,9 @@ def except_day(
 @with_app
 def clear_day(app: App, day: date) -> None:
     """Take back what `calendar except` said of DATE."""
-    from doorctl.services import deeds
-    from doorctl.services.branch import change
+    from doorctl.services import branch, deeds
 
-    change(app, deeds.clear_day(day))
+    branch.change(app, deeds.clear_day(day))
     spans = hours_now(app).calendar.day(day)
     click.echo(f"{day} has no hours of its own any more; it is {_spans(spans)}.")
 

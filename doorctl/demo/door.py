@@ -52,11 +52,13 @@ class Plug:
         return self._master >= 0
 
     def put_in(self, stored: bytes = b"") -> None:
-        """Make the device appear; DeviceError where this machine makes no pseudo-terminals.
+        """Make the device appear; idempotent. DeviceError: this machine makes no pseudo-terminals.
 
         It sends at once what it has `stored` while it was out, at most 4095 bytes: they lie in the
         kernel's buffer when the daemon opens the line.
         """
+        if self.is_in:
+            return
         try:
             master, slave = os.openpty()
         except OSError as err:
@@ -148,9 +150,8 @@ class Stage:
     """Start a door, send it cards and keys, and read its log lines. One thread.
 
     The stage's own paths and ports replace those in the configuration; `directory` is empty and
-    gets the databases, the key and the devices. With `with_keypad` the keys come on a line of
-    their own. `heard` is called with each log line, on a thread of its own; `plugged` with a device
-    and whether it is in.
+    gets the databases, the key and the devices. `heard` is called with each log line, on a thread
+    of its own; `plugged` with a device and whether it is in.
     """
 
     def __init__(
@@ -159,7 +160,6 @@ class Stage:
         config: Path,
         overrides: Sequence[str] = (),
         *,
-        with_keypad: bool = True,
         wires: Wires | None = None,
         heard: Callable[[Line], None] = lambda _line: None,
         plugged: Callable[[str, bool], None] = lambda _what, _is_in: None,
@@ -170,8 +170,6 @@ class Stage:
         self.reader, self.keypad = (
             Plug(directory / what, partial(plugged, what)) for what in ("reader", "keypad")
         )
-        if not with_keypad:
-            self.keypad = self.reader
         self.lines: list[Line] = []
         self._unheard: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
         self._process: subprocess.Popen[bytes] | None = None
@@ -181,7 +179,7 @@ class Stage:
             f"secrets.installation_key_file={directory / 'installation.key'}",
             f"control.socket={directory / 'door.sock'}",
             f"reader.port={self.reader.name}",
-            f"keypad.port={self.keypad.name if with_keypad else ''}",
+            f"keypad.port={self.keypad.name}",
             *overrides,
         )
         for override in self.overrides:
@@ -219,8 +217,7 @@ class Stage:
     def start(self) -> Line:
         """Put the devices in, start the door and return its `ready` line."""
         self.reader.put_in()
-        if self.keypad is not self.reader:
-            self.keypad.put_in()
+        self.keypad.put_in()
         return self.start_door()
 
     def run_door(self, errors: BinaryIO) -> subprocess.Popen[bytes]:
@@ -419,7 +416,7 @@ class Sight:
 
 
 class Window:
-    """Holds the `sight` of this moment and calls its watchers at each change. Thread-safe.
+    """Holds the `sight` of this moment; where nothing changed it is equal. Thread-safe.
 
     `card_of` returns the pseudonym of an attempt's card in the door log.
     """
@@ -434,33 +431,12 @@ class Window:
         self._names = MappingProxyType({f"GPIO{pin}": name for pin, name in names.items()})
         self._card_of = card_of
         self._lock = threading.Lock()
-        self._changed: set[Callable[[], None]] = set()
         self.sight = Sight()
-
-    @contextmanager
-    def watched(self, changed: Callable[[], None]) -> Iterator[None]:
-        """Call `changed` at each change for as long as this lasts, from any thread."""
-        with self._lock:
-            self._changed.add(changed)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._changed.discard(changed)
-
-    def wake(self) -> None:
-        """Call all watchers."""
-        with self._lock:
-            watchers = tuple(self._changed)
-        for changed in watchers:
-            changed()
 
     def change(self, step: Callable[[Sight], Sight]) -> None:
         """Replace the sight by what `step` makes of it."""
         with self._lock:
-            before, self.sight = self.sight, step(self.sight)
-        if before != self.sight:
-            self.wake()
+            self.sight = step(self.sight)
 
     def pin(self, name: str, high: bool) -> None:
         """Note that the door has set a pin."""
@@ -599,9 +575,9 @@ class Hands:
 
     def _move(self, what: str, *, is_in: bool) -> Deed:
         plug = self._stage.reader if what == "reader" else self._stage.keypad
-        if is_in and not plug.is_in:
+        if is_in:
             plug.put_in()
-        elif not is_in:
+        else:
             plug.pull()
         return Deed.DONE
 

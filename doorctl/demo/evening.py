@@ -23,12 +23,7 @@ from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.core.language import DANISH, own
 from doorctl.core.moments import BootTime, ClockState, Stamped
 from doorctl.demo.door import Line, Stage, as_written, last_line, shipped
-from doorctl.demo.patrons import (
-    EVENING,
-    Scene,
-    Visit,
-    write_feed,
-)
+from doorctl.demo.patrons import EVENING, Scene, Visit, write_feed
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
 from doorctl.store.visits import VisitStore
 

@@ -260,6 +260,9 @@ HOSTS = (HOST, "localhost")
 HEAD_LIMIT_S = 30.0
 START_LIMIT_S = 30.0
 
+LOOK_S = 0.05
+"""Between two looks of a page at the door: sooner than anybody sees."""
+
 BEAT_S = 10.0
 """Longest silence of a page's events; then a browser notices that its server is gone."""
 
@@ -313,7 +316,6 @@ class DemoPage:
     def end(self) -> None:
         """End all streams of events, so that the server can end; from any thread."""
         self._ended = True
-        self._house.window.wake()
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the addresses."""
@@ -359,22 +361,21 @@ class DemoPage:
         )
 
     async def _stream(self, words: Words) -> AsyncIterator[str]:
-        loop, news = asyncio.get_running_loop(), asyncio.Event()
         known: dict[str, object] = {}
+        shown, silent_s = None, 0.0
         self._pages += 1
         try:
-            with self._house.window.watched(lambda: _wake(loop, news)):
-                yield "retry: 1000\n\n"
-                while not self._ended:
-                    yield self._event(words, known)
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(news.wait(), BEAT_S)
-                    news.clear()
+            yield "retry: 1000\n\n"
+            while not self._ended:
+                if (sight := self._house.window.sight) != shown or silent_s >= BEAT_S:
+                    shown, silent_s = sight, 0.0
+                    yield self._event(sight, words, known)
+                await asyncio.sleep(LOOK_S)
+                silent_s += LOOK_S
         finally:
             self._pages -= 1
 
-    def _event(self, words: Words, known: dict[str, object]) -> str:
-        sight = self._house.window.sight
+    def _event(self, sight: Sight, words: Words, known: dict[str, object]) -> str:
         state = {"lit": sorted(sight.lit), "beeps": sight.beeps, "plugs": sorted(sight.plugs)}
         now = {"state": state, **self._parts(sight, words)}
         fresh = {name: value for name, value in now.items() if known.get(name) != value}
@@ -442,12 +443,6 @@ class DemoPage:
         render = self._templates.render
         names = ("screen", "states", "story", "visits", "lines", "staff", "plugs")
         return {name: render(f"demo_{name}.html", context).strip() for name in names}
-
-
-def _wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:
-    # A closed loop has no listeners left.
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(news.set)
 
 
 @contextmanager

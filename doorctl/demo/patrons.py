@@ -14,6 +14,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import mul
 from pathlib import Path
 
 from doorctl.access.patron import Reason
@@ -127,23 +128,15 @@ def _birthday(chance: random.Random) -> date:
 
 def _cpr(chance: random.Random, born: date, taken: set[str]) -> str:
     """Return a number of that birthday which is not in `taken`, and put it there."""
-    low, high = _serials(born.year)
+    serials = range(5000 if born.year >= FIRST_WITH_4 else 4000)
+    if born.year >= TWENTY_FIRST:
+        serials = range(4000, 10_000)
     while True:
-        cpr = f"{born:%d%m%y}{chance.randrange(low, high):04}"
-        if cpr not in taken and not _passes_modulus_11(cpr):
+        cpr = f"{born:%d%m%y}{chance.choice(serials):04}"
+        check = sum(map(mul, CHECK_WEIGHTS, map(int, cpr))) % 11
+        if check and cpr not in taken:
             taken.add(cpr)
             return cpr
-
-
-def _serials(year: int) -> tuple[int, int]:
-    """Return the first of the last four digits and the end of them, by the century rule."""
-    if year >= TWENTY_FIRST:
-        return 4000, 10_000
-    return (0, 5000) if year >= FIRST_WITH_4 else (0, 4000)
-
-
-def _passes_modulus_11(cpr: str) -> bool:
-    return sum(w * int(d) for w, d in zip(CHECK_WEIGHTS, cpr, strict=True)) % 11 == 0
 
 
 def _patron(chance: random.Random, index: int, born: date, cpr: str) -> Row:

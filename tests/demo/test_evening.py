@@ -359,18 +359,6 @@ def test_a_decision_is_a_visit_and_old_ones_are_let_go() -> None:
     assert (len(seen.sight.visits), len(seen.sight.lines)) == (MOST_VISITS, MOST_LINES)
 
 
-def test_only_changes_are_told_and_only_while_somebody_looks() -> None:
-    """A pin that is driven to where it is wakes nobody."""
-    seen, told = window(), []
-
-    with seen.watched(lambda: told.append(seen.sight.lit)):
-        seen.pin("GPIO23", high=True)
-        seen.pin("GPIO23", high=True)
-    seen.pin("GPIO23", high=False)
-
-    assert told == [frozenset({"green"})]
-
-
 def test_a_pin_says_each_level_down_the_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     """In order, by name; without a listener it goes on, and it keeps nothing of what it was."""
     heard: list[tuple[str, bool]] = []

@@ -132,7 +132,10 @@ class Door(Staged):
         pins: Path,
         with_keypad: bool = True,
     ) -> None:
-        super().__init__(directory, config, overrides, with_keypad=with_keypad)
+        alone = () if with_keypad else ("keypad.port=",)
+        super().__init__(directory, config, (*overrides, *alone))
+        if not with_keypad:
+            self.keypad = self.reader
         self._pins = pins
         self._paced = not with_keypad
         self._outside = dict(LEFT_ALONE)
