@@ -74,27 +74,26 @@ class Doors:
         self._loaded = loaded
         self.feed, self.pins = loaded.feed, loaded.pins
 
-    def made(self, *overrides: str, with_keypad: bool = True) -> Door:
+    def made(self, *overrides: str) -> Door:
         """Return a door that has not been started."""
         directory = self._factory.mktemp("door")
         for name in LOADED:
             shutil.copy2(self._loaded.directory / name, directory / name)
-        return self.bare(directory, *overrides, with_keypad=with_keypad)
+        return self.bare(directory, *overrides)
 
-    def started(self, *overrides: str, with_keypad: bool = True) -> Door:
+    def started(self, *overrides: str) -> Door:
         """Return a door that is ready."""
-        door = self.made(*overrides, with_keypad=with_keypad)
+        door = self.made(*overrides)
         door.start()
         return door
 
-    def bare(self, directory: Path, *overrides: str, with_keypad: bool = True) -> Door:
+    def bare(self, directory: Path, *overrides: str) -> Door:
         """Return a door in a directory in which nothing has been made for it."""
         door = Door(
             directory,
             self._loaded.config,
             overrides,
             pins=self._loaded.pins,
-            with_keypad=with_keypad,
         )
         return self._stack.enter_context(door)
 
@@ -140,43 +139,17 @@ def doors(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Iterator[
         yield Doors(tmp_path_factory, stack, loaded)
 
 
-class Sharing:
-    """Keeps one door running for many tests."""
-
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
-        self._door: Door | None = None
-
-    def door(self) -> Door:
-        """Return the door that was used last, or a fresh one whose worker has come to rest.
-
-        While much waits for it at a start, an unreadable card is not put on record.
-        """
-        if self._door is None:
-            self._door = door = self._doors.started()
-            until(lambda: door.said("purge"))
-            door.call("selftest")  # which the worker does in its turn
-        return self._door
-
-    def give_up(self) -> None:
-        """Give the next test a fresh door."""
-        self._door = None
-
-
 @pytest.fixture(scope="module")
-def sharing(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Iterator[Sharing]:
-    """Let the tests of one file share a door."""
+def shared_door(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Iterator[Door]:
+    """Give the tests of a file a door whose worker has come to rest; they don't disturb each other.
+
+    While much waits for it at a start, an unreadable card is not put on record.
+    """
     with ExitStack() as stack:
-        yield Sharing(Doors(tmp_path_factory, stack, loaded))
-
-
-@pytest.fixture
-def shared_door(sharing: Sharing, request: pytest.FixtureRequest) -> Iterator[Door]:
-    """Give a running door to tests that can't disturb each other, unless one of them fails."""
-    failed = request.session.testsfailed
-    yield sharing.door()
-    if request.session.testsfailed > failed:
-        sharing.give_up()
+        door = Doors(tmp_path_factory, stack, loaded).started()
+        until(lambda: door.said("purge"))
+        door.call("selftest")  # which the worker does in its turn
+        yield door
 
 
 @pytest.fixture

@@ -130,14 +130,12 @@ class Door(Staged):
         overrides: Sequence[str] = (),
         *,
         pins: Path,
-        with_keypad: bool = True,
     ) -> None:
-        alone = () if with_keypad else ("keypad.port=",)
-        super().__init__(directory, config, (*overrides, *alone))
-        if not with_keypad:
+        super().__init__(directory, config, overrides)
+        self._paced = "keypad.port=" in overrides
+        if self._paced:
             self.keypad = self.reader
         self._pins = pins
-        self._paced = not with_keypad
         self._outside = dict(LEFT_ALONE)
         self.busy_pins = ""
 

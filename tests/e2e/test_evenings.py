@@ -35,7 +35,7 @@ from tests.e2e import people
 from tests.e2e.commands import Forking
 from tests.e2e.conftest import IMPATIENT, LOADED, Loaded
 from tests.e2e.door import WIRED, Door, Drive
-from tests.e2e.hours import CLOSED, DAYS, SELF_SERVICE, ahead, in_s
+from tests.e2e.hours import CLOSED, DAYS, SELF_SERVICE, STAFFED, ahead, in_s
 from tests.e2e.people import CHILD, ENTITLED, TODAY, Person, blocked, write_feed
 from tests.fakes.waiting import until
 from tests.web.branch import Branch, row
@@ -312,6 +312,10 @@ b banned while typing | A 471 !ban 1 . !lift A 4711 . | banned ok | shared
 c closes while typing | A 471 @22:01 1 . B 8052 . | closed closed | 10:00-22:00 | tomorrow 21:30
 c the last minutes | A 4711 . @21:46 ?closing=15 @21:51 B 8052 . | ok closed | closing |
     tomorrow 21:30
+c a register of 72.2 h | A 4711 . | cache_too_old | | +72.2
+c nobody is recorded while staff are there | ?relay=on !swipe 4711 !wait:0.5 !stop | | free | |
+    pulses 1
+c staff's own door | !hours !swipe 4711 !wait:0.5 | | own | | pulses 0
 c staff's exception day | !except ?mode=closed A 4711 . !clear ?mode=self_service A 4711 . |
     closed ok
 c staff come and go | !hours !staffed ?relay=on !calm ?relay=off A 4711 . !lockdown ?mode=lockdown
@@ -381,7 +385,6 @@ c the hour that is not | A 4711 . @+30 A 4711 . | ok closed | 00:00-03:00 | spri
 c after the hour that is not | A 4711 . @+30 A 4711 . | closed ok | 03:00-05:00 | spring 01:40
 c the hour twice | A 4711 . @+55 A 4711 . | ok ok | 00:00-03:00 | autumn 02:40
 c a register of 71.8 h | A 4711 . | ok | | +71.8
-c a register of 72.2 h | A 4711 . | cache_too_old | | +72.2
 c staff go home | !hours @17:01 ?door=locked A 4711 . | ok | staffed | tomorrow 16:40 | pulses 2
 c a clock that jumps | A 4711 . @+180 A 4711 . | ok clock_untrusted | 10:00-22:00 | tomorrow 15:00
 d the keypad away | A 47 !pull:keypad ?keypad=lost !plug:keypad ?keypad=connected A . 4711 . |
@@ -415,6 +418,8 @@ PRESETS = {
     "impatient": IMPATIENT,
     "duress": ("policy.duress=true",),
     "closed": CLOSED,
+    "free": STAFFED,
+    "own": (*STAFFED, "door.free_when_staffed=false"),
     "weak": ("policy.weak_pin=refuse",),
     "first": ('policy.first_card=["cleaner"]',),
     "out": (*WIRED, *CLOSED),

@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.config.tables import DEEDS
-from tests.e2e.door import UNHEARD_S, Door, refusal, said, web
-from tests.e2e.hours import CLOSED, SELF_SERVICE, STAFFED, in_s
+from tests.e2e.door import Door, refusal, said, web
+from tests.e2e.hours import CLOSED, SELF_SERVICE, in_s
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, NOT_RESIDENT, Person
 from tests.fakes.another_user import NOBODY, ask_as
 from tests.fakes.waiting import until
@@ -43,34 +43,6 @@ def modes(door: Door) -> list[tuple[str, str]]:
 def reason(door: Door, person: Person = ENTITLED) -> str:
     """Have somebody swipe and type; return how it ended."""
     return str(door.visit(person)["reason"])
-
-
-def test_staffed_the_door_stands_free_and_nobody_is_recorded(door: Door) -> None:
-    """The strike stays released; a swipe is answered by the green lamp and leaves no row."""
-    door.configured(*STAFFED).start()
-    until(lambda: door.edges(door.pid))
-    door.reader.send(ENTITLED.swipe)
-    until(lambda: any(edge.level for edge in door.edges(door.pid, "GPIO23")))
-    door.press(ENTITLED.pin)
-    time.sleep(UNHEARD_S)
-
-    assert modes(door) == [("staffed", "schedule")]
-    assert door.levels() == [1]
-    assert door.rows() == []
-    assert door.said("decision") == []
-    assert door.stop() == 0
-    assert [line["energised"] for line in door.said("relay")] == [True, False]
-
-
-def test_staffed_the_door_may_be_staffs_own(door: Door) -> None:
-    """Where staff open the lock themselves the strike stays as it is, and nobody is recorded."""
-    door.configured(*STAFFED, "door.free_when_staffed=false").start()
-    until(lambda: door.said("mode"))
-    door.reader.send(ENTITLED.swipe)
-    time.sleep(UNHEARD_S)
-
-    assert door.edges(door.pid) == []
-    assert door.rows() == []
 
 
 def test_staff_open_once_from_the_desk(door: Door) -> None:

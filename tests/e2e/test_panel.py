@@ -21,7 +21,7 @@ from tests.fakes.waiting import until
 from tests.sources.http_server import free_port
 
 LIMIT_S = 20.0
-ON_SCREEN = ("panel.keypad=true",)
+ON_SCREEN = ("keypad.port=", "panel.keypad=true")
 HELP_BUTTON = (
     "panel.help_button=true",
     "alarms.email.host=127.0.0.1",
@@ -55,7 +55,7 @@ class Looker:
 @contextmanager
 def looked_at(doors: Doors, *overrides: str) -> Iterator[tuple[Door, Looker]]:
     """Start a door whose screen has keys; somebody looks once nobody is at it."""
-    door = doors.started(*ON_SCREEN, *overrides, with_keypad=False)
+    door = doors.started(*ON_SCREEN, *overrides)
     looker = Looker(door)
     looker.until(Kind.IDLE)
     yield door, looker
