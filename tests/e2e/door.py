@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -420,3 +421,8 @@ def said(door: Stage, *words: str, stdin: str = "") -> str:
     done = door.call(*words, stdin=stdin)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
+
+
+def told(door: Stage, *words: str) -> Any:
+    """Run a command that has to print JSON; return it."""
+    return json.loads(said(door, *words, "--json"))

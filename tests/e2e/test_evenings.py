@@ -313,8 +313,7 @@ c closes while typing | A 471 @22:01 1 . B 8052 . | closed closed | 10:00-22:00 
 c the last minutes | A 4711 . @21:46 ?closing=15 @21:51 B 8052 . | ok closed | closing |
     tomorrow 21:30
 c a register of 72.2 h | A 4711 . | cache_too_old | | +72.2
-c nobody is recorded while staff are there | ?relay=on !swipe 4711 !wait:0.5 !stop | | free | |
-    pulses 1
+c nobody is on record while staffed | !hours !swipe 4711 !wait:0.5 !stop | | free | | pulses 1
 c staff's own door | !hours !swipe 4711 !wait:0.5 | | own | | pulses 0
 c staff's exception day | !except ?mode=closed A 4711 . !clear ?mode=self_service A 4711 . |
     closed ok

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Doors
-from tests.e2e.door import Door, refusal, said
+from tests.e2e.door import Door, refusal, said, told
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER
 from tests.fakes.waiting import until
 
@@ -41,7 +41,7 @@ def traced(door: Door, trace: bytes = TRACE) -> list[str]:
 
 def listed(door: Door) -> list[int]:
     """Return the attempts that `visits list` shows."""
-    return [visit["attempt"] for visit in json.loads(door.call("visits", "list", "--json").stdout)]
+    return [visit["attempt"] for visit in told(door, "visits", "list")]
 
 
 def test_purge_command_in_words(doors: Doors) -> None:
@@ -72,7 +72,7 @@ def test_untrusted_clock_deletes_nothing(doors: Doors) -> None:
 
 def proved(door: Door) -> dict[str, Any]:
     """Purge with a proof and return the report."""
-    report: dict[str, Any] = json.loads(said(door, "purge", "--prove", "--json"))
+    report: dict[str, Any] = told(door, "purge", "--prove")
     return report
 
 
@@ -165,7 +165,7 @@ def test_a_hold_outlives_the_retention(doors: Doors) -> None:
     door.start()
     until(lambda: door.said("purge"))
     hold_a_day(door, 20)
-    (listed_hold,) = json.loads(said(door, "hold", "list", "--json"))
+    (listed_hold,) = told(door, "hold", "list")
     assert (listed_hold["number"], listed_hold["state"]) == (1, "in force")
     assert listed_hold["case"] == "2026-117"
     assert "a broken window" in said(door, "hold", "list")
