@@ -227,11 +227,15 @@ class FakeDoor:
         """Let the worker do all that waits."""
         self.worker.work()
 
-    def visit(self, number: str, pin: str) -> str:
-        """Swipe, type, wait, and return the reason."""
+    def present(self, number: str, keys: str = "") -> None:
+        """Swipe a card, have it looked up, and type."""
         self.swipe(number)
         self.work()
-        self.types(pin)
+        self.types(keys)
+
+    def visit(self, number: str, pin: str) -> str:
+        """Swipe, type, wait, and return the reason."""
+        self.present(number, pin)
         self.work()
         return self.reasons[-1]
 

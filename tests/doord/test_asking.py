@@ -61,9 +61,7 @@ class Asked:
 
     def begin(self, number: str, pin: str = RIGHT_PIN) -> None:
         """Swipe and type; nobody answers yet."""
-        self.door.swipe(number)
-        self.door.work()
-        self.door.types(pin)
+        self.door.present(number, pin)
 
     def visit(self, number: str, pin: str = RIGHT_PIN) -> str:
         """Come, let both threads work, wait for the answer and return the reason."""
@@ -180,11 +178,8 @@ def test_swiping_before_the_refusal_is_told_saves_no_guess() -> None:
     """
     door = FakeDoor(Rules(Policy(), PadRules(), ask_s=ASK_S))
     for guesses in range(1, 4):
-        door.swipe(CARD)
-        door.work()
-        door.types(WRONG_PIN)
-        door.swipe(CARD)
-        door.work()
+        door.present(CARD, WRONG_PIN)
+        door.present(CARD)
         assert door.visits.card_throttle(key_of(CARD)).failures == guesses + (guesses < 3)
 
     door.types(RIGHT_PIN)

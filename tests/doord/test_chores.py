@@ -65,13 +65,12 @@ def test_a_mistake_in_a_chore_ends_nothing(tmp_path: Path) -> None:
     assert why == "self-test: KeyError"
 
 
-def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
+def test_a_line_that_was_not_tried_yet_is_no_fault(door: FakeDoor, tmp_path: Path) -> None:
     """A door that is tested as it begins, for a minute just ended, tells of those that were.
 
     Bug (flaky end-to-end tests): a door whose first minute ended before its lines had been
     tried told that they are lost.
     """
-    door = FakeDoor()
     with kept(tmp_path) as house:
         stores, log = house.stores, house.log
         answers = DoorAnswers(

@@ -275,32 +275,29 @@ def test_a_right_pin_beside_many_wrong_ones_is_alarmed_and_names_nobody() -> Non
     ],
 )
 def test_only_a_pin_that_was_compared_and_wrong_stays(
-    reason: Reason, unchecked: bool, counts: int
+    books: Books, reason: Reason, unchecked: bool, counts: int
 ) -> None:
     """Whoever walks away, or could not be told by anybody, loses nothing of the month's 20."""
-    books = Books()
     books.attempt(reason, unchecked=unchecked)
 
     assert books.visits.wrong_pins(key_of(CARD), resident(CARD).patron_ref) == counts
 
 
-def test_a_code_is_no_patrons_guess() -> None:
+def test_a_code_is_no_patrons_guess(books: Books) -> None:
     """A wrong code is nobody's; all codes together have a count of their own."""
-    books = Books()
     books.attempt(Reason.UNKNOWN_CARD, Identifier(IdentifierKind.CODE, "123456"))
 
     assert books.code_failures == 1
     assert books.visits.wrong_pins(CODES_KEY, None) == 0
 
 
-def test_a_patron_who_is_guessed_at_is_alarmed_of_once_a_day() -> None:
+def test_a_patron_who_is_guessed_at_is_alarmed_of_once_a_day(books: Books) -> None:
     """At whichever card, and each patron by themselves; not at each right PIN until staff unlock.
 
     Who is erased meanwhile is kept in mind no longer.
 
     Bug (outside look): `card_guessed` was told at each right PIN until staff unlocked the card.
     """
-    books = Books()
     theirs, other = resident(CARD), replace(resident(CARD), patron_ref="p-other")
     books.push(
         *(SealedRow(key_of(one), theirs) for one in (CARD, SECOND_CARD)),

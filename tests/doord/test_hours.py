@@ -81,7 +81,8 @@ class House(FakeDoor):
         return self.outputs.on
 
 
-def opened() -> House:
+@pytest.fixture
+def house() -> House:
     """Return a house whose hours have been read."""
     house = House()
     house.turn()
@@ -116,9 +117,8 @@ def test_the_worker_reads_once_for_each_change() -> None:
     assert house.branch.reads == 2
 
 
-def test_the_mode_is_told_with_its_cause_and_end() -> None:
+def test_the_mode_is_told_with_its_cause_and_end(house: House) -> None:
     """And the end of what staff have set likewise."""
-    house = opened()
     end = house.clock.wall + timedelta(minutes=5)
     house.branch.set_override(Override(Mode.LOCKDOWN, end, "prøve", "anna"), house.clock.moment())
     house.turn()
@@ -166,9 +166,8 @@ def test_the_door_stands_free_while_it_is_staffed(*, stands_free: bool) -> None:
     assert not house.relay.energised
 
 
-def test_closing_warnings_sound_once_each() -> None:
+def test_closing_warnings_sound_once_each(house: House) -> None:
     """Logged with their minutes and heard at the door."""
-    house = opened()
     house.until(21, 59)
 
     assert [line["minutes"] for line in house.log.named("closing")] == [15, 10, 5]
@@ -176,9 +175,8 @@ def test_closing_warnings_sound_once_each() -> None:
     assert house.daily.mode_at(house.clock.moment()) == (SELF, True)
 
 
-def test_the_house_is_counted_anew_when_it_closes() -> None:
+def test_the_house_is_counted_anew_when_it_closes(house: House) -> None:
     """Whoever looked after it found it empty."""
-    house = opened()
     house.doorway.head_count = house.doorway.head_count.after(Entered(3))
     house.until(21, 59)
     assert house.doorway.head_count.estimate == 3
@@ -230,9 +228,8 @@ def test_a_branch_that_fails_at_the_start_is_closed(failing: str) -> None:
     assert house.log.alarms[2:] == ["calendar_unknown_cleared"]
 
 
-def test_a_branch_that_fails_later_leaves_its_hours() -> None:
+def test_a_branch_that_fails_later_leaves_its_hours(house: House) -> None:
     """An entitled patron gets in by the hours that were read last; it is told once a spell."""
-    house = opened()
     house.branch.set_days(DaySource.HOLIDAY, (), house.clock.moment(), known_until=None)
     house.branch.damaged = True
     for _ in range(3 * AGAIN_TURNS):
@@ -251,9 +248,8 @@ def test_a_branch_that_fails_later_leaves_its_hours() -> None:
     assert house.log.alarms == ["branch_failing", "branch_failing"]
 
 
-def test_what_comes_back_in_the_same_version_is_read() -> None:
+def test_what_comes_back_in_the_same_version_is_read(house: House) -> None:
     """A file that was away may be another one with the same number."""
-    house = opened()
     house.branch.broken = True
     house.turn()
     house.branch.broken = False
@@ -304,16 +300,13 @@ def set_mode(door: FakeDoor, mode: Mode) -> None:
 
 @pytest.mark.parametrize("mode", [Mode.LOCKDOWN, Mode.CLOSED])
 @pytest.mark.parametrize("typed_before", range(len(RIGHT_PIN)))
-def test_no_digit_after_it_opens(mode: Mode, typed_before: int) -> None:
+def test_no_digit_after_it_opens(door: FakeDoor, mode: Mode, typed_before: int) -> None:
     """The hours are read before the card is looked at again, though no turn came in between.
 
     Bug (attack review): a card was judged by the old hours for up to a second after a lockdown
     was reported set.
     """
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
-    door.types(RIGHT_PIN[:typed_before])
+    door.present(CARD, RIGHT_PIN[:typed_before])
     set_mode(door, mode)
     door.types(RIGHT_PIN[typed_before:])
     door.work()
@@ -325,8 +318,7 @@ def test_no_digit_after_it_opens(mode: Mode, typed_before: int) -> None:
 def test_a_card_waits_for_hours_that_are_being_read() -> None:
     """Neither let in by the old ones nor refused by them: it is judged when they are there."""
     door = FakeDoor(calendar=Calendar(((),) * 7))
-    door.swipe(CARD)
-    door.work()
+    door.present(CARD)
     set_mode(door, Mode.SELF_SERVICE)
     door.types(RIGHT_PIN)
     assert door.reasons == []
@@ -335,9 +327,8 @@ def test_a_card_waits_for_hours_that_are_being_read() -> None:
     assert door.reasons == ["ok"]
 
 
-def test_the_hours_are_read_once_for_each_change() -> None:
+def test_the_hours_are_read_once_for_each_change(door: FakeDoor) -> None:
     """By whomever the change is seen: a card, or the loop's turn."""
-    door = FakeDoor()
     set_mode(door, Mode.LOCKDOWN)
     door.controller.pass_time()
     door.swipe(CARD)
@@ -419,11 +410,9 @@ def test_companions_stay_out_after_a_branch_that_could_not_be_read_for_a_moment(
     assert door.log.named("companions") == []
 
 
-def test_a_branch_that_can_t_be_read_refuses_and_the_loop_goes_on() -> None:
+def test_a_branch_that_can_t_be_read_refuses_and_the_loop_goes_on(door: FakeDoor) -> None:
     """Nobody knows whether a lockdown was set."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
+    door.present(CARD)
     door.branch.broken = True
     door.types(RIGHT_PIN)
     assert door.reasons == ["fault"]
@@ -466,9 +455,7 @@ def take(door: FakeDoor, step: Mode | str) -> None:
     if isinstance(step, Mode):
         set_mode(door, step)
     elif step == "begin":
-        door.swipe(CARD)
-        door.work()
-        door.types(RIGHT_PIN[:-1])
+        door.present(CARD, RIGHT_PIN[:-1])
     elif step == "key":
         # The last digit of a PIN, or how many come along.
         door.types(RIGHT_PIN[-1])

@@ -131,6 +131,12 @@ class House:
         return CacheStamp(7, None if ago is None else local - ago, 15, 1)
 
 
+@pytest.fixture
+def house() -> House:
+    """Return a door at which all is well."""
+    return House()
+
+
 def test_the_watchdog_is_fed_each_turn_while_all_is_well() -> None:
     """Far longer than the worker's limit, and with nothing but ``alive``; a purge may be late."""
     house = House(late_s=SCHEDULE_LIMIT_S - 1)
@@ -140,9 +146,8 @@ def test_the_watchdog_is_fed_each_turn_while_all_is_well() -> None:
     assert len(house.pings) == 3 * WORKER_LIMIT_S / PING_EVERY_S, "the queue is not filled"
 
 
-def test_a_release_bounds_the_watchdog() -> None:
+def test_a_release_bounds_the_watchdog(house: House) -> None:
     """While the strike is released it bites soon after the end; overdue too, and never before."""
-    house = House()
     house.turn()
     assert house.supervisor.within_s is None
 
@@ -211,9 +216,8 @@ def test_a_process_that_stood_still_is_not_called_stuck() -> None:
     assert house.alarms == []
 
 
-def test_what_stops_again_or_meanwhile_is_told_too() -> None:
+def test_what_stops_again_or_meanwhile_is_told_too(house: House) -> None:
     """Whoever reads the journal sees both, and a thread that came back; else nothing is told."""
-    house = House()
     for house.lines_alive in (True, False, True, False):
         house.turn(3.0)
     house.lines_alive, house.late_s = True, SCHEDULE_LIMIT_S
@@ -223,9 +227,8 @@ def test_what_stops_again_or_meanwhile_is_told_too() -> None:
     assert [why for _, why in house.alarms] == [line, line, purge]
 
 
-def test_a_clock_step_is_followed_by_a_purge_once() -> None:
+def test_a_clock_step_is_followed_by_a_purge_once(house: House) -> None:
     """Visits may have become old in that moment. It is no stuck worker and no reason to store."""
-    house = House()
     house.turn(5.0)
     assert house.purges == 0
     house.clock.step(house.clock.wall + timedelta(days=400))
@@ -234,9 +237,8 @@ def test_a_clock_step_is_followed_by_a_purge_once() -> None:
     assert (house.purges, house.times_kept) == (1, [])
 
 
-def test_time_is_stored_every_ten_minutes() -> None:
-    """A power cut takes back no more of the highest trusted time; the first purge stores it too."""
-    house = House()
+def test_time_is_stored_every_ten_minutes(house: House) -> None:
+    """A power cut takes back no more of the highest trusted time; the first purge house it too."""
     house.turn(2 * KEEP_TIME_EVERY_S + 1)
 
     assert house.times_kept == [KEEP_TIME_EVERY_S, 2 * KEEP_TIME_EVERY_S]
@@ -259,9 +261,8 @@ def test_a_guess_is_never_stored_as_time() -> None:
     assert house.purges == 1
 
 
-def test_time_is_stored_again_when_the_clock_becomes_good_again() -> None:
+def test_time_is_stored_again_when_the_clock_becomes_good_again(house: House) -> None:
     """After a time of not knowing, not only when ten minutes are over."""
-    house = House()
     house.turn()
     house.clock.reboot("boot-2")
     house.clock.monotonic = house.began_s + 5.0
@@ -273,9 +274,8 @@ def test_time_is_stored_again_when_the_clock_becomes_good_again() -> None:
     assert house.times_kept == [5.0]
 
 
-def test_a_start_far_above_the_mark_is_told_once_and_so_is_its_end() -> None:
+def test_a_start_far_above_the_mark_is_told_once_and_so_is_its_end(house: House) -> None:
     """Somebody has to look now: in six hours the door log is purged by that clock."""
-    house = House()
     house.clock.high_water = house.clock.wall - timedelta(days=37)
     house.clock.wary = True
     house.clock.reboot("boot-2")
@@ -289,13 +289,12 @@ def test_a_start_far_above_the_mark_is_told_once_and_so_is_its_end() -> None:
     assert house.purges == 1
 
 
-def test_a_doubt_about_the_clock_is_told_once_and_so_is_its_end() -> None:
+def test_a_doubt_about_the_clock_is_told_once_and_so_is_its_end(house: House) -> None:
     """Somebody has to look now: meanwhile no hours open the door.
 
     The highest trusted time is not stored until the clock has stood for six hours. Then another
     purge comes, for what was due at the step may have waited for that.
     """
-    house = House()
     house.turn(60)
     house.clock.step(house.clock.wall + timedelta(days=2))
     house.turn(60)
@@ -329,9 +328,8 @@ def test_the_next_process_tells_of_the_doubt_or_of_its_end(*, right: bool) -> No
     assert after.told == [f"clock_stepped{'_cleared' * right}"]
 
 
-def test_what_the_next_process_has_to_know_of_the_clock_is_stored_at_once() -> None:
+def test_what_the_next_process_has_to_know_of_the_clock_is_stored_at_once(house: House) -> None:
     """In the first turn, with each change of what is known, every ten minutes; also in doubt."""
-    house = House()
     house.turn(60)
     assert house.clocks_kept == [0.0]
 
@@ -476,14 +474,13 @@ def test_a_register_is_old_after_a_third_of_its_time(tmp_path: Path) -> None:
     assert stores.told == ["register_old", "register_old_cleared"]
 
 
-def test_each_push_is_kept_once(tmp_path: Path) -> None:
+def test_each_push_is_kept_once(house: House, tmp_path: Path) -> None:
     """The timeline says when the register was renewed, and not at each look at it."""
-    stores = House()
-    look = lookout(stores, tmp_path)
-    turn(look, stores, 1)
-    turn(look, stores, LOOK_EVERY_S)
+    look = lookout(house, tmp_path)
+    turn(look, house, 1)
+    turn(look, house, LOOK_EVERY_S)
 
-    assert stores.kept == [("push", "7")]
+    assert house.kept == [("push", "7")]
 
 
 def test_a_register_that_says_no_age_is_told_elsewhere(tmp_path: Path) -> None:
@@ -497,45 +494,42 @@ def test_a_register_that_says_no_age_is_told_elsewhere(tmp_path: Path) -> None:
     assert stores.told == []
 
 
-def test_a_disk_that_says_nothing_is_no_news(tmp_path: Path) -> None:
+def test_a_disk_that_says_nothing_is_no_news(house: House, tmp_path: Path) -> None:
     """The door goes on, and nothing is told of what is not known."""
-    stores = House()
-    turn(lookout(stores, tmp_path / "gone"), stores, 1)
+    turn(lookout(house, tmp_path / "gone"), house, 1)
 
-    assert stores.told == []
+    assert house.told == []
 
 
-def test_a_disk_without_room_is_told() -> None:
+def test_a_disk_without_room_is_told(house: House) -> None:
     """The kernel's own small file system has none."""
-    stores = House()
-    turn(lookout(stores, Path("/proc")), stores, 1)
+    turn(lookout(house, Path("/proc")), house, 1)
 
-    assert stores.told == ["disk_low"]
+    assert house.told == ["disk_low"]
 
 
-def test_a_backup_that_is_missed_is_told(tmp_path: Path) -> None:
+def test_a_backup_that_is_missed_is_told(house: House, tmp_path: Path) -> None:
     """Where one is wanted: when none was ever made, and when the last one is two days old."""
-    stores = House()
-    look = lookout(stores, tmp_path)
-    turn(look, stores, 1)
-    assert stores.told == []
+    look = lookout(house, tmp_path)
+    turn(look, house, 1)
+    assert house.told == []
 
     storage, wanted = replace(look.config.storage, directory=tmp_path), Backup(recipients=("age1",))
     look.config = replace(look.config, storage=storage, backup=wanted)
     with closing(open_or_create_branch(tmp_path / "branch.db")) as writer:
-        moment, trail = stores.clock.moment(), AuditTrail(writer)
+        moment, trail = house.clock.moment(), AuditTrail(writer)
         trail.append(Deed(Action.BACKUP_MADE), "root", moment)
-        turn(look, stores, LOOK_EVERY_S)
-        assert stores.told == ["backup_old"]
+        turn(look, house, LOOK_EVERY_S)
+        assert house.told == ["backup_old"]
 
         trail.append(Deed(Action.BACKUP_MADE, details={"recipients": 1}), "root", moment)
-    turn(look, stores, LOOK_EVERY_S)
-    assert stores.told == ["backup_old", "backup_old_cleared"]
-    assert stores.backup_at is not None
+    turn(look, house, LOOK_EVERY_S)
+    assert house.told == ["backup_old", "backup_old_cleared"]
+    assert house.backup_at is not None
 
-    stores.clock.advance(timedelta(days=2).total_seconds())
-    turn(look, stores, LOOK_EVERY_S)
-    assert stores.told[2:] == ["backup_old"]
+    house.clock.advance(timedelta(days=2).total_seconds())
+    turn(look, house, LOOK_EVERY_S)
+    assert house.told[2:] == ["backup_old"]
 
 
 def test_a_key_is_told_of_a_month_before_its_last_day(tmp_path: Path) -> None:

@@ -62,9 +62,8 @@ PROVED = [reason for reason in Reason if reason not in BEFORE_PROOF | UNJUDGED]
 
 
 @pytest.mark.parametrize("reason", sorted(UNJUDGED, key=str))
-def test_a_guess_that_was_never_judged_is_given_back(reason: Reason) -> None:
+def test_a_guess_that_was_never_judged_is_given_back(books: Books, reason: Reason) -> None:
     """As it was before, with the time of the last real failure."""
-    books = Books()
     books.attempt(Reason.WRONG_PIN)
     before = books.visits.card_throttle(key_of(CARD))
     books.clock.advance(100.0)
@@ -74,18 +73,16 @@ def test_a_guess_that_was_never_judged_is_given_back(reason: Reason) -> None:
     assert before.failures == 1
 
 
-def test_a_wrong_pin_is_charged_once_from_the_moment_of_the_answer() -> None:
+def test_a_wrong_pin_is_charged_once_from_the_moment_of_the_answer(books: Books) -> None:
     """The wait begins when the patron hears of it."""
-    books = Books()
     books.attempt(Reason.WRONG_PIN)
 
     assert books.visits.card_throttle(key_of(CARD)) == CardThrottle(1, books.clock.boot_time())
 
 
 @pytest.mark.parametrize("reason", PROVED)
-def test_a_proved_pin_ends_the_count(reason: Reason) -> None:
+def test_a_proved_pin_ends_the_count(books: Books, reason: Reason) -> None:
     """Whether the patron is let in or not: who knows the PIN is nobody who guesses."""
-    books = Books()
     books.attempt(Reason.WRONG_PIN)
     books.attempt(Reason.WRONG_PIN)
     books.attempt(reason, proved=True)
@@ -99,13 +96,12 @@ def test_a_proved_pin_ends_the_count(reason: Reason) -> None:
     [(CARD, (Reason.WRONG_PIN, Reason.THROTTLED)), (UNKNOWN_CARD, (Reason.UNKNOWN_CARD,) * 2)],
 )
 def test_a_card_that_has_to_wait_pays_no_more_but_its_reader_does(
-    number: str, reasons: tuple[Reason, Reason]
+    books: Books, number: str, reasons: tuple[Reason, Reason]
 ) -> None:
     """Known or not: who tries during the wait doesn't prolong it, and a sweep is still slowed.
 
     Were an unknown card charged on, a patron who registers later would be told by it.
     """
-    books = Books()
     for _ in range(3):
         books.attempt(reasons[0], identifier(number))
     held = books.visits.card_throttle(key_of(number))
@@ -116,9 +112,8 @@ def test_a_card_that_has_to_wait_pays_no_more_but_its_reader_does(
     assert books.visits.reader_throttle().spent_ms == 4 * READER_REFILL_MS - 3000
 
 
-def test_what_staff_reset_meanwhile_stays_reset() -> None:
+def test_what_staff_reset_meanwhile_stays_reset(books: Books) -> None:
     """A card that was refused a try when it was swiped is free once staff say so."""
-    books = Books()
     for _ in range(3):
         books.attempt(Reason.WRONG_PIN)
     number = books.open()
@@ -138,13 +133,12 @@ def test_what_staff_reset_meanwhile_stays_reset() -> None:
     ],
 )
 def test_an_unlock_outlasts_the_attempt_that_was_open(
-    unlocked: str, reason: Reason, failures: int
+    books: Books, unlocked: str, reason: Reason, failures: int
 ) -> None:
     """What staff forget while the card is at the reader does not come back when it leaves.
 
     Bug (model of who may enter): a staff reset was undone by an attempt that was open.
     """
-    books = Books()
     books.attempt(Reason.WRONG_PIN)
     books.attempt(Reason.WRONG_PIN)
     number = books.open()
@@ -154,9 +148,8 @@ def test_an_unlock_outlasts_the_attempt_that_was_open(
     assert books.failures() == failures
 
 
-def test_an_unlock_that_is_not_stored_forgets_nothing() -> None:
+def test_an_unlock_that_is_not_stored_forgets_nothing(books: Books) -> None:
     """Staff are told so and try again; the card is as it was."""
-    books = Books()
     books.attempt(Reason.WRONG_PIN)
     number = books.open()
     books.visits.broken = True
@@ -171,10 +164,9 @@ def test_an_unlock_that_is_not_stored_forgets_nothing() -> None:
 @pytest.mark.parametrize("reason", [Reason.OK, Reason.WRONG_PIN, Reason.PIN_TIMEOUT])
 @pytest.mark.parametrize("forgotten", [CARD, UNKNOWN_CARD])
 def test_a_card_that_was_forgotten_does_not_come_back_with_its_attempt(
-    reason: Reason, forgotten: str
+    books: Books, reason: Reason, forgotten: str
 ) -> None:
     """The attempt ends on record without it, and without a count; another's goes on as ever."""
-    books = Books()
     books.attempt(Reason.WRONG_PIN)
     number = books.open()
     erased = Subject(frozenset({key_of(forgotten)}))
@@ -190,9 +182,8 @@ def test_a_card_that_was_forgotten_does_not_come_back_with_its_attempt(
     assert books.failures() == (0 if forgotten == CARD else counted[reason])
 
 
-def test_each_failure_before_the_proof_is_the_readers_too() -> None:
+def test_each_failure_before_the_proof_is_the_readers_too(books: Books) -> None:
     """Ten on different cards, and every answer at this reader comes later."""
-    books = Books()
     for number in range(READER_BURST):
         assert books.prepared.delay_s == 0.0 if number else True
         books.attempt(Reason.UNKNOWN_CARD, identifier(f"31{number:08}"))
@@ -212,14 +203,13 @@ def test_each_failure_before_the_proof_is_the_readers_too() -> None:
         ((CPR_KEY, PLASTIC_KEY), PLASTIC_KEY),
     ],
 )
-def test_the_exact_card_number_wins(known: tuple[bytes, ...], best: bytes) -> None:
+def test_the_exact_card_number_wins(books: Books, known: tuple[bytes, ...], best: bytes) -> None:
     """Then the CPR number; an unknown card is charged as the first reading.
 
     All readings are stretched whichever is known: ten digits cost the same.
 
     Bug (model of who may enter): a card that had to wait was charged on, if it was unknown.
     """
-    books = Books()
     books.push(*(SealedRow(key, replace(resident(CARD), patron_ref=key.hex())) for key in known))
     books.open(*TEN_DIGITS)
 
@@ -245,9 +235,8 @@ def test_where_no_pin_is_asked_for_nothing_is_counted(reason: Reason) -> None:
     assert {visit.reason for visit in books.recorded} == {reason.value}
 
 
-def test_an_unreadable_card_is_one_row_without_a_pseudonym() -> None:
+def test_an_unreadable_card_is_one_row_without_a_pseudonym(books: Books) -> None:
     """There was nothing to prepare; nobody is charged."""
-    books = Books()
     books.settle(7, Reason.CARD_UNREADABLE)
 
     assert [(visit.attempt, visit.reason, visit.card) for visit in books.recorded] == [
@@ -256,9 +245,8 @@ def test_an_unreadable_card_is_one_row_without_a_pseudonym() -> None:
     assert books.visits.reader_throttle() == ReaderThrottle()
 
 
-def test_a_second_look_changes_the_row_alone() -> None:
+def test_a_second_look_changes_the_row_alone(books: Books) -> None:
     """After a push the patron and the cache's age are new; throttle and delay stay as they were."""
-    books = Books()
     books.open()
     prepared = replace(books.prepared, throttled=True, delay_s=5.0)
     books.patrons.apply(
@@ -272,9 +260,8 @@ def test_a_second_look_changes_the_row_alone() -> None:
     assert books.failures() == 1
 
 
-def test_settled_attempts_are_forgotten() -> None:
+def test_settled_attempts_are_forgotten(books: Books) -> None:
     """Nothing is kept in memory of an attempt that is over; ending it twice is no second row."""
-    books = Books()
     books.attempt(Reason.OK)
     with pytest.raises(StoreError):
         books.settle(1, Reason.OK)
@@ -282,9 +269,8 @@ def test_settled_attempts_are_forgotten() -> None:
     assert [visit.reason for visit in books.recorded] == ["ok"]
 
 
-def test_bans_and_the_pass_of_a_card_are_found_with_its_row() -> None:
+def test_bans_and_the_pass_of_a_card_are_found_with_its_row(books: Books) -> None:
     """Those of the card and those of its patron; whether they hold is judged later."""
-    books = Books()
     by_card = books.ban(key=key_of(CARD))
     by_patron = books.ban(ref=resident(CARD).patron_ref)
     books.ban(key=key_of(UNKNOWN_CARD))
@@ -300,10 +286,9 @@ def test_bans_and_the_pass_of_a_card_are_found_with_its_row() -> None:
 @pytest.mark.parametrize("known", [(), (PLASTIC_KEY,), (CPR_KEY,)])
 @pytest.mark.parametrize("with_pass", [None, PLASTIC_KEY, CPR_KEY])
 def test_each_reading_is_looked_up_in_the_book_whichever_is_known(
-    known: tuple[bytes, ...], with_pass: bytes | None
+    books: Books, known: tuple[bytes, ...], with_pass: bytes | None
 ) -> None:
     """The work does not tell; a row goes before a pass, a pass before nothing."""
-    books = Books()
     books.push(*(SealedRow(key, replace(resident(CARD), patron_ref=key.hex())) for key in known))
     if with_pass is not None:
         books.issue(CLUB, with_pass)
@@ -335,9 +320,8 @@ class CountingBook(MemoryBranch):
         return self.book.passes_of(row_key)
 
 
-def test_a_book_that_fails_lets_nobody_be_judged() -> None:
+def test_a_book_that_fails_lets_nobody_be_judged(books: Books) -> None:
     """Who is banned is not known then; the attempt is on record as a fault of ours."""
-    books = Books()
     books.branch.broken = True
     with pytest.raises(BranchStoreError):
         books.open()
@@ -347,9 +331,8 @@ def test_a_book_that_fails_lets_nobody_be_judged() -> None:
     assert [visit.reason for visit in books.recorded] == ["fault"]
 
 
-def test_a_second_look_reads_the_book_again() -> None:
+def test_a_second_look_reads_the_book_again(books: Books) -> None:
     """A ban and a pass that came meanwhile count, and one that was taken back does not."""
-    books = Books()
     left = books.issue(CLUB, key_of(CARD))
     held = books.issue(CLUB, key_of(CARD))
     books.open()
@@ -361,9 +344,8 @@ def test_a_second_look_reads_the_book_again() -> None:
     assert again == replace(books.prepared, bans=(ban,), held=left, older=())
 
 
-def test_a_second_look_finds_the_bans_of_whom_the_library_system_named() -> None:
+def test_a_second_look_finds_the_bans_of_whom_the_library_system_named(books: Books) -> None:
     """The card is new to us, the patron may be not."""
-    books = Books()
     ban = books.ban(ref="ref of a banned patron")
     books.open(identifier(UNKNOWN_CARD))
     lent = replace(resident(UNKNOWN_CARD), patron_ref="ref of a banned patron")
@@ -374,9 +356,8 @@ def test_a_second_look_finds_the_bans_of_whom_the_library_system_named() -> None
     assert (again.bans, again.lent, again.patron) == ((ban,), lent, None)
 
 
-def test_a_code_is_found_by_its_pass_and_never_by_a_row() -> None:
+def test_a_code_is_found_by_its_pass_and_never_by_a_row(books: Books) -> None:
     """Though a row stood under its key; the door log tells codes apart from cards alone."""
-    books = Books()
     books.push(SealedRow(CODE_KEY, resident(CARD)))
     held = books.issue(replace(CLUB, code_digits=6), CODE_KEY)
     books.open(CODE)
@@ -407,9 +388,8 @@ def test_all_codes_share_one_count_and_no_card_feels_it(*, counts_guesses: bool)
 
 
 @pytest.mark.parametrize("reason", [Reason.OK, Reason.NOT_PERMITTED, *sorted(UNJUDGED, key=str)])
-def test_a_right_code_costs_nothing_and_forgives_nothing(reason: Reason) -> None:
+def test_a_right_code_costs_nothing_and_forgives_nothing(books: Books, reason: Reason) -> None:
     """Attack: guess at others' codes and type one's own in between. The count goes on."""
-    books = Books()
     books.attempt(Reason.UNKNOWN_CARD, CODE)
     books.attempt(Reason.UNKNOWN_CARD, CODE)
     books.attempt(reason, CODE, proved=True)
@@ -420,7 +400,7 @@ def test_a_right_code_costs_nothing_and_forgives_nothing(reason: Reason) -> None
 @pytest.mark.parametrize("needs_pin", [True, False])
 @pytest.mark.parametrize(("proved", "failures"), [(True, 0), (False, 2)])
 def test_a_pin_that_was_proved_forgives_and_a_pass_does_not(
-    *, needs_pin: bool, proved: bool, failures: int
+    books: Books, *, needs_pin: bool, proved: bool, failures: int
 ) -> None:
     """Attack: swipe a found card when its pass opens, and guess at its PIN in between.
 
@@ -429,7 +409,6 @@ def test_a_pin_that_was_proved_forgives_and_a_pass_does_not(
     Bug (attack review): a card with a pass that needs no PIN never had a slip forgiven, and its
     pass waited for them.
     """
-    books = Books()
     books.issue(replace(CLUB, needs_pin=needs_pin), key_of(CARD))
     books.attempt(Reason.WRONG_PIN)
     books.attempt(Reason.WRONG_PIN)
@@ -439,13 +418,12 @@ def test_a_pin_that_was_proved_forgives_and_a_pass_does_not(
 
 
 @pytest.mark.parametrize("reason", [Reason.UNKNOWN_CARD, Reason.PIN_UNKNOWN])
-def test_a_pin_that_nobody_could_check_costs_the_card_nothing(reason: Reason) -> None:
+def test_a_pin_that_nobody_could_check_costs_the_card_nothing(books: Books, reason: Reason) -> None:
     """Ten right PINs while the library system is out don't stop a card; the reader still pays.
 
     Bug (attack review): ten right PINs while the library system was out stopped a card for
     good.
     """
-    books = Books()
     books.attempt(Reason.WRONG_PIN)
     before = books.visits.card_throttle(key_of(CARD))
     for _ in range(STOP_AT_FAILURES):
@@ -614,9 +592,8 @@ def test_a_door_keeps_what_it_did_and_waits_for_no_disk() -> None:
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_whose_data_are_restricted_is_not_counted(reason: Reason) -> None:
+def test_whose_data_are_restricted_is_not_counted(books: Books, reason: Reason) -> None:
     """However the attempt ends: the data are used for nothing (GDPR, article 18)."""
-    books = Books()
     books.push(SealedRow(key_of(CARD), replace(resident(CARD), restricted=True)))
     number = books.open()
     books.ledger.settle(Concluded(number, reason), "self_service")
@@ -625,9 +602,8 @@ def test_whose_data_are_restricted_is_not_counted(reason: Reason) -> None:
     assert books.recorded[0].reason == reason.value
 
 
-def test_a_restriction_that_came_meanwhile_holds_too() -> None:
+def test_a_restriction_that_came_meanwhile_holds_too(books: Books) -> None:
     """The refusal itself says so; a card that can't be read has no row, and is counted."""
-    books = Books()
     books.ledger.settle(Concluded(books.open(), Reason.RESTRICTED), "self_service")
     books.ledger.settle(Concluded(2, Reason.CARD_UNREADABLE), "self_service")
 

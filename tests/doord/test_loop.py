@@ -128,15 +128,13 @@ def typed(pin: str) -> tuple[float, PostedEvent]:
     return 0.0, BytesReceived(KEYPAD, pin.encode())
 
 
-def test_what_was_typed_while_the_door_stood_still_opens_nothing() -> None:
+def test_what_was_typed_while_the_door_stood_still_opens_nothing(door: FakeDoor) -> None:
     """Whoever typed it has gone; the next one at the door is somebody else.
 
     Bug (stranger's review): keys typed while the process was stopped opened the door when it went
     on.
     """
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
+    door.present(CARD)
     stand_still(door, typed(RIGHT_PIN), for_s=STALL_LIMIT_S + 0.1)
 
     assert door.relay.edges == []
@@ -144,9 +142,8 @@ def test_what_was_typed_while_the_door_stood_still_opens_nothing() -> None:
     assert door.log.alarms == ["stalled"]
 
 
-def test_a_loop_that_stands_still_does_not_decide() -> None:
+def test_a_loop_that_stands_still_does_not_decide(door: FakeDoor) -> None:
     """As the socket's threads see it, which go on: not before it begins, nor once it is stuck."""
-    door = FakeDoor()
     found = [door.controller.turns]
     door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
     found.append(door.controller.turns)
@@ -156,18 +153,16 @@ def test_a_loop_that_stands_still_does_not_decide() -> None:
     assert found == [False, True, False]
 
 
-def test_a_card_swiped_while_the_door_stood_still_is_forgotten() -> None:
+def test_a_card_swiped_while_the_door_stood_still_is_forgotten(door: FakeDoor) -> None:
     """It starts no attempt that a later PIN could finish."""
-    door = FakeDoor()
     stand_still(door, (0.0, BytesReceived(READER, swiped(CARD))), for_s=STALL_LIMIT_S + 0.1)
 
     assert door.worker.backlog() == 0
     assert door.reasons == []
 
 
-def test_what_the_lines_still_held_is_dropped_too() -> None:
+def test_what_the_lines_still_held_is_dropped_too(door: FakeDoor) -> None:
     """The kernel hands it over a moment after the door goes on."""
-    door = FakeDoor()
     still = FakeQueue(door.clock, (0.0, BytesReceived(READER, b"\r")), STOP, turn_s=4.0)
     door.controller.run(still)
     door.controller.handle(BytesReceived(READER, swiped(CARD)))
@@ -180,11 +175,9 @@ def test_what_the_lines_still_held_is_dropped_too() -> None:
     assert again.worker.backlog() == 0
 
 
-def test_a_short_hitch_loses_nothing() -> None:
+def test_a_short_hitch_loses_nothing(door: FakeDoor) -> None:
     """A busy machine is no stall."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
+    door.present(CARD)
     stand_still(door, typed(RIGHT_PIN), for_s=STALE_S)
 
     assert door.reasons == ["ok"]
@@ -198,11 +191,9 @@ def posted(*events: PostedEvent) -> EventQueue:
     return event_queue
 
 
-def test_a_flood_is_dropped_and_told_of_once() -> None:
+def test_a_flood_is_dropped_and_told_of_once(door: FakeDoor) -> None:
     """Whoever stood at the door meanwhile begins anew; the order to stop is seen at once."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
+    door.present(CARD)
     for _ in range(2):
         door.controller.run(posted(*[BytesReceived(KEYPAD, RIGHT_PIN.encode())] * FLOOD))
         door.controller.handle(BytesReceived(READER, swiped(CARD)))
@@ -247,13 +238,12 @@ class Resting(queue.SimpleQueue[PostedEvent]):
 
 
 @pytest.mark.parametrize("missed", [False, True])
-def test_a_swipe_after_a_pause_is_no_flood(*, missed: bool) -> None:
+def test_a_swipe_after_a_pause_is_no_flood(door: FakeDoor, *, missed: bool) -> None:
     """A loop that slept was not behind, however many bytes it wakes to.
 
     Bug (end-to-end test, on a busy machine): a swipe after a quiet second was thrown away as a
     flood where its bytes came between two looks of the loop.
     """
-    door = FakeDoor()
     bytes_of_it = [BytesReceived(READER, bytes([byte])) for byte in swiped(CARD)]
     door.controller.run(Resting(door, *[PinsTouched()] * (FEW // 2), *bytes_of_it, missed=missed))
 
@@ -261,11 +251,9 @@ def test_a_swipe_after_a_pause_is_no_flood(*, missed: bool) -> None:
     assert door.log.named("alarm") == []
 
 
-def test_a_buzzing_contact_is_no_flood() -> None:
+def test_a_buzzing_contact_is_no_flood(door: FakeDoor) -> None:
     """An input that never rests refuses nobody."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
+    door.present(CARD)
     door.controller.run(posted(*[PinsTouched()] * FLOOD, *[typed(RIGHT_PIN)[1]]))
 
     assert door.reasons == ["ok"]
@@ -280,12 +268,11 @@ def lose(door: FakeDoor, line: str = READER) -> None:
     door.controller.handle(LineConnected(line))
 
 
-def test_the_door_is_ready_once_each_line_was_tried() -> None:
+def test_the_door_is_ready_once_each_line_was_tried(door: FakeDoor) -> None:
     """Not before, and whether they could be opened or not: staff see a lost line in the status.
 
     A line that comes back does not say it again.
     """
-    door = FakeDoor()
     assert door.readied == 0
     door.controller.handle(LineConnected(READER))
     door.controller.handle(LineConnected(READER))
@@ -297,9 +284,8 @@ def test_the_door_is_ready_once_each_line_was_tried() -> None:
     assert door.readied == 1
 
 
-def test_each_change_of_a_line_is_logged_under_its_name() -> None:
+def test_each_change_of_a_line_is_logged_under_its_name(door: FakeDoor) -> None:
     """With the reason for a loss, which names a device and no person."""
-    door = FakeDoor()
     lose(door)
     lose(door, KEYPAD)
 
@@ -331,9 +317,8 @@ def test_half_a_swipe_before_a_loss_and_half_after_make_no_card(cut: int, swipe:
     assert not door.relay.edges
 
 
-def test_the_loop_wakes_for_a_swipe_that_never_ends() -> None:
+def test_the_loop_wakes_for_a_swipe_that_never_ends(door: FakeDoor) -> None:
     """The frame's own time-out is one of the loop's deadlines: the red lamp does not wait."""
-    door = FakeDoor()
     door.says(b";30000")
     assert door.controller.deadline_s == door.clock.monotonic_s() + FRAME_IDLE_S
     door.wait(FRAME_IDLE_S)
@@ -341,20 +326,17 @@ def test_the_loop_wakes_for_a_swipe_that_never_ends() -> None:
     assert door.reasons == ["card_unreadable"]
 
 
-def test_a_lost_reader_leaves_the_attempt_to_its_pin() -> None:
+def test_a_lost_reader_leaves_the_attempt_to_its_pin(door: FakeDoor) -> None:
     """The card was read before the cable was pulled; only what is half read is forgotten."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
+    door.present(CARD)
     lose(door)
     door.types(RIGHT_PIN)
 
     assert door.reasons == ["ok"]
 
 
-def test_a_lost_keypad_does_not_reset_the_reader() -> None:
+def test_a_lost_keypad_does_not_reset_the_reader(door: FakeDoor) -> None:
     """Half a swipe goes on while the other cable is pulled."""
-    door = FakeDoor()
     swipe = swiped(CARD)
     door.says(swipe[:4])
     lose(door, KEYPAD)

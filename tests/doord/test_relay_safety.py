@@ -135,12 +135,9 @@ def run_into_a_bug(door: FakeDoor, *events: tuple[float, PostedEvent]) -> None:
     assert not door.relay.energised
 
 
-def test_lamps_that_raise_at_the_grant_lock_the_door_again() -> None:
+def test_lamps_that_raise_at_the_grant_lock_the_door_again(door: FakeDoor) -> None:
     """The strike was released just before; it is not left so, and no grant is on record."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
-    door.types(RIGHT_PIN[:3])
+    door.present(CARD, RIGHT_PIN[:3])
     door.wait(1.0)
     door.signals.broken = PortBrokeError()
 
@@ -154,9 +151,7 @@ def test_a_log_that_raises_leaves_the_relay_off(broken_at: str) -> None:
     """Even where the line about the relay itself can't be written."""
     log = BreakableLog()
     door = FakeDoor(log=log)
-    door.swipe(CARD)
-    door.work()
-    door.types(RIGHT_PIN[:3])
+    door.present(CARD, RIGHT_PIN[:3])
     log.broken_at = broken_at
 
     run_into_a_bug(door, (0.0, BytesReceived(KEYPAD, RIGHT_PIN[3:].encode())))
@@ -211,16 +206,16 @@ class StubbornRelay(FakeRelay):
             raise DeviceError("GPIO17 can't be driven: the fake relay is stubborn")
 
 
-def test_a_relay_that_cannot_be_switched_on_ends_the_process_without_a_grant() -> None:
+def test_a_relay_that_cannot_be_switched_on_grants_nothing(
+    door: FakeDoor,
+) -> None:
     """The patron did not get in: no line and no row says so, and the output is switched off.
 
     The attempt stays open, so that the next start closes it as a fault with its charge.
     """
-    door = FakeDoor()
     relay = StubbornRelay("on")
     door.start(relay)
-    door.swipe(CARD)
-    door.work()
+    door.present(CARD)
     keys = BytesReceived(KEYPAD, RIGHT_PIN.encode())
     with pytest.raises(DeviceError):
         door.controller.run(FakeQueue(door.clock, (0.0, keys), stop()))
@@ -235,9 +230,8 @@ def test_a_relay_that_cannot_be_switched_on_ends_the_process_without_a_grant() -
     assert door.outcomes == ["fault"]
 
 
-def test_a_relay_that_will_not_go_off_is_tried_again_on_the_way_out() -> None:
+def test_a_relay_that_will_not_go_off_is_tried_again_on_the_way_out(door: FakeDoor) -> None:
     """The error at the deadline ends the loop, and its last act is to switch off once more."""
-    door = FakeDoor()
     relay = StubbornRelay("off")
     door.start(relay)
     door.visit(CARD, RIGHT_PIN)

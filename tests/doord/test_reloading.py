@@ -60,9 +60,7 @@ def test_an_attempt_knows_the_policy_that_it_began_by(begun_by: Rules, typed_bef
     )
     door = FakeDoor(begun_by)
     stranger(door)
-    door.swipe(CARD)
-    door.work()
-    door.types(RIGHT_PIN[:typed_before])
+    door.present(CARD, RIGHT_PIN[:typed_before])
     taken = reload(door, other)
     door.controller.pass_time()
     assert taken == []
@@ -75,23 +73,19 @@ def test_an_attempt_knows_the_policy_that_it_began_by(begun_by: Rules, typed_bef
     assert door.reasons == expected
 
 
-def test_a_card_that_ends_an_attempt_is_judged_by_the_new_policy() -> None:
+def test_a_card_that_ends_an_attempt_is_judged_by_the_new_policy(door: FakeDoor) -> None:
     """Cards that follow each other without a pause don't keep it waiting."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
+    door.present(CARD)
     taken = reload(door, LONGER)
-    door.swipe(OTHER_CARD)
-    door.work()
+    door.present(OTHER_CARD)
 
     assert taken == ["taken"]
     door.types(RIGHT_PIN)
     assert door.reasons == ["pin_timeout"]
 
 
-def test_the_last_of_several_counts() -> None:
+def test_the_last_of_several_counts(door: FakeDoor) -> None:
     """What came before it was never in force."""
-    door = FakeDoor()
     stranger(door)
     door.swipe(CARD)
     first, last = reload(door, LONGER), reload(door, EVERYBODY)
@@ -103,17 +97,15 @@ def test_the_last_of_several_counts() -> None:
     assert [*door.reasons, door.visit(CARD, RIGHT_PIN)] == ["not_resident", "ok"]
 
 
-def test_other_hours_are_in_force_for_the_next_card() -> None:
+def test_other_hours_are_in_force_for_the_next_card(door: FakeDoor) -> None:
     """They are asked of the worker before the card is, so no card is judged by the old ones."""
-    door = FakeDoor()
     reload(door, door.rules, SHUT)
 
     assert door.visit(CARD, RIGHT_PIN) == "closed"
 
 
-def test_who_is_being_let_in_keeps_the_time() -> None:
+def test_who_is_being_let_in_keeps_the_time(door: FakeDoor) -> None:
     """Hours that end meanwhile lock nobody out in the middle of the doorway."""
-    door = FakeDoor()
     door.visit(CARD, RIGHT_PIN)
     reload(door, door.rules, SHUT)
     door.wait(RELEASE_S / 2)
@@ -125,9 +117,8 @@ def test_who_is_being_let_in_keeps_the_time() -> None:
 
 
 @pytest.mark.parametrize("calendar", [OPEN, STAFFED])
-def test_a_lockdown_goes_before_other_hours(calendar: Calendar) -> None:
+def test_a_lockdown_goes_before_other_hours(door: FakeDoor, calendar: Calendar) -> None:
     """What staff have set stays, and the strike stays locked."""
-    door = FakeDoor()
     until = door.clock.wall.replace(hour=23)
     door.branch.set_override(Override(Mode.LOCKDOWN, until, "threat", "anna"), door.clock.moment())
     door.wait(1.0)

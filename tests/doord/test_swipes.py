@@ -70,9 +70,8 @@ def test_a_card_and_its_pin_open_the_door(
     assert door.recorded[0].card == key_of(CARD).hex()[:8]
 
 
-def test_the_relay_comes_before_the_log_line() -> None:
+def test_the_relay_comes_before_the_log_line(door: FakeDoor) -> None:
     """At the moment of the pulse nothing is logged of the decision yet."""
-    door = FakeDoor()
     before = len(door.log.lines)
     door.relay.now = lambda: float(len(door.log.lines) - before)
     door.visit(CARD, RIGHT_PIN)
@@ -82,9 +81,8 @@ def test_the_relay_comes_before_the_log_line() -> None:
     assert door.relay.edges == [Edge(energised=True, at_s=0.0)]
 
 
-def test_nothing_that_is_logged_tells_who_came() -> None:
+def test_nothing_that_is_logged_tells_who_came(door: FakeDoor) -> None:
     """No card number, PIN or row key is in any line."""
-    door = FakeDoor()
     door.visit(CARD, RIGHT_PIN)
     door.visit(UNKNOWN_CARD, WRONG_PIN)
     door.says(b"30000\x001234\r")
@@ -106,8 +104,7 @@ def lamps_of(number: str, pin: str, *, wrong_before: int = 0) -> list[tuple[int,
     def sample() -> None:
         sampled.append((len(door.signals.shown), door.signals.lamps))
 
-    door.swipe(number)
-    door.work()
+    door.present(number)
     sample()
     for key in pin:
         door.wait(0.5)
@@ -130,9 +127,8 @@ def test_the_lamps_do_not_tell_why_until_the_pin_is_proved() -> None:
     assert wrong_pin == lamps_of(UNKNOWN_CARD, WRONG_PIN, wrong_before=3)
 
 
-def test_the_lamps_follow_the_visit() -> None:
+def test_the_lamps_follow_the_visit(door: FakeDoor) -> None:
     """A click for the card and each key, green while the door can be pushed, then dark."""
-    door = FakeDoor()
     door.swipe(CARD)
     assert door.signals.lamps == Lamps(buzzer=True)
     door.work()
@@ -144,9 +140,8 @@ def test_the_lamps_follow_the_visit() -> None:
     assert door.signals.lamps == Lamps()
 
 
-def test_garbage_turns_the_red_lamp_on_and_is_counted_by_shape() -> None:
+def test_garbage_turns_the_red_lamp_on_and_is_counted_by_shape(door: FakeDoor) -> None:
     """It is put on record without a card, and the lamp goes out again."""
-    door = FakeDoor()
     door.says(b"<garbage>\r")
     door.work()
 
@@ -165,12 +160,9 @@ def test_garbage_turns_the_red_lamp_on_and_is_counted_by_shape() -> None:
     assert door.signals.lamps == Lamps()
 
 
-def test_a_push_while_the_patron_types_decides() -> None:
+def test_a_push_while_the_patron_types_decides(door: FakeDoor) -> None:
     """The decision is by the newest row, whenever the push came before the last digit."""
-    door = FakeDoor()
-    door.swipe(CARD)
-    door.work()
-    door.types(RIGHT_PIN[:3])
+    door.present(CARD, RIGHT_PIN[:3])
     door.push({CARD: replace(resident(CARD), blocks=frozenset("U"))})
     door.types(RIGHT_PIN[3])
     door.work()
@@ -178,12 +170,11 @@ def test_a_push_while_the_patron_types_decides() -> None:
     assert door.reasons == ["blocked"]
 
 
-def test_a_storm_of_unreadable_cards_fills_no_queue() -> None:
+def test_a_storm_of_unreadable_cards_fills_no_queue(door: FakeDoor) -> None:
     """What the worker can't keep up with is not put on record, though answered and logged.
 
     Whoever swipes right after it is asked for the PIN at once.
     """
-    door = FakeDoor()
     for _ in range(10 * BACKLOG_LIMIT):
         door.wait(2 * UNREADABLE_GAP_S)
         door.says(b"?\r")
@@ -215,16 +206,14 @@ def test_a_pass_without_a_pin_opens_once_for_three_lines() -> None:
     """
     door = FakeDoor(rules=WITHOUT_PIN)
     for _ in range(3):
-        door.swipe(CARD)
-        door.work()
+        door.present(CARD)
 
     assert door.reasons == ["ok"]
 
 
 @pytest.mark.parametrize("other", ["a card", "key", "time"])
-def test_what_is_another_attempt(other: str) -> None:
+def test_what_is_another_attempt(door: FakeDoor, other: str) -> None:
     """Another card at once, the same one after a key or half a second later."""
-    door = FakeDoor()
     door.swipe(CARD)
     if other == "key":
         door.types("4")
@@ -235,9 +224,8 @@ def test_what_is_another_attempt(other: str) -> None:
     assert door.outcomes == ["pin_timeout", None]
 
 
-def test_of_garbage_without_a_pause_one_answer_a_while_is_enough() -> None:
+def test_of_garbage_without_a_pause_one_answer_a_while_is_enough(door: FakeDoor) -> None:
     """Nobody swipes ten times a second: the rest fills no log."""
-    door = FakeDoor()
     for _ in range(1000):
         door.says(b"?\r")
     door.wait(2 * UNREADABLE_GAP_S)
@@ -246,12 +234,11 @@ def test_of_garbage_without_a_pause_one_answer_a_while_is_enough() -> None:
     assert door.reasons == ["card_unreadable"] * 2
 
 
-def test_a_reader_that_repeats_a_card_fills_no_queue() -> None:
+def test_a_reader_that_repeats_a_card_fills_no_queue(door: FakeDoor) -> None:
     """A card that comes while too much waits is turned away with a red lamp, and later taken.
 
     Bug (flooding test): a reader that repeats a card filled the worker's queue without bound.
     """
-    door = FakeDoor()
     for _ in range(10 * BACKLOG_LIMIT):
         door.clock.advance(SAME_SWIPE_S)
         door.controller.handle(BytesReceived(READER, swiped(CARD)))
@@ -269,12 +256,11 @@ def hang(door: FakeDoor) -> None:
         door.clock.advance(SAME_SWIPE_S)
 
 
-def test_who_is_turned_away_types_no_pin_of_whoever_came_before() -> None:
+def test_who_is_turned_away_types_no_pin_of_whoever_came_before(door: FakeDoor) -> None:
     """The card before is nobody's any more, and its patron is charged for nothing.
 
     Bug (attack review): a card that was turned away left the one before it awaiting a PIN.
     """
-    door = FakeDoor()
     hang(door)
     door.swipe(OTHER_CARD)
     door.types(RIGHT_PIN)
@@ -286,9 +272,8 @@ def test_who_is_turned_away_types_no_pin_of_whoever_came_before() -> None:
     assert door.visits.card_throttle(key_of(CARD)).failures == 0
 
 
-def test_a_reader_that_repeats_itself_takes_nobodys_attempt() -> None:
+def test_a_reader_that_repeats_itself_takes_nobodys_attempt(door: FakeDoor) -> None:
     """The same card, turned away, is the same person, who goes on typing."""
-    door = FakeDoor()
     hang(door)
     door.swipe(CARD)
     door.types(RIGHT_PIN)
@@ -313,14 +298,13 @@ def test_companions_are_heard_on_whichever_line_the_keys_come(*, carries_keys: b
 
 @pytest.mark.parametrize(("late_s", "opens"), [(0.0, True), (4.9, True), (5.0, False)])
 def test_an_opening_by_staff_counts_until_they_hear_that_it_failed(
-    late_s: float, *, opens: bool
+    door: FakeDoor, late_s: float, *, opens: bool
 ) -> None:
     """A door that stood still opens for nobody who has been told that it does not.
 
     Bug (attack review): staff's opening was carried out after they had been told that it
     failed.
     """
-    door = FakeDoor()
     asked = StaffOpened("delivery", "anna", door.clock.monotonic_s() + 5.0)
     door.clock.advance(late_s)
     door.controller.handle(asked)
@@ -376,9 +360,8 @@ def outcomes(door: FakeDoor) -> list[tuple[str, str, int]]:
     return [(one.mode, one.outcome, one.count) for one in door.visits.hours(None, None)]
 
 
-def test_each_decision_is_counted_under_the_mode_of_the_moment() -> None:
+def test_each_decision_is_counted_under_the_mode_of_the_moment(door: FakeDoor) -> None:
     """Granted and refused, known and unknown alike."""
-    door = FakeDoor()
     for number, pin in ((CARD, RIGHT_PIN), (CARD, WRONG_PIN), (UNKNOWN_CARD, RIGHT_PIN)):
         door.visit(number, pin)
         door.wait(30.0)

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.doord.books import Books
+from tests.doord.fake_door import FakeDoor
+
+
+@pytest.fixture
+def door() -> FakeDoor:
+    """Return a door at which two residents are known."""
+    return FakeDoor()
+
+
+@pytest.fixture
+def books() -> Books:
+    """Return a ledger that knows one resident."""
+    return Books()
