@@ -16,12 +16,10 @@ import click
 
 import doorctl
 from tests.benchmark.decision import decision, swipe
-from tests.benchmark.figures import Figure, as_table, described
+from tests.benchmark.figures import FULL, MILLION, QUICK, Figure, Plan, as_table, described
 from tests.benchmark.lanes import busy, door, replug, starts
 from tests.benchmark.pages import PAGES, pages
-from tests.benchmark.plan import FULL, MILLION, QUICK, Plan
-from tests.benchmark.purge import purge_of_a_month
-from tests.benchmark.push import changes, push
+from tests.benchmark.push import changes, purge_of_a_month, push
 from tests.benchmark.pushing import pushing, receiving
 
 PARTS: MappingProxyType[str, Callable[[Plan, Path], Iterator[Figure]]] = MappingProxyType(

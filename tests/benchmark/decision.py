@@ -35,9 +35,7 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.keys import ITERATIONS, MEMORY_KIB
 from doorctl.store.patrons import PatronCache
 from doorctl.store.visits import open_or_create_visits
-from tests.benchmark.figures import NS_PER_MS, Figure, Spread
-from tests.benchmark.floor import least_ns
-from tests.benchmark.plan import Plan
+from tests.benchmark.figures import NS_PER_MS, Figure, Plan, Spread, least_ns
 from tests.benchmark.register import KNOWN, Card, Register, cards, fill
 from tests.doord.fake_door import FakeDoor
 

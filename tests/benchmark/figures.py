@@ -1,16 +1,88 @@
-"""What was measured, as values, a table for people and JSON for scripts, beside the machine."""
+"""How much is measured, what was measured, and what the same takes without doorctl."""
 
 from __future__ import annotations
 
+import hmac
 import os
 import platform
 import sqlite3
 import statistics
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
+
+from gpiozero import OutputDevice
+from gpiozero.pins.mock import MockFactory
+
+from doorctl.demo.door import Plug
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The sizes of one run.
+
+    Args:
+        sizes: patrons in the registers that are compared, smallest first.
+        attempts: grants timed inside one process, for each size.
+        rested: the same, each after a rest.
+        rounds: grants timed at each whole door.
+        lanes: whole doors for each size; they take turns.
+        starts: starts timed.
+        replugs: times that a reader is pulled and put back.
+        swipes: grants between the two looks at the memory.
+        rows: identifiers in one push.
+        changed: rows of a document of changes.
+        received: identifiers in a push whose memory is looked at.
+        pairs: times that a piece of work and its floor are timed, one after the other.
+        busy_rounds: grants timed at each door while its machine is busy.
+        feed: patrons in the feed that is loaded meanwhile.
+        visits_per_day: rows of the door log for each of 30 days, and for one that has expired.
+        visits_per_month: rows of the door log behind the pages that are timed.
+        page_repeats: times that each page is asked for.
+    """
+
+    sizes: tuple[int, ...] = (1_000, 100_000)
+    attempts: int = 2_000
+    rested: int = 400
+    rounds: int = 100
+    lanes: int = 2
+    starts: int = 5
+    replugs: int = 20
+    swipes: int = 200
+    rows: int = 100_000
+    changed: int = 1_000
+    received: int = 100_000
+    pairs: int = 3
+    busy_rounds: int = 100
+    feed: int = 20_000
+    visits_per_day: int = 300
+    visits_per_month: int = 15_000
+    page_repeats: int = 40
+
+
+FULL = Plan()
+QUICK = Plan(
+    attempts=400,
+    rested=60,
+    rounds=30,
+    starts=3,
+    replugs=5,
+    swipes=50,
+    rows=30_000,
+    busy_rounds=15,
+    feed=5_000,
+    page_repeats=8,
+)
+
 
 NS_PER_MS = 1e6
 
@@ -178,3 +250,68 @@ def _git(*words: str) -> str:
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+PACKAGES = (
+    "apscheduler.schedulers.background, argon2.low_level, click, gpiozero.pins.mock, msgspec, "
+    "orjson, serial, sqlite_utils, structlog"
+)
+"""What the door process imports that is not ours."""
+
+
+class Echo:
+    """A process that does nothing but read a pseudo-terminal; see :mod:`tests.benchmark.echo`.
+
+    `directory`: for the pseudo-terminal's name.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._plug = Plug(directory / "echo")
+
+    def __enter__(self) -> Self:
+        self._plug.put_in()
+        script = Path(__file__).with_name("echo.py")
+        # -P: the neighbours of the script must not stand in for packages of the same name.
+        command = [sys.executable, "-P", str(script), str(self._plug.name)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._answer()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._plug.pull()
+
+    def time_ns(self) -> int:
+        """Return how long one byte took to be read on the other side."""
+        before = time.monotonic_ns()
+        self._plug.send(b"0")
+        return int(self._answer()) - before
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+
+@contextmanager
+def least_ns() -> Iterator[Callable[[], int]]:
+    """Yield a function that times the least that opens a door: an HMAC, a compare, a mock pin."""
+    with closing(MockFactory()) as factory, OutputDevice(17, pin_factory=factory) as output:
+        yield partial(_least_ns, output)
+
+
+def _least_ns(output: OutputDevice) -> int:
+    before = time.perf_counter_ns()
+    if hmac.compare_digest(hmac.digest(bytes(32), b"pin4711", "sha256"), bytes(32)):
+        raise AssertionError
+    output.on()
+    taken = time.perf_counter_ns() - before
+    output.off()
+    return taken
+
+
+def interpreter_s(statement: str) -> float:
+    """Return how many seconds a fresh interpreter needs for one statement, start and end."""
+    before = time.monotonic()
+    subprocess.run([sys.executable, "-c", statement], check=True)
+    return time.monotonic() - before

@@ -20,9 +20,7 @@ from doorctl.ops.clock import utc_now
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import ITERATIONS, MEMORY_KIB
 from tests.benchmark.decision import P50_MS, P99_MS, growth
-from tests.benchmark.figures import Figure, Spread
-from tests.benchmark.floor import PACKAGES, Echo, interpreter_s
-from tests.benchmark.plan import Plan
+from tests.benchmark.figures import PACKAGES, Echo, Figure, Plan, Spread, interpreter_s
 from tests.benchmark.register import FEED_SEED, KNOWN, Register, cards, fill
 
 RELEASE_S = 0.5

@@ -19,8 +19,7 @@ import httpx2
 from doorctl.accounts.account import Role
 from doorctl.demo.door import Stage
 from doorctl.store.door_log import VisitHistory
-from tests.benchmark.figures import NS_PER_MS, Figure, Spread
-from tests.benchmark.floor import Echo
+from tests.benchmark.figures import NS_PER_MS, Echo, Figure, Plan, Spread
 from tests.benchmark.lanes import (
     BUSY_P99_MS,
     LONG_AGO,
@@ -30,10 +29,9 @@ from tests.benchmark.lanes import (
     play,
     resident_mb,
 )
-from tests.benchmark.plan import Plan
 from tests.benchmark.pushing import HELD_MB, Sender, works
 from tests.benchmark.register import known_rows
-from tests.browser.past import DAYS, PASSWORD, count_years, keep_records, live_through
+from tests.browser.house import DAYS, PASSWORD, count_years, keep_records, live_through
 from tests.browser.walk import STOPS, Stop
 from tests.web.branch import LIMIT_S, Branch
 

@@ -15,8 +15,7 @@ import msgspec
 from doorctl.access.patron import SealedRow
 from doorctl.store.door_log import VisitHistory
 from doorctl.sync.document import Kind, Manifest, sign, written
-from tests.benchmark.figures import Figure, Spread
-from tests.benchmark.floor import Echo
+from tests.benchmark.figures import Echo, Figure, Plan, Spread
 from tests.benchmark.lanes import (
     BUSY_P99_MS,
     LANES,
@@ -28,7 +27,6 @@ from tests.benchmark.lanes import (
     play,
     resident_mb,
 )
-from tests.benchmark.plan import Plan
 from tests.benchmark.register import KNOWN, known_rows, random_rows
 from tests.web.branch import CHANGES, SNAPSHOT, Branch
 

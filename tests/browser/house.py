@@ -2,17 +2,163 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
-from doorctl.access.patron import Patron
-from tests.browser.past import keep_records, live_through
+from doorctl.access.calendar import Mode, ModeSpan, StoredDay
+from doorctl.access.patron import Patron, Reason
+from doorctl.access.rights import ALL_BRANCHES, Ban, Pass, PassKind
+from doorctl.accounts.account import Account, Password, Role
+from doorctl.config import Config
+from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.statistics import ATTEMPT, LEAF, HourCount
+from doorctl.services import deeds
+from doorctl.services.app import App
+from doorctl.services.branch import BranchThread
+from doorctl.services.deeds import Request
+from doorctl.store.accounts import ArgonPasswords
+from doorctl.store.tables import to_ms
+from doorctl.store.visits import VisitStore
 from tests.fakes.cards import plastic, sealed
 from tests.web.branch import Branch, row
+
+# A month that never was: visits, bans, passes, a calendar, alarms and an audit log of nobody.
+
+DAYS = 30
+YEARS_H = 3 * 365 * 24
+SEED = 20261125
+
+PASSWORD = "en ganske lang sætning"
+"""Of every account; each is named after its role."""
+
+SCRIPT = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+"""What may stand wherever somebody can write."""
+
+OFTEN = 8
+"""How many times as often as any refusal somebody comes in."""
+
+
+def live_through(config: Config, visits_per_day: int, cards: Sequence[bytes]) -> None:
+    """Fill the door log and its counts with a month of visits up to now; the door must not run.
+
+    `config`: the branch's, whose databases are there; `visits_per_day`: as many on each of
+    :data:`DAYS` days; `cards`: row keys of those who come, beside some whom nobody knows.
+    """
+    chance = random.Random(SEED)  # noqa: S311 - the same month each time
+    reasons = [Reason.OK] * OFTEN * len(Reason) + list(Reason) * 2
+    visitors = [*cards, *(hashlib.sha256(b"visitor %d" % n).digest()[:16] for n in range(200))]
+    now = datetime.now().astimezone()
+    times = sorted(
+        now - timedelta(days=day, seconds=chance.randrange(60, 86_000))
+        for day in range(DAYS - 1)
+        for _ in range(visits_per_day)
+    )
+    counts = []
+    with closing(sqlite3.connect(config.storage.visits_db)) as connection, connection:
+        for at in times:
+            reason = chance.choice(reasons)
+            card = None if reason is Reason.CARD_UNREADABLE else chance.choice(visitors)
+            connection.execute(_VISIT, (to_ms(at), card, reason.verdict, reason.value))
+            hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+            counts.append(HourCount(hour, "self_service", ATTEMPT, reason.value, 1))
+    with closing(VisitStore(config.storage.visits_db)) as visits:
+        visits.add_counts(counts)
+
+
+def count_years(config: Config, visits_per_day: int) -> None:
+    """Count the hours of three years before that month, as a branch with a door contact does."""
+    chance = random.Random(SEED)  # noqa: S311 - the same years each time
+    begins = to_ms(datetime.now(UTC)) // 3_600_000 - DAYS * 24
+    refusals = [reason.value for reason in Reason if reason is not Reason.OK]
+    with closing(sqlite3.connect(config.storage.visits_db)) as connection, connection:
+        for hour in range(begins - YEARS_H, begins):
+            came = chance.randint(0, visits_per_day // 12) if hour % 24 > 5 else 0
+            outcomes = Counter(
+                "ok" if chance.random() < 0.85 else chance.choice(refusals) for _ in range(came)
+            )
+            counts = {(ATTEMPT, outcome): count for outcome, count in outcomes.items()}
+            counts |= {(LEAF, outcome): outcomes["ok"] for outcome in ("entered", "left")}
+            rows = [(hour, *column, count) for column, count in counts.items() if count]
+            connection.executemany("INSERT INTO hourly VALUES (?, 'self_service', ?, ?, ?)", rows)
+
+
+_VISIT = """
+    INSERT INTO attempts (at_ms, clock, boot_id, boot_ms, row_key, verdict, reason)
+    VALUES (?, 'trusted', 'an earlier boot', 0, ?, ?, ?)
+"""
+
+
+def keep_records(config: Config, card: bytes) -> None:
+    """Fill `branch.db` with a bit of everything that pages show; the web process must not run.
+
+    `config`: the branch's, whose databases are there; `card`: the row key of somebody who is in
+    the register and gets a pass.
+    """
+    with closing(BranchThread(App.of(config))) as branch:
+        for request in _requests(datetime.now().astimezone(), card):
+            branch.change(request, "manager")
+    now_ms = to_ms(datetime.now().astimezone())
+    with closing(sqlite3.connect(config.storage.branch_db)) as connection, connection:
+        kinds = "door_forced", "push_guarded", "disk_low", "backup_old", "undervoltage"
+        for number, kind in enumerate(kinds):
+            said = now_ms - 7_200_000, now_ms - 60_000 * (number + 1)
+            connection.execute(_ALARM, (kind, "web" if number % 2 else "door", *said, SCRIPT))
+
+
+_ALARM = """
+    INSERT INTO alarms (kind, source, first_ms, last_ms, count, why) VALUES (?, ?, ?, ?, 3, ?)
+"""
+
+
+def _requests(now: datetime, card: bytes) -> Iterator[Request[object]]:
+    passwords = ArgonPasswords(memory_kib=8, iterations=1)
+    hashed = passwords.hashed(Password(PASSWORD))
+    for role in Role:
+        yield deeds.add_account(Account(role.value, role.value.title(), role), hashed)
+    yield from _bans(now)
+    yield from _passes(now.date(), card)
+    yield from _calendar(now.date())
+    for number in range(45):
+        why = SCRIPT if number % 40 == 0 else "spurgt ved skranken"
+        yield deeds.note(Deed(Action.VISITS_LISTED, why=why, details={"count": number}))
+
+
+def _bans(now: datetime) -> Iterator[Request[object]]:
+    here, month = frozenset({"demo"}), timedelta(days=30)
+    for number, reason in enumerate(("Hærværk ved kopimaskinen", SCRIPT, "Lukkede andre ind")):
+        since = now - timedelta(days=number)
+        ban = Ban(0, reason, since, since + month, "staff", here, note=reason)
+        yield deeds.add_ban(ban, _someone(number), f"90{number}")
+    ever = Ban(0, "Truede personalet", now - month, None, "manager", frozenset({ALL_BRANCHES}))
+    yield deeds.add_ban(ever, _someone(9), None)
+
+
+def _passes(today: date, card: bytes) -> Iterator[Request[object]]:
+    until = today + timedelta(days=100)
+    evenings = frozenset({1, 3})
+    for kind, label in ((PassKind.ASSOCIATION, "Skakklubben"), (PassKind.CLASS, SCRIPT)):
+        new = Pass(0, kind, today, until, evenings, 1080, 1320, label=label, companions_max=4)
+        yield deeds.issue_pass(new, card if kind is PassKind.ASSOCIATION else _someone(77))
+
+
+def _calendar(today: date) -> Iterator[Request[object]]:
+    hours = (ModeSpan(Mode.SELF_SERVICE, 420, 1320), ModeSpan(Mode.STAFFED, 600, 1020))
+    yield deeds.set_day(StoredDay(today + timedelta(days=4), (), SCRIPT[:60]))
+    yield deeds.set_day(StoredDay(today + timedelta(days=5), hours, "Kursusdag"))
+    yield deeds.set_day(StoredDay(today + timedelta(days=9), hours[:1], "Ingen personale"))
+
+
+def _someone(number: int) -> bytes:
+    return hashlib.sha256(b"somebody %d" % number).digest()[:16]
+
 
 VISITS_PER_DAY = 150
 

@@ -18,8 +18,7 @@ from playwright.sync_api import Locator, expect
 from playwright.sync_api import TimeoutError as TookTooLong
 
 from doorctl.accounts.account import Role
-from tests.browser.house import BLOCKED_CARD, CARD, SLOW_CARD, House
-from tests.browser.past import PASSWORD
+from tests.browser.house import BLOCKED_CARD, CARD, PASSWORD, SLOW_CARD, House
 from tests.browser.visitor import LIMIT_MS, View, Visitor, Visitors
 
 HERE: Final = Path(__file__).parents[2]

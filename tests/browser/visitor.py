@@ -12,8 +12,7 @@ from typing import Any, Final, Literal
 from playwright.sync_api import Browser, Page, Response, ViewportSize
 
 from doorctl.accounts.account import Role
-from tests.browser.house import House
-from tests.browser.past import PASSWORD
+from tests.browser.house import PASSWORD, House
 
 NAMES: Final = ("chromium-headless-shell", "chromium", "chromium-browser")
 """Debian's without a window, which takes two thirds of the processor (measured), its whole one, and

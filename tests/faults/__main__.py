@@ -10,10 +10,9 @@ from types import MappingProxyType
 import click
 
 from tests.faults import apply, commands
-from tests.faults.calls import Fault
 from tests.faults.enumeration import Found, Plan, Scenario, enumerated
 from tests.faults.swipe import swipe
-from tests.faults.tracing import is_here
+from tests.faults.tracing import Fault, is_here
 
 GROUPS: MappingProxyType[str, Callable[[], Sequence[Scenario]]] = MappingProxyType(
     {

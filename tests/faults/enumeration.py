@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.faults.calls import Fault, Point, points, spread
-from tests.faults.tracing import Ran, run
+from tests.faults.tracing import Fault, Point, Ran, points, run, spread
 
 # What a scenario has to say of itself to be struck at each of its writes.
 

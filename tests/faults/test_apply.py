@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.apply import HASTY, TORN, Apply, scenarios
-from tests.faults.calls import Fault
 from tests.faults.enumeration import Plan, Strike
 from tests.faults.swipe import RELAY_FIRST, swipe
+from tests.faults.tracing import Fault
 
 SLICE = 6
 """Points of each scenario; `python -m tests.faults` has all of them."""

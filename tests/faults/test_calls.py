@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.faults.calls import SOCKET, UNNAMED, Call, Fault, points, spread, traced
+from tests.faults.tracing import SOCKET, UNNAMED, Call, Fault, points, spread, traced
 
 TRACE = """\
 11 openat(AT_FDCWD</work>, "/lib/x.so", O_RDONLY|O_CLOEXEC) = 3</lib/x.so>

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from tests.faults.branches import Branch, ended_badly
-from tests.faults.calls import Traced
 from tests.faults.commands import (
     PAGE,
     Command,
@@ -30,7 +29,7 @@ from tests.faults.commands import (
     web_wrong,
 )
 from tests.faults.enumeration import Plan, Strike
-from tests.faults.tracing import Ran
+from tests.faults.tracing import Ran, Traced
 
 SLICE, ABOUT_PAGE = 3, 6
 COMMANDS = [*purges(), *exports(), *backups(), *starts()]

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.faults.calls import spread
+from tests.faults.tracing import spread
 from tests.powercut.cuts import Boundaries, Cut, Kind, Write, writes
 from tests.powercut.guest import BLOCK_BYTES, tool
-from tests.powercut.model import Model
-from tests.powercut.oracle import Oracle
+from tests.powercut.model import Model, Oracle
 
 # A disk as a cut left it, and the files that are on it once its journal has been replayed.
 

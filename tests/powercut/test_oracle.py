@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.powercut.model import Model, modelled
-from tests.powercut.oracle import Oracle
+from tests.powercut.model import Model, Oracle, modelled
 from tests.powercut.workload import FILES, work
 
 ROUNDS = 2

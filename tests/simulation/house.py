@@ -44,7 +44,7 @@ from doorctl.web.pushes import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.fakes.pins import FakeInputs
 from tests.simulation import oracle
-from tests.simulation.clock import Agenda, SimClock
+from tests.simulation.clock import Agenda, SimClock, SimRelay, SimSignals, SimSupervisor
 from tests.simulation.disk import (
     BRANCH,
     PATRONS,
@@ -55,7 +55,6 @@ from tests.simulation.disk import (
     SimRegister,
     SimVisits,
 )
-from tests.simulation.lines import SimRelay, SimSignals, SimSupervisor
 from tests.simulation.pushes import MINIMUM_AGE
 from tests.sync.pushes import SEAL, USUAL_TERMS
 

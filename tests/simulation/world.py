@@ -23,10 +23,17 @@ from tests.fakes.pins import FakeInputs
 from tests.fakes.shut_out import Noted, Week
 from tests.simulation import invariants, oracle
 from tests.simulation.arrivals import take_over
-from tests.simulation.clock import COPENHAGEN, Agenda, SimClock
+from tests.simulation.clock import (
+    COPENHAGEN,
+    REST,
+    Agenda,
+    SimClock,
+    SimRelay,
+    SimSignals,
+    SimSupervisor,
+)
 from tests.simulation.disk import BRANCH, PATRONS, Disk, PowerCutError
 from tests.simulation.house import DoorProcess, Machine, WebProcess, clock_on_record
-from tests.simulation.lines import REST, SimRelay, SimSignals, SimSupervisor
 from tests.simulation.onlooker import Onlooker
 from tests.simulation.oracle import Now, Person, Swipe, Witness, must
 from tests.simulation.pushes import Document, Library

@@ -43,7 +43,7 @@ from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.subject import StoredErasures
 from doorctl.web.serving import Headed, SameOrigin
 from doorctl.wiring.web import pages, webs_answers
-from tests.browser.past import PASSWORD, keep_records, live_through
+from tests.browser.house import PASSWORD, keep_records, live_through
 from tests.fakes.event_log import FakeEventLog
 from tests.web.addresses import addresses
 from tests.web.branch import Branch, row

@@ -21,7 +21,7 @@ from hypothesis.strategies import SearchStrategy
 
 import doorctl
 from doorctl.accounts.account import Role
-from tests.browser.past import PASSWORD, keep_records, live_through
+from tests.browser.house import PASSWORD, keep_records, live_through
 from tests.web.addresses import addresses
 from tests.web.branch import LIMIT_S, Branch, row, rows
 from tests.web.conftest import Branches
