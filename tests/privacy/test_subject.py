@@ -61,40 +61,35 @@ class Book(SubjectReader):
         return frozenset(key for key, _ in self.pairs)
 
 
-class TestFind:
-    """Whose card it is, and which others are."""
+@pytest.mark.parametrize(
+    ("cards", "register", "branch", "found"),
+    [
+        # All cards of the owner are the person's: the register's and those that only a ban knows.
+        ([A], Book((A, "p"), (B, "p")), Book((C, "p")), Subject(frozenset({A, B, C}), "p")),
+        # A card that has changed hands is theirs who has it now, and not whose it was.
+        ([A], Book((A, "p"), (B, "q")), Book((A, "q")), Subject(frozenset({A}), "p")),
+        ([B], Book((A, "p"), (B, "q")), Book((A, "q")), Subject(frozenset({B}), "q")),
+        # The patron may have gone from the register, and the ban not.
+        ([A], Book(), Book((A, "p"), (B, "p")), Subject(frozenset({A, B}), "p")),
+        # Of two readings the one that is nobody's can be a stranger's card.
+        ([A, B], Book((A, "p")), Book(), Subject(frozenset({A}), "p")),
+        # An unknown card can have visits and a pass all the same; in both readings.
+        ([A, B], Book(), Book(), Subject(frozenset({A, B}))),
+    ],
+)
+def test_whose_card_it_is_and_which_others_are(
+    cards: list[bytes], register: Book, branch: Book, found: Subject
+) -> None:
+    """By the register first, then by the bans."""
+    assert find(cards, register, branch) == found
 
-    def test_all_cards_of_the_owner_are_the_persons(self) -> None:
-        """Those of the register and those that only a ban knows."""
-        found = find([A], Book((A, "p"), (B, "p")), Book((C, "p")))
 
-        assert found == Subject(frozenset({A, B, C}), "p")
-
-    def test_the_register_goes_before_a_ban(self) -> None:
-        """A card that has changed hands is theirs who has it now, and not whose it was."""
-        register, branch = Book((A, "now"), (B, "then")), Book((A, "then"))
-
-        assert find([A], register, branch) == Subject(frozenset({A}), "now")
-        assert find([B], register, branch) == Subject(frozenset({B}), "then")
-
-    def test_a_ban_tells_whose_it_is_where_the_register_does_not(self) -> None:
-        """The patron may have gone, and the ban not."""
-        assert find([A], Book(), Book((A, "p"), (B, "p"))) == Subject(frozenset({A, B}), "p")
-
-    def test_the_reading_that_is_nobodys_is_left_out(self) -> None:
-        """The same digits can be a stranger's card."""
-        assert find([A, B], Book((A, "p")), Book()) == Subject(frozenset({A}), "p")
-
-    def test_two_patrons_are_told_apart_first(self) -> None:
-        """Else one would be shown, or erased with, the other."""
-        with pytest.raises(InputError, match="--as card"):
-            find([A, B], Book((A, "p"), (B, "q")), Book())
-
-    def test_an_unknown_card_is_itself(self) -> None:
-        """It can have visits and a pass all the same; in both readings."""
-        assert find([A, B], Book(), Book()) == Subject(frozenset({A, B}))
-        nobody = Subject(frozenset({A}))
-        assert with_cards(nobody, Book(), Book()) == nobody
+def test_two_patrons_are_told_apart_first() -> None:
+    """Else one would be shown, or erased with, the other."""
+    with pytest.raises(InputError, match="--as card"):
+        find([A, B], Book((A, "p"), (B, "q")), Book())
+    nobody = Subject(frozenset({A}))
+    assert with_cards(nobody, Book(), Book()) == nobody
 
 
 def buried(*marked: tuple[Subject, int], epoch: int = 7) -> Tombstones:
