@@ -61,7 +61,7 @@ ROOMS = (
     Room(
         "policy",
         _access("policy"),
-        _asks("policy", "weak_pin", "first_card"),
+        _asks("policy", "attempt_asking"),
         ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
     ),
     Room(
@@ -72,7 +72,8 @@ ROOMS = (
     Room(
         "attempt",
         _access("attempt", "judging", "messages"),
-        _asks("attempt", "between_cards", "judging", "first_card", "weak_pin"),
+        _asks("attempt", "between_cards", "judging", "policy_passes"),
+        ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
     ),
     Room(
         "hours",
