@@ -44,7 +44,7 @@ from tests.access.samples import (
 )
 from tests.access.telling import CARD, KNOWN, NO_PIN_RULES, RULES, UNKNOWN, ended, keys, now, play
 from tests.access.test_judging import STAFF, verdict
-from tests.access.test_policy_properties import cases, policies
+from tests.access.test_policy import cases, policies
 
 RIGHT, WRONG = RIGHT_PIN.reveal(), WRONG_PIN.reveal()
 YES, NO = LibraryAnswer.YES, LibraryAnswer.NO

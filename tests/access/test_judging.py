@@ -39,7 +39,7 @@ from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import ClockState, Moment
 from tests.access.samples import NOW, PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, WRONG_PIN, day, moment
-from tests.access.test_policy_properties import WORSENINGS, cases, policies
+from tests.access.test_policy import WORSENINGS, cases, policies
 
 KNOWN = Prepared(1, STRETCHED, ROW_KEY, PATRON)
 CODE = Identifier(IdentifierKind.CODE, "483920")
