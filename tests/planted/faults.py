@@ -178,7 +178,7 @@ FAULTS = (
         "watch",
         "for n in range(SOON.days + 1)]",
         "for n in range(1)]",
-        "tests/store/test_patrons.py",
+        "tests/store/test_patrons_shut_out.py",
     ),
     Fault(
         "the guard compares with the last push",
