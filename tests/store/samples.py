@@ -92,6 +92,19 @@ class Cache:
         """Apply rows, as changes unless told otherwise."""
         return push(self.writer, *rows, full=full, applied_at=at, **other)
 
+    @property
+    def path(self) -> Path:
+        """Where it stands."""
+        return self.writer.path
+
+    def filled(self, *rows: SealedRow) -> Cache:
+        """Let another writer put in the whole register, and end."""
+        self.writer.close()
+        self.writer = PatronCacheWriter(self.path, SEAL)
+        self.push(*rows, full=True)
+        self.writer.close()
+        return self
+
     def find(self, number: int) -> Patron | None:
         """Look up the card with an invented number."""
         return self.lookup.find(key_of(number))

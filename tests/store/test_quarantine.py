@@ -9,35 +9,29 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from doorctl.access.messages import Opened
 from doorctl.core.errors import StoreBusyError, StoreDamagedError
 from doorctl.core.moments import BootTime
 from doorctl.store.connection import create_file
-from doorctl.store.patrons import PatronCache, migrations
-from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
+from doorctl.store.patrons import migrations
+from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.residue import discard_set_aside, set_aside_if_damaged
 from doorctl.store.tables import Layout
-from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
-from tests.store.samples import DAY, NOON, SEAL, key_of, push, sealed, stamped
+from doorctl.store.visits import open_or_create_visits
+from tests.store.samples import DAY, NOON, SEAL, Cache, Log, sealed
 
 PAGE = 4096
 
 
 @pytest.fixture
-def patrons(tmp_path: Path) -> Path:
+def patrons(cache: Cache) -> Path:
     """A cache of 500 patrons, closed."""
-    path = tmp_path / "patrons.db"
-    create_patrons(path, SEAL)
-    writer = PatronCacheWriter(path, SEAL)
-    rows = (sealed(number, str(number)) for number in range(500))
-    push(writer, rows=rows)
-    writer.close()
-    return path
+    return cache.filled(*(sealed(number, str(number)) for number in range(500))).path
 
 
 def _write_text(path: Path) -> None:
@@ -94,29 +88,24 @@ def test_a_sound_a_new_and_a_missing_file_stay(patrons: Path) -> None:
     assert patrons.read_bytes() == before
 
 
-def test_a_database_in_use_is_checked_and_stays(tmp_path: Path) -> None:
+def test_a_database_in_use_is_checked_and_stays(log: Log) -> None:
     """The check reads the WAL too, works beside the writer and takes nothing from it."""
-    path = tmp_path / "visits.db"
-    create_visits(path)
-    store = VisitStore(path)
-    store.open_attempt(Opened(1, stamped(), key_of(1), None))
+    log.open(1, card=1)
 
-    assert set_aside_if_damaged(path, NOON) is None
-    store.open_attempt(Opened(2, stamped(), key_of(1), None))
-    assert store.last_attempt() == 2
-    store.close()
+    assert set_aside_if_damaged(log.path, NOON) is None
+    log.open(2, card=1)
+    assert log.store.last_attempt() == 2
 
 
 def test_a_damaged_file_is_not_renamed_under_its_writer(patrons: Path) -> None:
     """While a process still holds it the caller is told, and the file stays."""
-    writer = PatronCacheWriter(patrons, SEAL)
-    _write_text(patrons)
+    with closing(PatronCacheWriter(patrons, SEAL)):
+        _write_text(patrons)
 
-    with pytest.raises(StoreBusyError):
-        set_aside_if_damaged(patrons, NOON)
+        with pytest.raises(StoreBusyError):
+            set_aside_if_damaged(patrons, NOON)
 
-    assert patrons.exists()
-    writer.close()
+        assert patrons.exists()
 
 
 def test_evidence_is_not_overwritten(patrons: Path) -> None:
@@ -133,7 +122,7 @@ def test_evidence_is_not_overwritten(patrons: Path) -> None:
 
 
 def test_after_setting_aside_the_log_starts_empty_and_the_cache_holds_nobody(
-    patrons: Path,
+    cache: Cache, patrons: Path
 ) -> None:
     """The door goes on with an empty log; everybody the cache held is unknown until a push."""
     visits = patrons.with_name("visits.db")
@@ -141,30 +130,21 @@ def test_after_setting_aside_the_log_starts_empty_and_the_cache_holds_nobody(
         _write_text(path)
         set_aside_if_damaged(path, NOON)
 
-    store = open_or_create_visits(visits)
-    writer = open_or_create_patrons(patrons, SEAL)
-    cache = PatronCache(patrons, SEAL)
-    assert store.last_attempt() == 0
-    assert cache.find(key_of(1)) is None
-    assert cache.stamp().epoch == 0
-    cache.close()
-    writer.close()
-    store.close()
+    with closing(open_or_create_visits(visits)) as store:
+        assert store.last_attempt() == 0
+    open_or_create_patrons(patrons, SEAL).close()
+    assert cache.find(1) is None
+    assert cache.lookup.stamp().epoch == 0
 
 
-def test_a_wal_left_alone_does_not_leak_into_a_new_database(tmp_path: Path) -> None:
+def test_a_wal_left_alone_does_not_leak_into_a_new_database(log: Log) -> None:
     """Cut off between two renames, an old WAL never becomes part of the new file."""
-    old, new = tmp_path / "old.db", tmp_path / "visits.db"
-    create_visits(old)
-    store = VisitStore(old)
-    store.open_attempt(Opened(7, stamped(), key_of(7), None))
-    shutil.copy(f"{old}-wal", f"{new}-wal")
-    store.close()
+    new = log.path.with_name("new.db")
+    log.open(7, card=7)
+    shutil.copy(f"{log.path}-wal", f"{new}-wal")
 
-    fresh = open_or_create_visits(new)
-
-    assert fresh.last_attempt() == 0
-    fresh.close()
+    with closing(open_or_create_visits(new)) as fresh:
+        assert fresh.last_attempt() == 0
 
 
 @pytest.mark.parametrize("name", ["visits.db", "patrons.db"])
@@ -177,12 +157,10 @@ def test_a_damaged_copy_is_kept_for_a_day(tmp_path: Path, name: str) -> None:
     for age_hours in (0, 24, 25, 29 * 24, -1):
         _write_text(damaged)
         set_aside_if_damaged(damaged, NOON - timedelta(hours=age_hours))
-    store = open_or_create_visits(path)
-    store.keep_time(NOON, BootTime("boot-1", 60_000))
+    with closing(open_or_create_visits(path)) as store:
+        store.keep_time(NOON, BootTime("boot-1", 60_000))
+        store.delete_before(NOON - 30 * DAY)
 
-    store.delete_before(NOON - 30 * DAY)
-
-    store.close()
     stamps = sorted(file.name[-15:] for file in tmp_path.glob("*.damaged-*"))
     assert stamps == ["20260503T120000", "20260504T120000"]
 
@@ -192,11 +170,9 @@ def test_no_copy_is_deleted_by_a_time_that_nobody_vouched_for(tmp_path: Path) ->
     path = tmp_path / "visits.db"
     _write_text(path)
     set_aside_if_damaged(path, NOON - 31 * DAY)
-    store = open_or_create_visits(path)
+    with closing(open_or_create_visits(path)) as store:
+        store.delete_before(NOON - 31 * DAY)
 
-    store.delete_before(NOON - 31 * DAY)
-
-    store.close()
     assert len(list(tmp_path.glob("*.damaged-*"))) == 1
     assert discard_set_aside(tmp_path, NOON) == 1
 
@@ -214,18 +190,18 @@ def test_the_companions_of_a_copy_go_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("codes", [b"[\xff", b"[x", b"12"])
-def test_a_value_that_was_changed_on_disk_is_told_as_damage(patrons: Path, codes: bytes) -> None:
+def test_a_value_that_was_changed_on_disk_is_damage(
+    cache: Cache, patrons: Path, codes: bytes
+) -> None:
     """What the check can't see is found when the row is read, and the row is not quoted."""
     content = patrons.read_bytes().replace(b"[]", codes)
     patrons.write_bytes(content)
     assert set_aside_if_damaged(patrons, NOON) is None
-    cache = PatronCache(patrons, SEAL)
 
     with pytest.raises(StoreDamagedError) as caught:
-        cache.find(key_of(1))
+        cache.find(1)
 
     assert caught.value.__suppress_context__
-    cache.close()
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,6 @@ from doorctl.privacy.subject import (
 )
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.connection import open_reader
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
 from doorctl.store.records import AuditRecords, AuditTrail
 from doorctl.store.subject import (
@@ -59,11 +58,13 @@ from tests.store.samples import (
     NOON,
     NOW,
     SEAL,
+    Log,
     at,
     files_of,
     in_use_until,
     key_of,
     push,
+    reading,
     sealed,
     stamped,
 )
@@ -265,14 +266,6 @@ CARD, OTHER = key_of(1), key_of(2)
 WHO = Subject(frozenset({CARD}), "p-1")
 
 
-@pytest.fixture
-def visits(tmp_path: Path) -> Iterator[VisitStore]:
-    """The writer of an empty door log."""
-    create_visits(tmp_path / VISITS)
-    with closing(VisitStore(tmp_path / VISITS)) as visits:
-        yield visits
-
-
 def stones(directory: Path) -> Tombstones:
     """Return the tombstones on disk."""
     with closing(StoredErasures(directory / BRANCH)) as erasures:
@@ -433,67 +426,60 @@ def test_a_card_alone_can_be_restricted(writer: BranchRecordsWriter, tmp_path: P
 
 
 def test_a_restored_log_is_erased_by_the_purge_up_to_the_erasure(
-    writer: BranchRecordsWriter, tmp_path: Path, visits: VisitStore
+    writer: BranchRecordsWriter, tmp_path: Path, log: Log
 ) -> None:
     """What is newer than the erasure is another visit."""
     erase_rights(writer, WHO, 7, "eva", at())
-    for number, days, key in ((1, -1, CARD), (2, 1, CARD), (3, -1, OTHER)):
-        visits.open_attempt(Opened(number, stamped(NOON + days * DAY), key, None))
-    deleted = forget_erased(visits, stones(tmp_path))
-    left = visits.database.execute("SELECT attempt FROM attempts").fetchall()
+    for number, days, card in ((1, -1, 1), (2, 1, 1), (3, -1, 2)):
+        log.open(number, NOON + days * DAY, card)
+    deleted = forget_erased(log.store, stones(tmp_path))
+    left = log.store.database.execute("SELECT attempt FROM attempts").fetchall()
 
     assert (deleted, set(left)) == (1, {(2,), (3,)})
 
 
 def test_wrong_pins_are_erased_with_their_patron_and_from_a_restored_log(
-    writer: BranchRecordsWriter, tmp_path: Path, visits: VisitStore
+    writer: BranchRecordsWriter, tmp_path: Path, log: Log
 ) -> None:
     """By the card or by the patron's number; others' stay, and so do those since."""
 
     def charge(*days: int) -> None:
         for day in days:
             for whose in (CARD, "p-1", OTHER, "p-2"):
-                number = visits.last_attempt() + 1
-                visits.open_attempt(Opened(number, stamped(NOON + day * DAY), None, None, whose))
+                log.open(log.store.last_attempt() + 1, NOON + day * DAY, None, None, whose)
 
     def left() -> tuple[int, int]:
-        return visits.wrong_pins(CARD, "p-1"), visits.wrong_pins(OTHER, "p-2")
+        return log.store.wrong_pins(CARD, "p-1"), log.store.wrong_pins(OTHER, "p-2")
 
     erase_rights(writer, WHO, 7, "eva", at())
     charge(-1)
-    assert erase_visits(visits, WHO).rows == 2
+    assert erase_visits(log.store, WHO).rows == 2
     assert left() == (0, 2)
 
     charge(-1, 1)
-    assert forget_erased(visits, stones(tmp_path)) == 2
+    assert forget_erased(log.store, stones(tmp_path)) == 2
     assert left() == (2, 6)
 
 
-def test_an_attempt_under_way_keeps_its_number_and_loses_its_card(
-    tmp_path: Path, visits: VisitStore
-) -> None:
+def test_an_attempt_under_way_keeps_its_number_and_loses_its_card(tmp_path: Path, log: Log) -> None:
     """The door has yet to say how it ended, and fails if it is gone."""
-    visits.open_attempt(Opened(1, stamped(), CARD, None))
-    erase_visits(visits, WHO)
-    left = visits.database.execute("SELECT attempt, row_key FROM attempts").fetchall()
+    log.open(1, card=1)
+    erase_visits(log.store, WHO)
+    left = log.store.database.execute("SELECT attempt, row_key FROM attempts").fetchall()
 
     assert left == [(1, None)]
     assert not any(CARD in content for content in files_of(tmp_path).values())
 
 
-def test_a_reader_that_stays_is_told_and_erasing_again_ends_it(
-    tmp_path: Path, visits: VisitStore
-) -> None:
+def test_a_reader_that_stays_is_told_and_erasing_again_ends_it(log: Log) -> None:
     """Deleted rows stay in the -wal as long as somebody reads what was before."""
-    visits.open_attempt(Opened(1, stamped(), CARD, None))
-    with closing(open_reader(tmp_path / VISITS)) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT * FROM attempts").fetchall()
+    log.open(1, card=1)
+    with reading(log.path, "attempts"):
         try:
-            first = erase_visits(visits, WHO).checkpoint
+            first = erase_visits(log.store, WHO).checkpoint
         except StoreBusyError:
             first = (1, 0, 0)
-    second = erase_visits(visits, WHO).checkpoint
+    second = erase_visits(log.store, WHO).checkpoint
 
     assert first != (0, 0, 0)
     assert second == (0, 0, 0)

@@ -14,73 +14,58 @@ from doorctl.core.errors import StoreError
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.residue import set_aside_if_damaged
-from tests.store.samples import NOON, SEAL, full_disk, key_of, push, sealed
+from tests.store.samples import NOON, SEAL, Cache, full_disk, push, sealed
 
 LESS_THAN_A_SHM = 16_384
 """Half of one."""
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A cache of one patron, closed."""
-    path = tmp_path / "patrons.db"
-    create_patrons(path, SEAL)
-    _fill(path, 1)
-    return path
+def cache(cache: Cache) -> Cache:
+    """A cache of one patron, whose writer has ended; nobody has read it yet."""
+    return cache.filled(sealed(1, "1"))
 
 
-@pytest.fixture
-def cache(path: Path) -> Iterator[PatronCache]:
-    """The reading side, not opened yet."""
-    with closing(PatronCache(path, SEAL)) as cache:
-        yield cache
-
-
-def _fill(path: Path, number: int) -> None:
-    with closing(PatronCacheWriter(path, SEAL)) as writer:
-        push(writer, sealed(number, str(number)))
-
-
-def test_a_full_disk_keeps_nobody_out(path: Path, cache: PatronCache) -> None:
+def test_a_full_disk_keeps_nobody_out(cache: Cache) -> None:
     """The cache is checked and read, and its version stands still."""
     with full_disk(LESS_THAN_A_SHM):
-        assert set_aside_if_damaged(path, NOON) is None
-        assert cache.find(key_of(1)) == sealed(1, "1").patron
-        assert cache.find(key_of(2)) is None
-        assert cache.stamp().epoch == 1
-        assert cache.version() == cache.version()
+        assert set_aside_if_damaged(cache.path, NOON) is None
+        assert cache.find(1) == sealed(1, "1").patron
+        assert cache.find(2) is None
+        assert cache.lookup.stamp().epoch == 1
+        assert cache.lookup.version() == cache.lookup.version()
 
 
-def test_a_push_is_seen_without_a_restart(path: Path, cache: PatronCache) -> None:
+def test_a_push_is_seen_without_a_restart(cache: Cache) -> None:
     """Once somebody writes, no decision uses the rows of before, and the version says so."""
     with full_disk(LESS_THAN_A_SHM):
-        assert cache.find(key_of(1)) is not None
-        before = cache.version()
+        assert cache.find(1) is not None
+        before = cache.lookup.version()
     for number in (2, 3):
-        _fill(path, number)
-        assert cache.version() != before
-        before = cache.version()
+        cache.filled(sealed(number, f"{number}"))
+        assert cache.lookup.version() != before
+        before = cache.lookup.version()
 
-        assert cache.find(key_of(number)) is not None
-        assert cache.find(key_of(number - 1)) is None
+        assert cache.find(number) is not None
+        assert cache.find(number - 1) is None
 
 
-def test_a_commit_in_the_wal_is_not_overlooked(path: Path, cache: PatronCache) -> None:
+def test_a_commit_in_the_wal_is_not_overlooked(cache: Cache) -> None:
     """Where the newest push can't be read nobody is let in by an older one."""
     with full_disk(LESS_THAN_A_SHM):
-        assert cache.find(key_of(1)) is not None
-    path.with_name("patrons.db-wal").write_bytes(bytes(100))
+        assert cache.find(1) is not None
+    cache.path.with_name("patrons.db-wal").write_bytes(bytes(100))
 
     with full_disk(LESS_THAN_A_SHM), pytest.raises(StoreError, match="SHMSIZE"):
-        cache.find(key_of(1))
+        cache.find(1)
 
 
-def test_a_writer_that_ends_leaves_no_commit_in_the_wal(path: Path, cache: PatronCache) -> None:
+def test_a_writer_that_ends_leaves_no_commit_in_the_wal(cache: Cache) -> None:
     """Also under a door that reads: after a power cut on a full disk the file is all there is."""
-    assert cache.find(key_of(1)) is not None
-    _fill(path, 2)
+    assert cache.find(1) is not None
+    cache.filled(sealed(2, "2"))
 
-    wal = path.with_name("patrons.db-wal")
+    wal = cache.path.with_name("patrons.db-wal")
     assert wal.exists()
     assert wal.stat().st_size == 0
 
