@@ -188,19 +188,18 @@ class PurgedVisits(ABC):
         kept last or else the highest trusted one.
         """
         cutoff_ms, deleted, batch = to_ms(cutoff), 0, BATCH_ROWS
-        with translated(self.path):
-            while batch == BATCH_ROWS:
-                with transaction(self.database) as connection:
-                    batch = connection.execute(_DELETE_ATTEMPTS, (cutoff_ms, BATCH_ROWS)).rowcount
-                deleted += batch
+        while batch == BATCH_ROWS:
+            with self.transaction() as connection:
+                batch = connection.execute(_DELETE_ATTEMPTS, (cutoff_ms, BATCH_ROWS)).rowcount
+            deleted += batch
+        with self.transaction() as connection:
             # The mark rises only by a time that has stood for an hour.
-            mark_ms = value(self.database, "SELECT high_water_ms FROM clock")
+            mark_ms = value(connection, "SELECT high_water_ms FROM clock")
             now_ms = mark_ms if self._now_ms is None else self._now_ms
-            with transaction(self.database) as connection:
-                for statement in (_DELETE_CANARIES, _DELETE_EVENTS, _DELETE_THROTTLES):
-                    connection.execute(statement, (cutoff_ms,))
-                by_ms = cutoff_ms if now_ms is None else now_ms
-                connection.execute(_PURGE_WRONG_PINS, {"now": by_ms, **_WRONG_PINS_AGES})
+            for statement in (_DELETE_CANARIES, _DELETE_EVENTS, _DELETE_THROTTLES):
+                connection.execute(statement, (cutoff_ms,))
+            by_ms = cutoff_ms if now_ms is None else now_ms
+            connection.execute(_PURGE_WRONG_PINS, {"now": by_ms, **_WRONG_PINS_AGES})
         discard_set_aside(self.path.parent, cutoff if now_ms is None else from_ms(now_ms))
         return deleted
 

@@ -159,16 +159,6 @@ class MemoryVisits(VisitStore, VisitHistory):
             "UPDATE attempts SET verdict = 'refused', reason = 'fault' WHERE verdict IS NULL"
         )
 
-    def delete_before(self, cutoff: datetime) -> int:
-        """Delete what is older, or fail."""
-        self._fail_if_broken()
-        return super().delete_before(cutoff)
-
-    def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
-        """Return what is to go, or fail."""
-        self._fail_if_broken()
-        return super().traces_before(cutoff)
-
     def compact(self) -> tuple[int, int, int]:
         """Return `checkpoint`, or fail."""
         self._fail_if_broken()
