@@ -172,7 +172,7 @@ class DoorAnswers:
             "unlock": self._unlock,
             "selftest": self._self_test,
             "open": self._open_once,
-            "seal": self._seal,
+            "seal": lambda _question: asdict(self.stores.sealer.seal),
             TRUST_CLOCK: self._trust_clock,
             **sealing_answers(OwnNumbers(self.stores.sealer), self._rations, self.controller.log),
         }
@@ -224,7 +224,10 @@ class DoorAnswers:
         ]
 
     def _unlock(self, question: Question) -> Mapping[str, Any]:
-        key, by = _row_key(str(question.about.get("card", ""))), _by(question)
+        card, by = str(question.about.get("card", "")), _by(question)
+        if not ROW_KEY.fullmatch(card):
+            raise InputError("that is no row key; give 32 hex digits")
+        key = bytes.fromhex(card)
 
         def unlock() -> None:
             # A number has several readings, and only those with something to forget count.
@@ -262,21 +265,12 @@ class DoorAnswers:
         stores.answer(lambda: stores.visits.settle(now.astimezone(UTC), boot))
         return answer
 
-    def _seal(self, _question: Question) -> Mapping[str, Any]:
-        return asdict(self.stores.sealer.seal)
-
 
 def _by(question: Question) -> str:
     """Return who asks, for a log which nobody can take anything out of."""
     by = str(question.about.get("by", ""))
     refuse_text("account", by)
     return question.signed(by)
-
-
-def _row_key(card: str) -> bytes:
-    if not ROW_KEY.fullmatch(card):
-        raise InputError("that is no row key; give 32 hex digits")
-    return bytes.fromhex(card)
 
 
 def _connected(state: bool | None) -> str | None:

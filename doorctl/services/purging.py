@@ -149,7 +149,7 @@ class Purging:
                 whole=whole,
                 canaries=self._keys and self._keys[0],
                 earlier=self._pending,
-                remember=self._remember,
+                remember=partial(setattr, self, "_pending"),
             )
         finally:
             self.since_s = None
@@ -157,9 +157,6 @@ class Purging:
         if report.complete:
             self.purged_s = clock.monotonic_s()
         return report
-
-    def _remember(self, traces: frozenset[bytes]) -> None:
-        self._pending = traces
 
     def prove(self, report: PurgeReport) -> tuple[Proof, Path]:
         """Search, and keep the signed report. Takes seconds; not on the door log's thread.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,11 +14,12 @@ from doorctl.access.day import DayRules, Output, Override
 from doorctl.access.messages import PadRules, Rules
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.config.tables import Door as DoorRules
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.door.leaf import Entered
+from doorctl.door.pins import Levels
 from doorctl.doord.hours import AGAIN_TURNS
 from doorctl.doord.jobs import PinsTouched
-from tests.doord.doors import ALL_WIRED, RULES, SETTLED_S
 from tests.doord.fake_door import CARD, RIGHT_PIN, FakeDoor, key_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryBranch
@@ -30,7 +31,7 @@ TILL_TEN = Calendar(((ModeSpan(SELF, 480, 1320), ModeSpan(STAFFED_MODE, 1170, 12
 
 LIGHT = Output("light", OPEN)
 ALARM = Output("alarm", frozenset({Mode.CLOSED, Mode.LOCKDOWN}))
-EVENING_RULES = DayRules(warn_min=(15, 10, 5), no_entry_min=15, outputs=(LIGHT, ALARM))
+RULES = DayRules(warn_min=(15, 10, 5), no_entry_min=15, outputs=(LIGHT, ALARM))
 
 
 class Unreadable(MemoryBranch):
@@ -52,7 +53,7 @@ class House(FakeDoor):
 
     calendar: Calendar = TILL_TEN
     branch: Unreadable = field(default_factory=Unreadable)
-    day_rules: DayRules = EVENING_RULES
+    day_rules: DayRules = RULES
     outputs: FakeOutputs | None = field(default_factory=lambda: FakeOutputs(["light", "alarm"]))
 
     def begin(self) -> None:
@@ -351,8 +352,8 @@ def test_a_door_that_stands_free_is_locked_as_soon_as_the_hours_are_read() -> No
 @pytest.mark.parametrize("mode", [Mode.LOCKDOWN, Mode.CLOSED, Mode.SELF_SERVICE])
 def test_a_grant_that_waits_for_the_other_door_lapses_with_the_mode(mode: Mode) -> None:
     """Only another mode that lets people in leaves it waiting."""
-    inputs = FakeInputs(standing=replace(ALL_WIRED, other_door_open=True))
-    door = FakeDoor(inputs=inputs, door_rules=RULES)
+    inputs = FakeInputs(standing=Levels(other_door_open=True))
+    door = FakeDoor(inputs=inputs, door_rules=DoorRules(interlock_wait_s=8.0))
     door.doorway.begin()
     assert door.visit(CARD, RIGHT_PIN) == "ok"
     set_mode(door, mode)
@@ -360,7 +361,7 @@ def test_a_grant_that_waits_for_the_other_door_lapses_with_the_mode(mode: Mode) 
     door.work()
     inputs.become(other_door_open=False)
     door.controller.handle(PinsTouched())
-    door.wait(SETTLED_S)
+    door.wait(0.2)
 
     assert door.relay.energised is (mode is Mode.SELF_SERVICE)
 
