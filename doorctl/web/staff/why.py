@@ -321,7 +321,7 @@ async def _shown(
         "attempt": form.text("attempt") or request.query("attempt"),
         "codes": CODE_HELP,
         "silent": False,
-        "reasons": REASONS,
+        "reasons": [(key, request.words.say(text)) for key, text in REASONS.items()],
         "longest": SHORT_TEXT // 2,
     }
     return request.page("why.html", **(blank | context))

@@ -388,13 +388,13 @@ def test_a_page_that_was_sent_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 SENT_BY_GET = re.compile(r'<form method="get".*?</form>', re.DOTALL)
-NAMED = re.compile(r'\bname="(\w+)"|\b(?:field|choice)\("(\w+)"')
+NAMED = re.compile(r'\bname="(\w+)"|(?:field|choice|radio|tick)\("(\w+)"')
 
 CHOICE = re.compile(r'action="/language".*?name="next" value="([^"]*)"', re.DOTALL)
 
 HARMLESS = {
-    *("day", "month", "span", "from", "to", "since", "until", "around"),
-    *("outcome", "reason", "by", "action"),
+    *("day", "ends", "month", "span", "from", "to", "since", "until", "around"),
+    *("outcome", "reason", "by", "action", "sign_ins"),
     *("attempt", "before", "page", "preset"),
     *("account", "next", "done", "error", "state", "code"),
 }
