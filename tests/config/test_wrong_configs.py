@@ -343,6 +343,18 @@ alarms.email.to = ["vagt@randers.example"]
 ! alarms.email.sender: missing beside alarms.email.to; give it
 alarms.webhook.url = https://alarms.example
 ! alarms.webhook.secret_file: missing beside alarms.webhook.url; give it
+alarms.heartbeat.url = http://switch.example/0f3a
+! alarms.heartbeat.url: found "http://switch.example/0f3a", by which anybody on the way could go on
+  in the branch's name; give https://
+backup.destination = http://nas.example/
+! backup.destination: found "http://nas.example/", by which anybody on the way could take the
+  password; give https://
+backup.destination = ftp://nas.example/
+! backup.destination: found "ftp://nas.example/"; give a directory that begins with sftp:// or
+  https:// and ends with /, or "", such as "sftp://doorctl@backup.example/oest/"
+backup.destination = https://nas.example/no-slash
+! backup.destination: found "https://nas.example/no-slash"; give a directory that begins with
+  sftp:// or https:// and ends with /, or "", such as "sftp://doorctl@backup.example/oest/"
 lms.kind = fbs
 ! lms.url: missing beside lms.kind = "fbs"; give it
 ! lms.agency: missing beside lms.kind = "fbs"; give it

@@ -498,10 +498,3 @@ def test_what_refuses_a_put_is_told(card: Card) -> None:
         assert "HTTP status 507" in card.call("backup", ok=False).stderr
     made(card).unlink()
     assert "was not sent: no connection" in card.call("backup", ok=False).stderr
-
-
-def test_no_password_goes_in_the_clear(card: Card) -> None:
-    """Nor is an address taken that no program could use."""
-    for url in ("http://nas.example/", "ftp://nas.example/", "https://nas.example/no-slash"):
-        card.write_config(f'destination = "{url}"')
-        assert "backup.destination" in card.call("check-config", ok=False).stderr
