@@ -7,8 +7,8 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Reading, StretchedKey
-from doorctl.core.ports import Sealer
 from doorctl.door.strike import Strike, StrikeEvent, StrikeState, TimePassed
 from doorctl.doord.self_test import (
     AT_LEAST_EVERY,
@@ -87,66 +86,59 @@ SEALER = ArgonSealer(InstallationKey(bytes(range(32))), memory_kib=8, iterations
 POLICY = Policy(minimum_age=14, max_cache_age=timedelta(hours=72))
 
 
-@dataclass
+ROWS = (SealedRow(key_of(OTHER_CARD), resident(OTHER_CARD)),)
+PUSH = ROWS, START - timedelta(hours=5), 14
+"""The rows of a push, when it came, and the age limit that they are for."""
+
+
+def pushed(*, hours_ago: float) -> tuple[Sequence[SealedRow], datetime, int]:
+    """Return the same push at another time."""
+    return ROWS, START - timedelta(hours=hours_ago), 14
+
+
 class Parts:
-    """What a house is made of; all is well with each at first."""
+    """A house in which all is well but for what is `given`, some of it as fields of `House`."""
 
-    policy: Policy = POLICY
-    pad: PadRules = field(default_factory=PadRules)
-    release_s: float = 5.0
-    clock: FakeClock = field(default_factory=FakeClock)
-    sealer: Sealer = SEALER
-    patrons: MemoryPatrons = field(default_factory=MemoryPatrons)
-    visits: MemoryVisits = field(default_factory=MemoryVisits)
-    disk: FakeDisk = field(default_factory=FakeDisk)
-    hours: Calendar | StoreError | None = OPEN_ALL_WEEK
-    lines: Mapping[str, bool] | None = field(
-        default_factory=lambda: {"reader": True, "keypad": True}
-    )
-    purged_s: float | None = 1000.0
-    relay_risks: tuple[str, ...] = ()
-    reader: CardReader = field(default_factory=lambda: CardReader(carries_keys=False))
-    applied_at: datetime | None = START - timedelta(hours=5)
-    minimum_age: int = 14
-    rows: tuple[SealedRow, ...] = field(
-        default_factory=lambda: (SealedRow(key_of(OTHER_CARD), resident(OTHER_CARD)),)
-    )
-    pushed: bool = True
-    attempt: Callable[[Attempt, Event, Now, Rules], Step] = after
-    strike: Callable[[Strike, StrikeEvent], Strike] = Strike.after
+    def __init__(
+        self,
+        *,
+        policy: Policy = POLICY,
+        clock: FakeClock | None = None,
+        hours: Calendar | StoreError | None = OPEN_ALL_WEEK,
+        push: tuple[Sequence[SealedRow], datetime | None, int] | None = PUSH,
+        **given: Any,
+    ) -> None:
+        clock, pad = clock or FakeClock(), given.pop("pad", PadRules())
+        self.patrons, self.visits = MemoryPatrons(), MemoryVisits()
+        if push is not None:
+            hold(self.patrons, *push)
 
-    def calendar(self) -> Calendar | None:
-        """Read the hours, or fail to."""
-        if isinstance(self.hours, StoreError):
-            raise self.hours
-        return self.hours
+        def calendar() -> Calendar | None:
+            if isinstance(hours, StoreError):
+                raise hours
+            return hours
 
-    def house(self) -> House:
-        """Build it, with a push that came a while ago."""
-        if self.pushed:
-            hold(self.patrons, self.rows, self.applied_at, self.minimum_age)
-        return House(
-            rules=Rules(self.policy, self.pad, ask_s=2.5),
-            release_s=self.release_s,
-            moment=self.clock.moment(),
-            now_s=self.clock.monotonic_s(),
-            boot=self.clock.boot_time(),
-            sealer=self.sealer,
+        well: dict[str, Any] = {
+            "release_s": 5.0,
+            "sealer": SEALER,
+            "disk": FakeDisk(),
+            "lines": {"reader": True, "keypad": True},
+            "purged_s": 1000.0,
+        }
+        self.house = House(
+            rules=Rules(policy, pad, ask_s=2.5),
+            moment=clock.moment(),
+            now_s=clock.monotonic_s(),
+            boot=clock.boot_time(),
             patrons=self.patrons,
-            disk=self.disk,
-            calendar=self.calendar,
+            calendar=calendar,
             visits=self.visits,
-            lines=self.lines,
-            purged_s=self.purged_s,
-            relay_risks=self.relay_risks,
-            reader=lambda: self.reader,
-            attempt=self.attempt,
-            strike=self.strike,
+            **{**well, **given},
         )
 
     def run(self) -> dict[str, Finding]:
         """Test it, and return what was found by name."""
-        return {finding.check: finding for finding in run(self.house())}
+        return {finding.check: finding for finding in run(self.house)}
 
     def failing(self) -> list[str]:
         """Test it, and return the names of what fails."""
@@ -204,17 +196,16 @@ def late(strike: Strike, event: StrikeEvent) -> Strike:
 
 def broken_patrons() -> Parts:
     """Return a house whose cache fails after its push."""
-    parts = Parts(patrons=MemoryPatrons())
-    parts.house()
-    parts.pushed, parts.patrons.broken = False, True
+    parts = Parts()
+    parts.patrons.broken = True
     return parts
 
 
 def broken_visits() -> Parts:
     """Return a house whose door log can't be written."""
-    visits = MemoryVisits()
-    visits.broken = True
-    return Parts(visits=visits)
+    parts = Parts()
+    parts.visits.broken = True
+    return parts
 
 
 def known_until(day: date) -> Calendar:
@@ -229,7 +220,7 @@ TODAY = FakeClock().moment().local.date()
 FAULTS: dict[str, tuple[str, Callable[[], Parts]]] = {
     "the parser reads no health card": (
         "card",
-        lambda: Parts(reader=DeafReader(carries_keys=False)),
+        lambda: Parts(reader=lambda: DeafReader(carries_keys=False)),
     ),
     "the sealer is fickle": ("seal", lambda: Parts(sealer=FickleSealer())),
     "there is no time to type": ("right_pin", lambda: Parts(pad=PadRules(digit_timeout_s=0.0))),
@@ -253,34 +244,28 @@ FAULTS: dict[str, tuple[str, Callable[[], Parts]]] = {
     "the reader is lost": ("reader", lambda: Parts(lines={"reader": False, "keypad": True})),
     "the keypad is lost": ("keypad", lambda: Parts(lines={"reader": True, "keypad": False})),
     "the cache can't be read": ("register", broken_patrons),
-    "no push ever came": ("register_filled", lambda: Parts(pushed=False)),
-    "an empty push came": ("register_filled", lambda: Parts(rows=())),
-    "the push is 4 days old": (
-        "register_age",
-        lambda: Parts(applied_at=START - timedelta(hours=96)),
-    ),
+    "no push ever came": ("register_filled", lambda: Parts(push=None)),
+    "an empty push came": ("register_filled", lambda: Parts(push=((), START, 14))),
+    "the push is 4 days old": ("register_age", lambda: Parts(push=pushed(hours_ago=96))),
     "the push will be too old when patrons come": (
         "register_age",
-        lambda: Parts(applied_at=START - timedelta(hours=71, minutes=30)),
+        lambda: Parts(push=pushed(hours_ago=71.5)),
     ),
     "the push will be too old before the evening": (
         "register_age",
-        lambda: Parts(applied_at=START - timedelta(hours=70)),
+        lambda: Parts(push=pushed(hours_ago=70)),
     ),
     "the push will be too old in a house that never closes": (
         "register_age",
-        lambda: Parts(applied_at=START - timedelta(hours=49), hours=Calendar()),
+        lambda: Parts(push=pushed(hours_ago=49), hours=Calendar()),
     ),
-    "nobody knows how old the push is": ("register_age", lambda: Parts(applied_at=None)),
-    "the push is from the future": (
-        "register_age",
-        lambda: Parts(applied_at=START + timedelta(days=9)),
-    ),
-    "rows were made for no age limit": ("register_limit", lambda: Parts(minimum_age=0)),
-    "rows were made for a higher age limit": ("register_limit", lambda: Parts(minimum_age=18)),
+    "nobody knows how old the push is": ("register_age", lambda: Parts(push=(ROWS, None, 14))),
+    "the push is from the future": ("register_age", lambda: Parts(push=pushed(hours_ago=-9 * 24))),
+    "rows were made for no age limit": ("register_limit", lambda: Parts(push=(ROWS, START, 0))),
+    "rows were made for a higher limit": ("register_limit", lambda: Parts(push=(ROWS, START, 18))),
     "the register holds the self-test's card": (
         "register_stranger",
-        lambda: Parts(rows=(SealedRow(row_key(SEALER.stretch(CARD)), Patron("1")),)),
+        lambda: Parts(push=((SealedRow(row_key(SEALER.stretch(CARD)), Patron("1")),), START, 14)),
     ),
     "nobody vouches for the clock": ("clock", lambda: Parts(clock=FakeClock(vouched=False))),
     "the calendar is missing": ("hours", lambda: Parts(hours=None)),
@@ -338,7 +323,7 @@ def test_a_register_that_lasts_is_no_fault(
     the morning, and let nobody in from that noon.
     """
     policy = with_policy(max_cache_age=timedelta(hours=limit_h))
-    found = Parts(policy=policy, applied_at=START - timedelta(hours=age_h), hours=hours).run()
+    found = Parts(policy=policy, push=pushed(hours_ago=age_h), hours=hours).run()
 
     assert found["register_age"].ok
 
@@ -393,8 +378,7 @@ def test_what_does_not_concern_this_door_is_left_out(left_out: set[str], parts: 
 @pytest.mark.parametrize("blocks", [frozenset("U"), frozenset()])
 def test_it_works_by_every_branchs_rules(length: int, blocks: frozenset[str]) -> None:
     """Longer PINs, and blocks that are only known as "other reason"."""
-    parts = Parts(policy=with_policy(deny_blocks=blocks))
-    parts.pad = replace(parts.pad, pin_length=length)
+    parts = Parts(policy=with_policy(deny_blocks=blocks), pad=PadRules(pin_length=length))
 
     assert parts.failing() == []
 
@@ -467,7 +451,7 @@ def test_the_synthetic_patron_is_not_born_yet() -> None:
 def test_no_finding_identifies_anybody(fault: str) -> None:
     """Neither the patron's number nor a PIN, a row key or a real patron's reference."""
     parts = FAULTS[fault][1]() if fault else Parts()
-    said = repr(run(parts.house()))
+    said = repr(run(parts.house))
 
     key = row_key(SEALER.stretch(CARD)).hex()
     for secret in (NUMBER, "4711", "5822", key[:8], "0101701234", "3000001234"):
@@ -476,12 +460,12 @@ def test_no_finding_identifies_anybody(fault: str) -> None:
 
 def test_an_answer_on_the_control_socket_comes_back_as_it_was() -> None:
     """Through JSON, findings and all."""
-    found = run(Parts(lines=None).house())
+    found = run(Parts(lines=None).house)
     answer = json.loads(json.dumps(as_answer(found)))
 
     assert from_answer(answer) == found
     assert answer["ok"] is all_well(found) is False
-    assert all_well(run(Parts().house()))
+    assert all_well(run(Parts().house))
 
 
 def test_the_table_is_in_order_and_names_each_once() -> None:
