@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from doorctl.cli.hours import calendar
 from doorctl.cli.processes import check_config, init
@@ -30,11 +31,16 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
     return both
 
 
+def checked(*words: object, sets: Iterable[str] = ()) -> Result:
+    """Run `check-config`, with `--set` before each of some."""
+    options = (word for one in sets for word in ("--set", one))
+    return CliRunner().invoke(check_config, [*map(str, words), *options])
+
+
 def told(web: Path, door: Path) -> list[str]:
     """Return what is said of the two on stderr; the file itself is good."""
     places = (f"storage.directory={web}", f"storage.door_directory={door}")
-    options = [word for place in places for word in ("--set", place)]
-    done = CliRunner().invoke(check_config, [str(shipped("demo.toml")), *options])
+    done = checked(shipped("demo.toml"), sets=places)
     assert done.exit_code == 0, done.output
     return done.stderr.splitlines()
 
@@ -53,14 +59,9 @@ def test_what_is_not_there_yet_is_made_by_systemd(tmp_path: Path) -> None:
 
 def test_a_sender_that_tells_nobody_is_told() -> None:
     """The example's addresses are empty; with one, nothing is said."""
-    sender = str(Path(__file__).parents[2] / "config" / "sync.toml")
+    sender = shipped("sync.toml")
     hook = ("alarms.webhook.url=https://vagt.example/hook", "alarms.webhook.secret_file=hook.key")
-    silent, heard = (
-        CliRunner().invoke(
-            check_config, [sender, *(word for one in sets for word in ("--set", one))]
-        )
-        for sets in ((), hook)
-    )
+    silent, heard = checked(sender), checked(sender, sets=hook)
 
     assert (silent.exit_code, heard.exit_code) == (0, 0)
     assert "[alarms]: none is set, so nobody hears when exports stop" in silent.stderr
@@ -76,15 +77,13 @@ def test_a_branch_without_a_usual_week_is_told(tmp_path: Path) -> None:
     places += [f"secrets.installation_key_file={tmp_path}/the.key", "control.socket=none.sock"]
     options = [word for place in places for word in ("--set", place)]
     by_staff = [*options, "--set", "hours.source=staff"]
-    fresh = CliRunner().invoke(check_config, [file, *by_staff])
+    fresh = checked(file, *by_staff)
     assert CliRunner().invoke(init, ["--config", file, *options]).exit_code == 0
 
-    silent, warned = (
-        CliRunner().invoke(check_config, [file, *words]) for words in (options, by_staff)
-    )
+    silent, warned = checked(file, *options), checked(file, *by_staff)
     command = warned.stderr.partition("doorctl calendar ")[2].split()
     changed = CliRunner().invoke(calendar, [*command, "--config", file, *by_staff])
-    again = CliRunner().invoke(check_config, [file, *by_staff])
+    again = checked(file, *by_staff)
 
     assert "no usual week is set, so the door is closed" in warned.stderr
     assert changed.exit_code == 0, changed.output
@@ -130,7 +129,7 @@ def test_hours_that_are_past_are_told_here_alone(tmp_path: Path) -> None:
     listed = "".join(f"[[hours.exceptions]]\ndate = {date}\n" for date in dates)
     path.write_text(f'{RIGHT}[hours]\nmonday = ["08:00-20:00"]\n{listed}', encoding="utf-8")
 
-    done = CliRunner().invoke(check_config, [str(path), "--set", f"storage.directory={tmp_path}"])
+    done = checked(path, sets=[f"storage.directory={tmp_path}"])
 
     assert isinstance(done.exception, ConfigError)
     assert [problem.where for problem in done.exception.problems] == [
@@ -144,8 +143,7 @@ def test_a_script_reads_what_is_wrong_or_good(tmp_path: Path) -> None:
     """As JSON on stdout alone: every problem with its place, or the branch; the same exit codes."""
     path = tmp_path / "doorctl.toml"
     path.write_text(RIGHT.replace("[door]", "[dor]") + "[visits]\nretention_days = 31\n", "utf-8")
-    wrong = CliRunner().invoke(check_config, [str(path), "--json"])
-    right = CliRunner().invoke(check_config, [str(shipped("demo.toml")), "--json"])
+    wrong, right = checked(path, "--json"), checked(shipped("demo.toml"), "--json")
 
     assert (wrong.exit_code, wrong.stderr, right.exit_code, right.stderr) == (1, "", 0, "")
     told, good = json.loads(wrong.stdout), json.loads(right.stdout)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from doorctl.access import attempt
 from doorctl.access.panel import CODES
@@ -44,30 +45,10 @@ DOCUMENTS = (
 )
 
 
-def attempt_states() -> str:
-    """Draw an attempt's phases; what changes nothing is left out."""
+def states(table: Mapping[tuple[Any, type], Any]) -> str:
+    """Draw the states of a table of transitions; what changes nothing is left out."""
     return _diagram(
-        (phase, event, to)
-        for (phase, event), transition in attempt.TRANSITIONS.items()
-        for to in transition.to
-    )
-
-
-def strike_states() -> str:
-    """Draw the strike's states."""
-    return _diagram(
-        (state, event, to)
-        for (state, event), transition in strike.TRANSITIONS.items()
-        for to in transition.to
-    )
-
-
-def leaf_states() -> str:
-    """Draw the leaf's states."""
-    return _diagram(
-        (state, event, to)
-        for (state, event), transition in leaf.TRANSITIONS.items()
-        for to in transition.to
+        (state, event, to) for (state, event), transition in table.items() for to in transition.to
     )
 
 
@@ -179,9 +160,9 @@ def _first_line(file: Path) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "attempt": attempt_states,
-    "strike": strike_states,
-    "leaf": leaf_states,
+    "attempt": partial(states, attempt.TRANSITIONS),
+    "strike": partial(states, strike.TRANSITIONS),
+    "leaf": partial(states, leaf.TRANSITIONS),
     "reasons": reasons,
     "checks": checks,
     "throttle": throttle,

@@ -29,9 +29,8 @@ from tests.e2e.people import ALSO_ENTITLED, DEBTOR, ENTITLED, STOLEN
 from tests.fakes.waiting import until
 
 
-def test_nobody_reads_stdout(doors: Doors) -> None:
+def test_nobody_reads_stdout(door: Door) -> None:
     """A journal that has stopped reading does not stop the door: it lets in and locks again."""
-    door = doors.made()
     door.reader.put_in()
     door.keypad.put_in()
     process = subprocess.Popen(door.command("run"), stdout=subprocess.PIPE)
@@ -226,12 +225,11 @@ def test_wrong_card_on_the_control_socket(doors: Doors) -> None:
     door.let_in(ENTITLED)
 
 
-def test_impossible_high_water(doors: Doors) -> None:
+def test_impossible_high_water(door: Door) -> None:
     """A stored time that no calendar has does not keep the door from starting.
 
     Bug (end-to-end test): a stored time beyond the calendar kept the door from starting.
     """
-    door = doors.made()
     door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", 2**62)
 
     listed = door.call("visits", "list")
@@ -241,13 +239,12 @@ def test_impossible_high_water(doors: Doors) -> None:
     door.let_in(ENTITLED)
 
 
-def test_a_newer_door_log(doors: Doors) -> None:
+def test_a_newer_door_log(door: Door) -> None:
     """It keeps no entitled patron out and gets no byte; the alarm and both commands name it.
 
     Bug (outside look): `selftest` with the door down called a house well whose door log a newer
     doorctl had laid out.
     """
-    door = doors.made()
     log = door.directory / "visits.db"
     done = "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
     door.change(f"{done} VALUES ('visits', 'later', '')")
@@ -277,9 +274,8 @@ def layout_of(path: Path) -> int:
 
 
 @pytest.mark.parametrize("name", ["patrons.db", "branch.db"])
-def test_a_foreign_file_that_stands_there_for_a_moment(doors: Doors, name: str) -> None:
+def test_a_foreign_file_that_stands_there_for_a_moment(door: Door, name: str) -> None:
     """A database that somebody is just putting back refuses nobody: it is asked once more."""
-    door = doors.made()
     assert door.call("bans", "add", STOLEN.number, "--reason", "lost").returncode == 0
     door.start()
     door.let_in(ENTITLED)

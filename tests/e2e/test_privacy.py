@@ -44,9 +44,8 @@ def listed(door: Door) -> list[int]:
     return [visit["attempt"] for visit in told(door, "visits", "list")]
 
 
-def test_purge_command_in_words(doors: Doors) -> None:
+def test_purge_command_in_words(door: Door) -> None:
     """Without ``--json`` it is one sentence, and a second purge finds nothing to do."""
-    door = doors.made()
     put_visit(door, 1, timedelta(days=31))
 
     said = [door.call("purge").stdout for _ in range(2)]
@@ -76,9 +75,8 @@ def proved(door: Door) -> dict[str, Any]:
     return report
 
 
-def test_purge_is_proved(doors: Doors) -> None:
+def test_purge_is_proved(door: Door) -> None:
     """`purge --prove` reads the files' bytes and keeps a signed report."""
-    door = doors.made()
     door.start()
     until(lambda: door.said("purge"))
     put_visit(door, 1, timedelta(days=31))
@@ -96,9 +94,8 @@ def test_purge_is_proved(doors: Doors) -> None:
     assert "The signature is right" in told.stdout
 
 
-def test_a_reader_in_the_way_is_told_and_made_up_for(doors: Doors) -> None:
+def test_a_reader_in_the_way_is_told_and_made_up_for(door: Door) -> None:
     """Nothing is proved while somebody reads the old rows; the next proof covers them as well."""
-    door = doors.made()
     door.start()
     until(lambda: door.said("purge"))
     put_visit(door, 1, timedelta(days=31))
@@ -117,9 +114,8 @@ def test_a_reader_in_the_way_is_told_and_made_up_for(doors: Doors) -> None:
     assert traced(door) == []
 
 
-def test_a_proof_of_residue_fails(doors: Doors) -> None:
+def test_a_proof_of_residue_fails(door: Door) -> None:
     """A copy of an expired row key in a file that SQLite left makes it exit 1, and says so."""
-    door = doors.made()
     put_visit(door, 1, timedelta(days=31))
     (door.directory / "etilqs_0123456789").write_bytes(b"x" + TRACE)
 
@@ -131,9 +127,8 @@ def test_a_proof_of_residue_fails(doors: Doors) -> None:
     assert "not proved" in door.call("purge", "--verify", report["file"]).stderr
 
 
-def test_each_purge_of_the_door_leaves_a_report(doors: Doors) -> None:
+def test_each_purge_of_the_door_leaves_a_report(door: Door) -> None:
     """Nobody has to ask: the one at the start does, and its signature is right."""
-    door = doors.made()
     put_visit(door, 1, timedelta(days=31))
     door.start()
 
@@ -158,9 +153,8 @@ def hold_a_day(door: Door, age_days: int, hold_days: int = 60) -> None:
     said(door, "hold", "add", *window, "--case", "2026-117", "--reason", "a broken window")
 
 
-def test_a_hold_outlives_the_retention(doors: Doors) -> None:
+def test_a_hold_outlives_the_retention(door: Door) -> None:
     """Its visits survive the purge, are in no list but `hold show`, and go once it is lifted."""
-    door = doors.made()
     put_visit(door, 1, timedelta(days=20))
     door.start()
     until(lambda: door.said("purge"))
@@ -246,9 +240,7 @@ def test_who_is_erased_while_at_the_door_is_on_record_as_nobody(doors: Doors, pi
     assert [path.name for path in files if key in path.read_bytes()] == []
 
 
-def test_nothing_typed_is_repeated(doors: Doors) -> None:
+def test_nothing_typed_is_repeated(door: Door) -> None:
     """Neither a number nor whose it is stands in what is refused."""
-    door = doors.made()
-
     assert "not restricted" in refusal(door, "subject", "unrestrict", STRANGER.number)
     assert STRANGER.number not in refusal(door, "subject", "unrestrict", STRANGER.number)
