@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from doorctl.cli.hours import calendar
+from doorctl.cli.hours import calendar, mode
 from doorctl.cli.processes import check_config, init
 from doorctl.config import load
 from doorctl.core.errors import ConfigError
@@ -82,10 +82,12 @@ def test_a_branch_without_a_usual_week_is_told(tmp_path: Path) -> None:
 
     silent, warned = checked(file, *options), checked(file, *by_staff)
     command = warned.stderr.partition("doorctl calendar ")[2].split()
+    shown = CliRunner().invoke(mode, ["--config", file, *by_staff])
     changed = CliRunner().invoke(calendar, [*command, "--config", file, *by_staff])
     again = checked(file, *by_staff)
 
     assert "no usual week is set, so the door is closed" in warned.stderr
+    assert "No usual week is set" in shown.output
     assert changed.exit_code == 0, changed.output
     assert "week" not in fresh.stderr + silent.stderr + again.stderr
 

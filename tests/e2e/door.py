@@ -8,7 +8,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -17,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar, cast
 
-from doorctl.access.patron import KEY_BYTES
 from doorctl.demo import tether
 from doorctl.demo.door import LIMIT_S, Line, Stage
 from tests.e2e.commands import Forking
@@ -334,41 +332,6 @@ class Door(Staged):
         """Return a database's whole content as text."""
         with closing(sqlite3.connect(self.directory / database)) as connection:
             return "\n".join(connection.iterdump())
-
-
-def looked_at(directory: Path, run: Callable[[], object]) -> tuple[set[str], list[str]]:
-    """Open each database and key over and over while something runs.
-
-    Returns:
-        Which were seen, and what of them was not whole.
-    """
-    seen: set[str] = set()
-    halves: list[str] = []
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.is_set():
-            for path in (*directory.glob("*.db"), *directory.glob("*.key")):
-                seen.add(path.name)
-                if not _is_whole(path):
-                    halves.append(path.name)
-
-    onlooker = threading.Thread(target=look)
-    onlooker.start()
-    try:
-        run()
-    finally:
-        over.set()
-        onlooker.join()
-    return seen, halves
-
-
-def _is_whole(path: Path) -> bool:
-    if path.suffix == ".key":
-        return len(path.read_bytes()) == KEY_BYTES
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        # What doorctl has laid out is numbered.
-        return bool(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 LEASH = ("setpriv", "--pdeathsig", "KILL")

@@ -20,12 +20,11 @@ from pathlib import Path
 import pytest
 
 from doorctl.config.tables import DEEDS
-from tests.e2e.door import Door, refusal, said, web
-from tests.e2e.hours import CLOSED, SELF_SERVICE, in_s
+from tests.e2e.door import Door, refusal, said
+from tests.e2e.hours import CLOSED, in_s
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, NOT_RESIDENT, Person
 from tests.fakes.another_user import NOBODY, ask_as
 from tests.fakes.waiting import until
-from tests.sources.http_server import free_port
 
 
 def set_mode(door: Door, mode: str) -> None:
@@ -155,24 +154,6 @@ def test_bans_and_hours_that_are_lost(
     if not runs:
         assert modes(door)[0] == ("closed", "unknown_calendar")
         assert "calendar_unknown_cleared" in door.alarms()
-
-
-def test_a_week_that_staff_set_reaches_the_door(door: Door) -> None:
-    """Without one nobody comes in by self-service, whatever the file says; then its hours count."""
-    door.configured(*SELF_SERVICE, "hours.source=staff").start()
-    until(lambda: "calendar_unknown" in door.alarms())
-    assert "No usual week is set" in said(door, "mode")
-    assert reason(door) == "closed"
-    with web([*door.command("web"), "--set", f"web.port={free_port()}"]):
-        said(door, "calendar", "week", "mon", "--self-service", "0-24")
-        door.wait_for("mode", state="self_service", cause="schedule")
-        assert reason(door) == "ok"
-        door.skip()
-        said(door, "calendar", "week", "mon,tue,wed,thu,fri,sat,sun")
-        door.wait_for("mode", state="closed", cause="schedule")
-
-    assert reason(door) == "closed"
-    assert "calendar_unknown_cleared" in door.alarms()
 
 
 def test_outputs_follow_the_mode(door: Door) -> None:

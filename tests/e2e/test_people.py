@@ -43,22 +43,6 @@ def test_a_code_that_is_typed_opens_without_a_card(door: Door) -> None:
     assert door.levels() == [1, 0]
 
 
-def test_companions_are_told_by_one_key(doors: Doors) -> None:
-    """After the door has opened; the strike stays for them, and no key tells more than may come."""
-    door = doors.made(*WIRED, "policy.companions_max=3", "door.release_s=3")
-    door.start()
-    attempt = door.visit(ENTITLED)["attempt"]
-    door.press("72")
-
-    line = door.wait_for("companions")
-    assert (line["attempt"], line["count"]) == (attempt, 2)
-    door.press("3")
-    door.wait_for("door", state="locked")
-    assert len(door.said("companions")) == 1
-    assert door.levels() == [1, 0]
-    assert door.drives(door.pid, CONTACT) == []
-
-
 def pins_of(door: Door) -> list[tuple[str, int]]:
     """Return what lamps and relay did, in order."""
     pins = ("GPIO17", "GPIO23", "GPIO24")

@@ -149,28 +149,10 @@ def test_the_card_is_thrown_away_and_the_door_comes_back(card: Card, tmp_path: P
     rows = [json.loads(line) for line in card.feed.read_text().splitlines()]
     feed = tmp_path / "feed.ndjson"
     feed.write_text("".join(json.dumps(r) + "\n" for r in (*rows, BANNED.feed_row(9876))))
-    card.call(
-        "passes",
-        "add",
-        "3000005555",
-        "--as",
-        "card",
-        "--kind",
-        "cleaner",
-        "--to",
-        f"{TODAY + timedelta(days=90)}",
-        "--label",
-        "rengøring",
-    )
-    card.call(
-        "staff",
-        "add",
-        "anna",
-        "--role",
-        "manager",
-        "--password-stdin",
-        stdin="correct horse battery staple\n",
-    )
+    issue = ("passes", "add", "3000005555", "--as", "card", "--kind", "cleaner")
+    card.call(*issue, "--to", f"{TODAY + timedelta(days=90)}", "--label", "rengøring")
+    add = ("staff", "add", "anna", "--role", "manager", "--password-stdin")
+    card.call(*add, stdin="correct horse battery staple\n")
     os.utime(card.etc / "the.key", (1.7e9, 1.7e9))
     file = card.backup()
     sealed = file.read_bytes()

@@ -8,12 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.door import looked_at, redirected
+from tests.e2e.door import redirected
 from tests.e2e.sender import Sender, patron
 from tests.web.branch import Branch
 from tests.web.certificates import Authority
@@ -51,14 +50,6 @@ def held(branch: Branch) -> tuple[int, set[str]]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         (epoch,) = database.execute("SELECT epoch FROM cache").fetchone()
         return epoch, {ref for (ref,) in database.execute("SELECT patron_ref FROM patrons")}
-
-
-def test_no_half_made_file_is_ever_seen(sender: Sender) -> None:
-    """Not by whoever looks all the time, beside a sender's first push."""
-    sender.export("01-full.ndjson", *map(patron, (1, 2, 3)))
-    push = partial(sender.push, "--approved-by", "B. Hansen")
-
-    assert looked_at(sender.directory / "state", push) == ({"outbox.db"}, [])
 
 
 def test_a_day_of_a_sender(sender: Sender, branch: Branch) -> None:
