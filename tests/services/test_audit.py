@@ -1,15 +1,22 @@
-"""At whom a look was, and how long its record is shown."""
+"""What looks and purges leave on record, and for how long.
+
+Bug (attack review): a purge on a full disk was proved without a search; an export left out what a
+hold keeps.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from doorctl.access.messages import Opened
 from doorctl.config import Config
-from doorctl.core.errors import DoorctlError, InputError, StoreError
-from doorctl.core.moments import ClockState, Moment
+from doorctl.core.errors import DoorctlError, InputError, KeyFileError, StoreError
+from doorctl.core.moments import ClockState, Moment, Stamped
 from doorctl.privacy.audit import KEPT, Action, Deed
 from doorctl.privacy.retention import Hold
 from doorctl.rpc.control import ControlServer, Question
@@ -17,10 +24,12 @@ from doorctl.services import branch as audit
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.cards import unlock
-from doorctl.services.purging import add_hold, lift_hold
+from doorctl.services.purging import Purging, add_hold, lift_hold, purge_now
 from doorctl.services.support import status
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AuditTrail
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.memory_store import MemoryVisits
 from tests.services.branches import initialised
 from tests.store.samples import in_use_until, key_of
 
@@ -103,3 +112,47 @@ def test_what_the_door_does_not_do_is_on_record_as_such(
     assert (unlocking.action, unlocked.action) == (Action.CARD_UNLOCKED, Action.CARD_UNLOCKED)
     assert (bool(unlocking.cards), unlocked.cards) == (True, ())
     assert unlocked.details == {"outcome": outcome}
+
+
+KEY = bytes(range(16))
+
+
+class FullDisk(MemoryVisits):
+    """A door log whose file can't be rewritten for a while."""
+
+    full = True
+
+    def compact(self) -> tuple[int, int, int]:
+        """Fail, or do as any other."""
+        if self.full:
+            raise StoreError("the disk is full")
+        return super().compact()
+
+
+def at_once(job: Callable[[], Any]) -> Any:
+    """Do a job on this thread."""
+    return job()
+
+
+def test_what_a_full_disk_kept_from_being_cleared_is_looked_for(config: Config) -> None:
+    """The next purge finds no row of it, and its proof must know what to look for."""
+    clock, visits = FakeClock(), FullDisk()
+    at = Stamped(START - timedelta(days=31), ClockState.TRUSTED, clock.boot_time())
+    visits.open_attempt(Opened(1, at, KEY, None))
+    purging = Purging(App(config, clock), visits, key=None, run=at_once)
+    with pytest.raises(StoreError):
+        purging.purge()
+
+    visits.full = False
+
+    assert KEY in purging.purge().traces
+
+
+def test_a_purge_needs_no_key_and_a_proof_does(config: Config) -> None:
+    """Where the key is out of reach old visits go all the same, and nothing is claimed."""
+    config.secrets.installation_key_file.unlink()
+
+    assert "clean" not in purge_now(App.of(config), proved=False)
+    with pytest.raises(KeyFileError):
+        purge_now(App.of(config), proved=True)
+    assert not (config.storage.directory / "purges").exists()

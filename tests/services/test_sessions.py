@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyotp
 import pytest
@@ -26,6 +29,7 @@ from doorctl.accounts.account import (
     new_token,
 )
 from doorctl.accounts.throttle import WAIT_AFTER_S
+from doorctl.config import Config
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, ClockState, Moment
@@ -48,7 +52,9 @@ from doorctl.services.accounts import (
 )
 from doorctl.services.accounts import factor_begun as begun
 from doorctl.services.accounts import factor_used as used_up
+from tests.e2e.door import COMMANDS
 from tests.fakes.accounts import MemoryThread, refused
+from tests.services.branches import initialised
 from tests.services.test_signing_in import CLAIMS, HERE, NEW, RIGHT, ROLES, WRONG, House
 
 BEGAN = BootTime("boot-1", 1_000_000)
@@ -432,3 +438,58 @@ def test_who_has_to_have_one_and_who_has(house: Enrolled) -> None:
     house.desk.clock.vouched = False
     house.desk.clock.reboot("boot-2")
     assert not must(strict.sign_in("kaj", RIGHT, HERE))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A branch."""
+    return initialised(tmp_path)
+
+
+def staff(config: Config, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run ``doorctl staff`` as root does."""
+    path = config.storage.directory / "doorctl.toml"
+    path.write_text(
+        f"""
+        [branch]
+        name = "Prøvebiblioteket"
+        id = "proeve"
+        [storage]
+        directory = "{config.storage.directory}"
+        [reader]
+        port = "/dev/null"
+        """,
+        encoding="utf-8",
+    )
+    return COMMANDS.run(["staff", *words, "--config", str(path)], stdin=stdin)
+
+
+def test_the_first_manager_comes_from_the_command_line(config: Config) -> None:
+    """A password by stdin, and never an argument; what is refused is one line and exit code 1."""
+    assert "no account" in staff(config, "list").stdout
+    short = staff(config, "add", "grethe", "--role", "manager", "--password-stdin", stdin="kort\n")
+    assert (short.returncode, short.stdout) == (1, "")
+    assert "at least 12" in short.stderr
+    silent = staff(config, "add", "grethe", "--role", "manager", stdin="hest batteri klamme\n")
+    assert "--password-stdin" in silent.stderr
+
+    words = ("add", "Grethe", "--role", "manager", "--shown", "Vagten", "--password-stdin")
+    added = staff(config, *words, stdin="hest batteri klamme\n")
+
+    assert (added.returncode, added.stderr) == (0, "")
+    assert "klamme" not in added.stdout
+    listed = json.loads(staff(config, "list", "--json").stdout)
+    assert listed == [
+        {
+            "name": "grethe",
+            "shown": "Vagten",
+            "role": "manager",
+            "disabled": False,
+            "must_change": False,
+            "origin": "local",
+            "second_factor": False,
+        }
+    ]
+    last = staff(config, "disable", "grethe")
+    assert (last.returncode, last.stderr.count("\n")) == (1, 1)
+    assert "last local" in last.stderr
