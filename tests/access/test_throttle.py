@@ -331,12 +331,6 @@ def test_a_reboot_gives_nothing_away() -> None:
     assert not codes_hold(throttle, at(HOUR_MS, boot=2))
 
 
-def test_nobody_has_failed_yet() -> None:
-    """A new file has no failures and nobody waits."""
-    assert codes_left(CardThrottle(), at(0)) == 0
-    assert not codes_hold(CardThrottle(), at(0))
-
-
 def test_the_key_is_as_long_as_any_other() -> None:
     """The door log takes it like a row key."""
     assert len(CODES_KEY) == ROW_KEY_BYTES
