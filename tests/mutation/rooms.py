@@ -107,6 +107,7 @@ ROOMS = (
             "tests/store/test_purge_bytes.py",
             "tests/store/test_visits*.py",
             "tests/privacy/test_retention*.py",
+            "tests/privacy/test_hold_and_proof.py",
         ),
         ("tests/store/test_purge_bytes.py::test_a_year_of_daily_purges_leaves_nothing_expired",),
     ),
