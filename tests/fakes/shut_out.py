@@ -36,15 +36,11 @@ class Week:
         self.noted: Noted = {}
         self._policy = policy
 
-    def judged(
-        self, before: Rows, after: Rows, at: datetime, passing: Rows | None = None
-    ) -> tuple[Changes, Noted]:
+    def judged(self, before: Rows, after: Rows, at: datetime) -> tuple[Changes, Noted]:
         """Return what a guard is told, and what is to be `noted` if the push is applied.
 
-        `before`: the register that is held; `after`: what the push leaves of it; `passing`: rows
-        that the push brings and removes in one, which counts as a loss.
+        `before`: the register that is held; `after`: what the push leaves of it.
         """
-        brought = passing or {}
         now = at.astimezone(UTC)
         soon = [now.date() + n * DAY for n in range(61)]
         days = soon[:8]
@@ -52,8 +48,7 @@ class Week:
         held = before.keys() | standing.keys()
         noted = {
             key: (now, old)
-            for rows in (brought, before)
-            for key, old in rows.items()
+            for key, old in before.items()
             if self._opens(old, days)
             and (
                 self._reasons(old, days, after.get(key), days)
@@ -73,8 +68,7 @@ class Week:
         counts = dict.fromkeys([*COUNTED.values(), "removed", "pins_lost", "pins_changed"], 0)
         for reason in (reason for reasons in lost.values() for reason in reasons):
             counts[reason] += 1
-        put = {**after, **brought}
-        pairs = [(old, put[key]) for key, old in before.items() if key in put]
+        pairs = [(old, after[key]) for key, old in before.items() if key in after]
         today = days[:1]
         let_in = sum(not self._opens(old, today) and self._opens(new, today) for old, new in pairs)
         grown = _crowd(after) - _crowd(before)

@@ -117,7 +117,6 @@ ROOMS = (
         (
             "tests/sync/test_guard.py",
             "tests/sync/test_receive.py",
-            "tests/sync/test_receive_model.py",
             "tests/sync/test_staging*.py",
             "tests/store/test_patrons*.py",
             "tests/store/test_subject.py",

@@ -180,7 +180,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_is_refused_changes_nothing(
     cache: Cache, terms: dict[str, Any], why: str, full: bool
 ) -> None:
-    """The file's dump is the very same text, number and digest too, and the next push is taken."""
+    """The file's dump is the very same text, number and digest too, and the next push is taken.
+
+    Bug (the model of pushes, another seed): the model itself did not know that changes for another
+    age limit are refused.
+    """
     cache.push(*_rows((1, "a"), (3, "c")), push=Push(7, DIGEST))
     before = list(cache.writer.database.iterdump())
     rows = terms["rows"]
