@@ -90,17 +90,19 @@ class SenderAgainstFeed(RuleBasedStateMachine):
 
     @rule(ref=REFS, cards=CARDS, pin=PINS, resident=st.booleans())
     def edit(self, ref: int, cards: list[int], pin: str | None, resident: bool) -> None:
-        """Put a patron into the feed, or change one; cards that are free may change hands."""
+        """Put a patron into the feed, or change one, and push; free cards may change hands."""
         taken = {
             each for other, row in self._feed.items() if other != ref for each in row.identifiers
         }
         numbers = [number for number in cards if card(number) not in taken]
         self._change(ref, patron(ref, *numbers, pin=pin, resident=resident))
+        self.push(full=False)
 
     @rule(ref=REFS)
     def leave(self, ref: int) -> None:
-        """Take a patron out of the feed."""
+        """Take a patron out of the feed, and push."""
         self._change(ref, None)
+        self.push(full=False)
 
     @rule(name=NAMES, away=st.booleans(), mute=st.booleans())
     def go(self, name: str, away: bool, mute: bool) -> None:
