@@ -61,7 +61,9 @@ from tests.store.samples import (
     reading,
 )
 
-ASK: dict[str, tuple[Callable[[Path], Any], Callable[[Any], object], object]] = {
+Reads = Callable[[Path], Any]
+Ask = Callable[[Any], object]
+ASK: dict[str, tuple[Reads, Ask, object]] = {
     "bans": (BranchRecords, lambda book: book.bans(key_of(1), "p-1"), ()),
     "pass": (BranchRecords, lambda book: book.passes_of(key_of(1)), ()),
     "calendar": (BranchRecords, BranchRecords.calendar, StoredCalendar()),
@@ -82,9 +84,7 @@ ASK: dict[str, tuple[Callable[[Path], Any], Callable[[Any], object], object]] = 
 
 
 @pytest.mark.parametrize(("reads", "ask", "none"), ASK.values(), ids=ASK)
-def test_a_fresh_branch_has_nobody(
-    tmp_path: Path, reads: Callable[[Path], Any], ask: Callable[[Any], object], none: object
-) -> None:
+def test_a_fresh_branch_has_nobody(tmp_path: Path, reads: Reads, ask: Ask, none: object) -> None:
     """Nothing is made by asking; one whose file was lost is no fresh one, for any reader."""
     path = tmp_path / "branch.db"
     with closing(reads(path)) as book:
@@ -118,7 +118,7 @@ def test_the_file_is_found_when_it_appears(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("reads", "ask", "_none"), ASK.values(), ids=ASK)
 def test_what_can_not_be_read_bans_nobody_and_admits_nobody(
-    tmp_path: Path, reads: Callable[[Path], Any], ask: Callable[[Any], object], _none: object
+    tmp_path: Path, reads: Reads, ask: Ask, _none: object
 ) -> None:
     """No file of ours, an empty one, a link that leads nowhere: each is an error, never "none".
 

@@ -61,6 +61,10 @@ def public(tmp_path: Path) -> Path:
     return tmp_path / "signing.pub.pem"
 
 
+Use = Callable[[Path], object]
+Make = Callable[[], bytes]
+
+
 def _create_pair(private: Path) -> None:
     create_signing_key(private, private.with_suffix(".pub.pem"))
 
@@ -102,7 +106,7 @@ def test_a_key_is_never_overwritten(path: Path) -> None:
 
 @pytest.mark.parametrize("create", [create_key, _create_pair], ids=["installation", "signing"])
 def test_a_key_that_cannot_be_written_is_the_technicians_to_solve(
-    tmp_path: Path, create: Callable[[Path], None]
+    tmp_path: Path, create: Use
 ) -> None:
     """A missing directory is told with the path and the system's reason, and nothing is left."""
     with pytest.raises(KeyFileError, match=r"nowhere/k.* can't be written: No such file"):
@@ -136,9 +140,7 @@ def test_a_file_of_roots_in_anothers_directory_can_be_added_to() -> None:
     [(read_key, "init"), (read_signing_key, "sync init"), (_read_public, "sync init")],
     ids=["installation", "signing", "public"],
 )
-def test_a_missing_key_names_the_command_that_makes_it(
-    path: Path, read: Callable[[Path], object], command: str
-) -> None:
+def test_a_missing_key_names_the_command_that_makes_it(path: Path, read: Use, command: str) -> None:
     """The technician is told what to run."""
     with pytest.raises(
         KeyFileError, match=rf"installation\.key is missing; run `doorctl {command}`"
@@ -153,7 +155,7 @@ def test_a_missing_key_names_the_command_that_makes_it(
     ids=["installation", "signing"],
 )
 def test_a_key_that_others_can_read_is_refused(
-    path: Path, create: Callable[[Path], None], read: Callable[[Path], object], mode: int
+    path: Path, create: Use, read: Use, mode: int
 ) -> None:
     """A key that leaked to the group or the world is not used; the text gives the cure."""
     create(path)
@@ -214,7 +216,7 @@ def test_a_key_of_another_length_is_refused_without_showing_it(path: Path, size:
     ids=["installation", "signing", "public"],
 )
 def test_what_is_no_regular_file_is_refused_at_once(
-    path: Path, read: Callable[[Path], object], of_a_pipe: str, of_a_directory: str
+    path: Path, read: Use, of_a_pipe: str, of_a_directory: str
 ) -> None:
     """A directory or a pipe that nobody writes does not hold up the start."""
     os.mkfifo(path, 0o600)
@@ -339,7 +341,7 @@ def _bare(content: bytes) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
-NO_KEY: dict[str, Callable[[], bytes]] = {
+NO_KEY: dict[str, Make] = {
     "empty": bytes,
     "raw": lambda: b"K" * 32,
     "binary": lambda: b"\xff" * 100,
@@ -356,9 +358,7 @@ NO_KEY: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("make", [*NO_KEY.values(), _public_pem], ids=[*NO_KEY, "public"])
-def test_what_is_no_signing_key_is_refused_without_showing_it(
-    private: Path, make: Callable[[], bytes]
-) -> None:
+def test_what_is_no_signing_key_is_refused_without_showing_it(private: Path, make: Make) -> None:
     """Each sort of wrong file gets the one sentence, and no byte of it is told."""
     private.touch(0o600)
     private.write_bytes(make())
@@ -375,7 +375,7 @@ def test_what_is_no_signing_key_is_refused_without_showing_it(
     [*NO_KEY.values(), lambda: _pem(Ed25519PrivateKey.generate())],
     ids=[*NO_KEY, "private"],
 )
-def test_what_is_no_public_key_is_refused(public: Path, make: Callable[[], bytes]) -> None:
+def test_what_is_no_public_key_is_refused(public: Path, make: Make) -> None:
     """Above all the private key, which has no business at a branch."""
     public.write_bytes(make())
 

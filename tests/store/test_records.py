@@ -40,22 +40,54 @@ LOOK = Deed(Action.PATRON_EXPLAINED, (key_of(1),), "a-marked-ref", "a marked rea
 LIST = Deed(Action.VISITS_LISTED, details={"visits": 12})
 
 
+def look_at(number: int) -> Deed:
+    """Return a look at a card."""
+    return Deed(Action.PATRON_EXPLAINED, (key_of(number),))
+
+
 def explain(trail: AuditTrail, erased: tuple[int, ...], moment: Moment = NOW) -> Head:
     """Say on the log which entries were erased, as an erasure does."""
     deed = Deed(Action.SUBJECT_ERASED, details=erased_numbers(erased))
     return trail.append(deed, "grethe", moment)
 
 
-@pytest.fixture
-def trail(writer: BranchRecordsWriter) -> AuditTrail:
-    """The audit log's writing side."""
-    return AuditTrail(writer)
-
-
 def verdict_on(path: Path, *anchors: Head) -> Verdict:
     """Check the chain in a file."""
     with closing(AuditRecords(path)) as records:
         return verify(records.links(), records.last_number(), anchors)
+
+
+@dataclass
+class Audit:
+    """An audit log's two sides, and the writer of the file in which it stands."""
+
+    branch: BranchRecordsWriter
+    reader: AuditRecords
+    writer: AuditTrail
+
+    @property
+    def path(self) -> Path:
+        """Where it stands."""
+        return self.branch.path
+
+    def add(self, *deeds: Deed, on: Moment = NOW) -> list[Head]:
+        """Put deeds on record."""
+        return [self.writer.append(deed, "grethe", on) for deed in deeds]
+
+    def verdict(self) -> Verdict:
+        """Check the chain."""
+        return verdict_on(self.path)
+
+    def numbers(self) -> list[int]:
+        """Return the numbers that were not erased."""
+        return [one.number for one in self.reader.entries()]
+
+
+@pytest.fixture
+def audit(path: Path, writer: BranchRecordsWriter) -> Iterator[Audit]:
+    """An audit log on which nothing stands."""
+    with closing(AuditRecords(path)) as reader:
+        yield Audit(writer, reader, AuditTrail(writer))
 
 
 def without_triggers(path: Path, *statements: str) -> None:
@@ -87,14 +119,11 @@ FORBIDDEN = (
 
 
 @pytest.mark.parametrize("statement", FORBIDDEN)
-def test_the_table_only_grows_and_is_only_erased(
-    path: Path, trail: AuditTrail, statement: str
-) -> None:
+def test_the_table_only_grows_and_is_only_erased(audit: Audit, statement: str) -> None:
     """A slip of ours is refused by the file itself, and nothing is changed."""
-    for deed in (LOOK, Deed(Action.PATRON_EXPLAINED, (key_of(2),)), LIST):
-        trail.append(deed, "grethe", NOW)
-    trail.erase_about([key_of(2)], None, NOW)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    audit.add(LOOK, look_at(2), LIST)
+    audit.writer.erase_about([key_of(2)], None, NOW)
+    with closing(sqlite3.connect(audit.path, isolation_level=None)) as other:
         before = list(other.iterdump())
         with pytest.raises(sqlite3.IntegrityError):
             other.execute(statement)
@@ -115,20 +144,17 @@ TAMPER = (
 
 
 @pytest.mark.parametrize("tamper", TAMPER)
-def test_tampering_with_the_file_is_found(
-    path: Path, writer: BranchRecordsWriter, tamper: str
-) -> None:
+def test_tampering_with_the_file_is_found(audit: Audit, tamper: str) -> None:
     """Though the triggers are gone: the number is named, be it in the middle or the last."""
-    for _ in range(3):
-        AuditTrail(writer).append(LOOK, "grethe", NOW)
-    writer.close()
+    audit.add(LOOK, LOOK, LOOK)
+    audit.branch.close()
     for number in (2, 3):
-        copy = path.with_name(f"copy-{number}.db")
-        shutil.copy(path, copy)
+        copy = audit.path.with_name(f"copy-{number}.db")
+        shutil.copy(audit.path, copy)
         without_triggers(copy, "DROP INDEX audit_by_time", tamper.format(number))
 
         assert verdict_on(copy).broken == number
-    assert verdict_on(path).broken is None
+    assert audit.verdict().broken is None
 
 
 STEPS = st.lists(
@@ -184,8 +210,7 @@ def look_for_ever(path: str) -> None:
     """Append again and again, telling each head once it is durable."""
     with closing(BranchRecordsWriter(Path(path))) as writer:
         for number in count():
-            deed = Deed(Action.PATRON_EXPLAINED, (key_of(number % 3),))
-            head = AuditTrail(writer).append(deed, "grethe", at(number))
+            head = AuditTrail(writer).append(look_at(number % 3), "grethe", at(number))
             sys.stdout.write(f"{head}\n")
             sys.stdout.flush()
 
@@ -210,13 +235,12 @@ def test_a_killed_writer_leaves_a_sound_chain_with_all_that_it_told(path: Path, 
     assert verdict_on(path, *heads).broken is None
 
 
-def test_a_write_that_is_cut_off_at_any_byte_leaves_a_sound_chain(
-    path: Path, writer: BranchRecordsWriter, trail: AuditTrail
-) -> None:
+def test_a_write_that_is_cut_off_at_any_byte_leaves_a_sound_chain(audit: Audit) -> None:
     """Of the file's -wal any beginning may be all that reached the card."""
+    path = audit.path
     # As where a reader keeps the file itself from being written.
-    writer.database.execute("PRAGMA wal_autocheckpoint=0")
-    heads = [EMPTY, *(trail.append(LOOK, "grethe", NOW) for _ in range(3))]
+    audit.branch.database.execute("PRAGMA wal_autocheckpoint=0")
+    heads = [EMPTY, *audit.add(LOOK, LOOK, LOOK)]
     wal = Path(f"{path}-wal").read_bytes()
     seen = set()
     for length in (*range(0, len(wal), 509), len(wal)):
@@ -234,38 +258,44 @@ def test_a_write_that_is_cut_off_at_any_byte_leaves_a_sound_chain(
     assert seen == {0, 1, 2, 3}
 
 
+FAILS = "CREATE TRIGGER fails BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'told to fail'); END"
+
+
 def test_a_change_and_its_entry_are_durable_together_or_not_at_all(
-    path: Path, writer: BranchRecordsWriter, trail: AuditTrail
+    audit: Audit, book: BranchRecords
 ) -> None:
-    """Where the log takes no entry, the ban that it would tell of is not kept either."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute(
-            "CREATE TRIGGER fails BEFORE INSERT ON audit "
-            "BEGIN SELECT RAISE(ABORT, 'told to fail'); END"
-        )
+    """Where the block raises, or the log takes no entry, the ban that it would tell of is not kept.
 
-        def ban() -> None:
-            with trail.together(NOW):
-                writer.ban(BAN, NOW, row_key=key_of(1), patron_ref=None)
-                trail.append(LOOK, "grethe", NOW)
+    No number is lost by it.
+    """
+    audit.add(LIST)
 
-        with pytest.raises(StoreError):
-            ban()
-        with closing(BranchRecords(path)) as book:
-            assert book.every_ban() == ()
-        other.execute("DROP TRIGGER fails")
+    def ban(*, fails: bool = False) -> None:
+        with audit.writer.together(NOW):
+            audit.branch.ban(BAN, NOW, row_key=key_of(1), patron_ref=None)
+            audit.add(LOOK, LIST)
+            if fails:
+                raise InputError("told to fail")
+
+    with pytest.raises(InputError):
+        ban(fails=True)
+    audit.branch.database.execute(FAILS)
+    with pytest.raises(StoreError):
         ban()
+    assert (book.every_ban(), audit.numbers()) == ((), [1])
+    audit.branch.database.execute("DROP TRIGGER fails")
+    ban()
 
-    with closing(BranchRecords(path)) as book, closing(AuditRecords(path)) as records:
-        assert len(book.every_ban()) == len(records.entries()) == 1
+    assert (len(book.every_ban()), audit.numbers()) == (1, [1, 2, 3])
+    assert audit.verdict().broken is None
 
 
-MARKS = (b"a marked reason", b"a-marked-ref", key_of(1).hex().encode(), key_of(1))
+MARKS = [b"a marked reason", b"a-marked-ref", key_of(1).hex().encode()]
 
 
 def _left(path: Path) -> list[bytes]:
     everything = b"".join(files_of(path.parent).values())
-    return [mark for mark in MARKS[:3] if mark in everything]
+    return [mark for mark in MARKS if mark in everything]
 
 
 @pytest.mark.parametrize(
@@ -278,18 +308,17 @@ def _left(path: Path) -> list[bytes]:
     ids=["age", "card", "patron"],
 )
 def test_no_byte_is_left_of_an_erased_record(
-    path: Path, trail: AuditTrail, erase: Callable[[AuditTrail], object]
+    audit: Audit, erase: Callable[[AuditTrail], object]
 ) -> None:
     """Neither in the file nor in its -wal, nor the index."""
     for number in range(50):
-        trail.append(LOOK, "grethe", NOW)
-        trail.append(Deed(Action.PATRON_EXPLAINED, (key_of(2 + number),)), "grethe", NOW)
-    assert _left(path) == list(MARKS[:3])
+        audit.add(LOOK, look_at(2 + number))
+    assert _left(audit.path) == MARKS
 
-    erase(trail)
+    erase(audit.writer)
 
-    assert _left(path) == []
-    assert verdict_on(path).broken is None
+    assert _left(audit.path) == []
+    assert audit.verdict().broken is None
 
 
 @pytest.mark.parametrize(
@@ -301,65 +330,34 @@ def test_no_byte_is_left_of_an_erased_record(
     ],
 )
 def test_a_record_that_nobody_wrote_is_damage_and_is_not_quoted(
-    path: Path, writer: BranchRecordsWriter, statement: str
+    audit: Audit, statement: str
 ) -> None:
     """Whoever lists is told to verify, which names the entry."""
-    AuditTrail(writer).append(LOOK, "grethe", NOW)
-    without_triggers(path, statement)
+    audit.add(LOOK)
+    without_triggers(audit.path, statement)
 
-    with (
-        closing(AuditRecords(path)) as records,
-        pytest.raises(StoreDamagedError, match="doorctl audit verify") as caught,
-    ):
-        records.entries()
+    with pytest.raises(StoreDamagedError, match="doorctl audit verify") as caught:
+        audit.reader.entries()
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
-    assert verdict_on(path).broken == 1
+    assert audit.verdict().broken == 1
 
 
-def test_a_lower_number_takes_the_place_of_the_last_push(path: Path, trail: AuditTrail) -> None:
+def test_a_lower_number_takes_the_place_of_the_last_push(audit: Audit) -> None:
     """Else a number that none can follow would stay the floor for whoever loses the register."""
     for action, epoch in (
         (Action.PUSH_APPLIED, 2**63 - 1),
         (Action.PATRONS_RENUMBERED, 41),
         (Action.PUSH_APPLIED, 42),
     ):
-        trail.append(Deed(action, details={"epoch": epoch}), "grethe", NOW)
-        with closing(AuditRecords(path)) as records:
-            assert records.last_push() == epoch
+        audit.add(Deed(action, details={"epoch": epoch}))
+        assert audit.reader.last_push() == epoch
 
 
 FULL_LOOK = Deed(
     Action.PATRON_EXPLAINED, (key_of(1), key_of(2)), "p-1", "æ 'call'", {"number": 7, "day": "x"}
 )
 OTHER_LOOK = Deed(Action.PATRON_EXPLAINED, (key_of(3),), "p-3")
-
-
-@dataclass
-class Audit:
-    """An audit log's two sides."""
-
-    reader: AuditRecords
-    writer: AuditTrail
-
-    def add(self, *deeds: Deed, on: Moment = NOW) -> list[Head]:
-        """Put deeds on record."""
-        return [self.writer.append(deed, "grethe", on) for deed in deeds]
-
-    def verdict(self) -> Verdict:
-        """Check the chain."""
-        return verify(self.reader.links(), self.reader.last_number())
-
-    def numbers(self) -> list[int]:
-        """Return the numbers that were not erased."""
-        return [one.number for one in self.reader.entries()]
-
-
-@pytest.fixture
-def audit(path: Path, trail: AuditTrail) -> Iterator[Audit]:
-    """An audit log on which nothing stands."""
-    with closing(AuditRecords(path)) as reader:
-        yield Audit(reader, trail)
 
 
 def test_a_deed_comes_back_as_it_was_told(audit: Audit) -> None:
@@ -478,25 +476,6 @@ def test_a_record_is_erased_after_half_a_year(
     verdict = audit.verdict()
     assert (verdict.broken, verdict.entries) == (None, len(noted) + len(days))
     assert verdict.erased_singly == 0
-
-
-def test_a_block_is_on_record_as_a_whole_or_not_at_all(audit: Audit) -> None:
-    """What raises leaves no entry, an inner block's neither, and no number is lost."""
-    audit.add(LIST)
-
-    def fail() -> None:
-        with audit.writer.together(at()):
-            audit.add(FULL_LOOK)
-            raise InputError("told to fail")
-
-    with pytest.raises(InputError):
-        fail()
-    assert audit.numbers() == [1]
-    with audit.writer.together(at()):
-        audit.add(FULL_LOOK, LIST)
-
-    assert audit.numbers() == [1, 2, 3]
-    assert audit.verdict().broken is None
 
 
 @pytest.fixture
