@@ -18,7 +18,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.messages import Opened
 from doorctl.core.errors import StoreError
 from doorctl.privacy.retention import Trim
 from doorctl.store import residue
@@ -32,8 +31,8 @@ from doorctl.store.residue import (
     search_apart,
     trim,
 )
-from doorctl.store.visits import VisitStore, create_visits
-from tests.store.samples import NOON, key_of, stamped
+from doorctl.store.visits import VisitStore
+from tests.store.samples import NOON, Log, key_of
 
 TIME = (1_790_000_000_000).to_bytes(6, "big")
 
@@ -91,13 +90,17 @@ def test_a_file_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(log: Log) -> Path:
     """Where a door log with one visit stands."""
-    path = tmp_path / "visits.db"
-    create_visits(path)
-    with closing(VisitStore(path)) as store:
-        store.open_attempt(Opened(1, stamped(), key_of(1), None))
-    return path
+    log.open(1, card=1)
+    log.store.close()
+    return log.path
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> PurgeReports:
+    """A shelf of reports."""
+    return PurgeReports(tmp_path / "purges")
 
 
 def test_finds_what_a_careless_deletion_leaves(path: Path) -> None:
@@ -216,9 +219,8 @@ def test_a_question_shows_nothing() -> None:
     assert key_of(1).hex() not in repr(residue.Wanted([key_of(1).hex()], []))
 
 
-def test_reports_are_for_their_owner_only(tmp_path: Path) -> None:
+def test_reports_are_for_their_owner_only(tmp_path: Path, reports: PurgeReports) -> None:
     """Directory and files; two in one second do not overwrite each other."""
-    reports = PurgeReports(tmp_path / "purges")
     paths = [reports.keep(content, NOON) for content in (b"one", b"two")]
 
     assert [path.read_bytes() for path in paths] == [b"one", b"two"]
@@ -227,9 +229,8 @@ def test_reports_are_for_their_owner_only(tmp_path: Path) -> None:
     assert (tmp_path / "purges").stat().st_mode & 0o777 == 0o700
 
 
-def test_reports_are_kept_for_six_months(tmp_path: Path) -> None:
+def test_reports_are_kept_for_six_months(tmp_path: Path, reports: PurgeReports) -> None:
     """Then they go with the next one; whatever else lies there stays."""
-    reports = PurgeReports(tmp_path / "purges")
     first = reports.keep(b"first", NOON)
     note = tmp_path / "purges" / "0-note.txt"
     note.write_text("a note")
@@ -241,22 +242,19 @@ def test_reports_are_kept_for_six_months(tmp_path: Path) -> None:
     assert note.exists()
 
 
-def test_a_shelf_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    """A purge without a report is not one with a report."""
-    (tmp_path / "purges").write_text("in the way")
+def test_a_shelf_that_cannot_be_written_is_told(tmp_path: Path, reports: PurgeReports) -> None:
+    """A purge without a report is not one with a report; nor is a link in its place followed.
 
-    with pytest.raises(StoreError, match="can't be written"):
-        PurgeReports(tmp_path / "purges").keep(b"one", NOON)
-
-
-def test_a_link_in_place_of_the_shelf_is_not_followed(tmp_path: Path) -> None:
-    """A report lies where it is looked for, and nowhere that somebody chose for it."""
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "purges").symlink_to(tmp_path / "elsewhere")
-
-    with pytest.raises(StoreError, match="can't be written"):
-        PurgeReports(tmp_path / "purges").keep(b"one", NOON)
-    assert not list((tmp_path / "elsewhere").iterdir())
+    A report lies where it is looked for, and nowhere that somebody chose for it.
+    """
+    shelf, elsewhere = tmp_path / "purges", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for lay in (Path.touch, lambda path: path.symlink_to(elsewhere)):
+        lay(shelf)
+        with pytest.raises(StoreError, match="can't be written"):
+            reports.keep(b"one", NOON)
+        shelf.unlink()
+    assert not list(elsewhere.iterdir())
 
 
 def test_what_is_no_report_is_not_read_for_ever(tmp_path: Path) -> None:
