@@ -88,32 +88,24 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """A machine and who is around it."""
+class Room:
+    """What every scenario has.
+
+    Args:
+        guest: the first machine.
+        fresh: boots another machine in its place, with nothing on its disk.
+        repository: the machine's.
+        sender: who pushes to it.
+        packages: where those are kept that were built.
+        before: the commit of the version that is upgraded.
+    """
 
     guest: Operated
     fresh: Callable[[], Operated]
     repository: Repository
     sender: Sender
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What every scenario has.
-
-    Args:
-        packages: where those are kept that were built.
-        repository: the machine's.
-        sender: who pushes to it.
-        before: the commit of the version that is upgraded.
-        fresh: boots another machine in its place, with nothing on its disk.
-    """
-
     packages: Path
-    repository: Repository
-    sender: Sender
     before: str
-    fresh: Callable[[], Operated]
 
 
 def install(room: Room, steps: Steps, guest: Operated) -> None:
@@ -360,9 +352,9 @@ def run(cache: Path, only: tuple[str, ...], before: str, contained: bool) -> Non
     if contained or "install" in wanted:
         shutil.rmtree(directory, ignore_errors=True)
     steps, began_s = Steps(), time.monotonic()
-    with _contained(cache, directory) if contained else _emulated(parts, directory) as machine:
-        room = Room(cache / "packages", machine.repository, machine.sender, before, machine.fresh)
-        guest = machine.guest
+    around = partial(_contained, cache / "base") if contained else partial(_emulated, parts)
+    with around(directory, cache / "packages", before) as room:
+        guest = room.guest
         for name in wanted:
             click.echo(f"-- {name}")
             steps.persons = 0
@@ -377,27 +369,27 @@ def run(cache: Path, only: tuple[str, ...], before: str, contained: bool) -> Non
 
 
 @contextmanager
-def _emulated(parts: Parts, directory: Path) -> Iterator[Setting]:
+def _emulated(parts: Parts, directory: Path, packages: Path, before: str) -> Iterator[Room]:
     repository = Repository(directory / "repository", APT_PORT)
     sender = Sender(directory / "sender", WEB_PORT)
     with repository.shown(), Guest(parts, directory / "branch", WEB_PORT) as guest:
         fresh = partial(Guest, parts, directory / "new", WEB_PORT)
-        yield Setting(guest, fresh, repository, sender)
+        yield Room(guest, fresh, repository, sender, packages, before)
         guest.halt()
 
 
 @contextmanager
-def _contained(cache: Path, directory: Path) -> Iterator[Setting]:
+def _contained(base: Path, directory: Path, packages: Path, before: str) -> Iterator[Room]:
     unified_cgroups()
     network = own_network()
     prefix = ("nsenter", f"--net=/proc/{network.pid}/ns/net")
     repository = Repository(directory / "repository", APT_PORT, "127.0.0.1")
     sender = Sender(directory / "sender", GUESTS_WEB_PORT, prefix)
-    guest = Contained(cache / "base", directory / "branch", network.pid)
+    guest = Contained(base, directory / "branch", network.pid)
     try:
         with repository.shown(prefix):
-            fresh = partial(Contained, cache / "base", directory / "new", network.pid)
-            yield Setting(guest, fresh, repository, sender)
+            fresh = partial(Contained, base, directory / "new", network.pid)
+            yield Room(guest, fresh, repository, sender, packages, before)
     finally:
         guest.halt()
         network.kill()
