@@ -6,7 +6,7 @@ import re
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from itertools import chain, cycle
@@ -35,15 +35,14 @@ LAST_LINES = 10
 class Lane:
     """One running door and its patrons.
 
-    `stage`: a started door with an empty door log; `attempts`: the last number that stands there
-    already.
+    `stage`: a started door.
     """
 
-    def __init__(self, stage: Stage, history: VisitHistory, attempts: int = 0) -> None:
+    def __init__(self, stage: Stage, history: VisitHistory) -> None:
         self.stage = stage
         self._history = history
         self._cards = cards()
-        self._attempts = attempts
+        self._attempts = self._last_attempt()
         self._last_digit = b""
         self._locked = True
 
@@ -99,9 +98,8 @@ class Lane:
         return max((visit.attempt for visit in self._history.visits(LONG_AGO)), default=0)
 
 
-@contextmanager
-def staged(register: Register, *overrides: str) -> Iterator[Stage]:
-    """Yield a stage for a register's directory; its door is not started yet.
+def staged(register: Register, *overrides: str) -> Stage:
+    """Return a stage for a register's directory; its door is not started yet.
 
     `overrides`: more ``--set`` values.
     """
@@ -112,25 +110,24 @@ def staged(register: Register, *overrides: str) -> Iterator[Stage]:
         f"seal.iterations={seal.iterations}",
         *overrides,
     )
-    with Stage(register.directory, shipped("demo.toml"), values) as stage:
-        yield stage
+    return Stage(register.directory, shipped("demo.toml"), values)
 
 
 @contextmanager
-def opened(register: Register, *overrides: str) -> Iterator[Lane]:
-    """Yield a running door."""
-    with staged(register, *overrides) as stage:
+def running(stage: Stage) -> Iterator[Lane]:
+    """Start a stage's door, which runs until the end of the block."""
+    with stage:
         stage.start()
-        with closing(VisitHistory(register.directory / "visits.db")) as history:
+        with closing(VisitHistory(stage.directory / "visits.db")) as history:
             yield Lane(stage, history)
         stage.stop()
 
 
 @contextmanager
-def opened_all(registers: Sequence[Register], *overrides: str) -> Iterator[list[Lane]]:
-    """Yield a running door for each register."""
+def running_all(stages: Iterable[Stage]) -> Iterator[list[Lane]]:
+    """Start a door on each stage."""
     with ExitStack() as stack:
-        yield [stack.enter_context(opened(register, *overrides)) for register in registers]
+        yield [stack.enter_context(running(stage)) for stage in stages]
 
 
 def play(lanes: Sequence[Lane], echo: Echo, rounds: int) -> tuple[list[list[int]], list[int]]:
@@ -165,7 +162,8 @@ DOOR_PART = "last digit -> relay, whole door"
 def door(plan: Plan, work: Path) -> Iterator[Figure]:
     """Time grants at doors with registers of each size, taking turns with a bare echo."""
     registers = [each for size in plan.sizes for each in _copies(work, size, plan.lanes)]
-    with opened_all(registers, "clock.trust=auto") as lanes, Echo(echo_directory(work)) as echo:
+    stages = (staged(register, "clock.trust=auto") for register in registers)
+    with running_all(stages) as lanes, Echo(echo_directory(work)) as echo:
         taken, floor_ns = play(lanes, echo, plan.rounds)
     floor = Spread.of_ns(floor_ns)
     spreads: dict[int, Spread] = {}
@@ -235,7 +233,7 @@ def busy(plan: Plan, work: Path) -> Iterator[Figure]:
     registers = [first, *(first.copied(work / f"busy-{n}") for n in range(1, LANES))]
     feed = work / "feed.ndjson"
     write_feed(feed, plan.feed, FEED_SEED, utc_now().date())
-    with opened_all(registers) as lanes, Echo(echo_directory(work)) as echo:
+    with running_all(map(staged, registers)) as lanes, Echo(echo_directory(work)) as echo:
         loading = [_command(lane.stage, "patrons", "load", str(feed)) for lane in lanes]
         purging = [_command(lane.stage, "purge") for lane in lanes]
         with Background(loading) as loads, Background(purging) as purges:
@@ -295,16 +293,11 @@ def _started_s(stage: Stage) -> float:
 
 
 def _held(part: str, register: Register, swipes: int) -> Iterator[Figure]:
-    # The starts before left no attempt in the door log.
-    with (
-        staged(register) as stage,
-        closing(VisitHistory(register.directory / "visits.db")) as history,
-    ):
-        stage.start()
+    with running(staged(register)) as lane:
+        stage = lane.stage
         yield Figure(
             part, "RSS at `ready`", resident_mb(stage.pid, "VmRSS"), "MB", 1, budget=RSS_MB
         )
-        lane = Lane(stage, history)
         for _ in range(swipes):
             lane.approach()
             lane.enter()
@@ -314,7 +307,6 @@ def _held(part: str, register: Register, swipes: int) -> Iterator[Figure]:
         yield Figure(part, f"threads {after}", _status(stage.pid, "Threads"), "", 1)
         files = sum(1 for _ in Path(f"/proc/{stage.pid}/fd").iterdir())
         yield Figure(part, f"open files {after}", files, "", 1)
-        stage.stop()
 
 
 def resident_mb(pid: int, name: str) -> float:

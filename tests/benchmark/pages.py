@@ -10,24 +10,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import httpx2
 
 from doorctl.accounts.account import Role
-from doorctl.demo.door import Stage
-from doorctl.store.door_log import VisitHistory
 from tests.benchmark.figures import NS_PER_MS, Echo, Figure, Plan, Spread
 from tests.benchmark.lanes import (
     BUSY_P99_MS,
-    LONG_AGO,
     Background,
     Lane,
     echo_directory,
     play,
     resident_mb,
+    running,
 )
 from tests.benchmark.pushing import HELD_MB, Sender, works
 from tests.benchmark.register import known_rows
@@ -130,17 +128,10 @@ def _lived_in(directory: Path, visits_per_day: int) -> Iterator[tuple[Branch, La
         sender = Sender(branch)
         failed = sender.push(sender.rows("known", "snapshot", known))
         assert not failed, failed
-        with branch.stage as stage, closing(VisitHistory(directory / "visits.db")) as history:
-            stage.start()
-            yield branch, _behind(stage, history)
-            stage.stop()
+        with running(branch.stage) as lane:
+            yield branch, lane
     finally:
         branch.end()
-
-
-def _behind(stage: Stage, history: VisitHistory) -> Lane:
-    before = max((visit.attempt for visit in history.visits(LONG_AGO)), default=0)
-    return Lane(stage, history, before)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 
 from doorctl.access.patron import SealedRow
-from doorctl.store.door_log import VisitHistory
 from doorctl.sync.document import Kind, Manifest, sign, written
 from tests.benchmark.figures import Echo, Figure, Plan, Spread
 from tests.benchmark.lanes import (
@@ -21,11 +20,11 @@ from tests.benchmark.lanes import (
     LANES,
     RELEASE_S,
     Background,
-    Lane,
     Work,
     echo_directory,
     play,
     resident_mb,
+    running_all,
 )
 from tests.benchmark.register import KNOWN, known_rows, random_rows
 from tests.web.branch import CHANGES, SNAPSHOT, Branch
@@ -97,7 +96,7 @@ def pushing(plan: Plan, work: Path) -> Iterator[Figure]:
         directories = [work / f"pushing-{number}" for number in range(LANES)]
         branches = [stack.enter_context(serving(directory)) for directory in directories]
         turns = [works(branch, size, plan.changed) for branch in branches]
-        lanes = [stack.enter_context(_opened(branch)) for branch in branches]
+        lanes = stack.enter_context(running_all(branch.stage for branch in branches))
         echo = stack.enter_context(Echo(echo_directory(work)))
         # The doors' webs take turns, so that one push is under way at any moment.
         with Background(list(chain.from_iterable(zip(*turns, strict=True)))) as pushes:
@@ -131,15 +130,6 @@ def works(branch: Branch, size: int, changed: int) -> Sequence[Work]:
     failed = sender.push(everybody)
     assert not failed, failed
     return [lambda: sender.push(everybody), lambda: sender.push(few)]
-
-
-@contextmanager
-def _opened(branch: Branch) -> Iterator[Lane]:
-    with branch.stage as stage:
-        stage.start()
-        with closing(VisitHistory(branch.directory / "visits.db")) as history:
-            yield Lane(stage, history)
-        stage.stop()
 
 
 ADDED_MB = 20.0

@@ -1,15 +1,10 @@
 """The two synthetic stripes, invented numbers, and a caller that pulls as the door's loop does."""
 
+import math
 from collections.abc import Iterable
 
 from doorctl.cards.reader import CardReader
-from doorctl.core.masked import (
-    CardRead,
-    CardUnreadable,
-    KeyPressed,
-    Reading,
-    Shape,
-)
+from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed, Reading, Shape
 from tests.fakes.cards import cpr, plastic
 
 TRACK_1 = b"DOE^JOHN JOHNNY                   ]L\\KKE ALLE 7 3                   4615000"
@@ -56,24 +51,19 @@ class Caller:
         self.reader.pass_time(now_s)
         self._pull()
 
-    def wait(self) -> None:
-        """Wake at every deadline until none is left."""
-        while self.reader.deadline_s is not None:
-            self.pass_time(self.reader.deadline_s)
+    def wait(self, until_s: float = math.inf) -> None:
+        """Wake at every deadline, until none is left or it is later."""
+        while (due_s := self.reader.deadline_s) is not None and due_s <= until_s:
+            self.pass_time(due_s)
 
     def _pull(self) -> None:
-        while True:
-            reading = self.reader.next_reading(awaiting_pin=self._keys_to_come > 0)
-            if reading is None:
-                return
+        next_reading = self.reader.next_reading
+        while (reading := next_reading(awaiting_pin=self._keys_to_come > 0)) is not None:
             self.readings.append(reading)
-            self._count(reading)
-
-    def _count(self, reading: Reading) -> None:
-        if isinstance(reading, CardRead):
-            self._keys_to_come = PIN_LENGTH
-        elif isinstance(reading, KeyPressed):
-            self._keys_to_come -= 1
+            if isinstance(reading, CardRead):
+                self._keys_to_come = PIN_LENGTH
+            elif isinstance(reading, KeyPressed):
+                self._keys_to_come -= 1
 
 
 def readings_of(

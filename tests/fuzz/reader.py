@@ -15,7 +15,6 @@ from doorctl.cards.reader import (
     FRAME_IDLE_S,
     KEYS,
     MOST_AT_ONCE,
-    CardReader,
     Framer,
     keys,
 )
@@ -24,11 +23,18 @@ from doorctl.core.masked import (
     CardUnreadable,
     Identifier,
     IdentifierKind,
-    KeyPressed,
     Reading,
     Shape,
 )
-from tests.cards.samples import HEALTH_CARD, PIN_LENGTH, STRIPE, TRACK_1, TRACK_2, TRACK_3
+from tests.cards.samples import (
+    HEALTH_CARD,
+    STRIPE,
+    TRACK_1,
+    TRACK_2,
+    TRACK_3,
+    Caller,
+    byte_by_byte,
+)
 
 SEEDS = (
     b"3000001234\r",
@@ -150,48 +156,15 @@ def check_keypad(data: bytes) -> None:
     assert keys(data[:half]) + keys(data[half:]) == pressed
 
 
-def byte_by_byte(data: bytes) -> Iterable[bytes]:
-    """Cut data into its bytes."""
-    return (data[at : at + 1] for at in range(len(data)))
-
-
 def readings(stream: Stream, cut: Cut, *, carries_keys: bool) -> list[Reading]:
     """Play a stream with a good card as its last; return all that is read."""
-    line = _Line(carries_keys=carries_keys)
+    line = Caller(carries_keys=carries_keys)
     now_s = 0.0
     for now_s, data in stream:
-        line.wake(now_s)
+        line.wait(now_s)
         for chunk in cut(data):
-            line.take(chunk, now_s)
+            line.receive(chunk, now_s)
     # A terminator ends whatever has begun: no more than that frame is lost.
-    line.take(b"\r" + STRIPE + b"\r", now_s)
-    line.wake(now_s + LATE_S)
+    line.receive(b"\r" + STRIPE + b"\r", now_s)
+    line.wait(now_s + LATE_S)
     return line.readings
-
-
-class _Line:
-    """A reader that is pulled as the door's loop does it: a card asks for four keys."""
-
-    def __init__(self, *, carries_keys: bool) -> None:
-        self._reader = CardReader(carries_keys=carries_keys)
-        self._keys_to_come = 0
-        self.readings: list[Reading] = []
-
-    def take(self, chunk: bytes, now_s: float) -> None:
-        self._reader.receive(chunk, now_s)
-        self._pull()
-
-    def wake(self, now_s: float) -> None:
-        """Come at each deadline up to now."""
-        while (due_s := self._reader.deadline_s) is not None and due_s <= now_s:
-            self._reader.pass_time(due_s)
-            self._pull()
-
-    def _pull(self) -> None:
-        next_reading = self._reader.next_reading
-        while (reading := next_reading(awaiting_pin=self._keys_to_come > 0)) is not None:
-            self.readings.append(reading)
-            if isinstance(reading, CardRead):
-                self._keys_to_come = PIN_LENGTH
-            elif isinstance(reading, KeyPressed):
-                self._keys_to_come -= 1

@@ -189,6 +189,18 @@ class Branch:
         names = {path.name for path in self.directory.iterdir()}
         return {name for name in names if not name.endswith(("-wal", "-shm", ".lock"))}
 
+    def decided(self, card: str, pin: str) -> object:
+        """Swipe a card, type a PIN, and return the reason of the door's decision."""
+        self.stage.reader.send(f"{card}\r".encode())
+        attempt = self.stage.wait_for_attempt(timeout_s=LIMIT_S)
+        self.type(pin)
+        return self.stage.wait_for("decision", attempt=attempt, timeout_s=LIMIT_S)["reason"]
+
+    def type(self, keys: str) -> None:
+        """Press keys one by one."""
+        for key in keys:
+            self.stage.keypad.send(key.encode())
+
     def _listen(self, stdout: BinaryIO) -> None:
         unheard = self._unheard
         with stdout:

@@ -307,15 +307,6 @@ def test_a_probe_sees_whether_the_door_decides(beside: Branch) -> None:
         os.kill(beside.stage.pid, signal.SIGCONT)
 
 
-def decided(branch: Branch) -> object:
-    """Swipe the card, type its PIN, and return the reason of the door's decision."""
-    branch.stage.reader.send(f"{CARD}\r".encode())
-    attempt = branch.stage.wait_for_attempt(timeout_s=LIMIT_S)
-    for key in PIN:
-        branch.stage.keypad.send(key.encode())
-    return branch.stage.wait_for("decision", attempt=attempt, timeout_s=LIMIT_S)["reason"]
-
-
 def changed(branch: Branch, epoch: int, *lines: Line) -> None:
     """Push changes, and have them applied."""
     document = branch.document(lines, epoch, kind="changes")
@@ -325,16 +316,16 @@ def changed(branch: Branch, epoch: int, *lines: Line) -> None:
 def test_a_patron_who_was_pushed_comes_in_and_a_removed_one_does_not(beside: Branch) -> None:
     """The door uses a push from the next swipe on, without being told."""
     beside.stage.start()
-    assert decided(beside) == "ok"
+    assert beside.decided(CARD, PIN) == "ok"
     beside.stage.wait_for("door", state="locked", timeout_s=LIMIT_S)
 
     changed(beside, 2, Removal("1001"))
 
-    assert decided(beside) == "unknown_card"
+    assert beside.decided(CARD, PIN) == "unknown_card"
 
     changed(beside, 3, sealed(beside.sealer, plastic(CARD), PATRON, PIN))
 
-    assert decided(beside) == "ok"
+    assert beside.decided(CARD, PIN) == "ok"
 
 
 def test_the_door_goes_on_deciding_without_it(beside: Branch) -> None:
@@ -344,7 +335,7 @@ def test_the_door_goes_on_deciding_without_it(beside: Branch) -> None:
     with closing(beside.hanging(beside.document([stolen], 2), 300)):
         beside.end(signal.SIGKILL)
 
-    assert decided(beside) == "ok"
+    assert beside.decided(CARD, PIN) == "ok"
 
 
 def test_the_door_loads_nothing_of_the_web_process(
@@ -354,7 +345,7 @@ def test_the_door_loads_nothing_of_the_web_process(
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     monkeypatch.setattr(Staged, "forked", False)
     beside.stage.start()
-    assert decided(beside) == "ok"
+    assert beside.decided(CARD, PIN) == "ok"
     beside.stage.stop()
 
     profile = (beside.directory / "door.stderr").read_text(encoding="utf-8")
