@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.doord.books import Books
-from tests.doord.fake_door import FakeDoor
+from tests.doord.fake_door import Books, FakeDoor
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from math import inf
 
 import pytest
 from hypothesis import settings
@@ -14,10 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from doorctl.config import tables
 from doorctl.core.errors import DeviceError
 from doorctl.door.pins import Levels, Signal
-from doorctl.doord.door_driver import DoorDriver
-from tests.fakes.clock import FakeClock
-from tests.fakes.event_log import FakeEventLog
-from tests.fakes.pins import FakeInputs, FakeRelay, FakeSignals
+from tests.doord.fake_door import FakeDoor
+from tests.fakes.pins import FakeInputs, FakeSignals
 
 RELEASE_S, LONG_S, EXIT_S, WAIT_S = 5.0, 12.0, 4.0, 8.0
 HELD_S, WARN_S = 30.0, 10.0
@@ -34,38 +31,18 @@ RULES = tables.Door(
 
 
 @dataclass
-class Door:
-    """A door whose time passes as in the loop: it wakes at every deadline."""
+class Door(FakeDoor):
+    """A door at which nobody has read the hours, so that nothing moves it but the test."""
 
     inputs: FakeInputs | None = field(default_factory=lambda: FakeInputs(standing=ALL_WIRED))
-    rules: tables.Door = RULES
-    signals: FakeSignals = field(default_factory=FakeSignals)
+    door_rules: tables.Door = RULES
+    bounds: list[tuple[float | None, bool]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.clock, self.log = FakeClock(), FakeEventLog()
-        self.relay = FakeRelay(self.clock.monotonic_s)
-        self.bounds: list[tuple[float | None, bool]] = []
-        self.doorway = DoorDriver(
-            rules=self.rules,
-            relay=self.relay,
-            signals=self.signals,
-            inputs=self.inputs,
-            clock=self.clock,
-            log=self.log,
-            on_passage=lambda passage: self.log.emit(type(passage).__name__.lower()),
-            bounded=lambda until_s: self.bounds.append((until_s, self.relay.energised)),
-        )
+    def begin(self) -> None:
+        """Hear who passes and what bounds a release, and take the inputs as they are."""
+        self.doorway.on_passage = lambda passage: self.log.emit(type(passage).__name__.lower())
+        self.doorway.bounded = lambda until_s: self.bounds.append((until_s, self.relay.energised))
         self.doorway.begin()
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass, and prove at each deadline that the loop would not spin."""
-        end_s = self.clock.monotonic_s() + seconds
-        while (due_s := self.doorway.deadline_s) is not None and due_s <= end_s:
-            self.clock.advance(max(0.0, due_s - self.clock.monotonic_s()))
-            self.doorway.pass_time()
-            assert due_s < (self.doorway.deadline_s or inf), "the loop would spin"
-        self.clock.advance(max(0.0, end_s - self.clock.monotonic_s()))
-        self.doorway.pass_time()
 
     def set(self, **levels: bool) -> None:
         """Set levels, wake as an edge does, and let them settle."""
@@ -249,7 +226,7 @@ def test_the_relay_is_on_for_so_long(steps: str, on_s: float) -> None:
 
 def test_who_needs_time_has_no_less_than_others() -> None:
     """Whatever the branch says."""
-    shorter = Door(inputs=None, rules=replace(RULES, long_release_s=RELEASE_S / 2))
+    shorter = Door(inputs=None, door_rules=replace(RULES, long_release_s=RELEASE_S / 2))
 
     assert played("let_in_slowly wait:60", shorter).on_for_s == RELEASE_S
 

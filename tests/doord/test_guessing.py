@@ -35,8 +35,7 @@ from doorctl.doord.stores import KEPT_CARDS, SteadyVisitLog
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.delivery import Revision
-from tests.doord.books import Books
-from tests.doord.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
+from tests.doord.fake_door import CARD, UNKNOWN_CARD, Books, identifier, key_of, resident
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import MemoryVisits

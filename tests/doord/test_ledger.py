@@ -29,10 +29,10 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.subject import erase_visits
 from doorctl.sync.receive import unguarded
 from tests.access.samples import UNJUDGED
-from tests.doord.books import Books
 from tests.doord.fake_door import (
     CARD,
     UNKNOWN_CARD,
+    Books,
     identifier,
     key_of,
     resident,
