@@ -140,10 +140,7 @@ def changes(plan: Plan, work: Path) -> Iterator[Figure]:
     rows = list(islice(random_rows(plan.rows), plan.changed))
     taken, floor = [], []
     # Both stay open, as in the web process: now and then a commit has to empty its WAL, too.
-    with (
-        closing(PatronCacheWriter(ours, SEAL)) as writer,
-        closing(open_writer(raw)) as database,
-    ):
+    with closing(PatronCacheWriter(ours, SEAL)) as writer, closing(open_writer(raw)) as database:
         for epoch in range(2, 2 + TIMES * plan.pairs):
             taken.append(_receive_ns(writer, document(rows, "changes", epoch)))
             records = [to_record(row, epoch) for row in rows]

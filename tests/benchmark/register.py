@@ -13,12 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
-from doorctl.access.patron import (
-    PIN_CHECK_BYTES,
-    ROW_KEY_BYTES,
-    Patron,
-    SealedRow,
-)
+from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, SealedRow
 from doorctl.demo.patrons import stripe, synthetic_feed
 from doorctl.ops.clock import utc_now
 from doorctl.store.keys import ArgonSealer, create_key, read_key

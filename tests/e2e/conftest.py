@@ -89,12 +89,7 @@ class Doors:
 
     def bare(self, directory: Path, *overrides: str) -> Door:
         """Return a door in a directory in which nothing has been made for it."""
-        door = Door(
-            directory,
-            self._loaded.config,
-            overrides,
-            pins=self._loaded.pins,
-        )
+        door = Door(directory, self._loaded.config, overrides, pins=self._loaded.pins)
         return self._stack.enter_context(door)
 
 

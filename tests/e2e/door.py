@@ -123,12 +123,7 @@ class Door(Staged):
     calls_forked = True
 
     def __init__(
-        self,
-        directory: Path,
-        config: Path,
-        overrides: Sequence[str] = (),
-        *,
-        pins: Path,
+        self, directory: Path, config: Path, overrides: Sequence[str] = (), *, pins: Path
     ) -> None:
         super().__init__(directory, config, overrides)
         self._paced = "keypad.port=" in overrides

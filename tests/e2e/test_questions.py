@@ -16,8 +16,7 @@ from tests.fakes.waiting import until
 
 
 @pytest.mark.parametrize(
-    ("person", "reason"),
-    [(ENTITLED, "ok"), (STOLEN, "blocked"), (STRANGER, "unknown_card")],
+    ("person", "reason"), [(ENTITLED, "ok"), (STOLEN, "blocked"), (STRANGER, "unknown_card")]
 )
 def test_explain_stdin(person: Person, reason: str, door: Door) -> None:
     """`explain -` reads the card from stdin, tells what the door would say, and quotes nothing."""

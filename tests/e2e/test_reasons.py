@@ -205,10 +205,7 @@ FLOOD_BYTES = 670_000
 HEARD_S = 2.0
 STOPPED_S = 5.0
 
-FLOODS = {
-    "digits": ("keypad", b"4711"),
-    "a card": ("reader", ALSO_ENTITLED.swipe),
-}
+FLOODS = {"digits": ("keypad", b"4711"), "a card": ("reader", ALSO_ENTITLED.swipe)}
 
 
 @pytest.mark.parametrize(("line", "what"), FLOODS.values(), ids=FLOODS)

@@ -160,10 +160,7 @@ def test_after_a_theft(  # noqa: PLR0915 -- one story
     target(library, oest, syd, stolen)
     refused = library.call(*rotate)
     target(library, oest, syd)
-    made, again = (
-        library.call(*rotate),
-        library.call("keys", "rotate"),
-    )
+    made, again = (library.call(*rotate), library.call("keys", "rotate"))
 
     assert (refused.returncode, made.returncode, again.returncode) == (1, 0, 1)
     assert "stolen is still sent patrons" in refused.stderr

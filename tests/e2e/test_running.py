@@ -159,10 +159,7 @@ def test_a_frozen_door_ends_soon_after_its_release(
     assert door.exit_code() == -signal.SIGKILL
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    ["door.release_s=99", "xyzzy.x=1"],
-)
+@pytest.mark.parametrize("wrong", ["door.release_s=99", "xyzzy.x=1"])
 def test_relay_off_with_a_wrong_configuration(wrong: str, door: Door) -> None:
     """The relay is switched off by its pin alone, without a key and without a right rest."""
     (door.directory / "installation.key").unlink()

@@ -154,11 +154,7 @@ def test_a_ban_holds_is_listed_and_lifted(branch: Door) -> None:
 
 @pytest.mark.parametrize(
     ("words", "last"),
-    [
-        (("--days", "7"), 6),
-        (("--until", 20), 20),
-        (("--from", 8, "--days", "1"), 8),
-    ],
+    [(("--days", "7"), 6), (("--until", 20), 20), (("--from", 8, "--days", "1"), 8)],
 )
 def test_how_long_a_ban_lasts(words: tuple[str | int, ...], last: int, door: Door) -> None:
     """The last day counts. A number of days is typed as a date."""

@@ -32,10 +32,7 @@ def sealed(sealer: Sealer, card: Identifier, patron: Patron, pin: str | None = N
 
 
 def hold(
-    writer: PatronCacheWriter,
-    rows: Iterable[SealedRow],
-    at: datetime | None,
-    minimum_age: int = 0,
+    writer: PatronCacheWriter, rows: Iterable[SealedRow], at: datetime | None, minimum_age: int = 0
 ) -> None:
     """Have a cache hold these rows and no others, pushed then; None as no push has confirmed."""
     terms: Any = {"applied_at": at, "minimum_age": minimum_age, "guard": unguarded}

@@ -284,10 +284,7 @@ def is_here() -> bool:
 
 
 def run(
-    command: Sequence[str],
-    directory: Path,
-    options: Sequence[str] = (),
-    files: Sequence[str] = (),
+    command: Sequence[str], directory: Path, options: Sequence[str] = (), files: Sequence[str] = ()
 ) -> Ran:
     """Run a driver to its end and say what it did to a directory.
 

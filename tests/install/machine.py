@@ -89,12 +89,7 @@ class Machine:
     """
 
     def __init__(
-        self,
-        name: str,
-        base: Path,
-        directory: Path,
-        network: int,
-        edits: dict[str, str],
+        self, name: str, base: Path, directory: Path, network: int, edits: dict[str, str]
     ) -> None:
         self.name = name
         self.root = directory / name

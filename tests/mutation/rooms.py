@@ -75,11 +75,7 @@ ROOMS = (
         _asks("attempt", "between_cards", "judging", "policy_passes"),
         ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
     ),
-    Room(
-        "hours",
-        _access("calendar", "day", "panel"),
-        _asks("calendar", "day", "modes", "panel"),
-    ),
+    Room("hours", _access("calendar", "day", "panel"), _asks("calendar", "day", "modes", "panel")),
     Room(
         "rights",
         (*_access("patron", "rights"), "doorctl/core/masked.py"),
@@ -95,10 +91,7 @@ ROOMS = (
     Room(
         "retention",
         ("doorctl/privacy/retention*.py",),
-        (
-            "tests/privacy/test_retention*.py",
-            "tests/privacy/test_hold_and_proof.py",
-        ),
+        ("tests/privacy/test_retention*.py", "tests/privacy/test_hold_and_proof.py"),
     ),
     Room(
         "purge",

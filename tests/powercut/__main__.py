@@ -32,14 +32,7 @@ CACHE = Path("~/.cache/doorctl-powercut")
 @click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count(), help="Processes.")
 @click.option("--flaw", multiple=True, metavar="PRAGMA", help="Such as synchronous=NORMAL.")
 @click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True)
-def powercut(
-    *,
-    states: int,
-    quick: bool,
-    jobs: int,
-    flaw: tuple[str, ...],
-    cache: Path,
-) -> None:
+def powercut(*, states: int, quick: bool, jobs: int, flaw: tuple[str, ...], cache: Path) -> None:
     """Cut the power of a machine at each write of a branch's evenings; judge what is on the disk.
 
     The real stores write to ext4 in a guest whose disk logs each write; then the log is replayed

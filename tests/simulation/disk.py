@@ -224,7 +224,5 @@ class SimRegister(PatronCacheWriter):
             return told
 
         return self.disk.around(
-            PATRONS,
-            "apply",
-            lambda: super(SimRegister, self).apply(rows, guard=guarded, **terms),
+            PATRONS, "apply", lambda: super(SimRegister, self).apply(rows, guard=guarded, **terms)
         )

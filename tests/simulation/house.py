@@ -167,12 +167,7 @@ class DoorProcess:
     `queue`: what the loop waits at; `watch`: who looks on.
     """
 
-    def __init__(
-        self,
-        machine: Machine,
-        event_queue: EventQueue,
-        watch: Onlooker,
-    ) -> None:
+    def __init__(self, machine: Machine, event_queue: EventQueue, watch: Onlooker) -> None:
         self._machine = machine
         self._watch = watch
         disk, log = machine.disk, machine.log
@@ -255,10 +250,7 @@ class DoorProcess:
         )
         ledger.watch = watch
         self.housekeeping = Housekeeping(
-            self._chores(),
-            machine.supervisor,
-            lambda: self.worker.alive,
-            lambda: doorway.relocks_s,
+            self._chores(), machine.supervisor, lambda: self.worker.alive, lambda: doorway.relocks_s
         )
         return Controller(
             rules=Rules(WAITING if machine.waits else POLICY, PadRules()),

@@ -121,12 +121,7 @@ class Library:
         return Document("snapshot", document.epoch, 0, data, others)
 
     def _document(
-        self,
-        kind: Kind,
-        rows: Sequence[Line],
-        people: dict[str, Person],
-        held: int,
-        forged: bool,
+        self, kind: Kind, rows: Sequence[Line], people: dict[str, Person], held: int, forged: bool
     ) -> Document:
         self.epoch = max(self.epoch, held) + 1
         data = self._written(kind, rows, self.epoch, held, forged=forged)

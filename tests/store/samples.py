@@ -14,14 +14,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from doorctl.access.calendar import (
-    DaySource,
-    Mode,
-    ModeSpan,
-    Span,
-    StoredDay,
-    StoredWeek,
-)
+from doorctl.access.calendar import DaySource, Mode, ModeSpan, Span, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Applied, Patron, Reason, SealedRow
@@ -141,9 +134,7 @@ def full_disk(most_bytes: int) -> Iterator[None]:
 
 
 def stamped(
-    at: datetime = NOON,
-    boot: BootTime | None = None,
-    state: ClockState = ClockState.TRUSTED,
+    at: datetime = NOON, boot: BootTime | None = None, state: ClockState = ClockState.TRUSTED
 ) -> Stamped:
     """Return the time of an attempt."""
     return Stamped(at, state, boot or BootTime("boot-1", 60_000))
