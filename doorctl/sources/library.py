@@ -194,6 +194,8 @@ class FbsLibrary(_Library):
     def __init__(self, lms: Lms, password: Masked[str]) -> None:
         super().__init__(lms, password)
         self._context = trusting(lms.ca_file)
+        # What the first one loads takes a small Pi a second, which the first question has not.
+        httpx2.AsyncHTTPTransport(verify=self._context)
         self._logging_in = Lock()
         self._session: Masked[str] | None = None
 

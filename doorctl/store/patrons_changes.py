@@ -398,7 +398,7 @@ class _Entry:
 
 
 class PushJournal:
-    """Keep the pushes that the audit log is owed; implements `Journal`. One thread.
+    """Keep the pushes that the audit log is owed. One thread.
 
     A file that is no journal, as after a disk has failed, counts as none: patrons must not wait.
     """

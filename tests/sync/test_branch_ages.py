@@ -72,6 +72,8 @@ def test_coming_of_age_somewhere_is_a_change_there(town: Town) -> None:
     assert not any(delivery.snapshot for delivery in deliveries.values())
     assert days(town.branches[0])[2] == "2032-01-09"
     assert days(town.branches[1])[2] is None
+    town.push(terms=GROWN, ages=ages, on=date(2029, 1, 9))
+    assert days(town.branches[0]) == [None, None, "2032-01-09"]
     assert b"2028-01-09" not in town.outbox_path.read_bytes()
 
 

@@ -13,7 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -464,19 +464,6 @@ def test_who_is_gone_is_forgotten_once_every_branch_knows(town: Town) -> None:
     oest.epoch, oest.digest, oest.rows = backup
     assert town.push()[1]["oest"].snapshot
     assert set(oest.patrons()) == {"1"}
-
-
-def test_coming_of_age_is_a_change_of_one_day(town: Town) -> None:
-    """The day on which somebody may enter is sent while it is to come, and then taken back."""
-    terms = Terms(TERMS.seal, 14)
-    town.source.patrons = [patron(1, birthday=date(2012, 3, 5))]
-    town.push(terms=terms, on=date(2026, 3, 1))
-    assert [row["enter_from"] for row in town.branches[0].rows.values()] == ["2026-03-05"]
-
-    refreshed, _ = town.push(terms=terms, on=date(2026, 3, 5))
-
-    assert refreshed.changed == 1
-    assert [row["enter_from"] for row in town.branches[0].rows.values()] == [None]
 
 
 def test_a_disk_that_takes_no_document_is_told_branch_by_branch(town: Town) -> None:
