@@ -8,12 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from doorctl.access.patron import CacheStamp
-from doorctl.config import Config, load
+from doorctl.config import load
 from doorctl.config.tables import Backup, Push, Secrets, Tls
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import StoreError
@@ -30,7 +30,6 @@ from doorctl.doord.chores import (
     Housekeeping,
     Lookout,
 )
-from doorctl.doord.stores import DoorStores
 from doorctl.privacy.audit import Action, Deed
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.keys import KEY_LIFE, Days
@@ -38,8 +37,6 @@ from doorctl.store.records import AuditTrail
 from tests.fakes.clock import FakeClock
 from tests.fakes.loop import FakeSupervisor
 from tests.web.certificates import Authority
-
-CONFIG = load(Path("config/doorctl.toml"), environment={})
 
 
 @dataclass
@@ -345,17 +342,38 @@ def test_what_the_next_process_has_to_know_of_the_clock_is_stored_at_once(house:
 # Which faults are told, when, and when they are told to be over.
 
 
+@dataclass
 class Watch(House):
-    """A door that looks at faults."""
+    """A door that looks at faults; its data lie in `directory`."""
+
+    directory: Path = Path()
+    lines: dict[str, bool] = field(default_factory=lambda: {"reader": True})
+    asked_s: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         stores: Any = self
-        self._lookout = Lookout(CONFIG, stores, dict, lambda: None)
+        example = load(Path("config/doorctl.toml"), environment={})
+        storage = replace(example.storage, door_directory=self.directory)
+        config = replace(example, storage=storage)
+        self.lookout = Lookout(config, stores, lambda: self.lines, lambda: self.asked_s)
 
     def see(self, now_s: float, **found: str | None) -> None:
-        """Look once."""
-        self._lookout.see(found, now_s)
+        """Look once at these."""
+        self.lookout.see(found, now_s)
+
+    def look(self, seconds: float = 1.0) -> list[str]:
+        """Let time pass, a second a turn; return all that was told so far."""
+        for _ in range(round(seconds)):
+            self.lookout.turn()
+            self.clock.advance(1.0)
+        return self.told
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Watch:
+    """Return one whose disk has room."""
+    return Watch(directory=tmp_path)
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -381,9 +399,8 @@ def test_a_fault_is_told_once_it_has_lasted_and_after_its_rest(kind: str) -> Non
     assert watch.told == [kind, kind]
 
 
-def test_what_is_over_before_it_is_told_is_nobodys_call() -> None:
+def test_what_is_over_before_it_is_told_is_nobodys_call(watch: Watch) -> None:
     """It has no end to tell either, and begins afresh; what is not known stays as it was."""
-    watch = Watch()
     for now_s, why in ((0.0, "why"), (19.0, None), (20.0, "why"), (39.0, "why")):
         watch.see(now_s, reader_lost=why)
     assert watch.told == []
@@ -393,9 +410,8 @@ def test_what_is_over_before_it_is_told_is_nobodys_call() -> None:
     assert watch.told == ["reader_lost"]
 
 
-def test_the_end_is_told_once() -> None:
+def test_the_end_is_told_once(watch: Watch) -> None:
     """And the next time is told like the first."""
-    watch = Watch()
     for now_s, why in ((0.0, "why"), (20.0, "why"), (30.0, None), (31.0, None), (40.0, "why")):
         watch.see(now_s, reader_lost=why)
     assert watch.told == ["reader_lost", "reader_lost_cleared"]
@@ -407,163 +423,117 @@ def test_the_end_is_told_once() -> None:
 WEB_S = WEB_RESTS_S + FAULTS["web_silent"].lasts_s + 2.0
 
 
-def configured(directory: Path) -> Config:
-    """Return the example, with its storage where there is room."""
-    return replace(CONFIG, storage=replace(CONFIG.storage, door_directory=directory))
-
-
-def lookout(stores: House, directory: Path, asked_s: float | None = None) -> Lookout:
-    """Look out by those stores; the reader is there."""
-    found = cast(DoorStores, stores)
-    return Lookout(configured(directory), found, lambda: {"reader": True}, lambda: asked_s)
-
-
-def turn(look: Lookout, stores: House, seconds: float) -> None:
-    """Let time pass, a second a turn."""
-    for _ in range(round(seconds)):
-        look.turn()
-        stores.clock.advance(1.0)
-
-
-def test_web_that_asks_no_more_is_told(tmp_path: Path) -> None:
+def test_web_that_asks_no_more_is_told(watch: Watch) -> None:
     """After it has asked once: a house without web is no fault.
 
     Bug (mission review): without web, or while it was down, `status` said that all is well beside
     a lost reader or an old register.
     """
-    stores = House()
-    turn(lookout(stores, tmp_path, stores.clock.monotonic_s()), stores, WEB_S)
-    assert stores.told == ["web_silent"]
-
-    stores = House()
-    turn(lookout(stores, tmp_path), stores, WEB_S)
-    assert stores.told == []
+    assert watch.look(WEB_S) == []
+    watch.asked_s = watch.clock.monotonic_s()
+    assert watch.look(WEB_S) == ["web_silent"]
 
 
-def test_a_line_that_stays_away_is_told_and_its_return_too(tmp_path: Path) -> None:
+def test_a_line_that_stays_away_is_told_and_its_return_too(watch: Watch) -> None:
     """After twenty seconds: a cable that is pushed in anew wakes nobody."""
-    stores, lines = House(), {"reader": False, "keypad": True}
-    look = Lookout(configured(tmp_path), cast(DoorStores, stores), lambda: lines, lambda: None)
-    turn(look, stores, FAULTS["reader_lost"].lasts_s)
-    assert stores.told == []
-    turn(look, stores, 1)
-    assert stores.told == ["reader_lost"]
+    watch.lines = {"reader": False, "keypad": True}
+    assert watch.look(FAULTS["reader_lost"].lasts_s) == []
+    assert watch.look() == ["reader_lost"]
 
-    lines["reader"] = True
-    turn(look, stores, 1)
-    assert stores.told == ["reader_lost", "reader_lost_cleared"]
+    watch.lines["reader"] = True
+    assert watch.look() == ["reader_lost", "reader_lost_cleared"]
 
 
-def test_a_register_is_old_after_a_third_of_its_time(tmp_path: Path) -> None:
+def test_a_register_is_old_after_a_third_of_its_time(watch: Watch) -> None:
     """With the usual 72 hours after a day; a push ends it at the next look.
 
     Bug (mission review): pushes that stopped, a reader that was unplugged, a full disk were told
     to nobody before patrons stood outside.
     """
-    stores = House(applied_ago=timedelta(hours=24))
-    look = lookout(stores, tmp_path)
-    turn(look, stores, 1)
-    assert stores.told == []
+    watch.applied_ago = timedelta(hours=24)
+    assert watch.look() == []
 
-    stores.applied_ago = timedelta(hours=24, minutes=1)
-    turn(look, stores, LOOK_EVERY_S)
-    assert stores.told == ["register_old"]
+    watch.applied_ago = timedelta(hours=24, minutes=1)
+    assert watch.look(LOOK_EVERY_S) == ["register_old"]
 
-    stores.applied_ago = timedelta(0)
-    turn(look, stores, LOOK_EVERY_S)
-    assert stores.told == ["register_old", "register_old_cleared"]
+    watch.applied_ago = timedelta(0)
+    assert watch.look(LOOK_EVERY_S) == ["register_old", "register_old_cleared"]
 
 
-def test_each_push_is_kept_once(house: House, tmp_path: Path) -> None:
+def test_each_push_is_kept_once(watch: Watch) -> None:
     """The timeline says when the register was renewed, and not at each look at it."""
-    look = lookout(house, tmp_path)
-    turn(look, house, 1)
-    turn(look, house, LOOK_EVERY_S)
+    watch.look()
+    watch.look(LOOK_EVERY_S)
 
-    assert house.kept == [("push", "7")]
+    assert watch.kept == [("push", "7")]
 
 
-def test_a_register_that_says_no_age_is_told_elsewhere(tmp_path: Path) -> None:
+def test_a_register_that_says_no_age_is_told_elsewhere(watch: Watch) -> None:
     """Never filled, or not to be read: those have alarms of their own."""
-    stores = House(applied_ago=None)
-    look = lookout(stores, tmp_path)
-    turn(look, stores, 1)
-    stores.readable = False
-    turn(look, stores, LOOK_EVERY_S)
-
-    assert stores.told == []
+    watch.applied_ago = None
+    watch.look()
+    watch.readable = False
+    assert watch.look(LOOK_EVERY_S) == []
 
 
-def test_a_disk_that_says_nothing_is_no_news(house: House, tmp_path: Path) -> None:
+def test_a_disk_that_says_nothing_is_no_news(tmp_path: Path) -> None:
     """The door goes on, and nothing is told of what is not known."""
-    turn(lookout(house, tmp_path / "gone"), house, 1)
-
-    assert house.told == []
+    assert Watch(directory=tmp_path / "gone").look() == []
 
 
-def test_a_disk_without_room_is_told(house: House) -> None:
+def test_a_disk_without_room_is_told() -> None:
     """The kernel's own small file system has none."""
-    turn(lookout(house, Path("/proc")), house, 1)
-
-    assert house.told == ["disk_low"]
+    assert Watch(directory=Path("/proc")).look() == ["disk_low"]
 
 
-def test_a_backup_that_is_missed_is_told(house: House, tmp_path: Path) -> None:
+def test_a_backup_that_is_missed_is_told(watch: Watch, tmp_path: Path) -> None:
     """Where one is wanted: when none was ever made, and when the last one is two days old."""
-    look = lookout(house, tmp_path)
-    turn(look, house, 1)
-    assert house.told == []
+    assert watch.look() == []
 
-    storage, wanted = replace(look.config.storage, directory=tmp_path), Backup(recipients=("age1",))
-    look.config = replace(look.config, storage=storage, backup=wanted)
+    config = watch.lookout.config
+    storage = replace(config.storage, directory=tmp_path)
+    watch.lookout.config = replace(config, storage=storage, backup=Backup(recipients=("age1",)))
     with closing(open_or_create_branch(tmp_path / "branch.db")) as writer:
-        moment, trail = house.clock.moment(), AuditTrail(writer)
+        moment, trail = watch.clock.moment(), AuditTrail(writer)
         trail.append(Deed(Action.BACKUP_MADE), "root", moment)
-        turn(look, house, LOOK_EVERY_S)
-        assert house.told == ["backup_old"]
+        assert watch.look(LOOK_EVERY_S) == ["backup_old"]
 
         trail.append(Deed(Action.BACKUP_MADE, details={"recipients": 1}), "root", moment)
-    turn(look, house, LOOK_EVERY_S)
-    assert house.told == ["backup_old", "backup_old_cleared"]
-    assert house.backup_at is not None
+    assert watch.look(LOOK_EVERY_S) == ["backup_old", "backup_old_cleared"]
+    assert watch.backup_at is not None
 
-    house.clock.advance(timedelta(days=2).total_seconds())
-    turn(look, house, LOOK_EVERY_S)
-    assert house.told[2:] == ["backup_old"]
+    watch.clock.advance(timedelta(days=2).total_seconds())
+    assert watch.look(LOOK_EVERY_S)[2:] == ["backup_old"]
 
 
-def test_a_key_is_told_of_a_month_before_its_last_day(tmp_path: Path) -> None:
+def test_a_key_is_told_of_a_month_before_its_last_day(watch: Watch, tmp_path: Path) -> None:
     """Each by its file's age, the oldest of several that sign; what systemd hands over is new.
 
     The end of the certificate is in it; web, which serves by it, alarms it.
     """
-    stores, base = House(), tmp_path / "etc"
+    base = tmp_path / "etc"
     base.mkdir()
     Authority(base, "ca").issue("branch", days=9)
-    now = stores.clock.moment().local.timestamp()
+    now = watch.clock.moment().local.timestamp()
     for name, days in (("installation.key", 1), ("old.pub", 3 * 365 - 31), ("new.pub", 0)):
         (base / name).touch()
         os.utime(base / name, (now, now - days * 86_400))
-    look = lookout(stores, tmp_path)
     signing = Push(public_key_files=(base / "new.pub", base / "old.pub"))
     tls = Tls(certificate_file=base / "branch.pem")
-    look.config = replace(
-        look.config,
-        origin=replace(look.config.origin, path=base / "doorctl.toml"),
+    config = watch.lookout.config
+    watch.lookout.config = replace(
+        config,
+        origin=replace(config.origin, path=base / "doorctl.toml"),
         secrets=Secrets(installation_key_file=Path("${CREDENTIALS_DIRECTORY}/installation.key")),
-        web=replace(look.config.web, push=signing, tls=tls),
+        web=replace(config.web, push=signing, tls=tls),
     )
-    turn(look, stores, 1)
-    assert stores.told == []
-    assert stores.days["installation_key"].begins == stores.days["installation_key"].ends - KEY_LIFE
-    assert (stores.days["certificate"].ends - stores.days["certificate"].begins).days < 20
+    assert watch.look() == []
+    assert watch.days["installation_key"].begins == watch.days["installation_key"].ends - KEY_LIFE
+    assert (watch.days["certificate"].ends - watch.days["certificate"].begins).days < 20
 
-    stores.clock.advance(timedelta(days=2).total_seconds())
-    turn(look, stores, LOOK_EVERY_S)
-    assert stores.told == ["key_old"]
+    watch.clock.advance(timedelta(days=2).total_seconds())
+    assert watch.look(LOOK_EVERY_S) == ["key_old"]
     (base / "old.pub").unlink()
-    look.config = replace(
-        look.config, web=replace(look.config.web, push=Push(public_key_files=(base / "new.pub",)))
-    )
-    turn(look, stores, LOOK_EVERY_S)
-    assert stores.told == ["key_old", "key_old_cleared"]
+    config, fewer = watch.lookout.config, Push(public_key_files=(base / "new.pub",))
+    watch.lookout.config = replace(config, web=replace(config.web, push=fewer))
+    assert watch.look(LOOK_EVERY_S) == ["key_old", "key_old_cleared"]
