@@ -26,9 +26,9 @@ from doorctl.store.connection import (
     transaction,
     translated,
 )
-from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.visits import VisitStore, create_visits
-from tests.store.samples import SEAL, full_disk
+from tests.store.samples import SEAL, Cache, full_disk
 
 
 @pytest.fixture
@@ -256,38 +256,30 @@ def test_a_second_process_is_refused_and_told_what_to_do(tmp_path: Path) -> None
     VisitStore(path).close()
 
 
-def test_a_second_writer_in_the_same_process_is_refused(tmp_path: Path) -> None:
+def test_a_second_writer_in_the_same_process_is_refused(cache: Cache) -> None:
     """The rule holds between two threads' connections too."""
-    path = tmp_path / "patrons.db"
-    create_patrons(path, SEAL)
-    writer = PatronCacheWriter(path, SEAL)
-
     with pytest.raises(StoreBusyError):
-        PatronCacheWriter(path, SEAL)
-    writer.close()
-    writer.close()
+        PatronCacheWriter(cache.path, SEAL)
+    for _ in range(2):
+        cache.writer.close()
 
-    PatronCacheWriter(path, SEAL).close()
-
-
-def test_a_writer_that_fails_to_open_leaves_no_lock(tmp_path: Path) -> None:
-    """After a damaged file is replaced, the next try is not refused for the last one's sake."""
-    path = tmp_path / "visits.db"
-    path.write_bytes(b"this is a text, and no database at all" * 100)
-    with pytest.raises(StoreError):
-        VisitStore(path)
-    path.unlink()
-    create_visits(path)
+    PatronCacheWriter(cache.path, SEAL).close()
 
 
-def test_a_foreign_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    """Migrations that can't be applied leave no lock, no half of a table and no record."""
-    path = tmp_path / "visits.db"
+def test_a_foreign_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    """Where no layout can be laid, or nothing read, no lock is left, no half of a table, no record.
+
+    So the next try is not refused for the last one's sake.
+    """
+    path, text = tmp_path / "visits.db", tmp_path / "text.db"
+    text.write_bytes(b"this is a text, and no database at all" * 100)
     with closing(sqlite3.connect(path)) as foreign:
         foreign.execute("CREATE TABLE throttles (somebody TEXT)")
     for _ in range(2):
         with pytest.raises(StoreError, match="does not hold doorctl's tables"):
             VisitStore(path)
+        with pytest.raises(StoreDamagedError):
+            VisitStore(text)
 
     with closing(sqlite3.connect(path)) as foreign:
         names = {name for (name,) in foreign.execute("SELECT name FROM sqlite_schema")}
