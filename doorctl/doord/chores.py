@@ -410,27 +410,22 @@ class Housekeeping:
 DAY_S = 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a fault lasts before it is reported, and how soon it is reported again, seconds."""
-
-    lasts_s: float = 0.0
-    again_s: float = DAY_S
-
-
-FAULTS: Mapping[str, Patience] = MappingProxyType(
+FAULTS: Mapping[str, float] = MappingProxyType(
     {
-        "reader_lost": Patience(20.0),
-        "keypad_lost": Patience(20.0),
-        "register_old": Patience(),
-        "disk_low": Patience(),
-        "backup_old": Patience(),
-        "key_old": Patience(again_s=7 * DAY_S),
-        "web_silent": Patience(180.0),
-        "undervoltage": Patience(),
+        "reader_lost": 20.0,
+        "keypad_lost": 20.0,
+        "register_old": 0.0,
+        "disk_low": 0.0,
+        "backup_old": 0.0,
+        "key_old": 0.0,
+        "web_silent": 180.0,
+        "undervoltage": 0.0,
     }
 )
-"""Alarm -> its patience; its end is the same name with ``_cleared``."""
+"""Alarm -> how long it lasts before it is reported, seconds; its end is called ``NAME_cleared``."""
+
+AGAIN_S: Mapping[str, float] = MappingProxyType({"key_old": 7 * DAY_S})
+"""How soon one is reported again; the others daily."""
 
 LOOK_EVERY_S = 60.0
 """How often the worker looks at power supply, register and disk."""
@@ -493,10 +488,9 @@ class Lookout:
                 self.stores.alarm(kind, why)
 
     def _is_due(self, kind: str, now_s: float) -> bool:
-        patience, reported_s = FAULTS[kind], self._reported_s.get(kind)
-        if reported_s is not None:
-            return now_s - reported_s >= patience.again_s
-        return now_s - self._since_s.setdefault(kind, now_s) >= patience.lasts_s
+        if (reported_s := self._reported_s.get(kind)) is not None:
+            return now_s - reported_s >= AGAIN_S.get(kind, DAY_S)
+        return now_s - self._since_s.setdefault(kind, now_s) >= FAULTS[kind]
 
     def _look(self) -> None:
         faults = {"undervoltage": undervoltage(), **self._register(), **self._backup()}

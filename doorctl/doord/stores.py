@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -134,6 +135,7 @@ _STATES = frozenset({"mode", "reader", "keypad", "fire"})
 KeptEvent = tuple[Stamped, str, str, str]
 
 
+@dataclass(eq=False)
 class KeptEvents:
     """An EventLog that also keeps in the door log what the door did without a card.
 
@@ -141,14 +143,12 @@ class KeptEvents:
     that has come; what can't be written is lost, and the next attempt alarms it.
     """
 
-    def __init__(
-        self,
-        log: EventLog,
-        clock: Clock,
-        write: Callable[[Sequence[KeptEvent]], None],
-        submit: Callable[[Callable[[], None]], None],
-    ) -> None:
-        self._log, self._clock, self._write, self._submit = log, clock, write, submit
+    log: EventLog
+    clock: Clock
+    write: Callable[[Sequence[KeptEvent]], None]
+    submit: Callable[[Callable[[], None]], None]
+
+    def __post_init__(self) -> None:
         # Re-entrant, because a signal handler may log while the main thread is logging.
         self._lock = RLock()
         self._waiting: list[KeptEvent] = []
@@ -156,7 +156,7 @@ class KeptEvents:
 
     def emit(self, event: str, **fields: str | float | bool | None) -> None:
         """Write one line, and keep it if it is an event."""
-        self._log.emit(event, **fields)
+        self.log.emit(event, **fields)
         if event in _STATES:
             self.keep(event, str(fields["state"]))
         elif event == "opened_by_staff":
@@ -169,8 +169,8 @@ class KeptEvents:
 
     def keep(self, kind: str, why: str = "", by: str = "") -> None:
         """Keep an event as of now, unless too many of its kind have come lately."""
-        now_s, moment = self._clock.monotonic_s(), self._clock.moment()
-        at = Stamped(moment.local, moment.state, self._clock.boot_time())
+        now_s, moment = self.clock.monotonic_s(), self.clock.moment()
+        at = Stamped(moment.local, moment.state, self.clock.boot_time())
         with self._lock:
             lately = self._lately.setdefault(kind, deque(maxlen=EVENTS_AN_HOUR))
             if len(lately) == EVENTS_AN_HOUR and now_s - lately[0] < HOUR_S:
@@ -178,13 +178,13 @@ class KeptEvents:
             lately.append(now_s)
             self._waiting.append((at, kind, why, by))
             if len(self._waiting) == 1:
-                self._submit(self._written)
+                self.submit(self._written)
 
     def _written(self) -> None:
         with self._lock:
             events, self._waiting = self._waiting, []
         with suppress(Exception):  # Nobody stands outside because of it.
-            self._write(events)
+            self.write(events)
 
 
 STORES_LIMIT_S = 60.0

@@ -18,6 +18,8 @@ from doorctl.config.tables import Backup, Push, Secrets, Tls
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import StoreError
 from doorctl.doord.chores import (
+    AGAIN_S,
+    DAY_S,
     FAULTS,
     KEEP_TIME_EVERY_S,
     KEPT_GRACE_S,
@@ -386,7 +388,7 @@ def test_both_ends_are_on_the_list_of_alarms(kind: str) -> None:
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_is_told_once_it_has_lasted_and_after_its_rest(kind: str) -> None:
     """Not before, not at each look, and again after its rest while nothing is done about it."""
-    watch, lasts_s = Watch(), FAULTS[kind].lasts_s
+    watch, lasts_s = Watch(), FAULTS[kind]
     watch.see(0.0, **{kind: "why"})
     watch.see(lasts_s - 0.1, **{kind: "why"})
     assert watch.told == ([] if lasts_s else [kind])
@@ -395,7 +397,7 @@ def test_a_fault_is_told_once_it_has_lasted_and_after_its_rest(kind: str) -> Non
     watch.see(lasts_s + 60.0, **{kind: "why"})
     assert watch.told == [kind]
 
-    watch.see(lasts_s + FAULTS[kind].again_s, **{kind: "why"})
+    watch.see(lasts_s + AGAIN_S.get(kind, DAY_S), **{kind: "why"})
     assert watch.told == [kind, kind]
 
 
@@ -420,7 +422,7 @@ def test_the_end_is_told_once(watch: Watch) -> None:
     assert watch.told[2:] == ["reader_lost"]
 
 
-WEB_S = WEB_RESTS_S + FAULTS["web_silent"].lasts_s + 2.0
+WEB_S = WEB_RESTS_S + FAULTS["web_silent"] + 2.0
 
 
 def test_web_that_asks_no_more_is_told(watch: Watch) -> None:
@@ -437,7 +439,7 @@ def test_web_that_asks_no_more_is_told(watch: Watch) -> None:
 def test_a_line_that_stays_away_is_told_and_its_return_too(watch: Watch) -> None:
     """After twenty seconds: a cable that is pushed in anew wakes nobody."""
     watch.lines = {"reader": False, "keypad": True}
-    assert watch.look(FAULTS["reader_lost"].lasts_s) == []
+    assert watch.look(FAULTS["reader_lost"]) == []
     assert watch.look() == ["reader_lost"]
 
     watch.lines["reader"] = True
