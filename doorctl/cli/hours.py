@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import click
@@ -37,15 +36,13 @@ from doorctl.services.app import ANSWER_LIMIT_S, App
 from doorctl.services.hours import CalendarDay, Hours, hours_now
 from doorctl.web.words import CAUSES
 
-SHOWN: Mapping[Mode | None, str] = MappingProxyType(
-    {
-        Mode.STAFFED: "staffed",
-        Mode.SELF_SERVICE: "self-service",
-        Mode.CLOSED: "closed",
-        Mode.LOCKDOWN: "locked down",
-        None: "closed to patrons, because nobody knows its hours",
-    }
-)
+SHOWN: Mapping[Mode | None, str] = {
+    Mode.STAFFED: "staffed",
+    Mode.SELF_SERVICE: "self-service",
+    Mode.CLOSED: "closed",
+    Mode.LOCKDOWN: "locked down",
+    None: "closed to patrons, because nobody knows its hours",
+}
 WHY: Mapping[Cause, str] = {
     **CAUSES,
     Cause.LOCKDOWN: "a lockdown is over and nobody has ended it: doorctl mode end",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ from doorctl.sync.push import MOST_LISTED, Refreshed
 from doorctl.wiring import sync as sender
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+
+KINDS = {True: "snapshot", False: "changes"}
 
 out_option = click.option(
     "--out", type=FILE, required=True, metavar="FILE", help="The file to write, on a stick say."
@@ -177,7 +180,8 @@ def push(
     for line in wrong:
         click.echo(line, err=True)
     if as_json:
-        answer = _as_dict(refreshed, deliveries, report.ages, dry_run=dry_run)
+        ages = sender.age_limits(config)
+        answer = _as_dict(refreshed, deliveries, ages, dry_run=dry_run)
         print_json({**answer, "old_key_for": waiting})
     if report.failed is not None:
         raise report.failed
@@ -196,21 +200,20 @@ def tell_failure(config: Config) -> None:
     sender.tell_failure(config, system_clock(config), on_unsent=_unsent)
 
 
+@dataclass
 class _Report:
     """Prints what a push finds and does, as it goes on; `failed` says why a line was not printed.
 
     The push matters more than its report.
     """
 
-    def __init__(self, config: Config, dry_run: bool, as_json: bool) -> None:
-        self._config = config
-        self._dry_run = dry_run
-        self._as_json = as_json
-        self.ages = sender.age_limits(config)
-        self.failed: OSError | None = None
+    config: Config
+    dry_run: bool
+    as_json: bool
+    failed: OSError | None = None
 
     def say(self, line: str, *, err: bool = False) -> None:
-        if err or not self._as_json:
+        if err or not self.as_json:
             try:
                 click.echo(line, err=err)
             except OSError as error:
@@ -221,11 +224,11 @@ class _Report:
         bar.render_finish()
         self.say(_summary(result))
         if result.set_aside:
-            self.say(_set_aside(self._config, result, dry_run=self._dry_run), err=True)
+            self.say(_set_aside(self.config, result, dry_run=self.dry_run), err=True)
 
     def delivered(self, delivery: Delivery) -> None:
-        age, own = self.ages[delivery.branch], delivery.minimum_age
-        self.say(_delivered(delivery, age, dry_run=self._dry_run))
+        age, own = sender.age_limits(self.config)[delivery.branch], delivery.minimum_age
+        self.say(_delivered(delivery, age, dry_run=self.dry_run))
         if own is not None and own < age:
             self.say(
                 f"doorctl: {delivery.branch} lets in from {own} years, but its rows say from "
@@ -321,16 +324,10 @@ def _as_dict(
                 "minimum_age": ages[delivery.branch],
                 "minimum_age_there": delivery.minimum_age,
                 "result": delivery.result,
-                "kind": _kind(delivery),
+                "kind": KINDS[delivery.snapshot] if delivery.result is Result.SENT else None,
                 **picked(delivery.volume, "cards", "removed"),
                 **picked(delivery, "epoch", "why", "audit_head", "audit_kept"),
             }
             for delivery in deliveries
         ],
     }
-
-
-def _kind(delivery: Delivery) -> str | None:
-    if delivery.result is not Result.SENT:
-        return None
-    return "snapshot" if delivery.snapshot else "changes"

@@ -18,7 +18,6 @@ from enum import Enum
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, BinaryIO, Self
 
 from gpiozero.pins.mock import MockPin
@@ -428,7 +427,7 @@ class Window:
             gpio.buzzer_pin: "buzzer",
             gpio.relay_pin: "relay",
         }
-        self._names = MappingProxyType({f"GPIO{pin}": name for pin, name in names.items()})
+        self._names = {f"GPIO{pin}": name for pin, name in names.items()}
         self._card_of = card_of
         self._lock = threading.Lock()
         self.sight = Sight()

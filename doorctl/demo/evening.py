@@ -12,7 +12,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import TextIO
 
 import click
@@ -46,15 +45,13 @@ ASCII = str.maketrans(
 
 TRACK_1 = re.compile(r"^(%.{15}).{20,}(?=;)")
 
-SHADES: Mapping[str, Mapping[str, object]] = MappingProxyType(
-    {
-        "heading": {"bold": True, "fg": "cyan"},
-        "quiet": {"dim": True},
-        "good": {"bold": True, "fg": "green"},
-        "bad": {"bold": True, "fg": "red"},
-        "plain": {},
-    }
-)
+SHADES: Mapping[str, Mapping[str, object]] = {
+    "heading": {"bold": True, "fg": "cyan"},
+    "quiet": {"dim": True},
+    "good": {"bold": True, "fg": "green"},
+    "bad": {"bold": True, "fg": "red"},
+    "plain": {},
+}
 
 
 def in_both(text: str, **values: object) -> tuple[str, str]:
@@ -231,14 +228,6 @@ ANSWER_LIMIT_S = 20.0
 """Longer than the PIN's time-out and the reader's own wait together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a scene ended; `wrong` says in both languages why not as expected, else it is None."""
-
-    scene: Scene
-    wrong: str | None
-
-
 class Player:
     """Plays scenes and writes them down.
 
@@ -262,17 +251,18 @@ class Player:
 
     def play(
         self, scenes: Sequence[Scene], enough: threading.Event | None = None
-    ) -> tuple[Outcome, ...]:
-        """Play the scenes; a scene that fails does not stop the others.
+    ) -> dict[str, str | None]:
+        """Play the scenes; return for each, by its name, what is wrong in both languages, or None.
 
-        Once `enough` is set, all waits end and no other scene begins.
+        A scene that fails does not stop the others. Once `enough` is set, all waits end and no
+        other scene begins.
         """
         self._enough = enough or threading.Event()
-        return tuple(
-            self._scene(scene, f"{number}/{len(scenes)}")
+        return {
+            scene.name: self._scene(scene, f"{number}/{len(scenes)}")
             for number, scene in enumerate(scenes, start=1)
             if not self._enough.is_set()
-        )
+        }
 
     def swipe(self, data: bytes, *, readable: bool = True) -> None:
         """Send a card."""
@@ -305,7 +295,7 @@ class Player:
     def _beat(self) -> None:
         self._enough.wait(self._pace.beat_s)
 
-    def _scene(self, scene: Scene, count: str) -> Outcome:
+    def _scene(self, scene: Scene, count: str) -> str | None:
         self._follow(scene)
         self._paper.heading(scene.at, scene.title, count)
         self._paper.tell(scene.story)
@@ -326,7 +316,7 @@ class Player:
         else:
             self._paper.item("✗", wrong, "bad")
         self._enough.wait(self._pace.scene_s)
-        return Outcome(scene, wrong)
+        return wrong
 
     def _visit(self, visit: Visit) -> None:
         if visit.kept:
@@ -406,14 +396,15 @@ def spend(paper: Paper) -> str | None:
     refuse_wrong_clock(now)
     with temporary() as directory, Stage(directory, shipped("demo.toml")) as stage:
         outcomes = Player(stage, paper, AT_ONCE, opened(stage, paper, now)).play(EVENING)
-        good = sum(outcome.wrong is None for outcome in outcomes)
+        good = list(outcomes.values()).count(None)
         paper.write()
         paper.rule()
         danish = f"{good} af {len(outcomes)} optrin endte som ventet"
         english = f"{good} of {len(outcomes)} scenes ended as expected"
         paper.write(f"  {danish} / {english}", "good" if good == len(outcomes) else "bad")
         close(stage, paper)
-    return complaint(outcomes)
+    wrong = [name for name, why in outcomes.items() if why is not None]
+    return f"scenes that went wrong: {', '.join(wrong)}" if wrong else None
 
 
 def close(stage: Stage, paper: Paper) -> None:
@@ -421,12 +412,6 @@ def close(stage: Stage, paper: Paper) -> None:
     if code := stage.stop():
         raise NotAnsweringError(f"the door ended with exit code {code}: {stage.complaint()}")
     paper.tell("The door is locked, its process stopped and the temporary directory deleted.")
-
-
-def complaint(outcomes: Sequence[Outcome]) -> str | None:
-    """Return one line that names the scenes that failed; None if none did."""
-    wrong = [outcome.scene.name for outcome in outcomes if outcome.wrong is not None]
-    return f"scenes that went wrong: {', '.join(wrong)}" if wrong else None
 
 
 def refuse_wrong_clock(now: datetime) -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO, BinaryIO, Final
 
 from starlette.applications import Starlette
@@ -274,25 +273,21 @@ PAD: Final = tuple("123456789*0#")
 
 WORN: Final = "worn_stripe"
 
-ABOUT: Mapping[str, str] = MappingProxyType(
-    {
-        "granted": "Lives in the municipality and may come in",
-        "not_resident": "Lives in the next municipality",
-        "stolen": "The card has been reported stolen",
-        "debt_only": "Owes a fee, but may use the reading room",
-        "under_age": "9 years old: too young to come alone",
-        "unknown_card": "A card that nobody knows",
-    }
-)
+ABOUT: Mapping[str, str] = {
+    "granted": "Lives in the municipality and may come in",
+    "not_resident": "Lives in the next municipality",
+    "stolen": "The card has been reported stolen",
+    "debt_only": "Owes a fee, but may use the reading room",
+    "under_age": "9 years old: too young to come alone",
+    "unknown_card": "A card that nobody knows",
+}
 """The special trait of each of the cast."""
 
-NOTICES: Mapping[Deed, str] = MappingProxyType(
-    {
-        Deed.BUSY: "Somebody is at the door already. Wait a moment, or stop the evening.",
-        Deed.UNPLUGGED: "The plug is out, so the door hears nothing. Put it in again.",
-        Deed.NOT_ASKED: "The door did not ask for a PIN. Look at its screen.",
-    }
-)
+NOTICES: Mapping[Deed, str] = {
+    Deed.BUSY: "Somebody is at the door already. Wait a moment, or stop the evening.",
+    Deed.UNPLUGGED: "The plug is out, so the door hears nothing. Put it in again.",
+    Deed.NOT_ASKED: "The door did not ask for a PIN. Look at its screen.",
+}
 
 REFUSED_DEED: Final = 409
 
