@@ -289,7 +289,7 @@ ELSEWHERE: Final = {
         "tests/e2e/test_running.py::test_second_daemon",
         "tests/web/test_start.py::test_a_feed_is_not_loaded_beside_it",
         "tests/config/test_wrong_configs.py",
-        "tests/e2e/test_loading.py::test_one_bad_row",
+        "tests/e2e/test_questions.py::test_one_bad_row",
     ),
 }
 """The look's other tasks: at the door's screen, in a terminal, or with something dead."""

@@ -18,7 +18,7 @@ from doorctl.core.language import OWN
 from tests.browser.house import CARD, CHILDS_CARD, PIN, SLOW_CARD, House, staged
 from tests.browser.screens import PANELS, STATES, panel_of, serving
 from tests.browser.visitor import Visitors
-from tests.e2e.hours import DAYS, SELF_SERVICE
+from tests.e2e.people import DAYS, SELF_SERVICE
 from tests.fakes.waiting import until
 from tests.web.panel.screens import IDLE, SHOWING, Stage
 

@@ -53,7 +53,7 @@ IMPATIENT = ("keypad.digit_timeout_s=1", "keypad.total_timeout_s=2")
 LOADED = ("installation.key", "patrons.db", "visits.db")
 
 
-WHOLE = {"test_running", "test_usage", "test_pairing", "test_upgrade", "test_canaries"}
+WHOLE = {"test_running", "test_usage", "test_upgrade", "test_canaries"}
 """Files that look at a process; the others look at what it does, and it is spared its imports."""
 
 

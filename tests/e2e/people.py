@@ -1,10 +1,10 @@
-"""The patrons of the end-to-end tests: invented, and each of them refused for one reason only."""
+"""Invented patrons, each of them refused for one reason only; opening hours, and times to type."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -65,14 +65,14 @@ class Person:
         } | self.row
 
 
-def day(offset: int) -> str:
-    """Return the day that is so many days from today."""
-    return (TODAY + timedelta(days=offset)).isoformat()
+def ahead(days: int) -> str:
+    """Return the date in so many days."""
+    return (datetime.now(ZoneInfo("Europe/Copenhagen")) + timedelta(days=days)).date().isoformat()
 
 
 def blocked(*codes: str) -> dict[str, Any]:
     """Return a row's block status with these codes."""
-    return {"blockStatus": [{"blockedReason": code, "blockedSince": day(-9)} for code in codes]}
+    return {"blockStatus": [{"blockedReason": code, "blockedSince": ahead(-9)} for code in codes]}
 
 
 ENTITLED = Person("0101701234", "4711", kind="CPR")
@@ -83,12 +83,12 @@ STRANGER = Person("3000009999", "5050")
 NOT_RESIDENT = Person("3000001241", "2580", {"resident": False})
 STOLEN = Person("3000001242", "1944", blocked("E", "O"))
 BLOCKED_UNHEARD_OF = Person("3000001243", "1855", blocked("Q"))
-CHILD = Person("3000001244", "3669", {"birthday": day(-3700)})
-PAST_EXPIRY = Person("3000001245", "7412", card={"expiryDate": day(-2)})
+CHILD = Person("3000001244", "3669", {"birthday": ahead(-3700)})
+PAST_EXPIRY = Person("3000001245", "7412", card={"expiryDate": ahead(-2)})
 INACTIVE = Person("3000001246", "9630", card={"status": "BLOCKED"})
-ON_HOLD = Person("3000001247", "1597", {"onHold": {"from": day(-9), "to": None}})
+ON_HOLD = Person("3000001247", "1597", {"onHold": {"from": ahead(-9), "to": None}})
 RESTRICTED = Person("3000001248", "3571")
-DATED = Person("3000001249", "8426", card={"expiryDate": day(+400)})
+DATED = Person("3000001249", "8426", card={"expiryDate": ahead(+400)})
 
 REGISTERED = (
     ENTITLED,
@@ -113,3 +113,18 @@ def write_feed(path: Path, people: tuple[Person, ...] = REGISTERED) -> Path:
     rows = (person.feed_row(numbers.get(person.number, 2001)) for person in people)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+ALL_DAY = '["00:00-24:00"]'
+
+SELF_SERVICE = tuple(f"hours.{day}={ALL_DAY}" for day in DAYS)
+STAFFED = tuple(f"hours.staffed.{day}={ALL_DAY}" for day in DAYS)
+CLOSED = ("hours.monday=[]",)
+"""A table of hours without any."""
+
+
+def in_s(seconds: float) -> str:
+    """Return the time in so many seconds as ``--until`` takes it, to the second."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")

@@ -35,8 +35,20 @@ from tests.e2e import people
 from tests.e2e.commands import Forking
 from tests.e2e.conftest import IMPATIENT, LOADED, Loaded
 from tests.e2e.door import WIRED, Door, Drive
-from tests.e2e.hours import CLOSED, DAYS, SELF_SERVICE, STAFFED, ahead, in_s
-from tests.e2e.people import CHILD, ENTITLED, TODAY, Person, blocked, write_feed
+from tests.e2e.people import (
+    CHILD,
+    CLOSED,
+    DAYS,
+    ENTITLED,
+    SELF_SERVICE,
+    STAFFED,
+    TODAY,
+    Person,
+    ahead,
+    blocked,
+    in_s,
+    write_feed,
+)
 from tests.fakes.waiting import until
 from tests.web.branch import Branch, row
 

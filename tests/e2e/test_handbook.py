@@ -23,7 +23,7 @@ ELSEWHERE = {
     "setup": "writes what is root's, and systemd's: tests/cli/test_setup.py",
     "sync": "takes a server and its branches: tests/e2e/test_sync.py",
     "keys": "takes two of each: tests/e2e/test_rotation.py",
-    "pair": "takes a server: tests/e2e/test_pairing.py",
+    "pair": "takes a server: tests/e2e/test_rotation.py",
     "backup": "takes age and a key elsewhere: tests/e2e/test_restoring.py",
     "restore": "takes an empty card: tests/e2e/test_restoring.py",
     "support-bundle": "reads the journal as root: tests/services/test_support.py",

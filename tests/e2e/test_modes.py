@@ -21,8 +21,7 @@ import pytest
 
 from doorctl.config.tables import DEEDS
 from tests.e2e.door import Door, refusal, said
-from tests.e2e.hours import CLOSED, in_s
-from tests.e2e.people import ALSO_ENTITLED, ENTITLED, NOT_RESIDENT, Person
+from tests.e2e.people import ALSO_ENTITLED, CLOSED, ENTITLED, NOT_RESIDENT, Person, in_s
 from tests.fakes.another_user import NOBODY, ask_as
 from tests.fakes.waiting import until
 

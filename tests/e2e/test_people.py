@@ -10,8 +10,7 @@ import pytest
 
 from tests.e2e.conftest import Doors
 from tests.e2e.door import BUZZER, CONTACT, EXIT, FIRE, WIRED, Door, refusal, said
-from tests.e2e.hours import ahead
-from tests.e2e.people import ALSO_ENTITLED, ENTITLED, Person
+from tests.e2e.people import ALSO_ENTITLED, ENTITLED, Person, ahead
 from tests.fakes.another_user import NOBODY, ask_as
 from tests.fakes.waiting import until
 

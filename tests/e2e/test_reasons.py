@@ -22,7 +22,6 @@ import pytest
 from doorctl.demo.door import Line, Plug
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door
-from tests.e2e.hours import SELF_SERVICE
 from tests.e2e.people import (
     ALSO_ENTITLED,
     CHILD,
@@ -30,6 +29,7 @@ from tests.e2e.people import (
     ENTITLED,
     NOT_RESIDENT,
     PAST_EXPIRY,
+    SELF_SERVICE,
     STOLEN,
     STRANGER,
     THIRD_ENTITLED,

@@ -20,8 +20,7 @@ import pytest
 from doorctl.rpc.control import ControlServer
 from doorctl.store.connection import WriterLock
 from tests.e2e.door import Door, redirected, refusal, said, told
-from tests.e2e.hours import ahead, in_s
-from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER
+from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER, ahead, in_s
 from tests.fakes.waiting import until
 from tests.web.branch import Branch
 

@@ -31,7 +31,6 @@ def test_every_block_of_the_page_is_accounted_for() -> None:
     tested = {name for name in others if (ROOT / name).is_file()}
     assert tested == {
         "tests/systemd/test_units.py",
-        "tests/e2e/test_pairing.py",
         "tests/e2e/test_rotation.py",
         "tests/e2e/test_restoring.py",
         "tests/web/test_tls.py",

@@ -23,8 +23,7 @@ from doorctl.store.keys import seal_on_record
 from doorctl.store.patrons import PatronCache
 from tests.e2e.conftest import CONFIG, lay_out_pins
 from tests.e2e.door import LEASH, Door
-from tests.e2e.hours import in_s
-from tests.e2e.people import ALSO_ENTITLED, ENTITLED, write_feed
+from tests.e2e.people import ALSO_ENTITLED, ENTITLED, in_s, write_feed
 from tests.rootplay.__main__ import INSIDE, with_own_mounts
 from tests.sources.http_server import free_port
 
