@@ -354,21 +354,21 @@ FAULTS = (
         "by_the_owner",
         "nullcontext() if of is None else owner_of(of)",
         "nullcontext()",
-        "tests/rootplay/test_two_users.py",
+        "tests/rootplay/test_rootplay.py",
     ),
     Fault(
         "the group may write the databases",
         "create_file",
         " & ~stat.S_IWGRP",
         "",
-        "tests/rootplay/test_two_users.py",
+        "tests/rootplay/test_rootplay.py",
     ),
     Fault(
         "web does whatever the door asks",
         "_answer",
         ", others=_DOORS",
         "",
-        "tests/rootplay/test_two_users.py",
+        "tests/rootplay/test_rootplay.py",
     ),
     Fault(
         "a reader beside a writer of another user misses commits",
@@ -382,7 +382,7 @@ FAULTS = (
         "hold_answers",
         "asked = replace(asked, by=question.signed(asked.by))",
         "pass",
-        "tests/rootplay/test_two_users.py",
+        "tests/rootplay/test_rootplay.py",
     ),
     Fault(
         "a lock is a link to something else",
