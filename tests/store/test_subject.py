@@ -58,6 +58,7 @@ from tests.store.samples import (
     NOON,
     NOW,
     SEAL,
+    Cache,
     Log,
     at,
     files_of,
@@ -272,106 +273,87 @@ def stones(directory: Path) -> Tombstones:
         return erasures.tombstones()
 
 
-@dataclass
-class Register:
-    """A register in a directory."""
+@pytest.fixture
+def register(cache: Cache, tmp_path: Path) -> Iterator[Cache]:
+    """A register beside the branch's erasures."""
+    with closing(StoredErasures(tmp_path / BRANCH)) as erasures:
+        cache.writer.erasures = erasures
+        yield cache
 
-    directory: Path
 
-    def __post_init__(self) -> None:
-        create_patrons(self.directory / PATRONS, SEAL)
+def push_two(register: Cache, epoch: int, *, full: bool = True) -> None:
+    """Apply a push of two patrons."""
+    pushed = Push(epoch, "digest")
+    register.push(sealed(1, "p-1"), sealed(2, "p-2"), full=full, push=pushed)
 
-    def push(self, epoch: int, *, full: bool = True) -> None:
-        """Apply a push of two patrons."""
-        with (
-            closing(StoredErasures(self.directory / BRANCH)) as erasures,
-            closing(PatronCacheWriter(self.directory / PATRONS, SEAL, erasures)) as writer,
-        ):
-            push(
-                writer,
-                sealed(1, "p-1"),
-                sealed(2, "p-2"),
-                full=full,
-                minimum_age=0,
-                push=Push(epoch, "digest"),
-            )
 
-    def cards(self) -> frozenset[bytes]:
-        """Return whose rows are held."""
-        with closing(SubjectReader(self.directory / PATRONS)) as reader:
-            return reader.every_card()
+def start(register: Cache) -> None:
+    """Open the register for writing, as web does at its start."""
+    register.writer.close()
+    open_or_create_patrons(register.path, SEAL, register.writer.erasures).close()
+
+
+def test_a_branch_without_a_file_erased_nobody(register: Cache) -> None:
+    """One that does not use bans has none, and takes pushes."""
+    push_two(register, 1)
+
+    assert register.known(range(4)) == {1: "p-1", 2: "p-2"}
 
 
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize(("epoch", "back"), [(6, False), (7, False), (8, True)])
 def test_only_a_newer_one_brings_the_person(
-    epoch: int, back: bool, full: bool, writer: BranchRecordsWriter, tmp_path: Path
+    epoch: int, back: bool, full: bool, writer: BranchRecordsWriter, register: Cache
 ) -> None:
     """A snapshot and changes alike; others come with each."""
     erase_rights(writer, WHO, 7, "eva", at())
-    register = Register(tmp_path)
-    register.push(epoch, full=full)
+    push_two(register, epoch, full=full)
 
-    assert register.cards() == ({CARD, OTHER} if back else {OTHER})
+    assert register.known(range(4)) == ({1: "p-1"} if back else {}) | {2: "p-2"}
 
 
 def test_what_the_library_system_said_since_stays(
-    writer: BranchRecordsWriter, tmp_path: Path
+    writer: BranchRecordsWriter, register: Cache
 ) -> None:
     """Whoever comes again after the erasure, and is a patron there, is let in again."""
     erase_rights(writer, WHO, 7, "eva", at())
-    register = Register(tmp_path)
-    with closing(PatronCacheWriter(tmp_path / PATRONS, SEAL)) as cache:
-        for days, row in ((-1, sealed(1, "p-1")), (1, sealed(3, "p-1"))):
-            day = TODAY + days * DAY
-            cache.keep(row, row_until=day + DAY, pin_until=day, learnt_on=day)
-    register.push(7)
+    for days, row in ((-1, sealed(1, "p-1")), (1, sealed(3, "p-1"))):
+        day = TODAY + days * DAY
+        register.writer.keep(row, row_until=day + DAY, pin_until=day, learnt_on=day)
+    push_two(register, 7)
 
-    assert register.cards() == {OTHER}
+    assert register.known(range(4)) == {2: "p-2"}
 
-    with closing(PatronCacheWriter(tmp_path / PATRONS, SEAL)) as cache:
-        cache.keep(sealed(3, "p-1"), row_until=TODAY, pin_until=TODAY, learnt_on=TODAY)
-    with closing(StoredErasures(tmp_path / BRANCH)) as erasures:
-        PatronCacheWriter(tmp_path / PATRONS, SEAL, erasures).close()
+    asked = sealed(3, "p-1")
+    register.writer.keep(asked, row_until=TODAY, pin_until=TODAY, learnt_on=TODAY)
+    start(register)
 
-    assert register.cards() == {OTHER, key_of(3)}
+    assert register.known(range(4)) == {2: "p-2", 3: "p-1"}
 
 
 def test_a_register_that_was_restored_is_searched_at_the_start(
-    writer: BranchRecordsWriter, tmp_path: Path
+    writer: BranchRecordsWriter, register: Cache
 ) -> None:
     """Whoever opens an old copy for writing, as web does, opens one without the person."""
-    register = Register(tmp_path)
-    register.push(7)
+    push_two(register, 7)
     erase_rights(writer, WHO, 7, "eva", at())
-    with closing(StoredErasures(tmp_path / BRANCH)) as erasures:
-        open_or_create_patrons(tmp_path / PATRONS, SEAL, erasures).close()
+    start(register)
 
-    assert register.cards() == {OTHER}
+    assert register.known(range(4)) == {2: "p-2"}
 
 
 def test_a_start_outlives_erasures_that_nobody_can_read(
-    writer: BranchRecordsWriter, tmp_path: Path
+    writer: BranchRecordsWriter, register: Cache
 ) -> None:
     """Then pushes are refused, not the whole of the process."""
-    register = Register(tmp_path)
-    register.push(7)
+    push_two(register, 7)
     writer.database.execute("DROP TABLE tombstones")
     writer.database.execute("CREATE TABLE tombstones (mark TEXT)")
-    with closing(StoredErasures(tmp_path / BRANCH)) as erasures:
-        open_or_create_patrons(tmp_path / PATRONS, SEAL, erasures).close()
-        with pytest.raises(StoreError):
-            register.push(8)
+    with pytest.raises(StoreError):
+        push_two(register, 8)
+    start(register)
 
-    assert register.cards() == {CARD, OTHER}
-
-
-def test_a_branch_without_a_file_erased_nobody(tmp_path: Path) -> None:
-    """One that does not use bans has none, and takes pushes."""
-    register = Register(tmp_path)
-    register.push(1)
-
-    assert register.cards() == {CARD, OTHER}
+    assert register.known(range(4)) == {1: "p-1", 2: "p-2"}
 
 
 def test_one_is_renewed_and_never_lowered(writer: BranchRecordsWriter, tmp_path: Path) -> None:
@@ -404,25 +386,21 @@ def test_one_goes_when_its_time_is_over(writer: BranchRecordsWriter, tmp_path: P
 
 
 def test_a_card_that_has_changed_hands_is_its_new_owners(
-    writer: BranchRecordsWriter, tmp_path: Path
+    writer: BranchRecordsWriter, book: BranchRecords
 ) -> None:
     """The restriction stays with the person, and goes with the person's other cards."""
     restrict(writer, WHO, "eva", at())
-    with closing(BranchRecords(tmp_path / BRANCH)) as book:
-        found = [
-            book.restricted(key, ref)
-            for key, ref in ((CARD, "p-1"), (OTHER, "p-1"), (CARD, None), (CARD, "p-2"))
-        ]
+    asked = ((CARD, "p-1"), (OTHER, "p-1"), (CARD, None), (CARD, "p-2"))
 
-    assert found == [True, True, True, False]
+    assert [book.restricted(*who) for who in asked] == [True, True, True, False]
 
 
-def test_a_card_alone_can_be_restricted(writer: BranchRecordsWriter, tmp_path: Path) -> None:
+def test_a_card_alone_can_be_restricted(writer: BranchRecordsWriter, book: BranchRecords) -> None:
     """Where the register does not know whose it is, whoever brings it is refused."""
     restrict(writer, Subject(frozenset({CARD})), "eva", at())
-    with closing(BranchRecords(tmp_path / BRANCH)) as book:
-        assert book.restricted(CARD, "p-1")
-        assert not book.restricted(OTHER, "p-1")
+
+    assert book.restricted(CARD, "p-1")
+    assert not book.restricted(OTHER, "p-1")
 
 
 def test_a_restored_log_is_erased_by_the_purge_up_to_the_erasure(
@@ -485,11 +463,9 @@ def test_a_reader_that_stays_is_told_and_erasing_again_ends_it(log: Log) -> None
     assert second == (0, 0, 0)
 
 
-def test_a_row_of_the_register_is_found_by_either(tmp_path: Path) -> None:
+def test_a_row_of_the_register_is_found_by_either(cache: Cache, tmp_path: Path) -> None:
     """By the card as by the number; a card of nobody is nobody's."""
-    create_patrons(tmp_path / PATRONS, SEAL)
-    with closing(PatronCacheWriter(tmp_path / PATRONS, SEAL)) as writer:
-        push(writer, SealedRow(CARD, Patron("p-1")), minimum_age=0)
+    cache.push(SealedRow(CARD, Patron("p-1")))
     with closing(SubjectReader(tmp_path / PATRONS)) as reader:
         assert reader.owners(frozenset({CARD, OTHER})) == {"p-1"}
         assert reader.cards("p-1") == {CARD}
