@@ -1,6 +1,7 @@
-"""The 36 tasks of the outside look, done as their users do them: by counted clicks, or by keys.
+"""Staff's tasks of the outside look, done as they do them: by counted clicks, or by keys.
 
-Each journey begins at the front page of somebody who is signed in. Typing is no click.
+Each journey begins at the front page of somebody who is signed in. Typing is no click. Of the 36
+tasks 1 to 7 and 19 to 30 are the door's screen, the demo's, a terminal's, or with something dead.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from itertools import chain
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -20,9 +19,6 @@ from playwright.sync_api import TimeoutError as TookTooLong
 from doorctl.accounts.account import Role
 from tests.browser.house import BLOCKED_CARD, CARD, PASSWORD, SLOW_CARD, House
 from tests.browser.visitor import LIMIT_MS, View, Visitor, Visitors
-
-HERE: Final = Path(__file__).parents[2]
-
 
 ASKS_MS: Final = 2_000
 """Longest wait for a tap's other page; some taps change a part of theirs."""
@@ -260,40 +256,6 @@ WAYS: Final = (
 )
 """At the desk, on touch screens, by keys alone, on a telephone, and without JavaScript."""
 
-PANEL: Final = "tests/browser/test_panel.py::test"
-PAGES: Final = "tests/web/pages/test_entrance.py::test"
-
-ELSEWHERE: Final = {
-    1: (".ci/run",),
-    2: ("test_the_virtual_door",),
-    3: ("test_the_virtual_door",),
-    4: ("test_the_virtual_door",),
-    5: ("test_the_virtual_door",),
-    6: ("tests/demo/test_demo.py::test_the_viewer_swipes_by_typing",),
-    7: ("tests/demo/test_demo.py::test_once_every_scene_ends_as_expected",),
-    19: ("test_a_door_that_died",),
-    20: ("tests/browser/test_flows.py::test_a_page_whose_process_is_gone_says_so",),
-    21: (f"{PAGES}_a_form_that_came_too_late_is_not_lost_without_a_word",),
-    22: ("test_journeys_in_every_view", "test_the_virtual_door", f"{PANEL}_without_scripts"),
-    23: (f"{PANEL}_a_child_of_nine_learns_what_to_do",),
-    24: (f"{PANEL}_somebody_of_eighty_gets_in",),
-    25: (f"{PANEL}_a_child_of_nine_learns_what_to_do",),
-    26: (f"{PANEL}_somebody_in_a_wheelchair_has_the_time",),
-    27: (f"{PANEL}_somebody_who_reads_english_comes_with_two",),
-    28: (f"{PANEL}_somebody_who_reads_english_comes_with_two",),
-    29: (
-        "tests/e2e/test_handbook.py::test_every_command_does_what_it_says",
-        "tests/cli/test_setup.py",
-    ),
-    30: (
-        "tests/e2e/test_running.py::test_second_daemon",
-        "tests/web/test_start.py::test_a_feed_is_not_loaded_beside_it",
-        "tests/config/test_wrong_configs.py",
-        "tests/e2e/test_questions.py::test_one_bad_row",
-    ),
-}
-"""The look's other tasks: at the door's screen, in a terminal, or with something dead."""
-
 
 def take(visitors: Visitors, journey: Journey, way: tuple[View, str, bool]) -> None:
     """Make a journey from the front page, within its clicks, on a page that fits its window."""
@@ -387,20 +349,3 @@ def test_the_overview_is_seen_at_once(visitors: Visitors, size: tuple[int, int],
         for place in (".headline", "#door", seen):
             expect(visitor.page.locator(place).first).to_be_in_viewport(ratio=1)
         assert visitor.page.locator("#more-alarms .alarm").count() >= 1
-
-
-def test_every_task_is_done_somewhere() -> None:
-    """None of the 36 is left out, and what the table names is there."""
-
-    def missing() -> Iterator[str]:
-        for place in chain.from_iterable(ELSEWHERE.values()):
-            path, _, function = place.rpartition("::")
-            path = path or (place if "/" in place else "tests/browser/test_journeys.py")
-            text = (HERE / path).read_text("utf-8") if (HERE / path).exists() else ""
-            wanted = f"def {function}" if function and "/" not in function else ""
-            if not text or wanted not in text:
-                yield place
-
-    done = [journey.number for journey in JOURNEYS] + list(ELSEWHERE)
-    assert sorted(done) == list(range(1, 37))
-    assert list(missing()) == []
