@@ -86,48 +86,34 @@ def assert_nothing_is_left(tmp: Path, output: str) -> None:
         os.kill(int(pid), 0)
 
 
-@dataclass
-class Ended:
-    """A demo that has ended."""
-
-    code: int
-    output: str
-    errors: str
-    tmp: Path
-
-
 @pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """``doorctl demo --once`` into a pipe."""
+def once(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What ``doorctl demo --once`` writes into a pipe; nothing of it is left behind."""
     tmp = tmp_path_factory.mktemp("once")
     with started(tmp, {"LANG": "C.UTF-8"}, "--once") as process:
         output, errors = process.communicate(timeout=LIMIT_S)
-    return Ended(process.returncode, output, errors, tmp)
+    assert (process.returncode, errors) == (0, "")
+    assert_nothing_is_left(tmp, output)
+    return output
 
 
-def test_once_every_scene_ends_as_expected(once: Ended) -> None:
+def test_once_every_scene_ends_as_expected(once: str) -> None:
     """Exit code 0, every heading in order, one check mark each, the summary counts them."""
-    found = [once.output.find(f"{scene.at}  {in_both(scene.title)[0]}") for scene in EVENING]
+    found = [once.find(f"{scene.at}  {in_both(scene.title)[0]}") for scene in EVENING]
 
-    assert (once.code, once.errors) == (0, "")
     assert -1 not in found
     assert found == sorted(found)
-    assert once.output.count("✓") == len(EVENING)
-    assert "10 of 10 scenes ended as expected" in once.output
+    assert once.count("✓") == len(EVENING)
+    assert "10 of 10 scenes ended as expected" in once
 
 
-def test_once_shows_no_number_but_the_casts(once: Ended) -> None:
+def test_once_shows_no_number_but_the_casts(once: str) -> None:
     """No key and no one of the thousand is printed."""
-    rest = once.output
+    rest = once
     for role in CAST:
         rest = rest.replace(visible(role.swipe), "").replace(role.number, "")
 
     assert re.findall(r"[0-9]{7,}|[0-9a-f]{16,}", rest.replace("Z", "")) == []
-
-
-def test_once_leaves_nothing_behind(once: Ended) -> None:
-    """No directory and no process."""
-    assert_nothing_is_left(once.tmp, once.output)
 
 
 def test_the_viewer_swipes_by_typing(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from doorctl.access.patron import KEY_BYTES
 from doorctl.store.keys import read_signing_key
 from tests.e2e.door import COMMANDS, web
 from tests.e2e.sender import Sender, patron
+from tests.services.test_pairing import BRANCH
 from tests.sources.http_server import free_port
 from tests.web.branch import LIMIT_S, Branch, rows
 from tests.web.certificates import Authority
@@ -263,36 +264,12 @@ def said(config: Path, *words: str, typed: str = "") -> str:
 @pytest.fixture
 def branch(tmp_path: Path) -> Path:
     """A branch's file: it has a certificate, and nobody may push."""
-    (tmp_path / "branch").mkdir()
-    (tmp_path / "stick").mkdir()
-    certificate, key = Authority(tmp_path, "authority").issue("branch")
     file = tmp_path / "branch" / "doorctl.toml"
-    file.write_text(
-        f"""
-        [branch]
-        name = "Øst"
-        id = "oest"
-        [storage]
-        directory = "data"
-        [secrets]
-        installation_key_file = "installation.key"
-        [seal]
-        memory_kib = 8
-        iterations = 1
-        [reader]
-        port = "/dev/null"
-        [gpio]
-        factory = "mock"
-        [clock]
-        trust = "always"
-        [web]
-        port = {free_port()}
-        [web.tls]
-        certificate_file = "{certificate}"
-        key_file = "{key}"
-        """,
-        encoding="utf-8",
-    )
+    for directory in (file.parent, tmp_path / "stick"):
+        directory.mkdir()
+    Authority(file.parent, "authority").issue("branch")
+    here = f'[clock]\ntrust = "always"\n[web]\nport = {free_port()}\n'
+    file.write_text(BRANCH + here, encoding="utf-8")
     return file
 
 
