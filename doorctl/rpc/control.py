@@ -340,11 +340,12 @@ class Call(Generic[AboutT, ReplyT]):
         if len(msgspec.json.encode(question)) >= LINE_LIMIT:
             raise InputError(self.too_long)
         answer = ask(path, question, timeout_s=timeout_s, whom=self.whom)
-        try:
-            return msgspec.convert(answer, self.reply)
-        except msgspec.ValidationError:
-            # Its text would quote what was answered.
-            raise StoreError(f"the {self.whom} process is of another version; restart it") from None
+        # Its text would quote what was answered.
+        with contextlib.suppress(msgspec.ValidationError):
+            reply = msgspec.convert(answer, self.reply)
+            if _is_whole(answer, msgspec.to_builtins(reply)):
+                return reply
+        raise StoreError(f"the {self.whom} process is of another version; restart it")
 
     def answered(self, work: Callable[[AboutT], ReplyT]) -> Answers:
         """Return the answer of the process that is asked; `work` may raise `DoorctlError`."""
@@ -354,6 +355,13 @@ class Call(Generic[AboutT, ReplyT]):
             return reply
 
         return {self.name: answer}
+
+
+def _is_whole(answer: Any, read: Any) -> bool:
+    """Tell whether nothing of an answer was filled in: a row without its blocks has not none."""
+    if not isinstance(read, dict):
+        return True
+    return all(name in answer and _is_whole(answer[name], read[name]) for name in read)
 
 
 def _answer_of(line: socket.socket, limit_s: float) -> bytes:

@@ -147,6 +147,7 @@ GARBAGE = [
     b'{"answer": "perhaps"}\n',
     b'{"answer": "yes", "patron": {}}\n',
     b'{"answer": "yes", "patron": {"patron_ref": "1001", "resident": "true"}}\n',
+    b'{"answer":"yes","birthday":null,"patron":{"patron_ref":"1001","resident":true}}\n',
     b'{"error": "CANARY"}\n',
     b'{"answer": ' + b"[" * 200_000 + b"\n",
     b'{"a": ' + b'{"a": ' * 50_000 + b"1" + b"}" * 50_001 + b"\n",
