@@ -622,11 +622,13 @@ def test_nothing_bad_ever_helps(name: str, policy: Policy, case: Case, data: st.
 @given(policies, cases)
 def test_explanation_and_decision_agree(policy: Policy, case: Case) -> None:
     """Staff are shown what the patron got: a first refusal of either table, or one without any."""
-    shown = [finding.refused_with for finding in findings(policy, case)]
+    told = findings(policy, case)
+    shown = [finding.refused_with for finding in told]
     patrons, passes = shown[: 1 + len(CHECKS)], shown[1 + len(CHECKS) :]
     tables = [patrons] if case.held is None else [patrons, passes]
     answers = [next((it for it in table if it is not None), Reason.OK) for table in tables]
 
+    assert (told[0].check, shown[0]) == ("known", None)
     assert len(passes) == (0 if case.held is None else len(PASS_CHECKS))
     assert reason_of(policy, case) in answers
     assert (reason_of(policy, case) is Reason.OK) == (Reason.OK in answers)

@@ -135,6 +135,11 @@ WAITING = Strike(StrikeState.WAITING, 110.0, 5.0, other_open=True)
         (FREE, [Granted(101.0, 5.0), Unfreed(103.0)], replace(PULSE, until_s=106.0)),
         (PULSE, [Granted(101.0, 5.0), Freed(102.0), Unfreed(103.0)], replace(PULSE, until_s=106.0)),
         (FREE, [Granted(101.0, 5.0), Unfreed(106.0)], Strike()),
+        (
+            FREE,
+            [Granted(101.0, 5.0), TimePassed(103.0), Unfreed(104.0)],
+            replace(PULSE, until_s=106.0),
+        ),
         # Off while the other door is open: the time of a grant counts from its closing.
         (LOBBY, [Granted(100.0, 5.0, wait_s=10.0)], WAITING),
         (WAITING, [closed(104.0)], replace(PULSE, until_s=109.0)),
