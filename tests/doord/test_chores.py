@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -262,11 +263,13 @@ def test_what_is_known_of_the_clock_is_stored_or_it_is_told(tmp_path: Path) -> N
     assert log.alarms == ["store_damaged"]
 
 
-def put_visit(stores: DoorStores, attempt: int, days: float) -> None:
-    """Put a visit of some days ago on record."""
+def put_visits(stores: DoorStores, *days: float) -> None:
+    """Put visits of so many days ago on record."""
     moment, boot = stores.clock.moment(), stores.clock.boot_time()
-    at = Stamped(moment.local - timedelta(days=days), moment.state, boot)
-    stores.answer(lambda: stores.visits.open_attempt(Opened(attempt, at, None, None)))
+    for attempt, ago in enumerate(days, start=1):
+        at = Stamped(moment.local - timedelta(days=ago), moment.state, boot)
+        opened = Opened(attempt, at, None, None)
+        stores.answer(partial(stores.visits.open_attempt, opened))
 
 
 def is_due_in(house: Keeping, wait_s: float) -> bool:
@@ -288,8 +291,7 @@ def test_a_purge_that_has_too_much_to_take_goes_a_day_an_hour(tmp_path: Path) ->
     """It is alarmed, and a clock that is set again and again does not hasten it."""
     with kept(tmp_path) as house:
         assert purges(house, 1) == [0]
-        for attempt, days in enumerate((60, 50, 40, 31, 2), start=1):
-            put_visit(house.stores, attempt, days)
+        put_visits(house.stores, 60, 50, 40, 31, 2)
         house.chores.schedule.nudge()
         assert purges(house, 2) == [0, 1]
         house.chores.schedule.nudge()
@@ -312,8 +314,7 @@ def test_a_reader_does_not_hasten_a_purge_that_has_too_much_to_take(tmp_path: Pa
     """
     with kept(tmp_path) as house:
         assert purges(house, 1) == [0]
-        for attempt, days in enumerate((60, 50, 40, 31, 2), start=1):
-            put_visit(house.stores, attempt, days)
+        put_visits(house.stores, 60, 50, 40, 31, 2)
         with closing(sqlite3.connect(house.chores.config.storage.visits_db)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM attempts").fetchall()

@@ -389,29 +389,23 @@ def test_a_log_that_works_is_passed_through() -> None:
 
 
 @pytest.mark.parametrize("failing", range(2 * CALLS_OF_A_VISIT))
-def test_one_failure_at_any_call_stops_nobody(failing: int) -> None:
-    """It is alarmed once and cleared once, and the log goes on with the attempts after it."""
+def test_one_failure_at_any_call_stops_nobody_and_loses_no_guess(failing: int) -> None:
+    """It is alarmed once and cleared once, and the log goes on with the attempts after it.
+
+    All three guesses are counted, in memory or on disk; a lost read may forget earlier ones.
+    """
     evening = Evening(lambda call: call == failing)
     for _ in range(3):
         evening.guess()
         evening.clock.advance(3600.0)
+    lost_read = failing == CALLS_OF_A_VISIT
+    assert evening.failures() == (2 if lost_read else 3)
     evening.guess("3000005678")
 
     assert evening.log.alarms == ["visit_log_failing", "visit_log_cleared"]
     written = list(evening.failing.inner.visits(evening.clock.wall.replace(year=2000)))
     assert written[-1].attempt == evening.attempts
     assert len(written) >= evening.attempts - 1
-
-
-@pytest.mark.parametrize("failing", range(2 * CALLS_OF_A_VISIT))
-def test_one_failed_write_loses_no_guess(failing: int) -> None:
-    """All three guesses are counted, in memory or on disk; a lost read may forget earlier ones."""
-    evening = Evening(lambda call: call == failing)
-    for _ in range(3):
-        evening.guess()
-    lost_read = failing == CALLS_OF_A_VISIT
-
-    assert evening.failures() == (2 if lost_read else 3)
 
 
 @pytest.mark.parametrize("failing", range(2 * CALLS_OF_A_VISIT))
