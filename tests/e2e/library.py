@@ -40,7 +40,6 @@ VIA_WEB_S = 0.5
 HELD_S = 20.0
 
 NEW = Person("3000001234", "4711")
-ALSO_NEW = Person("0101701234", "8052", kind="CPR")
 KNOWN = Person("3000001250", "6390")
 STRANGERS = [Person(f"300000991{last}", "5050") for last in range(9)]
 

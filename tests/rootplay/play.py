@@ -117,10 +117,10 @@ CONFIG = """
 name = "Trial"
 id = "trial"
 [storage]
-directory = "data"
-door_directory = "door"
+directory = "BASE/data"
+door_directory = "BASE/door"
 [secrets]
-installation_key_file = "etc/installation.key"
+installation_key_file = "BASE/etc/installation.key"
 [seal]
 memory_kib = 8
 iterations = 1
@@ -134,9 +134,9 @@ trust = "always"
 SYNC = """
 [sync]
 source = "feed"
-feed = "etc/feed.ndjson"
-signing_key_file = "etc/signing.key"
-state_directory = "data"
+feed = "BASE/etc/feed.ndjson"
+signing_key_file = "BASE/etc/signing.key"
+state_directory = "BASE/data"
 [[sync.targets]]
 branch = "trial"
 url = "http://127.0.0.1:9"
@@ -158,22 +158,10 @@ class House:
             (base / name).mkdir(mode=0o755 if name == "etc" else 0o700)
         (base / "tmp").mkdir()
         (base / "tmp").chmod(0o1777)
-        self._write("etc/door.toml", CONFIG, 0o644)
+        self._write("etc/door.toml", CONFIG.replace("BASE", str(base)), 0o644)
         self._write("etc/feed.ndjson", ROW % CARD, 0o600)
         self._write("roots/secret", MARK + "\n", 0o600)
-        self._write("etc/sync.toml", CONFIG + SYNC, 0o644)
-        # Relative paths count from the file's own directory.
-        for file in ("etc/door.toml", "etc/sync.toml"):
-            text = (base / file).read_text()
-            for name in (
-                "data",
-                "door",
-                "etc/installation.key",
-                "etc/feed.ndjson",
-                "etc/signing.key",
-            ):
-                text = text.replace(f'"{name}"', f'"{base / name}"')
-            (base / file).write_text(text)
+        self._write("etc/sync.toml", (CONFIG + SYNC).replace("BASE", str(base)), 0o644)
         for name, owner in OWNERS.items():
             (base / name).mkdir()
             (base / name).chmod(0o750)
