@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
@@ -32,7 +32,10 @@ from doorctl.store.connection import WatchedReader, Writer, translated
 from doorctl.store.door_log import HELD, TAKE_BACK_WRONG_PIN
 from doorctl.store.records import AuditTrail
 from doorctl.store.tables import RESTRICTIONS, WRONG_PINS, from_ms, person_tables, select, to_ms
-from doorctl.store.visits import VisitStore
+
+if TYPE_CHECKING:
+    # Web does without.
+    from doorctl.store.visits import VisitStore
 
 # Names of tables and columns are all that these are made of; values are always bound.
 

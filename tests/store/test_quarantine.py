@@ -22,7 +22,7 @@ from doorctl.store.patrons import migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.residue import discard_set_aside, set_aside_if_damaged
 from doorctl.store.tables import Layout
-from doorctl.store.visits import open_or_create_visits
+from doorctl.store.visits import VisitStore, open_or_create_visits
 from tests.store.samples import DAY, NOON, SEAL, Cache, Log, sealed
 
 PAGE = 4096
@@ -147,11 +147,13 @@ def test_a_wal_left_alone_does_not_leak_into_a_new_database(log: Log) -> None:
         assert fresh.last_attempt() == 0
 
 
+@pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("name", ["visits.db", "patrons.db"])
-def test_a_damaged_copy_is_kept_for_a_day(tmp_path: Path, name: str) -> None:
+def test_a_damaged_copy_is_kept_for_a_day(tmp_path: Path, name: str, *, restarted: bool) -> None:
     """Its rows can be 30 days old already: the first purge after a day takes it, each database's.
 
-    One that bears a time to come, of a clock that was wrong, would stay for ever and goes too.
+    One that bears a time to come, of a clock that was wrong, would stay for ever and goes too. A
+    process that has kept no time yet goes by the mark of the one before.
     """
     damaged, path = tmp_path / name, tmp_path / "visits.db"
     for age_hours in (0, 24, 25, 29 * 24, -1):
@@ -159,7 +161,11 @@ def test_a_damaged_copy_is_kept_for_a_day(tmp_path: Path, name: str) -> None:
         set_aside_if_damaged(damaged, NOON - timedelta(hours=age_hours))
     with closing(open_or_create_visits(path)) as store:
         store.keep_time(NOON, BootTime("boot-1", 60_000))
-        store.delete_before(NOON - 30 * DAY)
+        if not restarted:
+            store.delete_before(NOON - 30 * DAY)
+    if restarted:
+        with closing(VisitStore(path)) as store:
+            store.delete_before(NOON - 30 * DAY)
 
     stamps = sorted(file.name[-15:] for file in tmp_path.glob("*.damaged-*"))
     assert stamps == ["20260503T120000", "20260504T120000"]
