@@ -17,12 +17,12 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "doorctl"
 LIMITS = {
     "files": 150,
-    "lines": 51_640,
-    "lines of code": 34_415,
+    "lines": 50_640,
+    "lines of code": 33_725,
     "lines of the longest file": 800,
     "lines of the longest function": 45,
     "modules without a room": 2,
-    "noqa": 125,
+    "noqa": 123,
 }
 """The most there may be; lowered with each step towards 150 files and 42 000 lines."""
 
