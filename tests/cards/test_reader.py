@@ -181,11 +181,16 @@ TIMELINES: dict[str, tuple[Timed, Told]] = {
         [(len(STRIPE) / 10, HEALTH_CARD)],
     ),
     **{
-        f"without a terminator a card is read when the line is silent: {card!r}": (
+        f"without a terminator {what} is read when the line is silent": (
             [(1.0, card)],
             [(1.0 + IDLE, HEALTH_CARD if TRACK_2 in card else PLASTIC_CARD)],
         )
-        for card in (STRIPE, LINE_2[:-1], CARD, b"]C0" + CARD)
+        for what, card in {
+            "a stripe": STRIPE,
+            "a track 2": LINE_2[:-1],
+            "a plastic card": CARD,
+            "a barcode": b"]C0" + CARD,
+        }.items()
     },
 }
 """What comes at which second, and what is told then; the deadline is the caller's to keep."""
