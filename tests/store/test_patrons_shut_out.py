@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.privacy.subject import Subject
+from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.subject import erase_patron
 from doorctl.sync.receive import Changes
 from tests.fakes.memory_store import MemoryPatrons
 from tests.fakes.shut_out import Week
-from tests.store.samples import DAY, NOON, Cache, key_of, push, sealed
+from tests.store.samples import DAY, NOON, SEAL, Cache, key_of, push, sealed
 
 CODES = st.frozensets(st.sampled_from(["O", "U", "E", "W", "Q", "", "two words", 'quo"te']))
 DAYS = st.none() | st.sampled_from(
@@ -214,9 +216,10 @@ def test_a_register_that_nobody_confirms_notes_nobody(cache: Cache) -> None:
 @pytest.mark.parametrize("required", [True, False])
 def test_the_branchs_own_rules_say_who_is_shut_out(cache: Cache, *, required: bool) -> None:
     """Where residents alone come in, a patron who moves away is; elsewhere nobody is."""
-    told: list[Changes] = []
-    cache.writer.policy = Policy(require_resident=required)
-    _push(cache, 1, 2)
-    cache.push(sealed(1, "1", resident=False), guard=told.append)
+    told, rules = list[Changes](), Policy(require_resident=required)
+    cache.writer.close()
+    with closing(open_or_create_patrons(cache.path, SEAL, policy=rules)) as cache.writer:
+        _push(cache, 1, 2)
+        cache.push(sealed(1, "1", resident=False), guard=told.append)
 
     assert [changes.shut_out for changes in told] == [int(required)]
