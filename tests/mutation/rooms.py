@@ -98,6 +98,7 @@ ROOMS = (
         ("doorctl/store/visit_purge.py",),
         (
             "tests/store/test_purge_bytes.py",
+            "tests/store/test_quarantine.py",
             "tests/store/test_visits*.py",
             "tests/privacy/test_retention*.py",
             "tests/privacy/test_hold_and_proof.py",

@@ -545,6 +545,23 @@ def test_a_push_stands_that_nothing_could_be_cleaned_up_after(cache: Cache, path
     assert cache.find(2) is not None
 
 
+def test_a_push_stands_whose_clean_up_failed(cache: Cache, path: Path) -> None:
+    """It is durable by then, and the sender is not told that nothing was changed."""
+    cache.writer.close()
+    with closing(CleansNothingUp(path, SEAL)) as cache.writer:
+        cache.push(*_rows((1, "a"), (2, "b")))
+        assert cache.push(sealed(2, "b"), full=True).removed == 1
+    assert cache.known((1, 2)) == {2: "b"}
+
+
+class CleansNothingUp(PatronCacheWriter):
+    """A register on a disk that fails after each change."""
+
+    def compact(self) -> tuple[int, int, int]:
+        """Fail as where the disk is full."""
+        raise StoreError("there is no room")
+
+
 def test_no_number_and_no_pin_is_in_any_file(tmp_path: Path) -> None:
     """What lies on the card after a push holds no CPR, card number or PIN, in text or bytes."""
     path = tmp_path / "patrons.db"

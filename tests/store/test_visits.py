@@ -6,8 +6,10 @@ and nobody was told; strangers learnt the number of patrons.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -38,6 +40,10 @@ def change(log: Log, sql: str, *values: int) -> None:
     """Change the file behind the store's back."""
     with closing(sqlite3.connect(log.path)) as connection, connection:
         connection.execute(sql, values)
+
+
+def _traces(store: VisitStore) -> object:
+    return store.traces_before(NOON)
 
 
 def test_a_purge_leaves_little_of_the_file_in_memory(log: Log) -> None:
@@ -425,3 +431,15 @@ def test_an_hour_beyond_the_calendar_is_left_out(log: Log, hour: int) -> None:
     for since, until in ((None, None), (NOON, datetime.max.replace(tzinfo=UTC))):
         with closing(HourlyHistory(log.path)) as history:
             assert list(history.hours(since, until)) == []
+
+
+@pytest.mark.parametrize("ask", [VisitStore.oldest, VisitStore.held, _traces], ids=str)
+def test_a_log_whose_tables_are_gone_is_named(
+    log: Log, ask: Callable[[VisitStore], object]
+) -> None:
+    """Whatever a purge asks of it."""
+    for table in ("attempts", "events", "holds"):
+        change(log, f"DROP TABLE {table}")
+
+    with pytest.raises(StoreError, match=re.escape(str(log.path))):
+        ask(log.store)

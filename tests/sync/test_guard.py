@@ -98,9 +98,10 @@ def test_a_patron_of_many_cards_is_told_and_of_too_many_refused() -> None:
 
     One that grows slowly beyond it is refused too, and so are many such patrons at once.
     """
-    assert guard()(_changes(crowded=20, largest=20)) == {
-        "push_unusual": "it puts 20 cards more under patrons of more than 8 cards, 20 under one"
-    }
+    many = "it puts 20 cards more under patrons of more than 8 cards, 20 under one"
+    assert guard()(_changes(crowded=20, largest=20)) == {"push_unusual": many}
+    both = f"it puts 501 of 10000 cards under another patron; {many}"
+    assert guard()(_changes(moved=501, crowded=20, largest=20)) == {"push_unusual": both}
     with pytest.raises(
         PushGuardedError,
         match=r"it would put 1 cards more under patrons of more than 8 cards, 501 of 10000 under "

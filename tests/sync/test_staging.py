@@ -13,8 +13,10 @@ import re
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import pytest
 from hypothesis import given
@@ -296,8 +298,25 @@ def test_a_full_disk_is_the_machines_fault_and_not_the_senders() -> None:
     """The sender is not told that its push is wrong; trying again may help."""
     staging = Staging(TERMS, FullDisk)
 
-    with pytest.raises(StoreError, match="No space left on device; make room"):
+    with pytest.raises(StoreError, match=r"No space left on device; make room$"):
         staging.feed(VALID)
+
+
+def test_a_disk_that_fails_at_the_end_is_told_too() -> None:
+    """What was written may come to it only then; a file that fails is named."""
+    with Path("/dev/full").open("r+b", buffering=1 << 20) as spool:
+        staging = Staging(TERMS, lambda: cast(Any, spool))
+        staging.feed(VALID)
+        with pytest.raises(StoreError, match=r"No space left on device; make room$"):
+            staging.finish()
+        with suppress(OSError):
+            spool.close()
+
+    def missing() -> Any:
+        return Path("/nowhere/spool").open("w+b")
+
+    with pytest.raises(StoreError, match=r"No such file or directory; look at /nowhere/spool$"):
+        Staging(TERMS, missing).feed(VALID)
 
 
 def test_what_the_disk_gives_back_is_checked_again() -> None:
