@@ -391,6 +391,15 @@ def test_a_pin_counts_as_wrong_from_its_charge_until_it_is_known_better(log: Log
     assert log.store.wrong_pins(key_of(1), None) == 0
 
 
+def test_wrong_pins_go_by_the_purge_where_no_time_was_ever_kept(log: Log) -> None:
+    """What is too old by the time before which everything goes is too old in any case."""
+    log.wrong_pin(1, "p-1")
+    log.store.delete_before(NOON + 29 * DAY)
+    assert log.store.wrong_pins(key_of(1), "p-1") == 1
+    log.store.delete_before(NOON + 400 * DAY)
+    assert log.store.wrong_pins(key_of(1), "p-1") == 0
+
+
 def test_a_cards_wrong_pins_join_its_patrons_and_staff_forget_both(log: Log) -> None:
     """A card that the register learns of later brings its count along; others' stay."""
     log.wrong_pin(1, key_of(1))
