@@ -130,7 +130,8 @@ class DailyRound:
 
         Hours that were read once stay; without any the house is closed.
         """
-        self._reading -= read.wanted
+        if read.wanted:
+            self._reading -= 1
         if read.failing is None:
             self._branch_failing.tell(None)
             self._was_read, self._again_in = True, 0

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from operator import attrgetter
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -433,7 +434,9 @@ def test_an_hour_beyond_the_calendar_is_left_out(log: Log, hour: int) -> None:
             assert list(history.hours(since, until)) == []
 
 
-@pytest.mark.parametrize("ask", [VisitStore.oldest, VisitStore.held, _traces], ids=str)
+@pytest.mark.parametrize(
+    "ask", [VisitStore.oldest, VisitStore.held, _traces], ids=attrgetter("__name__")
+)
 def test_a_log_whose_tables_are_gone_is_named(
     log: Log, ask: Callable[[VisitStore], object]
 ) -> None:
