@@ -360,8 +360,8 @@ e let out of a closed house | !press_exit ?relay=on !open ?door=open !shut ?door
     pulses 1, alarm
 e waits for the other door | !other:1 !wait:0.5 A 4711 , !wait:0.5 !skip !other ?door=released
     ?door=locked | ok | wired
-e fire | !fire:1 ?fire=active !open ?door=forced A 4711 , !fire ?fire=over ?alarm=door_forced !shut
-    ?door=locked | ok | wired | | alarm door_forced
+e fire | !fire:1 ?fire=active !wait:0.5 !open ?door=forced A 4711 , !fire ?fire=over
+    ?alarm=door_forced !shut ?door=locked | ok | wired | | alarm door_forced
 ---
 a queue of twelve | A 4711 . B 8052 . C 6390 . A 4711 . B 8052 . C 6390 . A 4711 . B 8052 . C 6390 .
     A 4711 . B 8052 . C 6390 . | ok*12 | shared
