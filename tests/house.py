@@ -7,7 +7,8 @@ import io
 import sys
 import tokenize
 import tomllib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +17,37 @@ import click
 ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "doorctl"
 LIMITS = {
-    "files": 150,
-    "lines": 50_640,
-    "lines of code": 33_725,
     "lines of the longest file": 800,
     "lines of the longest function": 45,
     "modules without a room": 2,
-    "noqa": 123,
+    "noqa": 130,
 }
-"""The most there may be; lowered with each step towards 150 files and 42 000 lines."""
+"""The most there may be."""
+
+ROOM_LIMITS = {
+    "web": 5_400,
+    "services": 4_870,
+    "store": 4_720,
+    "cli": 2_670,
+    "doord": 2_430,
+    "access": 2_340,
+    "sync": 2_010,
+    "config": 1_580,
+    "demo": 1_530,
+    "core": 1_250,
+    "wiring": 1_250,
+    "sources": 1_010,
+    "privacy": 950,
+    "door": 660,
+    "devices": 630,
+    "ops": 530,
+    "rpc": 490,
+    "cards": 430,
+    "notices": 380,
+    "accounts": 360,
+}
+"""Lines of code a room may hold: what it held when that was last looked at, and a twentieth of air.
+A room that needs more is looked at first: does it still hold one kind of thing?"""
 
 
 @dataclass(frozen=True)
@@ -87,9 +110,6 @@ def measured() -> tuple[dict[str, int], dict[str, str]]:
     longest = max((module.text.count("\n"), module.name) for module in house)
     function = max(found for module in house for found in functions(module))
     figures = {
-        "files": len(house),
-        "lines": sum(module.text.count("\n") for module in house),
-        "lines of code": sum(code_lines(module) for module in house),
         "lines of the longest file": longest[0],
         "lines of the longest function": function[0],
         "modules without a room": sum(module.path.parent == PRODUCT for module in house),
@@ -101,17 +121,37 @@ def measured() -> tuple[dict[str, int], dict[str, str]]:
     }
 
 
+def rooms() -> Counter[str]:
+    """Count the lines of code of each room."""
+    held: Counter[str] = Counter()
+    for module in modules():
+        if module.path.parent != PRODUCT:
+            held[module.path.relative_to(PRODUCT).parts[0]] += code_lines(module)
+    return held
+
+
+def outgrown(figures: Mapping[str, int], limits: Mapping[str, int]) -> list[str]:
+    """Name what is over its limit, or has none."""
+    return [name for name, figure in figures.items() if figure > limits.get(name, 0)]
+
+
 @click.command()
 def house() -> None:
     """Print what there is of everything, beside the most there may be."""
-    rooms = sorted({module.path.relative_to(PRODUCT).parts[0] for module in modules()})
-    rooms = [room for room in rooms if not room.endswith(".py")]
-    click.echo(f"{len(rooms)} rooms on {len(floors())} floors: {' / '.join(floors())}")
+    house = modules()
+    lines = sum(module.text.count("\n") for module in house)
+    held = rooms()
+    click.echo(f"{len(held)} rooms on {len(floors())} floors: {' / '.join(floors())}")
+    click.echo(f"{len(house)} files, {lines} lines, {sum(map(code_lines, house))} of code")
     figures, where = measured()
+    over = outgrown(figures, LIMITS) + outgrown(held, ROOM_LIMITS)
     for name, figure in figures.items():
-        more = "  TOO MANY" if figure > LIMITS[name] else ""
+        more = "  TOO MANY" if name in over else ""
         click.echo(f"{figure:7}  of {LIMITS[name]:6}  {name}  {where.get(name, '')}{more}".rstrip())
-    if any(figure > LIMITS[name] for name, figure in figures.items()):
+    for name, figure in held.most_common():
+        more = "  TOO MANY" if name in over else ""
+        click.echo(f"{figure:7}  of {ROOM_LIMITS.get(name, 0):6}  lines of code in {name}{more}")
+    if over:
         sys.exit(1)
 
 
