@@ -10,19 +10,31 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
+# Who tries the tests sees them as they were when the commit was made: the same examples each time,
+# none from an earlier run.
 settings.register_profile(
     "suite",
     max_examples=25,
+    derandomize=True,
+    database=None,
     # How long an example takes is the machine's affair; what is slow stands in the benchmark.
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-# In CI Hypothesis draws the same examples each time; these are drawn by --hypothesis-seed.
+# Other examples, which --hypothesis-seed draws; one that fails is printed, to be kept by @example.
 settings.register_profile(
-    "whole", parent=settings.get_profile("suite"), max_examples=150, derandomize=False
+    "whole",
+    parent=settings.get_profile("suite"),
+    max_examples=150,
+    derandomize=False,
+    print_blob=True,
 )
 settings.load_profile("suite")
+
+ORDER = 20261201
+"""The order of the tests and what they draw by `random`, unless `--randomly-seed` says another."""
 
 QUICK = {
     *("access", "cards", "door", "doord"),
@@ -39,6 +51,23 @@ if "TMPDIR" not in os.environ and RAM.is_mount() and shutil.disk_usage(RAM).free
 
 # A shell that starts the tests in its background has them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the tests run in the same order each time, before pytest-randomly draws another."""
+    if config.getoption("randomly_seed", None) == "default":
+        config.option.randomly_seed = ORDER
+
+
+def pytest_sessionstart() -> None:
+    """Have Hypothesis try the same examples whatever ran before and wherever the checkout lies.
+
+    Else it also tries constants from the product's modules that are loaded by then, and it takes
+    none for the product's below a folder that is called `test`.
+    """
+    if settings().derandomize:
+        pytest.MonkeyPatch().setattr(providers, "is_local_module_file", lambda _path: False)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -643,10 +643,15 @@ MOST_WAITING = 4
 
 @given(st.lists(RELOAD_STEPS, max_size=25))
 @example(["swipe", "work", BY_CARD, WRONG_PIN])
+@example([BY_CARD, "swipe", EVERYBODY, "swipe", "work"])
 def test_whoever_comes_in_does_so_by_the_rules_of_their_card(steps: list[str | Rules]) -> None:
-    """Where these ask for a PIN it was typed; and a reload by itself never moves the relay."""
+    """Where these ask for a PIN it was typed; and a reload by itself never moves the relay.
+
+    Bug (a whole run of the tests): the model took a card that its reader repeats for another
+    attempt, by newer rules (the harness's own mistake).
+    """
     door = FakeDoor(EVERYBODY)
-    newest, rules, typed, waiting = EVERYBODY, EVERYBODY, "", 0
+    newest, rules, card, typed = EVERYBODY, EVERYBODY, "", ""
     for step in steps:
         let_in, energised = door.reasons.count("ok"), door.relay.energised
         match step:
@@ -654,13 +659,16 @@ def test_whoever_comes_in_does_so_by_the_rules_of_their_card(steps: list[str | R
                 newest = step
                 reload(door, newest)
                 assert door.relay.energised == energised
-            case "swipe" | "other" if waiting == MOST_WAITING:
-                continue
             case "swipe" | "other":
-                rules, typed, waiting = newest, "", waiting + 1
+                waiting = door.worker.backlog()
+                if waiting == MOST_WAITING:
+                    continue
                 door.swipe(CARD if step == "swipe" else OTHER_CARD)
+                begun = door.worker.backlog() > waiting
+                assert begun or step == card, "only the same card again begins no attempt"
+                if begun:
+                    rules, card, typed = newest, step, ""
             case "work":
-                waiting = 0
                 door.work()
             case "wait":
                 door.wait(0.5)

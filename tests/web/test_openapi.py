@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, core, given, seed, settings
 from hypothesis.errors import Unsatisfiable
+from hypothesis.internal.conjecture import engine
 from hypothesis.strategies import SearchStrategy
+from hypothesis.strategies._internal import collections
+from hypothesis.vendor.pretty import RepresentationPrinter
 
 import doorctl
 from doorctl.accounts.account import Role
@@ -64,11 +67,19 @@ ASKS: Final = MappingProxyType({"/people": Role.DPO, "/me": Role.VIEWER, "/sign-
 
 
 @pytest.fixture(scope="module")
-def operations() -> dict[str, Any]:
-    """What schemathesis finds in the description, by its method and path."""
-    schema = import_module("schemathesis").openapi.from_path(FILE)
-    every = [one.ok() for one in schema.get_all_operations()]
-    return {one.label: one for one in every}
+def operations() -> Iterator[dict[str, Any]]:
+    """What schemathesis finds in the description, by its method and path.
+
+    It has Hypothesis print no value of a failed example, and draw longer ones; other tests' are as
+    they were afterwards.
+    """
+    with pytest.MonkeyPatch.context() as kept:
+        for module in (core, engine, collections):
+            kept.setattr(module, "BUFFER_SIZE", engine.BUFFER_SIZE)
+        kept.setattr(core, "RepresentationPrinter", RepresentationPrinter)
+        schema = import_module("schemathesis").openapi.from_path(FILE)
+        every = [one.ok() for one in schema.get_all_operations()]
+        yield {one.label: one for one in every}
 
 
 @pytest.fixture(scope="module")
