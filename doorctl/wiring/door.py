@@ -99,6 +99,7 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         signal.signal(number, lambda _number, _frame: event_queue.put(StopRequested()))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with ExitStack() as stack:
+        stack.callback(_ignore_signals)
         journal = stack.enter_context(closing(JsonLog(stdout)))
         alarms = DoorsAlarms(config, journal, system_clock(config), stack)
         log = alarms.log
@@ -120,6 +121,12 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         controller.run(event_queue)
         door.stopping()
     return 0
+
+
+def _ignore_signals() -> None:
+    # One that comes while Python ends would kill the process, which has done all that it must.
+    for number in (*STOPPING, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @dataclass(eq=False, repr=False)
