@@ -1,35 +1,30 @@
-"""``doorctl setup``: a dialogue or an answers file, then every step of an installation."""
+"""``doorctl setup``: a dialogue or an answers file; what they come to, `installer` does."""
 
 from __future__ import annotations
 
 import os
-import platform
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from select import select
-from shutil import which
 from signal import SIG_IGN, SIGHUP, SIGTERM, signal
 
 import click
 
-import doorctl
 from doorctl.cards.reader import as_sent
+from doorctl.cli.installer import ASKED_AGAIN, StepFailedError, Terminal, Work, systemctl
 from doorctl.cli.options import config_options
 from doorctl.config import Config
-from doorctl.config.loading import overridden, read_tables
-from doorctl.core.errors import ConfigError, DeviceError, DoorctlError, InputError
+from doorctl.config.loading import Key, overridden, read_tables
+from doorctl.config.tables import REQUIRED
+from doorctl.core.errors import ConfigError, DeviceError, DoorctlError, InputError, Sentence
 from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.language import own as language
 from doorctl.services import setup as rules
 from doorctl.services.setup import Answers, Plan, Question
-
-UNITS = ("doorctl-web", "doorctl-door")
-DATABASES = ("patrons.db", "branch.db", "visits.db")
 
 SPEEDS = (9600, 115200, 19200, 38400, 57600, 4800, 2400, 1200)
 """Bits a second in the order in which lines are tried: most readers come with the first."""
@@ -42,6 +37,15 @@ WAIT_S = 120.0
 LOOK_S = 0.5
 PULSE_S = 1.0
 CHUNK = 256
+BACK = "<"
+"""Typed at a question: the one before it again."""
+
+LINES = {"reader": "Swipe a card now", "keypad": "Press 1 2 3 4 on the keypad now"}
+"""Table of a line that is found by what somebody does there, and that."""
+
+TRIES = 2
+"""How often a speed is tried before the next: a worn card says nothing about it."""
+
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 HELP = """Set up a branch: ask what it needs, write the configuration, make keys and databases.
 
@@ -96,11 +100,31 @@ def setup(config_path: Path, overrides: tuple[str, ...], file: Path | None, root
         except ConfigError as error:
             click.echo(str(ConfigError(str(file.absolute()), error.problems)), err=True)
             raise SystemExit(2) from None
-        Work(made, path, root, language(made.own.language).words.gettext).do()
+        _do(Work(made, path, root, language(made.own.language).words.gettext))
     elif sys.stdin.isatty():
         Dialogue(path, root, text, given, new=new).hold()
     else:
         raise InputError("there is no terminal to ask at; give --answers FILE")
+
+
+def _do(work: Work) -> None:
+    """Do the work that nobody can be asked about; exit code 1 where a step fails."""
+    try:
+        failed = work.do()
+    except StepFailedError:
+        what = work.say("It stopped here; mend it and run `doorctl setup` again.")
+        click.echo(what, err=True)
+        raise SystemExit(1) from None
+    _tell_failed(failed, work.say)
+
+
+def _tell_failed(failed: list[str], say: Callable[[str], str]) -> None:
+    """Name the steps that failed beside the door; exit code 1 where there are any."""
+    if failed:
+        text = say("The branch is set up, but this failed; mend it and try it: {commands}")
+        commands = ", ".join(f"doorctl {step}" for step in failed)
+        click.echo(text.format(commands=commands), err=True)
+        raise SystemExit(1)
 
 
 def _stop(_number: int, _frame: object) -> None:
@@ -110,142 +134,14 @@ def _stop(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def systemctl(root: Path, *words: str, offline: bool = False) -> bool:
-    """Call systemctl where systemd runs, or in an image that it will run in; tells whether."""
-    image = offline and root == Path("/") and which("systemctl") is not None
-    if not image and not (root / "run/systemd/system").is_dir():
-        return False
-    if subprocess.run(["systemctl", *words], check=False).returncode:  # noqa: S603, S607 - our own units
-        raise SystemExit(1)
-    return True
+def speeds_tried() -> Iterator[tuple[int, bool]]:
+    """Yield each speed in turn, without end, and whether a round begins with it."""
+    for place in cycle(range(TRIES * len(SPEEDS))):
+        yield SPEEDS[place // TRIES], place == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """The steps, in their order; each can be repeated, so that a killed one is done again.
-
-    `root` is where the machine's own folders stand; `say` translates. Only somebody at a terminal
-    can be asked for a secret, or `swiped` a card, which returns how that went.
-    """
-
-    made: Plan
-    path: Path
-    root: Path
-    say: Callable[[str], str]
-    ask: Callable[[str], str] | None = None
-    swiped: Callable[[Config], str] | None = None
-
-    def do(self) -> None:
-        """Do all; ends with exit code 1 at a step that fails, which has said why."""
-        _ = self.say
-        beside, own, config = self.path.parent, self.made.own, self.made.config
-        certificate = rules.make_certificate(own, beside)
-        self._place_secrets()
-        changed = rules.put(self.path, self.made.text.encode())
-        for unit, text in rules.drop_ins(self.made, beside).items():
-            file = self.root / "etc/systemd/system" / f"{unit}.d" / "setup.conf"
-            if "=" in text or file.exists():
-                changed |= rules.put(file, text.encode())
-        self._call("check-config")
-        databases = (config.storage.directory, config.storage.door_directory)
-        if not any((each / name).exists() for each in databases for name in DATABASES):
-            self._call("init")
-        if not systemctl(self.root, "daemon-reload"):
-            click.echo(_("systemd does not run here, so nothing was started."))
-        if own.feed != Path():
-            # Web alone writes the register while it runs; it has to be there whatever comes of it.
-            systemctl(self.root, "stop", "doorctl-web")
-            try:
-                self._call("patrons", "load", str(own.feed.absolute()), "--full")
-            finally:
-                systemctl(self.root, "start", "doorctl-web")
-        self._add_account()
-        boot = self._boot()
-        units = (*UNITS, *(["doorctl-backup.timer"] if config.backup.recipients else []))
-        systemctl(self.root, "enable", *units, offline=True)
-        systemctl(self.root, "restart" if changed else "start", *units)
-        tested = self._call("selftest", may_fail=True).splitlines()
-        failing = [line.split()[1] for line in tested if line.startswith("fails ")]
-        passed = f"{len(tested) - len(failing)} of {len(tested)}; failing: {failing or 'none'}"
-        if own.test_alarm:
-            self._call("alarm", "send", may_fail=True)
-        about = {"certificate": certificate, "relay at boot": boot, "self-test": passed}
-        if self.swiped is not None:
-            about["swipe"] = self.swiped(config)
-        self._record(about)
-        click.echo(boot)
-
-    def _place_secrets(self) -> None:
-        for name, file in rules.secrets(self.made.config):
-            path = self.path.parent / file
-            if self.ask is not None and file != rules.WEB_KEY and not path.exists():
-                rules.put(path, f"{self.ask(name)}\n".encode(), 0o600)
-
-    def _add_account(self) -> None:
-        own = self.made.own
-        if not own.account:
-            return
-        listed = self._call("staff", "list").splitlines()
-        if own.account.lower() in (line.split()[0] for line in listed if line.strip()):
-            return
-        add = ("staff", "add", own.account, "--role", own.account_role, "--password-stdin")
-        if own.account_password_file != Path():
-            self._call(*add, typed=own.account_password_file.read_text())
-            return
-        # Refused because it is easy to guess, which was told: another one.
-        while self.ask and not self._call(*add, typed=self.ask(own.account), may_fail=True):
-            pass
-
-    def _boot(self) -> str:
-        """Write the relay's two lines where that was wanted; say how they are."""
-        from doorctl.devices.pins import outputs_kept
-
-        _, config = self.say, self.made.config
-        file = self.root / "boot/firmware/config.txt"
-        if not file.is_file():
-            return _("This is no Raspberry Pi: no config.txt was looked at.")
-        text = file.read_bytes().decode(errors="surrogateescape")
-        if self.made.own.boot_lines:
-            text = rules.with_boot_lines(config, text)
-            rules.put(file, text.encode(errors="surrogateescape"))
-        if missing := rules.missing_boot_lines(config, text):
-            return _("config.txt lacks: {lines}").format(lines=", ".join(missing))
-        if outputs_kept(self.root / "sys/module") is not False:
-            return _("A reboot is due. Then run `doorctl setup` again: it looks at the two lines.")
-        return _("The two lines of config.txt are in force.")
-
-    def _record(self, about: dict[str, str]) -> None:
-        from doorctl.services.app import system_clock
-
-        config, own = self.made.config, self.made.own
-        with owner_of(config.storage.door_directory):
-            today = system_clock(config).moment().local.date()
-        system = platform.freedesktop_os_release()
-        head = {
-            "set up": f"{today}",
-            "by": own.by or "-",
-            "doorctl": doorctl.__version__,
-            "system": f"{system['PRETTY_NAME']}, Python {platform.python_version()}",
-        }
-        path = self.path.with_name("setup-record.txt")
-        rules.put(path, rules.record(self.made, head | about).encode())
-        click.echo(self.say("For the municipality's records: {path}").format(path=path))
-
-    def _call(self, *words: str, typed: str = "", may_fail: bool = False) -> str:
-        """Run a command of doorctl's, show it, and return what it printed."""
-        click.secho(f"$ doorctl {' '.join(words)}", bold=True)
-        # -P: not what lies in root's working directory.
-        command = [sys.executable, "-P", "-m", "doorctl", *words, "--config", str(self.path)]
-        beside = {**os.environ, "CREDENTIALS_DIRECTORY": str(self.path.parent)}
-        done = subprocess.run(  # noqa: S603 - our own command
-            command, input=typed, stdout=subprocess.PIPE, text=True, env=beside, check=False
-        )
-        click.echo(done.stdout, nl=False)
-        if done.returncode and not may_fail:
-            what = self.say("It stopped here; mend it and run `doorctl setup` again.")
-            click.echo(what, err=True)
-            raise SystemExit(1)
-        return done.stdout
+class BackError(Exception):
+    """The question before is to be asked again."""
 
 
 class Dialogue:
@@ -259,7 +155,10 @@ class Dialogue:
         self._path, self._root, self._text, self._new = path, root, text, new
         self._kept = path.with_name("setup-answers.toml")
         self._base = rules.flat(rules.tables_of(text)) | (rules.EXAMPLES if new else {})
-        self._answers, self._asked = given, {*given}
+        self._answers, self._asked, self._given = given, {*given}, frozenset(given)
+        self._found: set[str] = set()
+        self._renewed: frozenset[str] = frozenset()
+        self._begun = self._kept.exists()
         self._say = language(str(given.get("setup.language", "en"))).words.gettext
         self._stopped_door = False
 
@@ -272,10 +171,9 @@ class Dialogue:
             if self._kept.exists() and self._yes("Go on where it was stopped?", default=True):
                 self._answers = rules.flat(read_tables(self._kept)) | self._answers
                 self._asked |= {*self._answers}
-            made = self._ask_all()
-            last = self._say("Enter: write and start all this now. Ctrl-C: stop")
-            click.prompt(last, default="", show_default=False)
-            Work(made, self._path, self._root, self._say, self._secret, self._swiped).do()
+            self._refuse_given()
+            click.echo(self._say("Enter takes what stands in brackets; < goes back one question."))
+            made, failed = self._done()
         except (click.Abort, KeyboardInterrupt):
             click.echo("\n" + self._say("Stopped. `doorctl setup` goes on where it was."), err=True)
             raise SystemExit(1) from None
@@ -285,21 +183,103 @@ class Dialogue:
         self._kept.unlink(missing_ok=True)
         if made.own.feed == Path() and not made.config.web.push.public_key_files:
             click.echo(self._say("Patrons are pushed: pair with the server, by `doorctl pair`."))
+        _tell_failed(failed, self._say)
+
+    def _refuse_given(self) -> None:
+        """Say what is wrong with the command line's answers, before anything is asked."""
+        try:
+            self._plan(self._answers)
+        except ConfigError as error:
+            if wrong := [each for each in error.problems if each.where in self._given]:
+                raise ConfigError("the command line", wrong) from None
+
+    def _done(self) -> tuple[Plan, list[str]]:
+        """Ask and do, until no step fails that an answer can mend."""
+        terminal = Terminal(self._secret, self._swiped, self._again)
+        while True:
+            made = self._ask_all()
+            about = self._say, terminal, self._renewed, self._begun
+            try:
+                return made, Work(made, self._path, self._root, *about).do()
+            except StepFailedError as error:
+                again = {*error.questions} - self._given
+                if not again:
+                    what = self._say("It stopped here; mend it and run `doorctl setup` again.")
+                    click.echo(what, err=True)
+                    raise SystemExit(1) from None
+            click.echo(self._say("It stopped here. What this rests on is asked again."), err=True)
+            self._renewed = frozenset(rules.SECRETS[name][1] for name in again & {*rules.SECRETS})
+            self._begun = True
+            self._forget(*again)
+
+    def _again(self, step: str) -> bool:
+        """Tell whether the questions of a step that failed are to be asked again."""
+        if self._given >= {*ASKED_AGAIN[step]}:
+            return False
+        text = "`doorctl {step}` failed. Answer its questions again?"
+        return self._yes(text, default=True, step=step)
 
     def _ask_all(self) -> Plan:
+        """Ask what has no answer yet, and return what all come to once somebody agrees."""
         while True:
-            for question in rules.QUESTIONS:
-                if question.name not in self._asked and question.is_due(self._known):
-                    self._ask(question)
+            while due := [each for each in self._due() if each.name not in self._asked]:
+                self._ask_or_go_back(due[0])
             try:
-                return self._plan(self._answers)
+                made = self._plan(self._answers)
             except ConfigError as error:
                 for problem in error.problems:
                     click.echo(f"{problem.where}: {problem.what.told(self._say)}", err=True)
-                again = self._asked & {problem.where for problem in error.problems}
-            if not again:
-                raise SystemExit(1)
-            self._asked -= again
+                again = {problem.where for problem in error.problems} & self._asked - self._given
+                if not again:
+                    raise SystemExit(1) from None
+                self._forget(*again)
+                continue
+            if self._agreed():
+                return made
+
+    def _due(self) -> list[Question]:
+        return [each for each in rules.QUESTIONS if each.is_due(self._known)]
+
+    def _ask_or_go_back(self, question: Question) -> None:
+        try:
+            self._ask(question)
+        except BackError:
+            names = [each.name for each in self._due() if each.name not in self._given]
+            # None before the first.
+            self._forget(*names[: names.index(question.name)][-1:])
+
+    def _forget(self, *names: str) -> None:
+        """Have questions asked again, those of a line that was found together; keep that."""
+        for name in names:
+            table = name.partition(".")[0]
+            line = {f"{table}.{leaf}" for leaf in rules.LINE} if table in self._found else {name}
+            self._asked -= line - self._given
+            self._found.discard(table)
+        self._keep()
+
+    def _keep(self) -> None:
+        """Keep what was answered, but for what is to be asked again."""
+        answers = {name: at for name, at in self._answers.items() if name in self._asked}
+        rules.put(self._kept, rules.as_toml(answers).encode(), 0o600)
+
+    def _agreed(self) -> bool:
+        """Show every answer; tell whether they are to be written, or have one asked again."""
+        shown = [each for each in self._due() if each.name not in self._given]
+        click.echo()
+        for number, question in enumerate(shown, 1):
+            text = self._say(question.text).partition(";")[0]
+            value = self._known.get(question.name, question.key.default)
+            click.echo(f"{number:3} {text}: {self._spoken(value) or '-'}")
+        click.echo()
+        last = self._say("Enter: write all this to {path}, and start. A number: answer that again")
+        while typed := self._typed(last.format(path=self._path), ""):
+            if typed == BACK:
+                self._forget(shown[-1].name)
+                return False
+            if typed.isdecimal() and 0 < int(typed) <= len(shown):
+                self._forget(shown[int(typed) - 1].name)
+                return False
+        return True
 
     @property
     def _known(self) -> Answers:
@@ -311,71 +291,112 @@ class Dialogue:
     def _ask(self, question: Question) -> None:
         """Ask until the answer can be used; what stands already is offered, and kept by Enter."""
         name, key = question.name, question.key
-        if name in {"reader.port", "keypad.port"}:
+        if name in {f"{table}.port" for table in LINES}:
             self._find(key.table)
-        first = self._new and name in rules.NEW
-        value = None if first else self._known.get(name, key.default)
-        # Monday's hours are offered for the days that have none yet.
-        copied = question.when == "hours.monday" and name not in self._known
-        if copied:
-            value = self._known["hours.monday"]
-        offered = rules.spoken(value, yes=self._say("yes"), no=self._say("no"))
+        value, stands = self._offered(question)
+        offered = self._spoken(value)
         choice = f" ({self._say(key.allowed)})" if key.allowed.startswith("one of") else ""
         while name not in self._asked:
-            text = self._say(question.text) + choice
-            typed = click.prompt(text, default=offered, show_default=bool(offered))
-            if typed == offered and not first and not copied:
+            typed = self._typed(self._say(question.text) + choice, offered)
+            if typed == BACK:
+                raise BackError
+            if typed == offered and stands:
                 self._asked.add(name)
             else:
                 self._take(name, rules.parsed(key, typed))
         if name == "gpio.relay_active_high":
             self._click_relay()
+        if name == "alarms.email.port":
+            self._try_mail()
+
+    def _offered(self, question: Question) -> tuple[object, bool]:
+        """Return what is offered to a question, and whether that stands already."""
+        name, known = question.name, self._known
+        if self._new and name in rules.NEW and name not in self._answers:
+            return None, False
+        # Monday's hours are offered for the days that have none yet.
+        if question.when == "hours.monday" and name not in known:
+            return known["hours.monday"], False
+        value = known.get(name, question.key.default)
+        if name == "alarms.email.port" and value in rules.MAIL_PORTS.values():
+            return rules.MAIL_PORTS[known["alarms.email.security"]], False
+        return value, True
+
+    def _spoken(self, value: object) -> str:
+        return rules.spoken(value, yes=self._say("yes"), no=self._say("no"))
+
+    def _typed(self, text: str, offered: str) -> str:
+        typed: str = click.prompt(text, default=offered, show_default=bool(offered))
+        return typed if typed == offered else typed.strip()
 
     def _take(self, name: str, value: object) -> None:
         """Keep an answer, or say what is wrong with it."""
-        answers = {**self._answers, name: value}
+        answers = rules.settled({**self._answers, name: value}, self._base)
         try:
             self._plan(answers)
         except ConfigError as error:
-            for told in (problem.what for problem in error.problems if problem.where == name):
-                allowed = Question(name, "").key.allowed
-                text = self._say("That can't be used. Allowed: {allowed}.")
-                if allowed in told:
-                    click.echo(text.format(allowed=self._say(allowed)))
-                else:
-                    click.echo(told.told(self._say))
+            for what in (problem.what for problem in error.problems if problem.where == name):
+                self._refuse(Question(name, "").key, value, what)
                 return
         self._answers = answers
         self._asked.add(name)
         if name == "setup.language":
             self._say = language(str(value)).words.gettext
         else:
-            rules.put(self._kept, rules.as_toml(self._answers).encode(), 0o600)
+            self._keep()
+
+    def _refuse(self, key: Key, value: object, what: Sentence) -> None:
+        """Say why an answer can't be used, and which can."""
+        if value == "" and key.default is REQUIRED:
+            text = self._say("This needs an answer, such as {example}.")
+            click.echo(text.format(example=key.example))
+        elif key.allowed in what:
+            is_switch = isinstance(key.default, bool)
+            allowed = self._say("yes or no" if is_switch else key.allowed)
+            text = self._say("That can't be used. Allowed: {allowed}.")
+            click.echo(text.format(allowed=allowed))
+        else:
+            click.echo(what.told(self._say))
 
     def _find(self, table: str) -> None:
         """Find a line by what somebody does at it; nothing is taken where it is to be typed."""
-        lines = [str(path) for path in sorted((self._root / "dev/serial/by-id").glob("*"))]
-        what = {"reader": "Swipe a card now", "keypad": "Press 1 2 3 4 on the keypad now"}[table]
+        lines = tried = self._plugged("serial/by-id/*")
+        if not lines:
+            text = self._say("Nothing is in /dev/serial/by-id, so a line is to be typed, such as:")
+            others = self._plugged("ttyACM*", "ttyUSB*", "ttyAMA*", "serial[0-9]")
+            click.echo(f"{text} {', '.join(others) or '/dev/ttyACM0'}")
+            return
         more = self._say("{what} ({baud} bits a second). Enter: type the line instead.")
-        for baud in SPEEDS if lines else ():
-            click.echo(more.format(what=self._say(what), baud=baud))
-            speeds = dict.fromkeys(lines, baud)
-            if table == "keypad" and self._known["reader.port"] in lines:
+        for baud, is_first in speeds_tried():
+            if is_first:
+                tried = lines
+            click.echo(more.format(what=self._say(LINES[table]), baud=baud))
+            speeds = dict.fromkeys(tried, baud)
+            if table == "keypad" and self._known["reader.port"] in tried:
                 speeds[self._known["reader.port"]] = self._known.get("reader.baud", baud)
             if (heard := self._heard(speeds, QUIET_S[table])) is None:
+                click.echo(self._say("Lines here: {lines}").format(lines=", ".join(lines)))
                 return
             line, (bits, sent) = heard[0], as_sent(heard[1])
-            lines, what_came = [line], rules.heard(table, sent)
-            if what_came:
+            if what_came := rules.heard(table, sent):
                 click.echo(f"{line}, {speeds[line]} {bits}: {self._say(what_came)}")
-                found: Answers = {"port": line, "baud": speeds[line]}
-                found |= {"data_bits": int(bits[0]), "parity": PARITY[bits[1]]}
-                if table == "keypad" and line == self._known["reader.port"]:
-                    found = {"port": ""}
-                for leaf, value in found.items():
-                    self._take(f"{table}.{leaf}", value)
+                self._take_line(table, line, speeds[line], bits)
                 return
+            tried = [line]
             click.echo(self._say("{line}: that could not be read; once more.").format(line=line))
+
+    def _plugged(self, *patterns: str) -> list[str]:
+        device = self._root / "dev"
+        return sorted(str(path) for pattern in patterns for path in device.glob(pattern))
+
+    def _take_line(self, table: str, line: str, baud: int, bits: str) -> None:
+        found: Answers = {"port": line, "baud": baud}
+        found |= {"data_bits": int(bits[0]), "parity": PARITY[bits[1]]}
+        if table == "keypad" and line == self._known["reader.port"]:
+            found = {"port": ""}
+        for leaf, value in found.items():
+            self._take(f"{table}.{leaf}", value)
+        self._found.add(table)
 
     def _heard(self, speeds: dict[str, int], quiet_s: float) -> tuple[str, bytes] | None:
         from doorctl.devices.serial_line import first_to_speak
@@ -390,12 +411,23 @@ class Dialogue:
                 self._stopped_door = systemctl(self._root, "stop", "doorctl-door")
                 continue
             if heard is None and select([sys.stdin], [], [], 0)[0]:
-                os.read(sys.stdin.fileno(), CHUNK)
+                typed = os.read(sys.stdin.fileno(), CHUNK)
+                if typed.strip() == BACK.encode():
+                    raise BackError
             return heard
+
+    def _try_mail(self) -> None:
+        """Say hello to the mail server; where that fails, its questions can be asked again."""
+        try:
+            rules.greet_mail(self._known, self._path.parent)
+        except DoorctlError as error:
+            click.echo(str(error), err=True)
+            if self._yes("Answer again where the mail server is?", default=True):
+                self._forget(*rules.MAIL_SERVER)
 
     def _click_relay(self) -> None:
         """Let the relay click once where that is wanted, and say which pin moved."""
-        gpio = self._plan(self._answers).config.gpio
+        gpio = rules.gpio(self._known)
         warning = "Let the relay of GPIO{pin} click now? The door opens for a second."
         while self._yes(warning, default=False, pin=gpio.relay_pin):
             from doorctl.devices.pins import pulse
@@ -435,9 +467,14 @@ class Dialogue:
         os.read(sys.stdin.fileno(), CHUNK)
         return "no card opened the door"
 
-    def _secret(self, what: str) -> str:
-        text = self._say("Secret for {what}, unseen")
-        return str(click.prompt(text.format(what=what), hide_input=True))
+    def _secret(self, what: str, file: Path | None) -> str:
+        kept = file is not None and file.exists()
+        text = self._say("Secret for {what}, unseen; Enter keeps the one that is there")
+        if not kept:
+            text = self._say("Secret for {what}, unseen")
+        default = "" if kept else None
+        shown = text.format(what=what)
+        return str(click.prompt(shown, default=default, show_default=False, hide_input=True))
 
     def _yes(self, text: str, *, default: bool, **values: object) -> bool:
         while True:

@@ -75,10 +75,23 @@ class MailSink:
 
     def send(self, notice: Notice) -> None:
         """Send it; the server must accept every address, else it counts as not sent."""
-        try:
+        with self._telling():
             message = written(notice, self.email, self.language)
             with self._opened() as server:
                 refused = server.send_message(message)
+        if refused:
+            raise NotSentError(f"the mail server does not take {len(refused)} of alarms.email.to")
+
+    def greet(self) -> None:
+        """Connect, encrypted as it is to be, and leave; NotSentError says what is not there."""
+        with self._telling(), self._opened():
+            pass
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Turn what fails into NotSentError, without a word of what came through the line."""
+        try:
+            yield
         except smtplib.SMTPResponseException as err:
             # Its words may repeat the account or an address.
             raise NotSentError(f"the mail server refuses it (code {err.smtp_code})") from None
@@ -89,11 +102,10 @@ class MailSink:
                 "the mail server does not offer what alarms.email.security or user needs"
             ) from None
         except (OSError, smtplib.SMTPException) as err:
-            raise NotSentError(f"the mail server: {unreached(err, 'alarms.email')}") from None
+            where, why = f"{self.email.host}:{self.email.port}", unreached(err, "alarms.email")
+            raise NotSentError(f"the mail server {where}: {why}") from None
         except ValueError as err:
             raise NotSentError(f"the message can't be written ({type(err).__name__})") from None
-        if refused:
-            raise NotSentError(f"the mail server does not take {len(refused)} of alarms.email.to")
 
     @contextmanager
     def _opened(self) -> Iterator[smtplib.SMTP]:

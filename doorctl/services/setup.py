@@ -37,10 +37,11 @@ from doorctl.config.loading import (
     section_keys,
 )
 from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT, MISSING
-from doorctl.config.tables import Setup, shown, shown_key
-from doorctl.core.errors import ConfigError, InputError, Problem
+from doorctl.config.tables import AlarmEmail, Gpio, Setup, shown, shown_key
+from doorctl.core.errors import ConfigError, FeedError, InputError, Problem
 from doorctl.core.masked import CardRead, IdentifierKind
 from doorctl.store.connection import write_over
+from doorctl.sync.feed import try_feed
 
 Answers = dict[str, Any]
 OWN: Mapping[str, Key] = section_keys("setup", Setup)
@@ -102,6 +103,10 @@ QUESTIONS: tuple[Question, ...] = (
     Question("hours.friday", "Self-service on Fridays", "hours.monday"),
     Question("hours.saturday", "Self-service on Saturdays", "hours.monday"),
     Question("hours.sunday", "Self-service on Sundays", "hours.monday"),
+    Question(
+        "policy.require_resident",
+        "Do only people who live in the municipality get in? With no, every registered patron does",
+    ),
     Question("setup.feed", "File of patrons to load now; empty where they are pushed"),
     Question("lms.kind", "Library system to ask about unknown cards; empty for none"),
     Question("lms.url", "Its address", "lms.kind"),
@@ -112,6 +117,8 @@ QUESTIONS: tuple[Question, ...] = (
     Question("setup.certificate_file", "The certificate (PEM)", "setup.certificate", ("files",)),
     Question("setup.key_file", "Its private key (PEM)", "setup.certificate", ("files",)),
     Question("alarms.email.host", "Mail server for alarms; empty for no mail"),
+    Question("alarms.email.security", "How mail to it is encrypted", "alarms.email.host"),
+    Question("alarms.email.port", "The mail server's port", "alarms.email.host"),
     Question("alarms.email.sender", "Address that alarms come from", "alarms.email.host"),
     Question("alarms.email.to", "Addresses that they go to", "alarms.email.host"),
     Question("alarms.email.user", "Account on the mail server", "alarms.email.host"),
@@ -140,6 +147,9 @@ PRIVATE = frozenset(
 )
 """Answers that may name somebody or hold a token, and so stay out of the record."""
 
+DIGITS = 4
+"""Of a PIN, where the configuration doesn't say."""
+
 WEB_KEY, WEB_PEM = "web.key", "web.pem"
 DAYS_MADE = "1825"
 
@@ -148,6 +158,34 @@ EXAMPLES = {"branch.isil": "", "keypad.port": ""}
 
 NEW = ("branch.name", "branch.id", "reader.port")
 """The same, where there is no default."""
+
+
+MAIL_PORTS: Mapping[str, int] = {"starttls": 587, "tls": 465, "none": 25}
+"""The usual port of a mail server, by how it is spoken to."""
+
+MAIL_SERVER = ("alarms.email.host", "alarms.email.security", "alarms.email.port")
+"""Questions after which a mail server can be greeted."""
+
+LINE = ("port", "baud", "data_bits", "parity")
+"""What is asked of a serial line."""
+
+
+def settled(answers: Answers, base: Answers) -> Answers:
+    """Return answers without those that nothing asks for any more, after another one was changed.
+
+    What the configuration `base` holds of them goes back to its default, where the question that
+    they hang on was emptied: hours of Tuesday alone would close the other days.
+    """
+    result = {**answers}
+    for question in QUESTIONS:
+        if question.when == "-" or question.is_due(base | result):
+            continue
+        result.pop(question.name, None)
+        emptied = question.when in answers and answers[question.when] in ("", [])
+        blank = "" if question.key.default is None else question.key.default
+        if emptied and question.name in base and base[question.name] != blank:
+            result[question.name] = list(blank) if isinstance(blank, tuple) else blank
+    return result
 
 
 def template() -> str:
@@ -188,6 +226,7 @@ def plan(answers: Answers, path: Path, text: str, *, new: bool, scripted: bool) 
     base = flat(tables)
     own, problems = _own(answers, scripted=scripted)
     written = _completed(answers, own, base, path.parent, new=new)
+    problems += _of_feed(own, base | written)
     problems += _of_written(written, path.parent, scripted=scripted)
     problems += _not_handed_over(base | written)
     wanted: Tables = {table: {} for table in tables}
@@ -254,6 +293,17 @@ def _of_own(own: Setup, *, scripted: bool) -> Iterator[Problem]:
     except OSError as error:
         what = "is no key without a password to that certificate: {why}"
         yield Problem("setup.key_file", what, why=error.strerror or error)
+
+
+def _of_feed(own: Setup, values: Answers) -> Iterator[Problem]:
+    if not own.feed.is_file():
+        return
+    length = values.get("policy.pin_length")
+    try:
+        try_feed(own.feed, pin_length=length if isinstance(length, int) else DIGITS)
+    except FeedError as error:
+        what = "{path} is no file of patrons: {why}"
+        yield Problem("setup.feed", what, path=own.feed, why=error.problems[0])
 
 
 def _completed(
@@ -336,6 +386,26 @@ def spoken(value: object, *, yes: str, no: str) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return "" if value in (None, Path()) else str(value)
+
+
+def gpio(answers: Answers) -> Gpio:
+    """Return the pins of these answers, each of which has been found right."""
+    named = {name.rpartition("gpio.")[2]: value for name, value in _filled(answers).items()}
+    return Gpio(**{leaf: named[leaf] for leaf in named.keys() & keys()["gpio"].keys()})
+
+
+def greet_mail(answers: Answers, directory: Path) -> None:
+    """Greet the mail server of these answers, encrypted as they say; nothing is sent.
+
+    Raises DoorctlError: it is not there, or not as the answers have it; says which, and why.
+    """
+    from doorctl.core.asking import trusting
+    from doorctl.notices.ways import MailSink
+
+    values = {name: answers.get(name, Question(name, "").key.default) for name in MAIL_SERVER}
+    email = AlarmEmail(**{name.rpartition(".")[2]: value for name, value in values.items()})
+    authority = answers.get("alarms.email.ca_file")
+    MailSink(email, trusting(directory / authority if authority else Path())).greet()
 
 
 CARDS: Mapping[frozenset[IdentifierKind], str] = {

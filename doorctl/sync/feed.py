@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import date
 from functools import partial
 from hashlib import file_digest, sha256
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -224,6 +225,10 @@ class Rows:
     wrong: list[WrongRow]
 
 
+FIRST_LINES = 100
+"""Of a feed that is only tried: enough to see what it is."""
+
+
 def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
     """Read and check every row, as :func:`read_rows`; return them all or raise.
 
@@ -236,20 +241,35 @@ def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
     return rows.right
 
 
-def read_rows(path: Path, *, pin_length: int) -> Rows:
+def try_feed(path: Path, *, pin_length: int) -> None:
+    """Read the first `FIRST_LINES` alone; raises FeedError as :func:`read_feed` does."""
+    rows = read_rows(path, pin_length=pin_length, lines=FIRST_LINES)
+    # A sheet's last line of these may end within a cell.
+    if wrong := [row for row in rows.wrong if row.line < FIRST_LINES]:
+        raise refusal(path.name, (("", row) for row in wrong))
+
+
+def read_rows(path: Path, *, pin_length: int, lines: int | None = None) -> Rows:
     """Read and check every row of a file of JSON lines, or of CSV if its suffix is ``.csv``.
 
-    Raises FeedError: the file can't be read, or not to its end.
+    `lines` is how many are read at most. Raises FeedError: the file can't be read, or not to its
+    end.
     """
     try:
         with owner_of(path.parent):
             feed = path.open("rb")
-        with feed as file:
+        with feed as whole:
+            file = whole if lines is None else _head(whole, lines)
             rows = sheet_rows(file) if path.suffix.lower() == SUFFIX else _json_rows(file)
             return _Reading(path.name, RowReader(pin_length)).read(rows)
     except OSError as error:
         what = f"can't be read ({error.strerror}); check the path and its permissions"
         raise FeedError(path.name, [Problem("file", what)]) from error
+
+
+def _head(file: BinaryIO, lines: int) -> BinaryIO:
+    length = (LONGEST_LINE_BYTES + 1,) * lines
+    return BytesIO(b"".join(map(file.readline, length)))
 
 
 def refuse_nobody(subject: str, patrons: Iterable[FeedPatron]) -> None:

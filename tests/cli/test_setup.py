@@ -15,6 +15,7 @@ import tomllib
 import tty
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from tempfile import TemporaryDirectory
@@ -23,10 +24,12 @@ import pytest
 from click.testing import CliRunner
 from serial import Serial
 
-from doorctl.cli.setup import setup
+from doorctl.cli.setup import SPEEDS as SPEEDS_TRIED
+from doorctl.cli.setup import setup, speeds_tried
 from doorctl.config import load
 from doorctl.services.setup import flat
 from tests.e2e.door import COMMANDS
+from tests.notices.mail_server import Mailroom, mail_server
 from tests.rootplay.play import CARD, ROW
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="setup writes what is root's")
@@ -442,6 +445,7 @@ def answer_branch(terminal: Terminal) -> None:
     terminal.type("Sprog / Language", "klingon")
     terminal.type("Allowed: one of|Tilladt: da eller en", "da")
     terminal.type("Bibliotekets navn", "")
+    terminal.type(r"svares noget, for eksempel .*\s+Bibliotekets navn", "x" * 81)
     terminal.type("kan ikke bruges. Tilladt: en .* på højst 80 tegn", "Langå Bibliotek")
     terminal.type("korte navn", "Langå")
     terminal.type("Tilladt: 1 til 32 af a-z", "langaa")
@@ -463,6 +467,8 @@ def answer_rest(terminal: Terminal, bench: Bench) -> None:
     terminal.type("Udgangsknappens ben")
     terminal.type("Brandalarmens ben")
     terminal.type("om mandagen")
+    terminal.type(r"bor i kommunen, adgang\? .* \[ja\]", "måske")
+    terminal.type("Tilladt: ja eller nej", "")
     terminal.type("Fil med lånere", f"{bench.base}/feed.ndjson")
     terminal.type("Bibliotekssystem")
     terminal.type("Certifikat til personalets sider", "self-signed")
@@ -477,11 +483,16 @@ def answer_rest(terminal: Terminal, bench: Bench) -> None:
     terminal.type("Hvem sætter op", "Elfirmaet")
 
 
-def find_lines(terminal: Terminal, reader: Device, keypad: Device) -> None:
-    """Swipe and press, again for each speed that is tried, until both lines are found."""
+def find_reader(terminal: Terminal, reader: Device) -> None:
+    """Swipe, again for each speed that is tried, until the reader's line is found."""
     while "et lånerkort" not in terminal.until(r"Scan et kort nu \(|et lånerkort"):
         time.sleep(HAND_S)
         reader.send(SWIPED)
+
+
+def find_lines(terminal: Terminal, reader: Device, keypad: Device) -> None:
+    """Swipe and press, again for each speed that is tried, until both lines are found."""
+    find_reader(terminal, reader)
     while ": 1 2 3 4" not in terminal.until(r"tastaturet nu \(|: 1 2 3 4"):
         time.sleep(HAND_S)
         for key in b"1234":
@@ -498,7 +509,7 @@ def test_from_nothing_to_an_open_door(bench: Bench) -> None:
     answer_branch(terminal)
     find_lines(terminal, reader, keypad)
     answer_rest(terminal, bench)
-    terminal.type("skriv og start det hele nu")
+    terminal.type("skriv det hele i .*, og start")
     terminal.type(r"Hemmelighed til tekniker", "a long enough passphrase of words")
     terminal.until("Nu et kort og dets pinkode")
     time.sleep(HAND_S)
@@ -603,3 +614,138 @@ def test_stopped_while_it_waits_for_a_swipe_it_starts_the_door_again(
         terminal.until("går videre, hvor den var")
         assert terminal.end() == 1
     assert bench.told() == ["stop doorctl-door", "start doorctl-door"]
+
+
+def type_through(terminal: Terminal, *patterns: str) -> None:
+    """Press Enter at each of these questions."""
+    for pattern in patterns:
+        terminal.type(pattern)
+
+
+TYPED = (
+    *("setup.language=en", "branch.isil=", "branch.language=da", "branch.phone=1"),
+    *("reader.data_bits=8", "reader.parity=none", "keypad.port=", "gpio.contact_pin=22"),
+    *("gpio.exit_button_pin=", "gpio.fire_pin=", "hours.monday=[]", "lms.kind=", "setup.by=x"),
+    *(f"hours.{day}=[]" for day in ("tuesday", "wednesday", "thursday", "friday")),
+    *("hours.saturday=[]", "hours.sunday=[]"),
+    *("setup.certificate=keep", "alarms.webhook.url=", "setup.account=", "setup.boot_lines=false"),
+)
+"""Answers on the command line, where the questions of a test are others."""
+
+
+def given(*taken: str) -> list[str]:
+    """Return options for the answers of `TYPED`, and others in their place."""
+    names = {each.partition("=")[0] for each in taken}
+    return [f"--set={each}" for each in TYPED if each.partition("=")[0] not in names] + [
+        f"--set={each}" for each in taken if not each.endswith("=?")
+    ]
+
+
+def test_a_question_is_asked_again_by_its_number_or_from_the_next(bench: Bench) -> None:
+    """`<` goes back one, at the first it stays; all is shown before anything is written.
+
+    Without a device the line is asked for with an example, and those that are there.
+    """
+    (bench.base / "root/dev/ttyAMA0").touch()
+    terminal = bench.begin(*given("backup.recipients=[]", "setup.test_alarm=false"))
+    terminal.type("The branch's name", "<")
+    terminal.type("The branch's name", "Langa")
+    terminal.type("Its short name", "<")
+    terminal.type(r"The branch's name.*\[Langa\]", "Langå")
+    terminal.type("Its short name", "langaa")
+    terminal.until(r"typed, such as: \S+/root/dev/ttyAMA0")
+    terminal.type("The card reader's line", "")
+    terminal.type(r"This needs an answer, such as \"/dev/serial/by-id/", "/dev/ttyAMA0")
+    terminal.type("The reader's speed")
+    terminal.type("The relay's pin")
+    terminal.type("Is the relay on", "yes")
+    terminal.type("Let the relay")
+    terminal.type("Do only people who live", "no")
+    terminal.type("File of patrons", "")
+    terminal.type("Mail server")
+    shown = terminal.until("Enter: write all this to .*answer that again")
+    rows = dict(re.findall(r"\n +(\d+) ([^\r]*)", shown))
+    assert rows["1"] == "The branch's name, as patrons read it: Langå"
+    (resident,) = [number for number, row in rows.items() if "live in the municipality" in row]
+    assert rows[resident].endswith(": no")
+    assert not bench.config.exists()
+    terminal.type("", resident)
+    terminal.type(r"Do only people .*\[no\]", "yes")
+    terminal.type("Enter: write all this", "<")
+    terminal.type("Mail server")
+    terminal.type("Enter: write all this", "99")
+    terminal.until("Enter: write all this")
+    terminal.interrupt()
+    assert terminal.end() == 1
+    kept = flat(tomllib.loads(bench.kept.read_text("utf-8")))
+    assert (kept["branch.name"], kept["policy.require_resident"]) == ("Langå", True)
+
+
+def test_a_feed_is_tried_where_it_is_asked_for_and_again_where_it_fails(bench: Bench) -> None:
+    """Its first rows at the question; what the load finds further down, by asking again.
+
+    Bug (an outside technician): "Go on?" ended at the same bad file any number of times.
+    """
+    feed = bench.base / "feed.ndjson"
+    lines = [(ROW % f"30000{n:05}").replace("1001", str(n + 1)) for n in range(150)]
+    feed.write_text("".join([*lines, "no row\n"]))
+    answers = ("branch.name=L", "branch.id=langaa", "reader.port=/dev/x", "reader.baud=9600")
+    gpio = ("gpio.relay_pin=17", "gpio.relay_active_high=true", "policy.require_resident=true")
+    rest = ("alarms.email.host=", "backup.recipients=[]", "setup.test_alarm=false")
+    terminal = bench.begin(*given(*answers, *gpio, *rest))
+    terminal.type("File of patrons", "/etc/passwd")
+    terminal.until("/etc/passwd is no file of patrons: line 1: ")
+    terminal.type("File of patrons", str(feed))
+    terminal.type("Enter: write all this")
+    terminal.until("line 151: .*")
+    terminal.until("What this rests on is asked again")
+    terminal.until(r"File of patrons.*\[.*feed.ndjson\]")
+    terminal.kill()
+    again = bench.begin(*given(*answers, *gpio, *rest))
+    again.type("Go on where it was stopped", "yes")
+    again.until(r"File of patrons")
+    feed.write_text("".join(lines))
+    again.type("", str(feed))
+    again.type("Enter: write all this")
+    again.until("150 patrons")
+    again.until("Now a card and its PIN")
+    again.type("")
+    assert again.end() == 0
+    assert "no card opened the door" in (bench.base / "etc/setup-record.txt").read_text()
+
+
+def test_a_mail_server_is_greeted_at_its_port(bench: Bench) -> None:
+    """The port that goes with the encryption is offered; one that nobody listens at is named."""
+    answers = ("branch.name=L", "branch.id=langaa", "reader.port=/dev/x", "reader.baud=9600")
+    gpio = ("gpio.relay_pin=17", "gpio.relay_active_high=true", "policy.require_resident=true")
+    terminal = bench.begin(*given(*answers, *gpio, "setup.feed=", "backup.recipients=[]"))
+    terminal.type("Mail server", "127.0.0.1")
+    terminal.type("How mail to it", "tls")
+    terminal.type(r"server's port.*\[465\]", "1")
+    terminal.type(r"server 127.0.0.1:1: no connection .*\s+Answer again where", "")
+    terminal.type(r"Mail server.*\[127.0.0.1\]")
+    terminal.type(r"How mail to it.*\[tls\]", "none")
+    with mail_server(Mailroom()) as port:
+        terminal.type(r"server's port.*\[1\]", str(port))
+        terminal.type("Address that alarms come from", "doorctl@example.org")
+    terminal.interrupt()
+    assert terminal.end() == 1
+
+
+def test_a_worn_card_does_not_lose_the_right_speed(bench: Bench) -> None:
+    """Each speed is tried twice, and after the last the first once more."""
+    reader = bench.plug("READER", 9600, "8N1")
+    terminal = bench.begin(*given("branch.name=L", "branch.id=langaa", "setup.language=da"))
+    terminal.until(r"Scan et kort nu \(9600 ")
+    time.sleep(HAND_S)
+    reader.send(b"\xff\x00\x9c\r")
+    terminal.until("én gang til")
+    terminal.until(r"Scan et kort nu \(9600 ")
+    time.sleep(HAND_S)
+    reader.send(SWIPED)
+    terminal.until("READER-if00, 9600 8N1: et lånerkort")
+    terminal.kill()
+
+    order = [baud for baud, _ in islice(speeds_tried(), 4 * len(SPEEDS_TRIED))]
+    assert order[:4] == [9600, 9600, 115200, 115200]
+    assert order[: len(order) // 2] == order[len(order) // 2 :]

@@ -59,9 +59,10 @@ def test_every_question_is_asked_in_danish_too() -> None:
 
 def test_every_sentence_of_the_dialogue_has_its_danish() -> None:
     """No word of English is said to whoever chose Danish."""
-    source = (Path(doorctl.__file__).parent / "cli" / "setup.py").read_text("utf-8")
+    files = (Path(doorctl.__file__).parent / "cli" / name for name in ("setup.py", "installer.py"))
+    source = "".join(file.read_text("utf-8") for file in files)
     said = re.findall(r'(?:\b_|[._]say|_yes)\(\s*"((?:[^"\\]|\\.)+)"', source)
-    said += re.findall(r'(?:warning|text|more) = "([^"]+)"', source)
+    said += re.findall(r'(?:warning|text|more|what) = "([^"]+)"', source)
     said += [*setup.CARDS.values(), "Swipe a card now", "Press 1 2 3 4 on the keypad now"]
     danish = own("da").words.gettext
 
@@ -98,6 +99,7 @@ CLASHES: list[tuple[str, Answers, str]] = [
     ("_encrypted alarms.webhook.url", {"alarms.webhook.url": "https://a:0"}, "alarms.webhook.url"),
     ("_of_own", {"setup.certificate": "self-signed"}, "setup.web_name"),
     ("_of_own", {"setup.feed": "/nowhere"}, "setup.feed"),
+    ("_of_feed", {"setup.feed": "/etc/passwd"}, "setup.feed"),
     ("_of_own", {"setup.account": "Ø"}, "setup.account"),
     (
         "_of_own",

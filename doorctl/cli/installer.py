@@ -1,0 +1,247 @@
+"""The steps of an installation, from what was answered: each a command of ours or of systemd's."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import which
+
+import click
+
+import doorctl
+from doorctl.config import Config
+from doorctl.core.identity import owner_of
+from doorctl.services import setup as rules
+from doorctl.services.setup import Plan
+
+UNITS = ("doorctl-web", "doorctl-door")
+DATABASES = ("patrons.db", "branch.db", "visits.db")
+
+
+ASKED_AGAIN = {
+    "patrons load": ("setup.feed",),
+    "staff add": ("setup.account",),
+    "backup": ("backup.recipients",),
+    "alarm send": (
+        *("setup.test_alarm", "alarms.email.host", "alarms.email.security", "alarms.email.port"),
+        *("alarms.email.sender", "alarms.email.to", "alarms.email.user", "alarms.webhook.url"),
+    ),
+}
+"""Step -> the questions whose answers it tries, and which are asked again where it fails."""
+
+
+class StepFailedError(Exception):
+    """A step failed and has said why; `questions` are those whose answers it rests on, if any."""
+
+    def __init__(self, questions: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.questions = questions
+
+
+def systemctl(root: Path, *words: str, offline: bool = False) -> bool:
+    """Call systemctl where systemd runs, or in an image that it will run in; tells whether.
+
+    Raises StepFailedError: systemctl has said why.
+    """
+    image = offline and root == Path("/") and which("systemctl") is not None
+    if not image and not (root / "run/systemd/system").is_dir():
+        return False
+    if subprocess.run(["systemctl", *words], check=False).returncode:  # noqa: S603, S607 - our own units
+        raise StepFailedError
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What only somebody at a terminal can be asked: a secret, a card, and whether to go on.
+
+    `secret` is given what it is for and its file, where an empty answer keeps what is there;
+    `swiped` returns how a swipe went; `again` is given a step's name, and tells whether to answer
+    its questions anew.
+    """
+
+    secret: Callable[[str, Path | None], str]
+    swiped: Callable[[Config], str]
+    again: Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The steps, in their order; each can be repeated, so that a killed one is done again.
+
+    `root` is where the machine's own folders stand; `say` translates; files of secrets that are
+    `renewed` are asked for though they are there. What an earlier call has `begun` may have written
+    already what the processes have not read.
+    """
+
+    made: Plan
+    path: Path
+    root: Path
+    say: Callable[[str], str]
+    terminal: Terminal | None = None
+    renewed: frozenset[str] = frozenset()
+    begun: bool = False
+    _failed: list[str] = field(default_factory=list)
+
+    def do(self) -> list[str]:
+        """Do all; returns the steps that failed though the door can do without.
+
+        Raises StepFailedError: at a step without which it can't go on.
+        """
+        beside, own = self.path.parent, self.made.own
+        certificate = rules.make_certificate(own, beside)
+        self._place_secrets()
+        changed = self._write(beside) or self.begun
+        self._make_databases()
+        if own.feed != Path():
+            self._load_patrons()
+        self._add_account()
+        boot = self._boot()
+        about = {"certificate": certificate, "relay at boot": boot}
+        self._start(changed=changed)
+        about |= self._tried()
+        self._record(about)
+        click.echo(boot)
+        return self._failed
+
+    def _write(self, beside: Path) -> bool:
+        changed = rules.put(self.path, self.made.text.encode())
+        for unit, text in rules.drop_ins(self.made, beside).items():
+            file = self.root / "etc/systemd/system" / f"{unit}.d" / "setup.conf"
+            if "=" in text or file.exists():
+                changed |= rules.put(file, text.encode())
+        return changed
+
+    def _make_databases(self) -> None:
+        _, config = self.say, self.made.config
+        self._call("check-config")
+        databases = (config.storage.directory, config.storage.door_directory)
+        if not any((each / name).exists() for each in databases for name in DATABASES):
+            self._call("init")
+        if not systemctl(self.root, "daemon-reload"):
+            click.echo(_("systemd does not run here, so nothing was started."))
+
+    def _load_patrons(self) -> None:
+        # Web alone writes the register while it runs; it has to be there whatever comes of it.
+        systemctl(self.root, "stop", "doorctl-web")
+        try:
+            feed = str(self.made.own.feed.absolute())
+            self._call("patrons", "load", feed, "--full", output=None)
+        finally:
+            systemctl(self.root, "start", "doorctl-web")
+
+    def _start(self, *, changed: bool) -> None:
+        timer = ["doorctl-backup.timer"] if self.made.config.backup.recipients else []
+        systemctl(self.root, "enable", *UNITS, *timer, offline=True)
+        systemctl(self.root, "restart" if changed else "start", *UNITS, *timer)
+
+    def _tried(self) -> dict[str, str]:
+        """Try what was set up; return how that went, for the record."""
+        tested = self._run("selftest").stdout.splitlines()
+        failing = [line.split()[1] for line in tested if line.startswith("fails ")]
+        passed = f"{len(tested) - len(failing)} of {len(tested)}; failing: {failing or 'none'}"
+        about = {"self-test": passed}
+        if self.made.own.test_alarm:
+            about["test alarm"] = self._attempted("alarm", "send")
+        if self.terminal is not None:
+            about["swipe"] = self.terminal.swiped(self.made.config)
+        return about
+
+    def _attempted(self, *words: str) -> str:
+        """Do a step that the door can do without; say how it went, for the record."""
+        if not self._run(*words).returncode:
+            return "good"
+        step = " ".join(words)
+        if self.terminal is not None and self.terminal.again(step):
+            raise StepFailedError(ASKED_AGAIN[step])
+        self._failed.append(step)
+        return "FAILED"
+
+    def _place_secrets(self) -> None:
+        for name, file in rules.secrets(self.made.config):
+            path = self.path.parent / file
+            is_due = not path.exists() or file in self.renewed
+            if self.terminal is None or file == rules.WEB_KEY or not is_due:
+                continue
+            if typed := self.terminal.secret(name, path):
+                rules.put(path, f"{typed}\n".encode(), 0o600)
+
+    def _add_account(self) -> None:
+        own = self.made.own
+        if not own.account:
+            return
+        listed = self._call("staff", "list").splitlines()
+        if own.account.lower() in (line.split()[0] for line in listed if line.strip()):
+            return
+        add = ("staff", "add", own.account, "--role", own.account_role, "--password-stdin")
+        if own.account_password_file != Path() or self.terminal is None:
+            self._call(*add, typed=own.account_password_file.read_text())
+            return
+        # Refused because it is easy to guess, which was told: another one.
+        while self._run(*add, typed=self.terminal.secret(own.account, None)).returncode:
+            pass
+
+    def _boot(self) -> str:
+        """Write the relay's two lines where that was wanted; say how they are."""
+        from doorctl.devices.pins import outputs_kept
+
+        _, config = self.say, self.made.config
+        file = self.root / "boot/firmware/config.txt"
+        if not file.is_file():
+            return _("This is no Raspberry Pi: no config.txt was looked at.")
+        text = file.read_bytes().decode(errors="surrogateescape")
+        if self.made.own.boot_lines:
+            text = rules.with_boot_lines(config, text)
+            rules.put(file, text.encode(errors="surrogateescape"))
+        if missing := rules.missing_boot_lines(config, text):
+            return _("config.txt lacks: {lines}").format(lines=", ".join(missing))
+        if outputs_kept(self.root / "sys/module") is not False:
+            return _("A reboot is due. Then run `doorctl setup` again: it looks at the two lines.")
+        return _("The two lines of config.txt are in force.")
+
+    def _record(self, about: dict[str, str]) -> None:
+        from doorctl.services.app import system_clock
+
+        config, own = self.made.config, self.made.own
+        with owner_of(config.storage.door_directory):
+            today = system_clock(config).moment().local.date()
+        system = platform.freedesktop_os_release()
+        head = {
+            "set up": f"{today}",
+            "by": own.by or "-",
+            "doorctl": doorctl.__version__,
+            "system": f"{system['PRETTY_NAME']}, Python {platform.python_version()}",
+        }
+        path = self.path.with_name("setup-record.txt")
+        rules.put(path, rules.record(self.made, head | about).encode())
+        click.echo(self.say("For the municipality's records: {path}").format(path=path))
+
+    def _call(self, *words: str, typed: str = "", output: int | None = subprocess.PIPE) -> str:
+        """Run a command of doorctl's, and return what it printed; StepFailedError."""
+        done = self._run(*words, typed=typed, output=output)
+        if done.returncode:
+            raise StepFailedError(ASKED_AGAIN.get(" ".join(words[:2]), ()))
+        return done.stdout
+
+    def _run(
+        self, *words: str, typed: str = "", output: int | None = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of doorctl's and show it, with what it prints.
+
+        Without a pipe as `output` it has the terminal itself, for its progress.
+        """
+        click.secho(f"$ doorctl {' '.join(words)}", bold=True)
+        sys.stdout.flush()
+        # -P: not what lies in root's working directory.
+        command = [sys.executable, "-P", "-m", "doorctl", *words, "--config", str(self.path)]
+        beside = {**os.environ, "CREDENTIALS_DIRECTORY": str(self.path.parent)}
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, input=typed, stdout=output, text=True, env=beside, check=False
+        )
+        click.echo(done.stdout or "", nl=False)
+        return done
