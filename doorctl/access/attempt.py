@@ -188,7 +188,7 @@ class Attempt:
     """The current attempt, or the idle reader after the last one.
 
     `pin` and `prepared` are None until complete; `code_pad` and `company` are set only while
-    `IDLE`.
+    `IDLE`, `card` never is then.
 
     Args:
         last_number: the highest number given out; an unreadable card takes a number as well.
@@ -198,6 +198,7 @@ class Attempt:
         unchecked: the PIN could not be checked; only while `WITHHELD`.
         early: a pass seemed to open without a PIN, so none was waited for.
         foreseen: what the right PIN would bring; only while `TYPING`.
+        card: what was read; None where a code was typed.
     """
 
     phase: Phase = Phase.IDLE
@@ -214,6 +215,7 @@ class Attempt:
     code_pad: CodePad | None = None
     company: Company | None = None
     foreseen: Foreseen | None = None
+    card: CardRead | None = None
 
     @property
     def deadline_s(self) -> float | None:
@@ -414,16 +416,21 @@ def _type_between(attempt: Attempt, key: str, now: Now, rules: Rules) -> Step:
         return attempt, (NoCode(lone=True),) if expected else ()
     pad = attempt.code_pad or CodePad(rules.pad, now.s, now.s)
     if key == ENTER and pad.code is not None:
-        return _begun(attempt, (pad.code,), now)
+        return _begun(attempt.last_number, (pad.code,), now)
     effects = (Clicked(), NoCode(lone=not pad.digits)) if key == ENTER else (Clicked(),)
     return replace(attempt, code_pad=pad.pressed(key, now.s)), effects
 
 
 def _begun(
-    attempt: Attempt, identifiers: tuple[Identifier, ...], now: Now, pad: PinPad | None = None
+    last_number: int,
+    identifiers: tuple[Identifier, ...],
+    now: Now,
+    card: CardRead | None = None,
+    pad: PinPad | None = None,
 ) -> Step:
-    number = attempt.last_number + 1
-    begun = Attempt(Phase.TYPING, number, number, pad, cache_version=now.cache_version)
+    number = last_number + 1
+    version = now.cache_version
+    begun = Attempt(Phase.TYPING, number, number, pad, cache_version=version, card=card)
     if pad is None:
         # Nothing is to be typed: a code is a PIN too, or none is required.
         begun = checking(begun, now)
@@ -456,7 +463,19 @@ def after(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
 
 def _begin(attempt: Attempt, event: CardRead, now: Now, rules: Rules) -> Step:
     pad = PinPad(rules.pad, now.s, now.s) if rules.policy.require_pin else None
-    return _begun(attempt, event.identifiers, now, pad)
+    return _begun(attempt.last_number, event.identifiers, now, event, pad)
+
+
+def _go_on(attempt: Attempt, event: CardRead, now: Now, rules: Rules) -> Step:
+    """Go on with an attempt whose card is read again; with another card begin afresh.
+
+    Slots read a card in and out, and a phone for as long as it is held there. What was typed stays,
+    and the reading counts as a key does: the patron has more time, but not more in all.
+    """
+    again = attempt.card is not None and attempt.card.may_be(event)
+    if not again or due(attempt, now):
+        return _begin_afresh(attempt, event, now, rules)
+    return replace(attempt, pad=attempt.pad and replace(attempt.pad, last_key_s=now.s)), ()
 
 
 def _begin_afresh(attempt: Attempt, event: CardRead, now: Now, rules: Rules) -> Step:
@@ -517,7 +536,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[Event]], Transition] = MappingProxyType(
         (_I, LibraryAnswered): Transition(ignore, (_I,)),
         (_I, TimePassed): Transition(clear_when_due, (_I,)),
         (_I, Stalled): Transition(clear, (_I,)),
-        (_T, CardRead): Transition(_begin_afresh, (_T,)),
+        (_T, CardRead): Transition(_go_on, (_T,)),
         (_T, CardUnreadable): Transition(_complain, (_T,)),
         (_T, KeyPressed): Transition(_type, (_T, _C, _D, _A, _W, _I)),
         (_T, Prepared): Transition(keep, (_T, _C, _D, _I)),
@@ -525,7 +544,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[Event]], Transition] = MappingProxyType(
         (_T, LibraryAnswered): Transition(ignore, (_T,)),
         (_T, TimePassed): Transition(_time_out, (_T, _I)),
         (_T, Stalled): Transition(give_up, (_I,)),
-        (_C, CardRead): Transition(_begin_afresh, (_T, _C)),
+        (_C, CardRead): Transition(_go_on, (_T, _C)),
         (_C, CardUnreadable): Transition(_complain, (_C,)),
         (_C, KeyPressed): Transition(ignore, (_C,)),
         (_C, Prepared): Transition(keep_and_judge, (_C, _D, _A, _W, _I)),
@@ -533,7 +552,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[Event]], Transition] = MappingProxyType(
         (_C, LibraryAnswered): Transition(ignore, (_C,)),
         (_C, TimePassed): Transition(give_up_when_due, (_C, _I)),
         (_C, Stalled): Transition(give_up, (_I,)),
-        (_D, CardRead): Transition(_begin_afresh, (_T, _C)),
+        (_D, CardRead): Transition(_go_on, (_T, _C, _D)),
         (_D, CardUnreadable): Transition(_complain, (_D,)),
         (_D, KeyPressed): Transition(ignore, (_D,)),
         (_D, Prepared): Transition(ignore, (_D,)),
@@ -541,7 +560,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[Event]], Transition] = MappingProxyType(
         (_D, LibraryAnswered): Transition(ignore, (_D,)),
         (_D, TimePassed): Transition(answer, (_D, _C, _A, _W, _I)),
         (_D, Stalled): Transition(give_up, (_I,)),
-        (_A, CardRead): Transition(_begin_afresh, (_T,)),
+        (_A, CardRead): Transition(_go_on, (_T, _A)),
         (_A, CardUnreadable): Transition(_complain, (_A,)),
         (_A, KeyPressed): Transition(ignore, (_A,)),
         (_A, Prepared): Transition(ignore, (_A,)),
@@ -549,7 +568,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[Event]], Transition] = MappingProxyType(
         (_A, LibraryAnswered): Transition(hear, (_A, _W, _C, _I)),
         (_A, TimePassed): Transition(give_up_when_due, (_A, _I)),
         (_A, Stalled): Transition(give_up, (_I,)),
-        (_W, CardRead): Transition(_begin_afresh, (_T,)),
+        (_W, CardRead): Transition(_go_on, (_T, _W)),
         (_W, CardUnreadable): Transition(_complain, (_W,)),
         (_W, KeyPressed): Transition(ignore, (_W,)),
         (_W, Prepared): Transition(ignore, (_W,)),

@@ -310,6 +310,7 @@ class CardReader:
         self._ready: deque[Reading] = deque()
         self._spoke_s = -inf
         self._track_1_until_s: float | None = None
+        self._card = b""
 
     def receive(self, data: bytes, now_s: float) -> None:
         """Keep bytes until they are pulled.
@@ -336,6 +337,8 @@ class CardReader:
         `awaiting_pin` says whether digits that come now are keys; others vanish. It may change
         between two calls, even if both readings came in one chunk.
         """
+        if not awaiting_pin:
+            self._card = b""
         while True:
             while self._ready:
                 reading = self._ready.popleft()
@@ -361,6 +364,7 @@ class CardReader:
         self._ready.clear()
         self._spoke_s = -inf
         self._track_1_until_s = None
+        self._card = b""
 
     def _step(self, *, awaiting_pin: bool) -> None:
         now_s, data = self._backlog[0]
@@ -431,6 +435,8 @@ class CardReader:
             self._framer.take(key, now_s)
 
     def _hear(self, heard: bytes | Shape | None, now_s: float) -> None:
+        if isinstance(heard, bytes):
+            heard = self._without_keys(heard)
         reading = self._read(heard) if isinstance(heard, bytes) else heard and CardUnreadable(heard)
         if reading == ONLY_TRACK_1:
             self._hold_track_1(now_s)
@@ -439,8 +445,18 @@ class CardReader:
             self._track_1_until_s = None
             self._ready.append(reading)
 
+    def _without_keys(self, frame: bytes) -> bytes:
+        """Take a key off that was pressed just before the reader repeated its card's digits."""
+        typed = frame.removesuffix(self._card)
+        if self._carries_keys and typed and only_keys(typed) and len(typed) < len(frame):
+            self._ready.extend(keys(typed))
+            return self._card
+        return frame
+
     def _read(self, frame: bytes) -> Reading | None:
-        return None if self._carries_keys and looks_typed(frame) else identify(frame)
+        reading = None if self._carries_keys and looks_typed(frame) else identify(frame)
+        self._card = frame if isinstance(reading, CardRead) else self._card
+        return reading
 
     def _hold_track_1(self, now_s: float) -> None:
         if now_s >= self._spoke_s + FRAME_IDLE_S:

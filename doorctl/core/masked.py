@@ -122,6 +122,10 @@ class CardRead:
 
     identifiers: tuple[Identifier, ...]
 
+    def may_be(self, other: CardRead) -> bool:
+        """Tell whether both may be one card, in whatever form: they have a meaning in common."""
+        return not set(self.identifiers).isdisjoint(other.identifiers)
+
 
 @dataclass(frozen=True, slots=True)
 class CardUnreadable:

@@ -125,8 +125,37 @@ OVERLOAD_REPORT_S = 60.0
 UNREADABLE_GAP_S = 0.1
 """Nobody swipes twice so soon: faster garbage gets one answer in this time."""
 
-SAME_SWIPE_S = 0.5
-"""The same card again, no key between: a reader that sends a track three times, a line each."""
+STAYS_S = 2.5
+"""A card that is read again so soon may not have left: imagers read a phone each 0.3-2 s."""
+
+ANSWER_S = 6.0
+"""So long after an answer a card that has not left begins no attempt by itself: a phone is still
+held there while its owner pulls the door open, or reads why it stays shut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """The card that was read last, at `read_s`, monotonic.
+
+    `lies`: the reader repeats it by itself; `typed`: a key was pressed since.
+    """
+
+    card: CardRead
+    read_s: float
+    lies: bool = False
+    typed: bool = False
+
+    def stays(self, now_s: float) -> bool:
+        """Tell whether the reader repeats it, and has not stopped."""
+        return self.lies and now_s - self.read_s < STAYS_S
+
+    def then(self, card: CardRead, now_s: float, *, judged: bool) -> Presented:
+        """Return what is read next; `judged` while an attempt with this card goes on.
+
+        Then a key between two readings tells nothing; else it tells a person who swipes again.
+        """
+        soon = now_s - self.read_s < STAYS_S and self.card.may_be(card)
+        return Presented(card, now_s, lies=soon and (self.lies or judged or not self.typed))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -165,8 +194,8 @@ class Controller:
         self._reloaded: Reloaded | None = None
         self._refusals = Refusals()
         self._shown: PanelState | None = None
-        self._card: CardRead | None = None
-        self._card_s = -inf
+        self._presented: Presented | None = None
+        self._answered: tuple[Reason, float] = (Reason.OK, -inf)
         self._turned_s: float | None = None
         self._stale_until_s = 0.0
         self._kept_up_s = 0.0
@@ -365,47 +394,69 @@ class Controller:
     def _take_readings(self) -> None:
         while True:
             typing = self._attempt.phase is Phase.TYPING or self._attempt.company is not None
-            reading = self.cards.next_reading(awaiting_pin=typing)
+            awaited = typing or self._tries_again(self.clock.monotonic_s())
+            reading = self.cards.next_reading(awaiting_pin=awaited)
             if reading is None:
                 return
             self._take_reading(reading)
 
     def _take_reading(self, reading: CardRead | CardUnreadable | KeyPressed) -> None:
-        standing, now_s = self.daily.standing, self.clock.monotonic_s()
-        if self._is_again(reading, now_s):
-            return
+        now_s = self.clock.monotonic_s()
+        match reading:
+            case CardRead():
+                self._take_card(reading, now_s)
+            case KeyPressed():
+                self._take_key(reading, now_s)
+            case CardUnreadable() if now_s - self._unreadable_s >= UNREADABLE_GAP_S:
+                self._unreadable_s = now_s
+                self._take(reading)
+
+    def _take_card(self, card: CardRead, now_s: float) -> None:
+        judged = self._attempt.card is not None and self._attempt.card.may_be(card)
+        before = self._presented or Presented(card, -inf)
+        self._presented = before.then(card, now_s, judged=judged)
+        if judged:
+            self._step(card)
+        elif not self._presented.lies or now_s - self._answered[1] >= ANSWER_S:
+            self._take(card)
+
+    def _take_key(self, key: KeyPressed, now_s: float) -> None:
+        if self._presented is not None:
+            if key.key.isdigit() and self._tries_again(now_s):
+                self._take(self._presented.card)
+            self._presented = replace(self._presented, typed=True)
+        self._take(key)
+
+    def _tries_again(self, now_s: float) -> bool:
+        """Tell whether a digit begins the next attempt, because the refused card has not left."""
+        reason, answered_s = self._answered
+        presented, attempt = self._presented, self._attempt
+        if reason is Reason.OK or now_s - answered_s >= ANSWER_S or presented is None:
+            return False
+        waits = attempt.phase is Phase.IDLE and attempt.code_pad is None
+        return waits and self.rules.policy.require_pin and presented.stays(now_s)
+
+    def _take(self, reading: CardRead | CardUnreadable | KeyPressed) -> None:
+        standing = self.daily.standing
         if standing is not None and standing.mode is Mode.STAFFED and self._attempt_is_over():
             # In staffed hours no card is judged; the branch decides if the door stands free.
             if isinstance(reading, CardRead):
+                self._answered = (Reason.OK, self.clock.monotonic_s())
                 free = self.doorway.stands_free
                 self.doorway.show(Signal.GRANTED if free else Signal.CARD_READ)
         elif isinstance(reading, CardRead) and self.jobs.overloaded():
-            self._turn_away(reading)
+            self._turn_away()
         else:
             if isinstance(reading, CardRead):
-                self._card, self._card_s = reading, now_s
                 # This ends the earlier attempt, whose reason is known by now.
                 self._take_reloaded()
             self._step(reading)
 
-    def _is_again(self, reading: CardRead | CardUnreadable | KeyPressed, now_s: float) -> bool:
-        """Tell whether the reader, and no person, repeats this."""
-        if isinstance(reading, CardRead):
-            return reading == self._card and now_s - self._card_s < SAME_SWIPE_S
-        if isinstance(reading, KeyPressed):
-            self._card_s = -inf
-            return False
-        again = now_s - self._unreadable_s < UNREADABLE_GAP_S
-        if not again:
-            self._unreadable_s = now_s
-        return again
-
-    def _turn_away(self, card: CardRead) -> None:
+    def _turn_away(self) -> None:
         now_s = self.clock.monotonic_s()
         self._note_overload("cards come faster than they are looked up", now_s)
-        if card != self._card:
-            # The person before has stepped back: the next one's keys are not for that attempt.
-            self._step(PrepareFailed(self._attempt.number))
+        # The person before has stepped back: the next one's keys are not for that attempt.
+        self._step(PrepareFailed(self._attempt.number))
         self.doorway.show(Signal.REFUSED)
         self.display = self.display.turned_away(OURS, now_s)
 
@@ -485,6 +536,8 @@ class Controller:
         )
         if not concluded.silent:
             self._count(reason)
+            if concluded.shape is None:
+                self._answered = (reason, self.clock.monotonic_s())
         if concluded.duress:
             # The attempt's number is not shown: somebody may read over a shoulder.
             self.log.emit("alarm", kind="duress")

@@ -19,6 +19,7 @@ from doorctl.core.masked import (
 from tests.access.samples import PATRON, ROW_KEY, STRETCHED, moment
 
 CARD = CardRead((Identifier(IdentifierKind.CARD, "3000001234"),))
+OTHER = CardRead((Identifier(IdentifierKind.CARD, "3000005678"),))
 GARBAGE = CardUnreadable(Shape.GARBAGE)
 RULES = Rules(Policy(), PadRules())
 NO_PIN_RULES = Rules(Policy(require_pin=False), PadRules())

@@ -42,13 +42,14 @@ from doorctl.access.messages import (
 from doorctl.access.patron import Reason
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
-from doorctl.core.masked import KeyPressed, Pin, Shape
+from doorctl.core.masked import CardRead, Identifier, IdentifierKind, KeyPressed, Pin, Shape
 from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, day
 from tests.access.telling import (
     CARD,
     GARBAGE,
     KNOWN,
     NO_PIN_RULES,
+    OTHER,
     RULES,
     UNKNOWN,
     Told,
@@ -251,27 +252,109 @@ def test_another_card_starts_afresh() -> None:
     """A card in the middle of an entry ends it silently and takes none of its digits over."""
     second = replace(KNOWN, attempt=2)
     _, effects = play(
-        (CARD, 0.0), (KNOWN, 0.5), *keys("47"), (CARD, 3.0), (second, 3.5), *keys("11", 4.0)
+        (CARD, 0.0), (KNOWN, 0.5), *keys("47"), (OTHER, 3.0), (second, 3.5), *keys("11", 4.0)
     )
 
     assert Concluded(1, Reason.PIN_TIMEOUT, silent=True) in effects
     assert ended(effects) == [(1, Reason.PIN_TIMEOUT)]
 
 
+CPR = Identifier(IdentifierKind.CPR, "0101701234")
+STRIPE = CardRead((CPR,))
+BARCODE = CardRead((Identifier(IdentifierKind.CARD, "0101701234"), CPR))
+
+
+@pytest.mark.parametrize(("first", "again"), [(CARD, CARD), (STRIPE, BARCODE), (BARCODE, STRIPE)])
+@pytest.mark.parametrize("gap_s", [0.001, 0.3, 2.0, 15.0])
+def test_a_card_that_is_read_again_takes_no_digit_away(
+    first: CardRead, again: CardRead, gap_s: float
+) -> None:
+    """Card, two keys, the same card in whatever form, two keys: in, by one attempt.
+
+    Bug (mission review): a phone before an imager that repeats each 0.6 s never got in: each
+    reading threw the digits away and made one more refused row.
+    """
+    steps: list[Told] = [(first, 0.0), (KNOWN, 0.5), *keys("47"), (again, 2.0 + gap_s)]
+    attempt, effects = play(*steps, *keys("11", 3.0 + gap_s))
+
+    assert ended(effects) == [(1, Reason.OK)]
+    assert [effect for effect in effects if isinstance(effect, Prepare)] == [
+        Prepare(1, first.identifiers)
+    ]
+    assert attempt == Attempt(number=1, last_number=1)
+
+
+def at_work() -> Iterator[tuple[Attempt, float]]:
+    """Yield an attempt in each phase between the card and the answer, with its time."""
+    asking = replace(RULES, ask_s=2.0)
+    typed: list[Told] = [(CARD, 0.0), *keys("4711")]
+    slow, worn = replace(KNOWN, delay_s=5.0), (replace(UNKNOWN, throttled=True), 4.0)
+    yield play((CARD, 0.0))[0], 1.0
+    yield play((CARD, 0.0), (KNOWN, 0.5), *keys("47"))[0], 2.0
+    yield play(*typed)[0], 4.0
+    yield play(*typed, (slow, 4.0))[0], 4.0
+    yield play(*typed, (UNKNOWN, 4.0), rules=asking)[0], 4.0
+    yield play(*typed, worn, rules=asking)[0], 4.0
+
+
+def test_between_card_and_answer_the_same_card_changes_nothing() -> None:
+    """In each phase, without an effect; a reading is a key for the pad and for nothing else."""
+    seen = set()
+    for attempt, at in at_work():
+        seen.add(attempt.phase)
+        then, effects = after(attempt, CARD, now(at + 0.6), RULES)
+        pad = attempt.pad and replace(attempt.pad, last_key_s=at + 0.6)
+        assert (then, effects) == (replace(attempt, pad=pad), ())
+
+        other, (superseded, *_) = after(attempt, OTHER, now(at + 0.6), RULES)
+        assert isinstance(superseded, Concluded)
+        assert (superseded.attempt, superseded.silent, other.number) == (1, True, 2)
+    assert seen == {*Phase} - {Phase.IDLE}
+
+
+@pytest.mark.parametrize("gap_s", [0.3, 2.0, 19.0])
+def test_a_card_that_stays_holds_no_attempt_open(gap_s: float) -> None:
+    """A reading is a key: 20 s more, 60 s in all from the first; then the next one begins anew."""
+    readings: list[Told] = [(CARD, gap_s * times) for times in range(int(80 / gap_s) + 1)]
+    waiting, effects = play(*[told for told in readings if told[1] < 60.0])
+    assert (waiting.deadline_s, ended(effects)) == (60.0, [])
+
+    attempt, effects = play(*readings)
+    assert ended(effects) == [(1, Reason.PIN_TIMEOUT)]
+    assert attempt.number == 2
+
+
+def test_the_same_card_after_the_answer_is_another_attempt() -> None:
+    """Granted, refused or too late."""
+    second = replace(KNOWN, attempt=2)
+    for told in (keys("4711"), keys("4712"), [(TimePassed(), 20.0)]):
+        _, effects = play((CARD, 0.0), (KNOWN, 0.5), *told, (CARD, 21.0), (second, 21.5))
+        _, *more = (effect for effect in effects if isinstance(effect, Prepare))
+        assert more == [Prepare(2, CARD.identifiers)]
+
+
+def test_a_card_after_a_code_is_another_attempt() -> None:
+    """A code that is still looked up is no card."""
+    codes = replace(RULES, codes=True)
+    attempt, effects = play(*keys("483920#"), (CARD, 7.5), rules=codes)
+
+    assert (attempt.number, ended(effects)) == (2, [(1, Reason.PIN_TIMEOUT)])
+
+
 def test_the_end_of_the_old_comes_before_the_start_of_the_new() -> None:
     """The old attempt is settled before the new one is prepared, so that it counts by then."""
-    _, effects = play((CARD, 0.0), (CARD, 3.0))
+    _, effects = play((CARD, 0.0), (OTHER, 3.0))
 
     assert effects[2:] == [
         Concluded(1, Reason.PIN_TIMEOUT, silent=True),
-        Prepare(2, CARD.identifiers),
+        Prepare(2, OTHER.identifiers),
         Asked(),
     ]
 
 
 def test_an_answer_to_an_old_question_is_not_used() -> None:
     """The row of the first card never decides about the second one."""
-    steps: list[Told] = [(CARD, 0.0), (CARD, 1.0), (KNOWN, 1.5)]
+    steps: list[Told] = [(CARD, 0.0), (OTHER, 1.0), (KNOWN, 1.5)]
     attempt, effects = play(*steps, *keys("4711", 2.0))
 
     assert ended(effects) == [(1, Reason.PIN_TIMEOUT)]
@@ -334,6 +417,7 @@ def variants(attempt: Attempt, at: float) -> Iterator[tuple[Event, Now]]:
     )
     events: tuple[Event, ...] = (
         CARD,
+        OTHER,
         GARBAGE,
         *map(KeyPressed, "17*#"),
         *(replace(row, attempt=attempt.number) for row in rows),

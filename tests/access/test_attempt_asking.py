@@ -42,7 +42,18 @@ from tests.access.samples import (
     moment,
     reason_of,
 )
-from tests.access.telling import CARD, KNOWN, NO_PIN_RULES, RULES, UNKNOWN, ended, keys, now, play
+from tests.access.telling import (
+    CARD,
+    KNOWN,
+    NO_PIN_RULES,
+    OTHER,
+    RULES,
+    UNKNOWN,
+    ended,
+    keys,
+    now,
+    play,
+)
 from tests.access.test_judging import STAFF, verdict
 from tests.access.test_policy import cases, policies
 
@@ -283,7 +294,7 @@ def test_an_answer_that_nobody_waits_for_does_nothing(answer: LibraryAnswer) -> 
 def test_yes_to_one_attempt_opens_no_other() -> None:
     """The answer about the first card never lets the second one in, though it asks as well."""
     second = replace(UNKNOWN, attempt=2)
-    steps = [(CARD, 0.0), (UNKNOWN, 0.5), *keys(RIGHT), (CARD, 4.5), (second, 4.6)]
+    steps = [(CARD, 0.0), (UNKNOWN, 0.5), *keys(RIGHT), (OTHER, 4.5), (second, 4.6)]
     attempt, _ = play(*steps, *keys(RIGHT, 4.7), rules=ASKING_RULES)
     assert (attempt.phase, attempt.number) == (Phase.ASKING, 2)
 
@@ -367,13 +378,13 @@ def test_yes_while_the_cache_is_away_opens_nothing() -> None:
 @pytest.mark.parametrize("case", [*ASKED, *NOT_ASKED])
 @pytest.mark.parametrize("answer", [None, NO, WAITS, SILENT])
 def test_a_new_swipe_makes_no_guess_free(case: str, answer: LibraryAnswer | None) -> None:
-    """Attack: swipe again before the refusal is told. The guess is charged all the same."""
+    """Attack: swipe another card before the refusal is told. The guess is charged all the same."""
     row, digits, reason = (ASKED | NOT_ASKED)[case]
     attempt, _ = typed(row, digits)
     if answer is not None:
         attempt, _ = after(attempt, LibraryAnswered(1, answer), now(4.1), ASKING_RULES)
 
-    begun, effects = after(attempt, CARD, now(4.2), ASKING_RULES)
+    begun, effects = after(attempt, OTHER, now(4.2), ASKING_RULES)
 
     superseded = effects[0]
     assert isinstance(superseded, Concluded)

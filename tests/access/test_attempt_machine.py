@@ -297,12 +297,36 @@ class AttemptMachine(RuleBasedStateMachine):
     )
     def swipe(self, card: Identifier, delay_s: float, throttled: bool) -> None:
         """Swipe a card, in the middle of whatever is going on."""
+        before, deadline_s = self.attempt, self.attempt.deadline_s
+        in_time = deadline_s is not None and self.now_s < deadline_s
+        if before.phase is not Phase.IDLE and self.begun[before.number] == card and in_time:
+            self._repeat(card)
+            return
         self.next_delay_s, self.next_throttled = delay_s, throttled
         self.typed, self.entered = "", None
         effects = self._tell(CardRead((card,)))
         self.latest_s = self.now_s
         assert any(isinstance(effect, Prepare) for effect in effects)
         assert all(self.ended[number] == 1 for number in self.begun if number != self.numbers[-1])
+
+    def _repeat(self, card: Identifier) -> None:
+        """Read the card at hand once more: nothing typed is lost, and no time is won in all."""
+        before = self.attempt
+        assert self._tell(CardRead((card,))) == ()
+        if before.pad is not None:
+            self.latest_s = self.now_s
+            assert self.attempt.deadline_s is not None
+            assert self.attempt.deadline_s <= before.pad.opened_s + PAD.total_timeout_s
+        pad = before.pad and replace(before.pad, last_key_s=self.now_s)
+        assert self.attempt == replace(before, pad=pad)
+
+    @precondition(lambda self: self.attempt.phase is not Phase.IDLE)
+    @rule()
+    def hold_a_phone(self) -> None:
+        """Let an imager repeat the card of the attempt, if it is a card's."""
+        card = self.begun[self.attempt.number]
+        if card in CARDS:
+            self.swipe(card, 0.0, throttled=False)
 
     @rule()
     def swipe_a_worn_card(self) -> None:
@@ -423,11 +447,11 @@ class AttemptMachine(RuleBasedStateMachine):
     ) -> None:
         """Swipe and type, with the worker before or after the keys; perhaps the strike locks."""
         self.swipe(card, 0.0, throttled=throttled)
-        if work_first:
+        if work_first and self.jobs:
             self.work()
         if self.attempt.phase is Phase.TYPING:
             self.type_a_pin(pin)
-        if not work_first:
+        if not work_first and self.jobs:
             self.work()
         if locks:
             self.lock(heard=work_first)
@@ -623,7 +647,7 @@ class AttemptMachine(RuleBasedStateMachine):
             pending = self.attempt.company is not None or self.attempt.code_pad is not None
             assert idle or not pending
             assert (self.attempt.deadline_s is None) == (idle and not pending)
-            assert not idle or self.attempt.prepared is None
+            assert not idle or (self.attempt.prepared, self.attempt.card) == (None, None)
             withholds = self.attempt.phase in {Phase.ASKING, Phase.WITHHELD}
             assert (self.attempt.withheld is not None) == withholds
             assert not withholds or self.attempt.pin is None

@@ -286,6 +286,7 @@ COMMANDS = {
 DEEDS: dict[str, Callable[[Evening, str], object]] = {
     "worn": lambda at, _: at.reader.send(b";92081004010170????\r"),
     "swipe": lambda at, _: at.reader.send(ENTITLED.swipe),
+    "again": lambda at, who: at.reader.send(PEOPLE[who].swipe),
     "start": lambda at, _: at.start_door(),
     "hours": lambda at, _: until(lambda: at.said("mode")),
     "halt": lambda at, _: os.kill(at.pid, signal.SIGSTOP),
@@ -372,7 +373,10 @@ a a short PIN and enter | A 471# . A 47119# . A 4711# . | wrong_pin*2 ok | six
 a slow typist | A 4 !wait:3 7 !wait:3 1 1 . | ok | slow
 a walks off | A 47 . B | pin_timeout | impatient
 a worn stripe | !worn . A 4711 . | card_unreadable ok
-a impatient second swipe | A 47 A . 4711 . | pin_timeout ok
+a impatient second swipe | A 47 !again:A !worn . 1 1 . | card_unreadable ok
+a a phone that is repeated | A !again:A 4 !again:A 7 !again:A !again:A 1 !again:A 1 . B 8052 .
+    | ok*2 | line
+a two phones | A !again:A 47 B . !again:B 80 !again:B 52 . | pin_timeout ok | line
 a next one while it is open | A 4711 , B 8052 . | ok ok | long | | pulses 1
 a throttled | A 1111 . A 1111 . A 1111 . A 4711 . !wait:30 A 4711 . | wrong_pin*3 throttled ok
 a slip, right, slips | A 1111 . A 4711 . A 1111 . A 1111 . A 4711 . | wrong_pin ok wrong_pin*2 ok
@@ -408,9 +412,9 @@ c the hour twice | A 4711 . @+55 A 4711 . | ok ok | 00:00-03:00 | autumn 02:40
 c a register of 71.8 h | A 4711 . | ok | | +71.8
 c staff go home | !hours @17:01 ?door=locked A 4711 . | ok | staffed | tomorrow 16:40 | pulses 2
 c a clock that jumps | A 4711 . @+180 A 4711 . | ok clock_untrusted | 10:00-22:00 | tomorrow 15:00
-d the keypad away | A 47 !pull:keypad ?keypad=lost !plug:keypad ?keypad=connected A . 4711 . |
-    pin_timeout ok
-d frozen in mid-PIN | A 47 !halt !wait:0.5 !go A . 4711 . | pin_timeout ok
+d the keypad away | A 47 !pull:keypad ?keypad=lost !plug:keypad ?keypad=connected !again:A !worn .
+    1 1 . | card_unreadable ok
+d frozen in mid-PIN | A 47 !halt !wait:0.5 !go !again:A !worn . 1 1 . | card_unreadable ok
 d restarted between two | A 4711 . !stop !start A 4711 . | ok ok
 d the register lost | !stop !lose:patrons.db !start !swipe . | fault
 d the register zeroed | !stop !zero:patrons.db !start !swipe . | fault
@@ -450,6 +454,7 @@ PRESETS = {
     "week": (*SELF_SERVICE, "hours.source=staff"),
     "held": (*WIRED, "door.held_open_s=2", "door.prewarn_s=1"),
     "six": ("policy.pin_length=6",),
+    "line": ("keypad.port=",),
     "closing": (
         OLD,
         *(f'hours.{day}=["10:00-22:00"]' for day in DAYS),

@@ -207,6 +207,7 @@ class Swipe:
     typed_at_ms: int = 0
     used: bool = False
     alone: bool = True
+    over: bool = False
     attempt: int = 0
     waits: bool = False
     prepared_at_ms: int = 0
@@ -233,7 +234,10 @@ class Witness:
     charged: dict[int, tuple[str, Guesses]] = field(default_factory=dict)
 
     def saw_swipe(self, card: str, now_ms: int) -> None:
-        """See a whole swipe arrive."""
+        """See a whole swipe arrive; the same card goes on with an attempt that is not over."""
+        if self.swipe is not None and self.swipe.card == card and not self.swipe.over:
+            self.swipe.alone = False
+            return
         recent = self.swipe is not None and now_ms - self.swipe.at_ms < 45_000
         self.swipe = Swipe(card, now_ms, alone=not recent)
 
