@@ -330,7 +330,8 @@ def check_config(
     """Check the configuration file F and say all that is wrong with it, one line a problem.
 
     Dated hours that are past are wrong here alone; no process refuses to start for them. What is
-    wrong with the machine is told too, and is no mistake of the file's.
+    wrong with the machine is told too, and is no mistake of the file's; and whom SIP2's flags keep
+    out by these settings.
     """
     from doorctl.core.errors import ConfigError
 
@@ -345,16 +346,28 @@ def check_config(
         raise
     if as_json:
         branch = {"id": config.branch.id, "name": config.branch.name}
-        print_json(_checked(path, branch=branch, lacking=lacking))
+        print_json(_checked(path, branch=branch, lacking=lacking, notes=_notes(config)))
         return
     for risk in lacking:
         click.echo(f"{path}: {risk}", err=True)
+    for note in _notes(config):
+        click.echo(f"{path}: {note}")
     click.echo(f"{path}: good, for branch {config.branch.id} ({config.branch.name})")
+
+
+def _notes(config: Config) -> list[str]:
+    """Return what settings mean that are easily taken for something else."""
+    if config.lms.kind != "sip2":
+        return []
+    from doorctl.sources.library import meaning_of_flags
+
+    return [meaning_of_flags(config.lms, config.policy.deny_blocks)]
 
 
 def _checked(path: Path, **found: Any) -> dict[str, Any]:
     good = not found.get("problems")
-    return {"file": str(path), "good": good, "branch": None, "problems": [], "lacking": [], **found}
+    empty: dict[str, Any] = {"branch": None, "problems": [], "lacking": [], "notes": []}
+    return {"file": str(path), "good": good, **empty, **found}
 
 
 def _lacking(config: Config, path: Path) -> list[str]:

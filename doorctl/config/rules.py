@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from doorctl.config.tables import Address, Target, is_this_machine, read_address, shown
+from doorctl.config.tables import Address, Lms, Target, is_this_machine, read_address, shown
 from doorctl.core.errors import Problem
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
@@ -113,7 +113,10 @@ BACK = "/sign-in/municipality/back"
 SCHEMES = MappingProxyType({"fbs": ("https", "http"), "sip2": ("sip2s", "sip2")})
 SAMPLES = MappingProxyType({"fbs": "https://cms.example/rest", "sip2": "sip2s://sip2.example:6002"})
 NEEDED = MappingProxyType({"fbs": ("url", "agency", *ACCOUNT), "sip2": ("url",)})
-ONLY_SIP2 = ("terminal_password_file", "resident_classes", "deny_flags", "checksum")
+ONLY_SIP2 = (
+    *("terminal_password_file", "resident_classes", "deny_flags", "checksum"),
+    "allow_charge_denied",
+)
 
 MISSING = "missing beside {beside}; give it"
 USELESS = "does nothing beside {beside}; leave it out"
@@ -305,10 +308,10 @@ def library_keys_are_used(values: Values) -> Iterator[Problem]:
     """Keys that only SIP2 reads are not set for another kind, where staff would rely on them."""
     if values.get("lms.kind") != "fbs":
         return
+    unset = Lms()
     for leaf in ONLY_SIP2:
         written = values.get(f"lms.{leaf}")
-        # A checksum that is wanted is every other system's default too.
-        if written is not None and written not in (*NONE, True):
+        if written is not None and written != getattr(unset, leaf):
             yield Problem(f"lms.{leaf}", USELESS, beside='lms.kind = "fbs"')
 
 

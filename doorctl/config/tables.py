@@ -495,7 +495,7 @@ class Signin:
     oidc: Oidc = field(default_factory=Oidc)
 
 
-PatronClass = Annotated[str, Meta(pattern=r"^[!-{}~]{1,32}\Z")]
+PatronClass = Annotated[str, Meta(pattern=r"^[!-{}~]([ -{}~]{0,62}[!-{}~])?\Z")]
 Flag = Annotated[int, Meta(ge=1, le=14)]
 
 _HOST = r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]"
@@ -536,12 +536,13 @@ class Lms:
     resident_classes: tuple[PatronClass, ...] = key(
         (),
         example=["VOKSEN", "BARN"],
-        allowed="a list of classes of 1 to 32 visible ASCII characters without |",
+        allowed="a list of classes of 1 to 64 ASCII characters without | or outer blanks",
         max_length=64,
     )
     deny_flags: tuple[Flag, ...] = key(
         (), example=[6, 7], allowed="a list of whole numbers from 1 to 14", max_length=14
     )
+    allow_charge_denied: bool = key(False)
 
 
 @dataclass(frozen=True, slots=True)

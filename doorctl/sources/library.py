@@ -8,7 +8,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -312,6 +312,9 @@ LONGEST_FRAME_BYTES = 16_384
 INFORMATION_BYTES = 61
 """Fixed part of message 64: number, 14 flags, language, date, six counts of four digits."""
 
+DATE = slice(19, 27)
+"""Where the server's own day stands in it."""
+
 REQUEST_LANGUAGE, NO_SUMMARY = b"000", b" " * 10
 
 DECISIVE = (b"AO", b"AA", b"BL", b"CQ")
@@ -326,9 +329,13 @@ _FIELD = re.compile(rb"[A-Z][A-Z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Information:
-    """A whole Patron Information Response (64): which places of the status are set, and fields."""
+    """A whole Patron Information Response (64): which places of the status are set, and fields.
+
+    `on` is the server's own day, None where it can't be read.
+    """
 
     flags: frozenset[int]
+    on: date | None
     fields: dict[bytes, list[bytes]] = field(repr=False)
 
     def first(self, name: bytes) -> bytes | None:
@@ -359,7 +366,8 @@ def read_information(message: bytes) -> Information | None:
     if not _FIXED.fullmatch(fixed) or not named.endswith(b"|"):
         return None
     fields: dict[bytes, list[bytes]] = {}
-    for part in named[:-1].split(b"|"):
+    # fsip2 writes a delimiter before the first field too.
+    for part in named[:-1].removeprefix(b"|").split(b"|"):
         name, value = part[:2], part[2:]
         if not _FIELD.fullmatch(name):
             return None
@@ -368,9 +376,8 @@ def read_information(message: bytes) -> Information | None:
         return None
     status = fixed[2:16]
     # A flag that is neither blank nor a plain no counts as set: any doubt refuses.
-    return Information(
-        frozenset(place for place, flag in enumerate(status, 1) if flag not in b" N"), fields
-    )
+    flags = frozenset(place for place, flag in enumerate(status, 1) if flag not in b" N")
+    return Information(flags, _day(fixed[DATE]), fields)
 
 
 def _sums(text: bytes) -> Sequence[int]:
@@ -381,11 +388,25 @@ def _sums(text: bytes) -> Sequence[int]:
     return sums
 
 
-LOST_CARD, FINES, FEES = 5, 11, 12
+CHARGE_DENIED, LOST_CARD, FINES, FEES = 1, 5, 11, 12
 BLOCKS: Mapping[int, str] = MappingProxyType({LOST_CARD: "O", FINES: "E", FEES: "E"})
 """Places of the patron status that mean one of FBS's own block codes."""
 
 DENIED = "S"
+
+FLAGS = (
+    *("charge denied", "renewal denied", "recall denied", "hold denied", "card reported lost"),
+    *("too many charged", "too many overdue", "too many renewals", "too many claims returned"),
+    *("too many lost", "excessive fines", "excessive fees", "recall overdue", "too many billed"),
+)
+"""The places of the patron status, in their order."""
+
+WITHOUT = " unless another place from 5 on, a debt at its limit or an expiry says why"
+
+REASONS = frozenset(range(LOST_CARD, 15))
+"""Places whose flag says why a patron may not borrow: a lost card, loans, fines, fees."""
+
+OWED, LIMIT = b"BV", b"CC"
 
 BIRTHDAYS = (b"PB", b"BC", b"PD")
 """Dialects of servers, PD is Horizon's; the protocol itself has no birthday."""
@@ -394,10 +415,17 @@ EXPIRIES = MappingProxyType({b"PA": 6, b"PX": 0, b"PE": 8})
 """With the digits from which on text that is no day is an expiry all the same. PX is Polaris', who
 mean something else by PA; PE is some Symphony's, elsewhere a branch, which may have six digits."""
 
-PATRON_CLASS = b"PC"
+CLASSES = (b"PC", b"FU")
+"""FU is the name of a patron group of FOLIO's edge-sip2, which has no PC."""
 
 _DATE = re.compile(rb"([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ A-Z]{0,4}[0-9]{6})?")
 """A day, by some servers with the protocol's time of day."""
+
+_WORDS = re.compile(rb"[A-Za-z ]+\Z")
+"""What some Symphony libraries put behind an expiry: whose card it is."""
+
+_AMOUNT = re.compile(rb"[^0-9-]{0,4}([0-9]{1,3}(?:[,.][0-9]{3})+|[0-9]+)(?:[,.]([0-9]{1,2}))?")
+"""An amount of money, with its currency before it or without."""
 
 _DIGIT = re.compile(rb"[0-9]")
 
@@ -419,32 +447,88 @@ def read_patron(information: Information, lms: Lms) -> LibraryReply:
     A card that is not valid (BL N, as for an expired one) is not active, and opens no door.
     Raises LibrarySystemError: an expiry can't be read; an empty one is none.
     """
-    patron_class = information.first(PATRON_CLASS)
+    patron_class = next(filter(None, map(information.first, CLASSES)), None)
     row = Patron(
         f"sip2-{secrets.token_hex(16)}",
         resident=patron_class in {code.encode() for code in lms.resident_classes},
         active=information.first(b"BL") == b"Y",
-        blocks=_blocks(information.flags, lms.deny_flags),
         valid_until=min(_expiries(information), default=None),
     )
+    row = replace(row, blocks=_blocks(information, row, lms))
     return LibraryReply(LibraryAnswer.YES, row, _birthday(information))
 
 
-def _blocks(flags: frozenset[int], denied: Collection[int]) -> frozenset[str]:
-    known = {BLOCKS[flag] for flag in flags & BLOCKS.keys()}
-    return frozenset(known | {DENIED} if flags & {*denied} else known)
+def _blocks(information: Information, row: Patron, lms: Lms) -> frozenset[str]:
+    flags = information.flags
+    known = frozenset(BLOCKS[flag] for flag in flags & BLOCKS.keys())
+    allowed = lms.allow_charge_denied or _is_explained(information, row)
+    return known if allowed and not flags & {*lms.deny_flags} else known | {DENIED}
+
+
+def meaning_of_flags(lms: Lms, deny_blocks: Collection[str]) -> str:
+    """Return in a sentence whom a set flag keeps out and whom not, by these settings."""
+
+    def denied(*flags: int) -> bool:
+        information = Information(frozenset(flags), None, {})
+        return not _blocks(information, Patron("", resident=True), lms).isdisjoint(deny_blocks)
+
+    out, within = (
+        ", ".join(f"{place} {FLAGS[place - 1]}" for place in range(1, 15) if denied(place) is kept)
+        for kept in (True, False)
+    )
+    debtors = ""
+    if denied(CHARGE_DENIED):
+        debtors = " for whatever reason, debtors too" if denied(CHARGE_DENIED, FINES) else WITHOUT
+    out = out.replace(FLAGS[0], f"{FLAGS[0]}{debtors}")
+    return f"lms: a set place of SIP2's patron status keeps out: {out or 'none'}; lets in: {within}"
+
+
+def _is_explained(information: Information, row: Patron) -> bool:
+    """Tell whether the patron may borrow, or the answer says why not.
+
+    Reasons are a flag, a debt that has reached its limit, and a card that has expired by the
+    server's own day. A patron who is barred from the library has none of them.
+    """
+    if CHARGE_DENIED not in information.flags or information.flags & REASONS or not row.active:
+        return True
+    on, until = information.on, row.valid_until
+    owed, limit = _amount(information, OWED), _amount(information, LIMIT)
+    return (on is not None and until is not None and until < on) or owed >= limit > 0
+
+
+def _amount(information: Information, name: bytes) -> int:
+    """Return an amount in hundredths; 0 where none is there, several, or one that can't be read."""
+    values = information.fields.get(name, ())
+    match = _AMOUNT.fullmatch(values[0].strip()) if len(values) == 1 else None
+    if match is None:
+        return 0
+    whole, part = re.sub(rb"[,.]", b"", match[1]), match[2] or b""
+    return int(whole + part.ljust(2, b"0"))
 
 
 def _birthday(information: Information) -> date | None:
     """Return the one birthday that all dialects name, None where they name none or several."""
-    days = {day for name in BIRTHDAYS if (day := _day(information.first(name))) is not None}
+    days = {day for name in BIRTHDAYS if (day := _born(information.first(name))) is not None}
     return days.pop() if len(days) == 1 else None
+
+
+def _born(written: bytes | None) -> date | None:
+    """Read a birthday; FOLIO's fsip2 writes MMDDYYYY, which may be taken for DDMMYYYY.
+
+    Where both are days the later one counts, so that no child comes in too young.
+    """
+    day = _day(written)
+    if day is not None or not re.fullmatch(rb"[0-9]{8}", written or b"") or written is None:
+        return day
+    first, second, year = written[:2], written[2:4], written[4:]
+    days = (_day(year + first + second), _day(year + second + first))
+    return max((day for day in days if day is not None), default=None)
 
 
 def _expiries(information: Information) -> Iterator[date]:
     for name, digits in EXPIRIES.items():
         for written in filter(None, map(bytes.strip, information.fields.get(name, ()))):
-            day = _day(written)
+            day = _day(_WORDS.sub(b"", written))
             if day is not None:
                 yield day
             elif len(_DIGIT.findall(written)) >= digits:

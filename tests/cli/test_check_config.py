@@ -68,6 +68,40 @@ def test_a_sender_that_tells_nobody_is_told() -> None:
     assert "[alarms]" not in heard.stderr
 
 
+IN = "keeps out: 1 charge denied unless another place from 5 on, a debt at its limit or an expiry"
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        ((), f"{IN} says why, 5 card reported lost; lets in: 2 renewal denied, "),
+        (("lms.deny_flags=[7]",), "5 card reported lost, 7 too many overdue; lets in: 2 "),
+        (
+            ("lms.deny_flags=[1]",),
+            "keeps out: 1 charge denied for whatever reason, debtors too, 5 card reported lost; ",
+        ),
+        (
+            ("lms.allow_charge_denied=true",),
+            "keeps out: 5 card reported lost; lets in: 1 charge denied, 2 renewal denied, ",
+        ),
+        (('policy.deny_blocks=["D"]',), "keeps out: none; lets in: 1 charge denied, 2 "),
+    ],
+)
+def test_whom_the_flags_of_sip2_keep_out_is_told(sets: tuple[str, ...], said: str) -> None:
+    """In words and in JSON, by the settings as they are; nothing is said where SIP2 is not asked.
+
+    Bug (mission review): nothing said that `deny_flags = []` let in whom the library had barred.
+    """
+    sip2 = ("lms.kind=sip2", "lms.url=sip2s://sip2.example:6002", *sets)
+    done, other = checked(shipped("demo.toml"), sets=sip2), checked(shipped("demo.toml"))
+    (note,) = json.loads(checked(shipped("demo.toml"), "--json", sets=sip2).stdout)["notes"]
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert said in done.stdout
+    assert note in done.stdout
+    assert "lms" not in other.stdout
+
+
 def test_a_branch_without_a_usual_week_is_told(tmp_path: Path) -> None:
     """Before the restart that would close it; not before `init`, nor once the week is set.
 

@@ -61,10 +61,10 @@ GIVEN = {
     ),
     "lms.resident_classes": (
         (
-            "a list of classes of 1 to 32 visible ASCII characters without |, "
+            "a list of classes of 1 to 64 ASCII characters without | or outer blanks, "
             'such as ["VOKSEN", "BARN"]'
         ),
-        ['["A|B"]'],
+        ['["A|B"]', '["A "]', '[""]'],
     ),
 }
 """What is to be given for a key, and values that are not."""
@@ -409,9 +409,11 @@ lms.url = http://cms.example
 lms.terminal_password_file = t
 lms.deny_flags = [6]
 lms.checksum = false
+lms.allow_charge_denied = true
 ! lms.terminal_password_file: does nothing beside lms.kind = "fbs"; leave it out
 ! lms.deny_flags: does nothing beside lms.kind = "fbs"; leave it out
 ! lms.checksum: does nothing beside lms.kind = "fbs"; leave it out
+! lms.allow_charge_denied: does nothing beside lms.kind = "fbs"; leave it out
 """
 BESIDE_SIP2 = """
 lms.password_file = p

@@ -31,6 +31,7 @@ from tests.e2e.library import (
 )
 from tests.e2e.people import Person
 from tests.fakes.waiting import until
+from tests.sources.sip2_server import Sip2Patron
 
 
 @pytest.fixture
@@ -72,6 +73,27 @@ def test_who_registered_a_minute_ago_gets_in(kind: str, tmp_path: Path, branches
         assert (branch.count("asked"), branch.count("learnt")) == (0, 1)
         branch.door.let_in(NEW)
         assert peer.asked() == 2
+
+
+def test_whom_sip2_says_is_barred_stays_out(tmp_path: Path, branches: Made) -> None:
+    """Barred is refused, a debtor comes in; a child whose day and month may be swapped does not.
+
+    Bug (mission review): a patron who may not borrow, and no flag said why, was let in.
+    """
+    debtor, child = Person("3000009921", "4711"), Person("3000009922", "4711")
+    with sip2s(tmp_path) as peer:
+        for person, flags, more in (
+            (NEW, "YYYY          ", b"PB19700101|AFUser BARRED|"),
+            (debtor, "YYYY      Y   ", b"PB19700101|BV 250.00|AFUser BLOCKED|"),
+            (child, " " * 14, b"PB01022099|"),
+        ):
+            known = Sip2Patron(person.pin, flags=flags, more=more + b"PCVOKSEN|")
+            peer.script.patrons[person.number] = known
+        branch = started(branches(*peer.settings))
+
+        assert branch.refused(NEW)[0] == "blocked"
+        assert branch.refused(child)[0] == "under_age"
+        branch.door.let_in(debtor)
 
 
 # A library system, a web process or a door that fails in the middle of a question.

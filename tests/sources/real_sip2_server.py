@@ -16,11 +16,14 @@ INSTITUTION = "DK-773000"
 USER, PASSWORD, PIN = "doorctl-oest", "a-password-of-a-branch", "4711"
 
 GOOD, EXPIRED, BLOCKED, UNSAID = "3000001234", "3000001235", "3000001236", "3000001237"
+BARRED, DEBTOR = "3000001238", "3000001239"
 SAID: dict[str, dict[str, Any]] = {
     GOOD: {},
     EXPIRED: {"valid_patron": "N"},
     BLOCKED: {"patron_status": "    Y     Y   "},
     UNSAID: {"valid_patron_password": None},
+    BARRED: {"patron_status": "YYYY          ", "screen_message": ("User BARRED",)},
+    DEBTOR: {"patron_status": "YYYY      Y   "},
 }
 
 

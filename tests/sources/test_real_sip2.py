@@ -15,7 +15,15 @@ import pytest
 from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Pin
-from tests.sources.real_sip2_server import BLOCKED, EXPIRED, GOOD, PIN, UNSAID
+from tests.sources.real_sip2_server import (
+    BARRED,
+    BLOCKED,
+    DEBTOR,
+    EXPIRED,
+    GOOD,
+    PIN,
+    UNSAID,
+)
 from tests.sources.stages import card, sip2_library
 
 SERVER = Path(__file__).with_name("real_sip2_server.py")
@@ -61,6 +69,8 @@ def test_a_real_server_understands_and_is_understood(
         (GOOD, True, frozenset[str]()),
         (EXPIRED, False, frozenset[str]()),
         (BLOCKED, True, frozenset({"O", "E"})),
+        (BARRED, True, frozenset({"S"})),
+        (DEBTOR, True, frozenset({"E"})),
     ],
 )
 def test_a_real_servers_row(port: int, number: str, active: bool, blocks: frozenset[str]) -> None:

@@ -4,8 +4,9 @@ A yes stands in an intact answer about the card, or nowhere.
 
 The forms are facts from others' recorded messages (the Palace Project's for Sierra, Evergreen,
 Polaris, TLC and Horizon, bibbox' for FBS, Koha's own server, Edmonton's library for Symphony);
-RERO's is the order in which invenio-sip2 writes its fields, and Alma's what Ex Libris' page says
-of them: no recording was found of these two. Names and numbers are invented.
+FSIP2 and EDGE are FOLIO's, in the order in which the sources of Spokane's fsip2 and of edge-sip2
+write them; RERO's is the order in which invenio-sip2 writes its fields, and Alma's what Ex Libris'
+page says of them: no recording was found of these. Names and numbers are invented.
 
 Bug (mission review): FBS over SIP2 never said yes (`AALN:`), expired patrons of Horizon and Polaris
 were let in.
@@ -86,6 +87,18 @@ ALMA = (
     "64{flags}00020260302    142637000000000000000000000000AO45RAND_INST|AA3000001234"
     "|AEBaek, Jens|BLY|CQ{right}|BHDKK|BV0.00|BDVej 1|BEjens@example.com|BF86000000|AF|"
 )
+FSIP2 = (
+    "64{flags}00020260302    161047000000000000000000000000|AOoest|AA3000001234|AEBaek, Jens"
+    "|BDVej 1, Randers, 8900|BEjens@example.com|BF86000000|PC503a81cd-6c26-400f-b620-14c08943697c"
+    "|PB01021971|FUfaculty|FVFaculty Member|BLY|CQ{right}|"
+)
+"""A delimiter stands before the first field."""
+
+EDGE = (
+    "64{flags}00020260302    161047000000000000000000000000AOoest|AA3000001234|AEJens Baek|BLY"
+    "|CQ{right}|BHDKK|BV0.00|BDVej 1 Randers 8900|BEjens@example.com|BF86000000|FUfaculty"
+    "|FVFaculty Member|"
+)
 PLAIN = (
     "64{flags}00020260302    143327000000000000000000000000AOoest|AA3000001234|AEJens Baek|BLY"
     "|CQ{right}|AFOK|"
@@ -102,7 +115,7 @@ POLARIS_UNKNOWN = (
 
 EACH = [
     *(SIERRA, EVERGREEN, POLARIS, HORIZON, KOHA, FBS),
-    *(SYMPHONY, SYMPHONY_PE, RERO, ALMA, PLAIN),
+    *(SYMPHONY, SYMPHONY_PE, RERO, ALMA, FSIP2, EDGE, PLAIN),
 ]
 
 
@@ -139,6 +152,8 @@ def test_a_card_that_nobody_knows_is_a_no(message: str) -> None:
         (SYMPHONY_PE, date(1971, 1, 1), date(2026, 6, 9)),
         (RERO, None, None),
         (ALMA, None, None),
+        (FSIP2, date(1971, 2, 1), None),
+        (EDGE, None, None),
         (PLAIN, None, None),
     ],
 )
@@ -149,6 +164,31 @@ def test_each_system_has_its_own_fields_for_dates(
     reply = read_patron(read(system.format(flags=" " * 14, right="Y")), Lms())
 
     assert (reply.birthday, row_of(reply).valid_until) == (birthday, valid_until)
+
+
+@pytest.mark.parametrize(
+    ("system", "resident_class"),
+    [(FSIP2, "503a81cd-6c26-400f-b620-14c08943697c"), (EDGE, "faculty")],
+)
+def test_a_resident_of_folio(system: str, resident_class: str) -> None:
+    """The patron group is a UUID in PC, or a name in FU.
+
+    Bug (mission review): FOLIO never said yes.
+    """
+    for classes, resident in (((resident_class,), True), (("VOKSEN",), False)):
+        lms = Lms(resident_classes=classes)
+        reply = read_patron(read(system.format(flags=" " * 14, right="Y")), lms)
+        assert row_of(reply).resident is resident
+
+
+def test_a_block_of_folio() -> None:
+    """fsip2 sets the first flag alone for a block, edge-sip2 sets all of them."""
+    for answer, flags, blocks in (
+        (FSIP2, "Y             ", {"S"}),
+        (EDGE, "Y" * 14, {"O", "E"}),
+    ):
+        row = row_of(read_patron(read(answer.format(flags=flags, right="Y")), Lms()))
+        assert row.blocks == blocks
 
 
 # Any bytes.
