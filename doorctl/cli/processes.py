@@ -329,9 +329,9 @@ def check_config(
 ) -> None:
     """Check the configuration file F and say all that is wrong with it, one line a problem.
 
-    Dated hours that are past are wrong here alone; no process refuses to start for them. What is
-    wrong with the machine is told too, and is no mistake of the file's; and whom SIP2's flags keep
-    out by these settings.
+    Dated hours that are past, and a relay's pin by which a door is open that nobody drives, are
+    wrong here alone; no process refuses to start for them. What is wrong with the machine is told
+    too, and is no mistake of the file's; and whom SIP2's flags keep out by these settings.
     """
     from doorctl.core.errors import ConfigError
 
@@ -371,8 +371,9 @@ def _checked(path: Path, **found: Any) -> dict[str, Any]:
 
 
 def _lacking(config: Config, path: Path) -> list[str]:
-    """Return what is wrong with the machine; ConfigError for dated hours that are past."""
+    """Return what is wrong with the machine; ConfigError for what is refused by a person alone."""
     from doorctl.config.hours import past_exceptions
+    from doorctl.config.rules import undriven_locks
     from doorctl.core.errors import ConfigError, StoreError
     from doorctl.core.identity import as_root, unshared
     from doorctl.devices.pins import relay_risks
@@ -381,7 +382,7 @@ def _lacking(config: Config, path: Path) -> list[str]:
 
     # Also by a clock that is not set: nothing but this is refused by it, and a person reads why.
     today = system_clock(config).moment().local.date()
-    if problems := tuple(past_exceptions(config.opening, today)):
+    if problems := (*past_exceptions(config.opening, today), *undriven_locks(config.gpio)):
         raise ConfigError(str(path), problems)
     storage = config.storage
     with as_root():

@@ -19,6 +19,7 @@ from doorctl.cli.installer import ASKED_AGAIN, StepFailedError, Terminal, Work, 
 from doorctl.cli.options import config_options
 from doorctl.config import Config
 from doorctl.config.loading import Key, overridden, read_tables
+from doorctl.config.rules import undriven_locks
 from doorctl.config.tables import REQUIRED
 from doorctl.core.errors import ConfigError, DeviceError, DoorctlError, InputError, Sentence
 from doorctl.core.identity import ROOT, owner_of
@@ -304,7 +305,7 @@ class Dialogue:
                 self._asked.add(name)
             else:
                 self._take(name, rules.parsed(key, typed))
-        if name == "gpio.relay_active_high":
+        if name == "gpio.relay_pin":
             self._click_relay()
         if name == "alarms.email.port":
             self._try_mail()
@@ -318,6 +319,10 @@ class Dialogue:
         if question.when == "hours.monday" and name not in known:
             return known["hours.monday"], False
         value = known.get(name, question.key.default)
+        if name == "gpio.relay_pin":
+            # Right only for one level of the relay, which was asked before it.
+            wrong = any(undriven_locks(rules.gpio(known)))
+            return (None if wrong else value), False
         if name == "alarms.email.port" and value in rules.MAIL_PORTS.values():
             return rules.MAIL_PORTS[known["alarms.email.security"]], False
         return value, True

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from doorctl.config.tables import Address, Lms, Target, is_this_machine, read_address, shown
+from doorctl.config.tables import Address, Gpio, Lms, Target, is_this_machine, read_address, shown
 from doorctl.core.errors import Problem
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
@@ -89,6 +89,9 @@ NONE = ("", Path(), ())
 
 PULLED_UP = frozenset({2, 3})
 """GPIO2 and GPIO3 have 1.8 kilohm to 3.3 V on every Pi: the chip's pull-down is too weak."""
+
+HIGH_AT_BOOT = range(9)
+"""GPIO0 to GPIO8 are pulled up until a program drives them, and the others down, on every Pi."""
 
 HIGH_WHEN_CUT: Mapping[str, tuple[str, bool]] = MappingProxyType(
     {
@@ -187,6 +190,26 @@ def pulls_fit(values: Values) -> Iterator[Problem]:
                 level=level,
                 pulled_up=shown(pulled_up),
             )
+
+
+def undriven_locks(gpio: Gpio) -> Iterator[Problem]:
+    """The relay's pin means locked while nobody drives it: at boot, and once the door has ended.
+
+    None of `RULES`: setup, check-config, doctor and self-test refuse it, but a door that has run so
+    starts, with an alarm, for no upgrade may keep its patrons out.
+    """
+    pin, active_high = gpio.relay_pin, gpio.relay_active_high
+    if (pin in HIGH_AT_BOOT) is active_high:
+        yield Problem(
+            "gpio.relay_pin",
+            "found {found}, by which the door is open while nobody drives the pin, as at boot: "
+            "give {first} to {last} beside gpio.relay_active_high = {level}, for GPIO0-8 are "
+            "pulled up and GPIO9-27 down",
+            found=pin,
+            first=9 if active_high else 0,
+            last=27 if active_high else 8,
+            level=shown(active_high),
+        )
 
 
 def warning_comes_before_alarm(values: Values) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ from doorctl.access.patron import CacheStamp, Patron, Reason, pin_check, row_key
 from doorctl.access.policy import Case, findings
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
+from doorctl.config.rules import undriven_locks
 from doorctl.config.tables import OLD_SHARE
 from doorctl.core.errors import DoorctlError, NotAnsweringError, StoreError
 from doorctl.core.identity import owner_of
@@ -552,6 +553,8 @@ def rules(config: Config) -> Rules:
 
 
 _LUKS = "Take LUKS, with the key from the network or from a TPM module: systemd/README.md."
+LOCKS = "A relay that nobody drives locks the door."
+_PIN = "Wire the relay to such a pin, and run doorctl setup."
 _RELAY = "Do so before the door is used; systemd/README.md says why."
 
 ANSWER_LIMIT_S = 30.0
@@ -580,10 +583,17 @@ def self_test(config: Config) -> tuple[Finding, ...]:
     """
     question = Question("selftest")
     try:
-        return from_answer(ask(config.control.socket, question, timeout_s=ANSWER_LIMIT_S))
+        found = from_answer(ask(config.control.socket, question, timeout_s=ANSWER_LIMIT_S))
     except NotAnsweringError:
         with owner_of(config.storage.door_directory):
-            return _without_the_door(config)
+            found = _without_the_door(config)
+    # The configuration's fault and not the release's, which is judged by what the door answers.
+    wrong = _relay_pin(config)
+    return *found, Finding("relay_pin", not wrong, wrong or LOCKS, _PIN if wrong else "")
+
+
+def _relay_pin(config: Config) -> str:
+    return "".join(f"{problem}." for problem in undriven_locks(config.gpio))
 
 
 def _without_the_door(config: Config) -> tuple[Finding, ...]:
@@ -616,6 +626,7 @@ def doctor(config: Config, root: Path = process.ROOT) -> tuple[Finding, ...]:
     stands = {
         "disk": (process.unencrypted(device, root), _LUKS),
         "relay": (" ".join(relay_risks(config.gpio.factory, root / "sys/module")), _RELAY),
+        "relay_pin": (_relay_pin(config), _PIN),
         "key": (_key_problem(key), "Its owner alone may read it: chmod 600."),
         "key_age": (_key_age(key, system_clock(config)), "Take a new one: doorctl keys rotate."),
         "feed": (process.clear_feeds((storage, key.parent)), "Remove what was loaded: shred -u."),

@@ -36,7 +36,7 @@ from doorctl.config.loading import (
     laid_over,
     section_keys,
 )
-from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT, MISSING
+from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT, MISSING, undriven_locks
 from doorctl.config.tables import AlarmEmail, Gpio, Setup, shown, shown_key
 from doorctl.core.errors import ConfigError, FeedError, InputError, Problem
 from doorctl.core.masked import CardRead, IdentifierKind
@@ -91,8 +91,8 @@ QUESTIONS: tuple[Question, ...] = (
     Question("keypad.baud", "The keypad's speed", "keypad.port"),
     Question("keypad.data_bits", "Data bits of the keypad's characters", "keypad.port"),
     Question("keypad.parity", "The keypad's parity", "keypad.port"),
+    Question("gpio.relay_active_high", "Is the relay on while its pin is high?"),
     Question("gpio.relay_pin", "The relay's pin (BCM number)"),
-    Question("gpio.relay_active_high", "Is the relay on while that pin is high?"),
     Question("gpio.contact_pin", "The door contact's pin; empty where there is none"),
     Question("gpio.exit_button_pin", "The exit button's pin; empty where there is none"),
     Question("gpio.fire_pin", "The fire alarm's pin; empty where there is none"),
@@ -229,6 +229,7 @@ def plan(answers: Answers, path: Path, text: str, *, new: bool, scripted: bool) 
     problems += _of_feed(own, base | written)
     problems += _of_written(written, path.parent, scripted=scripted)
     problems += _not_handed_over(base | written)
+    problems += _undriven(base | written)
     wanted: Tables = {table: {} for table in tables}
     for name, value in _filled(base | written).items():
         if not new or name in written or name not in NEW:
@@ -339,6 +340,13 @@ def _not_handed_over(values: Answers) -> Iterator[Problem]:
     for name, value in values.items():
         if _secret(value) and name.startswith(("secrets.", "backup.")):
             yield Problem(name, "systemd does not hand this file to web; give its own path")
+
+
+def _undriven(values: Answers) -> Iterator[Problem]:
+    pin, high = (values.get(f"gpio.{leaf}") for leaf in ("relay_pin", "relay_active_high"))
+    given: Answers = {"relay_pin": pin} if isinstance(pin, int) else {}
+    given |= {"relay_active_high": high} if isinstance(high, bool) else {}
+    yield from undriven_locks(Gpio(**given))
 
 
 def _is_own(name: str) -> bool:

@@ -19,6 +19,7 @@ from doorctl.access.day import DayRules
 from doorctl.access.panel import Display
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
+from doorctl.config.rules import undriven_locks
 from doorctl.config.tables import Keypad, Reader
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.devices.pins import (
@@ -109,7 +110,8 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         relay = GpioRelay(factory, config.gpio.relay_pin, active_high=config.gpio.relay_active_high)
         stack.enter_context(closing(relay))
         leave_word(config.gpio, factory, environment)
-        if risks := relay_risks(config.gpio.factory):
+        undriven = (f"{problem}." for problem in undriven_locks(config.gpio))
+        if risks := (*undriven, *relay_risks(config.gpio.factory)):
             log.emit("alarm", kind="relay_unsafe", why=" ".join(risks))
         gpio = config.gpio
         signals = GpioSignals(factory, gpio.green_pin, gpio.red_pin, gpio.buzzer_pin)

@@ -175,6 +175,26 @@ def test_hours_that_are_past_are_told_here_alone(tmp_path: Path) -> None:
     assert len(load(path).opening.exceptions) == 3
 
 
+@pytest.mark.parametrize(("pin", "high"), [(2, "true"), (17, "false")])
+def test_a_relay_that_opens_undriven_is_told_by_a_person_alone(
+    pin: int, high: str, tmp_path: Path
+) -> None:
+    """`check-config` refuses the pin; every process loads the same file, so the door goes on.
+
+    Bug (an outside technician): GPIO2, which is pulled up at boot, was good for an active-high
+    relay.
+    """
+    path = tmp_path / "doorctl.toml"
+    gpio = f"[gpio]\nrelay_pin = {pin}\nrelay_active_high = {high}\n"
+    path.write_text(RIGHT + gpio, encoding="utf-8")
+
+    done = checked(path, sets=[f"storage.directory={tmp_path}"])
+
+    assert isinstance(done.exception, ConfigError)
+    assert [problem.where for problem in done.exception.problems] == ["gpio.relay_pin"]
+    assert load(path).gpio.relay_pin == pin
+
+
 def test_a_script_reads_what_is_wrong_or_good(tmp_path: Path) -> None:
     """As JSON on stdout alone: every problem with its place, or the branch; the same exit codes."""
     path = tmp_path / "doorctl.toml"

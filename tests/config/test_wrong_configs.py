@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.config.rules import HIGH_WHEN_CUT, PULLED_UP
+from doorctl.config.rules import HIGH_WHEN_CUT, PULLED_UP, undriven_locks
+from doorctl.config.tables import Gpio
 from tests.config.conftest import EMAIL, FBS, HOOK, OIDC, RIGHT, SENDER, SIP2, Wrong, cases
 
 CODES = 'a list of codes of 1 to 8 of A-Z and 0-9, such as ["O", "D", "S", "U", "F"]'
@@ -511,6 +512,26 @@ def test_a_pin_that_the_board_pulls_up_is_not_pulled_down(
         f"{name}: found {pin}, which every Pi pulls up, so that a cut wire would"
     )
     assert line.endswith(f"; give another pin, or {level} = {up}")
+
+
+def test_a_relay_that_nobody_drives_locks_the_door() -> None:
+    """GPIO0-8 go with an active-low relay, the others with an active-high one; a line says so."""
+    pins = {
+        high: [
+            pin
+            for pin in range(28)
+            if not any(undriven_locks(Gpio(relay_pin=pin, relay_active_high=high)))
+        ]
+        for high in (True, False)
+    }
+    (problem,) = undriven_locks(Gpio(relay_pin=2))
+
+    assert pins == {True: [*range(9, 28)], False: [*range(9)]}
+    assert str(problem) == (
+        "gpio.relay_pin: found 2, by which the door is open while nobody drives the pin, as at "
+        "boot: give 9 to 27 beside gpio.relay_active_high = true, for GPIO0-8 are pulled up and "
+        "GPIO9-27 down"
+    )
 
 
 @pytest.mark.parametrize(

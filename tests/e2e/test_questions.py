@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from doorctl.rpc.control import Question, ask
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, refusal
 from tests.e2e.people import (
@@ -223,7 +224,7 @@ def test_the_reader_is_unplugged(door: Door) -> None:
     done = door.call("selftest")
 
     assert done.returncode == 1
-    assert done.stderr == "doorctl: 1 of 21 fail: reader\n"
+    assert done.stderr == "doorctl: 1 of 22 fail: reader\n"
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("fails"))
     assert "The reader is lost." in line
     assert failing(findings(door, code=1)) == ["reader"]
@@ -248,6 +249,22 @@ def test_the_doctor(door: Door) -> None:
     assert found["key_age"]["ok"]
     assert {"feed", "key"} <= set(failing(found))
     assert len(lines) == len(found)
+
+
+def test_a_relay_that_opens_undriven(doors: Doors) -> None:
+    """Self-test and doctor refuse the pin; a door that has run so lets its patrons in, and alarms.
+
+    What the door itself answers, by which an upgrade is judged, does not have it.
+    """
+    door = doors.started("gpio.relay_pin=2")
+    door.visit(ENTITLED)
+
+    assert [line["why"][:30] for line in door.said("alarm")] == ["gpio.relay_pin: found 2, by wh"]
+    assert failing(findings(door, code=1)) == ["relay_pin"]
+    doctor = json.loads(door.call("doctor", "--json").stdout)["findings"]
+    assert "give 9 to 27" in next(one["what"] for one in doctor if one["check"] == "relay_pin")
+    answer = ask(door.directory / "door.sock", Question("selftest"), timeout_s=60)
+    assert answer["ok"]
 
 
 def test_an_old_key(door: Door) -> None:

@@ -76,6 +76,8 @@ CLASHES: list[tuple[str, Answers, str]] = [
     ("pulls_fit", {"gpio.fire_pin": 2, "gpio.fire_active_high": False}, "gpio.fire_pin"),
     ("codes_can_be_typed", {"policy.code_entry": True, "keypad.port": ""}, "policy.code_entry"),
     ("help_is_heard", {"panel.help_button": True}, "panel.help_button"),
+    ("_undriven", {"gpio.relay_pin": 2}, "gpio.relay_pin"),
+    ("_undriven", {"gpio.relay_active_high": False}, "gpio.relay_pin"),
     ("tls_is_whole", {"web.tls.certificate_file": "/c.pem"}, "web.tls.key_file"),
     ("plain_stays_here", {"web.host": "::"}, "web.host"),
     ("library_is_whole", {"lms.kind": "fbs"}, "lms.url"),
@@ -427,10 +429,11 @@ def test_a_request_is_made_and_its_answer_taken_when_it_is_there(tmp_path: Path)
 
 def test_the_lines_of_config_txt_stand_for_every_board_and_once(tmp_path: Path) -> None:
     """Behind whatever section comes last, and locked is the level that the relay's board needs."""
-    config = made({**FIRST, "gpio.relay_active_high": False}, tmp_path / "doorctl.toml").config
+    board = {"gpio.relay_active_high": False, "gpio.relay_pin": 7}
+    config = made(FIRST | board, tmp_path / "doorctl.toml").config
     once = setup.with_boot_lines(config, "[cm4]\notg_mode=1\n")
 
-    assert once == "[cm4]\notg_mode=1\n[all]\ndtparam=strict_gpiod\ngpio=17=op,dh\n"
+    assert once == "[cm4]\notg_mode=1\n[all]\ndtparam=strict_gpiod\ngpio=7=op,dh\n"
     assert setup.with_boot_lines(config, once) == once
 
 
