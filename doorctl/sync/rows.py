@@ -46,7 +46,7 @@ def old_enough_from(birthday: date, minimum_age: int) -> date:
 
 # A row of the feed as it is written: FBS's own names, and the values that each may have.
 
-CPR_WRITTEN = re.compile(r"[0-9]{6}-?[0-9]{4}")
+CPR_WRITTEN = re.compile(r"[0-9]{6}[- ]?[0-9]{4}")
 
 
 class Birthday(date):
@@ -82,9 +82,9 @@ class WrittenIdentifier(Written, frozen=True):
 
     @property
     def number(self) -> str:
-        """The number as the reader sends it: a CPR number without its hyphen."""
+        """The number as the reader sends it: a CPR number without its hyphen or blank."""
         is_cpr_type = self.identifier_type == "CPR"
-        return self.identifier.replace("-", "") if is_cpr_type else self.identifier
+        return re.sub("[- ]", "", self.identifier) if is_cpr_type else self.identifier
 
 
 class WrittenBlock(Written, frozen=True):
@@ -161,6 +161,10 @@ JSON_KINDS = {
     type(None): "null",
 }
 
+MAY_BE_EMPTY = frozenset({"birthday", "expiryDate", "pincodeChanged", "to"})
+HOLD_DAYS = frozenset({"identifiers", "onHold"})
+"""Fields of a row that hold more of its days."""
+
 LISTS: dict[str, type[Written]] = {"identifiers": WrittenIdentifier, "blockStatus": WrittenBlock}
 OBJECTS: dict[str, type[Written]] = {"onHold": WrittenHold}
 
@@ -180,7 +184,8 @@ class RowReader:
         try:
             return msgspec.convert(value, WrittenPatron, dec_hook=self._decode)
         except msgspec.ValidationError:
-            return list(self.explain(value, WrittenPatron))
+            meant = _without_empty_days(value)
+            return list(self.explain(value, WrittenPatron)) if meant == value else self.read(meant)
 
     def _decode(self, wanted: type, value: Any) -> object:
         if wanted is Pin:
@@ -231,6 +236,22 @@ class RowReader:
         metas = (meta for meta in get_args(wanted) if isinstance(meta, Meta))
         hint = next((meta.description for meta in metas if meta.description), "not as it should be")
         return hint.replace("{pin_digits}", digits)
+
+
+def _without_empty_days(value: object) -> object:
+    """Return a row without days that are an empty text, which some exports write for none.
+
+    A hold's beginning stays: without one the hold would always have begun.
+    """
+    if isinstance(value, list):
+        return [_without_empty_days(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _without_empty_days(item) if name in HOLD_DAYS else item
+        for name, item in value.items()
+        if not (item == "" and name in MAY_BE_EMPTY)
+    }
 
 
 def _name(path: str) -> str:

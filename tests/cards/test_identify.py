@@ -62,6 +62,15 @@ WOKEN = b"\x00"
             pytest.param(text, CardRead((cpr("0101701234"),)), id="with a hyphen it is no card")
             for text in (b"010170-1234", b"010170-12347", b"010170-1234K7")
         ),
+        *(
+            pytest.param(text, CardRead((cpr("0101701234"),)), id="nor with a blank")
+            for text in (b"010170 1234", b" 010170 1234 ", b"010170 12347", b"]C0010170 1234")
+        ),
+        *(
+            pytest.param(text, GARBAGE, id="a blank elsewhere")
+            for text in (b"010170  1234", b"0101 701234", b"010170 -1234", b"3000 001234")
+        ),
+        pytest.param(b"320170 1234", BAD_DATE, id="a blank, but no date"),
         pytest.param(b"3201701234", CardRead((plastic("3201701234"),)), id="no date, so a card"),
         pytest.param(b"320170-1234", BAD_DATE, id="meant as a CPR number"),
         pytest.param(b"", None, id="nothing"),

@@ -114,6 +114,7 @@ MANY = "123456789012345"
         pytest.param(b"30000A1234\r", [CardRead((plastic("30000A1234"),))], id="letters"),
         pytest.param(MANY.encode() + b"\r", [CardRead((plastic(MANY),))], id="a long number"),
         pytest.param(b"010170-1234\r", [CardRead((cpr("0101701234"),))], id="a hyphen"),
+        pytest.param(b"010170 1234\r", [CardRead((cpr("0101701234"),))], id="a blank"),
         pytest.param(b"\x020101701234\x03", [BARCODE], id="an open frame keeps its digits"),
         pytest.param(MANY[:MAX_KEYS].encode(), pressed(MANY[:4]), id="as many as can be keys"),
         pytest.param(MANY[: MAX_KEYS + 1].encode(), [CUT_OFF], id="more were half a card"),
