@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -272,9 +273,52 @@ def leave_word(gpio: Gpio, factory: Factory, environment: Mapping[str, str]) -> 
     directory, chip = environment.get("RUNTIME_DIRECTORY"), getattr(factory, "chip", None)
     if not directory or not isinstance(chip, int):
         return
-    off = 0 if gpio.relay_active_high else 1
+    off = _off(gpio)
     with suppress(OSError):
         Path(directory, WORD).write_text(f"/dev/gpiochip{chip} {gpio.relay_pin} {off}\n", "ascii")
+
+
+DEAD_MANS_SWITCH = """\
+trap '' HUP INT TERM
+read -r _
+for _ in 1 2 3 4 5 6 7 8 9; do gpioset -t 0 -c "$0" "$1" && exit; sleep 0.05; done
+"""
+"""Nothing is written into its pipe, so `read` ends as soon as nobody can. The kernel gives a dead
+process's files back one by one; so long the line may be in use."""
+
+
+def lock_when_dead(
+    gpio: Gpio, factory: Factory, modules: Path = MODULES, programs: str = "/usr/bin:/bin"
+) -> None:
+    """Have a shell wait for the end of this process, however it ends, and lock at once.
+
+    systemd locks too, but first starts three programs one after another. Nothing is begun where
+    the kernel is known to free a dead process's outputs, or on a chip that isn't one. Never raises:
+    systemd is left. `factory` is as for `leave_word`, `modules` for `outputs_kept`; ``gpioset`` is
+    looked for in `programs`.
+    """
+    chip = getattr(factory, "chip", None)
+    if not isinstance(chip, int):
+        return
+    line = (f"/dev/gpiochip{chip}", f"{gpio.relay_pin}={_off(gpio)}")
+    with suppress(OSError):
+        if outputs_kept(modules) is False:
+            return
+        # No other process inherits the end that stays here, and nobody closes it.
+        waits, _ = os.pipe()
+        os.posix_spawn(
+            "/bin/sh",
+            ("sh", "-c", DEAD_MANS_SWITCH, *line),
+            {"PATH": programs},
+            file_actions=((os.POSIX_SPAWN_DUP2, waits, 0),),
+            # systemd sends them to the whole unit, and the shell takes a moment to set its trap.
+            setsigmask=(signal.SIGHUP, signal.SIGINT, signal.SIGTERM),
+        )
+        os.close(waits)
+
+
+def _off(gpio: Gpio) -> int:
+    return 0 if gpio.relay_active_high else 1
 
 
 # Door contact, exit button, fire alarm and the other door's contact on GPIO pins.

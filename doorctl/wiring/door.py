@@ -29,6 +29,7 @@ from doorctl.devices.pins import (
     GpioSignals,
     InputPin,
     leave_word,
+    lock_when_dead,
     open_factory,
     relay_risks,
 )
@@ -110,6 +111,7 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         relay = GpioRelay(factory, config.gpio.relay_pin, active_high=config.gpio.relay_active_high)
         stack.enter_context(closing(relay))
         leave_word(config.gpio, factory, environment)
+        lock_when_dead(config.gpio, factory)
         undriven = (f"{problem}." for problem in undriven_locks(config.gpio))
         if risks := (*undriven, *relay_risks(config.gpio.factory)):
             log.emit("alarm", kind="relay_unsafe", why=" ".join(risks))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -25,6 +30,7 @@ from doorctl.devices.pins import (
     GpioSignals,
     InputPin,
     leave_word,
+    lock_when_dead,
     outputs_kept,
     pulse,
     relay_risks,
@@ -221,6 +227,81 @@ def test_without_a_chip_there_is_no_word(tmp_path: Path) -> None:
 def test_a_word_that_cannot_be_left_keeps_nobody_out(environment: dict[str, str]) -> None:
     """Started by hand, or on a full disk: the daemon goes on, and our own command locks."""
     leave_word(Gpio(factory="mock"), Chip(0), environment)
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from doorctl.config.tables import Gpio
+from doorctl.devices.pins import lock_when_dead
+class Chip:
+    chip = 4
+lock_when_dead(Gpio(relay_pin=17, relay_active_high=False), Chip(), Path(sys.argv[1]), sys.argv[2])
+os.kill(os.getpid(), getattr(signal, sys.argv[3]))
+signal.pause()
+"""
+GPIOSET = """#!/bin/sh
+echo "$*" >>"$(dirname "$0")/asked"
+[ "$(wc -l <"$(dirname "$0")/asked")" -ge 3 ]
+"""
+"""Finds the line in use, twice."""
+
+
+def dying(tmp_path: Path, *, kept: bool, ends: str = "SIGKILL") -> subprocess.Popen[bytes]:
+    """Start a process that ends on the spot; its shell has our end of a pipe until it is over."""
+    parameter = tmp_path / "modules/pinctrl_bcm2835/parameters/persist_gpio_outputs"
+    parameter.parent.mkdir(parents=True)
+    parameter.write_text("Y\n" if kept else "N\n", encoding="ascii")
+    gpioset = tmp_path / "bin/gpioset"
+    gpioset.parent.mkdir()
+    gpioset.write_text(GPIOSET, encoding="utf-8")
+    gpioset.chmod(0o755)
+    programs = f"{gpioset.parent}:/usr/bin:/bin"
+    words = (sys.executable, "-c", DIES, tmp_path / "modules", programs, ends)
+    return subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True)
+
+
+@pytest.mark.parametrize("to_all", [None, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_who_is_killed_is_locked_after_at_once(
+    tmp_path: Path, to_all: signal.Signals | None
+) -> None:
+    """By a shell that waits from the start on, until the line is free; only SIGKILL ends it.
+
+    Bug (emulated Pi): a door that was stopped kept the relay on for 1.0 to 1.2 s after the release,
+    as systemd needs 0.6 s to start the program that locks.
+    """
+    process = dying(tmp_path, kept=True, ends="SIGSTOP")
+    with process:
+        assert process.stdout is not None
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        assert not (tmp_path / "bin/asked").exists()
+        if to_all is not None:
+            os.killpg(process.pid, to_all)
+        process.kill()
+        process.stdout.read()
+
+    asked = (tmp_path / "bin/asked").read_text(encoding="utf-8").splitlines()
+    assert asked == ["-t 0 -c /dev/gpiochip4 17=1"] * 3
+
+
+def test_where_the_kernel_frees_the_outputs_of_the_dead_nobody_waits(tmp_path: Path) -> None:
+    """The pin falls by itself; nor on mock pins, which are no chip's."""
+    with dying(tmp_path, kept=False) as process:
+        assert process.stdout is not None
+        process.stdout.read()
+    lock_when_dead(Gpio(factory="mock"), MockFactory(), tmp_path)
+
+    assert not (tmp_path / "bin/asked").exists()
+
+
+def test_a_shell_that_cannot_be_started_keeps_nobody_out(tmp_path: Path) -> None:
+    """The daemon goes on; systemd is left, which locks too."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        lock_when_dead(Gpio(), Chip(0), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 # Inputs.
