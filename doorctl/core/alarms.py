@@ -165,6 +165,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "A new release did not start well, so the one before is in use again.",
             "Read why: journalctl -t doorctl, and tell who sent it.",
         ),
+        "upgrade_not_begun": _today(
+            "A new release could not be taken into use; the one before runs on.",
+            "Read why: journalctl -t doorctl; mend it, then apt install --reinstall doorctl.",
+        ),
+        "upgrade_not_begun_cleared": _over(
+            "upgrade_not_begun", "No release waits any more to be taken into use."
+        ),
         "visit_log_failing": _today(
             "The door log can't be written; patrons are still let in.",
             "See whether the disk is full or read-only (df, dmesg).",

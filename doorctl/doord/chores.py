@@ -28,13 +28,13 @@ from doorctl.doord.self_test import Finding, house
 from doorctl.doord.self_test import run as run_self_test
 from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import utc_now
-from doorctl.ops.process import SystemdSupervisor, disk_low, undervoltage
+from doorctl.ops.process import SystemdSupervisor, disk_low, undervoltage, upgrade_not_begun
 from doorctl.privacy.retention import PurgeReport
 from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.services.app import CERTIFICATE, days_of_keys
 from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging
-from doorctl.store.records import AuditRecords
+from doorctl.store.records import AlarmRecords, AuditRecords
 
 PING_EVERY_S = 5.0
 """How often the worker is asked whether it still works."""
@@ -420,6 +420,7 @@ FAULTS: Mapping[str, float] = MappingProxyType(
         "key_old": 0.0,
         "web_silent": 180.0,
         "undervoltage": 0.0,
+        "upgrade_not_begun": 70.0,
     }
 )
 """Alarm -> how long it lasts before it is reported, seconds; its end is called ``NAME_cleared``."""
@@ -457,6 +458,8 @@ class Lookout:
         self._look_at_s = self.stores.clock.monotonic_s()
         self._looked: Mapping[str, str | None] = {}
         self._told_epoch = 0
+        # What an earlier process has reported; None until that was read.
+        self._earlier: set[str] | None = None
 
     def turn(self) -> None:
         """Alarm the faults that have lasted."""
@@ -481,8 +484,10 @@ class Lookout:
         for kind, why in faults.items():
             if why is None:
                 self._since_s.pop(kind, None)
-                if self._reported_s.pop(kind, None) is not None:
+                if self._reported_s.pop(kind, None) is not None or kind in (self._earlier or ()):
                     self.stores.alarm(f"{kind}_cleared", "")
+                if self._earlier:
+                    self._earlier.discard(kind)
             elif self._is_due(kind, now_s):
                 self._reported_s[kind] = now_s
                 self.stores.alarm(kind, why)
@@ -497,6 +502,12 @@ class Lookout:
         faults |= self._keys()
         with suppress(OSError):
             faults["disk_low"] = disk_low(self._directory)
+        with suppress(OSError):
+            faults["upgrade_not_begun"] = upgrade_not_begun()
+        if self._earlier is None:
+            path = self.config.storage.branch_db
+            with suppress(StoreError), closing(AlarmRecords(path)) as records:
+                self._earlier = {row.kind for row in records.standing()}
         self._looked = faults
 
     def _register(self) -> dict[str, str | None]:

@@ -395,6 +395,21 @@ class DataDisk:
             raise StoreError(f"{self._directory} can't be written: {err.strerror}") from err
 
 
+NOT_BEGUN = "upgrade-not-begun"
+"""The file beside ``releases`` in which the package says which release was not tried, and why."""
+
+
+def upgrade_not_begun(releases: Path = Path(sys.prefix).parent) -> str | None:
+    """Return which release of the package's was not even tried, and why; None where none was not.
+
+    `releases` is the folder of the release that runs. OSError: the file can't be read.
+    """
+    try:
+        return (releases.parent / NOT_BEGUN).read_text("utf-8", "replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 # Each check returns what is missing, None where all is well, and looks below `root`, so that a
 # test can lay out another machine.
 

@@ -23,6 +23,7 @@ import msgspec
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError, NotAnsweringError
 from doorctl.core.identity import owner_of
+from doorctl.ops.process import NOT_BEGUN
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import system_clock
 from doorctl.store import branch, patrons
@@ -113,11 +114,14 @@ class Releases:
         there = sorted(path.name for path in (self._home / "releases").iterdir())
         if new not in there:
             raise InputError(f"there is no such release; there are: {', '.join(there)}")
-        units = tuple(unit for unit in (DOOR, WEB) if _systemctl("is-active", "--quiet", unit))
+        units = tuple(filter(_runs, (DOOR, WEB)))
         if DOOR not in units:
             self._link(new)
+            self._begin()
             _systemctl("try-restart", WEB)
             return
+        # What was not ready before need not be afterwards: a release may come to mend just that.
+        tried = tuple(unit for unit in units if unit == DOOR or _is_ready(unit))
         config, old = read(), (self._home / "current").readlink().name
         paths = (config.storage.branch_db, config.storage.patrons_db, config.storage.visits_db)
         databases = tuple(path for path in paths if path.exists())
@@ -128,20 +132,13 @@ class Releases:
             before = _failing(config)
         try:
             begun = self._note(begun, Step.KEEPING)
+            self._begin()
             self._keep(begun)
             begun = self._note(begun, Step.TRYING)
             self._link(new)
-            # Web would too, but a door that is ready before it lets nobody in meanwhile.
-            for path in begun.databases:
-                if path.name in LAYOUTS:
-                    with (
-                        owner_of(path.parent),
-                        closing(Writer(path, LAYOUTS[path.name])) as laid,
-                        translated(path),
-                    ):
-                        rehearse(laid.database, path.name)
+            _lay_out(begun.databases)
             _start(units)
-            fault = _tried(config, units, before)
+            fault = _tried(config, tried, before)
         except (DoorctlError, OSError) as err:
             fault = str(err)
         if fault is not None:
@@ -163,6 +160,10 @@ class Releases:
         # Started first: without its state nobody would know that it is to be started.
         _start(begun.units)
         self._forget(begun)
+
+    def _begin(self) -> None:
+        # From here on another alarm says what becomes of it.
+        (self._home / NOT_BEGUN).unlink(missing_ok=True)
 
     def _keep(self, begun: Begun) -> None:
         # The door decides on while web is down, and its own file is small.
@@ -228,8 +229,43 @@ class Releases:
         sync_directory(self._home)
 
 
+def _lay_out(databases: tuple[Path, ...]) -> None:
+    """Bring web's files to the new layout, as web would.
+
+    A door that is ready before it has them lets nobody in meanwhile.
+    """
+    for path in databases:
+        if path.name in LAYOUTS:
+            with (
+                owner_of(path.parent),
+                closing(Writer(path, LAYOUTS[path.name])) as laid,
+                translated(path),
+            ):
+                rehearse(laid.database, path.name)
+
+
 def _systemctl(*words: str) -> bool:
     return subprocess.run(("systemctl", *words), check=False).returncode == 0  # noqa: S603, S607 - root's own PATH
+
+
+def _shown(unit: str, *properties: str) -> dict[str, str]:
+    """Return those of a unit's properties that are set."""
+    words = ("systemctl", "show", f"--property={','.join(properties)}", unit)
+    shown = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False).stdout  # noqa: S603 - root's own PATH
+    return dict(line.split("=", 1) for line in shown.splitlines() if not line.endswith("="))
+
+
+def _runs(unit: str) -> bool:
+    """Return whether a unit runs or is to: systemd starts one anew seconds after its process died.
+
+    One that waits to be started, as web does for the door, has a job.
+    """
+    shown = _shown(unit, "ActiveState", "Job")
+    return "Job" in shown or shown.get("ActiveState", "inactive") not in {"inactive", "failed"}
+
+
+def _is_ready(unit: str) -> bool:
+    return _systemctl("is-active", "--quiet", unit)
 
 
 def _start(units: tuple[str, ...]) -> None:
@@ -249,14 +285,13 @@ def _tried(config: Config, units: tuple[str, ...], before: frozenset[str]) -> st
 
 
 def _keeps_ending(unit: str) -> bool:
-    words = ("systemctl", "show", "--value", "--property=NRestarts", unit)
-    shown = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False).stdout  # noqa: S603 - root's own PATH
-    return shown.strip().isdecimal() and int(shown) >= MOST_RESTARTS
+    restarts = _shown(unit, "NRestarts").get("NRestarts", "")
+    return restarts.isdecimal() and int(restarts) >= MOST_RESTARTS
 
 
 def _fault(config: Config, units: tuple[str, ...], before: frozenset[str]) -> str | None:
     for unit in units:
-        if not _systemctl("is-active", "--quiet", unit):
+        if not _is_ready(unit):
             return f"{unit} is not ready"
     try:
         failing = _failing(config) - before

@@ -15,7 +15,7 @@ import pytest
 from doorctl.access.patron import CacheStamp
 from doorctl.config import load
 from doorctl.config.tables import Backup, Push, Secrets, Tls
-from doorctl.core.alarms import KINDS
+from doorctl.core.alarms import KINDS, RaisedAlarm, Source, to_be_kept
 from doorctl.core.errors import StoreError
 from doorctl.doord.chores import (
     AGAIN_S,
@@ -35,7 +35,7 @@ from doorctl.doord.chores import (
 from doorctl.privacy.audit import Action, Deed
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.keys import KEY_LIFE, Days
-from doorctl.store.records import AuditTrail
+from doorctl.store.records import AuditTrail, StoredAlarms
 from tests.fakes.clock import FakeClock
 from tests.fakes.loop import FakeSupervisor
 from tests.web.certificates import Authority
@@ -420,6 +420,18 @@ def test_the_end_is_told_once(watch: Watch) -> None:
 
     watch.see(60.0, reader_lost="why")
     assert watch.told[2:] == ["reader_lost"]
+
+
+def test_the_end_of_what_an_earlier_process_told_is_told_once(watch: Watch, tmp_path: Path) -> None:
+    """An upgrade restarts the door, and so ends the alarm that the last one could not begin."""
+    storage = replace(watch.lookout.config.storage, directory=tmp_path)
+    watch.lookout.config = replace(watch.lookout.config, storage=storage)
+    with closing(open_or_create_branch(tmp_path / "branch.db")) as writer:
+        told = RaisedAlarm("upgrade_not_begun", "release 2", 0.0, Source.DOOR)
+        moment = watch.clock.moment()
+        StoredAlarms(writer).hear(to_be_kept(told, moment, 0.0), moment)
+
+    assert watch.look(2 * LOOK_EVERY_S) == ["upgrade_not_begun_cleared"]
 
 
 WEB_S = WEB_RESTS_S + FAULTS["web_silent"] + 2.0

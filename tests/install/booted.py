@@ -22,7 +22,7 @@ from pathlib import Path
 
 import click
 
-from tests.install.disk import Parts, built
+from tests.install.disk import Parts, bare, built
 from tests.install.guest import Contained, Guest, Operated, is_on, longest_gap_s, pulses
 from tests.install.machine import APART, own_network, unified_cgroups
 from tests.install.packages import Repository, broken, built_package
@@ -61,6 +61,7 @@ web_name = "localhost"
 """Debian's kernel for amd64 has no pins and no simulated ones: the relay is the log's word here."""
 
 UNITS = "doorctl-door doorctl-web"
+POLICY = "/usr/sbin/policy-rc.d"
 
 
 @dataclass(slots=True)
@@ -155,11 +156,23 @@ def push(room: Room, steps: Steps, guest: Operated) -> None:
 
 
 def upgrade(room: Room, steps: Steps, guest: Operated) -> None:
-    """The next version, while somebody comes each second."""
+    """The next version: forbidden, without a bus, then while somebody comes each second.
+
+    Web has just died then, and is to run again afterwards.
+    """
     room.repository.offer(built_package(NEW, room.packages))
     apt = "apt-get update -q && apt-get install -qy --only-upgrade doorctl"
-    steps.do("upgrade under swipes", lambda: _under_swipes(guest, apt))
+    guest.said(f"printf '#!/bin/sh\nexit 101\n' >{POLICY}; chmod 755 {POLICY}")
+    steps.do("policy-rc.d forbids it, so nothing is restarted", lambda: _untouched(guest, apt, 0))
+    guest.said(f"rm {POLICY}; systemctl stop dbus.socket dbus.service")
+    again = "apt-get install -qy --reinstall doorctl"
+    steps.do("without a system bus it can't begin", lambda: _untouched(guest, again, 100))
+    steps.do("and an alarm stands", lambda: _alarmed(guest))
+    guest.said("systemctl start dbus.socket")
+    killed = "systemctl kill -s KILL doorctl-web; sleep 0.5; dpkg --configure -a"
+    steps.do("upgrade under swipes, web just killed", lambda: _under_swipes(guest, killed))
     steps.do("the new version runs", lambda: _runs(guest, NEW))
+    steps.do("the alarm is over", lambda: _alarmed(guest, over=True))
     steps.do("a card and its PIN open", lambda: _opens(guest, LOADED))
 
 
@@ -322,6 +335,28 @@ def _under_swipes(guest: Operated, command: str, deaf_s: float = DEAF_S) -> str:
     return seen
 
 
+def _untouched(guest: Operated, command: str, code: int) -> str:
+    """Run a command that may touch no process; return the last line that it says."""
+    look = f"readlink /opt/doorctl/current; systemctl show -P MainPID {UNITS}"
+    before = guest.said(look)
+    ended, text = guest.run(command)
+    if ended != code or guest.said(look) != before:
+        raise RuntimeError(f"exit {ended}, {before} became {guest.said(look)}: {text}")
+    told = [line for line in text.splitlines() if line.startswith("doorctl: ")]
+    return f"exit {ended}; {told[-1] if told else 'nothing is said'}"
+
+
+def _alarmed(guest: Operated, *, over: bool = False) -> str:
+    """Wait until an upgrade that did not begin stands as an alarm, or no longer does."""
+
+    def found() -> str:
+        lines = guest.run("doorctl status")[1].splitlines()
+        return "".join(line for line in lines if "(upgrade_not_begun," in line)
+
+    until("doorctl status to say so", lambda: bool(found()) != over, READY_S, apart_s=2.0)
+    return found()
+
+
 def _runs(guest: Operated, version: str) -> str:
     program = guest.said("readlink -f /opt/doorctl/current")
     for unit in UNITS.split():
@@ -347,12 +382,15 @@ def run(cache: Path, only: tuple[str, ...], before: str, contained: bool) -> Non
         again = [*APART, sys.executable, "-m", __spec__.name, *sys.argv[1:]]
         sys.exit(subprocess.run(again, check=False).returncode)
     wanted = [name for name in SCENARIOS if name in only or not only]
-    parts = built(cache, click.echo)
     directory = cache / ("contained" if contained else "run")
     if contained or "install" in wanted:
         shutil.rmtree(directory, ignore_errors=True)
     steps, began_s = Steps(), time.monotonic()
-    around = partial(_contained, cache / "base") if contained else partial(_emulated, parts)
+    around = (
+        partial(_contained, bare(cache, click.echo))
+        if contained
+        else partial(_emulated, built(cache, click.echo))
+    )
     with around(directory, cache / "packages", before) as room:
         guest = room.guest
         for name in wanted:

@@ -1,7 +1,8 @@
-"""Builds the disk of the guest: a Debian 13 that nobody prepared, its kernel, and a service line.
+"""Builds what the guest is booted from: a Debian 13 that nobody prepared; for QEMU a disk of it.
 
-It is kept, with the packages that doorctl asks apt for in apt's own cache: an emulated machine
-takes long enough to unpack them.
+Nothing is added to what debootstrap makes but files in apt's cache, of the packages that doorctl
+asks for; the disk has a kernel and a service line besides. A base that was prepared once hid an
+upgrade that could not begin.
 """
 
 from __future__ import annotations
@@ -18,9 +19,7 @@ from tests.install.readme import ROOT
 from tests.pi.build import PLAIN
 
 NEEDED = {
-    "qemu-system-x86_64": "qemu-system-x86",
     "debootstrap": "debootstrap",
-    "mke2fs": "e2fsprogs",
     "reprepro": "reprepro",
     "gpg": "gpg",
     "openssl": "openssl",
@@ -45,8 +44,8 @@ class Parts:
     initrd: Path
 
 
-def built(cache: Path, told: Callable[[str], None]) -> Parts:
-    """Build what is missing and return the parts.
+def bare(cache: Path, told: Callable[[str], None]) -> Path:
+    """Make the tree if it is not there, and return it.
 
     Args:
         cache: where everything is kept; some 3 GB.
@@ -57,18 +56,31 @@ def built(cache: Path, told: Callable[[str], None]) -> Parts:
     """
     refuse_without(NEEDED)
     cache.mkdir(parents=True, exist_ok=True)
+    base = cache / "base"
+    if not base.exists():
+        told("debootstrap: an empty Debian 13, some minutes")
+        empty_debian(base)
+        _inside(base, "apt-get update -q")
+    # What they ask for changes; a container, which has no network, takes it from here.
+    _inside(base, f"apt-get install -qqy --download-only {asked_for(CONTROL)}")
+    return base
+
+
+def built(cache: Path, told: Callable[[str], None]) -> Parts:
+    """Build the disk if it is not there, and return the parts; the arguments are `bare`'s."""
+    base = bare(cache, told)
+    refuse_without({"qemu-system-x86_64": "qemu-system-x86", "mke2fs": "e2fsprogs"})
     parts = Parts(cache / "disk.img", cache / "vmlinuz", cache / "initrd")
     if not parts.disk.exists():
-        told("debootstrap: an empty Debian 13, some minutes")
-        empty_debian(cache / "base")
-        told("its kernel, and what doorctl asks apt for")
-        _bootable(cache / "base", parts)
-        partial = parts.disk.with_suffix(".partial")
+        told("its kernel, and a disk")
+        tree, partial = cache / "tree", parts.disk.with_suffix(".partial")
+        shutil.rmtree(tree, ignore_errors=True)
+        _run("cp", "-a", base, tree)
+        _bootable(tree, parts)
         partial.unlink(missing_ok=True)
-        _run("mke2fs", "-q", "-t", "ext4", "-d", cache / "base", partial, SIZE)
+        _run("mke2fs", "-q", "-t", "ext4", "-d", tree, partial, SIZE)
+        shutil.rmtree(tree)
         partial.rename(parts.disk)
-    # What they ask for changes; a container, which has no network, takes it from here.
-    _inside(cache / "base", f"apt-get install -qqy --download-only {asked_for(CONTROL)}")
     return parts
 
 
@@ -87,8 +99,7 @@ def _bootable(base: Path, parts: Parts) -> None:
     modules.parent.mkdir(parents=True, exist_ok=True)
     modules.write_text("\n".join(EARLY_MODULES) + "\n", encoding="utf-8")
     shutil.copy("/etc/resolv.conf", base / "etc")
-    _inside(base, "apt-get update -q && apt-get install -qqy linux-image-amd64 dbus")
-    _inside(base, f"apt-get install -qqy --download-only {asked_for(CONTROL)}")
+    _inside(base, "apt-get install -qqy linux-image-amd64")
     (kernel,), (initrd,) = base.glob("boot/vmlinuz-*"), base.glob("boot/initrd.img-*")
     shutil.copy(kernel, parts.kernel)
     shutil.copy(initrd, parts.initrd)

@@ -226,7 +226,7 @@ def _command(parts: Parts, directory: Path, port: int) -> list[str]:
     ]
 
 
-NO_NETWORK = "systemctl mask -q systemd-networkd systemd-networkd-wait-online guest-agent"
+NO_NETWORK = "systemctl mask -q systemd-networkd systemd-networkd-wait-online"
 
 
 class Contained(Operated):

@@ -27,6 +27,7 @@ from doorctl.ops import process
 from doorctl.ops.clock import BUILD_FLOOR
 from doorctl.ops.process import (
     LEAST_FREE_BYTES,
+    NOT_BEGUN,
     DataDisk,
     SystemdSupervisor,
     Turns,
@@ -34,6 +35,7 @@ from doorctl.ops.process import (
     disk_low,
     regular,
     undervoltage,
+    upgrade_not_begun,
 )
 from tests.fakes.event_log import FakeEventLog, Field
 
@@ -455,6 +457,14 @@ def test_a_disk_is_low_by_what_is_free_on_it(tmp_path: Path) -> None:
 
 
 # The disk of the databases.
+
+
+def test_a_release_that_was_not_tried_is_told_as_the_package_says_it(tmp_path: Path) -> None:
+    """Beside the releases; where there are none, as in a checkout, nothing is told."""
+    assert upgrade_not_begun(tmp_path / "releases") is None
+    (tmp_path / NOT_BEGUN).write_text("release 2: no system bus\n", encoding="utf-8")
+    assert upgrade_not_begun(tmp_path / "releases") == "release 2: no system bus"
+    assert upgrade_not_begun(tmp_path / NOT_BEGUN / "file") is None
 
 
 def test_the_proof_leaves_nothing(tmp_path: Path) -> None:

@@ -33,11 +33,8 @@ PACKAGES = (
     " git python3-venv python3-dev swig gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 )
 
-SYSTEM = (
-    "systemd,systemd-sysv,systemd-timesyncd,udev,dbus,kmod,iproute2,procps,sqlite3,initramfs-tools,"
-    "python3,gpiod,age,openssl"
-)
-"""What it boots with, and what the package asks apt for."""
+SYSTEM = "systemd,systemd-sysv,systemd-timesyncd,udev,kmod,iproute2,sqlite3,initramfs-tools"
+"""What it boots and is looked at with; what the package needs it has to ask for itself."""
 
 VERSION = "0.0.0~pi"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.ops.process import NOT_BEGUN
 from doorctl.rpc.control import ControlServer
 from doorctl.store.branch_writer import create_branch
 from doorctl.store.patrons_writer import create_patrons
@@ -42,11 +43,16 @@ shift
 [ "$1" != --no-block ] && [ "$1" != --quiet ] || shift
 echo "$verb $*" >>"$home/calls"
 case $verb in
-  is-active) [ -e "$home/running/$1" ] || exit 3 ;;
-  show) cat "$home/restarts" 2>/dev/null || echo 0 ;;
+  is-active) [ -e "$home/running/$1" ] && [ ! -s "$home/running/$1" ] || exit 3 ;;
+  show)
+    state=inactive
+    [ ! -e "$home/running/$2" ] || state=$(grep . "$home/running/$2" || echo active)
+    [ ! -e "$home/queued/$2" ] || echo Job=7
+    printf 'ActiveState=%s\nNRestarts=%s\n' "$state" "$(cat "$home/restarts" 2>/dev/null || echo 0)"
+    ;;
   stop) (cd "$home/running" && rm -f "$@") ;;
   start)
-    (cd "$home/running" && touch "$@")
+    (cd "$home/running" && for unit; do : >"$unit"; done)
     case $1-$(readlink "$home/current") in
       doorctl-door.service-releases/new) PYTHON -S "$home/bin/starts" "$home" ;;
     esac ;;
@@ -297,6 +303,65 @@ def test_where_no_door_runs_there_is_no_trial(house: House) -> None:
 
     assert house.run("new") == (0, "")
     assert (house.used, house.layouts()) == ("new", {OLD})
+
+
+@pytest.mark.parametrize("state", ["activating", "deactivating", "queued"])
+def test_web_that_is_restarting_runs_afterwards(house: House, state: str) -> None:
+    """Its process has died, and systemd starts it in a few seconds; or it waits for the door.
+
+    Bug (operations review): an upgrade then stopped it and never started it again: no pushes, bans
+    or mail from then on. Whoever installs a release because web ends again and again met just that.
+    """
+    web = house.home / "running" / UNITS[1]
+    if state == "queued":
+        (house.home / "queued").mkdir()
+        web.rename(house.home / "queued" / UNITS[1])
+    else:
+        web.write_text(f"{state}\n", encoding="utf-8")
+
+    assert house.run("new") == (0, "")
+    assert (house.used, house.running(), house.left()) == ("new", UNITS, [])
+
+
+def test_web_that_was_not_ready_is_not_waited_for(house: House) -> None:
+    """Also not where systemd starts it in vain: what failed before is no fault of the release."""
+    web = house.home / "running" / UNITS[1]
+    web.write_text("activating\n", encoding="utf-8")
+    systemctl = house.home / "bin" / "systemctl"
+    text = systemctl.read_text(encoding="utf-8")
+    dies = f'  is-active) [ "$1" != {UNITS[1]} ] || exit 3\n'
+    systemctl.write_text(text.replace("  is-active) ", dies), encoding="utf-8")
+
+    assert house.run("new", trial_s=0.0) == (0, "")
+    assert (house.used, house.running()) == ("new", UNITS)
+
+
+def test_web_that_somebody_has_stopped_stays_so(house: House) -> None:
+    """An upgrade starts nothing that did not run."""
+    (house.home / "running" / UNITS[1]).unlink()
+
+    assert house.run("new") == (0, "")
+    assert house.running() == UNITS[:1]
+
+
+@pytest.mark.parametrize("door", [True, False], ids=["trial", "no door"])
+def test_what_has_begun_no_longer_counts_as_not_begun(house: House, door: bool) -> None:
+    """The package's file goes, whatever comes of the trial; one that is refused leaves it.
+
+    Bug (operations review): an upgrade that could not begin was told nowhere, and apt ended with 0.
+    """
+    mark = house.home / NOT_BEGUN
+    mark.touch()
+    config = house.home / "doorctl.toml"
+    config.rename(house.home / "away")
+    assert (house.run("new")[0], mark.exists(), house.used) == (1, True, "old")
+
+    (house.home / "away").rename(config)
+    if not door:
+        (house.home / "running" / UNITS[0]).unlink()
+    house.failing = ["register", "card"]
+    code, _ = house.run("new", trial_s=0.0)
+    assert (code, mark.exists(), house.used) == ((1, False, "old") if door else (0, False, "new"))
 
 
 def test_a_release_that_is_not_there_is_refused(house: House) -> None:
