@@ -31,7 +31,8 @@ from tests.benchmark.pushing import HELD_MB, Sender, works
 from tests.benchmark.register import known_rows
 from tests.browser.house import DAYS, PASSWORD, count_years, keep_records, live_through
 from tests.browser.walk import STOPS, Stop
-from tests.web.branch import LIMIT_S, Branch
+from tests.fakes.waiting import LIMIT_S
+from tests.web.branch import Branch
 
 PAGE_MS: Final = 50.0
 """The design's budget for any page."""

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.house import House, staged
 from tests.browser.screens import demo
-from tests.browser.visitor import ARGUMENTS, MISSING, Visitors, found
+from tests.browser.visitor import ARGUMENTS, LIMIT_MS, MISSING, Visitors, found
 
 
 @pytest.fixture(scope="package")
@@ -30,7 +30,7 @@ def chromium() -> Iterator[Browser]:
             pytest.fail(MISSING)
         pytest.skip(MISSING)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, timeout=LIMIT_MS)
         yield browser
         browser.close()
 

@@ -21,10 +21,9 @@ from doorctl.core.language import languages
 from doorctl.web.serving import PLAIN, Server, listen
 from tests.browser.visitor import VIEWS, View, Visitor, Visitors
 from tests.fakes.panel import AT_FIRST
+from tests.fakes.waiting import LIMIT_S
 from tests.web.panel.screens import SHOWING, STATES
 from tests.web.panel.screens import Stage as PanelStage
-
-START_LIMIT_S = 30.0
 
 
 @contextmanager
@@ -34,7 +33,7 @@ def serving(app: ASGIApp, when_stopping: Callable[[], None], tls: Tls = PLAIN) -
     server = Server(
         app,
         tls=tls,
-        head_s=START_LIMIT_S,
+        head_s=LIMIT_S,
         when_ready=ready.set,
         when_stopping=when_stopping,
         alive=lambda: None,
@@ -43,11 +42,11 @@ def serving(app: ASGIApp, when_stopping: Callable[[], None], tls: Tls = PLAIN) -
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
         thread.start()
         try:
-            assert ready.wait(START_LIMIT_S)
+            assert ready.wait(LIMIT_S)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.stop()
-            thread.join(START_LIMIT_S)
+            thread.join(LIMIT_S)
     assert not thread.is_alive()
 
 

@@ -18,7 +18,7 @@ from playwright.sync_api import TimeoutError as TookTooLong
 
 from doorctl.accounts.account import Role
 from tests.browser.house import BLOCKED_CARD, CARD, PASSWORD, SLOW_CARD, House
-from tests.browser.visitor import LIMIT_MS, View, Visitor, Visitors
+from tests.browser.visitor import View, Visitor, Visitors
 
 ASKS_MS: Final = 2_000
 """Longest wait for a tap's other page; some taps change a part of theirs."""
@@ -298,13 +298,13 @@ def test_the_virtual_door(
         def acts(place: str, then: str) -> None:
             """Click, and look at the door, or at the evening's story above it."""
             hand.click(place)
-            expect(page.locator(then).first).to_be_attached(timeout=LIMIT_MS)
+            expect(page.locator(then).first).to_be_attached()
             if way[0].scripts and "evening" not in place:
                 expect(page.locator(".demo-leaf")).to_be_in_viewport(ratio=0.5)
 
         acts(".demo-person button[value=pin]", "#door[data-state~=relay]")
         acts("#kill", "#door:not([data-state~=relay])")
-        expect(page.locator("#part-screen")).to_contain_text("Scan dit kort", timeout=LIMIT_MS)
+        expect(page.locator("#part-screen")).to_contain_text("Scan dit kort")
         acts("#plug-reader", "#plug-reader:has-text('Sæt')")
         acts("#plug-reader", "#plug-reader:has-text('Træk')")
         acts("#evening", "#part-story:has-text('Anna kommer')")
@@ -322,12 +322,12 @@ def test_a_door_that_died(visitors: Visitors, house: House) -> None:
         expect(page.locator("#open-now")).to_be_visible()
         house.branch.stage.cut()
         try:
-            expect(page.locator(".headline")).to_contain_text("Døren svarer ikke", timeout=LIMIT_MS)
+            expect(page.locator(".headline")).to_contain_text("Døren svarer ikke")
             expect(page.locator("#open-now")).to_be_hidden()
             assert "systemctl" not in page.locator("main").inner_text()
         finally:
             house.branch.stage.start_door()
-        expect(page.locator("#open-now")).to_be_visible(timeout=LIMIT_MS)
+        expect(page.locator("#open-now")).to_be_visible()
         assert visitor.wrongs == []
 
 

@@ -17,7 +17,7 @@ from pyotp import TOTP
 from doorctl.accounts.account import Role
 from tests.browser.house import CARD, PIN, House
 from tests.browser.screens import STATES, panel_of
-from tests.browser.visitor import LANGUAGES, LIMIT_MS, VIEWS, View, Visitors, sign_in
+from tests.browser.visitor import LANGUAGES, VIEWS, View, Visitors, sign_in
 from tests.browser.walk import BESIDE, WALKS, Stop
 
 WIDTHS = {"da": (1280, 640, 320), "en": (320,)}
@@ -240,7 +240,7 @@ def test_the_focus_stays_where_it_is(visitors: Visitors) -> None:
         _press(page, ".alarm summary >> nth=0")
         _reach(page, "form[action='/now/acknowledge'] button >> nth=0")
         kind = page.evaluate("document.activeElement.dataset.old = document.activeElement.value")
-        expect(page.locator("[data-old]")).to_have_count(0, timeout=LIMIT_MS)
+        expect(page.locator("[data-old]")).to_have_count(0)
         expect(page.locator(f"button[value='{kind}']")).to_be_focused()
         assert visitor.wrongs == []
 

@@ -29,6 +29,7 @@ from doorctl.cli.setup import setup, speeds_tried
 from doorctl.config import load
 from doorctl.services.setup import flat
 from tests.e2e.door import COMMANDS
+from tests.fakes.waiting import LIMIT_S
 from tests.notices.mail_server import Mailroom, mail_server
 from tests.rootplay.play import CARD, ROW
 
@@ -286,7 +287,6 @@ def test_only_root_sets_up() -> None:
 
 
 SWIPED = f"{CARD}\r".encode()
-LIMIT_S = 120.0
 HAND_S = 1.5
 """What somebody at the door needs at least, from reading a line to a swipe or a key."""
 

@@ -19,10 +19,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.devices.commands import ENVIRONMENT, TOLD_CHARACTERS, CommandOutputs
-from tests.fakes.waiting import until
-
-LONG_S = 30.0
-"""A limit that no command here comes near, and the patience of these tests."""
+from tests.fakes.waiting import LIMIT_S, until
 
 Build = Callable[..., CommandOutputs]
 
@@ -39,7 +36,7 @@ def build(failures: queue.SimpleQueue[tuple[str, str]]) -> Iterator[Build]:
     built: list[CommandOutputs] = []
 
     def make(
-        light: tuple[str, ...], limit_s: float = LONG_S, **others: tuple[str, ...]
+        light: tuple[str, ...], limit_s: float = LIMIT_S, **others: tuple[str, ...]
     ) -> CommandOutputs:
         commands = {"light": light, **others}
         told = failures.put
@@ -192,7 +189,7 @@ def test_a_failure_is_told_in_one_line(
     """The name, what happened, and the last line the command said, printable."""
     build(argv).switch("light", on=True)
 
-    name, told = failures.get(timeout=LONG_S)
+    name, told = failures.get(timeout=LIMIT_S)
 
     assert name == "light"
     assert told.startswith(why)
@@ -217,9 +214,9 @@ def test_a_command_that_cannot_be_watched_is_ended_and_told(
         return time.monotonic()
 
     argv = shell('echo "$$ $2" >> $1; [ "$2" = off ] || sleep 600', out)
-    outputs = CommandOutputs({"light": argv}, now_s, lambda *told: failures.put(told), LONG_S)
+    outputs = CommandOutputs({"light": argv}, now_s, lambda *told: failures.put(told), LIMIT_S)
     outputs.switch("light", on=True)
-    told = failures.get(timeout=LONG_S)
+    told = failures.get(timeout=LIMIT_S)
     pid = int(lines(out, 1)[0].split()[0])
     wait_until_idle()
     with pytest.raises(ChildProcessError):
@@ -239,7 +236,7 @@ def test_endless_output_is_bounded(
     script = f"{flood}; head -c 2000 /dev/zero | tr '\\0' x >&2; exit 4"
     build(shell(script)).switch("light", on=True)
 
-    _, told = failures.get(timeout=LONG_S)
+    _, told = failures.get(timeout=LIMIT_S)
 
     assert told == f"it ended with 4: {'x' * TOLD_CHARACTERS}"
 
@@ -253,7 +250,7 @@ def test_one_that_hangs_is_killed_with_its_children(
     build(shell(script, out), limit_s=1.0).switch("light", on=True)
     pids = [int(line) for line in lines(out, 2)]
 
-    _, told = failures.get(timeout=LONG_S)
+    _, told = failures.get(timeout=LIMIT_S)
 
     assert told == "it did not end within 1 s and was killed"
     assert all(is_gone(pid) for pid in pids)

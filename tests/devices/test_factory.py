@@ -12,6 +12,7 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 
 from doorctl.devices.pins import open_factory
+from tests.fakes.waiting import LIMIT_S
 
 RECORDING_LGPIO = '''
 """A driver that prints each call instead of doing it; found before the real one."""
@@ -94,7 +95,7 @@ def said(directory: Path, script: str, *path: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=LIMIT_S,
     )
     return ran.stdout
 

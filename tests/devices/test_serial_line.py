@@ -28,6 +28,7 @@ from doorctl.devices.serial_line import (
     Reopening,
     SerialLine,
 )
+from tests.fakes.waiting import LIMIT_S
 
 READER_NAME = "usb-QEMU_QEMU_USB_SERIAL_1-0000:00:04.0-1-if00-port0"
 """What udev calls the first port of an emulated FTDI adapter."""
@@ -71,8 +72,6 @@ class FakeSerialPort:
 
 
 SWIPE = b";3000001234?\r"
-LONG_S = 30.0
-"""Far more than anything here takes; only a failing test waits so long."""
 
 
 class Inbox:
@@ -83,7 +82,7 @@ class Inbox:
 
     def take(self) -> LineEvent:
         """Return the next event."""
-        return self.events.get(timeout=LONG_S)
+        return self.events.get(timeout=LIMIT_S)
 
     def bytes(self, count: int) -> bytes:
         """Return the next bytes, however they were cut."""
@@ -218,7 +217,7 @@ def test_a_device_that_never_stops_talking_is_let_in(
     """The wait for silence has an end."""
     port.plug()
     line.start()
-    limit_s = time.monotonic() + LONG_S
+    limit_s = time.monotonic() + LIMIT_S
     while inbox.events.empty():
         assert time.monotonic() < limit_s
         port.send(b"9")
@@ -273,7 +272,7 @@ def test_a_lost_device_is_closed_before_it_is_reported(port: FakeSerialPort) -> 
     line = SerialLine("reader", port.path, 9600, post, lambda: 0)
     line.start()
 
-    assert held.get(timeout=LONG_S) == before
+    assert held.get(timeout=LIMIT_S) == before
     line.stop()
 
 

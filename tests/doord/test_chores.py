@@ -46,6 +46,7 @@ from doorctl.store.door_log import HourlyHistory, VisitHistory
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.event_log import FakeEventLog, Field
 from tests.fakes.loop import FakeSupervisor
+from tests.fakes.waiting import LIMIT_S
 from tests.services.branches import initialised
 
 NUMBER = "0101701234"
@@ -98,9 +99,6 @@ def test_a_line_that_was_not_tried_yet_is_no_fault(door: FakeDoor, tmp_path: Pat
         door.controller.handle(LineLost(KEYPAD, "no such device"))
         assert lost() == ["The keypad is lost"]
 
-
-LIMIT_S = 10.0
-"""Only a failing test waits so long."""
 
 DECADES = timedelta(days=27 * 365)
 
@@ -414,7 +412,7 @@ def fail():
 schedule = PurgeSchedule(6, fail, monotonic)
 schedule.start()
 for _ in range(2):
-    assert runs.acquire(timeout=5)
+    assert runs.acquire(timeout=60)
     schedule.nudge()
 schedule.stop()
 """
@@ -423,7 +421,7 @@ schedule.stop()
 def test_a_failing_run_prints_nothing() -> None:
     """It is not the last one, and APScheduler's own warnings do not get between the log lines."""
     program = [sys.executable, "-c", FAILING_RUN]
-    ran = subprocess.run(program, capture_output=True, text=True, check=True, timeout=30)
+    ran = subprocess.run(program, capture_output=True, text=True, check=True, timeout=LIMIT_S)
 
     assert (ran.stdout, ran.stderr) == ("", "")
 

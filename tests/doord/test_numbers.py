@@ -31,6 +31,7 @@ from doorctl.services.numbers import DoorsNumbers, NewCode, OwnNumbers
 from doorctl.store.keys import ArgonSealer
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.waiting import LIMIT_S
 
 CARD, CPR = "3000001234", "0101701234"
 OWN = OwnNumbers(ArgonSealer(InstallationKey(bytes(32)), 8, 1))
@@ -157,6 +158,6 @@ def test_an_unknown_question_tells_nothing(tmp_path: Path) -> None:
     about = {"typed": CARD, "key": "zz", "pin": "1"}
     socket = tmp_path / "door.sock"
     with door(tmp_path, FakeClock()), pytest.raises(InputError) as refusal:
-        ask(socket, Question("pin_check", about), timeout_s=5.0)
+        ask(socket, Question("pin_check", about), timeout_s=LIMIT_S)
 
     assert str(refusal.value) == "that is no key"

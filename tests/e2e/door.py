@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar, cast
 
 from doorctl.demo import tether
-from doorctl.demo.door import LIMIT_S, Line, Stage
+from doorctl.demo.door import Line, Stage
 from tests.e2e.commands import Forking
 from tests.e2e.people import Person
-from tests.fakes.waiting import until
+from tests.fakes.waiting import LIMIT_S, until
 
 KEY_GAP_S = 0.05
 """Between two keys on the reader's own line, where keys that come faster are a card's."""
@@ -103,6 +103,10 @@ class Staged(Stage):
         words = ("run", *self.options)
         started: Any = self.doors.start(words, environment, tether(), errors.fileno())
         return cast("subprocess.Popen[bytes]", started)
+
+    def wait_for(self, event: str, *, timeout_s: float = LIMIT_S, **fields: object) -> Line:
+        """Return the next line of that name with those fields; a test waits longer for it."""
+        return super().wait_for(event, timeout_s=timeout_s, **fields)
 
     def call(
         self, *words: str, stdin: str = "", aloud: bool = False
@@ -190,9 +194,9 @@ class Door(Staged):
         """Let the fire alarm go off or be over."""
         self._bring(FIRE, int(active))
 
-    def press_exit(self, held_s: float = 0.4) -> None:
-        """Hold the exit button for a while; a press as short as the standard's by itself."""
-        self._reach_in(f"{EXIT}=0 {held_s} {EXIT}=1")
+    def press_exit(self) -> None:
+        """Hold the exit button until the door has felt it."""
+        self._reach_in(f"{EXIT}=0 {EXIT}=1")
 
     def _bring(self, pin: str, level: int) -> None:
         self._outside[pin] = level

@@ -2,7 +2,8 @@
 
 gpiozero loads the class by its entry point and ``GPIOZERO_MOCK_PIN_CLASS``, in the real daemon.
 What is wired to its inputs stands in ``OUTSIDE`` at the start (``GPIO22=0 GPIO27=1``) and is
-changed through a socket of the process. A pin that ``BUSY_PINS`` names can't be had.
+changed through a socket of the process, which is answered once the door has seen the new level for
+as long as one must last to count. A pin that ``BUSY_PINS`` names can't be had.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any, ClassVar
 
 from gpiozero.pins.mock import MockPin
 
+from doorctl.door.pins import PROBE_S, SETTLE_S
+
 
 class RecordedPin(MockPin):  # type: ignore[misc] # gpiozero has no types
     """Append ``<pin> <level> <CLOCK_MONOTONIC in ns>`` for each drive to one file a process."""
@@ -27,6 +30,11 @@ class RecordedPin(MockPin):  # type: ignore[misc] # gpiozero has no types
         if info.name in os.environ.get("BUSY_PINS", "").split():
             raise OSError(errno.EBUSY, "the line is busy")
         super().__init__(factory, info)
+        self._looks: list[float] = []
+
+    def _get_state(self) -> Any:
+        self._looks.append(time.monotonic())
+        return super()._get_state()
 
     def _set_state(self, value: Any) -> None:
         super()._set_state(value)
@@ -52,11 +60,18 @@ class RecordedPin(MockPin):  # type: ignore[misc] # gpiozero has no types
 
     def bring(self, level: str) -> None:
         """Bring an input to a level from outside: ``0`` or ``1``."""
+        self._looks.clear()
         (self.drive_high if level == "1" else self.drive_low)()
+
+    def settle(self) -> None:
+        """Wait until the door has looked at this level for long enough, and a look more."""
+        while not self._looks or self._looks[-1] - self._looks[0] < SETTLE_S:
+            time.sleep(PROBE_S)
+        time.sleep(PROBE_S)
 
 
 def _listen(wired: dict[str, RecordedPin]) -> None:
-    """Take ``GPIO22=1`` and pauses in seconds, in order; close each connection once all is done."""
+    """Take ``GPIO22=1``, one after the other; close each connection once all have settled."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(Path(os.environ["RECORDED_PINS"]) / f"inputs-{os.getpid()}"))
         server.listen()
@@ -64,8 +79,6 @@ def _listen(wired: dict[str, RecordedPin]) -> None:
             connection, _ = server.accept()
             with connection, connection.makefile() as steps:
                 for step in steps.read().split():
-                    name, is_level, level = step.partition("=")
-                    if is_level:
-                        wired[name].bring(level)
-                    else:
-                        time.sleep(float(step))
+                    name, _, level = step.partition("=")
+                    wired[name].bring(level)
+                    wired[name].settle()

@@ -46,8 +46,8 @@ from tests.e2e.conftest import Loaded
 from tests.e2e.library import AskingBranch
 from tests.e2e.people import Person
 from tests.e2e.sender import Sender
-from tests.fakes.waiting import until
-from tests.web.branch import CHANGES, LIMIT_S, SNAPSHOT
+from tests.fakes.waiting import LIMIT_S, until
+from tests.web.branch import CHANGES, SNAPSHOT
 from tests.web.certificates import Authority
 
 PIN_LENGTH: Final = ("--set", "policy.pin_length=8")

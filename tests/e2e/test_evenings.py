@@ -31,7 +31,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from doorctl.core.ports import Seal
-from doorctl.demo.door import LIMIT_S, Line
+from doorctl.demo.door import Line
 from doorctl.sources.hours import HolidaysWanted, computed
 from doorctl.store.keys import key_id, read_key
 from tests.e2e import people
@@ -187,7 +187,7 @@ class Evening(Door):
             elif word[0] == "?":
                 event, _, what = word[1:].partition("=")
                 known = KNOWN_BY[event](what) if event in KNOWN_BY else {"state": what}
-                self.wait_for(event, timeout_s=LIMIT_S, **known)
+                self.wait_for(event, **known)
             else:
                 (self.press if len(word) in {1, 4} else self.press_heard)(word)
 
@@ -359,10 +359,9 @@ e comes in | A 4711 , !open !shut ?door=locked | ok | companions
 e companions by one key | A 4711 , !press:72 ?companions=2 ?door=locked | ok | company
 e let out of a closed house | !press_exit ?relay=on !open ?door=open !shut ?door=locked | | out | |
     pulses 1, alarm
-e waits for the other door | !other:1 !wait:0.5 A 4711 , !wait:0.5 !skip !other ?door=released
-    ?door=locked | ok | wired
-e fire | !fire:1 ?fire=active !wait:0.5 !open ?door=forced A 4711 , !fire ?fire=over
-    ?alarm=door_forced !shut ?door=locked | ok | wired | | alarm door_forced
+e waits for the other door | !other:1 A 4711 , !skip !other ?door=released ?door=locked | ok | wired
+e fire | A 4711 . ?door=no_entry !fire:1 ?fire=active !open ?door=forced A 4711 , !fire ?fire=over
+    ?alarm=door_forced !shut ?door=locked | ok*2 | wired | | alarm door_forced
 ---
 a queue of twelve | A 4711 . B 8052 . C 6390 . A 4711 . B 8052 . C 6390 . A 4711 . B 8052 . C 6390 .
     A 4711 . B 8052 . C 6390 . | ok*12 | shared
@@ -425,7 +424,8 @@ d web killed | !web A 47 !push:3000 !kill_web 11 . B 8052 . | ok ok
 # d the disk is full: test_faults.test_disk_full, test_faults.test_started_on_a_full_disk; again and
 #   again: tests.soak; by ENOSPC: tests.faults
 e nobody comes in | A 4711 . ?door=no_entry | ok | wired
-e forced | !open ?alarm=door_forced !shut A 4711 . | ok | wired | | alarm door_forced
+e forced | A 4711 . ?door=no_entry !open ?alarm=door_forced !shut A 4711 . | ok*2 | wired | |
+    alarm door_forced
 e held open | A 4711 , !open ?alarm=door_held !shut | ok | held | | alarm door_held
 """
 """What happens | how the attempts end | settings or hours | when it begins | what else is seen.

@@ -17,10 +17,9 @@ from doorctl.rpc.door import PanelOverSocket
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, web
 from tests.e2e.people import ENTITLED
-from tests.fakes.waiting import until
+from tests.fakes.waiting import LIMIT_S, until
 from tests.sources.http_server import free_port
 
-LIMIT_S = 20.0
 ON_SCREEN = ("keypad.port=", "panel.keypad=true")
 HELP_BUTTON = (
     "panel.help_button=true",

@@ -33,6 +33,7 @@ from doorctl.store.connection import WriterLock
 from tests.e2e.conftest import CONFIG, Doors
 from tests.e2e.door import COMMANDS, Door, refusal
 from tests.e2e.people import ENTITLED, TODAY, Person
+from tests.fakes.waiting import LIMIT_S
 from tests.web.certificates import Authority
 
 BANNED = Person("3000009876", "2580")
@@ -334,9 +335,6 @@ def test_what_can_not_be_copied_is_one_line(door: Door, tmp_path: Path) -> None:
     assert "branch.db" in missing
     assert not records.exists()
     assert not list(tmp_path.glob("copy.db*"))
-
-
-LIMIT_S = 20.0
 
 
 def made(card: Card) -> Path:

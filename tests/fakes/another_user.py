@@ -9,6 +9,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.waiting import LIMIT_S
+
 NOBODY = 65534
 
 
@@ -16,7 +18,7 @@ def ask_as(uid: int, path: Path, question: dict[str, Any]) -> dict[str, Any]:
     """Ask on a process's socket as a user; only root can."""
     sender = struct.pack("iII", os.getpid(), uid, uid)
     with socket.socket(socket.AF_UNIX) as line:
-        line.settimeout(10.0)
+        line.settimeout(LIMIT_S)
         line.connect(str(path))
         credentials = [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, sender)]
         line.sendmsg([json.dumps(question).encode() + b"\n"], credentials)

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-LIMIT_S = 20.0
-"""Longest wait: a busy machine is slow."""
+LIMIT_S = 120.0
+"""Longest wait for anything that comes, in every test: however busy the machine is, only what hangs
+takes so long."""
 
 T = TypeVar("T")
 

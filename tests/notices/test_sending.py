@@ -31,6 +31,7 @@ from doorctl.notices.sending import (
 )
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.waiting import LIMIT_S
 from tests.notices.samples import AT, BRANCH, MOMENT, a_notice
 
 
@@ -421,7 +422,7 @@ def test_a_turn_waits_for_the_one_under_way(sink: FakeSink, log: FakeEventLog) -
         def send(self, notice: Notice) -> None:
             """Take one, late."""
             asked.set()
-            answered.wait(10.0)
+            answered.wait(LIMIT_S)
             super().send(notice)
 
     slow, clock = Slow(), FakeClock()
@@ -429,7 +430,7 @@ def test_a_turn_waits_for_the_one_under_way(sink: FakeSink, log: FakeEventLog) -
     desk.hear(RaisedAlarm("door_forced", "", clock.monotonic_s()))
     before = threading.Thread(target=desk.turn)
     before.start()
-    asked.wait(10.0)
+    asked.wait(LIMIT_S)
     desk.renew(sink, Ration(3600.0, 20), clock=clock, log=log)
     after = threading.Thread(target=desk.turn)
     after.start()

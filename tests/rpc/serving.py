@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from doorctl.rpc.control import LINE_LIMIT, Answers, ControlServer
+from tests.fakes.waiting import LIMIT_S
 
 
 @contextmanager
@@ -51,6 +52,6 @@ def saying(path: Path, said: bytes | None, *, drips: bool = False) -> Iterator[P
         finally:
             ended.set()
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join(5)
+            thread.join(LIMIT_S)
             for line in held:
                 line.close()

@@ -45,11 +45,11 @@ from doorctl.rpc.control import (
     ask,
 )
 from tests.fakes.another_user import NOBODY, ask_as
+from tests.fakes.waiting import LIMIT_S
 from tests.rpc.serving import saying, serving
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 
-LONG_S = 5.0
 CARD = "no hex, 3000001234"
 UNKNOWN = {"error": "that question is not known"}
 
@@ -78,7 +78,7 @@ def path(tmp_path: Path) -> Iterator[Path]:
 def say(path: Path, line: bytes) -> bytes:
     """Say something rude or polite, hang up one's own half, and return all that is answered."""
     with socket.socket(socket.AF_UNIX) as caller:
-        caller.settimeout(LONG_S)
+        caller.settimeout(LIMIT_S)
         caller.connect(str(path))
         caller.sendall(line)
         caller.shutdown(socket.SHUT_WR)
@@ -88,17 +88,17 @@ def say(path: Path, line: bytes) -> bytes:
 
 def test_a_question_is_answered(path: Path) -> None:
     """With what the door says, and with the card where one is asked about."""
-    assert ask(path, Question("status"), timeout_s=LONG_S) == {
+    assert ask(path, Question("status"), timeout_s=LIMIT_S) == {
         "reader": "connected",
         "released": False,
     }
-    assert ask(path, Question("unlock", {"card": "00ff"}), timeout_s=LONG_S) == {"card": "00ff"}
+    assert ask(path, Question("unlock", {"card": "00ff"}), timeout_s=LIMIT_S) == {"card": "00ff"}
 
 
 def test_what_the_door_could_not_do_is_told(path: Path) -> None:
     """In the door's own words, as a `StoreError`."""
     with pytest.raises(StoreError, match=r"visits\.db is busy; try again"):
-        ask(path, Question("purge"), timeout_s=LONG_S)
+        ask(path, Question("purge"), timeout_s=LIMIT_S)
 
 
 def refused(directory: Path, answer: Callable[[Question], Mapping[str, Any]]) -> InputError:
@@ -107,7 +107,7 @@ def refused(directory: Path, answer: Callable[[Question], Mapping[str, Any]]) ->
         serving(directory / "door.sock", {"hold_add": answer}) as path,
         pytest.raises(InputError) as raised,
     ):
-        ask(path, Question("hold_add"), timeout_s=LONG_S)
+        ask(path, Question("hold_add"), timeout_s=LIMIT_S)
     return raised.value
 
 
@@ -158,7 +158,7 @@ def test_values_that_are_not_understood_leave_the_sentence(
 def test_garbage_gets_one_answer_and_the_next_caller_is_served(path: Path, line: bytes) -> None:
     """The same for all of it, without a word of what was said."""
     assert json.loads(say(path, line)) == UNKNOWN
-    assert ask(path, Question("status"), timeout_s=LONG_S)
+    assert ask(path, Question("status"), timeout_s=LIMIT_S)
 
 
 @given(line=st.binary(max_size=200))
@@ -175,15 +175,15 @@ def test_a_line_that_is_too_long_is_not_read_on(path: Path) -> None:
     question = b'{"ask": "status", "card": "' + b"0" * LINE_LIMIT + b'"}\n'
     with pytest.raises((ConnectionError, AssertionError)):
         assert json.loads(say(path, question)) != UNKNOWN
-    assert ask(path, Question("status"), timeout_s=LONG_S)
+    assert ask(path, Question("status"), timeout_s=LIMIT_S)
 
 
 def test_a_silent_caller_is_cut_off(path: Path) -> None:
     """Without an answer, and without being in anybody's way meanwhile."""
     with socket.socket(socket.AF_UNIX) as silent:
-        silent.settimeout(QUESTION_LIMIT_S + LONG_S)
+        silent.settimeout(QUESTION_LIMIT_S + LIMIT_S)
         silent.connect(str(path))
-        assert ask(path, Question("status"), timeout_s=LONG_S)
+        assert ask(path, Question("status"), timeout_s=LIMIT_S)
 
         assert silent.recv(1) == b""
 
@@ -195,20 +195,20 @@ def test_a_caller_who_does_not_wait_harms_nobody(path: Path) -> None:
             hasty.connect(str(path))
             hasty.sendall(b'{"ask": "status"}\n')
 
-    assert ask(path, Question("status"), timeout_s=LONG_S)
+    assert ask(path, Question("status"), timeout_s=LIMIT_S)
 
 
 def test_two_are_served_at_once(tmp_path: Path) -> None:
     """A purge that takes long does not hide the status: each answer waits for the other one."""
-    both = threading.Barrier(2, timeout=LONG_S)
+    both = threading.Barrier(2, timeout=LIMIT_S)
     answers: Answers = {"purge": lambda _question: {"arrived": both.wait() >= 0}}
     with serving(tmp_path / "door.sock", answers) as path:
         heard: list[dict[str, Any]] = []
         other = threading.Thread(
-            target=lambda: heard.append(ask(path, Question("purge"), timeout_s=LONG_S))
+            target=lambda: heard.append(ask(path, Question("purge"), timeout_s=LIMIT_S))
         )
         other.start()
-        heard.append(ask(path, Question("purge"), timeout_s=LONG_S))
+        heard.append(ask(path, Question("purge"), timeout_s=LIMIT_S))
         other.join()
 
     assert heard == [{"arrived": True}] * 2
@@ -220,14 +220,14 @@ def test_an_answer_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None
     Only where nobody took the question is it certain that nothing was done.
     """
     gate = threading.Event()
-    answers: Answers = {"status": lambda _question: {"waited": gate.wait(LONG_S)}}
+    answers: Answers = {"status": lambda _question: {"waited": gate.wait(LIMIT_S)}}
     with serving(tmp_path / "door.sock", answers) as path:
         with pytest.raises(NotAnsweringError, match="does not answer") as caught:
             ask(path, Question("status"), timeout_s=0.05)
         assert not isinstance(caught.value, NotRunningError)
         gate.set()
 
-        assert ask(path, Question("status"), timeout_s=LONG_S) == {"waited": True}
+        assert ask(path, Question("status"), timeout_s=LIMIT_S) == {"waited": True}
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,9 @@ def test_a_bug_in_an_answer_ends_one_call_alone(
     answers: Answers = {**ANSWERS, "unlock": answer}
     with serving(tmp_path / "door.sock", answers, failed=heard.append) as path:
         with pytest.raises(StoreError) as caught:
-            ask(path, Question("unlock", {"card": CARD}), timeout_s=LONG_S)
+            ask(path, Question("unlock", {"card": CARD}), timeout_s=LIMIT_S)
 
-        assert ask(path, Question("status"), timeout_s=LONG_S)
+        assert ask(path, Question("status"), timeout_s=LIMIT_S)
     assert str(caught.value) == f"a fault of doorctl's own ({kind})"
     assert heard == [kind]
     assert capfd.readouterr() == ("", "")
@@ -274,8 +274,8 @@ def test_a_caller_that_gets_no_thread_is_told_of_by_kind(
         with monkeypatch.context() as short:
             short.setattr(threading.Thread, "start", no_thread)
             with pytest.raises(NotAnsweringError):
-                ask(path, Question("status"), timeout_s=LONG_S)
-        assert ask(path, Question("status"), timeout_s=LONG_S)
+                ask(path, Question("status"), timeout_s=LIMIT_S)
+        assert ask(path, Question("status"), timeout_s=LIMIT_S)
     assert heard == ["RuntimeError"]
     assert capfd.readouterr() == ("", "")
 
@@ -298,7 +298,7 @@ def test_other_threads_files_keep_their_mode(tmp_path: Path) -> None:
     try:
         other = threading.Thread(target=make_files)
         other.start()
-        begun.wait(LONG_S)
+        begun.wait(LIMIT_S)
         for _ in range(200):
             ControlServer(tmp_path / "door.sock", ANSWERS).stop()
         ended.set()
@@ -356,9 +356,9 @@ def test_what_a_dead_process_left_is_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(stale))
     with pytest.raises(NotAnsweringError):
-        ask(stale, Question("status"), timeout_s=LONG_S)
+        ask(stale, Question("status"), timeout_s=LIMIT_S)
     with serving(stale, ANSWERS) as path:
-        assert ask(path, Question("status"), timeout_s=LONG_S)
+        assert ask(path, Question("status"), timeout_s=LIMIT_S)
 
     assert not stale.exists()
 
@@ -372,7 +372,7 @@ def test_a_door_that_is_gone_is_told_with_a_hint(tmp_path: Path, there: bool) ->
             dead.bind(str(path))
 
     with pytest.raises(NotRunningError) as caught:
-        ask(path, Question("status"), timeout_s=LONG_S)
+        ask(path, Question("status"), timeout_s=LIMIT_S)
     assert str(caught.value) == (
         f"the door process does not answer on {path}; "
         "is it running? (systemctl status doorctl-door)"
@@ -406,7 +406,7 @@ def test_a_peer_that_is_none_holds_nobody(tmp_path: Path, said: bytes, *, drips:
         saying(tmp_path / "door.sock", said, drips=drips) as path,
         pytest.raises(NotAnsweringError),
     ):
-        ask(path, Question("status"), timeout_s=0.5 if drips else LONG_S)
+        ask(path, Question("status"), timeout_s=0.5 if drips else LIMIT_S)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as somebody else")
@@ -419,7 +419,7 @@ def test_the_kernel_says_who_asks(tmp_path: Path) -> None:
         return {}
 
     with serving(tmp_path / "door.sock", {"open": answer}) as path:
-        ask(path, Question("open", asker="somebody"), timeout_s=LONG_S)
+        ask(path, Question("open", asker="somebody"), timeout_s=LIMIT_S)
         ask_as(NOBODY, path, {"ask": "open"})
         ask_as(NOBODY, path, {"ask": "open", "asker": None})
         ask_as(4711, path, {"ask": "open"})
@@ -442,7 +442,7 @@ def test_roots_command_is_roots_though_it_works_as_another_user() -> None:
             os.chown(path, NOBODY, NOBODY)
             with owner_of(path.parent):
                 assert os.geteuid() == NOBODY
-                ask(path, Question("open"), timeout_s=LONG_S)
+                ask(path, Question("open"), timeout_s=LIMIT_S)
 
     assert askers == [None]
     assert os.geteuid() == 0
@@ -455,7 +455,7 @@ def test_what_is_kept_for_root_is_refused_to_others(tmp_path: Path) -> None:
     with serving(tmp_path / "door.sock", ANSWERS, kept=frozenset({"unlock"})) as path:
         refused = ask_as(NOBODY, path, question)
         status = ask_as(NOBODY, path, {"ask": "status"})
-        answered = ask(path, Question("unlock", {"card": "1"}), timeout_s=LONG_S)
+        answered = ask(path, Question("unlock", {"card": "1"}), timeout_s=LIMIT_S)
 
     assert refused == {
         "refused": "control.kept_from_web keeps that for root: doorctl as root does it"
@@ -479,7 +479,7 @@ def test_a_call_brings_both_messages_whole(tmp_path: Path) -> None:
     with serving(
         tmp_path / "web.sock", LIFT.answered(lambda about: Done(about.number + 1))
     ) as path:
-        assert LIFT.ask(path, Lift(7), timeout_s=LONG_S).done == 8
+        assert LIFT.ask(path, Lift(7), timeout_s=LIMIT_S).done == 8
 
 
 @pytest.mark.parametrize("about", [{}, {"number": CARD}, {"number": 7, CARD: 1}, {"why": 7}])
@@ -495,7 +495,7 @@ def test_a_call_that_is_not_complete_does_nothing(tmp_path: Path, about: dict[st
         serving(tmp_path / "web.sock", LIFT.answered(work)) as path,
         pytest.raises(StoreError, match="that question is not complete"),
     ):
-        ask(path, Question("lift", about), timeout_s=LONG_S)
+        ask(path, Question("lift", about), timeout_s=LIMIT_S)
 
     assert done == []
 
@@ -507,13 +507,13 @@ def test_a_reply_of_another_version_is_told(tmp_path: Path, answer: dict[str, An
         serving(tmp_path / "web.sock", {"lift": lambda _question: answer}) as path,
         pytest.raises(StoreError, match="the web process is of another version; restart it"),
     ):
-        LIFT.ask(path, Lift(7), timeout_s=LONG_S)
+        LIFT.ask(path, Lift(7), timeout_s=LIMIT_S)
 
 
 def test_a_call_that_does_not_fit_is_not_asked(tmp_path: Path) -> None:
     """By one clear line, and not by half a question."""
     with pytest.raises(InputError, match="that is too much; shorten it"):
-        LIFT.ask(tmp_path / "nobody", Lift(7, "x" * LINE_LIMIT), timeout_s=LONG_S)
+        LIFT.ask(tmp_path / "nobody", Lift(7, "x" * LINE_LIMIT), timeout_s=LIMIT_S)
 
 
 def test_a_call_shows_nothing_of_what_it_is_about() -> None:

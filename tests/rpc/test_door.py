@@ -36,9 +36,8 @@ from doorctl.rpc.door import (
 )
 from tests.fakes.clock import FakeClock
 from tests.fakes.panel import FakePanelDoor
+from tests.fakes.waiting import LIMIT_S
 from tests.rpc.serving import serving
-
-LIMIT_S = 20.0
 
 # Alarms.
 

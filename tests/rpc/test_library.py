@@ -22,9 +22,9 @@ from doorctl.rpc.control import Question, ask
 from doorctl.rpc.door import LibraryOverSocket, library_answers
 from doorctl.sync.rows import Removal, encode
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.waiting import LIMIT_S
 from tests.rpc.serving import saying, serving
 
-LONG_S = 5.0
 SHORT_S = 0.3
 NUMBER, PIN_DIGITS = "3000001234", "4711"
 CARD = Identifier(IdentifierKind.CPR, NUMBER)
@@ -76,13 +76,13 @@ def answering(path: Path, web: Web) -> AbstractContextManager[Path]:
 
 
 def door(
-    path: Path, log: FakeEventLog | None = None, timeout_s: float = LONG_S
+    path: Path, log: FakeEventLog | None = None, timeout_s: float = LIMIT_S
 ) -> LibraryOverSocket:
     """Return the door's end of the socket."""
     return LibraryOverSocket(path, timeout_s, log or FakeEventLog())
 
 
-def asked(path: Path, *, row_wanted: bool = True, timeout_s: float = LONG_S) -> LibraryReply:
+def asked(path: Path, *, row_wanted: bool = True, timeout_s: float = LIMIT_S) -> LibraryReply:
     """Ask about the card."""
     return door(path, timeout_s=timeout_s).ask(KEY, CARD, PIN, row_wanted=row_wanted)
 
@@ -162,7 +162,7 @@ def test_garbage_is_no_answer(tmp_path: Path, said: bytes | None) -> None:
     door.
     """
     with saying(tmp_path / "web.sock", said) as path:
-        assert asked(path, timeout_s=LONG_S if said else SHORT_S) == LibraryReply(
+        assert asked(path, timeout_s=LIMIT_S if said else SHORT_S) == LibraryReply(
             LibraryAnswer.SILENT
         )
 
@@ -183,7 +183,7 @@ REFUSED_ROWS = [
 def told(path: Path, what: str, about: Mapping[str, Any]) -> str:
     """Ask something and return how it was refused."""
     with pytest.raises(StoreError) as refused:
-        ask(path, Question(what, about), timeout_s=LONG_S)
+        ask(path, Question(what, about), timeout_s=LIMIT_S)
     return str(refused.value)
 
 
@@ -229,7 +229,7 @@ def test_what_is_no_question_about_a_card_is_not_asked(
     """Refused without a word of it."""
     web = Web()
     with answering(tmp_path / "web.sock", web) as path:
-        whole = ask(path, Question("library", QUESTION), timeout_s=LONG_S)
+        whole = ask(path, Question("library", QUESTION), timeout_s=LIMIT_S)
         why = told(path, "library", {**QUESTION, **wrong})
         missing = told(path, "keep", {})
 

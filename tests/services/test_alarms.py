@@ -28,12 +28,11 @@ from doorctl.services.branch import BranchThread
 from doorctl.services.support import status
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
-from tests.fakes.waiting import until
+from tests.fakes.waiting import LIMIT_S, until
 from tests.notices.mail_server import Mailroom, mail_server
 from tests.services.branches import initialised
 from tests.sources.http_server import Script, serving
 
-LONG_S = 20.0
 MINUTE = timedelta(minutes=1)
 
 
@@ -231,7 +230,7 @@ def test_a_failing_table_is_not_told_twice(tmp_path: Path) -> None:
         until(lambda: Failing.asked == 1)
         # Urgent, so it is tried at once; by then what failed the first time has been told.
         web.alarms.log.emit("alarm", kind="door_held")
-        assert tried.wait(LONG_S)
+        assert tried.wait(LIMIT_S)
 
         assert [line["kind"] for line in web.log.lines] == ["branch_failing", "door_held"]
 
@@ -345,9 +344,9 @@ def test_an_alarm_of_the_door_leaves_the_house(house: House) -> None:
         door.emit("ready", pid=1)
         door.emit("alarm", kind="door_forced")
 
-        arrived = house.room.arrived.get(timeout=LONG_S)
+        arrived = house.room.arrived.get(timeout=LIMIT_S)
         log.emit("alarm", kind="push_guarded", why="it removes 40 %")
-        second = house.room.arrived.get(timeout=LONG_S)
+        second = house.room.arrived.get(timeout=LIMIT_S)
 
     assert arrived == "NOW: Langå: The door was opened and nobody had been let in."
     assert second.startswith("Today: Langå: A push would shut out too many patrons")
@@ -362,7 +361,7 @@ def test_a_way_that_fails_is_told_by_the_other(house: House) -> None:
     log = FakeEventLog()
     with ExitStack() as stack:
         WebsAlarms(house.config, log, FakeClock(), stack, {}).log.emit("alarm", kind="door_held")
-        subjects = {house.room.arrived.get(timeout=LONG_S) for _ in range(2)}
+        subjects = {house.room.arrived.get(timeout=LIMIT_S) for _ in range(2)}
 
     assert subjects == {
         "NOW: Langå: The door has stood open for too long.",
@@ -389,7 +388,7 @@ def test_a_door_whose_web_is_silent_goes_on(house: House) -> None:
         door = DoorsAlarms(house.config, Told(), FakeClock(), stack).log
         for _ in range(200):
             door.emit("alarm", kind="door_forced")
-        kinds = [seen.get(timeout=LONG_S) for _ in range(201)]
+        kinds = [seen.get(timeout=LIMIT_S) for _ in range(201)]
 
     assert sorted(kinds) == ["alarm_not_sent", *["door_forced"] * 200]
 
@@ -414,7 +413,7 @@ def test_a_secret_that_is_missing_is_told_at_the_start(house: House) -> None:
     log = FakeEventLog()
     with ExitStack() as stack:
         WebsAlarms(house.config, log, FakeClock(), stack, {})
-        arrived = house.room.arrived.get(timeout=LONG_S)
+        arrived = house.room.arrived.get(timeout=LIMIT_S)
 
     assert arrived == "Today: Langå: An alarm could not be sent."
     assert [(line["kind"], line["why"]) for line in log.lines] == [
@@ -443,7 +442,7 @@ def command(house: House, *words: str) -> tuple[int, str, BaseException | None]:
 def test_the_technician_can_try_it(house: House) -> None:
     """One command shows whether mail and webhook arrive."""
     assert command(house) == (0, "test: sent\n", None)
-    assert house.room.arrived.get(timeout=LONG_S) == "For information: Langå: This is a test."
+    assert house.room.arrived.get(timeout=LIMIT_S) == "For information: Langå: This is a test."
     assert len(house.hook.requests) == 1
 
 
@@ -454,7 +453,7 @@ def test_systemd_can_send_what_web_can_not(house: House) -> None:
 
     assert code == 1
     assert str(error) == "webhook: the webhook answers with HTTP status 500"
-    assert "The web process has failed" in house.room.arrived.get(timeout=LONG_S)
+    assert "The web process has failed" in house.room.arrived.get(timeout=LIMIT_S)
 
 
 def test_a_kind_that_is_not_listed_is_refused(house: House) -> None:

@@ -29,9 +29,8 @@ from doorctl.services.branch import BranchThread, change
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.branch_writer import open_or_create_branch
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.waiting import LIMIT_S
 from tests.services.branches import configured, initialised
-
-LONG_S = 20.0
 
 
 @pytest.fixture
@@ -143,7 +142,7 @@ def test_a_disk_that_hangs_is_not_waited_for_for_ever(config: Config) -> None:
     with closing(BranchThread(App.of(config), limit_s=0.05)) as desk:
         with pytest.raises(StuckError, match="it may be done yet"):
             desk.run(hang)
-        assert begun.wait(LONG_S)
+        assert begun.wait(LIMIT_S)
         with pytest.raises(StuckError, match="nothing was changed"):
             desk.run(lambda _branch, _moment: done.append("not begun"))
         gate.set()

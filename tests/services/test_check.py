@@ -22,6 +22,7 @@ from doorctl.config import Config, load
 from doorctl.core.errors import StoreError
 from doorctl.rpc.control import ControlServer, Question, ask
 from doorctl.services.check import CHECK_SOCKET, Health, check, check_answers, plugin_line
+from tests.fakes.waiting import LIMIT_S
 
 WELL = {"deciding": True, "alarms": [], "epoch": 7, "cache_age_s": 3600}
 LOST = {"kind": "reader_lost", "since": "2026-11-25T21:00:00+01:00"}
@@ -86,7 +87,7 @@ def test_any_user_may_ask_how_the_door_is_and_nothing_else() -> None:
         try:
             health, _ = check(config)
             with pytest.raises(StoreError, match="not known"):
-                ask(directory / CHECK_SOCKET, Question("open"), timeout_s=2)
+                ask(directory / CHECK_SOCKET, Question("open"), timeout_s=LIMIT_S)
         finally:
             os.seteuid(0)
 

@@ -29,9 +29,9 @@ from doorctl.store.accounts import Books
 from tests.fakes.accounts import carried_out, memory_books
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryAudit, MemoryBranch
+from tests.fakes.waiting import LIMIT_S
 from tests.rpc.serving import serving
 
-LONG_S = 20.0
 BY = "grethe"
 NOW_S = 1000.0
 LOCAL = datetime(2026, 5, 4, 14, tzinfo=ZoneInfo("Europe/Copenhagen"))
@@ -187,11 +187,11 @@ def test_a_change_is_the_same_as_at_the_writer_itself(
 
     def passed_on(question: Question) -> Mapping[str, Any]:
         questions.append(question)
-        return ask(web, Question(question.ask, question.about), timeout_s=LONG_S)
+        return ask(web, Question(question.ask, question.about), timeout_s=LIMIT_S)
 
     with serving(web.with_name("between.sock"), dict.fromkeys(FIXED, passed_on)) as path:
         there = [
-            ask_web(path, request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
+            ask_web(path, request, by=BY, timeout_s=LIMIT_S, monotonic_s=NOW_S)
             for request in requests
         ]
     branch = OpenBranch(other, other, MemoryAudit(), others)
@@ -222,7 +222,7 @@ def test_the_form_of_values_on_the_wire_is_fixed(tmp_path: Path) -> None:
     with serving(tmp_path / "web.sock", answers) as path:
         for request in requests:
             with pytest.raises(StoreError):
-                ask_web(path, request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
+                ask_web(path, request, by=BY, timeout_s=LIMIT_S, monotonic_s=NOW_S)
 
     issue, note = (msgspec.json.encode(one).decode() for one in asked)
     assert issue == (
@@ -231,12 +231,12 @@ def test_the_form_of_values_on_the_wire_is_fixed(tmp_path: Path) -> None:
         '"to_minute":1560,"outside_hours":true,"needs_pin":true,'
         '"pin_check":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=","code_digits":null,'
         '"companions_max":9,"label":"Skakklubben","more_times":[{"opens":60,"closes":120}]},'
-        '"row_key":"AAECAwQFBgcICQoLDA0ODw=="},"by":"grethe","before_s":1015.0}}'
+        '"row_key":"AAECAwQFBgcICQoLDA0ODw=="},"by":"grethe","before_s":1115.0}}'
     )
     assert note == (
         '{"ask":"note","about":{"request":{"deed":{"action":"patron_explained",'
         '"cards":["AAECAwQFBgcICQoLDA0ODw==","Dw4NDAsKCQgHBgUEAwIBAA=="],"patron_ref":"1001",'
-        '"why":"a call","details":{"number":7,"day":"x"}}},"by":"grethe","before_s":1015.0}}'
+        '"why":"a call","details":{"number":7,"day":"x"}}},"by":"grethe","before_s":1115.0}}'
     )
 
 
@@ -260,7 +260,7 @@ def test_a_change_is_on_record_with_who_asked(web: Path, audit: MemoryAudit) -> 
     made: tuple[Request[Any], ...]
     made = (deeds.add_ban(BAN, KEY, "1001"), deeds.lift_ban(1), deeds.note(LOOK))
     for request in made:
-        ask_web(web, request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
+        ask_web(web, request, by=BY, timeout_s=LIMIT_S, monotonic_s=NOW_S)
 
     assert [(one.by, one.deed) for one in audit.entries()] == [
         (BY, Deed(Action.BAN_ADDED, (KEY,), "1001", BAN.reason, {"number": 1})),
@@ -279,7 +279,7 @@ def test_a_refusal_is_the_writers_own(
 ) -> None:
     """With the same words, as the caller's fault; nothing is changed, so nothing is on record."""
     with pytest.raises(InputError) as there:
-        ask_web(web, request_, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
+        ask_web(web, request_, by=BY, timeout_s=LIMIT_S, monotonic_s=NOW_S)
     with pytest.raises(InputError) as here:
         request_.run(OpenBranch(memory, memory, audit, memory_books()), BY, NOW)
 
@@ -288,7 +288,7 @@ def test_a_refusal_is_the_writers_own(
     assert audit.head() == EMPTY
 
 
-@pytest.mark.parametrize("asked_s", [NOW_S - LONG_S + MARGIN_S, NOW_S - 3600])
+@pytest.mark.parametrize("asked_s", [NOW_S - LIMIT_S + MARGIN_S, NOW_S - 3600])
 def test_a_change_that_comes_too_late_is_not_made(
     asked_s: float, web: Path, memory: MemoryBranch
 ) -> None:
@@ -298,10 +298,10 @@ def test_a_change_that_comes_too_late_is_not_made(
     after the caller had been told that it failed.
     """
     with pytest.raises(StoreError, match="nothing was changed"):
-        ask_web(web, deeds.set_mode(LOCKDOWN), by=BY, timeout_s=LONG_S, monotonic_s=asked_s)
+        ask_web(web, deeds.set_mode(LOCKDOWN), by=BY, timeout_s=LIMIT_S, monotonic_s=asked_s)
 
     assert memory.version() == 0
-    ask_web(web, deeds.set_mode(LOCKDOWN), by=BY, timeout_s=LONG_S, monotonic_s=asked_s + 3600)
+    ask_web(web, deeds.set_mode(LOCKDOWN), by=BY, timeout_s=LIMIT_S, monotonic_s=asked_s + 3600)
 
 
 def test_what_cannot_be_written_or_put_on_record_is_told(
@@ -312,7 +312,7 @@ def test_what_cannot_be_written_or_put_on_record_is_told(
         part.broken = True
 
         with pytest.raises(StoreError):
-            ask_web(web, deeds.set_day(CHRISTMAS), by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
+            ask_web(web, deeds.set_day(CHRISTMAS), by=BY, timeout_s=LIMIT_S, monotonic_s=NOW_S)
 
         part.broken = False
         assert memory.calendar().sources == {}
@@ -326,7 +326,7 @@ def test_a_question_that_is_none_changes_nothing(
     asked = {"request": about, "by": BY, "before_s": NOW_S + 1}
     for name in DEEDS.keys() - {"end_mode"}:
         with pytest.raises(StoreError, match="not complete"):
-            ask(web, Question(name, asked), timeout_s=LONG_S)
+            ask(web, Question(name, asked), timeout_s=LIMIT_S)
 
     assert memory.version() == 0
 

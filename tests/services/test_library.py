@@ -17,11 +17,11 @@ from doorctl.rpc.door import AT_A_TIME, MOST_CARDS, LibraryLimiter
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.library import FakeLibrarySystem
+from tests.fakes.waiting import LIMIT_S
 
 YES, NO = LibraryAnswer.YES, LibraryAnswer.NO
 WAITS, SILENT = LibraryAnswer.WAITS, LibraryAnswer.SILENT
 PAUSE_S = 600.0
-WAIT_S = 20.0
 RIGHT, WRONG = Pin("4711"), Pin("4712")
 
 
@@ -135,16 +135,16 @@ def test_no_more_than_two_are_asked_at_a_time(office: Office) -> None:
 
     def hold() -> None:
         arrived.release()
-        go_on.wait(WAIT_S)
+        go_on.wait(LIMIT_S)
 
     office.system.meanwhile = hold
     with ThreadPoolExecutor(AT_A_TIME) as threads:
         held = [threads.submit(office.ask, RIGHT, place) for place in (1, 2)]
         for _ in held:
-            assert arrived.acquire(timeout=WAIT_S)
+            assert arrived.acquire(timeout=LIMIT_S)
         third, same = office.ask(place=3), office.ask(place=1)
         go_on.set()
-        answers = [one.result(WAIT_S) for one in held]
+        answers = [one.result(LIMIT_S) for one in held]
 
     assert (third, same) == (SILENT, WAITS)
     assert answers == [YES, NO]

@@ -23,14 +23,12 @@ from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.sources.library import FbsLibrary, Sip2Library
 from tests.fakes.clock import FakeClock
 from tests.fakes.library import FakeLibrarySystem, registered
+from tests.fakes.waiting import LIMIT_S
 from tests.sources import fbs_server, sip2_server
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript
 from tests.sources.http_server import free_port
 from tests.sources.sip2_server import INSTITUTION, Sip2Patron, Sip2Script
 from tests.web.certificates import Authority
-
-PATIENT_S = 20.0
-"""For answers that come: no test waits for it."""
 
 BRIEF_S = 0.3
 """For answers that don't."""
@@ -145,7 +143,7 @@ class FbsStage(ServerStage):
 
     def hang(self) -> None:
         """Hold each question about a PIN."""
-        self.script.raw["v9"] = lambda _: self.ended.wait(PATIENT_S)
+        self.script.raw["v9"] = lambda _: self.ended.wait(LIMIT_S)
 
 
 @dataclass
@@ -163,7 +161,7 @@ class Sip2Stage(ServerStage):
 
     def hang(self) -> None:
         """Hold each question about a PIN."""
-        self.script.raw = lambda _: self.ended.wait(PATIENT_S)
+        self.script.raw = lambda _: self.ended.wait(LIMIT_S)
 
 
 def row_of(reply: LibraryReply) -> Patron:
@@ -225,7 +223,7 @@ STAGES: dict[str, Set] = {
 }
 
 
-def fbs_library(url: str, timeout_s: float = PATIENT_S) -> FbsLibrary:
+def fbs_library(url: str, timeout_s: float = LIMIT_S) -> FbsLibrary:
     """Return the adapter for the stand-in's account."""
     user, password = ACCOUNT.values()
     lms = Lms(kind="fbs", url=url, agency=AGENCY, user=user, timeout_s=timeout_s)
@@ -237,7 +235,7 @@ SIP2 = Lms(kind="sip2", agency=INSTITUTION, user=sip2_server.USER, resident_clas
 
 def sip2_library(
     port: int,
-    timeout_s: float = PATIENT_S,
+    timeout_s: float = LIMIT_S,
     *,
     password: str = sip2_server.PASSWORD,
     terminal_password: str = "",

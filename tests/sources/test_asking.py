@@ -26,9 +26,10 @@ from doorctl.sources.library import FbsLibrary
 from doorctl.sources.oidc import OidcProvider
 from doorctl.sync.delivery import Away
 from tests.fakes.clock import FakeClock
+from tests.fakes.waiting import LIMIT_S
 from tests.notices.mail_server import dripping, speaking
 from tests.notices.samples import a_notice
-from tests.sources.stages import BRIEF_S, PATIENT_S, card, nobody_listens, sip2_library
+from tests.sources.stages import BRIEF_S, card, nobody_listens, sip2_library
 from tests.web.certificates import Authority
 
 CARD, PIN, SECRET = "3000001234", "4711", "a-shared-Secret~1"
@@ -152,7 +153,7 @@ def test_nobody_there_is_told(ask: Ask) -> None:
     """The operating system's own word says that it is no certificate and no password."""
     port = int(nobody_listens().split(":")[2].split("/")[0])
 
-    assert "no connection (Connection refused)" in ask(port, None, PATIENT_S)
+    assert "no connection (Connection refused)" in ask(port, None, LIMIT_S)
 
 
 @each_client
@@ -175,7 +176,7 @@ def test_a_byte_now_and_then_keeps_nobody_waiting(ask: Ask) -> None:
 def test_who_hangs_up_is_told_and_not_repeated(ask: Ask, said: bytes) -> None:
     """At whatever word it breaks off, it is our own error, without what came or went."""
     with speaking(said) as port:
-        told = ask(port, None, PATIENT_S)
+        told = ask(port, None, LIMIT_S)
 
     assert told
     assert not any(secret in told for secret in (CARD, PIN, SECRET))
@@ -186,12 +187,12 @@ def test_an_impostor_is_told_nothing(ask: Ask, tmp_path: Path) -> None:
     """Over TLS the certificate is checked before the first word."""
     ours, theirs = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
     with listening(theirs.issue("impostor")) as (port, heard):
-        told = ask(port, ours.path, PATIENT_S)
+        told = ask(port, ours.path, LIMIT_S)
     assert "its certificate is not accepted: " in told
     assert ("see lms.ca_file" in told) == (ask in {fbs, sip2})
     assert heard == []
     with listening(ours.issue("theirs")) as (port, heard):
-        assert "certificate" not in ask(port, ours.path, PATIENT_S)
+        assert "certificate" not in ask(port, ours.path, LIMIT_S)
     assert heard
 
 
@@ -199,7 +200,7 @@ def test_an_impostor_is_told_nothing(ask: Ask, tmp_path: Path) -> None:
 def test_who_speaks_no_tls_is_told_nothing(ask: Ask, tmp_path: Path) -> None:
     """Port and encryption that do not fit each other are a common mistake."""
     with speaking(b"220 mail.example ESMTP\r\n") as port:
-        assert "TLS with it fails" in ask(port, Authority(tmp_path, "ours").path, PATIENT_S)
+        assert "TLS with it fails" in ask(port, Authority(tmp_path, "ours").path, LIMIT_S)
 
 
 def test_a_name_that_nobody_has_is_told() -> None:
@@ -283,9 +284,9 @@ async def fail() -> int:
 
 def test_what_the_work_does_is_what_comes() -> None:
     """A result is returned and an error is raised, as if there were no thread between."""
-    assert within(PATIENT_S, seven) == 7
+    assert within(LIMIT_S, seven) == 7
     with pytest.raises(LookupError):
-        within(PATIENT_S, fail)
+        within(LIMIT_S, fail)
 
 
 def test_what_takes_too_long_is_cancelled() -> None:
@@ -295,14 +296,14 @@ def test_what_takes_too_long_is_cancelled() -> None:
     async def hang() -> None:
         """Take for ever."""
         try:
-            await asyncio.sleep(PATIENT_S)
+            await asyncio.sleep(LIMIT_S)
         finally:
             cancelled.set()
 
     with pytest.raises(TimeoutError):
         within(0.05, hang)
 
-    assert cancelled.wait(PATIENT_S)
+    assert cancelled.wait(LIMIT_S)
 
 
 def test_work_that_does_not_end_keeps_nobody() -> None:

@@ -13,11 +13,11 @@ import pytest
 from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.core.errors import InputError
 from doorctl.sources.library import FbsLibrary, Sip2Library
+from tests.fakes.waiting import LIMIT_S
 from tests.sources.stages import (
     BIRTHDAY,
     BRIEF_S,
     CARD,
-    PATIENT_S,
     PIN,
     STAGES,
     Stage,
@@ -33,7 +33,7 @@ SetUp = Callable[..., Stage]
 def set_up(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SetUp]:
     """Return a function that sets up one library system."""
     with ExitStack() as stack:
-        yield lambda timeout_s=PATIENT_S: stack.enter_context(
+        yield lambda timeout_s=LIMIT_S: stack.enter_context(
             STAGES[request.param](tmp_path, timeout_s)
         )
 

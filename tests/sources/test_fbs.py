@@ -19,11 +19,11 @@ from doorctl.sources.library import (
     LONGEST_ANSWER_BYTES,
     Person,
 )
+from tests.fakes.waiting import LIMIT_S
 from tests.sources.fbs_server import ACCOUNT, AGENCY, Known, person
 from tests.sources.stages import (
     BRIEF_S,
     CARD,
-    PATIENT_S,
     PIN,
     FbsStage,
     card,
@@ -39,7 +39,7 @@ YES, NO, WAITS = LibraryAnswer.YES, LibraryAnswer.NO, LibraryAnswer.WAITS
 @pytest.fixture
 def fbs() -> Iterator[FbsStage]:
     """With all the time in the world."""
-    with fbs_stage(Path(), PATIENT_S) as stage:
+    with fbs_stage(Path(), LIMIT_S) as stage:
         stage.script.patrons[CARD] = Known(PIN, 2**63 - 1)
         yield stage
 
@@ -271,7 +271,7 @@ def test_a_question_that_is_not_answered_in_time_may_have_cost_an_attempt(
     hasty: FbsStage, word: str
 ) -> None:
     """From the moment on at which the PIN was sent."""
-    hasty.script.raw[word] = lambda _: hasty.ended.wait(PATIENT_S)
+    hasty.script.raw[word] = lambda _: hasty.ended.wait(LIMIT_S)
 
     error = hasty.fails()
 

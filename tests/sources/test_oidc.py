@@ -19,6 +19,7 @@ from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.sources.oidc import LONGEST_ANSWER_BYTES, OidcProvider
 from tests.fakes.clock import FakeClock
+from tests.fakes.waiting import LIMIT_S
 from tests.sources.oidc_server import (
     CLIENT,
     NOW_S,
@@ -30,7 +31,6 @@ from tests.sources.oidc_server import (
     serving,
 )
 
-LONG_S = 30.0
 WELL_KNOWN = "/realm/.well-known/openid-configuration"
 
 
@@ -58,7 +58,7 @@ class Provider:
 
 def asking(issuer: str, clock: FakeClock, **changed: Any) -> OidcProvider:
     """Return a client of a provider."""
-    limit_s, context = changed.pop("limit_s", LONG_S), changed.pop("context", trusting(Path()))
+    limit_s, context = changed.pop("limit_s", LIMIT_S), changed.pop("context", trusting(Path()))
     told: dict[str, Any] = {
         "issuer": issuer,
         "client_id": CLIENT,

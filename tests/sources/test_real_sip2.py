@@ -15,6 +15,7 @@ import pytest
 from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Pin
+from tests.fakes.waiting import LIMIT_S
 from tests.sources.real_sip2_server import (
     BARRED,
     BLOCKED,
@@ -44,7 +45,7 @@ def port() -> Iterator[int]:
         assert told, "the server did not start"
         yield int(told)
         server.stdin.close()
-        assert server.wait(20) == 0
+        assert server.wait(LIMIT_S) == 0
 
 
 def ask(port: int, number: str = GOOD, pin: str = PIN, **changed: Any) -> LibraryReply:

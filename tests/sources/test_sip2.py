@@ -12,6 +12,7 @@ import pytest
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.errors import LibrarySystemError
 from doorctl.sources.library import LONGEST_FRAME_BYTES
+from tests.fakes.waiting import LIMIT_S
 from tests.sources.sip2_server import (
     AT,
     INSTITUTION,
@@ -24,7 +25,6 @@ from tests.sources.sip2_server import (
 from tests.sources.stages import (
     BRIEF_S,
     CARD,
-    PATIENT_S,
     PIN,
     Sip2Stage,
     row_of,
@@ -38,7 +38,7 @@ YES, NO = LibraryAnswer.YES, LibraryAnswer.NO
 @pytest.fixture
 def sip2() -> Iterator[Sip2Stage]:
     """With all the time in the world."""
-    with sip2_stage(Path(), PATIENT_S) as stage:
+    with sip2_stage(Path(), LIMIT_S) as stage:
         stage.script.patrons[CARD] = Sip2Patron(PIN)
         yield stage
 

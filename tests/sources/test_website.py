@@ -29,11 +29,9 @@ from doorctl.sources.hours import (
     computed_apart,
     read_opening_hours,
 )
+from tests.fakes.waiting import LIMIT_S
 from tests.sources.website_server import WebsiteScript, serving
 from tests.sources.website_server import item as written
-
-LONG_S = 30.0
-"""For a website that would never answer."""
 
 MONDAY, DAY = date(2026, 3, 9), timedelta(days=1)
 ASKED = HoursRequest("12", MONDAY, MONDAY + 13 * DAY, "DK-773000")
@@ -282,7 +280,7 @@ def test_no_more_is_read_than_any_branch_has(script: WebsiteScript, url: str) ->
 
     script.raw = endless
 
-    assert f"has more than {LONGEST_ANSWER_BYTES} bytes" in why(Website(url, limit_s=LONG_S))
+    assert f"has more than {LONGEST_ANSWER_BYTES} bytes" in why(Website(url, limit_s=LIMIT_S))
 
 
 def test_no_proxy_of_the_environment_is_used(

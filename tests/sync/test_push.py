@@ -42,6 +42,7 @@ from doorctl.sync.document import Kind
 from doorctl.sync.feed import WrongRow
 from doorctl.sync.push import BROUGHT, KEPT, NEW, OUT, WHOSE
 from tests.fakes.branch import FakeBranch
+from tests.fakes.waiting import LIMIT_S
 from tests.sync.senders import PRIVATE_KEY, TERMS, TODAY, Town, patron
 
 HELD = Held(0, "", "nonce", TERMS.seal.key_id, 0)
@@ -537,7 +538,7 @@ def test_a_dead_branch_delays_no_other(tmp_path: Path) -> None:
 
         def held(self) -> Held | Refused | Away:
             """Answer only when the test has seen the other's delivery."""
-            release.wait(timeout=20)
+            release.wait(timeout=LIMIT_S)
             return super().held()
 
     branches = [Hanging("dead"), FakeBranch("oest")]

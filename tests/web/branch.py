@@ -30,11 +30,9 @@ from doorctl.sync.document import Kind
 from doorctl.sync.rows import Line as Written
 from tests.e2e.commands import Forking
 from tests.e2e.door import Staged
+from tests.fakes.waiting import LIMIT_S
 from tests.sources.http_server import free_port
 from tests.sync.pushes import Document
-
-LIMIT_S = 30.0
-"""Longest wait for anything; a test asserts that it comes, not when."""
 
 SNAPSHOT = "/v1/patrons"
 CHANGES = "/v1/patrons/changes"

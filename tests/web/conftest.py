@@ -75,7 +75,7 @@ Apps = Callable[..., App]
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
     """Give a running web process that can't bear silence."""
-    branch = Branch(tmp_path_factory.mktemp("impatient"), "web.push.chunk_timeout_s=0.4")
+    branch = Branch(tmp_path_factory.mktemp("impatient"), "web.push.chunk_timeout_s=1")
     branch.start()
     yield branch
     branch.end()

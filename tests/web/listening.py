@@ -11,7 +11,7 @@ from typing import ParamSpec
 
 from starlette.types import ASGIApp, Message, Scope
 
-LIMIT_S = 20.0
+from tests.fakes.waiting import LIMIT_S
 
 
 @dataclass

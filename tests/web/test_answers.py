@@ -17,7 +17,8 @@ from doorctl.services.hours import TRUST_CLOCK
 from doorctl.store.tables import to_ms
 from doorctl.sync.document import SigningKey
 from doorctl.sync.rows import Removal
-from tests.web.branch import CHANGES, EPOCH, LIMIT_S, SNAPSHOT, Branch, row, rows
+from tests.fakes.waiting import LIMIT_S
+from tests.web.branch import CHANGES, EPOCH, SNAPSHOT, Branch, row, rows
 from tests.web.conftest import Branches
 
 

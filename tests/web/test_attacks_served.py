@@ -17,7 +17,8 @@ import pytest
 
 from doorctl.web.pushes import MOST_WAITING
 from doorctl.web.serving import ALWAYS, MOST_OF_ONE, MOST_STRANGERS
-from tests.web.branch import CHANGES, EPOCH, LIMIT_S, SNAPSHOT, Branch, answer_of, drip, rows
+from tests.fakes.waiting import LIMIT_S
+from tests.web.branch import CHANGES, EPOCH, SNAPSHOT, Branch, answer_of, drip, rows
 from tests.web.conftest import Branches
 
 STYLE = "/static/vendor/dkfds/css/dkfds.min.css"
@@ -183,14 +184,14 @@ def test_a_silent_sender_is_408(branch: Branch, sent: int) -> None:
 
 def test_a_dripping_sender_is_408(branches: Branches) -> None:
     """A byte now and then is not enough: the whole push has a limit too."""
-    branch = branches("web.push.total_timeout_s=0.6")
+    branch = branches("web.push.total_timeout_s=4")
     branch.start()
     branch.fill()
     document = next_push(branch)
     connection = branch.hanging(document, 1000)
     connection.settimeout(0.1)
     answer = b""
-    for place in range(1000, 1100):
+    for place in range(1000, len(document) - 1):
         connection.sendall(document[place : place + 1])
         try:
             answer = connection.recv(65536)

@@ -31,7 +31,8 @@ from doorctl.web.serving import (
     listen,
 )
 from tests.browser.screens import serving
-from tests.web.branch import LIMIT_S, Branch, answer_of, rows
+from tests.fakes.waiting import LIMIT_S
+from tests.web.branch import Branch, answer_of, rows
 from tests.web.certificates import Authority
 
 IDLE = 1100

@@ -32,6 +32,7 @@ from doorctl.rpc.control import ControlServer
 from doorctl.services.app import App
 from doorctl.store.connection import create_private
 from doorctl.web.watching import METRICS, family
+from tests.fakes.waiting import LIMIT_S
 from tests.sources.http_server import free_port
 from tests.web.addresses import built
 from tests.web.branch import Branch, rows
@@ -169,9 +170,6 @@ def test_each_panel_of_the_board_has_its_own_place() -> None:
     assert len({panel["id"] for panel in panels}) == len(panels)
     assert all(panel["targets"][0]["expr"].startswith("doorctl_") for panel in panels)
 
-
-LIMIT_S = 60.0
-"""Longest wait for a rule."""
 
 FIRES: dict[str, tuple[dict[str, str], int]] = {
     "DoorctlWebSilent": ({'up{job="doorctl",instance="x"}': "0"}, 5),

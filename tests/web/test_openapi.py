@@ -25,8 +25,9 @@ from hypothesis.vendor.pretty import RepresentationPrinter
 import doorctl
 from doorctl.accounts.account import Role
 from tests.browser.house import PASSWORD, keep_records, live_through
+from tests.fakes.waiting import LIMIT_S
 from tests.web.addresses import addresses
-from tests.web.branch import LIMIT_S, Branch, row, rows
+from tests.web.branch import Branch, row, rows
 from tests.web.conftest import Branches
 
 if TYPE_CHECKING:

@@ -25,8 +25,9 @@ from doorctl.web.serving import refuse_unusable
 from tests.browser.house import CARD, PIN
 from tests.e2e.door import Staged
 from tests.fakes.cards import plastic, sealed
+from tests.fakes.waiting import LIMIT_S
 from tests.store.samples import files_of
-from tests.web.branch import LIMIT_S, Branch, row, rows
+from tests.web.branch import Branch, row, rows
 from tests.web.certificates import Authority
 from tests.web.conftest import Branches
 

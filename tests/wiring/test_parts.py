@@ -41,6 +41,7 @@ from doorctl.wiring.web import answers_of_library, go_rounds
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import MemoryPatrons
+from tests.fakes.waiting import LIMIT_S
 from tests.services.branches import configured
 from tests.sources.website_server import WebsiteScript, item, serving
 from tests.store.samples import key_of, sealed
@@ -178,9 +179,6 @@ def test_a_cache_for_another_age_limit_is_told(
         assert "load the full feed again" in advice
 
 
-LONG_S = 60.0
-"""Only a failing test waits so long."""
-
 OPEN_HOURS = """
 [hours]
 monday = ["08:00-22:00"]
@@ -242,7 +240,7 @@ def web(tmp_path: Path) -> Web:
 
 def await_text(file: Path, text: str) -> None:
     """Wait until a file says something."""
-    for _ in range(int(LONG_S / 0.02)):
+    for _ in range(int(LIMIT_S / 0.02)):
         if file.exists() and file.read_text() == text:
             return
         threading.Event().wait(0.02)
@@ -263,7 +261,7 @@ def test_the_websites_hours_reach_the_file(web: Web) -> None:
             f'[hours]\nsource = "website"\nwebsite_url = "{url}"\nwebsite_branch = "12"\n'
         )
         with web.running(config):
-            assert web.written.wait(LONG_S)
+            assert web.written.wait(LIMIT_S)
 
     calendar = calendar_of(config.opening, web.stored(config))
     assert calendar.known_until == today + timedelta(days=14)
@@ -276,7 +274,7 @@ def test_holidays_reach_the_file(web: Web) -> None:
     """Computed in a process of their own and stored at the start."""
     config = web.config(f'{OPEN_HOURS}holidays = "closed"\n')
     with web.running(config):
-        assert web.written.wait(LONG_S)
+        assert web.written.wait(LIMIT_S)
 
     said = web.stored(config).sources[DaySource.HOLIDAY]
     assert {"Juledag", "Nytårsdag"} < {one.note for one in said.days}
@@ -306,7 +304,7 @@ def test_a_command_that_fails_is_an_alarm(web: Web) -> None:
         f'{OPEN_HOURS}[[outputs]]\nname = "pcs"\ncommand = ["/bin/false"]\nmodes = ["closed"]\n'
     )
     with web.running(config):
-        assert web.log.heard.wait(LONG_S)
+        assert web.log.heard.wait(LIMIT_S)
 
     line = {"event": "alarm", "kind": "output_failing", "why": "pcs: it ended with 1"}
     assert web.log.lines == [line]

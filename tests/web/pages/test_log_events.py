@@ -14,11 +14,11 @@ from doorctl.accounts.account import Role
 from doorctl.services.app import App
 from doorctl.services.visits import version
 from doorctl.web.staff.log import MOST_CLIENTS, MOST_OF_ONE, LogEvents, log_pages
+from tests.fakes.waiting import LIMIT_S
 from tests.web.door_log import WrittenLog, visit
 from tests.web.listening import Listener, listening, played
 from tests.web.pages import staging
 
-LIMIT_S = 10.0
 STREAM = b"text/event-stream"
 QUIET = {"beat_s": LIMIT_S, "trust_s": LIMIT_S, "send_s": LIMIT_S, "look_s": 0.02}
 

@@ -25,6 +25,7 @@ from doorctl.web.staff.accounts import BACK, Entrance
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.waiting import LIMIT_S
 from tests.services.branches import initialised
 from tests.sources.oidc_server import CLIENT, REDIRECT, SECRET, OidcScript, serving
 from tests.web.pages.doorstep import NEW, RIGHT, house
@@ -309,7 +310,6 @@ def test_who_is_signed_in_and_signs_in_again_is_asked_again_there(town: Town) ->
     assert "prompt=login" in client.get(PAGE).headers["location"]
 
 
-LIMIT_S = 20.0
 CROWD = 3 * THREADS
 
 

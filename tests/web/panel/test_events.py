@@ -12,7 +12,8 @@ import pytest
 
 from doorctl.access.panel import Keys, Kind, PanelState
 from doorctl.web.panel import MOST_CLIENTS, MOST_ELSEWHERE
-from tests.web.listening import LIMIT_S, Listener, played
+from tests.fakes.waiting import LIMIT_S
+from tests.web.listening import Listener, played
 from tests.web.listening import listening as listened
 from tests.web.panel.screens import IDLE, STATES, Stage, showing
 
