@@ -311,7 +311,8 @@ class Display:
 
     `offered` may be shown again until its end, unless somebody else comes. The strike is released
     until `locks_s`; help was called last at `called_s`, monotonic. `outlook` holds for the minute
-    since 1970 and the standing in `found_for`; None to find it anew.
+    since 1970 and the standing in `found_for`; None to find it anew. `stood` is the standing at the
+    last look.
     """
 
     rules: PanelRules = field(default_factory=PanelRules)
@@ -323,6 +324,7 @@ class Display:
     called_s: float = -inf
     outlook: Outlook = field(default_factory=lambda: Outlook(Mode.CLOSED))
     found_for: tuple[float, bool, Standing] | None = None
+    stood: Standing | None = None
 
     @property
     def deadline_s(self) -> float | None:
@@ -376,18 +378,26 @@ class Display:
         self, now_s: float, moment: Moment, standing: Standing, locks_s: float | None = None
     ) -> Display:
         """Return the screen at a time; the hours are found anew once a minute."""
-        current = replace(self, locks_s=locks_s)
+        current = replace(self, locks_s=locks_s, stood=standing)
+        if self.stood is not None and self.stood[0] is not standing[0]:
+            current = current.in_another_mode()
         deadline_s = current.deadline_s
         if deadline_s is not None and now_s >= deadline_s:
+            over = current.notice
             current = current.telling(None)
-            if self.notice is not None:
-                current = replace(current, offered=self.notice.offered(now_s))
+            if over is not None:
+                current = replace(current, offered=over.offered(now_s))
         minute = moment.local.timestamp() // 60
         wanted = (minute, moment.dependable, standing)
         if wanted == self.found_for:
             return current
         found = outlook(self.calendar, self.override, moment, standing, self.rules.countdown_min)
         return replace(current, outlook=found, found_for=wanted)
+
+    def in_another_mode(self) -> Display:
+        """Return the screen without a refusal by a mode that is over: the door may stand free."""
+        refused = self.notice is not None and self.notice.kind in {Kind.REFUSED, Kind.CLOSED}
+        return replace(self, notice=None if refused else self.notice, offered=None)
 
     def state(self, attempt: Attempt, *, broken: bool) -> PanelState:
         """Return what is shown of an attempt; `broken` where no card can be read."""

@@ -5,7 +5,8 @@ Showing the mode is called often, by scripts: what only the others need is impor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from doorctl.cli.options import (
     with_app,
 )
 from doorctl.config.hours import clock, hours_of
+from doorctl.core.errors import InputError
 from doorctl.services import hours as service
 from doorctl.services.app import ANSWER_LIMIT_S, App
 from doorctl.services.hours import CalendarDay, Hours, hours_now
@@ -45,7 +47,7 @@ SHOWN: Mapping[Mode | None, str] = {
 }
 WHY: Mapping[Cause, str] = {
     **CAUSES,
-    Cause.LOCKDOWN: "a lockdown is over and nobody has ended it: doorctl mode end",
+    Cause.LOCKDOWN: "a lockdown is over and nobody has lifted it: doorctl mode end --lockdown",
 }
 
 NO_WEEK = "No usual week is set, so it is closed: doorctl calendar week."
@@ -112,23 +114,39 @@ def set_mode(app: App, name: str, until: datetime | time, reason: str) -> None:
     moment = app.clock.moment()
     end = instant(until, moment)
     wanted = Mode(name)
-    branch.change(app, deeds.set_mode(Override(wanted, end, reason, app.by)))
+    with _lifted_first():
+        branch.change(app, deeds.set_mode(Override(wanted, end, reason, app.by)))
     then = "its calendar counts again"
     if wanted is Mode.LOCKDOWN:
-        then += ", but in staffed hours the door stays closed until doorctl mode end"
+        then += ", but in staffed hours the door stays closed until doorctl mode end --lockdown"
     click.echo(f"The branch is {SHOWN[wanted]} until {_at(end)}; then {then}.")
     if wanted in OPEN and not moment.dependable:
         click.echo("The clock is not set: until it is, this lets nobody in.", err=True)
 
 
 @mode.command("end")
+@click.option("--lockdown", is_flag=True, help="Lift a lockdown; without this none is ended.")
 @with_app
-def end_mode(app: App) -> None:
+def end_mode(app: App, *, lockdown: bool) -> None:
     """End the mode that was set by hand, so that the calendar counts again."""
     from doorctl.services import branch, deeds
 
-    ended = branch.change(app, deeds.end_mode())
+    with _lifted_first():
+        ended = branch.change(app, deeds.end_mode(app.by, lockdown=lockdown))
     click.echo(f"The branch is no longer {SHOWN[ended.mode]} by hand; its calendar counts again.")
+
+
+@contextmanager
+def _lifted_first() -> Iterator[None]:
+    """Name the command that lifts a lockdown where one is in the way."""
+    from doorctl.services.deeds import LOCKED
+
+    try:
+        yield
+    except InputError as refusal:
+        if refusal.text != LOCKED:
+            raise
+        raise InputError(f"{refusal} (doorctl mode end --lockdown)") from None
 
 
 @click.group(invoke_without_command=True)

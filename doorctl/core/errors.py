@@ -140,6 +140,10 @@ class NotRunningError(NotAnsweringError):
     """No process listens on that socket, so the question was not put and nothing was done."""
 
 
+class HungError(NotRunningError):
+    """A process holds that socket and takes no question in time; nothing was asked of it."""
+
+
 class StuckError(NotAnsweringError, StoreError):
     """The machine's: a write did not end in time; the text says if it may be done all the same."""
 

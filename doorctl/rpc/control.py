@@ -29,6 +29,7 @@ import msgspec
 from doorctl.core.errors import (
     AlreadyExistsError,
     DoorctlError,
+    HungError,
     InputError,
     NotAnsweringError,
     NotRunningError,
@@ -43,6 +44,12 @@ ANSWER_LIMIT = 16 * 1024 * 1024
 """Longest answer in bytes; all that is held of one person is far less."""
 
 READ_BYTES = 65_536
+
+THERE_S = 1.0
+"""Longest wait for a door process that is there; a healthy one answers in milliseconds."""
+
+ASKED_AT_ONCE_S = 2.0
+"""A question with so short a limit is asked at once, such as a key that is on its way."""
 
 REFUSED = "refused"
 """The key of a refusal's reason in an answer; the mistake is the caller's."""
@@ -257,11 +264,38 @@ class _Handler(socketserver.StreamRequestHandler):
 def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door") -> dict[str, Any]:
     """Ask a process and return its answer; `timeout_s` is for the whole answer.
 
-    Raises InputError: it was refused, with the answerer's reason; nothing was changed.
-    NotRunningError: nobody takes questions there; nothing was asked. NotAnsweringError: it was
-    asked, and gave no answer in time; it may be done all the same. StoreError: it answered that it
-    could not do it, or this process has no socket to ask by.
+    Before a question that may take long, the door is asked whether it is there: one that hangs is
+    as good as dead after a second. Raises InputError: it was refused, with the answerer's reason;
+    nothing was changed. NotRunningError: nobody takes questions there; nothing was asked.
+    NotAnsweringError: it was asked, and gave no answer in time; it may be done all the same.
+    StoreError: it answered that it could not do it, or this process has no socket to ask by.
     """
+    if whom == "door" and timeout_s > ASKED_AT_ONCE_S:
+        ask_whether_there(path)
+    answer = _asked(path, question, timeout_s, whom)
+    if REFUSED in answer:
+        raise _refusal(answer)
+    if "error" in answer:
+        raise StoreError(str(answer["error"]))
+    return answer
+
+
+def ask_whether_there(path: Path) -> None:
+    """Return once the door process takes questions.
+
+    Raises NotRunningError: it is not running, or does not answer within :data:`THERE_S`; nothing
+    was asked of it. StoreError: this process has no socket to ask by.
+    """
+    try:
+        # One that does not know the question is there too.
+        _asked(path, Question("there"), THERE_S, "door")
+    except NotRunningError:
+        raise
+    except NotAnsweringError as err:
+        raise HungError(str(err)) from err
+
+
+def _asked(path: Path, question: Question, timeout_s: float, whom: str) -> dict[str, Any]:
     error: type[NotAnsweringError] = NotRunningError
     try:
         asking = socket.socket(socket.AF_UNIX)
@@ -276,17 +310,12 @@ def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door")
             line.connect(str(path))
             error = NotAnsweringError
             line.sendall(msgspec.json.encode(question) + b"\n")
-            answer = msgspec.json.decode(_answer_of(line, timeout_s), type=dict[str, Any])
+            return msgspec.json.decode(_answer_of(line, timeout_s), type=dict[str, Any])
     except (OSError, ValueError, msgspec.MsgspecError, RecursionError) as err:
         raise error(
             f"the {whom} process does not answer on {path}; "
             f"is it running? (systemctl status doorctl-{whom})"
         ) from err
-    if REFUSED in answer:
-        raise _refusal(answer)
-    if "error" in answer:
-        raise StoreError(str(answer["error"]))
-    return answer
 
 
 def _refusal(answer: dict[str, Any]) -> InputError:

@@ -24,6 +24,7 @@ from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT
 from doorctl.config.tables import Storage
 from doorctl.core.errors import (
     ConfigError,
+    HungError,
     NotAnsweringError,
     Problem,
     StoreBusyError,
@@ -277,13 +278,16 @@ def by_the_owner(
 
     `alone` opens the database as its writer; it is called again while another process is that, for
     `limit_s` seconds from the call on. It may be called where `request` raises `absent`. Root's
-    commands become the owner of the directory `of` while they do it here. Raises StoreBusyError:
-    another process is the writer until the limit is over.
+    commands become the owner of the directory `of` while they do it here. Raises HungError: the
+    owner is there and does not answer. StoreBusyError: another process is the writer until the
+    limit is over.
     """
     end_s = perf_counter() + limit_s
     while True:
         try:
             return request()
+        except HungError:
+            raise
         except absent:
             pass
         try:

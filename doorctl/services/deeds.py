@@ -21,7 +21,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, get_arg
 
 import msgspec
 
-from doorctl.access.calendar import WEEKDAYS, DaySource, StoredDay, StoredWeek
+from doorctl.access.calendar import WEEKDAYS, DaySource, Mode, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass
 from doorctl.accounts.account import (
@@ -42,7 +42,7 @@ from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.subject import Subject
 from doorctl.rpc.control import Answers, Call, Done
 from doorctl.store.accounts import Books
-from doorctl.store.branch import BranchRecords
+from doorctl.store.branch import BranchRecords, LastOverride
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AuditTrail
 from doorctl.store.subject import restrict, unrestrict
@@ -209,18 +209,74 @@ def revoke_pass(branch: OpenBranch, moment: Moment, number: int) -> Outcome[Pass
 
 
 @deed(Action.MODE_SET, Permission.SET_MODE)
-def set_mode(branch: OpenBranch, moment: Moment, override: Override) -> Outcome[None]:
-    """Set a mode by hand in place of any other."""
+def set_mode(
+    branch: OpenBranch, moment: Moment, override: Override, before: int | None = None
+) -> Outcome[None]:
+    """Set a mode by hand in place of any other; a lockdown gives way to a longer one alone.
+
+    It is refused where `before`, the version that the caller has seen, is over by now; a lockdown
+    is not, for it must be possible whatever else has been done.
+    """
+    last = branch.book.last_override()
+    locked = _locked(last)
+    if override.mode is Mode.LOCKDOWN:
+        if locked is not None and override.until <= locked.until:
+            raise InputError(LOCKED_ALREADY, by=locked.by)
+    elif locked is not None:
+        raise InputError(LOCKED, by=locked.by)
+    else:
+        _refuse_other_mode(last, before)
     branch.writer.set_override(override, moment)
     until = override.until.isoformat(timespec="seconds")
     return Outcome(None, {"mode": override.mode.value, "until": until}, why=override.cause)
 
 
 @deed(Action.MODE_ENDED, Permission.SET_MODE)
-def end_mode(branch: OpenBranch, moment: Moment) -> Outcome[Override]:
-    """Go back to the calendar; returns the mode that was set by hand."""
-    ended = branch.writer.end_override(moment)
+def end_mode(
+    branch: OpenBranch,
+    moment: Moment,
+    by: str = "",
+    before: int | None = None,
+    *,
+    lockdown: bool = False,
+) -> Outcome[Override]:
+    """Go back to the calendar, for the account `by`; returns the mode that was set by hand.
+
+    A lockdown is ended by a caller that says so by `lockdown`, and nothing else then; `before` is
+    as for :func:`set_mode`.
+    """
+    last = branch.book.last_override()
+    locked = _locked(last)
+    if locked is not None and not lockdown:
+        raise InputError(LOCKED, by=locked.by)
+    if locked is None and lockdown:
+        raise InputError(NOT_LOCKED)
+    _refuse_other_mode(last, before)
+    ended = branch.writer.end_override(moment, by)
     return Outcome(ended, {"mode": ended.mode.value})
+
+
+LOCKED = "{by} has locked the door for everybody: lift the lockdown first; nothing was changed"
+LOCKED_ALREADY = "{by} has locked the door for everybody already; nothing was changed"
+NOT_LOCKED = "the lockdown was lifted already; nothing was changed"
+CHANGED_BY = "{by} has changed the mode meanwhile: look, and send it again; nothing was changed"
+CHANGED = "the mode was changed meanwhile: look, and send it again; nothing was changed"
+MODE_CONFLICTS = frozenset({LOCKED, LOCKED_ALREADY, NOT_LOCKED, CHANGED_BY, CHANGED})
+"""Refusals of a mode because of what others have done."""
+
+
+def _locked(last: LastOverride | None) -> Override | None:
+    """Return the lockdown that nobody has lifted yet; its time may be over."""
+    standing = None if last is None else last.standing
+    return standing if standing is not None and standing.mode is Mode.LOCKDOWN else None
+
+
+def _refuse_other_mode(last: LastOverride | None, before: int | None) -> None:
+    version = 0 if last is None else last.version
+    if before is None or before == version:
+        return
+    by = "" if last is None else last.override.by if last.ended_at is None else last.ended_by
+    raise InputError(CHANGED_BY, by=by) if by else InputError(CHANGED)
 
 
 @deed(Action.CALENDAR_CHANGED, Permission.CHANGE_CALENDAR)

@@ -96,13 +96,15 @@ def _sunday(calendar: Calendar) -> Day:
 class Hours:
     """The branch's hours at a moment; `override` is what staff have set last, and may be over.
 
-    `lacks_week`: nothing is known before staff set a usual week.
+    `lacks_week`: nothing is known before staff set a usual week; `version` changes with each change
+    of the mode by hand.
     """
 
     calendar: Calendar
     override: Override | None
     moment: Moment
     lacks_week: bool = False
+    version: int = 0
 
     @cached_property
     def standing(self) -> Standing:
@@ -113,6 +115,12 @@ class Hours:
     def by_hand(self) -> Override | None:
         """The mode that staff have set, while it is in force."""
         return self.override if self.standing.cause in BY_STAFF else None
+
+    @property
+    def lockdown(self) -> Override | None:
+        """The lockdown that staff have not lifted yet; its time may be over."""
+        last = self.override
+        return last if last is not None and last.mode is Mode.LOCKDOWN else None
 
     @property
     def changes_at(self) -> datetime | None:
@@ -150,7 +158,9 @@ def hours_now(app: App, week: StoredWeek | None = None) -> Hours:
         stored = stored if week is None else replace(stored, week=week)
         calendar = calendar_of(app.config.opening, stored)
         lacks_week = app.config.opening.source == "staff" and stored.week is None
-        return Hours(calendar, book.override(), app.clock.moment(), lacks_week)
+        last = book.last_override()
+        override, version = (last.standing, last.version) if last else (None, 0)
+        return Hours(calendar, override, app.clock.moment(), lacks_week, version)
 
 
 def branch_at(app: App, book: BranchRecords, moment: Moment) -> Now:

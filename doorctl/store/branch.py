@@ -12,6 +12,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from operator import index
@@ -77,7 +78,7 @@ PASSES = tables.PASSES.but("row_key", "revoked_ms")
 
 _PASS_FIELDS = PASSES.split(", ")
 
-OVERRIDES = tables.OVERRIDES.but("number", "set_ms", "ended_ms")
+OVERRIDES = tables.OVERRIDES.but("number", "set_ms", "ended_ms", "ended_by")
 """The columns of an override, in the order of :func:`to_override`."""
 
 
@@ -142,6 +143,34 @@ def to_override(record: tuple[Any, ...]) -> Override:
     return Override(Mode(mode), from_ms(until_ms), cause, by)
 
 
+@dataclass(frozen=True, slots=True)
+class LastOverride:
+    """The mode that staff have set last; `ended_by` ended it by hand at `ended_at`, UTC.
+
+    `ended_at` alone: it is not known who did.
+    """
+
+    number: int
+    override: Override
+    ended_at: datetime | None
+    ended_by: str = ""
+
+    @property
+    def version(self) -> int:
+        """A number that changes with each change of the mode by hand."""
+        return 2 * self.number + (self.ended_at is not None)
+
+    @property
+    def standing(self) -> Override | None:
+        """The mode, unless staff ended it; its time may be over."""
+        return self.override if self.ended_at is None else None
+
+
+def _to_last(record: tuple[Any, ...]) -> LastOverride:
+    number, ended_ms, ended_by, *override = record
+    return LastOverride(number, to_override(tuple(override)), maybe(from_ms, ended_ms), ended_by)
+
+
 def from_spans(days: tuple[Day, ...]) -> str:
     """Return days' spans as JSON: for each day a list of mode, start and end in minutes."""
     lists = [[(span.mode.value, span.starts, span.ends) for span in day] for day in days]
@@ -198,6 +227,15 @@ _EVERY_PASS = f"SELECT row_key, NULL, revoked_ms, {PASSES} FROM passes ORDER BY 
 _OVERRIDE = f"""
     SELECT {OVERRIDES} FROM overrides WHERE number = (SELECT max(number) FROM overrides)
     AND ended_ms IS NULL
+"""  # noqa: S608 -- as said
+_LAST_OVERRIDE = f"""
+    SELECT number, ended_ms, coalesce(ended_by, ''), {OVERRIDES} FROM overrides
+    WHERE number = (SELECT max(number) FROM overrides)
+"""  # noqa: S608 -- as said
+_LIFTED = f"""
+    SELECT number, ended_ms, ended_by, {OVERRIDES} FROM overrides
+    WHERE mode = 'lockdown' AND by = :by AND ended_by <> :by AND ended_ms >= :since
+    ORDER BY number DESC LIMIT 1
 """  # noqa: S608 -- as said
 _CALENDAR = """
     SELECT 'source', source, known_until, fetched_ms, NULL FROM day_sources
@@ -302,6 +340,17 @@ class BranchRecords(BranchReader):
         """Return the mode set by hand last, unless staff ended it; its time may be over."""
         self._refuse_broken("overrides")
         records = self._fetch(to_override, _OVERRIDE)
+        return records[0] if records else None
+
+    def last_override(self) -> LastOverride | None:
+        """Return the mode set by hand last, also where staff ended it; None for none ever."""
+        self._refuse_broken("overrides")
+        records = self._fetch(_to_last, _LAST_OVERRIDE)
+        return records[0] if records else None
+
+    def lifted(self, by: str, since: datetime) -> LastOverride | None:
+        """Return the last lockdown of an account that another one has lifted since a time."""
+        records = self._fetch(_to_last, _LIFTED, {"by": by, "since": to_ms(since)})
         return records[0] if records else None
 
     def every_ban(self) -> tuple[Listed[Ban], ...]:

@@ -258,7 +258,7 @@ _REVOKE = f"""
     UPDATE passes SET revoked_ms = ? WHERE number = ? AND revoked_ms IS NULL RETURNING {PASSES}
 """  # noqa: S608 -- as said
 _END_OVERRIDE = f"""
-    UPDATE overrides SET ended_ms = :now
+    UPDATE overrides SET ended_ms = :now, ended_by = :by
     WHERE number = (SELECT max(number) FROM overrides) AND ended_ms IS NULL
     AND (until_ms > :now OR mode = 'lockdown')
     RETURNING {OVERRIDES}
@@ -386,14 +386,14 @@ class BranchRecordsWriter(Writer):
         refuse_override(override, moment)
         now_ms = to_ms(known(moment))
         with self.together(moment) as connection:
-            connection.execute(_END_OVERRIDE, {"now": now_ms}).fetchall()
+            connection.execute(_END_OVERRIDE, {"now": now_ms, "by": None}).fetchall()
             connection.execute(_ADD_OVERRIDE, (*from_override(override), now_ms))
 
-    def end_override(self, moment: Moment) -> Override:
-        """End the mode set by hand; return it."""
+    def end_override(self, moment: Moment, by: str = "") -> Override:
+        """End the mode set by hand, for the login or account `by`; return it."""
         with self.together(moment) as connection:
-            now = {"now": to_ms(known(moment))}
-            records = connection.execute(_END_OVERRIDE, now).fetchall()
+            end = {"now": to_ms(known(moment)), "by": by}
+            records = connection.execute(_END_OVERRIDE, end).fetchall()
             if not records:
                 raise InputError("no mode is set by hand, so there is none to end")
         return to_override(records[0])

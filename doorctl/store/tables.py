@@ -45,15 +45,19 @@ def _apart(
     why: str,
     columns: str,
     *,
+    later: Iterable[Column] = (),
     twice: Collection[str] = (),
     since: tuple[int, int] = (0, 2),
     **more: Any,
 ) -> Table:
-    """Return a table about nobody, with its columns as SQL and the names of those kept twice."""
+    """Return a table about nobody, with its columns as SQL and the names of those kept twice.
+
+    `later` are columns that came with a later release.
+    """
     split = (column.split(" ", 1) for column in columns.split(", "))
     plain = [Column(called, sql, twice=called in twice, since=since) for called, sql in split]
     second = [Column(TWICE, "TEXT", since=since)] if twice else []
-    return Table(database, name, (*plain, *second), apart=why, **more)
+    return Table(database, name, (*plain, *second, *later), apart=why, **more)
 
 
 _CARD_WORDS = ("Kortets nummer, forseglet", "The card's number, sealed")
@@ -260,6 +264,7 @@ OVERRIDES = _apart(
     f"number {_NUMBERED}, mode TEXT NOT NULL, until_ms INTEGER NOT NULL, cause TEXT NOT NULL, "
     "by TEXT NOT NULL, set_ms INTEGER NOT NULL, ended_ms INTEGER",
     twice=("mode", "until_ms", "ended_ms"),
+    later=(Column("ended_by", "TEXT", since=(0, 3)),),
 )
 _HOURS = "the hours of the house"
 DAYS = _apart(

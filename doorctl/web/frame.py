@@ -30,7 +30,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from doorctl.accounts.account import Permission, Person, Role, Token, permits
-from doorctl.core.errors import DoorctlError, InputError, NotRunningError, StuckError
+from doorctl.core.errors import (
+    DoorctlError,
+    InputError,
+    NotAnsweringError,
+    NotRunningError,
+    StuckError,
+)
 from doorctl.core.language import ENGLISH, Languages
 from doorctl.core.masked import SHORT_TEXT
 from doorctl.core.ports import EventLog
@@ -463,8 +469,9 @@ class PageRequest:
         Without a `status` it is 422 where something is `wrong`, else 200.
 
         Every template also has: `_` and `n_` (texts), `words`, `branch`, `person`, `may`, `here`
-        (the path), `address` (where to see it in another language), `places` (the menu), `done` (a
-        key that :meth:`done` was given, or ""), `today`, and the names of `modes` and `weekdays`;
+        (the path), `call_it` (a sentence), `address` (where to see it in another language),
+        `places` (the menu), `done` (a key that :meth:`done` was given, or ""), `today`, and the
+        names of `modes` and `weekdays`;
         a short text has at most `longest` characters.
         """
         usual = HTTPStatus.UNPROCESSABLE_ENTITY if context.get("wrong") else HTTPStatus.OK
@@ -479,6 +486,7 @@ class PageRequest:
             "may": lambda name: self.may(Permission[name]),
             "here": self.path,
             "address": address_of(self.http),
+            "call_it": self.words.call_it(self.frame.app.config.branch.it_phone),
             "places": () if person is None else places(person.account.role),
             "done": self.http.query_params.get(TOLD, ""),
             "today": self.today,
@@ -669,6 +677,7 @@ def _failed(request: PageRequest, error: DoorctlError) -> Response:
         named = request.http.method in SEEN_BY and request.http.path_params
         status = HTTPStatus.NOT_FOUND if named else HTTPStatus.UNPROCESSABLE_ENTITY
     stuck, silent = isinstance(error, StuckError), isinstance(error, NotRunningError)
+    unsure = isinstance(error, NotAnsweringError)
     response = request.page(
         "failed.html",
         status,
@@ -676,6 +685,7 @@ def _failed(request: PageRequest, error: DoorctlError) -> Response:
         foreign=why == english and request.words.language.code != ENGLISH,
         stuck=stuck,
         silent=silent,
+        unsure=unsure,
         back=page_of(request.http),
     )
     if stuck:

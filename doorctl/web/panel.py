@@ -48,7 +48,8 @@ class Screen:
     """One screen, to be seen and spoken: a few words, and whole sentences below them.
 
     `picture` is the name of a file ``static/panel_<name>.svg``; `call` is the sentence on whom to
-    call with which code, whose numbers are seen large, and `desk` when staff are there.
+    call with which code, whose numbers are seen large, and `desk` when staff are there. `beside` is
+    a refusal's headline in English, where that is not the language.
     """
 
     headline: str
@@ -56,6 +57,7 @@ class Screen:
     picture: str
     call: str = ""
     desk: str = ""
+    beside: str = ""
 
     @property
     def spoken(self) -> str:
@@ -83,9 +85,13 @@ class Speaker:
             state = PanelState(Kind.OUT_OF_ORDER, code=panel.OURS)
         headline, lines, picture = SCREENS[state.kind](self, state, self.words.say)
         called = state.kind in {Kind.REFUSED, Kind.OUT_OF_ORDER} and state.code != panel.CARD_FIRST
+        # The keys of the catalogues are English.
+        english = SCREENS[state.kind](self, state, lambda text, **_: text)[0]
+        beside = english if called and english != headline else ""
         call, desk = self._call(state.code) if called else "", _desk(self, state.staffed)
         call = self._danger() if state.kind in {Kind.HELP, Kind.CALLED} else call
-        return Screen(headline, tuple(line for line in lines if line), picture, call, desk)
+        told = tuple(line for line in lines if line)
+        return Screen(headline, told, picture, call, desk, beside)
 
     def lost(self) -> Screen:
         """Return the screen that the page shows by itself when it has lost the server."""
@@ -173,7 +179,9 @@ def _refused(by: Speaker, state: PanelState, say: _Say) -> _Parts:
         return say("The card could not be read"), (say("Turn it and try again."),), "turn"
     if state.code == panel.OURS:
         return say("We are sorry"), (say("The fault is ours. Try again in a moment."),), "repair"
-    return say("Contact the library"), (), "phone"
+    if not by.phone:
+        return say("The door does not open"), (), "no"
+    return say("The door does not open. Call us"), (), "no"
 
 
 def _called(by: Speaker, _state: PanelState, say: _Say) -> _Parts:

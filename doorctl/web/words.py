@@ -46,6 +46,12 @@ class Words:
         form = self.language.words.ngettext(singular, plural, number)
         return form.format(n=self.number(number), **values)
 
+    def call_it(self, phone: str) -> str:
+        """Return the sentence that says whom to call, with the number where there is one."""
+        if not phone:
+            return self.say("Call IT.")
+        return self.say("Call IT: {phone}.", phone=phone.replace(" ", "\N{NO-BREAK SPACE}"))
+
     def alarm(self, text: str) -> str:
         """Return a text of the list of alarms in this language."""
         return self.language.words.pgettext("alarm", text)

@@ -333,6 +333,25 @@ def test_a_notice_stands_for_its_time() -> None:
     assert (over.state(Attempt(), broken=False).kind, over.notice) == (Kind.IDLE, None)
 
 
+@pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.value)
+def test_a_refusal_ends_with_the_mode_that_it_was_by(kind: Kind) -> None:
+    """Beside a door that stands free, or a closed one, an old refusal would be a lie.
+
+    What is told to somebody who came in, or who has called for help, stays.
+
+    Bug (outside look): after a wrong PIN "card and PIN did not match" stood beside an unlocked door
+    for 25 s.
+    """
+    told = Display().at(0.0, moment(), OPEN_NOW).telling(Notice(kind, 1, 25.0))
+    late = replace(told.at(1.0, moment(), (Mode.SELF_SERVICE, True)), found_for=None)
+    other = late.at(2.0, moment(), (Mode.STAFFED, False))
+    offered = replace(told, notice=None, offered=Notice(kind, 1, 60.0))
+
+    assert late.notice == told.notice
+    assert (other.notice is None) == (kind in {Kind.REFUSED, Kind.CLOSED})
+    assert offered.at(2.0, moment(), (Mode.CLOSED, False)).offered is None
+
+
 def test_a_welcome_stands_as_long_as_the_door_is_released() -> None:
     """Six seconds at least; a patron who needs longer has it on the screen too."""
     welcome = Display().telling(Notice(Kind.WELCOME, 0, 6.0))

@@ -183,7 +183,8 @@ TOLD: Final = f"""
   click form[action='/now/lock'] button
   see .alert-success
   see .state-locked
-  back form[action='/now/mode/end'] button
+  back #lift > summary
+  back #lift-button
 31 dpo 3: answer an access request
   click .top-menu a[href='/people']
   type #card = {CARD}

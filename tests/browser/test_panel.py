@@ -216,7 +216,7 @@ def test_a_child_of_nine_learns_what_to_do(patron: Patron) -> None:
     day = DANISH[weekday_in(2)]
     said = ("Ring", "12\N{NO-BREAK SPACE}34\N{NO-BREAK SPACE}56\N{NO-BREAK SPACE}78", "5")
     staff = f"Der er personale {day} kl.\N{NO-BREAK SPACE}10.00\N{EN DASH}15.00."
-    patron.sees("[data-kind=refused]", "refused", "Kontakt biblioteket", *said, staff)
+    patron.sees("[data-kind=refused]", "refused", "Døren åbner ikke", *said, staff)
     again = patron.page.get_by_role("button", name="Vis igen")
     again.wait_for()
     patron.sees("[data-kind=idle]", "over", "Scan dit kort")

@@ -61,11 +61,14 @@ def test_a_mode_is_set_seen_and_ended(branch: Door) -> None:
     usual = told(branch, "mode")
     by_hand = said(branch, "mode", "set", "lockdown", "--until", IN_AN_HOUR, "--reason", "threat")
     during = told(branch, "mode")
-    ended = said(branch, "mode", "end")
+    for undoing in (("end",), ("set", "staffed", "--until", IN_AN_HOUR, "--reason", "concert")):
+        assert "(doorctl mode end --lockdown)" in refusal(branch, "mode", *undoing)
+    assert told(branch, "mode") == during
+    ended = said(branch, "mode", "end", "--lockdown")
 
     assert (usual["mode"], usual["cause"], usual["next"]) == ("self_service", "schedule", None)
     assert by_hand.startswith("The branch is locked down until ")
-    assert "in staffed hours the door stays closed until doorctl mode end" in by_hand
+    assert "in staffed hours the door stays closed until doorctl mode end --lockdown" in by_hand
     assert {"mode": "lockdown", "cause": "staff", "reason": "threat"}.items() <= during.items()
     assert datetime.fromisoformat(during["until"]) == datetime.fromisoformat(IN_AN_HOUR)
     assert during["next"] == {"at": during["until"], "mode": "self_service"}
@@ -303,7 +306,7 @@ CHANGES = (
     ("passes", "add", ENTITLED.number, "--kind", "class", "--to", TOMORROW[:10], "--label", "4. b"),
     ("passes", "revoke", "1"),
     ("mode", "set", "lockdown", "--until", TOMORROW, "--reason", "threat"),
-    ("mode", "end"),
+    ("mode", "end", "--lockdown"),
     ("calendar", "except", TOMORROW[:10]),
     ("calendar", "clear", TOMORROW[:10]),
     ("patrons", "unlock", ENTITLED.number),

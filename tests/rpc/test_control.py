@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import (
     AlreadyExistsError,
+    HungError,
     InputError,
     NotAnsweringError,
     NotRunningError,
@@ -228,6 +229,26 @@ def test_an_answer_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None
         gate.set()
 
         assert ask(path, Question("status"), timeout_s=LIMIT_S) == {"waited": True}
+
+
+def test_a_door_that_hangs_is_asked_whether_it_is_there_and_nothing_else(tmp_path: Path) -> None:
+    """A stopped process takes connections and answers none: it is as good as one that is dead.
+
+    What was never asked is never done later either.
+
+    Bug (outside look): behind a door process that hung each page of staff waited ten seconds.
+    """
+    path = tmp_path / "door.sock"
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.bind(str(path))
+        stopped.listen()
+        with pytest.raises(HungError, match="does not answer"):
+            ask(path, Question("open"), timeout_s=3600.0)
+        with stopped.accept()[0] as line:
+            assert line.recv(LINE_LIMIT) == b'{"ask":"there"}\n'
+        stopped.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            stopped.accept()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import load
-from doorctl.core.errors import NotAnsweringError, NotRunningError, StoreBusyError
+from doorctl.core.errors import HungError, NotAnsweringError, NotRunningError, StoreBusyError
 from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.services.app import (
     ask_s,
@@ -176,6 +176,16 @@ def test_an_owner_that_starts_meanwhile_is_asked(database: Path) -> None:
     """Not its lock waited for: it holds that as long as it runs."""
     with WriterLock(database):
         assert by_the_owner(Absent(2), lambda: alone(database), limit_s=30) == "asked"
+
+
+def test_an_owner_that_hangs_keeps_its_file(database: Path) -> None:
+    """It holds the lock as long as it is there, so nobody waits for that."""
+    asked = Absent(error=HungError)
+
+    with pytest.raises(HungError):
+        by_the_owner(asked, lambda: alone(database), limit_s=30)
+    with pytest.raises(HungError):
+        by_the_owner(asked, lambda: alone(database), absent=NotRunningError, limit_s=30)
 
 
 def test_an_owner_that_may_have_done_it_is_no_reason(database: Path) -> None:

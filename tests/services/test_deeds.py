@@ -119,7 +119,7 @@ REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
         deeds.revoke_pass(1),
     ),
     (deeds.set_mode(LOCKDOWN),),
-    (deeds.set_mode(LOCKDOWN), deeds.end_mode()),
+    (deeds.set_mode(LOCKDOWN), deeds.end_mode(lockdown=True)),
     (deeds.set_day(CHRISTMAS),),
     (deeds.set_day(CHRISTMAS), deeds.clear_day(CHRISTMAS.day)),
     (
@@ -147,8 +147,8 @@ FIXED = {
     "lift_ban": ("number", "ban_lifted", "number"),
     "issue_pass": ("new row_key", "pass_issued", "number kind"),
     "revoke_pass": ("number", "pass_revoked", "number"),
-    "set_mode": ("override", "mode_set", "mode until"),
-    "end_mode": ("", "mode_ended", "mode"),
+    "set_mode": ("override before", "mode_set", "mode until"),
+    "end_mode": ("by before lockdown", "mode_ended", "mode"),
     "set_day": ("day more", "calendar_changed", "day"),
     "clear_day": ("day more", "calendar_changed", "day cleared"),
     "set_week": (

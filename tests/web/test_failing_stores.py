@@ -132,9 +132,12 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "POST /log/reveal": Ask({"attempt": "1", "purpose": "hun ringede"}),
         "POST /log/search": Ask({"card": CARD, "purpose": "hun ringede"}),
         "POST /now/acknowledge": Ask({"kind": "door_forced"}),
-        "POST /now/mode": Ask({"mode": "closed", "until": at(2), "cause": "vand på gulvet"}),
+        "POST /now/mode": Ask(
+            {"mode": "closed", "until": at(2), "cause": "vand på gulvet", "version": "0"}
+        ),
+        "POST /now/mode/end": Ask({"version": "2"}),
         "POST /now/lock": Ask({"lock-until": at(2), "lock-cause": "vand på gulvet"}),
-        "POST /now/mode/end": Ask(),
+        "POST /now/lift": Ask({"version": "4"}),
         "POST /now/open": Ask({"reason": "glemte sin jakke"}),
         "POST /panel": Ask({"key": "x"}),
         "POST /panel/key": Ask({"key": "1", "attempt": "1"}),

@@ -58,9 +58,11 @@ def wrongs(request: PageRequest, error: InputError | None, otherwise: str) -> di
 
 @contextmanager
 def of_field(name: str) -> Iterator[None]:
-    """Turn an InputError of the block into a `FieldError` of a field."""
+    """Turn an InputError of the block into a `FieldError` of a field, unless it names one."""
     try:
         yield
+    except FieldError:
+        raise
     except InputError as error:
         raise FieldError(name, error.text, **error.values) from None
 

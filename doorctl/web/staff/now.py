@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -23,17 +23,19 @@ from doorctl.core.masked import refuse_purpose
 from doorctl.core.moments import ClockState
 from doorctl.ops.process import DataDisk
 from doorctl.privacy.audit import Action, Deed
-from doorctl.rpc.control import Answer, Question, ask
+from doorctl.rpc.control import ask_whether_there
 from doorctl.services import deeds
 from doorctl.services.alarms import StandingAlarms
-from doorctl.services.app import App, outdated
+from doorctl.services.app import App, open_book, outdated
 from doorctl.services.branch import change, noted
 from doorctl.services.cards import open_register
+from doorctl.services.check import ask_deciding
 from doorctl.services.hours import Hours, hours_now, open_once, trust_clock
 from doorctl.services.visits import Night, last_night
+from doorctl.store.branch import LastOverride
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.filled_in import of_field
+from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.log import ending, happened
 from doorctl.web.words import CAUSES, MODES, SETTABLE, Words
 
@@ -103,12 +105,8 @@ def _read(look: Callable[[], ResultT]) -> ResultT | None:
 
 
 def _door(app: App) -> DoorNow | None:
-    state = _read(partial(_status, app))
+    state = _read(partial(ask_deciding, app.config, LOOK_LIMIT_S))
     return None if state is None else dict.fromkeys(ANSWERED) | dict(state)
-
-
-def _status(app: App) -> Answer:
-    return ask(app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
 
 
 # What is wrong is decided here alone, so that the page's first sentence names what the page marks.
@@ -168,11 +166,12 @@ TECHNICAL: Final = frozenset(FAULTS) - {"Mode", "Door"}
 
 
 def headline(
-    words: Words, now: BranchPicture, alarms: Sequence[AlarmRecord] | None
+    words: Words, now: BranchPicture, alarms: Sequence[AlarmRecord] | None, it_phone: str = ""
 ) -> tuple[str, bool]:
     """Return one sentence about the branch, and whether it is good news."""
     if now.door is None:
-        return words.say("The door does not answer: nobody is let in. Call IT."), False
+        silent = words.say("The door does not answer: nobody is let in.")
+        return f"{silent} {words.call_it(it_phone)}", False
     if locked := _locked_down(words, now):
         return locked, False
     if alarms is None:
@@ -199,6 +198,8 @@ def mode_line(words: Words, now: BranchPicture) -> str:
     """Return "Self-service until 22:00, then closed", as far as it is known."""
     hours = now.hours
     mode = words.say(MODES[None if hours is None else hours.standing.mode])
+    if hours is not None and hours.standing.mode is Mode.STAFFED:
+        mode = words.say("Staffed: the door is unlocked for everybody")
     if hours is None or hours.changes_at is None:
         return mode
     at = hours.changes_at
@@ -238,7 +239,8 @@ def now_pages(frame: Frame, alarms: StandingAlarms) -> tuple[BaseRoute, ...]:
         guarded(f"{PAGE}/clock", _trust_clock, Permission.SET_MODE, post),
         form(f"{PAGE}/lock", _lock, Permission.SET_MODE, shown),
         form(f"{PAGE}/mode", _set_mode, Permission.SET_MODE, shown),
-        guarded(f"{PAGE}/mode/end", _end_mode, Permission.SET_MODE, post),
+        form(f"{PAGE}/mode/end", _end_mode, Permission.SET_MODE, shown),
+        form(f"{PAGE}/lift", _lift, Permission.SET_MODE, shown),
         guarded(f"{PAGE}/acknowledge", acknowledge, Permission.ACKNOWLEDGE, post),
     )
 
@@ -277,13 +279,42 @@ async def _changed(request: PageRequest, form: Form, mode: Mode, prefix: str = "
         if until is None:
             raise InputError("give the day and time at which it ends")
         override = Override(mode, until.replace(tzinfo=request.words.zone), cause, request.by)
-        await request.do(change, deeds.set_mode(override))
-    return request.done(PAGE, "mode")
+        with _of_others():
+            await request.do(change, deeds.set_mode(override, _version(form)))
+    return request.done(PAGE, mode.value)
 
 
-async def _end_mode(request: PageRequest) -> Response:
-    await request.do(change, deeds.end_mode())
+async def _end_mode(request: PageRequest, form: Form) -> Response:
+    with _of_others():
+        await request.do(change, deeds.end_mode(request.by, _version(form)))
     return request.done(PAGE, "ended")
+
+
+async def _lift(request: PageRequest, form: Form) -> Response:
+    with _of_others():
+        await request.do(change, deeds.end_mode(request.by, _version(form), lockdown=True))
+    return request.done(PAGE, "lifted")
+
+
+OTHERS: Final = "others"
+"""The error's field where others have changed the mode since the page was made."""
+
+
+@contextmanager
+def _of_others() -> Iterator[None]:
+    """Tell what others have done apart from what is wrong with the form itself."""
+    try:
+        yield
+    except InputError as error:
+        if error.text not in deeds.MODE_CONFLICTS:
+            raise
+        raise FieldError(OTHERS, error.text, **error.values) from None
+
+
+def _version(form: Form) -> int:
+    """Return the version of the mode that a form was made of; one that names none is of none."""
+    written = form.text("version")
+    return int(written) if written.isdecimal() and len(written) <= filled_in.MOST_DIGITS else -1
 
 
 async def _acknowledge(alarms: StandingAlarms, request: PageRequest) -> Response:
@@ -299,22 +330,33 @@ async def _shown(
     error: InputError | None = None,
 ) -> Response:
     wrong = filled_in.wrongs(request, error, "mode")
-    context = _context(request, *await request.do(_looked, alarms))
-    return request.page("now.html", form=form, wrong=wrong, **context)
+    picture, night, standing, lifted = await request.do(_looked, alarms)
+    context = _context(request, picture, night, standing)
+    return request.page("now.html", form=form, wrong=wrong, lifted=lifted, **context)
+
+
+LIFTED_FOR: Final = timedelta(hours=12)
+"""How long somebody is told that another has lifted their lockdown: until they come again."""
 
 
 def _looked(
     app: App, alarms: StandingAlarms
-) -> tuple[BranchPicture, Night | None, tuple[AlarmRecord, ...] | None]:
+) -> tuple[BranchPicture, Night | None, tuple[AlarmRecord, ...] | None, LastOverride | None]:
     night = _read(partial(last_night, app, NIGHT_ROWS))
-    return branch_now(app), night, _read(alarms.standing)
+    return branch_now(app), night, _read(alarms.standing), _read(partial(_lifted, app))
+
+
+def _lifted(app: App) -> LastOverride | None:
+    """Return the lockdown by who is signed in that another has lifted lately."""
+    with open_book(app) as book:
+        return book.lifted(app.by, app.clock.moment().local - LIFTED_FOR)
 
 
 # A door that does not run does nothing that could go on record, so it is asked first.
 
 
 def _done_by_door(app: App, deed: Deed, act: Callable[[App], object]) -> None:
-    _status(app)
+    ask_whether_there(app.config.control.socket)
     with noted(app, deed):
         act(app)
 
@@ -326,6 +368,7 @@ def _context(
     alarms: tuple[AlarmRecord, ...] | None,
 ) -> dict[str, Any]:
     words, hours = request.words, now.hours
+    calendar = None if hours is None else hours.calendar.mode_at(now.at)
     doubt = None if now.door is None else now.door["clock_in_doubt"]
     wrong = faults(now)
     return {
@@ -335,8 +378,9 @@ def _context(
         "night": night,
         "alarms": alarms,
         "urgent": Urgency.NOW,
-        "headline": headline(words, now, alarms),
+        "headline": headline(words, now, alarms, request.app.config.branch.it_phone),
         "mode_line": mode_line(words, now),
+        "after_lockdown": AFTER_LOCKDOWN.get(calendar, MODES[calendar]),
         "cause": "" if hours is None else CAUSES[hours.standing.cause],
         "by_hand": None if hours is None else hours.by_hand,
         "leaves": LEAVES,
@@ -352,6 +396,14 @@ def _context(
         "until": _offered(words, now),
         "in_doubt": doubt and datetime.fromisoformat(doubt),
     }
+
+
+AFTER_LOCKDOWN: Mapping[Mode | None, str] = {
+    Mode.STAFFED: "staffed, unlocked for everybody",
+    Mode.SELF_SERVICE: "self-service, opened by card",
+    Mode.CLOSED: "closed to patrons",
+}
+"""What the calendar's mode means for a door whose lockdown is lifted."""
 
 
 def _told(words: Words, night: Night | None) -> list[tuple[datetime, str]]:

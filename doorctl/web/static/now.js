@@ -40,7 +40,12 @@ new MutationObserver(() => {
 }).observe(main, { childList: true });
 /* The page that comes knows nothing of what somebody has unfolded in the one it replaces; it is told
    before it is put in, for what is folded then can't have the focus. */
-main.addEventListener("toggle", ({ target }) => unfolded[target.open ? "add" : "delete"](target.id), true);
+main.addEventListener("toggle", ({ target }) => {
+  unfolded[target.open ? "add" : "delete"](target.id);
+  /* A form that is unfolded is made of what is seen now, not of what was when the page came. */
+  const made = target.open && target.querySelector(".deed input[name=version]");
+  if (made) made.value = document.querySelector("#live .state").dataset.version;
+}, true);
 document.body.addEventListener("htmx:before:swap", ({ detail }) => {
   for (const { fragment } of detail.tasks)
     for (const id of unfolded) fragment.querySelector("#" + id)?.setAttribute("open", "");

@@ -422,7 +422,7 @@ def test_days_beyond_all_calendars(day: str, app: App, alarms: StandingAlarms) -
     around = browser(
         lambda around: (*CalendarPages(around).routes(), *now_pages(around, alarms)), app
     )
-    form = {"mode": "closed", "until": f"{day}T00:00", "cause": "en prøve"}
+    form = {"mode": "closed", "until": f"{day}T00:00", "cause": "en prøve", "version": "0"}
 
     assert around.get("/calendar", params={"month": day[:7]}).status_code == 200
     assert around.get(f"/calendar/{day}").status_code == 404

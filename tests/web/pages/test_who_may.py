@@ -26,7 +26,7 @@ from tests.web.pages.staging import FakeRefused, browser_of, everybody, frame, r
 WHO = {
     "SEE_NOW": ["GET /now"],
     "OPEN_ONCE": ["POST /now/open"],
-    "SET_MODE": ["POST /now/clock", "POST /now/lock", "POST /now/mode", "POST /now/mode/end"],
+    "SET_MODE": [f"POST /now/{do}" for do in ("clock", "lift", "lock", "mode", "mode/end")],
     "ACKNOWLEDGE": ["POST /now/acknowledge"],
     "SEE_LOG": ["GET /log", "GET /log/attempt", "GET /log/events"],
     "SEARCH_LOG": ["POST /log/search"],

@@ -174,7 +174,8 @@ def test_what_is_not_proved_invites_another_try(stage: Stage) -> None:
     """One sentence for an unknown card and a wrong PIN, and where help is to be had."""
     text = said(stage, PanelState(Kind.REFUSED, 5, code=NOT_PROVED))
 
-    assert "Kort og pinkode passede ikke sammen Scan kortet igen. Efter tre fejl: vent" in text
+    assert "Kort og pinkode passer ikke sammen Card and PIN did not match Scan kortet" in text
+    assert "igen. Efter tre fejl: vent" in text
 
 
 @pytest.mark.parametrize("name", STATES)
